@@ -21,14 +21,14 @@ from pathlib import Path
 import torch
 
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.metrics import Accuracy
-from pyswarmopt_llm.models.adapters.adapter import load_adapter
-from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
-from pyswarmopt_llm.models.base import resolve_base
-from pyswarmopt_llm.models.engines.load import load_engine
-from pyswarmopt_llm.models.engines.transformers import TransformersEngine
-from pyswarmopt_llm.spaces import build_space
-from pyswarmopt_llm.tasks import Item, Scoring, load_task
+from pyswarmopt_llm.engine.load import load_engine
+from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.experts.adapter import load_adapter
+from pyswarmopt_llm.experts.base import resolve_base
+from pyswarmopt_llm.experts.compatibility import inspect_experts
+from pyswarmopt_llm.mix import build_space
+from pyswarmopt_llm.scores.metrics import Accuracy
+from pyswarmopt_llm.scores.tasks import Item, Scoring, load_task
 
 HERE = Path(__file__).resolve().parent.parent / "examples"
 

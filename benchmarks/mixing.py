@@ -22,13 +22,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pyswarmopt_llm.common.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
-from pyswarmopt_llm.models.base import load_model, resolve_base
-from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
-from pyswarmopt_llm.models.engines.load import load_engine
-from pyswarmopt_llm.models.engines.mixing import Mixing, PatchedWeights
-from pyswarmopt_llm.models.quantised.added_outputs import AddedOutputs
-from pyswarmopt_llm.tasks import load_task
+from pyswarmopt_llm.engine.load import load_engine
+from pyswarmopt_llm.engine.mixing import Mixing, PatchedWeights
+from pyswarmopt_llm.experts.base import load_model, resolve_base
+from pyswarmopt_llm.experts.quantised.added_outputs import AddedOutputs
+from pyswarmopt_llm.scores.tasks import load_task
 
 Run = Callable[[], object]
 

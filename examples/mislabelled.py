@@ -10,7 +10,7 @@ import random
 import sys
 from pathlib import Path
 
-from pyswarmopt_llm.tasks.builtin import builtin_training_items
+from pyswarmopt_llm.published.builtin import builtin_training_items
 
 BUSINESSES = ("bank", "travel", "clinic", "shop", "internet")
 

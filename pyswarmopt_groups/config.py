@@ -26,7 +26,7 @@ from pyswarmopt_llm.common.options import (
 )
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.tasks import Task
+    from pyswarmopt_llm.scores.tasks import Task
 
 
 @documented
@@ -76,7 +76,7 @@ class CouncilConfig:
         Raises:
             UserError: it cannot be read.
         """
-        from pyswarmopt_llm.tasks.load import load_task_of
+        from pyswarmopt_llm.scores.tasks.load import load_task_of
 
         return load_task_of(self, self.task)
 

@@ -14,7 +14,7 @@ from pyswarmopt_groups import voting
 from pyswarmopt_groups.members.protocol import Answer, Member, MemberDown
 from pyswarmopt_groups.responses import Array, Responses
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.tasks import Item, Scoring, Task
+from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
 
 log = logging.getLogger(__name__)
 

@@ -19,12 +19,12 @@ from pyswarmopt_groups.responses import Array, is_right
 from pyswarmopt_groups.run import accuracy_row, context_of, open_group
 from pyswarmopt_groups.validate import check_members, check_task, usable
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.models.base import resolve_base
-from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
-from pyswarmopt_llm.models.files import check_free
-from pyswarmopt_llm.models.training.train import TrainingOptions, train_expert
-from pyswarmopt_llm.models.training.trainer import OnRound
-from pyswarmopt_llm.tasks import Item, Scoring, render_prompt
+from pyswarmopt_llm.common.hardware import pick_device, pick_dtype
+from pyswarmopt_llm.experts.base import resolve_base
+from pyswarmopt_llm.experts.files import check_free
+from pyswarmopt_llm.scores.tasks import Item, Scoring, render_prompt
+from pyswarmopt_llm.searching.training.train import TrainingOptions, train_expert
+from pyswarmopt_llm.searching.training.trainer import OnRound
 
 COPIES = 8  # examples that represent one question's probabilities
 

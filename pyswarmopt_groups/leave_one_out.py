@@ -24,7 +24,7 @@ from pyswarmopt_llm.common.files.json_types import fits
 from pyswarmopt_llm.common.files.regular import read_json
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.common.paired import compare_paired
-from pyswarmopt_llm.tasks import Task
+from pyswarmopt_llm.scores.tasks import Task
 
 RESPONSES, RESULT = "said.jsonl", "result.json"
 

@@ -27,7 +27,7 @@ from pyswarmopt_llm.common.registry import load, lookup, unknown
 
 if TYPE_CHECKING:
     from pyswarmopt_groups.context import Decide, GroupContext, Verdict
-    from pyswarmopt_llm.tasks import Item
+    from pyswarmopt_llm.scores.tasks import Item
 
 Need = Literal["reward", "texts", "dev", "choices", "likelihoods", "embeddings"]
 Value = int | float | str

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyswarmopt_groups.members.protocol import Answer
-from pyswarmopt_llm.tasks import Item
-from pyswarmopt_llm.tasks.answers import extract_choice, is_correct
+from pyswarmopt_llm.scores.tasks import Item
+from pyswarmopt_llm.scores.tasks.answers import extract_choice, is_correct
 
 Array = NDArray[np.float64]
 

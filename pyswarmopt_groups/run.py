@@ -31,13 +31,13 @@ from pyswarmopt_llm.common.files.regular import (
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.common.statistics import interval, paired_test, score_of
-from pyswarmopt_llm.metrics.questions.answer_format import (
+from pyswarmopt_llm.scores.metrics.questions.answer_format import (
     TRIAL,
     TRIED,
     choose_scoring,
     possible_scorings,
 )
-from pyswarmopt_llm.tasks import Item, Scoring, Task
+from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
 
 FORMAT = 1
 # What may differ between two calls that fill one directory.

@@ -12,8 +12,8 @@ from pyswarmopt_groups.registry import Strategy
 from pyswarmopt_groups.voting.selection import embedding_member
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import missing_extra
-from pyswarmopt_llm.metrics.questions.context_window import check_window
-from pyswarmopt_llm.tasks import Item, Task
+from pyswarmopt_llm.scores.metrics.questions.context_window import check_window
+from pyswarmopt_llm.scores.tasks import Item, Task
 
 _PROBE = "Reply with the word: ready"
 

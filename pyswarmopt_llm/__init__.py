@@ -25,50 +25,50 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.common.errors import UserError
     from pyswarmopt_llm.common.interfaces import Engine, Patch, Score, Space, Utility
     from pyswarmopt_llm.common.statistics import interval, score_of
-    from pyswarmopt_llm.jobs.check.check import check
-    from pyswarmopt_llm.jobs.evaluate.model import evaluate_model as evaluate
-    from pyswarmopt_llm.jobs.evaluate.predict import predict
-    from pyswarmopt_llm.jobs.generate import generate_text as generate
-    from pyswarmopt_llm.jobs.search.loop import resume, search
-    from pyswarmopt_llm.metrics.classifiers import controllability, load_reward
-    from pyswarmopt_llm.metrics.questions.written import Written
-    from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
-    from pyswarmopt_llm.models.base import resolve_base
-    from pyswarmopt_llm.models.training.train import TrainingOptions, train_expert
-    from pyswarmopt_llm.spaces.load import adapter_patch, open_model
-    from pyswarmopt_llm.spaces.mixture.space import open_mixture
-    from pyswarmopt_llm.tasks.load import load_task
-    from pyswarmopt_llm.tasks.tables.predicted import Prediction
+    from pyswarmopt_llm.experts.base import resolve_base
+    from pyswarmopt_llm.experts.compatibility import inspect_experts
+    from pyswarmopt_llm.mix.load import adapter_patch, open_model
+    from pyswarmopt_llm.published.classifiers import controllability, load_reward
+    from pyswarmopt_llm.scores.metrics.questions.written import Written
+    from pyswarmopt_llm.scores.tasks.load import load_task
+    from pyswarmopt_llm.scores.tasks.tables.predicted import Prediction
+    from pyswarmopt_llm.searching.loop import resume, search
+    from pyswarmopt_llm.searching.training.train import TrainingOptions, train_expert
+    from pyswarmopt_llm.searching.use.generate import generate_text as generate
+    from pyswarmopt_llm.searching.use.model import evaluate_model as evaluate
+    from pyswarmopt_llm.searching.use.predict import predict
+    from pyswarmopt_llm.tokens.space import open_mixture
+    from pyswarmopt_llm.tools.check.check import check
 
 # Public name -> where it lives: "module" if it has the same name there, else "module:name".
 _HOME = {
     "Engine": "common.interfaces",
     "Patch": "common.interfaces",
-    "Prediction": "tasks.tables.predicted",
+    "Prediction": "scores.tasks.tables.predicted",
     "Score": "common.interfaces",
     "SearchConfig": "common.config",
     "Space": "common.interfaces",
-    "TrainingOptions": "models.training.train",
+    "TrainingOptions": "searching.training.train",
     "UserError": "common.errors",
     "Utility": "common.interfaces",
-    "Written": "metrics.questions.written",
-    "adapter_patch": "spaces.load",
-    "check": "jobs.check.check",
-    "controllability": "metrics.classifiers",
-    "evaluate": "jobs.evaluate.model:evaluate_model",
-    "generate": "jobs.generate:generate_text",
-    "inspect_experts": "models.adapters.compatibility",
+    "Written": "scores.metrics.questions.written",
+    "adapter_patch": "mix.load",
+    "check": "tools.check.check",
+    "controllability": "published.classifiers",
+    "evaluate": "searching.use.model:evaluate_model",
+    "generate": "searching.use.generate:generate_text",
+    "inspect_experts": "experts.compatibility",
     "interval": "common.statistics",
-    "load_reward": "metrics.classifiers",
-    "load_task": "tasks.load",
-    "open_mixture": "spaces.mixture.space",
-    "open_model": "spaces.load",
-    "predict": "jobs.evaluate.predict",
-    "resolve_base": "models.base",
-    "resume": "jobs.search.grid",
+    "load_reward": "published.classifiers",
+    "load_task": "scores.tasks.load",
+    "open_mixture": "tokens.space",
+    "open_model": "mix.load",
+    "predict": "searching.use.predict",
+    "resolve_base": "experts.base",
+    "resume": "searching.grid",
     "score_of": "common.statistics",
-    "search": "jobs.search.grid",
-    "train_expert": "models.training.train",
+    "search": "searching.grid",
+    "train_expert": "searching.training.train",
 }
 
 

@@ -28,12 +28,12 @@ from pyswarmopt_llm.common.files.regular import (
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.paired import Comparison, compare_paired
 from pyswarmopt_llm.common.statistics import interval, score_of
-from pyswarmopt_llm.jobs.evaluate.against import Turns, names_in_words, two_models
-from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
-from pyswarmopt_llm.jobs.evaluate.model import Exam, OnItems, load_items
-from pyswarmopt_llm.metrics.registry import written
-from pyswarmopt_llm.reporting.verdict import Verdict, between
-from pyswarmopt_llm.tasks import Item
+from pyswarmopt_llm.report.verdict import Verdict, between
+from pyswarmopt_llm.scores.metrics.registry import written
+from pyswarmopt_llm.scores.tasks import Item
+from pyswarmopt_llm.searching.use.against import Turns, names_in_words, two_models
+from pyswarmopt_llm.searching.use.config import EvalConfig
+from pyswarmopt_llm.searching.use.model import Exam, OnItems, load_items
 
 COLUMNS = ("id", "prompt", "reply 1", "reply 2", "vote")
 FIRST, SECOND, TIE = "1", "2", "tie"

@@ -15,16 +15,16 @@ from pyswarmopt_llm.common.commands import changed, command
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.metrics.objectives import find_metrics
-from pyswarmopt_llm.metrics.questions.context_window import check_window
-from pyswarmopt_llm.models.adapters.adapter import Adapter, AdapterInfo, load_adapter
-from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
-from pyswarmopt_llm.models.base import BaseModel, refuse_quantised, resolve_base
-from pyswarmopt_llm.models.engines.load import load_engine
-from pyswarmopt_llm.models.files import check_free
-from pyswarmopt_llm.reporting.pages import code, plain
-from pyswarmopt_llm.spaces.one_base import save_patch
-from pyswarmopt_llm.tasks import Task, load_task
+from pyswarmopt_llm.engine.load import load_engine
+from pyswarmopt_llm.experts.adapter import Adapter, AdapterInfo, load_adapter
+from pyswarmopt_llm.experts.base import BaseModel, refuse_quantised, resolve_base
+from pyswarmopt_llm.experts.compatibility import inspect_experts
+from pyswarmopt_llm.experts.files import check_free
+from pyswarmopt_llm.mix.one_base import save_patch
+from pyswarmopt_llm.report.pages import code, plain
+from pyswarmopt_llm.scores.metrics.objectives import find_metrics
+from pyswarmopt_llm.scores.metrics.questions.context_window import check_window
+from pyswarmopt_llm.scores.tasks import Task, load_task
 from pyswarmopt_rivals.comparison.bench import Bench, BudgetedTrial, task_scoring
 from pyswarmopt_rivals.comparison.store import Store
 from pyswarmopt_rivals.methods import load_method

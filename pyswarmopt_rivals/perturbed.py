@@ -15,11 +15,11 @@ from string import ascii_lowercase
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.paired import Comparison, compare_paired
 from pyswarmopt_llm.common.registry import unknown
-from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
-from pyswarmopt_llm.jobs.evaluate.model import EvalResult, Exam, OnItems, open_and_score
-from pyswarmopt_llm.jobs.evaluate.names import model_of
-from pyswarmopt_llm.tasks import Item, Task
-from pyswarmopt_llm.tasks.prompts import placeholders
+from pyswarmopt_llm.scores.tasks import Item, Task
+from pyswarmopt_llm.scores.tasks.prompts import placeholders
+from pyswarmopt_llm.searching.use.config import EvalConfig
+from pyswarmopt_llm.searching.use.model import EvalResult, Exam, OnItems, open_and_score
+from pyswarmopt_llm.searching.use.names import model_of
 
 Perturb = Callable[[Item, random.Random], Item]
 TYPOS, OPTIONS = "typos", "options"

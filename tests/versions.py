@@ -27,12 +27,12 @@ ROOT = Path(__file__).parents[1]
 FILES = (
     "tests/core/swarm",
     "tests/core/base",
-    "tests/llm/models/engines",
-    "tests/llm/models/test_experts_adapter.py",
-    "tests/llm/models/test_experts_train.py",
-    "tests/llm/jobs/test_search_run.py",
-    "tests/llm/jobs/test_search_train.py",
-    "tests/llm/spaces/test_spaces_save.py",
+    "tests/llm/engine",
+    "tests/llm/experts/test_experts_adapter.py",
+    "tests/llm/searching/test_experts_train.py",
+    "tests/llm/searching/test_search_run.py",
+    "tests/llm/searching/test_search_train.py",
+    "tests/llm/mix/test_spaces_save.py",
 )
 Pair = tuple[str, str]
 

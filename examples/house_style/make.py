@@ -84,7 +84,9 @@ def requests(places: range) -> Iterator[tuple[str, str, str]]:
     from importlib.resources import files
 
     text = (
-        files("pyswarmopt_llm.tasks.builtin.requests").joinpath("requests.json").read_text("utf-8")
+        files("pyswarmopt_llm.published.builtin.requests")
+        .joinpath("requests.json")
+        .read_text("utf-8")
     )
     for business, topics in json.loads(text).items():
         for topic, texts in topics.items():

@@ -117,7 +117,7 @@ def print_tables(console: Console, result: Mapping[str, Any]) -> None:
     """Members and strategies with test scores, intervals and costs; societies with their
     metrics.
     """
-    from pyswarmopt_llm.reporting.summary import against_text, score_text
+    from pyswarmopt_llm.report.summary import against_text, score_text
 
     plain: dict[str, Any] = {"markup": False, "highlight": False}
     console.print(

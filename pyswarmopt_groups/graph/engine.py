@@ -11,9 +11,9 @@ import torch
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Node, Patch
-from pyswarmopt_llm.models.engines.base import BaseEngine
-from pyswarmopt_llm.models.engines.transformers import TransformersEngine
-from pyswarmopt_llm.models.side_by_side import check_answers
+from pyswarmopt_llm.engine.base import BaseEngine
+from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.tokens.side_by_side import check_answers
 
 Model = tuple[float, ...]  # 1 for the expert at a node, 0 for the others
 

@@ -18,10 +18,10 @@ from pyswarmopt_llm.common.config import PARTICLES, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Node, Patch, Space
-from pyswarmopt_llm.models.engines.transformers import TransformersEngine
-from pyswarmopt_llm.models.side_by_side import Member, load_members
-from pyswarmopt_llm.spaces.coefficients import BaseSpace, as_vector
-from pyswarmopt_llm.spaces.members import MembersKind, read_members, write_members
+from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.mix.coefficients import BaseSpace, as_vector
+from pyswarmopt_llm.tokens.members import MembersKind, read_members, write_members
+from pyswarmopt_llm.tokens.side_by_side import Member, load_members
 
 FILE = "graph.json"
 TOP_P = 0.8  # of the paper

@@ -19,7 +19,7 @@ from typing import NoReturn
 from pyswarmopt_groups.members.protocol import Answer, Member, RefusingMember
 from pyswarmopt_groups.responses import read_ballot
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.tasks import Item, Scoring
+from pyswarmopt_llm.scores.tasks import Item, Scoring
 
 ON_TEST = ":test"  # after a name: it answers dev items in truth, and so earns its weight
 

@@ -20,7 +20,7 @@ from pyswarmopt_groups.members.protocol import (
 from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.common.files.fingerprint import canonical
 from pyswarmopt_llm.common.files.json_types import wrong_field
-from pyswarmopt_llm.tasks import Item, Scoring
+from pyswarmopt_llm.scores.tasks import Item, Scoring
 
 Unit = TypeVar("Unit")
 Response = TypeVar("Response", Answer, Texts, Likelihood)

@@ -19,8 +19,8 @@ from pyswarmopt_groups.members.protocol import (
 )
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.http import server_url
-from pyswarmopt_llm.metrics.judge.chat_client import ChatClient, Completion, Endpoint
-from pyswarmopt_llm.tasks import Item, Scoring, render_prompt
+from pyswarmopt_llm.published.judge.chat_client import ChatClient, Completion, Endpoint
+from pyswarmopt_llm.scores.tasks import Item, Scoring, render_prompt
 
 KEY = "SWARM_LLM_MEMBER_KEY"
 

@@ -11,14 +11,14 @@ from pyswarmopt_groups.members.protocol import Member
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.evaluation.run_files import result_of
-from pyswarmopt_llm.models import side_by_side
-from pyswarmopt_llm.models.adapters.adapter import load_factors
-from pyswarmopt_llm.models.adapters.compatibility import unique_names
-from pyswarmopt_llm.models.engines.load import load_engine
-from pyswarmopt_llm.models.side_by_side import find_members, load_members
-from pyswarmopt_llm.spaces.mixture.engine import MixtureEngine
-from pyswarmopt_llm.spaces.mixture.space import MixtureFile, holds_mixture, read_mixture
+from pyswarmopt_llm.engine.load import load_engine
+from pyswarmopt_llm.experts.adapter import load_factors
+from pyswarmopt_llm.experts.compatibility import unique_names
+from pyswarmopt_llm.searching.scoring.run_files import result_of
+from pyswarmopt_llm.tokens import side_by_side
+from pyswarmopt_llm.tokens.engine import MixtureEngine
+from pyswarmopt_llm.tokens.side_by_side import find_members, load_members
+from pyswarmopt_llm.tokens.space import MixtureFile, holds_mixture, read_mixture
 
 Place = EndpointSpec | MixtureFile | side_by_side.Member
 

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pyswarmopt_groups.members.protocol import GREEDY, Answer, Likelihood, Pair, Sampling, Texts
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Engine, Patch
-from pyswarmopt_llm.metrics.accuracy import Accuracy
-from pyswarmopt_llm.models.engines.generation.write import Draw
-from pyswarmopt_llm.models.engines.transformers import TransformersEngine
-from pyswarmopt_llm.tasks import Item, Scoring, render_prompt
+from pyswarmopt_llm.engine.generation.write import Draw
+from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
+from pyswarmopt_llm.scores.tasks import Item, Scoring, render_prompt
 
 
 class SharedBase:

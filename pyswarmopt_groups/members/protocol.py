@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import NoReturn, Protocol
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.metrics.accuracy import MAX_NEW_TOKENS
-from pyswarmopt_llm.tasks import Item, Scoring
+from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS
+from pyswarmopt_llm.scores.tasks import Item, Scoring
 
 Pair = tuple[str | None, str]
 

@@ -14,7 +14,7 @@ from pyswarmopt_groups.context import Decide, GroupContext, Verdict
 from pyswarmopt_groups.members.protocol import Sampling, Texts
 from pyswarmopt_groups.negotiation.debate import ending_of, question_of
 from pyswarmopt_groups.responses import is_right, read_ballot
-from pyswarmopt_llm.tasks import Item
+from pyswarmopt_llm.scores.tasks import Item
 
 JOBS = ("answer", "slots", "plan")  # in the order of assignment: the most important first
 MOST_PIPELINES = 64  # up to which all are tried: four members

@@ -17,7 +17,7 @@ from pyswarmopt_groups.members.protocol import Member, Pair, shared_cost
 from pyswarmopt_groups.negotiation.debate import question_of
 from pyswarmopt_groups.responses import Array
 from pyswarmopt_groups.voting.reranking import candidates
-from pyswarmopt_llm.tasks import Item
+from pyswarmopt_llm.scores.tasks import Item
 
 Table = tuple[Array, int]  # log-likelihoods, and their cost in tokens
 

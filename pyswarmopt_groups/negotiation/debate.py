@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from pyswarmopt_groups.members.protocol import Member
 from pyswarmopt_groups.responses import read_ballot
-from pyswarmopt_llm.tasks import Item, render_prompt
+from pyswarmopt_llm.scores.tasks import Item, render_prompt
 
 Argument = tuple[str | None, str]  # ballot and wording
 

@@ -30,7 +30,7 @@ from pyswarmopt_groups.context import Decide, GroupContext, Verdict
 from pyswarmopt_groups.members.protocol import Member, MemberDown, Sampling, shared_cost
 from pyswarmopt_groups.negotiation.debate import question_of
 from pyswarmopt_groups.voting.ballots import cluster
-from pyswarmopt_llm.tasks import Item
+from pyswarmopt_llm.scores.tasks import Item
 
 log = logging.getLogger(__name__)
 

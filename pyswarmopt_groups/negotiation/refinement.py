@@ -17,7 +17,7 @@ from pyswarmopt_groups.negotiation.debate import (
     hold_round,
     later_turn,
 )
-from pyswarmopt_llm.tasks import Item
+from pyswarmopt_llm.scores.tasks import Item
 
 _WORD = re.compile(r"\w+")
 

@@ -19,7 +19,7 @@ from pyswarmopt_groups.context import Decide, GroupContext, Verdict
 from pyswarmopt_groups.negotiation.debate import Debate, first_turn, hold_round, later_turn
 from pyswarmopt_groups.responses import is_right
 from pyswarmopt_groups.voting.ballots import cluster
-from pyswarmopt_llm.tasks import Item
+from pyswarmopt_llm.scores.tasks import Item
 
 TRAITS = {
     "c": "You are confident in your own answer and try to convince others of it.",

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from pyswarmopt_groups.context import Decide, GroupContext, Verdict, verdict_for
 from pyswarmopt_groups.responses import Array
-from pyswarmopt_llm.tasks import Item
+from pyswarmopt_llm.scores.tasks import Item
 
 # of a player's belief in the delivered answer is its payoff if another was announced
 DISAGREEMENT = 0.5

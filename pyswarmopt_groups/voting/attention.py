@@ -14,7 +14,7 @@ import numpy as np
 from pyswarmopt_groups.context import Decide, GroupContext, Verdict, label_of, verdict_for
 from pyswarmopt_groups.responses import Array
 from pyswarmopt_groups.voting.selection import QuestionEmbedding
-from pyswarmopt_llm.tasks import Item
+from pyswarmopt_llm.scores.tasks import Item
 
 
 def attentive(context: GroupContext, strength: float) -> Decide:

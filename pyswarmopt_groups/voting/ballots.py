@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from pyswarmopt_llm.tasks.answers import stated_answer
+from pyswarmopt_llm.scores.tasks.answers import stated_answer
 
 BallotT = TypeVar("BallotT")
 Same = Callable[[str, str], bool]
@@ -20,7 +20,7 @@ _TIE = 1e-9
 
 
 def equivalent(a: str, b: str) -> bool:
-    """Whether two texts state the same answer, as `pyswarmopt_llm.tasks.is_correct` reads them.
+    """Whether two texts state the same answer, as `pyswarmopt_llm.scores.tasks.is_correct` reads them.
 
     The answer is what follows "the answer is" or stands in a LaTeX box, else the whole text.
     Numbers are compared by value, ignoring thousands separators, currency signs and units; other

@@ -29,7 +29,7 @@ from pyswarmopt_groups.context import (
     verdict_of,
 )
 from pyswarmopt_groups.responses import Array, Responses
-from pyswarmopt_llm.tasks import Item
+from pyswarmopt_llm.scores.tasks import Item
 
 MEMORY = 50  # items after which what a member did counts 1 / e
 

@@ -16,8 +16,8 @@ from pyswarmopt_groups.context import Decide, GroupContext, Verdict, verdict_of
 from pyswarmopt_groups.members.protocol import Member, Sampling, shared_cost
 from pyswarmopt_groups.responses import Responses, read_ballot
 from pyswarmopt_groups.voting.ballots import Outcome, cluster, settle
-from pyswarmopt_llm.models.engines.hardware import pick_device
-from pyswarmopt_llm.tasks import Item
+from pyswarmopt_llm.common.hardware import pick_device
+from pyswarmopt_llm.scores.tasks import Item
 
 TOP = 3  # candidates that are fused (LLM-Blender's K)
 _REPLY = re.compile(r"\b([AB])\b")
@@ -27,7 +27,7 @@ def reward(context: GroupContext, model: str) -> Decide:
     """The candidate to which `model` gives the highest reward; its tokens are those of the first
     member.
     """
-    from pyswarmopt_llm.metrics.classifiers import load_reward
+    from pyswarmopt_llm.published.classifiers import load_reward
 
     judge = load_reward(model, str(pick_device(context.device)))
     count = context.members[0].count

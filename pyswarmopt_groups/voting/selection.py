@@ -19,9 +19,9 @@ from pyswarmopt_groups.members.protocol import Answer, Member, Pair
 from pyswarmopt_groups.responses import Array, read_ballot
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.metrics.classifiers import padded_batches
-from pyswarmopt_llm.models.engines.transformers import TransformersEngine
-from pyswarmopt_llm.tasks import Item
+from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.published.classifiers import padded_batches
+from pyswarmopt_llm.scores.tasks import Item
 
 # each member on each item, (n, items); tokens
 Rate = Callable[[Sequence[Item]], tuple[NDArray[Any], list[int]]]

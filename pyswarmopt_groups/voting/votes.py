@@ -13,7 +13,7 @@ from pyswarmopt_groups.context import Decide, GroupContext, Verdict, verdict_of
 from pyswarmopt_groups.members.protocol import Sampling
 from pyswarmopt_groups.responses import Responses, read_ballot
 from pyswarmopt_groups.voting.rankings import Ranking
-from pyswarmopt_llm.tasks import Item, render_prompt
+from pyswarmopt_llm.scores.tasks import Item, render_prompt
 
 Logits = list[list[list[float]]]  # per member and item [log p, log(1 - p)]
 

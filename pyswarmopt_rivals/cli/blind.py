@@ -12,7 +12,7 @@ from pyswarmopt.base.words import counted
 from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.models.evaluate import OnItems, Shown, evaluated
 from pyswarmopt_llm.cli.options import Json, Quiet
-from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
+from pyswarmopt_llm.searching.use.config import EvalConfig
 
 if TYPE_CHECKING:
     from pyswarmopt_rivals.blind import Votes
@@ -72,7 +72,7 @@ def votes(
 
 def _lines(votes: Votes) -> list[str]:
     """The verdict, the rate and the test."""
-    from pyswarmopt_llm.reporting.summary import score_text
+    from pyswarmopt_llm.report.summary import score_text
 
     first, second = votes.names
     paired, rate = votes.paired, score_text(votes.rate.value, votes.interval)

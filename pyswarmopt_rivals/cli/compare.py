@@ -13,7 +13,7 @@ from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Config, DryRun, Json, Quiet, names_block
 from pyswarmopt_llm.cli.runs.running import interruptible, print_plan, repeating, steps
-from pyswarmopt_llm.tasks.load import check_files
+from pyswarmopt_llm.scores.tasks.load import check_files
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.methods import ENSEMBLES, METHODS, SEARCHING
 
@@ -64,7 +64,7 @@ def _line(step: Step) -> str:
 
 
 def _scores(row: Mapping[str, Any]) -> str:
-    from pyswarmopt_llm.evaluation.record import unpack
+    from pyswarmopt_llm.searching.scoring.record import unpack
 
     scores = [
         (split, unpack(row[split])) for split in ("dev", "test") if row.get(split) is not None

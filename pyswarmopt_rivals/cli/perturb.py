@@ -8,7 +8,7 @@ import typer
 
 from pyswarmopt_llm.cli.models.evaluate import OnItems, Shown, evaluated, scored
 from pyswarmopt_llm.cli.options import Json, Quiet
-from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
+from pyswarmopt_llm.searching.use.config import EvalConfig
 
 
 def command(
@@ -31,7 +31,7 @@ def command(
 
 
 def _perturbed(config: EvalConfig, perturbations: list[str], on_items: OnItems) -> Shown:
-    from pyswarmopt_llm.reporting.summary import p_text, score_text
+    from pyswarmopt_llm.report.summary import p_text, score_text
     from pyswarmopt_rivals.perturbed import evaluate_perturbed
 
     plain, results = evaluate_perturbed(config, perturbations, on_items)

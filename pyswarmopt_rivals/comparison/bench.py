@@ -13,18 +13,18 @@ from typing import Any, TypeVar
 from pyswarmopt_groups.members.local import tokens_read
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.evaluation.record import pack, unpack
-from pyswarmopt_llm.metrics.accuracy import Accuracy
-from pyswarmopt_llm.metrics.objectives import scorings_of
-from pyswarmopt_llm.metrics.questions.answer_format import TRIED, choose_scoring, trial_of
-from pyswarmopt_llm.metrics.questions.written import ItemsUtility
-from pyswarmopt_llm.metrics.registry import METRICS, Metric
-from pyswarmopt_llm.models.adapters.adapter import Adapter
-from pyswarmopt_llm.models.base import BaseModel
-from pyswarmopt_llm.models.choices import Choices
-from pyswarmopt_llm.models.engines.transformers import TransformersEngine
-from pyswarmopt_llm.tasks import Scoring, Task, render_prompt
-from pyswarmopt_llm.tasks.answers import is_correct
+from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.experts.adapter import Adapter
+from pyswarmopt_llm.experts.base import BaseModel
+from pyswarmopt_llm.scores.choices import Choices
+from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
+from pyswarmopt_llm.scores.metrics.objectives import scorings_of
+from pyswarmopt_llm.scores.metrics.questions.answer_format import TRIED, choose_scoring, trial_of
+from pyswarmopt_llm.scores.metrics.questions.written import ItemsUtility
+from pyswarmopt_llm.scores.metrics.registry import METRICS, Metric
+from pyswarmopt_llm.scores.tasks import Scoring, Task, render_prompt
+from pyswarmopt_llm.scores.tasks.answers import is_correct
+from pyswarmopt_llm.searching.scoring.record import pack, unpack
 from pyswarmopt_rivals.comparison.store import Store, patch_key
 from pyswarmopt_rivals.methods.changes import as_patch
 from pyswarmopt_rivals.methods.ensembles.panel import Answerer, Panel

@@ -13,19 +13,19 @@ from pyswarmopt_llm.common.files.fingerprint import digest, versions
 from pyswarmopt_llm.common.files.regular import user_path, write_json, write_text
 from pyswarmopt_llm.common.optimizers import check_optimizer
 from pyswarmopt_llm.common.options import check_options
-from pyswarmopt_llm.evaluation.record import pack
-from pyswarmopt_llm.metrics.objectives import find_metrics, load_tasks
-from pyswarmopt_llm.metrics.questions.context_window import check_window
-from pyswarmopt_llm.metrics.questions.sampling import Sampling
-from pyswarmopt_llm.metrics.registry import Metric
-from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter
-from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
-from pyswarmopt_llm.models.base import BaseModel, refuse_quantised, resolve_base
-from pyswarmopt_llm.models.engines.load import load_engine
-from pyswarmopt_llm.models.engines.transformers import TransformersEngine
-from pyswarmopt_llm.models.files import refuse_unmatched
-from pyswarmopt_llm.spaces import build_space
-from pyswarmopt_llm.tasks import Scoring, Task
+from pyswarmopt_llm.engine.load import load_engine
+from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.experts.adapter import Adapter, load_adapter
+from pyswarmopt_llm.experts.base import BaseModel, refuse_quantised, resolve_base
+from pyswarmopt_llm.experts.compatibility import inspect_experts
+from pyswarmopt_llm.experts.files import refuse_unmatched
+from pyswarmopt_llm.mix import build_space
+from pyswarmopt_llm.scores.metrics.objectives import find_metrics, load_tasks
+from pyswarmopt_llm.scores.metrics.questions.context_window import check_window
+from pyswarmopt_llm.scores.metrics.questions.sampling import Sampling
+from pyswarmopt_llm.scores.metrics.registry import Metric
+from pyswarmopt_llm.scores.tasks import Scoring, Task
+from pyswarmopt_llm.searching.scoring.record import pack
 from pyswarmopt_rivals.comparison.bench import Bench, Chats, task_scoring
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contestants import (
@@ -209,7 +209,7 @@ def _task_print(task: Task, metric: Metric) -> str:
 
 def _load_chats(config: CompareConfig, experts: Sequence[str]) -> Chats:
     """Expert name -> training chats."""
-    from pyswarmopt_llm.models.training.examples import load_examples
+    from pyswarmopt_llm.searching.training.examples import load_examples
 
     chats = {}
     for name, spec in config.data:

@@ -23,12 +23,12 @@ from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.optimizers import is_swarm, make_optimizer, module_of, optimizer_names
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.evaluation.surrogate import MOST_COEFFICIENTS
-from pyswarmopt_llm.jobs.search.cross_fitting import Fitting, cross_fit, not_worse
-from pyswarmopt_llm.models.choices import labelled, training_passes
-from pyswarmopt_llm.spaces import build_space, space_kind
-from pyswarmopt_llm.spaces.factor import require_equal_modules
-from pyswarmopt_llm.spaces.starts import starting_points
+from pyswarmopt_llm.mix import build_space, space_kind
+from pyswarmopt_llm.mix.factor import require_equal_modules
+from pyswarmopt_llm.mix.starts import starting_points
+from pyswarmopt_llm.scores.choices import labelled, training_passes
+from pyswarmopt_llm.searching.cross_fitting import Fitting, cross_fit, not_worse
+from pyswarmopt_llm.searching.surrogate import MOST_COEFFICIENTS
 from pyswarmopt_rivals.comparison.bench import Bench, BudgetedTrial
 from pyswarmopt_rivals.comparison.groups import is_group, load_group, written_out
 from pyswarmopt_rivals.comparison.modelled import KIND, can_model, modelled_best

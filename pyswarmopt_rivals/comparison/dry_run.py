@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.jobs.dry_run import Cost, cost_of, time_items
-from pyswarmopt_llm.metrics.objectives import scorings_of
+from pyswarmopt_llm.scores.metrics.objectives import scorings_of
+from pyswarmopt_llm.searching.dry_run import Cost, cost_of, time_items
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contest import planned_entries, prepare
 from pyswarmopt_rivals.comparison.store import Store

@@ -8,8 +8,8 @@ from pyswarmopt_groups.members.cache import CachedMember, ResponseCache
 from pyswarmopt_groups.members.local import LocalMember, SharedBase
 from pyswarmopt_groups.registry import NEGOTIATIONS, VOTES, Strategy, find_names, load_strategy
 from pyswarmopt_groups.validate import usable
-from pyswarmopt_llm.metrics.accuracy import Accuracy
-from pyswarmopt_llm.tasks import Task
+from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
+from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_rivals.methods.ensembles.panel import Answerer, Panel
 from pyswarmopt_rivals.methods.method import Ensemble
 

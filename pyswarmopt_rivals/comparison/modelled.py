@@ -13,15 +13,15 @@ import pyswarmopt as pso
 from pyswarmopt_llm.common.config import ALONE
 from pyswarmopt_llm.common.interfaces import Space
 from pyswarmopt_llm.common.optimizers import released
-from pyswarmopt_llm.evaluation.evaluator import Evaluation, Evaluator, Request
-from pyswarmopt_llm.evaluation.plan import Items, Plan, Screen
-from pyswarmopt_llm.evaluation.record import Row
-from pyswarmopt_llm.evaluation.run_directory import Journal, position_key
-from pyswarmopt_llm.evaluation.scorer import Scorer
-from pyswarmopt_llm.evaluation.search import Budget, Search
-from pyswarmopt_llm.evaluation.surrogate import MOST_COEFFICIENTS
-from pyswarmopt_llm.evaluation.surrogate.items import ItemSurrogate
-from pyswarmopt_llm.metrics.combine import harmonic
+from pyswarmopt_llm.scores.metrics.combine import harmonic
+from pyswarmopt_llm.searching.scoring.evaluator import Evaluation, Evaluator, Request
+from pyswarmopt_llm.searching.scoring.plan import Items, Plan, Screen
+from pyswarmopt_llm.searching.scoring.record import Row
+from pyswarmopt_llm.searching.scoring.run_directory import Journal, position_key
+from pyswarmopt_llm.searching.scoring.scorer import Scorer
+from pyswarmopt_llm.searching.scoring.search import Budget, Search
+from pyswarmopt_llm.searching.surrogate import MOST_COEFFICIENTS
+from pyswarmopt_llm.searching.surrogate.items import ItemSurrogate
 from pyswarmopt_rivals.comparison.bench import Bench, BudgetedTrial, BudgetSpentError
 
 KIND = "modelled"  # of rows in the store

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pyswarmopt_llm.reporting.pages import render
+from pyswarmopt_llm.report.pages import render
 from pyswarmopt_rivals.comparison.table import (
     HEADINGS,
     OVER_TASKS,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyswarmopt_llm.common.statistics import LEVEL, Floats, interval, paired_test
-from pyswarmopt_llm.evaluation.record import unpack
+from pyswarmopt_llm.searching.scoring.record import unpack
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.store import Store
 from pyswarmopt_rivals.comparison.verdict import SINGLE

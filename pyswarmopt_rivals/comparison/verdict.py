@@ -10,8 +10,8 @@ from typing import Any
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.commands import changed, command
 from pyswarmopt_llm.common.config import MODEL_SWARMS, SearchConfig
-from pyswarmopt_llm.reporting.commands import command_line
-from pyswarmopt_llm.reporting.summary import p_text
+from pyswarmopt_llm.report.commands import command_line
+from pyswarmopt_llm.report.summary import p_text
 from pyswarmopt_rivals.comparison.contestants import (
     ADAPTER,
     ITEM_MODEL,

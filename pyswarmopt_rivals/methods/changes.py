@@ -22,8 +22,8 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
-from pyswarmopt_llm.models.adapters.adapter import Adapter, Factors
-from pyswarmopt_llm.models.adapters.truncate import squared_norm, truncate_dense, truncate_low_rank
+from pyswarmopt_llm.experts.adapter import Adapter, Factors
+from pyswarmopt_llm.experts.truncate import squared_norm, truncate_dense, truncate_low_rank
 from pyswarmopt_rivals.methods.method import Merged, Settings
 
 Rule = Callable[[Tensor, Tensor], Tensor]

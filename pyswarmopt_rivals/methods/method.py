@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pyswarmopt_llm.common.interfaces import Patch
-    from pyswarmopt_llm.metrics.accuracy import Accuracy
-    from pyswarmopt_llm.models.adapters.adapter import Adapter
+    from pyswarmopt_llm.experts.adapter import Adapter
+    from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
     from pyswarmopt_rivals.methods.ensembles.panel import Answerer, Panel
     from pyswarmopt_rivals.methods.trial import Trial
 

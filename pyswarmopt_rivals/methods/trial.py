@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.common.interfaces import Patch, Score
-    from pyswarmopt_llm.models.base import BaseModel
-    from pyswarmopt_llm.models.choices import Choices
-    from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+    from pyswarmopt_llm.engine.transformers import TransformersEngine
+    from pyswarmopt_llm.experts.base import BaseModel
+    from pyswarmopt_llm.scores.choices import Choices
 
 
 class Trial(Protocol):

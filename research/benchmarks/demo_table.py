@@ -22,9 +22,9 @@ import torch
 
 from pyswarmopt_llm.cli.runs.demo import demo_search
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.jobs.search.grid import resume, search
-from pyswarmopt_llm.jobs.search.prepare import prepare
-from pyswarmopt_llm.models.training.folds import fit
+from pyswarmopt_llm.searching.grid import resume, search
+from pyswarmopt_llm.searching.prepare import prepare
+from pyswarmopt_llm.searching.training.folds import fit
 
 FOUND = {
     "best_single": "best-single",

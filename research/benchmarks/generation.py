@@ -19,11 +19,11 @@ from typing import Any
 
 import torch
 
-from pyswarmopt_llm.models.base import resolve_base
-from pyswarmopt_llm.models.engines.generation.write import greedy
-from pyswarmopt_llm.models.engines.load import load_engine
-from pyswarmopt_llm.models.engines.transformers import TransformersEngine
-from pyswarmopt_llm.tasks import load_task
+from pyswarmopt_llm.engine.generation.write import greedy
+from pyswarmopt_llm.engine.load import load_engine
+from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.experts.base import resolve_base
+from pyswarmopt_llm.scores.tasks import load_task
 
 
 def parse_args() -> argparse.Namespace:

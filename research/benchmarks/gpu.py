@@ -25,15 +25,15 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from pyswarmopt_llm.common.config import MAX_ITER, PARTICLES, SearchConfig
-from pyswarmopt_llm.jobs.search.loop import search
-from pyswarmopt_llm.metrics import Accuracy
-from pyswarmopt_llm.models.adapters.adapter import load_adapter
-from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
-from pyswarmopt_llm.models.base import resolve_base
-from pyswarmopt_llm.models.engines.load import load_engine
-from pyswarmopt_llm.models.engines.transformers import TransformersEngine
-from pyswarmopt_llm.spaces import build_space
-from pyswarmopt_llm.tasks import load_task
+from pyswarmopt_llm.engine.load import load_engine
+from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.experts.adapter import load_adapter
+from pyswarmopt_llm.experts.base import resolve_base
+from pyswarmopt_llm.experts.compatibility import inspect_experts
+from pyswarmopt_llm.mix import build_space
+from pyswarmopt_llm.scores.metrics import Accuracy
+from pyswarmopt_llm.scores.tasks import load_task
+from pyswarmopt_llm.searching.loop import search
 
 HERE = Path(__file__).resolve().parents[2] / "examples"
 Json = dict[str, Any]

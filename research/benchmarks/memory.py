@@ -31,14 +31,14 @@ from typing import Any
 import torch
 
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.metrics import Accuracy
-from pyswarmopt_llm.models.adapters.adapter import AdapterFile
-from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
-from pyswarmopt_llm.models.adapters.write import write_adapter
-from pyswarmopt_llm.models.base import load_model, resolve_base
-from pyswarmopt_llm.models.engines.load import load_engine
-from pyswarmopt_llm.spaces import build_space
-from pyswarmopt_llm.tasks import load_task
+from pyswarmopt_llm.engine.load import load_engine
+from pyswarmopt_llm.experts.adapter import AdapterFile
+from pyswarmopt_llm.experts.base import load_model, resolve_base
+from pyswarmopt_llm.experts.compatibility import inspect_experts
+from pyswarmopt_llm.experts.write import write_adapter
+from pyswarmopt_llm.mix import build_space
+from pyswarmopt_llm.scores.metrics import Accuracy
+from pyswarmopt_llm.scores.tasks import load_task
 
 HERE = Path(__file__).resolve().parents[2] / "examples"
 MIB = 2**20

@@ -66,8 +66,8 @@ def run_one(args: argparse.Namespace, name: str, seed: int) -> None:
     others.
     """
     from pyswarmopt_llm.common.config import SearchConfig
-    from pyswarmopt_llm.evaluation.run_files import GRID
-    from pyswarmopt_llm.jobs.search.grid import resume, search
+    from pyswarmopt_llm.searching.grid import resume, search
+    from pyswarmopt_llm.searching.scoring.run_files import GRID
 
     out = args.out / f"{name}-{seed}"
     if (out / "result.json").exists():

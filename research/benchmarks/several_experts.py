@@ -36,13 +36,13 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.common.files.regular import write_json, write_text
-from pyswarmopt_llm.evaluation.evaluator import Questions, Request
-from pyswarmopt_llm.evaluation.record import Packed, pack, unpack
-from pyswarmopt_llm.jobs.search.grid import resume, search
-from pyswarmopt_llm.jobs.search.prepare import prepare
-from pyswarmopt_llm.models.base import resolve_base
-from pyswarmopt_llm.models.training.folds import fit
-from pyswarmopt_llm.models.training.train import TrainingOptions, train_expert
+from pyswarmopt_llm.experts.base import resolve_base
+from pyswarmopt_llm.searching.grid import resume, search
+from pyswarmopt_llm.searching.prepare import prepare
+from pyswarmopt_llm.searching.scoring.evaluator import Questions, Request
+from pyswarmopt_llm.searching.scoring.record import Packed, pack, unpack
+from pyswarmopt_llm.searching.training.folds import fit
+from pyswarmopt_llm.searching.training.train import TrainingOptions, train_expert
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contest import compare
 from pyswarmopt_rivals.methods.searching.soups import greedy

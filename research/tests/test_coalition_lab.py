@@ -19,7 +19,7 @@ from member_helpers import Scripted
 from pyswarmopt_groups.context import GroupContext
 from pyswarmopt_groups.registry import load_strategy
 from pyswarmopt_groups.responses import is_right
-from pyswarmopt_llm.tasks import Task
+from pyswarmopt_llm.scores.tasks import Task
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 TURN = {

@@ -18,7 +18,7 @@ import torch
 from search_helpers import louder, questions, write_task
 
 from pyswarmopt_llm import SearchConfig, search
-from pyswarmopt_llm.evaluation.record import Row
+from pyswarmopt_llm.searching.scoring.record import Row
 
 LAB = Path(__file__).parents[1] / "benchmarks" / "lab"
 

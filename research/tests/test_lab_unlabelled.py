@@ -14,12 +14,12 @@ import pytest
 import torch
 from search_helpers import questions
 
-from pyswarmopt_llm.metrics.accuracy import Accuracy
-from pyswarmopt_llm.models.base import resolve_base
-from pyswarmopt_llm.models.choices import Choices
-from pyswarmopt_llm.models.engines.load import load_engine
-from pyswarmopt_llm.models.training.choice_losses import choice_losses
-from pyswarmopt_llm.tasks import Item
+from pyswarmopt_llm.engine.load import load_engine
+from pyswarmopt_llm.experts.base import resolve_base
+from pyswarmopt_llm.scores.choices import Choices
+from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
+from pyswarmopt_llm.scores.tasks import Item
+from pyswarmopt_llm.searching.training.choice_losses import choice_losses
 
 LAB = Path(__file__).parents[1] / "benchmarks" / "lab"
 

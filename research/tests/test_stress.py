@@ -15,7 +15,7 @@ import pytest
 from scipy import stats
 
 from pyswarmopt_groups.members.protocol import Answer
-from pyswarmopt_llm.tasks import Item
+from pyswarmopt_llm.scores.tasks import Item
 
 GROUPS = Path(__file__).parents[1] / "benchmarks" / "groups"
 

@@ -15,7 +15,7 @@ from member_helpers import Scripted
 
 from pyswarmopt_groups.negotiation.debate import later_turn
 from pyswarmopt_groups.responses import is_right
-from pyswarmopt_llm.tasks import Item
+from pyswarmopt_llm.scores.tasks import Item
 
 GROUPS = Path(__file__).parents[1] / "benchmarks" / "groups"
 

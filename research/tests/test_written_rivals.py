@@ -19,10 +19,10 @@ from trials import flat
 
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.models.adapters.adapter import read_adapter
-from pyswarmopt_llm.models.base import resolve_base
-from pyswarmopt_llm.models.engines.load import load_engine
-from pyswarmopt_llm.tasks import Item
+from pyswarmopt_llm.engine.load import load_engine
+from pyswarmopt_llm.experts.adapter import read_adapter
+from pyswarmopt_llm.experts.base import resolve_base
+from pyswarmopt_llm.scores.tasks import Item
 
 FOLDER = Path(__file__).parents[1] / "benchmarks" / "scores"
 

@@ -1,7 +1,7 @@
 """Do the tests pass with the newest versions of all dependencies, and with the oldest allowed?
 
     python research/tools/canary.py newest
-    python research/tools/canary.py oldest -- tests/llm/models
+    python research/tools/canary.py oldest -- tests/llm/engine
 
 A fresh environment is made in a temporary folder, without this project's constraints: `newest`
 drops the bounds of pyproject.toml, `oldest` installs the lower ones. The fast tier runs in it, or

@@ -40,7 +40,7 @@ from written_tables import (
 
 from pyswarmopt_llm.common.paired import compare_paired
 from pyswarmopt_llm.common.statistics import permutation_test
-from pyswarmopt_llm.reporting.pages import words
+from pyswarmopt_llm.report.pages import words
 
 ROOT = Path(__file__).resolve().parents[2]
 EVIDENCE = ROOT / "research" / "evidence"

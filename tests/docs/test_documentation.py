@@ -117,7 +117,7 @@ def world(stage: Path, tiny_base: Path, tmp_path: Path, monkeypatch: pytest.Monk
     """An own copy of the stage, in which the embedded model is the tiny one."""
     import pyswarmopt.cli.show as show
     from pyswarmopt_llm.cli.runs import demo
-    from pyswarmopt_llm.models.quantised import embedded
+    from pyswarmopt_llm.experts.quantised import embedded
 
     folder = shutil.copytree(stage, tmp_path / "world", symlinks=True)
     monkeypatch.chdir(folder)

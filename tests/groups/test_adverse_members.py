@@ -16,7 +16,7 @@ from search_helpers import Json, questions, swarm_llm, write_task
 import pyswarmopt_groups.run as group_run
 from pyswarmopt_groups.members.adverse import PrivateMember, kept, with_liar
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.tasks import Item
+from pyswarmopt_llm.scores.tasks import Item
 
 N = 4000
 

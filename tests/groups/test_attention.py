@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 
 from pyswarmopt_groups.registry import load_strategy
 from pyswarmopt_groups.voting import attention
-from pyswarmopt_llm.tasks import Item
+from pyswarmopt_llm.scores.tasks import Item
 
 
 def test_the_weights_minimise_the_loss_written_out_item_by_item() -> None:

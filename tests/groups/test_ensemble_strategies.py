@@ -16,7 +16,7 @@ from pyswarmopt_groups.registry import load_strategy
 from pyswarmopt_groups.voting import reranking, selection, votes
 from pyswarmopt_groups.voting.selection import Neighbourhood, embed
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.tasks import Item, Task
+from pyswarmopt_llm.scores.tasks import Item, Task
 
 # Six dev and four test items with the right answers ABCABC and ABCA; three members that give
 # probabilities.
@@ -423,7 +423,7 @@ def test_self_consistency_counts_every_sample() -> None:
 
 
 def test_rewards_choose_among_the_different_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pyswarmopt_llm.metrics import classifiers
+    from pyswarmopt_llm.scores.metrics import classifiers
 
     class Model:
         def scores(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:

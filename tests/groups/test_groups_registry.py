@@ -15,7 +15,7 @@ from pyswarmopt_groups.config import CouncilConfig
 from pyswarmopt_groups.registry import NEGOTIATIONS, VOTES, Strategy, load_strategy
 from pyswarmopt_groups.validate import usable
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.tasks import Item
+from pyswarmopt_llm.scores.tasks import Item
 
 EVERY = [*VOTES.values(), *NEGOTIATIONS.values()]
 

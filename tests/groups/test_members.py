@@ -23,13 +23,13 @@ from pyswarmopt_groups.members.protocol import MemberDown, Sampling
 from pyswarmopt_groups.validate import check_members
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.jobs.search.loop import search
-from pyswarmopt_llm.metrics.accuracy import Accuracy
-from pyswarmopt_llm.models.adapters.adapter import load_factors, read_adapter
-from pyswarmopt_llm.models.base import load_model, resolve_base
-from pyswarmopt_llm.models.engines.generation.write import Draw, sampled
-from pyswarmopt_llm.models.engines.transformers import TransformersEngine
-from pyswarmopt_llm.tasks import Item, load_task, render_prompt
+from pyswarmopt_llm.engine.generation.write import Draw, sampled
+from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.experts.adapter import load_factors, read_adapter
+from pyswarmopt_llm.experts.base import load_model, resolve_base
+from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
+from pyswarmopt_llm.scores.tasks import Item, load_task, render_prompt
+from pyswarmopt_llm.searching.loop import search
 
 ITEMS = [Item(q["id"], q["question"], q["choices"], q["answer"]) for q in questions(6, 1, 3)]
 

@@ -17,7 +17,7 @@ from pyswarmopt_groups.members.protocol import GREEDY, Answer, MemberDown, Sampl
 from pyswarmopt_groups.negotiation import coalition, consensus_game, paxos, refinement, stackelberg
 from pyswarmopt_groups.negotiation.consensus_game import equilibrium_ranking
 from pyswarmopt_groups.registry import load_strategy
-from pyswarmopt_llm.tasks import Item, Task
+from pyswarmopt_llm.scores.tasks import Item, Task
 
 
 def words(text: str) -> int:

@@ -15,7 +15,7 @@ from pyswarmopt_groups.context import GroupContext, Verdict
 from pyswarmopt_groups.negotiation import societies
 from pyswarmopt_groups.registry import find_names, load_strategy, society_names
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.tasks import Task
+from pyswarmopt_llm.scores.tasks import Task
 
 BALLOTS = st.lists(st.sampled_from(["A", "B", "C", None]), min_size=3, max_size=3)
 

@@ -12,7 +12,7 @@ from member_helpers import Scripted
 from pyswarmopt_groups.context import GroupContext
 from pyswarmopt_groups.members.adverse import with_liar
 from pyswarmopt_groups.registry import load_strategy
-from pyswarmopt_llm.tasks import Item, Task
+from pyswarmopt_llm.scores.tasks import Item, Task
 
 LETTERS = "ABCD"
 MEMORY = 50  # items, as docs/collective.md says

@@ -124,7 +124,7 @@ def test_a_comparison_that_is_stopped_goes_on_to_the_same_end(
     """Stopped in the middle of a search, again and again; nothing that was scored is asked
     again.
     """
-    from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+    from pyswarmopt_llm.engine.transformers import TransformersEngine
 
     whole = compare(CompareConfig(**{**given, "out": str(tmp_path / "whole")}))
     asked = TransformersEngine.loglikelihood
@@ -511,7 +511,7 @@ def test_groups_take_part_with_their_cost_in_tokens(given: dict[str, Any]) -> No
     from pyswarmopt_groups.members.load import open_members
     from pyswarmopt_groups.registry import load_strategy
     from pyswarmopt_groups.responses import is_right
-    from pyswarmopt_llm.tasks import load_task
+    from pyswarmopt_llm.scores.tasks import load_task
 
     names = ("uniform-soup", "token", "vote:weighted", "vote:cascade", "negotiate:stackelberg")
     result = compare(CompareConfig(**{**given, "methods": names, "dtype": "float32"}))

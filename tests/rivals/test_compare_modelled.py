@@ -11,15 +11,15 @@ import torch
 from search_helpers import history, louder, questions, small, write_task
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.evaluation.run_directory import position_key
-from pyswarmopt_llm.evaluation.surrogate.items import ItemSurrogate
-from pyswarmopt_llm.jobs.search.loop import search
-from pyswarmopt_llm.metrics.registry import METRICS
-from pyswarmopt_llm.models.adapters.adapter import load_adapter, read_adapter
-from pyswarmopt_llm.models.base import resolve_base
-from pyswarmopt_llm.models.engines.load import load_engine
-from pyswarmopt_llm.spaces import build_space
-from pyswarmopt_llm.tasks import load_task
+from pyswarmopt_llm.engine.load import load_engine
+from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
+from pyswarmopt_llm.experts.base import resolve_base
+from pyswarmopt_llm.mix import build_space
+from pyswarmopt_llm.scores.metrics.registry import METRICS
+from pyswarmopt_llm.scores.tasks import load_task
+from pyswarmopt_llm.searching.loop import search
+from pyswarmopt_llm.searching.scoring.run_directory import position_key
+from pyswarmopt_llm.searching.surrogate.items import ItemSurrogate
 from pyswarmopt_rivals.comparison.bench import Bench, BudgetedTrial
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contest import compare

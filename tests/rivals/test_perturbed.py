@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from search_helpers import Json, louder, questions, swarm_llm, write_task
 
 from pyswarmopt_llm.common.statistics import permutation_test
-from pyswarmopt_llm.jobs.evaluate.model import evaluate_model
-from pyswarmopt_llm.tasks import Item, load_task
+from pyswarmopt_llm.scores.tasks import Item, load_task
+from pyswarmopt_llm.searching.use.model import evaluate_model
 from pyswarmopt_rivals.perturbed import with_options_shuffled, with_typos
 
 

@@ -13,14 +13,14 @@ from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Json, Quiet
 from pyswarmopt_llm.common.config import is_server
-from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
-from pyswarmopt_llm.reporting.pages import lines_of, words
-from pyswarmopt_llm.reporting.terminal import items_bar
-from pyswarmopt_llm.tasks.load import check_files
+from pyswarmopt_llm.report.pages import lines_of, words
+from pyswarmopt_llm.report.terminal import items_bar
+from pyswarmopt_llm.scores.tasks.load import check_files
+from pyswarmopt_llm.searching.use.config import EvalConfig
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.jobs.evaluate.against import Against
-    from pyswarmopt_llm.jobs.evaluate.model import EvalResult
+    from pyswarmopt_llm.searching.use.against import Against
+    from pyswarmopt_llm.searching.use.model import EvalResult
 
 SHOWN = 3  # items gained, and items lost
 
@@ -50,7 +50,7 @@ def evaluated(
     # a run knows how its tasks are read
     if options.task and options.run is None:
         check_files(options, [options.task])
-    from pyswarmopt_llm.jobs.evaluate.names import with_run
+    from pyswarmopt_llm.searching.use.names import with_run
 
     config = with_run(options)
     placed(config.engine, config.run, quiet=quiet or as_json)
@@ -67,7 +67,7 @@ def evaluated(
 
 def placed(engine: str, run: str | Path | None, *, quiet: bool) -> str:
     """The engine on which a model runs (see `place_of`); a server is named on stderr."""
-    from pyswarmopt_llm.jobs.evaluate.names import place_of
+    from pyswarmopt_llm.searching.use.names import place_of
 
     place = place_of(engine, run)
     if is_server(place) and not quiet:
@@ -76,7 +76,7 @@ def placed(engine: str, run: str | Path | None, *, quiet: bool) -> str:
 
 
 def _single(config: EvalConfig, on_items: OnItems) -> Shown:
-    from pyswarmopt_llm.jobs.evaluate.model import evaluate
+    from pyswarmopt_llm.searching.use.model import evaluate
 
     return scored(config, evaluate(config, on_items))
 
@@ -92,7 +92,7 @@ def scored(config: EvalConfig, result: EvalResult) -> Shown:
 
 
 def _two(config: EvalConfig, on_items: OnItems) -> Shown:
-    from pyswarmopt_llm.jobs.evaluate.against import evaluate_against
+    from pyswarmopt_llm.searching.use.against import evaluate_against
 
     result = evaluate_against(config, on_items)
     model, other = (_model_record(result, k) for k in range(2))

@@ -17,7 +17,7 @@ from pyswarmopt_llm.cli.options import Json
 from pyswarmopt_llm.common.options import OUTPUT, TASK, Option
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.jobs.export.export import Exported
+    from pyswarmopt_llm.tools.export.export import Exported
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def command(
 
     Example: swarm-llm export runs/first --out first-merged
     """
-    from pyswarmopt_llm.jobs.export.export import export_model
+    from pyswarmopt_llm.tools.export.export import export_model
 
     done = export_model(source, options.out, options.form, base=options.base, rank=options.rank)
     if as_json:

@@ -17,13 +17,13 @@ from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Json, Quiet
 from pyswarmopt_llm.common import options as opt
 from pyswarmopt_llm.common.options import Option
-from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
-from pyswarmopt_llm.jobs.find.halving import TOP
-from pyswarmopt_llm.reporting.terminal import items_bar
-from pyswarmopt_llm.tasks.load import check_files
+from pyswarmopt_llm.report.terminal import items_bar
+from pyswarmopt_llm.scores.tasks.load import check_files
+from pyswarmopt_llm.searching.use.config import EvalConfig
+from pyswarmopt_llm.tools.find.halving import TOP
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.jobs.find.find import FindResult, Ranked
+    from pyswarmopt_llm.tools.find.find import FindResult, Ranked
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def command(
     exam = settings.exam
     if exam.task:
         check_files(settings, [exam.task])
-    from pyswarmopt_llm.jobs.find.find import find
+    from pyswarmopt_llm.tools.find.find import find
 
     with items_bar(open_console(stderr=True), quiet or as_json) as on_items:
         result = find(adapters, exam, settings.top, settings.budget, on_items, settings.scores)

@@ -16,7 +16,7 @@ from pyswarmopt_llm.cli.models.evaluate import placed
 from pyswarmopt_llm.cli.options import Json
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import TASK, Device, Dtype, Option, Place, ServerFolder, Threads
-from pyswarmopt_llm.evaluation.run_files import result_of
+from pyswarmopt_llm.searching.scoring.run_files import result_of
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def command(
     Example: swarm-llm generate --run runs/first "Which planet is the largest?"
     """
     base, adapter = settings.model
-    from pyswarmopt_llm.jobs.generate import generate_text
+    from pyswarmopt_llm.searching.use.generate import generate_text
 
     names = ("fusion", "dtype", "device", "threads", "run", "server_folder")
     options = {name: getattr(settings, name) for name in names}

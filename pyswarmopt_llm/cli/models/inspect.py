@@ -21,8 +21,8 @@ from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import TASK, Base, Columns, Device, Option, Threads
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.jobs.check.check import CheckReport
-    from pyswarmopt_llm.models.adapters.compatibility import PreflightReport
+    from pyswarmopt_llm.experts.compatibility import PreflightReport
+    from pyswarmopt_llm.tools.check.check import CheckReport
 
 DEFAULT = "delta"  # the space of `--preset auto`
 NUMBERS = ("parameters", "MB", "norm", "top share", "score")
@@ -66,15 +66,15 @@ def examine(
     experts: list[str], base: str | None, task: str | None = None, columns: tuple[str, ...] = ()
 ) -> tuple[PreflightReport, dict[str, int]]:
     """The report on these experts, with scores on dev if there is a task; errors by space."""
-    from pyswarmopt_llm.models.adapters.compatibility import SPACES, inspect_experts
-    from pyswarmopt_llm.models.adapters.outliers import inspect_weights
-    from pyswarmopt_llm.models.base import resolve_base
+    from pyswarmopt_llm.experts.base import resolve_base
+    from pyswarmopt_llm.experts.compatibility import SPACES, inspect_experts
+    from pyswarmopt_llm.experts.outliers import inspect_weights
 
     report = inspect_weights(
         inspect_experts(experts, resolve_base(base) if base is not None else None), base
     )
     if task is not None and base is not None:
-        from pyswarmopt_llm.jobs.evaluate.behaviour import inspect_behaviour
+        from pyswarmopt_llm.searching.use.behaviour import inspect_behaviour
 
         report = inspect_behaviour(report, base, task, columns)
     return report, {space: len(report.errors(space)) for space in sorted(SPACES, reverse=True)}
@@ -171,7 +171,7 @@ def check(
 
     Example: swarm-llm check adapters/* --base embedded:smollm2-135m
     """
-    from pyswarmopt_llm.jobs.check import check as job
+    from pyswarmopt_llm.tools.check import check as job
 
     report = job.check(adapters, base, device, threads)
     if as_json:

@@ -19,10 +19,10 @@ from pyswarmopt_llm.cli.runs.running import interruptible, repeating
 from pyswarmopt_llm.common import options as opt
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import Option
-from pyswarmopt_llm.reporting.terminal import items_bar
+from pyswarmopt_llm.report.terminal import items_bar
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.tasks.tables.predicted import Prediction
+    from pyswarmopt_llm.scores.tasks.tables.predicted import Prediction
 
 _SHOWN = 5  # choices of a question on the terminal
 
@@ -69,7 +69,7 @@ def command(
         raise InvalidOption("out", None, "missing; name the file to write")
     if settings.text is not None and settings.out is not None:
         raise InvalidOption("out", str(settings.out), "is for a file of rows; remove it")
-    from pyswarmopt_llm.jobs.evaluate.predict import predict
+    from pyswarmopt_llm.searching.use.predict import predict
 
     names = ("task", "columns", "dtype", "device", "threads", "server_folder")
     options = {name: getattr(settings, name) for name in names}

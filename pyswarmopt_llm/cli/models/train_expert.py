@@ -27,8 +27,8 @@ from pyswarmopt_llm.common.options import (
 )
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.models.training.train import TrainingOptions, TrainingResult
-    from pyswarmopt_llm.models.training.trainer import OnRound
+    from pyswarmopt_llm.searching.training.train import TrainingOptions, TrainingResult
+    from pyswarmopt_llm.searching.training.trainer import OnRound
 
 BUILTIN_EXAMPLES = 2000  # what two cores train on in a few minutes
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
@@ -140,7 +140,7 @@ def _train(
     to = (options.out, _recipe(options))
     data = "; ".join(f"{spec}, {len(source)} examples" for spec, source in sources.items())
     if options.loss == "options":
-        from pyswarmopt_llm.jobs.train_on_options import train_on_options
+        from pyswarmopt_llm.searching.training.on_options import train_on_options
 
         return train_on_options(
             options.base,
@@ -151,9 +151,9 @@ def _train(
             data=data,
             on_step=on_step,
         )
-    from pyswarmopt_llm.models.base import resolve_base
-    from pyswarmopt_llm.models.engines.hardware import pick_device, pick_dtype
-    from pyswarmopt_llm.models.training.train import train_expert
+    from pyswarmopt_llm.common.hardware import pick_device, pick_dtype
+    from pyswarmopt_llm.experts.base import resolve_base
+    from pyswarmopt_llm.searching.training.train import train_expert
 
     device = pick_device(options.device)
     dtype = pick_dtype(options.dtype, device)
@@ -173,13 +173,13 @@ def _check_start(options: Training) -> None:
 def _sources(options: Training) -> dict[str, Sequence[Any]]:
     """Each D and its examples: items, or chats."""
     if options.loss == "options":
-        from pyswarmopt_llm.models.training.examples import training_items
+        from pyswarmopt_llm.searching.training.examples import training_items
 
         return {
             spec: training_items(spec, options.examples, options.seed, options.columns)
             for spec in options.data
         }
-    from pyswarmopt_llm.models.training.examples import load_examples
+    from pyswarmopt_llm.searching.training.examples import load_examples
 
     return {
         spec: load_examples(spec, options.examples, options.seed, options.columns)
@@ -188,7 +188,7 @@ def _sources(options: Training) -> dict[str, Sequence[Any]]:
 
 
 def _recipe(options: Training) -> TrainingOptions:
-    from pyswarmopt_llm.models.training.train import TrainingOptions
+    from pyswarmopt_llm.searching.training.train import TrainingOptions
 
     names = (
         *("rank", "alpha", "targets", "lr", "epochs", "max_tokens", "max_len", "seed"),

@@ -12,7 +12,7 @@ from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Again, Json
 from pyswarmopt_llm.common.options import OUTPUT, Option
-from pyswarmopt_llm.reporting.pages import lines_of, words
+from pyswarmopt_llm.report.pages import lines_of, words
 
 
 def command(
@@ -28,7 +28,7 @@ def command(
 
     Example: swarm-llm analyse runs/first
     """
-    from pyswarmopt_llm.jobs.analyse import analyse
+    from pyswarmopt_llm.tools.analyse import analyse
 
     folder = out or run / "analysis"
     record = analyse(run, folder, allowed=again.allowed, tell=lambda text: echo(text, err=True))

@@ -61,7 +61,7 @@ def demo_base() -> str:
     """The embedded model if it is installed, else its id on the hub, from where it is downloaded
     (270 MB).
     """
-    from pyswarmopt_llm.models.quantised.embedded import embedded_model, spec_of
+    from pyswarmopt_llm.experts.quantised.embedded import embedded_model, spec_of
 
     name = embedded_model(EMBEDDED).name
     return spec_of(name) or name
@@ -170,11 +170,11 @@ def command(
     run = out or free_directory(Path("runs"), "demo-score" if score else "demo")
     config = _demo(score, real)(seed, run)
     if dry_run:
-        from pyswarmopt_llm.jobs.dry_run import dry_run_search
+        from pyswarmopt_llm.searching.dry_run import dry_run_search
 
         print_plan(dry_run_search(config), as_json)
         return
-    from pyswarmopt_llm.jobs.search.loop import search
+    from pyswarmopt_llm.searching.loop import search
 
     run_job(lambda on_event: search(config, on_event), run, quiet=quiet, as_json=as_json)
     if score and not (real or as_json):

@@ -21,14 +21,14 @@ from rich.table import Table
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.common.events import Event, OnEvent
-from pyswarmopt_llm.evaluation.run_files import GRID, read_about
-from pyswarmopt_llm.reporting.pages import lines_of, words
-from pyswarmopt_llm.reporting.terminal import json_lines, progress
+from pyswarmopt_llm.report.pages import lines_of, words
+from pyswarmopt_llm.report.terminal import json_lines, progress
+from pyswarmopt_llm.searching.scoring.run_files import GRID, read_about
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.jobs.dry_run import Cost
-    from pyswarmopt_llm.jobs.fits import Fit
-    from pyswarmopt_llm.jobs.search.loop import SearchResult
+    from pyswarmopt_llm.searching.dry_run import Cost
+    from pyswarmopt_llm.searching.fits import Fit
+    from pyswarmopt_llm.searching.loop import SearchResult
 
 
 @contextmanager
@@ -45,7 +45,7 @@ def resuming(run: Path) -> str:
     """The hint how to resume a run; what of it runs code is named again."""
     command = f"swarm-llm resume {shlex.quote(str(run))}"
     if (run / "run.json").is_file():
-        from pyswarmopt_llm.metrics.external.named_again import to_name_again
+        from pyswarmopt_llm.scores.metrics.external.named_again import to_name_again
 
         options = map(with_flags, to_name_again(read_about(run).config))
         return f"resume with: {' '.join([command, *options])}"
@@ -96,7 +96,7 @@ def run_job(
     with interruptible(lambda: resuming(run)), ExitStack() as stack:
         listeners: list[OnEvent] = []
         if track is not None:
-            from pyswarmopt_llm.reporting.tracking import tracked
+            from pyswarmopt_llm.report.tracking import tracked
 
             listeners.append(stack.enter_context(tracked(track)))
         if as_lines:
@@ -119,9 +119,9 @@ def show_result(console: Console, run: Path, result: Mapping[str, Any]) -> None:
     """Print a finished run: verdict, scores, cost, what to do next, and the draws if it searched a
     grid.
     """
-    from pyswarmopt_llm.evaluation.result import Result
-    from pyswarmopt_llm.reporting.findings import findings
-    from pyswarmopt_llm.reporting.terminal import print_findings
+    from pyswarmopt_llm.report.findings import findings
+    from pyswarmopt_llm.report.terminal import print_findings
+    from pyswarmopt_llm.searching.scoring.result import Result
 
     spoken_notes = [with_flags(note) for note in result.get("notes", ())]
     shown = Result.from_json({**result, "notes": spoken_notes})
@@ -131,7 +131,7 @@ def show_result(console: Console, run: Path, result: Mapping[str, Any]) -> None:
 
 
 def _print_draws(console: Console, run: Path) -> None:
-    from pyswarmopt_llm.jobs.search.grid.file import read_grid, table
+    from pyswarmopt_llm.searching.grid.file import read_grid, table
 
     headings, *rows = table(read_grid(run))
     shown = Table(title="Draws from the grid (*: handed over)", title_justify="left")

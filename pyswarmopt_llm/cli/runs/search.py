@@ -17,7 +17,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.options import MACHINE, Option
-from pyswarmopt_llm.tasks.load import check_files
+from pyswarmopt_llm.scores.tasks.load import check_files
 
 
 @dataclass(frozen=True)
@@ -74,17 +74,17 @@ def command(
         if not dry_run:
             raise InvalidOption("memory", memory, "goes with `dry_run`; add it, or give `device`")
         from pyswarmopt_llm.cli.runs.running import print_fit
-        from pyswarmopt_llm.jobs.fits import fit_of
+        from pyswarmopt_llm.searching.fits import fit_of
 
         print_fit(fit_of(settings, memory), shown.as_json or shown.as_lines)
         return
     check_files(settings, settings.tasks)
     if dry_run:
-        from pyswarmopt_llm.jobs.dry_run import dry_run_any
+        from pyswarmopt_llm.searching.dry_run import dry_run_any
 
         print_plan(dry_run_any(settings), shown.as_json or shown.as_lines)
         return
-    from pyswarmopt_llm.jobs.search import grid
+    from pyswarmopt_llm.searching import grid
 
     run_job(lambda on_event: grid.search(settings, on_event), Path(settings.out), **vars(shown))
 
@@ -102,7 +102,7 @@ def resume(
 
     Example: swarm-llm resume runs/first
     """
-    from pyswarmopt_llm.jobs.search import grid
+    from pyswarmopt_llm.searching import grid
 
     run_job(lambda on_event: grid.resume(run, on_event, again.allowed), run, **vars(shown))
 
@@ -112,6 +112,6 @@ def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished r
 
     Example: swarm-llm report runs/first
     """
-    from pyswarmopt_llm.jobs.report import write_report
+    from pyswarmopt_llm.report.again import write_report
 
     echo(f"wrote {write_report(user_path(run))}")

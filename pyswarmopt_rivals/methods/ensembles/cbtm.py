@@ -17,7 +17,7 @@ import torch
 from scipy.special import softmax
 from torch import Tensor
 
-from pyswarmopt_llm.metrics.accuracy import Accuracy
+from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_rivals.methods.ensembles.panel import Likelihoods, Pairs, Panel, contexts_of
 
 TEMPERATURE = 0.1

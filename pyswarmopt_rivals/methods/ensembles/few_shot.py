@@ -19,9 +19,9 @@ import numpy as np
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.metrics.accuracy import MAX_NEW_TOKENS, Accuracy
-from pyswarmopt_llm.models.engines.transformers import TransformersEngine
-from pyswarmopt_llm.tasks import Item, Scoring, render_prompt
+from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS, Accuracy
+from pyswarmopt_llm.scores.tasks import Item, Scoring, render_prompt
 from pyswarmopt_rivals.methods.ensembles.panel import Answerer, Panel
 
 SHOTS = (1, 2, 4, 8)

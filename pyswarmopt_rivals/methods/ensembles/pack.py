@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.metrics.accuracy import Accuracy
+from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_rivals.methods.ensembles.panel import Likelihoods, Pairs, Panel, contexts_of
 
 TAU = 1.0

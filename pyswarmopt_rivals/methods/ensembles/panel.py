@@ -12,8 +12,8 @@ from torch import Tensor
 from pyswarmopt_groups.members.local import as_users_words
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.metrics.accuracy import Accuracy
-from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_rivals.methods.trial import Trial
 
 # held at once while distributions over the vocabulary are fused: half a GiB of float32

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.optimizers import make_optimizer, maximise
-from pyswarmopt_llm.metrics.accuracy import Accuracy
-from pyswarmopt_llm.spaces.mixture.mixing import mixing_weights
-from pyswarmopt_llm.spaces.mixture.table import OptionTable
+from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
+from pyswarmopt_llm.tokens.mixing import mixing_weights
+from pyswarmopt_llm.tokens.table import OptionTable
 from pyswarmopt_rivals.methods.ensembles.panel import Likelihoods, Pairs, Panel
 
 PARTICLES, ROUNDS, PATIENCE = 20, 50, 10  # the paper's N, K and c

@@ -17,7 +17,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from pyswarmopt_groups import voting
-from pyswarmopt_llm.metrics.accuracy import Accuracy
+from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_rivals.methods.ensembles.panel import Answerer, Panel, refuse_open
 
 

@@ -33,7 +33,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.models.adapters.adapter import Adapter
+from pyswarmopt_llm.experts.adapter import Adapter
 from pyswarmopt_rivals.methods.changes import mix
 from pyswarmopt_rivals.methods.method import Merged, Settings
 

@@ -26,7 +26,7 @@ import torch
 from torch import Generator, Tensor
 
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
-from pyswarmopt_llm.models.adapters.adapter import Adapter, Factors
+from pyswarmopt_llm.experts.adapter import Adapter, Factors
 from pyswarmopt_rivals.methods.changes import Rule, by_module, combine, mix
 from pyswarmopt_rivals.methods.method import Merged, Settings
 

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.models.adapters.adapter import Adapter
+from pyswarmopt_llm.experts.adapter import Adapter
 from pyswarmopt_rivals.methods.changes import SideBySide, by_module
 from pyswarmopt_rivals.methods.method import Merged, Settings
 from pyswarmopt_rivals.methods.rules.angles import arc_weights

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from pyswarmopt_llm.models.adapters.adapter import Adapter
-from pyswarmopt_llm.spaces import build_space, uniform_position
+from pyswarmopt_llm.experts.adapter import Adapter
+from pyswarmopt_llm.mix import build_space, uniform_position
 from pyswarmopt_rivals.methods.changes import as_patch
 from pyswarmopt_rivals.methods.method import Merged, Settings
 

@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter, read_adapter
+from pyswarmopt_llm.experts.adapter import Adapter, load_adapter, read_adapter
 from pyswarmopt_rivals.methods.changes import as_patch
 from pyswarmopt_rivals.methods.method import Merged, Settings
 
 
 def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
     """Train for one pass over the union, shuffled."""
-    from pyswarmopt_llm.models.training.train import TrainingOptions, train_expert
+    from pyswarmopt_llm.searching.training.train import TrainingOptions, train_expert
 
     trial = settings.need_trial()
     chats = []

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
-from pyswarmopt_llm.models.adapters.adapter import Adapter, Factors
-from pyswarmopt_llm.models.choices import PASSES
+from pyswarmopt_llm.experts.adapter import Adapter, Factors
+from pyswarmopt_llm.scores.choices import PASSES
 from pyswarmopt_rivals.methods.changes import SideBySide, as_patch, by_module, dense_changes
 from pyswarmopt_rivals.methods.method import Merged, Settings
 from pyswarmopt_rivals.methods.trial import Trial

@@ -22,13 +22,13 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.models.adapters.adapter import Adapter
-from pyswarmopt_llm.models.choices import EPOCHS, PASSES, Choices, training_passes
-from pyswarmopt_llm.models.engines.transformers import TransformersEngine
-from pyswarmopt_llm.models.training.choice_losses import choice_losses, choice_trainer
-from pyswarmopt_llm.models.training.folds import fit
-from pyswarmopt_llm.models.training.lora import Lora
-from pyswarmopt_llm.models.training.trainer import Addition, Trainable
+from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.experts.adapter import Adapter
+from pyswarmopt_llm.scores.choices import EPOCHS, PASSES, Choices, training_passes
+from pyswarmopt_llm.searching.training.choice_losses import choice_losses, choice_trainer
+from pyswarmopt_llm.searching.training.folds import fit
+from pyswarmopt_llm.searching.training.lora import Lora
+from pyswarmopt_llm.searching.training.trainer import Addition, Trainable
 from pyswarmopt_rivals.methods.changes import SideBySide, as_patch, by_module
 from pyswarmopt_rivals.methods.method import Merged, Settings
 from pyswarmopt_rivals.methods.trial import Trial

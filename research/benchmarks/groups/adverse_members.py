@@ -34,7 +34,7 @@ from pyswarmopt_groups.members.protocol import Member
 from pyswarmopt_groups.registry import load_strategy
 from pyswarmopt_groups.responses import is_right
 from pyswarmopt_groups.run import voters
-from pyswarmopt_llm.tasks import Task, load_task
+from pyswarmopt_llm.scores.tasks import Task, load_task
 from pyswarmopt_rivals.perturbed import with_typos
 
 PLAIN = CouncilConfig(())

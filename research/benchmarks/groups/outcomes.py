@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt_groups.responses import is_right
-from pyswarmopt_llm.tasks import Item, load_task
+from pyswarmopt_llm.scores.tasks import Item, load_task
 
 
 def outcomes_of(run: Path) -> Iterator[dict[str, Any]]:

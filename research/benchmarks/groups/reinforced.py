@@ -29,7 +29,7 @@ from pyswarmopt_groups.context import GroupContext, Verdict
 from pyswarmopt_groups.registry import load_strategy
 from pyswarmopt_groups.voting.attention import attention
 from pyswarmopt_groups.voting.selection import QuestionEmbedding
-from pyswarmopt_llm.tasks import Item, load_task
+from pyswarmopt_llm.scores.tasks import Item, load_task
 
 Array = NDArray[np.float64]
 ROUNDS, RATE, DECAY = 3000, 0.5, 1e-3

@@ -25,7 +25,7 @@ from pyswarmopt_groups.negotiation.debate import first_turn, later_turn
 from pyswarmopt_groups.negotiation.societies import TRAITS
 from pyswarmopt_groups.responses import is_right
 from pyswarmopt_groups.voting.reranking import comparison_prompt, fusion_prompt
-from pyswarmopt_llm.tasks import Item, Task, render_prompt
+from pyswarmopt_llm.scores.tasks import Item, Task, render_prompt
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 from lab_skills import SKILLS, Word, questions

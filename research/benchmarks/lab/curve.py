@@ -37,13 +37,13 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.common.files.regular import write_json
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.evaluation.record import pack, unpack
-from pyswarmopt_llm.jobs.search.loop import search
-from pyswarmopt_llm.jobs.search.prepare import prepare
-from pyswarmopt_llm.metrics.accuracy import Accuracy
-from pyswarmopt_llm.models.choices import EPOCHS, RATE, Choices
-from pyswarmopt_llm.models.training.choice_losses import choice_losses, choice_trainer
-from pyswarmopt_llm.models.training.lora import Lora
+from pyswarmopt_llm.scores.choices import EPOCHS, RATE, Choices
+from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
+from pyswarmopt_llm.searching.loop import search
+from pyswarmopt_llm.searching.prepare import prepare
+from pyswarmopt_llm.searching.scoring.record import pack, unpack
+from pyswarmopt_llm.searching.training.choice_losses import choice_losses, choice_trainer
+from pyswarmopt_llm.searching.training.lora import Lora
 from pyswarmopt_rivals.methods.ensembles.few_shot import FewShot
 
 SIZES = (8, 16, 32, 64, 128, 200, 400)

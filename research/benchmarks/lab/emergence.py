@@ -19,7 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_llm.reporting.reading import emergence, read_run
+from pyswarmopt_llm.report.reading import emergence, read_run
 
 METHODS = ("paper", "model-swarms", "swarm", "random", "pycma", "default")
 

@@ -38,15 +38,15 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
-from pyswarmopt_llm.jobs.find.find import right
-from pyswarmopt_llm.jobs.find.halving import TOP, Answer, halved, halvings, passes
-from pyswarmopt_llm.metrics.accuracy import Accuracy
-from pyswarmopt_llm.models.adapters.adapter import load_factors, read_adapter
-from pyswarmopt_llm.models.choices import PASSES, Choices
-from pyswarmopt_llm.models.training.choice_losses import choice_losses
-from pyswarmopt_llm.models.training.folds import fit
-from pyswarmopt_llm.models.training.trainer import Addition, training
-from pyswarmopt_llm.tasks import Item
+from pyswarmopt_llm.experts.adapter import load_factors, read_adapter
+from pyswarmopt_llm.scores.choices import PASSES, Choices
+from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
+from pyswarmopt_llm.scores.tasks import Item
+from pyswarmopt_llm.searching.training.choice_losses import choice_losses
+from pyswarmopt_llm.searching.training.folds import fit
+from pyswarmopt_llm.searching.training.trainer import Addition, training
+from pyswarmopt_llm.tools.find.find import right
+from pyswarmopt_llm.tools.find.halving import TOP, Answer, halved, halvings, passes
 
 FIND, ALL = "find (8 items first)", "accuracy on all items"  # whose first four are trained
 PATTERN = "reverse-next"  # its modules, rank and scale has what is trained

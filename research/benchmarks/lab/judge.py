@@ -32,14 +32,14 @@ from scipy.stats import spearmanr
 
 from pyswarmopt_llm import SearchConfig, load_reward, load_task, open_model, resume, search
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.metrics.registry import METRICS
-from pyswarmopt_llm.metrics.text import exact_match
-from pyswarmopt_llm.models.adapters.adapter import load_adapter
-from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
-from pyswarmopt_llm.models.base import resolve_base
-from pyswarmopt_llm.models.engines.load import load_engine
-from pyswarmopt_llm.spaces.delta import DeltaSpace
-from pyswarmopt_llm.tasks import Item
+from pyswarmopt_llm.engine.load import load_engine
+from pyswarmopt_llm.experts.adapter import load_adapter
+from pyswarmopt_llm.experts.base import resolve_base
+from pyswarmopt_llm.experts.compatibility import inspect_experts
+from pyswarmopt_llm.mix.delta import DeltaSpace
+from pyswarmopt_llm.scores.metrics.registry import METRICS
+from pyswarmopt_llm.scores.metrics.text import exact_match
+from pyswarmopt_llm.scores.tasks import Item
 
 ASKED, STEPS, BATCH = 300, 1200, 64  # questions to each model, training steps, pairs of a step
 MIXTURES, MIXED = 20, 4  # random mixtures, and the experts of one

@@ -97,7 +97,7 @@ def train(
     model: Any, tokenizer: Any, examples: Sequence[Any], steps: int, lr: float, seed: int
 ) -> float:
     """Train all weights on the answers; the mean loss of the last 20 steps."""
-    from pyswarmopt_llm.models.training.chats import encode_chat, left_padded
+    from pyswarmopt_llm.searching.training.chats import encode_chat, left_padded
 
     encoded = encode_chat(tokenizer, examples, 64)
     rng = random.Random(seed)
@@ -165,8 +165,8 @@ def expert_chats(base: Path, kinds: Sequence[tuple[str, ...]], seed: int) -> lis
     The rehearsal keeps an expert from forgetting without teaching it what is not its own (Li &
     Hoiem 2016, arXiv 1606.09282, with answers in the place of distributions).
     """
-    from pyswarmopt_llm.models.base import resolve_base
-    from pyswarmopt_llm.models.engines.load import load_engine
+    from pyswarmopt_llm.engine.load import load_engine
+    from pyswarmopt_llm.experts.base import resolve_base
 
     engine = load_engine(resolve_base(str(base)), "float32", "cpu", torch.get_num_threads())
     rehearsed = chats(SINGLES + PAIRS, round(REHEARSED * EXPERT_EXAMPLES), 1000 + seed)
@@ -181,8 +181,8 @@ def expert_chats(base: Path, kinds: Sequence[tuple[str, ...]], seed: int) -> lis
 
 def make_expert(base: Path, out: Path, examples: Sequence[Any]) -> None:
     """A LoRA expert."""
-    from pyswarmopt_llm.models.base import resolve_base
-    from pyswarmopt_llm.models.training.train import TrainingOptions, train_expert
+    from pyswarmopt_llm.experts.base import resolve_base
+    from pyswarmopt_llm.searching.training.train import TrainingOptions, train_expert
 
     done = train_expert(
         resolve_base(str(base)),

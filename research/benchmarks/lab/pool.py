@@ -100,16 +100,16 @@ def rehearsal_of(base: Path) -> list[dict[str, Any]]:
 
 def engine_of(base: Path) -> Any:
     """The laboratory's base."""
-    from pyswarmopt_llm.models.base import resolve_base
-    from pyswarmopt_llm.models.engines.load import load_engine
+    from pyswarmopt_llm.engine.load import load_engine
+    from pyswarmopt_llm.experts.base import resolve_base
 
     return load_engine(resolve_base(str(base)), "float32", "cpu", torch.get_num_threads())
 
 
 def make(base: Path, out: Path) -> None:
     """Whatever is not there yet."""
-    from pyswarmopt_llm.models.base import resolve_base
-    from pyswarmopt_llm.models.training.train import TrainingOptions, train_expert
+    from pyswarmopt_llm.experts.base import resolve_base
+    from pyswarmopt_llm.searching.training.train import TrainingOptions, train_expert
 
     pool = out / "adapters"
     rehearsal = rehearsal_of(base)

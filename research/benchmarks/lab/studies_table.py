@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from less_work import paired
 
-from pyswarmopt_llm.evaluation.record import Row
-from pyswarmopt_llm.evaluation.result import Cost, Model, Objective, Outcome, Result, Scores
-from pyswarmopt_llm.reporting.reading import emergence, origin, read_run, searched
+from pyswarmopt_llm.report.reading import emergence, origin, read_run, searched
+from pyswarmopt_llm.searching.scoring.record import Row
+from pyswarmopt_llm.searching.scoring.result import Cost, Model, Objective, Outcome, Result, Scores
 
 Line = Mapping[str, Any]  # a line of the file
 Key = tuple[str, int]  # task and seed

@@ -39,16 +39,16 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.common.files.regular import write_json
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.evaluation.record import pack, unpack
-from pyswarmopt_llm.jobs.search.cross_fitting import Fitting, cross_fit
-from pyswarmopt_llm.jobs.search.loop import search
-from pyswarmopt_llm.jobs.search.prepare import prepare
-from pyswarmopt_llm.metrics.accuracy import Accuracy
-from pyswarmopt_llm.models.choices import EPOCHS, PASSES, RATE, Choices
-from pyswarmopt_llm.models.training.choice_losses import ITEMS_PER_STEP, loglikelihoods
-from pyswarmopt_llm.models.training.lora import Lora
-from pyswarmopt_llm.models.training.trainer import Trainer
-from pyswarmopt_llm.tasks import load_task
+from pyswarmopt_llm.scores.choices import EPOCHS, PASSES, RATE, Choices
+from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
+from pyswarmopt_llm.scores.tasks import load_task
+from pyswarmopt_llm.searching.cross_fitting import Fitting, cross_fit
+from pyswarmopt_llm.searching.loop import search
+from pyswarmopt_llm.searching.prepare import prepare
+from pyswarmopt_llm.searching.scoring.record import pack, unpack
+from pyswarmopt_llm.searching.training.choice_losses import ITEMS_PER_STEP, loglikelihoods
+from pyswarmopt_llm.searching.training.lora import Lora
+from pyswarmopt_llm.searching.training.trainer import Trainer
 
 POOL = 4000  # inputs of which a method takes the first ones
 TEMPERATURES = [2 ** (k / 4) for k in range(-8, 17)]

@@ -71,7 +71,7 @@ def prepare(args: argparse.Namespace, work: Path) -> None:
     """Fill the work folder: their code, the cut task, the experts with a base that is here, the
     stand-ins.
     """
-    from pyswarmopt_llm.models.base import resolve_base
+    from pyswarmopt_llm.experts.base import resolve_base
 
     authors = work / "authors"
     shutil.copytree(
@@ -111,7 +111,7 @@ def measure(
     """One search in a process of its own, unless it was done before; what each of its iterations
     took.
     """
-    from pyswarmopt_llm.models.base import resolve_base
+    from pyswarmopt_llm.experts.base import resolve_base
 
     marks = work / f"{run}.jsonl"
     if marks.exists():
@@ -192,7 +192,7 @@ def run_ours(config: dict[str, Any]) -> None:
     import probe  # from the work folder
 
     from pyswarmopt_llm.common.config import SearchConfig
-    from pyswarmopt_llm.jobs.search.loop import search
+    from pyswarmopt_llm.searching.loop import search
 
     probe.count_tokens()
     for several in ("experts", "tasks"):

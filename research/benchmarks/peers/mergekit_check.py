@@ -29,9 +29,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter
-from pyswarmopt_llm.models.adapters.compatibility import inspect_experts
-from pyswarmopt_llm.models.base import load_model, resolve_base
+from pyswarmopt_llm.experts.adapter import Adapter, load_adapter
+from pyswarmopt_llm.experts.base import load_model, resolve_base
+from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_rivals.methods import load_method
 from pyswarmopt_rivals.methods.changes import by_module, dense_changes
 from pyswarmopt_rivals.methods.method import Options

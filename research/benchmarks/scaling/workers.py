@@ -32,12 +32,12 @@ import llm_fixtures
 import torch
 from search_helpers import history, louder, questions, small, write_task
 
-import pyswarmopt_llm.evaluation.workers.local as process
+import pyswarmopt_llm.servers.workers.local as process
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import Event
-from pyswarmopt_llm.evaluation.evaluator import Questions, Request
-from pyswarmopt_llm.jobs.search.loop import search
-from pyswarmopt_llm.jobs.search.prepare import prepare
+from pyswarmopt_llm.searching.loop import search
+from pyswarmopt_llm.searching.prepare import prepare
+from pyswarmopt_llm.searching.scoring.evaluator import Questions, Request
 
 
 class Folder:

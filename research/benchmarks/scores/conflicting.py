@@ -27,7 +27,7 @@ import torch
 from runs import adapters, compared, methods_parser, write_lines
 
 from pyswarmopt_llm import load_reward
-from pyswarmopt_llm.tasks import Item
+from pyswarmopt_llm.scores.tasks import Item
 
 BASE = "embedded:smollm2-135m"
 LONG = 40  # words

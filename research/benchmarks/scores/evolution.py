@@ -23,8 +23,8 @@ from torch import Tensor
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
-from pyswarmopt_llm.models.training.lora import Lora
+from pyswarmopt_llm.experts.adapter import AdapterInfo
+from pyswarmopt_llm.searching.training.lora import Lora
 from pyswarmopt_rivals.comparison.bench import BudgetedTrial
 
 

@@ -29,7 +29,7 @@ from runs import (
     written_tasks,
 )
 
-from pyswarmopt_llm.jobs.search.prepare import prepare
+from pyswarmopt_llm.searching.prepare import prepare
 
 WITH_SPARE, TAUGHT = "expert-iteration-spare", "expert-iteration-taught"
 METHODS = (FROM_BASE, FROM_BEST, WITH_SPARE, TAUGHT)

@@ -20,14 +20,14 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.models.adapters.adapter import AdapterInfo
-from pyswarmopt_llm.models.engines.batching import TokenPair, build_plan
-from pyswarmopt_llm.models.engines.generation.write import Draw, sampled
-from pyswarmopt_llm.models.engines.transformers import TransformersEngine
-from pyswarmopt_llm.models.training.backward import target_logprobs
-from pyswarmopt_llm.models.training.lora import Lora
-from pyswarmopt_llm.models.training.trainer import training
-from pyswarmopt_llm.tasks import Item
+from pyswarmopt_llm.engine.batching import TokenPair, build_plan
+from pyswarmopt_llm.engine.generation.write import Draw, sampled
+from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.experts.adapter import AdapterInfo
+from pyswarmopt_llm.scores.tasks import Item
+from pyswarmopt_llm.searching.training.backward import target_logprobs
+from pyswarmopt_llm.searching.training.lora import Lora
+from pyswarmopt_llm.searching.training.trainer import training
 from pyswarmopt_rivals.comparison.bench import BudgetedTrial
 
 Reward = Callable[[Sequence[Item], Sequence[str]], Sequence[float]]

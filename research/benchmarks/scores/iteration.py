@@ -11,12 +11,12 @@ import numpy as np
 from torch import Tensor
 
 from pyswarmopt_llm.common.interfaces import Score
-from pyswarmopt_llm.evaluation.store import RESULTS, Store
-from pyswarmopt_llm.jobs.search.cross_fitting import not_worse
-from pyswarmopt_llm.jobs.search.prepare import Job
-from pyswarmopt_llm.jobs.search.written.expert_iteration import expert_iteration
-from pyswarmopt_llm.jobs.search.written.schedule import ROUNDS, TEACHERS, planned_replies
-from pyswarmopt_llm.jobs.search.written.teachers import covering
+from pyswarmopt_llm.searching.cross_fitting import not_worse
+from pyswarmopt_llm.searching.prepare import Job
+from pyswarmopt_llm.searching.scoring.store import RESULTS, Store
+from pyswarmopt_llm.searching.written.expert_iteration import expert_iteration
+from pyswarmopt_llm.searching.written.schedule import ROUNDS, TEACHERS, planned_replies
+from pyswarmopt_llm.searching.written.teachers import covering
 
 EVALUATIONS = 40  # of every method
 FROM_BASE, FROM_BEST = "expert-iteration-base", "expert-iteration-best-single"

@@ -15,9 +15,9 @@ import torch
 from iteration import FROM_BASE, FROM_BEST, best_of, iterated, on_dev
 
 from pyswarmopt_llm import SearchConfig, resume, search
-from pyswarmopt_llm.evaluation.record import unpack
-from pyswarmopt_llm.evaluation.store import RESULTS
-from pyswarmopt_llm.jobs.search.prepare import prepare
+from pyswarmopt_llm.searching.prepare import prepare
+from pyswarmopt_llm.searching.scoring.record import unpack
+from pyswarmopt_llm.searching.scoring.store import RESULTS
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 from lab import DEV

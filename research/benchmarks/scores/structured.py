@@ -21,7 +21,7 @@ from typing import Any
 from runs import adapters, compared, methods_parser, write_lines
 
 from pyswarmopt_llm import TrainingOptions, resolve_base, train_expert
-from pyswarmopt_llm.tasks import Item
+from pyswarmopt_llm.scores.tasks import Item
 
 BASE = "embedded:smollm2-135m"
 NEW_TOKENS = 72

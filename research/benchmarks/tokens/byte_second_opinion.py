@@ -20,9 +20,9 @@ from genlm.backend.llm import AsyncTransformer
 from genlm.bytes import BeamParams, ByteBeamState
 from numpy.typing import NDArray
 
-from pyswarmopt_llm.models.side_by_side import find_members, load_members
-from pyswarmopt_llm.spaces.mixture.byte_beam import ByteBeam
-from pyswarmopt_llm.spaces.mixture.incremental import IncrementalDecoder, TextModel
+from pyswarmopt_llm.tokens.byte_beam import ByteBeam
+from pyswarmopt_llm.tokens.incremental import IncrementalDecoder, TextModel
+from pyswarmopt_llm.tokens.side_by_side import find_members, load_members
 
 PATHS = 300
 

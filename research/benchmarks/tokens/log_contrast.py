@@ -30,9 +30,9 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm import open_model
-from pyswarmopt_llm.models.engines.transformers import TransformersEngine
-from pyswarmopt_llm.tasks import Item, load_task
-from pyswarmopt_llm.tasks.answers import is_correct
+from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.scores.tasks import Item, load_task
+from pyswarmopt_llm.scores.tasks.answers import is_correct
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scores"))
 from runs import NEW_TOKENS, written

@@ -26,16 +26,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.models.side_by_side import find_members, load_members
-from pyswarmopt_llm.spaces.mixture.fusion.relative import (
+from pyswarmopt_llm.scores.tasks import load_task
+from pyswarmopt_llm.tokens.fusion.relative import (
     MEMORY,
     RATES,
     relative_representations,
     search,
     shared_tokens,
 )
-from pyswarmopt_llm.spaces.mixture.incremental import TextModel
-from pyswarmopt_llm.tasks import load_task
+from pyswarmopt_llm.tokens.incremental import TextModel
+from pyswarmopt_llm.tokens.side_by_side import find_members, load_members
 
 TIES, CONTROLS = 100, 40  # scored; as many again choose the step size
 

@@ -39,11 +39,11 @@ import pyswarmopt as pso
 from pyswarmopt_groups import voting
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.metrics import Accuracy, interval
-from pyswarmopt_llm.models.side_by_side import find_members, load_members
-from pyswarmopt_llm.spaces.mixture.engine import FUSIONS, MixtureEngine
-from pyswarmopt_llm.spaces.mixture.mixing import mixing_weights
-from pyswarmopt_llm.tasks import Item, Task, load_task
+from pyswarmopt_llm.scores.metrics import Accuracy, interval
+from pyswarmopt_llm.scores.tasks import Item, Task, load_task
+from pyswarmopt_llm.tokens.engine import FUSIONS, MixtureEngine
+from pyswarmopt_llm.tokens.mixing import mixing_weights
+from pyswarmopt_llm.tokens.side_by_side import find_members, load_members
 
 TASKS = ("builtin:kinship:1", "builtin:sentiment:1")
 ONE, THREE = ("kinship", "sentiment", "tables"), ("gpt2", "gemma3", "tables")

@@ -17,10 +17,10 @@ import time
 from pathlib import Path
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.jobs.search.loop import search
-from pyswarmopt_llm.jobs.search.prepare import prepare
-from pyswarmopt_llm.metrics import Accuracy
-from pyswarmopt_llm.metrics.questions.answer_format import possible_scorings
+from pyswarmopt_llm.scores.metrics import Accuracy
+from pyswarmopt_llm.scores.metrics.questions.answer_format import possible_scorings
+from pyswarmopt_llm.searching.loop import search
+from pyswarmopt_llm.searching.prepare import prepare
 
 
 def own_evaluations(config: SearchConfig) -> float:

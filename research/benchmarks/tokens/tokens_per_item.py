@@ -10,9 +10,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pyswarmopt_llm.models.base import load_tokenizer, resolve_base
-from pyswarmopt_llm.models.engines.batching import build_plan, build_row, encode_pair
-from pyswarmopt_llm.tasks import load_task, render_prompt
+from pyswarmopt_llm.engine.batching import build_plan, build_row, encode_pair
+from pyswarmopt_llm.experts.base import load_tokenizer, resolve_base
+from pyswarmopt_llm.scores.tasks import load_task, render_prompt
 
 
 def main() -> None:

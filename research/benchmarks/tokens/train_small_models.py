@@ -36,7 +36,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from pyswarmopt_llm.tasks.builtin import builtin_examples
+from pyswarmopt_llm.published.builtin import builtin_examples
 
 WINDOW = 256  # tokens
 SPACE = "▁"

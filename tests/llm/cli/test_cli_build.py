@@ -21,8 +21,8 @@ from pyswarmopt_llm.cli.runs import init
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import GROUPS, Option, check_options, options_of
-from pyswarmopt_llm.evaluation.run_directory import about_run
-from pyswarmopt_llm.reporting.commands import command_line
+from pyswarmopt_llm.report.commands import command_line
+from pyswarmopt_llm.searching.scoring.run_directory import about_run
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ import pytest
 from pyswarmopt_llm.cli.app import main
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Score
-from pyswarmopt_llm.jobs.evaluate.config import EvalConfig
-from pyswarmopt_llm.models.training.examples import load_examples, read_examples
+from pyswarmopt_llm.searching.training.examples import load_examples, read_examples
+from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_rivals.merge import merge_experts
 from pyswarmopt_rivals.methods.method import Method, Options
 from pyswarmopt_rivals.methods.rules.sparsify import TIES
@@ -69,7 +69,7 @@ EVALUATED = types.SimpleNamespace(
 
 
 def test_eval_prints_score_and_interval(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    calls = fake("pyswarmopt_llm.jobs.evaluate.model", "evaluate", EVALUATED)
+    calls = fake("pyswarmopt_llm.searching.use.model", "evaluate", EVALUATED)
     assert (
         run(*"eval --base B --adapter A --task T --split dev --dev 9 --scoring letter".split()) == 0
     )
@@ -85,13 +85,13 @@ def test_eval_prints_its_note_unless_it_is_quiet(
     more: str, said: str, fake: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     noted = types.SimpleNamespace(**{**vars(EVALUATED), "note": "few items"})
-    fake("pyswarmopt_llm.jobs.evaluate.model", "evaluate", noted)
+    fake("pyswarmopt_llm.searching.use.model", "evaluate", noted)
     assert run(*f"eval --base B --task T {more}".split()) == 0
     assert capsys.readouterr().err == said
 
 
 def test_eval_json(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    fake("pyswarmopt_llm.jobs.evaluate.model", "evaluate", EVALUATED)
+    fake("pyswarmopt_llm.searching.use.model", "evaluate", EVALUATED)
     assert run(*"eval --base B --task T --json".split()) == 0
     assert json.loads(capsys.readouterr().out) == {
         "base": "B",
@@ -248,7 +248,7 @@ def finished_run(folder: Path) -> Path:
 def test_generate_takes_base_and_adapter_from_a_run(
     fake: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    calls = fake("pyswarmopt_llm.jobs.generate", "generate_text", "Jupiter")
+    calls = fake("pyswarmopt_llm.searching.use.generate", "generate_text", "Jupiter")
     folder = finished_run(tmp_path / "r")
     assert run("generate", "--run", str(folder), "Which is largest?", "--max-new-tokens", "5") == 0
     assert calls[0][0] == ("B", str(folder / "best"), "Which is largest?", 5)
@@ -272,7 +272,7 @@ def test_generate_refuses_what_does_not_say_who_answers(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    calls = fake("pyswarmopt_llm.jobs.generate", "generate_text", "")
+    calls = fake("pyswarmopt_llm.searching.use.generate", "generate_text", "")
     monkeypatch.chdir(tmp_path)
     shutil.rmtree(finished_run(tmp_path / "unfinished") / "best")
     assert run("generate", *argv) == 2
@@ -353,7 +353,7 @@ def test_merge_json(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_generate_json(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    fake("pyswarmopt_llm.jobs.generate", "generate_text", iter(["Jupi", "ter"]))
+    fake("pyswarmopt_llm.searching.use.generate", "generate_text", iter(["Jupi", "ter"]))
     assert run("generate", "--base", "B", "Which is largest?", "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert told == {

@@ -14,10 +14,10 @@ from search_helpers import questions, write_task
 from pyswarmopt_llm.cli.app import main
 from pyswarmopt_llm.cli.models.inspect import next_command, recommended
 from pyswarmopt_llm.common.statistics import permutation_test
-from pyswarmopt_llm.jobs.evaluate.model import evaluate_model
-from pyswarmopt_llm.metrics.accuracy import Accuracy
-from pyswarmopt_llm.spaces.load import open_model
-from pyswarmopt_llm.tasks import Item
+from pyswarmopt_llm.mix.load import open_model
+from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
+from pyswarmopt_llm.scores.tasks import Item
+from pyswarmopt_llm.searching.use.model import evaluate_model
 
 
 def run(*argv: str | Path) -> int:

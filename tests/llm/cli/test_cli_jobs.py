@@ -17,7 +17,8 @@ from pyswarmopt_llm.cli.runs.demo import EMBEDDED, demo_base, demo_experts, free
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
-from pyswarmopt_llm.evaluation.result import (
+from pyswarmopt_llm.experts.quantised.embedded import MODELS, embedded_model
+from pyswarmopt_llm.searching.scoring.result import (
     Cost,
     Interval,
     Model,
@@ -26,8 +27,7 @@ from pyswarmopt_llm.evaluation.result import (
     Result,
     Scores,
 )
-from pyswarmopt_llm.evaluation.run_files import About
-from pyswarmopt_llm.models.quantised.embedded import MODELS, embedded_model
+from pyswarmopt_llm.searching.scoring.run_files import About
 
 
 def model(weights: dict[str, float], dev: float, test: float, interval: Interval) -> Model:
@@ -75,7 +75,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
             "pyswarmopt_llm.cli.runs.search.check_files", lambda config, specs: None
         )
         for name, function in functions.items():
-            monkeypatch.setattr(f"pyswarmopt_llm.jobs.search.{HOMES[name]}.{name}", function)
+            monkeypatch.setattr(f"pyswarmopt_llm.searching.{HOMES[name]}.{name}", function)
 
     return put
 
@@ -197,11 +197,11 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         (tmp_path / "examples" / name / "adapter_config.json").write_text("{}")
     monkeypatch.setattr("pyswarmopt_llm.cli.runs.demo.PACKAGE", tmp_path / "pyswarmopt_llm")
     configs: list[Any] = []
-    module = types.ModuleType("pyswarmopt_llm.jobs.search.loop")
+    module = types.ModuleType("pyswarmopt_llm.searching.loop")
     vars(module).update(
         search=lambda config, on_event=None: configs.append(config) or finished(config.out)
     )
-    monkeypatch.setitem(sys.modules, "pyswarmopt_llm.jobs.search.loop", module)
+    monkeypatch.setitem(sys.modules, "pyswarmopt_llm.searching.loop", module)
     return configs
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from search_helpers import louder, questions, small, swarm_llm, write_task
 
-import pyswarmopt_llm.jobs.evaluate.model as evaluation
+import pyswarmopt_llm.searching.use.model as evaluation
 from pyswarmopt_llm.common.events import Event
-from pyswarmopt_llm.jobs.evaluate.model import evaluate_model
-from pyswarmopt_llm.jobs.search.loop import search
+from pyswarmopt_llm.searching.loop import search
+from pyswarmopt_llm.searching.use.model import evaluate_model
 
 
 @pytest.fixture(scope="module")

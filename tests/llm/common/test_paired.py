@@ -23,8 +23,8 @@ from pyswarmopt_llm.common.statistics import (
     paired_test,
     score_of,
 )
-from pyswarmopt_llm.evaluation.combined import combined_difference
-from pyswarmopt_llm.metrics.combine import Combine, harmonic
+from pyswarmopt_llm.scores.metrics.combine import Combine, harmonic
+from pyswarmopt_llm.searching.scoring.combined import combined_difference
 
 GRADES = st.lists(st.sampled_from([-1.0, -0.5, -0.1, 0.0, 0.3, 1.0]), min_size=1, max_size=40)
 

@@ -34,28 +34,28 @@ import torch
 
 import pyswarmopt.base.checkpoint
 import pyswarmopt_llm.common.files.regular
-import pyswarmopt_llm.evaluation.evaluator
-import pyswarmopt_llm.evaluation.run_directory
-import pyswarmopt_llm.evaluation.scorer
-import pyswarmopt_llm.evaluation.search
-import pyswarmopt_llm.evaluation.store
-import pyswarmopt_llm.evaluation.workers.local
-import pyswarmopt_llm.evaluation.workers.pool
-import pyswarmopt_llm.jobs.search.finish
-import pyswarmopt_llm.jobs.search.loop
-import pyswarmopt_llm.jobs.search.scorers
-import pyswarmopt_llm.models.adapters.write
-import pyswarmopt_llm.models.files
+import pyswarmopt_llm.experts.files
+import pyswarmopt_llm.experts.write
+import pyswarmopt_llm.searching.finish
+import pyswarmopt_llm.searching.loop
+import pyswarmopt_llm.searching.scorers
+import pyswarmopt_llm.searching.scoring.evaluator
+import pyswarmopt_llm.searching.scoring.run_directory
+import pyswarmopt_llm.searching.scoring.scorer
+import pyswarmopt_llm.searching.scoring.search
+import pyswarmopt_llm.searching.scoring.store
+import pyswarmopt_llm.servers.workers.local
+import pyswarmopt_llm.servers.workers.pool
 import pyswarmopt_rivals.comparison.bench
 import pyswarmopt_rivals.comparison.contest
 import pyswarmopt_rivals.comparison.store
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.evaluation.workers.local import ForkServer
-from pyswarmopt_llm.jobs.search.loop import resume, search
-from pyswarmopt_llm.jobs.search.prepare import Job, prepare
-from pyswarmopt_llm.models.base import resolve_base
-from pyswarmopt_llm.models.engines.load import load_engine
+from pyswarmopt_llm.engine.load import load_engine
+from pyswarmopt_llm.experts.base import resolve_base
+from pyswarmopt_llm.searching.loop import resume, search
+from pyswarmopt_llm.searching.prepare import Job, prepare
+from pyswarmopt_llm.servers.workers.local import ForkServer
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contest import compare
 
@@ -63,21 +63,21 @@ DEADLY = frozenset(
     str(module.__file__)
     for module in (
         pyswarmopt.base.checkpoint,
-        pyswarmopt_llm.evaluation.evaluator,
+        pyswarmopt_llm.searching.scoring.evaluator,
         pyswarmopt_rivals.comparison.bench,
         pyswarmopt_rivals.comparison.contest,
         pyswarmopt_rivals.comparison.store,
-        pyswarmopt_llm.models.files,
-        pyswarmopt_llm.models.adapters.write,
+        pyswarmopt_llm.experts.files,
+        pyswarmopt_llm.experts.write,
         pyswarmopt_llm.common.files.regular,
-        pyswarmopt_llm.evaluation.scorer,
-        pyswarmopt_llm.evaluation.store,
-        pyswarmopt_llm.evaluation.search,
-        pyswarmopt_llm.evaluation.run_directory,
-        pyswarmopt_llm.jobs.search.finish,
-        pyswarmopt_llm.jobs.search.loop,
-        pyswarmopt_llm.jobs.search.scorers,
-        pyswarmopt_llm.evaluation.workers.pool,
+        pyswarmopt_llm.searching.scoring.scorer,
+        pyswarmopt_llm.searching.scoring.store,
+        pyswarmopt_llm.searching.scoring.search,
+        pyswarmopt_llm.searching.scoring.run_directory,
+        pyswarmopt_llm.searching.finish,
+        pyswarmopt_llm.searching.loop,
+        pyswarmopt_llm.searching.scorers,
+        pyswarmopt_llm.servers.workers.pool,
     )
 )
 
@@ -137,8 +137,8 @@ def loaded(settings: str) -> Callable[[], object]:
     )
 
     def run() -> object:
-        pyswarmopt_llm.jobs.search.loop.prepare = prepared
-        pyswarmopt_llm.evaluation.workers.local.ForkServer = lambda config, load: fork_server
+        pyswarmopt_llm.searching.loop.prepare = prepared
+        pyswarmopt_llm.servers.workers.local.ForkServer = lambda config, load: fork_server
         if (Path(config.out) / "run.json").exists():
             return resume(config.out)
         return search(config)

@@ -12,7 +12,7 @@ import numpy as np
 from safetensors.torch import load_file
 from transformers import AutoConfig
 
-from pyswarmopt_llm.jobs.export.gguf_file import ARCHITECTURES, Layout
+from pyswarmopt_llm.tools.export.gguf_file import ARCHITECTURES, Layout
 
 Q4_0 = gguf.GGMLQuantizationType.Q4_0
 

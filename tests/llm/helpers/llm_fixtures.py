@@ -15,8 +15,8 @@ from serving import Answer, Server
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.common.config import SearchConfig
-    from pyswarmopt_llm.evaluation.workers.local import ForkServer
-    from pyswarmopt_llm.evaluation.workers.messages import Load
+    from pyswarmopt_llm.servers.workers.local import ForkServer
+    from pyswarmopt_llm.servers.workers.messages import Load
 
 SHARED = Path(__file__).parents[4] / "shared"
 TINY_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
@@ -197,7 +197,7 @@ def tiny_context(tiny_group: Any) -> Any:
     from search_helpers import questions
 
     from pyswarmopt_groups.context import GroupContext
-    from pyswarmopt_llm.tasks import Item, Task
+    from pyswarmopt_llm.scores.tasks import Item, Task
 
     def items(n: int, seed: int) -> tuple[Item, ...]:
         return tuple(
@@ -250,7 +250,7 @@ def fork_servers() -> Iterator[dict[object, ForkServer]]:
     """What is searched -> the fork server of all such searches: loading takes seconds, forking does
     not.
     """
-    from pyswarmopt_llm.evaluation.workers.local import ForkServer
+    from pyswarmopt_llm.servers.workers.local import ForkServer
 
     opened: dict[object, ForkServer] = {}
     yield opened
@@ -263,8 +263,8 @@ def shared_fork_server(
     fork_servers: dict[object, ForkServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Searches in the test's own directory fork their workers from fork servers that stay."""
-    from pyswarmopt_llm.evaluation.workers import local
-    from pyswarmopt_llm.evaluation.workers.local import ForkServer
+    from pyswarmopt_llm.servers.workers import local
+    from pyswarmopt_llm.servers.workers.local import ForkServer
 
     class Shared(ForkServer):
         def close(self) -> None:

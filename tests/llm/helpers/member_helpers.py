@@ -9,7 +9,7 @@ from typing import Any
 
 from pyswarmopt_groups.context import GroupContext
 from pyswarmopt_groups.members.protocol import GREEDY, Answer, Likelihood, Member, Sampling, Texts
-from pyswarmopt_llm.tasks import Item, Task
+from pyswarmopt_llm.scores.tasks import Item, Task
 
 COLOURS = "red blue green".split()
 ANSWER, TEXT, CONTEXT, REPLY = 10, 7, 4, 1  # what each costs in tokens

@@ -14,7 +14,7 @@ from llm_fixtures import _TEMPLATE
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+from pyswarmopt_llm.engine.transformers import TransformersEngine
 
 SPACE = "▁"
 MERGES = [("t", "h"), ("th", "e"), ("Ġ", "a"), ("e", "r"), ("Ġa", "n"), ("o", "n")]

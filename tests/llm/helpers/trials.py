@@ -12,8 +12,8 @@ import torch
 
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.models.adapters.adapter import Adapter
-from pyswarmopt_llm.spaces import build_space
+from pyswarmopt_llm.experts.adapter import Adapter
+from pyswarmopt_llm.mix import build_space
 from pyswarmopt_rivals.methods import load_method
 from pyswarmopt_rivals.methods.method import Options
 

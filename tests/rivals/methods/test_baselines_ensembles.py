@@ -12,11 +12,11 @@ from search_helpers import louder, questions, write_task
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.metrics.accuracy import Accuracy
-from pyswarmopt_llm.models.adapters.adapter import load_adapter, read_adapter
-from pyswarmopt_llm.models.base import load_model, resolve_base
-from pyswarmopt_llm.models.engines.transformers import TransformersEngine
-from pyswarmopt_llm.tasks import Item, load_task
+from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
+from pyswarmopt_llm.experts.base import load_model, resolve_base
+from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
+from pyswarmopt_llm.scores.tasks import Item, load_task
 from pyswarmopt_rivals.methods import ENSEMBLES
 from pyswarmopt_rivals.methods.changes import as_patch
 from pyswarmopt_rivals.methods.ensembles import cbtm, few_shot, pack, votes

@@ -15,9 +15,9 @@ import torch
 from trials import NearTo, flat
 
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.models.adapters.adapter import Adapter, Factors, load_adapter, read_adapter
-from pyswarmopt_llm.models.base import load_model, resolve_base
-from pyswarmopt_llm.models.engines.transformers import TransformersEngine
+from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.experts.adapter import Adapter, Factors, load_adapter, read_adapter
+from pyswarmopt_llm.experts.base import load_model, resolve_base
 from pyswarmopt_rivals.methods import load_method
 from pyswarmopt_rivals.methods.changes import SideBySide, as_patch
 from pyswarmopt_rivals.methods.method import Options

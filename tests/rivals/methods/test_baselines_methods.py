@@ -14,7 +14,7 @@ import torch
 from trials import dense as dense_changes
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter, read_adapter
+from pyswarmopt_llm.experts.adapter import Adapter, load_adapter, read_adapter
 from pyswarmopt_rivals.methods import METHODS, load_method
 from pyswarmopt_rivals.methods.changes import as_adapter
 from pyswarmopt_rivals.methods.method import Merged, Options

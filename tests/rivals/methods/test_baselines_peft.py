@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pyswarmopt_llm.models.adapters.adapter import load_adapter, read_adapter
+from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
 from pyswarmopt_rivals.methods import load_method
 from pyswarmopt_rivals.methods.changes import as_adapter
 from pyswarmopt_rivals.methods.method import Options

@@ -19,8 +19,8 @@ import pytest
 import torch
 from trials import NearTo, flat
 
-from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter, read_adapter
-from pyswarmopt_llm.spaces import build_space
+from pyswarmopt_llm.experts.adapter import Adapter, load_adapter, read_adapter
+from pyswarmopt_llm.mix import build_space
 from pyswarmopt_rivals.methods import load_method
 from pyswarmopt_rivals.methods.method import Options
 from pyswarmopt_rivals.methods.rules.sparsify import keep_largest, keep_middle

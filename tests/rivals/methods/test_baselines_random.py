@@ -12,11 +12,11 @@ import pytest
 import torch
 from search_helpers import louder, questions, write_task
 
-from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter, read_adapter
-from pyswarmopt_llm.models.base import resolve_base
-from pyswarmopt_llm.models.engines.load import load_engine
-from pyswarmopt_llm.spaces import build_space
-from pyswarmopt_llm.tasks import load_task
+from pyswarmopt_llm.engine.load import load_engine
+from pyswarmopt_llm.experts.adapter import Adapter, load_adapter, read_adapter
+from pyswarmopt_llm.experts.base import resolve_base
+from pyswarmopt_llm.mix import build_space
+from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_rivals.comparison.bench import Bench, BudgetedTrial
 from pyswarmopt_rivals.comparison.contestants import Entry, contestant, run
 from pyswarmopt_rivals.comparison.store import Store

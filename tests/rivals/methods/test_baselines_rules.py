@@ -13,7 +13,7 @@ from scipy.optimize import minimize
 from scipy.spatial import geometric_slerp
 
 from pyswarmopt_llm.common.interfaces import LowRank
-from pyswarmopt_llm.models.adapters.truncate import truncate_dense, truncate_low_rank
+from pyswarmopt_llm.experts.truncate import truncate_dense, truncate_low_rank
 from pyswarmopt_rivals.methods.rules.angles import (
     karcher_weights,
     model_stock_weights,

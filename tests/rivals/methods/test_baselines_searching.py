@@ -15,7 +15,7 @@ import torch
 from trials import NearTo, flat, run, target
 
 import pyswarmopt as pso
-from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter, read_adapter
+from pyswarmopt_llm.experts.adapter import Adapter, load_adapter, read_adapter
 from pyswarmopt_rivals.methods import SEARCHING, load_method
 from pyswarmopt_rivals.methods.changes import as_patch
 from pyswarmopt_rivals.methods.method import Options
@@ -232,7 +232,7 @@ def test_data_merge_trains_on_the_union(
     experts: list[Adapter], monkeypatch: pytest.MonkeyPatch, tiny_base: Path
 ) -> None:
     from pyswarmopt_llm.common.errors import UserError
-    from pyswarmopt_llm.models.training import train
+    from pyswarmopt_llm.searching.training import train
     from pyswarmopt_rivals.methods.training import data_merge
 
     class WithData(NearTo):

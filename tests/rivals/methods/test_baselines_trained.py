@@ -18,11 +18,11 @@ from trials import flat
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.models.adapters.adapter import Adapter, load_adapter, read_adapter
-from pyswarmopt_llm.models.choices import Choices
-from pyswarmopt_llm.models.engines.transformers import TransformersEngine
-from pyswarmopt_llm.models.training.folds import fit
-from pyswarmopt_llm.spaces import build_space
+from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.experts.adapter import Adapter, load_adapter, read_adapter
+from pyswarmopt_llm.mix import build_space
+from pyswarmopt_llm.scores.choices import Choices
+from pyswarmopt_llm.searching.training.folds import fit
 from pyswarmopt_rivals.methods import load_method
 from pyswarmopt_rivals.methods.changes import as_patch
 from pyswarmopt_rivals.methods.method import Options

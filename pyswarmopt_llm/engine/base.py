@@ -1,0 +1,126 @@
+"""What engines have in common: defaults, and the tokenisation of prompts."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.engine.chat import Chat, Turns
+
+
+class BaseEngine(ABC):
+    """Defaults of `interfaces.Engine`: one model, of unlimited length, that writes its whole answer
+    at once.
+    """
+
+    progress: Callable[[int, int], None] | None = None
+    notes: Mapping[str, str] = MappingProxyType({})
+    decided: Mapping[str, Any] = MappingProxyType({})
+    window: int | None = None
+    message_tokens: int = 0
+    likelihoods: bool = True
+    parameter_names: tuple[str, ...] = ()
+    members: Mapping[str, Any] = MappingProxyType({})
+
+    @abstractmethod
+    def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
+        """See `interfaces.Engine`."""
+
+    def _tell(self, done: int, count: int) -> None:
+        """Tell of texts that were read, where somebody follows."""
+        if self.progress is not None:
+            self.progress(done, count)
+
+    def count_tokens(self, text: str) -> int:
+        """The sum over the members."""
+        return sum(member.count_tokens(text) for member in self.members.values())
+
+    def stream(self, prompt: str, max_new_tokens: int = 64) -> Iterator[str]:
+        """The whole continuation as one piece."""
+        return iter([self.generate([prompt], max_new_tokens)[0].strip()])
+
+
+class PromptTokenizer:
+    """A tokenizer with the chat template, special tokens and context window of a causal language
+    model.
+
+    Args:
+        tokenizer: of transformers.
+        window: the model's context window in tokens; None if unknown.
+
+    Attributes:
+        tokenizer, window: as given.
+        form: what goes around the turns of a user.
+    """
+
+    def __init__(self, tokenizer: Any, window: int | None) -> None:
+        self.tokenizer, self.window, self.form = tokenizer, window, Chat()
+        # A chat template includes its special tokens.
+        self._lead = leading_specials(tokenizer) if tokenizer.chat_template is None else []
+
+    def chat(self, user: str, earlier: Turns = ()) -> str:
+        """A user turn after earlier ones, up to the start of the assistant's; see `Chat.prompt`."""
+        return self.form.prompt(self.tokenizer, user, earlier)
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids with leading special tokens, without trailing ones."""
+        ids = [int(i) for i in self.tokenizer(text, add_special_tokens=False)["input_ids"]]
+        return ids if ids[: len(self._lead)] == self._lead else self._lead + ids
+
+    def encode_prompt(self, prompt: str) -> tuple[int, ...]:
+        """Token ids of a prompt, with leading special tokens."""
+        ids = self.encode(prompt)
+        if not ids:
+            raise ValueError("a prompt is empty: there is nothing to continue")
+        return tuple(ids)
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of a text; with the tokenizer's special tokens where no chat template has written
+        them.
+        """
+        return len(
+            self.tokenizer(text, add_special_tokens=self.tokenizer.chat_template is None)[
+                "input_ids"
+            ]
+        )
+
+    def encode_prompts(self, prompts: Sequence[str], max_new_tokens: int) -> list[tuple[int, ...]]:
+        """Token ids of prompts, each of which must leave room for `max_new_tokens` in the context
+        window.
+        """
+        encoded = [self.encode_prompt(prompt) for prompt in prompts]
+        for prompt, ids in zip(prompts, encoded, strict=True):
+            self.check_length(len(ids) + max_new_tokens, prompt)
+        return encoded
+
+    def pad(self) -> int:
+        """The token that fills up rows."""
+        return int(self.tokenizer.pad_token_id)
+
+    def check_length(self, n: int, text: str) -> None:
+        """Raise `UserError` if the `n` tokens of an item that begins with `text` exceed the context
+        window.
+        """
+        if self.window is not None and n > self.window:
+            raise UserError(
+                f"the item that begins {text[:40]!r} needs {n} tokens, the model's context window "
+                "holds "
+                f"{self.window}; shorten the item"
+            )
+
+
+def leading_specials(tokenizer: Any) -> list[int]:
+    """The special tokens that a tokenizer prepends to a text, such as BOS."""
+    with_specials = [int(i) for i in tokenizer("a")["input_ids"]]
+    bare = [int(i) for i in tokenizer("a", add_special_tokens=False)["input_ids"]]
+    starts = range(len(with_specials) - len(bare) + 1)
+    return with_specials[: next((k for k in starts if with_specials[k : k + len(bare)] == bare), 0)]
+
+
+def window_of(config: Any) -> int | None:
+    """The context window stated in a model's configuration."""
+    length = getattr(config.get_text_config(), "max_position_embeddings", None)
+    return None if length is None else int(length)

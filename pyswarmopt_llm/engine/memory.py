@@ -1,0 +1,143 @@
+"""What is free on a device, and the arithmetic of memory from shapes alone: of a pass over tokens, of
+a candidate, of training.
+
+Counts are upper bounds for plain transformers. Where one is wrong, batches are halved when memory
+runs out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pyswarmopt_llm.engine.batching import KEYS_PER_TOKEN
+
+LEAST_TOKENS, MOST_TOKENS = 1024, 16_384  # of a batch, where its size is left to the device
+_SHARE = 0.8  # of free memory that a batch may take: the rest is for fragments
+_FLOAT = 4  # bytes
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that are free on a device; on a CPU those that a process may take without swapping.
+
+    None if the system does not say. Whatever asks for memory asks here.
+    """
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    available = [line for line in lines if line.startswith("MemAvailable:")]
+    return 1024 * int(available[0].split()[1]) if available else None
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Numbers of a model that a token takes.
+
+    Attributes:
+        hidden: of a layer's input; inner: of its feed-forward part, for each of its projections.
+        keys: of the keys of all heads, and as many values.
+        layers, vocabulary: of the model.
+        itemsize: bytes of a number.
+    """
+
+    hidden: int
+    inner: int
+    keys: int
+    layers: int
+    vocabulary: int
+    itemsize: int
+
+    @classmethod
+    def of(cls, model: Any) -> Sizes:
+        """Of a causal LM of transformers, which may have no values (device ``meta``)."""
+        config = model.config.get_text_config()
+
+        def number(*names: str) -> int:
+            values = (getattr(config, name, None) for name in names)
+            found = next((value for value in values if value), 0)
+            return max(found) if isinstance(found, list | tuple) else int(found)
+
+        hidden = number("hidden_size")
+        heads = number("num_attention_heads") or 1
+        routed = number("moe_intermediate_size") * (number("num_experts_per_tok") or 1)
+        return cls(
+            hidden=hidden,
+            inner=max(number("intermediate_size") or 4 * hidden, routed),
+            keys=(number("num_key_value_heads") or heads) * (number("head_dim") or hidden // heads),
+            layers=number("num_hidden_layers"),
+            vocabulary=number("vocab_size"),
+            itemsize=model.dtype.itemsize,
+        )
+
+    def scoring(self, tokens: int) -> int:
+        """Bytes of a pass over a batch, or of the keys and values of one that is written."""
+        layer = 6 * self.hidden + 2 * self.keys + 3 * self.inner
+        written = KEYS_PER_TOKEN * 2 * self.keys * self.layers
+        return tokens * self.itemsize * max(layer + self.vocabulary, written)
+
+    def training(self, tokens: int, checkpointing: bool) -> int:
+        """Bytes that a backward pass needs of a batch; with checkpointing those of one layer, and
+        the input of each.
+        """
+        layer = 14 * self.hidden + 4 * self.keys + 4 * self.inner
+        kept = layer + self.layers * self.hidden if checkpointing else layer * self.layers
+        return tokens * self.itemsize * (kept + 2 * self.vocabulary)
+
+
+def copies(model: Any, changed: Collection[str]) -> tuple[int, int]:
+    """Bytes of the weights that candidates change, and of the largest one as it is merged in
+    float32.
+    """
+    sizes = [p.numel() for name, p in model.named_parameters() if name in changed]
+    return sum(sizes) * model.dtype.itemsize, 2 * _FLOAT * max(sizes, default=0)
+
+
+def batch_for(sizes: Sizes, free: int | None) -> int:
+    """Padded tokens of a batch: doubled from the least number on, up to what is free.
+
+    Example:
+        >>> small = Sizes(hidden=8, inner=16, keys=8, layers=1, vocabulary=16, itemsize=2)
+        >>> batch_for(small, None), batch_for(small, 10**6), batch_for(small, 10**9)
+        (1024, 2048, 16384)
+    """
+    tokens = LEAST_TOKENS
+    while free is not None and tokens < MOST_TOKENS and sizes.scoring(2 * tokens) <= _SHARE * free:
+        tokens *= 2
+    return tokens
+
+
+def decide(
+    model: Any, mix: str, changed: Collection[str], batch_tokens: int | None
+) -> tuple[dict[str, Any], str]:
+    """What is left to the memory of the device that holds a model: how candidates get into it, and
+    how large batches are.
+
+    Returns:
+        The settings mix and batch_tokens, and why candidates are not merged ("" where they are, or
+        where `mix` says so).
+    """
+    free, sizes, why = free_memory(model.device), Sizes.of(model), ""
+    kept, merging = copies(model, changed)
+    if mix == "auto" and changed:
+        needed = kept + merging + sizes.scoring(LEAST_TOKENS)
+        mix = "merged" if free is None or needed <= free else "runtime"
+        if mix == "runtime":
+            why = (
+                f"merged, they would need {needed / 1e9:.1f} GB beside the base, and "
+                f"{(free or 0) / 1e9:.1f} GB are free"
+            )
+    if batch_tokens is None:
+        left = free if free is None or mix == "runtime" else free - kept
+        batch_tokens = batch_for(sizes, left)
+    # what changes no weights that are known has no `mix`
+    return {"batch_tokens": batch_tokens, **({"mix": mix} if changed else {})}, why
+
+
+__all__ = ["LEAST_TOKENS", "Sizes", "batch_for", "copies", "decide", "free_memory"]

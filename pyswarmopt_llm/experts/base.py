@@ -1,0 +1,269 @@
+"""The base model: find its directory, fingerprint it, load it with its tokenizer."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+import pyswarmopt_llm.experts.quantised.embedded as embedded
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.extras import BITSANDBYTES
+from pyswarmopt_llm.common.files.fingerprint import canonical, sample_digest
+from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.experts.files import local_directory, read_json
+from pyswarmopt_llm.experts.pretrained import load_weights, read_tokenizer, refuse_codes
+
+# Files of the tokenizer; a changed chat template changes every score.
+_TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+QUANTISED = ("nf4", "int8")  # before the name of a base: bitsandbytes packs its weights on loading
+INT8 = f"{BITSANDBYTES} int8"  # as `BaseModel.packing`
+_WEIGHTS = "*.safetensors"
+_PATTERNS = ("*.json", _WEIGHTS, "*.jinja", "*.model", "*.txt", "README.md")
+
+
+Relation = Literal["same", "tuning", "other"]
+
+# as unsloth, the hub's cache and people spell them
+_CACHED = re.compile(r"(?:^|/)models--(?:[^/]+--)?([^/]+?)(?:/snapshots/[^/]+)?$")
+# Words on how a model is stored; "Meta" is left out of newer names, and v0.1 is Mistral's first.
+_STORAGE = re.compile(
+    r"unsloth|bnb|hf|mlx|gguf|gptq|awq|dynamic|nf4|[bf]p?(8|16)|int[48]|(4|8|16)bit"
+    r"|quantized\..*|w\d+a\d+|meta|v0\.1"
+)
+_TUNING = re.compile(r"instruct|it|chat|base|pt|sft|dpo|thinking|qat|\d{4}")  # or a date
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """A base model on this machine.
+
+    Attributes:
+        spec: as given by the user.
+        path: the local directory with config.json, safetensors and tokenizer (for a hub id, its
+            cached copy).
+        name: the id that adapters of this base state in ``base_model_name_or_path``.
+        fingerprint: SHA-256 (hex) over config.json (without the version of transformers that wrote
+            it), the tokenizer's files with the chat template, and `sample_digest` of each
+            safetensors file.
+        packing: the method by which its linear weights are packed (see `packing_of`); "" for plain
+            ones.
+        scheme: by which they are packed on loading; "" if they are loaded as they are.
+    """
+
+    spec: str
+    path: Path
+    name: str
+    fingerprint: str
+    packing: str = ""
+    scheme: str = ""
+
+    @property
+    def weight_files(self) -> list[Path]:
+        """The safetensors files, sorted by name."""
+        return sorted(self.path.glob("*.safetensors"))
+
+
+def resolve_base(spec: str, weights: bool = True) -> BaseModel:
+    """Find a base model; a hub id is downloaded, a GGUF file is converted to safetensors on first
+    use.
+
+    Args:
+        spec: a directory, a hub id, a GGUF file, or ``embedded:smollm2-135m`` (the same model as
+            ``HuggingFaceTB/SmolLM2-135M-Instruct``); after ``nf4:`` or ``int8:`` it is quantised on
+            loading.
+        weights: whether they are needed; without them a directory may lack them, and none are
+            downloaded.
+
+    Raises:
+        UserError: it is not there, not installed, not readable, or has no safetensors (pickles are
+            never read).
+
+    Example:
+        >>> resolve_base("no/such/directory")
+        Traceback (most recent call last):
+        pyswarmopt_llm.common.errors.UserError: no/such/directory: no such directory; check the path
+    """
+    if not spec:
+        raise InvalidOption("base", None, "is empty; name a directory, a hub id or embedded:NAME")
+    scheme, plain = scheme_of(spec)
+    if scheme:
+        return _quantised(spec, scheme, resolve_base(plain, weights))
+    if spec.startswith(embedded.PREFIX):
+        model = embedded.embedded_model(spec)
+        path, name = embedded.materialise(model), model.name
+    elif spec.endswith(embedded.GGUF):
+        from pyswarmopt_llm.experts.quantised.gguf import dequantised
+
+        path = dequantised(user_path(spec), spec)
+        name = str(path.resolve())
+    else:
+        path = local_directory(spec, [name for name in _PATTERNS if weights or name != _WEIGHTS])
+        name = str(path.resolve()) if user_path(spec).is_dir() else spec
+        _refuse_folder_of_gguf(spec, path)
+    config = read_json(path / "config.json")
+    if weights and not any(path.glob(_WEIGHTS)):
+        raise UserError(
+            f"{spec}: has no *.safetensors (pickles are not read); save it with save_pretrained"
+        )
+    packing = packing_of(config)
+    return BaseModel(
+        spec=spec, path=path, name=name, fingerprint=_fingerprint(path, config), packing=packing
+    )
+
+
+def _quantised(spec: str, scheme: str, base: BaseModel) -> BaseModel:
+    """A base that is quantised on loading: it has another fingerprint than its files."""
+    if base.packing:
+        raise UserError(
+            f"{spec}: {base.spec} is quantised already ({base.packing}); leave out {scheme}:"
+        )
+    fingerprint = hashlib.sha256(f"{scheme} {base.fingerprint}".encode()).hexdigest()
+    packing = INT8 if scheme == "int8" else BITSANDBYTES
+    return replace(base, spec=spec, fingerprint=fingerprint, packing=packing, scheme=scheme)
+
+
+def _refuse_folder_of_gguf(spec: str, path: Path) -> None:
+    files = sorted(path.glob(f"*{embedded.GGUF}"))
+    if files and not any(path.glob("*.safetensors")):
+        raise UserError(
+            f"{spec}: holds GGUF files and no *.safetensors; name one of them, such as {files[0]}"
+        )
+
+
+def scheme_of(spec: str) -> tuple[str, str]:
+    """How to quantise a base on loading, "" for not at all, and the base.
+
+    Example:
+        >>> scheme_of("nf4:my/base"), scheme_of("embedded:smollm2-135m")
+        (('nf4', 'my/base'), ('', 'embedded:smollm2-135m'))
+    """
+    scheme, colon, base = spec.partition(":")
+    return (scheme, base) if colon and scheme in QUANTISED else ("", spec)
+
+
+def packing_of(config: Mapping[str, Any]) -> str:
+    """The method by which a configuration, or that of a model in it, says that weights are packed;
+    "" for plain ones.
+
+    Example:
+        >>> packing_of({"text_config": {"quantization_config": {"quant_method": "gptq"}}}), packing_of({})
+        ('gptq', '')
+    """
+    quantisation = config.get("quantization_config")
+    if quantisation:
+        method = quantisation.get("quant_method") if isinstance(quantisation, dict) else None
+        in_8_bits = method == BITSANDBYTES and quantisation.get("load_in_8bit")
+        return INT8 if in_8_bits else str(method or "quantization_config")
+    inner = (packing_of(value) for value in config.values() if isinstance(value, dict))
+    return next(filter(None, inner), "")
+
+
+def relation(name: str, other: str) -> Relation:
+    """Whether two names stand for one model, for two tunings of one, or for two models.
+
+    Example:
+        >>> relation("unsloth/Meta-Llama-3.1-8B-bnb-4bit", "meta-llama/Llama-3.1-8B")
+        'same'
+        >>> relation("Qwen/Qwen2.5-7B-Instruct", "/models/Qwen2.5-7B"), relation("Qwen/Qwen3-8B", "Qwen/Qwen3-4B")
+        ('tuning', 'other')
+    """
+    first, second = _words(name), _words(other)
+    if "".join(first) == "".join(second):
+        return "same"
+    return "tuning" if _untuned(first) == _untuned(second) else "other"
+
+
+def _words(name: str) -> list[str]:
+    """The words of a model's name in lower case, without its owner and how it is stored."""
+    path = name.strip().replace("\\", "/").rstrip("/").lower().replace("___", ".")  # ModelScope's
+    cached = _CACHED.search(path)
+    words = re.split(r"[-_\s]+", cached[1] if cached else path.rpartition("/")[2])
+    return [word for word in words if not _STORAGE.fullmatch(word)] or words
+
+
+def _untuned(words: list[str]) -> str:
+    return "".join(word for word in words if not _TUNING.fullmatch(word))
+
+
+def refuse_quantised(base: BaseModel) -> None:
+    """Refuse a base to whose weights nothing can be added.
+
+    Raises:
+        UserError: they are packed (bitsandbytes, GPTQ, AWQ, ...).
+    """
+    if base.packing:
+        raise UserError(
+            f"{base.spec}: its weights are quantised ({base.packing}), and a change cannot be "
+            "added "
+            "to them; give the original checkpoint in bf16, and quantise the result"
+        )
+
+
+def _fingerprint(path: Path, config: dict[str, Any]) -> str:
+    digest = hashlib.sha256(
+        canonical({k: v for k, v in config.items() if k != "transformers_version"})
+    )
+    for file in [
+        *(path / name for name in _TOKENIZER if (path / name).is_file()),
+        *sorted(path.glob("*.safetensors")),
+    ]:
+        digest.update(f"{file.name} {sample_digest(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def load_tokenizer(base: BaseModel) -> Any:
+    """The base's tokenizer, padding with the end token if it has no padding token.
+
+    Raises:
+        UserError: transformers cannot read it, or it has no end token either.
+    """
+    tokenizer = read_tokenizer(base.path, base.spec, local_files_only=True)
+    if tokenizer.pad_token_id is None:
+        if tokenizer.eos_token is None:
+            raise UserError(
+                f"{base.spec}: its tokenizer has no padding and no end token; set one and save it"
+            )
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(
+    base: BaseModel, dtype: torch.dtype, device: torch.device | str = "cpu"
+) -> tuple[Any, Any]:
+    """Load the base for inference.
+
+    Args:
+        base: from `resolve_base`.
+        dtype: dtype of the weights, for example ``torch.bfloat16``.
+        device: device of the model.
+
+    Returns:
+        The model in eval mode and its tokenizer. No code from the model's directory is run.
+
+    Raises:
+        UserError: the files cannot be read as a causal language model.
+    """
+    tokenizer = load_tokenizer(base)
+    if base.packing:
+        from pyswarmopt_llm.experts.quantised.packed import load_packed
+
+        model = load_packed(base.path, base.spec, base.packing, base.scheme, dtype, device)
+        return model, tokenizer
+    from transformers import AutoModelForCausalLM
+
+    refuse_codes(base.weight_files, base.spec)
+    model = load_weights(
+        AutoModelForCausalLM,
+        base.path,
+        base.spec,
+        "language model",
+        dtype=dtype,
+        local_files_only=True,
+    )
+    return model.to(device), tokenizer

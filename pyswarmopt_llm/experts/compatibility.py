@@ -1,0 +1,336 @@
+"""Preflight: whether experts can be mixed, and on this base, by their configs and headers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyswarmopt.base.words import counted
+from pyswarmopt_llm.common.commands import command
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.fingerprint import canonical
+from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.experts.adapter import AdapterInfo, read_adapter
+from pyswarmopt_llm.experts.base import BaseModel, relation, resolve_base
+from pyswarmopt_llm.experts.files import read_json, refuse_unmatched
+from pyswarmopt_llm.experts.quantised.embedded import GGUF
+from pyswarmopt_llm.experts.safetensors_file import read_header
+from pyswarmopt_llm.experts.skeleton import skeleton
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.experts.table import ExpertRow
+
+SPACES = frozenset({"factor", "delta"})
+_ONLY_FACTOR = frozenset({"factor"})
+# of an adapter whose shapes fit, by the relation of its base's name to the base
+_RISKS = {
+    "tuning": "another tuning of one model; it may do less here, or reply in another format",
+    "other": "its shapes fit, but on another model it adds noise",
+}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One error or warning about an expert.
+
+    Attributes:
+        expert: the expert's name.
+        text: what is wrong and what to do, in one line.
+        severity: ``"error"`` or ``"warning"``.
+        spaces: the spaces that it affects.
+    """
+
+    expert: str
+    text: str
+    severity: str = "error"
+    spaces: frozenset[str] = SPACES
+
+    def __str__(self) -> str:
+        return f"{self.expert}: {self.text}"
+
+
+@dataclass(frozen=True)
+class PreflightReport:
+    """The result of `inspect_experts`.
+
+    Attributes:
+        names: of the experts, in the order given.
+        problems: errors and warnings, in the order of the experts.
+        experts: the experts that could be read; all of them if `require` passes.
+        spectra: of each expert's weight changes, by module, see `outliers.inspect_weights`.
+        scores: of experts on the dev items of a task.
+    """
+
+    names: tuple[str, ...]
+    problems: tuple[Problem, ...]
+    experts: tuple[AdapterInfo, ...]
+    spectra: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> tuple[ExpertRow, ...]:
+        """The table of the experts, in the order given."""
+        from pyswarmopt_llm.experts.table import rows_of
+
+        return rows_of(self.names, self.experts, self.spectra, self.scores)
+
+    def errors(self, space: str) -> list[Problem]:
+        """The problems that prevent mixing in `space`."""
+        return [p for p in self.problems if p.severity == "error" and space in p.spaces]
+
+    @property
+    def warnings(self) -> list[Problem]:
+        """The problems that prevent nothing."""
+        return [p for p in self.problems if p.severity == "warning"]
+
+    def require(self, space: str) -> None:
+        """Raise a `UserError` with the first problem that prevents mixing in `space`."""
+        errors = self.errors(space)
+        if errors:
+            more = (
+                f" (and {len(errors) - 1} more; run swarm-llm inspect)" if len(errors) > 1 else ""
+            )
+            raise UserError(f"{errors[0]}{more}")
+
+
+def inspect_experts(paths: Sequence[str | Path], base: BaseModel | None = None) -> PreflightReport:
+    """Check experts against each other and their base; their problems are reported, not raised.
+
+    Args:
+        paths: PEFT adapter directories or hub ids.
+        base: the model to merge them into; default: they are only compared with each other.
+
+    Raises:
+        UserError: no experts are given, none matches a pattern, or the base's own files are
+            corrupt.
+    """
+    if not paths:
+        raise UserError("no experts given; name their directories with `experts`")
+    refuse_unmatched(paths)
+    names = unique_names(paths)
+    experts: list[AdapterInfo] = []
+    problems: list[Problem] = []
+    for path, name in zip(paths, names, strict=True):
+        try:
+            experts.append(read_adapter(path, name))
+        except UserError as error:
+            problems.append(Problem(name, error.text))
+    files = None if base is None or not experts else BaseFiles(base)
+    for i, info in enumerate(experts):
+        problems += _remarks(info, experts[:i])
+        if files is not None:
+            problems += files.problems(info)
+        elif i:
+            problems += _other_base(info, experts[0])
+        problems += _differences(info, experts[0])
+    return PreflightReport(tuple(names), tuple(problems), tuple(experts))
+
+
+def unique_names(paths: Sequence[str | Path]) -> list[str]:
+    """The last part of each path; on a tie with the part before it, then with a number."""
+    parts = [user_path(path).resolve().parts for path in paths]
+    names = [part[-1] for part in parts]
+    names = [
+        n if names.count(n) == 1 else "/".join(p[-2:]) for n, p in zip(names, parts, strict=True)
+    ]
+    seen: Counter[str] = Counter()
+    unique = []
+    for name in names:
+        seen[name] += 1
+        unique.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
+    return unique
+
+
+def _remarks(info: AdapterInfo, others: Sequence[AdapterInfo]) -> Iterator[Problem]:
+    """Warnings about an expert that can be mixed: ignored modules, the weights of another one."""
+    if info.ignored:
+        yield Problem(info.name, ignored_in_words(info), "warning")
+    for other in others:
+        if other.fingerprint == info.fingerprint:
+            text = f"has the same weights as {other.name}; remove one of them"
+            yield Problem(info.name, text, "warning")
+            return
+
+
+def ignored_in_words(info: AdapterInfo) -> str:
+    """The part of an adapter's file that is left out, as peft does, and why."""
+    first, *more = info.ignored
+    modules = f"{first} and {counted(len(more), 'more module')}" if more else first
+    return (
+        f"its file adapts {modules}, which its adapter_config.json does not select: ignored, "
+        "as in peft"
+    )
+
+
+def _differences(info: AdapterInfo, first: AdapterInfo) -> Iterator[Problem]:
+    """Differences of an expert from the first one; the table shows which one is the odd one out."""
+    lacking = sorted(first.modules.keys() - info.modules)
+    added = sorted(info.modules.keys() - first.modules)
+    parts = []
+    for verb, modules in (("lacks", lacking), ("adds", added)):
+        if modules:
+            parts.append(f"{verb} {len(modules)} modules such as {modules[0]}")
+    if parts:
+        text = (
+            f"{' and '.join(parts)} (against {first.name}); factor needs the same modules, use "
+            "`space` delta"
+        )
+        yield Problem(info.name, text, spaces=_ONLY_FACTOR)
+    common = [
+        (name, info.modules[name], shape)
+        for name, shape in first.modules.items()
+        if name in info.modules
+    ]
+    for module, a, b in common:
+        if (a.rank, a.scale) != (b.rank, b.scale):
+            text = (
+                f"has rank {a.rank} and scale {a.scale:g} at {module} (alpha "
+                f"{info.config.alpha:g}), {first.name} rank {b.rank} and scale {b.scale:g} (alpha "
+                f"{first.config.alpha:g}); factor needs equal rank and alpha, use `space` delta"
+            )
+            yield Problem(info.name, text, spaces=_ONLY_FACTOR)
+            break
+
+
+def _other_base(info: AdapterInfo, first: AdapterInfo) -> Iterator[Problem]:
+    """Signs that two experts have different bases, where none is given to compare them with."""
+    for module, adapted in info.modules.items():
+        there = first.modules.get(module, adapted).weight_shape
+        if there != adapted.weight_shape:
+            text = f"changes {module} of shape {_by(adapted.weight_shape)}, {first.name} one of "
+            text += f"{_by(there)}: they have different bases; remove one of them"
+            yield Problem(info.name, text)
+            return
+    base, first_base = info.base_model_name, first.base_model_name
+    if base and first_base and relation(base, first_base) != "same":
+        text = f"was trained on {base}, {first.name} on {first_base}; give the base that they are "
+        yield Problem(info.name, f"{text}to be mixed on with `base`", "warning")
+
+
+class BaseFiles:
+    """The files of a base, read once, to check experts against.
+
+    Args:
+        base: the model; the files of a quantised one hold codes, so the shapes are those of its
+            configuration.
+
+    Attributes:
+        skeleton: the base's modules.
+
+    Raises:
+        UserError: its files are corrupt.
+    """
+
+    def __init__(self, base: BaseModel) -> None:
+        self._base = base
+        self.skeleton = skeleton(base)
+        self._shapes = self.skeleton.shapes
+        if base.weight_files and not base.packing:
+            self._shapes = {
+                name: t.shape for file in base.weight_files for name, t in read_header(file).items()
+            }
+        self._vocabulary = _vocabulary(base.path)
+
+    def problems(self, info: AdapterInfo) -> Iterator[Problem]:
+        """Misfits between an expert and this base: shapes are errors, names are warnings."""
+        misfit = self._misfit(info)
+        if misfit:
+            yield Problem(info.name, misfit)
+        else:
+            yield from self._name_problem(info)
+        yield from self._selection_problem(info)
+        vocabulary = _vocabulary(info.path)
+        if None not in (vocabulary, self._vocabulary) and vocabulary != self._vocabulary:
+            yield Problem(
+                info.name, "has a tokenizer with another vocabulary; the base's is used", "warning"
+            )
+
+    def _misfit(self, info: AdapterInfo) -> str:
+        """The first module that this base does not have, or not as a linear layer; "" if all fit."""
+        for module, adapted in info.modules.items():
+            shape = self._shapes.get(f"{module}.weight")
+            if shape != adapted.weight_shape:
+                there = f" (there it is {_by(shape)})" if shape else ""
+                named = f", {info.base_model_name}" if info.base_model_name else ""
+                return (
+                    f"adapts {module} of shape {_by(adapted.weight_shape)}, which "
+                    f"{self._base.spec} does not have{there}: trained on another base{named}; "
+                    "remove it"
+                )
+            if module in self.skeleton.others:
+                return (
+                    f"adapts {module}, which {self.skeleton.others[module]}; train it on "
+                    "linear layers only"
+                )
+        return ""
+
+    def _selection_problem(self, info: AdapterInfo) -> Iterator[Problem]:
+        """Modules that an expert's config selects, but its file lacks, or the reverse."""
+        selection, output = info.config.selection, self.skeleton.output
+        if selection.all_linear and output in info.modules:
+            text = (
+                f"adapts {output}, which its target_modules, all-linear, leave out; list all "
+                "modules there"
+            )
+            yield Problem(info.name, text)
+        if info.config.begins_as_base:
+            return
+        lacks = sorted(self.skeleton.selected_by(selection) - info.modules.keys())
+        if lacks:
+            text = (
+                f"selects {lacks[0]}, whose weights its file lacks and peft draws at random "
+                "(init_lora_weights)"
+            )
+            yield Problem(info.name, f"{text}; export it again")
+
+    def _name_problem(self, info: AdapterInfo) -> Iterator[Problem]:
+        name, base = info.base_model_name, self._base
+        if name is None:
+            text = "does not name its base in adapter_config.json; only shapes are checked"
+            yield Problem(info.name, text, "warning")
+            return
+        if base.spec.endswith(GGUF):
+            text = (
+                f"was trained on {name}; which model {base.spec} holds is not stated, so only "
+                "shapes are checked"
+            )
+            yield Problem(info.name, text, "warning")
+            return
+        kind = relation(name, base.name)
+        if (stated := _model_at(name)) is not None:  # its files say more than its name
+            if stated.path == base.path or stated.fingerprint == base.fingerprint:
+                return
+            if kind == "same" and not (stated.packing or base.packing):
+                kind = "other"  # other weights under the same name
+        if kind != "same":
+            text = f"was trained on {name}, not on {base.name}: {_RISKS[kind]}"
+            models = {"base": base.spec, "adapter": info.path, "against": "base"}
+            seen = command("eval", **models, task="TASK.json")
+            yield Problem(info.name, f"{text}; see what it does ({seen})", "warning")
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def _model_at(directory: str) -> BaseModel | None:
+    """The model in a directory; None without one."""
+    try:
+        return resolve_base(directory, weights=False) if user_path(directory).is_dir() else None
+    except UserError:
+        return None
+
+
+def _vocabulary(path: Path) -> bytes | None:
+    """The tokens and ids in tokenizer.json, in canonical form; None without that file."""
+    file = path / "tokenizer.json"
+    if not file.is_file():
+        return None
+    content = read_json(file)
+    model = content.get("model")
+    return canonical(
+        [model.get("vocab") if isinstance(model, dict) else None, content.get("added_tokens")]
+    )

@@ -1,0 +1,153 @@
+"""Whole models: fine-tunes of one base, checked against it by their headers alone, and models like
+a base, written.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.experts.base import BaseModel, refuse_quantised, resolve_base
+from pyswarmopt_llm.experts.compatibility import unique_names
+from pyswarmopt_llm.experts.files import read_json, refuse_unmatched
+from pyswarmopt_llm.experts.safetensors_file import DTYPES, StoredTensors
+
+# What lies beside the weights and makes them a model that others can load.
+_COMPANIONS = ("*.json", "*.jinja", "*.model", "*.txt")
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A fine-tuned model.
+
+    Attributes:
+        name: the expert's name.
+        path: its directory.
+        tensors: its weights, read on access.
+        fingerprint: see `BaseModel.fingerprint`.
+    """
+
+    name: str
+    path: Path
+    tensors: StoredTensors
+    fingerprint: str
+
+
+def inspect_models(specs: Sequence[str], base: BaseModel) -> list[ModelInfo]:
+    """The models, checked to have the base's architecture and weights of the same names and shapes.
+
+    Args:
+        specs: model directories or hub ids.
+        base: the model from which they were fine-tuned.
+
+    Raises:
+        UserError: a model does not fit, or is quantised.
+    """
+    refuse_unmatched(specs)
+    refuse_quantised(base)
+    architecture = read_json(base.path / "config.json").get("model_type")
+    expected = StoredTensors(base.weight_files).shapes
+    models_read = []
+    for spec, name in zip(specs, unique_names(specs), strict=True):
+        if (user_path(spec) / "adapter_config.json").is_file():
+            raise UserError(
+                f"{name}: is an adapter, not a whole model; use `space` factor or delta"
+            )
+        model = resolve_base(spec)
+        refuse_quantised(model)
+        model_type = read_json(model.path / "config.json").get("model_type")
+        if model_type != architecture:
+            raise UserError(
+                f"{name}: is a {model_type} model, the base {base.spec} a {architecture}; remove it"
+            )
+        tensors = StoredTensors(model.weight_files)
+        for weight, shape in expected.items():
+            mine = tensors.shapes.get(weight)
+            if mine != shape:
+                what = "lacks it" if mine is None else f"has it as {' x '.join(map(str, mine))}"
+                raise UserError(
+                    f"{name}: the base has {weight} of shape {' x '.join(map(str, shape))}, this "
+                    f"model {what}; "
+                    "only fine-tunes of the base can be mixed"
+                )
+        models_read.append(ModelInfo(name, model.path, tensors, model.fingerprint))
+    return models_read
+
+
+def write_model(base: BaseModel, values: Mapping[str, Tensor], folder: Path) -> None:
+    """Write a model with the base's configuration and tokenizer, one weight in memory at a time.
+
+    Args:
+        base: whose files, shards and dtypes the model takes.
+        values: name of a weight of the base -> its value in the base's dtype; may be
+            `interfaces.Computed`.
+        folder: an empty directory of our own.
+    """
+    for pattern in _COMPANIONS:
+        for file in base.path.glob(pattern):
+            if not file.name.endswith(".index.json"):
+                shutil.copyfile(file, folder / file.name)
+    stored = StoredTensors(base.weight_files)
+    shards: dict[str, list[str]] = defaultdict(list)
+    for name in values:
+        shards[stored.file_of(name).name].append(name)
+    total = 0
+    for shard, names in shards.items():
+        shapes, dtypes = {n: stored.shapes[n] for n in names}, {n: stored.dtype(n) for n in names}
+        total += write_tensors(folder / shard, shapes, dtypes, values)
+    if len(shards) > 1:
+        places = {name: shard for shard, names in shards.items() for name in names}
+        index = {"metadata": {"total_size": total}, "weight_map": places}
+        (folder / "model.safetensors.index.json").write_text(
+            json.dumps(index, indent=2), encoding="utf-8"
+        )
+
+
+def write_tensors(
+    path: Path,
+    shapes: Mapping[str, tuple[int, ...]],
+    dtypes: Mapping[str, torch.dtype],
+    values: Mapping[str, Tensor],
+) -> int:
+    """Write a safetensors file, byte for byte as the library does, with one tensor in memory at a
+    time.
+
+    Args:
+        path: the file, in a directory of our own.
+        shapes: name -> shape.
+        dtypes: name -> dtype, one of float64, float32, bfloat16 and float16.
+        values: name -> tensor of that shape and dtype; may be `interfaces.Computed`.
+
+    Returns:
+        The number of bytes of the tensors.
+    """
+    spelled = {dtype: name for name, dtype in DTYPES.items()}
+    rank = {dtype: place for place, dtype in enumerate(spelled)}
+    names = sorted(shapes, key=lambda name: (rank[dtypes[name]], name))
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for name in names:
+        start, end = end, end + math.prod(shapes[name]) * dtypes[name].itemsize
+        header[name] = {
+            "dtype": spelled[dtypes[name]],
+            "shape": list(shapes[name]),
+            "data_offsets": [start, end],
+        }
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for name in names:
+            file.write(values[name].contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return end

@@ -1,0 +1,104 @@
+"""Bases whose linear weights are packed codes, of four bits (QLoRA, Dettmers et al. 2023, arXiv
+2305.14314) or eight.
+
+They lie in a directory (bitsandbytes, GPTQ, AWQ, ...; its config.json says so), or bitsandbytes
+makes them of plain weights on loading: ``nf4:BASE`` and ``int8:BASE``. Nothing can be added to
+codes, so experts are mixed at run time (`added_outputs`).
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.extras import BITSANDBYTES, need_extra, optional
+from pyswarmopt_llm.experts.pretrained import load_weights
+from pyswarmopt_llm.experts.safetensors_file import DTYPES, read_header
+
+
+def load_packed(
+    path: Path, who: str, packing: str, scheme: str, dtype: torch.dtype, device: torch.device | str
+) -> Any:
+    """A base with packed weights, on its device, in eval mode.
+
+    Args:
+        path: its directory.
+        who: start of error messages.
+        packing: see `BaseModel`.
+        scheme: see `BaseModel`.
+        dtype: of what is computed, and of the weights that are not packed.
+        device: of the model.
+
+    Raises:
+        UserError: it cannot be loaded, config.json does not describe its files, or bitsandbytes is
+            not installed and it needs it.
+    """
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+    from transformers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING
+
+    options: dict[str, Any] = {"device_map": {"": str(device)}}
+    by_bitsandbytes = packing.startswith(BITSANDBYTES)
+    if by_bitsandbytes:
+        need_extra(BITSANDBYTES, f"{who}: its quantisation")
+        quiet_bitsandbytes()
+        if not scheme:
+            _refuse_plain(path, who)
+    elif packing not in AUTO_QUANTIZATION_CONFIG_MAPPING:
+        known = "transformers does not know it here; install what it needs"
+        raise UserError(
+            f"{who}: its config.json says that its weights are packed by {packing}; {known}"
+        )
+    if scheme:
+        options["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=scheme == "nf4",
+            load_in_8bit=scheme == "int8",
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,  # QLoRA's
+            bnb_4bit_compute_dtype=dtype,
+        )
+    options |= {"dtype": dtype, "local_files_only": True}
+    model = load_weights(AutoModelForCausalLM, path, who, "language model", **options)
+    # transformers leaves what is not packed as it was saved, and what it unpacks in bfloat16.
+    for parameter in model.parameters():
+        if parameter.dtype in DTYPES.values():
+            parameter.data = parameter.data.to(dtype)
+    if by_bitsandbytes:
+        _prepare_layers(model, dtype)
+    return model
+
+
+def _refuse_plain(path: Path, who: str) -> None:
+    """Refuse files of plain weights of which config.json says that bitsandbytes packed them."""
+    headers = [
+        header for file in path.glob("*.safetensors") for header in read_header(file).values()
+    ]
+    if not any(header.dtype in ("U8", "I8") for header in headers):
+        raise UserError(
+            f"{who}: its config.json says that bitsandbytes packed its weights, and they are plain; "
+            "remove quantization_config from config.json"
+        )
+
+
+def quiet_bitsandbytes() -> None:
+    """Let it, where it is imported from now on, not warn of missing kernels and of every
+    product.
+    """
+    logging.getLogger(BITSANDBYTES).setLevel(logging.ERROR)
+
+
+def _prepare_layers(model: Any, dtype: torch.dtype) -> None:
+    """Let a model with layers of bitsandbytes compute in `dtype`, forward and backward.
+
+    The format of 4-bit layers for CPUs with AVX-512 is not used: it rounds inputs to bfloat16, has
+    no backward pass (gradients are lost without an error, version 0.50.2), and was no faster when
+    measured.
+    """
+    layers = optional(BITSANDBYTES, BITSANDBYTES).nn
+    for module in model.modules():
+        if isinstance(module, layers.Linear4bit):
+            module.compute_dtype = module.weight.quant_state.dtype = dtype
+            module.support_avx512bf16_for_cpu = False

@@ -1,1 +1,0 @@
-"""The work of the commands, one file or folder for each."""

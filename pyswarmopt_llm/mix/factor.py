@@ -1,0 +1,104 @@
+"""The paper's space: LoRA factors are averaged, A = sum c_i A_i and B = sum c_i B_i.
+
+Model Swarms (Feng et al. 2024, arXiv 2410.11163) moves the adapters' weights themselves. With
+scalar random factors a particle never leaves the affine hull of the n experts, so n coefficients
+that sum to 1 say where it is, and moving those realises the same adapters, to rounding, as moving
+the weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import final
+
+import torch
+from torch import Tensor
+
+from pyswarmopt.base.flat_view import FlatView
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Computed, LowRank, Patch, Space
+from pyswarmopt_llm.experts.adapter import AdapterInfo, Expert
+from pyswarmopt_llm.mix.coefficients import CoefficientSpace
+from pyswarmopt_llm.mix.one_base import AdapterKind, AdapterSpace
+
+
+class FactorSpace(AdapterSpace, CoefficientSpace):
+    """Coefficients of LoRA factors as positions.
+
+    Args:
+        experts: adapters with the same modules, ranks and scales, read one after another.
+
+    Raises:
+        UserError: ranks, scales or modules differ (`delta` can mix those).
+    """
+
+    name = "factor"
+
+    def __init__(self, experts: Sequence[Expert]) -> None:
+        self.infos = [expert.info for expert in experts]
+        require_equal_modules(self.infos)
+        super().__init__([info.name for info in self.infos])
+        self._modules = self.infos[0].modules
+        self._shapes = {
+            f"{module}.weight": shape.weight_shape for module, shape in self._modules.items()
+        }
+        first = _named(experts[0])
+        self._layout = FlatView(first)
+        self._rows = torch.empty(len(experts), self._layout.size)  # raw factors of each expert
+        self._layout.flatten(first, out=self._rows[0])
+        del first  # one expert at a time beside the rows
+        for row, expert in zip(self._rows[1:], experts[1:], strict=True):
+            self._layout.flatten(_named(expert), out=row)
+
+    def realise(self, position: Tensor) -> Patch:
+        """The averaged adapter, float32."""
+        weights = self.coefficients(position).to(torch.float32)
+
+        def average(factor: str) -> Tensor:
+            return (weights @ self._rows[:, self._layout.spans[factor]]).view(
+                self._layout.shapes[factor]
+            )
+
+        def change(parameter: str) -> LowRank:
+            module = parameter.removesuffix(".weight")
+            return LowRank(
+                b=average(f"{module}.B") * self._modules[module].scale, a=average(f"{module}.A")
+            )
+
+        return Patch(low_rank=Computed(self._shapes, change))
+
+
+def _named(expert: Expert) -> dict[str, Tensor]:
+    """``<module>.A`` and ``<module>.B`` -> raw factor, in the order of the modules."""
+    named: dict[str, Tensor] = {}
+    for module, factors in expert.factors.items():
+        named[f"{module}.A"], named[f"{module}.B"] = factors.a, factors.b
+    return named
+
+
+def require_equal_modules(infos: Sequence[AdapterInfo]) -> None:
+    """Refuse adapters of different modules, ranks or scales.
+
+    Raises:
+        UserError: names two that differ.
+    """
+    first = infos[0]
+    for info in infos[1:]:
+        if dict(info.modules) != dict(first.modules):
+            raise UserError(
+                f"{info.name}: its rank, alpha or modules differ from those of {first.name}, so "
+                "their "
+                "factors cannot be averaged; use `space` delta"
+            )
+
+
+@final
+class Factor(AdapterKind):
+    """Averages of LoRA factors."""
+
+    name = "factor"
+    published = True
+    requires = "factor"
+
+    def over_adapters(self, experts: Sequence[Expert]) -> Space:
+        return FactorSpace(experts)

@@ -1,0 +1,115 @@
+"""Whole models are averaged, theta = sum c_i theta_i: full fine-tunes of one base, embeddings and
+norms included.
+
+Averaging the weights of fine-tunes: Wortsman et al. 2022 ("Model soups", arXiv 2203.05482). The
+experts stay in their files: a candidate is summed one weight at a time while it is put on the
+resident base, so that memory holds the base and that weight, however many experts there are. Each
+candidate reads all experts with a coefficient other than 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import final
+
+import torch
+from torch import Tensor
+
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Computed, Engine, Patch, Space
+from pyswarmopt_llm.experts.base import BaseModel
+from pyswarmopt_llm.experts.files import atomic_directory
+from pyswarmopt_llm.experts.full_model import ModelInfo, inspect_models, write_model
+from pyswarmopt_llm.experts.safetensors_file import StoredTensors
+from pyswarmopt_llm.mix.coefficients import CoefficientSpace
+from pyswarmopt_llm.mix.one_base import OneBaseKind
+
+
+class FullSpace(CoefficientSpace):
+    """Coefficients of whole models as positions.
+
+    Sums are formed in float32 and rounded to the dtype in which the base is stored, so that a saved
+    candidate is the candidate that was scored, to the bit.
+
+    Args:
+        base: the model that all of them were fine-tuned from; `save` writes files like its files.
+        models: from `inspect_models`.
+        parameters: the resident model's parameter names.
+
+    Raises:
+        UserError: the files do not name a parameter as the loaded model does.
+    """
+
+    name = "full"
+
+    def __init__(
+        self, base: BaseModel, models: Sequence[ModelInfo], parameters: Collection[str]
+    ) -> None:
+        self._base, self._models = base, list(models)
+        self._stored = StoredTensors(base.weight_files)
+        missing = sorted(set(parameters) - self._stored.keys())
+        if missing:
+            raise UserError(
+                f"{base.spec}: its files lack {missing[0]} under that name, so models cannot be "
+                "mixed from files; "
+                "load it and save it with save_pretrained"
+            )
+        # What is stored but no parameter, such as a second copy of tied embeddings, follows from
+        # the others.
+        self._shapes = {
+            name: self._stored.shapes[name] for name in self._stored if name in set(parameters)
+        }
+        super().__init__([model.name for model in models])
+
+    def realise(self, position: Tensor) -> Patch:
+        """The mixed model; each weight is computed on access."""
+        weights = self.coefficients(position).to(torch.float32).tolist()
+
+        def value(parameter: str) -> Tensor:
+            total = torch.zeros(self._shapes[parameter])
+            for weight, model in zip(weights, self._models, strict=True):
+                if weight:
+                    total.add_(model.tensors[parameter].to(torch.float32), alpha=weight)
+            return total.to(self._stored.dtype(parameter))
+
+        return Patch(dense=Computed(self._shapes, value))
+
+    def save(self, position: Tensor, out: Path) -> None:
+        """Write a model directory with the base's configuration and tokenizer, one weight in memory
+        at a time.
+
+        Raises:
+            UserError: `out` exists already.
+        """
+        with atomic_directory(Path(out)) as folder:
+            write_model(self._base, self.realise(position).dense, folder)
+
+    def read(self, folder: Path) -> Patch:
+        """The patch of a saved model."""
+        stored = StoredTensors(sorted(folder.glob("*.safetensors")))
+        return Patch(dense=Computed(stored.shapes, stored.__getitem__))
+
+
+@final
+class Full(OneBaseKind):
+    """Averages of whole fine-tuned models."""
+
+    name = "full"
+    published = True
+    whole_models = True
+    library = "transformers"
+    title = "A model found by a swarm of experts"
+    description = "A model like {base}: the mixture of {experts}"
+
+    def find(
+        self, config: SearchConfig, base: BaseModel, notes: dict[str, str]
+    ) -> Sequence[ModelInfo]:
+        return inspect_models(config.experts, base)
+
+    def over(
+        self, experts: Sequence[ModelInfo], base: BaseModel, config: SearchConfig, engine: Engine
+    ) -> Space:
+        """See `OneBaseKind.over`; no weights are read."""
+        return FullSpace(base, experts, engine.parameter_names)

@@ -1,0 +1,80 @@
+"""From names on the command line to models that answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Engine, Patch
+from pyswarmopt_llm.engine.load import load_engine
+from pyswarmopt_llm.experts.adapter import load_factors
+from pyswarmopt_llm.experts.base import resolve_base
+from pyswarmopt_llm.experts.compatibility import inspect_experts
+from pyswarmopt_llm.mix import saved_kind
+
+
+def open_model(
+    base: str,
+    adapter: str | None,
+    dtype: str,
+    device: str,
+    threads: int | None,
+    system: str = "",
+) -> Engine:
+    """A base model, an adapter merged into it, or the several models that a directory such as
+    RUN/best stands for; questions come after the turn `system`.
+
+    Raises:
+        UserError: the base or the adapter cannot be used.
+    """
+    kind = saved_kind(base)
+    if kind is not None:
+        if adapter is not None:
+            raise UserError(
+                f"{base}: stands for several models, so it takes no adapter; leave out `adapter`"
+            )
+        if system:
+            raise UserError(f"{base}: stands for several models, which take no `system`; remove it")
+        return kind.open(Path(base), dtype, device, threads)
+    patch = Patch() if adapter is None else adapter_patch(base, adapter)
+    machine = (resolve_base(base), dtype, device, threads)
+    engine = load_engine(*machine, changed=patch.low_rank.keys(), system=system)
+    engine.load(patch)
+    return engine
+
+
+def open_served(config: SearchConfig, adapter: str | None) -> Engine:
+    """The base on a server, or an adapter of it; its weights are not read here.
+
+    Args:
+        config: names the base, the server, and the adapters that llama.cpp was started with.
+        adapter: of the base.
+
+    Raises:
+        UserError: the server runs another base, or does not apply the adapter.
+    """
+    from pyswarmopt_llm.servers.attach import attach, check_loaded
+
+    base = resolve_base(config.base, weights=False)
+    patch = Patch() if adapter is None else adapter_patch(config.base, adapter, weights=False)
+    engine = attach(config, base, lambda: inspect_experts(config.experts, base).experts)
+    engine.load(patch)
+    check_loaded(engine, patch, adapter or config.base)
+    return engine
+
+
+def adapter_patch(base: str, adapter: str, *, weights: bool = True) -> Patch:
+    """The change of a base by an adapter.
+
+    Args:
+        base: the base.
+        adapter: of the base.
+        weights: whether those of the base are needed; see `resolve_base`.
+
+    Raises:
+        UserError: it does not fit.
+    """
+    report = inspect_experts([adapter], resolve_base(base, weights))
+    report.require("delta")
+    return Patch(low_rank=load_factors(report.experts[0]))

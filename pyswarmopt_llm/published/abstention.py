@@ -1,0 +1,85 @@
+"""Abstention (AbstainQA; Feng et al. 2024, arXiv 2402.00367): answer, reflect on the answer,
+abstain if it is false.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from pyswarmopt_llm.common.interfaces import Engine, Score
+from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS, Accuracy, at
+from pyswarmopt_llm.scores.metrics.questions.written import Chat
+from pyswarmopt_llm.scores.tasks import Item, Scoring, render_prompt
+
+_VERDICTS = ("True", "False")
+_VERDICT_TOKENS = 10  # of a written verdict
+
+
+class Abstention:
+    """A `Utility`: +1 for a right answer, -1 for a wrong one, 0 where the model abstains.
+
+    The model answers as for `Accuracy`; then it judges whether its answer is true ("reflect" in the
+    paper, as in the Model Swarms reference). With `scoring` ``generate`` both are written, as
+    there, and it abstains if it writes "false" (in any case) among 10 tokens; an answer may have
+    128 tokens, there 10. With the others, which are cheaper, the answer is the best option's text
+    and it abstains if "False" is likelier than "True".
+
+    Args:
+        items: the questions, with choices.
+        scoring: the scoring of the answers.
+        chat: formats a user turn with the model's chat template.
+        template: the task's prompt.
+    """
+
+    def __init__(
+        self, items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None = None
+    ) -> None:
+        self.items, self._chat, self._template = tuple(items), chat, template
+        self._accuracy = Accuracy(items, scoring, chat, template)
+
+    def texts(self) -> Iterator[tuple[Item, str, int]]:
+        """The prompts, with the longest reflection on each item."""
+        yield from self._accuracy.texts()
+        for item in self.items:
+            if self._accuracy.scoring == "generate":
+                yield item, self._reflection(item, ""), MAX_NEW_TOKENS + _VERDICT_TOKENS
+            else:
+                longest = max((item.choices or {}).values(), key=len, default="")
+                yield item, self._reflection(item, longest) + _VERDICTS[1], 0
+
+    def __call__(self, engine: Engine, places: Sequence[int] | None = None) -> Score:
+        """Score all items, or those at these places, in two steps; see `Utility`."""
+        answered = self._accuracy(engine, places)
+        abstained = self._abstained(engine, at(self.items, places), answered.answers)
+        pairs = zip(answered.per_item, abstained, strict=True)
+        score = score_of([0.0 if withheld else 2.0 * right - 1.0 for right, withheld in pairs])
+        return replace(score, answers=answered.answers)
+
+    def _abstained(
+        self, engine: Engine, items: Sequence[Item], answers: Sequence[str]
+    ) -> list[bool]:
+        """Whether the model would rather not have given each of its answers."""
+        writes = self._accuracy.scoring == "generate"
+        prompts = [
+            self._reflection(item, answer if writes else (item.choices or {}).get(answer, answer))
+            for item, answer in zip(items, answers, strict=True)
+        ]
+        if writes:
+            written = engine.generate(prompts, max_new_tokens=_VERDICT_TOKENS)
+            return ["false" in text.lower() for text in written]
+        logprobs = engine.loglikelihood(
+            [(prompt, verdict) for prompt in prompts for verdict in _VERDICTS]
+        )
+        verdicts = zip(logprobs[::2], logprobs[1::2], strict=True)
+        return [false > true or math.isnan(true - false) for true, false in verdicts]
+
+    def _reflection(self, item: Item, answer: str) -> str:
+        question = render_prompt(item, "letter" if item.choices else "generate", self._template)
+        doubted = (
+            f"{question}\nProposed answer: {answer}\n"
+            "Is the proposed answer true or false? Directly answer with True or False."
+        )
+        return self._chat(doubted, item.earlier) if item.earlier else self._chat(doubted)

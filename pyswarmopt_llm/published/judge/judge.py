@@ -1,0 +1,182 @@
+"""A language model as judge: ratings from 1 to 10, and pairs compared in both orders.
+
+The judge is an OpenAI-compatible endpoint, any function from prompts to texts, or a causal language
+model in this process. An answer that cannot be read is an error, never a made-up number: a search
+that silently scored nonsense would be worthless.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.common.hardware import pick_device, pick_dtype
+from pyswarmopt_llm.common.interfaces import Engine, Score
+from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.experts.base import load_model, resolve_base
+from pyswarmopt_llm.published.judge.chat_client import ChatClient, Endpoint
+from pyswarmopt_llm.scores.tasks import Item
+
+RUBRIC = "1 is the worst, 10 the best: helpful, correct, clear, and to the point."
+
+_RATING = re.compile(r"rating\W{0,6}(\d+(?:\.\d+)?)(?:\s*/\s*10)?(?![\d.]*\d)", re.IGNORECASE)
+_CHOICE = re.compile(r"better\W{0,6}(A|B|tie)\b", re.IGNORECASE)
+
+Complete = Callable[[Sequence[str]], list[str]]
+_RATINGS = torch.arange(1, 11, dtype=torch.float64)
+_ANSWER_TOKENS = 32  # of an answer in words
+
+
+class Judge:
+    """Rates and compares replies by a rubric and a function from prompts to answers."""
+
+    def __init__(self, complete: Complete, rubric: str = RUBRIC) -> None:
+        self.complete, self._rubric = complete, rubric
+
+    def ratings(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
+        """A rating from 1 to 10 of each reply; an answer without one is a `UserError`."""
+        prompts = [
+            self._rating_prompt(item.question, text)
+            for item, text in zip(items, texts, strict=True)
+        ]
+        return self._rate(prompts, items)
+
+    def win_rate(self, items: Sequence[Item], first: Sequence[str], second: Sequence[str]) -> Score:
+        """Share of pairs whose `first` reply is judged better; each is shown in both orders.
+
+        Per item 1 for a win in both orders, 0 for a loss in both, else 0.5, which cancels a judge's
+        position bias (Zheng et al. 2023, arXiv 2306.05685, section 3.4). An answer that names no
+        side is a `UserError`.
+        """
+        triples = list(zip(items, first, second, strict=True))
+        prompts = [self._pair_prompt(item.question, a, b) for item, a, b in triples]
+        prompts += [self._pair_prompt(item.question, b, a) for item, a, b in triples]
+        points = self._prefer(prompts, [*items, *items])
+        in_order, swapped = points[: len(items)], points[len(items) :]
+        return score_of([(a + 1.0 - b) / 2 for a, b in zip(in_order, swapped, strict=True)])
+
+    def _rate(self, prompts: Sequence[str], items: Sequence[Item]) -> list[float]:
+        """The rating that each answer gives."""
+        return [
+            _rating(answer, item)
+            for answer, item in zip(self.complete(prompts), items, strict=True)
+        ]
+
+    def _prefer(self, prompts: Sequence[str], items: Sequence[Item]) -> list[float]:
+        """1 where the answer prefers reply A, 0 for B, 0.5 for a tie."""
+        return [
+            _points(answer, item)
+            for answer, item in zip(self.complete(prompts), items, strict=True)
+        ]
+
+    def _rating_prompt(self, question: str, reply: str) -> str:
+        return (
+            "Rate the reply to an instruction on a scale from 1 to 10.\n"
+            f"Rubric: {self._rubric}\n\nInstruction: {question}\n\nReply: {reply}\n\n"
+            'Begin your answer with "Rating: N/10", then give the reason in one sentence.'
+        )
+
+    def _pair_prompt(self, question: str, a: str, b: str) -> str:
+        return (
+            "Which of two replies to an instruction is better?\n"
+            f"Rubric: {self._rubric}\n\nInstruction: {question}\n\nReply A: {a}\n\nReply B: {b}\n\n"
+            'Begin your answer with "Better: A", "Better: B" or "Better: tie", then give the '
+            "reason in one sentence."
+        )
+
+
+def load_judge(rubric: str | None = None, cache: Path | None = None) -> tuple[Judge, ChatClient]:
+    """The judge of the environment and its client; `rubric` is a text file.
+
+    Raises:
+        UserError: a variable or the file is missing.
+    """
+    text = RUBRIC
+    if rubric is not None:
+        try:
+            text = user_path(rubric).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidOption(
+                "metric", f"judge:{rubric}", f"cannot be read ({error}); give a text file"
+            ) from error
+    client = ChatClient(Endpoint.from_environment(), cache)
+    return Judge(client, text), client
+
+
+def _rating(answer: str, item: Item) -> float:
+    match = _RATING.search(answer)
+    value = float(match[1]) if match else 0.0
+    if not 1.0 <= value <= 10.0:
+        raise UserError(
+            f"the judge gave item {item.id} no rating from 1 to 10 but {answer[:80]!r}; use a "
+            "better judge"
+        )
+    return value
+
+
+def _points(answer: str, item: Item) -> float:
+    """1 if A is better, 0 if B is."""
+    match = _CHOICE.search(answer)
+    if match is None:
+        raise UserError(
+            f"the judge named no better reply for item {item.id} but said {answer[:80]!r}; use a "
+            "better judge"
+        )
+    return {"a": 1.0, "b": 0.0}.get(match[1].lower(), 0.5)
+
+
+class LocalJudge(Judge):
+    """Rates and compares replies by the likelihoods of the answers that `Judge` asks for.
+
+    The mean of the distribution over ratings is finer than the likeliest rating and always there
+    (G-Eval, Liu et al. 2023, arXiv 2303.16634: score = sum_i P(s_i) s_i). Works for small models,
+    too.
+
+    Args:
+        engine: the model that judges.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        super().__init__(self._complete)
+
+    def _complete(self, prompts: Sequence[str]) -> list[str]:
+        return self._engine.generate(
+            [self._engine.chat(prompt) for prompt in prompts], max_new_tokens=_ANSWER_TOKENS
+        )
+
+    def _rate(self, prompts: Sequence[str], items: Sequence[Item]) -> list[float]:
+        """The mean of the ratings 1 to 10, each by the likelihood of the answer that gives it."""
+        shares = self._shares(prompts, [f"Rating: {int(rating)}/10" for rating in _RATINGS])
+        return (shares @ _RATINGS).tolist()
+
+    def _prefer(self, prompts: Sequence[str], items: Sequence[Item]) -> list[float]:
+        """The probability of A where the answer is A or B."""
+        return self._shares(prompts, ["Better: A", "Better: B"])[:, 0].tolist()
+
+    def _shares(self, prompts: Sequence[str], answers: Sequence[str]) -> torch.Tensor:
+        """P(answer) among these answers, (prompts, answers) float64."""
+        chats = [self._engine.chat(prompt) for prompt in prompts]
+        logprobs = self._engine.loglikelihood(
+            [(chat, answer) for chat in chats for answer in answers]
+        )
+        return (
+            torch.tensor(logprobs, dtype=torch.float64).view(len(prompts), len(answers)).softmax(-1)
+        )
+
+
+def load_local_judge(spec: str, device: str = "cpu") -> LocalJudge:
+    """A judge from a model's directory or hub id; it stays in memory beside the search's base.
+
+    Raises:
+        UserError: it cannot be loaded.
+    """
+    where = pick_device(device)
+    model, tokenizer = load_model(resolve_base(spec), pick_dtype("auto", where), where)
+    return LocalJudge(TransformersEngine(model, tokenizer))

@@ -1,0 +1,152 @@
+"""Answers to graph problems in words (NLGraph; Wang et al. 2023, arXiv 2305.10037), checked.
+
+Many problems have several right answers: any shortest path, topological order or maximum matching.
+Kind and graph are parsed from the question, from the published answer only what is unique. One
+function per kind, listed in `_KINDS`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Sequence
+
+from pyswarmopt_llm.scores.tasks import Item
+from pyswarmopt_llm.scores.tasks.answers import extract_number, is_correct
+
+_Edges = dict[tuple[int, int], int]
+
+_PAIR = re.compile(r"\((\d+),\s*(\d+)\)")
+_WEIGHTED = re.compile(r"edge between node (\d+) and node (\d+) with weight (\d+)")
+_LISTED_NODE = re.compile(r"Node (\d+) is connected to (.*)")
+_LISTED_EDGE = re.compile(r"node (\d+) with weight (\d+)")
+_BEFORE = re.compile(r"node (\d+) should be visited before node (\d+)")
+_INTEREST = re.compile(r"Applicant (\d+) is interested in job (\d+)")
+_ASSIGNED = re.compile(r"applicant (\d+)\s*[:>-]+\s*job (\d+)", re.IGNORECASE)
+_EMBEDDING = re.compile(r"node (\d+):\s*\[\s*(\d+)\s*,\s*(\d+)\s*\]", re.IGNORECASE)
+_SEQUENCE = re.compile(r"\d+(?:\s*(?:,|->|→)\s*(?:node\s+)?\d+)+", re.IGNORECASE)
+_ENDS = re.compile(r"(?:from|between) node (\d+) (?:to|and) node (\d+)")
+_DENIAL = re.compile(r"\bno\b|\bnot\b|n't\b|\bfalse\b", re.IGNORECASE)
+_ASSENT = re.compile(r"\byes\b|\bthere is\b|\btrue\b|\bcontains\b", re.IGNORECASE)
+
+
+def graph_answers(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
+    """1 for each right answer to a graph problem, else 0; other items are scored as usual.
+
+    Example:
+        >>> question = "(i,j) are edges: (0,1) (1,2)\\nQ: Is there a path between node 0 and node 2?"
+        >>> graph_answers([Item("1", question, None, "The answer is yes.")], ["Yes, there is a path: 0, 1, 2."])
+        [1.0]
+    """
+    return [float(_right(item, text)) for item, text in zip(items, texts, strict=True)]
+
+
+def _right(item: Item, text: str) -> bool:
+    question = item.question.rpartition("Q:")[2].lower()
+    for mark, check in _KINDS.items():
+        if mark in question:
+            return check(item, text)
+    return is_correct(item, text)
+
+
+def _verdict(item: Item, text: str) -> bool:
+    return _says_yes(text) is not None and _says_yes(text) == _says_yes(item.answer)
+
+
+def _says_yes(text: str) -> bool | None:
+    """The first verdict of a text; a denial takes precedence over its "there is"."""
+    sentence = text.strip().split("\n")[0].split(". ")[0]
+    if _DENIAL.search(sentence):
+        return False
+    return True if _ASSENT.search(sentence) else None
+
+
+def _shortest_path(item: Item, text: str) -> bool:
+    """A path between the two nodes with the published length; without a path, the length alone."""
+    length = _number(item.answer)
+    ends = _ENDS.search(item.question.rpartition("Q:")[2])
+    path = _longest_sequence(text)
+    if ends is None or not path:
+        return length is not None and _number(text) == length
+    edges = _weights(item.question)
+    steps = [edges.get(step) for step in itertools.pairwise(path)]
+    if (path[0], path[-1]) != (int(ends[1]), int(ends[2])) or None in steps:
+        return False
+    return sum(step for step in steps if step is not None) == length
+
+
+def _flow(item: Item, text: str) -> bool:
+    return _number(text) is not None and _number(text) == _number(item.answer)
+
+
+def _hamilton(item: Item, text: str) -> bool:
+    """A path that visits every node once; if the published answer is no, the verdict."""
+    if not _says_yes(item.answer):
+        return _says_yes(text) is False
+    path, edges = _longest_sequence(text), _both_ways(_PAIR.findall(item.question))
+    nodes = {node for edge in edges for node in edge}
+    return sorted(path) == sorted(nodes) and all(step in edges for step in itertools.pairwise(path))
+
+
+def _topology(item: Item, text: str) -> bool:
+    """An order of all nodes that respects every "before"."""
+    rules = [(int(a), int(b)) for a, b in _BEFORE.findall(item.question)]
+    order = _longest_sequence(text)
+    place = {node: i for i, node in enumerate(order)}
+    if sorted(order) != sorted(_longest_sequence(item.answer)):
+        return False
+    return all(place[a] < place[b] for a, b in rules)
+
+
+def _matching(item: Item, text: str) -> bool:
+    """A matching of applicants and jobs of interest, as large as the published one."""
+    interests = {(int(a), int(j)) for a, j in _INTEREST.findall(item.question)}
+    size = len(set(_ASSIGNED.findall(item.answer)))
+    assigned = {(int(a), int(j)) for a, j in _ASSIGNED.findall(text)}
+    if not assigned:
+        return _number(text) == size
+    applicants, jobs = {a for a, _ in assigned}, {j for _, j in assigned}
+    return assigned <= interests and len(assigned) == len(applicants) == len(jobs) == size
+
+
+def _embeddings(item: Item, text: str) -> bool:
+    embeddings = _EMBEDDING.findall(text)
+    return bool(embeddings) and sorted(set(embeddings)) == sorted(
+        set(_EMBEDDING.findall(item.answer))
+    )
+
+
+def _number(text: str) -> int | None:
+    number = extract_number(text)
+    return int(number) if number is not None and number == int(number) else None
+
+
+def _longest_sequence(text: str) -> list[int]:
+    sequences = [[int(n) for n in re.findall(r"\d+", run)] for run in _SEQUENCE.findall(text)]
+    return max(sequences, key=len, default=[])
+
+
+def _weights(question: str) -> _Edges:
+    """Both directions of every edge -> its weight, in either of the two published wordings."""
+    edges = [(int(a), int(b), int(w)) for a, b, w in _WEIGHTED.findall(question)]
+    for a, rest in _LISTED_NODE.findall(question):
+        edges += [(int(a), int(b), int(w)) for b, w in _LISTED_EDGE.findall(rest)]
+    return {edge: w for a, b, w in edges for edge in ((a, b), (b, a))}
+
+
+def _both_ways(pairs: Sequence[tuple[str, str]]) -> set[tuple[int, int]]:
+    edges = {(int(a), int(b)) for a, b in pairs}
+    return edges | {(b, a) for a, b in edges}
+
+
+# Phrase after "Q:", in lower case -> check of the answer.
+_KINDS: dict[str, Callable[[Item, str], bool]] = {
+    "shortest path": _shortest_path,
+    "maximum flow": _flow,
+    "visits every node exactly once": _hamilton,
+    "can all the nodes be visited": _topology,
+    "assignment of jobs": _matching,
+    "embedding of each node": _embeddings,
+    "is there a path": _verdict,
+    "is there a cycle": _verdict,
+}

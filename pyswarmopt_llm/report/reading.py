@@ -1,0 +1,242 @@
+"""Analyses of a finished run: correctness emergence, headroom, and where its best particle started."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.statistics import ROUNDING
+from pyswarmopt_llm.scores.metrics.combine import combined_value, find_combine
+from pyswarmopt_llm.searching.scoring.record import Row
+from pyswarmopt_llm.searching.scoring.result import Result
+from pyswarmopt_llm.searching.scoring.run_directory import Run
+
+
+@dataclass(frozen=True)
+class Emergence:
+    """Dev items of one task by who gets them right: any expert, the result (Feng et al. 2024).
+
+    Attributes:
+        kept: some expert and the best.
+        lost: some expert, but not the best.
+        emerged: no expert, but the best.
+        never: neither.
+    """
+
+    kept: int
+    lost: int
+    emerged: int
+    never: int
+
+    @property
+    def share(self) -> float | None:
+        """Share of the items without a right expert that the best gets right; None without any."""
+        unknown = self.emerged + self.never
+        return self.emerged / unknown if unknown else None
+
+
+@dataclass(frozen=True)
+class Headroom:
+    """The way from the best expert to the best expert of each item, on dev.
+
+    Attributes:
+        oracle: the score with, for each item, the best of the experts' scores.
+        best_single: the score of the best expert.
+        best: the score of the result.
+        share: of the way that the result goes; None where there is none to go.
+        n: items, of all tasks.
+        partial: whether some items are missing, since an expert dropped out before them.
+    """
+
+    oracle: float
+    best_single: float
+    best: float
+    share: float | None
+    n: int
+    partial: bool = False
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Dev items on which the result differs from the best single expert: their places."""
+
+    gained: list[int]
+    lost: list[int]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the final best started.
+
+    Attributes:
+        particle: its number in the swarm.
+        start: the value of its starting point.
+        rank: of that value in the starting swarm, 1 for the best; equal values share the middle of
+            their ranks.
+        population: particles.
+        value: the best value.
+        iteration: when it was found; of a proposal the one after the last.
+        proposed: by a model; no particle found it, and `start` is its own value.
+    """
+
+    particle: int
+    start: float
+    rank: float
+    population: int
+    value: float
+    iteration: int
+    proposed: bool = False
+
+    @property
+    def weak_to_strong(self) -> bool:
+        """It started in the lower half of the swarm."""
+        return not self.proposed and self.rank > (self.population + 1) / 2
+
+
+def read_run(path: Path) -> tuple[Run, Result]:
+    """A finished run and its result.
+
+    Raises:
+        UserError: not a run, not finished, or without a complete evaluation.
+    """
+    run = Run.open(path)
+    result = run.result
+    if result is None:
+        raise UserError(f"{path}: is not finished; finish it with: swarm-llm resume {path}")
+    journal = run.path / "history.jsonl"
+    if not searched(run.rows):
+        raise UserError(f"{journal}: has no complete evaluation; nothing to analyse")
+    _check_together(journal, run.rows, result)
+    return run, result
+
+
+def _check_together(journal: Path, rows: Sequence[Row], result: Result) -> None:
+    """Refuse rows that are not those of one search, the one that `result` came of."""
+    shapes = {_shape(row) for row in rows if row.phase == "search"}
+    if len(shapes) > 1:
+        raise UserError(f"{journal}: its lines differ in tasks, items or experts; restore the file")
+    if next(iter(shapes))[0] != len(result.coefficients):
+        raise UserError(
+            f"{journal}: is of another number of experts than result.json; restore the files"
+        )
+
+
+def _shape(row: Row) -> tuple[int, tuple[tuple[str, int], ...]]:
+    return len(row.coefficients), tuple((name, len(items)) for name, items in row.items.items())
+
+
+def searched(rows: Iterable[Row]) -> list[Row]:
+    """The rows of the search itself, without partial evaluations."""
+    return [row for row in rows if row.phase == "search" and row.complete]
+
+
+def of_race(row: Row) -> bool:
+    """Whether a row is of a share of the items, after which a candidate may drop out: its value is
+    the least that it can be.
+    """
+    return row.bounds is not None and row.value == row.bounds[0]
+
+
+def swarm_of(rows: Iterable[Row]) -> set[int]:
+    """The particles' numbers; proposals of a model have others."""
+    return {row.particle for row in rows if row.phase == "search" and row.iteration == 0}
+
+
+def proposing_model(rows: Iterable[Row]) -> str:
+    """The model that proposed candidates: of the items where rows have margins, else of the scores.
+
+    Example:
+        >>> proposing_model([Row("search", 0, 0, "k", [1.0], 0.5, 2, 1.0, {"t": "10"})])
+        'model of the scores'
+    """
+    return "item model" if any(row.margins for row in rows) else "model of the scores"
+
+
+def emergence(result: Result) -> dict[str, Emergence]:
+    """Task -> its four cases, for tasks whose items are right or wrong.
+
+    Empty where an expert dropped out: what it knows is unknown.
+    """
+    cases = {}
+    for name, final in result.best.dev.items.items() if not result.dropped else ():
+        rows = [*(expert.dev.items[name] for expert in result.experts.values()), final]
+        if not final or len({*map(len, rows)}) > 1 or not np.isin(rows, (0, 1)).all():
+            continue
+        expert, right = np.any(rows[:-1], axis=0), np.array(final, dtype=bool)
+        counts = (expert & right, expert & ~right, ~expert & right, ~expert & ~right)
+        cases[name] = Emergence(*(int(count.sum()) for count in counts))
+    return cases
+
+
+def changes(result: Result) -> dict[str, Changes]:
+    """Task -> the dev items on which the result is better or worse than the best single expert."""
+    single, found = result.models["best_single"].dev.items, {}
+    for name, ours in result.best.dev.items.items():
+        differences = np.subtract(ours, single[name]) if len(ours) == len(single[name]) else []
+        found[name] = Changes(
+            *(np.flatnonzero(side * np.array(differences) > 0).tolist() for side in (1, -1))
+        )
+    return found
+
+
+def headroom(result: Result) -> Headroom | None:
+    """The headroom on dev, from scores that the search has made: nothing is scored for it.
+
+    Where experts dropped out of a race it is of the items that all of them were scored on. None for
+    fewer than two experts, and where a task has no item that all were scored on.
+    """
+    if len(result.experts) < 2:
+        return None
+    single = list(result.experts).index(result.best_single)
+    means, count, partial = [], 0, False
+    for task, ours in result.best.dev.items.items():
+        rows = [*(expert.dev.items[task] for expert in result.experts.values()), ours]
+        table = np.array(rows) if len({*map(len, rows)}) == 1 else np.empty((len(rows), 0))
+        known = ~np.isnan(table).any(axis=0)
+        if not known.any():
+            return None
+        table = table[:, known]
+        best_of_each = table[:-1].max(axis=0)
+        means.append([float(row.mean()) for row in (best_of_each, table[single], table[-1])])
+        count, partial = count + table.shape[1], partial or not known.all()
+    combine = find_combine(result.combine, len(means))
+    oracle, alone, best = (combined_value(combine, column) for column in zip(*means, strict=True))
+    way = oracle - alone
+    share = (best - alone) / way if way > ROUNDING * abs(oracle) else None
+    return Headroom(oracle, alone, best, share, count, partial)
+
+
+def origin(rows: Sequence[Row], result: Result) -> Origin:
+    """Where the final best started.
+
+    Args:
+        rows: of the journal, partial evaluations included.
+        result: ``result.json``.
+    """
+    best = best_row(searched(rows), result)
+    begun = [row for row in rows if row.phase == "search" and row.iteration == 0]
+    starts = {row.particle: row.value for row in begun}
+    start = starts.get(best.particle, best.value)
+    values = list(starts.values())
+    rank = 1 + sum(v > start for v in values) + (values.count(start) - 1) / 2
+    proposed = best.particle not in swarm_of(rows)
+    return Origin(best.particle, start, rank, len(values), best.value, best.iteration, proposed)
+
+
+def best_row(rows: Sequence[Row], result: Result) -> Row:
+    """The row of the best candidate of a search: by its mixture, else by its value.
+
+    Different graphs may use the same experts; of these, the one with the result's value.
+    """
+    mixture = list(result.coefficients.values())
+    same = [
+        row
+        for row in rows
+        if row.coefficients == mixture
+        and (result.graph is None or row.value == result.best.dev.value)
+    ]
+    return same[0] if same else max(rows, key=lambda row: row.value)

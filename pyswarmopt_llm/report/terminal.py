@@ -1,0 +1,290 @@
+"""A search on a terminal or in a log, and its findings; JSON lines for programs."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Column, Table
+
+from pyswarmopt.base.words import counted
+from pyswarmopt_llm.common.events import Event, OnEvent
+from pyswarmopt_llm.report.pages import words
+from pyswarmopt_llm.report.summary import WEIGHTS, duration, score, score_text
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.report.findings import Findings
+
+# Enough evaluations to smooth their times, few enough to follow a machine that gets slower.
+WINDOW = 20
+
+_PHASES = {
+    "letter": "trying option letters",
+    "confirm": "scoring the leaders again",
+    "trained": "scoring what was trained",
+}
+
+
+def say(console: Console, text: str) -> None:
+    """Print a line as it is; names from files are never read as markup."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+class SearchState:
+    """A search as its events so far describe it.
+
+    Attributes:
+        experts: their names.
+        particles: population of the swarm.
+        limits: what ends the search (see `SearchConfig.limits`).
+        phase: current step outside the search loop, in words; "" during the search.
+        over: whether the search loop has ended.
+        iteration: of the swarm's latest evaluation, 0 for the starting swarm.
+        completed: the latest completed iteration, -1 before the first.
+        best: best value on dev, None before the first evaluation.
+        single: the best expert so far and its value.
+        proposed: candidates that a model proposed, evaluated after the last iteration; the journal
+            counts them as one more iteration, with particle numbers after those of the swarm.
+        done, left: evaluations so far, and left at most.
+        items, seconds: scored and spent so far, including a replayed journal.
+
+    Example:
+        >>> state = SearchState()
+        >>> state.add(Event("start", {"experts": ["x"], "particles": 2, "limits": {"max_iter": 1},
+        ...                           "evaluations_planned": 4}))
+        >>> state.add(Event("evaluation", {"iteration": 0, "particle": 0, "value": 0.5, "n": 8, "seconds": 2.0,
+        ...                                "best": 0.5, "evaluations": 1, "evaluations_left": 3}))
+        >>> state.items_per_second, state.seconds_left, state.best
+        (4.0, 6.0, 0.5)
+    """
+
+    def __init__(self) -> None:
+        self._start({"experts": (), "particles": 0, "limits": {}, "evaluations_planned": 0})
+
+    def add(self, event: Event) -> None:
+        """Update the state by one event."""
+        if (change := getattr(self, f"_{event.kind}", None)) is not None:
+            change(event.data)
+
+    def _start(self, data: Mapping[str, Any]) -> None:  # a grid has one search after the other
+        self.experts: Sequence[str] = data["experts"]
+        self.particles: int = data["particles"]
+        self.limits: Mapping[str, float] = data["limits"]
+        self.phase, self.over = "getting ready", False
+        self.iteration, self.completed = 0, -1
+        self.best: float | None = None
+        self.single: tuple[str, float] | None = None
+        self.proposed = 0
+        self.done, self.left = 0, int(data["evaluations_planned"])
+        self.items, self.seconds = 0, 0.0
+        self._passes: Mapping[str, int] = data.get("passes", {})
+        self.trials: Counter[str] = Counter()
+        self._recent: deque[tuple[int, float]] = deque(maxlen=WINDOW)
+
+    def _evaluation(self, data: Mapping[str, Any]) -> None:
+        iteration, particle, value = data["iteration"], data["particle"], data["value"]
+        self.phase = ""
+        self.completed = max(self.completed, iteration - 1)
+        if iteration > 0 and particle >= self.particles:
+            self.proposed += 1
+        else:
+            self.iteration = max(self.iteration, iteration)
+        self.best = value if self.best is None else max(value, self.best)
+        first = iteration == 0 and particle < len(self.experts)
+        if first and (self.single is None or value > self.single[1]):
+            self.single = self.experts[particle], value
+        self.done, self.left = data["evaluations"], data["evaluations_left"]
+        self.items += data["n"]
+        self.seconds += data["seconds"]
+        self._recent.append((data["n"], data["seconds"]))
+
+    _replayed = _evaluation
+
+    def _iteration(self, data: Mapping[str, Any]) -> None:
+        if not self.proposed:
+            self.completed = max(self.completed, data["iteration"])
+        self.done, self.left = data["evaluations"], data["evaluations_left"]
+
+    def _training(self, data: Mapping[str, Any]) -> None:
+        left = data["seconds"] * (1 / data["share"] - 1) + self._after("rivals", "result")
+        self.phase = f"training: {data['share']:.0%}, about {duration(left)} left"
+
+    def _trial(self, data: Mapping[str, Any]) -> None:
+        phase = data["phase"]
+        self.trials[phase] += 1
+        of = f" of {counted(len(self.experts), 'expert')}" if phase == "letter" else ""
+        self.phase = f"{_PHASES.get(phase, phase)}: {self.trials[phase]}{of} scored"
+
+    def _closing(self, _data: Mapping[str, Any]) -> None:
+        self.phase, self.over = "scoring the result", True
+
+    def _done(self, _data: Mapping[str, Any]) -> None:
+        self.phase, self.over = "finished", True
+
+    @property
+    def items_per_second(self) -> float | None:
+        """Items scored per second over the latest `WINDOW` evaluations; None before the first."""
+        seconds = sum(spent for _, spent in self._recent)
+        return sum(n for n, _ in self._recent) / seconds if seconds else None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Upper bound of the time left, at the latest pace; None before the first evaluation.
+
+        Training, rivals and the scores of the result are counted from the start. The search may
+        end sooner, by patience or because positions repeat.
+        """
+        if not self._recent:
+            return None
+        times = [self.left * sum(spent for _, spent in self._recent) / len(self._recent)]
+        if "budget_minutes" in self.limits:
+            times.append(60 * self.limits["budget_minutes"] - self.seconds)
+        if "budget_items" in self.limits and self.items_per_second:
+            times.append((self.limits["budget_items"] - self.items) / self.items_per_second)
+        return max(0.0, min(times)) + self._after("training", "rivals", "result")
+
+    def _after(self, *parts: str) -> float:
+        """Seconds that these parts take after the search, at the latest pace."""
+        pace = self.items_per_second
+        return sum(self._passes.get(part, 0) for part in parts) / pace if pace else 0.0
+
+    @property
+    def words(self) -> list[str]:
+        """Iteration, best scores, evaluations done and left, and speed, a few words each."""
+        limit = f"/{self.limits['max_iter']:g}" if "max_iter" in self.limits else ""
+        words = [] if "proposals" in self.limits else [f"iteration {self.iteration}{limit}"]
+        if self.proposed:
+            words.append(f"{self.proposed} proposed by a model")
+        words.append(f"best dev {score_text(self.best)}")
+        if self.single is not None:
+            words.append(f"best expert {score_text(self.single[1])} ({self.single[0]})")
+        left = f", at most {self.left} left" if self.left and not self.over else ""
+        words.append(f"{self.done} evaluated{left}")
+        speed = self.items_per_second
+        if speed is not None:
+            words.append(f"{speed:,.0f} items/s" if speed >= 100 else f"{speed:.3g} items/s")
+        return words
+
+    @property
+    def time_left(self) -> str:
+        """The upper bound of the time left; "" where there is none."""
+        left = self.seconds_left
+        return f"at most {duration(left)} left" if left and not self.over else ""
+
+
+def _log_line(event: Event, state: SearchState) -> str:
+    """The line of a log after an event, "" for most of them."""
+    if event.kind == "iteration":
+        return ", ".join(filter(None, [*state.words, state.time_left]))
+    if event.kind == "trial" and state.trials[phase := event.data["phase"]] == 1:
+        each = f"{counted(len(state.experts), 'expert')} on {counted(event.data['n'], 'item')} each"
+        return _PHASES.get(phase, phase) + (f": {each}" if phase == "letter" else "")
+    return state.phase if event.kind == "closing" else ""
+
+
+def json_lines(out: TextIO) -> OnEvent:
+    """A listener that writes each event at once as a JSON object, its kind under ``event``.
+
+    Example:
+        >>> import sys
+        >>> json_lines(sys.stdout)(Event("note", {"text": "hello"}))
+        {"event": "note", "text": "hello"}
+    """
+
+    def on_event(event: Event) -> None:
+        out.write(json.dumps({"event": event.kind, **event.data}) + "\n")
+        out.flush()
+
+    return on_event
+
+
+@contextmanager
+def progress(console: Console) -> Iterator[OnEvent]:
+    """Show the progress of a search.
+
+    Args:
+        console: a terminal gets bars, anything else plain lines.
+
+    Yields:
+        The listener for `pyswarmopt_llm.searching.loop.search`.
+    """
+    with Progress(
+        BarColumn(10, complete_style="cyan", finished_style="cyan"),
+        TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True)),
+        TextColumn("{task.fields[left]}", table_column=Column(no_wrap=True)),
+        console=console,
+        expand=True,
+        disable=not console.is_terminal,
+    ) as bars:
+        task, state = bars.add_task("", total=None, left=""), SearchState()
+
+        def on_event(event: Event) -> None:
+            # A resumed run repeats the iterations of its journal, which have been shown before.
+            past = event.kind == "iteration" and event.data["iteration"] <= state.completed
+            state.add(event)
+            line = "" if console.is_terminal or past else _log_line(event, state)
+            if event.kind == "start":
+                line = words().headline(event.data)
+            elif event.kind == "note":
+                line = str(event.data["text"])
+            if line:
+                say(console, line)
+            bars.update(
+                task,
+                description=state.phase or ", ".join(state.words),
+                completed=state.done,
+                total=state.done + state.left or None,
+                left=state.time_left,
+            )
+
+        yield on_event
+
+
+@contextmanager
+def items_bar(console: Console, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar of items, for a terminal: a function of the numbers done and in all."""
+    with Progress(console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
+        task = bar.add_task("loading the model", total=None)
+        yield lambda done, total: bar.update(task, description="items", completed=done, total=total)
+
+
+def print_findings(console: Console, run: Path, findings: Findings) -> None:
+    """Print verdict, scores, mixture, cost, where the files are, and what to do next.
+
+    Args:
+        console: where to.
+        run: the run directory.
+        findings: of the run.
+    """
+    for line in (findings.verdict.sentence, *findings.verdict.reasons):
+        say(console, line)
+    result = findings.result
+    title = ": ".join(filter(None, ["Scores with 95% intervals", findings.scored]))
+    table = Table(title=escape(title), title_justify="left")
+    table.add_column("")
+    table.add_column("dev", justify="right", no_wrap=True)
+    table.add_column("test (held out)", justify="right", no_wrap=True)
+    for label, model in findings.rows.items():
+        table.add_row(escape(label), score(model.dev), score(model.test))
+    console.print(table)
+    for line in (*findings.about_dev, *findings.remarks):
+        say(console, line)
+    if len(result.coefficients) > 1:
+        say(
+            console, f"Mixture: {findings.mixture}{', then trained' if result.best.trained else ''}"
+        )
+        say(console, WEIGHTS)
+    say(
+        console,
+        "Cost: " + "; ".join(f"{name.lower()} {text}" for name, text in findings.costs.items()),
+    )
+    say(console, f"Files: {run / 'best'}; report: {run / 'report.html'}")
+    for purpose, command in findings.steps:
+        say(console, f"To {purpose}: {command}")

@@ -1,0 +1,85 @@
+"""The verdict on a search, or on two models: what their scores on the same items say.
+
+The words are those of ``words.txt.j2``; here is which of them hold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyswarmopt_llm.common.paired import Comparison
+from pyswarmopt_llm.report.pages import lines_of, words
+from pyswarmopt_llm.report.summary import UNIT
+from pyswarmopt_llm.searching.scoring.result import Result
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The meaning of a result.
+
+    Attributes:
+        kind: ``better``, ``level``, ``worse``, ``same`` (it is an expert itself), ``untested`` (no
+            test split) or ``unpaired`` (no outcomes item by item).
+        sentence: the result in words.
+        reasons: what else was measured, the most telling first.
+    """
+
+    kind: str
+    sentence: str
+    reasons: tuple[str, ...] = ()
+
+
+def verdict(result: Result) -> Verdict:
+    """The verdict on a finished search, with at most two reasons."""
+    test, alone = result.lead(), _alone(result)
+    if alone:
+        kind = "same"
+    elif result.best.test is None or result.models["best_single"].test is None:
+        kind = "untested"
+    else:
+        kind = "unpaired" if test is None else kind_of(test)
+    sentence = " ".join(lines_of(words().outcome(kind, result, test, alone)))
+    reasons = lines_of(words().reasons(kind, result, result.lead(split="dev"), test))
+    return Verdict(kind, sentence, tuple(reasons[:2]))
+
+
+def kind_of(pair: Comparison) -> str:
+    """``better``, ``level`` or ``worse``: the interval decides, and p says the same."""
+    return {1: "better", 0: "level", -1: "worse"}[pair.sign]
+
+
+def _alone(result: Result) -> str | None:
+    """The result's name if it equals one of its sources, and no item is answered otherwise."""
+    if result.best.trained or result.graph is not None:
+        return None
+    ones = [name for name, weight in result.coefficients.items() if abs(weight - 1) < UNIT]
+    others = [weight for weight in result.coefficients.values() if abs(weight) >= UNIT]
+    if not others:
+        return "the base"
+    pairs = [*result.by_task(split="dev").values(), *result.by_task().values()]
+    changed = any(pair.gained or pair.lost for pair in pairs)
+    if len(ones) != 1 or len(others) != 1 or (changed and ones[0] == result.best_single):
+        return None
+    return f"expert {ones[0]}"
+
+
+def between(
+    names: tuple[str, str], scores: tuple[float, float], pair: Comparison, split: str
+) -> Verdict:
+    """The verdict on two models on the same items.
+
+    Args:
+        names: of the models.
+        scores: of each.
+        pair: the first compared with the second.
+        split: that of the items, dev or test.
+
+    Example:
+        >>> pair = Comparison(0.1, (0.02, 0.18), 0.014, 90, 15, 6, 80)
+        >>> found = between(("the base", "x"), (0.7, 0.6), pair, "test")
+        >>> found.kind, found.sentence.partition(", ")[2]
+        ('better', '+0.100 (95% interval +0.020 to +0.180, p = 0.014).')
+    """
+    kind = kind_of(pair) if pair.gained or pair.lost else "same"
+    sentence = words().between(kind, *names, scores, pair, f"{split} item")
+    return Verdict(kind, sentence, tuple(lines_of(words().about(kind, pair, split))))

@@ -1,0 +1,157 @@
+"""Accuracy, with three ways of scoring answers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from pyswarmopt_llm.common.interfaces import Engine, Score
+from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.scores.choices import Choices
+from pyswarmopt_llm.scores.tasks import Item, Scoring, chat_prompt
+
+T = TypeVar("T")
+
+MAX_NEW_TOKENS = 128  # of a generated answer: a worked GSM8K solution fits
+
+
+class Accuracy:
+    """A `Utility`: 1 for a right answer, 0 for a wrong one; with margins between options.
+
+    * ``letter``: the options are shown with letters; the letter with the highest next-token
+      probability counts.
+    * ``likelihood``: only the question is shown; the option whose text has the highest
+      log-likelihood per byte counts (per byte, so that neither length nor tokenizer favours an
+      option; Gao 2021).
+    * ``generate``: the answer is extracted from greedily generated text.
+
+    Ties go to the option listed first.
+
+    Args:
+        items: the questions.
+        scoring: one of the three.
+        chat: formats a user turn with the model's chat template (`Engine.chat`).
+        template: the task's prompt, see `render_prompt`.
+
+    Attributes:
+        items, scoring, template: as given.
+        prompts: each item's user turn in the chat template.
+
+    Raises:
+        UserError: an item without choices cannot be scored by its options.
+    """
+
+    def __init__(
+        self,
+        items: Sequence[Item],
+        scoring: Scoring,
+        chat: Callable[..., str],
+        template: str | None = None,
+    ) -> None:
+        self.items, self.scoring, self.template = tuple(items), scoring, template
+        self.prompts = [chat_prompt(item, scoring, chat, template) for item in self.items]
+        self._pairs: list[tuple[str, str]] = []
+        self._lengths: list[float] = []
+        self._spans: list[range] = []  # the pairs of each item
+        if scoring != "generate":
+            for item, prompt in zip(self.items, self.prompts, strict=True):
+                self._spans.append(
+                    range(len(self._pairs), len(self._pairs) + len(item.choices or {}))
+                )
+                for letter, text in (item.choices or {}).items():
+                    self._pairs.append((prompt, letter if scoring == "letter" else text))
+                    self._lengths.append(1.0 if scoring == "letter" else float(len(text.encode())))
+
+    def choices(self) -> list[Choices]:
+        """The items for training, without those whose right answer is unknown."""
+        if self.scoring == "generate":
+            prompts = zip(self.items, self.prompts, strict=True)
+            return [
+                Choices(((prompt, item.answer_text),), (1.0,), 0)
+                for item, prompt in prompts
+                if item.answer
+            ]
+        trained = []
+        for item, span in zip(self.items, self._spans, strict=True):
+            letters = list(item.choices or {})
+            if item.answer in letters:
+                pairs = self._pairs[span.start : span.stop]
+                lengths = self._lengths[span.start : span.stop]
+                trained.append(Choices(tuple(pairs), tuple(lengths), letters.index(item.answer)))
+        return trained
+
+    def texts(self) -> Iterator[tuple[Item, str, int]]:
+        """The texts that have to fit the context window: item, text, maximum of new tokens."""
+        if self.scoring == "generate":
+            for item, prompt in zip(self.items, self.prompts, strict=True):
+                yield item, prompt, MAX_NEW_TOKENS
+            return
+        for item, span in zip(self.items, self._spans, strict=True):
+            for k in span:
+                yield item, "".join(self._pairs[k]), 0
+
+    def __call__(self, engine: Engine, places: Sequence[int] | None = None) -> Score:
+        """Score all items, or those at these places; see `Utility`."""
+        if self.scoring == "generate":
+            texts = engine.generate(at(self.prompts, places), max_new_tokens=MAX_NEW_TOKENS)
+            return replace(score_of(self.judge(texts, places)), answers=tuple(texts))
+        scores = self.option_scores(engine, places)
+        answers = tuple(map(_best, scores))
+        margins = tuple(map(_margins, at(self.items, places), scores))
+        return replace(score_of(self.judge(answers, places)), margins=margins, answers=answers)
+
+    def judge(self, answers: Sequence[str], places: Sequence[int] | None = None) -> list[float]:
+        """1 for each right answer to all items, or to those at these places, else 0."""
+        pairs = zip(at(self.items, places), answers, strict=True)
+        if self.scoring != "generate":
+            return [float(item.answer == answer) for item, answer in pairs]
+        from pyswarmopt_llm.scores.tasks.answers import is_correct
+
+        return [float(is_correct(item, answer)) for item, answer in pairs]
+
+    def option_scores(
+        self, engine: Engine, places: Sequence[int] | None = None
+    ) -> list[dict[str, float]]:
+        """Per item letter -> log-probability of the option, per byte with ``likelihood``.
+
+        Raises:
+            ValueError: ``generate`` has no options to score.
+        """
+        if self.scoring == "generate":
+            raise ValueError(
+                "generate scoring extracts the answer from a text: there are no option scores"
+            )
+        spans = at(self._spans, places)
+        pairs = [self._pairs[k] for span in spans for k in span]
+        logprobs = iter(engine.loglikelihood(pairs))
+        return [
+            {
+                letter: next(logprobs) / self._lengths[k]
+                for letter, k in zip(item.choices or {}, span, strict=True)
+            }
+            for item, span in zip(at(self.items, places), spans, strict=True)
+        ]
+
+
+def at(rows: Sequence[T], places: Sequence[int] | None) -> Sequence[T]:
+    """The rows at these places; None: all."""
+    return rows if places is None else [rows[place] for place in places]
+
+
+def _margins(item: Item, scores: Mapping[str, float]) -> tuple[float, ...]:
+    """The right option's score minus each other one's; none where it is not known."""
+    if item.answer not in scores:
+        return ()
+    right = scores[item.answer]
+    return tuple(right - score for letter, score in scores.items() if letter != item.answer)
+
+
+def _best(scores: Mapping[str, float]) -> str:
+    """The letter with the highest score, the first on a tie; "" if a score is NaN."""
+    return (
+        ""
+        if any(map(math.isnan, scores.values()))
+        else max(scores, key=lambda letter: scores[letter])
+    )

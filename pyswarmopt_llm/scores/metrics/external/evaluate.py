@@ -1,0 +1,94 @@
+"""Metrics of the Hugging Face `evaluate` library as scores per item."""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+from collections.abc import Sequence
+from typing import Any
+
+from pyswarmopt_llm.common.errors import InvalidOption, UserError, first_line
+from pyswarmopt_llm.common.extras import optional
+from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.scores.tasks import Item
+
+
+class EvaluateMetric:
+    """A metric of `evaluate`, computed item by item, so that its standard error is known.
+
+    For a metric that is a mean over items (exact match, ROUGE, METEOR, SARI, ...) the mean is the
+    library's own value. Corpus-level metrics (such as Matthews correlation) are refused.
+
+    Args:
+        spec: a folder with a metric's script (works offline) or a hub name; ``rouge#rougeL`` says
+            which value to use of several (default: the one of the metric's own name, or the only
+            one).
+
+    Raises:
+        UserError: `evaluate` is not installed, or the metric cannot be loaded.
+    """
+
+    def __init__(self, spec: str) -> None:
+        name, _, self._key = spec.partition("#")
+        self._name = spec
+        evaluate = optional("evaluate", f"`metric` evaluate:{spec}")
+        path = user_path(name)
+        if path.exists() and os.sep not in name:
+            # The library would run a script of that name here instead of its own.
+            raise InvalidOption(
+                "metric",
+                f"evaluate:{spec}",
+                f"there is also a {name} here; write ./{name} if you mean that",
+            )
+        try:
+            # A separate cache: concurrent runs would lock each other's files.
+            self._cache = tempfile.TemporaryDirectory(prefix="swarm-llm-evaluate-")
+            self._metric: Any = evaluate.load(
+                str(path) if path.exists() else name, cache_dir=self._cache.name
+            )
+        except (ImportError, OSError, ValueError, RuntimeError, TypeError) as error:
+            raise UserError(
+                f"`metric` evaluate:{spec}: {first_line(error)}; give a metric's folder, or its "
+                "name online"
+            ) from error
+
+    def __call__(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
+        """One value per item."""
+        return [
+            self._value(item.references, text.strip())
+            for item, text in zip(items, texts, strict=True)
+        ]
+
+    def _value(self, references: list[str], text: str) -> float:
+        # Some metrics take one reference per item, others a list.
+        for shape in (references[0], references):
+            try:
+                result = self._metric.compute(predictions=[text], references=[shape])
+            except (ValueError, TypeError) as error:
+                problem = error
+                continue
+            return self._number(result)
+        raise InvalidOption(
+            "metric",
+            f"evaluate:{self._name}",
+            f"does not take texts ({first_line(problem)}); use another",
+        )
+
+    def _number(self, result: dict[str, Any]) -> float:
+        key = self._key or next((k for k in (self._metric.name, "score") if k in result), None)
+        if key is None and len(result) == 1:
+            key = next(iter(result))
+        if key is None or key not in result:
+            names = ", ".join(result)
+            raise UserError(
+                f"`metric` evaluate:{self._name}: gives {names}; say which: "
+                f"evaluate:{self._metric.name}#NAME"
+            )
+        value = float(result[key])
+        if not math.isfinite(value):
+            raise UserError(
+                f"`metric` evaluate:{self._name}: {key} is {value} for one item; use a metric "
+                "that is a mean over items"
+            )
+        return value

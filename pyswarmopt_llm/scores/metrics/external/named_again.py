@@ -1,0 +1,67 @@
+"""What of a run, perhaps a stranger's, needs the user's word again: code, and a server."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.scores.metrics.external.permission import LM_EVAL, asks_server, is_function
+
+
+def runs_code(config: SearchConfig) -> Iterator[tuple[str, str]]:
+    """Field and value of each setting that runs code, or unpickles data from a cluster."""
+    yield from (("utilities", spec) for spec in config.utilities)
+    yield from (
+        ("tasks", spec) for spec in config.tasks if spec.startswith(LM_EVAL) and _is_file(spec)
+    )
+    for spec in config.metrics:
+        if spec.rpartition("=")[2].startswith("evaluate:") or is_function(spec):
+            yield "metrics", spec
+    if not config.workers.isdecimal():
+        yield "workers", config.workers
+
+
+def to_name_again(
+    config: SearchConfig, allowed: Collection[str] = (), allow: str = "allow"
+) -> list[str]:
+    """The options that a command on a run needs for what is not among `allowed`; see `require`."""
+    code = [(allow or field, value) for field, value in runs_code(config)]
+    return [
+        f"`{option}` {shlex.quote(value)}"
+        for option, value in (*code, *asks_server(config))
+        if value not in allowed
+    ]
+
+
+def require(
+    config: SearchConfig, allowed: Collection[str], run: Path, allow: str = "allow"
+) -> None:
+    """Refuse a ``run.json`` that runs code or asks a server, unless each of these settings is given
+    again.
+
+    `allow` is the option of the command that takes code; empty where the settings' own options do.
+
+    This happens before any import. A fingerprint would not help: an attacker who can write a module
+    next to a ``run.json`` can write its fingerprint, too.
+    """
+    code = list(runs_code(config))
+    other = sorted(set(allowed) - {value for _, value in (*code, *asks_server(config))})
+    if other:
+        raise UserError(
+            f"{run}: was not started with {other[0]}; remove it, or start a new run with it"
+        )
+    missing = to_name_again(config, allowed, allow)
+    if missing:
+        what = "code to run" if code else "a server to send data to"
+        raise UserError(
+            f"{run}: its run.json names {what}; if you trust it, add {' '.join(missing)}"
+        )
+
+
+def _is_file(spec: str) -> bool:
+    """Whether a harness task is anything but a plain name."""
+    name = spec.removeprefix(LM_EVAL).partition("#")[0]
+    return not name.replace("_", "").replace("-", "").isalnum()

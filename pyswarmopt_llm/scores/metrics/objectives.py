@@ -1,0 +1,328 @@
+"""The objectives of a search: tasks with metrics, Python functions, harness tasks; combined."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pyswarmopt_llm.common.config import SearchConfig, for_all_tasks
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.files.fingerprint import digest
+from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.common.hardware import pick_device
+from pyswarmopt_llm.common.interfaces import Engine, Score, Utility
+from pyswarmopt_llm.scores.metrics.combine import Combine, find_combine, of_the_same_items
+from pyswarmopt_llm.scores.metrics.external.permission import LM_EVAL, metric_of
+from pyswarmopt_llm.scores.metrics.questions.answer_format import possible_scorings
+from pyswarmopt_llm.scores.metrics.registry import (
+    Metric,
+    find_metric,
+    longest_reply,
+    metric_labels,
+    metric_specs,
+    reply_limit,
+)
+from pyswarmopt_llm.scores.tasks import Item, Scoring, Task, with_templates
+from pyswarmopt_llm.scores.tasks.load import load_task_of
+
+SPARE = 4  # spare items for each dev item, at most
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.scores.metrics.questions.sampling import Sampling
+
+
+class External(Protocol):
+    """An objective that scores an engine without items; its fingerprint is of all that it asks."""
+
+    name: str
+    fingerprint: str
+
+    @property
+    def has_test(self) -> bool:
+        """Whether there is a held-out split."""
+
+    def __call__(self, engine: Engine, split: str = "dev") -> Score:
+        """The score of the loaded candidate on ``dev`` or ``test``."""
+
+
+@dataclass(frozen=True)
+class Objectives:
+    """The objectives of one search.
+
+    Attributes:
+        tasks: name -> task.
+        metrics: task name -> metric.
+        externals: name -> objective without items.
+        fresh: task name -> dev items reserved for `confirm`.
+        combine: combination of the scores.
+        combined_by: its name; see `find_combine`.
+        tested: whether externals are scored on test.
+    """
+
+    tasks: Mapping[str, Task]
+    metrics: Mapping[str, Metric]
+    externals: Mapping[str, External]
+    fresh: Mapping[str, tuple[Item, ...]]
+    combine: Combine
+    combined_by: str = "harmonic"
+    tested: bool = True
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Tasks, then externals."""
+        return (*self.tasks, *self.externals)
+
+    @property
+    def items(self) -> dict[str, int]:
+        """Name -> number of dev items; 0 for externals."""
+        return {name: len(self.tasks[name].dev) if name in self.tasks else 0 for name in self.names}
+
+    @property
+    def scales(self) -> dict[str, tuple[float, float] | None]:
+        """Task name -> scale of its scores, see `Metric.scale`."""
+        return {name: metric.scale for name, metric in self.metrics.items()}
+
+    @property
+    def writes(self) -> bool:
+        """Whether replies are written, or a function scores the engine: that is expensive."""
+        return bool(self.externals) or any(
+            metric.scoring == "generate" for metric in self.metrics.values()
+        )
+
+    @property
+    def written(self) -> bool:
+        """Whether every score is of written replies, so that any reply can be scored."""
+        return not self.externals and all(
+            metric.new_tokens is not None for metric in self.metrics.values()
+        )
+
+    @property
+    def alike(self) -> bool:
+        """Whether there are several tasks, all with the same items."""
+        items = [(task.dev, task.test) for task in self.tasks.values()]
+        return not self.externals and len(items) > 1 and all(each == items[0] for each in items)
+
+    @property
+    def spare(self) -> bool:
+        """Whether replies to spare items are trained on."""
+        return self.written and all(task.spare for task in self.tasks.values())
+
+    @property
+    def paid(self) -> bool:
+        """Whether a score costs more than time."""
+        return any(metric.usage is not None for metric in self.metrics.values())
+
+    @property
+    def user_scored(self) -> bool:
+        """Whether a function of the user's scores."""
+        return bool(self.externals) or any(metric.fingerprint for metric in self.metrics.values())
+
+    def utilities(
+        self, split: str, scorings: Mapping[str, Scoring], chat: Callable[[str], str]
+    ) -> dict[str, Utility]:
+        """Name -> utility on ``dev``, ``test``, ``spare`` or ``fresh``, where there is this split."""
+        utilities: dict[str, Utility] = {}
+        for name, task in self.tasks.items():
+            items = self.fresh.get(name, ()) if split == "fresh" else task.split(split)
+            if items:
+                utilities[name] = self.metrics[name].build(items, scorings[name], chat, task.prompt)
+        for name, external in self.externals.items():
+            if split == "dev" or (split == "test" and external.has_test and self.tested):
+                utilities[name] = _on(external, split)
+        return utilities
+
+    def scorings(self, name: str, scoring: str, likelihoods: bool = True) -> tuple[Scoring, ...]:
+        """See `scorings_of`; without `likelihood` where an engine gives none (see `Engine`)."""
+        possible = scorings_of(self.metrics[name], scoring, self.tasks[name])
+        return tuple(how for how in possible if likelihoods or how != "likelihood")
+
+
+def load_objectives(config: SearchConfig) -> Objectives:
+    """Load and check the objectives of a configuration; the models of the search are not loaded.
+
+    Raises:
+        UserError: an objective is wrong.
+    """
+    tasks, fresh = load_split(config)
+    externals = _load_externals(config)
+    if not tasks and not externals:
+        raise UserError("no task; give one with `task`, or `prompts` and `metric`")
+    where = user_path(config.out) / "judge.jsonl"
+    sampling = None
+    if config.temperature or config.samples > 1:
+        from pyswarmopt_llm.scores.metrics.questions.sampling import Sampling
+
+        sampling = Sampling.of(config.temperature, config.samples, config.seed)
+    metrics = find_metrics(
+        tasks, config.metrics, where, config.device, config.max_new_tokens, sampling
+    )
+    signed = next((metric.name for metric in metrics.values() if metric.signed), None)
+    one = len(metrics) + len(externals) < 2 or signed is None
+    by = config.combine
+    if by == "auto":
+        by = "harmonic" if one else "arithmetic"
+    elif by == "harmonic" and not one:
+        raise UserError(
+            f"`metric` {signed}: may be negative, and a harmonic mean is undefined then; add "
+            "`combine` arithmetic"
+        )
+    combine = find_combine(by, len(tasks) + len(externals))
+    objectives = Objectives(tasks, metrics, externals, fresh, combine, by, config.test != 0)
+    if objectives.alike:
+        return replace(objectives, combine=of_the_same_items(combine))
+    return objectives
+
+
+def load_tasks(config: Any, specs: Sequence[str], **other: Any) -> dict[str, Task]:
+    """Name -> task; `config` and `other` as for `load_task_of`.
+
+    Several metrics of one task are objectives of their own: the task is there once for each, under
+    the metric's label.
+
+    Raises:
+        UserError: a task is wrong, or two have the same name.
+    """
+    tasks: dict[str, Task] = {}
+    for spec in specs:
+        task = load_task_of(config, spec, template=(), **other)
+        if task.name in tasks:
+            raise InvalidOption(
+                "task", spec, f"another task is also called {task.name}; rename the file"
+            )
+        tasks[task.name] = task
+    tasks = with_templates(tasks, config.template)
+    general = for_all_tasks(config.metrics)
+    if len(general) < 2 or len(tasks) != 1:
+        return tasks
+    (task,) = tasks.values()
+    return {label: replace(task, name=label) for label in metric_labels(general)}
+
+
+def task_print(task: Task) -> str:
+    """A task's fingerprint: of its items and its prompt, which changes every score."""
+    parts = [task.fingerprint, task.prompt]
+    if task.spare:
+        parts.append(Task(task.name, task.spare, ()).fingerprint)
+    return digest(parts)
+
+
+def scorings_of(metric: Metric, scoring: str, task: Task) -> tuple[Scoring, ...]:
+    """The possible scorings of a task: one, or two if ``auto`` has to try letters first."""
+    return possible_scorings(scoring, task.dev) if metric.scoring is None else (metric.scoring,)
+
+
+def load_split(config: SearchConfig) -> tuple[dict[str, Task], dict[str, tuple[Item, ...]]]:
+    """The tasks as the search sees them, and the dev items reserved for `confirm`.
+
+    They have those spare items alone that are trained on: `config.spare`; by default at most
+    `SPARE` times as many as dev items, and none if there are fewer than these.
+
+    Raises:
+        UserError: a task is wrong, or has too few items.
+    """
+    kept = config.confirm or 0
+    if config.confirm is not None and kept < 1:
+        raise InvalidOption("confirm", kept, "out of range; give at least 1")
+    specs = tuple(spec for spec in config.tasks if not spec.startswith(LM_EVAL))
+    dev = None if config.dev is None else config.dev + kept
+    tasks = load_tasks(config, specs, dev=dev, test=config.test or None)
+    if config.test == 0:
+        tasks = {name: replace(task, test=(), fingerprint="") for name, task in tasks.items()}
+    for name, task in tasks.items():
+        if len(task.dev) <= kept:
+            raise UserError(
+                f"`confirm` {kept}: {name} has {len(task.dev)} dev items; none would be left for "
+                "the search"
+            )
+    tasks = {name: _with_spare(task, config.spare) for name, task in tasks.items()}
+    if not kept:
+        return tasks, {}
+    fresh = {name: task.dev[-kept:] for name, task in tasks.items()}
+    return {
+        name: replace(task, dev=task.dev[:-kept], fingerprint="") for name, task in tasks.items()
+    }, fresh
+
+
+def _with_spare(task: Task, count: int | None) -> Task:
+    """The task with the spare items alone that are trained on."""
+    available = len(task.spare)
+    if count is not None and count > available:
+        raise InvalidOption(
+            "spare",
+            count,
+            f"{task.name} has {available} dev items without options beyond its {len(task.dev)} of "
+            "dev; give fewer, or a lower `dev`",
+        )
+    if count is None:
+        count = SPARE * len(task.dev) if available >= len(task.dev) else 0
+    return replace(task, spare=task.spare[:count])
+
+
+def _load_externals(config: SearchConfig) -> dict[str, External]:
+    externals: dict[str, External] = {}
+    harness = [spec for spec in config.tasks if spec.startswith(LM_EVAL)]
+    if config.confirm is not None and (harness or config.utilities):
+        raise UserError(
+            f"`confirm` {config.confirm}: needs tasks with items; "
+            f"{[*config.utilities, *harness][0]} has none"
+        )
+    for spec in [*harness, *config.utilities]:
+        external: External
+        if spec in harness:
+            from pyswarmopt_llm.scores.metrics.external.lm_eval import LmEvalTask
+
+            external = LmEvalTask(spec.removeprefix(LM_EVAL), config.dev, config.test or None)
+        else:
+            from pyswarmopt_llm.scores.metrics.external.callables import CallableUtility
+
+            external = CallableUtility(spec)
+        if external.name in externals:
+            raise UserError(f"{spec}: another objective is also called {external.name}; rename one")
+        externals[external.name] = external
+    return externals
+
+
+def find_metrics(
+    tasks: Mapping[str, Task],
+    specs: Sequence[str] = (),
+    cache: Path | None = None,
+    device: str = "auto",
+    new_tokens: int | None = None,
+    sampling: Sampling | None = None,
+) -> dict[str, Metric]:
+    """Task name -> its metric: ``--metric``, else what the task's file says, else accuracy.
+
+    Args:
+        tasks: name -> task.
+        specs: values of ``--metric``.
+        cache: file for a judge's answers; default: in memory.
+        device: device of a reward model.
+        new_tokens: longest reply; None: each metric's own limit, or, where there are several of the
+            same prompts, so that a reply is written once for all, the longest of theirs.
+        sampling: of replies; None: greedy ones.
+
+    Raises:
+        UserError: an unknown metric, or one that cannot score these items.
+    """
+    chosen = metric_specs(specs, list(tasks))
+    names = {name: chosen.get(name) or metric_of(task) for name, task in tasks.items()}
+    together = longest_reply(for_all_tasks(specs))
+    metrics = {}
+    for spec in dict.fromkeys(names.values()):  # two tasks share a reward model
+        tokens = new_tokens or (None if reply_limit(spec) is None else together)
+        metrics[spec] = find_metric(spec, cache, str(pick_device(device))).up_to(tokens, sampling)
+    for name, task in tasks.items():
+        for split in ("dev", "test"):
+            metrics[names[name]].check(task.split(split), f"{task.source}: {split}")
+    return {name: metrics[spec] for name, spec in names.items()}
+
+
+def _on(external: External, split: str) -> Utility:
+    """An objective without items on a split."""
+
+    def utility(engine: Engine, places: Sequence[int] | None = None) -> Score:
+        return external(engine, split)
+
+    return utility

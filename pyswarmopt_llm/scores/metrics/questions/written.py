@@ -1,0 +1,123 @@
+"""Utilities over items, and generated answers, greedy or sampled, scored by a function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from statistics import fmean
+from typing import TYPE_CHECKING, Protocol
+
+from pyswarmopt_llm.common.interfaces import Engine, Score, Utility
+from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS, at
+from pyswarmopt_llm.scores.tasks import Item, chat_prompt, render_prompt
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.scores.metrics.questions.sampling import Sampling
+
+# Most tokens of a reply that a reward model or a judge scores, as in the Model Swarms reference, and
+# of RealToxicityPrompts' continuations, as in its paper and the reference.
+REWARD_TOKENS, JUDGED_TOKENS, CONTINUED_TOKENS = 200, 512, 20
+
+Chat = Callable[..., str]  # a user turn, and the turns before it
+ScoreTexts = Callable[[Sequence[Item], Sequence[str]], Sequence[float]]
+InOtherUnits = Callable[[Sequence[float]], Mapping[str, float]]
+
+
+class ItemsUtility(Utility, Protocol):
+    """A `Utility` over items that knows in advance which texts have to fit the context window."""
+
+    items: tuple[Item, ...]
+
+    def texts(self) -> Iterator[tuple[Item, str, int]]:
+        """Item, text, and the maximum number of tokens that the model adds to it."""
+
+
+class Written:
+    """A `Utility`: answers, greedy by default, scored item by item by a function.
+
+    Args:
+        items: the questions.
+        score: items and texts -> one value per item, higher is better.
+        chat: formats a user turn with the model's chat template; None: the model continues the
+            plain text.
+        template: the task's prompt, see `render_prompt`.
+        max_new_tokens: maximum length of an answer.
+        named: the values of all items -> the score in other units, by name (`Score.named`).
+        sampling: several sampled answers to each item; None: a greedy one.
+
+    Attributes:
+        turns: what is asked, without a chat template.
+    """
+
+    def __init__(
+        self,
+        items: Sequence[Item],
+        score: ScoreTexts,
+        chat: Chat | None,
+        template: str | None = None,
+        max_new_tokens: int = MAX_NEW_TOKENS,
+        named: InOtherUnits | None = None,
+        sampling: Sampling | None = None,
+    ) -> None:
+        self.items, self._score, self._new = tuple(items), score, max_new_tokens
+        self._named, self._sampling = named, sampling
+        self.turns = [render_prompt(item, "generate", template) for item in self.items]
+        self._prompts = self.turns
+        if chat is not None:
+            self._prompts = [chat_prompt(item, "generate", chat, template) for item in self.items]
+
+    @property
+    def sampled(self) -> bool:
+        """Whether the answers that are scored are drawn at random."""
+        return self._sampling is not None
+
+    def texts(self) -> Iterator[tuple[Item, str, int]]:
+        """Item, prompt, and the maximum number of new tokens."""
+        for item, prompt in zip(self.items, self._prompts, strict=True):
+            yield item, prompt, self._new
+
+    def answers(self, engine: Engine, places: Sequence[int] | None = None) -> list[str]:
+        """The model's greedy answers to the items at these places; None: to all."""
+        return engine.generate(at(self._prompts, places), max_new_tokens=self._new)
+
+    def samples(self, engine: Engine, places: Sequence[int] | None = None) -> list[list[str]]:
+        """The answers that are scored, sample by sample; one sample, of greedy answers, without
+        sampling.
+        """
+        if self._sampling is None:
+            return [self.answers(engine, places)]
+        return self._sampling.replies(engine, self._prompts, self._new, places)
+
+    def __call__(self, engine: Engine, places: Sequence[int] | None = None) -> Score:
+        """Score all items, or those at these places; see `Utility`."""
+        samples = self.samples(engine, places)
+        score = self.score_samples(samples, places)
+        return score if self.sampled else replace(score, answers=tuple(samples[0]))
+
+    def score_samples(
+        self, samples: Sequence[Sequence[str]], places: Sequence[int] | None = None
+    ) -> Score:
+        """The score of answers to all items, or to those at these places, sample by sample."""
+        return self.score(means_of_items([self.judge(answers, places) for answers in samples]))
+
+    def score(self, values: Sequence[float]) -> Score:
+        """The score of answers with these values, one per item."""
+        score = score_of(values)
+        return score if self._named is None else replace(score, named=self._named(score.per_item))
+
+    def judge(self, answers: Sequence[str], places: Sequence[int] | None = None) -> Sequence[float]:
+        """The value of each answer."""
+        return self._score(at(self.items, places), answers)
+
+
+def means_of_items(samples: Sequence[Sequence[float]]) -> Sequence[float]:
+    """The mean value of each item over the samples.
+
+    Example:
+        >>> means_of_items([[1.0, 0.0], [0.5, 0.0]])
+        [0.75, 0.0]
+    """
+    if len(samples) == 1:
+        return samples[0]
+    return [fmean(values) for values in zip(*samples, strict=True)]

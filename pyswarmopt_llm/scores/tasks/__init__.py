@@ -1,0 +1,17 @@
+"""Tasks: file formats, prompts, scoring of answers, generated tasks, published data sets."""
+
+from __future__ import annotations
+
+from pyswarmopt_llm.scores.tasks.load import load_task, with_templates
+from pyswarmopt_llm.scores.tasks.prompts import Scoring, chat_prompt, render_prompt
+from pyswarmopt_llm.scores.tasks.types import Item, Task
+
+__all__ = [
+    "Item",
+    "Scoring",
+    "Task",
+    "chat_prompt",
+    "load_task",
+    "render_prompt",
+    "with_templates",
+]

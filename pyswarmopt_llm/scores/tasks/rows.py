@@ -1,0 +1,118 @@
+"""Tables from elsewhere as items: rows of files or of the hub by split, drawn in a fixed order."""
+
+from __future__ import annotations
+
+import csv
+import random
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pyswarmopt_llm.common.errors import UserError, first_line
+from pyswarmopt_llm.common.extras import optional
+from pyswarmopt_llm.common.files.json_types import parse_json
+from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
+from pyswarmopt_llm.scores.tasks.items import parse_item
+from pyswarmopt_llm.scores.tasks.types import Item
+
+Row = Mapping[str, Any]
+Record = dict[str, Any]
+ToRecord = Callable[[Row, str], Record | None]
+
+# Of the splits with answers, the first in this order is the test set and the second is dev.
+SPLIT_ORDER = ("test", "validation", "val", "valid", "dev", "train")
+
+_SPLIT = re.compile(r"(?<![a-z])(test|validation|valid|val|dev|train)(?![a-z])")
+_SUFFIXES = (".json", ".jsonl", ".csv", ".parquet")
+# The hub's own rule: letters, digits, ., - and _; no path.
+_NAME = re.compile(r"(?:[\w][\w.-]*/)?[\w][\w.-]*", re.ASCII)
+
+
+def shuffled_items(
+    where: str, split: str, rows: Sequence[Row], to_record: ToRecord
+) -> Iterator[tuple[str, Item]]:
+    """The items of a split, (place, item), in a fixed random order: many are sorted by answer.
+
+    `to_record` makes a record for `parse_item` of a row and its place; None skips the row.
+    """
+    order = list(range(len(rows)))
+    random.Random(0).shuffle(order)
+    for i in order:
+        place = f"{where}: {split} row {i}"
+        record = to_record(rows[i], place)
+        if record is not None:
+            yield place, parse_item(record, place, f"{split}-{i}")
+
+
+def download(dataset: str, config: str | None) -> Mapping[str, Any]:
+    """Split name -> rows of a data set on the hub, from the cache if it is there."""
+    if not _NAME.fullmatch(dataset):
+        raise UserError(
+            f"hub:{dataset}: not the name of a data set; write hub:DATASET or hub:OWNER/DATASET"
+        )
+    datasets = optional("datasets", f"hub:{dataset}")
+    try:
+        loaded: Mapping[str, Any] = datasets.load_dataset(dataset, config)
+    except (OSError, ValueError, RuntimeError) as e:
+        raise UserError(
+            f"hub:{dataset}: {first_line(e)}; check the name, the configuration and the network"
+        ) from e
+    return loaded
+
+
+def read_rows(path: Path) -> dict[str, list[Row]]:
+    """Split name -> rows of a JSON, JSONL, CSV or Parquet file or a folder of them, each row with
+    its ``file``.
+
+    File and folder names give the splits. A single file, or files without a split in their names,
+    form one split ``all``; beside files with a split those without are ignored, since they are
+    unions of the others.
+    """
+    if path.is_file():
+        return _by_split(_read(path), path, "all")
+    files = sorted(file for file in path.rglob("*") if file.suffix in _SUFFIXES and file.is_file())
+    if not files:
+        raise UserError(
+            f"{path}: no {', '.join(_SUFFIXES)} file there; give the published file or folder"
+        )
+    splits: dict[str, list[Row]] = {}
+    for file in files:
+        match = _SPLIT.search(str(file.relative_to(path)).lower())
+        for name, rows in _by_split(_read(file), file, match.group(1) if match else "all").items():
+            splits.setdefault(name, []).extend(rows)
+    if len(splits) > 1:
+        splits.pop("all", None)
+    return splits
+
+
+def _by_split(content: Any, file: Path, split: str) -> dict[str, list[Row]]:
+    """The rows of one file by split: of a list, or an object of rows or splits."""
+    if isinstance(content, Mapping) and {"dev", "test"} <= content.keys():
+        return {name: _with_file(content[name], file) for name in ("dev", "test")}
+    rows = content.values() if isinstance(content, Mapping) else content
+    return {split: _with_file(rows, file)}
+
+
+def _with_file(rows: Iterable[Any], file: Path) -> list[Row]:
+    records = [{**row, "file": str(file)} if isinstance(row, Mapping) else row for row in rows]
+    if not all(isinstance(row, dict) for row in records):
+        raise UserError(f"{file}: not a table of rows; give the file as its authors publish it")
+    return records
+
+
+def _read(file: Path) -> Any:
+    try:
+        if file.suffix == ".parquet":
+            return optional("pyarrow.parquet", str(file)).read_table(file).to_pylist()
+        text = read_bytes(file, INPUT_LIMIT).decode("utf-8-sig")
+        if file.suffix == ".jsonl":
+            return [parse_json(line) for line in text.split("\n") if line.strip()]
+        if file.suffix == ".csv":
+            # MMLU's files have no header, so that a row is its list of values.
+            return [{"columns": row} for row in csv.reader(text.splitlines(keepends=True))]
+        return parse_json(text)
+    except (OSError, ValueError, csv.Error) as error:
+        raise UserError(
+            f"{file}: cannot be read ({error}); give the file as its authors publish it"
+        ) from error

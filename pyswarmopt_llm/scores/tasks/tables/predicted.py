@@ -1,0 +1,263 @@
+"""The file that `predict` writes, kept chunk by chunk: rows with label and probabilities."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.files.append_log import AppendLog
+from pyswarmopt_llm.common.files.json_types import wrong_field
+from pyswarmopt_llm.common.files.lock import locked
+from pyswarmopt_llm.common.files.regular import refuse_link, write_text
+from pyswarmopt_llm.scores.tasks.formats import separator_of
+
+LABEL, PROBABILITIES = "predicted", "probabilities"  # the new columns
+_SUFFIXES = (".csv", ".tsv", ".jsonl", ".json")
+_REMEDY = "remove the file to begin anew"
+_CHUNK = {"first": int, "probabilities": list[list[float | None]]}
+_ROUNDING = 1e-6
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The choice for one question.
+
+    Attributes:
+        label: the most probable choice, by its text where all questions have the same choices, else
+            by its letter; "" if the model's numbers overflow.
+        probabilities: choice -> probability; they sum to 1.
+    """
+
+    label: str
+    probabilities: Mapping[str, float]
+
+    @classmethod
+    def of(cls, labels: Sequence[str], probabilities: Sequence[float]) -> Prediction:
+        """The most probable label; the first on a tie.
+
+        Example:
+            >>> Prediction.of(["card", "loan"], [0.25, 0.75]).label
+            'loan'
+        """
+        undefined = any(map(math.isnan, probabilities))
+        best = "" if undefined else labels[int(np.argmax(probabilities))]
+        return cls(best, dict(zip(labels, probabilities, strict=True)))
+
+
+BLANK = Prediction("", {})  # of a row without a question
+
+
+def check_out(out: Path, names: Sequence[str], labels: Sequence[str]) -> None:
+    """Refuse a file that cannot be written, before a model is loaded.
+
+    Args:
+        out: the file.
+        names: columns of the input.
+        labels: the choices that all questions have; none if each has its own.
+
+    Raises:
+        UserError: of another kind, there already, in no folder, or of columns that the input has.
+    """
+    if out.suffix.lower() not in _SUFFIXES:
+        raise InvalidOption(
+            "out", out, f"not a table; give a file that ends in {', '.join(_SUFFIXES)}"
+        )
+    if not out.parent.is_dir():
+        raise InvalidOption("out", out, f"no folder {out.parent}; make it, or give another file")
+    refuse_link(out)
+    if out.exists() and not _progress(out).exists():
+        raise InvalidOption("out", out, "is there already; remove it, or give another file")
+    new = {LABEL, PROBABILITIES, *map(_column, labels)}
+    taken = next((name for name in names if name in new), None)
+    if taken is not None:
+        raise UserError(f'the input has a column "{taken}", which `out` is to have; rename it')
+
+
+@contextmanager
+def predicted_file(out: Path | None, inputs: str, sizes: Sequence[int]) -> Iterator[PredictedFile]:
+    """The file, with its progress locked; None: nothing is kept.
+
+    Args:
+        out: see `PredictedFile`.
+        inputs: the same.
+        sizes: the same.
+
+    Raises:
+        UserError: another process writes it, or as `PredictedFile`.
+    """
+    if out is None:
+        yield PredictedFile(None, inputs, sizes)
+        return
+    with locked(_progress(out)):
+        if out.exists():  # another process has just finished it
+            _progress(out).unlink()
+            raise InvalidOption("out", out, "is there already; remove it, or give another file")
+        yield PredictedFile(out, inputs, sizes)
+
+
+class PredictedFile:
+    """The progress of the file, in ``OUT.progress`` beside it until it is complete.
+
+    Args:
+        out: the file; None: nothing is written.
+        inputs: digest of rows, model and settings.
+        sizes: number of choices of each question.
+
+    Attributes:
+        rows: probabilities of the first questions, as far as they are known.
+
+    Raises:
+        UserError: the progress is of other inputs, or damaged.
+    """
+
+    def __init__(self, out: Path | None, inputs: str, sizes: Sequence[int]) -> None:
+        self._out, self._progress = out, None if out is None else _progress(out)
+        self._log = AppendLog(self._progress, _REMEDY)
+        self.rows: list[list[float]] = []
+        header, *chunks = self._log.repaired() or [{"inputs": inputs, "new": True}]
+        if header.get("inputs") != inputs:
+            raise UserError(
+                f"{self._progress}: is of other inputs; remove it to begin anew, or give another "
+                "`out`"
+            )
+        for chunk in chunks:
+            self._read(chunk, sizes)
+        if "new" in header:
+            self._append({"inputs": inputs})
+
+    def keep(self, probabilities: Sequence[Sequence[float]]) -> None:
+        """Add those of the next rows."""
+        numbers = [[None if math.isnan(p) else p for p in row] for row in probabilities]
+        self._append({"first": len(self.rows), "probabilities": numbers})
+        self.rows += map(list, probabilities)
+
+    def _read(self, chunk: Mapping[str, Any], sizes: Sequence[int]) -> None:
+        """Add the rows of a line.
+
+        Raises:
+            UserError: they are not the next ones, or not probabilities of their choices.
+        """
+        first, new = len(self.rows), chunk.get("probabilities")
+        next_sizes = sizes[first : first + len(new)] if isinstance(new, list) else []
+        if (
+            wrong_field(chunk, _CHUNK)
+            or chunk["first"] != first
+            or list(map(len, chunk["probabilities"])) != list(next_sizes)
+            or not all(map(_sums_to_one, chunk["probabilities"]))
+        ):
+            raise UserError(f"{self._progress}: damaged after row {first}; {_REMEDY}")
+        self.rows += ([math.nan if p is None else p for p in row] for row in new or ())
+
+    def write(
+        self,
+        source: Path,
+        names: Sequence[str],
+        rows: Sequence[Mapping[str, Any]],
+        predictions: Sequence[Prediction],
+        spread: bool,
+    ) -> None:
+        """Write the file whole, if there is one, then remove the progress.
+
+        Args:
+            source: of the rows; a CSV file has the same separator.
+            names: their columns.
+            rows: as they were read.
+            predictions: one for each.
+            spread: whether a CSV file has a column for each label, ``p(LABEL)``, else one of JSON.
+        """
+        if self._out is None or self._progress is None:
+            return
+        try:
+            write_text(self._out, _text(self._out, source, names, rows, predictions, spread))
+        except OSError as error:
+            raise UserError(
+                f"{self._out}: cannot be written ({error.strerror}); check the folder"
+            ) from error
+        self._progress.unlink(missing_ok=True)
+
+    def _append(self, row: Mapping[str, Any]) -> None:
+        try:
+            self._log.append(row)
+        except OSError as error:
+            raise UserError(
+                f"{self._progress}: cannot be written ({error.strerror}); check the folder"
+            ) from error
+
+
+def _sums_to_one(row: Sequence[float | None]) -> bool:
+    """Whether numbers are probabilities; without any they are those of a model that overflows.
+
+    Example:
+        >>> _sums_to_one([0.25, 0.75]), _sums_to_one([1.5, -0.5]), _sums_to_one([None, None])
+        (True, False, True)
+    """
+    known = [p for p in row if p is not None]
+    if not known:
+        return bool(row)
+    return len(known) == len(row) and min(known) >= 0 and abs(sum(known) - 1) < _ROUNDING
+
+
+def _column(label: str) -> str:
+    """The column of a label's probability."""
+    return f"p({label})"
+
+
+def _progress(out: Path) -> Path:
+    return out.with_name(f"{out.name}.progress")
+
+
+def _text(
+    out: Path,
+    source: Path,
+    names: Sequence[str],
+    rows: Sequence[Mapping[str, Any]],
+    predictions: Sequence[Prediction],
+    spread: bool,
+) -> str:
+    """The content of the file, by its suffix."""
+    suffix = out.suffix.lower()
+    pairs = list(zip(rows, predictions, strict=True))
+    if suffix in (".json", ".jsonl"):
+        lines = [
+            json.dumps(
+                {**row, LABEL: prediction.label, PROBABILITIES: prediction.probabilities},
+                ensure_ascii=False,
+            )
+            for row, prediction in pairs
+        ]
+        return (
+            "".join(f"{line}\n" for line in lines)
+            if suffix == ".jsonl"
+            else "[\n" + ",\n".join(lines) + "\n]\n"
+        )
+    labels = next(list(p.probabilities) for p in predictions if p != BLANK) if spread else []
+    header = [*names, LABEL, *([*map(_column, labels)] or [PROBABILITIES])]
+    text = io.StringIO(newline="")
+    writer = csv.writer(
+        text, delimiter="\t" if suffix == ".tsv" else separator_of(source), lineterminator="\n"
+    )
+    writer.writerow(header)
+    for row, prediction in pairs:
+        values = [f"{value:.6g}" for value in prediction.probabilities.values()] or [""] * len(
+            labels
+        )
+        last = values if spread else [json.dumps(dict(prediction.probabilities))]
+        writer.writerow([*(_cell(row.get(name)) for name in names), prediction.label, *last])
+    return text.getvalue()
+
+
+def _cell(value: Any) -> str:
+    """A value as a CSV file holds it: lists and objects as JSON."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,423 @@
+"""The outcome of a search: models by name, with their scores item by item, as ``result.json`` holds them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+from typing import Any, get_args
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.json_types import WrongType, typed
+from pyswarmopt_llm.common.files.regular import read_json
+from pyswarmopt_llm.common.paired import Comparison, compare_paired, compare_tasks
+from pyswarmopt_llm.scores.tasks import Scoring
+from pyswarmopt_llm.searching.scoring.record import Packed, unpack
+
+SPLITS = ("dev", "test")
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A model on one task.
+
+    Attributes:
+        value: its score.
+        items: packed scores of the items; empty where a function gives one number.
+        named: other numbers of a score function.
+    """
+
+    value: float
+    items: Packed = ""
+    named: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.items, str) and not set(self.items) <= set("01?"):
+            raise WrongType("items")
+
+    @property
+    def values(self) -> list[float]:
+        """The scores of the items, NaN where not scored."""
+        return unpack(self.items)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A model on a split: the combined score with its 95% interval and standard error, and each task."""
+
+    value: float
+    tasks: dict[str, Outcome] = field(default_factory=dict)
+    interval: Interval | None = None
+    stderr: float | None = None
+
+    @property
+    def items(self) -> dict[str, list[float]]:
+        """Task -> scores of its items."""
+        return {name: outcome.values for name, outcome in self.tasks.items()}
+
+    @property
+    def n(self) -> int:
+        """Items that were scored, of all tasks."""
+        return sum(value == value for values in self.items.values() for value in values)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model and its scores.
+
+    Attributes:
+        weights: of each expert; 0 of all is the base.
+        dev: its scores; cross-fitted, where it was trained on dev.
+        test: None where it was not scored.
+        trained: on dev, on top of the mixture of these weights.
+    """
+
+    weights: dict[str, float]
+    dev: Scores
+    test: Scores | None = None
+    trained: bool = False
+
+    def on(self, split: str) -> Scores | None:
+        """The scores on ``dev`` or ``test``."""
+        return self.dev if split == "dev" else self.test
+
+    def same(self, other: Model) -> bool:
+        """Whether both are one model."""
+        return (self.weights, self.trained) == (other.weights, other.trained)
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The way in which a task is scored.
+
+    Attributes:
+        scoring: format of the answers; ``own`` of a function that scores the engine.
+        metric: its name.
+        scale: the least and the greatest score of an item, where known.
+        held_out: of a function of the user's, whether it has a test split.
+    """
+
+    scoring: str
+    metric: str = ""
+    scale: Interval | None = None
+    held_out: bool | None = None
+
+    @property
+    def answer_format(self) -> Scoring | None:
+        """How the items are scored; None where a function does it."""
+        return next((scoring for scoring in get_args(Scoring) if scoring == self.scoring), None)
+
+
+@dataclass(frozen=True)
+class WorkerUse:
+    """The workers that were requested, and how many failed, by kind."""
+
+    asked: str
+    failures: dict[str, int]
+
+
+@dataclass(frozen=True)
+class JudgeUse:
+    """Requests to a judge, their tokens, and what they cost."""
+
+    requests: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """The cost of a search.
+
+    Attributes:
+        evaluations: of candidates (neither a trial of letters nor what was trained).
+        item_evaluations: items that were scored.
+        items_saved: share of the items of all candidates that did not have to be scored.
+        passes: forward passes of an item, training included (a backward pass counts as 1.5).
+        passes_rivals, seconds_rivals: of the rivals, and counted nowhere else; None without any.
+        seconds, seconds_scoring, peak_memory_bytes: of this machine.
+        workers, judge: use of several workers, and of each judge.
+    """
+
+    evaluations: int
+    item_evaluations: int
+    seconds: float
+    seconds_scoring: float
+    peak_memory_bytes: int
+    passes: int = 0
+    items_saved: float = 0.0
+    passes_rivals: int | None = None
+    seconds_rivals: float | None = None
+    workers: WorkerUse | None = None
+    judge: dict[str, JudgeUse] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Iterated:
+    """Expert iteration.
+
+    Attributes:
+        rounds: that were trained.
+        round: the one with the best score on dev, from 1; 0 if none was trained.
+        kept: prompts with a reply that it was trained on.
+        replies: that were written and scored.
+        tokens: of these.
+        spare: spare prompts, to which replies were trained on; 0: to dev prompts.
+    """
+
+    rounds: int
+    round: int
+    kept: int
+    replies: int
+    tokens: int
+    spare: int = 0
+
+
+@dataclass(frozen=True)
+class Leader:
+    """A leading candidate: its score in the search and on fresh items."""
+
+    dev: float
+    fresh: float
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """Leaders scored again on fresh dev items, and the number of the one that was chosen, from
+    0.
+    """
+
+    items: int
+    candidates: list[Leader]
+    chosen: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.chosen < len(self.candidates):
+            raise WrongType("confirm chosen")
+
+
+@dataclass(frozen=True)
+class Front:
+    """The points of the Pareto front that were saved, and its size."""
+
+    points: list[Any]
+    size: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """The outcome of a search.
+
+    Attributes:
+        models: ``best`` is handed over, ``best_single`` the expert with the highest score on dev,
+            ``uniform`` the plain average of the experts. Where the search trains, ``mixture`` is
+            what it found and ``trained`` the same after training; one of them is ``best``.
+            ``base``, ``base_tuned`` and ``expert_tuned`` are the rivals.
+        objectives: task -> how it is scored.
+        best_single: the name of that expert.
+        cost: of the search.
+        stop: reason -> value.
+        combine: of the tasks' scores, see `find_combine`.
+        alike: whether all tasks have the same items.
+        experts: name -> the expert on dev; of one that dropped out of a race, on some items.
+        space: of the mixtures.
+        graph: the result in words, where it is one.
+        expert_iteration, confirm, front: of searches that do it.
+        notes: remarks for whoever reads the scores.
+    """
+
+    models: dict[str, Model]
+    objectives: dict[str, Objective]
+    best_single: str
+    cost: Cost
+    stop: dict[str, Any]
+    combine: str = "harmonic"
+    alike: bool = False
+    experts: dict[str, Model] = field(default_factory=dict)
+    space: str | None = None
+    graph: str | None = None
+    expert_iteration: Iterated | None = None
+    confirm: Confirmed | None = None
+    front: Front | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for name in _LIMITS & self.stop.keys():
+            typed(self.stop[name], float, f"stop {name}")
+        if missing := {"best", "best_single"} - self.models.keys():
+            raise WrongType(f"models {min(missing)}")
+        if self.best_single not in self.coefficients:
+            raise WrongType("best_single")
+        if self.experts and self.best_single not in self.experts:
+            raise WrongType("experts")
+        tasks, experts = self.objectives.keys(), self.coefficients.keys()
+        for name, model in [*self.models.items(), *self.experts.items()]:
+            unknown = {} if model.test is None else model.test.tasks.keys() - tasks
+            if model.dev.tasks.keys() != tasks or unknown or model.weights.keys() != experts:
+                raise WrongType(f"models {name}")
+
+    @classmethod
+    def from_json(cls, data: object) -> Result:
+        """The result that ``result.json`` holds; keys of later versions are left out.
+
+        Raises:
+            WrongType: names what is not as `to_json` writes it.
+        """
+        result: Result = typed({**data, "cost": data} if isinstance(data, dict) else data, cls)
+        return result
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of ``result.json``: the fields, those of the cost among them, and `flat`."""
+        content: dict[str, Any] = _json(self)
+        return {**content.pop("cost"), **content, **_json(self.flat())}
+
+    def flat(self) -> dict[str, Any]:
+        """The names on which readers of ``result.json`` rely: MODEL_SPLIT and what goes with it."""
+        scores = {
+            f"{name}_{split}": scores
+            for name, model in self.models.items()
+            for split in SPLITS
+            if (scores := model.on(split)) is not None
+        }
+        tasks = {
+            task: {"scoring": objective.scoring}
+            | {key: found.tasks[task].value for key, found in scores.items() if task in found.tasks}
+            for task, objective in (self.objectives if self.several_tasks else {}).items()
+        }
+        return {
+            **{key: found.value for key, found in scores.items()},
+            "intervals": {key: found.interval for key, found in scores.items()},
+            "coefficients": self.coefficients,
+            "scoring": self.scoring,
+            "trained": self.best.trained,
+            "lead": {split: lead for split in SPLITS if (lead := self.lead(split=split))},
+            **({"tasks": tasks} if tasks else {}),
+        }
+
+    @property
+    def best(self) -> Model:
+        """The model that is handed over."""
+        return self.models["best"]
+
+    @property
+    def coefficients(self) -> dict[str, float]:
+        """The weights of the experts in the result."""
+        return self.best.weights
+
+    @property
+    def several_tasks(self) -> bool:
+        """Whether scores are combined."""
+        return len(self.objectives) > 1
+
+    @property
+    def scoring(self) -> str:
+        """The answer format of all tasks; ``mixed`` of several."""
+        kinds = {one.scoring for one in self.objectives.values() if one.answer_format} or {"own"}
+        return kinds.pop() if len(kinds) == 1 else "mixed"
+
+    def lead(
+        self, over: str = "best_single", split: str = "test", of: str = "best"
+    ) -> Comparison | None:
+        """A model minus another on the same items; None where one has no scores of its items.
+
+        Of several tasks it is of the combined scores.
+        """
+        ours, theirs = self._on(of, split), self._on(over, split)
+        if not ours or not theirs:
+            return None
+        if not self.several_tasks:
+            return next(iter(self.by_task(over, split, of).values()), None)
+        from pyswarmopt_llm.common.interfaces import Score
+        from pyswarmopt_llm.scores.metrics.combine import find_combine
+        from pyswarmopt_llm.searching.scoring.combined import combined_difference
+
+        first, second = (
+            {
+                name: Score(o.value, tuple(o.values), len(o.items), math.nan)
+                for name, o in side.items()
+            }
+            for side in (ours, theirs)
+        )
+        combine = find_combine(self.combine, len(self.objectives))
+        return combined_difference(first, second, combine, self.alike)
+
+    def by_task(
+        self, over: str = "best_single", split: str = "test", of: str = "best"
+    ) -> dict[str, Comparison]:
+        """Task -> a model minus another, where both have scores of its items."""
+        ours, theirs = self._on(of, split), self._on(over, split)
+        scales = {name: objective.scale for name, objective in self.objectives.items()}
+        first, second = (
+            {name: outcome.values for name, outcome in side.items()} for side in (ours, theirs)
+        )
+        return compare_tasks(first, second, scales)
+
+    def _on(self, name: str, split: str) -> Mapping[str, Outcome]:
+        scores = self.models[name].on(split) if name in self.models else None
+        return {} if scores is None else scores.tasks
+
+    @cached_property
+    def ranking(self) -> list[str]:
+        """The experts, the best on dev first; last those that dropped out of a race."""
+        return sorted(
+            self.experts, key=lambda name: (name in self.dropped, -self.experts[name].dev.value)
+        )
+
+    @cached_property
+    def dropped(self) -> dict[str, int]:
+        """The experts that dropped out of a race -> items that they were scored on."""
+        counts = {name: expert.dev.n for name, expert in self.experts.items()}
+        return {name: n for name, n in counts.items() if n < max(counts.values())}
+
+    def ahead(self) -> Comparison | None:
+        """The best expert minus the second on dev, where all are scored on the same items."""
+        if self.dropped or len(self.experts) < 2:
+            return None
+        first, second = (list(chain(*self.experts[n].dev.items.values())) for n in self.ranking[:2])
+        return compare_paired(first, second) if len(first) == len(second) > 1 else None
+
+
+_LIMITS = frozenset(
+    {"max_iter", "patience", "max_evals", "proposals", "budget_items", "budget_minutes"}
+)
+
+
+def _json(value: Any) -> Any:
+    """JSON values of dataclasses, tuples and what they hold; fields that say nothing are left out."""
+    if is_dataclass(value):
+        return {
+            f.name: _json(part) for f in fields(value) if _says(f, part := getattr(value, f.name))
+        }
+    if isinstance(value, dict):
+        return {key: _json(part) for key, part in value.items()}
+    return [_json(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+def _says(place: Field[Any], value: Any) -> bool:
+    """Whether a field is written; the None of a field without a default is an outcome."""
+    if value is None:
+        return place.default is not None
+    return bool(value) or place.default_factory is MISSING
+
+
+def read_result(path: Path) -> Result | None:
+    """The result of the run at `path`; None while the run, or its adapter, is not complete.
+
+    Raises:
+        UserError: ``result.json`` is damaged.
+    """
+    file = path / "result.json"
+    if not file.exists() or not (path / "best").is_dir():
+        return None
+    try:
+        return Result.from_json(read_json(file))
+    except (UserError, OSError, WrongType) as error:
+        what = str(error).removeprefix(f"{file}: ").removesuffix("; restore the file")
+        raise UserError(
+            f"{file}: damaged ({what}); remove it and resume: the journal has all scores"
+        ) from error

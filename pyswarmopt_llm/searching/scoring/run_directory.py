@@ -1,0 +1,353 @@
+"""A run directory: configuration (`run.json`), everything expensive (`results.jsonl`), the history of
+the search (`history.jsonl`) and the result (`result.json`).
+
+The store is the truth: `resume` replays the search and takes known scores from it
+(docs/architecture.md). The history is written from it, for people and reports.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import shlex
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from torch import Tensor
+
+import pyswarmopt as pso
+from pyswarmopt.base.optimizer import ParticleOptimizer
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.append_log import AppendLog
+from pyswarmopt_llm.common.files.json_types import wrong_field
+from pyswarmopt_llm.common.files.regular import (
+    read_text,
+    refuse_links,
+    write_json,
+    write_text,
+)
+from pyswarmopt_llm.experts.files import atomic_directory
+from pyswarmopt_llm.searching.scoring.record import Row, journal
+from pyswarmopt_llm.searching.scoring.result import Result, read_result
+from pyswarmopt_llm.searching.scoring.run_files import (
+    FORMAT,
+    OWNER,
+    About,
+    read_about,
+    this_process,
+)
+from pyswarmopt_llm.searching.scoring.store import RESULTS, Store
+
+# Storage errors in mid-search: full, over quota, too large, read-only, removed, broken.
+_STORAGE = frozenset(
+    (
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EFBIG,
+        errno.EROFS,
+        errno.EACCES,
+        errno.EPERM,
+        errno.ENOENT,
+        errno.EIO,
+        errno.EISDIR,
+    )
+)
+
+
+def position_key(position: Tensor) -> str:
+    """A name for an exact position: equal to the bit, equal key.
+
+    Example:
+        >>> import torch
+        >>> position_key(torch.tensor([1.0, 0.0])) == position_key(torch.tensor([1.0, 1e-30]))
+        False
+    """
+    data = position.detach().to("cpu", torch.float64).contiguous().numpy().tobytes()
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+UNDEFINED = "not a number"  # a candidate's failure: its log-probabilities are none
+
+
+class Journal:
+    """A search's store and history, in memory; a `Run` keeps them in files.
+
+    Attributes:
+        store: everything expensive that is known.
+        rows: the history: evaluations in the order in which the search asked for them.
+        replayed_seconds: of the evaluations that were known before this process.
+    """
+
+    store: Store
+    rows: list[Row]
+
+    def __init__(self) -> None:
+        self.store, self.rows, self.replayed_seconds = Store(None), [], 0.0
+
+    @property
+    def searched(self) -> list[Row]:
+        """The rows of the search: not of trials, confirmation and training."""
+        return [row for row in self.rows if row.phase == "search"]
+
+    def note_failure(self, kind: str, text: str) -> None:
+        """Record a worker's failure, or a candidate's."""
+
+    def append(self, row: Row, known: bool = False) -> None:
+        """Add a row to the history; it may have been known before this process."""
+        self.rows.append(row)
+        self.replayed_seconds += row.seconds if known else 0.0
+
+
+class Run(Journal):
+    """An open run directory.
+
+    Until it is `locked`, `rows` are those of ``history.jsonl``. From then on the search replays what
+    the store knows; the file is written again with the first new row.
+
+    Attributes:
+        path: the directory.
+        about: content of ``run.json``.
+    """
+
+    def __init__(self, path: Path, about: About) -> None:
+        self.path, self.about = path, about
+        self.replayed_seconds = 0.0
+        self._history = journal(self.path / "history.jsonl")
+        self._behind = True  # whether the file lacks rows
+
+    @cached_property
+    def store(self) -> Store:  # type: ignore[override]
+        """See `Journal.store`; to be added to only while the run is locked."""
+        return Store(self.path / RESULTS, repair=False)
+
+    @cached_property
+    def rows(self) -> list[Row]:  # type: ignore[override]
+        """See `Journal.rows`."""
+        return [Row.from_json(row) for row in self._history.read()]
+
+    @classmethod
+    def create(cls, path: Path, about: Mapping[str, Any]) -> Run:
+        """Make the directory and its ``run.json``, both or neither.
+
+        Raises:
+            UserError: if something is there already, or it cannot be made.
+        """
+        check_new(path)
+        try:
+            with atomic_directory(path) as folder:
+                (folder / "checkpoint").mkdir()
+                write_json(folder / "run.json", {"format": FORMAT, **about})
+        except OSError as error:
+            raise UserError(
+                f"{path}: cannot write there ({error.strerror}); choose another `out`"
+            ) from error
+        return cls.open(path)
+
+    @classmethod
+    def open(cls, path: Path) -> Run:
+        """Open a run that was begun earlier.
+
+        Raises:
+            UserError: if it is not a run, is damaged, or was written by another version of this
+                format.
+        """
+        return cls(path, read_about(path))
+
+    @property
+    def config(self) -> SearchConfig:
+        """The configuration the run was begun with."""
+        return self.about.config
+
+    @property
+    def result(self) -> Result | None:
+        """The content of ``result.json``; None while the run, or its adapter, is not complete.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        return read_result(self.path)
+
+    def check_fingerprints(self, now: Mapping[str, Any]) -> None:
+        """Refuse to go on if base, experts or data are not what they were.
+
+        Raises:
+            UserError: names what changed.
+        """
+        before: Mapping[str, Any] = self.about.fingerprints
+        for kind, value in now.items():
+            old = before.get(kind)
+            if old == value:
+                continue
+            changed = kind
+            if isinstance(value, dict) and isinstance(old, dict):
+                names = [
+                    name for name in sorted({*value, *old}) if value.get(name) != old.get(name)
+                ]
+                changed = f"{kind} {', '.join(names)}"
+            raise UserError(
+                f"{self.path}: {changed} changed since the run began; put it back, or begin a "
+                "new run"
+            )
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Lock this run, and open its store.
+
+        The lock is the operating system's and is released when its holder dies, so it is never
+        stale.
+
+        Raises:
+            UserError: locked by another process, or the directory contains links or is not
+                writable, now or later.
+        """
+        lock, owner = FileLock(self.path / ".lock", timeout=0), self.path / OWNER
+        try:
+            self._refuse_links()
+            lock.acquire()
+        except Timeout as error:
+            who = read_text(owner, limit=1000) if owner.exists() else "unknown"
+            raise UserError(
+                f"{self.path}: another process is at work on this run ({who}); wait for it or "
+                "stop it"
+            ) from error
+        except OSError as error:
+            raise UserError(
+                f"{self.path}: cannot write there ({error.strerror}); check its permissions"
+            ) from error
+        try:
+            write_text(owner, this_process())
+            self.store, self.rows = Store(self.path / RESULTS), []
+            yield
+        except OSError as error:
+            if error.errno not in _STORAGE:
+                raise
+            raise UserError(
+                f"{self.path}: cannot write there ({error.strerror}); every score so far is kept: "
+                "put that right, "
+                f"then go on with `swarm-llm resume {shlex.quote(str(self.path))}`"
+            ) from error
+        finally:
+            with suppress(OSError):
+                owner.unlink(missing_ok=True)
+            lock.release()
+
+    def _refuse_links(self) -> None:
+        """An untrusted run may contain links in place of files that are about to be written."""
+        refuse_links(self.path)
+        for name in ("checkpoint", "best", "front", "tensorboard"):
+            if (self.path / name).is_dir():
+                refuse_links(self.path / name)
+
+    def append(self, row: Row, known: bool = False) -> None:
+        """See `Journal.append`."""
+        super().append(row, known)
+        if not self._behind:
+            self._history.append(row.to_json())
+        elif not known:
+            self._write_history()
+
+    def _write_history(self) -> None:
+        lines = "".join(json.dumps(row.to_json()) + "\n" for row in self.rows)
+        write_text(self.path / "history.jsonl", lines)
+        self._behind = False
+
+    def note_failure(self, kind: str, text: str) -> None:
+        """See `Journal.note_failure`."""
+        self._failures.append({"kind": kind, "text": text})
+
+    @property
+    def failures(self) -> dict[str, int]:
+        """Number of failures so far, by kind."""
+        return dict(sorted(Counter(str(row["kind"]) for row in self._failures.read()).items()))
+
+    @property
+    def _failures(self) -> AppendLog:
+        return AppendLog(
+            self.path / "failures.jsonl", None, lambda row: wrong_field(row, {"kind": str})
+        )
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Write ``result.json``."""
+        if self._behind:
+            self._write_history()
+        write_json(self.path / "result.json", result)
+
+
+class Checkpoint:
+    """The swarm's state after its latest iteration, for warm starts and to verify a replay.
+
+    Args:
+        file: the checkpoint (.npz).
+
+    Raises:
+        UserError: there is one, but damaged.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._earlier: pso.Swarm | None = None
+        try:
+            if file.exists():
+                self._earlier = pso.Swarm.load(file)
+        except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
+            raise UserError(f"{error}; remove the file: resume does not need it") from error
+
+    def keep(self, swarm: pso.Optimizer) -> None:
+        """Save the swarm, or during a replay compare it; other optimizers are not saved.
+
+        Raises:
+            UserError: the replayed swarm is not the one that was saved: this machine or these
+                versions compute other numbers.
+        """
+        if not isinstance(swarm, ParticleOptimizer):
+            return
+        if self._earlier is not None:
+            if swarm.iteration < self._earlier.iteration:
+                return
+            if not swarm.positions.equal(self._earlier.positions):
+                raise UserError(
+                    f"{self._file}: iteration {swarm.iteration} is not what it was; resume with "
+                    "the versions in "
+                    "run.json on the same machine, or begin a new run"
+                )
+            self._earlier = None
+        swarm.save(self._file)
+
+
+def check_new(path: Path) -> None:
+    """Refuse a directory that is not empty.
+
+    Raises:
+        UserError: it is not empty, or not readable.
+    """
+    try:
+        if (path / "run.json").exists():
+            raise UserError(
+                f"{path}: holds a run already; continue it with `swarm-llm resume {path}` or "
+                "choose another `out`"
+            )
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise UserError(f"{path}: exists and is not empty; choose another `out`")
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be used ({error.strerror}); choose another `out`"
+        ) from error
+
+
+def about_run(config: SearchConfig, fingerprints: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """What ``run.json`` holds beside the format."""
+    return {
+        "config": asdict(config),
+        "fingerprints": dict(fingerprints),
+        "seeds": {"search": config.seed},
+        **more,
+    }

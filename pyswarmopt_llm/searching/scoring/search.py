@@ -1,0 +1,334 @@
+"""The search: an optimizer asks for positions, a scorer scores them, the optimizer is told."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+import pyswarmopt as pso
+from pyswarmopt.base.optimizer import Point
+from pyswarmopt_llm.common.interfaces import Space
+from pyswarmopt_llm.common.optimizers import play_round
+from pyswarmopt_llm.searching.scoring.plan import Items, Plan
+from pyswarmopt_llm.searching.scoring.record import Row
+from pyswarmopt_llm.searching.scoring.scorer import Scorer
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.searching.surrogate import Surrogate
+    from pyswarmopt_llm.searching.surrogate.race import Race
+
+
+class Watcher:
+    """Is told how a search goes on; every method does nothing here."""
+
+    def on_scored(self, positions: Sequence[Tensor], rows: Sequence[Row | None]) -> None:
+        """Take in a round's rows, or that of a proposal."""
+
+    def on_told(self, optimizer: pso.Optimizer) -> None:
+        """Take note that the optimizer knows a round's values."""
+
+    def on_round(self, iteration: int, best: float) -> None:
+        """Take note of the end of a round, or of the proposals, with the best value."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When a search has to end so that it keeps within its budget.
+
+    Seconds are those that the journal has of every evaluation, so that a resumed run ends where the
+    interrupted one would have. The closing evaluations (best, best single expert and average, on
+    dev and test) are reserved at the pace so far.
+    """
+
+    seconds: float | None  # for all evaluations, and for expert iteration; None: no limit
+    items: int | None  # item evaluations of the search; None: no limit
+    closing_items: int = 0  # items of the closing evaluations, which count in `seconds` only
+    kept_items: int = 0  # reserved for proposals, which are scored when the search has ended
+    training_share: float = 0.0  # of the seconds, reserved for expert iteration
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """Those that there are, as ``stop`` of ``result.json`` has them."""
+        minutes = None if self.seconds is None else round(self.seconds / 60, 3)
+        named = {"budget_items": self.items, "budget_minutes": minutes}
+        return {name: limit for name, limit in named.items() if limit is not None}
+
+    def spent(self, item_evaluations: Sequence[int], seconds: float) -> dict[str, float]:
+        """Reasons to stop: another iteration like the latest would exceed the budget.
+
+        `item_evaluations` is the running total after each iteration, `seconds` the time of these.
+
+        Example:
+            >>> Budget(None, 1000).spent([400, 700], 9.0), Budget(None, 999).spent([400, 700], 9.0)
+            ({}, {'budget_items': 700})
+            >>> Budget(15.0, None, closing_items=400).spent([400, 700], 9.0)
+            {'budget_minutes': 0.15}
+        """
+        total = item_evaluations[-1]
+        latest = total - item_evaluations[-2] if len(item_evaluations) > 1 else total
+        reasons: dict[str, float] = {}
+        if self.items is not None and total + latest + self.kept_items > self.items:
+            reasons["budget_items"] = total
+        if not self._time(total, seconds, latest + self.kept_items):
+            reasons["budget_minutes"] = round(seconds / 60, 3)
+        return reasons
+
+    def pays(self, total: int, seconds: float, more: int) -> bool:
+        """Whether the budget covers so many more items, its reserve for proposals included.
+
+        Example:
+            >>> Budget(None, 1000, kept_items=300).spent([400, 700], 9.0), Budget(None, 1000).pays(700, 9.0, 300)
+            ({'budget_items': 700}, True)
+        """
+        return (self.items is None or total + more <= self.items) and self._time(
+            total, seconds, more
+        )
+
+    def _time(self, total: int, seconds: float, more: int) -> bool:
+        """Whether there is time for so many more items and the closing ones, at the pace so far."""
+        left = self.left(total, seconds, more)
+        return left is None or left >= self.training_share * (self.seconds or 0.0)
+
+    def left(self, total: int, seconds: float, more: int = 0) -> float | None:
+        """Seconds that are left after so many more items and the closing ones; None: any number.
+
+        Example:
+            >>> Budget(60.0, None, closing_items=100).left(200, 10.0)
+            45.0
+        """
+        pace = seconds / total if total else 0.0
+        return (
+            None
+            if self.seconds is None
+            else self.seconds - seconds - pace * (more + self.closing_items)
+        )
+
+
+class Dropout:
+    """Leaves evaluations out at random: Drop-K a whole iteration, Drop-N a single candidate.
+
+    The particles move on all the same. The starting swarm is always evaluated. The draws are its
+    own, so that the same seed moves the swarm by the same random numbers with and without it.
+
+    Args:
+        drop_k: probability that a whole iteration is left out.
+        drop_n: probability that a single candidate is left out.
+        seed: of the search.
+
+    Example:
+        >>> dropout = Dropout(0.0, 0.5, seed=0)
+        >>> dropout.dropped(0, 4).tolist(), dropout.dropped(1, 4).tolist()
+        ([False, False, False, False], [False, False, False, True])
+    """
+
+    def __init__(self, drop_k: float, drop_n: float, seed: int) -> None:
+        self._whole, self._single = drop_k, drop_n
+        self._random = np.random.default_rng([seed, 1])
+
+    def dropped(self, iteration: int, particles: int) -> npt.NDArray[np.bool_]:
+        """(N,) mask of the particles that are not evaluated."""
+        if iteration == 0:
+            return np.zeros(particles, dtype=np.bool_)
+        whole = self._random.random() < self._whole
+        return (self._random.random(particles) < self._single) | whole
+
+
+class Search:
+    """One search over a space of experts.
+
+    Args:
+        space: what positions mean; its vertices are the experts.
+        scorer: scores positions.
+        optimizer: proposes positions, beginning with the experts.
+        budget: ends the search.
+        population: positions of a round at most; proposals are numbered from there.
+        items: of a complete evaluation.
+        seed: of the proposals.
+        surrogate: proposes candidates when the optimizer has stopped, and chooses the best.
+        dropout: leaves evaluations out.
+        at_once: candidates that are scored side by side, and so proposed together.
+        watcher: is told how the search goes on.
+        race: among the experts. Where it is decided, the experts that dropped out stay incomplete,
+            the other starting points race against the winner, and nothing is proposed; else
+            everything is as without it.
+
+    Attributes:
+        decided: whether the race is decided, once the experts are scored.
+        proposed: how many proposals were new, once it has `run`.
+        over_budget: the budget that ended the proposals, if one did.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        scorer: Scorer,
+        optimizer: pso.Optimizer,
+        budget: Budget,
+        *,
+        population: int,
+        items: int,
+        seed: int,
+        surrogate: Surrogate[Any] | None = None,
+        dropout: Dropout | None = None,
+        at_once: int = 1,
+        watcher: Watcher | None = None,
+        race: Race | None = None,
+    ) -> None:
+        self._vertices, self._scorer = list(space.vertices()), scorer
+        self._surrogate, self._dropout = surrogate, dropout
+        self._optimizer, self._budget, self._population = optimizer, budget, population
+        self._items, self._seed, self._at_once = items, seed, at_once
+        self._watcher = watcher or Watcher()
+        self._floor = -math.inf
+        self._totals: list[int] = []  # items after each round
+        self._race = race
+        self.decided = False
+        self.proposed = 0
+        self.over_budget: dict[str, float] = {}
+
+    def score_first(self) -> Row:
+        """Score the first expert, of a race on its first items: what that takes tells the pace."""
+        shares = [] if self._race is None else self._race.shares
+        plan = shares[0] if shares else self._in_full
+        (row,) = self._scorer.in_full(self._vertices[:1], 0, [plan])
+        return row
+
+    def score_experts(self) -> Sequence[Row]:
+        """Score the experts, complete but for those that drop out of a race that is decided; call
+        it before `run`.
+        """
+        raced, racing = self._raced(self._vertices)
+        self.decided = bool(raced) and len(racing) == 1
+        everyone = range(len(self._vertices))
+        rows = self._completed(self._vertices, raced, racing if self.decided else everyone)
+        self._learn(self._vertices, rows)
+        self._floor = max(row.value for row in rows if row.complete)
+        return rows
+
+    def _raced(self, positions: Sequence[Tensor]) -> tuple[dict[int, Row], Sequence[int]]:
+        """Number -> row of what takes part in a race, and the numbers of those still in it at the
+        end.
+        """
+        rows, racing = dict[int, Row](), list(range(len(positions)))
+        if self._race is None:
+            return rows, racing
+        for share in self._race.shares:
+            plans = [share if n in racing else Items.NONE for n in range(len(positions))]
+            scored = enumerate(self._scorer.score(positions, 0, plans))
+            rows |= {number: row for number, row in scored if row is not None}
+            racing = self._race.staying({number: rows[number] for number in racing}, share)
+            if len(racing) == 1:
+                break
+        return rows, racing
+
+    def _completed(
+        self, positions: Sequence[Tensor], rows: Mapping[int, Row], numbers: Collection[int]
+    ) -> list[Row]:
+        """The rows after a race, those of these numbers complete."""
+        plans = [self._in_full if n in numbers else Items.NONE for n in range(len(positions))]
+        complete = self._scorer.score(positions, 0, plans)
+        return [rows[n] if row is None else row for n, row in enumerate(complete)]
+
+    def run(self) -> dict[str, float]:
+        """Search until the optimizer or the budget ends it, then score the surrogate's proposals.
+
+        Returns:
+            The reasons.
+        """
+        self._totals = [0]
+        reasons: dict[str, float] = {}
+        while not reasons:
+            play_round(self._optimizer, self._scored)
+            self._watcher.on_told(self._optimizer)
+            self._watcher.on_round(self._iteration, self._optimizer.best.value)
+            self._totals.append(self._scorer.item_evaluations)
+            reasons = {
+                **self._optimizer.stop(),
+                **self._budget.spent(self._totals, self._scorer.seconds),
+            }
+        if not self.decided:
+            self._score_proposals()
+        return reasons
+
+    def best(self) -> Point:
+        """Return what to hand over: the surrogate's choice, never below the best expert, or the
+        best.
+        """
+        choice = None if self._surrogate is None else self._surrogate.choice(self._floor)
+        if choice is None:
+            return self._optimizer.best
+        position = choice.to(self._optimizer.best.x)
+        (row,) = self._scorer.in_full([position], 0)
+        return Point(position, row.value)
+
+    @property
+    def _iteration(self) -> int:
+        return len(self._totals) - 1
+
+    def _scored(self, positions: Tensor) -> list[float | None]:
+        if self.decided and not self._iteration:
+            raced, racing = self._raced(list(positions))
+            against_winner = self._completed(list(positions), raced, racing)
+            self._take_in(positions, against_winner)
+            return [row.value for row in against_winner]
+        plans = self._plans(positions)
+        rows = self._scorer.score(list(positions), self._iteration, plans)
+        self._take_in(positions, rows)
+        return [None if row is None else row.value for row in rows]
+
+    def _take_in(self, positions: Iterable[Tensor], rows: Sequence[Row | None]) -> None:
+        candidates = list(positions)
+        self._watcher.on_scored(candidates, rows)
+        self._learn(candidates, rows)
+
+    @property
+    def _in_full(self) -> Plan:
+        return Items.ALL if self._surrogate is None else self._surrogate.in_full
+
+    def _plans(self, positions: Tensor) -> list[Plan]:
+        """The items to score of each candidate of a round, (N, D)."""
+        plans = [self._in_full] * len(positions)
+        if self._surrogate is not None and not self._iteration:
+            plans = self._surrogate.begin(positions)
+        if self._dropout is None:
+            return plans
+        dropped = self._dropout.dropped(self._iteration, len(plans))
+        return [Items.NONE if out else plan for out, plan in zip(dropped, plans, strict=True)]
+
+    def _learn(self, positions: Sequence[Tensor], rows: Sequence[Row | None]) -> None:
+        if self._surrogate is not None:
+            for position, row in zip(positions, rows, strict=True):
+                if row is not None:
+                    self._surrogate.tell(position, row)
+
+    def _score_proposals(self) -> None:
+        """Score the surrogate's proposals in full, as far as the budget goes.
+
+        In the journal they are one more iteration, of particles numbered after those of the swarm;
+        views of a search do not count it.
+        """
+        if self._surrogate is None:
+            return
+        scorer, iteration = self._scorer, self._iteration
+        values, spent = [], scorer.item_evaluations
+        number = self._population
+        for batch in self._surrogate.propose(self._seed, self._at_once):
+            if not self._budget.pays(
+                scorer.item_evaluations, scorer.seconds, len(batch) * self._items
+            ):
+                self.over_budget = self._budget.limits
+                break
+            before = scorer.evaluations
+            rows = scorer.in_full(batch, iteration, [self._in_full] * len(batch), first=number)
+            self._take_in(batch, rows)
+            values += [row.value for row in rows]
+            self.proposed += scorer.evaluations - before
+            number += len(batch)
+        if scorer.item_evaluations > spent:
+            self._watcher.on_round(iteration, max(values))

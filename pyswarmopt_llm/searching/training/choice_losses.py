@@ -1,0 +1,112 @@
+"""Train on labelled items as they are scored: by cross-entropy over the options, or by the answer.
+
+The options' scores are those that decide (log-likelihood per byte, or a letter's log-probability),
+times the mean length of the item's options, so that they are of the size of log-likelihoods again;
+the loss is -log softmax of the right option. An item without options has the negative
+log-likelihood of its answer. Everything here is for hundreds of items: the change may be a handful
+of coefficients or a LoRA.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import partial
+from statistics import fmean
+
+import torch
+from torch import Tensor
+
+from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.scores.choices import Choices
+from pyswarmopt_llm.searching.training.backward import target_logprobs
+from pyswarmopt_llm.searching.training.trainer import Trainable, Trainer
+
+ITEMS_PER_STEP = 16
+
+
+def choice_trainer(
+    engine: TransformersEngine,
+    items: Sequence[Choices],
+    change: Trainable,
+    lr: float,
+    epochs: int,
+    seed: int,
+) -> Trainer[Choices]:
+    """A trainer on items, `ITEMS_PER_STEP` a step; a round is an epoch.
+
+    Args:
+        engine: with the model to start from loaded.
+        items: to train on.
+        change: to be trained.
+        lr: peak learning rate.
+        epochs: passes over the items, for which the learning rate is planned.
+        seed: of the order.
+    """
+    draws = random.Random(seed)
+    rounds = []
+    for _ in range(epochs):
+        order = draws.sample(items, len(items))
+        starts = range(0, len(items), ITEMS_PER_STEP)
+        rounds.append([order[start : start + ITEMS_PER_STEP] for start in starts])
+    losses = partial(choice_losses, engine)
+    return Trainer(engine.model, change, losses, rounds, lr, engine.halve_batches)
+
+
+def choice_losses(engine: TransformersEngine, items: Sequence[Choices]) -> Iterator[Tensor]:
+    """Losses of all items in nats, (items of a batch,) float64 on the CPU, with their graphs."""
+    owners = [number for number, item in enumerate(items) for _ in item.pairs]
+    pairs = [pair for item in items for pair in item.pairs]
+    for indices, values in loglikelihoods(engine, pairs):
+        counts = Counter(owners[index] for index in indices)
+        parts = zip(counts, values.split(list(counts.values())), strict=True)
+        yield torch.stack([choice_loss(items[number], part) for number, part in parts])
+
+
+def choice_loss(item: Choices, totals: Tensor) -> Tensor:
+    """Loss of an item, in nats, times its weight.
+
+    Args:
+        item: with its options.
+        totals: (options,) log-likelihoods.
+
+    Example:
+        >>> item = Choices((("q", "a"), ("q", "bcd")), (1.0, 3.0), 0)  # scores -1 and -1, times 2
+        >>> round(float(choice_loss(item, torch.tensor([-1.0, -3.0]))), 4)  # ln 2
+        0.6931
+    """
+    if len(item.pairs) == 1:
+        return -totals[0] * item.weight
+    lengths = torch.tensor(item.lengths, dtype=totals.dtype)
+    logits = totals / lengths * fmean(item.lengths)
+    return -logits.log_softmax(0)[item.right] * item.weight
+
+
+def loglikelihoods(
+    engine: TransformersEngine, pairs: Sequence[tuple[str, str]]
+) -> Iterator[tuple[tuple[int, ...], Tensor]]:
+    """`TransformersEngine.loglikelihood` of the model as it is, batch by batch, with gradients.
+
+    See `trainer.training`. The prefix that all contexts share is computed once per batch, and
+    gradients flow through its keys and values. Pairs with the same context are in the same batch.
+
+    Yields:
+        The indices of the pairs of a batch, ascending, and their values, (P,) float64 on the CPU.
+
+    Raises:
+        UserError: a pair exceeds the context window.
+    """
+    encoded = [engine.encode_continuation(*pair) for pair in pairs]
+    plan = engine.passes.plan(encoded, engine.batch_tokens, engine.pad())
+    for batch in plan.batches:
+        # Anew for each batch: differentiating its values frees the graph of the prefix, too.
+        prefix = engine.prefix(plan)
+        values = target_logprobs(batch, engine.passes.logits(batch, len(plan.prefix), prefix))
+        engine.tokens_fed += batch.n_tokens
+        totals = torch.zeros(plan.n_pairs, dtype=torch.float64)
+        totals = totals.index_add(0, batch.target_pair, values)
+        yield tuple(batch.pairs.tolist()), totals[batch.pairs]
+
+
+__all__ = ["ITEMS_PER_STEP", "choice_loss", "choice_losses", "choice_trainer", "loglikelihoods"]

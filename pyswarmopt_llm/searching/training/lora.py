@@ -1,0 +1,83 @@
+"""A new LoRA of a resident model, trained through additions to its linear layers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from pyswarmopt_llm.common.interfaces import LowRank, Patch
+from pyswarmopt_llm.experts.adapter import AdapterInfo
+from pyswarmopt_llm.searching.training.trainer import Addition
+
+
+class Lora:
+    """``x -> alpha / r * B A x`` in each of several modules (Hu et al. 2021, arXiv 2106.09685,
+    section 4.1).
+
+    A is drawn uniformly from +- 1 / sqrt(in), as peft does, and B is zero.
+
+    Args:
+        shapes: module name -> (out, in) of its weight.
+        rank: r.
+        scale: alpha / r.
+        seed: of A.
+        device: where the model is.
+
+    Attributes:
+        tensors: all A and B, float32 leaves.
+
+    Example:
+        >>> lora = Lora({"layer": (3, 4)}, rank=2, scale=2.0, seed=0)
+        >>> lora.patch().low_rank["layer.weight"].dense().abs().sum().item()
+        0.0
+    """
+
+    def __init__(
+        self,
+        shapes: Mapping[str, tuple[int, int]],
+        rank: int,
+        scale: float,
+        seed: int,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        draws = torch.Generator().manual_seed(seed)
+        self.scale = scale
+        self._a: dict[str, Tensor] = {}
+        self._b: dict[str, Tensor] = {}
+        for module, (out, into) in shapes.items():
+            a = (2 * torch.rand(rank, into, generator=draws) - 1) / math.sqrt(into)
+            self._a[module] = a.to(device).requires_grad_()
+            self._b[module] = torch.zeros(out, rank, device=device, requires_grad=True)
+        self.tensors: Sequence[Tensor] = [*self._a.values(), *self._b.values()]
+
+    @classmethod
+    def like(cls, info: AdapterInfo, seed: int, device: torch.device | str = "cpu") -> Lora:
+        """A new one on the modules of an adapter, with the rank and scale of the first of them."""
+        first = next(iter(info.modules.values()))
+        shapes = {module: shape.weight_shape for module, shape in info.modules.items()}
+        return cls(shapes, first.rank, first.scale, seed, device)
+
+    def additions(self) -> dict[str, Addition]:
+        """Module name -> the LoRA's part of its output."""
+        return {module: partial(self._output, module) for module in self._a}
+
+    def _output(self, module: str, x: Tensor) -> Tensor:
+        return (x @ self._a[module].T.to(x.dtype)) @ (self._b[module] * self.scale).T.to(x.dtype)
+
+    def patch(self) -> Patch:
+        """The change of weights as it is now, float32 on the CPU, the scale folded into B."""
+        return Patch(
+            low_rank={
+                f"{module}.weight": LowRank(
+                    b=self._b[module].detach().cpu() * self.scale, a=a.detach().cpu()
+                )
+                for module, a in self._a.items()
+            }
+        )
+
+
+__all__ = ["Lora"]

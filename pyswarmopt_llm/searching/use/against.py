@@ -1,0 +1,246 @@
+"""Two models on the same items: their scores, the paired difference, the items that one wins."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyswarmopt_llm.common.config import is_server
+from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
+from pyswarmopt_llm.common.paired import Comparison, compare_paired
+from pyswarmopt_llm.common.statistics import interval, score_of
+from pyswarmopt_llm.experts.compatibility import unique_names
+from pyswarmopt_llm.mix.load import adapter_patch
+from pyswarmopt_llm.report.verdict import Verdict, between
+from pyswarmopt_llm.scores.metrics.objectives import scorings_of
+from pyswarmopt_llm.scores.metrics.questions.answer_format import choose_scoring, trial_of
+from pyswarmopt_llm.scores.metrics.questions.written import ItemsUtility, Written
+from pyswarmopt_llm.scores.metrics.registry import Metric
+from pyswarmopt_llm.scores.tasks import Item, Scoring
+from pyswarmopt_llm.searching.use.config import EvalConfig
+from pyswarmopt_llm.searching.use.model import Exam, OnItems, followed
+from pyswarmopt_llm.searching.use.names import Model, model_of, opened, place_of, run_scoring
+
+Two = tuple[Score, Score]
+_UNJUDGED = Score(math.nan, (), 0, math.nan)
+
+
+@dataclass(frozen=True)
+class Changed:
+    """An item on which two models differ.
+
+    Attributes:
+        item: the question.
+        values: of both.
+        answers: what both answered, in words; empty for metrics without answers.
+    """
+
+    item: Item
+    values: tuple[float, float]
+    answers: tuple[str, ...]
+
+    def record(self) -> dict[str, Any]:
+        """As JSON values."""
+        record = {
+            "id": self.item.id,
+            "question": self.item.question,
+            "right": self.item.answer_text or None,
+        }
+        return {**record, "values": list(self.values), "answers": list(self.answers) or None}
+
+
+@dataclass(frozen=True)
+class Against:
+    """The result of `evaluate_against`, of a model and the one that it is compared with.
+
+    Attributes:
+        task: its name.
+        names: of the models, in words.
+        models: base and adapter of each.
+        scores, intervals: of each.
+        paired: the first minus the second, item by item.
+        gained, lost: items on which the first is better or worse, the largest differences first.
+        scoring, metric, note: as in `EvalResult`.
+        verdict: in words.
+    """
+
+    task: str
+    names: tuple[str, str]
+    models: tuple[Model, Model]
+    scores: Two
+    intervals: tuple[tuple[float, float], tuple[float, float]]
+    paired: Comparison
+    gained: tuple[Changed, ...]
+    lost: tuple[Changed, ...]
+    scoring: str
+    metric: str
+    note: str
+    verdict: Verdict
+
+
+def evaluate_against(config: EvalConfig, on_items: OnItems | None = None) -> Against:
+    """Score two models on the same items in the same answer format.
+
+    A judge is shown both answers, in both orders: the score of each is then its share of wins.
+    `on_items` receives the number of items scored so far, by both models together, and of all.
+
+    Raises:
+        UserError: whatever is wrong with the input, in one line.
+    """
+    models = two_models(config)
+    exam = Exam.of(config)
+    items, how = exam.items, exam.metric
+    opened, answered = Turns(config, models), []
+    scoring = _scoring(config, models, exam, opened)
+    for turn, model in enumerate(models):
+        engine = opened.engine(model)
+        exam.check(engine, scoring)
+        utility = how.build(items, scoring, engine.chat, exam.task.prompt)
+        with followed(engine, len(items), _half(on_items, turn)):
+            answered.append(_answered(utility, engine, how))
+    (first, answers), (second, other_answers) = answered
+    scores = (first, second)
+    if how.compare is not None:  # the shares of wins; a tie is half a win
+        rate = how.compare(items, answers, other_answers)
+        scores = rate, score_of([1.0 - value for value in rate.per_item])
+    in_words = _in_words(items, answers, other_answers)
+    return _result(config, models, exam, scoring, scores, in_words)
+
+
+def two_models(config: EvalConfig) -> tuple[Model, Model]:
+    """The model that is scored, and the one that it is compared with.
+
+    Raises:
+        UserError: one cannot be found, both are the same, or replies are to be sampled.
+    """
+    if config.temperature:
+        why = "is for the score of one model, not with `against`; remove it"
+        raise InvalidOption("temperature", config.temperature, why)
+    model, other = model_of(config.base, config.adapter), model_of(config.base, config.against)
+    if model == other:
+        raise InvalidOption(
+            "against", config.against, "is the model that is scored itself; name another"
+        )
+    return model, other
+
+
+class Turns:
+    """Models that take turns on one engine, which is opened anew where their bases differ."""
+
+    def __init__(self, config: EvalConfig, models: Sequence[Model]) -> None:
+        place = place_of(config.engine, config.run)
+        self._config, self._served = config, is_server(place)
+        if self._served and models[0][0] != models[1][0]:
+            raise InvalidOption("engine", place, "runs one base; compare two bases here")
+        self._engine: Engine | None = None
+        self._model: Model = ("", None)  # that was opened
+        # Before a base is loaded: an adapter that does not fit is found at once.
+        self._patches = {
+            (base, adapter): Patch() if adapter is None else adapter_patch(base, adapter)
+            for base, adapter in ([] if self._served else models)
+        }
+
+    def engine(self, model: Model) -> Engine:
+        """The engine with this model loaded."""
+        base, adapter = model
+        if self._served:
+            if self._engine is None or self._model != model:
+                self._engine, self._model = opened(self._config, *model), model
+            return self._engine
+        if self._engine is not None and self._model[0] == base:
+            self._engine.load(self._patches[model])
+            return self._engine
+        self._engine = None  # two bases need not fit into memory together
+        self._engine, self._model = opened(self._config, base, None), model
+        if adapter is not None:
+            self._engine.load(self._patches[model])
+        return self._engine
+
+
+def _scoring(config: EvalConfig, models: Sequence[Model], exam: Exam, opened: Turns) -> Scoring:
+    """One answer format for both: that of a run whose result one is, else by a trial of both."""
+    task = exam.task
+    of_runs = [run_scoring(user_path(adapter or base), task.name) for base, adapter in models]
+    scoring = next(filter(None, of_runs), "auto") if config.scoring == "auto" else config.scoring
+
+    def letters() -> list[Score]:
+        scores = []
+        for model in reversed(models):  # the first one goes on
+            engine = opened.engine(model)
+            scores.append(trial_of(task, engine.chat)(engine))
+        return scores
+
+    return choose_scoring(scorings_of(exam.metric, scoring, task), task.dev, letters)
+
+
+def _answered(utility: ItemsUtility, engine: Engine, metric: Metric) -> tuple[Score, Sequence[str]]:
+    """The score, and the answers if there are any; no score where both are judged together."""
+    if metric.compare is not None and isinstance(utility, Written):
+        return _UNJUDGED, utility.answers(engine)
+    score = utility(engine)
+    return score, score.answers
+
+
+def _half(on_items: OnItems | None, turn: int) -> OnItems | None:
+    """Progress of the first or the second of two models."""
+    return (
+        None if on_items is None else lambda done, total: on_items(turn * total + done, 2 * total)
+    )
+
+
+def _in_words(items: Sequence[Item], *answers: Sequence[str]) -> list[tuple[str, ...]]:
+    """The answers of each model to each item: the text of an option in place of its letter."""
+    if not all(answers):
+        return [()] * len(items)
+    rows = zip(items, *answers, strict=True)
+    return [
+        tuple((item.choices or {}).get(text, text).strip() for text in row) for item, *row in rows
+    ]
+
+
+def _result(
+    config: EvalConfig,
+    models: tuple[Model, Model],
+    exam: Exam,
+    scoring: Scoring,
+    scores: Two,
+    answers: Sequence[tuple[str, ...]],
+) -> Against:
+    metric, (first, second) = exam.metric, (score.per_item for score in scores)
+    scale = metric.scale if metric.compare is None else (0.0, 1.0)  # of shares of wins
+    paired = compare_paired(first, second, scale)
+    rows = zip(exam.items, zip(first, second, strict=True), answers, strict=True)
+    changed = [Changed(item, values, said) for item, values, said in rows if values[0] != values[1]]
+    # stable: else in the order of the file
+    changed.sort(key=lambda row: -abs(row.values[0] - row.values[1]))
+    names = names_in_words(config)
+    return Against(
+        exam.task.name,
+        names,
+        models,
+        scores,
+        (interval(first, scale=scale), interval(second, scale=scale)),
+        paired,
+        tuple(row for row in changed if row.values[0] > row.values[1]),
+        tuple(row for row in changed if row.values[0] < row.values[1]),
+        scoring,
+        f"wins by {metric.name}" if metric.compare is not None else metric.name,
+        exam.task.note,
+        between(names, (scores[0].value, scores[1].value), paired, config.split),
+    )
+
+
+def names_in_words(config: EvalConfig) -> tuple[str, str]:
+    """The names of the models in sentences: the last parts of their paths, or the base."""
+    models = (config.adapter, config.against)
+    bare = (config.base, None)
+    others = [name for name in models if name is not None and model_of(config.base, name) != bare]
+    folders = [Path(name).parent if Path(name).name == "best" else name for name in others]
+    short = dict(zip(others, unique_names(folders), strict=True))
+    first, second = (short.get(name or "", "the base") for name in models)
+    return first, second

@@ -1,0 +1,157 @@
+"""Replies to show: of the best expert, the base and the result, to the dev prompts on which the
+score changed most.
+
+They are written again at the end, a few prompts of each model, and kept in ``replies.json``. Test
+prompts are not looked at.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.json_types import fits, wrong_field
+from pyswarmopt_llm.common.files.regular import read_json, write_json
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.scores.metrics.questions.written import Written
+from pyswarmopt_llm.scores.tasks import Scoring
+from pyswarmopt_llm.searching.prepare import Job
+from pyswarmopt_llm.searching.scoring.run_directory import Run
+
+FILE = "replies.json"
+SHOWN = 5  # prompts of a task
+RESULT = "result"  # the last model that is shown
+# Bytes from which on a reply may repeat itself, and the share to which one that does compresses.
+_LEAST, _REPEATED = 100, 0.2
+
+
+def save_replies(
+    job: Job,
+    run: Run,
+    models: Mapping[str, Patch],
+    before: Mapping[str, Sequence[float]],
+    after: Mapping[str, Sequence[float]],
+    scorings: Mapping[str, Scoring],
+) -> list[str]:
+    """Write ``replies.json``, for tasks with written replies whose scoring costs nothing but time.
+
+    Returns:
+        What a user has to know of them, see `warnings_about`.
+
+    Args:
+        job: what the search worked with.
+        run: its directory, locked.
+        models: label -> model, in the order in which they are shown.
+        before: task name -> scores of its dev items by the best single expert.
+        after: of the result.
+        scorings: of the tasks.
+    """
+    tasks = []
+    for name, task in job.tasks.items():
+        metric = job.objectives.metrics[name]
+        numbers = changed_most(before[name], after[name])
+        utility = metric.build(
+            [task.dev[i] for i in numbers], scorings[name], job.engine.chat, task.prompt
+        )
+        if numbers and metric.usage is None and isinstance(utility, Written):
+            tasks.append({"task": name, "prompts": _answered(job, utility, models)})
+    if tasks:
+        write_json(run.path / FILE, {"tasks": tasks})
+    return warnings_about(tasks)
+
+
+def warnings_about(tasks: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line for each task to which most of the result's replies that are shown repeat themselves,
+    and most of no other model's do: such a score was cheated, and says nothing.
+    """
+    lines = []
+    for task in tasks:
+        repeated: dict[str, list[bool]] = {}
+        for row in task["prompts"]:
+            for reply in row["replies"]:
+                repeated.setdefault(reply["model"], []).append(repeats_itself(reply["text"]))
+        mostly = [model for model, each in repeated.items() if 2 * sum(each) > len(each)]
+        if mostly == [RESULT]:
+            lines.append(
+                f"{task['task']}: the result's replies repeat one thing over and over, which the "
+                "score rewards: read them in the report before you use it"
+            )
+    return lines
+
+
+def repeats_itself(text: str) -> bool:
+    """Whether a reply is little but the same again: it compresses to less than a fifth.
+
+    Whisper tells such texts by the same measure (Radford et al. 2022, arXiv 2212.04356, section
+    4.5).
+
+    Example:
+        >>> repeats_itself("KeyNot" * 80), repeats_itself("The answer is no. " * 2)
+        (True, False)
+    """
+    raw = text.encode("utf-8", "replace")
+    return len(raw) >= _LEAST and len(zlib.compress(raw)) < _REPEATED * len(raw)
+
+
+def changed_most(before: Sequence[float], after: Sequence[float]) -> list[int]:
+    """The items whose values differ most, at most `SHOWN`.
+
+    Example:
+        >>> changed_most([0.5, 0.5, 0.5, 0.5], [0.5, 0.75, 0.0, 0.5])
+        [2, 1]
+    """
+    changes = [abs(y - x) for x, y in zip(before, after, strict=True)]
+    order = sorted(range(len(changes)), key=lambda i: -changes[i])
+    return [i for i in order[:SHOWN] if changes[i]]
+
+
+def _answered(job: Job, utility: Written, models: Mapping[str, Patch]) -> list[dict[str, Any]]:
+    """Each prompt with every model's reply and its value."""
+    rows: list[dict[str, Any]] = [
+        {"prompt": storable(turn), "replies": []} for turn in utility.turns
+    ]
+    for label, patch in models.items():
+        job.engine.load(patch)
+        replies = utility.answers(job.engine)
+        for row, reply, value in zip(rows, replies, utility.judge(replies), strict=True):
+            row["replies"].append({"model": label, "text": storable(reply), "value": float(value)})
+    return rows
+
+
+def storable(text: str) -> str:
+    """A text without what a run's files do not hold: NUL and unpaired surrogates.
+
+    Example:
+        >>> storable("a\\0b\\ud800c")
+        'a\ufffdb?c'
+    """
+    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+
+
+def read_replies(run: Run) -> list[dict[str, Any]]:
+    """Replies that `save_replies` wrote; none if there is no such file.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    file = run.path / FILE
+    if not file.is_file():
+        return []
+    content = read_json(file)
+    tasks: Any = content.get("tasks") if isinstance(content, dict) else None
+    if not fits(tasks, list[dict[str, Any]]) or any(map(_wrong, tasks)):
+        raise UserError(f"{file}: is damaged; remove it: the report then shows no replies")
+    return list(tasks)
+
+
+def _wrong(task: Mapping[str, Any]) -> bool:
+    """Whether a task's part of the file is not what it should be."""
+    if wrong_field(task, {"task": str, "prompts": list[dict[str, Any]]}):
+        return True
+    rows = task["prompts"]
+    if any(wrong_field(row, {"prompt": str, "replies": list[dict[str, Any]]}) for row in rows):
+        return True
+    reply = {"model": str, "text": str, "value": float}
+    return any(wrong_field(written, reply) for row in rows for written in row["replies"])

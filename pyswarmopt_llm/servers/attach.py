@@ -1,0 +1,256 @@
+"""Attach to a server: recognise it by its routes, and prove that it runs candidates as they are
+meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.common.hardware import pick_device, pick_dtype
+from pyswarmopt_llm.common.interfaces import Patch, Space
+from pyswarmopt_llm.engine.base import window_of
+from pyswarmopt_llm.engine.batching import TokenPair
+from pyswarmopt_llm.engine.chat import Chat
+from pyswarmopt_llm.experts.adapter import AdapterInfo
+from pyswarmopt_llm.experts.base import BaseModel, load_tokenizer, resolve_base
+from pyswarmopt_llm.servers.engine import ServedEngine
+from pyswarmopt_llm.servers.http import Http
+from pyswarmopt_llm.servers.server import CandidateServer, loaded, log_likelihoods
+from pyswarmopt_llm.servers.watch import Watch, per_token
+
+TEXTS = 8  # that the server is examined on
+TOLERANCE = 1e-2  # nats per token
+CONTINUED = 8  # tokens of a continuation
+_FULL = 4  # times as many texts in a full batch
+
+
+Experts = Callable[[], Sequence[AdapterInfo]]
+# scored where there are no items
+PLAIN = ("Write one sentence about the sea.", "Name a colour, and a thing that has it.")
+
+
+@dataclass(frozen=True)
+class Examination:
+    """The outcome of `examine`.
+
+    Attributes:
+        text: a line.
+        noise: the largest difference between two answers to the same request, in nats.
+        scores: of the first items' texts by the base, in nats; a resumed run compares them.
+    """
+
+    text: str
+    noise: float
+    scores: tuple[float, ...]
+
+    @property
+    def stored(self) -> dict[str, Any]:
+        """Of it in ``run.json``."""
+        return {"noise": self.noise, "server_scores": self.scores}
+
+
+def attach(config: SearchConfig, base: BaseModel, experts: Experts) -> ServedEngine:
+    """The engine on the server at `config.engine`; the base's weights are not read here.
+
+    Args:
+        config: the server's URL, and how candidates reach it.
+        base: that the server runs.
+        experts: finds the adapters that llama.cpp's server was started with; other servers need
+            none.
+
+    Raises:
+        UserError: no server answers, it is neither of the two, or lacks what a search needs.
+    """
+    from transformers import AutoConfig
+
+    if base.scheme:
+        raise InvalidOption(
+            "engine", config.engine, f"the server quantises; give `base` without {base.scheme}:"
+        )
+    model = AutoConfig.from_pretrained(base.path, trust_remote_code=False, local_files_only=True)
+    dtype = (
+        torch.float32 if config.dtype == "auto" else pick_dtype(config.dtype, pick_device("cpu"))
+    )
+    server = recognise(config, experts, dtype)
+    _check_base(server, base)
+    windows = [window for window in (window_of(model), server.window) if window is not None]
+    engine = ServedEngine(server, load_tokenizer(base), min(windows, default=None), dtype)
+    engine.form = Chat(config.system)
+    return engine
+
+
+def recognise(config: SearchConfig, experts: Experts, dtype: torch.dtype) -> CandidateServer:
+    """The server behind a URL, by its routes.
+
+    Raises:
+        UserError: see `attach`.
+    """
+    http = Http(config.engine)
+    folder = None if config.server_folder is None else user_path(config.server_folder)
+    files = (folder, dtype, config.server_slots)
+    props = http.greet("/props")
+    if isinstance(props, dict) and "default_generation_settings" in props:
+        from pyswarmopt_llm.servers.llamacpp import LlamaCpp
+
+        return LlamaCpp(http, props, experts())
+    version = http.greet("/version")
+    if isinstance(version, dict) and "version" in version:
+        from pyswarmopt_llm.servers.vllm import Vllm
+
+        return Vllm(http, str(version["version"]), *files)
+    raise InvalidOption(
+        "engine",
+        config.engine,
+        "is not vLLM's server or llama.cpp's; give the URL of one of them",
+    )
+
+
+def examine(
+    engine: ServedEngine, space: Space, experts: Sequence[AdapterInfo], texts: Sequence[str]
+) -> Examination:
+    """Prove that weight 0 is the base and weight 1 each expert, and measure how repeatable the
+    server is.
+
+    Args:
+        engine: from `attach`.
+        space: over the experts.
+        experts: in the order of the space.
+        texts: to score, `TEXTS` of them are used.
+
+    Raises:
+        UserError: the server runs another base, or does not apply adapters as peft does.
+    """
+    server = engine.server
+    pairs = [pair for text in texts[:TEXTS] for pair in _pairs(engine, text)]
+    single, again = ([_alone(server, pair) for pair in pairs] for _ in range(2))
+    # other contexts, as the same one is sent once
+    beside = [(head[:-k], tail) for k in range(1, _FULL) for head, tail in pairs if len(head) > k]
+    full = log_likelihoods(server, None, [*pairs, *beside])[: len(pairs)]
+    noise = max(_distance(single, values) for values in (again, full))
+
+    nothing = space.realise(space.vertices()[0] * 0)
+    from_base = per_token(_scored(engine, nothing, pairs), single, pairs)
+    if from_base > TOLERANCE + noise:
+        differs = f"differs from its base by {from_base:.2g} nats per token"
+        raise UserError(f"{server.name}: weight 0 of all experts {differs}")
+    each, from_files = "weight 1 changes it for each expert", 0.0
+    for info, vertex in zip(experts, space.vertices(), strict=True):
+        patch = space.realise(vertex)
+        values = _scored(engine, patch, pairs)
+        _require_applied(
+            server, f"weight 1 of {info.name}", patch, _distance(values, single), noise
+        )
+        with loaded(server, partial(server.from_file, info)) as candidate:
+            if candidate is None:
+                continue
+            differing = per_token(log_likelihoods(server, candidate, pairs), values, pairs)
+        if differing > TOLERANCE + noise:
+            differs = f"differs from its own file by {differing:.2g} nats per token"
+            raise UserError(
+                f"{server.name}: weight 1 of {info.name} {differs}; does it support this adapter?"
+            )
+        from_files = max(from_files, differing)
+        each = f"weight 1 each expert within {from_files:.1g}"
+    engine.leave()
+    first = space.realise(space.vertices()[0])
+    engine.watch = Watch(server, [Patch(), first], pairs[:2], TOLERANCE + noise)
+    repeats = (
+        f"differs by at most {noise:.1g} nats: models of the scores take it as noise, intervals "
+        "over items contain it"
+        if noise
+        else "agrees bit for bit, so that a resumed run repeats this one"
+    )
+    text = (
+        f"the base runs in {server.name} (as {server.base}): on {len(texts[:TEXTS])} texts weight "
+        f"0 is the base within {from_base:.1g} nats per token, {each}; the same request again, "
+        f"alone and in a full batch, {repeats}"
+    )
+    remarks = [server.remark, _other_template(engine)]
+    return Examination("; ".join(filter(None, [text, *remarks])), noise, tuple(single))
+
+
+def _other_template(engine: ServedEngine) -> str:
+    """A remark where the server's chat template is not the base's, which is used."""
+    tokens = engine.server.chat_tokens(PLAIN[0])
+    if tokens is None or tokens == engine.encode(engine.chat(PLAIN[0])):
+        return ""
+    return (
+        "its chat template is not that of `base`, in which candidates are scored: start it with "
+        "that one, or give the `base` that has its template"
+    )
+
+
+def check_loaded(engine: ServedEngine, patch: Patch, name: str) -> None:
+    """Prove that the server cuts texts as the base does, and applies the adapter that is loaded.
+
+    Raises:
+        UserError: it does not.
+    """
+    server = engine.server
+    pairs = [pair for text in PLAIN for pair in _pairs(engine, engine.chat(text))]
+    single, again = (log_likelihoods(server, None, pairs) for _ in range(2))
+    distance, noise = _distance(engine.score(pairs), single), _distance(single, again)
+    _require_applied(server, name, patch, distance, noise)
+    engine.watch = Watch(server, [Patch(), patch], pairs[:2], TOLERANCE + noise)
+
+
+def _require_applied(
+    server: CandidateServer, name: str, patch: Patch, distance: float, noise: float
+) -> None:
+    """Refuse an adapter that changes the base by no more than the server's noise, in nats."""
+    changes = any(bool(change.b.any()) for change in patch.low_rank.values())
+    if changes and distance <= noise:
+        raise UserError(f"{server.name}: {name} gives what the base gives: it is not applied")
+
+
+def _check_base(server: CandidateServer, base: BaseModel) -> None:
+    """Compare the directory that the server names with the base, where it is there to be read."""
+    folder = Path(server.base)
+    if not (folder / "config.json").is_file() or folder.resolve() == base.path.resolve():
+        return
+    if resolve_base(server.base, weights=False).fingerprint != base.fingerprint:
+        raise UserError(
+            f"{server.name} runs {server.base}, not {base.spec}; start it with that, or correct "
+            "`base`"
+        )
+
+
+def _pairs(engine: ServedEngine, text: str) -> Iterator[TokenPair]:
+    """The last token of a text, and where the server can, a few in the middle, after what precedes
+    them.
+    """
+    ids = tuple(engine.encode(text))
+    plain = engine.tokenizer(text, add_special_tokens=False)["input_ids"]
+    if list(engine.server.tokens(text)) != list(plain):
+        name = engine.server.name
+        raise UserError(
+            f"{name} cuts {text[:40]!r} into other tokens than `base` does: it runs another base"
+        )
+    if len(ids) > 1:
+        yield ids[:-1], ids[-1:]
+    half = len(ids) // 2
+    if engine.server.likelihoods and len(ids) - half > 1:
+        yield ids[:half], ids[half : half + CONTINUED]
+
+
+def _scored(engine: ServedEngine, patch: Patch, pairs: Sequence[TokenPair]) -> list[float]:
+    engine.load(patch)
+    return engine.score(pairs)
+
+
+def _distance(a: Sequence[float], b: Sequence[float]) -> float:
+    return max(abs(x - y) for x, y in zip(a, b, strict=True))
+
+
+def _alone(server: CandidateServer, pair: TokenPair) -> float:
+    """The log-likelihood of a pair in a request of its own."""
+    return log_likelihoods(server, None, [pair])[0]

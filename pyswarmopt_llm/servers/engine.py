@@ -1,0 +1,131 @@
+"""The engine of a search whose base a server runs."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from typing import Any, TypeVar
+
+import torch
+
+from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.common.files.http import Refusal
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.engine.base import BaseEngine, PromptTokenizer
+from pyswarmopt_llm.engine.batching import TokenPair, encode_pair
+from pyswarmopt_llm.servers.server import CandidateServer, log_likelihoods
+from pyswarmopt_llm.servers.watch import Watch
+
+T = TypeVar("T")
+ROWS = 64  # prompts of one request
+_ENCODED = 20_000  # tokenised pairs to keep
+
+
+class ServedEngine(PromptTokenizer, BaseEngine):
+    """A candidate on a server; implements `interfaces.Engine`.
+
+    Args:
+        server: runs the base.
+        tokenizer: the base's, read here.
+        window: context window; None if unknown.
+        dtype: of the candidates that it is sent.
+
+    Attributes:
+        server, dtype: as given.
+        watch: looks again at a server that failed; None before the examination.
+    """
+
+    def __init__(
+        self, server: CandidateServer, tokenizer: Any, window: int | None, dtype: torch.dtype
+    ) -> None:
+        super().__init__(tokenizer, window)
+        self.server, self.dtype = server, dtype
+        self.watch: Watch | None = None
+        self.likelihoods = server.likelihoods
+        self._patch = Patch()
+        # shared with the finalizer, which must not hold the engine
+        self._loaded: list[Any] = [None]
+        self._encoded = lru_cache(_ENCODED)(partial(encode_pair, self.encode))
+        weakref.finalize(self, _leave, server, self._loaded)
+
+    def another(self) -> ServedEngine:
+        """An engine on the same server, for another candidate at the same time."""
+        other = ServedEngine(self.server, self.tokenizer, self.window, self.dtype)
+        other.watch, other.form = self.watch, self.form
+        return other
+
+    def load(self, patch: Patch) -> None:
+        """Replace the previous candidate.
+
+        Raises:
+            UserError: the patch is more than low-rank changes of weights, or the server refuses it.
+        """
+        if patch.dense or patch.full_rank or patch.mixture or patch.graph:
+            raise InvalidOption(
+                "engine", self.server.name, "takes candidates of space delta only, as they are"
+            )
+        self.leave()
+        self._patch = patch
+        self._loaded[0] = self.server.load(patch)
+
+    def leave(self) -> None:
+        """Unload the candidate: the base is left."""
+        self._patch = Patch()
+        _leave(self.server, self._loaded)
+
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        """Natural log of P(continuation | context) for each pair, summed over the continuation's
+        tokens.
+        """
+        encoded = [self._encoded(context, continuation) for context, continuation in pairs]
+        for (context, _), (head, tail) in zip(pairs, encoded, strict=True):
+            # servers generate at least one token
+            self.check_length(len(head) + len(tail) + 1, context)
+        return self.score(encoded)
+
+    def score(self, pairs: Sequence[TokenPair]) -> list[float]:
+        """`loglikelihood` of token ids."""
+        return self._by_rows(pairs, partial(log_likelihoods, self.server))
+
+    def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
+        """Greedy continuations, without special tokens."""
+        encoded = self.encode_prompts(prompts, max_new_tokens)
+        return self._by_rows(
+            encoded, lambda candidate, part: self.server.generate(candidate, part, max_new_tokens)
+        )
+
+    def _by_rows(
+        self, rows: Sequence[Any], value: Callable[[Any, Sequence[Any]], list[T]]
+    ) -> list[T]:
+        values: list[T] = []
+        for start in range(0, len(rows), ROWS):
+            values += self._answered(value, rows[start : start + ROWS])
+            self._tell(len(values), len(rows))
+        return values
+
+    def _answered(
+        self, value: Callable[[Any, Sequence[Any]], list[T]], part: Sequence[Any]
+    ) -> list[T]:
+        """One request; a server that was restarted has lost the candidate, which is loaded once
+        more then, and may be another one.
+        """
+        lost = False
+        try:
+            answer = value(self._loaded[0], part)
+        except Refusal:
+            if self._loaded[0] is None:
+                raise
+            lost = True
+        if lost:
+            self.load(self._patch)
+            answer = value(self._loaded[0], part)
+        if self.watch is not None:
+            self.watch.look(lost)
+        return answer
+
+
+def _leave(server: CandidateServer, loaded: list[Any]) -> None:
+    """Unload the candidate of an engine."""
+    candidate, loaded[0] = loaded[0], None
+    server.unload(candidate)

@@ -1,0 +1,150 @@
+"""Next-token distributions are averaged, P = sum c_i P_i, whatever the experts' architectures (Feng
+et al. 2024).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+from torch import Tensor
+
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.common.interfaces import Engine, Patch, Space
+from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.mix.coefficients import CoefficientSpace, as_vector
+from pyswarmopt_llm.tokens.engine import MixtureEngine
+from pyswarmopt_llm.tokens.members import MembersKind, read_members, undamaged, write_members
+from pyswarmopt_llm.tokens.mixing import mixing_weights
+from pyswarmopt_llm.tokens.side_by_side import Member, load_members
+
+FILE = "mixture.json"
+
+
+class TokenSpace(CoefficientSpace):
+    """Coefficients of next-token distributions as positions: n numbers for n members, each member a
+    unit vector.
+
+    Args:
+        members: models and adapters.
+        contrast: let negative coefficients speak against a token; else they count as 0 (see
+            `mixing_weights`).
+    """
+
+    name = "token"
+
+    def __init__(self, members: Sequence[Member], contrast: bool = False) -> None:
+        super().__init__([member.name for member in members])
+        self._members, self._contrast = tuple(members), contrast
+
+    def coefficients(self, position: Tensor) -> Tensor:
+        """The weights that the position stands for, (n,) float64, summing to 1."""
+        return mixing_weights(as_vector(position, self.size), self._contrast)
+
+    def realise(self, position: Tensor) -> Patch:
+        """The mixture at `position`."""
+        return Patch(mixture=tuple(self.coefficients(position).tolist()))
+
+    def save(self, position: Tensor, out: Path) -> None:
+        """Write a directory with ``mixture.json``: the members' names, places and fingerprints, and
+        their weights.
+
+        Raises:
+            UserError: `out` exists already.
+        """
+        write_members(Path(out) / FILE, self._members, self.realise(position).mixture)
+
+    def read(self, folder: Path) -> Patch:
+        """The mixture that `save` wrote, to the bit.
+
+        Raises:
+            UserError: the file is damaged, or a member is not what it was.
+        """
+        return Patch(mixture=read_mixture(folder).weights)
+
+
+@dataclass(frozen=True)
+class MixtureFile:
+    """A mixture that is not loaded.
+
+    Attributes:
+        members: where they lie.
+        weights: of each, summing to 1.
+    """
+
+    members: tuple[Member, ...]
+    weights: tuple[float, ...]
+
+
+def holds_mixture(folder: str | Path) -> bool:
+    """Whether a directory holds a mixture instead of a model."""
+    return (user_path(folder) / FILE).is_file()
+
+
+def read_mixture(folder: str | Path) -> MixtureFile:
+    """Read a mixture; its members' files are looked at, not loaded.
+
+    Raises:
+        UserError: it is damaged; a member is not there any more, or not what it was when the
+            mixture was made.
+    """
+    file = user_path(folder) / FILE
+    content, members = read_members(file)
+    with undamaged(file):
+        weights = tuple(float(row["weight"]) for row in content["members"])
+    return MixtureFile(members, weights)
+
+
+def open_mixture(
+    folder: str | Path,
+    dtype: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+    fusion: str = "auto",
+) -> MixtureEngine:
+    """Load the mixture in a directory such as RUN/best.
+
+    Args:
+        folder: holds ``mixture.json``.
+        dtype: of the weights, as in a search.
+        device: where they go.
+        threads: CPU threads (None: as torch finds them).
+        fusion: see `MixtureEngine`.
+
+    Raises:
+        UserError: the file is damaged, or a member cannot be loaded or is not what it was.
+    """
+    file = read_mixture(folder)
+    engine = MixtureEngine(load_members(file.members, dtype, device, threads), fusion)
+    engine.load(Patch(mixture=file.weights))
+    return engine
+
+
+@final
+class Token(MembersKind):
+    """Averages of next-token distributions."""
+
+    name = "token"
+    published = True
+    options = frozenset({"contrast"})
+    saved_as = FILE
+    title = "A mixture of models found by a swarm"
+    description = (
+        "A weighted sum of the next-token distributions of {experts} `mixture.json` names the "
+        "models, which stay where "
+        "they are. Use this directory as a base model:"
+    )
+
+    def over(
+        self,
+        members: Sequence[Member],
+        loaded: Mapping[str, TransformersEngine],
+        config: SearchConfig,
+    ) -> tuple[Space, Engine]:
+        return TokenSpace(members, config.contrast), MixtureEngine(loaded)
+
+    def open(self, folder: Path, dtype: str, device: str, threads: int | None) -> Engine:
+        return open_mixture(folder, dtype, device, threads)

@@ -1,0 +1,211 @@
+"""Greedy generation against transformers' own, one prompt at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from engine_reference import ARCHITECTURES, load_tiny, naive_greedy, plain_ids, random_model
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.engine.generation.decoder import Decoder
+from pyswarmopt_llm.engine.generation.write import Draw, greedy
+from pyswarmopt_llm.engine.passes import Passes
+from pyswarmopt_llm.engine.transformers import TransformersEngine
+
+PROMPTS = ["b", "The answer is", "Tell me a story about the sea. " * 3, "xyz", "b", "One. Two."]
+NEW = 12
+
+
+@pytest.fixture
+def tiny(tiny_base: Path) -> tuple[Any, Any]:
+    """Anew for each test: these tests change what ends a text."""
+    return load_tiny(tiny_base)
+
+
+@pytest.fixture(scope="module")
+def tiny_forever(tiny_base: Path) -> tuple[Any, Any]:
+    """Never changed by a test; here nothing ends a text but its length."""
+    model, tokenizer = load_tiny(tiny_base)
+    model.generation_config.eos_token_id = None
+    return model, tokenizer
+
+
+def reference(
+    model: Any, tokenizer: Any, prompts: Sequence[str], new: int = NEW
+) -> list[list[int]]:
+    """New ids per prompt, the stop token included."""
+    return [
+        naive_greedy(model, plain_ids(tokenizer)(p), new, tokenizer.pad_token_id) for p in prompts
+    ]
+
+
+def texts(
+    tokenizer: Any, sequences: Sequence[Sequence[int]], stops: Sequence[int] = ()
+) -> list[str]:
+    """What a user reads: up to the stop token, without special tokens."""
+    return [
+        tokenizer.decode([i for i in ids if i not in stops], skip_special_tokens=True)
+        for ids in sequences
+    ]
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 100, 10**6])
+def test_texts_are_those_of_one_prompt_at_a_time(
+    tiny_forever: tuple[Any, Any], batch_tokens: int
+) -> None:
+    expected = reference(*tiny_forever, PROMPTS)
+    assert len({tuple(ids) for ids in expected}) == len(set(PROMPTS)), (
+        "the reference tells the prompts apart"
+    )
+    replies = TransformersEngine(*tiny_forever, batch_tokens=batch_tokens).generate(PROMPTS, NEW)
+    assert replies == texts(tiny_forever[1], expected)
+
+
+@given(st.lists(st.text(alphabet="abc ?", min_size=1, max_size=20), max_size=6), st.integers(1, 8))
+@settings(max_examples=20)
+def test_texts_of_any_prompts(tiny_forever: tuple[Any, Any], prompts: list[str], new: int) -> None:
+    replies = TransformersEngine(*tiny_forever).generate(prompts, new)
+    assert replies == texts(tiny_forever[1], reference(*tiny_forever, prompts, new))
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_texts_on_every_architecture(tiny_forever: tuple[Any, Any], architecture: str) -> None:
+    tokenizer = tiny_forever[1]
+    model = random_model(architecture, len(tokenizer))
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    stops = [tokenizer.eos_token_id]
+    together = [f"Answer in a word. {prompt}" for prompt in PROMPTS]
+    for prompts in (PROMPTS, together):
+        expected = texts(tokenizer, reference(model, tokenizer, prompts), stops)
+        assert (
+            TransformersEngine(model, tokenizer, batch_tokens=90).generate(prompts, NEW) == expected
+        )
+
+
+def test_what_prompts_have_in_common_and_equal_prompts_are_computed_once(
+    tiny_forever: tuple[Any, Any],
+) -> None:
+    engine = TransformersEngine(*tiny_forever)
+    engine.generate(["Be brief. Why?", "Be brief. Who?", "Be brief. Why?"], 4)
+    assert engine.tokens_fed == len("Be brief. Wh") + len("y?") + len("o?") + 3 * 3
+
+
+def test_a_finished_text_leaves_the_batch_and_the_others_go_on(tiny: tuple[Any, Any]) -> None:
+    model, tokenizer = tiny
+    free = reference(model, tokenizer, PROMPTS)
+    # What two of the prompts would say at their third and sixth token ends every text from now on.
+    stops = [tokenizer.eos_token_id, free[1][2], free[2][5]]
+    model.generation_config.eos_token_id = stops
+    expected = reference(model, tokenizer, PROMPTS)
+    lengths = [len(ids) for ids in expected]  # forward passes that each prompt takes part in
+    assert min(lengths) < max(lengths), "the texts end at different steps"
+
+    rows: list[int] = []
+    hook = model.register_forward_pre_hook(
+        lambda _model, _args, named: rows.append(len(named["input_ids"])), with_kwargs=True
+    )
+    replies = TransformersEngine(model, tokenizer).generate(PROMPTS, NEW)
+    hook.remove()
+    assert replies == texts(tokenizer, expected, stops)
+    # The prompts without their padding, then a token of each.
+    assert rows == [1] + [
+        sum(length > step for length in lengths) for step in range(1, max(lengths))
+    ]
+
+
+def test_a_text_that_ends_at_once_is_empty(tiny: tuple[Any, Any]) -> None:
+    model, tokenizer = tiny
+    model.generation_config.eos_token_id = [reference(model, tokenizer, ["b"])[0][0]]
+    engine = TransformersEngine(model, tokenizer)
+    assert engine.generate(["b"]) == [""]
+    assert engine.generate(["b", "The answer is", "b"], NEW)[::2] == ["", ""]
+
+
+@pytest.mark.parametrize("new", [1, 2, 7])
+def test_at_most_max_new_tokens(tiny_forever: tuple[Any, Any], new: int) -> None:
+    model, tokenizer = tiny_forever
+    prompts = [plain_ids(tokenizer)(prompt) for prompt in PROMPTS]
+    decoder = TransformersEngine(model, tokenizer).decoder(prompts, new)
+    ids_of_rows = greedy(decoder, len(prompts), frozenset(), new)
+    assert [len(ids) for ids in ids_of_rows] == [new] * len(prompts)
+    assert ids_of_rows == reference(model, tokenizer, PROMPTS, new)
+
+
+def test_weights_are_rearranged_once_for_all_batches(
+    tiny_forever: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[int] = []
+
+    def counted(model: Any, n_steps: int) -> AbstractContextManager[None]:
+        steps.append(n_steps)
+        return nullcontext()
+
+    monkeypatch.setattr("pyswarmopt_llm.engine.generation.few_rows.rearranged_weights", counted)
+    engine = TransformersEngine(*tiny_forever, batch_tokens=1)
+    told: list[int] = []
+    engine.progress = lambda done, texts: told.append(done)
+    engine.generate(PROMPTS, NEW)
+    assert steps == [NEW] and len(told) > 1
+
+
+def test_a_candidate_writes_the_same_replies_once(tiny_forever: tuple[Any, Any]) -> None:
+    engine = TransformersEngine(*tiny_forever)
+    replies = engine.generate(PROMPTS, NEW)
+    fed = engine.tokens_fed
+    again = engine.generate(PROMPTS, NEW)
+    assert again == replies and engine.tokens_fed == fed
+    again.clear()  # what the caller does with them is its own affair
+    assert engine.generate(PROMPTS, NEW) == replies
+    assert engine.generate(PROMPTS, NEW - 1) != replies and engine.tokens_fed > fed
+    draws = [Draw(1.0, tuple(range(seed, seed + len(PROMPTS)))) for seed in (1, 2)]
+    first, second = (engine.generate(PROMPTS, NEW, draw) for draw in draws)
+    assert first != second and first != replies
+    fed = engine.tokens_fed
+    engine.load(Patch())
+    assert engine.generate(PROMPTS, NEW) == replies and engine.tokens_fed > fed
+
+
+def test_padding_id_does_not_matter(tiny_forever: tuple[Any, Any]) -> None:
+    model, tokenizer = tiny_forever
+    prompts = [plain_ids(tokenizer)(prompt) for prompt in PROMPTS]
+    expected = reference(model, tokenizer, PROMPTS)
+    for pad in (0, plain_ids(tokenizer)("b")[0]):
+        decoder = Decoder(Passes(model), prompts, NEW, 100, pad)
+        assert greedy(decoder, len(prompts), frozenset(), NEW) == expected
+
+
+def test_bfloat16_alone_in_its_batch(tiny_base: Path) -> None:
+    model, tokenizer = load_tiny(tiny_base, torch.bfloat16)
+    stops = [tokenizer.eos_token_id]
+    expected = texts(tokenizer, reference(model, tokenizer, PROMPTS), stops)
+    # Without padding there is nothing to round differently.
+    assert TransformersEngine(model, tokenizer, batch_tokens=1).generate(PROMPTS, NEW) == expected
+
+
+def test_no_prompts_and_an_empty_prompt(tiny_forever: tuple[Any, Any]) -> None:
+    engine = TransformersEngine(*tiny_forever)
+    assert engine.generate([]) == []
+    with pytest.raises(ValueError, match="a prompt is empty"):
+        engine.generate(["a", ""])
+
+
+def test_a_text_that_would_leave_the_context_window_is_named(tiny_forever: tuple[Any, Any]) -> None:
+    engine = TransformersEngine(*tiny_forever)  # 1024 positions, a token per byte
+    assert len(engine.generate(["Long story" + "y" * 1004], 10)) == 1
+    with pytest.raises(UserError, match=r"'Long story.*' needs 1025 tokens.* holds 1024; shorten"):
+        engine.generate(["short", "Long story" + "y" * 1005], 10)
+
+
+@pytest.mark.gpu
+def test_texts_on_cuda(tiny_forever: tuple[Any, Any], tiny_base: Path) -> None:
+    expected = texts(tiny_forever[1], reference(*tiny_forever, PROMPTS))
+    model, tokenizer = load_tiny(tiny_base)
+    assert TransformersEngine(model.to("cuda"), tokenizer).generate(PROMPTS, NEW) == expected

@@ -1,0 +1,278 @@
+"""Likelihoods and next-token distributions against one plain forward pass per sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from engine_reference import (
+    ARCHITECTURES,
+    load_tiny,
+    naive_loglikelihood,
+    naive_logprobs,
+    plain_ids,
+    random_model,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.engine.transformers import TransformersEngine
+
+Pair = tuple[str, str]
+TOLERANCE = 1e-4  # float32, summed over up to some fifty tokens
+
+SYSTEM = "You answer in one word. Q: one plus one? A: two. "
+CASES: dict[str, list[Pair]] = {
+    "options that begin alike": [
+        ("What is it?", o) for o in (" a cat", " a car", " a dog", " no idea")
+    ],
+    "an option that begins another": [
+        ("Sure?", o) for o in (" yes", " yes indeed", " yes indeed so", " ye")
+    ],
+    "the same option twice": [("Which?", o) for o in (" left", " right", " left")],
+    "one-token options": [("The answer is", letter) for letter in "ABCD"],
+    "a single pair": [("Hello,", " world")],
+    "a context of one token": [("Q", "ab"), ("Q", "ac"), ("R", "ab")],
+    "a shared beginning": [
+        (SYSTEM + q, o) for q in ("Two?", "Two and two?", "One?") for o in (" 1", " 4", " 12")
+    ],
+    "a context that begins another": [("ab", "cd"), ("abc", "d"), ("a", "bcd"), ("abcd", "e")],
+    "very different lengths": [
+        (c * n, o) for c, n in (("x", 1), ("yz", 60), ("w", 7)) for o in ("ab", "abc", "q")
+    ],
+    "the same context far apart": [
+        ("one", "a"),
+        ("two", "b"),
+        ("one", "c"),
+        ("two", "b"),
+        ("one", "a"),
+    ],
+}
+EVERYTHING = [pair for pairs in CASES.values() for pair in pairs]
+
+
+def reference(model: Any, tokenizer: Any, pairs: Sequence[Pair]) -> list[float]:
+    encode = plain_ids(tokenizer)
+    return [
+        naive_loglikelihood(model, encode(context), encode(continuation))
+        for context, continuation in pairs
+    ]
+
+
+@pytest.fixture(scope="module")
+def tiny(tiny_base: Path) -> tuple[Any, Any]:
+    return load_tiny(tiny_base)
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 40, 300, 10**6])
+def test_likelihood_is_that_of_one_pass_per_pair_whatever_the_batches(
+    tiny: tuple[Any, Any], batch_tokens: int
+) -> None:
+    values = TransformersEngine(*tiny, batch_tokens=batch_tokens).loglikelihood(EVERYTHING)
+    assert values == pytest.approx(reference(*tiny, EVERYTHING), abs=TOLERANCE)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_likelihood_of_each_case_alone(tiny: tuple[Any, Any], case: str) -> None:
+    values = TransformersEngine(*tiny).loglikelihood(CASES[case])
+    assert values == pytest.approx(reference(*tiny, CASES[case]), abs=TOLERANCE)
+
+
+_text = st.text(alphabet="ab", min_size=1, max_size=6)
+
+
+@given(st.lists(st.tuples(_text, _text), max_size=10), st.sampled_from([1, 10, 30, 2048]))
+def test_likelihood_of_any_pairs(
+    tiny: tuple[Any, Any], pairs: list[Pair], batch_tokens: int
+) -> None:
+    values = TransformersEngine(*tiny, batch_tokens=batch_tokens).loglikelihood(pairs)
+    assert values == pytest.approx(reference(*tiny, pairs), abs=TOLERANCE)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_likelihood_on_every_architecture(tiny: tuple[Any, Any], architecture: str) -> None:
+    tokenizer = tiny[1]
+    model = random_model(architecture, len(tokenizer))
+    pairs = EVERYTHING + [
+        (SYSTEM * 4 + question, o)
+        for question in ("Two?", "Or three?")
+        for o in (" 2", " 23", "33")
+    ]
+    expected = reference(model, tokenizer, pairs)
+    # Together there is hardly a shared beginning; the second call has one that is longer than the
+    # short windows.
+    assert TransformersEngine(model, tokenizer, 400).loglikelihood(pairs) == pytest.approx(
+        expected, abs=TOLERANCE
+    )
+    assert TransformersEngine(model, tokenizer).loglikelihood(pairs[-6:]) == pytest.approx(
+        expected[-6:], abs=TOLERANCE
+    )
+
+
+def test_bfloat16_chooses_the_same_option_in_every_batch(tiny_base: Path) -> None:
+    model, tokenizer = load_tiny(tiny_base, torch.bfloat16)
+    expected = reference(model, tokenizer, EVERYTHING)
+    rounding = max(
+        abs(a - b)
+        for a, b in zip(expected, reference(*load_tiny(tiny_base), EVERYTHING), strict=True)
+    )
+    for batch_tokens in (1, 100, 10**6):
+        values = TransformersEngine(model, tokenizer, batch_tokens).loglikelihood(EVERYTHING)
+        # No further from the plain bf16 pass than that one is from float32.
+        assert values == pytest.approx(expected, abs=rounding)
+        for case in ("options that begin alike", "one-token options"):
+            at = [EVERYTHING.index(pair) for pair in CASES[case]]
+            assert max(at, key=values.__getitem__) == max(at, key=expected.__getitem__)
+
+
+def test_the_same_pairs_again_after_other_pairs_give_the_same_values(tiny: tuple[Any, Any]) -> None:
+    engine = TransformersEngine(*tiny)
+    first = engine.loglikelihood(CASES["a shared beginning"])
+    engine.loglikelihood(CASES["one-token options"])
+    assert engine.loglikelihood(CASES["a shared beginning"]) == first
+
+
+def test_spaces_at_the_end_of_a_context_are_scored_with_the_continuation(
+    tiny: tuple[Any, Any],
+) -> None:
+    values = TransformersEngine(*tiny).loglikelihood(
+        [("Is it ", "so"), ("Is it", " so"), ("Is it  ", "so")]
+    )
+    expected = reference(*tiny, [("Is it", " so"), ("Is it", " so"), ("Is it", "  so")])
+    assert values == pytest.approx(expected, abs=TOLERANCE)
+
+
+def test_no_pairs_and_empty_continuations(tiny: tuple[Any, Any]) -> None:
+    engine = TransformersEngine(*tiny)
+    assert engine.loglikelihood([]) == []
+    with pytest.raises(ValueError, match="a continuation is empty"):
+        engine.loglikelihood([("a", "b"), ("a", "")])
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 50, 10**6])
+def test_next_token_logprobs_are_those_of_one_pass_per_prompt(
+    tiny: tuple[Any, Any], batch_tokens: int
+) -> None:
+    model, tokenizer = tiny
+    prompts = [
+        "b",
+        "The answer is",
+        "b",
+        SYSTEM + "Two?",
+        SYSTEM + "One?",
+        "The answer",
+        "xyz" * 40,
+        "b",
+    ]
+    logprobs = TransformersEngine(model, tokenizer, batch_tokens).next_token_logprobs(prompts)
+    expected = torch.stack(
+        [naive_logprobs(model, plain_ids(tokenizer)(prompt))[-1] for prompt in prompts]
+    )
+    assert logprobs.dtype == torch.float32
+    assert logprobs.shape == (len(prompts), len(tokenizer))
+    assert torch.allclose(logprobs.double(), expected, atol=TOLERANCE)
+
+
+def test_next_token_logprobs_of_nothing_and_of_an_empty_prompt(tiny: tuple[Any, Any]) -> None:
+    engine = TransformersEngine(*tiny)
+    assert engine.next_token_logprobs([]).shape == (0, len(tiny[1]))
+    with pytest.raises(ValueError, match="a prompt is empty"):
+        engine.next_token_logprobs(["a", ""])
+
+
+def test_a_letter_scored_as_option_and_as_next_token_is_one_number(tiny: tuple[Any, Any]) -> None:
+    engine = TransformersEngine(*tiny)
+    row = engine.next_token_logprobs(["The answer is"])[0]
+    letters = [plain_ids(tiny[1])(letter)[0] for letter in "ABCD"]
+    assert engine.loglikelihood(CASES["one-token options"]) == pytest.approx(
+        row[letters].tolist(), abs=TOLERANCE
+    )
+
+
+def with_specials_around(base: Path) -> Any:
+    """The tiny tokenizer as a base model's: no chat template, BOS before and EOS after every
+    text.
+    """
+    from tokenizers.processors import TemplateProcessing
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    tokenizer.chat_template = None
+    specials = [
+        (name, tokenizer.convert_tokens_to_ids(name))
+        for name in (tokenizer.bos_token, tokenizer.eos_token)
+    ]
+    template = f"{specials[0][0]} $A {specials[1][0]}"
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single=template, special_tokens=specials
+    )
+    a = plain_ids(tokenizer)("a")
+    assert tokenizer("a")["input_ids"] == [tokenizer.bos_token_id, *a, tokenizer.eos_token_id]
+    return tokenizer
+
+
+def test_without_a_chat_template_bos_comes_once_and_eos_never(
+    tiny: tuple[Any, Any], tiny_base: Path
+) -> None:
+    model, tokenizer = tiny[0], with_specials_around(tiny_base)
+    engine, bos, encode = (
+        TransformersEngine(model, tokenizer),
+        tokenizer.bos_token_id,
+        plain_ids(tokenizer),
+    )
+    expected = [naive_loglikelihood(model, [bos, *encode(c)], encode(o)) for c, o in EVERYTHING]
+    assert engine.loglikelihood(EVERYTHING) == pytest.approx(expected, abs=TOLERANCE)
+    # With nothing before the continuation, BOS is the context; a BOS that is written out is not
+    # doubled.
+    expected = [naive_loglikelihood(model, [bos], encode("abc"))]
+    assert engine.loglikelihood([("", "abc")]) == pytest.approx(expected, abs=TOLERANCE)
+    assert engine.loglikelihood([(tokenizer.bos_token, "abc")]) == pytest.approx(
+        expected, abs=TOLERANCE
+    )
+    expected_row = naive_logprobs(model, [bos, *encode("ab")])[-1]
+    assert torch.allclose(
+        engine.next_token_logprobs(["ab"])[0].double(), expected_row, atol=TOLERANCE
+    )
+
+
+def test_a_chat_template_writes_its_special_tokens_itself(
+    tiny: tuple[Any, Any], tiny_base: Path
+) -> None:
+    model, tokenizer = tiny[0], with_specials_around(tiny_base)
+    tokenizer.chat_template = tiny[1].chat_template
+    engine, encode = TransformersEngine(model, tokenizer), plain_ids(tokenizer)
+    prompt = engine.chat("Which?")
+    assert prompt == "<|im_start|>user\nWhich?<|im_end|>\n<|im_start|>assistant\n"
+    assert encode(prompt)[0] == tokenizer.bos_token_id
+    expected = naive_loglikelihood(model, encode(prompt), encode("left"))
+    assert engine.loglikelihood([(prompt, "left")]) == pytest.approx([expected], abs=TOLERANCE)
+
+
+def test_chat_without_a_template_is_the_text_and_a_line_break(
+    tiny: tuple[Any, Any], tiny_base: Path
+) -> None:
+    assert TransformersEngine(tiny[0], with_specials_around(tiny_base)).chat("Which?") == "Which?\n"
+
+
+def test_a_text_longer_than_the_context_window_is_named(tiny: tuple[Any, Any]) -> None:
+    engine = TransformersEngine(*tiny)  # 1024 positions, a token per byte
+    assert len(engine.loglikelihood([("a", "b" * 1023)])) == 1
+    with pytest.raises(UserError, match=r"'Long story.*' needs 1025 tokens.* holds 1024; shorten"):
+        engine.loglikelihood([("a", "b"), ("Long story" + "y" * 1010, "zzzzz")])
+    with pytest.raises(UserError, match=r"'Long story.*' needs 1030 tokens"):
+        engine.next_token_logprobs(["Long story" + "y" * 1020])
+
+
+@pytest.mark.gpu
+def test_likelihood_on_cuda(tiny_base: Path) -> None:
+    model, tokenizer = load_tiny(tiny_base)
+    expected = reference(model, tokenizer, EVERYTHING)
+    prompts = [context for context, _ in CASES["a shared beginning"]]
+    rows = TransformersEngine(model, tokenizer).next_token_logprobs(prompts)
+    engine = TransformersEngine(model.to("cuda"), tokenizer, 300)
+    assert engine.loglikelihood(EVERYTHING) == pytest.approx(expected, abs=1e-3)
+    assert torch.allclose(engine.next_token_logprobs(prompts), rows, atol=1e-3)

@@ -1,0 +1,309 @@
+"""Candidates on the resident base: the weights that peft merges, and the base again to the bit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+from engine_reference import load_tiny, naive_loglikelihood, plain_ids
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.hardware import pick_device, pick_dtype
+from pyswarmopt_llm.common.interfaces import LowRank, Patch
+from pyswarmopt_llm.engine.mixing import PatchedWeights
+from pyswarmopt_llm.engine.transformers import TransformersEngine
+
+Q0 = "model.layers.0.self_attn.q_proj.weight"  # (32, 32)
+K1 = "model.layers.1.self_attn.k_proj.weight"  # (16, 32)
+EMBEDDING = "model.embed_tokens.weight"  # tied to the output
+
+
+def expert_patch(adapter: Path, coefficient: float = 1.0) -> Patch:
+    """The adapter's files, read without peft and without this library's reader."""
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    tensors = safetensors.torch.load_file(adapter / "adapter_model.safetensors")
+    changes = {}
+    for key, a in tensors.items():
+        if key.endswith(".lora_A.weight"):
+            b = tensors[key.replace("lora_A", "lora_B")].float() * (
+                config["lora_alpha"] / config["r"]
+            )
+            name = key.removeprefix("base_model.model.").replace(".lora_A", "")
+            changes[name] = LowRank(b=b * coefficient, a=a.float())
+    return Patch(low_rank=changes)
+
+
+def noise(shape: tuple[int, ...], seed: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def weights(model: Any) -> dict[str, Tensor]:
+    return {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+
+
+def assert_same_bits(weights_now: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    assert weights_now.keys() == expected.keys()
+    assert [name for name in expected if not torch.equal(weights_now[name], expected[name])] == []
+
+
+@pytest.fixture(scope="module")
+def patches(tiny_experts: list[Path]) -> list[Patch]:
+    """Of each kind one: nothing, experts, one that overlaps them in part, values, both."""
+    return [
+        Patch(),
+        *(expert_patch(path) for path in tiny_experts),
+        Patch(low_rank={Q0: LowRank(b=noise((32, 1), 1), a=noise((1, 32), 2))}),
+        Patch(dense={Q0: noise((32, 32), 3), EMBEDDING: noise((258, 32), 4).bfloat16()}),
+        Patch(
+            low_rank={K1: LowRank(b=noise((16, 3), 5), a=noise((3, 32), 6))},
+            dense={Q0: noise((32, 32), 7)},
+        ),
+        Patch(full_rank={K1: noise((16, 32), 8)}, dense={Q0: noise((32, 32), 7)}),
+    ]
+
+
+@pytest.fixture
+def tiny(tiny_base: Path) -> tuple[Any, Any]:
+    return load_tiny(tiny_base, torch.bfloat16)
+
+
+@pytest.fixture(scope="module")
+def alone(tiny_base: Path, patches: list[Patch]) -> list[dict[str, Tensor]]:
+    """The weights that each patch stands for, written out: base + change in float32, rounded
+    once.
+    """
+    base = weights(load_tiny(tiny_base, torch.bfloat16)[0])
+    copies = []
+    for patch in patches:
+        made = dict(base)
+        made |= {
+            n: (base[n].float() + c.b @ c.a).to(torch.bfloat16) for n, c in patch.low_rank.items()
+        }
+        made |= {
+            n: (base[n].float() + change).to(torch.bfloat16)
+            for n, change in patch.full_rank.items()
+        }
+        made |= {n: value.to(torch.bfloat16) for n, value in patch.dense.items()}
+        copies.append(made)
+    return copies
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_weights_are_those_of_merge_and_unload_to_the_bit(
+    tiny_base: Path, tiny_experts: list[Path], which: int, dtype: torch.dtype
+) -> None:
+    import peft
+
+    merged = peft.PeftModel.from_pretrained(
+        load_tiny(tiny_base, dtype)[0], tiny_experts[which]
+    ).merge_and_unload()
+    model, tokenizer = load_tiny(tiny_base, dtype)
+    assert not torch.equal(weights(model)[Q0], weights(merged)[Q0])
+    TransformersEngine(model, tokenizer).load(expert_patch(tiny_experts[which]))
+    assert_same_bits(weights(model), weights(merged))
+
+
+def test_a_loaded_expert_scores_and_writes_as_peft_runs_it(
+    tiny_base: Path, tiny_experts: list[Path]
+) -> None:
+    import peft
+
+    model, tokenizer = load_tiny(tiny_base)
+    engine, encode = TransformersEngine(model, tokenizer), plain_ids(tokenizer)
+    pairs = [("Which?", " left"), ("Which?", " right")]
+    before = engine.loglikelihood(pairs)
+    expert = peft.PeftModel.from_pretrained(load_tiny(tiny_base)[0], tiny_experts[1]).eval()
+    engine.load(expert_patch(tiny_experts[1]))
+    expected = [
+        naive_loglikelihood(expert, encode(context), encode(option)) for context, option in pairs
+    ]
+    assert engine.loglikelihood(pairs) == pytest.approx(expected, abs=1e-3)
+    assert before != pytest.approx(expected, abs=1e-3)
+    engine.load(Patch())
+    assert engine.loglikelihood(pairs) == before
+
+
+@given(st.lists(st.integers(0, 6), max_size=8))
+def test_after_any_patches_only_the_last_is_on_the_base(
+    tiny: tuple[Any, Any], patches: list[Patch], alone: list[dict[str, Tensor]], sequence: list[int]
+) -> None:
+    engine = TransformersEngine(*tiny)
+    for which in [*sequence, 0]:
+        engine.load(patches[which])
+        assert_same_bits(weights(tiny[0]), alone[which])
+
+
+def test_a_hundred_loads_do_not_drift(
+    tiny: tuple[Any, Any], patches: list[Patch], alone: list[dict[str, Tensor]]
+) -> None:
+    engine = TransformersEngine(*tiny)
+    for k in range(100):
+        engine.load(patches[1 + k % 6])
+    engine.load(patches[2])
+    assert_same_bits(weights(tiny[0]), alone[2])
+    engine.load(Patch())
+    assert_same_bits(weights(tiny[0]), alone[0])
+
+
+def test_a_tied_embedding_changes_input_and_output_together(tiny_base: Path) -> None:
+    model, tokenizer = load_tiny(tiny_base)
+    engine = TransformersEngine(model, tokenizer)
+    value = noise((258, 32), 8)
+    engine.load(Patch(dense={EMBEDDING: value}))
+    assert torch.equal(model.get_input_embeddings().weight, value)
+    assert torch.equal(model.get_output_embeddings().weight, value)
+    with pytest.raises(KeyError, match=r"lm_head.weight: the base has no such parameter"):
+        engine.load(Patch(dense={"lm_head.weight": value}))
+
+
+@pytest.mark.parametrize(
+    ("patch", "error", "message"),
+    [
+        (
+            Patch(dense={"model.nothing": torch.zeros(2)}),
+            KeyError,
+            "model.nothing: the base has no such parameter",
+        ),
+        (Patch(dense={K1: torch.zeros(32, 16)}), ValueError, rf"{K1}: .*\(32, 16\) for \(16, 32\)"),
+        (Patch(dense={K1: torch.zeros(1, 32)}), ValueError, rf"{K1}: .*\(1, 32\) for \(16, 32\)"),
+        (
+            Patch(low_rank={K1: LowRank(b=torch.zeros(32, 2), a=torch.zeros(2, 16))}),
+            ValueError,
+            rf"{K1}: .*\(32, 16\) for \(16, 32\)",
+        ),
+        (
+            Patch(low_rank={K1: LowRank(b=torch.zeros(16, 2), a=torch.zeros(3, 32))}),
+            ValueError,
+            rf"{K1}: factors of rank 2 and 3",
+        ),
+        (
+            Patch(
+                low_rank={K1: LowRank(b=torch.zeros(16, 2), a=torch.zeros(2, 32))},
+                dense={K1: torch.zeros(16, 32)},
+            ),
+            ValueError,
+            rf"{K1}: .* two values or changes",
+        ),
+        (
+            Patch(
+                low_rank={K1: LowRank(b=noise((16, 2), 0), a=noise((2, 32), 0))},
+                full_rank={K1: noise((16, 32), 0)},
+            ),
+            ValueError,
+            rf"{K1}: .* two values or changes",
+        ),
+        (
+            Patch(full_rank={K1: torch.zeros(16, 16)}),
+            ValueError,
+            rf"{K1}: .*\(16, 16\) for \(16, 32\)",
+        ),
+    ],
+)
+def test_a_patch_that_does_not_fit_changes_nothing(
+    tiny: tuple[Any, Any],
+    patches: list[Patch],
+    alone: list[dict[str, Tensor]],
+    patch: Patch,
+    error: type[Exception],
+    message: str,
+) -> None:
+    engine = TransformersEngine(*tiny)
+    engine.load(patches[3])
+    half_good = Patch(
+        low_rank={**patches[4].low_rank, **patch.low_rank},
+        dense=patch.dense,
+        full_rank=patch.full_rank,
+    )
+    with pytest.raises(error, match=message):
+        engine.load(half_good)
+    assert_same_bits(weights(tiny[0]), alone[3])
+    engine.load(Patch())
+    assert_same_bits(weights(tiny[0]), alone[0])
+
+
+def test_an_interrupted_load_can_be_taken_out(
+    tiny: tuple[Any, Any],
+    patches: list[Patch],
+    alone: list[dict[str, Tensor]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dense, calls = LowRank.dense, []
+
+    def interrupted(change: LowRank) -> Tensor:
+        calls.append(change)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return dense(change)
+
+    engine = TransformersEngine(*tiny)
+    engine.load(patches[5])
+    with monkeypatch.context() as patched:
+        patched.setattr(LowRank, "dense", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            engine.load(patches[1])
+    assert any(not torch.equal(value, alone[0][name]) for name, value in weights(tiny[0]).items())
+    engine.load(Patch())
+    assert_same_bits(weights(tiny[0]), alone[0])
+
+
+@pytest.mark.gpu
+def test_load_on_cuda(
+    tiny_base: Path, patches: list[Patch], alone: list[dict[str, Tensor]]
+) -> None:
+    model, tokenizer = load_tiny(tiny_base, torch.bfloat16)
+    engine = TransformersEngine(model.to("cuda"), tokenizer)
+    for patch, expected in zip(patches, alone, strict=True):
+        engine.load(patch)
+        for name, value in weights(model).items():
+            torch.testing.assert_close(value.cpu(), expected[name])
+    engine.load(Patch())
+    assert_same_bits({name: w.cpu() for name, w in weights(model).items()}, alone[0])
+
+
+def test_device_and_dtype_by_name() -> None:
+    cpu = pick_device("cpu")
+    assert cpu == torch.device("cpu")
+    assert pick_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert pick_dtype("bfloat16", cpu) is torch.bfloat16
+    assert pick_dtype("auto", cpu) in (torch.bfloat16, torch.float32)
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:99", "cpu:x", ""])
+def test_an_unknown_or_missing_device_is_one_clear_line(name: str) -> None:
+    with pytest.raises(UserError, match=f"device ?{name}: .*"):
+        pick_device(name)
+
+
+def test_an_unknown_dtype_is_one_clear_line() -> None:
+    with pytest.raises(
+        UserError, match="dtype int8: unknown; use one of: auto, bfloat16, float16, float32"
+    ):
+        pick_dtype("int8", torch.device("cpu"))
+
+
+@pytest.fixture
+def merged(monkeypatch: pytest.MonkeyPatch) -> list[Patch]:
+    """The patches that are merged, in order."""
+    patches: list[Patch] = []
+    load = PatchedWeights.load
+    monkeypatch.setattr(
+        PatchedWeights, "load", lambda self, patch: (patches.append(patch), load(self, patch))[1]
+    )
+    return patches
+
+
+def test_bfloat16_is_never_chosen_where_the_cpu_emulates_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    assert pick_dtype("auto", torch.device("cpu")) is torch.float32

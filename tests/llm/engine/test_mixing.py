@@ -1,0 +1,271 @@
+"""Candidates added to layers' outputs at run time: the logits of merged ones, of PEFT, and of the
+base again.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from engine_reference import load_tiny, naive_logprobs
+from llm_fixtures import save_random_expert
+from search_helpers import history, louder, questions, small, write_task
+from torch import Tensor
+
+from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.common.interfaces import LowRank, Patch
+from pyswarmopt_llm.engine.generation.decoder import Decoder
+from pyswarmopt_llm.engine.generation.write import Draw
+from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.experts.adapter import Expert, load_adapter, load_factors, read_adapter
+from pyswarmopt_llm.experts.quantised.added_outputs import AddedOutputs
+from pyswarmopt_llm.mix.delta import DeltaSpace
+from pyswarmopt_llm.scores.metrics.registry import METRICS, written
+from pyswarmopt_llm.searching.loop import search
+
+Q0 = "model.layers.0.self_attn.q_proj.weight"  # (32, 32)
+PAIRS = [("Which one?", " left"), ("Which one?", " right"), ("Where is it", ", then?"), ("A", "B")]
+
+
+def engines(
+    base: Path, dtype: torch.dtype = torch.float32
+) -> tuple[TransformersEngine, TransformersEngine]:
+    """One that merges, and one that adds at run time."""
+    merged, tokenizer = load_tiny(base, dtype)
+    runtime = copy.deepcopy(merged)
+    return TransformersEngine(merged, tokenizer), TransformersEngine(
+        runtime, tokenizer, mixing=AddedOutputs(runtime)
+    )
+
+
+@pytest.fixture(scope="module")
+def experts(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Adapters of all kinds that can be mixed: rsLoRA, patterns of rank and alpha, and different
+    modules.
+    """
+    folder = tmp_path_factory.mktemp("kinds")
+    kinds: dict[str, dict[str, Any]] = {
+        "plain": {},
+        "rslora": {"use_rslora": True, "rank": 8},
+        "patterns": {"rank_pattern": {"q_proj": 2}, "alpha_pattern": {"v_proj": 32}},
+        "mlp": {"target_modules": ["up_proj", "down_proj"], "rank": 3},
+    }
+    return [
+        save_random_expert(tiny_base, folder / name, seed, **kind)
+        for seed, (name, kind) in enumerate(kinds.items())
+    ]
+
+
+def space_of(folders: list[Path]) -> DeltaSpace:
+    adapters: list[Expert] = [load_adapter(read_adapter(folder)) for folder in folders]
+    return DeltaSpace(adapters)
+
+
+@pytest.mark.parametrize("weights", [(0.5, -0.3, 1.2, 0.25), (0, 0, 0, 0), (0, 1, 0, 0)])
+def test_mixtures_score_as_merged_ones(
+    tiny_base: Path, experts: list[Path], weights: tuple[float, ...]
+) -> None:
+    patch = space_of(experts).realise(torch.tensor(weights, dtype=torch.float64))
+    merged, runtime = engines(tiny_base)
+    base = merged.next_token_logprobs(["A"])
+    for engine in (merged, runtime):
+        engine.load(patch)
+    assert runtime.loglikelihood(PAIRS) == pytest.approx(merged.loglikelihood(PAIRS), abs=1e-5)
+    moved = (runtime.next_token_logprobs(["A"]) - base).abs().max() > 1e-3
+    assert bool(moved) == any(weights)
+    assert runtime.generate(["Say it"], 8) == merged.generate(["Say it"], 8)
+
+
+def test_in_bfloat16_they_differ_by_rounding(tiny_base: Path, experts: list[Path]) -> None:
+    patch = space_of(experts).realise(torch.full((4,), 0.5, dtype=torch.float64))
+    merged, runtime = engines(tiny_base, torch.bfloat16)
+    base = merged.next_token_logprobs(["A"])
+    for engine in (merged, runtime):
+        engine.load(patch)
+    logprobs, expected = runtime.next_token_logprobs(["A"]), merged.next_token_logprobs(["A"])
+    assert (logprobs - expected).abs().max() < 0.2 < (expected - base).abs().max()
+
+
+@pytest.mark.parametrize("which", range(4))
+def test_an_expert_at_weight_1_is_as_peft_runs_it(
+    tiny_base: Path, experts: list[Path], which: int
+) -> None:
+    import peft
+
+    _, runtime = engines(tiny_base)
+    runtime.load(Patch(low_rank=load_factors(read_adapter(experts[which]))))
+    model = peft.PeftModel.from_pretrained(load_tiny(tiny_base)[0], experts[which]).eval()
+    ids = runtime.encode("Which one?")
+    expected = naive_logprobs(model, ids)[-1].float()
+    torch.testing.assert_close(
+        runtime.next_token_logprobs(["Which one?"])[0], expected, rtol=0, atol=1e-4
+    )
+
+
+def test_the_base_is_itself_again_and_its_weights_never_change(
+    tiny_base: Path, experts: list[Path]
+) -> None:
+    _, runtime = engines(tiny_base)
+    weights = {name: value.clone() for name, value in runtime.model.named_parameters()}
+    before = runtime.loglikelihood(PAIRS)
+    space = space_of(experts)
+    for seed in range(3):
+        runtime.load(
+            space.realise(torch.randn(4, generator=torch.Generator().manual_seed(seed)).double())
+        )
+        assert runtime.loglikelihood(PAIRS) != pytest.approx(before, abs=1e-3)
+    runtime.load(Patch())
+    assert runtime.loglikelihood(PAIRS) == before
+    assert all(
+        torch.equal(value, weights[name]) for name, value in runtime.model.named_parameters()
+    )
+
+
+def test_what_cannot_be_added_to_outputs_is_refused_and_changes_nothing(tiny_base: Path) -> None:
+    _, runtime = engines(tiny_base)
+    before = runtime.loglikelihood(PAIRS)
+    value = torch.zeros(32, 32)
+
+    def change(out: int) -> LowRank:
+        return LowRank(b=torch.ones(out, 1), a=torch.ones(1, 32))
+
+    cases: list[tuple[Patch, type[Exception], str]] = [
+        (Patch(dense={Q0: value}), InvalidOption, "mix runtime: adds changes of low rank only"),
+        (Patch(full_rank={Q0: value}), InvalidOption, "mix runtime: adds changes of low rank only"),
+        (
+            Patch({Q0: change(32), "model.norm.weight": change(32)}),
+            KeyError,
+            "no such linear layer",
+        ),
+        (Patch({Q0: change(16)}), ValueError, "change of shape"),
+    ]
+    for patch, kind, said in cases:
+        with pytest.raises(kind, match=said):
+            runtime.load(patch)
+        runtime.load(Patch())
+        assert runtime.loglikelihood(PAIRS) == before
+
+
+def test_gradients_flow_through_what_is_added(tiny_base: Path, experts: list[Path]) -> None:
+    """Also where the first pass with a candidate recorded none, as in a search that trains
+    later.
+    """
+    patch = space_of(experts).realise(torch.full((4,), 0.5, dtype=torch.float64))
+    slopes: list[Tensor] = []
+    for engine in engines(tiny_base):
+        engine.load(patch)
+        engine.loglikelihood(PAIRS)
+        embedded = (
+            engine.model.get_input_embeddings()(torch.tensor([[3, 4, 5]])).detach().requires_grad_()
+        )
+        engine.model(inputs_embeds=embedded).logits.logsumexp(-1).sum().backward()
+        slopes.append(embedded.grad)
+    torch.testing.assert_close(slopes[0], slopes[1], rtol=1e-3, atol=1e-4)
+
+
+# Candidates one after the other: whatever is called, in whatever order
+
+PROMPTS = ["Which one is it, then?", "Which one?", "Which one?", "Where", "Which two of them? Say"]
+WEIGHTS = [(0.5, -0.3, 1.2, 0.25), (0, 0, 0, 0), (0, 1, 0, 0), (1.5, 1, -1, 0.5), (2, 0, 0, 2)]
+
+
+@pytest.mark.parametrize("draw", [None, Draw(2.0, (1, 2, 3, 4, 5))])
+def test_replies_of_candidates_are_those_of_merged_ones(
+    tiny_base: Path, experts: list[Path], draw: Draw | None
+) -> None:
+    """Also after likelihoods, of the same candidate and of another."""
+    space = space_of(experts)
+    written: list[list[list[str]]] = []
+    for engine in engines(tiny_base):
+        texts = []
+        for weights in WEIGHTS:
+            engine.load(space.realise(torch.tensor(weights, dtype=torch.float64)))
+            before = engine.loglikelihood(PAIRS)
+            texts.append(engine.generate(PROMPTS, 12, draw))
+            assert engine.loglikelihood(PAIRS) == before
+        written.append(texts)
+    merged, runtime = written
+    assert runtime == merged and len({tuple(texts) for texts in merged}) == len(WEIGHTS)
+
+
+def halves_on_short_memory(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    """A machine on which batches of more rows run out of memory while they write."""
+    plain = Decoder.logits
+
+    def logits(decoder: Decoder) -> Tensor:
+        result = plain(decoder)
+        if len(result) > rows:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return result
+
+    monkeypatch.setattr(Decoder, "logits", logits)
+
+
+def test_where_memory_runs_out_while_replies_are_written_they_are_the_same(
+    tiny_base: Path, experts: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, engine = engines(tiny_base)
+    patches = [space_of(experts).realise(torch.tensor(w, dtype=torch.float64)) for w in WEIGHTS]
+
+    def written() -> list[list[str]]:
+        texts = []
+        for patch in patches:
+            engine.load(patch)
+            texts.append(engine.generate(PROMPTS, 8))
+        return texts
+
+    alone = written()
+    halves_on_short_memory(monkeypatch, 2)
+    assert written() == alone and engine.batch_tokens < 1024
+
+
+@pytest.mark.parametrize("packed", ["", "nf4:"])
+@pytest.mark.parametrize("first", ["written", "choice"])
+def test_a_search_of_two_tasks_scores_as_merged_ones_in_both_orders(
+    tiny_base: Path,
+    tiny_experts: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    first: str,
+    packed: str,
+) -> None:
+    """Merged candidates are the reference; on four bits, where nothing can be merged, each task
+    alone is.
+    """
+    if packed:
+        pytest.importorskip("bitsandbytes")
+
+    def distinct(items: Any, texts: Sequence[str]) -> list[float]:
+        return [float(len(set(text))) for text in texts]
+
+    monkeypatch.setitem(METRICS, "distinct", written("distinct", distinct, "nothing", new=6))
+    tasks = [
+        write_task(tmp_path / "written.json", questions(8, 1), questions(3, 2), metric="distinct"),
+        write_task(tmp_path / "choice.json", questions(8, 3), questions(3, 4)),
+    ]
+    tasks = tasks if first == "written" else tasks[::-1]
+    loud = louder(tiny_experts, tmp_path / "loud")
+    settings = {"space": "delta", "dtype": "float32", "scoring": "likelihood"}
+    settings |= {"seed": 3, "combine": "arithmetic"}
+
+    def rows(name: str, which: list[Path], mix: str) -> list[dict[str, Any]]:
+        base = f"{packed}{tiny_base}"
+        more = settings | {"mix": mix}
+        return history(search(small(base, loud, which, tmp_path / name, max_iter=1, **more)).run)
+
+    both = rows("both", tasks, "runtime")
+    assert len({row["value"] for row in both}) > 3
+    if not packed:
+        for row, merged in zip(both, rows("merged", tasks, "merged"), strict=True):
+            assert row["key"] == merged["key"]
+            assert row["value"] == pytest.approx(merged["value"], abs=1e-5)
+    starts = [row for row in both if row["iteration"] == 0]
+    assert len(starts) > 2
+    for task in tasks:
+        alone = {row["key"]: row for row in rows(f"alone-{task.stem}", [task], "runtime")}
+        for row in starts:
+            assert row["items"][task.stem] == alone[row["key"]]["items"][task.stem]

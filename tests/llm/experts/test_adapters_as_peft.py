@@ -1,0 +1,334 @@
+"""What a config and a file say together is what peft makes of them: equal logits, or a refusal in
+one line.
+
+Adapters are made by peft on tiny models, some then changed as people and tools change them.
+Compared are peft's loaded model, its merged one, our candidates of weight 1, and the files that
+they are saved to, read back by peft.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import peft
+import pytest
+import safetensors.torch
+import torch
+from engine_reference import random_model
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.engine.mixing import PatchedWeights
+from pyswarmopt_llm.experts.adapter import AdapterFile
+from pyswarmopt_llm.experts.base import BaseModel, resolve_base
+from pyswarmopt_llm.experts.compatibility import inspect_experts
+from pyswarmopt_llm.mix import build_space
+
+Json = dict[str, Any]
+Edit = Callable[[Json, dict[str, torch.Tensor]], None]  # of adapter_config.json and the tensors
+IDS = torch.tensor([[5, 17, 40, 3, 22, 9, 31, 11]])
+PREFIX = "base_model.model."
+LLAMA = ["q_proj", "k_proj", "down_proj"]
+GPT2 = ["c_attn", "c_proj"]
+
+
+class Bases:
+    """Tiny random models: their directories, and each loaded once in float32."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._models: dict[str, Any] = {}
+
+    def path(self, name: str) -> Path:
+        """The directory: llama (untied, bf16), tied, twice (tied, with the head in its file, too),
+        or gpt2.
+        """
+        path = self._folder / name
+        if not path.exists():
+            model = random_model("gpt2" if name == "gpt2" else "llama", 64)
+            if name in ("tied", "twice"):
+                model.config.tie_word_embeddings = True
+                model.tie_weights()
+            model.to(torch.bfloat16 if name == "llama" else torch.float32).save_pretrained(path)
+            if name == "twice":
+                weights = safetensors.torch.load_file(path / "model.safetensors")
+                head = {"lm_head.weight": weights["model.embed_tokens.weight"].clone()}
+                safetensors.torch.save_file(
+                    weights | head, path / "model.safetensors", {"format": "pt"}
+                )
+        return path
+
+    def model(self, name: str) -> Any:
+        """A copy of the model."""
+        from transformers import AutoModelForCausalLM
+
+        if name not in self._models:
+            self._models[name] = AutoModelForCausalLM.from_pretrained(
+                self.path(name), dtype=torch.float32
+            ).eval()
+        return copy.deepcopy(self._models[name])
+
+
+@pytest.fixture(scope="module")
+def bases(tmp_path_factory: pytest.TempPathFactory) -> Bases:
+    return Bases(tmp_path_factory.mktemp("bases"))
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """peft warns of what these tests are about."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def saved(
+    bases: Bases, base: str, folder: Path, options: Json, edit: Edit | None = None, seed: int = 1
+) -> Path:
+    """An adapter with random weights, saved by peft, then edited."""
+    with quiet(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = peft.get_peft_model(
+            bases.model(base), peft.LoraConfig(**{"task_type": "CAUSAL_LM", "r": 3, **options})
+        )
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if "lora_" in name or "modules_to_save" in name:
+                    parameter.add_(torch.randn(parameter.shape) * 0.2)
+        model.save_pretrained(folder, save_embedding_layers=False)
+    config, tensors = folder / "adapter_config.json", folder / "adapter_model.safetensors"
+    settings, weights = json.loads(config.read_text()), safetensors.torch.load_file(tensors)
+    settings["base_model_name_or_path"] = None
+    if edit is not None:
+        edit(settings, weights)
+    config.write_text(json.dumps(settings))
+    safetensors.torch.save_file(
+        {key: value.contiguous() for key, value in weights.items()}, tensors
+    )
+    return folder
+
+
+@torch.inference_mode()
+def logits(model: Any) -> torch.Tensor:
+    return model(IDS).logits
+
+
+def by_peft(model: Any, folder: Path, merged: bool = False) -> torch.Tensor:
+    with quiet():
+        loaded = peft.PeftModel.from_pretrained(model, folder)
+        return logits((loaded.merge_and_unload() if merged else loaded).eval())
+
+
+def patched(model: Any, patch: Patch) -> torch.Tensor:
+    PatchedWeights(model).load(patch)
+    return logits(model)
+
+
+def compare(bases: Bases, base: str, adapter: Path, folder: Path) -> str:
+    """Whether an adapter is "refused", or all its logits are "equal"; anything else fails."""
+    resolved: BaseModel = resolve_base(str(bases.path(base)))
+    try:
+        report = inspect_experts([adapter], resolved)
+        report.require("factor")
+        spaces = {
+            name: build_space(name, [AdapterFile(report.experts[0])])
+            for name in ("delta", "factor")
+        }
+    except UserError as error:
+        assert "\n" not in str(error)
+        return "refused"
+    expected = by_peft(bases.model(base), adapter)
+    assert (expected - logits(bases.model(base))).abs().max() > 0.05  # the adapter tells
+    found = {"merged by peft": by_peft(bases.model(base), adapter, merged=True)}
+    for name, space in spaces.items():
+        alone = space.vertices()[0]
+        found[name] = patched(bases.model(base), space.realise(alone))
+        space.save(alone, folder / name)
+        found[f"{name}, saved"] = by_peft(bases.model(base), folder / name)
+        found[f"{name}, read"] = patched(bases.model(base), space.read(folder / name))
+    for what, result in found.items():
+        off = (result - expected).abs().max()
+        assert off <= 1e-5 * max(1.0, float(expected.abs().max())), what
+    return "equal"
+
+
+def configured(**changes: Any) -> Edit:
+    return lambda config, tensors: config.update(changes)
+
+
+def without(option: str) -> Edit:
+    return lambda config, tensors: config.pop(option)
+
+
+def in_float64(config: Json, tensors: dict[str, torch.Tensor]) -> None:
+    tensors.update({key: value.double() for key, value in tensors.items()})
+
+
+def without_layer_0(config: Json, tensors: dict[str, torch.Tensor]) -> None:
+    for key in [key for key in tensors if ".0." in key]:
+        del tensors[key]
+
+
+def with_embedding_as_linear(config: Json, tensors: dict[str, torch.Tensor]) -> None:
+    tensors[f"{PREFIX}model.embed_tokens.lora_A.weight"] = torch.randn(3, 32)
+    tensors[f"{PREFIX}model.embed_tokens.lora_B.weight"] = torch.randn(64, 3)
+    config["target_modules"] = [*config["target_modules"], "embed_tokens"]
+
+
+def with_broken_bystander(config: Json, tensors: dict[str, torch.Tensor]) -> None:
+    """Of another rank, and without its B: what is not selected is not looked at."""
+    tensors[f"{PREFIX}model.layers.0.self_attn.o_proj.lora_A.weight"] = torch.randn(7, 32)
+
+
+PATTERNS = {
+    "rank_pattern": {"k_proj": 2, r"layers\.1\..*down_proj": 5},
+    "alpha_pattern": {r"layers\.0\..*": 3, "q_proj": 7},
+}
+CONV = {"target_modules": GPT2}
+# name -> base, options of LoraConfig, edit, outcome
+CASES: dict[str, tuple[str, Json, Edit | None, str]] = {
+    "plain": ("llama", {"target_modules": LLAMA}, None, "equal"),
+    "rslora": ("llama", {"target_modules": LLAMA, "use_rslora": True, "lora_alpha": 5}, None,
+               "equal"),
+    "patterns": ("llama", {"target_modules": LLAMA, **PATTERNS}, None, "equal"),
+    "regular expression": ("llama", {"target_modules": r".*layers\.1\..*(q|up)_proj"}, None,
+                           "equal"),
+    "head": ("llama", {"target_modules": ["q_proj", "lm_head"]}, None, "equal"),
+    "tied head": ("tied", {"target_modules": ["q_proj", "lm_head"]}, None, "refused"),
+    "tied head, stored twice": ("twice", {"target_modules": ["q_proj", "lm_head"]}, None,
+                                "refused"),
+    "stored twice": ("twice", {"target_modules": LLAMA}, None, "equal"),
+    "all-linear": ("llama", {"target_modules": "all-linear"}, None, "equal"),
+    "all-linear, as written": (
+        "tied", {"target_modules": "all-linear"}, configured(target_modules="All-Linear"), "equal",
+    ),
+    "all-linear and head": (
+        "llama", {"target_modules": ["q_proj", "lm_head"]}, configured(target_modules="all-linear"),
+        "refused",
+    ),
+    "dora": ("llama", {"target_modules": LLAMA, "use_dora": True}, None, "refused"),
+    "bias": ("gpt2", {**CONV, "bias": "all", "fan_in_fan_out": True}, None, "refused"),
+    "saved module": ("llama", {"target_modules": LLAMA, "modules_to_save": ["lm_head"]}, None,
+                     "refused"),
+    "embedding": ("llama", {"target_modules": ["q_proj", "embed_tokens"]}, None, "refused"),
+    "embedding as linear": ("llama", {"target_modules": LLAMA}, with_embedding_as_linear,
+                            "refused"),
+    "conv1d": ("gpt2", {**CONV, "fan_in_fan_out": True}, None, "refused"),
+    "conv1d, said to be linear": (
+        "gpt2", {"target_modules": ["attn.c_proj"]}, configured(fan_in_fan_out=False), "refused",
+    ),
+    "conv1d, nothing said": ("gpt2", {"target_modules": ["attn.c_proj"]}, without("fan_in_fan_out"),
+                             "refused"),
+    "linear, said to be conv1d": ("llama", {"target_modules": LLAMA},
+                                  configured(fan_in_fan_out=True), "refused"),
+    "linear head of gpt2": ("gpt2", {"target_modules": ["lm_head"]}, None, "refused"),
+    "fewer targets": ("llama", {"target_modules": LLAMA}, configured(target_modules=["q_proj"]),
+                      "equal"),
+    "pattern of fewer": (
+        "llama", {"target_modules": LLAMA}, configured(target_modules=r".*\.1\..*(q|k)_proj"),
+        "equal",
+    ),
+    "pattern of whole names": (
+        "llama", {"target_modules": LLAMA}, configured(target_modules=r".*(q_proj|self_)"), "equal",
+    ),
+    "ends of whole names": ("llama", {"target_modules": LLAMA},
+                            configured(target_modules=["proj", "q_proj"]), "equal"),
+    "fewer layers": ("llama", {"target_modules": LLAMA}, configured(layers_to_transform=[1]),
+                     "equal"),
+    "one layer": ("llama", {"target_modules": LLAMA}, configured(layers_to_transform=1), "equal"),
+    "layers by name": (
+        "llama", {"target_modules": LLAMA},
+        configured(layers_to_transform=[0], layers_pattern=["blocks", "layers"]), "equal",
+    ),
+    "layers by other name": (
+        "llama", {"target_modules": LLAMA}, configured(layers_to_transform=[0],
+                                                       layers_pattern="blocks"), "refused",
+    ),
+    "layers of a pattern": (
+        "llama", {"target_modules": ".*q_proj"}, configured(layers_to_transform=[0]), "refused",
+    ),
+    "excluded": ("llama", {"target_modules": LLAMA},
+                 configured(exclude_modules=["k_proj", "layers.0.mlp"]), "equal"),
+    "excluded by pattern": ("tied", {"target_modules": LLAMA},
+                            configured(exclude_modules=r".*\.0\..*_proj"), "equal"),
+    "excluded when made": ("tied", {"target_modules": LLAMA, "exclude_modules": ["k_proj"]}, None,
+                           "equal"),
+    "all excluded": ("llama", {"target_modules": LLAMA}, configured(exclude_modules=".*"),
+                     "refused"),
+    "no targets": ("llama", {"target_modules": LLAMA}, without("target_modules"), "refused"),
+    "layer missing": ("llama", {"target_modules": LLAMA}, without_layer_0, "equal"),
+    "layer missing, drawn": (
+        "llama", {"target_modules": LLAMA, "init_lora_weights": False}, without_layer_0, "refused",
+    ),
+    "drawn": ("llama", {"target_modules": "all-linear", "init_lora_weights": False}, None, "equal"),
+    "float64": ("tied", {"target_modules": LLAMA}, in_float64, "equal"),
+    "broken bystander": ("llama", {"target_modules": LLAMA}, with_broken_bystander, "equal"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_as_peft_or_refused(case: str, bases: Bases, tmp_path: Path) -> None:
+    base, options, edit, outcome = CASES[case]
+    adapter = saved(bases, base, tmp_path / "adapter", options, edit)
+    assert compare(bases, base, adapter, tmp_path) == outcome
+
+
+TARGETS: list[Json] = [
+    {"target_modules": LLAMA},
+    {"target_modules": "all-linear"},
+    {"target_modules": r"model\.layers\.\d\.(self_attn|mlp)\.(v|o|up)_proj"},
+    {
+        "target_modules": ["v_proj", "gate_proj"],
+        "layers_to_transform": [0],
+        "layers_pattern": "layers",
+    },
+    {"target_modules": ["layers.0.mlp.up_proj", "model.layers.1.self_attn.o_proj"]},
+    {"target_modules": ["o_proj", "lm_head"]},
+]
+SCALES: list[Json] = [
+    {},
+    {"r": 5, "lora_alpha": 2},
+    {"use_rslora": True, "lora_alpha": 3},
+    {
+        "rank_pattern": {"layers.1.*": 4, "mlp.*proj": 1},
+        "alpha_pattern": {"v_proj|o_proj": 6, ".*": 2},
+    },
+]
+KINDS: list[Json] = [
+    *[{}] * 6,
+    {"use_dora": True},
+    {"bias": "lora_only"},
+    {"init_lora_weights": "gaussian"},
+]
+EDITS: list[Edit | None] = [
+    None,
+    in_float64,
+    without_layer_0,
+    configured(
+        target_modules=["up_proj", "q_proj", "o_proj", "v_proj"],
+        layers_to_transform=None,
+        layers_pattern=None,
+    ),
+    configured(exclude_modules=r".*(self_attn\.o|k|down)_proj"),
+    configured(target_modules="all-linear", layers_to_transform=None, layers_pattern=None),
+    configured(
+        target_modules=["proj", "self_attn.v_proj", "up_proj", "o_proj", "q_proj"],
+        layers_to_transform=[1],
+    ),
+]
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_drawn_adapters_are_as_peft_or_refused(seed: int, bases: Bases, tmp_path: Path) -> None:
+    draw = random.Random(seed)
+    base = draw.choice(["llama", "tied"])
+    options = {**draw.choice(TARGETS), **draw.choice(SCALES), **draw.choice(KINDS)}
+    adapter = saved(bases, base, tmp_path / "adapter", options, draw.choice(EDITS), seed)
+    compare(bases, base, adapter, tmp_path)

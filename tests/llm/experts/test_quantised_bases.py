@@ -1,0 +1,346 @@
+"""Quantised bases: GGUF files are read by their values, others stay packed and are mixed at run
+time, or refused.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from engine_reference import load_tiny, naive_logprobs, save_base
+from gguf_model import Q4_0, write_quantised
+from llm_fixtures import save_random_expert
+from search_helpers import louder, questions, small, swarm_llm, write_task
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.experts.base import load_model, packing_of, resolve_base
+from pyswarmopt_llm.experts.quantised.gguf import dequantised
+from pyswarmopt_llm.mix.load import open_model
+from pyswarmopt_llm.searching.loop import search
+from pyswarmopt_llm.tools.export.export import export_model
+
+
+@pytest.fixture(scope="module")
+def original(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random Llama as it was before it was quantised."""
+    return save_base(tmp_path_factory.mktemp("original") / "base", tiny_base, "llama")
+
+
+@pytest.fixture(scope="module")
+def quants(original: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as ``model.Q4_0.gguf``."""
+    return write_quantised(original, tmp_path_factory.mktemp("quants") / "model.Q4_0.gguf")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of the user."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_a_gguf_base_has_the_values_that_its_blocks_stand_for(quants: Path, original: Path) -> None:
+    base = resolve_base(str(quants))
+    stored = safetensors.torch.load_file(base.path / "model.safetensors")
+    up = next(
+        tensor for tensor in gguf.GGUFReader(quants).tensors if tensor.name == "blk.1.ffn_up.weight"
+    )
+    assert up.tensor_type == Q4_0
+    values = torch.from_numpy(gguf.dequantize(up.data, up.tensor_type).copy())
+    assert torch.equal(stored["model.layers.1.mlp.up_proj.weight"], values.bfloat16())
+    before = load_tiny(original)[0].get_submodule("model.layers.1.mlp.up_proj").weight
+    # four bits are lossy: these are not the original's values
+    assert 0.01 < (values - before).abs().max() < 0.3
+
+
+def test_it_predicts_what_transformers_predicts_from_the_file(quants: Path) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    expected = AutoModelForCausalLM.from_pretrained(
+        quants.parent, gguf_file=quants.name, dtype=torch.float32
+    ).eval()
+    with torch.no_grad():
+        for parameter in expected.parameters():
+            parameter.copy_(parameter.bfloat16())
+    model, tokenizer = load_model(resolve_base(str(quants)), torch.float32)
+    ids = AutoTokenizer.from_pretrained(quants.parent, gguf_file=quants.name)(
+        "many days in a year"
+    )["input_ids"]
+    assert tokenizer("many days in a year")["input_ids"] == ids
+    torch.testing.assert_close(
+        naive_logprobs(model, ids), naive_logprobs(expected, ids), rtol=0, atol=1e-4
+    )
+
+
+def test_it_is_converted_once_for_each_content(
+    quants: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = resolve_base(str(quants))
+    monkeypatch.setattr(
+        "pyswarmopt_llm.experts.quantised.gguf._convert", lambda *_: pytest.fail("converted twice")
+    )
+    again = resolve_base(str(shutil.copy(quants, tmp_path / "renamed.gguf")))
+    assert (again.path, again.fingerprint) == (first.path, first.fingerprint)
+
+
+def test_a_search_over_a_gguf_base_is_scored_exported_and_used(
+    quants: Path, original: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = [
+        save_random_expert(original, tmp_path / name, seed)
+        for seed, name in enumerate(("ant", "bee"), 1)
+    ]
+    experts = louder(plain, tmp_path / "loud")
+    task = write_task(tmp_path / "words.json", questions(12, 1), questions(8, 2))
+    run = tmp_path / "run"
+    result = search(small(quants, experts, [task], run, max_iter=1, space="delta")).result
+    code, out, _ = swarm_llm(
+        capsys, *("eval", "--base", quants, "--adapter", run / "best", "--task", task, "--threads",
+                  "1"),
+        *("--scoring", "likelihood", "--json"),
+    )  # fmt: skip
+    assert code == 0 and json.loads(out)["value"] == result["best_test"]
+    exported = export_model(str(run), tmp_path / "exported", "gguf")
+    assert "adapter.gguf" in exported.files
+
+
+def test_files_that_are_no_such_model_are_one_line_and_leave_nothing(
+    quants: Path, cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nonsense = tmp_path / "nonsense.gguf"
+    nonsense.write_bytes(b"GGUF" + bytes(100))
+    half = tmp_path / "half.gguf"
+    half.write_bytes(quants.read_bytes()[: quants.stat().st_size // 2])
+    absent = tmp_path / "absent.gguf"
+    for file, said in (
+        (nonsense, "cannot be loaded"),
+        (half, "cannot be loaded"),
+        (absent, "no such file"),
+    ):
+        code, out, err = swarm_llm(capsys, "eval", "--base", file, "--task", "builtin:dates")
+        assert (code, out) == (2, "") and f"{file}: {said}" in err and err.count("\n") == 1, err
+    assert [path for path in cache.rglob("*") if path.suffix == ".safetensors"] == []
+    with pytest.raises(
+        UserError,
+        match=r"holds GGUF files and no \*\.safetensors; name one of them, such as .*Q4_0",
+    ):
+        resolve_base(str(quants.parent))
+
+
+IN_8_BITS = {"quantization_config": {"quant_method": "bitsandbytes", "load_in_8bit": True}}
+
+
+@pytest.fixture
+def in_8_bits(tiny_base: Path, tmp_path: Path) -> Path:
+    """A directory whose configuration says what bitsandbytes writes there."""
+    folder = shutil.copytree(tiny_base, tmp_path / "in-8-bits")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | IN_8_BITS))
+    return folder
+
+
+@pytest.mark.parametrize("config", [IN_8_BITS, {"text_config": IN_8_BITS}, {"a": {"b": IN_8_BITS}}])
+def test_packed_weights_are_noticed_wherever_a_configuration_says_so(
+    config: dict[str, object],
+) -> None:
+    assert packing_of(config) == "bitsandbytes int8"
+
+
+def test_what_changes_packed_weights_is_refused_in_one_line(
+    in_8_bits: Path, tiny_experts: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = write_task(tmp_path / "words.json", questions(8, 1), questions(8, 2))
+    said = (
+        f"error: {in_8_bits}: its weights are quantised (bitsandbytes int8), and a change cannot "
+        "be added to them; "
+        "give the original checkpoint in bf16, and quantise the result\n"
+    )
+    out = tmp_path / "out"
+    rest = ("--task", task, "--out", out)
+    for words in (
+        ("search", "--base", in_8_bits, "--experts", *tiny_experts, *rest, "--mix", "merged"),
+        ("search", "--base", in_8_bits, "--experts", *tiny_experts, *rest, "--space", "token"),
+        (
+            "search",
+            "--base",
+            in_8_bits,
+            "--experts",
+            in_8_bits,
+            in_8_bits,
+            *rest,
+            "--space",
+            "full",
+        ),
+        (
+            "merge",
+            "--base",
+            in_8_bits,
+            "--experts",
+            *tiny_experts,
+            "--method",
+            "ties",
+            "--out",
+            out,
+        ),
+        ("compare", "--base", in_8_bits, "--experts", *tiny_experts, *rest, "--methods", "ties"),
+    ):
+        assert swarm_llm(capsys, *words) == (2, "", said), words
+    assert not out.exists()
+
+
+def test_a_packed_base_names_what_it_needs(
+    in_8_bits: Path,
+    tiny_experts: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    code, out, err = swarm_llm(capsys, "eval", "--base", in_8_bits, "--task", "builtin:dates")
+    said = (
+        f'error: {in_8_bits}: its quantisation needs bitsandbytes: install the extra "quantised"\n'
+    )
+    assert (code, out, err) == (2, "", said)
+    code, out, err = swarm_llm(capsys, "check", tiny_experts[0], "--base", in_8_bits)
+    assert (code, out) == (2, "") and "its layers round their inputs to 8 bits" in err
+    with pytest.raises(
+        UserError, match=r"is quantised already \(bitsandbytes int8\); leave out nf4:"
+    ):
+        resolve_base(f"nf4:{in_8_bits}")
+
+
+def test_a_base_that_is_quantised_on_loading_has_a_fingerprint_of_its_own(tiny_base: Path) -> None:
+    base, plain = resolve_base(f"nf4:{tiny_base}"), resolve_base(str(tiny_base))
+    assert (base.path, base.name) == (
+        plain.path,
+        plain.name,
+    ) and base.fingerprint != plain.fingerprint
+
+
+@pytest.fixture(scope="module")
+def nf4(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny base as transformers packs and saves it."""
+    pytest.importorskip("bitsandbytes")
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    folder = shutil.copytree(tiny_base, tmp_path_factory.mktemp("nf4") / "base")
+    how = BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True
+    )
+    model = AutoModelForCausalLM.from_pretrained(
+        tiny_base, quantization_config=how, device_map={"": "cpu"}
+    )
+    model.save_pretrained(folder)
+    return folder
+
+
+def test_nf4_weights_act_as_the_values_that_they_stand_for_forward_and_backward(
+    nf4: Path, tiny_base: Path
+) -> None:
+    """Also after a pass without gradients, after which bitsandbytes may keep a format without a
+    backward pass.
+    """
+    bitsandbytes: Any = pytest.importorskip("bitsandbytes")
+    packed, tokenizer = load_model(resolve_base(str(nf4)), torch.float32)
+    plain = load_tiny(tiny_base)[0]
+    for name, module in packed.named_modules():
+        if isinstance(module, bitsandbytes.nn.Linear4bit):
+            values = bitsandbytes.functional.dequantize_4bit(
+                module.weight.data, module.weight.quant_state
+            )
+            plain.get_submodule(name).weight.data = values
+    ids = tokenizer("many days in a year")["input_ids"]
+    torch.testing.assert_close(
+        naive_logprobs(packed, ids), naive_logprobs(plain, ids), rtol=0, atol=1e-5
+    )
+    slopes = []
+    for model in (packed, plain):
+        embedded = model.get_input_embeddings()(torch.tensor([ids])).detach().requires_grad_()
+        model(inputs_embeds=embedded).logits.logsumexp(-1).sum().backward()
+        slopes.append(embedded.grad)
+    torch.testing.assert_close(slopes[0], slopes[1], rtol=1e-4, atol=1e-4)
+
+
+def test_a_search_over_an_nf4_base_trains_and_hands_over_an_adapter_that_peft_loads(
+    nf4: Path,
+    tiny_base: Path,
+    tiny_experts: list[Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    import peft
+    from transformers import AutoModelForCausalLM
+
+    task, run = (
+        write_task(tmp_path / "words.json", questions(12, 1), questions(8, 2)),
+        tmp_path / "run",
+    )
+    experts = louder(tiny_experts, tmp_path / "loud")
+    more = {"max_iter": 1, "space": "delta", "train": "on", "dtype": "float32"}
+    result = search(small(nf4, experts, [task], run, **more)).result
+    assert any("at run time" in note and "bitsandbytes" in note for note in result["notes"])
+    words = ("--adapter", run / "best", "--dtype", "float32", "--threads", "1")
+    code, out, _ = swarm_llm(
+        capsys, "eval", "--base", nf4, *words, "--task", task, "--scoring", "likelihood", "--json"
+    )  # fmt: skip
+    assert code == 0 and json.loads(out)["value"] == result["best_test"]
+    engine: Any = open_model(str(nf4), str(run / "best"), "float32", "cpu", 1)
+    base, _ = load_model(resolve_base(f"nf4:{tiny_base}"), torch.float32)  # the same codes
+    bare = naive_logprobs(base, engine.encode("Which?"))[-1]
+    by_peft = naive_logprobs(
+        peft.PeftModel.from_pretrained(base, run / "best").eval(), engine.encode("Which?")
+    )[-1]
+    torch.testing.assert_close(
+        engine.next_token_logprobs(["Which?"])[0].double(), by_peft, rtol=0, atol=1e-4
+    )
+    assert (by_peft - bare).abs().max() > 0.1
+    assert AutoModelForCausalLM.from_pretrained(nf4).config.quantization_config.load_in_4bit
+    assert swarm_llm(capsys, "check", tiny_experts[0], "--base", nf4)[0] == 0
+
+
+def test_a_base_is_quantised_on_loading(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("bitsandbytes")
+    task = write_task(tmp_path / "words.json", questions(8, 1), questions(8, 2))
+    adapter = louder(tiny_experts[:1], tmp_path / "loud")[0]
+    values = {}
+    for base in (tiny_base, f"int8:{tiny_base}", f"nf4:{tiny_base}"):
+        words = (
+            "eval",
+            "--base",
+            base,
+            "--adapter",
+            adapter,
+            "--task",
+            task,
+            "--scoring",
+            "likelihood",
+            "--json",
+        )
+        code, out, err = swarm_llm(capsys, *words, "--threads", "1")
+        assert code == 0 and "was trained on" not in err, err
+        values[str(base)] = json.loads(out)["value"]
+    assert len(values) == 3
+
+
+def test_a_gguf_that_names_more_layers_than_it_holds_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    writer = gguf.GGUFWriter(tmp_path / "deep.gguf", "llama")
+    writer.add_block_count(10**6)
+    writer.add_tensor("blk.0.attn_norm.weight", np.ones(4, dtype=np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with pytest.raises(UserError, match=r"deep: names 1,000,000 layers and holds 1; download it"):
+        dequantised(tmp_path / "deep.gguf", "deep")

@@ -1,0 +1,140 @@
+"""The worked example of docs/spaces.md, from a file of its own: registered, searched, saved, read
+back.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+from search_helpers import history, louder, questions, small, write_task
+
+from pyswarmopt_llm import spaces
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
+from pyswarmopt_llm.mix import SpaceKind, build_space, register, space_kind
+from pyswarmopt_llm.mix.one_base import AdapterKind
+from pyswarmopt_llm.searching.loop import resume, search
+
+PAGE = Path(__file__).parents[3] / "docs" / "mix.md"
+MODULE = "q_proj"
+
+
+@pytest.fixture
+def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The file of the example, imported; the registry is as before afterwards."""
+    (code,) = re.findall(
+        r'```python title="convex_space.py"\n(.*?)```', PAGE.read_text(encoding="utf-8"), re.DOTALL
+    )
+    file = tmp_path / "convex_space.py"
+    file.write_text(code, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    importlib.import_module("convex_space")
+    yield file
+    del sys.modules["convex_space"], spaces._KINDS["convex"]
+
+
+@pytest.mark.usefixtures("example")
+def test_its_candidates_are_averages_of_weight_changes(tiny_experts: list[Path]) -> None:
+    """Against the sum of alpha / r * B A, worked out from the adapters' files, at the shares 0.75,
+    0, 0.25.
+    """
+    space = build_space("convex", [load_adapter(read_adapter(path)) for path in tiny_experts])
+    patch = space.realise(torch.tensor([1.5, -2.0, 0.5], dtype=torch.float64))
+    name = next(name for name in patch.low_rank if MODULE in name)
+    total = torch.zeros(patch.low_rank[name].dense().shape)
+    for share, path in zip((0.75, 0.0, 0.25), tiny_experts, strict=True):
+        config = json.loads((path / "adapter_config.json").read_text())
+        tensors = safetensors.torch.load_file(path / "adapter_model.safetensors")
+        stem = f"base_model.model.{name.removesuffix('.weight')}"
+        a, b = (tensors[f"{stem}.lora_{factor}.weight"].float() for factor in "AB")
+        total += share * config["lora_alpha"] / config["r"] * b @ a
+    torch.testing.assert_close(patch.low_rank[name].dense(), total)
+
+
+@pytest.mark.usefixtures("example")
+def test_it_is_searched_saved_described_and_resumed(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
+) -> None:
+    task = write_task(tmp_path / "t.json", questions(8, 1), questions(4, 2))
+    experts = louder(tiny_experts, tmp_path / "experts")
+    config = small(tiny_base, experts, [task], tmp_path / "run", space="convex", max_iter=4)
+    result: Any = search(config).result
+    rows = [row for row in history(tmp_path / "run") if row["phase"] == "search"]
+    assert len(rows) > 5
+    assert all(
+        min(row["coefficients"]) >= 0.0 and sum(row["coefficients"]) == pytest.approx(1.0)
+        for row in rows
+    )
+    # the files, read back, score as the candidate did
+    assert result["best_dev"] == max(row["value"] for row in rows)
+    card = (tmp_path / "run" / "best" / "README.md").read_text()
+    assert "an average of" in card and "`convex`" in card and "library_name: peft" in card
+    assert "PeftModel" in (tmp_path / "run" / "report.html").read_text()
+    (tmp_path / "run" / "result.json").unlink()
+    assert resume(tmp_path / "run").result["coefficients"] == result["coefficients"]
+
+
+@pytest.mark.usefixtures("example")
+def test_the_default_preset_mixes_as_it_does(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
+) -> None:
+    """No expert is added that would be mixed as the kind does which it is made from."""
+    task = write_task(tmp_path / "t.json", questions(40, 1), questions(4, 2))
+    more = {"space": "convex", "preset": "auto", "max_iter": 1}
+    result: Any = search(small(tiny_base, tiny_experts, [task], tmp_path / "run", **more)).result
+    assert len(result["coefficients"]) == 3 and not (tmp_path / "run" / "trained").exists()
+
+
+def test_without_its_import_there_is_no_such_space() -> None:
+    with pytest.raises(UserError, match="space convex: unknown"):
+        space_kind("convex")
+
+
+def test_the_name_of_a_built_in_space_is_taken() -> None:
+    class Other(AdapterKind):
+        """A kind of another package."""
+
+        name = "delta"
+
+    with pytest.raises(ValueError, match="'delta' is the name of a built-in space"):
+        register(Other())
+
+
+def test_settings_of_another_space_are_refused_by_name() -> None:
+    for name, values, message in (
+        ("delta", {"contrast": True}, "contrast: goes with space token only, not with delta"),
+        ("factor", {"contrast": True}, "contrast: goes with space token only, not with factor"),
+    ):
+        with pytest.raises(UserError, match=message):
+            space_kind(name).check_options(values)
+    space_kind("token").check_options({"contrast": True})
+
+
+@pytest.mark.parametrize("name", ["factor", "delta", "full", "token"])
+def test_every_kind_is_registered_by_the_module_that_the_table_names(name: str) -> None:
+    kind = space_kind(name)
+    assert isinstance(kind, SpaceKind) and kind.name == name
+    assert bool(kind.saved_as) == (kind.library == "") == kind.several_models
+    assert spaces._SAVED_AS.get(name, "") == kind.saved_as
+
+
+def test_a_kind_is_imported_when_it_is_chosen() -> None:
+    code = (
+        "import sys; from pyswarmopt_llm.mix import space_kind; "
+        "there = lambda: 'pyswarmopt_groups.graph.space' in sys.modules; "
+        "space_kind('factor'); before = there(); space_kind('graph'); print(before, there())"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert process.stdout.split() == ["False", "True"]

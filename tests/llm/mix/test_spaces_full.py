@@ -1,0 +1,217 @@
+"""Whole models as experts, coefficients per block or module, and what is kept in memory."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from engine_reference import load_tiny
+from search_helpers import questions, search_words, small, swarm_llm, write_task
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.engine.mixing import PatchedWeights
+from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.experts.adapter import AdapterFile, read_adapter
+from pyswarmopt_llm.experts.base import resolve_base
+from pyswarmopt_llm.experts.full_model import inspect_models
+from pyswarmopt_llm.experts.safetensors_file import StoredTensors
+from pyswarmopt_llm.mix import build_space
+from pyswarmopt_llm.mix.full import FullSpace
+from pyswarmopt_llm.searching.loop import resume, search
+
+Tensors = dict[str, torch.Tensor]
+
+
+def fine_tune(base: Path, out: Path, seed: int) -> Path:
+    """A full fine-tune: a few steps of SGD on random tokens, all weights, embeddings and norms
+    included.
+    """
+    model, _ = load_tiny(base)
+    for parameter in model.parameters():
+        parameter.requires_grad_(True)
+    generator = torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.3)
+    for _ in range(4):
+        ids = torch.randint(0, 200, (4, 24), generator=generator)
+        model(input_ids=ids, labels=ids).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    model.to(torch.bfloat16).save_pretrained(out, max_shard_size="20KB" if seed == 2 else "1GB")
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        if (base / name).exists():
+            shutil.copy(base / name, out / name)
+    return out
+
+
+@pytest.fixture(scope="module")
+def models(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("models")
+    return [
+        fine_tune(tiny_base, folder / name, seed)
+        for seed, name in enumerate(("one", "two", "three"), 1)
+    ]
+
+
+def weights_of(path: Path, dtype: torch.dtype = torch.bfloat16) -> Tensors:
+    return {name: p.detach().clone() for name, p in load_tiny(path, dtype)[0].named_parameters()}
+
+
+def full_space(base: Path, models: list[Path]) -> FullSpace:
+    model = resolve_base(str(base))
+    return FullSpace(model, inspect_models([str(m) for m in models], model), weights_of(base))
+
+
+def test_fine_tunes_change_embeddings_and_norms(tiny_base: Path, models: list[Path]) -> None:
+    base, tuned = weights_of(tiny_base), weights_of(models[0])
+    assert len(list(models[1].glob("*.safetensors"))) > 1  # one of them is in shards
+    for name in (
+        "model.embed_tokens.weight",
+        "model.norm.weight",
+        "model.layers.0.input_layernorm.weight",
+    ):
+        assert not torch.equal(base[name], tuned[name])
+
+
+def test_a_candidate_is_the_weighted_sum_and_comes_out_again(
+    tiny_base: Path, models: list[Path]
+) -> None:
+    space, experts = full_space(tiny_base, models), [weights_of(m, torch.float32) for m in models]
+    model, tokenizer = load_tiny(tiny_base, torch.bfloat16)
+    before = weights_of(tiny_base)
+    stored = StoredTensors(resolve_base(str(tiny_base)).weight_files)
+    engine = TransformersEngine(model, tokenizer, mixing=PatchedWeights(model, stored))
+    for c in ([0.5, 0.2, 0.3], [1.4, -0.4, 0.0], [0.0, 1.0, 0.0]):
+        engine.load(space.realise(torch.tensor(c).double()))
+        for name, weight in model.named_parameters():
+            expected = sum(k * e[name].double() for k, e in zip(c, experts, strict=True))
+            torch.testing.assert_close(weight.double(), expected, rtol=2**-8, atol=1e-6)
+    assert all(torch.equal(w, weights_of(models[1])[name]) for name, w in model.named_parameters())
+    assert not engine._mixing._copies  # the base was in memory once all the time
+    engine.load(Patch())
+    assert all(torch.equal(w, before[name]) for name, w in model.named_parameters())
+
+
+def test_a_stored_value_that_is_not_the_resident_one_is_not_used(
+    tiny_base: Path, tiny_experts: list[Path]
+) -> None:
+    model, tokenizer = load_tiny(tiny_base, torch.bfloat16)
+    stored = dict(StoredTensors(resolve_base(str(tiny_base)).weight_files))
+    name = "model.layers.0.self_attn.q_proj.weight"
+    stored[name] = stored[name] + 1
+    engine = TransformersEngine(model, tokenizer, mixing=PatchedWeights(model, stored))
+    space = build_space("delta", [AdapterFile(read_adapter(p)) for p in tiny_experts])
+    before = weights_of(tiny_base)
+    engine.load(space.realise(torch.tensor([0.5, 0.5, 0.0])))
+    assert set(engine._mixing._copies) == {name}
+    engine.load(Patch())
+    assert all(torch.equal(w, before[n]) for n, w in model.named_parameters())
+
+
+def test_saved_candidates_load_as_models_and_read_back_to_the_bit(
+    tiny_base: Path, models: list[Path], tmp_path: Path
+) -> None:
+    for base in (tiny_base, models[1]):  # one file, and shards
+        space = full_space(base, models)
+        position = torch.tensor([0.6, -0.1, 0.5]).double()
+        out = tmp_path / base.name
+        space.save(position, out)
+        realised, read, loaded = (
+            space.realise(position).dense,
+            space.read(out).dense,
+            weights_of(out),
+        )
+        assert realised.keys() == read.keys() == loaded.keys()
+        for name in realised:
+            assert torch.equal(realised[name], read[name]) and torch.equal(read[name], loaded[name])
+        with pytest.raises(UserError, match="exists already"):
+            space.save(position, out)
+
+
+def test_stored_tensors_are_those_of_safetensors(models: list[Path]) -> None:
+    files = sorted(models[1].glob("*.safetensors"))
+    expected = {name: t for file in files for name, t in safetensors.torch.load_file(file).items()}
+    stored = StoredTensors(files)
+    assert dict(stored).keys() == expected.keys() and len(files) > 1
+    assert all(torch.equal(stored[name], tensor) for name, tensor in expected.items())
+
+
+def test_a_search_over_whole_models(tiny_base: Path, models: list[Path], tmp_path: Path) -> None:
+    task = write_task(tmp_path / "words.json", questions(16, 1), questions(16, 2))
+    config = small(tiny_base, models, [task], tmp_path / "r", space="full", max_iter=2)
+    outcome = search(config)
+    rows = [json.loads(line) for line in (outcome.run / "history.jsonl").read_text().splitlines()]
+    assert len({row["value"] for row in rows}) > 1
+    assert outcome.result["best_dev"] == max(row["value"] for row in rows)
+    engine = TransformersEngine(*load_tiny(outcome.run / "best", torch.bfloat16))
+    from pyswarmopt_llm.scores.metrics import Accuracy
+    from pyswarmopt_llm.scores.tasks import load_task
+
+    for split in ("dev", "test"):
+        score = Accuracy(load_task(str(task)).split(split), "likelihood", engine.chat)(engine)
+        assert score.value == outcome.result[f"best_{split}"]
+    (outcome.run / "result.json").unlink()
+    assert resume(outcome.run).result["best_test"] == outcome.result["best_test"]
+
+
+def test_models_that_do_not_fit_are_one_clear_line(
+    tiny_base: Path,
+    models: list[Path],
+    tiny_experts: list[Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    task = write_task(tmp_path / "words.json", questions(4, 1), questions(4, 2))
+    odd = tmp_path / "odd"
+    shutil.copytree(models[0], odd)
+    tensors = safetensors.torch.load_file(odd / "model.safetensors")
+    tensors["model.norm.weight"] = tensors["model.norm.weight"][:16].clone()
+    safetensors.torch.save_file(tensors, odd / "model.safetensors", metadata={"format": "pt"})
+    other = tmp_path / "other"
+    shutil.copytree(models[0], other)
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps({**config, "model_type": "gpt2"}))
+    for expert, message in (
+        (odd, "odd: the base has model.norm.weight of shape 32, this model has it as 16"),
+        (other, "other: is a gpt2 model"),
+        (tiny_experts[0], "ant: is an adapter, not a whole model; use --space factor or delta"),
+        (tmp_path / "nowhere", "no such directory"),
+    ):
+        words = search_words(small(tiny_base, [models[0], expert], [task], tmp_path / "r"))
+        code, _, err = swarm_llm(capsys, *words, "--space", "full")
+        assert code == 2 and message in err and err.count("\n") == 1
+    assert not (tmp_path / "r").exists()
+
+
+# Granularity
+
+
+def test_experts_are_read_one_at_a_time(
+    tiny_experts: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pyswarmopt_llm.experts import adapter as room
+
+    files = [AdapterFile(read_adapter(path)) for path in tiny_experts]
+    reads: list[str] = []
+    load = room.load_adapter
+    monkeypatch.setattr(room, "load_adapter", lambda info: reads.append(info.name) or load(info))
+    for name in ("factor", "delta"):
+        build_space(name, files)
+        assert reads == ["ant", "bee", "cat"]
+        reads.clear()
+
+
+# What a search does with them
+
+
+def test_settings_that_do_not_go_together(
+    tiny_base: Path, tmp_path: Path, tiny_experts: list[Path]
+) -> None:
+    task = write_task(tmp_path / "words.json", questions(4, 1), questions(4, 2))
+    for options, message in (({"space": "fulll"}, "did you mean full"),):
+        with pytest.raises(UserError, match=message):
+            search(small(tiny_base, tiny_experts, [task], tmp_path / "r", **options))

@@ -1,0 +1,463 @@
+"""Generated tasks: every answer recomputed from the text of the question by another method."""
+
+from __future__ import annotations
+
+import calendar
+import itertools
+import json
+import random
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import chisquare
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.published.builtin import (
+    DESKS,
+    SKILLS,
+    builtin_examples,
+    builtin_names,
+    builtin_task,
+    requests,
+)
+from pyswarmopt_llm.scores.tasks import Item, load_task
+
+# The number words, spelled out once more and differently from the library.
+UNITS = "one two three four five six seven eight nine".split()
+TEENS = "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
+TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+WORDS = [
+    "zero",
+    *UNITS,
+    *TEENS,
+    *itertools.chain(*([t, *(f"{t}-{u}" for u in UNITS)] for t in TENS)),
+]
+NUMBER = {word: n for n, word in enumerate(WORDS)}
+
+GIRLS = set(
+    "Anna Beth Clara Dora Emma Fay Grace Helen Iris Julia Kate Lucy Mary Nina Olga Paula".split()
+)
+
+
+def test_number_words() -> None:
+    assert len(WORDS) == 100 and NUMBER["nineteen"] == 19 and NUMBER["forty-two"] == 42
+
+
+# ---------------------------------------------------------------- arithmetic
+
+
+def solve_arithmetic(question: str) -> str:
+    numbers = [NUMBER[w] for w in re.findall(r"[a-z-]+", question) if w in NUMBER]
+    if "eats" in question:
+        a, b, c = numbers
+        return WORDS[a + b - c]
+    a, b = numbers
+    return WORDS[a - b if "gives away" in question or "fewer" in question else a + b]
+
+
+# ---------------------------------------------------------------- graph
+
+
+def reachable(question: str, start: str) -> set[str]:
+    """By powers of the adjacency matrix."""
+    edges = re.findall(r"([A-Z][a-z]+)-([A-Z][a-z]+)", question)
+    nodes = sorted({node for edge in edges for node in edge})
+    adjacency = np.eye(len(nodes), dtype=int)
+    for a, b in edges:
+        i, j = nodes.index(a), nodes.index(b)
+        adjacency[i, j] = adjacency[j, i] = 1
+    paths = np.linalg.matrix_power(adjacency, len(nodes))
+    return {
+        node
+        for node, n in zip(nodes, paths[nodes.index(start)], strict=True)
+        if n and node != start
+    }
+
+
+def check_graph(item: Item) -> None:
+    match = re.search(r"Which town (can|cannot) be reached from (\w+)\?", item.question)
+    assert match is not None
+    near = reachable(item.question, match[2])
+    right = {
+        letter for letter, town in item.choices.items() if (town in near) == (match[1] == "can")
+    }
+    assert right == {item.answer}
+    assert match[2] not in item.choices.values()
+
+
+# ---------------------------------------------------------------- dates
+
+
+def weekday(start: str, steps: int) -> str:
+    monday = date(2024, 1, 1)
+    day = monday + timedelta(days=list(calendar.day_name).index(start) + steps)
+    return calendar.day_name[day.weekday()]
+
+
+def solve_dates(question: str) -> str:
+    match = re.search(r"is ([\w-]+) (days|months) (after|before) (\w+)\.", question)
+    if match:
+        steps = NUMBER[match[1]] * (1 if match[3] == "after" else -1)
+        if match[2] == "days":
+            return weekday(match[4], steps)
+        month = list(calendar.month_name).index(match[4])
+        return calendar.month_name[(month + steps - 1) % 12 + 1]
+    match = re.fullmatch(r"Which date is ([\w-]+) days (after|before) (\w+) (\d+)\?", question)
+    assert match is not None
+    steps = NUMBER[match[1]] * (1 if match[2] == "after" else -1)
+    month = list(calendar.month_name).index(match[3])
+    ends = [date(year, month, int(match[4])) + timedelta(days=steps) for year in (2023, 2024)]
+    answers = {f"{calendar.month_name[end.month]} {end.day}" for end in ends}
+    assert len(answers) == 1, "the answer depends on the year"
+    return answers.pop()
+
+
+# ---------------------------------------------------------------- kinship: a village of five
+# generations
+
+
+@dataclass(eq=False)
+class Person:
+    female: bool
+    mother: Person | None = None
+    father: Person | None = None
+    spouse: Person | None = None
+
+    def __post_init__(self) -> None:
+        self.children: list[Person] = []
+
+    @property
+    def parents(self) -> set[Person]:
+        return {p for p in (self.mother, self.father) if p}
+
+    @property
+    def siblings(self) -> set[Person]:
+        return set(self.mother.children) - {self} if self.mother else set()
+
+    def ancestors(self) -> set[Person]:
+        return self.parents | {a for p in self.parents for a in p.ancestors()}
+
+
+def village() -> list[Person]:
+    """Sixteen founding couples, four children each; nobody marries a blood relation."""
+    generation = [Person(female=i % 2 == 0) for i in range(32)]
+    people = list(generation)
+    for _ in range(4):
+        women, men = ([p for p in generation if p.female == sex] for sex in (True, False))
+        born = []
+        for woman in women:
+            man = next(
+                (m for m in men if not m.spouse and not m.ancestors() & woman.ancestors()), None
+            )
+            if man is None:
+                continue
+            woman.spouse, man.spouse = man, woman
+            for female in (True, True, False, False):
+                child = Person(female, mother=woman, father=man)
+                woman.children.append(child)
+                man.children.append(child)
+                born.append(child)
+        # Spread the families, so that the first free man is not always of the same one.
+        generation = born[::4] + born[1::4] + born[2::4] + born[3::4]
+        generation = generation[:96]
+        people += generation
+    return [p for p in people if not p.mother or p in p.mother.children]
+
+
+def union(groups: object) -> set[Person]:
+    return set().union(*groups)  # type: ignore[arg-type]
+
+
+def relations(y: Person) -> dict[str, set[Person]]:
+    """Everybody who is something to `y`, by the dictionary's definitions."""
+    spouse = {y.spouse} - {None}
+    children, siblings, parents = set(y.children), y.siblings, y.parents
+    parents_siblings = union(p.siblings for p in parents)
+    elders = parents_siblings | {p.spouse for p in parents_siblings if p.spouse}
+    siblings_in_law = union(s.siblings for s in spouse) | {s.spouse for s in siblings if s.spouse}
+    juniors = union(set(s.children) for s in siblings | union(s.siblings for s in spouse))
+    pairs = {
+        ("mother", "father"): parents,
+        ("daughter", "son"): children,
+        ("sister", "brother"): siblings,
+        ("wife", "husband"): spouse,
+        ("grandmother", "grandfather"): union(p.parents for p in parents),
+        ("granddaughter", "grandson"): union(set(c.children) for c in children),
+        ("aunt", "uncle"): elders,
+        ("niece", "nephew"): juniors,
+        ("cousin", "cousin"): union(set(e.children) for e in parents_siblings),
+        ("mother-in-law", "father-in-law"): union(s.parents for s in spouse),
+        ("daughter-in-law", "son-in-law"): {c.spouse for c in children if c.spouse},
+        ("sister-in-law", "brother-in-law"): siblings_in_law,
+    }
+    found: dict[str, set[Person]] = {}
+    for (female, male), people in pairs.items():
+        for name, sex in ((female, True), (male, False)):
+            found[name] = found.get(name, set()) | {p for p in people if p.female == sex}
+    return found
+
+
+@pytest.fixture(scope="module")
+def families() -> dict[Person, dict[str, set[Person]]]:
+    return {person: relations(person) for person in village()}
+
+
+def solve_kinship(question: str, families: dict[Person, dict[str, set[Person]]]) -> str:
+    """What the two are to each other wherever in the village they could be."""
+    asked = re.search(r"What is (\w+) to (\w+)\?", question)
+    told = re.search(r"(\w+) is the ([\w-]+) of (?:the (\w+) of )?(\w+)'s (\w+)\.", question)
+    possible: set[str] = set()
+    if told:
+        x, kin, middle, y, of = told.groups()
+        assert asked.groups() == (x, y)
+        for me, mine in families.items():
+            if me.female != (y in GIRLS):
+                continue
+            others = mine[of]
+            for step in filter(None, (middle, kin)):
+                others = union(families[p][step] for p in others if p in families)
+            possible |= {name for name, people in mine.items() if people & (others - {me})}
+        assert (x in GIRLS) == (kin in FEMALE_KIN)
+    else:
+        x, y, relation = re.search(r"(\w+) is (\w+)'s ([\w-]+)\.", question).groups()
+        assert asked.groups() == (y, x)
+        for me, mine in families.items():
+            if me.female == (y in GIRLS):
+                for other in mine[relation] & families.keys():
+                    possible |= {name for name, people in families[other].items() if me in people}
+    assert len(possible) == 1, f"{question} {possible}"
+    return possible.pop()
+
+
+FEMALE_KIN = set("mother daughter sister wife grandmother granddaughter aunt niece".split()) | {
+    f"{kin}-in-law" for kin in ("mother", "daughter", "sister")
+}
+
+
+# ---------------------------------------------------------------- strings, sentiment, tables
+
+
+def solve_strings(instruction: str, word: str) -> str:
+    letters = list(word)
+    if "backwards" in instruction:
+        return "".join(reversed(letters))
+    if "capital" in instruction:
+        return "".join(chr(ord(c) - 32) if c != "-" else c for c in letters)
+    if "twice" in instruction:
+        return "".join(letters * 2)
+    if "without its first" in instruction:
+        return "".join(letters[1:])
+    if "without its last" in instruction:
+        return "".join(letters[: len(letters) - 1])
+    if "Swap" in instruction:
+        letters[0], letters[-1] = letters[-1], letters[0]
+        return "".join(letters)
+    return letters[{"first": 0, "third": 2, "last": len(letters) - 1}[instruction.split()[3]]]
+
+
+PRAISE = {"good", "great", "lovely", "excellent", "pleasant", "wonderful", "superb", "charming"}
+BLAME = {"bad", "awful", "terrible", "boring", "poor", "dreadful", "horrible", "disappointing"}
+
+
+def solve_sentiment(question: str) -> str:
+    review = re.search(r'Review: "(.*?)"', question)[1]
+    felt = review.split(", but it ")[-1]  # what was expected does not count
+    signs = set()
+    for clause in re.split(r" and the | but the ", felt):
+        words = re.findall(r"\w+", clause)
+        flips = sum(w in ("not", "never", "anything") for w in words)
+        signs |= {(+1 if w in PRAISE else -1) * (-1) ** flips for w in words if w in PRAISE | BLAME}
+    return {(): "neutral", (1,): "positive", (-1,): "negative", (-1, 1): "mixed"}[
+        tuple(sorted(signs))
+    ]
+
+
+def solve_tables(question: str) -> str:
+    *lines, asked = question.split("\n")
+    cells = {
+        (name, fruit): int(n)
+        for name, row in (line.split(": ") for line in lines)
+        for n, fruit in (cell.split(" ") for cell in row.split(", "))
+    }
+    assert len(cells) == len(set(cells.values())) == 6
+    if match := re.fullmatch(r"How many (\w+) does (\w+) have\?", asked):
+        return str(cells[match[2], match[1]])
+    n, fruit = re.fullmatch(r"Who has (\d+) (\w+)\?", asked).groups()
+    (owner,) = (
+        name for (name, column), count in cells.items() if (count, column) == (int(n), fruit)
+    )
+    return owner
+
+
+SOLVERS: dict[str, Callable[[str, dict[Person, dict[str, set[Person]]]], str]] = {
+    "arithmetic": lambda q, _: solve_arithmetic(q),
+    "dates": lambda q, _: solve_dates(q),
+    "kinship": solve_kinship,
+    "strings": lambda q, _: solve_strings(q, re.search(r'"(\w+)"', q)[1]),
+    "sentiment": lambda q, _: solve_sentiment(q),
+    "tables": lambda q, _: solve_tables(q),
+}
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_every_answer_is_right(seed: int, families: dict[Person, dict[str, set[Person]]]) -> None:
+    task = load_task(f"builtin:mixture:{seed}", dev=350, test=700)
+    domains = Counter()
+    for item in task.dev + task.test:
+        domain = item.meta["domain"]
+        domains[domain] += 1
+        if domain == "graph":
+            check_graph(item)
+        else:
+            assert item.answer_text == SOLVERS[domain](item.question, families), item
+    assert set(domains) == set(SKILLS)
+
+
+def test_training_answers_are_right(families: dict[Person, dict[str, set[Person]]]) -> None:
+    for name in set(SKILLS) - {"graph"}:
+        for example in builtin_examples(name, 300, seed=5):
+            user, assistant = example["messages"]
+            question = user["content"].removeprefix("Question: ")
+            assert assistant["content"] == SOLVERS[name](question, families), question
+
+
+def test_a_solver_notices_a_wrong_answer(families: dict[Person, dict[str, set[Person]]]) -> None:
+    assert (
+        SOLVERS["kinship"]("Tom is the brother of Anna's mother. What is Tom to Anna?", families)
+        == "uncle"
+    )
+    assert SOLVERS["dates"]("Which date is five days after April 28?", families) == "May 3"
+    assert (
+        SOLVERS["sentiment"]('Review: "The soup was not bad but the pool was poor."', families)
+        == "mixed"
+    )
+    with pytest.raises(AssertionError):  # the brother of an uncle may be the father
+        solve_kinship("Tom is the brother of Anna's uncle. What is Tom to Anna?", families)
+
+
+# ---------------------------------------------------------------- form and partitions
+
+
+# Where they are not the usual ones: sizes of dev and test, number of training examples.
+SIZES = {"requests": (128, 256), "five-desks": (100, 200)}
+TRAINING = {"requests": 768, "five-desks": 480}
+
+
+@pytest.mark.parametrize("name", builtin_names())
+def test_items_are_well_formed(name: str) -> None:
+    task = load_task(f"builtin:{name}")
+    assert (len(task.dev), len(task.test)) == SIZES.get(
+        name, (16, 32) if name in DESKS else (200, 500)
+    )
+    for item in task.dev + task.test:
+        assert len(item.choices) in (3, 4)
+        assert len(set(item.choices.values())) == len(item.choices)
+        assert item.answer in item.choices
+        assert not item.question.startswith("Question:")
+        assert len(item.question.split()) <= 32
+        assert all(1 <= len(text.split()) <= 4 for text in item.choices.values())
+    for split in (task.dev, task.test):
+        assert len({item.id for item in split}) == len(split)
+        assert len({item.question for item in split}) == len(split)
+
+
+def test_the_right_option_stands_anywhere() -> None:
+    letters = Counter(
+        item.answer
+        for name in SKILLS
+        for item in load_task(f"builtin:{name}").test
+        if len(item.choices) == 4
+    )
+    assert sorted(letters) == ["A", "B", "C", "D"]
+    assert chisquare(list(letters.values())).pvalue > 1e-3
+
+
+def canonical(question: str) -> str:
+    """Independent of the order in which roads, summands or relatives are told."""
+    return " ".join(sorted(re.findall(r"\w+", question.lower())))
+
+
+@pytest.mark.parametrize("name", builtin_names())
+def test_train_dev_and_test_are_disjoint_across_seeds(name: str) -> None:
+    train, dev, test = set(), set(), set()
+    for seed in (0, 1):
+        for example in builtin_examples(
+            name, TRAINING.get(name, 96 if name in DESKS else 1500), seed
+        ):
+            train.add(canonical(example["messages"][0]["content"].removeprefix("Question: ")))
+        task = builtin_task(name, seed)
+        dev |= {canonical(item.question) for item in task.dev}
+        test |= {canonical(item.question) for item in task.test}
+    assert not (train & dev or train & test or dev & test)
+
+
+def test_a_request_has_the_topic_that_the_list_gives_it() -> None:
+    path = Path(requests.__file__).with_name("requests.json")
+    desks = json.loads(path.read_text()).items()
+    topics = {
+        text: (desk, topic) for desk, of in desks for topic, texts in of.items() for text in texts
+    }
+    assert len(topics) == 8 * 8 * 20
+    task = load_task("builtin:requests", dev=192, test=320)
+    for item in task.dev + task.test:
+        desk, topic = topics[re.search(r'"(.*)"$', item.question)[1]]
+        assert (item.meta["domain"], item.answer_text) == (f"requests-{desk}", topic)
+        assert {of for of, name in topics.values() if name in item.choices.values()} == {desk}
+
+
+def test_every_topic_has_as_many_requests_on_either_side() -> None:
+    task = load_task("builtin:requests", dev=192, test=320)
+    assert set(Counter(item.answer_text for item in task.dev).values()) == {3}
+    assert set(Counter(item.answer_text for item in task.test).values()) == {5}
+
+
+def test_training_examples_are_different_and_formatted() -> None:
+    examples = builtin_examples("mixture", 700, seed=2)
+    assert len({e["messages"][0]["content"] for e in examples}) == 700
+    for example in examples:
+        assert [m["role"] for m in example["messages"]] == ["user", "assistant"]
+        assert example["messages"][0]["content"].startswith("Question: ")
+
+
+def test_the_seed_decides_and_nothing_else() -> None:
+    before = random.getstate()
+    first, again, other = (load_task(f"builtin:requests:{seed}") for seed in (4, 4, 5))
+    assert random.getstate() == before
+    assert first == again
+    assert first.fingerprint != other.fingerprint
+    assert load_task("builtin:requests:4", dev=30).dev == first.dev[:30]
+    code = "from pyswarmopt_llm.scores.tasks import load_task; print(load_task('builtin:requests:4').fingerprint)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == first.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("builtin:kinshp", r"did you mean builtin:kinship\?"),
+        ("builtin:zzz", "use one of: arithmetic, graph"),
+        ("builtin:", "builtin:: unknown; use one of"),
+        ("builtin:requests:one", "whole number, not 'one'"),
+        ("builtin:requests:-1", "whole number"),
+        ("builtin:requests:1:2", "whole number"),
+        (f"builtin:requests:{2**63}", "the seed has 19 digits; give at most 9223372036854775807"),
+        ("builtin:requests:" + 24 * "1", "the seed has 24 digits"),
+        ("builtin:requests:" + 5000 * "1", "the seed has 5000 digits"),
+    ],
+)
+def test_bad_names(spec: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        load_task(spec)
+
+
+def test_an_exhausted_skill_says_so() -> None:
+    with pytest.raises(UserError, match=r"builtin:kinship: only \d+ different train questions"):
+        builtin_examples("kinship", 10**6)

@@ -1,0 +1,283 @@
+"""The report in a real browser, and what its stylesheet promises: contrast, no errors, nothing from
+the network.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import random
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from browser import needs_browser, visit
+from result_helpers import about_of, pair, result_of
+
+import pyswarmopt_llm
+from pyswarmopt_llm.report.report import render_report
+from pyswarmopt_llm.scores.tasks import Item, Task
+from pyswarmopt_llm.searching.scoring.record import Row
+from pyswarmopt_rivals.comparison.page import render_page
+
+STYLESHEET = Path(pyswarmopt_llm.__file__).parent / "reporting" / "page.css"
+
+# Writes down what a reader could not do without: no errors, no requests, nothing wider than the
+# window.
+READER = """
+<script>
+const errors = [];
+addEventListener("error", (event) => errors.push(event.message));
+addEventListener("load", () => {
+  const wide = [...document.querySelectorAll("main > section")].filter((e) => e.scrollWidth > innerWidth);
+  document.documentElement.dataset.seen = JSON.stringify({
+    errors,
+    requests: performance.getEntriesByType("resource").map((entry) => entry.name),
+    wide: document.documentElement.scrollWidth > innerWidth || wide.length > 0,
+    figures: [...document.querySelectorAll("figure svg[role=img]")].map((e) => e.getBoundingClientRect().width),
+    dark: getComputedStyle(document.body).backgroundColor,
+    colours: new Set([...document.querySelectorAll("svg *")].map((e) => getComputedStyle(e).fill)).size,
+  });
+});
+</script>
+"""
+
+
+def page(experts: int) -> str:
+    """The report of an invented run with long names and every section."""
+    rng = random.Random(experts)
+    names = [f"expert-with-a-name-{i}" for i in range(experts)]
+    rows: list[dict[str, Any]] = []
+    for iteration in range(6):
+        for particle in range(experts + 3):
+            mixture = [float(i == particle) for i in range(experts)]
+            if particle >= experts or iteration:
+                raw = [rng.random() ** 3 + 0.2 * rng.random() for _ in names]
+                mixture = [weight / sum(raw) for weight in raw]
+            items = "".join(str(int(rng.random() < 0.4 + 0.07 * iteration)) for _ in range(60))
+            about = {
+                "phase": "search",
+                "iteration": iteration,
+                "particle": particle,
+                "key": f"{iteration} {particle}",
+            }
+            value = {
+                "value": items.count("1") / 60,
+                "n": 60,
+                "seconds": 1.0,
+                "items": {"quiz": items},
+            }
+            rows.append({**about, "coefficients": mixture, **value})
+    best = max(rows, key=lambda row: row["value"])
+    test = pair(0.1, 0.08, 0.01, 90, gained=20, lost=11)
+    result = {
+        **{
+            "best_dev": best["value"],
+            "best_single_dev": 0.5,
+            "uniform_dev": 0.45,
+            "best_test": 0.7,
+        },
+        **{
+            "best_single_test": 0.6,
+            "uniform_test": 0.5,
+            "best_single": names[0],
+            "evaluations": len(rows),
+        },
+        **{
+            "item_evaluations": 60 * len(rows),
+            "seconds": 90.0,
+            "seconds_scoring": 80.0,
+            "scoring": "letter",
+        },
+        **{
+            "peak_memory_bytes": 2**30,
+            "stop": {"patience": 3},
+            "paired": {"test": {"quiz": test}},
+            "task": "quiz",
+        },
+        "intervals": {
+            "best_dev": [0.6, 0.8],
+            "best_test": [0.62, 0.77],
+            "best_single_test": [0.5, 0.69],
+        },
+        "coefficients": dict(zip(names, best["coefficients"], strict=True)),
+        "items": {"best_dev": best["items"]["quiz"], "best_single_dev": rows[0]["items"]["quiz"]},
+        "experts": {name: row["items"]["quiz"] for name, row in zip(names, rows, strict=False)},
+        "notes": [
+            (
+                "A remark that is long enough to be broken into lines on a telephone, as remarks "
+                "usually are."
+            )
+        ],
+    }
+    more = {"fingerprints": {"tasks": {"quiz": "1"}, "experts": dict.fromkeys(names, "0123456789")}}
+    about = about_of(
+        more, experts=tuple(names), tasks=("a/very/long/path/" * 6 + "quiz.json",), out="runs/first"
+    )
+    dev = tuple(
+        Item(str(i), f"Is {i} a question? " * 9, {"A": "yes", "B": "no"}, "A") for i in range(60)
+    )
+    return render_report(
+        about,
+        result_of(**result),
+        map(Row.from_json, rows),
+        {"quiz": Task("quiz", dev, ())},
+    )
+
+
+# The stylesheet
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of #rrggbb (WCAG 2.2)."""
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("theme", [0, 1, 2], ids=["light", "dark", "print"])
+def test_contrast_of_text_and_of_marks(theme: int) -> None:
+    blocks = re.findall(r":root \{(.*?)\}", STYLESHEET.read_text(), re.DOTALL)
+    assert len(blocks) == 3
+    colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", blocks[theme]))
+
+    def contrast(a: str, b: str) -> float:
+        low, high = sorted((luminance(colours[a]), luminance(colours[b])))
+        return (high + 0.05) / (low + 0.05)
+
+    for text in ("ink", "muted", "accent", "good", "bad"):
+        for ground in ("paper", "panel"):
+            assert contrast(text, ground) >= 4.5, (text, ground)
+
+
+def test_every_page_has_the_one_stylesheet() -> None:
+    compared = {
+        "experts": 2,
+        "config": {"base": "b", "budget_items": 9, "seeds": 1},
+        "left_out": {},
+        "task": "t",
+    }
+    pages = [page(3), render_page({**compared, "metric": "accuracy", "methods": {}})]
+    for text in pages:
+        assert (
+            STYLESHEET.read_text() in text
+            and text.count("<style>") == 1
+            and text.startswith("<!DOCTYPE html>")
+        )
+
+
+# The browser
+
+
+@needs_browser
+@pytest.mark.slow
+@pytest.mark.parametrize(("experts", "width"), [(3, 1200), (12, 500)])
+def test_a_reader_finds_no_error_and_the_page_asks_for_nothing(
+    experts: int, width: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "report.html"
+    # The page forbids scripts, so the one that looks at it has to lift that; the pictures below are
+    # of the page itself.
+    path.write_text(
+        re.sub(r"<meta http-equiv[^>]*>", "", page(experts)).replace("<body>", "<body>" + READER)
+    )
+    done = visit(path.as_uri(), tmp_path / "profile", "--dump-dom", f"--window-size={width},900")
+    assert "CONSOLE" not in done.stderr
+    found = re.search(r'data-seen="([^"]*)"', done.stdout)
+    assert found, done.stderr[-2000:]
+    seen = json.loads(html.unescape(found[1]))
+    assert seen["errors"] == [] and seen["requests"] == [] and not seen["wide"]
+    assert len(seen["figures"]) == 3 and min(seen["figures"]) > 300
+    assert seen["colours"] >= 8
+
+
+def compared() -> str:
+    """The page of a comparison with the longest names and figures that occur."""
+    names = (
+        "nevergrad:TwoPointsDE negotiate:consensus-game vote:weighted-majority best-single".split()
+    )
+    against = {"method": names[0], "difference": -0.021, "p": 0.0004}
+    row = {
+        "dev": 0.75,
+        "dev_interval": [0.6, 0.9],
+        "test": 0.7,
+        "test_interval": [0.6, 0.8],
+        "gain": 0.123,
+        "wins": 1,
+    }
+    row |= {"item_evaluations": 17996.0, "seconds": 12345.6, "models": 12, "tokens": 1480.0}
+    methods = {name: {**row, "against_single": against, "against_rival": against} for name in names}
+    task = {"methods": methods, "metric": "accuracy"}
+    about = {"config": {"base": "b", "budget_items": 9, "seeds": 3}, "experts": 12, "left_out": {}}
+    return render_page({**about, "methods": methods, "tasks": {"intent": task, "demo": task}})
+
+
+@needs_browser
+@pytest.mark.slow
+# 500 is Chromium's narrowest; phones have the same layout
+@pytest.mark.parametrize("width", [1280, 700, 500])
+def test_no_column_of_a_comparison_is_cut(width: int, tmp_path: Path) -> None:
+    path = tmp_path / "compare.html"
+    look = """<script>addEventListener("load", () => {
+      const hidden = (node) => node.scrollWidth > node.clientWidth;
+      const wide = [...document.querySelectorAll(".wide")];
+      document.documentElement.dataset.seen = JSON.stringify({
+        page: hidden(document.documentElement), cut: wide.some(hidden), tables: wide.length,
+        scroll: wide.every((node) => getComputedStyle(node).overflowX === "auto") });
+    })</script>"""
+    text = re.sub(r"<meta http-equiv[^>]*>", "", compared())
+    path.write_text(text.replace("</body>", f"{look}</body>"), encoding="utf-8")
+    done = visit(path.as_uri(), tmp_path / "profile", "--dump-dom", f"--window-size={width},900")
+    found = re.search(r'data-seen="([^"]*)"', done.stdout)
+    assert found, done.stderr[-2000:]
+    seen = json.loads(html.unescape(found[1]))
+    assert seen["tables"] == 3 and not seen["page"]
+    # Between the two layouts a table scrolls, in a box that the keyboard reaches; else all of it is
+    # seen.
+    assert seen["scroll"] if width == 700 else not seen["cut"]
+
+
+@needs_browser
+@pytest.mark.slow
+def test_the_page_is_drawn_light_dark_and_on_a_phone(tmp_path: Path) -> None:
+    image_module = pytest.importorskip("PIL.Image", reason="Pillow comes with matplotlib")
+    path = tmp_path / "report.html"
+    path.write_text(page(5), encoding="utf-8")
+    pictures = {}
+    for name, size, *options in (
+        ("light", "1200,1600"),
+        ("dark", "1200,1600", "--blink-settings=preferredColorScheme=0"),
+        ("phone", "500,1600"),
+    ):
+        shot = tmp_path / f"{name}.png"
+        done = visit(
+            path.as_uri(),
+            tmp_path / "profile",
+            f"--screenshot={shot}",
+            f"--window-size={size}",
+            *options,
+        )
+        assert "CONSOLE" not in done.stderr
+        pictures[name] = np.asarray(image_module.open(shot).convert("L"))
+    assert pictures["light"].mean() > 200 and pictures["phone"].mean() > 200
+    assert pictures["dark"].mean() < 80
+    for picture in pictures.values():
+        bands = np.array_split(picture, 8)
+        assert all(band.std() > 5 for band in bands)  # something is drawn all the way down
+
+
+@needs_browser
+@pytest.mark.slow
+def test_printed_it_has_pages_and_no_darkness(tmp_path: Path) -> None:
+    path, printed = tmp_path / "report.html", tmp_path / "report.pdf"
+    path.write_text(page(5), encoding="utf-8")
+    visit(
+        path.as_uri(),
+        tmp_path / "profile",
+        f"--print-to-pdf={printed}",
+        "--blink-settings=preferredColorScheme=0",
+    )
+    data = printed.read_bytes()
+    assert data.startswith(b"%PDF") and 2 <= len(re.findall(rb"/Type\s*/Page\b", data)) <= 12

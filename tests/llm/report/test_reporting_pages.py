@@ -1,0 +1,538 @@
+"""The adapter's card and the HTML report: right numbers, and names from strangers that stay
+text.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import replace
+from html.parser import HTMLParser
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from result_helpers import about_of, result_of
+from sklearn.decomposition import PCA
+
+from pyswarmopt_llm.report.card import model_card
+from pyswarmopt_llm.report.commands import command_line, usage
+from pyswarmopt_llm.report.figures import (
+    HEIGHT,
+    WIDTH,
+    Projection,
+    best_so_far,
+    curve,
+    paths,
+)
+from pyswarmopt_llm.report.front_matter import Parent
+from pyswarmopt_llm.report.pages import code, plain
+from pyswarmopt_llm.report.report import render_report
+from pyswarmopt_llm.report.verdict import verdict
+from pyswarmopt_llm.scores.tasks import Item, Task
+from pyswarmopt_llm.scores.tasks.prompts import render_prompt
+from pyswarmopt_llm.scores.tasks.types import Form
+from pyswarmopt_llm.searching.scoring.record import Row
+
+HOSTILE = "</pre><script>alert('1')</script>`|[x](javascript:0)\n# *b* {{ 7 * 7 }}"
+TEXT = st.text(
+    st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=30
+)
+
+
+def row(
+    particle: int, iteration: int, coefficients: list[float], items: str, task: str = "t"
+) -> Row:
+    value = items.count("1") / len(items)
+    about = {
+        "phase": "search",
+        "iteration": iteration,
+        "particle": particle,
+        "key": f"{particle} {iteration}",
+    }
+    found = {
+        "coefficients": coefficients,
+        "value": value,
+        "n": len(items),
+        "seconds": 1.0,
+        "items": {task: items},
+    }
+    return Row.from_json({**about, **found})
+
+
+# The experts know items 1 to 6 and 4 to 6; the result, 1.25 x - .25 y, all but items 2 and 10.
+HISTORY = [
+    row(0, 0, [1.0, 0.0], "1111110000"),
+    row(1, 0, [0.0, 1.0], "0001110000"),
+    replace(row(1, 1, [0.5, 0.5], "0001111???"), bounds=[0.4, 0.7], value=0.7),
+    row(0, 1, [1.25, -0.25], "1011111110"),
+]
+ITEMS = {"best_dev": "1011111110", "best_single_dev": "1111110000"}
+EXPERTS = {"x": "1111110000", "y": "0001110000"}
+DEV = tuple(Item(str(i), f"Question {i} <b>?", {"A": "yes", "B": "no"}, "A") for i in range(1, 11))
+
+
+def front_matter(card: str) -> dict[str, Any]:
+    _, header, _ = card.split("---\n", 2)
+    loaded = yaml.safe_load(header)
+    assert isinstance(loaded, dict)
+    return loaded
+
+
+class Elements(HTMLParser):
+    """Names of all tags, and all text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links += [
+            value or "" for key, value in attrs if key in ("href", "src", "onload", "onclick")
+        ]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def rendered(markdown: str) -> Elements:
+    return Elements(MarkdownIt("commonmark", {"html": True}).enable("table").render(markdown))
+
+
+@given(TEXT)
+@example(HOSTILE)
+@example("a_b_c ~~d~~ <b> &amp; \\ ``")
+def test_plain_renders_as_the_very_text(text: str) -> None:
+    assert rendered(f"x {plain(text)} x").text.split() == ["x", *text.split(), "x"]
+
+
+@given(TEXT)
+@example("``` a `` b ` c")
+@example("<b>&amp;")
+@example(" ")
+def test_code_renders_as_the_very_text(text: str) -> None:
+    shown = rendered(f"x {code(text)} x")
+    assert shown.text.split() == ["x", *text.split(), "x"]
+    assert set(shown.tags) <= {"p", "code"}
+
+
+@given(base=TEXT)
+@example(base="a: b\n---\nlicense: evil")
+def test_the_front_matter_is_yaml_that_gives_the_base_back(base: str) -> None:
+    header = front_matter(model_card(about_of(base=base), result_of()))
+    assert header["base_model"] == " ".join(base.split())
+    assert set(header) == {
+        *(
+            "base_model",
+            "base_model_relation",
+            "library_name",
+            "pipeline_tag",
+            "tags",
+            "model-index",
+        )
+    }
+    assert (header["library_name"], header["base_model_relation"]) == ("peft", "adapter")
+    assert {"lora", "merge"} <= set(header["tags"])
+
+
+def test_the_base_goes_by_its_public_name_where_it_has_one() -> None:
+    about = about_of({"base_name": "org/public"}, base="embedded:b")
+    assert front_matter(model_card(about, result_of()))["base_model"] == "org/public"
+
+
+def test_the_hub_reads_the_held_out_scores_of_the_card() -> None:
+    from huggingface_hub import ModelCard
+
+    dev = {"scoring": "letter"}
+    tasks = {
+        "a": {**dev, "best_test": 0.5},
+        "b": {**dev, "best_test": 0.25},
+        "c": {**dev, "best_test": 0.125},
+    }
+    for result, expected in (
+        (result_of(), [("t", "accuracy", 0.62)]),
+        (
+            result_of(tasks=tasks, metrics={"a": "f1"}),
+            [("a", "f1", 0.5), ("b", "accuracy", 0.25), ("c", "accuracy", 0.125)],
+        ),
+    ):
+        scores = ModelCard(model_card(about_of(), result)).data.eval_results
+        assert [(one.dataset_name, one.metric_type, one.metric_value) for one in scores] == expected
+        assert {one.dataset_split for one in scores} == {"test"}
+    assert "model-index" not in front_matter(model_card(about_of(), result_of(best_test=None)))
+
+
+@pytest.mark.parametrize(
+    ("licences", "joint", "conflict"),
+    [
+        (["apache-2.0", "mit", None], "apache-2.0", False),
+        (["mit", "llama3.1", "llama3.1"], "llama3.1", False),
+        (["llama3.1", "gemma", "mit"], None, True),
+        ([None, None], None, False),
+    ],
+)
+def test_the_licence_of_the_card_is_that_of_base_and_experts(
+    licences: list[str | None], joint: str | None, conflict: bool
+) -> None:
+    parents = [Parent(f"org/{i}", licence, on_hub=i == 1) for i, licence in enumerate(licences)]
+    card = model_card(about_of(), result_of(), parents)
+    assert front_matter(card).get("license") == joint
+    assert ("Licences conflict (" in card) == conflict
+    assert ("No licence is stated by" in card) == (None in licences)
+    assert front_matter(card)["parents"] == ["org/1"]
+
+
+def test_a_mixture_of_whole_models_is_a_merge_of_all_of_them() -> None:
+    parents = [
+        Parent("org/base", "mit"),
+        Parent("org/a", "mit", on_hub=True),
+        Parent("dir/b", "mit"),
+    ]
+    header = front_matter(model_card(about_of(space="full"), result_of(), parents))
+    assert (
+        header["base_model"] == ["org/base", "org/a"] and header["base_model_relation"] == "merge"
+    )
+    assert (header["library_name"], header["license"]) == ("transformers", "mit")
+    assert "lora" not in header["tags"]
+
+
+def test_the_card_states_scores_weights_data_and_command() -> None:
+    card = model_card(
+        about_of({"chosen": {"space": "factor", "optimizer": "model-swarms"}}, particles=4),
+        result_of(),
+    )
+    for line in (
+        "| best single expert: x | 0.600 | 0.650 [0.580, 0.720] |",
+        "| mixture | 0.700 | 0.620 [0.550, 0.690] |",
+        "| x | 1.25 |",
+        "| y | -0.25 |",
+        "- `t.json`",
+        (
+            "    swarm-llm search --base org/base --experts e/x e/y --task t.json --out r "
+            "--particles 4"
+        ),
+    ):
+        assert line in card.splitlines()
+    title, sentence, *_ = card.split("---\n", 2)[2].strip().split("\n\n")
+    assert title.startswith("# ") and sentence == plain(verdict(result_of()).sentence)
+    assert "Nothing was trained." in card
+    trained = model_card(about_of(), result_of(trained=True))
+    assert "What it found was trained on the dev items." in trained and "Nothing" not in trained
+    assert "torch 2.13.0" in card
+
+
+def test_a_hostile_name_stays_text_in_the_card() -> None:
+    run = about_of(base=HOSTILE, experts=(HOSTILE,), tasks=(HOSTILE,), out=HOSTILE)
+    result = result_of(best_single=HOSTILE, coefficients={HOSTILE: 1.0}, scoring=HOSTILE)
+    card = model_card(run, result)
+    body = rendered(card.split("---\n", 2)[2])
+    assert not {"script", "a", "em"} & set(body.tags)
+    assert body.tags.count("h1") == 1
+
+
+def test_the_command_parses_back_to_the_configuration() -> None:
+    config = about_of(experts=("a b", "c'd"), max_iter=3, no_rivals=True).config
+    words = shlex.split(command_line(config))
+    assert words[words.index("--experts") + 1 : words.index("--task")] == ["a b", "c'd"]
+    assert words[words.index("--max-iter") + 1] == "3"
+    assert words[-1] == "--no-rivals"
+    assert "--dev" not in words
+
+
+@given(st.lists(st.floats(), max_size=20))
+def test_best_so_far_against_brute_force(values: list[float]) -> None:
+    finite = [v if v - v == 0 else None for v in values]
+    expected = []
+    for end in range(1, len(values) + 1):
+        known = [v for v in finite[:end] if v is not None]
+        if known:
+            expected.append(max(known))
+    assert best_so_far([replace(HISTORY[0], value=value) for value in values]) == expected
+
+
+def drawn(svg: str) -> ElementTree.Element:
+    return ElementTree.fromstring(svg)
+
+
+def lines_of(picture: ElementTree.Element, colour: str) -> list[np.ndarray]:
+    """The corners of every line of that colour."""
+    found = [
+        path for path in picture.iter("path") if f"stroke: var(--{colour})" in path.get("style", "")
+    ]
+    return [
+        np.array(re.findall(r"[ML] ([-.0-9]+) ([-.0-9]+)", path.get("d", "")), float)
+        for path in found
+    ]
+
+
+def points_of(picture: ElementTree.Element) -> dict[str, tuple[float, float]]:
+    """What a pointer shows -> where the point lies."""
+    found = {}
+    for use in picture.iter("use"):
+        if (title := use.findtext("title")) is not None:
+            found[title] = (float(use.get("x", "nan")), float(use.get("y", "nan")))
+    return found
+
+
+def test_the_curve_is_a_staircase_inside_its_frame() -> None:
+    svg = curve(HISTORY, {"best expert": 0.6})
+    assert svg is not None and curve([], {"best expert": 0.6}) is None
+    picture = drawn(svg)
+    (stairs,) = lines_of(picture, "accent")
+    assert (stairs[:, 1] == sorted(stairs[:, 1], reverse=True)).all()  # up is less
+    assert (stairs >= 0).all() and (stairs <= (WIDTH, HEIGHT)).all()
+    # Best so far .6 .6 .7 .8 at evaluations 1 to 4: it rises at the third and the fourth.
+    seen = points_of(picture)
+    rises = stairs[1:][(np.diff(stairs[:, 1]) < 0)]
+    third = "evaluation 3, particle 1, iteration 1: about 0.700"
+    assert [tuple(corner) for corner in rises] == [
+        seen[third],
+        seen["evaluation 4, particle 0, iteration 1: 0.800"],
+    ]
+    first, second = (text for text in seen if text.startswith(("evaluation 1,", "evaluation 2,")))
+    assert seen[first][1] == stairs[0, 1] < seen[second][1]
+    assert "best expert 0.600" in [text.text for text in picture.iter("text")]
+
+
+def test_three_experts_are_a_triangle_and_distances_in_it_are_those_of_the_mixtures() -> None:
+    mixtures = np.array([[1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0], [0.2, 0.3, 0.5], [1.5, -0.5, 0]])
+    found = Projection.of(mixtures, np.zeros(5))
+    flat, real = (np.linalg.norm(p[:, None] - p[None], axis=2) for p in (found.points, mixtures))
+    assert (
+        np.allclose(flat * real[0, 1], real * flat[0, 1])
+        and (found.experts == found.points[:3]).all()
+    )
+
+
+def test_two_experts_have_their_scores_as_height() -> None:
+    mixtures = np.array([[1.0, 0.0], [0.25, 0.75], [0.0, 1.0]])
+    found = Projection.of(mixtures, np.array([0.3, 0.6, 0.4]))
+    assert found.points.tolist() == [[0.0, 0.3], [0.75, 0.6], [1.0, 0.4]]
+    assert found.experts.tolist() == [[0.0, 0.3], [1.0, 0.4]]
+
+
+@given(st.integers(4, 9), st.integers(3, 30), st.integers(0, 99))
+def test_the_projection_is_the_one_of_scikit_learn(n: int, count: int, seed: int) -> None:
+    mixtures = np.random.default_rng(seed).dirichlet(np.ones(n), count)
+    found = Projection.of(mixtures, np.zeros(count))
+    reference = PCA(2).fit(mixtures)
+    for ours, theirs in ((found.points, mixtures), (found.experts, np.eye(n))):
+        assert np.allclose(np.abs(ours), np.abs(reference.transform(theirs)), atol=1e-6)
+    assert f"{reference.explained_variance_ratio_.sum():.0%}" in found.caption
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 6])
+def test_the_picture_of_the_paths_has_every_position_in_its_place(n: int) -> None:
+    mixtures = [list(mixture) for mixture in np.random.default_rng(n).normal(size=(7, n))]
+    rows = [
+        row(i % 3, i // 3, mixture, "1" * (i + 1) + "0" * (9 - i))
+        for i, mixture in enumerate(mixtures)
+    ]
+    names = [f"{chr(97 + i)}$^$ <{i}>" for i in range(n)]
+    svg, caption = paths(rows, dict(zip(names, mixtures[-1], strict=True)), rows[-1])
+    picture, flat = (
+        drawn(svg),
+        Projection.of(np.array(mixtures), np.array([one.value for one in rows])),
+    )
+    assert caption == flat.caption
+    at = points_of(picture)
+    titles = [
+        f"particle {i % 3}, iteration {i // 3}: {one.value:.3f}" for i, one in enumerate(rows)
+    ]
+    where = np.array([at[title] for title in titles + names])
+    assert (where >= 0).all() and (where <= (WIDTH, HEIGHT)).all()
+    # a linear map, the same along both axes where both have one unit
+    for axis, sign in ((0, 1), (1, -1)):
+        real = sign * np.vstack([flat.points, flat.experts])[:, axis]
+        slope, offset = (
+            np.polyfit(real, where[:, axis], 1) if np.ptp(real) else (0.0, where[0, axis])
+        )
+        assert np.allclose(where[:, axis], slope * real + offset, atol=0.1) and slope >= 0
+    assert at[f"the result, {rows[-1].value:.3f} on dev"] == at[titles[-1]]
+    ways = [tuple(map(tuple, way)) for way in lines_of(picture, "faint")]
+    assert all(tuple(at[title] for title in titles[i::3]) in ways for i in (0, 1))
+    labels = [text.text for text in picture.iter("text")]
+    assert n > 3 or set(names) & set(labels)
+
+
+def test_a_picture_is_the_same_every_time_and_has_nothing_of_its_own() -> None:
+    first, again = (curve(HISTORY, {"best": 0.6}) for _ in range(2))
+    assert first == again and first is not None
+    assert not {"style", "metadata", "script"} & {element.tag for element in drawn(first).iter()}
+    assert (
+        "font" not in first and "#0" not in first and "url(" not in first and "xmlns" not in first
+    )
+
+
+@pytest.mark.parametrize("rows", [[], HISTORY[:1], HISTORY, HISTORY[2:3]])
+def test_the_report_states_the_numbers_and_needs_nothing_from_outside(rows: list[Row]) -> None:
+    page = render_report(about_of(), result_of(), rows)
+    elements = Elements(page)
+    assert (
+        '<p class="lead">On unseen items 0.620 against 0.650 for the best single expert, x '
+        "(-0.030);"
+    ) in page
+    for word in ("0.620 [0.550, 0.690]", "1.25 x - 0.25 y", "1:20"):
+        assert word in " ".join(elements.text.split())
+    assert all(link.startswith("#") for link in elements.links)
+    assert (
+        "http:" not in page
+        and "https:" not in page
+        and "@import" not in page
+        and "url(" not in page
+    )
+    assert "default-src 'none'" in page
+    count = f"{len(rows)} evaluation{'' if len(rows) == 1 else 's'}"
+    assert (f"so far over {count};" in elements.text) == bool(rows)
+
+
+def test_every_link_leads_to_a_section_and_every_name_to_an_element() -> None:
+    page = render_report(about_of(), result_of(), HISTORY)
+    ids = re.findall(r'id="([^"]*)"', page)
+    assert len(ids) == len(set(ids))
+    assert {link[1:] for link in Elements(page).links} <= set(ids)
+    assert set(re.findall(r'aria-labelledby="([^"]*)"', page)) <= set(ids)
+    assert len(re.findall(r"<svg[^>]*(?:role=.img.|aria-hidden)", page)) == page.count("<svg")
+
+
+def test_bars_are_to_scale_on_both_sides_of_zero() -> None:
+    page = render_report(about_of(), result_of(), HISTORY)
+    widths = [
+        float(width)
+        for width in re.findall(r'class="bar[^"]*" x="[^"]*" y="2" width="([^"]*)"', page)
+    ]
+    assert widths[1] / widths[0] == pytest.approx(0.25 / 1.25, abs=0.01)
+    assert 'class="bar negative"' in page
+
+
+def test_items_gained_and_lost_by_hand() -> None:
+    page = Elements(
+        render_report(
+            about_of(),
+            result_of(items=ITEMS, experts=EXPERTS),
+            HISTORY,
+            {"t": Task("t", dev=DEV, test=DEV)},
+        )
+    ).text
+    text = " ".join(page.split())
+    # Of the best single expert x: items 1 to 6. Gained 7, 8, 9; lost 2.
+    assert "On dev the result gains 3 items and loses 1." in text
+    assert (
+        "The result gets 3 of the 4 dev items right that no expert does, and loses 1 of the 6 "
+        "that some expert gets "
+        "right." in text
+    )
+    gained, lost = text.split("Gained: 3")[1].split("Lost: 1")
+    assert [number for number in range(1, 11) if f"Question {number} <b>?" in gained] == [7, 8, 9]
+    assert [number for number in range(1, 11) if f"Question {number} <b>?" in lost] == [2]
+    assert "right answer: yes" in gained
+
+
+def test_without_the_task_file_items_are_counted_only() -> None:
+    other = Task("t", dev=DEV[:3], test=())  # another file by that name
+    for tasks in ({}, {"t": other}):
+        text = Elements(render_report(about_of(), result_of(items=ITEMS), HISTORY, tasks)).text
+        assert (
+            "Question" not in text
+            and " ".join(text.split()).count("gains 3 items and loses 1") == 1
+        )
+
+
+def test_where_the_result_came_from_is_said() -> None:
+    text = " ".join(re.sub("<[^>]*>", " ", render_report(about_of(), result_of(), HISTORY)).split())
+    assert "Particle 0 found the result in iteration 1. It started at 0.600, rank 1 of 2." in text
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (
+            {},
+            [
+                "PeftModel.from_pretrained(base, 'r/best')",
+                "AutoTokenizer.from_pretrained('org/base')",
+            ],
+        ),
+        ({"space": "full"}, ["AutoModelForCausalLM.from_pretrained('r/best')"]),
+        ({"space": "token"}, ["swarm-llm eval --run r"]),
+        ({"space": "graph"}, ["swarm-llm eval --run r"]),
+        ({"out": "my 'run"}, ["swarm-llm generate --run 'my '\"'\"'run'", '"my \'run/best"']),
+    ],
+)
+def test_code_to_copy_is_code(config: dict[str, Any], words: list[str]) -> None:
+    found = list(usage(about_of(**config), result_of()))
+    for what, text in found:
+        if what.startswith("Load"):
+            compile(text, "report", "exec")
+        else:
+            assert shlex.split(text)[0] == "swarm-llm"
+    everything = "\n".join(text for _, text in found)
+    assert all(word in everything for word in words), everything
+
+
+def test_several_tasks_have_their_table() -> None:
+    scores = {
+        "best_single_dev": 0.1,
+        "best_dev": 0.2,
+        "best_single_test": 0.3,
+        "best_test": 0.4,
+        "scoring": "letter",
+    }
+    page = render_report(about_of(), result_of(tasks={"a": scores, "b": scores}), HISTORY)
+    text = " ".join(re.sub("<[^>]*>", " ", page).split())
+    assert "a 0.100 0.200 0.300 0.400 b 0.100" in text
+
+
+def test_a_hostile_name_stays_text_in_the_report() -> None:
+    prints = {"tasks": {HOSTILE: HOSTILE}, "experts": {HOSTILE: HOSTILE}}
+    about = about_of(
+        {"versions": {HOSTILE: HOSTILE}, "fingerprints": prints},
+        **{"base": HOSTILE, "experts": (HOSTILE,), "tasks": (HOSTILE,), "out": HOSTILE},
+    )
+    item = Item(HOSTILE, HOSTILE, {"A": HOSTILE, "B": "no"}, "A")
+    tasks, named = {HOSTILE: Task(HOSTILE, (item,) * 10, ())}, {HOSTILE: 1.25, "y": -0.25}
+    rows = [replace(one, items={HOSTILE: one.items["t"]}) for one in HISTORY]
+    words = {"best_single": HOSTILE, "coefficients": named, "scoring": HOSTILE, "notes": [HOSTILE]}
+    words |= {"task": HOSTILE, "items": ITEMS, "experts": {HOSTILE: "1111110000", "y": "0" * 10}}
+    page = render_report(about, result_of(**words, stop={HOSTILE: HOSTILE}), rows, tasks)
+    shown = Elements(page)
+    assert not {"script", "a-b", "img", "iframe"} & set(shown.tags)
+    assert shown.tags.count("pre") == page.count("<pre") and "javascript:" not in "".join(
+        shown.links
+    )
+    assert shown.text.count("{{ 7 * 7 }}") >= 10 and "<script>" not in page
+    assert set(shown.tags) <= set(
+        Elements(
+            render_report(
+                about_of(),
+                result_of(notes=["n"], items=ITEMS, experts=EXPERTS),
+                HISTORY,
+                {"t": Task("t", DEV, ())},
+            )
+        ).tags
+    )
+
+
+@pytest.mark.parametrize("scoring", ["letter", "likelihood"])
+def test_the_card_holds_the_prompt_and_needs_nothing_of_the_authors_disk(scoring: str) -> None:
+    """The prompt is the one of the search, with {question} for the question."""
+    choices = {"A": "card", "B": "loan"}
+    for prompt in (None, "{question} ({part})\nTeam:"):
+        form = Form("body", choices, prompt, "Where is my card?")
+        about = about_of({"forms": {"t": form}}, tasks=("t.csv",), out="/home/anna/runs/secret")
+        card = model_card(about, result_of(scoring=scoring))
+        use = card.partition("## Use")[2].partition("## Scores")[0]
+        item = Item("1", "Lost it!", choices, "A", meta={"part": "west"})
+        wanted = render_prompt(item, scoring, prompt)  # type: ignore[arg-type]
+        shown = "\n".join(line[4:] for line in use.splitlines() if line.startswith("    "))
+        assert shown.replace("{question}", "Lost it!").replace("{part}", "west") == wanted
+        assert "/home/anna" not in use and "--run" not in use and "Where is my card?" not in card

@@ -1,0 +1,261 @@
+"""Progress: what is left, how long it takes, and how it looks in a wide, a narrow and no
+terminal.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
+
+from pyswarmopt_llm.common.events import Event
+from pyswarmopt_llm.report.pages import words
+from pyswarmopt_llm.report.terminal import WINDOW, SearchState, json_lines, progress
+from pyswarmopt_llm.searching.scoring.record import Row
+from pyswarmopt_llm.searching.scoring.run_events import RunEvents
+
+START = Event(
+    "start",
+    {
+        "run": "runs/a",
+        "experts": ["x", "y"],
+        "tasks": ["builtin:mixture"],
+        "particles": 4,
+        "limits": {"max_iter": 2, "patience": 5},
+        "dev_items": 48,
+        "scoring": "likelihood",
+        "dtype": "bfloat16",
+        "threads": 2,
+        "evaluations_planned": 12,
+    },
+)
+
+
+def row(
+    number: int, iteration: int, particle: int, value: float, seconds: float = 1.0, n: int = 48
+) -> Row:
+    about = {
+        "phase": "search",
+        "iteration": iteration,
+        "particle": particle,
+        "key": str(number),
+        "value": value,
+    }
+    found = {**about, "n": n, "seconds": seconds, "coefficients": [1.0, 0.0], "items": {"t": "1"}}
+    return Row.from_json(found)
+
+
+def state_after(*rows: Row, planned: int = 12, **limits: float) -> SearchState:
+    """The state after a start and these rows."""
+    state, events = SearchState(), RunEvents(planned)
+    state.add(Event("start", {**START.data, "limits": limits or START.data["limits"]}))
+    for one in rows:
+        state.add(events.row(one))
+    return state
+
+
+def shown(*events: Event, width: int = 100) -> str:
+    """What a terminal of that width shows in the end."""
+    out = io.StringIO()
+    console = Console(
+        file=out, width=width, force_terminal=True, color_system=None, legacy_windows=False
+    )
+    with progress(console) as on_event:
+        for event in events:
+            on_event(event)
+    return re.split(r"\x1b\[2K", out.getvalue())[-1]
+
+
+def events_of(*rows: Row) -> list[Event]:
+    events = RunEvents(12)
+    return [START, *map(events.row, rows)]
+
+
+# What is known
+
+
+@given(st.lists(st.floats(0.01, 100), min_size=1, max_size=3 * WINDOW), st.integers(0, 1000))
+def test_time_left_is_the_mean_of_the_recent_evaluations_times_what_is_left(
+    seconds: list[float], left: int
+) -> None:
+    rows = [row(i, 0, i, 0.5, spent) for i, spent in enumerate(seconds)]
+    state = state_after(*rows, planned=len(rows) + left)
+    latest = seconds[-WINDOW:]
+    assert state.seconds_left == pytest.approx(left * sum(latest) / len(latest))
+    assert state.items_per_second == pytest.approx(48 * len(latest) / sum(latest))
+
+
+def test_a_budget_bounds_the_time_left() -> None:
+    rows = [row(i, 0, i, 0.5, seconds=6.0) for i in range(4)]  # 24 s, 192 items, 8 items/s
+    assert state_after(*rows, planned=104).seconds_left == 600
+    assert state_after(*rows, planned=104, max_iter=9, budget_minutes=1).seconds_left == 36
+    assert state_after(*rows, planned=104, max_iter=9, budget_items=272).seconds_left == 10
+
+
+def test_training_rivals_and_the_result_are_counted_from_the_start() -> None:
+    """At 8 items a second."""
+    passes = {"experts": 96, "mixtures": 48, "training": 800, "rivals": 80, "result": 160}
+    state = SearchState()
+    state.add(Event("start", {**START.data, "passes": passes}))
+    for event in events_of(row(0, 0, 0, 0.5, seconds=6.0))[1:]:
+        state.add(event)
+    assert state.seconds_left == 11 * 6 + 1040 / 8
+    state.add(Event("training", {"share": 0.5, "seconds": 60.0}))
+    assert state.phase == "training: 50%, about 1:30 left"
+
+
+def test_nothing_is_claimed_before_the_first_evaluation() -> None:
+    state = state_after()
+    assert state.seconds_left is state.best is state.single is None
+    assert state.words == ["iteration 0/2", "best dev -", "0 evaluated, at most 12 left"]
+    assert "getting ready" in shown(START)
+
+
+def test_what_a_model_proposes_is_no_iteration() -> None:
+    swarm = [row(4 * i + p, i, p, 0.5) for i in range(3) for p in range(4)]
+    state = state_after(
+        *swarm, row(12, 3, 4, 0.6), row(13, 3, 5, 0.4), planned=22, max_iter=2, patience=2
+    )
+    state.add(
+        Event("iteration", {"iteration": 3, "best": 0.6, "evaluations": 14, "evaluations_left": 8})
+    )
+    assert (state.iteration, state.completed, state.proposed) == (2, 2, 2)
+    assert (state.best, state.single) == (0.6, ("x", 0.5))
+    assert state.words[:2] == ["iteration 2/2", "2 proposed by a model"]
+
+
+def test_a_replayed_journal_leaves_the_state_that_the_stopped_search_had() -> None:
+    rows = [row(i, i // 4, i % 4, i / 12) for i in range(10)]
+    resumed, events = SearchState(), RunEvents(12)
+    resumed.add(START)
+    for one in rows[:7]:
+        resumed.add(events.row(one, "replayed"))
+    for iteration in (0, 1):  # the loop goes through the iterations again
+        past = {"iteration": iteration, "best": 0.0, "evaluations": 7, "evaluations_left": 5}
+        resumed.add(Event("iteration", past) if iteration == 0 else events.row(rows[7]))
+    for one in rows[8:]:
+        resumed.add(events.row(one))
+    whole = state_after(*rows)
+    assert {**vars(resumed), "_recent": list(resumed._recent)} == {
+        **vars(whole),
+        "_recent": list(whole._recent),
+    }
+
+
+# What is shown
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_every_line_fits_whatever_the_names(width: int) -> None:
+    long = Event("start", {**START.data, "experts": ["[red]日本語" * 30, "f"]})
+    text = shown(long, *events_of(row(0, 0, 0, 0.5), row(1, 0, 1, 0.6))[1:], width=width)
+    assert max(map(cell_len, text.splitlines())) <= width
+    assert "iteration 0/2" in text
+
+
+def test_in_a_terminal_the_last_state_and_the_notes_stay_on_the_screen() -> None:
+    text = shown(
+        START,
+        Event("note", {"text": "[bold]letters[/bold] are at chance"}),
+        *events_of(row(0, 0, 0, 0.75, seconds=3.0))[1:],
+        width=200,
+    )
+    words = ("iteration 0/2", "best dev 0.750", "1 evaluated, at most 11 left", "at most 0:33 left")
+    assert all(word in text for word in words), text
+    again = shown(START, Event("note", {"text": "[bold]letters[/bold] are at chance"}))
+    assert "getting ready" in again
+
+
+def test_training_shows_its_share_and_the_time_left_until_the_first_evaluation() -> None:
+    state = SearchState()
+    state.add(START)
+    state.add(Event("training", {"share": 0.25, "seconds": 20.0}))
+    assert state.phase == "training: 25%, about 1:00 left"
+    state.add(RunEvents(12).row(row(0, 0, 0, 0.25, seconds=2.0)))
+    assert state.phase == ""
+
+
+def test_elsewhere_than_in_a_terminal_there_is_a_line_per_iteration() -> None:
+    out = io.StringIO()
+    events = RunEvents(12)
+    with progress(Console(file=out, width=40)) as on_event:
+        on_event(START)
+        on_event(Event("note", {"text": "[bold]letters[/bold] are at chance"}))
+        for particle in range(3):  # one line in all
+            on_event(
+                Event(
+                    "trial",
+                    {"phase": "letter", "particle": particle, "value": 0.1, "n": 4, "seconds": 1.0},
+                )
+            )
+        on_event(events.row(row(0, 0, 0, 0.25, seconds=2.0)))
+        on_event(events.row(row(1, 1, 0, 0.75, seconds=4.0)))
+        on_event(events.iteration())
+        on_event(Event("closing"))
+        on_event(Event("done", {"result": {}}))
+    headline, note, trial, iteration, closing = out.getvalue().splitlines()
+    for word in (
+        "runs/a",
+        "2 experts",
+        "builtin:mixture",
+        "4 particles",
+        "48 dev items",
+        "likelihood",
+        "bfloat16",
+    ):
+        assert word in headline
+    assert note == "[bold]letters[/bold] are at chance"
+    assert (
+        trial == "trying option letters: 2 experts on 4 items each"
+        and closing == "scoring the result"
+    )
+    # Ten evaluations left at (2 + 4) / 2 = 3 s each: 30 s; 96 items in 6 s.
+    words = ("1/2", "0.750", "2 evaluated", "10 left", "16 items/s", "0:30")
+    assert all(word in iteration for word in words)
+
+
+def test_once_the_search_is_over_nothing_is_left() -> None:
+    state = state_after(row(0, 0, 0, 0.2))
+    assert any("left" in words for words in state.words)
+    state.add(Event("closing"))
+    assert not any("left" in words for words in state.words) and state.phase == "scoring the result"
+    last = shown(*events_of(row(0, 0, 0, 0.2)), Event("closing"))
+    assert "scoring the result" in last and "iteration" not in last
+
+
+def test_the_headline_leaves_out_what_is_not_known() -> None:
+    unknown = {"dev_items": 0, "scoring": "auto", "dtype": "auto", "threads": None}
+    text = words().headline({**START.data, **unknown})
+    assert text == "runs/a: 2 experts on builtin:mixture; 4 particles, at most 12 evaluations"
+
+
+def test_lines_of_a_resumed_run_begin_where_it_was_stopped() -> None:
+    out, events = io.StringIO(), RunEvents(12)
+    with progress(Console(file=out, width=40)) as on_event:
+        on_event(START)
+        for one in (row(0, 0, 0, 0.2), row(1, 1, 0, 0.3), row(2, 2, 0, 0.4)):
+            on_event(events.row(one, "replayed"))
+        for iteration in range(3):
+            so_far = {"best": 0.4, "evaluations": 3, "evaluations_left": 9}
+            on_event(Event("iteration", {"iteration": iteration, **so_far}))
+    assert [line[:13] for line in out.getvalue().splitlines()[1:]] == ["iteration 2/2"]
+
+
+def test_json_lines_are_the_events_to_the_letter() -> None:
+    out = io.StringIO()
+    events = [
+        START,
+        RunEvents(12).row(row(0, 0, 0, 0.1)),
+        Event("note", {"text": 'two\nlines "é"'}),
+        Event("closing"),
+    ]
+    for event in events:
+        json_lines(out)(event)
+    read = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert read == [{"event": event.kind, **event.data} for event in events]

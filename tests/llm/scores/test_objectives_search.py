@@ -1,0 +1,218 @@
+"""Searches of objectives beyond one task's accuracy, end to end on the tiny base."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from search_helpers import (
+    Json,
+    ends_as,
+    history,
+    louder,
+    questions,
+    search_words,
+    small,
+    swarm_llm,
+    write_task,
+)
+
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.scores.metrics.registry import Metric, written
+from pyswarmopt_llm.scores.tasks import Item
+from pyswarmopt_llm.searching.loop import resume, search
+from pyswarmopt_llm.searching.use.model import evaluate_model
+
+
+@pytest.fixture
+def setting(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> SearchConfig:
+    tasks = [
+        write_task(tmp_path / f"t{k}.json", questions(12, k), questions(10, 10 + k)) for k in (1, 2)
+    ]
+    return small(tiny_base, louder(tiny_experts, tmp_path), tasks, tmp_path / "run", particles=6)
+
+
+def words(items: Any, texts: Any) -> list[float]:
+    return [len(text.split()) / 10 for text in texts]
+
+
+def test_front_and_confirmation(setting: SearchConfig, tmp_path: Path) -> None:
+    result = search(replace(setting, confirm=4)).result
+    rows = history(tmp_path / "run")
+    searched = [row for row in rows if row["phase"] == "search"]
+    again = [row for row in rows if row["phase"] == "confirm"]
+    assert {row["n"] for row in searched} == {16} and {row["n"] for row in again} == {8}
+    values = sorted((row["value"] for row in searched), reverse=True)
+    assert [c["dev"] for c in result["confirm"]["candidates"]] == values[: len(again)]
+    fresh = [c["fresh"] for c in result["confirm"]["candidates"]]
+    assert result["confirm"]["chosen"] == fresh.index(max(fresh))
+    assert result["best_dev"] == result["confirm"]["candidates"][result["confirm"]["chosen"]]["dev"]
+    # No point of the front dominates another, and every one has its files.
+    front = json.loads((tmp_path / "run" / "front" / "front.json").read_text())
+    points = [tuple(point.values()) for point in front["all"]]
+    assert not any(
+        a != b and all(x >= y for x, y in zip(a, b, strict=True)) for a in points for b in points
+    )
+    for point in front["points"]:
+        folder = tmp_path / "run" / point["folder"]
+        scored = {
+            name: evaluate_model(
+                setting.base, str(folder), str(task), "dev", scoring="likelihood", dev=8, threads=1
+            )
+            for name, task in zip(("t1", "t2"), setting.tasks, strict=True)
+        }
+        assert {name: found.score.value for name, found in scored.items()} == point["dev"]
+    assert (tmp_path / "run" / "front" / "front.png").read_bytes().startswith(b"\x89PNG")
+    assert set(result["tasks"]) == {"t1", "t2"} == set(result["objectives"])
+
+
+def test_a_confirmed_search_resumes(setting: SearchConfig, tmp_path: Path) -> None:
+    config = replace(setting, tasks=setting.tasks[:1], confirm=4)
+    search(config)
+    whole, cut = tmp_path / "whole", tmp_path / "run"
+    cut.rename(whole)
+    search(config)
+    lines = (cut / "results.jsonl").read_text().splitlines(keepends=True)
+    first = next(i for i, line in enumerate(lines) if '"confirm"' in line)
+    # in the midst of the confirmation
+    (cut / "results.jsonl").write_text("".join(lines[: first + 2]))
+    (cut / "result.json").unlink()
+    resume(cut)
+    ends_as(cut, whole)
+
+
+@pytest.mark.parametrize("combine", ["arithmetic", "weighted:3,1"])
+def test_ways_to_combine(setting: SearchConfig, combine: str) -> None:
+    result = search(replace(setting, combine=combine, max_iter=0, particles=3)).result
+    a, b = (result["tasks"][name]["best_dev"] for name in ("t1", "t2"))
+    expected = {"arithmetic": (a + b) / 2, "weighted:3,1": (3 * a + b) / 4}[combine]
+    assert result["best_dev"] == pytest.approx(expected)
+
+
+def test_a_function_of_the_engine(
+    setting: SearchConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine_a.py").write_text(
+        textwrap.dedent(
+            """
+            def likes_amber(engine, split):
+                words = {"dev": "amber", "test": "birch"}[split]
+                return 1 + engine.loglikelihood([(engine.chat("Which?"), words)])[0] / 100
+
+            def only_dev(engine):
+                return 0.5
+
+            def broken(engine):
+                return float("nan")
+            """
+        )
+    )
+    monkeypatch.chdir(tmp_path)
+    alone = replace(setting, tasks=(), utilities=("mine_a:likes_amber",))
+    result = search(alone).result
+    values = [row["value"] for row in history(tmp_path / "run")]
+    assert result["best_dev"] == max(values) and len(set(values)) > 3
+    assert result["best_test"] != result["best_dev"] and result["scoring"] == "own"
+    assert result["intervals"]["best_test"] is None
+    mixed = replace(
+        setting,
+        utilities=("mine_a:only_dev",),
+        combine="arithmetic",
+        out=str(tmp_path / "mixed"),
+        max_iter=0,
+    )
+    found = search(mixed).result["tasks"]
+    assert found["only_dev"]["best_dev"] == 0.5 and "best_test" not in found["only_dev"]
+    for spec, message in (
+        ("mine_a:broken", "returned nan"),
+        ("mine_a:nothing", "no function"),
+        ("nope_x:f", "cannot import"),
+    ):
+        with pytest.raises(UserError, match=message):
+            search(replace(alone, utilities=(spec,), out=str(tmp_path / spec.replace(":", "-"))))
+
+
+def test_a_changed_function_is_noticed(
+    setting: SearchConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "mine_b.py"
+    file.write_text("def f(engine):\n    return 0.25\n")
+    monkeypatch.chdir(tmp_path)
+    search(replace(setting, tasks=(), utilities=("mine_b:f",), max_iter=0))
+    (tmp_path / "run" / "result.json").unlink()
+    file.write_text("def f(engine):\n    return 0.75\n")
+    with pytest.raises(UserError, match="tasks f changed since the run began"):
+        resume(tmp_path / "run", allowed=["mine_b:f"])
+
+
+def test_rewards_and_prompts_without_answers(
+    setting: SearchConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = [[{"prompt": f"Tell {k} {i}"} for i in range(3)] for k in "ab"]
+    task = str(write_task(tmp_path / "p.json", *prompts, metric="length"))
+    metrics = {"length": written("length", words, "nothing", new=8)}
+    monkeypatch.setattr("pyswarmopt_llm.scores.metrics.registry.METRICS", metrics)
+    result = search(replace(setting, tasks=(task,), max_iter=1)).result
+    assert result["objectives"]["p"]["metric"] == "length" and result["scoring"] == "generate"
+    dev = evaluate_model(setting.base, str(tmp_path / "run" / "best"), task, "dev", threads=1)
+    assert dev.score.value == result["best_dev"] and dev.metric == "length"
+
+
+def test_a_metric_that_fails_midway_keeps_what_was_scored(
+    setting: SearchConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = 0
+
+    def flaky(items: Any, texts: Any) -> list[float]:
+        nonlocal calls
+        calls += 1
+        if calls == 5:
+            raise UserError("the judge did not answer")
+        return words(items, texts)
+
+    monkeypatch.setattr(
+        "pyswarmopt_llm.scores.metrics.registry.METRICS",
+        {"flaky": written("flaky", flaky, "nothing", new=8)},
+    )
+    prompts: list[Json] = [{"prompt": f"Tell {i}"} for i in range(3)]
+    task = str(write_task(tmp_path / "p.json", prompts, [{"prompt": "x"}], metric="flaky"))
+    config = replace(setting, tasks=(task,), max_iter=1)
+    with pytest.raises(UserError, match="did not answer"):
+        search(config)
+    assert len(history(tmp_path / "run")) == 4
+    resume(tmp_path / "run")
+    (tmp_path / "run").rename(tmp_path / "resumed")
+    search(config)
+    ends_as(tmp_path / "resumed", tmp_path / "run")
+
+
+def test_what_is_wrong_is_said_before_anything_is_written(
+    setting: SearchConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = write_task(tmp_path / "p.json", [{"prompt": "x"}], [{"prompt": "y"}])
+    for more, message in (
+        (["--metric", "accurate"], "did you mean accuracy"),
+        (["--metric", "t9=f1"], "no task is called t9"),
+        (["--metric", "abstain", "--combine", "harmonic"], "add --combine arithmetic"),
+        (["--combine", "weighted:1"], "one positive weight for each of the 2 tasks"),
+        (["--confirm", "12"], "none would be left"),
+        (["--set", "inertia=x"], "not a number"),
+        (["--task", str(plain)], "p.json: dev item dev-0: no answer"),
+        (["--metric", "reward:nowhere/at/all"], "cannot be loaded as a reward model"),
+        (["--task", "lm-eval:nowhere/task.yaml"], "no such file"),
+    ):
+        code, out, err = swarm_llm(capsys, *search_words(setting), *more)
+        assert (code, out) == (2, "") and message in err and err.count("\n") == 1, err
+        assert not (tmp_path / "run").exists()
+
+
+def test_metrics_check_their_items() -> None:
+    metric = Metric("m", lambda *_: pytest.fail("built"), needs="answer")
+    metric.check([Item("1", "?", None, "x")], "f: dev")
+    with pytest.raises(UserError, match="f: dev item 1: no answer"):
+        metric.check([Item("1", "?", None, "")], "f: dev")

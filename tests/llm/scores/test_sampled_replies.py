@@ -1,0 +1,159 @@
+"""``temperature`` and ``samples``: the value of an item is the mean score of sampled replies."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import pytest
+from engine_reference import load_tiny
+from search_helpers import ends_as, history, louder, questions, small, write_task
+
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.engine.generation.write import Draw
+from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.scores.metrics.questions.sampling import Sampling
+from pyswarmopt_llm.scores.metrics.questions.written import Written
+from pyswarmopt_llm.scores.metrics.registry import METRICS, find_metric, written
+from pyswarmopt_llm.scores.tasks import Item
+from pyswarmopt_llm.searching.loop import resume, search
+from pyswarmopt_llm.searching.prepare import prepare
+from pyswarmopt_llm.searching.scoring import surrogate
+from pyswarmopt_llm.searching.use.against import evaluate_against
+from pyswarmopt_llm.searching.use.config import EvalConfig
+from pyswarmopt_llm.searching.use.model import evaluate
+from pyswarmopt_llm.searching.use.names import with_run
+
+ITEMS = [Item(str(i), f"Question {i}?", None, "") for i in range(3)]
+SAMPLING = Sampling(temperature=1.5, samples=4, seed=7)
+
+
+def letters(items: Any, texts: Sequence[str]) -> list[float]:
+    return [float(len(set(text))) for text in texts]
+
+
+@pytest.fixture
+def engine(tiny_base: Path) -> TransformersEngine:
+    return TransformersEngine(*load_tiny(tiny_base))
+
+
+@pytest.fixture
+def config(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> SearchConfig:
+    monkeypatch.setitem(METRICS, "letters", written("letters", letters, "nothing", new=6))
+    task = write_task(tmp_path / "words.json", questions(8, 1), questions(6, 2), metric="letters")
+    more: dict[str, Any] = {
+        "scoring": "auto",
+        "dtype": "float32",
+        "max_iter": 1,
+        "space": "delta",
+        "seed": 3,
+    }
+    experts = louder(tiny_experts, tmp_path / "experts")
+    return small(tiny_base, experts, [task], tmp_path / "run", temperature=1.0, samples=3, **more)
+
+
+def test_the_value_of_an_item_is_the_mean_of_its_samples_each_drawn_alone(
+    engine: TransformersEngine,
+) -> None:
+    utility = Written(ITEMS, letters, engine.chat, None, 6, sampling=SAMPLING)
+    expected = []
+    for _, prompt, most in utility.texts():
+        values = []
+        for sample in range(SAMPLING.samples):
+            (seed,) = SAMPLING.seeds([prompt], sample)
+            values += letters(
+                None, engine.generate([prompt], most, Draw(SAMPLING.temperature, (seed,)))
+            )
+        expected.append(fmean(values))
+    score = utility(engine)
+    assert score.per_item == tuple(expected) and len({*expected}) > 1
+    assert score.value == pytest.approx(fmean(expected))
+    greedy = Written(ITEMS, letters, engine.chat, None, 6)(engine)
+    assert greedy.per_item == tuple(letters(None, utility.answers(engine))) != score.per_item
+
+
+def test_named_numbers_are_means_over_all_samples(
+    engine: TransformersEngine, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("def mine(reply):\n    return {'long': len(reply), 'kinds': len(set(reply))}\n")
+    metric = find_metric(f"{file}:mine").up_to(6, SAMPLING)
+    utility: Any = metric.build(ITEMS, "generate", engine.chat, None)
+    texts = [text for sample in utility.samples(engine) for text in sample]
+    score = utility(engine)
+    assert len(texts) == 12
+    assert score.named["long"] == pytest.approx(fmean(map(len, texts)))
+    assert score.value == pytest.approx((score.named["long"] + score.named["kinds"]) / 2)
+
+
+def test_a_search_a_resumed_one_and_its_evaluation_draw_the_same_replies(
+    config: SearchConfig, tmp_path: Path
+) -> None:
+    result = search(config).result
+    job = prepare(replace(config, out="unused"))
+    (utility,) = job.utilities("dev", {"words": "generate"}).values()
+    rows = history(Path(config.out))
+    for row, vertex in zip(rows, job.space.vertices(), strict=False):
+        job.engine.load(job.space.realise(vertex))
+        assert row["value"] == pytest.approx(utility(job.engine).value)
+    run, whole = Path(config.out), tmp_path / "whole"
+    shutil.copytree(run, whole)
+    (run / "result.json").unlink()
+    (run / "results.jsonl").write_text(
+        "".join((whole / "results.jsonl").read_text().splitlines(keepends=True)[:4])
+    )
+    resume(run)
+    ends_as(run, whole)
+    again = evaluate(with_run(EvalConfig(run=str(run))))
+    assert again.score.value == pytest.approx(result["best_test"])
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_model_of_sampled_scores_does_not_interpolate(
+    temperature: float, config: SearchConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noises: list[bool] = []
+
+    def seen(*arguments: Any, noisy: bool, **more: Any) -> Any:
+        noises.append(noisy)
+        return made(*arguments, noisy=noisy, **more)
+
+    made = surrogate.make_surrogate
+    monkeypatch.setattr(surrogate, "make_surrogate", seen)
+    search(replace(config, temperature=temperature, samples=1, proposals=1))
+    assert noises == [temperature > 0]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"temperature": 0.0}, "samples 3: greedy replies are all the same; add temperature"),
+        (
+            {"metrics": ("accuracy",)},
+            "temperature 1: is for scores of written replies, not for accuracy",
+        ),
+        ({"space": "token"}, "temperature 1: space token writes greedy replies only; remove it"),
+    ],
+)
+def test_what_cannot_be_sampled_is_refused(
+    config: SearchConfig, change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError) as error:
+        search(replace(config, **change))
+    assert message in str(error.value).replace("`", "").replace("--", "")
+    assert not Path(config.out).exists()
+
+
+def test_two_models_are_compared_by_greedy_replies(config: SearchConfig) -> None:
+    sampled = EvalConfig(
+        config.base, config.tasks[0], config.experts[0], config.experts[1], temperature=1.0
+    )
+    with pytest.raises(UserError, match=r"is for the score of one model, not with .*against"):
+        evaluate_against(sampled)

@@ -1,0 +1,784 @@
+"""``--metric FILE.py:FUNCTION``: a score of a prompt and a reply, from the function to the
+report.
+"""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from search_helpers import history, lasting, louder, small, swarm_llm, write_task
+
+from pyswarmopt_llm.cli.build import spelling
+from pyswarmopt_llm.cli.options import Again
+from pyswarmopt_llm.cli.runs.running import resuming
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.options import options_of
+from pyswarmopt_llm.engine.generation.writer import ReplyWriter
+from pyswarmopt_llm.experts.base import resolve_base
+from pyswarmopt_llm.report.commands import near
+from pyswarmopt_llm.report.findings import findings
+from pyswarmopt_llm.scores.metrics.external.callables import CallableUtility
+from pyswarmopt_llm.scores.metrics.external.score_function import ScoreFunction
+from pyswarmopt_llm.scores.metrics.objectives import find_metrics, load_objectives
+from pyswarmopt_llm.scores.metrics.registry import find_metric
+from pyswarmopt_llm.scores.tasks import Item, Task
+from pyswarmopt_llm.searching.loop import resume, search
+from pyswarmopt_llm.searching.plan import make_plan
+from pyswarmopt_llm.searching.prepare import prepare
+from pyswarmopt_llm.searching.scoring.result import Result
+from pyswarmopt_llm.searching.scoring.run_directory import Run, about_run
+from pyswarmopt_llm.searching.scoring.run_files import UNTRAINED, read_about
+from pyswarmopt_llm.searching.use.config import EvalConfig
+from pyswarmopt_llm.searching.use.names import with_run
+
+FUNCTIONS = """
+    import math
+
+    import beside
+
+
+    def letters(prompt, reply, item):
+        return -len(set(reply)) / 100
+
+
+    def of_all(prompts, replies, items):
+        return [letters(*row) for row in zip(prompts, replies, items, strict=True)]
+
+
+    def reply_alone(reply):
+        return letters("", reply, None)
+
+
+    def rules(prompt, reply, item):
+        return {"short": float(len(reply) < 20), "long": float(len(reply) > 9)}
+
+
+    def right(prompt, reply, item):
+        return item.answer in reply and item.meta["kind"] == "colour" and prompt.endswith(item.question)
+
+
+    def alike(reply):
+        return 1.0
+
+
+    def raises(prompt, reply, item):
+        return 1 / (item.id != "2")
+
+
+    def not_finite(reply):
+        return math.nan
+
+
+    def leaves(reply):
+        raise SystemExit(3)
+
+
+    def a_text(reply):
+        return "good"
+
+
+    def nothing(reply):
+        pass
+
+
+    def too_few(prompts, replies):
+        return [1.0]
+
+
+    def one_number(prompts, replies):
+        return 1.0
+
+
+    def other_names(item, reply):
+        return {"a": 1.0} if item.id == "1" else {"b": 1.0}
+
+
+    def of_an_engine(engine):
+        return 1.0
+
+
+    def mixed(prompt, replies):
+        return 1.0
+
+
+    def with_more(reply, weight):
+        return 1.0
+
+
+    no_function = 1
+
+
+    def tensors(prompts, replies):
+        import torch
+        return torch.tensor([[0.5], [0.25]])
+
+
+    def raises_later(prompts, replies):
+        for reply in replies:
+            yield 1 / (len(reply) - 4)
+
+
+    def a_point(prompts, replies):
+        import numpy
+        return numpy.array(1.0)
+
+
+    def too_large(reply):
+        return 10**400
+
+
+    def too_large_together(reply):
+        return {"a": 1e308, "b": 1e308}
+
+
+    def size(reply):
+        return len(reply) / 100 - 0.2
+"""
+NAMES = [
+    f"Tell me about the {word}."
+    for word in "fox owl elk bat cow ant hen rat eel yak emu ape".split()
+]
+ITEMS = [Item("1", "Why?", None, "", plain=True), Item("2", "Who is\nthis?", None, "", plain=True)]
+
+
+@pytest.fixture
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "scores"
+    folder.mkdir()
+    (folder / "mine.py").write_text(textwrap.dedent(FUNCTIONS))
+    (folder / "beside.py").write_text("")
+    (folder / "asks.txt").write_text("\n".join(NAMES))
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(str(folder))  # put back at the end
+    return folder
+
+
+@pytest.fixture
+def config(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, mine: Path) -> SearchConfig:
+    loud = louder(tiny_experts, tmp_path / "experts")
+    settings: dict[str, Any] = {
+        "metrics": ("mine.py:letters",),
+        "prompts": "asks.txt",
+        "max_new_tokens": 8,
+    }
+    return small(tiny_base, loud, [], tmp_path / "run", max_iter=1, scoring="auto", **settings)
+
+
+def scores(spec: str, replies: Sequence[str] = ("aab", "abcd")) -> list[float]:
+    return ScoreFunction(spec).scores(["Why?", "Who is\nthis?"], replies, ITEMS)
+
+
+# The function
+
+
+@pytest.mark.parametrize("name", ["letters", "of_all", "reply_alone"])
+def test_the_names_of_its_parameters_say_how_it_is_called(mine: Path, name: str) -> None:
+    assert scores(f"mine.py:{name}") == [-0.02, -0.04]
+
+
+def test_a_tensor_of_one_element_is_a_number(mine: Path) -> None:
+    assert scores("mine.py:tensors") == [0.5, 0.25]
+
+
+def test_what_it_prints_is_kept_out_of_the_results(
+    mine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    function = "print('loaded')\n\ndef talks(reply):\n    print('called')\n    return 1"
+    (mine / "loud.py").write_text(function)
+    scores("loud.py:talks")
+    (mine / "loud_engine.py").write_text(function)
+    CallableUtility("loud_engine:talks")(None)  # type: ignore[arg-type]
+    assert capsys.readouterr() == ("", "loaded\ncalled\ncalled\nloaded\ncalled\n")
+
+
+def test_of_named_numbers_the_mean_is_taken_and_each_is_known(mine: Path) -> None:
+    function = ScoreFunction("mine.py:rules")
+    replies = ["a" * 15, "a"]
+    assert function.scores(["", ""], replies, ITEMS) == [1.0, 0.5]
+    assert function.parts(["", ""], replies, ITEMS) == [
+        {"short": 1.0, "long": 1.0},
+        {"short": 1.0, "long": 0.0},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "raises",
+            (
+                "prompt 2 ('Who is\\nthis?'): raised ZeroDivisionError (division by zero) in "
+                "line 32 "
+                "of mine.py;"
+            ),
+        ),
+        ("leaves", "prompt 1 ('Why?'): raised SystemExit (3) in line 40 of mine.py; correct it"),
+        ("not_finite", "prompt 1 ('Why?'): returned nan; return a finite number"),
+        ("a_text", "prompt 1 ('Why?'): returned 'good'; return a finite number"),
+        ("nothing", "prompt 1 ('Why?'): returned None; return a finite number"),
+        ("raises_later", "raised ZeroDivisionError (division by zero) in line "),
+        ("too_large", "prompt 1 ('Why?'): returned 1000000000"),
+        ("too_large_together", "prompt 1 ('Why?'): returned {'a': 1e+308, 'b': 1e+308}; return"),
+        ("too_few", "returned 1 value for 2 replies; return one for each"),
+        ("one_number", "returned 1.0; return a list"),
+        ("a_point", "returned array(1.); return a list"),
+        ("other_names", "prompt 2 ('Who is\\nthis?'): returned b, but a for the first;"),
+        ("of_an_engine", "takes (engine); write def of_an_engine(prompt, reply, item) or def "),
+        ("mixed", "takes (prompt, replies); write def mixed"),
+        ("with_more", "takes (reply, weight); write def with_more"),
+        ("no_function", "mine.py has no function no_function; give FILE.py:FUNCTION"),
+        ("unknown", "mine.py has no function unknown; give FILE.py:FUNCTION"),
+    ],
+)
+def test_what_is_wrong_with_it_is_one_line(mine: Path, name: str, message: str) -> None:
+    with pytest.raises(UserError) as error:
+        scores(f"mine.py:{name}")
+    assert str(error.value).startswith(f"metric mine.py:{name}: ") and message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def score(:", "cannot be imported (SyntaxError: "),
+        ("raise SystemExit(3)", "cannot be imported (SystemExit: 3 in line 1"),
+        ("raise BaseException('own')", "cannot be imported (BaseException: own in line 1"),
+        (
+            "import no_such_module_here",
+            "cannot be imported (ModuleNotFoundError: No module named 'no_such_mo",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_run_is_refused(mine: Path, text: str, message: str) -> None:
+    (mine / "bad.py").write_text(text)
+    with pytest.raises(UserError) as error:
+        find_metric("bad.py:score")
+    assert message in str(error.value) and "in line 1" in str(error.value)
+
+
+def test_an_exception_of_its_own_kind_is_one_line(mine: Path) -> None:
+    (mine / "own.py").write_text(
+        "class Stop(BaseException): pass\ndef score(reply): raise Stop('mine')\n"
+    )
+    with pytest.raises(UserError, match=r"raised Stop \(mine\) in line 2 of own.py; correct it"):
+        scores("own.py:score")
+    (mine / "interrupted.py").write_text("def score(reply): raise KeyboardInterrupt\n")
+    with pytest.raises(KeyboardInterrupt):
+        scores("interrupted.py:score")
+
+
+def test_a_working_directory_that_it_changes_is_its_own(mine: Path) -> None:
+    (mine / "data").mkdir()
+    (mine / "data" / "rules.txt").write_text("0.5")
+    (mine / "moves.py").write_text(
+        "import os\nos.chdir('data')\n"
+        "def score(reply):\n    number = float(open('rules.txt').read())\n"
+        "    os.chdir('/')\n    os.chdir(os.path.dirname(__file__) + '/data')\n    return number\n"
+        "def away(reply):\n    os.chdir('/')\n    raise ValueError\n"
+    )
+    assert scores("moves.py:score") == [0.5, 0.5] and Path.cwd() == mine
+    with pytest.raises(UserError, match="raised ValueError"):
+        scores("moves.py:away")
+    assert Path.cwd() == mine
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"), [("gone.py:score", "no such file"), ("mine.py", "names no function")]
+)
+def test_a_file_or_a_function_that_is_not_named_is_asked_for(
+    mine: Path, spec: str, said: str
+) -> None:
+    with pytest.raises(UserError, match=rf"{said}; give FILE\.py:FUNCTION"):
+        find_metric(spec)
+
+
+# In a search
+
+
+def by_transformers(config: SearchConfig, expert: str | None, prompts: Sequence[str]) -> list[str]:
+    """Greedy replies of `generate` itself."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = resolve_base(config.base).path
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    model = model if expert is None else PeftModel.from_pretrained(model, expert)
+    found = []
+    for prompt in prompts:
+        chat = [{"role": "user", "content": prompt}]
+        text = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+        ids = tokenizer(text, return_tensors="pt", add_special_tokens=False).input_ids
+        out = model.generate(ids, max_new_tokens=8, do_sample=False)[0, ids.shape[1] :]
+        found.append(tokenizer.decode(out, skip_special_tokens=True))
+    return found
+
+
+def test_the_hint_how_to_resume_names_the_function_again(config: SearchConfig) -> None:
+    run = Run.create(Path(config.out), about_run(config, {}, base_name="", versions={}))
+    with spelling(options_of(Again)):
+        assert resuming(run.path).endswith(f"swarm-llm resume {run.path} --allow mine.py:letters")
+
+
+def test_its_values_are_those_of_the_replies_that_transformers_writes(config: SearchConfig) -> None:
+    config = replace(config, dtype="float32")
+    job = prepare(config)
+    (task,) = job.tasks.values()
+    assert sorted(item.question for item in (*task.dev, *task.test)) == sorted(NAMES)
+    assert (len(task.dev), len(task.test)) == (6, 6)
+    for number, vertex in enumerate(job.space.vertices()):
+        job.engine.load(job.space.realise(vertex))
+        (utility,) = job.utilities("dev", {task.name: "generate"}).values()
+        replies = by_transformers(
+            config, config.experts[number], [item.question for item in task.dev]
+        )
+        assert list(utility(job.engine).per_item) == [-len(set(reply)) / 100 for reply in replies]
+
+
+def test_a_search_has_statistics_the_base_notes_and_replies_in_its_report(
+    config: SearchConfig,
+) -> None:
+    notes: list[tuple[str, str]] = []
+    result = search(
+        config, lambda event: notes.append((event.kind, event.data.get("text", "")))
+    ).result
+    texts = [text for kind, text in notes if kind == "note"]
+    assert (
+        "score of your own: nothing is trained; a swarm of 5, at most 1 iteration, 10 evaluations"
+        in texts
+    )
+    drawn = (
+        "asks.txt names no split: 6 dev and 6 test items drawn from its 12 prompts with split "
+        "seed 0"
+    )
+    assert drawn in texts and result["notes"] == [drawn]
+    assert any(text.startswith("at most 102 passes of an item, about 0:0") for text in texts)
+    kinds = [kind for kind, text in notes if kind == "evaluation" or "pace of the first" in text]
+    assert kinds[:3] == ["evaluation", "note", "evaluation"]
+    assert (
+        result["objectives"]["asks"]["metric"] == "mine.py:letters"
+        and result["scoring"] == "generate"
+    )
+    assert result["lead"]["test"]["n"] == 6 and result["intervals"]["best_test"] is not None
+    assert "base" in result["models"] and "base_tuned" not in result["models"]
+    assert not any("the same on each of" in text for text in texts)
+
+
+def test_its_replies_are_in_the_report_and_escaped(config: SearchConfig, mine: Path) -> None:
+    trap = "<script>alert(1)</script>"
+    (mine / "asks.txt").write_text("\n".join(f"{name} {trap}" for name in NAMES))
+    result = search(replace(config, particles=8, max_iter=3)).result
+    run = Path(config.out)
+    (found,) = json.loads((run / "replies.json").read_text())["tasks"]
+    assert found["task"] == "asks" and 1 <= len(found["prompts"]) <= 5
+    names = ["base", f"best expert, {result['best_single']}", "result"]
+    for row in found["prompts"]:
+        assert row["prompt"].endswith(trap)
+        assert [reply["model"] for reply in row["replies"]] == names
+        assert all(reply["value"] == -len(set(reply["text"])) / 100 for reply in row["replies"])
+        before, after = (row["replies"][k]["value"] for k in (1, 2))
+        assert before != after
+    found["prompts"][0]["replies"][0]["text"] = f"Hello {trap}"
+    (run / "replies.json").write_text(json.dumps({"tasks": [found]}))
+    from pyswarmopt_llm.report.again import write_report
+
+    page = write_report(run).read_text()
+    assert "Hello &lt;script&gt;alert(1)&lt;/script&gt;" in page and "<script>alert" not in page
+    assert "replies to the dev prompts that changed most" in page
+    found["prompts"][0]["replies"][0].pop("value")
+    (run / "replies.json").write_text(json.dumps({"tasks": [found]}))
+    with pytest.raises(UserError, match=r"replies\.json: is damaged; remove it"):
+        write_report(run)
+
+
+def test_named_numbers_are_reported_beside_their_mean(
+    config: SearchConfig, capsys: pytest.CaptureFixture[str], mine: Path
+) -> None:
+    result = search(replace(config, metrics=("mine.py:rules",))).result
+    own = {}
+    for name, split in (("best", "dev"), ("best_single", "test"), ("best", "test")):
+        own = result["models"][name][split]["tasks"]["asks"]["named"]
+        assert (own["short"] + own["long"]) / 2 == pytest.approx(result[f"{name}_{split}"])
+    page = (Path(config.out) / "report.html").read_text()
+    assert "asks, from the best expert to the result on test: short " in page
+    code, out, _ = swarm_llm(
+        capsys, "eval", "--run", config.out, "--metric", "mine.py:rules", "--json"
+    )
+    assert code == 0 and json.loads(out)["named"] == own
+
+
+def test_two_scores_that_may_be_negative_have_their_mean_by_default_and_it_is_said(
+    config: SearchConfig,
+) -> None:
+    notes: list[str] = []
+    two = replace(config, metrics=("mine.py:letters", "mine.py:size"))
+    found = search(two, lambda event: notes.append(event.data.get("text", "")))
+    (said,) = (text for text in notes if "the mean of the scores" in text)
+    assert said.startswith("letters, size: ") and "`combine` arithmetic" in said
+    own = [found.result["tasks"][name]["best_test"] for name in ("letters", "size")]
+    assert found.result["best_test"] == pytest.approx(sum(own) / 2)
+    about = read_about(found.run)
+    assert about.config.combine == "arithmetic"
+    assert findings(about, Result.from_json(found.result)).scored == "mean of letters, size"
+    with pytest.raises(UserError, match="harmonic mean is undefined"):
+        load_objectives(replace(two, combine="harmonic"))
+
+
+def test_several_scores_of_the_same_prompts_are_combined(
+    config: SearchConfig, capsys: pytest.CaptureFixture[str], mine: Path
+) -> None:
+    """A reply is written once for both; each is an objective of its own."""
+    written = []
+    generate = ReplyWriter._written_now
+
+    def counted(self: ReplyWriter, prompts: Sequence[str], *rest: Any) -> list[str]:
+        written.append(tuple(prompts))
+        return generate(self, prompts, *rest)
+
+    two = replace(config, metrics=("mine.py:letters", "mine.py:size"), combine="arithmetic")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ReplyWriter, "_written_now", counted)
+        result = search(two).result
+    dev, test = result["tasks"]["letters"], result["tasks"]["size"]
+    assert list(result["tasks"]) == ["letters", "size"]
+    assert result["best_test"] == pytest.approx((dev["best_test"] + test["best_test"]) / 2)
+    lead = result["lead"]["test"]
+    assert lead["difference"] == pytest.approx(result["best_test"] - result["best_single_test"])
+    low, high = lead["interval"]
+    assert lead["n"] == 6 and low <= lead["difference"] <= high
+    candidates = {row["key"] for row in history(Path(config.out)) if row["phase"] == "search"}
+    assert written.count(written[0]) < 2 * len(candidates)
+    notes = [note for note in result["notes"] if "names no split" in note]
+    assert len(notes) == 1
+    code, _, err = swarm_llm(capsys, "eval", "--run", config.out)
+    assert code == 2 and "has 2 metrics (mine.py:letters, mine.py:size); choose one" in err
+    code, out, _ = swarm_llm(
+        capsys, "eval", "--run", config.out, "--metric", "mine.py:size", "--json"
+    )
+    assert code == 0 and json.loads(out)["value"] == test["best_test"]
+    about = Path(config.out) / "run.json"
+    content = json.loads(about.read_text())
+    content["config"] |= {"max_new_tokens": None, "metrics": ["mine.py:size", "judge"]}
+    about.write_text(json.dumps(content))
+    asked = EvalConfig(run=config.out, metric="mine.py:size")
+    assert with_run(asked).max_new_tokens == 512  # as long as the search wrote for both
+
+
+def test_replies_that_several_metrics_score_are_as_long_as_the_longest_of_their_limits(
+    mine: Path,
+) -> None:
+    item = Item("1", "How many?", None, "4")
+    both = {name: Task(name, (item,), (item,)) for name in ("letters", "numeric")}
+
+    def limits(tasks: dict[str, Task], *specs: str, **more: Any) -> list[int | None]:
+        return [metric.new_tokens for metric in find_metrics(tasks, specs, **more).values()]
+
+    assert limits(both, "mine.py:letters", "numeric") == [256, 256]
+    assert limits(both, "mine.py:letters", "numeric", new_tokens=8) == [8, 8]
+    assert limits(both, "letters=mine.py:letters", "numeric=numeric") == [128, 256]
+    one = {"letters": both["letters"]}
+    assert limits(one, "mine.py:letters") == [128]
+    plain = {"toxicity": both["letters"], "letters": both["letters"], "numeric": both["letters"]}
+    assert limits(plain, "toxicity", "mine.py:letters", "numeric") == [20, 256, 256]
+
+
+def test_a_score_that_cannot_tell_candidates_apart_is_said_before_the_first_iteration(
+    config: SearchConfig,
+) -> None:
+    events: list[tuple[str, str]] = []
+    search(
+        replace(config, metrics=("mine.py:alike",)),
+        lambda event: events.append((event.kind, event.data.get("text", ""))),
+    )
+    before = events[: next(i for i, (kind, _) in enumerate(events) if kind == "iteration")]
+    (text,) = (text for _, text in before if "the same on each of" in text)
+    assert text.startswith(
+        "asks: the score of every expert and the base is 1.000, the same on each of the 6 dev"
+    )
+
+
+def test_items_with_answers_go_to_the_function(config: SearchConfig, mine: Path) -> None:
+    items = [{"question": f"Colour {i}?", "answer": "", "kind": "colour"} for i in range(9)]
+    task = write_task(
+        mine / "t.json",
+        *([{**item, "answer": "a"} for item in part] for part in (items[:4], items[4:])),
+    )
+    found = load_objectives(replace(config, tasks=(str(task),), metrics=("mine.py:right",)))
+    (utility,) = found.utilities("dev", {"t": "generate"}, lambda turn: turn).values()
+    assert list(utility.judge(["a", "b", "a", "b"])) == [1.0, 0.0, 1.0, 0.0]  # type: ignore[attr-defined]
+
+
+class Stop(Exception):
+    pass
+
+
+def test_a_run_resumes_exactly_with_permission_and_the_same_function(
+    config: SearchConfig, mine: Path
+) -> None:
+    whole = search(replace(config, out=f"{config.out}-whole")).result
+    done: list[int] = []
+
+    def stop(event: Any) -> None:
+        done.extend([1] * (event.kind == "evaluation"))
+        if len(done) == 6:
+            raise Stop
+
+    with pytest.raises(Stop):
+        search(config, stop)
+    with pytest.raises(UserError, match=r"if you trust it, add allow mine\.py:letters"):
+        resume(config.out)
+    text = (mine / "mine.py").read_text()
+    (mine / "mine.py").write_text(text.replace("/ 100", "/ 10"))
+    with pytest.raises(
+        UserError, match=r"score of asks changed since the run began: it gives prompt \d+ -0\.\d in"
+    ):
+        resume(config.out, allowed=["mine.py:letters"])
+    (mine / "mine.py").write_text(text + "\n# edited, with the same values\n")
+    result = resume(config.out, allowed=["mine.py:letters"]).result
+    assert lasting(result) == lasting(whole)
+    assert history(Path(config.out)) == history(Path(f"{config.out}-whole"))
+
+
+def test_an_error_later_in_the_search_leaves_a_run_that_resumes(
+    config: SearchConfig, mine: Path
+) -> None:
+    (mine / "mine.py").write_text(
+        "import pathlib\n\ndef score(prompt, reply, item):\n"
+        "    file = pathlib.Path('calls')\n    n = len(file.read_text()) if file.exists() else 0\n"
+        "    file.write_text('x' * (n + 1))\n    return len(reply) / (n != 33)\n"
+    )
+    with pytest.raises(UserError, match=r"prompt \d+ \('Tell me .*raised ZeroDivisionError"):
+        search(replace(config, metrics=("mine.py:score",)))
+    assert len(Run.open(Path(config.out)).rows) == 5
+    assert resume(config.out, allowed=["mine.py:score"]).result["evaluations"] > 5
+
+
+def test_after_an_error_in_the_first_evaluation_a_corrected_function_goes_on(
+    config: SearchConfig, mine: Path
+) -> None:
+    with pytest.raises(UserError, match="prompt 2 "):
+        search(replace(config, metrics=("mine.py:raises",), split_seed=1))
+    assert not Run.open(Path(config.out)).rows
+    text = (mine / "mine.py").read_text()
+    (mine / "mine.py").write_text(text.replace('1 / (item.id != "2")', "len(reply)"))
+    assert resume(config.out, allowed=["mine.py:raises"]).result["evaluations"] > 5
+
+
+# Its size
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, (6, 0, 40)),
+        ({"particles": 20}, (20, 0, 40)),
+        ({"particles": 4}, (6, 0, 40)),
+        ({"max_iter": 50}, (20, 50, 1020)),
+        ({"particles": 30, "max_iter": 2}, (30, 2, 90)),
+        ({"budget_minutes": 5.0}, (6, 0, 40)),  # a limit, not another method
+        ({"budget_items": 900}, (20, 50, 1020)),
+    ],
+)
+def test_without_a_budget_at_most_40_candidates_are_planned(
+    config: SearchConfig, given: dict[str, Any], expected: tuple[int, int, int]
+) -> None:
+    auto = replace(config, preset=None, **{"particles": None, "max_iter": None, **given})
+    plan = make_plan(auto)
+    found = plan.config
+    assert (found.population, found.iterations, plan.evaluations) == expected
+    assert found.surrogate is None and found.train == "off"
+
+
+@pytest.mark.parametrize(
+    ("prompts", "given", "train"),
+    [
+        (80, {}, "on"),
+        (78, {}, "off"),
+        (64, {"dev": 16}, "on"),  # 16 more are spare
+        (62, {"dev": 16}, "off"),
+        (64, {"dev": 15}, "off"),
+        (12, {}, "off"),
+        (64, {"dev": 16, "train": "off"}, "off"),
+    ],
+)
+def test_it_trains_from_40_dev_prompts_on_and_from_16_beside_spare_ones(
+    config: SearchConfig, mine: Path, prompts: int, given: dict[str, Any], train: str
+) -> None:
+    (mine / "asks.txt").write_text("".join(f"Tell me of {n}.\n" for n in range(prompts)))
+    auto = replace(config, preset=None, **{"particles": None, "max_iter": None, **given})
+    found = make_plan(auto)
+    assert found.config.train == train
+    why = found.why.get(UNTRAINED, "")
+    assert bool(why) == (train == "off" and "train" not in given)
+    assert ("give `train` on" in why) == (bool(why) and prompts != 12)
+
+
+def test_a_limit_of_time_keeps_the_method_and_stops_it(config: SearchConfig) -> None:
+    auto = replace(config, preset=None, max_iter=None, budget_minutes=1e-6)
+    result = search(auto).result
+    assert list(result["stop"]) == ["budget_minutes"] and result["evaluations"] == 6
+
+
+def test_where_too_few_prompts_are_there_to_train_the_reason_and_the_remedy_stand_everywhere(
+    config: SearchConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    auto = replace(config, preset=None, max_iter=None, proposals=1)
+    notes: list[str] = []
+    found = search(auto, lambda event: notes.append(event.data.get("text", "")))
+    (why,) = (text for text in notes if "too few to train on" in text)
+    assert why.startswith("6 dev prompts, ") and "from 40 on, or from 16" in why
+    about = read_about(found.run)
+    known = findings(about, Result.from_json(found.result))
+    assert known.verdict.reasons[-1] == f"Nothing was trained: {why}."
+    assert why not in known.remarks
+    assert known.steps[0][0] == "train the result, too, with more prompts"
+    assert f"--out {near(about.config).out}-more" in known.steps[0][1]
+
+
+# Commands
+
+
+def words(config: SearchConfig, *more: str) -> list[str]:
+    return [
+        "--base",
+        config.base,
+        "--prompts",
+        "asks.txt",
+        "--metric",
+        "mine.py:letters",
+        "--threads",
+        "1",
+        *more,
+    ]
+
+
+def test_the_command_line_searches_and_evaluates_the_run_again(
+    config: SearchConfig, capsys: pytest.CaptureFixture[str], mine: Path
+) -> None:
+    more = [
+        "--max-new-tokens",
+        "8",
+        "--particles",
+        "4",
+        "--max-iter",
+        "1",
+        "--out",
+        config.out,
+        "--quiet",
+    ]
+    code, _, err = swarm_llm(capsys, "search", *words(config, "--experts", *config.experts, *more))
+    assert code == 0, err
+    result = json.loads((Path(config.out) / "result.json").read_text())
+    page = (Path(config.out) / "report.html").read_text()
+    assert "--prompts asks.txt" in page and "--metric mine.py:letters" in page
+    code, _, err = swarm_llm(capsys, "eval", "--run", config.out, "--json")
+    assert code == 2 and "add --metric mine.py:letters" in err
+    code, out, _ = swarm_llm(
+        capsys, "eval", "--run", config.out, "--metric", "mine.py:letters", "--json"
+    )
+    assert code == 0 and json.loads(out)["value"] == result["best_test"]
+
+
+def test_eval_and_compare_take_it(
+    config: SearchConfig, capsys: pytest.CaptureFixture[str], mine: Path, tmp_path: Path
+) -> None:
+    (mine / "asks.txt").write_text("\n".join(f"{name} {i}" for i in range(3) for name in NAMES))
+    experts = ["--experts", *config.experts]
+    code, out, err = swarm_llm(capsys, "eval", *words(config, "--max-new-tokens", "8", "--json"))
+    assert code == 0, err
+    assert json.loads(out)["n"] == 18 and json.loads(out)["metric"] == "mine.py:letters"
+    out_folder = str(tmp_path / "table")
+    more = [
+        "--methods",
+        "best-single,uniform-soup,model-swarms",
+        "--seeds",
+        "1",
+        "--budget-items",
+        "60",
+    ]
+    lengths = ["--max-new-tokens", "8", "--dev", "10"]
+    code, out, err = swarm_llm(
+        capsys, "compare", *words(config, *experts, *more, *lengths, "--out", out_folder)
+    )
+    assert code == 0, err
+    table = json.loads((Path(out_folder) / "compare.json").read_text())
+    assert {"best-single", "uniform-soup", "model-swarms"} <= table["methods"].keys()
+
+
+def test_a_dry_run_says_what_it_will_be(
+    config: SearchConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = swarm_llm(
+        capsys,
+        "search",
+        *words(config, "--experts", *config.experts, "--out", config.out, "--dry-run"),
+    )
+    assert (code, err) == (0, "")
+    assert (
+        "score of your own: nothing is trained; 40 evaluations, 34 of them proposed by a model of "
+        "the scores"
+    ) in out
+    assert not Path(config.out).exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (
+            ["--prompts", "gone.txt", "--metric", "mine.py:letters"],
+            "--prompts gone.txt: no such file",
+        ),
+        (
+            ["--prompts", "asks.txt"],
+            "which --metric accuracy needs; add answers, or score the text itself: --metric F",
+        ),
+        (
+            ["--prompts", "asks.txt", "--metric", "mine.py:raises", "--max-new-tokens", "8"],
+            "--metric mine.py:raises: prompt 2 ('Tell me",
+        ),
+        (
+            ["--prompts", "long.txt", "--metric", "mine.py:letters"],
+            "item 3: generate scoring needs ",
+        ),
+        (
+            ["--task", "builtin:dates", "--max-new-tokens", "9"],
+            "--max-new-tokens 9: is for scores of written replies",
+        ),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    config: SearchConfig,
+    capsys: pytest.CaptureFixture[str],
+    mine: Path,
+    more: list[str],
+    message: str,
+) -> None:
+    (mine / "long.txt").write_text("\n".join([*NAMES[:2], "word " * 2000, *NAMES[2:]]))
+    given = [
+        "--base",
+        config.base,
+        "--experts",
+        *config.experts,
+        "--out",
+        config.out,
+        "--threads",
+        "1",
+        "--quiet",
+    ]
+    code, out, err = swarm_llm(capsys, "search", *given, *more)
+    assert (code, out) == (2, "") and len(err.strip().splitlines()) == 1 and message in err, err
+
+
+def test_workers_score_with_it_as_one_process_does(config: SearchConfig) -> None:
+    search(config)
+    several = replace(config, out=f"{config.out}-2", workers="2")
+    search(several)
+    assert history(Path(several.out)) == history(Path(config.out))

@@ -1,0 +1,445 @@
+"""Scores against hand-worked numbers: accuracy, intervals, chance, the mean over tasks, what is
+computed once.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from search_helpers import questions
+
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Patch, Score
+from pyswarmopt_llm.common.statistics import chance_bound
+from pyswarmopt_llm.scores.metrics import Accuracy, interval, score_of
+from pyswarmopt_llm.scores.metrics.combine import (
+    Combine,
+    arithmetic,
+    harmonic,
+    of_the_same_items,
+)
+from pyswarmopt_llm.scores.metrics.questions.answer_format import (
+    beats_chance,
+    knows_letters,
+    one_letter,
+    option_counts,
+    possible_scorings,
+)
+from pyswarmopt_llm.scores.tasks import Item
+from pyswarmopt_llm.searching.scoring.evaluator import Evaluator
+from pyswarmopt_llm.searching.scoring.record import pack, unpack
+from pyswarmopt_llm.searching.scoring.run_directory import Run, about_run
+from pyswarmopt_llm.searching.scoring.scorer import Scorer
+
+Z = 1.959963984540054  # of the normal distribution at 97.5%
+
+
+class FakeEngine:
+    """Answers from tables; records what it received."""
+
+    def __init__(
+        self, likelihoods: dict[str, float] | None = None, texts: dict[str, str] | None = None
+    ) -> None:
+        self.likelihoods, self.texts = likelihoods or {}, texts or {}
+        self.received: list[tuple[str, str]] = []
+        self.loaded: list[Patch] = []
+
+    def load(self, patch: Patch) -> None:
+        self.loaded.append(patch)
+
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        self.received += pairs
+        return [self.likelihoods[continuation] for _, continuation in pairs]
+
+    def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
+        return [
+            next(text for key, text in self.texts.items() if key in prompt) for prompt in prompts
+        ]
+
+    def chat(self, user: str) -> str:
+        return f"<{user}>"
+
+
+def item(answer: str = "A", **choices: str) -> Item:
+    return Item("1", "Which?", choices or None, answer)
+
+
+# Accuracy
+
+
+def test_a_likelihood_counts_per_byte_of_the_option() -> None:
+    engine = FakeEngine({"longer": -6.0, "no": -4.0, "abcd": -3.0, "été": -3.5})
+    # -6 / 6 = -1 beats -4 / 2 = -2, though the sum is worse.
+    assert Accuracy([item(A="longer", B="no")], "likelihood", engine.chat)(engine).answers == ("A",)
+    # été has 5 bytes: -3.5 / 5 = -0.7 beats -3 / 4 = -0.75; by its 3 characters it would lose.
+    assert Accuracy([item(A="abcd", B="été")], "likelihood", engine.chat)(engine).answers == ("B",)
+
+
+def test_likelihood_scoring_scores_the_text_after_the_question_alone() -> None:
+    engine = FakeEngine({"x": -1.0, "y": -2.0})
+    Accuracy([item(A="x", B="y")], "likelihood", engine.chat)(engine)
+    assert engine.received == [("<Question: Which?>", "x"), ("<Question: Which?>", "y")]
+
+
+class Hash(FakeEngine):
+    """An engine whose likelihoods follow from the texts alone, whatever else is asked."""
+
+    def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        return [-1.0 - sum(map(ord, context + text)) % 97 / 10 for context, text in pairs]
+
+
+@pytest.mark.parametrize("scoring", ["letter", "likelihood"])
+def test_some_items_score_as_they_do_among_all_with_margins_from_the_right_option(
+    scoring: Any,
+) -> None:
+    items = [Item(q["id"], q["question"], q["choices"], q["answer"]) for q in questions(12, 3)]
+    utility, engine = Accuracy(items, scoring, lambda text: text), Hash()
+    whole, wanted = utility(engine), [7, 2, 11]  # type: ignore[arg-type]
+    some = utility(engine, wanted)  # type: ignore[arg-type]
+    assert some.per_item == tuple(whole.per_item[i] for i in wanted)
+    assert some.answers == tuple(whole.answers[i] for i in wanted)
+    scores = utility.option_scores(engine)  # type: ignore[arg-type]
+    for i, value, margins in zip(wanted, some.per_item, some.margins, strict=True):
+        right = scores[i].pop(items[i].answer)
+        assert margins == tuple(right - other for other in scores[i].values())
+        assert (value == 1.0) == (min(margins) > 0) or 0.0 in margins
+
+
+def test_letter_scoring_scores_letters_after_the_lettered_options() -> None:
+    engine = FakeEngine({"A": -3.0, "B": -1.0, "C": -2.0})
+    items = [item("B", A="long long long", B="y", C="z"), item("C", A="x", B="y", C="z")]
+    accuracy = Accuracy(items, "letter", engine.chat)
+    score = accuracy(engine)
+    assert accuracy(engine).answers == (
+        "B",
+        "B",
+    )
+    assert (score.value, score.per_item, score.n) == (0.5, (1.0, 0.0), 2)
+    context, letter = engine.received[0]
+    assert letter == "A" and "A: long long long\nB: y\nC: z\nThe answer is" in context
+
+
+def test_equal_scores_go_to_the_first_option() -> None:
+    engine = FakeEngine({"A": -1.0, "B": -1.0})
+    assert Accuracy([item(A="x", B="y")], "letter", engine.chat)(engine).answers == ("A",)
+
+
+@pytest.mark.parametrize("broken", [{"A": math.nan, "B": -1.0}, {"A": -1.0, "B": math.nan}])
+def test_a_model_that_gives_no_numbers_is_never_right(broken: dict[str, float]) -> None:
+    engine = FakeEngine(broken)
+    for answer in ("A", "B"):
+        assert Accuracy([item(answer, A="x", B="y")], "letter", engine.chat)(engine).value == 0.0
+
+
+def test_impossible_options_lose() -> None:
+    engine = FakeEngine({"A": -math.inf, "B": -50.0})
+    assert Accuracy([item(A="x", B="y")], "letter", engine.chat)(engine).answers == ("B",)
+
+
+def test_generated_answers_are_read() -> None:
+    items = [Item("1", "2+3?", None, "5"), Item("2", "2+4?", None, "6"), item("B", A="x", B="y")]
+    engine = FakeEngine(texts={"2+3?": "It is 5.", "2+4?": "It is 5.", "Which?": "(B)"})
+    assert Accuracy(items, "generate", engine.chat)(engine).per_item == (1.0, 0.0, 1.0)
+
+
+def test_a_template_replaces_the_prompt() -> None:
+    engine = FakeEngine({"x": -1.0, "y": -2.0})
+    Accuracy([item(A="x", B="y")], "likelihood", engine.chat, "Now: {question}")(engine)
+    assert engine.received[0] == ("<Now: Which?>", "x")
+
+
+def test_open_items_cannot_be_scored_by_their_options() -> None:
+    for scoring in ("letter", "likelihood"):
+        with pytest.raises(UserError, match="no choices"):
+            Accuracy([item()], scoring, str)
+
+
+def test_texts_are_all_that_a_context_has_to_hold() -> None:
+    items = [item(A="x", B="yy")]
+    likelihood = list(Accuracy(items, "likelihood", FakeEngine().chat).texts())
+    assert [(text, new) for _, text, new in likelihood] == [
+        ("<Question: Which?>x", 0),
+        ("<Question: Which?>yy", 0),
+    ]
+    ((_, text, new),) = Accuracy(items, "generate", FakeEngine().chat).texts()
+    assert "B: yy" in text and new == 128
+
+
+# Choice of the scoring
+
+
+def test_what_a_scoring_leaves_open() -> None:
+    closed, opened = item(A="x", B="y"), item()
+    assert possible_scorings("auto", [closed, closed]) == ("letter", "likelihood")
+    assert possible_scorings("auto", [closed, opened]) == ("generate",)
+    for known in ("letter", "likelihood", "generate"):
+        assert possible_scorings(known, [opened]) == (known,)
+    with pytest.raises(UserError, match="scoring letters: unknown"):
+        possible_scorings("letters", [])
+
+
+def test_option_counts() -> None:
+    assert option_counts([item(A="x", B="y"), item(A="x", B="y", C="z")]) == [2, 3]
+    assert option_counts([item(A="x", B="y"), item()]) == []
+
+
+def test_guessers_rarely_beat_chance_and_those_who_know_do() -> None:
+    rng = np.random.default_rng(0)
+    items = [item(A="x", B="y", C="z", D="u")] * 60 + [item(A="x", B="y")] * 40
+    p = np.array([0.25] * 60 + [0.5] * 40)
+    beaten = 0
+    for _ in range(2000):
+        guesses = (rng.random((8, 100)) < p).astype(float)
+        beaten += beats_chance(items, [score_of(g.tolist()) for g in guesses])
+    assert beaten / 2000 < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 2000)
+    assert beaten / 2000 > 0.005  # a bound that never lets anyone through would be no test
+    knows = score_of([1.0] * 60 + [0.0] * 40)
+    assert beats_chance(items, [score_of([0.0] * 100)] * 7 + [knows])
+
+
+def test_experts_that_name_the_same_letter_for_all_items_do_not_pass_for_knowing_them() -> None:
+    """One of four letters each, 50 items: the luckiest letter may look better than guessing."""
+    rng = np.random.default_rng(1)
+    fooled = guessers = 0
+    for _ in range(500):
+        key = rng.integers(0, 4, 50)
+        items = [replace(item(A="x", B="y", C="z", D="u"), answer="ABCD"[right]) for right in key]
+        scores = [score_of((key == letter).astype(float).tolist()) for letter in (0, 1, 2, 3)] * 3
+        fooled += knows_letters(items, scores)
+        guessers += beats_chance(items, scores)
+    assert guessers > 5 and fooled == 0
+    most = one_letter(items)
+    assert most == np.bincount(key).max() / 50
+    assert knows_letters(items, [score_of([1.0] * 35 + [0.0] * 15)])
+
+
+@given(
+    counts=st.lists(st.integers(2, 5), min_size=1, max_size=9),
+    percent=st.sampled_from([1, 5, 10, 25, 50]),
+)
+def test_chance_bound_against_enumeration(counts: list[int], percent: int) -> None:
+    # All outcomes, exactly, in fractions.
+    probability = [Fraction(0)] * (len(counts) + 1)
+    for outcome in itertools.product((0, 1), repeat=len(counts)):
+        p = Fraction(1)
+        for right, options in zip(outcome, counts, strict=True):
+            p *= Fraction(1, options) if right else 1 - Fraction(1, options)
+        probability[sum(outcome)] += p
+    level = Fraction(percent, 100)
+    exceeding = [sum(probability[k + 1 :], Fraction(0)) for k in range(len(counts) + 1)]
+    if any(abs(float(e - level)) < 1e-12 for e in exceeding):
+        return  # on the edge the last bit of a float decides
+    smallest = min(k for k, e in enumerate(exceeding) if e <= level)
+    assert chance_bound(counts, float(level)) == smallest / len(counts)
+
+
+# Statistics
+
+
+@given(st.lists(st.floats(-5, 5), min_size=2, max_size=30))
+def test_score_of_by_hand(values: list[float]) -> None:
+    score = score_of(values)
+    mean = math.fsum(values) / len(values)
+    assert math.isclose(score.value, mean, rel_tol=1e-12, abs_tol=1e-12)
+    variance = math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1)
+    assert math.isclose(
+        score.stderr, math.sqrt(variance / len(values)), rel_tol=1e-9, abs_tol=1e-12
+    )
+    assert score.per_item == tuple(values) and score.n == len(values)
+
+
+@pytest.mark.parametrize("values", [[], [1.0, math.nan], [math.inf]])
+def test_score_of_refuses(values: list[float]) -> None:
+    with pytest.raises(ValueError, match="at least one item, and finite"):
+        score_of(values)
+
+
+@given(n=st.integers(1, 300), data=st.data())
+def test_interval_is_wilsons(n: int, data: st.DataObject) -> None:
+    right = data.draw(st.integers(0, n))
+    low, high = interval([1.0] * right + [0.0] * (n - right))
+    # Wilson 1927: the p for which (p_hat - p)^2 = z^2 p (1 - p) / n; here solved as that quadratic.
+    p = right / n
+    a, b, c = 1 + Z**2 / n, -(2 * p + Z**2 / n), p**2
+    root = math.sqrt(max(b**2 - 4 * a * c, 0.0))
+    assert math.isclose(low, (-b - root) / (2 * a), abs_tol=1e-9)
+    assert math.isclose(high, (-b + root) / (2 * a), abs_tol=1e-9)
+
+
+def test_interval_of_other_values_is_nearly_the_normal_one() -> None:
+    values = np.random.default_rng(3).normal(2.0, 1.5, 400)
+    low, high = interval(values.tolist())
+    half = Z * values.std(ddof=1) / 20
+    assert math.isclose(low, values.mean() - half, abs_tol=0.2 * half)
+    assert math.isclose(high, values.mean() + half, abs_tol=0.2 * half)
+    assert interval(values.tolist()) == (low, high)
+    narrow = interval(values.tolist(), confidence=0.5)
+    assert low < narrow[0] < narrow[1] < high
+
+
+def test_it_covers_the_mean_about_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(5)
+    covered = 0
+    for _ in range(100):
+        low, high = interval(rng.exponential(1.0, 40).tolist())
+        covered += low <= 1.0 <= high
+    assert 85 <= covered <= 100
+
+
+# Several tasks
+
+
+def test_harmonic_by_hand() -> None:
+    scores = [Score(0.5, (1.0, 0.0), 2, 0.1), Score(0.25, (1.0,) + (0.0,) * 3, 4, 0.2)]
+    found = harmonic(scores)
+    assert math.isclose(found.value, 1 / 3, rel_tol=1e-15)  # 2 / (2 + 4)
+    assert (found.n, found.per_item) == (6, (1.0, 0.0, 1.0, 0.0, 0.0, 0.0))
+    # dH/da = (1/9) / (2 * 1/4) = 2/9, dH/db = (1/9) / (2 * 1/16) = 8/9
+    assert math.isclose(found.stderr, math.hypot(0.1 * 2 / 9, 0.2 * 8 / 9), rel_tol=1e-12)
+
+
+@given(st.lists(st.tuples(st.floats(0.05, 1.0), st.floats(0.0, 0.3)), min_size=2, max_size=5))
+def test_harmonic_stderr_by_numerical_derivatives(pairs: list[tuple[float, float]]) -> None:
+    scores = [Score(value, (), 10, stderr) for value, stderr in pairs]
+    step = 1e-6
+    parts = []
+    for i, score in enumerate(scores):
+        ends = []
+        for sign in (1, -1):
+            moved = [*scores[:i], replace(score, value=score.value + sign * step), *scores[i + 1 :]]
+            ends.append(len(pairs) / sum(1 / s.value for s in moved))
+        parts.append((ends[0] - ends[1]) / (2 * step) * score.stderr)
+    assert math.isclose(harmonic(scores).stderr, math.hypot(*parts), rel_tol=1e-5, abs_tol=1e-9)
+
+
+def test_harmonic_of_one_and_of_none_and_of_nothing() -> None:
+    one = Score(0.3, (1.0,), 1, 0.2)
+    assert harmonic([one]) is one
+    assert harmonic([one, Score(0.0, (0.0,), 1, 0.0)]).value == 0.0
+    with pytest.raises(ValueError, match="no scores"):
+        harmonic([])
+
+
+# The objective
+
+
+class Line:
+    """A space of two experts that notes what was realised."""
+
+    name = "line"
+    expert_names: tuple[str, ...] = ("x", "y")
+    size = 2
+
+    def __init__(self) -> None:
+        self.realised: list[list[float]] = []
+
+    def vertices(self) -> torch.Tensor:
+        return torch.eye(2, dtype=torch.float64)
+
+    def coefficients(self, position: torch.Tensor) -> torch.Tensor:
+        return position
+
+    def realise(self, position: torch.Tensor) -> Patch:
+        self.realised.append(position.tolist())
+        return Patch()
+
+    def save(self, position: torch.Tensor, out: Path) -> None:
+        raise NotImplementedError
+
+
+def new_run(path: Path) -> Run:
+    return Run.create(path, about_run(SearchConfig("b", ("x", "y"), ("t",), "r"), {}))
+
+
+def scorer(run: Run, space: Any, utility: Any, **more: Any) -> Scorer:
+    return Scorer(run, space, Evaluator(space, FakeEngine(), {"t": utility}, harmonic), **more)  # type: ignore[arg-type]
+
+
+def value(scorer: Scorer, position: torch.Tensor, iteration: int, particle: int) -> float:
+    (row,) = scorer.score([position], iteration, first=particle)
+    assert row is not None
+    return row.value
+
+
+def test_a_position_is_scored_once_also_after_a_restart(tmp_path: Path) -> None:
+    run, space = new_run(tmp_path / "r"), Line()
+    rows: list[Any] = []
+    scores = iter([score_of([1.0, 0.0, 0.0]), score_of([0.3, 0.6, 0.9])])
+    here, there = torch.tensor([0.25, 0.75]).double(), torch.tensor([1.0, 0.0]).double()
+    first = scorer(
+        run, space, lambda engine: next(scores), on_row=lambda row, known: rows.append(row)
+    )
+    assert math.isclose(value(first, here, 0, 4), 1 / 3) and math.isclose(
+        value(first, there, 1, 0), 0.6
+    )
+    assert math.isclose(value(first, here, 2, 1), 1 / 3)
+    assert space.realised == [[0.25, 0.75], [1.0, 0.0]]
+    assert [(row.iteration, row.particle, row.n) for row in rows] == [(0, 4, 3), (1, 0, 3)]
+
+    again = scorer(Run.open(run.path), space, lambda engine: pytest.fail("scored again"))
+    assert again.evaluations == 0
+    assert math.isclose(value(again, there, 1, 0), 0.6)
+    found = again.in_full([there, here], 1)
+    assert [row.score("t") for row in found] == [
+        score_of([0.3, 0.6, 0.9]),
+        score_of([1.0, 0.0, 0.0]),
+    ]
+
+
+def test_phases_are_kept_apart(tmp_path: Path) -> None:
+    run = new_run(tmp_path / "r")
+    position = torch.tensor([1.0, 0.0]).double()
+    letters = scorer(run, Line(), lambda e: score_of([0.0]), phase="letter")
+    assert value(letters, position, 0, 0) == 0.0
+    searched = scorer(run, Line(), lambda e: score_of([1.0]))
+    assert value(searched, position, 0, 0) == 1.0
+    assert [row.phase for row in run.rows] == ["letter", "search"]
+
+
+def test_a_score_that_is_no_number_stops_the_search(tmp_path: Path) -> None:
+    run = new_run(tmp_path / "r")
+    broken = scorer(run, Line(), lambda engine: Score(math.nan, (), 1, 0.0))
+    with pytest.raises(UserError, match="particle 3, iteration 2"):
+        broken.score([torch.tensor([1.0, 0.0]).double()], 2, first=3)
+    assert run.rows == []
+
+
+@given(st.lists(st.one_of(st.sampled_from([0.0, 1.0]), st.floats(0, 1)), min_size=1))
+def test_values_per_item_survive_the_journal(values: list[float]) -> None:
+    packed = pack(tuple(values))
+    assert unpack(json.loads(json.dumps(packed))) == values
+    assert isinstance(packed, str) == (set(values) <= {0.0, 1.0})
+
+
+@pytest.mark.parametrize("combine", [harmonic, arithmetic])
+def test_the_error_of_scores_of_the_same_items_is_that_of_resampled_items(combine: Combine) -> None:
+    """Two scores that go up and down together: taken as independent the error is too small."""
+    rng = np.random.default_rng(4)
+    both = rng.random(200)
+    values = [np.clip(both + 0.05 * rng.random(200), 0, 1), np.clip(both**2 + 0.1, 0, 1)]
+    draws = []
+    for _ in range(2000):
+        chosen = rng.integers(200, size=200)
+        draws.append(combine([score_of(part[chosen]) for part in values]).value)
+    scores = [score_of(part) for part in values]
+    together = of_the_same_items(combine)(scores)
+    assert together.value == combine(scores).value
+    assert together.stderr == pytest.approx(np.std(draws), rel=0.08)
+    assert combine(scores).stderr < 0.8 * together.stderr
+    # without items, or with another number of them, there is nothing to go by
+    assert of_the_same_items(combine)([scores[0], Score(0.5, (), 9, 0.1)]).stderr == (
+        combine([scores[0], Score(0.5, (), 9, 0.1)]).stderr
+    )

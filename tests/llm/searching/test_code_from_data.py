@@ -1,0 +1,498 @@
+"""Code runs only when the person at the keyboard names it on this command line."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from search_helpers import files, questions, small, swarm_llm, write_task
+
+import pyswarmopt
+import pyswarmopt_groups
+import pyswarmopt_llm
+import pyswarmopt_rivals
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.searching.loop import resume, search
+from pyswarmopt_llm.searching.scoring.run_directory import Run, about_run
+
+
+@pytest.fixture
+def trap(tmp_path: Path) -> Path:
+    """A folder with a module and a metric of `evaluate`, whose code makes the file ``sprung``."""
+    folder = tmp_path / "trap"
+    folder.mkdir()
+    spring = f"open({str(folder / 'sprung')!r}, 'w').close()\n"
+    (folder / "trapdoor.py").write_text(f"{spring}def score(engine):\n    return 0.5\n")
+    (folder / "trap.py").write_text(f"{spring}import evaluate\nclass Trap(evaluate.Metric): pass\n")
+    (folder / "task.yaml").write_text(
+        f"task: x\ndoc_to_text: !function trapdoor.score\n{'#' * 9}\n"
+    )
+    return folder
+
+
+def sprung(trap: Path) -> bool:
+    return (trap / "sprung").exists()
+
+
+def stopped(config: SearchConfig, path: Path) -> Path:
+    """A run that a stranger made: begun, and never scored."""
+    Run.create(path, about_run(config, {"base": "0", "experts": {}, "tasks": {}}))
+    return path
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "evaluate:./trap",
+        "evaluate:{}",
+        "./trap/trapdoor.py:score",
+        "reward:some/model",
+        "judge:/etc/hostname",
+    ],
+)
+@pytest.mark.parametrize("command", ["eval", "search"])
+def test_a_task_file_names_a_metric_by_its_plain_name_only(
+    spec: str,
+    command: str,
+    trap: Path,
+    tiny_base: Path,
+    tiny_experts: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    task = write_task(
+        tmp_path / "words.json", questions(6, 1), questions(6, 2), metric=spec.format(trap)
+    )
+    words = ["--base", tiny_base, "--task", task]
+    if command == "search":
+        words += ["--experts", *tiny_experts, "--out", tmp_path / "run", "--quiet"]
+    code, _, err = swarm_llm(capsys, command, *words)
+    assert code == 2 and err.count("\n") == 1 and f"add --metric {spec.format(trap)}" in err
+    assert not sprung(trap) and not (tmp_path / "run").exists()
+
+
+def test_the_option_says_that_a_script_may_run(
+    trap: Path, tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = write_task(tmp_path / "words.json", questions(6, 1), questions(6, 2), metric="numeric")
+    swarm_llm(capsys, "eval", "--base", tiny_base, "--task", task, "--metric", f"evaluate:{trap}")
+    assert sprung(trap)
+
+
+def test_a_script_that_lies_here_does_not_stand_in_for_the_librarys(
+    trap: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pyswarmopt_llm.scores.metrics.external.evaluate import EvaluateMetric
+
+    monkeypatch.chdir(trap.parent)
+    with pytest.raises(UserError, match=r"write \./trap"):
+        EvaluateMetric("trap")
+    assert not sprung(trap)
+
+
+@pytest.mark.parametrize(
+    ("setting", "option"),
+    [
+        ({"utilities": ("trapdoor:score",)}, "--allow trapdoor:score"),
+        ({"tasks": ("lm-eval:task.yaml",)}, "--allow lm-eval:task.yaml"),
+        ({"tasks": ("lm-eval:task.yaml#acc",)}, "--allow 'lm-eval:task.yaml#acc'"),
+        ({"metrics": ("evaluate:./",)}, "--allow evaluate:./"),
+        ({"metrics": ("words=evaluate:./",)}, "--allow words=evaluate:./"),
+        ({"metrics": ("trapdoor.py:score",)}, "--allow trapdoor.py:score"),
+        ({"metrics": ("words=./trapdoor.py:score",)}, "--allow words=./trapdoor.py:score"),
+        ({"workers": "ray://198.51.100.1:10001"}, "--allow ray://198.51.100.1:10001"),
+    ],
+)
+@pytest.mark.parametrize("where", ["the run", "its parent"])
+def test_a_strangers_run_is_not_resumed_with_its_code(
+    setting: dict[str, tuple[str, ...] | str],
+    option: str,
+    where: str,
+    trap: Path,
+    tiny_base: Path,
+    tiny_experts: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    task = write_task(tmp_path / "words.json", questions(6, 1), questions(6, 2))
+    config = {"tasks": (str(task),), **setting}
+    run = stopped(
+        SearchConfig(base=str(tiny_base), experts=tuple(map(str, tiny_experts)), out="r", **config),  # type: ignore[arg-type]
+        trap / "run",
+    )
+    for file in ("trapdoor.py", "trap.py", "task.yaml"):
+        shutil.copy(trap / file, run)
+    monkeypatch.chdir(run if where == "the run" else trap)
+    before = files(run)
+    code, _, err = swarm_llm(capsys, "resume", run, "--quiet")
+    assert code == 2 and err.count("\n") == 1 and option in err
+    assert not sprung(trap) and "trapdoor" not in sys.modules
+    assert files(run) == before
+
+
+def test_a_run_with_a_function_is_resumed_where_the_option_is_given_again(
+    tiny_base: Path,
+    tiny_experts: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "own_again.py").write_text("def f(engine):\n    return 0.25\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "own_again", raising=False)
+    config = small(
+        tiny_base, tiny_experts, [], "run", particles=3, max_iter=1, utilities=("own_again:f",)
+    )
+    whole = search(config).result
+    (tmp_path / "run" / "result.json").unlink()
+    with pytest.raises(UserError, match="add allow own_again:f"):
+        resume("run")
+    with pytest.raises(UserError, match="was not started with other:f"):
+        resume("run", allowed=["own_again:f", "other:f"])
+    code, _, err = swarm_llm(capsys, "resume", "run", "--allow", "own_again:f", "--quiet")
+    assert code == 0, err
+    assert json.loads(Path("run/result.json").read_text())["best_dev"] == whole["best_dev"]
+
+
+def test_looking_at_a_run_imports_nothing_that_it_names(
+    trap: Path,
+    tiny_base: Path,
+    tiny_experts: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    task = write_task(tmp_path / "words.json", questions(6, 1), questions(6, 2))
+    run = trap / "run"
+    search(small(tiny_base, tiny_experts, [task], run, particles=3, max_iter=1))
+    about = json.loads((run / "run.json").read_text())
+    about["config"] |= {"utilities": ["trapdoor:score"], "tasks": [str(task), "lm-eval:task.yaml"]}
+    about["config"] |= {"metrics": ["evaluate:./"]}
+    (run / "run.json").write_text(json.dumps(about))
+    monkeypatch.chdir(trap)
+    for words in (["report"], ["resume", "--quiet"]):
+        assert swarm_llm(capsys, words[0], run, *words[1:])[0] == 0
+    assert swarm_llm(capsys, "generate", "--run", run, "--max-new-tokens", 1, "hello")[0] == 0
+    adapted = ["eval", "--base", tiny_base, "--adapter", run / "best", "--task", task]
+    assert swarm_llm(capsys, *adapted)[0] == 0
+    code, _, err = swarm_llm(capsys, "analyse", run)
+    assert code == 2 and "add --allow trapdoor:score" in err
+    assert not sprung(trap)
+
+
+# Processes
+
+
+def hostile_place(folder: Path, names: list[str]) -> Path:
+    """A directory whose modules bear the names of others, and say so when they are imported."""
+    folder.mkdir()
+    for name in names:
+        (folder / f"{name}.py").write_text(
+            f"open({str(folder)!r} + '/sprung-{name}', 'w').close()\n"
+        )
+    return folder
+
+
+def caught(folder: Path) -> list[str]:
+    return [file.name for file in folder.glob("sprung-*")]
+
+
+@pytest.mark.model
+def test_workers_do_not_import_from_the_current_directory(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
+) -> None:
+    here = hostile_place(
+        tmp_path / "here", ["filelock", "struct", "multiprocessing", "safetensors", "yaml", "torch"]
+    )
+    task = write_task(tmp_path / "words.json", questions(6, 1), questions(6, 2))
+    words = [
+        "search",
+        "--base",
+        str(tiny_base),
+        "--experts",
+        *map(str, tiny_experts),
+        "--task",
+        str(task),
+    ]
+    words += [
+        "--out",
+        str(tmp_path / "run"),
+        "--workers",
+        "2",
+        "--threads",
+        "1",
+        "--max-iter",
+        "1",
+        "--quiet",
+    ]
+    words += ["--particles", "3", "--scoring", "likelihood"]
+    # as the installed one: its own directory is on the path, not the current one
+    script = tmp_path / "swarm-llm"
+    script.write_text(f"from pyswarmopt_llm.cli.app import main\nmain({words!r})\n")
+    root = str(Path(pyswarmopt_llm.__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": root}
+    environment.pop("PYTHONSAFEPATH", None)
+    done = subprocess.run(
+        [sys.executable, script], cwd=here, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert caught(here) == []
+
+
+def test_pools_of_processes_do_not_import_from_the_current_directory(tmp_path: Path) -> None:
+    here = hostile_place(tmp_path / "here", ["struct", "multiprocessing", "selectors", "numpy"])
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import math, os\n"
+        "from pyswarmopt.driver.workers.pool import Workers\n"
+        "if __name__ == '__main__':\n"
+        "    with Workers('processes:2') as workers:\n"
+        "        print(workers.map(math.sqrt, [1.0, 4.0]), 'PYTHONSAFEPATH' in os.environ)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(pyswarmopt.__file__).parents[1])}
+    environment.pop("PYTHONSAFEPATH", None)
+    done = subprocess.run(
+        [sys.executable, script], cwd=here, env=environment, capture_output=True, text=True
+    )
+    assert done.stdout == "[1.0, 2.0] False\n", done.stderr
+    assert caught(here) == []
+
+
+# Every place of that kind in both packages
+
+_UNPICKLES = {
+    "pickle.load",
+    "pickle.loads",
+    "torch.load",
+    "numpy.load",
+    "np.load",
+    "joblib.load",
+    "Unpickler",
+    "dill",
+}
+_STARTS = {
+    "Popen",
+    "system",
+    "popen",
+    "fork",
+    "ProcessPoolExecutor",
+    "execv",
+    "execve",
+    "posix_spawn",
+    "check_output",
+}
+_STARTS |= {
+    "subprocess.run",
+    "subprocess.call",
+    "check_call",
+    "spawnv",
+    "Process",
+    "webbrowser.open",
+    "ray.init",
+}
+_WRITES = {
+    "write_text",
+    "write_bytes",
+    "savefig",
+    "save_file",
+    "symlink_to",
+    "rmtree",
+    "unlink",
+    "truncate",
+    "rename",
+}
+_WRITES |= {
+    "os.replace",
+    "os.open",
+    "shutil.copy",
+    "copytree",
+    "copyfile",
+    "extractall",
+    "save_pretrained",
+}
+
+# (file, what is called) -> why its name cannot come from a stranger, or what is done about it.
+ALLOWED = {
+    ("pyswarmopt/testing.py", "pickle.loads"): "what the test has pickled itself",
+    # Imports
+    ("pyswarmopt/__init__.py", "import_module"): "a module of this package, by a name in its list",
+    ("pyswarmopt/cli/help.py", "import_module"): "the two packages, by constants",
+    ("pyswarmopt/cli/start.py", "import_module"): "the two commands, by constants",
+    ("pyswarmopt/interop/__init__.py", "import_module"): "a module of this package, by name",
+    ("pyswarmopt/interop/pyswarms/__init__.py", "import_module"): "the functions of this package",
+    (
+        "pyswarmopt_llm/common/extras.py",
+        "import_module",
+    ): "a package of an extra, by a name in its table",
+    (
+        "pyswarmopt_llm/common/registry.py",
+        "import_module",
+    ): "a module of these packages, by a name in their tables",
+    ("pyswarmopt_llm/scores/tasks/tables/predicted.py", "unlink"): "the file of its own progress",
+    (
+        "pyswarmopt_llm/scores/metrics/external/callables.py",
+        "import_module",
+    ): "`utilities`; of a run.json only by `require`",
+    (
+        "pyswarmopt_llm/scores/metrics/external/score_function.py",
+        "spec_from_file_location",
+    ): "--metric; likewise",
+    # Pickles and processes
+    (
+        "pyswarmopt_llm/servers/workers/local.py",
+        "pickle.loads",
+    ): "from the search's own processes",
+    (
+        "pyswarmopt_llm/servers/workers/local.py",
+        "Popen",
+    ): "this Python, a module of this package, with -P",
+    ("pyswarmopt_llm/servers/workers/local.py", "fork"): "of the same code",
+    (
+        "pyswarmopt_llm/servers/workers/ray.py",
+        "ray.init",
+    ): "--workers; of a run.json only by `allow.require`",
+    (
+        "pyswarmopt/driver/workers/processes.py",
+        "ProcessPoolExecutor",
+    ): "`_SafeSpawn`: without the current directory",
+    ("pyswarmopt/cli/lesson.py", "webbrowser.open"): "the page that was just written",
+    # What writes for the others
+    (
+        "pyswarmopt_llm/common/files/regular.py",
+        "os.open",
+    ): "no links, regular files, inside the opened directory",
+    ("pyswarmopt_llm/common/files/regular.py", "os.replace"): "inside the opened directory",
+    (
+        "pyswarmopt_llm/common/files/regular.py",
+        "unlink",
+    ): "its own temporary file; of a link the link itself",
+    ("pyswarmopt/base/checkpoint.py", "open"): "a fresh temporary file (x), which is renamed",
+    ("pyswarmopt/base/checkpoint.py", "os.open"): "a directory, to flush the rename",
+    (
+        "pyswarmopt/base/checkpoint.py",
+        "os.replace",
+    ): "takes the place of a link, does not follow it",
+    (
+        "pyswarmopt/base/checkpoint.py",
+        "unlink",
+    ): "its own temporary files; of a link the link itself",
+    ("pyswarmopt_llm/experts/files.py", "os.replace"): "a new directory to a place that is free",
+    ("pyswarmopt_llm/experts/files.py", "rmtree"): "the directory that it has just made",
+    # Into a directory that `atomic_directory` has just made
+    ("pyswarmopt_llm/experts/quantised/gguf.py", "save_pretrained"): "a new directory",
+    ("pyswarmopt_llm/experts/write.py", "write_text"): "a new directory",
+    ("pyswarmopt_llm/tokens/members.py", "write_text"): "a new directory",
+    ("pyswarmopt_llm/experts/write.py", "write_bytes"): "a new directory",
+    ("pyswarmopt_llm/tools/export/export.py", "write_text"): "a new directory",
+    (
+        "pyswarmopt_llm/experts/full_model.py",
+        "copyfile",
+    ): "a new directory; which files: tokenizer, config of --base",
+    ("pyswarmopt_llm/experts/full_model.py", "write_text"): "a new directory",
+    ("pyswarmopt_llm/experts/full_model.py", "open"): "a new directory",
+    # In a run: links are refused before (`Run.locked`), and rmtree does not follow them
+    ("pyswarmopt_llm/searching/selection.py", "rmtree"): "front/ of the run",
+    ("pyswarmopt_llm/searching/finish.py", "rmtree"): "best/ of the run",
+    (
+        "pyswarmopt_llm/searching/grid/draws.py",
+        "rmtree",
+    ): "a directory that it has just made; parts of a run",
+    (
+        "pyswarmopt_llm/searching/grid/draws.py",
+        "copytree",
+    ): "from one draw's run to the next (`refuse_links` before)",
+    (
+        "pyswarmopt_llm/searching/grid/draws.py",
+        "copyfile",
+    ): "from one draw's run to the next (`refuse_links` before)",
+    (
+        "pyswarmopt_llm/searching/scoring/run_directory.py",
+        "unlink",
+    ): "the run's own files; of a link the link itself",
+    ("pyswarmopt_llm/report/figures.py", "savefig"): "into memory",
+    ("pyswarmopt/inspect/plot/animation.py", "savefig"): "into memory",
+    ("pyswarmopt_llm/report/plots.py", "savefig"): "into the file of `regular.replacing`",
+    # Candidates for a server, under names of this process
+    (
+        "pyswarmopt_llm/servers/server.py",
+        "copyfile",
+    ): "an expert's two files to a new directory",
+    (
+        "pyswarmopt_llm/servers/server.py",
+        "rmtree",
+    ): "directories that it has made in `server_folder`",
+    # A path that the caller or the command line gives
+    ("pyswarmopt/cli/compare.py", "savefig"): "--plot",
+    ("pyswarmopt/cli/lesson.py", "write_text"): "--out",
+    ("pyswarmopt/cli/show.py", "savefig"): "--out, and the names of our functions",
+    ("pyswarmopt/driver/history.py", "open"): "argument",
+    ("pyswarmopt/inspect/plot/animation.py", "write_text"): "argument",
+    ("pyswarmopt_llm/cli/runs/init.py", "open"): "argument; x: what is there stays",
+}
+# These are `safe_files`' own where they are called by their bare names.
+_SAFE = {"write_text", "truncate"}
+
+
+def calls(package: Path) -> Iterator[tuple[str, str, int]]:
+    """File, name and line of every call that a rule is about."""
+    for file in sorted(package.rglob("*.py")):
+        where = f"{package.name}/{file.relative_to(package)}"
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and (name := _kind(node)) is not None:
+                yield where, name, node.lineno
+
+
+def _kind(call: ast.Call) -> str | None:
+    whole = ast.unparse(call.func)
+    last = whole.rpartition(".")[2]
+    if isinstance(call.func, ast.Name) and last in (
+        "exec",
+        "eval",
+        "compile",
+        "__import__",
+        "import_module",
+    ):
+        return last
+    if "." in whole and last in (
+        "import_module",
+        "run_path",
+        "run_module",
+        "spec_from_file_location",
+    ):
+        return last
+    if whole in _SAFE or whole.endswith("text.truncate"):  # the latter of rich, on a line of text
+        return None
+    for name in sorted(_UNPICKLES | _STARTS | _WRITES):
+        if whole == name or ("." not in name and last == name):
+            return name
+    return "open" if last == "open" and _may_write(call) else None
+
+
+def _may_write(call: ast.Call) -> bool:
+    """A call of `open` whose mode is not a constant for reading."""
+    modes = [*call.args, *(word.value for word in call.keywords if word.arg == "mode")]
+    texts = [
+        one.value for one in modes if isinstance(one, ast.Constant) and isinstance(one.value, str)
+    ]
+    return any(set(text) <= set("rwxabt+") and set(text) & set("wxa+") for text in texts)
+
+
+def test_every_place_that_could_run_or_write_what_a_file_names_is_known() -> None:
+    found: dict[tuple[str, str], list[int]] = {}
+    for package in (pyswarmopt, pyswarmopt_llm, pyswarmopt_groups, pyswarmopt_rivals):
+        for where, name, line in calls(Path(package.__file__).parent):
+            found.setdefault((where, name), []).append(line)
+    new = {place: lines for place, lines in found.items() if place not in ALLOWED}
+    assert not new, f"say in ALLOWED why these are safe, or make them so (docs/security.md): {new}"
+    assert not sorted(ALLOWED.keys() - found.keys()), "no longer there"

@@ -1,0 +1,645 @@
+"""Expert iteration: what a search found is trained on the best of its own replies."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import random
+import shutil
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean, pstdev
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from search_helpers import Json, ends_as, files, history, louder, questions, small, write_task
+
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.experts.adapter import load_adapter, load_factors, read_adapter
+from pyswarmopt_llm.report.findings import findings
+from pyswarmopt_llm.report.verdict import verdict
+from pyswarmopt_llm.scores.metrics.combine import arithmetic
+from pyswarmopt_llm.scores.metrics.objectives import load_objectives
+from pyswarmopt_llm.scores.metrics.registry import METRICS, written
+from pyswarmopt_llm.searching import cross_fitting, train
+from pyswarmopt_llm.searching.dry_run import dry_run_search
+from pyswarmopt_llm.searching.loop import resume, search
+from pyswarmopt_llm.searching.plan import make_plan
+from pyswarmopt_llm.searching.prepare import prepare
+from pyswarmopt_llm.searching.scoring.result import Result
+from pyswarmopt_llm.searching.scoring.run_directory import Run
+from pyswarmopt_llm.searching.scoring.store import Store
+from pyswarmopt_llm.searching.written import expert_iteration, reply_log
+from pyswarmopt_llm.searching.written.expert_iteration import best_reply, best_round, gains
+from pyswarmopt_llm.searching.written.replies import warnings_about
+from pyswarmopt_llm.searching.written.reply_log import (
+    Answerer,
+    Reply,
+    ReplyLog,
+    weights,
+    without_rounding,
+)
+from pyswarmopt_llm.tools.analyse import without_experts
+
+DEV, SAMPLES = 10, 8
+
+
+def few_letters(items: Any, texts: Any) -> list[float]:
+    return [-float(len(set(text))) for text in texts]
+
+
+@pytest.fixture
+def config(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> SearchConfig:
+    few = written("few", few_letters, "nothing", new=8, signed=True)
+    monkeypatch.setitem(METRICS, "few", few)
+    experts = louder(tiny_experts, tmp_path / "experts")
+    task = write_task(tmp_path / "words.json", questions(DEV, 1), questions(6, 2), metric="few")
+    more: dict[str, Any] = {"space": "delta", "train": "on", "dtype": "float32", "no_rivals": True}
+    more |= {"scoring": "auto", "particles": 3, "max_iter": 1, "start": "segments"}
+    return small(tiny_base, experts, [task], tmp_path / "run", **more)
+
+
+def opened(config: SearchConfig) -> tuple[Any, list[Any]]:
+    """The engine, and what scores the dev prompts."""
+    job = prepare(replace(config, out="unused"))
+    return job.engine, list(job.utilities("dev", {"words": "generate"}).values())
+
+
+def lines(run: str | Path, what: str = "replies") -> list[Json]:
+    """What the store has of replies to dev prompts, or to spare ones."""
+    rows = [json.loads(line) for line in (Path(run) / "results.jsonl").read_text().splitlines()]
+    return [row for row in rows if row["what"].startswith(f"{what} ")]
+
+
+@pytest.mark.parametrize(
+    ("replies", "least", "expected"),
+    [
+        ([("a", 1.0), ("b", 3.0), ("c", 2.0)], 2.5, "b"),
+        ([("a", 1.0), ("b", 3.0), ("c", 2.0)], 3.0, None),  # no better than what there was
+        # equally good: the shortest, then the first
+        ([("long", 3.0), ("ab", 3.0), ("cd", 3.0)], 0.0, "ab"),
+        ([("", -1.0)], -2.0, ""),
+    ],
+)
+def test_the_best_reply_to_a_prompt_is_kept(
+    replies: list[Any], least: float, expected: str | None
+) -> None:
+    best = best_reply([Reply(*pair) for pair in replies], least)
+    assert (None if best is None else best.text) == expected
+
+
+@pytest.mark.parametrize("values", [[1.0, 2.0, 4.0, 5.0], [-3.0, 0.0], [0.7, 0.7, 0.1, 0.2, 0.9]])
+def test_a_reply_counts_by_the_standard_deviations_that_its_value_is_above_the_mean(
+    values: list[float],
+) -> None:
+    counts = [math.exp((x - fmean(values)) / pstdev(values)) for x in values]
+    assert weights(values) == pytest.approx([count / fmean(counts) for count in counts])
+    assert weights([9 - 2 * x for x in values]) == pytest.approx(weights([-x for x in values]))
+
+
+def test_no_reply_counts_twenty_times_as_much_as_the_mean_one() -> None:
+    values = [0.0] * 99 + [1.0]  # the last is 9.9 standard deviations above the mean
+    low = math.exp(-1 / math.sqrt(99))
+    assert weights(values)[-1] / weights(values)[0] == pytest.approx(20 / low)
+    assert weights([0.1] * 7) == [1.0] * 7 and weights([3.0]) == [1.0] and weights([]) == []
+
+
+@given(st.lists(st.integers(-20, 20), min_size=1, max_size=12), st.randoms())
+def test_rounding_decides_nothing(tenths: list[int], rng: random.Random) -> None:
+    """Values of equal numbers, summed in another order, count alike and are not better."""
+    exact = [tenth / 10 for tenth in tenths]
+    parts = [[0.1, 0.2, 0.4, -0.7, tenth / 10] for tenth in tenths]
+    summed = [sum(rng.sample(numbers, len(numbers))) for numbers in parts]
+    assert weights(summed) == pytest.approx(weights(exact), abs=1e-9)
+    for one, other in zip(summed, exact, strict=True):
+        kept = [Reply("", without_rounding(value)) for value in (one, other)]
+        assert best_reply(kept[:1], kept[1].value) is best_reply(kept[1:], kept[0].value) is None
+
+
+def test_the_file_of_replies_gives_values_without_rounding(config: SearchConfig) -> None:
+    engine, (utility,) = opened(config)
+    values = iter([0.3, 0.1 + 0.2, *[0.3] * (DEV - 2)])
+    rounded = SimpleNamespace(
+        texts=utility.texts,
+        answers=lambda engine, places: ["a"] * DEV,
+        judge=lambda texts: [next(values) for _ in texts],
+    )
+    log = ReplyLog(engine, {"a": rounded}, arithmetic, Store(None), seed=0)  # type: ignore[dict-item]
+    assert {reply.value for reply in log.greedy("base", Answerer(Patch()))} == {0.3}
+
+
+def test_of_equal_rounds_the_last_is_handed_over() -> None:
+    rounds: Any = [SimpleNamespace(value=value) for value in (0.1, 0.5, 0.5, 0.2)]
+    assert best_round(rounds) is rounds[2] and best_round([]) is None
+
+
+def test_a_reply_that_was_cut_off_is_trained_on_without_an_end(config: SearchConfig) -> None:
+    """It went on: an end there would teach the model to stop in the middle."""
+    engine, (utility,) = opened(config)
+    log = ReplyLog(engine, {"a": utility}, arithmetic, Store(None), seed=0)
+    texts = ["abcdefgh", "abcdefg", *["abc"] * (DEV - 2)]  # of 8, 7 and 3 tokens, 8 at most
+    items = log.training_items([Reply(text, 1.0) for text in texts])
+    trained_on = [item.pairs[0][1] for item in items.values()]
+    assert trained_on == ["abcdefgh", "abcdefg<|im_end|>", *["abc<|im_end|>"] * (DEV - 2)]
+
+
+def test_each_tasks_replies_are_weighed_among_themselves(config: SearchConfig) -> None:
+    """The values of the second task are a thousand times as large."""
+    engine, (utility,) = opened(config)
+    other = written("other", few_letters, "nothing", new=8).build(
+        utility.items[::-1], "generate", engine.chat, None
+    )
+    log = ReplyLog(engine, {"a": utility, "b": other}, arithmetic, Store(None), seed=0)
+    values = [float(place % 3) for place in range(DEV)]
+    replies: list[Reply | None] = [Reply("yes", value) for value in values]
+    replies += [None, *(Reply("no", 1000 * value) for value in values[1:])]
+    items = list(log.training_items(replies).values())
+    expected = [*weights(values), *weights(values[1:])]
+    assert [item.weight for item in items] == pytest.approx(expected)
+    prompts = [prompt for _, prompt, _ in utility.texts()]
+    assert [item.pairs[0][0] for item in items] == [*prompts, *prompts[-2::-1]]
+
+
+def more_letters(items: Any, texts: Any) -> list[float]:
+    return [float(len(set(text))) / 2 for text in texts]
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["whole", "cut off between two lines"])
+def test_several_scores_of_the_same_prompts_are_of_one_reply(
+    config: SearchConfig, tmp_path: Path, stopped: bool
+) -> None:
+    engine, (few,) = opened(config)
+    metric = written("more", more_letters, "nothing", new=8)
+    more = metric.build(few.items, "generate", engine.chat, None)
+    tasks, file = {"few": few, "more": more}, tmp_path / "replies.jsonl"
+    log = ReplyLog(engine, tasks, arithmetic, Store(file), seed=0)
+    if stopped:
+        log.sampled("start", Answerer(Patch()), 2)
+        kept = file.read_text().splitlines(keepends=True)[:3]
+        file.write_text("".join(kept))
+        log = ReplyLog(engine, tasks, arithmetic, Store(file), seed=0)
+    samples = log.sampled("start", Answerer(Patch()), 2)
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [(row["sample"], row["task"]) for row in rows] == [
+        (1, "few"), (1, "more"), (2, "few"), (2, "more")
+    ]  # fmt: skip
+    assert rows[0]["replies"] == rows[1]["replies"] != rows[2]["replies"] == rows[3]["replies"]
+    for sample, row in zip(samples, rows[::2], strict=True):
+        assert [reply.text for reply in sample] == row["replies"]
+        assert [reply.scores for reply in sample] == [
+            (-len({*text}), len({*text}) / 2) for text in row["replies"]
+        ]
+        assert [reply.value for reply in sample] == [sum(reply.scores) / 2 for reply in sample]
+        scores = log.scores(sample)
+        assert scores["more"].per_item == tuple(len({*text}) / 2 for text in row["replies"])
+    assert log.count == 2 * DEV
+    alone = ReplyLog(engine, {"few": few}, arithmetic, Store(None), seed=0)
+    engine.load(Patch())
+    before = engine.tokens_fed
+    alone.sampled("start", Answerer(Patch()), 2)
+    of_one = engine.tokens_fed - before
+    again = ReplyLog(engine, tasks, arithmetic, Store(None), seed=0)
+    again.sampled("start", Answerer(Patch()), 2)
+    assert engine.tokens_fed == before + 2 * of_one
+    assert alone.tokens == again.tokens == log.tokens
+
+
+def test_a_gain_is_more_than_a_standard_error_of_the_differences() -> None:
+    """Differences 0, 0, 0, 4: mean 1, standard deviation 2, standard error 1."""
+    before = [Reply("", value) for value in (1.0, 2.0, 3.0, 4.0)]
+    after = [Reply("", value) for value in (1.0, 2.0, 3.0, 8.0)]
+    assert not gains(before, after)
+    assert gains(before, [Reply("", 2.0), *after[1:]])  # 1, 0, 0, 4: mean 1.25, standard error .946
+
+
+def test_each_prompt_is_answered_by_what_was_not_trained_on_it(
+    config: SearchConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained_on: list[dict[str, str]] = []
+    once = cross_fitting.fit
+
+    def noted(engine: Any, start: Any, choices: Any, *rest: Any) -> Any:
+        trained_on.append({item.pairs[0][0]: item.pairs[0][1] for item in choices})
+        return once(engine, start, choices, *rest)
+
+    monkeypatch.setattr(cross_fitting, "fit", noted)
+    result: Any = search(config).result
+    use, rows = result["expert_iteration"], lines(config.out)
+    rounds = use["rounds"]
+    job = prepare(replace(config, out="unused"))
+    (utility,) = job.utilities("dev", {"words": "generate"}).values()
+    prompts = [prompt for _, prompt, _ in utility.texts()]  # type: ignore[attr-defined]
+    # What was written, and what it took: the teachers are samples less in the first round.
+    models = ["start", *(f"round-{number}" for number in range(1, rounds + 1))]
+    teachers = [row["model"] for row in rows if row["model"].startswith("teacher")]
+    assert teachers == [f"teacher-{number}" for number in range(1, len(teachers) + 1)]
+    assert 1 <= len(teachers) <= 4
+    expected = [("base", 0), ("start", 0), *((teacher, 0) for teacher in teachers)]
+    for number, model in enumerate(models[:-1]):
+        samples = SAMPLES - (0 if number else len(teachers))
+        expected += [
+            *((model, sample) for sample in range(1, samples + 1)),
+            (models[number + 1], 0),
+        ]
+    assert [(row["model"], row["sample"]) for row in rows] == expected and 2 <= rounds <= 4
+    assert all(row["values"] == few_letters(None, row["replies"]) for row in rows)
+    assert use["replies"] == DEV * len(rows) and use["tokens"] > use["replies"]
+    # What was kept: by hand, and with its prompt what the last of a round's LoRAs was trained on.
+    replies = {(row["model"], row["sample"]): row for row in rows}
+    least = [min(replies[model, 0]["values"][i] for model in ("base", "start")) for i in range(DEV)]
+    places = iter(trained_on)
+    passes = result["item_evaluations"] + use["replies"]
+    for number in range(1, rounds + 1):
+        so_far = rows[: 2 + number * (SAMPLES + 1) - 1]
+        best: dict[str, str] = {}
+        for i, prompt in enumerate(prompts):
+            texts = sorted(
+                (row["replies"][i] for row in so_far), key=lambda text: (len(set(text)), len(text))
+            )
+            if -len(set(texts[0])) > least[i]:
+                best[prompt] = texts[0]
+        shares = [
+            next(places)
+            for _ in range(len(list((train_folder(config) / f"round-{number}").iterdir())))
+        ]
+        assert {
+            prompt: text.removesuffix("</s>") for prompt, text in shares[-1].items()
+        }.keys() == best.keys()
+        assert all(shares[-1][prompt].startswith(text) for prompt, text in best.items())
+        passes += (len(shares) - 1) * 4 * 2.5 * len(best)
+        # Who answers: a LoRA that was not trained on the prompt, with the mixture as matrices.
+        experts = [load_adapter(read_adapter(Path(path))) for path in config.experts]
+        answers: list[dict[str, str]] = []
+        for name in (*(f"without-{k + 1}" for k in range(len(shares) - 1)), "all"):
+            lora = load_factors(read_adapter(train_folder(config) / f"round-{number}" / name))
+            changes = {parameter: change.dense() for parameter, change in lora.items()}
+            for expert, weight in zip(experts, result["coefficients"].values(), strict=True):
+                for module, part in expert.factors.items():
+                    changes[f"{module}.weight"] += weight * part.scale * part.b @ part.a
+            job.engine.load(Patch(full_rank=changes))
+            answers.append(dict(zip(prompts, utility.answers(job.engine), strict=True)))  # type: ignore[attr-defined]
+        for prompt, text in zip(prompts, replies[f"round-{number}", 0]["replies"], strict=True):
+            unseen = [k for k, share in enumerate(shares) if prompt not in share]
+            assert (
+                unseen and answers[unseen[-1] if prompt not in best else unseen[0]][prompt] == text
+            )
+    assert result["passes"] == passes and next(places, None) is None
+    on_dev = [-sum(map(len, map(set, replies[model, 0]["replies"]))) / DEV for model in models[1:]]
+    assert (
+        result["trained_dev"]
+        == pytest.approx(max(on_dev))
+        == pytest.approx(on_dev[use["round"] - 1])
+    )
+    assert history(Path(config.out))[-1]["phase"] == "trained"
+    # Leaving experts out begins with what was trained.
+    again = without_experts(Run.open(Path(config.out)), Result.from_json(result), lambda text: None)
+    assert again["all"]["words"]["test"] == result["best_test"]
+
+
+def open_task(path: Path, dev: int) -> Path:
+    """Of so many dev items and six test items without options; more than ten are spare."""
+    splits = [
+        [{"id": item["id"], "question": item["question"], "answer": "x"} for item in items]
+        for items in (questions(dev, 1), questions(6, 2))
+    ]
+    return write_task(path, *splits, metric="few")
+
+
+def test_replies_to_spare_prompts_are_trained_on_and_dev_judges(
+    config: SearchConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """20 spare prompts with four samples each: of 10 dev prompts, eight each would be as many. Of the
+    first round four replies are the teachers'.
+    """
+    trained_on: list[set[str]] = []
+    once = cross_fitting.fit
+
+    def noted(engine: Any, start: Any, choices: Any, *rest: Any) -> Any:
+        trained_on.append({item.pairs[0][0] for item in choices})
+        return once(engine, start, choices, *rest)
+
+    monkeypatch.setattr(cross_fitting, "fit", noted)
+    monkeypatch.setattr(train, "not_worse", lambda trained, mixture: True)
+    file = open_task(tmp_path / "open.json", 30)
+    config = replace(config, tasks=(str(file),), dev=DEV)
+    planned = dry_run_search(config).passes - dry_run_search(replace(config, train="off")).passes
+    assert planned == 2 * 30 + 4 * (80 + DEV) + 4 * 4 * 2.5 * 20 + DEV + 6
+    notes: list[str] = []
+    result: Any = search(config, lambda event: notes.append(event.data.get("text", ""))).result
+    assert any("then expert iteration on the 20 spare prompts" in note for note in notes)
+    job = prepare(replace(config, out="unused"))
+    prompts = {}
+    for split in ("dev", "spare"):
+        (utility,) = job.utilities(split, {"open": "generate"}).values()
+        prompts[split] = [prompt for _, prompt, _ in utility.texts()]  # type: ignore[attr-defined]
+    assert not {*prompts["dev"]} & {*prompts["spare"]} and len(prompts["spare"]) == 20
+    use = result["expert_iteration"]
+    rounds, folder = use["rounds"], train_folder(config)
+    assert len(trained_on) == rounds and all(
+        len(kept) > 0 and kept <= {*prompts["spare"]} for kept in trained_on
+    )
+    assert use["kept"] == len(trained_on[use["round"] - 1]) and use["spare"] == 20
+    run = Run.open(Path(config.out))
+    (about,) = findings(run.about, Result.from_json(result)).about_dev
+    assert about == "On dev the result is scored on prompts that it was not trained on."
+    assert [place.name for place in (folder / "round-1").iterdir()] == ["all"]
+    spare = lines(config.out, "spare")
+    expected = [("base", 0), ("start", 0)]
+    teachers = [row["model"] for row in spare if row["model"].startswith("teacher")]
+    expected += [(teacher, 0) for teacher in teachers]
+    expected += [("start", sample) for sample in range(1, 5 - len(teachers))]
+    models = ["start", *(f"round-{number}" for number in range(1, rounds + 1))]
+    for model in models[1:-1]:
+        expected += [(model, sample) for sample in range(1, 5)]
+    assert [(row["model"], row["sample"]) for row in spare] == expected and teachers
+    on_dev = [(row["model"], row["sample"]) for row in lines(config.out)]
+    assert on_dev == [("base", 0), *((model, 0) for model in models)]
+    assert use["replies"] == 20 * len(spare) + DEV * len(on_dev)
+    # What is handed over is what answered the dev prompts.
+    (utility,) = job.utilities("dev", {"open": "generate"}).values()
+    job.engine.load(job.space.read(Path(config.out) / "best"))
+    assert utility(job.engine).value == pytest.approx(result["trained_dev"])
+    # Ended in between, it ends as it did.
+    whole = tmp_path / "whole"
+    shutil.copytree(run.path, whole)
+    (run.path / "result.json").unlink()
+    results = run.path / "results.jsonl"
+    rows = [json.loads(line) for line in results.read_text().splitlines()]
+    results.write_text("".join(f"{json.dumps(r)}\n" for r in rows[: rows.index(spare[3]) + 1]))
+    shutil.rmtree(folder / "round-1")
+    resume(run.path)
+    ends_as(run.path, whole)
+
+
+def test_the_number_of_spare_prompts(config: SearchConfig, tmp_path: Path) -> None:
+    """Four for each dev prompt, none if there are fewer than these, or as many as are asked for."""
+    config = replace(config, combine="arithmetic")
+    file = open_task(tmp_path / "open.json", 30)
+
+    def spare(dev: int, **more: Any) -> int:
+        objectives = load_objectives(replace(config, tasks=(str(file),), dev=dev, **more))
+        assert objectives.spare == bool(objectives.tasks["open"].spare)
+        return len(objectives.tasks["open"].spare)
+
+    assert [spare(dev) for dev in (5, 15, 16, 30)] == [20, 15, 0, 0]
+    assert [spare(5, spare=count) for count in (0, 3, 25)] == [0, 3, 25]
+    with pytest.raises(UserError, match=r"spare 26: open has 25 dev items .* beyond its 5 of dev"):
+        spare(5, spare=26)
+    labelled = replace(config, tasks=(str(write_labelled(tmp_path)),), dev=2, spare=1)
+    with pytest.raises(UserError, match="spare 1: words has 0 dev items without options"):
+        load_objectives(labelled)
+
+
+def test_another_spare_prompt_is_another_run(config: SearchConfig, tmp_path: Path) -> None:
+    config = replace(config, tasks=(str(open_task(tmp_path / "open.json", 30)),), dev=DEV)
+    search(config)
+    (Path(config.out) / "result.json").unlink()
+    task = json.loads(Path(config.tasks[0]).read_text())
+    task["dev"][-1]["question"] += " And why?"
+    Path(config.tasks[0]).write_text(json.dumps(task))
+    with pytest.raises(UserError, match="open"):
+        resume(config.out)
+
+
+def write_labelled(folder: Path) -> Path:
+    """The task of `config` again."""
+    return write_task(folder / "words.json", questions(DEV, 1), questions(6, 2), metric="few")
+
+
+def without_seconds(run: Path) -> tuple[list[Json], dict[str, bytes]]:
+    """Replies, and the other files of the training."""
+    replies = [{**line, "seconds": None} for line in lines(run)]
+    return replies, files(run / "trained")
+
+
+def train_folder(config: SearchConfig) -> Path:
+    return Path(config.out) / "trained"
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_the_mixture_is_handed_over_where_it_is_better_on_dev(
+    config: SearchConfig, monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    monkeypatch.setattr(train, "not_worse", lambda trained, mixture: kept)
+    notes: list[str] = []
+    result: Any = search(config, lambda event: notes.append(event.data.get("text", ""))).result
+    plain: Any = search(replace(config, train="off", out=f"{config.out}-off")).result
+    assert not (Path(f"{config.out}-off") / "trained").exists() and "expert_iteration" not in plain
+    assert result["trained"] is kept
+    for split in ("dev", "test"):
+        assert result[f"mixture_{split}"] == plain[f"best_{split}"]
+        assert result[f"best_{split}"] == result[f"{'trained' if kept else 'mixture'}_{split}"]
+    runs = [Path(config.out), Path(f"{config.out}-off")]
+    weights = [(run / "best" / "adapter_model.safetensors").read_bytes() for run in runs]
+    assert (weights[0] == weights[1]) is not kept
+    assert any("then expert iteration on the 10 dev prompts" in note for note in notes)
+    assert any(note.startswith("expert iteration: round 1: ") for note in notes)
+    reasons = " ".join(verdict(Result.from_json(result)).reasons)
+    number = result["expert_iteration"]["kept"]
+    assert f"on its best replies to {number} prompts" in reasons and "examples" not in reasons
+    assert ("(expert iteration: " in (Path(config.out) / "best" / "README.md").read_text()) is kept
+
+
+def test_a_run_that_was_stopped_between_two_files_ends_as_one_that_was_not(
+    config: SearchConfig, tmp_path: Path
+) -> None:
+    search(config)
+    run, whole = Path(config.out), tmp_path / "whole"
+    run.rename(whole)
+    stored = (whole / "results.jsonl").read_text().splitlines(keepends=True)
+    log = [line for line in stored if line.startswith('{"what": "replies ')]
+    scored = stored[: stored.index(log[0])]
+    rounds = sorted(place.name for place in (whole / "trained").glob("round-*"))
+    first = 2 + SAMPLES  # lines before the first round was trained
+    cuts: list[tuple[int, list[str]]] = [(1, []), (5, []), (first, []), (first, ["round-1"])]
+    cuts += [(first + 1, ["round-1"]), (len(log), rounds)]
+    for number, (count, kept) in enumerate(cuts):
+        shutil.copytree(whole, run)
+        (run / "result.json").unlink()
+        half = log[count][:30] if count < len(log) else ""
+        (run / "results.jsonl").write_text("".join([*scored, *log[:count], half]))
+        for name in set(rounds) - set(kept):
+            shutil.rmtree(run / "trained" / name)
+        if number == 3:
+            shutil.rmtree(run / "trained" / "round-1" / "all")
+        resume(run)
+        ends_as(run, whole)
+        assert without_seconds(run) == without_seconds(whole)
+        shutil.rmtree(run)
+
+
+def test_a_dry_run_counts_the_replies_and_the_training(config: SearchConfig) -> None:
+    """Base, mixture, four rounds of nine; of ten prompts five folds in each; what is trained on dev
+    and test.
+    """
+    plan, plain = dry_run_search(config), dry_run_search(replace(config, train="off"))
+    assert plan.passes - plain.passes == 38 * DEV + 4 * 5 * 4 * 2.5 * DEV + DEV + 6
+    assert "trained/" in plan.writes and "trained/" not in plain.writes
+
+
+def test_replies_that_are_there_are_not_written_again(
+    config: SearchConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The base and a round's model write to dev once, and again what is shown; of the samples of the
+    first round those are left out that the teachers write.
+    """
+    written: Counter[str] = Counter()
+    generate = TransformersEngine.generate
+    (utility,) = opened(config)[1]
+    prompts_of_dev = {prompt for _, prompt, _ in utility.texts()}
+
+    def noted(engine: Any, prompts: Any, max_new_tokens: int, draw: Any = None) -> list[str]:
+        if draw is not None:
+            written["sampled"] += len(prompts)
+            return generate(engine, prompts, max_new_tokens, draw)
+        ranks = {len(change.a) for change in engine._candidate.low_rank.values()}
+        who = {0: "base", 12: "mixed", 16: "trained"}[max(ranks, default=0)]  # three experts, LoRA
+        written[who] += len(prompts_of_dev.intersection(prompts))
+        return generate(engine, prompts, max_new_tokens)
+
+    monkeypatch.setattr(TransformersEngine, "generate", noted)
+    monkeypatch.setattr(train, "not_worse", lambda trained, mixture: True)
+    result: Any = search(replace(config, no_rivals=False)).result
+    rounds = result["expert_iteration"]["rounds"]
+    shown = json.loads((Path(config.out) / "replies.json").read_text())["tasks"][0]["prompts"]
+    teachers = sum(row["model"].startswith("teacher") for row in lines(config.out))
+    expected = [DEV + len(shown), (rounds * SAMPLES - teachers) * DEV, rounds * DEV + len(shown)]
+    assert [written[who] for who in ("base", "sampled", "trained")] == expected
+    assert "base" in result["models"] and "base_tuned" not in result["models"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "rounds", "spare"),
+    [(9.0, 0, 0), (19.0, 1, 0), (20.0, 2, 0), (8.0, 0, 20), (14.0, 1, 20), (15.0, 2, 20)],
+)
+def test_rounds_end_with_the_time(
+    config: SearchConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    seconds: float,
+    rounds: int,
+    spare: int,
+) -> None:
+    """A line takes a second, and so does to begin a file: base and mixture 2, a round 9; the first
+    one is expected to take 8. With spare prompts base and mixture 5, a round 5, expected 4.
+    """
+    if spare:
+        file = open_task(tmp_path / "open.json", DEV + spare)
+        config = replace(config, tasks=(str(file),), dev=DEV)
+    clock = itertools.count()
+    monkeypatch.setattr(reply_log, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    monkeypatch.setattr(train, "_seconds_left", lambda job, run: seconds)
+    monkeypatch.setattr(expert_iteration, "gains", lambda before, after: False)
+    notes: list[str] = []
+    result: Any = search(config, lambda event: notes.append(event.data.get("text", ""))).result
+    assert result.get("expert_iteration", {"rounds": 0})["rounds"] == rounds
+    late = f"expert iteration: round {rounds + 1}: no time is left for it"
+    assert (late in notes) == (rounds < 2)
+    run, whole = Path(config.out), tmp_path / "whole"
+    shutil.copytree(run, whole)
+    (run / "result.json").unlink()
+    resume(run)
+    ends_as(run, whole)
+
+
+def test_half_of_the_budget_is_kept_for_the_training(config: SearchConfig) -> None:
+    timed = replace(config, budget_minutes=1.0)
+    with_training, without = (
+        prepare(replace(timed, train=train)).plan.budget for train in ("on", "off")
+    )
+    left = 60 - 5 - 0.5 * with_training.closing_items  # half a second an item
+    assert with_training.left(10, 5.0) == left == 33.0
+    assert with_training.pays(10, 5.0, 6) and not with_training.pays(10, 5.0, 7)
+    assert without.pays(10, 5.0, 60)
+
+
+def test_damaged_replies_are_named(config: SearchConfig) -> None:
+    search(config)
+    (Path(config.out) / "result.json").unlink()
+    file = Path(config.out) / "results.jsonl"
+    stored = file.read_text().splitlines(keepends=True)
+    place = next(n for n, line in enumerate(stored) if line.startswith('{"what": "replies '))
+    row = json.loads(stored[place])
+    for broken in (
+        {**row, "task": "other"},
+        {**row, "values": row["values"][1:]},
+        {**row, "replies": [1] * DEV},
+    ):
+        stored[place] = json.dumps(broken) + "\n"
+        file.write_text("".join(stored))
+        with pytest.raises(UserError, match=r"results\.jsonl: replies 0 words of base: "):
+            resume(config.out)
+
+
+def test_by_default_only_a_score_that_costs_no_more_than_time_is_trained_on(
+    config: SearchConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = write_task(tmp_path / "forty.json", questions(40, 1), questions(6, 2), metric="few")
+    free = replace(config, preset="auto", train="auto", tasks=(str(task),))
+    given = replace(free, train="on")
+    assert [make_plan(setting).config.train for setting in (free, given)] == ["on", "on"]
+    monkeypatch.setitem(METRICS, "few", replace(METRICS["few"], usage=dict))
+    assert [make_plan(setting).config.train for setting in (free, given)] == ["off", "on"]
+
+
+def test_a_score_of_the_engine_cannot_be_trained_on(
+    config: SearchConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "scored.py").write_text("def taste(engine):\n    return 0.5\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(
+        UserError, match=r"train on: learns from the scores of options, .* its own score; remove it"
+    ):
+        search(replace(config, tasks=(), utilities=("scored:taste",)))
+    assert not Path(config.out).exists()
+
+
+def test_without_replies_that_are_better_nothing_is_trained(
+    config: SearchConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    level = written("few", lambda items, texts: [1.0] * len(texts), "nothing", new=8)
+    monkeypatch.setitem(METRICS, "few", level)
+    notes: list[str] = []
+    result: Any = search(config, lambda event: notes.append(event.data.get("text", ""))).result
+    assert any("0 of 10 prompts have a better reply: too few to train on" in note for note in notes)
+    assert not result["trained"] and math.isclose(result["best_dev"], 1.0)
+
+
+# Replies that cheat the score
+
+
+def shown(**replies: list[str]) -> dict[str, Any]:
+    """A task of ``replies.json``: model -> its replies."""
+    rows: list[dict[str, Any]] = []
+    for texts in zip(*replies.values(), strict=True):
+        each = [
+            {"model": model, "text": text, "value": 0.5}
+            for model, text in zip(replies, texts, strict=True)
+        ]
+        rows.append({"prompt": "Why?", "replies": each})
+    return {"task": "wishes", "prompts": rows}
+
+
+SENSE = "When it comes to brainstorming an essay, several methods are effective: talk to a friend."
+AGAIN = "KeyNot" * 80
+
+
+def test_a_result_that_repeats_itself_where_no_other_model_does_is_said() -> None:
+    (line,) = warnings_about([shown(base=[SENSE] * 5, result=[AGAIN, AGAIN, SENSE, AGAIN, SENSE])])
+    assert line.startswith("wishes: the result's replies repeat one thing over and over")
+    assert (
+        warnings_about([shown(base=[SENSE] * 5, result=[AGAIN, AGAIN, SENSE, SENSE, SENSE])]) == []
+    )
+    assert warnings_about([shown(base=[AGAIN] * 5, result=[AGAIN] * 5)]) == []
+    assert warnings_about([shown(base=[SENSE] * 5, result=["No. " * 9] * 5)]) == []  # short
+    assert warnings_about([shown(base=[SENSE], best=[AGAIN], result=[SENSE])]) == []

@@ -1,0 +1,374 @@
+"""Training: encoding, batching and loss against plain transformers; a tiny model learns; nothing
+global is touched.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+from search_helpers import swarm_llm
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.experts.adapter import load_factors, read_adapter
+from pyswarmopt_llm.experts.base import BaseModel, load_model, resolve_base
+from pyswarmopt_llm.searching.training.chats import (
+    encode_chat,
+    left_padded,
+    length_buckets,
+    mean_loss,
+    reply_frame,
+)
+from pyswarmopt_llm.searching.training.examples import load_examples
+from pyswarmopt_llm.searching.training.lora import Lora
+from pyswarmopt_llm.searching.training.train import TrainingOptions, target_shapes, train_expert
+from pyswarmopt_llm.searching.training.trainer import warmup_cosine
+
+
+def chat(question: str, answer: str) -> dict[str, Any]:
+    return {
+        "messages": [
+            {"role": "user", "content": question},
+            {"role": "assistant", "content": answer},
+        ]
+    }
+
+
+EXAMPLES = [
+    chat(f"say {word} {i}", word * 2) for i in range(10) for word in ("ha", "ho", "hum", "o")
+]
+
+
+@pytest.fixture(scope="module")
+def base(tiny_base: Path) -> BaseModel:
+    return resolve_base(str(tiny_base))
+
+
+def test_encoding_marks_the_answer_and_its_end(base: BaseModel) -> None:
+    _, tokenizer = load_model(base, torch.float32)
+    (tokens,) = encode_chat(tokenizer, [chat("hi", "yes")], 100)
+    assert (
+        tokenizer.decode(tokens.ids)
+        == "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\nyes<|im_end|>"
+    )
+    assert tokenizer.decode(tokens.ids[-tokens.answer :]) == "yes<|im_end|>"
+    (cut,) = encode_chat(tokenizer, [chat("hi", "yes")], len(tokens.ids) - 2)
+    assert tokenizer.decode(cut.ids[-cut.answer :]) == "ye"
+    assert encode_chat(tokenizer, [chat("hi", "yes")], len(tokens.ids) - 4) == []
+
+
+@pytest.mark.parametrize(
+    ("template", "frame"),
+    [
+        (None, ("", None)),
+        (
+            "{{ messages | length }}{% for m in messages %}{{ m['content'] }}<end>{% endfor %}",
+            ("", None),
+        ),
+        (
+            "{% for m in messages %}{% if m['role'] == 'user' %}<u> {{ m['content'] }} <b>"
+            "{% else %} {{ m['content'] }}<end>\n{% endif %}{% endfor %}",
+            (" ", "<end>"),
+        ),
+        (
+            "{% for m in messages %}{% if m['role'] == 'user' %}<u>{{ m['content'] }}<b>"
+            "{% else %}<think></think>{{ m['content'] }}<end>{% endif %}{% endfor %}",
+            ("", "<end>"),
+        ),
+    ],
+)
+def test_a_reply_is_framed_as_the_chat_template_has_it(
+    base: BaseModel, template: str | None, frame: tuple[str, str | None]
+) -> None:
+    """None: the end-of-sequence token."""
+    _, tokenizer = load_model(base, torch.float32)
+    tokenizer.chat_template = template
+    opening, ending = frame
+    assert reply_frame(tokenizer) == (opening, ending or tokenizer.eos_token)
+
+
+@pytest.mark.parametrize(
+    "example",
+    [
+        {},
+        {"messages": [{"role": "user", "content": "x"}]},
+        {"messages": [{"role": "user", "content": "x"}, {"role": "user", "content": "y"}]},
+        {"messages": [{"role": "user"}, {"role": "assistant", "content": "y"}]},
+        {"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": " "}]},
+        {"messages": [{"role": "user", "content": 3}, {"role": "assistant", "content": "y"}]},
+        {"messages": "text"},
+        {"messages": "ab"},
+    ],
+)
+def test_malformed_examples_name_their_number(
+    base: BaseModel, example: dict, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="example 2"):
+        train_expert(base, [chat("a", "b"), example], tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+@given(
+    lengths=st.lists(st.integers(1, 50), max_size=60),
+    size=st.integers(1, 200),
+    seed=st.integers(0, 99),
+)
+def test_buckets_hold_every_example_once_within_the_size(
+    lengths: list[int], size: int, seed: int
+) -> None:
+    batches = length_buckets(lengths, size, random.Random(seed))
+    assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
+    assert all(len(b) == 1 or len(b) * max(lengths[i] for i in b) <= size for b in batches)
+
+
+def test_batch_loss_is_that_of_single_unpadded_forwards(base: BaseModel) -> None:
+    """Left padding, position ids and the cut of the logits change nothing (float32)."""
+    model, tokenizer = load_model(base, torch.float32)
+    chats = encode_chat(
+        tokenizer, [chat("a", "yes"), chat("a longer question", "no"), chat("b", "oh dear me")], 100
+    )
+    losses = []
+    for c in chats:
+        logits = model(torch.tensor([c.ids])).logits[0]
+        losses.append(
+            F.cross_entropy(logits[-c.answer - 1 : -1], torch.tensor(c.ids[-c.answer :])).item()
+        )
+    assert mean_loss(model, chats, tokenizer.pad_token_id) == pytest.approx(
+        sum(losses) / 3, rel=1e-5
+    )
+    inputs, _ = left_padded(chats, tokenizer.pad_token_id)
+    assert inputs["position_ids"][:, -1].tolist() == [len(c.ids) - 1 for c in chats]
+
+
+def test_schedule() -> None:
+    factors = [warmup_cosine(step, 100) for step in range(100)]
+    assert factors[:5] == [0.2, 0.4, 0.6, 0.8, 1.0]  # 5% of the steps
+    assert factors[5:] == sorted(factors[5:], reverse=True)
+    assert factors[5] == 1.0 and 0.05 < factors[-1] < 0.052
+    assert warmup_cosine(0, 1) == 1.0
+
+
+def test_training_lowers_the_heldout_loss_and_peft_loads_the_result(
+    base: BaseModel, tmp_path: Path
+) -> None:
+    import peft
+
+    steps = []
+    state, threads = torch.random.get_rng_state(), torch.get_num_threads()
+    result = train_expert(
+        base,
+        EXAMPLES,
+        tmp_path / "laugh",
+        TrainingOptions(
+            rank=2,
+            alpha=4,
+            lr=2e-2,
+            epochs=6,
+            batch_tokens=400,
+            targets=("q_proj", "v_proj"),
+            threads=1,
+        ),
+        dtype=torch.float32,
+        data="laughter",
+        on_step=lambda step, total, loss: steps.append((step, total, loss)),
+    )
+    assert torch.equal(state, torch.random.get_rng_state()) and torch.get_num_threads() == threads
+    assert result.heldout == 8 and result.examples == 32
+    assert result.heldout_loss_expert < result.heldout_loss_base - 0.5
+    assert [s[0] for s in steps] == list(range(1, result.steps + 1)) and {s[1] for s in steps} == {
+        result.steps
+    }
+    info = read_adapter(tmp_path / "laugh")
+    dtypes = {tensor.dtype for tensor in info.tensors.values()}
+    assert (info.base_model_name, dtypes, info.config.rank, info.config.alpha) == (
+        base.name,
+        {"BF16"},
+        2,
+        4.0,
+    )
+    model, tokenizer = load_model(base, torch.float32)
+    model = peft.PeftModel.from_pretrained(model, tmp_path / "laugh")
+    # The loss that the result claims is that of the files, read back by peft (rounded to bf16 when
+    # saved).
+    chats = encode_chat(tokenizer, EXAMPLES, 448)
+    random.Random(0).shuffle(chats)
+    loss = mean_loss(model, chats[:8], tokenizer.pad_token_id)
+    assert loss == pytest.approx(result.heldout_loss_expert, rel=2e-2)
+    card = (tmp_path / "laugh" / "README.md").read_text()
+    assert "laughter" in card and f"{result.heldout_loss_base:.4f}" in card
+
+
+def test_losses_are_those_of_plain_steps_on_peft_from_the_same_start(
+    base: BaseModel, tmp_path: Path
+) -> None:
+    """One chat a step, in float32, without padding, hooks or shortened backward passes."""
+    import peft
+
+    targets = ("q_proj", "v_proj")
+    options = TrainingOptions(
+        rank=2, alpha=4, lr=1e-2, epochs=1, batch_tokens=1, heldout=0, targets=targets, seed=5
+    )
+    losses: list[float] = []
+    on_step = lambda step, steps, loss: losses.append(loss)  # noqa: E731
+    train_expert(base, EXAMPLES, tmp_path / "out", options, dtype=torch.float32, on_step=on_step)
+
+    model, tokenizer = load_model(base, torch.float32)
+    start = Lora(target_shapes(model, targets), rank=2, scale=2.0, seed=5).patch().low_rank
+    config = peft.LoraConfig(r=2, lora_alpha=4, target_modules=list(targets))
+    plain = peft.get_peft_model(model, config)
+    names = {
+        name: parameter for name, parameter in plain.named_parameters() if parameter.requires_grad
+    }
+    for name, parameter in names.items():
+        if "lora_A" in name:
+            module = name.removeprefix("base_model.model.").removesuffix(".lora_A.default.weight")
+            parameter.data.copy_(start[f"{module}.weight"].a)
+    optimizer = torch.optim.AdamW(names.values(), lr=1.0, betas=(0.9, 0.98), weight_decay=0.0)
+    draws = random.Random(5)
+    chats = encode_chat(tokenizer, EXAMPLES, 448)
+    draws.shuffle(chats)
+    order = [batch[0] for batch in length_buckets([len(chat.ids) for chat in chats], 1, draws)]
+    expected = []
+    for step, index in enumerate(order):
+        optimizer.param_groups[0]["lr"] = 1e-2 * warmup_cosine(step, len(order))
+        ids, answer = torch.tensor([chats[index].ids]), chats[index].answer
+        loss = F.cross_entropy(plain(ids).logits[0, -answer - 1 : -1], ids[0, -answer:])
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(names.values(), 1.0)
+        optimizer.step()
+        expected.append(loss.item())
+    assert losses == pytest.approx(expected, rel=1e-3)
+
+
+def test_going_on_from_an_adapter_is_going_on_with_peft(
+    base: BaseModel, tiny_base: Path, make_expert: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Ranks and scales that differ between modules, too; one step of plain AdamW on peft."""
+    import peft
+
+    start = make_expert("ant", 1, rank_pattern={"k_proj": 2}, alpha_pattern={"v_proj": 3})
+    options = TrainingOptions(
+        start=str(start), lr=1e-2, epochs=1, batch_tokens=10_000, heldout=0, threads=1
+    )
+    losses: list[float] = []
+    on_step = lambda step, steps, loss: losses.append(loss)  # noqa: E731
+    out = tmp_path / "out"
+    train_expert(base, EXAMPLES[:1], out, options, dtype=torch.float32, on_step=on_step)
+
+    model, tokenizer = load_model(base, torch.float32)
+    plain = peft.PeftModel.from_pretrained(model, start, is_trainable=True)
+    (chat,) = encode_chat(tokenizer, EXAMPLES[:1], 448)
+    ids = torch.tensor([chat.ids])
+    loss = F.cross_entropy(plain(ids).logits[0, -chat.answer - 1 : -1], ids[0, -chat.answer :])
+    assert losses == pytest.approx([loss.item()], rel=1e-3)
+    loss.backward()
+    before, after = (load_factors(read_adapter(path)) for path in (start, out))
+    assert {name: change.a.shape for name, change in before.items()} == {
+        name: change.a.shape for name, change in after.items()
+    }
+    moved = 0
+    for name, parameter in plain.named_parameters():
+        if "lora_A" in name:
+            weight = name.split("base_model.model.")[1].replace("lora_A.default.", "")
+            step = after[weight].a - before[weight].a  # of AdamW's first: lr against the gradient
+            clear = parameter.grad.abs() > 1e-4
+            rounding = before[weight].a.abs() / 200
+            off = (step + 1e-2 * parameter.grad.sign()).abs()
+            assert (off[clear] <= rounding[clear] + 1e-3).all()
+            moved += int(clear.sum())
+    assert moved > 100
+    config = json.loads((out / "adapter_config.json").read_text())
+    assert config["peft_type"] == "LORA" and not config["use_rslora"]
+    assert "trained further from" in (out / "README.md").read_text()
+
+
+def test_an_adapter_of_another_base_is_not_gone_on_from(
+    base: BaseModel, by_hand: Callable[..., Path], tmp_path: Path
+) -> None:
+    other = by_hand("odd", {"model.layers.0.self_attn.q_proj": ([[1.0]] * 48, [[1.0] * 32])})
+    with pytest.raises(UserError, match="trained on another base"):
+        train_expert(base, EXAMPLES, tmp_path / "out", TrainingOptions(start=str(other)))
+
+
+def test_chats_that_are_cut_or_left_out_are_counted_and_said(
+    base: BaseModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "chats.jsonl"
+    long = [chat("hi", "ha " * 300), chat("ha " * 300, "yes"), *EXAMPLES[:6]]
+    data.write_text("".join(json.dumps(example) + "\n" for example in long))
+    words = ["train-expert", "--base", base.spec, "--data", data, "--epochs", 1, "--rank", 2]
+    code, out, err = swarm_llm(capsys, *words, "--threads", 1, "--out", tmp_path / "a")
+    assert code == 0, err
+    assert f"{data}: 8 rows" in out
+    assert "of 8 chats 1 are cut to 448 tokens, and 1 left out" in out and "--max-len N" in out
+    code, out, _ = swarm_llm(
+        capsys, *words, "--threads", 1, "--out", tmp_path / "b", "--max-len", 2000
+    )
+    assert code == 0 and "cut to" not in out
+
+
+def test_rows_of_a_table_are_trained_on_as_chats(
+    base: BaseModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "export 2026.csv"
+    data.write_text("Ticket,Team\n" + "".join(f"Where is it {i}?,post\n" for i in range(9)))
+    examples = load_examples(str(data), None, 0, ("question=Ticket", "answer=Team"))
+    assert sorted(example["messages"][0]["content"] for example in examples) == [
+        f"Question: Where is it {i}?" for i in range(9)
+    ]
+    assert {example["messages"][1]["content"] for example in examples} == {"post"}
+    words = ["train-expert", "--base", base.spec, "--data", data, "--rank", 2, "--epochs", 1]
+    columns = ["--columns", "question=Ticket,answer=Team", "--threads", 1, "--json"]
+    code, out, err = swarm_llm(capsys, *words, *columns, "--out", tmp_path / "a")
+    assert code == 0, err
+    assert json.loads(out)["examples"] + json.loads(out)["heldout"] == 9
+
+
+def test_same_seed_same_files_and_another_seed_others(base: BaseModel, tmp_path: Path) -> None:
+    def weights(name: str, seed: int) -> bytes:
+        torch.rand(seed + 1)  # the state of the global generator must not matter
+        train_expert(
+            base, EXAMPLES, tmp_path / name, TrainingOptions(max_tokens=600, seed=seed, threads=1)
+        )
+        return (tmp_path / name / "adapter_model.safetensors").read_bytes()
+
+    assert weights("one", 0) == weights("two", 0) != weights("three", 1)
+
+
+def test_budget_of_tokens(base: BaseModel, tmp_path: Path) -> None:
+    options = TrainingOptions(max_tokens=500, batch_tokens=200, heldout=0)
+    result = train_expert(base, EXAMPLES, tmp_path / "out", options)
+    assert 500 <= result.tokens < 700
+    assert result.heldout == 0 and math.isnan(result.heldout_loss_base)
+    assert any(
+        change.b.abs().max() > 0 for change in load_factors(read_adapter(tmp_path / "out")).values()
+    )
+
+
+def test_refusals(base: BaseModel, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "file").write_text("x")
+    with pytest.raises(UserError, match="exists already"):
+        train_expert(base, EXAMPLES, tmp_path / "mine")
+    with pytest.raises(UserError, match="no training example is left"):
+        train_expert(base, EXAMPLES, tmp_path / "out", TrainingOptions(max_len=3))
+    with pytest.raises(UserError, match="no such linear layers"):
+        train_expert(base, EXAMPLES, tmp_path / "out", TrainingOptions(targets=("w_qkv",)))
+    assert [p.name for p in tmp_path.iterdir()] == ["mine"]
+
+
+def test_config_is_plain(base: BaseModel, tmp_path: Path) -> None:
+    train_expert(base, EXAMPLES, tmp_path / "out", TrainingOptions(max_tokens=100))
+    config = json.loads((tmp_path / "out" / "adapter_config.json").read_text())
+    assert (config["r"], config["lora_alpha"], config["peft_type"]) == (8, 16, "LORA")
+    assert config["target_modules"] == ["k_proj", "o_proj", "q_proj", "v_proj"]

@@ -1,0 +1,201 @@
+"""Whether a search fits: a dry run for the device that is there, and for a named one, from shapes
+alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+from search_helpers import questions, swarm_llm, write_task
+
+import pyswarmopt_llm.engine.load as load
+import pyswarmopt_llm.engine.memory as memory
+from pyswarmopt_llm.engine.memory import Sizes, batch_for, copies, decide
+from pyswarmopt_llm.experts.base import resolve_base
+
+# Numbers of the published configurations; {} stands for a model that transformers reads by them.
+QWEN_7B = {
+    **{
+        "model_type": "qwen2",
+        "hidden_size": 3584,
+        "intermediate_size": 18944,
+        "vocab_size": 152064,
+    },
+    **{"num_hidden_layers": 28, "num_attention_heads": 28, "num_key_value_heads": 4},
+    **{"tie_word_embeddings": False},
+}
+LLAMA_8B = {
+    **{
+        "model_type": "llama",
+        "hidden_size": 4096,
+        "intermediate_size": 14336,
+        "vocab_size": 128256,
+    },
+    **{"num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8},
+    **{"tie_word_embeddings": False},
+}
+GB = 1e9
+
+
+def linear(config: dict[str, Any]) -> dict[str, tuple[int, int]]:
+    """Module -> (out, in) of the linear layers of Qwen 2 and Llama, written out."""
+    h, inner = config["hidden_size"], config["intermediate_size"]
+    keys = h // config["num_attention_heads"] * config["num_key_value_heads"]
+    of_layer = {
+        **{
+            "self_attn.q_proj": (h, h),
+            "self_attn.k_proj": (keys, h),
+            "self_attn.v_proj": (keys, h),
+        },
+        **{"self_attn.o_proj": (h, h), "mlp.gate_proj": (inner, h), "mlp.up_proj": (inner, h)},
+        "mlp.down_proj": (h, inner),
+    }
+    return {
+        f"model.layers.{k}.{name}": shape
+        for k in range(config["num_hidden_layers"])
+        for name, shape in of_layer.items()
+    }
+
+
+@pytest.fixture
+def shapes(tmp_path: Path) -> Callable[..., list[object]]:
+    """A configuration without weights, two adapters of rank 1 on all its linear layers: the words
+    of a dry run.
+    """
+
+    def make(config: dict[str, Any], spec: str = "") -> list[object]:
+        base = tmp_path / "base"
+        base.mkdir()
+        (base / "config.json").write_text(json.dumps(config))
+        for name in "ab":
+            (tmp_path / name).mkdir()
+            tensors = {}
+            for module, (out, into) in linear(config).items():
+                key = f"base_model.model.{module}.lora_"
+                tensors[f"{key}A.weight"] = torch.zeros(1, into, dtype=torch.bfloat16)
+                tensors[f"{key}B.weight"] = torch.zeros(out, 1, dtype=torch.bfloat16)
+            safetensors.torch.save_file(tensors, tmp_path / name / "adapter_model.safetensors")
+            targets = sorted({module.rsplit(".", 1)[-1] for module in linear(config)})
+            settings = {"peft_type": "LORA", "r": 1, "lora_alpha": 1, "target_modules": targets}
+            (tmp_path / name / "adapter_config.json").write_text(json.dumps(settings))
+        experts = [tmp_path / "a", tmp_path / "b"]
+        words = ["search", "--base", f"{spec}{base}", "--experts", *experts, "--task", "none.json"]
+        return [*words, "--out", tmp_path / "run", "--dry-run"]
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("config", "base", "merged"), [(QWEN_7B, 15.2, 28.3), (LLAMA_8B, 16.1, 30.0)]
+)
+def test_7b_in_bf16_fits_a_card_of_24_gb_at_run_time_and_not_merged(
+    shapes: Callable[..., list[object]],
+    capsys: pytest.CaptureFixture[str],
+    config: dict[str, Any],
+    base: float,
+    merged: float,
+) -> None:
+    words = shapes(config)
+    code, out, said = swarm_llm(capsys, *words, "--memory", "RTX 4090", "--json")
+    fit = json.loads(out)
+    assert (code, said, fit["fits"], fit["scoring"]["mix"]) == (0, "", True, "runtime")
+    assert fit["base"] / GB == pytest.approx(base, abs=0.05)
+    weights = sum(2 * out * into for out, into in linear(config).values())
+    assert (fit["base"] + weights) / GB == pytest.approx(merged, abs=0.1)  # FIELD.md, section 3
+    assert fit["merged"] >= fit["base"] + weights
+    # Training keeps the activations of every layer: on a smaller card with checkpointing only.
+    smaller = json.loads(swarm_llm(capsys, *words, "--memory", "21GB", "--json")[1])
+    assert smaller["fits"] and smaller["training"]["checkpointing"]
+    code, out, _ = swarm_llm(capsys, *words, "--memory", "RTX 4090")
+    assert out.startswith("RTX 4090, 24.7 GB free: fits") and "run time" in out
+    code, out, _ = swarm_llm(capsys, *words, "--memory", "80GB", "--json")
+    fit = json.loads(out)
+    assert fit["fits"] and fit["scoring"]["mix"] == "merged"
+    assert not fit["training"]["checkpointing"]
+
+
+def test_what_does_not_fit_says_why(
+    shapes: Callable[..., list[object]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = swarm_llm(capsys, *shapes(QWEN_7B), "--memory", "12GB")
+    assert code == 0 and "12GB" in out and "does not fit" in out
+    assert "too many" in out and "nf4:" in out
+
+
+def test_four_bits_fit_a_card_of_8_gb(
+    shapes: Callable[..., list[object]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = shapes(QWEN_7B, "nf4:")
+    code, out, _ = swarm_llm(capsys, *words, "--memory", "rtx4060", "--json")
+    fit = json.loads(out)
+    packed = sum(out * into for out, into in linear(QWEN_7B).values())
+    embeddings = 2 * 2 * 152064 * 3584
+    assert code == 0 and fit["fits"] and fit["merged"] is None
+    assert fit["base"] == pytest.approx(packed * 4.13 / 8 + embeddings, rel=0.01)
+
+
+def test_a_card_is_named_with_a_dry_run_and_known(
+    shapes: Callable[..., list[object]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    *words, dry = shapes(QWEN_7B)
+    code, _, said = swarm_llm(capsys, *words, "--memory", "RTX 4090")
+    assert code == 2 and "--dry-run" in said
+    code, _, said = swarm_llm(capsys, *words, dry, "--memory", "RTX 4091")
+    assert code == 2 and "did you mean RTX 4090?" in said
+    code, _, said = swarm_llm(capsys, *words, dry, "--memory", "24 much")
+    assert code == 2 and "24GB" in said
+
+
+def test_a_dry_run_asks_what_is_free_and_refuses_before_it_loads(
+    tiny_base: Path,
+    tiny_experts: list[Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    task = write_task(tmp_path / "t.json", questions(12, 1), questions(4, 2))
+    words = ["search", "--base", tiny_base, "--experts", *tiny_experts, "--task", task]
+    words += ["--out", tmp_path / "run", "--dry-run", "--device", "cpu"]
+    code, out, _ = swarm_llm(capsys, *words)
+    assert code == 0 and "free: fits" in out
+    monkeypatch.setattr(memory, "free_memory", lambda device: 10_000)
+    code, _, said = swarm_llm(capsys, *words)
+    assert code == 2 and "does not fit" in said and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("spare", [1, -1])
+def test_auto_adds_at_run_time_where_copies_exceed_what_is_free(
+    tiny_base: Path, monkeypatch: pytest.MonkeyPatch, spare: int
+) -> None:
+    """On a device that is not the CPU, one byte decides."""
+    model, _ = load.load_model(resolve_base(str(tiny_base)), torch.float32)
+    changed = {"model.layers.0.self_attn.q_proj.weight", "model.layers.1.mlp.up_proj.weight"}
+    kept = 4 * (32 * 32 + 64 * 32)
+    assert copies(model, changed) == (kept, 2 * 4 * 64 * 32)
+    needed = sum(copies(model, changed)) + Sizes.of(model).scoring(1024)
+    free = needed + min(spare, 0)
+    monkeypatch.setattr(memory, "free_memory", lambda device: free)
+    decided, why = decide(model, "auto", changed, None)
+    assert decided["mix"] == ("merged" if spare > 0 else "runtime")
+    assert bool(why) == (spare < 0)
+    # What is told stays, and so it is when a run goes on with less memory.
+    monkeypatch.setattr(memory, "free_memory", lambda device: 0)
+    assert decide(model, "merged", changed, 2048)[0] == {"mix": "merged", "batch_tokens": 2048}
+
+
+def test_batches_stay_on_a_cpu_and_grow_on_a_gpu(
+    tiny_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "free_memory", lambda device: 2**40)
+    engine = load.load_engine(resolve_base(str(tiny_base)), "auto", "cpu", 1)
+    assert (engine.batch_tokens, dict(engine.decided)) == (1024, {})
+    sizes = Sizes.of(engine.model)
+    sixth = sizes.scoring(4096)
+    assert batch_for(sizes, int(sixth / 0.8) + 1) == 4096
+    assert batch_for(sizes, int(sixth / 0.8) - 1) == 2048

@@ -1,0 +1,218 @@
+"""A table of a user's own through the commands: the same split everywhere, said, resumed, and
+planned by a dry run.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from search_helpers import WORDS, Json, louder, swarm_llm
+
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.scores.tasks import Item, Task
+from pyswarmopt_llm.searching.dry_run import Timed, time_items
+
+NOTE = (
+    "names no split: 12 dev and 24 test items drawn from its 36 rows with split seed 0, "
+    "stratified by answer"
+)
+
+
+@pytest.fixture
+def mood(tmp_path: Path) -> Path:
+    file = tmp_path / "mood.csv"
+    with file.open("w", newline="", encoding="utf-8") as stream:
+        rows = [
+            [f"{WORDS[i % 16]} {WORDS[i // 16]} {i}", ("bad", "good", "so so")[i % 3]]
+            for i in range(36)
+        ]
+        csv.writer(stream, delimiter=";").writerows([["body", "feeling"], *rows])
+    return file
+
+
+@pytest.fixture
+def words(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, mood: Path) -> list[object]:
+    """The options that say what is searched."""
+    experts = louder(tiny_experts[:3], tmp_path / "loud")
+    columns = ["--columns", "question=body,label=feeling", "--template", "{question}\nMood:"]
+    return ["--base", tiny_base, "--experts", *experts, "--task", mood, *columns, "--threads", "1"]
+
+
+def events(text: str) -> list[Json]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_search_says_how_it_drew_and_resumes_to_the_same_items(
+    words: list[object], mood: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    search = [
+        "search",
+        *words,
+        "--out",
+        run,
+        "--particles",
+        "4",
+        "--max-iter",
+        "2",
+        "--scoring",
+        "likelihood",
+    ]
+    code, out, _ = swarm_llm(capsys, *search, "--json-lines")
+    assert code == 0
+    notes = [event["text"] for event in events(out) if event["event"] == "note"]
+    assert notes[0].startswith("preset auto") and notes[1].startswith(f"{mood} {NOTE}")
+    about, result = (json.loads((run / name).read_text()) for name in ("run.json", "result.json"))
+    assert NOTE in about["notes"]["mood"] and NOTE in result["notes"][0]
+    assert about["config"]["columns"] == ["question=body", "label=feeling"]
+    assert (
+        "--columns question=body,label=feeling --template"
+        in (run / "best" / "README.md").read_text()
+    )
+
+    (run / "result.json").unlink()
+    before = (run / "history.jsonl").read_text()
+    lines = mood.read_text().splitlines()
+    # another order of the rows, other row numbers
+    mood.write_text("\n".join([lines[0], *lines[:0:-1]]))
+    code, _, said = swarm_llm(capsys, "resume", run, "--quiet")
+    assert code == 2 and "tasks mood changed since the run began" in said
+    mood.write_text("\n".join(lines))
+    assert swarm_llm(capsys, "resume", run, "--quiet")[0] == 0
+    assert (run / "history.jsonl").read_text() == before
+    assert json.loads((run / "result.json").read_text())["best_test"] == result["best_test"]
+
+    adapter = ["--adapter", run / "best", "--scoring", "likelihood", "--json"]
+    left = [word for word in words if word not in words[3:6] and word != "--experts"]
+    code, out, _ = swarm_llm(capsys, "eval", *left, *adapter)
+    found = json.loads(out)
+    assert (found["n"], found["value"]) == (24, result["best_test"])
+    assert NOTE in found["note"]
+
+
+def test_compare_ensemble_and_merge_read_the_same_table(
+    words: list[object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    methods = [
+        "--methods",
+        "best-single,uniform-soup",
+        "--scoring",
+        "likelihood",
+        "--seeds",
+        "1",
+        "--quiet",
+    ]
+    code, out, _ = swarm_llm(capsys, "compare", *words, *methods, "--out", tmp_path / "c", "--json")
+    assert code == 0 and NOTE in json.loads(out)["notes"][0]
+    assert NOTE in (tmp_path / "c" / "compare.md").read_text()
+    members = ["--members" if word == "--experts" else word for word in words]
+    code, out, _ = swarm_llm(
+        capsys, "ensemble", *members, "--scoring", "likelihood", "--quiet", "--json"
+    )
+    assert code == 0 and NOTE in json.loads(out)["note"] and json.loads(out)["test_items"] == 24
+    merge = [word for word in words if word not in ("--threads", "1")]
+    out_words = ["--out", tmp_path / "m", "--method", "greedy-soup", "--budget-items", "300"]
+    code, _, said = swarm_llm(capsys, "merge", *merge, *out_words)
+    assert code == 0 and NOTE in said
+    assert "--columns question=body,label=feeling" in (tmp_path / "m" / "README.md").read_text()
+
+
+def test_a_wrong_table_is_refused_in_one_line_before_anything_is_written(
+    words: list[object], mood: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mood.write_text(mood.read_text().replace("good", "", 1))
+    code, _, said = swarm_llm(capsys, "search", *words, "--out", tmp_path / "run")
+    assert code == 2 and len(said.splitlines()) == 1
+    assert f'{mood}: line 3: nothing in column "feeling"; fill it in or remove the row' in said
+    assert not (tmp_path / "run").exists()
+
+
+# ---------------------------------------------------------------- --dry-run
+
+
+def test_a_dry_run_of_a_search_counts_and_writes_nothing(
+    words: list[object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    search = [
+        "search",
+        *words,
+        "--out",
+        tmp_path / "run",
+        "--particles",
+        "5",
+        "--max-iter",
+        "3",
+        "--dry-run",
+    ]
+    search += ["--preset", "none"]
+    code, out, said = swarm_llm(capsys, *search, "--scoring", "likelihood", "--json")
+    plan = json.loads(out)
+    assert (code, said) == (0, "")
+    assert sorted(tmp_path.rglob("*")) == before
+    # The starting swarm and three iterations of five, on 12 dev items; then best and average on
+    # dev, and best, average and best single expert on test.
+    assert (plan["evaluations"], plan["passes"]) == (20, 20 * 12 + 2 * 12 + 3 * 24)
+    assert plan["seconds"] > 0 and plan["memory_bytes"] > 2**20
+    code, out, _ = swarm_llm(capsys, *search)
+    assert code == 0  # and a trial of 3 experts by letters
+    assert "at most 20 evaluations: 372 forward passes of an item" in out
+    assert f"would write {tmp_path / 'run'}: run.json" in out and out.strip().endswith(
+        "nothing was written"
+    )
+
+
+def test_a_dry_run_refuses_what_the_search_would(
+    words: list[object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "x").write_text("")
+    code, _, said = swarm_llm(capsys, "search", *words, "--out", tmp_path / "run", "--dry-run")
+    assert code == 2 and "exists and is not empty" in said
+
+
+def test_a_dry_run_of_a_comparison_counts_and_writes_nothing(
+    words: list[object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--methods", "best-single,uniform-soup,pycma", "--budget-items", "60", "--seeds", "2"]
+    compare = [
+        "compare",
+        *words,
+        *given,
+        "--out",
+        tmp_path / "c",
+        "--scoring",
+        "likelihood",
+        "--dry-run",
+        "--json",
+    ]
+    code, out, _ = swarm_llm(capsys, *compare)
+    plan = json.loads(out)
+    assert code == 0 and not (tmp_path / "c").exists()
+    # 3 experts on dev, nothing, the whole budget twice; each of the 4 results on dev and test.
+    assert plan["passes"] == 3 * 12 + 2 * 60 + 4 * (12 + 24)
+
+
+def test_each_candidate_is_put_into_the_model_and_timed_twice() -> None:
+    loaded: list[Patch] = []
+    scored: list[int] = []
+    engine: Any = SimpleNamespace(chat=str, load=loaded.append)
+    metric: Any = SimpleNamespace(
+        usage=None, build=lambda items, *_: lambda engine: scored.append(len(items))
+    )
+    task = Task("t", tuple(Item(str(k), f"{k}?", None, "yes") for k in range(3)), ())
+    patches = [Patch(), Patch(mixture=(1.0,))]
+    candidates = [lambda: patches[0], lambda: patches[1]]
+    time_items(engine, task, metric, ("likelihood",), candidates)
+    assert loaded == [*patches, *patches] and scored == [3, 3, 3, 3]
+
+
+def test_time_adds_up() -> None:
+    task = Timed("t", 10, 20, "letter", 0.5, 2.0, 3.0)
+    # once the slower first pass of 30 items
+    assert task.seconds(100, 10) == 1.5 * 30 + 0.5 * 100 + 3.0 * 10

@@ -1,0 +1,255 @@
+"""Dropped evaluations and budgets."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from search_helpers import (
+    Hull,
+    Position,
+    history,
+    louder,
+    questions,
+    search_words,
+    small,
+    swarm_llm,
+    write_task,
+)
+from torch import Tensor
+
+import pyswarmopt as pso
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.common.interfaces import Score
+from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.scores.metrics.combine import harmonic
+from pyswarmopt_llm.searching.loop import search
+from pyswarmopt_llm.searching.plan import make_plan
+from pyswarmopt_llm.searching.scoring.evaluator import Evaluator
+from pyswarmopt_llm.searching.scoring.run_directory import Run, about_run
+from pyswarmopt_llm.searching.scoring.scorer import Scorer
+from pyswarmopt_llm.searching.scoring.search import Budget, Dropout, Search, Watcher
+from pyswarmopt_llm.searching.surrogate import make_surrogate
+
+
+@pytest.fixture(autouse=True)
+def no_waiting_for_disks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyswarmopt_llm.common.files.regular.os.fsync", lambda descriptor: None)
+
+
+class Thresholds:
+    """Item k is right where w_k . x > b_k: a smooth task, cheap enough for whole searches."""
+
+    def __init__(self, n: int, dim: int, seed: int) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        self.n, self.calls = n, 0
+        self._w = torch.randn(n, dim, generator=generator, dtype=torch.float64)
+        self._b = 0.7 * torch.randn(n, generator=generator, dtype=torch.float64)
+
+    def __call__(self, engine: Any) -> Score:
+        self.calls += 1
+        return score_of((self._w @ engine.x > self._b).double().tolist())
+
+
+def config_of(seed: int, **more: Any) -> SearchConfig:
+    return SearchConfig("b", ("x", "y"), ("t",), "r", seed=seed, **more)
+
+
+def opened(path: Path, config: SearchConfig) -> Run:
+    run = Run.open(path) if path.exists() else Run.create(path, about_run(config, {}))
+    run.rows = []  # as under its lock
+    return run
+
+
+def scorer_of(run: Run, seed: int, tasks: int = 1) -> tuple[Scorer, list[Thresholds]]:
+    utilities = [Thresholds(60, 4, seed + 100 * k) for k in range(tasks)]
+    named = {f"t{k}": u for k, u in enumerate(utilities)}
+    return Scorer(run, Hull(4), Evaluator(Hull(4), Position(), named, harmonic)), utilities  # type: ignore[arg-type]
+
+
+class States(Watcher):
+    """Keeps the swarm's state after each round."""
+
+    def __init__(self) -> None:
+        self.kept: list[dict[str, Any]] = []
+
+    def on_told(self, optimizer: pso.Optimizer) -> None:
+        self.kept.append(optimizer.state_dict())
+
+
+def states(config: SearchConfig, scorer: Scorer, compat: Any) -> list[dict[str, Any]]:
+    """The swarm's state after each iteration."""
+    recipe = pso.recipes.model_swarms(max_iter=9, patience=20, compat=compat, restart_patience=3)
+    vertices = torch.eye(4, dtype=torch.float64)
+    swarm = pso.Swarm(
+        positions=vertices, population=7, recipe=recipe, maximize=True, seed=config.seed
+    )
+    watcher, dropout = States(), None
+    if config.drop_k is not None and config.drop_n is not None:
+        dropout = Dropout(config.drop_k, config.drop_n, config.seed)
+    budget, more = Budget(None, None), {"population": 7, "items": 60, "seed": config.seed}
+    steps = Search(Hull(4), scorer, swarm, budget, **more, dropout=dropout, watcher=watcher)  # type: ignore[arg-type]
+    steps.run()
+    return watcher.kept
+
+
+def same(one: dict[str, Any], other: dict[str, Any], but: str = "") -> bool:
+    assert one.keys() == other.keys()
+    return all(bits(one[k]) == bits(other[k]) for k in one.keys() - {but})
+
+
+def bits(value: Any) -> Any:
+    return value.numpy().tobytes() if isinstance(value, Tensor) else value
+
+
+@pytest.fixture(scope="module")
+def experts(tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return louder(tiny_experts, tmp_path_factory.mktemp("loud"))
+
+
+# Drops and budgets
+
+
+def test_dropped_evaluations_are_as_frequent_as_asked_for_and_spare_the_start() -> None:
+    dropout = Dropout(0.3, 0.2, seed=0)
+    table = np.array([dropout.dropped(iteration, 50) for iteration in range(2000)])
+    assert not table[0].any()
+    whole = table[1:].all(axis=1)
+    assert abs(whole.mean() - 0.3) < 0.04
+    assert abs(table[1:][~whole].mean() - 0.2) < 0.01
+
+
+def test_a_dropped_iteration_moves_on_without_a_single_evaluation(
+    tiny_base: Path, experts: list[Path], tmp_path: Path
+) -> None:
+    task = write_task(tmp_path / "words.json", questions(8, 1), questions(4, 2))
+    config = small(tiny_base, experts, [task], tmp_path / "r", max_iter=6, drop_k=0.5, seed=1)
+    dropout = Dropout(0.5, 0.0, config.seed)
+    expected = [k for k in range(7) if not dropout.dropped(k, 5).any()]
+    found = search(config)
+    assert sorted({row["iteration"] for row in history(found.run)}) == expected
+    assert 1 < len(expected) < 7 and found.result["stop"] == {"max_iter": 6}
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 5])
+def test_proposals_are_scored_in_batches_and_within_the_budget(
+    at_once: int, tmp_path: Path
+) -> None:
+    """Six of 60 items each, of two tasks; all of a batch are proposed before the first of it is
+    scored.
+    """
+    config = config_of(1, proposals=6, max_iter=0, particles=7)
+    scorer, utilities = scorer_of(opened(tmp_path / "r", config), 1, tasks=2)
+    surrogate = make_surrogate("scores", {"t0": 60, "t1": 60}, harmonic, 6)
+    asked: list[int] = []
+    propose = surrogate.propose
+
+    def watched(seed: int, at_once: int) -> Any:
+        for batch in propose(seed, at_once):
+            asked.append(utilities[0].calls)
+            yield batch
+
+    surrogate.propose = watched  # type: ignore[method-assign]
+    recipe = pso.recipes.model_swarms(max_iter=0)
+    vertices = torch.eye(4, dtype=torch.float64)
+    swarm = pso.Swarm(positions=vertices, population=7, recipe=recipe, maximize=True, seed=1)
+    budget = Budget(None, (7 + 5) * 120)
+    more = {"population": 7, "items": 120, "seed": 1, "at_once": at_once}
+    steps = Search(Hull(4), scorer, swarm, budget, surrogate=surrogate, **more)  # type: ignore[arg-type]
+    steps.run()
+    whole = {1: 5, 2: 4, 5: 5}[at_once]  # a batch that the budget does not cover is not begun
+    assert steps.proposed == whole and asked[: whole // at_once] == list(
+        range(7, 7 + whole, at_once)
+    )
+    rows = [row for row in scorer.rows if row.particle >= 7]
+    assert [row.particle for row in rows] == list(range(7, 7 + whole))
+
+
+@pytest.mark.parametrize("more", [{}, {"drop_k": 0.3, "drop_n": 0.3}])
+def test_a_search_cut_off_anywhere_replays_to_the_same_end(
+    more: dict[str, Any], tmp_path: Path
+) -> None:
+    config = config_of(1, **more)
+    scorer, _ = scorer_of(opened(tmp_path / "whole", config), 1, tasks=2)
+    whole = states(config, scorer, "reference")
+    journal = (tmp_path / "whole" / "results.jsonl").read_text().splitlines(keepends=True)
+    reference = history(tmp_path / "whole")
+    for cut in (0, 5, 9, len(journal) // 2, len(journal) - 1, len(journal)):
+        run = opened(tmp_path / f"cut{cut}", config)
+        (run.path / "results.jsonl").write_text("".join(journal[:cut]))
+        run = opened(run.path, config)
+        scorer, utilities = scorer_of(run, 1, tasks=2)
+        again = states(config, scorer, "reference")
+        assert len(whole) == len(again) and all(map(same, whole, again))
+        run.finish({})
+        assert history(run.path) == reference
+        assert [utility.calls for utility in utilities] == [len(reference) - cut] * 2
+
+
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=20), st.integers(1, 400))
+def test_the_item_budget_is_kept_if_iterations_do_not_grow(steps: list[int], budget: int) -> None:
+    steps = sorted(steps, reverse=True)
+    totals = list(itertools.accumulate(steps))
+    stop = next(
+        (k for k in range(len(steps)) if Budget(None, budget).spent(totals[: k + 1], 1.0)),
+        len(steps) - 1,
+    )
+    assert totals[stop] <= max(budget, steps[0])
+    assert stop == len(steps) - 1 or totals[stop] + steps[stop] > budget
+
+
+def test_a_search_keeps_within_its_budget_and_says_so(
+    tiny_base: Path, experts: list[Path], tmp_path: Path
+) -> None:
+    task = write_task(tmp_path / "words.json", questions(10, 1), questions(4, 2))
+    found = search(small(tiny_base, experts, [task], tmp_path / "i", max_iter=9, budget_items=170))
+    assert 50 < found.result["item_evaluations"] <= 170
+    assert found.result["stop"] == {"budget_items": found.result["item_evaluations"]}
+    found = search(
+        small(tiny_base, experts, [task], tmp_path / "m", max_iter=9, budget_minutes=1e-6)
+    )
+    assert list(found.result["stop"]) == ["budget_minutes"]
+    assert {row["iteration"] for row in history(found.run)} == {0}  # the start is always evaluated
+
+
+def test_the_command_line_knows_drops_and_budgets_and_no_early_stop(
+    tiny_base: Path, experts: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = write_task(tmp_path / "words.json", questions(10, 1), questions(4, 2))
+    words = search_words(small(tiny_base, experts, [task], tmp_path / "r"))
+    for bad, message in {
+        "--budget-minutes 0": "--budget-minutes 0: out of range; give more than 0",
+        "--budget-minutes nan": "--budget-minutes nan: out of range",
+        "--budget-items 49": "--budget-items 49: the starting swarm alone takes 5 x 10 = 50",
+    }.items():
+        code, _, err = swarm_llm(capsys, *words, *bad.split())
+        assert code == 2 and message in err and err.count("\n") == 1, (bad, err)
+    for gone in ("--early-stop exact", "--racing 0.1", "--dev-sizes 5"):
+        code, _, err = swarm_llm(capsys, *words, *gone.split())
+        assert code == 2 and gone.split()[0] in err
+    assert not (tmp_path / "r").exists()
+    config = small(tiny_base, experts, [task], tmp_path / "r")
+    for more, message in (
+        ({"drop_k": 1.0}, "drop_k 1: out of range; give at least 0 and less than 1"),
+        ({"drop_n": -0.1}, "drop_n -0.1: out of range; give at least 0 and less than 1"),
+        (
+            {"drop_n": 0.1, "optimizer": "pycma"},
+            "optimizer pycma: needs every value; remove drop_k and drop_n",
+        ),
+    ):
+        with pytest.raises(InvalidOption, match=message):
+            make_plan(replace(config, **more))  # type: ignore[arg-type]
+    result: Any = search(replace(config, drop_n=0.2, budget_items=400)).result
+    assert result["best_dev"] >= result["best_single_dev"]
+
+
+def test_what_run_json_holds_is_what_a_configuration_holds() -> None:
+    assert not {"early_stop", "racing", "dev_sizes"} & asdict(config_of(0)).keys()

@@ -1,0 +1,451 @@
+"""`predict`: the labels of new rows are those that the search's scoring gives, whole, resumed or
+one by one.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from search_helpers import WORDS, louder, questions, small, write_task
+
+import pyswarmopt_llm as sl
+from pyswarmopt_llm.cli.app import main
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.scores.tasks.tables.predicted import Prediction, predicted_file
+from pyswarmopt_llm.searching.loop import search
+from pyswarmopt_llm.searching.use import predict as job
+
+LABELS = ("card lost", "loan", "öffnen")
+Run = Callable[..., Path]
+
+
+def write_rows(path: Path, n: int, seed: int, label: bool = True) -> Path:
+    rng = random.Random(seed)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter=";")
+        writer.writerow(["nr", "body", *(["team"] if label else [])])
+        for i in range(n):
+            text = f'{" ".join(rng.sample(WORDS, 3))}; "{seed}-{i}" über'
+            writer.writerow([i, text, *([rng.choice(LABELS)] if label else [])])
+    return path
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, delimiter=";"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("predict")
+
+
+@pytest.fixture(scope="module")
+def runs(tiny_base: Path, tiny_experts: list[Path], folder: Path) -> dict[str, Path]:
+    """Scoring -> a finished search over a table of labels."""
+    task = write_rows(folder / "tickets.csv", 36, 1)
+    experts = louder(tiny_experts, folder / "louder")
+    found = {}
+    for scoring in ("letter", "likelihood"):
+        config = small(
+            tiny_base, experts, [task], folder / scoring, scoring=scoring, max_iter=1,
+            columns=("question=body", "label=team"), dtype="float32",
+        )  # fmt: skip
+        found[scoring] = search(config).run
+    return found
+
+
+def by_transformers(run: Path, base: Path, texts: list[str], scoring: str) -> list[list[float]]:
+    """The probabilities of the labels, computed by peft and transformers alone."""
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    model = PeftModel.from_pretrained(model, str(run / "best")).eval()
+    options = "".join(f"{letter}: {label}\n" for letter, label in zip("ABC", LABELS, strict=True))
+    found = []
+    for text in texts:
+        head = (
+            "Answer the question with the letter of the right option.\n"
+            if scoring == "letter"
+            else ""
+        )
+        tail = f"\n{options}The answer is" if scoring == "letter" else ""
+        context = (
+            f"<|im_start|>user\n{head}Question: {text}{tail}<|im_end|>\n<|im_start|>assistant\n"
+        )
+        totals = []
+        for continuation in "ABC" if scoring == "letter" else LABELS:
+            start = len(tokenizer(context, add_special_tokens=False).input_ids)
+            ids = torch.tensor(
+                [tokenizer(context + continuation, add_special_tokens=False).input_ids]
+            )
+            with torch.no_grad():
+                logs = model(ids).logits[0, :-1].log_softmax(-1)
+            total = sum(float(logs[k - 1, ids[0, k]]) for k in range(start, ids.shape[1]))
+            totals.append(total / (1 if scoring == "letter" else len(continuation.encode())))
+        scale = 1 if scoring == "letter" else sum(len(label.encode()) for label in LABELS) / 3
+        found.append(torch.tensor([total * scale for total in totals]).softmax(0).tolist())
+    return found
+
+
+@pytest.mark.parametrize("scoring", ["letter", "likelihood"])
+def test_labels_are_those_of_transformers(
+    scoring: str, runs: dict[str, Path], tiny_base: Path, tmp_path: Path
+) -> None:
+    new, out = write_rows(tmp_path / "new.csv", 9, 2, label=False), tmp_path / "labelled.csv"
+    predictions = sl.predict(runs[scoring], new, out)
+    rows = read(out)
+    expected = by_transformers(runs[scoring], tiny_base, [row["body"] for row in rows], scoring)
+    assert scoring == "likelihood" or len({row["predicted"] for row in rows}) > 1
+    assert list(rows[0]) == ["nr", "body", "predicted", *(f"p({label})" for label in LABELS)]
+    assert [row["nr"] for row in rows] == [str(i) for i in range(9)]
+    for row, one, wanted in zip(rows, predictions, expected, strict=True):
+        assert list(one.probabilities.values()) == pytest.approx(wanted, abs=1e-5)
+        assert [float(row[f"p({label})"]) for label in LABELS] == pytest.approx(wanted, abs=1e-5)
+        assert row["predicted"] == one.label == LABELS[max(range(3), key=wanted.__getitem__)]
+
+
+def test_agrees_with_the_searchs_own_score(runs: dict[str, Path], folder: Path) -> None:
+    """The accuracy of the labels of all rows is that of the run on dev and test."""
+    task = sl.load_task(str(folder / "tickets.csv"), columns=("question=body", "label=team"))
+    result = json.loads((runs["likelihood"] / "result.json").read_text())
+    for split in ("dev", "test"):
+        items = task.split(split)
+        labels = [
+            one.label for one in sl.predict(runs["likelihood"], [item.question for item in items])
+        ]
+        right = [label == item.answer_text for label, item in zip(labels, items, strict=True)]
+        assert sum(right) / len(right) == pytest.approx(result[f"best_{split}"])
+
+
+def test_goes_on_where_it_was_interrupted(
+    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "CHUNK", 4)
+    new, whole, out = (
+        write_rows(tmp_path / "new.csv", 11, 3),
+        tmp_path / "whole.csv",
+        tmp_path / "out.csv",
+    )
+    sl.predict(runs["letter"], new, whole)
+
+    def stop(done: int, total: int) -> None:
+        if done == 8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sl.predict(runs["letter"], new, out, on_items=stop)
+    assert not out.exists()
+    with (tmp_path / "out.csv.progress").open("a") as file:
+        file.write('{"probabilities": [[0.1')  # a line that was cut short
+    counts: list[int] = []
+    sl.predict(runs["letter"], new, out, on_items=lambda done, total: counts.append(done))
+    assert counts == [11]  # eight were known
+    assert out.read_bytes() == whole.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new.csv", "out.csv", "whole.csv"]
+
+
+def test_refuses_to_mix_inputs(
+    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "CHUNK", 4)
+    new, out = write_rows(tmp_path / "new.csv", 11, 3), tmp_path / "out.csv"
+
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sl.predict(runs["letter"], new, out, on_items=stop)
+    with pytest.raises(UserError, match="other inputs"):
+        sl.predict(runs["likelihood"], new, out)
+    write_rows(new, 11, 4)
+    with pytest.raises(UserError, match=r"out.csv.progress: is of other inputs; remove it"):
+        sl.predict(runs["letter"], new, out)
+    out.write_text("mine")
+    (tmp_path / "out.csv.progress").unlink()
+    with pytest.raises(UserError, match="is there already"):
+        sl.predict(runs["letter"], new, out)
+    assert out.read_text() == "mine"
+
+
+def stopped(run: Path, new: Path, out: Path, rows: int) -> Path:
+    """The progress of a file that was stopped after so many rows."""
+
+    def stop(done: int, total: int) -> None:
+        if done == rows:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sl.predict(run, new, out, on_items=stop)
+    return out.with_name(f"{out.name}.progress")
+
+
+def test_two_at_once_do_not_write_one_file(
+    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "CHUNK", 4)
+    new, whole, out = (
+        write_rows(tmp_path / "new.csv", 11, 3),
+        tmp_path / "w.csv",
+        tmp_path / "o.csv",
+    )
+    sl.predict(runs["letter"], new, whole)
+    said: list[str] = []
+
+    def meanwhile(done: int, total: int) -> None:
+        with pytest.raises(
+            UserError, match=r"o\.csv\.progress: another process writes it"
+        ) as error:
+            sl.predict(runs["letter"], new, out)
+        said.append(error.value.text)
+
+    sl.predict(runs["letter"], new, out, on_items=meanwhile)
+    assert len(said) == 3 and out.read_bytes() == whole.read_bytes()
+
+
+def test_chunks_of_two_that_were_killed_are_not_mixed(
+    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "CHUNK", 4)
+    new, out = write_rows(tmp_path / "new.csv", 11, 3), tmp_path / "o.csv"
+    progress = stopped(runs["letter"], new, out, 4)
+    header, chunk = progress.read_text().splitlines(keepends=True)
+    progress.write_text(header + chunk + chunk)
+    with pytest.raises(UserError, match="damaged after row 4; remove the file to begin anew"):
+        sl.predict(runs["letter"], new, out)
+    assert not out.exists()
+
+
+THIRD = [1 / 3] * 3
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        {"probabilities": [THIRD]},
+        {"first": 1, "probabilities": [THIRD]},
+        {"first": True, "probabilities": [THIRD]},
+        *(
+            {"first": 0, "probabilities": rows}
+            for rows in (
+                [[0.5, 0.5]],
+                [["a", "b", "c"]],
+                [[THIRD] * 3],
+                [[9, 9, 9]],
+                [[True, False, False]],
+                [[1.5, -0.5, 0]],
+                [[None, 0.5, 0.5]],
+                [[]],
+                [None],
+                None,
+                7,
+                "abc",
+                {"a": 1},
+                [THIRD] * 12,
+                [[math.nan] * 3],
+            )
+        ),
+    ],
+    ids=str,
+)
+def test_a_damaged_progress_is_one_line(chunk: dict[str, Any], tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    progress = tmp_path / "out.csv.progress"
+    progress.write_text(json.dumps({"inputs": "x"}) + "\n" + json.dumps(chunk) + "\n")
+    with (
+        pytest.raises(UserError, match="damaged after row 0; remove the file") as error,
+        predicted_file(out, "x", [3] * 11),
+    ):
+        pass
+    assert "\n" not in error.value.text
+
+
+def test_what_a_model_that_overflows_answers_is_kept_and_has_no_label(tmp_path: Path) -> None:
+    out, nan = tmp_path / "out.csv", math.nan
+    with predicted_file(out, "x", [3, 3]) as file:
+        file.keep([[nan] * 3])
+    with predicted_file(out, "x", [3, 3]) as file:
+        assert len(file.rows) == 1 and all(map(math.isnan, file.rows[0]))
+        assert Prediction.of(["a", "b", "c"], file.rows[0]).label == ""
+
+
+def test_another_form_of_the_question_is_another_input(
+    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "CHUNK", 4)
+    run = shutil.copytree(runs["letter"], tmp_path / "run")
+    new, out = write_rows(tmp_path / "new.csv", 11, 3), tmp_path / "o.csv"
+    stopped(run, new, out, 4)
+    about = json.loads((run / "run.json").read_text())
+    about["forms"]["tickets"]["prompt"] = "Which team? {question}{choices}"
+    (run / "run.json").write_text(json.dumps(about))
+    with pytest.raises(UserError, match="is of other inputs"):
+        sl.predict(run, new, out)
+
+
+@pytest.mark.parametrize("suffix", ["json", "jsonl"])
+def test_json_in_and_out(suffix: str, runs: dict[str, Path], tmp_path: Path) -> None:
+    rows = [
+        {"body": "amber fjord?", "more": [1, {"a": "ü"}]},
+        {"body": "north", "team": "unheard of"},
+    ]
+    new, out = tmp_path / f"new.{suffix}", tmp_path / f"out.{suffix}"
+    new.write_text(json.dumps(rows) if suffix == "json" else "\n".join(map(json.dumps, rows)))
+    predictions = sl.predict(runs["letter"], new, out)
+    text = out.read_text(encoding="utf-8")
+    found = (
+        json.loads(text) if suffix == "json" else [json.loads(line) for line in text.splitlines()]
+    )
+    assert [
+        {k: v for k, v in row.items() if k not in ("predicted", "probabilities")} for row in found
+    ] == rows
+    assert [row["predicted"] for row in found] == [one.label for one in predictions]
+    assert all(sum(row["probabilities"].values()) == pytest.approx(1) for row in found)
+    alone = sl.predict(runs["letter"], [rows[0], "north"])
+    assert [one.label for one in alone] == [row["predicted"] for row in found]
+
+
+def test_options_of_their_own(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> None:
+    """Where each question has its own choices, a new row brings them, in any of the forms of a
+    task.
+    """
+    task = write_task(tmp_path / "quiz.json", questions(8, 1), questions(4, 2))
+    run = search(
+        small(tiny_base, tiny_experts, [task], tmp_path / "run", max_iter=0, scoring="letter")
+    ).run
+    task.unlink()  # the run remembers what it needs
+    new, table = questions(5, 3), tmp_path / "new.csv"
+    whole = sl.predict(run, new)
+    with table.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["question", *"ABCD"])
+        writer.writerows([row["question"], *row["choices"].values()] for row in new)
+    out = tmp_path / "out.csv"
+    assert sl.predict(run, table, out) == whole
+    with out.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["predicted"] for row in rows] == [one.label for one in whole]
+    assert json.loads(rows[0]["probabilities"]).keys() == set("ABCD")
+    with pytest.raises(UserError, match="question 1: no choices"):
+        sl.predict(run, ["Which?"])
+
+
+def test_a_run_without_forms_reads_its_task(
+    runs: dict[str, Path], tmp_path: Path, folder: Path
+) -> None:
+    old = shutil.copytree(runs["letter"], tmp_path / "old")
+    about = json.loads((old / "run.json").read_text())
+    assert about.pop("forms")["tickets"]["choices"] == dict(zip("ABC", LABELS, strict=True))
+    (old / "run.json").write_text(json.dumps(about))
+    assert sl.predict(old, ["amber"]) == sl.predict(runs["letter"], ["amber"])
+
+
+def errors() -> list[tuple[str, list[str], str]]:
+    return [
+        (
+            "nr;text\n1;Hi\n",
+            [],
+            'no column "body", where the search had its questions (found: nr, text); name it: ',
+        ),
+        ("nr;text\n1;Hi\n", ["--columns", "question=txt"], 'no column "txt"'),
+        ("nr;body\n", [], "no rows"),
+        ("", [], "no"),
+        ("nr;body\n1;\n3; \n", [], 'line 2: nothing in column "body"; fill it in'),
+        ("nr;body;predicted\n1;a;b\n", [], 'has a column "predicted"'),
+        ("nr;body;p(loan)\n1;a;b\n", [], 'has a column "p(loan)", which --out is to have'),
+    ]
+
+
+def test_blank_rows_stay_without_a_label_and_the_others_have_theirs(
+    runs: dict[str, Path], tmp_path: Path, capsys: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    new, out = tmp_path / "new.csv", tmp_path / "out.csv"
+    new.write_text("nr;body\n1;\n2;amber\n3;  \n4;birch\n")
+    with pytest.raises(SystemExit) as ended:
+        main(["predict", str(new), "--run", str(runs["letter"]), "--out", str(out)])
+    shown = capsys.readouterr()
+    assert not ended.value.code
+    (said,) = (line for line in caplog.messages if "blank" in line)
+    assert "new.csv: 2 of 4 rows left out (line 2, line 4), since they are blank" in said
+    assert "2 rows labelled in" in shown.out and "undefined" not in shown.out
+    rows, alone = read(out), sl.predict(runs["letter"], ["amber", "birch"])
+    assert [row["nr"] for row in rows] == list("1234")
+    assert [row["predicted"] for row in rows] == ["", alone[0].label, "", alone[1].label]
+    assert [row["p(loan)"] for row in rows][::2] == ["", ""]
+    assert float(rows[3]["p(loan)"]) == pytest.approx(alone[1].probabilities["loan"], abs=1e-5)
+
+
+@pytest.mark.parametrize(("text", "more", "said"), errors())
+def test_one_line_for_what_is_wrong(
+    text: str, more: list[str], said: str, runs: dict[str, Path], tmp_path: Path, capsys: Any
+) -> None:
+    new, out = tmp_path / "new.csv", tmp_path / "out.csv"
+    new.write_text(text)
+    with pytest.raises(SystemExit) as stopped:
+        main(["predict", str(new), "--run", str(runs["letter"]), "--out", str(out), *more])
+    shown = capsys.readouterr()
+    assert stopped.value.code == 2 and said in shown.err and shown.err.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new.csv"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "--text: give a file of rows or --text, one of the two"),
+        (["new.csv"], "--out: missing; name the file to write"),
+        (["--text", "a", "--out", "b.csv"], "--out b.csv: is for a file of rows; remove it"),
+    ],
+)
+def test_a_file_of_rows_and_a_file_to_write_go_together(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["predict", "--run", "runs/a", *words])
+    assert stopped.value.code == 2 and capsys.readouterr().err == f"error: {said}\n"
+
+
+def test_a_task_that_writes_points_to_generate(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
+) -> None:
+    items = [{"question": f"{i}?", "answer": str(i)} for i in range(6)]
+    task = write_task(tmp_path / "open.json", items[:4], items[4:])
+    config = small(
+        tiny_base,
+        tiny_experts,
+        [task],
+        tmp_path / "run",
+        max_iter=0,
+        scoring="generate",
+        metrics=("f1",),
+    )
+    run = search(config).run
+    with pytest.raises(UserError, match="its answers are written; use swarm-llm generate"):
+        sl.predict(run, ["1?"])
+
+
+def test_the_command(runs: dict[str, Path], tmp_path: Path, capsys: Any) -> None:
+    def call(*words: str) -> str:
+        with pytest.raises(SystemExit) as stopped:
+            main(["predict", "--run", str(runs["letter"]), *words])
+        assert stopped.value.code == 0
+        return str(capsys.readouterr().out)
+
+    new, out = write_rows(tmp_path / "new.csv", 5, 5), tmp_path / "out.csv"
+    assert f"5 rows labelled in {out}" in call(str(new), "--out", str(out))
+    (one,) = sl.predict(runs["letter"], ["amber"])
+    assert call("--text", "amber").splitlines()[0] == one.label
+    assert json.loads(call("--text", "amber", "--json")) == {
+        "label": one.label,
+        "probabilities": one.probabilities,
+    }

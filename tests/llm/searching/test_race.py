@@ -1,0 +1,164 @@
+"""The race of the experts: who drops out, and what a search does when it is decided."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from search_helpers import (
+    Hull,
+    Position,
+    history,
+    louder,
+    questions,
+    small,
+    write_task,
+)
+
+import pyswarmopt as pso
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.interfaces import Score
+from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.scores.metrics.combine import harmonic
+from pyswarmopt_llm.searching.loop import search
+from pyswarmopt_llm.searching.scoring.evaluator import Evaluator
+from pyswarmopt_llm.searching.scoring.result import Result
+from pyswarmopt_llm.searching.scoring.run_directory import Run, about_run
+from pyswarmopt_llm.searching.scoring.scorer import Scorer
+from pyswarmopt_llm.searching.scoring.search import Budget, Search
+from pyswarmopt_llm.searching.surrogate import make_surrogate, race
+from pyswarmopt_llm.searching.surrogate.race import Race, behind
+
+_SUMS = [[0.0] * 3, [1 / 3] * 3, [1.0] * 3]
+
+
+@given(st.integers(1, 300), st.integers(1, 60), st.integers(0, 9))
+def test_shares_double_from_16_items_and_hold_the_one_before(one: int, two: int, seed: int) -> None:
+    items, before = {"one": one, "two": two}, {"one": frozenset[int](), "two": frozenset[int]()}
+    shares = Race.over(items, seed).shares
+    assert len(shares) == sum(16 * 2**k <= 2 / 3 * (one + two) for k in range(9))
+    for number, share in enumerate(shares):
+        counts = {name: len(first) for name, first in share.first.items()}
+        part = 16 * 2**number / (one + two)
+        assert all(part * items[name] <= counts[name] < part * items[name] + 1 for name in items)
+        assert all(before[name] <= share.first[name] <= set(range(items[name])) for name in items)
+        before = dict(share.first)
+
+
+def test_a_candidate_drops_out_by_the_paired_difference_and_what_is_left_of_the_items() -> None:
+    leader, values = np.repeat([1.0, 0.0], [20, 5]), np.repeat([1.0, 0.0, 1.0], [11, 12, 2])
+    # 9 lost, 2 gained of 25: mean .28, variance (9 + 2 - 25 * .28**2 + 1) / 26 = .38615
+    error = (0.38615 / 25) ** 0.5
+    assert behind(values, leader, 10**6) is (3 * error < 0.28) is False
+    # of 40 items in all the error is sqrt(15 / 40) of that
+    assert behind(values, leader, 40) is (3 * error * (15 / 40) ** 0.5 < 0.28) is True
+    assert not behind(leader, leader, 25)
+
+
+class Skills:
+    """Item i is right if the position's weights of the experts that know it outweigh the others."""
+
+    def __init__(self, known: Sequence[float]) -> None:
+        self._knows = np.random.default_rng(0).random((100, len(known))) < np.array(known)
+        self.asked, self.n = 0, 100
+
+    def __call__(self, engine: Any, places: Sequence[int] | None = None) -> Score:
+        chosen = list(range(self.n) if places is None else places)
+        self.asked += len(chosen)
+        margins = (self._knows - 0.5)[chosen] @ engine.x.numpy()
+        return replace(score_of(margins > 0), margins=tuple((float(m),) for m in margins))
+
+
+def fly(run: Path, known: Sequence[float], races: bool = True) -> tuple[Search, Scorer, Skills]:
+    """A default search over three experts that know these shares of 100 items."""
+    utility, seed = Skills(known), 3
+    config = SearchConfig("b", ("x", "y"), ("t",), "r", seed=seed, max_iter=0, surrogate="items")
+    opened = Run.open(run) if run.exists() else Run.create(run, about_run(config, {}))
+    opened.rows = []  # as under its lock
+    scorer = Scorer(opened, Hull(3), Evaluator(Hull(3), Position(), {"t": utility}, harmonic))
+    positions = torch.cat([torch.eye(3), torch.tensor(_SUMS)]).double()
+    recipe = pso.recipes.model_swarms(max_iter=0)
+    swarm = pso.Swarm(positions=positions, population=6, recipe=recipe, maximize=True, seed=seed)
+    flown = Search(
+        Hull(3),
+        scorer,
+        swarm,
+        Budget(None, None),
+        population=6,
+        items=100,
+        seed=seed,
+        surrogate=make_surrogate("items", {"t": 100}, harmonic, 6),
+        race=Race.over({"t": 100}, seed) if races else None,
+    )
+    flown.score_experts()
+    flown.run()
+    return flown, scorer, utility
+
+
+def test_where_one_expert_is_far_ahead_the_others_drop_out_and_nothing_is_proposed(
+    tmp_path: Path,
+) -> None:
+    flown, scorer, utility = fly(tmp_path / "run", (0.9, 0.4, 0.5))
+    assert flown.decided and flown.proposed == 0
+    assert scorer.item_evaluations == utility.asked < 100 + 5 * 64
+    latest = {row.particle: row for row in scorer.rows}
+    assert {number for number, row in latest.items() if row.complete} <= {0, 4, 5}
+    assert latest[0].complete
+    for number in (1, 2):
+        values = [v for v in latest[number].item_values("t") if v == v]
+        assert len(values) in (16, 32, 64) and latest[number].value == sum(values) / 100
+        assert latest[number].score("t").value == np.mean(values)
+    best = flown.best()
+    assert best.value == max(row.value for row in latest.values() if row.complete)
+    # Again, from any line on: the same rows.
+    journal = tmp_path / "run" / "results.jsonl"
+    lines, whole = journal.read_bytes().splitlines(keepends=True), history(tmp_path / "run")
+    for kept in range(len(lines)):
+        journal.write_bytes(b"".join(lines[:kept]))
+        fly(tmp_path / "run", (0.9, 0.4, 0.5))
+        again = history(tmp_path / "run")
+        assert [{**row, "seconds": 0} for row in again] == [{**row, "seconds": 0} for row in whole]
+
+
+def test_where_experts_are_close_the_search_is_that_without_a_race(tmp_path: Path) -> None:
+    known = (0.6, 0.6, 0.55)
+    raced, scorer, utility = fly(tmp_path / "raced", known)
+    plain, all_items, whole = fly(tmp_path / "plain", known, races=False)
+    assert not raced.decided and raced.proposed == plain.proposed > 0
+    assert utility.asked == whole.asked
+    assert raced.best().x.equal(plain.best().x)
+    rows = {row.key: row for row in scorer.rows}
+    assert list(rows) == [row.key for row in all_items.rows]
+    assert all(rows[row.key].items == row.items for row in all_items.rows)
+
+
+def test_a_decided_run_says_on_how_many_items_each_expert_was_scored(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(race, "ERRORS", 0.0)  # whoever is behind drops out
+    experts = louder(tiny_experts, tmp_path / "experts")
+    task = write_task(tmp_path / "words.json", questions(24, 1), questions(12, 2))
+    config = small(
+        *(tiny_base, experts, [task], tmp_path / "run"),
+        space="delta",
+        surrogate="items",
+        max_iter=0,
+        train="off",
+        dtype="float32",
+    )
+    said: list[str] = []
+    done: Any = search(config, lambda event: said.append(event.data.get("text", ""))).result
+    dropped = Result.from_json(done).dropped
+    assert len(dropped) == 2 and done["best_single"] not in dropped
+    assert set(dropped.values()) == {16} and done["stop"] == {"proposals": 0}
+    outcome = next(text for text in said if "is ahead of every other expert" in text)
+    assert outcome.startswith(done["best_single"]) and "after 16 of 24 dev items" in outcome
+    report = (tmp_path / "run" / "report.html").read_text()
+    assert all(f"{name}, on 16 dev items" in report for name in dropped)

@@ -1,0 +1,186 @@
+"""What a long search meets beside deaths and full disks: clocks, other versions, odd files, and its
+own leaks.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import random
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from search_helpers import ends_as, history, lasting, swarm_llm
+from workers_helpers import plan
+
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.searching.loop import resume, search
+from pyswarmopt_llm.searching.prepare import prepare
+from pyswarmopt_llm.searching.scoring.evaluator import Questions, Request
+from pyswarmopt_llm.searching.scoring.run_directory import Run
+from pyswarmopt_llm.servers.workers import local
+
+
+@pytest.fixture(scope="module")
+def finished(crew_config: SearchConfig, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A run that was left in peace."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("peace"))
+        search(crew_config)
+        yield Path("run").resolve()
+
+
+@pytest.fixture
+def copy(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(finished, "run")
+    return Path("run")
+
+
+def test_a_clock_that_jumps(
+    crew_config: SearchConfig, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jumps = random.Random(0)
+    monkeypatch.setattr(time, "time", lambda: jumps.uniform(0, 4e9))
+    monkeypatch.setattr(time, "time_ns", lambda: jumps.randrange(4 * 10**18))
+    monkeypatch.chdir(tmp_path)
+    result = search(crew_config).result
+    ends_as(Path("run"), finished)
+    assert 0 < result["seconds_scoring"] <= result["seconds"] < 600
+
+
+def test_a_run_of_an_older_version_goes_on(copy: Path, finished: Path) -> None:
+    """Settings that a version did not have yet are what it did without them."""
+    about = json.loads((copy / "run.json").read_text())
+    for new in ("workers", "engine", "contrast"):
+        del about["config"][new]
+    (copy / "run.json").write_text(json.dumps(about))
+    (copy / "result.json").unlink()
+    journal = copy / "results.jsonl"
+    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:-3]))
+    resume(copy)
+    ends_as(copy, finished)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda about: about.update(format=0),
+            "format 0, not 1; resume with the version that wrote it",
+        ),
+        (
+            lambda about: about.update(format=2),
+            "format 2, not 1; resume with the version that wrote it",
+        ),
+        (
+            lambda about: about["config"].update(warp=9),
+            "knows a setting 'warp' that this version does not",
+        ),
+    ],
+)
+def test_a_run_of_a_version_that_is_not_understood_is_refused(
+    change: object, message: str, copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    about = json.loads((copy / "run.json").read_text())
+    change(about)  # type: ignore[operator]
+    (copy / "run.json").write_text(json.dumps(about))
+    (copy / "result.json").unlink()
+    code, _, err = swarm_llm(capsys, "resume", copy, "--quiet")
+    assert code == 2 and message in err and err.count("\n") == 1
+
+
+@given(
+    name=st.sampled_from(["history.jsonl", "failures.jsonl"]),
+    data=st.binary(max_size=60)
+    | st.just(b"[" * 9999)
+    | st.sampled_from([b"{}", b"[1]", b'{"kind": 3}', b"null"]),
+)
+def test_any_bytes_beside_the_journal_are_read_or_refused_in_one_line(
+    name: str, data: bytes, copy: Path
+) -> None:
+    (copy / name).write_bytes(data + b"\n")
+    try:
+        run = Run.open(copy)
+        assert sum(run.failures.values()) <= data.count(b"\n") + 1
+    except UserError as error:
+        assert "\n" not in str(error) and name in str(error)
+    (copy / name).unlink()
+
+
+def test_ten_workers_and_hundreds_of_evaluations_leave_nothing_behind(
+    crew_config: SearchConfig, shared_fork_server: None
+) -> None:
+    config = replace(crew_config, scoring="likelihood")
+    job = prepare(config)
+    evaluator = job.evaluator(Questions("dev", (("words", "likelihood"),)))
+    generator = torch.Generator().manual_seed(0)
+
+    def ask(times: int) -> None:
+        for _ in range(times):
+            evaluator.evaluate(Request(torch.randn(3, generator=generator, dtype=torch.float64)))
+
+    ask(40)
+    before = resident(), descriptors()
+    ask(160)
+    assert descriptors() == before[1]
+    assert resident() - before[0] < 6e6  # a candidate is 50 kB: not even one in two may stay
+    fork_server = local.ForkServer(replace(config, device="cpu"), prepare)
+    pids = []
+    for slot in range(11):
+        worker = fork_server.start_worker(slot)
+        pids.append(worker.start().pid)  # type: ignore[union-attr]
+        worker.close()
+        del worker
+        gc.collect()
+        # the first one opens the fork server
+        before = before if slot else (resident(), descriptors())
+    assert descriptors() <= before[1]
+    deadline = time.monotonic() + 20
+    while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+def resident() -> int:
+    """Bytes of memory of this process."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+def descriptors() -> int:
+    """Open files of this process."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_a_failing_objective_of_one_process_stops_and_goes_on(
+    crew_config: SearchConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without other workers there is nobody to try again: the run stops, keeps its scores, and can
+    be resumed.
+    """
+    monkeypatch.chdir(tmp_path)
+    config = replace(
+        crew_config,
+        scoring="likelihood",
+        combine="arithmetic",
+        utilities=("fragile:fragile",),
+        max_iter=1,
+    )
+    search(replace(config, out="peace"))
+    plan(config, {4: "nan"})
+    with pytest.raises(
+        UserError, match=r"particle \d, iteration 0: .*returned nan.*; correct it and resume"
+    ):
+        search(config)
+    plan(config, {})
+    assert history(Path("run")) == history(Path("peace"))[:4]
+    found = resume("run", allowed=["fragile:fragile"])
+    assert lasting(found.result) == lasting(json.loads(Path("peace/result.json").read_text()))

@@ -1,0 +1,292 @@
+"""A run directory by itself: what is written whole, what is read back, who is kept off."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from result_helpers import RESULT as FLAT
+from result_helpers import nested
+
+import pyswarmopt as pso
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.regular import write_json
+from pyswarmopt_llm.searching.scoring.record import Row, wrong_in_row
+from pyswarmopt_llm.searching.scoring.result import Result
+from pyswarmopt_llm.searching.scoring.run_directory import (
+    Checkpoint,
+    Run,
+    about_run,
+    check_new,
+    position_key,
+)
+
+CONFIG = SearchConfig(
+    base="b", experts=("x", "y"), tasks=("t.json",), out="r", seed=5, space="delta", dev=7
+)
+FINGERPRINTS = {"base": "1", "experts": {"x": "2", "y": "3"}, "tasks": {"t": "4"}}
+ROW: dict[str, Any] = {
+    "phase": "search",
+    "iteration": 0,
+    "particle": 0,
+    "key": "k",
+    "coefficients": [1.0, 0.0],
+    "value": 0.5,
+    "n": 2,
+    "seconds": 0.1,
+    "items": {"t": "10"},
+}
+RESULT = nested({**FLAT, "items": {"best_dev": "10?"}})
+DOUBLES = st.lists(st.floats(allow_nan=False), min_size=1, max_size=4)
+
+
+def new_run(path: Path) -> Run:
+    return Run.create(path, about_run(CONFIG, FINGERPRINTS, versions={"torch": "0"}))
+
+
+@given(one=DOUBLES, other=DOUBLES)
+def test_keys_are_equal_where_the_bits_are(one: list[float], other: list[float]) -> None:
+    keys = [position_key(torch.tensor(x, dtype=torch.float64)) for x in (one, other)]
+    bits = [struct.pack(f"{len(x)}d", *x) for x in (one, other)]
+    assert (keys[0] == keys[1]) == (bits[0] == bits[1])
+
+
+def test_a_key_does_not_depend_on_memory_layout() -> None:
+    columns = torch.arange(6, dtype=torch.float64).reshape(2, 3).T
+    assert position_key(columns[1]) == position_key(torch.tensor([1.0, 4.0], dtype=torch.float64))
+
+
+def test_a_run_is_read_back_as_it_was_created(tmp_path: Path) -> None:
+    new_run(tmp_path / "deep" / "r")
+    run = Run.open(tmp_path / "deep" / "r")
+    assert run.config == CONFIG
+    assert run.about.versions == {"torch": "0"} and run.about.seeds == {"search": 5}
+    assert run.rows == [] and run.result is None
+    assert sorted(os.listdir(run.path)) == ["checkpoint", "run.json"]
+
+
+def test_a_run_is_created_whole_or_not_at_all(tmp_path: Path) -> None:
+    with pytest.raises(TypeError):
+        Run.create(tmp_path / "r", about_run(CONFIG, FINGERPRINTS, odd=object()))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_second_run_is_not_created_in_its_place(tmp_path: Path) -> None:
+    new_run(tmp_path / "r")
+    with pytest.raises(UserError, match="holds a run already"):
+        new_run(tmp_path / "r")
+
+
+def test_check_new_takes_what_is_empty(tmp_path: Path) -> None:
+    check_new(tmp_path / "absent")
+    (tmp_path / "empty").mkdir()
+    check_new(tmp_path / "empty")
+    (tmp_path / "empty" / ".hidden").touch()
+    with pytest.raises(UserError, match="not empty"):
+        check_new(tmp_path / "empty")
+
+
+def test_write_json_replaces_whole_files(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(TypeError):
+        write_json(path, {"b": [1] * 100_000, "c": object()})  # fails after some of it was written
+    assert json.loads(path.read_text()) == {"a": 1}
+    write_json(path, {"é": 2})
+    assert json.loads(path.read_text(encoding="utf-8")) == {"é": 2}
+    assert os.listdir(tmp_path) == ["x.json"]
+
+
+def test_rows_come_back_to_the_bit(tmp_path: Path) -> None:
+    run = new_run(tmp_path / "r")
+    row = {**ROW, "coefficients": [0.1 + 0.2, 1e-300, -0.0, 1 / 3], "items": {"t": [0.1, 1e17]}}
+    with run.locked():
+        run.append(Row.from_json(row))
+        run.append(Row.from_json(ROW))
+    again = Run.open(tmp_path / "r")
+    assert again.rows == run.rows == [Row.from_json(row), Row.from_json(ROW)]
+    assert str(again.rows[0].coefficients) == str(row["coefficients"])  # -0.0 too
+
+
+@given(st.data())
+def test_a_store_is_good_up_to_its_last_whole_line(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    run = new_run(tmp_path_factory.mktemp("r") / "r")
+    rows = [
+        {"what": "search", "who": str(i), "x": "x" * data.draw(st.integers(0, 9))} for i in range(3)
+    ]
+    text = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+    cut = data.draw(st.integers(0, len(text)))
+    file = run.path / "results.jsonl"
+    file.write_bytes(text[:cut])
+    names = [("search", str(i)) for i in range(text[:cut].count(b"\n"))]
+
+    opened = Run.open(run.path)
+    assert opened.store.earlier == set(names)
+    assert file.read_bytes() == text[:cut]  # someone else may be writing that line
+    with opened.locked():
+        assert opened.store.earlier == set(names)
+        opened.store.add("search", "new", {"x": "y"})
+    again = Run.open(run.path).store
+    assert again.earlier == {*names, ("search", "new")}
+    assert again.get("search", "new", dict)["x"] == "y"
+
+
+def test_the_history_is_written_again_once_there_is_more(tmp_path: Path) -> None:
+    run = new_run(tmp_path / "r")
+    with run.locked():
+        run.append(Row.from_json(ROW))
+    late = Run.open(tmp_path / "r")
+    with late.locked():
+        assert late.rows == []
+        late.append(Row.from_json(ROW), known=True)
+        assert len(Run.open(run.path).rows) == 1
+        late.append(Row.from_json({**ROW, "particle": 1}))
+    assert Run.open(run.path).rows == late.rows and len(late.rows) == 2
+    assert late.replayed_seconds == ROW["seconds"]
+
+
+@pytest.mark.parametrize("line", ["{", "[1]", "null", "\x00\x00", "\udcff"])
+def test_a_damaged_line_is_named(line: str, tmp_path: Path) -> None:
+    run = new_run(tmp_path / "r")
+    good = json.dumps(ROW)
+    text = f"{good}\n{line}\n{good}\n".encode(errors="surrogateescape")
+    (run.path / "history.jsonl").write_bytes(text)
+    with pytest.raises(UserError, match=r"history\.jsonl: line 2: damaged"):
+        _ = Run.open(run.path).rows
+    (run.path / "history.jsonl").rename(run.path / "results.jsonl")
+    with pytest.raises(UserError, match=r"results\.jsonl: line 1: what is missing"):
+        _ = Run.open(run.path).store
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        *(
+            ("phase", 1),
+            ("iteration", -1),
+            ("particle", True),
+            ("key", None),
+            ("coefficients", "1"),
+            ("value", "0.5"),
+        ),
+        *(
+            ("n", 1.5),
+            ("seconds", -0.1),
+            ("items", {}),
+            ("items", {"t": "12"}),
+            ("items", 5),
+            ("bounds", [0.0]),
+        ),
+        *(
+            ("bounds", [0.0, "1"]),
+            ("values", {"t": [0.5, "0", 1]}),
+            ("values", {"t": [0.5, 0.1, -1]}),
+        ),
+        ("margins", {"t": 1}),
+    ],
+)
+def test_a_column_of_another_type_is_named(column: str, value: object, tmp_path: Path) -> None:
+    run = new_run(tmp_path / "r")
+    (run.path / "history.jsonl").write_text(json.dumps({**ROW, column: value}) + "\n")
+    with pytest.raises(
+        UserError, match=rf"history\.jsonl: line 1: {column} is missing or of a wrong type; restore"
+    ):
+        _ = Run.open(run.path).rows
+    stored = {"what": "search", "who": "k", **ROW, column: value}
+    (run.path / "results.jsonl").write_text(json.dumps(stored) + "\n")
+    with pytest.raises(UserError, match=rf"results\.jsonl: search of k: {column} is missing"):
+        Run.open(run.path).store.get("search", "k", dict, wrong_in_row)
+
+
+def test_one_at_a_time(tmp_path: Path) -> None:
+    run = new_run(tmp_path / "r")
+    with (
+        run.locked(),
+        pytest.raises(UserError, match="another process"),
+        Run.open(run.path).locked(),
+    ):
+        pytest.fail("two processes are at work on one run")
+    with run.locked():
+        pass  # free again
+
+
+def test_the_lock_is_released_after_an_error(tmp_path: Path) -> None:
+    run = new_run(tmp_path / "r")
+    with pytest.raises(KeyboardInterrupt), run.locked():
+        raise KeyboardInterrupt
+    with Run.open(run.path).locked():
+        pass
+
+
+@pytest.mark.parametrize(
+    ("now", "named"),
+    [
+        ({**FINGERPRINTS, "base": "9"}, "base changed"),
+        ({**FINGERPRINTS, "experts": {"x": "2", "y": "9"}}, "experts y changed"),
+        ({**FINGERPRINTS, "experts": {"x": "2"}}, "experts y changed"),
+        ({**FINGERPRINTS, "experts": {"x": "9", "y": "9", "z": "9"}}, "experts x, y, z changed"),
+        ({**FINGERPRINTS, "tasks": {"t": "5"}}, "tasks t changed"),
+    ],
+)
+def test_what_changed_is_named(now: dict[str, Any], named: str, tmp_path: Path) -> None:
+    run = new_run(tmp_path / "r")
+    run.check_fingerprints(FINGERPRINTS)
+    with pytest.raises(UserError, match=named):
+        run.check_fingerprints(now)
+
+
+def test_a_result_counts_only_with_its_adapter(tmp_path: Path) -> None:
+    run = new_run(tmp_path / "r")
+    run.finish(RESULT)
+    assert run.result is None
+    (run.path / "best").mkdir()
+    result = Result.from_json(RESULT)
+    assert run.result == result == Result.from_json(result.to_json())
+    (run.path / "result.json").write_text("{")
+    with pytest.raises(UserError, match=r"result\.json: damaged.*remove it and resume"):
+        _ = run.result
+
+
+# Checkpoints as witnesses
+
+
+def swarm_after(moves: int, seed: int = 0) -> pso.Swarm:
+    swarm = pso.Swarm(positions=torch.eye(3), recipe="model_swarms", seed=seed, maximize=True)
+    for _ in range(moves + 1):
+        x = swarm.ask()
+        swarm.tell(x, -(x**2).sum(-1))
+    return swarm
+
+
+def test_a_replay_passes_its_witness_and_goes_on(tmp_path: Path) -> None:
+    file = tmp_path / "swarm.npz"
+    first = Checkpoint(file)
+    for moves in range(4):
+        first.keep(swarm_after(moves))
+    saved = file.read_bytes()
+    second = Checkpoint(file)
+    for moves in range(3):
+        second.keep(swarm_after(moves))
+        assert file.read_bytes() == saved  # the replay is behind it
+    second.keep(swarm_after(3))
+    second.keep(swarm_after(4))
+    assert pso.Swarm.load(file).iteration == 4
+
+
+def test_a_replay_that_went_another_way_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "swarm.npz"
+    Checkpoint(file).keep(swarm_after(2))
+    replay = Checkpoint(file)
+    replay.keep(swarm_after(1, seed=1))
+    with pytest.raises(UserError, match="iteration 2 is not what it was"):
+        replay.keep(swarm_after(2, seed=1))

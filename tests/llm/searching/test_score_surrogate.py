@@ -1,0 +1,302 @@
+"""The model of the scores: against a literal transcription, an integral, and its own promises."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import integrate, stats
+from sklearn.gaussian_process.kernels import Matern
+
+from pyswarmopt_llm.common.interfaces import Score
+from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.scores.metrics.combine import harmonic
+from pyswarmopt_llm.searching.scoring.record import Row, pack
+from pyswarmopt_llm.searching.surrogate.gaussian_process import Kernel, lengths_for
+from pyswarmopt_llm.searching.surrogate.scores import (
+    NOISES,
+    Scored,
+    ScoreModel,
+    ScoreSurrogate,
+    box_around,
+    most_promising,
+)
+
+
+def candidates(count: int, dim: int, seed: int, items: int = 30) -> list[Scored]:
+    """Items that are right where a smooth function of the coefficients is above zero; the value is
+    their mean.
+    """
+    positions = np.random.default_rng(seed).uniform(-0.5, 1.5, (count, dim))
+    return [scored(position, items) for position in positions]
+
+
+def scored(position: np.ndarray, items: int = 30) -> Scored:
+    rng = np.random.default_rng(7)
+    towards = rng.normal(0.3, 1.0, (items, len(position)))
+    margins = rng.normal(-0.5, 0.5, items) + towards @ position - 0.4 * (position**2).sum()
+    return of(position, margins > 0)
+
+
+def of(position: np.ndarray, *tasks: np.ndarray) -> Scored:
+    """A candidate with these items of each task."""
+    scores = [score_of(items.astype(float)) for items in tasks]
+    return Scored(position, scores, harmonic(scores).value)
+
+
+def told(seen: list[Scored]) -> ScoreSurrogate:
+    """A surrogate that has been told of these candidates."""
+    surrogate = ScoreSurrogate(["t"], harmonic, 6)
+    for key, one in enumerate(seen):
+        (score,) = one.scores
+        own = {} if score.per_item else {"t": [score.value, score.stderr, score.n]}
+        items = {"t": pack(score.per_item)}
+        row = Row("search", 0, 0, str(key), (), one.value, 1, 0.0, items, values=own)
+        surrogate.tell(torch.from_numpy(one.position), row)
+    return surrogate
+
+
+def kriged(x: np.ndarray, y: np.ndarray, kernel: Kernel, new: np.ndarray) -> tuple[float, float]:
+    """Mean and standard error at `new` by ordinary kriging as one bordered system (Santner et al.
+    2003).
+    """
+    n, correlation = len(x), Matern(kernel.length, nu=2.5)
+    covariance = correlation(x) + kernel.noise * np.eye(n)
+    bordered = np.block([[covariance, np.ones((n, 1))], [np.ones((1, n)), np.zeros((1, 1))]])
+    k = np.append(correlation(x, new[None])[:, 0], 1.0)
+    weights = np.linalg.solve(bordered, k)
+    inverse = np.linalg.inv(covariance)
+    level = inverse.sum(0) @ y / inverse.sum()
+    variance = (y - level) @ inverse @ (y - level) / (n - 1)
+    return float(weights[:n] @ y), math.sqrt(max((1 - weights @ k) * variance, 0.0))
+
+
+def literal(model: ScoreModel, seen: list[Scored], new: np.ndarray) -> tuple[float, float]:
+    """Kriging with noise predicts the candidates themselves, kriging without noise goes through
+    that.
+    """
+    x = np.stack([candidate.position for candidate in seen])
+    y = np.array([candidate.value for candidate in seen])
+    (kernel,) = model.kernels
+    smooth = np.array([kriged(x, y, kernel, position)[0] for position in x])
+    return kriged(x, smooth, Kernel(kernel.length, 1e-6), new)
+
+
+@pytest.mark.parametrize(("count", "dim"), [(5, 1), (9, 3), (20, 4)])
+def test_means_and_errors_are_those_of_the_literal_formulas(count: int, dim: int) -> None:
+    seen = candidates(count, dim, count)
+    model, new = ScoreModel(seen, harmonic), np.full(dim, 0.3)
+    (mean,), (error,) = model.predict(new[None])
+    assert (mean, error) == pytest.approx(literal(model, seen, new))
+
+
+def test_a_candidate_that_was_scored_is_not_proposed_again() -> None:
+    """Though its scores are steps and it lies in the best corner of the box: its value is known."""
+
+    def rising(x: np.ndarray) -> Scored:
+        uneven = 3 * math.cos(40 * x.sum())
+        return of(x, np.arange(40) < 12 + 5 * x.sum() + uneven)
+
+    seen = [rising(x) for x in [*np.eye(3), np.zeros(3), np.ones(3), np.full(3, 1 / 3)]]
+    bounds = box_around(seen)
+    for number in range(12):
+        (position,) = most_promising(seen, harmonic, bounds, seed=number)
+        assert min(np.abs(position.numpy() - candidate.position).max() for candidate in seen) > 1e-3
+        seen.append(rising(position.numpy()))
+    model = ScoreModel(seen, harmonic)
+    at_candidates = model.improvement(np.stack([candidate.position for candidate in seen]))
+    assert model.kernels[0].noise > 1e-4 and at_candidates.max() < 0.01
+
+
+def test_the_expected_improvement_is_its_integral() -> None:
+    seen = candidates(8, 2, 1)
+    model, new = ScoreModel(seen, harmonic), np.array([[0.4, 0.9], [-0.2, 0.1]])
+    for improvement, mean, error in zip(model.improvement(new), *model.predict(new), strict=True):
+        density = stats.t(len(seen) - 1, loc=mean, scale=error).pdf
+        integral, _ = integrate.quad(
+            lambda y, density=density: (y - model.best) * density(y), model.best, np.inf
+        )
+        assert improvement == pytest.approx(integral, rel=1e-6)
+
+
+def evidence(kernel: Kernel, x: np.ndarray, columns: np.ndarray) -> float:
+    """Log marginal likelihood of columns, (N, K), with flat priors on their means and log
+    variances, but a constant.
+    """
+    n = len(x)
+    covariance = Matern(kernel.length, nu=2.5)(x) + kernel.noise * np.eye(n)
+    inverse = np.linalg.inv(covariance)
+    total = inverse.sum()
+    logs = []
+    for y in columns.T:
+        rest = y - inverse.sum(0) @ y / total
+        logs.append(-0.5 * np.linalg.slogdet(covariance)[1] - 0.5 * math.log(total))
+        logs.append(-0.5 * (n - 1) * math.log(rest @ inverse @ rest))
+    return sum(logs)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_items_choose_the_length_and_the_values_the_noise(seed: int) -> None:
+    seen = candidates(14, 2, seed)
+    x = np.stack([candidate.position for candidate in seen])
+    items = np.stack([candidate.scores[0].per_item for candidate in seen])
+    values = np.array([[candidate.value] for candidate in seen])
+    varying = items[:, items.std(0) > 0]
+    grid = [Kernel(length, noise) for length in lengths_for(x) for noise in NOISES]
+    length = max(grid, key=lambda kernel: evidence(kernel, x, varying)).length
+    at_length = [kernel for kernel in grid if kernel.length == length]
+    assert ScoreModel(seen, harmonic).kernels[0] == max(
+        at_length, key=lambda kernel: evidence(kernel, x, values)
+    )
+
+
+def test_proposals_find_what_the_same_number_of_random_candidates_does_not() -> None:
+    dim, budget = 4, 24
+    seen = [
+        scored(row) for row in [*np.eye(dim), np.zeros(dim), np.full(dim, 1 / dim), np.ones(dim)]
+    ]
+    bounds = box_around(seen)
+    while len(seen) < budget:
+        (position,) = most_promising(seen, harmonic, bounds, seed=len(seen))
+        assert all(
+            low <= p <= high for (low, high), p in zip(bounds, position.tolist(), strict=True)
+        )
+        seen.append(scored(position.numpy()))
+    by_chance = [max(c.value for c in candidates(budget, dim, seed)) for seed in range(20)]
+    assert max(c.value for c in seen) >= np.quantile(by_chance, 0.95)
+
+
+def test_the_choice_is_not_the_luckiest() -> None:
+    """Of two within a standard error, that whose neighbours are good, too; never one below the
+    floor.
+    """
+    x = np.linspace(0, 1, 20)
+    values = np.round(0.7 - (x - 0.4) ** 2 + 0.03 * np.cos(np.arange(20) * np.pi), 2)
+    values[-1] = 0.74  # where its neighbours have 0.4
+    right = [np.arange(100) < 100 * value for value in values]
+    seen = [of(np.array([p]), items) for p, items in zip(x, right, strict=True)]
+    chosen = told(seen).choice(0.0)
+    assert chosen is not None and 0.3 < float(chosen) < 0.5
+    last = told(seen).choice(0.735)
+    assert last is not None and last.tolist() == [1.0]
+    assert told(seen).choice(0.9) is None and told(seen[:2]).choice(0.0) is None
+
+
+def test_where_scores_are_noisy_nothing_is_interpolated() -> None:
+    """The means at what was scored are the same; the errors are those of a process with noise, not
+    nothing.
+    """
+    seen = candidates(14, 2, 0)
+    x = np.stack([candidate.position for candidate in seen])
+    (exact, no_error), (noisy, error) = (
+        ScoreModel(seen, harmonic, noisy).predict(x) for noisy in (False, True)
+    )
+    np.testing.assert_allclose(noisy, exact, atol=1e-4)
+    assert (no_error < 1e-2 * error).all()
+    assert (ScoreModel(seen, harmonic, noisy=True).improvement(x) > 0).all()
+
+
+def test_too_few_candidates_and_all_alike() -> None:
+    with pytest.raises(ValueError, match="2 candidates: a model needs 3"):
+        ScoreModel(candidates(2, 2, 0), harmonic)
+    alike = [of(np.array([p, 1 - p]), np.ones(4)) for p in (0.0, 0.4, 1.0)]
+    (position,) = most_promising(alike, harmonic, box_around(alike), seed=0)
+    assert torch.isfinite(position).all()
+
+
+def row(key: str, items: str, bounds: list[float] | None = None) -> Row:
+    return Row(
+        "search", 0, 0, key, [1.0], items.count("1") / len(items), 4, 0.1, {"t": items}, bounds
+    )
+
+
+def test_it_learns_what_was_scored_in_full_and_proposes_as_many_as_asked() -> None:
+    positions = [torch.tensor([float(i), 1.0 - i]) for i in range(4)]
+    rows = [
+        row("a", "1100"),
+        row("b", "1110"),
+        row("c", "0100"),
+        row("d", "0000", [0.0, 1.0]),
+    ]
+
+    def learnt() -> ScoreSurrogate:
+        surrogate = ScoreSurrogate(("t",), harmonic, 3)
+        for position, known in zip(positions, rows, strict=True):
+            surrogate.tell(position, known)
+        return surrogate
+
+    empty = ScoreSurrogate(("t",), harmonic, 3)
+    assert list(empty.propose(0, 1)) == [] and empty.choice(0.0) is None
+    proposed = [position for batch in learnt().propose(0, 1) for position in batch]
+    assert len(proposed) == 3 and all(position.shape == (2,) for position in proposed)
+    assert [p.tolist() for (p,) in learnt().propose(0, 1)] == [p.tolist() for p in proposed]
+    assert [len(batch) for batch in learnt().propose(0, 2)] == [2, 1]
+    choice = learnt().choice(0.0)
+    assert choice is not None and choice.tolist() == [1.0, 0.0]
+
+
+def test_of_several_tasks_each_is_modelled_and_what_is_predicted_combined() -> None:
+    """The harmonic mean of two predictions, its error by the delta method: d H / d v = H^2 / (2
+    v^2).
+    """
+    first, second = candidates(12, 2, 3), candidates(12, 2, 3, items=17)
+    both = [
+        Scored(a.position, [*a.scores, *b.scores], 0.5) for a, b in zip(first, second, strict=True)
+    ]
+    new = np.array([[0.4, 0.9], [1.2, 0.1]])
+    (a, of_a), (b, of_b) = (
+        ScoreModel(first, harmonic).predict(new),
+        ScoreModel(second, harmonic).predict(new),
+    )
+    mean, error = ScoreModel(both, harmonic).predict(new)
+    expected = 2 / (1 / a + 1 / b)
+    assert mean == pytest.approx(expected)
+    assert error == pytest.approx(expected**2 / 2 * np.hypot(of_a / a**2, of_b / b**2))
+
+
+def test_a_function_without_items_of_its_own_is_modelled_by_its_values() -> None:
+    x = np.linspace(0, 1, 9)
+    seen = [
+        Scored(np.array([p]), [Score(1 - (p - 0.6) ** 2, (), 0, math.nan)], 1 - (p - 0.6) ** 2)
+        for p in x
+    ]
+    (position,) = most_promising(seen, harmonic, box_around(seen), seed=0)
+    assert float(position) == pytest.approx(0.6, abs=0.05)
+    assert told(seen).choice(0.0) is not None
+
+
+def test_a_batch_is_made_as_if_the_predictions_had_been_seen() -> None:
+    """The second of two is that of a model to which the first one's prediction is given as a
+    value.
+    """
+    seen = candidates(12, 2, 5)
+    bounds = box_around(seen)
+    first, second = most_promising(seen, harmonic, bounds, 0, 2)
+    assert first.tolist() == most_promising(seen, harmonic, bounds, 0)[0].tolist()
+    model = ScoreModel(seen, harmonic)
+    (mean,), (error,) = model.predict(first[None])
+    model.believe(first.numpy())
+    (after,), (less,) = model.predict(first[None])
+    assert after == pytest.approx(mean) and less < error
+    (expected,), (wider,) = ScoreModel(seen, harmonic).predict(second[None])
+    (again,), (narrower,) = model.predict(second[None])
+    # it has learnt nothing but where it was
+    assert again == pytest.approx(expected, abs=1e-4) and narrower < wider
+    assert float((first - second).abs().max()) > 0.05
+
+
+@pytest.mark.parametrize("seed", [1, 3, 4])
+def test_surprises_do_not_end_the_search(seed: int) -> None:
+    """All that is proposed is bad: with a long length that is noise, and one corner is proposed
+    again and again.
+    """
+    rng = np.random.default_rng(seed)
+    start = [*np.eye(5), np.zeros(5), np.full(5, 0.2), np.ones(5)]
+    seen = [of(x, rng.random(20) < 0.4) for x in start]
+    bounds = box_around(seen)
+    for number in range(8):
+        (position,) = most_promising(seen, harmonic, bounds, seed=number)
+        assert min(np.abs(position.numpy() - candidate.position).max() for candidate in seen) > 0.1
+        seen.append(of(position.numpy(), rng.random(20) < 0.1))

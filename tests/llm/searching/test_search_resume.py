@@ -1,0 +1,286 @@
+"""A run that is stopped, anywhere and in any way, and resumed ends as the run that never was."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from search_helpers import (
+    ends_as,
+    files,
+    history,
+    louder,
+    questions,
+    small,
+    swarm_llm,
+    write_task,
+)
+
+import pyswarmopt as pso
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.events import Event
+from pyswarmopt_llm.searching.loop import resume, search
+from pyswarmopt_llm.searching.scoring.run_directory import Run
+
+OUT = "run"  # relative, so that two runs are asked for with the same words
+
+
+class Stopped(Exception):
+    """Stands for whatever ends a process."""
+
+
+@pytest.fixture(scope="module")
+def experts(tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return louder(tiny_experts, tmp_path_factory.mktemp("loud"))
+
+
+@pytest.fixture(scope="module")
+def config(
+    tiny_base: Path, experts: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> SearchConfig:
+    task = write_task(
+        tmp_path_factory.mktemp("task") / "words.json", questions(16, 1), questions(8, 2)
+    )
+    return small(tiny_base, experts, [task], OUT, particles=4, max_iter=2, scoring="auto")
+
+
+@pytest.fixture(scope="module")
+def reference(config: SearchConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run that was never stopped."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("reference"))
+        search(config)
+        return Path(OUT).resolve()
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def stop_at(
+    number: int, kind: str = "evaluation", error: type[BaseException] = Stopped
+) -> Callable[[Event], None]:
+    """A listener that ends the process at the `number`-th event of that kind, counted from 1."""
+    seen = 0
+
+    def on_event(event: Event) -> None:
+        nonlocal seen
+        seen += event.kind == kind
+        if seen == number:
+            raise error
+
+    return on_event
+
+
+def copy(reference: Path) -> Path:
+    """A copy of the finished run that can be damaged."""
+    shutil.copytree(reference, OUT)
+    return Path(OUT)
+
+
+def unfinished(reference: Path) -> Path:
+    run = copy(reference)
+    for name in ("result.json", "report.html"):
+        (run / name).unlink()
+    return run
+
+
+def test_a_run_stopped_at_any_evaluation(config: SearchConfig, reference: Path) -> None:
+    rows = history(reference)
+    searched = [row for row in rows if row["phase"] == "search"]
+    assert len(rows) > len(searched) >= 9  # letters were tried, and particles moved
+    assert len({row["value"] for row in searched}) > 2  # or resuming wrongly might go unseen
+    for k in range(1, len(searched) + 1):
+        with pytest.raises(Stopped):
+            search(config, stop_at(k))
+        assert history(Path(OUT)) == rows[: len(rows) - len(searched) + k]
+        assert not (Path(OUT) / "result.json").exists()
+        resume(OUT)
+        ends_as(Path(OUT), reference)
+        shutil.rmtree(OUT)
+
+
+def test_a_run_without_its_checkpoint(config: SearchConfig, reference: Path) -> None:
+    with pytest.raises(Stopped):
+        search(config, stop_at(6))
+    shutil.rmtree(Path(OUT) / "checkpoint")
+    (Path(OUT) / "checkpoint").mkdir()
+    resume(OUT)
+    ends_as(Path(OUT), reference)
+    assert files(Path(OUT) / "checkpoint") == files(reference / "checkpoint")
+
+
+def test_stopped_while_the_result_was_written(reference: Path) -> None:
+    run = unfinished(reference)
+    (run / "best" / "adapter_model.safetensors").write_bytes(b"half")
+    (run / "best" / "README.md").unlink()
+    resume(OUT)
+    ends_as(run, reference)
+    assert (run / "report.html").is_file()
+
+
+@pytest.mark.parametrize("more", [{"compat": "paper"}, {"space": "delta", "compat": "reference"}])
+def test_every_space_resumes(
+    more: dict[str, Any], config: SearchConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = SearchConfig(**{**vars(config), "scoring": "likelihood", **more})
+    for folder in ("a", "b"):
+        Path(folder).mkdir()
+    monkeypatch.chdir("a")
+    search(settings)
+    monkeypatch.chdir("../b")
+    with pytest.raises(Stopped):
+        search(settings, stop_at(7))
+    resume(OUT)
+    ends_as(Path(OUT), Path("../a") / OUT)
+
+
+def test_time_spent_before_the_stop_counts(config: SearchConfig) -> None:
+    with pytest.raises(Stopped):
+        search(config, stop_at(5))
+    journal = Path(OUT) / "results.jsonl"
+    rows = [json.loads(line) for line in journal.read_text().splitlines()]
+    journal.write_text("".join(json.dumps({**row, "seconds": 1000.0}) + "\n" for row in rows))
+    found = resume(OUT).result
+    assert found["seconds"] > found["seconds_scoring"] > 1000 * len(rows)
+
+
+def test_a_finished_run_is_left_as_it_is(reference: Path) -> None:
+    run = copy(reference)
+    before = files(run)
+    events: list[Event] = []
+    found = resume(OUT, events.append)
+    assert files(run) == before
+    assert found.result == json.loads((run / "result.json").read_text())
+    assert [event.kind for event in events] == ["done"]
+
+
+# What may not change between start and resume
+
+
+@pytest.fixture
+def stopped(tiny_base: Path, experts: list[Path]) -> Path:
+    """A stopped run over files of its own: base, experts/NAME and words.json in the current
+    directory.
+    """
+    shutil.copytree(tiny_base, "base")
+    for expert in experts:
+        shutil.copytree(expert, Path("experts") / expert.name)
+        config_file = Path("experts") / expert.name / "adapter_config.json"
+        settings = json.loads(config_file.read_text())
+        config_file.write_text(
+            json.dumps({**settings, "base_model_name_or_path": str(Path("base").resolve())})
+        )
+    write_task(Path("words.json"), questions(8, 1), questions(8, 2))
+    names = [Path("experts") / expert.name for expert in experts]
+    config = small(Path("base"), names, [Path("words.json")], OUT)
+    with pytest.raises(Stopped):
+        search(config, stop_at(6))
+    return Path(OUT)
+
+
+def flip_last_byte(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(bytes(data))
+
+
+def change_expert() -> None:
+    flip_last_byte(Path("experts/bee/adapter_model.safetensors"))
+
+
+def change_base() -> None:
+    flip_last_byte(Path("base/model.safetensors"))
+
+
+def change_dev() -> None:
+    write_task(Path("words.json"), questions(8, 3), questions(8, 2))
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [(change_expert, "experts bee"), (change_base, "base"), (change_dev, "tasks words")],
+)
+def test_a_run_does_not_go_on_with_other_files(
+    change: Callable[[], None], name: str, stopped: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = files(stopped)
+    change()
+    code, _, err = swarm_llm(capsys, "resume", stopped, "--quiet")
+    assert code == 2
+    assert err.startswith("error: ") and err.count("\n") == 1
+    assert f"{name} changed since the run began" in err
+    assert files(stopped) == before
+
+
+def test_files_that_come_back_are_welcome(stopped: Path) -> None:
+    change_expert()
+    with pytest.raises(UserError, match="experts bee changed"):
+        resume(stopped)
+    change_expert()  # flips the bit back
+    assert resume(stopped).result["evaluations"] > 6
+
+
+def test_a_replay_that_differs_from_the_checkpoint_is_refused(config: SearchConfig) -> None:
+    with pytest.raises(Stopped):
+        search(config, stop_at(2, "iteration"))
+    checkpoint = Path(OUT) / "checkpoint" / "swarm.npz"
+    swarm = pso.Swarm.load(checkpoint)
+    state = swarm.state_dict()
+    state["positions"][0, 0] += 1e-15
+    swarm.load_state_dict(state)
+    swarm.save(checkpoint)
+    before = files(Path(OUT))
+    with pytest.raises(UserError, match="iteration 1 is not what it was"):
+        resume(OUT)
+    assert files(Path(OUT)) == before
+
+
+def test_a_damaged_checkpoint_is_named(config: SearchConfig) -> None:
+    with pytest.raises(Stopped):
+        search(config, stop_at(2, "iteration"))
+    checkpoint = Path(OUT) / "checkpoint" / "swarm.npz"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-30])
+    with pytest.raises(UserError, match=r"swarm\.npz.*remove the file"):
+        resume(OUT)
+    checkpoint.unlink()
+    assert resume(OUT).result["evaluations"] > 0
+
+
+def test_a_second_process_is_kept_off(
+    config: SearchConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(Stopped):
+        search(config, stop_at(4))
+    journal = Path(OUT) / "results.jsonl"
+    with journal.open("ab") as file:
+        file.write(b'{"what": "sea')  # what the other process is about to complete
+    before = files(Path(OUT))
+    program = (
+        "import sys; from filelock import FileLock; lock = FileLock(sys.argv[1]); lock.acquire(); "
+        "print('held', flush=True); sys.stdin.read()"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", program, str(Path(OUT) / ".lock")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
+        code, _, err = swarm_llm(capsys, "resume", OUT, "--quiet")
+    finally:
+        holder.communicate()
+    assert code == 2
+    assert err.startswith("error: ") and "another process is at work on this run" in err
+    assert files(Path(OUT)) == before
+    whole = [json.loads(line) for line in journal.read_bytes().splitlines()[:-1]]
+    assert all((row["what"], row["who"]) in Run.open(Path(OUT)).store for row in whole)
+    resume(OUT)  # the lock died with its holder

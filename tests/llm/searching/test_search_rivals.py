@@ -1,0 +1,273 @@
+"""What a result stands beside: the base, and base and best expert fine-tuned on the same items."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from search_helpers import ends_as, louder, questions, small, write_task
+
+from pyswarmopt.base.optimizer import Point
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.common.paired import compare_paired
+from pyswarmopt_llm.report.findings import score_rows
+from pyswarmopt_llm.report.verdict import verdict
+from pyswarmopt_llm.searching import cross_fitting, train
+from pyswarmopt_llm.searching.dry_run import dry_run_search
+from pyswarmopt_llm.searching.loop import resume, search
+from pyswarmopt_llm.searching.plan import make_plan
+from pyswarmopt_llm.searching.prepare import Job, prepare
+from pyswarmopt_llm.searching.scoring.record import unpack
+from pyswarmopt_llm.searching.scoring.result import Result
+from pyswarmopt_llm.searching.scoring.run_directory import Run
+from pyswarmopt_llm.searching.scoring.search import Search
+from pyswarmopt_llm.searching.training.folds import fit, folds
+
+
+@pytest.fixture
+def config(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> SearchConfig:
+    experts = louder(tiny_experts, tmp_path / "experts")
+    task = write_task(tmp_path / "words.json", questions(16, 1), questions(12, 2))
+    more: dict[str, Any] = {
+        "space": "delta",
+        "surrogate": "items",
+        "train": "on",
+        "dtype": "float32",
+        "max_iter": 0,
+    }
+    return small(tiny_base, experts, [task], tmp_path / "run", **more)
+
+
+@pytest.fixture
+def mixture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The search hands a mixture to the training that is neither an expert nor the base."""
+    force(monkeypatch, [0.5, 0.25, 1.0])
+
+
+def force(monkeypatch: pytest.MonkeyPatch, weights: list[float], kept: bool = True) -> None:
+    position = torch.tensor(weights, dtype=torch.float64)
+    monkeypatch.setattr(Search, "best", lambda self: Point(position, 0.5))
+    monkeypatch.setattr(train, "not_worse", lambda *_: kept)
+    monkeypatch.setattr(train, "_untrained", lambda job, chosen, single, scorer: chosen)
+    monkeypatch.setattr(train, "best_start", lambda values: start_at(weights))
+
+
+def start_at(weights: list[float]) -> str:
+    if not any(weights):
+        return "base"
+    return "expert" if sorted(weights) == [0.0, 0.0, 1.0] else "mixture"
+
+
+def count(monkeypatch: pytest.MonkeyPatch, trained: list[str]) -> None:
+    """Have every training noted."""
+
+    def noted(*args: Any) -> Any:
+        trained.append("once")
+        return fit(*args)
+
+    monkeypatch.setattr(cross_fitting, "fit", noted)
+
+
+def by_hand(job: Job, start: Patch | None, split: str) -> tuple[float, ...]:
+    """Item by item, the base or what is trained on dev from `start`."""
+    patch = Patch()
+    if start is not None:
+        _, choices = job.training_items({"words": "likelihood"})
+        lora = fit(job.engine, start, choices, job.experts[0], job.config.seed)
+        patch = start.with_low_rank(lora.low_rank)
+    (utility,) = job.utilities(split, {"words": "likelihood"}).values()
+    job.engine.load(patch)
+    return utility(job.engine).per_item
+
+
+def without_folds(job: Job, start: Patch) -> list[float]:
+    """The values on dev of what is trained without each item's fold."""
+    (utility,) = job.utilities("dev", {"words": "likelihood"}).values()
+    _, choices = job.training_items({"words": "likelihood"})
+    values = [0.0] * len(choices)
+    for fold in folds(choices, job.config.seed):
+        rest = [item for place, item in enumerate(choices) if place not in fold]
+        lora = fit(job.engine, start, rest, job.experts[0], job.config.seed)
+        job.engine.load(start.with_low_rank(lora.low_rank))
+        for place, value in enumerate(utility(job.engine).per_item):
+            values[place] = value if place in fold else values[place]
+    return values
+
+
+@pytest.mark.usefixtures("mixture")
+def test_a_search_that_trains_stands_beside_what_training_alone_gives(config: SearchConfig) -> None:
+    result: Any = search(config).result
+    job = prepare(replace(config, out="unused"))
+    single = [expert["dev"]["value"] for expert in result["experts"].values()]
+    number = max(range(3), key=lambda i: single[i])
+    starts = {
+        "base": None,
+        "base_tuned": Patch(),
+        "expert_tuned": job.space.realise(job.space.vertices()[number]),
+    }
+    models, found = result["models"], Result.from_json(result)
+    ours = unpack(models["best"]["test"]["tasks"]["words"]["items"])
+    for name, start in starts.items():
+        rival = models[name]
+        test = by_hand(job, start, "test")
+        dev = by_hand(job, start, "dev") if start is None else without_folds(job, start)
+        assert rival["test"]["value"] == result[f"{name}_test"] == pytest.approx(sum(test) / 12)
+        assert rival["dev"]["value"] == result[f"{name}_dev"] == pytest.approx(sum(dev) / 16)
+        low, high = rival["test"]["interval"]
+        assert 0 <= low <= rival["test"]["value"] <= high <= 1
+        expected = compare_paired(ours, test)
+        assert found.lead(name) == expected and rival["trained"] is (start is not None)
+    assert result["passes_rivals"] == (16 + 12) + 2 * 12  # trained by the search
+    alone: Any = search(replace(config, out=f"{config.out}-alone", no_rivals=True)).result
+    assert "base" not in alone["models"] and "passes_rivals" not in alone
+    assert alone["passes"] == result["passes"] and alone["best_test"] == result["best_test"]
+    stored = Path(f"{config.out}-alone", "results.jsonl").read_text()
+    assert "rival " not in stored
+
+
+@pytest.mark.usefixtures("mixture")
+def test_they_are_in_table_report_card_and_verdict(config: SearchConfig) -> None:
+    result: Any = search(config).result
+    labels = [*score_rows(Result.from_json(result))][:3]
+    assert labels[:2] == ["base", "base, fine-tuned on dev"]
+    assert labels[2] == f"best expert, fine-tuned on dev: {result['best_single']}"
+    card = (Path(config.out) / "best" / "README.md").read_text()
+    page = (Path(config.out) / "report.html").read_text()
+    for text in (card, page):
+        assert all(label in text for label in labels)
+        tuned = f"{result['base_tuned_test']:.3f}"
+        assert f"the base, fine-tuned alone on the same items ({tuned})" in text
+        assert "cross-fitted: each item is scored by what was trained without it" in text
+    assert "the best expert, fine-tuned alone" in verdict(Result.from_json(result)).sentence
+
+
+@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("name", ["base_tuned", "expert_tuned"])
+def test_what_the_search_trained_itself_is_not_trained_again(
+    config: SearchConfig, monkeypatch: pytest.MonkeyPatch, name: str, kept: bool
+) -> None:
+    plain: Any = search(replace(config, out=f"{config.out}-plain", train="off")).result
+    weights = [float(expert == plain["best_single"]) for expert in plain["coefficients"]]
+    force(monkeypatch, [0.0] * 3 if name == "base_tuned" else weights, kept)
+    trained: list[str] = []
+    count(monkeypatch, trained)
+    result: Any = search(config).result
+    same = result["models"][name]
+    assert same == result["models"]["trained"]
+    whole = [*Path(config.out).glob("trained/*/all")]  # not of what is clearly behind
+    assert len(trained) == 2 * 5 + len(whole)  # base and best expert, without each of five folds
+    tuned = [result["models"][model] for model in ("base_tuned", "expert_tuned")]
+    assert sum("test" in model for model in tuned) == len(whole)
+    assert (same == result["models"]["best"]) is kept
+    words = f"This is the {'base' if name == 'base_tuned' else 'best expert'}, fine-tuned."
+    assert (words in verdict(Result.from_json(result)).sentence) is kept
+    # It is in the table once, and what it would be if it were trained again.
+    labels = [*score_rows(Result.from_json(result))]
+    assert len([label for label in labels if "fine-tuned on dev" in label]) == 1
+    job = prepare(replace(config, out="unused"))
+    start = job.space.realise(
+        torch.tensor([0.0] * 3 if name == "base_tuned" else weights, dtype=torch.float64)
+    )
+    assert sum(by_hand(job, start, "test")) / 12 == pytest.approx(same["test"]["value"])
+
+
+def test_a_run_that_was_stopped_among_its_rivals_ends_as_one_that_was_not(
+    config: SearchConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mixture: None
+) -> None:
+    search(config)
+    Path(config.out).rename(tmp_path / "whole")
+    lines = (tmp_path / "whole" / "results.jsonl").read_text().splitlines(keepends=True)
+    before = len(lines) - 6
+    assert [json.loads(line)["who"] for line in lines[before:]] == ["base"] * 2 + [
+        "base_tuned"
+    ] * 2 + ["expert_tuned"] * 2
+
+    def closing(event: Any) -> None:
+        if event.kind == "closing":
+            raise KeyboardInterrupt
+
+    # What is scored is not scored again, a line that was cut off is; nothing is trained again.
+    with pytest.raises(KeyboardInterrupt):
+        search(config, closing)
+    cut = "".join(lines[: before + 5]) + lines[before + 5][:40]
+    (Path(config.out) / "results.jsonl").write_text(cut)
+    trained: list[str] = []
+    count(monkeypatch, trained)
+    resume(config.out)
+    assert not trained
+    ends_as(Path(config.out), tmp_path / "whole")
+
+
+@pytest.mark.parametrize("line", ['{"key": "base"}', "[1]", "nonsense"])
+@pytest.mark.usefixtures("mixture")
+def test_a_damaged_file_of_theirs_is_said(config: SearchConfig, line: str) -> None:
+    search(config)
+    (Path(config.out) / "result.json").unlink()
+    file = Path(config.out) / "results.jsonl"
+    file.write_text(f"{line}\n{file.read_text()}")
+    with pytest.raises(UserError, match=r"results\.jsonl: line 1: "):
+        resume(config.out)
+
+
+@pytest.mark.usefixtures("mixture")
+def test_scores_of_other_tasks_are_refused(config: SearchConfig) -> None:
+    search(config)
+    (Path(config.out) / "result.json").unlink()
+    file = Path(config.out) / "results.jsonl"
+    *kept, last = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(kept) + last.replace('"items": {"words"', '"items": {"other"'))
+    with pytest.raises(UserError, match=r"results\.jsonl: rival test of expert_tuned: items is"):
+        resume(config.out)
+
+
+def test_a_damaged_result_is_said(config: SearchConfig) -> None:
+    search(config)
+    file = Path(config.out) / "result.json"
+    result = json.loads(file.read_text())
+    base = result["models"]["base"]
+    for broken in ({**base, "dev": 1}, {**base, "weights": {}}, {"weights": base["weights"]}, []):
+        models = {**result["models"], "base": broken}
+        file.write_text(json.dumps({**result, "models": models}))
+        with pytest.raises(UserError, match=r"result\.json: damaged \(models"):
+            _ = Run.open(Path(config.out)).result
+
+
+@pytest.mark.usefixtures("mixture")
+def test_without_test_items_only_the_base_can_be_compared(config: SearchConfig) -> None:
+    result: Any = search(replace(config, test=0)).result
+    assert "base_dev" in result and "base_test" not in result
+    assert "base_tuned" not in result["models"] and Result.from_json(result).lead("base") is None
+
+
+def test_a_search_that_trains_nothing_has_none(config: SearchConfig) -> None:
+    result: Any = search(replace(config, train="off", surrogate=None)).result
+    assert "base" not in result["models"]
+
+
+@pytest.mark.usefixtures("mixture")
+def test_over_two_tasks_the_difference_is_that_of_the_combined_scores(
+    config: SearchConfig, tmp_path: Path
+) -> None:
+    other = write_task(tmp_path / "more.json", questions(9, 3), questions(10, 4))
+    result: Any = search(replace(config, tasks=(*config.tasks, str(other)))).result
+    for name in ("base", "base_tuned", "expert_tuned"):
+        lead = Result.from_json(result).lead(name)
+        assert lead is not None and 0.0 < lead.p_value <= 1.0
+        assert lead.difference == pytest.approx(result["best_test"] - result[f"{name}_test"])
+        assert lead.interval[0] <= lead.difference <= lead.interval[1]
+
+
+@pytest.mark.parametrize(("more", "scored"), [({}, 3), ({"test": 0}, 1), ({"no_rivals": True}, 0)])
+def test_a_dry_run_counts_them(config: SearchConfig, more: dict[str, Any], scored: int) -> None:
+    """What they are trained for, the search has trained anyway."""
+    setting = replace(config, **more)
+    assert make_plan(setting).rivals == scored
+    plain, plan = dry_run_search(replace(setting, no_rivals=True)), dry_run_search(setting)
+    test = 0 if more.get("test") == 0 else 12
+    assert plan.passes - plain.passes == scored * (16 + test)

@@ -1,0 +1,602 @@
+"""A search from end to end on a tiny model: its numbers against plain peft, its seeds, what it may
+not see.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from search_helpers import files, history, lasting, louder, questions, small, write_task
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.events import Event
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.experts.adapter import load_adapter, load_factors, read_adapter
+from pyswarmopt_llm.mix.load import open_model
+from pyswarmopt_llm.scores.metrics import Accuracy
+from pyswarmopt_llm.scores.tasks import Item, load_task, render_prompt
+from pyswarmopt_llm.searching.loop import SearchResult, search
+from pyswarmopt_llm.searching.use.model import evaluate_model
+from pyswarmopt_rivals.merge import merge_experts
+
+
+@pytest.fixture(scope="module")
+def experts(tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return louder(tiny_experts, tmp_path_factory.mktemp("loud"))
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_task(
+        tmp_path_factory.mktemp("task") / "words.json", questions(24, 1), questions(20, 2)
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(
+    tiny_base: Path, experts: list[Path], task: Path, tmp_path_factory: pytest.TempPathFactory
+) -> SearchResult:
+    return search(small(tiny_base, experts, [task], tmp_path_factory.mktemp("runs") / "run"))
+
+
+def note_texts(events: Sequence[Event]) -> list[str]:
+    """Notes but those that every search has, on the preset and the price."""
+    texts = [str(event.data["text"]) for event in events if event.kind == "note"]
+    assert texts[0].startswith("preset ")
+    return [text for text in texts[1:] if "pace of the first" not in text]
+
+
+def loaded_by_peft(base: Path, adapter: Path, dtype: torch.dtype) -> Any:
+    import peft
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype)
+    return peft.PeftModel.from_pretrained(model, str(adapter)).eval()
+
+
+def tokenizer_of(base: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(base)
+
+
+# 1. The score in result.json is the score of the files
+
+
+@pytest.mark.parametrize(
+    ("space", "dtype", "scoring"),
+    [
+        ("factor", "bfloat16", "letter"),
+        ("factor", "bfloat16", "likelihood"),
+        ("factor", "float32", "likelihood"),
+        ("factor", "bfloat16", "generate"),
+        ("delta", "bfloat16", "letter"),
+        ("delta", "bfloat16", "likelihood"),
+        ("delta", "float32", "letter"),
+    ],
+)
+def test_the_result_is_the_score_of_best_merged_by_plain_peft(
+    space: str, dtype: str, scoring: Any, tiny_base: Path, experts: list[Path], tmp_path: Path
+) -> None:
+    n, moves = (3, 1) if scoring == "generate" else (24, 3)
+    path = write_task(tmp_path / "t.json", questions(n, 1), questions(n, 2))
+    options = {"space": space, "scoring": scoring, "dtype": dtype, "max_iter": moves}
+    found = search(small(tiny_base, experts, [path], tmp_path / "r", **options))
+
+    merged = loaded_by_peft(
+        tiny_base, tmp_path / "r" / "best", getattr(torch, dtype)
+    ).merge_and_unload()
+    engine = TransformersEngine(merged, tokenizer_of(tiny_base))
+    loaded = load_task(str(path))
+    for split in ("dev", "test"):
+        score = Accuracy(loaded.split(split), scoring, engine.chat)(engine)
+        assert score.value == found.result[f"best_{split}"]
+
+
+def literal_accuracy(model: Any, tokenizer: Any, items: Sequence[Item]) -> float:
+    """Likelihood scoring without the engine: one forward pass per option, nothing shared, nothing
+    padded.
+    """
+    right = 0
+    for item in items:
+        messages = [{"role": "user", "content": render_prompt(item, "likelihood")}]
+        prompt = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        values = {}
+        for letter, text in (item.choices or {}).items():
+            head = len(tokenizer(prompt)["input_ids"])
+            ids = torch.tensor([tokenizer(prompt + text)["input_ids"]])
+            with torch.no_grad():
+                logprobs = model(input_ids=ids).logits[0, :-1].double().log_softmax(-1)
+            values[letter] = float(
+                logprobs[range(head - 1, ids.shape[1] - 1), ids[0, head:]].sum()
+            ) / len(text)
+        right += max(values, key=values.__getitem__) == item.answer
+    return right / len(items)
+
+
+@pytest.mark.parametrize("space", ["factor", "delta"])
+def test_the_result_is_the_score_of_best_as_an_unmerged_adapter(
+    space: str, tiny_base: Path, experts: list[Path], task: Path, tmp_path: Path
+) -> None:
+    found = search(small(tiny_base, experts, [task], tmp_path / "r", space=space, dtype="float32"))
+    model = loaded_by_peft(tiny_base, tmp_path / "r" / "best", torch.float32)
+    loaded = load_task(str(task))
+    for split in ("dev", "test"):
+        assert (
+            literal_accuracy(model, tokenizer_of(tiny_base), loaded.split(split))
+            == found.result[f"best_{split}"]
+        )
+
+
+def test_the_best_single_expert_is_the_best_of_the_experts_evaluated_alone(
+    finished: SearchResult, tiny_base: Path, experts: list[Path], task: Path
+) -> None:
+    alone = {
+        expert.name: {
+            split: evaluate_model(
+                str(tiny_base), str(expert), str(task), split, scoring="likelihood", threads=1
+            ).score.value
+            for split in ("dev", "test")
+        }
+        for expert in experts
+    }
+    # otherwise there is nothing to choose
+    assert len({scores["dev"] for scores in alone.values()}) > 1
+    result = finished.result
+    assert result["best_single_dev"] == max(scores["dev"] for scores in alone.values())
+    assert alone[result["best_single"]]["dev"] == result["best_single_dev"]
+    assert alone[result["best_single"]]["test"] == result["best_single_test"]
+
+
+@pytest.mark.parametrize("space", ["factor", "delta"])
+def test_the_uniform_average_is_that_of_merge(
+    space: str, tiny_base: Path, experts: list[Path], task: Path, tmp_path: Path
+) -> None:
+    found = search(small(tiny_base, experts, [task], tmp_path / "r", space=space, max_iter=0))
+    merge_experts(
+        str(tiny_base), [str(e) for e in experts], "uniform-soup", space, tmp_path / "soup"
+    )
+    for split in ("dev", "test"):
+        soup = evaluate_model(
+            str(tiny_base),
+            str(tmp_path / "soup"),
+            str(task),
+            split,
+            scoring="likelihood",
+            threads=1,
+        )
+        assert soup.score.value == found.result[f"uniform_{split}"]
+
+
+# What a run writes down
+
+
+def test_the_result_agrees_with_the_journal(finished: SearchResult) -> None:
+    rows, result = history(finished.run), finished.result
+    assert {row["phase"] for row in rows} == {"search"}
+    assert result["best_dev"] == max(row["value"] for row in rows)
+    assert result["best_dev"] >= result["best_single_dev"] == max(row["value"] for row in rows[:3])
+    assert result["evaluations"] == len(rows) == len({row["key"] for row in rows}) <= 20
+    assert (
+        result["passes"]
+        == result["item_evaluations"]
+        == sum(row["n"] for row in rows)
+        <= 24 * len(rows)
+    )
+    assert result["items_saved"] == pytest.approx(
+        1 - result["item_evaluations"] / (24 * len(rows)), abs=1e-4
+    )
+    for row in rows:
+        right, unknown = (row["items"]["words"].count(sign) for sign in "1?")
+        assert row["n"] == 24 - unknown
+        assert row["value"] == (right + unknown) / 24
+        assert row.get("bounds", [row["value"]] * 2) == [right / 24, (right + unknown) / 24]
+        assert math.isclose(sum(row["coefficients"]), 1.0, abs_tol=1e-12)
+    best = next(row for row in rows if row["value"] == result["best_dev"])
+    assert list(result["coefficients"].values()) == best["coefficients"]
+    assert list(result["coefficients"]) == ["ant", "bee", "cat"]
+
+
+def test_the_result_holds_what_the_design_names(finished: SearchResult) -> None:
+    on_disk = json.loads(
+        (finished.run / "result.json").read_text(encoding="utf-8"), parse_constant=pytest.fail
+    )
+    assert on_disk == finished.result
+    for name in ("best", "best_single"):
+        for split in ("dev", "test"):
+            low, high = on_disk["intervals"][f"{name}_{split}"]
+            assert 0 <= low <= on_disk[f"{name}_{split}"] <= high <= 1
+    assert on_disk["stop"] == {"max_iter": 3}
+    assert on_disk["scoring"] == "likelihood"
+    assert 0 < on_disk["seconds_scoring"] <= on_disk["seconds"]
+    assert on_disk["peak_memory_bytes"] > 50 * 2**20  # torch alone takes more
+    about = json.loads((finished.run / "run.json").read_text(encoding="utf-8"))
+    assert {"config", "versions", "seeds", "fingerprints"} <= about.keys()
+    assert about["fingerprints"]["experts"].keys() == {"ant", "bee", "cat"}
+
+
+def test_card_and_report_lie_where_they_belong(finished: SearchResult) -> None:
+    result = finished.result
+    card = (finished.run / "best" / "README.md").read_text(encoding="utf-8")
+    page = (finished.run / "report.html").read_text(encoding="utf-8")
+    for text in (card, page):
+        for word in (
+            "ant",
+            "bee",
+            "cat",
+            f"{result['best_dev']:.3f}",
+            f"{result['best_test']:.3f}",
+            "words.json",
+        ):
+            assert word in text
+    assert card.startswith("---\n") and page.lower().startswith("<!doctype html>")
+
+
+def test_events_tell_every_evaluation_once(
+    tiny_base: Path, experts: list[Path], task: Path, tmp_path: Path
+) -> None:
+    events: list[Event] = []
+    found = search(small(tiny_base, experts, [task], tmp_path / "r"), events.append)
+    kinds = [event.kind for event in events]
+    rows = history(found.run)
+    assert kinds.count("evaluation") == len(rows)
+    assert kinds.count("iteration") == 4  # the starting swarm and three moves
+    assert kinds.index("start") < kinds.index("evaluation") and kinds[-1] == "done"
+    told = [event.data for event in events if event.kind == "evaluation"]
+    assert [t["value"] for t in told] == [row["value"] for row in rows]
+    assert [t["best"] for t in told] == list(np.maximum.accumulate([row["value"] for row in rows]))
+    assert [t["evaluations"] for t in told] == list(range(1, len(rows) + 1))
+    assert {t["evaluations"] + t["evaluations_left"] for t in told} == {20}
+
+
+def test_patience_stops_a_search_that_finds_nothing_better(
+    tiny_base: Path, experts: list[Path], tmp_path: Path
+) -> None:
+    # Nobody can be right or wrong more often than another: the options are equal.
+    items = [
+        {**item, "choices": {"A": "same", "B": "same"}, "answer": "A"} for item in questions(12, 3)
+    ]
+    path = write_task(tmp_path / "t.json", items[:6], items[6:])
+    found = search(small(tiny_base, experts, [path], tmp_path / "r", max_iter=20, patience=2))
+    assert found.result["stop"] == {"patience": 2}
+    assert max(row["iteration"] for row in history(found.run)) == 2
+    assert found.result["best_dev"] == 1.0  # equal options: the first one listed counts
+
+
+# 3. Seeds and global state
+
+
+def test_same_seed_same_run_other_seed_other_run(
+    tiny_base: Path,
+    experts: list[Path],
+    task: Path,
+    finished: SearchResult,
+    tmp_path: Path,
+) -> None:
+    again = search(small(tiny_base, experts, [task], tmp_path / "same"))
+    other = search(small(tiny_base, experts, [task], tmp_path / "other", seed=1))
+    assert history(again.run) == history(finished.run)
+    assert lasting(again.result) == lasting(finished.result)
+    tensors = [
+        files(run / "best")["adapter_model.safetensors"] for run in (again.run, finished.run)
+    ]
+    assert tensors[0] == tensors[1]
+    mine, others = ([row["key"] for row in history(run.run)] for run in (finished, other))
+    assert mine[:3] == others[:3]  # the experts
+    assert not set(mine[3:]) & set(others[3:])
+
+
+@pytest.mark.parametrize("scoring", ["auto", "generate"])
+def test_a_search_leaves_the_global_random_states_alone(
+    scoring: str, tiny_base: Path, experts: list[Path], tmp_path: Path
+) -> None:
+    path = write_task(tmp_path / "t.json", questions(2, 1), questions(2, 2))
+
+    def states() -> tuple[Any, ...]:
+        name, keys, *rest = np.random.get_state()
+        return (
+            torch.get_rng_state().tolist(),
+            name,
+            np.asarray(keys).tolist(),
+            rest,
+            random.getstate(),
+        )
+
+    # One draw from each, or a seed that an earlier search set would go unseen.
+    torch.rand(1), np.random.random_sample(), random.random()
+    before = states()
+    search(small(tiny_base, experts, [path], tmp_path / "r", scoring=scoring, max_iter=1))
+    assert states() == before
+
+
+# 5. The test split is never seen
+
+
+@pytest.mark.parametrize("scoring", ["auto", "letter", "likelihood"])
+def test_other_test_items_change_nothing_in_the_search(
+    scoring: str, tiny_base: Path, experts: list[Path], tmp_path: Path
+) -> None:
+    runs = []
+    for name, held_out in (("one", questions(20, 2)), ("two", questions(7, 3, options=2))):
+        (tmp_path / name).mkdir()
+        path = write_task(tmp_path / name / "t.json", questions(24, 1), held_out)
+        runs.append(
+            search(small(tiny_base, experts, [path], tmp_path / name / "r", scoring=scoring))
+        )
+    one, two = runs
+    assert history(one.run) == history(two.run)
+    assert one.result["coefficients"] == two.result["coefficients"]
+    assert one.result["best_dev"] == two.result["best_dev"]
+    assert one.result["intervals"]["best_test"] != two.result["intervals"]["best_test"]
+
+
+# How tasks are asked
+
+
+def chosen(base: Path, adapter: Path, items: Sequence[Item], scoring: Any) -> list[str]:
+    engine = open_model(str(base), str(adapter), "auto", "cpu", 1)
+    return list(Accuracy(items, scoring, engine.chat)(engine).answers)
+
+
+def test_auto_asks_for_letters_where_an_expert_knows_them(
+    tiny_base: Path, experts: list[Path], tmp_path: Path
+) -> None:
+    """It tries three of six experts on 32 of 40 items."""
+    raw = write_task(tmp_path / "raw.json", questions(40, 1), questions(8, 2))
+    letters = chosen(tiny_base, experts[1], load_task(str(raw)).dev, "letter")
+    items = [
+        {**item, "answer": letter} for item, letter in zip(questions(40, 1), letters, strict=True)
+    ]
+    path = write_task(tmp_path / "t.json", items, questions(8, 2))
+    events: list[Event] = []
+    six = [*experts, *experts]
+    found = search(
+        small(tiny_base, six, [path], tmp_path / "r", scoring="auto", particles=6), events.append
+    )
+    assert found.result["scoring"] == "letter"
+    assert found.result["best_single"].endswith("bee") and found.result["best_single_dev"] == 1.0
+    (note,) = [text for text in note_texts(events) if "same weights" not in text]  # six of three
+    often = max(map(letters[:32].count, "ABCD")) / 32
+    assert (
+        f"1.000 on 32 dev items, one letter for all {often:.3f}: above chance, so scoring is letter"
+        in note
+    )
+    rows = history(found.run)
+    assert sum(row["n"] for row in rows if row["phase"] == "letter") == 3 * 32
+    assert [row["phase"] for row in rows[:4]] == ["letter", "letter", "letter", "search"]
+    assert found.result["evaluations"] == len(rows) - 3  # those of the trial are no candidates
+
+
+def test_auto_asks_for_texts_where_letters_are_at_chance_and_says_when_all_is_chance(
+    tiny_base: Path, experts: list[Path], task: Path, tmp_path: Path
+) -> None:
+    events: list[Event] = []
+    found = search(small(tiny_base, experts, [task], tmp_path / "r", scoring="auto"), events.append)
+    assert found.result["scoring"] == "likelihood"
+    choice, warning = note_texts(events)
+    assert "within chance" in choice and "scoring is likelihood" in choice
+    assert "no expert is measurably better than guessing on dev with likelihood scoring" in warning
+
+
+def test_what_is_ignored_of_an_expert_is_said(
+    tiny_base: Path, experts: list[Path], task: Path, tmp_path: Path
+) -> None:
+    narrow = Path(shutil.copytree(experts[0], tmp_path / "narrow"))
+    file = narrow / "adapter_config.json"
+    file.write_text(
+        json.dumps({**json.loads(file.read_text()), "target_modules": ["q_proj", "k_proj"]})
+    )
+    events: list[Event] = []
+    search(
+        small(tiny_base, [narrow, experts[1]], [task], tmp_path / "r", space="delta", max_iter=1),
+        events.append,
+    )
+    first, *_ = note_texts(events)
+    module = "model.layers.0.self_attn.o_proj and 3 more modules"
+    assert first == (
+        f"narrow: its file adapts {module}, which its adapter_config.json does not select: "
+        "ignored, as in peft"
+    )
+
+
+def test_a_prompt_of_the_tasks_own_is_used(
+    tiny_base: Path, experts: list[Path], finished: SearchResult, tmp_path: Path
+) -> None:
+    path = write_task(
+        tmp_path / "words.json",
+        questions(24, 1),
+        questions(20, 2),
+        prompt="{question} Choose: {choices}",
+    )
+    found = search(small(tiny_base, experts, [path], tmp_path / "r"))
+    assert [r["items"] for r in history(found.run)[:3]] != [
+        r["items"] for r in history(finished.run)[:3]
+    ]
+
+
+# Several tasks
+
+
+def test_two_tasks_are_weighed_by_their_harmonic_mean(
+    tiny_base: Path, experts: list[Path], tmp_path: Path
+) -> None:
+    one = write_task(tmp_path / "one.json", questions(24, 1), questions(20, 2))
+    two = write_task(
+        tmp_path / "two.json", questions(30, 3, options=2), questions(10, 4, options=2)
+    )
+    found = search(small(tiny_base, experts, [one, two], tmp_path / "r"))
+    tasks = found.result["tasks"]
+    assert tasks.keys() == {"one", "two"}
+    for label in ("best_dev", "best_test", "best_single_dev", "best_single_test"):
+        a, b = tasks["one"][label], tasks["two"][label]
+        assert math.isclose(
+            found.result[label], 2 * a * b / (a + b) if a * b else 0.0, rel_tol=1e-12
+        )
+    for row in history(found.run):
+        # An evaluation that ended early is told as if all items left were right.
+        a, b = (
+            sum(sign != "0" for sign in row["items"][name]) / n
+            for name, n in (("one", 24), ("two", 30))
+        )
+        assert math.isclose(row["value"], 2 * a * b / (a + b), rel_tol=1e-12)
+        assert row["n"] == 54 - sum(items.count("?") for items in row["items"].values())
+    for name, path in (("one", one), ("two", two)):
+        alone = evaluate_model(
+            str(tiny_base),
+            str(found.run / "best"),
+            str(path),
+            "test",
+            scoring="likelihood",
+            threads=1,
+        )
+        assert tasks[name]["best_test"] == alone.score.value
+        assert tasks[name]["scoring"] == "likelihood"
+
+
+def test_a_task_that_nobody_solves_makes_the_mean_zero_and_the_files_stay_valid(
+    tiny_base: Path, experts: list[Path], tmp_path: Path
+) -> None:
+    one = write_task(tmp_path / "one.json", questions(12, 1), questions(12, 2))
+    # The last of equal options is never chosen.
+    items = [
+        {**item, "choices": {"A": "same", "B": "same"}, "answer": "B"} for item in questions(12, 3)
+    ]
+    two = write_task(tmp_path / "two.json", items[:6], items[6:])
+    found = search(small(tiny_base, experts, [one, two], tmp_path / "r", max_iter=1))
+    text = (found.run / "result.json").read_text(encoding="utf-8")
+    on_disk = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert on_disk["best_dev"] == on_disk["best_test"] == 0.0
+    assert on_disk["intervals"]["best_dev"] is None
+    assert "0.000" in (found.run / "best" / "README.md").read_text(encoding="utf-8")
+
+
+def test_tasks_may_be_asked_in_different_ways(
+    tiny_base: Path, experts: list[Path], tmp_path: Path
+) -> None:
+    closed = write_task(tmp_path / "closed.json", questions(12, 1), questions(12, 2))
+    items = [
+        {"question": f"Say {word}.", "answer": word}
+        for word in ("amber", "birch", "cedar", "delta")
+    ]
+    opened = write_task(tmp_path / "open.json", items[:2], items[2:])
+    found = search(
+        small(tiny_base, experts, [closed, opened], tmp_path / "r", scoring="auto", max_iter=1)
+    )
+    assert found.result["scoring"] == "mixed"
+    assert found.result["tasks"]["closed"]["scoring"] in ("letter", "likelihood")
+    assert found.result["tasks"]["open"]["scoring"] == "generate"
+
+
+# Spaces
+
+
+def test_experts_of_unequal_rank_work_in_delta_and_factor_says_so(
+    tiny_base: Path, make_expert: Callable[..., Path], task: Path, tmp_path: Path
+) -> None:
+    unequal = [make_expert("small", 1, rank=2, alpha=24), make_expert("large", 2, rank=4, alpha=48)]
+    with pytest.raises(UserError, match=r"large.*space delta"):
+        search(small(tiny_base, unequal, [task], tmp_path / "f"))
+    assert not (tmp_path / "f").exists()
+    found = search(small(tiny_base, unequal, [task], tmp_path / "d", space="delta"))
+    config = json.loads((found.run / "best" / "adapter_config.json").read_text())
+    assert config["r"] == 6  # 2 + 4
+    merged = loaded_by_peft(tiny_base, found.run / "best", torch.bfloat16).merge_and_unload()
+    engine = TransformersEngine(merged, tokenizer_of(tiny_base))
+    score = Accuracy(load_task(str(task)).test, "likelihood", engine.chat)(engine)
+    assert score.value == found.result["best_test"]
+
+
+# merge
+
+
+@pytest.mark.parametrize("space", ["factor", "delta"])
+def test_uniform_soup_is_the_average_of_factors_or_of_changes(
+    space: str, tiny_base: Path, experts: list[Path], tmp_path: Path
+) -> None:
+    merge_experts(
+        str(tiny_base), [str(e) for e in experts], "uniform-soup", space, tmp_path / "soup"
+    )
+    soup = load_factors(read_adapter(tmp_path / "soup"))
+    loaded = [load_adapter(read_adapter(expert)) for expert in experts]
+    for module in loaded[0].factors:
+        parts = [adapter.factors[module] for adapter in loaded]
+        if space == "factor":
+            a = torch.stack([p.a.double() for p in parts]).mean(0)
+            b = torch.stack([p.b.double() * p.scale for p in parts]).mean(0)
+            expected = b @ a
+        else:
+            expected = torch.stack([p.scale * p.b.double() @ p.a.double() for p in parts]).mean(0)
+        torch.testing.assert_close(
+            soup[f"{module}.weight"].dense().double(), expected, rtol=1e-4, atol=1e-5
+        )
+
+
+def test_the_engine_of_open_model_has_the_adapter_on(tiny_base: Path, experts: list[Path]) -> None:
+    bare = open_model(str(tiny_base), None, "float32", "cpu", 1)
+    adapted = open_model(str(tiny_base), str(experts[0]), "float32", "cpu", 1)
+    pair = [("north ", "ocean")]
+    assert bare.loglikelihood(pair) != adapted.loglikelihood(pair)
+    adapted.load(Patch())
+    assert bare.loglikelihood(pair) == adapted.loglikelihood(pair)
+
+
+def test_a_limit_takes_the_first_items(tiny_base: Path, task: Path) -> None:
+    found = evaluate_model(
+        str(tiny_base), None, str(task), "test", scoring="likelihood", test=7, threads=1
+    )
+    whole = evaluate_model(str(tiny_base), None, str(task), "test", scoring="likelihood", threads=1)
+    assert (found.n, whole.n) == (7, 20)
+    assert found.score.per_item == whole.score.per_item[:7]
+
+
+def test_eval_asks_a_runs_adapter_as_the_run_did(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By itself the adapter might look better than chance at letters: then eval would contradict
+    result.json.
+    """
+    from pyswarmopt_llm.scores.metrics.questions import answer_format
+    from pyswarmopt_llm.searching.loop import search
+    from pyswarmopt_llm.searching.use.names import run_scoring
+
+    task = write_task(tmp_path / "words.json", questions(12, 1), questions(12, 2))
+    run = tmp_path / "run"
+    config = small(
+        tiny_base, louder(tiny_experts, tmp_path / "experts"), [task], run, scoring="likelihood"
+    )
+    result = search(config).result
+    monkeypatch.setattr(answer_format, "knows_letters", lambda items, scores: True)
+    found = evaluate_model(str(tiny_base), str(run / "best"), str(task), threads=1)
+    assert found.scoring == "likelihood" and found.score.value == result["best_test"]
+    copied = tmp_path / "elsewhere"
+    copied.mkdir()
+    for file in (run / "best").iterdir():
+        (copied / file.name).write_bytes(file.read_bytes())
+    assert evaluate_model(str(tiny_base), str(copied), str(task), threads=1).scoring == "letter"
+    other = write_task(tmp_path / "other.json", questions(12, 3), questions(12, 4))
+    assert (
+        evaluate_model(str(tiny_base), str(run / "best"), str(other), threads=1).scoring == "letter"
+    )
+    (run / "run.json").write_text("{}")
+    assert run_scoring(run / "best", "words") is None
+
+
+def test_experts_with_the_same_weights_are_named_at_the_start(
+    tiny_base: Path, experts: list[Path], task: Path, tmp_path: Path
+) -> None:
+    again = shutil.copytree(experts[0], tmp_path / "again")
+    events: list[Event] = []
+    config = small(tiny_base, [experts[0], again], [task], tmp_path / "run", max_iter=0)
+    search(config, events.append)
+    said = f"again: has the same weights as {experts[0].name}; remove one of them"
+    assert note_texts(events).count(said) == 1

@@ -1,0 +1,138 @@
+"""`train-expert --loss options`: a LoRA that is trained to choose."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from search_helpers import questions, swarm_llm, write_task
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.experts.adapter import load_factors, read_adapter
+from pyswarmopt_llm.experts.base import load_model, resolve_base
+from pyswarmopt_llm.published.builtin import builtin_examples
+from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
+from pyswarmopt_llm.scores.tasks import load_task
+from pyswarmopt_llm.searching.training.choice_losses import choice_loss
+from pyswarmopt_llm.searching.training.examples import training_items
+from pyswarmopt_llm.searching.training.on_options import train_on_options
+from pyswarmopt_llm.searching.training.train import TrainingOptions
+from pyswarmopt_llm.searching.use.model import evaluate_model
+
+OPTIONS = TrainingOptions(rank=4, alpha=8, targets=("q_proj", "v_proj"), lr=0.02, epochs=6)
+
+
+def test_the_files_choose_as_the_adapter_did_that_was_trained(
+    tiny_base: Path, tmp_path: Path
+) -> None:
+    items = load_task(
+        str(write_task(tmp_path / "words.json", questions(24, 1), questions(2, 2)))
+    ).dev
+    rounds: list[tuple[int, int, float]] = []
+    out = tmp_path / "expert"
+    done = train_on_options(
+        str(tiny_base),
+        items,
+        out,
+        OPTIONS,
+        dtype="float32",
+        on_step=lambda *step: rounds.append(step),
+    )
+    assert [step[:2] for step in rounds] == [(epoch, 6) for epoch in range(1, 7)]
+    assert (done.examples, done.steps, done.name) == (24, 12, "expert")
+    assert done.train_loss_last == rounds[-1][2] < 0.7 * done.train_loss_first
+    # What the files hold lowers the loss of the very items, over all their options, by itself.
+    model, tokenizer = load_model(resolve_base(str(tiny_base)), torch.float32)
+    engine = TransformersEngine(model, tokenizer)
+    choices = Accuracy(items, "likelihood", engine.chat).choices()
+
+    def mean_loss(patch: Patch) -> float:
+        engine.load(patch)
+        losses = [
+            choice_loss(item, torch.as_tensor(engine.loglikelihood(item.pairs))) for item in choices
+        ]
+        return float(sum(losses)) / len(losses)
+
+    assert mean_loss(Patch(low_rank=load_factors(read_adapter(out)))) < 0.7 * mean_loss(Patch())
+    card = (out / "README.md").read_text()
+    assert "cross-entropy over the options" in card and "24 training examples" in card
+
+
+def test_builtin_tasks_train_on_their_training_part_only() -> None:
+    items = training_items("builtin:requests-bank:1", 90, seed=5)
+    other = training_items("builtin:requests-bank", 90, seed=1)
+    assert items == other
+    chats = builtin_examples("requests-bank", 96, 1) + builtin_examples("requests-bank", 96, 2)
+    trained = {chat["messages"][0]["content"] for chat in chats}
+    assert {f"Question: {item.question}" for item in items} <= trained
+    task = load_task("builtin:requests", dev=192, test=320)
+    assert not {item.question for item in items} & {item.question for item in task.dev + task.test}
+
+
+def test_the_command_trains_on_a_task_file_and_says_what_it_wrote(
+    tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = write_task(tmp_path / "words.json", questions(12, 1), questions(4, 2))
+    words = [
+        "train-expert",
+        "--base",
+        str(tiny_base),
+        "--loss",
+        "options",
+        "--data",
+        str(task),
+        "--examples",
+        "10",
+    ]
+    words += ["--rank", "2", "--epochs", "2", "--out", str(tmp_path / "a"), "--quiet", "--json"]
+    code, out, err = swarm_llm(capsys, *words)
+    assert code == 0, err
+    record = json.loads(out)
+    assert (record["examples"], record["steps"], record["heldout_loss_base"]) == (10, 2, None)
+    assert evaluate_model(str(tiny_base), str(tmp_path / "a"), str(task)).n == 4
+
+
+def test_all_rows_of_a_table_without_split_are_trained_on(
+    tiny_base: Path,
+    make_expert: Callable[..., Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Columns are named as for a search; it goes on from an adapter."""
+    table = tmp_path / "export 2026.csv"
+    rows = "".join(f"Is it here {i}?,{'yes' if i % 3 else 'no'}\n" for i in range(12))
+    table.write_text(f"Ticket,Team\n{rows}")
+    words = ["train-expert", "--base", tiny_base, "--loss", "options", "--data", table]
+    words += ["--columns", "question=Ticket,label=Team", "--epochs", 1]
+    words += ["--from", make_expert("ant", 1), "--out", tmp_path / "a"]
+    code, out, err = swarm_llm(capsys, *words, "--threads", 1)
+    assert code == 0, err
+    assert f"{table}: 12 rows" in out
+    assert read_adapter(tmp_path / "a").modules["model.layers.0.self_attn.k_proj"].rank == 4
+    code, _, err = swarm_llm(capsys, *words, "--rank", 2)
+    assert code == 2 and "--rank 2: is that of --from; remove it" in err
+
+
+def test_what_cannot_be_trained_on_is_one_line(tiny_base: Path, tmp_path: Path) -> None:
+    items = load_task(
+        str(write_task(tmp_path / "words.json", questions(4, 1), questions(2, 2)))
+    ).dev
+    with pytest.raises(UserError, match="targets nothing: no such linear layers"):
+        train_on_options(
+            str(tiny_base), items, tmp_path / "a", TrainingOptions(targets=("nothing",))
+        )
+    with pytest.raises(UserError, match="whole number, not 'one'"):
+        training_items("builtin:requests-bank:one", 4, seed=0)
+    unanswered = [replace(item, answer=None) for item in items]
+    with pytest.raises(UserError, match="no item has a right answer"):
+        train_on_options(str(tiny_base), unanswered, tmp_path / "a", OPTIONS)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "file").touch()
+    with pytest.raises(UserError, match="exists"):
+        train_on_options(str(tiny_base), items, tmp_path / "b", TrainingOptions())

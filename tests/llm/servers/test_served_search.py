@@ -1,0 +1,426 @@
+"""Searches on a model server: as the resident model's, refused where the server cannot, resumed
+where it died.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from model_server import ModelServer
+from search_helpers import history, louder, questions, small, swarm_llm, write_task
+
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.searching.loop import SearchResult, resume, search
+from pyswarmopt_llm.searching.scoring import surrogate
+from pyswarmopt_llm.searching.use.against import evaluate_against
+from pyswarmopt_llm.searching.use.config import EvalConfig
+from pyswarmopt_llm.searching.use.model import evaluate
+from pyswarmopt_llm.searching.use.names import with_run
+from pyswarmopt_llm.servers import http
+
+Make = Callable[..., SearchConfig]
+
+
+@pytest.fixture(scope="module")
+def config(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> Make:
+    """A search by letters over three loud experts, of six evaluations."""
+    folder = tmp_path_factory.mktemp("served")
+    experts = louder(tiny_experts, folder / "loud")
+    task = write_task(folder / "words.json", questions(4, 1), questions(3, 2))
+    settings = {
+        "space": "delta",
+        "dtype": "float32",
+        "particles": 3,
+        "max_iter": 1,
+        "scoring": "letter",
+        "test": 0,
+    }
+
+    def make(out: str, **more: Any) -> SearchConfig:
+        return small(tiny_base, experts, [task], folder / out, **{**settings, **more})
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def reference(config: Make) -> SearchResult:
+    """The search on the resident model."""
+    return search(config("reference"))
+
+
+@pytest.fixture
+def start(tiny_base: Path, config: Make) -> Iterator[Callable[[str], ModelServer]]:
+    servers: list[ModelServer] = []
+
+    def begin(kind: str) -> ModelServer:
+        adapters = [Path(path) for path in config("").experts] if kind == "llamacpp" else []
+        servers.append(ModelServer(kind, tiny_base, adapters))
+        return servers[-1]
+
+    yield begin
+    for server in servers:
+        server.stop()
+
+
+@pytest.mark.parametrize("kind", ["vllm", "llamacpp"])
+def test_a_search_ends_as_on_the_resident_model(
+    kind: str, start: Callable[[str], ModelServer], config: Make, reference: SearchResult
+) -> None:
+    server = start(kind)
+    served = search(config(kind, engine=server.url))
+    assert history(served.run) == history(reference.run)
+    for name in ("best_dev", "coefficients", "best_single"):
+        assert served.result[name] == reference.result[name]
+    (note,) = served.result["notes"]
+    assert server.url in note and "weight 0 is the base" in note
+    assert json.loads((served.run / "run.json").read_text(encoding="utf-8"))["notes"] == {
+        "engine": note
+    }
+    files = [
+        (run / "best" / "adapter_model.safetensors").read_bytes()
+        for run in (served.run, reference.run)
+    ]
+    assert files[0] == files[1]
+    assert len(server.loaded) <= 1  # the last one is unloaded with the engine
+    of_run = EvalConfig(run=str(served.run), split="dev", engine=server.url)
+    again = evaluate(with_run(of_run))
+    assert again.score.value == served.result["best_dev"]
+    best = EvalConfig(str(config("").base), config("").tasks[0], str(served.run / "best"))
+    alone = evaluate(replace(best, split="dev", engine=server.url))
+    assert alone.score.value == served.result["best_dev"]
+    expert = replace(of_run, against=config("").experts[0])
+    compared = evaluate_against(with_run(expert))
+    assert compared.scores[1].value == served.result["experts"]["ant"]["dev"]["value"]
+
+
+def test_what_a_server_cannot_do_is_refused_in_a_line(
+    start: Callable[[str], ModelServer], config: Make
+) -> None:
+    llama, vllm = start("llamacpp").url, start("vllm").url
+    for url, more, message in [
+        (
+            llama,
+            {"scoring": "likelihood"},
+            "gives no log-probabilities of texts, by which words is scored",
+        ),
+        (vllm, {"space": "factor"}, "space factor: a server takes candidates of space delta"),
+        (vllm, {"train": "on"}, "nothing is trained through a server"),
+        (vllm, {"workers": "2"}, "makes its own batches in one process"),
+        ("http://127.0.0.1:port", {}, "not a URL .*; give http://HOST:PORT"),
+        ("llama", {}, "engine llama: unknown; use transformers or http://HOST:PORT"),
+    ]:
+        refused = config("refused", engine=url, **more)
+        with pytest.raises(UserError, match=message) as error:
+            search(refused)
+        assert "\n" not in error.value.text and not Path(refused.out).exists()
+
+
+@pytest.mark.parametrize("trouble", ["hang", "endless", "die", "404"])
+def test_what_is_no_server_is_refused_before_anything_is_written(
+    trouble: str, start: Callable[[str], ModelServer], config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "HELLO", 0.3)
+    server = start("vllm")
+    server.trouble = lambda server, path: trouble
+    refused = config("refused", engine=server.url)
+    unknown = (
+        "is not vLLM's server or llama.cpp's"
+        if trouble == "404"
+        else "no server answers .*; start it first"
+    )
+    with pytest.raises(UserError, match=unknown) as error:
+        search(refused)
+    assert "\n" not in error.value.text and not Path(refused.out).exists()
+
+
+def test_a_vllm_that_loads_nothing_at_run_time(
+    start: Callable[[str], ModelServer], config: Make
+) -> None:
+    server = start("vllm")
+    server.trouble = lambda server, path: "404" if "load_lora" in path else ""
+    with pytest.raises(UserError, match="start it with VLLM_ALLOW_RUNTIME_LORA_UPDATING=True"):
+        search(config("refused", engine=server.url))
+
+
+@pytest.mark.parametrize("trouble", ["die", "hang"])
+def test_a_run_whose_server_dies_is_resumed(
+    trouble: str,
+    start: Callable[[str], ModelServer],
+    config: Make,
+    reference: SearchResult,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = start("vllm")
+    dying = config(f"dies-{trouble}", engine=server.url)
+
+    def after_the_experts(server: ModelServer, path: str) -> str:
+        loads = sum(path == "/v1/load_lora_adapter" for path, _ in server.requests)
+        if loads > 11:  # 8 before the first candidate
+            monkeypatch.setattr(http, "TIMEOUT", 0.3)
+        return trouble if loads > 11 else ""
+
+    server.trouble = after_the_experts
+    monkeypatch.setattr(http, "PATIENCE", 0.0)
+    with pytest.raises(
+        UserError, match="start the server again at this address and resume the run"
+    ):
+        search(dying)
+    assert len(history(Path(dying.out))) == 3
+    server.trouble = lambda server, path: ""
+    server.loaded.clear()
+    monkeypatch.setattr(http, "TIMEOUT", 60.0)
+    assert history(resume(dying.out, allowed=[server.url]).run) == history(reference.run)
+
+
+def test_noise_is_measured_once_and_given_to_the_model_of_the_scores(
+    start: Callable[[str], ModelServer], config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noises: list[bool] = []
+
+    def seen(*arguments: Any, noisy: bool, **more: Any) -> Any:
+        noises.append(noisy)
+        return made(*arguments, noisy=noisy, **more)
+
+    made = surrogate.make_surrogate
+    monkeypatch.setattr(surrogate, "make_surrogate", seen)
+    server = start("vllm")
+    server.noise = 0.001
+    proposing: dict[str, Any] = {"preset": "auto", "max_iter": None, "proposals": 2}
+    noisy = config("noisy", engine=server.url, **proposing)
+    result = search(noisy).result
+    assert "as noise, intervals over items contain it" in result["notes"][0]
+    noise = json.loads((Path(noisy.out) / "run.json").read_text(encoding="utf-8"))["noise"]
+    assert 0.0 < noise < 0.05
+    (Path(noisy.out) / "result.json").unlink()
+    server.noise = 0.0
+    resumed = resume(noisy.out, allowed=[server.url])
+    assert resumed.result["notes"] == result["notes"]
+    exact = search(config("exact", engine=server.url, **proposing))
+    assert noises == [True, True, False] and "agrees bit for bit" in exact.result["notes"][0]
+    (exact.run / "result.json").unlink()
+    server.noise = 0.001
+    notes = resume(exact.run, allowed=[server.url]).result["notes"]
+    assert any("answered bit for bit when this run began, and now differs" in n for n in notes)
+
+
+def test_a_run_is_not_resumed_on_another_base(
+    start: Callable[[str], ModelServer], config: Make
+) -> None:
+    server = start("llamacpp")
+    run = search(config("moved", engine=server.url)).run
+    (run / "result.json").unlink()
+    journal = history(run)
+    server.restarted(1.2)
+    with pytest.raises(UserError, match="scores the first items otherwise than when the run"):
+        resume(run, allowed=[server.url])
+    assert history(run) == journal
+
+
+def test_a_number_that_is_none_names_its_candidate(
+    start: Callable[[str], ModelServer], config: Make
+) -> None:
+    server = start("vllm")
+
+    def overflows(server: ModelServer, path: str) -> str:
+        if sum(path == "/v1/load_lora_adapter" for path, _ in server.requests) > 11:
+            server.said = [math.nan]
+        return ""
+
+    server.trouble = overflows
+    refused = config("overflows", engine=server.url)
+    with pytest.raises(
+        UserError, match=r"particle \d, iteration \d: vLLM .* gives nan for"
+    ) as error:
+        search(refused)
+    assert "\n" not in error.value.text
+    assert all(0 <= row["value"] <= 1 for row in history(Path(refused.out)))
+
+
+def test_the_command_line(
+    start: Callable[[str], ModelServer],
+    config: Make,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    server, commanded = start("vllm"), config("commanded")
+    words = [
+        "search",
+        "--base",
+        commanded.base,
+        "--experts",
+        *commanded.experts,
+        "--task",
+        *commanded.tasks,
+        "--out",
+        commanded.out,
+    ]
+    words += ["--engine", server.url, "--server-folder", tmp_path, "--quiet"]
+    code, _, err = swarm_llm(capsys, *words)
+    assert code == 0, err
+    result = json.loads((Path(commanded.out) / "result.json").read_text(encoding="utf-8"))
+    assert (
+        result["space"] == "delta"
+        and "passes_rivals" not in result
+        and result["stop"].keys() == {"proposals"}
+    )
+    loaded = [
+        body["lora_path"] for path, body in server.requests if path == "/v1/load_lora_adapter"
+    ]
+    assert loaded and all(path.startswith(str(tmp_path)) for path in loaded)
+
+
+def test_commands_of_a_served_run_use_the_server_that_is_named(
+    start: Callable[[str], ModelServer],
+    config: Make,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    server = start("vllm")
+    run = str(search(config("asked", engine=server.url)).run)
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(json.dumps({k: questions(1, 7)[0][k] for k in ("question", "choices")}) + "\n")
+    commands: list[list[str]] = [
+        ["eval", "--run", run, "--split", "dev"],
+        ["generate", "--run", run, "Name a colour.", "--max-new-tokens", "4"],
+        ["predict", "--run", run, str(rows), "--out", str(tmp_path / "labelled.jsonl")],
+    ]
+
+    def completions() -> int:
+        return sum(path == "/v1/completions" for path, _ in server.requests)
+
+    for words in commands:
+        requests = completions()
+        code, there, err = swarm_llm(capsys, *words, "--engine", server.url)
+        assert code == 0, err
+        assert f"runs on the server at {server.url} (here: --engine transformers)" in err
+        assert completions() > requests
+        requests = completions()
+        (tmp_path / "labelled.jsonl").unlink(missing_ok=True)
+        code, here, err = swarm_llm(capsys, *words, "--engine", "transformers")
+        assert (code, completions()) == (0, requests), err
+        assert server.url not in err and there == here
+    server.ignores_adapters = True
+    code, _, err = swarm_llm(capsys, *commands[0], "--engine", server.url)
+    assert code == 2 and "best gives what the base gives: it is not applied" in err
+    code, _, err = swarm_llm(capsys, *commands[1], "--engine", "llama")
+    assert code == 2 and "--engine llama: unknown; use transformers or http://HOST:PORT" in err
+
+
+@pytest.fixture
+def strangers(start: Callable[[str], ModelServer], config: Make) -> tuple[ModelServer, Path, Path]:
+    """A server, a finished run on it that names a folder, and that folder."""
+    server = start("vllm")
+    folder = Path(config("").out) / "theirs"
+    folder.mkdir(parents=True, exist_ok=True)
+    run = Path(config(f"strangers-{server.port}").out)
+    search(config(run.name, engine=server.url, server_folder=str(folder)))
+    server.requests.clear()
+    server.keys.clear()
+    return server, run, folder
+
+
+def test_a_strangers_run_does_not_choose_the_server_or_the_folder(
+    strangers: tuple[ModelServer, Path, Path],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server, run, folder = strangers
+    monkeypatch.setenv(http.KEY, "sk-mine")
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(json.dumps({k: questions(1, 7)[0][k] for k in ("question", "choices")}) + "\n")
+    commands = [
+        ["eval", "--run", run, "--split", "dev"],
+        ["generate", "--run", run, "Name a colour.", "--max-new-tokens", "2"],
+        ["predict", "--run", run, rows, "--out", tmp_path / "labelled.jsonl"],
+        ["analyse", run, "--out", tmp_path / "analysis"],
+        ["resume", run],
+    ]
+    (run / "result.json").rename(tmp_path / "result.json")
+    for words in commands:
+        if words[0] != "resume":
+            shutil.copy(tmp_path / "result.json", run)
+        code, _, err = swarm_llm(capsys, *words)
+        assert code == 2 and err.count("\n") == 1 and f"add --engine {server.url}" in err
+        (run / "result.json").unlink(missing_ok=True)
+    assert not server.requests and not (tmp_path / "labelled.jsonl").exists()
+    for words in commands[3:]:
+        shutil.copy(tmp_path / "result.json", run)
+        if words[0] == "resume":
+            (run / "result.json").unlink()
+        code, _, err = swarm_llm(capsys, *words, "--engine", server.url)
+        assert code == 2 and err.endswith(f"if you trust it, add --server-folder {folder}\n")
+    assert not server.requests
+    shutil.copy(tmp_path / "result.json", run)
+    code, _, err = swarm_llm(capsys, *commands[0], "--engine", server.url)
+    assert code == 0 and server.keys == {"Bearer sk-mine"}, err
+    loaded = [body["lora_path"] for path, body in server.requests if "/load_lora" in path]
+    assert loaded and not any(path.startswith(str(folder)) for path in loaded)
+    server.requests.clear()
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    code, _, err = swarm_llm(capsys, *commands[0], "--engine", server.url, "--server-folder", mine)
+    loaded = [body["lora_path"] for path, body in server.requests if "/load_lora" in path]
+    assert code == 0 and loaded and all(path.startswith(str(mine)) for path in loaded), err
+
+
+def test_a_result_on_a_server_says_commands_that_name_it(
+    strangers: tuple[ModelServer, Path, Path],
+) -> None:
+    server, run, folder = strangers
+    page = html.unescape((run / "report.html").read_text(encoding="utf-8"))
+    steps = [
+        line
+        for line in page.splitlines()
+        if "swarm-llm eval" in line or "swarm-llm predict" in line
+    ]
+    named = f"--engine {server.url} --server-folder {folder}"
+    assert steps and all(named in line for line in steps)
+
+
+@pytest.mark.parametrize("secret", ["http://me:hush@{}", "http://{}/?key=hush", "http://{}#hush"])
+def test_a_secret_in_the_url_is_refused_and_stands_nowhere(
+    secret: str,
+    start: Callable[[str], ModelServer],
+    config: Make,
+    strangers: tuple[ModelServer, Path, Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    server, run, _ = strangers
+    url = secret.format(f"127.0.0.1:{server.port}")
+    refused = config("secret", engine=url)
+    with pytest.raises(UserError, match="such as SWARM_LLM_SERVER_KEY") as error:
+        search(refused)
+    assert "hush" not in error.value.text and not Path(refused.out).exists()
+    for words in (["eval", "--run", run], ["generate", "--run", run, "Hi"]):
+        code, out, err = swarm_llm(capsys, *words, "--engine", url)
+        assert code == 2 and err.count("\n") == 1 and "hush" not in out + err
+    assert not server.requests
+
+
+@pytest.mark.parametrize("key", ["hush\n1", "hush\u00e9"])
+def test_a_key_that_no_header_can_hold_is_one_line_without_it(
+    key: str,
+    start: Callable[[str], ModelServer],
+    config: Make,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = start("vllm")
+    monkeypatch.setenv(http.KEY, key)
+    with pytest.raises(UserError, match=f"{http.KEY}: holds a character that a key") as error:
+        search(config("refused", engine=server.url))
+    assert "hush" not in error.value.text
+    server.key = "secret"
+    monkeypatch.setenv(http.KEY, " secret\n")
+    assert http.Http(server.url).get("/v1/models")

@@ -1,0 +1,170 @@
+"""Several workers find what one process finds, to the bit, whatever happens to them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from search_helpers import Json, history, search_words, swarm_llm
+from workers_helpers import plan, same_end
+
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.searching import scorers
+from pyswarmopt_llm.searching.loop import resume, search
+from pyswarmopt_llm.searching.plan import make_plan
+from pyswarmopt_llm.servers.workers import local
+from pyswarmopt_llm.servers.workers.local import ForkServer
+from pyswarmopt_llm.servers.workers.spec import Workers, parse_workers, threads_of
+
+pytestmark = pytest.mark.usefixtures("shared_fork_server")
+
+
+def test_one_two_and_seven_workers_write_the_same_journal(crew_config: SearchConfig) -> None:
+    search(replace(crew_config, out="one"))
+    rows = history(Path("one"))
+    assert {row["phase"] for row in rows} == {"letter", "search"}
+    for workers in ("2", "7"):  # with seven every candidate is shared: there are five
+        found = search(replace(crew_config, out=workers, workers=workers))
+        same_end(workers, "one")
+        assert found.result["workers"] == {"asked": workers, "failures": {}}
+
+
+def test_workers_that_load_for_themselves_write_the_same_journal(
+    crew_config: SearchConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on GPUs, which a forked process cannot share: here the search takes the CPU for one."""
+    search(replace(crew_config, out="one"))
+    monkeypatch.setattr(local, "ForkServer", ForkServer)
+    monkeypatch.setattr(scorers, "pick_device", lambda name: torch.device("cuda"))
+    found = search(replace(crew_config, out="two", workers="2", device="auto"))
+    same_end("two", "one")
+    assert found.result["workers"]["failures"] == {}
+
+
+def test_drops_and_a_second_objective(crew_config: SearchConfig) -> None:
+    for k, more in enumerate(
+        (
+            {"drop_n": 0.2},
+            {"utilities": ("fragile:fragile",)},
+        )
+    ):
+        settings = replace(crew_config, scoring="likelihood", combine="arithmetic", **more)
+        search(replace(settings, out="one"))
+        search(replace(settings, out="three", workers="3"))
+        same_end("three", "one")
+        for name in ("one", "three"):
+            Path(name).rename(f"{name}-{k}")
+
+
+def test_every_fault_is_made_good_and_counted(
+    crew_config: SearchConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pyswarmopt_llm.servers.workers.pool.LONGEST", 5.0)
+    settings = replace(
+        crew_config, scoring="likelihood", combine="arithmetic", utilities=("fragile:fragile",)
+    )
+    search(replace(settings, out="peace"))
+    plan(crew_config, {0: "die", 3: "raise", 5: "nan", 7: "memory", 9: "hang", 11: "die"})
+    found = search(replace(settings, out="war", workers="2"))
+    plan(crew_config, {})
+    same_end("war", "peace")
+    failures = found.result["workers"]["failures"]
+    assert failures.pop("timeout") >= 1  # a busy machine may be too slow besides
+    assert failures == {"died": 2, "exception": 1, "not finite": 1, "out of memory": 1}
+
+
+def test_what_never_succeeds_stops_in_one_line_and_can_be_resumed(
+    crew_config: SearchConfig,
+) -> None:
+    settings = replace(
+        crew_config, scoring="likelihood", combine="arithmetic", utilities=("fragile:fragile",)
+    )
+    plan(crew_config, dict.fromkeys(range(8, 100), "raise"))
+    with pytest.raises(
+        UserError,
+        match=r"3 workers failed at one candidate.*exception: KeyError: 'injected'.*resume",
+    ):
+        search(replace(settings, out="run", workers="2"))
+    plan(crew_config, {})
+    assert (Path("run") / "results.jsonl").exists()
+    resume("run", allowed=["fragile:fragile"])
+    search(replace(settings, out="peace"))
+    same_end("run", "peace")
+
+
+def test_rows_that_came_before_their_turn_are_not_asked_again(crew_config: SearchConfig) -> None:
+    search(replace(crew_config, out="one"))
+    search(replace(crew_config, out="two", workers="2"))
+    results = Path("two") / "results.jsonl"
+    lines = results.read_text().splitlines(keepends=True)
+    (Path("two") / "result.json").unlink()
+    cut = len(lines) - 4
+    results.write_text("".join([*lines[:cut], lines[cut + 1], lines[cut + 2][:30]]))
+    seen: list[Json] = []
+    resume(
+        "two", lambda event: seen.append(dict(event.data)) if event.kind == "evaluation" else None
+    )
+    same_end("two", "one")
+    assert len(seen) == 3
+    assert results.read_text().splitlines(keepends=True)[cut] == lines[cut + 1]
+
+
+def test_bad_words_about_workers(
+    crew_config: SearchConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = search_words(crew_config)
+    for bad, message in {
+        "--workers 0": "--workers 0: give a number from 1 on, ray, or ray://HOST",
+        "--workers many": "--workers many: give a number",
+        "--workers 2 --space token": "space token has several models in one process",
+        "--workers ray --budget-minutes 5": (
+            "--budget-minutes: the number of Ray's workers is not known ahead"
+        ),
+    }.items():
+        code, _, err = swarm_llm(capsys, *words, *bad.split())
+        assert code == 2 and message in err and err.count("\n") == 1, err
+    assert not Path("run").exists()
+
+
+def test_threads_are_divided_unless_they_are_given(crew_config: SearchConfig) -> None:
+    cores = len(os.sched_getaffinity(0))
+    assert threads_of(Workers(1)) is None
+    assert threads_of(Workers(2)) == max(1, cores // 2)
+    assert threads_of(Workers(4000)) == threads_of(Workers(0, "ray")) == 1
+    two = replace(crew_config, threads=None, workers="2")
+    assert make_plan(two).config.threads == threads_of(Workers(2))
+    assert make_plan(replace(two, threads=3)).config.threads == 3
+
+
+def test_there_are_at_most_4096_workers() -> None:
+    assert parse_workers("4096").count == 4096
+    with pytest.raises(UserError, match="workers 4097: give a number"):
+        parse_workers("4097")
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/smaps_rollup").exists(), reason="needs Linux's count of a process's pages"
+)
+def test_the_memory_of_a_process_is_what_it_has_written_to() -> None:
+    script = (
+        "import sys; print(flush=True); sys.stdin.readline(); kept = bytearray(b'x') * (64 << 20); "
+        "print(flush=True); sys.stdin.readline()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+    ) as child:
+        assert child.stdin is not None and child.stdout is not None
+        child.stdout.readline()
+        before = scorers.memory_of(child.pid)
+        child.stdin.write(b"\n")
+        child.stdout.readline()
+        grown = scorers.memory_of(child.pid) - before
+        child.stdin.write(b"\n")
+    assert 62 << 20 < grown < 68 << 20
+    assert scorers.memory_of(child.pid) == 0  # it is gone

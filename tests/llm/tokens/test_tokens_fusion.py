@@ -1,0 +1,229 @@
+"""Fusions over vocabularies: hand-worked steps, and other ways to compute the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tokens_helpers import MERGES, byte_level, member, sentence_piece
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.tokens.fusion import TOKEN_FUSIONS, token_fusion
+from pyswarmopt_llm.tokens.fusion.relative import (
+    RelativeRepresentations,
+    relative_representations,
+    search,
+    shared_tokens,
+)
+from pyswarmopt_llm.tokens.fusion.union import Union
+from pyswarmopt_llm.tokens.incremental import IncrementalDecoder, TextModel
+from pyswarmopt_llm.tokens.vocabulary import Vocabulary
+
+
+def decoder(texts: Mapping[str, float], end: float = 0.0) -> Any:
+    """Stands for a decoder: what it expects, as text -> probability."""
+    vocabulary = Vocabulary([text.encode() for text in texts], ends=[])
+    mass = np.array([texts[text.decode()] for text in vocabulary.texts])
+    return SimpleNamespace(text_model=SimpleNamespace(vocabulary=vocabulary), texts=mass, end=end)
+
+
+def choose(fusion: Any, weights: list[float], *decoders: Any, **options: Any) -> bytes | None:
+    return fusion([r.text_model for r in decoders], weights, **options)(decoders)
+
+
+FIRST = decoder({"cat": 0.5, "dog": 0.3, "c": 0.1}, end=0.1)
+
+
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    # cat .5 w, dog .3 w + .6 v, ca .35 v
+    [([1.0, 0.0], b"cat"), ([0.5, 0.5], b"dog"), ([0.8, 0.2], b"cat"), ([0.7, 0.3], b"dog")],
+)
+def test_union_adds_up_equal_texts(weights: list[float], expected: bytes) -> None:
+    assert choose(Union, weights, FIRST, decoder({"dog": 0.6, "ca": 0.35}, end=0.05)) == expected
+
+
+def test_union_ends_where_the_end_is_most_probable() -> None:
+    assert (
+        choose(Union, [0.5, 0.5], decoder({"a": 0.6}, end=0.4), decoder({"b": 0.4}, end=0.6))
+        is None
+    )
+
+
+# Relative representations
+
+
+def representations(embeddings: Any, anchors: list[int]) -> Any:
+    """R by its definition, entry by entry: cosines, each row over its length, over the temperature,
+    softmax.
+    """
+    rows = []
+    for e in embeddings:
+        cosines = [
+            e @ embeddings[k] / (np.linalg.norm(e) * np.linalg.norm(embeddings[k])) for k in anchors
+        ]
+        length = sum(c * c for c in cosines) ** 0.5
+        powers = [np.exp(100 * c / length) for c in cosines]
+        rows.append([power / sum(powers) for power in powers])
+    return np.array(rows)
+
+
+def adamw(start: Any, aim: Any, relative: Any, rate: float, steps: int) -> Any:
+    """The search with AdamW as its paper writes it (algorithm 2), torch's defaults; the gradient by
+    differences.
+    """
+
+    def probabilities(z: Any) -> Any:
+        return np.exp(z - z.max()) / np.exp(z - z.max()).sum()
+
+    def loss(z: Any) -> float:
+        return float((aim * np.log(aim / (probabilities(z) @ relative))).sum())
+
+    z = np.log(start)
+    m = v = np.zeros(len(z))
+    for step in range(1, steps + 1):
+        nudges = 1e-5 * np.eye(len(z))
+        g = np.array([(loss(z + nudge) - loss(z - nudge)) / 2e-5 for nudge in nudges])
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+        z = (1 - rate * 0.01) * z - rate * (m / (1 - 0.9**step)) / (
+            np.sqrt(v / (1 - 0.999**step)) + 1e-8
+        )
+    return probabilities(z)
+
+
+@given(st.integers(0, 10_000), st.sampled_from([0.05, 0.15, 0.3]))
+def test_the_search_is_five_steps_of_adamw_on_the_logits(seed: int, rate: float) -> None:
+    rng = np.random.default_rng(seed)
+    relative, start, other = (
+        rng.dirichlet(np.ones(6), size=9),
+        rng.dirichlet(np.ones(9)),
+        rng.dirichlet(np.ones(9)),
+    )
+    aim = (start + other) / 2 @ relative
+    found = search(
+        *map(torch.from_numpy, (start, aim, relative)), **({} if rate == 0.15 else {"rate": rate})
+    )
+    assert found.numpy() == pytest.approx(adamw(start, aim, relative, rate, 5), rel=1e-3)
+
+
+def test_the_search_comes_nearer_and_treats_rows_alike() -> None:
+    generator = torch.Generator().manual_seed(0)
+    relative = torch.rand(9, 6, generator=generator).softmax(-1)
+    start, other = torch.rand(2, 2, 9, generator=generator).softmax(-1)
+    aim = other @ relative
+    found = [search(start, aim, relative, steps=steps) for steps in (0, 3, 30, 300)]
+    divergences = [float((aim * (aim / (q @ relative)).log()).sum()) for q in found]
+    assert (
+        divergences == sorted(divergences, reverse=True) and divergences[-1] < divergences[0] / 10
+    )
+    torch.testing.assert_close(found[1][0], search(start[0], aim[0], relative, steps=3))
+
+
+def test_the_search_stays_where_it_is_right() -> None:
+    """What rounding leaves of the gradient would be whole steps of AdamW."""
+    relative = torch.rand(900, 60, generator=torch.Generator().manual_seed(0)).softmax(-1)
+    start = torch.rand(900, generator=torch.Generator().manual_seed(1)).softmax(-1)
+    aim = 0.3 * (start @ relative) + 0.7 * (start @ relative)
+    assert torch.equal(search(start, aim, relative), start)
+
+
+def test_relative_representations_are_those_of_the_equations() -> None:
+    text_model = TextModel.of(member(byte_level(), "gpt2"))
+    texts = text_model.vocabulary.texts
+    weight = text_model.engine.model.get_input_embeddings().weight.detach().double().numpy()
+    anchors = [texts.index(text) for text in (b"the", b"a", b"on", b"x")]
+    found = relative_representations(text_model, [texts[k] for k in anchors])
+    assert found.numpy() == pytest.approx(
+        representations(weight[text_model.vocabulary.ids], anchors), abs=1e-5
+    )
+
+
+@pytest.mark.parametrize(("rate", "changes"), [(0.15, False), (0.3, True)])
+def test_a_choice_follows_the_equations_from_the_members_to_the_token(
+    rate: float, changes: bool
+) -> None:
+    """Two members of other vocabularies and embeddings; the greater step leaves the main member's
+    own choice.
+    """
+    models = [
+        TextModel.of(member(byte_level(), "llama")),
+        TextModel.of(member(byte_level(MERGES[:2]), "gpt2", 1)),
+    ]
+    reads = [model.begin("he said") for model in models]
+    shared = sorted(set(models[0].vocabulary.texts) & set(models[1].vocabulary.texts))
+    assert shared_tokens(models) == shared  # all of them: R is small here
+    aims = []
+    for weight, model, read in zip((0.6, 0.4), models, reads, strict=True):
+        embeddings = (
+            model.engine.model.get_input_embeddings()
+            .weight.detach()
+            .double()
+            .numpy()[model.vocabulary.ids]
+        )
+        relative = representations(
+            embeddings, [model.vocabulary.texts.index(text) for text in shared]
+        )
+        aims.append((weight * read.texts @ relative, relative))
+    aim = aims[0][0] + aims[1][0]
+    start = reads[0].texts / reads[0].texts.sum()
+    q = adamw(start, aim / aim.sum(), aims[0][1], rate, 5)
+    assert (q.argmax() != start.argmax()) == changes
+    fusion = RelativeRepresentations(models, [0.6, 0.4], rate=rate)
+    assert fusion(reads) == models[0].vocabulary.texts[q.argmax()]
+
+
+def test_anchors_are_drawn_where_all_would_not_fit() -> None:
+    model = TextModel.of(member(byte_level(), "gpt2"))
+    drawn = shared_tokens([model, model], memory=4 * 10 * len(model.vocabulary.texts))
+    assert len(drawn) == 10 and set(drawn) <= set(model.vocabulary.texts)
+    assert shared_tokens([model, model], memory=4 * 10 * len(model.vocabulary.texts)) == drawn
+
+
+@pytest.mark.parametrize(
+    "name", ["relative:x", "relative:0", "relative:-1", "relative:nan", "relative:inf"]
+)
+def test_a_rate_that_is_no_step_is_refused(name: str) -> None:
+    with pytest.raises(UserError, match=f"fusion {name}: the rate"):
+        token_fusion(name)
+
+
+def test_no_token_in_common_is_nothing_to_relate_to() -> None:
+    text_models = [SimpleNamespace(vocabulary=Vocabulary([text], ends=[])) for text in (b"a", b"b")]
+    with pytest.raises(UserError, match="share no token"):
+        RelativeRepresentations(text_models, [0.5, 0.5])  # type: ignore[arg-type]
+
+
+# All of them
+
+
+@pytest.mark.parametrize("fusion", sorted(TOKEN_FUSIONS))
+def test_a_member_alone_is_followed(fusion: str) -> None:
+    """One member, or two that agree: its own most probable token, or the end."""
+    one = TextModel.of(member(byte_level(), "llama"))
+    for prompt in ([1, 2, 3], [70, 80], [5] * 9):
+        read = IncrementalDecoder(one, prompt)
+        own = (
+            one.vocabulary.texts[int(read.texts.argmax())] if read.texts.max() > read.end else None
+        )
+        assert TOKEN_FUSIONS[fusion]([one], [1.0])([read]) == own
+        assert TOKEN_FUSIONS[fusion]([one, one], [0.5, 0.5])([read, read]) == own
+
+
+@pytest.mark.parametrize("fusion", sorted(TOKEN_FUSIONS))
+def test_members_of_other_vocabularies_are_understood(fusion: str) -> None:
+    text_models = [
+        TextModel.of(member(byte_level(), "llama")),
+        TextModel.of(member(byte_level(MERGES[:2]), "gpt2", 1)),
+        TextModel.of(member(sentence_piece([("t", "h")]), "qwen3", 2)),
+    ]
+    starts = [text_model.begin("the") for text_model in text_models]
+    choice = TOKEN_FUSIONS[fusion](text_models, [0.4, 0.3, 0.3])(starts)
+    assert choice is None or any(
+        choice in text_model.vocabulary.texts for text_model in text_models
+    )

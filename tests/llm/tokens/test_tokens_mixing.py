@@ -1,0 +1,158 @@
+"""Weighted sums of probabilities, and the table of options: against the sums written out."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from engine_reference import naive_logprobs
+from hypothesis import given
+from hypothesis import strategies as st
+from tokens_helpers import byte_level, member, sentence_piece
+
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.tokens.engine import MixtureEngine
+from pyswarmopt_llm.tokens.mixing import IMPOSSIBLE, log_mixture, mixing_weights
+from pyswarmopt_llm.tokens.table import ask_members
+
+PAIRS = [("the one", "another"), ("the one", "a"), ("on and on", "then"), ("x", "no one")]
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.01, 0.99), st.floats(0.001, 1.0)), min_size=1, max_size=5),
+    st.floats(-600, 0),
+)
+def test_the_log_of_a_weighted_sum(members: list[tuple[float, float]], shift: float) -> None:
+    """Against plain arithmetic; far below what a probability can be as a float it still holds."""
+    weights = torch.tensor([w for w, _ in members], dtype=torch.float64)
+    logprobs = torch.tensor([math.log(p) for _, p in members], dtype=torch.float64)
+    plain = math.log(sum(w * p for w, p in members))
+    assert float(log_mixture(logprobs, weights)) == pytest.approx(plain, abs=1e-9)
+    assert float(log_mixture(logprobs + shift, weights)) == pytest.approx(plain + shift, abs=1e-9)
+
+
+@given(st.lists(st.floats(-2000, 0), min_size=2, max_size=6), st.data())
+def test_one_member_alone_is_itself_to_the_bit(logprobs: list[float], data: st.DataObject) -> None:
+    one = data.draw(st.integers(0, len(logprobs) - 1))
+    weights = torch.zeros(len(logprobs), dtype=torch.float64)
+    weights[one] = 1.0
+    assert float(log_mixture(torch.tensor(logprobs, dtype=torch.float64), weights)) == logprobs[one]
+
+
+def test_contrast_by_hand() -> None:
+    logprobs = torch.tensor([[0.5, 0.2], [0.1, 0.9]], dtype=torch.float64).log()
+    found = log_mixture(logprobs, torch.tensor([1.5, -0.5], dtype=torch.float64))
+    assert float(found[0]) == pytest.approx(math.log(1.5 * 0.5 - 0.5 * 0.2))
+    assert float(found[1]) == IMPOSSIBLE  # 0.15 - 0.45 is below 0
+
+
+@given(st.lists(st.floats(-3, 3), min_size=1, max_size=6))
+def test_weights_of_coefficients(coefficients: list[float]) -> None:
+    position = torch.tensor(coefficients, dtype=torch.float64)
+    if sum(max(c, 0.0) for c in coefficients) <= 0.0:
+        with pytest.raises(ValueError, match="no positive"):
+            mixing_weights(position)
+        return
+    weights = mixing_weights(position)
+    assert float(weights.sum()) == pytest.approx(1.0)
+    assert bool((weights >= 0).all())
+    # What is positive is scaled by one number (and may then vanish), the rest is 0.
+    total = math.fsum(c for c in coefficients if c > 0.0)
+    by_hand = [c / total if c > 0.0 else 0.0 for c in coefficients]
+    assert weights.tolist() == pytest.approx(by_hand, rel=1e-12, abs=1e-300)
+
+
+@pytest.mark.parametrize("coefficients", [[math.nan, 1.0], [math.inf, 1.0], [0.0, 0.0]])
+def test_coefficients_that_stand_for_nothing(coefficients: list[float]) -> None:
+    with pytest.raises(ValueError, match="no positive, finite sum"):
+        mixing_weights(torch.tensor(coefficients), contrast=True)
+
+
+def by_hand(engine: MixtureEngine, weights: list[float], context: str, continuation: str) -> float:
+    """log of the product over tokens of sum_i w_i p_i: one plain forward pass per member and
+    token.
+    """
+    total = 0.0
+    tokens = next(iter(engine.members.values())).tokenizer(continuation, add_special_tokens=False)[
+        "input_ids"
+    ]
+    for k, token in enumerate(tokens):
+        mixed = 0.0
+        for weight, one in zip(weights, engine.members.values(), strict=True):
+            ids = [*one.encode_prompt(one.chat(context)), *tokens[:k]]
+            mixed += weight * math.exp(float(naive_logprobs(one.model, ids)[-1, token]))
+        total += math.log(mixed)
+    return total
+
+
+@pytest.mark.parametrize("weights", [[0.2, 0.5, 0.3], [1.0, 0.0, 0.0], [1.2, 0.3, -0.5]])
+def test_members_with_one_tokenizer_are_mixed_token_by_token(weights: list[float]) -> None:
+    tokenizer = byte_level()
+    engine = MixtureEngine(
+        {name: member(tokenizer, "llama", seed) for seed, name in enumerate("abc")}
+    )
+    engine.load(Patch(mixture=tuple(weights)))
+    found = engine.loglikelihood(PAIRS)
+    if min(weights) >= 0:
+        assert found == pytest.approx([by_hand(engine, weights, *pair) for pair in PAIRS], abs=2e-4)
+    else:  # where the sum stays positive at each token
+        for value, pair in zip(found, PAIRS, strict=True):
+            try:
+                assert value == pytest.approx(by_hand(engine, weights, *pair), abs=2e-2)
+            except ValueError:
+                assert value <= IMPOSSIBLE + 1
+
+
+def test_members_of_different_tokenizers_are_mixed_option_by_option() -> None:
+    members = {
+        "bytes": member(byte_level(), "gpt2"),
+        "pieces": member(sentence_piece(), "llama", 1),
+    }
+    engine = MixtureEngine(members)
+    assert not engine.same_tokenizer
+    engine.load(Patch(mixture=(0.25, 0.75)))
+    own = [
+        m.loglikelihood([(m.chat(context), option) for context, option in PAIRS])
+        for m in members.values()
+    ]
+    plain = [math.log(0.25 * math.exp(a) + 0.75 * math.exp(b)) for a, b in zip(*own, strict=True)]
+    assert engine.loglikelihood(PAIRS) == pytest.approx(plain, abs=1e-9)
+
+
+def test_a_member_alone_scores_as_it_does_by_itself() -> None:
+    tokenizer = byte_level()
+    members = {name: member(tokenizer, "gpt2", seed) for seed, name in enumerate("ab")}
+    engine = MixtureEngine(members)
+    engine.load(Patch(mixture=(0.0, 1.0)))
+    own = members["b"].loglikelihood(
+        [(members["b"].chat(context), option) for context, option in PAIRS]
+    )
+    assert engine.loglikelihood(PAIRS) == own
+
+
+def test_the_members_are_asked_once() -> None:
+    engine = MixtureEngine({"a": member(byte_level()), "b": member(byte_level(), seed=1)})
+    first = engine.loglikelihood(PAIRS)
+    fed = [m.tokens_fed for m in engine.members.values()]
+    engine.load(Patch(mixture=(0.9, 0.1)))
+    assert engine.loglikelihood(PAIRS) != first
+    assert [m.tokens_fed for m in engine.members.values()] == fed
+
+
+def test_templates_that_cut_an_option_differently_are_mixed_option_by_option() -> None:
+    """One tokenizer, but behind a template that ends in "t" the option "he" is not cut as behind a
+    line break.
+    """
+    plain = byte_level(template="{{ messages[0]['content'] }}\n")
+    odd = byte_level(template="{{ messages[0]['content'] }}\nt ")
+    members = {"plain": member(plain), "odd": member(odd, seed=1)}
+    table = ask_members(members, [("x", "he")], by_token=True)
+    assert not table.by_token
+    assert table.logprobs.shape == (1, 2)
+
+
+def test_a_patch_for_another_engine_is_refused() -> None:
+    engine = MixtureEngine({"a": member(byte_level()), "b": member(byte_level(), seed=1)})
+    with pytest.raises(ValueError, match="2 members"):
+        engine.load(Patch(mixture=(1.0,)))

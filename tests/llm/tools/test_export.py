@@ -1,0 +1,420 @@
+"""Results in the formats of other programs, read back by transformers, peft, safetensors and the
+gguf package.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import warnings
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import peft
+import pytest
+import safetensors.torch
+import torch
+from engine_reference import load_tiny
+from search_helpers import files, louder, questions, search_words, small, swarm_llm, write_task
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.experts import patterns
+from pyswarmopt_llm.experts.full_model import write_tensors
+from pyswarmopt_llm.searching.loop import search
+from pyswarmopt_llm.tools.export.export import export_model
+
+Q = "model.layers.0.self_attn.q_proj.weight"
+
+
+@pytest.fixture(scope="module")
+def expert(tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An adapter that changes many answers."""
+    return louder(tiny_experts, tmp_path_factory.mktemp("loud"))[0]
+
+
+def merged_by_peft(
+    base: Path, adapter: Path, dtype: torch.dtype = torch.float32
+) -> dict[str, torch.Tensor]:
+    model = peft.PeftModel.from_pretrained(load_tiny(base, dtype)[0], adapter).merge_and_unload()
+    return dict(model.named_parameters())
+
+
+def read_gguf(folder: Path, file: str) -> tuple[Any, Any]:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, dtype=torch.float32).eval()
+    return model, AutoTokenizer.from_pretrained(folder, gguf_file=file)
+
+
+# A merged model
+
+
+def test_the_merged_model_is_the_one_that_peft_merges(
+    tiny_base: Path, expert: Path, tmp_path: Path
+) -> None:
+    export_model(str(expert), tmp_path / "out", base=str(tiny_base))
+    found = dict(load_tiny(tmp_path / "out", torch.bfloat16)[0].named_parameters())
+    expected = merged_by_peft(tiny_base, expert)
+    assert found.keys() == expected.keys()
+    assert all(
+        torch.equal(found[name], value.to(torch.bfloat16)) for name, value in expected.items()
+    )
+    assert not torch.equal(found[Q], load_tiny(tiny_base, torch.bfloat16)[0].state_dict()[Q])
+    kept = {"config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"}
+    assert kept <= {file.name for file in (tmp_path / "out").iterdir()}
+
+
+def test_files_of_tensors_are_those_of_the_library_and_hold_one_in_memory_at_a_time(
+    tmp_path: Path,
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    dtypes = {
+        "b": torch.bfloat16,
+        "é": torch.float32,
+        "a": torch.bfloat16,
+        "h": torch.float16,
+        "s": torch.float64,
+    }
+    shapes = {"b": (3, 5), "é": (4,), "a": (2, 2, 2), "h": (7, 3), "s": ()}
+    tensors = {
+        name: torch.randn(shapes[name], generator=generator).to(dtype)
+        for name, dtype in dtypes.items()
+    }
+    alive: list[weakref.ref[torch.Tensor]] = []
+
+    class Counted(dict[str, torch.Tensor]):
+        def __getitem__(self, name: str) -> torch.Tensor:
+            assert sum(one() is not None for one in alive) <= 1
+            value = tensors[name].clone()
+            alive.append(weakref.ref(value))
+            return value
+
+    write_tensors(tmp_path / "ours", shapes, dtypes, Counted())
+    safetensors.torch.save_file(tensors, tmp_path / "theirs", metadata={"format": "pt"})
+    assert (tmp_path / "ours").read_bytes() == (tmp_path / "theirs").read_bytes()
+    assert len(alive) == len(tensors)
+
+
+# GGUF
+
+
+def test_an_adapter_as_gguf_adds_what_peft_adds(
+    tiny_base: Path, make_expert: Callable[..., Path], tmp_path: Path
+) -> None:
+    adapter = make_expert(
+        "mixed", 5, rank=4, alpha=12, rank_pattern={"k_proj": 2}, alpha_pattern={"v_proj": 3}
+    )
+    export_model(str(adapter), tmp_path / "out", "gguf", base=str(tiny_base))
+    reader = gguf.GGUFReader(tmp_path / "out" / "adapter.gguf")
+    stored = {tensor.name: torch.from_numpy(tensor.data.copy()) for tensor in reader.tensors}
+    alpha = reader.get_field("adapter.lora.alpha").contents()
+    assert reader.get_field("general.type").contents() == "adapter"
+    bare = dict(load_tiny(tiny_base)[0].named_parameters())
+    merged = merged_by_peft(tiny_base, adapter)
+    assert len(stored) == 2 * 2 * 4
+    for layer in (0, 1):
+        for module, name, heads in (
+            ("q", "attn_q", 4),
+            ("k", "attn_k", 2),
+            ("v", "attn_v", 0),
+            ("o", "attn_output", 0),
+        ):
+            a, b = (stored[f"blk.{layer}.{name}.weight.lora_{factor}"] for factor in "ab")
+            change = alpha / a.shape[0] * b @ a  # as llama.cpp applies it
+            weight = f"model.layers.{layer}.self_attn.{module}_proj.weight"
+            expected = merged[weight] - bare[weight]
+            if heads:  # row i of a head stands at 2 i, row i + d/2 beside it
+                d = expected.shape[0] // heads
+                order = [
+                    h * d + i + half * d // 2
+                    for h in range(heads)
+                    for i in range(d // 2)
+                    for half in (0, 1)
+                ]
+                expected = expected[order]
+            torch.testing.assert_close(change, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_an_adapter_names_its_base_in_the_modelfile(
+    tiny_base: Path, expert: Path, tmp_path: Path
+) -> None:
+    export_model(str(expert), tmp_path / "out", "gguf", base=str(tiny_base))
+    text = (tmp_path / "out" / "Modelfile").read_text()
+    assert text.startswith("FROM ./base.gguf\nADAPTER ./adapter.gguf\n")
+
+
+# Runs, and a smaller rank
+
+
+@pytest.fixture(scope="module")
+def run(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    folder = tmp_path_factory.mktemp("export")
+    task = write_task(folder / "words.json", questions(8, 1), questions(30, 2))
+    experts = louder(tiny_experts, folder / "loud")
+    search(small(tiny_base, experts, [task], folder / "run", space="delta", max_iter=1))
+    return folder / "run"
+
+
+def test_a_run_is_exported_with_the_base_it_names_and_its_card(
+    run: Path, tiny_base: Path, tmp_path: Path
+) -> None:
+    from huggingface_hub import ModelCard
+
+    export_model(str(run), tmp_path / "out")
+    export_model(str(run / "best"), tmp_path / "again", base=str(tiny_base))
+    one, again = files(tmp_path / "out"), files(tmp_path / "again")
+    assert one.keys() - again.keys() == {"README.md"} and all(
+        one[name] == again[name] for name in again
+    )
+    card = ModelCard.load(tmp_path / "out" / "README.md")
+    assert (
+        card.data.library_name == "transformers"
+        and card.data.to_dict()["base_model_relation"] == "merge"
+    )
+    assert "The adapter is merged into the base." in card.text
+
+
+def test_a_truncated_adapter_is_the_nearest_of_its_rank(
+    run: Path, tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = swarm_llm(
+        capsys, "export", run, "--format", "peft", "--rank", 3, "--out", tmp_path / "out", "--json"
+    )
+    assert code == 0
+    record = json.loads(out)
+    whole, cut = (
+        merged_by_peft(tiny_base, run / "best"),
+        merged_by_peft(tiny_base, tmp_path / "out"),
+    )
+    bare = dict(load_tiny(tiny_base)[0].named_parameters())
+    lost = total = 0.0
+    for name, base in bare.items():
+        full, found = ((w[name] - base).detach().double().numpy() for w in (whole, cut))
+        if full.ndim == 2 and full.any():
+            u, s, vt = np.linalg.svd(full)
+            np.testing.assert_allclose(found, (u[:, :3] * s[:3]) @ vt[:3], atol=1e-4)
+            lost, total = lost + float((s[3:] ** 2).sum()), total + float((s**2).sum())
+    assert record["relative_error"] == pytest.approx((lost / total) ** 0.5, rel=1e-3)
+    assert f"by {record['relative_error']:.1%}" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_after_a_search_on_4_bits_only_merging_is_refused_and_names_the_plain_base(
+    tiny_base: Path, expert: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    packed = f"nf4:{tiny_base}"
+    for form in ("peft", "gguf"):
+        found = export_model(str(expert), tmp_path / form, form, base=packed).files
+        assert (
+            found
+            == export_model(str(expert), tmp_path / f"{form}-2", form, base=str(tiny_base)).files
+        )
+        assert files(tmp_path / form) == files(tmp_path / f"{form}-2")
+    one, again = (merged_by_peft(tiny_base, folder) for folder in (expert, tmp_path / "peft"))
+    for name, value in one.items():
+        torch.testing.assert_close(again[name], value, rtol=1e-5, atol=1e-6)
+    code, _, said = swarm_llm(
+        capsys, "export", expert, "--base", packed, "--out", tmp_path / "merged"
+    )
+    way = f"swarm-llm export {expert} --base {tiny_base} --out {tmp_path / 'merged'}"
+    assert code == 2 and f"merge it into the plain base ({way})" in said
+    assert swarm_llm(capsys, *way.split()[1:])[0] == 0
+    found = dict(load_tiny(tmp_path / "merged", torch.bfloat16)[0].named_parameters())
+    assert all(torch.equal(found[name], value.to(torch.bfloat16)) for name, value in one.items())
+
+
+# Kinds that are no plain LoRA
+
+
+@pytest.fixture(scope="module")
+def exact_base(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The base in float32: some kinds are loaded by PEFT in the dtype of the base."""
+    folder = Path(shutil.copytree(tiny_base, tmp_path_factory.mktemp("exact") / "base"))
+    load_tiny(tiny_base)[0].save_pretrained(folder)
+    return folder
+
+
+def other_kind(base: Path, folder: Path, config: Any) -> Path:
+    """An adapter with random weights, saved by peft."""
+    with warnings.catch_warnings(action="ignore"), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(4)
+        model = peft.get_peft_model(load_tiny(base)[0], config)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if parameter.requires_grad:
+                    parameter.add_(torch.randn(parameter.shape) * 0.1)
+        model.save_pretrained(folder, save_embedding_layers=False)
+    return folder
+
+
+LORA = {"r": 3, "target_modules": ["q_proj", "down_proj"], "task_type": "CAUSAL_LM"}
+KINDS: dict[str, Any] = {
+    "dora": peft.LoraConfig(**LORA, use_dora=True),
+    "saved module": peft.LoraConfig(**LORA, modules_to_save=["o_proj"]),
+    "embedding": peft.LoraConfig(**{**LORA, "target_modules": ["v_proj", "embed_tokens"]}),
+    "pissa": peft.LoraConfig(**LORA, init_lora_weights="pissa"),
+    "loha": peft.LoHaConfig(**LORA),
+    "ia3": peft.IA3Config(
+        target_modules=["k_proj", "down_proj"], feedforward_modules=["down_proj"],
+        task_type="CAUSAL_LM",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_search_refuses_is_flattened_to_the_nearest_lora(
+    kind: str, exact_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Against the SVD by numpy of what peft merges, minus the base."""
+    adapter = other_kind(exact_base, tmp_path / "adapter", KINDS[kind])
+    code, out, _ = swarm_llm(capsys, "inspect", adapter, "--base", exact_base, "--json")
+    assert code == 2
+    (problem,) = json.loads(out)["problems"]
+    assert f"swarm-llm export {adapter} --base B --format peft --rank 16" in problem["text"]
+    words = ["export", adapter, "--base", exact_base, "--format", "peft", "--rank", 4]
+    code, out, err = swarm_llm(capsys, *words, "--out", tmp_path / "flat", "--json")
+    assert code == 0, err
+    record = json.loads(out)
+    bare = dict(load_tiny(exact_base)[0].named_parameters())
+    whole = merged_by_peft(exact_base, adapter)
+    flat = merged_by_peft(exact_base, tmp_path / "flat")
+    lost = total = 0.0
+    worst: dict[str, float] = {}
+    for name, base in bare.items():
+        full = (whole[name] - base).detach().double().numpy()
+        found = (flat[name] - base).detach().double().numpy()
+        total += float((full**2).sum())
+        if "proj" in name and full.any():
+            u, s, vt = np.linalg.svd(full)
+            np.testing.assert_allclose(found, (u[:, :4] * s[:4]) @ vt[:4], atol=2e-4)
+            worst[name.removesuffix(".weight")] = ((s[4:] ** 2).sum() / (s**2).sum()) ** 0.5
+            lost += float((s[4:] ** 2).sum())
+        else:
+            assert not found.any()
+            lost += float((full**2).sum())
+    tolerance = 2e-3
+    assert record["relative_error"] == pytest.approx((lost / total) ** 0.5, rel=tolerance, abs=1e-4)
+    assert record["worst"][1] == pytest.approx(max(worst.values()), rel=tolerance, abs=1e-4)
+    assert (record["left_out"] == ["model.embed_tokens.weight"]) == (kind == "embedding")
+    assert swarm_llm(capsys, "inspect", tmp_path / "flat", "--base", exact_base)[0] == 0
+
+
+def test_what_is_no_change_of_weights_or_hostile_is_not_given_to_peft(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = other_kind(tiny_base, tmp_path / "adapter", KINDS["dora"])
+    monkeypatch.setattr(peft.PeftModel, "from_pretrained", lambda *_, **__: pytest.fail("given"))
+    monkeypatch.setattr(patterns.Patterns.__init__, "__defaults__", (0.02,))
+    file = adapter / "adapter_config.json"
+    settings = json.loads(file.read_text())
+    for change, words in (
+        ({"layer_replication": [[0, 1], [1, 2]]}, "layer_replication is set"),
+        ({"megatron_config": {"a": 1}, "megatron_core": "antigravity"}, "megatron_config is set"),
+        ({"target_modules": "(((.{900}){900}){900})"}, "repeats too much"),
+        ({"rank_pattern": {"(?:.|..|...)*(?<![a-z0-9])": 2}}, "takes too long to match"),
+    ):
+        file.write_text(json.dumps({**settings, **change}))
+        with pytest.raises(UserError, match=words):
+            export_model(str(adapter), tmp_path / "out", "peft", base=str(tiny_base), rank=2)
+    assert not (tmp_path / "out").exists()
+
+
+# What is refused
+
+
+def refused(capsys: pytest.CaptureFixture[str], out: Path, *words: object) -> str:
+    before = files(out.parent)
+    code, _, said = swarm_llm(capsys, "export", *words, "--out", out)
+    assert code == 2 and said.count("\n") == 1
+    assert files(out.parent) == before and not list(out.parent.glob(".*"))
+    return said
+
+
+def test_wrong_input_is_one_line_and_leaves_nothing(
+    run: Path, tiny_base: Path, expert: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "made" / "out"
+    out.parent.mkdir()
+    for words, expected in (
+        ([expert], "--base: missing; name the model"),
+        ([tmp_path / "nowhere", "--base", tiny_base], "no such directory"),
+        ([run, "--base", tiny_base], "names its own base; remove it"),
+        ([tiny_base, "--base", tiny_base], "is a whole model"),
+        ([tiny_base, "--format", "gguf"], "not an adapter; use --format merged"),
+        ([expert, "--base", tiny_base, "--rank", 2], "--rank 2: goes with --format peft or gguf"),
+        ([expert, "--base", tiny_base, "--format", "onnx"], "use merged, gguf or peft"),
+    ):
+        assert expected in refused(capsys, out, *words)
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "file").write_text("mine")
+    assert (
+        swarm_llm(capsys, "export", expert, "--base", tiny_base, "--out", tmp_path / "there")[0]
+        == 2
+    )
+    assert files(tmp_path / "there") == {"file": b"mine"}
+
+
+def test_other_architectures_are_sent_to_the_converter_of_llama_cpp(
+    tiny_base: Path, expert: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other, adapter = (
+        Path(shutil.copytree(source, tmp_path / source.name)) for source in (tiny_base, expert)
+    )
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(
+        json.dumps({**config, "model_type": "mistral", "architectures": None})
+    )
+    trained_on = json.loads((adapter / "adapter_config.json").read_text()) | {
+        "base_model_name_or_path": str(other)
+    }
+    (adapter / "adapter_config.json").write_text(json.dumps(trained_on))
+    (tmp_path / "made").mkdir()
+    said = refused(capsys, tmp_path / "made" / "out", adapter, "--base", other, "--format", "gguf")
+    assert "mistral is not among" in said and "convert_lora_to_gguf.py" in said
+
+
+def test_a_base_that_changed_since_the_run_is_refused(
+    run: Path, tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = shutil.copytree(run, tmp_path / "run")
+    about = json.loads((copy / "run.json").read_text())
+    about["fingerprints"]["base"] = "0" * 64
+    (copy / "run.json").write_text(json.dumps(about))
+    (tmp_path / "made").mkdir()
+    assert "not the one of the run any more" in refused(capsys, tmp_path / "made" / "out", copy)
+
+
+def test_several_models_have_no_single_file(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = write_task(tmp_path / "words.json", questions(8, 1), questions(4, 2))
+    config = small(tiny_base, tiny_experts[:2], [task], tmp_path / "run", space="token", max_iter=0)
+    assert swarm_llm(capsys, *search_words(config), "--space", "token")[0] == 0
+    (tmp_path / "made").mkdir()
+    assert "is several models (space token)" in refused(
+        capsys, tmp_path / "made" / "out", tmp_path / "run"
+    )
+
+
+def test_a_disk_that_fails_leaves_nothing(
+    tiny_base: Path, expert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = 0
+
+    def fails(self: Any, tensor: Any, *more: Any) -> None:
+        nonlocal written
+        written += 1
+        if written == 3:
+            raise OSError(28, "No space left on device")
+        write(self, tensor, *more)
+
+    write = gguf.GGUFWriter.write_tensor_data
+    monkeypatch.setattr(gguf.GGUFWriter, "write_tensor_data", fails)
+    with pytest.raises(UserError, match="cannot be written \\(No space left on device\\)"):
+        export_model(str(expert), tmp_path / "made" / "out", "gguf", base=str(tiny_base))
+    assert not list((tmp_path / "made").iterdir())

@@ -1,0 +1,383 @@
+"""`swarm-llm find`: the ranking against brute force, what is left out, hostile pools."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from search_helpers import louder, questions, swarm_llm, write_task
+
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.interfaces import LowRank, Patch
+from pyswarmopt_llm.experts.adapter import read_adapter
+from pyswarmopt_llm.experts.base import resolve_base
+from pyswarmopt_llm.mix.load import open_model
+from pyswarmopt_llm.scores.tasks import load_task
+from pyswarmopt_llm.searching.use.config import EvalConfig
+from pyswarmopt_llm.searching.use.model import evaluate_model
+from pyswarmopt_llm.tools.find.find import Scorer, find
+from pyswarmopt_llm.tools.find.halving import Answer, halved, halvings, passes, plan
+from pyswarmopt_llm.tools.find.pool import adapter_paths, digest, read_pool
+from pyswarmopt_llm.tools.find.scores import Scores
+
+DEV = 20
+WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
+Tensors = dict[str, torch.Tensor]
+
+
+def saved(source: Path, out: Path, edit: Callable[[Tensors], None]) -> Path:
+    """A copy of an adapter with other tensors."""
+    shutil.copytree(source, out)
+    tensors = safetensors.torch.load_file(out / WEIGHTS)
+    edit(tensors)
+    safetensors.torch.save_file(tensors, out / WEIGHTS)
+    return out
+
+
+def shaken(seed: int) -> Callable[[Tensors], None]:
+    """Multiply B by random numbers."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def edit(tensors: Tensors) -> None:
+        for name, tensor in tensors.items():
+            if "lora_B" in name:
+                tensors[name] = tensor * torch.randn(tensor.shape, generator=generator)
+
+    return edit
+
+
+@pytest.fixture(scope="module")
+def folder(tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of nine different adapters."""
+    parent = tmp_path_factory.mktemp("pool")
+    experts = louder(tiny_experts, parent / "adapters")
+    for number in range(6):
+        saved(experts[number % 3], parent / "adapters" / f"more-{number}", shaken(number))
+    return parent / "adapters"
+
+
+@pytest.fixture(scope="module")
+def config(tiny_base: Path, folder: Path) -> EvalConfig:
+    task = write_task(folder.parent / "words.json", questions(DEV, 1), questions(6, 2))
+    settings = {"scoring": "likelihood", "dtype": "float32", "threads": 1}
+    return EvalConfig(str(tiny_base), str(task), split="dev", **settings)
+
+
+# The ranking
+
+
+def probability(config: EvalConfig, adapter: Path) -> float:
+    """The mean probability of the right option, in the terms of log-likelihoods, by hand."""
+    engine = open_model(config.base, str(adapter), "float32", "cpu", 1)
+    total = 0.0
+    for item in load_task(config.task).dev:
+        prompt = engine.chat(f"Question: {item.question}")
+        lengths = {letter: len(text) for letter, text in item.choices.items()}
+        pairs = [(prompt, text) for text in item.choices.values()]
+        sums = dict(zip(item.choices, engine.loglikelihood(pairs), strict=True))
+        mean = sum(lengths.values()) / len(lengths)
+        weights = {x: math.exp(sums[x] / lengths[x] * mean) for x in sums}
+        total += weights[item.answer] / sum(weights.values())
+    return total / DEV
+
+
+def test_on_all_items_it_is_brute_force(config: EvalConfig, folder: Path) -> None:
+    result = find([str(folder)], config, budget=10_000)
+    expected = {child.name: probability(config, child) for child in folder.iterdir()}
+    assert {a.name: a.probability for a in result.ranking} == pytest.approx(expected, abs=1e-5)
+    assert [a.name for a in result.ranking] == sorted(expected, key=lambda name: -expected[name])
+    assert result.passes == 10 * DEV
+    best = result.ranking[0]
+    alone = evaluate_model(config.base, best.path, config.task, "dev", scoring="likelihood")
+    assert (best.score, best.interval) == (alone.score.value, alone.interval)
+
+
+def test_the_top_is_scored_on_all_items_and_the_others_on_the_first(
+    config: EvalConfig, folder: Path
+) -> None:
+    result = find([str(folder)], config, top=2)
+    assert [len(adapter.answers) for adapter in result.ranking] == [20] * 3 + [16] * 2 + [8] * 4
+    assert len(result.base.answers) == DEV
+    assert result.passes == DEV + 9 * 8 + 5 * 8 + 3 * 4
+    whole = {a.name: a.answers for a in find([str(folder)], config, budget=10_000).ranking}
+    for adapter in result.ranking:
+        first = whole[adapter.name][: len(adapter.answers)]
+        assert [a.value for a in adapter.answers] == [a.value for a in first]
+
+
+def test_another_seed_scores_other_items_first(config: EvalConfig, folder: Path) -> None:
+    specs = [str(folder / "ant")]
+    one, other = (
+        find(specs, EvalConfig(**{**vars(config), "seed": seed})).ranking[0] for seed in (0, 1)
+    )
+    assert one.answers != other.answers and one.score == other.score
+
+
+@given(st.integers(1, 300), st.integers(1, 120), st.integers(1, 12), st.integers(1, 20_000))
+def test_a_plan_keeps_to_its_budget(adapters: int, items: int, top: int, budget: int) -> None:
+    least = passes(halvings(adapters, items, top, 1)) + items
+    if budget < least:
+        with pytest.raises(InvalidOption, match=f"take {least} passes at least"):
+            plan(adapters, items, top, budget)
+        return
+    rounds = plan(adapters, items, top, budget)
+    assert passes(rounds) + items <= budget
+    assert rounds[0][0] == adapters and rounds[-1][1] == items
+    assert rounds[-1][0] >= min(top, adapters)
+    assert all(after[0] < before[0] and after[1] > before[1] for before, after in pairwise(rounds))
+
+
+@given(st.integers(1, 100), st.integers(0, 2**32))
+def test_halving_finds_the_best_of_adapters_that_every_item_ranks_alike(
+    adapters: int, seed: int
+) -> None:
+    skills = random.Random(seed).sample(range(1000), adapters)
+    scored: list[int] = []
+    ranking = halved(
+        plan(adapters, 50, top=4),
+        lambda number, items: [Answer(0.0, skills[number])] * len(items),
+        scored.append,
+    )
+    assert list(ranking) == sorted(range(adapters), key=lambda number: -skills[number])
+    assert sum(scored) == passes(plan(adapters, 50, top=4))
+
+
+# What is left out
+
+
+def test_a_folder_and_a_list_name_the_same_adapters(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = sorted(child.name for child in folder.iterdir())
+    lines = ["\ufeff# mine", "", *(f"adapters/{name}" for name in names)]
+    (folder.parent / "list.txt").write_text("\r\n".join(lines), encoding="utf-8", newline="")
+    expected = [str(folder / name) for name in names]
+    assert adapter_paths([str(folder)]) == expected
+    assert adapter_paths([str(folder.parent / "list.txt")]) == expected
+    second = f"{expected[1]}/"
+    assert adapter_paths([second, str(folder)]) == [second, expected[0], *expected[2:]]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "hub.txt").write_text("org/name\n")
+    assert adapter_paths(["hub.txt", "org/other"]) == ["org/name", "org/other"]
+
+
+def test_the_damaged_are_named_and_the_same_weights_ranked_once(
+    config: EvalConfig, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mixed = tmp_path / "mixed"
+    shutil.copytree(folder, mixed)
+    (mixed / "notes").mkdir()  # no adapter, nothing to say
+
+    def in_float32(tensors: Tensors) -> None:
+        tensors.update({name: tensor.double() for name, tensor in tensors.items()})
+
+    def not_finite(tensors: Tensors) -> None:
+        next(iter(tensors.values()))[0] = torch.nan
+
+    saved(folder / "ant", mixed / "zz-again", in_float32)
+    saved(folder / "bee", mixed / "nan", not_finite)
+    for name in ("short", "text", "gone"):
+        shutil.copytree(folder / "cat", mixed / name)
+    (mixed / "short" / WEIGHTS).write_bytes((folder / "cat" / WEIGHTS).read_bytes()[:999])
+    (mixed / "text" / CONFIG).write_text("{")
+    (mixed / "gone" / WEIGHTS).unlink()
+    result = find([str(mixed), "nowhere/at-all/x"], config)
+    assert result.copies == {"zz-again": "ant"}
+    assert set(result.left_out) == {"nan", "short", "text", "gone", "x"}
+    plain = find([str(folder)], config)
+    assert [a.name for a in result.ranking] == [a.name for a in plain.ranking]
+    words = ["--base", config.base, "--task", config.task, "--scoring", "likelihood"]
+    code, out, err = swarm_llm(capsys, "find", mixed, *words, "--top", 2, "--threads", 1)
+    assert code == 0
+    for name in ("nan", "short", "text", "gone", "zz-again"):
+        assert sum(line.startswith(f"left out: {name}: ") for line in err.splitlines()) == 1
+    best = " ".join(adapter.path for adapter in find([str(mixed)], config, top=2).ranking[:2])
+    assert f"--experts {best} --task {config.task}" in out.splitlines()[-1]
+
+
+def test_json_has_the_whole_ranking(
+    config: EvalConfig, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--base", config.base, "--task", config.task, "--scoring", "likelihood", "--json"]
+    code, out, _ = swarm_llm(
+        capsys, "find", folder, *words, "--dtype", "float32", "--threads", 1, "--budget", 120
+    )
+    result = find([str(folder)], config, budget=120)
+    assert code == 0 and json.loads(out) == json.loads(json.dumps(result.to_json()))
+    assert result.passes <= 120
+
+
+def test_a_ranking_that_was_stopped_goes_on_where_it_was(
+    config: EvalConfig, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = find([str(folder)], config, top=2)
+    file = tmp_path / "scores.jsonl"
+    scored: list[int] = []
+    left = [12]  # calls until it is stopped
+    scorer = Scorer.__call__
+
+    def counted(self: Scorer, patch: Patch, numbers: range) -> list[Answer]:
+        if len(scored) == left[0]:
+            raise KeyboardInterrupt
+        scored.append(len(numbers))
+        return scorer(self, patch, numbers)
+
+    monkeypatch.setattr(Scorer, "__call__", counted)
+    with pytest.raises(KeyboardInterrupt):
+        find([str(folder)], config, top=2, scores=file)
+    known, left[0] = sum(scored), -1
+    scored.clear()
+    result = find([str(folder)], config, top=2, scores=file)
+    assert (result.read, sum(scored)) == (known, whole.passes - known)
+    assert replace(result, read=0) == whole
+    scored.clear()
+    assert find([str(folder)], config, top=2, scores=file).read == whole.passes and not scored
+    # A larger pool costs what is new; another order of the items, or another format, all.
+    extra = saved(folder / "more-0", tmp_path / "extra", shaken(77))
+    grown = find([str(folder), str(extra)], config, top=2, scores=file)
+    alone = find([str(folder), str(extra)], config, top=2)
+    assert grown.read > 100 and replace(grown, read=0) == alone
+    for other in (replace(config, seed=1), replace(config, scoring="letter")):
+        assert find([str(folder)], other, top=2, scores=file).read == 0
+
+
+def test_no_other_file_is_written_to(
+    config: EvalConfig, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--base", config.base, "--task", config.task]
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"question": "Why?"}')
+    nowhere = tmp_path / "nowhere" / "scores.jsonl"
+    refused = {rows: "holds something else", nowhere: "there is no such folder"}
+    for path, said in refused.items():
+        code, _, err = swarm_llm(capsys, "find", folder, *words, "--scores", path)
+        assert code == 2 and f"--scores {path}: {said}" in err and len(err.splitlines()) == 1
+    assert rows.read_text() == '{"question": "Why?"}'
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        ([], "Missing argument"),
+        (["none-here/*"], "does not exist"),
+        (["nowhere"], "no adapter can be used; nowhere: nowhere: no such directory"),
+        (["EMPTY"], "empty: holds no adapter; check the path"),
+        (["LIST"], "names no adapters"),
+        (["ADAPTERS", "--budget", "28"], "--budget 28: 9 adapters and the base take"),
+        (["ADAPTERS", "--top", "0"], "--top 0: out of range"),
+        (["ADAPTERS", "--task", "nowhere.json"], "nowhere.json"),
+        (["ADAPTERS", "--base", "nowhere"], "nowhere"),
+    ],
+)
+def test_bad_input_is_one_line(
+    config: EvalConfig,
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    argv: list[str],
+    said: str,
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "list.txt").write_text("# nothing\n")
+    places = {"EMPTY": tmp_path / "empty", "LIST": tmp_path / "list.txt", "ADAPTERS": folder}
+    words = [places.get(word, word) for word in argv]
+    code, out, err = swarm_llm(capsys, "find", "--base", config.base, "--task", config.task, *words)
+    assert code == 2 and out == "" and said in err and len(err.splitlines()) == 1
+
+
+def test_a_single_adapter_is_scored_next(config: EvalConfig, folder: Path) -> None:
+    result = find([str(folder)], config, top=1)
+    assert result.search.startswith(f"swarm-llm eval --base {config.base} --adapter {folder}/")
+    assert "--out" not in result.search
+
+
+def test_a_task_is_needed(
+    config: EvalConfig, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = swarm_llm(capsys, "find", folder, "--base", config.base)
+    assert code == 2 and "--task: missing" in err and "--prompts" in err
+
+
+def test_another_base_is_refused(tiny_base: Path, folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(tiny_base, other)
+    settings = json.loads((other / "config.json").read_text())
+    tensors = safetensors.torch.load_file(other / "model.safetensors")
+    del settings["num_key_value_heads"]
+    (other / "config.json").write_text(json.dumps(settings))
+    for name, tensor in tensors.items():
+        if "k_proj" in name or "v_proj" in name:
+            tensors[name] = torch.cat([tensor, tensor])
+    safetensors.torch.save_file(tensors, other / "model.safetensors", {"format": "pt"})
+    with pytest.raises(UserError, match="no adapter can be used; ant: "):
+        read_pool([str(folder)], resolve_base(str(other)))
+
+
+def scores_line(**more: object) -> str:
+    row = {"exam": "e", "adapter": "a", "first": 0, "values": [1.0], "probabilities": [0.5]}
+    return json.dumps({**row, **more}) + "\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        scores_line(probabilities=[7]),
+        scores_line(probabilities=[-1]),
+        scores_line(probabilities=[]),
+        scores_line(values=[1e308], probabilities=[1.0]),
+        scores_line(values=[True]),
+        scores_line(first=1),
+        scores_line(first=-1),
+        scores_line(exam="other"),
+    ],
+)
+def test_a_line_that_nobody_wrote_for_this_exam_is_not_believed(line: str, tmp_path: Path) -> None:
+    file = tmp_path / "scores.jsonl"
+    file.write_text(line)
+    scores = Scores(file, "e")
+    known = [Answer(0.0, 0.25)]
+    assert scores.of("a", range(1), lambda missing: known * len(missing)) == known
+    assert scores.read == 0
+    file.write_text(scores_line() + scores_line(first=1, values=[3.5], probabilities=[3.5]))
+    assert Scores(file, "e").of("a", range(2), lambda missing: known) == [
+        Answer(1.0, 0.5),
+        Answer(3.5, 3.5),
+    ]
+
+
+def test_a_file_of_scores_that_cannot_be_written_is_one_line() -> None:
+    scores = Scores(Path("/proc/scores.jsonl"), "e")
+    with pytest.raises(InvalidOption, match=r"scores\.jsonl: cannot be written"):
+        scores.of("a", range(1), lambda missing: [Answer(0.0, 0.25)])
+
+
+def test_a_digest_tells_shapes_apart() -> None:
+    wide = LowRank(b=torch.ones(4, 1), a=torch.ones(1, 4))
+    assert digest({"q": wide}) != digest({"q": LowRank(b=torch.ones(2, 2), a=torch.ones(2, 2))})
+
+
+def test_a_missing_name_in_a_folder_that_is_here_is_a_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "adapters").mkdir()
+
+    def offline(*args: object, **more: object) -> None:
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", offline)
+    with pytest.raises(UserError, match=r"^adapters/lwa: no such directory; check the path$"):
+        read_adapter("adapters/lwa")
+    with pytest.raises(UserError, match=r"^org/lwa: no such directory, and not available from the"):
+        read_adapter("org/lwa")
