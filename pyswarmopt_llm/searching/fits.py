@@ -25,7 +25,7 @@ from pyswarmopt_llm.experts.pretrained import quiet_transformers
 from pyswarmopt_llm.mix import space_kind
 from pyswarmopt_llm.mix.one_base import OneBaseKind
 from pyswarmopt_llm.searching.plan import with_preset
-from pyswarmopt_llm.servers.workers.spec import parse_workers
+from pyswarmopt_llm.searching.worker_names import parse_workers
 
 # Cards and their GiB, as they are sold.
 CARDS = {

@@ -39,7 +39,7 @@ from pyswarmopt_llm.scores.metrics.questions.answer_format import TRIED, trial_i
 from pyswarmopt_llm.searching.rules import ENOUGH, Facts, check, reason
 from pyswarmopt_llm.searching.scoring.run_files import UNTRAINED
 from pyswarmopt_llm.searching.scoring.search import Budget
-from pyswarmopt_llm.servers.workers.spec import parse_workers, threads_of
+from pyswarmopt_llm.searching.worker_names import parse_workers, threads_of
 
 CANDIDATES = 40  # of which iterations without another limit may score as many items
 WRITING = 10  # particles where replies are written, so that `CANDIDATES` are several iterations

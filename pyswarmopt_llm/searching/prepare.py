@@ -23,7 +23,7 @@ from pyswarmopt_llm.scores.metrics.questions.context_window import check_window
 from pyswarmopt_llm.scores.tasks import Scoring, Task
 from pyswarmopt_llm.searching.plan import Plan, make_plan, with_preset
 from pyswarmopt_llm.searching.scoring.evaluator import LETTERS, Evaluator, Questions
-from pyswarmopt_llm.servers.workers.spec import Workers
+from pyswarmopt_llm.searching.worker_names import Workers
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.servers.attach import Examination

@@ -19,7 +19,7 @@ from pyswarmopt_llm.experts.files import inside, refuse_unmatched
 from pyswarmopt_llm.mix.kind import SpaceKind
 from pyswarmopt_llm.mix.starts import check_start
 from pyswarmopt_llm.scores.metrics.objectives import Objectives, load_objectives
-from pyswarmopt_llm.servers.workers.spec import Workers, check_workers
+from pyswarmopt_llm.searching.worker_names import Workers, check_workers
 
 _UNSET = (None, "auto", "off", "", (), 0)  # values with which a setting asks for nothing
 

@@ -10,8 +10,8 @@ from typing import Any
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.extras import optional
+from pyswarmopt_llm.searching.worker_names import RAY
 from pyswarmopt_llm.servers.workers.messages import Failed, Load, Order, Ready, Refused, Reply
-from pyswarmopt_llm.servers.workers.spec import RAY
 
 
 class RayCluster:

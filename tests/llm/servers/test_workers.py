@@ -18,9 +18,9 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.searching import scorers
 from pyswarmopt_llm.searching.loop import resume, search
 from pyswarmopt_llm.searching.plan import make_plan
+from pyswarmopt_llm.searching.worker_names import Workers, parse_workers, threads_of
 from pyswarmopt_llm.servers.workers import local
 from pyswarmopt_llm.servers.workers.local import ForkServer
-from pyswarmopt_llm.servers.workers.spec import Workers, parse_workers, threads_of
 
 pytestmark = pytest.mark.usefixtures("shared_fork_server")
 
