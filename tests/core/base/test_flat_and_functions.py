@@ -36,8 +36,7 @@ def test_flatten_and_views_are_inverse_and_share_memory(shapes):
         )
         views[name].add_(1.0)
     assert torch.equal(flat, layout.flatten({name: tensor + 1.0 for name, tensor in named.items()}))
-    spans = [span for parts in layout.blocks(lambda name: name[0]).values() for span in parts]
-    assert sum(span.stop - span.start for span in spans) == layout.size == flat.numel()
+    assert layout.size == flat.numel()
 
 
 def test_a_module_stands_for_its_parameters():
@@ -53,24 +52,6 @@ def test_a_module_stands_for_its_parameters():
     assert torch.equal(layout.flatten(named), flat)
     with pytest.raises(ValueError, match="missing"):
         layout.load(torch.nn.Linear(2, 3), flat)
-
-
-def test_blocks_by_layer_and_by_module_type():
-    names = [
-        "embed.weight",
-        *(f"m.layers.{i}.attn.{k}_proj.lora_A.weight" for i in (0, 1) for k in "qv"),
-    ]
-    layout = pso.FlatView({name: torch.zeros(2, 3) for name in names})
-    assert layout.blocks(pso.layer_of) == {
-        "embed": [slice(0, 6)],
-        "m.layers.0": [slice(6, 18)],
-        "m.layers.1": [slice(18, 30)],
-    }
-    assert layout.blocks(pso.module_type_of) == {
-        "embed": [slice(0, 6)],
-        "q_proj": [slice(6, 12), slice(18, 24)],
-        "v_proj": [slice(12, 18), slice(24, 30)],
-    }
 
 
 def test_flat_view_refuses_what_does_not_fit():
