@@ -74,8 +74,8 @@ def _round(s: Swarm, fun: Objective, notes: Notes, number: int) -> Step:
     x = s.ask()
     v = _copy(s.velocities)
     s.tell(x, fun(x))
-    evaluated = _copy(x)
-    after = _copy(s.positions)
+    evaluated, after = _copy(x), _copy(s.positions)
+    same_swarm = after.shape == evaluated.shape
     step = Step(
         number=number,
         x=evaluated,
@@ -84,22 +84,15 @@ def _round(s: Swarm, fun: Objective, notes: Notes, number: int) -> Step:
         p=_copy(s.personal_bests),
         p_values=s.personal_best_values,
         best=s.best.value,
-        restarted=np.any(after != evaluated, axis=1)
-        if after.shape == evaluated.shape
-        else np.full(len(x), True),
-    )
-    seen = notes.seen
-    if number == 0 or seen is None:
-        return step
-    return replace(
-        step,
-        origin=origin,
-        length=notes.length,
-        g=np.broadcast_to(_copy(seen.g), evaluated.shape),
-        w=_copy(seen.w)[0],
+        restarted=(after != evaluated).any(axis=1) if same_swarm else np.full(len(x), True),
         forces=notes.forces,
         factors=notes.factors,
+        length=notes.length,
     )
+    if notes.seen is None:
+        return step
+    g = np.broadcast_to(notes.seen.g, evaluated.shape)
+    return replace(step, origin=origin, g=g, w=notes.seen.w[0])
 
 
 class Notes:
