@@ -65,7 +65,7 @@ def _table(outcomes: list[Outcome], dim: int, max_evals: int, seeds: int) -> Non
     from rich.table import Table
 
     sizes = counted(dim, "dimension"), counted(max_evals, "evaluation"), counted(seeds, "seed")
-    title = ", ".join(["best value, above the optimum where that is known", *sizes])
+    title = ", ".join(["distance to the optimum", *sizes])
     table = Table("function", "recipe", title=title, title_justify="left")
     table.add_column("median", justify="right")
     table.add_column("95% interval" if seeds > 5 else "range", justify="right")

@@ -23,7 +23,6 @@ from torch import Tensor
 
 from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.base.arrays import Bools, Floats
-from pyswarmopt.base.blocks import ZERO, copy_rows
 from pyswarmopt.base.in_flight import InFlight
 from pyswarmopt.base.state import State
 from pyswarmopt.engine.random_factors import Factors
@@ -139,7 +138,7 @@ def remember(
         np.add(state.stagnation, ONE if counted is None else counted, out=state.stagnation)
         np.putmask(state.stagnation, improved, 0)
     if np.count_nonzero(improved):
-        copy_rows(at.x, at.p, improved)
+        _copy_rows(at.x, at.p, improved)
         np.minimum(state.best_costs, low, out=state.best_costs)
     remember_extremes(state, recipe, at, (low, best), (high, worst))
     state.count(evaluated)
@@ -177,8 +176,16 @@ def send_back(state: State, at: Snapshot, rows: Bools) -> None:
     """x <- p, v <- 0 for some particles, (N,) mask: those whose p has not changed for c_r
     iterations.
     """
-    copy_rows(at.p, at.x, rows)
-    copy_rows(ZERO, at.v, rows)
+    _copy_rows(at.p, at.x, rows)
+    at.v[rows] = 0.0
+
+
+def _copy_rows(source: Any, target: Any, rows: Bools) -> None:
+    """Copy some rows, (N,) mask, in NumPy without a temporary."""
+    if isinstance(target, np.ndarray):
+        np.copyto(target, source, where=rows[:, None])
+    else:
+        target[rows] = source[rows]
 
 
 # ---- one value at a time, for particles that do not wait for one another: the asynchronous update

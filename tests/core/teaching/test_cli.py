@@ -81,19 +81,12 @@ def test_run_is_minimize(capsys: pytest.CaptureFixture[str]) -> None:
     assert f"{same.fun:.6g}" in capsys.readouterr().out
 
 
-def test_run_takes_nevergrads_functions(capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("nevergrad")
-    out = told(capsys, *"run nevergrad:sphere --dim 3 --max-evals 400 --seed 2 --json".split())
-    theirs = pso.interop.nevergrad.function("sphere", 3, seed=2)
-    assert out["value"] == pytest.approx(theirs(out["x"])) and out["optimum"] is None
-
-
 @pytest.mark.parametrize("kind", ["gif", "html"])
 def test_animations_have_a_frame_per_round(
     kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / f"swarm.{kind}"
-    words = "run nevergrad:sphere --recipe constriction --particles 5 --max-evals 20"
+    words = "run sphere --recipe constriction --particles 5 --max-evals 20"
     assert run(*f"{words} --animate {path}".split()) == 0
     assert f"wrote {path}" in capsys.readouterr().out
     if kind == "gif":
