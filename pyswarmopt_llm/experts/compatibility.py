@@ -73,8 +73,9 @@ class PreflightReport:
         return rows_of(self.names, self.experts, self.spectra, self.scores)
 
     def errors(self, space: str) -> list[Problem]:
-        """The problems that prevent mixing in `space`."""
-        return [p for p in self.problems if p.severity == "error" and space in p.spaces]
+        """The problems that prevent mixing in `space`, which demands at least what delta does."""
+        errors = [problem for problem in self.problems if problem.severity == "error"]
+        return [error for error in errors if error.spaces == SPACES or space in error.spaces]
 
     @property
     def warnings(self) -> list[Problem]:

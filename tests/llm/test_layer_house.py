@@ -66,8 +66,6 @@ TO_THE_SIDE: set[tuple[str, str]] = {
     ("cli.models.inspect", "tools.check"),
     ("cli.models.inspect", "tools.check.check"),
     ("cli.runs.analyse", "tools.analyse"),
-    ("mix.load", "servers.attach"),
-    ("mix.one_base", "servers.attach"),
     ("scores.metrics.registry", "published.classifiers"),
     ("scores.metrics.registry", "published.judge.judge"),
     ("scores.tasks.load", "published.builtin"),
