@@ -133,7 +133,7 @@ def test_the_bounds_of_a_search(name: str, refused: list[Any], taken: list[Any])
 def test_messages_call_options_as_they_are_typed_where_they_are_typed() -> None:
     why = "not with `optimizer` pycma, `tasks` or `samples`; see `nothing of ours`"
     error = InvalidOption("no_rivals", True, why)
-    plain = "no_rivals: not with optimizer pycma, tasks or samples; see `nothing of ours`"
+    plain = "no_rivals: not with optimizer pycma, tasks or samples; see nothing of ours"
     typed = "--set no-rivals: not with --optimizer pycma, --task or --set samples; see `nothing of ours`"
     assert str(error) == plain
     assert error.spelled(as_flag) == with_flags(error.text) == typed
