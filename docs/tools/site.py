@@ -33,6 +33,11 @@ ROOT = Path(__file__).resolve().parents[2]
 # Files of the top folder that are pages of the site.
 INCLUDED = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
 FIRST = ("minimize", "Swarm", "Result")  # what readers of the reference look for
+# The same of `pyswarmopt_llm`: from a search to its use, then what a comparison needs.
+FIRST_LLM = (
+    *("search", "resume", "SearchConfig", "evaluate", "predict", "generate", "open_model"),
+    *("load_task", "check", "train_expert", "merge", "compare", "ensemble", "vote"),
+)
 # What pymdownx.arithmatex makes of $...$ and $$...$$.
 EQUATION = re.compile(
     r'<(?P<tag>span|div) class="arithmatex">\s*\\[(\[](?P<tex>.*?)\\[)\]]\s*</(?P=tag)>',
@@ -205,7 +210,7 @@ def reference() -> Iterator[tuple[str, str]]:
             "pyswarmopt_llm",
             f"`import pyswarmopt_llm as sl`. {_spans(sorted(added))} come with `pyswarmopt_rivals` "
             f"and `pyswarmopt_groups`. {', '.join(others)}.",
-            list(homes.values()),
+            [homes[name] for name in (*FIRST_LLM, *sorted(set(homes) - set(FIRST_LLM)))],
         ),
     )
 
