@@ -57,12 +57,6 @@ UPWARDS: set[tuple[str, str]] = {
     ("searching.use.against", "report.verdict"),
 }
 TO_THE_SIDE: set[tuple[str, str]] = {
-    ("cli.models.export", "tools.export.export"),
-    ("cli.models.find", "tools.find.find"),
-    ("cli.models.find", "tools.find.halving"),
-    ("cli.models.inspect", "tools.check"),
-    ("cli.models.inspect", "tools.check.check"),
-    ("cli.runs.analyse", "tools.analyse"),
     ("scores.metrics.registry", "published.classifiers"),
     ("scores.metrics.registry", "published.judge.judge"),
     ("scores.tasks.load", "published.builtin"),
