@@ -434,7 +434,7 @@ ALLOWED = {
     # A path that the caller or the command line gives
     ("pyswarmopt/cli/lesson.py", "write_text"): "--out",
     ("pyswarmopt/driver/history.py", "open"): "argument",
-    ("pyswarmopt_llm/cli/runs/init.py", "open"): "argument; x: what is there stays",
+    ("pyswarmopt_llm/cli/init.py", "open"): "argument; x: what is there stays",
 }
 # These are `safe_files`' own where they are called by their bare names.
 _SAFE = {"write_text", "truncate"}
