@@ -40,8 +40,7 @@ def command(
     """
     from rich.progress import Progress
 
-    from pyswarmopt.teaching.functions.compare import compare
-    from pyswarmopt.teaching.functions.problems import problem
+    from pyswarmopt.teaching.functions.compare import compare, problem
 
     given = [name.strip() for name in recipes.split(",") if name.strip()]
     names = list(dict.fromkeys(map(known_recipe, given)))
