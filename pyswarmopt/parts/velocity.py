@@ -74,15 +74,12 @@ class Term:
 
     def __post_init__(self) -> None:
         as_schedule(self.weight)
-        if self.random not in ("none", "scalar", "element"):
-            raise ValueError(
-                f"random={self.random!r} of term {self.name!r}: use 'none', 'scalar' or 'element'"
-            )
-        if self.looks_at not in ("element", "column", "all"):
-            raise ValueError(
-                f"looks_at={self.looks_at!r} of term {self.name!r}: use 'element', 'column' or "
-                "'all'"
-            )
+        for field, allowed in (("random", get_args(Randomness)), ("looks_at", get_args(Scope))):
+            value = getattr(self, field)
+            if value not in allowed:
+                raise ValueError(
+                    f"{field}={value!r} of term {self.name!r}: use one of {', '.join(allowed)}"
+                )
 
 
 def along(s: Snapshot) -> Any:

@@ -145,35 +145,19 @@ def forces(step: Step, ax: Axes | None = None, particles: list[int] | None = Non
         )
     if step.x.shape[1] != 2:
         raise ValueError(f"forces are drawn in two dimensions; the step has {step.x.shape[1]}")
+    rows = slice(None) if particles is None else particles
+    tail = step.origin[rows]
+    in_units: dict[str, Any] = {"angles": "xy", "scale_units": "xy", "scale": 1}
+    total = step.length * sum(force[rows] for force in step.forces.values())
     ax = axes_or_new(ax)
     ax.plot(*step.origin.T, "o", color="black", markersize=5)
-    for i in range(len(step.x)) if particles is None else particles:
-        tail = step.origin[i]
-        for name, force in step.forces.items():
-            head = tail + step.length * force[i]
-            _arrow(ax, tail, head, COLOURS.get(name, OTHER), "-")
-            tail = head
-        _arrow(ax, step.origin[i], tail, "black", (0, (4, 2)))
-    for name in step.forces:
-        ax.plot([], [], color=COLOURS.get(name, OTHER), label=name)
+    ax.plot(*np.stack([tail, tail + total]).T.swapaxes(1, 2), "--", color="black", linewidth=1.4)
+    for name, force in step.forces.items():
+        pull = step.length * force[rows]
+        ax.quiver(*tail.T, *pull.T, color=COLOURS.get(name, OTHER), label=name, **in_units)
+        tail = tail + pull
     ax.legend(frameon=False)
-    ax.autoscale_view()
     return ax
-
-
-def _arrow(ax: Axes, tail: Floats, head: Floats, colour: str, style: Any) -> None:
-    if np.allclose(tail, head):
-        return
-    look = {
-        "arrowstyle": "-|>",
-        "color": colour,
-        "linestyle": style,
-        "shrinkA": 0,
-        "shrinkB": 0,
-        "linewidth": 1.4,
-    }
-    ax.annotate("", xy=tuple(head), xytext=tuple(tail), arrowprops=look)
-    ax.update_datalim([tuple(tail), tuple(head)])
 
 
 def _to_plane(x: Floats) -> tuple[Callable[[Floats], Floats], tuple[str, str]]:
