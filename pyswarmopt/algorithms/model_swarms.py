@@ -70,6 +70,9 @@ def model_swarms(
             equally bad points the last is the worst, among starting ones the first; a dropped
             evaluation counts its old score again.
 
+    Returns:
+        The recipe.
+
     Raises:
         ValueError: a negative coefficient, all coefficients 0, an unknown `randomness` or `compat`.
 

@@ -41,6 +41,13 @@ BY_ASK_AND_TELL = {
 def get(name: str, **options: Any) -> Recipe:
     """The recipe of that name; dashes count as underscores.
 
+    Args:
+        name: one of `RECIPES`.
+        options: arguments of the function of that name.
+
+    Returns:
+        The recipe.
+
     Raises:
         ValueError: no such recipe.
 

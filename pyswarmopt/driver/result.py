@@ -65,6 +65,12 @@ class Result(Mapping[str, Any]):
         space: the `Space` that was searched, if there was one.
         maximize: whether larger was better.
         feasible: whether x meets all constraints, equalities to 1e-4.
+
+    Example:
+        >>> import pyswarmopt as pso
+        >>> r = pso.minimize(pso.functions.sphere, [(-1, 1)] * 2, max_evals=30, seed=0)
+        >>> r.nfev, r["fun"] == r.fun, r.x.shape
+        (30, True, (2,))
     """
 
     x: npt.NDArray[np.float64]

@@ -37,6 +37,10 @@ class Stability(NamedTuple):
     Attributes:
         order1: of E[M]: whether the mean of a particle's position settles.
         order2: of E[M (x) M]: whether its variance does.
+
+    Example:
+        >>> Stability(order1=0.8, order2=0.9).order2 < 1
+        True
     """
 
     order1: float
@@ -55,6 +59,10 @@ class Diagnosis:
         leaving: share of the coordinates that the next move would carry out of the box, were it
             now.
         on_bounds: share of the coordinates of personal bests that lie on a bound.
+
+    Example:
+        >>> print(Diagnosis(("It is collapsed.",)))
+        It is collapsed.
     """
 
     sentences: tuple[str, ...]
@@ -69,6 +77,12 @@ class Diagnosis:
 
 def diagnose(subject: Swarm | Recipe) -> Diagnosis:
     """Explain a recipe's coefficients, and the state of a swarm, which is not changed.
+
+    Args:
+        subject: a recipe, at its first move, or a swarm.
+
+    Returns:
+        The findings, whose `str` is a text.
 
     Example:
         >>> import pyswarmopt as pso
@@ -150,6 +164,13 @@ def stability(recipe: Recipe, move: int = 0) -> Stability | None:
 def diversity(positions: Tensor, box: Box | None = None) -> float:
     """Mean distance of the particles, (N, D), from their mean, as a share of the box's diagonal if
     there is one.
+
+    Args:
+        positions: (N, D).
+        box: the bounds.
+
+    Returns:
+        The distance; 0 in a box without room.
 
     Example:
         >>> diversity(torch.tensor([[0.0, 0.0], [6.0, 8.0]]))

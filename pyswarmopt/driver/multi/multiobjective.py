@@ -73,6 +73,9 @@ def minimize_multi(
         space: parameters by name, as in `pyswarmopt.minimize`; `MultiResult.params` has those of
             the front.
 
+    Returns:
+        The points of the front, and how they were found.
+
     Raises:
         TypeError: see `pyswarmopt.driver.problem.space.Space`.
         ValueError: arguments that do not make sense or do not fit the checkpoint.

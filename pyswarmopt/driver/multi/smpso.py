@@ -50,6 +50,12 @@ class MultiResult:
         maxcv: the largest amount by which a point breaks a constraint; an equality counts as met up
             to 1e-4.
         params: with ``space=``, the parameters of each point by name; else None.
+
+    Example:
+        >>> import pyswarmopt as pso
+        >>> r = pso.minimize_multi(lambda x: [x[0] ** 2, (x[0] - 2) ** 2], [(-9, 9)], max_evals=300, seed=1)
+        >>> r.fun.shape[1], len(r.x) == len(r.fun)
+        (2, True)
     """
 
     x: Floats

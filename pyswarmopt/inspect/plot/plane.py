@@ -43,8 +43,20 @@ def landscape(
         points: on each side of the grid.
         levels: number of bands.
 
+    Returns:
+        The axes.
+
     Raises:
         ValueError: no bounds, or bounds of another dimension.
+
+    Example:
+        >>> import matplotlib.pyplot
+        >>> matplotlib.use("agg")
+        >>> import pyswarmopt as pso
+        >>> ax = pso.plot.landscape(pso.functions.himmelblau, points=20)
+        >>> ax.get_ylabel()
+        '$x_2$'
+        >>> matplotlib.pyplot.close(ax.figure)
     """
     if bounds is None:
         if not hasattr(function, "bounds"):
@@ -91,8 +103,21 @@ def trajectory(source: Any, ax: Axes | None = None, particles: int | None = None
         ax: axes to draw on, for example those of a `landscape`; default: new ones.
         particles: only so many, the first ones; default: all.
 
+    Returns:
+        The axes.
+
     Raises:
         ValueError: something that cannot be plotted, or that kept no positions.
+
+    Example:
+        >>> import matplotlib.pyplot
+        >>> matplotlib.use("agg")
+        >>> import pyswarmopt as pso
+        >>> r = pso.minimize(pso.functions.sphere, [(-5, 5)] * 2, "fips", max_evals=200, seed=0, history="particles")
+        >>> ax = pso.plot.trajectory(r)
+        >>> ax.get_xlabel()
+        '$x_1$'
+        >>> matplotlib.pyplot.close(ax.figure)
     """
     import matplotlib as mpl
     from matplotlib.collections import LineCollection
@@ -136,8 +161,22 @@ def forces(step: Step, ax: Axes | None = None, particles: list[int] | None = Non
         ax: axes to draw on; default: new ones.
         particles: whose forces; default: all.
 
+    Returns:
+        The axes.
+
     Raises:
         ValueError: a step without forces, or not in two dimensions.
+
+    Example:
+        >>> import matplotlib.pyplot
+        >>> matplotlib.use("agg")
+        >>> import pyswarmopt as pso
+        >>> recipe = pso.recipes.constriction()
+        >>> steps = pso.record(pso.functions.sphere, recipe, 1, bounds=[(-5, 5)] * 2, seed=0)
+        >>> ax = pso.plot.forces(steps[1], particles=[0])
+        >>> [text.get_text() for text in ax.get_legend().get_texts()]
+        ['inertia', 'cognitive', 'social']
+        >>> matplotlib.pyplot.close(ax.figure)
     """
     if step.origin is None or not step.forces:
         raise ValueError(
