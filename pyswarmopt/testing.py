@@ -114,10 +114,6 @@ class RecipeTests:
             x = np.array(fun.points)
             assert ((x >= low) & (x <= high)).all()
 
-    def test_a_coordinate_without_room_stays(self) -> None:
-        r = self.search(bounds=[*self.bounds[:-1], (0.5, 0.5)])
-        assert r.x[-1] == 0.5
-
     def test_one_coordinate_is_enough(self) -> None:
         r = self.search(bounds=self.bounds[:1])
         assert r.x.shape == (1,) and math.isfinite(r.fun)
@@ -141,15 +137,6 @@ class RecipeTests:
         self.search()
         assert _global_states() == before
 
-    def test_maximising_is_minimising_the_negative(self) -> None:
-        up = _minimize.maximize(lambda x: -valley(x), **self._options())
-        down = self.search()
-        assert np.array_equal(up.x, down.x) and up.fun == -down.fun
-
-    def test_workers_change_nothing(self) -> None:
-        options: dict[str, Any] = {"population": 6}
-        assert _events(self.search(**options)) == _events(self.search(workers=2, **options))
-
     def test_resumed_is_uninterrupted(self) -> None:
         whole = self.search(max_iter=9)
         with tempfile.TemporaryDirectory() as folder:
@@ -167,27 +154,6 @@ class RecipeTests:
             r = self.search(fun)
             finite = [v for v in fun.values if math.isfinite(v)]
             assert r.fun == min(finite) if finite else not r.success
-
-    def test_a_flat_function_is_no_trouble(self) -> None:
-        assert self.search(lambda x: 3.0).fun == 3.0
-
-    # ---- kinds of problems ----
-
-    def test_whole_numbers_are_whole(self) -> None:
-        fun = Watched(valley)
-        r = self.search(fun, integrality=[True] + [False] * (len(self.bounds) - 1))
-        assert all(x[0] == round(x[0]) for x in [*fun.points, r.x])
-
-    def test_labels_are_labels(self) -> None:
-        fun = Watched(lambda x: float(x[0] == 2.0) + x[1] ** 2)
-        self.search(fun, bounds=[(0, 3), self.bounds[1]], categorical=[True, False])
-        assert {float(x[0]) for x in fun.points} <= {0.0, 1.0, 2.0, 3.0}
-
-    def test_constraints_hold_at_the_result(self) -> None:
-        r = self.search(constraints=lambda x: x[0] - 0.25)
-        assert r.feasible and r.maxcv == 0 and r.x[0] <= 0.25 and r.fun == valley(r.x)
-
-    # ---- on the way ----
 
     def test_the_history_is_complete(self) -> None:
         fun = Watched(valley)

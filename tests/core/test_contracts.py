@@ -33,6 +33,38 @@ class TestRecipes(RecipeTests):
 
     max_evals = 90
 
+    def test_whole_numbers_are_whole(self):
+        fun = testing.Watched(testing.valley)
+        r = self.search(fun, integrality=[True] + [False] * (len(self.bounds) - 1))
+        assert all(x[0] == round(x[0]) for x in [*fun.points, r.x])
+
+    def test_labels_are_labels(self):
+        fun = testing.Watched(lambda x: float(x[0] == 2.0) + x[1] ** 2)
+        self.search(fun, bounds=[(0, 3), self.bounds[1]], categorical=[True, False])
+        assert {float(x[0]) for x in fun.points} <= {0.0, 1.0, 2.0, 3.0}
+
+    def test_constraints_hold_at_the_result(self):
+        r = self.search(constraints=lambda x: x[0] - 0.25)
+        assert r.feasible and r.maxcv == 0 and r.x[0] <= 0.25 and r.fun == testing.valley(r.x)
+
+    def test_a_flat_function_is_no_trouble(self):
+        assert self.search(lambda x: 3.0).fun == 3.0
+
+    def test_maximising_is_minimising_the_negative(self):
+        up = pso.maximize(lambda x: -testing.valley(x), **self._options())
+        down = self.search()
+        assert np.array_equal(up.x, down.x) and up.fun == -down.fun
+
+    def test_workers_change_nothing(self):
+        options: dict[str, Any] = {"population": 6}
+        assert testing._events(self.search(**options)) == testing._events(
+            self.search(workers=2, **options)
+        )
+
+    def test_a_coordinate_without_room_stays(self):
+        r = self.search(bounds=[*self.bounds[:-1], (0.5, 0.5)])
+        assert r.x[-1] == 0.5
+
     def test_calls_on_many_points_change_nothing(self):
         many, one = self.search(vectorized=True), self.search()
         points = [r.x.tobytes() for r in one.history]
