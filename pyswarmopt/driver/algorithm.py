@@ -16,8 +16,8 @@ from pyswarmopt.driver.problem.constraints import Constraints
 from pyswarmopt.driver.problem.encoding import Coding
 from pyswarmopt.driver.problem.space import Real, Space
 from pyswarmopt.driver.workers.pool import Workers
-from pyswarmopt.hybrid.constrained.swarm import ConstrainedSearch
-from pyswarmopt.hybrid.memetic import MATRIX_DIM, MemeticSearch
+from pyswarmopt.hybrid.constrained import ConstrainedSearch
+from pyswarmopt.hybrid.memetic import MATRIX_DIM, MemeticSearch, Model
 from pyswarmopt.hybrid.mixed import MixedSearch
 from pyswarmopt.hybrid.search import PhasedSearch
 from pyswarmopt.parts.stopping import MaxIter, StopRule, Target
@@ -209,7 +209,8 @@ def warn_of_idle_workers(search: PhasedSearch, options: Options, workers: int) -
     """Say that workers wait where points are proposed one at a time for a large share of the
     evaluations.
     """
-    one_by_one = search.one_by_one
+    model = search.phases.get(Model.name)
+    one_by_one = model.points(search) if isinstance(model, Model) and model.due(search) else 0
     waiting = workers > 1 and not options.asynchronous
     if options.population is not None or not waiting or not one_by_one:
         return

@@ -32,7 +32,7 @@ from pyswarmopt.driver.problem.encoding import check_inside, make_coding
 from pyswarmopt.driver.resampling import FINAL_DRAWS, FINAL_SHARE, ByMeans
 from pyswarmopt.driver.result import FAILED, INTERRUPTED, TIMEOUT, Result, message
 from pyswarmopt.driver.start import ROUNDING, check_value, starting_points
-from pyswarmopt.hybrid.constrained.swarm import ConstrainedSearch
+from pyswarmopt.hybrid.constrained import ConstrainedSearch
 from pyswarmopt.hybrid.search import PhasedSearch
 from pyswarmopt.parts.bounds import read_bounds
 

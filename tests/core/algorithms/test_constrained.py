@@ -17,13 +17,13 @@ from scipy.optimize import nnls
 
 import pyswarmopt as pso
 from pyswarmopt.driver.problem.constraints import ranked
-from pyswarmopt.hybrid.constrained.descent import ConstrainedDescent
-from pyswarmopt.hybrid.constrained.grid_descent import GridDescent
-from pyswarmopt.hybrid.constrained.quadratic_program import (
+from pyswarmopt.hybrid.constrained_descent import ConstrainedDescent
+from pyswarmopt.hybrid.constrained_descent import GridDescent
+from pyswarmopt.hybrid.quadratic_program import (
     nonnegative_least_squares,
     quadratic_program,
 )
-from pyswarmopt.hybrid.constrained.swarm import HEAVIEST, ConstrainedSearch
+from pyswarmopt.hybrid.constrained import HEAVIEST, ConstrainedSearch
 
 numbers = st.integers(-8, 8).map(lambda n: n / 2)
 

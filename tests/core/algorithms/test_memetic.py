@@ -22,11 +22,11 @@ from pyswarmopt.driver.asynchronous import AsynchronousSearch
 from pyswarmopt.driver.options import Options
 from pyswarmopt.driver.search import Search
 from pyswarmopt.hybrid.memetic import MemeticSearch
-from pyswarmopt.hybrid.runs.axis_search import AxisSearch, SeparabilityTest
-from pyswarmopt.hybrid.runs.bfgs import QuasiNewton
-from pyswarmopt.hybrid.runs.cma_es import CovarianceSwarm, Rates, SeparableSwarm
-from pyswarmopt.hybrid.runs.limited_memory import LimitedMemory
-from pyswarmopt.hybrid.runs.run import BATCH, Run
+from pyswarmopt.hybrid.axis_search import AxisSearch, SeparabilityTest
+from pyswarmopt.hybrid.descent import QuasiNewton
+from pyswarmopt.hybrid.cma_es import CovarianceSwarm, Rates, SeparableSwarm
+from pyswarmopt.hybrid.limited_memory import LimitedMemory
+from pyswarmopt.hybrid.run import BATCH, Run
 from pyswarmopt.parts.velocity import Snapshot
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks" / "bbob"))
@@ -543,7 +543,7 @@ def test_two_steps_along_each_coordinate_tell_both_derivatives_of_a_parabola():
 @pytest.mark.parametrize("batch", [10**6, 7])
 def test_a_limited_memory_descent_ends_where_scipy_ends_whatever_its_batches(batch, monkeypatch):
     scipy_optimize = pytest.importorskip("scipy.optimize")
-    monkeypatch.setattr("pyswarmopt.hybrid.runs.limited_memory.BATCH", batch)
+    monkeypatch.setattr("pyswarmopt.hybrid.limited_memory.BATCH", batch)
     a, best = spd(6, 100.0, seed=3), np.array([0.3, 0.7, -0.5, 1.4, 0.5, 0.6])
 
     def fun(x):
@@ -559,7 +559,7 @@ def test_a_limited_memory_descent_ends_where_scipy_ends_whatever_its_batches(bat
 @pytest.mark.parametrize("batch", [10**6, 70])
 def test_axes_of_many_coordinates_know_the_cost_of_their_point(batch, monkeypatch):
     """By gains alone the tally of 100 axes was off by its own size after ten rounds."""
-    monkeypatch.setattr("pyswarmopt.hybrid.runs.axis_search.BATCH", batch * 100)
+    monkeypatch.setattr("pyswarmopt.hybrid.axis_search.BATCH", batch * 100)
     best = np.random.default_rng(2).uniform(0.1, 0.9, 100)
 
     def fun(x):

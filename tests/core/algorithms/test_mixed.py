@@ -12,10 +12,10 @@ from scipy.optimize import approx_fprime
 import pyswarmopt as pso
 from pyswarmopt.driver.problem.encoding import make_coding
 from pyswarmopt.hybrid.mixed import MODELLED, MixedSearch
-from pyswarmopt.hybrid.model.gaussian_process import GaussianProcess, inverse_root, on_log_scale
-from pyswarmopt.hybrid.runs import proposals
-from pyswarmopt.hybrid.runs.mutations import Mutations
-from pyswarmopt.hybrid.runs.proposals import (
+from pyswarmopt.hybrid.gaussian_process import GaussianProcess, inverse_root, on_log_scale
+from pyswarmopt.hybrid import proposals
+from pyswarmopt.hybrid.proposals import Mutations
+from pyswarmopt.hybrid.proposals import (
     Proposals,
     expected_improvement,
     most_promising,

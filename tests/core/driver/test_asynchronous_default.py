@@ -13,7 +13,7 @@ import pyswarmopt as pso
 from pyswarmopt.base import checkpoint
 from pyswarmopt.hybrid.memetic import MemeticSearch
 from pyswarmopt.hybrid.mixed import MixedSearch
-from pyswarmopt.hybrid.model.kinds import Kinds
+from pyswarmopt.hybrid.kinds import Kinds
 
 BOX = [(-3.0, 4.0)] * 3
 

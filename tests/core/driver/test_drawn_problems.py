@@ -202,7 +202,7 @@ def test_a_tiny_budget_in_a_million_coordinates_makes_no_points_that_are_never_e
 
 
 def test_many_labels_make_no_matrices_of_labels(monkeypatch):
-    from pyswarmopt.hybrid.runs.cma_es import CovarianceSwarm, SeparableSwarm
+    from pyswarmopt.hybrid.cma_es import CovarianceSwarm, SeparableSwarm
 
     sizes = []
     monkeypatch.setattr(CovarianceSwarm, "_decompose", lambda self: sizes.append(len(self.mean)))

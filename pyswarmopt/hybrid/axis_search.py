@@ -17,7 +17,7 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.record import array, given
-from pyswarmopt.hybrid.runs.run import BATCH, Run
+from pyswarmopt.hybrid.run import BATCH, Run
 
 EXCHANGES = 2  # a function that is not separable may pass one by chance
 AGREEMENT = 1e-9  # of the differences between the costs; rounding comes on top

@@ -16,9 +16,8 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.record import array, given
-from pyswarmopt.hybrid.runs.run import Run
+from pyswarmopt.hybrid.run import EPS, Run
 
-EPS = float(np.finfo(np.float64).eps)
 LARGEST_CONDITION = 1e14
 SMALLEST_SPREAD = 1e-13  # of the box
 TRIVIAL_RANGE = 1e-16  # of the costs, as a share of their range in the first iteration
