@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyswarmopt.driver.multi.smpso import MultiResult
+from pyswarmopt.driver.multi.multiobjective import MultiResult
 from pyswarmopt.inspect.plot.curves import axes_or_new
 
 if TYPE_CHECKING:
