@@ -18,7 +18,7 @@ import safetensors.torch
 import torch
 from search_helpers import history, louder, questions, small, write_task
 
-from pyswarmopt_llm import spaces
+from pyswarmopt_llm import mix
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
 from pyswarmopt_llm.mix import SpaceKind, build_space, register, space_kind
@@ -40,7 +40,7 @@ def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.syspath_prepend(str(tmp_path))
     importlib.import_module("convex_space")
     yield file
-    del sys.modules["convex_space"], spaces._KINDS["convex"]
+    del sys.modules["convex_space"], mix._KINDS["convex"]
 
 
 @pytest.mark.usefixtures("example")
@@ -125,7 +125,7 @@ def test_every_kind_is_registered_by_the_module_that_the_table_names(name: str) 
     kind = space_kind(name)
     assert isinstance(kind, SpaceKind) and kind.name == name
     assert bool(kind.saved_as) == (kind.library == "") == kind.several_models
-    assert spaces._SAVED_AS.get(name, "") == kind.saved_as
+    assert mix._SAVED_AS.get(name, "") == kind.saved_as
 
 
 def test_a_kind_is_imported_when_it_is_chosen() -> None:
