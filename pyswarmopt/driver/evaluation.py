@@ -110,6 +110,8 @@ class Evaluator:
         calls: calls so far.
         skipped: points that used up budget without a call, because they broke a constraint.
         confirms: whether a call is kept back for `confirm`, as a vectorised `fun` always has it.
+        partial: values of the points of the latest call, NaN where there is none; of one that ended
+            with an exception, too.
         retries: how often a failed call is made again.
         vectorized: how `fun` is called; None until the trial.
         tensors: whether it takes tensors; None until the trial.
@@ -139,6 +141,7 @@ class Evaluator:
         self.confirms = False
         self.vectorized: bool | None = None if vectorized == "auto" else bool(vectorized)
         self.tensors: bool | None = None
+        self.partial = np.empty(0)
         self.max_evals = max_evals
         self.shape = () if outputs is None else (outputs,)
         self._fun = fun
@@ -203,18 +206,25 @@ class Evaluator:
             Exception: what `fun` raised, if `on_error` says so.
         """
         outcomes: dict[int, Outcome] = {}
+        values, evaluated = (
+            np.full((len(points), *self.shape), math.nan),
+            np.zeros(len(points), bool),
+        )
+        self.partial = values
         if self.tensors is None and len(points) and self.left:
             self._trial(points, outcomes)
         self._evaluate(points, [i for i in range(len(points)) if i not in outcomes], outcomes)
         for _ in range(self.retries):
             again = [i for i, outcome in outcomes.items() if self.failed(outcome)]
             self._evaluate(points, again, outcomes)
-        values, evaluated = (
-            np.full((len(points), *self.shape), math.nan),
-            np.zeros(len(points), bool),
-        )
+        failure: Exception | None = None
         for i, outcome in outcomes.items():
-            values[i], evaluated[i] = self.value(outcome, last=not self.left), True
+            try:
+                values[i], evaluated[i] = self.value(outcome, last=not self.left), True
+            except Exception as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
         return values, evaluated
 
     def value(self, outcome: Outcome, last: bool) -> Floats | float:

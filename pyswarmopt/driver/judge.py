@@ -130,8 +130,17 @@ class ByOrder:
 
     def draw(self, points: Floats) -> tuple[Floats, Bools]:
         """Costs of points, (n, D), and which were evaluated: two arrays (n,)."""
-        values, evaluated = self._evaluator(points)
+        try:
+            values, evaluated = self._evaluator(points)
+        except Exception:
+            self._salvage(points, self._sign * self._evaluator.partial)
+            raise
         return self._sign * values, evaluated
+
+    def _salvage(self, points: Floats, costs: Floats) -> None:
+        """Keep the best of what was evaluated before an exception."""
+        violations = self._constraints.excess(points).sum(axis=1)
+        self.keep(points, Judged(costs, violations, np.isfinite(costs)))
 
     def judge(self, points: Floats) -> Judged:
         """Evaluate points, (N, D)."""

@@ -148,6 +148,9 @@ class ByMeans(ByOrder):
         kept = {x.tobytes() for x in [*self._bests(), self._best_position()]}
         self._samples = {key: sample for key, sample in self._samples.items() if key in kept}
 
+    def _salvage(self, points: Floats, costs: Floats) -> None:
+        """Leave the best as it is: single draws say little."""
+
     def _look(self) -> None:
         """Take the best from the swarm, whose bests are means."""
         x, cost, violation = self._best_position(), self._sign * self._search.best.value, 0.0

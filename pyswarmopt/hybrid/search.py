@@ -337,8 +337,6 @@ class PhasedSearch(Progress):
         """All that a resume needs: arrays (copies), numbers and strings."""
         saved: dict[str, Any] = {
             "random": self.random.bit_generator.state,
-            "best_positions": self.best_x[None].copy(),
-            "best_costs": np.array([self.best_cost]),
             "limits": [self.max_evals, self._max_iter, self._target],
             **super().state_dict(prefix),
         }

@@ -130,7 +130,7 @@ class MultiSwarm:
         values = np.where(valued[:, None], judged.costs, math.inf)
         seen = valued | (violations > 0)
         self._remember_personal(values, violations, seen)
-        self._remember_front(values, violations, seen)
+        self.remember_front(self.x, values, violations, seen)
 
     def _remember_personal(self, values: Floats, violations: Floats, seen: Bools) -> None:
         if not len(self.p_values):
@@ -146,9 +146,9 @@ class MultiSwarm:
         self.p[better], self.p_values[better] = self.x[better], values[better]
         self.p_violations[better] = violations[better]
 
-    def _remember_front(self, values: Floats, violations: Floats, seen: Bools) -> None:
-        """Feasible points that nothing dominates; as long as there is none, the point of the
-        smallest violation.
+    def remember_front(self, x: Floats, values: Floats, violations: Floats, seen: Bools) -> None:
+        """Keep feasible points, (n, M), that nothing dominates; as long as there is none, the point of
+        the smallest violation.
         """
         if not seen.any():
             return
@@ -159,10 +159,8 @@ class MultiSwarm:
             self.archive, self.archive_values = self.archive[:0], values[:0]
         self.violation = least
         new = seen & (violations == least)
-        x, v = (
-            np.concatenate([self.archive, self.x[new]]),
-            np.concatenate([self.archive_values, values[new]]),
-        )
+        x = np.concatenate([self.archive, x[new]])
+        v = np.concatenate([self.archive_values, values[new]])
         if least > 0:
             x, v = x[:1], v[:1]
         _, first = np.unique(v, axis=0, return_index=True)

@@ -42,9 +42,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.hybrid.memetic import MemeticSearch
 from pyswarmopt.hybrid.gaussian_process import GaussianProcess, on_log_scale
 from pyswarmopt.hybrid.kinds import Kinds
+from pyswarmopt.hybrid.memetic import MemeticSearch
 from pyswarmopt.hybrid.proposals import (
     GROWTH,
     Merit,
