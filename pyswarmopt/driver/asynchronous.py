@@ -45,20 +45,17 @@ class AsynchronousSearch(Search):
 
     def __init__(self, options: Options, maximize: bool = False) -> None:
         super().__init__(options, maximize)
-        if options.noisy:
-            raise ValueError(
-                "asynchronous=True cannot be noisy=True: bests are evaluated again after whole "
-                "iterations"
-            )
-        if options.vectorized is True:
-            raise ValueError(
-                "asynchronous=True evaluates one point at a time: fun cannot be vectorized=True"
-            )
-        if self._evaluator.workers.kind == "map":
-            raise ValueError(
-                "asynchronous=True needs workers that answer one by one: threads, processes or "
-                "'ray'"
-            )
+        refused = {
+            "cannot be noisy=True: bests are evaluated again after whole iterations": options.noisy,
+            "evaluates one point at a time: fun cannot be vectorized=True": options.vectorized
+            is True,
+            "needs workers that answer one by one: threads, processes or 'ray'": (
+                self._evaluator.workers.kind == "map"
+            ),
+        }
+        for why, holds in refused.items():
+            if holds:
+                raise ValueError(f"asynchronous=True {why}")
         self._problem["asynchronous"] = True
         self._calls: dict[Future[Outcome], _Call] = {}
         self._answered: SimpleQueue[Future[Outcome]] = SimpleQueue()

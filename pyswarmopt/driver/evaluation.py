@@ -330,37 +330,32 @@ class Evaluator:
         the failure.
         """
         call, failure = _Call(self._fun, bool(self.tensors), self._seconds_here), None
-        if not asked:
-            failure = call(points[0])
-            if failure.error is None and self._fits(failure.value):
-                self._settle(False, [failure], outcomes)
-                return None
         n, d = points.shape
         # With as many points as coordinates a result of shape (D,) would look like one number for
         # each.
-        size = min(n, self.left) if asked else min(n - (n == d), self.left - 1)
-        batch = points[: max(size, 0)] if asked is not False else points[:0]
-        if len(batch):
-            answer = call(batch)
-            if answer.error is None and np.shape(answer.value) == (len(batch), *self.shape):
-                values = _as_floats(answer.value)
-                self._settle(True, [Outcome(value, None) for value in values], outcomes)
+        most = min(n, self.left) if asked else min(n - (n == d), self.left - 1)
+        for vectorized in (False, True) if asked is None else (asked,):
+            count = max(most, 0) if vectorized else 1
+            if not count:
+                break
+            answer = call(points[:count] if vectorized else points[0])
+            wanted = (count, *self.shape)
+            shape = np.shape(answer.value) if vectorized else ()
+            if answer.error is None and (
+                shape == wanted if vectorized else self._fits(answer.value)
+            ):
+                values = _as_floats(answer.value) if vectorized else [answer.value]
+                self.vectorized, self.tensors = vectorized, bool(self.tensors)
+                self.calls += count
+                outcomes.update((i, Outcome(value, None)) for i, value in enumerate(values))
                 return None
             if failure is not None and failure.error is not None and answer.error is None:
                 failure.error.add_note(
-                    f"On points of shape {batch.shape} fun returned shape "
-                    f"{np.shape(answer.value)}; "
-                    f"one that takes many points must return shape {(len(batch), *self.shape)}."
+                    f"On points of shape {(count, d)} fun returned shape {shape}; "
+                    f"one that takes many points must return shape {wanted}."
                 )
             failure = failure or answer
         return failure
-
-    def _settle(
-        self, vectorized: bool, answers: list[Outcome], outcomes: dict[int, Outcome]
-    ) -> None:
-        self.vectorized, self.tensors = vectorized, bool(self.tensors)
-        self.calls += len(answers)
-        outcomes.update(enumerate(answers))
 
     # ---- calls ----
 

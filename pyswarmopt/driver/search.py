@@ -55,7 +55,8 @@ class Search(Loop[Result]):
         self._maximize, self._sign = maximize, -1.0 if maximize else 1.0
         self._began = time.monotonic()
         self._timeout = math.inf if options.timeout is None else options.timeout
-        self._history = History(options.history or "iteration", space=self._space)
+        granularity = options.history or ("iteration" if self._space is None else "particles")
+        self._history = History(granularity, space=self._space)
         limit, reserve = math.inf if options.max_evals is None else options.max_evals, None
         if options.noisy and options.max_evals is not None:
             reserve = 2 * min(options.max_evals // FINAL_SHARE, FINAL_DRAWS)

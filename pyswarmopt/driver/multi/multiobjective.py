@@ -142,8 +142,8 @@ def minimize_multi(
     if archive < 2:
         raise ValueError(f"archive={archive}: a front has at least 2 points")
     options = Options(
-        fun, bounds, population=as_count("population", population, 1),
-        max_evals=as_count("max_evals", max_evals, 1), seed=seed, workers=workers,
+        fun, bounds, population=population,
+        max_evals=max_evals, seed=seed, workers=workers,
         vectorized=vectorized, callback=callback, x0=x0, on_error=on_error,
         checkpoint=checkpoint, integrality=integrality, constraints=constraints,
         categorical=categorical, space=space,

@@ -128,9 +128,9 @@ def test_constraints_get_the_names_that_they_take():
         ({"a": ("x", "y")}, "choices are a list"),
         ({"a": []}, "must not be empty"),
         ({"a": 1}, "no parameter that may vary"),
-        ({"a": (0, 1), "b": pso.when("c", 1, (0, 1))}, "names no parameter before this one"),
-        ({"a": (0, 1), "b": pso.when("a", 1, (0, 1))}, "is real"),
-        ({"a": [1, 2], "b": pso.when("a", True, (0, 1))}, "is never True"),
+        ({"a": (0, 1), "b": pso.when("c", 1, (0, 1))}, "must name choices or an integer"),
+        ({"a": (0, 1), "b": pso.when("a", 1, (0, 1))}, "must name choices"),
+        ({"a": [1, 2], "b": pso.when("a", True, (0, 1))}, "values that it may have"),
     ],
 )
 def test_a_space_that_makes_no_sense_is_refused(space, message):
@@ -141,7 +141,7 @@ def test_a_space_that_makes_no_sense_is_refused(space, message):
 def test_what_does_not_fit_the_space_is_refused_before_the_first_call():
     with pytest.raises(ValueError, match=r"fun takes \(a, c\), but the space has a, b"):
         pso.minimize(lambda a, c: 0, space={"a": (0, 1), "b": (0, 1)})
-    with pytest.raises(ValueError, match="give it a default"):
+    with pytest.raises(ValueError, match="with a default"):
         pso.minimize(lambda a, b: 0, space={"a": [0, 1], "b": pso.when("a", 1, (0, 1))})
     with pytest.raises(ValueError, match="space= and bounds="):
         pso.minimize(loss, [(0, 1)], space=SPACE)
