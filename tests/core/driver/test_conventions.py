@@ -88,7 +88,7 @@ def test_a_call_that_takes_too_long_fails_in_a_process():
 
 
 def test_calls_that_cannot_be_interrupted_are_refused():
-    with pytest.raises(ValueError, match="those of a map: use workers=1"):
+    with pytest.raises(ValueError, match="use workers=1 in the main"):
         pso.minimize(bowl, BOX, workers=map, evaluation_timeout=1)
     for name in ("timeout", "evaluation_timeout"):
         with pytest.raises(ValueError, match=f"{name}=0: it must be"):

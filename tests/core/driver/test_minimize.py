@@ -339,9 +339,6 @@ def test_bad_arguments_stop_before_the_first_evaluation(arguments, message):
 # --- one rule for bounds and masks ---
 
 
-READ_TWICE = [([0, 0], [1, 1]), [[0, 0], [1, 1]], ((0, 0), (1, 1)), ([-1, 0], [2, 5])]
-
-
 @pytest.mark.parametrize(
     ("bounds", "message"),
     [
@@ -354,6 +351,7 @@ READ_TWICE = [([0, 0], [1, 1]), [[0, 0], [1, 1]], ((0, 0), (1, 1)), ([-1, 0], [2
         ([(-1, 1), (-1e200, 1e200)], "coordinate 1 .* wider than float64 can measure"),
         (([0, 1, 2], [1, 2, 3]), "two NumPy arrays"),
         ([], "one pair of finite numbers"),
+        (([0, 0], [1, 1]), "may be two pairs"),
     ],
 )
 def test_bounds_that_bound_nothing_are_refused(bounds, message):
