@@ -23,7 +23,7 @@ from pyswarmopt_llm.scores.metrics.registry import Metric
 from pyswarmopt_llm.scores.tasks import Scoring, Task
 from pyswarmopt_llm.searching.finish import peak_memory
 from pyswarmopt_llm.searching.fits import fit_of
-from pyswarmopt_llm.searching.grid.draws import make_grid
+from pyswarmopt_llm.searching.grid import make_grid, one_draw
 from pyswarmopt_llm.searching.plan import Pace, with_preset
 from pyswarmopt_llm.searching.prepare import Job, prepare
 from pyswarmopt_llm.searching.scoring.run_directory import check_new
@@ -102,18 +102,17 @@ def pace_of(timed: Sequence[Timed], calls: float = 0.0) -> Pace:
 
 def dry_run_grid(config: SearchConfig) -> Cost:
     """The cost of `grid_search`: of all draws; only the first scores the starting swarm."""
-    grid, settled = make_grid(config), with_preset(config)
-    count = len(grid.draws)
-    draw = dry_run_search(replace(config, settings=grid.draws[0], grid="given", draws=None))
+    settled = with_preset(config)
+    grid = make_grid(settled)
+    count = len(grid.waiting)
+    draw = dry_run_search(one_draw(config, grid.waiting[0]))
     dev = sum(task.dev for task in draw.tasks)
     # which auto chooses
     start = len(config.experts) if settled.preset == "auto" else settled.population
     evaluations = draw.evaluations + (count - 1) * max(draw.evaluations - start, 0)
     if config.budget_items is not None:
         evaluations = min(evaluations, max(config.budget_items // max(dev, 1), 1))
-    # Each draw scores its best and the average once more, and the one that is handed over does so
-    # again.
-    passes = draw.passes + dev * (evaluations - draw.evaluations + 2 * count)
+    passes = draw.passes + dev * (evaluations - draw.evaluations)
     seconds = draw.seconds * passes / max(draw.passes, 1)
     if config.budget_minutes is not None:
         seconds = min(seconds, 60 * config.budget_minutes)
@@ -126,7 +125,7 @@ def dry_run_grid(config: SearchConfig) -> Cost:
             f"{count} searches, draws from {grid.size:,} combinations of coefficients",
             *draw.notes,
         ),
-        writes=(GRID, *(f"draw-{number:02d}/" for number in range(1, count + 1)), *draw.writes),
+        writes=(GRID, *draw.writes),
     )
 
 

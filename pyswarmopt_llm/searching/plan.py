@@ -484,8 +484,6 @@ def _words(config: SearchConfig, training: str) -> Iterator[str]:
         yield f"at most {counted(config.iterations, 'iteration')}"
         if config.budget_items is not None:
             yield f"at most {config.budget_items:,} items"
-        if config.is_grid:
-            yield "grid of coefficients"
     elif config.proposals:
         model = config.surrogate or "scores"
         yield f"{config.proposals} candidates proposed by a model of the {model} (`max_iter` N: iterations first)"

@@ -84,9 +84,9 @@ def command(
 
         print_plan(dry_run_any(settings), shown.as_json or shown.as_lines)
         return
-    from pyswarmopt_llm.searching import grid
+    from pyswarmopt_llm.report.run import search
 
-    run_job(lambda on_event: grid.search(settings, on_event), Path(settings.out), **vars(shown))
+    run_job(lambda on_event: search(settings, on_event), Path(settings.out), **vars(shown))
 
 
 def resume(
@@ -102,9 +102,9 @@ def resume(
 
     Example: swarm-llm resume runs/first
     """
-    from pyswarmopt_llm.searching import grid
+    from pyswarmopt_llm.report.run import resume as go_on
 
-    run_job(lambda on_event: grid.resume(run, on_event, again.allowed), run, **vars(shown))
+    run_job(lambda on_event: go_on(run, on_event, again.allowed), run, **vars(shown))
 
 
 def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run.")]) -> None:

@@ -35,9 +35,9 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[SearchConfig]:
         raise UserError("reached")
 
     monkeypatch.setattr("pyswarmopt_llm.cli.runs.search.check_files", lambda config, specs: None)
-    module = types.ModuleType("pyswarmopt_llm.searching.loop")
+    module = types.ModuleType("pyswarmopt_llm.report.run")
     module.search = search  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "pyswarmopt_llm.searching.loop", module)
+    monkeypatch.setitem(sys.modules, "pyswarmopt_llm.report.run", module)
     return configs
 
 

@@ -197,11 +197,11 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         (tmp_path / "examples" / name / "adapter_config.json").write_text("{}")
     monkeypatch.setattr("pyswarmopt_llm.cli.runs.demo.PACKAGE", tmp_path / "pyswarmopt_llm")
     configs: list[Any] = []
-    module = types.ModuleType("pyswarmopt_llm.searching.loop")
+    module = types.ModuleType("pyswarmopt_llm.report.run")
     vars(module).update(
         search=lambda config, on_event=None: configs.append(config) or finished(config.out)
     )
-    monkeypatch.setitem(sys.modules, "pyswarmopt_llm.searching.loop", module)
+    monkeypatch.setitem(sys.modules, "pyswarmopt_llm.report.run", module)
     return configs
 
 

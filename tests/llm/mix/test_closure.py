@@ -60,7 +60,7 @@ OTHERS = (
         "engine.generation.few_rows",
         "tools.export",
         "searching.use",
-        "searching.grid.draws",
+        "searching.grid",
         "searching.dry_run",
     ),
 )

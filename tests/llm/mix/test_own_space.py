@@ -23,7 +23,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
 from pyswarmopt_llm.mix import SpaceKind, build_space, register, space_kind
 from pyswarmopt_llm.mix.one_base import AdapterKind
-from pyswarmopt_llm.searching.loop import resume, search
+from pyswarmopt_llm.report.run import resume, search
 
 PAGE = Path(__file__).parents[3] / "docs" / "mix.md"
 MODULE = "q_proj"

@@ -25,17 +25,18 @@ from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import load_adapter, load_factors, read_adapter
 from pyswarmopt_llm.report.findings import findings
+from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.report.verdict import verdict
 from pyswarmopt_llm.scores.metrics.combine import arithmetic
 from pyswarmopt_llm.scores.metrics.objectives import load_objectives
 from pyswarmopt_llm.scores.metrics.registry import METRICS, written
 from pyswarmopt_llm.searching import cross_fitting, train
 from pyswarmopt_llm.searching.dry_run import dry_run_search
-from pyswarmopt_llm.searching.loop import resume, search
 from pyswarmopt_llm.searching.plan import make_plan
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import Run
+from pyswarmopt_llm.searching.scoring.search import Budget
 from pyswarmopt_llm.searching.scoring.store import Store
 from pyswarmopt_llm.searching.written import expert_iteration, reply_log
 from pyswarmopt_llm.searching.written.expert_iteration import best_reply, best_round, gains
@@ -78,7 +79,13 @@ def opened(config: SearchConfig) -> tuple[Any, list[Any]]:
 def lines(run: str | Path, what: str = "replies") -> list[Json]:
     """What the store has of replies to dev prompts, or to spare ones."""
     rows = [json.loads(line) for line in (Path(run) / "results.jsonl").read_text().splitlines()]
-    return [row for row in rows if row["what"].startswith(f"{what} ")]
+    return [entry(row) for row in rows if row["what"].startswith(f"{what} ")]
+
+
+def entry(row: Json) -> Json:
+    """An entry of one task, with what its name says."""
+    _, sample, task = row["what"].split()
+    return {**row, "model": row["who"], "sample": int(sample), "values": row["values"][task]}
 
 
 @pytest.mark.parametrize(
@@ -174,7 +181,7 @@ def more_letters(items: Any, texts: Any) -> list[float]:
     return [float(len(set(text))) / 2 for text in texts]
 
 
-@pytest.mark.parametrize("stopped", [False, True], ids=["whole", "cut off between two lines"])
+@pytest.mark.parametrize("stopped", [False, True], ids=["whole", "cut off between two entries"])
 def test_several_scores_of_the_same_prompts_are_of_one_reply(
     config: SearchConfig, tmp_path: Path, stopped: bool
 ) -> None:
@@ -185,16 +192,15 @@ def test_several_scores_of_the_same_prompts_are_of_one_reply(
     log = ReplyLog(engine, tasks, arithmetic, Store(file), seed=0)
     if stopped:
         log.sampled("start", Answerer(Patch()), 2)
-        kept = file.read_text().splitlines(keepends=True)[:3]
+        kept = file.read_text().splitlines(keepends=True)[:1]
         file.write_text("".join(kept))
         log = ReplyLog(engine, tasks, arithmetic, Store(file), seed=0)
     samples = log.sampled("start", Answerer(Patch()), 2)
     rows = [json.loads(line) for line in file.read_text().splitlines()]
-    assert [(row["sample"], row["task"]) for row in rows] == [
-        (1, "few"), (1, "more"), (2, "few"), (2, "more")
-    ]  # fmt: skip
-    assert rows[0]["replies"] == rows[1]["replies"] != rows[2]["replies"] == rows[3]["replies"]
-    for sample, row in zip(samples, rows[::2], strict=True):
+    assert [row["what"] for row in rows] == ["replies 1 few", "replies 2 few"]
+    assert rows[0]["replies"] != rows[1]["replies"]
+    for sample, row in zip(samples, rows, strict=True):
+        assert list(row["values"]) == ["few", "more"]
         assert [reply.text for reply in sample] == row["replies"]
         assert [reply.scores for reply in sample] == [
             (-len({*text}), len({*text}) / 2) for text in row["replies"]
@@ -374,8 +380,9 @@ def test_replies_to_spare_prompts_are_trained_on_and_dev_judges(
     shutil.copytree(run.path, whole)
     (run.path / "result.json").unlink()
     results = run.path / "results.jsonl"
-    rows = [json.loads(line) for line in results.read_text().splitlines()]
-    results.write_text("".join(f"{json.dumps(r)}\n" for r in rows[: rows.index(spare[3]) + 1]))
+    rows = results.read_text().splitlines(keepends=True)
+    last = [number for number, line in enumerate(rows) if '"what": "spare ' in line][3]
+    results.write_text("".join(rows[: last + 1]))
     shutil.rmtree(folder / "round-1")
     resume(run.path)
     ends_as(run.path, whole)
@@ -538,7 +545,7 @@ def test_rounds_end_with_the_time(
         config = replace(config, tasks=(str(file),), dev=DEV)
     clock = itertools.count()
     monkeypatch.setattr(reply_log, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
-    monkeypatch.setattr(train, "_seconds_left", lambda job, run: seconds)
+    monkeypatch.setattr(Budget, "left", lambda *_: seconds)
     monkeypatch.setattr(expert_iteration, "gains", lambda before, after: False)
     notes: list[str] = []
     result: Any = search(config, lambda event: notes.append(event.data.get("text", ""))).result
@@ -571,8 +578,8 @@ def test_damaged_replies_are_named(config: SearchConfig) -> None:
     place = next(n for n, line in enumerate(stored) if line.startswith('{"what": "replies '))
     row = json.loads(stored[place])
     for broken in (
-        {**row, "task": "other"},
-        {**row, "values": row["values"][1:]},
+        {**row, "values": {"other": row["values"]["words"]}},
+        {**row, "values": {"words": row["values"]["words"][1:]}},
         {**row, "replies": [1] * DEV},
     ):
         stored[place] = json.dumps(broken) + "\n"

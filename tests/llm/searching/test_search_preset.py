@@ -14,8 +14,8 @@ from search_helpers import history, louder, questions, small, swarm_llm, write_t
 from pyswarmopt_llm.common.config import SearchConfig, given_settings
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.events import Event
-from pyswarmopt_llm.searching.grid import search as search_any
-from pyswarmopt_llm.searching.loop import resume, search
+from pyswarmopt_llm.report.run import resume, search
+from pyswarmopt_llm.report.run import search as search_any
 from pyswarmopt_llm.searching.plan import make_plan, with_preset
 
 
@@ -401,10 +401,7 @@ def test_the_paper_from_the_command_line_is_its_preset(
     quick = ["--paper", "--particles", 4, "--max-iter", 1, "--draws", 2]
     code, _, error = swarm_llm(capsys, *words, *quick)
     assert code == 0, error
-    line = (
-        "preset paper: space factor, 4 particles, at most 1 iteration, grid of coefficients; "
-        "given: particles 4, "
-    )
+    line = "preset paper: space factor, 4 particles, at most 1 iteration; given: particles 4, "
     lines = [text for text in error.splitlines() if "preset" in text]
     assert f"{line}max-iter 1, draws 2" in lines[0]
     run = Path(config.out)
@@ -471,8 +468,6 @@ def test_workers_take_what_was_decided(config: SearchConfig) -> None:
 def test_from_python_the_papers_preset_is_the_same(config: SearchConfig) -> None:
     found = search_any(replace(config, preset="paper", particles=4, draws=2, test=0))
     assert (found.run / "grid.json").is_file()
-    with pytest.raises(InvalidOption, match="grid paper: is a search for each draw"):
-        search(replace(config, preset="paper", out=f"{config.out}-2"))
 
 
 def test_quick_fine_tunes_the_best_of_base_and_experts_and_no_more(config: SearchConfig) -> None:

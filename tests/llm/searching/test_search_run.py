@@ -23,9 +23,9 @@ from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import load_adapter, load_factors, read_adapter
 from pyswarmopt_llm.mix.load import open_model
+from pyswarmopt_llm.report.run import SearchResult, search
 from pyswarmopt_llm.scores.metrics import Accuracy
 from pyswarmopt_llm.scores.tasks import Item, load_task, render_prompt
-from pyswarmopt_llm.searching.loop import SearchResult, search
 from pyswarmopt_llm.searching.use.model import evaluate_model
 from pyswarmopt_rivals.merge import merge_experts
 
@@ -565,8 +565,8 @@ def test_eval_asks_a_runs_adapter_as_the_run_did(
     """By itself the adapter might look better than chance at letters: then eval would contradict
     result.json.
     """
+    from pyswarmopt_llm.report.run import search
     from pyswarmopt_llm.scores.metrics.questions import answer_format
-    from pyswarmopt_llm.searching.loop import search
     from pyswarmopt_llm.searching.use.names import run_scoring
 
     task = write_task(tmp_path / "words.json", questions(12, 1), questions(12, 2))

@@ -16,10 +16,10 @@ from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.experts.adapter import Adapter, load_adapter, load_factors, read_adapter
 from pyswarmopt_llm.report.findings import score_rows
 from pyswarmopt_llm.report.reading import changes
+from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.report.summary import mixture_name
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.searching import train
-from pyswarmopt_llm.searching.loop import resume, search
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.training.folds import fit, folds
@@ -47,7 +47,7 @@ def run_of(config: SearchConfig, found: Any) -> Path:
 @pytest.fixture(autouse=True)
 def found_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
     """The mixture that was found is handed over, whatever base and best expert would have."""
-    monkeypatch.setattr(train, "_untrained", lambda job, chosen, single, scorer: chosen)
+    monkeypatch.setattr(train, "_untrained", lambda job, found: found.chosen)
     monkeypatch.setattr(
         train, "best_start", lambda values: "mixture" if "mixture" in values else "expert"
     )
