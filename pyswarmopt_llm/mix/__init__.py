@@ -19,10 +19,10 @@ from pyswarmopt_llm.experts.adapter import Expert
 from pyswarmopt_llm.mix.kind import SpaceKind
 
 _MODULES = {
-    "factor": "factor:Factor",
-    "delta": "delta:Delta",
-    "full": "full:Full",
-    "token": "mixture.space:Token",
+    "factor": "mix.factor:Factor",
+    "delta": "mix.delta:Delta",
+    "full": "mix.full:Full",
+    "token": "tokens.space:Token",
 }
 # known without importing its module; of another package: NAME.json
 _SAVED_AS = {"token": "mixture.json"}
@@ -52,7 +52,7 @@ def space_kind(name: str) -> SpaceKind:
     """
     if name not in _KINDS:
         if name in _MODULES:
-            _KINDS[name] = registry.load(f"{__name__}.{_MODULES[name]}")()
+            _KINDS[name] = registry.load(f"pyswarmopt_llm.{_MODULES[name]}")()
         elif name in plugins("spaces"):
             register(plugins("spaces")[name].load()())
         else:

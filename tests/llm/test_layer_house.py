@@ -53,12 +53,6 @@ UPWARDS: set[tuple[str, str]] = {
     ("searching.use.against", "report.verdict"),
 }
 TO_THE_SIDE: set[tuple[str, str]] = {
-    ("cli.models.export", "tools.export.export"),
-    ("cli.models.find", "tools.find.find"),
-    ("cli.models.find", "tools.find.halving"),
-    ("cli.models.inspect", "tools.check"),
-    ("cli.models.inspect", "tools.check.check"),
-    ("cli.runs.analyse", "tools.analyse"),
     ("mix.load", "servers.attach"),
     ("mix.one_base", "servers.attach"),
     ("scores.metrics.registry", "published.classifiers"),

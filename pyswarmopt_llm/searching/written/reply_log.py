@@ -187,8 +187,8 @@ class ReplyLog:
             if missing:
                 written = self._write(model, who, missing, deck)
                 for sample, texts in zip(missing, written, strict=True):
-                    row = self._judged(deck, [*map(storable, texts)])
-                    self._store.add(names[sample], model, row)
+                    judged = self._judged(deck, [*map(storable, texts)])
+                    self._store.add(names[sample], model, judged)
             for of_sample, what in zip(replies, names.values(), strict=True):
                 row = self._store.get(what, model, dict, partial(_wrong, deck))
                 self._rows[what, model] = row

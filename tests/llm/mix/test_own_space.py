@@ -25,7 +25,7 @@ from pyswarmopt_llm.mix import SpaceKind, build_space, register, space_kind
 from pyswarmopt_llm.mix.one_base import AdapterKind
 from pyswarmopt_llm.report.run import resume, search
 
-PAGE = Path(__file__).parents[3] / "docs" / "mix.md"
+PAGE = Path(__file__).parents[3] / "docs" / "spaces.md"
 MODULE = "q_proj"
 
 
