@@ -50,9 +50,7 @@ class Published:
 
 Memory = Annotated[
     str | None,
-    Option(
-        'With a dry run: does it fit on a card ("RTX 4090"), in 24GB?', "SIZE", MACHINE, hidden=True
-    ),
+    Option("With a dry run: does it fit into this memory (24GB)?", "SIZE", MACHINE, hidden=True),
 ]
 
 
@@ -80,9 +78,9 @@ def command(
         return
     check_files(settings, settings.tasks)
     if dry_run:
-        from pyswarmopt_llm.searching.dry_run import dry_run_any
+        from pyswarmopt_llm.searching.dry_run import dry_run_search
 
-        print_plan(dry_run_any(settings), shown.as_json or shown.as_lines)
+        print_plan(dry_run_search(settings), shown.as_json or shown.as_lines)
         return
     from pyswarmopt_llm.report.run import search
 

@@ -15,20 +15,26 @@ from typing import Any
 
 import pyswarmopt as pso
 from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.files.fingerprint import versions
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.optimizers import optimizer, released
 from pyswarmopt_llm.common.registry import lazy
-from pyswarmopt_llm.scores.tasks import Task
+from pyswarmopt_llm.scores.tasks import Scoring, Task
 from pyswarmopt_llm.scores.tasks.types import form_of
 from pyswarmopt_llm.searching.explore import explore
 from pyswarmopt_llm.searching.finish import finish
 from pyswarmopt_llm.searching.plan import with_preset
 from pyswarmopt_llm.searching.prepare import Job, prepare
+from pyswarmopt_llm.searching.scoring.record import Row, wrong_for
 from pyswarmopt_llm.searching.scoring.result import Result
-from pyswarmopt_llm.searching.scoring.run_directory import Run, about_run, check_new
-from pyswarmopt_llm.searching.written.same_score import check_unchanged
+from pyswarmopt_llm.searching.scoring.run_directory import (
+    Run,
+    about_run,
+    check_new,
+    position_key,
+)
 
 Publish = Callable[[Run, Result, Mapping[str, Task]], None]  # writes what people read of a run
 search_grid = lazy("pyswarmopt_llm.searching.grid:search_grid")
@@ -127,13 +133,42 @@ def about(job: Job) -> dict[str, Any]:
 def reopened(run: Run, job: Job) -> Job:
     """The job of a run that goes on.
 
+    A score function of another source, say because it raised on a rare reply, is accepted if it
+    gives an expert that is scored already the same values, or if nothing is scored yet.
+
     Raises:
         UserError: base, experts, data, scores or the server are not what they were.
     """
-    check_unchanged(run, job)
+    now = dict(job.fingerprints)
+    before, after = run.about.fingerprints.get("scores", {}), now.pop("scores", {})
+    run.check_fingerprints(now)
+    for name in sorted({*before, *after}):
+        if before.get(name) != after.get(name):
+            _check_values(run, job, name)
     if job.examination is None:
         return job
     return replace(job, notes=still_same(run, job.examination, job.notes))
+
+
+def _check_values(run: Run, job: Job, name: str) -> None:
+    """Score the first expert on a task again, if the store has its values."""
+    vertex = job.space.vertices()[0]
+    key = position_key(vertex)
+    if ("search", key) not in run.store:
+        return
+    wrong = wrong_for(job.objectives.names)
+    row = Row.from_json(run.store.get("search", key, dict, wrong))
+    scorings: dict[str, Scoring] = {task: "generate" for task in job.tasks}
+    utility = job.utilities("dev", scorings)[name]
+    job.engine.load(job.space.realise(vertex))
+    now = utility(job.engine).per_item
+    for item, old, new in zip(job.tasks[name].dev, row.item_values(name), now, strict=True):
+        if old != new:
+            raise UserError(
+                f"{run.path}: the score of {name} changed since the run began: it gives prompt "
+                f"{item.id} {new:g} in place of {old:g} (expert {job.space.expert_names[0]}); put "
+                "it back, or begin a new run"
+            )
 
 
 def work(

@@ -8,25 +8,25 @@ the best of them.
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.events import Event, OnEvent, note
-from pyswarmopt_llm.common.interfaces import Engine, Score
+from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.common.words import listed, mixture_text
 from pyswarmopt_llm.mix.delta import DeltaSpace
 from pyswarmopt_llm.scores.choices import labelled
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.metrics.questions.written import Written
-from pyswarmopt_llm.searching.cross_fitting import Fitting, cross_fit, expected, not_worse
+from pyswarmopt_llm.searching.cross_fitting import Fitting, expected, not_worse
 from pyswarmopt_llm.searching.explore import Found
 from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.scoring.evaluator import row_of, stored_margins
@@ -106,11 +106,21 @@ def _on_labels(
         shares[name] = share
         progress(sum(shares.values()) / len(shares))
 
+    tasks, items = job.training_items(found.scorings)
     fittings: dict[str, Fitting] = {}
     rows: dict[str, Row] = {}
     for name, position in starts.items():
-        utilities, fittings[name] = _fitting(job, run, found, name, position, partial(part, name))
-        new = partial(_cross_fitted, fittings[name], utilities)
+        fittings[name] = Fitting(
+            job.engine,
+            job.space.realise(position),
+            items,
+            job.experts[0],
+            job.config.seed,
+            run.path / FOLDER / name,
+            labelled(len(items)),
+            progress=partial(part, name),
+        )
+        new = partial(_cross_fitted, fittings[name], tasks)
         rows[name] = _row(job, run, found, position, new)
     (row,) = found.scorer.in_full([untrained.position], 0)
     *trained, before = expected([*rows.values(), row], job.objectives)
@@ -201,63 +211,33 @@ def _announce(job: Job, run: Run, positions: Iterable[Tensor], tell: OnEvent) ->
         tell(note(f"{job.plan.training}, on top of {listed(starts)}"))
 
 
-def _fitting(
-    job: Job, run: Run, found: Found, name: str, position: Tensor, progress: Progress
-) -> tuple[Mapping[str, Accuracy], Fitting]:
-    """The tasks as they are scored, and the training of a start on them."""
-    utilities, items = job.training_items(found.scorings)
-    fitting = Fitting(
-        job.engine,
-        job.space.realise(position),
-        items,
-        job.experts[0],
-        job.config.seed,
-        run.path / FOLDER / name,
-        labelled(len(items)),
-        progress=progress,
-    )
-    return utilities, fitting
-
-
 def _cross_fitted(
-    fitting: Fitting, utilities: Mapping[str, Accuracy]
+    fitting: Fitting, tasks: Mapping[str, Accuracy]
 ) -> tuple[dict[str, Score], dict[str, Margins], float]:
     """Scores and margins by task, each item by what was trained without its fold; the seconds that
     scoring took.
+
+    The fitting's items are those of all tasks, one task after the other.
     """
+    values = {name: [math.nan] * len(task.items) for name, task in tasks.items()}
+    margins: dict[str, Margins] = {name: [None] * len(task.items) for name, task in tasks.items()}
     seconds = 0.0
-
-    def score(places: Sequence[int]) -> list[tuple[float, tuple[float, ...]]]:
-        nonlocal seconds
-        begun = time.perf_counter()
-        outcomes = items_of_tasks(utilities.values(), fitting.engine, places)
+    for fold, patch in fitting.without_folds():
+        fitting.engine.load(patch)
+        begun, first = time.perf_counter(), 0
+        for name, task in tasks.items():
+            own = [number - first for number in fold if 0 <= number - first < len(task.items)]
+            first += len(task.items)
+            if not own:
+                continue
+            score = task(fitting.engine, own)
+            for number, value in zip(own, score.per_item, strict=True):
+                values[name][number] = value
+            for number, of_item in zip(own, score.margins, strict=False):  # none without options
+                margins[name][number] = stored_margins(of_item)
         seconds += time.perf_counter() - begun
-        return outcomes
-
-    outcomes = iter(cross_fit(fitting, score))
-    scores, margins = {}, {}
-    for name, task in utilities.items():
-        values, of_items = zip(*islice(outcomes, len(task.items)), strict=True)
-        scores[name], margins[name] = score_of(values), [*map(stored_margins, of_items)]
+    scores = {name: score_of(of_items) for name, of_items in values.items()}
     return scores, margins, round(seconds, 4)
-
-
-def items_of_tasks(
-    tasks: Iterable[Accuracy], engine: Engine, places: Sequence[int]
-) -> list[tuple[float, tuple[float, ...]]]:
-    """Value and margins of items of several tasks, whose places count on from task to task;
-    ascending.
-    """
-    outcomes: list[tuple[float, tuple[float, ...]]] = []
-    first = 0
-    for task in tasks:
-        own = [place - first for place in places if first <= place < first + len(task.items)]
-        if own:
-            score = task(engine, own)
-            margins = score.margins or ((),) * len(own)  # none without options
-            outcomes += zip(score.per_item, margins, strict=True)
-        first += len(task.items)
-    return outcomes
 
 
 def _row(

@@ -39,7 +39,7 @@ from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.scoring.search import Budget
 from pyswarmopt_llm.searching.scoring.store import Store
 from pyswarmopt_llm.searching.written import expert_iteration, reply_log
-from pyswarmopt_llm.searching.written.expert_iteration import best_reply, best_round, gains
+from pyswarmopt_llm.searching.written.expert_iteration import best_reply, gains
 from pyswarmopt_llm.searching.written.replies import warnings_about
 from pyswarmopt_llm.searching.written.reply_log import (
     Answerer,
@@ -131,23 +131,6 @@ def test_rounding_decides_nothing(tenths: list[int], rng: random.Random) -> None
     for one, other in zip(summed, exact, strict=True):
         kept = [Reply("", without_rounding(value)) for value in (one, other)]
         assert best_reply(kept[:1], kept[1].value) is best_reply(kept[1:], kept[0].value) is None
-
-
-def test_the_file_of_replies_gives_values_without_rounding(config: SearchConfig) -> None:
-    engine, (utility,) = opened(config)
-    values = iter([0.3, 0.1 + 0.2, *[0.3] * (DEV - 2)])
-    rounded = SimpleNamespace(
-        texts=utility.texts,
-        answers=lambda engine, places: ["a"] * DEV,
-        judge=lambda texts: [next(values) for _ in texts],
-    )
-    log = ReplyLog(engine, {"a": rounded}, arithmetic, Store(None), seed=0)  # type: ignore[dict-item]
-    assert {reply.value for reply in log.greedy("base", Answerer(Patch()))} == {0.3}
-
-
-def test_of_equal_rounds_the_last_is_handed_over() -> None:
-    rounds: Any = [SimpleNamespace(value=value) for value in (0.1, 0.5, 0.5, 0.2)]
-    assert best_round(rounds) is rounds[2] and best_round([]) is None
 
 
 def test_a_reply_that_was_cut_off_is_trained_on_without_an_end(config: SearchConfig) -> None:
@@ -388,41 +371,6 @@ def test_replies_to_spare_prompts_are_trained_on_and_dev_judges(
     ends_as(run.path, whole)
 
 
-def test_the_number_of_spare_prompts(config: SearchConfig, tmp_path: Path) -> None:
-    """Four for each dev prompt, none if there are fewer than these, or as many as are asked for."""
-    config = replace(config, combine="arithmetic")
-    file = open_task(tmp_path / "open.json", 30)
-
-    def spare(dev: int, **more: Any) -> int:
-        objectives = load_objectives(replace(config, tasks=(str(file),), dev=dev, **more))
-        assert objectives.spare == bool(objectives.tasks["open"].spare)
-        return len(objectives.tasks["open"].spare)
-
-    assert [spare(dev) for dev in (5, 15, 16, 30)] == [20, 15, 0, 0]
-    assert [spare(5, spare=count) for count in (0, 3, 25)] == [0, 3, 25]
-    with pytest.raises(UserError, match=r"spare 26: open has 25 dev items .* beyond its 5 of dev"):
-        spare(5, spare=26)
-    labelled = replace(config, tasks=(str(write_labelled(tmp_path)),), dev=2, spare=1)
-    with pytest.raises(UserError, match="spare 1: words has 0 dev items without options"):
-        load_objectives(labelled)
-
-
-def test_another_spare_prompt_is_another_run(config: SearchConfig, tmp_path: Path) -> None:
-    config = replace(config, tasks=(str(open_task(tmp_path / "open.json", 30)),), dev=DEV)
-    search(config)
-    (Path(config.out) / "result.json").unlink()
-    task = json.loads(Path(config.tasks[0]).read_text())
-    task["dev"][-1]["question"] += " And why?"
-    Path(config.tasks[0]).write_text(json.dumps(task))
-    with pytest.raises(UserError, match="open"):
-        resume(config.out)
-
-
-def write_labelled(folder: Path) -> Path:
-    """The task of `config` again."""
-    return write_task(folder / "words.json", questions(DEV, 1), questions(6, 2), metric="few")
-
-
 def without_seconds(run: Path) -> tuple[list[Json], dict[str, bytes]]:
     """Replies, and the other files of the training."""
     replies = [{**line, "seconds": None} for line in lines(run)]
@@ -483,15 +431,6 @@ def test_a_run_that_was_stopped_between_two_files_ends_as_one_that_was_not(
         ends_as(run, whole)
         assert without_seconds(run) == without_seconds(whole)
         shutil.rmtree(run)
-
-
-def test_a_dry_run_counts_the_replies_and_the_training(config: SearchConfig) -> None:
-    """Base, mixture, four rounds of nine; of ten prompts five folds in each; what is trained on dev
-    and test.
-    """
-    plan, plain = dry_run_search(config), dry_run_search(replace(config, train="off"))
-    assert plan.passes - plain.passes == 38 * DEV + 4 * 5 * 4 * 2.5 * DEV + DEV + 6
-    assert "trained/" in plan.writes and "trained/" not in plain.writes
 
 
 def test_replies_that_are_there_are_not_written_again(
@@ -559,17 +498,6 @@ def test_rounds_end_with_the_time(
     ends_as(run, whole)
 
 
-def test_half_of_the_budget_is_kept_for_the_training(config: SearchConfig) -> None:
-    timed = replace(config, budget_minutes=1.0)
-    with_training, without = (
-        prepare(replace(timed, train=train)).plan.budget for train in ("on", "off")
-    )
-    left = 60 - 5 - 0.5 * with_training.closing_items  # half a second an item
-    assert with_training.left(10, 5.0) == left == 33.0
-    assert with_training.pays(10, 5.0, 6) and not with_training.pays(10, 5.0, 7)
-    assert without.pays(10, 5.0, 60)
-
-
 def test_damaged_replies_are_named(config: SearchConfig) -> None:
     search(config)
     (Path(config.out) / "result.json").unlink()
@@ -597,18 +525,6 @@ def test_by_default_only_a_score_that_costs_no_more_than_time_is_trained_on(
     assert [make_plan(setting).config.train for setting in (free, given)] == ["on", "on"]
     monkeypatch.setitem(METRICS, "few", replace(METRICS["few"], usage=dict))
     assert [make_plan(setting).config.train for setting in (free, given)] == ["off", "on"]
-
-
-def test_a_score_of_the_engine_cannot_be_trained_on(
-    config: SearchConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "scored.py").write_text("def taste(engine):\n    return 0.5\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(
-        UserError, match=r"train on: learns from the scores of options, .* its own score; remove it"
-    ):
-        search(replace(config, tasks=(), utilities=("scored:taste",)))
-    assert not Path(config.out).exists()
 
 
 def test_without_replies_that_are_better_nothing_is_trained(
@@ -650,3 +566,38 @@ def test_a_result_that_repeats_itself_where_no_other_model_does_is_said() -> Non
     assert warnings_about([shown(base=[AGAIN] * 5, result=[AGAIN] * 5)]) == []
     assert warnings_about([shown(base=[SENSE] * 5, result=["No. " * 9] * 5)]) == []  # short
     assert warnings_about([shown(base=[SENSE], best=[AGAIN], result=[SENSE])]) == []
+
+
+def test_the_number_of_spare_prompts(config: SearchConfig, tmp_path: Path) -> None:
+    """Four for each dev prompt, none if there are fewer than these, or as many as are asked for."""
+    config = replace(config, combine="arithmetic")
+    file = open_task(tmp_path / "open.json", 30)
+
+    def spare(dev: int, **more: Any) -> int:
+        objectives = load_objectives(replace(config, tasks=(str(file),), dev=dev, **more))
+        assert objectives.spare == bool(objectives.tasks["open"].spare)
+        return len(objectives.tasks["open"].spare)
+
+    assert [spare(dev) for dev in (5, 15, 16, 30)] == [20, 15, 0, 0]
+    assert [spare(5, spare=count) for count in (0, 3, 25)] == [0, 3, 25]
+    with pytest.raises(UserError, match=r"spare 26: open has 25 dev items .* beyond its 5 of dev"):
+        spare(5, spare=26)
+    labelled = replace(config, tasks=(str(write_labelled(tmp_path)),), dev=2, spare=1)
+    with pytest.raises(UserError, match="spare 1: words has 0 dev items without options"):
+        load_objectives(labelled)
+
+
+def write_labelled(folder: Path) -> Path:
+    """The task of `config` again."""
+    return write_task(folder / "words.json", questions(DEV, 1), questions(6, 2), metric="few")
+
+
+def test_half_of_the_budget_is_kept_for_the_training(config: SearchConfig) -> None:
+    timed = replace(config, budget_minutes=1.0)
+    with_training, without = (
+        prepare(replace(timed, train=train)).plan.budget for train in ("on", "off")
+    )
+    left = 60 - 5 - 0.5 * with_training.closing_items  # half a second an item
+    assert with_training.left(10, 5.0) == left == 33.0
+    assert with_training.pays(10, 5.0, 6) and not with_training.pays(10, 5.0, 7)
+    assert without.pays(10, 5.0, 60)

@@ -15,7 +15,6 @@ from pyswarmopt_llm.common.config import SearchConfig, given_settings
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.report.run import resume, search
-from pyswarmopt_llm.report.run import search as search_any
 from pyswarmopt_llm.searching.plan import make_plan, with_preset
 
 
@@ -186,22 +185,6 @@ def test_a_run_is_said_to_be_the_papers_only_if_all_of_it_is(
     assert chosen(replace(config, **given))[-1] == compat
 
 
-def test_the_card_says_what_ran(config: SearchConfig) -> None:
-    said = {}
-    for preset in ("auto", "paper", "reference"):
-        out = f"{config.out}-{preset}"
-        search(replace(config, preset=preset, grid="given", out=out))
-        said[preset] = " ".join((Path(out) / "best" / "README.md").read_text().split())
-        assert "compat" not in json.loads((Path(out) / "result.json").read_text())
-    departures = "space delta, starts: sums, training on the dev items"
-    assert f"Model Swarms, not as published ({departures})" in said["auto"]
-    assert "Model Swarms as published (5 particles, at most 1 iteration)" in said["paper"]
-    assert (
-        "Model Swarms as in the authors' code (5 particles, at most 1 iteration)"
-        in said["reference"]
-    )
-
-
 def test_resuming_takes_what_is_stored_not_what_the_preset_would_choose(
     config: SearchConfig,
 ) -> None:
@@ -219,22 +202,6 @@ def test_resuming_takes_what_is_stored_not_what_the_preset_would_choose(
     assert texts[0].startswith("preset auto: ") and texts[0].endswith(
         "given: particles 5, max-iter 1, train off"
     )
-
-
-def test_the_command_line_has_the_preset_and_refuses_another(
-    config: SearchConfig, capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = [
-        "search",
-        "--base",
-        config.base,
-        "--experts",
-        *config.experts,
-        "--task",
-        config.tasks[0],
-    ]
-    code, _, error = swarm_llm(capsys, *words, "--out", config.out, "--preset", "best")
-    assert code == 2 and "--preset best: unknown; use auto, paper, reference or none" in error
 
 
 @pytest.mark.parametrize(
@@ -418,42 +385,6 @@ def test_the_paper_from_the_command_line_is_its_preset(
     assert "--preset paper --particles 4 --max-iter 1" in (run / "best" / "README.md").read_text()
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (("--paper", "--preset", "auto"), "--paper: contradicts --preset auto; remove one of them"),
-        (
-            ("--paper", "--compat", "reference"),
-            "--paper: contradicts --compat reference; remove one of them",
-        ),
-        (("--paper", "--reference"), "--reference: contradicts --preset paper; remove one of them"),
-        (
-            ("--reference", "--preset", "paper"),
-            "--reference: contradicts --preset paper; remove one of them",
-        ),
-        (
-            ("--preset", "paper", "--compat", "reference"),
-            "--compat reference: contradicts --preset paper; remove",
-        ),
-    ],
-)
-def test_contradictions_on_the_command_line_are_one_line(
-    words: tuple[str, ...], message: str, config: SearchConfig, capsys: pytest.CaptureFixture[str]
-) -> None:
-    common = [
-        "search",
-        "--base",
-        config.base,
-        "--experts",
-        *config.experts,
-        "--task",
-        config.tasks[0],
-    ]
-    code, _, error = swarm_llm(capsys, *common, "--out", config.out, *words)
-    assert code == 2 and message in error and len(error.strip().splitlines()) <= 2
-    assert not Path(config.out).exists()
-
-
 def test_workers_take_what_was_decided(config: SearchConfig) -> None:
     """A search that departs from its preset says that it is not the paper's: no contradiction in a
     worker.
@@ -463,11 +394,6 @@ def test_workers_take_what_was_decided(config: SearchConfig) -> None:
     assert "failures" not in result["workers"] or not result["workers"]["failures"]
     alone = search(replace(config, **departs, out=f"{config.out}-alone")).result  # type: ignore[arg-type]
     assert result["best_dev"] == alone["best_dev"]
-
-
-def test_from_python_the_papers_preset_is_the_same(config: SearchConfig) -> None:
-    found = search_any(replace(config, preset="paper", particles=4, draws=2, test=0))
-    assert (found.run / "grid.json").is_file()
 
 
 def test_quick_fine_tunes_the_best_of_base_and_experts_and_no_more(config: SearchConfig) -> None:

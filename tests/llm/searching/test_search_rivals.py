@@ -131,22 +131,6 @@ def test_a_search_that_trains_stands_beside_what_training_alone_gives(config: Se
     assert '"who": "base"' not in stored
 
 
-@pytest.mark.usefixtures("mixture")
-def test_they_are_in_table_report_card_and_verdict(config: SearchConfig) -> None:
-    result: Any = search(config).result
-    labels = [*score_rows(Result.from_json(result))][:3]
-    assert labels[:2] == ["base", "base, fine-tuned on dev"]
-    assert labels[2] == f"best expert, fine-tuned on dev: {result['best_single']}"
-    card = (Path(config.out) / "best" / "README.md").read_text()
-    page = (Path(config.out) / "report.html").read_text()
-    for text in (card, page):
-        assert all(label in text for label in labels)
-        tuned = f"{result['base_tuned_test']:.3f}"
-        assert f"the base, fine-tuned alone on the same items ({tuned})" in text
-        assert "cross-fitted: each item is scored by what was trained without it" in text
-    assert "the best expert, fine-tuned alone" in verdict(Result.from_json(result)).sentence
-
-
 @pytest.mark.parametrize("kept", [True, False])
 @pytest.mark.parametrize("name", ["base_tuned", "expert_tuned"])
 def test_what_the_search_trained_itself_is_not_trained_again(
@@ -204,17 +188,6 @@ def test_a_run_that_was_stopped_among_its_rivals_ends_as_one_that_was_not(
     ends_as(Path(config.out), tmp_path / "whole")
 
 
-@pytest.mark.parametrize("line", ['{"key": "base"}', "[1]", "nonsense"])
-@pytest.mark.usefixtures("mixture")
-def test_a_damaged_file_of_theirs_is_said(config: SearchConfig, line: str) -> None:
-    search(config)
-    (Path(config.out) / "result.json").unlink()
-    file = Path(config.out) / "results.jsonl"
-    file.write_text(f"{line}\n{file.read_text()}")
-    with pytest.raises(UserError, match=r"results\.jsonl: line 1: "):
-        resume(config.out)
-
-
 @pytest.mark.usefixtures("mixture")
 def test_damaged_scores_are_refused(config: SearchConfig) -> None:
     search(config)
@@ -245,11 +218,6 @@ def test_without_test_items_only_the_base_can_be_compared(config: SearchConfig) 
     result: Any = search(replace(config, test=0)).result
     assert "base_dev" in result and "base_test" not in result
     assert "base_tuned" not in result["models"] and Result.from_json(result).lead("base") is None
-
-
-def test_a_search_that_trains_nothing_has_none(config: SearchConfig) -> None:
-    result: Any = search(replace(config, train="off", surrogate=None)).result
-    assert "base" not in result["models"]
 
 
 @pytest.mark.usefixtures("mixture")
