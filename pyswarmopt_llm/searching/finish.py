@@ -23,7 +23,7 @@ from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.interfaces import Patch, Utility
 from pyswarmopt_llm.common.statistics import score_interval
 from pyswarmopt_llm.common.words import listed
-from pyswarmopt_llm.mix.one_base import save_patch
+from pyswarmopt_llm.mix.coefficients import save_patch
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.explore import Found
 from pyswarmopt_llm.searching.prepare import Job
