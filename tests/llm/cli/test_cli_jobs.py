@@ -63,7 +63,6 @@ def run(*argv: str) -> int:
 
 
 Install = Callable[..., None]
-HOMES = {"search": "grid", "resume": "grid"}
 
 
 @pytest.fixture
@@ -73,7 +72,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
     def put(**functions: Any) -> None:
         monkeypatch.setattr("pyswarmopt_llm.cli.search.check_files", lambda config, specs: None)
         for name, function in functions.items():
-            monkeypatch.setattr(f"pyswarmopt_llm.searching.{HOMES[name]}.{name}", function)
+            monkeypatch.setattr(f"pyswarmopt_llm.report.run.{name}", function)
 
     return put
 

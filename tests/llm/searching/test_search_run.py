@@ -23,6 +23,7 @@ from pyswarmopt_llm.mix.load import open_model
 from pyswarmopt_llm.report.run import SearchResult, search
 from pyswarmopt_llm.scores.metrics import Accuracy
 from pyswarmopt_llm.scores.tasks import Item, load_task, render_prompt
+from pyswarmopt_llm.searching import loop
 from pyswarmopt_llm.searching.use.model import evaluate_model
 
 
@@ -181,6 +182,18 @@ def test_the_result_agrees_with_the_journal(finished: SearchResult) -> None:
     best = next(row for row in rows if row["value"] == result["best_dev"])
     assert list(result["coefficients"].values()) == best["coefficients"]
     assert list(result["coefficients"]) == ["ant", "bee", "cat"]
+
+
+def test_card_and_report_are_written_by_whoever_runs_the_search(
+    finished: SearchResult, tiny_base: Path, experts: list[Path], task: Path, tmp_path: Path
+) -> None:
+    scores = [f"{finished.result[f'best_{split}']:.3f}" for split in ("dev", "test")]
+    for file in ("best/README.md", "report.html"):
+        text = (finished.run / file).read_text(encoding="utf-8")
+        assert all(word in text for word in ("ant", "bee", "cat", "words.json", *scores))
+    alone = loop.search(small(tiny_base, experts, [task], tmp_path / "run"))
+    assert lasting(alone.result) == lasting(finished.result)
+    assert not {"best/README.md", "report.html"} & files(alone.run).keys()
 
 
 def test_events_tell_every_evaluation_once(
