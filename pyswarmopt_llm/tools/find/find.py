@@ -34,22 +34,10 @@ from pyswarmopt_llm.tools.find.pool import read_pool
 
 LARGE = 500.0  # a logit whose exponential is still finite
 # settings of the task that a search shares
-AS_READ = [
-    "dev",
-    "columns",
-    "template",
-    "system",
-    "split_seed",
-    "skip_bad_rows",
-    "scoring",
-    "max_new_tokens",
-    "temperature",
-    "samples",
-    "allow_overlap",
-    "dtype",
-    "device",
-    "threads",
-]
+AS_READ = (
+    *("dev", "columns", "template", "system", "split_seed", "skip_bad_rows", "scoring"),
+    *("max_new_tokens", "temperature", "samples", "allow_overlap", "dtype", "device", "threads"),
+)
 
 
 @dataclass(frozen=True)
@@ -253,7 +241,7 @@ def exam_print(
     """A hash of all but the adapter that an answer depends on."""
     metric, dtype = exam.metric, str(engine.dtype)
     how = [metric.name, metric.fingerprint, metric.new_tokens, scoring, seed, dtype]
-    return digest([base.fingerprint, task_print(exam.task), *how, engine.form.system])
+    return digest([base.fingerprint, task_print(exam.task), *how, engine.system])
 
 
 class Scorer:
