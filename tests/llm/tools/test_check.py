@@ -130,16 +130,6 @@ def test_what_is_wrong_is_said_in_one_line(
     assert first.startswith("ant: ") and words in first and second == "bee: ok"
 
 
-def test_dora_and_another_base_are_refused_and_the_others_checked(
-    tiny_base: Path, make_expert: Callable[..., Path], by_hand: Callable[..., Path]
-) -> None:
-    other = by_hand("other", {"model.layers.0.self_attn.q_proj": ([[1.0]] * 7, [[1.0] * 5])})
-    adapters = [make_expert("ant", 1, use_dora=True), other, make_expert("bee", 2)]
-    dora, unfit, healthy = check(adapters, str(tiny_base), "cpu", 1).adapters
-    assert "--format peft" in str(dora) and "trained on another base" in str(unfit) and healthy.ok
-    assert dora.numbers is None and unfit.numbers is None
-
-
 def test_a_wrong_scale_of_our_own_is_found(
     tiny_base: Path, make_expert: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,14 +197,6 @@ def test_a_failure_of_peft_leaves_the_base_as_it_was(
     ant, bee, cat = check(tiny_experts, str(tiny_base), "cpu", 1).adapters
     assert ant.problems == ("PEFT does not load it (no such key); export it again",)
     assert bee.ok and cat.ok
-
-
-def test_the_random_state_of_the_process_is_left_alone(
-    tiny_base: Path, tiny_experts: list[Path]
-) -> None:
-    before = torch.get_rng_state()
-    check(tiny_experts[:1], str(tiny_base), "cpu", 1)
-    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_memory_holds_the_base_as_stored_and_one_layer_in_float32(

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from search_helpers import louder, questions, swarm_llm, write_task
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.interfaces import LowRank, Patch
+from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.experts.adapter import read_adapter
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.mix.load import open_model
@@ -28,7 +28,7 @@ from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_llm.searching.use.model import evaluate_model
 from pyswarmopt_llm.tools.find.find import Scorer, find, open_scores
 from pyswarmopt_llm.tools.find.halving import Answer, halved, halvings, passes, plan
-from pyswarmopt_llm.tools.find.pool import adapter_paths, digest, read_pool
+from pyswarmopt_llm.tools.find.pool import adapter_paths, read_pool
 
 DEV = 20
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
@@ -113,14 +113,6 @@ def test_the_top_is_scored_on_all_items_and_the_others_on_the_first(
     for adapter in result.ranking:
         first = whole[adapter.name][: len(adapter.answers)]
         assert [a.value for a in adapter.answers] == [a.value for a in first]
-
-
-def test_another_seed_scores_other_items_first(config: EvalConfig, folder: Path) -> None:
-    specs = [str(folder / "ant")]
-    one, other = (
-        find(specs, EvalConfig(**{**vars(config), "seed": seed})).ranking[0] for seed in (0, 1)
-    )
-    assert one.answers != other.answers and one.score == other.score
 
 
 @given(st.integers(1, 300), st.integers(1, 120), st.integers(1, 12), st.integers(1, 20_000))
@@ -303,19 +295,6 @@ def test_bad_input_is_one_line(
     assert code == 2 and out == "" and said in err and len(err.splitlines()) == 1
 
 
-def test_a_single_adapter_is_scored_next(config: EvalConfig, folder: Path) -> None:
-    result = find([str(folder)], config, top=1)
-    assert result.search.startswith(f"swarm-llm eval --base {config.base} --adapter {folder}/")
-    assert "--out" not in result.search
-
-
-def test_a_task_is_needed(
-    config: EvalConfig, folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    code, _, err = swarm_llm(capsys, "find", folder, "--base", config.base)
-    assert code == 2 and "--task: missing" in err and "--prompts" in err
-
-
 def test_another_base_is_refused(tiny_base: Path, folder: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     shutil.copytree(tiny_base, other)
@@ -341,11 +320,6 @@ def test_a_damaged_row_is_named(
     file.write_text(json.dumps(row | {field: [0.5]}) + "\n")
     with pytest.raises(UserError, match=r"scores\.jsonl: .* is missing or of a wrong type"):
         find([str(folder / "ant")], config, scores=file)
-
-
-def test_a_digest_tells_shapes_apart() -> None:
-    wide = LowRank(b=torch.ones(4, 1), a=torch.ones(1, 4))
-    assert digest({"q": wide}) != digest({"q": LowRank(b=torch.ones(2, 2), a=torch.ones(2, 2))})
 
 
 def test_a_missing_name_in_a_folder_that_is_here_is_a_path(
