@@ -74,7 +74,6 @@ TO_THE_SIDE: set[tuple[str, str]] = {
     ("searching.scorers", "servers.workers.ray"),
     ("searching.scorers", "servers.workers.served"),
     ("searching.training.examples", "published.builtin"),
-    ("searching.use.generate", "tokens.space"),
 }
 CIRCLES: dict[tuple[str, ...], str] = {}
 NAMED_SPACES: dict[str, str] = {}
