@@ -152,19 +152,22 @@ def _sources(options: Training) -> dict[str, Sequence[Any]]:
 def _train(
     options: Training, sources: Mapping[str, Sequence[Any]], on_step: OnRound | None
 ) -> TrainingResult:
-    from pyswarmopt_llm.common.hardware import pick_device, pick_dtype
     from pyswarmopt_llm.experts.base import resolve_base
-    from pyswarmopt_llm.searching.training.on_options import train_on_options
-    from pyswarmopt_llm.searching.training.train import TrainingOptions, train_expert
+    from pyswarmopt_llm.searching.training.train import (
+        TrainingOptions,
+        train_expert,
+        train_on_options,
+    )
 
     given = {name: getattr(options, name) for name in RECIPE}
     examples = [example for source in sources.values() for example in source]
-    what = (examples, options.out, TrainingOptions(**given, start=options.start_from))
-    more: dict[str, Any] = {"on_step": on_step}
-    more["data"] = "; ".join(f"{spec}, {len(rows)} examples" for spec, rows in sources.items())
-    if options.loss == "options":
-        more |= {"dtype": options.dtype, "device": options.device}
-        return train_on_options(options.base, *what, **more)
-    device = pick_device(options.device)
-    dtype = pick_dtype(options.dtype, device)
-    return train_expert(resolve_base(options.base), *what, dtype=dtype, device=device, **more)
+    return (train_on_options if options.loss == "options" else train_expert)(
+        resolve_base(options.base),
+        examples,
+        options.out,
+        TrainingOptions(**given, start=options.start_from),
+        dtype=options.dtype,
+        device=options.device,
+        data="; ".join(f"{spec}, {len(rows)} examples" for spec, rows in sources.items()),
+        on_step=on_step,
+    )

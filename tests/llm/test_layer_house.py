@@ -57,8 +57,6 @@ UPWARDS: set[tuple[str, str]] = {
     ("searching.use.against", "report.verdict"),
 }
 TO_THE_SIDE: set[tuple[str, str]] = {
-    ("mix.load", "servers.attach"),
-    ("mix.one_base", "servers.attach"),
     ("scores.metrics.registry", "published.classifiers"),
     ("scores.metrics.registry", "published.judge.judge"),
     ("scores.tasks.load", "published.builtin"),

@@ -324,12 +324,10 @@ _WRITES |= {
 
 # File, what is called: why its name cannot come from a stranger, or what is done about it.
 _REASONS = """
-pyswarmopt/testing.py pickle.loads: what the test has pickled itself
 pyswarmopt/__init__.py import_module: a module of this package, by a name in its list
 pyswarmopt/cli/help.py import_module: the two packages, by constants
 pyswarmopt/cli/start.py import_module: the two commands, by constants
 pyswarmopt/interop/__init__.py import_module: a module of this package, by name
-pyswarmopt/interop/pyswarms/__init__.py import_module: the functions of this package
 pyswarmopt_llm/common/extras.py import_module: a package of an extra, by a name in its table
 pyswarmopt_llm/common/registry.py import_module: a module of these packages, by a name in their tables
 pyswarmopt_llm/scores/tasks/tables/predicted.py unlink: the file of its own progress
@@ -365,15 +363,11 @@ pyswarmopt_llm/searching/grid/draws.py copytree: from one draw's run to the next
 pyswarmopt_llm/searching/grid/draws.py copyfile: from one draw's run to the next (`refuse_links` before)
 pyswarmopt_llm/searching/scoring/run_directory.py unlink: the run's own files; of a link the link itself
 pyswarmopt_llm/report/figures.py savefig: into memory
-pyswarmopt/inspect/plot/animation.py savefig: into memory
 pyswarmopt_llm/report/plots.py savefig: into the file of `regular.replacing`
 pyswarmopt_llm/servers/vllm.py copyfile: an expert's two files to a new directory
 pyswarmopt_llm/servers/vllm.py rmtree: directories that it has made in `server_folder`
-pyswarmopt/cli/compare.py savefig: --plot
 pyswarmopt/cli/lesson.py write_text: --out
-pyswarmopt/cli/show.py savefig: --out, and the names of our functions
 pyswarmopt/driver/history.py open: argument
-pyswarmopt/inspect/plot/animation.py write_text: argument
 pyswarmopt_llm/cli/init.py open: argument; x: what is there stays
 """
 ALLOWED = {tuple(line.partition(":")[0].split()) for line in _REASONS.strip().splitlines()}
