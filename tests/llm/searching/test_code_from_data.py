@@ -336,6 +336,7 @@ pyswarmopt_llm/scores/metrics/external/score_function.py spec_from_file_location
 pyswarmopt_llm/servers/workers/local.py pickle.loads: from the search's own processes
 pyswarmopt_llm/servers/workers/local.py Popen: this Python, a module of this package, with -P
 pyswarmopt_llm/servers/workers/local.py fork: of the same code
+pyswarmopt_llm/experts/config.py subprocess.run: this Python, constant code; the pattern is data
 pyswarmopt_llm/servers/workers/ray.py ray.init: --workers; of a run.json only by `allow.require`
 pyswarmopt/driver/workers/processes.py ProcessPoolExecutor: `_SafeSpawn`: without the current directory
 pyswarmopt/cli/lesson.py webbrowser.open: the page that was just written
