@@ -119,7 +119,7 @@ def show_result(console: Console, run: Path, result: Mapping[str, Any]) -> None:
     """
     from pyswarmopt_llm.report.findings import findings
     from pyswarmopt_llm.report.terminal import print_findings
-    from pyswarmopt_llm.searching.grid.file import read_grid, table
+    from pyswarmopt_llm.searching.grid import read_grid, table
     from pyswarmopt_llm.searching.scoring.result import Result
 
     notes = [with_flags(note) for note in result.get("notes", ())]

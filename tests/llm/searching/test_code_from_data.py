@@ -359,9 +359,6 @@ pyswarmopt_llm/experts/full_model.py write_text: a new directory
 pyswarmopt_llm/experts/full_model.py open: a new directory
 pyswarmopt_llm/searching/selection.py rmtree: front/ of the run
 pyswarmopt_llm/searching/finish.py rmtree: best/ of the run
-pyswarmopt_llm/searching/grid/draws.py rmtree: a directory that it has just made; parts of a run
-pyswarmopt_llm/searching/grid/draws.py copytree: from one draw's run to the next (`refuse_links` before)
-pyswarmopt_llm/searching/grid/draws.py copyfile: from one draw's run to the next (`refuse_links` before)
 pyswarmopt_llm/searching/scoring/run_directory.py unlink: the run's own files; of a link the link itself
 pyswarmopt_llm/report/figures.py savefig: into memory
 pyswarmopt_llm/report/plots.py savefig: into the file of `regular.replacing`
