@@ -292,11 +292,3 @@ def test_an_entry_of_another_type_or_shape_is_refused_or_does_no_harm(
 def test_an_entry_that_cannot_be_is_refused(tmp_path, good, kind, name, value):
     checkpoint.write(tmp_path / "c", {**good[kind], name: value})
     refused(kind, tmp_path / "c")
-
-
-@pytest.mark.parametrize(
-    "state", [{"x": torch.ones(2)}, {"x": torch.ones(2, 3), "n": 1.5}, {"n": 1}]
-)
-def test_check_names_what_is_missing_or_of_another_kind(state):
-    with pytest.raises(ValueError, match=r"is missing|has shape|is a float"):
-        checkpoint.check(state, {"x": (torch.float32, "ND"), "n": int})

@@ -186,24 +186,6 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path, monkeypa
     assert checkpoint.read(path) == {"n": 1} and os.listdir(tmp_path) == ["c"]
 
 
-def test_a_reader_of_the_old_file_is_not_disturbed_by_a_write(tmp_path):
-    path = tmp_path / "c"
-    checkpoint.write(path, {"n": 1})
-    old = path.read_bytes()
-    with open(path, "rb") as reader:
-        checkpoint.write(path, {"n": 2, "x": torch.zeros(1000)})
-        assert reader.read() == old
-    assert checkpoint.read(path)["n"] == 2
-
-
-def test_a_state_without_its_fields_is_refused():
-    swarm = pso.Swarm(bounds=[(0, 1)])
-    saved = swarm.state_dict()
-    del saved["best_costs"]
-    with pytest.raises(ValueError, match="best_costs"):
-        swarm.load_state_dict(saved)
-
-
 def test_what_a_killed_writer_left_is_swept_up_by_the_next(tmp_path):
     swarm = pso.Swarm(bounds=[(-1, 1)] * 2, population=3, seed=0)
     (tmp_path / ".swarm.npz.123.tmp").write_bytes(b"half of it")

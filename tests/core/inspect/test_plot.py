@@ -141,12 +141,6 @@ def test_parameters_are_drawn_in_their_own_units() -> None:
     plt.close("all")
 
 
-def test_the_best_values_of_a_maximisation_rise() -> None:
-    heights = pso.plot.convergence(named(pso.maximize)).lines[0].get_ydata()
-    assert (np.diff(heights) >= 0).all() and heights[-1] > heights[0]
-    plt.close("all")
-
-
 def test_landscape_marks_the_optimum_and_takes_any_function() -> None:
     ax = pso.plot.landscape(pso.functions.beale, points=30)
     assert ax.lines[0].get_xydata().tolist() == [[3.0, 0.5]]
@@ -194,22 +188,11 @@ DRAWINGS = {
 
 
 @pytest.mark.parametrize("name", DRAWINGS)
-def test_a_figure_made_by_a_plot_is_pyplots(name: str) -> None:
+def test_a_plot_makes_a_figure_of_pyplots_or_draws_on_the_axes_it_is_given(name: str) -> None:
+    own = Figure().subplots()
+    assert DRAWINGS[name](own) is own and not plt.get_fignums()
     ax = DRAWINGS[name](None)
     assert plt.get_fignums() == [ax.figure.number]  # what plt.show() and notebooks show
-    assert plt.gca() is ax
-
-
-@pytest.mark.parametrize("name", DRAWINGS)
-def test_axes_that_are_given_are_drawn_on_and_pyplot_learns_of_no_figure(name: str) -> None:
-    own = Figure().subplots()
-    assert DRAWINGS[name](own) is own
-    assert not plt.get_fignums()
-
-
-def test_files_leave_no_figure_open(tmp_path: Path) -> None:
-    pso.plot.animate(search("particles"), tmp_path / "a.gif", pso.functions.ackley, BOX)
-    assert not plt.get_fignums()
 
 
 @pytest.mark.parametrize("n", [6, 9, 15, 30])

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import types
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -182,20 +180,6 @@ def test_dump_and_load(tmp_path):
     loaded = ng.optimizers.base.Optimizer.load(tmp_path / "o.pkl")
     go(loaded, 23)
     assert np.array_equal(loaded.ask().value, whole.ask().value)
-
-
-def test_a_benchmark_experiment_can_name_a_recipe(monkeypatch):
-    # nevergrad.benchmark itself wants OpenCV, gym and more; the module of its experiments does not
-    bare = types.ModuleType("nevergrad.benchmark")
-    bare.__path__ = [str(Path(ng.__file__).parent / "benchmark")]
-    monkeypatch.setitem(sys.modules, "nevergrad.benchmark", bare)
-    from nevergrad.benchmark.xpbase import Experiment
-    from nevergrad.functions import ArtificialFunction
-
-    np.random.seed(12)
-    function = ArtificialFunction("sphere", block_dimension=2)
-    result = Experiment(function, "PySwarmOptModelSwarms", budget=100, num_workers=2).run()
-    assert result["optimizer_name"] == "PySwarmOptModelSwarms" and 0 <= result["loss"] < 1
 
 
 # --- nevergrad's optimisers as ours ---

@@ -158,11 +158,6 @@ def test_processes_share_the_particles(monkeypatch):
     assert cost == alone.optimize(bowl, 5, verbose=False)[0] + 1.0
 
 
-def test_the_best_cost_is_shown(capsys):
-    ps.single.GlobalBestPSO(5, 2, OPTIONS).optimize(lambda x: np.full(len(x), 7.0), 2)
-    assert "2/2  best cost 7" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     "change, message",
     [

@@ -85,16 +85,6 @@ def test_a_collapsed_swarm_restarts_before_its_patience_ends():
     assert len(extents) < 400 and extents[-1] < 1e-3 * extents[0] <= min(extents[:-1])
 
 
-def test_with_collapse_0_only_its_patience_ends_a_swarm():
-    swarm = pso.Swarm(bounds=BOUNDS, recipe=recipe(patience=3, collapse=0.0), seed=0)
-    assert [len(tell(swarm, 1.0)) for _ in range(5)] == [4, 4, 4, 4, 6]
-
-
-def test_a_first_round_without_a_finite_value_is_no_stagnation_yet():
-    swarm = pso.Swarm(bounds=BOUNDS, recipe=recipe(patience=2, growth=1.5), seed=0)
-    assert [len(tell(swarm, np.nan)) for _ in range(7)] == [4, 4, 4, 6, 6, 6, 9]
-
-
 def test_a_particle_without_a_first_value_has_not_stagnated_yet():
     """Patience 2: values after the first are flat, and the third round is the second without a
     change.
@@ -208,19 +198,6 @@ def test_tickets_make_the_same_run_across_restarts():
         for ticket in reversed(tickets):
             single.tell(ticket, float(ripples(ticket.x)))
     assert torch.equal(whole.ask(), single.ask()) and whole.best.value == single.best.value
-
-
-def test_minimize_keeps_its_budget_and_its_promise_across_restarts():
-    calls = []
-
-    def fun(x: np.ndarray) -> float:
-        calls.append(1)
-        return float(ripples(torch.from_numpy(x)))
-
-    r = pso.minimize(
-        fun, BOUNDS, recipe=recipe(patience=4), max_evals=333, seed=0, vectorized=False
-    )
-    assert len(calls) <= 334 and r.nfev <= 333 and r.fun == fun(r.x)
 
 
 # --- bad input ---

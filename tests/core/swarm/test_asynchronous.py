@@ -160,17 +160,6 @@ def test_schedules_and_stop_rules_count_a_move_per_n_values():
     assert steps == [0] * 4 + [1] * 4 + [2] * 4
 
 
-def test_patience_counts_rounds_in_which_nothing_improved():
-    swarm = fresh(pso.recipes.model_swarms(patience=3), population=4)
-    values = iter([5.0, 4.0, 3.0, 2.0] + [9.0] * 4 + [9.0, 9.0, 1.0, 9.0] + [9.0] * 12)
-    count = 0
-    while not swarm.stop():
-        swarm.tell(swarm.ask_one(), next(values))
-        count += 1
-    # found in the third round, then three rounds without
-    assert count == 24 and swarm.best.value == 1.0
-
-
 @pytest.mark.parametrize("once", [True, False])
 def test_a_particle_that_stagnates_goes_back_when_it_lands_and_not_while_it_flies(once):
     recipe = pso.compose(
@@ -242,13 +231,6 @@ def test_a_slow_worker_holds_up_its_own_particle_only(seed):
     assert set(counts.values()) == {20} and stuck.particle not in counts
     swarm.tell(stuck, -7.0)
     assert swarm.best.value == -7.0 and torch.equal(swarm.best.x, stuck.x)
-
-
-@pytest.mark.parametrize("recipe", RECIPES)
-def test_it_still_searches(recipe):
-    swarm = pso.Swarm(bounds=[(-5, 5)] * 3, recipe=recipe, seed=1, population=20)
-    fleet = Fleet(swarm, 7, 1).run(2000)
-    assert swarm.best.value < 0.1 * min(value for _, value in fleet.told[:20])
 
 
 @settings(max_examples=20)
@@ -330,15 +312,6 @@ def test_a_loaded_swarm_with_particles_in_flight_goes_on_as_if_nothing_had_happe
     assert all(torch.equal(s.x, t.x) for s, t in zip(whole.handed, half.handed, strict=True))
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_other_dtypes(dtype):
-    swarm = fresh(dtype=dtype)
-    fleet = Fleet(swarm, 3, 0).run(60)
-    assert all(t.x.dtype == dtype for t in fleet.handed) and swarm.best.value == min(
-        v for _, v in fleet.told
-    )
-
-
 def test_a_swarm_may_begin_with_whole_rounds():
     swarm = fresh()
     for _ in range(3):
@@ -349,16 +322,6 @@ def test_a_swarm_may_begin_with_whole_rounds():
     assert (
         swarm.iteration == 3 and swarm.evaluations == 20 and not (swarm.positions == before).any()
     )
-
-
-def test_positions_that_were_lent_are_not_edited():
-    swarm = pso.Swarm(bounds=[(-1, 1)] * 2**17, population=3, recipe="model_swarms", seed=0)
-    lent = swarm.ask()
-    swarm.tell(lent, [1.0, 2.0, 3.0])
-    kept = lent.clone()
-    for _ in range(4):
-        swarm.tell(swarm.ask_one(), 0.0)
-    assert torch.equal(lent, kept)
 
 
 # --- wrong use ---

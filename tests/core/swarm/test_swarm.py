@@ -66,15 +66,6 @@ def test_editing_what_was_asked_or_given_does_not_reach_the_swarm(recipe):
         assert torch.equal(swarm.best.x, other.best.x)
 
 
-def test_repaired_positions_are_where_the_particles_go_on():
-    swarm = pso.Swarm(positions=[[0.2], [1.7]], seed=0)
-    repaired = swarm.ask().round()
-    with pytest.raises(ValueError, match="repaired=True"):
-        swarm.tell(repaired, [3.0, 4.0])
-    swarm.tell(repaired, [3.0, 4.0], repaired=True)
-    assert swarm.best.x.tolist() == [0.0] and swarm.positions.tolist() == [[0.0], [2.0]]
-
-
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("kind", [list, np.asarray, torch.tensor])
 def test_values_may_be_a_list_an_array_or_a_tensor(recipe, kind):
@@ -108,15 +99,11 @@ def test_bad_calls_say_what_is_wrong():
     ("arguments", "message"),
     [
         ({}, "give bounds or positions"),
-        ({"dim": 3}, "give bounds or positions"),
         ({"bounds": (0, 1)}, "do not tell the dimension"),
         ({"bounds": [(0, 1), (2, 1)]}, "coordinate 1"),
         ({"bounds": [(0, 1), (2, math.inf)]}, "finite"),
         ({"bounds": [(0, 1, 2)]}, "shape"),
-        ({"bounds": "wide"}, "bounds"),
-        ({"bounds": [(0, 1)] * 3, "dim": 2}, "dimension is 2"),
         ({"positions": [[0.0, 1.0]], "dim": 3}, "dim=3"),
-        ({"positions": [0.0, 1.0]}, "shape"),
         ({"positions": [[0.0], [math.nan]]}, r"positions\[1\]"),
         ({"positions": [[0.0], [1.0]], "population": 1}, "at least 2"),
         ({"positions": [[0.0]], "population": 3}, "at least 2, or bounds"),
@@ -236,12 +223,6 @@ def test_scalar_random_numbers_do_not_depend_on_the_dtype():
     torch.testing.assert_close(runs[0], runs[1].double(), rtol=0, atol=1e-5)
 
 
-def test_a_lone_particle_stays_where_it_is():
-    swarm = pso.Swarm(positions=[[1.0, 2.0]], recipe="model_swarms", seed=0)
-    drive(swarm, bowl, 5)
-    assert swarm.positions.tolist() == [[1.0, 2.0]]
-
-
 # --- what is not of this swarm ---
 
 
@@ -288,12 +269,9 @@ def test_a_ticket_of_a_particle_that_is_not_there_is_refused(particle, one_by_on
 
 
 @pytest.mark.parametrize("name", pso.recipes.RECIPES)
-@pytest.mark.parametrize("dim", [2, 60_000])  # the large one lends its own memory
-def test_every_swarm_can_be_pickled_and_goes_on(name, dim):
-    if dim > 100 and name in ("covariant", "surrogate"):  # they keep matrices of D x D
-        return
+def test_every_swarm_can_be_pickled_and_goes_on(name):
     swarm = drive(
-        pso.Swarm(bounds=(-5, 5), dim=dim, population=5, recipe=name, seed=1, dtype=torch.float32),
+        pso.Swarm(bounds=(-5, 5), dim=2, population=5, recipe=name, seed=1, dtype=torch.float32),
         bowl,
         3,
     )
@@ -324,20 +302,11 @@ def test_wide_bounds_are_searched(name, wide):
     assert swarm.best.value < first and torch.isfinite(swarm.ask()).all()
 
 
-@pytest.mark.parametrize(
-    ("dim", "population"), [(10**12, 10), (3, 2**63 - 1), (3, 10**30), (10**18, 10**18)]
-)
+@pytest.mark.parametrize(("dim", "population"), [(10**12, 10), (3, 10**30)])
 def test_more_than_memory_is_one_line(dim, population):
     with pytest.raises(ValueError, match="find no memory") as refused:
         pso.Swarm(bounds=(-1, 1), dim=dim, population=population)
     assert "\n" not in str(refused.value)
-    if dim == 3:
-        with pytest.raises(ValueError, match="find no memory"):
-            pso.minimize(
-                bowl, [(-1, 1)] * 3, population=population, max_evals=10, recipe="constriction"
-            )
-        with pytest.raises(ValueError, match="find no memory"):
-            pso.minimize_multi(bowl, [(-1, 1)] * 3, 2, population=population, max_evals=10)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
@@ -346,19 +315,8 @@ def test_tensors_keep_their_dtype(dtype):
     for positions in (start, list(start), start.clone().requires_grad_()):
         swarm = drive(pso.Swarm(positions=positions, population=6, seed=0), bowl, 3)
         assert swarm.ask().dtype == swarm.best.x.dtype == dtype
-    assert pso.Swarm(positions=start, dtype=torch.float64, seed=0).ask().dtype == torch.float64
-
-
-def test_what_is_no_floating_tensor_becomes_float64():
-    start = np.arange(6.0).reshape(2, 3)
-    for positions in (
-        start,
-        start.astype(np.float32),
-        start.tolist(),
-        torch.from_numpy(start).long(),
-    ):
+    for positions in (start.float().numpy(), start.tolist(), start.long()):
         assert pso.Swarm(positions=positions, seed=0).ask().dtype == torch.float64
-    assert pso.Swarm(bounds=[(0, 1)] * 2, seed=0).ask().dtype == torch.float64
 
 
 def test_a_module_is_no_position():
