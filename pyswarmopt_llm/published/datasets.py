@@ -15,8 +15,7 @@ from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.registry import lookup
-from pyswarmopt_llm.scores.tasks.items import normalise
-from pyswarmopt_llm.scores.tasks.rows import (
+from pyswarmopt_llm.published.rows import (
     SPLIT_ORDER,
     Record,
     Row,
@@ -24,6 +23,8 @@ from pyswarmopt_llm.scores.tasks.rows import (
     read_rows,
     shuffled_items,
 )
+from pyswarmopt_llm.scores.tasks.columns import Reading
+from pyswarmopt_llm.scores.tasks.items import normalise
 from pyswarmopt_llm.scores.tasks.types import DEV, TEST, Item, RawTask
 
 _OPTIONS = 4  # of a knowledge crossword, as in the reference's file
@@ -60,7 +61,7 @@ class Published:
         return download(*self.hub)
 
 
-def read_published(rest: str, dev: int | None, test: int | None) -> RawTask:
+def read_published(rest: str, dev: int | None, test: int | None, reading: Reading) -> RawTask:
     """Read ``NAME`` (from the hub) or ``NAME:PATH`` (a published file, or a folder of them).
 
     `dev` and `test` rows (200 and 1,000, as in the paper) are drawn by a fixed shuffle. A single

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 _LONGEST = 200  # characters of an example
@@ -56,7 +56,7 @@ class Item:
     @property
     def answer_text(self) -> str:
         """The text of the right choice, or the answer itself without choices."""
-        return self.answer if self.choices is None else self.choices[self.answer]
+        return (self.choices or {}).get(self.answer, self.answer)
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ class Task:
     Example:
         >>> items = tuple(Item(str(i), f"Question {i}?", None, "yes") for i in range(3))
         >>> task = Task("mine", dev=items[:2], test=items[2:])
-        >>> [item.id for item in task.limited(dev=1).split("dev")]
-        ['0']
+        >>> [item.id for item in task.split("test")]
+        ['2']
     """
 
     name: str
@@ -93,13 +93,6 @@ class Task:
         if name not in splits:
             raise ValueError(f"a task has the splits dev, test and spare, not {name!r}")
         return splits[name]
-
-    def limited(self, dev: int | None = None, test: int | None = None) -> Task:
-        """The same task with the first `dev` and the first `test` items; None: all."""
-        for name, n in (("dev", dev), ("test", test)):
-            if n is not None and n < 1:
-                raise ValueError(f"at least one {name} item is needed, not {n}")
-        return replace(self, dev=self.dev[:dev], test=self.test[:test], fingerprint="")
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from typing import Any
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.published.builtin import builtin_examples, builtin_training_items
 from pyswarmopt_llm.scores.tasks import Item
-from pyswarmopt_llm.scores.tasks.formats import json_lines
+from pyswarmopt_llm.scores.tasks.columns import parse_reading
+from pyswarmopt_llm.scores.tasks.formats import SPLITS, json_lines
 from pyswarmopt_llm.scores.tasks.load import name_and_seed, read_raw
 from pyswarmopt_llm.scores.tasks.prompts import render_prompt
-from pyswarmopt_llm.scores.tasks.tables.names import SPLITS, parse_reading
 
 BUILTIN = "builtin:"
 BUILTIN_ITEMS = 200  # as many as a search has dev items

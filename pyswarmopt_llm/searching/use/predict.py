@@ -20,16 +20,15 @@ from pyswarmopt_llm.scores.metrics.objectives import load_split
 from pyswarmopt_llm.scores.metrics.questions.context_window import check_window
 from pyswarmopt_llm.scores.metrics.registry import METRICS
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
-from pyswarmopt_llm.scores.tasks.formats import read_rows
-from pyswarmopt_llm.scores.tasks.tables.names import Rows, columns_of
-from pyswarmopt_llm.scores.tasks.tables.new_rows import new_items
-from pyswarmopt_llm.scores.tasks.tables.predicted import (
+from pyswarmopt_llm.scores.tasks.formats import Table, read_table, table_of
+from pyswarmopt_llm.scores.tasks.predicted import (
     BLANK,
     PredictedFile,
     Prediction,
     check_out,
     predicted_file,
 )
+from pyswarmopt_llm.scores.tasks.table import new_items
 from pyswarmopt_llm.scores.tasks.types import Form, form_of
 from pyswarmopt_llm.searching.scoring.run_files import About, read_about, result_of
 from pyswarmopt_llm.searching.use.names import open_at, place_of, run_scoring
@@ -92,8 +91,8 @@ def predict(
     """
     asked = _asked(user_path(run), task)
     specs = [*_without(asked.config.columns, columns), *columns]
-    path, names, rows = _rows(questions, asked.form)
-    questioned = new_items(asked.form, rows, names, path, specs)
+    table = _table(questions, asked.form)
+    questioned = new_items(asked.form, table, specs)
     items = [item for item in questioned if item is not None]
     shared = asked.form.choices
     labels = [
@@ -107,20 +106,20 @@ def predict(
         asked.form.to_json(),
         specs,
         settings,
-        [row for _, row in rows],
+        [row.values for row in table.rows],
         *([place] if is_server(place) else []),
     ]
     target = None if out is None else user_path(out)
     if target is not None:
-        check_out(target, names, [] if shared is None else labels[0])
+        check_out(target, table.names, [] if shared is None else labels[0])
     with predicted_file(target, digest(inputs), list(map(len, labels))) as file:
         if len(file.rows) < len(items):
             where: dict[str, Any] = {**settings, "threads": threads, "server_folder": server_folder}
             model = open_at(place, run, *asked.model, **where)
-            _label(items, asked, model, path, file, on_items)
+            _label(items, asked, model, table.path, file, on_items)
         labelled = (Prediction.of(*pair) for pair in zip(labels, file.rows, strict=True))
         predictions = [BLANK if item is None else next(labelled) for item in questioned]
-        file.write(path, names, [row for _, row in rows], predictions, shared is not None)
+        file.write(table, predictions, shared is not None)
     return predictions
 
 
@@ -206,14 +205,12 @@ def _form(about: About, task: str) -> Form | None:
     return form_of(tasks[task]) if task in tasks else None
 
 
-def _rows(questions: Questions, form: Form) -> tuple[Path, list[str], Rows]:
-    """The source of the rows, their columns, and (place, row) of each."""
+def _table(questions: Questions, form: Form) -> Table:
+    """The rows of a file, or of a list of texts or rows."""
     if isinstance(questions, str | Path):
-        path = user_path(questions)
-        return path, *read_rows(path)
-    rows = [({form.column: row} if isinstance(row, str) else row) for row in questions]
-    located = [(f"question {i}", row) for i, row in enumerate(rows, 1)]
-    return Path("questions"), columns_of(rows), located
+        return read_table(user_path(questions))
+    located = ((f"question {i}", raw) for i, raw in enumerate(questions, 1))
+    return table_of(Path("questions"), located, form.column)
 
 
 def _without(specs: Sequence[str], others: Sequence[str]) -> list[str]:

@@ -87,7 +87,7 @@ def test_options_counted_from_one_as_in_winogrande_are_refused(
         return {"sentence": text, "option1": "x", "option2": "y", "answer": answer}
 
     named = {"columns": ["A=option1", "B=option2"], "validation": [row("c", "1")]}
-    with pytest.raises(UserError, match=r'train: the numbers in "answer" count the options from 0'):
+    with pytest.raises(UserError, match=r'the numbers in "answer" count the options from 0'):
         load(monkeypatch, train=[row("a", "1"), row("b", "1")], **named)
     lettered = {**named, "validation": [row("c", "B")]}
     task = load(monkeypatch, train=[row("a", "A"), row("b", "B")], **lettered)
@@ -165,7 +165,7 @@ def test_rows_are_drawn_the_same_way_every_time(monkeypatch: pytest.MonkeyPatch)
         ),
         (
             {s: [{"question": s, "choices": ["x", "y"], "answer": 7}] for s in ("train", "test")},
-            "train row 0: the answer '7' is not among the choices",
+            "row 0: the answer '7' is not among the choices",
         ),
     ],
 )

@@ -23,8 +23,8 @@ from pyswarmopt_llm.experts.base import load_tokenizer, resolve_base
 from pyswarmopt_llm.experts.config import read_config
 from pyswarmopt_llm.experts.files import read_json
 from pyswarmopt_llm.experts.safetensors_file import read_header
+from pyswarmopt_llm.published.rows import read_rows
 from pyswarmopt_llm.scores.tasks import load_task
-from pyswarmopt_llm.scores.tasks.rows import read_rows
 from pyswarmopt_llm.searching.training.examples import read_examples
 
 ITEM = '{"question": "q?", "choices": ["a", "b"], "answer": "A"}'

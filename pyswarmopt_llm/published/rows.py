@@ -1,4 +1,4 @@
-"""Tables from elsewhere as items: rows of files or of the hub by split, drawn in a fixed order."""
+"""Rows of published data sets, from the hub or from files, drawn in a fixed order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from pyswarmopt_llm.common.errors import UserError, first_line
 from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.files.json_types import parse_json
-from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
+from pyswarmopt_llm.scores.tasks.formats import json_lines, read_text
 from pyswarmopt_llm.scores.tasks.items import parse_item
 from pyswarmopt_llm.scores.tasks.types import Item
 
@@ -69,45 +69,43 @@ def read_rows(path: Path) -> dict[str, list[Row]]:
     form one split ``all``; beside files with a split those without are ignored, since they are
     unions of the others.
     """
-    if path.is_file():
-        return _by_split(_read(path), path, "all")
     files = sorted(file for file in path.rglob("*") if file.suffix in _SUFFIXES and file.is_file())
-    if not files:
+    if not files and not path.is_file():
         raise UserError(
             f"{path}: no {', '.join(_SUFFIXES)} file there; give the published file or folder"
         )
     splits: dict[str, list[Row]] = {}
-    for file in files:
+    for file in files or [path]:
         match = _SPLIT.search(str(file.relative_to(path)).lower())
-        for name, rows in _by_split(_read(file), file, match.group(1) if match else "all").items():
+        for name, rows in _by_split(file, match.group(1) if match else "all").items():
             splits.setdefault(name, []).extend(rows)
     if len(splits) > 1:
         splits.pop("all", None)
     return splits
 
 
-def _by_split(content: Any, file: Path, split: str) -> dict[str, list[Row]]:
+def _by_split(file: Path, split: str) -> dict[str, list[Row]]:
     """The rows of one file by split: of a list, or an object of rows or splits."""
+    content = _read(file)
     if isinstance(content, Mapping) and {"dev", "test"} <= content.keys():
         return {name: _with_file(content[name], file) for name in ("dev", "test")}
-    rows = content.values() if isinstance(content, Mapping) else content
-    return {split: _with_file(rows, file)}
+    return {split: _with_file(content.values() if isinstance(content, Mapping) else content, file)}
 
 
 def _with_file(rows: Iterable[Any], file: Path) -> list[Row]:
-    records = [{**row, "file": str(file)} if isinstance(row, Mapping) else row for row in rows]
+    records = list(rows)
     if not all(isinstance(row, dict) for row in records):
         raise UserError(f"{file}: not a table of rows; give the file as its authors publish it")
-    return records
+    return [{**row, "file": str(file)} for row in records]
 
 
 def _read(file: Path) -> Any:
     try:
         if file.suffix == ".parquet":
             return optional("pyarrow.parquet", str(file)).read_table(file).to_pylist()
-        text = read_bytes(file, INPUT_LIMIT).decode("utf-8-sig")
         if file.suffix == ".jsonl":
-            return [parse_json(line) for line in text.split("\n") if line.strip()]
+            return [row for _, row in json_lines(file)]
+        text = read_text(file)
         if file.suffix == ".csv":
             # MMLU's files have no header, so that a row is its list of values.
             return [{"columns": row} for row in csv.reader(text.splitlines(keepends=True))]
