@@ -157,7 +157,7 @@ def check_names(told: Mapping[str, str], names: Sequence[str], where: str) -> No
     for name, column in told.items():
         if column not in names:
             close = closest(column, list(names))
-            hint = "check the name" if close is None else f'did you mean "{close}"?'
+            hint = f"give {name}=COLUMN" if close is None else f'did you mean "{close}"?'
             problem = f"`columns` {name}={column}; found: {', '.join(names)}"
             raise UserError(f'{where}: no column "{column}" ({problem}); {hint}')
 

@@ -115,13 +115,13 @@ def new_items(form: Form, table: Table, specs: Sequence[str] = ()) -> list[Item 
     told.setdefault("question", form.column)
     columns = replace(find_columns(table, told, answered=False), split="")
     needed = ["question", *placeholders(form.prompt or "")]
-    blank: list[UserError] = []
+    blank: dict[str, UserError] = {}
 
     def parse(row: Row) -> Item | None:
         try:
             record = columns.record(row, (name for name in needed if name != "choices"))
         except UserError as error:
-            blank.append(error)
+            blank[row.place] = error
             return None
         kept = {n: value for n, value in record.items() if value and n not in _NOT_OF_NEW_ROWS}
         if form.choices is not None:
@@ -135,10 +135,9 @@ def new_items(form: Form, table: Table, specs: Sequence[str] = ()) -> list[Item 
 
     items, _ = parse_rows(table, parse)
     if len(blank) == len(table.rows):
-        raise blank[0]
+        raise next(iter(blank.values()))
     if blank:
-        text = f"{len(blank)} of {counted(len(table.rows), 'row')} left out, since they are blank"
-        log.warning("%s: %s; %s", table.path, text, blank[0])
+        log.warning("%s: %s, since they are blank", table.path, _left_out(table, list(blank)))
     return items
 
 
@@ -161,15 +160,19 @@ def parse_rows(
         try:
             results.append(parse(row))
         except UserError as error:
-            bad[row.place.removeprefix(f"{table.path}: ")] = error
+            bad[row.place] = error
     if bad and not skip:
         raise _refusal(table.path, list(bad.values()), skip is not None)
     if not results:
         rows = counted(len(table.rows), "row")
         raise UserError(f"{table.path}: none of {rows} is left; see why without `skip_bad_rows`")
-    more = f" and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
-    which = f"{', '.join(list(bad)[:NAMED])}{more}"
-    return results, f"{len(bad)} of {len(table.rows)} rows left out ({which})" if bad else ""
+    return results, _left_out(table, list(bad)) if bad else ""
+
+
+def _left_out(table: Table, places: Sequence[str]) -> str:
+    named = ", ".join(place.removeprefix(f"{table.path}: ") for place in places[:NAMED])
+    more = f" and {len(places) - NAMED} more" if len(places) > NAMED else ""
+    return f"{len(places)} of {len(table.rows)} rows left out ({named}{more})"
 
 
 def _refusal(path: Path, errors: Sequence[UserError], can_skip: bool) -> UserError:

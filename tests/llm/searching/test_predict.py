@@ -170,7 +170,7 @@ def test_refuses_to_mix_inputs(
     with pytest.raises(UserError, match="other inputs"):
         sl.predict(runs["likelihood"], new, out)
     write_rows(new, 11, 4)
-    with pytest.raises(UserError, match=r"out.csv.progress: is of other inputs; remove it"):
+    with pytest.raises(UserError, match=r"out.csv.progress: is of other inputs; remove the file"):
         sl.predict(runs["letter"], new, out)
     out.write_text("mine")
     (tmp_path / "out.csv.progress").unlink()
@@ -356,7 +356,7 @@ def errors() -> list[tuple[str, list[str], str]]:
         (
             "nr;text\n1;Hi\n",
             [],
-            'no column "body", where the search had its questions (found: nr, text); name it: ',
+            'no column "body" (--columns question=body; found: nr, text); give question=COLUMN',
         ),
         ("nr;text\n1;Hi\n", ["--columns", "question=txt"], 'no column "txt"'),
         ("nr;body\n", [], "no rows"),
