@@ -57,16 +57,6 @@ UPWARDS: set[tuple[str, str]] = {
     ("searching.use.against", "report.verdict"),
 }
 TO_THE_SIDE: set[tuple[str, str]] = {
-    ("cli.models.export", "tools.export.export"),
-    ("cli.models.find", "tools.find.find"),
-    ("cli.models.find", "tools.find.halving"),
-    ("cli.models.inspect", "tools.check"),
-    ("cli.models.inspect", "tools.check.check"),
-    ("cli.runs.analyse", "tools.analyse"),
-    ("mix.load", "servers.attach"),
-    ("mix.one_base", "servers.attach"),
-    ("scores.metrics.registry", "published.classifiers"),
-    ("scores.metrics.registry", "published.judge.judge"),
     ("searching.loop", "servers.workers.served"),
     ("searching.prepare", "servers.attach"),
     ("searching.prepare", "servers.workers.served"),
@@ -76,7 +66,6 @@ TO_THE_SIDE: set[tuple[str, str]] = {
     ("searching.scorers", "servers.workers.pool"),
     ("searching.scorers", "servers.workers.ray"),
     ("searching.scorers", "servers.workers.served"),
-    ("searching.training.examples", "published.builtin"),
     ("searching.use.generate", "tokens.space"),
 }
 CIRCLES: dict[tuple[str, ...], str] = {}
