@@ -6,6 +6,7 @@ import csv
 import random
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ from pyswarmopt_llm.common.errors import UserError, first_line
 from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.files.json_types import parse_json
 from pyswarmopt_llm.scores.tasks.formats import json_lines, read_text
-from pyswarmopt_llm.scores.tasks.items import parse_item
-from pyswarmopt_llm.scores.tasks.types import Item
+from pyswarmopt_llm.scores.tasks.items import normalise, parse_item
+from pyswarmopt_llm.scores.tasks.types import DEV, TEST, Located
 
 Row = Mapping[str, Any]
 Record = dict[str, Any]
@@ -29,20 +30,57 @@ _SUFFIXES = (".json", ".jsonl", ".csv", ".parquet")
 _NAME = re.compile(r"(?:[\w][\w.-]*/)?[\w][\w.-]*", re.ASCII)
 
 
-def shuffled_items(
-    where: str, split: str, rows: Sequence[Row], to_record: ToRecord
-) -> Iterator[tuple[str, Item]]:
-    """The items of a split, (place, item), in a fixed random order: many are sorted by answer.
+def draw(
+    where: str,
+    splits: Mapping[str, Sequence[Row]],
+    readers: Mapping[str, ToRecord],
+    dev: int | None,
+    test: int | None,
+) -> dict[str, list[Located]]:
+    """Dev and test of the splits with answers, (place, item), each in a fixed random order: many
+    are sorted by answer.
 
-    `to_record` makes a record for `parse_item` of a row and its place; None skips the row.
+    A single split with answers is divided, at most a third to dev. Dev questions that are also in
+    test are dropped.
+
+    Args:
+        where: begins messages.
+        splits: name -> rows.
+        readers: name -> a row and its place as a record for `parse_item`; None: it has no answer.
+        dev: number of dev items, by default 200 as in the paper.
+        test: number of test items, by default 1,000.
     """
-    order = list(range(len(rows)))
-    random.Random(0).shuffle(order)
-    for i in order:
-        place = f"{where}: {split} row {i}"
-        record = to_record(rows[i], place)
-        if record is not None:
-            yield place, parse_item(record, place, f"{split}-{i}")
+    dev, test = DEV if dev is None else dev, TEST if test is None else test
+
+    def items(split: str) -> Iterator[Located]:
+        order = list(range(len(splits[split])))
+        random.Random(0).shuffle(order)
+        for i in order:
+            place = f"{where}: {split} row {i}"
+            record = readers[split](splits[split][i], place)
+            if record is not None:
+                yield place, parse_item(record, place, f"{split}-{i}")
+
+    def has_answers(split: str) -> bool:
+        rows = splits.get(split, ())
+        return len(rows) > 0 and readers[split](rows[0], f"{where}: {split} row 0") is not None
+
+    answered = list(filter(has_answers, SPLIT_ORDER)) or list(filter(has_answers, splits))
+    if not answered:
+        found = ", ".join(splits)
+        raise UserError(f"{where}: no split with answers (found: {found}); export one to a file")
+    first, *others = answered
+    if others:
+        held_out, candidates = list(islice(items(first), test)), items(others[0])
+    else:
+        everything = list(islice(items(first), dev + test))
+        dev = min(dev, len(everything) // 3)
+        held_out, candidates = everything[dev:], iter(everything[:dev])
+    # Stricter than an item needs (the same question with other options is another item): dev items
+    # abound.
+    asked = {normalise(item.question) for _, item in held_out}
+    fresh = (pair for pair in candidates if normalise(pair[1].question) not in asked)
+    return {"dev": list(islice(fresh, dev)), "test": held_out}
 
 
 def download(dataset: str, config: str | None) -> Mapping[str, Any]:

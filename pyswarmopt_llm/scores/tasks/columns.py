@@ -105,15 +105,13 @@ class Columns:
                     f'{row.place}: nothing in column "{column}"; fill it in or remove the row'
                 )
         question, answer = values.pop(self.question), values.pop(self.answer, None)
+        asked = "prompt" if self.question == "prompt" else "question"
         options = [values.pop(letter, None) for letter in self.letters]
         while options and options[-1] in (None, ""):  # a row may have fewer than another
             options.pop()
-        return {
-            **values,
-            "prompt" if self.question == "prompt" else "question": question,
-            "choices": values.get("choices", options or None),
-            "answer": answer,
-        }
+        values.pop("question", None)
+        choices = values.pop("choices", options or None)
+        return {**values, asked: question, "choices": choices, "answer": answer}
 
 
 def find_columns(
@@ -143,7 +141,7 @@ def find_columns(
         raise UserError(f"{table.path}: {_missing(names, missing, csv)}")
     options = letters if letters[1:] and not verbatim else ()
     split = told.get("split", "split") if "split" in names else ""
-    return Columns(told, question, answer, options, split, csv)
+    return Columns(told, question, answer, options, split, csv or prompts)
 
 
 def first_of(names: Sequence[str], columns: Iterable[str]) -> str:

@@ -8,9 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.tasks.items import normalise, unordered
-from pyswarmopt_llm.scores.tasks.types import Item
+from pyswarmopt_llm.scores.tasks.types import Item, Located
 
-Located = tuple[str, Item]  # its place in the file, for messages, and the item
 Stratum = tuple[str, str]  # answer, if there are choices, and domain
 # dev is one item in so many; of prompts, which nobody has to answer, every other one
 DEV_SHARE, DEV_SHARE_OF_PROMPTS = 3, 2

@@ -17,7 +17,7 @@ from pyswarmopt_llm.scores.tasks.columns import Reading, parse_reading
 from pyswarmopt_llm.scores.tasks.formats import SPLITS
 from pyswarmopt_llm.scores.tasks.items import content, normalise, unordered
 from pyswarmopt_llm.scores.tasks.prompts import check_template, fillers, placeholders
-from pyswarmopt_llm.scores.tasks.table import read_prompts, read_task
+from pyswarmopt_llm.scores.tasks.table import read_task
 from pyswarmopt_llm.scores.tasks.types import DEV, TEST, Item, RawTask, Task
 
 log = logging.getLogger(__name__)
@@ -170,9 +170,9 @@ def read_raw(spec: str, dev: int | None, test: int | None, reading: Reading) -> 
     kind, _, rest = spec.partition(":")
     if kind in _SOURCES:
         return _SOURCES[kind](rest, dev, test, reading), spec
-    if spec.startswith(PROMPTS):
-        return read_prompts(Path(rest), reading), str(Path(rest))
-    return read_task(Path(spec), reading), str(Path(spec))
+    prompts = spec.startswith(PROMPTS)
+    path = Path(rest if prompts else spec)
+    return read_task(path, reading, prompts), str(path)
 
 
 def name_and_seed(spec: str, default: int = 0) -> tuple[str, int]:

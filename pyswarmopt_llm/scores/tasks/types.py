@@ -136,14 +136,17 @@ def form_of(task: Task) -> Form | None:
     )
 
 
+Located = tuple[str, Item]  # its place in the source, for messages, and the item
+
+
 @dataclass(frozen=True)
 class RawTask:
     """The content of a task file, before its items are checked against each other."""
 
     name: str
     prompt: str | None
-    # ``dev`` and ``test`` -> (place, item) pairs in the file's order
-    splits: dict[str, list[tuple[str, Item]]]
+    # ``dev`` and ``test`` -> items in the file's order
+    splits: dict[str, list[Located]]
     metric: str | None = None
     strata: str | None = None  # what dev and test were stratified by; None: the file has splits
     note: str = ""  # what was decided about the answers of a table

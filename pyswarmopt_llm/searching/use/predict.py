@@ -21,6 +21,7 @@ from pyswarmopt_llm.scores.metrics.questions.context_window import check_window
 from pyswarmopt_llm.scores.metrics.registry import METRICS
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
 from pyswarmopt_llm.scores.tasks.formats import Table, read_table, table_of
+from pyswarmopt_llm.scores.tasks.new_rows import new_items
 from pyswarmopt_llm.scores.tasks.predicted import (
     BLANK,
     PredictedFile,
@@ -28,7 +29,6 @@ from pyswarmopt_llm.scores.tasks.predicted import (
     check_out,
     predicted_file,
 )
-from pyswarmopt_llm.scores.tasks.table import new_items
 from pyswarmopt_llm.scores.tasks.types import Form, form_of
 from pyswarmopt_llm.searching.scoring.run_files import About, read_about, result_of
 from pyswarmopt_llm.searching.use.names import open_at, place_of, run_scoring

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import logging
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from hypothesis import strategies as st
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.tasks import Item, Task, load_task
 
+# the authors' legal domain: dev items that are in test
+LEAKY = {"hearsay": 94, "citation_prediction_classification": 48}
 OPTIONS = {"A": "Lima", "B": "Quito"}
 DEV = {"question": "Capital of Peru?", "choices": OPTIONS, "answer": "A", "id": "p"}
 TEST = {"question": "Capital of Ecuador?", "choices": OPTIONS, "answer": "B", "id": "e"}
@@ -401,7 +404,7 @@ def test_prompts_of_other_names_and_splits(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.txt", "\n \n", "holds no prompts"),
+        ("a.txt", "\n \n", "no rows"),
         ("a.txt", "Why?\n", "1 different question;"),
         ("a.txt", "Why?\nWho?\n\nWhy?\n", "line 4: the same prompt as line 1"),
         ("a.csv", "prompt,n\nWhy?,1\n,2\nWho?,3\n", 'line 3: nothing in column "prompt"'),
@@ -430,29 +433,29 @@ def test_prompts_beyond_dev_are_spare_and_items_with_options_never(tmp_path: Pat
 # Real files
 
 
-@pytest.fixture
-def public_data() -> Path:
-    folder = Path(__file__).resolve().parents[4] / "shared" / "data"
-    if not folder.is_dir():
+def test_public_files_load() -> None:
+    """Those beside the checkout, and the authors' 33 in one of theirs that MODEL_SWARM names."""
+    folders = [Path(__file__).resolve().parents[4] / "shared" / "data"]
+    folders += [Path(os.environ["MODEL_SWARM"]) / "data"] if "MODEL_SWARM" in os.environ else []
+    paths = [path for folder in folders for path in sorted(folder.glob("*/*.json"))]
+    if not paths:
         pytest.skip("the public data sets are not at hand")
-    return folder
-
-
-def test_public_files_load(public_data: Path) -> None:
-    paths = sorted([*public_data.glob("eval/*.json"), *public_data.glob("tasks/*.json")])
     for path in paths:
-        task = load_task(str(path), allow_overlap=path.stem == "hearsay")
-        content = json.loads(path.read_text())
+        if leaked := LEAKY.get(path.stem):
+            with pytest.raises(UserError, match=f"{leaked} dev items are also in test"):
+                load_task(str(path))
+        task, content = (
+            load_task(str(path), allow_overlap=bool(leaked)),
+            json.loads(path.read_text()),
+        )
         for split in ("dev", "test"):
             found, stored = task.split(split), content[split]
-            asked = [row.get("question", row.get("prompt")).strip() for row in stored]
+            asked = [(row.get("question") or row["prompt"]).strip() for row in stored]
             assert [item.question for item in found] == asked
-            assert [item.answer for item in found] == [row.get("answer", "") for row in stored]
+            right = [str(row.get("answer", "")).strip() for row in stored]
+            assert [item.answer for item in found] == right
             assert [item.plain for item in found] == ["prompt" in row for row in stored]
             assert [item.choices for item in found] == [
                 {k: v.strip() for k, v in row["choices"].items()} if "choices" in row else None
                 for row in stored
             ]
-    assert len(paths) > 10
-    with pytest.raises(UserError, match="94 dev items are also in test"):
-        load_task(str(public_data / "eval" / "hearsay.json"))
