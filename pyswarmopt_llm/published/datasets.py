@@ -43,11 +43,11 @@ class Published:
             raise UserError(f"{where}: {text}") from error
 
 
-def read_published(rest: str, dev: int | None, test: int | None, reading: Reading) -> RawTask:
+def read_published(spec: str, dev: int | None, test: int | None, reading: Reading) -> RawTask:
     """Read ``NAME`` (from the hub) or ``NAME:PATH`` (a published file, or a folder of them); see
     `draw`.
     """
-    name, _, path = rest.partition(":")
+    name, _, path = spec.partition(":")
     source = lookup("published:", name, PUBLISHED)
     if path:
         splits: Mapping[str, Any] = read_rows(Path(path))
@@ -58,7 +58,7 @@ def read_published(rest: str, dev: int | None, test: int | None, reading: Readin
             f"published:{name}: its authors publish files; give their path: published:{name}:PATH"
         )
     readers = dict.fromkeys(splits, source.record)
-    drawn = draw(f"published:{rest}", splits, readers, dev, test)
+    drawn = draw(f"published:{spec}", splits, readers, dev, test)
     return RawTask(name, None, drawn, source.metric)
 
 

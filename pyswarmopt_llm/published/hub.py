@@ -26,18 +26,18 @@ _INDEX = re.compile("[0-9]{1,2}")  # of an option
 _NONE = (None, "", -1, "-1")  # in place of an answer
 
 
-def read_hub(rest: str, dev: int | None, test: int | None, reading: Reading) -> RawTask:
+def read_hub(name: str, dev: int | None, test: int | None, reading: Reading) -> RawTask:
     """Load ``DATASET[:CONFIG]`` and map its columns; see `draw`."""
     if reading.labels:
         spec = f"{next(iter(reading.labels))}=..."
         raise InvalidOption("columns", spec, "names the labels of a file only; remove it")
-    dataset, _, config = rest.partition(":")
+    dataset, _, config = name.partition(":")
     splits = download(dataset, config or None)
     readers = {
-        split: _reader(rows, reading.columns, f"hub:{rest}: {split}")
+        split: _reader(rows, reading.columns, f"hub:{name}: {split}")
         for split, rows in splits.items()
     }
-    drawn = draw(f"hub:{rest}", splits, readers, dev, test)
+    drawn = draw(f"hub:{name}", splits, readers, dev, test)
     return RawTask(dataset.rpartition("/")[2], None, drawn)
 
 

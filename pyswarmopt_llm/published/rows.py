@@ -78,8 +78,8 @@ def draw(
         held_out, candidates = everything[dev:], iter(everything[:dev])
     # Stricter than an item needs (the same question with other options is another item): dev items
     # abound.
-    asked = {normalise(item.question) for _, item in held_out}
-    fresh = (pair for pair in candidates if normalise(pair[1].question) not in asked)
+    in_test = {normalise(item.question) for _, item in held_out}
+    fresh = (pair for pair in candidates if normalise(pair[1].question) not in in_test)
     return {"dev": list(islice(fresh, dev)), "test": held_out}
 
 

@@ -54,7 +54,7 @@ class Examination:
 
     @property
     def stored(self) -> dict[str, Any]:
-        """Of it in ``run.json``."""
+        """Its part of ``run.json``."""
         return {"noise": self.noise, "server_scores": self.scores}
 
 

@@ -198,7 +198,7 @@ def _number_of(info: AdapterInfo, files: Mapping[int, Path], name: str) -> int:
 
 
 def _norms(factors: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-    """Of each pair (a, b) the product of the Frobenius norms, sorted: the same for any order of
+    """The product of the Frobenius norms of each pair (a, b), sorted: the same for any order of
     modules and rows.
     """
     return (

@@ -55,7 +55,7 @@ class CandidateServer(Protocol):
     together: int
 
     def running(self) -> object:
-        """What the server says that it runs: base, and adapters that it was started with."""
+        """The base that the server says it runs, and the adapters that it was started with."""
 
     def tokens(self, text: str) -> list[int]:
         """Token ids of a text without special tokens, by the server's tokenizer."""

@@ -62,7 +62,7 @@ def parse_reading(specs: Sequence[str], seed: int = 0, skip_bad: bool | None = N
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns of a table hold what.
+    """The columns of a table that hold question, options and answer.
 
     Attributes:
         told: our name of a column -> the file's, as the user says.
@@ -105,13 +105,13 @@ class Columns:
                     f'{row.place}: nothing in column "{column}"; fill it in or remove the row'
                 )
         question, answer = values.pop(self.question), values.pop(self.answer, None)
-        asked = "prompt" if self.question == "prompt" else "question"
+        ours = "prompt" if self.question == "prompt" else "question"
         options = [values.pop(letter, None) for letter in self.letters]
         while options and options[-1] in (None, ""):  # a row may have fewer than another
             options.pop()
         values.pop("question", None)
         choices = values.pop("choices", options or None)
-        return {**values, asked: question, "choices": choices, "answer": answer}
+        return {**values, ours: question, "choices": choices, "answer": answer}
 
 
 def find_columns(

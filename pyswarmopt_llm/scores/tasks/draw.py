@@ -60,7 +60,7 @@ def _grouped(items: Sequence[Located]) -> dict[str, list[Located]]:
     """Items by question; by question and options where most items share one ("Which sentence is
     right?").
     """
-    groups = _by(items, lambda item: normalise(item.asked))
+    groups = _by(items, lambda item: normalise(item.conversation))
     if groups and 2 * max(map(len, groups.values())) > len(items):
         groups = _by(items, lambda item: "\0".join(unordered(item)))
     return groups

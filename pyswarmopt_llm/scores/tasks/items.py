@@ -32,7 +32,7 @@ def parse_item(raw: object, where: str, default_id: str, answered: bool = True) 
     """
     record = as_object(raw, where)
     plain = "prompt" in record and "question" not in record
-    asked = "prompt" if plain else "question"
+    column = "prompt" if plain else "question"
     meta = {str(k): _meta(v) for k, v in record.items() if k not in _RESERVED and v is not None}
     answer, others = "", _texts(record.get("answers"), where)
     choices, labels = _choices(record.get("choices"), where)
@@ -45,7 +45,7 @@ def parse_item(raw: object, where: str, default_id: str, answered: bool = True) 
         meta["answers"] = _meta(others)
     return Item(
         id=default_id if record.get("id") in (None, "") else _text(record["id"], "id", where),
-        question=_text(_field(record, asked, where), asked, where),
+        question=_text(_field(record, column, where), column, where),
         choices=choices,
         answer=answer,
         meta=meta,
@@ -72,7 +72,10 @@ def normalise(text: str) -> str:
 
 def content(item: Item) -> tuple[str, ...]:
     """The question and options of an item, normalised: of one content is one item."""
-    return (normalise(item.asked), *(normalise(text) for text in (item.choices or {}).values()))
+    return (
+        normalise(item.conversation),
+        *(normalise(text) for text in (item.choices or {}).values()),
+    )
 
 
 def unordered(item: Item) -> tuple[str, ...]:

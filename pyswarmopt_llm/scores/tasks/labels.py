@@ -28,6 +28,7 @@ def with_label_choices(
         UserError: the answers are no labels, or one has no name.
 
     Example:
+        >>> from pyswarmopt_llm.scores.tasks import Item
         >>> items = [(f"line {i}", Item(str(i), f"text {i}", None, "01"[i % 2])) for i in range(4)]
         >>> labelled, note = with_label_choices(items, {"0": "yes", "1": "no"}, "mine.csv")
         >>> labelled[0][1].choices, labelled[0][1].answer, note

@@ -167,11 +167,11 @@ def _load(
 
 def read_raw(spec: str, dev: int | None, test: int | None, reading: Reading) -> tuple[RawTask, str]:
     """The raw task, and the name of its source in messages."""
-    kind, _, rest = spec.partition(":")
+    kind, _, name = spec.partition(":")
     if kind in _SOURCES:
-        return _SOURCES[kind](rest, dev, test, reading), spec
+        return _SOURCES[kind](name, dev, test, reading), spec
     prompts = spec.startswith(PROMPTS)
-    path = Path(rest if prompts else spec)
+    path = Path(name if prompts else spec)
     return read_task(path, reading, prompts), str(path)
 
 
@@ -291,4 +291,4 @@ def _shared(raw: RawTask, key: Callable[[Item], tuple[str, ...]]) -> list[Item]:
 
 
 def _solved(item: Item) -> tuple[str, str]:
-    return normalise(item.asked), normalise(item.answer_text)
+    return normalise(item.conversation), normalise(item.answer_text)

@@ -50,15 +50,15 @@ def new_items(form: Form, table: Table, specs: Sequence[str] = ()) -> list[Item 
         except UserError as error:
             blank[row.place] = error
             return None
-        kept = {n: value for n, value in record.items() if value and n not in _NOT_ASKED}
+        values = {n: value for n, value in record.items() if value and n not in _NOT_ASKED}
         if form.choices is not None:
-            item = parse_item({**kept, "choices": None}, row.place, row.place, answered=False)
+            item = parse_item({**values, "choices": None}, row.place, row.place, answered=False)
             return replace(item, choices=dict(form.choices))
-        if "choices" not in kept:
+        if "choices" not in values:
             raise UserError(
                 f"{row.place}: no choices; add them, as the search's questions have them"
             )
-        return parse_item(kept, row.place, row.place, answered=False)
+        return parse_item(values, row.place, row.place, answered=False)
 
     items, _ = parse_rows(table, parse)
     if len(blank) == len(table.rows):

@@ -73,7 +73,7 @@ def read_task(path: Path, reading: Reading, prompts: bool = False) -> RawTask:
 
 
 def _of_prompts(table: Table, told: Mapping[str, str]) -> dict[str, str]:
-    """What the user tells of columns; the one of the questions holds the prompts."""
+    """The columns as the user tells them; the one of the questions holds the prompts."""
     told = {"prompt" if name == "question" else name: column for name, column in told.items()}
     column = first_of(("prompt", *QUESTION), table.names)
     return {"prompt": column, **told} if column else told

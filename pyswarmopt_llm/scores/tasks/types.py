@@ -38,8 +38,8 @@ class Item:
         return turns
 
     @property
-    def asked(self) -> str:
-        """The question, after what was said before it: of one text is one item."""
+    def conversation(self) -> str:
+        """The question after what was said before it: items of one text are one item."""
         return "\n".join([*(turn["content"] for turn in self.earlier), self.question])
 
     @property

@@ -47,10 +47,6 @@ GIRLS = set(
 )
 
 
-def test_number_words() -> None:
-    assert len(WORDS) == 100 and NUMBER["nineteen"] == 19 and NUMBER["forty-two"] == 42
-
-
 # Arithmetic
 
 
@@ -340,14 +336,6 @@ def test_every_topic_has_as_many_requests_on_either_side() -> None:
     task = load_task("builtin:requests", dev=192, test=320)
     assert set(Counter(item.answer_text for item in task.dev).values()) == {3}
     assert set(Counter(item.answer_text for item in task.test).values()) == {5}
-
-
-def test_training_examples_are_different_and_formatted() -> None:
-    examples = builtin_examples("mixture", 700, seed=2)
-    assert len({e["messages"][0]["content"] for e in examples}) == 700
-    for example in examples:
-        assert [m["role"] for m in example["messages"]] == ["user", "assistant"]
-        assert example["messages"][0]["content"].startswith("Question: ")
 
 
 def test_the_seed_decides_and_nothing_else() -> None:
