@@ -54,6 +54,9 @@ def minimize(
 ) -> Result:
     """Find the point of a box, or the parameters of a space, where `fun` is smallest.
 
+    Ctrl-C ends the search: the result so far comes back, with ``success=False`` and
+    ``message="interrupted"``, and the calls of the iteration under way are lost.
+
     Args:
         fun: ``(D,) float64 array -> float``, or ``(m, D) -> (m,)``; it gets copies. One that raises
             TypeError or AttributeError on arrays is tried with torch tensors (CPU, float64) where
@@ -94,9 +97,8 @@ def minimize(
             `pyswarmopt.driver.evaluation.Evaluator`).
         callback: called with the result so far after each iteration; return True, or raise
             StopIteration, to stop.
-        x0: a starting point, (D,), or several, (n, D); the `Result` of another run; or the path of
-            a checkpoint, whose personal bests make up to half of the population. The rest is filled
-            up by the recipe.
+        x0: a starting point, (D,), or several, (n, D), or the `Result` of another run. The rest of
+            the population is filled up by the recipe.
         progress: show a bar with the share of the budget used, the time left, evaluations and the
             best value on standard error.
         on_error: what to do when `fun` raises: "raise", "worst" or ("retry", n).
@@ -120,8 +122,8 @@ def minimize(
             is kept to choose among them at the end, and as many to evaluate the chosen one afresh,
             for `Result.fun` and `Result.fun_stderr`. `target` then means the mean, by two standard
             errors.
-        history: "iteration", "best" (only improvements), "particles" (every evaluation), or k:
-            every k-th iteration. Default: "iteration", with `space` "particles".
+        history: "iteration" or "particles", every evaluation. Default: "iteration", with `space`
+            "particles".
         asynchronous: a free worker gets a point at once, so that those of unequal speed are always
             busy: a particle of a recipe moves as soon as its own value is there, on what is known
             by then, and an iteration is as many evaluations as there are particles; the default
@@ -143,8 +145,8 @@ def minimize(
             on threads, executors and Ray nobody waits for it any longer, and where as many calls
             are under way as there are workers. A thread that hangs keeps the program from ending.
 
-    Ctrl-C ends the search: the result so far comes back, with ``success=False`` and
-    ``message="interrupted"``, and the calls of the iteration under way are lost.
+    Returns:
+        The best point found, its value, and how it was found.
 
     Raises:
         TypeError: an argument of another name; that of another library is answered by ours.
@@ -215,6 +217,15 @@ def maximize(
     evaluation_timeout: float | None = None,
 ) -> Result:
     """Find the point of a box where `fun` is largest; arguments and result are those of `minimize`.
+
+    Args:
+        fun: ``(D,) float64 array -> float``, as all others: see `minimize`.
+
+    Returns:
+        As `minimize`; `fun` is the largest value.
+
+    Raises:
+        Exception: see `minimize`.
 
     Example:
         >>> import pyswarmopt as pso

@@ -20,6 +20,15 @@ from pyswarmopt.base.arrays import Floats
 class Real:
     """A real parameter from low to high; the coordinate of a logarithmic one is its natural
     logarithm.
+
+    Attributes:
+        low: the least value.
+        high: the largest value.
+        log: whether it is searched on a logarithmic scale.
+
+    Example:
+        >>> Real(0.0, 1.0).allows(0.5)
+        True
     """
 
     low: float
@@ -27,23 +36,27 @@ class Real:
     log: bool = False
 
     def __post_init__(self) -> None:
-        _check_range(self.low, self.high, self.log)
+        low, high = self.low, self.high
+        if not (_is_number(low) and _is_number(high) and -math.inf < low < high < math.inf):
+            raise ValueError(f"({low}, {high}): bounds must be finite numbers, low below high")
+        if self.log and low <= 0:
+            raise ValueError(f"({low}, {high}): a logarithmic scale needs bounds above 0")
 
     @property
     def bounds(self) -> tuple[float, float]:
-        return (
-            (math.log(self.low), math.log(self.high))
-            if self.log
-            else (float(self.low), float(self.high))
-        )
+        """Least and largest coordinate of the search."""
+        return self.encode(self.low), self.encode(self.high)
 
     def decode(self, x: float) -> float:
+        """The value at a coordinate."""
         return min(max(math.exp(x) if self.log else x, float(self.low)), float(self.high))
 
     def encode(self, value: float) -> float:
+        """The coordinate of a value."""
         return math.log(value) if self.log else float(value)
 
     def allows(self, value: Any) -> bool:
+        """Whether the parameter may have a value."""
         return _is_number(value) and self.low <= value <= self.high
 
 
@@ -51,13 +64,21 @@ class Real:
 class Integer(Real):
     """A whole number from low to high; on a logarithmic scale it is rounded here, else by the
     search.
+
+    Attributes:
+        low: the least value.
+        high: the largest value.
+
+    Example:
+        >>> Integer(1, 8).decode(2.6)
+        3
     """
 
     low: int
     high: int
 
     def __post_init__(self) -> None:
-        _check_range(self.low, self.high, self.log)
+        super().__post_init__()
         if self.low != int(self.low) or self.high != int(self.high):
             raise ValueError(
                 f"({self.low}, {self.high}): the bounds of an integer are whole numbers"
@@ -65,12 +86,15 @@ class Integer(Real):
 
     @property
     def bounds(self) -> tuple[float, float]:
+        """Least and largest coordinate of the search."""
         return (math.log(self.low - 0.5), math.log(self.high + 0.5)) if self.log else super().bounds
 
     def decode(self, x: float) -> int:
+        """The value at a coordinate."""
         return round(super().decode(x))
 
     def allows(self, value: Any) -> bool:
+        """Whether the parameter may have a value."""
         return super().allows(value) and value == int(value)
 
 
@@ -86,48 +110,106 @@ class Choice:
 
     @property
     def bounds(self) -> tuple[float, float]:
+        """Least and largest coordinate of the search."""
         return 0.0, float(len(self.options) - 1)
 
     def decode(self, x: float) -> Any:
+        """The value at a coordinate."""
         return self.options[round(x)]
 
     def encode(self, value: Any) -> float:
+        """The coordinate of a value."""
         return float(next(i for i, option in enumerate(self.options) if _same(option, value)))
 
     def allows(self, value: Any) -> bool:
+        """Whether the parameter may have a value."""
         return any(_same(option, value) for option in self.options)
 
 
 @dataclass(frozen=True)
 class Fixed:
-    """A value that is not searched."""
+    """A value that is not searched.
+
+    Attributes:
+        value: anything.
+
+    Example:
+        >>> Fixed(3).allows(4)
+        False
+    """
 
     value: Any
 
     def allows(self, value: Any) -> bool:
+        """Whether the parameter may have a value."""
         return _same(self.value, value)
 
 
 @dataclass(frozen=True)
 class When:
-    """A parameter that is there only where another one has one of some values."""
+    """A parameter that is there only where another one has one of some values.
+
+    Attributes:
+        name: of the other parameter.
+        values: those of its values.
+        parameter: what is there then.
+
+    Example:
+        >>> When("kind", ("b",), Real(0.0, 1.0)).name
+        'kind'
+    """
 
     name: str
     values: tuple[Any, ...]
     parameter: Parameter
+
+    def holds(self, params: Mapping[str, Any]) -> bool:
+        """Whether the other one has one of the values."""
+        known = self.name in params
+        return known and any(_same(params[self.name], value) for value in self.values)
 
 
 Parameter = Real | Integer | Choice | Fixed | When
 
 
 def log(low: float, high: float) -> Real:
-    """A real parameter for `space=`, searched on a logarithmic scale: 0 < low < high."""
+    """A real parameter for `space=`, searched on a logarithmic scale: 0 < low < high.
+
+    Args:
+        low: the least value, above 0.
+        high: the largest value.
+
+    Returns:
+        The parameter.
+
+    Raises:
+        ValueError: bounds that do not make sense.
+
+    Example:
+        >>> log(1e-5, 1.0).allows(0.01)
+        True
+    """
     return Real(low, high, log=True)
 
 
 def integer(low: int, high: int, log: bool = False) -> Integer:
     """A whole number for `space=`, both bounds included; `log` for a logarithmic scale, from 1
     on.
+
+    Args:
+        low: the least value.
+        high: the largest value.
+        log: whether it is searched on a logarithmic scale.
+
+    Returns:
+        The parameter.
+
+    Raises:
+        ValueError: bounds that do not make sense.
+
+    Example:
+        >>> integer(1, 8).allows(8), integer(1, 8).allows(2.5)
+        (True, False)
     """
     return Integer(low, high, log)
 
@@ -135,6 +217,16 @@ def integer(low: int, high: int, log: bool = False) -> Integer:
 def fixed(value: Any) -> Fixed:
     """A value for `space=` that is given to the objective and not searched; a plain number or
     string is one, too.
+
+    Args:
+        value: anything.
+
+    Returns:
+        The parameter.
+
+    Example:
+        >>> fixed(3).value
+        3
     """
     return Fixed(value)
 
@@ -148,6 +240,9 @@ def when(name: str, value: Any, parameter: Any) -> When:
         value: the value at which this parameter is active, or a list of them. Elsewhere it is left
             out of what the objective gets, and of `Result.params`.
         parameter: anything that a space may hold.
+
+    Returns:
+        The parameter.
 
     Example:
         >>> space = Space({"opt": ["adam", "sgd"], "momentum": when("opt", "sgd", (0.0, 1.0))})
@@ -225,7 +320,7 @@ class Space:
         params: dict[str, Any] = {}
         coordinates = dict(zip(self.names, (float(value) for value in x), strict=True))
         for name, parameter in self._parameters.items():
-            while isinstance(parameter, When) and _holds(parameter, params):
+            while isinstance(parameter, When) and parameter.holds(params):
                 parameter = parameter.parameter
             if isinstance(parameter, Fixed):
                 params[name] = parameter.value
@@ -287,41 +382,32 @@ class Space:
         names = list(self._parameters)
         if some and not any(p.kind is p.VAR_KEYWORD for p in takes.values()):
             names = [name for name in names if name in takes]
-        if problem := _cannot_bind(signature, names):
-            if len(takes) == 1 and not takes.keys() & self._parameters.keys():
-                return functools.partial(_call, fun, self, True)
+        problem = _cannot_bind(signature, names)
+        if problem and len(takes) == 1 and not takes.keys() & self._parameters.keys():
+            return functools.partial(_call, fun, self, True)
+        always = [name for name in names if not isinstance(self._parameters[name], When)]
+        if problem := problem or _cannot_bind(signature, always):
             raise ValueError(
                 f"{what} takes {signature}, but the space has {', '.join(self._parameters)} "
-                f"({problem}); take these "
-                "names, or one parameter of another name, which gets them as a dict"
-            )
-        always = [name for name in names if not isinstance(self._parameters[name], When)]
-        if problem := _cannot_bind(signature, always):
-            raise ValueError(
-                f"{what}: {problem}; give it a default, for it is left out where its condition is "
-                "not met"
+                f"({problem}); take these names, with a default where a condition leaves one out, "
+                "or one parameter of another name, which gets them as a dict"
             )
         return functools.partial(_call, fun, self, names if some else None)
 
     def _check_conditions(self, name: str, earlier: list[str]) -> None:
         condition = self._parameters[name]
         while isinstance(condition, When):
-            if condition.name not in earlier:
+            known = condition.name in earlier
+            parent = self.parameter(condition.name) if known else None
+            if (
+                parent is None
+                or type(parent) is Real
+                or not all(map(parent.allows, condition.values))
+            ):
                 raise ValueError(
-                    f"space[{name!r}]: when({condition.name!r}, ...) names no parameter before "
-                    "this one"
+                    f"space[{name!r}]: when({condition.name!r}, ...) must name choices or an "
+                    "integer before this one, and values that it may have"
                 )
-            parent = self.parameter(condition.name)
-            if type(parent) is Real:
-                raise ValueError(
-                    f"space[{name!r}]: {condition.name!r} is real; a condition needs choices or "
-                    "integers"
-                )
-            for value in condition.values:
-                if not parent.allows(value):
-                    raise ValueError(
-                        f"space[{name!r}]: {condition.name!r} is never {value!r}, it is {parent}"
-                    )
             condition = condition.parameter
 
 
@@ -332,9 +418,8 @@ def _call(fun: Callable[..., Any], space: Space, names: Any, x: Any) -> Any:
     params = space.decode(np.asarray(x))
     if names is True:
         return fun(params)
-    return fun(
-        **(params if names is None else {name: params[name] for name in names if name in params})
-    )
+    wanted = params if names is None else names
+    return fun(**{name: params[name] for name in wanted if name in params})
 
 
 def _read(name: str, spec: Any) -> Parameter:
@@ -367,9 +452,7 @@ def _read(name: str, spec: Any) -> Parameter:
 def _range_of(distribution: Any) -> Real:
     """The range of one of SciPy's frozen distributions: uniform, loguniform or randint."""
     name = distribution.dist.name
-    low, high = (
-        bound.item() if isinstance(bound, np.generic) else bound for bound in distribution.support()
-    )
+    low, high = np.array(distribution.support()).tolist()
     if name == "randint":
         return Integer(int(low), int(high))
     if name in ("loguniform", "reciprocal", "uniform"):
@@ -380,13 +463,6 @@ def _range_of(distribution: Any) -> Real:
     )
 
 
-def _check_range(low: Any, high: Any, log: bool) -> None:
-    if not (_is_number(low) and _is_number(high) and -math.inf < low < high < math.inf):
-        raise ValueError(f"({low}, {high}): bounds must be finite numbers, low below high")
-    if log and low <= 0:
-        raise ValueError(f"({low}, {high}): a logarithmic scale needs bounds above 0")
-
-
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
 
@@ -394,12 +470,6 @@ def _is_number(value: Any) -> bool:
 def _same(a: Any, b: Any) -> bool:
     """Equal, where True is no 1."""
     return a is b or (isinstance(a, bool) == isinstance(b, bool) and bool(np.all(a == b)))
-
-
-def _holds(condition: When, params: dict[str, Any]) -> bool:
-    return condition.name in params and any(
-        _same(params[condition.name], value) for value in condition.values
-    )
 
 
 def _cannot_bind(signature: inspect.Signature, names: list[str]) -> str:

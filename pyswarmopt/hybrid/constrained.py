@@ -25,11 +25,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Bools, Floats
-from pyswarmopt.base.in_flight import Ticket
 from pyswarmopt.base.record import NONE, array
-from pyswarmopt.hybrid.constrained.descent import ConstrainedDescent
-from pyswarmopt.hybrid.constrained.grid_descent import GridDescent
-from pyswarmopt.hybrid.memetic import Swarm, gradients_are_dear
+from pyswarmopt.hybrid.cma_es import CovarianceSwarm
+from pyswarmopt.hybrid.constrained_descent import ConstrainedDescent, GridDescent
+from pyswarmopt.hybrid.memetic import Swarm
 from pyswarmopt.hybrid.search import Phase, PhasedSearch
 
 HARDER = 1.5  # factor of the weights of constraints that the swarm's best breaks
@@ -41,7 +40,7 @@ WIDTHS = (1e-3, 0.3)  # of them, as a share of the range
 
 
 @dataclass
-class ProgramDescent(Phase["ConstrainedSearch", ConstrainedDescent]):
+class ProgramDescent(Phase):
     """Descents that learn cost and constraints."""
 
     name = "descent"
@@ -59,7 +58,7 @@ class ProgramDescent(Phase["ConstrainedSearch", ConstrainedDescent]):
         return bool(s.smooth.any()) and (first or owed)
 
     def begin(self, s: ConstrainedSearch) -> ConstrainedDescent:
-        cost = s.progress.best_cost
+        cost = s.best_cost
         self.from_best = self.run is None or (not self.from_best and cost < self.tried)
         self.tried = cost
         if s.on_grid:
@@ -88,17 +87,13 @@ class ProgramDescent(Phase["ConstrainedSearch", ConstrainedDescent]):
 
 
 @dataclass
-class PenaltySwarm(Swarm["ConstrainedSearch"]):
+class PenaltySwarm(Swarm):
     """A swarm on the cost and a penalty."""
 
     unit: float = 1.0  # of costs, so that the sum of a huge one and violations does not overflow
     weights: Floats = array("J")  # of the violations; none before the swarm has told any
 
-    def start(self, s: ConstrainedSearch) -> Floats | None:
-        known = len(s.progress.start) or gradients_are_dear(s)
-        return s.first_point() if known else None
-
-    def begin(self, s: ConstrainedSearch) -> Any:
+    def begin(self, s: PhasedSearch) -> CovarianceSwarm:
         self.weights = NONE
         return super().begin(s)
 
@@ -123,7 +118,7 @@ class PenaltySwarm(Swarm["ConstrainedSearch"]):
 
 
 class ConstrainedSearch(PhasedSearch):
-    """A search with constraints; `tell` takes their values, too.
+    """A search with constraints, whose values are `rows`; those told are in Deb's order.
 
     Args:
         bounds: the box; this and all other arguments as for `PhasedSearch`.
@@ -134,7 +129,8 @@ class ConstrainedSearch(PhasedSearch):
     PHASES: ClassVar = (ProgramDescent, PenaltySwarm)
     descent: ProgramDescent
     swarm: PenaltySwarm
-    rows: Floats  # cost and constraints of the points told last, (m, 1 + J)
+    # cost and constraints of the points that are told next, (m, 1 + J), at most 0 where allowed
+    rows: Floats
 
     def __init__(
         self, bounds: Any, *args: Any, smooth: npt.ArrayLike | None = None, **kwargs: Any
@@ -148,23 +144,6 @@ class ConstrainedSearch(PhasedSearch):
     def smooth(self) -> Bools:
         """Mask of the free coordinates with slopes."""
         return self._smooth_of_all[self.box.free]
-
-    def tell(
-        self,
-        positions: npt.ArrayLike | Ticket,
-        values: npt.ArrayLike,
-        dropped: npt.ArrayLike | None = None,
-        rows: npt.ArrayLike | None = None,
-    ) -> None:
-        """As `PhasedSearch.tell`; `values` are in Deb's order, `rows`, (m, 1 + J), has cost and
-        constraints.
-
-        The cost is lower for better, a constraint at most 0 where the point is allowed.
-        """
-        if rows is not None:
-            told = np.asarray(rows, dtype=np.float64)
-            self.rows = np.where(np.isfinite(told), told, math.inf)
-        super().tell(positions, values, dropped)
 
 
 def _unit_and_weights(costs: Floats, broken: Floats) -> tuple[float, Floats]:
