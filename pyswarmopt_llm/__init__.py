@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.report.run import resume, search
     from pyswarmopt_llm.scores.metrics.questions.written import Written
     from pyswarmopt_llm.scores.tasks.load import load_task
-    from pyswarmopt_llm.scores.tasks.tables.predicted import Prediction
+    from pyswarmopt_llm.scores.tasks.predicted import Prediction
     from pyswarmopt_llm.searching.training.train import TrainingOptions, train_expert
     from pyswarmopt_llm.searching.use.generate import generate_text as generate
     from pyswarmopt_llm.searching.use.model import evaluate_model as evaluate
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Engine": "common.interfaces",
     "Patch": "common.interfaces",
-    "Prediction": "scores.tasks.tables.predicted",
+    "Prediction": "scores.tasks.predicted",
     "Score": "common.interfaces",
     "SearchConfig": "common.config",
     "Space": "common.interfaces",

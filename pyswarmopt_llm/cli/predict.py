@@ -22,7 +22,7 @@ from pyswarmopt_llm.common.options import Option
 from pyswarmopt_llm.report.terminal import items_bar
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.scores.tasks.tables.predicted import Prediction
+    from pyswarmopt_llm.scores.tasks.predicted import Prediction
 
 _SHOWN = 5  # choices of a question on the terminal
 

@@ -95,22 +95,14 @@ class RewardModel:
 
     def scores(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
         """The reward of each reply: the classifier's logit."""
-        encoded = [
-            self._encode(item.question, text) for item, text in zip(items, texts, strict=True)
-        ]
+        pairs = zip(items, texts, strict=True)
+        encoded = [self._encode(item.question, text) for item, text in pairs]
         rewards = logits_of(self._model, self._tokenizer, encoded)[:, 0].tolist()
-        broken = next(
-            (
-                item.id
-                for item, value in zip(items, rewards, strict=True)
-                if not math.isfinite(value)
-            ),
-            None,
-        )
-        if broken is not None:
-            raise UserError(
-                f"the reward of item {broken} is not finite; load the reward model in float32"
-            )
+        for item, reward in zip(items, rewards, strict=True):
+            if not math.isfinite(reward):
+                raise UserError(
+                    f"the reward of item {item.id} is not finite; load the reward model in float32"
+                )
         return rewards
 
     def verbose(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
@@ -130,15 +122,12 @@ class RewardModel:
         rewards = [_logistic(value) for value in self.scores(items, texts)]
         if not self._warned and (max(rewards) < _FLAT or min(rewards) > 1 - _FLAT):
             log.warning(
-                "the rewards are all far %s 0, so that only the length of replies counts; write a "
-                "score of your own that moves their zero (FILE.py:FUNCTION)",
-                "below" if max(rewards) < _FLAT else "above",
+                "the rewards are all far from 0, so that only the length of replies counts; write "
+                "a score of your own that moves their zero (FILE.py:FUNCTION)"
             )
             self._warned = True
-        lengths = [
-            min(1.0, len(self._tokenizer(text)["input_ids"]) / REWARD_TOKENS) for text in texts
-        ]
-        return zip(rewards, lengths, strict=True)
+        counts = [len(self._tokenizer(text)["input_ids"]) for text in texts]
+        return zip(rewards, (min(1.0, n / REWARD_TOKENS) for n in counts), strict=True)
 
     def _encode(self, prompt: str, reply: str) -> list[int]:
         messages = [{"role": "user", "content": prompt}, {"role": "assistant", "content": reply}]
@@ -167,16 +156,12 @@ def load_reward(spec: str, device: str = "cpu") -> RewardModel:
         UserError: it cannot be loaded, or has several labels, no pad token or no chat template.
     """
     model, tokenizer = load_classifier(spec, "reward", "reward model", device)
-    if model.config.num_labels != 1:
-        raise InvalidOption(
-            "metric",
-            f"reward:{spec}",
-            f"has {model.config.num_labels} outputs; a reward model has one",
-        )
+    outputs = model.config.num_labels
+    problem = f"has {outputs} outputs; a reward model has one" if outputs != 1 else ""
     if tokenizer.chat_template is None:
-        raise InvalidOption(
-            "metric", f"reward:{spec}", "its tokenizer has no chat template; set one and save it"
-        )
+        problem = problem or "its tokenizer has no chat template; set one and save it"
+    if problem:
+        raise InvalidOption("metric", f"reward:{spec}", problem)
     # The classifier reads the last token that is not padding.
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     return RewardModel(model, tokenizer)

@@ -8,23 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import islice, product
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.registry import lookup
-from pyswarmopt_llm.scores.tasks.items import normalise
-from pyswarmopt_llm.scores.tasks.rows import (
-    SPLIT_ORDER,
-    Record,
-    Row,
-    download,
-    read_rows,
-    shuffled_items,
-)
-from pyswarmopt_llm.scores.tasks.types import DEV, TEST, Item, RawTask
+from pyswarmopt_llm.published.rows import Record, Row, download, draw, read_rows
+from pyswarmopt_llm.scores.tasks.columns import Reading
+from pyswarmopt_llm.scores.tasks.types import RawTask
 
 _OPTIONS = 4  # of a knowledge crossword, as in the reference's file
 
@@ -48,62 +42,24 @@ class Published:
             text = f"not a row of this data set ({error!r}; found: {columns}); check the file"
             raise UserError(f"{where}: {text}") from error
 
-    def rows(self, name: str, path: str) -> Mapping[str, Sequence[Row]]:
-        """Split name -> rows, from a file or folder, or from the hub where `path` is empty."""
-        if path:
-            return read_rows(Path(path))
-        if self.hub is None:
-            raise UserError(
-                f"published:{name}: its authors publish files; give their path: "
-                f"published:{name}:PATH"
-            )
-        return download(*self.hub)
 
-
-def read_published(rest: str, dev: int | None, test: int | None) -> RawTask:
-    """Read ``NAME`` (from the hub) or ``NAME:PATH`` (a published file, or a folder of them).
-
-    `dev` and `test` rows (200 and 1,000, as in the paper) are drawn by a fixed shuffle. A single
-    split with answers is divided, at most a third to dev. Dev questions that are also in test are
-    dropped.
+def read_published(spec: str, dev: int | None, test: int | None, reading: Reading) -> RawTask:
+    """Read ``NAME`` (from the hub) or ``NAME:PATH`` (a published file, or a folder of them); see
+    `draw`.
     """
-    name, _, path = rest.partition(":")
+    name, _, path = spec.partition(":")
     source = lookup("published:", name, PUBLISHED)
-    sizes = (DEV if dev is None else dev, TEST if test is None else test)
-    return RawTask(
-        name,
-        None,
-        _draw(source, source.rows(name, path), *sizes, f"published:{rest}"),
-        source.metric,
-    )
-
-
-def _draw(
-    source: Published, splits: Mapping[str, Sequence[Row]], dev: int, test: int, where: str
-) -> dict[str, list[tuple[str, Item]]]:
-    def items(split: str) -> Iterator[tuple[str, Item]]:
-        return shuffled_items(where, split, splits[split], source.record)
-
-    def has_answers(split: str) -> bool:
-        rows = splits.get(split, ())
-        return len(rows) > 0 and source.record(rows[0], f"{where}: {split} row 0") is not None
-
-    first, *others = list(filter(has_answers, SPLIT_ORDER)) or list(splits)[:1]
-    if others:
-        held_out, candidates = list(islice(items(first), test)), items(others[0])
+    if path:
+        splits: Mapping[str, Any] = read_rows(Path(path))
+    elif source.hub is not None:
+        splits = download(*source.hub)
     else:
-        everything = list(islice(items(first), dev + test))
-        dev = min(dev, len(everything) // 3)
-        held_out, candidates = everything[dev:], iter(everything[:dev])
-    # Stricter than an item needs (the same question with other options is another item): dev items
-    # abound.
-    held_out_texts = {normalise(item.question) for _, item in held_out}
-    fresh = (
-        (place, item)
-        for place, item in candidates
-        if normalise(item.question) not in held_out_texts
-    )
-    return {"dev": list(islice(fresh, dev)), "test": held_out}
+        raise UserError(
+            f"published:{name}: its authors publish files; give their path: published:{name}:PATH"
+        )
+    readers = dict.fromkeys(splits, source.record)
+    drawn = draw(f"published:{spec}", splits, readers, dev, test)
+    return RawTask(name, None, drawn, source.metric)
 
 
 # One function per data set

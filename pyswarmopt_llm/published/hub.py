@@ -2,64 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import islice
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from string import ascii_uppercase
 from typing import Any
 
-from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.scores.tasks.rows import SPLIT_ORDER, Record, Row, download, shuffled_items
-from pyswarmopt_llm.scores.tasks.tables.columns import CHOICES, Columns, answer_column
-from pyswarmopt_llm.scores.tasks.tables.names import check_names
-from pyswarmopt_llm.scores.tasks.types import DEV, TEST, RawTask
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.published.rows import Record, ToRecord, download, draw
+from pyswarmopt_llm.scores.tasks.columns import (
+    ANSWER,
+    Reading,
+    check_names,
+    find_columns,
+    first_of,
+    renamed,
+)
+from pyswarmopt_llm.scores.tasks.formats import Row, Table
+from pyswarmopt_llm.scores.tasks.types import RawTask
+
+_INDEX = re.compile("[0-9]{1,2}")  # of an option
+_NONE = (None, "", -1, "-1")  # in place of an answer
 
 
-def read_hub(name: str, dev: int | None, test: int | None, columns: Mapping[str, str]) -> RawTask:
-    """Load ``DATASET[:CONFIG]`` and map its columns; default 200 dev and 1,000 test items.
-
-    `columns` maps our names of columns to the data set's.
-    """
+def read_hub(name: str, dev: int | None, test: int | None, reading: Reading) -> RawTask:
+    """Load ``DATASET[:CONFIG]`` and map its columns; see `draw`."""
+    if reading.labels:
+        spec = f"{next(iter(reading.labels))}=..."
+        raise InvalidOption("columns", spec, "names the labels of a file only; remove it")
     dataset, _, config = name.partition(":")
-    splits = {
-        split: _named(rows, columns, f"hub:{name}: {split}")
-        for split, rows in download(dataset, config or None).items()
+    splits = download(dataset, config or None)
+    readers = {
+        split: _reader(rows, reading.columns, f"hub:{name}: {split}")
+        for split, rows in splits.items()
     }
-    labelled = [split for split in SPLIT_ORDER if split in splits and _has_answers(splits[split])]
-    if len(labelled) < 2:
-        raise UserError(
-            f"hub:{name}: needs two splits with answers among {', '.join(SPLIT_ORDER)} "
-            f"(found: {', '.join(splits)}); export what you need to a JSON file"
-        )
-
-    def items(split: str, n: int) -> list[Any]:
-        rows, where = splits[split], f"hub:{name}: {split}"
-        columns = Columns(rows.column_names, where)
-        classes = getattr(rows.features[columns.answer], "names", None)
-        named = {} if classes is None else {CHOICES: list(classes)}  # answers number the classes
-
-        def record(row: Row, place: str) -> Record:
-            return columns.record({**named, **row}, place)
-
-        found = list(islice(shuffled_items(f"hub:{name}", split, rows, record), n))
-        columns.check_indices([0] if named else rows[columns.answer])
-        return found
-
-    located = {
-        "dev": items(labelled[1], DEV if dev is None else dev),
-        "test": items(labelled[0], TEST if test is None else test),
-    }
-    return RawTask(dataset.rpartition("/")[2], None, located)
+    drawn = draw(f"hub:{name}", splits, readers, dev, test)
+    return RawTask(dataset.rpartition("/")[2], None, drawn)
 
 
-def _named(rows: Any, columns: Mapping[str, str], where: str) -> Any:
-    """The split with our names for its columns."""
-    check_names(columns, rows.column_names, where)
-    in_the_way = [
-        name for name in columns if name in rows.column_names and name not in columns.values()
-    ]
-    names = {column: name for name, column in columns.items()}
-    return rows.remove_columns(in_the_way).rename_columns(names)
+def _reader(rows: Any, told: Mapping[str, str], where: str) -> ToRecord:
+    """Reads the rows of a split; numbers of answers count its classes or options from 0."""
+    check_names(told, rows.column_names, where)
+    if not first_of(ANSWER, renamed(dict.fromkeys(rows.column_names), told)):
+        return lambda row, place: None
+    columns = find_columns(Table(Path(where), rows.column_names, ()), told)
+    header = columns.header(columns.answer)
+    classes: Sequence[str] | None = getattr(rows.features[header], "names", None)
 
+    def record(row: Mapping[str, Any], place: str) -> Record | None:
+        if row[header] in _NONE:
+            return None
+        found = columns.record(Row(place, "", row), (columns.question,))
+        choices, answer = found["choices"] or classes, found["answer"]
+        is_text = isinstance(answer, str) and answer in (choices or ())
+        if isinstance(choices, list) and not is_text and _INDEX.fullmatch(str(answer)):
+            if classes is None and "0" not in numbers():
+                raise UserError(
+                    f'{where}: the numbers in "{header}" count the options from 0, and none is 0; '
+                    "export the data set with the letters of the right options"
+                )
+            index = int(answer)
+            answer = ascii_uppercase[index] if index < len(choices) else str(answer)
+        return {**found, "choices": choices, "answer": answer}
 
-def _has_answers(split: Any) -> bool:
-    column = answer_column(split.column_names)
-    return len(split) > 0 and column != "" and split[0][column] not in (None, "", -1, "-1")
+    @cache
+    def numbers() -> frozenset[str]:
+        return frozenset(map(str, rows[header]))
+
+    return record

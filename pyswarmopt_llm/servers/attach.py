@@ -54,7 +54,7 @@ class Examination:
 
     @property
     def stored(self) -> dict[str, Any]:
-        """Of it in ``run.json``."""
+        """Its part of ``run.json``."""
         return {"noise": self.noise, "server_scores": self.scores}
 
 
@@ -166,8 +166,8 @@ def examine(
         f"0 is the base within {from_base:.1g} nats per token, weight 1 {each}; the "
         f"same request again, alone and in a full batch, {repeats}"
     )
-    remarks = [server.remark, _other_template(engine)]
-    return Examination("; ".join(filter(None, [text, *remarks])), noise, tuple(single))
+    remark = f"; {server.remark}" if server.remark else ""
+    return Examination(text + remark, noise, tuple(single))
 
 
 def _weight_0(
@@ -208,17 +208,6 @@ def _weight_1(
         differs = f"differs from its own file by {difference:.2g} nats per token"
         raise UserError(f"{server.name}: {name} {differs}; does it support this adapter?")
     return difference
-
-
-def _other_template(engine: ServedEngine) -> str:
-    """A remark where the server's chat template is not the base's, which is used."""
-    tokens = engine.server.chat_tokens(PLAIN[0])
-    if tokens is None or tokens == engine.encode(engine.chat(PLAIN[0])):
-        return ""
-    return (
-        "its chat template is not that of `base`, in which candidates are scored: start it with "
-        "that one, or give the `base` that has its template"
-    )
 
 
 def check_loaded(engine: ServedEngine, patch: Patch, name: str) -> None:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.http import Json, Refusal, documented
+from pyswarmopt_llm.common.files.http import Json, documented
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.engine.batching import TokenPair
 from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors
@@ -79,16 +79,6 @@ class LlamaCpp:
         answer = self.http.post("/tokenize", body)
         with documented(self.name):
             return list(answer["tokens"])
-
-    def chat_tokens(self, user: str) -> list[int] | None:
-        """See `CandidateServer.chat_tokens`."""
-        messages = [{"role": "user", "content": user}]
-        try:
-            answer = self.http.post("/apply-template", {"messages": messages})
-        except Refusal:
-            return None
-        with documented(self.name):
-            return self.tokens(answer["prompt"])
 
     def load(self, patch: Patch) -> Scales | None:
         """See `CandidateServer.load`: the scales of the experts, read from the patch."""
@@ -208,7 +198,7 @@ def _number_of(info: AdapterInfo, files: Mapping[int, Path], name: str) -> int:
 
 
 def _norms(factors: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-    """Of each pair (a, b) the product of the Frobenius norms, sorted: the same for any order of
+    """The product of the Frobenius norms of each pair (a, b), sorted: the same for any order of
     modules and rows.
     """
     return (

@@ -55,15 +55,10 @@ class CandidateServer(Protocol):
     together: int
 
     def running(self) -> object:
-        """What the server says that it runs: base, and adapters that it was started with."""
+        """The base that the server says it runs, and the adapters that it was started with."""
 
     def tokens(self, text: str) -> list[int]:
         """Token ids of a text without special tokens, by the server's tokenizer."""
-
-    def chat_tokens(self, user: str) -> list[int] | None:
-        """Token ids of a user turn in the server's chat template, up to the start of the reply;
-        None where it has none, or does not say.
-        """
 
     def load(self, patch: Patch) -> Any:
         """Make a candidate ready.

@@ -77,18 +77,8 @@ class Vllm:
 
     def tokens(self, text: str) -> list[int]:
         """See `CandidateServer.tokens`."""
-        return self._tokens(prompt=text, add_special_tokens=False)
-
-    def chat_tokens(self, user: str) -> list[int] | None:
-        """See `CandidateServer.chat_tokens`."""
-        turn = {"role": "user", "content": user}
-        try:
-            return self._tokens(messages=[turn], add_generation_prompt=True)
-        except Refusal:  # the model has no chat template
-            return None
-
-    def _tokens(self, **of: Any) -> list[int]:
-        answer = self.http.post("/tokenize", {"model": self._model, **of})
+        body = {"model": self._model, "prompt": text, "add_special_tokens": False}
+        answer = self.http.post("/tokenize", body)
         with documented(self.name):
             return list(answer["tokens"])
 

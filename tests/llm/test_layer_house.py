@@ -52,14 +52,7 @@ def imported(tree: ast.Module) -> Iterator[str]:
 UPWARDS: set[tuple[str, str]] = {
     ("searching.use.against", "report.verdict"),
 }
-TO_THE_SIDE: set[tuple[str, str]] = {
-    ("scores.metrics.registry", "published.classifiers"),
-    ("scores.metrics.registry", "published.judge.judge"),
-    ("scores.tasks.load", "published.builtin"),
-    ("scores.tasks.load", "published.datasets"),
-    ("scores.tasks.load", "published.hub"),
-    ("searching.training.examples", "published.builtin"),
-}
+TO_THE_SIDE: set[tuple[str, str]] = set()
 CIRCLES: dict[tuple[str, ...], str] = {}
 NAMED_SPACES: dict[str, str] = {}
 CONCRETE: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Built-in tasks, pure functions of a seed: seven generated skills, mixtures, requests.
+"""Built-in tasks, pure functions of a seed: four generated skills, their mixture, requests.
 
 A new skill is one function `rng -> Draft` and one line in `SKILLS`.
 """
@@ -24,9 +24,6 @@ SKILLS: dict[str, Maker] = {
     "graph": skills.graph,
     "dates": skills.dates,
     "kinship": kinship.make,
-    "strings": skills.strings,
-    "sentiment": skills.sentiment,
-    "tables": skills.tables,
 }
 DESKS: dict[str, Maker] = {
     f"requests-{business}": requests.maker(business) for business in requests.BUSINESSES
@@ -112,9 +109,9 @@ def builtin_examples(name: str, n: int, seed: int = 0) -> list[dict[str, list[di
         UserError: unknown name, or more examples than the skill can generate.
 
     Example:
-        >>> user, assistant = builtin_examples("tables", 1, seed=0)[0]["messages"]
-        >>> user["content"].count("\\n")
-        3
+        >>> user, assistant = builtin_examples("graph", 1, seed=0)[0]["messages"]
+        >>> user["content"].startswith("Question: Roads:")
+        True
     """
     drawn = interleaved(_lookup(name).sources, "train", n, seed)
     return [

@@ -27,7 +27,6 @@ from pyswarmopt_llm.scores.metrics.questions.written import (
 from pyswarmopt_llm.scores.tasks import Item, Scoring
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.published.judge.judge import Judge
     from pyswarmopt_llm.scores.metrics.questions.sampling import Sampling
 
 Needs = Literal["nothing", "answer", "choices"]
@@ -172,6 +171,13 @@ _truthfulness, _perplexity = (
     _late("scores.metrics.likelihoods", name) for name in ("Truthfulness", "InversePerplexity")
 )
 
+_load_toxicity, _load_reward, _preferred = (
+    _late("published.classifiers", name) for name in ("load_toxicity", "load_reward", "preferred")
+)
+_load_judge, _load_local_judge = (
+    _late("published.judge.judge", name) for name in ("load_judge", "load_local_judge")
+)
+
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
@@ -204,18 +210,14 @@ def _evaluate(spec: str, name: str, cache: Path | None, device: str) -> Metric:
 
 
 def _toxicity(spec: str, model: str, cache: Path | None, device: str) -> Metric:
-    from pyswarmopt_llm.published.classifiers import load_toxicity
-
-    return continued(spec, load_toxicity(model, device).harmlessness)
+    return continued(spec, _load_toxicity(model, device).harmlessness)
 
 
 def _reward(spec: str, model: str, cache: Path | None, device: str) -> Metric:
-    from pyswarmopt_llm.published.classifiers import load_reward, preferred
-
-    kind, loaded = spec.partition(":")[0], load_reward(model, device)
+    kind, loaded = spec.partition(":")[0], _load_reward(model, device)
     score = {"reward": loaded.scores, "verbose": loaded.verbose, "concise": loaded.concise}[kind]
     raw = kind == "reward"
-    named = preferred if raw else None
+    named = _preferred if raw else None
     return written(spec, score, "nothing", REWARD_TOKENS, named, signed=raw)
 
 
@@ -235,19 +237,15 @@ def _function(spec: str) -> Metric:
 
 
 def _judge(spec: str, rubric: str, cache: Path | None, device: str) -> Metric:
-    from pyswarmopt_llm.published.judge.judge import load_judge
-
-    judge, completions = load_judge(rubric or None, cache)
+    judge, completions = _load_judge(rubric or None, cache)
     return _judged(spec, judge, completions.usage.copy)
 
 
 def _local_judge(spec: str, model: str, cache: Path | None, device: str) -> Metric:
-    from pyswarmopt_llm.published.judge.judge import load_local_judge
-
-    return _judged(spec, load_local_judge(model, device))
+    return _judged(spec, _load_local_judge(model, device))
 
 
-def _judged(spec: str, judge: Judge, usage: Callable[[], dict[str, Any]] | None = None) -> Metric:
+def _judged(spec: str, judge: Any, usage: Callable[[], dict[str, Any]] | None = None) -> Metric:
     return written(
         spec, judge.ratings, "nothing", JUDGED_TOKENS, compare=judge.win_rate, usage=usage
     )

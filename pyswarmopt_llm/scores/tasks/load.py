@@ -12,15 +12,24 @@ from typing import Any
 from pyswarmopt.base.words import SEED
 from pyswarmopt_llm.common.config import PROMPTS
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.scores.tasks.formats import read_file
+from pyswarmopt_llm.common.registry import lazy
+from pyswarmopt_llm.scores.tasks.columns import Reading, parse_reading
+from pyswarmopt_llm.scores.tasks.formats import SPLITS
 from pyswarmopt_llm.scores.tasks.items import content, normalise, unordered
 from pyswarmopt_llm.scores.tasks.prompts import check_template, fillers, placeholders
-from pyswarmopt_llm.scores.tasks.tables.names import SPLITS, Reading, parse_reading
+from pyswarmopt_llm.scores.tasks.table import read_task
 from pyswarmopt_llm.scores.tasks.types import DEV, TEST, Item, RawTask, Task
 
 log = logging.getLogger(__name__)
 
-_NO_FILES = ("builtin", "hub", "published", "lm-eval")  # kinds of tasks
+BUILTIN = "builtin"
+# Sources of rows that are no files: name, dev, test, reading -> raw task.
+_SOURCES: Mapping[str, Callable[..., RawTask]] = {
+    "hub": lazy("pyswarmopt_llm.published.hub:read_hub"),
+    "published": lazy("pyswarmopt_llm.published.datasets:read_published"),
+}
+_NO_FILES = (BUILTIN, "lm-eval", *_SOURCES)
+_builtin_task = lazy("pyswarmopt_llm.published.builtin:builtin_task")
 _WORDS = 4  # of a text that a prompt may need
 _TASK_TEMPLATE = re.compile(r"([\w.-]+)=(.*)", re.DOTALL)
 
@@ -71,8 +80,8 @@ def load_task(
             ``"0=bad"`` names a label.
         template: the user turn, with ``{question}`` and perhaps ``{choices}`` or other columns; see
             `with_templates`.
-        split_seed: draws dev (a third; half of prompts) and test of a file that has no splits; 200 and 1,000 of them
-            are used unless `dev` and `test` say otherwise.
+        split_seed: draws dev (a third; half of prompts) and test of a file that has no splits; 200
+            and 1,000 of them are used unless `dev` and `test` say otherwise.
         skip_bad_rows: leave out rows of a file that cannot be read; `Task.note` says which.
 
     Raises:
@@ -121,67 +130,49 @@ def _with_prompt(task: Task, template: str | None) -> Task:
     """The task with its prompt, and a note on columns of text that the prompt leaves out."""
     items = (*task.dev, *task.test)
     columns = set.intersection(*(set(fillers(item)) for item in items)) if items else set()
-    if template is not None:
-        check_template(template, "`template`", sorted(columns))
-    prompt = template if template is not None else task.prompt
-    left = [
-        name for name in sorted(columns - set(placeholders(prompt or ""))) if _is_text(name, items)
+    prompt, where = (template, "`template`") if template is not None else (task.prompt, task.source)
+    if prompt is not None:
+        check_template(prompt, where, sorted(columns))
+    left_out = columns - {"question", "choices", *placeholders(prompt or "")}
+    texts = [
+        name
+        for name in sorted(left_out)
+        if any(len(item.meta[name].split()) >= _WORDS for item in items)  # sentences, not codes
     ]
     note = task.note
-    if note and left:
-        note += f"; not in the prompt: {', '.join(left)} (add {{{left[0]}}} to `template`)"
+    if note and texts:
+        note += f"; not in the prompt: {', '.join(texts)} (add {{{texts[0]}}} to `template`)"
     return replace(task, prompt=prompt, note=note)
-
-
-def _is_text(column: str, items: Sequence[Item]) -> bool:
-    """Whether a column that is not question, answer or options holds sentences, not codes."""
-    return column not in ("question", "choices") and any(
-        len(item.meta[column].split()) >= _WORDS for item in items
-    )
 
 
 def _load(
     spec: str, dev: int | None, test: int | None, allow_overlap: bool, reading: Reading
 ) -> Task:
     kind = spec.partition(":")[0]
-    if reading.names_columns and kind in ("builtin", "published", "lm-eval"):
+    if kind in (BUILTIN, "published", "lm-eval") and (reading.columns or reading.labels):
         raise InvalidOption("columns", None, f"{spec} has no columns to name; remove it")
-    if reading.labels and kind == "hub":
-        raise InvalidOption(
-            "columns",
-            f"{next(iter(reading.labels))}=...",
-            "names the labels of a file only; remove it",
-        )
-    if kind == "builtin":
-        from pyswarmopt_llm.published.builtin import builtin_task
-
-        name, seed = name_and_seed(spec)
-        return builtin_task(name, seed, dev, test)
+    if kind == BUILTIN:
+        task: Task = _builtin_task(*name_and_seed(spec), dev, test)
+        return task
     if kind == "lm-eval":
         raise UserError(
             f"{spec}: a task of lm-evaluation-harness has no items here; give it to search or eval"
         )
     raw, source = read_raw(spec, dev, test, reading)
-    _check(raw, source, allow_overlap)
+    for split in SPLITS:
+        _check_split(raw, split, source)
+    _check_overlap(raw, source, allow_overlap)
     return _task(raw, source, dev, test, reading.seed)
 
 
 def read_raw(spec: str, dev: int | None, test: int | None, reading: Reading) -> tuple[RawTask, str]:
     """The raw task, and the name of its source in messages."""
-    kind, _, rest = spec.partition(":")
-    if kind == "hub":
-        from pyswarmopt_llm.published.hub import read_hub
-
-        return read_hub(rest, dev, test, reading.columns), spec
-    if kind == "published":
-        from pyswarmopt_llm.published.datasets import read_published
-
-        return read_published(rest, dev, test), spec
-    if spec.startswith(PROMPTS):
-        from pyswarmopt_llm.scores.tasks.prompt_lists import read_prompts
-
-        return read_prompts(Path(rest), reading), str(Path(rest))
-    return read_file(Path(spec), reading), str(Path(spec))
+    kind, _, name = spec.partition(":")
+    if kind in _SOURCES:
+        return _SOURCES[kind](name, dev, test, reading), spec
+    prompts = spec.startswith(PROMPTS)
+    path = Path(name if prompts else spec)
+    return read_task(path, reading, prompts), str(path)
 
 
 def name_and_seed(spec: str, default: int = 0) -> tuple[str, int]:
@@ -193,82 +184,68 @@ def name_and_seed(spec: str, default: int = 0) -> tuple[str, int]:
     name, _, seed = spec.partition(":")[2].partition(":")
     if not seed:
         return name, default
-    if not (seed.isascii() and seed.isdigit()):
-        raise UserError(
-            f"{spec}: the seed must be a whole number, not {seed!r}; write builtin:{name}:1"
-        )
     # The length first: Python reads no number of thousands of digits.
-    if len(seed) > len(str(SEED)) or int(seed) > SEED:
-        raise UserError(f"{spec[:60]}: the seed has {len(seed)} digits; give at most {SEED}")
+    if not (seed.isascii() and seed.isdigit()) or len(seed) > len(str(SEED)) or int(seed) > SEED:
+        raise UserError(
+            f"{spec[:60]}: the seed must be a whole number of at most {SEED}; write "
+            f"builtin:{name}:1"
+        )
     return name, int(seed)
 
 
 def _task(raw: RawTask, source: str, dev: int | None, test: int | None, seed: int) -> Task:
-    items = {split: tuple(item for _, item in raw.splits[split]) for split in SPLITS}
-    task = Task(
+    """The task of the first items of each split; the default of drawn ones is the reference's."""
+    dev_items, test_items = (tuple(item for _, item in raw.splits[split]) for split in SPLITS)
+    for split, count, items in (("dev", dev, dev_items), ("test", test, test_items)):
+        if count is not None and count > len(items):
+            log.warning(
+                "%s: %d %s items requested, only %d available", raw.name, count, split, len(items)
+            )
+    drawn = raw.strata is not None
+    dev_items, spare = _parted(dev_items, dev or (DEV if drawn else None))
+    test_items, left = _parted(test_items, test or (TEST if drawn else None))
+    note = raw.note and f"{source}: {raw.note}"
+    if drawn:
+        strata = f", stratified by {raw.strata}" if raw.strata else ""
+        rows = "prompts" if raw.column == "prompt" else "rows"
+        note = (
+            f"{source} names no split: {len(dev_items)} dev and {len(test_items)} test items drawn "
+            f"from its {sum(map(len, raw.splits.values()))} {rows} with split seed {seed}{strata}"
+        ) + (f"; {raw.note}" if raw.note else "")
+    return Task(
         raw.name,
-        items["dev"],
-        items["test"],
+        dev_items,
+        test_items,
         raw.prompt,
         source,
         metric=raw.metric,
+        note=note,
         column=raw.column,
+        left=len(left),
+        spare=() if any(item.choices for item in spare) else spare,
     )
-    for split, count in (("dev", dev), ("test", test)):
-        available = len(raw.splits[split])
-        if count is not None and count > available:
-            log.warning(
-                "%s: %d %s items requested, only %d available", raw.name, count, split, available
-            )
-    if raw.strata is None:
-        task = task.limited(dev, test)
-        return replace(
-            task,
-            spare=_spare(items["dev"][len(task.dev) :]),
-            left=len(items["test"]) - len(task.test),
-            note=raw.note and f"{source}: {raw.note}",
-        )
-    task = task.limited(dev or DEV, test or TEST)
-    strata = f", stratified by {raw.strata}" if raw.strata else ""
-    decided = f"; {raw.note}" if raw.note else ""
-    sizes = f"{len(task.dev)} dev and {len(task.test)} test items"
-    rows = f"{sum(map(len, raw.splits.values()))} {'prompts' if raw.column == 'prompt' else 'rows'}"
-    note = (
-        f"{source} names no split: {sizes} drawn from its {rows} with split seed "
-        f"{seed}{strata}{decided}"
-    )
-    left = len(items["test"]) - len(task.test)
-    return replace(task, left=left, note=note, spare=_spare(items["dev"][len(task.dev) :]))
 
 
-def _spare(rest: tuple[Item, ...]) -> tuple[Item, ...]:
-    """Dev items that were left out, unless they have options."""
-    return () if any(item.choices for item in rest) else rest
+def _parted(items: tuple[Item, ...], n: int | None) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
+    return (items, ()) if n is None else (items[:n], items[n:])
 
 
-def _check(raw: RawTask, source: str, allow_overlap: bool = False) -> None:
-    """Refuse a task whose scores would mislead: an empty split, repeated ids, shared questions.
-
-    With `allow_overlap` questions in both splits are logged only.
-    """
-    for split in SPLITS:
-        if not raw.splits[split]:
-            raise UserError(f"{source}: the {split} split is empty; add items to it")
-        _check_ids(raw, split)
-        _report_repeats(raw, split, source)
-    _check_overlap(raw, source, allow_overlap)
-
-
-def _check_ids(raw: RawTask, split: str) -> None:
+def _check_split(raw: RawTask, split: str, source: str) -> None:
+    """Refuse an empty split or repeated ids, and tell of repeated questions."""
+    items = raw.splits[split]
+    if not items:
+        raise UserError(f"{source}: the {split} split is empty; add items to it")
     # Per split: published data sets number each split from 0.
     seen: dict[tuple[str, str], str] = {}
-    for where, item in raw.splits[split]:
-        key = (_id_space(raw.name, item), item.id)
-        if key in seen:
+    for where, item in items:
+        other = seen.setdefault((_id_space(raw.name, item), item.id), where)
+        if other != where:
             raise UserError(
-                f"{where}: the id {item.id!r} is already used at {seen[key]}; make ids unique"
+                f"{where}: the id {item.id!r} is already used at {other}; make ids unique"
             )
-        seen[key] = where
+    repeats = len(items) - len({content(item) for _, item in items})
+    if repeats:
+        log.warning("%s: %d of %d %s items repeat another", source, repeats, len(items), split)
 
 
 def _id_space(name: str, item: Item) -> str:
@@ -283,33 +260,28 @@ def _id_space(name: str, item: Item) -> str:
     return str(item.question.startswith("[header]")) if name == "hellaswag" else ""
 
 
-def _report_repeats(raw: RawTask, split: str, source: str) -> None:
-    repeats = len(raw.splits[split]) - len({content(item) for _, item in raw.splits[split]})
-    if repeats:
-        log.warning(
-            "%s: %d of %d %s items repeat another", source, repeats, len(raw.splits[split]), split
-        )
-
-
 def _check_overlap(raw: RawTask, source: str, allow_overlap: bool) -> None:
+    """Refuse questions in both splits, which make a test score mislead; with `allow_overlap` they
+    are told only, as are those of other options, of which published data sets have a few.
+    """
     shared = _shared(raw, content)
     if shared:
-        first = shared[0].id
         message = (
-            f"{source}: {len(shared)} dev items are also in test (the first has the id {first!r})"
+            f"{source}: {len(shared)} dev items are also in test (the first has the id "
+            f"{shared[0].id!r})"
         )
         if not allow_overlap:
             raise UserError(f"{message}; remove them from one split, or add `allow_overlap`")
         log.warning("%s; the test score will be optimistic", message)
-    # Published data sets have a few of these, so they are reported, not refused.
-    alike = max(len(_shared(raw, unordered)) - len(shared), 0)
-    solved = len(_shared(raw, _solved)) - len(shared) - alike
-    for count, how in (
-        (alike, " with their options in another order"),
-        (solved, ", with the same answer among other options"),
+    told = len(shared)
+    for key, how in (
+        (unordered, " with their options in another order"),
+        (_solved, ", with the same answer among other options"),
     ):
+        count = len(_shared(raw, key)) - told
         if count > 0:
             log.warning("%s: %d dev items are also in test%s", source, count, how)
+        told += max(count, 0)
 
 
 def _shared(raw: RawTask, key: Callable[[Item], tuple[str, ...]]) -> list[Item]:
@@ -319,4 +291,4 @@ def _shared(raw: RawTask, key: Callable[[Item], tuple[str, ...]]) -> list[Item]:
 
 
 def _solved(item: Item) -> tuple[str, str]:
-    return normalise(item.asked), normalise(item.answer_text)
+    return normalise(item.conversation), normalise(item.answer_text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 _LONGEST = 200  # characters of an example
@@ -38,8 +38,8 @@ class Item:
         return turns
 
     @property
-    def asked(self) -> str:
-        """The question, after what was said before it: of one text is one item."""
+    def conversation(self) -> str:
+        """The question after what was said before it: items of one text are one item."""
         return "\n".join([*(turn["content"] for turn in self.earlier), self.question])
 
     @property
@@ -56,7 +56,7 @@ class Item:
     @property
     def answer_text(self) -> str:
         """The text of the right choice, or the answer itself without choices."""
-        return self.answer if self.choices is None else self.choices[self.answer]
+        return (self.choices or {}).get(self.answer, self.answer)
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ class Task:
     Example:
         >>> items = tuple(Item(str(i), f"Question {i}?", None, "yes") for i in range(3))
         >>> task = Task("mine", dev=items[:2], test=items[2:])
-        >>> [item.id for item in task.limited(dev=1).split("dev")]
-        ['0']
+        >>> [item.id for item in task.split("test")]
+        ['2']
     """
 
     name: str
@@ -93,13 +93,6 @@ class Task:
         if name not in splits:
             raise ValueError(f"a task has the splits dev, test and spare, not {name!r}")
         return splits[name]
-
-    def limited(self, dev: int | None = None, test: int | None = None) -> Task:
-        """The same task with the first `dev` and the first `test` items; None: all."""
-        for name, n in (("dev", dev), ("test", test)):
-            if n is not None and n < 1:
-                raise ValueError(f"at least one {name} item is needed, not {n}")
-        return replace(self, dev=self.dev[:dev], test=self.test[:test], fingerprint="")
 
 
 @dataclass(frozen=True)
@@ -143,14 +136,17 @@ def form_of(task: Task) -> Form | None:
     )
 
 
+Located = tuple[str, Item]  # its place in the source, for messages, and the item
+
+
 @dataclass(frozen=True)
 class RawTask:
     """The content of a task file, before its items are checked against each other."""
 
     name: str
     prompt: str | None
-    # ``dev`` and ``test`` -> (place, item) pairs in the file's order
-    splits: dict[str, list[tuple[str, Item]]]
+    # ``dev`` and ``test`` -> items in the file's order
+    splits: dict[str, list[Located]]
     metric: str | None = None
     strata: str | None = None  # what dev and test were stratified by; None: the file has splits
     note: str = ""  # what was decided about the answers of a table

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.published.builtin import builtin_examples, builtin_training_items
+from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.scores.tasks import Item
-from pyswarmopt_llm.scores.tasks.formats import json_lines
+from pyswarmopt_llm.scores.tasks.columns import parse_reading
+from pyswarmopt_llm.scores.tasks.formats import SPLITS, json_lines
 from pyswarmopt_llm.scores.tasks.load import name_and_seed, read_raw
 from pyswarmopt_llm.scores.tasks.prompts import render_prompt
-from pyswarmopt_llm.scores.tasks.tables.names import SPLITS, parse_reading
 
+_builtin_examples = lazy("pyswarmopt_llm.published.builtin:builtin_examples")
+_builtin_training_items = lazy("pyswarmopt_llm.published.builtin:builtin_training_items")
 BUILTIN = "builtin:"
 BUILTIN_ITEMS = 200  # as many as a search has dev items
 BUILTIN_EXAMPLES = 2000  # a few minutes of training on two cores
@@ -41,7 +43,7 @@ def load_examples(
         UserError: it cannot be read, or a row has no answer.
     """
     if data.startswith(BUILTIN):
-        return list(builtin_examples(data.removeprefix(BUILTIN), count or BUILTIN_EXAMPLES, seed))
+        return list(_builtin_examples(data.removeprefix(BUILTIN), count or BUILTIN_EXAMPLES, seed))
     if not columns and _has_chats(data):
         return read_examples(Path(data))[:count]
     items, prompt = _rows(data, columns)
@@ -73,7 +75,8 @@ def training_items(
     """
     if data.startswith(BUILTIN):
         name, seed = name_and_seed(data, seed)
-        return builtin_training_items(name, count or BUILTIN_ITEMS, seed)
+        items: tuple[Item, ...] = _builtin_training_items(name, count or BUILTIN_ITEMS, seed)
+        return items
     return _rows(data, columns)[0][:count]
 
 

@@ -19,10 +19,9 @@ from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.metrics.questions.context_window import check_window
 from pyswarmopt_llm.scores.metrics.registry import METRICS
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
-from pyswarmopt_llm.scores.tasks.formats import read_rows
-from pyswarmopt_llm.scores.tasks.tables.names import Rows, columns_of
-from pyswarmopt_llm.scores.tasks.tables.new_rows import new_items
-from pyswarmopt_llm.scores.tasks.tables.predicted import (
+from pyswarmopt_llm.scores.tasks.formats import Table, read_table, table_of
+from pyswarmopt_llm.scores.tasks.new_rows import new_items
+from pyswarmopt_llm.scores.tasks.predicted import (
     BLANK,
     PredictedFile,
     Prediction,
@@ -93,8 +92,8 @@ def predict(
     source = _source(user_path(run), task)
     stored, form = source.stored, source.form
     specs = [*_without(stored.columns, columns), *columns]
-    path, names, rows = _rows(questions, form)
-    questioned = new_items(form, rows, names, path, specs)
+    table = _table(questions, form)
+    questioned = new_items(form, table, specs)
     items = [item for item in questioned if item is not None]
     shared = None if form.choices is None else list(form.choices.values())
     labels = [list(item.choices or {}) if shared is None else shared for item in items]
@@ -107,19 +106,19 @@ def predict(
         engine=engine,
         server_folder=server_folder,
     )
-    place, texts = place_of(engine, run), [row for _, row in rows]
+    place, rows = place_of(engine, run), [row.values for row in table.rows]
     inputs: list[Any] = [source.prints, source.scoring, form.to_json(), specs]
-    inputs += [{"dtype": config.dtype, "device": device}, texts]
+    inputs += [{"dtype": config.dtype, "device": device}, rows]
     inputs += [place] if is_server(place) else []
     target = None if out is None else user_path(out)
     if target is not None:
-        check_out(target, names, shared or [])
+        check_out(target, table.names, shared or [])
     with predicted_file(target, digest(inputs), list(map(len, labels))) as file:
         if len(file.rows) < len(items):
-            _label(items, source, open_named(config, source.model), path, file, on_items)
+            _label(items, source, open_named(config, source.model), table.path, file, on_items)
         labelled = (Prediction.of(*pair) for pair in zip(labels, file.rows, strict=True))
         predictions = [BLANK if item is None else next(labelled) for item in questioned]
-        file.write(path, names, texts, predictions, shared is not None)
+        file.write(table, predictions, shared is not None)
     return predictions
 
 
@@ -187,14 +186,12 @@ def _source(run: Path, name: str | None) -> _Source:
     return _Source(about.config, form, cast(Scoring, scoring), model, prints)
 
 
-def _rows(questions: Questions, form: Form) -> tuple[Path, list[str], Rows]:
-    """The source of the rows, their columns, and (place, row) of each."""
+def _table(questions: Questions, form: Form) -> Table:
+    """The rows of a file, or of a list of texts or rows."""
     if isinstance(questions, str | Path):
-        path = user_path(questions)
-        return path, *read_rows(path)
-    rows = [({form.column: row} if isinstance(row, str) else row) for row in questions]
-    located = [(f"question {i}", row) for i, row in enumerate(rows, 1)]
-    return Path("questions"), columns_of(rows), located
+        return read_table(user_path(questions))
+    located = ((f"question {i}", raw) for i, raw in enumerate(questions, 1))
+    return table_of(Path("questions"), located, form.column)
 
 
 def _without(specs: Sequence[str], others: Sequence[str]) -> list[str]:

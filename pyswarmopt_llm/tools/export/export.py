@@ -143,9 +143,9 @@ def _truncated(source: Source, rank: int) -> tuple[Source, float]:
     Modules whose rank is not above it stay as they are.
     """
     cut = {name: truncate_low_rank(change, rank) for name, change in source.changes.items()}
-    lost, whole = sum(part.lost for part in cut.values()), sum(part.whole for part in cut.values())
+    lost, total = sum(part.lost for part in cut.values()), sum(part.total for part in cut.values())
     changes = {name: part.change for name, part in cut.items()}
-    return replace(source, changes=changes), math.sqrt(lost / whole) if whole else 0.0
+    return replace(source, changes=changes), math.sqrt(lost / total) if total else 0.0
 
 
 def _check(form: str, rank: int | None) -> None:

@@ -39,7 +39,7 @@ class ModelServer:
         self.tokenizer = AutoTokenizer.from_pretrained(base)
         self.kind, self.name = kind, name or str(base)
         self.trouble: Trouble = lambda server, path: ""
-        self.key, self.template = "", True
+        self.key = ""
         self.keys: set[str | None] = set()
         self.knows_token_ids, self.tokens_moved, self.ignores_adapters = True, 0, False
         self.ignores_alpha, self.noise = False, 0.0
@@ -135,8 +135,6 @@ class ModelServer:
                 "object": "list",
                 "data": [{"id": "base", "root": self.name, "parent": None, "max_model_len": 512}],
             }
-        if path == "/tokenize" and "messages" in body:
-            return 200, self._tokens(self._chat(body["messages"]), False)
         if path == "/tokenize":
             return 200, self._tokens(body["prompt"], body["add_special_tokens"])
         if path == "/v1/load_lora_adapter":
@@ -196,8 +194,6 @@ class ModelServer:
             }
         if path == "/lora-adapters":
             return 200, [{"id": i, "path": name, "scale": 1.0} for i, name in enumerate(self.paths)]
-        if path == "/apply-template":
-            return 200, {"prompt": self._chat(body["messages"])}
         if path == "/tokenize":
             return 200, self._tokens(body["content"], body["add_special"])
         if path != "/completion":
@@ -224,12 +220,6 @@ class ModelServer:
         return 200, rows if len(rows) > 1 else rows[0]
 
     # The model
-
-    def _chat(self, messages: list[Json]) -> str:
-        options = {"tokenize": False, "add_generation_prompt": True}
-        if not self.template:
-            options["chat_template"] = "{{ messages[0].content }}"
-        return str(self.tokenizer.apply_chat_template(messages, **options))
 
     def _tokens(self, text: str, special: bool) -> Json:
         ids = self.tokenizer(text, add_special_tokens=special)["input_ids"]

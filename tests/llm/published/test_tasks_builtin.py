@@ -47,23 +47,16 @@ GIRLS = set(
 )
 
 
-def test_number_words() -> None:
-    assert len(WORDS) == 100 and NUMBER["nineteen"] == 19 and NUMBER["forty-two"] == 42
-
-
-# ---------------------------------------------------------------- arithmetic
+# Arithmetic
 
 
 def solve_arithmetic(question: str) -> str:
     numbers = [NUMBER[w] for w in re.findall(r"[a-z-]+", question) if w in NUMBER]
-    if "eats" in question:
-        a, b, c = numbers
-        return WORDS[a + b - c]
     a, b = numbers
     return WORDS[a - b if "gives away" in question or "fewer" in question else a + b]
 
 
-# ---------------------------------------------------------------- graph
+# Graph
 
 
 def reachable(question: str, start: str) -> set[str]:
@@ -83,17 +76,14 @@ def reachable(question: str, start: str) -> set[str]:
 
 
 def check_graph(item: Item) -> None:
-    match = re.search(r"Which town (can|cannot) be reached from (\w+)\?", item.question)
+    match = re.search(r"Which town can be reached from (\w+)\?", item.question)
     assert match is not None
-    near = reachable(item.question, match[2])
-    right = {
-        letter for letter, town in item.choices.items() if (town in near) == (match[1] == "can")
-    }
-    assert right == {item.answer}
-    assert match[2] not in item.choices.values()
+    near = reachable(item.question, match[1])
+    assert {letter for letter, town in item.choices.items() if town in near} == {item.answer}
+    assert match[1] not in item.choices.values()
 
 
-# ---------------------------------------------------------------- dates
+# Dates
 
 
 def weekday(start: str, steps: int) -> str:
@@ -104,23 +94,14 @@ def weekday(start: str, steps: int) -> str:
 
 def solve_dates(question: str) -> str:
     match = re.search(r"is ([\w-]+) (days|months) (after|before) (\w+)\.", question)
-    if match:
-        steps = NUMBER[match[1]] * (1 if match[3] == "after" else -1)
-        if match[2] == "days":
-            return weekday(match[4], steps)
-        month = list(calendar.month_name).index(match[4])
-        return calendar.month_name[(month + steps - 1) % 12 + 1]
-    match = re.fullmatch(r"Which date is ([\w-]+) days (after|before) (\w+) (\d+)\?", question)
-    assert match is not None
-    steps = NUMBER[match[1]] * (1 if match[2] == "after" else -1)
-    month = list(calendar.month_name).index(match[3])
-    ends = [date(year, month, int(match[4])) + timedelta(days=steps) for year in (2023, 2024)]
-    answers = {f"{calendar.month_name[end.month]} {end.day}" for end in ends}
-    assert len(answers) == 1, "the answer depends on the year"
-    return answers.pop()
+    steps = NUMBER[match[1]] * (1 if match[3] == "after" else -1)
+    if match[2] == "days":
+        return weekday(match[4], steps)
+    month = list(calendar.month_name).index(match[4])
+    return calendar.month_name[(month + steps - 1) % 12 + 1]
 
 
-# ---------------------------------------------------------------- kinship: a village of five
+# Kinship: a village of five
 # generations
 
 
@@ -242,68 +223,10 @@ FEMALE_KIN = set("mother daughter sister wife grandmother granddaughter aunt nie
 }
 
 
-# ---------------------------------------------------------------- strings, sentiment, tables
-
-
-def solve_strings(instruction: str, word: str) -> str:
-    letters = list(word)
-    if "backwards" in instruction:
-        return "".join(reversed(letters))
-    if "capital" in instruction:
-        return "".join(chr(ord(c) - 32) if c != "-" else c for c in letters)
-    if "twice" in instruction:
-        return "".join(letters * 2)
-    if "without its first" in instruction:
-        return "".join(letters[1:])
-    if "without its last" in instruction:
-        return "".join(letters[: len(letters) - 1])
-    if "Swap" in instruction:
-        letters[0], letters[-1] = letters[-1], letters[0]
-        return "".join(letters)
-    return letters[{"first": 0, "third": 2, "last": len(letters) - 1}[instruction.split()[3]]]
-
-
-PRAISE = {"good", "great", "lovely", "excellent", "pleasant", "wonderful", "superb", "charming"}
-BLAME = {"bad", "awful", "terrible", "boring", "poor", "dreadful", "horrible", "disappointing"}
-
-
-def solve_sentiment(question: str) -> str:
-    review = re.search(r'Review: "(.*?)"', question)[1]
-    felt = review.split(", but it ")[-1]  # what was expected does not count
-    signs = set()
-    for clause in re.split(r" and the | but the ", felt):
-        words = re.findall(r"\w+", clause)
-        flips = sum(w in ("not", "never", "anything") for w in words)
-        signs |= {(+1 if w in PRAISE else -1) * (-1) ** flips for w in words if w in PRAISE | BLAME}
-    return {(): "neutral", (1,): "positive", (-1,): "negative", (-1, 1): "mixed"}[
-        tuple(sorted(signs))
-    ]
-
-
-def solve_tables(question: str) -> str:
-    *lines, asked = question.split("\n")
-    cells = {
-        (name, fruit): int(n)
-        for name, row in (line.split(": ") for line in lines)
-        for n, fruit in (cell.split(" ") for cell in row.split(", "))
-    }
-    assert len(cells) == len(set(cells.values())) == 6
-    if match := re.fullmatch(r"How many (\w+) does (\w+) have\?", asked):
-        return str(cells[match[2], match[1]])
-    n, fruit = re.fullmatch(r"Who has (\d+) (\w+)\?", asked).groups()
-    (owner,) = (
-        name for (name, column), count in cells.items() if (count, column) == (int(n), fruit)
-    )
-    return owner
-
-
 SOLVERS: dict[str, Callable[[str, dict[Person, dict[str, set[Person]]]], str]] = {
     "arithmetic": lambda q, _: solve_arithmetic(q),
     "dates": lambda q, _: solve_dates(q),
     "kinship": solve_kinship,
-    "strings": lambda q, _: solve_strings(q, re.search(r'"(\w+)"', q)[1]),
-    "sentiment": lambda q, _: solve_sentiment(q),
-    "tables": lambda q, _: solve_tables(q),
 }
 
 
@@ -334,16 +257,12 @@ def test_a_solver_notices_a_wrong_answer(families: dict[Person, dict[str, set[Pe
         SOLVERS["kinship"]("Tom is the brother of Anna's mother. What is Tom to Anna?", families)
         == "uncle"
     )
-    assert SOLVERS["dates"]("Which date is five days after April 28?", families) == "May 3"
-    assert (
-        SOLVERS["sentiment"]('Review: "The soup was not bad but the pool was poor."', families)
-        == "mixed"
-    )
+    assert SOLVERS["dates"]("Ann's fair is five days after Monday. Which?", families) == "Saturday"
     with pytest.raises(AssertionError):  # the brother of an uncle may be the father
         solve_kinship("Tom is the brother of Anna's uncle. What is Tom to Anna?", families)
 
 
-# ---------------------------------------------------------------- form and partitions
+# Form and partitions
 
 
 # Where they are not the usual ones: sizes of dev and test, number of training examples.
@@ -419,14 +338,6 @@ def test_every_topic_has_as_many_requests_on_either_side() -> None:
     assert set(Counter(item.answer_text for item in task.test).values()) == {5}
 
 
-def test_training_examples_are_different_and_formatted() -> None:
-    examples = builtin_examples("mixture", 700, seed=2)
-    assert len({e["messages"][0]["content"] for e in examples}) == 700
-    for example in examples:
-        assert [m["role"] for m in example["messages"]] == ["user", "assistant"]
-        assert example["messages"][0]["content"].startswith("Question: ")
-
-
 def test_the_seed_decides_and_nothing_else() -> None:
     before = random.getstate()
     first, again, other = (load_task(f"builtin:requests:{seed}") for seed in (4, 4, 5))
@@ -445,12 +356,12 @@ def test_the_seed_decides_and_nothing_else() -> None:
         ("builtin:kinshp", r"did you mean builtin:kinship\?"),
         ("builtin:zzz", "use one of: arithmetic, graph"),
         ("builtin:", "builtin:: unknown; use one of"),
-        ("builtin:requests:one", "whole number, not 'one'"),
+        ("builtin:requests:one", "whole number"),
         ("builtin:requests:-1", "whole number"),
         ("builtin:requests:1:2", "whole number"),
-        (f"builtin:requests:{2**63}", "the seed has 19 digits; give at most 9223372036854775807"),
-        ("builtin:requests:" + 24 * "1", "the seed has 24 digits"),
-        ("builtin:requests:" + 5000 * "1", "the seed has 5000 digits"),
+        (f"builtin:requests:{2**63}", "whole number of at most 9223372036854775807"),
+        ("builtin:requests:" + 24 * "1", "at most 9"),
+        ("builtin:requests:" + 5000 * "1", "at most 9"),
     ],
 )
 def test_bad_names(spec: str, message: str) -> None:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.published.datasets import PUBLISHED
 from pyswarmopt_llm.scores.tasks import load_task, render_prompt
 
 
@@ -217,7 +215,7 @@ def test_dev_questions_that_are_in_test_are_passed_over(tmp_path: Path) -> None:
             [{"question": "q", "answer": "no mark"}] * 3,
             "row 0: not a row of this data set",
         ),
-        ("gsm8k", [], "split is empty"),
+        ("gsm8k", [], "no split with answers"),
         ("nothing", [], "use one of: mmlu, mmlu-pro"),
         ("nlgraph", None, r"published:nlgraph: its authors publish files"),
     ],
@@ -240,63 +238,6 @@ def test_missing_and_broken_files(tmp_path: Path) -> None:
         load_task(f"published:gsm8k:{tmp_path}")
 
 
-def test_names() -> None:
-    nine = (
-        "mmlu mmlu-pro hellaswag gsm8k nlgraph knowledge-crosswords truthfulqa "
-        "realtoxicityprompts abstainqa"
-    ).split()
-    assert set(nine) <= PUBLISHED.keys()
-
-
-# The 33 files that the authors of Model Swarms ship in data/eval
-
-HUMAN = """asian_food cartoons drone_AI electric_vehicles finance legal_AI luxury_car music_instrument olympics
-phd_application plastic policy sandbox_games social_network south_america us_tourism"""
-# the legal domain: dev items that are in test
-LEAKY = {"hearsay": 94, "citation_prediction_classification": 48}
-OTHERS = """gsm8k hellaswag knowledge_crosswords medmcqa medqa mmlu mmlu_pro nlgraph normad_country normad_value
-realtoxicityprompts rm scifact stem truthfulqa"""
-AUTHORS = (*OTHERS.split(), *LEAKY, *(f"human_{name}" for name in HUMAN.split()))
-
-
-def authors_files() -> dict[str, Path]:
-    """Name -> file, in a checkout of theirs that MODEL_SWARM names, or beside this checkout, where
-    some of them are.
-    """
-    folders = [Path(__file__).resolve().parents[4] / "shared" / "data"]
-    if "MODEL_SWARM" in os.environ:
-        folders.append(Path(os.environ["MODEL_SWARM"]) / "data")
-    places = ((name, folder / "eval" / f"{name}.json") for folder in folders for name in AUTHORS)
-    return {name: file for name, file in places if file.exists()}
-
-
-def test_the_authors_files_are_all_here() -> None:
-    if missing := set(AUTHORS) - set(authors_files()):
-        pytest.skip(
-            f"{len(missing)} files are not here; MODEL_SWARM=DIR names a checkout of the authors' "
-            "repository"
-        )
-
-
-@pytest.mark.parametrize(("name", "file"), authors_files().items())
-def test_the_authors_file_loads_as_it_is(name: str, file: Path) -> None:
-    if name in LEAKY:
-        with pytest.raises(
-            UserError, match=f"{LEAKY[name]} dev items are also in test .* add allow_overlap"
-        ):
-            load_task(str(file))
-    task, content = load_task(str(file), allow_overlap=name in LEAKY), json.loads(file.read_text())
-    for split in ("dev", "test"):
-        rows = content[split]
-        assert [i.question for i in task.split(split)] == [
-            (r.get("question") or r["prompt"]).strip() for r in rows
-        ]
-        assert [i.answer for i in task.split(split)] == [
-            str(r.get("answer", "")).strip() for r in rows
-        ]
-    assert (content.get("icl_prompt") is None) == (task.prompt is None)
-
-
 def crossword(*wrong: str) -> dict[str, Any]:
     choices = dict(zip("ABC", ("Ann", *wrong), strict=True))
     return {"id": "748", "question": "Who acted in X?", "choices": choices, "answer": "A"}
@@ -305,24 +246,16 @@ def crossword(*wrong: str) -> dict[str, Any]:
 def test_crosswords_may_be_drawn_twice_and_bring_their_example(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Their ids are those of the questions, which come back with other wrong options, in test,
-    too.
-    """
+    """Ids are those of questions, which come back with other wrong options, in test, too."""
     dev, test = [crossword("Bo", "Cy"), crossword("Bo", "Di")], [crossword("Ed", "Fay")]
-    file = tmp_path / "file.json"
-    example = "Question: {blank}?\nThe answer is B.\n"
-    file.write_text(
-        json.dumps(
-            {"dataset": "knowledge_crosswords", "dev": dev, "test": test, "icl_prompt": example}
-        )
-    )
+    file, example = tmp_path / "file.json", "Question: {blank}?\nThe answer is B.\n"
+    content = {"dataset": "knowledge_crosswords", "dev": dev, "test": test, "icl_prompt": example}
+    file.write_text(json.dumps(content))
     with caplog.at_level(logging.WARNING):
         task = load_task(str(file))
     assert "2 dev items are also in test, with the same answer among other options" in caplog.text
     shown = render_prompt(task.dev[0], "letter", task.prompt)
     assert shown.startswith(example) and shown.count("Who acted in X?") == 1
-    file.write_text(
-        json.dumps({"dataset": "knowledge_crosswords", "dev": [dev[0], dev[0]], "test": test})
-    )
+    file.write_text(json.dumps({**content, "dev": [dev[0], dev[0]]}))
     with pytest.raises(UserError, match="the id '748' is already used"):
         load_task(str(file))

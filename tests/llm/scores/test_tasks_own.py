@@ -7,7 +7,6 @@ import io
 import json
 import random
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from hypothesis import strategies as st
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.metrics.questions.answer_format import possible_scorings
 from pyswarmopt_llm.scores.tasks import Item, Task, load_task, render_prompt
-from pyswarmopt_llm.scores.tasks.tables.draw import draw_splits
+from pyswarmopt_llm.scores.tasks.draw import draw_splits
 
 MOODS = ("bad", "good", "so so")
 
@@ -46,7 +45,7 @@ def answers(task: Task) -> dict[str, str]:
     return {item.question: item.answer_text for item in task.dev + task.test}
 
 
-# ---------------------------------------------------------------- what is read
+# What is read
 
 
 def test_labels_are_the_choices_of_every_item(tmp_path: Path) -> None:
@@ -72,42 +71,16 @@ def test_separators_byte_order_marks_and_line_breaks_in_quotes(
     assert answers(task) == dict(rows)
 
 
-def test_a_table_of_options_is_read_with_letters_texts_and_indices(tmp_path: Path) -> None:
+def test_a_table_of_options_is_read_with_letters_and_texts(tmp_path: Path) -> None:
     right = {f"What is {i}?": "ABCD"[i % 4] for i in range(12)}
     options = {question: [f"{letter} of {question}" for letter in "uvwx"] for question in right}
-    texts = {
-        question: options[question]["ABCD".index(letter)] for question, letter in right.items()
-    }
-
-    def rows(answer: Callable[[str], Any]) -> list[list[Any]]:
-        return [[question, *options[question], answer(question)] for question in right]
-
-    header = ["question", *"ABCD", "answer"]
-    for answer in (
-        right.__getitem__,
-        texts.__getitem__,
-        lambda question: "ABCD".index(right[question]),
-    ):
-        assert answers(load_task(table(tmp_path / "m.csv", header, rows(answer)))) == texts
-    listed = [
-        {"sentence": q, "choices": options[q], "answer": "ABCD".index(letter)}
-        for q, letter in right.items()
-    ]
-    assert answers(load_task(lines(tmp_path / "m.jsonl", listed))) == texts
-
-
-def test_rows_as_the_hub_has_them(tmp_path: Path) -> None:
-    choices = {"text": ["u", "v", "w"], "label": ["1", "2", "3"]}
-    arc = [
-        {"id": f"x{i}", "question": f"q{i}", "choices": choices, "answerKey": str(1 + i % 3)}
-        for i in range(9)
-    ]
-    task = load_task(lines(tmp_path / "arc.jsonl", arc))
-    assert answers(task) == {f"q{i}": "uvw"[i % 3] for i in range(9)}
-    assert {item.id for item in task.dev + task.test} == {f"x{i}" for i in range(9)}
-    as_list = tmp_path / "arc.json"
-    as_list.write_text(json.dumps(arc))
-    assert load_task(str(as_list)).fingerprint == task.fingerprint
+    texts = {q: options[q]["ABCD".index(letter)] for q, letter in right.items()}
+    for answer in (right, texts):
+        rows = [[question, *options[question], answer[question]] for question in right]
+        path = table(tmp_path / "m.csv", ["question", *"ABCD", "answer"], rows)
+        assert answers(load_task(path)) == texts
+        listed = [{"sentence": q, "choices": options[q], "answer": answer[q]} for q in right]
+        assert answers(load_task(lines(tmp_path / "m.jsonl", listed))) == texts
 
 
 def test_a_row_may_have_fewer_options(tmp_path: Path) -> None:
@@ -118,14 +91,6 @@ def test_a_row_may_have_fewer_options(tmp_path: Path) -> None:
         "q1": 2,
         "q2": 3,
     }
-
-
-def test_empty_options_at_the_end_of_a_row_of_json_are_none(tmp_path: Path) -> None:
-    rows = [
-        {"text": f"q{i}", "A": "u", "B": "v", "C": "w" * (i % 2), "answer": 0} for i in range(4)
-    ]
-    task = load_task(lines(tmp_path / "o.jsonl", rows))
-    assert sorted(len(item.choices or {}) for item in task.dev + task.test) == [2, 2, 3, 3]
 
 
 def test_answer_comes_before_label(tmp_path: Path) -> None:
@@ -170,7 +135,7 @@ def test_more_labels_than_letters_are_scored_by_likelihood(tmp_path: Path) -> No
         possible_scorings("letter", task.dev)
 
 
-# ---------------------------------------------------------------- --columns, --template
+# --columns, --template
 
 
 def test_columns_are_named_by_the_user(tmp_path: Path) -> None:
@@ -192,14 +157,6 @@ def test_columns_are_named_by_the_user(tmp_path: Path) -> None:
     )
 
 
-def test_a_column_that_the_user_calls_label_holds_labels_however_few_rows_there_are(
-    tmp_path: Path,
-) -> None:
-    path = table(tmp_path / "mood.csv", ["text", "feeling"], [["a", "good"], ["b", "bad"]])
-    assert load_task(path, columns=["label=feeling"]).dev[0].choices == {"A": "bad", "B": "good"}
-    assert load_task(path, columns=["answer=feeling"]).dev[0].choices is None
-
-
 def test_columns_of_a_file_with_splits(tmp_path: Path) -> None:
     rows = [[text, mood, "dev" if i < 12 else "test"] for i, (text, mood) in enumerate(moods())]
     task = load_task(
@@ -213,7 +170,7 @@ def test_columns_of_a_file_with_splits(tmp_path: Path) -> None:
     }
     (tmp_path / "m.json").write_text(json.dumps({**content, "prompt": "{question}?"}))
     nested = load_task(str(tmp_path / "m.json"), columns=["question=t", "label=m"])
-    assert (nested.dev, nested.prompt) == (task.dev, "{question}?")
+    assert answers(nested) == answers(task) and nested.prompt == "{question}?"
 
 
 def test_a_template_replaces_the_prompt(tmp_path: Path) -> None:
@@ -252,9 +209,7 @@ def test_numbered_labels_get_names(tmp_path: Path) -> None:
         ["question", "A", "B", "answer"],
         [["q", "u", "v", "A"], ["r", "u", "v", "B"]],
     )
-    with pytest.raises(
-        UserError, match=r"columns 0=bad: names labels, but .* has options; remove it"
-    ):
+    with pytest.raises(UserError, match=r"columns 0: names labels, but .* has options; remove it"):
         load_task(options, columns=["0=bad"])
 
 
@@ -310,13 +265,13 @@ def test_true_and_false_are_labels_where_told_and_options_are_named_one_by_one(
     assert answers(task) == {row["question"]: str(row["answer"]).lower() for row in rows}
     assert task.dev[0].choices == {"A": "false", "B": "true"}
     header = ["question", "ending0", "ending1", "right"]
-    options = [[f"q{i}", *(f"{letter} {i}" for letter in "uv"), i % 2] for i in range(12)]
+    options = [[f"q{i}", f"u {i}", f"v {i}", "AB"[i % 2]] for i in range(12)]
     path = table(tmp_path / "o.csv", header, options)
     found = answers(load_task(path, columns=["A=ending0", "B=ending1", "answer=right"]))
     assert found == {f"q{i}": f"{'uv'[i % 2]} {i}" for i in range(12)}
 
 
-# ---------------------------------------------------------------- the draw
+# The draw
 
 
 def items(labels: list[int], questions: list[int]) -> list[tuple[str, Item]]:
@@ -358,13 +313,6 @@ def test_equal_questions_are_on_one_side_whatever_the_order_of_the_rows(
     assert {item.id for _, item in again["dev"]} == {item.id for _, item in splits["dev"]}
 
 
-def test_repeated_questions_never_meet_across_the_split(tmp_path: Path) -> None:
-    rows = [[f"{'  Message' if i % 2 else 'message'} {i // 4}", MOODS[i % 3]] for i in range(60)]
-    task = load_task(table(tmp_path / "mood.csv", ["text", "label"], rows))
-    sides = [{item.question.casefold() for item in task.split(split)} for split in ("dev", "test")]
-    assert not sides[0] & sides[1]
-
-
 def test_one_question_about_different_options_is_many_items(tmp_path: Path) -> None:
     rows = [["Which is right?", f"u{i}", f"v{i}", "AB"[i % 2]] for i in range(12)]
     task = load_task(table(tmp_path / "w.csv", ["question", "A", "B", "answer"], rows))
@@ -397,102 +345,13 @@ def test_the_test_set_depends_on_the_split_seed_and_on_nothing_else(tmp_path: Pa
     assert not {item.id for item in load_task(path, dev=300).dev} & {item.id for item in task.test}
 
 
-# ---------------------------------------------------------------- what is refused
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        (
-            "a.csv",
-            "text,label\na,x\nb,\n",
-            r'a.csv: line 3: nothing in column "label"; fill it in or remove the row',
-        ),
-        ("a.csv", "text,label\n,x\nb,y\n", 'line 2: nothing in column "text"'),
-        (
-            "a.csv",
-            "body,label\na,x\n",
-            r"no column for the question \(found: body, label\); name it: columns",
-        ),
-        (
-            "a.csv",
-            "Hi,x\na,y\n",
-            "the question and the answer .*question=COLUMN,answer=COLUMN .or add a first line",
-        ),
-        (
-            "a.json",
-            '{"train": [], "x": []}',
-            'no "dev" and "test" .found: train, x.; give these lists, or one list',
-        ),
-        (
-            "a.csv",
-            "text,mood\na,x\n",
-            r"no column for the answer .found: text, mood.; name it: columns answer=COLUMN",
-        ),
-        (
-            "a.csv",
-            "text;label\na;x;y\n",
-            "line 2: more values than columns; put values that contain a semicolon in",
-        ),
-        ("a.csv", "text,label\na,x\nb,x\n", 'column "label": 1 label; at least two'),
-        ("a.csv", "text,label\na,Yes\nb,yes\n", "labels 'Yes' and 'yes' differ only in case or"),
-        (
-            "a.csv",
-            "text,label\na,yes!\nb,yes\nc,no",
-            "labels 'yes' and 'yes!' differ only in case or punctuation",
-        ),
-        ("a.csv", "text,label\na,x\na,y\n", "1 different question; at least two are needed"),
-        (
-            "a.csv",
-            "question,A,B,answer\na,u,v,C\nb,u,v,A\n",
-            "line 2: the answer 'C' is not among the choices A, B",
-        ),
-        (
-            "a.csv",
-            "question,A,B,C,answer\na,u,v,w,1\nb,u,v,w,2\n",
-            "count the options from 0, and none is 0; give the letters",
-        ),
-        (
-            "a.csv",
-            "question,choices,answer\na,u v,A\nb,u v,A\n",
-            "line 2: choices: the options are no list",
-        ),
-        (
-            "a.jsonl",
-            '{"text": "a", "label": "x"}\n{"text": "b"}',
-            'line 2: nothing in column "label"',
-        ),
-        (
-            "a.jsonl",
-            '{"text": ["a"], "label": "x"}\n{"text": "b", "label": "y"}',
-            "question must be a text, not a list",
-        ),
-        (
-            "a.jsonl",
-            '{"question": "a", "choices": {"text": ["u"], "label": []}, "answerKey": "A"}',
-            "line 1: choices: text and label must be two lists of one length",
-        ),
-        (
-            "a.json",
-            '{"text": "a"}\n{"text": "b"}',
-            "malformed JSON: Extra data; .*rename the file to .jsonl",
-        ),
-    ],
-)
-def test_bad_tables(tmp_path: Path, name: str, content: str, message: str) -> None:
-    (tmp_path / name).write_text(content)
-    with pytest.raises(UserError, match=message) as caught:
-        load_task(str(tmp_path / name))
-    assert "\n" not in str(caught.value) and str(tmp_path / name) in str(caught.value)
-
-
 @pytest.mark.parametrize(
     ("label", "message"),
     [
-        (lambda i: f"intent {i % 201}", "201 labels; at most 200 can be choices"),
+        (lambda i: f"intent {i % 201}", "201 different labels.* at most 200 can be choices"),
         (
             lambda i: f"It was {i} o'clock.",
-            "603 different labels in 603 rows look like free text; .*call the column",
+            "603 different labels in 603 rows look like free text.*call the column",
         ),
     ],
 )
@@ -510,11 +369,7 @@ def test_labels_that_cannot_be_choices(tmp_path: Path, label: Any, message: str)
         (["qestion=text"], "columns 'qestion'|columns qestion.*question"),
         (
             ["question=txt"],
-            (
-                r'line 1: no column "txt" \(columns question=txt; found: text, label\); did you '
-                r"mean "
-                r'"text"'
-            ),
+            r'no column "txt" \(columns question=txt; found: text, label\); did you mean "text"',
         ),
         (["question=text", "question=label"], "question is given twice"),
     ],
@@ -524,86 +379,3 @@ def test_bad_columns(tmp_path: Path, columns: list[str], message: str) -> None:
         load_task(table(tmp_path / "m.csv", ["text", "label"], moods()), columns=columns)
     with pytest.raises(UserError, match=r"builtin:kinship has no columns to name|columns"):
         load_task("builtin:kinship", columns=columns)
-
-
-@settings(max_examples=100)
-@given(
-    rows=st.lists(
-        st.dictionaries(
-            st.sampled_from(
-                ["text", "question", "label", "answer", "choices", "A", "B", "id", "prompt"]
-            ),
-            st.text(max_size=3)
-            | st.integers(0, 3)
-            | st.none()
-            | st.lists(st.text(max_size=2), max_size=3),
-        ),
-        max_size=5,
-    ),
-    ending=st.sampled_from([".json", ".jsonl"]),
-)
-def test_any_table_loads_or_is_refused_in_one_line(
-    tmp_path: Path, rows: list[Any], ending: str
-) -> None:
-    path = tmp_path / f"any{ending}"
-    path.write_text(json.dumps(rows) if ending == ".json" else "\n".join(map(json.dumps, rows)))
-    try:
-        assert isinstance(load_task(str(path)), Task)
-    except UserError as error:
-        assert len(str(error).splitlines()) == 1
-
-
-BAD = "text,label,split\n" + "".join(
-    f"q{i},{'xy'[i % 2]},{'dev' if i % 3 else 'test'}\n" for i in range(12)
-)
-
-
-def test_all_bad_rows_are_listed_at_once(tmp_path: Path) -> None:
-    path = tmp_path / "a.csv"
-    path.write_text(BAD + "q12,,dev\n,x,dev\nq14,x,train\nq15,x,dev\n")
-    named = ["question=text", "label=label"]
-    with pytest.raises(UserError) as caught:
-        load_task(str(path), columns=named)
-    text = str(caught.value)
-    assert text.startswith(
-        f'{path}: 3 bad rows: line 14: nothing in column "label"; line 15: nothing in column "text"'
-    )
-    assert (
-        text.endswith(
-            'line 16: split must be "dev" or "test", not \'train\'; mend them, or leave out with '
-            "skip_bad_rows"
-        )
-        and "\n" not in text
-    )
-    path.write_text(BAD + ",x,dev\n" * 30)
-    with pytest.raises(
-        UserError, match=r"30 bad rows: line 14: .* line 33: [^;]*; and 10 more; mend"
-    ):
-        load_task(str(path), columns=named)
-    path.write_text("question,answer,split\na,1,dev\n,2,dev\nc,3,train\nd,4,test\n")
-    with pytest.raises(
-        UserError, match=r'2 bad rows: line 3: nothing in column "question"; line 4: split must be'
-    ):
-        load_task(str(path))
-
-
-def test_bad_rows_can_be_left_out(tmp_path: Path) -> None:
-    path = tmp_path / "a.csv"
-    path.write_text(BAD + "q12,,dev\n,x,dev\n")
-    task = load_task(str(path), columns=["question=text", "label=label"], skip_bad_rows=True)
-    assert (len(task.dev), len(task.test)) == (8, 4)
-    assert "2 of 14 rows left out (line 14, line 15)" in task.note
-    path.write_text("text,label\n,x\n,y\n")
-    with pytest.raises(UserError, match="no row is left of 2"):
-        load_task(str(path), skip_bad_rows=True)
-    own = tmp_path / "b.json"
-    items = [{"question": f"{i}?", "choices": ["u", "v"], "answer": "u"} for i in range(6)]
-    own.write_text(
-        json.dumps({"dev": [*items[:3], {"question": "x", "answer": ""}, {}], "test": items[3:]})
-    )
-    with pytest.raises(
-        UserError, match='2 bad rows: dev item 4: empty answer; dev item 5: no "question"'
-    ):
-        load_task(str(own))
-    task = load_task(str(own), skip_bad_rows=True)
-    assert len(task.dev) == 3 and "2 of 8 rows left out (dev item 4, dev item 5)" in task.note

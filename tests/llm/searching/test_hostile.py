@@ -30,9 +30,9 @@ from pyswarmopt_llm.experts.adapter import read_adapter
 from pyswarmopt_llm.experts.base import load_tokenizer, resolve_base
 from pyswarmopt_llm.experts.files import read_json
 from pyswarmopt_llm.experts.safetensors_file import read_header
+from pyswarmopt_llm.published.rows import read_rows
 from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.scores.tasks import load_task
-from pyswarmopt_llm.scores.tasks.rows import read_rows
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.training.examples import read_examples
 

@@ -20,7 +20,7 @@ from search_helpers import WORDS, louder, questions, small, write_task
 import pyswarmopt_llm as sl
 from pyswarmopt_llm.cli.app import main
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.scores.tasks.tables.predicted import Prediction, predicted_file
+from pyswarmopt_llm.scores.tasks.predicted import Prediction, predicted_file
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.use import predict as job
 
@@ -170,7 +170,7 @@ def test_refuses_to_mix_inputs(
     with pytest.raises(UserError, match="other inputs"):
         sl.predict(runs["likelihood"], new, out)
     write_rows(new, 11, 4)
-    with pytest.raises(UserError, match=r"out.csv.progress: is of other inputs; remove it"):
+    with pytest.raises(UserError, match=r"out.csv.progress: is of other inputs; remove the file"):
         sl.predict(runs["letter"], new, out)
     out.write_text("mine")
     (tmp_path / "out.csv.progress").unlink()
@@ -346,7 +346,7 @@ def errors() -> list[tuple[str, list[str], str]]:
         (
             "nr;text\n1;Hi\n",
             [],
-            'no column "body", where the search had its questions (found: nr, text); name it: ',
+            'no column "body" (--columns question=body; found: nr, text); give question=COLUMN',
         ),
         ("nr;text\n1;Hi\n", ["--columns", "question=txt"], 'no column "txt"'),
         ("nr;body\n", [], "no rows"),

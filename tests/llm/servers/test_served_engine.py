@@ -410,21 +410,9 @@ def test_the_examination_measures_noise(
     server = start("vllm")
     vars(server).update(settings)
     outcome = examine(connect(server), space, space.infos, EXAM)
-    assert least <= outcome.noise <= most and "template" not in outcome.text
+    assert least <= outcome.noise <= most
     assert "weight 0 is the base within 0" in outcome.text
     assert ("agrees bit for bit" in outcome.text) == (outcome.noise == 0.0)
-
-
-@pytest.mark.parametrize("kind", ["vllm", "llamacpp"])
-def test_another_chat_template_is_remarked(
-    kind: str, start: Start, connect: Connect, space: DeltaSpace
-) -> None:
-    server = start(kind)
-    server.template = False
-    assert "its chat template" in examine(connect(server), space, space.infos, EXAM).text
-    server.trouble = lambda server, path: "400" if "template" in path else ""
-    if kind == "llamacpp":
-        assert "template" not in examine(connect(server), space, space.infos, EXAM).text
 
 
 @pytest.mark.parametrize("damage", ["no A", "a vector"])

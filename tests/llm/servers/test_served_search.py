@@ -127,60 +127,54 @@ def test_what_a_server_cannot_do_is_refused_in_a_line(
         assert "\n" not in error.value.text and not Path(refused.out).exists()
 
 
-@pytest.mark.parametrize("trouble", ["hang", "endless", "die", "404"])
-def test_what_is_no_server_is_refused_before_anything_is_written(
-    trouble: str, start: Callable[[str], ModelServer], config: Make, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("trouble", "path", "message"),
+    [
+        *(
+            (trouble, "/", "does not answer .*; start it first")
+            for trouble in ("hang", "endless", "die")
+        ),
+        ("404", "/", "is not vLLM's server or llama.cpp's"),
+        ("404", "/v1/load_lora", "start it with VLLM_ALLOW_RUNTIME_LORA_UPDATING=True"),
+    ],
+)
+def test_what_is_no_such_server_is_refused_before_anything_is_written(
+    trouble: str,
+    path: str,
+    message: str,
+    start: Callable[[str], ModelServer],
+    config: Make,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(http, "HELLO", 0.3)
     server = start("vllm")
-    server.trouble = lambda server, path: trouble
+    server.trouble = lambda server, asked: trouble if asked.startswith(path) else ""
     refused = config("refused", engine=server.url)
-    unknown = (
-        "is not vLLM's server or llama.cpp's"
-        if trouble == "404"
-        else "does not answer .*; start it first"
-    )
-    with pytest.raises(UserError, match=unknown) as error:
+    with pytest.raises(UserError, match=message) as error:
         search(refused)
     assert "\n" not in error.value.text and not Path(refused.out).exists()
 
 
-def test_a_vllm_that_loads_nothing_at_run_time(
-    start: Callable[[str], ModelServer], config: Make
-) -> None:
-    server = start("vllm")
-    server.trouble = lambda server, path: "404" if "load_lora" in path else ""
-    with pytest.raises(UserError, match="start it with VLLM_ALLOW_RUNTIME_LORA_UPDATING=True"):
-        search(config("refused", engine=server.url))
-
-
-@pytest.mark.parametrize("trouble", ["die", "hang"])
 def test_a_run_whose_server_dies_is_resumed(
-    trouble: str,
     start: Callable[[str], ModelServer],
     config: Make,
     reference: SearchResult,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     server = start("vllm")
-    dying = config(f"dies-{trouble}", engine=server.url)
+    dying = config("dies", engine=server.url)
 
     def after_the_experts(server: ModelServer, path: str) -> str:
         loads = sum(path == "/v1/load_lora_adapter" for path, _ in server.requests)
-        if loads > 11:  # 8 before the first candidate
-            monkeypatch.setattr(http, "TIMEOUT", 0.3)
-        return trouble if loads > 11 else ""
+        return "die" if loads > 11 else ""  # 8 before the first candidate
 
     server.trouble = after_the_experts
     monkeypatch.setattr(http, "PATIENCE", 0.0)
-    with pytest.raises(
-        UserError, match="start the server again at this address and resume the run"
-    ):
+    with pytest.raises(UserError, match="start the server again at this address and resume"):
         search(dying)
     assert len(history(Path(dying.out))) == 3
     server.trouble = lambda server, path: ""
     server.loaded.clear()
-    monkeypatch.setattr(http, "TIMEOUT", 60.0)
     assert history(resume(dying.out, allowed=[server.url]).run) == history(reference.run)
 
 
@@ -246,30 +240,6 @@ def test_a_number_that_is_none_names_its_candidate(
         search(refused)
     assert "\n" not in error.value.text
     assert all(0 <= row["value"] <= 1 for row in history(Path(refused.out)))
-
-
-def test_the_command_line(
-    start: Callable[[str], ModelServer],
-    config: Make,
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
-) -> None:
-    server, commanded = start("vllm"), config("commanded")
-    words = ["search", "--base", commanded.base, "--experts", *commanded.experts]
-    words += ["--task", *commanded.tasks, "--out", commanded.out, "--quiet"]
-    words += ["--engine", server.url, "--server-folder", tmp_path]
-    code, _, err = swarm_llm(capsys, *words)
-    assert code == 0, err
-    result = json.loads((Path(commanded.out) / "result.json").read_text(encoding="utf-8"))
-    assert (
-        result["space"] == "delta"
-        and "passes_rivals" not in result
-        and result["stop"].keys() == {"proposals"}
-    )
-    loaded = [
-        body["lora_path"] for path, body in server.requests if path == "/v1/load_lora_adapter"
-    ]
-    assert loaded and all(path.startswith(str(tmp_path)) for path in loaded)
 
 
 def test_commands_of_a_served_run_use_the_server_that_is_named(

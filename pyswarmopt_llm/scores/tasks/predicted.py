@@ -19,12 +19,12 @@ from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.common.files.json_types import wrong_field
 from pyswarmopt_llm.common.files.lock import locked
 from pyswarmopt_llm.common.files.regular import refuse_link, write_text
-from pyswarmopt_llm.scores.tasks.formats import separator_of
+from pyswarmopt_llm.scores.tasks.formats import DELIMITED, SUFFIXES, Table, separator_of
 
 LABEL, PROBABILITIES = "predicted", "probabilities"  # the new columns
-_SUFFIXES = (".csv", ".tsv", ".jsonl", ".json")
 _REMEDY = "remove the file to begin anew"
-_CHUNK = {"first": int, "probabilities": list[list[float | None]]}
+_THERE = "is there already; remove it, or give another file"
+_CHUNK = {"first": int, PROBABILITIES: list[list[float | None]]}
 _ROUNDING = 1e-6
 
 
@@ -68,15 +68,14 @@ def check_out(out: Path, names: Sequence[str], labels: Sequence[str]) -> None:
     Raises:
         UserError: of another kind, there already, in no folder, or of columns that the input has.
     """
-    if out.suffix.lower() not in _SUFFIXES:
-        raise InvalidOption(
-            "out", out, f"not a table; give a file that ends in {', '.join(_SUFFIXES)}"
-        )
+    if out.suffix.lower() not in SUFFIXES:
+        endings = ", ".join(SUFFIXES)
+        raise InvalidOption("out", out, f"not a table; give a file that ends in {endings}")
     if not out.parent.is_dir():
         raise InvalidOption("out", out, f"no folder {out.parent}; make it, or give another file")
     refuse_link(out)
     if out.exists() and not _progress(out).exists():
-        raise InvalidOption("out", out, "is there already; remove it, or give another file")
+        raise InvalidOption("out", out, _THERE)
     new = {LABEL, PROBABILITIES, *map(_column, labels)}
     taken = next((name for name in names if name in new), None)
     if taken is not None:
@@ -85,12 +84,7 @@ def check_out(out: Path, names: Sequence[str], labels: Sequence[str]) -> None:
 
 @contextmanager
 def predicted_file(out: Path | None, inputs: str, sizes: Sequence[int]) -> Iterator[PredictedFile]:
-    """The file, with its progress locked; None: nothing is kept.
-
-    Args:
-        out: see `PredictedFile`.
-        inputs: the same.
-        sizes: the same.
+    """The file, with its progress locked; see `PredictedFile`.
 
     Raises:
         UserError: another process writes it, or as `PredictedFile`.
@@ -101,7 +95,7 @@ def predicted_file(out: Path | None, inputs: str, sizes: Sequence[int]) -> Itera
     with locked(_progress(out)):
         if out.exists():  # another process has just finished it
             _progress(out).unlink()
-            raise InvalidOption("out", out, "is there already; remove it, or give another file")
+            raise InvalidOption("out", out, _THERE)
         yield PredictedFile(out, inputs, sizes)
 
 
@@ -127,71 +121,65 @@ class PredictedFile:
         header, *chunks = self._log.repaired() or [{"inputs": inputs, "new": True}]
         if header.get("inputs") != inputs:
             raise UserError(
-                f"{self._progress}: is of other inputs; remove it to begin anew, or give another "
-                "`out`"
+                f"{self._progress}: is of other inputs; {_REMEDY}, or give another `out`"
             )
         for chunk in chunks:
-            self._read(chunk, sizes)
+            first = len(self.rows)
+            if not _follows(chunk, first, sizes):
+                raise UserError(f"{self._progress}: damaged after row {first}; {_REMEDY}")
+            self.rows += [
+                [math.nan if p is None else p for p in row] for row in chunk[PROBABILITIES]
+            ]
         if "new" in header:
             self._append({"inputs": inputs})
 
     def keep(self, probabilities: Sequence[Sequence[float]]) -> None:
         """Add those of the next rows."""
         numbers = [[None if math.isnan(p) else p for p in row] for row in probabilities]
-        self._append({"first": len(self.rows), "probabilities": numbers})
+        self._append({"first": len(self.rows), PROBABILITIES: numbers})
         self.rows += map(list, probabilities)
 
-    def _read(self, chunk: Mapping[str, Any], sizes: Sequence[int]) -> None:
-        """Add the rows of a line.
-
-        Raises:
-            UserError: they are not the next ones, or not probabilities of their choices.
-        """
-        first, new = len(self.rows), chunk.get("probabilities")
-        next_sizes = sizes[first : first + len(new)] if isinstance(new, list) else []
-        if (
-            wrong_field(chunk, _CHUNK)
-            or chunk["first"] != first
-            or list(map(len, chunk["probabilities"])) != list(next_sizes)
-            or not all(map(_sums_to_one, chunk["probabilities"]))
-        ):
-            raise UserError(f"{self._progress}: damaged after row {first}; {_REMEDY}")
-        self.rows += ([math.nan if p is None else p for p in row] for row in new or ())
-
-    def write(
-        self,
-        source: Path,
-        names: Sequence[str],
-        rows: Sequence[Mapping[str, Any]],
-        predictions: Sequence[Prediction],
-        spread: bool,
-    ) -> None:
+    def write(self, table: Table, predictions: Sequence[Prediction], spread: bool) -> None:
         """Write the file whole, if there is one, then remove the progress.
 
         Args:
-            source: of the rows; a CSV file has the same separator.
-            names: their columns.
-            rows: as they were read.
-            predictions: one for each.
+            table: the rows as they were read; a CSV file has the separator of theirs.
+            predictions: one for each row.
             spread: whether a CSV file has a column for each label, ``p(LABEL)``, else one of JSON.
         """
         if self._out is None or self._progress is None:
             return
-        try:
-            write_text(self._out, _text(self._out, source, names, rows, predictions, spread))
-        except OSError as error:
-            raise UserError(
-                f"{self._out}: cannot be written ({error.strerror}); check the folder"
-            ) from error
+        suffix = self._out.suffix.lower()
+        if suffix in DELIMITED:
+            separator = "\t" if suffix == ".tsv" else separator_of(table.path)
+            text = _as_csv(table, predictions, spread, separator)
+        else:
+            text = _as_json(table, predictions, suffix == ".jsonl")
+        with _writing(self._out):
+            write_text(self._out, text)
         self._progress.unlink(missing_ok=True)
 
     def _append(self, row: Mapping[str, Any]) -> None:
-        try:
+        with _writing(self._progress):
             self._log.append(row)
-        except OSError as error:
-            raise UserError(
-                f"{self._progress}: cannot be written ({error.strerror}); check the folder"
-            ) from error
+
+
+@contextmanager
+def _writing(path: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        text = f"{path}: cannot be written ({error.strerror}); check the folder"
+        raise UserError(text) from error
+
+
+def _follows(chunk: Mapping[str, Any], first: int, sizes: Sequence[int]) -> bool:
+    """Whether a line holds the probabilities of the next questions' choices."""
+    if wrong_field(chunk, _CHUNK) or chunk["first"] != first:
+        return False
+    rows = chunk[PROBABILITIES]
+    expected = list(sizes[first : first + len(rows)])
+    return list(map(len, rows)) == expected and all(map(_sums_to_one, rows))
 
 
 def _sums_to_one(row: Sequence[float | None]) -> bool:
@@ -216,43 +204,27 @@ def _progress(out: Path) -> Path:
     return out.with_name(f"{out.name}.progress")
 
 
-def _text(
-    out: Path,
-    source: Path,
-    names: Sequence[str],
-    rows: Sequence[Mapping[str, Any]],
-    predictions: Sequence[Prediction],
-    spread: bool,
-) -> str:
-    """The content of the file, by its suffix."""
-    suffix = out.suffix.lower()
-    pairs = list(zip(rows, predictions, strict=True))
-    if suffix in (".json", ".jsonl"):
-        lines = [
-            json.dumps(
-                {**row, LABEL: prediction.label, PROBABILITIES: prediction.probabilities},
-                ensure_ascii=False,
-            )
-            for row, prediction in pairs
-        ]
-        return (
-            "".join(f"{line}\n" for line in lines)
-            if suffix == ".jsonl"
-            else "[\n" + ",\n".join(lines) + "\n]\n"
-        )
-    labels = next(list(p.probabilities) for p in predictions if p != BLANK) if spread else []
-    header = [*names, LABEL, *([*map(_column, labels)] or [PROBABILITIES])]
+def _as_json(table: Table, predictions: Sequence[Prediction], by_line: bool) -> str:
+    rows = [
+        {**row.values, LABEL: prediction.label, PROBABILITIES: prediction.probabilities}
+        for row, prediction in zip(table.rows, predictions, strict=True)
+    ]
+    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    return "\n".join([*lines, ""]) if by_line else "[\n" + ",\n".join(lines) + "\n]\n"
+
+
+def _as_csv(table: Table, predictions: Sequence[Prediction], spread: bool, separator: str) -> str:
+    labels = next((list(p.probabilities) for p in predictions if p != BLANK), []) if spread else []
     text = io.StringIO(newline="")
-    writer = csv.writer(
-        text, delimiter="\t" if suffix == ".tsv" else separator_of(source), lineterminator="\n"
-    )
-    writer.writerow(header)
-    for row, prediction in pairs:
-        values = [f"{value:.6g}" for value in prediction.probabilities.values()] or [""] * len(
-            labels
+    writer = csv.writer(text, delimiter=separator, lineterminator="\n")
+    writer.writerow([*table.names, LABEL, *(map(_column, labels) if spread else [PROBABILITIES])])
+    for row, prediction in zip(table.rows, predictions, strict=True):
+        numbers = prediction.probabilities
+        spelled = [f"{numbers[label]:.6g}" if numbers else "" for label in labels]
+        cells = [_cell(row.values.get(name)) for name in table.names]
+        writer.writerow(
+            [*cells, prediction.label, *(spelled if spread else [json.dumps(dict(numbers))])]
         )
-        last = values if spread else [json.dumps(dict(prediction.probabilities))]
-        writer.writerow([*(_cell(row.get(name)) for name in names), prediction.label, *last])
     return text.getvalue()
 
 

@@ -1,0 +1,68 @@
+"""Rows of a new file as questions of the form that a run remembers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.scores.tasks.columns import find_columns, parse_reading
+from pyswarmopt_llm.scores.tasks.formats import Row, Table
+from pyswarmopt_llm.scores.tasks.items import parse_item
+from pyswarmopt_llm.scores.tasks.prompts import placeholders
+from pyswarmopt_llm.scores.tasks.table import left_out, parse_rows
+from pyswarmopt_llm.scores.tasks.types import Form, Item
+
+log = logging.getLogger(__name__)
+_NOT_ASKED = ("prompt", "id", "answer", "answers", "right")
+_UNNEEDED = ("answer", "label", "split")  # columns that new rows may lack
+
+
+def new_items(form: Form, table: Table, specs: Sequence[str] = ()) -> list[Item | None]:
+    """The rows of a new file as questions of this form, without answers; None for blank ones.
+
+    Args:
+        form: of the search's task.
+        table: the rows.
+        specs: of ``--columns``, the search's and those for this file; what it lacks of answers is
+            left out.
+
+    Raises:
+        UserError: no rows, all of them blank, no such column, or rows that are no questions, all of
+            them named.
+    """
+    if not table.rows:
+        raise UserError(f"{table.path}: no rows; give one for each question")
+    told = {
+        name: column
+        for name, column in parse_reading(specs).columns.items()
+        if name not in _UNNEEDED or column in table.names
+    }
+    told.setdefault("question", form.column)
+    columns = replace(find_columns(table, told, answered=False), split="")
+    needed = ["question", *placeholders(form.prompt or "")]
+    blank: dict[str, UserError] = {}
+
+    def parse(row: Row) -> Item | None:
+        try:
+            record = columns.record(row, (name for name in needed if name != "choices"))
+        except UserError as error:
+            blank[row.place] = error
+            return None
+        values = {n: value for n, value in record.items() if value and n not in _NOT_ASKED}
+        if form.choices is not None:
+            item = parse_item({**values, "choices": None}, row.place, row.place, answered=False)
+            return replace(item, choices=dict(form.choices))
+        if "choices" not in values:
+            raise UserError(
+                f"{row.place}: no choices; add them, as the search's questions have them"
+            )
+        return parse_item(values, row.place, row.place, answered=False)
+
+    items, _ = parse_rows(table, parse)
+    if len(blank) == len(table.rows):
+        raise next(iter(blank.values()))
+    if blank:
+        log.warning("%s: %s, since they are blank", table.path, left_out(table, list(blank)))
+    return items

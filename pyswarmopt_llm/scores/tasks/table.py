@@ -1,0 +1,150 @@
+"""A table as a task: its rows as items, labels as choices, dev and test as it says or drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from pyswarmopt.base.words import counted
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.scores.tasks.columns import (
+    LABEL,
+    QUESTION,
+    Columns,
+    Reading,
+    find_columns,
+    first_of,
+)
+from pyswarmopt_llm.scores.tasks.formats import SPLITS, Row, Table, read_table
+from pyswarmopt_llm.scores.tasks.items import content, parse_item
+from pyswarmopt_llm.scores.tasks.types import Located, RawTask
+
+T = TypeVar("T")
+NAMED = 20  # bad rows in a message
+
+
+def read_task(path: Path, reading: Reading, prompts: bool = False) -> RawTask:
+    """The task of a file of questions with answers, or of prompts in a column ``prompt``.
+
+    Args:
+        path: of the file.
+        reading: the user's settings.
+        prompts: whether its items are prompts, whatever the columns, each once: the lines of a text
+            file, plain texts in JSON, or a column of questions. Half of them are drawn as dev.
+
+    Raises:
+        UserError: see `read_table`, `find_columns` and `parse_rows`.
+    """
+    table = read_table(path, "prompt" if prompts else "")
+    if not table.rows:
+        raise UserError(f"{path}: no rows; add some, below the names of the columns in CSV")
+    told = _of_prompts(table, reading.columns) if prompts else reading.columns
+    columns = find_columns(table, told, not prompts, prompts)
+    verbatim = columns.question == "prompt"
+    needed = ("prompt",) if verbatim else (columns.question, columns.answer)
+    seen: dict[tuple[str, ...], str] = {}
+
+    def parse(row: Row) -> Located:
+        record = columns.record(row, needed)
+        if not prompts:
+            return row.place, parse_item(record, row.place, row.id)
+        number = row.id.removeprefix("row-")
+        item = parse_item({**record, "choices": None}, row.place, number)
+        other = seen.setdefault(content(item), row.place)
+        if other != row.place:
+            line = other.rpartition(": ")[2]
+            raise UserError(f"{row.place}: the same prompt as {line}; remove one of them")
+        return row.place, item
+
+    items, bad = parse_rows(table, parse, reading.skip_bad)
+    items, labels = (items, "") if verbatim else _labelled(items, columns, table, reading)
+    note = "; ".join(filter(None, (bad, labels)))
+    raw = RawTask(table.name or path.stem, table.prompt, {}, table.metric, None, note)
+    column = "prompt" if prompts else columns.header(columns.question)
+    if columns.split:
+        return replace(raw, splits=_as_told(items, table, columns), column=column)
+    from pyswarmopt_llm.scores.tasks.draw import DEV_SHARE, DEV_SHARE_OF_PROMPTS, draw_splits
+
+    share = DEV_SHARE_OF_PROMPTS if prompts else DEV_SHARE
+    splits, strata = draw_splits(items, reading.seed, str(path), share)
+    return replace(raw, splits=splits, strata=strata, column=column)
+
+
+def _of_prompts(table: Table, told: Mapping[str, str]) -> dict[str, str]:
+    """The columns as the user tells them; the one of the questions holds the prompts."""
+    told = {"prompt" if name == "question" else name: column for name, column in told.items()}
+    column = first_of(("prompt", *QUESTION), table.names)
+    return {"prompt": column, **told} if column else told
+
+
+def _as_told(items: Sequence[Located], table: Table, columns: Columns) -> dict[str, list[Located]]:
+    """The items in the splits that their rows name."""
+    split_of = {row.place: row.values[columns.split] for row in table.rows}
+    return {name: [pair for pair in items if split_of[pair[0]] == name] for name in SPLITS}
+
+
+def _labelled(
+    items: list[Located], columns: Columns, table: Table, reading: Reading
+) -> tuple[list[Located], str]:
+    """The items with their labels as choices, if they have no options; and a note on that."""
+    if any(item.choices for _, item in items):
+        if reading.labels:
+            why = f"names labels, but {table.path} has options; remove it"
+            raise InvalidOption("columns", ",".join(reading.labels), why)
+        return items, ""
+    if columns.answer != LABEL and not reading.labels:
+        written = 'answers are written, since there are no choices and no column "label"'
+        return items, "" if table.has_splits else written
+    from pyswarmopt_llm.scores.tasks.labels import with_label_choices
+
+    where = f'{table.path}: column "{columns.header(columns.answer)}"'
+    return with_label_choices(items, reading.labels, where)
+
+
+def parse_rows(
+    table: Table, parse: Callable[[Row], T], skip: bool | None = None
+) -> tuple[list[T], str]:
+    """The results of the good rows, and a note on those that are left out.
+
+    Args:
+        table: the rows.
+        parse: a row -> its result.
+        skip: whether bad rows are left out instead of refused; None: the command cannot.
+
+    Raises:
+        UserError: there are bad rows: of one what is wrong with it, of several a list; or no row is
+            left.
+    """
+    results, bad = [], dict[str, UserError]()
+    for row in table.rows:
+        try:
+            results.append(parse(row))
+        except UserError as error:
+            bad[row.place] = error
+    if bad and not skip:
+        raise _refusal(table.path, list(bad.values()), skip is not None)
+    if not results:
+        rows = counted(len(table.rows), "row")
+        raise UserError(f"{table.path}: none of {rows} is left; see why without `skip_bad_rows`")
+    return results, left_out(table, list(bad)) if bad else ""
+
+
+def left_out(table: Table, places: Sequence[str]) -> str:
+    """How many of a table's rows are left out, and where they stand."""
+    named = ", ".join(place.removeprefix(f"{table.path}: ") for place in places[:NAMED])
+    more = f" and {len(places) - NAMED} more" if len(places) > NAMED else ""
+    return f"{len(places)} of {len(table.rows)} rows left out ({named}{more})"
+
+
+def _refusal(path: Path, errors: Sequence[UserError], can_skip: bool) -> UserError:
+    remedy = ["leave out with `skip_bad_rows`"] if can_skip else []
+    if len(errors) == 1:
+        return UserError(", or ".join([errors[0].text, *remedy]))
+    problems = (error.text.removeprefix(f"{path}: ") for error in errors[:NAMED])
+    texts = [problem.rpartition("; ")[0] or problem for problem in problems]
+    if len(errors) > NAMED:
+        texts.append(f"and {len(errors) - NAMED} more")
+    texts += [f"mend them, or {text}" for text in remedy]
+    return UserError(f"{path}: {counted(len(errors), 'bad row')}: {'; '.join(texts)}")

@@ -1,1 +1,0 @@
-"""Tables of a user's own: columns by name, choices from labels, splits drawn by a seed."""
