@@ -31,7 +31,8 @@ from pyswarmopt_llm.searching.scorers import (
     warn_if_alike,
     warn_if_chance,
 )
-from pyswarmopt_llm.searching.scoring.evaluator import Questions
+from pyswarmopt_llm.searching.scoring.evaluator import Questions, Share
+from pyswarmopt_llm.searching.scoring.race import draw_shares
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import Checkpoint, Run, about_run, check_new
 from pyswarmopt_llm.searching.scoring.run_events import RunEvents
@@ -48,7 +49,6 @@ from pyswarmopt_llm.searching.written.same_score import check_unchanged
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.surrogate import Surrogate
-    from pyswarmopt_llm.searching.surrogate.race import Race
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ def _work(job: Job, run: Run, swarm: pso.Optimizer, on_event: OnEvent | None) ->
                 dropout=_dropout(job.config),
                 at_once=job.workers.side_by_side,
                 watcher=_Progress(job, run, scorer, archive, notify),
-                race=_race(job),
+                shares=_shares(job),
             )
             _tell_price(job, steps.score_first(), notify)
             singles = [_by_task(job, row) for row in steps.score_experts()]
@@ -257,7 +257,7 @@ def _tell_price(job: Job, first: Row, notify: OnEvent) -> None:
     notify(Event("note", {"text": price}))
 
 
-def _surrogate(job: Job, run: Run) -> Surrogate[Any] | None:
+def _surrogate(job: Job, run: Run) -> Surrogate | None:
     """The model that proposes candidates, if one does."""
     plan = job.plan
     if not plan.proposals:
@@ -269,7 +269,7 @@ def _surrogate(job: Job, run: Run) -> Surrogate[Any] | None:
     of, objectives = plan.config.surrogate or "scores", job.objectives
     return make_surrogate(
         of,
-        objectives.items,
+        objectives.names,
         objectives.combine,
         plan.proposals,
         choosy=plan.choosy,
@@ -283,13 +283,11 @@ def _dropout(config: SearchConfig) -> Dropout | None:
     return Dropout(config.drop_k or 0.0, config.drop_n or 0.0, config.seed)
 
 
-def _race(job: Job) -> Race | None:
-    """The race of the experts, where a model of the items is to propose mixtures of them."""
+def _shares(job: Job) -> Sequence[Share]:
+    """Of the race of the experts, where a model of the items is to propose mixtures of them."""
     if job.config.surrogate is None and not job.config.quick:
-        return None
-    from pyswarmopt_llm.searching.surrogate.race import Race
-
-    return Race.over(job.objectives.items, job.config.seed)
+        return []
+    return draw_shares(job.objectives.items, job.config.seed)
 
 
 def _decided(job: Job, singles: Sequence[Mapping[str, Score]]) -> str:
@@ -327,7 +325,7 @@ class _Progress(Watcher):
         )
         self._checkpoint = Checkpoint(run.path / "checkpoint" / "swarm.npz")
 
-    def on_scored(self, positions: Sequence[Tensor], rows: Sequence[Row | None]) -> None:
+    def on_scored(self, positions: Sequence[Tensor], rows: Sequence[Row]) -> None:
         """Remember those that lead."""
         for position, row in zip(positions, rows, strict=True):
             self._archive.add(position, row)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyswarmopt.base.words import counted
@@ -20,16 +19,14 @@ from pyswarmopt_llm.scores.metrics.questions.answer_format import (
 )
 from pyswarmopt_llm.scores.tasks import Item, Scoring
 from pyswarmopt_llm.searching.prepare import Job, prepare
-from pyswarmopt_llm.searching.scoring.evaluator import LETTERS, Questions
+from pyswarmopt_llm.searching.scoring.evaluator import LETTERS, Evaluator, Questions
 from pyswarmopt_llm.searching.scoring.run_directory import Run
-from pyswarmopt_llm.searching.scoring.scorer import OnRow, Scorer
+from pyswarmopt_llm.searching.scoring.scorer import Crew, OnRow, Scorer
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.servers.workers.local import ForkServer
-    from pyswarmopt_llm.servers.workers.messages import Failed
-    from pyswarmopt_llm.servers.workers.pool import Pool, QuestionPool
-    from pyswarmopt_llm.servers.workers.ray import RayCluster
-    from pyswarmopt_llm.servers.workers.served import CandidatePool
+    from pyswarmopt_llm.servers.workers.pool import Pool
+    from pyswarmopt_llm.servers.workers.served import ServedPool
+    from pyswarmopt_llm.servers.workers.worker import Host
 
 _PHASES = {LETTERS: "letter", "dev": "search", "fresh": "confirm"}  # in the journal
 
@@ -44,8 +41,7 @@ class Scorers:
     def __init__(self, job: Job, run: Run, on_row: OnRow) -> None:
         self.job, self._run, self._on_row = job, run, on_row
         self._pool: Pool | None = None
-        self._place: ForkServer | RayCluster | None = None
-        self._served: list[CandidatePool] = []
+        self._served: list[ServedPool] = []
         self.memory = 0
 
     def __enter__(self) -> Scorers:
@@ -53,33 +49,29 @@ class Scorers:
 
     def __exit__(self, *exception: object) -> None:
         if self._pool is not None:
-            self.memory = sum(
-                memory_of(worker.pid) for worker in self._pool.workers if worker.pid is not None
-            )
+            self.memory = self._pool.memory
             self._pool.close()
-        if self._place is not None:
-            self._place.close()
         for served in self._served:
             served.close()
 
     def scorer(self, questions: Questions) -> Scorer:
         """Scores positions on these questions, with the run's journal."""
         evaluator = self.job.evaluator(questions)
-        pool: QuestionPool | CandidatePool | None = None
+        crew = self._crew(questions, evaluator)
+        return Scorer(self._run, evaluator, _PHASES[questions.split], self._on_row, crew)
+
+    def _crew(self, questions: Questions, evaluator: Evaluator) -> Crew | None:
+        """Those who evaluate several candidates at a time; None: this process does."""
         # a user's function may bear one thread only
         if self.job.config.served and not self.job.objectives.user_scored:
-            from pyswarmopt_llm.servers.workers.served import candidate_pool
+            from pyswarmopt_llm.servers.workers.served import ServedPool
 
-            pool = candidate_pool(evaluator, self.job.engine)
-            self._served.append(pool)
-        elif not self.job.workers.alone:
-            from pyswarmopt_llm.servers.workers.pool import QuestionPool
-
-            self._pool = self._pool or self._start_pool()
-            pool = QuestionPool(self._pool, questions)
-        return Scorer(
-            self._run, self.job.space, evaluator, _PHASES[questions.split], self._on_row, pool
-        )
+            self._served.append(ServedPool(evaluator, self.job.engine))
+            return self._served[-1].crew
+        if self.job.workers.alone:
+            return None
+        self._pool = self._pool or self._start_pool()
+        return self._pool.crew(questions)
 
     def _start_pool(self) -> Pool:
         from pyswarmopt_llm.servers.workers import local
@@ -91,28 +83,15 @@ class Scorers:
         config = replace(
             job.config, dtype=str(job.engine.dtype).removeprefix("torch."), preset="none"
         )
-
-        def on_failure(failed: Failed) -> None:
-            self._run.note_failure(failed.kind, failed.text)
-
-        if self.job.workers.address:
+        host: Host
+        if job.workers.address:
             from pyswarmopt_llm.servers.workers.ray import RayCluster
 
-            self._place = cluster = RayCluster(self.job.workers.address, config, prepare)
-            return Pool(cluster.start_worker, cluster.size, job.fingerprints, on_failure)
-        device = "cpu" if pick_device(config.device).type == "cpu" else config.device
-        self._place = fork_server = local.ForkServer(replace(config, device=device), prepare)
-        count = self.job.workers.count
-        return Pool(fork_server.start_worker, lambda: count, job.fingerprints, on_failure)
-
-
-def memory_of(pid: int) -> int:
-    """Bytes of a process's memory, its share of shared pages included (Linux; elsewhere 0)."""
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
-    except OSError:  # gone by now, or another system
-        return 0
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+            host = RayCluster(job.workers.address, config, prepare)
+        else:
+            device = "cpu" if pick_device(config.device).type == "cpu" else config.device
+            host = local.ForkServer(replace(config, device=device), prepare, job.workers.count)
+        return Pool(host, job.fingerprints, self._run.note_failure)
 
 
 def choose_scorings(job: Job, scorers: Scorers, notify: OnEvent) -> dict[str, Scoring]:
@@ -127,7 +106,7 @@ def choose_scorings(job: Job, scorers: Scorers, notify: OnEvent) -> dict[str, Sc
     tried = [name for name, allowed in possible.items() if len(allowed) > 1]
     if tried:
         trial = scorers.scorer(Questions(LETTERS, tuple((name, "letter") for name in tried)))
-        rows = trial.in_full(list(job.space.vertices()[:TRIED]), 0)
+        rows = trial.score(list(job.space.vertices()[:TRIED]), 0)
         for name in tried:
             scores = [row.score(name) for row in rows]
             dev = job.tasks[name].dev

@@ -45,11 +45,11 @@ class Archive:
         self._names = tuple(tasks)
         self._seen: dict[str, Candidate] = {}
 
-    def add(self, position: Tensor, row: Row | None) -> None:
+    def add(self, position: Tensor, row: Row) -> None:
         """Remember a candidate, (D,), if it leads; incomplete evaluations, without scores by task,
         are ignored.
         """
-        if row is None or not row.complete or row.key in self._seen:
+        if not row.complete or row.key in self._seen:
             return
         tasks = {name: row.score(name).value for name in self._names}
         self._seen[row.key] = Candidate(position.clone(), float(row.value), tasks)
@@ -148,7 +148,7 @@ def choose(job: Job, archive: Archive, best: Point, fresh: Callable[[], Scorer])
     if not job.objectives.fresh:
         return Choice(best.x, best.value)
     candidates = archive.top
-    rows = fresh().in_full([candidate.position for candidate in candidates], 0)
+    rows = fresh().score([candidate.position for candidate in candidates], 0)
     values = [row.value for row in rows]
     chosen = values.index(max(values))
     leaders = [

@@ -124,7 +124,7 @@ def train_further(
     outcome = _on_replies(job, run, chosen, scorings, notify, progress)
     if outcome is None:
         return None
-    (before,) = scorer.in_full([chosen.position], 0)
+    (before,) = scorer.score([chosen.position], 0)
     after = _row(job, run, chosen.position, outcome, on_row)
     return Training(
         before=chosen,
@@ -164,7 +164,7 @@ def _train_starts(
     for name, position in starts.items():
         fitted[name] = _cross_fitted(job, run, name, position, scorings, partial(tell, name))
         rows[name] = _row(job, run, position, fitted[name], on_row)
-    (row,) = scorer.in_full([untrained.position], 0)
+    (row,) = scorer.score([untrained.position], 0)
     *trained, before = expected([*rows.values(), row], job.objectives)
     values = dict(zip(starts, trained, strict=True))
     best = best_start(values)
@@ -172,7 +172,7 @@ def _train_starts(
     if not kept:
         best = next(name for name, start in starts.items() if start.equal(untrained.position))
     elif not starts[best].equal(untrained.position):
-        (row,) = scorer.in_full([starts[best]], 0)
+        (row,) = scorer.score([starts[best]], 0)
         untrained = Choice(starts[best], row.value)
     patches: dict[str, Patch] = {}
     for name in starts:
@@ -232,7 +232,7 @@ def _untrained(job: Job, chosen: Choice, single: int, scorer: Scorer) -> Choice:
     expert = job.space.vertices()[single].to(chosen.position)
     if chosen.position.equal(expert) or not chosen.position.any():
         return chosen
-    found, alone = expected(scorer.in_full([chosen.position, expert], 0), job.objectives)
+    found, alone = expected(scorer.score([chosen.position, expert], 0), job.objectives)
     return Choice(expert, alone.value) if not_worse(alone, found) else chosen
 
 

@@ -72,7 +72,7 @@ def opened(path: Path, config: SearchConfig) -> Run:
 def scorer_of(run: Run, seed: int, tasks: int = 1) -> tuple[Scorer, list[Thresholds]]:
     utilities = [Thresholds(60, 4, seed + 100 * k) for k in range(tasks)]
     named = {f"t{k}": u for k, u in enumerate(utilities)}
-    return Scorer(run, Hull(4), Evaluator(Hull(4), Position(), named, harmonic)), utilities  # type: ignore[arg-type]
+    return Scorer(run, Evaluator(Hull(4), Position(), named, harmonic)), utilities  # type: ignore[arg-type]
 
 
 class States(Watcher):
@@ -148,7 +148,7 @@ def test_proposals_are_scored_in_batches_and_within_the_budget(
     """
     config = config_of(1, proposals=6, max_iter=0, particles=7)
     scorer, utilities = scorer_of(opened(tmp_path / "r", config), 1, tasks=2)
-    surrogate = make_surrogate("scores", {"t0": 60, "t1": 60}, harmonic, 6)
+    surrogate = make_surrogate("scores", ["t0", "t1"], harmonic, 6)
     asked: list[int] = []
     propose = surrogate.propose
 

@@ -27,6 +27,7 @@ from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.evaluator import Questions, Request
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.servers.workers import local
+from pyswarmopt_llm.servers.workers.worker import Order
 
 
 @pytest.fixture(scope="module")
@@ -133,11 +134,13 @@ def test_ten_workers_and_hundreds_of_evaluations_leave_nothing_behind(
     ask(160)
     assert descriptors() == before[1]
     assert resident() - before[0] < 6e6  # a candidate is 50 kB: not even one in two may stay
-    fork_server = local.ForkServer(replace(config, device="cpu"), prepare)
+    fork_server = local.ForkServer(replace(config, device="cpu"), prepare, 10)
+    order = Order(Questions("dev", ()), Request(torch.zeros(3)), {})
     pids = []
     for slot in range(11):
-        worker = fork_server.start_worker(slot)
-        pids.append(worker.start().pid)  # type: ignore[union-attr]
+        worker = fork_server.start(slot)
+        worker.ask(order)
+        pids.append(worker.pid)
         worker.close()
         del worker
         gc.collect()

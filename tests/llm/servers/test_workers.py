@@ -65,7 +65,7 @@ def test_drops_and_a_second_objective(crew_config: SearchConfig) -> None:
 def test_every_fault_is_made_good_and_counted(
     crew_config: SearchConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pyswarmopt_llm.servers.workers.pool.LONGEST", 5.0)
+    monkeypatch.setattr("pyswarmopt_llm.servers.workers.local.LONGEST", 5.0)
     settings = replace(
         crew_config, scoring="likelihood", combine="arithmetic", utilities=("fragile:fragile",)
     )
@@ -161,10 +161,10 @@ def test_the_memory_of_a_process_is_what_it_has_written_to() -> None:
     ) as child:
         assert child.stdin is not None and child.stdout is not None
         child.stdout.readline()
-        before = scorers.memory_of(child.pid)
+        before = local.memory_of(child.pid)
         child.stdin.write(b"\n")
         child.stdout.readline()
-        grown = scorers.memory_of(child.pid) - before
+        grown = local.memory_of(child.pid) - before
         child.stdin.write(b"\n")
     assert 62 << 20 < grown < 68 << 20
-    assert scorers.memory_of(child.pid) == 0  # it is gone
+    assert local.memory_of(child.pid) == 0  # it is gone
