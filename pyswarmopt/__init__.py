@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pyswarmopt._minimize import maximize, minimize
     from pyswarmopt.algorithms import registry as recipes
     from pyswarmopt.algorithms.recipe import Recipe, compose
-    from pyswarmopt.base.flat_view import FlatView, layer_of, module_type_of
+    from pyswarmopt.base.flat_view import FlatView
     from pyswarmopt.base.in_flight import Ticket
     from pyswarmopt.base.optimizer import Optimizer, Point
     from pyswarmopt.driver.history import History, ParticleRecord, Record
@@ -51,7 +51,7 @@ __version__ = "0.1.0.dev0"  # pyproject.toml reads it from here
 _DEFINED_IN = {
     "_minimize": "maximize minimize",
     "algorithms.recipe": "Recipe compose",
-    "base.flat_view": "FlatView layer_of module_type_of",
+    "base.flat_view": "FlatView",
     "base.in_flight": "Ticket",
     "base.optimizer": "Optimizer Point",
     "driver.history": "History ParticleRecord Record",
@@ -126,12 +126,10 @@ __all__ = [
     "initialise",
     "integer",
     "interop",
-    "layer_of",
     "log",
     "maximize",
     "minimize",
     "minimize_multi",
-    "module_type_of",
     "pareto",
     "plot",
     "recipes",

@@ -20,7 +20,7 @@ from pyswarmopt_llm.experts.adapter import Adapter, AdapterInfo, load_adapter
 from pyswarmopt_llm.experts.base import BaseModel, refuse_quantised, resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.experts.files import check_free
-from pyswarmopt_llm.mix.one_base import save_patch
+from pyswarmopt_llm.mix.coefficients import save_patch
 from pyswarmopt_llm.report.pages import code, plain
 from pyswarmopt_llm.scores.metrics.objectives import find_metrics
 from pyswarmopt_llm.scores.metrics.questions.context_window import check_window

@@ -24,12 +24,20 @@ import pyswarmopt_llm
 from pyswarmopt.cli.app import app as pyswarmopt_app
 from pyswarmopt.cli.help import default_of, grouped
 from pyswarmopt_llm.cli.app import app as swarm_llm_app
-from pyswarmopt_llm.common.registry import plugins
+from pyswarmopt_llm.cli.build import settings_of, with_flags
+from pyswarmopt_llm.cli.table import COMMANDS
+from pyswarmopt_llm.common.options import RARE, option_name
+from pyswarmopt_llm.common.registry import load, plugins
 
 ROOT = Path(__file__).resolve().parents[2]
 # Files of the top folder that are pages of the site.
 INCLUDED = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
 FIRST = ("minimize", "Swarm", "Result")  # what readers of the reference look for
+# The same of `pyswarmopt_llm`: from a search to its use, then what a comparison needs.
+FIRST_LLM = (
+    *("search", "resume", "SearchConfig", "evaluate", "predict", "generate", "open_model"),
+    *("load_task", "check", "train_expert", "merge", "compare", "ensemble", "vote"),
+)
 # What pymdownx.arithmatex makes of $...$ and $$...$$.
 EQUATION = re.compile(
     r'<(?P<tag>span|div) class="arithmatex">\s*\\[(\[](?P<tex>.*?)\\[)\]]\s*</(?P=tag)>',
@@ -140,6 +148,14 @@ def command_page(command: Any, parent: Any, name: str) -> Iterator[str]:
         for param in params:
             yield option_row(param)
         yield ""
+    groups = settings_of(load(COMMANDS[name])) if parent.info_name == "swarm-llm" else {}
+    rare = [setting for group in groups.values() for setting in group if setting.rare]
+    if rare:
+        yield from (f"| {RARE}, with `--set` | |", "|---|---|")
+        for setting in rare:
+            typed = "=".join(filter(None, (option_name(setting.name), setting.option.metavar)))
+            yield f"| `{typed}` | {with_flags(setting.option.help)} |"
+        yield ""
 
 
 def option_row(param: Any) -> str:
@@ -194,7 +210,7 @@ def reference() -> Iterator[tuple[str, str]]:
             "pyswarmopt_llm",
             f"`import pyswarmopt_llm as sl`. {_spans(sorted(added))} come with `pyswarmopt_rivals` "
             f"and `pyswarmopt_groups`. {', '.join(others)}.",
-            list(homes.values()),
+            [homes[name] for name in (*FIRST_LLM, *sorted(set(homes) - set(FIRST_LLM)))],
         ),
     )
 

@@ -1,7 +1,7 @@
 """A checkpoint file: arrays or tensors and plain values, without pickle, written all or nothing.
 
-The format is NumPy's npz, whose entries carry checksums and are read by NumPy; whatever is neither array nor tensor is
-one entry of JSON. torch is needed for tensors only.
+The format is NumPy's npz, whose entries carry checksums; whatever is neither array nor tensor is one entry of JSON.
+torch is needed for tensors only.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ import stat
 import sys
 import tokenize
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 
-from pyswarmopt.base.arrays import is_tensor
+from pyswarmopt.base.arrays import as_tensors, is_tensor
 
 FORMAT = 1
 HEADER = "header.json"
@@ -57,10 +58,7 @@ def write(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
     try:
         temporary.unlink(missing_ok=True)
         with open(temporary, "xb") as file:  # never through a link that lies there
-            with zipfile.ZipFile(file, "w") as archive:
-                for name, array in arrays.items():
-                    with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
-                        np.lib.format.write_array(entry, array, allow_pickle=False)
+            np.savez(file, allow_pickle=False, **arrays)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -68,8 +66,7 @@ def write(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
         for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
             left.unlink(missing_ok=True)
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
+        temporary.unlink(missing_ok=True)
     _sync_directory(path.parent)
 
 
@@ -110,8 +107,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         FileNotFoundError: no such file.
         ValueError: not a checkpoint of this package, damaged, or of another format.
     """
-    with _entries(path) as (values, arrays, bfloat16):
-        return {**values, **arrays, **{name: _widened(arrays[name]) for name in bfloat16}}
+    return _load(path, _widened)
 
 
 def read_tensors(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -123,42 +119,27 @@ def read_tensors(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     import torch
 
-    with _entries(path) as (values, arrays, bfloat16):
-        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        return {
-            **values,
-            **tensors,
-            **{name: tensors[name].view(torch.bfloat16) for name in bfloat16},
-        }
+    return as_tensors(_load(path, lambda bits: torch.from_numpy(bits).view(torch.bfloat16)))
 
 
-@contextlib.contextmanager
-def _entries(
-    path: str | os.PathLike[str],
-) -> Iterator[tuple[dict[str, Any], dict[str, np.ndarray], set[str]]]:
-    """The JSON values, the arrays, and which of these are the bits of a bfloat16 tensor."""
-    with _open(path) as opened:
+def _load(path: str | os.PathLike[str], from_bits: Callable[[np.ndarray], Any]) -> dict[str, Any]:
+    """The entries of a file; `from_bits` makes numbers of the bits of a bfloat16 tensor."""
+    with _open(path) as file:
         try:
-            with zipfile.ZipFile(opened) as file:
-                entries = _checked(file, os.fstat(opened.fileno()).st_size)
-                header = json.loads(_entry(file, entries.pop(HEADER)).tobytes())
-                version, values, bfloat16 = (
-                    header["format"],
-                    header["values"],
-                    set(header["bfloat16"]),
-                )
-                if version == FORMAT:
-                    yield (
-                        values,
-                        {name: _entry(file, entry) for name, entry in entries.items()},
-                        bfloat16,
-                    )
-                    return
+            with NpzFile(file, allow_pickle=False) as archive:
+                _check_entries(archive.zip, os.fstat(file.fileno()).st_size)
+                arrays = {name: _numbers(name, archive[name]) for name in archive.files}
+            header = json.loads(arrays.pop(HEADER).tobytes())
+            version = header["format"]
+            half = {name: from_bits(arrays[name]) for name in header["bfloat16"]}
+            entries = {**header["values"], **arrays, **half}
         except (*DAMAGE, ValueError) as error:
             raise _damaged(path, error) from error
-    raise ValueError(
-        f"{path}: has checkpoint format {_brief(version)}, this version reads format {FORMAT}"
-    )
+    if version != FORMAT:
+        raise ValueError(
+            f"{path}: has checkpoint format {_brief(version)}, this version reads format {FORMAT}"
+        )
+    return entries
 
 
 def _widened(bits: np.ndarray) -> np.ndarray:
@@ -235,10 +216,7 @@ def _dtype(value: Any) -> str:
 def _open(path: str | os.PathLike[str]) -> BinaryIO:
     """The file, open; a pipe or a device, which may never end, is not waited for."""
     try:
-        file = os.fdopen(
-            os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)),
-            "rb",
-        )
+        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such checkpoint") from None
     except (OSError, ValueError) as error:  # a directory, no permission, or a null byte
@@ -251,21 +229,26 @@ def _open(path: str | os.PathLike[str]) -> BinaryIO:
     return file
 
 
-def _checked(file: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
-    """The entries by name, if they are as `write` makes them, so that together they are not larger
+def _check_entries(file: Any, size: int) -> None:
+    """Refuse entries of a zip file that `write` does not make, so that together they are not larger
     than the file.
     """
-    entries = {entry.filename.removesuffix(".npy"): entry for entry in file.infolist()}
-    if len(entries) != len(file.infolist()) or len(entries) > MOST_ENTRIES:
+    entries = file.infolist()
+    if len(set(file.namelist())) != len(entries) or len(entries) > MOST_ENTRIES:
         raise ValueError("too many entries, or two of one name")
-    plain = all(
-        e.compress_type == zipfile.ZIP_STORED and not e.flag_bits & 1 for e in entries.values()
-    )
-    if not plain or sum(entry.file_size for entry in entries.values()) > size:
+    plain = all(e.compress_type == zipfile.ZIP_STORED and not e.flag_bits & 1 for e in entries)
+    if not plain or sum(entry.file_size for entry in entries) > size:
         raise ValueError("entries that are compressed, encrypted or larger than the file")
-    if entries[HEADER].file_size > MOST_HEADER:
+    if file.getinfo(f"{HEADER}.npy").file_size > MOST_HEADER:
         raise ValueError(f"a header of more than {MOST_HEADER >> 20} MiB")
-    return entries
+
+
+def _numbers(name: str, array: np.ndarray) -> np.ndarray:
+    """The array, if it holds numbers of this machine."""
+    dtype = array.dtype
+    if dtype.kind not in "biuf" or dtype.itemsize > 8 or not dtype.isnative:
+        raise ValueError(f"entry {name} holds {dtype}, which are no numbers of this machine")
+    return array
 
 
 def _reason(error: OSError | ValueError) -> str:
@@ -280,18 +263,6 @@ def _brief(thing: object) -> str:
 def _damaged(path: str | os.PathLike[str], error: BaseException) -> ValueError:
     what = _brief(error) or type(error).__name__
     return ValueError(f"{path}: not a pyswarmopt checkpoint, or a damaged one ({what})")
-
-
-def _entry(file: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
-    """The numbers of an entry."""
-    with file.open(entry) as source:
-        array: np.ndarray = np.lib.format.read_array(source, allow_pickle=False)
-    dtype = array.dtype
-    if dtype.kind not in "biuf" or dtype.itemsize > 8 or not dtype.isnative:
-        raise ValueError(
-            f"entry {entry.filename} holds {dtype}, which are no numbers of this machine"
-        )
-    return array
 
 
 def read_search(path: str | os.PathLike[str], problem: Mapping[str, Any]) -> dict[str, Any]:
@@ -330,10 +301,9 @@ def _to_numpy(large: Any) -> np.ndarray:
 
 
 def _sync_directory(directory: Path) -> None:
-    """Have the rename itself reach the disk, where the system can."""
-    if os.name == "posix":
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    """Have the rename itself reach the disk."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

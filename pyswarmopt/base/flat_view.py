@@ -25,8 +25,7 @@ The weights of a network, moved by a swarm:
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import pairwise
 
 import torch
@@ -138,28 +137,6 @@ class FlatView:
             )
         return {name: flat[span].view(self.shapes[name]) for name, span in self.spans.items()}
 
-    def blocks(self, label: Callable[[str], str]) -> dict[str, list[slice]]:
-        """The vector's parts by label, in order of first appearance; adjacent spans of a label are
-        joined.
-
-        Args:
-            label: from a name to the block it belongs to, for example `layer_of` or
-                `module_type_of`.
-
-        Example:
-            >>> layout = FlatView({"layers.0.q": torch.zeros(2), "layers.0.k": torch.zeros(3)})
-            >>> layout.blocks(layer_of)
-            {'layers.0': [slice(0, 5, None)]}
-        """
-        parts: dict[str, list[slice]] = {}
-        for name, span in self.spans.items():
-            spans = parts.setdefault(label(name), [])
-            if spans and spans[-1].stop == span.start:
-                spans[-1] = slice(spans[-1].start, span.stop)
-            else:
-                spans.append(span)
-        return parts
-
     def _empty_like(self, tensors: list[Tensor]) -> Tensor:
         if not tensors:
             return torch.empty(0)
@@ -199,29 +176,3 @@ def _refuse_shared_memory(named: Mapping[str, Tensor]) -> None:
                 f"{name} and {next_name} share memory; leave one of them out, or use "
                 "FlatView(module), which has tied parameters once"
             )
-
-
-def layer_of(name: str) -> str:
-    """The layer block of a parameter: its name up to the first number, or its first word if there
-    is none.
-
-    Example:
-        >>> layer_of("model.layers.11.self_attn.q_proj.weight"), layer_of("lm_head.weight")
-        ('model.layers.11', 'lm_head')
-    """
-    match = re.match(r"(?:.*?\.)??\d+(?=\.|$)", name)
-    return match.group() if match else name.split(".")[0]
-
-
-_LEAVES = {"weight", "bias", "default", "lora_A", "lora_B", "lora_embedding_A", "lora_embedding_B"}
-
-
-def module_type_of(name: str) -> str:
-    """The kind of module a parameter belongs to: the last word of its name that names a module.
-
-    Example:
-        >>> module_type_of("model.layers.0.self_attn.q_proj.lora_A.weight")
-        'q_proj'
-    """
-    words = [word for word in name.split(".") if word not in _LEAVES and not word.isdigit()]
-    return words[-1] if words else name

@@ -14,12 +14,6 @@ from pyswarmopt.base.arrays import Bools, Ints, as_arrays
 IDLE = -1  # instead of a ticket number
 NEVER = -1  # instead of the time of the latest completion
 
-# Names of the fields in checkpoints, where they differ.
-SAVED_AS = {
-    "tickets": "numbers", "completed_at": "landed", "dispatched": "handed", "completed": "told",
-    "paused": "grounded",
-}  # fmt: skip
-
 
 @dataclass(frozen=True, eq=False)
 class Ticket:
@@ -95,16 +89,11 @@ class InFlight:
         self.in_round, self.leader_cost, self.best_cost = 0, leader_cost, best_cost
 
     def to_dict(self) -> dict[str, Any]:
-        """Every field under its name in checkpoints."""
-        return {
-            SAVED_AS.get(field.name, field.name): getattr(self, field.name)
-            for field in fields(self)
-        }
+        """Every field, not copied."""
+        return vars(self)
 
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> InFlight:
         """The inverse of `to_dict`; arrays may come as tensors."""
         plain: dict[str, Any] = copy.deepcopy(as_arrays(saved))
-        return cls(
-            **{field.name: plain[SAVED_AS.get(field.name, field.name)] for field in fields(cls)}
-        )
+        return cls(**{field.name: plain[field.name] for field in fields(cls)})

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from pyswarmopt.base.arrays import Bools, Floats, Ints, as_tensors
 from pyswarmopt.base.checkpoint import check
-from pyswarmopt.base.in_flight import SAVED_AS, InFlight
+from pyswarmopt.base.in_flight import InFlight
 from pyswarmopt.base.storage import copied
 
 OPTIONAL = ("memory", "in_flight")  # fields that a saved state need not have
@@ -187,7 +187,7 @@ def _check(saved: Mapping[str, Any], kinds: dict[str, str]) -> None:
     if not sizes["N"] or not sizes["D"]:
         raise ValueError("positions of no particle, or of no coordinate")
     if any(name.startswith(IN_FLIGHT) for name in saved):
-        kinds_of = {SAVED_AS.get(f.name, f.name): str(f.type) for f in fields(InFlight)}
+        kinds_of = {f.name: str(f.type) for f in fields(InFlight)}
         check(
             saved,
             {IN_FLIGHT + n: scalars.get(k) or (torch.int64, "N") for n, k in kinds_of.items()},

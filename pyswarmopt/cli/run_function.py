@@ -31,7 +31,7 @@ def command(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Write an animation: .gif, .mp4 or .html; needs --dim 2.",
+            help="Write an animation: .gif or .html; needs --dim 2.",
             rich_help_panel=OUTPUT,
         ),
     ] = None,

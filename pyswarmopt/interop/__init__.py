@@ -7,6 +7,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from pyswarmopt.base.arrays import needing_torch
+
 __all__ = ["nevergrad", "optuna", "pycma", "pyswarms", "sklearn"]
 
 
@@ -15,4 +17,5 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(
             f"module {__name__!r} has no attribute {name!r}; there is {', '.join(__all__)}"
         )
-    return importlib.import_module(f"{__name__}.{name}")
+    with needing_torch(f"{__name__}.{name}"):
+        return importlib.import_module(f"{__name__}.{name}")

@@ -16,16 +16,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-from pyswarmopt.base.arrays import needing_torch
-
-with needing_torch("pyswarmopt.interop.nevergrad"):
-    from torch import Tensor
+from torch import Tensor
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.inputs import as_points
-from pyswarmopt.interop._nevergrad import TellNotAskedNotSupportedError, ng
-from pyswarmopt.interop.nevergrad_swarm import SwarmOptimizer, register
+from pyswarmopt.interop.nevergrad_swarm import SwarmOptimizer, ng, register
 from pyswarmopt.interop.replay import Replayed
 from pyswarmopt.parts.bounds import read_bounds
 
@@ -74,7 +69,7 @@ class NevergradOptimizer(Replayed):
         (True, {'max_evals': 600})
     """
 
-    _SETTINGS = ("name", *Replayed._SETTINGS)
+    _population: int
 
     def __init__(
         self,
@@ -90,27 +85,24 @@ class NevergradOptimizer(Replayed):
             raise ValueError(
                 f"{name} takes one point at a time: population must be 1, not {population}"
             )
-        super().__init__(population, budget, maximize)
+        super().__init__(population, budget, maximize, name=name)
+        self._name = name
         self._positions = None if positions is None else as_points("positions", positions)
         dim = None if self._positions is None else self._positions.shape[1]
         self._box = None if bounds is None else read_bounds(bounds, dim)
-        if self._box is None and self._positions is None:
-            raise ValueError("nevergrad needs to know where to start: give bounds or positions")
-        self._name = name
         self._begin(int(np.random.default_rng().integers(2**31)) if seed is None else int(seed))
 
     def _start(self, seed: int) -> Floats:
+        space = self._space()
+        space.random_state = np.random.RandomState(seed)
         self._global_state = np.random.RandomState(seed).get_state()
         with self._own_global_state():
-            space = self._space()
-            space.random_state = np.random.RandomState(seed)
-            self._optimizer = ng.optimizers.registry[self._name](
-                space, self._budget, self._population
-            )
+            make = ng.optimizers.registry[self._name]
+            self._optimizer = make(space, self._budget, self._population)
             # last in, first out
             for x in reversed([] if self._positions is None else list(self._positions)):
                 self._optimizer.suggest(x)
-        return np.asarray(space.value)
+        return np.array(space.value, dtype=np.float64)
 
     def _space(self) -> Any:
         if self._box is not None:
@@ -123,10 +115,10 @@ class NevergradOptimizer(Replayed):
             # Bounds given here, and not by `set_bounds`, make the first step a sixth of the box
             # instead of 1.
             return ng.p.Array(init=(low + high) / 2, lower=low, upper=high)
-        start = np.asarray(self._positions)
-        return ng.p.Array(init=start.mean(axis=0)).set_mutation(
-            sigma=float(start.std(axis=0).mean()) or 1.0
-        )
+        if self._positions is None:
+            raise ValueError("nevergrad needs to know where to start: give bounds or positions")
+        sigma = float(self._positions.std(axis=0).mean()) or 1.0
+        return ng.p.Array(init=self._positions.mean(axis=0)).set_mutation(sigma=sigma)
 
     @contextmanager
     def _own_global_state(self) -> Iterator[None]:
@@ -138,22 +130,20 @@ class NevergradOptimizer(Replayed):
             self._global_state = np.random.get_state()
             np.random.set_state(before)
 
-    def _propose(self) -> list[Any]:
-        count = self._population or 1
+    def _propose(self) -> tuple[list[Any], Floats]:
+        count = self._population
         if self._budget is not None:
             count = min(count, max(self._budget - len(self._told), 1))
         with self._own_global_state():
-            return [self._optimizer.ask() for _ in range(count)]
+            candidates = [self._optimizer.ask() for _ in range(count)]
+        return candidates, np.array([candidate.value for candidate in candidates])
 
-    def _positions_of(self, pending: list[Any]) -> Floats:
-        return np.array([candidate.value for candidate in pending])
-
-    def _learn(self, pending: list[Any], costs: Floats) -> None:
+    def _learn(self, candidates: list[Any], costs: Floats) -> None:
         with self._own_global_state():
-            for candidate, cost in zip(pending, costs, strict=True):
+            for candidate, cost in zip(candidates, costs, strict=True):
                 # Some optimisers cannot make use of the starting positions, which they did not
                 # propose.
-                with suppress(TellNotAskedNotSupportedError):
+                with suppress(ng.errors.TellNotAskedNotSupportedError):
                     self._optimizer.tell(candidate, float(min(cost, WORST)))
 
     def close(self) -> None:
@@ -217,10 +207,6 @@ def function(name: str, block_dimension: int, seed: int = 0, **options: Any) -> 
 
 
 __all__ = [
-    "NevergradFunction",
-    "NevergradOptimizer",
-    "SwarmOptimizer",
-    "function",
-    "one_at_a_time",
+    "NevergradFunction", "NevergradOptimizer", "SwarmOptimizer", "function", "one_at_a_time",
     "register",
-]
+]  # fmt: skip

@@ -6,29 +6,23 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-try:
-    from optuna.distributions import (
-        BaseDistribution,
-        CategoricalDistribution,
-        FloatDistribution,
-        IntDistribution,
-    )
-    from optuna.samplers import BaseSampler, RandomSampler
-    from optuna.search_space import IntersectionSearchSpace
-    from optuna.study import Study, StudyDirection
-    from optuna.trial import FrozenTrial, TrialState
-except ImportError as error:
-    raise ImportError("pyswarmopt.interop.optuna needs optuna: pip install optuna") from error
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.search_space import IntersectionSearchSpace
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, TrialState
 
-from pyswarmopt.base.arrays import needing_torch
-from pyswarmopt.driver.problem.encoding import Coding, make_coding
+from pyswarmopt.algorithms.recipe import Recipe
+from pyswarmopt.base.in_flight import Ticket
+from pyswarmopt.driver.problem.encoding import make_coding
 from pyswarmopt.driver.problem.space import Choice, Integer, Parameter, Real, Space
 from pyswarmopt.parts.bounds import read_bounds
-
-with needing_torch("pyswarmopt.interop.optuna"):
-    from pyswarmopt.algorithms.recipe import Recipe
-    from pyswarmopt.base.in_flight import Ticket
-    from pyswarmopt.swarm import Swarm
+from pyswarmopt.swarm import Swarm
 
 
 class SwarmSampler(BaseSampler):
@@ -113,19 +107,13 @@ class SwarmSampler(BaseSampler):
             )
 
     def _begin(self, search_space: dict[str, BaseDistribution], maximize: bool) -> Swarm:
-        self._space = Space(
-            {name: _parameter(distribution) for name, distribution in search_space.items()}
-        )
-        self._coding = _coding(self._space)
+        self._space = space = Space({name: _parameter(d) for name, d in search_space.items()})
+        self._coding = make_coding(read_bounds(space.bounds), space.integrality, space.categorical)
         self._searched, self._tickets = dict(search_space), {}
         return Swarm(
             bounds=self._coding.bounds(), population=self._population, recipe=self._recipe,
             maximize=maximize, seed=self._seed,
         )  # fmt: skip
-
-
-def _coding(space: Space) -> Coding:
-    return make_coding(read_bounds(space.bounds), space.integrality, space.categorical)
 
 
 def _parameter(distribution: BaseDistribution) -> Parameter:

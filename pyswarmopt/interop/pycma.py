@@ -4,18 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import cma
 import numpy as np
 import numpy.typing as npt
-
-from pyswarmopt.base.arrays import needing_torch
-
-try:
-    import cma
-except ImportError as error:
-    raise ImportError("pyswarmopt.interop.pycma needs pycma: pip install cma") from error
-
-with needing_torch("pyswarmopt.interop.pycma"):
-    from torch import Tensor
+from torch import Tensor
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.inputs import as_points
@@ -68,9 +60,9 @@ class PycmaOptimizer(Replayed):
             raise ValueError(
                 "pycma takes its first step size from the positions: give at least two that differ"
             )
-        super().__init__(population, budget, maximize)
-        if population is not None:  # CMA-ES ranks its candidates: it needs two of them
-            self._population = max(population, 2)
+        # CMA-ES ranks its candidates: it needs two of them
+        least = population if population is None or population < 1 else max(population, 2)
+        super().__init__(least, budget, maximize)
         self._first, self._sigma = start, sigma
         # pycma takes 0 for "from the clock".
         self._begin(
@@ -78,34 +70,29 @@ class PycmaOptimizer(Replayed):
         )
 
     def _start(self, seed: int) -> Floats:
+        random = np.random.default_rng(seed)
         options: dict[str, Any] = {
             "seed": np.nan,
             "verbose": -9,
-            "randn": self._randn,
+            # in place of NumPy's global generator, which pycma would draw from
+            "randn": lambda *shape: random.standard_normal(shape),
             **_ON_PLATEAUS,
         }
         if self._population is not None:
             options["popsize"] = self._population
-        self._random = np.random.default_rng(seed)
         mean: Floats = self._first.mean(axis=0)
         self._strategy = cma.CMAEvolutionStrategy(mean, self._sigma, options)
         return mean
 
-    def _randn(self, *shape: int) -> npt.NDArray[np.float64]:
-        """In place of NumPy's global generator, which pycma would draw from."""
-        return self._random.standard_normal(shape)
+    def _propose(self) -> tuple[Floats, Floats]:
+        asked = np.array(self._strategy.ask(), dtype=np.float64) if self._told else self._first
+        left = len(asked) if self._budget is None else max(self._budget - len(self._told), 1)
+        return asked, asked[:left]
 
-    def _propose(self) -> Floats:
-        return np.array(self._strategy.ask(), dtype=np.float64) if self._told else self._first
-
-    def _positions_of(self, pending: Floats) -> Floats:
-        left = len(pending) if self._budget is None else max(self._budget - len(self._told), 1)
-        return pending[:left]
-
-    def _learn(self, pending: Floats, costs: Floats) -> None:
+    def _learn(self, candidates: Floats, costs: Floats) -> None:
         # the starting points and a cut round are not CMA-ES's
-        if self._told and len(costs) == len(pending):
-            self._strategy.tell(list(pending), [float(min(cost, 1e300)) for cost in costs])
+        if self._told and len(costs) == len(candidates):
+            self._strategy.tell(list(candidates), [float(min(cost, 1e300)) for cost in costs])
 
     def stop(self) -> dict[str, float]:
         """``{"max_evals": n}`` once the budget is spent, and pycma's own reasons."""

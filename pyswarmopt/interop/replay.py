@@ -17,57 +17,52 @@ import torch
 from torch import Tensor
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.base.inputs import as_values
+from pyswarmopt.base.inputs import as_count, as_values
 from pyswarmopt.base.optimizer import Point
 
 
 class Replayed(ABC):
-    """What such an optimizer shares with others: the whole of `pyswarmopt.Optimizer` but for its
-    own asks and tells.
+    """The part of `pyswarmopt.Optimizer` that such optimizers share.
 
     Args:
-        population: positions of a round, if that is given.
+        population: positions of a round; None where the optimizer chooses.
         budget: evaluations in all; `stop` says when they are spent.
         maximize: whether larger values are better.
+        settings: more that must be equal to load a state.
 
     Raises:
         ValueError: a population or budget below 1.
     """
 
-    # attributes that must be equal to load a state
-    _SETTINGS: tuple[str, ...] = ("population", "budget", "maximize")
-
-    def __init__(self, population: int | None, budget: int | None, maximize: bool) -> None:
-        for what, number in (("population", population), ("budget", budget)):
-            if number is not None and number < 1:
-                raise ValueError(f"{what}={number}: it must be at least 1")
+    def __init__(
+        self, population: int | None, budget: int | None, maximize: bool, **settings: str
+    ) -> None:
+        for name, number in (("population", population), ("budget", budget)):
+            if number is not None:
+                as_count(name, number, 1)
         self._population, self._budget, self._maximize = population, budget, maximize
+        self._settings = {
+            **settings, "population": population, "budget": budget, "maximize": maximize,
+        }  # fmt: skip
 
     def _begin(self, seed: int) -> None:
         """Go back to before the first ask."""
         self._seed = seed
         self._told: list[float] = []
         self._digest = hashlib.sha256()
-        self._pending: Any = None  # what `_propose` gave, as long as it was not told
-        self._best_cost, self._best_x = (
-            np.inf,
-            torch.from_numpy(np.array(self._start(seed), dtype=np.float64)),
-        )
+        self._pending: tuple[Any, Floats] | None = None  # a round that was not told
+        self._best_cost, self._best_x = np.inf, torch.from_numpy(self._start(seed))
 
     @abstractmethod
     def _start(self, seed: int) -> Floats:
         """Make the optimizer; its first mean, (D,), counts as the best while there is no value."""
 
     @abstractmethod
-    def _propose(self) -> Any:
-        """Ask the optimizer for the next round."""
+    def _propose(self) -> tuple[Any, Floats]:
+        """Ask the optimizer for the next round: its candidates, and their positions, (N, D)."""
 
     @abstractmethod
-    def _positions_of(self, pending: Any) -> Floats:
-        """The positions of a round, (N, D)."""
-
-    @abstractmethod
-    def _learn(self, pending: Any, costs: Floats) -> None:
+    def _learn(self, candidates: Any, costs: Floats) -> None:
         """Tell the optimizer the costs of a round, (N,), +inf where there is none."""
 
     @property
@@ -81,7 +76,7 @@ class Replayed(ABC):
         """
         if self._pending is None:
             self._pending = self._propose()
-        return torch.from_numpy(np.array(self._positions_of(self._pending), dtype=np.float64))
+        return torch.tensor(self._pending[1], dtype=torch.float64)
 
     def tell(
         self,
@@ -107,8 +102,8 @@ class Replayed(ABC):
         costs = np.where(np.isfinite(costs), costs, np.inf)
         i = int(costs.argmin())
         if costs[i] < self._best_cost:
-            self._best_cost, self._best_x = float(costs[i]), asked[i].clone()
-        self._learn(self._pending, costs)
+            self._best_cost, self._best_x = float(costs[i]), asked[i]
+        self._learn(self._pending[0], costs)
         self._digest.update(asked.numpy().tobytes())
         self._told += costs.tolist()
         self._pending = None
@@ -121,15 +116,12 @@ class Replayed(ABC):
     def state_dict(self) -> dict[str, Any]:
         """The settings, and the values told so far."""
         return {
-            **self._settings(),
+            **self._settings,
             "seed": self._seed,
             "asked": self._pending is not None,
             "told": torch.tensor(self._told, dtype=torch.float64),
             "digest": self._digest.hexdigest(),
         }
-
-    def _settings(self) -> dict[str, Any]:
-        return {name: getattr(self, f"_{name}") for name in self._SETTINGS}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Go back to a saved state by asking and telling all over again.
@@ -139,7 +131,7 @@ class Replayed(ABC):
                 those of then: other bounds or starting positions, another version of the library,
                 or an optimizer that is not deterministic.
         """
-        differs = [name for name, value in self._settings().items() if saved.get(name) != value]
+        differs = [name for name, value in self._settings.items() if saved.get(name) != value]
         if differs:
             raise ValueError(f"saved by an optimiser with another {', '.join(differs)}")
         self._begin(saved["seed"])
@@ -151,8 +143,7 @@ class Replayed(ABC):
         if self._digest.hexdigest() != saved["digest"]:
             raise ValueError(
                 "the optimiser asked for other positions than when it was saved: other bounds, "
-                "positions or version of "
-                "its library, or one that is not deterministic"
+                "positions or version of its library, or one that is not deterministic"
             )
         if saved["asked"]:
             self.ask()

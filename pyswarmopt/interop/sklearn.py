@@ -8,14 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
-try:
-    from sklearn.model_selection._search import BaseSearchCV
-    from sklearn.utils import get_tags
-except ImportError as error:
-    raise ImportError(
-        "pyswarmopt.interop.sklearn needs scikit-learn: pip install scikit-learn"
-    ) from error
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.utils import get_tags
 
 from pyswarmopt._minimize import maximize
 
@@ -31,8 +25,8 @@ class SwarmSearchCV(BaseSearchCV):
 
     Args:
         estimator: what is fitted.
-        space: its parameters by name; see `pyswarmopt.Space`, which reads SciPy's distributions,
-            too. `pso.when` leaves a parameter at the estimator's default.
+        param_distributions: its parameters by name; see `pyswarmopt.Space`, which reads SciPy's
+            distributions, too. `pso.when` leaves a parameter at the estimator's default.
         n_iter: the most candidates; each is fitted once for every fold, and none twice.
         recipe: see `pyswarmopt.minimize`.
         random_state: seed of the search; a `numpy.random.RandomState` gives one.
@@ -47,7 +41,6 @@ class SwarmSearchCV(BaseSearchCV):
         pre_dispatch: jobs that are sent ahead.
         error_score: of a candidate whose fit fails.
         return_train_score: score the training folds, too.
-        param_distributions: `space` under scikit-learn's name; give one of them.
 
     Example:
         >>> import pyswarmopt as pso
@@ -62,7 +55,7 @@ class SwarmSearchCV(BaseSearchCV):
     def __init__(
         self,
         estimator: Any,
-        space: Mapping[str, Any] | None = None,
+        param_distributions: Mapping[str, Any],
         *,
         n_iter: int = 50,
         recipe: str | Recipe | None = None,
@@ -75,14 +68,12 @@ class SwarmSearchCV(BaseSearchCV):
         pre_dispatch: int | str = "2*n_jobs",
         error_score: Any = np.nan,
         return_train_score: bool = False,
-        param_distributions: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(
             estimator=estimator, scoring=scoring, n_jobs=n_jobs, refit=refit, cv=cv,
             verbose=verbose, pre_dispatch=pre_dispatch, error_score=error_score,
             return_train_score=return_train_score,
         )  # fmt: skip
-        self.space = space
         self.param_distributions = param_distributions
         self.n_iter = n_iter
         self.recipe = recipe
@@ -111,9 +102,6 @@ class SwarmSearchCV(BaseSearchCV):
         """scikit-learn's hook: candidates in, all results so far out."""
         if self.n_iter < 2:
             raise ValueError(f"n_iter={self.n_iter}: a search needs at least 2 candidates")
-        if (self.space is None) == (self.param_distributions is None):
-            raise ValueError("give either space= or param_distributions=, the parameters by name")
-        space = self.param_distributions if self.space is None else self.space
         score_of: dict[str, float] = {}
 
         def scores(candidates: list[dict[str, Any]]) -> list[float]:
@@ -128,18 +116,12 @@ class SwarmSearchCV(BaseSearchCV):
                 score_of.update(zip(new, mean[-len(new) :].tolist(), strict=True))
             return [score_of[repr(params)] for params in candidates]
 
+        seed = self.random_state
+        if isinstance(seed, np.random.RandomState):
+            seed = seed.randint(2**31)
         # the last call is for the best point once more, whose score is known
         limit = self.n_iter + 1
+        space = self.param_distributions
         maximize(
-            scores,
-            recipe=self.recipe,
-            max_evals=limit,
-            seed=self._seed(),
-            vectorized=True,
-            space=space,
+            scores, recipe=self.recipe, max_evals=limit, seed=seed, vectorized=True, space=space
         )
-
-    def _seed(self) -> int | None:
-        if isinstance(self.random_state, np.random.RandomState):
-            return int(self.random_state.randint(2**31))
-        return None if self.random_state is None else int(self.random_state)

@@ -10,8 +10,8 @@ from pyswarmopt.base.words import counted
 from pyswarmopt.cli.terminal import echo
 from pyswarmopt_groups.config import DistillConfig
 from pyswarmopt_llm.cli.build import with_flags
-from pyswarmopt_llm.cli.models.train_expert import step_display
 from pyswarmopt_llm.cli.options import Json, Quiet
+from pyswarmopt_llm.cli.train_expert import step_display
 
 
 def command(config: DistillConfig, *, quiet: Quiet = False, as_json: Json = False) -> None:

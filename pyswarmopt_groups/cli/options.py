@@ -19,7 +19,7 @@ from pyswarmopt_groups.config import CouncilConfig
 from pyswarmopt_groups.registry import Strategy, find_names
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Config, Json, Quiet, names_block
-from pyswarmopt_llm.cli.runs.running import interruptible, repeating, steps
+from pyswarmopt_llm.cli.running import interruptible, repeating, steps
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.options import Option
 

@@ -17,10 +17,10 @@ from pyswarmopt_groups.graph.engine import GraphEngine, in_words
 from pyswarmopt_llm.common.config import PARTICLES, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.interfaces import Engine, Node, Patch, Space
-from pyswarmopt_llm.engine.transformers import TransformersEngine
-from pyswarmopt_llm.mix.coefficients import BaseSpace, as_vector
-from pyswarmopt_llm.tokens.members import MembersKind, read_members, write_members
+from pyswarmopt_llm.common.interfaces import Node, Patch
+from pyswarmopt_llm.mix.coefficients import as_vector
+from pyswarmopt_llm.mix.kind import Prepared, SpaceKind
+from pyswarmopt_llm.tokens.members import prepare_members, read_members, write_members
 from pyswarmopt_llm.tokens.side_by_side import Member, load_members
 
 FILE = "graph.json"
@@ -28,7 +28,7 @@ TOP_P = 0.8  # of the paper
 _NO_DEGREE = 1e-9  # stands for an out-degree of 0, whose inverse has to be finite
 
 
-class GraphSpace(BaseSpace):
+class GraphSpace:
     """Flat adjacency matrices of n models as positions, n * n numbers, row by row.
 
     A matrix is decoded with draws. They are seeded by `seed` and the position itself, so a position
@@ -169,50 +169,38 @@ def open_graph(
     return engine
 
 
-class Graph(MembersKind):
-    """Graphs of models that read each other's messages."""
+def prepare(kind: SpaceKind, config: SearchConfig) -> Prepared:
+    """The members of a search, loaded, and the space of graphs over them.
 
-    name = "graph"
-    averages = False  # the mean of adjacency matrices is no average of graphs
-    saved_as = FILE
-    title = "A graph of models found by a swarm"
-    description = (
-        "A directed acyclic graph over {experts} `graph.json` says which model reads whose "
-        "messages; the models stay "
-        "where they are. Use this directory as a base model:"
+    Raises:
+        UserError: see `prepare_members`, or all particles would be single models.
+    """
+    particles = config.particles or PARTICLES
+    if particles <= len(config.experts):
+        first = f"the first {len(config.experts)} are the experts alone, the others random graphs"
+        raise InvalidOption("particles", particles, f"{first}; give more particles than experts")
+    return prepare_members(
+        config,
+        lambda members, loaded: (GraphSpace(members, config.seed), GraphEngine(loaded)),
     )
 
-    def size(self, experts: int) -> int:
-        """A matrix of models."""
-        return experts**2
 
-    def check(self, config: SearchConfig) -> None:
-        """See `SpaceKind.check`; some particles have to be more than a single model."""
-        super().check(config)
-        if (config.particles or PARTICLES) <= len(config.experts):
-            first = (
-                f"the first {len(config.experts)} are the experts alone, the others random graphs"
-            )
-            raise InvalidOption(
-                "particles",
-                config.particles or PARTICLES,
-                f"{first}; give more particles than experts",
-            )
-
-    def over(
-        self,
-        members: Sequence[Member],
-        loaded: Mapping[str, TransformersEngine],
-        config: SearchConfig,
-    ) -> tuple[Space, Engine]:
-        return GraphSpace(members, config.seed), GraphEngine(loaded)
-
-    def open(self, folder: Path, dtype: str, device: str, threads: int | None) -> Engine:
-        return open_graph(folder, dtype, device, threads)
-
-    def in_words(self, patch: Patch, names: Sequence[str]) -> str:
-        """The graph in words: who reads whom."""
-        return in_words(patch.graph, names)
+Graph = SpaceKind(
+    "graph",
+    make=prepare,
+    library="",
+    options=frozenset(),
+    averages=False,  # the mean of adjacency matrices is no average of graphs
+    saved_as=FILE,
+    open=open_graph,
+    title="A graph of models found by a swarm",
+    description=(
+        "A directed acyclic graph over {experts} `graph.json` says which model reads whose "
+        "messages; the models stay where they are. Use this directory as a base model:"
+    ),
+    size=lambda experts: experts**2,  # a matrix of models
+    in_words=lambda patch, names: in_words(patch.graph, names),
+)
 
 
 def g_decode(

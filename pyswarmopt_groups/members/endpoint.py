@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,11 +17,12 @@ from pyswarmopt_groups.members.protocol import (
     Texts,
 )
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.http import server_url
-from pyswarmopt_llm.published.judge.chat_client import ChatClient, Completion, Endpoint
+from pyswarmopt_llm.common.files.http import Json, server_url
+from pyswarmopt_llm.published.judge.chat_client import TIMEOUT, ChatClient, Completion
 from pyswarmopt_llm.scores.tasks import Item, Scoring, render_prompt
 
 KEY = "SWARM_LLM_MEMBER_KEY"
+_WHEN_DOWN = "check its URL, or remove it; with `out` the same command resumes when it is back"
 
 
 @dataclass(frozen=True)
@@ -60,32 +60,14 @@ class EndpointMember:
     Args:
         name: its name.
         spec: its endpoint.
-        attempts: attempts per request before the member counts as down.
-        timeout: seconds per request.
     """
 
     gives_likelihoods = False
 
-    def __init__(
-        self, name: str, spec: EndpointSpec, attempts: int = 5, timeout: float = 60.0
-    ) -> None:
+    def __init__(self, name: str, spec: EndpointSpec) -> None:
         self.name, self.fingerprint = name, f"{spec.url}#{spec.model}"
-        self._client = ChatClient(
-            Endpoint(
-                spec.url,
-                spec.model,
-                os.environ.get(KEY, ""),
-                KEY,
-                timeout=timeout,
-                attempts=attempts,
-                who=f"member {name}",
-                settings=f"its URL, its model and the variable {KEY}",
-                when_down=(
-                    "check its URL, or remove it; with `out` the same command resumes when "
-                    "it is back"
-                ),
-            )
-        )
+        server = Json(spec.url, KEY, f"member {name}", _WHEN_DOWN, TIMEOUT)
+        self._client = ChatClient(server, spec.model)
 
     def answer(
         self, items: Sequence[Item], scoring: Scoring, template: str | None = None

@@ -1,4 +1,4 @@
-"""The command `swarm-llm`: one file per command, listed here; packages beside this one add theirs.
+"""The command `swarm-llm`: made of the functions that `table` names.
 
 Nothing in this package imports torch at module level, so that ``--help`` answers at once.
 """
@@ -7,53 +7,18 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, NoReturn
 
 import typer
 
 from pyswarmopt.cli.help import HelpGroup, run_app, version_option
 from pyswarmopt.cli.terminal import complain, tame_warnings, unreadable
-from pyswarmopt_llm.cli.build import as_command, as_flag, options_in, spelling
-from pyswarmopt_llm.cli.models import (
-    evaluate,
-    export,
-    find,
-    generate,
-    inspect,
-    predict,
-    train_expert,
-)
+from pyswarmopt_llm.cli.build import as_command, as_flag
 from pyswarmopt_llm.cli.options import SwarmCommand
-from pyswarmopt_llm.cli.runs import analyse, demo, init, search
+from pyswarmopt_llm.cli.table import COMMANDS, SECTIONS
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.registry import plugins
-
-SECTIONS: dict[str, dict[str, Callable[..., None]]] = {
-    "Start": {"demo": demo.command, "init": init.command},
-    "Search": {
-        "search": search.command,
-        "resume": search.resume,
-        "report": search.report,
-        "analyse": analyse.command,
-    },
-    "Use a result": {
-        "predict": predict.command,
-        "generate": generate.command,
-        "export": export.command,
-    },
-    "Check and find": {
-        "eval": evaluate.command,
-        "inspect": inspect.command,
-        "check": inspect.check,
-        "find": find.command,
-    },
-    "Compare and combine": {
-        "train-expert": train_expert.command,
-        **{name: point.load() for name, point in plugins("commands").items()},
-    },
-}
-COMMANDS = {name: command for section in SECTIONS.values() for name, command in section.items()}
+from pyswarmopt_llm.common.registry import load
 
 app = typer.Typer(
     name="swarm-llm",
@@ -67,8 +32,9 @@ Example: swarm-llm search --base B --experts adapters/* --task questions.json --
 Exit codes: 0 done, 1 check found a fault, 2 wrong input (one line on stderr), 130 interrupted""",
 )
 for _section, _commands in SECTIONS.items():
-    for _name, _function in _commands.items():
-        app.command(_name, cls=SwarmCommand, rich_help_panel=_section)(as_command(_function))
+    for _name in filter(COMMANDS.get, _commands):
+        _command = as_command(load(COMMANDS[_name]))
+        app.command(_name, cls=SwarmCommand, rich_help_panel=_section)(_command)
 
 
 @app.callback()
@@ -92,24 +58,13 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         raise SystemExit(complain(problem))
     # Whatever process a library begins does not import from the current directory, which may be a
     # stranger's.
-    as_command = "PYTHONSAFEPATH" not in os.environ
+    added = "PYTHONSAFEPATH" not in os.environ
     os.environ.setdefault("PYTHONSAFEPATH", "1")
     try:
-        raise SystemExit(_run(arguments))
+        code = run_app(app, "swarm-llm", arguments)
+    except UserError as error:
+        code = complain(error.spelled(as_flag), arguments)
     finally:
-        if as_command:
+        if added:
             os.environ.pop("PYTHONSAFEPATH", None)
-
-
-def _run(arguments: list[str]) -> int:
-    """Run a command line; the exit code."""
-    options = {
-        name: option
-        for command in COMMANDS.values()
-        for name, option in options_in(command).items()
-    }
-    with spelling(options):
-        try:
-            return run_app(app, "swarm-llm", arguments)
-        except UserError as error:
-            return complain(error.spelled(as_flag), arguments)
+    raise SystemExit(code)

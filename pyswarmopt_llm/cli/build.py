@@ -1,202 +1,182 @@
-"""Commands out of functions: each `Option` of a parameter or a configuration is one of Typer's."""
+"""Commands out of functions: a configuration among the parameters stands for its fields' options."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import MISSING, fields, is_dataclass
-from types import MappingProxyType
-from typing import Annotated, Any, TypeGuard, get_args, get_origin, get_type_hints
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import cache
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
+from pyswarmopt_llm.cli.table import COMMANDS
 from pyswarmopt_llm.common.errors import InvalidOption, spell
-from pyswarmopt_llm.common.options import Option, check_options, option_in, option_name, options_of
+from pyswarmopt_llm.common.files.json_types import fits, typed
+from pyswarmopt_llm.common.options import RARE, SETTINGS, Option, option_in, option_name, options_of
+from pyswarmopt_llm.common.registry import load, unknown
 
-PAIRS = tuple[tuple[str, str], ...]
-_KNOWN: ContextVar[Mapping[str, Option]] = ContextVar("options", default=MappingProxyType({}))
+EMPTY = inspect.Parameter.empty
+COEFFICIENTS = "settings"  # the field for what `--set` names beside rare settings
+SET = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        hidden=True,
+        help="Coefficient (inertia=0.1), or a rare setting (init lists them).",
+        rich_help_panel=SETTINGS,
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """An option of a command: its field or parameter, type, and default (`EMPTY`: required)."""
+
+    name: str
+    kind: Any
+    option: Option
+    default: Any
+
+    @property
+    def several(self) -> bool:
+        """Whether its value is a tuple."""
+        return get_origin(self.kind) is tuple
+
+    @property
+    def rare(self) -> bool:
+        """Whether it has no option of its own."""
+        return self.option.group == RARE
+
+    def parameter(self) -> inspect.Parameter:
+        """The parameter as Typer reads it: tuples are lists or, with commas, texts."""
+        kind, default = self.kind, self.default
+        if self.several:
+            given = default is EMPTY
+            kind = str if self.option.commas else list[str] if given else list[str] | None
+            default = EMPTY if given else ",".join(default) if self.option.commas else None
+        said = typer.Option(
+            flag(self.name, self.option),
+            metavar=self.option.metavar or None,
+            help=with_flags(self.option.help),
+            hidden=self.option.hidden,
+            rich_help_panel=self.option.group,
+        )
+        return _keyword(self.name, Annotated[kind, said], default)
+
+    def read(self, value: Any) -> Any:
+        """The value from what Typer found.
+
+        Raises:
+            InvalidOption: it is out of range, or not ``NAME=VALUE`` where that is wanted.
+        """
+        if self.several:
+            parts = value.split(",") if self.option.commas else value or ()
+            value = tuple(filter(None, map(str.strip, parts))) if self.option.commas else (*parts,)
+            if get_args(self.kind)[0] is not str:
+                value = tuple(_pair(self.name, text, self.option.metavar) for text in value)
+        self.option.check(self.name, value)
+        return value
+
+    def read_text(self, text: str) -> Any:
+        """The value from what follows ``NAME=``.
+
+        Raises:
+            InvalidOption: it is of another type, or out of range.
+        """
+        try:
+            value = text if fits(text, self.kind) else typed(json.loads(text), self.kind)
+        except ValueError as error:
+            raise InvalidOption(
+                self.name, text, f"write {self.option.metavar or 'true'}"
+            ) from error
+        self.option.check(self.name, value)
+        return value
+
+
+def settings_of(function: Callable[..., None]) -> dict[str, list[Setting]]:
+    """Parameter of a command -> the options that it stands for; none for Typer's own.
+
+    Example:
+        >>> from pyswarmopt_llm.common.config import SearchConfig
+        >>> def search(config: SearchConfig) -> None: ...
+        >>> [setting.name for setting in settings_of(search)["config"]][:2]
+        ['base', 'experts']
+    """
+    hints = get_type_hints(function, include_extras=True)
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: [*_settings(p.name, hints[p.name], p.default)] for p in parameters}
+
+
+def _settings(name: str, hint: Any, default: Any) -> Iterator[Setting]:
+    if option := option_in(hint):
+        yield Setting(name, get_args(hint)[0], option, default)
+    if isinstance(hint, type) and is_dataclass(hint):
+        options, kinds = options_of(hint), get_type_hints(hint)
+        for field in fields(hint):
+            if option := options.get(field.name):
+                needed = EMPTY if option.required else ""
+                value = needed if field.default is MISSING else field.default
+                yield Setting(field.name, kinds[field.name], option, value)
 
 
 def as_command(function: Callable[..., None]) -> Callable[..., None]:
-    """The function with one parameter per option, as Typer reads it.
-
-    A parameter whose type is a configuration stands for the options of all its fields; the function
-    gets the configuration, in range.
+    """The function with one parameter per option, as Typer reads it; rare settings share ``--set``.
 
     Args:
         function: its parameters are configurations, have an `Option`, or are Typer's own.
     """
     hints = get_type_hints(function, include_extras=True)
-    options = options_in(function)
-    signature = inspect.signature(function).parameters.values()
+    groups = settings_of(function)
+    rare = {setting.name: setting for group in groups.values() for setting in group if setting.rare}
 
     def command(**values: Any) -> None:
-        function(
-            **{name: _value(name, hint, values) for name, hint in hints.items() if name != "return"}
-        )
+        values |= _named(values.pop("set", None) or (), rare)
+        function(**{name: _argument(name, hints[name], groups[name], values) for name in groups})
 
     parameters: list[inspect.Parameter] = []
-    for parameter in signature:
-        with spelling(options):
-            parameters += _expanded(parameter, hints[parameter.name])
-    # required ones first
-    parameters.sort(key=lambda parameter: parameter.default is not inspect.Parameter.empty)
+    for name, own in inspect.signature(function).parameters.items():
+        parameters += [setting.parameter() for setting in groups[name] if not setting.rare]
+        if not groups[name]:
+            parameters.append(_keyword(name, hints[name], own.default))
+    if rare:
+        parameters.append(_keyword("set", SET, None))
+    parameters.sort(key=lambda parameter: parameter.default is not EMPTY)  # required ones first
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     command.__doc__ = function.__doc__
     return command
 
 
-def flag(field: str, options: Mapping[str, Option] = MappingProxyType({})) -> str:
-    """The name of a field on the command line.
-
-    Example:
-        >>> flag("max_iter")
-        '--max-iter'
-    """
-    return f"--{option_name(field, options.get(field))}"
-
-
-@contextmanager
-def spelling(options: Mapping[str, Option]) -> Iterator[None]:
-    """Within this context `as_flag` and `with_flags` know these options."""
-    before = _KNOWN.set(options)
-    try:
-        yield
-    finally:
-        _KNOWN.reset(before)
+def _named(texts: Sequence[str], rare: Mapping[str, Setting]) -> dict[str, Any]:
+    """Rare setting -> its value; what is none of them is a coefficient, one of the `settings`."""
+    named: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        field = name.replace("-", "_")
+        if field in rare:
+            named[field] = rare[field].read_text(value if equals else "true")
+        elif COEFFICIENTS in rare:
+            named[COEFFICIENTS] = (*named.get(COEFFICIENTS, ()), text)
+        else:
+            raise unknown(COEFFICIENTS, name, map(option_name, rare))
+    return named
 
 
-def as_flag(field: str) -> str:
-    """The name on the command line of a field; other words in backticks stay.
-
-    Example:
-        >>> with spelling({"tasks": Option("Task files.", name="task")}):
-        ...     as_flag("tasks"), as_flag("trust_remote_code")
-        ('--task', '`trust_remote_code`')
-    """
-    known = _KNOWN.get()
-    return flag(field, known) if field in known else f"`{field}`"
-
-
-def with_flags(text: str) -> str:
-    """A note with its settings as the command line calls them.
-
-    Example:
-        >>> with spelling({"max_iter": Option("Iterations.")}):
-        ...     with_flags("`max_iter` N: iterations first")
-        '--max-iter N: iterations first'
-    """
-    return spell(text, as_flag)
-
-
-def options_in(function: Callable[..., None]) -> dict[str, Option]:
-    """Name -> option, of a command's parameters and of the fields of its configurations.
-
-    Example:
-        >>> from pyswarmopt_llm.common.config import SearchConfig
-        >>> def search(config: SearchConfig) -> None: ...
-        >>> options_in(search)["max_iter"].metavar
-        'K'
-    """
-    options: dict[str, Option] = {}
-    for name, hint in get_type_hints(function, include_extras=True).items():
-        if _configuration(hint):
-            options |= _shown(hint)
-        elif option := option_in(hint):
-            options[name] = option
-    return options
-
-
-def _configuration(hint: Any) -> TypeGuard[type[Any]]:
-    return isinstance(hint, type) and is_dataclass(hint)
-
-
-def _shown(config: type[Any]) -> dict[str, Option]:
-    """Field -> option, of those on the command line."""
-    return {name: option for name, option in options_of(config).items() if option.help}
-
-
-def _expanded(parameter: inspect.Parameter, hint: Any) -> Iterator[inspect.Parameter]:
-    """The parameters for Typer that one parameter of a command stands for."""
-    if not (_configuration(hint) or option_in(hint)):
-        yield parameter.replace(annotation=hint, kind=inspect.Parameter.KEYWORD_ONLY)
-    for name, kind, option, default in _settings(parameter, hint):
-        yield _parameter(name, kind, option, default)
-
-
-def _settings(parameter: inspect.Parameter, hint: Any) -> Iterator[tuple[str, Any, Option, Any]]:
-    """Name, type, option and default of what one parameter of a command stands for."""
-    if not _configuration(hint):
-        if option := option_in(hint):
-            yield parameter.name, get_args(hint)[0], option, parameter.default
-        return
-    options, types = _shown(hint), get_type_hints(hint)
-    for field in fields(hint):
-        if option := options.get(field.name):
-            empty = inspect.Parameter.empty if option.required else ""
-            yield (
-                field.name,
-                types[field.name],
-                option,
-                empty if field.default is MISSING else field.default,
-            )
-
-
-def _parameter(name: str, kind: Any, option: Option, default: Any) -> inspect.Parameter:
-    """An option as Typer wants it: tuples are lists or, with commas, texts."""
-    if get_origin(kind) is tuple:
-        required = default is inspect.Parameter.empty
-        kind = str if option.commas else list[str] if required else list[str] | None
-        default = default if required else ",".join(default) if option.commas else None
-    said = typer.Option(
-        flag(name, {name: option}),
-        metavar=option.metavar or None,
-        help=with_flags(option.help),
-        hidden=option.hidden,
-        rich_help_panel=option.group,
-    )
-    return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, said]
-    )
-
-
-def _value(name: str, hint: Any, values: Mapping[str, Any]) -> Any:
-    """The value of a parameter of the function.
-
-    Raises:
-        InvalidOption: it is out of range.
-    """
-    if _configuration(hint):
-        types = get_type_hints(hint)
-        options = _shown(hint)
-        config = hint(**{name: _read(name, types[name], options[name], values) for name in options})
-        check_options(config)
-        return config
-    option = option_in(hint)
-    if option is None:
+def _argument(name: str, hint: Any, group: Sequence[Setting], values: Mapping[str, Any]) -> Any:
+    """The value of a parameter of the function."""
+    if not group:
         return values[name]
-    value = _read(name, get_args(hint)[0], option, values)
-    option.check(name, value)
-    return value
+    read = {s.name: s.read(values[s.name]) for s in group if not s.rare}
+    read |= {s.name: values[s.name] for s in group if s.rare and s.name in values}
+    return read[name] if option_in(hint) else hint(**read)
 
 
-def _read(name: str, kind: Any, option: Option, values: Mapping[str, Any]) -> Any:
-    """An option's value from what Typer found."""
-    value = values[name]
-    if get_origin(kind) is not tuple:
-        return value
-    texts = (
-        [text.strip() for text in value.split(",") if text.strip()]
-        if option.commas
-        else value or ()
-    )
-    return (
-        tuple(_pair(name, text, option.metavar) for text in texts)
-        if kind == PAIRS
-        else tuple(texts)
+def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
     )
 
 
@@ -206,3 +186,47 @@ def _pair(name: str, text: str, form: str) -> tuple[str, str]:
     if not (left and equals and right):
         raise InvalidOption(name, text, f"write {form}")
     return left, right
+
+
+def flag(field: str, option: Option) -> str:
+    """A field as it is typed.
+
+    Example:
+        >>> flag("max_iter", Option("Iterations.")), flag("samples", Option("Replies.", group=RARE))
+        ('--max-iter', '--set samples')
+    """
+    if field == COEFFICIENTS:
+        return "--set"
+    return f"--{'set ' if option.group == RARE else ''}{option_name(field, option)}"
+
+
+@cache
+def _flags() -> dict[str, str]:
+    """Field -> how it is typed, for the options of all commands."""
+    groups = [group for place in COMMANDS.values() for group in settings_of(load(place)).values()]
+    return {
+        setting.name: flag(setting.name, setting.option) for group in groups for setting in group
+    }
+
+
+def as_flag(field: str, value: str = "") -> str:
+    """A field as it is typed, perhaps with a value; other words in backticks stay.
+
+    Example:
+        >>> as_flag("tasks"), as_flag("samples", " 3"), as_flag("trust_remote_code")
+        ('--task', '--set samples=3', '`trust_remote_code`')
+    """
+    name = _flags().get(field)
+    if name is None:
+        return f"`{field}{value}`"
+    return name + (value.replace(" ", "=", 1) if " " in name else value)
+
+
+def with_flags(text: str) -> str:
+    """A note with its settings as they are typed.
+
+    Example:
+        >>> with_flags("`max_iter` N: iterations first")
+        '--max-iter N: iterations first'
+    """
+    return spell(text, as_flag)

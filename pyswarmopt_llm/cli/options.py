@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import textwrap
 import tomllib
 from collections.abc import Collection, Iterable, Sequence
@@ -16,10 +15,9 @@ from typer.core import TyperOption
 
 from pyswarmopt.cli.help import HelpCommand
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.json_types import parse_json
-from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
+from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_text
 from pyswarmopt_llm.common.options import GROUPS, MACHINE, OUTPUT, Option, ServerFolder
-from pyswarmopt_llm.common.registry import unknown
+from pyswarmopt_llm.common.registry import lookup
 
 
 def spread(args: Sequence[str], variadic: Sequence[str]) -> list[str]:
@@ -67,18 +65,10 @@ class SwarmCommand(HelpCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Spread the variadic options, then parse as usual."""
-        several = [
-            name
-            for param in self.params
-            if (param.metavar or "").endswith("...")
-            for name in param.opts
-        ]
-        valued = [
-            name
-            for param in self.params
-            if not getattr(param, "is_flag", False)
-            for name in param.opts
-        ]
+        several, valued = [], []
+        for param in self.params:
+            several += param.opts if (param.metavar or "").endswith("...") else []
+            valued += [] if getattr(param, "is_flag", False) else param.opts
         refuse_empty(args, valued)
         return super().parse_args(ctx, spread(args, several))
 
@@ -96,53 +86,37 @@ def names_block(heading: str, names: Iterable[str]) -> list[str]:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """A flat table of settings from a TOML or JSON file.
+    """The settings in a TOML file.
 
     Raises:
-        UserError: the file cannot be read, is malformed (with its line), or is not a table.
+        UserError: the file cannot be read, or is malformed (with its line).
     """
-    if path.suffix not in (".toml", ".json"):
-        raise UserError(f"{path}: a configuration ends in .toml or .json")
+    if path.suffix != ".toml":
+        raise UserError(f"{path}: a configuration is TOML; let its name end in .toml")
     try:
-        text = read_bytes(path, INPUT_LIMIT).decode("utf-8")
-        table = tomllib.loads(text) if path.suffix == ".toml" else parse_json(text)
+        return tomllib.loads(read_text(path, INPUT_LIMIT))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check --config") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is not UTF-8 text; save it as UTF-8") from error
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}: line {error.lineno}: not valid JSON ({error.msg})") from error
     except RecursionError as error:
-        raise UserError(
-            f"{path}: nested too deeply; a configuration is a flat table of options"
-        ) from error
+        raise UserError(f"{path}: nested too deeply; a configuration is a flat table") from error
     except ValueError as error:
-        kind = "TOML" if path.suffix == ".toml" else "JSON"
-        raise UserError(f"{path}: not valid {kind}: {error}") from error
-    if not isinstance(table, dict):
-        raise UserError(f'{path}: must hold a table of options, such as {{"particles": 20}}')
-    return table
+        raise UserError(f"{path}: not valid TOML: {error}") from error
 
 
 def _use_config(ctx: typer.Context, path: Path | None) -> Path | None:
     """Make the file's settings the defaults of this command: the command line still wins."""
     if path is None or ctx.resilient_parsing:
         return path
-    options = {
-        name.removeprefix("--"): param
+    options: dict[str, Any] = {
+        max(param.opts, key=len).removeprefix("--"): param
         for param in ctx.command.params
-        if isinstance(param, TyperOption)
-        for name in param.opts
-        if name.startswith("--") and name not in ("--config", "--help")
+        if isinstance(param, TyperOption) and param.name != "config"
     }
     defaults: dict[str, Any] = {}
     for key, value in read_config(path).items():
-        if key not in options:
-            raise unknown(f"{path}: option", key, options)
-        option = options[key]
-        defaults[option.name] = (
-            [value] if option.multiple and not isinstance(value, list) else value
-        )
+        option = lookup(f"{path}: option", key, options)
+        alone = option.multiple and not isinstance(value, list)
+        defaults[option.name] = [value] if alone else value
     ctx.default_map = defaults
     return path
 
@@ -154,7 +128,7 @@ Config = Annotated[
         is_eager=True,
         rich_help_panel=OUTPUT,
         callback=_use_config,
-        help="TOML or JSON file with these options.",
+        help="TOML file with these options.",
     ),
 ]
 Json = Annotated[bool, Option("Print the result as JSON.", group=OUTPUT, name="json")]

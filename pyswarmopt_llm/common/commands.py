@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pyswarmopt_llm.common.config import PROMPTS, SearchConfig
-from pyswarmopt_llm.common.options import option_name, options_of
+from pyswarmopt_llm.common.options import RARE, Option, option_name, options_of
 
 
 def command(verb: str, *arguments: str, **settings: Any) -> str:
@@ -22,8 +22,8 @@ def command(verb: str, *arguments: str, **settings: Any) -> str:
     Example:
         >>> command("merge", base="b", experts=["x", "y z"], rank=3, task=None)
         "swarm-llm merge --base b --experts x 'y z' --rank 3"
-        >>> command("search", columns=["question=body", "label=team"], metrics=("f1", "a=bleu"), no_rivals=True)
-        'swarm-llm search --columns question=body,label=team --metric f1 --metric a=bleu --no-rivals'
+        >>> command("search", columns=["question=body", "label=team"], metrics=("f1",), samples=3)
+        'swarm-llm search --columns question=body,label=team --metric f1 --set samples=3'
     """
     return shlex.join(["swarm-llm", verb, *arguments, *_words(settings)])
 
@@ -31,23 +31,25 @@ def command(verb: str, *arguments: str, **settings: Any) -> str:
 def _words(settings: Mapping[str, Any]) -> Iterator[str]:
     options = options_of(SearchConfig)
     for name, value in settings.items():
-        option = options.get(name)
-        if option is not None and not option.help:  # from Python alone
-            continue
-        flag = f"--{option_name(name, option)}"
+        option = options.get(name, Option(""))
         values = list(value) if isinstance(value, list | tuple) else [value]
-        if option is not None and option.commas and values:
-            values = [",".join(map(str, values))]
-        if option is not None and option.metavar.endswith("...") and values:
-            yield flag
-            yield from map(str, values)
+        texts = [_text(each) for each in values if each is not None and each is not False]
+        if option.commas:
+            texts = [",".join(texts)]
+        texts = list(filter(None, texts))
+        flag = f"--{option_name(name, option)}"
+        if option.metavar.endswith("...") and texts:
+            yield from (flag, *texts)
             continue
-        for text in values:
-            if text is None or text is False or text == "":
-                continue
-            yield flag
-            if text is not True:
-                yield str(text)
+        for text in texts:
+            if option.group == RARE:
+                yield from ("--set", text if name == "settings" else f"{flag[2:]}={text}")
+            else:
+                yield from (flag,) if value is True else (flag, text)
+
+
+def _text(value: object) -> str:
+    return "true" if value is True else str(value)
 
 
 def task_settings(tasks: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -10,6 +10,7 @@ from pyswarmopt_llm.common.options import (
     BASE,
     MACHINE,
     OUTPUT,
+    RARE,
     TASK,
     TEST,
     Columns,
@@ -51,14 +52,9 @@ EVEN_SUMS = 3  # see `spaces.starts.even_sums`
 class SearchConfig:
     """The configuration of `swarm-llm search`; stored whole in ``run.json``.
 
-    The help of each field is what ``swarm-llm search --help`` and ``swarm-llm init`` show. From
-    Python alone there are: `grid` (``paper``, or ``given``: the values in `settings`), `spare`
-    (prompts beyond dev to train on), `start` (points besides the experts: ``segments``, ``sums``,
-    ``even``, ``base``), `drop_k` and `drop_n` (probability that an iteration, or an evaluation, is
-    left out), `contrast` (negative weights count against a token), `server_slots` (candidates that
-    a server scores at the same time) and `utilities` (functions that score the engine). Fields
-    that are None or "auto" are not given: the plan decides them (`jobs.search.plan.make_plan`), and
-    ``run.json`` has what it decided.
+    Rare settings are typed as ``--set NAME=VALUE``; `utilities` and `surrogate` are set from Python
+    alone. Fields that are None or "auto" are not given: the plan decides them
+    (`searching.plan.make_plan`), and ``run.json`` has what it decided.
 
     Example:
         >>> config = SearchConfig(base="b", experts=("x", "y"), tasks=("t.json",), out="run", particles=20)
@@ -93,9 +89,7 @@ class SearchConfig:
     combine: Annotated[
         str,
         Option(
-            "harmonic (auto; of scores below 0 arithmetic), arithmetic, weighted:2,1.",
-            "C",
-            hidden=True,
+            "harmonic (auto; of scores below 0 arithmetic), arithmetic, weighted:2,1.", "C", RARE
         ),
     ] = "auto"
     prompts: Prompts = None  # stands for the task ``prompts:FILE``
@@ -105,22 +99,28 @@ class SearchConfig:
     # How it is searched.
     settings: Annotated[
         tuple[str, ...],
-        Option(
-            "Swarm coefficient (inertia=0.1); repeatable.", "NAME=VALUE", hidden=True, name="set"
-        ),
+        Option("Swarm coefficients, such as inertia=0.1; a grid with commas.", "NAME=VALUE", RARE),
     ] = ()
-    grid: Annotated[str, Option("", choices=("auto", "given", "paper"))] = "auto"
+    grid: Annotated[
+        str,
+        Option(
+            "paper, or given: the values in `settings`.",
+            "G",
+            RARE,
+            choices=("auto", "given", "paper"),
+        ),
+    ] = "auto"
     draws: Annotated[
         int | None,
-        Option(
-            "Random draws from a grid; the best on dev is taken (10).", "N", hidden=True, least=1
-        ),
+        Option("Random draws from a grid; the best on dev is taken (10).", "N", RARE, least=1),
     ] = None
     confirm: Annotated[
         int | None,
-        Option("Hold out N dev items to rescore the best candidates.", "N", hidden=True, least=1),
+        Option("Hold out N dev items to rescore the best candidates.", "N", RARE, least=1),
     ] = None
-    spare: Annotated[int | None, Option("", least=0)] = None
+    spare: Annotated[int | None, Option("Prompts beyond dev to train on.", "N", RARE, least=0)] = (
+        None
+    )
     preset: Annotated[
         str | None,
         Option(
@@ -137,13 +137,15 @@ class SearchConfig:
         str, Option("model-swarms, constriction, ..., pycma or nevergrad:NAME.", "O", hidden=True)
     ] = "auto"
     particles: Annotated[int | None, Option("Particles (by the preset).", "N", least=1)] = None
-    start: Annotated[str, Option("")] = "auto"
+    start: Annotated[
+        str, Option("Points besides the experts: segments, sums, even, base.", "S", RARE)
+    ] = "auto"
     max_iter: Annotated[
         int | None, Option("Maximum number of iterations (by the preset).", "K", least=0)
     ] = None
     proposals: Annotated[
         int | None,
-        Option("Candidates that a model of the scores proposes.", "N", hidden=True, least=0),
+        Option("Candidates that a model of the scores proposes.", "N", RARE, least=0),
     ] = None
     patience: Annotated[
         int | None,
@@ -176,7 +178,7 @@ class SearchConfig:
         Option(
             "Train the mixture that was found on the dev items: on, off or auto.",
             "D",
-            hidden=True,
+            RARE,
             choices=("auto", "on", "off"),
         ),
     ] = "auto"
@@ -184,21 +186,27 @@ class SearchConfig:
         bool,
         Option(
             "Do not score the base, nor fine-tune it and the best expert for comparison.",
-            hidden=True,
+            group=RARE,
         ),
     ] = False
     # "items" where a model of the items' margins proposes; of the scores if None. A preset's choice.
     surrogate: str | None = None
     # What is evaluated: less than every candidate.
-    drop_k: Annotated[float | None, Option("", least=0, below=1)] = None
-    drop_n: Annotated[float | None, Option("", least=0, below=1)] = None
+    drop_k: Annotated[
+        float | None,
+        Option("Probability that an iteration is left out.", "P", RARE, least=0, below=1),
+    ] = None
+    drop_n: Annotated[
+        float | None,
+        Option("Probability that an evaluation is left out.", "P", RARE, least=0, below=1),
+    ] = None
     budget_minutes: Annotated[
         float | None, Option("Time budget for all evaluations, in minutes.", "M", above=0)
     ] = None
     budget_items: Annotated[
         int | None, Option("Item budget of the search.", "N", hidden=True, least=1)
     ] = None
-    contrast: Annotated[bool, Option("")] = False
+    contrast: Annotated[bool, Option("Negative weights count against a token.", group=RARE)] = False
     scoring: Scoring = "auto"
     allow_overlap: Overlap = False
     # Where it runs.
@@ -207,9 +215,7 @@ class SearchConfig:
     threads: Threads = None
     batch_tokens: Annotated[
         int | None,
-        Option(
-            "Padded tokens per pass (1024; on a GPU what fits).", "N", MACHINE, hidden=True, least=1
-        ),
+        Option("Padded tokens per pass (1024; on a GPU what fits).", "N", RARE, least=1),
     ] = None
     engine: Annotated[
         str,
@@ -221,7 +227,9 @@ class SearchConfig:
         ),
     ] = TRANSFORMERS
     server_folder: ServerFolder = None
-    server_slots: Annotated[int, Option("", least=1, most=64)] = 4
+    server_slots: Annotated[
+        int, Option("Candidates that a server scores at once.", "N", RARE, least=1, most=64)
+    ] = 4
     workers: Annotated[
         str, Option("Worker processes: a number, ray or ray://HOST.", "W", MACHINE)
     ] = "1"

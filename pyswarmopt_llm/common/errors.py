@@ -6,6 +6,7 @@ import os
 import re
 import traceback
 from collections.abc import Callable
+from operator import add
 
 from pyswarmopt.base.words import one_line
 
@@ -29,9 +30,9 @@ class UserError(Exception):
         return super().__str__()
 
     def __str__(self) -> str:
-        return self.spelled(str)
+        return self.spelled(add)
 
-    def spelled(self, name: Callable[[str], str]) -> str:
+    def spelled(self, name: Callable[[str, str], str]) -> str:
         """The message with settings spelled by `name`, as options of the command line are."""
         return one_line(spell(self.text, name))
 
@@ -78,19 +79,19 @@ class InvalidOption(UserError):
     @property
     def text(self) -> str:
         """The message with its settings in backticks."""
-        value = f" {self.value:g}" if isinstance(self.value, float) else f" {self.value}"
-        shown = "" if self.value is None or self.value is True or self.value == "" else value
-        return f"`{self.field}`{shown}: {self.why}"
+        value = f"{self.value:g}" if isinstance(self.value, float) else str(self.value)
+        value = "" if self.value is None or self.value is True else value.replace("`", "'")
+        return f"`{f'{self.field} {value}'.rstrip()}`: {self.why}"
 
 
-def spell(text: str, name: Callable[[str], str]) -> str:
-    """A text with the options in backticks spelled by `name`.
+def spell(text: str, name: Callable[[str, str], str]) -> str:
+    """A text with the options in backticks, each perhaps with a value, spelled by `name`.
 
     Example:
-        >>> spell("give `max_iter`, too", str.upper)
-        'give MAX_ITER, too'
+        >>> spell("`max_iter 3`: give `dev`, too", "<{}{}>".format)
+        '<max_iter 3>: give <dev>, too'
     """
-    return re.sub(r"`(\w+)`", lambda match: name(match[1]), text)
+    return re.sub(r"`(\w+)( [^`]+)?`", lambda match: name(match[1], match[2] or ""), text)
 
 
 class NotFiniteError(UserError):

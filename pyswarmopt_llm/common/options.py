@@ -24,6 +24,7 @@ T = TypeVar("T")
 
 # Headings of the help.
 TASK, SETTINGS, MACHINE, OUTPUT = GROUPS = ("Experts and task", "Settings", "Machine", "Output")
+RARE = "Rare settings"  # which have no option of their own: `--set NAME=VALUE`
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,10 @@ class Option:
     """Command-line properties of a field.
 
     Attributes:
-        help: one line; empty: not a command-line option.
+        help: one line.
         metavar: placeholder of the value; ends in ``...`` if the option takes several. Switches
             have none.
-        group: heading of the help, one of `GROUPS`.
+        group: heading of the help, one of `GROUPS`, or `RARE`.
         hidden: the help only names it; `swarm-llm init` explains it.
         name: on the command line, if different from the field's.
         required: False: optional on the command line though the field has no default; empty then.
@@ -125,11 +126,7 @@ def option_name(field: str, option: Option | None = None) -> str:
 
 def documented(config: type[T]) -> type[T]:
     """Add the help of its options to the docstring of a configuration."""
-    lines = [
-        f"        {name}: {option.help}"
-        for name, option in options_of(config).items()
-        if option.help
-    ]
+    lines = [f"        {name}: {option.help}" for name, option in options_of(config).items()]
     config.__doc__ = "\n".join([f"{config.__doc__}", "    Attributes:", *lines, "    "])
     return config
 
@@ -161,13 +158,9 @@ Columns = Annotated[
 Template = Annotated[
     tuple[str, ...], Option("Prompt with {question}, {choices}.", "TEXT", TASK, hidden=True)
 ]
-System = Annotated[str, Option("System turn before each question.", "TEXT", TASK, hidden=True)]
-SplitSeed = Annotated[
-    int, Option("Draws dev and test if a file has no split.", "S", TASK, hidden=True, least=0)
-]
-SkipBad = Annotated[
-    bool, Option("Leave out rows that cannot be read, and say which.", group=TASK, hidden=True)
-]
+System = Annotated[str, Option("System turn before each question.", "TEXT", RARE)]
+SplitSeed = Annotated[int, Option("Draws dev and test if a file has no split.", "S", RARE, least=0)]
+SkipBad = Annotated[bool, Option("Leave out rows that cannot be read, and say which.", group=RARE)]
 TASK_FILE = Option("File, builtin:, hub: or published:NAME.", "T", TASK)
 TaskFile = Annotated[str, TASK_FILE]
 PROMPTS = Option("Prompts without answers: text, JSONL, CSV.", "FILE", TASK)
@@ -178,31 +171,16 @@ NewTokens = Annotated[
 ]
 Temperature = Annotated[
     float,
-    Option(
-        "Sample replies that are scored, at this temperature (0: greedy).",
-        "T",
-        TASK,
-        hidden=True,
-        least=0,
-    ),
+    Option("Sample replies that are scored, at this temperature (0: greedy).", "T", RARE, least=0),
 ]
 Samples = Annotated[
     int,
-    Option(
-        "Sampled replies to a prompt, whose mean score counts.",
-        "N",
-        TASK,
-        hidden=True,
-        least=1,
-        most=1000,
-    ),
+    Option("Sampled replies to a prompt, whose mean score counts.", "N", RARE, least=1, most=1000),
 ]
 Scoring = Annotated[
     str, Option("auto, letter, likelihood or generate.", "S", TASK, choices=SCORINGS)
 ]
-Overlap = Annotated[
-    bool, Option("Allow items that are in both dev and test.", group=TASK, hidden=True)
-]
+Overlap = Annotated[bool, Option("Allow items that are in both dev and test.", group=RARE)]
 Dtype = Annotated[str, Option("auto, bfloat16, float16 or float32.", "D", MACHINE, choices=DTYPES)]
 Device = Annotated[str, Option("auto, cpu, cuda, cuda:1, ...", "D", MACHINE)]
 Threads = Annotated[int | None, Option("CPU threads (PyTorch's choice).", "N", MACHINE, least=1)]

@@ -98,9 +98,18 @@ def plugins(kind: str) -> dict[str, EntryPoint]:
         {}
     """
     group = entry_points(group=f"swarm_llm.{kind}")
-    return {point.name: point for point in sorted(group) if _installed(point)}
+    # the metadata outlive a deleted folder
+    return {point.name: point for point in sorted(group) if is_there(point.module)}
 
 
-def _installed(point: EntryPoint) -> bool:
-    """Whether the package of an entry point is there: the metadata outlive a deleted folder."""
-    return find_spec(point.module.partition(".")[0]) is not None
+def is_there(module: str) -> bool:
+    """Whether a module of a package that may be missing can be imported.
+
+    Example:
+        >>> is_there("math"), is_there("no_such_package.module")
+        (True, False)
+    """
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False

@@ -22,7 +22,7 @@ from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import LowRank
 from pyswarmopt_llm.experts.config import AdapterConfig, NotPlain, read_config
 from pyswarmopt_llm.experts.files import inside, local_directory
-from pyswarmopt_llm.experts.safetensors_file import TensorHeader, read_header
+from pyswarmopt_llm.experts.safetensors_file import DTYPES, TensorHeader, read_header
 from pyswarmopt_llm.experts.write import PREFIX
 
 _WEIGHTS = "adapter_model.safetensors"
@@ -148,26 +148,23 @@ def read_adapter(spec: str | Path, name: str | None = None) -> AdapterInfo:
         UserError: missing, corrupt, or of a kind that cannot be mixed (`NotPlain`).
     """
     path = adapter_folder(spec)
-    weights = path / _WEIGHTS
     config = read_config(path / "adapter_config.json")
+    weights = path / _WEIGHTS
     pairs = _pairs(weights, read_header(weights))
-    used = {module: pair for module, pair in sorted(pairs.items()) if config.selection.has(module)}
+    used = sorted(config.selected(pairs))
     ignored = tuple(sorted(pairs.keys() - used))
     if not used:
         raise UserError(
             f"{weights}: adapter_config.json selects none of its modules, such as {ignored[0]}; "
             "correct it"
         )
-    modules = {module: _shape(weights, config, module, pair) for module, pair in used.items()}
+    modules = {module: _shape(weights, config, module, pairs[module]) for module in used}
     tensors = {
-        _key(module, factor): tensor
-        for module, pair in used.items()
-        for factor, tensor in pair.items()
+        _key(module, factor): tensor for module in used for factor, tensor in pairs[module].items()
     }
     digest = hashlib.sha256(weights.read_bytes())
-    digest.update(
-        canonical([config.base_model_name, *((m, s.rank, s.scale) for m, s in modules.items())])
-    )
+    scales = [(module, shape.rank, shape.scale) for module, shape in modules.items()]
+    digest.update(canonical([config.base_model_name, *scales]))
     default = user_path(spec).resolve().name if user_path(spec).is_dir() else Path(spec).name
     return AdapterInfo(name or default, path, config, modules, tensors, digest.hexdigest(), ignored)
 
@@ -183,12 +180,12 @@ def _pairs(file: Path, tensors: Mapping[str, TensorHeader]) -> dict[str, dict[st
     for key, tensor in tensors.items():
         match = _KEY.fullmatch(key)
         if match is None:
-            raise NotPlain(file, f"tensor {key!r} {_what_is(key)}")
+            raise NotPlain(file, f"tensor {key!r} is not a LoRA weight of a linear layer")
         if len(tensor.shape) != 2 or 0 in tensor.shape:
             raise NotPlain(
                 file, f"tensor {key!r} is {list(tensor.shape)}, only linear layers can be mixed"
             )
-        if tensor.dtype not in ("F64", "F32", "F16", "BF16"):
+        if tensor.dtype not in DTYPES:
             raise UserError(
                 f"{file}: tensor {key!r} is stored as {tensor.dtype}; save it as F32, F16 or BF16"
             )
@@ -205,22 +202,13 @@ def _shape(
     if len(pair) < 2:
         missing = "B" if "A" in pair else "A"
         raise UserError(f"{file}: {module} has no lora_{missing}.weight; export the adapter again")
-    rank, in_features = pair["A"].shape
-    if pair["B"].shape[1] != rank or config.rank_of(module) != rank:
+    a, b, rank = pair["A"].shape, pair["B"].shape, config.rank_of(module)
+    if not a[0] == b[1] == rank:
         raise UserError(
-            f"{file}: {module} has A {list(pair['A'].shape)} and B {list(pair['B'].shape)}, but "
-            f"adapter_config.json says rank {config.rank_of(module)}; export the adapter again"
+            f"{file}: {module} has A {list(a)} and B {list(b)}, but adapter_config.json says rank "
+            f"{rank}; export the adapter again"
         )
-    return ModuleShape(rank, config.scale_of(module, rank), (pair["B"].shape[0], in_features))
-
-
-def _what_is(key: str) -> str:
-    """Why a tensor with this name cannot be mixed."""
-    if "lora_embedding_" in key:
-        return "adapts an embedding"
-    if ".lora_" in key:
-        return "is not a plain LoRA weight of a linear layer"
-    return "is not a LoRA weight (a saved module, a bias, an unknown key)"
+    return ModuleShape(rank, config.scale_of(module, rank), (b[0], a[1]))
 
 
 def changed_weights(experts: Iterable[AdapterInfo]) -> frozenset[str]:
@@ -239,20 +227,21 @@ def load_adapter(info: AdapterInfo) -> Adapter:
     factors = {}
     for module, shape in info.modules.items():
         b, a = raw[_key(module, "B")], raw[_key(module, "A")]
-        if not _largest(b, a, shape.scale) < torch.finfo(torch.float32).max:
+        if not _change_is_finite(b, a, shape.scale):
             raise UserError(
-                f"{info.weights_file}: the weights of {module} are so large that its change "
-                "overflows; train or export the expert again"
+                f"{info.weights_file}: the weights of {module} are NaN or infinite, or so large "
+                "that its change overflows; train or export the expert again"
             )
         factors[module] = Factors(b=b, a=a, scale=shape.scale)
     return Adapter(info, factors)
 
 
-def _largest(b: Tensor, a: Tensor, scale: float) -> float:
-    """A bound of the magnitudes in ``scale * b``, `a` and ``scale * b @ a`` (Cauchy-Schwarz)."""
+def _change_is_finite(b: Tensor, a: Tensor, scale: float) -> bool:
+    """Whether ``scale * b``, `a` and ``scale * b @ a`` are finite, by Cauchy-Schwarz bounds."""
     rows = float(torch.linalg.vector_norm(b, dim=1, dtype=torch.float64).max()) * abs(scale)
     columns = float(torch.linalg.vector_norm(a, dim=0, dtype=torch.float64).max())
-    return max(rows, columns, rows * columns)
+    largest = torch.finfo(torch.float32).max
+    return all(bound < largest for bound in (rows, columns, rows * columns))
 
 
 def load_factors(info: AdapterInfo) -> dict[str, LowRank]:
@@ -268,7 +257,7 @@ def load_factors(info: AdapterInfo) -> dict[str, LowRank]:
 
 
 def _load_tensors(info: AdapterInfo) -> dict[str, Tensor]:
-    """The tensors of its modules as float32, checked to be finite."""
+    """The tensors of its modules as float32."""
     file = info.weights_file
     try:
         with safetensors.safe_open(file, framework="pt") as stored:
@@ -278,9 +267,4 @@ def _load_tensors(info: AdapterInfo) -> dict[str, Tensor]:
     for name, tensor in tensors.items():
         if tuple(tensor.shape) != info.tensors[name].shape:
             raise UserError(f"{file}: changed while it was being read; start again")
-        if not torch.isfinite(tensor).all():
-            raise UserError(
-                f"{file}: tensor {name!r} has NaN or infinite weights; train or export the expert "
-                "again"
-            )
     return tensors

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -27,8 +27,6 @@ _WEIGHTS = "*.safetensors"
 _PATTERNS = ("*.json", _WEIGHTS, "*.jinja", "*.model", "*.txt", "README.md")
 
 
-Relation = Literal["same", "tuning", "other"]
-
 # as unsloth, the hub's cache and people spell them
 _CACHED = re.compile(r"(?:^|/)models--(?:[^/]+--)?([^/]+?)(?:/snapshots/[^/]+)?$")
 # Words on how a model is stored; "Meta" is left out of newer names, and v0.1 is Mistral's first.
@@ -36,7 +34,6 @@ _STORAGE = re.compile(
     r"unsloth|bnb|hf|mlx|gguf|gptq|awq|dynamic|nf4|[bf]p?(8|16)|int[48]|(4|8|16)bit"
     r"|quantized\..*|w\d+a\d+|meta|v0\.1"
 )
-_TUNING = re.compile(r"instruct|it|chat|base|pt|sft|dpo|thinking|qat|\d{4}")  # or a date
 
 
 @dataclass(frozen=True)
@@ -105,16 +102,13 @@ def resolve_base(spec: str, weights: bool = True) -> BaseModel:
     else:
         path = local_directory(spec, [name for name in _PATTERNS if weights or name != _WEIGHTS])
         name = str(path.resolve()) if user_path(spec).is_dir() else spec
-        _refuse_folder_of_gguf(spec, path)
-    config = read_json(path / "config.json")
     if weights and not any(path.glob(_WEIGHTS)):
         raise UserError(
-            f"{spec}: has no *.safetensors (pickles are not read); save it with save_pretrained"
+            f"{spec}: has no *.safetensors (pickles are not read, GGUF files by their own names); "
+            "save it with save_pretrained"
         )
-    packing = packing_of(config)
-    return BaseModel(
-        spec=spec, path=path, name=name, fingerprint=_fingerprint(path, config), packing=packing
-    )
+    config = read_json(path / "config.json")
+    return BaseModel(spec, path, name, _fingerprint(path, config), packing_of(config))
 
 
 def _quantised(spec: str, scheme: str, base: BaseModel) -> BaseModel:
@@ -126,14 +120,6 @@ def _quantised(spec: str, scheme: str, base: BaseModel) -> BaseModel:
     fingerprint = hashlib.sha256(f"{scheme} {base.fingerprint}".encode()).hexdigest()
     packing = INT8 if scheme == "int8" else BITSANDBYTES
     return replace(base, spec=spec, fingerprint=fingerprint, packing=packing, scheme=scheme)
-
-
-def _refuse_folder_of_gguf(spec: str, path: Path) -> None:
-    files = sorted(path.glob(f"*{embedded.GGUF}"))
-    if files and not any(path.glob("*.safetensors")):
-        raise UserError(
-            f"{spec}: holds GGUF files and no *.safetensors; name one of them, such as {files[0]}"
-        )
 
 
 def scheme_of(spec: str) -> tuple[str, str]:
@@ -164,31 +150,24 @@ def packing_of(config: Mapping[str, Any]) -> str:
     return next(filter(None, inner), "")
 
 
-def relation(name: str, other: str) -> Relation:
-    """Whether two names stand for one model, for two tunings of one, or for two models.
+def same_model(name: str, other: str) -> bool:
+    """Whether two names stand for one model, however they are spelt and it is stored.
 
     Example:
-        >>> relation("unsloth/Meta-Llama-3.1-8B-bnb-4bit", "meta-llama/Llama-3.1-8B")
-        'same'
-        >>> relation("Qwen/Qwen2.5-7B-Instruct", "/models/Qwen2.5-7B"), relation("Qwen/Qwen3-8B", "Qwen/Qwen3-4B")
-        ('tuning', 'other')
+        >>> same_model("unsloth/Meta-Llama-3.1-8B-bnb-4bit", "meta-llama/Llama-3.1-8B")
+        True
+        >>> same_model("Qwen/Qwen2.5-7B-Instruct", "/models/Qwen2.5-7B")
+        False
     """
-    first, second = _words(name), _words(other)
-    if "".join(first) == "".join(second):
-        return "same"
-    return "tuning" if _untuned(first) == _untuned(second) else "other"
+    return _bare_name(name) == _bare_name(other)
 
 
-def _words(name: str) -> list[str]:
-    """The words of a model's name in lower case, without its owner and how it is stored."""
+def _bare_name(name: str) -> str:
+    """A model's name in lower case, without its owner, separators and how it is stored."""
     path = name.strip().replace("\\", "/").rstrip("/").lower().replace("___", ".")  # ModelScope's
     cached = _CACHED.search(path)
     words = re.split(r"[-_\s]+", cached[1] if cached else path.rpartition("/")[2])
-    return [word for word in words if not _STORAGE.fullmatch(word)] or words
-
-
-def _untuned(words: list[str]) -> str:
-    return "".join(word for word in words if not _TUNING.fullmatch(word))
+    return "".join([word for word in words if not _STORAGE.fullmatch(word)] or words)
 
 
 def refuse_quantised(base: BaseModel) -> None:
@@ -258,12 +237,6 @@ def load_model(
     from transformers import AutoModelForCausalLM
 
     refuse_codes(base.weight_files, base.spec)
-    model = load_weights(
-        AutoModelForCausalLM,
-        base.path,
-        base.spec,
-        "language model",
-        dtype=dtype,
-        local_files_only=True,
-    )
+    options = {"dtype": dtype, "local_files_only": True}
+    model = load_weights(AutoModelForCausalLM, base.path, base.spec, "language model", **options)
     return model.to(device), tokenizer

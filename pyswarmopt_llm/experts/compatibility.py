@@ -14,7 +14,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.fingerprint import canonical
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.experts.adapter import AdapterInfo, read_adapter
-from pyswarmopt_llm.experts.base import BaseModel, relation, resolve_base
+from pyswarmopt_llm.experts.base import BaseModel, resolve_base, same_model
 from pyswarmopt_llm.experts.files import read_json, refuse_unmatched
 from pyswarmopt_llm.experts.quantised.embedded import GGUF
 from pyswarmopt_llm.experts.safetensors_file import read_header
@@ -25,11 +25,6 @@ if TYPE_CHECKING:
 
 SPACES = frozenset({"factor", "delta"})
 _ONLY_FACTOR = frozenset({"factor"})
-# of an adapter whose shapes fit, by the relation of its base's name to the base
-_RISKS = {
-    "tuning": "another tuning of one model; it may do less here, or reply in another format",
-    "other": "its shapes fit, but on another model it adds noise",
-}
 
 
 @dataclass(frozen=True)
@@ -78,8 +73,9 @@ class PreflightReport:
         return rows_of(self.names, self.experts, self.spectra, self.scores)
 
     def errors(self, space: str) -> list[Problem]:
-        """The problems that prevent mixing in `space`."""
-        return [p for p in self.problems if p.severity == "error" and space in p.spaces]
+        """The problems that prevent mixing in `space`, which demands at least what delta does."""
+        errors = [problem for problem in self.problems if problem.severity == "error"]
+        return [error for error in errors if error.spaces == SPACES or space in error.spaces]
 
     @property
     def warnings(self) -> list[Problem]:
@@ -148,51 +144,52 @@ def _remarks(info: AdapterInfo, others: Sequence[AdapterInfo]) -> Iterator[Probl
     """Warnings about an expert that can be mixed: ignored modules, the weights of another one."""
     if info.ignored:
         yield Problem(info.name, ignored_in_words(info), "warning")
-    for other in others:
-        if other.fingerprint == info.fingerprint:
-            text = f"has the same weights as {other.name}; remove one of them"
-            yield Problem(info.name, text, "warning")
-            return
+    twin = next((other for other in others if other.fingerprint == info.fingerprint), None)
+    if twin is not None:
+        text = f"has the same weights as {twin.name}; remove one of them"
+        yield Problem(info.name, text, "warning")
 
 
 def ignored_in_words(info: AdapterInfo) -> str:
     """The part of an adapter's file that is left out, as peft does, and why."""
-    first, *more = info.ignored
-    modules = f"{first} and {counted(len(more), 'more module')}" if more else first
     return (
-        f"its file adapts {modules}, which its adapter_config.json does not select: ignored, "
-        "as in peft"
+        f"its file adapts {in_words(info.ignored)}, which its adapter_config.json does not select: "
+        "ignored, as in peft"
     )
+
+
+def in_words(modules: Sequence[str]) -> str:
+    """The first module, and how many more there are.
+
+    Example:
+        >>> in_words(["q_proj", "k_proj"])
+        'q_proj and 1 more module'
+    """
+    first, *more = modules
+    return f"{first} and {counted(len(more), 'more module')}" if more else first
 
 
 def _differences(info: AdapterInfo, first: AdapterInfo) -> Iterator[Problem]:
     """Differences of an expert from the first one; the table shows which one is the odd one out."""
     lacking = sorted(first.modules.keys() - info.modules)
     added = sorted(info.modules.keys() - first.modules)
-    parts = []
-    for verb, modules in (("lacks", lacking), ("adds", added)):
-        if modules:
-            parts.append(f"{verb} {len(modules)} modules such as {modules[0]}")
-    if parts:
-        text = (
-            f"{' and '.join(parts)} (against {first.name}); factor needs the same modules, use "
-            "`space` delta"
-        )
-        yield Problem(info.name, text, spaces=_ONLY_FACTOR)
-    common = [
-        (name, info.modules[name], shape)
-        for name, shape in first.modules.items()
-        if name in info.modules
+    parts = [
+        f"{verb} {len(modules)} modules such as {modules[0]}"
+        for verb, modules in (("lacks", lacking), ("adds", added))
+        if modules
     ]
-    for module, a, b in common:
+    if parts:
+        text = f"{' and '.join(parts)} (against {first.name}); factor needs the same modules"
+        yield Problem(info.name, f"{text}, use `space` delta", spaces=_ONLY_FACTOR)
+    for module in sorted(first.modules.keys() & info.modules):
+        a, b = info.modules[module], first.modules[module]
         if (a.rank, a.scale) != (b.rank, b.scale):
             text = (
-                f"has rank {a.rank} and scale {a.scale:g} at {module} (alpha "
-                f"{info.config.alpha:g}), {first.name} rank {b.rank} and scale {b.scale:g} (alpha "
-                f"{first.config.alpha:g}); factor needs equal rank and alpha, use `space` delta"
+                f"has rank {a.rank} and scale {a.scale:g} at {module}, {first.name} rank {b.rank} "
+                f"and scale {b.scale:g}; factor needs equal rank and alpha, use `space` delta"
             )
             yield Problem(info.name, text, spaces=_ONLY_FACTOR)
-            break
+            return
 
 
 def _other_base(info: AdapterInfo, first: AdapterInfo) -> Iterator[Problem]:
@@ -205,7 +202,7 @@ def _other_base(info: AdapterInfo, first: AdapterInfo) -> Iterator[Problem]:
             yield Problem(info.name, text)
             return
     base, first_base = info.base_model_name, first.base_model_name
-    if base and first_base and relation(base, first_base) != "same":
+    if base and first_base and not same_model(base, first_base):
         text = f"was trained on {base}, {first.name} on {first_base}; give the base that they are "
         yield Problem(info.name, f"{text}to be mixed on with `base`", "warning")
 
@@ -261,67 +258,54 @@ class BaseFiles:
                     "remove it"
                 )
             if module in self.skeleton.others:
-                return (
-                    f"adapts {module}, which {self.skeleton.others[module]}; train it on "
-                    "linear layers only"
-                )
+                why = self.skeleton.others[module]
+                return f"adapts {module}, which {why}; train it on linear layers only"
         return ""
 
     def _selection_problem(self, info: AdapterInfo) -> Iterator[Problem]:
         """Modules that an expert's config selects, but its file lacks, or the reverse."""
-        selection, output = info.config.selection, self.skeleton.output
-        if selection.all_linear and output in info.modules:
-            text = (
-                f"adapts {output}, which its target_modules, all-linear, leave out; list all "
-                "modules there"
-            )
-            yield Problem(info.name, text)
-        if info.config.begins_as_base:
-            return
-        lacks = sorted(self.skeleton.selected_by(selection) - info.modules.keys())
-        if lacks:
-            text = (
-                f"selects {lacks[0]}, whose weights its file lacks and peft draws at random "
-                "(init_lora_weights)"
-            )
-            yield Problem(info.name, f"{text}; export it again")
+        linear, output = self.skeleton.linear, self.skeleton.output
+        selected = info.config.selected(linear, output)
+        if info.config.all_linear and output in info.modules:
+            text = f"adapts {output}, which its target_modules, all-linear, leave out"
+            yield Problem(info.name, f"{text}; list all modules there")
+        lacks = sorted(selected - info.modules.keys())
+        if lacks and not info.config.begins_as_base:
+            text = f"selects {lacks[0]}, whose weights its file lacks and peft draws at random"
+            yield Problem(info.name, f"{text} (init_lora_weights); export it again")
 
     def _name_problem(self, info: AdapterInfo) -> Iterator[Problem]:
+        """A warning where the base that an expert names is not, or may not be, this one."""
         name, base = info.base_model_name, self._base
         if name is None:
             text = "does not name its base in adapter_config.json; only shapes are checked"
-            yield Problem(info.name, text, "warning")
+        elif base.spec.endswith(GGUF):
+            text = f"was trained on {name}; which model {base.spec} holds is not stated"
+        elif _is_base(name, base):
             return
-        if base.spec.endswith(GGUF):
-            text = (
-                f"was trained on {name}; which model {base.spec} holds is not stated, so only "
-                "shapes are checked"
-            )
-            yield Problem(info.name, text, "warning")
-            return
-        kind = relation(name, base.name)
-        if (stated := _model_at(name)) is not None:  # its files say more than its name
-            if stated.path == base.path or stated.fingerprint == base.fingerprint:
-                return
-            if kind == "same" and not (stated.packing or base.packing):
-                kind = "other"  # other weights under the same name
-        if kind != "same":
-            text = f"was trained on {name}, not on {base.name}: {_RISKS[kind]}"
+        else:
             models = {"base": base.spec, "adapter": info.path, "against": "base"}
             seen = command("eval", **models, task="TASK.json")
-            yield Problem(info.name, f"{text}; see what it does ({seen})", "warning")
+            text = (
+                f"was trained on {name}, not on {base.name}: its shapes fit, but it may do less "
+                f"here or add noise; see what it does ({seen})"
+            )
+        yield Problem(info.name, text, "warning")
+
+
+def _is_base(name: str, base: BaseModel) -> bool:
+    """Whether a name in an adapter is that of a base; the files there say more than the name."""
+    try:
+        stated = resolve_base(name, weights=False) if user_path(name).is_dir() else None
+    except UserError:
+        stated = None
+    if stated is None or stated.packing or base.packing:
+        return same_model(name, base.name)
+    return stated.path == base.path or stated.fingerprint == base.fingerprint
 
 
 def _by(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape))
-
-
-def _model_at(directory: str) -> BaseModel | None:
-    """The model in a directory; None without one."""
-    try:
-        return resolve_base(directory, weights=False) if user_path(directory).is_dir() else None
-    except UserError:
-        return None
 
 
 def _vocabulary(path: Path) -> bytes | None:

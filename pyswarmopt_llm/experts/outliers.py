@@ -10,7 +10,7 @@ experts the largest and smallest ratios of norms were 3.3 and 0.48, the largest 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from statistics import median
 
@@ -19,7 +19,7 @@ import torch
 from pyswarmopt_llm.common.commands import command
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import LowRank
-from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors
+from pyswarmopt_llm.experts.adapter import load_factors
 from pyswarmopt_llm.experts.compatibility import PreflightReport, Problem
 
 LEAST = 3  # adapters from which on one of them can be an outlier
@@ -74,40 +74,31 @@ def inspect_weights(report: PreflightReport, base: str | None = None) -> Preflig
     problems = list(report.problems)
     for info in report.experts:
         try:
-            pool[info.name] = {
-                name: spectrum(change) for name, change in load_factors(info).items()
-            }
+            changes = load_factors(info)
         except UserError as error:
             problems.append(Problem(info.name, error.text))
+        else:
+            pool[info.name] = {name: spectrum(change) for name, change in changes.items()}
     for info in report.experts:
-        spectra: Spectra = pool.get(info.name, {})
-        if words := [*_oddities(spectra, pool.values())]:
-            problems.append(Problem(info.name, "; ".join([*words, _remedy(info, base)]), "warning"))
-        elif spectra and not any(spectrum.norm for spectrum in spectra.values()):
-            problems.append(Problem(info.name, IDLE, "warning"))
+        spectra = pool.get(info.name, {})
+        if not any(spectrum.norm for spectrum in spectra.values()):
+            words = [IDLE] if spectra else []
+        elif words := [*_unusual_norms(spectra, pool), *_unusual_shares(spectra, pool)]:
+            models = {"base": base or "BASE", "adapter": info.path, "against": "base"}
+            seen = command("eval", **models, task="TASK.json")
+            words.append(f"see what it does ({seen}), or remove it")
+        if words:
+            problems.append(Problem(info.name, "; ".join(words), "warning"))
     return replace(report, problems=tuple(problems), spectra=pool)
 
 
-def _share(spectra: Spectra) -> float:
-    """The median over modules."""
-    return median(spectrum.share for spectrum in spectra.values())
-
-
-def _oddities(spectra: Spectra, pool: Collection[Spectra]) -> Iterator[str]:
-    """Differences of an adapter that changes something from its pool, in words; it is a part."""
-    if not any(spectrum.norm for spectrum in spectra.values()):
-        return
-    ratios: dict[str, float] = {}
-    excesses: list[float] = []
+def _unusual_norms(spectra: Spectra, pool: Mapping[str, Spectra]) -> Iterator[str]:
+    """How an adapter's changes are louder or quieter than those of its pool, which it is in."""
+    ratios = {}
     for module, spectrum in spectra.items():
-        others = [other[module] for other in pool if module in other]
-        norm = median(other.norm for other in others)
-        if len(others) >= LEAST and norm > 0:
-            ratios[module] = spectrum.norm / norm
-        # A lower rank alone raises the share: only equals are compared.
-        shares = [other.share for other in others if other.rank == spectrum.rank]
-        if len(shares) >= LEAST:
-            excesses.append(spectrum.share - median(shares))
+        norms = [other[module].norm for other in pool.values() if module in other]
+        if len(norms) >= LEAST and median(norms) > 0:
+            ratios[module] = spectrum.norm / median(norms)
     loud = {module: ratio for module, ratio in ratios.items() if ratio > RATIO}
     quiet = {module: ratio for module, ratio in ratios.items() if ratio < 1 / RATIO}
     for odd, worst, bound in (
@@ -120,13 +111,20 @@ def _oddities(spectra: Spectra, pool: Collection[Spectra]) -> Iterator[str]:
                 f"changes {module.removesuffix('.weight')} {odd[module]:.3g} times as much as the "
                 f"median of the pool ({len(odd)} of {len(spectra)} modules {bound})"
             )
+
+
+def _unusual_shares(spectra: Spectra, pool: Mapping[str, Spectra]) -> Iterator[str]:
+    """How much more of an adapter's changes than of its pool's is in one direction a module."""
+    excesses = []
+    for module, spectrum in spectra.items():
+        others = (other[module] for other in pool.values() if module in other)
+        # A lower rank alone raises the share: only equals are compared.
+        shares = [other.share for other in others if other.rank == spectrum.rank]
+        if len(shares) >= LEAST:
+            excesses.append(spectrum.share - median(shares))
     if excesses and median(excesses) > EXCESS:
+        share = median(spectrum.share for spectrum in spectra.values())
         yield (
-            f"has {_share(spectra):.0%} of its change in one direction per module, "
-            f"{median(excesses):.0%} more than the median of the pool"
+            f"has {share:.0%} of its change in one direction per module, {median(excesses):.0%} "
+            "more than the median of the pool"
         )
-
-
-def _remedy(info: AdapterInfo, base: str | None) -> str:
-    models = {"base": base or "BASE", "adapter": info.path, "against": "base"}
-    return f"see what it does ({command('eval', **models, task='TASK.json')}), or remove it"

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from pyswarmopt_llm.common.errors import UserError, first_line
+from pyswarmopt_llm.common.extras import BITSANDBYTES
 from pyswarmopt_llm.experts.safetensors_file import DTYPES, read_header
 
 log = logging.getLogger(__name__)
@@ -124,3 +125,8 @@ def quiet_transformers() -> Iterator[None]:
         transformers_logging.set_verbosity(verbosity)
         if shown:
             transformers_logging.enable_progress_bar()
+
+
+def quiet_bitsandbytes() -> None:
+    """Silence its warnings of missing kernels and of every product, from its import on."""
+    logging.getLogger(BITSANDBYTES).setLevel(logging.ERROR)

@@ -7,6 +7,7 @@ dtype, shape and ``data_offsets``, then the data (https://github.com/huggingface
 
 from __future__ import annotations
 
+import json
 import math
 import stat
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,11 +19,9 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError, first_line
-from pyswarmopt_llm.common.files.json_types import parse_json
 
 # As the format spells them, in the order in which the library stores tensors.
 DTYPES = {"F64": torch.float64, "F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
-_LONGEST_HEADER = 100_000_000  # bytes; the limit of the safetensors library itself
 
 
 @dataclass(frozen=True)
@@ -44,44 +43,33 @@ def read_header(path: Path) -> dict[str, TensorHeader]:
     """Names, shapes and dtypes of the tensors in a safetensors file.
 
     Raises:
-        UserError: the file is missing, empty, truncated, or its header does not fit its size.
+        UserError: the file is missing, no regular one, or damaged.
     """
     try:
-        about = path.stat()
-        size = about.st_size
-        if not stat.S_ISREG(about.st_mode):  # a pipe would wait for a writer
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would wait for a writer
             raise UserError(f"{path}: not a regular file; copy or export it again")
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if size < 8 or length > min(size - 8, _LONGEST_HEADER):
-                raise UserError(
-                    f"{path}: truncated or not safetensors ({size} bytes); copy or export it again"
-                )
-            text = file.read(length)
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be read ({error.strerror}); check that the file is there"
-        ) from error
-    try:
-        entries = parse_json(text.decode("utf-8"), unique=True)
-    except ValueError as error:
-        raise UserError(
-            f"{path}: its header is not valid JSON ({error}); copy or export it again"
-        ) from error
-    try:
-        # The library checks that the tensors fill the file as their shapes and dtypes say.
+        # The library checks that the header is one and that its tensors fill the file.
         with safetensors.safe_open(path, framework="pt"):
             pass
-    except (safetensors.SafetensorError, OSError) as error:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            entries = json.loads(file.read(length))
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror or first_line(error)}); check that the file "
+            "is there"
+        ) from error
+    except (safetensors.SafetensorError, ValueError) as error:
         raise UserError(
             f"{path}: truncated or corrupt ({first_line(error)}); copy or export it again"
         ) from error
-    header = {}
-    for name, entry in entries.items():
-        if name != "__metadata__":
-            start = 8 + length + entry["data_offsets"][0]
-            header[name] = TensorHeader(tuple(entry["shape"]), entry["dtype"], start)
-    return header
+    return {
+        name: TensorHeader(
+            tuple(entry["shape"]), entry["dtype"], 8 + length + entry["data_offsets"][0]
+        )
+        for name, entry in entries.items()
+        if name != "__metadata__"
+    }
 
 
 class StoredTensors(Mapping[str, Tensor]):
@@ -95,6 +83,7 @@ class StoredTensors(Mapping[str, Tensor]):
 
     Attributes:
         headers: name -> shape and dtype.
+        shapes: name -> shape.
 
     Raises:
         UserError: a file is missing or damaged.
@@ -107,15 +96,16 @@ class StoredTensors(Mapping[str, Tensor]):
             for name, header in read_header(file).items():
                 if header.dtype in DTYPES:
                     self._files[name], self.headers[name] = file, header
+        self.shapes = {name: header.shape for name, header in self.headers.items()}
 
     def __getitem__(self, name: str) -> Tensor:
-        header, file, dtype = self.headers[name], self._files[name], self.dtype(name)
+        header, dtype = self.headers[name], self.dtype(name)
         data = bytearray(math.prod(header.shape) * dtype.itemsize)
-        with file.open("rb") as stream:
+        with self._files[name].open("rb") as stream:
             stream.seek(header.start)
             if stream.readinto(data) != len(data):
                 raise UserError(
-                    f"{file}: became shorter while it was in use; copy it again and resume"
+                    f"{stream.name}: became shorter while it was in use; copy it again and resume"
                 )
         if not data:
             return torch.empty(header.shape, dtype=dtype)
@@ -134,8 +124,3 @@ class StoredTensors(Mapping[str, Tensor]):
     def file_of(self, name: str) -> Path:
         """The file that holds one tensor."""
         return self._files[name]
-
-    @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Name -> shape."""
-        return {name: header.shape for name, header in self.headers.items()}

@@ -10,7 +10,6 @@ import torch
 from pyswarmopt_llm.common.errors import UserError, first_line
 from pyswarmopt_llm.experts.base import BaseModel
 from pyswarmopt_llm.experts.pretrained import quiet_transformers
-from pyswarmopt_llm.experts.selection import Selection
 
 
 @dataclass(frozen=True)
@@ -28,23 +27,6 @@ class Skeleton:
     others: dict[str, str]
     output: str | None
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-
-    def selected_by(self, selection: Selection) -> frozenset[str]:
-        """The linear layers that peft adapts with this selection.
-
-        Raises:
-            UserError: its patterns take too long.
-
-        Example:
-            >>> from pyswarmopt_llm.experts.selection import Names
-            >>> modules = Skeleton(frozenset({"h.0.q_proj", "h.0.k_proj", "head"}), {}, "head")
-            >>> sorted(modules.selected_by(Selection(Names(("q_proj", "head")))))
-            ['h.0.q_proj', 'head']
-            >>> sorted(modules.selected_by(Selection(Names(), all_linear=True)))
-            ['h.0.k_proj', 'h.0.q_proj']
-        """
-        candidates = self.linear - ({self.output} if selection.all_linear else set())
-        return frozenset(filter(selection.has, candidates))
 
 
 def skeleton(base: BaseModel) -> Skeleton:

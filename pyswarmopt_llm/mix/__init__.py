@@ -1,7 +1,4 @@
-"""Spaces: the ways to mix experts.
-
-A kind of space (`SpaceKind`) is one module, which is imported when its kind is chosen.
-"""
+"""Spaces: the ways to mix experts, listed here; the module of one is imported when it is used."""
 
 from __future__ import annotations
 
@@ -10,23 +7,41 @@ from pathlib import Path
 
 from torch import Tensor
 
-from pyswarmopt_llm.common import registry
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Space
-from pyswarmopt_llm.common.registry import plugins
+from pyswarmopt_llm.common.registry import lazy, plugins, unknown
 from pyswarmopt_llm.experts.adapter import Expert
 from pyswarmopt_llm.mix.kind import SpaceKind
 
-_MODULES = {
-    "factor": "factor:Factor",
-    "delta": "delta:Delta",
-    "full": "full:Full",
-    "token": "mixture.space:Token",
-}
-# known without importing its module; of another package: NAME.json
-_SAVED_AS = {"token": "mixture.json"}
-_KINDS: dict[str, SpaceKind] = {}
+_BUILT_IN = (
+    SpaceKind("factor", lazy("pyswarmopt_llm.mix.factor:FactorSpace"), published=True),
+    SpaceKind("delta", lazy("pyswarmopt_llm.mix.delta:DeltaSpace"), linear=True),
+    SpaceKind(
+        "full",
+        make=lazy("pyswarmopt_llm.mix.full:prepare"),
+        library="transformers",
+        options=frozenset(),
+        published=True,
+        title="A model found by a swarm of experts",
+        description="A model like {base}: the mixture of {experts}",
+    ),
+    SpaceKind(
+        "token",
+        make=lazy("pyswarmopt_llm.tokens.space:prepare"),
+        library="",
+        options=frozenset({"contrast"}),
+        published=True,
+        saved_as="mixture.json",
+        open=lazy("pyswarmopt_llm.tokens.space:open_mixture"),
+        title="A mixture of models found by a swarm",
+        description=(
+            "A weighted sum of the next-token distributions of {experts} `mixture.json` names the "
+            "models, which stay where they are. Use this directory as a base model:"
+        ),
+    ),
+)
+_KINDS = {kind.name: kind for kind in _BUILT_IN}
 
 
 def register(kind: SpaceKind) -> None:
@@ -35,13 +50,13 @@ def register(kind: SpaceKind) -> None:
     Raises:
         ValueError: a kind of this package has that name.
     """
-    if kind.name in _MODULES:
+    if any(kind.name == built_in.name for built_in in _BUILT_IN):
         raise ValueError(f"{kind.name!r} is the name of a built-in space; choose another")
     _KINDS[kind.name] = kind
 
 
 def space_kind(name: str) -> SpaceKind:
-    """The kind of space of that name, imported on first use.
+    """The kind of space of that name.
 
     Raises:
         UserError: there is none.
@@ -50,23 +65,19 @@ def space_kind(name: str) -> SpaceKind:
         >>> space_kind("delta").several_models, space_kind("token").several_models
         (False, True)
     """
-    if name not in _KINDS:
-        if name in _MODULES:
-            _KINDS[name] = registry.load(f"{__name__}.{_MODULES[name]}")()
-        elif name in plugins("spaces"):
-            register(plugins("spaces")[name].load()())
-        else:
-            raise registry.unknown(
-                "space", name, dict.fromkeys((*_MODULES, *plugins("spaces"), *_KINDS))
-            )
-    return _KINDS[name]
+    if name in _KINDS:
+        return _KINDS[name]
+    if name in plugins("spaces"):
+        return plugins("spaces")[name].load()
+    raise unknown("space", name, dict.fromkeys((*_KINDS, *plugins("spaces"))))
 
 
 def saved_kind(folder: str | Path) -> SpaceKind | None:
     """The kind of space whose file a directory such as RUN/best holds; None for a model or an
     adapter.
     """
-    files = _SAVED_AS | {name: f"{name}.json" for name in plugins("spaces")}
+    # of another package: NAME.json, known without importing it
+    files = {name: f"{name}.json" for name in plugins("spaces")}
     files |= {name: kind.saved_as for name, kind in _KINDS.items() if kind.saved_as}
     for name, file in files.items():
         if (user_path(folder) / file).is_file():
@@ -92,10 +103,13 @@ def build_space(name: str, experts: Sequence[Expert]) -> Space:
     Raises:
         UserError: no such space, no experts, or experts that it cannot mix.
     """
-    kind = space_kind(name)
+    over = space_kind(name).over
+    if over is None:
+        why = "mixes whole models, not adapters; use one of: factor, delta"
+        raise InvalidOption("space", name, why)
     if not experts:
         raise UserError("no experts given; name their directories with `experts`")
-    return kind.over_adapters(experts)
+    return over(experts)
 
 
 def uniform_position(space: Space) -> Tensor:

@@ -1,26 +1,17 @@
-"""Bases of spaces: any, and those whose positions are coefficients, one per expert."""
+"""Spaces whose positions are coefficients, one per expert."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.interfaces import Patch
-
-
-class BaseSpace(ABC):
-    """Defaults of `interfaces.Space`."""
-
-    @abstractmethod
-    def vertices(self) -> Tensor:
-        """See `interfaces.Space`."""
-
-    def starts(self, count: int, seed: int) -> Tensor:
-        """The experts; the optimizer fills up the population."""
-        return self.vertices()
+from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_adapter
+from pyswarmopt_llm.experts.write import write_adapter
 
 
 def as_vector(position: Tensor, size: int) -> Tensor:
@@ -34,7 +25,7 @@ def as_vector(position: Tensor, size: int) -> Tensor:
     return position.detach().cpu()
 
 
-class CoefficientSpace(BaseSpace):
+class CoefficientSpace(ABC):
     """A number for each of n experts; an expert is a unit vector.
 
     Args:
@@ -55,6 +46,10 @@ class CoefficientSpace(BaseSpace):
         """The experts as positions: the identity, (n, n) float64."""
         return torch.eye(self.size, dtype=torch.float64)
 
+    def starts(self, count: int, seed: int) -> Tensor:
+        """The experts; the optimizer fills up the population."""
+        return self.vertices()
+
     def coefficients(self, position: Tensor) -> Tensor:
         """The position itself, (n,) float64."""
         return as_vector(position, self.size).to(torch.float64)
@@ -62,3 +57,61 @@ class CoefficientSpace(BaseSpace):
     @abstractmethod
     def realise(self, position: Tensor) -> Patch:
         """The candidate at `position`."""
+
+
+class AdapterSpace(CoefficientSpace):
+    """A space whose candidates are LoRA adapters, saved with the rank that `realise` gives them.
+
+    Args:
+        infos: the experts.
+    """
+
+    def __init__(self, infos: Sequence[AdapterInfo]) -> None:
+        super().__init__([info.name for info in infos])
+        self.infos = list(infos)
+
+    def save(self, position: Tensor, out: Path) -> None:
+        """Write a PEFT adapter; see `interfaces.Space`.
+
+        Raises:
+            UserError: `out` exists already.
+        """
+        save_patch(self.realise(position), self.infos, out)
+
+    def read(self, folder: Path) -> Patch:
+        """The patch of a saved adapter.
+
+        Raises:
+            UserError: the files are not those of an adapter.
+        """
+        return Patch(low_rank=load_factors(read_adapter(folder)))
+
+
+def save_patch(
+    patch: Patch, experts: Sequence[AdapterInfo], out: Path, card: str | None = None
+) -> None:
+    """Write the low-rank part of a patch as a PEFT adapter.
+
+    alpha equals the rank, so that peft's scale is exactly 1 and its merged weights are, to the bit,
+    those of `LowRank.dense`: the scale of the experts is in B already.
+
+    Args:
+        patch: from `realise`.
+        experts: where it comes from; they name the base and the target modules.
+        out: the directory to make.
+        card: its README.md.
+
+    Raises:
+        UserError: `out` exists already.
+    """
+    bases = (expert.base_model_name for expert in experts if expert.base_model_name)
+    write_adapter(
+        Path(out),
+        {
+            name.removesuffix(".weight"): (change.b, change.a)
+            for name, change in patch.low_rank.items()
+        },
+        base_model_name=next(bases, ""),
+        target_modules={target for expert in experts for target in expert.target_modules},
+        card=card,
+    )

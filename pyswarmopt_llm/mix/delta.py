@@ -9,18 +9,16 @@ A_2; ...], are a LoRA of rank sum r_i. This is adding task vectors (Ilharco et a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import final
 
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.common.interfaces import Computed, LowRank, Patch, Space
+from pyswarmopt_llm.common.interfaces import Computed, LowRank, Patch
 from pyswarmopt_llm.experts.adapter import AdapterInfo, Expert
-from pyswarmopt_llm.mix.coefficients import CoefficientSpace
-from pyswarmopt_llm.mix.one_base import AdapterKind, AdapterSpace
+from pyswarmopt_llm.mix.coefficients import AdapterSpace
 
 
-class DeltaSpace(AdapterSpace, CoefficientSpace):
+class DeltaSpace(AdapterSpace):
     """Coefficients of weight changes as positions.
 
     Args:
@@ -35,12 +33,11 @@ class DeltaSpace(AdapterSpace, CoefficientSpace):
     name = "delta"
 
     def __init__(self, experts: Sequence[Expert]) -> None:
-        self.infos = [expert.info for expert in experts]
+        super().__init__([expert.info for expert in experts])
         shapes = {
             f"{m}.weight": s.weight_shape for info in self.infos for m, s in info.modules.items()
         }
         self.shapes = dict(sorted(shapes.items()))
-        super().__init__([info.name for info in self.infos])
         self._modules = {
             name: _Concatenated(self.infos, name.removesuffix(".weight")) for name in self.shapes
         }
@@ -81,16 +78,3 @@ class _Concatenated:
     def low_rank(self, weights: Tensor) -> LowRank:
         """The change at the given weights of the experts, (n,) float32."""
         return LowRank(b=self._b * weights[self._owner], a=self._a)
-
-
-@final
-class Delta(AdapterKind):
-    """Weighted sums of weight changes."""
-
-    name = "delta"
-    options = frozenset({"mix", "system"})
-    trains = True
-    linear = True
-
-    def over_adapters(self, experts: Sequence[Expert]) -> Space:
-        return DeltaSpace(experts)

@@ -9,20 +9,18 @@ the weights.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import final
 
 import torch
 from torch import Tensor
 
 from pyswarmopt.base.flat_view import FlatView
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.interfaces import Computed, LowRank, Patch, Space
+from pyswarmopt_llm.common.interfaces import Computed, LowRank, Patch
 from pyswarmopt_llm.experts.adapter import AdapterInfo, Expert
-from pyswarmopt_llm.mix.coefficients import CoefficientSpace
-from pyswarmopt_llm.mix.one_base import AdapterKind, AdapterSpace
+from pyswarmopt_llm.mix.coefficients import AdapterSpace
 
 
-class FactorSpace(AdapterSpace, CoefficientSpace):
+class FactorSpace(AdapterSpace):
     """Coefficients of LoRA factors as positions.
 
     Args:
@@ -35,9 +33,8 @@ class FactorSpace(AdapterSpace, CoefficientSpace):
     name = "factor"
 
     def __init__(self, experts: Sequence[Expert]) -> None:
-        self.infos = [expert.info for expert in experts]
+        super().__init__([expert.info for expert in experts])
         require_equal_modules(self.infos)
-        super().__init__([info.name for info in self.infos])
         self._modules = self.infos[0].modules
         self._shapes = {
             f"{module}.weight": shape.weight_shape for module, shape in self._modules.items()
@@ -87,18 +84,5 @@ def require_equal_modules(infos: Sequence[AdapterInfo]) -> None:
         if dict(info.modules) != dict(first.modules):
             raise UserError(
                 f"{info.name}: its rank, alpha or modules differ from those of {first.name}, so "
-                "their "
-                "factors cannot be averaged; use `space` delta"
+                "their factors cannot be averaged; use `space` delta"
             )
-
-
-@final
-class Factor(AdapterKind):
-    """Averages of LoRA factors."""
-
-    name = "factor"
-    published = True
-    requires = "factor"
-
-    def over_adapters(self, experts: Sequence[Expert]) -> Space:
-        return FactorSpace(experts)

@@ -11,20 +11,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import final
 
 import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.interfaces import Computed, Engine, Patch, Space
-from pyswarmopt_llm.experts.base import BaseModel
+from pyswarmopt_llm.common.interfaces import Computed, Patch
+from pyswarmopt_llm.experts.base import BaseModel, resolve_base
 from pyswarmopt_llm.experts.files import atomic_directory
 from pyswarmopt_llm.experts.full_model import ModelInfo, inspect_models, write_model
 from pyswarmopt_llm.experts.safetensors_file import StoredTensors
 from pyswarmopt_llm.mix.coefficients import CoefficientSpace
-from pyswarmopt_llm.mix.one_base import OneBaseKind
+from pyswarmopt_llm.mix.kind import Prepared, SpaceKind
+from pyswarmopt_llm.mix.one_base import prepared, resident
 
 
 class FullSpace(CoefficientSpace):
@@ -53,8 +53,7 @@ class FullSpace(CoefficientSpace):
         if missing:
             raise UserError(
                 f"{base.spec}: its files lack {missing[0]} under that name, so models cannot be "
-                "mixed from files; "
-                "load it and save it with save_pretrained"
+                "mixed from files; load it and save it with save_pretrained"
             )
         # What is stored but no parameter, such as a second copy of tied embeddings, follows from
         # the others.
@@ -92,24 +91,14 @@ class FullSpace(CoefficientSpace):
         return Patch(dense=Computed(stored.shapes, stored.__getitem__))
 
 
-@final
-class Full(OneBaseKind):
-    """Averages of whole fine-tuned models."""
+def prepare(kind: SpaceKind, config: SearchConfig) -> Prepared:
+    """Fine-tunes of one base; of their weights none is read yet.
 
-    name = "full"
-    published = True
-    whole_models = True
-    library = "transformers"
-    title = "A model found by a swarm of experts"
-    description = "A model like {base}: the mixture of {experts}"
-
-    def find(
-        self, config: SearchConfig, base: BaseModel, notes: dict[str, str]
-    ) -> Sequence[ModelInfo]:
-        return inspect_models(config.experts, base)
-
-    def over(
-        self, experts: Sequence[ModelInfo], base: BaseModel, config: SearchConfig, engine: Engine
-    ) -> Space:
-        """See `OneBaseKind.over`; no weights are read."""
-        return FullSpace(base, experts, engine.parameter_names)
+    Raises:
+        UserError: one does not fit the base.
+    """
+    base = resolve_base(config.base)
+    models = inspect_models(config.experts, base)
+    engine = resident(config, base, whole_models=True)
+    space = FullSpace(base, models, engine.parameter_names)
+    return prepared(space, engine, base, models, {})

@@ -1,17 +1,17 @@
-"""Kinds of spaces, as searches, reports and commands know them: the objects behind `space`."""
+"""Kinds of spaces, as searches, reports and commands know them: the values behind `space`."""
 
 from __future__ import annotations
 
 import sys
-from abc import ABC, abstractmethod
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Space
+from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.experts.adapter import Expert
 
 # Settings that some kinds take, at their defaults in all others -> where they belong.
@@ -56,49 +56,68 @@ class Prepared:
     decided: Mapping[str, Any] = field(default_factory=dict)
 
 
-class SpaceKind(ABC):
-    """A way to mix experts. A new one is a file with a subclass and `register(ItsKind())`.
+_prepare_adapters = lazy("pyswarmopt_llm.mix.one_base:prepare_adapters")
 
-    Kinds that have a name are final: one made from another would inherit `trains` and `published`.
+
+def _own_size(experts: int) -> int:
+    return experts
+
+
+def _no_words(patch: Patch, names: Sequence[str]) -> str | None:
+    return None
+
+
+@dataclass(frozen=True)
+class SpaceKind:
+    """A way to mix experts; by default of LoRA adapters of one base, mixed into one adapter.
 
     Attributes:
         name: as `space` takes it.
+        over: makes the space over adapters; None where others are mixed.
+        make: finds the experts of a search, proves that they fit together, and loads what runs
+            them; raises `UserError` with the first thing that is wrong.
+        library: what loads ``best/``: ``peft`` (an adapter), ``transformers`` (a whole model), or
+            "" (several models side by side, which need no common base).
         options: which of the settings contrast, mix and system it takes.
-        several_models: whether a candidate is several models side by side, which need no common
-            base.
-        takes_workers: whether other processes can score candidates (`workers`).
-        trains: whether the mixture that was found can be trained on dev (`train`), as in ``delta``.
-        linear: whether what a candidate adds to the base is linear in its coordinates.
         published: whether a candidate is what the paper of Model Swarms makes of coefficients.
+        linear: whether what a candidate adds to the base is linear in its coordinates; a mixture
+            that was found can then be trained on dev (`train`).
         averages: whether the mean of positions is a candidate worth scoring.
-        adapters: whether candidates are LoRA adapters.
-        library: what loads ``best/``: ``peft``, ``transformers``, or "" where only this package
-            does.
         saved_as: the file that marks ``best/``; "" for models and adapters.
+        open: an engine with what is `saved_as` in a directory: (folder, dtype, device, threads).
         title, description: how the model card begins; `{base}` and `{experts}` are filled in.
+        size: coordinates of a candidate of so many experts.
+        in_words: a candidate in words, for ``result.json``; None: its coefficients say all of it.
     """
 
-    name: ClassVar[str]
-    options: ClassVar[frozenset[str]] = frozenset()
-    several_models: ClassVar[bool] = False
-    takes_workers: ClassVar[bool] = True
-    trains: ClassVar[bool] = False
-    linear: ClassVar[bool] = False
-    published: ClassVar[bool] = False
-    averages: ClassVar[bool] = True
-    adapters: ClassVar[bool] = False
-    library: ClassVar[str] = ""
-    saved_as: ClassVar[str] = ""
-    title: ClassVar[str] = "A result of a swarm of experts"
-    description: ClassVar[str] = "Made of {experts}"
+    name: str
+    over: Callable[[Sequence[Expert]], Space] | None = None
+    make: Callable[[SpaceKind, SearchConfig], Prepared] = _prepare_adapters
+    library: str = "peft"
+    options: frozenset[str] = frozenset({"mix", "system"})
+    published: bool = False
+    linear: bool = False
+    averages: bool = True
+    saved_as: str = ""
+    open: Callable[[Path, str, str, int | None], Engine] | None = None
+    title: str = "An adapter found by a swarm of experts"
+    description: str = "A LoRA adapter for {base}: the mixture of {experts}"
+    size: Callable[[int], int] = _own_size
+    in_words: Callable[[Patch, Sequence[str]], str | None] = _no_words
 
-    @abstractmethod
+    @property
+    def adapters(self) -> bool:
+        """Whether candidates are LoRA adapters."""
+        return self.library == "peft"
+
+    @property
+    def several_models(self) -> bool:
+        """Whether a candidate is several models side by side."""
+        return not self.library
+
     def prepare(self, config: SearchConfig) -> Prepared:
-        """Find the experts, prove that they fit together, and load what runs them.
-
-        Raises:
-            UserError: the first thing that is wrong.
-        """
+        """See `make`."""
+        return self.make(self, config)
 
     def check(self, config: SearchConfig) -> None:
         """Refuse settings that do not go with this space, before anything is loaded.
@@ -124,13 +143,8 @@ class SpaceKind(ABC):
                     name, value, f"goes with {_OPTIONS[name]} only, not with {self.name}; remove it"
                 )
 
-    def size(self, experts: int) -> int:
-        """Coordinates of a candidate of so many experts."""
-        return experts
-
     def departures(self, config: Mapping[str, Any]) -> list[str]:
-        """In what a search over this space is not Model Swarms, neither as published nor as
-        released.
+        """The differences of a search over this space from Model Swarms, published or released.
 
         Args:
             config: a `SearchConfig` as a dict; what it does not say is at its default.
@@ -141,25 +155,3 @@ class SpaceKind(ABC):
             if value is not None and value not in plain:
                 departures.append(text.format(value))
         return departures
-
-    def over_adapters(self, experts: Sequence[Expert]) -> Space:
-        """The space over these adapters.
-
-        Raises:
-            UserError: it mixes something else, or cannot mix these.
-        """
-        raise InvalidOption(
-            "space", self.name, "mixes whole models, not adapters; use one of: factor, delta"
-        )
-
-    def open(self, folder: Path, dtype: str, device: str, threads: int | None) -> Engine:
-        """An engine with what `Space.save` wrote; for kinds with `saved_as`.
-
-        Raises:
-            UserError: the file is damaged, or what it names is not there.
-        """
-        raise UserError(f"{folder}: a result of space {self.name} cannot be loaded on its own")
-
-    def in_words(self, patch: Patch, names: Sequence[str]) -> str | None:
-        """A candidate in words, for ``result.json``; None: its coefficients say all of it."""
-        return None

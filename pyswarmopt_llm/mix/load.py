@@ -7,11 +7,15 @@ from pathlib import Path
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Engine, Patch
+from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.engine.load import load_engine
 from pyswarmopt_llm.experts.adapter import load_factors
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.mix import saved_kind
+
+attach = lazy("pyswarmopt_llm.servers.attach:attach")
+check_loaded = lazy("pyswarmopt_llm.servers.attach:check_loaded")
 
 
 def open_model(
@@ -29,19 +33,16 @@ def open_model(
         UserError: the base or the adapter cannot be used.
     """
     kind = saved_kind(base)
-    if kind is not None:
-        if adapter is not None:
-            raise UserError(
-                f"{base}: stands for several models, so it takes no adapter; leave out `adapter`"
-            )
-        if system:
-            raise UserError(f"{base}: stands for several models, which take no `system`; remove it")
-        return kind.open(Path(base), dtype, device, threads)
-    patch = Patch() if adapter is None else adapter_patch(base, adapter)
-    machine = (resolve_base(base), dtype, device, threads)
-    engine = load_engine(*machine, changed=patch.low_rank.keys(), system=system)
-    engine.load(patch)
-    return engine
+    if kind is None or kind.open is None:
+        patch = Patch() if adapter is None else adapter_patch(base, adapter)
+        machine = (resolve_base(base), dtype, device, threads)
+        engine = load_engine(*machine, changed=patch.low_rank.keys(), system=system)
+        engine.load(patch)
+        return engine
+    for option, value in (("adapter", adapter), ("system", system)):
+        if value:
+            raise UserError(f"{base}: stands for several models, which take no `{option}`")
+    return kind.open(Path(base), dtype, device, threads)
 
 
 def open_served(config: SearchConfig, adapter: str | None) -> Engine:
@@ -54,11 +55,9 @@ def open_served(config: SearchConfig, adapter: str | None) -> Engine:
     Raises:
         UserError: the server runs another base, or does not apply the adapter.
     """
-    from pyswarmopt_llm.servers.attach import attach, check_loaded
-
     base = resolve_base(config.base, weights=False)
     patch = Patch() if adapter is None else adapter_patch(config.base, adapter, weights=False)
-    engine = attach(config, base, lambda: inspect_experts(config.experts, base).experts)
+    engine: Engine = attach(config, base, lambda: inspect_experts(config.experts, base).experts)
     engine.load(patch)
     check_loaded(engine, patch, adapter or config.base)
     return engine

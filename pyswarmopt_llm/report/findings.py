@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 
 from pyswarmopt_llm.common.config import PARTICLES, SearchConfig
+from pyswarmopt_llm.common.words import mixture_text, split_small_weights
 from pyswarmopt_llm.mix import space_kind
 from pyswarmopt_llm.report.commands import as_typed, command_line, near, next_steps
 from pyswarmopt_llm.report.pages import lines_of, words
 from pyswarmopt_llm.report.reading import headroom
-from pyswarmopt_llm.report.summary import folded, mixture_name, mixture_text
+from pyswarmopt_llm.report.summary import mixture_name
 from pyswarmopt_llm.report.verdict import Verdict, verdict
 from pyswarmopt_llm.searching.scoring.result import Model, Result
 from pyswarmopt_llm.searching.scoring.run_files import UNTRAINED, About
@@ -62,7 +63,7 @@ def findings(about: About, result: Result, out: str | None = None) -> Findings:
     judged, why = verdict(result), about.notes.get(UNTRAINED)
     if why is not None:
         judged = replace(judged, reasons=(*judged.reasons, f"Nothing was trained: {why}."))
-    weights, small = folded(result.coefficients)
+    weights, small = split_small_weights(result.coefficients)
     return Findings(
         verdict=judged,
         result=result,

@@ -11,12 +11,10 @@ from jinja2 import Environment, PackageLoader, PrefixLoader, StrictUndefined, Te
 from markupsafe import Markup
 
 from pyswarmopt.base.words import counted
+from pyswarmopt_llm.common.words import SMALL, duration, not_held_out
 from pyswarmopt_llm.report.summary import (
-    SMALL,
     WEIGHTS,
-    duration,
     mixture_name,
-    not_held_out,
     p_text,
     score,
     score_text,

@@ -16,8 +16,9 @@ from rich.table import Column, Table
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.events import Event, OnEvent
+from pyswarmopt_llm.common.words import duration
 from pyswarmopt_llm.report.pages import words
-from pyswarmopt_llm.report.summary import WEIGHTS, duration, score, score_text
+from pyswarmopt_llm.report.summary import WEIGHTS, score, score_text
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.report.findings import Findings

@@ -21,7 +21,7 @@ from scipy.special import expit
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_adapter
-from pyswarmopt_llm.mix.one_base import save_patch
+from pyswarmopt_llm.mix.coefficients import save_patch
 from pyswarmopt_llm.scores.choices import FULL, Choices, Schedule
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
 from pyswarmopt_llm.searching.scoring.record import Margins, Row

@@ -15,8 +15,8 @@ from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.common.optimizers import optimizer, released
+from pyswarmopt_llm.common.words import duration, not_held_out
 from pyswarmopt_llm.engine.memory import free_memory
-from pyswarmopt_llm.report.summary import duration, not_held_out
 from pyswarmopt_llm.scores.metrics.external.callables import CallableUtility
 from pyswarmopt_llm.scores.metrics.objectives import External
 from pyswarmopt_llm.scores.metrics.registry import Metric

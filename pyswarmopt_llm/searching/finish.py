@@ -18,7 +18,7 @@ from pyswarmopt_llm.common.files.json_types import typed
 from pyswarmopt_llm.common.files.regular import write_text
 from pyswarmopt_llm.common.interfaces import Patch, Score, Utility
 from pyswarmopt_llm.common.statistics import score_interval
-from pyswarmopt_llm.mix.one_base import save_patch
+from pyswarmopt_llm.mix.coefficients import save_patch
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.rivals import BASE, Rival

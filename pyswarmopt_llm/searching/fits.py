@@ -23,7 +23,7 @@ from pyswarmopt_llm.experts.adapter import AdapterInfo, changed_weights
 from pyswarmopt_llm.experts.base import INT8, BaseModel, resolve_base
 from pyswarmopt_llm.experts.pretrained import quiet_transformers
 from pyswarmopt_llm.mix import space_kind
-from pyswarmopt_llm.mix.one_base import OneBaseKind
+from pyswarmopt_llm.mix.one_base import find_adapters
 from pyswarmopt_llm.searching.plan import with_preset
 from pyswarmopt_llm.searching.worker_names import parse_workers
 
@@ -127,7 +127,7 @@ def fit_of(config: SearchConfig, memory: str | None = None) -> Fit | None:
     named = memory is not None
     config = with_preset(config)
     kind, workers = space_kind(config.space), parse_workers(config.workers)
-    if config.served or not isinstance(kind, OneBaseKind):
+    if config.served or kind.several_models:
         if named:
             why = "says what one base needs, on this machine; leave it out"
             raise InvalidOption("memory", memory, why)
@@ -136,13 +136,13 @@ def fit_of(config: SearchConfig, memory: str | None = None) -> Fit | None:
     if free is None:
         return None
     base = resolve_base(config.base, weights=False)
-    experts = kind.find(config, base, {}) if kind.adapters else ()
+    experts = find_adapters(config, base)[0] if kind.adapters else ()
     dtype = torch.bfloat16 if named and config.dtype == "auto" else None
     dtype = dtype or pick_dtype(config.dtype, device)
     needs = _Needs(base, experts, dtype, device.type == "cpu", workers.side_by_side)
     mixes = ("runtime",) if base.packing or config.mix == "runtime" else ("merged", "runtime")
     mixes = mixes if kind.adapters and config.mix != "merged" else ("merged",)
-    trains = kind.trains and config.train != "off"  # by default, if it has the items
+    trains = kind.linear and config.train != "off"  # by default, if it has the items
     scoring = _first(needs.scoring(mixes), free)
     return Fit(
         device=name,

@@ -19,7 +19,7 @@ from pyswarmopt_llm.common.files.fingerprint import versions
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.optimizers import optimizer, released
-from pyswarmopt_llm.report.summary import duration, not_held_out
+from pyswarmopt_llm.common.words import duration, not_held_out
 from pyswarmopt_llm.scores.tasks.types import form_of
 from pyswarmopt_llm.searching.finish import finish, publish
 from pyswarmopt_llm.searching.plan import Pace, preset_text

@@ -382,7 +382,7 @@ def _too_few(facts: Facts) -> str:
     least = LEAST_DEV_BESIDE_SPARE if facts.objectives.spare else LEAST_DEV
     if facts.items >= least:
         return ""
-    remedy = " or give `train` on" if facts.items >= LEAST_TRAINED else ""
+    remedy = " or give `train on`" if facts.items >= LEAST_TRAINED else ""
     return (
         f"{counted(facts.items, 'dev prompt')}, too few to train on: `auto` trains from {LEAST_DEV} "
         f"on, or from {LEAST_DEV_BESIDE_SPARE} (`dev` {LEAST_DEV_BESIDE_SPARE}) with as many spare "

@@ -176,7 +176,7 @@ TASKS = (
     ),
     Rule(
         "train",
-        lambda f: f.kind.trains,
+        lambda f: f.kind.linear,
         "goes with `space` delta only, not with {f.kind.name}; remove it",
     ),
     Rule(

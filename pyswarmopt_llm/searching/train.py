@@ -21,6 +21,7 @@ from torch import Tensor
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.common.words import mixture_text
 from pyswarmopt_llm.mix.delta import DeltaSpace
 from pyswarmopt_llm.scores.choices import labelled
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
@@ -256,8 +257,6 @@ def _announce(job: Job, run: Run, starts: Sequence[str], notify: OnEvent) -> Non
 
 def _in_words(job: Job, position: Tensor) -> str:
     """The model at a position."""
-    from pyswarmopt_llm.report.summary import mixture_text
-
     weights = job.space.coefficients(position).tolist()
     return mixture_text(dict(zip(job.space.expert_names, weights, strict=True)))
 

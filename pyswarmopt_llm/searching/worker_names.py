@@ -79,7 +79,7 @@ def check_workers(config: SearchConfig, kind: SpaceKind, workers: Workers) -> No
     """
     if workers.alone:
         return
-    if not kind.takes_workers:
+    if kind.several_models:
         why = f"space {kind.name} has several models in one process; remove it"
         raise InvalidOption("workers", config.workers, why)
     if workers.address and config.budget_minutes is not None:

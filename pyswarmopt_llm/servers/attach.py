@@ -14,6 +14,7 @@ import torch
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.files.http import Json, Refusal
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.common.interfaces import Patch, Space
@@ -22,16 +23,16 @@ from pyswarmopt_llm.engine.batching import TokenPair
 from pyswarmopt_llm.engine.chat import Chat
 from pyswarmopt_llm.experts.adapter import AdapterInfo
 from pyswarmopt_llm.experts.base import BaseModel, load_tokenizer, resolve_base
-from pyswarmopt_llm.servers.engine import ServedEngine
-from pyswarmopt_llm.servers.http import Http
-from pyswarmopt_llm.servers.server import CandidateServer, loaded, log_likelihoods
-from pyswarmopt_llm.servers.watch import Watch, per_token
+from pyswarmopt_llm.servers.engine import ServedEngine, Watch, per_token
+from pyswarmopt_llm.servers.llamacpp import LlamaCpp
+from pyswarmopt_llm.servers.server import CandidateServer, connection, loaded, log_likelihoods
+from pyswarmopt_llm.servers.vllm import Vllm
 
 TEXTS = 8  # that the server is examined on
 TOLERANCE = 1e-2  # nats per token
 CONTINUED = 8  # tokens of a continuation
 _FULL = 4  # times as many texts in a full batch
-
+_ABSENT = frozenset({404, 405, 501})  # a route
 
 Experts = Callable[[], Sequence[AdapterInfo]]
 # scored where there are no items
@@ -94,24 +95,30 @@ def recognise(config: SearchConfig, experts: Experts, dtype: torch.dtype) -> Can
     Raises:
         UserError: see `attach`.
     """
-    http = Http(config.engine)
-    folder = None if config.server_folder is None else user_path(config.server_folder)
-    files = (folder, dtype, config.server_slots)
-    props = http.greet("/props")
-    if isinstance(props, dict) and "default_generation_settings" in props:
-        from pyswarmopt_llm.servers.llamacpp import LlamaCpp
-
+    http = connection(config.engine)
+    props = _greet(http, "/props", "default_generation_settings")
+    if props is not None:
         return LlamaCpp(http, props, experts())
-    version = http.greet("/version")
-    if isinstance(version, dict) and "version" in version:
-        from pyswarmopt_llm.servers.vllm import Vllm
-
-        return Vllm(http, str(version["version"]), *files)
+    version = _greet(http, "/version", "version")
+    if version is not None:
+        folder = None if config.server_folder is None else user_path(config.server_folder)
+        return Vllm(http, str(version["version"]), folder, dtype, config.server_slots)
     raise InvalidOption(
         "engine",
         config.engine,
         "is not vLLM's server or llama.cpp's; give the URL of one of them",
     )
+
+
+def _greet(http: Json, path: str, field: str) -> dict[str, Any] | None:
+    """The answer of a route that tells servers apart; None from one that does not have it."""
+    try:
+        answer = http.get(path, once=True)
+    except Refusal as refusal:
+        if refusal.status in _ABSENT:
+            return None
+        raise
+    return answer if isinstance(answer, dict) and field in answer else None
 
 
 def examine(
@@ -137,32 +144,18 @@ def examine(
     full = log_likelihoods(server, None, [*pairs, *beside])[: len(pairs)]
     noise = max(_distance(single, values) for values in (again, full))
 
-    nothing = space.realise(space.vertices()[0] * 0)
-    from_base = per_token(_scored(engine, nothing, pairs), single, pairs)
-    if from_base > TOLERANCE + noise:
-        differs = f"differs from its base by {from_base:.2g} nats per token"
-        raise UserError(f"{server.name}: weight 0 of all experts {differs}")
-    each, from_files = "weight 1 changes it for each expert", 0.0
-    for info, vertex in zip(experts, space.vertices(), strict=True):
-        patch = space.realise(vertex)
-        values = _scored(engine, patch, pairs)
-        _require_applied(
-            server, f"weight 1 of {info.name}", patch, _distance(values, single), noise
-        )
-        with loaded(server, partial(server.from_file, info)) as candidate:
-            if candidate is None:
-                continue
-            differing = per_token(log_likelihoods(server, candidate, pairs), values, pairs)
-        if differing > TOLERANCE + noise:
-            differs = f"differs from its own file by {differing:.2g} nats per token"
-            raise UserError(
-                f"{server.name}: weight 1 of {info.name} {differs}; does it support this adapter?"
-            )
-        from_files = max(from_files, differing)
-        each = f"weight 1 each expert within {from_files:.1g}"
+    from_base = _weight_0(engine, space, pairs, single, TOLERANCE + noise)
+    patches = [space.realise(vertex) for vertex in space.vertices()]
+    differences = [
+        _weight_1(engine, info, patch, pairs, single, noise)
+        for info, patch in zip(experts, patches, strict=True)
+    ]
+    from_files = [difference for difference in differences if difference is not None]
+    each = (
+        f"each expert within {max(from_files):.1g}" if from_files else "changes it for each expert"
+    )
     engine.leave()
-    first = space.realise(space.vertices()[0])
-    engine.watch = Watch(server, [Patch(), first], pairs[:2], TOLERANCE + noise)
+    engine.watch = Watch(server, patches[0], pairs[:2], TOLERANCE + noise)
     repeats = (
         f"differs by at most {noise:.1g} nats: models of the scores take it as noise, intervals "
         "over items contain it"
@@ -171,11 +164,51 @@ def examine(
     )
     text = (
         f"the base runs in {server.name} (as {server.base}): on {len(texts[:TEXTS])} texts weight "
-        f"0 is the base within {from_base:.1g} nats per token, {each}; the same request again, "
-        f"alone and in a full batch, {repeats}"
+        f"0 is the base within {from_base:.1g} nats per token, weight 1 {each}; the "
+        f"same request again, alone and in a full batch, {repeats}"
     )
     remarks = [server.remark, _other_template(engine)]
     return Examination("; ".join(filter(None, [text, *remarks])), noise, tuple(single))
+
+
+def _weight_0(
+    engine: ServedEngine,
+    space: Space,
+    pairs: Sequence[TokenPair],
+    base: Sequence[float],
+    tolerance: float,
+) -> float:
+    """The difference between the experts at weight 0 and the base, in nats per token."""
+    values = _scored(engine, space.realise(space.vertices()[0] * 0), pairs)
+    difference = per_token(values, base, pairs)
+    if difference > tolerance:
+        differs = f"differs from its base by {difference:.2g} nats per token"
+        raise UserError(f"{engine.server.name}: weight 0 of all experts {differs}")
+    return difference
+
+
+def _weight_1(
+    engine: ServedEngine,
+    info: AdapterInfo,
+    patch: Patch,
+    pairs: Sequence[TokenPair],
+    base: Sequence[float],
+    noise: float,
+) -> float | None:
+    """The difference between an expert at weight 1 and its own file, in nats per token; None where
+    the server has the file anyway.
+    """
+    server, name = engine.server, f"weight 1 of {info.name}"
+    values = _scored(engine, patch, pairs)
+    _require_applied(server, name, patch, _distance(values, base), noise)
+    with loaded(server, partial(server.from_file, info)) as candidate:
+        if candidate is None:
+            return None
+        difference = per_token(log_likelihoods(server, candidate, pairs), values, pairs)
+    if difference > TOLERANCE + noise:
+        differs = f"differs from its own file by {difference:.2g} nats per token"
+        raise UserError(f"{server.name}: {name} {differs}; does it support this adapter?")
+    return difference
 
 
 def _other_template(engine: ServedEngine) -> str:
@@ -200,7 +233,7 @@ def check_loaded(engine: ServedEngine, patch: Patch, name: str) -> None:
     single, again = (log_likelihoods(server, None, pairs) for _ in range(2))
     distance, noise = _distance(engine.score(pairs), single), _distance(single, again)
     _require_applied(server, name, patch, distance, noise)
-    engine.watch = Watch(server, [Patch(), patch], pairs[:2], TOLERANCE + noise)
+    engine.watch = Watch(server, patch, pairs[:2], TOLERANCE + noise)
 
 
 def _require_applied(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
@@ -9,17 +10,17 @@ from typing import Any, TypeVar
 
 import torch
 
-from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.http import Refusal
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.base import BaseEngine, PromptTokenizer
 from pyswarmopt_llm.engine.batching import TokenPair, encode_pair
-from pyswarmopt_llm.servers.server import CandidateServer, log_likelihoods
-from pyswarmopt_llm.servers.watch import Watch
+from pyswarmopt_llm.servers.server import CandidateServer, loaded, log_likelihoods
 
 T = TypeVar("T")
 ROWS = 64  # prompts of one request
 _ENCODED = 20_000  # tokenised pairs to keep
+_REMEDY = "start it as it was, and resume the run or repeat the command"
 
 
 class ServedEngine(PromptTokenizer, BaseEngine):
@@ -129,3 +130,57 @@ def _leave(server: CandidateServer, loaded: list[Any]) -> None:
     """Unload the candidate of an engine."""
     candidate, loaded[0] = loaded[0], None
     server.unload(candidate)
+
+
+class Watch:
+    """What a server runs and how it scores, looked at again after a request that failed.
+
+    A server that is restarted may have another base, none of the adapters, or them in another
+    order; nothing in its answers says so.
+
+    Args:
+        server: as it was examined.
+        patch: a candidate that the server applies; it and the base are scored.
+        pairs: to score.
+        tolerance: nats per token between two scores of the same.
+    """
+
+    def __init__(
+        self, server: CandidateServer, patch: Patch, pairs: Sequence[TokenPair], tolerance: float
+    ) -> None:
+        self._server, self._patch, self._pairs = server, patch, pairs
+        self._tolerance, self._lock, self._seen = tolerance, threading.Lock(), server.http.failures
+        self._running, self._scores = server.running(), self._scored()
+
+    def look(self, lost: bool) -> None:
+        """Compare, if a request has failed or a candidate was lost since the last look.
+
+        Raises:
+            UserError: the server is another one.
+        """
+        with self._lock:
+            failures = self._server.http.failures
+            if failures == self._seen and not lost:
+                return
+            name, running = self._server.name, self._server.running()
+            if running != self._running:
+                raise UserError(
+                    f"{name}: came back with {running}, and had {self._running}; {_REMEDY}"
+                )
+            difference = per_token(self._scored(), self._scores, [*self._pairs, *self._pairs])
+            if difference > self._tolerance:
+                raise UserError(
+                    f"{name}: came back as another model or without its adapters, a text differs "
+                    f"by {difference:.2g} nats per token; {_REMEDY}"
+                )
+            self._seen = failures
+
+    def _scored(self) -> list[float]:
+        scores = log_likelihoods(self._server, None, self._pairs)
+        with loaded(self._server, partial(self._server.load, self._patch)) as candidate:
+            return scores + log_likelihoods(self._server, candidate, self._pairs)
+
+
+def per_token(a: Sequence[float], b: Sequence[float], pairs: Sequence[TokenPair]) -> float:
+    """The largest difference of two scores, by the length of the continuation, in nats."""
+    return max(abs(x - y) / len(tail) for x, y, (_, tail) in zip(a, b, pairs, strict=True))

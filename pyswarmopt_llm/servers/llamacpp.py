@@ -7,7 +7,7 @@ and 15189), so tasks are scored by letters or by written replies.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +15,22 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.http import Refusal
+from pyswarmopt_llm.common.files.http import Json, Refusal, documented
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.engine.batching import TokenPair
 from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors
-from pyswarmopt_llm.servers.http import Http
-from pyswarmopt_llm.servers.server import by_context, reading
+from pyswarmopt_llm.servers.server import in_order
 
 # log-probabilities of how many tokens; all where a letter is not among the first
 _FIRST, _ALL = 100, 2**24
-_CLOSE = 1e-4  # of float32 sums
+_CLOSE = 1e-4  # relative error of a mixture in float32
 _NEAR = 1e-2  # of norms in half precision
+_PROBES = 4  # numbers for each weight
 Scales = list[dict[str, float]]
 
 
 class LlamaCpp:
-    """See `CandidateServer`.
+    """See `CandidateServer`; a candidate is the scales of the experts.
 
     Args:
         http: the connection.
@@ -45,54 +45,64 @@ class LlamaCpp:
     together = 1  # requests with other scales wait: its batches have one set of them
 
     def __init__(
-        self, http: Http, props: Mapping[str, Any], experts: Sequence[AdapterInfo]
+        self, http: Json, props: Mapping[str, Any], experts: Sequence[AdapterInfo]
     ) -> None:
-        self._http = http
+        self.http = http
         self.name = f"llama.cpp {props.get('build_info', '')}".rstrip() + f" at {http.url}"
         self.base = str(props.get("model_path", ""))
         self.window: int | None = props.get("default_generation_settings", {}).get("n_ctx")
         files = {number: Path(path) for number, path in self._adapters()}
-        self._ids, self.remark = _ids_of(experts, files, self.name)
+        self._ids = [_number_of(info, files, self.name) for info in experts]
+        unread = not all(files[number].is_file() for number in self._ids)
+        self.remark = "its adapters " + (
+            "are the experts' by name, some unread" if unread else "have the experts' weights"
+        )
         self._idle = sorted(files.keys() - set(self._ids))
-        self._sums = Checksums(experts)
-
-    @property
-    def failures(self) -> int:
-        """See `CandidateServer.failures`."""
-        return self._http.failures
+        changes = [load_factors(info) for info in experts]
+        self._weights = sorted({name for change in changes for name in change})
+        self._alone = torch.stack([probed(change, self._weights) for change in changes], dim=1)
 
     def running(self) -> tuple[object, list[tuple[int, str]]]:
         """See `CandidateServer.running`: the base's file, and the adapters, which go by number."""
-        with reading(self.name):
-            return self._http.get("/props").get("model_path"), self._adapters()
+        props = self.http.get("/props")
+        with documented(self.name):
+            return props.get("model_path"), self._adapters()
 
     def _adapters(self) -> list[tuple[int, str]]:
-        with reading(self.name):
-            adapters = self._http.get("/lora-adapters")
+        adapters = self.http.get("/lora-adapters")
+        with documented(self.name):
             return [(int(adapter["id"]), str(adapter["path"])) for adapter in adapters]
 
     def tokens(self, text: str) -> list[int]:
         """See `CandidateServer.tokens`."""
-        answer = self._http.post(
-            "/tokenize", {"content": text, "add_special": False, "parse_special": True}
-        )
-        with reading(self.name):
+        body = {"content": text, "add_special": False, "parse_special": True}
+        answer = self.http.post("/tokenize", body)
+        with documented(self.name):
             return list(answer["tokens"])
 
     def chat_tokens(self, user: str) -> list[int] | None:
         """See `CandidateServer.chat_tokens`."""
+        messages = [{"role": "user", "content": user}]
         try:
-            answer = self._http.post(
-                "/apply-template", {"messages": [{"role": "user", "content": user}]}
-            )
+            answer = self.http.post("/apply-template", {"messages": messages})
         except Refusal:
             return None
-        with reading(self.name):
+        with documented(self.name):
             return self.tokens(answer["prompt"])
 
     def load(self, patch: Patch) -> Scales | None:
         """See `CandidateServer.load`: the scales of the experts, read from the patch."""
-        return self._scales(self._sums.coefficients(patch)) if patch.low_rank else None
+        if not patch.low_rank:
+            return None
+        mixed = probed(patch.low_rank, self._weights)
+        weights = torch.linalg.lstsq(self._alone, mixed[:, None], driver="gelsd").solution[:, 0]
+        error = (self._alone @ weights - mixed).norm()
+        if patch.low_rank.keys() - set(self._weights) or error > _CLOSE * mixed.norm():
+            raise UserError(
+                "llama.cpp's server runs mixtures of the adapters that it was started with, and "
+                "this candidate is none (trained, or of a truncated rank); use vLLM for it"
+            )
+        return self._scales(weights.tolist())
 
     def from_file(self, info: AdapterInfo) -> None:
         """See `CandidateServer.from_file`: the server has all experts."""
@@ -105,45 +115,40 @@ class LlamaCpp:
         if any(len(continuation) > 1 for _, continuation in pairs):
             raise UserError(
                 f"{self.name} gives log-probabilities of the next token only, not of texts such "
-                "as these options; "
-                "score by letters (`scoring` letter) or written replies, or use vLLM"
+                "as these options; score by letters (`scoring` letter) or written replies, or use "
+                "vLLM"
             )
-        contexts = by_context(pairs)
-        logprobs = dict(zip(contexts, self._top(candidate, list(contexts), _FIRST), strict=True))
-        lacking = [context for context, ids in pairs if ids[0] not in logprobs[context]]
+        logprobs = self._top(candidate, (context for context, _ in pairs), _FIRST)
+        lacking = [context for context, (token,) in pairs if token not in logprobs[context]]
         if lacking:
-            distinct = list(dict.fromkeys(lacking))
-            logprobs |= zip(distinct, self._top(candidate, distinct, _ALL), strict=True)
-        return [[logprobs[context].get(ids[0], "nothing")] for context, ids in pairs]
+            logprobs |= self._top(candidate, lacking, _ALL)
+        return [[logprobs[context].get(token, "nothing")] for context, (token,) in pairs]
 
     def _top(
-        self, candidate: Scales | None, prompts: Sequence[tuple[int, ...]], n: int
-    ) -> list[dict[int, Any]]:
-        """For each prompt the log-probabilities of the n most likely next tokens, by their ids."""
+        self, candidate: Scales | None, contexts: Iterable[tuple[int, ...]], n: int
+    ) -> dict[tuple[int, ...], dict[int, Any]]:
+        """For each context the log-probabilities of the n most likely next tokens, by their ids."""
+        distinct = list(dict.fromkeys(contexts))
         # The end token is a letter's rival, too, but a row that begins with it would have no
         # probabilities.
-        answers = self._complete(candidate, prompts, 1, {"n_probs": n, "ignore_eos": True})
-        logprobs = []
-        with reading(self.name):
-            for answer in answers:
-                top = answer["completion_probabilities"][0]["top_logprobs"]
-                logprobs.append({int(token["id"]): token["logprob"] for token in top})
-        return logprobs
+        answers = self._complete(candidate, distinct, 1, n_probs=n, ignore_eos=True)
+        with documented(self.name):
+            tops = [row["completion_probabilities"][0]["top_logprobs"] for row in answers]
+            return {
+                context: {int(token["id"]): token["logprob"] for token in top}
+                for context, top in zip(distinct, tops, strict=True)
+            }
 
     def generate(
         self, candidate: Scales | None, prompts: Sequence[Sequence[int]], max_new_tokens: int
     ) -> list[str]:
         """See `CandidateServer.generate`."""
-        answers = self._complete(candidate, prompts, max_new_tokens, {})
-        with reading(self.name):
+        answers = self._complete(candidate, prompts, max_new_tokens)
+        with documented(self.name):
             return [str(answer["content"]) for answer in answers]
 
     def _complete(
-        self,
-        candidate: Scales | None,
-        prompts: Sequence[Sequence[int]],
-        new: int,
-        options: Mapping[str, Any],
+        self, candidate: Scales | None, prompts: Sequence[Sequence[int]], new: int, **options: Any
     ) -> list[Any]:
         body = {
             "prompt": [list(ids) for ids in prompts],
@@ -156,148 +161,50 @@ class LlamaCpp:
             "lora": self._scales([0.0] * len(self._ids)) if candidate is None else candidate,
             **options,
         }
-        answer = self._http.post("/completion", body)
-        answers = (
-            [{**answer, "index": 0}] if len(prompts) == 1 and isinstance(answer, dict) else answer
-        )
-        with reading(self.name):
-            by_index = {row["index"]: row for row in answers}
-            return [by_index[index] for index in range(len(prompts))]
+        answer = self.http.post("/completion", body)
+        with documented(self.name):
+            return in_order(answer) if len(prompts) > 1 else [answer]
 
     def _scales(self, weights: Sequence[float]) -> Scales:
-        used = [
-            {"id": number, "scale": weight}
-            for number, weight in zip(self._ids, weights, strict=True)
-        ]
-        return used + [{"id": number, "scale": 0.0} for number in self._idle]
+        numbered = dict.fromkeys(self._idle, 0.0) | dict(zip(self._ids, weights, strict=True))
+        return [{"id": number, "scale": scale} for number, scale in numbered.items()]
 
 
-class Checksums:
-    """Sums over the factors of experts, from which the coefficients of a mixture can be read back.
-
-    A mixture has the experts' factors side by side, [c_1 s_1 B_1 | c_2 s_2 B_2 | ...] and [A_1;
-    A_2; ...] (see `spaces.delta`), so that each block's column sums are c_i times those of s_i B_i.
-
-    Args:
-        experts: in the order of the coefficients.
+def probed(change: Mapping[str, LowRank], weights: Sequence[str]) -> Tensor:
+    """A few numbers u' dW v for each weight, float64: linear in dW, so that those of a mixture are
+    the mixture of the experts'.
     """
-
-    def __init__(self, experts: Sequence[AdapterInfo]) -> None:
-        self._n = len(experts)
-        # weight -> expert, sums of b and of a
-        self._blocks: dict[str, list[tuple[int, Tensor, Tensor]]] = {}
-        for i, info in enumerate(experts):
-            for name, change in load_factors(info).items():
-                self._blocks.setdefault(name, []).append((i, *_sums(change)))
-
-    def coefficients(self, patch: Patch) -> list[float]:
-        """The coefficients of a patch, one per expert: of a mixture, or of an expert's own file.
-
-        Raises:
-            UserError: it is neither.
-        """
-        for i in range(self._n):
-            if self._is_expert(i, patch):
-                return [float(k == i) for k in range(self._n)]
-        if patch.low_rank.keys() != self._blocks.keys():
-            raise self._refused()
-        of_experts: list[list[Tensor]] = [[] for _ in range(self._n)]
-        of_patch: list[list[Tensor]] = [[] for _ in range(self._n)]
-        for name, blocks in self._blocks.items():
-            b, a = _sums(patch.low_rank[name])
-            if not _alike(a, torch.cat([expert_a for _, _, expert_a in blocks])):
-                raise self._refused()
-            parts = b.split([len(expert_b) for _, expert_b, _ in blocks])
-            for (i, expert_b, _), part in zip(blocks, parts, strict=True):
-                of_experts[i].append(expert_b)
-                of_patch[i].append(part)
-        return [
-            self._ratio(torch.cat(mixed), torch.cat(alone))
-            for mixed, alone in zip(of_patch, of_experts, strict=True)
-        ]
-
-    def _is_expert(self, expert: int, patch: Patch) -> bool:
-        """Whether a patch is this expert alone, without the others' factors."""
-        sums = {
-            name: (b, a)
-            for name, blocks in self._blocks.items()
-            for i, b, a in blocks
-            if i == expert
-        }
-        return sums.keys() == patch.low_rank.keys() and all(
-            _alike(sum_, expected)
-            for name, change in patch.low_rank.items()
-            for sum_, expected in zip(_sums(change), sums[name], strict=True)
-        )
-
-    def _ratio(self, mixed: Tensor, expert: Tensor) -> float:
-        weight = float(expert @ mixed / (expert @ expert)) if expert.any() else 0.0
-        if not _alike(mixed, weight * expert):
-            raise self._refused()
-        return weight
-
-    def _refused(self) -> UserError:
-        return UserError(
-            "llama.cpp's server runs mixtures of the adapters that it was started with, and this "
-            "candidate is none "
-            "(trained, or of a truncated rank); use vLLM for it"
-        )
+    return torch.cat([_probe(change.get(name)) for name in weights])
 
 
-def _sums(change: LowRank) -> tuple[Tensor, Tensor]:
-    """Over the outputs of `b` and the inputs of `a`, (rank,) float64 each."""
-    return change.b.double().sum(0), change.a.double().sum(1)
+def _probe(change: LowRank | None) -> Tensor:
+    if change is None:
+        return torch.zeros(_PROBES, dtype=torch.float64)
+    b, a = change.b.double(), change.a.double()
+    random = torch.Generator().manual_seed(0)
+    u, v = (torch.randn(n, _PROBES, dtype=b.dtype, generator=random) for n in (len(b), a.shape[1]))
+    return ((b.T @ u) * (a @ v)).sum(0)
 
 
-def _alike(a: Tensor, b: Tensor) -> bool:
-    return a.shape == b.shape and bool(
-        torch.allclose(a, b, rtol=_CLOSE, atol=_CLOSE * float(b.abs().max()))
-    )
-
-
-def _ids_of(
-    experts: Sequence[AdapterInfo], files: Mapping[int, Path], name: str
-) -> tuple[list[int], str]:
-    """The server's number of each expert, and how it was found.
+def _number_of(info: AdapterInfo, files: Mapping[int, Path], name: str) -> int:
+    """The server's number of an expert: by its weights where the file can be read, else by name.
 
     Raises:
-        UserError: an expert is not there.
+        UserError: it is not there.
     """
-    if not files or not all(path.is_file() for path in files.values()):
-        named = [
-            [k for k, path in files.items() if info.name in (path.stem, path.parent.name)]
-            for info in experts
-        ]
-        if all(len(numbers) == 1 for numbers in named):
-            return [
-                numbers[0] for numbers in named
-            ], "its adapters are those of the experts by name, unread"
-        if len(files) != len(experts):
-            raise UserError(
-                f"{name} has {len(files)} adapters, the search {len(experts)} experts; start it "
-                "with the experts as "
-                "GGUF files (swarm-llm export) in the order of `experts`"
-            )
-        return sorted(
-            files
-        ), "its adapters, whose files cannot be read here, are taken in the order of the experts"
-    norms = {number: _norms_of_file(path) for number, path in files.items()}
-    ids = []
-    for info in experts:
-        norm = _norms([(change.a, change.b) for change in load_factors(info).values()])
-        number = next((k for k, other in norms.items() if _same_norms(norm, other)), None)
-        if number is None:
-            listed = ", ".join(str(path) for path in files.values())
-            raise UserError(
-                f"{name}: none of its adapters ({listed}) has the weights of {info.name}; export "
-                "it as GGUF"
-            )
-        ids.append(number)
-    return ids, "its adapters have the experts' weights"
-
-
-def _same_norms(norms: Tensor, other: Tensor) -> bool:
-    return norms.shape == other.shape and bool(torch.allclose(norms, other, rtol=_NEAR))
+    norms = _norms([(change.a, change.b) for change in load_factors(info).values()])
+    for number, path in files.items():
+        if path.is_file():
+            other = _norms_of_file(path)
+            if norms.shape == other.shape and torch.allclose(norms, other, rtol=_NEAR):
+                return number
+        elif info.name in (path.stem, path.parent.name):
+            return number
+    listed = ", ".join(map(str, files.values())) or "none"
+    raise UserError(
+        f"{name}: none of its adapters ({listed}) has the weights or the name of {info.name}; "
+        "start it with each expert as GGUF (swarm-llm export), in a file or folder of its name"
+    )
 
 
 def _norms(factors: Sequence[tuple[Tensor, Tensor]]) -> Tensor:

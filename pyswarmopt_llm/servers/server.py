@@ -1,4 +1,4 @@
-"""A model server as a search needs it, and how a candidate gets into one that reads LoRA files.
+"""A model server as a search needs it.
 
 Token ids travel instead of texts, so that a server tokenises nothing: its tokenizer and chat
 template cannot differ from those that the search was given.
@@ -6,28 +6,29 @@ template cannot differ from those that the search was given.
 
 from __future__ import annotations
 
-import itertools
-import shutil
-import tempfile
-import uuid
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Protocol
 
-import torch
-
-from pyswarmopt_llm.common.errors import NotFiniteError, UserError
-from pyswarmopt_llm.common.files.http import Refusal
-from pyswarmopt_llm.common.interfaces import LowRank, Patch
+from pyswarmopt_llm.common.errors import NotFiniteError
+from pyswarmopt_llm.common.files.http import Json
+from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.batching import TokenPair
-from pyswarmopt_llm.experts.adapter import ADAPTER_FILES, AdapterInfo
-from pyswarmopt_llm.experts.write import write_adapter
+from pyswarmopt_llm.experts.adapter import AdapterInfo
 
+KEY = "SWARM_LLM_SERVER_KEY"  # the variable with the bearer token
+_WHEN_DOWN = (
+    "start the server again at this address and resume the run, whose journal holds what was "
+    "scored, or repeat the command"
+)
 _LEAST = -1e6  # vLLM has -9999 for what is less
 _ROUNDING = 1e-3  # of a probability of 1
 _SHOWN = 40  # characters of what is no number
+
+
+def connection(url: str) -> Json:
+    """A connection to a server, at a URL with or without /v1."""
+    return Json(url.rstrip("/").removesuffix("/v1"), KEY, "the server", _WHEN_DOWN)
 
 
 class CandidateServer(Protocol):
@@ -36,6 +37,7 @@ class CandidateServer(Protocol):
     A candidate is whatever `load` returns: the name of an adapter, or its scales; None is the base.
 
     Attributes:
+        http: the connection.
         name: what it is and which version, for messages.
         base: what it calls the base; "" if it does not say.
         likelihoods: whether it gives log-probabilities of given texts, not only of the next token.
@@ -44,12 +46,16 @@ class CandidateServer(Protocol):
         together: how many candidates it can score in one batch.
     """
 
+    http: Json
     name: str
     base: str
     likelihoods: bool
     window: int | None
     remark: str
     together: int
+
+    def running(self) -> object:
+        """What the server says that it runs: base, and adapters that it was started with."""
 
     def tokens(self, text: str) -> list[int]:
         """Token ids of a text without special tokens, by the server's tokenizer."""
@@ -74,13 +80,6 @@ class CandidateServer(Protocol):
     def unload(self, candidate: Any) -> None:
         """Forget a candidate."""
 
-    @property
-    def failures(self) -> int:
-        """Requests so far that did not succeed at once."""
-
-    def running(self) -> object:
-        """What the server says that it runs: base, and adapters that it was started with."""
-
     def score(self, candidate: Any, pairs: Sequence[TokenPair]) -> list[list[Any]]:
         """Natural log of P(token | those before it) of each token of each continuation, as the
         server gives it; `log_likelihoods` checks it.
@@ -93,92 +92,6 @@ class CandidateServer(Protocol):
         self, candidate: Any, prompts: Sequence[Sequence[int]], max_new_tokens: int
     ) -> list[str]:
         """Greedy continuations, without special tokens."""
-
-
-class LoraFiles(ABC):
-    """Candidates as LoRA folders that the server reads from a folder which both see.
-
-    Args:
-        folder: that folder; None: a temporary one, for a server of the same user on this machine.
-        dtype: of the stored factors.
-    """
-
-    remark = ""
-
-    def __init__(self, folder: Path | None, dtype: torch.dtype) -> None:
-        if folder is not None and not folder.is_dir():
-            raise UserError(
-                f"`server_folder` {folder}: no such directory; create it where the server sees "
-                "it, too"
-            )
-        self._temporary = None if folder else tempfile.TemporaryDirectory(prefix="swarm-llm-")
-        self._folder = folder or Path(self._temporary.name if self._temporary else "")
-        self._dtype = dtype
-        self._numbers = itertools.count(1)
-        # an earlier run may have left a candidate of the same number
-        self._run = uuid.uuid4().hex[:8]
-
-    @abstractmethod
-    def add(self, name: str, path: str) -> None:
-        """Load an adapter into the server."""
-
-    @abstractmethod
-    def remove(self, name: str) -> None:
-        """Unload it."""
-
-    def load(self, patch: Patch) -> str | None:
-        """See `CandidateServer.load`."""
-        if not patch.low_rank:
-            return None
-        changes = {name.removesuffix(".weight"): change for name, change in patch.low_rank.items()}
-        # Servers give all modules the rank and scale of the file's config, so all get the largest
-        # rank.
-        rank = max(change.a.shape[0] for change in changes.values())
-        factors = {module: self._padded(change, rank) for module, change in changes.items()}
-        targets = {module.rpartition(".")[2] for module in changes}
-
-        def write(path: Path) -> None:
-            write_adapter(path, factors, base_model_name="", target_modules=targets)
-
-        return self._added(write)
-
-    def from_file(self, info: AdapterInfo) -> str:
-        """See `CandidateServer.from_file`."""
-
-        def copy(path: Path) -> None:
-            path.mkdir()
-            for name in ADAPTER_FILES[:2]:
-                shutil.copyfile(info.path / name, path / name)
-
-        return self._added(copy)
-
-    def unload(self, candidate: str | None) -> None:
-        """See `CandidateServer.unload`."""
-        if candidate is not None:
-            shutil.rmtree(self._folder / candidate, ignore_errors=True)
-            self.remove(candidate)
-
-    def _padded(self, change: LowRank, rank: int) -> tuple[torch.Tensor, torch.Tensor]:
-        missing = rank - change.a.shape[0]
-        b = torch.nn.functional.pad(change.b, (0, missing))
-        a = torch.nn.functional.pad(change.a, (0, 0, 0, missing))
-        return b.to(self._dtype), a.to(self._dtype)
-
-    def _added(self, write: Callable[[Path], None]) -> str:
-        name = f"candidate-{self._run}-{next(self._numbers)}"
-        path = self._folder / name
-        try:
-            write(path)
-            self.add(name, str(path.resolve()))
-        except BaseException as error:
-            shutil.rmtree(path, ignore_errors=True)
-            if isinstance(error, Refusal):
-                doubts = (
-                    f"does it see {self._folder} (`server_folder`), and take adapters of this rank?"
-                )
-                raise UserError(f"{error.text}; {doubts}") from error
-            raise
-        return name
 
 
 @contextmanager
@@ -214,33 +127,6 @@ def _logprob(name: str, value: Any) -> float:
     raise NotFiniteError(f"{name} gives {str(value)[:_SHOWN]} for a log-probability; {why}")
 
 
-def by_context(
-    pairs: Sequence[TokenPair], among: Sequence[int] | None = None
-) -> dict[tuple[int, ...], list[int]]:
-    """Context -> the places of its pairs, in order, all of them or among some.
-
-    Example:
-        >>> by_context([((1,), (7,)), ((2,), (7,)), ((1,), (8,))])
-        {(1,): [0, 2], (2,): [1]}
-    """
-    places: dict[tuple[int, ...], list[int]] = {}
-    for place in range(len(pairs)) if among is None else among:
-        places.setdefault(pairs[place][0], []).append(place)
-    return places
-
-
-@contextmanager
-def reading(name: str) -> Iterator[None]:
-    """A block that reads a server's answer; what is missing there becomes an error of one line.
-
-    Raises:
-        UserError: the answer has not what the block reads, or something of another type.
-    """
-    try:
-        yield
-    except (LookupError, TypeError, ValueError, AttributeError, StopIteration) as error:
-        text = (
-            f"{name} answers otherwise than documented ({type(error).__name__}: {error}); is "
-            "its version supported?"
-        )
-        raise UserError(text) from error
+def in_order(rows: Sequence[Any]) -> list[Any]:
+    """The answers to the prompts of one request, which a server may give in any order."""
+    return sorted(rows, key=lambda row: row["index"])

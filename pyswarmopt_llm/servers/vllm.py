@@ -7,134 +7,196 @@ since 0.30, ``logprob_token_ids``: the log-probabilities of an item's letters in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+import logging
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn.functional import pad
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.http import Refusal
+from pyswarmopt_llm.common.files.http import Json, Refusal, documented
+from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.engine.batching import TokenPair
-from pyswarmopt_llm.servers.http import Http
-from pyswarmopt_llm.servers.server import LoraFiles, by_context, reading
+from pyswarmopt_llm.experts.adapter import ADAPTER_FILES, AdapterInfo
+from pyswarmopt_llm.experts.write import write_adapter
+from pyswarmopt_llm.servers.server import in_order
 
+log = logging.getLogger(__name__)
 _TOKENS = 128  # at most in `logprob_token_ids`
 # vLLM's default of the log-probabilities that it returns; those before 0.30 give the most likely
 # ones
 _TOP = 20
 
 
-class Vllm(LoraFiles):
-    """See `CandidateServer`.
+class Vllm:
+    """See `CandidateServer`; a candidate is a LoRA folder, by its name.
 
     Args:
         http: the connection.
         version: as the server says.
-        folder: see `LoraFiles`.
-        dtype: see `LoraFiles`.
+        folder: where it reads candidates, which both see; None: a temporary one, for a server of
+            the same user on this machine.
+        dtype: of the stored factors.
         together: candidates in flight.
+
+    Raises:
+        UserError: no such folder.
     """
 
-    likelihoods = True
+    likelihoods, remark = True, ""
 
     def __init__(
-        self, http: Http, version: str, folder: Path | None, dtype: torch.dtype, together: int
+        self, http: Json, version: str, folder: Path | None, dtype: torch.dtype, together: int
     ) -> None:
-        super().__init__(folder, dtype)
-        self._http, self.together = http, together
+        if folder is not None and not folder.is_dir():
+            raise UserError(
+                f"`server_folder` {folder}: no such directory; create it where the server sees "
+                "it, too"
+            )
+        self._temporary = None if folder else tempfile.TemporaryDirectory(prefix="swarm-llm-")
+        self._folder = folder or Path(self._temporary.name if self._temporary else "")
+        self._dtype, self._numbers = dtype, itertools.count(1)
+        # an earlier run may have left a candidate of the same number
+        self._run = uuid.uuid4().hex[:8]
+        self.http, self.together = http, together
         self.name = f"vLLM {version} at {http.url}"
         self._model, self.base, self.window = self.running()
 
-    @property
-    def failures(self) -> int:
-        """See `CandidateServer.failures`."""
-        return self._http.failures
-
     def running(self) -> tuple[str, str, int | None]:
         """See `CandidateServer.running`: the base's name, its source and its window."""
-        with reading(self.name):
-            cards = self._http.get("/v1/models")["data"]
-            base = next(card for card in cards if not card.get("parent"))
+        cards = self.http.get("/v1/models")
+        with documented(self.name):
+            base = next(card for card in cards["data"] if not card.get("parent"))
             return str(base["id"]), str(base.get("root") or base["id"]), base.get("max_model_len")
 
     def tokens(self, text: str) -> list[int]:
         """See `CandidateServer.tokens`."""
-        body = {"model": self._model, "prompt": text, "add_special_tokens": False}
-        with reading(self.name):
-            return list(self._http.post("/tokenize", body)["tokens"])
+        return self._tokens(prompt=text, add_special_tokens=False)
 
     def chat_tokens(self, user: str) -> list[int] | None:
         """See `CandidateServer.chat_tokens`."""
         turn = {"role": "user", "content": user}
-        body = {"model": self._model, "messages": [turn], "add_generation_prompt": True}
         try:
-            answer = self._http.post("/tokenize", body)
+            return self._tokens(messages=[turn], add_generation_prompt=True)
         except Refusal:  # the model has no chat template
             return None
-        with reading(self.name):
+
+    def _tokens(self, **of: Any) -> list[int]:
+        answer = self.http.post("/tokenize", {"model": self._model, **of})
+        with documented(self.name):
             return list(answer["tokens"])
 
-    def add(self, name: str, path: str) -> None:
-        """See `LoraFiles.add`."""
-        try:
-            self._http.send("/v1/load_lora_adapter", {"lora_name": name, "lora_path": path})
-        except Refusal as refusal:
-            if refusal.status == 404 and "Not Found" in refusal.text:
-                raise UserError(
-                    f"{self.name} has no route to load adapters; start it with "
-                    "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True "
-                    "and its option enable-lora"
-                ) from refusal
-            raise
+    def load(self, patch: Patch) -> str | None:
+        """See `CandidateServer.load`."""
+        if not patch.low_rank:
+            return None
+        changes = {name.removesuffix(".weight"): change for name, change in patch.low_rank.items()}
+        # The server gives all modules the rank and scale of the file's config, so all get the
+        # largest rank.
+        rank = max(change.a.shape[0] for change in changes.values())
+        factors = {module: self._padded(change, rank) for module, change in changes.items()}
+        targets = {module.rpartition(".")[2] for module in changes}
 
-    def remove(self, name: str) -> None:
-        """See `LoraFiles.remove`."""
-        self._http.tell("/v1/unload_lora_adapter", {"lora_name": name})
+        def write(path: Path) -> None:
+            write_adapter(path, factors, base_model_name="", target_modules=targets)
+
+        return self._added(write)
+
+    def from_file(self, info: AdapterInfo) -> str:
+        """See `CandidateServer.from_file`."""
+
+        def copy(path: Path) -> None:
+            path.mkdir()
+            for name in ADAPTER_FILES[:2]:
+                shutil.copyfile(info.path / name, path / name)
+
+        return self._added(copy)
+
+    def unload(self, candidate: str | None) -> None:
+        """See `CandidateServer.unload`; nothing comes of a server that has it no more."""
+        if candidate is None:
+            return
+        shutil.rmtree(self._folder / candidate, ignore_errors=True)
+        try:
+            self.http.send("/v1/unload_lora_adapter", {"lora_name": candidate}, once=True)
+        except UserError as error:
+            log.debug("%s", error.text)
+
+    def _padded(self, change: LowRank, rank: int) -> tuple[torch.Tensor, torch.Tensor]:
+        missing = rank - change.a.shape[0]
+        b, a = pad(change.b, (0, missing)), pad(change.a, (0, 0, 0, missing))
+        return b.to(self._dtype), a.to(self._dtype)
+
+    def _added(self, write: Callable[[Path], None]) -> str:
+        """Write an adapter where the server reads it, and load it there."""
+        name = f"candidate-{self._run}-{next(self._numbers)}"
+        path = self._folder / name
+        body = {"lora_name": name, "lora_path": str(path.resolve())}
+        try:
+            write(path)
+            self.http.send("/v1/load_lora_adapter", body)
+        except Refusal as refusal:
+            shutil.rmtree(path, ignore_errors=True)
+            raise self._why_refused(refusal) from refusal
+        except BaseException:
+            shutil.rmtree(path, ignore_errors=True)
+            raise
+        return name
+
+    def _why_refused(self, refusal: Refusal) -> UserError:
+        if refusal.status == 404 and "Not Found" in refusal.text:
+            return UserError(
+                f"{self.name} has no route to load adapters; start it with "
+                "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True and its option enable-lora"
+            )
+        doubts = f"does it see {self._folder} (`server_folder`), and take adapters of this rank?"
+        return UserError(f"{refusal.text}; {doubts}")
 
     def score(self, candidate: str | None, pairs: Sequence[TokenPair]) -> list[list[Any]]:
         """See `CandidateServer.score`; continuations of one token are read from the next token's
-        distribution.
+        distribution, as far as the server gives it.
         """
-        values: dict[int, list[Any]] = {}
-        ids = sorted({continuation[0] for _, continuation in pairs if len(continuation) == 1})
-        if 0 < len(ids) <= _TOKENS:
-            values = self._next_tokens(candidate, pairs, ids)
-        rest = [place for place in range(len(pairs)) if place not in values]
-        if rest:
-            values |= zip(
-                rest, self._texts(candidate, [pairs[place] for place in rest]), strict=True
-            )
-        return [values[place] for place in range(len(pairs))]
+        known = self._next_tokens(candidate, [pair for pair in pairs if len(pair[1]) == 1])
+        others = list(dict.fromkeys(pair for pair in pairs if pair not in known))
+        if others:
+            known |= self._texts(candidate, others)
+        return [known[pair] for pair in pairs]
 
     def _next_tokens(
-        self, candidate: str | None, pairs: Sequence[TokenPair], ids: Sequence[int]
-    ) -> dict[int, list[Any]]:
-        """Place -> value, of the continuations of one token as far as the server gives them."""
-        contexts = by_context(
-            pairs, [place for place, pair in enumerate(pairs) if len(pair[1]) == 1]
-        )
+        self, candidate: str | None, pairs: Sequence[TokenPair]
+    ) -> dict[TokenPair, list[Any]]:
+        ids = sorted({token for _, (token,) in pairs})
+        if not 0 < len(ids) <= _TOKENS:
+            return {}
+        contexts = list(dict.fromkeys(context for context, _ in pairs))
         options = {"logprobs": _TOP, "logprob_token_ids": ids, "return_tokens_as_token_ids": True}
-        choices = self._complete(candidate, list(contexts), 1, **options)
-        values = {}
-        with reading(self.name):
-            for choice, places in zip(choices, contexts.values(), strict=True):
-                logprobs = choice["logprobs"]["top_logprobs"][0]
-                for place in places:
-                    token = f"token_id:{pairs[place][1][0]}"
-                    if token in logprobs:
-                        values[place] = [logprobs[token]]
-        return values
+        choices = self._complete(candidate, contexts, 1, **options)
+        with documented(self.name):
+            tops = (choice["logprobs"]["top_logprobs"][0] for choice in choices)
+            top_of = dict(zip(contexts, tops, strict=True))
+            return {
+                (context, (token,)): [top_of[context][f"token_id:{token}"]]
+                for context, (token,) in pairs
+                if f"token_id:{token}" in top_of[context]
+            }
 
-    def _texts(self, candidate: str | None, pairs: Sequence[TokenPair]) -> list[list[Any]]:
-        whole = [context + continuation for context, continuation in pairs]
-        choices = self._complete(candidate, whole, 1, prompt_logprobs=1)
-        values = []
-        with reading(self.name):
-            for choice, ids, (context, _) in zip(choices, whole, pairs, strict=True):
-                by_place = choice["prompt_logprobs"]
-                scored = range(len(context), len(ids))
-                values.append([by_place[i][str(ids[i])]["logprob"] for i in scored])
+    def _texts(
+        self, candidate: str | None, pairs: Sequence[TokenPair]
+    ) -> dict[TokenPair, list[Any]]:
+        texts = [context + continuation for context, continuation in pairs]
+        choices = self._complete(candidate, texts, 1, prompt_logprobs=1)
+        values = {}
+        with documented(self.name):
+            for choice, ids, pair in zip(choices, texts, pairs, strict=True):
+                rows = choice["prompt_logprobs"]
+                scored = range(len(pair[0]), len(ids))
+                values[pair] = [rows[i][str(ids[i])]["logprob"] for i in scored]
         return values
 
     def generate(
@@ -142,7 +204,7 @@ class Vllm(LoraFiles):
     ) -> list[str]:
         """See `CandidateServer.generate`."""
         choices = self._complete(candidate, prompts, max_new_tokens)
-        with reading(self.name):
+        with documented(self.name):
             return [str(choice["text"]) for choice in choices]
 
     def _complete(
@@ -157,7 +219,6 @@ class Vllm(LoraFiles):
             "repetition_penalty": 1.0,  # the model's generation_config.json may say otherwise
             **options,
         }
-        answer = self._http.post("/v1/completions", body)
-        with reading(self.name):
-            by_index = {choice["index"]: choice for choice in answer["choices"]}
-            return [by_index[index] for index in range(len(prompts))]
+        answer = self.http.post("/v1/completions", body)
+        with documented(self.name):
+            return in_order(answer["choices"])

@@ -1,12 +1,11 @@
-"""Spaces over several models side by side, which need not have one base; the models as rows of a
-file.
+"""Several models side by side, which need not have one base, made ready for a search, and as rows
+of a file.
 """
 
 from __future__ import annotations
 
 import json
-from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,38 +16,31 @@ from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Space
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.files import atomic_directory, read_json
-from pyswarmopt_llm.mix.kind import Prepared, SpaceKind
+from pyswarmopt_llm.mix.kind import Prepared
 from pyswarmopt_llm.tokens.side_by_side import Member, find_members, load_members
 
 FORMAT = 1
 
 
-class MembersKind(SpaceKind):
-    """Models and adapters of any bases, all resident side by side."""
+def prepare_members(
+    config: SearchConfig,
+    over: Callable[[Sequence[Member], Mapping[str, TransformersEngine]], tuple[Space, Engine]],
+) -> Prepared:
+    """Models and adapters of any bases, all resident side by side.
 
-    several_models = True
-    takes_workers = False
+    Args:
+        config: of the search.
+        over: makes the space over the members, and the engine that runs its candidates.
 
-    @abstractmethod
-    def over(
-        self,
-        members: Sequence[Member],
-        loaded: Mapping[str, TransformersEngine],
-        config: SearchConfig,
-    ) -> tuple[Space, Engine]:
-        """The space over these members, and the engine that runs its candidates.
-
-        Raises:
-            UserError: the members do not fit together.
-        """
-
-    def prepare(self, config: SearchConfig) -> Prepared:
-        members = find_members(config.experts, config.base or None)
-        loaded = load_members(members, config.dtype, config.device, config.threads)
-        space, engine = self.over(members, loaded, config)
-        bases = {member.base.name for member in members}
-        prints = {"experts": {member.name: member.fingerprint for member in members}}
-        return Prepared(space, engine, prints, bases.pop() if len(bases) == 1 else "")
+    Raises:
+        UserError: a member cannot be loaded, or they do not fit together.
+    """
+    members = find_members(config.experts, config.base or None)
+    loaded = load_members(members, config.dtype, config.device, config.threads)
+    space, engine = over(members, loaded)
+    bases = {member.base.name for member in members}
+    prints = {"experts": {member.name: member.fingerprint for member in members}}
+    return Prepared(space, engine, prints, bases.pop() if len(bases) == 1 else "")
 
 
 def write_members(

@@ -4,20 +4,24 @@ et al. 2024).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
 
 from torch import Tensor
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.interfaces import Engine, Patch, Space
-from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.mix.coefficients import CoefficientSpace, as_vector
+from pyswarmopt_llm.mix.kind import Prepared, SpaceKind
 from pyswarmopt_llm.tokens.engine import MixtureEngine
-from pyswarmopt_llm.tokens.members import MembersKind, read_members, undamaged, write_members
+from pyswarmopt_llm.tokens.members import (
+    prepare_members,
+    read_members,
+    undamaged,
+    write_members,
+)
 from pyswarmopt_llm.tokens.mixing import mixing_weights
 from pyswarmopt_llm.tokens.side_by_side import Member, load_members
 
@@ -123,28 +127,13 @@ def open_mixture(
     return engine
 
 
-@final
-class Token(MembersKind):
-    """Averages of next-token distributions."""
+def prepare(kind: SpaceKind, config: SearchConfig) -> Prepared:
+    """The members of a search, loaded, and the space over them.
 
-    name = "token"
-    published = True
-    options = frozenset({"contrast"})
-    saved_as = FILE
-    title = "A mixture of models found by a swarm"
-    description = (
-        "A weighted sum of the next-token distributions of {experts} `mixture.json` names the "
-        "models, which stay where "
-        "they are. Use this directory as a base model:"
+    Raises:
+        UserError: see `prepare_members`.
+    """
+    return prepare_members(
+        config,
+        lambda members, loaded: (TokenSpace(members, config.contrast), MixtureEngine(loaded)),
     )
-
-    def over(
-        self,
-        members: Sequence[Member],
-        loaded: Mapping[str, TransformersEngine],
-        config: SearchConfig,
-    ) -> tuple[Space, Engine]:
-        return TokenSpace(members, config.contrast), MixtureEngine(loaded)
-
-    def open(self, folder: Path, dtype: str, device: str, threads: int | None) -> Engine:
-        return open_mixture(folder, dtype, device, threads)

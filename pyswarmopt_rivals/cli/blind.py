@@ -10,7 +10,7 @@ import typer
 
 from pyswarmopt.base.words import counted
 from pyswarmopt.cli.terminal import echo
-from pyswarmopt_llm.cli.models.evaluate import OnItems, Shown, evaluated
+from pyswarmopt_llm.cli.evaluate import OnItems, Shown, evaluated
 from pyswarmopt_llm.cli.options import Json, Quiet
 from pyswarmopt_llm.searching.use.config import EvalConfig
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Config, DryRun, Json, Quiet, names_block
-from pyswarmopt_llm.cli.runs.running import interruptible, print_plan, repeating, steps
+from pyswarmopt_llm.cli.running import interruptible, print_plan, repeating, steps
 from pyswarmopt_llm.scores.tasks.load import check_files
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.methods import ENSEMBLES, METHODS, SEARCHING

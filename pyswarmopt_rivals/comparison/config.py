@@ -57,7 +57,9 @@ class CompareConfig:
         ),
     ] = ()
     # generated ones that a ``builtin:NAME`` of `data` stands for
-    examples: Annotated[int, Option("", least=1)] = 500
+    examples: Annotated[
+        int, Option("Generated chats of a builtin:NAME in `data`.", "N", opt.RARE, least=1)
+    ] = 500
     dev: opt.Dev = None
     test: opt.Test = None
     columns: opt.Columns = ()

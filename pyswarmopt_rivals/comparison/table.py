@@ -10,8 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from pyswarmopt.base.words import counted
+from pyswarmopt_llm.common.words import listed
 from pyswarmopt_llm.report.pages import plain
-from pyswarmopt_llm.report.summary import against_text, listed, score_text
+from pyswarmopt_llm.report.summary import against_text, score_text
 from pyswarmopt_rivals.comparison.contestants import NOTES
 from pyswarmopt_rivals.comparison.verdict import compared, next_steps
 

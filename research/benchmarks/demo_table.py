@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from pyswarmopt_llm.cli.runs.demo import demo_search
+from pyswarmopt_llm.cli.demo import demo_search
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.searching.grid import resume, search
 from pyswarmopt_llm.searching.prepare import prepare

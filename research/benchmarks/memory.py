@@ -107,11 +107,21 @@ def measure_commands(args: argparse.Namespace) -> None:
         machine = ["--dtype", "bfloat16", "--threads", "1"]
         common = ["--base", args.base, *machine]
         data = ["--task", args.task, "--dev", str(args.items)]
-        search = ["search", *common, *data, "--test", "0", "--experts", *experts, "--no-rivals"]
-        search += ["--allow-overlap", "--quiet"]
+        search = [
+            "search",
+            *common,
+            *data,
+            "--test",
+            "0",
+            "--experts",
+            *experts,
+            "--set",
+            "no-rivals",
+        ]
+        search += ["--set", "allow-overlap", "--quiet"]
         commands = {
-            "search (scoring)": [*search, "--train", "off", "--out", f"{out}/scored"],
-            "search (training)": [*search, "--train", "on", "--out", f"{out}/trained"],
+            "search (scoring)": [*search, "--set", "train=off", "--out", f"{out}/scored"],
+            "search (training)": [*search, "--set", "train=on", "--out", f"{out}/trained"],
             "check": ["check", *experts, "--base", args.base, "--threads", "1"],
             "predict": ["predict", "--run", f"{out}/scored", "--text", "Which?", *machine],
         }

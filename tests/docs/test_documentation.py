@@ -28,7 +28,7 @@ from doc_blocks import (
 from search_helpers import louder, questions, write_task
 
 from pyswarmopt.cli.app import app as pyswarmopt_app
-from pyswarmopt_llm import spaces
+from pyswarmopt_llm import mix
 from pyswarmopt_llm.cli.app import app as swarm_llm_app
 
 PROGRAMS = ("swarm-llm", "pyswarmopt", "python", "make", "pip", "uv", "cat", "head", "ls", "git")
@@ -116,7 +116,7 @@ def stage(
 def world(stage: Path, tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An own copy of the stage, in which the embedded model is the tiny one."""
     import pyswarmopt.cli.show as show
-    from pyswarmopt_llm.cli.runs import demo
+    from pyswarmopt_llm.cli import demo
     from pyswarmopt_llm.experts.quantised import embedded
 
     folder = shutil.copytree(stage, tmp_path / "world", symlinks=True)
@@ -144,8 +144,8 @@ def run_program(command: Command, main: Callable[[list[str]], None]) -> None:
     """Run one of our programs in this process; it has to succeed."""
     program, *words = command.words
     more = CHEAPER.get((program, words[0] if words else ""), "").split()
-    if "--confirm" in words:
-        more += ["--confirm", "2"]
+    if any(word.startswith("confirm=") for word in words):
+        more += ["--set", "confirm=2"]
     if words[:1] == ["merge"] and "--task" in words:
         more += ["--budget-items", "24"]
     if "all" in words and "--methods" in words:
@@ -222,8 +222,10 @@ def test_what_a_page_tells_the_reader_to_do_works(
                     context.chdir(command.folder)
                     follow(command, world)
     finally:
-        for name in set(spaces._KINDS) - set(spaces._MODULES):  # spaces that the page registered
-            del spaces._KINDS[name]
+        for name in set(mix._KINDS) - {
+            kind.name for kind in mix._BUILT_IN
+        }:  # spaces that the page registered
+            del mix._KINDS[name]
         for name in set(sys.modules) - before:  # modules that the page wrote
             if str(getattr(sys.modules[name], "__file__", "")).startswith(str(world)):
                 del sys.modules[name]

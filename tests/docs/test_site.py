@@ -66,7 +66,7 @@ def test_the_reference_has_every_public_name_and_every_command(site: Path) -> No
     for name in COMMANDS:
         assert f'id="swarm-llm-{name}"' in commands
     # what the help only names is explained here
-    assert "--confirm" in commands and "--samples" in commands
+    assert "--patience" in commands and "samples=N" in commands
 
 
 def test_the_reference_begins_with_what_most_readers_look_for(site: Path) -> None:

@@ -152,7 +152,7 @@ def test_the_optimiser_of_the_readme_runs_from_the_wheel(environment: Path, tmp_
 def test_the_demo_finds_its_files_in_the_wheel(environment: Path, tmp_path: Path) -> None:
     code = """
 from pathlib import Path
-from pyswarmopt_llm.cli.runs.demo import demo_search, style_search
+from pyswarmopt_llm.cli.demo import demo_search, style_search
 style = style_search(0, Path("r"))
 print(*demo_search(0, Path("r")).experts, *style.experts, style.tasks[0][8:], style.metrics[0][:-6], sep="\\n")
 """

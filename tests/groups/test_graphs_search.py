@@ -235,7 +235,7 @@ def test_generate_answers_from_the_graph(done: Path, capsys: pytest.CaptureFixtu
     code, _, err = swarm_llm(
         capsys, "generate", "--base", done / "best", "--adapter", done, "Which amber?"
     )
-    assert (code, "takes no adapter" in err) == (2, True)
+    assert (code, "stands for several models" in err) == (2, True)
     code, _, err = swarm_llm(capsys, "eval", "--base", done / "best", "--task", "lm-eval:arc_easy")
     assert (code, "holds several" in err) == (2, True)
 

@@ -197,8 +197,8 @@ def test_a_finished_run_and_a_mixture_are_members(
 # Endpoints
 
 
-def endpoint(server: Server, attempts: int = 2) -> EndpointMember:
-    return EndpointMember("far", EndpointSpec(server.url, "m"), attempts=attempts)
+def endpoint(server: Server) -> EndpointMember:
+    return EndpointMember("far", EndpointSpec(server.url, "m"))
 
 
 def test_an_endpoint_writes_and_counts(
@@ -229,13 +229,11 @@ def test_an_endpoint_writes_and_counts(
 def test_an_endpoint_that_is_down_is_named(serve: Callable[..., Server]) -> None:
     refusing = serve(lambda prompt, n: (401, {}, b"no key"))
     with pytest.raises(
-        MemberDown, match=rf"member far at http.* refuses \(status 401.*variable {KEY}"
+        MemberDown, match=rf"member far at http.* refuses \(status 401.*set {KEY} to its key"
     ):
         endpoint(refusing).generate(["x"])
     with pytest.raises(MemberDown, match=r"member far at http://127\.0\.0\.1:1/v1"):
-        EndpointMember("far", EndpointSpec("http://127.0.0.1:1/v1", "m"), attempts=1).generate(
-            ["x"]
-        )
+        EndpointMember("far", EndpointSpec("http://127.0.0.1:1/v1", "m")).generate(["x"])
 
 
 def test_silent_endpoints_are_refused_before_anything_is_asked(

@@ -108,7 +108,8 @@ def test_a_student_learns_what_the_group_says(
         "majority",
         "--scoring",
         "likelihood",
-        "--allow-overlap",
+        "--set",
+        "allow-overlap",
         "--out",
         tmp_path / "student",
     ]

@@ -50,24 +50,13 @@ def imported(tree: ast.Module) -> Iterator[str]:
 # lists only shrink.
 
 UPWARDS: set[tuple[str, str]] = {
-    ("searching.dry_run", "report.summary"),
     ("searching.finish", "report.card"),
     ("searching.finish", "report.front_matter"),
     ("searching.finish", "report.report"),
-    ("searching.loop", "report.summary"),
     ("searching.selection", "report.plots"),
-    ("searching.train", "report.summary"),
     ("searching.use.against", "report.verdict"),
 }
 TO_THE_SIDE: set[tuple[str, str]] = {
-    ("cli.models.export", "tools.export.export"),
-    ("cli.models.find", "tools.find.find"),
-    ("cli.models.find", "tools.find.halving"),
-    ("cli.models.inspect", "tools.check"),
-    ("cli.models.inspect", "tools.check.check"),
-    ("cli.runs.analyse", "tools.analyse"),
-    ("mix.load", "servers.attach"),
-    ("mix.one_base", "servers.attach"),
     ("scores.metrics.registry", "published.classifiers"),
     ("scores.metrics.registry", "published.judge.judge"),
     ("scores.tasks.load", "published.builtin"),

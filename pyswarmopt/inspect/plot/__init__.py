@@ -21,9 +21,8 @@ from __future__ import annotations
 
 from pyswarmopt.inspect.plot.animation import animate
 from pyswarmopt.inspect.plot.curves import convergence, diversity
-from pyswarmopt.inspect.plot.front import front
-from pyswarmopt.inspect.plot.parameters import importance, parameter
 from pyswarmopt.inspect.plot.plane import forces, landscape, trajectory
+from pyswarmopt.inspect.plot.results import front, importance, parameter
 from pyswarmopt.inspect.plot.trace import Trace, trace
 
 __all__ = [

@@ -68,40 +68,15 @@ def rosenbrock(x: Any) -> Any:
     return (100 * (tail - head**2) ** 2 + (1 - head) ** 2).sum(-1)
 
 
-@toy(
-    "(x_1 - 1)^2 + sum_{i>1} i (2 x_i^2 - x_{i-1})^2", ("Dixon & Price 1989; Jamil & Yang 2013 "
-                                                       "[48]"), (-10.0, 10.0),
-    coordinate=lambda i, dim: 2.0 ** -(1 - 2.0 ** (1 - i)),
-)  # fmt: skip
-def dixon_price(x: Any) -> Any:
-    terms = index(x)[1:] * (2 * x[..., 1:] ** 2 - x[..., :-1]) ** 2
-    return (x[..., 0] - 1) ** 2 + terms.sum(-1)
-
-
 @toy("sum x_i^2 + (sum i x_i / 2)^2 + (sum i x_i / 2)^4", "Jamil & Yang 2013 [173]", (-5.0, 10.0))
 def zakharov(x: Any) -> Any:
     s = (0.5 * index(x) * x).sum(-1)
     return (x**2).sum(-1) + s**2 + s**4
 
 
-@toy("sum i x_i^2", "Jamil & Yang 2013 [142]", (-10.0, 10.0))
-def sum_squares(x: Any) -> Any:
-    return (index(x) * x**2).sum(-1)
-
-
 @toy("sum_i (sum_{j<=i} x_j)^2", "Schwefel 1981; Jamil & Yang 2013 [118]", (-100.0, 100.0))
 def schwefel_1_2(x: Any) -> Any:
     return (lib_of(x).cumsum(x, -1) ** 2).sum(-1)
-
-
-@toy("max |x_i|", "Schwefel 1981; Jamil & Yang 2013 [123]", (-100.0, 100.0))
-def schwefel_2_21(x: Any) -> Any:
-    return lib_of(x).amax(abs(x), -1)
-
-
-@toy("sum |x_i| + prod |x_i|", "Schwefel 1981; Jamil & Yang 2013 [124]", (-10.0, 10.0))
-def schwefel_2_22(x: Any) -> Any:
-    return abs(x).sum(-1) + abs(x).prod(-1)
 
 
 # ---- many basins, in any dimension ----
@@ -178,18 +153,6 @@ def styblinski_tang(x: Any) -> Any:
     return (x**4 - 16 * x**2 + 5 * x).sum(-1) / 2
 
 
-@toy("1 - cos(2 pi |x|) + 0.1 |x|", "Salomon 1996; Jamil & Yang 2013 [110]", (-100.0, 100.0))
-def salomon(x: Any) -> Any:
-    lib = lib_of(x)
-    norm = lib.sqrt((x**2).sum(-1))
-    return 1 - lib.cos(2 * math.pi * norm) + 0.1 * norm
-
-
-@toy("sum |x_i sin x_i + 0.1 x_i|", "Jamil & Yang 2013 [6]", (-10.0, 10.0))
-def alpine(x: Any) -> Any:
-    return abs(x * lib_of(x).sin(x) + 0.1 * x).sum(-1)
-
-
 @toy(
     "(mean_{i<D} sqrt(s_i) (1 + sin^2(50 s_i^0.2)))^2, s_i = sqrt(x_i^2 + x_{i+1}^2)",
     "Schaffer et al. 1989; Hansen et al. 2009, f17", (-100.0, 100.0), min_dim=2,
@@ -198,25 +161,6 @@ def schaffer_f7(x: Any) -> Any:
     lib = lib_of(x)
     s = lib.sqrt(x[..., :-1] ** 2 + x[..., 1:] ** 2)
     return (lib.sqrt(s) * (1 + lib.sin(50 * s**0.2) ** 2)).mean(-1) ** 2
-
-
-@toy(
-    "|sum x_i^2 - D|^(1/4) + (sum x_i^2 / 2 + sum x_i) / D + 1/2", ("Beyer & Finck 2012, alpha "
-                                                                   "= 1/8"), (-2.0, 2.0),
-    coordinate=lambda i, dim: -1.0,
-)  # fmt: skip
-def happy_cat(x: Any) -> Any:
-    dim = x.shape[-1]
-    squares = (x**2).sum(-1)
-    return abs(squares - dim) ** 0.25 + (0.5 * squares + x.sum(-1)) / dim + 0.5
-
-
-@toy(
-    "sum (x_i^2 - i)^2", "Qing 2006; Jamil & Yang 2013 [98]", (-500.0, 500.0),
-    coordinate=lambda i, dim: math.sqrt(i),
-)  # fmt: skip
-def qing(x: Any) -> Any:
-    return ((x**2 - index(x)) ** 2).sum(-1)
 
 
 @toy(
@@ -306,9 +250,8 @@ def easom(x: Any) -> Any:
 
 
 __all__ = [
-    "ALL", "ToyFunction", "ackley", "alpine", "beale", "cigar", "different_powers", "discus",
-    "dixon_price", "easom", "ellipsoid", "goldstein_price", "griewank", "happy_cat", "himmelblau",
-    "levy", "lunacek", "qing", "rastrigin", "rosenbrock", "salomon", "schaffer_f7", "schwefel",
-    "schwefel_1_2", "schwefel_2_21", "schwefel_2_22", "six_hump_camel", "sphere", "styblinski_tang",
-    "sum_squares", "weierstrass", "zakharov",
+    "ALL", "ToyFunction", "ackley", "beale", "cigar", "different_powers", "discus", "easom",
+    "ellipsoid", "goldstein_price", "griewank", "himmelblau", "levy", "lunacek", "rastrigin",
+    "rosenbrock", "schaffer_f7", "schwefel", "schwefel_1_2", "six_hump_camel", "sphere",
+    "styblinski_tang", "weierstrass", "zakharov",
 ]  # fmt: skip

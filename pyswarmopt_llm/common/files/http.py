@@ -1,14 +1,16 @@
-"""HTTP to a server that the user names: bounded answers, retries while it restarts, errors of one
-line.
+"""JSON over HTTP to servers that the user names: bounded answers, retries while a server restarts,
+errors of one line.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from pyswarmopt_llm.common.errors import UserError
@@ -16,9 +18,12 @@ from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.files.json_types import parse_json
 
 T = TypeVar("T")
+TIMEOUT = 600.0  # seconds for one request
+PATIENCE = 120.0  # seconds of retries, so that a server can be restarted
+HELLO = 10.0  # seconds for a request that is not repeated
 _LONGEST_WAIT = 60.0  # seconds between two attempts
 _LONGEST_ANSWER = 2**28  # bytes
-TRANSIENT = frozenset({408, 409, 429, 502, 503, 504})
+_TRANSIENT = frozenset({408, 409, 429, 502, 503, 504})
 _SHOWN = 200  # characters of a server's message
 
 
@@ -35,11 +40,7 @@ class Refusal(UserError):
         self.status = status
 
 
-class NoAnswer(UserError):
-    """A server that did not answer while its client was patient."""
-
-
-class TransientError(Exception):
+class _TransientError(Exception):
     """A failure that may pass; `wait`: seconds until the retry, if the server says so."""
 
     def __init__(self, problem: str, wait: float = 0.0) -> None:
@@ -68,16 +69,18 @@ def server_url(url: str) -> str:
     return url.rstrip("/")
 
 
-class Connection:
-    """A connection to a server, for several threads.
+class Json:
+    """A server that answers with JSON, for several threads.
+
+    A request is repeated while its failure may pass, unless the server has never answered.
 
     Args:
         url: see `server_url`.
-        key: sent to it as a bearer token; empty for none.
-        variable: of the environment, from which the key is.
-        transient: statuses of failures that may pass.
-        sleep: in seconds, for tests.
-        clock: the same.
+        variable: of the environment, with the key that is sent as a bearer token; it is never
+            shown or stored.
+        who: names the server in messages.
+        when_down: what to do when it stays away, for messages.
+        timeout: seconds of one attempt; None: `TIMEOUT`.
 
     Raises:
         UserError: not a URL, or no key; `httpx` is not installed.
@@ -88,13 +91,7 @@ class Connection:
     """
 
     def __init__(
-        self,
-        url: str,
-        key: str = "",
-        variable: str = "its key",
-        transient: Container[int] = TRANSIENT,
-        sleep: Callable[[float], None] = lambda seconds: time.sleep(seconds),
-        clock: Callable[[], float] = time.monotonic,
+        self, url: str, variable: str, who: str, when_down: str, timeout: float | None = None
     ) -> None:
         httpx = optional("httpx", "an endpoint")
         self.url, self.failures = server_url(url), 0
@@ -105,80 +102,67 @@ class Connection:
             problem = str(error)
         if problem:
             raise UserError(f"{self.url}: not a URL ({problem}); give http://HOST:PORT")
-        self._variable, self._transient = variable, transient
-        self._sleep, self._clock = sleep, clock
-        self._client, self._errors = (
-            httpx.Client(headers=_bearer(key, variable)),
-            httpx.RequestError,
-        )
+        self._variable, self._who, self._when_down = variable, who, when_down
+        self._timeout, self._has_answered = timeout, False
+        self._client, self._lost = httpx.Client(headers=_bearer(variable)), httpx.RequestError
 
-    def request(
-        self,
-        method: str,
-        path: str,
-        body: Any,
-        read: Callable[[bytes], T],
-        *,
-        timeout: float,
-        patience: float,
-        attempts: int | None = None,
-    ) -> T:
-        """The answer to a request, which is repeated where its failure may pass.
+    def get(self, path: str, once: bool = False) -> Any:
+        """The JSON that a route answers with; see `post`."""
+        return self._repeat("GET", path, None, self._parse, once)
+
+    def post(self, path: str, body: Any) -> Any:
+        """The JSON that a route answers a JSON body with.
+
+        Raises:
+            Refusal: the server refuses the request.
+            UserError: it did not answer in `PATIENCE`, or not with JSON.
+        """
+        return self._repeat("POST", path, body, self._parse)
+
+    def send(self, path: str, body: Any, once: bool = False) -> None:
+        """Post, whatever the answer says; see `post`.
 
         Args:
-            method: of HTTP.
             path: below the URL.
-            body: sent as JSON; None for none.
-            read: takes the answer's bytes; what it makes of them is returned.
-            timeout: seconds of one attempt.
-            patience: seconds from the first failure, after which no attempt begins.
-            attempts: the largest number of them; None for any.
-
-        Raises:
-            Refusal: the server refuses.
-            NoAnswer: it did not answer.
+            body: sent as JSON.
+            once: never repeat it, and wait `HELLO` only.
         """
-        end, wait, attempt = math.inf, 1.0, 0
+        self._repeat("POST", path, body, bytes, once)
+
+    def _repeat(
+        self, method: str, path: str, body: Any, read: Callable[[bytes], T], once: bool = False
+    ) -> T:
+        end, wait = math.inf, 1.0
+        where, timeout = f"{self._who} at {self.url}{path}", self._timeout or TIMEOUT
         while True:
-            attempt += 1
             try:
-                return read(self.attempt(method, path, body, timeout))
-            except TransientError as error:
-                now = self._clock()
-                end, pause = min(end, now + patience), max(wait, error.wait)
-                late = now + pause > end
-                if late or attempt == attempts:
-                    after = f"within {patience:g} s" if late else f"in {attempt} attempts"
-                    raise NoAnswer(f"{self.url}{path} did not answer {after} ({error})") from error
-            self._sleep(pause)
+                return read(self._attempt(method, path, body, HELLO if once else timeout))
+            except _TransientError as error:
+                self.failures += 1
+                if once or not self._has_answered:
+                    late = f"does not answer ({error}); start it first, or correct its URL"
+                    raise UserError(f"{where} {late}; {self._when_down}") from error
+                now, pause = time.monotonic(), max(wait, error.wait)
+                end = min(end, now + PATIENCE)
+                if now + pause > end:
+                    late = f"did not answer within {PATIENCE:g} s ({error})"
+                    raise UserError(f"{where} {late}; {self._when_down}") from error
+            time.sleep(pause)
             wait = min(2 * wait, _LONGEST_WAIT)
 
-    def attempt(self, method: str, path: str, body: Any, timeout: float) -> bytes:
-        """The answer to a single attempt.
-
-        Raises:
-            TransientError: a failure that may pass.
-            Refusal: the server refuses.
-        """
-        try:
-            return self._attempt(method, path, body, timeout)
-        except TransientError:
-            self.failures += 1
-            raise
-
     def _attempt(self, method: str, path: str, body: Any, timeout: float) -> bytes:
+        """The answer to a single request."""
         try:
             status, wait, data = self._exchange(method, f"{self.url}{path}", body, timeout)
-        except self._errors as error:
-            raise TransientError(f"{type(error).__name__}: {error}".rstrip(": ")) from error
-        if status in self._transient:
+        except self._lost as error:
+            raise _TransientError(f"{type(error).__name__}: {error}".rstrip(": ")) from error
+        if status in _TRANSIENT:
             repeat = f", to be repeated after {wait:g} s" if wait else ""
-            raise TransientError(f"status {status}{repeat}: {message(data)}", wait)
+            raise _TransientError(f"status {status}{repeat}: {_message(data)}", wait)
         if status >= 300:
             hint = f"; set {self._variable} to its key" if status in (401, 403) else ""
-            raise Refusal(
-                f"{self.url}{path} refuses (status {status}: {message(data)}){hint}", status
-            )
+            text = f"refuses (status {status}: {_message(data)}){hint}"
+            raise Refusal(f"{self._who} at {self.url}{path} {text}", status)
         return data
 
     def _exchange(
@@ -187,35 +171,58 @@ class Connection:
         """Status, seconds until a retry and body of one request, streamed so that an endless answer
         can be abandoned.
         """
-        end, data = self._clock() + timeout, bytearray()
+        end, data = time.monotonic() + timeout, bytearray()
         sent = {} if body is None else {"content": json.dumps(body), "headers": _JSON}
         with self._client.stream(method, url, timeout=timeout, **sent) as reply:
             for chunk in reply.iter_bytes():
                 data += chunk
                 if len(data) > _LONGEST_ANSWER:
-                    raise TransientError(f"an answer of more than {_LONGEST_ANSWER >> 20} MiB")
-                if self._clock() > end:
-                    raise TransientError(f"the answer did not end in {timeout:g} s")
+                    raise _TransientError(f"an answer of more than {_LONGEST_ANSWER >> 20} MiB")
+                if time.monotonic() > end:
+                    raise _TransientError(f"the answer did not end in {timeout:g} s")
+            self._has_answered = True
             return reply.status_code, _seconds(reply.headers.get("Retry-After", "")), bytes(data)
+
+    def _parse(self, data: bytes) -> Any:
+        """The JSON of an answer; what does not begin as JSON comes from another program."""
+        if not data.lstrip().startswith((b"{", b"[")):
+            why = "is that the model server itself, not a proxy or another program?"
+            raise UserError(
+                f"{self._who} at {self.url} answers no JSON ({_message(data)!r}); {why}"
+            )
+        try:
+            return parse_json(data)
+        except ValueError as error:
+            raise _TransientError(f"malformed JSON: {error}") from error
 
 
 _JSON = {"Content-Type": "application/json"}
 
 
-def _bearer(key: str, variable: str) -> dict[str, str]:
+@contextmanager
+def documented(name: str) -> Iterator[None]:
+    """A block that reads a server's answer; what is missing there becomes an error of one line.
+
+    Raises:
+        UserError: the answer has not what the block reads, or something of another type.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, StopIteration) as error:
+        text = (
+            f"{name} answers otherwise than documented ({type(error).__name__}: {error}); is "
+            "its version supported?"
+        )
+        raise UserError(text) from error
+
+
+def _bearer(variable: str) -> dict[str, str]:
     """The header with a key, which no message shows.
 
     Raises:
         UserError: a header cannot hold it.
-
-    Example:
-        >>> _bearer(" sk-1\\n", "KEY"), _bearer("\\n", "KEY")
-        ({'Authorization': 'Bearer sk-1'}, {})
-        >>> _bearer("sk\\n1", "KEY")
-        Traceback (most recent call last):
-        pyswarmopt_llm.common.errors.UserError: KEY: holds a character that a key cannot have; use printable ASCII
     """
-    key = key.strip()
+    key = os.environ.get(variable, "").strip()
     if not (key.isascii() and key.isprintable()):
         raise UserError(
             f"{variable}: holds a character that a key cannot have; use printable ASCII"
@@ -237,19 +244,12 @@ def _seconds(header: str) -> float:
     return 0.0 if math.isnan(seconds) else min(max(seconds, 0.0), _LONGEST_WAIT)
 
 
-def parsed(data: bytes) -> Any:
-    """The JSON of an answer; None if it is none, or null."""
-    try:
-        return parse_json(data)
-    except ValueError:
-        return None
-
-
-def message(data: bytes) -> str:
+def _message(data: bytes) -> str:
     """The message in an error's body, in one line."""
-    body = parsed(data) or data.decode(errors="replace")
-    if isinstance(body, dict):
-        body = body.get("error") or body.get("error_message") or body.get("detail") or body
-    if isinstance(body, dict):
-        body = body.get("message") or body
+    try:
+        body = parse_json(data)
+    except ValueError:
+        body = data.decode(errors="replace")
+    for name in ("error", "detail", "message"):
+        body = (body.get(name) or body) if isinstance(body, dict) else body
     return " ".join(str(body).split())[:_SHOWN].replace("`", "'")

@@ -8,7 +8,6 @@ codes, so experts are mixed at run time (`added_outputs`).
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import torch
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.extras import BITSANDBYTES, need_extra, optional
-from pyswarmopt_llm.experts.pretrained import load_weights
+from pyswarmopt_llm.experts.pretrained import load_weights, quiet_bitsandbytes
 from pyswarmopt_llm.experts.safetensors_file import DTYPES, read_header
 
 
@@ -81,13 +80,6 @@ def _refuse_plain(path: Path, who: str) -> None:
             f"{who}: its config.json says that bitsandbytes packed its weights, and they are plain; "
             "remove quantization_config from config.json"
         )
-
-
-def quiet_bitsandbytes() -> None:
-    """Let it, where it is imported from now on, not warn of missing kernels and of every
-    product.
-    """
-    logging.getLogger(BITSANDBYTES).setLevel(logging.ERROR)
 
 
 def _prepare_layers(model: Any, dtype: torch.dtype) -> None:

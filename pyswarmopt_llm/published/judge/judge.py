@@ -7,6 +7,7 @@ that silently scored nonsense would be worthless.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,13 +15,14 @@ from pathlib import Path
 import torch
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.files.http import Json
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.base import load_model, resolve_base
-from pyswarmopt_llm.published.judge.chat_client import ChatClient, Endpoint
+from pyswarmopt_llm.published.judge.chat_client import TIMEOUT, ChatClient
 from pyswarmopt_llm.scores.tasks import Item
 
 RUBRIC = "1 is the worst, 10 the best: helpful, correct, clear, and to the point."
@@ -31,6 +33,8 @@ _CHOICE = re.compile(r"better\W{0,6}(A|B|tie)\b", re.IGNORECASE)
 Complete = Callable[[Sequence[str]], list[str]]
 _RATINGS = torch.arange(1, 11, dtype=torch.float64)
 _ANSWER_TOKENS = 32  # of an answer in words
+_PREFIX = "SWARM_LLM_JUDGE_"  # of variables of the environment; the key is never written to a run
+_WHEN_DOWN = "what was scored is kept: resume the run when it is back"
 
 
 class Judge:
@@ -92,7 +96,11 @@ class Judge:
 
 
 def load_judge(rubric: str | None = None, cache: Path | None = None) -> tuple[Judge, ChatClient]:
-    """The judge of the environment and its client; `rubric` is a text file.
+    """The judge at ``SWARM_LLM_JUDGE_URL``, model ``SWARM_LLM_JUDGE_MODEL``, and its client.
+
+    Args:
+        rubric: a text file.
+        cache: see `ChatClient`.
 
     Raises:
         UserError: a variable or the file is missing.
@@ -105,8 +113,18 @@ def load_judge(rubric: str | None = None, cache: Path | None = None) -> tuple[Ju
             raise InvalidOption(
                 "metric", f"judge:{rubric}", f"cannot be read ({error}); give a text file"
             ) from error
-    client = ChatClient(Endpoint.from_environment(), cache)
+    url, model = _variable("URL"), _variable("MODEL")
+    server = Json(url, f"{_PREFIX}KEY", "the judge", _WHEN_DOWN, TIMEOUT)
+    client = ChatClient(server, model, cache)
     return Judge(client, text), client
+
+
+def _variable(name: str) -> str:
+    value = os.environ.get(f"{_PREFIX}{name}", "")
+    if not value:
+        why = f"{_PREFIX}{name} is not set; set it to the endpoint's {name.lower()}"
+        raise InvalidOption("metric", "judge", why)
+    return value
 
 
 def _rating(answer: str, item: Item) -> float:

@@ -166,7 +166,7 @@ def load_objectives(config: SearchConfig) -> Objectives:
     elif by == "harmonic" and not one:
         raise UserError(
             f"`metric` {signed}: may be negative, and a harmonic mean is undefined then; add "
-            "`combine` arithmetic"
+            "`combine arithmetic`"
         )
     combine = find_combine(by, len(tasks) + len(externals))
     objectives = Objectives(tasks, metrics, externals, fresh, combine, by, config.test != 0)
@@ -233,7 +233,7 @@ def load_split(config: SearchConfig) -> tuple[dict[str, Task], dict[str, tuple[I
     for name, task in tasks.items():
         if len(task.dev) <= kept:
             raise UserError(
-                f"`confirm` {kept}: {name} has {len(task.dev)} dev items; none would be left for "
+                f"`confirm {kept}`: {name} has {len(task.dev)} dev items; none would be left for "
                 "the search"
             )
     tasks = {name: _with_spare(task, config.spare) for name, task in tasks.items()}
@@ -265,7 +265,7 @@ def _load_externals(config: SearchConfig) -> dict[str, External]:
     harness = [spec for spec in config.tasks if spec.startswith(LM_EVAL)]
     if config.confirm is not None and (harness or config.utilities):
         raise UserError(
-            f"`confirm` {config.confirm}: needs tasks with items; "
+            f"`confirm {config.confirm}`: needs tasks with items; "
             f"{[*config.utilities, *harness][0]} has none"
         )
     for spec in [*harness, *config.utilities]:

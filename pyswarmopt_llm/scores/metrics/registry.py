@@ -238,7 +238,7 @@ def _judge(spec: str, rubric: str, cache: Path | None, device: str) -> Metric:
     from pyswarmopt_llm.published.judge.judge import load_judge
 
     judge, completions = load_judge(rubric or None, cache)
-    return _judged(spec, judge, completions.spent)
+    return _judged(spec, judge, completions.usage.copy)
 
 
 def _local_judge(spec: str, model: str, cache: Path | None, device: str) -> Metric:

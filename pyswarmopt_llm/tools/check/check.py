@@ -182,7 +182,9 @@ def check(
     }
     modules = skeleton(resolved)
     loaded = {
-        info.name: _Loaded(info, load_factors(info), modules.selected_by(info.config.selection))
+        info.name: _Loaded(
+            info, load_factors(info), info.config.selected(modules.linear, modules.output)
+        )
         for info in report.experts
         if results[info.name].ok
     }

@@ -70,9 +70,7 @@ def flatten(spec: str, base: BaseModel, rank: int) -> Flattened:
     folder = adapter_folder(spec)
     config = read_config(folder / "adapter_config.json", plain=False)
     modules = skeleton(base)
-    for module in modules.selected_by(config.selection):
-        # PEFT matches the same patterns without a limit of time.
-        config.scale_of(module, config.rank_of(module))
+    config.check_patterns(modules.linear | modules.others.keys())
     linear = {f"{module}.weight" for module in modules.linear}
     stored = StoredTensors(base.weight_files)
     model, _ = load_stored(base)

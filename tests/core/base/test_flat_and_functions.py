@@ -36,8 +36,7 @@ def test_flatten_and_views_are_inverse_and_share_memory(shapes):
         )
         views[name].add_(1.0)
     assert torch.equal(flat, layout.flatten({name: tensor + 1.0 for name, tensor in named.items()}))
-    spans = [span for parts in layout.blocks(lambda name: name[0]).values() for span in parts]
-    assert sum(span.stop - span.start for span in spans) == layout.size == flat.numel()
+    assert layout.size == flat.numel()
 
 
 def test_a_module_stands_for_its_parameters():
@@ -53,24 +52,6 @@ def test_a_module_stands_for_its_parameters():
     assert torch.equal(layout.flatten(named), flat)
     with pytest.raises(ValueError, match="missing"):
         layout.load(torch.nn.Linear(2, 3), flat)
-
-
-def test_blocks_by_layer_and_by_module_type():
-    names = [
-        "embed.weight",
-        *(f"m.layers.{i}.attn.{k}_proj.lora_A.weight" for i in (0, 1) for k in "qv"),
-    ]
-    layout = pso.FlatView({name: torch.zeros(2, 3) for name in names})
-    assert layout.blocks(pso.layer_of) == {
-        "embed": [slice(0, 6)],
-        "m.layers.0": [slice(6, 18)],
-        "m.layers.1": [slice(18, 30)],
-    }
-    assert layout.blocks(pso.module_type_of) == {
-        "embed": [slice(0, 6)],
-        "q_proj": [slice(6, 12), slice(18, 24)],
-        "v_proj": [slice(12, 18), slice(24, 30)],
-    }
 
 
 def test_flat_view_refuses_what_does_not_fit():
@@ -130,12 +111,19 @@ def test_toy_functions_agree_between_numpy_torch_and_shapes(function):
         function(3.0)
 
 
-@pytest.mark.parametrize("name", ["sphere", "rastrigin", "rosenbrock"])
-def test_toy_functions_can_be_sent_to_other_processes(name):
-    function = getattr(pso.functions, name)
+SENT = [
+    pso.functions.rosenbrock,
+    pso.wrappers.shifted(pso.functions.rastrigin, [0.5, -1.0]),
+    pso.wrappers.rotated(pso.functions.rosenbrock, 3),
+    pso.wrappers.noisy(pso.functions.sphere, 0.1, 0),
+]
+
+
+@pytest.mark.parametrize("function", SENT, ids=lambda f: f.name)
+def test_toy_functions_can_be_sent_to_other_processes(function):
     copied = pickle.loads(pickle.dumps(function))
     assert copied([1.0, 2.0]) == function([1.0, 2.0])
-    np.testing.assert_array_equal(copied.optimum(3), function.optimum(3))
+    np.testing.assert_array_equal(copied.optimum(2), function.optimum(2))
 
 
 def test_toy_functions_at_points_worked_by_hand():
@@ -145,23 +133,15 @@ def test_toy_functions_at_points_worked_by_hand():
     assert f.cigar([2.0, 1.0, 1.0]) == 4 + 2e6
     assert f.discus([1.0, 2.0, 1.0]) == 1e6 + 5
     assert f.different_powers([2.0, 2.0]) == pytest.approx((2**2 + 2**6) ** 0.5)
-    assert f.dixon_price([2.0, 3.0, 1.0]) == 1 + 2 * (18 - 2) ** 2 + 3 * (2 - 3) ** 2
     assert f.zakharov([1.0, 1.0]) == 2 + 1.5**2 + 1.5**4
     assert f.rastrigin([0.5, 1.0]) == pytest.approx(20 + (0.25 + 10) + (1 - 10))
     assert f.ackley([1.0, 1.0]) == pytest.approx(20 - 20 * np.exp(-0.2))
     assert f.griewank([np.pi, 0.0]) == pytest.approx(2 + np.pi**2 / 4000)
     assert f.levy([-3.0, 1.0]) == pytest.approx(1 * (1 + 10 * np.sin(1.0) ** 2))
     assert f.styblinski_tang([1.0, 2.0]) == (1 - 16 + 5 + 16 - 64 + 10) / 2
-    assert f.salomon([3.0, 4.0]) == pytest.approx(0.5)
     assert f.schwefel([0.0, 0.0]) == pytest.approx(837.9657745448674)
-    assert f.sum_squares([1.0, 2.0, 3.0]) == 1 + 2 * 4 + 3 * 9
     assert f.schwefel_1_2([1.0, 2.0, -5.0]) == 1 + 9 + 4
-    assert f.schwefel_2_21([1.0, -7.0, 3.0]) == 7
-    assert f.schwefel_2_22([1.0, -2.0, 3.0]) == 6 + 6
-    assert f.alpine([np.pi / 2, -np.pi / 2]) == pytest.approx(1.1 * np.pi / 2 + 0.9 * np.pi / 2)
     assert f.schaffer_f7([3.0, 4.0]) == pytest.approx(5 * (1 + np.sin(50 * 5**0.2) ** 2) ** 2)
-    assert f.happy_cat([0.0, 0.0, 0.0, 0.0]) == pytest.approx(4**0.25 + 0.5)
-    assert f.qing([2.0, 3.0]) == 9 + 49
     # a^k cos(2 pi 3^k / 2) = -a^k at x = 0, and cos(pi 3^k) = -1 too; at x = 1/2 the cosines are
     # all 1
     assert f.weierstrass([0.5]) == pytest.approx(2 * (2 - 0.5**20))

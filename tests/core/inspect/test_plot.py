@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import itertools
 import json
 import math
-import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,7 +15,6 @@ pytest.importorskip("matplotlib", reason="plots need matplotlib (extra: toy)")
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
-from PIL import Image
 
 import pyswarmopt as pso
 from pyswarmopt.inspect.plot.curves import median_interval
@@ -245,19 +241,3 @@ def test_median_interval_covers_at_least_95_percent_and_is_the_shortest(n: int) 
     k = int(low)
     assert high == n + 1 - k
     assert coverage(k) >= 0.95 > coverage(k + 1)
-
-
-def test_a_page_has_the_landscape_once_and_of_each_frame_what_is_on_it(tmp_path):
-    r = pso.minimize(
-        pso.functions.rastrigin, [(-5, 5)] * 2, max_evals=30, seed=0, history="particles"
-    )
-    path = pso.plot.animate(r, tmp_path / "d.html", pso.functions.rastrigin, [(-5, 5)] * 2)
-    images = [
-        np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGBA"))
-        for data in re.findall(r"data:image/png;base64,([A-Za-z0-9+/=]+)", path.read_text())
-    ]
-    ground, *frames = [image for image in images if image.shape == images[0].shape]
-    assert len(frames) == r.nit + 1
-    assert (ground[..., 3] == 255).all()
-    assert all(0 < (frame[..., 3] > 0).mean() < 0.1 for frame in frames)  # a dot, trails, a title
-    assert path.stat().st_size < 1_000_000  # of 150 frames fewer than 5 MB

@@ -44,29 +44,6 @@ def test_after_the_starting_positions_it_draws_what_pycma_draws():
     assert ours.best.value < 1e-2 and float(bowl(ours.best.x)) == ours.best.value
 
 
-@pytest.mark.parametrize("wrong", [lambda x: x + 1, lambda x: x.flip(0), lambda x: x[:1]])
-def test_other_positions_than_those_asked_for_are_refused(wrong):
-    optimizer = PycmaOptimizer(START, population=4, seed=0)
-    for _ in range(2):  # the starting positions, and some of its own
-        x = optimizer.ask()
-        with pytest.raises(ValueError, match="positions that ask"):
-            optimizer.tell(wrong(x), np.zeros(len(wrong(x))))
-        optimizer.tell(x, bowl(x))
-
-
-def test_editing_what_was_asked_does_not_reach_it():
-    edited, whole = (PycmaOptimizer(START, population=4, seed=0) for _ in range(2))
-    for _ in range(4):
-        x = edited.ask()
-        kept = x.clone()
-        x.fill_(99.0)
-        assert torch.equal(edited.ask(), kept)
-        edited.tell(kept, bowl(kept))
-        edited.best.x.fill_(7.0)
-        drive(whole, 1)
-    assert torch.equal(edited.ask(), whole.ask()) and torch.equal(edited.best.x, whole.best.x)
-
-
 def test_maximize_failures_and_the_budget():
     low, high = (
         PycmaOptimizer(START, budget=50, seed=0),

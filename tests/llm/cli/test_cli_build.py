@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import tomllib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -14,44 +15,49 @@ from typing import Annotated, Any
 
 import pytest
 import typer
+from search_helpers import swarm_llm
 
-from pyswarmopt_llm.cli.build import as_command, flag, options_in
+from pyswarmopt_llm.cli.app import COMMANDS, app
+from pyswarmopt_llm.cli.build import as_command, as_flag, with_flags
+from pyswarmopt_llm.cli.init import EXAMPLES
 from pyswarmopt_llm.cli.options import Config, SwarmCommand
-from pyswarmopt_llm.cli.runs import init
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.options import GROUPS, Option, check_options, options_of
+from pyswarmopt_llm.common.options import GROUPS, RARE, Option, check_options
 from pyswarmopt_llm.report.commands import command_line
 from pyswarmopt_llm.searching.scoring.run_directory import about_run
 
 
 @dataclass(frozen=True)
 class Longer(SearchConfig):
-    """A search with one more option: this line is all there is to it."""
+    """A search with two more options: these lines are all there is to them."""
 
     swing: Annotated[
         float, Option("Swing, below `particles`.", "W", GROUPS[2], least=0, below=1)
     ] = 0.5
+    sway: Annotated[int | None, Option("Sway.", "N", RARE, least=1)] = None
+
+
+seen: list[Longer] = []
+
+
+def search(settings: Longer, config: Config = None) -> None:
+    """Look for something."""
+    seen.append(settings)
 
 
 @pytest.fixture
 def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """A program of two commands, `search` with the longer configuration and `init`:
-    (configurations, output).
-    """
+    """The command `search` with the longer configuration: (configurations, output)."""
     monkeypatch.setenv("COLUMNS", "100")
-    seen: list[Longer] = []
-
-    def search(settings: Longer, config: Config = None) -> None:
-        """Look for something."""
-        seen.append(settings)
-
-    app = typer.Typer()
-    app.command("search", cls=SwarmCommand)(as_command(search))
-    app.command("init", cls=SwarmCommand)(as_command(init.command))
+    monkeypatch.setitem(COMMANDS, "search", f"{__name__}:search")
+    seen.clear()
+    program = typer.Typer()
+    program.command("search", cls=SwarmCommand)(as_command(search))
+    program.callback()(lambda: None)
 
     def run(*words: str) -> tuple[list[Longer], str]:
-        app(args=[*words], standalone_mode=False)
+        program(args=[*words], standalone_mode=False)
         return seen, capsys.readouterr().out
 
     return run
@@ -60,37 +66,28 @@ def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
 NEEDED = ("search", "--experts", "x", "y", "--task", "t", "--out", "r")
 
 
-def test_the_help_shows_a_new_option_in_its_group_with_its_default(
+def test_the_help_shows_an_option_in_its_group_with_its_default_and_no_rare_setting(
     call: Callable[..., Any],
 ) -> None:
-    lines = call("search", "--help")[1].splitlines()
+    text = call("search", "--help-all")[1]
+    lines = text.splitlines()
     (row,) = [number for number, line in enumerate(lines) if "--swing W" in line]
     assert lines[row].rstrip().endswith("Swing, below --particles. [0.5]")
     assert [line.strip() for line in lines[:row] if line.strip() in GROUPS][-1] == "Machine"
+    assert "--set NAME=VALUE" in text and "sway" not in text.lower()
 
 
-def test_a_new_option_reaches_the_configuration_and_run_json(call: Callable[..., Any]) -> None:
-    (config,), _ = call(*NEEDED, "--swing", "0.25")
-    assert config == Longer("", ("x", "y"), ("t",), "r", swing=0.25)
+def test_an_option_reaches_the_configuration_and_run_json(call: Callable[..., Any]) -> None:
+    words = ["--swing", "0.25", "--set", "sway=3", "--set", "inertia=0.1", "--set", "no-rivals"]
+    (config,), _ = call(*NEEDED, *words)
+    expected = Longer("", ("x", "y"), ("t",), "r", swing=0.25, sway=3, no_rivals=True)
+    assert config == replace(expected, settings=("inertia=0.1",))
     about = json.loads(json.dumps(about_run(config, {})))
     assert about["config"]["swing"] == 0.25 and list(about["config"]) == list(asdict(config))
 
 
-def test_init_explains_a_new_option_and_its_file_is_read(
-    call: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    call("init", "search.toml")
-    text = Path("search.toml").read_text()
-    assert "# Swing, below --particles.\n# swing = 0.5\n" in text
-    Path("mine.toml").write_text(text.replace("# swing = 0.5", "swing = 0.75"))
-    assert tomllib.loads(Path("mine.toml").read_text())["swing"] == 0.75
-    (config,), _ = call("search", "--config", "mine.toml")
-    assert config.swing == 0.75
-
-
 @pytest.mark.parametrize("value", [-0.1, 1.0, float("nan"), float("inf")])
-def test_a_new_option_out_of_range_is_refused_by_library_and_command(
+def test_an_option_out_of_range_is_refused_by_library_and_command(
     value: float, call: Callable[..., Any]
 ) -> None:
     with pytest.raises(InvalidOption) as library:
@@ -100,6 +97,13 @@ def test_a_new_option_out_of_range_is_refused_by_library_and_command(
     assert str(library.value) == str(command.value)
     wanted = "a finite number" if value == math.inf else "at least 0 and less than 1"
     assert str(library.value) == f"swing {value:g}: out of range; give {wanted}"
+
+
+@pytest.mark.parametrize("value", ["0", "few", "1.5", "[1]", "true", "NaN", ""])
+def test_a_rare_setting_has_a_type_and_a_range(value: str, call: Callable[..., Any]) -> None:
+    with pytest.raises(InvalidOption) as error:
+        call(*NEEDED, "--set", f"sway={value}")
+    assert error.value.field == "sway" and not seen
 
 
 @pytest.mark.parametrize(
@@ -121,18 +125,18 @@ def test_the_bounds_of_a_search(name: str, refused: list[Any], taken: list[Any])
     for value in taken:
         check_options(replace(config, **{name: value}))
     for value in refused:
-        with pytest.raises(InvalidOption, match=f"^{name}"):
+        with pytest.raises(InvalidOption) as error:
             check_options(replace(config, **{name: value}))
+        assert error.value.field == name
 
 
 def test_messages_call_options_as_they_are_typed_where_they_are_typed() -> None:
-    error = InvalidOption(
-        "no_rivals", True, "not with `optimizer` pycma or `tasks`; see `nothing of ours`"
-    )
-    options = options_of(SearchConfig)
-    assert str(error) == "no_rivals: not with optimizer pycma or tasks; see `nothing of ours`"
-    typed = "--no-rivals: not with --optimizer pycma or --task; see `nothing of ours`"
-    assert error.spelled(lambda field: flag(field, options)) == typed
+    why = "not with `optimizer` pycma, `tasks` or `samples`; see `nothing of ours`"
+    error = InvalidOption("no_rivals", True, why)
+    plain = "no_rivals: not with optimizer pycma, tasks or samples; see nothing of ours"
+    typed = "--set no-rivals: not with --optimizer pycma, --task or --set samples; see `nothing of ours`"
+    assert str(error) == plain
+    assert error.spelled(as_flag) == with_flags(error.text) == typed
 
 
 def test_every_option_of_a_configuration_is_typed_as_the_model_card_writes_it(
@@ -140,7 +144,9 @@ def test_every_option_of_a_configuration_is_typed_as_the_model_card_writes_it(
 ) -> None:
     """The command of a card, run again, is the same configuration."""
     config = SearchConfig(
-        "B", ("x", "y"), ("t", "u"), "r", metrics=("f1",), settings=("inertia=0.1",), no_rivals=True
+        *("B", ("x", "y"), ("t", "u"), "r"),
+        **{"metrics": ("f1",), "columns": ("question=a", "label=b"), "test": 0},
+        **{"settings": ("inertia=0.1",), "no_rivals": True, "temperature": 0.5, "grid": "given"},
     )
     program, _, *words = command_line(config).split()
     (read,), _ = call("search", *words)
@@ -152,24 +158,79 @@ def test_pairs_commas_and_parameters_of_their_own() -> None:
     class Small:
         names: Annotated[tuple[str, ...], Option("Names.", "N,N", commas=True)] = ("all",)
         data: Annotated[tuple[tuple[str, str], ...], Option("Data.", "NAME=D")] = ()
-        size: Annotated[int, Option("", least=1)] = 3
 
-    seen: list[Any] = []
+    found: list[Any] = []
 
     def command(small: Small, least: Annotated[int, Option("Least.", "N", least=1)] = 1) -> None:
-        seen.append((small, least))
+        found.append((small, least))
 
     command.__annotations__ = {
         "small": Small,
         "least": Annotated[int, Option("Least.", "N", least=1)],
     }
-    app = typer.Typer()
-    app.command()(as_command(command))
+    program = typer.Typer()
+    program.command()(as_command(command))
     for words in ([], ["--names", "a, b,", "--data", "x=1", "--data", "y=2=3", "--least", "2"]):
-        app(args=words, standalone_mode=False)
-    assert seen == [(Small(), 1), (Small(("a", "b"), (("x", "1"), ("y", "2=3"))), 2)]
-    assert "size" not in options_in(command)
-    with pytest.raises(InvalidOption, match=r"^data x: write NAME=D"):
-        app(args=["--data", "x"], standalone_mode=False)
-    with pytest.raises(InvalidOption, match=r"^least 0: out of range"):
-        app(args=["--least", "0"], standalone_mode=False)
+        program(args=words, standalone_mode=False)
+    assert found == [(Small(), 1), (Small(("a", "b"), (("x", "1"), ("y", "2=3"))), 2)]
+    for words, field in ((["--data", "x"], "data"), (["--least", "0"], "least")):
+        with pytest.raises(InvalidOption) as error:
+            program(args=words, standalone_mode=False)
+        assert error.value.field == field
+
+
+# ---------------------------------------------------------------- swarm-llm init
+
+
+@pytest.mark.parametrize("command", ["search", "compare"])
+def test_init_explains_every_option_with_its_default(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "c.toml"
+    assert swarm_llm(capsys, "init", file, "--for", command)[0] == 0
+    text = file.read_text()
+    group: Any = typer.main.get_command(app)
+    params = [p for p in group.commands[command].params if p.rich_help_panel in GROUPS]
+    assert set(tomllib.loads(text)) == set(EXAMPLES) & {p.opts[0][2:] for p in params}
+    told = {"config", "dry_run", "memory", "set"}
+    for param in (param for param in params if param.name not in told):
+        meaning, name = re.escape(param.help), max(param.opts, key=len)[2:]
+        assert re.search(rf"^# {meaning}\n(# )?{name} = ", text, flags=re.MULTILINE), name
+
+
+def test_what_init_comments_out_is_the_default(
+    tmp_path: Path, call: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "c.toml"
+    assert swarm_llm(capsys, "init", file)[0] == 0
+    # Values that a person has to think of are capital letters, which no default is.
+    lines = [line.removeprefix("# ") for line in file.read_text().splitlines()]
+    setting = re.compile(r'[a-z-]+ = [^A-Z]*$|    "[a-z-]+=[^A-Z"]*",|set = \[|\]$')
+    file.write_text("\n".join(line for line in lines if setting.match(line)))
+    (config,), _ = call("search", "--config", str(file))
+    needed = {"experts": ("adapters/one", "adapters/two"), "tasks": ("questions.json",)}
+    assert config == Longer("embedded:smollm2-135m", **needed, out="runs/first")
+    assert file.read_text().count("\n") > 24
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["x.json"], "end in .toml"),
+        (["x.toml", "--for", "serch"], "--for serch: unknown; did you mean search?"),
+        (["absent/x.toml"], "absent/x.toml: cannot be written"),
+        (["mine.toml"], "mine.toml: exists already"),
+    ],
+)
+def test_init_overwrites_nothing_and_refuses_in_a_line(
+    words: list[str],
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.toml").write_text("mine")
+    code, out, err = swarm_llm(capsys, "init", *words)
+    assert (code, out, err.count("\n")) == (2, "", 1) and told in err
+    assert [path.read_text() for path in Path().iterdir()] == ["mine"]

@@ -46,9 +46,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str, Any], Calls]:
             calls.append((args, kwargs))
             return value
 
-        monkeypatch.setattr(
-            "pyswarmopt_llm.cli.models.evaluate.check_files", lambda config, specs: None
-        )
+        monkeypatch.setattr("pyswarmopt_llm.cli.evaluate.check_files", lambda config, specs: None)
         stand_in = types.ModuleType(module)
         setattr(stand_in, function, record)
         monkeypatch.setitem(sys.modules, module, stand_in)

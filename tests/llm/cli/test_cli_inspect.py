@@ -12,7 +12,7 @@ from search_helpers import louder as louder_copies
 from search_helpers import questions, write_task
 
 from pyswarmopt_llm.cli.app import main
-from pyswarmopt_llm.cli.models.inspect import next_command, recommended
+from pyswarmopt_llm.cli.inspect import next_command, recommended
 from pyswarmopt_llm.common.statistics import permutation_test
 from pyswarmopt_llm.mix.load import open_model
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy

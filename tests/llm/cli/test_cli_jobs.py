@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pyswarmopt_llm.cli.app import main
-from pyswarmopt_llm.cli.runs.demo import EMBEDDED, demo_base, demo_experts, free_directory
+from pyswarmopt_llm.cli.demo import EMBEDDED, demo_base, demo_experts, free_directory
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
@@ -71,9 +71,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
     """Put functions in the place of those that the commands call."""
 
     def put(**functions: Any) -> None:
-        monkeypatch.setattr(
-            "pyswarmopt_llm.cli.runs.search.check_files", lambda config, specs: None
-        )
+        monkeypatch.setattr("pyswarmopt_llm.cli.search.check_files", lambda config, specs: None)
         for name, function in functions.items():
             monkeypatch.setattr(f"pyswarmopt_llm.searching.{HOMES[name]}.{name}", function)
 
@@ -84,7 +82,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
 def run_of_a_stub(monkeypatch: pytest.MonkeyPatch) -> None:
     """The searches here write no run.json, in which the configuration is."""
     config = SearchConfig("B", ("dates", "graph"), ("t",), "", space="delta")
-    monkeypatch.setattr("pyswarmopt_llm.cli.runs.running.read_about", lambda run: About(config, {}))
+    monkeypatch.setattr("pyswarmopt_llm.cli.running.read_about", lambda run: About(config, {}))
 
 
 def note(text: str) -> Event:
@@ -195,7 +193,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         "letters/experts/e",
     ):
         (tmp_path / "examples" / name / "adapter_config.json").write_text("{}")
-    monkeypatch.setattr("pyswarmopt_llm.cli.runs.demo.PACKAGE", tmp_path / "pyswarmopt_llm")
+    monkeypatch.setattr("pyswarmopt_llm.cli.demo.PACKAGE", tmp_path / "pyswarmopt_llm")
     configs: list[Any] = []
     module = types.ModuleType("pyswarmopt_llm.searching.loop")
     vars(module).update(

@@ -18,8 +18,8 @@ from search_helpers import louder, questions, small, swarm_llm, write_task
 from pyswarmopt_groups.registry import VOTES
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.extras import EXTRAS
+from pyswarmopt_llm.common.files.http import Json
 from pyswarmopt_llm.common.optimizers import check_optimizer
-from pyswarmopt_llm.published.judge.chat_client import ChatClient, Endpoint
 from pyswarmopt_llm.scores.metrics.external.lm_eval import LmEvalTask
 from pyswarmopt_llm.scores.metrics.registry import find_metric
 from pyswarmopt_llm.scores.tasks.rows import download, read_rows
@@ -89,7 +89,7 @@ def test_a_search_needs_no_extra(
         ("nevergrad", lambda: check_optimizer("nevergrad:DE"), "nevergrad:DE needs nevergrad: "),
         (
             "httpx",
-            lambda: ChatClient(Endpoint("http://127.0.0.1:9", "m")),
+            lambda: Json("http://127.0.0.1:9", "NO_KEY", "it", ""),
             "an endpoint needs httpx: ",
         ),
     ],

@@ -146,9 +146,9 @@ def test_a_search_and_what_scores_its_result_have_the_same_system_turn(
     assert code == 0, err
     code, _, err = swarm_llm(
         capsys, "search", "--space", "token", "--experts", tiny_base, tiny_base, "--task", task,
-        "--out", tmp_path / "token", "--system", "Say amber."
+        "--out", tmp_path / "token", "--set", "system=Say amber."
     )  # fmt: skip
-    assert code == 2 and "--system Say amber.: goes with one --base only" in err
+    assert code == 2 and "--set system=Say amber.: goes with one --base only" in err
 
 
 def test_replies_that_end_by_their_length_are_said_once(

@@ -130,7 +130,7 @@ def test_files_that_are_no_such_model_are_one_line_and_leave_nothing(
     assert [path for path in cache.rglob("*") if path.suffix == ".safetensors"] == []
     with pytest.raises(
         UserError,
-        match=r"holds GGUF files and no \*\.safetensors; name one of them, such as .*Q4_0",
+        match=r"has no \*\.safetensors",
     ):
         resolve_base(str(quants.parent))
 

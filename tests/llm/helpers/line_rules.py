@@ -15,11 +15,11 @@ _FLAG = re.compile(r"(?<![\w-])--([a-z]|$)")  # the latter before a field of an 
 
 
 def below_cli(package: ModuleType) -> Iterator[tuple[str, ast.Module]]:
-    """File below the package -> syntax tree, without those of ``cli/``."""
+    """File below the package -> syntax tree, without those of a folder ``cli/``."""
     root = Path(str(package.__file__)).parent
     for file in sorted(root.rglob("*.py")):
         name = file.relative_to(root)
-        if name.parts[0] != "cli":
+        if "cli" not in name.parts:
             yield name.as_posix(), tree_of(file)
 
 

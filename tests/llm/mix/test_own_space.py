@@ -18,14 +18,13 @@ import safetensors.torch
 import torch
 from search_helpers import history, louder, questions, small, write_task
 
-from pyswarmopt_llm import spaces
+from pyswarmopt_llm import mix
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
 from pyswarmopt_llm.mix import SpaceKind, build_space, register, space_kind
-from pyswarmopt_llm.mix.one_base import AdapterKind
 from pyswarmopt_llm.searching.loop import resume, search
 
-PAGE = Path(__file__).parents[3] / "docs" / "mix.md"
+PAGE = Path(__file__).parents[3] / "docs" / "spaces.md"
 MODULE = "q_proj"
 
 
@@ -40,7 +39,7 @@ def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.syspath_prepend(str(tmp_path))
     importlib.import_module("convex_space")
     yield file
-    del sys.modules["convex_space"], spaces._KINDS["convex"]
+    del sys.modules["convex_space"], mix._KINDS["convex"]
 
 
 @pytest.mark.usefixtures("example")
@@ -101,34 +100,18 @@ def test_without_its_import_there_is_no_such_space() -> None:
 
 
 def test_the_name_of_a_built_in_space_is_taken() -> None:
-    class Other(AdapterKind):
-        """A kind of another package."""
-
-        name = "delta"
-
     with pytest.raises(ValueError, match="'delta' is the name of a built-in space"):
-        register(Other())
+        register(SpaceKind("delta"))
 
 
-def test_settings_of_another_space_are_refused_by_name() -> None:
-    for name, values, message in (
-        ("delta", {"contrast": True}, "contrast: goes with space token only, not with delta"),
-        ("factor", {"contrast": True}, "contrast: goes with space token only, not with factor"),
-    ):
-        with pytest.raises(UserError, match=message):
-            space_kind(name).check_options(values)
+@pytest.mark.parametrize("name", ["delta", "factor"])
+def test_settings_of_another_space_are_refused_by_name(name: str) -> None:
+    with pytest.raises(UserError, match=f"contrast: goes with space token only, not with {name}"):
+        space_kind(name).check_options({"contrast": True})
     space_kind("token").check_options({"contrast": True})
 
 
-@pytest.mark.parametrize("name", ["factor", "delta", "full", "token"])
-def test_every_kind_is_registered_by_the_module_that_the_table_names(name: str) -> None:
-    kind = space_kind(name)
-    assert isinstance(kind, SpaceKind) and kind.name == name
-    assert bool(kind.saved_as) == (kind.library == "") == kind.several_models
-    assert spaces._SAVED_AS.get(name, "") == kind.saved_as
-
-
-def test_a_kind_is_imported_when_it_is_chosen() -> None:
+def test_another_packages_kind_is_imported_when_it_is_chosen() -> None:
     code = (
         "import sys; from pyswarmopt_llm.mix import space_kind; "
         "there = lambda: 'pyswarmopt_groups.graph.space' in sys.modules; "

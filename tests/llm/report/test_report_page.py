@@ -22,7 +22,7 @@ from pyswarmopt_llm.scores.tasks import Item, Task
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_rivals.comparison.page import render_page
 
-STYLESHEET = Path(pyswarmopt_llm.__file__).parent / "reporting" / "page.css"
+STYLESHEET = Path(pyswarmopt_llm.__file__).parent / "report" / "page.css"
 
 # Writes down what a reader could not do without: no errors, no requests, nothing wider than the
 # window.

@@ -244,7 +244,7 @@ def test_the_command_parses_back_to_the_configuration() -> None:
     words = shlex.split(command_line(config))
     assert words[words.index("--experts") + 1 : words.index("--task")] == ["a b", "c'd"]
     assert words[words.index("--max-iter") + 1] == "3"
-    assert words[-1] == "--no-rivals"
+    assert words[-2:] == ["--set", "no-rivals=true"]
     assert "--dev" not in words
 
 

@@ -10,8 +10,9 @@ import pytest
 from result_helpers import about_of, pair, result_of
 from rich.console import Console
 
+from pyswarmopt_llm.common.words import duration, mixture_text, split_small_weights
 from pyswarmopt_llm.report.findings import findings, remarks, score_rows
-from pyswarmopt_llm.report.summary import WEIGHTS, duration, folded, mixture_text
+from pyswarmopt_llm.report.summary import WEIGHTS
 from pyswarmopt_llm.report.terminal import print_findings
 from pyswarmopt_llm.report.verdict import verdict
 
@@ -142,7 +143,7 @@ def test_small_weights_are_counted_not_listed() -> None:
 
 
 def test_experts_are_ordered_by_the_size_of_their_weight() -> None:
-    large, small = folded({"a": 0.1, "b": -0.4, "c": 1.3, "d": 0.01})
+    large, small = split_small_weights({"a": 0.1, "b": -0.4, "c": 1.3, "d": 0.01})
     assert [name for name, _ in large] == ["c", "b", "a"] and small == ["d"]
 
 

@@ -261,7 +261,7 @@ def test_power_is_spoken_of_only_where_it_means_something(test: dict[str, Any]) 
             pair(-0.1, 0.05, 0.01),
             {},
             {"columns": ["label=team"], "split_seed": 3},
-            ["label=team --split-seed 3"],
+            ["label=team --set split-seed=3"],
         ),
         (pair(-0.1, 0.05, 0.01), TRAINED, {}, ["--adapter e/x --task t.json"]),
     ],
@@ -284,9 +284,9 @@ def test_more_dev_items_get_what_so_many_are_worth() -> None:
     # again.
     level, about = result(pair(0.0, 0.08, 1.0)), about_of(dev=20, budget_items=800, train="off")
     *_, (_, line) = next_steps("level", replace(about, chosen={"train": "off"}), level)
-    assert "--dev 40" in line and "--budget-items 1600" in line and "--train" not in line
+    assert "--dev 40" in line and "--budget-items 1600" in line and "--set train" not in line
     *_, (_, line) = next_steps("level", about, level)
-    assert "--dev 40" in line and "--train off" in line  # that was the user's own choice
+    assert "--dev 40" in line and "--set train=off" in line  # that was the user's own choice
 
 
 FORM = Form("body", {"A": "card", "B": "loan"}, None, "Where is my card?")

@@ -198,9 +198,9 @@ def test_what_is_wrong_is_said_before_anything_is_written(
     for more, message in (
         (["--metric", "accurate"], "did you mean accuracy"),
         (["--metric", "t9=f1"], "no task is called t9"),
-        (["--metric", "abstain", "--combine", "harmonic"], "add --combine arithmetic"),
-        (["--combine", "weighted:1"], "one positive weight for each of the 2 tasks"),
-        (["--confirm", "12"], "none would be left"),
+        (["--metric", "abstain", "--set", "combine=harmonic"], "add --set combine=arithmetic"),
+        (["--set", "combine=weighted:1"], "one positive weight for each of the 2 tasks"),
+        (["--set", "confirm=12"], "none would be left"),
         (["--set", "inertia=x"], "not a number"),
         (["--task", str(plain)], "p.json: dev item dev-0: no answer"),
         (["--metric", "reward:nowhere/at/all"], "cannot be loaded as a reward model"),

@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 from transformers.utils.import_utils import is_serve_available
 
+from pyswarmopt_llm.common.files.http import Json
 from pyswarmopt_llm.mix.load import open_model
-from pyswarmopt_llm.published.judge.chat_client import ChatClient, Endpoint
+from pyswarmopt_llm.published.judge.chat_client import ChatClient
 
 pytest.importorskip("httpx")
 pytestmark = [
@@ -62,11 +63,11 @@ def url(tiny_base: Path) -> Iterator[str]:
 
 def test_a_real_server_answers_as_our_engine(url: str, tiny_base: Path, tmp_path: Path) -> None:
     prompts = ["Rate this reply.", "Which of two replies is better, and why?"]
-    client = ChatClient(Endpoint(url, str(tiny_base)), tmp_path / "judge.jsonl", max_tokens=12)
+    client = ChatClient(Json(url, "NO_KEY", "it", ""), str(tiny_base), tmp_path / "judge.jsonl", 12)
     found = client(prompts)
     engine = open_model(str(tiny_base), None, "float32", "cpu", None)
     assert found == engine.generate([engine.chat(prompt) for prompt in prompts], 12)
-    spent = client.spent()
+    spent = dict(client.usage)
     assert (spent["requests"], client(prompts)) == (2, found)  # the second time from the cache
-    assert client.spent()["requests"] == 2
+    assert client.usage["requests"] == 2
     assert spent["completion_tokens"] >= 2

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from search_helpers import louder, small
 
-from pyswarmopt_llm.cli.runs.running import print_plan
+from pyswarmopt_llm.cli.running import print_plan
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch

@@ -21,9 +21,9 @@ from pyswarmopt_llm.scores.metrics.questions.sampling import Sampling
 from pyswarmopt_llm.scores.metrics.questions.written import Written
 from pyswarmopt_llm.scores.metrics.registry import METRICS, find_metric, written
 from pyswarmopt_llm.scores.tasks import Item
+from pyswarmopt_llm.searching import surrogate
 from pyswarmopt_llm.searching.loop import resume, search
 from pyswarmopt_llm.searching.prepare import prepare
-from pyswarmopt_llm.searching.scoring import surrogate
 from pyswarmopt_llm.searching.use.against import evaluate_against
 from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_llm.searching.use.model import evaluate

@@ -16,7 +16,7 @@ from search_helpers import history, lasting, louder, small, swarm_llm, write_tas
 
 from pyswarmopt_llm.cli.build import spelling
 from pyswarmopt_llm.cli.options import Again
-from pyswarmopt_llm.cli.runs.running import resuming
+from pyswarmopt_llm.cli.running import resuming
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.options import options_of

@@ -438,7 +438,7 @@ ALLOWED = {
     ("pyswarmopt/cli/show.py", "savefig"): "--out, and the names of our functions",
     ("pyswarmopt/driver/history.py", "open"): "argument",
     ("pyswarmopt/inspect/plot/animation.py", "write_text"): "argument",
-    ("pyswarmopt_llm/cli/runs/init.py", "open"): "argument; x: what is there stays",
+    ("pyswarmopt_llm/cli/init.py", "open"): "argument; x: what is there stays",
 }
 # These are `safe_files`' own where they are called by their bare names.
 _SAFE = {"write_text", "truncate"}

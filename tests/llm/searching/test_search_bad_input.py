@@ -163,7 +163,7 @@ def test_a_task_with_something_wrong(refused: Refused) -> None:
     line = refused()
     assert "words.json: dev item 4" in line and "not among the choices" in line
     write_task(Path("words.json"), questions(4, 1), questions(4, 1))
-    assert "4 dev items are also in test" in (line := refused()) and "--allow-overlap" in line
+    assert "4 dev items are also in test" in (line := refused()) and "--set allow-overlap" in line
 
 
 def test_a_task_that_is_not_there(refused: Refused) -> None:

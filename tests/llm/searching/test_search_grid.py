@@ -332,6 +332,6 @@ def test_the_command_prints_the_draws_and_resume_goes_on(
     code, again, error = swarm_llm(capsys, "resume", out, "--quiet")
     assert code == 0 and f"{chosen} *" in again
     code, _, error = swarm_llm(
-        capsys, *search_words(replace(setting, out=f"{out}2")), "--draws", "3"
+        capsys, *search_words(replace(setting, out=f"{out}2")), "--set", "draws=3"
     )
-    assert code == 2 and "--draws 3: nothing to draw from; give several values" in error
+    assert code == 2 and "--set draws=3: nothing to draw from; give several values" in error

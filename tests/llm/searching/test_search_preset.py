@@ -396,7 +396,7 @@ def test_the_paper_from_the_command_line_is_its_preset(
         config.tasks[0],
     ]
     words += ["--out", config.out, "--scoring", "likelihood", "--threads", 1, "--test", 0]
-    quick = ["--paper", "--particles", 4, "--max-iter", 1, "--draws", 2]
+    quick = ["--paper", "--particles", 4, "--max-iter", 1, "--set", "draws=2"]
     code, _, error = swarm_llm(capsys, *words, *quick)
     assert code == 0, error
     line = (

@@ -19,13 +19,14 @@ from search_helpers import history, louder, questions, small, swarm_llm, write_t
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files import http
+from pyswarmopt_llm.searching import surrogate
 from pyswarmopt_llm.searching.loop import SearchResult, resume, search
-from pyswarmopt_llm.searching.scoring import surrogate
 from pyswarmopt_llm.searching.use.against import evaluate_against
 from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_llm.searching.use.model import evaluate
 from pyswarmopt_llm.searching.use.names import with_run
-from pyswarmopt_llm.servers import http
+from pyswarmopt_llm.servers.server import KEY
 
 Make = Callable[..., SearchConfig]
 
@@ -137,7 +138,7 @@ def test_what_is_no_server_is_refused_before_anything_is_written(
     unknown = (
         "is not vLLM's server or llama.cpp's"
         if trouble == "404"
-        else "no server answers .*; start it first"
+        else "does not answer .*; start it first"
     )
     with pytest.raises(UserError, match=unknown) as error:
         search(refused)
@@ -254,18 +255,9 @@ def test_the_command_line(
     tmp_path: Path,
 ) -> None:
     server, commanded = start("vllm"), config("commanded")
-    words = [
-        "search",
-        "--base",
-        commanded.base,
-        "--experts",
-        *commanded.experts,
-        "--task",
-        *commanded.tasks,
-        "--out",
-        commanded.out,
-    ]
-    words += ["--engine", server.url, "--server-folder", tmp_path, "--quiet"]
+    words = ["search", "--base", commanded.base, "--experts", *commanded.experts]
+    words += ["--task", *commanded.tasks, "--out", commanded.out, "--quiet"]
+    words += ["--engine", server.url, "--server-folder", tmp_path]
     code, _, err = swarm_llm(capsys, *words)
     assert code == 0, err
     result = json.loads((Path(commanded.out) / "result.json").read_text(encoding="utf-8"))
@@ -337,7 +329,7 @@ def test_a_strangers_run_does_not_choose_the_server_or_the_folder(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     server, run, folder = strangers
-    monkeypatch.setenv(http.KEY, "sk-mine")
+    monkeypatch.setenv(KEY, "sk-mine")
     rows = tmp_path / "rows.jsonl"
     rows.write_text(json.dumps({k: questions(1, 7)[0][k] for k in ("question", "choices")}) + "\n")
     commands = [
@@ -361,7 +353,8 @@ def test_a_strangers_run_does_not_choose_the_server_or_the_folder(
             (run / "result.json").unlink()
         code, _, err = swarm_llm(capsys, *words, "--engine", server.url)
         assert code == 2 and err.endswith(f"if you trust it, add --server-folder {folder}\n")
-    assert not server.requests
+    asked = [path for path, _ in server.requests if "unload" not in path]  # of an earlier engine
+    assert asked == []
     shutil.copy(tmp_path / "result.json", run)
     code, _, err = swarm_llm(capsys, *commands[0], "--engine", server.url)
     assert code == 0 and server.keys == {"Bearer sk-mine"}, err
@@ -406,21 +399,5 @@ def test_a_secret_in_the_url_is_refused_and_stands_nowhere(
     for words in (["eval", "--run", run], ["generate", "--run", run, "Hi"]):
         code, out, err = swarm_llm(capsys, *words, "--engine", url)
         assert code == 2 and err.count("\n") == 1 and "hush" not in out + err
-    assert not server.requests
-
-
-@pytest.mark.parametrize("key", ["hush\n1", "hush\u00e9"])
-def test_a_key_that_no_header_can_hold_is_one_line_without_it(
-    key: str,
-    start: Callable[[str], ModelServer],
-    config: Make,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    server = start("vllm")
-    monkeypatch.setenv(http.KEY, key)
-    with pytest.raises(UserError, match=f"{http.KEY}: holds a character that a key") as error:
-        search(config("refused", engine=server.url))
-    assert "hush" not in error.value.text
-    server.key = "secret"
-    monkeypatch.setenv(http.KEY, " secret\n")
-    assert http.Http(server.url).get("/v1/models")
+    asked = [path for path, _ in server.requests if "unload" not in path]  # of an earlier engine
+    assert asked == []

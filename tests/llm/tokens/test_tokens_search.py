@@ -126,7 +126,7 @@ def test_generate_writes_from_the_mixture(done: Path, capsys: pytest.CaptureFixt
     code, _, err = swarm_llm(
         capsys, "generate", "--base", done / "best", "--adapter", done, "Which amber?"
     )
-    assert (code, "takes no adapter" in err) == (2, True)
+    assert (code, "stands for several models" in err) == (2, True)
 
 
 def test_a_run_cut_short_ends_the_same(

@@ -11,12 +11,12 @@ from typing import Annotated
 
 from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.options import DryRun, Json, Quiet
-from pyswarmopt_llm.cli.runs.running import print_plan, run_job
+from pyswarmopt_llm.cli.running import print_plan, run_job
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.options import OUTPUT, Option
 
-PACKAGE = Path(__file__).resolve().parents[2]
+PACKAGE = Path(__file__).resolve().parents[1]
 EMBEDDED = "embedded:smollm2-135m"
 TASK = "builtin:five-desks"
 DEV, TEST = 100, 200  # items

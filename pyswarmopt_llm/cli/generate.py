@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from pyswarmopt.cli.terminal import echo
-from pyswarmopt_llm.cli.models.evaluate import placed
+from pyswarmopt_llm.cli.evaluate import placed
 from pyswarmopt_llm.cli.options import Json
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import TASK, Device, Dtype, Option, Place, ServerFolder, Threads

@@ -18,11 +18,10 @@ from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Json
 from pyswarmopt_llm.common.commands import command as command_text
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.options import TASK, Base, Columns, Device, Option, Threads
+from pyswarmopt_llm.common.options import TASK, Columns, Option
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.experts.compatibility import PreflightReport
-    from pyswarmopt_llm.tools.check.check import CheckReport
 
 DEFAULT = "delta"  # the space of `--preset auto`
 NUMBERS = ("parameters", "MB", "norm", "top share", "score")
@@ -156,37 +155,3 @@ def command(
             echo(f"Next: {next_command(best, experts, base, task, columns)}")
     if all(errors.values()):
         raise typer.Exit(2)
-
-
-def check(
-    adapters: Annotated[list[str], typer.Argument(metavar="DIR...", help="LoRA adapters.")],
-    base: Base,
-    device: Device = "auto",
-    threads: Threads = None,
-    as_json: Json = False,
-) -> None:
-    """Check that adapters apply, whole and at their scale.
-
-    No examples are needed. Exit code 1 if something is wrong with one of them.
-
-    Example: swarm-llm check adapters/* --base embedded:smollm2-135m
-    """
-    from pyswarmopt_llm.tools.check import check as job
-
-    report = job.check(adapters, base, device, threads)
-    if as_json:
-        typer.echo(json.dumps(check_record(report)))
-    else:
-        for adapter in report.adapters:
-            echo(str(adapter))
-    if not report.ok:
-        raise typer.Exit(1)
-
-
-def check_record(report: CheckReport) -> dict[str, Any]:
-    """The report as JSON values."""
-    adapters = [{**asdict(adapter), "ok": adapter.ok} for adapter in report.adapters]
-    same_a = [
-        {"adapters": [first, second], "cosine": cosine} for first, second, cosine in report.same_a
-    ]
-    return {**asdict(report), "adapters": adapters, "same_a": same_a, "ok": report.ok}

@@ -13,9 +13,9 @@ import typer
 
 from pyswarmopt.base.words import counted
 from pyswarmopt.cli.terminal import echo, open_console
-from pyswarmopt_llm.cli.models.evaluate import placed
+from pyswarmopt_llm.cli.evaluate import placed
 from pyswarmopt_llm.cli.options import Json, Quiet
-from pyswarmopt_llm.cli.runs.running import interruptible, repeating
+from pyswarmopt_llm.cli.running import interruptible, repeating
 from pyswarmopt_llm.common import options as opt
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import Option

@@ -12,7 +12,7 @@ import typer
 
 from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.options import Again, Config, DryRun, Shown
-from pyswarmopt_llm.cli.runs.running import print_plan, run_job
+from pyswarmopt_llm.cli.running import print_plan, run_job
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
@@ -73,7 +73,7 @@ def command(
     if memory is not None:
         if not dry_run:
             raise InvalidOption("memory", memory, "goes with `dry_run`; add it, or give `device`")
-        from pyswarmopt_llm.cli.runs.running import print_fit
+        from pyswarmopt_llm.cli.running import print_fit
         from pyswarmopt_llm.searching.fits import fit_of
 
         print_fit(fit_of(settings, memory), shown.as_json or shown.as_lines)

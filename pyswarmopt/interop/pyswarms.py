@@ -1,20 +1,23 @@
-"""The optimisers of pyswarms 1.3 as its documentation describes them, each a loop around
-`pyswarmopt.Swarm`.
+"""pyswarms' names for our swarms: a script for pyswarms 1.3 runs with its imports changed.
 
-``v <- w v + c1 r1 (p - x) + c2 r2 (g - x)``, ``x <- x + v``, with r1, r2 ~ U(0, 1) per coordinate.
-No code of pyswarms is used.
+``import pyswarmopt.interop.pyswarms as ps``, then `ps.single`, `ps.discrete` and `ps.utils` as
+there; ``from pyswarmopt.interop.pyswarms.utils.functions import single_obj`` and its like work,
+too. docs/how-to/coming-from.md says what differs.
+
+The optimisers are those of pyswarms' documentation, each a loop around `pyswarmopt.Swarm`: ``v <-
+w v + c1 r1 (p - x) + c2 r2 (g - x)``, ``x <- x + v``, with r1, r2 ~ U(0, 1) per coordinate. No code
+of pyswarms is used.
 """
 
 from __future__ import annotations
 
 import functools
-import logging
 import math
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -33,12 +36,10 @@ from pyswarmopt.parts.bounds import read_bounds
 from pyswarmopt.parts.topology import ByInformants, Global, Topology
 from pyswarmopt.parts.velocity import Snapshot, SumOfTerms, cognitive, inertia, social
 from pyswarmopt.swarm import Swarm
+from pyswarmopt.teaching.functions.functions import ALL
 
-LOGGER = logging.getLogger("pyswarmopt")
-Bounds = tuple[npt.ArrayLike, npt.ArrayLike]
-Options = Mapping[str, Any]
 # bh_strategy: where a coordinate goes that left the bounds
-PLACES: dict[str, Boundary] = {
+WALLS: dict[str, Boundary] = {
     "periodic": boundary.periodic,
     "nearest": boundary.clip,
     "reflective": boundary.reflect,
@@ -92,10 +93,9 @@ class GlobalBestPSO:
 
     n_particles: int
     dimensions: int
-    options: Options
-    bounds: Bounds | None = None
+    options: Mapping[str, Any]
+    bounds: tuple[npt.ArrayLike, npt.ArrayLike] | None = None
     _: KW_ONLY
-    oh_strategy: Mapping[str, str] | None = None
     bh_strategy: str = "periodic"
     vh_strategy: str = "unmodified"
     velocity_clamp: tuple[float, float] | None = None
@@ -109,20 +109,10 @@ class GlobalBestPSO:
         missing = [name for name in ("c1", "c2", "w") if name not in self.options]
         if missing:
             raise ValueError(f"options={dict(self.options)}: {', '.join(missing)} missing")
-        if self.oh_strategy:
-            raise ValueError(
-                "oh_strategy is not here; weights that change are pso.schedule.Linear and others"
-            )
-        if self.ftol_iter < 1:
-            raise ValueError(f"ftol_iter={self.ftol_iter}: it must be at least 1")
-        if self.bh_strategy not in PLACES or self.vh_strategy not in FACTORS:
+        if self.bh_strategy not in WALLS or self.vh_strategy not in FACTORS:
             raise ValueError(
                 f"bh_strategy={self.bh_strategy!r}, vh_strategy={self.vh_strategy!r}: use one of "
-                f"{', '.join(PLACES)}, and of {', '.join(FACTORS)}, or pso.boundary"
-            )
-        if self.velocity_clamp is not None and len(self.velocity_clamp) != 2:
-            raise ValueError(
-                f"velocity_clamp={self.velocity_clamp!r}: give the least and the largest velocity"
+                f"{', '.join(WALLS)}, and of {', '.join(FACTORS)}, or pso.boundary"
             )
         self._topology()  # or an error
         self.reset()
@@ -204,7 +194,6 @@ class GlobalBestPSO:
                 state.position = self._position(x, state.velocity)
         if verbose:
             sys.stderr.write("\n")
-        LOGGER.info("best cost %s at %s", state.best_cost, state.best_pos)
         return state.best_cost, state.best_pos
 
     def _begin(self) -> Swarm:
@@ -233,8 +222,8 @@ class GlobalBestPSO:
         self, x: Tensor, v: Tensor, box: Box, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
         outside = (x < box.low) | (x > box.high)
-        place, _ = PLACES[self.bh_strategy](x, v, box, generator)
-        return place, torch.where(outside, FACTORS[self.vh_strategy] * v, v)
+        inside, _ = WALLS[self.bh_strategy](x, v, box, generator)
+        return inside, torch.where(outside, FACTORS[self.vh_strategy] * v, v)
 
     def _box(self) -> tuple[Floats, Floats]:
         """Lower and upper bounds, (D,); without bounds those of the starting positions."""
@@ -263,7 +252,6 @@ class GlobalBestPSO:
         return x
 
 
-@dataclass(eq=False)
 class LocalBestPSO(GlobalBestPSO):
     """The best of its k nearest particles, itself among them, attracts a particle; other arguments
     are those of `GlobalBestPSO`.
@@ -272,12 +260,7 @@ class LocalBestPSO(GlobalBestPSO):
         options: c1, c2, w, k and p: 1 for sums of absolute distances, 2 for Euclidean ones.
     """
 
-    _: KW_ONLY
-    static: bool = False
-
     def _topology(self) -> Topology:
-        if self.static:
-            raise ValueError("static is not here; neighbours that stay are pso.topology.Ring")
         k, p = self.options.get("k", 0), self.options.get("p", 0)
         if k not in range(1, self.n_particles + 1) or p not in (1, 2):
             raise ValueError(
@@ -327,3 +310,45 @@ class Nearest(ByInformants):
         distances = torch.cdist(x, x, p=self.p, compute_mode=mode).fill_diagonal_(-1.0)
         rows: Ints = distances.topk(self.k, largest=False).indices.numpy()
         return rows[np.arange(len(rows)), state.best_costs[rows].argmin(axis=1)]
+
+
+def cost(function: Callable[..., float]) -> Callable[..., Floats]:
+    """Have a function of one position, (D,), take those of a swarm, (N, D).
+
+    Example:
+        >>> cost(max)(np.array([[1.0, 2.0], [4.0, 3.0]])).tolist()
+        [2.0, 4.0]
+    """
+
+    @functools.wraps(function)
+    def of_many(positions: Floats, **kwargs: Any) -> Floats:
+        return np.array([function(x, **kwargs) for x in positions])
+
+    return of_many
+
+
+# ---- pyswarms' modules ----
+
+
+def __getattr__(name: str) -> Any:
+    raise AttributeError(f"pyswarms' {name} is not here; see docs/how-to/coming-from.md")
+
+
+def _module(path: str, **names: Any) -> ModuleType:
+    """A module of pyswarms that can be imported from: names to their meaning here."""
+    module = ModuleType(f"{__name__}.{path}", f"pyswarms.{path}, by pyswarmopt")
+    vars(module).update(names, __getattr__=__getattr__)
+    sys.modules[module.__name__] = module
+    return module
+
+
+single = _module("single", GlobalBestPSO=GlobalBestPSO, LocalBestPSO=LocalBestPSO)
+discrete = _module("discrete", BinaryPSO=BinaryPSO)
+_functions = _module("utils.functions.single_obj", **ALL, goldstein=ALL["goldstein_price"])
+utils = _module(
+    "utils",
+    functions=_module("utils.functions", single_obj=_functions),
+    decorators=_module("utils.decorators", cost=cost),
+)
+
+__all__ = ["cost", "discrete", "single", "utils"]

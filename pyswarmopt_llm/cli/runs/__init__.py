@@ -1,1 +1,0 @@
-"""Commands about searches and their run directories."""

@@ -1,0 +1,1 @@
+"""The commands of the tools; `swarm-llm` finds them by name."""
