@@ -21,7 +21,7 @@ from pyswarmopt_llm.common.interfaces import Engine, Score, Space, Utility
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.combine import Combine
 from pyswarmopt_llm.scores.tasks import Scoring
-from pyswarmopt_llm.searching.scoring.record import Margins, Row, pack, unpack
+from pyswarmopt_llm.searching.scoring.record import Margins, Row, pack
 from pyswarmopt_llm.searching.scoring.run_directory import position_key
 
 Share = Mapping[str, npt.NDArray[np.bool_]]  # task name -> which of its items are scored, (n,)
@@ -47,7 +47,7 @@ class Request:
 
     Attributes:
         position: (D,).
-        share: the items to score; None: all.
+        share: the items to score, but for those that are known; None: all.
         before: what is known of some items.
     """
 
@@ -92,61 +92,53 @@ class Evaluator:
         """
         start = time.perf_counter()
         self._engine.load(self._space.realise(request.position))
-        complete = request.share is None and request.before is None
-        row = self._complete() if complete else self._part(request)
-        if not math.isfinite(row.value):
-            raise NotFiniteError(f"the score is {row.value}")
+        scores = {name: self._score(name, request) for name in self.utilities}
+        of_tasks = list(scores.values())
+        total = self.combine([*map(_least, of_tasks)] if request.share is not None else of_tasks)
+        if not math.isfinite(total.value):
+            raise NotFiniteError(f"the score is {total.value}")
+        row = row_of("", position_key(request.position), scores, total, 0.0)
         return replace(
             row,
-            key=position_key(request.position),
             coefficients=self.coefficients(request.position),
             seconds=round(time.perf_counter() - start, 4),
+            margins=margins_of(scores) if self.margins else {},
         )
 
-    def _complete(self) -> Row:
-        """The row of all items."""
-        scores = {name: utility(self._engine) for name, utility in self.utilities.items()}
-        row = row_of("", "", scores, self.combine(list(scores.values())), 0.0)
-        return replace(row, margins=margins_of(scores) if self.margins else {})
-
-    def _part(self, request: Request) -> Row:
-        """The row of a share of the items, with those that were known before."""
-        known, margins, n = dict[str, Score](), dict[str, Margins](), 0
-        for name, utility in self.utilities.items():
-            values, own = _before(name, request)
-            wanted = np.isnan(values)
-            if request.share is not None:
-                wanted &= request.share[name]
-            places = np.flatnonzero(wanted).tolist()
-            if places:
-                score = utility(self._engine, places)
-                values[places] = score.per_item
-                for place, of_item in zip(places, score.margins, strict=False):  # or no options
-                    own[place] = stored_margins(of_item)
-            least = score_of(np.nan_to_num(values))
-            known[name] = replace(least, per_item=tuple(values.tolist()))
-            margins[name], n = own, n + len(places)
-        value = self.combine(list(known.values())).value
-        items = {name: pack(score.per_item) for name, score in known.items()}
-        return Row("", 0, 0, "", (), value, n, 0.0, items, margins=margins if self.margins else {})
+    def _score(self, name: str, request: Request) -> Score:
+        """A task's score: on all items, or on a share of them with those that were known before;
+        NaN where an item is not known.
+        """
+        utility, share, before = self.utilities[name], request.share, request.before
+        if share is None:
+            return utility(self._engine)
+        values = np.full(len(share[name]), math.nan)
+        margins = [tuple[float, ...]()] * len(values)
+        if before is not None:
+            values = np.array(before.item_values(name))
+            margins = [tuple(own or ()) for own in before.margins.get(name, margins)]
+        places = np.flatnonzero(np.isnan(values) & share[name]).tolist()
+        if places:
+            score = utility(self._engine, places)
+            values[places] = score.per_item
+            for place, of_item in zip(places, score.margins, strict=False):  # or no options
+                margins[place] = of_item
+        least, items = score_of(np.nan_to_num(values)), tuple(values.tolist())
+        return replace(least, per_item=items, n=len(places), margins=tuple(margins))
 
 
-def _before(name: str, request: Request) -> tuple[np.ndarray, Margins]:
-    """Values and margins of a task's items before a request; NaN and None where not known."""
-    if request.before is None:
-        count = len((request.share or {})[name])
-        return np.full(count, math.nan), [None] * count
-    values = np.array(unpack(request.before.items[name]))
-    return values, list(request.before.margins.get(name, [None] * len(values)))
+def _least(score: Score) -> Score:
+    """A score whose items that are not known count as wrong."""
+    return replace(score, per_item=tuple(np.nan_to_num(score.per_item).tolist()))
 
 
 def row_of(phase: str, key: str, scores: Mapping[str, Score], total: Score, seconds: float) -> Row:
-    """The row of complete scores of all tasks, and of their combination."""
+    """The row of the scores of all tasks, and of their combination."""
     items = {task: pack(score.per_item) for task, score in scores.items()}
     own = {
         name: [score.value, score.stderr, score.n]
         for name, score in scores.items()
-        if not score.per_item or score.value != score_of(score.per_item).value
+        if not score.per_item or score.value != np.nan_to_num(score.per_item).mean()
     }
     return Row(phase, 0, 0, key, (), total.value, total.n, seconds, items, own)
 

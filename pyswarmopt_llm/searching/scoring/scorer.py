@@ -116,7 +116,7 @@ class Scorer:
         for number, key, position in zip(numbers or range(len(keys)), keys, positions, strict=True):
             before = self._latest.get(key)
             if not _covers(before, share):
-                request = Request(position, share, before)
+                request = Request(position, share or _all(before), before)
                 call = _Call(self._what(share), key, request, iteration, number)
                 calls.setdefault(key, call)
         for call, stored in zip(
@@ -184,3 +184,10 @@ def _covers(row: Row | None, share: Share | None) -> bool:
         return row is not None and row.complete
     known = {name: ~np.isnan(row.item_values(name)) for name in share}
     return all(known[name][wanted].all() for name, wanted in share.items())
+
+
+def _all(before: Row | None) -> Share | None:
+    """All items, where some are known."""
+    if before is None:
+        return None
+    return {name: np.ones(len(items), dtype=np.bool_) for name, items in before.items.items()}

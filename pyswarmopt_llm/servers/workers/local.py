@@ -116,7 +116,7 @@ class LocalWorker:
         line: to it.
 
     Attributes:
-        pid: of the process; None before it has answered.
+        pid: of the process; None before the first order.
     """
 
     def __init__(self, line: Connection) -> None:
@@ -124,20 +124,24 @@ class LocalWorker:
         self.pid: int | None = None
 
     def ask(self, order: Order) -> Reply:
-        """Let it evaluate a candidate, in `LONGEST` seconds at most."""
+        """Let it evaluate a candidate, in `LONGEST` seconds at most once it has loaded everything."""
         from pyswarmopt_llm.servers.workers.worker import WorkerFailedError
 
         try:
+            self.pid = self.pid or _receive(self._line)
             _send(self._line, order)
             if not self._line.poll(LONGEST):
                 return WorkerFailedError("timeout", f"no answer in {LONGEST:g} seconds")
-            self.pid, reply = _receive(self._line)
+            reply: Reply = _receive(self._line)
         except (OSError, EOFError):
             return WorkerFailedError("died", "its process ended")
         return reply
 
     def close(self) -> None:
-        """End the process when it has done what it does; a pending `ask` returns that it died."""
+        """Kill the process; a pending `ask` returns that it died."""
+        if self.pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
         with suppress(OSError), socket.socket(fileno=os.dup(self._line.fileno())) as line:
             line.shutdown(socket.SHUT_RDWR)
 
@@ -192,8 +196,9 @@ def device_of(config: SearchConfig, slot: int) -> SearchConfig:
 def _work(line: Connection, handler: Handler) -> NoReturn:
     """Carry out orders until the socket is closed."""
     try:
+        _send(line, os.getpid())
         while True:
-            _send(line, (os.getpid(), handler.answer(_receive(line))))
+            _send(line, handler.answer(_receive(line)))
     finally:
         os._exit(0)
 

@@ -185,10 +185,9 @@ def test_a_damaged_line_is_named(line: str, tmp_path: Path) -> None:
             ("items", {}),
             ("items", {"t": "12"}),
             ("items", 5),
-            ("bounds", [0.0]),
         ),
         *(
-            ("bounds", [0.0, "1"]),
+            ("margins", {"t": [["x"]]}),
             ("values", {"t": [0.5, "0", 1]}),
             ("values", {"t": [0.5, 0.1, -1]}),
         ),
