@@ -72,9 +72,9 @@ def bare_passes(engine: TransformersEngine, asked: Accuracy) -> Callable[[], Non
     """The model's forward passes over the plan's batches and nothing else: inputs made, results
     thrown away.
     """
-    plan = engine._plan(tuple(asked._pairs))
+    plan = engine._plan(tuple(asked._pairs), engine.batch_tokens)
     prefix = torch.tensor([plan.prefix], device=engine.model.device)
-    cache = engine.prefix(plan)
+    cache = engine.passes.prefix(plan.prefix)
     inputs = [engine.passes.inputs(batch, len(plan.prefix)) for batch in plan.batches]
 
     @torch.inference_mode()
@@ -212,7 +212,9 @@ def batched_repeats(engine: TransformersEngine, pairs: list[tuple[str, str]]) ->
             order[: max(1, engine.batch_tokens // width)],
             order[max(1, engine.batch_tokens // width) :],
         )
-        ids = torch.tensor([rows[i] + [engine.pad()] * (width - len(rows[i])) for i in now])
+        ids = torch.tensor(
+            [rows[i] + [tokenizer.pad_token_id] * (width - len(rows[i])) for i in now]
+        )
         mask = torch.tensor([[1] * len(rows[i]) + [0] * (width - len(rows[i])) for i in now])
         at = [
             r * width + len(rows[i]) - 1 - k

@@ -19,7 +19,6 @@ from pyswarmopt_groups.responses import Array, is_right
 from pyswarmopt_groups.run import accuracy_row, context_of, open_group
 from pyswarmopt_groups.validate import check_members, check_task, usable
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.experts.files import check_free
 from pyswarmopt_llm.scores.tasks import Item, Scoring, render_prompt
@@ -150,7 +149,6 @@ def _train(
     examples: Sequence[dict[str, Any]], config: DistillConfig, source: str, on_step: OnRound | None
 ) -> int:
     """Train the student; returns the number of steps."""
-    device = pick_device(config.device)
     names = ("rank", "lr", "epochs", "max_tokens", "seed", "threads")
     settings = {name: getattr(config, name) for name in names}
     result = train_expert(
@@ -158,8 +156,8 @@ def _train(
         examples,
         config.out,
         TrainingOptions(alpha=2.0 * config.rank, heldout=0, **settings),
-        dtype=pick_dtype(config.dtype, device),
-        device=device,
+        dtype=config.dtype,
+        device=config.device,
         data=source,
         on_step=on_step,
     )

@@ -25,10 +25,8 @@ TIMEOUT = "timeout"  # of a search whose time was up
 MESSAGES = {
     stopping.MaxIter.reason: "the limit of iterations was reached",
     stopping.MaxEvals.reason: "the limit of evaluations was reached",
-    stopping.MaxTime.reason: "the limit of time was reached",
     TIMEOUT: "the limit of time was reached",
     stopping.Patience.reason: "the best value has not changed for too many iterations",
-    stopping.Spread.reason: "all particles have come together",
     stopping.Target.reason: "the target was reached",
     "callback": "the callback said stop",
     INTERRUPTED: "interrupted",

@@ -139,26 +139,18 @@ def _train(
     examples = [example for source in sources.values() for example in source]
     to = (options.out, _recipe(options))
     data = "; ".join(f"{spec}, {len(source)} examples" for spec, source in sources.items())
-    if options.loss == "options":
-        from pyswarmopt_llm.searching.training.on_options import train_on_options
-
-        return train_on_options(
-            options.base,
-            examples,
-            *to,
-            dtype=options.dtype,
-            device=options.device,
-            data=data,
-            on_step=on_step,
-        )
-    from pyswarmopt_llm.common.hardware import pick_device, pick_dtype
     from pyswarmopt_llm.experts.base import resolve_base
-    from pyswarmopt_llm.searching.training.train import train_expert
+    from pyswarmopt_llm.searching.training.train import train_expert, train_on_options
 
-    device = pick_device(options.device)
-    dtype = pick_dtype(options.dtype, device)
-    base = resolve_base(options.base)
-    return train_expert(base, examples, *to, dtype=dtype, device=device, data=data, on_step=on_step)
+    return (train_on_options if options.loss == "options" else train_expert)(
+        resolve_base(options.base),
+        examples,
+        *to,
+        dtype=options.dtype,
+        device=options.device,
+        data=data,
+        on_step=on_step,
+    )
 
 
 def _check_start(options: Training) -> None:

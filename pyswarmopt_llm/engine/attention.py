@@ -53,7 +53,7 @@ def attention_windows(model: Any) -> dict[str, int | None] | None:
 
 
 def attention_mask(
-    batch: Batch, n_prefix: int, windows: Mapping[str, int | None], dtype: torch.dtype
+    batch: Batch, n_prefix: int, windows: Mapping[str, int | None], model: Any
 ) -> Tensor | dict[str, Tensor]:
     """Additive mask: 0 where a token of the batch sees a token of the prefix or of its row, else
     the dtype's minimum.
@@ -64,20 +64,19 @@ def attention_mask(
         batch: B rows of L tokens.
         n_prefix: number P of prefix tokens, visible to all tokens of every row.
         windows: from `attention_windows`.
-        dtype: the model's.
+        model: for its dtype and device.
 
     Returns:
-        (B, 1, L, P + L) in `dtype`; one per kind of layer if there are several, as transformers
-        expects.
+        (B, 1, L, P + L); one per kind of layer if there are several, as transformers expects.
     """
     seen = torch.nn.functional.pad(batch.allowed(), (n_prefix, 0), value=True)
     rows = batch.position_ids
     columns = torch.cat([torch.arange(n_prefix).expand(len(rows), -1), rows], dim=1)
-    return additive_mask(seen, rows[:, :, None] - columns[:, None, :], windows, dtype)
+    return additive_mask(seen, rows[:, :, None] - columns[:, None, :], windows, model)
 
 
 def additive_mask(
-    seen: Tensor, distance: Tensor, windows: Mapping[str, int | None], dtype: torch.dtype
+    seen: Tensor, distance: Tensor, windows: Mapping[str, int | None], model: Any
 ) -> Tensor | dict[str, Tensor]:
     """Masks as `attention_mask` gives them.
 
@@ -85,47 +84,38 @@ def additive_mask(
         seen: which token may see which, without windows, (B, L, K) bool.
         distance: by how many positions one precedes the other, (B, L, K).
         windows: from `attention_windows`.
-        dtype: the model's.
+        model: for its dtype and device.
     """
     masks = {}
+    hidden = torch.finfo(model.dtype).min
     for kind, window in windows.items():
         near = seen if window is None else seen & (distance < window)
-        mask = torch.zeros(near.shape, dtype=dtype).masked_fill_(~near, torch.finfo(dtype).min)
-        masks[kind] = mask.unsqueeze(1)
+        mask = torch.zeros(near.shape, dtype=model.dtype).masked_fill_(~near, hidden)
+        masks[kind] = mask.unsqueeze(1).to(model.device)
     return masks if len(masks) > 1 else next(iter(masks.values()))
-
-
-def on_device(mask: Tensor | dict[str, Tensor], device: torch.device) -> Tensor | dict[str, Tensor]:
-    """A mask, or one for each kind of layer, on a device."""
-    if isinstance(mask, dict):
-        return {kind: part.to(device) for kind, part in mask.items()}
-    return mask.to(device)
-
-
-class SharedLayer(DynamicLayer):
-    """The prefix of one layer, (1, heads, P, head_dim); `update` concatenates a batch without
-    storing it.
-    """
-
-    def __init__(self, keys: Tensor | None = None, values: Tensor | None = None) -> None:
-        super().__init__()
-        if keys is not None and values is not None:
-            self.lazy_initialization(keys, values)
-            self.keys, self.values = keys, values
-
-    def update(
-        self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
-    ) -> tuple[Tensor, Tensor]:
-        if not self.is_initialized:
-            return key_states, value_states
-        n = key_states.shape[0]
-        keys = torch.cat([self.keys.expand(n, -1, -1, -1), key_states], dim=-2)
-        values = torch.cat([self.values.expand(n, -1, -1, -1), value_states], dim=-2)
-        return keys, values
 
 
 class PrefixCache(Cache):
     """The keys and values of `cache` (a batch of one) for batches of any size, reusable."""
 
     def __init__(self, cache: DynamicCache) -> None:
-        super().__init__(layers=[SharedLayer(layer.keys, layer.values) for layer in cache.layers])
+        super().__init__(layers=[_SharedLayer(layer.keys, layer.values) for layer in cache.layers])
+
+
+class _SharedLayer(DynamicLayer):
+    """The prefix of one layer, (1, heads, P, head_dim); `update` concatenates a batch without
+    storing it.
+    """
+
+    def __init__(self, keys: Tensor, values: Tensor) -> None:
+        super().__init__()
+        self.lazy_initialization(keys, values)
+        self.keys, self.values = keys, values
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
+    ) -> tuple[Tensor, Tensor]:
+        n = key_states.shape[0]
+        keys = torch.cat([self.keys.expand(n, -1, -1, -1), key_states], dim=-2)
+        values = torch.cat([self.values.expand(n, -1, -1, -1), value_states], dim=-2)
+        return keys, values

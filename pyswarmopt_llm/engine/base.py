@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.engine.chat import Chat, Turns
+from pyswarmopt_llm.engine.chat import Turns, prompt_of
 
 
 class BaseEngine(ABC):
@@ -53,17 +53,17 @@ class PromptTokenizer:
 
     Attributes:
         tokenizer, window: as given.
-        form: what goes around the turns of a user.
+        system: the first turn of a conversation that has none of its own; "" for none.
     """
 
     def __init__(self, tokenizer: Any, window: int | None) -> None:
-        self.tokenizer, self.window, self.form = tokenizer, window, Chat()
+        self.tokenizer, self.window, self.system = tokenizer, window, ""
         # A chat template includes its special tokens.
         self._lead = leading_specials(tokenizer) if tokenizer.chat_template is None else []
 
     def chat(self, user: str, earlier: Turns = ()) -> str:
-        """A user turn after earlier ones, up to the start of the assistant's; see `Chat.prompt`."""
-        return self.form.prompt(self.tokenizer, user, earlier)
+        """A user turn after earlier ones, up to the start of the assistant's; see `prompt_of`."""
+        return prompt_of(self.tokenizer, self.system, user, earlier)
 
     def encode(self, text: str) -> list[int]:
         """Token ids with leading special tokens, without trailing ones."""
@@ -81,11 +81,8 @@ class PromptTokenizer:
         """Tokens of a text; with the tokenizer's special tokens where no chat template has written
         them.
         """
-        return len(
-            self.tokenizer(text, add_special_tokens=self.tokenizer.chat_template is None)[
-                "input_ids"
-            ]
-        )
+        bare = self.tokenizer.chat_template is None
+        return len(self.tokenizer(text, add_special_tokens=bare)["input_ids"])
 
     def encode_prompts(self, prompts: Sequence[str], max_new_tokens: int) -> list[tuple[int, ...]]:
         """Token ids of prompts, each of which must leave room for `max_new_tokens` in the context
@@ -95,10 +92,6 @@ class PromptTokenizer:
         for prompt, ids in zip(prompts, encoded, strict=True):
             self.check_length(len(ids) + max_new_tokens, prompt)
         return encoded
-
-    def pad(self) -> int:
-        """The token that fills up rows."""
-        return int(self.tokenizer.pad_token_id)
 
     def check_length(self, n: int, text: str) -> None:
         """Raise `UserError` if the `n` tokens of an item that begins with `text` exceed the context

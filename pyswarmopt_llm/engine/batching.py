@@ -14,7 +14,7 @@ long shared prefix adds many.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -53,14 +53,12 @@ class Batch:
 
     Attributes:
         rows: its rows.
-        input_ids: (B, L) int64, right-padded.
+        input_ids: (B, L) int64, right-padded with 0.
         position_ids: (B, L) int64, depth in the tree, prefix included.
         trees: per row (c, n, visible): tokens c..n are the inner nodes, and visible, (n - c, n - c)
             bool, marks each node's ancestors and itself. The rest of the row is causal.
         heads: (M,) int64 into the flattened (B * L) positions that need a prediction.
         target_head: (T,) int64 into `heads`; target_token: (T,) int64; target_pair: (T,) int64.
-        pairs: (P,) int64, the pairs scored in this batch, ascending; each pair is in one batch
-            only.
     """
 
     rows: tuple[ContextTree, ...]
@@ -71,7 +69,11 @@ class Batch:
     target_head: Tensor
     target_token: Tensor
     target_pair: Tensor
-    pairs: Tensor
+
+    @property
+    def pairs(self) -> Tensor:
+        """(P,) int64, the pairs scored in this batch, ascending; each is in one batch only."""
+        return self.target_pair.unique()
 
     @property
     def n_tokens(self) -> int:
@@ -96,14 +98,15 @@ class Plan:
     Attributes:
         prefix: token ids shared by all contexts; computed once per candidate.
         batches: the remaining tokens.
-        n_pairs: number of pairs.
-        n_tokens: tokens fed per candidate, padding excluded, prefix counted once.
     """
 
     prefix: tuple[int, ...]
     batches: tuple[Batch, ...]
-    n_pairs: int
-    n_tokens: int
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens fed per candidate, padding excluded, prefix counted once."""
+        return len(self.prefix) + sum(batch.n_tokens for batch in self.batches)
 
 
 def encode_pair(
@@ -183,13 +186,12 @@ def shared_prefix(contexts: Sequence[tuple[int, ...]]) -> int:
     return min(n, min(len(c) for c in contexts) - 1)
 
 
-def build_plan(pairs: Sequence[TokenPair], batch_tokens: int, pad: int) -> Plan:
+def build_plan(pairs: Sequence[TokenPair], batch_tokens: int) -> Plan:
     """Batches for `pairs`, at most `batch_tokens` padded tokens each (a longer row is a batch of
     its own).
 
-    Batches are smaller if the prefix is long compared with the rows: see `KEYS_PER_TOKEN`. A pair
-    with an empty continuation requests the distribution after its context: its one target has token
-    0.
+    A pair with an empty continuation requests the distribution after its context: its one target
+    has token 0.
     """
     groups: dict[tuple[int, ...], list[tuple[int, tuple[int, ...]]]] = {}
     for index, (context, continuation) in enumerate(pairs):
@@ -197,25 +199,31 @@ def build_plan(pairs: Sequence[TokenPair], batch_tokens: int, pad: int) -> Plan:
     n_prefix = shared_prefix(list(groups))
     prefix = next(iter(groups))[:n_prefix] if groups else ()
     rows = [build_row(context[n_prefix:], members) for context, members in groups.items()]
-    rows.sort(key=lambda row: len(row.tokens), reverse=True)
-    batches, start = [], 0
-    while start < len(rows):
-        width = len(rows[start].tokens)
+    return Plan(prefix, tuple(in_batches(rows, batch_tokens, n_prefix)))
+
+
+def in_batches(rows: Sequence[ContextTree], batch_tokens: int, n_prefix: int) -> Iterator[Batch]:
+    """Rows in batches, the longest first.
+
+    Batches are smaller if the prefix is long compared with the rows: see `KEYS_PER_TOKEN`.
+    """
+    left = sorted(rows, key=lambda row: len(row.tokens), reverse=True)
+    while left:
+        width = len(left[0].tokens)
         cost = max(width, (n_prefix + width) / KEYS_PER_TOKEN)
-        stop = start + max(1, int(batch_tokens / cost))
-        batches.append(make_batch(rows[start:stop], n_prefix, pad))
-        start = stop
-    return Plan(prefix, tuple(batches), len(pairs), n_prefix + sum(len(row.tokens) for row in rows))
+        count = max(1, int(batch_tokens / cost))
+        yield make_batch(left[:count], n_prefix)
+        left = left[count:]
 
 
-def make_batch(rows: Sequence[ContextTree], n_prefix: int, pad: int) -> Batch:
+def make_batch(rows: Sequence[ContextTree], n_prefix: int) -> Batch:
     """Rows padded to the longest, each preceded by `n_prefix` tokens."""
     width = max(len(row.tokens) for row in rows)
-    input_ids = torch.full((len(rows), width), pad, dtype=torch.int64)
+    input_ids = torch.zeros((len(rows), width), dtype=torch.int64)
     position_ids = torch.zeros((len(rows), width), dtype=torch.int64)
     trees = []
     heads: dict[int, int] = {}
-    target_head, target_token, target_pair = [], [], []
+    targets: list[tuple[int, int, int]] = []
     for r, row in enumerate(rows):
         n, c = len(row.tokens), row.n_context
         input_ids[r, :n] = torch.tensor(row.tokens)
@@ -228,18 +236,15 @@ def make_batch(rows: Sequence[ContextTree], n_prefix: int, pad: int) -> Batch:
         trees.append((c, n, tree))
         position_ids[r, :n] = torch.tensor(depth) + n_prefix
         for at, token, pair in row.targets:
-            target_head.append(heads.setdefault(r * width + at, len(heads)))
-            target_token.append(token)
-            target_pair.append(pair)
-    pairs = torch.tensor(target_pair, dtype=torch.int64)
+            targets.append((heads.setdefault(r * width + at, len(heads)), token, pair))
+    head, token, pair = torch.tensor(targets, dtype=torch.int64).view(-1, 3).T
     return Batch(
         tuple(rows),
         input_ids,
         position_ids,
         tuple(trees),
-        torch.tensor(list(heads), dtype=torch.int64),
-        torch.tensor(target_head, dtype=torch.int64),
-        torch.tensor(target_token, dtype=torch.int64),
-        pairs,
-        pairs.unique(),
+        torch.tensor(list(heads)),
+        head,
+        token,
+        pair,
     )

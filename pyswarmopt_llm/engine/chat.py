@@ -7,7 +7,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -22,30 +21,26 @@ Message = Mapping[str, str]
 Turns = Sequence[Message]
 
 
-@dataclass(frozen=True)
-class Chat:
-    """What goes around the turns of a user.
+def prompt_of(tokenizer: Any, system: str, user: str, earlier: Turns = ()) -> str:
+    """A user turn after earlier ones, up to the start of the assistant's turn.
 
-    Attributes:
-        system: the first turn, unless a conversation has its own; "" for none.
+    Without a chat template: the texts, each with a line break.
+
+    Args:
+        tokenizer: of transformers.
+        system: the first turn, unless the earlier ones have their own; "" for none.
+        user: the user's words.
+        earlier: the turns before.
+
+    Raises:
+        UserError: the chat template fails.
     """
-
-    system: str = ""
-
-    def prompt(self, tokenizer: Any, user: str, earlier: Turns = ()) -> str:
-        """A user turn after earlier ones, up to the start of the assistant's turn.
-
-        Without a chat template: the texts, each with a line break.
-
-        Raises:
-            UserError: the chat template fails.
-        """
-        system = any(message["role"] == "system" for message in earlier)
-        first = [{"role": "system", "content": self.system}] if self.system and not system else []
-        messages = [*first, *earlier, {"role": "user", "content": user}]
-        if tokenizer.chat_template is None:
-            return "".join(f"{message['content']}\n" for message in messages)
-        return rendered(tokenizer, messages, add_generation_prompt=True)
+    own = any(message["role"] == "system" for message in earlier)
+    first = [{"role": "system", "content": system}] if system and not own else []
+    messages = [*first, *earlier, {"role": "user", "content": user}]
+    if tokenizer.chat_template is None:
+        return "".join(f"{message['content']}\n" for message in messages)
+    return rendered(tokenizer, messages, add_generation_prompt=True)
 
 
 def rendered(tokenizer: Any, messages: Turns, **options: Any) -> str:
@@ -71,6 +66,38 @@ def rendered(tokenizer: Any, messages: Turns, **options: Any) -> str:
     if len(text) > _LONGEST or not text.strip():
         raise UserError(f"{where} makes {len(text)} characters of a turn; use that of another copy")
     return str(text)
+
+
+def split_chat(tokenizer: Any, messages: Turns) -> tuple[str, str]:
+    """A chat in the chat template up to the start of its last turn, and that turn.
+
+    A line break after the end of the turn is never generated, so it is no part of it.
+
+    Raises:
+        UserError: the chat template fails, or rewrites earlier turns.
+    """
+    prompt = rendered(tokenizer, messages[:-1], add_generation_prompt=True)
+    whole = rendered(tokenizer, messages)
+    if not whole.startswith(prompt):
+        raise UserError("the base model's chat template rewrites earlier turns; use another base")
+    return prompt, whole[len(prompt) :].rstrip("\n")
+
+
+def reply_frame(tokenizer: Any) -> tuple[str, str]:
+    """White space before an assistant's reply, and the text that ends it, as the chat template has
+    them.
+
+    Without a template, or with one that rewrites earlier turns: nothing, and the end-of-sequence
+    token.
+    """
+    messages = [{"role": "user", "content": "question"}, {"role": "assistant", "content": "reply"}]
+    try:
+        _, turn = split_chat(tokenizer, messages)
+    except UserError:
+        return "", tokenizer.eos_token or ""
+    before, _, after = turn.partition("reply")
+    # A frame of thoughts is the model's.
+    return before if not before.strip() else "", after
 
 
 @contextmanager

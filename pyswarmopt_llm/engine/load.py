@@ -9,7 +9,6 @@ import torch
 
 from pyswarmopt_llm.common.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.engine.chat import Chat
 from pyswarmopt_llm.engine.mixing import Mixing, PatchedWeights
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.base import BaseModel, load_model, refuse_quantised
@@ -71,7 +70,7 @@ def load_engine(
         stored = StoredTensors(base.weight_files) if on_cpu or whole_models else None
         mixing = PatchedWeights(model, stored)
     engine = TransformersEngine(model, tokenizer, batch_tokens or 1024, mixing)
-    engine.name, engine.form, engine.decided = base.spec, Chat(system), decided
+    engine.name, engine.system, engine.decided = base.spec, system, decided
     if why:
         engine.notes = {**engine.notes, "mix": f"{AT_RUN_TIME}: {why}"}
     engine.load(Patch())

@@ -51,8 +51,9 @@ class PatchedWeights:
         self._parameters: dict[str, Tensor] = dict(model.named_parameters())
         self.parameter_names = tuple(self._parameters)
         self._stored = {} if stored is None else stored
+        # name -> where its base value is, of what was ever changed
+        self._backups: dict[str, Mapping[str, Tensor]] = {}
         self._copies: dict[str, Tensor] = {}
-        self._in_files: set[str] = set()
         self._patched: set[str] = set()
 
     @torch.inference_mode()
@@ -68,42 +69,40 @@ class PatchedWeights:
         changed = patch.low_rank.keys() | patch.full_rank.keys() | patch.dense.keys()
         for name in self._patched - changed:
             self._parameters[name].copy_(self._base(name))
-        for name in changed - self._patched:
-            self._secure(name)
+        for name in changed - self._backups.keys():
+            self._back_up(name)
         # before the first change, so that an interrupted load can be undone
         self._patched = changed
-        for name in patch.dense:
-            self._parameters[name].copy_(patch.dense[name])
-        for name, change in patch.low_rank.items():
-            parameter = self._parameters[name]
-            factors = LowRank(b=change.b.to(parameter.device), a=change.a.to(parameter.device))
-            parameter.copy_(self._base(name) + factors.dense())
-        for name in patch.full_rank:
-            parameter = self._parameters[name]
-            parameter.copy_(self._base(name) + patch.full_rank[name].to(parameter.device))
+        for name, value in patch.dense.items():
+            self._parameters[name].copy_(value)
+        for name, low_rank in patch.low_rank.items():
+            device = self._parameters[name].device
+            factors = LowRank(b=low_rank.b.to(device), a=low_rank.a.to(device))
+            self._add(name, factors.dense())
+        for name, change in patch.full_rank.items():
+            self._add(name, change)
 
-    def _secure(self, name: str) -> None:
+    def _add(self, name: str, change: Tensor) -> None:
+        parameter = self._parameters[name]
+        parameter.copy_(self._base(name) + change.to(parameter.device))
+
+    def _back_up(self, name: str) -> None:
         """Make sure that the base's value, which the parameter has now, can be restored."""
-        if name in self._copies or name in self._in_files:
-            return
         value = self._parameters[name]
         if name in self._stored and torch.equal(self._stored[name].to(value), value):
-            self._in_files.add(name)
+            self._backups[name] = self._stored
         else:
             self._copies[name] = value.clone()
+            self._backups[name] = self._copies
 
     def _base(self, name: str) -> Tensor:
-        return (
-            self._copies[name]
-            if name in self._copies
-            else self._stored[name].to(self._parameters[name])
-        )
+        return self._backups[name][name].to(self._parameters[name])
 
     def _check_fits(self, patch: Patch) -> None:
-        shapes: dict[str, tuple[int, ...]] = {}
+        known: set[str] = set()
         for part in (patch.dense, patch.low_rank, patch.full_rank):
             for name, shape in shapes_of(part).items():
-                if name in shapes:
+                if name in known:
                     raise ValueError(
                         f"{name}: a patch has two values or changes for it; give one of them"
                     )
@@ -112,4 +111,4 @@ class PatchedWeights:
                 base_shape = tuple(self._parameters[name].shape)
                 if shape != base_shape:
                     raise ValueError(f"{name}: a change of shape {shape} for {base_shape} weights")
-                shapes[name] = shape
+                known.add(name)

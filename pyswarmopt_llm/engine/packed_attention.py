@@ -41,7 +41,7 @@ class Packing:
     Example:
         >>> from pyswarmopt_llm.engine.batching import build_row, make_batch
         >>> rows = [build_row(context, [(i, [9])]) for i, context in enumerate([[5, 6], [7]])]
-        >>> packing = Packing(make_batch(rows, 0, pad=0))
+        >>> packing = Packing(make_batch(rows, 0))
         >>> packing.places.tolist(), packing.tokens.tolist()
         ([0, 1, 2], [0, 1, 2, 0])
     """
@@ -53,31 +53,19 @@ class Packing:
         self.places = real.nonzero().squeeze(1)
         self.tokens = torch.zeros(real.numel(), dtype=torch.int64)
         self.tokens[self.places] = torch.arange(len(self.places))
-        self._indices: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
 
-    def padded(self, x: Tensor, groups: int) -> Tensor:
-        """Packed heads (1, H, N, D) as (B, groups, H / groups * L, D); padding holds the first
-        token.
-        """
-        gather, _ = self._index(x.shape[1], groups)
-        return F.embedding(gather, x[0].transpose(0, 1).flatten(0, 1)).flatten(2, 3)
+    def padded(self, x: Tensor) -> Tensor:
+        """Packed heads (1, H, N, D) as (B, H, L, D); padding holds the first token."""
+        heads = x.shape[1]
+        at = self.tokens.view(self.shape[0], 1, -1) * heads + torch.arange(heads)[:, None]
+        return F.embedding(at, x[0].transpose(0, 1).flatten(0, 1))
 
-    def packed(self, x: Tensor, heads: int) -> Tensor:
-        """The inverse of `padded`, with the heads last: (1, N, heads, D)."""
-        _, scatter = self._index(heads, x.shape[1])
-        return F.embedding(scatter, x.flatten(0, 2))[None]
-
-    def _index(self, heads: int, groups: int) -> tuple[Tensor, Tensor]:
-        """Of rows of heads: (B, groups, heads / groups, L) into (N, heads), and (N, heads) into the
-        former.
-        """
-        if (heads, groups) not in self._indices:
-            rows, length = self.shape
-            head = torch.arange(heads).view(groups, -1, 1)
-            gather = self.tokens.view(rows, 1, 1, length) * heads + head
-            row, column = self.places[:, None] // length, self.places[:, None] % length
-            self._indices[heads, groups] = gather, (row * heads + head.flatten()) * length + column
-        return self._indices[heads, groups]
+    def packed(self, x: Tensor) -> Tensor:
+        """The inverse of `padded`, with the heads last: (1, N, H, D)."""
+        heads, length = x.shape[1:3]
+        row, column = self.places[:, None] // length, self.places[:, None] % length
+        at = (row * heads + torch.arange(heads)) * length + column
+        return F.embedding(at, x.flatten(0, 2))[None]
 
 
 def use_packed_attention(model: Any) -> bool:
@@ -135,46 +123,32 @@ def packed_attention(
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, scaling=scaling, **options
         )
-    groups, n_prefix = key.shape[1], key.shape[2] - query.shape[2]
+    n_prefix = key.shape[2] - query.shape[2]
     key, value = (_after_prefix(x, n_prefix, packing) for x in (key, value))
-    attended = attend(packing.padded(query, groups), key, value, attention_mask, scaling)
-    return packing.packed(attended, query.shape[1]), None
+    query = packing.padded(query)
+    if products_win(query.shape[:3].numel() * key.shape[2], query.dtype):
+        attended = _products(query, key, value, attention_mask, scaling or query.shape[3] ** -0.5)
+    else:
+        fused, _ = sdpa_attention_forward(
+            module, query, key, value, attention_mask, scaling=scaling
+        )
+        attended = fused.transpose(1, 2)
+    return packing.packed(attended), None
 
 
 def _after_prefix(x: Tensor, n_prefix: int, packing: Packing) -> Tensor:
     """Keys or values (1, G, P + N, D) as (B, G, P + L, D)."""
     prefix = x[:, :, :n_prefix].expand(packing.shape[0], -1, -1, -1)
-    return torch.cat([prefix, packing.padded(x[:, :, n_prefix:], x.shape[1])], 2)
+    return torch.cat([prefix, packing.padded(x[:, :, n_prefix:])], 2)
 
 
-def attend(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: float | None
-) -> Tensor:
-    """softmax(scaling Q K^T + mask) V.
+def _products(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: float) -> Tensor:
+    """softmax(scaling Q K^T + mask) V, (B, H, L, D).
 
-    Args:
-        query: (B, G, R * L, D), for each of G heads the L queries of R heads, one after the other.
-        key: (B, G, K, D).
-        value: (B, G, K, D).
-        mask: (B, 1, L, K).
-        scaling: default: 1 / sqrt(D).
-
-    Returns:
-        As `query`.
+    The queries of the heads that share a key head are rows of one product.
     """
-    if not products_win(query.shape[:3].numel() * key.shape[2], query.dtype):
-        return _fused(query, key, value, mask, scaling)
-    scores = (query * (query.shape[3] ** -0.5 if scaling is None else scaling)) @ key.transpose(
-        2, 3
-    )
-    scores = (scores.unflatten(2, (-1, mask.shape[2])) + mask[:, :, None]).flatten(2, 3)
-    return scores.softmax(-1) @ value
-
-
-def _fused(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: float | None
-) -> Tensor:
-    """`attend` by torch's kernel."""
-    heads = query.unflatten(2, (-1, mask.shape[2])).flatten(1, 2)
-    key, value = (x.repeat_interleave(heads.shape[1] // x.shape[1], 1) for x in (key, value))
-    return F.scaled_dot_product_attention(heads, key, value, mask, scale=scaling).view(query.shape)
+    groups, length = key.shape[1], mask.shape[2]
+    rows = query.unflatten(1, (groups, -1)).flatten(2, 3)
+    scores = ((rows * scaling) @ key.transpose(2, 3)).unflatten(2, (-1, length))
+    weights = (scores + mask[:, :, None]).flatten(2, 3).softmax(-1)
+    return (weights @ value).view(query.shape)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -14,23 +14,36 @@ from transformers.cache_utils import Cache, DynamicCache
 
 from pyswarmopt_llm.common.errors import UndefinedModelError
 from pyswarmopt_llm.common.registry import lazy
-from pyswarmopt_llm.engine.attention import (
-    PrefixCache,
-    attention_mask,
-    attention_windows,
-    on_device,
-)
+from pyswarmopt_llm.engine.attention import PrefixCache, attention_mask, attention_windows
 from pyswarmopt_llm.engine.batching import Batch, Plan, TokenPair, build_plan
 from pyswarmopt_llm.engine.packed_attention import NAME as PACKED
 from pyswarmopt_llm.engine.packed_attention import Packing, products_win
 
-# what writes with these passes
-planned_decoder = lazy("pyswarmopt_llm.engine.generation.decoder:Decoder")
+planned_decoder = lazy("pyswarmopt_llm.engine.generation:PlannedDecoder")
 plain_passes = lazy("pyswarmopt_llm.engine.plain:PlainPasses")
 
 # Positions normalised at once: their float32 logits stay in the cache of a CPU (four times faster),
 # small on a GPU.
 _HEAD_ROWS, _HEAD_ROWS_OF_CPU = 1024, 16
+
+
+class Decoder(Protocol):
+    """A model that reads a batch of prompts and then one token of each text at a time.
+
+    Attributes:
+        tokens_fed: tokens sent through the model so far, padding excluded.
+    """
+
+    tokens_fed: int = 0
+
+    def read(self) -> Tensor:
+        """The logits after each prompt, (B, V)."""
+
+    def step(self, tokens: Tensor) -> Tensor:
+        """The logits after these next tokens of the rows, (B,) int64 -> (B, V)."""
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Keep these rows, in this order; none may be moved to a later place."""
 
 
 def passes_of(model: Any) -> Passes:
@@ -71,15 +84,16 @@ class Passes:
         self.model, self.name = model, "the base"
         self.windows = attention_windows(model) or {}
 
-    def plan(self, pairs: Sequence[TokenPair], batch_tokens: int, pad: int) -> Plan:
+    def plan(self, pairs: Sequence[TokenPair], batch_tokens: int) -> Plan:
         """The batches of pairs; see `build_plan`."""
-        return build_plan(pairs, batch_tokens, pad)
+        return build_plan(pairs, batch_tokens)
 
     def decoder(
-        self, prompts: Sequence[Sequence[int]], max_new_tokens: int, batch_tokens: int, pad: int
-    ) -> Any:
-        """A `generation.decoder.Decoder` of prompts, given as token ids."""
-        return planned_decoder(self, prompts, max_new_tokens, batch_tokens, pad)
+        self, prompts: Sequence[Sequence[int]], max_new_tokens: int, batch_tokens: int
+    ) -> Decoder:
+        """A decoder of prompts, given as token ids."""
+        decoder: Decoder = planned_decoder(self, prompts, max_new_tokens, batch_tokens)
+        return decoder
 
     def prefix(self, ids: Sequence[int]) -> PrefixCache | None:
         """Keys and values of token ids; their graph is kept where gradients are enabled. None for
@@ -93,15 +107,14 @@ class Passes:
         self.model.base_model(input_ids=inputs, past_key_values=cache, use_cache=True)
         return PrefixCache(cache)
 
-    def logits(self, batch: Batch, n_prefix: int, cache: Cache | None) -> Tensor:
+    def logits(self, batch: Batch, cache: Cache | None) -> Tensor:
         """The logits at a batch's heads, (M, V), in the model's dtype.
 
         Args:
             batch: of a plan.
-            n_prefix: length of the plan's prefix.
-            cache: its keys and values; None if it is empty.
+            cache: keys and values of the plan's prefix; None if it is empty.
         """
-        heads, inputs = self.inputs(batch, n_prefix)
+        heads, inputs = self.inputs(batch, 0 if cache is None else cache.get_seq_length())
         with self.vocabulary_only_at(heads):
             output = self.model(**inputs, past_key_values=cache, use_cache=cache is not None)
         return self.defined(output.logits[0])
@@ -119,8 +132,9 @@ class Passes:
     def inputs(self, batch: Batch, n_prefix: int) -> tuple[Tensor, dict[str, Any]]:
         """A batch's heads among the tokens that are fed, and the model's inputs."""
         heads, ids, positions = batch.heads, batch.input_ids, batch.position_ids
-        mask = attention_mask(batch, n_prefix, self.windows, self.model.dtype)
-        inputs: dict[str, Any] = {"attention_mask": on_device(mask, self.model.device)}
+        inputs: dict[str, Any] = {
+            "attention_mask": attention_mask(batch, n_prefix, self.windows, self.model)
+        }
         packing = self.packing(batch, n_prefix)
         if packing is not None:
             inputs["packing"] = packing
@@ -162,18 +176,38 @@ class Passes:
 
 def target_logprobs(batch: Batch, logits: Tensor) -> Tensor:
     """Log-probabilities of a batch's targets, (T,) float64 on the CPU, from the logits at its
-    heads, (M, V).
+    heads, (M, V); with a gradient.
     """
-    chosen = logits[batch.target_head, batch.target_token].float()
-    # Subtracted where they are: a GPU is waited for once.
-    return (chosen - normalisers(logits)[batch.target_head]).cpu().double()
+    head, token = batch.target_head.to(logits.device), batch.target_token.to(logits.device)
+    values: Tensor = _TargetLogprobs.apply(logits, head, token)
+    return values.cpu().double()
 
 
-def normalisers(logits: Tensor) -> Tensor:
-    """log sum exp of each row: (M, V) -> (M,) float32."""
-    return torch.cat([rows.float().logsumexp(-1) for rows in head_rows(logits)])
+class _TargetLogprobs(torch.autograd.Function):
+    """log softmax of logits at (row, token); the gradient is that at the token less the softmax.
+
+    Autograd would keep float32 logits.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, head: Tensor, token: Tensor) -> Tensor:
+        normaliser = torch.cat([rows.float().logsumexp(-1) for rows in _in_parts(logits)])
+        ctx.save_for_backward(logits, normaliser, head, token)
+        return logits[head, token].float() - normaliser[head]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        logits, normaliser, head, token = ctx.saved_tensors
+        # Not `index_add_`, whose order of summation on a GPU changes from call to call.
+        of_row = torch.zeros_like(normaliser).index_put_((head,), gradient, accumulate=True)
+        slopes = torch.empty_like(logits)
+        parts = (_in_parts(x) for x in (logits, slopes, normaliser[:, None], of_row[:, None]))
+        for row, out, subtracted, factor in zip(*parts, strict=True):
+            out.copy_((row.float() - subtracted).exp_().mul_(factor).neg_())
+        slopes.index_put_((head, token), gradient.to(slopes.dtype), accumulate=True)
+        return slopes, None, None
 
 
-def head_rows(x: Tensor) -> tuple[Tensor, ...]:
+def _in_parts(x: Tensor) -> tuple[Tensor, ...]:
     """Rows in parts that are small enough to be computed with in float32."""
     return x.split(_HEAD_ROWS_OF_CPU if x.device.type == "cpu" else _HEAD_ROWS)

@@ -4,35 +4,38 @@ without waste.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cache, lru_cache, partial
-from typing import Any
+from functools import lru_cache, partial, wraps
+from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.common.interfaces import Engine
-from pyswarmopt_llm.engine.attention import PrefixCache
-from pyswarmopt_llm.engine.batching import (
-    Batch,
-    Plan,
-    TokenPair,
-    encode_pair,
-    make_batch,
-)
-from pyswarmopt_llm.engine.generation.writer import ReplyWriter
-from pyswarmopt_llm.engine.mixing import Mixing
-from pyswarmopt_llm.engine.passes import target_logprobs
+from pyswarmopt_llm.common.errors import NoRoomError
+from pyswarmopt_llm.common.hardware import out_of_memory
+from pyswarmopt_llm.common.interfaces import Engine, Patch
+from pyswarmopt_llm.engine.base import BaseEngine, PromptTokenizer, window_of
+from pyswarmopt_llm.engine.batching import KEYS_PER_TOKEN, Batch, Plan, TokenPair, encode_pair
+from pyswarmopt_llm.engine.mixing import Mixing, PatchedWeights
+from pyswarmopt_llm.engine.packed_attention import use_packed_attention
+from pyswarmopt_llm.engine.passes import Decoder, passes_of, target_logprobs
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.engine.generation import Draw
+
+log = logging.getLogger(__name__)
 
 # Plans to keep: dev and test of several tasks recur for every candidate, a single prompt does not.
 _PLANS = 32
 _ENCODED = 20_000  # tokenised pairs to keep
+_WHOLE = 32  # new tokens from which a reply is meant to end by itself
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class TokenScores:
+class TokenScores(NamedTuple):
     """A continuation token by token.
 
     Attributes:
@@ -44,77 +47,176 @@ class TokenScores:
     logprobs: Tensor
 
 
-class TransformersEngine(ReplyWriter):
-    """Scores texts and writes replies; implements `interfaces.Engine`.
+def within_memory(
+    call: Callable[Concatenate[TransformersEngine, P], T],
+) -> Callable[Concatenate[TransformersEngine, P], T]:
+    """Repeat a call of an engine with batches half as large as long as memory runs out."""
 
-    Arguments, attributes and errors are those of `ResidentModel`.
+    @wraps(call)
+    def repeated(engine: TransformersEngine, /, *args: P.args, **options: P.kwargs) -> T:
+        while True:
+            try:
+                return call(engine, *args, **options)
+            except RuntimeError as error:
+                if not out_of_memory(error):
+                    raise
+            if not engine.halve_batches():
+                raise NoRoomError(
+                    "out of memory with a single item in the batch; use a smaller base or shorter "
+                    "items"
+                )
+            log.warning("out of memory: going on with %d tokens a batch", engine.batch_tokens)
+
+    return repeated
+
+
+class TransformersEngine(PromptTokenizer, BaseEngine):
+    """A causal language model that scores texts and writes replies, with candidates put into it.
+
+    Implements `interfaces.Engine`. Its calls raise `NoRoomError` where memory runs out with a single
+    item, and `UndefinedModelError` where log-probabilities are not numbers.
+
+    Args:
+        model: a transformers causal LM in eval mode, on its device.
+        tokenizer: the model's tokenizer.
+        batch_tokens: padded tokens per forward pass; halved when memory runs out.
+        mixing: puts candidates into the model, and takes them out exactly; default:
+            `PatchedWeights`, which changes its weights in place.
+
+    Attributes:
+        model: with the candidate in it.
+        batch_tokens: as given.
+        passes: its forward passes.
+        name: of the base, for error messages.
+        tokens_fed: tokens sent through the model so far, padding excluded.
     """
 
     def __init__(
         self, model: Any, tokenizer: Any, batch_tokens: int = 1024, mixing: Mixing | None = None
     ) -> None:
-        super().__init__(model, tokenizer, batch_tokens, mixing)
-        self._plans: OrderedDict[tuple[tuple[str, str], ...], Plan] = OrderedDict()
+        super().__init__(tokenizer, window_of(model.config))
+        self.model, self.name, self.batch_tokens = model, "the base", batch_tokens
+        self.tokens_fed = 0
+        self.passes = passes_of(model)
+        if self.passes.note:
+            self.notes = {"batches": self.passes.note}
+        use_packed_attention(model)
+        self._mixing = mixing or PatchedWeights(model)
         # A race scores a different subset of the same pairs every time.
         self._encoded = lru_cache(_ENCODED)(partial(encode_pair, self.encode))
+        self._plan = lru_cache(_PLANS)(self._planned)
+        # Several scores of the same replies cost one writing.
+        self._texts: dict[tuple[tuple[str, ...], int, Draw | None], list[str]] = {}
+        self._told_of_cuts = False
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the model's weights."""
+        return self.model.dtype
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:  # type: ignore[override]  # read-only here
+        """See `interfaces.Engine`."""
+        return self._mixing.parameter_names
+
+    def load(self, patch: Patch) -> None:
+        """Make the resident model ``base + patch``; see `Mixing.load`."""
+        self._texts.clear()
+        changed = patch.low_rank or patch.full_rank or patch.dense
+        self.passes.name = f"{self.name} with what is added to it" if changed else self.name
+        self._mixing.load(patch)
+
+    def halve_batches(self) -> bool:
+        """Make later batches smaller; whether they could be."""
+        could, self.batch_tokens = self.batch_tokens > 1, max(self.batch_tokens // 2, 1)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        return could
+
+    # Scoring
+
+    @within_memory
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         """Natural log of P(continuation | context) for each pair, summed over the continuation's
         tokens.
 
         Contexts shared by several pairs and the common prefix of all contexts are computed once.
         """
-        if any(not continuation for _, continuation in pairs):
-            raise ValueError("a continuation is empty: there is nothing to score")
         totals, done = torch.zeros(len(pairs), dtype=torch.float64), 0
-        for batch, logits in self._forward_all(pairs):
-            totals.index_add_(0, batch.target_pair, target_logprobs(batch, logits))
+        for batch, values in self._scored(pairs):
+            totals.index_add_(0, batch.target_pair, values)
             done += len(batch.pairs)
             self._tell(done, len(pairs))
         return totals.tolist()
+
+    @within_memory
+    def score_tokens(self, pairs: Sequence[tuple[str, str]]) -> tuple[TokenScores, ...]:
+        """The terms of `loglikelihood`: for each pair the continuation's tokens and their
+        log-probabilities.
+        """
+        tokens: list[list[int]] = [[] for _ in pairs]
+        logprobs: list[list[float]] = [[] for _ in pairs]
+        for batch, values in self._scored(pairs):
+            targets = batch.target_pair.tolist(), batch.target_token.tolist(), values.tolist()
+            for pair, token, value in zip(*targets, strict=True):
+                tokens[pair].append(token)
+                logprobs[pair].append(value)
+        return tuple(
+            TokenScores(tuple(t), torch.tensor(v, dtype=torch.float64))
+            for t, v in zip(tokens, logprobs, strict=True)
+        )
+
+    @within_memory
+    def distributions(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[Tensor, Tensor]]:
+        """For each pair the natural-log distributions along its continuation, (T, V) float32, and
+        its tokens, (T,).
+
+        On the CPU; memory grows with the vocabulary, so pass few pairs at a time. An empty
+        continuation has the distribution after its context.
+        """
+        result = [(torch.empty(0), torch.empty(0, dtype=torch.int64))] * len(pairs)
+        for batch, logits in self._passed(pairs):
+            logprobs = logits.float().log_softmax(-1).cpu()
+            for pair in batch.pairs.tolist():
+                here = batch.target_pair == pair
+                result[pair] = logprobs[batch.target_head[here]], batch.target_token[here]
+        return result
 
     def next_token_logprobs(self, prompts: Sequence[str]) -> Tensor:
         """Natural-log distribution of the next token after each prompt: (N, V) float32 on the
         CPU.
         """
-        logprobs = torch.empty(len(prompts), self.model.get_output_embeddings().weight.shape[0])
-        for batch, logits in self._forward_all([(prompt, "") for prompt in prompts]):
-            logprobs[batch.target_pair] = logits[batch.target_head].float().log_softmax(-1).cpu()
-        return logprobs
+        return torch.cat([rows for rows, _ in self.distributions([(one, "") for one in prompts])])
 
-    def score_tokens(self, pairs: Sequence[tuple[str, str]]) -> tuple[TokenScores, ...]:
-        """The terms of `loglikelihood`: for each pair the continuation's tokens and their
-        log-probabilities.
+    def _scored(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[Batch, Tensor]]:
+        """All batches of these pairs, with the log-probabilities of their targets."""
+        if any(not continuation for _, continuation in pairs):
+            raise ValueError("a continuation is empty: there is nothing to score")
+        for batch, logits in self._passed(pairs):
+            yield batch, target_logprobs(batch, logits)
+
+    @torch.inference_mode()
+    def _passed(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[Batch, Tensor]]:
+        """All batches of these pairs, each with the logits at its heads, (M, V), in the model's
+        dtype.
         """
-        if not pairs:
-            return ()
-        scored = [
-            (batch, target_logprobs(batch, logits)) for batch, logits in self._forward_all(pairs)
-        ]
-        owner = torch.cat([batch.target_pair for batch, _ in scored])
-        by_pair = owner.argsort(stable=True)  # stable: keeps the order of a pair's tokens
-        counts = owner.bincount(minlength=len(pairs)).tolist()
-        tokens = torch.cat([batch.target_token for batch, _ in scored])[by_pair].split(counts)
-        logprobs = torch.cat([values for _, values in scored])[by_pair].split(counts)
-        return tuple(
-            TokenScores(tuple(t.tolist()), v) for t, v in zip(tokens, logprobs, strict=True)
-        )
+        plan = self._plan(tuple(pairs), self.batch_tokens)
+        prefix = self.passes.prefix(plan.prefix)
+        self.tokens_fed += len(plan.prefix)
+        for batch in plan.batches:
+            logits = self.passes.logits(batch, prefix)
+            self.tokens_fed += batch.n_tokens
+            yield batch, logits
 
-    def distributions(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[Tensor, Tensor]]:
-        """For each pair the natural-log distributions along its continuation, (T, V) float32, and
-        its tokens, (T,).
-
-        On the CPU; memory grows with the vocabulary, so pass few pairs at a time.
-        """
-        result = [(torch.empty(0), torch.empty(0, dtype=torch.int64))] * len(pairs)
-        for batch, logits in self._forward_all(pairs):
-            logprobs = logits.float().log_softmax(-1).cpu()
-            for pair in batch.target_pair.unique().tolist():
-                here = batch.target_pair == pair
-                result[pair] = logprobs[batch.target_head[here]], batch.target_token[here]
-        return result
-
-    # Inside
+    def _planned(self, pairs: tuple[tuple[str, str], ...], batch_tokens: int) -> Plan:
+        encoded: list[TokenPair] = []
+        for context, continuation in pairs:
+            if continuation:
+                encoded.append(self.encode_continuation(context, continuation))
+            else:
+                (prompt,) = self.encode_prompts([context], 0)
+                encoded.append((prompt, ()))
+        return self.passes.plan(encoded, batch_tokens)
 
     def encode_continuation(self, context: str, continuation: str) -> TokenPair:
         """Token ids of both; see `encode_pair`."""
@@ -122,59 +224,70 @@ class TransformersEngine(ReplyWriter):
         self.check_length(sum(map(len, encoded)), context)
         return encoded
 
-    def _plan(self, pairs: tuple[tuple[str, str], ...]) -> Plan:
-        """The plan of these pairs, cached, since they recur for every candidate."""
-        if pairs in self._plans:
-            self._plans.move_to_end(pairs)
-            return self._plans[pairs]
-        encoded: list[TokenPair] = []
-        for context, continuation in pairs:
-            if continuation:
-                encoded.append(self.encode_continuation(context, continuation))
-            else:
-                encoded.append((self.encode_prompt(context), ()))
-                self.check_length(len(encoded[-1][0]), context)
-        self._plans[pairs] = self._passes.plan(encoded, self.batch_tokens, self.pad())
-        if len(self._plans) > _PLANS:
-            self._plans.popitem(last=False)
-        return self._plans[pairs]
+    # Writing; its code is imported when there is something to write
 
-    def _forward_all(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[Batch, Tensor]]:
-        """All batches of these pairs, each with the logits at its heads."""
-        plan = self._plan(tuple(pairs))
-        prefix = cache(lambda: self.prefix(plan))
-        for batch in plan.batches:
-            yield from self._forward(batch, plan, prefix)
+    def generate(
+        self, prompts: Sequence[str], max_new_tokens: int = 64, draw: Draw | None = None
+    ) -> list[str]:
+        """Continuations without special tokens, greedy or as drawn; finished rows leave the batch.
 
-    def _forward(
-        self, batch: Batch, plan: Plan, prefix: Callable[[], PrefixCache | None]
-    ) -> Iterator[tuple[Batch, Tensor]]:
-        """The logits at a batch's heads, (M, V), in the model's dtype; batches are halved when
-        memory runs out.
+        A drawn text depends on its seed, not on the other prompts.
         """
-        try:
-            with torch.inference_mode():
-                logits = self.passes.logits(batch, len(plan.prefix), prefix())
-        except RuntimeError as error:
-            self._smaller_batches(error, len(batch.rows))
-        else:
-            self.tokens_fed += batch.n_tokens
-            yield batch, logits
-            return
-        half = len(batch.rows) // 2
-        for rows in (batch.rows[:half], batch.rows[half:]):
-            yield from self._forward(make_batch(rows, len(plan.prefix), self.pad()), plan, prefix)
+        call = (tuple(prompts), max_new_tokens, draw)
+        if call not in self._texts:
+            self._texts[call] = self._written(*call)
+        return list(self._texts[call])
 
-    def prefix(self, plan: Plan) -> PrefixCache | None:
-        """Keys and values of the common prefix of all contexts, with their graph where gradients
-        are enabled.
-        """
-        self.tokens_fed += len(plan.prefix)
-        return self.passes.prefix(plan.prefix)
+    @within_memory
+    def _written(self, prompts: Sequence[str], max_new_tokens: int, draw: Draw | None) -> list[str]:
+        from pyswarmopt_llm.engine.generation import rearranged_weights, write
 
-    def _smaller_batches(self, error: RuntimeError, rows: int) -> None:
-        super()._smaller_batches(error, rows)
-        self._plans.clear()
+        encoded = self.encode_prompts(prompts, max_new_tokens)
+        replies: dict[int, list[int]] = {}
+        with rearranged_weights(self.model, max_new_tokens):
+            for rows in self._of_similar_length(encoded, max_new_tokens):
+                decoder = self.decoder([encoded[row] for row in rows], max_new_tokens)
+                own = None if draw is None else draw.rows(rows)
+                written = write(decoder, len(rows), self.stops(), max_new_tokens, own)
+                replies |= zip(rows, written, strict=True)
+                self.tokens_fed += decoder.tokens_fed
+                self._tell(len(replies), len(prompts))
+        self._tell_of_cuts([len(ids) for ids in replies.values()], max_new_tokens)
+        return [
+            self.tokenizer.decode(replies[row], skip_special_tokens=True)
+            for row in range(len(prompts))
+        ]
+
+    def _of_similar_length(
+        self, encoded: Sequence[Sequence[int]], max_new_tokens: int
+    ) -> Iterator[list[int]]:
+        """Indices of prompts that are continued together, the longest first."""
+        left = sorted(range(len(encoded)), key=lambda row: len(encoded[row]), reverse=True)
+        while left:
+            longest = len(encoded[left[0]]) + max_new_tokens
+            count = max(1, KEYS_PER_TOKEN * self.batch_tokens // longest)
+            yield left[:count]
+            left = left[count:]
+
+    def _tell_of_cuts(self, lengths: Sequence[int], most: int) -> None:
+        """Say once that replies end by their length, where a tenth of many does."""
+        cut = lengths.count(most)
+        if not self._told_of_cuts and most >= _WHOLE and 10 * cut >= len(lengths) >= 4:
+            self._told_of_cuts = True
+            log.warning(
+                "%d of %d replies reached max_new_tokens, %d, and end in the middle",
+                *(cut, len(lengths), most),
+            )
+
+    def decoder(self, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> Decoder:
+        """A decoder of prompts, given as token ids, by the model with the candidate in it."""
+        return self.passes.decoder(prompts, max_new_tokens, self.batch_tokens)
+
+    def stops(self) -> frozenset[int]:
+        """Tokens that end a turn: the tokenizer's and those of the model's generation config."""
+        named = self.model.generation_config.eos_token_id
+        listed = named if isinstance(named, list) else [named]
+        return frozenset(int(i) for i in [self.tokenizer.eos_token_id, *listed] if i is not None)
 
 
 def on_transformers(engine: Engine, purpose: str) -> TransformersEngine:

@@ -20,7 +20,6 @@ from pyswarmopt_llm.common.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.common.interfaces import Patch, Space
 from pyswarmopt_llm.engine.base import window_of
 from pyswarmopt_llm.engine.batching import TokenPair
-from pyswarmopt_llm.engine.chat import Chat
 from pyswarmopt_llm.experts.adapter import AdapterInfo
 from pyswarmopt_llm.experts.base import BaseModel, load_tokenizer, resolve_base
 from pyswarmopt_llm.servers.engine import ServedEngine, Watch, per_token
@@ -85,7 +84,7 @@ def attach(config: SearchConfig, base: BaseModel, experts: Experts) -> ServedEng
     _check_base(server, base)
     windows = [window for window in (window_of(model), server.window) if window is not None]
     engine = ServedEngine(server, load_tokenizer(base), min(windows, default=None), dtype)
-    engine.form = Chat(config.system)
+    engine.system = config.system
     return engine
 
 

@@ -53,7 +53,7 @@ class ServedEngine(PromptTokenizer, BaseEngine):
     def another(self) -> ServedEngine:
         """An engine on the same server, for another candidate at the same time."""
         other = ServedEngine(self.server, self.tokenizer, self.window, self.dtype)
-        other.watch, other.form = self.watch, self.form
+        other.watch, other.system = self.watch, self.system
         return other
 
     def load(self, patch: Patch) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.engine.generation.decoder import decode
+from pyswarmopt_llm.engine.generation import decode
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.tokens.byte_beam import END, ByteBeam
 from pyswarmopt_llm.tokens.byte_mixture import ByteMixture

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from pyswarmopt_llm.engine.generation.write import greedy
+from pyswarmopt_llm.engine.generation import write
 from pyswarmopt_llm.engine.load import load_engine
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.base import resolve_base
@@ -65,13 +65,13 @@ class Contest:
         width = max(map(len, prompts))
         self.width = width
         self.ids = torch.tensor(
-            [[engine.pad()] * (width - len(ids)) + list(ids) for ids in prompts]
+            [[engine.tokenizer.pad_token_id] * (width - len(ids)) + list(ids) for ids in prompts]
         )
         self.mask = torch.tensor([[0] * (width - len(ids)) + [1] * len(ids) for ids in prompts])
 
     def ours(self, new: int, stops: frozenset[int]) -> list[list[int]]:
         decoder = self.engine.decoder(self.prompts, new)
-        return greedy(decoder, len(self.prompts), stops, new)
+        return write(decoder, len(self.prompts), stops, new)
 
     @torch.inference_mode()
     def transformers(self, new: int, least: int) -> list[list[int]]:
@@ -81,7 +81,7 @@ class Contest:
             max_new_tokens=new,
             min_new_tokens=least,
             do_sample=False,
-            pad_token_id=self.engine.pad(),
+            pad_token_id=self.engine.tokenizer.pad_token_id,
         )
         return written[:, self.width :].tolist()
 

@@ -23,7 +23,7 @@ from pyswarmopt_groups.members.protocol import MemberDown, Sampling
 from pyswarmopt_groups.validate import check_members
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.engine.generation.write import Draw, sampled
+from pyswarmopt_llm.engine.generation import Draw, write
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import load_factors, read_adapter
 from pyswarmopt_llm.experts.base import load_model, resolve_base
@@ -143,9 +143,8 @@ def test_samples_follow_the_tempered_distribution(plain: TransformersEngine) -> 
     prompt, n, temperature = plain.encode_prompt("amber birch"), 600, 2.0
     with torch.no_grad():
         p = (plain.model(torch.tensor([prompt])).logits[0, -1].double() / temperature).softmax(-1)
-    responses = sampled(
-        plain.decoder([prompt] * n, 1), frozenset(), 1, Draw(temperature, tuple(range(n)))
-    )
+    draw = Draw(temperature, tuple(range(n)))
+    responses = write(plain.decoder([prompt] * n, 1), n, frozenset(), 1, draw)
     counts = torch.bincount(torch.tensor([row[0] for row in responses]), minlength=len(p)).double()
     common = p.argsort(descending=True)[:8]
     seen = [*counts[common].tolist(), n - float(counts[common].sum())]
@@ -158,8 +157,8 @@ def test_ended_samples_leave_and_the_others_keep_their_numbers(plain: Transforme
     prompt = plain.encode_prompt("amber")
     draws = [Draw(3.0, (seed,)) for seed in range(12)]
     stops = frozenset(range(0, len(plain.tokenizer), 3))  # about a third of all tokens end a text
-    alone = [sampled(plain.decoder([prompt], 6), stops, 6, draw)[0] for draw in draws]
-    together = sampled(plain.decoder([prompt] * 12, 6), stops, 6, Draw(3.0, tuple(range(12))))
+    alone = [write(plain.decoder([prompt], 6), 1, stops, 6, draw)[0] for draw in draws]
+    together = write(plain.decoder([prompt] * 12, 6), 12, stops, 6, Draw(3.0, tuple(range(12))))
     assert together == alone and len({len(row) for row in alone}) > 2
 
 

@@ -1,10 +1,9 @@
-"""Train on labelled items as they are scored: by cross-entropy over the options, or by the answer.
+"""Losses of labelled items as they are scored: cross-entropy over the options, or of the answer.
 
 The options' scores are those that decide (log-likelihood per byte, or a letter's log-probability),
 times the mean length of the item's options, so that they are of the size of log-likelihoods again;
 the loss is -log softmax of the right option. An item without options has the negative
-log-likelihood of its answer. Everything here is for hundreds of items: the change may be a handful
-of coefficients or a LoRA.
+log-likelihood of its answer.
 """
 
 from __future__ import annotations
@@ -12,46 +11,27 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from functools import partial
 from statistics import fmean
 
 import torch
 from torch import Tensor
 
+from pyswarmopt_llm.engine.passes import target_logprobs
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.choices import Choices
-from pyswarmopt_llm.searching.training.backward import target_logprobs
-from pyswarmopt_llm.searching.training.trainer import Trainable, Trainer
 
 ITEMS_PER_STEP = 16
 
 
-def choice_trainer(
-    engine: TransformersEngine,
-    items: Sequence[Choices],
-    change: Trainable,
-    lr: float,
-    epochs: int,
-    seed: int,
-) -> Trainer[Choices]:
-    """A trainer on items, `ITEMS_PER_STEP` a step; a round is an epoch.
-
-    Args:
-        engine: with the model to start from loaded.
-        items: to train on.
-        change: to be trained.
-        lr: peak learning rate.
-        epochs: passes over the items, for which the learning rate is planned.
-        seed: of the order.
-    """
+def shuffled(items: Sequence[Choices], epochs: int, seed: int) -> list[list[list[Choices]]]:
+    """The items of each step of each epoch, `ITEMS_PER_STEP` a step."""
     draws = random.Random(seed)
     rounds = []
     for _ in range(epochs):
         order = draws.sample(items, len(items))
         starts = range(0, len(items), ITEMS_PER_STEP)
         rounds.append([order[start : start + ITEMS_PER_STEP] for start in starts])
-    losses = partial(choice_losses, engine)
-    return Trainer(engine.model, change, losses, rounds, lr, engine.halve_batches)
+    return rounds
 
 
 def choice_losses(engine: TransformersEngine, items: Sequence[Choices]) -> Iterator[Tensor]:
@@ -98,15 +78,15 @@ def loglikelihoods(
         UserError: a pair exceeds the context window.
     """
     encoded = [engine.encode_continuation(*pair) for pair in pairs]
-    plan = engine.passes.plan(encoded, engine.batch_tokens, engine.pad())
+    plan = engine.passes.plan(encoded, engine.batch_tokens)
     for batch in plan.batches:
         # Anew for each batch: differentiating its values frees the graph of the prefix, too.
-        prefix = engine.prefix(plan)
-        values = target_logprobs(batch, engine.passes.logits(batch, len(plan.prefix), prefix))
-        engine.tokens_fed += batch.n_tokens
-        totals = torch.zeros(plan.n_pairs, dtype=torch.float64)
+        prefix = engine.passes.prefix(plan.prefix)
+        values = target_logprobs(batch, engine.passes.logits(batch, prefix))
+        engine.tokens_fed += len(plan.prefix) + batch.n_tokens
+        totals = torch.zeros(len(pairs), dtype=torch.float64)
         totals = totals.index_add(0, batch.target_pair, values)
         yield tuple(batch.pairs.tolist()), totals[batch.pairs]
 
 
-__all__ = ["ITEMS_PER_STEP", "choice_loss", "choice_losses", "choice_trainer", "loglikelihoods"]
+__all__ = ["ITEMS_PER_STEP", "choice_loss", "choice_losses", "loglikelihoods", "shuffled"]

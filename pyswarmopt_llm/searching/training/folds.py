@@ -15,9 +15,9 @@ from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.engine.transformers import on_transformers
 from pyswarmopt_llm.experts.adapter import AdapterInfo
 from pyswarmopt_llm.scores.choices import EPOCHS, RATE, Choices, fold_count
-from pyswarmopt_llm.searching.training.choice_losses import choice_trainer
+from pyswarmopt_llm.searching.training.choice_losses import shuffled
 from pyswarmopt_llm.searching.training.lora import Lora
-from pyswarmopt_llm.searching.training.trainer import OnRound
+from pyswarmopt_llm.searching.training.trainer import OnRound, train
 
 
 def fit(
@@ -37,7 +37,7 @@ def fit(
         items: to train on.
         pattern: an adapter whose modules, rank and scale it has.
         seed: of the start and the order.
-        after_epoch: see `Trainer.run`.
+        after_epoch: see `train`.
         epochs: over the items, for which the learning rate is planned.
 
     Raises:
@@ -46,7 +46,7 @@ def fit(
     engine.load(start)
     trainable = on_transformers(engine, "an adapter is trained")
     lora = Lora.like(pattern, seed, trainable.model.device)
-    choice_trainer(trainable, items, lora, RATE, epochs, seed).run(on_round=after_epoch)
+    train(trainable, lora, shuffled(items, epochs, seed), RATE, on_round=after_epoch)
     return lora.patch()
 
 

@@ -1,32 +1,37 @@
-"""Train one LoRA expert on chats, and write an expert that was trained with its card.
+"""Train a LoRA expert, on chats or to choose among options, and write it with its card.
 
-LoRA (Hu et al. 2021, arXiv 2106.09685) with the adapter in float32, by the `Trainer`.
+LoRA (Hu et al. 2021, arXiv 2106.09685) with the adapter in float32, by `trainer.train`.
 """
 
 from __future__ import annotations
 
+import math
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from itertools import chain
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import torch
 
-from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.hardware import pick_dtype
-from pyswarmopt_llm.experts.adapter import Adapter, load_adapter
-from pyswarmopt_llm.experts.base import BaseModel, load_model
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.engine.chat import split_chat
+from pyswarmopt_llm.engine.load import load_engine
+from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.experts.adapter import load_adapter
+from pyswarmopt_llm.experts.base import BaseModel
 from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.experts.files import check_free
 from pyswarmopt_llm.experts.write import write_adapter
-from pyswarmopt_llm.searching.training.chats import chat_losses, chat_steps, encode_chat, mean_loss
+from pyswarmopt_llm.scores.choices import Choices
+from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
+from pyswarmopt_llm.scores.tasks import Item
+from pyswarmopt_llm.searching.training.choice_losses import shuffled
 from pyswarmopt_llm.searching.training.lora import Lora
-from pyswarmopt_llm.searching.training.trainer import OnRound, Trainer, training
+from pyswarmopt_llm.searching.training.trainer import OnRound, train
 
 
 @dataclass(frozen=True)
@@ -38,9 +43,9 @@ class TrainingOptions:
         alpha: LoRA alpha; the scale is alpha / r.
         targets: names of the modules that get an adapter.
         lr: peak learning rate.
-        max_tokens: training budget in tokens, excluding padding.
+        max_tokens: training budget in tokens.
         epochs: maximum number of passes over the examples.
-        batch_tokens: tokens per step, including padding.
+        batch_tokens: tokens per step.
         max_len: longer chats are truncated to this many tokens.
         seed: of the initial adapter, the held-out split and the order.
         heldout: number of held-out examples, at most a fifth of all.
@@ -62,19 +67,6 @@ class TrainingOptions:
     threads: int | None = None
     start: str | None = None
 
-    def lora(self, base: BaseModel, model: Any) -> Lora:
-        """The adapter of a model to train.
-
-        Raises:
-            UserError: a target is not in the model, or `start` does not fit the base.
-        """
-        if self.start is not None:
-            report = inspect_experts([self.start], base)
-            report.require("delta")
-            return _Continued(load_adapter(report.experts[0]), model.device)
-        shapes = target_shapes(model, self.targets)
-        return Lora(shapes, self.rank, self.alpha / self.rank, self.seed, model.device)
-
     def __str__(self) -> str:
         shape = f"r={self.rank}, alpha={self.alpha:g}, targets {', '.join(self.targets)}"
         if self.start is not None:
@@ -84,18 +76,18 @@ class TrainingOptions:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """Counts and losses of a training run; a loss is the mean over examples of the mean over answer
-    tokens, in nats.
+    """Counts and losses of a training run; a loss is the mean over examples in nats, of a chat the
+    mean over its answer's tokens.
 
     Attributes:
         name: the expert's name, which is the directory's.
         examples: number of training examples.
         heldout: number of held-out examples.
         steps: optimiser steps.
-        tokens: tokens processed, excluding padding.
+        tokens: tokens processed; what texts of a step have in common counts once.
         seconds: time of the steps.
-        train_loss_first: mean over the first up to 20 steps.
-        train_loss_last: mean over the last up to 20 steps.
+        train_loss_first: mean over the first quarter of the steps, at most 20.
+        train_loss_last: mean over as many at the end.
         heldout_loss_base: held-out loss of the base (nan without held-out examples).
         heldout_loss_expert: held-out loss of the trained expert.
         cut: chats of which the end was cut off, since they are longer than `max_len` tokens.
@@ -110,8 +102,8 @@ class TrainingResult:
     seconds: float
     train_loss_first: float
     train_loss_last: float
-    heldout_loss_base: float
-    heldout_loss_expert: float
+    heldout_loss_base: float = math.nan
+    heldout_loss_expert: float = math.nan
     cut: int = 0
     dropped: int = 0
 
@@ -122,12 +114,12 @@ def train_expert(
     out: str | Path,
     options: TrainingOptions = TrainingOptions(),
     *,
-    dtype: torch.dtype | None = None,
-    device: torch.device | str = "cpu",
+    dtype: str = "auto",
+    device: str = "auto",
     data: str = "",
     on_step: OnRound | None = None,
 ) -> TrainingResult:
-    """Train a LoRA adapter and write it to `out` as bf16 safetensors, with a model card.
+    """Train a LoRA adapter on the answers of chats and write it to `out`, with a model card.
 
     Args:
         base: the frozen model, from `resolve_base`.
@@ -135,8 +127,8 @@ def train_expert(
             assistant's turn.
         out: the directory to create.
         options: adapter, optimiser and budget.
-        dtype: dtype of the frozen base; default: bfloat16 where the device multiplies it natively.
-        device: device to train on.
+        dtype: of the frozen base; auto: bfloat16 where the device multiplies it natively.
+        device: to train on.
         data: description of the examples, for the card.
         on_step: called as ``on_step(step, steps, loss)`` after each step, counted from 1.
 
@@ -144,107 +136,229 @@ def train_expert(
         UserError: `out` exists, an example is malformed, no example is left, or a target is not in
             the model.
     """
-    out = Path(out)
-    check_free(out)
-    with _cpu_threads(options.threads):
-        dtype = dtype or pick_dtype("auto", torch.device(device))
-        model, tokenizer = load_model(base, dtype, device)
-        draws = random.Random(options.seed)
-        chats = encode_chat(tokenizer, examples, options.max_len)
-        cut, dropped = sum(chat.cut for chat in chats), len(examples) - len(chats)
-        draws.shuffle(chats)
-        kept = min(options.heldout, len(chats) // 5)
-        heldout, chats = chats[:kept], chats[kept:]
-        if not chats:
-            raise UserError("no training example is left; give more examples, or a larger max_len")
-        lora = options.lora(base, model)
-        steps = chat_steps(chats, options.max_tokens, options.epochs, options.batch_tokens, draws)
-        pad = tokenizer.pad_token_id
-        rounds = [[step] for step in steps]
-        trainer = Trainer(model, lora, partial(chat_losses, model, pad), rounds, options.lr)
-        heldout_loss_base = mean_loss(model, heldout, pad)
-        start = time.perf_counter()
-        losses = trainer.run(on_round=on_step)
-        seconds = time.perf_counter() - start
-        with training(model, lora.additions()):
-            heldout_loss_expert = mean_loss(model, heldout, pad)
-    result = TrainingResult(
-        name=out.resolve().name,
-        examples=len(chats),
-        heldout=len(heldout),
-        steps=trainer.steps,
-        tokens=sum(len(chat.ids) for step in steps for chat in step),
-        seconds=seconds,
-        train_loss_first=fmean(losses[:20]),
-        train_loss_last=fmean(losses[-20:]),
-        heldout_loss_base=heldout_loss_base,
-        heldout_loss_expert=heldout_loss_expert,
-        cut=cut,
-        dropped=dropped,
-    )
-    write_expert(out, lora, result, base.name, data, options, "loss on the answers only")
-    return result
+    expert = _Expert(base, out, options, dtype, device, data)
+    items, cut = chat_items(expert.engine, examples, options.max_len)
+    draws = random.Random(options.seed)
+    draws.shuffle(items)
+    held = min(options.heldout, len(items) // 5)
+    heldout, chats = items[:held], items[held:]
+    if not chats:
+        raise UserError("no training example is left; give more examples, or a larger max_len")
+    steps = _chat_steps(expert.engine, chats, options, draws)
+    counts = {"heldout": held, "cut": cut, "dropped": len(examples) - len(items)}
+    return expert.train(steps, len(chats), "loss on the answers only", on_step, counts, heldout)
 
 
-def write_expert(
-    out: Path,
-    lora: Lora,
-    result: TrainingResult,
-    base_name: str,
-    data: str,
+def train_on_options(
+    base: BaseModel,
+    items: Sequence[Item],
+    out: str | Path,
     options: TrainingOptions,
-    loss: str,
-) -> None:
-    """Write a trained adapter with its card, which describes the data and the loss."""
-    before, after = result.heldout_loss_base, result.heldout_loss_expert
-    heldout = (
-        f"- held-out loss: {before:.4f} (base) -> {after:.4f} (expert)\n" if result.heldout else ""
-    )
-    card = f"""---
-base_model: {base_name}
+    *,
+    dtype: str = "auto",
+    device: str = "auto",
+    data: str = "",
+    on_step: OnRound | None = None,
+) -> TrainingResult:
+    """Train a LoRA adapter by the cross-entropy over each item's options, and write it.
+
+    The options are scored by likelihood, as a search scores them. Arguments as for `train_expert`,
+    with multiple-choice items; `epochs` is rounded up, and options of batches and of held-out
+    examples have no effect.
+
+    Raises:
+        UserError: `out` exists, an item has no options, none has a right answer, or a target is not
+            in the model.
+    """
+    expert = _Expert(base, out, options, dtype, device, data)
+    choices = Accuracy(items, "likelihood", expert.engine.chat).choices()
+    if not choices:
+        raise InvalidOption(
+            "loss", "options", "no item has a right answer; give a task with answers"
+        )
+    steps = chain.from_iterable(shuffled(choices, math.ceil(options.epochs), options.seed))
+    return expert.train([*steps], len(choices), "cross-entropy over the options", on_step)
+
+
+def chat_items(
+    engine: TransformersEngine, examples: Sequence[Mapping[str, Any]], max_len: int
+) -> tuple[list[Choices], int]:
+    """Chats as prompts and answers, each weighted by 1 / tokens of its answer, so that short answers
+    count like long ones; and how many are cut to `max_len` tokens.
+
+    Those with nothing of the answer left are dropped.
+
+    Raises:
+        UserError: no chat template, or a malformed example (named by its number, from 1).
+    """
+    tokenizer = engine.tokenizer
+    if not tokenizer.chat_template:
+        raise UserError(
+            "the base model's tokenizer has no chat template; use an instruction-tuned base"
+        )
+    items, cut = [], 0
+    for number, example in enumerate(examples, start=1):
+        prompt, answer = split_chat(tokenizer, _messages(example, number))
+        ids = tokenizer(answer, add_special_tokens=False)["input_ids"]
+        room = max_len - len(engine.encode(prompt))
+        if room <= 0:
+            continue
+        if len(ids) > room:
+            answer, cut = tokenizer.decode(ids[:room]), cut + 1
+        tokens = len(engine.encode_continuation(prompt, answer)[1])
+        items.append(Choices(((prompt, answer),), (1.0,), 0, 1 / tokens))
+    return items, cut
+
+
+def _messages(example: Mapping[str, Any], number: int) -> Sequence[Mapping[str, str]]:
+    messages = example.get("messages") if isinstance(example, Mapping) else None
+    if not isinstance(messages, Sequence) or len(messages) < 2:
+        raise UserError(f'example {number}: needs "messages" with a user and an assistant turn')
+    for message in messages:
+        if not isinstance(message, Mapping) or not {"role", "content"} <= message.keys():
+            raise UserError(f'example {number}: each message needs "role" and "content"')
+        if not isinstance(message["content"], str):
+            raise UserError(f"example {number}: the content of a message must be text")
+    if messages[-1]["role"] != "assistant" or not messages[-1]["content"].strip():
+        raise UserError(
+            f"example {number}: the last message must be the assistant's answer and not empty"
+        )
+    return messages
+
+
+def _chat_steps(
+    engine: TransformersEngine,
+    chats: Sequence[Choices],
+    options: TrainingOptions,
+    draws: random.Random,
+) -> list[list[Choices]]:
+    """The chats of each step, epoch after epoch, until the budget of tokens or epochs is spent."""
+    sizes = [sum(map(len, engine.encode_continuation(*chat.pairs[0]))) for chat in chats]
+    budget = min(options.max_tokens, options.epochs * sum(sizes))
+    steps: list[list[Choices]] = []
+    spent = 0
+    while spent < budget:
+        room = 0
+        for index in draws.sample(range(len(chats)), len(chats)):
+            if sizes[index] > room:
+                steps.append([])
+                room = options.batch_tokens
+            steps[-1].append(chats[index])
+            room -= sizes[index]
+            spent += sizes[index]
+            if spent >= budget:
+                break
+    return steps
+
+
+class _Expert:
+    """A LoRA of a base, to be trained and written with its card.
+
+    Raises:
+        UserError: `out` exists, a target is not in the model, or `start` does not fit the base.
+    """
+
+    def __init__(
+        self,
+        base: BaseModel,
+        out: str | Path,
+        options: TrainingOptions,
+        dtype: str,
+        device: str,
+        data: str,
+    ) -> None:
+        self._base, self._out, self._options, self._data = base, Path(out), options, data
+        check_free(self._out)
+        self.engine = load_engine(base, dtype, device, options.threads)
+        self._lora = _lora(base, self.engine.model, options)
+
+    def train(
+        self,
+        steps: Sequence[Sequence[Choices]],
+        examples: int,
+        loss: str,
+        on_step: OnRound | None,
+        counts: Mapping[str, int] = {},
+        heldout: Sequence[Choices] = (),
+    ) -> TrainingResult:
+        """Train on steps of `examples` different ones and write the adapter; `loss` in words."""
+        before = self._mean_loss(heldout)
+        fed, start = self.engine.tokens_fed, time.perf_counter()
+        rounds = [[step] for step in steps]
+        losses = train(self.engine, self._lora, rounds, self._options.lr, on_round=on_step)
+        seconds, tokens = time.perf_counter() - start, self.engine.tokens_fed - fed
+        self.engine.load(self._lora.patch())
+        shown = max(1, min(20, len(losses) // 4))
+        result = TrainingResult(
+            name=self._out.resolve().name,
+            examples=examples,
+            steps=len(steps),
+            tokens=tokens,
+            seconds=seconds,
+            train_loss_first=fmean(losses[:shown]),
+            train_loss_last=fmean(losses[-shown:]),
+            heldout_loss_base=before,
+            heldout_loss_expert=self._mean_loss(heldout),
+            **{"heldout": 0, **counts},
+        )
+        self._write(self._card(result, loss))
+        return result
+
+    def _mean_loss(self, chats: Sequence[Choices]) -> float:
+        """Of the model that is loaded; nan if there are none."""
+        values = self.engine.loglikelihood([chat.pairs[0] for chat in chats])
+        losses = [-value * chat.weight for value, chat in zip(values, chats, strict=True)]
+        return fmean(losses) if losses else math.nan
+
+    def _card(self, done: TrainingResult, loss: str) -> str:
+        heldout = f"""\
+- held-out loss: {done.heldout_loss_base:.4f} (base) -> {done.heldout_loss_expert:.4f} (expert)
+"""
+        return f"""---
+base_model: {self._base.name}
 library_name: peft
 tags: [lora]
 ---
 
-# LoRA expert `{result.name}`
+# LoRA expert `{done.name}`
 
-- base: {base_name}
-- data: {data or "not described"}; {result.examples} training examples, {result.heldout} held out
-- LoRA: {options}
-- training: {result.steps} steps, {result.tokens} tokens, {result.seconds:.0f} s, {loss}
-- training loss: {result.train_loss_first:.4f} (first steps) -> {result.train_loss_last:.4f} (last steps)
-{heldout}"""
-    new = options.start is None
-    scale = lora.scale if new else 1.0  # the rest of it stays in B
-    factors = {
-        name.removesuffix(".weight"): (
-            (change.b / scale).to(torch.bfloat16),
-            change.a.to(torch.bfloat16),
+- base: {self._base.name}
+- data: {self._data or "not described"}; {done.examples} training examples, {done.heldout} held out
+- LoRA: {self._options}
+- training: {done.steps} steps, {done.tokens} tokens, {done.seconds:.0f} s, {loss}
+- training loss: {done.train_loss_first:.4f} (first steps) -> {done.train_loss_last:.4f} (last steps)
+{heldout if done.heldout else ""}"""
+
+    def _write(self, card: str) -> None:
+        """Write the adapter as bf16 safetensors."""
+        new = self._options.start is None
+        scale = self._lora.scale if new else 1.0  # the rest of it stays in B
+        factors = {
+            name.removesuffix(".weight"): (
+                (change.b / scale).to(torch.bfloat16),
+                change.a.to(torch.bfloat16),
+            )
+            for name, change in self._lora.patch().low_rank.items()
+        }
+        write_adapter(
+            self._out,
+            factors,
+            base_model_name=self._base.name,
+            target_modules=self._options.targets if new else factors,
+            alpha=self._options.alpha if new else None,
+            card=card,
         )
-        for name, change in lora.patch().low_rank.items()
-    }
-    write_adapter(
-        out,
-        factors,
-        base_model_name=base_name,
-        target_modules=options.targets if new else factors,
-        alpha=options.alpha if new else None,
-        card=card,
-    )
 
 
-class _Continued(Lora):
-    """An adapter to be trained further: its modules and ranks, and the scale of the first module, to
-    which other scales are brought in B.
-    """
-
-    def __init__(self, adapter: Adapter, device: torch.device | str) -> None:
-        super().__init__({}, 1, next(iter(adapter.factors.values())).scale, 0)
-        for module, factors in adapter.factors.items():
-            b = factors.b * (factors.scale / self.scale)
-            self._a[module] = factors.a.to(device).requires_grad_()
-            self._b[module] = b.to(device).requires_grad_()
-        self.tensors = [*self._a.values(), *self._b.values()]
+def _lora(base: BaseModel, model: Any, options: TrainingOptions) -> Lora:
+    """The adapter of a model to train."""
+    if options.start is not None:
+        report = inspect_experts([options.start], base)
+        report.require("delta")
+        return Lora.going_on(load_adapter(report.experts[0]), model.device)
+    scale = options.alpha / options.rank
+    shapes = target_shapes(model, options.targets)
+    return Lora.new(shapes, options.rank, scale, options.seed, model.device)
 
 
 def target_shapes(model: Any, targets: Sequence[str]) -> dict[str, tuple[int, int]]:
@@ -264,15 +378,4 @@ def target_shapes(model: Any, targets: Sequence[str]) -> dict[str, tuple[int, in
     return shapes
 
 
-@contextmanager
-def _cpu_threads(threads: int | None) -> Iterator[None]:
-    """Run the block with this many CPU threads and restore the previous number."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-__all__ = ["TrainingOptions", "TrainingResult", "train_expert", "write_expert"]
+__all__ = ["TrainingOptions", "TrainingResult", "train_expert", "train_on_options"]

@@ -17,13 +17,13 @@ import numpy as np
 
 from pyswarmopt_llm.common.files.json_types import wrong_field
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
-from pyswarmopt_llm.engine.generation.write import Draw
+from pyswarmopt_llm.engine.chat import reply_frame
+from pyswarmopt_llm.engine.generation import Draw
 from pyswarmopt_llm.engine.transformers import on_transformers
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.combine import Combine, combined_value
 from pyswarmopt_llm.scores.metrics.questions.written import Written
 from pyswarmopt_llm.searching.scoring.store import Store
-from pyswarmopt_llm.searching.training.chats import reply_frame
 from pyswarmopt_llm.searching.written.replies import storable
 
 TEMPERATURE = 1.0

@@ -218,7 +218,7 @@ def exam_print(
         scoring,
         seed,
         str(engine.dtype),
-        engine.form.system,
+        engine.system,
     ]
     parts = [base.fingerprint, task_print(exam.task), *how]
     return digest(parts)

@@ -47,7 +47,7 @@ def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
                 epochs=1.0,
                 seed=settings.seed,
             ),
-            dtype=trial.model.dtype,
-            device=trial.model.device,
+            dtype=str(trial.model.dtype).removeprefix("torch."),
+            device=str(trial.model.device),
         )
         return Merged(as_patch(load_adapter(read_adapter(out))))

@@ -25,10 +25,10 @@ from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import Adapter
 from pyswarmopt_llm.scores.choices import EPOCHS, PASSES, Choices, training_passes
-from pyswarmopt_llm.searching.training.choice_losses import choice_losses, choice_trainer
+from pyswarmopt_llm.searching.training.choice_losses import choice_losses, shuffled
 from pyswarmopt_llm.searching.training.folds import fit
 from pyswarmopt_llm.searching.training.lora import Lora
-from pyswarmopt_llm.searching.training.trainer import Addition, Trainable
+from pyswarmopt_llm.searching.training.trainer import Addition, Trainable, train
 from pyswarmopt_rivals.methods.changes import SideBySide, as_patch, by_module
 from pyswarmopt_rivals.methods.method import Merged, Settings
 from pyswarmopt_rivals.methods.trial import Trial
@@ -63,7 +63,7 @@ def train_on_dev(
     rate, best = max(scores, key=scores.__getitem__) if scores else (rates[0], epochs)
     trial.spend(round(best * PASSES * len(items)))
     change = make()
-    choice_trainer(trial.engine, items, change, rate, epochs, seed).run(last=best)
+    train(trial.engine, change, shuffled(items, epochs, seed), rate, last=best)
     return change.patch()
 
 
@@ -84,7 +84,7 @@ def _held_out(
         def look(epoch: int, _epochs: int, _loss: float, held: Sequence[Choices] = held) -> None:
             totals[epoch - 1] += sum(_probabilities(trial.engine, held))
 
-        choice_trainer(trial.engine, rest, make(), rate, epochs, seed).run(on_round=look)
+        train(trial.engine, make(), shuffled(rest, epochs, seed), rate, on_round=look)
     return [total / len(items) for total in totals]
 
 

@@ -42,9 +42,9 @@ from pyswarmopt_groups.negotiation import refinement
 from pyswarmopt_groups.registry import load_strategy, society_names
 from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.scores.tasks import Task
-from pyswarmopt_llm.searching.training.chats import ChatTokens, chat_steps, encode_chat, left_padded
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
+from chats import ChatTokens, chat_steps, encode_chat, left_padded
 from lab import make_expert, new_model, save_tokenizer
 
 SHORT_EXAMPLES, BASE_EXAMPLES = 20_000, 14_000

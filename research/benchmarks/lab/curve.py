@@ -42,8 +42,9 @@ from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.record import pack, unpack
-from pyswarmopt_llm.searching.training.choice_losses import choice_losses, choice_trainer
+from pyswarmopt_llm.searching.training.choice_losses import choice_losses, shuffled
 from pyswarmopt_llm.searching.training.lora import Lora
+from pyswarmopt_llm.searching.training.trainer import train
 from pyswarmopt_rivals.methods.ensembles.few_shot import FewShot
 
 SIZES = (8, 16, 32, 64, 128, 200, 400)
@@ -145,8 +146,8 @@ class Bench:
         self._engine.load(start)
         lora = Lora.like(self._job.experts[0], self._seed)
         choices = self._choices[:examples]
-        trainer = choice_trainer(self._engine, choices, lora, RATE, epochs, self._seed)
-        replace(trainer, losses=partial(_pulled_losses, self._engine, lora, pull)).run()
+        rounds = shuffled(choices, epochs, self._seed)
+        train(self._engine, lora, rounds, RATE, partial(_pulled_losses, lora, pull))
         changed = start.with_low_rank(lora.patch().low_rank)
         norm = float(squared_norm(lora).detach())
         return {"test": self.tested(changed), "norm": round(norm, 3)}
@@ -190,7 +191,7 @@ class Cell:
 
 
 def _pulled_losses(
-    engine: Any, lora: Lora, pull: float, examples: Sequence[Choices]
+    lora: Lora, pull: float, engine: Any, examples: Sequence[Choices]
 ) -> Iterator[Tensor]:
     yield from choice_losses(engine, examples)
     if pull:

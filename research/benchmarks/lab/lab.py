@@ -97,7 +97,7 @@ def train(
     model: Any, tokenizer: Any, examples: Sequence[Any], steps: int, lr: float, seed: int
 ) -> float:
     """Train all weights on the answers; the mean loss of the last 20 steps."""
-    from pyswarmopt_llm.searching.training.chats import encode_chat, left_padded
+    from chats import encode_chat, left_padded
 
     encoded = encode_chat(tokenizer, examples, 64)
     rng = random.Random(seed)
@@ -197,7 +197,7 @@ def make_expert(base: Path, out: Path, examples: Sequence[Any]) -> None:
             # nothing in common
             seed=0,
         ),
-        dtype=torch.float32,
+        dtype="float32",
     )
     before, after = done.heldout_loss_base, done.heldout_loss_expert
     print(

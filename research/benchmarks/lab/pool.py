@@ -128,7 +128,7 @@ def make(base: Path, out: Path) -> None:
                 max_tokens=10**9,
                 seed=recipe.seed,
             ),
-            dtype=torch.float32,
+            dtype="float32",
         )
         print(f"{recipe.name}: {result.seconds:.0f} s", flush=True)
     copy(pool)

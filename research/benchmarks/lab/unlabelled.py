@@ -25,7 +25,6 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from statistics import fmean, mean
 from typing import Any
@@ -48,7 +47,7 @@ from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.record import pack, unpack
 from pyswarmopt_llm.searching.training.choice_losses import ITEMS_PER_STEP, loglikelihoods
 from pyswarmopt_llm.searching.training.lora import Lora
-from pyswarmopt_llm.searching.training.trainer import Trainer
+from pyswarmopt_llm.searching.training.trainer import train
 
 POOL = 4000  # inputs of which a method takes the first ones
 TEMPERATURES = [2 ** (k / 4) for k in range(-8, 17)]
@@ -346,8 +345,7 @@ class Cell:
             rounds.append([[labelled[place] for place in step] for step in steps])
         self._engine.load(start)
         lora = Lora.like(self._job.experts[0], self._seed)
-        losses = partial(soft_losses, self._engine)
-        Trainer(self._engine.model, lora, losses, rounds, RATE).run()
+        train(self._engine, lora, rounds, RATE, soft_losses)
         self._engine.load(start.with_low_rank(lora.patch().low_rank))
 
     def _outcomes(self, log_probs: Tensor) -> str:

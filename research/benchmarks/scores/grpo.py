@@ -21,11 +21,11 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.batching import TokenPair, build_plan
-from pyswarmopt_llm.engine.generation.write import Draw, sampled
+from pyswarmopt_llm.engine.generation import Draw, write
+from pyswarmopt_llm.engine.passes import target_logprobs
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import AdapterInfo
 from pyswarmopt_llm.scores.tasks import Item
-from pyswarmopt_llm.searching.training.backward import target_logprobs
 from pyswarmopt_llm.searching.training.lora import Lora
 from pyswarmopt_llm.searching.training.trainer import training
 from pyswarmopt_rivals.comparison.bench import BudgetedTrial
@@ -129,11 +129,11 @@ def token_logprobs(
     Returns:
         (T,) float64 and (T,) int64.
     """
-    plan = build_plan(replies, engine.batch_tokens, engine.pad())
-    prefix = engine.prefix(plan)
+    plan = build_plan(replies, engine.batch_tokens)
+    prefix = engine.passes.prefix(plan.prefix)
     parts = []
     for batch in plan.batches:
-        parts.append(target_logprobs(batch, engine.passes.logits(batch, len(plan.prefix), prefix)))
+        parts.append(target_logprobs(batch, engine.passes.logits(batch, prefix)))
     return torch.cat(parts), torch.cat([batch.target_pair for batch in plan.batches])
 
 
@@ -146,7 +146,7 @@ def sampled_replies(
     """Replies at temperature 1, each with its prompt and the token that ended it, if one did."""
     stops = engine.stops()
     decoder = engine.decoder(prompts, max_new_tokens)
-    replies = sampled(decoder, stops, max_new_tokens, Draw(1.0, tuple(seeds)))
+    replies = write(decoder, len(seeds), stops, max_new_tokens, Draw(1.0, tuple(seeds)))
     pairs = []
     for prompt, ids in zip(prompts, replies, strict=True):
         end = () if len(ids) == max_new_tokens else (min(stops),)

@@ -28,7 +28,7 @@ from runs import NEW_TOKENS, TASKS, parser, written
 
 from pyswarmopt_groups import voting
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.engine.generation.write import Draw
+from pyswarmopt_llm.engine.generation import Draw
 from pyswarmopt_llm.engine.load import load_engine
 from pyswarmopt_llm.experts.adapter import load_adapter
 from pyswarmopt_llm.experts.base import resolve_base

@@ -50,7 +50,7 @@ def main() -> None:
             )
             pairs += options
         repeated = sum(len(context) + len(option) for context, option in pairs)
-        plan = build_plan(pairs, 1024, 0)
+        plan = build_plan(pairs, 1024)
         n = len(items)
         print(
             f"| {Path(spec).stem} | {repeated / n:.0f} | {shared / n:.0f} | "

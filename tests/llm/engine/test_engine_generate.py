@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from engine_reference import ARCHITECTURES, load_tiny, naive_greedy, plain_ids, random_model
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.engine.generation.decoder import Decoder
-from pyswarmopt_llm.engine.generation.write import Draw, greedy
-from pyswarmopt_llm.engine.passes import Passes
+from pyswarmopt_llm.engine.generation import Draw, rearranged_weights
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 
 PROMPTS = ["b", "The answer is", "Tell me a story about the sea. " * 3, "xyz", "b", "One. Two."]
 NEW = 12
+BF16, FLOAT = torch.bfloat16, torch.float32
 
 
 @pytest.fixture
@@ -69,13 +65,6 @@ def test_texts_are_those_of_one_prompt_at_a_time(
     assert replies == texts(tiny_forever[1], expected)
 
 
-@given(st.lists(st.text(alphabet="abc ?", min_size=1, max_size=20), max_size=6), st.integers(1, 8))
-@settings(max_examples=20)
-def test_texts_of_any_prompts(tiny_forever: tuple[Any, Any], prompts: list[str], new: int) -> None:
-    replies = TransformersEngine(*tiny_forever).generate(prompts, new)
-    assert replies == texts(tiny_forever[1], reference(*tiny_forever, prompts, new))
-
-
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_texts_on_every_architecture(tiny_forever: tuple[Any, Any], architecture: str) -> None:
     tokenizer = tiny_forever[1]
@@ -121,41 +110,6 @@ def test_a_finished_text_leaves_the_batch_and_the_others_go_on(tiny: tuple[Any, 
     ]
 
 
-def test_a_text_that_ends_at_once_is_empty(tiny: tuple[Any, Any]) -> None:
-    model, tokenizer = tiny
-    model.generation_config.eos_token_id = [reference(model, tokenizer, ["b"])[0][0]]
-    engine = TransformersEngine(model, tokenizer)
-    assert engine.generate(["b"]) == [""]
-    assert engine.generate(["b", "The answer is", "b"], NEW)[::2] == ["", ""]
-
-
-@pytest.mark.parametrize("new", [1, 2, 7])
-def test_at_most_max_new_tokens(tiny_forever: tuple[Any, Any], new: int) -> None:
-    model, tokenizer = tiny_forever
-    prompts = [plain_ids(tokenizer)(prompt) for prompt in PROMPTS]
-    decoder = TransformersEngine(model, tokenizer).decoder(prompts, new)
-    ids_of_rows = greedy(decoder, len(prompts), frozenset(), new)
-    assert [len(ids) for ids in ids_of_rows] == [new] * len(prompts)
-    assert ids_of_rows == reference(model, tokenizer, PROMPTS, new)
-
-
-def test_weights_are_rearranged_once_for_all_batches(
-    tiny_forever: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    steps: list[int] = []
-
-    def counted(model: Any, n_steps: int) -> AbstractContextManager[None]:
-        steps.append(n_steps)
-        return nullcontext()
-
-    monkeypatch.setattr("pyswarmopt_llm.engine.generation.few_rows.rearranged_weights", counted)
-    engine = TransformersEngine(*tiny_forever, batch_tokens=1)
-    told: list[int] = []
-    engine.progress = lambda done, texts: told.append(done)
-    engine.generate(PROMPTS, NEW)
-    assert steps == [NEW] and len(told) > 1
-
-
 def test_a_candidate_writes_the_same_replies_once(tiny_forever: tuple[Any, Any]) -> None:
     engine = TransformersEngine(*tiny_forever)
     replies = engine.generate(PROMPTS, NEW)
@@ -173,28 +127,12 @@ def test_a_candidate_writes_the_same_replies_once(tiny_forever: tuple[Any, Any])
     assert engine.generate(PROMPTS, NEW) == replies and engine.tokens_fed > fed
 
 
-def test_padding_id_does_not_matter(tiny_forever: tuple[Any, Any]) -> None:
-    model, tokenizer = tiny_forever
-    prompts = [plain_ids(tokenizer)(prompt) for prompt in PROMPTS]
-    expected = reference(model, tokenizer, PROMPTS)
-    for pad in (0, plain_ids(tokenizer)("b")[0]):
-        decoder = Decoder(Passes(model), prompts, NEW, 100, pad)
-        assert greedy(decoder, len(prompts), frozenset(), NEW) == expected
-
-
 def test_bfloat16_alone_in_its_batch(tiny_base: Path) -> None:
     model, tokenizer = load_tiny(tiny_base, torch.bfloat16)
     stops = [tokenizer.eos_token_id]
     expected = texts(tokenizer, reference(model, tokenizer, PROMPTS), stops)
     # Without padding there is nothing to round differently.
     assert TransformersEngine(model, tokenizer, batch_tokens=1).generate(PROMPTS, NEW) == expected
-
-
-def test_no_prompts_and_an_empty_prompt(tiny_forever: tuple[Any, Any]) -> None:
-    engine = TransformersEngine(*tiny_forever)
-    assert engine.generate([]) == []
-    with pytest.raises(ValueError, match="a prompt is empty"):
-        engine.generate(["a", ""])
 
 
 def test_a_text_that_would_leave_the_context_window_is_named(tiny_forever: tuple[Any, Any]) -> None:
@@ -204,8 +142,19 @@ def test_a_text_that_would_leave_the_context_window_is_named(tiny_forever: tuple
         engine.generate(["short", "Long story" + "y" * 1005], 10)
 
 
-@pytest.mark.gpu
-def test_texts_on_cuda(tiny_forever: tuple[Any, Any], tiny_base: Path) -> None:
-    expected = texts(tiny_forever[1], reference(*tiny_forever, PROMPTS))
-    model, tokenizer = load_tiny(tiny_base)
-    assert TransformersEngine(model.to("cuda"), tokenizer).generate(PROMPTS, NEW) == expected
+@pytest.mark.parametrize(
+    ("dtype", "steps", "copies"), [(BF16, 16, True), (BF16, 15, False), (FLOAT, 16, False)]
+)
+def test_copied_weights_have_the_products_of_the_layers_and_leave_no_trace(
+    dtype: torch.dtype, steps: int, copies: bool
+) -> None:
+    model = random_model("llama", 50).to(dtype)
+    layer = model.model.layers[0].mlp.up_proj
+    x = torch.randn(5, 1, 32).to(dtype)
+    with torch.inference_mode():
+        expected = layer(x)
+        with pytest.raises(ZeroDivisionError), rearranged_weights(model, steps):
+            assert ("forward" in vars(layer)) == copies
+            torch.testing.assert_close(layer(x), expected, atol=0.02, rtol=0.02)
+            raise ZeroDivisionError
+    assert not any("forward" in vars(one) for one in model.modules())

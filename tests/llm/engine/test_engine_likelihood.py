@@ -76,12 +76,6 @@ def test_likelihood_is_that_of_one_pass_per_pair_whatever_the_batches(
     assert values == pytest.approx(reference(*tiny, EVERYTHING), abs=TOLERANCE)
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_likelihood_of_each_case_alone(tiny: tuple[Any, Any], case: str) -> None:
-    values = TransformersEngine(*tiny).loglikelihood(CASES[case])
-    assert values == pytest.approx(reference(*tiny, CASES[case]), abs=TOLERANCE)
-
-
 _text = st.text(alphabet="ab", min_size=1, max_size=6)
 
 
@@ -129,23 +123,6 @@ def test_bfloat16_chooses_the_same_option_in_every_batch(tiny_base: Path) -> Non
             assert max(at, key=values.__getitem__) == max(at, key=expected.__getitem__)
 
 
-def test_the_same_pairs_again_after_other_pairs_give_the_same_values(tiny: tuple[Any, Any]) -> None:
-    engine = TransformersEngine(*tiny)
-    first = engine.loglikelihood(CASES["a shared beginning"])
-    engine.loglikelihood(CASES["one-token options"])
-    assert engine.loglikelihood(CASES["a shared beginning"]) == first
-
-
-def test_spaces_at_the_end_of_a_context_are_scored_with_the_continuation(
-    tiny: tuple[Any, Any],
-) -> None:
-    values = TransformersEngine(*tiny).loglikelihood(
-        [("Is it ", "so"), ("Is it", " so"), ("Is it  ", "so")]
-    )
-    expected = reference(*tiny, [("Is it", " so"), ("Is it", " so"), ("Is it", "  so")])
-    assert values == pytest.approx(expected, abs=TOLERANCE)
-
-
 def test_no_pairs_and_empty_continuations(tiny: tuple[Any, Any]) -> None:
     engine = TransformersEngine(*tiny)
     assert engine.loglikelihood([]) == []
@@ -175,22 +152,6 @@ def test_next_token_logprobs_are_those_of_one_pass_per_prompt(
     assert logprobs.dtype == torch.float32
     assert logprobs.shape == (len(prompts), len(tokenizer))
     assert torch.allclose(logprobs.double(), expected, atol=TOLERANCE)
-
-
-def test_next_token_logprobs_of_nothing_and_of_an_empty_prompt(tiny: tuple[Any, Any]) -> None:
-    engine = TransformersEngine(*tiny)
-    assert engine.next_token_logprobs([]).shape == (0, len(tiny[1]))
-    with pytest.raises(ValueError, match="a prompt is empty"):
-        engine.next_token_logprobs(["a", ""])
-
-
-def test_a_letter_scored_as_option_and_as_next_token_is_one_number(tiny: tuple[Any, Any]) -> None:
-    engine = TransformersEngine(*tiny)
-    row = engine.next_token_logprobs(["The answer is"])[0]
-    letters = [plain_ids(tiny[1])(letter)[0] for letter in "ABCD"]
-    assert engine.loglikelihood(CASES["one-token options"]) == pytest.approx(
-        row[letters].tolist(), abs=TOLERANCE
-    )
 
 
 def with_specials_around(base: Path) -> Any:
@@ -250,12 +211,6 @@ def test_a_chat_template_writes_its_special_tokens_itself(
     assert encode(prompt)[0] == tokenizer.bos_token_id
     expected = naive_loglikelihood(model, encode(prompt), encode("left"))
     assert engine.loglikelihood([(prompt, "left")]) == pytest.approx([expected], abs=TOLERANCE)
-
-
-def test_chat_without_a_template_is_the_text_and_a_line_break(
-    tiny: tuple[Any, Any], tiny_base: Path
-) -> None:
-    assert TransformersEngine(tiny[0], with_specials_around(tiny_base)).chat("Which?") == "Which?\n"
 
 
 def test_a_text_longer_than_the_context_window_is_named(tiny: tuple[Any, Any]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
-from engine_reference import load_tiny, naive_loglikelihood, plain_ids
+from engine_reference import load_tiny
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
@@ -18,7 +18,6 @@ from torch import Tensor
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
-from pyswarmopt_llm.engine.mixing import PatchedWeights
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 
 Q0 = "model.layers.0.self_attn.q_proj.weight"  # (32, 32)
@@ -112,26 +111,6 @@ def test_weights_are_those_of_merge_and_unload_to_the_bit(
     assert_same_bits(weights(model), weights(merged))
 
 
-def test_a_loaded_expert_scores_and_writes_as_peft_runs_it(
-    tiny_base: Path, tiny_experts: list[Path]
-) -> None:
-    import peft
-
-    model, tokenizer = load_tiny(tiny_base)
-    engine, encode = TransformersEngine(model, tokenizer), plain_ids(tokenizer)
-    pairs = [("Which?", " left"), ("Which?", " right")]
-    before = engine.loglikelihood(pairs)
-    expert = peft.PeftModel.from_pretrained(load_tiny(tiny_base)[0], tiny_experts[1]).eval()
-    engine.load(expert_patch(tiny_experts[1]))
-    expected = [
-        naive_loglikelihood(expert, encode(context), encode(option)) for context, option in pairs
-    ]
-    assert engine.loglikelihood(pairs) == pytest.approx(expected, abs=1e-3)
-    assert before != pytest.approx(expected, abs=1e-3)
-    engine.load(Patch())
-    assert engine.loglikelihood(pairs) == before
-
-
 @given(st.lists(st.integers(0, 6), max_size=8))
 def test_after_any_patches_only_the_last_is_on_the_base(
     tiny: tuple[Any, Any], patches: list[Patch], alone: list[dict[str, Tensor]], sequence: list[int]
@@ -140,18 +119,6 @@ def test_after_any_patches_only_the_last_is_on_the_base(
     for which in [*sequence, 0]:
         engine.load(patches[which])
         assert_same_bits(weights(tiny[0]), alone[which])
-
-
-def test_a_hundred_loads_do_not_drift(
-    tiny: tuple[Any, Any], patches: list[Patch], alone: list[dict[str, Tensor]]
-) -> None:
-    engine = TransformersEngine(*tiny)
-    for k in range(100):
-        engine.load(patches[1 + k % 6])
-    engine.load(patches[2])
-    assert_same_bits(weights(tiny[0]), alone[2])
-    engine.load(Patch())
-    assert_same_bits(weights(tiny[0]), alone[0])
 
 
 def test_a_tied_embedding_changes_input_and_output_together(tiny_base: Path) -> None:
@@ -255,20 +222,6 @@ def test_an_interrupted_load_can_be_taken_out(
     assert_same_bits(weights(tiny[0]), alone[0])
 
 
-@pytest.mark.gpu
-def test_load_on_cuda(
-    tiny_base: Path, patches: list[Patch], alone: list[dict[str, Tensor]]
-) -> None:
-    model, tokenizer = load_tiny(tiny_base, torch.bfloat16)
-    engine = TransformersEngine(model.to("cuda"), tokenizer)
-    for patch, expected in zip(patches, alone, strict=True):
-        engine.load(patch)
-        for name, value in weights(model).items():
-            torch.testing.assert_close(value.cpu(), expected[name])
-    engine.load(Patch())
-    assert_same_bits({name: w.cpu() for name, w in weights(model).items()}, alone[0])
-
-
 def test_device_and_dtype_by_name() -> None:
     cpu = pick_device("cpu")
     assert cpu == torch.device("cpu")
@@ -288,17 +241,6 @@ def test_an_unknown_dtype_is_one_clear_line() -> None:
         UserError, match="dtype int8: unknown; use one of: auto, bfloat16, float16, float32"
     ):
         pick_dtype("int8", torch.device("cpu"))
-
-
-@pytest.fixture
-def merged(monkeypatch: pytest.MonkeyPatch) -> list[Patch]:
-    """The patches that are merged, in order."""
-    patches: list[Patch] = []
-    load = PatchedWeights.load
-    monkeypatch.setattr(
-        PatchedWeights, "load", lambda self, patch: (patches.append(patch), load(self, patch))[1]
-    )
-    return patches
 
 
 def test_bfloat16_is_never_chosen_where_the_cpu_emulates_it(

@@ -18,8 +18,7 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
-from pyswarmopt_llm.engine.generation.decoder import Decoder
-from pyswarmopt_llm.engine.generation.write import Draw
+from pyswarmopt_llm.engine.generation import Draw
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import Expert, load_adapter, load_factors, read_adapter
 from pyswarmopt_llm.experts.quantised.added_outputs import AddedOutputs
@@ -63,31 +62,6 @@ def experts(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> list[P
 def space_of(folders: list[Path]) -> DeltaSpace:
     adapters: list[Expert] = [load_adapter(read_adapter(folder)) for folder in folders]
     return DeltaSpace(adapters)
-
-
-@pytest.mark.parametrize("weights", [(0.5, -0.3, 1.2, 0.25), (0, 0, 0, 0), (0, 1, 0, 0)])
-def test_mixtures_score_as_merged_ones(
-    tiny_base: Path, experts: list[Path], weights: tuple[float, ...]
-) -> None:
-    patch = space_of(experts).realise(torch.tensor(weights, dtype=torch.float64))
-    merged, runtime = engines(tiny_base)
-    base = merged.next_token_logprobs(["A"])
-    for engine in (merged, runtime):
-        engine.load(patch)
-    assert runtime.loglikelihood(PAIRS) == pytest.approx(merged.loglikelihood(PAIRS), abs=1e-5)
-    moved = (runtime.next_token_logprobs(["A"]) - base).abs().max() > 1e-3
-    assert bool(moved) == any(weights)
-    assert runtime.generate(["Say it"], 8) == merged.generate(["Say it"], 8)
-
-
-def test_in_bfloat16_they_differ_by_rounding(tiny_base: Path, experts: list[Path]) -> None:
-    patch = space_of(experts).realise(torch.full((4,), 0.5, dtype=torch.float64))
-    merged, runtime = engines(tiny_base, torch.bfloat16)
-    base = merged.next_token_logprobs(["A"])
-    for engine in (merged, runtime):
-        engine.load(patch)
-    logprobs, expected = runtime.next_token_logprobs(["A"]), merged.next_token_logprobs(["A"])
-    assert (logprobs - expected).abs().max() < 0.2 < (expected - base).abs().max()
 
 
 @pytest.mark.parametrize("which", range(4))
@@ -190,37 +164,6 @@ def test_replies_of_candidates_are_those_of_merged_ones(
         written.append(texts)
     merged, runtime = written
     assert runtime == merged and len({tuple(texts) for texts in merged}) == len(WEIGHTS)
-
-
-def halves_on_short_memory(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
-    """A machine on which batches of more rows run out of memory while they write."""
-    plain = Decoder.logits
-
-    def logits(decoder: Decoder) -> Tensor:
-        result = plain(decoder)
-        if len(result) > rows:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return result
-
-    monkeypatch.setattr(Decoder, "logits", logits)
-
-
-def test_where_memory_runs_out_while_replies_are_written_they_are_the_same(
-    tiny_base: Path, experts: list[Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _, engine = engines(tiny_base)
-    patches = [space_of(experts).realise(torch.tensor(w, dtype=torch.float64)) for w in WEIGHTS]
-
-    def written() -> list[list[str]]:
-        texts = []
-        for patch in patches:
-            engine.load(patch)
-            texts.append(engine.generate(PROMPTS, 8))
-        return texts
-
-    alone = written()
-    halves_on_short_memory(monkeypatch, 2)
-    assert written() == alone and engine.batch_tokens < 1024
 
 
 @pytest.mark.parametrize("packed", ["", "nf4:"])

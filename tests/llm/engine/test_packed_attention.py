@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -46,7 +47,7 @@ def by_hand(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 def test_each_token_attends_to_the_prefix_and_its_own_row(
     dtype: torch.dtype, gradients: bool, tolerance: float
 ) -> None:
-    batch = make_batch([build_row(c, [(i, [9])]) for i, c in enumerate(CONTEXTS)], PREFIX, pad=0)
+    batch = make_batch([build_row(c, [(i, [9])]) for i, c in enumerate(CONTEXTS)], PREFIX)
     n = sum(map(len, CONTEXTS))
     shapes = (1, HEADS, n, SIZE), (1, GROUPS, PREFIX + n, SIZE), (2, 1, GROUPS, PREFIX + n, SIZE)
     query, key, value = (
@@ -56,9 +57,10 @@ def test_each_token_attends_to_the_prefix_and_its_own_row(
     mask = torch.zeros(hidden.shape, dtype=dtype).masked_fill(hidden, torch.finfo(dtype).min)[
         :, None
     ]
+    layer = SimpleNamespace(num_key_value_groups=HEADS // GROUPS)
     with torch.set_grad_enabled(gradients):
         attended, _ = packed.packed_attention(
-            None, query, key, value, mask, packing=packed.Packing(batch)
+            layer, query, key, value, mask, packing=packed.Packing(batch)
         )
     expected = by_hand(query.double(), key.double(), value.double())
     torch.testing.assert_close(attended.double(), expected, atol=tolerance, rtol=0)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UndefinedModelError
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
-from pyswarmopt_llm.engine.generation.write import Draw
+from pyswarmopt_llm.engine.generation import Draw
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.mix.delta import DeltaSpace
 from pyswarmopt_llm.searching.loop import resume, search
@@ -94,17 +94,6 @@ def test_a_base_without_numbers_is_one_line(
     assert (code, out) == (2, "") and str(bases[kind]) in last and said in last, err
 
 
-def test_check_says_so_of_the_base(
-    bases: dict[str, Path],
-    tiny_experts: list[Path],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    (adapter,) = for_base(bases["damaged"], tiny_experts[:1], tmp_path / "experts")
-    code, _, err = swarm_llm(capsys, "check", adapter, "--base", bases["damaged"])
-    assert code == 2 and "damaged: its log-probabilities in float32 are not numbers" in err
-
-
 def test_every_call_of_the_engine_refuses_a_candidate(tiny_base: Path) -> None:
     """And the base, which is itself again afterwards, is scored as before."""
     engine = TransformersEngine(*load_tiny(tiny_base))
@@ -140,22 +129,6 @@ def test_a_step_of_a_reply_that_overflows_is_refused(tiny_base: Path) -> None:
     model.lm_head.register_forward_hook(overflow)
     with pytest.raises(UndefinedModelError):
         engine.generate(["Which one?", "Where"], 6)
-
-
-def test_what_the_vocabulary_leaves_out_is_no_error(tiny_base: Path) -> None:
-    """-inf for a token, as of padded vocabularies, has a distribution; +inf has none."""
-    model, tokenizer = load_tiny(tiny_base)
-    engine = TransformersEngine(model, tokenizer)
-    value = -torch.inf
-
-    def mask(module: Any, inputs: object, output: Tensor) -> Tensor:
-        return output.index_fill(-1, torch.tensor([7]), value)
-
-    model.lm_head.register_forward_hook(mask)
-    assert engine.next_token_logprobs(["A"])[0].exp().sum() == pytest.approx(1)
-    value = torch.inf
-    with pytest.raises(UndefinedModelError):
-        engine.next_token_logprobs(["A"])
 
 
 @pytest.mark.parametrize("preset", ["none", "auto"])

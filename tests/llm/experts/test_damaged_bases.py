@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from search_helpers import questions, swarm_llm, write_task
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.engine.chat import Chat, rendered
+from pyswarmopt_llm.engine.chat import prompt_of, rendered
 from pyswarmopt_llm.experts.base import load_model, load_tokenizer, resolve_base
 
 PROJ = "model.layers.0.self_attn.q_proj.weight"
@@ -160,7 +160,7 @@ def test_a_chat_template_that_fails_is_one_line_without_control_characters(
     template, said = TEMPLATES[kind]
     monkeypatch.setattr(tokenizer, "chat_template", template)
     with pytest.raises(UserError) as caught:
-        Chat().prompt(tokenizer, "Where?")
+        prompt_of(tokenizer, "", "Where?")
     text = str(caught.value)
     assert said in text and text.isprintable(), text
 

@@ -20,7 +20,7 @@ from pyswarmopt_llm.cli.running import resuming
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.options import options_of
-from pyswarmopt_llm.engine.generation.writer import ReplyWriter
+from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.report.commands import near
 from pyswarmopt_llm.report.findings import findings
@@ -437,15 +437,15 @@ def test_several_scores_of_the_same_prompts_are_combined(
 ) -> None:
     """A reply is written once for both; each is an objective of its own."""
     written = []
-    generate = ReplyWriter._written_now
+    generate = TransformersEngine._written
 
-    def counted(self: ReplyWriter, prompts: Sequence[str], *rest: Any) -> list[str]:
+    def counted(self: TransformersEngine, prompts: Sequence[str], *rest: Any) -> list[str]:
         written.append(tuple(prompts))
         return generate(self, prompts, *rest)
 
     two = replace(config, metrics=("mine.py:letters", "mine.py:size"), combine="arithmetic")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ReplyWriter, "_written_now", counted)
+        patch.setattr(TransformersEngine, "_written", counted)
         result = search(two).result
     dev, test = result["tasks"]["letters"], result["tasks"]["size"]
     assert list(result["tasks"]) == ["letters", "size"]

@@ -502,11 +502,19 @@ def test_replies_that_are_there_are_not_written_again(
         if draw is not None:
             written["sampled"] += len(prompts)
             return generate(engine, prompts, max_new_tokens, draw)
-        ranks = {len(change.a) for change in engine._candidate.low_rank.values()}
+        ranks = {len(change.a) for change in loaded[-1].low_rank.values()}
         who = {0: "base", 12: "mixed", 16: "trained"}[max(ranks, default=0)]  # three experts, LoRA
         written[who] += len(prompts_of_dev.intersection(prompts))
         return generate(engine, prompts, max_new_tokens)
 
+    loaded: list[Any] = []
+    load = TransformersEngine.load
+
+    def followed(engine: Any, patch: Any) -> None:
+        loaded.append(patch)
+        load(engine, patch)
+
+    monkeypatch.setattr(TransformersEngine, "load", followed)
     monkeypatch.setattr(TransformersEngine, "generate", noted)
     monkeypatch.setattr(train, "not_worse", lambda trained, mixture: True)
     result: Any = search(replace(config, no_rivals=False)).result

@@ -15,10 +15,10 @@ from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.searching.training.choice_losses import (
     choice_loss,
     choice_losses,
-    choice_trainer,
+    shuffled,
 )
 from pyswarmopt_llm.searching.training.lora import Lora
-from pyswarmopt_llm.searching.training.trainer import training
+from pyswarmopt_llm.searching.training.trainer import train, training
 
 MODULES = {
     f"model.layers.{i}.self_attn.{name}": (32, 32)
@@ -52,10 +52,6 @@ def mean_loss(engine: TransformersEngine) -> float:
     return total / len(ITEMS)
 
 
-def test_the_loss_of_an_answer_is_its_negative_log_likelihood() -> None:
-    assert choice_loss(Choices((("q", "a"),), (3.0,), 0), torch.tensor([-2.5])).item() == 2.5
-
-
 def test_an_items_weight_multiplies_its_loss() -> None:
     for pairs, lengths in ([(("q", "a"),), (3.0,)], [(("q", "a"), ("q", "b")), (1.0, 1.0)]):
         totals = torch.tensor([-2.5, -1.0][: len(pairs)])
@@ -63,20 +59,12 @@ def test_an_items_weight_multiplies_its_loss() -> None:
         assert choice_loss(Choices(pairs, lengths, 0, 0.25), totals) == plain / 4 > 0
 
 
-def test_every_items_loss_is_that_of_the_engines_scores(engine: TransformersEngine) -> None:
-    with training(engine.model, {}), torch.no_grad():
-        losses = torch.cat(list(choice_losses(engine, ITEMS)))
-    assert len(losses) == len(ITEMS) and losses.mean().item() == pytest.approx(
-        mean_loss(engine), abs=1e-5
-    )
-
-
 def test_what_is_trained_has_a_smaller_loss_as_weights_merged_into_the_model(
     engine: TransformersEngine,
 ) -> None:
     before = mean_loss(engine)
-    lora = Lora(MODULES, rank=2, scale=2.0, seed=3)
-    history = choice_trainer(engine, ITEMS, lora, lr=1e-2, epochs=4, seed=0).run()
+    lora = Lora.new(MODULES, rank=2, scale=2.0, seed=3)
+    history = train(engine, lora, shuffled(ITEMS, 4, seed=0), 1e-2)
     engine.load(lora.patch())
     assert len(history) == 4 and history[-1] < history[0]
     assert mean_loss(engine) < 0.8 * before
@@ -98,7 +86,7 @@ def test_a_step_follows_the_mean_gradient_at_most_1_long(
         return torch.optim.SGD(groups)
 
     monkeypatch.setattr(torch.optim, "AdamW", descent)
-    lora = Lora(MODULES, rank=2, scale=scale, seed=3)
+    lora = Lora.new(MODULES, rank=2, scale=scale, seed=3)
     before = [tensor.detach().clone() for tensor in lora.tensors]
     with training(engine.model, lora.additions()):
         total = torch.zeros((), dtype=torch.float64)
@@ -107,7 +95,7 @@ def test_a_step_follows_the_mean_gradient_at_most_1_long(
         slopes = torch.autograd.grad(total / 7, list(lora.tensors))
     length = math.sqrt(sum(float((slope.double() ** 2).sum()) for slope in slopes))
     assert (length > 1) == (scale > 1), "one of the two is clipped"
-    choice_trainer(engine, ITEMS[:7], lora, lr=0.5, epochs=1, seed=0).run()
+    train(engine, lora, shuffled(ITEMS[:7], 1, seed=0), 0.5)
     for old, new, slope in zip(before, lora.tensors, slopes, strict=True):
         torch.testing.assert_close(
             old - new.detach(), 0.5 * slope / max(1.0, length), rtol=1e-3, atol=1e-6
@@ -126,33 +114,20 @@ def test_sixteen_items_are_a_step(
             steps.append(self.param_groups[0]["lr"])
 
     monkeypatch.setattr(torch.optim, "AdamW", lambda groups, **_: Watched(groups))
-    lora = Lora(MODULES, rank=2, scale=2.0, seed=3)
-    choice_trainer(engine, ITEMS, lora, lr=2.0, epochs=3, seed=0).run()
+    lora = Lora.new(MODULES, rank=2, scale=2.0, seed=3)
+    train(engine, lora, shuffled(ITEMS, 3, seed=0), 2.0)
     # One step of warm-up at the whole rate; then from 1 to .05 along half a cosine of five steps.
     cosine = [0.05 + 0.95 * (1 + math.cos(math.pi * k / 5)) / 2 for k in range(5)]
     assert steps == pytest.approx([2.0, *(2.0 * value for value in cosine)])
 
 
-def test_the_same_seed_trains_the_same_weights_and_another_does_not(
-    engine: TransformersEngine,
-) -> None:
-    def trained(seed: int) -> torch.Tensor:
-        lora = Lora(MODULES, rank=2, scale=2.0, seed=1)
-        choice_trainer(engine, ITEMS, lora, lr=1e-3, epochs=1, seed=seed).run()
-        return torch.cat([tensor.detach().flatten() for tensor in lora.tensors])
-
-    before = torch.random.get_rng_state()
-    assert torch.equal(trained(0), trained(0)) and not torch.equal(trained(0), trained(1))
-    assert torch.equal(torch.random.get_rng_state(), before)
-
-
 def test_stopping_early_leaves_what_the_longer_run_had_then(engine: TransformersEngine) -> None:
     seen: list[torch.Tensor] = []
-    lora = Lora(MODULES, rank=2, scale=2.0, seed=1)
+    lora = Lora.new(MODULES, rank=2, scale=2.0, seed=1)
     after = lambda *_: seen.append(torch.cat([t.detach().flatten().clone() for t in lora.tensors]))  # noqa: E731
-    choice_trainer(engine, ITEMS, lora, lr=1e-3, epochs=3, seed=0).run(on_round=after)
-    lora = Lora(MODULES, rank=2, scale=2.0, seed=1)
-    choice_trainer(engine, ITEMS, lora, lr=1e-3, epochs=3, seed=0).run(last=2)
+    train(engine, lora, shuffled(ITEMS, 3, seed=0), 1e-3, on_round=after)
+    lora = Lora.new(MODULES, rank=2, scale=2.0, seed=1)
+    train(engine, lora, shuffled(ITEMS, 3, seed=0), 1e-3, last=2)
     assert torch.equal(torch.cat([t.detach().flatten() for t in lora.tensors]), seen[1])
 
 
@@ -161,8 +136,8 @@ def test_gradients_of_a_step_are_those_of_the_mean_over_its_items_whatever_the_b
 ) -> None:
     def step(batch_tokens: int) -> torch.Tensor:
         engine = TransformersEngine(*load_tiny(tiny_base), batch_tokens=batch_tokens)
-        lora = Lora(MODULES, rank=2, scale=2.0, seed=1)
-        choice_trainer(engine, ITEMS[:7], lora, lr=1e-3, epochs=1, seed=0).run()
+        lora = Lora.new(MODULES, rank=2, scale=2.0, seed=1)
+        train(engine, lora, shuffled(ITEMS[:7], 1, seed=0), 1e-3)
         return torch.cat([tensor.detach().flatten() for tensor in lora.tensors])
 
     torch.testing.assert_close(step(1), step(10**6), atol=2e-4, rtol=0)

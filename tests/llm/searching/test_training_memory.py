@@ -13,10 +13,13 @@ from torch import Tensor
 
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.choices import Choices
-from pyswarmopt_llm.searching.training.checkpointing import checkpointed_layers
-from pyswarmopt_llm.searching.training.choice_losses import choice_losses, choice_trainer
+from pyswarmopt_llm.searching.training.choice_losses import choice_losses, shuffled
 from pyswarmopt_llm.searching.training.lora import Lora
-from pyswarmopt_llm.searching.training.trainer import training
+from pyswarmopt_llm.searching.training.trainer import (
+    checkpointed_layers,
+    train,
+    training,
+)
 
 MODULES = {"model.layers.0.mlp.up_proj": (64, 32), "model.layers.1.self_attn.q_proj": (32, 32)}
 ITEMS = [
@@ -35,7 +38,7 @@ def engine(tiny_base: Path) -> TransformersEngine:
 
 
 def new_lora() -> Lora:
-    lora = Lora(MODULES, rank=2, scale=2.0, seed=1)
+    lora = Lora.new(MODULES, rank=2, scale=2.0, seed=1)
     for tensor in lora.tensors:
         tensor.data += 0.05  # B, too, so that A has a gradient
     return lora
@@ -55,9 +58,8 @@ def gradients(engine: TransformersEngine, checkpointing: bool) -> tuple[list[Ten
     hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
     with training(engine.model, lora.additions()):
         if checkpointing:
-            with checkpointed_layers(engine.model) as could, hooks:
+            with checkpointed_layers(engine.model), hooks:
                 losses = torch.cat(list(choice_losses(engine, ITEMS)))
-                assert could
                 losses.sum().backward()
         else:
             with hooks:
@@ -97,7 +99,7 @@ def short_of(
 
 def trained(engine: TransformersEngine) -> Tensor:
     lora = new_lora()
-    choice_trainer(engine, ITEMS, lora, lr=1e-3, epochs=2, seed=0).run()
+    train(engine, lora, shuffled(ITEMS, 2, seed=0), 1e-3)
     return torch.cat([tensor.detach().flatten() for tensor in lora.tensors])
 
 

@@ -175,18 +175,17 @@ def test_the_rate_and_the_epoch_with_the_best_held_out_probability_are_used(
     table = {0.1: [0.3, 0.4, 0.5, 0.4], 0.2: [0.3, 0.9, 0.5, 0.4]}
     calls: list[tuple[float, int, int | None]] = []
 
-    def trainer(_: object, items: list[Any], __: object, lr: float, epochs: int, seed: int) -> Any:
-        def run(last: int | None = None, on_round: Any = None) -> None:
-            calls.append((lr, len(items), last))
-            for epoch in range(1, epochs + 1):
-                now.update(rate=lr, epoch=epoch)
-                if on_round:
-                    on_round(epoch, epochs, 0.0)
-
-        return SimpleNamespace(run=run)
+    def train(
+        _: object, __: object, rounds: list[Any], lr: float, last: Any = None, on_round: Any = None
+    ) -> None:
+        calls.append((lr, sum(map(len, rounds[0])), last))
+        for epoch in range(1, len(rounds) + 1):
+            now.update(rate=lr, epoch=epoch)
+            if on_round:
+                on_round(epoch, len(rounds), 0.0)
 
     now: dict[str, Any] = {}
-    monkeypatch.setattr(on_dev, "choice_trainer", trainer)
+    monkeypatch.setattr(on_dev, "train", train)
     monkeypatch.setattr(
         on_dev,
         "_probabilities",

@@ -64,7 +64,7 @@ class Sampling:
         Raises:
             TypeError: the engine does not sample.
         """
-        from pyswarmopt_llm.engine.generation.write import Draw
+        from pyswarmopt_llm.engine.generation import Draw
         from pyswarmopt_llm.engine.transformers import on_transformers
 
         places = range(len(prompts)) if places is None else places

@@ -1,1 +1,0 @@
-"""Generated texts: prompts are read as planned batches, then one token per row and step."""
