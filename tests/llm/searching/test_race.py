@@ -26,13 +26,18 @@ import pyswarmopt as pso
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.scores.metrics.combine import harmonic
+from pyswarmopt_llm.scores.metrics.combine import (
+    Combine,
+    arithmetic,
+    harmonic,
+    of_the_same_items,
+)
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.scoring import race
 from pyswarmopt_llm.searching.scoring.evaluator import Evaluator
 from pyswarmopt_llm.searching.scoring.race import behind, draw_shares
 from pyswarmopt_llm.searching.scoring.result import Result
-from pyswarmopt_llm.searching.scoring.run_directory import Run, about_run
+from pyswarmopt_llm.searching.scoring.run_directory import Journal, Run, about_run
 from pyswarmopt_llm.searching.scoring.scorer import Scorer
 from pyswarmopt_llm.searching.scoring.search import Budget, Search
 from pyswarmopt_llm.searching.surrogate import make_surrogate
@@ -76,6 +81,29 @@ class Skills:
         self.asked += len(chosen)
         margins = (self._knows - 0.5)[chosen] @ engine.x.numpy()
         return replace(score_of(margins > 0), margins=tuple((float(m),) for m in margins))
+
+
+@pytest.mark.parametrize("combine", [harmonic, of_the_same_items(arithmetic)])
+def test_a_share_and_then_the_others_is_all_items_at_once(combine: Combine, tmp_path: Path) -> None:
+    """Nothing is scored twice; what is not scored counts as wrong."""
+    tasks = {"one": Skills((0.6, 0.7)), "two": Skills((0.9, 0.4))}
+    scorers = [
+        Scorer(Journal(), Evaluator(Hull(2), Position(), tasks, combine, margins=True))  # type: ignore[arg-type]
+        for _ in range(2)
+    ]
+    x = torch.tensor([0.5, 0.8], dtype=torch.float64)
+    (whole,) = scorers[0].score([x], 0)
+    first, second, *_ = draw_shares({"one": 100, "two": 100}, seed=1)
+    for share in (first, second):
+        (row,) = scorers[1].score([x], 0, share=share)
+        items = {name: np.array(row.item_values(name)) for name in tasks}
+        assert all((np.isnan(items[name]) == ~share[name]).all() for name in tasks)
+        least = [score_of(np.nan_to_num(values)) for values in items.values()]
+        assert row.value == combine(least).value and not row.complete
+    assert scorers[1].score([x], 0, share=first) == [row]  # enough is known
+    (row,) = scorers[1].score([x], 0)
+    assert (row.value, row.items, row.margins) == (whole.value, whole.items, whole.margins)
+    assert row.complete and scorers[1].item_evaluations == scorers[0].item_evaluations == 200
 
 
 def fly(run: Path, known: Sequence[float], races: bool = True) -> tuple[Search, Scorer, Skills]:
