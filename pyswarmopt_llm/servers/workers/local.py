@@ -23,6 +23,7 @@ from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
+from weakref import WeakSet
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.common.config import SearchConfig
@@ -43,7 +44,7 @@ class ForkServer:
 
     def __init__(self, config: SearchConfig, load: Load, count: int) -> None:
         self._order, self._count = pickle.dumps((load, config)), count
-        self._workers: list[LocalWorker] = []
+        self._workers = WeakSet[LocalWorker]()  # their sockets close when nobody asks them any more
         self._process: subprocess.Popen[bytes] | None = None
         self._line: socket.socket | None = None
 
@@ -60,8 +61,9 @@ class ForkServer:
             except OSError:  # the fork server died
                 self.close()
                 socket.send_fds(self._opened(), [slot.to_bytes(4, "big")], [far_end.fileno()])
-        self._workers.append(LocalWorker(Connection(near_end.detach())))
-        return self._workers[-1]
+        worker = LocalWorker(Connection(near_end.detach()))
+        self._workers.add(worker)
+        return worker
 
     @property
     def pid(self) -> int | None:
