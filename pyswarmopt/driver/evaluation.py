@@ -166,14 +166,16 @@ class Evaluator:
         self._deadline = deadline
         if seconds is None:
             return
-        here = threading.current_thread() is threading.main_thread()
+        alarms = hasattr(signal, "setitimer")  # not on Windows
+        here = alarms and threading.current_thread() is threading.main_thread()
         self._seconds_here = seconds if here else None
         if self.workers.kind == "map" or (self.workers.kind == "serial" and not here):
             raise ValueError(
                 "evaluation_timeout= cannot end calls outside of the main thread, nor those of a "
-                "map: use workers=1 in the main thread, 2 and more, 'processes:N' or an executor"
+                "map, nor on Windows those of the process itself: use workers=1 in the main "
+                "thread, 2 and more, 'processes:N' or an executor"
             )
-        if self.workers.kind in ("serial", "processes"):
+        if alarms and self.workers.kind in ("serial", "processes"):
             self._seconds = seconds
         else:
             self.patience = seconds
