@@ -170,7 +170,7 @@ class Scorer:
         if not before:
             raise UserError(text) from error
         log.warning("%s; it counts as the worst so far", UserError(text))
-        self._run.note_failure(UNDEFINED, text)
+        self._run.note_failure(UNDEFINED, text, call.key)
         worst = min(before, key=lambda row: row.value)
         coefficients = self._evaluator.coefficients(call.request.position)
         row = replace(worst, key=call.key, coefficients=coefficients, seconds=0.0)

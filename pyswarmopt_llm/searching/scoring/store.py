@@ -77,6 +77,10 @@ class Store:
             )
         return content
 
+    def all(self, what: str) -> list[Mapping[str, Any]]:
+        """What is known of this kind."""
+        return [row for row in list(self._known.values()) if row["what"] == what]
+
     def add(self, what: str, who: str, content: Mapping[str, Any]) -> Mapping[str, Any]:
         """Keep what was found out, on disk before it is used."""
         row = {"what": what, "who": who, **content}

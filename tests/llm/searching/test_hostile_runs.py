@@ -232,7 +232,6 @@ def test_report_does_not_write_through_a_link(
             "report.html",
             "history.jsonl",
             "results.jsonl",
-            "failures.jsonl",
             ".result.json.part",
             ".owner",
             ".lock",
