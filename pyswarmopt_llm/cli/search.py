@@ -12,7 +12,7 @@ import typer
 
 from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.options import Again, Config, DryRun, Shown
-from pyswarmopt_llm.cli.running import print_plan, run_job
+from pyswarmopt_llm.cli.running import print_fit, print_plan, run_job
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
@@ -36,23 +36,18 @@ class Published:
             InvalidOption: they name another one.
         """
         for name in (name for name, chosen in vars(self).items() if chosen):
-            if settings.preset not in (None, name):
-                raise InvalidOption(
-                    name, True, f"contradicts `preset` {settings.preset}; remove one of them"
-                )
-            if settings.compat not in ("auto", name):
-                raise InvalidOption(
-                    name, True, f"contradicts `compat` {settings.compat}; remove one of them"
-                )
+            for setting, default in (("preset", None), ("compat", "auto")):
+                value = getattr(settings, setting)
+                if value not in (default, name):
+                    why = f"contradicts `{setting} {value}`; remove one of them"
+                    raise InvalidOption(name, True, why)
             settings = replace(settings, preset=name)
         return settings
 
 
 Memory = Annotated[
     str | None,
-    Option(
-        'With a dry run: does it fit on a card ("RTX 4090"), in 24GB?', "SIZE", MACHINE, hidden=True
-    ),
+    Option("With a dry run: does it fit into this memory (24GB)?", "SIZE", MACHINE, hidden=True),
 ]
 
 
@@ -70,23 +65,24 @@ def command(
     Example: swarm-llm search --base B --experts adapters/* --task questions.json --out runs/first
     """
     settings = published.applied(settings)
+    as_json = shown.as_json or shown.as_lines
     if memory is not None:
         if not dry_run:
             raise InvalidOption("memory", memory, "goes with `dry_run`; add it, or give `device`")
-        from pyswarmopt_llm.cli.running import print_fit
         from pyswarmopt_llm.searching.fits import fit_of
 
-        print_fit(fit_of(settings, memory), shown.as_json or shown.as_lines)
+        if (fit := fit_of(settings, memory)) is not None:
+            print_fit(fit, as_json)
         return
     check_files(settings, settings.tasks)
     if dry_run:
-        from pyswarmopt_llm.searching.dry_run import dry_run_any
+        from pyswarmopt_llm.searching.dry_run import dry_run_search
 
-        print_plan(dry_run_any(settings), shown.as_json or shown.as_lines)
+        print_plan(dry_run_search(settings), as_json)
         return
-    from pyswarmopt_llm.searching import grid
+    from pyswarmopt_llm.report.run import search
 
-    run_job(lambda on_event: grid.search(settings, on_event), Path(settings.out), **vars(shown))
+    run_job(lambda on_event: search(settings, on_event), Path(settings.out), **vars(shown))
 
 
 def resume(
@@ -102,9 +98,9 @@ def resume(
 
     Example: swarm-llm resume runs/first
     """
-    from pyswarmopt_llm.searching import grid
+    from pyswarmopt_llm.report.run import resume as go_on
 
-    run_job(lambda on_event: grid.resume(run, on_event, again.allowed), run, **vars(shown))
+    run_job(lambda on_event: go_on(run, on_event, again.allowed), run, **vars(shown))
 
 
 def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run.")]) -> None:

@@ -102,13 +102,13 @@ class Pool:
             self._on_failure(reply.kind, reply.text)
             log.warning("a worker failed (%s): %s", reply.kind, reply.text)
 
-    @property
-    def memory(self) -> int:
-        """Bytes that the workers on this machine take."""
-        return self._host.memory
+    def close(self) -> int:
+        """End all workers at once; what they have not finished is not evaluated.
 
-    def close(self) -> None:
-        """End all workers at once; what they have not finished is not evaluated."""
+        Returns:
+            Bytes of memory that those on this machine took.
+        """
+        memory = self._host.memory
         with self._changed:
             self._closed = True
             workers = list(self._workers.values())
@@ -117,3 +117,4 @@ class Pool:
             worker.close()
         self._threads.shutdown(cancel_futures=True)
         self._host.close()
+        return memory

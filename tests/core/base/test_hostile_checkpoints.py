@@ -22,7 +22,7 @@ from pyswarmopt.base import checkpoint
 
 BOX = [(-4.0, 4.0)] * 2
 SWARMS = ["swarm", "ring one by one", "random links", "clpso", "surrogate", "memetic"]
-KINDS = [*SWARMS, "search", "noisy", "multi", "start"]
+KINDS = [*SWARMS, "search", "noisy", "multi"]
 
 
 def bowl(x):
@@ -74,10 +74,6 @@ def read(kind: str, path: Path) -> None:
         search(path, noisy=True, history="particles")
     elif kind == "search":
         search(path, recipe="constriction")
-    elif kind == "start":
-        if not path.exists():
-            search(path)
-        pso.minimize(bowl, BOX, max_evals=60, seed=1, x0=path)
     elif kind == "memetic":
         driven(pso.MemeticSwarm.load(path), 1)
     elif kind == "ring one by one":
@@ -291,7 +287,6 @@ def test_an_entry_of_another_type_or_shape_is_refused_or_does_no_harm(
         ("search", "evaluator.calls", "many"),
         ("multi", "archive_values", torch.zeros(1, 5, dtype=torch.float64)),
         ("multi", "random", {}),
-        ("start", "best_costs", torch.zeros(9, dtype=torch.float64)),
     ],
 )
 def test_an_entry_that_cannot_be_is_refused(tmp_path, good, kind, name, value):

@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 
 from pyswarmopt_llm.cli.app import main
-from pyswarmopt_llm.cli.demo import EMBEDDED, demo_base, demo_experts, free_directory
+from pyswarmopt_llm.cli.demo import EMBEDDED, demo_base, free_directory
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.experts.quantised.embedded import MODELS, embedded_model
 from pyswarmopt_llm.searching.scoring.result import (
@@ -63,7 +62,6 @@ def run(*argv: str) -> int:
 
 
 Install = Callable[..., None]
-HOMES = {"search": "grid", "resume": "grid"}
 
 
 @pytest.fixture
@@ -73,7 +71,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
     def put(**functions: Any) -> None:
         monkeypatch.setattr("pyswarmopt_llm.cli.search.check_files", lambda config, specs: None)
         for name, function in functions.items():
-            monkeypatch.setattr(f"pyswarmopt_llm.searching.{HOMES[name]}.{name}", function)
+            monkeypatch.setattr(f"pyswarmopt_llm.report.run.{name}", function)
 
     return put
 
@@ -195,11 +193,11 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         (tmp_path / "examples" / name / "adapter_config.json").write_text("{}")
     monkeypatch.setattr("pyswarmopt_llm.cli.demo.PACKAGE", tmp_path / "pyswarmopt_llm")
     configs: list[Any] = []
-    module = types.ModuleType("pyswarmopt_llm.searching.loop")
+    module = types.ModuleType("pyswarmopt_llm.report.run")
     vars(module).update(
         search=lambda config, on_event=None: configs.append(config) or finished(config.out)
     )
-    monkeypatch.setitem(sys.modules, "pyswarmopt_llm.searching.loop", module)
+    monkeypatch.setitem(sys.modules, "pyswarmopt_llm.report.run", module)
     return configs
 
 
@@ -215,15 +213,6 @@ def test_demo_searches_over_the_experts_of_the_checkout(
         3,
     )
     assert config.out == str(tmp_path / "run")
-
-
-def test_demo_of_a_score_names_its_program_and_prompts(checkout: list[Any], tmp_path: Path) -> None:
-    assert run("demo", "--score", "--real", "--out", str(tmp_path / "run")) == 0
-    (config,) = checkout
-    folder = tmp_path / "examples" / "house_style"
-    assert [Path(expert).name for expert in config.experts] == ["d"]
-    assert config.tasks == (f"prompts:{folder / 'prompts.jsonl'}",)
-    assert config.metrics == (f"{folder / 'style.py'}:style",)
 
 
 def test_demo_of_a_score_shows_what_was_gained_and_model_swarms_beside_it(
@@ -249,16 +238,6 @@ def test_demo_of_a_score_shows_what_was_gained_and_model_swarms_beside_it(
     shown, beside = checkout
     assert shown.base == str(tmp_path / "examples/letters/base")
     assert (shown.space, beside.space) == ("auto", "factor")
-
-
-def test_demo_real_goes_with_score(checkout: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("demo", "--real") == 2
-    assert "--real goes with --score" in capsys.readouterr().err
-
-
-def test_demo_without_its_experts_says_where_they_are(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="make demo"):
-        demo_experts(tmp_path)
 
 
 def test_demo_takes_its_base_from_the_hub_where_the_embedded_model_is_not_installed(

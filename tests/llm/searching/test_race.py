@@ -26,13 +26,13 @@ import pyswarmopt as pso
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.scores.metrics.combine import (
     Combine,
     arithmetic,
     harmonic,
     of_the_same_items,
 )
-from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.scoring import race
 from pyswarmopt_llm.searching.scoring.evaluator import Evaluator
 from pyswarmopt_llm.searching.scoring.race import behind, draw_shares
