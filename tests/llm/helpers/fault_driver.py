@@ -77,6 +77,7 @@ DEADLY = frozenset(
         pyswarmopt_llm.searching.scoring.store,
         pyswarmopt_llm.searching.scoring.search,
         pyswarmopt_llm.searching.scoring.run_directory,
+        pyswarmopt_llm.searching.explore,
         pyswarmopt_llm.searching.finish,
         pyswarmopt_llm.searching.loop,
         pyswarmopt_llm.searching.explore,
