@@ -204,11 +204,10 @@ def _name_lines(picture: Picture, references: Mapping[str, float]) -> None:
 
 def described(row: Row, swarm: Container[int]) -> str:
     """A row of the search in words; `swarm`: the numbers of the particles."""
-    about = "" if row.complete else "about "
     who = f"particle {row.particle}, iteration {row.iteration}"
     if row.particle not in swarm:
         who = f"proposed by the {proposing_model([row])}"
-    return f"{who}: {about}{row.value:.3f}"
+    return f"{who}: {row.value:.3f}"
 
 
 def paths(

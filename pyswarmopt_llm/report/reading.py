@@ -134,13 +134,6 @@ def searched(rows: Iterable[Row]) -> list[Row]:
     return [row for row in rows if row.phase == "search" and row.complete]
 
 
-def of_race(row: Row) -> bool:
-    """Whether a row is of a share of the items, after which a candidate may drop out: its value is
-    the least that it can be.
-    """
-    return row.bounds is not None and row.value == row.bounds[0]
-
-
 def swarm_of(rows: Iterable[Row]) -> set[int]:
     """The particles' numbers; proposals of a model have others."""
     return {row.particle for row in rows if row.phase == "search" and row.iteration == 0}

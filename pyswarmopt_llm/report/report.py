@@ -14,7 +14,6 @@ from pyswarmopt_llm.report.reading import (
     best_row,
     changes,
     emergence,
-    of_race,
     origin,
     proposing_model,
     searched,
@@ -55,8 +54,8 @@ def render_report(
     Returns:
         HTML without scripts and without a link to anything outside; every value is escaped.
     """
-    rows = [row for row in history if row.phase == "search" and not of_race(row)]
-    whole, swarm = searched(rows), swarm_of(rows)
+    rows = searched(history)
+    swarm = swarm_of(rows)
     found = findings(about, result)
     models = _models(result, found.rows)
     uniform = result.models.get("uniform")
@@ -82,9 +81,9 @@ def render_report(
         changes=changes(result),
         questions=_questions(result, tasks or {}),
         shown=SHOWN,
-        # Of complete evaluations; nothing where there are none.
-        paths=paths(rows, result.coefficients, best_row(whole, result)) if whole else None,
-        origin=origin(rows, result) if whole else None,
+        # Nothing where there are no complete evaluations.
+        paths=paths(rows, result.coefficients, best_row(rows, result)) if rows else None,
+        origin=origin(rows, result) if rows else None,
         model=proposing_model(rows),
         later=sum(row.iteration > 0 for row in rows),
         iterated=any(row.iteration and row.particle in swarm for row in rows),

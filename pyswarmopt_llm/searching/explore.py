@@ -16,7 +16,8 @@ from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.plan import Pace, preset_text
 from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.scorers import choose_scorings, scorers_of, warn_of_useless_scores
-from pyswarmopt_llm.searching.scoring.evaluator import Questions
+from pyswarmopt_llm.searching.scoring.evaluator import Questions, Share
+from pyswarmopt_llm.searching.scoring.race import draw_shares
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import Confirmed
 from pyswarmopt_llm.searching.scoring.run_directory import Checkpoint, Run
@@ -33,7 +34,6 @@ from pyswarmopt_llm.searching.selection import (
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.surrogate import Surrogate
-    from pyswarmopt_llm.searching.surrogate.race import Race
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def explore(
             dropout=Dropout(drops[0], drops[1], job.config.seed) if any(drops) else None,
             at_once=job.workers.side_by_side,
             watcher=watcher,
-            race=_race(job),
+            shares=_shares(job),
         )
         _tell_price(job, search.score_first(), tell)
         experts = search.score_experts()
@@ -175,7 +175,7 @@ def _tell_price(job: Job, first: Row, tell: OnEvent) -> None:
     tell(note(price))
 
 
-def _surrogate(job: Job, run: Run) -> Surrogate[Any] | None:
+def _surrogate(job: Job, run: Run) -> Surrogate | None:
     """The model that proposes candidates, if one does."""
     plan = job.plan
     if not plan.proposals:
@@ -184,7 +184,7 @@ def _surrogate(job: Job, run: Run) -> Surrogate[Any] | None:
 
     return make_surrogate(
         plan.config.surrogate or "scores",
-        job.objectives.items,
+        job.objectives.names,
         job.objectives.combine,
         plan.proposals,
         choosy=plan.choosy,
@@ -193,13 +193,11 @@ def _surrogate(job: Job, run: Run) -> Surrogate[Any] | None:
     )
 
 
-def _race(job: Job) -> Race | None:
-    """The race of the experts, where a model of the items is to propose mixtures of them."""
+def _shares(job: Job) -> Sequence[Share]:
+    """Of the race of the experts, where a model of the items is to propose mixtures of them."""
     if job.config.surrogate is None and not job.config.quick:
-        return None
-    from pyswarmopt_llm.searching.surrogate.race import Race
-
-    return Race.over(job.objectives.items, job.config.seed)
+        return []
+    return draw_shares(job.objectives.items, job.config.seed)
 
 
 def _decided(job: Job, experts: Sequence[Row], single: int) -> str:
@@ -220,7 +218,7 @@ class _Progress(Watcher):
         self._checkpoint, self._tell = checkpoint, tell
         self.archive = Archive(job.objectives.names)
 
-    def on_scored(self, positions: Sequence[Tensor], rows: Sequence[Row | None]) -> None:
+    def on_scored(self, positions: Sequence[Tensor], rows: Sequence[Row]) -> None:
         """Remember the candidates of a round."""
         for position, row in zip(positions, rows, strict=True):
             self.archive.add(position, row)

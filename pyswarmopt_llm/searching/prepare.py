@@ -89,7 +89,8 @@ class Job:
             trials = {task.name: trial_of(task, self.engine.chat) for task in tasks}
             return Evaluator(self.space, self.engine, trials, harmonic)
         utilities = self.utilities(questions.split, dict(questions.scorings))
-        return Evaluator(self.space, self.engine, utilities, self.objectives.combine)
+        margins = self.config.surrogate == "items"
+        return Evaluator(self.space, self.engine, utilities, self.objectives.combine, margins)
 
     def training_items(
         self, scorings: Mapping[str, Scoring]

@@ -44,10 +44,9 @@ class Scorers:
 
     def on(self, questions: Questions) -> Scorer:
         """Scores positions on these questions, with the run's store and history."""
-        job, evaluator = self._job, self._job.evaluator(questions)
-        pool = None if self._pools is None else self._pools.on(evaluator, questions)
-        phase = _PHASES[questions.split]
-        return Scorer(self._run, job.space, evaluator, phase, self._on_row, pool)
+        evaluator = self._job.evaluator(questions)
+        crew = None if self._pools is None else self._pools.on(evaluator, questions)
+        return Scorer(self._run, evaluator, _PHASES[questions.split], self._on_row, crew)
 
     def close(self) -> None:
         """End the workers."""
@@ -76,7 +75,7 @@ def choose_scorings(job: Job, scorers: Scorers, tell: OnEvent) -> dict[str, Scor
     if not tried:
         return scorings
     trial = scorers.on(Questions(LETTERS, tuple((name, "letter") for name in tried)))
-    rows = trial.in_full(list(job.space.vertices()[:TRIED]), 0)
+    rows = trial.score(list(job.space.vertices()[:TRIED]), 0)
     for name in tried:
         scores, dev = [row.score(name) for row in rows], job.tasks[name].dev
         scorings[name] = chosen = choose_scoring(possible[name], dev, scores.copy)

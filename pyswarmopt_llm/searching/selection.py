@@ -68,9 +68,9 @@ class Archive:
         self._names = tuple(tasks)
         self._scored: dict[str, Scored] = {}
 
-    def add(self, position: Tensor, row: Row | None) -> None:
+    def add(self, position: Tensor, row: Row) -> None:
         """Remember a candidate, (D,), unless its evaluation is incomplete."""
-        if row is not None and row.complete and row.key not in self._scored:
+        if row.complete and row.key not in self._scored:
             tasks = {name: row.score(name).value for name in self._names}
             self._scored[row.key] = Scored(position.clone(), float(row.value), tasks)
 
@@ -142,7 +142,7 @@ def choose(
     if not job.objectives.fresh:
         return Contestant(best.x, value=best.value), None
     leaders = archive.top
-    rows = fresh().in_full([leader.position for leader in leaders], 0)
+    rows = fresh().score([leader.position for leader in leaders], 0)
     values = [row.value for row in rows]
     chosen = values.index(max(values))
     scores = [Leader(leader.value, value) for leader, value in zip(leaders, values, strict=True)]

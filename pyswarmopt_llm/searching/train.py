@@ -119,7 +119,7 @@ def _on_labels(
         )
         new = partial(_cross_fitted, fittings[name], tasks)
         rows[name] = _row(job, run, found, position, new)
-    (row,) = found.scorer.in_full([untrained.position], 0)
+    (row,) = found.scorer.score([untrained.position], 0)
     *trained, before = expected([*rows.values(), row], job.objectives)
     values = dict(zip(starts, trained, strict=True))
     best = best_start(values)
@@ -127,7 +127,7 @@ def _on_labels(
     if not kept:
         best = next(name for name, start in starts.items() if start.equal(untrained.position))
     elif not starts[best].equal(untrained.position):
-        (row,) = found.scorer.in_full([starts[best]], 0)
+        (row,) = found.scorer.score([starts[best]], 0)
         untrained = Contestant(starts[best], value=row.value)
     tuned = {}
     for name, fitting in fittings.items():
@@ -186,7 +186,7 @@ def _untrained(job: Job, found: Found) -> Contestant:
     expert = job.space.vertices()[found.single].to(chosen.position)
     if chosen.position.equal(expert) or not chosen.position.any():
         return chosen
-    rows = found.scorer.in_full([chosen.position, expert], 0)
+    rows = found.scorer.score([chosen.position, expert], 0)
     mixture, alone = expected(rows, job.objectives)
     return Contestant(expert, value=alone.value) if not_worse(alone, mixture) else chosen
 
@@ -294,7 +294,7 @@ def _on_replies(
     )
     if iteration.best is None:
         return None
-    (before,) = found.scorer.in_full([position], 0)
+    (before,) = found.scorer.score([position], 0)
     after = _row(job, run, found, position, lambda: (iteration.scores, {}, 0.0))
     known, patch = {"dev": iteration.scores}, iteration.best.model.patch
     return Training(

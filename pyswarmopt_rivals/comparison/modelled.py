@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, fields
 
 from torch import Tensor
 
@@ -14,14 +12,12 @@ from pyswarmopt_llm.common.config import ALONE
 from pyswarmopt_llm.common.interfaces import Space
 from pyswarmopt_llm.common.optimizers import released
 from pyswarmopt_llm.scores.metrics.combine import harmonic
-from pyswarmopt_llm.searching.scoring.evaluator import Evaluation, Evaluator, Request
-from pyswarmopt_llm.searching.scoring.plan import Items, Plan, Screen
+from pyswarmopt_llm.searching.scoring.evaluator import Evaluator, Request, Share
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import Journal, position_key
 from pyswarmopt_llm.searching.scoring.scorer import Scorer
 from pyswarmopt_llm.searching.scoring.search import Budget, Search
-from pyswarmopt_llm.searching.surrogate import MOST_COEFFICIENTS
-from pyswarmopt_llm.searching.surrogate.items import ItemSurrogate
+from pyswarmopt_llm.searching.surrogate import MOST_COEFFICIENTS, make_surrogate
 from pyswarmopt_rivals.comparison.bench import Bench, BudgetedTrial, BudgetSpentError
 
 KIND = "modelled"  # of rows in the store
@@ -44,11 +40,11 @@ class StoredEvaluator(Evaluator):
     """
 
     def __init__(self, trial: BudgetedTrial, space: Space, kind: str = KIND) -> None:
-        bench = trial.bench
-        super().__init__(space, bench.engine, {bench.task.name: bench.accuracy["dev"]}, harmonic)
+        utilities = {trial.bench.task.name: trial.bench.accuracy["dev"]}
+        super().__init__(space, trial.bench.engine, utilities, harmonic, margins=True)
         self._trial, self._kind = trial, kind
 
-    def evaluate(self, request: Request) -> Evaluation:
+    def evaluate(self, request: Request) -> Row:
         """As `Evaluator.evaluate`.
 
         Raises:
@@ -56,39 +52,15 @@ class StoredEvaluator(Evaluator):
         """
         return self._trial.pay(lambda: self._stored(request))
 
-    def _stored(self, request: Request) -> tuple[Evaluation, float, int]:
-        bench, key = self._trial.bench, _key(request)
-        row = bench.store.scores.get((bench.task.name, self._kind, key))
-        if row is not None:
-            evaluation = Evaluation(**{field.name: row[field.name] for field in fields(Evaluation)})
-        else:
-            evaluation = super().evaluate(request)
-            if evaluation.n:
-                row = {
-                    "task": bench.task.name,
-                    "kind": self._kind,
-                    "key": key,
-                    **asdict(evaluation),
-                }
-                bench.store.add_score(row)
-        return evaluation, evaluation.seconds, evaluation.n
-
-
-def _key(request: Request) -> str:
-    """The key of an evaluation: the position, what is predicted, if anything, and what was
-    known.
-    """
-    digest = hashlib.blake2b(digest_size=16)
-    # nothing races in a comparison
-    screen = request.screen if isinstance(request.screen, Screen) else Screen({}, 0.0, 0.0)
-    for name, right in screen.right.items():
-        if len(screen.first[name]) < len(right):
-            digest.update(
-                repr((sorted(screen.first[name]), (right > 0.5).tolist(), screen.best)).encode()
-            )
-    for name, values in (request.known or {}).items():
-        digest.update(repr((name, list(values))).encode())
-    return f"{position_key(request.position)}:{digest.hexdigest()}"
+    def _stored(self, request: Request) -> tuple[Row, float, int]:
+        bench = self._trial.bench
+        name = bench.task.name, self._kind, position_key(request.position)
+        if name not in bench.store.scores:
+            row = super().evaluate(request)
+            names = dict(zip(("task", "kind", "key"), name, strict=True))
+            bench.store.add_score({**row.to_json(), **names})
+        row = Row.from_json(bench.store.scores[name])
+        return row, row.seconds, row.n
 
 
 class BudgetedScorer(Scorer):
@@ -101,7 +73,7 @@ class BudgetedScorer(Scorer):
     """
 
     def __init__(self, trial: BudgetedTrial, space: Space, kind: str = KIND) -> None:
-        super().__init__(Journal(), space, StoredEvaluator(trial, space, kind), on_row=self._note)
+        super().__init__(Journal(), StoredEvaluator(trial, space, kind), on_row=self._note)
         self._trial = trial
         self.best = -math.inf
 
@@ -109,29 +81,27 @@ class BudgetedScorer(Scorer):
         self,
         positions: Sequence[Tensor],
         iteration: int,
-        plans: Sequence[Plan] | None = None,
-        first: int = 0,
-    ) -> list[Row | None]:
+        numbers: Sequence[int] | None = None,
+        share: Share | None = None,
+    ) -> list[Row]:
         """See `Scorer.score`."""
-        plans = plans or [Items.ALL] * len(positions)
-        pairs = zip(positions, plans, strict=True)
+        numbers = numbers or range(len(positions))
         return [
-            self._score(x, iteration, plan, number)
-            for number, (x, plan) in enumerate(pairs, start=first)
+            self._score(position, iteration, number)
+            for position, number in zip(positions, numbers, strict=True)
         ]
 
-    def _score(self, position: Tensor, iteration: int, plan: Plan, number: int) -> Row | None:
+    def _score(self, position: Tensor, iteration: int, number: int) -> Row:
         try:
-            (row,) = super().score([position], iteration, [plan], number)
+            (row,) = super().score([position], iteration, [number])
         except BudgetSpentError:
-            return Row(
-                "search", iteration, number, position_key(position), (), math.nan, 0, 0.0, {}
-            )
+            task, key = self._trial.bench.task, position_key(position)
+            unknown = {task.name: "?" * len(task.dev)}
+            return Row("search", iteration, number, key, (), math.nan, 0, 0.0, unknown)
         return row
 
     def _note(self, row: Row, known: bool) -> None:
-        if row.complete:
-            self.best = max(self.best, row.value)
+        self.best = max(self.best, row.value)
         self._trial.note(self.best)
 
 
@@ -159,7 +129,7 @@ def modelled_best(
         population=population,
         items=items,
         seed=seed,
-        surrogate=ItemSurrogate({bench.task.name: items}, ALONE),
+        surrogate=make_surrogate("items", [bench.task.name], harmonic, ALONE),
     )
     with released(optimizer):
         search.score_experts()

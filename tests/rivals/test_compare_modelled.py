@@ -19,7 +19,7 @@ from pyswarmopt_llm.scores.metrics.registry import METRICS
 from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.scoring.run_directory import position_key
-from pyswarmopt_llm.searching.surrogate.items import ItemSurrogate
+from pyswarmopt_llm.searching.surrogate.items import ItemModel
 from pyswarmopt_rivals.comparison.bench import Bench, BudgetedTrial
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contest import compare
@@ -43,17 +43,17 @@ def test_what_is_scored_is_paid_for_once(bench: Bench) -> None:
     space = build_space("delta", bench.experts)
     trial = BudgetedTrial(bench, 10_000)
     scorer, positions = BudgetedScorer(trial, space), list(torch.eye(3, dtype=torch.float64))
-    told = [row.value for row in scorer.in_full(positions, 0)]
+    told = [row.value for row in scorer.score(positions, 0)]
     assert told == [bench.score(space.realise(x), "dev")[0].value for x in positions]
     assert scorer.best == max(told) and trial.trace[-1] == (60, scorer.best)
     assert trial.spent == scorer.item_evaluations == 60
-    assert [row.value for row in scorer.in_full(positions, 0)] == told and trial.spent == 60
+    assert [row.value for row in scorer.score(positions, 0)] == told and trial.spent == 60
 
 
 def test_the_budget_ends_a_search_and_the_rest_has_no_value(bench: Bench) -> None:
     space = build_space("delta", bench.experts)
     trial = BudgetedTrial(bench, 50)  # two candidates and a half
-    rows = BudgetedScorer(trial, space).in_full(list(torch.eye(3, dtype=torch.float64)), 0)
+    rows = BudgetedScorer(trial, space).score(list(torch.eye(3, dtype=torch.float64)), 0)
     assert [row.value == row.value for row in rows] == [True, True, False]
     assert trial.spent == 40
 
@@ -63,7 +63,7 @@ def test_a_comparison_scores_candidate_by_candidate_what_a_search_does(
     budget: int, bench: Bench, tmp_path: Path
 ) -> None:
     run(Entry(contestant("item-model"), bench, 3, budget))
-    scored = [key.partition(":")[0] for _, kind, key in bench.store.scores if kind == "modelled"]
+    scored = [key for _, kind, key in bench.store.scores if kind == "modelled"]
     experts, task = [expert.info.path for expert in bench.experts], tmp_path / "words.json"
     chosen = {
         "preset": "auto",
@@ -83,19 +83,15 @@ def test_what_the_model_promises_is_asked_in_full(
 ) -> None:
     asked: list[torch.Tensor] = []
 
-    def widest(surrogate: object, seed: int) -> torch.Tensor:
+    def propose(model: object, seed: int, count: int) -> list[torch.Tensor]:
         asked.append(torch.tensor([3.0, -2.0, 0.1 * seed], dtype=torch.float64))
-        return asked[-1]
+        return asked[-1:]
 
-    monkeypatch.setattr(ItemSurrogate, "widest", widest)
+    monkeypatch.setattr(ItemModel, "propose", propose)
     outcome = run(Entry(contestant("item-model"), bench, 5, 400))
     assert len(asked) == 6 and outcome.items <= 400
-    complete = [
-        key
-        for (_, kind, key), row in bench.store.scores.items()
-        if kind == "modelled" and row["n"] == 20
-    ]
-    assert sum(any(key.startswith(position_key(x)) for key in complete) for x in asked) >= 5
+    scored = {key for _, kind, key in bench.store.scores if kind == "modelled"}
+    assert sum(position_key(x) in scored for x in asked) >= 5
 
 
 def test_experts_are_asked_once_for_all_who_pay_for_them(

@@ -2,7 +2,7 @@
 task.
 
 The same code runs in the search's process and in a worker; what passes between them are requests
-and evaluations of a few kilobytes each.
+and rows of a few kilobytes each.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cache
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import NotFiniteError
@@ -21,9 +21,10 @@ from pyswarmopt_llm.common.interfaces import Engine, Score, Space, Utility
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.combine import Combine
 from pyswarmopt_llm.scores.tasks import Scoring
-from pyswarmopt_llm.searching.scoring.plan import Selection, Values, bounds, complete
 from pyswarmopt_llm.searching.scoring.record import Margins, Row, pack
+from pyswarmopt_llm.searching.scoring.run_directory import position_key
 
+Share = Mapping[str, npt.NDArray[np.bool_]]  # task name -> which of its items are scored, (n,)
 LETTERS = "letters"  # in place of a split: the trial by letters, on the first items of dev
 
 
@@ -46,39 +47,13 @@ class Request:
 
     Attributes:
         position: (D,).
-        screen: which items to score; None: all.
-        known: with a screen, task name -> item values of an earlier evaluation (NaN: not scored);
-            None: there is none.
+        share: the items to score, but for those that are known; None: all.
+        before: what is known of some items.
     """
 
     position: Tensor
-    screen: Selection | None = None
-    known: Mapping[str, Sequence[float]] | None = None
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The outcome of a `Request`.
-
-    Attributes:
-        value: for the optimizer.
-        n: items that were scored.
-        items: task name -> item values, NaN where not scored.
-        seconds: of all processes that took part.
-        bounds: least and greatest value that the complete evaluation can have; None where this is
-            the complete one.
-        own: value, standard error and count of those tasks whose score is not the mean of their
-            items.
-        margins: with a screen, task name -> margins of the items that were scored.
-    """
-
-    value: float
-    n: int
-    items: Mapping[str, tuple[float, ...]]
-    seconds: float
-    bounds: tuple[float, float] | None = None
-    own: Mapping[str, list[float]] = field(default_factory=dict)
-    margins: Mapping[str, Margins] = field(default_factory=dict)
+    share: Share | None = None
+    before: Row | None = None
 
 
 class Evaluator:
@@ -87,101 +62,94 @@ class Evaluator:
     Attributes:
         utilities: task name -> its utility.
         combine: one number from the tasks' scores.
+        margins: whether rows hold the margins of the items.
     """
 
     def __init__(
-        self, space: Space, engine: Engine, utilities: Mapping[str, Utility], combine: Combine
+        self,
+        space: Space,
+        engine: Engine,
+        utilities: Mapping[str, Utility],
+        combine: Combine,
+        margins: bool = False,
     ) -> None:
         self._space, self._engine, self.combine = space, engine, combine
-        self.utilities = dict(utilities)
+        self.utilities, self.margins = dict(utilities), margins
 
     def on(self, engine: Engine) -> Evaluator:
         """The same on another engine."""
-        return Evaluator(self._space, engine, self.utilities, self.combine)
+        return Evaluator(self._space, engine, self.utilities, self.combine, self.margins)
 
-    def load(self, position: Tensor) -> None:
-        """Load the candidate at a position into the engine."""
-        self._engine.load(self._space.realise(position))
+    def coefficients(self, position: Tensor) -> list[float]:
+        """The experts' weights at a position."""
+        return list(self._space.coefficients(position).tolist())
 
-    def evaluate(self, request: Request) -> Evaluation:
-        """Score all items of a candidate, or those that its screen selects.
+    def evaluate(self, request: Request) -> Row:
+        """The row of a candidate, but for its phase, iteration and particle.
 
         Raises:
             NotFiniteError: the score is not a number.
         """
         start = time.perf_counter()
-        if request.screen is not None:
-            evaluation = self._screened(request, request.screen)
-        else:
-            self.load(request.position)
-            evaluation = self.combined(
-                {name: utility(self._engine) for name, utility in self.utilities.items()}
-            )
-        return replace(evaluation, seconds=round(time.perf_counter() - start, 4))
+        self._engine.load(self._space.realise(request.position))
+        scores = {name: self._score(name, request) for name in self.utilities}
+        of_tasks = list(scores.values())
+        total = self.combine([*map(_least, of_tasks)] if request.share is not None else of_tasks)
+        if not math.isfinite(total.value):
+            raise NotFiniteError(f"the score is {total.value}")
+        row = row_of("", position_key(request.position), scores, total, 0.0)
+        return replace(
+            row,
+            coefficients=self.coefficients(request.position),
+            seconds=round(time.perf_counter() - start, 4),
+            margins=margins_of(scores) if self.margins else {},
+        )
 
-    def combined(self, scores: Mapping[str, Score]) -> Evaluation:
-        """The evaluation that the complete scores of all tasks make.
-
-        Raises:
-            NotFiniteError: the combined score is not a number.
+    def _score(self, name: str, request: Request) -> Score:
+        """A task's score: on all items, or on a share of them with those that were known before;
+        NaN where an item is not known.
         """
-        total = self.combine(list(scores.values()))
-        items = {name: tuple(score.per_item) for name, score in scores.items()}
-        return _finite(Evaluation(total.value, total.n, items, 0.0, own=own_values(scores)))
-
-    def _screened(self, request: Request, screen: Selection) -> Evaluation:
-        """Score the items that come first, then the others while these do not do."""
-        load = cache(lambda: self.load(request.position))  # not at all if nothing is scored
-        values: dict[str, Values] = {
-            name: np.full(screen.sizes[name], math.nan)
-            if request.known is None
-            else np.array(request.known[name])
-            for name in self.utilities
-        }
-        margins: dict[str, Margins] = {
-            name: [None] * len(task_values) for name, task_values in values.items()
-        }
-        n = 0
-        for uncertain in (True, False):
-            for name, task_values in values.items():
-                unknown = np.flatnonzero(np.isnan(task_values)).tolist()
-                numbers = [i for i in unknown if (i in screen.first[name]) == uncertain]
-                if numbers and screen.value(values, self.combine) is None:
-                    load()
-                    self._score_items(name, numbers, task_values, margins[name])
-                    n += len(numbers)
-        low, high = bounds(values, self.combine)
-        imputed = screen.value(values, self.combine)
-        value = high if imputed is None else imputed
-        items = {name: tuple(task_values.tolist()) for name, task_values in values.items()}
-        between = None if complete(values) else (low, high)
-        return _finite(Evaluation(value, n, items, 0.0, between, margins=margins))
-
-    def _score_items(
-        self, name: str, items: Sequence[int], values: Values, margins: Margins
-    ) -> None:
-        """Score these items of a task, into `values` and `margins`."""
-        score = self.utilities[name](self._engine, items)
-        values[items] = score.per_item
-        for i, of_item in zip(items, score.margins, strict=False):  # no options: no margins
-            margins[i] = stored_margins(of_item)
+        utility, share, before = self.utilities[name], request.share, request.before
+        if share is None:
+            return utility(self._engine)
+        values = np.full(len(share[name]), math.nan)
+        margins = [tuple[float, ...]()] * len(values)
+        if before is not None:
+            values = np.array(before.item_values(name))
+            margins = [tuple(own or ()) for own in before.margins.get(name, margins)]
+        places = np.flatnonzero(np.isnan(values) & share[name]).tolist()
+        if places:
+            score = utility(self._engine, places)
+            values[places] = score.per_item
+            for place, of_item in zip(places, score.margins, strict=False):  # or no options
+                margins[place] = of_item
+        least, items = score_of(np.nan_to_num(values)), tuple(values.tolist())
+        return replace(least, per_item=items, n=len(places), margins=tuple(margins))
 
 
-def own_values(scores: Mapping[str, Score]) -> dict[str, list[float]]:
-    """Value, standard error and count of those scores that are not the mean of their items."""
-    return {
-        name: [score.value, score.stderr, score.n]
-        for name, score in scores.items()
-        if not score.per_item or score.value != score_of(score.per_item).value
-    }
+def _least(score: Score) -> Score:
+    """A score whose items that are not known count as wrong."""
+    return replace(score, per_item=tuple(np.nan_to_num(score.per_item).tolist()))
 
 
 def row_of(phase: str, key: str, scores: Mapping[str, Score], total: Score, seconds: float) -> Row:
-    """The row of complete scores of all tasks, and of their combination."""
+    """The row of the scores of all tasks, and of their combination."""
     items = {task: pack(score.per_item) for task, score in scores.items()}
-    return Row(
-        phase, 0, 0, key, (), total.value, total.n, seconds, items, values=own_values(scores)
-    )
+    own = {
+        name: [score.value, score.stderr, score.n]
+        for name, score in scores.items()
+        if not score.per_item or score.value != np.nan_to_num(score.per_item).mean()
+    }
+    return Row(phase, 0, 0, key, (), total.value, total.n, seconds, items, own)
+
+
+def margins_of(scores: Mapping[str, Score]) -> dict[str, Margins]:
+    """Task name -> margins of its items, where there are options."""
+    return {
+        name: [stored_margins(margins) for margins in score.margins]
+        for name, score in scores.items()
+        if score.margins
+    }
 
 
 def stored_margins(margins: Sequence[float]) -> list[float] | None:
@@ -193,9 +161,3 @@ def stored_margins(margins: Sequence[float]) -> list[float] | None:
         if margins and all(map(math.isfinite, margins))
         else None
     )
-
-
-def _finite(evaluation: Evaluation) -> Evaluation:
-    if not math.isfinite(evaluation.value):
-        raise NotFiniteError(f"the score is {evaluation.value}")
-    return evaluation

@@ -21,7 +21,7 @@ Packed = str | list[float | None]  # values of a task's items, see `pack`
 TRAINED = "trained"  # phase of the row of what was trained on dev
 WEIGHTS = "weights"  # phase of the rows of the weight step of a search over graphs
 CANDIDATES = ("search", WEIGHTS)  # phases of the rows of candidates that a search chooses from
-_SOMETIMES = ("bounds", "values", "margins")  # columns that not every row has
+_SOMETIMES = ("values", "margins")  # columns that not every row has
 
 
 @dataclass(frozen=True)
@@ -34,15 +34,14 @@ class Row:
         particle: its number in the swarm.
         key: name of the exact position, see `position_key`.
         coefficients: the experts' weights.
-        value: for the optimizer, higher is better.
-        n: items that were scored.
+        value: for the optimizer, higher is better. Items of a race that are not scored count as
+            wrong.
+        n: items that were scored for it.
         seconds: that took.
         items: task name -> packed values of its items.
-        bounds: of an incomplete evaluation the least and the greatest value that the complete one
-            can have.
         values: value, standard error and count of those tasks whose score is not the mean of their
             items.
-        margins: of a screened evaluation, task name -> margins of its items.
+        margins: for a model of the items, task name -> margins of its items.
 
     Example:
         >>> line = {"phase": "search", "iteration": 0, "particle": 0, "key": "k", "coefficients": [1.0], "value": 0.5,
@@ -61,7 +60,6 @@ class Row:
     n: int
     seconds: float
     items: Mapping[str, Packed]
-    bounds: Sequence[Any] | None = None  # may be infinite
     values: Mapping[str, Sequence[Any]] = field(default_factory=dict)  # the error may be NaN
     margins: Mapping[str, Margins] = field(default_factory=dict)
 
@@ -81,7 +79,7 @@ class Row:
     @property
     def complete(self) -> bool:
         """Whether every item was scored."""
-        return self.bounds is None
+        return not any(one in ("?", None) for items in self.items.values() for one in items)
 
     def item_values(self, task: str) -> list[float]:
         """Values of a task's items, NaN where not scored."""
@@ -155,8 +153,7 @@ def wrong_in_row(row: dict[str, Any]) -> str | None:
         n >= 0 and _is_real(stderr) for _, stderr, n in values.values()
     ):
         return "values"
-    bounds = row.get("bounds")
-    return None if bounds is None or (len(bounds) == 2 and all(map(_is_real, bounds))) else "bounds"
+    return None
 
 
 def wrong_for(tasks: Collection[str]) -> Callable[[dict[str, Any]], str | None]:

@@ -26,8 +26,6 @@ from torch import Tensor
 import pyswarmopt as pso
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.append_log import AppendLog
-from pyswarmopt_llm.common.files.json_types import wrong_field
 from pyswarmopt_llm.common.files.regular import (
     read_text,
     refuse_links,
@@ -97,8 +95,16 @@ class Journal:
         """The rows of the search: not of trials, confirmation and training."""
         return [row for row in self.rows if row.phase == "search"]
 
-    def note_failure(self, kind: str, text: str) -> None:
-        """Record a worker's failure, or a candidate's."""
+    def note_failure(self, kind: str, text: str, key: str = "") -> None:
+        """Record a worker's failure; or a candidate's, once, by its key."""
+        who = key or str(len(self.store.all("failure")))
+        self.store.get("failure", who, lambda: {"kind": kind, "text": text})
+
+    @property
+    def failures(self) -> dict[str, int]:
+        """Number of failures so far, by kind."""
+        kinds = Counter(str(row.get("kind")) for row in self.store.all("failure"))
+        return dict(sorted(kinds.items()))
 
     def append(self, row: Row, known: bool = False) -> None:
         """Add a row to the history; it may have been known before this process."""
@@ -258,21 +264,6 @@ class Run(Journal):
         lines = "".join(json.dumps(row.to_json()) + "\n" for row in self.rows)
         write_text(self.path / "history.jsonl", lines)
         self._behind = False
-
-    def note_failure(self, kind: str, text: str) -> None:
-        """See `Journal.note_failure`."""
-        self._failures.append({"kind": kind, "text": text})
-
-    @property
-    def failures(self) -> dict[str, int]:
-        """Number of failures so far, by kind."""
-        return dict(sorted(Counter(str(row["kind"]) for row in self._failures.read()).items()))
-
-    @property
-    def _failures(self) -> AppendLog:
-        return AppendLog(
-            self.path / "failures.jsonl", None, lambda row: wrong_field(row, {"kind": str})
-        )
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write ``result.json``."""

@@ -7,7 +7,7 @@ import math
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.searching.scoring.record import Row
 
-_SHOWN = ("iteration", "particle", "value", "n", "seconds", "coefficients", "bounds")
+_SHOWN = ("iteration", "particle", "value", "n", "seconds", "coefficients")
 _TRIAL = ("phase", "particle", "value", "n", "seconds")
 
 

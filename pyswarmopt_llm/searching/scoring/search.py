@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -15,19 +15,19 @@ import pyswarmopt as pso
 from pyswarmopt.base.optimizer import Point
 from pyswarmopt_llm.common.interfaces import Space
 from pyswarmopt_llm.common.optimizers import play_round
-from pyswarmopt_llm.searching.scoring.plan import Items, Plan
+from pyswarmopt_llm.searching.scoring.evaluator import Share
+from pyswarmopt_llm.searching.scoring.race import survivors
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.scorer import Scorer
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.surrogate import Surrogate
-    from pyswarmopt_llm.searching.surrogate.race import Race
 
 
 class Watcher:
     """Is told how a search goes on; every method does nothing here."""
 
-    def on_scored(self, positions: Sequence[Tensor], rows: Sequence[Row | None]) -> None:
+    def on_scored(self, positions: Sequence[Tensor], rows: Sequence[Row]) -> None:
         """Take in a round's rows, or that of a proposal."""
 
     def on_told(self, optimizer: pso.Optimizer) -> None:
@@ -154,9 +154,9 @@ class Search:
         dropout: leaves evaluations out.
         at_once: candidates that are scored side by side, and so proposed together.
         watcher: is told how the search goes on.
-        race: among the experts. Where it is decided, the experts that dropped out stay incomplete,
-            the other starting points race against the winner, and nothing is proposed; else
-            everything is as without it.
+        shares: of the items, of a race among the experts. Where it is decided, the experts that
+            dropped out stay incomplete, the other starting points race against the winner, and
+            nothing is proposed; else everything is as without it.
 
     Attributes:
         decided: whether the race is decided, once the experts are scored.
@@ -174,66 +174,62 @@ class Search:
         population: int,
         items: int,
         seed: int,
-        surrogate: Surrogate[Any] | None = None,
+        surrogate: Surrogate | None = None,
         dropout: Dropout | None = None,
         at_once: int = 1,
         watcher: Watcher | None = None,
-        race: Race | None = None,
+        shares: Sequence[Share] = (),
     ) -> None:
         self._vertices, self._scorer = list(space.vertices()), scorer
         self._surrogate, self._dropout = surrogate, dropout
         self._optimizer, self._budget, self._population = optimizer, budget, population
         self._items, self._seed, self._at_once = items, seed, at_once
         self._watcher = watcher or Watcher()
+        self._shares = shares
         self._floor = -math.inf
         self._totals: list[int] = []  # items after each round
-        self._race = race
         self.decided = False
         self.proposed = 0
         self.over_budget: dict[str, float] = {}
 
     def score_first(self) -> Row:
         """Score the first expert, of a race on its first items: what that takes tells the pace."""
-        shares = [] if self._race is None else self._race.shares
-        plan = shares[0] if shares else self._in_full
-        (row,) = self._scorer.in_full(self._vertices[:1], 0, [plan])
+        share = self._shares[0] if self._shares else None
+        (row,) = self._scorer.score(self._vertices[:1], 0, share=share)
         return row
 
     def score_experts(self) -> Sequence[Row]:
         """Score the experts, complete but for those that drop out of a race that is decided; call
         it before `run`.
         """
-        raced, racing = self._raced(self._vertices)
-        self.decided = bool(raced) and len(racing) == 1
+        rows, racing = self._raced(self._vertices)
+        self.decided = len(racing) == 1 and bool(rows)
         everyone = range(len(self._vertices))
-        rows = self._completed(self._vertices, raced, racing if self.decided else everyone)
-        self._learn(self._vertices, rows)
-        self._floor = max(row.value for row in rows if row.complete)
-        return rows
+        rows |= self._of(self._vertices, racing if self.decided else everyone)
+        experts = [rows[number] for number in everyone]
+        self._learn(self._vertices, experts)
+        self._floor = max((row.value for row in experts if row.complete), default=-math.inf)
+        return experts
 
-    def _raced(self, positions: Sequence[Tensor]) -> tuple[dict[int, Row], Sequence[int]]:
+    def _raced(self, positions: Sequence[Tensor]) -> tuple[dict[int, Row], list[int]]:
         """Number -> row of what takes part in a race, and the numbers of those still in it at the
         end.
         """
         rows, racing = dict[int, Row](), list(range(len(positions)))
-        if self._race is None:
-            return rows, racing
-        for share in self._race.shares:
-            plans = [share if n in racing else Items.NONE for n in range(len(positions))]
-            scored = enumerate(self._scorer.score(positions, 0, plans))
-            rows |= {number: row for number, row in scored if row is not None}
-            racing = self._race.staying({number: rows[number] for number in racing}, share)
+        for share in self._shares:
+            rows |= self._of(positions, racing, share)
+            racing = survivors({number: rows[number] for number in racing}, share)
             if len(racing) == 1:
                 break
         return rows, racing
 
-    def _completed(
-        self, positions: Sequence[Tensor], rows: Mapping[int, Row], numbers: Collection[int]
-    ) -> list[Row]:
-        """The rows after a race, those of these numbers complete."""
-        plans = [self._in_full if n in numbers else Items.NONE for n in range(len(positions))]
-        complete = self._scorer.score(positions, 0, plans)
-        return [rows[n] if row is None else row for n, row in enumerate(complete)]
+    def _of(
+        self, positions: Sequence[Tensor], numbers: Sequence[int], share: Share | None = None
+    ) -> dict[int, Row]:
+        """Number -> row of the positions with these numbers."""
+        chosen = [positions[number] for number in numbers]
+        rows = self._scorer.score(chosen, self._iteration, numbers, share)
+        return dict(zip(numbers, rows, strict=True))
 
     def run(self) -> dict[str, float]:
         """Search until the optimizer or the budget ends it, then score the surrogate's proposals.
@@ -244,7 +240,7 @@ class Search:
         self._totals = [0]
         reasons: dict[str, float] = {}
         while not reasons:
-            play_round(self._optimizer, self._scored)
+            play_round(self._optimizer, self._round)
             self._watcher.on_told(self._optimizer)
             self._watcher.on_round(self._iteration, self._optimizer.best.value)
             self._totals.append(self._scorer.item_evaluations)
@@ -252,8 +248,8 @@ class Search:
                 **self._optimizer.stop(),
                 **self._budget.spent(self._totals, self._scorer.seconds),
             }
-        if not self.decided:
-            self._score_proposals()
+        if self._surrogate is not None and not self.decided:
+            self._score_proposals(self._surrogate)
         return reasons
 
     def best(self) -> Point:
@@ -264,68 +260,52 @@ class Search:
         if choice is None:
             return self._optimizer.best
         position = choice.to(self._optimizer.best.x)
-        (row,) = self._scorer.in_full([position], 0)
+        (row,) = self._scorer.score([position], 0)
         return Point(position, row.value)
 
     @property
     def _iteration(self) -> int:
-        return len(self._totals) - 1
+        return max(len(self._totals) - 1, 0)
 
-    def _scored(self, positions: Tensor) -> list[float | None]:
-        if self.decided and not self._iteration:
-            raced, racing = self._raced(list(positions))
-            against_winner = self._completed(list(positions), raced, racing)
-            self._take_in(positions, against_winner)
-            return [row.value for row in against_winner]
-        plans = self._plans(positions)
-        rows = self._scorer.score(list(positions), self._iteration, plans)
-        self._take_in(positions, rows)
-        return [None if row is None else row.value for row in rows]
-
-    def _take_in(self, positions: Iterable[Tensor], rows: Sequence[Row | None]) -> None:
+    def _round(self, positions: Tensor) -> list[float | None]:
+        """Values of the positions of a round, (N, D); None where they are left out."""
         candidates = list(positions)
-        self._watcher.on_scored(candidates, rows)
-        self._learn(candidates, rows)
+        rows, numbers = dict[int, Row](), list(range(len(candidates)))
+        if self.decided and not self._iteration:
+            rows, numbers = self._raced(candidates)
+        elif self._dropout is not None:
+            dropped = self._dropout.dropped(self._iteration, len(candidates))
+            numbers = np.flatnonzero(~dropped).tolist()
+        rows |= self._of(candidates, numbers)
+        self._take_in([candidates[number] for number in rows], list(rows.values()))
+        return [rows[n].value if n in rows else None for n in range(len(candidates))]
 
-    @property
-    def _in_full(self) -> Plan:
-        return Items.ALL if self._surrogate is None else self._surrogate.in_full
+    def _take_in(self, positions: Sequence[Tensor], rows: Sequence[Row]) -> None:
+        self._watcher.on_scored(positions, rows)
+        self._learn(positions, rows)
 
-    def _plans(self, positions: Tensor) -> list[Plan]:
-        """The items to score of each candidate of a round, (N, D)."""
-        plans = [self._in_full] * len(positions)
-        if self._surrogate is not None and not self._iteration:
-            plans = self._surrogate.begin(positions)
-        if self._dropout is None:
-            return plans
-        dropped = self._dropout.dropped(self._iteration, len(plans))
-        return [Items.NONE if out else plan for out, plan in zip(dropped, plans, strict=True)]
-
-    def _learn(self, positions: Sequence[Tensor], rows: Sequence[Row | None]) -> None:
+    def _learn(self, positions: Sequence[Tensor], rows: Sequence[Row]) -> None:
         if self._surrogate is not None:
             for position, row in zip(positions, rows, strict=True):
-                if row is not None:
-                    self._surrogate.tell(position, row)
+                self._surrogate.tell(position, row)
 
-    def _score_proposals(self) -> None:
-        """Score the surrogate's proposals in full, as far as the budget goes.
+    def _score_proposals(self, surrogate: Surrogate) -> None:
+        """Score the surrogate's proposals, as far as the budget goes.
 
-        In the journal they are one more iteration, of particles numbered after those of the swarm;
+        In the history they are one more iteration, of particles numbered after those of the swarm;
         views of a search do not count it.
         """
-        if self._surrogate is None:
-            return
         scorer, iteration = self._scorer, self._iteration
         values, spent = [], scorer.item_evaluations
         number = self._population
-        for batch in self._surrogate.propose(self._seed, self._at_once):
+        for batch in surrogate.propose(self._seed, self._at_once):
             if not self._budget.pays(
                 scorer.item_evaluations, scorer.seconds, len(batch) * self._items
             ):
                 self.over_budget = self._budget.limits
                 break
             before = scorer.evaluations
-            rows = scorer.in_full(batch, iteration, [self._in_full] * len(batch), first=number)
+            rows = scorer.score(batch, iteration, range(number, number + len(batch)))
             self._take_in(batch, rows)
             values += [row.value for row in rows]
             self.proposed += scorer.evaluations - before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ _REMEDY = "restore it, or remove this line and those after it"
 
 
 class Store:
-    """What is known, in memory and in a file of JSON lines.
+    """What is known, in memory and in a file of JSON lines; threads may share it.
 
     Args:
         path: the file, which need not exist; None: memory alone.
@@ -36,7 +37,8 @@ class Store:
     """
 
     def __init__(self, path: Path | None, repair: bool = True) -> None:
-        self._path = path
+        self._path, self._lock = path, threading.Lock()
+        self._failure: OSError | None = None
         self._log = AppendLog(
             path, _REMEDY, lambda row: wrong_field(row, {"what": str, "who": str})
         )
@@ -75,10 +77,21 @@ class Store:
             )
         return content
 
+    def all(self, what: str) -> list[Mapping[str, Any]]:
+        """What is known of this kind."""
+        return [row for row in list(self._known.values()) if row["what"] == what]
+
     def add(self, what: str, who: str, content: Mapping[str, Any]) -> Mapping[str, Any]:
         """Keep what was found out, on disk before it is used."""
         row = {"what": what, "who": who, **content}
-        self._log.append(row)
+        with self._lock:
+            if self._failure is not None:  # a line may be half-written
+                raise self._failure
+            try:
+                self._log.append(row)
+            except OSError as error:
+                self._failure = error
+                raise
         self._known[what, who] = row
         return row
 

@@ -1,14 +1,10 @@
-"""A surrogate: it is told of the candidates that were scored, proposes others, and chooses one.
-
-Of the items (`items`) or of the scores (`scores`); what both do is here.
-"""
+"""A surrogate: it is told of the candidates that were scored, proposes others, and chooses one."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from typing import ClassVar, Generic, Protocol, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,40 +12,60 @@ from torch import Tensor
 
 import pyswarmopt as pso
 from pyswarmopt.parts.stopping import MaxIter, Patience
+from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.optimizers import maximise
-from pyswarmopt_llm.searching.scoring.plan import Items, Plan
-from pyswarmopt_llm.searching.scoring.record import Row
+from pyswarmopt_llm.scores.metrics.combine import Combine
+from pyswarmopt_llm.searching.scoring.record import Margins, Row
 from pyswarmopt_llm.searching.surrogate.gaussian_process import Floats
-from pyswarmopt_llm.searching.surrogate.harmful import ActiveExperts, free_of, harmful
+from pyswarmopt_llm.searching.surrogate.harmful import harmful
 
+LEAST = 3  # candidates that a model needs: one degree of freedom more than its mean takes
 PARTICLES = 40  # of the swarm that maximises what a model predicts
 _PATIENCE = 10
 # beyond, the candidates of a search tell too little of the space for a model of it
 MOST_COEFFICIENTS = 64
 
 
-class Candidate(Protocol):
-    """A candidate that was scored.
+@dataclass(frozen=True)
+class Candidate:
+    """A candidate whose items were all scored.
 
     Attributes:
         position: (D,).
-        value: what the search maximises.
+        scores: of each task, with those of its items.
+        value: what the search maximises, their combination.
+        margins: of the items of all tasks, where rows hold them.
     """
 
-    @property
-    def position(self) -> Floats: ...
-
-    @property
-    def value(self) -> float: ...
-
-
-C = TypeVar("C", bound=Candidate)
+    position: Floats
+    scores: Sequence[Score]
+    value: float
+    margins: Margins = field(default_factory=list)
 
 
-class Surrogate(ABC, Generic[C]):
+class Model(Protocol):
+    """A model of the candidates that were scored."""
+
+    def expected(self) -> Floats:
+        """(N,) what it expects of each of them, in any unit."""
+
+    def propose(self, seed: int, count: int) -> Sequence[Tensor]:
+        """At most so many positions, (D,) float64, of which it expects most; none: of nothing
+        enough.
+        """
+
+
+# A model of candidates, so many of which were there before the first was proposed.
+Fit = Callable[[Sequence[Candidate], int], Model]
+
+
+class Surrogate:
     """Learns from candidates, proposes others, and chooses the one to hand over.
 
     Args:
+        fit: makes a model.
+        tasks: their names.
+        combine: the tasks' scores into the value.
         most: candidates that it proposes at most.
 
     Attributes:
@@ -57,41 +73,45 @@ class Surrogate(ABC, Generic[C]):
             base. What was scored with them is not learnt from.
     """
 
-    least: ClassVar[int] = 1  # candidates that a model needs
-
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, fit: Fit, tasks: Sequence[str], combine: Combine, most: int) -> None:
+        self._fit, self._tasks, self._combine, self._most = fit, tuple(tasks), combine, most
+        self._seen: dict[str, Candidate] = {}
         self.left_out: Sequence[int] = ()
 
-    @property
-    def in_full(self) -> Plan:
-        """The plan of candidates whose items are all scored."""
-        return Items.ALL
-
-    def begin(self, positions: Tensor) -> list[Plan]:
-        """Plans for the starting positions, (N, D)."""
-        return [self.in_full] * len(positions)
-
-    @abstractmethod
     def tell(self, position: Tensor, row: Row) -> None:
-        """Learn from a candidate, (D,)."""
+        """Learn from a candidate, (D,), if all its items were scored."""
+        if row.complete:
+            scores = [row.score(name) for name in self._tasks]
+            margins = [own for name in self._tasks for own in row.margins.get(name, ())]
+            place = position.detach().cpu().double().numpy().copy()
+            self._seen[row.key] = Candidate(place, scores, row.value, margins)
 
     def propose(self, seed: int, at_once: int) -> Iterator[Sequence[Tensor]]:
-        """Candidates to score in full, (D,) float64, as many at once as are scored side by side.
+        """Candidates to score, (D,) float64, at most as many at once as are scored side by side.
 
         Each batch is learnt from before the next is taken. The sum of the experts that do not harm
         is the first, where others do.
         """
-        everyone = self._candidates()
-        if len(everyone) < self.least:
+        everyone = list(self._seen.values())
+        if len(everyone) < LEAST:
             return
-        values = np.array([candidate.value for candidate in everyone])
-        errors = np.array([self._error(candidate) for candidate in everyone])
         positions = np.stack([candidate.position for candidate in everyone])
-        self.left_out = harmful(positions, values, errors)
-        if self.left_out:
-            yield [self.active.ones]
-        yield from self._promising(seed, at_once)
+        values = np.array([candidate.value for candidate in everyone])
+        self.left_out = harmful(positions, values, np.array([*map(self._error, everyone)]))
+        active = torch.ones(positions.shape[1], dtype=torch.float64)
+        active[list(self.left_out)] = 0.0
+        proposed = int(bool(self.left_out))
+        if proposed:
+            yield [active]
+        begun = len(self.scored)
+        while proposed < self._most:
+            inside = [replace(c, position=c.position[active.numpy() > 0]) for c in self.scored]
+            model = self._fit(inside, begun)
+            batch = model.propose(seed + proposed, min(at_once, self._most - proposed))
+            if not batch:
+                return
+            yield [active.masked_scatter(active > 0, position) for position in batch]
+            proposed += len(batch)
 
     def choice(self, floor: float) -> Tensor | None:
         """The position to hand over, (D,) float64; None: the optimizer's best.
@@ -102,73 +122,56 @@ class Surrogate(ABC, Generic[C]):
         part of its lead to luck.
         """
         scored = self.scored
-        if len(scored) < self.least:
+        if len(scored) < LEAST:
             return None
         best = max(scored, key=lambda candidate: candidate.value)
-        error = self._error(best)
-        least = max(best.value - (0.0 if np.isnan(error) else error), floor)
+        least = max(best.value - np.nan_to_num(self._error(best)), floor)
         near = [number for number, c in enumerate(scored) if c.value >= least]
         if not near:
             return None
-        chosen = near[int(np.argmax(self._expected(near)))]
-        return torch.from_numpy(scored[chosen].position.copy())
+        expected = self._fit(scored, 0).expected()
+        return torch.from_numpy(scored[max(near, key=lambda number: expected[number])].position)
 
     @property
-    def active(self) -> ActiveExperts:
-        """The coefficients that proposals move in."""
-        return ActiveExperts(self._candidates()[0].position.size, self.left_out)
+    def scored(self) -> list[Candidate]:
+        """The candidates without experts that harm."""
+        left_out = list(self.left_out)
+        return [c for c in self._seen.values() if not c.position[left_out].any()]
 
-    @property
-    @abstractmethod
-    def scored(self) -> Sequence[C]:
-        """The candidates that were scored in full and are learnt from."""
-
-    @abstractmethod
-    def _candidates(self) -> Sequence[C]:
-        """All candidates that something is known of."""
-
-    @abstractmethod
-    def _error(self, candidate: C) -> float:
+    def _error(self, candidate: Candidate) -> float:
         """The standard error of a candidate's value; NaN: unknown."""
-
-    @abstractmethod
-    def _expected(self, numbers: Sequence[int]) -> Floats:
-        """What the model expects of these of `scored`, in any unit."""
-
-    @abstractmethod
-    def _promising(self, seed: int, at_once: int) -> Iterator[Sequence[Tensor]]:
-        """Batches of the candidates of which the model expects most."""
-
-    def _without_harmful(self, candidates: Sequence[C]) -> list[C]:
-        return [one for one in candidates if free_of(one.position, self.left_out)]
+        return self._combine(candidate.scores).stderr
 
 
 def argmax(
-    gain: Callable[[Tensor], Tensor],
-    starts: Tensor,
+    gain: Callable[[Floats], Floats],
+    starts: Floats,
     seed: int,
     iterations: int,
     bounds: Sequence[tuple[float, float]] | None = None,
 ) -> Tensor:
-    """The position, (K,), where a swarm finds the greatest gain.
+    """The position, (D,) float64, where a swarm finds the greatest gain.
 
     Swarms on scores have to feel their way; this one can look at a model thousands of times.
 
     Args:
-        gain: (N,) of positions (N, K).
-        starts: (at most `PARTICLES`, K) float64.
+        gain: (N,) of positions (N, D).
+        starts: (N, D), the best first; the swarm begins at `PARTICLES` of them.
         seed: of the swarm.
         iterations: at most so many.
-        bounds: K pairs (lower, upper).
+        bounds: D pairs (lower, upper).
     """
     stop = (Patience(_PATIENCE), MaxIter(iterations))
     swarm = pso.Swarm(
         bounds=None if bounds is None else list(bounds),
-        positions=starts,
+        positions=torch.from_numpy(starts[:PARTICLES]),
         population=PARTICLES,
         recipe=replace(pso.recipes.constriction(), stop=stop, restart=()),
         maximize=True,
         seed=seed,
         dtype=torch.float64,
     )
-    return maximise(swarm, lambda points: gain(points).tolist()).x
+    return maximise(swarm, lambda points: gain(points.numpy()).tolist()).x
+
+
+__all__ = ["LEAST", "MOST_COEFFICIENTS", "Candidate", "Surrogate", "argmax"]

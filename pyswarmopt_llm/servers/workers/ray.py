@@ -11,11 +11,17 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.searching.worker_names import RAY
-from pyswarmopt_llm.servers.workers.messages import Failed, Load, Order, Ready, Refused, Reply
+from pyswarmopt_llm.servers.workers.worker import (
+    Handler,
+    Load,
+    Order,
+    Reply,
+    WorkerFailedError,
+)
 
 
 class RayCluster:
-    """Starts actors, as many as the cluster has room for: one for each GPU, else one for each so
+    """Starts actors, as a `worker.Host` as many as the cluster has room for: one for each GPU, else one for each so
     many cores.
 
     Base, experts and tasks are read on every node from the paths that the search was given; an
@@ -57,12 +63,15 @@ class RayCluster:
             int(self._total("GPU") if self._on_gpus else self._total("CPU") // self._cores), 1
         )
 
-    def start_worker(self, slot: int) -> RayWorker:
+    def start(self, slot: int) -> RayWorker:
         """Begin to start an actor, wherever there is room."""
         options = {"num_cpus": self._cores, "num_gpus": int(self._on_gpus), "max_restarts": 0}
-        return RayWorker(
-            self._ray, self._ray.remote(**options)(_Actor).remote(self._load, self._config)
-        )
+        return RayWorker(self._ray, self._ray.remote(**options)(Handler), self._load, self._config)
+
+    @property
+    def memory(self) -> int:
+        """0: the actors may be anywhere."""
+        return 0
 
     def close(self) -> None:
         """Leave the cluster, if it was joined here."""
@@ -74,61 +83,26 @@ class RayCluster:
 
 
 class RayWorker:
-    """An actor that carries out orders; a `messages.Worker`.
+    """An actor that carries out orders; a `worker.Worker`.
 
     Args:
         ray: the module.
-        actor: handle of an `_Actor`.
+        kind: makes the actor.
+        load: see `Handler`.
+        config: see `Handler`.
     """
 
-    def __init__(self, ray: Any, actor: Any) -> None:
-        self._ray, self._actor = ray, actor
-        self._ready: Ready | Refused | Failed | None = None
+    def __init__(self, ray: Any, kind: Any, load: Load, config: SearchConfig) -> None:
+        self._ray, self._actor = ray, kind.remote(load, config)
 
-    @property
-    def pid(self) -> int | None:
-        """None: it may be anywhere."""
-        return None
-
-    def start(self) -> Ready | Refused | Failed:
-        """Wait until there is room for it and it has loaded everything."""
-        if self._ready is None:
-            self._ready = self._get(self._actor.start.remote(), None)
-        return self._ready
-
-    def ask(self, order: Order, timeout: float | None) -> Reply:
-        """Let it do this, in `timeout` seconds at most."""
-        reply: Reply = self._get(self._actor.ask.remote(order), timeout)
+    def ask(self, order: Order) -> Reply:
+        """Wait until there is room for it, and let it evaluate a candidate."""
+        try:
+            reply: Reply = self._ray.get(self._actor.answer.remote(order))
+        except self._ray.exceptions.RayError as error:
+            return WorkerFailedError("died", str(error).strip().partition("\n")[0])
         return reply
 
     def close(self) -> None:
         """End the actor."""
         self._ray.kill(self._actor)
-
-    def _get(self, reference: Any, timeout: float | None) -> Any:
-        try:
-            return self._ray.get(reference, timeout=timeout)
-        except self._ray.exceptions.GetTimeoutError:
-            return Failed("timeout", f"no answer in {timeout:g} seconds")
-        except self._ray.exceptions.RayError as error:
-            return Failed("died", str(error).strip().partition("\n")[0])
-
-
-class _Actor:
-    """What runs on the cluster."""
-
-    def __init__(self, load: Load, config: SearchConfig) -> None:
-        from pyswarmopt_llm.servers.workers.local import loaded_or_failed
-
-        self._resident = loaded_or_failed(load, config)
-
-    def start(self) -> Ready | Refused | Failed:
-        from pyswarmopt_llm.servers.workers.messages import Handler
-
-        if isinstance(self._resident, Refused | Failed):
-            return self._resident
-        self._handler = Handler(self._resident)
-        return self._handler.ready
-
-    def ask(self, order: Order) -> Reply:
-        return self._handler.answer(order)

@@ -5,8 +5,8 @@ flight together.
 from __future__ import annotations
 
 import queue
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 from pyswarmopt_llm.common.config import SearchConfig
@@ -14,8 +14,10 @@ from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_llm.mix.kind import Prepared
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
-from pyswarmopt_llm.searching.scoring.evaluator import Evaluation, Evaluator, Request
+from pyswarmopt_llm.searching.scoring.evaluator import Evaluator, Request
+from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import Run
+from pyswarmopt_llm.searching.scoring.scorer import Crew
 from pyswarmopt_llm.servers.attach import (
     CONTINUED,
     PLAIN,
@@ -82,45 +84,36 @@ def _texts(config: SearchConfig, objectives: Objectives, engine: ServedEngine) -
         yield from (first[item.id] for item in task.dev[:TEXTS])
 
 
-def candidate_pool(evaluator: Evaluator, engine: Engine) -> CandidatePool:
-    """A pool on the server of an engine."""
-    return CandidatePool(evaluator, _served(engine))
-
-
-def _served(engine: Engine) -> ServedEngine:
-    if not isinstance(engine, ServedEngine):
-        raise TypeError("a search on a server has its engine")
-    return engine
-
-
-class CandidatePool:
-    """Evaluates several candidates at a time on one server, each by a thread; a `WorkerPool`.
+class ServedPool:
+    """Evaluates several candidates at a time on one server, each by a thread.
 
     Args:
         evaluator: of this process.
         engine: its engine.
     """
 
-    def __init__(self, evaluator: Evaluator, engine: ServedEngine) -> None:
-        n = engine.server.together
-        self._evaluator = evaluator
+    def __init__(self, evaluator: Evaluator, engine: Engine) -> None:
+        served = _served(engine)
+        self._evaluator, count = evaluator, served.server.together
         self._free: queue.SimpleQueue[ServedEngine] = queue.SimpleQueue()
-        for _ in range(n):
-            self._free.put(engine.another())
-        self._threads = ThreadPoolExecutor(n, thread_name_prefix="candidate")
-
-    def submit(self, requests: Sequence[Request]) -> list[Future[Evaluation]]:
-        """Begin to evaluate these candidates, the first ones first."""
-        return [self._threads.submit(self._evaluate, request) for request in requests]
+        for _ in range(count):
+            self._free.put(served.another())
+        self.crew = Crew(self._evaluate, ThreadPoolExecutor(count, "candidate"))
 
     def close(self) -> None:
         """Wait for those that have begun; the others are not evaluated."""
-        self._threads.shutdown(cancel_futures=True)
+        self.crew.threads.shutdown(cancel_futures=True)
 
-    def _evaluate(self, request: Request) -> Evaluation:
+    def _evaluate(self, request: Request) -> Row:
         engine = self._free.get()
         try:
             return self._evaluator.on(engine).evaluate(request)
         finally:
             engine.leave()
             self._free.put(engine)
+
+
+def _served(engine: Engine) -> ServedEngine:
+    if not isinstance(engine, ServedEngine):
+        raise TypeError("a search on a server has its engine")
+    return engine

@@ -37,7 +37,6 @@ from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.common.optimizers import recipe_options
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.evaluator import Questions, Request
-from pyswarmopt_llm.searching.scoring.plan import Items
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import Run, about_run, position_key
 from pyswarmopt_llm.searching.scoring.scorer import Scorer
@@ -138,7 +137,7 @@ class Bench:
 
     def scorer(self, run: Run) -> Scorer:
         """Scores positions on dev."""
-        return Scorer(run, self.job.space, self._dev, "search")
+        return Scorer(run, self._dev)
 
     def on_test(self, x: Tensor) -> float:
         """A position's score on test."""
@@ -199,10 +198,10 @@ def search(bench: Bench, variant: Variant, seed: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         scorer = bench.scorer(Run.create(Path(folder) / "run", about_run(bench.job.config, {})))
         experts = list(bench.start(variant.experts, seed).unique(dim=0))
-        scorer.in_full(experts, 0)
+        scorer.score(experts, 0)
 
         def values(x: Tensor) -> list[float]:
-            return [row.value for row in scorer.in_full(list(x), 0)]
+            return [row.value for row in scorer.score(list(x), 0)]
 
         swarm = make_swarm(bench, variant, seed, values)
         rows = loop(swarm, scorer, dropout)
@@ -228,15 +227,16 @@ def loop(swarm: pso.Swarm, scorer: Scorer, dropout: Dropout) -> list[Row]:
     iteration = 0
     while not swarm.stop():
         x = swarm.ask()
-        dropped = dropout.dropped(iteration, len(x)).tolist()
-        plans = [Items.NONE if out else Items.ALL for out in dropped]
-        rows = scorer.score(list(x), iteration, plans)
-        scored = [(i, row) for i, row in enumerate(rows) if row is not None]
+        dropped = dropout.dropped(iteration, len(x))
+        numbers = np.flatnonzero(~dropped).tolist()
+        rows = scorer.score([x[i] for i in numbers], iteration, numbers)
+        values = dict(zip(numbers, [row.value for row in rows], strict=True))
         swarm.tell(
             x,
-            [np.nan if row is None else row.value for row in rows],
-            dropped if any(dropped) else None,
+            [values.get(i, np.nan) for i in range(len(x))],
+            dropped.tolist() if dropped.any() else None,
         )
+        scored = zip(numbers, rows, strict=True)
         evaluated += [replace(row, iteration=iteration, particle=i) for i, row in scored]
         iteration += 1
     return evaluated

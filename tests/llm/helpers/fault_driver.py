@@ -56,7 +56,9 @@ from pyswarmopt_llm.engine.load import load_engine
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.searching.loop import resume, search
 from pyswarmopt_llm.searching.prepare import Job, prepare
+from pyswarmopt_llm.searching.scoring.evaluator import Questions, Request
 from pyswarmopt_llm.servers.workers.local import ForkServer
+from pyswarmopt_llm.servers.workers.worker import Order
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contest import compare
 
@@ -78,6 +80,7 @@ DEADLY = frozenset(
         pyswarmopt_llm.searching.explore,
         pyswarmopt_llm.searching.finish,
         pyswarmopt_llm.searching.loop,
+        pyswarmopt_llm.searching.explore,
         pyswarmopt_llm.searching.scorers,
         pyswarmopt_llm.servers.workers.pool,
     )
@@ -135,19 +138,21 @@ def loaded(settings: str) -> Callable[[], object]:
         return replace(job, plan=job.plan.with_settings(**{**vars(config), **chosen}))
 
     fork_server = Lasting(
-        replace(config, device="cpu", dtype=str(job.engine.dtype).removeprefix("torch.")), prepare
+        replace(config, device="cpu", dtype=str(job.engine.dtype).removeprefix("torch.")),
+        prepare,
+        2,
     )
 
     def run() -> object:
         pyswarmopt_llm.searching.loop.prepare = prepared
-        pyswarmopt_llm.servers.workers.local.ForkServer = lambda config, load: fork_server
+        pyswarmopt_llm.servers.workers.local.ForkServer = lambda *_: fork_server
         if (Path(config.out) / "run.json").exists():
             return resume(config.out)
         return search(config)
 
     if config.workers != "1":
-        worker = fork_server.start_worker(0)  # opens it, so that all children fork from the same
-        worker.start()
+        worker = fork_server.start(0)  # opens it, so that all children fork from the same
+        worker.ask(Order(Questions("dev", ()), Request(job.starts[0]), {}))  # until it has loaded
         worker.close()
         FORK_SERVERS.append(fork_server.pid)
     return run

@@ -16,7 +16,7 @@ from serving import Answer, Server
 if TYPE_CHECKING:
     from pyswarmopt_llm.common.config import SearchConfig
     from pyswarmopt_llm.servers.workers.local import ForkServer
-    from pyswarmopt_llm.servers.workers.messages import Load
+    from pyswarmopt_llm.servers.workers.worker import Load
 
 SHARED = Path(__file__).parents[4] / "shared"
 TINY_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
@@ -270,9 +270,10 @@ def shared_fork_server(
         def close(self) -> None:
             """Left open for the next search."""
 
-    def fork_server(config: SearchConfig, load: Load) -> ForkServer:
+    def fork_server(config: SearchConfig, load: Load, count: int) -> ForkServer:
         return fork_servers.setdefault(
-            (config.utilities, config.tasks), Shared(replace(config, out="unused"), load)
+            (config.utilities, config.tasks, count),
+            Shared(replace(config, out="unused"), load, count),
         )
 
     monkeypatch.setattr(local, "ForkServer", fork_server)

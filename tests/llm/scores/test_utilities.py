@@ -365,12 +365,11 @@ def new_run(path: Path) -> Run:
 
 
 def scorer(run: Run, space: Any, utility: Any, **more: Any) -> Scorer:
-    return Scorer(run, space, Evaluator(space, FakeEngine(), {"t": utility}, harmonic), **more)  # type: ignore[arg-type]
+    return Scorer(run, Evaluator(space, FakeEngine(), {"t": utility}, harmonic), **more)  # type: ignore[arg-type]
 
 
 def value(scorer: Scorer, position: torch.Tensor, iteration: int, particle: int) -> float:
-    (row,) = scorer.score([position], iteration, first=particle)
-    assert row is not None
+    (row,) = scorer.score([position], iteration, [particle])
     return row.value
 
 
@@ -392,7 +391,7 @@ def test_a_position_is_scored_once_also_after_a_restart(tmp_path: Path) -> None:
     again = scorer(Run.open(run.path), space, lambda engine: pytest.fail("scored again"))
     assert again.evaluations == 0
     assert math.isclose(value(again, there, 1, 0), 0.6)
-    found = again.in_full([there, here], 1)
+    found = again.score([there, here], 1)
     assert [row.score("t") for row in found] == [
         score_of([0.3, 0.6, 0.9]),
         score_of([1.0, 0.0, 0.0]),
@@ -413,7 +412,7 @@ def test_a_score_that_is_no_number_stops_the_search(tmp_path: Path) -> None:
     run = new_run(tmp_path / "r")
     broken = scorer(run, Line(), lambda engine: Score(math.nan, (), 1, 0.0))
     with pytest.raises(UserError, match="particle 3, iteration 2"):
-        broken.score([torch.tensor([1.0, 0.0]).double()], 2, first=3)
+        broken.score([torch.tensor([1.0, 0.0]).double()], 2, [3])
     assert run.rows == []
 
 

@@ -384,7 +384,7 @@ def treasure(tmp_path: Path) -> Path:
     return tmp_path / "treasure"
 
 
-LINKED = ("report.html", "history.jsonl", "results.jsonl", "failures.jsonl", ".result.json.part")
+LINKED = ("report.html", "history.jsonl", "results.jsonl", ".result.json.part")
 LINKED += (".owner", ".lock", "judge.jsonl", "checkpoint/swarm.npz", "checkpoint/.swarm.npz.part")
 
 

@@ -9,12 +9,17 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, stats
 from sklearn.gaussian_process.kernels import Matern
 
-from pyswarmopt_llm.searching.surrogate.gaussian_process import ItemModel, Kernel, Posterior
+from pyswarmopt_llm.scores.metrics.combine import harmonic
+from pyswarmopt_llm.searching.scoring.record import Row, pack
+from pyswarmopt_llm.searching.surrogate import Surrogate, make_surrogate
+from pyswarmopt_llm.searching.surrogate.gaussian_process import Kernel, Posterior
+from pyswarmopt_llm.searching.surrogate.items import ItemModel
 
 WIGGLY, SMOOTH = Kernel(0.4, 1e-4), Kernel(2.0, 1e-2)
 
@@ -57,21 +62,18 @@ def test_correlations_are_those_of_scikit_learn(kernel: Kernel) -> None:
 def test_probabilities_are_those_of_the_literal_formulas_item_by_item(
     n: int, dim: int, seed: int, kernel: Kernel
 ) -> None:
-    """Whatever items were not asked of whom, and however many rivals they have."""
+    """However many rivals an item has; one whose margins are not all known is left out."""
     rng = np.random.default_rng(seed)
     x, new = positions(n, dim + 1, seed), positions(3, dim + 1, seed + 1)
     margins = rng.normal(size=(n, 4, 3)) + rng.normal(size=(4, 3))
-    margins[rng.random((n, 4)) < 0.4] = math.nan  # not asked
     margins[:, 1, 2] = margins[:, 2, 1:] = math.nan  # fewer options
+    margins[0, 3] = math.nan
     model = ItemModel(x, margins, kernel)
     found, means = model.right(new), model.margins(new)
-    for m, i in itertools.product(range(3), range(4)):
-        asked = ~np.isnan(margins[:, i, 0])
-        rivals = [r for r in range(3) if not np.isnan(margins[asked][:, i, r]).any()]
-        if asked.sum() < 2:
-            assert found[m, i] == 0.5 and math.isnan(means[m, i])
-            continue
-        each = [literal(kernel, x[asked], margins[asked, i, r], new[m]) for r in rivals]
+    assert found.shape == means.shape == (3, 3)
+    for m, i in itertools.product(range(3), range(3)):
+        rivals = range(3 - i)
+        each = [literal(kernel, x, margins[:, i, r], new[m]) for r in rivals]
         assert math.isclose(found[m, i], min(p for p, _ in each), rel_tol=1e-5, abs_tol=1e-7)
         assert math.isclose(means[m, i], min(mean for _, mean in each), rel_tol=1e-5, abs_tol=1e-7)
 
@@ -92,7 +94,7 @@ def test_the_evidence_is_the_likelihood_integrated_over_means_and_scales() -> No
         return float(np.log(integrate.simpson(over_means, x=np.log(scales))))
 
     def ours(kernel: Kernel) -> float:
-        return Posterior.of(covariance(kernel, x), np.array([0]), np.arange(4), y[:, None]).evidence
+        return Posterior(kernel, x, y[:, None]).evidence
 
     one, other = Kernel(0.5, 1e-2), Kernel(1.5, 1e-1)
     assert math.isclose(ours(one) - ours(other), integrated(one) - integrated(other), abs_tol=1e-3)
@@ -120,23 +122,76 @@ def test_the_length_is_found_and_probabilities_mean_what_they_say() -> None:
     assert np.mean((p < 0.05) | (p > 0.95)) > 0.5  # and they say something
 
 
-def test_what_was_asked_is_known_and_what_never_changed_does_not_divide_by_zero() -> None:
+def test_what_was_scored_is_known_and_what_never_changed_does_not_divide_by_zero() -> None:
     x = positions(8, 3, 7)
-    margins = np.concatenate(
-        [drawn(SMOOTH, x, 5, 8), np.full((8, 1, 1), 0.25), np.full((8, 1, 1), math.nan)], axis=1
-    )
+    margins = np.concatenate([drawn(SMOOTH, x, 5, 8), np.full((8, 1, 1), 0.25)], axis=1)
     found = ItemModel(x, margins, Kernel(2.0, 1e-6)).right(x)
     np.testing.assert_array_equal(found[:, :5] > 0.5, margins[:, :5, 0] > 0)
-    assert (found[:, 5] > 0.999).all() and (found[:, 6] == 0.5).all()
+    assert (found[:, 5] > 0.999).all()
 
 
-@pytest.mark.parametrize(
-    ("x", "y"),
-    [((3,), (3, 2, 1)), ((3, 2), (3, 2)), ((3, 2), (4, 2, 1))],
-    ids=["positions", "margins", "lengths"],
-)
-def test_shapes_that_do_not_fit_are_refused(x: tuple[int, ...], y: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"give \(N, D\) and \(N, I, R\)"):
-        ItemModel(np.zeros(x), np.zeros(y))
-    with pytest.raises(ValueError, match="finite"):
-        ItemModel(np.zeros((2, 1)), np.full((2, 1, 1), math.inf))
+# What is proposed and handed over
+
+
+def learnt(margins: np.ndarray, x: np.ndarray, choosy: bool = False) -> Surrogate:
+    """A surrogate of candidates at `x`, (N, D), with these margins, (N, I, R)."""
+    surrogate = make_surrogate("items", ["t"], harmonic, 6, choosy=choosy)
+    for number, (position, own) in enumerate(zip(x, margins, strict=True)):
+        right = (own.min(axis=1) > 0).astype(float).tolist()
+        value, items = sum(right) / len(right), {"t": pack(right)}
+        rest = {"t": own.tolist()}
+        row = Row("search", 0, 0, str(number), (), value, 1, 0.0, items, margins=rest)
+        surrogate.tell(torch.from_numpy(position), row)
+    return surrogate
+
+
+def test_of_those_about_as_good_as_the_best_the_widest_margins_win() -> None:
+    """By a literal transcription; never one below the floor."""
+    rng = np.random.default_rng(5)
+    margins = rng.normal(size=(12, 40, 3)) + 1.2
+    values = (margins.min(2) > 0).mean(1)
+    surrogate = learnt(margins, np.arange(12.0)[:, None])
+    best, spread = values.max(), margins.min(2).std()
+    least = best - math.sqrt(best * (1 - best) / 39)  # the error of a mean of forty
+    wide = {
+        i: sum(1 / (1 + math.exp(-min(m) / (0.4 * spread))) for m in margins[i]) / 40
+        for i in range(12)
+        if values[i] >= least
+    }
+    assert len(wide) > 1
+    for floor in (-math.inf, best):
+        near = [i for i in wide if values[i] >= floor]
+        assert surrogate.choice(floor) == max(near, key=wide.__getitem__)
+    assert surrogate.choice(1.0) is None
+
+
+def test_a_proposal_is_where_margins_are_widest() -> None:
+    """Three items whose margins are paraboloids with known tops: the best place by a fine grid."""
+    tops = np.array([[0.2, 0.6], [0.5, 0.4], [0.4, 0.8]])
+    heights = np.array([0.1, 0.3, 0.2])
+
+    def margins(x: np.ndarray) -> np.ndarray:
+        """(N, 3) of (N, 2)."""
+        return heights - ((x[:, None] - tops) ** 2).sum(2)
+
+    x = np.random.default_rng(0).uniform(0, 1, (40, 2))
+    assert list(make_surrogate("items", ["t"], harmonic, 6).propose(0, 1)) == []
+    surrogate = learnt(margins(x)[..., None], x)
+    soft = 0.4 * margins(x).std()
+    grid = np.stack(np.meshgrid(*[np.linspace(0, 1, 201)] * 2), axis=-1).reshape(-1, 2)
+    width = (1 / (1 + np.exp(-margins(grid) / soft))).mean(1)
+    for seed in range(3):
+        ((proposed,), *others) = surrogate.propose(seed, 4)
+        assert len(others) == 5 and np.abs(proposed.numpy() - grid[width.argmax()]).max() < 0.02
+        own = (1 / (1 + np.exp(-margins(proposed.numpy()[None]) / soft))).mean()
+        best_seen = (1 / (1 + np.exp(-margins(x) / soft))).mean(1).max()
+        assert own > best_seen  # better than all that was scored
+
+
+@pytest.mark.parametrize("promising", [False, True])
+def test_a_choosy_search_proposes_nothing_where_nothing_is_promised(promising: bool) -> None:
+    """Each of two experts knows half of the items; added up they know all, or spoil the other's."""
+    knows = np.repeat(np.eye(2), 50, axis=1) - (0 if promising else 1 - np.repeat(np.eye(2), 50, 1))
+    x = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0], [0.2, 0.2], [0.8, 0.0], [0.0, 0.8]])
+    proposed = list(learnt((x @ knows - 0.3)[..., None], x, choosy=True).propose(0, 1))
+    assert bool(proposed) is promising

@@ -27,29 +27,36 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.report.run import search
-from pyswarmopt_llm.scores.metrics.combine import harmonic
+from pyswarmopt_llm.scores.metrics.combine import (
+    Combine,
+    arithmetic,
+    harmonic,
+    of_the_same_items,
+)
+from pyswarmopt_llm.searching.scoring import race
 from pyswarmopt_llm.searching.scoring.evaluator import Evaluator
+from pyswarmopt_llm.searching.scoring.race import behind, draw_shares
 from pyswarmopt_llm.searching.scoring.result import Result
-from pyswarmopt_llm.searching.scoring.run_directory import Run, about_run
+from pyswarmopt_llm.searching.scoring.run_directory import Journal, Run, about_run
 from pyswarmopt_llm.searching.scoring.scorer import Scorer
 from pyswarmopt_llm.searching.scoring.search import Budget, Search
-from pyswarmopt_llm.searching.surrogate import make_surrogate, race
-from pyswarmopt_llm.searching.surrogate.race import Race, behind
+from pyswarmopt_llm.searching.surrogate import make_surrogate
 
 _SUMS = [[0.0] * 3, [1 / 3] * 3, [1.0] * 3]
 
 
 @given(st.integers(1, 300), st.integers(1, 60), st.integers(0, 9))
 def test_shares_double_from_16_items_and_hold_the_one_before(one: int, two: int, seed: int) -> None:
-    items, before = {"one": one, "two": two}, {"one": frozenset[int](), "two": frozenset[int]()}
-    shares = Race.over(items, seed).shares
+    items = {"one": one, "two": two}
+    before = {name: np.zeros(count, dtype=bool) for name, count in items.items()}
+    shares = draw_shares(items, seed)
     assert len(shares) == sum(16 * 2**k <= 2 / 3 * (one + two) for k in range(9))
     for number, share in enumerate(shares):
-        counts = {name: len(first) for name, first in share.first.items()}
         part = 16 * 2**number / (one + two)
-        assert all(part * items[name] <= counts[name] < part * items[name] + 1 for name in items)
-        assert all(before[name] <= share.first[name] <= set(range(items[name])) for name in items)
-        before = dict(share.first)
+        for name, count in items.items():
+            assert part * count <= share[name].sum() < part * count + 1
+            assert share[name].shape == (count,) and not (before[name] & ~share[name]).any()
+        before = dict(share)
 
 
 def test_a_candidate_drops_out_by_the_paired_difference_and_what_is_left_of_the_items() -> None:
@@ -76,26 +83,50 @@ class Skills:
         return replace(score_of(margins > 0), margins=tuple((float(m),) for m in margins))
 
 
+@pytest.mark.parametrize("combine", [harmonic, of_the_same_items(arithmetic)])
+def test_a_share_and_then_the_others_is_all_items_at_once(combine: Combine, tmp_path: Path) -> None:
+    """Nothing is scored twice; what is not scored counts as wrong."""
+    tasks = {"one": Skills((0.6, 0.7)), "two": Skills((0.9, 0.4))}
+    scorers = [
+        Scorer(Journal(), Evaluator(Hull(2), Position(), tasks, combine, margins=True))  # type: ignore[arg-type]
+        for _ in range(2)
+    ]
+    x = torch.tensor([0.5, 0.8], dtype=torch.float64)
+    (whole,) = scorers[0].score([x], 0)
+    first, second, *_ = draw_shares({"one": 100, "two": 100}, seed=1)
+    for share in (first, second):
+        (row,) = scorers[1].score([x], 0, share=share)
+        items = {name: np.array(row.item_values(name)) for name in tasks}
+        assert all((np.isnan(items[name]) == ~share[name]).all() for name in tasks)
+        least = [score_of(np.nan_to_num(values)) for values in items.values()]
+        assert row.value == combine(least).value and not row.complete
+    assert scorers[1].score([x], 0, share=first) == [row]  # enough is known
+    (row,) = scorers[1].score([x], 0)
+    assert (row.value, row.items, row.margins) == (whole.value, whole.items, whole.margins)
+    assert row.complete and scorers[1].item_evaluations == scorers[0].item_evaluations == 200
+
+
 def fly(run: Path, known: Sequence[float], races: bool = True) -> tuple[Search, Scorer, Skills]:
     """A default search over three experts that know these shares of 100 items."""
     utility, seed = Skills(known), 3
+    space, engine, tasks = Hull(3), Position(), {"t": utility}
     config = SearchConfig("b", ("x", "y"), ("t",), "r", seed=seed, max_iter=0, surrogate="items")
     opened = Run.open(run) if run.exists() else Run.create(run, about_run(config, {}))
     opened.rows = []  # as under its lock
-    scorer = Scorer(opened, Hull(3), Evaluator(Hull(3), Position(), {"t": utility}, harmonic))
+    scorer = Scorer(opened, Evaluator(space, engine, tasks, harmonic, margins=True))
     positions = torch.cat([torch.eye(3), torch.tensor(_SUMS)]).double()
     recipe = pso.recipes.model_swarms(max_iter=0)
     swarm = pso.Swarm(positions=positions, population=6, recipe=recipe, maximize=True, seed=seed)
     flown = Search(
-        Hull(3),
+        space,
         scorer,
         swarm,
         Budget(None, None),
         population=6,
         items=100,
         seed=seed,
-        surrogate=make_surrogate("items", {"t": 100}, harmonic, 6),
-        race=Race.over({"t": 100}, seed) if races else None,
+        surrogate=make_surrogate("items", ["t"], harmonic, 6),
+        shares=draw_shares({"t": 100}, seed) if races else (),
     )
     flown.score_experts()
     flown.run()
@@ -137,6 +168,7 @@ def test_where_experts_are_close_the_search_is_that_without_a_race(tmp_path: Pat
     rows = {row.key: row for row in scorer.rows}
     assert list(rows) == [row.key for row in all_items.rows]
     assert all(rows[row.key].items == row.items for row in all_items.rows)
+    assert all(rows[row.key].margins == row.margins for row in all_items.rows)
 
 
 def test_a_decided_run_says_on_how_many_items_each_expert_was_scored(

@@ -14,18 +14,13 @@ from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.combine import harmonic
 from pyswarmopt_llm.searching.scoring.record import Row, pack
-from pyswarmopt_llm.searching.surrogate.gaussian_process import Kernel, lengths_for
-from pyswarmopt_llm.searching.surrogate.scores import (
-    NOISES,
-    Scored,
-    ScoreModel,
-    ScoreSurrogate,
-    box_around,
-    most_promising,
-)
+from pyswarmopt_llm.searching.surrogate import Surrogate, make_surrogate
+from pyswarmopt_llm.searching.surrogate.gaussian_process import Kernel, kernels_for
+from pyswarmopt_llm.searching.surrogate.scores import NOISES, ScoreModel, box_around
+from pyswarmopt_llm.searching.surrogate.surrogate import Candidate
 
 
-def candidates(count: int, dim: int, seed: int, items: int = 30) -> list[Scored]:
+def candidates(count: int, dim: int, seed: int, items: int = 30) -> list[Candidate]:
     """Items that are right where a smooth function of the coefficients is above zero; the value is
     their mean.
     """
@@ -33,22 +28,28 @@ def candidates(count: int, dim: int, seed: int, items: int = 30) -> list[Scored]
     return [scored(position, items) for position in positions]
 
 
-def scored(position: np.ndarray, items: int = 30) -> Scored:
+def scored(position: np.ndarray, items: int = 30) -> Candidate:
     rng = np.random.default_rng(7)
     towards = rng.normal(0.3, 1.0, (items, len(position)))
     margins = rng.normal(-0.5, 0.5, items) + towards @ position - 0.4 * (position**2).sum()
     return of(position, margins > 0)
 
 
-def of(position: np.ndarray, *tasks: np.ndarray) -> Scored:
+def of(position: np.ndarray, *tasks: np.ndarray) -> Candidate:
     """A candidate with these items of each task."""
     scores = [score_of(items.astype(float)) for items in tasks]
-    return Scored(position, scores, harmonic(scores).value)
+    return Candidate(position, scores, harmonic(scores).value)
 
 
-def told(seen: list[Scored]) -> ScoreSurrogate:
+def proposals(
+    seen: list[Candidate], seed: int, count: int = 1, begun: int | None = None
+) -> list[torch.Tensor]:
+    return list(ScoreModel(seen, harmonic, begun=begun).propose(seed, count))
+
+
+def told(seen: list[Candidate]) -> Surrogate:
     """A surrogate that has been told of these candidates."""
-    surrogate = ScoreSurrogate(["t"], harmonic, 6)
+    surrogate = make_surrogate("scores", ["t"], harmonic, 6)
     for key, one in enumerate(seen):
         (score,) = one.scores
         own = {} if score.per_item else {"t": [score.value, score.stderr, score.n]}
@@ -73,7 +74,7 @@ def kriged(x: np.ndarray, y: np.ndarray, kernel: Kernel, new: np.ndarray) -> tup
     return float(weights[:n] @ y), math.sqrt(max((1 - weights @ k) * variance, 0.0))
 
 
-def literal(model: ScoreModel, seen: list[Scored], new: np.ndarray) -> tuple[float, float]:
+def literal(model: ScoreModel, seen: list[Candidate], new: np.ndarray) -> tuple[float, float]:
     """Kriging with noise predicts the candidates themselves, kriging without noise goes through
     that.
     """
@@ -95,14 +96,13 @@ def test_means_and_errors_are_those_of_the_literal_formulas(count: int, dim: int
 def test_a_candidate_that_was_scored_is_not_proposed_again() -> None:
     """Though its scores are steps and it lies in the best corner of the box: its value is known."""
 
-    def rising(x: np.ndarray) -> Scored:
+    def rising(x: np.ndarray) -> Candidate:
         uneven = 3 * math.cos(40 * x.sum())
         return of(x, np.arange(40) < 12 + 5 * x.sum() + uneven)
 
     seen = [rising(x) for x in [*np.eye(3), np.zeros(3), np.ones(3), np.full(3, 1 / 3)]]
-    bounds = box_around(seen)
     for number in range(12):
-        (position,) = most_promising(seen, harmonic, bounds, seed=number)
+        (position,) = proposals(seen, number, begun=6)
         assert min(np.abs(position.numpy() - candidate.position).max() for candidate in seen) > 1e-3
         seen.append(rising(position.numpy()))
     model = ScoreModel(seen, harmonic)
@@ -137,14 +137,14 @@ def evidence(kernel: Kernel, x: np.ndarray, columns: np.ndarray) -> float:
     return sum(logs)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(2))
 def test_the_items_choose_the_length_and_the_values_the_noise(seed: int) -> None:
     seen = candidates(14, 2, seed)
     x = np.stack([candidate.position for candidate in seen])
     items = np.stack([candidate.scores[0].per_item for candidate in seen])
     values = np.array([[candidate.value] for candidate in seen])
     varying = items[:, items.std(0) > 0]
-    grid = [Kernel(length, noise) for length in lengths_for(x) for noise in NOISES]
+    grid = kernels_for(x, NOISES, 3)
     length = max(grid, key=lambda kernel: evidence(kernel, x, varying)).length
     at_length = [kernel for kernel in grid if kernel.length == length]
     assert ScoreModel(seen, harmonic).kernels[0] == max(
@@ -157,9 +157,10 @@ def test_proposals_find_what_the_same_number_of_random_candidates_does_not() -> 
     seen = [
         scored(row) for row in [*np.eye(dim), np.zeros(dim), np.full(dim, 1 / dim), np.ones(dim)]
     ]
-    bounds = box_around(seen)
+    begun = len(seen)
+    bounds = box_around(np.stack([candidate.position for candidate in seen]))
     while len(seen) < budget:
-        (position,) = most_promising(seen, harmonic, bounds, seed=len(seen))
+        (position,) = proposals(seen, len(seen), begun=begun)
         assert all(
             low <= p <= high for (low, high), p in zip(bounds, position.tolist(), strict=True)
         )
@@ -198,36 +199,21 @@ def test_where_scores_are_noisy_nothing_is_interpolated() -> None:
     assert (ScoreModel(seen, harmonic, noisy=True).improvement(x) > 0).all()
 
 
-def test_too_few_candidates_and_all_alike() -> None:
-    with pytest.raises(ValueError, match="2 candidates: a model needs 3"):
-        ScoreModel(candidates(2, 2, 0), harmonic)
+def test_all_alike() -> None:
     alike = [of(np.array([p, 1 - p]), np.ones(4)) for p in (0.0, 0.4, 1.0)]
-    (position,) = most_promising(alike, harmonic, box_around(alike), seed=0)
+    (position,) = proposals(alike, 0)
     assert torch.isfinite(position).all()
 
 
-def row(key: str, items: str, bounds: list[float] | None = None) -> Row:
-    return Row(
-        "search", 0, 0, key, [1.0], items.count("1") / len(items), 4, 0.1, {"t": items}, bounds
-    )
-
-
 def test_it_learns_what_was_scored_in_full_and_proposes_as_many_as_asked() -> None:
-    positions = [torch.tensor([float(i), 1.0 - i]) for i in range(4)]
-    rows = [
-        row("a", "1100"),
-        row("b", "1110"),
-        row("c", "0100"),
-        row("d", "0000", [0.0, 1.0]),
-    ]
-
-    def learnt() -> ScoreSurrogate:
-        surrogate = ScoreSurrogate(("t",), harmonic, 3)
-        for position, known in zip(positions, rows, strict=True):
-            surrogate.tell(position, known)
+    def learnt() -> Surrogate:
+        surrogate = make_surrogate("scores", ["t"], harmonic, 3)
+        for i, items in enumerate(["1100", "1110", "0100", "111?"]):
+            row = Row("search", 0, 0, str(i), (), items.count("1") / 4, 4, 0.1, {"t": items})
+            surrogate.tell(torch.tensor([float(i), 1.0 - i]), row)
         return surrogate
 
-    empty = ScoreSurrogate(("t",), harmonic, 3)
+    empty = make_surrogate("scores", ["t"], harmonic, 3)
     assert list(empty.propose(0, 1)) == [] and empty.choice(0.0) is None
     proposed = [position for batch in learnt().propose(0, 1) for position in batch]
     assert len(proposed) == 3 and all(position.shape == (2,) for position in proposed)
@@ -243,7 +229,8 @@ def test_of_several_tasks_each_is_modelled_and_what_is_predicted_combined() -> N
     """
     first, second = candidates(12, 2, 3), candidates(12, 2, 3, items=17)
     both = [
-        Scored(a.position, [*a.scores, *b.scores], 0.5) for a, b in zip(first, second, strict=True)
+        Candidate(a.position, [*a.scores, *b.scores], 0.5)
+        for a, b in zip(first, second, strict=True)
     ]
     new = np.array([[0.4, 0.9], [1.2, 0.1]])
     (a, of_a), (b, of_b) = (
@@ -259,10 +246,10 @@ def test_of_several_tasks_each_is_modelled_and_what_is_predicted_combined() -> N
 def test_a_function_without_items_of_its_own_is_modelled_by_its_values() -> None:
     x = np.linspace(0, 1, 9)
     seen = [
-        Scored(np.array([p]), [Score(1 - (p - 0.6) ** 2, (), 0, math.nan)], 1 - (p - 0.6) ** 2)
+        Candidate(np.array([p]), [Score(1 - (p - 0.6) ** 2, (), 0, math.nan)], 1 - (p - 0.6) ** 2)
         for p in x
     ]
-    (position,) = most_promising(seen, harmonic, box_around(seen), seed=0)
+    (position,) = proposals(seen, 0)
     assert float(position) == pytest.approx(0.6, abs=0.05)
     assert told(seen).choice(0.0) is not None
 
@@ -272,9 +259,8 @@ def test_a_batch_is_made_as_if_the_predictions_had_been_seen() -> None:
     value.
     """
     seen = candidates(12, 2, 5)
-    bounds = box_around(seen)
-    first, second = most_promising(seen, harmonic, bounds, 0, 2)
-    assert first.tolist() == most_promising(seen, harmonic, bounds, 0)[0].tolist()
+    first, second = proposals(seen, 0, 2)
+    assert first.tolist() == proposals(seen, 0)[0].tolist()
     model = ScoreModel(seen, harmonic)
     (mean,), (error,) = model.predict(first[None])
     model.believe(first.numpy())
@@ -287,7 +273,7 @@ def test_a_batch_is_made_as_if_the_predictions_had_been_seen() -> None:
     assert float((first - second).abs().max()) > 0.05
 
 
-@pytest.mark.parametrize("seed", [1, 3, 4])
+@pytest.mark.parametrize("seed", [1, 4])
 def test_surprises_do_not_end_the_search(seed: int) -> None:
     """All that is proposed is bad: with a long length that is noise, and one corner is proposed
     again and again.
@@ -295,8 +281,8 @@ def test_surprises_do_not_end_the_search(seed: int) -> None:
     rng = np.random.default_rng(seed)
     start = [*np.eye(5), np.zeros(5), np.full(5, 0.2), np.ones(5)]
     seen = [of(x, rng.random(20) < 0.4) for x in start]
-    bounds = box_around(seen)
+    begun = len(seen)
     for number in range(8):
-        (position,) = most_promising(seen, harmonic, bounds, seed=number)
+        (position,) = proposals(seen, number, begun=begun)
         assert min(np.abs(position.numpy() - candidate.position).max() for candidate in seen) > 0.1
         seen.append(of(position.numpy(), rng.random(20) < 0.1))

@@ -7,17 +7,18 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from search_helpers import Json, history, search_words, swarm_llm
+from search_helpers import Json, history
 from workers_helpers import plan, same_end
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.searching.loop import resume, search
 from pyswarmopt_llm.searching.plan import make_plan
-from pyswarmopt_llm.searching.worker_names import Workers, parse_workers, threads_of
+from pyswarmopt_llm.searching.worker_names import Workers, threads_of
 from pyswarmopt_llm.servers.workers import local, pools
 from pyswarmopt_llm.servers.workers.local import ForkServer
 
@@ -64,7 +65,7 @@ def test_drops_and_a_second_objective(crew_config: SearchConfig) -> None:
 def test_every_fault_is_made_good_and_counted(
     crew_config: SearchConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pyswarmopt_llm.servers.workers.pool.LONGEST", 5.0)
+    monkeypatch.setattr("pyswarmopt_llm.servers.workers.local.LONGEST", 5.0)
     settings = replace(
         crew_config, scoring="likelihood", combine="arithmetic", utilities=("fragile:fragile",)
     )
@@ -114,21 +115,22 @@ def test_rows_that_came_before_their_turn_are_not_asked_again(crew_config: Searc
     assert results.read_text().splitlines(keepends=True)[cut] == lines[cut + 1]
 
 
-def test_bad_words_about_workers(
-    crew_config: SearchConfig, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("field", "more"),
+    [
+        ("workers", {"workers": "0"}),
+        ("workers", {"workers": "many"}),
+        ("workers", {"workers": "4097"}),
+        ("workers", {"workers": "2", "space": "token"}),
+        ("budget_minutes", {"workers": "ray", "budget_minutes": 5.0}),
+    ],
+)
+def test_workers_that_there_cannot_be_are_refused(
+    field: str, more: dict[str, Any], crew_config: SearchConfig
 ) -> None:
-    words = search_words(crew_config)
-    for bad, message in {
-        "--workers 0": "--workers 0: give a number from 1 on, ray, or ray://HOST",
-        "--workers many": "--workers many: give a number",
-        "--workers 2 --space token": "space token has several models in one process",
-        "--workers ray --budget-minutes 5": (
-            "--budget-minutes 5: the number of Ray's workers is not known ahead"
-        ),
-    }.items():
-        code, _, err = swarm_llm(capsys, *words, *bad.split())
-        assert code == 2 and message in err and err.count("\n") == 1, err
-    assert not Path("run").exists()
+    with pytest.raises(InvalidOption) as refused:
+        make_plan(replace(crew_config, **more))
+    assert refused.value.field == field
 
 
 def test_threads_are_divided_unless_they_are_given(crew_config: SearchConfig) -> None:
@@ -139,12 +141,6 @@ def test_threads_are_divided_unless_they_are_given(crew_config: SearchConfig) ->
     two = replace(crew_config, threads=None, workers="2")
     assert make_plan(two).config.threads == threads_of(Workers(2))
     assert make_plan(replace(two, threads=3)).config.threads == 3
-
-
-def test_there_are_at_most_4096_workers() -> None:
-    assert parse_workers("4096").count == 4096
-    with pytest.raises(UserError, match="workers 4097: give a number"):
-        parse_workers("4097")
 
 
 @pytest.mark.skipif(
@@ -160,10 +156,10 @@ def test_the_memory_of_a_process_is_what_it_has_written_to() -> None:
     ) as child:
         assert child.stdin is not None and child.stdout is not None
         child.stdout.readline()
-        before = pools.memory_of(child.pid)
+        before = local.memory_of(child.pid)
         child.stdin.write(b"\n")
         child.stdout.readline()
-        grown = pools.memory_of(child.pid) - before
+        grown = local.memory_of(child.pid) - before
         child.stdin.write(b"\n")
     assert 62 << 20 < grown < 68 << 20
-    assert pools.memory_of(child.pid) == 0  # it is gone
+    assert local.memory_of(child.pid) == 0  # it is gone

@@ -2,196 +2,192 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 
 import pytest
 import torch
 
-from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.searching.scoring.evaluator import Evaluation, Questions, Request
-from pyswarmopt_llm.servers.workers.local import ForkServer
-from pyswarmopt_llm.servers.workers.messages import Failed, Order, Ready, Refused, Reply
-from pyswarmopt_llm.servers.workers.pool import TRIES, Pool, QuestionPool
+from pyswarmopt_llm.common.errors import UndefinedModelError, UserError
+from pyswarmopt_llm.searching.scoring.evaluator import Questions, Request
+from pyswarmopt_llm.searching.scoring.record import Row
+from pyswarmopt_llm.servers.workers.pool import TRIES, Pool
+from pyswarmopt_llm.servers.workers.worker import Handler, Order, Reply, WorkerFailedError
+
+QUESTIONS = Questions("dev", (("t", "letter"),))
 
 
 class Fake:
     """A worker whose replies a test scripts: order -> reply."""
 
-    def __init__(self, reply: Callable[[Order], Reply], prints: str = "files") -> None:
-        self._reply, self._prints, self.closed = reply, prints, threading.Event()
-
-    pid = None
-
-    def start(self) -> Ready:
-        return Ready({"base": self._prints}, os.getpid())
-
-    def ask(self, order: Order, timeout: float | None) -> Reply:
-        return self._reply(order)
+    def __init__(self, ask: Callable[[Order], Reply]) -> None:
+        self.ask, self.closed = ask, threading.Event()
 
     def close(self) -> None:
         self.closed.set()
 
 
-def order(number: int) -> Order:
-    return Order(Questions("dev", ()), Request(torch.tensor([float(number)])))
+class Hosting:
+    """Where fake workers run: replies by the number of the worker that was started."""
+
+    memory = 7
+
+    def __init__(self, reply: Callable[[int, Order], Reply], size: int = 1) -> None:
+        self._reply, self.there = reply, size
+        self.started: list[Fake] = []
+        self.closed = False
+
+    def size(self) -> int:
+        return self.there
+
+    def start(self, slot: int) -> Fake:
+        number = len(self.started)
+        self.started.append(Fake(lambda order: self._reply(number, order)))
+        return self.started[-1]
+
+    def close(self) -> None:
+        self.closed = True
 
 
-def found(order: Order) -> Evaluation:
-    return Evaluation(float(order.request.position[0]), 1, {}, 0.0)
+def found(number: int, order: Order) -> Row:
+    value = float(order.request.position[0])
+    return Row("", 0, 0, "k", (), value, 1, 0.0, {"t": "1"})
 
 
-def test_orders_that_fail_go_to_another_worker_and_the_failed_one_is_ended() -> None:
-    started: list[Fake] = []
-    failures: list[Failed] = []
-
-    def start_worker(slot: int) -> Fake:
-        broken = len(started) % 2 == 0
-        started.append(Fake((lambda order: Failed("died", "x")) if broken else found))
-        return started[-1]
-
-    with Pool(start_worker, lambda: 1, {"base": "files"}, on_failure=failures.append) as pool:
-        values = [future.result(5).value for future in [pool.submit(order(k)) for k in range(6)]]
-    assert values == [0, 1, 2, 3, 4, 5]
-    assert len(failures) == 1 and started[0].closed.is_set() and len(started) == 2
+def submitted(pool: Pool, *values: float) -> list[Future[Row]]:
+    crew = pool.crew(QUESTIONS)
+    requests = [Request(torch.tensor([float(value)])) for value in values]
+    return [crew.threads.submit(crew.evaluate, request) for request in requests]
 
 
-def test_the_last_try_is_told_so_and_after_it_the_order_is_given_up() -> None:
-    lasts: list[bool] = []
-
-    def fail(order: Order) -> Reply:
-        lasts.append(order.last)
-        return Failed("out of memory", "full")
-
-    given_up = pytest.raises(
-        UserError, match=f"{TRIES} workers failed at one candidate.*out of memory: full"
-    )
-    with Pool(lambda slot: Fake(fail), lambda: 2, {"base": "files"}) as pool, given_up:
-        pool.submit(order(0)).result(5)
-    assert lasts == [False, False, True]
+def test_a_candidate_that_fails_goes_to_another_worker_and_the_failed_one_is_ended() -> None:
+    failures: list[tuple[str, str]] = []
+    host = Hosting(lambda n, order: found(n, order) if n else WorkerFailedError("died", "x"))
+    pool = Pool(host, {}, lambda kind, text: failures.append((kind, text)))
+    assert [future.result(5).value for future in submitted(pool, 3, 1, 2)] == [3, 1, 2]
+    pool.close()
+    assert failures == [("died", "x")] and len(host.started) == 2
+    assert all(worker.closed.is_set() for worker in host.started) and host.closed
 
 
-def test_what_the_user_can_correct_is_said_at_once_and_other_files_are_refused() -> None:
-    for worker, message in (
-        (Fake(lambda order: Refused("correct it")), "correct it"),
-        (Fake(found, "others"), "a worker has loaded other files than this search"),
-    ):
-        refused = pytest.raises(UserError, match=f"^{message}")
-        with (
-            Pool(lambda slot, worker=worker: worker, lambda: 1, {"base": "files"}) as pool,
-            refused,
-        ):
-            pool.submit(order(0)).result(5)
+def test_the_last_try_is_told_so_and_after_it_the_candidate_is_given_up() -> None:
+    orders: list[Order] = []
+    full = WorkerFailedError("out of memory", "full")
+    pool = Pool(Hosting(lambda n, order: orders.append(order) or full, 2), {"base": "files"})  # type: ignore[func-returns-value]
+    with pytest.raises(UserError, match=f"{TRIES} workers failed at one candidate.*memory: full"):
+        submitted(pool, 0)[0].result(5)
+    assert [order.last for order in orders] == [False] * (TRIES - 1) + [True]
+    assert all(order.questions == QUESTIONS for order in orders)
+    pool.close()
 
 
-def test_a_crew_grows_and_shrinks_with_what_there_is() -> None:
-    there = [1]
+@pytest.mark.parametrize("error", [UserError("correct it"), UndefinedModelError("no numbers")])
+def test_what_the_user_can_correct_is_said_at_once(error: UserError) -> None:
+    host = Hosting(lambda n, order: error)
+    pool = Pool(host, {})
+    with pytest.raises(type(error), match=str(error)):
+        submitted(pool, 0)[0].result(5)
+    pool.close()
+    assert len(host.started) == 1
+
+
+def test_it_grows_and_shrinks_with_what_there_is() -> None:
     busy, peak, lock = [0], [0], threading.Lock()
 
-    def slow(order: Order) -> Reply:
+    def slow(number: int, order: Order) -> Reply:
         with lock:
             busy[0] += 1
             peak[0] = max(peak[0], busy[0])
         time.sleep(0.05)
         with lock:
             busy[0] -= 1
-        return Failed("died", "node") if order.request.position[0] == 99 else found(order)
+        failed = order.request.position[0] == 99 and not order.last
+        return WorkerFailedError("died", "node") if failed else found(number, order)
 
-    with Pool(lambda slot: Fake(slow), lambda: there[0], {"base": "files"}) as pool:
-        assert pool.size == 1
-        there[0] = 4
-        pool._looked = -10.0  # as if a second had passed
-        futures = [pool.submit(order(k)) for k in range(12)]
-        assert sorted(future.result(5).value for future in futures) == list(range(12))
-        assert peak[0] == 4 and pool.size == 4
-        there[0] = 1
-        # until one of those that are too many has died, and its slot is taken away
-        for _ in range(100):
-            with pytest.raises(UserError):
-                pool.submit(order(99)).result(5)
-            if pool.size < 4:
-                break
-        assert pool.size < 4
-        assert pool.submit(order(5)).result(5).value == 5
+    host = Hosting(slow)
+    pool = Pool(host, {})
+    assert submitted(pool, 0)[0].result(5).value == 0 and peak == [1]
+    host.there = 4
+    assert sorted(f.result(5).value for f in submitted(pool, *range(12))) == list(range(12))
+    assert peak == [4]
+    host.there, peak[0] = 1, 0
+    for future in submitted(pool, 99, 99, 99, 99):  # workers that are too many are not replaced
+        future.result(5)
+    peak[0] = 0
+    for future in submitted(pool, *range(4)):
+        future.result(5)
+    assert peak == [1]
+    pool.close()
 
 
-def test_a_crew_that_nobody_joins_and_a_failure_that_cannot_be_written_down_are_errors_not_hangs() -> (
-    None
-):
-    def start_worker(slot: int) -> Fake:
-        raise ConnectionError("the cluster is gone")
-
-    gone = pytest.raises(UserError, match="start: ConnectionError: the cluster is gone")
-    with Pool(start_worker, lambda: 2, {"base": "files"}) as pool, gone:
-        pool.submit(order(0)).result(5)
-
-    def full(failed: Failed) -> None:
+def test_a_failure_that_cannot_be_written_down_is_an_error_and_no_hang() -> None:
+    def full(kind: str, text: str) -> None:
         raise OSError(28, "No space left on device")
 
-    broken = Fake(lambda order: Failed("died", "x"))
-    with (
-        Pool(lambda slot: broken, lambda: 1, {"base": "files"}, on_failure=full) as pool,
-        pytest.raises(OSError),
-    ):
-        pool.submit(order(0)).result(5)
-
-
-def test_candidates_are_evaluated_in_their_order_on_the_questions_of_the_pool() -> None:
-    done: list[Order] = []
-    gate = threading.Event()
-
-    def note(order: Order) -> Reply:
-        gate.wait(5)
-        done.append(order)
-        return found(order)
-
-    questions = Questions("dev", (("t", "letter"),))
-    requests = [Request(torch.tensor([float(number)])) for number in (3, 1, 2)]
-    with Pool(lambda slot: Fake(note), lambda: 1, {"base": "files"}) as pool:
-        futures = QuestionPool(pool, questions).submit(requests)
-        gate.set()
-        assert [future.result(5).value for future in futures] == [3, 1, 2]
-    assert [order.request for order in done] == requests
-    assert {order.questions for order in done} == {questions}
-
-
-def test_closing_a_crew_leaves_nobody_waiting() -> None:
-    begun = threading.Event()
-    worker: list[Fake] = []
-
-    def stuck(order: Order) -> Reply:
-        begun.set()
-        worker[0].closed.wait(5)
-        return Failed("died", "closed")
-
-    def start_worker(slot: int) -> Fake:
-        worker.append(Fake(stuck))
-        return worker[-1]
-
-    pool = Pool(start_worker, lambda: 1, {"base": "files"})
-    futures = [pool.submit(order(k)) for k in range(3)]
-    assert begun.wait(5)
+    pool = Pool(Hosting(lambda n, order: WorkerFailedError("died", "x")), {}, full)
+    with pytest.raises(OSError):
+        submitted(pool, 0)[0].result(5)
     pool.close()
-    assert all(future.cancelled() for future in futures)
 
 
-def test_closing_a_fork_server_ends_its_process() -> None:
-    server = ForkServer(
-        SearchConfig("base", (), (), "run"), lambda *_: pytest.fail("nothing is loaded")
-    )
-    server.close()  # before there is a process
-    server = ForkServer(
-        SearchConfig("base", (), (), "run"), lambda *_: pytest.fail("nothing is loaded")
-    )
-    server._process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    server._line, far_end = socket.socketpair()
-    with far_end:
-        server.close()
-        assert server._process.returncode is not None and far_end.recv(1) == b""
-    server._process.communicate()
+def test_closing_leaves_nobody_waiting() -> None:
+    begun = threading.Event()
+
+    def stuck(number: int, order: Order) -> Reply:
+        begun.set()
+        host.started[number].closed.wait(5)
+        return WorkerFailedError("died", "closed")
+
+    host = Hosting(stuck)
+    pool = Pool(host, {})
+    futures = submitted(pool, 0, 1, 2)
+    assert begun.wait(5)
+    start = time.monotonic()
+    pool.close()
+    assert time.monotonic() - start < 4 and all(f.exception(0) is not None for f in futures)
+    assert len(host.started) == 1
+
+
+class Resident:
+    """What a worker has loaded, with one engine that shrinks its batches."""
+
+    def __init__(self, error: Exception | None = None, shrinks: bool = False) -> None:
+        self.fingerprints, self.engine = {"base": "files"}, self
+        self.batch_tokens, self._error, self._shrinks = 100, error, shrinks
+
+    def evaluator(self, questions: Questions) -> Resident:
+        return self
+
+    def evaluate(self, request: Request) -> Row:
+        if self._error is not None:
+            raise self._error
+        self.batch_tokens -= self._shrinks
+        return found(0, Order(QUESTIONS, request, {}))
+
+
+@pytest.mark.parametrize(
+    ("resident", "kind"),
+    [
+        (Resident(MemoryError("no more")), "out of memory"),
+        (Resident(KeyError("x")), "exception"),
+        (Resident(shrinks=True), "out of memory"),
+    ],
+)
+def test_what_a_worker_raises_or_rounds_otherwise_is_a_failure(
+    resident: Resident, kind: str
+) -> None:
+    order = Order(QUESTIONS, Request(torch.zeros(1)), {"base": "files"})
+    reply = Handler(lambda config: resident, None).answer(order)  # type: ignore[arg-type, return-value]
+    assert isinstance(reply, WorkerFailedError) and reply.kind == kind
+
+
+def test_a_worker_that_cannot_load_or_has_other_files_says_so() -> None:
+    def missing(config: object) -> Resident:
+        raise UserError("base: not there")
+
+    order = Order(QUESTIONS, Request(torch.zeros(1)), {"base": "others"})
+    for load, said in ((missing, "base: not there"), (lambda _: Resident(), "loaded other files")):
+        reply = Handler(load, None).answer(order)  # type: ignore[arg-type]
+        assert isinstance(reply, UserError) and said in str(reply)
