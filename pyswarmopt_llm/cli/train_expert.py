@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -14,7 +14,6 @@ from rich.progress import Progress
 from pyswarmopt.base.words import counted
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.options import Json, Quiet
-from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import (
     OUTPUT,
     TASK,
@@ -74,15 +73,6 @@ class Training:
         ),
     ] = "answer"
     columns: Columns = ()
-    start_from: Annotated[
-        str | None,
-        Option(
-            "LoRA adapter to go on from; its modules, ranks and scale stay.",
-            "DIR",
-            TASK,
-            name="from",
-        ),
-    ] = None
     rank: Annotated[int, Option("LoRA rank.", "R", least=1)] = 8
     alpha: Annotated[float, Option("LoRA alpha; the scale is alpha / rank.", "A", hidden=True)] = 16
     targets: Annotated[
@@ -105,7 +95,6 @@ def command(options: Training, quiet: Quiet = False, as_json: Json = False) -> N
 
     Example: swarm-llm train-expert --base B --data builtin:dates --out experts/dates --rank 4
     """
-    _check_start(options)
     sources = _sources(options)  # read before a model is loaded
     if not (as_json or quiet):
         for spec, source in sources.items():
@@ -153,15 +142,6 @@ def _train(
     )
 
 
-def _check_start(options: Training) -> None:
-    """Refuse settings that an adapter to go on from brings with it."""
-    if options.start_from is not None:
-        for field in fields(Training):
-            value = getattr(options, field.name)
-            if field.name in ("rank", "alpha", "targets") and value != field.default:
-                raise InvalidOption(field.name, value, "is that of `start_from`; remove it")
-
-
 def _sources(options: Training) -> dict[str, Sequence[Any]]:
     """Each D and its examples: items, or chats."""
     if options.loss == "options":
@@ -187,4 +167,4 @@ def _recipe(options: Training) -> TrainingOptions:
         "threads",
     )
     given = {name: getattr(options, name) for name in names}
-    return TrainingOptions(**given, start=options.start_from)
+    return TrainingOptions(**given)

@@ -154,17 +154,13 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         """The terms of `loglikelihood`: for each pair the continuation's tokens and their
         log-probabilities.
         """
-        tokens: list[list[int]] = [[] for _ in pairs]
-        logprobs: list[list[float]] = [[] for _ in pairs]
+        scores = [TokenScores((), torch.empty(0, dtype=torch.float64))] * len(pairs)
         for batch, values in self._scored(pairs):
-            targets = batch.target_pair.tolist(), batch.target_token.tolist(), values.tolist()
-            for pair, token, value in zip(*targets, strict=True):
-                tokens[pair].append(token)
-                logprobs[pair].append(value)
-        return tuple(
-            TokenScores(tuple(t), torch.tensor(v, dtype=torch.float64))
-            for t, v in zip(tokens, logprobs, strict=True)
-        )
+            for pair in batch.pairs.tolist():
+                here = batch.target_pair == pair
+                tokens = tuple(batch.target_token[here].tolist())
+                scores[pair] = TokenScores(tokens, values[here])
+        return tuple(scores)
 
     @within_memory
     def distributions(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[Tensor, Tensor]]:

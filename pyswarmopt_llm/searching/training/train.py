@@ -21,9 +21,7 @@ from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.engine.chat import split_chat
 from pyswarmopt_llm.engine.load import load_engine
 from pyswarmopt_llm.engine.transformers import TransformersEngine
-from pyswarmopt_llm.experts.adapter import load_adapter
 from pyswarmopt_llm.experts.base import BaseModel
-from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.experts.files import check_free
 from pyswarmopt_llm.experts.write import write_adapter
 from pyswarmopt_llm.scores.choices import Choices
@@ -50,8 +48,6 @@ class TrainingOptions:
         seed: of the initial adapter, the held-out split and the order.
         heldout: number of held-out examples, at most a fifth of all.
         threads: CPU threads; default: torch's current setting.
-        start: an adapter of this base to go on from, directory or hub id; its modules, ranks and
-            scale are kept, so rank, alpha and targets have no effect. Default: a new one.
     """
 
     rank: int = 8
@@ -65,12 +61,9 @@ class TrainingOptions:
     seed: int = 0
     heldout: int = 60
     threads: int | None = None
-    start: str | None = None
 
     def __str__(self) -> str:
         shape = f"r={self.rank}, alpha={self.alpha:g}, targets {', '.join(self.targets)}"
-        if self.start is not None:
-            shape = f"trained further from {self.start}"
         return f"{shape}; AdamW, peak lr {self.lr:g}, seed {self.seed}"
 
 
@@ -255,7 +248,7 @@ class _Expert:
     """A LoRA of a base, to be trained and written with its card.
 
     Raises:
-        UserError: `out` exists, a target is not in the model, or `start` does not fit the base.
+        UserError: `out` exists, or a target is not in the model.
     """
 
     def __init__(
@@ -270,7 +263,9 @@ class _Expert:
         self._base, self._out, self._options, self._data = base, Path(out), options, data
         check_free(self._out)
         self.engine = load_engine(base, dtype, device, options.threads)
-        self._lora = _lora(base, self.engine.model, options)
+        model, scale = self.engine.model, options.alpha / options.rank
+        shapes = target_shapes(model, options.targets)
+        self._lora = Lora(shapes, options.rank, scale, options.seed, model.device)
 
     def train(
         self,
@@ -331,11 +326,9 @@ tags: [lora]
 
     def _write(self, card: str) -> None:
         """Write the adapter as bf16 safetensors."""
-        new = self._options.start is None
-        scale = self._lora.scale if new else 1.0  # the rest of it stays in B
         factors = {
             name.removesuffix(".weight"): (
-                (change.b / scale).to(torch.bfloat16),
+                (change.b / self._lora.scale).to(torch.bfloat16),
                 change.a.to(torch.bfloat16),
             )
             for name, change in self._lora.patch().low_rank.items()
@@ -344,21 +337,10 @@ tags: [lora]
             self._out,
             factors,
             base_model_name=self._base.name,
-            target_modules=self._options.targets if new else factors,
-            alpha=self._options.alpha if new else None,
+            target_modules=self._options.targets,
+            alpha=self._options.alpha,
             card=card,
         )
-
-
-def _lora(base: BaseModel, model: Any, options: TrainingOptions) -> Lora:
-    """The adapter of a model to train."""
-    if options.start is not None:
-        report = inspect_experts([options.start], base)
-        report.require("delta")
-        return Lora.going_on(load_adapter(report.experts[0]), model.device)
-    scale = options.alpha / options.rank
-    shapes = target_shapes(model, options.targets)
-    return Lora.new(shapes, options.rank, scale, options.seed, model.device)
 
 
 def target_shapes(model: Any, targets: Sequence[str]) -> dict[str, tuple[int, int]]:
