@@ -129,12 +129,13 @@ def _train(
     to = (options.out, _recipe(options))
     data = "; ".join(f"{spec}, {len(source)} examples" for spec, source in sources.items())
     from pyswarmopt_llm.experts.base import resolve_base
-    from pyswarmopt_llm.searching.training.train import train_expert, train_on_options
+    from pyswarmopt_llm.searching.training.train import train_expert
 
-    return (train_on_options if options.loss == "options" else train_expert)(
+    return train_expert(
         resolve_base(options.base),
         examples,
         *to,
+        loss=options.loss,
         dtype=options.dtype,
         device=options.device,
         data=data,
