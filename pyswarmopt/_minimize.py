@@ -94,9 +94,8 @@ def minimize(
             `pyswarmopt.driver.evaluation.Evaluator`).
         callback: called with the result so far after each iteration; return True, or raise
             StopIteration, to stop.
-        x0: a starting point, (D,), or several, (n, D); the `Result` of another run; or the path of
-            a checkpoint, whose personal bests make up to half of the population. The rest is filled
-            up by the recipe.
+        x0: a starting point, (D,), or several, (n, D), or the `Result` of another run. The rest of
+            the population is filled up by the recipe.
         progress: show a bar with the share of the budget used, the time left, evaluations and the
             best value on standard error.
         on_error: what to do when `fun` raises: "raise", "worst" or ("retry", n).
@@ -120,8 +119,8 @@ def minimize(
             is kept to choose among them at the end, and as many to evaluate the chosen one afresh,
             for `Result.fun` and `Result.fun_stderr`. `target` then means the mean, by two standard
             errors.
-        history: "iteration", "best" (only improvements), "particles" (every evaluation), or k:
-            every k-th iteration. Default: "iteration", with `space` "particles".
+        history: "iteration" or "particles", every evaluation. Default: "iteration", with `space`
+            "particles".
         asynchronous: a free worker gets a point at once, so that those of unequal speed are always
             busy: a particle of a recipe moves as soon as its own value is there, on what is known
             by then, and an iteration is as many evaluations as there are particles; the default

@@ -22,9 +22,9 @@ from pyswarmopt.base.inputs import as_count, as_mask, as_seed, as_values, matrix
 from pyswarmopt.base.optimizer import Point
 from pyswarmopt.base.storage import copied, empty
 from pyswarmopt.engine import reference
-from pyswarmopt.engine.asynchronous import in_flight_of, remember_one
 from pyswarmopt.engine.choose import Update
 from pyswarmopt.engine.start import box_of, dtype_of, first_state, generator_of, usable
+from pyswarmopt.parts.stopping import reasons
 
 
 class Swarm:
@@ -101,12 +101,10 @@ class Swarm:
     def ask(self) -> Tensor:
         """Positions to evaluate, (N, D), yours to keep; the same ones until `tell`.
 
-        N is the size of the present population, which a restart of the swarm may change. A large
-        swarm returns its own memory instead of a copy, and moves on in other memory while you hold
-        it: if you edit such positions, evaluate them as edited and tell them with `repaired=True`.
+        N is the size of the present population, which a restart of the swarm may change.
         """
         self._prepare()
-        return self._update.buffers.hand_out()
+        return self._state.positions.clone()
 
     def tickets(self) -> list[Ticket]:
         """The tickets of this round that have no value yet; they are told one by one, in any order.
@@ -203,7 +201,7 @@ class Swarm:
         n = len(st.costs)
         costs = self._costs(values, (n,))
         evaluated = None if dropped is None else ~as_mask(dropped, n)
-        self._update.buffers.adopt(positions, repaired)
+        self._update.adopt(positions, repaired)
         self._complete(costs, evaluated)
 
     def revalue(self, values: npt.ArrayLike | Tensor, best: float | None = None) -> None:
@@ -237,7 +235,7 @@ class Swarm:
 
     def stop(self) -> dict[str, float]:
         """The recipe's reasons to stop, with the values that triggered them; empty to continue."""
-        return reference.stop(self._state, self.recipe)
+        return reasons(self.recipe.stop, self._state)
 
     def _prepare(self) -> None:
         """Move, unless there are positions whose values are not in yet."""
@@ -261,16 +259,26 @@ class Swarm:
 
     def _in_flight(self) -> InFlight:
         """The pending evaluations; from the first call on particles move asynchronously."""
-        if self._state.in_flight is None:
-            self._update.buffers.own_positions()
-        return in_flight_of(self._state)
+        st = self._state
+        if st.in_flight is None:
+            if st.pending:
+                raise ValueError(
+                    "a round of positions has no values yet: tell them, then ask_one()"
+                )
+            n = len(st.positions)
+            # a number that no ticket of a round ever had
+            st.in_flight = InFlight.of(n, dispatched=st.generation + 1)
+            st.in_flight.begin_round(st.leader_cost, st.best_cost)
+            if st.age > 0:  # all of them were evaluated, in their order
+                st.in_flight.completed_at[:], st.in_flight.completed = np.arange(n), n
+        return st.in_flight
 
     def _tell_one(self, in_flight: InFlight, ticket: Any, value: npt.ArrayLike | Tensor) -> None:
         if not isinstance(ticket, Ticket):
             raise ValueError("this swarm is in asynchronous mode: tell the tickets of ask_one()")
         cost = float(self._costs(value, ()))
         first = in_flight.complete(ticket.particle, ticket.number)
-        remember_one(self._state, ticket.particle, cost, first)
+        reference.remember_one(self._state, in_flight, ticket.particle, cost, first)
         in_flight.paused = False
         self._update.restart()
 

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.experts.compatibility import inspect_experts
     from pyswarmopt_llm.mix.load import adapter_patch, open_model
     from pyswarmopt_llm.published.classifiers import controllability, load_reward
+    from pyswarmopt_llm.report.run import resume, search
     from pyswarmopt_llm.scores.metrics.questions.written import Written
     from pyswarmopt_llm.scores.tasks.load import load_task
     from pyswarmopt_llm.scores.tasks.tables.predicted import Prediction
-    from pyswarmopt_llm.searching.loop import resume, search
     from pyswarmopt_llm.searching.training.train import TrainingOptions, train_expert
     from pyswarmopt_llm.searching.use.generate import generate_text as generate
     from pyswarmopt_llm.searching.use.model import evaluate_model as evaluate
@@ -65,9 +65,9 @@ _HOME = {
     "open_model": "mix.load",
     "predict": "searching.use.predict",
     "resolve_base": "experts.base",
-    "resume": "searching.grid",
+    "resume": "report.run",
     "score_of": "common.statistics",
-    "search": "searching.grid",
+    "search": "report.run",
     "train_expert": "searching.training.train",
 }
 

@@ -12,7 +12,7 @@ from pyswarmopt.algorithms.recipe import Recipe, compose, keeps_options
 from pyswarmopt.base.arrays import Floats, Ints
 from pyswarmopt.base.state import State
 from pyswarmopt.parts.schedule import Linear
-from pyswarmopt.parts.velocity import Clamped, SumOfTerms, VelocityRule, inertia, social
+from pyswarmopt.parts.velocity import SumOfTerms, inertia, social
 
 
 @dataclass(frozen=True)
@@ -123,10 +123,10 @@ def clpso(
         >>> clpso(gap=5).topology
         Exemplars(gap=5)
     """
-    rule: VelocityRule = SumOfTerms((inertia(Linear(start, end, horizon)), social(c, "element")))
+    terms = (inertia(Linear(start, end, horizon)), social(c, "element"))
     return compose(
         name="clpso",
-        velocity=rule if max_velocity is None else Clamped(rule, max_velocity),
+        velocity=SumOfTerms(terms, limit=max_velocity),
         topology=Exemplars(gap),
         population=population,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyswarmopt.algorithms.recipe import Recipe, compose, keeps_options
 from pyswarmopt.parts.schedule import Linear
 from pyswarmopt.parts.topology import named
-from pyswarmopt.parts.velocity import Clamped, SumOfTerms, VelocityRule, cognitive, inertia, social
+from pyswarmopt.parts.velocity import SumOfTerms, cognitive, inertia, social
 
 
 @keeps_options
@@ -43,12 +43,11 @@ def inertia_weight(
         >>> inertia_weight(horizon=200).velocity.terms[0].weight(100)
         0.65
     """
-    rule: VelocityRule = SumOfTerms(
-        (inertia(Linear(start, end, horizon)), cognitive(c1, "element"), social(c2, "element"))
-    )
+    w = Linear(start, end, horizon)
+    terms = (inertia(w), cognitive(c1, "element"), social(c2, "element"))
     return compose(
         name="inertia_weight",
-        velocity=rule if max_velocity is None else Clamped(rule, max_velocity),
+        velocity=SumOfTerms(terms, limit=max_velocity),
         topology=named(topology),
         population=population,
     )

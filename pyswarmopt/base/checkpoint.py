@@ -213,10 +213,13 @@ def _dtype(value: Any) -> str:
     return str(getattr(value, "dtype", "")).removeprefix("torch.")
 
 
+_AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # POSIX; Windows
+
+
 def _open(path: str | os.PathLike[str]) -> BinaryIO:
     """The file, open; a pipe or a device, which may never end, is not waited for."""
     try:
-        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")
+        file = os.fdopen(os.open(path, os.O_RDONLY | _AT_ONCE), "rb")
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such checkpoint") from None
     except (OSError, ValueError) as error:  # a directory, no permission, or a null byte
@@ -301,7 +304,9 @@ def _to_numpy(large: Any) -> np.ndarray:
 
 
 def _sync_directory(directory: Path) -> None:
-    """Have the rename itself reach the disk."""
+    """Have the rename itself reach the disk; Windows opens no directories."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -75,25 +75,20 @@ class FlatView:
             offset += length
         self.size = offset
 
-    def flatten(self, named: Mapping[str, Tensor] | Module, out: Tensor | None = None) -> Tensor:
-        """Copy named tensors into one vector, (size,).
+    def flatten(self, named: Mapping[str, Tensor] | Module) -> Tensor:
+        """Copy named tensors into one vector, (size,), of the dtype that holds all of them.
 
         Args:
             named: a tensor for each name, of the layout's shapes; any order. Or a module with these
                 parameters.
-            out: the vector to fill; default: a new one of the dtype that holds all of them, on
-                their device.
 
         Raises:
             TypeError: a tensor that holds no floating-point numbers.
             ValueError: missing or extra names, or other shapes.
         """
         named = self._checked(named)
-        if out is None:
-            out = self._empty_like([named[name] for name in self.names])
-        for name, view in self.views(out).items():
-            view.copy_(named[name].detach())
-        return out
+        parts = [named[name].detach().flatten() for name in self.names]
+        return torch.cat(parts) if parts else torch.empty(0)
 
     def load(self, named: Mapping[str, Tensor] | Module, flat: Tensor) -> None:
         """Copy a vector, (size,), into the tensors or the module's parameters, which keep their
@@ -136,14 +131,6 @@ class FlatView:
                 f"need a contiguous vector of {self.size} numbers, got shape {tuple(flat.shape)}"
             )
         return {name: flat[span].view(self.shapes[name]) for name, span in self.spans.items()}
-
-    def _empty_like(self, tensors: list[Tensor]) -> Tensor:
-        if not tensors:
-            return torch.empty(0)
-        dtype = tensors[0].dtype
-        for tensor in tensors[1:]:
-            dtype = torch.promote_types(dtype, tensor.dtype)
-        return torch.empty(self.size, dtype=dtype, device=tensors[0].device)
 
 
 def _by_name(named: Mapping[str, Tensor] | Module) -> Mapping[str, Tensor]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
@@ -64,37 +62,3 @@ class Optimizer(Protocol):
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Restore a saved state, bit for bit."""
-
-
-@runtime_checkable
-class ParticleOptimizer(Optimizer, Protocol):
-    """An `Optimizer` of particles, which may also move one by one, and whose state can be saved:
-    `Swarm`.
-
-    Its properties are those of `Swarm`.
-    """
-
-    @property
-    def iteration(self) -> int: ...
-    @property
-    def rounds(self) -> int: ...
-    @property
-    def evaluations(self) -> int: ...
-    @property
-    def positions(self) -> Tensor: ...
-    @property
-    def velocities(self) -> Tensor: ...
-    @property
-    def personal_bests(self) -> Tensor: ...
-    @property
-    def personal_best_values(self) -> npt.NDArray[np.float64]: ...
-    @property
-    def worst(self) -> Point: ...
-
-    def ask_one(self) -> Any:
-        """A ticket for the next position to evaluate, None while every particle waits for a
-        value.
-        """
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the state to one file."""

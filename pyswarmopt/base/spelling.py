@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import inspect
 from collections.abc import Callable
@@ -24,31 +25,17 @@ FOREIGN = {
     "swarmsize": "population", "swarm_size": "population", "verbose": "progress",
 }  # fmt: skip
 
-# An argument of another library that is none here, and what to do.
+# Arguments of other libraries that are none here, and what to do.
 ELSEWHERE = {
-    **dict.fromkeys(
-        ("direction", "maximize", "maximise"), "for the largest value call pso.maximize"
-    ),
+    "direction maximize maximise": "for the largest value call pso.maximize",
     "directions": "for several objectives call pso.minimize_multi",
-    **dict.fromkeys(
-        ("tol", "atol", "rtol", "ftol", "xtol"),
-        (
-            "a search ends at max_evals=, max_iter=, timeout=, or at target=, a value that is good "
-            "enough"
-        ),
-    ),
-    **dict.fromkeys(("lb", "lower", "low", "ub", "upper", "high"), "say bounds=[(low, high), ...]"),
-    **dict.fromkeys(("jac", "grad", "hess"), "no derivatives are used"),
-    **dict.fromkeys(
-        ("mutation", "recombination"),
-        "coefficients belong to a recipe: recipe=pso.recipes.fips(...)",
-    ),
+    "tol atol rtol ftol xtol": "a search ends at max_evals=, max_iter=, timeout= or target=",
+    "lb lower low ub upper high": "say bounds=[(low, high), ...]",
+    "jac grad hess": "no derivatives are used",
+    "w c1 c2 options mutation recombination": "coefficients belong to a recipe: recipe=pso.recipes.fips(...)",
     "init": "starting points are drawn in the bounds; a point to begin with is x0=",
     "polish": "leave it out: the default search refines what it finds",
     "updating": "asynchronous=True is 'immediate'; without it the points of a round wait for each other",
-    **dict.fromkeys(
-        ("w", "c1", "c2", "options"), "say recipe=pso.recipes.inertia_weight(...) or another recipe"
-    ),
 }
 
 
@@ -57,7 +44,7 @@ def answered(function: Callable[P, R]) -> Callable[P, R]:
     names = list(inspect.signature(function).parameters)
     hints = {
         **{name: f"here it is {our}=" for name, our in FOREIGN.items() if our in names},
-        **ELSEWHERE,
+        **{name: hint for foreign, hint in ELSEWHERE.items() for name in foreign.split()},
     }
 
     @functools.wraps(function)
@@ -77,13 +64,7 @@ def answered(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def _hint(name: str, names: list[str], hints: dict[str, str]) -> str:
-    import difflib
-
-    near = (
-        name
-        if name in hints
-        else next(iter(difflib.get_close_matches(name, [*names, *hints], 1, 0.7)), None)
-    )
-    if near is None:
+    near = difflib.get_close_matches(name, [*names, *hints], 1, 0.7)
+    if not near:
         return f"there is {', '.join(names)}"
-    return hints.get(near, f"here it is {near}=")
+    return hints.get(near[0], f"here it is {near[0]}=")

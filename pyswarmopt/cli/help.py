@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from typing import Any, ClassVar
 
@@ -14,9 +14,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from typer.core import TyperArgument, TyperGroup, TyperOption
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
-from pyswarmopt.cli.limits import BoundedCommand
+from pyswarmopt.base.words import largest
 from pyswarmopt.cli.start import INTERRUPTED
 from pyswarmopt.cli.terminal import complain, echo
 
@@ -26,8 +26,10 @@ HEADING = 12  # columns of a heading beside commands
 WIDE = 100  # the help is not spread over more columns, however wide the terminal is
 
 
-class HelpCommand(BoundedCommand):
-    """A command whose help lists its options by group."""
+class HelpCommand(TyperCommand):
+    """A command whose help lists its options by group, and whose integer options have an upper
+    bound, which the message about a larger value names.
+    """
 
     # of the groups, in order; arguments come first
     headings: ClassVar[tuple[str, ...]] = (SETTINGS, OUTPUT)
@@ -42,11 +44,19 @@ class HelpCommand(BoundedCommand):
         print_help(self, ctx)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Show everything if that is asked for, else parse as usual."""
+        """Show everything if that is asked for, else parse and refuse what is too large."""
         if EVERYTHING in args and not ctx.resilient_parsing:
             print_help(self, ctx, everything=True)
             ctx.exit()
-        return super().parse_args(ctx, args)
+        rest = super().parse_args(ctx, args)
+        param: Any
+        for param in self.params:
+            value, most = ctx.params.get(param.name), largest(str(param.name))
+            if isinstance(value, int) and value > most:
+                raise typer.BadParameter(
+                    f"{value} is too large; give at most {most}", ctx=ctx, param=param
+                )
+        return rest
 
 
 class HelpGroup(TyperGroup):
@@ -55,14 +65,23 @@ class HelpGroup(TyperGroup):
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the help; nothing is left for the parser's own formatter."""
         console = _console()
-        _head(console, f"{ctx.command_path} COMMAND [OPTIONS]", [*_paragraphs(self.help or "")])
-        sections: dict[str, list[tuple[str, str]]] = {}
+        _head(console, f"{ctx.command_path} COMMAND [OPTIONS]", _paragraphs(self.help or ""))
+        sections: dict[str, list[Any]] = {}
         for name in self.list_commands(ctx):
             command: Any = self.get_command(ctx, name)
             heading = getattr(command, "rich_help_panel", None)
-            section = heading if isinstance(heading, str) else "Commands"
-            sections.setdefault(section, []).append((name, _summary(command.help or "")))
-        console.print(_commands(sections))
+            sections.setdefault(heading if isinstance(heading, str) else "Commands", []).append(
+                command
+            )
+        table = _table(2)
+        for heading, commands in sections.items():
+            words = [*textwrap.wrap(heading, HEADING), *[""] * len(commands)]
+            for word, command in zip(words, commands, strict=False):
+                summary = re.split("[:;.] ", next(_paragraphs(command.help or "")))[0].rstrip(".")
+                table.add_row(
+                    Text(word, style="bold"), Text(command.name, style="cyan"), Text(summary)
+                )
+        console.print(table)
         for line in (self.epilog or "").splitlines():
             console.print(Text(line), soft_wrap=True)
 
@@ -112,8 +131,12 @@ def print_help(command: Any, ctx: Any, everything: bool = False) -> None:
     more = [text for text in others if text not in example] if everything else []
     usage = " ".join([ctx.command_path, *required, "[OPTIONS]"])
     _head(console, usage, [summary, *more])
-    groups = grouped(command, ctx, everything)
-    console.print(_rows((name, [(_left(p), _right(p)) for p in ps]) for name, ps in groups))
+    table = _table(1)
+    for heading, params in grouped(command, ctx, everything):
+        table.add_row(Text(heading, style="bold"), "")
+        for param in params:
+            table.add_row(Text(f"  {_left(param)}", style="cyan"), Text(_right(param)))
+    console.print(table)
     if command.only_named and not everything:
         names = Text(" ".join(command.only_named), style="cyan")
         console.print(Text(f"More, explained by {EVERYTHING}: ").append(names))
@@ -158,33 +181,18 @@ def _console() -> Console:
     return console
 
 
-def _head(console: Console, usage: str, paragraphs: list[str]) -> None:
+def _head(console: Console, usage: str, paragraphs: Iterable[str]) -> None:
     console.print(Text("Usage: ").append(usage, style="bold"))
     for paragraph in paragraphs:
         console.print(Text(paragraph))
     console.print()
 
 
-def _commands(sections: Mapping[str, list[tuple[str, str]]]) -> Table:
-    """A line for each command, the headings beside their first ones."""
+def _table(fixed: int) -> Table:
+    """A table whose first columns are not wrapped."""
     table = Table.grid(padding=(0, 2))
-    for _ in range(2):
+    for _ in range(fixed):
         table.add_column(no_wrap=True)
-    for heading, commands in sections.items():
-        words = [*textwrap.wrap(heading, HEADING), *[""] * len(commands)]
-        for word, (name, text) in zip(words, commands, strict=False):
-            table.add_row(Text(word, style="bold"), Text(name, style="cyan"), Text(text))
-    return table
-
-
-def _rows(groups: Any) -> Table:
-    """Two columns under a heading per group."""
-    table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True)
-    for heading, rows in groups:
-        table.add_row(Text(heading, style="bold"), "")
-        for left, right in rows:
-            table.add_row(Text(f"  {left}", style="cyan"), Text(right))
     return table
 
 
@@ -195,23 +203,13 @@ def _paragraphs(text: str) -> Iterator[str]:
         yield kept.removeprefix("\b\n") if kept.startswith("\b") else " ".join(kept.split())
 
 
-def _summary(text: str) -> str:
-    """The first sentence, up to its first colon or semicolon: what fits into a list."""
-    return re.split("[:;.] ", next(_paragraphs(text)))[0].rstrip(".")
-
-
-def _names(param: Any) -> str:
-    """Short names first, which the parser keeps in no order."""
-    return ", ".join(
-        sorted([*param.opts, *param.secondary_opts], key=lambda name: name.startswith("--"))
-    )
-
-
 def _left(param: Any) -> str:
     """How it is typed: ``--experts DIR...``, ``RUN``, ``--json``."""
     if isinstance(param, TyperArgument):
         return str(param.metavar or param.name.upper())
-    return _names(param) if param.is_flag else f"{_names(param)} {param.metavar or ''}".rstrip()
+    # short names first, which the parser keeps in no order
+    names = sorted([*param.opts, *param.secondary_opts], key=lambda name: name.startswith("--"))
+    return f"{', '.join(names)} {'' if param.is_flag else param.metavar or ''}".rstrip()
 
 
 def _right(param: Any) -> str:

@@ -39,8 +39,7 @@ def command(
 ) -> None:
     """Minimise a test function.
 
-    The prefixes shifted: and rotated: move the optimum and rotate the axes. nevergrad:NAME takes
-    one of nevergrad's functions.
+    The prefixes shifted: and rotated: move the optimum and rotate the axes.
 
     Example: pyswarmopt run shifted:rastrigin --recipe spso2011 --seed 1 --animate swarm.html
     """
@@ -83,15 +82,12 @@ def command(
         }
         typer.echo(json.dumps(record))
     else:
-        above = (
-            "" if task.optimum is None else f", {result.fun - task.optimum:.3g} above the optimum"
-        )
         echo(
             f"{function}, {counted(dim, 'dimension')}, {chosen}, seed {seed}: "
-            f"{result.fun:.6g}{above}"
+            f"{result.fun:.6g}, {result.fun - task.optimum:.3g} above the optimum"
         )
-        place = ", ".join(f"{x:.6g}" for x in result.x[:10]) + (", ..." if dim > 10 else "")
-        echo(f"at ({place}) after {counted(result.nfev, 'evaluation')}: {result.message}")
+        x = ", ".join(f"{x:.6g}" for x in result.x[:10]) + (", ..." if dim > 10 else "")
+        echo(f"at ({x}) after {counted(result.nfev, 'evaluation')}: {result.message}")
     if INTERRUPTED in result.stop:
         raise typer.Exit(130)
     if animate is not None:

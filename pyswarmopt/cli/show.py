@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pyswarmopt.base.words import counted
-from pyswarmopt.cli.help import OUTPUT
 from pyswarmopt.cli.options import Json
-from pyswarmopt.cli.terminal import echo, open_console
+from pyswarmopt.cli.terminal import open_console
 
 if TYPE_CHECKING:
     from pyswarmopt.teaching.functions.function import ToyFunction
@@ -24,19 +22,11 @@ def command(
     what: Annotated[
         str, typer.Argument(metavar="[functions|recipes|NAME]", help="All, one kind, or one entry.")
     ] = "all",
-    pictures: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Plot each two-dimensional function into this folder.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = None,
     as_json: Json = False,
 ) -> None:
     """List test functions (formula, optimum, domain, source) and recipes (equation, source).
 
-    Example: pyswarmopt list functions --pictures landscapes
+    Example: pyswarmopt list functions
     """
     functions, recipes = _chosen(what)
     if as_json:
@@ -46,10 +36,6 @@ def command(
             _print(entry["name"], [entry["formula"], _where(entry), entry["source"]])
         for entry in recipes:
             _print(entry["name"], [entry["title"], entry["equation"]])
-    if pictures is not None:
-        count = _draw([entry["name"] for entry in functions], pictures)
-        if not as_json:
-            echo(f"wrote {counted(count, 'picture')} to {pictures}")
 
 
 def _chosen(what: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -57,20 +43,13 @@ def _chosen(what: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     from pyswarmopt.teaching.functions.functions import ALL
 
     name = what.replace("-", "_")
-    if name not in (*SHEETS, *ALL, *RECIPES):
-        import difflib
-
-        near = difflib.get_close_matches(name, [*SHEETS, *ALL, *RECIPES], n=1)
-        raise ValueError(
-            f"nothing is called {what!r}; "
-            f"{f'did you mean {near[0]}?' if near else 'see pyswarmopt list'}"
-        )
+    names = [*SHEETS, *ALL, *RECIPES]
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"did you mean {near[0]}?" if near else "see pyswarmopt list"
+        raise ValueError(f"nothing is called {what!r}; {hint}")
     functions = [_about(f) for f in ALL.values() if name in ("all", "functions", f.name)]
-    recipes = [
-        _recipe(key, inspect.getdoc(f) or "")
-        for key, f in RECIPES.items()
-        if name in ("all", "recipes", key)
-    ]
+    recipes = [_recipe(key) for key in RECIPES if name in ("all", "recipes", key)]
     return functions, recipes
 
 
@@ -88,10 +67,13 @@ def _about(function: ToyFunction) -> dict[str, Any]:
     }
 
 
-def _recipe(name: str, doc: str) -> dict[str, Any]:
+def _recipe(name: str) -> dict[str, Any]:
     """Title with source, and the equation: the first two paragraphs of the recipe's
     documentation.
     """
+    from pyswarmopt.algorithms.registry import RECIPES
+
+    doc = inspect.getdoc(RECIPES[name]) or ""
     title, equation, *_ = (" ".join(paragraph.split()) for paragraph in doc.split("\n\n"))
     return {"name": name, "title": title, "equation": equation.replace("``", "")}
 
@@ -113,18 +95,3 @@ def _print(name: str, lines: list[str]) -> None:
     console.print(Text(name, style="bold"))
     for line in lines:
         console.print(Padding(Text(line), (0, 0, 0, 2)))
-
-
-def _draw(names: list[str], folder: Path) -> int:
-    from matplotlib.figure import Figure
-
-    from pyswarmopt.inspect.plot import landscape
-    from pyswarmopt.teaching.functions.functions import ALL
-
-    folder.mkdir(parents=True, exist_ok=True)
-    drawn = [ALL[name] for name in names if ALL[name].defined_in(2)]
-    for function in drawn:
-        figure = Figure(figsize=(6.4, 4.0), layout="constrained")
-        landscape(function, ax=figure.subplots()).set_title(function.name)
-        figure.savefig(folder / f"{function.name}.png", dpi=100)
-    return len(drawn)

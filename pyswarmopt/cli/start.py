@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from importlib import import_module
+from importlib.util import find_spec
 from types import FrameType
 from typing import NoReturn
 
@@ -20,6 +22,9 @@ def pyswarmopt() -> NoReturn:
 
 def swarm_llm() -> NoReturn:
     """The command `swarm-llm`."""
+    if find_spec("fcntl") is None:
+        sys.stderr.write("error: swarm-llm runs on Linux and macOS; on Windows use WSL\n")
+        raise SystemExit(2)
     _run("pyswarmopt_llm.cli.app")
 
 

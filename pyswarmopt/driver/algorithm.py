@@ -16,11 +16,11 @@ from pyswarmopt.driver.problem.constraints import Constraints
 from pyswarmopt.driver.problem.encoding import Coding
 from pyswarmopt.driver.problem.space import Real, Space
 from pyswarmopt.driver.workers.pool import Workers
-from pyswarmopt.hybrid.constrained.swarm import ConstrainedSearch
-from pyswarmopt.hybrid.memetic import MATRIX_DIM, MemeticSearch
+from pyswarmopt.hybrid.constrained import ConstrainedSearch
+from pyswarmopt.hybrid.memetic import MATRIX_DIM, MemeticSearch, Model
 from pyswarmopt.hybrid.mixed import MixedSearch
 from pyswarmopt.hybrid.search import PhasedSearch
-from pyswarmopt.parts.stopping import MaxIter, StopRule, Target
+from pyswarmopt.parts.stopping import MaxIter, Target
 
 if TYPE_CHECKING:
     from pyswarmopt.algorithms.recipe import Recipe
@@ -40,11 +40,13 @@ class Problem:
         coding: between the user's coordinates, D, and those of the search, M.
         constraints: all of them.
         space: parameters by name, if there are any.
+        start: starting points of the search, (n, M), if there are any.
     """
 
     coding: Coding
     constraints: Constraints
     space: Space | None
+    start: Floats | None
 
     @property
     def dim(self) -> int:
@@ -81,74 +83,37 @@ def algorithm(options: Options, problem: Problem) -> Recipe | None:
     Raises:
         ValueError: an unknown recipe.
     """
-    if options.recipe is not None:
-        return recipe_given(options)
-    constraints = problem.constraints
+    recipe, constraints = options.recipe, problem.constraints
+    if isinstance(recipe, str):
+        return _recipes(f"recipe={recipe!r}").get(recipe)
+    if recipe is not None and not hasattr(recipe, "population"):
+        raise ValueError(f"recipe={recipe!r}: use a name, a Recipe or None")
     in_rounds = not (constraints.strict or options.asynchronous)
     by_amounts = problem.dim <= MATRIX_DIM and in_rounds and problem.smooth.any()
-    if not options.noisy and (by_amounts or not constraints):
-        return None
-    recipes = _recipes()
+    if recipe is not None or (not options.noisy and (by_amounts or not constraints)):
+        return recipe
+    recipes = _recipes("a search with noise or constraints that allow no descents")
     if problem.coding.size > MATRIX_DIM:
-        return _constriction(options.population, options.max_evals)
+        return recipes.constriction(population=_affordable(40, options.max_evals))
     if not (constraints or problem.discrete):
         return recipes.surrogate()
     particles = recipes.covariant().population
     if constraints:
         particles = _affordable(TO_A_FEASIBLE_POINT, options.max_evals)
-    return recipes.covariant(population=max(particles, _calls_at_once(options)))
+    if options.asynchronous:  # no more calls are under way than there are particles
+        workers = Workers(options.workers)
+        at_once = UNKNOWN_WORKERS if workers.kind in ("ray", "map") else workers.count
+        particles = max(particles, at_once)
+    return recipes.covariant(population=particles)
 
 
-def recipe_given(options: Options) -> Recipe | None:
-    """The recipe of the options, by name or not."""
-    if isinstance(options.recipe, str):
-        return _recipes(f"recipe={options.recipe!r}").get(options.recipe)
-    if options.recipe is not None and not hasattr(options.recipe, "population"):
-        raise ValueError(f"recipe={options.recipe!r}: use a name, a Recipe or None")
-    return options.recipe
-
-
-def _calls_at_once(options: Options) -> int:
-    """Particles without which workers would wait: in an asynchronous search no more calls are under
-    way.
-    """
-    if not options.asynchronous:
-        return 1
-    workers = Workers(options.workers)
-    return UNKNOWN_WORKERS if workers.kind in ("ray", "map") else workers.count
-
-
-def _recipes(
-    what: str = "a search with noise or constraints that allow no descents",
-) -> Any:
+def _recipes(what: str) -> Any:
     """The named recipes: swarms of tensors, so that torch is imported here and not before `what`
     needs one.
     """
     with needing_torch(what):
         from pyswarmopt.algorithms import registry
     return registry
-
-
-def name_of(recipe: Recipe | None) -> str:
-    """The name of an algorithm as `Result.algorithm` has it."""
-    return "memetic" if recipe is None else recipe.name
-
-
-def useful_starts(options: Options) -> int:
-    """How many of many starting points a search uses: up to half of its population."""
-    population = options.population
-    if population is None:
-        recipe = recipe_given(options)
-        if recipe is None and (options.noisy or options.asynchronous):
-            recipe = _constriction(None, options.max_evals)
-        population = 40 if recipe is None else recipe.population
-    return max(population // 2, 1)
-
-
-def _constriction(population: int | None, max_evals: int | None) -> Recipe:
-    return _recipes().constriction(
-        population=_affordable(40, max_evals) if population is None else population
-    )
 
 
 def _affordable(population: int, max_evals: int | None) -> int:
@@ -160,59 +125,47 @@ def _affordable(population: int, max_evals: int | None) -> int:
 
 
 def make_optimizer(
-    options: Options, problem: Problem, recipe: Recipe | None, start: Floats | None, maximize: bool
+    options: Options, problem: Problem, recipe: Recipe | None, maximize: bool
 ) -> Swarm | PhasedSearch:
-    """The optimiser that moves the search's coordinates, from the starting points, (n, D)."""
+    """The optimiser that moves the search's coordinates."""
     # A single lucky draw must not count as the target, so a noisy search looks at means itself.
     target = None if options.noisy else options.target
-    coding, population = problem.coding, options.population
-    bounds, encoded = coding.bounds(), None if start is None else coding.encode(start)
+    common: dict[str, Any] = {
+        "bounds": problem.coding.bounds(), "population": options.population,
+        "positions": problem.start, "maximize": maximize, "seed": options.seed,
+    }  # fmt: skip
     if recipe is None:
-        common: dict[str, Any] = {
-            "positions": encoded, "maximize": maximize, "seed": options.seed,
-            "max_evals": options.max_evals, "max_iter": options.max_iter, "target": target,
-            "population": population,
-        }  # fmt: skip
+        common |= {"max_evals": options.max_evals, "max_iter": options.max_iter, "target": target}
         if problem.constraints:
-            kinds = None if problem.smooth.all() else coding.kinds
-            return ConstrainedSearch(bounds, smooth=problem.smooth, kinds=kinds, **common)
+            kinds = None if problem.smooth.all() else problem.coding.kinds
+            return ConstrainedSearch(smooth=problem.smooth, kinds=kinds, **common)
         if problem.discrete:
-            return MixedSearch(bounds, kinds=coding.kinds, **common)
-        return MemeticSearch(bounds, **common)
+            return MixedSearch(kinds=problem.coding.kinds, **common)
+        return MemeticSearch(**common)
     from pyswarmopt.swarm import Swarm
 
-    if start is not None:  # each of them is a particle
-        population = max(recipe.population if population is None else population, len(start))
-    return Swarm(
-        bounds=bounds,
-        population=population,
-        positions=encoded,
-        recipe=replace(recipe, stop=_stop_rules(recipe, options.max_iter, target)),
-        maximize=maximize,
-        seed=options.seed,
-    )
-
-
-def _stop_rules(recipe: Recipe, max_iter: int | None, target: float | None) -> tuple[StopRule, ...]:
-    """The recipe's rules and the user's, whose limit of iterations takes the place of the
-    recipe's.
-    """
-    rules = [rule for rule in recipe.stop if max_iter is None or not isinstance(rule, MaxIter)]
-    if max_iter is not None:
-        rules.append(MaxIter(max_iter))
+    # the user's limit of iterations takes the place of the recipe's
+    unlimited = options.max_iter is None
+    rules = [rule for rule in recipe.stop if unlimited or not isinstance(rule, MaxIter)]
+    if options.max_iter is not None:
+        rules.append(MaxIter(options.max_iter))
     if target is not None:
         rules.append(Target(target))
-    return tuple(rules)
+    common["population"] = options.population or recipe.population
+    if problem.start is not None:  # each of them is a particle
+        common["population"] = max(common["population"], len(problem.start))
+    return Swarm(recipe=replace(recipe, stop=tuple(rules)), **common)
 
 
 def warn_of_idle_workers(search: PhasedSearch, options: Options, workers: int) -> None:
     """Say that workers wait where points are proposed one at a time for a large share of the
     evaluations.
     """
-    one_by_one = search.one_by_one
-    waiting = workers > 1 and not options.asynchronous
-    if options.population is not None or not waiting or not one_by_one:
+    model = search.phases.get(Model.name)
+    waiting = workers > 1 and not options.asynchronous and options.population is None
+    if not (waiting and isinstance(model, Model) and model.due(search)):
         return
+    one_by_one = model.points(search)
     if options.max_evals is None or IDLE_SHARE * one_by_one >= options.max_evals:
         warnings.warn(
             f"{workers} workers, but the first {one_by_one} points are proposed one at a time, so "

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class _Call(NamedTuple):
-    """A call under way: whose, where, and for which time."""
+    """A call under way: whose, where, for which time, and since when."""
 
     ticket: Ticket
     point: Floats
@@ -35,8 +35,9 @@ class AsynchronousSearch(Search):
     """A search that keeps all workers busy.
 
     An iteration is as many evaluations as there are particles, of whichever particles. The calls
-    that are under way at its end go on into the next one; a checkpoint holds their positions, and a
-    resumed search makes them again.
+    that are under way at its end go on into the next one. A call counts when it has ended; a
+    resumed search makes those again that a checkpoint was written during: all of a recipe's, those
+    of its round of the default.
 
     Raises:
         ValueError: options that do not go together with it.
@@ -44,20 +45,17 @@ class AsynchronousSearch(Search):
 
     def __init__(self, options: Options, maximize: bool = False) -> None:
         super().__init__(options, maximize)
-        if options.noisy:
-            raise ValueError(
-                "asynchronous=True cannot be noisy=True: bests are evaluated again after whole "
-                "iterations"
-            )
-        if options.vectorized is True:
-            raise ValueError(
-                "asynchronous=True evaluates one point at a time: fun cannot be vectorized=True"
-            )
-        if self._evaluator.workers.kind == "map":
-            raise ValueError(
-                "asynchronous=True needs workers that answer one by one: threads, processes or "
-                "'ray'"
-            )
+        refused = {
+            "cannot be noisy=True: bests are evaluated again after whole iterations": options.noisy,
+            "evaluates one point at a time: fun cannot be vectorized=True": options.vectorized
+            is True,
+            "needs workers that answer one by one: threads, processes or 'ray'": (
+                self._evaluator.workers.kind == "map"
+            ),
+        }
+        for why, holds in refused.items():
+            if holds:
+                raise ValueError(f"asynchronous=True {why}")
         self._problem["asynchronous"] = True
         self._calls: dict[Future[Outcome], _Call] = {}
         self._answered: SimpleQueue[Future[Outcome]] = SimpleQueue()
@@ -72,8 +70,8 @@ class AsynchronousSearch(Search):
         self._again = []
         capacity = self._evaluator.workers.capacity()
         while swarm.rounds == began and not swarm.stop():
-            free = len(self._calls) < capacity and self._evaluator.left and not self._evaluator.late
-            ticket = swarm.ask_one() if free else None
+            free = len(self._calls) < min(capacity, self._evaluator.left)
+            ticket = swarm.ask_one() if free and not self._evaluator.late else None
             if ticket is not None:
                 self._send(ticket)
             elif self._calls:
@@ -122,15 +120,17 @@ class AsynchronousSearch(Search):
 
     def _hear(self) -> None:
         """Wait for one answer and take it in, or give up a call that has none in time."""
+        evaluator = self._evaluator
         future, outcome = self._next_answer()
-        call = self._calls.pop(future)
+        ticket, point, tries, _ = self._calls.pop(future)
+        evaluator.calls += 1
         if outcome is None:
-            outcome = self._evaluator.outcome(future, call.point)
-        value = self._evaluator.end(outcome, call.tries)
-        if value is None:
-            self._call(call.ticket, call.point, call.tries + 1)
+            outcome = evaluator.outcome(future, point)
+        last = evaluator.left <= len(self._calls)
+        if tries <= evaluator.retries and not last and evaluator.failed(outcome):
+            self._call(ticket, point, tries + 1)
         else:
-            self._tell(call.ticket, call.point, value)
+            self._tell(ticket, point, float(evaluator.value(outcome, last)))
 
     def _next_answer(self) -> tuple[Future[Outcome], Outcome | None]:
         """The next call that has ended, and what became of it if it was given up."""
@@ -149,12 +149,9 @@ class AsynchronousSearch(Search):
 
     def _tell(self, ticket: Ticket, point: Floats, value: float, violation: float = 0.0) -> None:
         iteration = self._swarm.rounds
-        judged = Judged(
-            np.array([self._sign * value]), np.array([violation]), np.ones(1, dtype=np.bool_)
-        )
+        judged = Judged(np.array([self._sign * value]), np.array([violation]), np.array([True]))
         self._swarm.tell(ticket, self._sign * float(self._judge.order(judged)[0]))
         self._judge.keep(point[None], judged)
-        self._judge.look(under_way=len(self._calls))
         self._told.append((ticket.particle, value, point))
         if self._swarm.rounds > iteration:
             self._record(iteration)
@@ -163,15 +160,10 @@ class AsynchronousSearch(Search):
 
     def _record(self, iteration: int) -> None:
         particles, values, points = zip(*self._told, strict=True)
-        numbers = np.array(particles, dtype=np.int64)
-        calls = self._evaluator.calls - len(self._calls)
-        best, x = self._judge.value, np.array(points)
-        self._history.add(iteration, calls, best, values, x, particles=numbers)
         self._told = []
+        self._add(iteration, np.array(values), np.array(points), particles=np.array(particles))
         self._write_down()
 
     def _restore(self, saved: dict[str, Any]) -> None:
         super()._restore(saved)
         self._again = self._swarm.tickets()
-        self._evaluator.calls -= len(self._again)  # what had begun is called again
-        self._judge.look()

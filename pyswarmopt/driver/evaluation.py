@@ -23,7 +23,6 @@ from pyswarmopt.base.checkpoint import check
 from pyswarmopt.driver.workers.pool import MapLike, Workers
 
 Objective = Callable[[Any], Any]
-BEYOND = "fun returned a number beyond the range of float64"
 OnError = Literal["raise", "worst"] | tuple[Literal["retry"], int]
 
 
@@ -32,6 +31,10 @@ class Outcome(NamedTuple):
 
     value: Any
     error: Exception | None
+
+
+class WrongShapeError(ValueError):
+    """The objective returned something else than one number per point."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +46,14 @@ class _Call:
     seconds: float | None = None
 
     def __call__(self, x: Floats) -> Outcome:
+        argument: Any = x.copy()
         try:
-            argument = _tensor(x) if self.tensors else x.copy()
-            if self.seconds is None:
+            if self.tensors:
+                import torch
+
+                argument = torch.from_numpy(argument)
+            with _at_most(self.seconds):
                 value = self.fun(argument)
-            else:
-                with _at_most(self.seconds):
-                    value = self.fun(argument)
         except Exception as error:  # whatever a user's objective raises is the business of on_error
             return Outcome(None, error)
         return Outcome(as_array(value) if is_tensor(value) else value, None)
@@ -60,17 +64,14 @@ def _lost(error: Exception) -> Outcome:
     return Outcome(None, error)
 
 
-def _tensor(x: Floats) -> Any:
-    import torch
-
-    return torch.tensor(x)
-
-
 @contextmanager
-def _at_most(seconds: float) -> Iterator[None]:
+def _at_most(seconds: float | None) -> Iterator[None]:
     """Raise TimeoutError in what takes longer; in the main thread of a process, where signals
     arrive.
     """
+    if seconds is None:
+        yield
+        return
 
     def end(number: int, frame: Any) -> None:
         raise TimeoutError(f"fun took longer than evaluation_timeout={seconds} s")
@@ -109,12 +110,13 @@ class Evaluator:
         calls: calls so far.
         skipped: points that used up budget without a call, because they broke a constraint.
         confirms: whether a call is kept back for `confirm`, as a vectorised `fun` always has it.
+        partial: values of the points of the latest call, NaN where there is none; of one that ended
+            with an exception, too.
+        retries: how often a failed call is made again.
         vectorized: how `fun` is called; None until the trial.
         tensors: whether it takes tensors; None until the trial.
         shape: of a value: () or (outputs,).
         patience: seconds that a call under way is waited for.
-        unreported: points, (m, D), and values, NaN where there is none, of a call that ended with
-            an exception.
         workers: the pool; close it in the end.
 
     Raises:
@@ -139,19 +141,18 @@ class Evaluator:
         self.confirms = False
         self.vectorized: bool | None = None if vectorized == "auto" else bool(vectorized)
         self.tensors: bool | None = None
-        self.unreported: tuple[Floats, Floats] | None = None
+        self.partial = np.empty(0)
         self.max_evals = max_evals
+        self.shape = () if outputs is None else (outputs,)
         self._fun = fun
         self._known: _Call | None = None
-        self._latest_again: tuple[int, Floats, float] | None = None  # calls before it, point, value
-        self._deadline = math.inf
+        self._again = -1, math.nan  # calls before the best point was called again, and its value
+        self._deadline = self.patience = math.inf
         self._seconds: float | None = None  # after which a call is interrupted
         self._seconds_here: float | None = None  # the same for the trial, which is made here
-        self.patience = math.inf
-        self.shape = () if outputs is None else (outputs,)
-        self._forgive, self._retries = _read_on_error(on_error)
+        self._forgive, self.retries = _read_on_error(on_error)
         # else the first error of a worker ends the search at once
-        self._lost = _lost if self._forgive or self._retries else None
+        self._lost = _lost if self._forgive or self.retries else None
         self.workers = Workers(workers)
         self.workers.check(fun)
 
@@ -166,14 +167,17 @@ class Evaluator:
         self._deadline = deadline
         if seconds is None:
             return
-        here = threading.current_thread() is threading.main_thread()
+        alarms = hasattr(signal, "setitimer")  # not on Windows
+        here = alarms and threading.current_thread() is threading.main_thread()
+        kind = self.workers.kind
         self._seconds_here = seconds if here else None
-        if self.workers.kind == "map" or (self.workers.kind == "serial" and not here):
+        if kind == "map" or (kind == "serial" and not here):
             raise ValueError(
                 "evaluation_timeout= cannot end calls outside of the main thread, nor those of a "
-                "map: use workers=1 in the main thread, 2 and more, 'processes:N' or an executor"
+                "map, nor on Windows those of the process itself: use workers=1 in the main "
+                "thread, 2 and more, 'processes:N' or an executor"
             )
-        if self.workers.kind in ("serial", "processes"):
+        if alarms and kind in ("serial", "processes"):
             self._seconds = seconds
         else:
             self.patience = seconds
@@ -185,14 +189,13 @@ class Evaluator:
 
     @property
     def left(self) -> int:
-        """Calls that may still be made, without those kept back."""
-        left = self.max_evals - self.calls - self.skipped - self.kept_back
+        """Calls that may still be made, without the one that may be kept back for `confirm`."""
+        left = self.max_evals - self.calls - self.skipped - self._keeps_one
         return int(min(max(left, 0), sys.maxsize))
 
     @property
-    def kept_back(self) -> int:
-        """Calls that are kept for `confirm`."""
-        return 1 if self.vectorized or self.confirms else 0
+    def _keeps_one(self) -> bool:
+        return bool(self.vectorized) or self.confirms
 
     def __call__(self, points: Floats) -> tuple[Floats, Bools]:
         """Evaluate the points, (N, D), in order, as far as the calls suffice.
@@ -206,44 +209,48 @@ class Evaluator:
             Exception: what `fun` raised, if `on_error` says so.
         """
         outcomes: dict[int, Outcome] = {}
+        values, evaluated = (
+            np.full((len(points), *self.shape), math.nan),
+            np.zeros(len(points), bool),
+        )
+        self.partial = values
         if self.tensors is None and len(points) and self.left:
             self._trial(points, outcomes)
         self._evaluate(points, [i for i in range(len(points)) if i not in outcomes], outcomes)
-        for _ in range(self._retries):
-            self._evaluate(
-                points, [i for i, outcome in outcomes.items() if self._failed(outcome)], outcomes
-            )
-        try:
-            return self._values(len(points), outcomes)
-        except Exception:
-            good = {i: o for i, o in outcomes.items() if o.error is None and self._fits(o.value)}
-            self.unreported = points, self._values(len(points), good)[0]
-            raise
+        for _ in range(self.retries):
+            again = [i for i, outcome in outcomes.items() if self.failed(outcome)]
+            self._evaluate(points, again, outcomes)
+        failure: Exception | None = None
+        for i, outcome in outcomes.items():
+            try:
+                values[i], evaluated[i] = self.value(outcome, last=not self.left), True
+            except Exception as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
+        return values, evaluated
 
-    def begin(self, x: Floats) -> Future[Outcome]:
-        """Begin a call at one point, (D,), on a worker, for an objective whose form is known; see
-        `end`.
-        """
-        self.calls += 1
-        return self.workers.submit(self._one(), x)
-
-    def outcome(self, future: Future[Outcome], x: Floats) -> Outcome:
-        """What became of the call at x, (D,), that has ended."""
-        return _checked(self.workers.answer(future, self._one(), x, self._lost))
-
-    def end(self, outcome: Outcome, tries: int) -> float | None:
-        """The value of a point whose call has begun for the `tries`-th time.
-
-        Returns:
-            The value, NaN if the call failed; None if it is to be made again.
+    def value(self, outcome: Outcome, last: bool) -> Floats | float:
+        """The value of a call, NaN if it failed and that is forgiven, as it is where there are retries
+        but it was the `last` call.
 
         Raises:
             ValueError: `fun` returned something that is not a number.
             Exception: what `fun` raised, if `on_error` says so.
         """
-        if tries <= self._retries and self.left and self._failed(outcome):
-            return None
-        return float(self._values(1, {0: outcome})[0][0])
+        if outcome.error is None:
+            return self._number(outcome.value)
+        if not (self._forgive or (self.retries > 0 and last)):
+            raise outcome.error
+        return math.nan
+
+    def begin(self, x: Floats) -> Future[Outcome]:
+        """Begin a call at one point, (D,), on a worker, for an objective whose form is known."""
+        return self.workers.submit(self._one(), x)
+
+    def outcome(self, future: Future[Outcome], x: Floats) -> Outcome:
+        """What became of the call at x, (D,), that has ended."""
+        return _checked(self.workers.answer(future, self._one(), x, self._lost))
 
     def confirm(self, x: Floats, value: float, known: bool = True) -> float:
         """``fun(x)`` as the user will get it.
@@ -255,25 +262,22 @@ class Evaluator:
                 noise shows then, and what it gives for one of many points may differ in the last
                 bit.
         """
-        if (known and not self.kept_back) or self.calls >= self.max_evals or self.late:
+        if (known and not self._keeps_one) or self.calls >= self.max_evals or self.late:
             return value
-        if self.vectorized is False and self._latest_again is not None:
-            calls, point, now = self._latest_again
-            if calls == self.calls and np.array_equal(point, x) and math.isfinite(now):
-                self.calls += 1  # this one: it was made in the same form, and nothing came after it
-                return now
-        if self.vectorized is False:
-            outcome = self._one_by_one(x[None])[0]
-        else:
-            outcome = self._one()(x)
-            if outcome.error is None and self._fits(outcome.value):
-                self.calls += 1
-            else:  # a single point is not what it takes
-                outcome = self._batch(x[None])[0]
-        now = math.nan if outcome.error is not None else float(self._number(outcome.value))
+        made_at, now = self._again
+        if self.vectorized or made_at != self.calls or not math.isfinite(now):
+            now = self._at_last(x)
+        self.calls += 1
         return now if math.isfinite(now) else value
 
-    def again(self, x: Floats) -> Floats:
+    def _at_last(self, x: Floats) -> float:
+        """The value of one more call at x, NaN if it fails."""
+        outcome = self._one()(x) if self.vectorized else self._one_by_one(x[None])[0]
+        if self.vectorized and (outcome.error is not None or not self._fits(outcome.value)):
+            outcome = self._batch(x[None])[0]  # a single point is not what it takes
+        return math.nan if outcome.error is not None else float(self._number(outcome.value))
+
+    def again(self, x: Floats) -> Floats | float:
         """``fun(x)`` in the form that is known, for a point, (D,), that was evaluated before; it is
         not counted, unless `confirm` would make the same call next.
 
@@ -284,13 +288,13 @@ class Evaluator:
             ValueError: `fun` returned something else than before.
             Exception: what `fun` raised, if `on_error` says so.
         """
-        for _ in range(self._retries + 1):
-            outcome = self._call_batch(x[None])[0] if self.vectorized else self._one()(x)
-            if not self._failed(outcome):
+        for _ in range(self.retries + 1):
+            outcome = self._batch(x[None])[0] if self.vectorized else self._one()(x)
+            if not self.failed(outcome):
                 break
-        value = self._values(1, {0: outcome})[0][0]
-        if self.shape == ():
-            self._latest_again = self.calls, x.copy(), float(value)
+        value = self.value(outcome, last=not self.left)
+        if not self.shape:
+            self._again = self.calls, float(value)
         return value
 
     # ---- which form the objective takes ----
@@ -298,83 +302,63 @@ class Evaluator:
     def _trial(self, points: Floats, outcomes: dict[int, Outcome]) -> None:
         """Find out how `fun` wants to be called; the values it gives on the way are kept."""
         asked = self.vectorized
+        failure = self._try_forms(points, asked, outcomes)
+        # these are what torch's functions raise on arrays
+        if failure is not None and isinstance(failure.error, TypeError | AttributeError):
+            self.tensors = torch_is_installed()
+            if self.tensors:
+                second = self._try_forms(points, asked, outcomes)
+                if second is None:
+                    return
+                failure.error.add_note(f"On a torch tensor fun raised {second.error!r}.")
         self.tensors = False
-        failure = self._try_form(points, asked, outcomes)
-        if (
-            failure is not None
-            and isinstance(failure.error, TypeError | AttributeError)
-            and torch_is_installed()
-        ):
-            self.tensors = True  # these are what torch's functions raise on arrays
-            second = self._try_form(points, asked, outcomes)
-            if second is None:
-                return
-            failure.error.add_note(f"On a torch tensor fun raised {second.error!r}.")
         if failure is None:
             return
-        if failure.error is None:
-            self._refuse(points, asked, failure.value)
-        self.tensors, self.vectorized = False, bool(asked)
+        self.vectorized = bool(asked)
         count = min(len(points), self.left) if asked else 1
+        if failure.error is None:
+            given = points[:count].shape if asked else points[0].shape
+            raise WrongShapeError(
+                f"fun returned {type(failure.value).__name__} of shape {np.shape(failure.value)} "
+                f"given shape {given}; it must give {self._wanted} for a point of shape (D,), or "
+                f"{self._wanted} for each of many, shape (m, D){self._several(failure.value)}"
+            )
         self.calls += count
         outcomes.update(dict.fromkeys(range(count), failure))
 
-    def _try_form(
+    def _try_forms(
         self, points: Floats, asked: bool | None, outcomes: dict[int, Outcome]
     ) -> Outcome | None:
         """Try one point, then a batch, as far as `asked` leaves it open: None if it goes well, else
         the failure.
         """
         call, failure = _Call(self._fun, bool(self.tensors), self._seconds_here), None
-        if not asked:
-            failure = call(points[0])
-            if failure.error is None and self._fits(failure.value):
-                self._settle(False, [failure], outcomes)
-                return None
-        batch = points[: self._trial_size(points.shape, asked)]
-        if len(batch):
-            answer = call(batch)
-            if answer.error is None and np.shape(answer.value) == (len(batch), *self.shape):
-                values = _as_floats(answer.value)
-                self._settle(True, [Outcome(value, None) for value in values], outcomes)
+        n, d = points.shape
+        # With as many points as coordinates a result of shape (D,) would look like one number for
+        # each.
+        most = min(n, self.left) if asked else min(n - (n == d), self.left - 1)
+        for vectorized in (False, True) if asked is None else (asked,):
+            count = max(most, 0) if vectorized else 1
+            if not count:
+                break
+            answer = call(points[:count] if vectorized else points[0])
+            wanted = (count, *self.shape)
+            shape = np.shape(answer.value) if vectorized else ()
+            if answer.error is None and (
+                shape == wanted if vectorized else self._fits(answer.value)
+            ):
+                values = _as_floats(answer.value) if vectorized else [answer.value]
+                self.vectorized, self.tensors = vectorized, bool(self.tensors)
+                self.calls += count
+                outcomes.update((i, Outcome(value, None)) for i, value in enumerate(values))
                 return None
             if failure is not None and failure.error is not None and answer.error is None:
                 failure.error.add_note(
-                    f"On points of shape {batch.shape} fun returned shape "
-                    f"{np.shape(answer.value)}; "
-                    f"one that takes many points must return shape {(len(batch), *self.shape)}."
+                    f"On points of shape {(count, d)} fun returned shape {shape}; "
+                    f"one that takes many points must return shape {wanted}."
                 )
             failure = failure or answer
         return failure
-
-    def _trial_size(self, shape: tuple[int, ...], asked: bool | None) -> int:
-        n, d = shape
-        if asked is not None:
-            return min(n, self.left) if asked else 0
-        # With as many points as coordinates a result of shape (D,) would look like one number for
-        # each.
-        return max(min(n - 1 if n == d else n, self.left - 1), 0)
-
-    def _settle(
-        self, vectorized: bool, answers: list[Outcome], outcomes: dict[int, Outcome]
-    ) -> None:
-        self.vectorized = vectorized
-        self.calls += len(answers)
-        outcomes.update(enumerate(answers))
-
-    def _refuse(self, points: Floats, asked: bool | None, value: Any) -> None:
-        shape = ", ".join(["m", *map(str, self.shape)]) if self.shape else "m,"
-        many = f"return shape ({shape}), {self._wanted} for each, given points of shape (m, D)"
-        single = f"give {self._wanted} for a point of shape (D,)"
-        forms = f"{single}, or {many}" if asked is None else many if asked else single
-        shape_in = points[: min(len(points), self.left)].shape if asked else points[0].shape
-        raise WrongShapeError(
-            (
-                f"fun returned {type(value).__name__} of shape {np.shape(value)} given shape "
-                f"{shape_in}; it must {forms}"
-            )
-            + self._several(value)
-        )
 
     # ---- calls ----
 
@@ -384,11 +368,11 @@ class Evaluator:
         together = self.workers.capacity() if hurried and not self.vectorized else len(which)
         while which and not self.late:
             now, which = which[:together], which[together:]
+            self.calls += len(now)
             answers = self._batch(points[now]) if self.vectorized else self._one_by_one(points[now])
             outcomes.update(zip(now, answers, strict=True))
 
     def _one_by_one(self, points: Floats) -> list[Outcome]:
-        self.calls += len(points)
         outcomes = self.workers.map(self._one(), list(points), self._lost, self.patience)
         return [_checked(outcome) for outcome in outcomes]
 
@@ -399,10 +383,6 @@ class Evaluator:
         return self._known
 
     def _batch(self, points: Floats) -> list[Outcome]:
-        self.calls += len(points)
-        return self._call_batch(points)
-
-    def _call_batch(self, points: Floats) -> list[Outcome]:
         value, error = self._one()(points)
         if error is not None:
             return [Outcome(None, error)] * len(points)
@@ -414,18 +394,6 @@ class Evaluator:
             )
         return [Outcome(v, None) for v in _as_floats(value)]
 
-    def _values(self, count: int, outcomes: dict[int, Outcome]) -> tuple[Floats, Bools]:
-        values, evaluated = np.full((count, *self.shape), math.nan), np.zeros(count, dtype=np.bool_)
-        forgive = self._forgive or (self._retries > 0 and not self.left)
-        for i, outcome in outcomes.items():
-            evaluated[i] = True
-            if outcome.error is None:
-                plain = isinstance(outcome.value, float) and not self.shape
-                values[i] = outcome.value if plain else self._number(outcome.value)
-            elif not forgive:
-                raise outcome.error
-        return values, evaluated
-
     # ---- what counts as a value ----
 
     def _several(self, value: Any) -> str:
@@ -433,8 +401,7 @@ class Evaluator:
         if isinstance(value, tuple | list) and len(value) > 1:
             if not self.shape:
                 return "; a function of several objectives is one for pso.minimize_multi"
-            if len(value) != self.shape[0]:
-                return f"; say n_objectives={len(value)}"
+            return f"; say n_objectives={len(value)}"
         return ""
 
     @property
@@ -442,42 +409,36 @@ class Evaluator:
         return f"{self.shape[0]} numbers" if self.shape else "a number"
 
     def _fits(self, value: Any) -> bool:
-        # NumPy would make a NaN or a number of them
-        if value is None or isinstance(value, str | bytes):
-            return False
         try:
-            array = np.asarray(value)
-            # NumPy would drop an imaginary part, and read numbers in text
-            if array.dtype.kind in "cSU":
+            # NumPy would make a NaN of None, drop an imaginary part, and read numbers in text
+            if value is None or np.asarray(value).dtype.kind in "cSU":
                 return False
-            array = array.astype(np.float64)
+            array = _as_floats(value)
+        except WrongShapeError:
+            raise
         except (TypeError, ValueError):
             return False
-        except OverflowError:
-            raise WrongShapeError(BEYOND) from None
         return array.shape == self.shape if self.shape else array.size == 1
 
-    def _number(self, value: Any) -> Floats:
+    def _number(self, value: Any) -> Floats | float:
+        if isinstance(value, float) and not self.shape:
+            return value
         if not self._fits(value):
             raise WrongShapeError(
-                (
-                    f"fun must return {self._wanted} for a point, got {type(value).__name__} of "
-                    "shape "
-                    f"{np.shape(value)}"
-                )
-                + self._several(value)
+                f"fun must return {self._wanted} for a point, got {type(value).__name__} of shape "
+                f"{np.shape(value)}{self._several(value)}"
             )
         return np.asarray(value, dtype=np.float64).reshape(self.shape)
 
-    def _failed(self, outcome: Outcome) -> bool:
+    def failed(self, outcome: Outcome) -> bool:
+        """Whether a call raised an error, or gave NaN."""
         return outcome.error is not None or bool(np.isnan(self._number(outcome.value)).any())
 
     # ---- saving ----
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed search must know: the counts and the form of the objective."""
-        names = ("calls", "skipped", "vectorized", "tensors")
-        return {f"evaluator.{name}": getattr(self, name) for name in names}
+        return {f"evaluator.{name}": getattr(self, name) for name in SAVED}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """The inverse of `state_dict`; other entries of `saved` are ignored.
@@ -485,11 +446,13 @@ class Evaluator:
         Raises:
             ValueError: an entry is missing, or none of its kind.
         """
-        maybe = (bool, type(None))
-        kinds = {"calls": int, "skipped": int, "vectorized": maybe, "tensors": maybe}
-        check(saved, {f"evaluator.{name}": kind for name, kind in kinds.items()})
-        for name in ("calls", "skipped", "vectorized", "tensors"):
+        check(saved, {f"evaluator.{name}": kind for name, kind in SAVED.items()})
+        for name in SAVED:
             setattr(self, name, saved[f"evaluator.{name}"])
+
+
+MAYBE = (bool, type(None))
+SAVED: dict[str, Any] = {"calls": int, "skipped": int, "vectorized": MAYBE, "tensors": MAYBE}
 
 
 def _checked(outcome: Any) -> Outcome:
@@ -506,15 +469,11 @@ def _checked(outcome: Any) -> Outcome:
     return outcome
 
 
-class WrongShapeError(ValueError):
-    """The objective returned something else than one number per point."""
-
-
 def _as_floats(values: Any) -> Floats:
-    """What `fun` returned for many points.
+    """What `fun` returned, as real numbers.
 
     Raises:
-        WrongShapeError: a complex number, or one that float64 cannot hold.
+        WrongShapeError: complex numbers, or some that float64 cannot hold.
     """
     array = np.asarray(values)
     if array.dtype.kind == "c":
@@ -522,19 +481,15 @@ def _as_floats(values: Any) -> Floats:
     try:
         return array.astype(np.float64)
     except OverflowError:
-        raise WrongShapeError(BEYOND) from None
+        raise WrongShapeError("fun returned a number beyond the range of float64") from None
 
 
 def _read_on_error(on_error: OnError) -> tuple[bool, int]:
     """Whether a failure is forgiven, and how often a call is repeated before."""
     if on_error in ("raise", "worst"):
         return on_error == "worst", 0
-    if (
-        isinstance(on_error, tuple)
-        and len(on_error) == 2
-        and on_error[0] == "retry"
-        and isinstance(on_error[1], Integral)
-        and on_error[1] >= 0
-    ):
-        return False, int(on_error[1])
+    if isinstance(on_error, tuple) and len(on_error) == 2 and on_error[0] == "retry":
+        times = on_error[1]
+        if isinstance(times, Integral) and times >= 0:
+            return False, int(times)
     raise ValueError(f"on_error={on_error!r}: use 'raise', 'worst' or ('retry', n)")

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.arrays import Bools, Floats, Ints
 from pyswarmopt.base.checkpoint import check
 
 if TYPE_CHECKING:
     from pyswarmopt.driver.problem.space import Space
 
 LARGEST_EXPONENT = 450  # of 2: the squares of smaller values can be added up
-Granularity = Literal["best", "iteration", "particles"] | int
+Granularity = Literal["iteration", "particles"]
 
 
 class Record(NamedTuple):
@@ -58,12 +58,11 @@ class History:
     """The records of a run, thinned out evenly when they grow too many.
 
     Once there are more than `limit` records every second iteration is dropped, and from then on
-    only every second (fourth, ...) one is kept. With "best" nothing is skipped, but old
-    improvements are thinned out.
+    only every second (fourth, ...) one is kept.
 
     Args:
-        granularity: "iteration": a `Record` for each; a number k: for every k-th; "best": only
-            where the best value improved; "particles": a `ParticleRecord` for every evaluation.
+        granularity: "iteration": a `Record` for each; "particles": a `ParticleRecord` for every
+            evaluation.
         limit: the most records to keep, at least 2. The records of particles hold positions, so of
             them the limit is one of numbers: 256 * `limit` coordinates, but always two iterations.
         space: parameters by name, which tables then have in place of coordinates.
@@ -85,20 +84,13 @@ class History:
         limit: int = 4096,
         space: Space | None = None,
     ) -> None:
-        if isinstance(granularity, str):
-            valid = granularity in ("best", "iteration", "particles")
-        else:
-            valid = isinstance(granularity, int) and granularity >= 1
-        if not valid:
-            raise ValueError(
-                f"history={granularity!r}: use 'best', 'iteration', 'particles' or a number >= 1"
-            )
+        if granularity not in ("iteration", "particles"):
+            raise ValueError(f"history={granularity!r}: use 'iteration' or 'particles'")
         if limit < 2:
             raise ValueError(f"limit={limit}: a history holds at least 2 records")
         self.granularity = granularity
-        self._limit = limit
-        self._space = space
-        self._stride = granularity if isinstance(granularity, int) else 1
+        self._limit, self._space = limit, space
+        self._stride = 1
         self._records: list[Any] = []
 
     def add(
@@ -107,9 +99,9 @@ class History:
         evaluations: int,
         best: float,
         values: npt.ArrayLike,
-        points: npt.NDArray[np.float64] | None = None,
-        evaluated: npt.NDArray[np.bool_] | None = None,
-        particles: npt.NDArray[np.int64] | None = None,
+        points: Floats | None = None,
+        evaluated: Bools | None = None,
+        particles: Ints | None = None,
     ) -> None:
         """Record an iteration.
 
@@ -122,41 +114,27 @@ class History:
             evaluated: (N,) mask of the particles to be recorded; default: all.
             particles: (N,) their numbers; default: in order.
         """
-        unchanged = self.granularity == "best" and self._records and best == self._records[-1].best
-        if iteration % self._stride or unchanged:
-            return
         values = np.asarray(values, dtype=np.float64)
-        if self.granularity == "particles":
-            if points is None:
-                raise ValueError(
-                    "a history of particles needs their positions: add(..., points=...)"
-                )
-            self._thin(
-                len(values), max(2 * len(values), 256 * self._limit // points.shape[1]), iteration
-            )
+        if self.granularity == "iteration":
+            mean_and_spread = _mean_and_spread(values)
+            records: list[Any] = [Record(iteration, evaluations, best, *mean_and_spread)]
+            coming, limit = 1, self._limit
+        elif points is None:
+            raise ValueError("a history of particles needs their positions: add(..., points=...)")
         else:
-            self._thin(1, self._limit, iteration)
-        if iteration % self._stride:
-            return
-        if self.granularity == "particles" and points is not None:
-            rows = range(len(points)) if evaluated is None else np.flatnonzero(evaluated).tolist()
-            numbers = range(len(points)) if particles is None else particles.tolist()
-            self._records += [
+            numbers = range(len(values)) if particles is None else particles.tolist()
+            which = range(len(values)) if evaluated is None else np.flatnonzero(evaluated)
+            records = [
                 ParticleRecord(iteration, numbers[i], float(values[i]), points[i].copy())
-                for i in rows
+                for i in which
             ]
-        else:
-            self._records.append(Record(iteration, evaluations, best, *_mean_and_spread(values)))
-
-    def _thin(self, coming: int, limit: int, iteration: int) -> None:
-        while (
-            self._records and len(self._records) + coming > limit and iteration % self._stride == 0
-        ):
-            if self.granularity == "best":
-                self._records = self._records[::2]
-            else:
-                self._stride *= 2
-                self._records = [r for r in self._records if r.iteration % self._stride == 0]
+            coming = len(values)
+            limit = max(2 * coming, 256 * self._limit // points.shape[1])
+        while iteration % self._stride == 0 and 0 < len(self._records) > limit - coming:
+            self._stride *= 2
+            self._records = [r for r in self._records if r.iteration % self._stride == 0]
+        if iteration % self._stride == 0:
+            self._records += records
 
     def first_value(self) -> float:
         """The best value, or the first particle's, of the first record; NaN without records."""
@@ -201,26 +179,22 @@ class History:
         header = list(ParticleRecord._fields[:-1])
         if self._space is None:
             dim = len(self._records[0].x) if self._records else 0
-            return [*header, *(f"x{i}" for i in range(dim))], self._rows()
+            return [*header, *(f"x{i}" for i in range(dim))], [
+                [*r[:3], *r.x] for r in self._records
+            ]
         names, decoded = self._space.names, [self._space.decode(r.x) for r in self._records]
         rows = zip(self._records, decoded, strict=True)
         return [*header, *names], [[*r[:3], *map(params.get, names)] for r, params in rows]
 
-    def _rows(self) -> list[list[Any]]:
-        """Of particles, with coordinates."""
-        return [[r.iteration, r.particle, r.value, *r.x.tolist()] for r in self._records]
-
     def state_dict(self) -> dict[str, Any]:
         """Arrays and plain values from which `load_state_dict` restores the history."""
-        saved: dict[str, Any] = {
+        columns = 3 if self.granularity == "particles" else 5
+        rows = [[*r[:columns], *(r.x if columns == 3 else ())] for r in self._records]
+        return {
             "history.granularity": self.granularity,
             "history.stride": self._stride,
+            "history.rows": np.array(rows, dtype=np.float64),
         }
-        if self.granularity == "particles":
-            saved["history.rows"] = np.array(self._rows(), dtype=np.float64)
-        else:
-            saved["history.rows"] = [list(r) for r in self._records]
-        return saved
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """The inverse of `state_dict`; other entries of `saved` are ignored.
@@ -228,22 +202,26 @@ class History:
         Raises:
             ValueError: the saved history has another granularity, or is none.
         """
-        check(saved, {"history.granularity": (str, int), "history.stride": int})
+        check(saved, {"history.granularity": str, "history.stride": int})
         if saved["history.granularity"] != self.granularity:
             raise ValueError(
                 f"history={self.granularity!r}, but the saved one has "
                 f"{saved['history.granularity']!r}: use that"
             )
-        self._stride = max(saved["history.stride"], 1)
-        rows = saved["history.rows"]
+        self._stride, rows = max(saved["history.stride"], 1), saved["history.rows"]
+        if len(rows):
+            check(saved, {"history.rows": ("float64", "nc")})
         if self.granularity == "particles":
-            if len(rows):
-                check(saved, {"history.rows": ("float64", "nc")})
             self._records = [
                 ParticleRecord(int(r[0]), int(r[1]), float(r[2]), r[3:].copy()) for r in rows
             ]
-        else:
-            self._records = [_record(row) for row in rows]
+            return
+        # The very NaN that `add` uses: tuples compare it by identity, so a resumed history equals
+        # the uninterrupted one.
+        self._records = [
+            Record(int(i), int(n), *(math.nan if math.isnan(v) else v for v in values))
+            for i, n, *values in rows.tolist()
+        ]
 
 
 def _mean_and_spread(values: Floats) -> tuple[float, float]:
@@ -260,18 +238,3 @@ def _mean_and_spread(values: Floats) -> tuple[float, float]:
     scaled -= mean
     scaled *= scaled
     return unit * mean, unit * math.sqrt(float(np.add.reduce(scaled)) / scaled.size)
-
-
-def _record(row: Any) -> Record:
-    iteration, evaluations, *values = row
-    if (
-        type(iteration) is not int
-        or type(evaluations) is not int
-        or not {type(v) for v in values} <= {int, float}
-    ):
-        raise ValueError("history.rows holds something else than records")
-    # The very NaN that `add` uses: tuples compare it by identity, so a resumed history equals the
-    # uninterrupted one.
-    return Record(
-        iteration, evaluations, *(math.nan if math.isnan(value) else value for value in values)
-    )

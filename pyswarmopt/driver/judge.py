@@ -12,7 +12,7 @@ import numpy as np
 from pyswarmopt.base.arrays import Bools, Floats
 from pyswarmopt.base.record import Record, given
 from pyswarmopt.driver.evaluation import Evaluator
-from pyswarmopt.driver.problem.constraints import INFEASIBLE, Constraints, ranked
+from pyswarmopt.driver.problem.constraints import Constraints, ranked
 from pyswarmopt.driver.problem.encoding import Coding
 from pyswarmopt.driver.start import same_but_rounding
 
@@ -67,7 +67,7 @@ class Incumbent(Record):
     Example:
         >>> points, costs = np.array([[1.0], [2.0], [3.0]]), np.array([0.0, 1e301, 1.7e308])
         >>> judged = Judged(costs, np.array([1e-9, 0.0, 0.0]), np.array([True, True, True]))
-        >>> Incumbent.among(points, judged).x.tolist()
+        >>> Incumbent(np.zeros(1), math.inf, math.inf).or_better(points, judged).x.tolist()
         [2.0]
     """
 
@@ -75,24 +75,18 @@ class Incumbent(Record):
     cost: float = math.inf
     violation: float = 0.0
 
-    @classmethod
-    def among(cls, points: Floats, judged: Judged) -> Incumbent | None:
-        """The first best one of points, (n, D); None if none of them counts."""
+    def or_better(self, points: Floats, judged: Judged) -> Incumbent:
+        """The first best one of points, (n, D), that count, if it is strictly better than this."""
+        costs = np.where(judged.violations > 0, 0.0, _worst_if_not_finite(judged.costs))
         rows = np.flatnonzero(judged.evaluated)
         if not rows.size:
-            return None
-        violations = judged.violations[rows]
-        costs = np.where(violations > 0, 0.0, _worst_if_not_finite(judged.costs[rows]))
-        i = int(rows[np.lexsort((costs, violations))[0]])
-        return cls(points[i].copy(), float(judged.costs[i]), float(judged.violations[i]))
-
-    def beats(self, other: Incumbent | None) -> bool:
-        """Whether it is strictly better."""
-        return other is None or self._rank() < other._rank()
-
-    def _rank(self) -> tuple[float, float]:
-        cost = 0.0 if self.violation > 0 else float(_worst_if_not_finite(np.asarray(self.cost)))
-        return self.violation, cost
+            return self
+        i = int(rows[np.lexsort((costs[rows], judged.violations[rows]))[0]])
+        cost = self.cost if math.isfinite(self.cost) else math.inf
+        rank = self.violation, 0.0 if self.violation > 0 else cost
+        if (judged.violations[i], costs[i]) >= rank:
+            return self
+        return Incumbent(points[i].copy(), float(judged.costs[i]), float(judged.violations[i]))
 
 
 class Found(NamedTuple):
@@ -127,26 +121,33 @@ class ByOrder:
         constraints: Constraints,
         evaluator: Evaluator,
         coding: Coding,
-        sign: float,
+        sign: float = 1.0,
     ) -> None:
         self._search, self._constraints, self._evaluator = search, constraints, evaluator
         self._coding, self._sign = coding, sign
-        self._best: Incumbent | None = None
-        self.look()
+        nowhere = Incumbent(self._best_position(), math.inf, math.inf)
+        self.found = Found(nowhere, evaluator.calls)
 
     def draw(self, points: Floats) -> tuple[Floats, Bools]:
         """Costs of points, (n, D), and which were evaluated: two arrays (n,)."""
-        values, evaluated = self._evaluator(points)
+        try:
+            values, evaluated = self._evaluator(points)
+        except Exception:
+            self._salvage(points, self._sign * self._evaluator.partial)
+            raise
         return self._sign * values, evaluated
+
+    def _salvage(self, points: Floats, costs: Floats) -> None:
+        """Keep the best of what was evaluated before an exception."""
+        violations = self._constraints.excess(points).sum(axis=1)
+        self.keep(points, Judged(costs, violations, np.isfinite(costs)))
 
     def judge(self, points: Floats) -> Judged:
         """Evaluate points, (N, D)."""
         violations = self._constraints.excess(points).sum(axis=1)
         feasible = violations == 0
-        if feasible.all():
-            costs, evaluated = self.draw(points)
-            return Judged(costs, violations, evaluated)
-        costs, evaluated = np.full(len(points), math.nan), ~feasible
+        costs = np.full((len(points), *self._evaluator.shape), math.nan)
+        evaluated = ~feasible
         costs[feasible], evaluated[feasible] = self.draw(points[feasible])
         self._evaluator.skipped += int((~feasible).sum())
         return Judged(costs, violations, evaluated)
@@ -164,23 +165,11 @@ class ByOrder:
 
     def keep(self, points: Floats, judged: Judged) -> None:
         """Keep the best of all points and of these, (n, D)."""
-        latest = Incumbent.among(points, judged)
-        if latest is not None and latest.beats(self._best):
-            self._best = latest
-        self.look()
+        self.found = Found(self.found.best.or_better(points, judged), self._evaluator.calls)
 
-    def look(self, under_way: int = 0) -> None:
-        """Note the best, and the calls that have ended."""
-        best = self._of_search() if self._best is None else self._best
-        self.found = Found(best, self._evaluator.calls - under_way)
-
-    def _of_search(self) -> Incumbent:
-        """The best point as the search knows it."""
-        best = self._search.best
-        x, cost = self._coding.decode(np.asarray(best.x)[None])[0], self._sign * best.value
-        if self._constraints and cost > INFEASIBLE:
-            return Incumbent(x, math.nan, float(self._constraints.excess(x[None]).sum()))
-        return Incumbent(x, cost, 0.0)
+    def _best_position(self) -> Floats:
+        """The best point as the search knows it, (D,)."""
+        return self._coding.decode(np.asarray(self._search.best.x)[None])[0]
 
     @property
     def value(self) -> float:
@@ -215,13 +204,12 @@ class ByOrder:
 
     def state_dict(self) -> dict[str, Any]:
         """The best point."""
-        return {} if self._best is None else self._best.state_dict("incumbent")
+        return self.found.best.state_dict("incumbent")
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """The inverse of `state_dict`; other entries of `saved` are ignored."""
-        known = "incumbent.x" in saved
-        self._best = Incumbent.from_state(saved, "incumbent", {}) if known else None
-        self.look()
+        best = Incumbent.from_state(saved, "incumbent", {})
+        self.found = Found(best, self._evaluator.calls)
 
 
 class ByAmounts(ByOrder):

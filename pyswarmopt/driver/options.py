@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -95,14 +95,9 @@ def in_coordinates(options: Options) -> tuple[Options, Space | None]:
             raise ValueError(
                 "give bounds, a pair (low, high) for each coordinate, or space={name: ...}"
             )
-        fun = (
-            functools.partial(_with_more, options.fun, tuple(options.args))
-            if len(options.args)
-            else options.fun
-        )
-        return replace(
-            options, fun=fun, history="iteration" if options.history is None else options.history
-        ), None
+        if not len(options.args):
+            return options, None
+        return replace(options, fun=functools.partial(_with_more, options.fun, options.args)), None
     for name in ("bounds", "integrality", "categorical"):
         if getattr(options, name) is not None:
             raise ValueError(f"space= and {name}=: the space says it all; give one of them")
@@ -111,22 +106,20 @@ def in_coordinates(options: Options) -> tuple[Options, Space | None]:
             "space= and args=: fun gets its parameters by name; use functools.partial for others"
         )
     space, many = Space(options.space), options.vectorized is True
+    on_dicts = functools.partial(_call_on_dicts, options.fun, space)
     return replace(
         options,
-        fun=functools.partial(_call_on_dicts, options.fun, space)
-        if many
-        else space.named(options.fun),
+        fun=on_dicts if many else space.named(options.fun),
         bounds=space.bounds,
         integrality=space.integrality,
         categorical=space.categorical,
         constraints=[_named(constraint, space) for constraint in listed(options.constraints)],
         x0=_encoded(options.x0, space),
         vectorized=many,
-        history="particles" if options.history is None else options.history,
     ), space
 
 
-def _with_more(fun: Objective, args: tuple[Any, ...], x: Any) -> Any:
+def _with_more(fun: Objective, args: Sequence[Any], x: Any) -> Any:
     return fun(x, *args)
 
 

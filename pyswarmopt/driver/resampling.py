@@ -11,7 +11,7 @@ Comput. 181; Rada-Vilela, Johnston & Zhang 2014, Swarm Evol. Comput. 17, compare
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,8 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats, Ints
 from pyswarmopt.base.checkpoint import check
-from pyswarmopt.driver.judge import ByOrder, Judged, Worth
+from pyswarmopt.driver.judge import ByOrder, Found, Incumbent, Judged, Worth
+from pyswarmopt.driver.problem.constraints import INFEASIBLE
 
 # the most evaluations with which a noisy search chooses its result, and with which it reports it
 FINAL_DRAWS = 100
@@ -35,16 +36,18 @@ DECISIVE_DRAWS = 10  # without these a mean does not count as reaching the targe
 SURE_DRAWS = 30  # of a best that seems to reach it
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sample:
     """What is known of one point.
 
     Attributes:
+        x: the point, (D,).
         n: draws.
         mean: their mean; infinite if one of them failed.
         square_sum: sum of squared deviations from the mean.
     """
 
+    x: Floats
     n: int = 0
     mean: float = 0.0
     square_sum: float = 0.0
@@ -52,10 +55,10 @@ class Sample:
     def add(self, value: float) -> Sample:
         """With one more draw; the update of Welford 1962, Technometrics 4(3)."""
         if not (math.isfinite(value) and math.isfinite(self.mean)):
-            return Sample(self.n + 1, math.inf, 0.0)
+            return Sample(self.x, self.n + 1, math.inf, 0.0)
         step = value - self.mean
         mean = self.mean + step / (self.n + 1)
-        return Sample(self.n + 1, mean, self.square_sum + step * (value - mean))
+        return Sample(self.x, self.n + 1, mean, self.square_sum + step * (value - mean))
 
     @property
     def stderr(self) -> float:
@@ -92,21 +95,15 @@ def allocate(means: Floats, variances: Floats, counts: Ints, budget: int) -> Int
     # Who has more than its share already gets none, and the others divide the rest.
     active = np.ones(len(means), dtype=np.bool_)
     while True:
-        more = np.where(
-            active, shares / shares[active].sum() * (budget + counts[active].sum()) - counts, 0.0
-        )
+        total = budget + counts[active].sum()
+        more = np.where(active, shares / shares[active].sum() * total - counts, 0.0)
         if (more >= 0).all():
-            return _whole(more, budget)
+            break
         active &= more >= 0
-
-
-def _whole(shares: Floats, total: int) -> Ints:
-    """Whole numbers near the shares that add up to `total`: the largest remainders are rounded
-    up.
-    """
-    whole = np.floor(shares).astype(np.int64)
-    missing = total - int(whole.sum())
-    whole[np.argsort(whole - shares, kind="stable")[:missing]] += 1
+    # whole numbers: the largest remainders are rounded up
+    whole = np.floor(more).astype(np.int64)
+    missing = budget - int(whole.sum())
+    whole[np.argsort(whole - more, kind="stable")[:missing]] += 1
     return whole
 
 
@@ -125,13 +122,12 @@ class ByMeans(ByOrder):
 
     def __init__(self, swarm: Any, *more: Any, target: float | None, reserve: int | None) -> None:
         super().__init__(swarm, *more)
-        self._swarm, self._target, self._reserve = swarm, target, reserve
+        self._target, self._reserve = target, reserve
         self._samples: dict[bytes, Sample] = {}
-        self._points: dict[bytes, Floats] = {}
 
     def sample(self, x: Floats) -> Sample:
         """What is known of the point x, (D,)."""
-        return self._samples.get(x.tobytes(), Sample())
+        return self._samples.get(x.tobytes()) or Sample(x.copy())
 
     def judge(self, points: Floats) -> Judged:
         """Take in a first draw of each new point, draw some again, and tell the swarm what its
@@ -139,27 +135,28 @@ class ByMeans(ByOrder):
         """
         judged = super().judge(points)
         candidates, bests = judged.valued, self._bests()
-        latest = [self._points[key] for key in self._samples]  # the bests of the last round
-        self._take(points[candidates], judged.costs[candidates])
-        self._spend(
-            {x.tobytes(): x for x in [*latest, *points[candidates]]},
-            math.ceil(SHARE_AGAIN * len(points)),
-        )
+        self._take(points[candidates], judged.costs[candidates])  # beside the last round's bests
+        self._spend(math.ceil(SHARE_AGAIN * len(points)))
         self._revise(bests)
         means = np.array([self.sample(x).mean for x in points])
         return judged._replace(costs=np.where(candidates, means, judged.costs))
 
-    def tell(self, positions: Any, points: Floats, judged: Judged) -> None:
-        """As `ByOrder.tell`; then only the samples of the swarm's present bests are kept."""
-        super().tell(positions, points, judged)
-        self._decide()
-        kept = {x.tobytes() for x in self._bests()} | {self._best_now().tobytes()}
-        self._samples = {key: sample for key, sample in self._samples.items() if key in kept}
-        self._points = {key: self._points[key] for key in self._samples}
-        self.look()
-
     def keep(self, points: Floats, judged: Judged) -> None:
-        """The swarm, whose bests are means, says which is the best."""
+        """Draw the best until it is sure of the target, then keep the samples of the swarm's bests."""
+        self._decide()
+        self._look()
+        kept = {x.tobytes() for x in [*self._bests(), self._best_position()]}
+        self._samples = {key: sample for key, sample in self._samples.items() if key in kept}
+
+    def _salvage(self, points: Floats, costs: Floats) -> None:
+        """Leave the best as it is: single draws say little."""
+
+    def _look(self) -> None:
+        """Take the best from the swarm, whose bests are means."""
+        x, cost, violation = self._best_position(), self._sign * self._search.best.value, 0.0
+        if self._constraints and cost > INFEASIBLE:
+            cost, violation = math.nan, float(self._constraints.excess(x[None]).sum())
+        self.found = Found(Incumbent(x, cost, violation), self._evaluator.calls)
 
     def _decide(self) -> None:
         """Draw a best that seems to reach the target until that is sure: a small swarm draws none so
@@ -167,13 +164,11 @@ class ByMeans(ByOrder):
 
         It has `SURE_DRAWS` then, for of hundreds of bests some are lucky ten times.
         """
-        x = self._best_now()
-        sample = self.sample(x)
+        sample = self.sample(self._best_position())
         if self._target is None or not sample.n or sample.mean > self._sign * self._target:
             return
-        more = SURE_DRAWS - sample.n
-        if more > 0:
-            self._take_again(np.repeat(x[None], more, axis=0))
+        if sample.n < SURE_DRAWS:
+            self._take_again(np.tile(sample.x, (SURE_DRAWS - sample.n, 1)))
             self._revise(self._bests())
 
     def reached(self, target: float) -> dict[str, float]:
@@ -194,16 +189,17 @@ class ByMeans(ByOrder):
         self._evaluator.max_evals += self._reserve or 0
         stage = max(math.ceil(budget / STAGES), 1)
         for left in range(budget, 0, -stage):
-            self._spend(dict(self._points), min(stage, left))
+            self._spend(min(stage, left))
         self._revise(self._bests())
-        self.look()
+        self._look()
 
     def final_worth(self, feasible: bool, scale: float) -> Worth:
         """The mean of fresh draws: those that had the best chosen were lucky ones."""
         if not feasible:
             return super().final_worth(feasible, scale)
-        x, sample = self.found.best.x, Sample()
-        costs, evaluated = self.draw(np.repeat(x[None], self._final_draws(), axis=0))
+        x = self.found.best.x
+        sample = Sample(x)
+        costs, evaluated = self.draw(np.tile(x, (self._final_draws(), 1)))
         for cost in costs[evaluated]:
             sample = sample.add(float(cost))
         return self._mean(sample if sample.n > 1 else self.sample(x))
@@ -223,26 +219,21 @@ class ByMeans(ByOrder):
     # ---- samples ----
 
     def _bests(self) -> Floats:
-        return self._coding.decode(np.asarray(self._swarm.personal_bests))
+        return self._coding.decode(np.asarray(self._search.personal_bests))
 
-    def _best_now(self) -> Floats:
-        return self._coding.decode(np.asarray(self._swarm.best.x)[None])[0]
-
-    def _take(self, points: Iterable[Floats], costs: Iterable[float]) -> None:
+    def _take(self, points: Floats, costs: Floats) -> None:
         for x, cost in zip(points, costs, strict=True):
-            key = x.tobytes()
-            self._points.setdefault(key, x.copy())
-            self._samples[key] = self._samples.get(key, Sample()).add(float(cost))
+            self._samples[x.tobytes()] = self.sample(x).add(float(cost))
 
     def _take_again(self, points: Floats) -> None:
         costs, evaluated = self.draw(points)
         self._take(points[evaluated], costs[evaluated])
 
-    def _spend(self, points: dict[bytes, Floats], budget: int) -> None:
-        points = {key: x for key, x in points.items() if math.isfinite(self._samples[key].mean)}
-        if not points:
+    def _spend(self, budget: int) -> None:
+        """Draw known points again, so many times in all."""
+        samples = [s for s in self._samples.values() if math.isfinite(s.mean)]
+        if not samples:
             return
-        samples = [self._samples[key] for key in points]
         counts = np.array([sample.n for sample in samples])
         means, squares = np.array([[sample.mean, sample.square_sum] for sample in samples]).T
         freedom = int((counts - 1).sum())
@@ -256,42 +247,37 @@ class ByMeans(ByOrder):
             pooled = squares.sum() / freedom
             variances = (ENOUGH * pooled + squares) / (ENOUGH + counts - 1)
             more = allocate(means, variances, counts, budget)
-        self._take_again(np.repeat(np.array(list(points.values())), more, axis=0))
+        self._take_again(np.repeat(np.array([sample.x for sample in samples]), more, axis=0))
 
     def _revise(self, bests: Floats) -> None:
         """Put the sample means in the place of the values that the swarm remembers for its
         bests.
         """
-        values = self._swarm.personal_best_values
+        values = self._search.personal_best_values
         for i, x in enumerate(bests):
-            if x.tobytes() in self._samples:
-                values[i] = self._sign * self.sample(x).mean
-        best = self.sample(self._best_now())
-        self._swarm.revalue(values, self._sign * best.mean if best.n else None)
+            if sample := self._samples.get(x.tobytes()):
+                values[i] = self._sign * sample.mean
+        best = self.sample(self._best_position())
+        self._search.revalue(values, self._sign * best.mean if best.n else None)
 
     def state_dict(self) -> dict[str, Any]:
-        """Arrays from which `load_state_dict` restores the samples."""
-        numbers = [[sample.n, sample.mean, sample.square_sum] for sample in self._samples.values()]
-        return {
-            "noise.points": np.array(list(self._points.values())),
+        """The best point, and arrays from which `load_state_dict` restores the samples."""
+        samples = self._samples.values()
+        numbers = [[sample.n, sample.mean, sample.square_sum] for sample in samples]
+        return super().state_dict() | {
+            "noise.points": np.array([sample.x for sample in samples]),
             "noise.samples": np.array(numbers, dtype=np.float64),
         }
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """The inverse of `state_dict`; other entries of `saved` are ignored."""
-        if saved["noise.samples"].size:
+        super().load_state_dict(saved)
+        points, numbers = saved["noise.points"], saved["noise.samples"]
+        if numbers.size:
             sizes = {"c": 3}
-            check(
-                saved,
-                {"noise.points": ("float64", "nD"), "noise.samples": ("float64", "nc")},
-                sizes,
-            )
-        points = saved["noise.points"]
-        self._points = {x.tobytes(): x.copy() for x in points}
+            axes = {"noise.points": ("float64", "nD"), "noise.samples": ("float64", "nc")}
+            check(saved, axes, sizes)
         self._samples = {
-            x.tobytes(): Sample(int(n), mean, square_sum)
-            for x, (n, mean, square_sum) in zip(
-                points, saved["noise.samples"].tolist(), strict=True
-            )
+            x.tobytes(): Sample(x.copy(), int(n), mean, square_sum)
+            for x, (n, mean, square_sum) in zip(points, numbers.tolist(), strict=True)
         }
-        self.look()

@@ -25,10 +25,8 @@ TIMEOUT = "timeout"  # of a search whose time was up
 MESSAGES = {
     stopping.MaxIter.reason: "the limit of iterations was reached",
     stopping.MaxEvals.reason: "the limit of evaluations was reached",
-    stopping.MaxTime.reason: "the limit of time was reached",
     TIMEOUT: "the limit of time was reached",
     stopping.Patience.reason: "the best value has not changed for too many iterations",
-    stopping.Spread.reason: "all particles have come together",
     stopping.Target.reason: "the target was reached",
     "callback": "the callback said stop",
     INTERRUPTED: "interrupted",
@@ -85,22 +83,6 @@ class Result(Mapping[str, Any]):
     space: Space | None = None
     maximize: bool = False
     feasible: bool = True
-
-    @property
-    def status(self) -> int:
-        """0 success, 1 a limit came before the target, 2 an exception, 3 no finite value, 4 no
-        feasible point, 99 the callback said stop, 130 interrupted.
-        """
-        if self.success:
-            return 0
-        reasons = {
-            130: INTERRUPTED in self.stop,  # a shell's number for Ctrl-C
-            2: FAILED in self.stop,
-            4: not self.feasible,
-            3: not math.isfinite(self.fun),
-            99: "callback" in self.stop,  # SciPy's
-        }
-        return next((status for status, holds in reasons.items() if holds), 1)
 
     def evaluated(self) -> tuple[npt.NDArray[np.float64] | list[dict[str, Any]], Values]:
         """The points that were evaluated and their values, (n,): (n, D), or with ``space=`` a dict
@@ -164,25 +146,21 @@ class Result(Mapping[str, Any]):
         return dict(sorted(shares.items(), key=lambda item: -item[1]))
 
     def __getitem__(self, name: str) -> Any:
-        if name not in self._names():
+        if name not in _DEFAULTS:
             raise KeyError(name)
         return getattr(self, name)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names())
+        return iter(_DEFAULTS)
 
     def __len__(self) -> int:
-        return len(self._names())
-
-    def _names(self) -> list[str]:
-        return [*(f.name for f in fields(self)), "status"]
+        return len(_DEFAULTS)
 
     def __repr__(self) -> str:
-        """A line for each field, as SciPy's results are printed."""
+        """A line for each field that is not as usual, as SciPy's results are printed."""
         shown = [
             "message",
             "success",
-            "status",
             "fun",
             "fun_stderr",
             "n_best",
@@ -191,13 +169,10 @@ class Result(Mapping[str, Any]):
             "params",
             "nit",
             "nfev",
+            "algorithm",
         ]
-        left_out = {
-            name
-            for name in ("fun_stderr", "n_best", "maxcv", "params")
-            if self[name] == _DEFAULTS[name]
-        }
-        names = [name for name in [*shown, "algorithm"] if name not in left_out]
+        rare = ("fun_stderr", "n_best", "maxcv", "params")
+        names = [n for n in [*shown, "algorithm"] if n not in rare or self[n] != _DEFAULTS[n]]
         width = max(map(len, names)) + 2
         with np.printoptions(precision=3, threshold=10, edgeitems=3):
             return "\n".join(f"{name:>{width}}: {self[name]}" for name in names)
@@ -216,20 +191,11 @@ def keep_in(error: Exception, result: Any) -> None:
         )
 
 
-def message(stop: dict[str, float], fun: float, feasible: bool, maxcv: float) -> str:
-    """The reasons to stop in words, and what is wrong with the result."""
-    return with_faults(in_words(stop), math.isfinite(fun), feasible, maxcv)
-
-
-def in_words(stop: dict[str, float]) -> str:
-    """The reasons to stop."""
-    return "; ".join(MESSAGES.get(reason, reason) for reason in stop) or "the search goes on"
-
-
-def with_faults(text: str, finite: bool, feasible: bool, maxcv: float) -> str:
-    """`text`, and what is wrong with a result without a finite value or that breaks a constraint by
-    `maxcv`.
+def message(stop: dict[str, float], finite: bool, feasible: bool, maxcv: float) -> str:
+    """The reasons to stop in words, and what is wrong with a result without a finite value or that
+    breaks a constraint by `maxcv`.
     """
+    text = "; ".join(MESSAGES.get(reason, reason) for reason in stop) or "the search goes on"
     if not feasible:
         return f"{text}; no feasible point was found: x breaks a constraint by {maxcv:.3g}"
     return text if finite else f"{text}; no finite value was found"

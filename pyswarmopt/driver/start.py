@@ -1,5 +1,4 @@
-"""Where a search starts: at points, at the result or the bests of another run, or where its
-checkpoint ends.
+"""Where a search starts, and whether a checkpoint is that of the same objective.
 
 A search that continued with another function would report the value of the old one. So the best
 point is evaluated once more when a checkpoint is read; that call is not counted, draws from no
@@ -9,7 +8,6 @@ its result needs, too.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,64 +15,31 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.base import checkpoint as checkpoints
 from pyswarmopt.base.arrays import Floats, as_array, is_tensor
-from pyswarmopt.driver.problem.encoding import make_coding
 from pyswarmopt.driver.result import Result
 
 # of the larger of the value and what the search began with: other machines and batches round
 # otherwise
 ROUNDING = 1e-9
-Start = (
-    npt.ArrayLike
-    | Result
-    | str
-    | os.PathLike[str]
-    | Mapping[str, Any]
-    | Sequence[Mapping[str, Any]]
-)
+Start = npt.ArrayLike | Result | Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
 
-def starting_points(x0: Start, limit: int) -> Floats:
-    """Starting points, (n, D); of those in a checkpoint at most `limit`.
+def starting_points(x0: Start) -> Floats:
+    """Starting points, (n, D).
 
     Raises:
-        ValueError: not a point, several, a result or a checkpoint.
+        ValueError: not a point, several, or a result.
     """
     if isinstance(x0, Result):
         return x0.x[None]
-    if isinstance(x0, str | os.PathLike):
-        saved = checkpoints.read(x0)
-        with checkpoints.taking_over(x0):
-            return _bests_of(saved)[:limit]
     try:
         points = as_array(x0) if is_tensor(x0) else x0
         start = np.atleast_2d(np.asarray(points, dtype=np.float64))
     except (TypeError, ValueError, OverflowError):
-        raise ValueError(
-            f"x0={x0!r}: use a point, several, the Result of another run or the path of a "
-            "checkpoint"
-        ) from None
+        raise ValueError(f"x0={x0!r}: use a point, several or the Result of another run") from None
     if start.ndim != 2 or start.size == 0:
         raise ValueError(f"x0 must have shape (D,) or (n, D), got {start.shape}")
     return start
-
-
-def _bests_of(saved: dict[str, Any]) -> Floats:
-    """The personal bests that a checkpoint holds, the best first."""
-    if getattr(saved.get("best_positions"), "ndim", 0) != 2:
-        raise ValueError("holds no points to start from")
-    checkpoints.check(saved, {"best_costs": ("float64", "N")}, {"N": len(saved["best_positions"])})
-    costs = saved["best_costs"]
-    order = np.argsort(costs, kind="stable")
-    positions = saved["best_positions"].astype(np.float64)[order][np.isfinite(costs[order])]
-    if "problem" not in saved:
-        return positions
-    problem = json.loads(saved["problem"])
-    low, high = (np.array(side, dtype=np.float64) for side in problem["bounds"])
-    return make_coding((low, high), problem["integrality"], problem["categorical"]).decode(
-        positions
-    )
 
 
 def check_value(
@@ -101,8 +66,7 @@ def check_value(
         raise ValueError(
             f"{path}: the checkpoint of another objective: at its best point {what} "
             f"{before.tolist()} there, "
-            f"{after.tolist()} now; give another path, or x0= this one to begin anew from its "
-            "points"
+            f"{after.tolist()} now; give another path"
         )
 
 

@@ -6,34 +6,36 @@ Both draw the same random numbers and give the same results.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.base.arrays import Bools, Floats
 from pyswarmopt.base.checkpoint import check
+from pyswarmopt.base.inputs import matrix, take_over
+from pyswarmopt.base.random_bits import RandomBits
 from pyswarmopt.base.state import State, entries_under
 from pyswarmopt.base.storage import copied, empty
 from pyswarmopt.engine import chunked, reference
-from pyswarmopt.engine.buffers import Buffers
-from pyswarmopt.engine.random_factors import FACTORS, Factors, check_factors
+from pyswarmopt.engine.random_factors import Factors, generator_at
 from pyswarmopt.parts import boundary
 from pyswarmopt.parts.boundary import Box
-from pyswarmopt.parts.topology import Global
-from pyswarmopt.parts.velocity import BlockRule, Snapshot
+from pyswarmopt.parts.topology import ByInformants, Global
+from pyswarmopt.parts.velocity import Snapshot, SumOfTerms
 
+NUMPY_DTYPES = (torch.float64, torch.float32)
 SMALL = 2**12  # numbers in a swarm, up to which all factors are drawn before the move
-ONE_BLOCK = [chunked.WHOLE]
+FACTORS = "factors."  # prefix of the random factors in a saved state
 
 
 class Update:
     """The update of one swarm, whose state is changed in place.
 
-    The random `factors` of a saved state are used up first. `buffers` is the memory of the state.
+    The random factors of a `saved` state are used up first.
     """
 
     def __init__(
@@ -47,12 +49,25 @@ class Update:
         self.state, self._recipe, self._generator = state, recipe, generator
         self._bounds = box
         self._box = None if recipe.boundary is boundary.none else box
-        self.buffers = Buffers(state)
-        self._scope = getattr(recipe.velocity, "looks_at", "all")
-        self._in_numpy = self.buffers.in_numpy and self._scope != "all"
-        dtype = self.buffers.arrays().x.dtype if self._in_numpy else np.float64
-        self._factors = Factors(generator, dtype)
-        self._factors.load(entries_under(FACTORS, saved or {}))
+        x = state.positions
+        self._on_arrays = x.dtype in NUMPY_DTYPES and x.device.type == "cpu"
+        rule = recipe.velocity
+        self._sum = rule if isinstance(rule, SumOfTerms) else None
+        self._by_blocks = self._on_arrays and self._sum is not None and self._sum.looks_at != "all"
+        self._viewed: tuple[Any, ...] = (None,) * 5  # the tensors of which `_views` are views
+        self._factors = self._make_factors(bits=None)
+        if self._factors is not None:
+            self._factors.load(entries_under(FACTORS, saved or {}))
+
+    def _make_factors(self, bits: RandomBits | None) -> Factors | None:
+        if self._sum is None:
+            return None
+        n, dim = self.state.positions.shape
+        if not self._by_blocks:
+            return Factors(self._sum, (n, dim), self._generator, bits=bits)
+        whole = n * dim <= min(SMALL, chunked.BLOCK)
+        dtype = self._arrays().x.dtype
+        return Factors(self._sum, (n, dim), self._generator, dtype, whole, bits=bits)
 
     @classmethod
     def of(
@@ -63,71 +78,49 @@ class Update:
         Raises:
             ValueError: not a swarm's state, or one of another recipe.
         """
-        state = State.from_dict(saved, owned)
-        check_factors(saved, tuple(state.positions.shape), getattr(recipe.velocity, "sum", None))
-        box = None
+        state, box = State.from_dict(saved, owned), None
         if "low" in saved:
             side = state.positions.dtype, "D"
             check(saved, {"low": side, "high": side}, {"D": state.positions.shape[1]})
             box = Box(owned(saved["low"]), owned(saved["high"]))
-        check(saved, {"generator": (torch.uint8, "g")})
-        generator = torch.Generator()
-        try:
-            generator.set_state(saved["generator"].cpu())
-        except RuntimeError as error:
-            raise ValueError(f"not the state of a random generator: {error}") from error
-        return cls(recipe, state, box, generator, saved)
+        return cls(recipe, state, box, generator_at(saved.get("generator")), saved)
 
     def saved(self) -> dict[str, Any]:
         """What a resume needs, not copied: the state, the random factors drawn ahead, the generator
         and the box.
         """
         saved = self.state.to_dict()
-        saved |= {FACTORS + name: value for name, value in self._factors.state().items()}
+        if self._factors is not None:
+            saved |= {FACTORS + name: value for name, value in self._factors.state().items()}
         saved["generator"] = self._generator.get_state()
         if self._bounds is not None:
             saved |= {"low": self._bounds.low, "high": self._bounds.high}
         return saved
 
+    def _arrays(self) -> Snapshot:
+        """The large arrays, in NumPy if possible; kept, since making views costs as much as using
+        them.
+        """
+        tensors = reference.tensors(self.state)
+        if not all(map(operator.is_, tensors, self._viewed)):
+            x, v, p, g, w = (t.numpy() for t in tensors) if self._on_arrays else tensors
+            self._viewed, self._views = tensors, Snapshot(x, v, p, g[None], w[None])
+        return self._views
+
     # ---- move ----
 
     def move(self) -> None:
         """Move all particles once."""
-        st, out = self.state, self.buffers.for_next()
-        if self._in_numpy:
-            self._move_arrays(st, out)
-        else:
-            reference.move(st, self._recipe, self._factors, self._generator, self._box, out)
-        st.positions = out
-
-    def _move_arrays(self, st: State, out: Tensor) -> None:
-        x, v, p, g, w = self.buffers.arrays()
-        number, topology = st.age - 1, self._recipe.topology
-        step = self._recipe.schedule(number)
-        # looking for a base class takes ten times as long
-        informants = getattr(topology, "informants", None)
-        rows = None
-        if informants is not None:
-            g, rows = p, informants(st, self._generator)
+        st, recipe, topology = self.state, self._recipe, self._recipe.topology
+        if self._factors is None or not self._by_blocks:
+            reference.move(st, recipe, self._factors, self._generator, self._box)
+            return
+        at, informants = self._arrays(), None
+        if isinstance(topology, ByInformants):
+            informants = topology.informants(st, self._generator)
         elif type(topology) is not Global:
-            g = topology(st, self._generator).numpy()
-        rule = cast(BlockRule, self._recipe.velocity)
-        small = x.size <= min(SMALL, chunked.BLOCK)
-        c = self._factors.next(rule.sum, x.shape, number, whole=small)
-        new_x = x if out is st.positions else out.numpy()
-        m = chunked.Move(
-            rule,
-            Snapshot(x, v, p, g, w),
-            rows,
-            c,
-            step,
-            new_x,
-            self._box,
-            self._recipe.boundary,
-            self._generator,
-        )
-        factors = None if small or not rule.sum.per_coordinate else self._factors
-        chunked.move(m, factors, ONE_BLOCK if small else chunked.blocks_of(*x.shape, self._scope))
+            at = at._replace(g=topology(st, self._generator).numpy())
+        chunked.move(at, informants, recipe, self._factors, st.age - 1, self._generator, self._box)
 
     def move_one(self, i: int) -> None:
         """Move particle i alone, with the schedules at the move of the present round."""
@@ -135,9 +128,30 @@ class Update:
 
     # ---- remember ----
 
+    def adopt(self, told: Any, repaired: bool) -> None:
+        """Take over positions, (N, D), that the user told: the present ones, unless they were
+        repaired.
+
+        Raises:
+            ValueError: other positions that were not `repaired`, or another shape.
+        """
+        x = self.state.positions
+        comparable = isinstance(told, Tensor) and told.dtype == x.dtype and told.device == x.device
+        if comparable and torch.equal(told, x):
+            return  # the usual case, without a copy
+        source = matrix("positions", told, tuple(x.shape))
+        taken = take_over("positions", source, empty(tuple(x.shape), x.dtype, x.device))
+        if repaired:
+            self.state.positions = taken
+        elif not torch.equal(taken, x):
+            raise ValueError(
+                "tell() must be given the positions that ask() returned; if you repaired them, "
+                "say repaired=True"
+            )
+
     def remember(self, costs: Floats, evaluated: Bools | None) -> None:
         """Take in the costs of one iteration, (N,); see `reference.remember`."""
-        reference.remember(self.state, self._recipe, self.buffers.arrays(), costs, evaluated)
+        reference.remember(self.state, self._recipe, self._arrays(), costs, evaluated)
 
     def revalue(self, best_costs: Floats, best_cost: float) -> None:
         """Replace the costs at p, (N,), finite or +inf; g and the best of all follow.
@@ -164,8 +178,7 @@ class Update:
         """x <- p, v <- 0 for some particles, (N,) mask; those being evaluated stay."""
         if self.state.in_flight is not None:
             rows = rows & ~self.state.in_flight.pending
-        self.buffers.own_positions()
-        reference.send_back(self.state, self.buffers.arrays(), rows)
+        reference.send_back(self.state, self._arrays(), rows)
 
     def repopulate(self, count: int) -> None:
         """Replace the population by a new one; the best and the worst of all are kept.
@@ -182,5 +195,5 @@ class Update:
             st.in_flight.paused = True
             return
         st.repopulate(State.start(x, v, st.maximize))
-        self.buffers.renew()
-        self._factors.forget()
+        if self._factors is not None:
+            self._factors = self._make_factors(self._factors.bits)

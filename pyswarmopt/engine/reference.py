@@ -23,21 +23,22 @@ from torch import Tensor
 
 from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.base.arrays import Bools, Floats
-from pyswarmopt.base.blocks import ZERO, copy_rows
+from pyswarmopt.base.in_flight import InFlight
 from pyswarmopt.base.state import State
 from pyswarmopt.engine.random_factors import Factors
-from pyswarmopt.parts import stopping
 from pyswarmopt.parts.boundary import Box
 from pyswarmopt.parts.topology import ByInformants
-from pyswarmopt.parts.velocity import Snapshot
+from pyswarmopt.parts.velocity import Snapshot, SumOfTerms
 
 ONE = np.array(1)  # added in a third of the time of a Python number
 
 
-def tensors(state: State) -> Snapshot:
-    """The large arrays of a state as they are; g and w are rows, (1, D)."""
-    rows = (tensor.unsqueeze(0) for tensor in (state.leader_position, state.worst_position))
-    return Snapshot(state.positions, state.velocities, state.best_positions, *rows)
+def tensors(state: State) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """The large arrays of a state: x, v, p, (N, D), g and w, (D,)."""
+    return (
+        state.positions, state.velocities, state.best_positions, state.leader_position,
+        state.worst_position,
+    )  # fmt: skip
 
 
 # ---- step 1: move ----
@@ -46,33 +47,30 @@ def tensors(state: State) -> Snapshot:
 def move(
     state: State,
     recipe: Recipe,
-    factors: Factors,
+    factors: Factors | None,
     generator: torch.Generator,
     box: Box | None = None,
-    out: Tensor | None = None,
 ) -> None:
-    """Move all particles on the p, g and w of the previous iteration; their new positions go to
-    `out`, or in place.
-    """
-    s = tensors(state)._replace(g=recipe.topology(state, generator))
+    """Move all particles on the p, g and w of the previous iteration."""
+    x, v, p, _, w = tensors(state)
+    s = Snapshot(x, v, p, recipe.topology(state, generator), w[None])
     k = state.age - 1
     v = velocities(s, recipe, factors, k, generator)
     x, v = step(s.x, v, recipe, k, generator, box)
-    (state.positions if out is None else out).copy_(x)
+    state.positions.copy_(x)
     state.velocities.copy_(v)
 
 
 def velocities(
-    s: Snapshot, recipe: Recipe, factors: Factors, k: int, generator: torch.Generator
+    s: Snapshot, recipe: Recipe, factors: Factors | None, k: int, generator: torch.Generator
 ) -> Tensor:
     """``v <- (1/C) sum_k r_k phi_k d_k``, in the paper over d = v, p - x, g - x and x - w; k counts
     the moves.
     """
-    rule: Any = recipe.velocity
-    if not hasattr(rule, "sum"):  # no sum of terms
-        return cast(Tensor, rule(s, k, generator))
-    c = factors.next(rule.sum, tuple(s.x.shape), k)  # c_k = r_k phi_k / C, C = sum_k r_k phi_k
-    return cast(Tensor, rule.on(s, c))  # sum_k c_k d_k
+    if factors is None:  # no sum of terms
+        return recipe.velocity(s, k, generator)
+    c = factors.next(k)  # c_k = r_k phi_k / C, C = sum_k r_k phi_k
+    return cast(Tensor, cast(SumOfTerms, recipe.velocity).on(s, c))  # sum_k c_k d_k
 
 
 def step(
@@ -94,19 +92,22 @@ def move_one(
     k, row, topology = max(state.age - 1, 0), slice(i, i + 1), recipe.topology
     others = np.arange(len(state.stagnation)) != i
     seen_by = replace(state, stagnation=np.where(others, 0, state.stagnation))
-    s = tensors(state)
-    alone = getattr(recipe.velocity, "looks_at", "all") == "element"
+    x, v, p, _, w = tensors(state)
+    rule, factors = recipe.velocity, None
+    alone = isinstance(rule, SumOfTerms) and rule.looks_at == "element"
     if alone and isinstance(topology, ByInformants):  # without the bests of the others' informants
-        g = s.p[topology.informants(seen_by, generator)[row]]
+        g = p[topology.informants(seen_by, generator)[row]]
     else:
         g = topology(seen_by, generator)
         g = g[row] if alone and len(g) > 1 else g
-    s = Snapshot(s.x[row], s.v[row], s.p[row], g, s.w) if alone else s._replace(g=g)
-    v = velocities(s, recipe, Factors(generator, most_moves=1), k, generator)
-    x, v = (s.x, v) if alone else (s.x[row], v[row])
-    x, v = step(x, v, recipe, k, generator, box)
-    state.positions[row] = x
-    state.velocities[row] = v
+    seen, mine = (row, slice(None)) if alone else (slice(None), row)
+    s = Snapshot(x[seen], v[seen], p[seen], g, w[None])
+    if isinstance(rule, SumOfTerms):
+        factors = Factors(rule, (len(s.x), s.x.shape[1]), generator, most_moves=1)
+    v = velocities(s, recipe, factors, k, generator)
+    new_x, new_v = step(s.x[mine], v[mine], recipe, k, generator, box)
+    state.positions[row] = new_x
+    state.velocities[row] = new_v
 
 
 # ---- step 2: evaluate and remember ----
@@ -137,7 +138,7 @@ def remember(
         np.add(state.stagnation, ONE if counted is None else counted, out=state.stagnation)
         np.putmask(state.stagnation, improved, 0)
     if np.count_nonzero(improved):
-        copy_rows(at.x, at.p, improved)
+        _copy_rows(at.x, at.p, improved)
         np.minimum(state.best_costs, low, out=state.best_costs)
     remember_extremes(state, recipe, at, (low, best), (high, worst))
     state.count(evaluated)
@@ -168,19 +169,60 @@ def remember_extremes(
         state.worst_cost, at.w[0] = cost, at.x[i]
 
 
-# ---- restart (of step 2); step 3: stop ----
+# ---- restart (of step 2) ----
 
 
 def send_back(state: State, at: Snapshot, rows: Bools) -> None:
     """x <- p, v <- 0 for some particles, (N,) mask: those whose p has not changed for c_r
     iterations.
     """
-    copy_rows(at.p, at.x, rows)
-    copy_rows(ZERO, at.v, rows)
+    _copy_rows(at.p, at.x, rows)
+    at.v[rows] = 0.0
 
 
-def stop(state: State, recipe: Recipe) -> dict[str, float]:
-    """The recipe's reasons to stop, g unchanged for c iterations or K iterations in the paper, with
-    their values.
+def _copy_rows(source: Any, target: Any, rows: Bools) -> None:
+    """Copy some rows, (N,) mask, in NumPy without a temporary."""
+    if isinstance(target, np.ndarray):
+        np.copyto(target, source, where=rows[:, None])
+    else:
+        target[rows] = source[rows]
+
+
+# ---- one value at a time, for particles that do not wait for one another: the asynchronous update
+# of Koh, George, Haftka & Fregly 2006, Int. J. Numer. Meth. Engng 67(4) ----
+
+
+def remember_one(state: State, in_flight: InFlight, i: int, cost: float, first: bool) -> None:
+    """Take in the cost of particle i: update p, g, w, its stagnation count, and after N costs those
+    of the swarm.
+
+    A cost that is not finite counts as the worst possible. The first one, at its starting position,
+    is no stagnation.
     """
-    return stopping.reasons(recipe.stop, state)
+    finite = math.isfinite(cost)
+    improved = finite and cost < state.best_costs[i]
+    state.costs[i] = cost
+    if improved:
+        state.best_positions[i], state.best_costs[i] = state.positions[i], cost
+    if not first:
+        state.stagnation[i] = 0 if improved else state.stagnation[i] + 1
+    x = state.positions[i].clone()
+    if finite and cost < state.leader_cost:
+        state.leader_cost, state.leader_position, state.leader_stagnation = cost, x, 0
+    if finite and cost < state.best_cost:
+        state.best_cost, state.best_position, state.best_stagnation = cost, x, 0
+    if finite and cost > state.worst_cost:
+        state.worst_cost, state.worst_position = cost, x
+    state.evaluations += 1
+    if in_flight.in_round >= len(state.costs):
+        _end_round(state, in_flight)
+
+
+def _end_round(state: State, in_flight: InFlight) -> None:
+    """Count a round, and whether g and the best of all improved in it."""
+    if state.leader_cost >= in_flight.leader_cost and state.age > 0:
+        state.leader_stagnation += 1
+    if state.best_cost >= in_flight.best_cost and state.generation > 0:
+        state.best_stagnation += 1
+    state.generation += 1
+    in_flight.begin_round(state.leader_cost, state.best_cost)

@@ -27,19 +27,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.base.record import NONE
-from pyswarmopt.hybrid.runs.axis_search import AxisSearch, SeparabilityTest
-from pyswarmopt.hybrid.runs.bfgs import QuasiNewton
-from pyswarmopt.hybrid.runs.cma_es import CovarianceSwarm, SeparableSwarm, default_population
-from pyswarmopt.hybrid.runs.descent import FIRST_DIFFERENCE, LineSearchDescent, RepeatedCall
-from pyswarmopt.hybrid.runs.limited_memory import LimitedMemory
-from pyswarmopt.hybrid.runs.proposals import Proposals
-from pyswarmopt.hybrid.search import Phase, PhasedSearch, S
+from pyswarmopt.hybrid.axis_search import AxisSearch, SeparabilityTest
+from pyswarmopt.hybrid.cma_es import CovarianceSwarm, SeparableSwarm, default_population
+from pyswarmopt.hybrid.descent import (
+    FIRST_DIFFERENCE,
+    LineSearchDescent,
+    QuasiNewton,
+    RepeatedCall,
+)
+from pyswarmopt.hybrid.limited_memory import LimitedMemory
+from pyswarmopt.hybrid.proposals import Proposals
+from pyswarmopt.hybrid.search import Phase, PhasedSearch
 
 MODELLED_DIM = 20  # the most parameters with a model of the costs
 MATRIX_DIM = 100  # the most coordinates with matrices of D x D numbers
@@ -60,75 +63,54 @@ NOISE = 0.01
 LEAST_DESCENT = 3  # evaluations per dimension without which gradients are of no use
 
 
-class Model(Phase[S, Proposals]):
+class Model(Phase):
     """The points that a Gaussian process proposes, where there are few parameters."""
 
     name = "model"
     kinds = (Proposals,)
 
-    def points(self, s: S) -> int:
+    def points(self, s: PhasedSearch) -> int:
         """Evaluations that the model proposes."""
         return MODELLED * s.box.dim
 
-    def due(self, s: S) -> bool:
+    def due(self, s: PhasedSearch) -> bool:
         if self.run is None:
-            return 0 < s.kinds.count <= MODELLED_DIM
+            return s.kinds.count <= MODELLED_DIM
         return not self.run.done
 
-    def begin(self, s: S) -> Proposals:
-        return self._model(s, NONE, NONE)
+    def over(self, s: PhasedSearch) -> bool:
+        return False
 
-    def _model(self, s: S, points: Floats, costs: Floats) -> Proposals:
+    def begin(self, s: PhasedSearch) -> Proposals:
         last = self.points(s)
         budget = last if s.max_evals is None else min(s.max_evals, last)
         first = min(max(4, s.kinds.count + 1), max(3, budget // 4))
-        at_once = s.progress.population or 1
-        return Proposals(s.kinds, first, last, at_once, points, costs)
+        return Proposals(s.kinds, first, last, s.population or 1)
 
-    def propose(self, s: S) -> Floats:
+    def propose(self, s: PhasedSearch) -> Floats:
         if self.run is not None:
             self.run.under_way = s.under_way()
         return super().propose(s)
 
-    def take_start(self, s: S, costs: Floats) -> None:
-        if self.due(s):
-            points = np.array([s.box.encode(x) for x in s.progress.start])
-            self.run = self._model(s, s.kinds.snap(points), costs)
-
-    def beside(self, s: S) -> Floats | None:
+    def beside(self, s: PhasedSearch) -> Floats | None:
         under_way = s.under_way()
         if self.run is None or len(self.run.points) + len(under_way) >= BESIDE:
             return None
         self.run.under_way = under_way
-        return self.run.propose(s.random)[0]
+        point: Floats = self.run.propose(s.random)[0]
+        return point
 
-    def learn_beside(self, s: S, x: Floats, cost: float) -> None:
+    def hear(self, s: PhasedSearch, points: Floats, costs: Floats) -> None:
+        if self.run is None and self.due(s):
+            self.run = self.begin(s)
         if self.run is not None and len(self.run.points) < BESIDE:
-            self.run.take_in(x[None], np.array([cost]))
+            self.run.take_in(points, costs)
 
 
-class ModelTwice(Model["MemeticSearch"]):
-    """The same, and once more where a descent's differences led nowhere."""
-
-    def due(self, s: MemeticSearch) -> bool:
-        return super().due(s) or self._again(s)
-
-    def _again(self, s: MemeticSearch) -> bool:
-        checked = s.check.run is not None
-        return checked and self.run is not None and self.run.last <= self.points(s)
-
-    def begin(self, s: MemeticSearch) -> Proposals:
-        if self.run is None:
-            return super().begin(s)
-        self.run.last, self.run.done = ROUGH * s.box.dim, False
-        s.descent.run = None  # the next one starts at the best point
-        return self.run
-
-
-class Check(Phase["MemeticSearch", RepeatedCall]):
+class Check(Phase):
     """A second call of the best point, where differences may have been noise."""
 
-    name = "check"
+    name = "repeat"
     kinds = (RepeatedCall,)
 
     def due(self, s: MemeticSearch) -> bool:
@@ -136,12 +118,19 @@ class Check(Phase["MemeticSearch", RepeatedCall]):
         return self.run is None and descent is not None and descent.doubtful
 
     def begin(self, s: MemeticSearch) -> RepeatedCall:
-        gradient = NONE if s.descent.run is None else s.descent.run.gradient
-        slope = math.sqrt(float(np.mean(gradient**2)))
-        return RepeatedCall(s.best_unit(), s.best_cost, NOISE * FIRST_DIFFERENCE * slope)
+        slope = math.sqrt(float(np.mean(s.descent.run.gradient**2)))
+        return RepeatedCall(s.best_unit(), s.known_cost, NOISE * FIRST_DIFFERENCE * slope)
+
+    def learn(self, s: MemeticSearch, costs: Floats) -> None:
+        """Have the model go on, if there is one, and then a new descent from the best point."""
+        super().learn(s, costs)
+        model = s.model.run
+        if model is not None:
+            model.last, model.done = ROUGH * s.box.dim, False
+            s.descent.run = None
 
 
-class Test(Phase["MemeticSearch", SeparabilityTest]):
+class Test(Phase):
     """A test of the first descent's function."""
 
     name = "test"
@@ -149,10 +138,10 @@ class Test(Phase["MemeticSearch", SeparabilityTest]):
 
     def due(self, s: MemeticSearch) -> bool:
         begun = self.run is None and s.descent.run is not None and s.has_slopes
-        return begun and (s.descent.dear or not s.descent.alone(s))
+        return begun and (s.dear or not s.descent.alone(s))
 
     def begin(self, s: MemeticSearch) -> SeparabilityTest:
-        return SeparabilityTest(s.best_unit(), s.best_cost)
+        return SeparabilityTest(s.best_unit(), s.known_cost)
 
     @property
     def separable(self) -> bool:
@@ -160,13 +149,12 @@ class Test(Phase["MemeticSearch", SeparabilityTest]):
 
 
 @dataclass
-class Descent(Phase["MemeticSearch", LineSearchDescent]):
+class Descent(Phase):
     """The first descent, and later ones beside the swarm."""
 
     name = "descent"
     kinds = (QuasiNewton, LimitedMemory)
     granted: int = 0  # evaluations before the swarm or the axes began
-    dear: bool = False  # many coordinates, and no Hessian is affordable
 
     def due(self, s: MemeticSearch) -> bool:
         return s.has_slopes and (self.alone(s) or self._owed(s))
@@ -179,20 +167,20 @@ class Descent(Phase["MemeticSearch", LineSearchDescent]):
             return s.test.run is None
         if s.axes.run is not None or s.swarm.run is not None:
             return False
-        per_dim = SEPARABLE_DESCENT if self.dear and s.test.separable else FIRST_DESCENT
-        ended = self.run.ended if self.dear else self.run.done
+        per_dim = SEPARABLE_DESCENT if s.dear and s.test.separable else FIRST_DESCENT
+        ended = self.run.ended if s.dear else self.run.done
         return not ended and self.granted < per_dim * s.box.dim
 
     def _owed(self, s: MemeticSearch) -> bool:
         """Whether later descents have had less than their share."""
-        ended = self.dear and self.run is not None and self.run.ended
-        ahead = s.progress.best_by == self.name and not ended
+        ended = s.dear and self.run is not None and self.run.ended
+        ahead = s.best_by == self.name and not ended
         share = SHARE_AHEAD if ahead else SHARE_BEHIND
         return share * s.swarm.spent > self.spent - self.granted
 
-    def over(self, s: MemeticSearch, run: LineSearchDescent) -> bool:
-        superseded = self.dear and s.progress.best_by == s.swarm.name and run.ended
-        return run.done or superseded
+    def over(self, s: MemeticSearch) -> bool:
+        superseded = s.dear and s.best_by == s.swarm.name and self.run.ended
+        return self.run.done or superseded
 
     def begin(self, s: MemeticSearch) -> LineSearchDescent:
         """From the first point, then from random ones, or with dear gradients from the best if it
@@ -200,8 +188,8 @@ class Descent(Phase["MemeticSearch", LineSearchDescent]):
         """
         first = self.run is None
         x, cost = s.first_point() if first else s.random.random(s.box.dim), math.inf
-        if first or (self.dear and s.progress.best_by == s.swarm.name):
-            cost = s.best_cost
+        if first or (s.dear and s.best_by == s.swarm.name):
+            cost = s.known_cost
             x = s.best_unit() if math.isfinite(cost) else x
         if s.box.dim > MATRIX_DIM:
             return LimitedMemory(x, cost)
@@ -213,7 +201,7 @@ class Descent(Phase["MemeticSearch", LineSearchDescent]):
             self.granted = self.spent
 
 
-class Axes(Phase["MemeticSearch", AxisSearch]):
+class Axes(Phase):
     """A search along each axis, where the function is separable."""
 
     name = "axes"
@@ -224,50 +212,46 @@ class Axes(Phase["MemeticSearch", AxisSearch]):
         return s.has_slopes and s.test.separable and unsearched
 
     def begin(self, s: MemeticSearch) -> AxisSearch:
-        return AxisSearch(s.best_unit(), s.best_cost)
+        return AxisSearch(s.best_unit(), s.known_cost)
 
 
 @dataclass
-class Swarm(Phase[S, CovarianceSwarm]):
+class Swarm(Phase):
     """A swarm that adapts its covariance; each new one is larger."""
 
     name = "swarm"
     kinds = (CovarianceSwarm, SeparableSwarm)
     population: int = 0  # of the present one
 
-    def due(self, s: S) -> bool:
+    def due(self, s: PhasedSearch) -> bool:
         return True
 
-    def begin(self, s: S) -> CovarianceSwarm:
-        first = self.start(s) if self.population == 0 else None
-        begun, dim = self.population > 0, self.dim(s)
-        self.population = self.population * GROWTH if begun else self._first_population(s, dim)
-        mean = s.random.random(dim) if first is None else first
+    def begin(self, s: PhasedSearch) -> CovarianceSwarm:
+        mean, dim = None, self.dim(s)
+        if self.population:
+            self.population *= GROWTH
+        else:
+            mean, self.population = self.start(s), self._first_population(s, dim)
+        if mean is None:
+            mean = s.random.random(dim)
         kind = SeparableSwarm if s.box.dim > MATRIX_DIM else CovarianceSwarm
         return kind(mean, SIGMA, self.population)
 
-    def start(self, s: S) -> Floats | None:
-        """Where the first swarm begins, None for a random point."""
-        return s.first_point()
+    def start(self, s: PhasedSearch) -> Floats | None:
+        """Where the first swarm begins: None, a random point, where a descent has gone before."""
+        known = len(s.start) or gradients_are_dear(s) or s.noisy
+        return s.first_point() if known else None
 
-    def _first_population(self, s: S, dim: int) -> int:
+    def _first_population(self, s: PhasedSearch, dim: int) -> int:
         """As given, else the usual one; with many coordinates no more points than are ever
         evaluated.
         """
-        if s.progress.population:
-            return max(s.progress.population, LEAST_POPULATION)
+        if s.population:
+            return max(s.population, LEAST_POPULATION)
         usual = default_population(dim)
         if s.max_evals is None or dim <= MATRIX_DIM:
             return usual
         return min(usual, max(s.max_evals, LEAST_POPULATION))
-
-
-class SwarmAfterDescents(Swarm["MemeticSearch"]):
-    """The same, elsewhere than a descent that has gone before."""
-
-    def start(self, s: MemeticSearch) -> Floats | None:
-        known = len(s.progress.start) or s.descent.dear or s.noisy
-        return s.first_point() if known else None
 
 
 class MemeticSearch(PhasedSearch):
@@ -277,32 +261,27 @@ class MemeticSearch(PhasedSearch):
     Its arguments are described there.
     """
 
-    PHASES: ClassVar = (ModelTwice, Check, Test, Descent, Axes, SwarmAfterDescents)
-    model: ModelTwice
-    check: Check
+    PHASES: ClassVar = (Model, Check, Test, Descent, Axes, Swarm)
+    model: Model
+    repeat: Check
     test: Test
     descent: Descent
     axes: Axes
-    swarm: SwarmAfterDescents
+    swarm: Swarm
 
-    def __init__(self, bounds: Any, *args: Any, **kwargs: Any) -> None:
-        super().__init__(bounds, *args, **kwargs)
-        self.descent.dear = gradients_are_dear(self)
+    @property
+    def dear(self) -> bool:
+        return gradients_are_dear(self)
 
     @property
     def noisy(self) -> bool:
-        """Whether two calls at one point gave two costs."""
-        return self.check.run is not None and self.check.run.noisy
+        return self.repeat.run is not None and self.repeat.run.noisy
 
     @property
     def has_slopes(self) -> bool:
         """Whether differences are slopes, and there are enough evaluations for them."""
         few = self.max_evals is not None and self.max_evals < LEAST_DESCENT * self.box.dim
-        return not self.noisy and not (few and self.descent.dear)
-
-    @property
-    def one_by_one(self) -> int:
-        return self.model.points(self) if self.model.due(self) else 0
+        return not self.noisy and not (few and self.dear)
 
 
 def affords_hessian(s: PhasedSearch) -> bool:

@@ -2,7 +2,7 @@
 
 Its phases in their order are `MixedSearch.PHASES`:
 
-1. `Model`: a Gaussian process proposes the first 200 points, up to 20 parameters.
+1. `LongModel`: a Gaussian process proposes the first 200 points, up to 20 parameters.
 2. `Mutate`: mutations of the best point, as many evaluations as the swarm has, an eighth while the
    best point is the swarm's.
 3. `OrderedSwarm` of those coordinates that have an order, with the best point's labels.
@@ -16,21 +16,21 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.hybrid.memetic import Model, Swarm
-from pyswarmopt.hybrid.runs.mutations import Mutations
+from pyswarmopt.hybrid.proposals import Mutations
 from pyswarmopt.hybrid.search import Phase, PhasedSearch
 
 MODELLED = 200  # evaluations
 SHARE_AHEAD, SHARE_BEHIND = 1.0, 0.125  # evaluations of mutations for each one of the swarm
 
 
-class LongModel(Model["MixedSearch"]):
+class LongModel(Model):
     """The points that a Gaussian process proposes."""
 
-    def points(self, s: MixedSearch) -> int:
+    def points(self, s: PhasedSearch) -> int:
         return MODELLED
 
 
-class Mutate(Phase["MixedSearch", Mutations]):
+class Mutate(Phase):
     """Mutations of the best point of all."""
 
     name = "mutations"
@@ -38,31 +38,31 @@ class Mutate(Phase["MixedSearch", Mutations]):
 
     def due(self, s: MixedSearch) -> bool:
         """Whether it has had no more than its share, or nothing else can be proposed."""
-        share = SHARE_BEHIND if s.progress.best_by == s.swarm.name else SHARE_AHEAD
+        share = SHARE_BEHIND if s.best_by == s.swarm.name else SHARE_AHEAD
         return not s.kinds.ordered.any() or share * s.swarm.spent >= self.spent
 
     def begin(self, s: MixedSearch) -> Mutations:
-        return Mutations(s.kinds, s.best_point(), s.best_cost)
+        return Mutations(s.kinds, s.best_point(), s.known_cost)
 
     def propose(self, s: MixedSearch) -> Floats:
-        if self.run is not None and s.best_cost < self.run.cost:
-            self.run.best, self.run.cost = s.best_point(), s.best_cost
+        if self.run is not None and s.known_cost < self.run.cost:
+            self.run = self.begin(s)
         return super().propose(s)
 
 
-class OrderedSwarm(Swarm["MixedSearch"]):
+class OrderedSwarm(Swarm):
     """A swarm of the coordinates with an order."""
 
-    def start(self, s: MixedSearch) -> Floats:
+    def start(self, s: PhasedSearch) -> Floats:
         return s.best_point()[s.kinds.ordered]
 
-    def propose(self, s: MixedSearch) -> Floats:
+    def propose(self, s: PhasedSearch) -> Floats:
         proposed = super().propose(s)
         points = np.tile(s.best_point(), (len(proposed), 1))
         points[:, s.kinds.ordered] = proposed
         return points
 
-    def dim(self, s: MixedSearch) -> int:
+    def dim(self, s: PhasedSearch) -> int:
         return int(s.kinds.ordered.sum())
 
 
@@ -70,10 +70,5 @@ class MixedSearch(PhasedSearch):
     """A search of real numbers, integers and categories together."""
 
     PHASES: ClassVar = (LongModel, Mutate, OrderedSwarm)
-    model: LongModel
     mutations: Mutate
     swarm: OrderedSwarm
-
-    @property
-    def one_by_one(self) -> int:
-        return MODELLED if self.model.due(self) else 0

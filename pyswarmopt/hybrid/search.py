@@ -7,11 +7,12 @@ Which phases there are, and in which order, is for subclasses to say: `pyswarmop
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,18 +22,13 @@ from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.in_flight import Ticket
 from pyswarmopt.base.inputs import as_count, as_mask, as_points, as_values
 from pyswarmopt.base.record import NONE, Record, array, given
-from pyswarmopt.hybrid.model.kinds import Kinds
-from pyswarmopt.hybrid.runs.mutations import Mutations
-from pyswarmopt.hybrid.runs.run import Run, bounded
-from pyswarmopt.hybrid.tickets import Tickets
-from pyswarmopt.hybrid.unit_box import UnitBox
+from pyswarmopt.hybrid.kinds import Kinds, UnitBox
+from pyswarmopt.hybrid.proposals import Mutations
+from pyswarmopt.hybrid.run import Run, bounded
 from pyswarmopt.parts.bounds import read_bounds
 
 START = "start"  # the turn of the points that were given, before any phase
 OFF_CENTRE = 0.01  # of the box: in the very middle a symmetrical function has no slope
-
-S = TypeVar("S", bound="PhasedSearch")
-R = TypeVar("R", bound=Run)
 
 
 class Best(NamedTuple):
@@ -43,7 +39,7 @@ class Best(NamedTuple):
 
 
 @dataclass
-class Phase(Record, ABC, Generic[S, R]):
+class Phase(Record, ABC):
     """A phase of a search: when its turn comes, the run that it begins then, and what it has counted.
 
     Methods are given the search, whose other phases they may look at.
@@ -51,45 +47,47 @@ class Phase(Record, ABC, Generic[S, R]):
 
     name: ClassVar[str]
     kinds: ClassVar[tuple[type[Run], ...]]  # of its runs
-    run: R | None = field(default=None, metadata={"saved": False})  # the present one
+    run: Any = field(default=None, metadata={"saved": False})  # the present one, a `Run`
     spent: int = 0  # evaluations of all runs
 
     @abstractmethod
-    def due(self, s: S) -> bool:
+    def due(self, s: Any) -> bool:
         """Whether it is its turn, unless it is that of a phase before."""
 
     @abstractmethod
-    def begin(self, s: S) -> R:
+    def begin(self, s: Any) -> Run:
         """A new run."""
 
-    def over(self, s: S, run: R) -> bool:
+    def over(self, s: Any) -> bool:
         """Whether a new run takes the place of the present one."""
-        return run.done
+        return bool(self.run.done)
 
-    def propose(self, s: S) -> Floats:
+    def propose(self, s: Any) -> Floats:
         """Points of the unit box, (m, free coordinates)."""
-        if self.run is None or self.over(s, self.run):
+        if self.run is None or self.over(s):
             self.run = self.begin(s)
-        return self.run.ask(s.random)
+        points: Floats = self.run.ask(s.random)
+        return points
 
-    def learn(self, s: S, costs: Floats) -> None:
+    def learn(self, s: Any, costs: Floats) -> None:
         """Take in what the points cost, (m,)."""
-        if self.run is not None:
-            self.run.tell(costs)
+        self.run.tell(costs)
         self.spent += len(costs)
 
-    def take_start(self, s: S, costs: Floats) -> None:
-        """Take in what the starting points cost, beyond the best of them."""
-
-    def beside(self, s: S) -> Floats | None:
+    def beside(self, s: Any) -> Floats | None:
         """A point of the unit box that needs no answers of the round; None where it has none."""
 
-    def learn_beside(self, s: S, x: Floats, cost: float) -> None:
-        """Take in what a point beside the round, (free coordinates,), cost."""
+    def hear(self, s: Any, points: Floats, costs: Floats) -> None:
+        """Take in what starting points and points beside the round, (n, free coordinates), cost."""
 
-    def dim(self, s: S) -> int:
+    def dim(self, s: Any) -> int:
         """Coordinates of its runs."""
-        return s.box.dim
+        return int(s.box.dim)
+
+    def state_dict(self, prefix: str) -> dict[str, Any]:
+        saved = super().state_dict(prefix)
+        saved[f"{prefix}.kind"] = "" if self.run is None else type(self.run).__name__
+        return saved | ({} if self.run is None else self.run.state_dict(f"{prefix}.run"))
 
 
 @dataclass
@@ -107,20 +105,20 @@ class Progress(Record):
     population: int = 0  # as given, 0 if it was not
     turn: str = START
     asked: Floats = array("mD")  # points that are to be told
-    rounds: int = 0
-    evaluations: int = 0
+    told: Floats = array("m")  # their values where they are told one by one, NaN before
+    rounds: int = 0  # completed
+    evaluations: int = 0  # completed, without dropped positions
 
 
-class PhasedSearch(ABC):
+class PhasedSearch(Progress):
     """The loop of a search by phases, in the unit box.
 
     The arguments are those of `pyswarmopt.hybrid.memetic_swarm.MemeticSwarm`, and `kinds`, what the
     coordinates are: None where all are real numbers.
     """
 
-    PHASES: ClassVar[
-        tuple[type[Phase[Any, Any]], ...]
-    ]  # the most urgent first; the last is always due
+    # the most urgent first; the last is always due
+    PHASES: ClassVar[tuple[type[Phase], ...]]
 
     def __init__(
         self,
@@ -137,25 +135,28 @@ class PhasedSearch(ABC):
         given = None if positions is None else as_points("positions", positions)
         low, high = read_bounds(bounds, None if given is None else given.shape[1])
         start = np.empty((0, len(low))) if given is None else given
+        best = start[0].copy() if len(start) else (low + high) / 2
+        count = 0 if population is None else as_count("population", population, 1)
+        sign = -1.0 if maximize else 1.0
+        super().__init__(low, high, start, best, sign=sign, population=count)
         self.random = np.random.default_rng(seed)
         self.max_evals, self._max_iter, self._target = max_evals, max_iter, target
-        count = 0 if population is None else as_count("population", population, 1)
-        middle, sign = (low + high) / 2, -1.0 if maximize else 1.0
-        best = start[0].copy() if len(start) else middle
-        self.progress = Progress(low, high, start, best, sign=sign, population=count)
-        self._tickets = Tickets(np.empty((0, len(low))))
         self._given_kinds = kinds
-        self._place()
+        self._numbers = itertools.count()
+        self._enter_box()
         self._take_turns({phase.name: phase() for phase in self.PHASES})
 
-    def _place(self) -> None:
-        """Find the box, and what its free coordinates are."""
-        self.box = UnitBox(self.progress.low, self.progress.high)
+    def _enter_box(self) -> None:
+        """Find the box, what its free coordinates are, and nothing under way."""
+        self.box = UnitBox(self.low, self.high)
         count, given = self.box.dim, self._given_kinds
         real = Kinds(np.zeros(count, dtype=np.int64), np.arange(count))
         self.kinds = real if given is None else given.of(self.box.free)
+        # tickets by number, and whether they are beside the round; points of the round sent
+        self._pending: dict[int, tuple[Ticket, bool]] = {}
+        self._sent = 0
 
-    def _take_turns(self, phases: dict[str, Phase[Any, Any]]) -> None:
+    def _take_turns(self, phases: dict[str, Phase]) -> None:
         """Have each phase as an attribute, too."""
         self.phases = phases
         vars(self).update(phases)
@@ -164,24 +165,17 @@ class PhasedSearch(ABC):
 
     def ask(self) -> Floats:
         """Positions to evaluate, (m, D) float64; the same ones until `tell`."""
-        progress = self.progress
-        if not len(progress.asked):
-            first = progress.turn == START and len(progress.start)
-            progress.asked = progress.start.copy() if first else self.box.decode(self._propose())
-        return progress.asked.copy()
-
-    def _propose(self) -> Floats:
-        """Points of the unit box from the phase whose turn it is, (m, free coordinates)."""
-        if not self.box.dim:
-            return np.empty((1, 0))
-        if self.progress.turn == START:
-            self.progress.turn = self._next_turn()
-        return self.phases[self.progress.turn].propose(self)
+        if not len(self.asked):
+            if self.turn == START and len(self.start):
+                self.asked = self.start.copy()
+            else:
+                if self.turn == START:
+                    self.turn = self._next_turn()
+                self.asked = self.box.decode(self.phases[self.turn].propose(self))
+        return self.asked.copy()
 
     def _next_turn(self) -> str:
         """The first phase that is due."""
-        if not self.box.dim:
-            return START
         return next(phase.name for phase in self.phases.values() if phase.due(self))
 
     def tell(
@@ -202,42 +196,44 @@ class PhasedSearch(ABC):
         if isinstance(positions, Ticket):
             self._tell_one(positions, float(as_values(values, ())))
             return
-        asked, progress = self.progress.asked, self.progress
+        asked = self.asked
         if not len(asked):
             raise ValueError("tell() without ask(): each round of positions can be told once")
-        same = isinstance(positions, np.ndarray) and np.array_equal(positions, asked)
-        if not (same or np.array_equal(as_points("positions", positions), asked)):
+        if not np.array_equal(as_points("positions", positions), asked):
             raise ValueError("tell() must be given the positions that ask() returned")
-        costs = progress.sign * as_values(values, (len(asked),))
-        evaluated = (
-            np.ones(len(costs), np.bool_) if dropped is None else ~as_mask(dropped, len(costs))
-        )
+        costs = self.sign * as_values(values, (len(asked),))
+        evaluated = np.ones(len(asked), np.bool_)
+        if dropped is not None:
+            evaluated = ~as_mask(dropped, len(asked))
         costs = np.where(evaluated & np.isfinite(costs), costs, math.inf)
         i = int(costs.argmin())
-        self._keep(asked[i], float(costs[i]), progress.turn)
-        progress.rounds += 1
-        progress.evaluations += int(evaluated.sum())
-        progress.asked = NONE
-        if progress.turn == START:
-            for phase in self.phases.values():
-                phase.take_start(self, bounded(costs))
+        self._keep(asked[i], float(costs[i]), self.turn)
+        self.rounds += 1
+        self.evaluations += int(evaluated.sum())
+        self.asked = self.told = NONE
+        if self.turn == START:
+            self._hear(asked, costs)
         else:
-            self.phases[progress.turn].learn(self, bounded(costs))
-        progress.turn = self._next_turn()
+            self.phases[self.turn].learn(self, bounded(costs))
+        self.turn = self._next_turn()
 
     def _keep(self, x: Floats, cost: float, by: str) -> None:
         """Keep a point, (D,), if it is the best so far."""
-        progress = self.progress
-        if cost < progress.best_cost:
-            progress.best_cost, progress.best_x, progress.best_by = cost, x.copy(), by
+        if cost < self.best_cost:
+            self.best_cost, self.best_x, self.best_by = cost, x.copy(), by
+
+    def _hear(self, x: Floats, costs: Floats) -> None:
+        """Have the phases take in points, (n, D), that none of them has proposed for a round."""
+        points = np.array([self.box.encode(point) for point in x])
+        for phase in self.phases.values():
+            phase.hear(self, points, bounded(costs))
 
     def stop(self) -> dict[str, float]:
         """Reasons to stop with the values that gave them; empty to continue."""
         reasons: dict[str, float] = {}
-        progress = self.progress
-        if self._max_iter is not None and progress.rounds > 0 and self.iteration >= self._max_iter:
+        if self._max_iter is not None and self.rounds > 0 and self.iteration >= self._max_iter:
             reasons["max_iter"] = self.iteration
-        if self._target is not None and progress.best_cost <= progress.sign * self._target:
+        if self._target is not None and self.best_cost <= self.sign * self._target:
             reasons["target"] = self.best.value
         return reasons
 
@@ -253,33 +249,39 @@ class PhasedSearch(ABC):
         Returns:
             A ticket; None while the starting points are waited for.
         """
-        asked, tickets = self.ask(), self._tickets
-        if not len(tickets.values):
-            tickets.begin_round(len(asked))
-        if tickets.sent < len(asked):
-            return tickets.hand_out(asked[tickets.sent], beside=False)
-        if self.progress.turn == START:
+        asked = self.ask()
+        if not len(self.told):
+            self.told, self._sent = np.full(len(asked), math.nan), 0
+        while self._sent < len(asked) and not math.isnan(self.told[self._sent]):
+            self._sent += 1  # told before the search was saved
+        beside = self._sent == len(asked)
+        if beside and self.turn == START:
             return None
-        return tickets.hand_out(self.box.decode(self._beside()[None])[0], beside=True)
+        x = self.box.decode(self._beside()[None])[0] if beside else asked[self._sent]
+        ticket = Ticket(x.copy(), self._sent, next(self._numbers))
+        self._pending[ticket.number] = ticket, beside
+        self._sent += not beside
+        return ticket
 
     def tickets(self) -> list[Ticket]:
-        """The tickets of `ask_one` that have no value yet."""
-        return self._tickets.pending()
+        """The tickets of `ask_one` that have no value yet; a point beside the round counts as its
+        last. A restored search has none: it asks for these points of the round again.
+        """
+        return [ticket for ticket, _ in self._pending.values()]
 
     def _tell_one(self, ticket: Ticket, value: float) -> None:
-        tickets, progress = self._tickets, self.progress
-        beside = tickets.take_back(ticket, value)
-        cost = progress.sign * value if math.isfinite(value) else math.inf
-        self._keep(ticket.x, cost, "beside" if beside else progress.turn)
+        if ticket.number not in self._pending:
+            raise ValueError(f"ticket {ticket.number} was told already, or is not of this search")
+        _, beside = self._pending.pop(ticket.number)
+        cost = self.sign * value if math.isfinite(value) else math.inf
+        self._keep(ticket.x, cost, "beside" if beside else self.turn)
         if beside:
-            progress.evaluations += 1
-            x, cost = self.box.encode(ticket.x), float(bounded(np.asarray(cost)))
-            for phase in self.phases.values():
-                phase.learn_beside(self, x, cost)
-        elif tickets.complete:
-            values = tickets.values
-            tickets.begin_round(0)
-            self.tell(self.ask(), values)
+            self.evaluations += 1
+            self._hear(ticket.x[None], np.array([cost]))
+            return
+        self.told[ticket.particle] = self.sign * cost
+        if not np.isnan(self.told).any():
+            self.tell(self.asked, self.told)
 
     def _beside(self) -> Floats:
         """What a phase proposes beside the round, else a mutation of the best point."""
@@ -298,16 +300,16 @@ class PhasedSearch(ABC):
     @property
     def best(self) -> Best:
         """The best point evaluated so far, its value in the user's sense."""
-        return Best(self.progress.best_x.copy(), self.progress.sign * self.progress.best_cost)
+        return Best(self.best_x.copy(), self.sign * self.best_cost)
 
     @property
-    def best_cost(self) -> float:
+    def known_cost(self) -> float:
         """The best cost as runs know it."""
-        return float(bounded(np.asarray(self.progress.best_cost)))
+        return float(bounded(np.asarray(self.best_cost)))
 
     def best_unit(self) -> Floats:
         """The best point in the unit box, (M,)."""
-        return self.box.encode(self.progress.best_x)
+        return self.box.encode(self.best_x)
 
     def best_point(self) -> Floats:
         """The best point in the unit box, (M,), snapped."""
@@ -315,46 +317,31 @@ class PhasedSearch(ABC):
 
     def first_point(self) -> Floats:
         """Where a first run starts: the best point, else near the middle of the box."""
-        if math.isfinite(self.progress.best_cost) or len(self.progress.start):
+        if math.isfinite(self.best_cost) or len(self.start):
             return self.best_unit()
         return 0.5 + OFF_CENTRE * self.random.uniform(-1, 1, self.box.dim)
 
     @property
+    def noisy(self) -> bool:
+        """Whether two calls at one point gave two costs."""
+        return False
+
+    @property
     def iteration(self) -> int:
         """Completed rounds after the first one."""
-        return max(self.progress.rounds - 1, 0)
-
-    @property
-    def rounds(self) -> int:
-        """Completed rounds."""
-        return self.progress.rounds
-
-    @property
-    def evaluations(self) -> int:
-        """Completed evaluations, not counting dropped positions."""
-        return self.progress.evaluations
-
-    @property
-    def one_by_one(self) -> int:
-        """The first points that are proposed one at a time, or `population` at a time."""
-        return 0
+        return max(self.rounds - 1, 0)
 
     # ---- saving ----
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self, prefix: str = "progress") -> dict[str, Any]:
         """All that a resume needs: arrays (copies), numbers and strings."""
         saved: dict[str, Any] = {
             "random": self.random.bit_generator.state,
-            "best_positions": self.progress.best_x[None].copy(),
-            "best_costs": np.array([self.progress.best_cost]),
             "limits": [self.max_evals, self._max_iter, self._target],
+            **super().state_dict(prefix),
         }
-        saved |= self.progress.state_dict("progress") | self._tickets.state_dict("tickets")
         for name, phase in self.phases.items():
-            run = phase.run
             saved |= phase.state_dict(name)
-            saved[f"{name}.kind"] = "" if run is None else type(run).__name__
-            saved |= {} if run is None else run.state_dict(f"{name}.run")
         return saved
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
@@ -373,34 +360,34 @@ class PhasedSearch(ABC):
             ) from error
 
     def _restore(self, saved: Mapping[str, Any]) -> None:
-        sizes = {"D": len(self.progress.low)}
-        progress = self.progress = Progress.from_state(saved, "progress", sizes)
-        if progress.turn not in (START, *self.phases):
-            raise ValueError(f"progress.turn is {progress.turn!r}")
-        self._place()
+        progress = Progress.from_state(saved, "progress", {"D": len(self.low)})
+        vars(self).update(vars(progress))
+        read_bounds((self.low, self.high))
+        self._enter_box()
         checkpoint.check(saved, {"random": dict})
         self.random = np.random.default_rng(0)
         self.random.bit_generator.state = copy.deepcopy(saved["random"])
-        self._tickets = Tickets.from_state(saved, "tickets", sizes)
-        self._tickets.check_round(len(progress.asked))
-        self._take_turns(
-            {name: self._restored(phase, saved) for name, phase in self.phases.items()}
-        )
-        waiting = self.phases[progress.turn].run if progress.turn != START else None
+        phases = self.phases.items()
+        self._take_turns({name: self._restored(phase, saved) for name, phase in phases})
+        proposed = {START: self.start} | {
+            name: phase.run.batch for name, phase in self.phases.items() if phase.run is not None
+        }
+        known = self.turn in (START, *self.phases)
+        counts = len(self.asked), len(self.told)
         if (
-            len(progress.asked)
-            and waiting is not None
-            and len(waiting.batch) != len(progress.asked)
+            not known
+            or counts[0] not in (0, len(proposed.get(self.turn, ())))
+            or counts[1] not in (0, counts[0])
         ):
             raise ValueError("points that are not those of the phase whose turn it is")
 
-    def _restored(self, phase: Phase[Any, Any], saved: Mapping[str, Any]) -> Phase[Any, Any]:
+    def _restored(self, phase: Phase, saved: Mapping[str, Any]) -> Phase:
         """The phase as it was saved, with its run."""
         name = phase.name
         checkpoint.check(saved, {f"{name}.kind": str})
-        kinds = {"": None, **{kind.__name__: kind for kind in phase.kinds}}
-        kind = kinds[saved[f"{name}.kind"]]
-        if kind is not None:
+        run = None
+        if saved[f"{name}.kind"]:
+            kind = {kind.__name__: kind for kind in phase.kinds}[saved[f"{name}.kind"]]
             sizes = {"D": phase.dim(self)}
             run = kind.from_state(saved, f"{name}.run", sizes, kinds=self.kinds)
-        return type(phase).from_state(saved, name, {}, run=None if kind is None else run)
+        return type(phase).from_state(saved, name, {}, run=run)

@@ -24,7 +24,7 @@ from pyswarmopt.base.state import State
 from pyswarmopt.engine.choose import Update
 from pyswarmopt.parts.boundary import Box
 from pyswarmopt.parts.schedule import as_schedule
-from pyswarmopt.parts.velocity import Clamped, Snapshot, SumOfTerms, Term
+from pyswarmopt.parts.velocity import Snapshot, SumOfTerms, Term
 from pyswarmopt.swarm import Swarm
 
 NODES = 100_000  # the most quadrature nodes
@@ -128,7 +128,7 @@ def stability(recipe: Recipe, move: int = 0) -> Stability | None:
         >>> [round(radius, 3) for radius in stability(recipes.constriction())]
         [0.854, 0.944]
     """
-    rule = recipe.velocity.rule if isinstance(recipe.velocity, Clamped) else recipe.velocity
+    rule = recipe.velocity
     if not isinstance(rule, SumOfTerms):
         return None
     responses = [_response(term) for term in rule.terms]
@@ -238,7 +238,7 @@ def _say_stability(recipe: Recipe, move: int, radii: Stability | None) -> str:
 
 def _say_limit(recipe: Recipe, move: int) -> str:
     """The closed form where it applies: v <- w v + c1 r1 (p - x) + c2 r2 (g - x)."""
-    rule = recipe.velocity.rule if isinstance(recipe.velocity, Clamped) else recipe.velocity
+    rule = recipe.velocity
     if not isinstance(rule, SumOfTerms) or [t.name for t in rule.terms] != [
         "inertia",
         "cognitive",

@@ -9,8 +9,8 @@ same search, recorded or not. It is for swarms that a person looks at, not for l
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any, cast
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,8 @@ from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.blocks import BLOCK
 from pyswarmopt.inspect.step import Step
-from pyswarmopt.parts.velocity import BlockRule, Clamped, Scope, Snapshot, SumOfTerms
+from pyswarmopt.parts.schedule import as_schedule
+from pyswarmopt.parts.velocity import Snapshot, SumOfTerms, VelocityRule
 from pyswarmopt.swarm import Swarm
 
 Objective = Callable[[Any], Any]
@@ -51,10 +52,12 @@ def record(fun: Objective, recipe: Recipe, moves: int, **swarm: Any) -> list[Ste
         >>> bool(np.allclose(sum(steps[1].forces.values()), steps[1].v))  # no wall was hit
         True
     """
+    notes = Notes(recipe)
     rule = recipe.velocity
-    is_sum = isinstance(rule.rule if isinstance(rule, Clamped) else rule, SumOfTerms)
-    watched = _WatchedSum(recipe) if is_sum else _Watched(recipe)
-    s = Swarm(recipe=replace(recipe, velocity=watched, schedule=watched.schedule), **swarm)
+    watched: VelocityRule = notes.watch
+    if isinstance(rule, SumOfTerms):
+        watched = _WatchedSum(rule.terms, rule.normalise, rule.limit, notes=notes)
+    s = Swarm(recipe=replace(recipe, velocity=watched, schedule=notes.schedule), **swarm)
     if s.positions.numel() > BLOCK:
         raise ValueError(
             f"a recording of {s.positions.numel():,} numbers per move: at most {BLOCK:,} can be "
@@ -62,17 +65,17 @@ def record(fun: Objective, recipe: Recipe, moves: int, **swarm: Any) -> list[Ste
         )
     steps: list[Step] = []
     while len(steps) <= moves and not s.stop():
-        steps.append(_round(s, fun, watched, len(steps)))
+        steps.append(_round(s, fun, notes, len(steps)))
     return steps
 
 
-def _round(s: Swarm, fun: Objective, watched: _Watched, number: int) -> Step:
+def _round(s: Swarm, fun: Objective, notes: Notes, number: int) -> Step:
     origin = _copy(s.positions)
     x = s.ask()
     v = _copy(s.velocities)
     s.tell(x, fun(x))
-    evaluated = _copy(x)
-    after = _copy(s.positions)
+    evaluated, after = _copy(x), _copy(s.positions)
+    same_swarm = after.shape == evaluated.shape
     step = Step(
         number=number,
         x=evaluated,
@@ -81,63 +84,56 @@ def _round(s: Swarm, fun: Objective, watched: _Watched, number: int) -> Step:
         p=_copy(s.personal_bests),
         p_values=s.personal_best_values,
         best=s.best.value,
-        restarted=np.any(after != evaluated, axis=1)
-        if after.shape == evaluated.shape
-        else np.full(len(x), True),
+        restarted=(after != evaluated).any(axis=1) if same_swarm else np.full(len(x), True),
+        forces=notes.forces,
+        factors=notes.factors,
+        length=notes.length,
     )
-    seen = watched.seen
-    if number == 0 or seen is None:
+    if notes.seen is None:
         return step
-    return replace(
-        step,
-        origin=origin,
-        length=watched.length,
-        g=np.broadcast_to(_copy(seen.g), evaluated.shape),
-        w=_copy(seen.w)[0],
-        forces=watched.forces,
-        factors=watched.factors,
-    )
+    g = np.broadcast_to(notes.seen.g, evaluated.shape)
+    return replace(step, origin=origin, g=g, w=notes.seen.w[0])
 
 
-class _Watched:
-    """A recipe's velocity rule and schedule, which pass on what those say and note it."""
+class Notes:
+    """What was seen of the latest move."""
 
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe
-        self.looks_at: Scope = getattr(recipe.velocity, "looks_at", "all")
         self.move, self.length = 0, 1.0
         self.seen: Snapshot | None = None
         self.forces: dict[str, Floats] = {}
         self.factors: dict[str, Floats] = {}
 
     def schedule(self, move: int) -> float:
+        """The recipe's step length, noted."""
         self.move, self.length = move, float(self._recipe.schedule(move))
         return self.length
 
-    def __call__(self, snapshot: Snapshot, move: int, generator: torch.Generator) -> Any:
-        self.seen = _kept(snapshot)
+    def watch(self, snapshot: Snapshot, move: int, generator: torch.Generator) -> Tensor:
+        """The recipe's velocities, with a note of what they were computed from."""
+        self.seen = Snapshot(*map(_copy, snapshot))
         return self._recipe.velocity(snapshot, move, generator)
 
 
-class _WatchedSum(_Watched):
-    """That of a sum of terms, whose forces are noted one by one."""
+@dataclass(frozen=True)
+class _WatchedSum(SumOfTerms):
+    """A sum of terms, whose forces are noted one by one."""
 
-    @property
-    def sum(self) -> SumOfTerms:
-        return cast(BlockRule, self._recipe.velocity).sum
+    notes: Notes = field(kw_only=True)
 
     def on(self, block: Snapshot, coefficients: Any) -> Any:
-        self.seen, self.forces, self.factors = _kept(block), {}, {}
+        notes = self.notes
+        notes.seen, notes.forces, notes.factors = Snapshot(*map(_copy, block)), {}, {}
         # C differs between coordinates where one of the factors does.
-        mixed = self.sum.normalise and bool(self.sum.per_coordinate)
-        for k, term in enumerate(self.sum.terms):
-            self.forces[term.name] = _copy(self.sum.on(block, _only(coefficients, k)))
-            weight = term.weight(self.move) if callable(term.weight) else term.weight
-            share = _copy(
-                coefficients[k] if mixed or term.random == "element" else coefficients[k][:, :1]
-            )
-            self.factors[term.name] = share / weight if weight else np.zeros_like(share)
-        return cast(BlockRule, self._recipe.velocity).on(block, coefficients)
+        mixed = self.normalise and bool(self.per_coordinate)
+        for k, term in enumerate(self.terms):
+            notes.forces[term.name] = _copy(super().on(block, _only(coefficients, k)))
+            weight = as_schedule(term.weight)(notes.move)
+            by_coordinate = mixed or term.random == "element"
+            share = _copy(coefficients[k] if by_coordinate else coefficients[k][:, :1])
+            notes.factors[term.name] = share / weight if weight else np.zeros_like(share)
+        return super().on(block, coefficients)
 
 
 def _only(coefficients: npt.NDArray[Any], k: int) -> npt.NDArray[Any]:
@@ -145,10 +141,6 @@ def _only(coefficients: npt.NDArray[Any], k: int) -> npt.NDArray[Any]:
     alone = np.zeros_like(coefficients)
     alone[k] = coefficients[k]
     return alone
-
-
-def _kept(snapshot: Snapshot) -> Snapshot:
-    return Snapshot(*map(_copy, snapshot))
 
 
 def _copy(x: Tensor | npt.ArrayLike) -> Floats:

@@ -1,4 +1,4 @@
-"""nevergrad, both ways: our recipes as its optimisers, its optimisers and test functions as ours.
+"""nevergrad, both ways: our recipes as its optimisers, its optimisers as ours.
 
 Nothing here touches NumPy's global random state, which several of nevergrad's optimisers draw from:
 they are given one of their own for as long as they run. The exception are optimisers that keep a
@@ -157,56 +157,4 @@ class NevergradOptimizer(Replayed):
         gc.collect()
 
 
-class NevergradFunction:
-    """One of nevergrad's artificial functions, to be minimised; made by `function`.
-
-    Attributes:
-        name: nevergrad's name of it.
-        bounds: the usual box, one (-5, 5) per coordinate.
-    """
-
-    def __init__(self, name: str, implementation: Any) -> None:
-        self.name = name
-        self.bounds = [(-5.0, 5.0)] * int(implementation.dimension)
-        self._implementation = implementation
-
-    def __call__(self, x: npt.ArrayLike) -> float:
-        """The value at x, (D,)."""
-        return float(self._implementation(np.asarray(x, dtype=np.float64)))
-
-
-def function(name: str, block_dimension: int, seed: int = 0, **options: Any) -> NevergradFunction:
-    """One of nevergrad's artificial functions, moved (and rotated, and so on) at random.
-
-    Args:
-        name: of the core function, for example "sphere" or "hm".
-        block_dimension: its dimension.
-        seed: of the random translation and rotation, and of the noise.
-        options: of `nevergrad.functions.ArtificialFunction`: rotation, noise_level, num_blocks, ...
-
-    Raises:
-        ValueError: nevergrad has no such function.
-
-    Example:
-        >>> import pyswarmopt as pso
-        >>> f = function("sphere", block_dimension=3, seed=1, rotation=True)
-        >>> pso.minimize(f, f.bounds, max_evals=4000, seed=1).fun < 1e-3
-        True
-    """
-    from nevergrad.functions import ArtificialFunction
-
-    names = ArtificialFunction.list_sorted_function_names()
-    if name not in names:
-        raise ValueError(f"nevergrad has no function {name!r}; there are {', '.join(names)}")
-    before = np.random.get_state()
-    np.random.set_state(np.random.RandomState(seed).get_state())
-    try:  # it takes its seed from the global state
-        return NevergradFunction(name, ArtificialFunction(name, block_dimension, **options))
-    finally:
-        np.random.set_state(before)
-
-
-__all__ = [
-    "NevergradFunction", "NevergradOptimizer", "SwarmOptimizer", "function", "one_at_a_time",
-    "register",
-]  # fmt: skip
+__all__ = ["NevergradOptimizer", "SwarmOptimizer", "one_at_a_time", "register"]

@@ -113,11 +113,14 @@ def _low_high(bounds: Any) -> tuple[np.ndarray, np.ndarray]:
     if pairs.ndim != 2 or pairs.shape[1] != 2:
         start = START if pairs.ndim == 1 else ""
         raise ValueError(f"bounds have shape {pairs.shape}: {FORMS}{start}")
+    lists = two and all(isinstance(side, list) for side in bounds)
     fixed = not (pairs[:, 0] < pairs[:, 1]).any()
-    if pairs.shape == (2, 2) and (
-        (two and all(isinstance(side, list) for side in bounds)) or fixed
-    ):
-        _refuse_two_readings(bounds, pairs)
+    readable_as_sides = (pairs[0] <= pairs[-1]).all() and (pairs[0] < pairs[-1]).any()
+    if pairs.shape == (2, 2) and (lists or fixed) and readable_as_sides:
+        raise ValueError(
+            f"bounds={_brief(bounds)}: these may be two pairs, or (low, high); write the pairs as "
+            "a list of tuples, or low and high as two NumPy arrays"
+        )
     return pairs[:, 0], pairs[:, 1]
 
 
@@ -128,21 +131,6 @@ def _without_tensors(bounds: Any) -> Any:
     if isinstance(bounds, list | tuple) and any(map(is_tensor, bounds)):
         return type(bounds)(map(_without_tensors, bounds))
     return bounds
-
-
-def _refuse_two_readings(bounds: Any, pairs: np.ndarray) -> None:
-    """Refuse what may be two pairs or the lows and the highs."""
-    if not (pairs[0] <= pairs[1]).all() or (pairs[0] == pairs[1]).all():
-        return
-    as_pairs, as_sides = (
-        [tuple(pair) for pair in pairs.tolist()],
-        [tuple(pair) for pair in pairs.T.tolist()],
-    )
-    raise ValueError(
-        f"bounds={_brief(bounds)}: these may be the pairs {as_pairs} or, as (low, high), the "
-        f"pairs {as_sides}; write "
-        "the pairs as a list of tuples, or low and high as two NumPy arrays"
-    )
 
 
 def _brief(bounds: Any) -> str:

@@ -5,8 +5,7 @@ None.
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -88,47 +87,6 @@ class Target:
         )
 
 
-@dataclass(frozen=True)
-class Spread:
-    """Stop when all particles lie within `limit` of one another in every coordinate, in the units
-    of x.
-    """
-
-    limit: float
-    reason = "spread"
-
-    def __call__(self, state: State) -> float | None:
-        if state.age == 0:  # these positions still wait for their values
-            return None
-        now = extent(state)
-        return now if now <= self.limit else None
-
-
-class MaxTime:
-    """Stop after `seconds`, counted from the making of the rule.
-
-    The time belongs to the rule, not to the swarm: a resumed swarm continues exactly as it would
-    have, but how far it gets is up to the clock, a function that gives the time in seconds.
-
-    Example:
-        >>> import pyswarmopt as pso
-        >>> rule = MaxTime(60.0)
-        >>> pso.Swarm(bounds=[(0, 1)], recipe=pso.compose([pso.inertia(0.5)], stop=[rule])).stop()
-        {}
-    """
-
-    reason = "max_time"
-
-    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self.seconds = seconds
-        self._clock = clock
-        self._began = clock()
-
-    def __call__(self, state: State) -> float | None:
-        elapsed = self._clock() - self._began
-        return elapsed if elapsed >= self.seconds else None
-
-
 def extent(state: State) -> float:
     """The largest side of the smallest box around all particles, in the units of x."""
     x = state.positions
@@ -150,9 +108,7 @@ def reasons(rules: Iterable[StopRule], state: State) -> dict[str, float]:
 __all__ = [
     "MaxEvals",
     "MaxIter",
-    "MaxTime",
     "Patience",
-    "Spread",
     "StopRule",
     "Target",
     "extent",

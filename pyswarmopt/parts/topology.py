@@ -50,20 +50,16 @@ class Lattice(ByInformants):
     def neighbours(self, n: int) -> Ints:
         """Row i: the neighbours of particle i out of n, (n, k). In a swarm of few they repeat."""
 
-    @functools.cached_property
-    def _with_itself(self) -> dict[int, tuple[Ints, Ints]]:
-        """For n particles: row i is particle i, then its neighbours, (n, 1 + k); and where each row
-        begins, (n,).
-        """
-        return {}
-
     def informants(self, state: State, generator: torch.Generator) -> Ints:
-        n = len(state.best_costs)
-        if n not in self._with_itself:
-            around = np.concatenate([np.arange(n)[:, None], self.neighbours(n)], axis=1)
-            self._with_itself[n] = around, np.arange(n) * around.shape[1]
-        around, first = self._with_itself[n]
+        around, first = _with_itself(self, len(state.best_costs))
         return around.take(state.best_costs.take(around).argmin(axis=1) + first)
+
+
+@functools.lru_cache(maxsize=32)
+def _with_itself(lattice: Lattice, n: int) -> tuple[Ints, Ints]:
+    """Row i: particle i out of n, then its neighbours, (n, 1 + k); and where each row begins, (n,)."""
+    around = np.concatenate([np.arange(n)[:, None], lattice.neighbours(n)], axis=1)
+    return around, np.arange(n) * around.shape[1]
 
 
 @dataclass(frozen=True)

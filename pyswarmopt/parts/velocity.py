@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol, cast, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -125,23 +125,6 @@ def repel(weight: float | Schedule, random: Randomness = "scalar") -> Term:
     return Term("repel", weight, from_worst, random, looks_at="element")
 
 
-class BlockRule(Protocol):
-    """A velocity rule that can be evaluated block by block, unless it `looks_at` "all" of the
-    swarm.
-    """
-
-    @property
-    def looks_at(self) -> Scope:
-        """The widest scope of the terms."""
-
-    @property
-    def sum(self) -> SumOfTerms:
-        """The terms for which coefficients are to be drawn."""
-
-    def on(self, block: Snapshot, coefficients: Any) -> Any:
-        """Velocities of a block, (rows, columns), in a newly allocated array."""
-
-
 @dataclass(frozen=True)
 class SumOfTerms:
     """The velocity as a sum over terms of ``r * weight * direction``, which may be divided by C,
@@ -156,27 +139,27 @@ class SumOfTerms:
         terms: the terms, in the order of their random draws.
         normalise: divide by C, the sum of r * weight as drawn for this particle (Feng et al. 2024,
             Algorithm 1).
+        limit: V_max > 0, to which each coordinate of the velocity is cut (Eberhart & Shi 2000), in
+            the units of x; None: not at all.
 
     Raises:
-        ValueError: no terms.
+        ValueError: no terms, or a limit that is not positive.
     """
 
     terms: tuple[Term, ...]
     normalise: bool = False
+    limit: float | None = None
 
     def __post_init__(self) -> None:
         if not self.terms:
             raise ValueError("a sum of no velocity terms: give at least one")
+        if self.limit is not None and not self.limit > 0:
+            raise ValueError(f"max_velocity={self.limit}: it must be positive")
 
     @functools.cached_property
     def looks_at(self) -> Scope:
         """The widest scope of the terms."""
         return max((term.looks_at for term in self.terms), key=get_args(Scope).index)
-
-    @property
-    def sum(self) -> SumOfTerms:
-        """This sum."""
-        return self
 
     @functools.cached_property
     def per_particle(self) -> list[int]:
@@ -228,49 +211,10 @@ class SumOfTerms:
                 velocity = pull
             else:
                 velocity += pull
-        return velocity
-
-
-@dataclass(frozen=True)
-class Clamped:
-    """Another rule's velocity, each coordinate cut to [-limit, limit] (Eberhart & Shi 2000,
-    "Vmax").
-
-    The limit is in the units of x and has nothing to do with the box unless you make it so.
-
-    Attributes:
-        rule: the other rule.
-        limit: V_max > 0.
-    """
-
-    rule: VelocityRule
-    limit: float
-
-    def __post_init__(self) -> None:
-        if not self.limit > 0:
-            raise ValueError(f"max_velocity={self.limit}: it must be positive")
-
-    @functools.cached_property
-    def looks_at(self) -> Scope:
-        """The scope of the other rule."""
-        return getattr(self.rule, "looks_at", "all")
-
-    def __call__(self, snapshot: Snapshot, move: int, generator: torch.Generator) -> Any:
-        return self.rule(snapshot, move, generator).clip(-self.limit, self.limit)
-
-    @property
-    def sum(self) -> SumOfTerms:
-        """The terms of the other rule, which must be one for blocks."""
-        return cast(BlockRule, self.rule).sum
-
-    def on(self, block: Snapshot, coefficients: Any) -> Any:
-        """The other rule's velocities of a block, cut."""
-        return cast(BlockRule, self.rule).on(block, coefficients).clip(-self.limit, self.limit)
+        return velocity if self.limit is None else velocity.clip(-self.limit, self.limit)
 
 
 __all__ = [
-    "BlockRule",
-    "Clamped",
     "Snapshot",
     "SumOfTerms",
     "Term",

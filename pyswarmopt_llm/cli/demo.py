@@ -174,7 +174,7 @@ def command(
 
         print_plan(dry_run_search(config), as_json)
         return
-    from pyswarmopt_llm.searching.loop import search
+    from pyswarmopt_llm.report.run import search
 
     run_job(lambda on_event: search(config, on_event), run, quiet=quiet, as_json=as_json)
     if score and not (real or as_json):

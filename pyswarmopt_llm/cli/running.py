@@ -131,7 +131,7 @@ def show_result(console: Console, run: Path, result: Mapping[str, Any]) -> None:
 
 
 def _print_draws(console: Console, run: Path) -> None:
-    from pyswarmopt_llm.searching.grid.file import read_grid, table
+    from pyswarmopt_llm.searching.grid import read_grid, table
 
     headings, *rows = table(read_grid(run))
     shown = Table(title="Draws from the grid (*: handed over)", title_justify="left")

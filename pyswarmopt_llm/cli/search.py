@@ -50,9 +50,7 @@ class Published:
 
 Memory = Annotated[
     str | None,
-    Option(
-        'With a dry run: does it fit on a card ("RTX 4090"), in 24GB?', "SIZE", MACHINE, hidden=True
-    ),
+    Option("With a dry run: does it fit into this memory (24GB)?", "SIZE", MACHINE, hidden=True),
 ]
 
 
@@ -80,13 +78,13 @@ def command(
         return
     check_files(settings, settings.tasks)
     if dry_run:
-        from pyswarmopt_llm.searching.dry_run import dry_run_any
+        from pyswarmopt_llm.searching.dry_run import dry_run_search
 
-        print_plan(dry_run_any(settings), shown.as_json or shown.as_lines)
+        print_plan(dry_run_search(settings), shown.as_json or shown.as_lines)
         return
-    from pyswarmopt_llm.searching import grid
+    from pyswarmopt_llm.report.run import search
 
-    run_job(lambda on_event: grid.search(settings, on_event), Path(settings.out), **vars(shown))
+    run_job(lambda on_event: search(settings, on_event), Path(settings.out), **vars(shown))
 
 
 def resume(
@@ -102,9 +100,9 @@ def resume(
 
     Example: swarm-llm resume runs/first
     """
-    from pyswarmopt_llm.searching import grid
+    from pyswarmopt_llm.report.run import resume as go_on
 
-    run_job(lambda on_event: grid.resume(run, on_event, again.allowed), run, **vars(shown))
+    run_job(lambda on_event: go_on(run, on_event, again.allowed), run, **vars(shown))
 
 
 def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run.")]) -> None:

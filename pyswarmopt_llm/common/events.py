@@ -32,3 +32,8 @@ class Event:
 
 
 OnEvent = Callable[[Event], None]
+
+
+def note(text: str) -> Event:
+    """A sentence for whoever listens."""
+    return Event("note", {"text": text})

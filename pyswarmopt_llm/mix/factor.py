@@ -42,10 +42,10 @@ class FactorSpace(AdapterSpace):
         first = _named(experts[0])
         self._layout = FlatView(first)
         self._rows = torch.empty(len(experts), self._layout.size)  # raw factors of each expert
-        self._layout.flatten(first, out=self._rows[0])
+        self._rows[0] = self._layout.flatten(first)
         del first  # one expert at a time beside the rows
         for row, expert in zip(self._rows[1:], experts[1:], strict=True):
-            self._layout.flatten(_named(expert), out=row)
+            row.copy_(self._layout.flatten(_named(expert)))
 
     def realise(self, position: Tensor) -> Patch:
         """The averaged adapter, float32."""

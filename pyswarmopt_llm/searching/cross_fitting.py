@@ -77,6 +77,11 @@ class Fitting:
         """The model that was trained on all items."""
         return self._fitted(ALL, self.items, self.schedule.epochs, self._left_out)
 
+    def passes(self, whole: bool) -> int:
+        """Forward passes of an item, with those of a training on all items or without."""
+        count = len(self.items)
+        return self.schedule.passes(count) if whole else self.schedule.fold_passes(count)
+
     @property
     def _left_out(self) -> int:
         """Items of an epoch of all trainings without a fold."""

@@ -18,12 +18,11 @@ from pyswarmopt_llm.common.optimizers import optimizer, released
 from pyswarmopt_llm.common.words import duration, not_held_out
 from pyswarmopt_llm.engine.memory import free_memory
 from pyswarmopt_llm.scores.metrics.external.callables import CallableUtility
-from pyswarmopt_llm.scores.metrics.objectives import External
 from pyswarmopt_llm.scores.metrics.registry import Metric
 from pyswarmopt_llm.scores.tasks import Scoring, Task
 from pyswarmopt_llm.searching.finish import peak_memory
 from pyswarmopt_llm.searching.fits import fit_of
-from pyswarmopt_llm.searching.grid.draws import make_grid
+from pyswarmopt_llm.searching.grid import make_grid, one_draw
 from pyswarmopt_llm.searching.plan import Pace, with_preset
 from pyswarmopt_llm.searching.prepare import Job, prepare
 from pyswarmopt_llm.searching.scoring.run_directory import check_new
@@ -41,14 +40,18 @@ RUN_FILES = (
 SAMPLE = 16  # items that are timed
 
 
-def dry_run_any(config: SearchConfig) -> Cost:
-    """The cost of `search`, with one set of coefficients or draws from a grid."""
-    return (dry_run_grid if with_preset(config).is_grid else dry_run_search)(config)
-
-
 def dry_run_search(config: SearchConfig) -> Cost:
-    """The cost of a search with one set of coefficients; of one that does not fit that it does not."""
+    """The cost of a search, of all draws where it has a grid; of one that does not fit that it does
+    not.
+
+    Raises:
+        NoRoomError: it does not fit into memory.
+    """
     check_new(user_path(config.out))
+    settled = with_preset(config)
+    grid = make_grid(settled) if settled.is_grid else None
+    if grid is not None:
+        config = one_draw(config, grid.waiting[0])
     fit = fit_of(config)
     if fit is not None and not fit.fits:
         raise NoRoomError("; ".join(fit.lines()))
@@ -56,27 +59,35 @@ def dry_run_search(config: SearchConfig) -> Cost:
     with released(optimizer(job.config, job.starts)):
         pass
     timed, calls = _timed(job), _calls(job)
-    plan = job.plan
-    taken = plan.seconds(pace_of(timed, sum(filter(None, calls.values()))))
-    trained = plan.passes["training"]
+    plan, draws = job.plan, 1 if grid is None else len(grid.waiting)
+    # only the first draw scores the starting swarm
+    evaluations = plan.affordable_by(draws)
+    passes = sum(plan.passes.values())
+    taken = sum(plan.seconds(pace_of(timed, sum(filter(None, calls.values())))).values())
+    more = plan.items * (evaluations - plan.affordable)
+    seconds = taken * (passes + more) / max(passes, 1)
+    if draws > 1 and (minutes := plan.config.budget_minutes) is not None:
+        seconds = min(seconds, 60 * minutes)
+    notes = [] if fit is None else [*fit.lines()]
+    if grid is not None:
+        notes.insert(0, f"{draws} searches, draws from {grid.size:,} combinations of coefficients")
     result = cost_of(
         timed,
-        sum(plan.passes.values()),
-        sum(taken.values()) + sum(timing.warming for timing in timed),
+        passes + more,
+        seconds + sum(timing.warming for timing in timed),
         dtype=job.engine.dtype,
         device=config.device,
-        evaluations=plan.affordable,
-        notes=[*([] if fit is None else fit.lines()), *_notes(job, timed, calls)],
+        evaluations=evaluations,
+        notes=[*notes, *_notes(job, timed, calls)],
         out=config.out,
-        writes=(*RUN_FILES, *["trained/"] * bool(trained)),
+        writes=(*[GRID] * (draws > 1), *RUN_FILES, *["trained/"] * plan.trains),
     )
     return replace(result, memory_bytes=result.memory_bytes * job.workers.side_by_side)
 
 
 def _timed(job: Job) -> tuple[Timed, ...]:
     """Each task, a batch of it timed with two experts."""
-    vertices = job.space.vertices()
-    candidates = [partial(job.space.realise, vertex) for vertex in vertices[:2]]
+    candidates = [partial(job.space.realise, vertex) for vertex in job.space.vertices()[:2]]
     objectives, scoring = job.objectives, job.config.scoring
     return tuple(
         time_items(
@@ -94,71 +105,38 @@ def pace_of(timed: Sequence[Timed], calls: float = 0.0) -> Pace:
     """The pace of a search with these tasks, and with functions that take so many seconds."""
     dev, test = sum(timing.dev for timing in timed), sum(timing.test for timing in timed)
     loads = sum(timing.seconds_per_load for timing in timed)
-    scoring = [timing.seconds_per_item or 0.0 for timing in timed]
-    on_dev = sum(pace * timing.dev for pace, timing in zip(scoring, timed, strict=True))
-    on_test = sum(pace * timing.test for pace, timing in zip(scoring, timed, strict=True))
+    on_dev = sum((timing.seconds_per_item or 0.0) * timing.dev for timing in timed)
+    on_test = sum((timing.seconds_per_item or 0.0) * timing.test for timing in timed)
     return Pace(calls + on_dev + loads, on_test + (loads if test else 0.0), on_dev / max(dev, 1))
-
-
-def dry_run_grid(config: SearchConfig) -> Cost:
-    """The cost of `grid_search`: of all draws; only the first scores the starting swarm."""
-    grid, settled = make_grid(config), with_preset(config)
-    count = len(grid.draws)
-    draw = dry_run_search(replace(config, settings=grid.draws[0], grid="given", draws=None))
-    dev = sum(task.dev for task in draw.tasks)
-    # which auto chooses
-    start = len(config.experts) if settled.preset == "auto" else settled.population
-    evaluations = draw.evaluations + (count - 1) * max(draw.evaluations - start, 0)
-    if config.budget_items is not None:
-        evaluations = min(evaluations, max(config.budget_items // max(dev, 1), 1))
-    # Each draw scores its best and the average once more, and the one that is handed over does so
-    # again.
-    passes = draw.passes + dev * (evaluations - draw.evaluations + 2 * count)
-    seconds = draw.seconds * passes / max(draw.passes, 1)
-    if config.budget_minutes is not None:
-        seconds = min(seconds, 60 * config.budget_minutes)
-    return replace(
-        draw,
-        evaluations=evaluations,
-        passes=passes,
-        seconds=round(seconds, 1),
-        notes=(
-            f"{count} searches, draws from {grid.size:,} combinations of coefficients",
-            *draw.notes,
-        ),
-        writes=(GRID, *(f"draw-{number:02d}/" for number in range(1, count + 1)), *draw.writes),
-    )
 
 
 def _calls(job: Job) -> dict[str, float | None]:
     """Seconds of one call of each Python function, which shows that it works; None: a harness task."""
-    return {name: _call(job, external) for name, external in job.objectives.externals.items()}
+    calls: dict[str, float | None] = {}
+    for name, external in job.objectives.externals.items():
+        calls[name] = None
+        if isinstance(external, CallableUtility):
+            job.engine.load(job.space.realise(job.space.vertices()[0]))
+            calls[name] = external.try_once(job.engine)
+    return calls
 
 
-def _call(job: Job, external: External) -> float | None:
-    if not isinstance(external, CallableUtility):
-        return None
-    job.engine.load(job.space.realise(job.space.vertices()[0]))
-    return external.try_once(job.engine)
-
-
-def _notes(
-    job: Job, timed: Iterable[Timed], external_seconds: Mapping[str, float | None]
-) -> list[str]:
+def _notes(job: Job, timed: Iterable[Timed], calls: Mapping[str, float | None]) -> list[str]:
     notes = [*job.notes.values(), *job.plan.own_score]
-    for name, seconds in external_seconds.items():
+    for name, seconds in calls.items():
         if seconds is None:
             notes.append(f"{name} has no items and is not in the time")
             continue
         evaluations = job.plan.affordable
-        total = duration(evaluations * seconds)
         notes.append(
             f"{name}: {seconds:.2g} s an evaluation, at most {evaluations:,} of them take about "
-            f"{total}"
+            f"{duration(evaluations * seconds)}"
         )
         if not job.objectives.externals[name].has_test:
             notes.append(not_held_out(name))
-    notes += [paid_note(task.name) for task in timed if task.seconds_per_item is None]
+    for task in timed:
+        if task.seconds_per_item is None:
+            notes.append(f"{task.name} is paid for by the request and is not in the time")
     patience = job.config.patience or PATIENCE
     if patience < job.config.iterations:
         notes.append(f"the search stops early after {patience} iterations without a new best")
@@ -237,11 +215,6 @@ def time_items(
     return replace(
         timed, seconds_per_item=again, first_seconds_per_item=first, seconds_per_load=load
     )
-
-
-def paid_note(name: str) -> str:
-    """The note on a metric whose requests cost money."""
-    return f"{name} is paid for by the request and is not in the time"
 
 
 def cost_of(

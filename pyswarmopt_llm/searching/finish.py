@@ -1,27 +1,32 @@
-"""The end of a search: what it hands over is written, read back and scored, and described."""
+"""The end of a search: what it hands over is written, read back, and scored beside what it is
+compared with.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import resource
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
+from dataclasses import asdict, dataclass, replace
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from pyswarmopt_llm.common.files.json_types import typed
-from pyswarmopt_llm.common.files.regular import write_text
-from pyswarmopt_llm.common.interfaces import Patch, Score, Utility
+from pyswarmopt_llm.common.events import OnEvent, note
+from pyswarmopt_llm.common.files.json_types import WrongType, typed
+from pyswarmopt_llm.common.interfaces import Patch, Utility
 from pyswarmopt_llm.common.statistics import score_interval
+from pyswarmopt_llm.common.words import listed
 from pyswarmopt_llm.mix.coefficients import save_patch
 from pyswarmopt_llm.scores.tasks import Scoring
+from pyswarmopt_llm.searching.explore import Found
 from pyswarmopt_llm.searching.prepare import Job
-from pyswarmopt_llm.searching.rivals import BASE, Rival
 from pyswarmopt_llm.searching.scoring.record import CANDIDATES, Row, pack
 from pyswarmopt_llm.searching.scoring.result import (
     SPLITS,
@@ -35,109 +40,186 @@ from pyswarmopt_llm.searching.scoring.result import (
     WorkerUse,
 )
 from pyswarmopt_llm.searching.scoring.run_directory import UNDEFINED, Run
-from pyswarmopt_llm.searching.selection import Choice, best_first
-from pyswarmopt_llm.searching.written.replies import RESULT, read_replies, save_replies
+from pyswarmopt_llm.searching.selection import (
+    ByTask,
+    Contestant,
+    by_task,
+    named_weights,
+    save_front,
+)
+from pyswarmopt_llm.searching.written.replies import RESULT, save_replies
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.train import Training
 
 log = logging.getLogger(__name__)
-ByTask = Mapping[str, Score]
+RIVALS = {
+    "base": "the base",
+    "base_tuned": "the fine-tuned base",
+    "expert_tuned": "the fine-tuned best expert",
+}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The scores of a model on a split, as the store holds them, with what they took."""
+
+    scores: Scores
+    passes: int
+    seconds: float
 
 
 def finish(
-    job: Job,
-    run: Run,
-    chosen: Choice,
-    training: Training | None,
-    rivals: Sequence[Rival],
-    singles: Sequence[ByTask],
-    scorings: Mapping[str, Scoring],
-    workers_memory: int,
+    job: Job, run: Run, found: Found, training: Training | None, start: float, tell: OnEvent
 ) -> Result:
     """Write ``best/``, read it back, score it; score what it is compared with on test.
 
-    All are scored as files, but what was trained on dev: its scores on dev are cross-fitted.
+    All are scored as files, but what was trained on dev: its scores on dev are cross-fitted. The
+    rivals' time is counted apart.
 
     Args:
         job: what the search worked with.
         run: its directory.
-        chosen: what is handed over.
-        training: what the search found before and after training; None if it does not train.
-        rivals: what the result is compared with.
-        singles: of each expert, task name -> score on dev.
-        scorings: how each task is scored.
-        workers_memory: bytes that the workers took.
+        found: what the search found.
+        training: the same before and after training; None if it does not train.
+        start: of the search in this process, by `time.perf_counter`.
+        tell: called with progress.
     """
+    chosen = found.chosen if training is None else training.chosen
     files = _write_best(job, run, chosen)
-    vertices, single = job.space.vertices(), best_first(job, singles)[0]
-    score = partial(_model, job, {split: job.utilities(split, scorings) for split in SPLITS})
-    kept = training is not None and training.kept
-    best = replace(chosen, patch=files)
-    models = {"best": score(best, kept, {"dev": training.scores} if training and kept else {})}
-    models["best_single"] = score(Choice(vertices[single]), known={"dev": singles[single]})
+    splits = {split: job.utilities(split, found.scorings) for split in SPLITS}
+    measure = partial(
+        _measure, job, run, {split: tasks for split, tasks in splits.items() if tasks}
+    )
+    models: dict[str, Model] = {}
+    best = replace(chosen, patch=files, known=chosen.known if chosen.trained else {})
+    for name, one in _contestants(job, found, training, best).items():
+        models[name], _ = measure(name, one)
     if training is not None:
-        models |= _before_and_after(job, training, models["best"], score)
-    if job.kind.averages:
-        models["uniform"] = score(Choice(vertices.mean(0)))
-    for rival in rivals:  # which are scored already, but for what the search has trained itself
-        start = vertices[single] * (not rival.name.startswith(BASE))
-        scored = Choice(start, patch=rival.patch), rival.trained, rival.scores
-        # what is clearly behind on dev was not trained on all items: nothing else can be scored
-        scoring = partial(_model, job, {}) if rival.patch is None else score
-        models[rival.name] = models["trained"] if rival.same else scoring(*scored)
-    doubts = _keep_replies(job, run, files, single, rivals, models, scorings)
-    result = Result(
+        models["trained" if training.kept else "mixture"] = models["best"]
+    begun = time.perf_counter()
+    spent: list[Measured] = []
+    for name, one in _rivals(job, run, training, tell).items():
+        if training is not None and one.patch is training.after.patch:
+            models[name] = models["trained"]  # the very same
+            continue
+        models[name], took = measure(name, one)
+        spent += took
+    apart = time.perf_counter() - begun
+    doubts = _keep_replies(job, run, files, found, models)
+    seen = models["best"].dev.value
+    if seen != chosen.value:
+        why = ": the server does not repeat itself" if run.about.noise else ""
+        log.warning("best/ scores %s, the search saw %s%s", seen, chosen.value, why)
+    several = len(job.objectives.names) > 1
+    front = save_front(job, run, found.archive, chosen) if several else None
+    cost = _cost(job, run, training, spent if job.plan.rivals else None, found.memory)
+    # What processes that were interrupted spent; their workers ran side by side.
+    earlier = run.replayed_seconds / job.workers.side_by_side
+    seconds = round(earlier + time.perf_counter() - start - apart, 3)
+    return Result(
         models=models,
-        objectives=_objectives(job, scorings),
-        best_single=job.space.expert_names[single],
-        cost=_cost(job, run, training, rivals, workers_memory),
-        stop={},
+        objectives=_objectives(job, found.scorings),
+        best_single=job.space.expert_names[found.single],
+        cost=replace(cost, seconds=seconds),
+        stop=dict(found.stop),
         combine=job.objectives.combined_by,
         alike=job.objectives.alike,
-        experts=_experts(job, run, singles),
+        experts=_experts(job, found),
         space=job.kind.name,
         graph=job.kind.in_words(files, job.space.expert_names),
         expert_iteration=None if training is None else training.iteration,
-        confirm=chosen.confirm,
+        confirm=found.confirmed,
+        front=front,
         notes=[*{**job.notes, **run.about.notes}.values(), *doubts, *_without_numbers(run)],
     )
-    if result.best.dev.value != chosen.value:
-        why = ": the server does not repeat itself" if run.about.noise else ""
-        log.warning(
-            "best/ scores %s, the search saw %s%s", result.best.dev.value, chosen.value, why
-        )
-    return result
 
 
-def _before_and_after(
-    job: Job, training: Training, best: Model, score: Callable[..., Model]
-) -> dict[str, Model]:
-    """The mixture before and after training, of which one is the result."""
-    if not training.kept:
-        return {"mixture": best, "trained": score(training.after, True, {"dev": training.scores})}
-    dev = {name: training.rows[0].score(name) for name in job.objectives.names}
-    return {"mixture": score(training.before, known={"dev": dev}), "trained": best}
+def _contestants(
+    job: Job, found: Found, training: Training | None, best: Contestant
+) -> dict[str, Contestant]:
+    """The models of the result by name, but for the rivals."""
+    vertices, single = job.space.vertices(), found.single
+    known = {"dev": by_task(job, found.experts[single])}
+    contestants = {"best": best, "best_single": Contestant(vertices[single], known=known)}
+    if training is not None and training.kept:
+        contestants["mixture"] = training.before
+    elif training is not None:
+        contestants["trained"] = training.after
+    if job.kind.averages:
+        contestants["uniform"] = Contestant(vertices.mean(0))
+    return contestants
 
 
-def _model(
-    job: Job,
-    utilities: Mapping[str, Mapping[str, Utility]],
-    choice: Choice,
-    trained: bool = False,
-    known: Mapping[str, ByTask] | None = None,
-) -> Model:
-    """A model with its scores; what is not known is scored."""
-    scores = dict(known or {})
-    missing = [split for split, tasks in utilities.items() if tasks and split not in scores]
-    if missing:
-        job.engine.load(choice.realise(job.space))
-    for split in missing:
-        scores[split] = {name: utility(job.engine) for name, utility in utilities[split].items()}
-    combined = {split: _scores(job, tasks) for split, tasks in scores.items()}
-    weights = job.space.coefficients(choice.position).tolist()
-    named = dict(zip(job.space.expert_names, weights, strict=True))
-    return Model(named, combined["dev"], combined.get("test"), trained)
+def _rivals(job: Job, run: Run, training: Training | None, tell: OnEvent) -> dict[str, Contestant]:
+    """The base, and base and best expert fine-tuned on the same items; `no_rivals` leaves them out.
+
+    A gain over the best expert may come from training alone; rivals that are trained in the same
+    way tell. A search with labels trains both anyway, since either may be its result, so that they
+    cost their scores on test and no more. A search that trains nothing but has a function of the
+    user's to score gets the base alone, and so does one that trains on the best of its replies.
+    """
+    if not job.plan.rivals:
+        return {}
+    base = Contestant(job.space.vertices()[0] * 0, Patch())
+    rivals = {"base": base}
+    if training is not None and training.base:
+        rivals["base"] = replace(base, known={"dev": training.base})
+    if training is not None and job.plan.rivals > 1:
+        rivals |= {f"{start}_tuned": training.tuned[start] for start in ("base", "expert")}
+    trained = None if training is None else training.after.patch
+    scored = [
+        RIVALS[name]
+        for name, one in rivals.items()
+        if one.patch is not None and one.patch is not trained
+    ]
+    if not any((_what(split), "base") in run.store for split in SPLITS):
+        are = "are" if len(scored) > 1 else "is"
+        tell(note(f"for comparison {listed(scored)} {are} scored (`no_rivals` leaves this out)"))
+    return rivals
+
+
+def _what(split: str) -> str:
+    """What the store calls the scores of a model."""
+    return f"model {split}"
+
+
+def _measure(
+    job: Job, run: Run, splits: Mapping[str, Mapping[str, Utility]], name: str, one: Contestant
+) -> tuple[Model, list[Measured]]:
+    """A model with its scores, and what new ones took; what is known is not scored again."""
+    scores = {split: _scores(job, tasks) for split, tasks in one.known.items()}
+    load = cache(lambda: job.engine.load(one.realise(job.space)))  # not at all if all is known
+    spent: list[Measured] = []
+    for split, tasks in splits.items():
+        if split not in scores and (one.patch is not None or not one.trained):
+            new = partial(_measured, job, load, tasks)
+            stored = run.store.get(_what(split), name, new, _wrong)
+            spent.append(typed(stored, Measured))
+            scores[split] = spent[-1].scores
+    weights = named_weights(job.space, one.position)
+    return Model(weights, scores["dev"], scores.get("test"), one.trained), spent
+
+
+def _measured(
+    job: Job, load: Callable[[], None], tasks: Mapping[str, Utility]
+) -> Mapping[str, Any]:
+    """Score the model that is loaded."""
+    begun = time.perf_counter()
+    load()
+    scores = {name: utility(job.engine) for name, utility in tasks.items()}
+    total, combined = job.objectives.combine(list(scores.values())), _scores(job, scores)
+    measured = Measured(combined, total.n, round(time.perf_counter() - begun, 3))
+    content: Mapping[str, Any] = json.loads(json.dumps(asdict(measured)))
+    return content
+
+
+def _wrong(content: dict[str, Any]) -> str | None:
+    try:
+        typed(content, Measured)
+    except WrongType as error:
+        return error.place
+    return None
 
 
 def _scores(job: Job, tasks: ByTask) -> Scores:
@@ -152,14 +234,15 @@ def _scores(job: Job, tasks: ByTask) -> Scores:
     )
 
 
-def _experts(job: Job, run: Run, singles: Sequence[ByTask]) -> dict[str, Model]:
+def _experts(job: Job, found: Found) -> dict[str, Model]:
     """The given experts on dev; with all items, where some were not scored in a race."""
-    first = {r.particle: r.items for r in run.rows if r.phase == "search" and r.iteration == 0}
     experts = {}
-    for number, (name, tasks) in enumerate(zip(job.space.expert_names, singles, strict=False)):
-        model = _model(job, {}, Choice(job.space.vertices()[number]), known={"dev": tasks})
-        found = {task: replace(o, items=first[number][task]) for task, o in model.dev.tasks.items()}
-        experts[name] = replace(model, dev=replace(model.dev, tasks=found))
+    for vertex, row, name in zip(
+        job.space.vertices(), found.experts, job.space.expert_names, strict=False
+    ):
+        dev = _scores(job, by_task(job, row))
+        tasks = {task: replace(o, items=row.items[task]) for task, o in dev.tasks.items()}
+        experts[name] = Model(named_weights(job.space, vertex), replace(dev, tasks=tasks))
     return experts
 
 
@@ -181,7 +264,7 @@ def _cost(
     job: Job,
     run: Run,
     training: Training | None,
-    rivals: Sequence[Rival],
+    rivals: Sequence[Measured] | None,
     workers_memory: int,
 ) -> Cost:
     items = sum(row.n for row in run.rows)
@@ -192,9 +275,9 @@ def _cost(
         # Functions and harness tasks are always scored whole.
         items_saved=0.0 if job.objectives.externals else _items_saved(run.rows, job.plan.items),
         passes=items + (0 if training is None else training.passes),
-        passes_rivals=sum(rival.passes for rival in rivals) if rivals else None,
+        passes_rivals=None if rivals is None else sum(one.passes for one in rivals),
         seconds=0.0,
-        seconds_rivals=round(sum(rival.seconds for rival in rivals), 3) if rivals else None,
+        seconds_rivals=None if rivals is None else round(sum(one.seconds for one in rivals), 3),
         seconds_scoring=round(sum(row.seconds for row in run.rows), 3),
         peak_memory_bytes=peak_memory() + workers_memory,
         workers=None if job.workers.alone else WorkerUse(job.config.workers, run.failures),
@@ -210,47 +293,22 @@ def _without_numbers(run: Run) -> list[str]:
 
 
 def _keep_replies(
-    job: Job,
-    run: Run,
-    best: Patch,
-    single: int,
-    rivals: Sequence[Rival],
-    models: Mapping[str, Model],
-    scorings: Mapping[str, Scoring],
+    job: Job, run: Run, best: Patch, found: Found, models: Mapping[str, Model]
 ) -> list[str]:
-    """Write down what the base, the best expert and the result reply, for the report; what a user has
-    to know of that.
+    """Write down what the base, the best expert and the result reply, for the report; what a user
+    has to know of that.
     """
-    shown = {BASE: Patch()} if any(rival.name == BASE for rival in rivals) else {}
-    expert = job.space.realise(job.space.vertices()[single])
-    shown |= {f"best expert, {job.space.expert_names[single]}": expert, RESULT: best}
+    shown = {"base": Patch()} if "base" in models else {}
+    expert = job.space.realise(job.space.vertices()[found.single])
+    shown |= {f"best expert, {job.space.expert_names[found.single]}": expert, RESULT: best}
     before, after = models["best_single"].dev.items, models["best"].dev.items
-    doubts = save_replies(job, run, shown, before, after, scorings)
+    doubts = save_replies(job, run, shown, before, after, found.scorings)
     for doubt in doubts:
         log.warning(doubt)
     return doubts
 
 
-def publish(job: Job, run: Run, result: Result) -> dict[str, Any]:
-    """Write card and report first, ``result.json`` last: where it is, everything is. Returns its
-    content.
-    """
-    from pyswarmopt_llm.report.card import model_card
-    from pyswarmopt_llm.report.front_matter import licence_conflict, parents_of
-    from pyswarmopt_llm.report.report import render_report
-
-    parents = parents_of(job.config) if job.kind.library else []
-    if conflict := licence_conflict(parents):
-        log.warning(conflict)
-    write_text(run.path / "best" / "README.md", model_card(run.about, result, parents))
-    page = render_report(run.about, result, run.rows, job.tasks, read_replies(run))
-    write_text(run.path / "report.html", page)
-    content = result.to_json()
-    run.finish(content)
-    return content
-
-
-def _write_best(job: Job, run: Run, chosen: Choice) -> Patch:
+def _write_best(job: Job, run: Run, chosen: Contestant) -> Patch:
     """The patch that the files in ``best/`` hold."""
     space, folder = job.space, run.path / "best"
     if folder.exists():  # an earlier process was stopped after writing it

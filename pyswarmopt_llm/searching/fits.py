@@ -1,6 +1,6 @@
 """Whether a search fits into the memory of a device, from shapes alone: no weights are read.
 
-The device is the one that is there, or a card that is named.
+The device is the one that is there, or a card of a memory that is named.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import pyswarmopt_llm.engine.memory as memory_of
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError, first_line
 from pyswarmopt_llm.common.hardware import pick_device, pick_dtype
-from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.engine.memory import LEAST_TOKENS, Sizes, copies
 from pyswarmopt_llm.experts.adapter import AdapterInfo, changed_weights
 from pyswarmopt_llm.experts.base import INT8, BaseModel, resolve_base
@@ -27,13 +26,6 @@ from pyswarmopt_llm.mix.one_base import find_adapters
 from pyswarmopt_llm.searching.plan import with_preset
 from pyswarmopt_llm.searching.worker_names import parse_workers
 
-# Cards and their GiB, as they are sold.
-CARDS = {
-    **{"RTX 3060": 12, "RTX 3080": 10, "RTX 3090": 24, "RTX 4060": 8, "RTX 4060 Ti": 16},
-    **{"RTX 4070": 12, "RTX 4080": 16, "RTX 4090": 24, "RTX 5070": 12, "RTX 5070 Ti": 16},
-    **{"RTX 5080": 16, "RTX 5090": 32, "RTX A6000": 48, "T4": 16, "V100": 16, "A10": 24, "L4": 24},
-    **{"A40": 48, "L40S": 48, "A100": 80, "A100 40GB": 40, "H100": 80, "H200": 141, "B200": 180},
-}
 CONTEXT = 2**30  # bytes that CUDA and fragments take of a card
 _UNITS = {"": 10**9, "GB": 10**9, "MB": 10**6, "TB": 10**12, "GIB": 2**30, "MIB": 2**20}
 _BITS = {"nf4": 4.13, "int8": 8.1, INT8: 8.1}  # of a packed weight, with its scales
@@ -82,11 +74,8 @@ class Fit:
     @property
     def fits(self) -> bool:
         """Whether all of it does."""
-        return all(need.bytes <= self.free for need in self._needs)
-
-    @property
-    def _needs(self) -> list[Need]:
-        return [need for need in (self.scoring, self.training) if need is not None]
+        needs = (self.scoring, self.training)
+        return all(need is None or need.bytes <= self.free for need in needs)
 
     def lines(self) -> Iterator[str]:
         """The verdict, with its reasons."""
@@ -112,17 +101,17 @@ def _gb(number: int) -> str:
 
 
 def fit_of(config: SearchConfig, memory: str | None = None) -> Fit | None:
-    """Whether a search fits; of a card that is not there if one is named.
+    """Whether a search fits into the memory that is free, or into that of a card.
 
     Args:
         config: of the search; only config.json of the base and headers of the adapters are read.
-        memory: a card, by its name, or its memory, such as ``24GB``.
+        memory: of a card that is not there, such as ``24GB``.
 
     Returns:
         None: the system does not say what is free, or the base runs elsewhere.
 
     Raises:
-        UserError: no such card, or the experts do not fit together.
+        UserError: not a size, or the experts do not fit together.
     """
     named = memory is not None
     config = with_preset(config)
@@ -132,7 +121,12 @@ def fit_of(config: SearchConfig, memory: str | None = None) -> Fit | None:
             why = "says what one base needs, on this machine; leave it out"
             raise InvalidOption("memory", memory, why)
         return None
-    device, name, free = _device(config.device, memory)
+    if memory is None:
+        device = pick_device(config.device)
+        name, free = str(device), memory_of.free_memory(device)
+    else:
+        device = torch.device("cuda")
+        name, free = f"a GPU of {memory}", bytes_of(memory) - CONTEXT
     if free is None:
         return None
     base = resolve_base(config.base, weights=False)
@@ -152,37 +146,6 @@ def fit_of(config: SearchConfig, memory: str | None = None) -> Fit | None:
         training=_first(needs.training(scoring.mix), free) if trains else None,
         merged=None if base.packing else next(needs.scoring(("merged",))).bytes,
     )
-
-
-def _device(device: str, memory: str | None) -> tuple[torch.device, str, int | None]:
-    """The device, its name, and what is free on it."""
-    if memory is None:
-        there = pick_device(device)
-        return there, str(there), memory_of.free_memory(there)
-    if memory[:1].isdigit():
-        name, size = f"a GPU of {memory}", bytes_of(memory)
-    else:
-        name = card_of(memory)
-        size = CARDS[name] * 2**30
-    return torch.device("cuda"), name, size - CONTEXT
-
-
-def card_of(name: str) -> str:
-    """The card of a name, however it is spelt.
-
-    Example:
-        >>> card_of("nvidia geforce rtx4090"), card_of("a100")
-        ('RTX 4090', 'A100')
-    """
-    cards = {_squeezed(card): card for card in CARDS}
-    try:
-        return cards[_squeezed(name)]
-    except KeyError as error:
-        raise unknown("memory", name, list(CARDS)) from error
-
-
-def _squeezed(name: str) -> str:
-    return re.sub(r"nvidia|geforce|tesla|[^a-z0-9]", "", name.lower())
 
 
 def bytes_of(memory: str) -> int:
@@ -287,6 +250,3 @@ def weights_of(model: Any, base: BaseModel) -> int:
             if isinstance(layer, torch.nn.Linear) and layer is not output:
                 plain[f"{name}.weight"] = int(layer.weight.numel() * bits / 8)
     return sum(plain.values())
-
-
-__all__ = ["CARDS", "Fit", "Need", "bytes_of", "card_of", "fit_of"]

@@ -78,6 +78,10 @@ class Part:
     test: int = 0
     other: int = 0
 
+    def of(self, dev: float, test: float, other: float) -> float:
+        """Its cost, where a model on dev, one on test and another pass of an item cost so much."""
+        return self.dev * dev + self.test * test + self.other * other
+
 
 @dataclass(frozen=True)
 class Plan(Facts):
@@ -144,12 +148,13 @@ class Plan(Facts):
     @property
     def affordable(self) -> int:
         """Evaluations that the budget of items pays for."""
+        return self.affordable_by(1)
+
+    def affordable_by(self, draws: int) -> int:
+        """Evaluations of so many draws, of which the first alone scores the starting swarm."""
+        most = self.evaluations + (draws - 1) * (self.evaluations - self.config.population)
         items = self.config.budget_items
-        return (
-            self.evaluations
-            if items is None
-            else min(self.evaluations, max(items // max(self.items, 1), 1))
-        )
+        return most if items is None else min(most, max(items // max(self.items, 1), 1))
 
     @property
     def rivals(self) -> int:
@@ -221,19 +226,13 @@ class Plan(Facts):
         """Part -> forward passes of an item that it takes at most, a backward pass counted as
         measured.
         """
-        return {
-            part.name: part.dev * self.items + part.test * self.test_items + part.other
-            for part in self.parts
-        }
+        return {part.name: int(part.of(self.items, self.test_items, 1)) for part in self.parts}
 
     def seconds(self, pace: Pace) -> dict[str, float]:
         """Part -> seconds that it takes at most; `budget_minutes` bounds all but training and
         rivals.
         """
-        taken = {
-            part.name: part.dev * pace.dev + part.test * pace.test + part.other * pace.item
-            for part in self.parts
-        }
+        taken = {part.name: part.of(pace.dev, pace.test, pace.item) for part in self.parts}
         for name in ("experts", "mixtures"):
             taken[name] /= self.workers.side_by_side
         bounded = [name for name in taken if name not in ("training", "rivals")]
@@ -484,8 +483,6 @@ def _words(config: SearchConfig, training: str) -> Iterator[str]:
         yield f"at most {counted(config.iterations, 'iteration')}"
         if config.budget_items is not None:
             yield f"at most {config.budget_items:,} items"
-        if config.is_grid:
-            yield "grid of coefficients"
     elif config.proposals:
         model = config.surrogate or "scores"
         yield f"{config.proposals} candidates proposed by a model of the {model} (`max_iter` N: iterations first)"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Engine, Space, Utility
+from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.mix.kind import SpaceKind
 from pyswarmopt_llm.mix.starts import starting_points
 from pyswarmopt_llm.scores.choices import Choices
@@ -21,12 +21,11 @@ from pyswarmopt_llm.scores.metrics.objectives import Objectives, task_print
 from pyswarmopt_llm.scores.metrics.questions.answer_format import trial_of
 from pyswarmopt_llm.scores.metrics.questions.context_window import check_window
 from pyswarmopt_llm.scores.tasks import Scoring, Task
-from pyswarmopt_llm.searching.plan import Plan, make_plan, with_preset
+from pyswarmopt_llm.searching.plan import Plan, make_plan
 from pyswarmopt_llm.searching.scoring.evaluator import LETTERS, Evaluator, Questions
 from pyswarmopt_llm.searching.worker_names import Workers
 
-if TYPE_CHECKING:
-    from pyswarmopt_llm.servers.attach import Examination
+check_served = lazy("pyswarmopt_llm.servers.workers.served:check_served")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +51,7 @@ class Job:
     base_name: str
     fingerprints: Mapping[str, Any]
     notes: Mapping[str, str]
-    examination: Examination | None
+    examination: Any = None
 
     @property
     def config(self) -> SearchConfig:
@@ -120,9 +119,6 @@ def prepare(config: SearchConfig, given: Mapping[str, Any] | None = None) -> Job
         config: the settings.
         given: see `make_plan`.
     """
-    if with_preset(config).is_grid:
-        why = "is a search for each draw; use `pyswarmopt_llm.search`"
-        raise InvalidOption("grid", with_preset(config).grid, why)
     plan = make_plan(config, given)
     config, objectives = plan.config, plan.objectives
     prepared = plan.kind.prepare(config)
@@ -134,8 +130,6 @@ def prepare(config: SearchConfig, given: Mapping[str, Any] | None = None) -> Job
     notes |= plan.why
     examination = None
     if config.served:
-        from pyswarmopt_llm.servers.workers.served import check_served
-
         examination = check_served(config, objectives, prepared)
         notes["engine"] = examination.text
     return Job(

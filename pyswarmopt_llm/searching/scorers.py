@@ -1,16 +1,14 @@
-"""The evaluators of a search, this process or a pool of workers, and the scoring of each task."""
+"""The scorers of a search, and the answer format of each task."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from pyswarmopt.base.words import counted
-from pyswarmopt_llm.common.events import Event, OnEvent
-from pyswarmopt_llm.common.hardware import pick_device
-from pyswarmopt_llm.common.interfaces import Patch, Score
+from pyswarmopt_llm.common.events import OnEvent, note
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.scores.metrics.questions.answer_format import (
     TRIED,
     beats_chance,
@@ -18,177 +16,108 @@ from pyswarmopt_llm.scores.metrics.questions.answer_format import (
     one_letter,
     option_counts,
 )
-from pyswarmopt_llm.scores.tasks import Item, Scoring
+from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.prepare import Job, prepare
 from pyswarmopt_llm.searching.scoring.evaluator import LETTERS, Questions
+from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.scoring.scorer import OnRow, Scorer
 
-if TYPE_CHECKING:
-    from pyswarmopt_llm.servers.workers.local import ForkServer
-    from pyswarmopt_llm.servers.workers.messages import Failed
-    from pyswarmopt_llm.servers.workers.pool import Pool, QuestionPool
-    from pyswarmopt_llm.servers.workers.ray import RayCluster
-    from pyswarmopt_llm.servers.workers.served import CandidatePool
-
-_PHASES = {LETTERS: "letter", "dev": "search", "fresh": "confirm"}  # in the journal
+start_pools = lazy("pyswarmopt_llm.servers.workers.pools:Pools")
+_PHASES = {LETTERS: "letter", "dev": "search", "fresh": "confirm"}  # in the history
 
 
 class Scorers:
-    """Scorers for a search's questions; a context that ends the workers.
+    """Makes scorers of a search's questions, on its workers where it has any.
 
-    `job` may be replaced for the questions that follow. After the context `memory` holds the bytes
-    that the workers on this machine took.
+    Attributes:
+        memory: bytes that workers on this machine took, once these have ended.
     """
 
     def __init__(self, job: Job, run: Run, on_row: OnRow) -> None:
-        self.job, self._run, self._on_row = job, run, on_row
-        self._pool: Pool | None = None
-        self._place: ForkServer | RayCluster | None = None
-        self._served: list[CandidatePool] = []
+        self._job, self._run, self._on_row = job, run, on_row
+        # a user's function may bear one thread only
+        on_server = job.config.served and not job.objectives.user_scored
+        several = on_server or not job.workers.alone
+        self._pools = start_pools(job, run, prepare) if several else None
         self.memory = 0
 
-    def __enter__(self) -> Scorers:
-        return self
+    def on(self, questions: Questions) -> Scorer:
+        """Scores positions on these questions, with the run's store and history."""
+        job, evaluator = self._job, self._job.evaluator(questions)
+        pool = None if self._pools is None else self._pools.on(evaluator, questions)
+        phase = _PHASES[questions.split]
+        return Scorer(self._run, job.space, evaluator, phase, self._on_row, pool)
 
-    def __exit__(self, *exception: object) -> None:
-        if self._pool is not None:
-            self.memory = sum(
-                memory_of(worker.pid) for worker in self._pool.workers if worker.pid is not None
-            )
-            self._pool.close()
-        if self._place is not None:
-            self._place.close()
-        for served in self._served:
-            served.close()
-
-    def scorer(self, questions: Questions) -> Scorer:
-        """Scores positions on these questions, with the run's journal."""
-        evaluator = self.job.evaluator(questions)
-        pool: QuestionPool | CandidatePool | None = None
-        # a user's function may bear one thread only
-        if self.job.config.served and not self.job.objectives.user_scored:
-            from pyswarmopt_llm.servers.workers.served import candidate_pool
-
-            pool = candidate_pool(evaluator, self.job.engine)
-            self._served.append(pool)
-        elif not self.job.workers.alone:
-            from pyswarmopt_llm.servers.workers.pool import QuestionPool
-
-            self._pool = self._pool or self._start_pool()
-            pool = QuestionPool(self._pool, questions)
-        return Scorer(
-            self._run, self.job.space, evaluator, _PHASES[questions.split], self._on_row, pool
-        )
-
-    def _start_pool(self) -> Pool:
-        from pyswarmopt_llm.servers.workers import local
-        from pyswarmopt_llm.servers.workers.pool import Pool
-
-        job = self.job
-        # What `auto` and the preset stand for is decided once: another process or machine might
-        # decide otherwise.
-        config = replace(
-            job.config, dtype=str(job.engine.dtype).removeprefix("torch."), preset="none"
-        )
-
-        def on_failure(failed: Failed) -> None:
-            self._run.note_failure(failed.kind, failed.text)
-
-        if self.job.workers.address:
-            from pyswarmopt_llm.servers.workers.ray import RayCluster
-
-            self._place = cluster = RayCluster(self.job.workers.address, config, prepare)
-            return Pool(cluster.start_worker, cluster.size, job.fingerprints, on_failure)
-        device = "cpu" if pick_device(config.device).type == "cpu" else config.device
-        self._place = fork_server = local.ForkServer(replace(config, device=device), prepare)
-        count = self.job.workers.count
-        return Pool(fork_server.start_worker, lambda: count, job.fingerprints, on_failure)
+    def close(self) -> None:
+        """End the workers."""
+        if self._pools is not None:
+            self.memory = self._pools.close()
 
 
-def memory_of(pid: int) -> int:
-    """Bytes of a process's memory, its share of shared pages included (Linux; elsewhere 0)."""
+@contextmanager
+def scorers_of(job: Job, run: Run, on_row: OnRow) -> Iterator[Scorers]:
+    """Scorers whose workers end with the context."""
+    scorers = Scorers(job, run, on_row)
     try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
-    except OSError:  # gone by now, or another system
-        return 0
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+        yield scorers
+    finally:
+        scorers.close()
 
 
-def choose_scorings(job: Job, scorers: Scorers, notify: OnEvent) -> dict[str, Scoring]:
-    """The scoring of each task; ``auto`` tries the first experts on letters and reports the outcome
-    as an event.
-    """
+def choose_scorings(job: Job, scorers: Scorers, tell: OnEvent) -> dict[str, Scoring]:
+    """The scoring of each task; ``auto`` tries the first experts on letters, and tells of it."""
     possible = {
         name: job.objectives.scorings(name, job.config.scoring, job.engine.likelihoods)
         for name in job.tasks
     }
     scorings: dict[str, Scoring] = {name: allowed[0] for name, allowed in possible.items()}
     tried = [name for name, allowed in possible.items() if len(allowed) > 1]
-    if tried:
-        trial = scorers.scorer(Questions(LETTERS, tuple((name, "letter") for name in tried)))
-        rows = trial.in_full(list(job.space.vertices()[:TRIED]), 0)
-        for name in tried:
-            scores = [row.score(name) for row in rows]
-            dev = job.tasks[name].dev
-            scorings[name] = choose_scoring(possible[name], dev, scores.copy)
-            notify(Event("note", {"text": _trial_text(name, dev, scores, scorings[name])}))
+    if not tried:
+        return scorings
+    trial = scorers.on(Questions(LETTERS, tuple((name, "letter") for name in tried)))
+    rows = trial.in_full(list(job.space.vertices()[:TRIED]), 0)
+    for name in tried:
+        scores, dev = [row.score(name) for row in rows], job.tasks[name].dev
+        scorings[name] = chosen = choose_scoring(possible[name], dev, scores.copy)
+        best = max(score.value for score in scores)
+        tell(
+            note(
+                f"{name}: with option letters the best of {counted(len(rows), 'expert')} reaches "
+                f"{best:.3f} on {scores[0].n} dev items, one letter for all "
+                f"{one_letter(dev[: scores[0].n]):.3f}: "
+                f"{'above' if chosen == 'letter' else 'within'} chance, so scoring is {chosen}"
+            )
+        )
     return scorings
 
 
-def _trial_text(name: str, dev: Sequence[Item], scores: Sequence[Score], scoring: Scoring) -> str:
-    items, members = dev[: scores[0].n], counted(len(scores), "expert")
-    best = max(score.value for score in scores)
-    return (
-        f"{name}: with option letters the best of {members} reaches {best:.3f} on {len(items)} "
-        "dev items, one letter "
-        f"for all {one_letter(items):.3f}: {'above' if scoring == 'letter' else 'within'} chance, "
-        f"so scoring is {scoring}"
-    )
-
-
-def warn_if_chance(
-    job: Job,
-    singles: Sequence[Mapping[str, Score]],
-    scorings: Mapping[str, Scoring],
-    notify: OnEvent,
+def warn_of_useless_scores(
+    job: Job, experts: Sequence[Row], scorings: Mapping[str, Scoring], tell: OnEvent
 ) -> None:
-    """Warn if no expert is better than guessing."""
-    for name, task in job.tasks.items():
-        scores = [single[name] for single in singles]
-        countable = job.objectives.metrics[name].name == "accuracy" and option_counts(task.dev)
-        if countable and not beats_chance(task.dev, scores):
-            best = f"{scorings[name]} scoring (best {max(score.value for score in scores):.3f})"
-            text = f"{name}: no expert is measurably better than guessing on dev with {best}"
-            notify(Event("note", {"text": text}))
-
-
-def warn_if_alike(
-    job: Job,
-    singles: Sequence[Mapping[str, Score]],
-    scorings: Mapping[str, Scoring],
-    notify: OnEvent,
-) -> None:
-    """Warn if a score of written replies is the same for all experts and the base, on every dev
-    prompt.
+    """Warn where no expert is better than guessing, and where a score of written replies is the
+    same for all experts and the base, on every dev prompt.
     """
     for name, task in job.tasks.items():
-        values = singles[0][name].per_item
-        written = job.objectives.metrics[name].scoring == "generate" and len(values) > 0
-        if not written or any(single[name].per_item != values for single in singles):
-            continue
-        who = "every expert"
-        if not job.kind.several_models:
-            job.engine.load(Patch())
-            if job.utilities("dev", scorings)[name](job.engine).per_item != values:
-                continue
-            who += " and the base"
-        text = (
-            f"{name}: the score of {who} is {singles[0][name].value:.3f}, the same on each of "
-            f"the {len(task.dev)} "
-        )
-        notify(
-            Event(
-                "note", {"text": f"{text}dev prompts; a search cannot tell candidates apart by it"}
+        metric, scores = job.objectives.metrics[name], [row.score(name) for row in experts]
+        best = max(score.value for score in scores)
+        if metric.name == "accuracy" and option_counts(task.dev):
+            if not beats_chance(task.dev, scores):
+                how = f"{scorings[name]} scoring (best {best:.3f})"
+                tell(
+                    note(f"{name}: no expert is measurably better than guessing on dev with {how}")
+                )
+        elif metric.scoring == "generate" and len({score.per_item for score in scores}) == 1:
+            who = "every expert"
+            if not job.kind.several_models:
+                job.engine.load(Patch())
+                base = job.utilities("dev", scorings)[name](job.engine)
+                if base.per_item != scores[0].per_item:
+                    continue
+                who += " and the base"
+            tell(
+                note(
+                    f"{name}: the score of {who} is {best:.3f}, the same on each of the "
+                    f"{len(task.dev)} dev prompts; a search cannot tell candidates apart by it"
+                )
             )
-        )

@@ -1,4 +1,4 @@
-"""The last step of a search: models are trained further on dev (``--train``).
+"""The last step of a search: models are trained further on dev (`train`).
 
 Where items have options, the base, the best expert and a mixture that is clearly better than it are
 all cross-fitted. Those that are not behind the best by more than a standard error are then trained
@@ -8,33 +8,32 @@ the best of them.
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import islice
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.common.events import Event, OnEvent
-from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
+from pyswarmopt_llm.common.events import Event, OnEvent, note
+from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.common.words import mixture_text
+from pyswarmopt_llm.common.words import listed, mixture_text
 from pyswarmopt_llm.mix.delta import DeltaSpace
 from pyswarmopt_llm.scores.choices import labelled
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.metrics.questions.written import Written
-from pyswarmopt_llm.scores.tasks import Scoring
-from pyswarmopt_llm.searching.cross_fitting import Fitting, cross_fit, expected, not_worse
+from pyswarmopt_llm.searching.cross_fitting import Fitting, expected, not_worse
+from pyswarmopt_llm.searching.explore import Found
 from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.scoring.evaluator import row_of, stored_margins
 from pyswarmopt_llm.searching.scoring.record import TRAINED, Margins, Row, wrong_for
 from pyswarmopt_llm.searching.scoring.result import Iterated
 from pyswarmopt_llm.searching.scoring.run_directory import Run, position_key
-from pyswarmopt_llm.searching.scoring.scorer import OnRow, Scorer
-from pyswarmopt_llm.searching.selection import Choice
+from pyswarmopt_llm.searching.selection import ByTask, Contestant, by_task, named_weights, total
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.written.expert_iteration import Iteration
@@ -42,73 +41,44 @@ if TYPE_CHECKING:
 FOLDER = "trained"  # in the run directory
 BASE, EXPERT, MIXTURE = "base", "expert", "mixture"  # what is trained on labels
 FAVOUR = 1 / 3  # standard errors by which the best expert may be behind as a start
+Progress = Callable[[float], None]  # of the share that is done
 
 
 @dataclass(frozen=True)
 class Training:
-    """A model before and after training, with the rows of their scores on dev.
+    """A model before and after training.
 
     Attributes:
-        before, after: the model.
-        rows: of both.
-        scores: of the second on dev, task name -> score; each item by what was trained without it.
+        before, after: the model, with its scores on dev; each item by what was trained without it.
         kept: whether the second is handed over.
         passes: forward passes of an item that all training took.
-        tuned: what was trained on the same labels, by the name of its start (`BASE`, `EXPERT`).
+        tuned: what was trained on labels, by the name of its start (`BASE`, `EXPERT`).
         iteration: of training without labels.
         base: of training without labels, task name -> score of the base on dev.
     """
 
-    before: Choice
-    after: Choice
-    rows: tuple[Row, Row]
-    scores: Mapping[str, Score]
+    before: Contestant
+    after: Contestant
     kept: bool
     passes: int
-    tuned: Mapping[str, Tuned] = field(default_factory=dict)
+    tuned: Mapping[str, Contestant] = field(default_factory=dict)
     iteration: Iterated | None = None
-    base: Mapping[str, Score] = field(default_factory=dict)
+    base: ByTask = field(default_factory=dict)
 
     @property
-    def chosen(self) -> Choice:
-        """The choice that the search returns."""
+    def chosen(self) -> Contestant:
+        """The model that the search hands over."""
         return self.after if self.kept else self.before
 
 
-@dataclass(frozen=True)
-class Tuned:
-    """What was trained on top of a position, and its cross-fitted scores on dev, by task.
-
-    Attributes:
-        patch: trained on all items; None where cross-fitting finds it clearly behind.
-    """
-
-    position: Tensor
-    patch: Patch | None
-    scores: Mapping[str, Score]
-
-
-def train_further(
-    job: Job,
-    run: Run,
-    chosen: Choice,
-    single: int,
-    scorer: Scorer,
-    scorings: Mapping[str, Scoring],
-    notify: OnEvent,
-    on_row: OnRow,
-) -> Training | None:
-    """Train, unless the run directory has the outcome, and score that.
+def train_further(job: Job, run: Run, found: Found, tell: OnEvent) -> Training | None:
+    """Train what a search found, and score that; what the run directory has is not made again.
 
     Args:
         job: the search, in a space of a kind that `trains`.
         run: where the LoRAs are or will be.
-        chosen: what the search found.
-        single: number of the best expert.
-        scorer: of the search.
-        scorings: of the tasks.
-        notify: called with progress.
-        on_row: called with new rows.
+        found: what the search found.
+        tell: called with progress.
 
     Returns:
         A model before and after; None if too few replies were better than before, or no time is
@@ -117,55 +87,42 @@ def train_further(
     begun = time.monotonic()
 
     def progress(share: float) -> None:
-        notify(Event("training", {"share": share, "seconds": time.monotonic() - begun}))
+        tell(Event("training", {"share": share, "seconds": time.monotonic() - begun}))
 
-    if not job.objectives.written:
-        return _train_starts(job, run, chosen, single, scorer, scorings, notify, progress, on_row)
-    _announce(job, run, [_in_words(job, chosen.position)], notify)
-    outcome = _on_replies(job, run, chosen, scorings, notify, progress)
-    if outcome is None:
-        return None
-    (before,) = scorer.in_full([chosen.position], 0)
-    after = _row(job, run, chosen.position, outcome, on_row)
-    return Training(
-        before=chosen,
-        after=replace(chosen, value=after.value, patch=outcome.patch),
-        rows=(before, after),
-        scores=outcome.scores,
-        kept=not_worse(_total(job, after), _total(job, before)),
-        passes=outcome.passes,
-        iteration=outcome.iteration,
-        base=outcome.base,
-    )
+    train = _on_replies if job.objectives.written else _on_labels
+    return train(job, run, found, tell, progress)
 
 
-def _train_starts(
-    job: Job,
-    run: Run,
-    chosen: Choice,
-    single: int,
-    scorer: Scorer,
-    scorings: Mapping[str, Scoring],
-    notify: OnEvent,
-    progress: Callable[[float], None],
-    on_row: OnRow,
-) -> Training:
+def _on_labels(
+    job: Job, run: Run, found: Found, tell: OnEvent, progress: Progress
+) -> Training | None:
     """Train starts on the right options, and keep what is expected to be best."""
-    untrained = _untrained(job, chosen, single, scorer)
-    starts = _starts(job, untrained, single)
-    _announce(job, run, [_in_words(job, position) for position in starts.values()], notify)
+    untrained = _untrained(job, found)
+    starts = _starts(job, untrained, found.single)
+    _announce(job, run, starts.values(), tell)
     shares = dict.fromkeys(starts, 0.0)
 
-    def tell(name: str, share: float) -> None:
+    def part(name: str, share: float) -> None:
         shares[name] = share
         progress(sum(shares.values()) / len(shares))
 
-    fitted: dict[str, _CrossFitted] = {}
+    tasks, items = job.training_items(found.scorings)
+    fittings: dict[str, Fitting] = {}
     rows: dict[str, Row] = {}
     for name, position in starts.items():
-        fitted[name] = _cross_fitted(job, run, name, position, scorings, partial(tell, name))
-        rows[name] = _row(job, run, position, fitted[name], on_row)
-    (row,) = scorer.in_full([untrained.position], 0)
+        fittings[name] = Fitting(
+            job.engine,
+            job.space.realise(position),
+            items,
+            job.experts[0],
+            job.config.seed,
+            run.path / FOLDER / name,
+            labelled(len(items)),
+            progress=partial(part, name),
+        )
+        new = partial(_cross_fitted, fittings[name], tasks)
+        rows[name] = _row(job, run, found, position, new)
+    (row,) = found.scorer.in_full([untrained.position], 0)
     *trained, before = expected([*rows.values(), row], job.objectives)
     values = dict(zip(starts, trained, strict=True))
     best = best_start(values)
@@ -173,25 +130,23 @@ def _train_starts(
     if not kept:
         best = next(name for name, start in starts.items() if start.equal(untrained.position))
     elif not starts[best].equal(untrained.position):
-        (row,) = scorer.in_full([starts[best]], 0)
-        untrained = Choice(starts[best], row.value)
-    patches: dict[str, Patch] = {}
-    for name in starts:
+        (row,) = found.scorer.in_full([starts[best]], 0)
+        untrained = Contestant(starts[best], value=row.value)
+    tuned = {}
+    for name, fitting in fittings.items():
+        patch = None
         if name == best or not_worse(values[name], values[best]):
-            patches[name] = fitted[name].fitting.whole()
+            patch = fitting.whole()
         else:
-            tell(name, 1.0)
+            part(name, 1.0)
+        known = {"dev": by_task(job, rows[name])}
+        tuned[name] = Contestant(starts[name], patch, True, known, rows[name].value)
     return Training(
-        before=untrained,
-        after=replace(untrained, value=rows[best].value, patch=patches[best]),
-        rows=(row, rows[best]),
-        scores=fitted[best].scores,
+        before=replace(untrained, known={"dev": by_task(job, row)}),
+        after=tuned[best],
         kept=kept,
-        passes=sum(start.passes(name in patches) for name, start in fitted.items()),
-        tuned={
-            name: Tuned(position, patches.get(name), fitted[name].scores)
-            for name, position in starts.items()
-        },
+        passes=sum(f.passes(tuned[name].patch is not None) for name, f in fittings.items()),
+        tuned=tuned,
     )
 
 
@@ -226,18 +181,20 @@ def start_name(coefficients: Mapping[str, float], best_single: str) -> str:
     return EXPERT if used == {best_single: 1.0} else MIXTURE
 
 
-def _untrained(job: Job, chosen: Choice, single: int, scorer: Scorer) -> Choice:
+def _untrained(job: Job, found: Found) -> Contestant:
     """What the search found; the best expert, unless a mixture is ahead of it by more than a
     standard error.
     """
-    expert = job.space.vertices()[single].to(chosen.position)
+    chosen = found.chosen
+    expert = job.space.vertices()[found.single].to(chosen.position)
     if chosen.position.equal(expert) or not chosen.position.any():
         return chosen
-    found, alone = expected(scorer.in_full([chosen.position, expert], 0), job.objectives)
-    return Choice(expert, alone.value) if not_worse(alone, found) else chosen
+    rows = found.scorer.in_full([chosen.position, expert], 0)
+    mixture, alone = expected(rows, job.objectives)
+    return Contestant(expert, value=alone.value) if not_worse(alone, mixture) else chosen
 
 
-def _starts(job: Job, untrained: Choice, single: int) -> dict[str, Tensor]:
+def _starts(job: Job, untrained: Contestant, single: int) -> dict[str, Tensor]:
     """Name -> position of each model that is trained."""
     expert = job.space.vertices()[single].to(untrained.position)
     starts = {BASE: torch.zeros_like(expert), EXPERT: expert}
@@ -248,119 +205,82 @@ def _starts(job: Job, untrained: Choice, single: int) -> dict[str, Tensor]:
     return starts
 
 
-def _announce(job: Job, run: Run, starts: Sequence[str], notify: OnEvent) -> None:
+def _announce(job: Job, run: Run, positions: Iterable[Tensor], tell: OnEvent) -> None:
     if not (run.path / FOLDER).exists():
-        *others, last = starts
-        on_top = f"{', '.join(others)} and {last}" if others else last
-        notify(Event("note", {"text": f"{job.plan.training}, on top of {on_top}"}))
-
-
-def _in_words(job: Job, position: Tensor) -> str:
-    """The model at a position."""
-    weights = job.space.coefficients(position).tolist()
-    return mixture_text(dict(zip(job.space.expert_names, weights, strict=True)))
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Scored:
-    """Cross-fitted scores on dev, by task."""
-
-    scores: Mapping[str, Score]
-    seconds: float = 0.0  # that scoring took
-    margins: Mapping[str, Margins] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Outcome(_Scored):
-    """What was trained on replies; see `Training`."""
-
-    patch: Patch
-    passes: int
-    iteration: Iterated
-    base: Mapping[str, Score]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _CrossFitted(_Scored):
-    """A start that is trained on labels."""
-
-    fitting: Fitting
-
-    def passes(self, whole: bool) -> int:
-        """Forward passes of an item, with those of a training on all items or without."""
-        schedule, items = self.fitting.schedule, len(self.fitting.items)
-        return schedule.passes(items) if whole else schedule.fold_passes(items)
+        starts = [mixture_text(named_weights(job.space, position)) for position in positions]
+        tell(note(f"{job.plan.training}, on top of {listed(starts)}"))
 
 
 def _cross_fitted(
+    fitting: Fitting, tasks: Mapping[str, Accuracy]
+) -> tuple[dict[str, Score], dict[str, Margins], float]:
+    """Scores and margins by task, each item by what was trained without its fold; the seconds that
+    scoring took.
+
+    The fitting's items are those of all tasks, one task after the other.
+    """
+    values = {name: [math.nan] * len(task.items) for name, task in tasks.items()}
+    margins: dict[str, Margins] = {name: [None] * len(task.items) for name, task in tasks.items()}
+    seconds = 0.0
+    for fold, patch in fitting.without_folds():
+        fitting.engine.load(patch)
+        begun, first = time.perf_counter(), 0
+        for name, task in tasks.items():
+            own = [number - first for number in fold if 0 <= number - first < len(task.items)]
+            first += len(task.items)
+            if not own:
+                continue
+            score = task(fitting.engine, own)
+            for number, value in zip(own, score.per_item, strict=True):
+                values[name][number] = value
+            for number, of_item in zip(own, score.margins, strict=False):  # none without options
+                margins[name][number] = stored_margins(of_item)
+        seconds += time.perf_counter() - begun
+    scores = {name: score_of(of_items) for name, of_items in values.items()}
+    return scores, margins, round(seconds, 4)
+
+
+def _row(
     job: Job,
     run: Run,
-    name: str,
+    found: Found,
     position: Tensor,
-    scorings: Mapping[str, Scoring],
-    progress: Callable[[float], None],
-) -> _CrossFitted:
-    """Score a start on dev, each item by what was trained without its fold."""
-    utilities, items = job.training_items(scorings)
-    start, schedule = job.space.realise(position), labelled(len(items))
-    folder, seed = run.path / FOLDER / name, job.config.seed
-    fitting = Fitting(
-        job.engine, start, items, job.experts[0], seed, folder, schedule, progress=progress
-    )
-    seconds = 0.0
+    new: Callable[[], tuple[ByTask, Mapping[str, Margins], float]],
+) -> Row:
+    """The history's row of what was trained, with a coefficient of 1 for the LoRA."""
+    weights = job.space.coefficients(position)
+    weights = torch.cat([weights, torch.ones_like(weights[:1])])
+    key = position_key(weights)
 
-    def score(places: Sequence[int]) -> list[tuple[float, tuple[float, ...]]]:
-        nonlocal seconds
-        begun = time.perf_counter()
-        outcomes = items_of_tasks(utilities.values(), job.engine, places)
-        seconds += time.perf_counter() - begun
-        return outcomes
+    def compute() -> dict[str, Any]:
+        scores, margins, seconds = new()
+        combined = job.objectives.combine(list(scores.values()))
+        row = row_of(TRAINED, key, scores, combined, seconds)
+        return replace(row, coefficients=weights.tolist(), margins=margins).to_json()
 
-    outcomes = iter(cross_fit(fitting, score))
-    of_tasks = {name: list(islice(outcomes, len(task.items))) for name, task in utilities.items()}
-    return _CrossFitted(
-        fitting=fitting,
-        scores={name: score_of([value for value, _ in own]) for name, own in of_tasks.items()},
-        seconds=round(seconds, 4),
-        margins={
-            name: [stored_margins(margins) for _, margins in own] for name, own in of_tasks.items()
-        },
-    )
-
-
-def items_of_tasks(
-    tasks: Iterable[Accuracy], engine: Engine, places: Sequence[int]
-) -> list[tuple[float, tuple[float, ...]]]:
-    """Value and margins of items of several tasks, whose places count on from task to task;
-    ascending.
-    """
-    outcomes: list[tuple[float, tuple[float, ...]]] = []
-    first = 0
-    for task in tasks:
-        own = [place - first for place in places if first <= place < first + len(task.items)]
-        if own:
-            score = task(engine, own)
-            margins = score.margins or ((),) * len(own)  # none without options
-            outcomes += zip(score.per_item, margins, strict=True)
-        first += len(task.items)
-    return outcomes
+    known = (TRAINED, key) in run.store.earlier
+    row = Row.from_json(run.store.get(TRAINED, key, compute, wrong_for(job.objectives.names)))
+    run.append(row, known)
+    found.on_row(row, known)
+    return row
 
 
 def _on_replies(
-    job: Job,
-    run: Run,
-    chosen: Choice,
-    scorings: Mapping[str, Scoring],
-    notify: OnEvent,
-    progress: Callable[[float], None],
-) -> _Outcome | None:
-    """Train on the best replies; None if there are too few of them."""
-    iteration = _iterate(job, run, chosen.position, scorings, notify, progress)
+    job: Job, run: Run, found: Found, tell: OnEvent, progress: Progress
+) -> Training | None:
+    """Train the mixture on the best of its replies; None if there are too few of them."""
+    position = found.chosen.position
+    _announce(job, run, [position], tell)
+    iteration = _iterate(job, run, found, tell, progress)
     if iteration.best is None:
         return None
-    return _Outcome(
-        patch=iteration.best.model.patch,
-        scores=iteration.scores,
+    (before,) = found.scorer.in_full([position], 0)
+    after = _row(job, run, found, position, lambda: (iteration.scores, {}, 0.0))
+    known, patch = {"dev": iteration.scores}, iteration.best.model.patch
+    return Training(
+        before=replace(found.chosen, known={"dev": by_task(job, before)}),
+        after=Contestant(position, patch, True, known, after.value),
+        kept=not_worse(total(job, after), total(job, before)),
         passes=iteration.passes,
         iteration=iteration.use,
         # else scores are of sampled replies
@@ -368,51 +288,18 @@ def _on_replies(
     )
 
 
-def _row(job: Job, run: Run, position: Tensor, outcome: _Scored, on_row: OnRow) -> Row:
-    """The journal's row of what was trained, with a coefficient of 1 for the LoRA."""
-    weights = job.space.coefficients(position)
-    weights = torch.cat([weights, torch.ones_like(weights[:1])])
-    key = position_key(weights)
-    for row in run.rows:
-        if (row.phase, row.key) == (TRAINED, key):
-            return row
-    total = job.objectives.combine(list(outcome.scores.values()))
-    row = row_of(TRAINED, key, outcome.scores, total, outcome.seconds)
-    row = replace(row, coefficients=weights.tolist(), margins=outcome.margins)
-    row = Row.from_json(run.store.get(TRAINED, key, row.to_json, wrong_for(row.items)))
-    known = (TRAINED, key) in run.store.earlier
-    run.append(row, known)
-    on_row(row, known)
-    return row
-
-
-def _total(job: Job, row: Row) -> Score:
-    """The score of a row over all tasks."""
-    return job.objectives.combine([row.score(name) for name in job.objectives.names])
-
-
-def _iterate(
-    job: Job,
-    run: Run,
-    position: Tensor,
-    scorings: Mapping[str, Scoring],
-    notify: OnEvent,
-    progress: Callable[[float], None],
-) -> Iteration:
+def _iterate(job: Job, run: Run, found: Found, tell: OnEvent, progress: Progress) -> Iteration:
     """Train on the best replies, round by round."""
     from pyswarmopt_llm.searching.written.expert_iteration import expert_iteration
     from pyswarmopt_llm.searching.written.reply_log import ask_the_same
     from pyswarmopt_llm.searching.written.teachers import complementary
 
-    dev = cast(Mapping[str, Written], job.utilities("dev", scorings))
-    spare = job.utilities("spare", scorings) if job.objectives.spare else {}
+    position, rows = found.chosen.position, run.searched
+    dev = cast(Mapping[str, Written], job.utilities("dev", found.scorings))
+    spare = job.utilities("spare", found.scorings) if job.objectives.spare else {}
     combine = job.objectives.combine
-    teachers = complementary(
-        run.searched,
-        position,
-        job.objectives.names,
-        combine=combine if ask_the_same(dev) else None,
-    )
+    names = job.objectives.names
+    same = combine if ask_the_same(dev) else None
     return expert_iteration(
         job.engine,
         cast(DeltaSpace, job.space),
@@ -424,17 +311,11 @@ def _iterate(
         run.path / FOLDER,
         job.config.seed,
         spare=cast(Mapping[str, Written], spare),
-        teachers=teachers,
-        seconds=_seconds_left(job, run),
-        say=lambda text: notify(Event("note", {"text": text})),
+        teachers=complementary(rows, position, names, combine=same),
+        seconds=job.plan.budget.left(sum(row.n for row in rows), sum(row.seconds for row in rows)),
+        say=lambda text: tell(note(text)),
         progress=progress,
     )
-
-
-def _seconds_left(job: Job, run: Run) -> float | None:
-    """Seconds of the budget that a search leaves, by its journal; None without one."""
-    rows = run.searched
-    return job.plan.budget.left(sum(row.n for row in rows), sum(row.seconds for row in rows))
 
 
 __all__ = [
@@ -443,7 +324,6 @@ __all__ = [
     "FOLDER",
     "MIXTURE",
     "Training",
-    "Tuned",
     "best_start",
     "start_name",
     "train_further",

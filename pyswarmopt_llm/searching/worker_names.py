@@ -35,11 +35,6 @@ class Workers:
         """How many score at the same time, as far as that is known."""
         return max(self.count, 1)
 
-    @property
-    def text(self) -> str:
-        """As an option of a search names them."""
-        return self.address or str(self.count)
-
 
 def parse_workers(text: str) -> Workers:
     """The workers that an option of a search names.

@@ -22,7 +22,7 @@ import torch
 
 from pyswarmopt_llm.cli.demo import demo_search
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.searching.grid import resume, search
+from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.training.lora import fit
 

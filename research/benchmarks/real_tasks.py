@@ -66,7 +66,7 @@ def run_one(args: argparse.Namespace, name: str, seed: int) -> None:
     others.
     """
     from pyswarmopt_llm.common.config import SearchConfig
-    from pyswarmopt_llm.searching.grid import resume, search
+    from pyswarmopt_llm.report.run import resume, search
     from pyswarmopt_llm.searching.scoring.run_files import GRID
 
     out = args.out / f"{name}-{seed}"

@@ -37,7 +37,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.common.files.regular import write_json, write_text
 from pyswarmopt_llm.experts.base import resolve_base
-from pyswarmopt_llm.searching.grid import resume, search
+from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.evaluator import Questions, Request
 from pyswarmopt_llm.searching.scoring.record import Packed, pack, unpack

@@ -4,9 +4,12 @@ promise does not.
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 import pyswarmopt as pso
@@ -23,7 +26,98 @@ def recipe(request, monkeypatch):
 
 @pytest.mark.usefixtures("recipe")
 class TestRecipes(RecipeTests):
+    """The promises to a recipe's author, and those of `minimize`, whatever recipe it runs."""
+
     max_evals = 90
+
+    def test_calls_on_many_points_change_nothing(self):
+        many, one = self.search(vectorized=True), self.search()
+        points = [r.x.tobytes() for r in one.history]
+        together = [r.x.tobytes() for r in many.history]
+        shared = min(len(points), len(together))
+        assert shared and points[:shared] == together[:shared]
+
+    def test_an_objective_that_writes_into_its_argument_changes_nothing(self):
+        def vandal(x: np.ndarray) -> float:
+            value = float(testing.valley(x))
+            x[:] = math.nan
+            return value
+
+        assert testing._events(self.search(vandal)) == testing._events(self.search())
+
+    def test_an_exception_keeps_what_was_found(self):
+        fun = testing.Watched(testing.valley, fails_at=self.max_evals // 2)
+        try:
+            self.search(fun)
+        except RuntimeError as error:
+            result: Any = vars(error)["result"]
+            assert result.fun == min(fun.values) and result.nfev == len(fun.points)
+            assert not result.success
+        else:
+            raise AssertionError("the exception of the objective was swallowed")
+
+    def test_ctrl_c_returns_the_result_so_far(self):
+        r = self.search(testing.Watched(testing.valley, self.max_evals * 2 // 3, KeyboardInterrupt))
+        assert not r.success and "interrupted" in r.message and r.fun == testing.valley(r.x)
+
+    def test_a_failure_that_is_forgiven_ends_nothing(self):
+        fun = testing.Watched(testing.valley, fails_at=5)
+        r = self.search(fun, on_error="worst")
+        assert len(fun.points) > 5 and r.fun == min(fun.values)
+
+    def test_without_any_finite_value_it_says_so(self):
+        r = self.search(lambda x: math.nan, max_evals=20)
+        assert not r.success and "no finite value" in r.message
+
+    def test_what_must_not_be_called_is_not_called(self):
+        fun = testing.Watched(testing.valley)
+        never = {"type": "ineq", "fun": lambda x: 0.25 - x[0], "keep_feasible": True}
+        r = self.search(fun, constraints=never)
+        calls = [x for x in fun.points if x[0] > 0.25]
+        assert not calls if r.feasible else len(calls) <= 1
+
+    def test_without_a_feasible_point_it_says_so(self):
+        r = self.search(constraints=lambda x: 1.0 + x[0] ** 2)
+        assert not r.success and not r.feasible and r.maxcv >= 1 and "no feasible" in r.message
+
+    def test_parameters_by_name_come_back_in_their_ranges(self):
+        space = {"rate": (0.5, 2.0), "kind": ["a", "b"], "size": 7}
+        r = self.search(
+            lambda rate, kind, size: rate + (kind == "b") + size, bounds=None, space=space,
+            max_evals=40,
+        )  # fmt: skip
+        assert r.params is not None and 0.5 <= r.params["rate"] <= 2.0
+        assert r.params["kind"] in ("a", "b") and r.params["size"] == 7
+
+    def test_a_callback_stops_it(self):
+        seen: list[pso.Result] = []
+
+        def second(so_far: pso.Result):
+            seen.append(so_far)
+            return len(seen) == 2
+
+        r = self.search(callback=second)
+        assert len(seen) == 2 and "callback" in r.stop
+
+    def test_the_best_never_gets_worse(self):
+        best: list[float] = []
+
+        def keep(so_far: pso.Result):
+            best.append(so_far.fun)
+
+        self.search(callback=keep)
+        assert best == sorted(best, reverse=True)
+
+    def test_a_target_ends_it(self):
+        first = testing.Watched(testing.valley)
+        self.search(first)
+        target = sorted(first.values)[len(first.values) // 2]
+        r = self.search(target=target)
+        assert r.success and r.fun <= target and "target" in r.stop
+
+    def test_a_limit_of_iterations_is_kept(self):
+        r = self.search(max_iter=2)
+        assert r.nit <= 2
 
 
 @pytest.fixture(params=["memetic", *pso.recipes.RECIPES])

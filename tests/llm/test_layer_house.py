@@ -50,10 +50,6 @@ def imported(tree: ast.Module) -> Iterator[str]:
 # lists only shrink.
 
 UPWARDS: set[tuple[str, str]] = {
-    ("searching.finish", "report.card"),
-    ("searching.finish", "report.front_matter"),
-    ("searching.finish", "report.report"),
-    ("searching.selection", "report.plots"),
     ("searching.use.against", "report.verdict"),
 }
 TO_THE_SIDE: set[tuple[str, str]] = {
@@ -62,15 +58,6 @@ TO_THE_SIDE: set[tuple[str, str]] = {
     ("scores.tasks.load", "published.builtin"),
     ("scores.tasks.load", "published.datasets"),
     ("scores.tasks.load", "published.hub"),
-    ("searching.loop", "servers.workers.served"),
-    ("searching.prepare", "servers.attach"),
-    ("searching.prepare", "servers.workers.served"),
-    ("searching.scorers", "servers.workers"),
-    ("searching.scorers", "servers.workers.local"),
-    ("searching.scorers", "servers.workers.messages"),
-    ("searching.scorers", "servers.workers.pool"),
-    ("searching.scorers", "servers.workers.ray"),
-    ("searching.scorers", "servers.workers.served"),
     ("searching.training.examples", "published.builtin"),
     ("searching.use.generate", "tokens.space"),
 }

@@ -5,26 +5,71 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.base import checkpoint as checkpoints
-from pyswarmopt.base.inputs import as_count, as_seed
+from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.inputs import as_count
 from pyswarmopt.base.spelling import answered
-from pyswarmopt.driver.evaluation import Evaluator, Objective, OnError
-from pyswarmopt.driver.loop import Loop, Reasons, describe
-from pyswarmopt.driver.multi.smpso import MultiResult, MultiSwarm
-from pyswarmopt.driver.options import Options, in_coordinates
-from pyswarmopt.driver.problem.constraints import Constraints
-from pyswarmopt.driver.problem.encoding import make_coding
-from pyswarmopt.driver.result import FAILED, INTERRUPTED, in_words
+from pyswarmopt.driver.evaluation import Objective, OnError
+from pyswarmopt.driver.judge import ByOrder, Judged
+from pyswarmopt.driver.loop import Loop, Reasons
+from pyswarmopt.driver.multi.pareto import hypervolume
+from pyswarmopt.driver.multi.smpso import MultiSwarm
+from pyswarmopt.driver.options import Options
+from pyswarmopt.driver.result import FAILED, INTERRUPTED, message
 from pyswarmopt.driver.start import check_value
 from pyswarmopt.driver.workers.pool import MapLike
-from pyswarmopt.parts.bounds import read_bounds
+
+
+@dataclass(frozen=True, repr=False)
+class MultiResult:
+    """The front that a search found.
+
+    Attributes:
+        x: (K, D) float64, points none of which dominates another; if no feasible point was found
+            the one that breaks the constraints least.
+        fun: (K, M) their objectives, sorted by the first; infinite where there is no feasible
+            point.
+        nfev: calls of the objective; a call on m points counts m.
+        nit: moves of the swarm.
+        success: a feasible point with finite objectives was found.
+        message: why the search ended, in words.
+        maxcv: the largest amount by which a point breaks a constraint; an equality counts as met up
+            to 1e-4.
+        params: with ``space=``, the parameters of each point by name; else None.
+    """
+
+    x: Floats
+    fun: Floats
+    nfev: int
+    nit: int
+    success: bool
+    message: str
+    maxcv: float = 0.0
+    params: list[dict[str, Any]] | None = None
+
+    def __repr__(self) -> str:
+        """A line for each field, arrays in short: the first and the last points of the front."""
+        shown = {"message": self.message, "points": len(self.x), "success": self.success}
+        if self.maxcv > 0:
+            shown["maxcv"] = self.maxcv
+        shown |= {"nit": self.nit, "nfev": self.nfev, "x": self.x, "fun": self.fun}
+        with np.printoptions(precision=3, threshold=10, edgeitems=2):
+            texts = {
+                name: str(value).replace("\n", "\n" + " " * 11) for name, value in shown.items()
+            }
+        return "\n".join(f"{name:>9}: {text}" for name, text in texts.items())
+
+    def hypervolume(self, reference: npt.ArrayLike) -> float:
+        """The volume that the front dominates, up to `reference`, (M,); see
+        `pyswarmopt.pareto.hypervolume`.
+        """
+        return hypervolume(self.fun, reference)
 
 
 @answered
@@ -97,8 +142,8 @@ def minimize_multi(
     if archive < 2:
         raise ValueError(f"archive={archive}: a front has at least 2 points")
     options = Options(
-        fun, bounds, population=as_count("population", population, 1),
-        max_evals=as_count("max_evals", max_evals, 1), seed=seed, workers=workers,
+        fun, bounds, population=population,
+        max_evals=max_evals, seed=seed, workers=workers,
         vectorized=vectorized, callback=callback, x0=x0, on_error=on_error,
         checkpoint=checkpoint, integrality=integrality, constraints=constraints,
         categorical=categorical, space=space,
@@ -106,62 +151,69 @@ def minimize_multi(
     return MultiSearch(options, n_objectives, archive).run()
 
 
+class ByFront(ByOrder):
+    """As `ByOrder`, for a swarm that keeps its best points itself."""
+
+    def tell(self, positions: Any, points: Floats, judged: Judged) -> None:
+        self._search.tell(judged)
+        self.found = self.found._replace(calls=self._evaluator.calls)
+
+    def _salvage(self, points: Floats, costs: Floats) -> None:
+        feasible, valued = np.zeros(len(points)), np.isfinite(costs).all(-1)
+        self._search.remember_front(self._coding.encode(points), costs, feasible, valued)
+
+    def _best_position(self) -> Floats:
+        return self._coding.low
+
+
 class MultiSearch(Loop[MultiResult]):
     """One search for a front; all options are checked before the first evaluation."""
 
+    _swarm: MultiSwarm
+
     def __init__(self, arguments: Options, n_objectives: int, archive: int) -> None:
-        options, self._space = in_coordinates(arguments)
-        x0 = options.x0
-        start = None if x0 is None else np.atleast_2d(np.asarray(x0, dtype=np.float64))
-        bounds = read_bounds(options.bounds, None if start is None else start.shape[1])
-        coding = make_coding(bounds, options.integrality, options.categorical)
-        constraints = Constraints(options.constraints, len(bounds[0]))
-        self._callback, seed = options.callback, as_seed(options.seed)
-        self._evaluator = Evaluator(
-            options.fun, options.vectorized, options.workers, options.on_error,
-            options.max_evals or 0, outputs=n_objectives,
-        )  # fmt: skip
-        if self._space is not None:
-            self._evaluator.tensors = False  # known, like vectorized: no trial is needed
-        population = options.population or 1
-        self._swarm = MultiSwarm(coding, constraints, self._evaluator, population, archive, seed)
-        if start is not None:
-            self._swarm.place(start)
-        path = options.checkpoint
-        self._checkpoint = None if path is None else checkpoints.place(path)
-        self._problem = {
-            **describe(coding, bounds, start, seed, bool(constraints), self._space),
+        super().__init__(arguments)
+        options, population = self._options, self._options.population or 1
+        self._evaluator = self._make_evaluator(options.max_evals or 0, n_objectives)
+        bounds = self._coding.bounds()
+        start = bounds[0][None][:0] if self._start is None else self._start
+        self._swarm = MultiSwarm(bounds, population, archive, n_objectives, options.seed, start)
+        self._judge = ByFront(self._swarm, self._constraints, self._evaluator, self._coding)
+        self._problem |= {
             "objectives": n_objectives,
             "population": population,
             "archive": archive,
         }
 
-    def _iterate(self) -> None:
-        if self._swarm.evaluated:
-            self._swarm.move()
-        self._swarm.evaluate()
-        self._write_down()
-
     def _reasons(self) -> Reasons:
         return {} if self._evaluator.left else {"max_evals": self._evaluator.max_evals}
 
     def _result(self, stop: Reasons, final: bool = False) -> MultiResult:
-        front = self._swarm.result(in_words(stop))
-        space, ended = self._space, not stop.keys() & {INTERRUPTED, FAILED}
-        params = None if space is None else [space.decode(x) for x in front.x]
-        return replace(front, success=front.success and ended, params=params)
-
-    @property
-    def _found_after(self) -> int:
-        return self._swarm.calls
-
-    def _saved(self) -> tuple[Any, ...]:
-        return (self._swarm,)
+        swarm = self._swarm
+        order = np.lexsort(swarm.archive_values.T[::-1])
+        x, values = self._coding.decode(swarm.archive)[order], swarm.archive_values[order]
+        breaches = [self._constraints.breach(point) for point in x]
+        maxcv = max((amount for amount, _ in breaches), default=0.0)
+        feasible = all(holds for _, holds in breaches)
+        found = len(x) > 0 and feasible
+        return MultiResult(
+            x=x,
+            fun=values,
+            nfev=self._evaluator.calls,
+            nit=swarm.iteration,
+            success=found and not stop.keys() & {INTERRUPTED, FAILED},
+            message=message(stop, found, feasible, maxcv),
+            maxcv=maxcv,
+            params=None if self._space is None else [self._space.decode(point) for point in x],
+        )
 
     def _check_objective(self, path: Path) -> None:
-        again = self._swarm.evaluate_again()
-        if again is not None:
-            check_value(path, *again)
+        """Evaluate a point of the front once more."""
+        swarm = self._swarm
+        if len(swarm.archive) and not swarm.violation:
+            x, scale = self._coding.decode(swarm.archive[:1])[0], np.abs(swarm.archive_values)
+            again = self._evaluator.again(x)
+            check_value(path, swarm.archive_values[0], again, scale.max(axis=0))
 
 
 __all__ = ["MultiResult", "minimize_multi"]

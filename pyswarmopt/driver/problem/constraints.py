@@ -33,39 +33,25 @@ class _Constraint:
     high: Floats
     strict: bool = False
 
-    def excess(self, x: Floats) -> Floats:
-        """By how much each component lies outside, (J,), 0 inside; infinite where it is not a
-        number.
-        """
-        return np.maximum(self._outside(x).max(axis=0), 0.0)
+    @property
+    def slack(self) -> Floats:
+        """By how much each component may be missed: an equality by a little."""
+        return np.where(self.low == self.high, EQUALITY_TOLERANCE, 0.0)
 
-    def breach(self, x: Floats) -> tuple[float, bool]:
-        """The largest amount by which x breaks it, and whether that counts: an equality may be
-        missed by a little.
-        """
-        outside = self._amounts(x)
-        return float(outside.max(initial=0.0)), bool((outside - self._slack() > 0).any())
+    def outside(self, x: Floats) -> Floats:
+        """`amounts` without what may be missed."""
+        return self.amounts(x) - self.slack
 
     def sides(self, x: Floats) -> Floats:
         """How far x is outside of each bound there is, (K,), at most 0 inside."""
-        outside = self._outside(x)
-        return outside[
-            np.isfinite(
-                [np.broadcast_to(side, outside.shape[1:]) for side in (self.low, self.high)]
-            )
-        ]
+        outside = self.outside(x)
+        bounds = [np.broadcast_to(side, outside.shape[1:]) for side in (self.low, self.high)]
+        return outside[np.isfinite(bounds)]
 
-    def _outside(self, x: Floats) -> Floats:
-        """How far each component is below `low` and above `high`, (2, J), an equality's tolerance
-        off.
+    def amounts(self, x: Floats) -> Floats:
+        """How far each component is below `low` and above `high`, (2, J); infinite where it is not a
+        number.
         """
-        return self._amounts(x) - self._slack()
-
-    def _slack(self) -> Floats:
-        return np.where(self.low == self.high, EQUALITY_TOLERANCE, 0.0)
-
-    def _amounts(self, x: Floats) -> Floats:
-        """How far each component is below `low` and above `high`, (2, J)."""
         value = self.fun(x.copy())
         values = np.atleast_1d(np.asarray(value))
         if values.dtype == np.bool_ or values.ndim != 1:
@@ -127,15 +113,17 @@ class Constraints:
         """The largest amount by which x, (D,), breaks a constraint, and whether x counts as
         feasible all the same.
         """
-        breaches = [constraint.breach(x) for constraint in self._constraints]
-        largest = max((amount for amount, _ in breaches), default=0.0)
-        return largest, not any(counts for _, counts in breaches)
+        amounts = [constraint.amounts(x) for constraint in self._constraints]
+        largest = max((float(outside.max(initial=0.0)) for outside in amounts), default=0.0)
+        pairs = zip(amounts, self._constraints, strict=True)
+        return largest, not any((outside - c.slack > 0).any() for outside, c in pairs)
 
     def excess(self, points: Floats) -> Floats:
         """By how much each point, (n, D), breaks each constraint: (n, J), 0 where it does not."""
         if not self._constraints:
             return np.zeros((len(points), 1))
-        return np.array([np.concatenate([c.excess(x) for c in self._constraints]) for x in points])
+        worst = [[c.outside(x).max(axis=0) for c in self._constraints] for x in points]
+        return np.maximum(np.array([np.concatenate(row) for row in worst]), 0.0)
 
 
 def listed(constraints: Any) -> list[Any]:
@@ -146,20 +134,14 @@ def listed(constraints: Any) -> list[Any]:
 
 
 def _read_dict(constraint: dict[str, Any]) -> _Constraint:
-    kind, fun, args = (
-        constraint.get("type"),
-        constraint.get("fun"),
-        tuple(constraint.get("args", ())),
-    )
+    kind, fun = constraint.get("type"), constraint.get("fun")
     keys = {"type", "fun", "args", "jac", "keep_feasible"}
     if kind not in ("ineq", "eq") or not callable(fun) or constraint.keys() - keys:
         raise ValueError(
             f"constraints: {constraint!r}: use {{'type': 'ineq' or 'eq', 'fun': a callable}}"
         )
-    high, strict = (
-        np.asarray(np.inf if kind == "ineq" else 0.0),
-        bool(constraint.get("keep_feasible")),
-    )
+    args, strict = tuple(constraint.get("args", ())), bool(constraint.get("keep_feasible"))
+    high = np.asarray(np.inf if kind == "ineq" else 0.0)
     return _Constraint(lambda x: fun(x, *args), np.asarray(0.0), high, strict)
 
 
@@ -167,10 +149,7 @@ def _read(constraint: Any, dim: int) -> _Constraint:
     if isinstance(constraint, dict):
         return _read_dict(constraint)
     if hasattr(constraint, "lb") and hasattr(constraint, "ub"):
-        low, high = (
-            np.asarray(constraint.lb, dtype=np.float64),
-            np.asarray(constraint.ub, dtype=np.float64),
-        )
+        low, high = (np.asarray(side, dtype=np.float64) for side in (constraint.lb, constraint.ub))
         strict = bool(np.any(getattr(constraint, "keep_feasible", False)))
         if hasattr(constraint, "A"):
             # SciPy also takes sparse matrices

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Bools, Floats
-from pyswarmopt.hybrid.model.kinds import Kinds
+from pyswarmopt.hybrid.kinds import Kinds
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,15 +27,15 @@ class Real:
     log: bool = False
 
     def __post_init__(self) -> None:
-        _check_range(self.low, self.high, self.log)
+        low, high = self.low, self.high
+        if not (_is_number(low) and _is_number(high) and -math.inf < low < high < math.inf):
+            raise ValueError(f"({low}, {high}): bounds must be finite numbers, low below high")
+        if self.log and low <= 0:
+            raise ValueError(f"({low}, {high}): a logarithmic scale needs bounds above 0")
 
     @property
     def bounds(self) -> tuple[float, float]:
-        return (
-            (math.log(self.low), math.log(self.high))
-            if self.log
-            else (float(self.low), float(self.high))
-        )
+        return self.encode(self.low), self.encode(self.high)
 
     def decode(self, x: float) -> float:
         return min(max(math.exp(x) if self.log else x, float(self.low)), float(self.high))
@@ -57,7 +57,7 @@ class Integer(Real):
     high: int
 
     def __post_init__(self) -> None:
-        _check_range(self.low, self.high, self.log)
+        super().__post_init__()
         if self.low != int(self.low) or self.high != int(self.high):
             raise ValueError(
                 f"({self.low}, {self.high}): the bounds of an integer are whole numbers"
@@ -115,6 +115,11 @@ class When:
     name: str
     values: tuple[Any, ...]
     parameter: Parameter
+
+    def holds(self, params: Mapping[str, Any]) -> bool:
+        """Whether the other one has one of the values."""
+        known = self.name in params
+        return known and any(_same(params[self.name], value) for value in self.values)
 
 
 Parameter = Real | Integer | Choice | Fixed | When
@@ -225,7 +230,7 @@ class Space:
         params: dict[str, Any] = {}
         coordinates = dict(zip(self.names, (float(value) for value in x), strict=True))
         for name, parameter in self._parameters.items():
-            while isinstance(parameter, When) and _holds(parameter, params):
+            while isinstance(parameter, When) and parameter.holds(params):
                 parameter = parameter.parameter
             if isinstance(parameter, Fixed):
                 params[name] = parameter.value
@@ -287,41 +292,32 @@ class Space:
         names = list(self._parameters)
         if some and not any(p.kind is p.VAR_KEYWORD for p in takes.values()):
             names = [name for name in names if name in takes]
-        if problem := _cannot_bind(signature, names):
-            if len(takes) == 1 and not takes.keys() & self._parameters.keys():
-                return functools.partial(_call, fun, self, True)
+        problem = _cannot_bind(signature, names)
+        if problem and len(takes) == 1 and not takes.keys() & self._parameters.keys():
+            return functools.partial(_call, fun, self, True)
+        always = [name for name in names if not isinstance(self._parameters[name], When)]
+        if problem := problem or _cannot_bind(signature, always):
             raise ValueError(
                 f"{what} takes {signature}, but the space has {', '.join(self._parameters)} "
-                f"({problem}); take these "
-                "names, or one parameter of another name, which gets them as a dict"
-            )
-        always = [name for name in names if not isinstance(self._parameters[name], When)]
-        if problem := _cannot_bind(signature, always):
-            raise ValueError(
-                f"{what}: {problem}; give it a default, for it is left out where its condition is "
-                "not met"
+                f"({problem}); take these names, with a default where a condition leaves one out, "
+                "or one parameter of another name, which gets them as a dict"
             )
         return functools.partial(_call, fun, self, names if some else None)
 
     def _check_conditions(self, name: str, earlier: list[str]) -> None:
         condition = self._parameters[name]
         while isinstance(condition, When):
-            if condition.name not in earlier:
+            known = condition.name in earlier
+            parent = self.parameter(condition.name) if known else None
+            if (
+                parent is None
+                or type(parent) is Real
+                or not all(map(parent.allows, condition.values))
+            ):
                 raise ValueError(
-                    f"space[{name!r}]: when({condition.name!r}, ...) names no parameter before "
-                    "this one"
+                    f"space[{name!r}]: when({condition.name!r}, ...) must name choices or an "
+                    "integer before this one, and values that it may have"
                 )
-            parent = self.parameter(condition.name)
-            if type(parent) is Real:
-                raise ValueError(
-                    f"space[{name!r}]: {condition.name!r} is real; a condition needs choices or "
-                    "integers"
-                )
-            for value in condition.values:
-                if not parent.allows(value):
-                    raise ValueError(
-                        f"space[{name!r}]: {condition.name!r} is never {value!r}, it is {parent}"
-                    )
             condition = condition.parameter
 
 
@@ -332,9 +328,8 @@ def _call(fun: Callable[..., Any], space: Space, names: Any, x: Any) -> Any:
     params = space.decode(np.asarray(x))
     if names is True:
         return fun(params)
-    return fun(
-        **(params if names is None else {name: params[name] for name in names if name in params})
-    )
+    wanted = params if names is None else names
+    return fun(**{name: params[name] for name in wanted if name in params})
 
 
 def _read(name: str, spec: Any) -> Parameter:
@@ -367,9 +362,7 @@ def _read(name: str, spec: Any) -> Parameter:
 def _range_of(distribution: Any) -> Real:
     """The range of one of SciPy's frozen distributions: uniform, loguniform or randint."""
     name = distribution.dist.name
-    low, high = (
-        bound.item() if isinstance(bound, np.generic) else bound for bound in distribution.support()
-    )
+    low, high = np.array(distribution.support()).tolist()
     if name == "randint":
         return Integer(int(low), int(high))
     if name in ("loguniform", "reciprocal", "uniform"):
@@ -380,13 +373,6 @@ def _range_of(distribution: Any) -> Real:
     )
 
 
-def _check_range(low: Any, high: Any, log: bool) -> None:
-    if not (_is_number(low) and _is_number(high) and -math.inf < low < high < math.inf):
-        raise ValueError(f"({low}, {high}): bounds must be finite numbers, low below high")
-    if log and low <= 0:
-        raise ValueError(f"({low}, {high}): a logarithmic scale needs bounds above 0")
-
-
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
 
@@ -394,12 +380,6 @@ def _is_number(value: Any) -> bool:
 def _same(a: Any, b: Any) -> bool:
     """Equal, where True is no 1."""
     return a is b or (isinstance(a, bool) == isinstance(b, bool) and bool(np.all(a == b)))
-
-
-def _holds(condition: When, params: dict[str, Any]) -> bool:
-    return condition.name in params and any(
-        _same(params[condition.name], value) for value in condition.values
-    )
 
 
 def _cannot_bind(signature: inspect.Signature, names: list[str]) -> str:

@@ -10,7 +10,7 @@ import pickle
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import BrokenExecutor, Executor, Future
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 X = TypeVar("X")
 Y = TypeVar("Y")
@@ -46,18 +46,17 @@ class Workers:
 
     def __init__(self, spec: int | str | MapLike | Executor) -> None:
         self._map: MapLike | None = None
-        self._ray: _Ray | None = None
-        self._executor: Executor | None = None
+        self._executor: Any = None
         if isinstance(spec, Executor) or hasattr(spec, "submit"):
-            self.kind, self.count = "executor", _size_of(spec)
-            self._executor = cast(Executor, spec)
+            size: Any = getattr(spec, "_max_workers", None)
+            self.count = size if type(size) is int and size > 0 else os.cpu_count() or 1
+            self.kind, self._executor = "executor", spec
         elif callable(spec):
-            self.kind, self.count = "map", 1
-            self._map = spec
+            self.kind, self.count, self._map = "map", 1, spec
         else:
             self.kind, self.count = _parse(spec)
         if self.kind == "ray":
-            self._ray = _Ray()
+            self._executor = _Ray()
 
     def check(self, function: Callable[[Any], Any]) -> None:
         """Whether `function` can be sent to where it will run.
@@ -117,8 +116,6 @@ class Workers:
             future: Future[Y] = Future()
             future.set_result(function(item))
             return future
-        if self._ray is not None:
-            return self._ray.submit(function, item)
         try:
             future = self._pool().submit(function, item)
         except BrokenExecutor:
@@ -156,7 +153,9 @@ class Workers:
         own, and what dies there is lost.
         """
         try:
-            return future.result() if end == math.inf else future.result(_until(end))
+            # some futures take no timeout
+            left = () if end == math.inf else (max(end - time.monotonic(), 0.0),)
+            return future.result(*left)
         except BrokenExecutor:
             if lost is None or self.kind != "processes":
                 raise
@@ -186,27 +185,24 @@ class Workers:
 
     def capacity(self) -> int:
         """How many calls can be under way at once; a Ray cluster may grow and shrink."""
-        return self.count if self._ray is None else self._ray.capacity()
+        return int(self._executor.capacity()) if self.kind == "ray" else self.count
 
-    def _pool(self) -> Executor:
-        if self._executor is None:
-            self._executor = self._open()
-        return self._executor
-
-    def _open(self) -> Executor:
-        if self.kind == "threads":
+    def _pool(self) -> Any:
+        if self._executor is None and self.kind == "threads":
             from concurrent.futures import ThreadPoolExecutor
 
-            return ThreadPoolExecutor(self.count)
-        from pyswarmopt.driver.workers.processes import open_pool
+            self._executor = ThreadPoolExecutor(self.count)
+        elif self._executor is None:
+            from pyswarmopt.driver.workers.processes import open_pool
 
-        return open_pool(self.count)
+            self._executor = open_pool(self.count)
+        return self._executor
 
     def close(self, wait: bool = True) -> None:
         """End the pool's threads or processes; what is under way is waited for, or not; what is
         queued is not begun.
         """
-        if self._executor is not None and self.kind != "executor":
+        if self._executor is not None and self.kind in ("threads", "processes"):
             self._executor.shutdown(wait, cancel_futures=True)
             self._executor = None
 
@@ -217,42 +213,27 @@ class Workers:
         self.close(wait=kind is not KeyboardInterrupt)
 
 
-def _size_of(executor: Any) -> int:
-    """The calls that an executor makes at once, if it says; else as many as there are cores."""
-    size = getattr(executor, "_max_workers", None)
-    return size if type(size) is int and size > 0 else os.cpu_count() or 1
-
-
-def _until(end: float) -> float:
-    return max(end - time.monotonic(), 0.0)
-
-
 def _cancel(future: Any) -> bool:
     """Whether a call could be kept from beginning."""
     return bool(future.cancel()) if hasattr(future, "cancel") else False
 
 
 def _parse(spec: int | str) -> tuple[str, int]:
-    wrong = ValueError(
-        f"workers={spec!r}: use a number >= 1 of threads, -1 for all cores, 'threads:N', "
-        "'processes:N', 'ray', an "
-        "executor or a callable like map"
-    )
-    if isinstance(spec, int):
-        if spec < 1 and spec != -1:
-            raise wrong
-        spec = (os.cpu_count() or 1) if spec == -1 else spec
-        return ("serial" if spec == 1 else "threads"), spec
-    if not isinstance(spec, str):
-        raise wrong
-    kind, colon, number = spec.partition(":")
-    if kind == "ray" and not colon:
+    """The kind of workers and their number."""
+    cores = os.cpu_count() or 1
+    if isinstance(spec, int) and (spec >= 1 or spec == -1):
+        return ("serial" if spec == 1 else "threads"), cores if spec == -1 else spec
+    kind, colon, number = spec.partition(":") if isinstance(spec, str) else ("", "", "")
+    if spec == "ray":
         return kind, 1
-    if kind not in ("threads", "processes") or (
-        colon and not (number.isdecimal() and int(number) >= 1)
-    ):
-        raise wrong
-    return kind, int(number) if colon else os.cpu_count() or 1
+    if kind in ("threads", "processes") and not colon:
+        return kind, cores
+    if kind in ("threads", "processes") and number.isdecimal() and int(number) >= 1:
+        return kind, int(number)
+    raise ValueError(
+        f"workers={spec!r}: use a number >= 1 of threads, -1 for all cores, 'threads:N', "
+        "'processes:N', 'ray', an executor or a callable like map"
+    )
 
 
 class _Ray:
@@ -268,7 +249,7 @@ class _Ray:
                 "workers='ray' needs Ray, which is not installed: pip install ray"
             ) from error
         self._ray: Any = ray
-        self._task: Any = ray.remote(_apply)
+        self._task: Any = ray.remote(lambda function, item: function(item))
         self._sent: tuple[Any, Any] = (None, None)  # a function and where Ray keeps it
 
     def submit(self, function: Callable[[Any], Any], item: Any) -> Future[Any]:
@@ -285,7 +266,3 @@ class _Ray:
     def _connect(self) -> None:
         if not self._ray.is_initialized():
             self._ray.init()
-
-
-def _apply(function: Callable[[Any], Any], item: Any) -> Any:
-    return function(item)

@@ -44,10 +44,9 @@ def animate(
     target = Path(path)
     check_target(target)
     t = trace(source)
-    if t.positions().shape[1] != 2:
-        raise ValueError(
-            f"an animation shows two dimensions; this search has {t.positions().shape[1]}"
-        )
+    x = t.positions()
+    if x.shape[1] != 2:
+        raise ValueError(f"an animation shows two dimensions; this search has {x.shape[1]}")
     import matplotlib as mpl
     from matplotlib.animation import FuncAnimation, HTMLWriter, PillowWriter
     from matplotlib.collections import LineCollection
@@ -56,25 +55,26 @@ def animate(
     figure = Figure(figsize=(5.2, 5.4))
     ax = landscape(function, bounds, figure.subplots())
     ax.set(xlim=ax.get_xlim(), ylim=ax.get_ylim())  # particles that leave do not move the picture
-    numbers = sorted({i for where in t.rounds for i in where})
-    shades = mpl.colormaps["plasma"](np.linspace(0.0, 0.85, len(numbers)))
-    colours = dict(zip(numbers, shades, strict=True))
+    numbers = np.unique(t.particles)
+    colours = mpl.colormaps["plasma"](np.linspace(0.0, 0.85, len(numbers)))
     trails = LineCollection([], linewidths=1.2)
     ax.add_collection(trails)
     dots = ax.scatter([], [], s=30, edgecolors="white", linewidths=0.8, zorder=3)
 
     def draw(k: int) -> None:
-        where, latest = t.rounds[k], t.rounds[max(k - TAIL, 0) : k + 1]
-        dots.set_offsets(np.array(list(where.values())))
-        dots.set_facecolor([colours[i] for i in where])
-        paths = {i: np.array([before[i] for before in latest if i in before]) for i in where}
-        parts = [faded(path, colours[i], TAIL) for i, path in paths.items()]
+        now = t.rounds == k
+        latest = (t.rounds >= k - TAIL) & (t.rounds <= k)
+        shown = np.searchsorted(numbers, t.particles[now])
+        dots.set_offsets(x[now])
+        dots.set_facecolor(colours[shown])
+        paths = [(x[latest & (t.particles == numbers[i])], colours[i]) for i in shown]
+        parts = [faded(path, colour, TAIL) for path, colour in paths]
         trails.set_segments([segment for segments, _ in parts for segment in segments])
         trails.set_color([shade for _, shades in parts for shade in shades])
         ax.set_title(f"{title + ': ' if title else ''}round {k}, best {t.best[k]:.4g}", fontsize=10)
 
-    stride = -(-len(t.rounds) // FRAMES)
-    film = FuncAnimation(figure, draw, range(0, len(t.rounds), stride), init_func=lambda: None)
+    stride = -(-len(t.best) // FRAMES)
+    film = FuncAnimation(figure, draw, range(0, len(t.best), stride), init_func=lambda: None)
     gif = target.suffix == ".gif"
     film.save(target, PillowWriter(fps) if gif else HTMLWriter(fps, embed_frames=True), dpi=90)
     return target

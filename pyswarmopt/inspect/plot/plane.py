@@ -100,21 +100,17 @@ def trajectory(source: Any, ax: Axes | None = None, particles: int | None = None
     t = trace(source)
     flatten, labels = _to_plane(t.positions())
     ax = axes_or_new(ax)
-    numbers = sorted({i for where in t.rounds for i in where})[:particles]
+    numbers = np.unique(t.particles)[:particles]
     colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.9, len(numbers)))
     for i, colour in zip(numbers, colours, strict=True):
-        path = flatten(t.path(i))
+        path = flatten(t.x[t.particles == i])
         segments, shades = faded(path, colour, len(path))
         ax.add_collection(LineCollection(segments, colors=shades, linewidths=1.1))
         ax.plot(*path[0], "o", color=colour, markerfacecolor="white", markersize=4)
         ax.plot(*path[-1], "o", color=colour, markersize=4)
-    ax.plot(
-        *flatten(_best(t.rounds, t.values, t.maximize)[None])[0],
-        "*",
-        color="crimson",
-        markersize=13,
-        label="best",
-    )
+    costs = np.where(np.isfinite(t.values), -t.values if t.maximize else t.values, np.inf)
+    best = flatten(t.x[[costs.argmin()]])[0]
+    ax.plot(*best, "*", color="crimson", markersize=13, label="best")
     if not ax.get_xlabel():
         ax.set_xlabel(labels[0])
         ax.set_ylabel(labels[1])
@@ -184,25 +180,9 @@ def _to_plane(x: Floats) -> tuple[Callable[[Floats], Floats], tuple[str, str]]:
     """The projection of points (m, D) to the plane, and the names of its axes."""
     if x.shape[1] == 2:
         return (lambda points: points), ("$x_1$", "$x_2$")
-    if x.shape[1] == 1:
-        return (lambda points: np.column_stack([points, np.zeros(len(points))])), ("$x_1$", "")
     middle = x.mean(axis=0)
-    _, lengths, axes = np.linalg.svd(x - middle, full_matrices=False)
+    # beside any principal component there is one of no length
+    _, lengths, axes = np.linalg.svd(np.pad(x - middle, ((0, 2), (0, 1))), full_matrices=False)
     shares = lengths**2 / max((lengths**2).sum(), np.finfo(np.float64).tiny)
-    axes, shares = axes[:2], np.append(shares, 0.0)[:2]
-    if len(axes) < 2:
-        axes = np.vstack([axes, np.zeros_like(axes)])
-    names = [f"principal component {k + 1} ({share:.0%})" for k, share in enumerate(shares)]
-    return (lambda points: (points - middle) @ axes.T), (names[0], names[1])
-
-
-def _best(rounds: Any, values: Any, maximize: bool) -> Floats:
-    sign = -1.0 if maximize else 1.0
-    finite = [
-        (sign * v, n, i) for n, row in enumerate(values) for i, v in row.items() if np.isfinite(v)
-    ]
-    if not finite:
-        raise ValueError("no finite value was found: there is no best point to mark")
-    _, number, particle = min(finite)
-    best: Floats = rounds[number][particle]
-    return best
+    names = [f"principal component {k + 1} ({shares[k]:.0%})" for k in (0, 1)]
+    return (lambda points: (points - middle) @ axes[:2, :-1].T), (names[0], names[1])

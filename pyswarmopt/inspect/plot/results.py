@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pyswarmopt.driver.multi.smpso import MultiResult
+from pyswarmopt.driver.multi.multiobjective import MultiResult
 from pyswarmopt.driver.problem.space import Choice, Real
 from pyswarmopt.driver.result import Result
 from pyswarmopt.inspect.plot.curves import axes_or_new

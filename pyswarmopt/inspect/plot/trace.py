@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,35 +23,34 @@ class Trace:
     Attributes:
         evaluations: up to the end of each round, (T,).
         best: the best value so far, (T,), in the user's sense.
-        rounds: particle -> position (D,) in each round; empty where only values were kept.
-        values: particle -> value in each round.
         maximize: whether larger is better.
+        rounds: of each evaluation, counted from 0, (E,); empty where only the best was kept, like
+            all that follows.
+        particles: the number of the particle that was evaluated, (E,).
+        x: where, (E, D).
+        values: what it found, (E,).
     """
 
     evaluations: Ints
     best: Floats
-    rounds: tuple[Mapping[int, Floats], ...]
-    values: tuple[Mapping[int, float], ...]
     maximize: bool
+    rounds: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    particles: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    x: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    values: Floats = field(default_factory=lambda: np.empty(0))
 
     def positions(self) -> Floats:
-        """All positions, round by round, (evaluations, D); a ValueError if only values were
-        kept.
-        """
-        if not self.rounds:
+        """All positions, round by round, (E, D); a ValueError if only values were kept."""
+        if not len(self.x):
             raise ValueError(
                 "this search kept no positions: run minimize(..., history='particles')"
             )
-        return np.array([x for where in self.rounds for x in where.values()])
-
-    def path(self, particle: int) -> Floats:
-        """Where a particle was, (rounds in which it was evaluated, D)."""
-        return np.array([where[particle] for where in self.rounds if particle in where])
+        return self.x
 
     def diversity(self) -> Floats:
         """Mean distance of the particles from their mean in each round, (T,)."""
-        self.positions()  # or an error
-        clouds = [np.array(list(where.values())) for where in self.rounds]
+        x = self.positions()
+        clouds = [x[self.rounds == k] for k in range(len(self.best))]
         return np.array([np.linalg.norm(x - x.mean(axis=0), axis=1).mean() for x in clouds])
 
 
@@ -88,23 +87,22 @@ def trace(source: Any) -> Trace:
 
 def _of_history(history: History, maximize: bool) -> Trace:
     records = list(history)
-    if records and isinstance(records[0], ParticleRecord):
-        return _of_rows([(r.iteration, r.particle, r.value, r.x) for r in records], maximize)
     if not records:
         raise ValueError("this search has no history to plot")
+    if isinstance(records[0], ParticleRecord):
+        return _of_rows([(r.iteration, r.particle, r.value, r.x) for r in records], maximize)
     kept: list[Record] = records
     best = np.array([r.best for r in kept])
-    return Trace(np.array([r.evaluations for r in kept]), best, (), (), maximize)
+    return Trace(np.array([r.evaluations for r in kept]), best, maximize)
 
 
-def _of_steps(steps: Iterable[Step]) -> Trace:
+def _of_steps(steps: Sequence[Step]) -> Trace:
     rows = [
         (step.number, i, float(value), x)
         for step in steps
         for i, (x, value) in enumerate(zip(step.x, step.values, strict=True))
     ]
-    bests = [step.best for step in steps]
-    return _of_rows(rows, maximize=bests[-1] > bests[0])
+    return _of_rows(rows, maximize=steps[-1].best > steps[0].best)
 
 
 def _of_folder(folder: Path) -> Trace:
@@ -115,12 +113,7 @@ def _of_folder(folder: Path) -> Trace:
     # a last line without an end was not finished
     records = [json.loads(line) for line in lines[:-1] if line]
     rows = [
-        (
-            row["iteration"],
-            row["particle"],
-            row["value"],
-            np.ravel(row["coefficients"]).astype(np.float64),
-        )
+        (row["iteration"], row["particle"], row["value"], np.ravel(row["coefficients"]))
         for row in records
         if row.get("phase", "search") == "search"
     ]
@@ -130,17 +123,14 @@ def _of_folder(folder: Path) -> Trace:
 
 
 def _of_rows(rows: Sequence[tuple[int, int, float, Floats]], maximize: bool) -> Trace:
-    """From one row per evaluation: round, particle, value, position."""
-    numbers = sorted({row[0] for row in rows})
-    rounds: dict[int, dict[int, Floats]] = {number: {} for number in numbers}
-    values: dict[int, dict[int, float]] = {number: {} for number in numbers}
-    for number, particle, value, x in rows:
-        rounds[number][particle], values[number][particle] = x, value
+    """A trace from one row per evaluation: round, particle, value, position."""
+    rounds, particles, values, x = zip(*sorted(rows, key=lambda row: row[0]), strict=True)
+    _, numbers, counts = np.unique(rounds, return_inverse=True, return_counts=True)
     sign = -1.0 if maximize else 1.0
-    lowest = [
-        min((sign * v for v in values[number].values() if np.isfinite(v)), default=np.inf)
-        for number in numbers
-    ]
-    evaluations = np.cumsum([len(values[number]) for number in numbers])
-    best = sign * np.minimum.accumulate(lowest)
-    return Trace(evaluations, best, tuple(rounds.values()), tuple(values.values()), maximize)
+    lowest = np.full(len(counts), np.inf)
+    finite = np.isfinite(values)
+    np.minimum.at(lowest, numbers[finite], sign * np.array(values)[finite])
+    return Trace(
+        np.cumsum(counts), sign * np.minimum.accumulate(lowest), maximize, numbers,
+        np.array(particles), np.array(x, dtype=np.float64), np.array(values),
+    )  # fmt: skip

@@ -24,9 +24,8 @@ class Outcome:
     results: tuple[Result, ...]  # one per seed
 
     def finals(self) -> list[float]:
-        """Best values in the end, one per seed; above the optimum where it is known."""
-        zero = self.problem.optimum or 0.0
-        return [result.fun - zero for result in self.results]
+        """Best values in the end above the optimum, one per seed."""
+        return [result.fun - self.problem.optimum for result in self.results]
 
     def median(self) -> float:
         """Median of the finals."""

@@ -13,8 +13,6 @@ from pyswarmopt.teaching.functions.function import ToyFunction
 from pyswarmopt.teaching.functions.functions import ALL
 from pyswarmopt.teaching.functions.wrappers import rotated, shifted
 
-NEVERGRAD = "nevergrad:"
-
 
 @dataclass(frozen=True)
 class Problem:
@@ -23,28 +21,20 @@ class Problem:
     name: str
     function: Callable[[Any], Any]  # (..., D) -> (...)
     bounds: list[tuple[float, float]]
-    optimum: float | None  # the smallest value, where it is known
+    optimum: float  # the smallest value
 
 
 def problem(name: str, dim: int, seed: int = 0) -> Problem:
-    """The test problem of that name: a function of `pyswarmopt.functions`, or "nevergrad:NAME".
+    """The test problem of that name: a function of `pyswarmopt.functions`.
 
     The prefix "shifted:" moves the optimum to a random place of the box, "rotated:" rotates the
-    axes about it; both may be given. The seed is that of shift, rotation, and nevergrad's own
-    transformations.
+    axes about it; both may be given. The seed is that of shift and rotation.
 
     Example:
         >>> p = problem("shifted:rotated:rastrigin", dim=3)
         >>> p.optimum, len(p.bounds)
         (0.0, 3)
     """
-    if name.startswith(NEVERGRAD):
-        from pyswarmopt.interop import nevergrad
-
-        artificial = nevergrad.function(name.removeprefix(NEVERGRAD), dim, seed)
-        return Problem(
-            name, lambda x: np.apply_along_axis(artificial, -1, x), artificial.bounds, None
-        )
     *wrappers, core = name.replace("-", "_").split(":")
     function = _toy(core)
     if not function.defined_in(dim):

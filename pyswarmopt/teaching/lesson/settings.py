@@ -1,11 +1,20 @@
-"""The settings of a lesson's swarm, and the library's recipe for them."""
+"""The settings of a lesson's swarm, the library's recipe for them, and a run as the page replays
+it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from itertools import pairwise
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
 
 from pyswarmopt.algorithms.recipe import Recipe, compose
+from pyswarmopt.inspect.recorder import record
+from pyswarmopt.inspect.step import Step
 from pyswarmopt.parts import boundary as boundaries
 from pyswarmopt.parts import velocity
 from pyswarmopt.parts.initialise import Interpolate, TowardsPartner, uniform
@@ -19,7 +28,8 @@ from pyswarmopt.teaching.functions.wrappers import shifted
 
 TOPOLOGIES = ("global", "ring", "von_neumann")
 BOUNDARIES = ("none", "clip", "confine", "reflect", "periodic")
-Point = tuple[float, float]
+Point = Sequence[float]
+DIGITS = 8  # significant digits in the page
 
 # The landscapes that the page can compute itself, and all of their best points.
 LANDSCAPES: dict[str, tuple[Point, ...]] = {
@@ -61,17 +71,12 @@ class Settings:
     # moves without a new personal best after which a particle goes back to it; 0: never
     restart: int = 0
     # starting points that the others are put between; none: uniform in the box
-    experts: tuple[Point, ...] = ()
+    experts: Sequence[Point] = ()
     launch: float = 0.5  # starting velocity as a share of the way to another particle
 
     def function(self) -> ToyFunction:
         """The landscape as a test function."""
         return shifted(ALL[self.landscape], self.shift)
-
-    def optima(self) -> list[Point]:
-        """The best points of the landscape."""
-        dx, dy = self.shift
-        return [(x + dx, y + dy) for x, y in LANDSCAPES[self.landscape]]
 
     def recipe(self) -> Recipe:
         """The library's recipe for these settings."""
@@ -93,3 +98,63 @@ class Settings:
             populate=Interpolate() if self.experts else uniform,
             launch=TowardsPartner(self.launch),
         )
+
+
+def recording(settings: Settings, moves: int, seed: int) -> list[dict[str, Any]]:
+    """A frame per round: where the particles are, what they know, and the move that follows.
+
+    Example:
+        >>> frames = recording(Settings(particles=3), moves=2, seed=0)
+        >>> [frame["t"] for frame in frames], frames[2]["move"] is None, sorted(frames[0]["move"]["forces"])
+        ([0, 1, 2], True, ['cognitive', 'inertia', 'repel', 'social'])
+    """
+    steps = record(
+        settings.function(),
+        settings.recipe(),
+        moves,
+        bounds=[(settings.low, settings.high)] * 2,
+        population=settings.particles,
+        positions=settings.experts or None,
+        seed=seed,
+    )
+    return [_frame(now, after) for now, after in pairwise([*steps, None]) if now is not None]
+
+
+def _frame(now: Step, after: Step | None) -> dict[str, Any]:
+    """State after a round, and the move to the next one."""
+    origin = now.x if after is None or after.origin is None else after.origin
+    return {
+        "t": now.number,
+        "x": numbers(now.x),
+        "v": numbers(np.where(now.restarted[:, None], 0.0, now.v)),
+        "f": numbers(now.values),
+        "p": numbers(now.p),
+        "pf": numbers(now.p_values),
+        "best": number(now.best),
+        "leader": numbers(now.p[now.p_values.argmin()]),
+        "worst": None if after is None or after.w is None else numbers(after.w),
+        "restarted": now.restarted.tolist(),
+        "origin": numbers(origin),
+        "move": None if after is None else _move(after),
+    }
+
+
+def _move(step: Step) -> dict[str, Any]:
+    return {
+        "g": numbers(np.asarray(step.g)),
+        "forces": {name: numbers(force) for name, force in step.forces.items()},
+        "factors": {name: numbers(factor) for name, factor in step.factors.items()},
+        "length": number(step.length),
+        "v": numbers(step.v),
+        "x": numbers(step.x),
+    }
+
+
+def number(value: float) -> float:
+    """With as many digits as the page gets."""
+    return float(f"{value:.{DIGITS}g}")
+
+
+def numbers(array: npt.NDArray[np.float64]) -> Any:
+    """Nested lists of such numbers."""
+    return np.vectorize(number, otypes=[float])(array).tolist()

@@ -24,7 +24,6 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 import pyswarmopt as pso
-from pyswarmopt.base.optimizer import ParticleOptimizer
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.append_log import AppendLog
@@ -308,7 +307,7 @@ class Checkpoint:
             UserError: the replayed swarm is not the one that was saved: this machine or these
                 versions compute other numbers.
         """
-        if not isinstance(swarm, ParticleOptimizer):
+        if not isinstance(swarm, pso.Swarm):
             return
         if self._earlier is not None:
             if swarm.iteration < self._earlier.iteration:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from torch import Tensor
@@ -46,15 +47,12 @@ class Round:
         model: what was trained, which answers dev prompts that it was not trained on.
         kept: prompts with a reply that it was trained on.
         replies: greedy ones to the dev prompts.
-        scores: task name -> score of greedy replies to the dev prompts, each by what was not
-            trained on it.
-        value: of these scores.
+        value: of these replies on dev.
     """
 
     model: Answerer
     kept: int
     replies: Sequence[Reply]
-    scores: Mapping[str, Score]
     value: float
 
 
@@ -130,42 +128,40 @@ def expert_iteration(
     logs = [dev, log] if spare else [dev]
 
     def elapsed() -> float:
-        return max(each.seconds for each in logs)  # each counts from its first line to its last
+        return max(each.seconds for each in logs)  # each counts from its first entry to its last
+
+    def value_of(replies: Sequence[Reply]) -> float:
+        return combine(list(dev.scores(replies).values())).value
+
+    def in_round(number: int, share: float) -> None:
+        progress((number - 0.5 + share / 2) / rounds)  # training is the second half of a round
 
     start = mixtures.realise(position)
-    pool = [list(pair) for pair in zip(*_plain(log, start), strict=True)]
-    least = [min(reply.value for reply in replies) for replies in pool]
-    base, before = _plain(dev, start)
-    samples = samples or samples_of(len(pool), len(base))
+    model, name = Answerer(start), "start"
+    pool = _Pool(log.greedy("base", Answerer(Patch())), log.greedy(name, model))
+    base, before = dev.greedy("base", Answerer(Patch())), dev.greedy(name, model)
+    samples = samples or samples_of(len(pool.floor), len(base))
     schedule = ON_SPARE if spare else FULL
-    value = _value(combine, dev.scores(before))
-    name, model = "start", Answerer(start)
+    value, passes, latest = value_of(before), 0, samples * log.seconds / 2
     done: list[Round] = []
-    passes = 0
-    latest = samples * log.seconds / 2
     for number in range(1, rounds + 1):
         lead = f"expert iteration: round {number}: "
         begun = elapsed()
         if seconds is not None and begun + latest > seconds:
             say(f"{lead}no time is left for it")
             break
-        count = samples
-        if number == 1:
-            count = max(samples - len(teachers), 0)
-            for teacher, place in enumerate(teachers, start=1):
-                _add(pool, log.greedy(f"teacher-{teacher}", Answerer(mixtures.realise(place))))
-        for sample in log.sampled(name, model, count):
-            _add(pool, sample)
-        kept = [best_reply(replies, floor) for replies, floor in zip(pool, least, strict=True)]
-        items = log.training_items(kept)
-        share = f"{len(items)} of {len(pool)} prompts have a better reply"
-        lead += share
-        if len({log.identities[place] for place in items}) < LEAST_TRAINED:
+        taught = teachers if number == 1 else ()
+        for teacher, other in enumerate(taught, start=1):
+            pool.add(log.greedy(f"teacher-{teacher}", Answerer(mixtures.realise(other))))
+        for sample in log.sampled(name, model, max(samples - len(taught), 0)):
+            pool.add(sample)
+        items = log.training_items(pool.better())
+        lead += f"{len(items)} of {len(pool.floor)} prompts have a better reply"
+        identities = [log.identities[prompt] for prompt in items]
+        if len(set(identities)) < LEAST_TRAINED:
             say(f"{lead}: too few to train on")
             break
-        name = f"round-{number}"
-        training = _second_half(progress, number, rounds)
-        places = list(items)
+        name, prompts = f"round-{number}", list(items)
         fitting = Fitting(
             engine,
             start,
@@ -174,36 +170,57 @@ def expert_iteration(
             seed,
             folder / name,
             schedule,
-            [log.identities[place] for place in places],
-            training,
+            identities,
+            partial(in_round, number),
         )
-        unseen = [([places[k] for k in fold], patch) for fold, patch in fitting.without_folds()]
+        unseen = [([prompts[k] for k in fold], patch) for fold, patch in fitting.without_folds()]
         model = Answerer(fitting.whole(), unseen)
         passes += schedule.passes(len(items))
-        written = dev.greedy(name, model)
+        replies = dev.greedy(name, model)
         if not spare:
-            _add(pool, written)
-        scores = dev.scores(written)
-        done.append(Round(model, len(items), written, scores, _value(combine, scores)))
+            pool.add(replies)
+        done.append(Round(model, len(items), replies, value_of(replies)))
         latest = elapsed() - begun
         gain = f"dev {value:.3f} to {done[-1].value:.3f}"
         say(f"{lead} than the base's or the mixture's; trained on them, {gain}")
-        if number > 1 and not gains(before, written):
+        if number > 1 and not gains(before, replies):
             break
-        before, value = written, done[-1].value
+        before, value = replies, done[-1].value
     best = best_round(done)
-    number = 0 if best is None else done.index(best) + 1
-    replies = sum(each.count for each in logs)
-    tokens = sum(each.tokens for each in logs)
-    used = 0 if best is None else best.kept
-    use = Iterated(len(done), number, used, replies, tokens, len(pool) if spare else 0)
+    written = sum(each.count for each in logs)
+    use = Iterated(
+        rounds=len(done),
+        round=0 if best is None else done.index(best) + 1,
+        kept=0 if best is None else best.kept,
+        replies=written,
+        tokens=sum(each.tokens for each in logs),
+        spare=len(pool.floor) if spare else 0,
+    )
     final = {} if best is None else dev.final(best.replies, best.model)
-    return Iteration(best, final, dev.scores(base), use, replies + passes)
+    return Iteration(best, final, dev.scores(base), use, written + passes)
 
 
-def _plain(log: ReplyLog, start: Patch) -> tuple[list[Reply], list[Reply]]:
-    """Replies of base and mixture."""
-    return log.greedy("base", Answerer(Patch())), log.greedy("start", Answerer(start))
+class _Pool:
+    """All replies to each prompt so far.
+
+    Attributes:
+        floor: value that a reply has to exceed to be learned from: the lower one of base and
+            mixture.
+    """
+
+    def __init__(self, base: Sequence[Reply], mixture: Sequence[Reply]) -> None:
+        self._replies = [list(pair) for pair in zip(base, mixture, strict=True)]
+        self.floor = [min(reply.value for reply in replies) for replies in self._replies]
+
+    def add(self, replies: Sequence[Reply]) -> None:
+        """Add a reply to each prompt."""
+        for of_prompt, reply in zip(self._replies, replies, strict=True):
+            of_prompt.append(reply)
+
+    def better(self) -> list[Reply | None]:
+        """The best reply to each prompt; None where none is above the floor."""
+        pairs = zip(self._replies, self.floor, strict=True)
+        return [best_reply(replies, floor) for replies, floor in pairs]
 
 
 def best_round(rounds: Sequence[Round]) -> Round | None:
@@ -229,26 +246,6 @@ def gains(before: Sequence[Reply], after: Sequence[Reply]) -> bool:
     """
     gain = score_of([new.value - old.value for old, new in zip(before, after, strict=True)])
     return gain.value > gain.stderr
-
-
-def _value(combine: Combine, scores: Mapping[str, Score]) -> float:
-    return combine(list(scores.values())).value
-
-
-def _second_half(
-    progress: Callable[[float], None], number: int, rounds: int
-) -> Callable[[float], None]:
-    """Tell of the training, the second half of a round of this number."""
-
-    def tell(share: float) -> None:
-        progress((number - 0.5 + share / 2) / rounds)
-
-    return tell
-
-
-def _add(pool: Sequence[list[Reply]], replies: Sequence[Reply]) -> None:
-    for of_prompt, reply in zip(pool, replies, strict=True):
-        of_prompt.append(reply)
 
 
 __all__ = [

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.json_types import fits, wrong_field
+from pyswarmopt_llm.common.files.json_types import fits
 from pyswarmopt_llm.common.files.regular import read_json, write_json
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.scores.metrics.questions.written import Written
@@ -25,6 +25,34 @@ SHOWN = 5  # prompts of a task
 RESULT = "result"  # the last model that is shown
 # Bytes from which on a reply may repeat itself, and the share to which one that does compresses.
 _LEAST, _REPEATED = 100, 0.2
+
+
+class ModelReply(TypedDict):
+    """A reply of a model."""
+
+    model: str
+    text: str
+    value: float
+
+
+class Prompt(TypedDict):
+    """A prompt with a reply of each model."""
+
+    prompt: str
+    replies: list[ModelReply]
+
+
+class Changed(TypedDict):
+    """The prompts of a task that changed most."""
+
+    task: str
+    prompts: list[Prompt]
+
+
+class Shown(TypedDict):
+    """The content of ``replies.json``."""
+
+    tasks: list[Changed]
 
 
 def save_replies(
@@ -140,18 +168,7 @@ def read_replies(run: Run) -> list[dict[str, Any]]:
     if not file.is_file():
         return []
     content = read_json(file)
-    tasks: Any = content.get("tasks") if isinstance(content, dict) else None
-    if not fits(tasks, list[dict[str, Any]]) or any(map(_wrong, tasks)):
+    if not fits(content, Shown):
         raise UserError(f"{file}: is damaged; remove it: the report then shows no replies")
-    return list(tasks)
-
-
-def _wrong(task: Mapping[str, Any]) -> bool:
-    """Whether a task's part of the file is not what it should be."""
-    if wrong_field(task, {"task": str, "prompts": list[dict[str, Any]]}):
-        return True
-    rows = task["prompts"]
-    if any(wrong_field(row, {"prompt": str, "replies": list[dict[str, Any]]}) for row in rows):
-        return True
-    reply = {"model": str, "text": str, "value": float}
-    return any(wrong_field(written, reply) for row in rows for written in row["replies"])
+    tasks: list[dict[str, Any]] = content["tasks"]
+    return tasks

@@ -1,4 +1,4 @@
-"""Replies to all dev prompts, greedy or sampled, with their scores, in a run's store.
+"""Replies to all prompts of a split, greedy or sampled, with their scores, in a run's store.
 
 Tasks that all ask the same prompts are several scores of one reply, which is written once.
 """
@@ -10,8 +10,7 @@ import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -29,10 +28,8 @@ from pyswarmopt_llm.searching.written.replies import storable
 TEMPERATURE = 1.0
 MOST = 20.0  # that a reply counts, before scaling
 GREEDY = 0  # number of the reply that is not sampled; the others count from 1
-_SHAPE = {
-    **{"model": str, "sample": int, "task": str, "replies": list[str], "values": list[float]},
-    **{"seconds": float},
-}
+_SHAPE = {"replies": list[str], "values": dict[str, list[float]], "seconds": float}
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -62,26 +59,25 @@ def without_rounding(value: float) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Answerer:
-    """A model that answers; to prompts at some places another one does, that was trained without
-    them.
+    """A model that answers; to some prompts another one does, that was trained without them.
 
     Attributes:
         patch: the model.
-        unseen: places of prompts, and who answers these.
+        unseen: numbers of prompts, and who answers these.
     """
 
     patch: Patch
     unseen: Sequence[tuple[Sequence[int], Patch]] = ()
 
-    def shares(self, places: Sequence[int]) -> Iterator[tuple[Patch, list[int]]]:
-        """Who answers, and the places of the prompts, of these alone."""
-        rest = list(places)
+    def shares(self, numbers: Sequence[int]) -> Iterator[tuple[Patch, list[int]]]:
+        """Who answers, and the numbers of the prompts, of these alone."""
+        left = list(numbers)
         for own, patch in self.unseen:
-            if there := [place for place in rest if place in own]:
-                yield patch, there
-            rest = [place for place in rest if place not in own]
-        if rest:
-            yield self.patch, rest
+            if theirs := [number for number in left if number in own]:
+                yield patch, theirs
+            left = [number for number in left if number not in own]
+        if left:
+            yield self.patch, left
 
 
 def weights(values: Sequence[float]) -> list[float]:
@@ -99,24 +95,41 @@ def weights(values: Sequence[float]) -> list[float]:
     every = np.array([without_rounding(value) for value in values])
     if len(set(every)) < 2:
         return [1.0] * len(values)
-    above = (every - every.mean()) / every.std()
-    counts = np.minimum(np.exp(above), MOST)
+    counts = np.minimum(np.exp((every - every.mean()) / every.std()), MOST)
     shares: list[float] = (counts / counts.mean()).tolist()
     return shares
 
 
 def ask_the_same(tasks: Mapping[str, Written]) -> bool:
     """Whether several tasks have the same prompts, and replies of the same length."""
-    asked = [[(text, most) for _, text, most in utility.texts()] for utility in tasks.values()]
-    return len(asked) > 1 and all(prompts == asked[0] for prompts in asked)
+    prompts = [[(text, most) for _, text, most in task.texts()] for task in tasks.values()]
+    return len(prompts) > 1 and all(other == prompts[0] for other in prompts)
+
+
+class _Deck:
+    """Prompts with the tasks that score the replies to them.
+
+    Attributes:
+        first: number of the first prompt among all.
+    """
+
+    def __init__(self, tasks: Mapping[str, Written], first: int) -> None:
+        self.tasks, self.first = tasks, first
+        self.name, self.writer = next(iter(tasks.items()))
+        self.prompts = list(self.writer.texts())
+        self.numbers = range(first, first + len(self.prompts))
+
+    def part(self, replies: Sequence[T]) -> Sequence[T]:
+        """The replies to these prompts, of replies to all."""
+        return replies[self.first : self.first + len(self.prompts)]
 
 
 class ReplyLog:
-    """Replies in a run's store, by model, sample and task.
+    """Replies in a run's store, by model and sample.
 
     Args:
         engine: the one on transformers.
-        tasks: name -> the dev prompts, and how replies are scored.
+        tasks: name -> the prompts, and how replies are scored.
         combine: of the tasks' scores.
         store: of the run.
         seed: of the samples.
@@ -137,14 +150,12 @@ class ReplyLog:
         what: str = "replies",
     ) -> None:
         self._engine = on_transformers(engine, "replies are sampled")
-        self._tasks, self._combine, self._seed = tasks, combine, seed
-        self._store, self._what = store, what
-        # tasks that score the same replies
-        self._groups: list[tuple[str, ...]] = [(name,) for name in tasks]
-        if ask_the_same(tasks):
-            self._groups = [tuple(tasks)]
-        self._prompts = {group: list(tasks[group[0]].texts()) for group in self._groups}
-        self._rows: dict[tuple[str, int, str], Mapping[str, Any]] = {}  # asked for so far
+        self._combine, self._store, self._seed, self._what = combine, store, seed, what
+        same = [tasks] if ask_the_same(tasks) else [{name: task} for name, task in tasks.items()]
+        self._decks: list[_Deck] = []
+        for scored in same:
+            self._decks.append(_Deck(scored, sum(len(deck.prompts) for deck in self._decks)))
+        self._rows: dict[tuple[str, str], Mapping[str, Any]] = {}  # asked for so far
         self._latest = time.monotonic()
 
     def greedy(self, model: str, who: Answerer) -> list[Reply]:
@@ -154,8 +165,8 @@ class ReplyLog:
             model: its name in the store.
             who: answers.
         """
-        self._complete(model, who, [GREEDY])
-        return self._replies(model, GREEDY)
+        (replies,) = self._replies(model, who, [GREEDY])
+        return replies
 
     def sampled(self, model: str, who: Answerer, count: int) -> list[list[Reply]]:
         """Samples, each a reply to each prompt; they are written together.
@@ -165,105 +176,75 @@ class ReplyLog:
             who: answers.
             count: number of samples.
         """
-        samples = range(1, count + 1)
-        self._complete(model, who, samples)
-        return [self._replies(model, sample) for sample in samples]
+        return self._replies(model, who, range(1, count + 1))
 
-    def _replies(self, model: str, sample: int) -> list[Reply]:
-        replies: list[Reply] = []
-        for group in self._groups:
-            rows = [self._row(model, sample, task) for task in group]
-            scores = zip(*(row["values"] for row in rows), strict=True)
-            replies += map(self._reply, rows[0]["replies"], scores)
+    def _replies(self, model: str, who: Answerer, samples: Sequence[int]) -> list[list[Reply]]:
+        """The replies to all prompts, sample by sample; those that are not there are written."""
+        replies: list[list[Reply]] = [[] for _ in samples]
+        for deck in self._decks:
+            names = {sample: f"{self._what} {sample} {deck.name}" for sample in samples}
+            missing = [s for s, what in names.items() if (what, model) not in self._store]
+            if missing:
+                written = self._write(model, who, missing, deck)
+                for sample, texts in zip(missing, written, strict=True):
+                    judged = self._judged(deck, [*map(storable, texts)])
+                    self._store.add(names[sample], model, judged)
+            for of_sample, what in zip(replies, names.values(), strict=True):
+                row = self._store.get(what, model, dict, partial(_wrong, deck))
+                self._rows[what, model] = row
+                scores = zip(*(row["values"][task] for task in deck.tasks), strict=True)
+                of_sample += map(self._reply, row["replies"], scores)
         return replies
 
     def _reply(self, text: str, scores: tuple[float, ...]) -> Reply:
         value = scores[0] if len(scores) == 1 else combined_value(self._combine, scores)
         return Reply(text, without_rounding(value), scores)
 
-    def _complete(self, model: str, who: Answerer, samples: Sequence[int]) -> None:
-        """Have the model write what is not there, score it, and keep both."""
-        missing = {}
-        for group in self._groups:
-            missing[group] = [sample for sample in samples if self._lacks(model, sample, group)]
-        if not any(missing.values()):
-            return
-        for group, numbers in missing.items():
-            written = self._written(model, who, numbers, group) if numbers else []
-            for sample, texts in zip(numbers, written, strict=True):
-                for task in self._lacks(model, sample, group):
-                    self._keep(model, sample, task, list(map(storable, texts)))
+    def _judged(self, deck: _Deck, texts: Sequence[str]) -> dict[str, Any]:
+        """Replies with their scores, and the seconds since those before."""
+        values = {name: [*map(float, task.judge(texts))] for name, task in deck.tasks.items()}
+        begun, self._latest = self._latest, time.monotonic()
+        seconds = round(self._latest - begun, 3)
+        return {"replies": texts, "values": values, "seconds": seconds}
 
-    def _row(self, model: str, sample: int, task: str) -> Mapping[str, Any]:
-        """What the store has of them."""
-        row = self._store.get(self._name(sample, task), model, dict, self._wrong)
-        self._rows[model, sample, task] = row
-        return row
-
-    def _name(self, sample: int, task: str) -> str:
-        return f"{self._what} {sample} {task}"
-
-    def _lacks(self, model: str, sample: int, group: tuple[str, ...]) -> list[str]:
-        """The tasks of which the store has nothing."""
-        return [task for task in group if (self._name(sample, task), model) not in self._store]
-
-    def _written(
-        self, model: str, who: Answerer, samples: Sequence[int], group: tuple[str, ...]
+    def _write(
+        self, model: str, who: Answerer, samples: Sequence[int], deck: _Deck
     ) -> list[list[str]]:
-        """The replies to a group's prompts, sample by sample."""
-        task = self._tasks[group[0]]
+        """The replies to a deck's prompts, sample by sample."""
         if samples == [GREEDY]:
-            return self._by_place(group, who, lambda places: [task.answers(self._engine, places)])
+            return self._ask(deck, who, lambda own: [deck.writer.answers(self._engine, own)])
         seeds = []
         for sample in samples:
-            draws = random.Random(f"{self._seed} {model} {sample} {group[0]}")
-            seeds.append([draws.getrandbits(63) for _ in self._prompts[group]])
+            draws = random.Random(f"{self._seed} {model} {sample} {deck.name}")
+            seeds.append([draws.getrandbits(63) for _ in deck.prompts])
 
-        def write(places: Sequence[int]) -> list[list[str]]:
-            prompts = [self._prompts[group][place][1] for place in places]
-            own = tuple(of_sample[place] for of_sample in seeds for place in places)
-            draw, most = Draw(TEMPERATURE, own), self._prompts[group][0][2]
+        def write(own: Sequence[int]) -> list[list[str]]:
+            prompts = [deck.prompts[number][1] for number in own]
+            drawn = tuple(of_sample[number] for of_sample in seeds for number in own)
+            draw, most = Draw(TEMPERATURE, drawn), deck.prompts[0][2]
             texts = iter(self._engine.generate(prompts * len(samples), most, draw))
-            return [[next(texts) for _ in places] for _ in samples]
+            return [[next(texts) for _ in own] for _ in samples]
 
-        return self._by_place(group, who, write)
+        return self._ask(deck, who, write)
 
-    def _by_place(
-        self,
-        group: tuple[str, ...],
-        who: Answerer,
-        write: Callable[[Sequence[int]], list[list[str]]],
+    def _ask(
+        self, deck: _Deck, who: Answerer, write: Callable[[Sequence[int]], list[list[str]]]
     ) -> list[list[str]]:
-        """The replies to a group's prompts, sample by sample: each of `who` writes those to its
-        places in the group.
-        """
-        earlier = self._groups[: self._groups.index(group)]
-        first = sum(len(self._prompts[other]) for other in earlier)
-        size = len(self._prompts[group])
-        found: dict[int, tuple[str, ...]] = {}
-        for patch, places in who.shares(range(first, first + size)):
+        """The replies to a deck's prompts, sample by sample: each of `who` writes its own."""
+        replies: dict[int, tuple[str, ...]] = {}
+        for patch, numbers in who.shares(deck.numbers):
             self._engine.load(patch)
-            texts = zip(*write([place - first for place in places]), strict=True)
-            found |= zip(places, texts, strict=True)
-        return [*map(list, zip(*(found[first + k] for k in range(size)), strict=True))]
-
-    def _keep(self, model: str, sample: int, task: str, texts: Sequence[str]) -> None:
-        """Score replies and store them, with the seconds since those before."""
-        values = [float(value) for value in self._tasks[task].judge(texts)]
-        row = {"model": model, "sample": sample, "task": task, "replies": texts, "values": values}
-        now = time.monotonic()
-        row["seconds"] = round(now - self._latest, 3)
-        self._latest = now
-        self._store.add(self._name(sample, task), model, row)
+            texts = zip(*write([number - deck.first for number in numbers]), strict=True)
+            replies |= zip(numbers, texts, strict=True)
+        return [*map(list, zip(*(replies[number] for number in deck.numbers), strict=True))]
 
     def scores(self, replies: Sequence[Reply]) -> dict[str, Score]:
         """The score of each task, by its name."""
-        rest = iter(replies)
-        scores = {}
-        for group, prompts in self._prompts.items():
-            by_task = zip(*(reply.scores for reply in islice(rest, len(prompts))), strict=True)
-            for name, values in zip(group, by_task, strict=True):
-                scores[name] = self._tasks[name].score(values)
+        scores: dict[str, Score] = {}
+        for deck in self._decks:
+            by_task = zip(*(reply.scores for reply in deck.part(replies)), strict=True)
+            for (name, task), values in zip(deck.tasks.items(), by_task, strict=True):
+                scores[name] = task.score(values)
         return scores
 
     def final(self, replies: Sequence[Reply], who: Answerer) -> dict[str, Score]:
@@ -273,14 +254,12 @@ class ReplyLog:
             replies: greedy ones of `who`.
             who: answers again where the search scores samples.
         """
-        rest = iter(replies)
         scores: dict[str, Score] = {}
-        for group, prompts in self._prompts.items():
-            task, texts = self._tasks[group[0]], [x.text for x in islice(rest, len(prompts))]
-            samples = [texts]
-            if task.sampled:
-                samples = self._by_place(group, who, partial(task.samples, self._engine))
-            scores |= {name: self._tasks[name].score_samples(samples) for name in group}
+        for deck in self._decks:
+            samples = [[reply.text for reply in deck.part(replies)]]
+            if deck.writer.sampled:
+                samples = self._ask(deck, who, partial(deck.writer.samples, self._engine))
+            scores |= {name: task.score_samples(samples) for name, task in deck.tasks.items()}
         return scores
 
     @cached_property
@@ -288,38 +267,32 @@ class ReplyLog:
         """What the item of each prompt is known by: the prompt, its options and its answers."""
         return [
             (prompt, tuple((item.choices or {}).values()), tuple(item.references))
-            for prompts in self._prompts.values()
-            for item, prompt, _ in prompts
+            for deck in self._decks
+            for item, prompt, _ in deck.prompts
         ]
 
     def training_items(self, replies: Sequence[Reply | None]) -> dict[int, Choices]:
-        """The replies that are there, each after its prompt, as they are trained on, by place.
+        """The replies that are there, each after its prompt, as they are trained on, by number.
 
         A reply that was not cut off ends as the model's chat template has it. How much it counts
         among those of its tasks is said by `weights`.
         """
         opening, ending = reply_frame(self._engine.tokenizer)
-        rest = iter(enumerate(replies))
         items = {}
-        for prompts in self._prompts.values():
-            kept = [
-                (place, prompt, most, reply)
-                for (_, prompt, most), (place, reply) in zip(
-                    prompts, islice(rest, len(prompts)), strict=True
-                )
-                if reply is not None
-            ]
-            counts = weights([reply.value for *_, reply in kept])
-            for (place, prompt, most, reply), count in zip(kept, counts, strict=True):
+        for deck in self._decks:
+            of_prompts = zip(deck.numbers, deck.prompts, deck.part(replies), strict=True)
+            there = [(number, prompt, reply) for number, prompt, reply in of_prompts if reply]
+            counts = weights([reply.value for *_, reply in there])
+            for (number, (_, prompt, most), reply), count in zip(there, counts, strict=True):
                 text = opening + reply.text + ending * (self._length(reply.text) < most)
                 if text:
-                    items[place] = Choices(((prompt, text),), (1.0,), 0, count)
+                    items[number] = Choices(((prompt, text),), (1.0,), 0, count)
         return items
 
     @property
     def count(self) -> int:
         """Replies so far."""
-        return sum(len(texts) for texts in self._texts())
+        return sum(len(row["replies"]) for row in self._rows.values())
 
     @property
     def seconds(self) -> float:
@@ -331,25 +304,20 @@ class ReplyLog:
     @property
     def tokens(self) -> int:
         """Tokens of all replies so far."""
-        return sum(sum(map(self._length, texts)) for texts in self._texts())
-
-    def _texts(self) -> Iterator[list[str]]:
-        """Replies, those that several tasks score once."""
-        firsts = {group[0] for group in self._groups}
-        return (row["replies"] for row in self._rows.values() if row["task"] in firsts)
+        return sum(sum(map(self._length, row["replies"])) for row in self._rows.values())
 
     def _length(self, text: str) -> int:
         return len(self._engine.tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def _wrong(self, row: Mapping[str, Any]) -> str | None:
-        """The first field of a line that is not as `_keep` writes it."""
-        if field := wrong_field(row, _SHAPE):
-            return field
-        for group, prompts in self._prompts.items():
-            if row["task"] in group:
-                lengths = {len(row["replies"]), len(row["values"]), len(prompts)}
-                return "replies" if len(lengths) > 1 else None
-        return "task"
+
+def _wrong(deck: _Deck, row: Mapping[str, Any]) -> str | None:
+    """The first field of an entry that is not of a deck's prompts and tasks."""
+    if field := wrong_field(row, _SHAPE):
+        return field
+    if row["values"].keys() != deck.tasks.keys():
+        return "values"
+    lengths = {len(deck.prompts), len(row["replies"]), *map(len, row["values"].values())}
+    return "replies" if len(lengths) > 1 else None
 
 
 __all__ = ["Answerer", "Reply", "ReplyLog", "ask_the_same", "weights", "without_rounding"]

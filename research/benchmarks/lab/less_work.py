@@ -64,7 +64,7 @@ def parse_args() -> argparse.Namespace:
 def run_one(args: argparse.Namespace, name: str, seed: int, variant: str) -> None:
     """One search, unless it has finished."""
     from pyswarmopt_llm.common.config import SearchConfig
-    from pyswarmopt_llm.searching.loop import resume, search
+    from pyswarmopt_llm.report.run import resume, search
 
     out = args.out / f"{name}-{seed}-{variant}"
     if (out / "run.json").exists():

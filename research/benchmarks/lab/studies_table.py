@@ -78,7 +78,7 @@ def outcomes_of(runs: Path) -> Iterator[dict[str, Any]]:
     """
     for file in sorted(runs.glob("**/result.json")):
         if (file.parent / "grid.json").exists():
-            continue  # the best of draws, which are there themselves
+            continue  # its draws are in grid.json
         run, result = read_run(file.parent)
         task, flat = Path(run.config.tasks[0]).stem, result.flat()
         yield {

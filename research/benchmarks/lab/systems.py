@@ -25,7 +25,7 @@ from pyswarmopt_groups.config import CouncilConfig, DistillConfig
 from pyswarmopt_groups.distillation import distill
 from pyswarmopt_groups.run import decide_task
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.searching.loop import resume, search
+from pyswarmopt_llm.report.run import resume, search
 
 Row = Mapping[str, Any]
 

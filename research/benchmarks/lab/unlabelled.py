@@ -38,11 +38,11 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.common.files.regular import write_json
 from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.scores.choices import EPOCHS, PASSES, RATE, Choices
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.cross_fitting import Fitting, cross_fit
-from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.record import pack, unpack
 from pyswarmopt_llm.searching.training.choice_losses import ITEMS_PER_STEP, loglikelihoods

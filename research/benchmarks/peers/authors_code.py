@@ -192,7 +192,7 @@ def run_ours(config: dict[str, Any]) -> None:
     import probe  # from the work folder
 
     from pyswarmopt_llm.common.config import SearchConfig
-    from pyswarmopt_llm.searching.loop import search
+    from pyswarmopt_llm.report.run import search
 
     probe.count_tokens()
     for several in ("experts", "tasks"):

@@ -42,10 +42,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pyswarmopt.hybrid.gaussian_process import GaussianProcess, on_log_scale
+from pyswarmopt.hybrid.kinds import Kinds
 from pyswarmopt.hybrid.memetic import MemeticSearch
-from pyswarmopt.hybrid.model.gaussian_process import GaussianProcess, on_log_scale
-from pyswarmopt.hybrid.model.kinds import Kinds
-from pyswarmopt.hybrid.runs.proposals import (
+from pyswarmopt.hybrid.proposals import (
     GROWTH,
     Merit,
     Proposals,

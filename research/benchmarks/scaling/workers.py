@@ -35,7 +35,7 @@ from search_helpers import history, louder, questions, small, write_task
 import pyswarmopt_llm.servers.workers.local as process
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import Event
-from pyswarmopt_llm.searching.loop import search
+from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.evaluator import Questions, Request
 

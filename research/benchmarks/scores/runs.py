@@ -179,9 +179,9 @@ def _rivals(run: Path) -> Iterator[Outcome]:
     """What a run compares its result with."""
     for text in (run / RESULTS).read_text(encoding="utf-8").splitlines():
         row = json.loads(text)
-        if row["what"] == "rival test":
-            (values,) = row["items"].values()
-            yield row["key"], unpack(values)
+        if row["what"] == "model test" and row["who"] in ("base", "base_tuned", "expert_tuned"):
+            (outcome,) = row["scores"]["tasks"].values()
+            yield row["who"], unpack(outcome["items"])
 
 
 def without_search(config: SearchConfig, method: str) -> Iterator[Outcome]:

@@ -17,13 +17,12 @@ from scipy.optimize import nnls
 
 import pyswarmopt as pso
 from pyswarmopt.driver.problem.constraints import ranked
-from pyswarmopt.hybrid.constrained.descent import ConstrainedDescent
-from pyswarmopt.hybrid.constrained.grid_descent import GridDescent
-from pyswarmopt.hybrid.constrained.quadratic_program import (
+from pyswarmopt.hybrid.constrained import ConstrainedSearch
+from pyswarmopt.hybrid.constrained_descent import ConstrainedDescent, GridDescent
+from pyswarmopt.hybrid.quadratic_program import (
     nonnegative_least_squares,
     quadratic_program,
 )
-from pyswarmopt.hybrid.constrained.swarm import HEAVIEST, ConstrainedSearch
 
 numbers = st.integers(-8, 8).map(lambda n: n / 2)
 
@@ -89,22 +88,6 @@ def test_a_descent_ends_at_a_feasible_point_of_the_boundary():
         told.extend(rows[rows[:, 1] <= 0, 0])
         descent.tell(rows)
     assert min(told) == pytest.approx(2 * 0.4**2, abs=1e-9)
-
-
-@pytest.mark.parametrize(("lower_by", "trivial"), [(9e-19, 3), (9e-17, 0)])
-def test_gains_of_a_descent_that_are_rounding_are_counted_as_none(lower_by, trivial):
-    """Of a merit of 1e-6 those up to 1e-18 are; the third in a row is the end."""
-    descent, random = ConstrainedDescent(np.array([0.1]), np.arange(1)), np.random.default_rng(0)
-    merit, most = 1e-6, 0
-    while not descent.done:
-        x = descent.ask(random)
-        if descent.mode == "line":
-            merit -= lower_by
-            descent.tell(np.array([[merit]]))
-        else:  # a slope that promises as little
-            descent.tell(merit - 1e-14 * (x - descent.x[0]))
-        most = max(most, descent.trivial)
-    assert most == trivial
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
@@ -202,52 +185,13 @@ def test_the_nearest_rounding_is_among_those_by_chance_and_the_best_expected_com
     x = descent.ask(random)
     descent.tell(np.column_stack([3 * x[:, 0] + x[:, 1], np.full(len(x), -9.0)]))
     descent.direction, descent.t = np.array([-0.12, -0.21]), 1.0
-    steps = descent._rounded_steps(Downwards())
+    steps = descent._steps(Downwards())
     counts = [np.rint(step / 0.1).tolist() for step in steps]
     assert sorted(counts) == [[-2.0, -3.0], [-1.0, -2.0]]  # down, and nearest
-    expected = [descent._expected(step) for step in descent._rounded_steps(random)]
+    expected = [descent._expected(step) for step in descent._steps(random)]
     assert expected == sorted(expected) and counts[0] == min(
         counts, key=lambda n: descent._expected(0.1 * np.array(n))
     )
-
-
-def test_a_grid_descent_moves_two_whole_numbers_along_a_constraint():
-    """Down the product by one of them rising as the other falls; alone none of them can."""
-    width = 1 / 191
-
-    def size(x):
-        return 10 + np.rint(x[0] * 191 - 0.5), 10 + np.rint(x[1] * 291 - 0.5)
-
-    def fun(x):
-        return size(x)[0] * size(x)[1] / 1000
-
-    def rules(x):
-        b, h = size(x)
-        return [7.5e5 / (b * h**2) - 1]
-
-    start = [90.5 * width, 92.5 / 291]  # 100 x 102 carries more, 100 x 86 just
-    ends = [descended(fun, rules, start, [width, 1 / 291], seed)[1] for seed in range(5)]
-    assert all(rules(end.x)[0] <= 0 for end in ends)
-    assert min(fun(end.x) for end in ends) < 3.2  # the best one is 2.74; one at a time ends at 8.6
-
-
-def test_categories_with_constraints_take_every_label():
-    r = pso.minimize(
-        lambda x: (x[0] - 0.3) ** 2 + [3.0, 1.0, 2.0, 0.5][int(x[1])], [(0, 1), (0, 3)],
-        categorical=[False, True], constraints=lambda x: x[0] - 0.2 if x[1] == 3 else -1.0,
-        max_evals=400, seed=0,
-    )  # fmt: skip
-    assert r.x[1] == 3 and r.fun == pytest.approx(0.51, abs=1e-6)
-
-
-def test_a_kink_and_values_missing_where_a_constraint_is_broken_do_no_harm():
-    def fun(x):
-        return np.sqrt(x[0] + x[1] - 1) + abs(x[2] - 0.25) if x[0] + x[1] >= 1 else math.nan
-
-    r = pso.minimize(
-        fun, [(0, 2)] * 3, constraints=lambda x: 1.01 - x[0] - x[1], max_evals=3000, seed=0
-    )
-    assert r.success and r.fun == pytest.approx(0.1, abs=1e-4)
 
 
 def test_an_error_where_a_constraint_is_broken_says_how_to_keep_from_there():
@@ -261,29 +205,6 @@ def test_an_error_where_a_constraint_is_broken_says_how_to_keep_from_there():
     assert pso.minimize(
         fun, [(0, 3)], constraints=strict, max_evals=500, seed=0
     ).fun == pytest.approx(math.sqrt(0.9))
-
-
-def test_maximize_and_minimize_take_the_same_path():
-    rule = {"type": "ineq", "fun": lambda x: 1 - x @ x}
-    low = pso.minimize(
-        lambda x: x[0] + 2 * x[1], [(-3, 3)] * 2, constraints=rule, max_evals=800, seed=2
-    )
-    high = pso.maximize(
-        lambda x: -x[0] - 2 * x[1], [(-3, 3)] * 2, constraints=rule, max_evals=800, seed=2
-    )
-    assert np.array_equal(low.x, high.x) and low.fun == -high.fun == pytest.approx(
-        -math.sqrt(5), rel=1e-9
-    )
-
-
-def test_an_interrupted_search_with_whole_numbers_goes_on_to_the_bit(tmp_path):
-    problem = PROBLEMS["pressure vessel"]
-    options = {"constraints": problem.below, "integrality": [1, 1, 0, 0], "seed": 3}
-    path = tmp_path / "c.npz"
-    for most in (30, 47, 90):  # in a descent, in a swarm, later
-        part = pso.minimize(problem.fun, problem.bounds, max_iter=most, checkpoint=path, **options)
-    whole = pso.minimize(problem.fun, problem.bounds, max_iter=90, **options)
-    assert np.array_equal(part.x, whole.x) and part.nfev == whole.nfev and part.fun == whole.fun
 
 
 @pytest.mark.parametrize(("before", "after"), [(0.0, 1.0), (0.2, 1.0), (1.0, 1.0), (10.0, 5.5)])
@@ -320,18 +241,6 @@ def test_weights_grow_for_the_constraints_that_the_swarms_best_breaks():
     once, more = (np.array(swarm_with_rows(row, n).state_dict()["swarm.weights"]) for n in (1, 4))
     assert once[0] > 0 and once[1] > 0
     assert (more / once).round(9).tolist() == [1.5**3, 1.0]
-
-
-def test_weights_stay_numbers_when_nothing_is_ever_feasible():
-    search = swarm_with_rows(lambda i: (float(i), 1.0 + i, 2.0), 1)
-    # after some 1,400 rounds
-    swarm = search.swarm
-    swarm.weights = swarm.weights / swarm.weights.max() * HEAVIEST / 2
-    for _ in range(6):
-        swarm.merits(np.array([[0.0, 1.0, 1.0], [1.0, 2.0, 2.0]]))
-    assert swarm.weights.max() == HEAVIEST
-    rows = np.array([[0.0, 0.0, 1.0], [2.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
-    assert swarm.merits(rows).argmin() == 2
 
 
 @pytest.mark.parametrize("size", [1.0, 1e-300, 1e301, 1.7e308])

@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import warnings
 
 import numpy as np
 import pytest
@@ -11,11 +10,10 @@ from scipy.optimize import approx_fprime
 
 import pyswarmopt as pso
 from pyswarmopt.driver.problem.encoding import make_coding
+from pyswarmopt.hybrid import proposals
+from pyswarmopt.hybrid.gaussian_process import GaussianProcess, inverse_root
 from pyswarmopt.hybrid.mixed import MODELLED, MixedSearch
-from pyswarmopt.hybrid.model.gaussian_process import GaussianProcess, inverse_root, on_log_scale
-from pyswarmopt.hybrid.runs import proposals
-from pyswarmopt.hybrid.runs.mutations import Mutations
-from pyswarmopt.hybrid.runs.proposals import (
+from pyswarmopt.hybrid.proposals import (
     Proposals,
     expected_improvement,
     most_promising,
@@ -33,13 +31,6 @@ def some_points(n, seed=0):
 def decoded(unit):
     low, high = CODING.bounds()
     return CODING.decode(low + unit * (high - low))
-
-
-def test_the_coding_says_what_its_coordinates_are():
-    assert CODING.kinds.levels.tolist() == [0, 5, 0, 0, 0]
-    assert CODING.kinds.parameter.tolist() == [0, 1, 2, 2, 2]
-    assert KINDS.count == 3
-    assert KINDS.ordered.tolist() == [True, True, False, False, False]
 
 
 def test_snapping_changes_nothing_that_the_objective_sees():
@@ -110,15 +101,6 @@ def test_the_slope_of_its_loss_is_that_of_differences():
     np.testing.assert_allclose(slope, by_differences, rtol=1e-3, atol=1e-3)
 
 
-def test_it_learns_which_parameter_matters():
-    points = some_points(60, 9)
-    process = GaussianProcess(KINDS)
-    process.learn_lengths(points, on_log_scale(np.sin(6 * points[:, 0]) + points[:, 3]))
-    lengths = np.exp(process.theta)
-    assert lengths[1] > 3 * lengths[0]
-    assert lengths[1] > 2 * lengths[2]
-
-
 def test_the_expected_improvement_is_the_integral():
     points, y = some_points(10, 10), np.random.default_rng(11).standard_normal(10)
     process = GaussianProcess(KINDS)
@@ -140,18 +122,6 @@ def test_the_inverse_root_is_that_of_a_cholesky_factor():
     assert log_determinant == pytest.approx(np.linalg.slogdet(matrix)[1])
 
 
-@pytest.mark.parametrize(
-    "costs", [[3.0, 3.0, 3.0], [math.inf, math.inf], [1.0, math.inf], [0.0, 0.0, 0.0, 1e300]]
-)
-def test_costs_of_any_kind_have_finite_scores(costs):
-    scores = on_log_scale(np.array(costs))
-    assert np.isfinite(scores).all()
-    order = np.argsort(costs, kind="stable")
-    assert (
-        np.diff(scores[order])[np.array(costs)[order][1:] > np.array(costs)[order][:-1]] > 0
-    ).all()
-
-
 def mixed_bowl(x):
     """Least, 0, at (0.7, 2, label 1)."""
     return (x[0] - 0.7) ** 2 + (x[1] - 2) ** 2 + (2.0, 0.0, 1.0)[int(x[2])]
@@ -159,15 +129,6 @@ def mixed_bowl(x):
 
 BOX = [(-2, 2), (-1, 3), (0, 2)]
 MIXED = {"bounds": BOX, "integrality": [0, 1, 0], "categorical": [0, 0, 1]}
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_a_bowl_is_found_in_forty_calls(seed):
-    found = pso.minimize(mixed_bowl, **MIXED, max_evals=40, seed=seed)
-    assert found.x[1:].tolist() == [2.0, 1.0]
-    assert found.fun < 1e-2
-    assert found.nfev <= 40
-    assert found.algorithm == "memetic"
 
 
 def test_the_best_of_all_combinations_is_found():
@@ -191,12 +152,6 @@ def test_the_best_of_all_combinations_is_found():
     # none twice, though the model is sure of the best before; the last call looks for noise
     assert len(calls) == 100 and len(set(calls)) == 99 and calls[-1] == tuple(found.x)
     assert found.fun == pytest.approx(least)
-
-
-def test_after_the_model_the_swarm_finds_all_digits():
-    found = pso.minimize(mixed_bowl, **MIXED, max_evals=1500, seed=0)
-    assert found.nfev > MODELLED
-    assert found.fun < 1e-15
 
 
 def test_a_population_is_proposed_at_once():
@@ -246,40 +201,11 @@ def test_a_saved_search_goes_on_as_if_nothing_had_happened(rounds):
         step(second)
 
 
-def test_mutations_follow_the_best():
-    random = np.random.default_rng(0)
-    phase = Mutations(KINDS, some_points(1)[0], 10.0)
-    points = phase.ask(random)
-    phase.tell(np.where(np.arange(len(points)) == 3, 1.0, 20.0))
-    np.testing.assert_array_equal(phase.best, points[3])
-    phase.ask(random)
-    phase.tell(np.full(len(points), 2.0))
-    np.testing.assert_array_equal(phase.best, points[3])
-
-
-def test_more_than_a_hundred_coordinates_have_no_matrix():
-    found = pso.minimize(
-        lambda x: float((x**2).sum()), bounds=[(-9, 9)] * 120,
-        integrality=[True] * 60 + [False] * 60, max_evals=6000, seed=0,
-    )  # fmt: skip
-    assert found.algorithm == "memetic"
-    assert found.fun < 300  # random search has 2,300
-
-
-def test_workers_that_would_wait_are_told_of():
-    with pytest.warns(UserWarning, match="population=3 proposes 3 at a time"):
-        alone = pso.minimize(mixed_bowl, **MIXED, max_evals=12, seed=0, workers=3)
-    assert alone.fun == pso.minimize(mixed_bowl, **MIXED, max_evals=12, seed=0).fun
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        pso.minimize(mixed_bowl, **MIXED, max_evals=12, seed=0, workers=3, population=3)
-
-
 def test_mutations_are_always_those_of_the_best_of_all():
     search = MixedSearch(CODING.bounds(), seed=1, kinds=CODING.kinds)
     while search.evaluations < 600:
         x = search.ask()
-        if search.progress.turn == "mutations":
+        if search.turn == "mutations":
             mutations = search.mutations.run
             assert mutations.cost == search.best.value
             np.testing.assert_allclose(
@@ -308,18 +234,6 @@ def test_a_point_proposed_beside_others_counts_as_what_is_expected_there(monkeyp
         process.fit(points, scores)
         np.testing.assert_array_equal(later[-1], proposal)
         assert believed[-1] == pytest.approx(process.predict(proposal[None])[0][0])
-
-
-def test_lengths_are_learnt_for_the_distances_that_they_are_used_with():
-    """Two labels are one length apart, in the loss as in the kernel."""
-    points, theta = some_points(9, 14), np.log(np.array([0.4, 0.7, 1.3, 0.05]))
-    process = GaussianProcess(KINDS, theta)
-    process.fit(points, np.zeros(9))
-    scaled = points * process._units
-    used = ((scaled[:, None] - scaled) ** 2).sum(axis=2) / 5
-    squares = process._squares(points)
-    np.testing.assert_allclose(np.exp(-2 * theta[:-1]) @ squares, used.ravel(), atol=1e-12)
-    assert set(squares[2].round(12)) == {0.0, 1.0}
 
 
 @pytest.mark.parametrize(("leader", "ratio"), [("swarm", 1 / 8), ("mutations", 1.0)])

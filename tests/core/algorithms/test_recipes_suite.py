@@ -7,7 +7,6 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import assume, given, settings
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 
 import pyswarmopt as pso
 from pyswarmopt.base.optimizer import Optimizer
-from pyswarmopt.parts import boundary, stopping
+from pyswarmopt.parts import boundary
 from pyswarmopt.parts.restart import RestartSwarm
 
 BOUNDARIES = ["clip", "confine", "reflect", "periodic", "resample"]
@@ -228,30 +227,3 @@ def test_a_clamp_cuts_each_coordinate():
 def test_a_schedule_over_no_moves_is_refused():
     with pytest.raises(ValueError, match="at least 1"):
         pso.recipes.inertia_weight(horizon=0)
-
-
-# --- stop rules ---
-
-
-def test_the_spread_of_the_swarm_stops_it():
-    recipe = pso.compose([pso.cognitive(0.0), pso.social(0.5, "none")], stop=[stopping.Spread(1.0)])
-    swarm = pso.Swarm(
-        positions=[[0.0, 0.0], [3.0, 1.0]], velocities=np.zeros((2, 2)), recipe=recipe
-    )
-    spreads = []
-    for _ in range(4):
-        # the second halves its distance to the first: 3, 1.5, 0.75
-        swarm.tell(swarm.ask(), [0.0, 1.0])
-        spreads.append(swarm.stop())
-    assert spreads == [{}, {}, {"spread": 0.75}, {"spread": 0.375}]
-
-
-def test_time_is_told_by_the_clock_it_is_given():
-    now = [100.0]
-    recipe = pso.compose([pso.inertia(0.5)], stop=[stopping.MaxTime(5.0, clock=lambda: now[0])])
-    swarm = pso.Swarm(bounds=[(0, 1)], population=3, recipe=recipe, seed=0)
-    answers = []
-    for now[0] in (100.0, 104.9, 105.0, 107.0):
-        answers.append(swarm.stop())
-    assert answers == [{}, {}, {"max_time": 5.0}, {"max_time": 7.0}]
-    assert not any("time" in key for key in swarm.state_dict())

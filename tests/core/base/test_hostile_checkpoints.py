@@ -22,7 +22,7 @@ from pyswarmopt.base import checkpoint
 
 BOX = [(-4.0, 4.0)] * 2
 SWARMS = ["swarm", "ring one by one", "random links", "clpso", "surrogate", "memetic"]
-KINDS = [*SWARMS, "search", "noisy", "multi", "start"]
+KINDS = [*SWARMS, "search", "noisy", "multi"]
 
 
 def bowl(x):
@@ -74,10 +74,6 @@ def read(kind: str, path: Path) -> None:
         search(path, noisy=True, history="particles")
     elif kind == "search":
         search(path, recipe="constriction")
-    elif kind == "start":
-        if not path.exists():
-            search(path)
-        pso.minimize(bowl, BOX, max_evals=60, seed=1, x0=path)
     elif kind == "memetic":
         driven(pso.MemeticSwarm.load(path), 1)
     elif kind == "ring one by one":
@@ -271,9 +267,9 @@ def test_an_entry_of_another_type_or_shape_is_refused_or_does_no_harm(
         ("swarm", "positions", torch.zeros(5, 2, dtype=torch.int64)),
         ("swarm", "costs", torch.zeros(4, dtype=torch.float64)),
         ("swarm", "low", torch.zeros(1, dtype=torch.float64)),
-        ("swarm", "factors.scalars", torch.zeros(9, 5, 7, dtype=torch.float64)),
         ("swarm", "factors.used", torch.tensor(10**6)),
-        ("swarm", "factors.ahead", torch.tensor([10**9, 10**9, 5, 2])),
+        ("swarm", "factors.generator", torch.zeros(5056, dtype=torch.uint8)),
+        ("swarm", "factors.bits", torch.zeros(3, dtype=torch.int64)),
         ("random links", "memory.links", torch.full((5, 3), 10**6)),
         ("clpso", "memory.exemplars", torch.full((5, 2), -7)),
         ("surrogate", "memory.archive", torch.zeros(9, 9, dtype=torch.float64)),
@@ -291,7 +287,6 @@ def test_an_entry_of_another_type_or_shape_is_refused_or_does_no_harm(
         ("search", "evaluator.calls", "many"),
         ("multi", "archive_values", torch.zeros(1, 5, dtype=torch.float64)),
         ("multi", "random", {}),
-        ("start", "best_costs", torch.zeros(9, dtype=torch.float64)),
     ],
 )
 def test_an_entry_that_cannot_be_is_refused(tmp_path, good, kind, name, value):

@@ -52,11 +52,6 @@ def test_the_largest_cost_is_below_the_smallest_violation():
     assert order[3] < INFEASIBLE < order[4]
 
 
-def test_a_broken_constraint_that_is_not_a_number_is_the_worst():
-    excess = Constraints(lambda x: math.nan, 1).excess(np.zeros((1, 1)))
-    assert excess.tolist() == [[math.inf]]
-
-
 def test_the_kinds_agree():
     points = np.random.default_rng(0).uniform(-3, 3, (50, 2))
     matrix = np.array([[1.0, 2.0], [3.0, -1.0]])
@@ -76,20 +71,13 @@ def test_the_kinds_agree():
     assert np.allclose(called.excess(points).sum(1), by_hand.sum(1))
 
 
-def test_equalities_hold_to_a_tolerance():
-    on_circle = Constraints(NonlinearConstraint(lambda x: x @ x, 1.0, 1.0), 2)
-    assert on_circle.excess(np.array([[1.00004, 0.0], [1.1, 0.0]])) == pytest.approx(
-        np.array([[0.0], [0.2099]])
-    )
-
-
 @pytest.mark.parametrize("recipe", [None, "covariant"])
 def test_the_result_says_by_how_much_an_equality_is_missed(recipe):
     budget = {"type": "eq", "fun": lambda x: x.sum() - 1}
     r = pso.minimize(lambda x: x.sum(), BOX, recipe, constraints=budget, max_evals=3000, seed=0)
     # it pays to miss it by the tolerance
     assert r.maxcv == abs(r.x.sum() - 1) and 0 < r.maxcv <= 1e-4
-    assert r.feasible and r.success and r.status == 0 and "feasible" not in r.message
+    assert r.feasible and r.success and "feasible" not in r.message
 
 
 def test_an_equality_missed_by_more_is_no_feasible_point():
@@ -99,19 +87,7 @@ def test_an_equality_missed_by_more_is_no_feasible_point():
     ]
     r = pso.minimize(lambda x: x.sum(), BOX, constraints=apart, max_evals=500, seed=0)
     assert r.maxcv == max(abs(r.x[0] - r.x[1]), abs(r.x[0] - r.x[1] - 0.01)) >= 0.005
-    assert (r.feasible, r.success, r.status) == (
-        False,
-        False,
-        4,
-    ) and f"by {r.maxcv:.3g}" in r.message
-
-
-def test_a_front_says_by_how_much_an_equality_is_missed():
-    thin = {"type": "eq", "fun": lambda x: 1e-3 * (x[0] - 1)}
-    r = pso.minimize_multi(
-        lambda x: (x[0], x[1]), BOX, 2, constraints=thin, max_evals=1000, population=20, seed=0
-    )
-    assert r.maxcv == max(abs(1e-3 * (x[0] - 1)) for x in r.x) and 0 < r.maxcv <= 1e-4 and r.success
+    assert (r.feasible, r.success) == (False, False) and f"by {r.maxcv:.3g}" in r.message
 
 
 def test_the_objective_is_called_at_feasible_points_only_where_that_is_wanted():
@@ -151,18 +127,6 @@ def test_a_standard_problem_against_scipy(seed):
     assert r.success and r.fun == pytest.approx(reference.fun, rel=1e-7)
 
 
-def test_maximize_obeys_too():
-    r = pso.maximize(
-        lambda x: x.sum(),
-        BOX,
-        constraints=LinearConstraint([[1, 2]], -np.inf, 3),
-        max_evals=4000,
-        seed=2,
-    )
-    # at the corner (5, -1)
-    assert r.x[0] + 2 * r.x[1] <= 3 and r.fun == pytest.approx(4.0, abs=1e-6)
-
-
 @pytest.mark.parametrize("vectorized", [False, True])
 def test_nothing_feasible_is_said(vectorized):
     def fun(x):
@@ -175,18 +139,6 @@ def test_nothing_feasible_is_said(vectorized):
     assert r.x[0] == pytest.approx(-5, abs=0.01) and r.maxcv == 7 + r.x[0]
     assert r.fun == fun(r.x) and r.nfev == 500
     assert all(record.best == math.inf for record in r.history)
-
-
-def test_a_constraint_sees_integers():
-    seen = set()
-    r = pso.minimize(
-        lambda x: -x[0],
-        [(0, 9)],
-        integrality=True,
-        constraints=lambda x: seen.add(x[0]) or x[0] - 6.5,
-        seed=0,
-    )
-    assert r.x.tolist() == [6.0] and all(x == int(x) for x in seen)
 
 
 @pytest.mark.parametrize(
@@ -203,23 +155,6 @@ def test_what_is_no_constraint_is_refused(given, error, message):
     with pytest.raises(error, match=message):
         pso.minimize(called.append, BOX, constraints=given, seed=0)
     assert not called
-
-
-def test_a_killed_constrained_search_goes_on(tmp_path):
-    def rule(x):
-        return 1 - x.sum()
-
-    arguments = {
-        "bounds": BOX,
-        "constraints": rule,
-        "population": 8,
-        "seed": 4,
-        "checkpoint": tmp_path / "c.npz",
-    }
-    pso.minimize(pso.functions.sphere, max_iter=9, **arguments)
-    resumed = pso.minimize(pso.functions.sphere, max_iter=25, **arguments)
-    whole = pso.minimize(pso.functions.sphere, max_iter=25, **{**arguments, "checkpoint": None})
-    assert np.array_equal(resumed.x, whole.x) and resumed.nfev == whole.nfev
 
 
 def test_without_a_feasible_point_fun_is_called_once_for_the_result():

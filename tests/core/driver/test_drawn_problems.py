@@ -174,35 +174,8 @@ def test_a_checkpoint_that_cannot_be_written_is_refused_before_the_first_call(
     assert not called and not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("path", ["\0", "c" * 300])
-def test_a_start_that_cannot_be_a_file_is_refused(path):
-    with pytest.raises(ValueError, match="cannot be read as a checkpoint") as refused:
-        pso.minimize(lambda x: x[0], [(0, 1)], x0=path)
-    assert "\n" not in str(refused.value) and len(str(refused.value)) < 300
-
-
-@pytest.mark.parametrize("recipe", ["constriction", "model_swarms", "spso2011"])
-def test_positions_so_far_apart_that_velocities_overflow_are_refused(recipe):
-    with pytest.raises(
-        ValueError, match="positions lie inf apart: velocities would be more than float64 holds"
-    ):
-        pso.Swarm(positions=[[1.7e308], [-1.7e308], [1.0]], recipe=recipe)
-    swarm = pso.Swarm(positions=[[1e-300], [1e300], [1.0]], recipe=recipe, seed=0)
-    for _ in range(30):
-        x = swarm.ask().numpy().copy()
-        swarm.tell(x, x[:, 0])
-    assert math.isfinite(swarm.best.value)
-
-
-def test_a_tiny_budget_in_a_million_coordinates_makes_no_points_that_are_never_evaluated():
-    dim, proposed = 10**5, []
-    search = pso.MemeticSwarm((np.zeros(dim), np.ones(dim)), seed=0, max_evals=5)
-    proposed.append(len(search.ask()))
-    assert proposed == [5]
-
-
 def test_many_labels_make_no_matrices_of_labels(monkeypatch):
-    from pyswarmopt.hybrid.runs.cma_es import CovarianceSwarm, SeparableSwarm
+    from pyswarmopt.hybrid.cma_es import CovarianceSwarm, SeparableSwarm
 
     sizes = []
     monkeypatch.setattr(CovarianceSwarm, "_decompose", lambda self: sizes.append(len(self.mean)))

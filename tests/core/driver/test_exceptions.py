@@ -35,46 +35,40 @@ def bowl(x):
 
 
 WAYS = [
-    {}, {"recipe": "constriction"}, {"recipe": "model_swarms"}, {"workers": 2, "population": 6},
+    {}, {"recipe": "constriction", "population": 5}, {"workers": 2, "population": 6},
     {"constraints": lambda x: x[0]}, {"recipe": "constriction", "constraints": lambda x: x[0]},
-    {"space": {name: (-4.0, 4.0) for name in "abc"}, "bounds": None},
-    {"recipe": "constriction", "history": "particles"},
+    {"noisy": True, "population": 5}, {"asynchronous": True, "population": 5},
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("how", WAYS)
 @pytest.mark.parametrize("search", [pso.minimize, pso.maximize])
-def test_an_exception_has_the_result_so_far(how, search):
+def test_an_exception_has_the_result_so_far(tmp_path, how, search):
+    """All that was evaluated, or with noise and asynchronously was told, is in it; the search goes on
+    from its checkpoint as if nothing had happened.
+    """
     sign = 1 if search is pso.minimize else -1
     fun = Fails(lambda x: sign * bowl(x), 39)
-    named = (lambda a, b, c: fun(np.array([a, b, c]))) if "space" in how else fun
+    arguments = {"bounds": BOX, "max_evals": 100, "seed": 3, **how}
     with pytest.raises(LicenceError, match="licence server down") as caught:
-        search(named, **{"bounds": BOX, "max_evals": 100, "seed": 3, **how})
+        search(fun, checkpoint=tmp_path / "c.npz", **arguments)
     r = caught.value.result
-    allowed = [
-        v
-        for x, v in zip(fun.points, fun.values, strict=True)
-        if "constraints" not in how or x[0] <= 0
-    ]
-    assert r.fun == sign * min(sign * v for v in allowed) and r.fun == sign * bowl(r.x)
-    assert r.nfev == len(fun.values) + 1 and r.feasible and r.maxcv == 0
-    assert (r.success, r.status, r.message) == (False, 2, "an exception was raised")
+    assert r.fun == pytest.approx(sign * bowl(r.x)) and any(
+        np.array_equal(x, r.x) for x in fun.points
+    )
+    if not {"noisy", "asynchronous"} & how.keys():
+        met = [
+            v
+            for x, v in zip(fun.points, fun.values, strict=True)
+            if "constraints" not in how or x[0] <= 0
+        ]
+        assert r.fun == sign * min(sign * v for v in met) and r.nfev == len(fun.values) + 1
+    assert r.feasible and (r.success, r.message) == (False, "an exception was raised")
     assert f"{r.nfev} evaluations" in caught.value.__notes__[-1]
-    if "space" in how:
-        assert list(r.params.values()) == pytest.approx(r.x.tolist())
-    if how.get("history") == "particles":
-        assert sorted(record.value for record in r.history) == sorted(fun.values)
-
-
-@pytest.mark.parametrize(
-    "how", [{"noisy": True, "population": 5}, {"asynchronous": True, "population": 5}]
-)
-def test_with_noise_and_asynchronously_it_has_what_the_search_was_told(how):
-    fun = Fails(bowl, 39)
-    with pytest.raises(LicenceError) as caught:
-        pso.minimize(fun, BOX, max_evals=100, seed=3, **how)
-    r = caught.value.result
-    assert bowl(r.x) in fun.values and r.fun == pytest.approx(bowl(r.x)) and not r.success
+    if how.get("workers", 1) == 1:
+        whole = search(lambda x: sign * bowl(x), **arguments)
+        resumed = search(lambda x: sign * bowl(x), checkpoint=tmp_path / "c.npz", **arguments)
+        assert resumed.fun == whole.fun and list(resumed.history) == list(whole.history)
 
 
 def test_the_first_call_may_fail():
@@ -90,31 +84,11 @@ def test_what_is_wrong_before_the_first_call_has_no_result():
     assert not hasattr(caught.value, "result")
 
 
-def test_the_search_goes_on_from_its_checkpoint_as_if_nothing_had_happened(tmp_path):
-    arguments = {
-        "bounds": BOX,
-        "recipe": "constriction",
-        "population": 10,
-        "max_evals": 100,
-        "seed": 3,
-    }
-    with pytest.raises(LicenceError) as caught:
-        pso.minimize(Fails(bowl, 39), checkpoint=tmp_path / "c.npz", **arguments)
-    assert caught.value.result.nfev == 40
-    resumed = pso.minimize(bowl, checkpoint=tmp_path / "c.npz", **arguments)
-    whole = pso.minimize(bowl, **arguments)
-    assert resumed.fun == whole.fun and list(resumed.history) == list(whole.history)
-
-
 def test_an_exception_has_the_front_so_far():
-    def front(x):
-        return x[0] ** 2, (x[0] - 2) ** 2
-
-    for at in (9, 55):  # within the first generation, and later
-        fun = Fails(front, at)
-        with pytest.raises(LicenceError) as caught:
-            pso.minimize_multi(fun, BOX, 2, population=20, max_evals=100, seed=1)
-        r = caught.value.result
-        best = np.array(fun.values)[pso.pareto.non_dominated(fun.values)]
-        assert not r.success and r.message == "an exception was raised"
-        assert np.array_equal(r.fun, np.unique(best, axis=0))
+    fun = Fails(lambda x: (x[0] ** 2, (x[0] - 2) ** 2), 55)
+    with pytest.raises(LicenceError) as caught:
+        pso.minimize_multi(fun, BOX, 2, population=20, max_evals=100, seed=1)
+    r = caught.value.result
+    told = np.array(fun.values)
+    assert not r.success and r.message == "an exception was raised"
+    assert np.array_equal(r.fun, np.unique(told[pso.pareto.non_dominated(told)], axis=0))

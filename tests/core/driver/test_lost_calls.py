@@ -156,14 +156,6 @@ def test_a_call_that_never_answers_is_given_up(asynchronous):
         )  # fmt: skip
 
 
-def test_a_search_with_a_timeout_ends_where_a_call_never_answers():
-    r = pso.minimize(
-        bowl, BOX, "constriction", population=4, seed=1, workers=Deaf(), timeout=0.2,
-        evaluation_timeout=0.05, on_error="worst", x0=[[-1.0, 0.0]],
-    )  # fmt: skip
-    assert list(r.stop) == ["timeout"] and r.fun == bowl(r.x)
-
-
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_a_thread_that_hangs_is_left_behind(asynchronous):
     enough = threading.Event()
@@ -195,23 +187,3 @@ def test_values_at_the_end_of_float64_do_no_harm(options, seed, recwarn):
     r = pso.minimize(fun, BOX, max_evals=60, seed=seed, **options)
     assert r.success and r.fun == fun(r.x) and r.x[0] <= 0
     assert not [w for w in recwarn if "overflow" in str(w.message)]
-
-
-def test_what_was_counted_in_an_asynchronous_search_is_what_has_answered():
-    """Calls that are under way are in no record and no result."""
-    asked = threading.Semaphore(0)
-
-    def fun(x):
-        asked.release()
-        return bowl(x)
-
-    def after_two(r):
-        if r.nit == 2:
-            raise KeyboardInterrupt
-        return None
-
-    r = pso.minimize(
-        fun, BOX, "constriction", population=5, max_evals=200, seed=0, workers=3,
-        asynchronous=True, callback=after_two,
-    )  # fmt: skip
-    assert [record.evaluations for record in r.history] == [5, 10, 15] and r.nfev == 15

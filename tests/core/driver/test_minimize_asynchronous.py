@@ -51,63 +51,12 @@ def test_the_budget_is_kept_and_the_best_is_the_best_seen(workers, max_evals):
     assert r.history[-1].best == value and r.history[-1].evaluations == max_evals
 
 
-def test_with_one_worker_the_seed_decides():
-    a, b, other = search(max_evals=300), search(max_evals=300), search(max_evals=300, seed=4)
-    assert (
-        np.array_equal(a.x, b.x)
-        and list(a.history) == list(b.history)
-        and not np.array_equal(a.x, other.x)
-    )
-    assert a.fun < 0.1
-
-
-def test_maximize_is_minimize_of_minus_f():
-    low = search(max_evals=200)
-    high = pso.maximize(
-        lambda x: -bowl(x), BOX, "surrogate", 6, max_evals=200, asynchronous=True, seed=3
-    )
-    assert np.array_equal(low.x, high.x) and low.fun == -high.fun
-
-
-def test_a_slow_call_holds_up_nobody_else():
-    """One call never ends until the others have made four rounds; whole rounds would wait for it
-    for ever.
-    """
-    enough, calls = threading.Event(), Counter()
-
-    def fun(x):
-        calls["begun"] += 1
-        if calls["begun"] == 3:
-            assert enough.wait(timeout=60)
-            return -1.0
-        calls["ended"] += 1
-        if calls["ended"] == 24:
-            enough.set()
-        return bowl(x)
-
-    r = search(fun, workers=3, max_evals=40)
-    assert r.fun == -1.0 and r.nfev == 40 and calls["ended"] == 39
-
-
 def test_history_of_particles_says_who_was_where():
     fun = Watched(delay=0.002)
     r = search(fun, workers=3, max_evals=60, history="particles")
     assert sorted((h.value, *h.x) for h in r.history) == sorted((v, *x) for v, x in fun.seen)
     assert Counter(h.iteration for h in r.history) == dict.fromkeys(range(10), 6)
     assert set(Counter(h.particle for h in r.history)) == set(range(6))
-
-
-def test_stop_rules_and_callback():
-    seen = []
-    r = search(max_iter=4, callback=lambda so_far: seen.append(so_far.nit))
-    assert r.nit == 4 and r.nfev == 30 and seen == [0, 1, 2, 3, 4] and "max_iter" in r.stop
-    r = search(max_evals=500, callback=lambda so_far: so_far.nit == 2)
-    assert r.stop == {"callback": 1.0} and r.nit == 2
-    fun = Watched()
-    r = search(fun, target=0.5)
-    assert r.success and r.fun <= 0.5 and r.nfev == len(fun.seen)
-    # no evaluation is begun after the target was reached
-    assert all(value > 0.5 for value, _ in fun.seen[:-1])
 
 
 def test_what_is_under_way_when_the_search_ends_counts():
@@ -137,16 +86,6 @@ def holes(x):
     if x[0] < 0:
         raise RuntimeError("left")
     return math.nan if x[1] < 0 else bowl(x)
-
-
-@pytest.mark.parametrize("workers", [1, 3])
-def test_failures_follow_on_error(workers):
-    before = threading.active_count()
-    with pytest.raises(RuntimeError, match="left"):
-        search(holes, workers=workers, max_evals=100)
-    assert threading.active_count() == before
-    r = search(holes, workers=workers, max_evals=200, population=20, on_error="worst")
-    assert r.nfev == 200 and r.success and r.fun == bowl(r.x) and (r.x[:2] >= 0).all()
 
 
 @pytest.mark.parametrize("workers", [1, 3])

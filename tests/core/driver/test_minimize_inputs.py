@@ -99,42 +99,6 @@ def test_start_from_a_result():
     assert second.history[0].best <= first.fun and second.fun <= first.fun
 
 
-def test_start_from_a_checkpoint(tmp_path):
-    seen = []
-
-    def fun(x):
-        seen.append(x.tolist())
-        return bowl(x)
-
-    first = pso.minimize(
-        fun, BOX, "constriction", population=10, max_iter=20, seed=0, checkpoint=tmp_path / "c.npz"
-    )
-    before, seen[:] = seen[:], []
-    second = pso.minimize(
-        fun, BOX, "constriction", population=10, max_iter=1, seed=1, x0=tmp_path / "c.npz"
-    )
-    assert seen[0] == first.x.tolist() and second.fun <= first.fun
-    old = [x for x in seen[:10] if x in before]
-    assert old == seen[:5] and [bowl(np.array(x)) for x in old] == sorted(
-        bowl(np.array(x)) for x in old
-    )
-
-
-def test_start_from_a_swarms_file_and_from_one_with_categories(tmp_path):
-    swarm = pso.Swarm(bounds=BOX, population=6, seed=0)
-    x = swarm.ask()
-    swarm.tell(x, [bowl(row.numpy()) for row in x])
-    swarm.save(tmp_path / "s.npz")
-    r = pso.minimize(bowl, BOX, max_iter=0, seed=1, x0=tmp_path / "s.npz")
-    assert r.history[0].best <= swarm.best.value
-    arguments = {"bounds": [(0, 3), (-1, 1)], "categorical": [1, 0], "population": 8, "seed": 0}
-    first = pso.minimize(lambda x: x @ x, max_iter=5, checkpoint=tmp_path / "c.npz", **arguments)
-    second = pso.minimize(lambda x: x @ x, max_iter=0, x0=tmp_path / "c.npz", **arguments)
-    assert second.fun <= first.fun
-    with pytest.raises(FileNotFoundError, match="no such checkpoint"):
-        pso.minimize(bowl, BOX, x0=tmp_path / "none.npz")
-
-
 # --- wrapped functions ---
 
 
@@ -189,15 +153,6 @@ def test_a_column_of_values_is_explained():
     assert "(8, 1)" in caught.value.__notes__[0] and "(8,)" in caught.value.__notes__[0]
 
 
-@pytest.mark.parametrize(
-    ("x0", "message"), [("swarm", "Result of another run"), ([1.0, 2.0], "3 coordinates, but the")]
-)
-def test_a_start_that_is_none_is_refused(x0, message):
-    x0 = pso.Swarm(bounds=[(-5, 5)] * 3) if x0 == "swarm" else x0
-    with pytest.raises(ValueError, match=message):
-        pso.minimize(pso.functions.sphere, [(-5, 5)] * 3, x0=x0)
-
-
 # --- hostile arguments ---
 
 
@@ -232,16 +187,6 @@ def test_bad_arguments_get_one_clear_line(arguments, message):
     assert "\n" not in str(caught.value)
 
 
-def test_whole_floats_are_limits():
-    assert pso.minimize(bowl, BOX, max_evals=1e1, seed=0).nfev == 10
-
-
-def test_a_target_that_every_value_reaches_is_refused_in_both_directions():
-    with pytest.raises(ValueError, match="target=-inf"):
-        pso.maximize(bowl, BOX, target=-math.inf)
-    assert pso.minimize(bowl, BOX, target=-math.inf, max_evals=5, seed=0).nfev == 5
-
-
 def test_tensors_of_any_dtype_are_bounds_starts_and_values():
     box, start = torch.tensor(BOX).bfloat16(), torch.zeros(3).bfloat16()
     for bounds in (box, tuple(box.T), list(box)):
@@ -254,13 +199,6 @@ def test_weights_and_schedules_are_finite(value):
     for make in (pso.inertia, lambda v: pso.schedule.Linear(0.9, v, 5), pso.schedule.Exponential):
         with pytest.raises(ValueError, match=f"{value}: it must be a finite number"):
             make(*(value, 0.5)[: 2 if make is pso.schedule.Exponential else 1])
-
-
-def test_told_values_are_numbers_of_float64():
-    search = pso.MemeticSwarm(BOX, seed=0)
-    x = search.ask()
-    with pytest.raises(ValueError, match="beyond the range of float64"):
-        search.tell(x, [10**400] * len(x))
 
 
 @pytest.mark.parametrize(

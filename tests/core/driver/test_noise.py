@@ -40,18 +40,14 @@ class Noisy:
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=30))
 def test_a_sample_is_its_mean_and_standard_error(values):
-    sample = Sample()
+    sample = Sample(np.zeros(1))
     for value in values:
         sample = sample.add(value)
-    assert sample.n == len(values)
+    assert sample.n == len(values) and sample.add(math.nan).add(1.0).mean == math.inf
     assert math.isclose(sample.mean, np.mean(values), rel_tol=1e-9, abs_tol=1e-6)
     assert math.isclose(
         sample.stderr, np.std(values, ddof=1) / math.sqrt(len(values)), rel_tol=1e-6, abs_tol=1e-6
     )
-
-
-def test_one_failure_spoils_a_sample():
-    assert Sample().add(1.0).add(math.nan).add(-5.0).mean == math.inf
 
 
 def test_allocation_is_that_of_the_theorem():
@@ -63,11 +59,6 @@ def test_allocation_is_that_of_the_theorem():
     # Deviations 2, 1, 3: N_2 : N_3 = 1 / 1 : 9 / 4 and N_1 = 2 sqrt(1 / 1 + (9 / 4)^2 / 9) = 2.5
     more = allocate(np.array([0.0, 1.0, 2.0]), np.array([4.0, 1.0, 9.0]), ones[:3], budget=5750 - 3)
     assert np.allclose(more + 1, [2500, 1000, 2250], atol=1)
-
-
-def test_who_has_enough_gets_none():
-    more = allocate(np.array([0.0, 1.0, 2.0]), np.full(3, 1e-6), np.array([2, 50, 2]), budget=10)
-    assert more[1] == 0 and more[0] > more[2] and more.sum() == 10
 
 
 @settings(max_examples=100)
@@ -107,14 +98,6 @@ def test_a_lucky_draw_does_not_stay_the_best():
     assert abs(np.mean(careful)) < 3 / math.sqrt(8) and max(map(abs, careful)) < 4
 
 
-@pytest.mark.parametrize(("calls", "draws"), [(200, 20), (420, 42), (3000, 100)])
-def test_a_tenth_of_the_calls_values_the_result(calls, draws):
-    fun = Noisy(calls)
-    r = pso.minimize(fun, BOX, max_evals=calls, seed=1, noisy=True)
-    assert r.n_best == draws and len(fun.values) <= calls
-    assert all(np.array_equal(x, r.x) for x in fun.points[-draws:])
-
-
 def test_the_choice_is_by_many_draws():
     """A trap: left of 5 a wide noise around 1, elsewhere hardly any noise around 0.5."""
     chosen = []
@@ -133,20 +116,6 @@ def test_the_choice_is_by_many_draws():
         chosen.append(r.x[0] >= 5)
         assert abs(r.fun - (0.5 if r.x[0] >= 5 else 1)) < 4 * r.fun_stderr
     assert sum(chosen) >= 5
-
-
-def test_maximize_is_minimize_of_minus_f():
-    low = pso.minimize(Noisy(1), BOX, max_evals=600, seed=3, noisy=True)
-    fun = Noisy(1)
-    high = pso.maximize(lambda x: -fun(x), BOX, max_evals=600, seed=3, noisy=True)
-    assert (
-        np.array_equal(low.x, high.x) and low.fun == -high.fun and low.fun_stderr == high.fun_stderr
-    )
-
-
-def test_without_noise_nothing_is_lost():
-    r = pso.minimize(truth, BOX, max_evals=4000, seed=1, noisy=True)
-    assert r.fun == pytest.approx(truth(r.x)) and r.fun < 1e-4 and r.fun_stderr < 1e-12
 
 
 def test_the_target_means_the_mean():

@@ -12,7 +12,6 @@ import torch
 
 import pyswarmopt as pso
 from pyswarmopt.driver.evaluation import Evaluator
-from pyswarmopt.driver.workers.pool import Workers
 
 BOX = [(-5.0, 5.0)] * 3
 
@@ -56,11 +55,6 @@ def test_without_ray_there_is_a_clear_error(monkeypatch):
         pso.minimize(bowl, BOX, workers="ray")
 
 
-def test_what_cannot_be_sent_to_processes_is_refused_before_any_call():
-    with pytest.raises(ValueError, match="cannot be sent to processes"):
-        pso.minimize(lambda x: bowl(x), BOX, workers="processes:2")
-
-
 def test_threads_do_work_at_the_same_time():
     together, calls = threading.Barrier(3), []
 
@@ -91,11 +85,6 @@ def test_the_pool_ends_with_the_search_and_after_an_error():
     assert threading.active_count() == before
 
 
-def test_map_keeps_the_order():
-    with Workers(4) as workers:
-        assert workers.map(lambda i: i * i, list(range(50))) == [i * i for i in range(50)]
-
-
 # --- torch ---
 
 
@@ -122,17 +111,6 @@ def test_an_objective_on_tensors_is_recognised(fun, vectorized):
     assert r.fun < 0.1 and numpy.fun < 0.1
 
 
-def test_a_batch_objective_on_tensors_is_recognised():
-    r = pso.minimize(torch_batches, BOX, max_evals=600, seed=1)
-    assert r.fun == float(torch_batches(torch.tensor(r.x)[None])) < 0.1 and r.nfev <= 600
-
-
-def test_gradients_do_not_disturb():
-    weight = torch.ones(3, dtype=torch.float64, requires_grad=True)
-    r = pso.minimize(lambda x: torch.dot(weight, torch.square(x)), BOX, max_evals=300, seed=1)
-    assert np.isfinite(r.fun) and weight.grad is None
-
-
 def test_a_fault_on_tensors_is_shown_beside_that_on_arrays():
     def fun(x):
         return torch.sum(x, dim=5)
@@ -140,18 +118,6 @@ def test_a_fault_on_tensors_is_shown_beside_that_on_arrays():
     with pytest.raises(TypeError) as caught:
         pso.minimize(fun, BOX, seed=0)
     assert any("tensor" in note and "IndexError" in note for note in caught.value.__notes__)
-
-
-def test_an_objective_that_fails_on_arrays_for_other_reasons_gets_no_tensors():
-    kinds = set()
-
-    def fun(x):
-        kinds.add(type(x))
-        raise RuntimeError("broken")
-
-    with pytest.raises(RuntimeError, match="broken"):
-        pso.minimize(fun, BOX, seed=0)
-    assert kinds == {np.ndarray}
 
 
 # --- several objectives ---
@@ -164,8 +130,3 @@ def test_vectors_of_values(form):
     evaluator = Evaluator(form, outputs=2)
     values, evaluated = evaluator(np.arange(12.0).reshape(4, 3))
     assert evaluated.all() and values.tolist() == [[0, 0], [3, -3], [6, -6], [9, -9]]
-
-
-def test_too_few_values_are_refused():
-    with pytest.raises(ValueError, match="3 numbers"):
-        Evaluator(lambda x: (x[0], x[1]), outputs=3)(np.zeros((4, 3)))

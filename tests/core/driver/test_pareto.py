@@ -82,18 +82,6 @@ def test_the_front_of_zdt(problem, area, seed):
     assert np.diff(r.fun[:, 0]).max() < 0.15
 
 
-def test_a_large_archive_holds_all_that_nothing_dominates():
-    values = []
-
-    def fun(x):
-        values.append(zdt1(x))
-        return values[-1]
-
-    r = minimize_multi(fun, [(0, 1)] * 3, 2, population=20, archive=10_000, max_evals=1000, seed=0)
-    expected = np.unique(np.array(values)[non_dominated(values)], axis=0)
-    assert len(expected) > 20 and np.array_equal(r.fun, expected)
-
-
 def test_three_objectives():
     # distances to three corners: the front is the triangle between them
     corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
@@ -157,19 +145,6 @@ def test_a_value_that_is_nan_in_one_objective_is_a_failure_and_tried_again():
 
     r = minimize_multi(fun, [(0, 1)], 2, population=10, max_evals=20, seed=0, on_error=("retry", 1))
     assert len(calls) == 20 and len(set(calls)) == 10 and r.success and len(r.x) == 10
-
-
-def test_callback_and_start():
-    seen = []
-
-    def fun(x):
-        seen.append(x[0])
-        return x[0], -x[0]
-
-    r = minimize_multi(
-        fun, [(0, 1)], 2, population=10, x0=[0.25], seed=0, callback=lambda r: r.nfev >= 30
-    )
-    assert seen[0] == 0.25 and r.nfev == 30 and "callback" in r.message
 
 
 @pytest.mark.parametrize(
@@ -255,58 +230,3 @@ def test_parameters_by_name_are_the_coordinates_search_with_names():
     assert [costs(**params) for params in named.params] == named.fun.tolist()
     with pytest.raises(ValueError, match="the space says it all"):
         minimize_multi(costs, box, space=space)
-
-
-def test_a_constraint_by_name_holds_on_the_front():
-    r = minimize_multi(
-        lambda a, b: [a, b], space={"a": (0.0, 1.0), "b": (0.0, 1.0)}, constraints=lambda a,
-        b: 1 - a - b, max_evals=600, seed=0,
-    )  # fmt: skip
-    assert r.success and all(p["a"] + p["b"] >= 1 for p in r.params)
-
-
-def test_a_front_is_printed_in_short():
-    r = minimize_multi(
-        lambda x: [x[0] ** 2, (x[0] - 2) ** 2], [(-9, 9)] * 6, max_evals=1000, seed=1
-    )
-    lines = repr(r).splitlines()
-    named = dict(line.split(": ", 1) for line in lines if ": " in line)
-    assert len(lines) < 20 and len({line.index(": ") for line in lines if ": " in line}) == 1
-    assert {name.strip(): value for name, value in named.items() if name.strip() in ("points",
-                                                                                     "nfev",
-                                                                                     "success")} == {
-        "points": "100", "nfev": "1000", "success": "True",
-    }  # fmt: skip
-    assert str(r) == repr(r) and "maxcv" not in repr(r)
-    nothing = minimize_multi(lambda x: [math.nan] * 2, [(-9, 9)], max_evals=100, seed=1)
-    assert "points: 0" in repr(nothing)
-
-
-def test_a_front_is_drawn():
-    pyplot = pytest.importorskip("matplotlib.pyplot")
-    pyplot.switch_backend("agg")
-    r = minimize_multi(
-        lambda x: [x[0], x[1], -x[0]], [(0, 1)] * 2, 3, max_evals=200, population=20, seed=1
-    )
-    axes = pso.plot.front(r, objectives=(0, 2))
-    x, y = axes.lines[0].get_data()
-    assert np.array_equal(x, r.fun[:, 0]) and np.array_equal(y, r.fun[:, 2])
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("objective 0", "objective 2")
-    assert pso.plot.front(r, ax=axes) is axes
-    pyplot.close(axes.figure)
-    for wrong in ((0, 3), (-1, 0), (0,)):
-        with pytest.raises(ValueError, match="name two of 0 to 2"):
-            pso.plot.front(r, objectives=wrong)
-    nothing = minimize_multi(lambda x: [math.nan] * 2, [(-9, 9)], max_evals=100, seed=1)
-    with pytest.raises(ValueError, match="no points"):
-        pso.plot.front(nothing)
-
-
-def test_more_values_than_objectives_say_how_many_there_are():
-    with pytest.raises(ValueError, match="say n_objectives=3"):
-        minimize_multi(lambda x: [1.0, 2.0, 3.0], [(0, 1)] * 2, max_evals=10)
-
-
-def test_text_is_no_value():
-    with pytest.raises(ValueError, match="fun returned list"):
-        minimize_multi(lambda x: ["1", "2"], [(0, 1)] * 2, max_evals=10)

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 import pyswarmopt as pso
 from pyswarmopt.base.random_bits import FULL_SCALE, RandomBits
-from pyswarmopt.engine import buffers, chunked
-from pyswarmopt.engine.buffers import Lender
+from pyswarmopt.engine import chunked
 from pyswarmopt.engine.random_factors import Factors
 from pyswarmopt.parts.velocity import SumOfTerms
 
@@ -101,48 +100,19 @@ def test_a_large_swarm_moves_without_temporaries_of_its_size():
     assert peak < n * dim * 4
 
 
-# --- what was lent ---
-
-
-@pytest.mark.parametrize("recipe", ["constriction", "model_swarms", "clpso", "spso2011"])
-def test_positions_lent_stay_as_they_are_for_as_long_as_they_are_held(recipe, monkeypatch):
-    def run() -> list[torch.Tensor]:
-        swarm = pso.Swarm(bounds=[(-5, 5)] * 3, population=6, recipe=recipe, seed=4)
-        held = []
-        for _ in range(25):
-            x = swarm.ask()
-            swarm.tell(x, bowl(x))
-            held.append(x[:])  # a view holds it as well
-        return held
-
-    copies = run()
-    monkeypatch.setattr(buffers, "LENT_FROM", 0)
-    assert torch.equal(torch.stack(run()), torch.stack(copies))
-
-
-def test_in_a_loop_two_arrays_take_turns_and_one_does_when_nothing_is_held():
-    lender, x = Lender(), torch.zeros((2, 3))
-    addresses = set()
-    held = lender.lend(x)
-    for _ in range(6):
-        x = lender.buffer_after(x)
-        addresses.add(x.data_ptr())
-        held = lender.lend(x)  # as in `x = swarm.ask()`: the former one is let go after this
-    assert len(addresses) == 2 and held.data_ptr() == x.data_ptr()
-    del held
-    assert lender.buffer_after(x) is x
-
-
-def test_lent_positions_may_be_edited_and_told(monkeypatch):
-    monkeypatch.setattr(buffers, "LENT_FROM", 0)
-    swarm = pso.Swarm(positions=[[0.2], [1.7]], seed=0)
-    x = swarm.ask().round_()
-    swarm.tell(x, [3.0, 4.0])
-    assert swarm.best.x.tolist() == [0.0] and swarm.positions.tolist() == [[0.0], [2.0]]
-    kept = swarm.ask().clone()
+def test_positions_that_were_asked_for_stay_as_they_are_and_are_told_as_edited():
+    swarm = pso.Swarm(bounds=[(-5, 5)] * 3, population=4, seed=0)
+    x = swarm.ask()
+    held = x.clone()
+    swarm.tell(x, bowl(x))
     swarm.ask()
-    swarm.tell(kept, [1.0, 1.0])
-    assert torch.equal(swarm.positions, kept)
+    assert torch.equal(x, held)
+    x = swarm.ask()
+    x[1, 2] = 0.25
+    with pytest.raises(ValueError, match="repaired=True"):
+        swarm.tell(x, [1.0, 0.0, 2.0, 3.0])
+    swarm.tell(x, [1.0, -9.0, 2.0, 3.0], repaired=True)
+    assert float(swarm.best.x[2]) == 0.25 and torch.equal(swarm.positions, x)
 
 
 # --- 16 bits ---
@@ -175,9 +145,9 @@ def test_factors_drawn_for_many_moves_are_those_of_a_draw_for_each_move():
         (pso.inertia(pso.schedule.Linear(0.9, 0.4, 100)), pso.cognitive(1.5), pso.social(2.0))
     )
     generator = torch.Generator().manual_seed(5)
-    ahead, again = Factors(generator), torch.Generator().manual_seed(5)
+    ahead, again = Factors(rule, (4, 30), generator), torch.Generator().manual_seed(5)
     for move in range(150):
-        found = ahead.next(rule, (4, 30), move)
+        found = ahead.next(move)
         r = torch.rand((4, 2), generator=again, dtype=torch.float64).numpy()
         expected = [np.full(4, 0.9 - 0.5 * min(move / 100, 1)), 1.5 * r[:, 0], 2.0 * r[:, 1]]
         np.testing.assert_allclose(found, np.array(expected)[..., None], rtol=1e-15)
@@ -185,28 +155,16 @@ def test_factors_drawn_for_many_moves_are_those_of_a_draw_for_each_move():
 
 def test_factors_go_on_from_their_state_between_two_draws():
     rule = SumOfTerms((pso.inertia(0.7, "scalar"), pso.social(2.0, "element")), normalise=True)
-
-    def next_of(factors: Factors, move: int) -> np.ndarray:
-        return factors.next(rule, (3, 5), move).copy()
-
     generator = torch.Generator().manual_seed(1)
-    factors = Factors(generator)
+    factors = Factors(rule, (3, 5), generator)
     for move in range(70):  # more than are drawn at once
-        next_of(factors, move)
+        factors.next(move)
     saved, at = factors.state(), generator.get_state()
-    expected = [next_of(factors, move) for move in range(70, 200)]
+    expected = [factors.next(move).copy() for move in range(70, 200)]
     generator.set_state(at)
-    resumed = Factors(generator)
+    resumed = Factors(rule, (3, 5), generator)
     resumed.load(saved)
-    np.testing.assert_array_equal([next_of(resumed, move) for move in range(70, 200)], expected)
+    np.testing.assert_array_equal([resumed.next(move) for move in range(70, 200)], expected)
     assert (np.array(expected).sum(axis=1) == pytest.approx(1.0)) and len(
         np.unique(expected)
     ) > 130 * 3
-
-
-def test_positions_edited_in_place_are_told_as_edited():
-    swarm = pso.Swarm(bounds=[(-5, 5)] * 3, population=4, seed=0)
-    x = swarm.ask()
-    x[1, 2] = 0.25
-    swarm.tell(x, [1.0, 0.0, 2.0, 3.0], repaired=True)
-    assert float(swarm.best.x[2]) == 0.25 and torch.equal(swarm.positions, x)

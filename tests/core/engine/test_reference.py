@@ -42,32 +42,33 @@ RECIPES = {name: make() for name, make in pso.recipes.RECIPES.items()} | OWN
 class Assembled:
     """The factors of a swarm that moves by blocks, drawn in their order and put together."""
 
-    def __init__(self, factors, cut):
-        self._factors, self._cut = factors, cut
+    def __init__(self, update):
+        self._update = update
 
-    def next(self, rule, shape, move):
-        c = self._factors.next(rule, shape, move, whole=False)
-        if not rule.per_coordinate:
+    def next(self, move):
+        update = self._update
+        rule, shape = update._sum, update.state.positions.shape
+        c = update._factors.next(move)
+        if not rule.per_coordinate or update._factors._elements:
             return c
         table = np.empty((len(rule.terms), *shape), c.dtype)
-        for rows, columns in self._cut:
+        for rows, columns in chunked.blocks_of(*shape, rule.looks_at):
             width = table[0, rows, columns].shape[1]
-            for k, found in enumerate(self._factors.per_block(rule, c[:, rows], width)):
+            for k, found in enumerate(update._factors.per_block(c[:, rows], width)):
                 table[k, rows, columns] = found
         return table
 
 
-def move_by_reference(update, state, out):
-    n, dim = state.positions.shape
-    factors = update._factors
-    if n * dim > min(choose.SMALL, chunked.BLOCK):
-        factors = Assembled(factors, chunked.blocks_of(n, dim, update._scope))
-    reference.move(state, update._recipe, factors, update._generator, update._box, out)
+def move_by_reference(update):
+    factors = Assembled(update) if update._by_blocks else update._factors
+    reference.move(update.state, update._recipe, factors, update._generator, update._box)
 
 
 def remember_by_reference(update, costs, evaluated):
     state = update.state
-    reference.remember(state, update._recipe, reference.tensors(state), costs, evaluated)
+    x, v, p, g, w = reference.tensors(state)
+    at = pso.Snapshot(x, v, p, g[None], w[None])
+    reference.remember(state, update._recipe, at, costs, evaluated)
 
 
 def drive(recipe, dtype, rounds=9) -> list[dict]:
@@ -113,7 +114,7 @@ def cut(request, monkeypatch):
 def check(monkeypatch, recipe, dtype):
     found = drive(recipe, dtype)
     with monkeypatch.context() as patch:
-        patch.setattr(choose.Update, "_move_arrays", move_by_reference)
+        patch.setattr(choose.Update, "move", move_by_reference)
         patch.setattr(choose.Update, "remember", remember_by_reference)
         expected = drive(recipe, dtype)
     assert_same(found, expected)
@@ -160,6 +161,8 @@ def test_one_particle_moves_as_it_does_among_all(recipe):
         rule = pso.velocity.SumOfTerms(wide)
 
     recipe, generator = replace(swarm.recipe, velocity=rule), torch.Generator()
+    is_sum = isinstance(rule, pso.velocity.SumOfTerms)
+    factors = Factors(rule, (7, 5), generator, most_moves=1) if is_sum else None
 
     def moved(move, *args):
         state.positions.copy_(start)
@@ -168,7 +171,7 @@ def test_one_particle_moves_as_it_does_among_all(recipe):
         move(state, recipe, *args, generator)
         return state.positions.clone()
 
-    everybody = moved(reference.move, Factors(generator, most_moves=1))
+    everybody = moved(reference.move, factors)
     alone = moved(reference.move_one, 2)
     assert torch.equal(alone[2], everybody[2]) and not torch.equal(alone[2], start[2])
     others = [i for i in range(7) if i != 2]

@@ -207,27 +207,7 @@ def test_axes_that_are_given_are_drawn_on_and_pyplot_learns_of_no_figure(name: s
 
 
 def test_files_leave_no_figure_open(tmp_path: Path) -> None:
-    from pyswarmopt.cli import main
-
     pso.plot.animate(search("particles"), tmp_path / "a.gif", pso.functions.ackley, BOX)
-    for command in (
-        ["list", "beale", "--pictures", str(tmp_path / "p")],
-        [
-            "compare",
-            "sphere",
-            "--recipes",
-            "fips",
-            "--seeds",
-            "2",
-            "--max-evals",
-            "60",
-            "--plot",
-            f"{tmp_path}/c.png",
-        ],
-    ):
-        with pytest.raises(SystemExit) as ended:
-            main(command)
-        assert not ended.value.code
     assert not plt.get_fignums()
 
 

@@ -1,4 +1,4 @@
-"""nevergrad both ways: our recipes under its rules, its optimisers under ours, its functions."""
+"""nevergrad both ways: our recipes under its rules, its optimisers under ours."""
 
 from __future__ import annotations
 
@@ -337,21 +337,3 @@ def test_bad_tells_and_states_are_refused():
         nevergrad.NevergradOptimizer("CMA", [(-2, 3)] * 2, population=5).load_state_dict(saved)
     with pytest.raises(ValueError, match="other positions"):
         nevergrad.NevergradOptimizer("DE", [(-2, 9)] * 2, population=5).load_state_dict(saved)
-
-
-# --- functions ---
-
-
-def test_a_function_is_the_one_that_numpys_seed_gives(global_state):
-    from nevergrad.functions import ArtificialFunction
-
-    f, other = (nevergrad.function("ackley", 4, seed=s, rotation=True) for s in (5, 6))
-    before, x = np.random.get_state(), np.array([1.0, -2.0, 0.5, 3.0])
-    np.random.seed(5)
-    theirs = ArtificialFunction("ackley", 4, rotation=True)
-    np.random.set_state(before)
-    assert f(x) == theirs(x) != other(x) and type(f(x)) is float
-    r = pso.minimize(f, f.bounds, max_evals=100, seed=0)
-    assert r.fun == f(r.x) and f.bounds == [(-5.0, 5.0)] * 4
-    with pytest.raises(ValueError, match="sphere"):
-        nevergrad.function("spheer", 3)

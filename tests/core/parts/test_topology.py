@@ -16,7 +16,9 @@ from pyswarmopt.parts import topology
 
 
 def remember(state: State, costs: list[float]) -> None:
-    reference.remember(state, pso.recipes.constriction(), reference.tensors(state), np.array(costs))
+    x, v, p, g, w = reference.tensors(state)
+    at = pso.Snapshot(x, v, p, g[None], w[None])
+    reference.remember(state, pso.recipes.constriction(), at, np.array(costs))
 
 
 def state_with(costs: list[float], dim: int = 1) -> State:

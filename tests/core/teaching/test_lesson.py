@@ -48,11 +48,27 @@ class Page:
         told: dict[str, Any] = self(
             "Swarm.many(s, optima, seeds, moves)",
             s=asdict(settings),
-            optima=settings.optima(),
+            optima=optima(settings),
             seeds=seeds,
             moves=moves,
         )
         return told
+
+
+def optima(settings: Settings) -> list[list[float]]:
+    """The best points of the landscape."""
+    return [
+        [x + d for x, d in zip(p, settings.shift, strict=True)]
+        for p in LANDSCAPES[settings.landscape]
+    ]
+
+
+def settings_of(chapter: dict[str, Any]) -> Settings:
+    return Settings(**chapter["settings"])
+
+
+def recording_of(chapter: dict[str, Any]) -> list[dict[str, Any]]:
+    return lesson.recording(settings_of(chapter), chapter["moves"], chapter["seed"])
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +113,7 @@ def recorded(settings: Settings, moves: int, seed: int) -> list[Step]:
         moves,
         bounds=[(settings.low, settings.high)] * 2,
         population=settings.particles,
-        positions=[list(point) for point in settings.experts] or None,
+        positions=settings.experts or None,
         seed=seed,
     )
 
@@ -171,17 +187,17 @@ def test_interval_is_wilsons(js: Page) -> None:
 # ---- the recordings ----
 
 
-@pytest.mark.parametrize("chapter", lesson.CHAPTERS, ids=lambda c: c.title)
-def test_every_recorded_move_is_the_pages_own(chapter: lesson.Chapter, js: Page) -> None:
-    frames = lesson.recording(chapter.settings, chapter.moves, chapter.seed)
-    assert len(frames) == chapter.moves + 1
+@pytest.mark.parametrize("chapter", lesson.CHAPTERS, ids=lambda c: c["title"])
+def test_every_recorded_move_is_the_pages_own(chapter: dict[str, Any], js: Page) -> None:
+    frames = recording_of(chapter)
+    assert len(frames) == chapter["moves"] + 1
     for frame, after in itertools.pairwise(frames):
         move = frame["move"]
         assert move["x"] == after["x"]
         own = js(
             "Swarm.plan(state, s, factors)",
             state=frame,
-            s=asdict(chapter.settings),
+            s=asdict(settings_of(chapter)),
             factors=move["factors"],
         )
         np.testing.assert_allclose(own["x"], move["x"], rtol=1e-4, atol=1e-5)
@@ -202,13 +218,13 @@ def follow(js: Page, settings: Settings, moves: int, seed: int) -> list[dict[str
     return frames
 
 
-def changed(chapter: lesson.Chapter, question: int) -> Settings:
-    return replace(chapter.settings, **chapter.questions[question].change)
+def changed(chapter: dict[str, Any], question: int) -> Settings:
+    return replace(settings_of(chapter), **chapter["questions"][question]["change"])
 
 
 def test_chapter_1_claims(js: Page) -> None:
     pulls = lesson.CHAPTERS[0]
-    frames = lesson.recording(pulls.settings, pulls.moves, pulls.seed)
+    frames = recording_of(pulls)
     leaders = [
         (f, i)
         for f in frames[1:-1]
@@ -220,29 +236,30 @@ def test_chapter_1_claims(js: Page) -> None:
         forces = frame["move"]["forces"]
         assert forces["cognitive"][i] == forces["social"][i] == [0.0, 0.0]
         assert any(forces["inertia"][i])
-    alone, together = (js.many(s, 25, 15) for s in (changed(pulls, 1), pulls.settings))
+    alone, together = (js.many(s, 25, 15) for s in (changed(pulls, 1), settings_of(pulls)))
     assert alone["spread"] > 2 * together["spread"]
 
 
 def test_chapter_2_claims(js: Page) -> None:
     gossip = lesson.CHAPTERS[1]
     assert (
-        js.many(gossip.settings, 15, 10)["spread"] > js.many(changed(gossip, 0), 15, 10)["spread"]
+        js.many(settings_of(gossip), 15, 10)["spread"]
+        > js.many(changed(gossip, 0), 15, 10)["spread"]
     )
     with_inertia, without = (
-        js.many(s, 60, 25)["found"] for s in (gossip.settings, changed(gossip, 1))
+        js.many(s, 60, 25)["found"] for s in (settings_of(gossip), changed(gossip, 1))
     )
     assert without < with_inertia
 
 
 def test_chapter_3_claims(js: Page) -> None:
     wild = lesson.CHAPTERS[2]
-    wide = js.many(wild.settings, 40, 10)["spread"]
+    wide = js.many(settings_of(wild), 40, 10)["spread"]
     assert js.many(changed(wild, 0), 40, 10)["spread"] < wide / 2
     assert js.many(changed(wild, 1), 40, 10)["spread"] > 10 * wide
     ends = [follow(js, changed(wild, 2), 40, seed)[-1]["leader"] for seed in range(14)]
     nearest = {
-        min(range(4), key=lambda k: math.dist(end, wild.settings.optima()[k])) for end in ends
+        min(range(4), key=lambda k: math.dist(end, optima(settings_of(wild))[k])) for end in ends
     }
     assert len(nearest) >= 3
     assert math.isclose(24 * (1 - 0.81) / (7 - 4.5), 1.824)
@@ -253,11 +270,13 @@ def test_chapter_3_claims(js: Page) -> None:
 
 def test_chapter_4_claims(js: Page) -> None:
     experts = lesson.CHAPTERS[3]
-    base, far = (js.many(s, 40, 10) for s in (experts.settings, changed(experts, 0)))
+    base, far = (js.many(s, 40, 10) for s in (settings_of(experts), changed(experts, 0)))
     assert far["spread"] > 2 * base["spread"]
-    assert js.many(replace(experts.settings, repel=0.0), 40, 10)["spread"] < 0.01 * base["spread"]
-    assert js.many(replace(experts.settings, restart=0), 40, 10)["spread"] < base["spread"]
-    start = lesson.recording(experts.settings, 0, 3)[0]
+    assert (
+        js.many(replace(settings_of(experts), repel=0.0), 40, 10)["spread"] < 0.01 * base["spread"]
+    )
+    assert js.many(replace(settings_of(experts), restart=0), 40, 10)["spread"] < base["spread"]
+    start = lesson.recording(settings_of(experts), 0, 3)[0]
     runs = [
         js(
             "Swarm.run(x, v, s, 20, [], Swarm.generator(seed))",
@@ -273,14 +292,14 @@ def test_chapter_4_claims(js: Page) -> None:
 
 def test_chapter_5_claims(js: Page) -> None:
     line = lesson.CHAPTERS[4]
-    (ax, ay), (bx, by) = line.settings.experts
+    (ax, ay), (bx, by) = settings_of(line).experts
 
     def off_the_line(frames: list[dict[str, Any]]) -> float:
         x = np.array([frame["x"] for frame in frames])
         return float(abs((x[..., 0] - ax) * (by - ay) - (x[..., 1] - ay) * (bx - ax)).max())
 
-    assert off_the_line(lesson.recording(line.settings, line.moves, line.seed)) < 1e-5
-    assert off_the_line(follow(js, line.settings, 30, 1)) < 1e-9
+    assert off_the_line(recording_of(line)) < 1e-5
+    assert off_the_line(follow(js, settings_of(line), 30, 1)) < 1e-9
     assert off_the_line(follow(js, changed(line, 0), 30, 1)) > 1
 
 
@@ -288,11 +307,13 @@ def test_questions_have_an_answer_and_change_what_exists() -> None:
     names = {field.name for field in fields(Settings)}
     for chapter in lesson.CHAPTERS:
         assert (
-            chapter.questions and chapter.exercises and chapter.follow < chapter.settings.particles
+            chapter["questions"]
+            and chapter["exercises"]
+            and chapter["follow"] < settings_of(chapter).particles
         )
-        for question in chapter.questions:
-            assert 0 <= question.answer < len(question.choices)
-            assert question.change.keys() <= names
+        for question in chapter["questions"]:
+            assert 0 <= question["answer"] < len(question["choices"])
+            assert question["change"].keys() <= names
 
 
 # ---- one file, whole ----

@@ -63,7 +63,6 @@ def run(*argv: str) -> int:
 
 
 Install = Callable[..., None]
-HOMES = {"search": "grid", "resume": "grid"}
 
 
 @pytest.fixture
@@ -73,7 +72,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
     def put(**functions: Any) -> None:
         monkeypatch.setattr("pyswarmopt_llm.cli.search.check_files", lambda config, specs: None)
         for name, function in functions.items():
-            monkeypatch.setattr(f"pyswarmopt_llm.searching.{HOMES[name]}.{name}", function)
+            monkeypatch.setattr(f"pyswarmopt_llm.report.run.{name}", function)
 
     return put
 
@@ -195,11 +194,11 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         (tmp_path / "examples" / name / "adapter_config.json").write_text("{}")
     monkeypatch.setattr("pyswarmopt_llm.cli.demo.PACKAGE", tmp_path / "pyswarmopt_llm")
     configs: list[Any] = []
-    module = types.ModuleType("pyswarmopt_llm.searching.loop")
+    module = types.ModuleType("pyswarmopt_llm.report.run")
     vars(module).update(
         search=lambda config, on_event=None: configs.append(config) or finished(config.out)
     )
-    monkeypatch.setitem(sys.modules, "pyswarmopt_llm.searching.loop", module)
+    monkeypatch.setitem(sys.modules, "pyswarmopt_llm.report.run", module)
     return configs
 
 

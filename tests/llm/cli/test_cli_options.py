@@ -33,7 +33,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[SearchConfig]:
         raise UserError("reached")
 
     monkeypatch.setattr("pyswarmopt_llm.cli.search.check_files", lambda config, specs: None)
-    monkeypatch.setattr("pyswarmopt_llm.searching.grid.search", search)
+    monkeypatch.setattr("pyswarmopt_llm.report.run.search", search)
     return configs
 
 

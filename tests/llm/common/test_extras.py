@@ -20,10 +20,10 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.extras import EXTRAS
 from pyswarmopt_llm.common.files.http import Json
 from pyswarmopt_llm.common.optimizers import check_optimizer
+from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.scores.metrics.external.lm_eval import LmEvalTask
 from pyswarmopt_llm.scores.metrics.registry import find_metric
 from pyswarmopt_llm.scores.tasks.rows import download, read_rows
-from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_rivals.comparison.contestants import contestant, missing_for
 from pyswarmopt_rivals.methods import ENSEMBLES, METHODS, SEARCHING
 

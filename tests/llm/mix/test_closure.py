@@ -58,7 +58,7 @@ OTHERS = (
         "engine.generation",
         "tools.export",
         "searching.use",
-        "searching.grid.draws",
+        "searching.grid",
         "searching.dry_run",
     ),
 )

@@ -22,7 +22,7 @@ from pyswarmopt_llm import mix
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
 from pyswarmopt_llm.mix import SpaceKind, build_space, register, space_kind
-from pyswarmopt_llm.searching.loop import resume, search
+from pyswarmopt_llm.report.run import resume, search
 
 PAGE = Path(__file__).parents[3] / "docs" / "spaces.md"
 MODULE = "q_proj"

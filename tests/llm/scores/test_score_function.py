@@ -24,12 +24,12 @@ from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.report.commands import near
 from pyswarmopt_llm.report.findings import findings
+from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.scores.metrics.external.callables import CallableUtility
 from pyswarmopt_llm.scores.metrics.external.score_function import ScoreFunction
 from pyswarmopt_llm.scores.metrics.objectives import find_metrics, load_objectives
 from pyswarmopt_llm.scores.metrics.registry import find_metric
 from pyswarmopt_llm.scores.tasks import Item, Task
-from pyswarmopt_llm.searching.loop import resume, search
 from pyswarmopt_llm.searching.plan import make_plan
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.result import Result

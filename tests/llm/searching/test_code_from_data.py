@@ -421,7 +421,6 @@ ALLOWED = {
         "unlink",
     ): "the run's own files; of a link the link itself",
     ("pyswarmopt_llm/report/figures.py", "savefig"): "into memory",
-    ("pyswarmopt/inspect/plot/animation.py", "savefig"): "into memory",
     ("pyswarmopt_llm/report/plots.py", "savefig"): "into the file of `regular.replacing`",
     # Candidates for a server, under names of this process
     (
@@ -433,11 +432,8 @@ ALLOWED = {
         "rmtree",
     ): "directories that it has made in `server_folder`",
     # A path that the caller or the command line gives
-    ("pyswarmopt/cli/compare.py", "savefig"): "--plot",
     ("pyswarmopt/cli/lesson.py", "write_text"): "--out",
-    ("pyswarmopt/cli/show.py", "savefig"): "--out, and the names of our functions",
     ("pyswarmopt/driver/history.py", "open"): "argument",
-    ("pyswarmopt/inspect/plot/animation.py", "write_text"): "argument",
     ("pyswarmopt_llm/cli/init.py", "open"): "argument; x: what is there stays",
 }
 # These are `safe_files`' own where they are called by their bare names.

@@ -25,20 +25,21 @@ from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import load_adapter, load_factors, read_adapter
 from pyswarmopt_llm.report.findings import findings
+from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.report.verdict import verdict
 from pyswarmopt_llm.scores.metrics.combine import arithmetic
 from pyswarmopt_llm.scores.metrics.objectives import load_objectives
 from pyswarmopt_llm.scores.metrics.registry import METRICS, written
 from pyswarmopt_llm.searching import cross_fitting, train
 from pyswarmopt_llm.searching.dry_run import dry_run_search
-from pyswarmopt_llm.searching.loop import resume, search
 from pyswarmopt_llm.searching.plan import make_plan
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import Run
+from pyswarmopt_llm.searching.scoring.search import Budget
 from pyswarmopt_llm.searching.scoring.store import Store
 from pyswarmopt_llm.searching.written import expert_iteration, reply_log
-from pyswarmopt_llm.searching.written.expert_iteration import best_reply, best_round, gains
+from pyswarmopt_llm.searching.written.expert_iteration import best_reply, gains
 from pyswarmopt_llm.searching.written.replies import warnings_about
 from pyswarmopt_llm.searching.written.reply_log import (
     Answerer,
@@ -78,7 +79,13 @@ def opened(config: SearchConfig) -> tuple[Any, list[Any]]:
 def lines(run: str | Path, what: str = "replies") -> list[Json]:
     """What the store has of replies to dev prompts, or to spare ones."""
     rows = [json.loads(line) for line in (Path(run) / "results.jsonl").read_text().splitlines()]
-    return [row for row in rows if row["what"].startswith(f"{what} ")]
+    return [entry(row) for row in rows if row["what"].startswith(f"{what} ")]
+
+
+def entry(row: Json) -> Json:
+    """An entry of one task, with what its name says."""
+    _, sample, task = row["what"].split()
+    return {**row, "model": row["who"], "sample": int(sample), "values": row["values"][task]}
 
 
 @pytest.mark.parametrize(
@@ -126,23 +133,6 @@ def test_rounding_decides_nothing(tenths: list[int], rng: random.Random) -> None
         assert best_reply(kept[:1], kept[1].value) is best_reply(kept[1:], kept[0].value) is None
 
 
-def test_the_file_of_replies_gives_values_without_rounding(config: SearchConfig) -> None:
-    engine, (utility,) = opened(config)
-    values = iter([0.3, 0.1 + 0.2, *[0.3] * (DEV - 2)])
-    rounded = SimpleNamespace(
-        texts=utility.texts,
-        answers=lambda engine, places: ["a"] * DEV,
-        judge=lambda texts: [next(values) for _ in texts],
-    )
-    log = ReplyLog(engine, {"a": rounded}, arithmetic, Store(None), seed=0)  # type: ignore[dict-item]
-    assert {reply.value for reply in log.greedy("base", Answerer(Patch()))} == {0.3}
-
-
-def test_of_equal_rounds_the_last_is_handed_over() -> None:
-    rounds: Any = [SimpleNamespace(value=value) for value in (0.1, 0.5, 0.5, 0.2)]
-    assert best_round(rounds) is rounds[2] and best_round([]) is None
-
-
 def test_a_reply_that_was_cut_off_is_trained_on_without_an_end(config: SearchConfig) -> None:
     """It went on: an end there would teach the model to stop in the middle."""
     engine, (utility,) = opened(config)
@@ -174,7 +164,7 @@ def more_letters(items: Any, texts: Any) -> list[float]:
     return [float(len(set(text))) / 2 for text in texts]
 
 
-@pytest.mark.parametrize("stopped", [False, True], ids=["whole", "cut off between two lines"])
+@pytest.mark.parametrize("stopped", [False, True], ids=["whole", "cut off between two entries"])
 def test_several_scores_of_the_same_prompts_are_of_one_reply(
     config: SearchConfig, tmp_path: Path, stopped: bool
 ) -> None:
@@ -185,16 +175,15 @@ def test_several_scores_of_the_same_prompts_are_of_one_reply(
     log = ReplyLog(engine, tasks, arithmetic, Store(file), seed=0)
     if stopped:
         log.sampled("start", Answerer(Patch()), 2)
-        kept = file.read_text().splitlines(keepends=True)[:3]
+        kept = file.read_text().splitlines(keepends=True)[:1]
         file.write_text("".join(kept))
         log = ReplyLog(engine, tasks, arithmetic, Store(file), seed=0)
     samples = log.sampled("start", Answerer(Patch()), 2)
     rows = [json.loads(line) for line in file.read_text().splitlines()]
-    assert [(row["sample"], row["task"]) for row in rows] == [
-        (1, "few"), (1, "more"), (2, "few"), (2, "more")
-    ]  # fmt: skip
-    assert rows[0]["replies"] == rows[1]["replies"] != rows[2]["replies"] == rows[3]["replies"]
-    for sample, row in zip(samples, rows[::2], strict=True):
+    assert [row["what"] for row in rows] == ["replies 1 few", "replies 2 few"]
+    assert rows[0]["replies"] != rows[1]["replies"]
+    for sample, row in zip(samples, rows, strict=True):
+        assert list(row["values"]) == ["few", "more"]
         assert [reply.text for reply in sample] == row["replies"]
         assert [reply.scores for reply in sample] == [
             (-len({*text}), len({*text}) / 2) for text in row["replies"]
@@ -374,46 +363,12 @@ def test_replies_to_spare_prompts_are_trained_on_and_dev_judges(
     shutil.copytree(run.path, whole)
     (run.path / "result.json").unlink()
     results = run.path / "results.jsonl"
-    rows = [json.loads(line) for line in results.read_text().splitlines()]
-    results.write_text("".join(f"{json.dumps(r)}\n" for r in rows[: rows.index(spare[3]) + 1]))
+    rows = results.read_text().splitlines(keepends=True)
+    last = [number for number, line in enumerate(rows) if '"what": "spare ' in line][3]
+    results.write_text("".join(rows[: last + 1]))
     shutil.rmtree(folder / "round-1")
     resume(run.path)
     ends_as(run.path, whole)
-
-
-def test_the_number_of_spare_prompts(config: SearchConfig, tmp_path: Path) -> None:
-    """Four for each dev prompt, none if there are fewer than these, or as many as are asked for."""
-    config = replace(config, combine="arithmetic")
-    file = open_task(tmp_path / "open.json", 30)
-
-    def spare(dev: int, **more: Any) -> int:
-        objectives = load_objectives(replace(config, tasks=(str(file),), dev=dev, **more))
-        assert objectives.spare == bool(objectives.tasks["open"].spare)
-        return len(objectives.tasks["open"].spare)
-
-    assert [spare(dev) for dev in (5, 15, 16, 30)] == [20, 15, 0, 0]
-    assert [spare(5, spare=count) for count in (0, 3, 25)] == [0, 3, 25]
-    with pytest.raises(UserError, match=r"spare 26: open has 25 dev items .* beyond its 5 of dev"):
-        spare(5, spare=26)
-    labelled = replace(config, tasks=(str(write_labelled(tmp_path)),), dev=2, spare=1)
-    with pytest.raises(UserError, match="spare 1: words has 0 dev items without options"):
-        load_objectives(labelled)
-
-
-def test_another_spare_prompt_is_another_run(config: SearchConfig, tmp_path: Path) -> None:
-    config = replace(config, tasks=(str(open_task(tmp_path / "open.json", 30)),), dev=DEV)
-    search(config)
-    (Path(config.out) / "result.json").unlink()
-    task = json.loads(Path(config.tasks[0]).read_text())
-    task["dev"][-1]["question"] += " And why?"
-    Path(config.tasks[0]).write_text(json.dumps(task))
-    with pytest.raises(UserError, match="open"):
-        resume(config.out)
-
-
-def write_labelled(folder: Path) -> Path:
-    """The task of `config` again."""
-    return write_task(folder / "words.json", questions(DEV, 1), questions(6, 2), metric="few")
 
 
 def without_seconds(run: Path) -> tuple[list[Json], dict[str, bytes]]:
@@ -478,15 +433,6 @@ def test_a_run_that_was_stopped_between_two_files_ends_as_one_that_was_not(
         shutil.rmtree(run)
 
 
-def test_a_dry_run_counts_the_replies_and_the_training(config: SearchConfig) -> None:
-    """Base, mixture, four rounds of nine; of ten prompts five folds in each; what is trained on dev
-    and test.
-    """
-    plan, plain = dry_run_search(config), dry_run_search(replace(config, train="off"))
-    assert plan.passes - plain.passes == 38 * DEV + 4 * 5 * 4 * 2.5 * DEV + DEV + 6
-    assert "trained/" in plan.writes and "trained/" not in plain.writes
-
-
 def test_replies_that_are_there_are_not_written_again(
     config: SearchConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -546,7 +492,7 @@ def test_rounds_end_with_the_time(
         config = replace(config, tasks=(str(file),), dev=DEV)
     clock = itertools.count()
     monkeypatch.setattr(reply_log, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
-    monkeypatch.setattr(train, "_seconds_left", lambda job, run: seconds)
+    monkeypatch.setattr(Budget, "left", lambda *_: seconds)
     monkeypatch.setattr(expert_iteration, "gains", lambda before, after: False)
     notes: list[str] = []
     result: Any = search(config, lambda event: notes.append(event.data.get("text", ""))).result
@@ -560,17 +506,6 @@ def test_rounds_end_with_the_time(
     ends_as(run, whole)
 
 
-def test_half_of_the_budget_is_kept_for_the_training(config: SearchConfig) -> None:
-    timed = replace(config, budget_minutes=1.0)
-    with_training, without = (
-        prepare(replace(timed, train=train)).plan.budget for train in ("on", "off")
-    )
-    left = 60 - 5 - 0.5 * with_training.closing_items  # half a second an item
-    assert with_training.left(10, 5.0) == left == 33.0
-    assert with_training.pays(10, 5.0, 6) and not with_training.pays(10, 5.0, 7)
-    assert without.pays(10, 5.0, 60)
-
-
 def test_damaged_replies_are_named(config: SearchConfig) -> None:
     search(config)
     (Path(config.out) / "result.json").unlink()
@@ -579,8 +514,8 @@ def test_damaged_replies_are_named(config: SearchConfig) -> None:
     place = next(n for n, line in enumerate(stored) if line.startswith('{"what": "replies '))
     row = json.loads(stored[place])
     for broken in (
-        {**row, "task": "other"},
-        {**row, "values": row["values"][1:]},
+        {**row, "values": {"other": row["values"]["words"]}},
+        {**row, "values": {"words": row["values"]["words"][1:]}},
         {**row, "replies": [1] * DEV},
     ):
         stored[place] = json.dumps(broken) + "\n"
@@ -598,18 +533,6 @@ def test_by_default_only_a_score_that_costs_no_more_than_time_is_trained_on(
     assert [make_plan(setting).config.train for setting in (free, given)] == ["on", "on"]
     monkeypatch.setitem(METRICS, "few", replace(METRICS["few"], usage=dict))
     assert [make_plan(setting).config.train for setting in (free, given)] == ["off", "on"]
-
-
-def test_a_score_of_the_engine_cannot_be_trained_on(
-    config: SearchConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "scored.py").write_text("def taste(engine):\n    return 0.5\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(
-        UserError, match=r"train on: learns from the scores of options, .* its own score; remove it"
-    ):
-        search(replace(config, tasks=(), utilities=("scored:taste",)))
-    assert not Path(config.out).exists()
 
 
 def test_without_replies_that_are_better_nothing_is_trained(
@@ -651,3 +574,38 @@ def test_a_result_that_repeats_itself_where_no_other_model_does_is_said() -> Non
     assert warnings_about([shown(base=[AGAIN] * 5, result=[AGAIN] * 5)]) == []
     assert warnings_about([shown(base=[SENSE] * 5, result=["No. " * 9] * 5)]) == []  # short
     assert warnings_about([shown(base=[SENSE], best=[AGAIN], result=[SENSE])]) == []
+
+
+def test_the_number_of_spare_prompts(config: SearchConfig, tmp_path: Path) -> None:
+    """Four for each dev prompt, none if there are fewer than these, or as many as are asked for."""
+    config = replace(config, combine="arithmetic")
+    file = open_task(tmp_path / "open.json", 30)
+
+    def spare(dev: int, **more: Any) -> int:
+        objectives = load_objectives(replace(config, tasks=(str(file),), dev=dev, **more))
+        assert objectives.spare == bool(objectives.tasks["open"].spare)
+        return len(objectives.tasks["open"].spare)
+
+    assert [spare(dev) for dev in (5, 15, 16, 30)] == [20, 15, 0, 0]
+    assert [spare(5, spare=count) for count in (0, 3, 25)] == [0, 3, 25]
+    with pytest.raises(UserError, match=r"spare 26: open has 25 dev items .* beyond its 5 of dev"):
+        spare(5, spare=26)
+    labelled = replace(config, tasks=(str(write_labelled(tmp_path)),), dev=2, spare=1)
+    with pytest.raises(UserError, match="spare 1: words has 0 dev items without options"):
+        load_objectives(labelled)
+
+
+def write_labelled(folder: Path) -> Path:
+    """The task of `config` again."""
+    return write_task(folder / "words.json", questions(DEV, 1), questions(6, 2), metric="few")
+
+
+def test_half_of_the_budget_is_kept_for_the_training(config: SearchConfig) -> None:
+    timed = replace(config, budget_minutes=1.0)
+    with_training, without = (
+        prepare(replace(timed, train=train)).plan.budget for train in ("on", "off")
+    )
+    left = 60 - 5 - 0.5 * with_training.closing_items  # half a second an item
+    assert with_training.left(10, 5.0) == left == 33.0
+    assert with_training.pays(10, 5.0, 6) and not with_training.pays(10, 5.0, 7)
+    assert without.pays(10, 5.0, 60)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from search_helpers import files, questions, small, swarm_llm, write_task
 
-from pyswarmopt_llm.searching.loop import search
+from pyswarmopt_llm.report.run import search
 
 ODD: list[Any] = [None, True, -1, 5, 10**400, "\ud800", [], {}, {"a": {}}]
 DEEP = "[" * 100_000 + "]" * 100_000

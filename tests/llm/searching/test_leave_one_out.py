@@ -87,7 +87,7 @@ def test_an_expert_that_was_trained_on_dev_is_left_out_as_the_others_are(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(train, "not_worse", lambda trained, before: trained is not before)
-    monkeypatch.setattr(train, "_untrained", lambda job, chosen, single, scorer: chosen)
+    monkeypatch.setattr(train, "_untrained", lambda job, found: found.chosen)
     monkeypatch.setattr(
         train, "best_start", lambda values: "mixture" if "mixture" in values else "expert"
     )
@@ -102,34 +102,6 @@ def test_an_expert_that_was_trained_on_dev_is_left_out_as_the_others_are(
     shutil.rmtree(tmp_path / "run" / "trained")
     code, _, err = swarm_llm(capsys, "analyse", tmp_path / "run")
     assert code == 2 and "trained" in err and err.splitlines()[-1].startswith("error: ")
-
-
-def test_a_mixture_of_distributions_is_scaled_to_sum_to_1_again(
-    setting: SearchConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    result = search(replace(setting, space="token", seed=1)).result
-    found = left_out(capsys, tmp_path / "run")
-    used = {name: weight for name, weight in result["coefficients"].items() if weight}
-    assert found["all"]["words"]["dev"] == result["best_dev"]
-    assert set(found["experts"]) == (set(used) if len(used) > 1 else set())
-    if len(used) == 2:  # without one of them the other is left alone
-        singles = {name: one["dev"]["value"] for name, one in result["experts"].items()}
-        first, second = used
-        assert found["experts"][first]["scores"]["words"]["dev"] == singles[second]
-
-
-def test_the_sentences_name_the_expert_that_is_missed_most_first(
-    setting: SearchConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    search(setting)
-    found = left_out(capsys, tmp_path / "run")
-    code, out, _ = swarm_llm(capsys, "analyse", tmp_path / "run")
-    lines = [line for line in out.splitlines() if line.startswith("  without ")]
-    scores = {name: row["scores"]["words"]["test"] for name, row in found["experts"].items()}
-    assert code == 0 and [line.split()[1] for line in lines] == sorted(
-        scores, key=lambda name: scores[name]
-    )
-    assert "contribution " in lines[0] and " gained and " in lines[0]
 
 
 def test_what_has_changed_is_refused_in_one_line(
@@ -214,14 +186,6 @@ def test_votes_are_counted_again_without_each_member_and_without_a_model(
     assert {
         name: content for name, content in files(group).items() if "analysis" not in name
     } == before
-
-
-def test_a_group_is_described_in_sentences(group: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = left_out(capsys, group)
-    code, out, _ = swarm_llm(capsys, "analyse", group)
-    assert code == 0 and "leave one out, majority: test " in out and "left out: nearest: " in out
-    changed = len(found["strategies"]["borda"]["members"]["cat"]["decided"])
-    assert f"{changed} answer" in out
 
 
 @pytest.mark.parametrize(

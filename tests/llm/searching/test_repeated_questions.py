@@ -18,21 +18,18 @@ import pytest
 import torch
 from engine_reference import load_tiny, naive_loglikelihood, plain_ids
 from peft import PeftModel
-from search_helpers import WORDS, Json, history, lasting, louder, small, write_task
+from search_helpers import WORDS, Json, history, louder, small, write_task
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.experts.adapter import load_adapter, load_factors, read_adapter
 from pyswarmopt_llm.scores.tasks import Item, render_prompt
 from pyswarmopt_llm.searching import train
-from pyswarmopt_llm.searching.loop import resume, search
+from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.prepare import Job, prepare
 from pyswarmopt_llm.searching.training.choice_losses import folds
 from pyswarmopt_llm.searching.training.lora import fit
 from pyswarmopt_llm.searching.use.model import evaluate_model
-from pyswarmopt_rivals.comparison import contestants
-from pyswarmopt_rivals.comparison.config import CompareConfig
-from pyswarmopt_rivals.comparison.contest import compare
 
 N = 60
 Options = dict[str, Any]
@@ -159,68 +156,3 @@ def test_on_dev_each_item_is_scored_by_what_was_trained_without_it(
     assert [margins[0] > 0 for margins in row["margins"]["words"]] == [
         values[place] > 0 for place in range(N)
     ]
-
-
-def test_the_rivals_are_scored_as_they_are(done: tuple[SearchConfig, Json]) -> None:
-    config, result = done
-    job = opened(config)
-    _, choices = job.training_items({"words": "likelihood"})
-    single = job.space.expert_names.index(result["best_single"])
-    expert = job.space.realise(job.space.vertices()[single])
-    starts = {"base": None, "base_tuned": Patch(), "expert_tuned": expert}
-    for name, start in starts.items():
-        test = job.tasks["words"].test
-        patches: list[Patch] = []
-        if start is not None:
-            patches = [start, fit(job.engine, start, choices, job.experts[0], config.seed)]
-        assert result[f"{name}_test"] == fmean(plain(job, changed(config, *patches), test))
-
-
-def test_a_run_that_was_stopped_ends_as_one_that_was_not(
-    done: tuple[SearchConfig, Json], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """After the first fold, and with every score there but those of the end."""
-    config, result = done
-    monkeypatch.setattr(train, "not_worse", lambda *_: True)
-    stopped = replace(config, out=str(tmp_path / "run"))
-    for kind, share in (("training", 0.3), ("closing", 0.0)):
-
-        def stop(event: Any, kind: str = kind, share: float = share) -> None:
-            if event.kind == kind and event.data.get("share", 1.0) > share:
-                raise KeyboardInterrupt
-
-        with pytest.raises(KeyboardInterrupt):
-            search(stopped, stop)
-        assert lasting(resume(stopped.out).result) == lasting(result)
-        assert history(Path(stopped.out)) == history(Path(config.out))
-        files = [Path(c.out) / "best" / "adapter_model.safetensors" for c in (stopped, config)]
-        assert files[0].read_bytes() == files[1].read_bytes()
-        Path(stopped.out).rename(tmp_path / kind)
-
-
-def test_a_comparison_scores_what_it_trained_by_itself(
-    done: tuple[SearchConfig, Json], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config, _ = done
-    trained: list[Patch] = []
-    training = contestants._trained
-
-    def noted(*args: Any) -> Any:
-        patch, score = training(*args)
-        trained.append(patch)
-        return patch, score
-
-    monkeypatch.setattr(contestants, "_trained", noted)
-    monkeypatch.setattr(contestants, "not_worse", lambda *_: True)
-    given: Options = {"methods": ("item-model+dev",), "seeds": 1, "budget_items": 6000}
-    given |= {"scoring": "likelihood", "dtype": "float32", "threads": 1}
-    tasks, out = (config.tasks[0],), str(tmp_path / "compared")
-    result = compare(
-        CompareConfig(base=config.base, experts=config.experts, tasks=tasks, out=out, **given)
-    )
-    job, row = opened(config), result["methods"]["item-model+dev"]
-    values = {
-        split: fmean(plain(job, changed(config, trained[0]), job.tasks["words"].split(split)))
-        for split in ("dev", "test")
-    }
-    assert row["test"] == values["test"] and row["dev"] != values["dev"]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from search_helpers import questions, small, swarm_llm, write_task
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.searching.loop import search
+from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 
 

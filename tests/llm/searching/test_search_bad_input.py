@@ -17,7 +17,6 @@ from search_helpers import files, louder, questions, small, swarm_llm, write_tas
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.searching.loop import search
-from pyswarmopt_rivals.merge import merge_experts
 
 
 @pytest.fixture(autouse=True)
@@ -166,18 +165,6 @@ def test_a_task_with_something_wrong(refused: Refused) -> None:
     assert "4 dev items are also in test" in (line := refused()) and "--set allow-overlap" in line
 
 
-def test_a_task_that_is_not_there(refused: Refused) -> None:
-    assert "absent.json: no such task file" in refused(task="absent.json")
-    assert "kinships" in refused(task="builtin:kinships")
-
-
-def test_two_tasks_of_one_name(refused: Refused) -> None:
-    Path("more").mkdir()
-    shutil.copy("words.json", "more/words.json")
-    line = refused(task=["words.json", "more/words.json"])
-    assert "--task more/words.json: another task is also called words; rename" in line
-
-
 @pytest.mark.parametrize(("scoring", "split"), [("letter", "dev"), ("likelihood", "test")])
 def test_items_without_choices_need_generate(scoring: str, split: str, refused: Refused) -> None:
     plain = [{"id": "odd", "question": "What is two and two?", "answer": "four"}]
@@ -244,24 +231,6 @@ def test_an_unknown_setting(option: str, value: object, named: str, refused: Ref
     assert named in line
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="only without a GPU is asking for one wrong")
-def test_a_gpu_that_is_not_there(refused: Refused) -> None:
-    assert "--device cuda" in refused(device="cuda")
-
-
-def test_the_library_refuses_what_the_parser_refuses(tiny_base: Path, place: Path) -> None:
-    experts = [Path("experts") / name for name in ("ant", "bee")]
-    with pytest.raises(UserError, match=r"^particles 0: out of range"):
-        search(small(tiny_base, experts, [Path("words.json")], "run", particles=0))
-    assert not Path("run").exists()
-
-
-def test_no_task(tiny_base: Path) -> None:
-    config = SearchConfig(str(tiny_base), ("experts/ant", "experts/bee"), (), "run")
-    with pytest.raises(UserError, match="task"):
-        search(config)
-
-
 # What is there already
 
 
@@ -283,11 +252,6 @@ def test_other_things_at_out_are_not_overwritten(what: str, refused: Refused) ->
     assert "run: exists and is not empty" in refused()
 
 
-def test_an_empty_directory_is_used(tiny_base: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    Path("run").mkdir()
-    assert swarm_llm(capsys, *words(tiny_base))[0] == 0
-
-
 def test_an_out_that_cannot_be_made(refused: Refused) -> None:
     Path("file").write_text("")
     assert "file/run" in refused(out="file/run")
@@ -295,12 +259,3 @@ def test_an_out_that_cannot_be_made(refused: Refused) -> None:
 
 
 # merge
-
-
-def test_merge_overwrites_nothing(tiny_base: Path, place: Path) -> None:
-    before = files(place)
-    with pytest.raises(UserError, match="experts: exists already"):
-        merge_experts(
-            str(tiny_base), ["experts/ant", "experts/bee"], "uniform-soup", "factor", "experts"
-        )
-    assert files(place) == before

@@ -14,9 +14,10 @@ from search_helpers import history, louder, questions, small, swarm_llm, write_t
 from pyswarmopt_llm.common.config import SearchConfig, given_settings
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.events import Event
-from pyswarmopt_llm.searching.grid import search as search_any
-from pyswarmopt_llm.searching.loop import resume, search
+from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.searching.plan import make_plan, with_preset
+
+PLAIN = SearchConfig("b", ("x", "y"), ("t",), "r")
 
 
 @pytest.fixture
@@ -26,96 +27,108 @@ def config(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> SearchC
     return small(tiny_base, experts, [task], tmp_path / "run", preset="auto", max_iter=1)
 
 
-def chosen(config: SearchConfig) -> tuple[Any, ...]:
-    config = make_plan(config).config
-    return config.space, config.surrogate, config.train, config.start, config.compat
-
-
-def test_auto_mixes_weight_changes_models_the_items_and_trains(config: SearchConfig) -> None:
-    assert chosen(replace(config, max_iter=None)) == ("delta", "items", "on", "even", "none")
-    assert chosen(replace(config, max_iter=0)) == ("delta", "items", "on", "even", "none")
-    assert chosen(config) == ("delta", None, "on", "sums", "none")  # it is asked for an iteration
-
-
-def test_paper_and_reference_are_the_published_algorithm_and_the_authors_code(
-    config: SearchConfig,
-) -> None:
-    assert chosen(replace(config, preset="paper")) == ("factor", None, "off", "segments", "paper")
-    reference = ("factor", None, "off", "segments", "reference")
-    assert chosen(replace(config, preset="reference")) == reference
-    open_ = replace(config, preset=None)
-    assert chosen(replace(open_, compat="reference")) == reference
-    assert chosen(replace(open_, compat="paper")) == ("factor", None, "off", "segments", "paper")
-    assert chosen(replace(config, preset="none")) == ("factor", None, "off", "segments", "paper")
+AUTO = {"space": "delta", "surrogate": "items", "train": "on", "start": "even", "compat": "none"}
+PAPER = {
+    "space": "factor",
+    "surrogate": None,
+    "train": "off",
+    "start": "segments",
+    "compat": "paper",
+}
+OPEN: dict[str, Any] = {"max_iter": None, "particles": None}  # nothing of iterations is given
+SWARM = {**OPEN, "patience": 3}
 
 
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({"space": "factor"}, ("factor", "items", "off")),
-        ({"train": "off"}, ("delta", "items", "off")),
-        ({"dev": 39}, ("delta", "items", "off")),
-        ({"workers": "2"}, ("delta", "items", "off")),
-        ({"scoring": "generate"}, ("delta", None, "off")),
-        ({"metrics": ("f1",)}, ("delta", None, "on")),
-        ({"base": ""}, ("token", None, "off")),
+        # auto: no iterations unless asked for, and the model of the items; training on dev
+        (OPEN, {**AUTO, "max_iter": 0, "particles": 6}),  # experts, base, average, sum
+        ({"max_iter": 0}, AUTO),
+        ({"max_iter": 1}, {**AUTO, "surrogate": None, "start": "sums"}),
+        ({**OPEN, "train": "off"}, {"train": "off", "max_iter": 0, "particles": 6}),
+        ({**OPEN, "budget_items": 900, "budget_minutes": 3.0}, {"max_iter": 0}),
+        ({**OPEN, "particles": 9}, {"max_iter": 0, "particles": 9}),
+        *(
+            ({**OPEN, **more}, {"max_iter": 50})
+            for more in (
+                {"patience": 3},
+                {"settings": ("inertia=0.1",)},
+                {"optimizer": "pycma"},
+                {"drop_k": 0.0},
+                {"max_iter": 50},
+            )
+        ),
+        # what is given wins, and the rest goes with it
+        ({**OPEN, "space": "factor"}, {"space": "factor", "surrogate": "items", "train": "off"}),
+        ({**OPEN, "dev": 39}, {"space": "delta", "surrogate": "items", "train": "off"}),
+        ({**OPEN, "workers": "2"}, {"surrogate": "items", "train": "off"}),
+        ({**OPEN, "scoring": "generate"}, {"surrogate": None, "train": "off"}),
+        ({**OPEN, "base": ""}, {"space": "token", "surrogate": None, "train": "off"}),
+        # scores without margins: 40 candidates, of which a model of the scores proposes the rest
+        (
+            {**OPEN, "metrics": ("f1",)},
+            {"max_iter": 0, "particles": 6, "proposals": 34, "surrogate": None, "train": "on"},
+        ),
+        ({**OPEN, "metrics": ("f1",), "proposals": 4}, {"proposals": 4}),
+        ({**SWARM, "metrics": ("f1",)}, {"max_iter": 3, "particles": 10}),
+        # iterations that nothing ends have a budget, of 40 candidates of 40 items
+        (SWARM, {"budget_items": 40 * 40}),
+        ({**SWARM, "particles": 50}, {"budget_items": 50 * 40}),
+        ({**SWARM, "budget_items": 900}, {"budget_items": 900}),
+        ({**SWARM, "budget_minutes": 2.0}, {"budget_items": 40 * 40}),
+        ({**SWARM, "max_iter": 9}, {"budget_items": None}),
+        ({**SWARM, "preset": "paper"}, {"budget_items": None, "max_iter": 50, "particles": 20}),
+        # the published procedures, and what is said to be them
+        ({"preset": "paper"}, PAPER),
+        ({"preset": "none"}, PAPER),
+        ({"preset": None, "compat": "paper"}, PAPER),
+        ({"preset": "reference"}, {**PAPER, "compat": "reference"}),
+        ({"preset": None, "compat": "reference"}, {**PAPER, "compat": "reference"}),
+        ({"preset": "none", "settings": ("inertia=0.1",), "particles": 9}, {"compat": "paper"}),
+        ({"preset": "none", "compat": "none"}, {"compat": "paper"}),
+        *(
+            ({"preset": "paper", **more}, {"compat": "none"})
+            for more in (
+                {"space": "delta"},
+                {"start": "sums"},
+                {"max_iter": 0},
+                {"confirm": 5},
+                {"optimizer": "pycma"},
+                {"optimizer": "constriction"},
+            )
+        ),
+        ({"preset": None, "compat": "paper", "space": "delta"}, {"compat": "none"}),
+        ({"preset": "reference", "optimizer": "pycma"}, {"compat": "none"}),
+        # a value that equals a default is given
+        (
+            {
+                **OPEN,
+                "preset": None,
+                "optimizer": "model-swarms",
+                "compat": "paper",
+                "patience": 10,
+            },
+            {**PAPER, "preset": "paper", "particles": 20, "max_iter": 50, "patience": 10},
+        ),
+        (
+            {**OPEN, "preset": None, "optimizer": "model-swarms", "particles": 20},
+            {"space": "delta", "particles": 20, "max_iter": 50, "compat": "none"},
+        ),
     ],
 )
-def test_what_is_given_wins_and_the_rest_goes_with_it(
-    config: SearchConfig, given: dict[str, Any], expected: tuple[Any, ...]
+def test_what_a_search_is_decided_to_be(
+    config: SearchConfig, given: dict[str, Any], expected: dict[str, Any]
 ) -> None:
-    assert chosen(replace(config, max_iter=None, **given))[:3] == expected
+    found = make_plan(replace(config, **given)).config
+    assert {name: getattr(found, name) for name in expected} == expected
 
 
-def rounds(config: SearchConfig) -> tuple[int | None, int]:
-    config = make_plan(config).config
-    return config.max_iter, config.particles
-
-
-def test_without_a_setting_of_iterations_there_are_none(config: SearchConfig) -> None:
-    """Three experts, the base, their average and their sum."""
-    free = replace(config, max_iter=None, particles=None)
-    assert rounds(free) == rounds(replace(free, train="off")) == (0, 6)
-    assert rounds(replace(free, budget_items=900, budget_minutes=3.0))[0] == 0
-    assert rounds(replace(free, particles=9)) == (0, 9)
-    for more in (
-        {"patience": 3},
-        {"settings": ("inertia=0.1",)},
-        {"optimizer": "pycma"},
-        {"drop_k": 0.0},
-    ):
-        assert rounds(replace(free, **more))[0] == 50  # type: ignore[arg-type]
-    assert rounds(replace(free, max_iter=3))[0] == 3 and rounds(replace(free, max_iter=50))[0] == 50
-    assert rounds(replace(free, preset="paper")) == (50, 20)
-
-
-def test_scores_without_margins_have_a_model_of_their_own(config: SearchConfig) -> None:
-    """40 evaluations: the three experts, the base, their average and their sum, and what a model
-    proposes.
-    """
-    free = replace(config, max_iter=None, particles=None, metrics=("f1",))
-    resolved = make_plan(free).config
-    assert (resolved.max_iter, resolved.particles, resolved.proposals, resolved.surrogate) == (
-        0,
-        6,
-        34,
-        None,
-    )
-    assert make_plan(replace(free, proposals=4)).config.proposals == 4
-    assert rounds(replace(free, patience=3)) == (3, 10)  # iterations, again of 40 candidates
-
-
-def test_iterations_that_nothing_ends_have_a_budget(config: SearchConfig) -> None:
-    """40 candidates of 40 items."""
-
-    def budget(**more: Any) -> int | None:
-        found = replace(config, **{"max_iter": None, "patience": 3, **more})
-        return make_plan(found).config.budget_items
-
-    assert budget() == 40 * 40 and budget(particles=50) == 50 * 40
-    assert budget(budget_items=900) == 900 and budget(budget_minutes=2.0) == 40 * 40
-    assert budget(max_iter=9) is None and budget(preset="paper") is None
-    assert budget(patience=10) == 40 * 40 and budget(patience=None) is None
+def test_the_paper_has_its_grid_unless_one_set_of_coefficients_is_given() -> None:
+    found = with_preset(replace(PLAIN, preset="paper"))
+    assert (found.grid, found.settings) == ("paper", ())
+    assert with_preset(replace(PLAIN, compat="paper")) == replace(found, grid="given")
+    assert not with_preset(replace(PLAIN, preset="paper", optimizer="constriction")).is_grid
 
 
 def test_a_search_without_iterations_scores_experts_sums_and_proposals(
@@ -162,46 +175,6 @@ def test_a_run_says_and_stores_what_was_chosen(config: SearchConfig) -> None:
     assert (stored["start"], stored["compat"]) == ("sums", "none")
 
 
-@pytest.mark.parametrize(
-    ("given", "compat"),
-    [
-        ({"preset": "paper"}, "paper"),
-        ({"preset": "none", "settings": ("inertia=0.1",), "particles": 9}, "paper"),
-        ({"preset": "none", "compat": "none"}, "paper"),
-        ({"preset": None, "compat": "paper"}, "paper"),
-        ({"preset": None, "compat": "paper", "space": "delta"}, "none"),
-        ({"preset": "reference", "optimizer": "pycma"}, "none"),
-        ({"preset": "reference"}, "reference"),
-        ({"preset": "paper", "space": "delta"}, "none"),
-        ({"preset": "paper", "start": "sums"}, "none"),
-        ({"preset": "paper", "max_iter": 0}, "none"),
-        ({"preset": "paper", "confirm": 5}, "none"),
-        ({"preset": "paper", "optimizer": "pycma"}, "none"),
-        ({"preset": "paper", "optimizer": "constriction"}, "none"),
-    ],
-)
-def test_a_run_is_said_to_be_the_papers_only_if_all_of_it_is(
-    config: SearchConfig, given: dict[str, Any], compat: str
-) -> None:
-    assert chosen(replace(config, **given))[-1] == compat
-
-
-def test_the_card_says_what_ran(config: SearchConfig) -> None:
-    said = {}
-    for preset in ("auto", "paper", "reference"):
-        out = f"{config.out}-{preset}"
-        search(replace(config, preset=preset, grid="given", out=out))
-        said[preset] = " ".join((Path(out) / "best" / "README.md").read_text().split())
-        assert "compat" not in json.loads((Path(out) / "result.json").read_text())
-    departures = "space delta, starts: sums, training on the dev items"
-    assert f"Model Swarms, not as published ({departures})" in said["auto"]
-    assert "Model Swarms as published (5 particles, at most 1 iteration)" in said["paper"]
-    assert (
-        "Model Swarms as in the authors' code (5 particles, at most 1 iteration)"
-        in said["reference"]
-    )
-
-
 def test_resuming_takes_what_is_stored_not_what_the_preset_would_choose(
     config: SearchConfig,
 ) -> None:
@@ -221,9 +194,10 @@ def test_resuming_takes_what_is_stored_not_what_the_preset_would_choose(
     )
 
 
-def test_the_command_line_has_the_preset_and_refuses_another(
+def test_the_paper_from_the_command_line_is_its_preset(
     config: SearchConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """A quick try of it: two draws from its grid, a handful of particles, one iteration."""
     words = [
         "search",
         "--base",
@@ -233,8 +207,36 @@ def test_the_command_line_has_the_preset_and_refuses_another(
         "--task",
         config.tasks[0],
     ]
-    code, _, error = swarm_llm(capsys, *words, "--out", config.out, "--preset", "best")
-    assert code == 2 and "--preset best: unknown; use auto, paper, reference or none" in error
+    words += ["--out", config.out, "--scoring", "likelihood", "--threads", 1, "--test", 0]
+    quick = ["--paper", "--particles", 4, "--max-iter", 1, "--set", "draws=2"]
+    code, _, error = swarm_llm(capsys, *words, *quick)
+    assert code == 0, error
+    line = "preset paper: space factor, 4 particles, at most 1 iteration; given: particles 4, "
+    lines = [text for text in error.splitlines() if "preset" in text]
+    assert f"{line}max-iter 1, draws 2" in lines[0]
+    run = Path(config.out)
+    assert len(json.loads((run / "grid.json").read_text())["draws"]) == 2
+    about = json.loads((run / "run.json").read_text())
+    assert about["given"] == {"preset": "paper", "particles": 4, "max_iter": 1, "draws": 2}
+    stored = about["config"]
+    assert (stored["compat"], stored["space"], stored["train"], stored["grid"]) == (
+        "paper",
+        "factor",
+        "off",
+        "given",
+    )
+    assert "--preset paper --particles 4 --max-iter 1" in (run / "best" / "README.md").read_text()
+
+
+def test_workers_take_what_was_decided(config: SearchConfig) -> None:
+    """A search that departs from its preset says that it is not the paper's: no contradiction in a
+    worker.
+    """
+    departs = {"preset": "paper", "grid": "given", "space": "delta", "particles": 4, "test": 0}
+    result = search(replace(config, **departs, workers="2")).result  # type: ignore[arg-type]
+    assert "failures" not in result["workers"] or not result["workers"]["failures"]
+    alone = search(replace(config, **departs, out=f"{config.out}-alone")).result  # type: ignore[arg-type]
+    assert result["best_dev"] == alone["best_dev"]
 
 
 @pytest.mark.parametrize(
@@ -271,50 +273,6 @@ def test_no_more_is_scored_than_was_said(
     assert len(scored) == start["particles"]
     raised = [event.data["text"] for event in events if "raised to" in str(event.data.get("text"))]
     assert len(raised) == 1 and f"raised to {start['particles']}, since" in raised[0]
-
-
-PLAIN = SearchConfig("b", ("x", "y"), ("t",), "r")
-
-
-def test_what_is_given_counts_also_where_it_equals_a_default(config: SearchConfig) -> None:
-    """The command of a reader of the paper: once it ran no iteration of a swarm."""
-    free = replace(config, preset=None, max_iter=None)
-    typed = replace(free, optimizer="model-swarms", compat="paper", particles=20, patience=10)
-    found = make_plan(typed).config
-    assert (found.preset, found.space, found.start, found.train, found.surrogate) == (
-        "paper", "factor", "segments", "off", None,
-    )  # fmt: skip
-    assert (found.particles, found.max_iter, found.patience, found.compat) == (20, 50, 10, "paper")
-    assert given_settings(typed) == {
-        "compat": "paper",
-        "optimizer": "model-swarms",
-        "particles": 20,
-        "patience": 10,
-    }
-    auto = replace(free, optimizer="model-swarms", particles=20)
-    found = make_plan(auto).config
-    assert (found.space, found.particles, found.max_iter, found.compat) == ("delta", 20, 50, "none")
-    twenty = replace(free, particles=20)
-    assert make_plan(twenty).config.particles == 20
-
-
-def test_the_paper_is_its_whole_procedure() -> None:
-    found = with_preset(replace(PLAIN, preset="paper"))
-    assert (found.space, found.start, found.particles, found.max_iter, found.patience) == (
-        "factor", "segments", 20, 50, 10,
-    )  # fmt: skip
-    assert (found.train, found.surrogate, found.grid, found.settings, found.compat) == (
-        "off",
-        None,
-        "paper",
-        (),
-        "paper",
-    )
-    assert with_preset(replace(PLAIN, compat="paper")) == replace(found, grid="given")
-    few = with_preset(replace(PLAIN, preset="paper", particles=8, max_iter=3, space="delta"))
-    assert (few.particles, few.max_iter, few.space, few.grid) == (8, 3, "delta", "paper")
-    other = with_preset(replace(PLAIN, preset="paper", optimizer="constriction"))
-    assert not other.is_grid
 
 
 def test_the_reference_has_the_arguments_of_the_authors_scripts() -> None:
@@ -382,97 +340,6 @@ def test_what_is_resolved_stays_as_it_is(config: SearchConfig, more: dict[str, A
         "compat",
     ):
         assert name in given_settings(concrete)
-
-
-def test_the_paper_from_the_command_line_is_its_preset(
-    config: SearchConfig, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A quick try of it: two draws from its grid, a handful of particles, one iteration."""
-    words = [
-        "search",
-        "--base",
-        config.base,
-        "--experts",
-        *config.experts,
-        "--task",
-        config.tasks[0],
-    ]
-    words += ["--out", config.out, "--scoring", "likelihood", "--threads", 1, "--test", 0]
-    quick = ["--paper", "--particles", 4, "--max-iter", 1, "--set", "draws=2"]
-    code, _, error = swarm_llm(capsys, *words, *quick)
-    assert code == 0, error
-    line = (
-        "preset paper: space factor, 4 particles, at most 1 iteration, grid of coefficients; "
-        "given: particles 4, "
-    )
-    lines = [text for text in error.splitlines() if "preset" in text]
-    assert f"{line}max-iter 1, draws 2" in lines[0]
-    run = Path(config.out)
-    assert len(json.loads((run / "grid.json").read_text())["draws"]) == 2
-    about = json.loads((run / "run.json").read_text())
-    assert about["given"] == {"preset": "paper", "particles": 4, "max_iter": 1, "draws": 2}
-    stored = about["config"]
-    assert (stored["compat"], stored["space"], stored["train"], stored["grid"]) == (
-        "paper",
-        "factor",
-        "off",
-        "given",
-    )
-    assert "--preset paper --particles 4 --max-iter 1" in (run / "best" / "README.md").read_text()
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (("--paper", "--preset", "auto"), "--paper: contradicts --preset auto; remove one of them"),
-        (
-            ("--paper", "--compat", "reference"),
-            "--paper: contradicts --compat reference; remove one of them",
-        ),
-        (("--paper", "--reference"), "--reference: contradicts --preset paper; remove one of them"),
-        (
-            ("--reference", "--preset", "paper"),
-            "--reference: contradicts --preset paper; remove one of them",
-        ),
-        (
-            ("--preset", "paper", "--compat", "reference"),
-            "--compat reference: contradicts --preset paper; remove",
-        ),
-    ],
-)
-def test_contradictions_on_the_command_line_are_one_line(
-    words: tuple[str, ...], message: str, config: SearchConfig, capsys: pytest.CaptureFixture[str]
-) -> None:
-    common = [
-        "search",
-        "--base",
-        config.base,
-        "--experts",
-        *config.experts,
-        "--task",
-        config.tasks[0],
-    ]
-    code, _, error = swarm_llm(capsys, *common, "--out", config.out, *words)
-    assert code == 2 and message in error and len(error.strip().splitlines()) <= 2
-    assert not Path(config.out).exists()
-
-
-def test_workers_take_what_was_decided(config: SearchConfig) -> None:
-    """A search that departs from its preset says that it is not the paper's: no contradiction in a
-    worker.
-    """
-    departs = {"preset": "paper", "grid": "given", "space": "delta", "particles": 4, "test": 0}
-    result = search(replace(config, **departs, workers="2")).result  # type: ignore[arg-type]
-    assert "failures" not in result["workers"] or not result["workers"]["failures"]
-    alone = search(replace(config, **departs, out=f"{config.out}-alone")).result  # type: ignore[arg-type]
-    assert result["best_dev"] == alone["best_dev"]
-
-
-def test_from_python_the_papers_preset_is_the_same(config: SearchConfig) -> None:
-    found = search_any(replace(config, preset="paper", particles=4, draws=2, test=0))
-    assert (found.run / "grid.json").is_file()
-    with pytest.raises(InvalidOption, match="grid paper: is a search for each draw"):
-        search(replace(config, preset="paper", out=f"{config.out}-2"))
 
 
 def test_quick_fine_tunes_the_best_of_base_and_experts_and_no_more(config: SearchConfig) -> None:

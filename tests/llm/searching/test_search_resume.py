@@ -26,7 +26,7 @@ import pyswarmopt as pso
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
-from pyswarmopt_llm.searching.loop import resume, search
+from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 
 OUT = "run"  # relative, so that two runs are asked for with the same words

@@ -8,18 +8,17 @@ from typing import Any
 
 import pytest
 import torch
-from search_helpers import ends_as, history, louder, questions, small, swarm_llm, write_task
+from search_helpers import ends_as, history, louder, questions, small, write_task
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.experts.adapter import Adapter, load_adapter, load_factors, read_adapter
 from pyswarmopt_llm.report.findings import score_rows
-from pyswarmopt_llm.report.reading import changes
+from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.report.summary import mixture_name
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.searching import train
-from pyswarmopt_llm.searching.loop import resume, search
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.training.choice_losses import folds
@@ -48,7 +47,7 @@ def run_of(config: SearchConfig, found: Any) -> Path:
 @pytest.fixture(autouse=True)
 def found_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
     """The mixture that was found is handed over, whatever base and best expert would have."""
-    monkeypatch.setattr(train, "_untrained", lambda job, chosen, single, scorer: chosen)
+    monkeypatch.setattr(train, "_untrained", lambda job, found: found.chosen)
     monkeypatch.setattr(
         train, "best_start", lambda values: "mixture" if "mixture" in values else "expert"
     )
@@ -164,19 +163,6 @@ def test_on_dev_each_fold_is_scored_by_what_was_trained_without_it(config: Searc
     assert sum(shifted) != sum(expected)
 
 
-def test_the_result_says_how_the_experts_stand(config: SearchConfig) -> None:
-    found: Any = search(config).result
-    first = [row for row in history(Path(config.out)) if row["phase"] == "search"][:3]
-    values = [row["value"] for row in first]
-    for name, row in zip(("ant", "bee", "cat"), first, strict=True):
-        scores = found["experts"][name]["dev"]
-        assert scores["value"] == row["value"]
-        assert scores["tasks"]["words"]["items"] == row["items"]["words"]
-    ahead = sorted(values)[-1] - sorted(values)[-2]
-    lead = Result.from_json(found).ahead()
-    assert lead is not None and lead.difference == pytest.approx(ahead)
-
-
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(
     config: SearchConfig, tmp_path: Path
 ) -> None:
@@ -212,31 +198,6 @@ def test_what_it_does_not_go_with_is_said_before_anything_is_written(
     with pytest.raises(UserError, match=message):
         search(replace(config, **words))
     assert not Path(config.out).exists()
-
-
-def test_report_and_card_describe_it(
-    config: SearchConfig, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(train, "not_worse", lambda trained, mixture: True)
-    found: Any = search(config).result
-    assert (
-        "What it found was trained on the dev items."
-        in (Path(config.out) / "best" / "README.md").read_text()
-    )
-    assert swarm_llm(capsys, "report", config.out)[0] == 0
-    page = (Path(config.out) / "report.html").read_text()
-    assert f"{mixture_name(Result.from_json(found))}, before training" in page
-    # Gains and losses are those of what is handed over.
-    rows = history(Path(config.out))
-    single = next(
-        row for row in rows if row["particle"] == ["ant", "bee", "cat"].index(found["best_single"])
-    )
-    own = [*found["coefficients"].values(), 1.0]
-    (last,) = (row for row in rows if row["coefficients"] == own)
-    pairs = list(zip(last["items"]["words"], single["items"]["words"], strict=True))
-    gained, lost = pairs.count(("1", "0")), pairs.count(("0", "1"))
-    (changed,) = changes(Result.from_json(found)).values()
-    assert (len(changed.gained), len(changed.lost)) == (gained, lost)
 
 
 def test_a_budget_that_pays_for_no_round_of_the_swarm_is_left_to_the_proposals(

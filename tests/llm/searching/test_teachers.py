@@ -10,7 +10,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyswarmopt_llm.scores.metrics.combine import harmonic
 from pyswarmopt_llm.searching.scoring.record import Packed, Row
 from pyswarmopt_llm.searching.written.schedule import TEACHERS
 from pyswarmopt_llm.searching.written.teachers import complementary, covering
@@ -50,25 +49,6 @@ def test_tasks_count_alike_and_incomplete_rows_not_at_all() -> None:
         row(3, {"few": "11", "many": "11111111"}, bounds=[0.0, 1.0]),
     ]
     assert numbers(rows, chosen=0, tasks=("few", "many")) == [1, 2]
-
-
-def test_of_several_scores_of_one_reply_the_combination_counts() -> None:
-    """Candidate 1 is best at one score and 2 at the other, with nothing of the rest; 3 at both."""
-    rows = [
-        row(0, {"long": [0.2, 0.2], "short": [0.2, 0.2]}),
-        row(1, {"long": [1.0, 1.0], "short": [0.0, 0.0]}),
-        row(2, {"long": [0.0, 0.0], "short": [1.0, 1.0]}),
-        row(3, {"long": [0.5, 0.0], "short": [0.5, 0.0]}),
-    ]
-    assert numbers(rows, chosen=0, tasks=("long", "short")) == [1, 2]
-    position = torch.tensor([0.0, 0.5], dtype=torch.float64)
-    teachers = complementary(rows, position, ("long", "short"), combine=harmonic)
-    assert [int(teacher[0]) for teacher in teachers] == [3]
-
-
-def test_values_need_not_be_0_and_1() -> None:
-    rows = [row(0, {"t": [0.5, -1.0]}), row(1, {"t": [0.4, -0.5]}), row(2, {"t": [0.9, -3.0]})]
-    assert numbers(rows, chosen=0) == [1, 2]
 
 
 @given(

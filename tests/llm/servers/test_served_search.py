@@ -20,8 +20,8 @@ from search_helpers import history, louder, questions, small, swarm_llm, write_t
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files import http
+from pyswarmopt_llm.report.run import SearchResult, resume, search
 from pyswarmopt_llm.searching import surrogate
-from pyswarmopt_llm.searching.loop import SearchResult, resume, search
 from pyswarmopt_llm.searching.use.against import evaluate_against
 from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_llm.searching.use.model import evaluate

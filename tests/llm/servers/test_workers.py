@@ -15,11 +15,10 @@ from workers_helpers import plan, same_end
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.searching import scorers
 from pyswarmopt_llm.searching.loop import resume, search
 from pyswarmopt_llm.searching.plan import make_plan
 from pyswarmopt_llm.searching.worker_names import Workers, parse_workers, threads_of
-from pyswarmopt_llm.servers.workers import local
+from pyswarmopt_llm.servers.workers import local, pools
 from pyswarmopt_llm.servers.workers.local import ForkServer
 
 pytestmark = pytest.mark.usefixtures("shared_fork_server")
@@ -41,7 +40,7 @@ def test_workers_that_load_for_themselves_write_the_same_journal(
     """As on GPUs, which a forked process cannot share: here the search takes the CPU for one."""
     search(replace(crew_config, out="one"))
     monkeypatch.setattr(local, "ForkServer", ForkServer)
-    monkeypatch.setattr(scorers, "pick_device", lambda name: torch.device("cuda"))
+    monkeypatch.setattr(pools, "pick_device", lambda name: torch.device("cuda"))
     found = search(replace(crew_config, out="two", workers="2", device="auto"))
     same_end("two", "one")
     assert found.result["workers"]["failures"] == {}
@@ -161,10 +160,10 @@ def test_the_memory_of_a_process_is_what_it_has_written_to() -> None:
     ) as child:
         assert child.stdin is not None and child.stdout is not None
         child.stdout.readline()
-        before = scorers.memory_of(child.pid)
+        before = pools.memory_of(child.pid)
         child.stdin.write(b"\n")
         child.stdout.readline()
-        grown = scorers.memory_of(child.pid) - before
+        grown = pools.memory_of(child.pid) - before
         child.stdin.write(b"\n")
     assert 62 << 20 < grown < 68 << 20
-    assert scorers.memory_of(child.pid) == 0  # it is gone
+    assert pools.memory_of(child.pid) == 0  # it is gone

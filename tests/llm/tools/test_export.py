@@ -24,7 +24,7 @@ from search_helpers import files, louder, questions, search_words, small, swarm_
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.experts import patterns
 from pyswarmopt_llm.experts.full_model import write_tensors
-from pyswarmopt_llm.searching.loop import search
+from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.tools.export.export import export_model
 
 Q = "model.layers.0.self_attn.q_proj.weight"

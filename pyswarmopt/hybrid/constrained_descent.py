@@ -15,9 +15,9 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats, Ints
 from pyswarmopt.base.record import NONE, array, given
-from pyswarmopt.hybrid.constrained.quadratic_program import quadratic_program
-from pyswarmopt.hybrid.runs.descent import EPS, FIRST_STEP, LONGEST_STEP, TRIES
-from pyswarmopt.hybrid.runs.run import Run
+from pyswarmopt.hybrid.descent import FIRST_STEP, LONGEST_STEP, TRIES
+from pyswarmopt.hybrid.quadratic_program import quadratic_program
+from pyswarmopt.hybrid.run import EPS, Run
 
 DIFFERENCE = 1e-7  # of the side of the box
 # multiplier, where gradients have length 1: limits that contradict each other have no end
@@ -29,6 +29,11 @@ ENOUGH_GAIN = 1e-4  # of the gain to first order (equation 18.28)
 TRIVIAL_GAIN = 1e-12  # of the merit, thrice in a row: the end
 SMALLEST_STEP = 1e-12  # of the box
 NEW_WEIGHT = 0.5  # share of the multipliers in the weights, where they were larger before
+ROUNDINGS = 8  # of a step
+TESTED = 2  # most promising of them, which are evaluated
+LENGTHS = 4  # of a step that finds nothing better
+SHORTER = 0.35  # factor between them
+GRID_TRIVIAL_GAIN = 1e-9  # of the merit, thrice in a row: the end of moves of whole numbers
 
 
 @dataclass
@@ -55,6 +60,7 @@ class ConstrainedDescent(Run):
     tries: int = 0
     failures: int = 0
     trivial: int = 0
+    moves: Floats = array("V")  # of the latest differences
 
     def check(self) -> None:
         if not ((self.smooth >= 0) & (self.smooth < len(self.x))).all():
@@ -64,15 +70,15 @@ class ConstrainedDescent(Run):
 
     def propose(self, random: np.random.Generator) -> Floats:
         if self.mode == "line":
-            return self._moved(self.t * self.direction)[None]
+            return np.array([self._moved(step) for step in self._steps(random)])
+        self.moves = self._differences(random)
         points = np.repeat(self.x[None], len(self.smooth), axis=0)
-        here = self.x[self.smooth]
-        points[np.arange(len(here)), self.smooth] = here + self._differences()
+        points[np.arange(len(self.smooth)), self.smooth] = self.x[self.smooth] + self.moves
         return points if len(self.values) else np.concatenate([self.x[None], points])
 
     def learn(self, costs: Floats) -> None:
         if self.mode == "line":
-            self._learn_line(costs[0])
+            self._learn_line(costs)
         else:
             self._learn_slopes(costs)
 
@@ -81,8 +87,13 @@ class ConstrainedDescent(Run):
         x[self.smooth] = np.clip(x[self.smooth] + step, 0.0, 1.0)
         return x
 
-    def _differences(self) -> Floats:
+    def _differences(self, random: np.random.Generator) -> Floats:
+        """Moves along the coordinates, (S,), for their slopes."""
         return np.where(self.x[self.smooth] > 0.5, -DIFFERENCE, DIFFERENCE)
+
+    def _steps(self, random: np.random.Generator) -> list[Floats]:
+        """Moves to try along the direction, (S,) each."""
+        return [self.t * self.direction]
 
     # ---- gradients ----
 
@@ -94,8 +105,7 @@ class ConstrainedDescent(Run):
         if not (np.isfinite(costs).all() and np.isfinite(self.values).all()):
             self.done = True
             return
-        moves = self._differences()
-        slopes = ((costs - self.values) / moves[:, None]).T
+        slopes = ((costs - self.values) / self.moves[:, None]).T
         if len(self.direction):
             self._update(self.t * self.direction, slopes)
         self.slopes = slopes
@@ -185,18 +195,13 @@ class ConstrainedDescent(Run):
 
     # ---- the line search ----
 
-    def _learn_line(self, values: Floats) -> None:
-        before = self.values[0] + self._penalty(self.values)
-        merit = values[0] + self._penalty(values)
+    def _learn_line(self, rows: Floats) -> None:
+        values = rows[0]
+        before, merit = self._merit(self.values), self._merit(values)
         self.tries += 1
-        if np.isfinite(
-            values
-        ).all() and merit <= before + ENOUGH_GAIN * self.t * self.gain + 4 * EPS * abs(before):
-            small = before - merit <= TRIVIAL_GAIN * abs(before)
-            self.trivial = self.trivial + 1 if small else 0
-            self.x, self.values, self.mode = self.batch[0].copy(), values, "gradient"
-            self.failures = 0
-            self.done = self.trivial >= 3
+        allowed = before + ENOUGH_GAIN * self.t * self.gain + 4 * EPS * abs(before)
+        if np.isfinite(values).all() and merit <= allowed:
+            self._accept(0, values, before - merit <= TRIVIAL_GAIN * abs(before))
         elif self.tries < TRIES:
             bend = merit - before - self.t * self.gain
             vertex = -self.gain * self.t / (2 * bend) if bend > 0 and math.isfinite(bend) else 0.1
@@ -204,6 +209,98 @@ class ConstrainedDescent(Run):
         else:
             self.failures += 1
             self.done = self.failures >= 2
-            # once more, as at the start
-            self.hessian, self.scaled, self.direction = NONE, False, NONE
-            self.mode = "gradient"
+            self._forget()  # once more, as at the start
+
+    def _merit(self, values: Floats) -> float:
+        return float(values[0]) + self._penalty(values)
+
+    def _accept(self, i: int, values: Floats, small: bool) -> None:
+        """Go to the i-th point of the batch; the third small gain in a row is the end."""
+        self.trivial = self.trivial + 1 if small else 0
+        self.done = self.trivial >= 3
+        self.x, self.values, self.mode = self.batch[i].copy(), values, "gradient"
+        self.failures = 0
+
+    def _forget(self) -> None:
+        """Look around without what was learnt of the curvature."""
+        self.hessian, self.direction, self.scaled, self.mode = NONE, NONE, False, "gradient"
+
+
+@dataclass
+class GridDescent(ConstrainedDescent):
+    """Descends with whole numbers on their grid, and where they lead no further by the real numbers
+    alone.
+    """
+
+    # distance of a coordinate's values in the unit box, 0 for real numbers; none once only these move
+    units: Floats = array("S")
+
+    def _differences(self, random: np.random.Generator) -> Floats:
+        moves = super()._differences(random)
+        if not len(self.units):
+            return moves
+        either = np.copysign(self.units, random.random(len(self.units)) - 0.5)
+        inside = np.abs(self.x[self.smooth] + either - 0.5) <= 0.5
+        inward = np.copysign(self.units, moves)
+        return np.where(self.units > 0, np.where(inside, either, inward), moves)
+
+    def learn(self, costs: Floats) -> None:
+        super().learn(costs)
+        if self.done and len(self.units):
+            self._keep_whole_numbers()
+
+    def _keep_whole_numbers(self) -> None:
+        """Go on by the real numbers, as from a start."""
+        self.smooth, self.units = self.smooth[self.units == 0], NONE
+        self.done = not (len(self.smooth) and len(self.values) and np.isfinite(self.values).all())
+        self.multipliers = np.zeros(max(len(self.values) - 1, 0) + 2 * len(self.smooth))
+        self._forget()
+        self.failures = self.trivial = 0
+
+    # ---- steps on the grid ----
+
+    def _steps(self, random: np.random.Generator) -> list[Floats]:
+        """The most promising roundings of the step, the nearest one and some by chance, each with
+        the real numbers that suit it.
+        """
+        if not len(self.units):
+            return super()._steps(random)
+        step, whole, here = self.t * self.direction, self.units > 0, self.x[self.smooth]
+        units = np.where(whole, self.units, 1.0)
+        draws = random.random((ROUNDINGS, len(step)))
+        draws[0] = 0.5
+        counts = np.clip(
+            np.floor(step / units + draws), np.ceil(-here / units), np.floor((1 - here) / units)
+        )
+        reach = self.t * LONGEST_STEP
+        low, high = np.maximum(-here, -reach), np.minimum(1 - here, reach)
+        steps = []
+        for rounded in np.unique(counts[:, whole], axis=0):
+            low[whole] = high[whole] = rounded * units[whole]
+            steps.append(self._step_between(low, high))
+        return sorted(steps, key=self._expected)[:TESTED]
+
+    def _step_between(self, low: Floats, high: Floats) -> Floats:
+        try:
+            return np.clip(self._program(low, high)[0], low, high)
+        except np.linalg.LinAlgError:
+            return np.clip(self.t * self.direction, low, high)
+
+    def _expected(self, step: Floats) -> float:
+        """The merit that a step, (S,), leads to by slopes and curvature."""
+        linear = self.values + self.slopes @ step
+        return float(linear[0] + self._penalty(linear) + 0.5 * step @ self.hessian @ step)
+
+    def _learn_line(self, rows: Floats) -> None:
+        if not len(self.units):
+            super()._learn_line(rows)
+            return
+        before, merits = self._merit(self.values), [self._merit(row) for row in rows]
+        i = int(np.nanargmin([*merits, np.inf]))
+        self.tries += 1
+        if i < len(merits) and merits[i] < before - 4 * EPS * abs(before):
+            self.direction, self.t = (self.batch[i] - self.x)[self.smooth], 1.0
+            self._accept(i, rows[i], before - merits[i] <= GRID_TRIVIAL_GAIN * abs(before))
+        else:
+            self.t *= SHORTER
+            self.done = self.tries >= LENGTHS

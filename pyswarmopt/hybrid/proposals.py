@@ -1,4 +1,4 @@
-"""The points that a model of the costs proposes, as a run."""
+"""Points that a model of the costs proposes, and mutations of the best point, as runs."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.base.record import NONE, array, known
-from pyswarmopt.hybrid.model.gaussian_process import GaussianProcess, on_log_scale
-from pyswarmopt.hybrid.model.kinds import Kinds
-from pyswarmopt.hybrid.runs.run import Run
+from pyswarmopt.base.record import NONE, array, given, known
+from pyswarmopt.hybrid.gaussian_process import GaussianProcess, on_log_scale
+from pyswarmopt.hybrid.kinds import Kinds
+from pyswarmopt.hybrid.run import Run
 
 Merit = Callable[[Floats], Floats]  # of points, (n, M): (n,)
 
@@ -24,6 +24,8 @@ AROUND = 5  # best points whose neighbours are candidates
 WIDTHS = (0.3, 0.1, 0.03, 0.01)  # of their neighbours
 EACH = 24  # neighbours of a point, of each width
 KEPT = 8  # best candidates around which others are looked at
+MUTANTS = 8  # points of a round
+NARROWEST, WIDEST = 1e-4, 0.5  # of a mutation, as a share of the range
 
 
 @dataclass
@@ -131,3 +133,21 @@ def expected_improvement(process: GaussianProcess, best: float) -> Merit:
         return deviation * (z * below + np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi))
 
     return merit
+
+
+@dataclass
+class Mutations(Run):
+    """Neighbours of the best point, of all widths; it goes where one is better."""
+
+    kinds: Kinds = known()
+    best: Floats = given("D")  # snapped
+    cost: float = math.inf
+
+    def propose(self, random: np.random.Generator) -> Floats:
+        widths = NARROWEST * (WIDEST / NARROWEST) ** random.random(MUTANTS)
+        return self.kinds.neighbours(np.tile(self.best, (MUTANTS, 1)), widths, random)
+
+    def learn(self, costs: Floats) -> None:
+        i = int(costs.argmin())
+        if costs[i] <= self.cost:
+            self.best, self.cost = self.batch[i].copy(), float(costs[i])

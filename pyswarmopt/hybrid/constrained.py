@@ -27,9 +27,9 @@ import numpy.typing as npt
 from pyswarmopt.base.arrays import Bools, Floats
 from pyswarmopt.base.in_flight import Ticket
 from pyswarmopt.base.record import NONE, array
-from pyswarmopt.hybrid.constrained.descent import ConstrainedDescent
-from pyswarmopt.hybrid.constrained.grid_descent import GridDescent
-from pyswarmopt.hybrid.memetic import Swarm, gradients_are_dear
+from pyswarmopt.hybrid.cma_es import CovarianceSwarm
+from pyswarmopt.hybrid.constrained_descent import ConstrainedDescent, GridDescent
+from pyswarmopt.hybrid.memetic import Swarm
 from pyswarmopt.hybrid.search import Phase, PhasedSearch
 
 HARDER = 1.5  # factor of the weights of constraints that the swarm's best breaks
@@ -41,7 +41,7 @@ WIDTHS = (1e-3, 0.3)  # of them, as a share of the range
 
 
 @dataclass
-class ProgramDescent(Phase["ConstrainedSearch", ConstrainedDescent]):
+class ProgramDescent(Phase):
     """Descents that learn cost and constraints."""
 
     name = "descent"
@@ -59,7 +59,7 @@ class ProgramDescent(Phase["ConstrainedSearch", ConstrainedDescent]):
         return bool(s.smooth.any()) and (first or owed)
 
     def begin(self, s: ConstrainedSearch) -> ConstrainedDescent:
-        cost = s.progress.best_cost
+        cost = s.best_cost
         self.from_best = self.run is None or (not self.from_best and cost < self.tried)
         self.tried = cost
         if s.on_grid:
@@ -88,17 +88,13 @@ class ProgramDescent(Phase["ConstrainedSearch", ConstrainedDescent]):
 
 
 @dataclass
-class PenaltySwarm(Swarm["ConstrainedSearch"]):
+class PenaltySwarm(Swarm):
     """A swarm on the cost and a penalty."""
 
     unit: float = 1.0  # of costs, so that the sum of a huge one and violations does not overflow
     weights: Floats = array("J")  # of the violations; none before the swarm has told any
 
-    def start(self, s: ConstrainedSearch) -> Floats | None:
-        known = len(s.progress.start) or gradients_are_dear(s)
-        return s.first_point() if known else None
-
-    def begin(self, s: ConstrainedSearch) -> Any:
+    def begin(self, s: PhasedSearch) -> CovarianceSwarm:
         self.weights = NONE
         return super().begin(s)
 

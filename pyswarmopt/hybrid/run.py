@@ -13,8 +13,8 @@ from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.record import Record, array
 
 BATCH = 2**18  # numbers in a batch of differences, at most, unless a single point has more
-
 HUGE = 2.0**1020  # cost: differences of such costs do not overflow
+EPS = float(np.finfo(np.float64).eps)
 
 
 def bounded(costs: Floats) -> Floats:
@@ -26,8 +26,6 @@ def bounded(costs: Floats) -> Floats:
         ['-3.1e+307', '1.0e+00', '3.1e+307', 'inf']
     """
     size = np.abs(costs)
-    if not (size > HUGE).any():
-        return costs
     return np.where(size > HUGE, np.copysign(HUGE + (size - HUGE) / 8, costs), costs)
 
 

@@ -13,12 +13,10 @@ import math
 from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.arrays import Bools, Floats
 from pyswarmopt.base.record import NONE, array
-from pyswarmopt.hybrid.runs.descent import (
-    EPS,
+from pyswarmopt.hybrid.descent import (
     FIRST_DIFFERENCE,
     FIRST_STEP,
     LARGEST_DIFFERENCE,
@@ -26,8 +24,8 @@ from pyswarmopt.hybrid.runs.descent import (
     LineSearchDescent,
     either_side,
     parabola,
-)  # fmt: skip
-from pyswarmopt.hybrid.runs.run import BATCH
+)
+from pyswarmopt.hybrid.run import BATCH, EPS
 
 PAIRS = 50  # of moves and changes of the gradient that are kept
 FLATTEST = 1e-10  # the smallest curvature that is believed, as a share of the largest
@@ -35,9 +33,8 @@ FLATTEST = 1e-10  # the smallest curvature that is believed, as a share of the l
 
 @dataclass
 class LimitedMemory(LineSearchDescent):
-    """One descent."""
+    """One descent; its second derivatives are the diagonal of the Hessian."""
 
-    diagonal: bool = True  # measure the diagonal of the Hessian once
     _: KW_ONLY
     curvature: Floats = array("D")  # along the coordinates
     pairs: Floats = array("kpD")  # moves and changes of the gradient
@@ -47,16 +44,15 @@ class LimitedMemory(LineSearchDescent):
     # ---- differences ----
 
     def _points_around(self) -> Floats:
-        part, moves = self._part(), self._moves()
-        rows = np.arange(part.stop - part.start)
-        points = np.tile(self.x, (len(rows), 1))
-        points[rows, rows + part.start] += moves[0, part]
-        if self.mode == "newton":
-            points = np.concatenate([points, np.tile(self.x, (len(rows), 1))])
-            points[rows + len(rows), rows + part.start] += moves[1, part]
-        return np.concatenate([self.x[None], points]) if math.isinf(self.cost) else points
+        part = self._part()
+        axes = np.arange(part.start, part.stop)
+        steps = self._moves()[: 2 if self.mode == "newton" else 1, part].ravel()
+        points = np.tile(self.x, (len(steps), 1))
+        points[np.arange(len(steps)), np.resize(axes, len(steps))] += steps
+        return points
 
     def _part(self) -> slice:
+        """The coordinates whose turn it is: as many as a batch holds."""
         size = max(1, BATCH // len(self.x))
         return slice(self.measured, min(self.measured + size, len(self.x)))
 
@@ -66,35 +62,20 @@ class LimitedMemory(LineSearchDescent):
         """
         x = self.x
         a = np.full(len(x), FIRST_DIFFERENCE)
-        curvature = self._curvature()
+        curvature = self.curvature
+        if not len(curvature) and len(self.pairs):
+            s, y = self.pairs[-1]
+            curvature = np.full(len(s), float(y @ y) / float(s @ y))
         if len(curvature):
-            noise = 4 * EPS * max(abs(self.cost), 1e-300)
-            rise = (
-                self.coarseness**2 * noise
-                if self.mode == "gradient"
-                else math.sqrt(EPS) * abs(self.cost)
-            )
+            rise, least = math.sqrt(EPS) * abs(self.cost), 1e-8
+            if self.mode == "gradient":
+                rise = self.coarseness**2 * (4 * EPS * max(abs(self.cost), 1e-300))
+                least = SMALLEST_DIFFERENCE
             a = np.sqrt(rise / np.maximum(curvature, 1e-300))
-            a = np.clip(
-                a, SMALLEST_DIFFERENCE if self.mode == "gradient" else 1e-8, LARGEST_DIFFERENCE
-            )
+            a = np.clip(a, least, LARGEST_DIFFERENCE)
         return either_side(x, a)
 
-    def _curvature(self) -> Floats:
-        """What is known of the curvature along each coordinate, (D,), or nothing."""
-        if len(self.curvature):
-            return self.curvature
-        if not len(self.pairs):
-            return NONE
-        s, y = self.pairs[-1]
-        return np.full(len(s), float(y @ y) / float(s @ y))
-
     def _learn_around(self, costs: Floats) -> None:
-        if math.isinf(self.cost):
-            self.cost, costs = float(costs[0]), costs[1:]
-        if not (np.isfinite(costs).all() and math.isfinite(self.cost)):
-            self.done = True
-            return
         part = self._part()
         if not self.measured:
             self.found = np.zeros((2, len(self.x)))
@@ -118,7 +99,7 @@ class LimitedMemory(LineSearchDescent):
             self.done = True
             return
         if self.mode == "newton":
-            self.diagonal = False
+            self.newton = False
             size = np.abs(curvature)
             self.curvature = np.maximum(size, FLATTEST * size.max()) if size.any() else NONE
         if len(self.before):
@@ -129,12 +110,10 @@ class LimitedMemory(LineSearchDescent):
 
     def _remember(self, s: Floats, y: Floats) -> None:
         if float(s @ y) > 1e-10 * float(np.linalg.norm(s) * np.linalg.norm(y)):
-            pair = np.stack([s, y])[None]
-            self.pairs = (
-                np.concatenate([self.pairs[-PAIRS + 1 :], pair]) if len(self.pairs) else pair
-            )
+            pairs = self.pairs.reshape(-1, 2, len(s))
+            self.pairs = np.concatenate([pairs[-PAIRS + 1 :], [[s, y]]])
 
-    def _downhill(self, gradient: Floats, free: npt.NDArray[np.bool_]) -> Floats:
+    def _downhill(self, gradient: Floats, free: Bools) -> Floats:
         """Algorithm 7.4 with a diagonal in the middle, scaled to the last pair."""
         q = np.where(free, gradient, 0.0)
         sy = [float(s @ y) for s, y in self.pairs]
@@ -153,18 +132,6 @@ class LimitedMemory(LineSearchDescent):
         if len(self.pairs):
             s, y = self.pairs[-1]
             return inverse * (float(s @ y) / float(y @ (inverse * y)))
-        return (
-            inverse
-            if len(self.curvature)
-            else inverse * (FIRST_STEP / float(np.linalg.norm(gradient)))
-        )
-
-    def _fail(self) -> None:
-        if not self.diagonal:
-            self.coarseness *= 10
-        super()._fail()
-
-    def _look_around(self, newton: bool) -> None:
-        self.mode = "newton" if newton and self.diagonal else "gradient"
-        if self.failures:
-            self.before = NONE
+        if len(self.curvature):
+            return inverse
+        return inverse * (FIRST_STEP / float(np.linalg.norm(gradient)))

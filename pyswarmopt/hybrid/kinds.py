@@ -1,4 +1,4 @@
-"""Real numbers, integers and categories side by side in the unit box.
+"""The unit box of a search: real numbers, integers and categories side by side.
 
 An integer with k values has k equal parts of its side. A category has one coordinate for each
 label, of which the largest counts (see `pyswarmopt.driver.problem.encoding`).
@@ -10,12 +10,53 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
-from pyswarmopt.base.arrays import Bools, Floats
+from pyswarmopt.base.arrays import Bools, Floats, Ints
 
-Ints = npt.NDArray[np.int64]
 MUTATED = 1.5  # parameters changed in a neighbour, on average, one of them always
+
+
+@dataclass(frozen=True, eq=False)
+class UnitBox:
+    """The unit box of the coordinates whose bounds differ.
+
+    Example:
+        >>> box = UnitBox(np.array([-5.0, 3.0, 0.0]), np.array([5.0, 3.0, 1.0]))
+        >>> box.decode(np.array([[0.5, 0.25]])).tolist()
+        [[0.0, 3.0, 0.25]]
+        >>> box.encode(np.array([0.0, 3.0, 0.25])).tolist()
+        [0.5, 0.25]
+    """
+
+    low: Floats
+    high: Floats
+
+    @cached_property
+    def free(self) -> Ints:
+        """Numbers of the free coordinates, (F,)."""
+        return np.flatnonzero(self.high > self.low)
+
+    @property
+    def dim(self) -> int:
+        """F."""
+        return len(self.free)
+
+    def decode(self, unit: Floats) -> Floats:
+        """Points of the unit box, (m, F), in the user's box, (m, D)."""
+        low, high = self.low[self.free], self.high[self.free]
+        moved = unit * (high - low)
+        moved += low
+        np.clip(moved, low, high, out=moved)
+        if self.dim == len(self.low):
+            return moved
+        x = np.tile(self.low, (len(unit), 1))
+        x[:, self.free] = moved
+        return x
+
+    def encode(self, x: Floats) -> Floats:
+        """A point of the user's box, (D,), in the unit box, (F,)."""
+        low, high = self.low[self.free], self.high[self.free]
+        return np.clip((x[self.free] - low) / (high - low), 0.0, 1.0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.record import array, given
-from pyswarmopt.hybrid.runs.run import BATCH, Run
+from pyswarmopt.hybrid.run import BATCH, Run
 
 EXCHANGES = 2  # a function that is not separable may pass one by chance
 AGREEMENT = 1e-9  # of the differences between the costs; rounding comes on top
@@ -118,13 +118,10 @@ class AxisSearch(Run):
 def _next(t: Floats, v: Floats, refine: bool) -> float:
     """Where on an axis to look next, given the points so far, (k,) ascending, and their values."""
     if len(t) < FIRST_POINTS:
-        padded = np.concatenate([[0.0], t, [1.0]])
-        if t[0] > 0 and t[-1] < 1:
-            return 0.0 if t[0] > 1 - t[-1] else 1.0
         if t[0] > 0 or t[-1] < 1:
-            return 0.0 if t[0] > 0 else 1.0
-        k = int(np.diff(padded).argmax())
-        return float(padded[k] + padded[k + 1]) / 2
+            return 0.0 if t[0] > 1 - t[-1] else 1.0
+        k = int(np.diff(t).argmax())
+        return float(t[k] + t[k + 1]) / 2
     if refine:
         vertex = _refined(t, v)
         if vertex is not None:

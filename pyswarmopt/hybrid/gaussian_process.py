@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.hybrid.model.kinds import Kinds
+from pyswarmopt.hybrid.kinds import Kinds
 
 TYPICAL_LENGTH = 0.3  # of the range, times the root of the number of parameters
 TYPICAL_NOISE = 1e-3  # variance, as a share of that of the costs

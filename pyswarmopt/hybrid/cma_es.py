@@ -8,7 +8,6 @@ leave the box are mirrored into it.
 
 from __future__ import annotations
 
-import functools
 import math
 from dataclasses import KW_ONLY, dataclass, field
 
@@ -16,9 +15,8 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.record import array, given
-from pyswarmopt.hybrid.runs.run import Run
+from pyswarmopt.hybrid.run import EPS, Run
 
-EPS = float(np.finfo(np.float64).eps)
 LARGEST_CONDITION = 1e14
 SMALLEST_SPREAD = 1e-13  # of the box
 TRIVIAL_RANGE = 1e-16  # of the costs, as a share of their range in the first iteration
@@ -29,47 +27,32 @@ def default_population(dim: int) -> int:
     return 4 + int(3 * math.log(dim))
 
 
-@dataclass(frozen=True)
 class Rates:
-    """The strategy's parameters for D and lambda, table 1."""
+    """The strategy's parameters for D and lambda: table 1, equations 49 to 58.
 
-    weights: Floats  # (lambda,), of the ranks; negative for the worse half
-    mu: int
-    mu_eff: float
-    c_sigma: float
-    d_sigma: float
-    c_c: float
-    c_1: float
-    c_mu: float
-    expected_norm: float  # of a standard normal vector
+    Attributes:
+        weights: (lambda,), of the ranks; negative for the worse half.
+        expected_norm: of a standard normal vector.
+    """
 
-    @classmethod
-    @functools.lru_cache(maxsize=16)
-    def of(cls, dim: int, population: int) -> Rates:
-        """Equations 49 to 58."""
+    def __init__(self, dim: int, population: int) -> None:
         raw = math.log((population + 1) / 2) - np.log(np.arange(1, population + 1))
         better, worse = raw[raw > 0], raw[raw <= 0]
-        mu_eff = float(better.sum() ** 2 / (better**2).sum())
+        self.mu = len(better)
+        self.mu_eff = mu_eff = float(better.sum() ** 2 / (better**2).sum())
         mu_eff_minus = float(worse.sum() ** 2 / max((worse**2).sum(), 1e-300))
-        c_1 = 2 / ((dim + 1.3) ** 2 + mu_eff)
-        c_mu = min(1 - c_1, 2 * (0.25 + mu_eff + 1 / mu_eff - 2) / ((dim + 2) ** 2 + mu_eff))
-        c_sigma = (mu_eff + 2) / (dim + mu_eff + 5)
+        self.c_1 = c_1 = 2 / ((dim + 1.3) ** 2 + mu_eff)
+        rank_mu = 2 * (0.25 + mu_eff + 1 / mu_eff - 2) / ((dim + 2) ** 2 + mu_eff)
+        self.c_mu = c_mu = min(1 - c_1, rank_mu)
+        self.c_sigma = (mu_eff + 2) / (dim + mu_eff + 5)
+        self.d_sigma = 1 + 2 * max(0.0, math.sqrt((mu_eff - 1) / (dim + 1)) - 1) + self.c_sigma
+        self.c_c = (4 + mu_eff / dim) / (dim + 4 + 2 * mu_eff / dim)
         push = min(
             1 + c_1 / c_mu, 1 + 2 * mu_eff_minus / (mu_eff + 2), (1 - c_1 - c_mu) / (dim * c_mu)
         )
-        return cls(
-            weights=np.concatenate(
-                [better / better.sum(), push * worse / max(-worse.sum(), 1e-300)]
-            ),
-            mu=len(better),
-            mu_eff=mu_eff,
-            c_sigma=c_sigma,
-            d_sigma=1 + 2 * max(0.0, math.sqrt((mu_eff - 1) / (dim + 1)) - 1) + c_sigma,
-            c_c=(4 + mu_eff / dim) / (dim + 4 + 2 * mu_eff / dim),
-            c_1=c_1,
-            c_mu=c_mu,
-            expected_norm=math.sqrt(dim) * (1 - 1 / (4 * dim) + 1 / (21 * dim**2)),
-        )
+        negative = push * worse / max(-worse.sum(), 1e-300)
+        self.weights = np.concatenate([better / better.sum(), negative])
+        self.expected_norm = math.sqrt(dim) * (1 - 1 / (4 * dim) + 1 / (21 * dim**2))
 
 
 def _mirror(points: Floats) -> None:
@@ -116,7 +99,7 @@ class CovarianceSwarm(Run):
 
     def learn(self, costs: Floats) -> None:
         order = np.argsort(costs, kind="stable")
-        rates = Rates.of(len(self.mean), self.population)
+        rates = Rates(len(self.mean), self.population)
         steps = (self.batch[order] - self.mean) / self.sigma
         self.iteration += 1
         self._adapt(steps, rates)

@@ -1,1 +1,0 @@
-"""The default search with constraints: a swarm on a penalty, descents by quadratic programs."""

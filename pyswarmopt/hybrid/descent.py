@@ -1,0 +1,319 @@
+"""A descent by line searches and differences, as a run: BFGS with one Newton step.
+
+A subclass of `LineSearchDescent` says at which points the gradient is measured and which way to go:
+`QuasiNewton` here, `pyswarmopt.hybrid.limited_memory` for many coordinates. The line search
+interpolates (Nocedal & Wright 2006, Numerical Optimization, section 3.5; equation numbers are
+theirs). A coordinate at a wall that the cost pushes on stays there (projected Newton, Bertsekas
+1982). Every gradient is one batch of D points, so it can be evaluated in parallel.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from dataclasses import KW_ONLY, dataclass, field
+
+import numpy as np
+
+from pyswarmopt.base.arrays import Bools, Floats
+from pyswarmopt.base.record import NONE, array, given
+from pyswarmopt.hybrid.run import EPS, Run
+
+FIRST_DIFFERENCE = 1e-4  # of the side of the box, while no curvature is known
+LARGEST_DIFFERENCE = 1e-3
+SMALLEST_DIFFERENCE = 1e-11
+FIRST_STEP = 0.2  # length of the first step, as a share of the box
+LONGEST_STEP = 0.5  # in any coordinate
+TRIES = 8  # points of a line search that finds nothing better
+NEWTON_AFTER = 3  # iterations; fewer suffice where the function is a plain bowl
+# iterations, and the share of the cost below which their gain is small
+SLOW_AFTER, SLOW_GAIN = 10, 0.005
+WITHOUT_GAIN = 4  # points of the first line search, none of them better
+# or a change of the cost after the first step, as a share of what the first differences predict
+DOUBTFUL = 0.1
+TRIVIAL_GAIN = 1e-14  # of the cost, thrice in a row: the end
+
+
+@dataclass
+class LineSearchDescent(Run):
+    """Descends from x to a local minimum in the box [0, 1]^D."""
+
+    x: Floats = given("D")  # where to start; where it is
+    cost: float = math.inf  # at x; infinite while it is not known
+    newton: bool = True  # measure second derivatives once
+    _: KW_ONLY
+    gradient: Floats = array("D")
+    before: Floats = array("pD")  # x and gradient one iteration ago
+    mode: str = "gradient"  # "newton", "line": what is evaluated
+    # of differences, in units of what rounding needs
+    coarseness: float = 3.0
+    iterations: int = 0
+    failures: int = 0
+    trivial: int = 0
+    latest: list[float] = field(default_factory=list)  # costs of the last iterations
+    doubtful: bool = False  # the first differences may be no slopes
+    # the line search: x + t * direction
+    direction: Floats = array("D")
+    slope: float = 0.0
+    t: float = 1.0
+    tries: int = 0
+    best_t: float = 0.0
+    best_cost: float = math.inf
+    best_x: Floats = array("D")
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is done, or the last iterations gained little, as is usual among the local minima
+        of a rugged function.
+        """
+        gain = self.latest[0] - self.latest[-1] if len(self.latest) > SLOW_AFTER else math.inf
+        return self.done or gain < SLOW_GAIN * abs(self.cost)
+
+    def check(self) -> None:
+        if self.mode == "line" and not len(self.direction):
+            raise ValueError("a line search without a direction")
+
+    def propose(self, random: np.random.Generator) -> Floats:
+        if self.mode == "line":
+            return np.clip(self.x + self.t * self.direction, 0.0, 1.0)[None]
+        points = self._points_around()
+        return np.concatenate([self.x[None], points]) if math.isinf(self.cost) else points
+
+    def learn(self, costs: Floats) -> None:
+        if self.mode == "line":
+            self._learn_line(float(costs[0]))
+            return
+        if math.isinf(self.cost):
+            self.cost, costs = float(costs[0]), costs[1:]
+        if np.isfinite(costs).all() and math.isfinite(self.cost):
+            self._learn_around(costs)
+        else:
+            self.done = True
+
+    @abstractmethod
+    def _points_around(self) -> Floats:
+        """The points whose costs tell the gradient at x, or a part of them."""
+
+    @abstractmethod
+    def _learn_around(self, costs: Floats) -> None:
+        """Learn their costs, which are finite, and call `_head` once the gradient is known."""
+
+    @abstractmethod
+    def _downhill(self, gradient: Floats, free: Bools) -> Floats:
+        """Where to go, (D,), in the coordinates that are free to move."""
+
+    def _head(self, gradient: Floats) -> None:
+        """Choose the direction: downhill in the coordinates that are not pushed against a wall."""
+        self.gradient = gradient
+        self.latest = [*self.latest[-SLOW_AFTER:], self.cost]
+        pushed = ((self.x <= 0) & (gradient > 0)) | ((self.x >= 1) & (gradient < 0))
+        direction = self._downhill(gradient, ~pushed)
+        slope = float(direction @ gradient)
+        if not slope < 0:
+            self.done = True
+            return
+        shorter = min(1.0, LONGEST_STEP / float(np.abs(direction).max()))
+        self.direction, self.slope = shorter * direction, shorter * slope
+        self.t, self.tries, self.best_t, self.best_cost = 1.0, 0, 0.0, self.cost
+        self.mode = "line"
+
+    def _learn_line(self, cost: float) -> None:
+        t = self.t
+        self.tries += 1
+        if cost < self.best_cost:
+            self.best_t, self.best_cost, self.best_x = t, cost, self.batch[0].copy()
+        if self.iterations == 0:
+            little = self.tries == 1 and abs(cost - self.cost) < DOUBTFUL * abs(t * self.slope)
+            self.doubtful |= little or (self.tries >= WITHOUT_GAIN and self.best_t == 0)
+        bend = cost - self.cost - t * self.slope
+        # of the parabola, equation 3.58
+        vertex = -self.slope * t * t / (2 * bend) if bend > 0 else 10 * t
+        if self.best_t == 0:
+            if self.tries < TRIES:
+                self.t = t * min(max(vertex / t, 0.03), 0.5)
+            else:
+                self._fail()
+            return
+        vertex = min(max(vertex, 0.1 * t), 10 * t)
+        # A point costs little beside a gradient: try the vertex of the parabola, and continue while
+        # that is far ahead.
+        inexact = self.tries == 1 and abs(vertex - t) > 0.25 * t
+        ahead = self.tries < 6 and self.best_t == t and vertex >= 4 * t
+        if inexact or ahead:
+            self.t = vertex
+        else:
+            self._accept()
+
+    def _accept(self) -> None:
+        gain = self.cost - self.best_cost
+        self.before = np.stack([self.x, self.gradient])
+        self.x, self.cost = self.best_x, self.best_cost
+        self.failures = 0
+        self.trivial = self.trivial + 1 if gain <= TRIVIAL_GAIN * abs(self.cost) else 0
+        self.iterations += 1
+        self.done = self.trivial >= 3
+        self.mode = "newton" if self.newton and self.iterations >= NEWTON_AFTER else "gradient"
+
+    def _fail(self) -> None:
+        """Nothing better along the line: look around once more, and more closely."""
+        self.failures += 1
+        self.done = self.failures >= 2
+        if not self.newton:
+            self.coarseness *= 10
+        self.before = NONE
+        self.mode = "newton" if self.newton else "gradient"
+
+
+def either_side(x: Floats, a: Floats) -> Floats:
+    """Two moves along each coordinate of x, (2, D): the first is a or -a, both stay in the box."""
+    a = np.where(x + a > 1, -a, a)
+    return np.stack([a, np.where((x - a < 0) | (x - a > 1), 2 * a, -a)])
+
+
+def parabola(rises: Floats, moves: Floats) -> Floats:
+    """First and second derivatives along coordinates, (2, k), by the costs after two moves, (2, k)."""
+    (rise_a, rise_b), (a, b) = rises, moves
+    first = (rise_a * b**2 - rise_b * a**2) / (a * b * (b - a))
+    return np.stack([first, 2 * (rise_a / a - rise_b / b) / (a - b)])
+
+
+@dataclass
+class QuasiNewton(LineSearchDescent):
+    """One descent by BFGS. What differs from the textbook's:
+
+    - Differences are taken along the eigenvectors of the inverse Hessian, each as far as changes
+      the cost alike, and the model's curvature is taken off: a forward difference then resolves
+      flat directions beside steep ones, which one along the coordinates cannot.
+    - After a few iterations the Hessian is measured once, (D + 1)(D + 2)/2 points: as much as D/2
+      gradients, where BFGS needs D of them to learn as much. Its negative eigenvalues count by
+      their size (Dauphin et al. 2014, "saddle-free").
+    """
+
+    _: KW_ONLY
+    inverse: Floats = array("DD")  # of the Hessian
+    scaled: bool = False  # `inverse` knows the size of the curvature
+
+    def _points_around(self) -> Floats:
+        return self._newton_points() if self.mode == "newton" else self._gradient_points()
+
+    def _learn_around(self, costs: Floats) -> None:
+        if self.mode == "newton":
+            self._learn_newton(costs)
+            return
+        try:
+            self._learn_gradient(self.batch[-len(costs) :] - self.x, costs - self.cost)
+        except np.linalg.LinAlgError:
+            self.done = True
+
+    # ---- gradients ----
+
+    def _gradient_points(self) -> Floats:
+        x, n = self.x, len(self.x)
+        if not len(self.inverse):
+            moves = FIRST_DIFFERENCE * np.eye(n)
+        else:
+            moves = np.diag(np.sqrt(np.abs(np.diag(self.inverse))))
+            # at a wall only the coordinate's own axis leads inwards for sure
+            inner = (x > 0) & (x < 1)
+            if inner.any():
+                variances, axes = np.linalg.eigh(self.inverse[np.ix_(inner, inner)])
+                moves[np.ix_(inner, inner)] = (
+                    axes * np.sqrt(np.maximum(variances, EPS * variances[-1]))
+                ).T
+            # Each changes the cost by about coarseness^2 times its rounding.
+            moves *= self.coarseness * math.sqrt(4 * EPS * max(abs(self.cost), 1e-300))
+            reach = np.maximum(np.abs(moves).max(axis=1, keepdims=True), 1e-300)
+            moves *= np.clip(reach, SMALLEST_DIFFERENCE, LARGEST_DIFFERENCE) / reach
+        points = x + moves
+        outside = ((points < 0) | (points > 1)).any(axis=1)
+        points[outside] = x - moves[outside]
+        return np.clip(points, 0.0, 1.0)
+
+    def _learn_gradient(self, moves: Floats, rises: Floats) -> None:
+        if len(self.inverse):
+            rises = rises - 0.5 * (moves * np.linalg.solve(self.inverse, moves.T).T).sum(axis=1)
+        gradient = np.linalg.solve(moves, rises).astype(np.float64, copy=False)
+        size = float(np.linalg.norm(gradient))
+        if not 0 < size < math.inf:
+            self.done = True
+            return
+        if not len(self.inverse):
+            self.inverse = np.eye(len(self.x)) * (FIRST_STEP / size)
+        elif len(self.before):
+            self._update(self.x - self.before[0], gradient - self.before[1])
+        self._head(gradient)
+
+    def _update(self, s: Floats, y: Floats) -> None:
+        """BFGS, equation 6.17; the first time the scale is set before, equation 6.20 for any
+        start.
+        """
+        sy = float(s @ y)
+        if sy <= 1e-10 * float(np.linalg.norm(s) * np.linalg.norm(y)):
+            return
+        hy = self.inverse @ y
+        yhy = float(y @ hy)
+        if not self.scaled and yhy > 0:
+            self.inverse, hy, yhy = self.inverse * (sy / yhy), hy * (sy / yhy), sy
+            self.scaled = True
+        u = s / sy
+        cross = np.outer(hy, u)
+        updated = self.inverse + (sy + yhy) * np.outer(u, u) - (cross + cross.T)
+        if np.isfinite(updated).all():
+            self.inverse = updated
+
+    # ---- the Hessian ----
+
+    def _newton_points(self) -> Floats:
+        """x + a_i e_i, x + b_i e_i, x + a_i e_i + a_j e_j, (D (D + 3) / 2, D)."""
+        x = self.x
+        a, b = self._newton_moves()
+        i, j = np.triu_indices(len(x), 1)
+        steps = np.diag(a)
+        return np.concatenate([x + steps, x + np.diag(b), x + steps[i] + steps[j]])
+
+    def _newton_moves(self) -> Floats:
+        """Two moves along each coordinate that change the cost by about the root of its
+        rounding.
+        """
+        curvature = np.abs(np.diag(np.linalg.pinv(self.inverse)))
+        size = np.sqrt(2 * math.sqrt(EPS) * abs(self.cost) / np.maximum(curvature, 1e-300))
+        return either_side(self.x, np.clip(size, 1e-8, LARGEST_DIFFERENCE))
+
+    def _learn_newton(self, costs: Floats) -> None:
+        n, rises, moves = len(self.x), costs - self.cost, self._newton_moves()
+        gradient, curvature = parabola(rises[: 2 * n].reshape(2, n), moves)
+        i, j = np.triu_indices(n, 1)
+        hessian = np.diag(curvature)
+        mixed = (rises[2 * n :] - rises[i] - rises[j]) / (moves[0, i] * moves[0, j])
+        hessian[i, j] = hessian[j, i] = mixed
+        values, axes = np.linalg.eigh(hessian)
+        values = np.abs(values)
+        self.newton = False
+        if not values.any():
+            self.done = True
+            return
+        self.inverse = (axes / np.maximum(values, 1e-10 * values.max())) @ axes.T
+        self.scaled = True
+        self._head(gradient)
+
+    def _downhill(self, gradient: Floats, free: Bools) -> Floats:
+        direction = np.zeros_like(gradient)
+        direction[free] = -self.inverse[np.ix_(free, free)] @ gradient[free]
+        return direction
+
+
+@dataclass
+class RepeatedCall(Run):
+    """Evaluates x again: whether differences show slopes, or noise."""
+
+    x: Floats = given("D")
+    cost: float = math.inf  # that it had
+    tolerance: float = 0.0  # a difference that does no harm
+    noisy: bool = False
+
+    def propose(self, random: np.random.Generator) -> Floats:
+        return self.x[None]
+
+    def learn(self, costs: Floats) -> None:
+        self.done = True
+        self.noisy = not abs(float(costs[0]) - self.cost) <= self.tolerance

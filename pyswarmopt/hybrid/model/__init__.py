@@ -1,1 +1,0 @@
-"""A Gaussian process of the costs of few points."""
