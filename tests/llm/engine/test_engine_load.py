@@ -222,8 +222,6 @@ def test_an_interrupted_load_can_be_taken_out(
     assert_same_bits(weights(tiny[0]), alone[0])
 
 
-
-
 @pytest.mark.parametrize("name", ["gpu", "cuda:99", "cpu:x", ""])
 def test_an_unknown_or_missing_device_is_one_clear_line(name: str) -> None:
     with pytest.raises(UserError, match=f"device ?{name}: .*"):

@@ -5,7 +5,6 @@ base again.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ import pytest
 import torch
 from engine_reference import load_tiny, naive_logprobs
 from llm_fixtures import save_random_expert
-from search_helpers import history, louder, questions, small, write_task
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import InvalidOption
@@ -23,8 +21,6 @@ from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import Expert, load_adapter, load_factors, read_adapter
 from pyswarmopt_llm.experts.quantised.added_outputs import AddedOutputs
 from pyswarmopt_llm.mix.delta import DeltaSpace
-from pyswarmopt_llm.scores.metrics.registry import METRICS, written
-from pyswarmopt_llm.searching.loop import search
 
 Q0 = "model.layers.0.self_attn.q_proj.weight"  # (32, 32)
 PAIRS = [("Which one?", " left"), ("Which one?", " right"), ("Where is it", ", then?"), ("A", "B")]
@@ -164,5 +160,3 @@ def test_replies_of_candidates_are_those_of_merged_ones(
         written.append(texts)
     merged, runtime = written
     assert runtime == merged and len({tuple(texts) for texts in merged}) == len(WEIGHTS)
-
-
