@@ -7,7 +7,6 @@ from setuptools import find_packages, setup
 EXPERTS = {
     "pyswarmopt_llm.demo_experts": "examples/experts",
     "pyswarmopt_llm.demo_others": "examples/others",
-    "pyswarmopt_llm.demo_house_style": "examples/house_style",
     "pyswarmopt_llm.demo_letters": "examples/letters",
 }
 

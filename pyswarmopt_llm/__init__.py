@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.searching.use.model import evaluate_model as evaluate
     from pyswarmopt_llm.searching.use.predict import predict
     from pyswarmopt_llm.tokens.space import open_mixture
-    from pyswarmopt_llm.tools.check.check import check
+    from pyswarmopt_llm.tools.check_adapters import check
 
 # Public name -> where it lives: "module" if it has the same name there, else "module:name".
 _HOME = {
@@ -53,7 +53,7 @@ _HOME = {
     "Utility": "common.interfaces",
     "Written": "scores.metrics.questions.written",
     "adapter_patch": "mix.load",
-    "check": "tools.check.check",
+    "check": "tools.check_adapters",
     "controllability": "published.classifiers",
     "evaluate": "searching.use.model:evaluate_model",
     "generate": "searching.use.generate:generate_text",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import chain, count
 from pathlib import Path
@@ -18,64 +17,55 @@ from pyswarmopt_llm.common.options import OUTPUT, Option
 
 PACKAGE = Path(__file__).resolve().parents[1]
 EMBEDDED = "embedded:smollm2-135m"
-TASK = "builtin:five-desks"
-DEV, TEST = 100, 200  # items
-LETTERS_DEV, LETTERS_SPARE = 100, 400  # prompts
-LETTERS_TOKENS = 6  # of a reply
-STYLE_DEV, STYLE_SPARE, STYLE_TEST = 16, 32, 32  # prompts
-STYLE_TOKENS, STYLE_PROPOSALS = 40, 8  # of a reply; after eight starting candidates
+SHOWN = 2  # replies that the search improved
 
 
-def demo_folder(package: Path, name: str) -> Path:
-    """A folder of the demo's files: in the installed package, or in ``examples`` of a checkout.
+def command(
+    out: Annotated[
+        Path | None, Option("Run directory to create (runs/demo).", "RUN", OUTPUT)
+    ] = None,
+    seed: Annotated[int, Option("Random seed, of the questions too.", "S", least=0)] = 0,
+    score: Annotated[
+        bool, Option("Without labels: a program that checks written letters is the score.")
+    ] = False,
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """A real search in a few minutes: eleven small experts, of which the task needs five; or a
+    score without labels.
 
-    Raises:
-        UserError: it is in neither.
+    Example: swarm-llm demo --out runs/demo
     """
-    for folder in (package / f"demo_{name}", package.parent / "examples" / name):
-        if any(folder.glob("**/adapter_config.json")):
-            return folder
-    raise UserError(
-        "the demo's experts are not installed; reinstall pyswarmopt, or run `make demo` in a "
-        "checkout"
-    )
+    run = out or free_directory(Path("runs"), "demo-score" if score else "demo")
+    config = (letters_search if score else demo_search)(seed, run)
+    if dry_run:
+        from pyswarmopt_llm.searching.dry_run import dry_run_search
 
+        print_plan(dry_run_search(config), as_json)
+        return
+    from pyswarmopt_llm.report.run import search
 
-def demo_experts(package: Path) -> tuple[str, ...]:
-    """The demo's adapters, by name.
-
-    Raises:
-        UserError: they are not installed.
-    """
-    folders = [demo_folder(package, name) for name in ("experts", "others")]
-    return adapters(*folders)
-
-
-def adapters(*folders: Path) -> tuple[str, ...]:
-    """The adapters in these folders, by path."""
-    configs = [config for folder in folders for config in folder.glob("*/adapter_config.json")]
-    return tuple(sorted(str(config.parent) for config in configs))
-
-
-def demo_base() -> str:
-    """The embedded model if it is installed, else its id on the hub, from where it is downloaded
-    (270 MB).
-    """
-    from pyswarmopt_llm.experts.quantised.embedded import embedded_model, spec_of
-
-    name = embedded_model(EMBEDDED).name
-    return spec_of(name) or name
+    run_job(lambda on_event: search(config, on_event), run, quiet=quiet, as_json=as_json)
+    if score and not as_json:
+        for line in gained_replies(run / "replies.json")[:SHOWN]:
+            echo(line)
+        plain = search(model_swarms_beside(config)).result
+        echo(
+            f"Model Swarms, as published, with {plain['evaluations']} evaluations: "
+            f"{plain['best_test']:.3f} on test"
+        )
 
 
 def demo_search(seed: int, out: Path) -> SearchConfig:
     """The search of the demo, with a seed of the questions and of itself."""
     return SearchConfig(
         base=demo_base(),
-        experts=demo_experts(PACKAGE),
-        tasks=(f"{TASK}:{seed}",),
+        experts=adapters(demo_folder("experts"), demo_folder("others")),
+        tasks=(f"builtin:five-desks:{seed}",),
         out=str(out),
-        dev=DEV,
-        test=TEST,
+        dev=100,
+        test=200,
         scoring="likelihood",
         seed=seed,
     )
@@ -85,7 +75,7 @@ def letters_search(seed: int, out: Path) -> SearchConfig:
     """The search of the demo of a score: a base of 0.9 million weights and ten experts, each with
     two rules for letters; a program checks what is written.
     """
-    folder = demo_folder(PACKAGE, "letters")
+    folder = demo_folder("letters")
     return SearchConfig(
         base=str(folder / "base"),
         experts=adapters(folder / "experts"),
@@ -93,9 +83,9 @@ def letters_search(seed: int, out: Path) -> SearchConfig:
         prompts=str(folder / "prompts.jsonl"),
         metrics=(f"{folder / 'check.py'}:check",),
         out=str(out),
-        dev=LETTERS_DEV,
-        spare=LETTERS_SPARE,
-        max_new_tokens=LETTERS_TOKENS,
+        dev=100,
+        spare=400,
+        max_new_tokens=6,
         dtype="float32",
         seed=seed,
     )
@@ -117,78 +107,47 @@ def model_swarms_beside(config: SearchConfig) -> SearchConfig:
     )
 
 
-def style_search(seed: int, out: Path) -> SearchConfig:
-    """The search of the demo whose score is a program: five experts, of which four keep two rules
-    each.
+def demo_folder(name: str) -> Path:
+    """A folder of the demo's files: in the installed package, or in ``examples`` of a checkout.
+
+    Raises:
+        UserError: it is in neither.
     """
-    folder = demo_folder(PACKAGE, "house_style")
-    return SearchConfig(
-        base=demo_base(),
-        experts=adapters(folder / "experts"),
-        tasks=(),
-        prompts=str(folder / "prompts.jsonl"),
-        metrics=(f"{folder / 'style.py'}:style",),
-        out=str(out),
-        dev=STYLE_DEV,
-        spare=STYLE_SPARE,
-        test=STYLE_TEST,
-        max_new_tokens=STYLE_TOKENS,
-        proposals=STYLE_PROPOSALS,
-        train="on",
-        seed=seed,
+    for folder in (PACKAGE / f"demo_{name}", PACKAGE.parent / "examples" / name):
+        if any(folder.glob("**/adapter_config.json")):
+            return folder
+    raise UserError(
+        "the demo's experts are not installed; reinstall pyswarmopt, or run `make demo` in a "
+        "checkout"
     )
+
+
+def adapters(*folders: Path) -> tuple[str, ...]:
+    """The adapters in these folders, by path."""
+    configs = [config for folder in folders for config in folder.glob("*/adapter_config.json")]
+    return tuple(sorted(str(config.parent) for config in configs))
+
+
+def demo_base() -> str:
+    """The embedded model if it is installed, else its id on the hub, from where it is downloaded
+    (270 MB).
+    """
+    from pyswarmopt_llm.experts.quantised.embedded import embedded_model, spec_of
+
+    name = embedded_model(EMBEDDED).name
+    return spec_of(name) or name
 
 
 def free_directory(parent: Path, name: str) -> Path:
     """`parent/name`, or the first of `parent/name-2`, `parent/name-3`, ... that does not exist
     yet.
     """
-    paths = chain([parent / name], (parent / f"{name}-{number}" for number in count(2)))
-    return next(path for path in paths if not path.exists())
+    numbered = (parent / f"{name}-{number}" for number in count(2))
+    return next(path for path in chain([parent / name], numbered) if not path.exists())
 
 
-def command(
-    out: Annotated[
-        Path | None, Option("Run directory to create (runs/demo).", "RUN", OUTPUT)
-    ] = None,
-    seed: Annotated[int, Option("Random seed, of the questions too.", "S", least=0)] = 0,
-    score: Annotated[
-        bool, Option("Without labels: a program that checks written letters is the score.")
-    ] = False,
-    real: Annotated[
-        bool, Option("With --score: a real base and eight rules of style (a quarter of an hour).")
-    ] = False,
-    dry_run: DryRun = False,
-    quiet: Quiet = False,
-    as_json: Json = False,
-) -> None:
-    """A real search in a few minutes: eleven small experts, of which the task needs five; or a
-    score without labels.
-
-    Example: swarm-llm demo --out runs/demo
-    """
-    run = out or free_directory(Path("runs"), "demo-score" if score else "demo")
-    config = _demo(score, real)(seed, run)
-    if dry_run:
-        from pyswarmopt_llm.searching.dry_run import dry_run_search
-
-        print_plan(dry_run_search(config), as_json)
-        return
-    from pyswarmopt_llm.report.run import search
-
-    run_job(lambda on_event: search(config, on_event), run, quiet=quiet, as_json=as_json)
-    if score and not (real or as_json):
-        for line in gained_replies(run / "replies.json"):
-            echo(line)
-        plain = search(model_swarms_beside(config)).result
-        echo(
-            f"Model Swarms, as published, with {plain['evaluations']} evaluations: "
-            f"{plain['best_test']:.3f} on test"
-        )
-
-
-def gained_replies(file: Path, count: int = 2) -> list[str]:
-    """The first prompts that the result answers better than the best expert, with both replies."""
+def gained_replies(file: Path) -> list[str]:
+    """The prompts that the result answers better than the best expert, with both replies."""
     (task,) = json.loads(file.read_text(encoding="utf-8"))["tasks"]
     lines = []
     for row in task["prompts"]:
@@ -199,17 +158,4 @@ def gained_replies(file: Path, count: int = 2) -> list[str]:
                 f"{row['prompt']}: {before['text']!r} by the best expert, {after['text']!r} by the "
                 "result"
             )
-    return lines[:count]
-
-
-def _demo(score: bool, real: bool) -> Callable[[int, Path], SearchConfig]:
-    """The search that is shown.
-
-    Raises:
-        UserError: `real` goes with `score`.
-    """
-    if not score:
-        if real:
-            raise UserError("--real goes with --score; the demo of labels has a real base")
-        return demo_search
-    return style_search if real else letters_search
+    return lines

@@ -96,19 +96,12 @@ def _two(config: EvalConfig, on_items: OnItems) -> Shown:
 
     result = evaluate_against(config, on_items)
     model, other = (_model_record(result, k) for k in range(2))
-    record = {
-        **model,
-        **{"task": result.task, "split": config.split, "n": result.paired.n},
-        **{
-            "scoring": result.scoring,
-            "metric": result.metric,
-            "against": other,
-            "paired": result.paired.record(),
-        },
-        "verdict": {"kind": result.verdict.kind, "sentence": result.verdict.sentence},
-        "gained": [item.record() for item in result.gained],
-        "lost": [item.record() for item in result.lost],
-    }
+    record = model | {"task": result.task, "split": config.split, "n": result.paired.n}
+    record |= {"scoring": result.scoring, "metric": result.metric, "against": other}
+    record |= {"paired": result.paired.record()}
+    record |= {"verdict": {"kind": result.verdict.kind, "sentence": result.verdict.sentence}}
+    record |= {"gained": [item.record() for item in result.gained]}
+    record |= {"lost": [item.record() for item in result.lost]}
     return lines_of(words().against(result, SHOWN)), record, result.note
 
 

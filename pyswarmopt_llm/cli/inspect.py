@@ -1,6 +1,4 @@
-"""`swarm-llm inspect`: whether experts fit together and which stand out; `swarm-llm check`: whether
-each is applied.
-"""
+"""`swarm-llm inspect`: whether experts fit together and which stand out."""
 
 from __future__ import annotations
 
@@ -17,97 +15,14 @@ from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Json
 from pyswarmopt_llm.common.commands import command as command_text
-from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.options import TASK, Columns, Option
+from pyswarmopt_llm.common.options import TASK, Option
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.experts.compatibility import PreflightReport
 
 DEFAULT = "delta"  # the space of `--preset auto`
-NUMBERS = ("parameters", "MB", "norm", "top share", "score")
+NUMBERS = ("parameters", "MB", "norm", "top share")
 HEADINGS = ("expert", "base", "rank", "alpha", "kind", "targets", "dtype", *NUMBERS)
-
-
-def report_table(report: PreflightReport) -> tuple[str, Table]:
-    """The common properties of all experts in one line, and a table of their differences."""
-    cells = [
-        (
-            *(r.expert, r.base, r.rank, r.alpha, r.kind, r.targets, r.dtype),
-            *(f"{r.parameters:,}", f"{r.bytes / 1e6:.1f}"),
-            *("-" if value is None else f"{value:.2f}" for value in (r.norm, r.top_share, r.score)),
-        )
-        for r in report.rows
-    ]
-    columns = dict(zip(HEADINGS, zip(*cells, strict=True), strict=True))
-    if all(row.score is None for row in report.rows):
-        del columns["score"]  # no task was given
-    common = {
-        name: values[0]
-        for name, values in columns.items()
-        if len(cells) > 1 and len(set(values)) == 1
-    }
-    table = Table()
-    for heading in columns:
-        if heading not in common:
-            table.add_column(
-                heading, overflow="fold", justify="right" if heading in NUMBERS else "left"
-            )
-    for row in zip(
-        *(values for name, values in columns.items() if name not in common), strict=True
-    ):
-        table.add_row(*map(escape, row))
-    shared = ", ".join(f"{name} {value}" for name, value in common.items())
-    experts = counted(len(cells), "expert")
-    return (f"{experts}, all with {shared}" if common else experts), table
-
-
-def examine(
-    experts: list[str], base: str | None, task: str | None = None, columns: tuple[str, ...] = ()
-) -> tuple[PreflightReport, dict[str, int]]:
-    """The report on these experts, with scores on dev if there is a task; errors by space."""
-    from pyswarmopt_llm.experts.base import resolve_base
-    from pyswarmopt_llm.experts.compatibility import SPACES, inspect_experts
-    from pyswarmopt_llm.experts.outliers import inspect_weights
-
-    report = inspect_weights(
-        inspect_experts(experts, resolve_base(base) if base is not None else None), base
-    )
-    if task is not None and base is not None:
-        from pyswarmopt_llm.searching.use.behaviour import inspect_behaviour
-
-        report = inspect_behaviour(report, base, task, columns)
-    return report, {space: len(report.errors(space)) for space in sorted(SPACES, reverse=True)}
-
-
-def as_record(report: PreflightReport, errors: dict[str, int]) -> dict[str, Any]:
-    """The report as JSON values."""
-    problems = [
-        {**asdict(problem), "spaces": sorted(problem.spaces)} for problem in report.problems
-    ]
-    record = {
-        "experts": [asdict(row) for row in report.rows],
-        "problems": problems,
-        "errors": errors,
-    }
-    return {**record, "recommended": recommended(errors)}
-
-
-def recommended(errors: dict[str, int]) -> str | None:
-    """The space to search in: weight changes where they can be mixed; None: no space."""
-    return next((space for space in (DEFAULT, "factor") if not errors[space]), None)
-
-
-def next_command(
-    space: str,
-    experts: list[str],
-    base: str | None,
-    task: str | None,
-    columns: tuple[str, ...] = (),
-) -> str:
-    """The next step with experts that mix in that space: a search."""
-    models = {"base": base or "BASE", "experts": experts, "task": task or "TASK.json"}
-    chosen = None if space == DEFAULT else space
-    return command_text("search", **models, columns=columns, space=chosen, out="runs/first")
 
 
 def command(
@@ -116,10 +31,6 @@ def command(
         str | None,
         Option("Also check against this base: directory, hub id, embedded:...", "B", TASK),
     ] = None,
-    task: Annotated[
-        str | None, Option("Also score base and experts on its dev items.", "T", TASK)
-    ] = None,
-    columns: Columns = (),
     as_json: Json = False,
 ) -> None:
     """Say whether experts can be mixed, and who stands out; exit code 2 if no space can mix
@@ -127,31 +38,72 @@ def command(
 
     Example: swarm-llm inspect adapters/* --base embedded:smollm2-135m
     """
-    if task is not None and base is None:
-        raise InvalidOption("task", task, "is scored against the bare base; name it with `base`")
-    if columns and task is None:
-        raise InvalidOption(
-            "columns", ",".join(columns), "are those of a task; name it with `task`"
-        )
-    report, errors = examine(experts, base, task, columns)
+    from pyswarmopt_llm.experts.base import resolve_base
+    from pyswarmopt_llm.experts.compatibility import SPACES, inspect_experts
+    from pyswarmopt_llm.experts.outliers import inspect_weights
+
+    report = inspect_experts(experts, None if base is None else resolve_base(base))
+    report = inspect_weights(report, base)
+    errors = {space: len(report.errors(space)) for space in sorted(SPACES, reverse=True)}
+    best = recommended(errors)
     if as_json:
-        typer.echo(json.dumps(as_record(report, errors)))
+        problems = [{**asdict(each), "spaces": sorted(each.spaces)} for each in report.problems]
+        record: dict[str, Any] = {"experts": [asdict(row) for row in report.rows]}
+        record |= {"problems": problems, "errors": errors, "recommended": best}
+        typer.echo(json.dumps(record))
     else:
-        console = open_console()
-        common, table = report_table(report)
-        echo(common)
-        console.print(table)
-        for problem in report.problems:
-            echo(with_flags(f"{problem.severity}: {problem}"))
-        for space, count in errors.items():
-            echo(
-                f"--space {space}: "
-                f"{f'blocked (errors: {count})' if count else 'these experts can be mixed'}"
-            )
-        best = recommended(errors)
-        if best is not None:
-            default = " (the default)" if best == DEFAULT else ""
-            echo(f"Recommended: --space {best}{default}.")
-            echo(f"Next: {next_command(best, experts, base, task, columns)}")
-    if all(errors.values()):
+        _show(report, errors)
+    if best is not None and not as_json:
+        default = " (the default)" if best == DEFAULT else ""
+        echo(f"Recommended: --space {best}{default}.")
+        echo(f"Next: {next_command(best, experts, base)}")
+    if best is None:
         raise typer.Exit(2)
+
+
+def recommended(errors: dict[str, int]) -> str | None:
+    """The space to search in: weight changes where they can be mixed; None: no space."""
+    return next((space for space in (DEFAULT, "factor") if not errors[space]), None)
+
+
+def next_command(space: str, experts: list[str], base: str | None) -> str:
+    """The next step with experts that mix in that space: a search."""
+    models = {"base": base or "BASE", "experts": experts, "task": "TASK.json"}
+    chosen = None if space == DEFAULT else space
+    return command_text("search", **models, space=chosen, out="runs/first")
+
+
+def _show(report: PreflightReport, errors: dict[str, int]) -> None:
+    """Print what all experts have in common, a table of the rest, and the problems."""
+    common, table = report_table(report)
+    echo(common)
+    open_console().print(table)
+    for problem in report.problems:
+        echo(with_flags(f"{problem.severity}: {problem}"))
+    for space, count in errors.items():
+        verdict = f"blocked (errors: {count})" if count else "these experts can be mixed"
+        echo(f"--space {space}: {verdict}")
+
+
+def report_table(report: PreflightReport) -> tuple[str, Table]:
+    """The common properties of all experts in one line, and a table of their differences."""
+    cells = [
+        (
+            *(r.expert, r.base, r.rank, r.alpha, r.kind, r.targets, r.dtype),
+            *(f"{r.parameters:,}", f"{r.bytes / 1e6:.1f}"),
+            *("-" if value is None else f"{value:.2f}" for value in (r.norm, r.top_share)),
+        )
+        for r in report.rows
+    ]
+    shared, table, shown = [], Table(), []
+    for heading, values in zip(HEADINGS, zip(*cells, strict=True), strict=True):
+        if len(cells) > 1 and len(set(values)) == 1:
+            shared.append(f"{heading} {values[0]}")
+            continue
+        justify: Any = "right" if heading in NUMBERS else "left"
+        table.add_column(heading, overflow="fold", justify=justify)
+        shown.append(values)
+    for row in zip(*shown, strict=True):
+        table.add_row(*map(escape, row))
+    experts = counted(len(cells), "expert")
+    return f"{experts}, all with {', '.join(shared)}" if shared else experts, table

@@ -74,24 +74,19 @@ def command(
     names = ("task", "columns", "dtype", "device", "threads", "server_folder")
     options = {name: getattr(settings, name) for name in names}
     options["engine"] = placed(settings.engine, settings.run, quiet=quiet or as_json)
-    console = open_console(stderr=True)
+    console, questions = (
+        open_console(stderr=True),
+        file if settings.text is None else [settings.text],
+    )
     with interruptible(repeating), items_bar(console, quiet or as_json) as on_items:
-        questions = file if settings.text is None else [settings.text]
-        predictions = predict(
-            settings.run, questions or "", settings.out, on_items=on_items, **options
-        )
-    if as_json:
-        rows = [asdict(prediction) for prediction in predictions] if settings.out is None else []
-        typer.echo(
-            json.dumps(
-                rows[0] if rows else {"out": str(settings.out), "labels": _counts(predictions)}
-            )
-        )
-        return
-    for line in (
-        _single(predictions[0]) if settings.out is None else _many(predictions, settings.out)
-    ):
-        echo(line)
+        found = predict(settings.run, questions or "", settings.out, on_items=on_items, **options)
+    if as_json and settings.out is None:
+        typer.echo(json.dumps(asdict(found[0])))
+    elif as_json:
+        typer.echo(json.dumps({"out": str(settings.out), "labels": _counts(found)}))
+    else:
+        for line in _single(found[0]) if settings.out is None else _many(found, settings.out):
+            echo(line)
 
 
 def _single(prediction: Prediction) -> Iterator[str]:

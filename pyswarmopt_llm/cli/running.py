@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -74,13 +74,6 @@ def steps(status: str = "") -> Iterator[Callable[[str, bool], None]]:
         yield show
 
 
-def spoken(event: Event) -> Event:
-    """The event as the command shows it: settings in a note are its options."""
-    if event.kind != "note":
-        return event
-    return replace(event, data={**event.data, "text": with_flags(event.data["text"])})
-
-
 def run_job(
     job: Callable[[OnEvent | None], SearchResult],
     run: Path,
@@ -105,13 +98,18 @@ def run_job(
             listeners.append(stack.enter_context(progress(open_console(stderr=True))))
 
         def on_event(event: Event) -> None:
+            if event.kind == "note":  # its settings are shown as options
+                text = with_flags(event.data["text"])
+                event = replace(event, data={**event.data, "text": text})
             for listener in listeners:
-                listener(spoken(event))
+                listener(event)
 
         finished = job(on_event if listeners else None)
-    if as_json and not as_lines:
+    if as_lines:
+        return
+    if as_json:
         typer.echo(json.dumps(finished.result))
-    elif not as_lines:
+    else:
         show_result(open_console(), finished.run, finished.result)
 
 
@@ -121,42 +119,36 @@ def show_result(console: Console, run: Path, result: Mapping[str, Any]) -> None:
     """
     from pyswarmopt_llm.report.findings import findings
     from pyswarmopt_llm.report.terminal import print_findings
+    from pyswarmopt_llm.searching.grid import read_grid, table
     from pyswarmopt_llm.searching.scoring.result import Result
 
-    spoken_notes = [with_flags(note) for note in result.get("notes", ())]
-    shown = Result.from_json({**result, "notes": spoken_notes})
+    notes = [with_flags(note) for note in result.get("notes", ())]
+    shown = Result.from_json({**result, "notes": notes})
     print_findings(console, run, findings(read_about(run), shown, str(run)))
-    if (run / GRID).is_file():
-        _print_draws(console, run)
-
-
-def _print_draws(console: Console, run: Path) -> None:
-    from pyswarmopt_llm.searching.grid import read_grid, table
-
+    if not (run / GRID).is_file():
+        return
     headings, *rows = table(read_grid(run))
-    shown = Table(title="Draws from the grid (*: handed over)", title_justify="left")
+    draws = Table(title="Draws from the grid (*: handed over)", title_justify="left")
     for heading in headings:
-        shown.add_column(heading, justify="left" if heading == "draw" else "right")
+        draws.add_column(heading, justify="left" if heading == "draw" else "right")
     for row in rows:
-        shown.add_row(*map(escape, row))
-    console.print(shown)
+        draws.add_row(*map(escape, row))
+    console.print(draws)
 
 
 def print_plan(plan: Cost, as_json: bool) -> None:
     """Print the cost of a command, for a person or as JSON."""
-    if as_json:
-        typer.echo(json.dumps(asdict(plan)))
-        return
-    for line in lines_of(with_flags(words().cost_of(plan))):
-        echo(line)
+    _print(asdict(plan), lines_of(with_flags(words().cost_of(plan))), as_json)
 
 
-def print_fit(fit: Fit | None, as_json: bool) -> None:
+def print_fit(fit: Fit, as_json: bool) -> None:
     """Print whether a search fits on a card."""
-    if fit is None:
-        return
+    _print({"fits": fit.fits, **asdict(fit)}, fit.lines(), as_json)
+
+
+def _print(record: Mapping[str, Any], lines: Iterable[str], as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps({"fits": fit.fits, **asdict(fit)}))
+        typer.echo(json.dumps(record))
         return
-    for line in fit.lines():
+    for line in lines:
         echo(line)

@@ -12,7 +12,7 @@ import typer
 
 from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.options import Again, Config, DryRun, Shown
-from pyswarmopt_llm.cli.running import print_plan, run_job
+from pyswarmopt_llm.cli.running import print_fit, print_plan, run_job
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
@@ -36,14 +36,11 @@ class Published:
             InvalidOption: they name another one.
         """
         for name in (name for name, chosen in vars(self).items() if chosen):
-            if settings.preset not in (None, name):
-                raise InvalidOption(
-                    name, True, f"contradicts `preset` {settings.preset}; remove one of them"
-                )
-            if settings.compat not in ("auto", name):
-                raise InvalidOption(
-                    name, True, f"contradicts `compat` {settings.compat}; remove one of them"
-                )
+            for setting, default in (("preset", None), ("compat", "auto")):
+                value = getattr(settings, setting)
+                if value not in (default, name):
+                    why = f"contradicts `{setting} {value}`; remove one of them"
+                    raise InvalidOption(name, True, why)
             settings = replace(settings, preset=name)
         return settings
 
@@ -68,19 +65,20 @@ def command(
     Example: swarm-llm search --base B --experts adapters/* --task questions.json --out runs/first
     """
     settings = published.applied(settings)
+    as_json = shown.as_json or shown.as_lines
     if memory is not None:
         if not dry_run:
             raise InvalidOption("memory", memory, "goes with `dry_run`; add it, or give `device`")
-        from pyswarmopt_llm.cli.running import print_fit
         from pyswarmopt_llm.searching.fits import fit_of
 
-        print_fit(fit_of(settings, memory), shown.as_json or shown.as_lines)
+        if (fit := fit_of(settings, memory)) is not None:
+            print_fit(fit, as_json)
         return
     check_files(settings, settings.tasks)
     if dry_run:
         from pyswarmopt_llm.searching.dry_run import dry_run_search
 
-        print_plan(dry_run_search(settings), shown.as_json or shown.as_lines)
+        print_plan(dry_run_search(settings), as_json)
         return
     from pyswarmopt_llm.report.run import search
 

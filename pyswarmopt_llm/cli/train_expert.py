@@ -14,6 +14,7 @@ from rich.progress import Progress
 from pyswarmopt.base.words import counted
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.options import Json, Quiet
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import (
     OUTPUT,
     TASK,
@@ -26,10 +27,15 @@ from pyswarmopt_llm.common.options import (
 )
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.searching.training.train import TrainingOptions, TrainingResult
+    from pyswarmopt_llm.searching.training.train import TrainingResult
     from pyswarmopt_llm.searching.training.trainer import OnRound
 
 BUILTIN_EXAMPLES = 2000  # what two cores train on in a few minutes
+# Options that `TrainingOptions` has, too.
+RECIPE = (
+    *("rank", "alpha", "targets", "lr", "epochs", "max_tokens", "max_len", "seed"),
+    "threads",
+)
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
 
 
@@ -78,6 +84,15 @@ class Training:
     targets: Annotated[
         tuple[str, ...], Option("Names of the target modules.", "M,M", commas=True, hidden=True)
     ] = TARGETS
+    start_from: Annotated[
+        str | None,
+        Option(
+            "LoRA adapter to go on from; its modules, ranks and scale stay.",
+            "DIR",
+            TASK,
+            name="from",
+        ),
+    ] = None
     lr: Annotated[float, Option("Peak learning rate.", "LR")] = 5e-4
     epochs: Annotated[float, Option("Maximum number of epochs.", "E")] = 2.0
     max_tokens: Annotated[int, Option("Training budget in tokens.", "N", hidden=True, least=1)] = (
@@ -95,6 +110,10 @@ def command(options: Training, quiet: Quiet = False, as_json: Json = False) -> N
 
     Example: swarm-llm train-expert --base B --data builtin:dates --out experts/dates --rank 4
     """
+    for name in ("rank", "alpha", "targets") if options.start_from is not None else ():
+        if getattr(options, name) != getattr(Training, name):
+            why = "is that of `start_from`; remove it"
+            raise InvalidOption(name, getattr(options, name), why)
     sources = _sources(options)  # read before a model is loaded
     if not (as_json or quiet):
         for spec, source in sources.items():
@@ -106,66 +125,45 @@ def command(options: Training, quiet: Quiet = False, as_json: Json = False) -> N
         record = {key: None if value != value else value for key, value in asdict(done).items()}
         typer.echo(json.dumps({"out": options.out, **record}))
         return
-    loss = f"training loss {done.train_loss_first:.3f} (first) -> {done.train_loss_last:.3f} (last)"
-    if done.heldout:
-        loss = (
-            f"held-out loss {done.heldout_loss_base:.3f} (base) -> "
-            f"{done.heldout_loss_expert:.3f} (expert)"
-        )
     if done.cut or done.dropped:
         echo(
             f"of {sum(map(len, sources.values()))} chats {done.cut} are cut to "
             f"{options.max_len} tokens, and {done.dropped} left out, whose answers begin later; "
             "--max-len N takes more"
         )
+    first, last = done.train_loss_first, done.train_loss_last
+    loss = f"training loss {first:.3f} (first) -> {last:.3f} (last)"
+    if done.heldout:
+        before, after = done.heldout_loss_base, done.heldout_loss_expert
+        loss = f"held-out loss {before:.3f} (base) -> {after:.3f} (expert)"
     steps, tokens = counted(done.steps, "step"), counted(done.tokens, "token")
     echo(f"wrote {options.out}: {steps}, {tokens} in {done.seconds:.0f} s; {loss}")
+
+
+def _sources(options: Training) -> dict[str, Sequence[Any]]:
+    """Each D and its examples: items, or chats."""
+    from pyswarmopt_llm.searching.training.examples import load_examples, training_items
+
+    load = training_items if options.loss == "options" else load_examples
+    asked = (options.examples, options.seed, options.columns)
+    return {spec: load(spec, *asked) for spec in options.data}
 
 
 def _train(
     options: Training, sources: Mapping[str, Sequence[Any]], on_step: OnRound | None
 ) -> TrainingResult:
-    examples = [example for source in sources.values() for example in source]
-    to = (options.out, _recipe(options))
-    data = "; ".join(f"{spec}, {len(source)} examples" for spec, source in sources.items())
     from pyswarmopt_llm.experts.base import resolve_base
-    from pyswarmopt_llm.searching.training.train import train_expert
+    from pyswarmopt_llm.searching.training.train import TrainingOptions, train_expert
 
+    given = {name: getattr(options, name) for name in RECIPE}
     return train_expert(
         resolve_base(options.base),
-        examples,
-        *to,
+        [example for source in sources.values() for example in source],
+        options.out,
+        TrainingOptions(**given, start=options.start_from),
         loss=options.loss,
         dtype=options.dtype,
         device=options.device,
-        data=data,
+        data="; ".join(f"{spec}, {len(rows)} examples" for spec, rows in sources.items()),
         on_step=on_step,
     )
-
-
-def _sources(options: Training) -> dict[str, Sequence[Any]]:
-    """Each D and its examples: items, or chats."""
-    if options.loss == "options":
-        from pyswarmopt_llm.searching.training.examples import training_items
-
-        return {
-            spec: training_items(spec, options.examples, options.seed, options.columns)
-            for spec in options.data
-        }
-    from pyswarmopt_llm.searching.training.examples import load_examples
-
-    return {
-        spec: load_examples(spec, options.examples, options.seed, options.columns)
-        for spec in options.data
-    }
-
-
-def _recipe(options: Training) -> TrainingOptions:
-    from pyswarmopt_llm.searching.training.train import TrainingOptions
-
-    names = (
-        *("rank", "alpha", "targets", "lr", "epochs", "max_tokens", "max_len", "seed"),
-        "threads",
-    )
-    given = {name: getattr(options, name) for name in names}
-    return TrainingOptions(**given)

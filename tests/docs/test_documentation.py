@@ -10,6 +10,8 @@ import shutil
 import sys
 import tomllib
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +114,10 @@ def stage(
     return folder
 
 
+def _smaller(search: Callable[..., Any], sizes: dict[str, int], seed: int, out: Path) -> Any:
+    return replace(search(seed, out), **sizes)
+
+
 @pytest.fixture
 def world(stage: Path, tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An own copy of the stage, in which the embedded model is the tiny one."""
@@ -123,17 +129,11 @@ def world(stage: Path, tiny_base: Path, tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(folder)
     monkeypatch.setenv("MPLBACKEND", "agg")
     monkeypatch.setattr(embedded, "materialise", lambda model: tiny_base)
-    monkeypatch.setattr(demo, "demo_folder", lambda package, name: folder / "examples" / name)
-    for name, value in {
-        "DEV": 4,
-        "TEST": 4,
-        "LETTERS_DEV": 16,
-        "LETTERS_SPARE": 0,
-        "STYLE_DEV": 16,
-        "STYLE_TEST": 4,
-        "STYLE_TOKENS": 2,
-    }.items():
-        monkeypatch.setattr(demo, name, value)
+    monkeypatch.setattr(demo, "demo_folder", lambda name: folder / "examples" / name)
+    few = {"demo_search": {"dev": 4, "test": 4}, "letters_search": {"dev": 16, "spare": 0}}
+    for name, sizes in few.items():
+        small = partial(_smaller, getattr(demo, name), sizes)
+        monkeypatch.setattr(demo, name, small)
     draw = show._draw
     monkeypatch.setattr(show, "_draw", lambda names, where: draw(names[:1], where))
     monkeypatch.syspath_prepend(str(folder))

@@ -45,7 +45,7 @@ def copied(folder: Path) -> Path:
     """What is built, in a folder of its own, so that the checkout stays clean."""
     (folder / "examples").mkdir(parents=True, exist_ok=True)
     files = ("pyproject.toml", "setup.py", "README.md", "LICENSE")
-    examples = [f"examples/{name}" for name in ("experts", "others", "house_style", "letters")]
+    examples = [f"examples/{name}" for name in ("experts", "others", "letters")]
     for name in (*files, *examples, *PACKAGES):
         source = ROOT / name
         if source.is_dir():
@@ -152,19 +152,19 @@ def test_the_optimiser_of_the_readme_runs_from_the_wheel(environment: Path, tmp_
 def test_the_demo_finds_its_files_in_the_wheel(environment: Path, tmp_path: Path) -> None:
     code = """
 from pathlib import Path
-from pyswarmopt_llm.cli.demo import demo_search, style_search
-style = style_search(0, Path("r"))
-print(*demo_search(0, Path("r")).experts, *style.experts, style.tasks[0][8:], style.metrics[0][:-6], sep="\\n")
+from pyswarmopt_llm.cli.demo import demo_search, letters_search
+letters = letters_search(0, Path("r"))
+print(*demo_search(0, Path("r")).experts, *letters.experts, letters.tasks[0][8:], letters.metrics[0][:-6], sep="\\n")
 """
     lines = run(environment / "bin" / "python", "-c", code, where=tmp_path).splitlines()
     files = [Path(line) for line in lines]
     assert all(path.is_relative_to(environment) and path.exists() for path in files)
     pools = [
         sorted((ROOT / "examples" / name).iterdir())
-        for name in ("experts", "others", "house_style/experts")
+        for name in ("experts", "others", "letters/experts")
     ]
     names = [path.name for pool in pools for path in pool]
-    assert [path.name for path in files] == [*names, "prompts.jsonl", "style.py"]
+    assert [path.name for path in files] == [*names, "prompts.jsonl", "check.py"]
 
 
 def test_a_search_runs_from_the_wheel(

@@ -59,7 +59,6 @@ TO_THE_SIDE: set[tuple[str, str]] = {
     ("scores.tasks.load", "published.datasets"),
     ("scores.tasks.load", "published.hub"),
     ("searching.training.examples", "published.builtin"),
-    ("searching.use.generate", "tokens.space"),
 }
 CIRCLES: dict[tuple[str, ...], str] = {}
 NAMED_SPACES: dict[str, str] = {}

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.interfaces import Engine, LowRank, Patch
 from pyswarmopt_llm.engine.transformers import on_transformers
-from pyswarmopt_llm.experts.adapter import AdapterInfo
+from pyswarmopt_llm.experts.adapter import Adapter, AdapterInfo
 from pyswarmopt_llm.scores.choices import EPOCHS, RATE, Choices
 from pyswarmopt_llm.searching.training.choice_losses import shuffled
 from pyswarmopt_llm.searching.training.trainer import Addition, OnRound, train
@@ -64,6 +64,18 @@ class Lora:
         first = next(iter(info.modules.values()))
         shapes = {module: shape.weight_shape for module, shape in info.modules.items()}
         return cls(shapes, first.rank, first.scale, seed, device)
+
+    @classmethod
+    def going_on(cls, adapter: Adapter, device: torch.device | str) -> Lora:
+        """An adapter to be trained further: its modules and ranks, and the scale of the first
+        module, to which other scales are brought in B.
+        """
+        lora = cls({}, 0, next(iter(adapter.factors.values())).scale, 0, device)
+        for module, part in adapter.factors.items():
+            lora._a[module] = part.a.clone().to(device).requires_grad_()
+            lora._b[module] = (part.b * (part.scale / lora.scale)).to(device).requires_grad_()
+        lora.tensors = [*lora._a.values(), *lora._b.values()]
+        return lora
 
     def additions(self) -> dict[str, Addition]:
         """Module name -> the LoRA's part of its output."""

@@ -21,7 +21,9 @@ from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.engine.chat import split_chat
 from pyswarmopt_llm.engine.load import load_engine
 from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.experts.adapter import load_adapter
 from pyswarmopt_llm.experts.base import BaseModel
+from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.experts.files import check_free
 from pyswarmopt_llm.experts.write import write_adapter
 from pyswarmopt_llm.scores.choices import Choices
@@ -48,6 +50,8 @@ class TrainingOptions:
         seed: of the initial adapter, the held-out split and the order.
         heldout: number of held-out examples, at most a fifth of all.
         threads: CPU threads; default: torch's current setting.
+        start: an adapter of this base to go on from, directory or hub id; its modules, ranks and
+            scale stay.
     """
 
     rank: int = 8
@@ -61,6 +65,11 @@ class TrainingOptions:
     seed: int = 0
     heldout: int = 60
     threads: int | None = None
+    start: str | None = None
+
+    def __str__(self) -> str:
+        shape = f"r={self.rank}, alpha={self.alpha:g}, targets {', '.join(self.targets)}"
+        return shape if self.start is None else f"trained further from {self.start}"
 
 
 @dataclass(frozen=True)
@@ -125,15 +134,13 @@ def train_expert(
         on_step: called as ``on_step(step, steps, loss)`` after each step, counted from 1.
 
     Raises:
-        UserError: `out` exists, an example is malformed, no example is left, or a target is not in
-            the model.
+        UserError: `out` exists, an example is malformed, no example is left, a target is not in the
+            model, or `start` does not fit the base.
     """
     out = Path(out)
     check_free(out)
     engine = load_engine(base, dtype, device, options.threads)
-    shapes = target_shapes(engine.model, options.targets)
-    scale = options.alpha / options.rank
-    lora = Lora(shapes, options.rank, scale, options.seed, engine.model.device)
+    lora = _lora(base, engine.model, options)
     given = (_from_chats if loss == "answer" else _from_items)(engine, examples, options)
     before = _mean_loss(engine, given.heldout)
     fed, start = engine.tokens_fed, time.perf_counter()
@@ -155,6 +162,8 @@ def train_expert(
         cut=given.cut,
         dropped=given.dropped,
     )
+    new = options.start is None
+    scale = lora.scale if new else 1.0  # of an adapter that goes on it stays in B
     factors = {
         name.removesuffix(".weight"): (
             (change.b / scale).to(torch.bfloat16),
@@ -166,8 +175,8 @@ def train_expert(
         out,
         factors,
         base_model_name=base.name,
-        target_modules=options.targets,
-        alpha=options.alpha,
+        target_modules=options.targets if new else factors,
+        alpha=options.alpha if new else None,
         card=_card(result, base.name, f"{data or 'not described'}; loss of {loss}", options),
     )
     return result
@@ -302,11 +311,22 @@ tags: [lora]
 
 - base: {base}
 - data: {data}; {done.examples} training examples, {done.heldout} held out
-- LoRA: r={options.rank}, alpha={options.alpha:g}, targets {", ".join(options.targets)}
+- LoRA: {options}
 - training: {done.steps} steps, {done.tokens} tokens, {done.seconds:.0f} s
 - optimiser: AdamW, peak lr {options.lr:g}, seed {options.seed}
 - training loss: {done.train_loss_first:.4f} (first steps) -> {done.train_loss_last:.4f} (last steps)
 {heldout if done.heldout else ""}"""
+
+
+def _lora(base: BaseModel, model: Any, options: TrainingOptions) -> Lora:
+    """The adapter of a model to train."""
+    if options.start is not None:
+        report = inspect_experts([options.start], base)
+        report.require("delta")
+        return Lora.going_on(load_adapter(report.experts[0]), model.device)
+    scale = options.alpha / options.rank
+    shapes = target_shapes(model, options.targets)
+    return Lora(shapes, options.rank, scale, options.seed, model.device)
 
 
 def target_shapes(model: Any, targets: Sequence[str]) -> dict[str, tuple[int, int]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +18,11 @@ from pyswarmopt_llm.mix.load import adapter_patch
 from pyswarmopt_llm.report.verdict import Verdict, between
 from pyswarmopt_llm.scores.metrics.objectives import scorings_of
 from pyswarmopt_llm.scores.metrics.questions.answer_format import choose_scoring, trial_of
-from pyswarmopt_llm.scores.metrics.questions.written import ItemsUtility, Written
-from pyswarmopt_llm.scores.metrics.registry import Metric
+from pyswarmopt_llm.scores.metrics.questions.written import Written
 from pyswarmopt_llm.scores.tasks import Item, Scoring
 from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_llm.searching.use.model import Exam, OnItems, followed
-from pyswarmopt_llm.searching.use.names import Model, model_of, opened, place_of, run_scoring
-
-Two = tuple[Score, Score]
-_UNJUDGED = Score(math.nan, (), 0, math.nan)
+from pyswarmopt_llm.searching.use.names import Model, model_of, open_named, place_of, run_scoring
 
 
 @dataclass(frozen=True)
@@ -72,7 +67,7 @@ class Against:
     task: str
     names: tuple[str, str]
     models: tuple[Model, Model]
-    scores: Two
+    scores: tuple[Score, Score]
     intervals: tuple[tuple[float, float], tuple[float, float]]
     paired: Comparison
     gained: tuple[Changed, ...]
@@ -93,23 +88,24 @@ def evaluate_against(config: EvalConfig, on_items: OnItems | None = None) -> Aga
         UserError: whatever is wrong with the input, in one line.
     """
     models = two_models(config)
-    exam = Exam.of(config)
-    items, how = exam.items, exam.metric
-    opened, answered = Turns(config, models), []
-    scoring = _scoring(config, models, exam, opened)
-    for turn, model in enumerate(models):
-        engine = opened.engine(model)
+    exam, turns = Exam.of(config), Turns(config, models)
+    scoring = _scoring(config, models, exam, turns)
+    scores: list[Score] = []
+    answers: list[Sequence[str]] = []
+    for number, model in enumerate(models):
+        engine = turns.engine(model)
         exam.check(engine, scoring)
-        utility = how.build(items, scoring, engine.chat, exam.task.prompt)
-        with followed(engine, len(items), _half(on_items, turn)):
-            answered.append(_answered(utility, engine, how))
-    (first, answers), (second, other_answers) = answered
-    scores = (first, second)
-    if how.compare is not None:  # the shares of wins; a tie is half a win
-        rate = how.compare(items, answers, other_answers)
-        scores = rate, score_of([1.0 - value for value in rate.per_item])
-    in_words = _in_words(items, answers, other_answers)
-    return _result(config, models, exam, scoring, scores, in_words)
+        utility = exam.metric.build(exam.items, scoring, engine.chat, exam.task.prompt)
+        with followed(engine, len(exam.items), _half(on_items, number)):
+            if exam.metric.compare is not None and isinstance(utility, Written):
+                answers.append(utility.answers(engine))
+            else:
+                scores.append(utility(engine))
+                answers.append(scores[-1].answers)
+    if exam.metric.compare is not None:  # the shares of wins; a tie is half a win
+        rate = exam.metric.compare(exam.items, *answers)
+        scores = [rate, score_of([1.0 - value for value in rate.per_item])]
+    return _result(config, models, exam, scoring, scores, _in_words(exam.items, *answers))
 
 
 def two_models(config: EvalConfig) -> tuple[Model, Model]:
@@ -137,53 +133,38 @@ class Turns:
         self._config, self._served = config, is_server(place)
         if self._served and models[0][0] != models[1][0]:
             raise InvalidOption("engine", place, "runs one base; compare two bases here")
-        self._engine: Engine | None = None
-        self._model: Model = ("", None)  # that was opened
         # Before a base is loaded: an adapter that does not fit is found at once.
         self._patches = {
             (base, adapter): Patch() if adapter is None else adapter_patch(base, adapter)
             for base, adapter in ([] if self._served else models)
         }
+        self._loaded: tuple[Engine, Model] | None = None
 
     def engine(self, model: Model) -> Engine:
         """The engine with this model loaded."""
-        base, adapter = model
         if self._served:
-            if self._engine is None or self._model != model:
-                self._engine, self._model = opened(self._config, *model), model
-            return self._engine
-        if self._engine is not None and self._model[0] == base:
-            self._engine.load(self._patches[model])
-            return self._engine
-        self._engine = None  # two bases need not fit into memory together
-        self._engine, self._model = opened(self._config, base, None), model
-        if adapter is not None:
-            self._engine.load(self._patches[model])
-        return self._engine
+            if self._loaded is None or self._loaded[1] != model:
+                self._loaded = open_named(self._config, model), model
+            return self._loaded[0]
+        bare: Model = (model[0], None)
+        if self._loaded is None or self._loaded[1] != bare:
+            self._loaded = None  # two bases need not fit into memory together
+            self._loaded = open_named(self._config, bare), bare
+        self._loaded[0].load(self._patches[model])
+        return self._loaded[0]
 
 
-def _scoring(config: EvalConfig, models: Sequence[Model], exam: Exam, opened: Turns) -> Scoring:
+def _scoring(config: EvalConfig, models: Sequence[Model], exam: Exam, turns: Turns) -> Scoring:
     """One answer format for both: that of a run whose result one is, else by a trial of both."""
     task = exam.task
     of_runs = [run_scoring(user_path(adapter or base), task.name) for base, adapter in models]
     scoring = next(filter(None, of_runs), "auto") if config.scoring == "auto" else config.scoring
 
     def letters() -> list[Score]:
-        scores = []
-        for model in reversed(models):  # the first one goes on
-            engine = opened.engine(model)
-            scores.append(trial_of(task, engine.chat)(engine))
-        return scores
+        engines = (turns.engine(model) for model in reversed(models))  # the first one goes on
+        return [trial_of(task, engine.chat)(engine) for engine in engines]
 
     return choose_scoring(scorings_of(exam.metric, scoring, task), task.dev, letters)
-
-
-def _answered(utility: ItemsUtility, engine: Engine, metric: Metric) -> tuple[Score, Sequence[str]]:
-    """The score, and the answers if there are any; no score where both are judged together."""
-    if metric.compare is not None and isinstance(utility, Written):
-        return _UNJUDGED, utility.answers(engine)
-    score = utility(engine)
-    return score, score.answers
 
 
 def _half(on_items: OnItems | None, turn: int) -> OnItems | None:
@@ -208,30 +189,30 @@ def _result(
     models: tuple[Model, Model],
     exam: Exam,
     scoring: Scoring,
-    scores: Two,
+    scores: Sequence[Score],
     answers: Sequence[tuple[str, ...]],
 ) -> Against:
-    metric, (first, second) = exam.metric, (score.per_item for score in scores)
+    metric, (first, second) = exam.metric, scores
     scale = metric.scale if metric.compare is None else (0.0, 1.0)  # of shares of wins
-    paired = compare_paired(first, second, scale)
-    rows = zip(exam.items, zip(first, second, strict=True), answers, strict=True)
+    paired = compare_paired(first.per_item, second.per_item, scale)
+    rows = zip(exam.items, zip(first.per_item, second.per_item, strict=True), answers, strict=True)
     changed = [Changed(item, values, said) for item, values, said in rows if values[0] != values[1]]
     # stable: else in the order of the file
     changed.sort(key=lambda row: -abs(row.values[0] - row.values[1]))
     names = names_in_words(config)
     return Against(
-        exam.task.name,
-        names,
-        models,
-        scores,
-        (interval(first, scale=scale), interval(second, scale=scale)),
-        paired,
-        tuple(row for row in changed if row.values[0] > row.values[1]),
-        tuple(row for row in changed if row.values[0] < row.values[1]),
-        scoring,
-        f"wins by {metric.name}" if metric.compare is not None else metric.name,
-        exam.task.note,
-        between(names, (scores[0].value, scores[1].value), paired, config.split),
+        task=exam.task.name,
+        names=names,
+        models=models,
+        scores=(first, second),
+        intervals=(interval(first.per_item, scale=scale), interval(second.per_item, scale=scale)),
+        paired=paired,
+        gained=tuple(row for row in changed if row.values[0] > row.values[1]),
+        lost=tuple(row for row in changed if row.values[0] < row.values[1]),
+        scoring=scoring,
+        metric=f"wins by {metric.name}" if metric.compare is not None else metric.name,
+        note=exam.task.note,
+        verdict=between(names, (first.value, second.value), paired, config.split),
     )
 
 

@@ -7,9 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.common.registry import load
+from pyswarmopt_llm.mix import saved_kind
 from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS
-from pyswarmopt_llm.searching.use.names import open_at, place_of
-from pyswarmopt_llm.tokens.space import holds_mixture, open_mixture
+from pyswarmopt_llm.searching.scoring.run_files import read_about
+from pyswarmopt_llm.searching.use.config import EvalConfig
+from pyswarmopt_llm.searching.use.names import open_named
+
+TOKENS = "pyswarmopt_llm.tokens.space"
 
 
 def generate_text(
@@ -39,16 +45,21 @@ def generate_text(
         threads: CPU threads.
         engine: see `place_of`.
         run: that the model comes from, if any.
-        server_folder: see `open_at`.
+        server_folder: a folder that the server sees, too.
 
     Raises:
         UserError: the base or the adapter cannot be used.
     """
-    if holds_mixture(base) and adapter is None:
-        return open_mixture(base, dtype, device, threads, fusion).stream(prompt, max_new_tokens)
-    if fusion != "auto":
+    if fusion == "auto":
+        system = "" if run is None else read_about(user_path(run)).config.system
+        machine: dict[str, Any] = {"dtype": dtype, "device": device, "threads": threads}
+        served: dict[str, Any] = {"engine": engine, "server_folder": server_folder}
+        config = EvalConfig(
+            run=None if run is None else str(run), system=system, **machine, **served
+        )
+        model = open_named(config, (base, adapter))
+    elif adapter is None and saved_kind(base) is not None:
+        model = load(f"{TOKENS}:open_mixture")(base, dtype, device, threads, fusion)
+    else:
         raise InvalidOption("fusion", fusion, "goes with a mixture of models only; remove it")
-    place = place_of(engine, run)
-    where: dict[str, Any] = {"dtype": dtype, "device": device, "server_folder": server_folder}
-    model = open_at(place, run, base, adapter, threads=threads, **where)
     return model.stream(model.chat(prompt), max_new_tokens)

@@ -27,7 +27,7 @@ from pyswarmopt_llm.scores.metrics.registry import Metric, find_metric
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
 from pyswarmopt_llm.scores.tasks.load import load_task_of
 from pyswarmopt_llm.searching.use.config import EvalConfig
-from pyswarmopt_llm.searching.use.names import model_of, opened, run_scoring
+from pyswarmopt_llm.searching.use.names import model_of, open_named, run_scoring
 
 OnItems = Callable[[int, int], None]  # items scored, of how many
 
@@ -158,7 +158,7 @@ def open_and_score(
     config: EvalConfig, exam: Exam, on_items: OnItems | None
 ) -> tuple[Engine, EvalResult]:
     """The engine of the configured model, and its score in the answer format of its run."""
-    engine = opened(config, config.base, config.adapter)
+    engine = open_named(config, (config.base, config.adapter))
     scoring = config.scoring
     if scoring == "auto" and config.metric is None:
         scoring = run_scoring(user_path(config.adapter or config.base), exam.task.name) or scoring
@@ -193,7 +193,7 @@ def _evaluate_harness(config: EvalConfig) -> EvalResult:
     if saved_kind(config.base) is not None:
         several = f"the harness scores one model, {config.base} holds several"
         raise InvalidOption("task", config.task, f"{several}; use a task file")
-    engine = opened(config, config.base, config.adapter)
+    engine = open_named(config, (config.base, config.adapter))
     harness = LmEvalTask(config.task.removeprefix(LM_EVAL), config.dev, config.test)
     scored = harness(engine, config.split)
     return EvalResult(harness.name, scored, interval(scored.per_item), "own", "lm-eval")

@@ -7,7 +7,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyswarmopt_llm.common.config import (
     PROMPTS,
@@ -29,14 +29,10 @@ from pyswarmopt_llm.searching.use.config import BARE, EvalConfig
 if TYPE_CHECKING:
     from pyswarmopt_llm.common.interfaces import Engine
 
+# Settings of a run that an evaluation of it takes where it has none.
 _AS_STORED = (
-    "system",
+    *("system", "columns", "split_seed", "skip_bad_rows", "dev", "test", "allow_overlap"),
     "max_new_tokens",
-    "columns",
-    "split_seed",
-    "skip_bad_rows",
-    "dev",
-    "allow_overlap",
 )
 Model = tuple[str, str | None]  # a base and an adapter of it; a whole model and None
 
@@ -47,103 +43,65 @@ def model_of(base: str, name: str | None) -> Model:
     Raises:
         UserError: a run that has not ended, or no base.
     """
-    base, adapter = _model_of(base, name)
-    if not base:
-        raise InvalidOption(
-            "base", None, "missing; name the model that is scored, or a finished run with `run`"
-        )
-    return base, adapter
-
-
-def _model_of(base: str, name: str | None) -> Model:
-    if name is None or name in (BARE, base):
-        return base, None
-    folder = user_path(name)
-    if (folder / "run.json").is_file():
-        whole, adapter = result_of(folder)
-        return (whole, None) if adapter is None else (base or whole, adapter)
-    return (name, None) if is_whole_model(folder) else (base, name)
+    model: Model = (base, None)
+    if name is not None and name not in (BARE, base):
+        folder = user_path(name)
+        if (folder / "run.json").is_file():
+            best, adapter = result_of(folder)
+            model = (best, None) if adapter is None else (base or best, adapter)
+        else:
+            model = (name, None) if is_whole_model(folder) else (base, name)
+    if not model[0]:
+        why = "missing; name the model that is scored, or a finished run with `run`"
+        raise InvalidOption("base", None, why)
+    return model
 
 
 def place_of(engine: str, run: str | Path | None) -> str:
-    """The server that runs a model, or ``transformers`` where it runs here; ``auto`` is here, too,
-    but not for a run that searched on a server.
+    """The server that runs a model, or ``transformers`` where it runs here.
+
+    Args:
+        engine: a server's URL, ``transformers``, or ``auto``: here, but not for a run that searched
+            on a server.
+        run: that the model is from, if any.
 
     Raises:
-        UserError: neither of them, not a run, or the run's server, which only the user names.
+        UserError: none of these, not a run, or the run's server, which only the user names.
     """
     if is_server(engine):
         return server_url(engine)
-    if engine == TRANSFORMERS:
-        return engine
-    if engine != "auto":
+    if engine not in ("auto", TRANSFORMERS):
         why = f"unknown; use {TRANSFORMERS} or http://HOST:PORT"
         raise InvalidOption("engine", engine, why)
-    if run is not None and (stored := read_about(user_path(run)).config).served:
+    stored = None if run is None or engine == TRANSFORMERS else read_about(user_path(run)).config
+    if stored is not None and stored.served:
         which = f"`engine` {shlex.quote(stored.engine)} to send it your data"
         why = f"searched on a server; add {which}, or `engine` {TRANSFORMERS} to load the base here"
         raise UserError(f"{run}: {why}")
     return TRANSFORMERS
 
 
-def open_at(
-    place: str,
-    run: str | Path | None,
-    base: str,
-    adapter: str | None,
-    *,
-    dtype: str = "auto",
-    device: str = "auto",
-    threads: int | None = None,
-    server_folder: str | None = None,
-    system: str | None = None,
-) -> Engine:
-    """A model on the engine that `place_of` gives.
-
-    Args:
-        place: where it runs.
-        run: the run that it comes from, if any; it knows which adapters the server was started
-            with.
-        base: of the model.
-        adapter: on top of it; None for none.
-        dtype: "auto", "float32" or "bfloat16".
-        device: of a model that is loaded here.
-        threads: the same; None: those of the machine.
-        server_folder: that the server sees, too; the run's own is not written to.
-        system: the turn before each question; None: the run's.
+def open_named(config: EvalConfig, model: Model) -> Engine:
+    """The engine with a model loaded, here or on a server, as an evaluation says.
 
     Raises:
         UserError: the model cannot be loaded, or the server does not run it.
     """
     from pyswarmopt_llm.mix.load import open_model, open_served
 
-    if system is None:
-        system = "" if run is None else read_about(user_path(run)).config.system
+    base, adapter = model
+    place = place_of(config.engine, config.run)
     if not is_server(place):
-        return open_model(base, adapter, dtype, device, threads, system)
-    if run is None and adapter is not None:
-        run = _run_of(user_path(adapter))
+        machine = (config.dtype, config.device, config.threads)
+        return open_model(base, adapter, *machine, config.system)
+    # a run knows which adapters the server was started with
+    run = _run_of(user_path(adapter)) if config.run is None and adapter else config.run
     if run is None:
-        config = SearchConfig(base, () if adapter is None else (adapter,), (), "")
+        known = SearchConfig(base, () if adapter is None else (adapter,), (), "")
     else:
-        config = replace(read_about(user_path(run)).config, base=base)
-    config = replace(config, engine=place, server_folder=server_folder, dtype=dtype, system=system)
-    return open_served(config, adapter)
-
-
-def opened(config: EvalConfig, base: str, adapter: str | None) -> Engine:
-    """A model of an evaluation on its engine; see `open_at`."""
-    return open_at(
-        place_of(config.engine, config.run),
-        config.run,
-        base,
-        adapter,
-        dtype=config.dtype,
-        device=config.device,
-        threads=config.threads,
-        server_folder=config.server_folder,
-        system=config.system,
-    )
+        known = replace(read_about(user_path(run)).config, base=base)
+    here: dict[str, Any] = {"server_folder": config.server_folder, "dtype": config.dtype}
+    return open_served(replace(known, engine=place, system=config.system, **here), adapter)
 
 
 def with_run(config: EvalConfig) -> EvalConfig:
@@ -154,52 +112,26 @@ def with_run(config: EvalConfig) -> EvalConfig:
     """
     if config.run is None:
         if not config.task:
-            raise InvalidOption(
-                "task", None, "missing; name a file or builtin:NAME, or a finished run with `run`"
-            )
+            why = "missing; name a file or builtin:NAME, or a finished run with `run`"
+            raise InvalidOption("task", None, why)
         return config
     run = user_path(config.run)
-    stored = read_about(run).config
-    base, _ = result_of(run)
-    task = config.task or _only_task(stored, run)
+    stored, (base, _) = read_about(run).config, result_of(run)
     filled = replace(
         config,
         base=config.base or stored.base or base,
-        task=task,
         adapter=config.adapter or str(run),
+        task=config.task or _only_task(stored, run),
     )
-    if task not in stored.tasks:
+    if filled.task not in stored.tasks:
         return filled
-    several = for_all_tasks(stored.metrics)
-    if config.metric is None and len(several) > 1:
-        which = ", ".join(several)
-        raise UserError(f"{run}: has {len(several)} metrics ({which}); choose one with `metric`")
-    metric = config.metric or metric_given(stored.metrics, _name(task))
-    named = () if metric == config.metric or metric is None else (metric,)
-    tasks = () if task == config.task else (task,)
-    scored = replace(stored, tasks=tasks, metrics=named, utilities=(), workers="1")
-    require(replace(scored, engine=TRANSFORMERS), (), run, "")
-    as_stored = {name: getattr(config, name) or getattr(stored, name) for name in _AS_STORED}
-    if config.metric in several and as_stored["max_new_tokens"] is None:
-        as_stored["max_new_tokens"] = longest_reply(several)
-    if stored.temperature and not config.temperature and config.against is None:
-        filled = replace(
-            filled, temperature=stored.temperature, samples=stored.samples, seed=stored.seed
-        )
-    return replace(
-        filled,
-        **as_stored,
-        metric=metric,
-        template=config.template or _templates(stored, task),
-        test=config.test or stored.test or None,
-        scoring=stored.scoring if config.scoring == "auto" else config.scoring,
-        dtype=stored.dtype if config.dtype == "auto" else config.dtype,
-    )
-
-
-def _name(task: str) -> str:
-    """The name of a file's task."""
-    return Path(task.removeprefix(PROMPTS)).stem
+    metric = config.metric or _only_metric(stored, filled.task, run)
+    # Code that the run names, and not the user, is refused: the run may be a stranger's.
+    code: dict[str, Any] = {"utilities": (), "workers": "1", "engine": TRANSFORMERS}
+    code["tasks"] = () if config.task else (filled.task,)
+    code["metrics"] = () if config.metric or metric is None else (metric,)
+    require(replace(stored, **code), (), run, "")
+    return replace(filled, metric=metric, **_reading(stored, filled))
 
 
 def _only_task(stored: SearchConfig, run: Path) -> str:
@@ -209,12 +141,38 @@ def _only_task(stored: SearchConfig, run: Path) -> str:
     return stored.tasks[0]
 
 
+def _only_metric(stored: SearchConfig, task: str, run: Path) -> str | None:
+    several = for_all_tasks(stored.metrics)
+    if len(several) > 1:
+        which = ", ".join(several)
+        raise UserError(f"{run}: has {len(several)} metrics ({which}); choose one with `metric`")
+    return metric_given(stored.metrics, _name(task))
+
+
+def _reading(stored: SearchConfig, config: EvalConfig) -> dict[str, Any]:
+    """The settings by which the search read and scored the task, where none are given."""
+    values = {name: getattr(config, name) or getattr(stored, name) for name in _AS_STORED}
+    values["test"] = values["test"] or None  # a search may leave test out
+    several = for_all_tasks(stored.metrics)
+    if config.metric in several and values["max_new_tokens"] is None:
+        values["max_new_tokens"] = longest_reply(several)
+    values["template"] = config.template or _templates(stored, config.task)
+    for name in ("scoring", "dtype"):
+        values[name] = getattr(stored if getattr(config, name) == "auto" else config, name)
+    if stored.temperature and not config.temperature and config.against is None:
+        values |= {name: getattr(stored, name) for name in ("temperature", "samples", "seed")}
+    return values
+
+
+def _name(task: str) -> str:
+    """The name of a file's task."""
+    return Path(task.removeprefix(PROMPTS)).stem
+
+
 def _templates(stored: SearchConfig, task: str) -> tuple[str, ...]:
     """The run's templates, without those for its other tasks."""
-    if len(stored.tasks) == 1:
-        return stored.template
-    others = [f"{_name(other_task)}=" for other_task in stored.tasks if other_task != task]
-    return tuple(text for text in stored.template if not text.startswith(tuple(others)))
+    others = tuple(f"{_name(other)}=" for other in stored.tasks if other != task)
+    return tuple(text for text in stored.template if not text.startswith(others))
 
 
 def run_scoring(best: Path, task: str) -> str | None:

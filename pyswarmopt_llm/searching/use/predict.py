@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from scipy.special import softmax
@@ -16,7 +16,6 @@ from pyswarmopt_llm.common.files.fingerprint import digest, sample_digest
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
-from pyswarmopt_llm.scores.metrics.objectives import load_split
 from pyswarmopt_llm.scores.metrics.questions.context_window import check_window
 from pyswarmopt_llm.scores.metrics.registry import METRICS
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
@@ -30,25 +29,26 @@ from pyswarmopt_llm.scores.tasks.tables.predicted import (
     check_out,
     predicted_file,
 )
-from pyswarmopt_llm.scores.tasks.types import Form, form_of
-from pyswarmopt_llm.searching.scoring.run_files import About, read_about, result_of
-from pyswarmopt_llm.searching.use.names import open_at, place_of, run_scoring
+from pyswarmopt_llm.scores.tasks.types import Form
+from pyswarmopt_llm.searching.scoring.run_files import read_about, result_of
+from pyswarmopt_llm.searching.use.config import EvalConfig
+from pyswarmopt_llm.searching.use.names import Model, open_named, place_of, run_scoring
 
 CHUNK = 128  # questions between two points at which an interrupted job goes on
-_BY_OPTIONS: dict[str, Scoring] = {"letter": "letter", "likelihood": "likelihood"}
 OnItems = Callable[[int, int], None]  # questions labelled, of how many
 Questions = str | Path | Sequence[str | Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """The question of a run, and how its result answers."""
+class _Source:
+    """A run whose result labels: its settings, the form of its questions, scoring, base and adapter,
+    and the fingerprints of all of it.
+    """
 
-    config: SearchConfig
-    task: str
+    stored: SearchConfig
     form: Form
     scoring: Scoring
-    model: tuple[str, str | None]  # base and adapter
+    model: Model
     prints: Mapping[str, Any]
 
 
@@ -80,7 +80,7 @@ def predict(
         device: where they go.
         threads: CPU threads.
         engine: see `place_of`.
-        server_folder: see `open_at`.
+        server_folder: a folder that the server sees, too.
         on_items: called with the number of questions labelled so far, and of all.
 
     Returns:
@@ -90,56 +90,54 @@ def predict(
         UserError: no such run, a task without choices, rows that are no questions, or an `out` of
             other inputs.
     """
-    asked = _asked(user_path(run), task)
-    specs = [*_without(asked.config.columns, columns), *columns]
-    path, names, rows = _rows(questions, asked.form)
-    questioned = new_items(asked.form, rows, names, path, specs)
+    source = _source(user_path(run), task)
+    stored, form = source.stored, source.form
+    specs = [*_without(stored.columns, columns), *columns]
+    path, names, rows = _rows(questions, form)
+    questioned = new_items(form, rows, names, path, specs)
     items = [item for item in questioned if item is not None]
-    shared = asked.form.choices
-    labels = [
-        list(item.choices or {}) if shared is None else list(shared.values()) for item in items
-    ]
-    settings = {"dtype": asked.config.dtype if dtype == "auto" else dtype, "device": device}
-    place = place_of(engine, run)
-    inputs = [
-        asked.prints,
-        asked.scoring,
-        asked.form.to_json(),
-        specs,
-        settings,
-        [row for _, row in rows],
-        *([place] if is_server(place) else []),
-    ]
+    shared = None if form.choices is None else list(form.choices.values())
+    labels = [list(item.choices or {}) if shared is None else shared for item in items]
+    config = EvalConfig(
+        run=str(run),
+        system=stored.system,
+        dtype=stored.dtype if dtype == "auto" else dtype,
+        device=device,
+        threads=threads,
+        engine=engine,
+        server_folder=server_folder,
+    )
+    place, texts = place_of(engine, run), [row for _, row in rows]
+    inputs: list[Any] = [source.prints, source.scoring, form.to_json(), specs]
+    inputs += [{"dtype": config.dtype, "device": device}, texts]
+    inputs += [place] if is_server(place) else []
     target = None if out is None else user_path(out)
     if target is not None:
-        check_out(target, names, [] if shared is None else labels[0])
+        check_out(target, names, shared or [])
     with predicted_file(target, digest(inputs), list(map(len, labels))) as file:
         if len(file.rows) < len(items):
-            where: dict[str, Any] = {**settings, "threads": threads, "server_folder": server_folder}
-            model = open_at(place, run, *asked.model, **where)
-            _label(items, asked, model, path, file, on_items)
+            _label(items, source, open_named(config, source.model), path, file, on_items)
         labelled = (Prediction.of(*pair) for pair in zip(labels, file.rows, strict=True))
         predictions = [BLANK if item is None else next(labelled) for item in questioned]
-        file.write(path, names, [row for _, row in rows], predictions, shared is not None)
+        file.write(path, names, texts, predictions, shared is not None)
     return predictions
 
 
 def _label(
     items: Sequence[Item],
-    asked: _Asked,
+    source: _Source,
     model: Engine,
     path: Path,
     file: PredictedFile,
     on_items: OnItems | None,
 ) -> None:
     """Add the probabilities of the items that the file has not."""
-    new = Task("new", (), tuple(items), asked.form.prompt, str(path))
-    check_window(
-        new, asked.scoring, model, ("test",), replace(METRICS["accuracy"], needs="nothing")
-    )
+    new = Task("new", (), tuple(items), source.form.prompt, str(path))
+    metric = replace(METRICS["accuracy"], needs="nothing")
+    check_window(new, source.scoring, model, ("test",), metric)
     for start in range(len(file.rows), len(items), CHUNK):
         chunk = items[start : start + CHUNK]
-        file.keep(probabilities_of(chunk, asked.scoring, model, asked.form.prompt))
+        file.keep(probabilities_of(chunk, source.scoring, model, source.form.prompt))
         if on_items is not None:
             on_items(len(file.rows), len(items))
 
@@ -163,47 +161,30 @@ def _shares(item: Item, scores: Mapping[str, float], scoring: Scoring) -> list[f
     return [float(value) for value in softmax(np.array(list(scores.values())) * scale)]
 
 
-def _asked(run: Path, name: str | None) -> _Asked:
+def _source(run: Path, name: str | None) -> _Source:
     """The run's task and model, from its files.
 
     Raises:
         UserError: not a finished run, several tasks of which none is chosen, or one whose answers
             are written.
     """
-    about = read_about(run)
-    config, (base, adapter) = about.config, result_of(run)
+    about, model = read_about(run), result_of(run)
     tasks = about.task_names
-    if name is None and len(tasks) != 1:
-        raise InvalidOption(
-            "task", None, f"missing; {run} has several, choose one of: {', '.join(tasks)}"
-        )
-    if name is not None and name not in tasks:
-        raise InvalidOption(
-            "task", name, f"{run} has no such task; choose one of: {', '.join(tasks)}"
-        )
-    chosen = tasks[0] if name is None else name
-    form, scoring_name = _form(about, chosen), run_scoring(user_path(adapter or base), chosen)
-    scoring = _BY_OPTIONS.get(scoring_name or "")
-    if form is None or scoring is None:
+    chosen = tasks[0] if name is None and len(tasks) == 1 else name
+    if chosen is None or chosen not in tasks:
+        problem = f"missing; {run} has several" if name is None else f"{run} has no such task"
+        raise InvalidOption("task", name, f"{problem}, choose one of: {', '.join(tasks)}")
+    form = (about.forms or {}).get(chosen)
+    scoring = run_scoring(user_path(model[1] or model[0]), chosen)
+    if form is None or scoring not in ("letter", "likelihood"):
         raise UserError(
             f"{run}: {chosen} has no choices to predict, its answers are written; use swarm-llm "
             "generate"
         )
-    files = sorted(
-        file for file in (run / "best").iterdir() if file.is_file() and file.suffix != ".md"
-    )
-    digests = {file.name: sample_digest(file) for file in files}
-    return _Asked(
-        config, chosen, form, scoring, (base, adapter), {**about.fingerprints, "best": digests}
-    )
-
-
-def _form(about: About, task: str) -> Form | None:
-    """The form of a task's questions, from ``run.json`` or else from the task itself."""
-    if about.forms is not None:
-        return about.forms.get(task)
-    tasks, _ = load_split(about.config)
-    return form_of(tasks[task]) if task in tasks else None
+    files = [file for file in (run / "best").iterdir() if file.is_file() and file.suffix != ".md"]
+    best = {file.name: sample_digest(file) for file in sorted(files)}
+    prints = {**about.fingerprints, "best": best}
+    return _Source(about.config, form, cast(Scoring, scoring), model, prints)
 
 
 def _rows(questions: Questions, form: Form) -> tuple[Path, list[str], Rows]:

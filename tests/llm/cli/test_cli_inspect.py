@@ -8,16 +8,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from search_helpers import louder as louder_copies
-from search_helpers import questions, write_task
 
 from pyswarmopt_llm.cli.app import main
 from pyswarmopt_llm.cli.inspect import next_command, recommended
-from pyswarmopt_llm.common.statistics import permutation_test
-from pyswarmopt_llm.mix.load import open_model
-from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
-from pyswarmopt_llm.scores.tasks import Item
-from pyswarmopt_llm.searching.use.model import evaluate_model
 
 
 def run(*argv: str | Path) -> int:
@@ -73,7 +66,7 @@ def test_factor_is_recommended_where_weight_changes_cannot_be_mixed() -> None:
         recommended({"factor": 0, "delta": 1}) == "factor"
         and recommended({"factor": 1, "delta": 1}) is None
     )
-    words = shlex.split(next_command("factor", ["a b", "c"], None, None))
+    words = shlex.split(next_command("factor", ["a b", "c"], None))
     assert (
         words[:2] == ["swarm-llm", "search"]
         and words[words.index("--space") + 1] == "factor"
@@ -114,66 +107,3 @@ def test_json_says_the_same(
     assert [row["expert"] for row in record["experts"]] == ["ant", "louder"]
     assert [(p["expert"], p["spaces"]) for p in record["problems"]] == [("louder", ["factor"])]
     assert record["errors"] == {"factor": 1, "delta": 0} and record["recommended"] == "delta"
-
-
-def test_an_expert_that_is_worse_than_no_adapter_is_found_where_a_task_is_given(
-    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The right answers are those of the bare base: who answers otherwise is worse."""
-    engine = open_model(str(tiny_base), None, "auto", "cpu", 1)
-    asked = [Item(row["id"], row["question"], row["choices"], "A") for row in questions(40, 1)]
-    right = list(Accuracy(asked, "likelihood", engine.chat)(engine).answers)
-    items = [{**row, "answer": letter} for row, letter in zip(questions(40, 1), right, strict=True)]
-    task = write_task(tmp_path / "words.json", items, questions(4, 2))
-    (tmp_path / "loud").mkdir()
-    loud = louder_copies(tiny_experts[:2], tmp_path / "loud")
-    code = run("inspect", tiny_experts[2], *loud, "--base", tiny_base, "--task", task, "--json")
-    record = json.loads(capsys.readouterr().out)
-    scores = {row["expert"]: row["score"] for row in record["experts"]}
-    warned = {
-        problem["expert"]
-        for problem in record["problems"]
-        if "worse than no adapter" in problem["text"]
-    }
-    assert code == 0 and warned
-    for expert in (tiny_experts[2], *loud):
-        found = evaluate_model(
-            str(tiny_base), str(expert), str(task), "dev", scoring="likelihood"
-        ).score
-        assert scores[expert.name] == found.value
-        p = permutation_test([value - 1 for value in found.per_item])
-        assert (expert.name in warned) == (p * 3 < 0.05)
-
-
-def test_a_task_needs_a_base(tiny_experts: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("inspect", *tiny_experts, "--task", "words.json") == 2
-    assert (
-        "--task words.json: is scored against the bare base; name it with --base"
-        in capsys.readouterr().err
-    )
-
-
-def test_the_columns_of_a_task_can_be_named(
-    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    rows = [f"text {i},{'yes' if i % 3 else 'no'},number {i}" for i in range(40)]
-    task = tmp_path / "requests.csv"
-    task.write_text("\n".join(["text,verdict,note", *rows]) + "\n")
-    words = [
-        "inspect",
-        *tiny_experts,
-        "--base",
-        tiny_base,
-        "--task",
-        task,
-        "--columns",
-        "question=text,label=verdict",
-    ]
-    assert run(*words) == 0
-    out = capsys.readouterr().out
-    assert "score" in out and "--columns question=text,label=verdict" in out.splitlines()[-1]
-    assert run("inspect", *tiny_experts, "--columns", "question=text") == 2
-    assert (
-        "--columns question=text: are those of a task; name it with --task"
-        in capsys.readouterr().err
-    )

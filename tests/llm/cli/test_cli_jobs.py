@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 
 from pyswarmopt_llm.cli.app import main
-from pyswarmopt_llm.cli.demo import EMBEDDED, demo_base, demo_experts, free_directory
+from pyswarmopt_llm.cli.demo import EMBEDDED, demo_base, free_directory
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.experts.quantised.embedded import MODELS, embedded_model
 from pyswarmopt_llm.searching.scoring.result import (
@@ -216,15 +215,6 @@ def test_demo_searches_over_the_experts_of_the_checkout(
     assert config.out == str(tmp_path / "run")
 
 
-def test_demo_of_a_score_names_its_program_and_prompts(checkout: list[Any], tmp_path: Path) -> None:
-    assert run("demo", "--score", "--real", "--out", str(tmp_path / "run")) == 0
-    (config,) = checkout
-    folder = tmp_path / "examples" / "house_style"
-    assert [Path(expert).name for expert in config.experts] == ["d"]
-    assert config.tasks == (f"prompts:{folder / 'prompts.jsonl'}",)
-    assert config.metrics == (f"{folder / 'style.py'}:style",)
-
-
 def test_demo_of_a_score_shows_what_was_gained_and_model_swarms_beside_it(
     checkout: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -248,16 +238,6 @@ def test_demo_of_a_score_shows_what_was_gained_and_model_swarms_beside_it(
     shown, beside = checkout
     assert shown.base == str(tmp_path / "examples/letters/base")
     assert (shown.space, beside.space) == ("auto", "factor")
-
-
-def test_demo_real_goes_with_score(checkout: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("demo", "--real") == 2
-    assert "--real goes with --score" in capsys.readouterr().err
-
-
-def test_demo_without_its_experts_says_where_they_are(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="make demo"):
-        demo_experts(tmp_path)
 
 
 def test_demo_takes_its_base_from_the_hub_where_the_embedded_model_is_not_installed(

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import math
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +225,54 @@ def test_losses_are_those_of_plain_steps_on_peft_from_the_same_start(
         optimizer.step()
         expected.append(loss.item())
     assert losses == pytest.approx(expected, rel=1e-3)
+
+
+def test_going_on_from_an_adapter_is_going_on_with_peft(
+    base: BaseModel, tiny_base: Path, make_expert: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Ranks and scales that differ between modules, too; one step of plain AdamW on peft."""
+    import peft
+
+    start = make_expert("ant", 1, rank_pattern={"k_proj": 2}, alpha_pattern={"v_proj": 3})
+    options = TrainingOptions(
+        start=str(start), lr=1e-2, epochs=1, batch_tokens=10_000, heldout=0, threads=1
+    )
+    losses: list[float] = []
+    on_step = lambda step, steps, loss: losses.append(loss)  # noqa: E731
+    out = tmp_path / "out"
+    train_expert(base, EXAMPLES[:1], out, options, dtype="float32", on_step=on_step)
+
+    model, tokenizer = load_model(base, torch.float32)
+    plain = peft.PeftModel.from_pretrained(model, start, is_trainable=True)
+    loss = loss_of(plain, *ids_of(tokenizer, EXAMPLES[0]))
+    assert losses == pytest.approx([loss.item()], rel=1e-3)
+    loss.backward()
+    before, after = (load_factors(read_adapter(path)) for path in (start, out))
+    assert {name: change.a.shape for name, change in before.items()} == {
+        name: change.a.shape for name, change in after.items()
+    }
+    moved = 0
+    for name, parameter in plain.named_parameters():
+        if "lora_A" in name:
+            weight = name.split("base_model.model.")[1].replace("lora_A.default.", "")
+            step = after[weight].a - before[weight].a  # of AdamW's first: lr against the gradient
+            clear = parameter.grad.abs() > 1e-4
+            rounding = before[weight].a.abs() / 200
+            off = (step + 1e-2 * parameter.grad.sign()).abs()
+            assert (off[clear] <= rounding[clear] + 1e-3).all()
+            moved += int(clear.sum())
+    assert moved > 100
+    config = json.loads((out / "adapter_config.json").read_text())
+    assert config["peft_type"] == "LORA" and not config["use_rslora"]
+    assert "trained further from" in (out / "README.md").read_text()
+
+
+def test_an_adapter_of_another_base_is_not_gone_on_from(
+    base: BaseModel, by_hand: Callable[..., Path], tmp_path: Path
+) -> None:
+    other = by_hand("odd", {"model.layers.0.self_attn.q_proj": ([[1.0]] * 48, [[1.0] * 32])})
+    with pytest.raises(UserError, match="trained on another base"):
+        train_expert(base, EXAMPLES, tmp_path / "out", TrainingOptions(start=str(other)))
 
 
 def test_chats_that_are_cut_or_left_out_are_counted_and_said(

@@ -341,16 +341,6 @@ def test_options_of_their_own(tiny_base: Path, tiny_experts: list[Path], tmp_pat
         sl.predict(run, ["Which?"])
 
 
-def test_a_run_without_forms_reads_its_task(
-    runs: dict[str, Path], tmp_path: Path, folder: Path
-) -> None:
-    old = shutil.copytree(runs["letter"], tmp_path / "old")
-    about = json.loads((old / "run.json").read_text())
-    assert about.pop("forms")["tickets"]["choices"] == dict(zip("ABC", LABELS, strict=True))
-    (old / "run.json").write_text(json.dumps(about))
-    assert sl.predict(old, ["amber"]) == sl.predict(runs["letter"], ["amber"])
-
-
 def errors() -> list[tuple[str, list[str], str]]:
     return [
         (

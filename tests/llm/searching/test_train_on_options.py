@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -100,18 +101,24 @@ def test_the_command_trains_on_a_task_file_and_says_what_it_wrote(
 
 
 def test_all_rows_of_a_table_without_split_are_trained_on(
-    tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_base: Path,
+    make_expert: Callable[..., Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Columns are named as for a search."""
+    """Columns are named as for a search; it goes on from an adapter."""
     table = tmp_path / "export 2026.csv"
     rows = "".join(f"Is it here {i}?,{'yes' if i % 3 else 'no'}\n" for i in range(12))
     table.write_text(f"Ticket,Team\n{rows}")
     words = ["train-expert", "--base", tiny_base, "--loss", "options", "--data", table]
-    words += ["--columns", "question=Ticket,label=Team", "--epochs", 1, "--rank", 4]
-    code, out, err = swarm_llm(capsys, *words, "--out", tmp_path / "a", "--threads", 1)
+    words += ["--columns", "question=Ticket,label=Team", "--epochs", 1]
+    words += ["--from", make_expert("ant", 1), "--out", tmp_path / "a"]
+    code, out, err = swarm_llm(capsys, *words, "--threads", 1)
     assert code == 0, err
     assert f"{table}: 12 rows" in out
     assert read_adapter(tmp_path / "a").modules["model.layers.0.self_attn.k_proj"].rank == 4
+    code, _, err = swarm_llm(capsys, *words, "--rank", 2)
+    assert code == 2 and "--rank 2: is that of --from; remove it" in err
 
 
 def test_what_cannot_be_trained_on_is_one_line(tiny_base: Path, tmp_path: Path) -> None:

@@ -26,16 +26,16 @@ class LayerByLayer:
     Args:
         base: with plain weights.
         device: ``auto``, ``cpu``, ``cuda``, ...
+        dtype: in which a layer computes, and to which its merged weights are rounded.
 
     Attributes:
         name: of the base, for error messages.
         model: of transformers, in the dtype of its files between passes.
-        dtype: in which a layer computes, and to which its merged weights are rounded.
     """
 
-    def __init__(self, base: BaseModel, device: str) -> None:
+    def __init__(self, base: BaseModel, device: str, dtype: torch.dtype) -> None:
         self.model, tokenizer = load_stored(base, pick_device(device))
-        self.name, self.dtype = base.spec, torch.float32
+        self.name, self.dtype = base.spec, dtype
         self._prompts = PromptTokenizer(tokenizer, None)
         self._changes: Mapping[str, LowRank] = {}
         self._kept: list[tuple[Tensor, Tensor]] = []

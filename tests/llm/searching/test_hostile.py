@@ -1,0 +1,479 @@
+"""Files from strangers: whatever they hold, one line that names the file, and nothing runs, escapes
+or is overwritten.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import random
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from search_helpers import files, questions, small, swarm_llm, write_task
+
+import pyswarmopt as pso
+from pyswarmopt_llm.cli.options import read_config as read_options
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files import json_types
+from pyswarmopt_llm.common.files.json_types import DEEPEST, parse_json
+from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.experts.adapter import read_adapter
+from pyswarmopt_llm.experts.base import load_tokenizer, resolve_base
+from pyswarmopt_llm.experts.files import read_json
+from pyswarmopt_llm.experts.safetensors_file import read_header
+from pyswarmopt_llm.report.run import search
+from pyswarmopt_llm.scores.tasks import load_task
+from pyswarmopt_llm.scores.tasks.rows import read_rows
+from pyswarmopt_llm.searching.scoring.run_directory import Run
+from pyswarmopt_llm.searching.training.examples import read_examples
+
+
+def one_line(code: int, out: str, err: str) -> None:
+    assert code == 2 and err.startswith("error: ") and err.count("\n") == 1, (code, err)
+    assert len(err) < 2000
+
+
+@contextmanager
+def not_for_ever(seconds: int = 60) -> Iterator[None]:
+    """A `TimeoutError` instead of a test that hangs: opening a named pipe waits, /dev/zero has no
+    end.
+    """
+
+    def give_up(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+# ---------------------------------------------------------------- the corpus
+
+
+def nested(levels: int) -> str:
+    return levels * "[" + levels * "]"
+
+
+# What stands in the place of a value. The parser cannot read the first, reads the second, over which
+# others cannot walk; the third is one level too deep.
+VALUES = {
+    "deep": nested(50_000),
+    "walked": nested(900),
+    "one too many": nested(DEEPEST),
+    "digits": "9" * 5000,
+    "cut": '"',
+}
+CONTENTS = {"nothing": b"", "no text": b"\xff\xfe\n", "deep": nested(100_000).encode() + b"\n"}
+
+
+def sparse(path: Path) -> None:
+    with path.open("wb") as stream:
+        stream.truncate(2**40)
+
+
+# What is no file of a bounded size.
+KINDS: dict[str, Callable[[Path], object]] = {
+    "pipe": os.mkfifo,
+    "device": lambda path: path.symlink_to("/dev/zero"),
+    "directory": Path.mkdir,
+    "sparse": sparse,
+    **{name: lambda path, text=text: path.write_bytes(text) for name, text in CONTENTS.items()},
+}
+
+ITEM = '{"question": "q?", "choices": ["a", "b"], "answer": "A"}'
+Reader = Callable[[Path], object]
+READERS: dict[str, tuple[str, Reader]] = {
+    "task": (f'{{"dev": [{ITEM}], "test": [{ITEM}], "more": X}}', lambda p: load_task(str(p))),
+    "item": ('{"dev": [{"question": "q", "answer": "a", "m": X}]}', lambda p: load_task(str(p))),
+    "rows": ('[{"question": X}]', read_rows),
+    "examples": ('{"messages": X}', read_examples),
+    "model": ('{"a": X}', read_json),
+    "adapter": ('{"peft_type": "LORA", "r": X}', lambda p: read_adapter(p.parent)),
+    "options": ("a = X", read_options),
+}
+NAMES = {"adapter": "adapter_config.json", "options": "o.toml", "examples": "e.jsonl"}
+
+
+@pytest.mark.parametrize("hostile", [*VALUES, *KINDS])
+@pytest.mark.parametrize("reader", READERS)
+def test_a_hostile_file_is_one_line_that_names_it(
+    reader: str, hostile: str, tmp_path: Path
+) -> None:
+    text, read = READERS[reader]
+    path = tmp_path / NAMES.get(reader, "file.json")
+    if hostile in VALUES:
+        path.write_text(text.replace("X", VALUES[hostile]))
+    else:
+        KINDS[hostile](path)
+    if (reader, hostile) in {("options", "nothing"), ("options", "one too many")}:
+        read(path)
+        return
+    with not_for_ever(), pytest.raises(UserError) as raised:
+        read(path)
+    assert path.name in str(raised.value) and len(str(raised.value)) < 500
+
+
+@pytest.mark.parametrize("levels", [50_000, 900, DEEPEST])
+def test_deep_nesting_in_a_header_is_one_line(levels: int, tmp_path: Path) -> None:
+    header = f'{{"x": {{"dtype": {nested(levels)}}}}}'.encode()
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(UserError, match="header is not valid JSON"):
+        read_header(path)
+
+
+def test_what_people_nest_is_read() -> None:
+    assert parse_json(nested(DEEPEST)) is not None
+
+
+@pytest.mark.parametrize("file", ["tokenizer.json", "tokenizer_config.json", "config.json"])
+def test_a_base_with_a_deeply_nested_file_is_one_line(
+    file: str, tiny_base: Path, tmp_path: Path
+) -> None:
+    base = shutil.copytree(tiny_base, tmp_path / "base")
+    content = {**json.loads((base / file).read_text()), "more": None}
+    (base / file).write_text(json.dumps(content).replace("null}", nested(50_000) + "}"))
+    with pytest.raises(UserError, match=str(base)):
+        load_tokenizer(resolve_base(str(base)))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_weights_that_are_no_file_are_not_read(
+    kind: str, tiny_experts: list[Path], tmp_path: Path
+) -> None:
+    expert = shutil.copytree(tiny_experts[0], tmp_path / "expert")
+    (expert / "adapter_model.safetensors").unlink()
+    KINDS[kind](expert / "adapter_model.safetensors")
+    with not_for_ever(), pytest.raises(UserError, match="not a regular file"):
+        read_adapter(expert)
+
+
+def test_a_repeated_key_is_found_in_linear_time() -> None:
+    """Counted, not timed: each key of 3,000 is compared with a handful of others, not with all."""
+    compared = 0
+
+    class Key(str):
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            nonlocal compared
+            compared += 1
+            return str.__eq__(self, other)
+
+    pairs = [(Key(f"k{n}"), 0) for n in range(3000)] + [(Key("k2999"), 0)]
+    with pytest.raises(ValueError, match='"k2999" is given twice'):
+        json_types._unique(pairs)
+    assert compared < 10 * len(pairs)
+
+
+@pytest.mark.parametrize("key", ["dataset", "prompt", "icl_prompt", "metric"])
+def test_half_a_unicode_pair_in_a_task_is_one_line(key: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.json"
+    path.write_text(f'{{"{key}": "a\\ud800 {{question}}", "dev": [{ITEM}], "test": [{ITEM}]}}')
+    with pytest.raises(UserError, match=r"t\.json.*an unpaired surrogate at character 1"):
+        load_task(str(path))
+
+
+@pytest.mark.parametrize("spec", ["~nouser", "a\0b", "x" * 5000])
+@pytest.mark.parametrize("reader", [user_path, resolve_base, read_adapter])
+def test_what_is_no_path_is_one_short_line(reader: Callable[[str], object], spec: str) -> None:
+    with pytest.raises(UserError) as raised:
+        reader(spec)
+    assert len(str(raised.value)) < 300
+
+
+@pytest.mark.parametrize(
+    "spec", ["hub:", "hub:../..", "hub:.", "hub:/etc", "hub:a/b/c", "hub:-x", "hub:a b", "hub::c"]
+)
+def test_what_is_no_name_of_a_data_set_is_refused_before_the_network(
+    spec: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: pytest.fail("asked the hub"))
+    with pytest.raises(UserError, match="not the name of a data set"):
+        load_task(spec)
+
+
+# ---------------------------------------------------------------- runs
+
+
+@pytest.fixture(scope="module")
+def finished(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    folder = tmp_path_factory.mktemp("hostile")
+    tasks = [
+        write_task(folder / "words.json", questions(6, 1), questions(6, 2)),
+        write_task(folder / "more.json", questions(5, 3), questions(5, 4)),
+    ]
+    config = small(tiny_base, tiny_experts, tasks, folder / "run", particles=3, max_iter=1)
+    return search(config).run
+
+
+@pytest.fixture
+def run(finished: Path, tmp_path: Path) -> Path:
+    """A copy to spoil, finished."""
+    return Path(shutil.copytree(finished, tmp_path / "run"))
+
+
+def unfinished(run: Path) -> Path:
+    """The same, as a search that was stopped before it could write its result."""
+    (run / "result.json").unlink()
+    return run
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        *[("report", name) for name in ("run.json", "result.json", "history.jsonl")],
+        *[("resume", name) for name in ("run.json", "result.json", "results.jsonl", ".owner")],
+    ],
+)
+@pytest.mark.parametrize("hostile", KINDS)
+def test_a_hostile_file_in_a_run_is_one_line_and_nothing_is_written(
+    command: str, name: str, hostile: str, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if command == "resume" and name != "result.json":
+        unfinished(run)
+    (run / name).unlink(missing_ok=True)
+    KINDS[hostile](run / name)
+    before = {path: path.lstat().st_mtime_ns for path in run.iterdir()}
+    words = ["--quiet"] if command == "resume" else []
+    with not_for_ever():
+        found = swarm_llm(capsys, command, run, *words)
+    # nobody holds the lock, so its owner is not read; an empty store holds nothing
+    if name != ".owner" and (name, hostile) not in {("results.jsonl", "nothing")}:
+        one_line(*found)
+        changed = {path for path, when in before.items() if path.lstat().st_mtime_ns != when}
+        assert not {path.name for path in changed} - {".lock", ".owner"}
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "said"),
+    [
+        ("config", {}, "its config is damaged (no base)"),
+        ("config", {"base": "b"}, "its config is damaged (no experts)"),
+        *[(f"config {name}", value, f"config {name}") for name, value in
+          {"tasks": 5, "experts": {"a": 1}, "particles": "20", "seed": None}.items()],
+        ("fingerprints tasks", [], "fingerprints tasks"),
+        ("chosen", 5, "chosen"),
+        ("versions", [1], "versions"),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_of_run_json_is_named_by_file_and_field(
+    place: str, value: Any, said: str, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    about = json.loads((run / "run.json").read_text())
+    *folder, name = place.split()
+    (about[folder[0]] if folder else about)[name] = value
+    (run / "run.json").write_text(json.dumps(about))
+    before = files(run)
+    code, out, err = swarm_llm(capsys, "report", run)
+    one_line(code, out, err)
+    assert f"run.json: {said}" in err and files(run) == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *[{"value": value} for value in ("high", None)],
+        *[{"items": value} for value in (7, {"words": {"a": 1}}, {})],
+        *[{"key": 5}, {"seconds": "long"}, {"n": -1.5}, {"phase": ["s"]}, {"coefficients": "none"}],
+    ],
+)
+def test_an_odd_value_in_a_journal_is_refused_in_one_line(
+    change: dict[str, Any], run: Path
+) -> None:
+    lines = (run / "history.jsonl").read_text().splitlines()
+    lines[1] = json.dumps({**json.loads(lines[1]), **change})
+    (run / "history.jsonl").write_text("\n".join(lines) + "\n")
+    with pytest.raises(UserError, match=r"line 2: [^\n]*$"):
+        _ = Run.open(run).rows
+
+
+@settings(max_examples=300)
+@given(data=st.data())
+def test_any_bytes_in_a_journal_are_read_or_refused_in_one_line(
+    data: st.DataObject, finished: Path, tmp_path: Path
+) -> None:
+    good = (finished / "history.jsonl").read_bytes()
+    cut = data.draw(st.integers(0, len(good)))
+    shutil.copy(finished / "run.json", tmp_path)
+    spoiled = good[:cut] + data.draw(st.binary(max_size=40)) + good[cut:]
+    (tmp_path / "history.jsonl").write_bytes(spoiled)
+    try:
+        _ = Run.open(tmp_path).rows
+    except UserError as error:
+        assert "\n" not in str(error)
+
+
+ODD: list[Any] = [None, True, -1, 5, 10**400, "\ud800", [], {}, {"a": {}}]
+
+
+def variants(value: Any, depth: int = 0) -> Iterator[Any]:
+    """`value` with one of its parts, itself included, replaced or taken away."""
+    yield from ODD
+    if isinstance(value, dict) and depth < 4:
+        for key in value:
+            yield {k: v for k, v in value.items() if k != key}
+            for part in variants(value[key], depth + 1):
+                yield {**value, key: part}
+    if isinstance(value, list) and value and depth < 4:
+        yield value[:-1]
+        for part in variants(value[0], depth + 1):
+            yield [part, *value[1:]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["run.json", "result.json", "history.jsonl"])
+def test_whatever_one_value_is_replaced_by_readers_answer_or_refuse(name: str, run: Path) -> None:
+    """One value of a file after another, 150 of them: a page and a card, or a `UserError` of one
+    line.
+    """
+    from pyswarmopt_llm.report.card import model_card
+    from pyswarmopt_llm.report.reading import emergence, origin, read_run, searched
+    from pyswarmopt_llm.report.report import render_report
+    from pyswarmopt_llm.searching.scoring.run_files import result_of
+
+    def everything() -> None:
+        opened, result = read_run(run)
+        render_report(opened.about, result, opened.rows)
+        model_card(opened.about, result)
+        emergence(result)
+        origin(searched(opened.rows), result)
+        result_of(run)
+        _ = opened.config
+
+    text = (run / name).read_text()
+    *lines, last = text.splitlines() if name.endswith("jsonl") else [text]
+    values = [*variants(copy.deepcopy(json.loads(last)))]
+    assert len(values) > 100
+    for value in random.Random(0).sample(values, min(len(values), 150)):
+        spoiled = "\n".join([*lines, json.dumps(value)])
+        (run / name).write_text(f"{spoiled}\n", encoding="utf-8")
+        try:
+            everything()
+        except UserError as error:
+            assert "\n" not in str(error)
+        except Exception as error:
+            raise AssertionError(str(value)) from error
+
+
+# ---------------------------------------------------------------- links
+
+
+@pytest.fixture
+def treasure(tmp_path: Path) -> Path:
+    """What a link in the run would overwrite."""
+    (tmp_path / "treasure").mkdir()
+    for name in ("file", "swarm.npz"):
+        (tmp_path / "treasure" / name).write_text("mine")
+    return tmp_path / "treasure"
+
+
+LINKED = ("report.html", "history.jsonl", "results.jsonl", "failures.jsonl", ".result.json.part")
+LINKED += (".owner", ".lock", "judge.jsonl", "checkpoint/swarm.npz", "checkpoint/.swarm.npz.part")
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "folder"),
+    [
+        ("report", "report.html", False),
+        *[("resume", name, False) for name in LINKED],
+        *[("resume", name, True) for name in ("checkpoint", "best", "front", "tensorboard")],
+        ("analyse", "analysis", True),
+    ],
+)
+def test_nothing_is_written_through_a_link(
+    command: str,
+    name: str,
+    folder: bool,
+    run: Path,
+    treasure: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if name == "results.jsonl":  # a store that could be gone on with
+        (treasure / "file").write_bytes((run / name).read_bytes()[:-20])
+    before = files(treasure)
+    if command == "resume":
+        unfinished(run)
+    if folder:
+        shutil.rmtree(run / name, ignore_errors=True)
+    (run / name).unlink(missing_ok=True)
+    (run / name).symlink_to(treasure if folder else treasure / "file")
+    words = ["--quiet"] if command == "resume" else []
+    one_line(*swarm_llm(capsys, command, run, *words))
+    assert files(treasure) == before
+
+
+def test_a_link_in_a_temporary_place_is_removed_and_not_followed(
+    run: Path, treasure: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    part = run / ".1-0a1b2c3d.part"
+    part.symlink_to(treasure / "file")
+    os.utime(part, (0, 0), follow_symlinks=False)
+    assert swarm_llm(capsys, "report", run)[0] == 0 and not part.is_symlink()
+    checkpoint = run / f".swarm.npz.{os.getpid()}.tmp"  # of the core's own writer
+    checkpoint.symlink_to(treasure / "file")
+    pso.Swarm(3, 2, (0.0, 1.0), seed=0).save(run / "swarm.npz")
+    assert files(treasure) == {"file": b"mine", "swarm.npz": b"mine"}
+
+
+# ---------------------------------------------------------------- code, secrets, names
+
+
+def test_code_in_a_model_directory_is_not_run(
+    tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base, sprung = shutil.copytree(tiny_base, tmp_path / "base"), tmp_path / "sprung"
+    config = json.loads((base / "config.json").read_text())
+    config["auto_map"] = {"AutoModelForCausalLM": "trap.Trap", "AutoConfig": "trap.Trap"}
+    config["model_type"] = "unheard-of"
+    (base / "config.json").write_text(json.dumps(config))
+    (base / "trap.py").write_text(f"open({str(sprung)!r}, 'w').close()\nclass Trap: pass\n")
+    task = write_task(tmp_path / "words.json", questions(6, 1), questions(6, 2))
+    one_line(*swarm_llm(capsys, "eval", "--base", base, "--task", task))
+    assert not sprung.exists()
+
+
+def test_an_adapter_whose_weights_are_a_link_elsewhere_gives_nothing_away(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "secret.txt").write_text("correct horse battery staple " * 10)
+    expert = shutil.copytree(tiny_experts[0], tmp_path / "linked")
+    for name in ("adapter_model.safetensors", "adapter_config.json"):
+        (expert / name).unlink()
+        (expert / name).symlink_to(tmp_path / "secret.txt")
+    _, out, err = swarm_llm(capsys, "inspect", "--base", tiny_base, expert)
+    assert "horse" not in out + err
+
+
+@pytest.mark.parametrize(
+    "name", ["../../escaped", "a/b", "..", "<script>alert(1)</script>", "x" * 300, "con\n\x1b[31m"]
+)
+def test_a_hostile_name_of_a_task_stays_in_the_run(
+    name: str, tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
+) -> None:
+    task = write_task(tmp_path / "words.json", questions(6, 1), questions(6, 2), dataset=name)
+    before = {*tmp_path.rglob("*"), *tmp_path.parent.iterdir()}
+    try:
+        search(small(tiny_base, tiny_experts, [task], tmp_path / "run", particles=3, max_iter=1))
+    except UserError as error:
+        assert "\n" not in str(error)
+        return
+    made = {*tmp_path.rglob("*"), *tmp_path.parent.iterdir()} - before
+    assert all(path.is_relative_to(tmp_path / "run") for path in made)
+    assert "<script>alert" not in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
