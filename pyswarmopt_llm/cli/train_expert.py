@@ -79,6 +79,11 @@ class Training:
         ),
     ] = "answer"
     columns: Columns = ()
+    rank: Annotated[int, Option("LoRA rank.", "R", least=1)] = 8
+    alpha: Annotated[float, Option("LoRA alpha; the scale is alpha / rank.", "A", hidden=True)] = 16
+    targets: Annotated[
+        tuple[str, ...], Option("Names of the target modules.", "M,M", commas=True, hidden=True)
+    ] = TARGETS
     start_from: Annotated[
         str | None,
         Option(
@@ -88,11 +93,6 @@ class Training:
             name="from",
         ),
     ] = None
-    rank: Annotated[int, Option("LoRA rank.", "R", least=1)] = 8
-    alpha: Annotated[float, Option("LoRA alpha; the scale is alpha / rank.", "A", hidden=True)] = 16
-    targets: Annotated[
-        tuple[str, ...], Option("Names of the target modules.", "M,M", commas=True, hidden=True)
-    ] = TARGETS
     lr: Annotated[float, Option("Peak learning rate.", "LR")] = 5e-4
     epochs: Annotated[float, Option("Maximum number of epochs.", "E")] = 2.0
     max_tokens: Annotated[int, Option("Training budget in tokens.", "N", hidden=True, least=1)] = (
@@ -153,19 +153,15 @@ def _train(
     options: Training, sources: Mapping[str, Sequence[Any]], on_step: OnRound | None
 ) -> TrainingResult:
     from pyswarmopt_llm.experts.base import resolve_base
-    from pyswarmopt_llm.searching.training.train import (
-        TrainingOptions,
-        train_expert,
-        train_on_options,
-    )
+    from pyswarmopt_llm.searching.training.train import TrainingOptions, train_expert
 
     given = {name: getattr(options, name) for name in RECIPE}
-    examples = [example for source in sources.values() for example in source]
-    return (train_on_options if options.loss == "options" else train_expert)(
+    return train_expert(
         resolve_base(options.base),
-        examples,
+        [example for source in sources.values() for example in source],
         options.out,
         TrainingOptions(**given, start=options.start_from),
+        loss=options.loss,
         dtype=options.dtype,
         device=options.device,
         data="; ".join(f"{spec}, {len(rows)} examples" for spec, rows in sources.items()),

@@ -207,12 +207,28 @@ def in_batches(rows: Sequence[ContextTree], batch_tokens: int, n_prefix: int) ->
 
     Batches are smaller if the prefix is long compared with the rows: see `KEYS_PER_TOKEN`.
     """
-    left = sorted(rows, key=lambda row: len(row.tokens), reverse=True)
+    for batch in longest_first(
+        [len(row.tokens) for row in rows],
+        lambda width: int(batch_tokens / max(width, (n_prefix + width) / KEYS_PER_TOKEN)),
+    ):
+        yield make_batch([rows[index] for index in batch], n_prefix)
+
+
+def longest_first(sizes: Sequence[int], fitting: Callable[[int], int]) -> Iterator[list[int]]:
+    """Indices of texts of these sizes in batches of similar size.
+
+    Args:
+        sizes: of each text.
+        fitting: largest size in a batch -> number of texts that it may have; one is always taken.
+
+    Example:
+        >>> [*longest_first([3, 9, 4, 8], lambda size: 16 // size)]
+        [[1], [3, 2], [0]]
+    """
+    left = sorted(range(len(sizes)), key=lambda index: sizes[index], reverse=True)
     while left:
-        width = len(left[0].tokens)
-        cost = max(width, (n_prefix + width) / KEYS_PER_TOKEN)
-        count = max(1, int(batch_tokens / cost))
-        yield make_batch(left[:count], n_prefix)
+        count = max(1, fitting(sizes[left[0]]))
+        yield left[:count]
         left = left[count:]
 
 

@@ -78,27 +78,30 @@ class PlainDecoder(Decoder):
         self._latest = torch.zeros(len(prompts), dtype=torch.int64)
         self._prompt_tokens = sum(map(len, prompts))
 
-    @torch.inference_mode()
     def read(self) -> Tensor:
         """See `Decoder.read`."""
         self.tokens_fed += self._prompt_tokens
-        return self._in_order([text.read() for _, text in self._parts])
+        return self._logits()
 
-    @torch.inference_mode()
     def step(self, tokens: Tensor) -> Tensor:
         """See `Decoder.step`."""
-        self._latest[self._rows] = tokens.cpu()
         self.tokens_fed += len(tokens)
-        return self._in_order([text.step(self._latest[rows]) for rows, text in self._parts])
+        self._latest[self._rows] = tokens.cpu()
+        for rows, texts in self._parts:
+            texts.append(self._latest[rows])
+        return self._logits()
 
-    def _in_order(self, logits: Sequence[Tensor]) -> Tensor:
-        places = {row: k for k, row in enumerate(row for rows, _ in self._parts for row in rows)}
-        return torch.cat(list(logits))[[places[row] for row in self._rows]]
+    @torch.inference_mode()
+    def _logits(self) -> Tensor:
+        found: dict[int, Tensor] = {}
+        for rows, texts in self._parts:
+            found |= zip(rows, texts.logits(), strict=True)
+        return torch.stack([found[row] for row in self._rows])
 
     def keep(self, rows: Sequence[int]) -> None:
         """See `Decoder.keep`."""
         self._rows = [self._rows[place] for place in rows]
-        self._parts = [(rows, text) for rows, text in self._parts if {*rows} & {*self._rows}]
+        self._parts = [part for part in self._parts if {*part[0]} & {*self._rows}]
 
 
 class _Texts:
@@ -110,12 +113,11 @@ class _Texts:
         # told, since not every cache knows how many tokens it has read
         self._positions = "position_ids" in inspect.signature(passes.model.forward).parameters
 
-    def step(self, tokens: Tensor) -> Tensor:
-        """The logits after these next tokens, (R,) -> (R, V)."""
+    def append(self, tokens: Tensor) -> None:
+        """Append the next token of each, (R,)."""
         self._ids = torch.cat([self._ids, tokens[:, None]], dim=1)
-        return self.read()
 
-    def read(self) -> Tensor:
+    def logits(self) -> Tensor:
         """The logits after the texts, (R, V); without a state they are read from the beginning."""
         ids = self._ids[:, -1:] if self._state else self._ids
         options = dict(self._state)

@@ -16,7 +16,14 @@ from pyswarmopt_llm.common.errors import NoRoomError
 from pyswarmopt_llm.common.hardware import out_of_memory
 from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.engine.base import BaseEngine, PromptTokenizer, window_of
-from pyswarmopt_llm.engine.batching import KEYS_PER_TOKEN, Batch, Plan, TokenPair, encode_pair
+from pyswarmopt_llm.engine.batching import (
+    KEYS_PER_TOKEN,
+    Batch,
+    Plan,
+    TokenPair,
+    encode_pair,
+    longest_first,
+)
 from pyswarmopt_llm.engine.mixing import Mixing, PatchedWeights
 from pyswarmopt_llm.engine.packed_attention import use_packed_attention
 from pyswarmopt_llm.engine.passes import Decoder, passes_of, target_logprobs
@@ -102,22 +109,13 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
             self.notes = {"batches": self.passes.note}
         use_packed_attention(model)
         self._mixing = mixing or PatchedWeights(model)
+        self.dtype, self.parameter_names = model.dtype, self._mixing.parameter_names
         # A race scores a different subset of the same pairs every time.
         self._encoded = lru_cache(_ENCODED)(partial(encode_pair, self.encode))
         self._plan = lru_cache(_PLANS)(self._planned)
         # Several scores of the same replies cost one writing.
         self._texts: dict[tuple[tuple[str, ...], int, Draw | None], list[str]] = {}
         self._told_of_cuts = False
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The dtype of the model's weights."""
-        return self.model.dtype
-
-    @property
-    def parameter_names(self) -> tuple[str, ...]:  # type: ignore[override]  # read-only here
-        """See `interfaces.Engine`."""
-        return self._mixing.parameter_names
 
     def load(self, patch: Patch) -> None:
         """Make the resident model ``base + patch``; see `Mixing.load`."""
@@ -154,17 +152,13 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         """The terms of `loglikelihood`: for each pair the continuation's tokens and their
         log-probabilities.
         """
-        tokens: list[list[int]] = [[] for _ in pairs]
-        logprobs: list[list[float]] = [[] for _ in pairs]
+        scores = [TokenScores((), torch.empty(0, dtype=torch.float64))] * len(pairs)
         for batch, values in self._scored(pairs):
-            targets = batch.target_pair.tolist(), batch.target_token.tolist(), values.tolist()
-            for pair, token, value in zip(*targets, strict=True):
-                tokens[pair].append(token)
-                logprobs[pair].append(value)
-        return tuple(
-            TokenScores(tuple(t), torch.tensor(v, dtype=torch.float64))
-            for t, v in zip(tokens, logprobs, strict=True)
-        )
+            for pair in batch.pairs.tolist():
+                here = batch.target_pair == pair
+                tokens = tuple(batch.target_token[here].tolist())
+                scores[pair] = TokenScores(tokens, values[here])
+        return tuple(scores)
 
     @within_memory
     def distributions(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[Tensor, Tensor]]:
@@ -243,9 +237,10 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         from pyswarmopt_llm.engine.generation import rearranged_weights, write
 
         encoded = self.encode_prompts(prompts, max_new_tokens)
-        replies: dict[int, list[int]] = {}
+        keys, replies = [len(ids) + max_new_tokens for ids in encoded], dict[int, list[int]]()
+        most = KEYS_PER_TOKEN * self.batch_tokens
         with rearranged_weights(self.model, max_new_tokens):
-            for rows in self._of_similar_length(encoded, max_new_tokens):
+            for rows in longest_first(keys, lambda longest: most // longest):
                 decoder = self.decoder([encoded[row] for row in rows], max_new_tokens)
                 own = None if draw is None else draw.rows(rows)
                 written = write(decoder, len(rows), self.stops(), max_new_tokens, own)
@@ -257,17 +252,6 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
             self.tokenizer.decode(replies[row], skip_special_tokens=True)
             for row in range(len(prompts))
         ]
-
-    def _of_similar_length(
-        self, encoded: Sequence[Sequence[int]], max_new_tokens: int
-    ) -> Iterator[list[int]]:
-        """Indices of prompts that are continued together, the longest first."""
-        left = sorted(range(len(encoded)), key=lambda row: len(encoded[row]), reverse=True)
-        while left:
-            longest = len(encoded[left[0]]) + max_new_tokens
-            count = max(1, KEYS_PER_TOKEN * self.batch_tokens // longest)
-            yield left[:count]
-            left = left[count:]
 
     def _tell_of_cuts(self, lengths: Sequence[int], most: int) -> None:
         """Say once that replies end by their length, where a tenth of many does."""

@@ -1,7 +1,7 @@
 """Train a model further on the dev items, and tell by cross-fitting what that is worth.
 
 What is handed over is an ordinary patch: the model to start from, and a LoRA that was trained on
-all items. Each item is scored by what was trained without its fold (see `models.training.folds`).
+all items. Each item is scored by what was trained without its fold (see `choice_losses.folds`).
 These scores are of the items that were trained on and of nothing else: whatever comes later is
 scored by the patch.
 """
@@ -26,7 +26,8 @@ from pyswarmopt_llm.scores.choices import FULL, Choices, Schedule
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
 from pyswarmopt_llm.searching.scoring.record import Margins, Row
 from pyswarmopt_llm.searching.surrogate.items import SOFTNESS
-from pyswarmopt_llm.searching.training.folds import fit, folds
+from pyswarmopt_llm.searching.training.choice_losses import folds
+from pyswarmopt_llm.searching.training.lora import fit
 
 ALL = "all"  # the LoRA that was trained on all items
 T = TypeVar("T")

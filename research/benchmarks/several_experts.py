@@ -41,7 +41,7 @@ from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.evaluator import Questions, Request
 from pyswarmopt_llm.searching.scoring.record import Packed, pack, unpack
-from pyswarmopt_llm.searching.training.folds import fit
+from pyswarmopt_llm.searching.training.lora import fit
 from pyswarmopt_llm.searching.training.train import TrainingOptions, train_expert
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contest import compare

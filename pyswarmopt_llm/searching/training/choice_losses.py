@@ -1,4 +1,5 @@
-"""Losses of labelled items as they are scored: cross-entropy over the options, or of the answer.
+"""Labelled items in steps and folds, and their losses: cross-entropy over the options, or of the
+answer.
 
 The options' scores are those that decide (log-likelihood per byte, or a letter's log-probability),
 times the mean length of the item's options, so that they are of the size of log-likelihoods again;
@@ -10,7 +11,8 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from itertools import chain
 from statistics import fmean
 
 import torch
@@ -18,7 +20,7 @@ from torch import Tensor
 
 from pyswarmopt_llm.engine.passes import target_logprobs
 from pyswarmopt_llm.engine.transformers import TransformersEngine
-from pyswarmopt_llm.scores.choices import Choices
+from pyswarmopt_llm.scores.choices import Choices, fold_count
 
 ITEMS_PER_STEP = 16
 
@@ -32,6 +34,45 @@ def shuffled(items: Sequence[Choices], epochs: int, seed: int) -> list[list[list
         starts = range(0, len(items), ITEMS_PER_STEP)
         rounds.append([order[start : start + ITEMS_PER_STEP] for start in starts])
     return rounds
+
+
+def folds(
+    items: Sequence[Choices], seed: int, identities: Sequence[Hashable] | None = None
+) -> list[list[int]]:
+    """The places of each fold's items, ascending, stratified by answer: of two items with the same
+    one, each fold has one.
+
+    The items of a fold can be scored with what was trained on the others (cross-fitting; stacked
+    generalisation, Wolpert 1992, Neural Networks 5). A label whose only examples are in one fold
+    would look unlearnable from the other. Items that are the same are in one fold, unless there are
+    fewer different ones than folds.
+
+    Args:
+        items: at least two.
+        seed: of the order.
+        identities: of each item what it is known by; None: its options, with their prompt, and
+            which of them is right.
+
+    Example:
+        >>> items = [Choices(((q, "yes" if q < "e" else "no"),), (1.0,), 0) for q in "aabcdefgh"]
+        >>> [[items[place].pairs[0][0] for place in fold] for fold in folds(items, seed=0)]
+        [['c', 'e'], ['a', 'a', 'f'], ['d', 'h'], ['g'], ['b']]
+    """
+
+    def answer(item: Choices) -> str:
+        return item.pairs[item.right][1]
+
+    count = fold_count(len(items))
+    known_by = identities or [(item.pairs, item.right) for item in items]
+    if len(set(known_by)) < count:
+        known_by = range(len(items))
+    places: dict[Hashable, list[int]] = {}
+    for place, identity in enumerate(known_by):
+        places.setdefault(identity, []).append(place)
+    groups = list(places.values())
+    random.Random(seed).shuffle(groups)
+    groups.sort(key=lambda group: answer(items[group[-1]]))
+    return [sorted(chain.from_iterable(groups[k::count])) for k in range(count)]
 
 
 def choice_losses(engine: TransformersEngine, items: Sequence[Choices]) -> Iterator[Tensor]:
@@ -89,4 +130,4 @@ def loglikelihoods(
         yield tuple(batch.pairs.tolist()), totals[batch.pairs]
 
 
-__all__ = ["ITEMS_PER_STEP", "choice_loss", "choice_losses", "loglikelihoods", "shuffled"]
+__all__ = ["ITEMS_PER_STEP", "choice_loss", "choice_losses", "folds", "loglikelihoods", "shuffled"]

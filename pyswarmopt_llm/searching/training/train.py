@@ -1,4 +1,4 @@
-"""Train a LoRA expert, on chats or to choose among options, and write it with its card.
+"""Train a LoRA expert on chats, or to choose among options, and write it with its card.
 
 LoRA (Hu et al. 2021, arXiv 2106.09685) with the adapter in float32, by `trainer.train`.
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import torch
 
@@ -51,7 +51,7 @@ class TrainingOptions:
         heldout: number of held-out examples, at most a fifth of all.
         threads: CPU threads; default: torch's current setting.
         start: an adapter of this base to go on from, directory or hub id; its modules, ranks and
-            scale are kept, so rank, alpha and targets have no effect. Default: a new one.
+            scale stay.
     """
 
     rank: int = 8
@@ -69,9 +69,7 @@ class TrainingOptions:
 
     def __str__(self) -> str:
         shape = f"r={self.rank}, alpha={self.alpha:g}, targets {', '.join(self.targets)}"
-        if self.start is not None:
-            shape = f"trained further from {self.start}"
-        return f"{shape}; AdamW, peak lr {self.lr:g}, seed {self.seed}"
+        return shape if self.start is None else f"trained further from {self.start}"
 
 
 @dataclass(frozen=True)
@@ -110,78 +108,118 @@ class TrainingResult:
 
 def train_expert(
     base: BaseModel,
-    examples: Sequence[Mapping[str, Any]],
+    examples: Sequence[Any],
     out: str | Path,
     options: TrainingOptions = TrainingOptions(),
     *,
+    loss: Literal["answer", "options"] = "answer",
     dtype: str = "auto",
     device: str = "auto",
     data: str = "",
     on_step: OnRound | None = None,
 ) -> TrainingResult:
-    """Train a LoRA adapter on the answers of chats and write it to `out`, with a model card.
+    """Train a LoRA adapter and write it to `out` as bf16 safetensors, with a model card.
 
     Args:
         base: the frozen model, from `resolve_base`.
-        examples: chats ``{"messages": [{"role": ..., "content": ...}, ...]}`` that end with the
-            assistant's turn.
+        examples: for loss ``answer`` chats ``{"messages": [{"role": ..., "content": ...}, ...]}``
+            that end with the assistant's turn; for ``options`` multiple-choice `Item`s.
         out: the directory to create.
-        options: adapter, optimiser and budget.
+        options: adapter, optimiser and budget; of items, `epochs` is rounded up, and what is said of
+            batches, lengths and held-out examples has no effect.
+        loss: of answers, or cross-entropy over the options, scored by likelihood as in a search.
         dtype: of the frozen base; auto: bfloat16 where the device multiplies it natively.
         device: to train on.
         data: description of the examples, for the card.
         on_step: called as ``on_step(step, steps, loss)`` after each step, counted from 1.
 
     Raises:
-        UserError: `out` exists, an example is malformed, no example is left, or a target is not in
-            the model.
+        UserError: `out` exists, an example is malformed, no example is left, a target is not in the
+            model, or `start` does not fit the base.
     """
-    expert = _Expert(base, out, options, dtype, device, data)
-    items, cut = chat_items(expert.engine, examples, options.max_len)
-    draws = random.Random(options.seed)
-    draws.shuffle(items)
-    held = min(options.heldout, len(items) // 5)
-    heldout, chats = items[:held], items[held:]
-    if not chats:
-        raise UserError("no training example is left; give more examples, or a larger max_len")
-    steps = _chat_steps(expert.engine, chats, options, draws)
-    counts = {"heldout": held, "cut": cut, "dropped": len(examples) - len(items)}
-    return expert.train(steps, len(chats), "loss on the answers only", on_step, counts, heldout)
+    out = Path(out)
+    check_free(out)
+    engine = load_engine(base, dtype, device, options.threads)
+    lora = _lora(base, engine.model, options)
+    given = (_from_chats if loss == "answer" else _from_items)(engine, examples, options)
+    before = _mean_loss(engine, given.heldout)
+    fed, start = engine.tokens_fed, time.perf_counter()
+    losses = train(engine, lora, [[step] for step in given.steps], options.lr, on_round=on_step)
+    seconds, tokens = time.perf_counter() - start, engine.tokens_fed - fed
+    engine.load(lora.patch())
+    shown = max(1, min(20, len(losses) // 4))
+    result = TrainingResult(
+        name=out.resolve().name,
+        examples=given.examples,
+        heldout=len(given.heldout),
+        steps=len(losses),
+        tokens=tokens,
+        seconds=seconds,
+        train_loss_first=fmean(losses[:shown]),
+        train_loss_last=fmean(losses[-shown:]),
+        heldout_loss_base=before,
+        heldout_loss_expert=_mean_loss(engine, given.heldout),
+        cut=given.cut,
+        dropped=given.dropped,
+    )
+    new = options.start is None
+    scale = lora.scale if new else 1.0  # of an adapter that goes on it stays in B
+    factors = {
+        name.removesuffix(".weight"): (
+            (change.b / scale).to(torch.bfloat16),
+            change.a.to(torch.bfloat16),
+        )
+        for name, change in lora.patch().low_rank.items()
+    }
+    write_adapter(
+        out,
+        factors,
+        base_model_name=base.name,
+        target_modules=options.targets if new else factors,
+        alpha=options.alpha if new else None,
+        card=_card(result, base.name, f"{data or 'not described'}; loss of {loss}", options),
+    )
+    return result
 
 
-def train_on_options(
-    base: BaseModel,
-    items: Sequence[Item],
-    out: str | Path,
-    options: TrainingOptions,
-    *,
-    dtype: str = "auto",
-    device: str = "auto",
-    data: str = "",
-    on_step: OnRound | None = None,
-) -> TrainingResult:
-    """Train a LoRA adapter by the cross-entropy over each item's options, and write it.
+class _Given(NamedTuple):
+    """What is trained on: the items of each step, the number of different ones, and the rest."""
 
-    The options are scored by likelihood, as a search scores them. Arguments as for `train_expert`,
-    with multiple-choice items; `epochs` is rounded up, and options of batches and of held-out
-    examples have no effect.
+    steps: Sequence[Sequence[Choices]]
+    examples: int
+    heldout: Sequence[Choices] = ()
+    cut: int = 0
+    dropped: int = 0
 
-    Raises:
-        UserError: `out` exists, an item has no options, none has a right answer, or a target is not
-            in the model.
-    """
-    expert = _Expert(base, out, options, dtype, device, data)
-    choices = Accuracy(items, "likelihood", expert.engine.chat).choices()
+
+def _from_items(
+    engine: TransformersEngine, items: Sequence[Item], options: TrainingOptions
+) -> _Given:
+    choices = Accuracy(items, "likelihood", engine.chat).choices()
     if not choices:
         raise InvalidOption(
             "loss", "options", "no item has a right answer; give a task with answers"
         )
-    steps = chain.from_iterable(shuffled(choices, math.ceil(options.epochs), options.seed))
-    return expert.train([*steps], len(choices), "cross-entropy over the options", on_step)
+    epochs = shuffled(choices, math.ceil(options.epochs), options.seed)
+    return _Given([*chain.from_iterable(epochs)], len(choices))
+
+
+def _from_chats(
+    engine: TransformersEngine, chats: Sequence[Any], options: TrainingOptions
+) -> _Given:
+    items, cut = chat_items(engine, chats, options.max_len)
+    draws = random.Random(options.seed)
+    draws.shuffle(items)
+    held = min(options.heldout, len(items) // 5)
+    trained = items[held:]
+    if not trained:
+        raise UserError("no training example is left; give more examples, or a larger max_len")
+    steps = _chat_steps(engine, trained, options, draws)
+    return _Given(steps, len(trained), items[:held], cut, len(chats) - len(items))
 
 
 def chat_items(
-    engine: TransformersEngine, examples: Sequence[Mapping[str, Any]], max_len: int
+    engine: TransformersEngine, examples: Sequence[Any], max_len: int
 ) -> tuple[list[Choices], int]:
     """Chats as prompts and answers, each weighted by 1 / tokens of its answer, so that short answers
     count like long ones; and how many are cut to `max_len` tokens.
@@ -198,7 +236,12 @@ def chat_items(
         )
     items, cut = [], 0
     for number, example in enumerate(examples, start=1):
-        prompt, answer = split_chat(tokenizer, _messages(example, number))
+        if not _is_chat(example):
+            raise UserError(
+                f'example {number}: needs "messages", turns with "role" and "content" of which the '
+                "last is the assistant's answer and not empty"
+            )
+        prompt, answer = split_chat(tokenizer, example["messages"])
         ids = tokenizer(answer, add_special_tokens=False)["input_ids"]
         room = max_len - len(engine.encode(prompt))
         if room <= 0:
@@ -210,20 +253,16 @@ def chat_items(
     return items, cut
 
 
-def _messages(example: Mapping[str, Any], number: int) -> Sequence[Mapping[str, str]]:
+def _is_chat(example: Any) -> bool:
     messages = example.get("messages") if isinstance(example, Mapping) else None
-    if not isinstance(messages, Sequence) or len(messages) < 2:
-        raise UserError(f'example {number}: needs "messages" with a user and an assistant turn')
+    if not isinstance(messages, list) or len(messages) < 2:
+        return False
     for message in messages:
-        if not isinstance(message, Mapping) or not {"role", "content"} <= message.keys():
-            raise UserError(f'example {number}: each message needs "role" and "content"')
-        if not isinstance(message["content"], str):
-            raise UserError(f"example {number}: the content of a message must be text")
-    if messages[-1]["role"] != "assistant" or not messages[-1]["content"].strip():
-        raise UserError(
-            f"example {number}: the last message must be the assistant's answer and not empty"
-        )
-    return messages
+        texts = isinstance(message, Mapping) and (message.get("role"), message.get("content"))
+        if not texts or not all(isinstance(text, str) for text in texts):
+            return False
+    last = messages[-1]
+    return last["role"] == "assistant" and bool(last["content"].strip())
 
 
 def _chat_steps(
@@ -251,103 +290,32 @@ def _chat_steps(
     return steps
 
 
-class _Expert:
-    """A LoRA of a base, to be trained and written with its card.
+def _mean_loss(engine: TransformersEngine, chats: Sequence[Choices]) -> float:
+    """Of the model that is loaded; nan if there are none."""
+    values = engine.loglikelihood([chat.pairs[0] for chat in chats])
+    losses = [-value * chat.weight for value, chat in zip(values, chats, strict=True)]
+    return fmean(losses) if losses else math.nan
 
-    Raises:
-        UserError: `out` exists, a target is not in the model, or `start` does not fit the base.
-    """
 
-    def __init__(
-        self,
-        base: BaseModel,
-        out: str | Path,
-        options: TrainingOptions,
-        dtype: str,
-        device: str,
-        data: str,
-    ) -> None:
-        self._base, self._out, self._options, self._data = base, Path(out), options, data
-        check_free(self._out)
-        self.engine = load_engine(base, dtype, device, options.threads)
-        self._lora = _lora(base, self.engine.model, options)
-
-    def train(
-        self,
-        steps: Sequence[Sequence[Choices]],
-        examples: int,
-        loss: str,
-        on_step: OnRound | None,
-        counts: Mapping[str, int] = {},
-        heldout: Sequence[Choices] = (),
-    ) -> TrainingResult:
-        """Train on steps of `examples` different ones and write the adapter; `loss` in words."""
-        before = self._mean_loss(heldout)
-        fed, start = self.engine.tokens_fed, time.perf_counter()
-        rounds = [[step] for step in steps]
-        losses = train(self.engine, self._lora, rounds, self._options.lr, on_round=on_step)
-        seconds, tokens = time.perf_counter() - start, self.engine.tokens_fed - fed
-        self.engine.load(self._lora.patch())
-        shown = max(1, min(20, len(losses) // 4))
-        result = TrainingResult(
-            name=self._out.resolve().name,
-            examples=examples,
-            steps=len(steps),
-            tokens=tokens,
-            seconds=seconds,
-            train_loss_first=fmean(losses[:shown]),
-            train_loss_last=fmean(losses[-shown:]),
-            heldout_loss_base=before,
-            heldout_loss_expert=self._mean_loss(heldout),
-            **{"heldout": 0, **counts},
-        )
-        self._write(self._card(result, loss))
-        return result
-
-    def _mean_loss(self, chats: Sequence[Choices]) -> float:
-        """Of the model that is loaded; nan if there are none."""
-        values = self.engine.loglikelihood([chat.pairs[0] for chat in chats])
-        losses = [-value * chat.weight for value, chat in zip(values, chats, strict=True)]
-        return fmean(losses) if losses else math.nan
-
-    def _card(self, done: TrainingResult, loss: str) -> str:
-        heldout = f"""\
+def _card(done: TrainingResult, base: str, data: str, options: TrainingOptions) -> str:
+    heldout = f"""\
 - held-out loss: {done.heldout_loss_base:.4f} (base) -> {done.heldout_loss_expert:.4f} (expert)
 """
-        return f"""---
-base_model: {self._base.name}
+    return f"""---
+base_model: {base}
 library_name: peft
 tags: [lora]
 ---
 
 # LoRA expert `{done.name}`
 
-- base: {self._base.name}
-- data: {self._data or "not described"}; {done.examples} training examples, {done.heldout} held out
-- LoRA: {self._options}
-- training: {done.steps} steps, {done.tokens} tokens, {done.seconds:.0f} s, {loss}
+- base: {base}
+- data: {data}; {done.examples} training examples, {done.heldout} held out
+- LoRA: {options}
+- training: {done.steps} steps, {done.tokens} tokens, {done.seconds:.0f} s
+- optimiser: AdamW, peak lr {options.lr:g}, seed {options.seed}
 - training loss: {done.train_loss_first:.4f} (first steps) -> {done.train_loss_last:.4f} (last steps)
 {heldout if done.heldout else ""}"""
-
-    def _write(self, card: str) -> None:
-        """Write the adapter as bf16 safetensors."""
-        new = self._options.start is None
-        scale = self._lora.scale if new else 1.0  # the rest of it stays in B
-        factors = {
-            name.removesuffix(".weight"): (
-                (change.b / scale).to(torch.bfloat16),
-                change.a.to(torch.bfloat16),
-            )
-            for name, change in self._lora.patch().low_rank.items()
-        }
-        write_adapter(
-            self._out,
-            factors,
-            base_model_name=self._base.name,
-            target_modules=self._options.targets if new else factors,
-            alpha=self._options.alpha if new else None,
-            card=card,
-        )
 
 
 def _lora(base: BaseModel, model: Any, options: TrainingOptions) -> Lora:
@@ -358,7 +326,7 @@ def _lora(base: BaseModel, model: Any, options: TrainingOptions) -> Lora:
         return Lora.going_on(load_adapter(report.experts[0]), model.device)
     scale = options.alpha / options.rank
     shapes = target_shapes(model, options.targets)
-    return Lora.new(shapes, options.rank, scale, options.seed, model.device)
+    return Lora(shapes, options.rank, scale, options.seed, model.device)
 
 
 def target_shapes(model: Any, targets: Sequence[str]) -> dict[str, tuple[int, int]]:
@@ -378,4 +346,4 @@ def target_shapes(model: Any, targets: Sequence[str]) -> dict[str, tuple[int, in
     return shapes
 
 
-__all__ = ["TrainingOptions", "TrainingResult", "train_expert", "train_on_options"]
+__all__ = ["TrainingOptions", "TrainingResult", "train_expert"]

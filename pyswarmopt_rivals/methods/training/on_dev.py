@@ -26,8 +26,7 @@ from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import Adapter
 from pyswarmopt_llm.scores.choices import EPOCHS, PASSES, Choices, training_passes
 from pyswarmopt_llm.searching.training.choice_losses import choice_losses, shuffled
-from pyswarmopt_llm.searching.training.folds import fit
-from pyswarmopt_llm.searching.training.lora import Lora
+from pyswarmopt_llm.searching.training.lora import Lora, fit
 from pyswarmopt_llm.searching.training.trainer import Addition, Trainable, train
 from pyswarmopt_rivals.methods.changes import SideBySide, as_patch, by_module
 from pyswarmopt_rivals.methods.method import Merged, Settings

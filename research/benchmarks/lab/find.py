@@ -43,7 +43,7 @@ from pyswarmopt_llm.scores.choices import PASSES, Choices
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.searching.training.choice_losses import choice_losses
-from pyswarmopt_llm.searching.training.folds import fit
+from pyswarmopt_llm.searching.training.lora import fit
 from pyswarmopt_llm.searching.training.trainer import Addition, training
 from pyswarmopt_llm.tools.find.find import right
 from pyswarmopt_llm.tools.find.halving import TOP, Answer, halved, halvings, passes

@@ -107,22 +107,6 @@ def test_likelihood_on_every_architecture(tiny: tuple[Any, Any], architecture: s
     )
 
 
-def test_bfloat16_chooses_the_same_option_in_every_batch(tiny_base: Path) -> None:
-    model, tokenizer = load_tiny(tiny_base, torch.bfloat16)
-    expected = reference(model, tokenizer, EVERYTHING)
-    rounding = max(
-        abs(a - b)
-        for a, b in zip(expected, reference(*load_tiny(tiny_base), EVERYTHING), strict=True)
-    )
-    for batch_tokens in (1, 100, 10**6):
-        values = TransformersEngine(model, tokenizer, batch_tokens).loglikelihood(EVERYTHING)
-        # No further from the plain bf16 pass than that one is from float32.
-        assert values == pytest.approx(expected, abs=rounding)
-        for case in ("options that begin alike", "one-token options"):
-            at = [EVERYTHING.index(pair) for pair in CASES[case]]
-            assert max(at, key=values.__getitem__) == max(at, key=expected.__getitem__)
-
-
 def test_no_pairs_and_empty_continuations(tiny: tuple[Any, Any]) -> None:
     engine = TransformersEngine(*tiny)
     assert engine.loglikelihood([]) == []
@@ -220,14 +204,3 @@ def test_a_text_longer_than_the_context_window_is_named(tiny: tuple[Any, Any]) -
         engine.loglikelihood([("a", "b"), ("Long story" + "y" * 1010, "zzzzz")])
     with pytest.raises(UserError, match=r"'Long story.*' needs 1030 tokens"):
         engine.next_token_logprobs(["Long story" + "y" * 1020])
-
-
-@pytest.mark.gpu
-def test_likelihood_on_cuda(tiny_base: Path) -> None:
-    model, tokenizer = load_tiny(tiny_base)
-    expected = reference(model, tokenizer, EVERYTHING)
-    prompts = [context for context, _ in CASES["a shared beginning"]]
-    rows = TransformersEngine(model, tokenizer).next_token_logprobs(prompts)
-    engine = TransformersEngine(model.to("cuda"), tokenizer, 300)
-    assert engine.loglikelihood(EVERYTHING) == pytest.approx(expected, abs=1e-3)
-    assert torch.allclose(engine.next_token_logprobs(prompts), rows, atol=1e-3)

@@ -222,14 +222,6 @@ def test_an_interrupted_load_can_be_taken_out(
     assert_same_bits(weights(tiny[0]), alone[0])
 
 
-def test_device_and_dtype_by_name() -> None:
-    cpu = pick_device("cpu")
-    assert cpu == torch.device("cpu")
-    assert pick_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
-    assert pick_dtype("bfloat16", cpu) is torch.bfloat16
-    assert pick_dtype("auto", cpu) in (torch.bfloat16, torch.float32)
-
-
 @pytest.mark.parametrize("name", ["gpu", "cuda:99", "cpu:x", ""])
 def test_an_unknown_or_missing_device_is_one_clear_line(name: str) -> None:
     with pytest.raises(UserError, match=f"device ?{name}: .*"):

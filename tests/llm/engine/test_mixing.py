@@ -5,7 +5,6 @@ base again.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ import pytest
 import torch
 from engine_reference import load_tiny, naive_logprobs
 from llm_fixtures import save_random_expert
-from search_helpers import history, louder, questions, small, write_task
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import InvalidOption
@@ -23,8 +21,6 @@ from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import Expert, load_adapter, load_factors, read_adapter
 from pyswarmopt_llm.experts.quantised.added_outputs import AddedOutputs
 from pyswarmopt_llm.mix.delta import DeltaSpace
-from pyswarmopt_llm.scores.metrics.registry import METRICS, written
-from pyswarmopt_llm.searching.loop import search
 
 Q0 = "model.layers.0.self_attn.q_proj.weight"  # (32, 32)
 PAIRS = [("Which one?", " left"), ("Which one?", " right"), ("Where is it", ", then?"), ("A", "B")]
@@ -164,51 +160,3 @@ def test_replies_of_candidates_are_those_of_merged_ones(
         written.append(texts)
     merged, runtime = written
     assert runtime == merged and len({tuple(texts) for texts in merged}) == len(WEIGHTS)
-
-
-@pytest.mark.parametrize("packed", ["", "nf4:"])
-@pytest.mark.parametrize("first", ["written", "choice"])
-def test_a_search_of_two_tasks_scores_as_merged_ones_in_both_orders(
-    tiny_base: Path,
-    tiny_experts: list[Path],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    first: str,
-    packed: str,
-) -> None:
-    """Merged candidates are the reference; on four bits, where nothing can be merged, each task
-    alone is.
-    """
-    if packed:
-        pytest.importorskip("bitsandbytes")
-
-    def distinct(items: Any, texts: Sequence[str]) -> list[float]:
-        return [float(len(set(text))) for text in texts]
-
-    monkeypatch.setitem(METRICS, "distinct", written("distinct", distinct, "nothing", new=6))
-    tasks = [
-        write_task(tmp_path / "written.json", questions(8, 1), questions(3, 2), metric="distinct"),
-        write_task(tmp_path / "choice.json", questions(8, 3), questions(3, 4)),
-    ]
-    tasks = tasks if first == "written" else tasks[::-1]
-    loud = louder(tiny_experts, tmp_path / "loud")
-    settings = {"space": "delta", "dtype": "float32", "scoring": "likelihood"}
-    settings |= {"seed": 3, "combine": "arithmetic"}
-
-    def rows(name: str, which: list[Path], mix: str) -> list[dict[str, Any]]:
-        base = f"{packed}{tiny_base}"
-        more = settings | {"mix": mix}
-        return history(search(small(base, loud, which, tmp_path / name, max_iter=1, **more)).run)
-
-    both = rows("both", tasks, "runtime")
-    assert len({row["value"] for row in both}) > 3
-    if not packed:
-        for row, merged in zip(both, rows("merged", tasks, "merged"), strict=True):
-            assert row["key"] == merged["key"]
-            assert row["value"] == pytest.approx(merged["value"], abs=1e-5)
-    starts = [row for row in both if row["iteration"] == 0]
-    assert len(starts) > 2
-    for task in tasks:
-        alone = {row["key"]: row for row in rows(f"alone-{task.stem}", [task], "runtime")}
-        for row in starts:
-            assert row["items"][task.stem] == alone[row["key"]]["items"][task.stem]

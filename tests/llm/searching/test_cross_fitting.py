@@ -22,7 +22,8 @@ from pyswarmopt_llm.experts.adapter import Adapter, load_adapter, read_adapter
 from pyswarmopt_llm.mix.delta import DeltaSpace
 from pyswarmopt_llm.scores.choices import Choices, Schedule, fold_count
 from pyswarmopt_llm.searching.cross_fitting import Fitting, cross_fit, not_worse
-from pyswarmopt_llm.searching.training.folds import fit, folds
+from pyswarmopt_llm.searching.training.choice_losses import folds
+from pyswarmopt_llm.searching.training.lora import fit
 
 
 def item(question: str, options: str, right: int) -> Choices:

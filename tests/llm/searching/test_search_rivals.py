@@ -27,7 +27,8 @@ from pyswarmopt_llm.searching.scoring.record import unpack
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.scoring.search import Search
-from pyswarmopt_llm.searching.training.folds import fit, folds
+from pyswarmopt_llm.searching.training.choice_losses import folds
+from pyswarmopt_llm.searching.training.lora import fit
 
 
 @pytest.fixture

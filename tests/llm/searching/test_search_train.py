@@ -21,7 +21,8 @@ from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.searching import train
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.result import Result
-from pyswarmopt_llm.searching.training.folds import fit, folds
+from pyswarmopt_llm.searching.training.choice_losses import folds
+from pyswarmopt_llm.searching.training.lora import fit
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,9 +22,10 @@ from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.training.choice_losses import choice_loss
 from pyswarmopt_llm.searching.training.examples import training_items
-from pyswarmopt_llm.searching.training.train import TrainingOptions, train_on_options
+from pyswarmopt_llm.searching.training.train import TrainingOptions, train_expert
 from pyswarmopt_llm.searching.use.model import evaluate_model
 
+on_options = partial(train_expert, loss="options")
 OPTIONS = TrainingOptions(rank=4, alpha=8, targets=("q_proj", "v_proj"), lr=0.02, epochs=6)
 
 
@@ -35,7 +37,7 @@ def test_the_files_choose_as_the_adapter_did_that_was_trained(
     ).dev
     rounds: list[tuple[int, int, float]] = []
     out = tmp_path / "expert"
-    done = train_on_options(
+    done = on_options(
         resolve_base(str(tiny_base)),
         items,
         out,
@@ -61,7 +63,7 @@ def test_the_files_choose_as_the_adapter_did_that_was_trained(
 
     assert mean_loss(Patch(low_rank=load_factors(read_adapter(out)))) < 0.7 * mean_loss(Patch())
     card = (out / "README.md").read_text()
-    assert "cross-entropy over the options" in card and "24 training examples" in card
+    assert "loss of options" in card and "24 training examples" in card
 
 
 def test_builtin_tasks_train_on_their_training_part_only() -> None:
@@ -124,7 +126,7 @@ def test_what_cannot_be_trained_on_is_one_line(tiny_base: Path, tmp_path: Path) 
         str(write_task(tmp_path / "words.json", questions(4, 1), questions(2, 2)))
     ).dev
     with pytest.raises(UserError, match="targets nothing: no such linear layers"):
-        train_on_options(
+        on_options(
             resolve_base(str(tiny_base)),
             items,
             tmp_path / "a",
@@ -134,8 +136,8 @@ def test_what_cannot_be_trained_on_is_one_line(tiny_base: Path, tmp_path: Path) 
         training_items("builtin:requests-bank:one", 4, seed=0)
     unanswered = [replace(item, answer=None) for item in items]
     with pytest.raises(UserError, match="no item has a right answer"):
-        train_on_options(resolve_base(str(tiny_base)), unanswered, tmp_path / "a", OPTIONS)
+        on_options(resolve_base(str(tiny_base)), unanswered, tmp_path / "a", OPTIONS)
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "file").touch()
     with pytest.raises(UserError, match="exists"):
-        train_on_options(resolve_base(str(tiny_base)), items, tmp_path / "b", TrainingOptions())
+        on_options(resolve_base(str(tiny_base)), items, tmp_path / "b", TrainingOptions())

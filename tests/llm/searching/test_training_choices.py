@@ -63,7 +63,7 @@ def test_what_is_trained_has_a_smaller_loss_as_weights_merged_into_the_model(
     engine: TransformersEngine,
 ) -> None:
     before = mean_loss(engine)
-    lora = Lora.new(MODULES, rank=2, scale=2.0, seed=3)
+    lora = Lora(MODULES, rank=2, scale=2.0, seed=3)
     history = train(engine, lora, shuffled(ITEMS, 4, seed=0), 1e-2)
     engine.load(lora.patch())
     assert len(history) == 4 and history[-1] < history[0]
@@ -86,7 +86,7 @@ def test_a_step_follows_the_mean_gradient_at_most_1_long(
         return torch.optim.SGD(groups)
 
     monkeypatch.setattr(torch.optim, "AdamW", descent)
-    lora = Lora.new(MODULES, rank=2, scale=scale, seed=3)
+    lora = Lora(MODULES, rank=2, scale=scale, seed=3)
     before = [tensor.detach().clone() for tensor in lora.tensors]
     with training(engine.model, lora.additions()):
         total = torch.zeros((), dtype=torch.float64)
@@ -114,7 +114,7 @@ def test_sixteen_items_are_a_step(
             steps.append(self.param_groups[0]["lr"])
 
     monkeypatch.setattr(torch.optim, "AdamW", lambda groups, **_: Watched(groups))
-    lora = Lora.new(MODULES, rank=2, scale=2.0, seed=3)
+    lora = Lora(MODULES, rank=2, scale=2.0, seed=3)
     train(engine, lora, shuffled(ITEMS, 3, seed=0), 2.0)
     # One step of warm-up at the whole rate; then from 1 to .05 along half a cosine of five steps.
     cosine = [0.05 + 0.95 * (1 + math.cos(math.pi * k / 5)) / 2 for k in range(5)]
@@ -123,10 +123,10 @@ def test_sixteen_items_are_a_step(
 
 def test_stopping_early_leaves_what_the_longer_run_had_then(engine: TransformersEngine) -> None:
     seen: list[torch.Tensor] = []
-    lora = Lora.new(MODULES, rank=2, scale=2.0, seed=1)
+    lora = Lora(MODULES, rank=2, scale=2.0, seed=1)
     after = lambda *_: seen.append(torch.cat([t.detach().flatten().clone() for t in lora.tensors]))  # noqa: E731
     train(engine, lora, shuffled(ITEMS, 3, seed=0), 1e-3, on_round=after)
-    lora = Lora.new(MODULES, rank=2, scale=2.0, seed=1)
+    lora = Lora(MODULES, rank=2, scale=2.0, seed=1)
     train(engine, lora, shuffled(ITEMS, 3, seed=0), 1e-3, last=2)
     assert torch.equal(torch.cat([t.detach().flatten() for t in lora.tensors]), seen[1])
 
@@ -136,7 +136,7 @@ def test_gradients_of_a_step_are_those_of_the_mean_over_its_items_whatever_the_b
 ) -> None:
     def step(batch_tokens: int) -> torch.Tensor:
         engine = TransformersEngine(*load_tiny(tiny_base), batch_tokens=batch_tokens)
-        lora = Lora.new(MODULES, rank=2, scale=2.0, seed=1)
+        lora = Lora(MODULES, rank=2, scale=2.0, seed=1)
         train(engine, lora, shuffled(ITEMS[:7], 1, seed=0), 1e-3)
         return torch.cat([tensor.detach().flatten() for tensor in lora.tensors])
 

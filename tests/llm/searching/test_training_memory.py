@@ -38,7 +38,7 @@ def engine(tiny_base: Path) -> TransformersEngine:
 
 
 def new_lora() -> Lora:
-    lora = Lora.new(MODULES, rank=2, scale=2.0, seed=1)
+    lora = Lora(MODULES, rank=2, scale=2.0, seed=1)
     for tensor in lora.tensors:
         tensor.data += 0.05  # B, too, so that A has a gradient
     return lora

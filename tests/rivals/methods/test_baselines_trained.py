@@ -22,7 +22,7 @@ from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import Adapter, load_adapter, read_adapter
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.scores.choices import Choices
-from pyswarmopt_llm.searching.training.folds import fit
+from pyswarmopt_llm.searching.training.lora import fit
 from pyswarmopt_rivals.methods import load_method
 from pyswarmopt_rivals.methods.changes import as_patch
 from pyswarmopt_rivals.methods.method import Options
