@@ -24,7 +24,17 @@ if TYPE_CHECKING:
     from pyswarmopt.driver.history import History, ParticleRecord, Record
     from pyswarmopt.driver.multi import pareto
     from pyswarmopt.driver.multi.multiobjective import MultiResult, minimize_multi
-    from pyswarmopt.driver.problem.space import Space, fixed, integer, log, when
+    from pyswarmopt.driver.problem.space import (
+        Fixed,
+        Integer,
+        Real,
+        Space,
+        When,
+        fixed,
+        integer,
+        log,
+        when,
+    )
     from pyswarmopt.driver.result import Result
     from pyswarmopt.hybrid.memetic_swarm import MemeticSwarm
     from pyswarmopt.inspect import diagnostics, plot
@@ -56,7 +66,7 @@ _DEFINED_IN = {
     "base.optimizer": "Optimizer Point",
     "driver.history": "History ParticleRecord Record",
     "driver.multi.multiobjective": "MultiResult minimize_multi",
-    "driver.problem.space": "Space fixed integer log when",
+    "driver.problem.space": "Fixed Integer Real Space When fixed integer log when",
     "driver.result": "Result",
     "hybrid.memetic_swarm": "MemeticSwarm",
     "inspect.diagnostics": "Diagnosis diagnose",
@@ -98,13 +108,16 @@ def __dir__() -> list[str]:
 __all__ = [
     "Box",
     "Diagnosis",
+    "Fixed",
     "FlatView",
     "History",
+    "Integer",
     "MemeticSwarm",
     "MultiResult",
     "Optimizer",
     "ParticleRecord",
     "Point",
+    "Real",
     "Recipe",
     "Record",
     "Result",
@@ -114,6 +127,7 @@ __all__ = [
     "Swarm",
     "Term",
     "Ticket",
+    "When",
     "__version__",
     "boundary",
     "cognitive",

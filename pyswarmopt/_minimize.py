@@ -54,6 +54,9 @@ def minimize(
 ) -> Result:
     """Find the point of a box, or the parameters of a space, where `fun` is smallest.
 
+    Ctrl-C ends the search: the result so far comes back, with ``success=False`` and
+    ``message="interrupted"``, and the calls of the iteration under way are lost.
+
     Args:
         fun: ``(D,) float64 array -> float``, or ``(m, D) -> (m,)``; it gets copies. One that raises
             TypeError or AttributeError on arrays is tried with torch tensors (CPU, float64) where
@@ -142,8 +145,8 @@ def minimize(
             on threads, executors and Ray nobody waits for it any longer, and where as many calls
             are under way as there are workers. A thread that hangs keeps the program from ending.
 
-    Ctrl-C ends the search: the result so far comes back, with ``success=False`` and
-    ``message="interrupted"``, and the calls of the iteration under way are lost.
+    Returns:
+        The best point found, its value, and how it was found.
 
     Raises:
         TypeError: an argument of another name; that of another library is answered by ours.
@@ -214,6 +217,15 @@ def maximize(
     evaluation_timeout: float | None = None,
 ) -> Result:
     """Find the point of a box where `fun` is largest; arguments and result are those of `minimize`.
+
+    Args:
+        fun: ``(D,) float64 array -> float``, as all others: see `minimize`.
+
+    Returns:
+        As `minimize`; `fun` is the largest value.
+
+    Raises:
+        Exception: see `minimize`.
 
     Example:
         >>> import pyswarmopt as pso

@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +18,18 @@ from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.base import checkpoint
 from pyswarmopt.base.arrays import Bools, Floats, as_tensors
 from pyswarmopt.base.in_flight import InFlight, Ticket
-from pyswarmopt.base.inputs import as_count, as_mask, as_seed, as_values, matrix
+from pyswarmopt.base.inputs import as_count, as_mask, as_seed, as_values, matrix, take_over
 from pyswarmopt.base.optimizer import Point
+from pyswarmopt.base.state import State
 from pyswarmopt.base.storage import copied, empty
 from pyswarmopt.engine import reference
 from pyswarmopt.engine.choose import Update
-from pyswarmopt.engine.start import box_of, dtype_of, first_state, generator_of, usable
-from pyswarmopt.parts.stopping import reasons
+from pyswarmopt.parts.boundary import Box, make_box
+from pyswarmopt.parts.bounds import WIDTHS
+from pyswarmopt.parts.restart import RestartSwarm
+from pyswarmopt.parts.stopping import extent, reasons
+
+Rows = Tensor | npt.NDArray[Any] | None  # (n, D), as `base.inputs.matrix` gives them
 
 
 class Swarm:
@@ -76,19 +81,16 @@ class Swarm:
     ) -> None:
         self.recipe = recipes.get(recipe) if isinstance(recipe, str) else recipe
         start = None if positions is None else matrix("positions", positions)
-        dtype, device, generator = (
-            dtype_of(dtype, start),
-            usable(device),
-            generator_of(as_seed(seed)),
-        )
-        box, dim = box_of(self.recipe, bounds, dim, start, dtype, device)
+        dtype, device = _dtype_of(dtype, start), _usable(device)
+        generator = _generator_of(as_seed(seed))
+        box, dim = _box_of(self.recipe, bounds, dim, start, dtype, device)
         n = (
             (self.recipe.population if start is None else len(start))
             if population is None
             else as_count("population", population, 1)
         )
         v = None if velocities is None else matrix("velocities", velocities, (n, dim))
-        state = first_state(
+        state = _first_state(
             self.recipe, empty((n, dim), dtype, device), box, generator, start, v, maximize
         )
         self._go_on(Update(self.recipe, state, box, generator))
@@ -427,10 +429,115 @@ class Swarm:
             with checkpoint.taking_over(path):
                 checkpoint.check(saved, {"recipe": str, "options": str})
                 recipe = recipes.get(saved["recipe"], **json.loads(saved["options"]))
-        place = usable(device)
+        place = _usable(device)
         swarm = cls.__new__(cls)
         swarm.recipe = recipe
         with checkpoint.taking_over(path):
             swarm._check_recipe(saved)
             swarm._go_on(Update.of(recipe, saved, owned=lambda tensor: tensor.to(place)))
         return swarm
+
+
+# ---- the first state, from what the user gives ----
+
+
+def _usable(device: torch.device | str | None) -> torch.device:
+    """The device, by default the CPU, if this machine has it."""
+    chosen = "cpu" if device is None else device
+    try:
+        torch.ones(1, device=chosen).cpu()
+    except (AssertionError, NotImplementedError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"device={str(chosen)!r} cannot be used: {reason}") from error
+    return torch.device(chosen)
+
+
+def _generator_of(seed: int | None) -> torch.Generator:
+    """A generator of a swarm's own; None takes a seed from the operating system.
+
+    Raises:
+        ValueError: a seed of more than 63 bits.
+    """
+    generator = torch.Generator()
+    if seed is None:
+        generator.seed()
+    elif seed < 2**63:
+        generator.manual_seed(seed)
+    else:
+        raise ValueError(f"seed={seed}: a swarm takes one below 2**63")
+    return generator
+
+
+def _dtype_of(dtype: torch.dtype | None, positions: Rows) -> torch.dtype:
+    """The dtype of a swarm: the one given, that of floating-point tensors, else float64."""
+    if dtype is None:
+        floating = isinstance(positions, Tensor) and positions.dtype.is_floating_point
+        return cast(torch.dtype, positions.dtype) if floating else torch.float64  # type: ignore[union-attr]
+    if not dtype.is_floating_point:
+        raise ValueError(f"dtype={dtype}: positions need a floating dtype")
+    return dtype
+
+
+def _box_of(
+    recipe: Recipe,
+    bounds: Any,
+    dim: int | None,
+    positions: Rows,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> tuple[Box | None, int]:
+    """The box, if there are bounds, and D."""
+    if positions is not None:
+        if dim not in (None, positions.shape[1]):
+            raise ValueError(f"dim={dim}, but the positions have {positions.shape[1]} coordinates")
+        dim = positions.shape[1]
+    if bounds is not None:
+        box = make_box(bounds, dim, dtype, device)
+        return box, len(box.low)
+    if any(isinstance(policy, RestartSwarm) for policy in recipe.restart):
+        raise ValueError(
+            f"recipe {recipe.name!r} restarts the swarm anywhere in the bounds: give bounds"
+        )
+    if dim is None:
+        raise ValueError("a swarm needs to know where to start: give bounds or positions")
+    return None, dim
+
+
+def _first_state(
+    recipe: Recipe, x: Tensor, box: Box | None, generator: torch.Generator, positions: Rows,
+    velocities: Rows, maximize: bool,
+) -> State:  # fmt: skip
+    """The state at x, (N, D), where the starting positions go: those given first, then the
+    recipe's.
+    """
+    rows = 0 if positions is None else len(positions)
+    if rows > len(x):
+        raise ValueError(
+            f"population={len(x)} for {rows} starting positions; it must be at least {rows}"
+        )
+    if positions is not None:
+        take_over("positions", positions, x[:rows])
+    if len(x) > rows:
+        recipe.populate(x[:rows] if rows else None, x[rows:], box, generator)
+    v = empty(tuple(x.shape), x.dtype, x.device)
+    if velocities is None:
+        recipe.launch(x, v, box, generator)
+    else:
+        take_over("velocities", velocities, v)
+    state = State.start(x, v, maximize)
+    if box is None:
+        _check_extent(state)
+    return state
+
+
+def _check_extent(state: State) -> None:
+    """Refuse starting positions between which velocities would overflow; with bounds `make_box`
+    sees to it.
+    """
+    dtype, apart = state.positions.dtype, extent(state)
+    if not WIDTHS * apart <= torch.finfo(dtype).max:
+        name = str(dtype).removeprefix("torch.")
+        raise ValueError(
+            f"positions lie {apart:.3g} apart: velocities would be more than {name} holds; scale "
+            "them"
+        )

@@ -46,12 +46,12 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.searching.use.predict import predict
     from pyswarmopt_llm.tokens.engine import MixtureEngine
     from pyswarmopt_llm.tokens.space import open_mixture
-    from pyswarmopt_llm.tools.check.check import CheckReport, check
+    from pyswarmopt_llm.tools.check_adapters import CheckReport, check
 
 # Public name -> where it lives: "module" if it has the same name there, else "module:name".
 _HOME = {
     "BaseModel": "experts.base",
-    "CheckReport": "tools.check.check",
+    "CheckReport": "tools.check_adapters",
     "Engine": "common.interfaces",
     "EvalResult": "searching.use.model",
     "MixtureEngine": "tokens.engine",
@@ -70,7 +70,7 @@ _HOME = {
     "Utility": "common.interfaces",
     "Written": "scores.metrics.questions.written",
     "adapter_patch": "mix.load",
-    "check": "tools.check.check",
+    "check": "tools.check_adapters",
     "controllability": "published.classifiers",
     "evaluate": "searching.use.model:evaluate_model",
     "generate": "searching.use.generate:generate_text",

@@ -35,6 +35,9 @@ def bare_bones(topology: str = "ring", population: int = 40) -> Recipe:
         topology: "ring", "global", "von_neumann" or "random".
         population: default number of particles.
 
+    Returns:
+        The recipe.
+
     Raises:
         ValueError: an unknown topology.
 

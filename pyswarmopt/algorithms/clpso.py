@@ -116,6 +116,9 @@ def clpso(
         max_velocity: the paper's V_max, in the units of x; default: none.
         population: default number of particles.
 
+    Returns:
+        The recipe.
+
     Raises:
         ValueError: a horizon or gap below 1 or a max_velocity that is not positive.
 

@@ -30,6 +30,9 @@ def constriction(
         topology: "ring" (a neighbour on either side), "global", "von_neumann" or "random".
         population: default number of particles.
 
+    Returns:
+        The recipe.
+
     Raises:
         ValueError: phi1 + phi2 <= 4, where equation 4 does not hold, or an unknown topology.
 

@@ -83,6 +83,9 @@ def covariant(
         growth: factor of the population at a restart.
         patience: iterations without a new best that call for one.
 
+    Returns:
+        The recipe.
+
     Raises:
         ValueError: see `RestartSwarm`.
 

@@ -49,6 +49,9 @@ def fips(
         topology: "von_neumann" (the paper's square) or "ring".
         population: default number of particles.
 
+    Returns:
+        The recipe.
+
     Raises:
         ValueError: an unknown topology.
 

@@ -36,6 +36,9 @@ def inertia_weight(
         max_velocity: the paper's V_max, in the units of x; default: none.
         population: default number of particles.
 
+    Returns:
+        The recipe.
+
     Raises:
         ValueError: an unknown topology, a horizon below 1 or a max_velocity that is not positive.
 

@@ -70,6 +70,9 @@ def model_swarms(
             equally bad points the last is the worst, among starting ones the first; a dropped
             evaluation counts its old score again.
 
+    Returns:
+        The recipe.
+
     Raises:
         ValueError: a negative coefficient, all coefficients 0, an unknown `randomness` or `compat`.
 
@@ -100,24 +103,9 @@ def model_swarms(
         stop=(Patience(patience), MaxIter(max_iter)),  # step 3: c, K
         population=20,
     )
-    return (
-        recipe
-        if compat == "paper"
-        else _as_released(recipe, step, step_decay, restart_patience, patience, max_iter)
-    )
-
-
-def _as_released(
-    recipe: Recipe,
-    step: float,
-    step_decay: float,
-    restart_patience: int,
-    patience: int,
-    max_iter: int,
-) -> Recipe:
-    """The recipe with the deviations of the authors' `search.py` (BunsenFeng/model_swarm on GitHub,
-    63e6404).
-    """
+    if compat == "paper":
+        return recipe
+    # the deviations of the authors' `search.py` (BunsenFeng/model_swarm on GitHub, 63e6404)
     return replace(
         recipe,
         populate=initialise.Interpolate(upper=2.0, from_added=True),

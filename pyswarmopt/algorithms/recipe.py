@@ -43,6 +43,14 @@ class Recipe:
             always the first.
         options: the arguments by which `recipes` can make this recipe again, or None for a
             composition of the user's own; needed only by `Swarm.load`.
+
+    Raises:
+        ValueError: a population below 1.
+
+    Example:
+        >>> import pyswarmopt as pso
+        >>> pso.recipes.constriction().population
+        40
     """
 
     name: str
@@ -92,6 +100,9 @@ def compose(
         population: default number of particles.
         name: for reports.
         velocity: in place of `terms`, a rule that is no sum of them.
+
+    Returns:
+        The recipe.
 
     Raises:
         ValueError: no terms, terms as well as a velocity rule, or a population below 1.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -28,18 +29,16 @@ RECIPES: Mapping[str, Callable[..., Recipe]] = {
     "surrogate": surrogate,
 }
 
-# Optimisers of other libraries: no recipes, but of the same interface as a swarm.
-BY_ASK_AND_TELL = {
-    "nevergrad": "pyswarmopt.interop.nevergrad.NevergradOptimizer",
-    "cma": "pyswarmopt.interop.pycma.PycmaOptimizer",
-    "cmaes": "pyswarmopt.interop.pycma.PycmaOptimizer",
-    "pycma": "pyswarmopt.interop.pycma.PycmaOptimizer",
-    "optuna": "pyswarmopt.interop.optuna.SwarmSampler, the other way round",
-}
-
 
 def get(name: str, **options: Any) -> Recipe:
     """The recipe of that name; dashes count as underscores.
+
+    Args:
+        name: one of `RECIPES`.
+        options: arguments of the function of that name.
+
+    Returns:
+        The recipe.
 
     Raises:
         ValueError: no such recipe.
@@ -48,18 +47,12 @@ def get(name: str, **options: Any) -> Recipe:
         >>> get("model-swarms", repel=0.01).name
         'model_swarms'
     """
-    factory = RECIPES.get(name.replace("-", "_"))
-    if factory is None:
-        library = name.partition(":")[0].lower()
-        hint = (
-            f"; {name} runs by ask and tell: {BY_ASK_AND_TELL[library]}"
-            if library in BY_ASK_AND_TELL
-            else ""
-        )
-        raise ValueError(
-            f"no recipe is called {name!r}; there are {', '.join(sorted(RECIPES))}{hint}"
-        )
-    return factory(**options)
+    known = name.replace("-", "_")
+    if known not in RECIPES:
+        near = difflib.get_close_matches(known, RECIPES, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(RECIPES))}"
+        raise ValueError(f"no recipe is called {name!r}; {hint}")
+    return RECIPES[known](**options)
 
 
 __all__ = [

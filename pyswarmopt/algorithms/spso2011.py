@@ -73,6 +73,9 @@ def spso2011(
         informs: K, how many particles each one informs.
         population: default number of particles (Clerc's recommendation is 40).
 
+    Returns:
+        The recipe.
+
     Raises:
         ValueError: informs below 1.
 

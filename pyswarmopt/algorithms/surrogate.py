@@ -131,6 +131,9 @@ def surrogate(
         growth: factor of the population at a restart.
         patience: iterations without a new best that call for one.
 
+    Returns:
+        The recipe.
+
     Raises:
         ValueError: see `RestartSwarm` and `BetterInformants`.
 

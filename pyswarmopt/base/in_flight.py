@@ -23,6 +23,12 @@ class Ticket:
         x: the position, (D,), a copy: a tensor of a swarm, an array of a search by phases.
         particle: index of its particle.
         number: of its round of evaluations; each ticket from `Swarm.ask_one` has its own.
+
+    Example:
+        >>> import pyswarmopt as pso
+        >>> ticket = pso.Swarm(bounds=[(0, 1)], seed=0).ask_one()
+        >>> ticket.particle, ticket.x.shape
+        (0, torch.Size([1]))
     """
 
     x: Any

@@ -16,6 +16,11 @@ class Point(NamedTuple):
     Attributes:
         x: (D,), a copy.
         value: in the user's sense; infinitely bad while nothing finite was seen.
+
+    Example:
+        >>> import torch
+        >>> Point(torch.zeros(2), 1.5).value
+        1.5
     """
 
     x: Tensor

@@ -11,19 +11,22 @@ from typing import ParamSpec, TypeVar
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# An argument of another library, and ours.
+# Our arguments, and what other libraries call them.
 FOREIGN = {
-    "algorithm": "recipe", "budget": "max_evals", "callbacks": "callback", "cons": "constraints",
-    "disp": "progress", "dimensions": "bounds", "f": "fun", "func": "fun", "guess": "x0",
-    "initial_point": "x0", "iters": "max_iter", "maxeval": "max_evals", "maxevals": "max_evals",
-    "maxfev": "max_evals", "maxfun": "max_evals", "maxfevals": "max_evals", "maxiter": "max_iter",
-    "method": "recipe", "n_calls": "max_evals", "n_iter": "max_iter", "n_jobs": "workers",
-    "n_particles": "population", "n_trials": "max_evals", "num_workers": "workers",
-    "objective": "fun", "optimizer": "recipe", "param_distributions": "space",
-    "popsize": "population", "pop_size": "population", "random_state": "seed", "rng": "seed",
-    "sampler": "recipe", "show_progress": "progress", "strategy": "recipe",
-    "swarmsize": "population", "swarm_size": "population", "verbose": "progress",
-}  # fmt: skip
+    "bounds": "dimensions",
+    "callback": "callbacks",
+    "constraints": "cons",
+    "fun": "f func objective",
+    "max_evals": "budget maxeval maxevals maxfev maxfun maxfevals n_calls n_trials",
+    "max_iter": "iters maxiter n_iter",
+    "population": "n_particles popsize pop_size swarmsize swarm_size",
+    "progress": "disp show_progress verbose",
+    "recipe": "algorithm method optimizer sampler strategy",
+    "seed": "random_state rng",
+    "space": "param_distributions",
+    "workers": "n_jobs num_workers",
+    "x0": "guess initial_point",
+}
 
 # Arguments of other libraries that are none here, and what to do.
 ELSEWHERE = {
@@ -43,8 +46,12 @@ def answered(function: Callable[P, R]) -> Callable[P, R]:
     """Have arguments of another name answered by ours: TypeError, one line."""
     names = list(inspect.signature(function).parameters)
     hints = {
-        **{name: f"here it is {our}=" for name, our in FOREIGN.items() if our in names},
-        **{name: hint for foreign, hint in ELSEWHERE.items() for name in foreign.split()},
+        name: hint
+        for foreign, hint in [
+            *((FOREIGN[our], f"here it is {our}=") for our in names if our in FOREIGN),
+            *ELSEWHERE.items(),
+        ]
+        for name in foreign.split()
     }
 
     @functools.wraps(function)

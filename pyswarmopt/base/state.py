@@ -176,25 +176,19 @@ def _check(saved: Mapping[str, Any], kinds: dict[str, str]) -> None:
     dtype = getattr(saved["positions"], "dtype", None)
     if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
         raise ValueError("positions are no floating-point tensor")
-    scalars = {"float": float, "int": int, "bool": bool}
+    scalars: dict[str, Any] = {"float": float, "int": int, "bool": bool}
     of = {"Tensor": dtype, "Floats": torch.float64, "Ints": torch.int64, "Bools": torch.bool}
+    expected = {n: scalars.get(kind) or (of[kind], AXES.get(n, "N")) for n, kind in kinds.items()}
+    if any(name.startswith(IN_FLIGHT) for name in saved):
+        for f in fields(InFlight):
+            expected[IN_FLIGHT + f.name] = scalars.get(str(f.type)) or (torch.int64, "N")
+    expected |= {
+        MEMORY + name: kind for name, kind in KNOWN_MEMORY.items() if MEMORY + name in saved
+    }
     sizes: dict[str, int] = {}
-    check(
-        saved,
-        {n: scalars.get(kind) or (of[kind], AXES.get(n, "N")) for n, kind in kinds.items()},
-        sizes,
-    )
+    check(saved, expected, sizes)
     if not sizes["N"] or not sizes["D"]:
         raise ValueError("positions of no particle, or of no coordinate")
-    if any(name.startswith(IN_FLIGHT) for name in saved):
-        kinds_of = {f.name: str(f.type) for f in fields(InFlight)}
-        check(
-            saved,
-            {IN_FLIGHT + n: scalars.get(k) or (torch.int64, "N") for n, k in kinds_of.items()},
-            sizes,
-        )
-    memory = {MEMORY + name: kind for name, kind in KNOWN_MEMORY.items() if MEMORY + name in saved}
-    check(saved, memory, sizes)
     if sizes.get("E", sizes["D"] + 1) != sizes["D"] + 1:
         raise ValueError("the archive is one of other points")
     for name in (MEMORY + "links", MEMORY + "exemplars"):

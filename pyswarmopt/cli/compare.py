@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pyswarmopt.base.words import counted
-from pyswarmopt.cli.options import Dim, Json, Particles, known_recipe
+from pyswarmopt.cli.options import Dim, Json, Particles
 from pyswarmopt.cli.terminal import open_console
 
 if TYPE_CHECKING:
@@ -40,11 +40,10 @@ def command(
     """
     from rich.progress import Progress
 
-    from pyswarmopt.teaching.functions.compare import compare
-    from pyswarmopt.teaching.functions.problems import problem
+    from pyswarmopt.teaching.functions.compare import compare, problem
 
-    given = [name.strip() for name in recipes.split(",") if name.strip()]
-    names = list(dict.fromkeys(map(known_recipe, given)))
+    given = recipes.replace("-", "_").split(",")
+    names = list(dict.fromkeys(name.strip() for name in given if name.strip()))
     if not names:
         raise ValueError("--recipes: name at least one, such as constriction,clpso")
     problems = [problem(name, dim) for name in dict.fromkeys(functions)]

@@ -10,7 +10,7 @@ import typer
 
 from pyswarmopt.base.words import counted
 from pyswarmopt.cli.help import OUTPUT
-from pyswarmopt.cli.options import DEFAULT, Dim, Json, Particles, known_recipe
+from pyswarmopt.cli.options import DEFAULT, Dim, Json, Particles
 from pyswarmopt.cli.terminal import echo
 
 
@@ -45,9 +45,9 @@ def command(
     """
     from pyswarmopt._minimize import minimize
     from pyswarmopt.driver.result import INTERRUPTED
-    from pyswarmopt.teaching.functions.problems import problem
+    from pyswarmopt.teaching.functions.compare import problem
 
-    chosen = known_recipe(recipe)
+    chosen = recipe.replace("-", "_")
     task = problem(function, dim, seed)
     if animate is not None:
         from pyswarmopt.inspect.plot.animation import check_target

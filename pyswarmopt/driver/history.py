@@ -29,6 +29,12 @@ class Record(NamedTuple):
         best: the best value so far.
         mean: mean of the finite values of this iteration, NaN if there is none.
         spread: standard deviation of the same values, NaN if there is none.
+
+    Example:
+        >>> import pyswarmopt as pso
+        >>> r = pso.minimize(pso.functions.sphere, [(-1, 1)] * 2, max_evals=30, seed=0)
+        >>> r.history[-1].best == r.fun
+        True
     """
 
     iteration: int
@@ -46,6 +52,12 @@ class ParticleRecord(NamedTuple):
         particle: number of the particle.
         value: its value, NaN if the evaluation failed or a constraint was broken.
         x: where it was, (D,), as the objective saw it.
+
+    Example:
+        >>> import pyswarmopt as pso
+        >>> r = pso.minimize(pso.functions.sphere, [(-1, 1)] * 2, max_evals=30, seed=0, history="particles")
+        >>> r.history[0].x.shape
+        (2,)
     """
 
     iteration: int

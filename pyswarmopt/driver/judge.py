@@ -230,10 +230,6 @@ class ByAmounts(ByOrder):
                 )
             raise
         costs = np.where(evaluated, _worst_if_not_finite(costs), math.inf)
-        self._rows = np.column_stack([costs, sides])
+        rows = np.column_stack([costs, sides])
+        self._search.rows = np.where(np.isfinite(rows), rows, math.inf)
         return Judged(costs, violations, evaluated)
-
-    def tell(self, positions: Any, points: Floats, judged: Judged) -> None:
-        order = self._sign * ranked(judged.costs, judged.violations)
-        self._search.tell(positions, order, ~judged.evaluated, self._rows)
-        self.keep(points, judged)

@@ -65,6 +65,12 @@ class Result(Mapping[str, Any]):
         space: the `Space` that was searched, if there was one.
         maximize: whether larger was better.
         feasible: whether x meets all constraints, equalities to 1e-4.
+
+    Example:
+        >>> import pyswarmopt as pso
+        >>> r = pso.minimize(pso.functions.sphere, [(-1, 1)] * 2, max_evals=30, seed=0)
+        >>> r.nfev, r["fun"] == r.fun, r.x.shape
+        (30, True, (2,))
     """
 
     x: npt.NDArray[np.float64]
@@ -158,21 +164,9 @@ class Result(Mapping[str, Any]):
 
     def __repr__(self) -> str:
         """A line for each field that is not as usual, as SciPy's results are printed."""
-        shown = [
-            "message",
-            "success",
-            "fun",
-            "fun_stderr",
-            "n_best",
-            "maxcv",
-            "x",
-            "params",
-            "nit",
-            "nfev",
-            "algorithm",
-        ]
-        rare = ("fun_stderr", "n_best", "maxcv", "params")
-        names = [n for n in [*shown, "algorithm"] if n not in rare or self[n] != _DEFAULTS[n]]
+        usual = ("message", "success", "fun", "x", "nit", "nfev", "algorithm")
+        shown = (*usual[:3], "fun_stderr", "n_best", "maxcv", "x", "params", *usual[4:])
+        names = [name for name in shown if name in usual or self[name] != _DEFAULTS[name]]
         width = max(map(len, names)) + 2
         with np.printoptions(precision=3, threshold=10, edgeitems=3):
             return "\n".join(f"{name:>{width}}: {self[name]}" for name in names)

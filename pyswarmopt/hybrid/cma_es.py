@@ -85,7 +85,7 @@ class CovarianceSwarm(Run):
     def __post_init__(self) -> None:
         dim = len(self.mean)
         self.covariance, self.axes, self.lengths = np.eye(dim), np.eye(dim), np.ones(dim)
-        self.path_sigma, self.path_c = np.zeros(dim), np.zeros(dim)
+        self.path_sigma = self.path_c = np.zeros(dim)
 
     def check(self) -> None:
         if len(self.batch) not in (0, self.population):
@@ -199,7 +199,7 @@ class SeparableSwarm(CovarianceSwarm):
     def __post_init__(self) -> None:
         dim = len(self.mean)
         self.covariance, self.lengths = np.ones(dim), np.ones(dim)
-        self.path_sigma, self.path_c = np.zeros(dim), np.zeros(dim)
+        self.path_sigma = self.path_c = np.zeros(dim)
 
     def propose(self, random: np.random.Generator) -> Floats:
         points = np.empty((self.population, len(self.mean)))

@@ -25,7 +25,6 @@ import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Bools, Floats
-from pyswarmopt.base.in_flight import Ticket
 from pyswarmopt.base.record import NONE, array
 from pyswarmopt.hybrid.cma_es import CovarianceSwarm
 from pyswarmopt.hybrid.constrained_descent import ConstrainedDescent, GridDescent
@@ -119,7 +118,7 @@ class PenaltySwarm(Swarm):
 
 
 class ConstrainedSearch(PhasedSearch):
-    """A search with constraints; `tell` takes their values, too.
+    """A search with constraints, whose values are `rows`; those told are in Deb's order.
 
     Args:
         bounds: the box; this and all other arguments as for `PhasedSearch`.
@@ -130,7 +129,8 @@ class ConstrainedSearch(PhasedSearch):
     PHASES: ClassVar = (ProgramDescent, PenaltySwarm)
     descent: ProgramDescent
     swarm: PenaltySwarm
-    rows: Floats  # cost and constraints of the points told last, (m, 1 + J)
+    # cost and constraints of the points that are told next, (m, 1 + J), at most 0 where allowed
+    rows: Floats
 
     def __init__(
         self, bounds: Any, *args: Any, smooth: npt.ArrayLike | None = None, **kwargs: Any
@@ -144,23 +144,6 @@ class ConstrainedSearch(PhasedSearch):
     def smooth(self) -> Bools:
         """Mask of the free coordinates with slopes."""
         return self._smooth_of_all[self.box.free]
-
-    def tell(
-        self,
-        positions: npt.ArrayLike | Ticket,
-        values: npt.ArrayLike,
-        dropped: npt.ArrayLike | None = None,
-        rows: npt.ArrayLike | None = None,
-    ) -> None:
-        """As `PhasedSearch.tell`; `values` are in Deb's order, `rows`, (m, 1 + J), has cost and
-        constraints.
-
-        The cost is lower for better, a constraint at most 0 where the point is allowed.
-        """
-        if rows is not None:
-            told = np.asarray(rows, dtype=np.float64)
-            self.rows = np.where(np.isfinite(told), told, math.inf)
-        super().tell(positions, values, dropped)
 
 
 def _unit_and_weights(costs: Floats, broken: Floats) -> tuple[float, Floats]:

@@ -289,7 +289,7 @@ class GridDescent(ConstrainedDescent):
     def _expected(self, step: Floats) -> float:
         """The merit that a step, (S,), leads to by slopes and curvature."""
         linear = self.values + self.slopes @ step
-        return float(linear[0] + self._penalty(linear) + 0.5 * step @ self.hessian @ step)
+        return self._merit(linear) + float(0.5 * step @ self.hessian @ step)
 
     def _learn_line(self, rows: Floats) -> None:
         if not len(self.units):

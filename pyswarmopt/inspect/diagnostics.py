@@ -22,6 +22,7 @@ from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.state import State
 from pyswarmopt.engine.choose import Update
+from pyswarmopt.engine.random_factors import generator_at
 from pyswarmopt.parts.boundary import Box
 from pyswarmopt.parts.schedule import as_schedule
 from pyswarmopt.parts.velocity import Snapshot, SumOfTerms, Term
@@ -36,6 +37,10 @@ class Stability(NamedTuple):
     Attributes:
         order1: of E[M]: whether the mean of a particle's position settles.
         order2: of E[M (x) M]: whether its variance does.
+
+    Example:
+        >>> Stability(order1=0.8, order2=0.9).order2 < 1
+        True
     """
 
     order1: float
@@ -54,6 +59,10 @@ class Diagnosis:
         leaving: share of the coordinates that the next move would carry out of the box, were it
             now.
         on_bounds: share of the coordinates of personal bests that lie on a bound.
+
+    Example:
+        >>> print(Diagnosis(("It is collapsed.",)))
+        It is collapsed.
     """
 
     sentences: tuple[str, ...]
@@ -69,6 +78,12 @@ class Diagnosis:
 def diagnose(subject: Swarm | Recipe) -> Diagnosis:
     """Explain a recipe's coefficients, and the state of a swarm, which is not changed.
 
+    Args:
+        subject: a recipe, at its first move, or a swarm.
+
+    Returns:
+        The findings, whose `str` is a text.
+
     Example:
         >>> import pyswarmopt as pso
         >>> wild = pso.compose([pso.inertia(0.9), pso.cognitive(2.0), pso.social(2.0)])
@@ -80,26 +95,25 @@ def diagnose(subject: Swarm | Recipe) -> Diagnosis:
     if isinstance(subject, Recipe):
         radii = stability(subject)
         return Diagnosis((_say_stability(subject, 0, radii),), radii)
-    saved = subject.state_dict()
+    saved, recipe = subject.state_dict(), subject.recipe
     state = State.from_dict(saved, owned=lambda copied: copied)
-    box = Box(saved["low"], saved["high"]) if "low" in saved else None
     move = max(state.age - 1, 0)
-    radii = stability(subject.recipe, move)
+    radii = stability(recipe, move)
+    sentences = [_say_stability(recipe, move, radii)]
+    if "low" not in saved:
+        spread = diversity(state.positions)
+        away = f"On average a particle is {spread:.3g} away from the middle of the swarm."
+        return Diagnosis((*sentences, away), radii, spread)
+    box = Box(saved["low"], saved["high"])
     spread = diversity(state.positions, box)
-    sentences = [_say_stability(subject.recipe, move, radii), _say_diversity(spread, box)]
-    leaving = on_bounds = None
-    if box is not None:
-        on_bounds = float(
-            ((state.best_positions <= box.low) | (state.best_positions >= box.high)).double().mean()
-        )
-        if state.age > 0:
-            generator = torch.Generator()
-            generator.set_state(saved["generator"])
-            Update(subject.recipe, state, None, generator, saved=saved).move()
-            leaving = float(
-                ((state.positions < box.low) | (state.positions > box.high)).double().mean()
-            )
-        sentences.append(_say_walls(leaving, on_bounds))
+    p = state.best_positions
+    on_bounds = float(((p <= box.low) | (p >= box.high)).double().mean())
+    leaving = None
+    if state.age > 0:
+        Update(recipe, state, None, generator_at(saved["generator"]), saved=saved).move()
+        x = state.positions
+        leaving = float(((x < box.low) | (x > box.high)).double().mean())
+    sentences += [_say_diversity(spread), _say_walls(leaving, on_bounds)]
     return Diagnosis(tuple(sentences), radii, spread, leaving, on_bounds)
 
 
@@ -151,6 +165,13 @@ def diversity(positions: Tensor, box: Box | None = None) -> float:
     """Mean distance of the particles, (N, D), from their mean, as a share of the box's diagonal if
     there is one.
 
+    Args:
+        positions: (N, D).
+        box: the bounds.
+
+    Returns:
+        The distance; 0 in a box without room.
+
     Example:
         >>> diversity(torch.tensor([[0.0, 0.0], [6.0, 8.0]]))
         5.0
@@ -170,26 +191,20 @@ def _response(term: Term) -> tuple[float, float] | None:
     # respond.
     at = Snapshot(*torch.rand((5, 4, 1), generator=generator, dtype=torch.float64).unbind(0))
     first = torch.tensor([[1.0], [0.0], [0.0], [0.0]], dtype=torch.float64)
-    try:
-        base = term.direction(at)
-        changes = {
-            name: [
-                term.direction(at._replace(**{name: getattr(at, name) + k * first})) - base
-                for k in (1, 2)
-            ]
-            for name in ("x", "v")
-        }
-    # a direction of one's own that needs other shapes
-    except (IndexError, RuntimeError, ValueError):
-        return None
     slopes = []
-    for moved in changes.values():
-        slope = float(moved[0][0].flatten()[0])
-        if not all(
-            torch.allclose(m, k * slope * first, atol=1e-9)
-            for k, m in zip((1, 2), moved, strict=True)
-        ):
+    for name in ("x", "v"):
+        try:
+            base, *moved = (
+                term.direction(at._replace(**{name: getattr(at, name) + k * first}))
+                for k in (0, 1, 2)
+            )
+        # a direction of one's own that needs other shapes
+        except (IndexError, RuntimeError, ValueError):
             return None
+        slope = float((moved[0] - base)[0].flatten()[0])
+        for k, m in enumerate(moved, start=1):
+            if not torch.allclose(m - base, k * slope * first, atol=1e-9):
+                return None
         slopes.append(slope)
     return slopes[0], slopes[1]
 
@@ -214,83 +229,61 @@ def _say_stability(recipe: Recipe, move: int, radii: Stability | None) -> str:
             f"The velocity of {recipe.name!r} is no sum of linear terms: its stability is not "
             "known here."
         )
+    unstable = f"At move {move} the coefficients are not stable "
     if radii.order1 >= 1:
-        return (
-            f"At move {move} the coefficients are not stable (order 1: {radii.order1:.3g}, must "
-            "be below 1): under "
-            "stagnation even the mean position of a particle runs away."
+        return unstable + (
+            f"(order 1: {radii.order1:.3g}, must be below 1): under stagnation even the mean "
+            "position of a particle runs away."
         )
     if radii.order2 >= 1:
-        return (
-            f"At move {move} the coefficients are not stable (order 2: {radii.order2:.3g}, must "
-            "be below 1): under "
-            "stagnation the variance of the positions grows without end, and only walls or a "
-            "velocity clamp hold "
-            "the particles."
-        ) + _say_limit(recipe, move)
+        return unstable + (
+            f"(order 2: {radii.order2:.3g}, must be below 1): under stagnation the variance of the "
+            "positions grows without end, and only walls or a velocity clamp hold the particles."
+            + _say_limit(recipe, move)
+        )
     return (
-        f"At move {move} the coefficients are stable (order 2: {radii.order2:.3g}, below 1): "
-        "under stagnation the "
-        f"variance of the positions shrinks by about {1 - radii.order2:.0%} a move until it has "
-        "settled."
+        f"At move {move} the coefficients are stable (order 2: {radii.order2:.3g}, below 1): under "
+        f"stagnation the variance of the positions shrinks by about {1 - radii.order2:.0%} a move "
+        "until it has settled."
     )
 
 
 def _say_limit(recipe: Recipe, move: int) -> str:
-    """The closed form where it applies: v <- w v + c1 r1 (p - x) + c2 r2 (g - x)."""
+    """The closed form where it applies: v <- w v + c1 r1 (p - x) + c2 r2 (g - x), c1 = c2."""
     rule = recipe.velocity
-    if not isinstance(rule, SumOfTerms) or [t.name for t in rule.terms] != [
-        "inertia",
-        "cognitive",
-        "social",
-    ]:
+    if not isinstance(rule, SumOfTerms):
+        return ""
+    kinds = [(term.name, term.random == "none") for term in rule.terms]
+    if kinds != [("inertia", True), ("cognitive", False), ("social", False)]:
         return ""
     w, c1, c2 = (as_schedule(term.weight)(move) for term in rule.terms)
-    plain = [t.random == "none" for t in rule.terms] == [True, False, False] and recipe.schedule(
-        move
-    ) == 1
-    if rule.normalise or not plain or c1 != c2:
+    if rule.normalise or recipe.schedule(move) != 1 or c1 != c2:
         return ""
     limit = 24 * (1 - w**2) / (7 - 5 * w)
     return (
         f" With w = {w:g} the pulls must add up to less than 24(1-w^2)/(7-5w) = {limit:.4g}; they "
-        "add up to "
-        f"{c1 + c2:g}."
+        f"add up to {c1 + c2:g}."
     )
 
 
-def _say_diversity(spread: float, box: Box | None) -> str:
-    if box is None:
-        return f"On average a particle is {spread:.3g} away from the middle of the swarm."
-    verdict = (
-        "still looking around"
-        if spread > 0.05
-        else "searching locally"
-        if spread > 1e-6
-        else "collapsed"
-    )
+def _say_diversity(spread: float) -> str:
+    local = "searching locally" if spread > 1e-6 else "collapsed"
     return (
         f"On average a particle is {spread:.2g} of the box's diagonal away from the middle of the "
-        "swarm, which is "
-        f"{verdict}."
+        f"swarm, which is {'still looking around' if spread > 0.05 else local}."
     )
 
 
 def _say_walls(leaving: float | None, on_bounds: float) -> str:
-    text = (
-        ""
-        if leaving is None
-        else f"The next move would carry {leaving:.0%} of all coordinates out of the box. "
-    )
-    text += f"Of the coordinates of personal bests {on_bounds:.0%} lie on a bound"
+    text = f"Of the coordinates of personal bests {on_bounds:.0%} lie on a bound"
     if on_bounds > 0.1:
-        return text + ": the optimum may lie beyond it, so widen the box if you can."
-    if leaving is not None and leaving > 0.3:
-        return text + (
-            ", so the particles are too fast for the box: smaller coefficients would waste "
-            "fewer moves."
-        )
-    return text + "."
+        text += ": the optimum may lie beyond it, so widen the box if you can"
+    if leaving is None:
+        return f"{text}."
+    fast = ", too many: smaller coefficients would waste fewer moves" if leaving > 0.3 else ""
+    return (
+        f"The next move would carry {leaving:.0%} of all coordinates out of the box{fast}. {text}."
+    )
 
 
 __all__ = ["Diagnosis", "Stability", "diagnose", "diversity", "stability"]

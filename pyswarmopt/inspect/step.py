@@ -31,6 +31,12 @@ class Step:
             no sum of terms.
         factors: the random numbers r in them, (N, 1) or (N, D); where the sum is normalised,
             divided by C.
+
+    Example:
+        >>> import pyswarmopt as pso
+        >>> steps = pso.record(pso.functions.sphere, pso.recipes.fips(), 2, bounds=[(-1, 1)] * 2, seed=0)
+        >>> steps[1].number, steps[1].x.shape
+        (1, (40, 2))
     """
 
     number: int

@@ -64,7 +64,6 @@ class GlobalBestPSO:
             halved) or "zero".
         velocity_clamp: least and largest velocity; the first velocities are uniform in between, or
             in [0, 1).
-        center: factor of the starting positions.
         ftol: stop once the best cost changes by less than this share of 1 + its absolute value.
         ftol_iter: for so many iterations.
         init_pos: starting positions, (N, D).
@@ -72,10 +71,7 @@ class GlobalBestPSO:
 
     Attributes:
         cost_history: the best cost so far, one for each iteration.
-        mean_pbest_history: the mean of the particles' best costs.
-        mean_neighbor_history: the best cost once more, as in pyswarms.
         pos_history: the positions that were evaluated, (N, D).
-        velocity_history: the velocities that led there, (N, D).
         swarm: `position` and `velocity` of the next iteration; `pbest_pos`, `pbest_cost`,
             `best_pos`, `best_cost` and `current_cost` after the latest one.
 
@@ -99,7 +95,6 @@ class GlobalBestPSO:
     bh_strategy: str = "periodic"
     vh_strategy: str = "unmodified"
     velocity_clamp: tuple[float, float] | None = None
-    center: npt.ArrayLike = 1.0
     ftol: float = -math.inf
     ftol_iter: int = 1
     init_pos: npt.ArrayLike | None = None
@@ -120,10 +115,7 @@ class GlobalBestPSO:
     def reset(self) -> None:
         """Begin again with empty histories: from the same positions with a `seed`, else others."""
         self.cost_history: list[float] = []
-        self.mean_pbest_history: list[float] = []
-        self.mean_neighbor_history: list[float] = []
         self.pos_history: list[npt.NDArray[Any]] = []
-        self.velocity_history: list[Floats] = []
         self._random = np.random.default_rng(self.seed)
         size = self.n_particles, self.dimensions
         start = self._start(size)
@@ -236,14 +228,11 @@ class GlobalBestPSO:
         state.pbest_cost = swarm.personal_best_values
         state.best_pos, state.best_cost = swarm.best.x.numpy().astype(kind), swarm.best.value
         self.cost_history.append(state.best_cost)
-        self.mean_pbest_history.append(float(np.mean(state.pbest_cost)))
-        self.mean_neighbor_history.append(state.best_cost)
         self.pos_history.append(state.position)
-        self.velocity_history.append(state.velocity)
 
     def _start(self, size: tuple[int, int]) -> npt.NDArray[Any]:
         """Draw starting positions, (N, D)."""
-        return np.asarray(self.center) * self._random.uniform(*self._box(), size)
+        return self._random.uniform(*self._box(), size)
 
     def _topology(self) -> Topology:
         return Global()

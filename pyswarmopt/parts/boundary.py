@@ -24,7 +24,18 @@ from pyswarmopt.parts.bounds import check_widths, sides
 
 @dataclass(frozen=True, eq=False)
 class Box:
-    """Lower and upper bounds, (D,) each, both attainable."""
+    """Lower and upper bounds, (D,) each, both attainable.
+
+    Attributes:
+        low: lower bounds, (D,).
+        high: upper bounds, (D,).
+
+    Example:
+        >>> import pyswarmopt as pso
+        >>> box = pso.Box(torch.tensor([0.0, -1.0]), torch.tensor([1.0, 1.0]))
+        >>> box.sample(3, torch.Generator().manual_seed(0)).shape
+        torch.Size([3, 2])
+    """
 
     low: Tensor
     high: Tensor
@@ -60,20 +71,67 @@ Boundary = Callable[[Tensor, Tensor, Box, torch.Generator], tuple[Tensor, Tensor
 
 
 def none(x: Tensor, v: Tensor, box: Box, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Let particles leave the box; it only says where they start."""
+    """Let particles leave the box; it only says where they start.
+
+    Args:
+        x: positions, (N, D).
+        v: velocities, (N, D).
+        box: the bounds.
+        generator: of the random numbers, if any are needed.
+
+    Returns:
+        New positions and velocities, (N, D) each.
+
+    Example:
+        >>> box = make_box([(0, 1)], None, torch.float64, torch.device("cpu"))
+        >>> x, v = torch.tensor([[1.25]], dtype=torch.float64), torch.ones(1, 1, dtype=torch.float64)
+        >>> [part.item() for part in none(x, v, box, torch.Generator())]
+        [1.25, 1.0]
+    """
     return x, v
 
 
 def clip(x: Tensor, v: Tensor, box: Box, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Stop at the wall: the coordinate is put on the bound and its velocity is 0 (an absorbing
     wall).
+
+    Args:
+        x: positions, (N, D).
+        v: velocities, (N, D).
+        box: the bounds.
+        generator: of the random numbers, if any are needed.
+
+    Returns:
+        New positions and velocities, (N, D) each.
+
+    Example:
+        >>> box = make_box([(0, 1)], None, torch.float64, torch.device("cpu"))
+        >>> x, v = torch.tensor([[1.25]], dtype=torch.float64), torch.ones(1, 1, dtype=torch.float64)
+        >>> [part.item() for part in clip(x, v, box, torch.Generator())]
+        [1.0, 0.0]
     """
     inside = x.clamp(box.low, box.high)
     return inside, torch.where(inside == x, v, 0.0)
 
 
 def confine(x: Tensor, v: Tensor, box: Box, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Stop at the wall, velocity reversed and halved: SPSO-2011's confinement (Clerc 2012)."""
+    """Stop at the wall, velocity reversed and halved: SPSO-2011's confinement (Clerc 2012).
+
+    Args:
+        x: positions, (N, D).
+        v: velocities, (N, D).
+        box: the bounds.
+        generator: of the random numbers, if any are needed.
+
+    Returns:
+        New positions and velocities, (N, D) each.
+
+    Example:
+        >>> box = make_box([(0, 1)], None, torch.float64, torch.device("cpu"))
+        >>> x, v = torch.tensor([[1.25]], dtype=torch.float64), torch.ones(1, 1, dtype=torch.float64)
+        >>> [part.item() for part in confine(x, v, box, torch.Generator())]
+        [1.0, -0.5]
+    """
     inside = x.clamp(box.low, box.high)
     return inside, torch.where(inside == x, v, -0.5 * v)
 
@@ -83,6 +141,21 @@ def reflect(x: Tensor, v: Tensor, box: Box, generator: torch.Generator) -> tuple
 
     The factor -1/2 is that of `confine`. A particle that would bounce more than once stays on the
     far wall.
+
+    Args:
+        x: positions, (N, D).
+        v: velocities, (N, D).
+        box: the bounds.
+        generator: of the random numbers, if any are needed.
+
+    Returns:
+        New positions and velocities, (N, D) each.
+
+    Example:
+        >>> box = make_box([(0, 1)], None, torch.float64, torch.device("cpu"))
+        >>> x, v = torch.tensor([[1.25]], dtype=torch.float64), torch.ones(1, 1, dtype=torch.float64)
+        >>> [part.item() for part in reflect(x, v, box, torch.Generator())]
+        [0.75, -0.5]
     """
     mirrored = torch.where(
         x < box.low, 2 * box.low - x, torch.where(x > box.high, 2 * box.high - x, x)
@@ -91,7 +164,23 @@ def reflect(x: Tensor, v: Tensor, box: Box, generator: torch.Generator) -> tuple
 
 
 def periodic(x: Tensor, v: Tensor, box: Box, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Leave at one side, enter at the other; the velocity stays."""
+    """Leave at one side, enter at the other; the velocity stays.
+
+    Args:
+        x: positions, (N, D).
+        v: velocities, (N, D).
+        box: the bounds.
+        generator: of the random numbers, if any are needed.
+
+    Returns:
+        New positions and velocities, (N, D) each.
+
+    Example:
+        >>> box = make_box([(0, 1)], None, torch.float64, torch.device("cpu"))
+        >>> x, v = torch.tensor([[1.25]], dtype=torch.float64), torch.ones(1, 1, dtype=torch.float64)
+        >>> [part.item() for part in periodic(x, v, box, torch.Generator())]
+        [0.25, 1.0]
+    """
     width = box.high - box.low
     period = torch.where(width > 0, width, 1.0)
     outside = (x < box.low) | (x > box.high)
@@ -100,7 +189,24 @@ def periodic(x: Tensor, v: Tensor, box: Box, generator: torch.Generator) -> tupl
 
 
 def resample(x: Tensor, v: Tensor, box: Box, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Redraw the coordinates that left the box, uniformly; their velocity is 0."""
+    """Redraw the coordinates that left the box, uniformly; their velocity is 0.
+
+    Args:
+        x: positions, (N, D).
+        v: velocities, (N, D).
+        box: the bounds.
+        generator: of the random numbers, if any are needed.
+
+    Returns:
+        New positions and velocities, (N, D) each.
+
+    Example:
+        >>> box = make_box([(0, 1)], None, torch.float64, torch.device("cpu"))
+        >>> x, v = torch.tensor([[1.25]], dtype=torch.float64), torch.ones(1, 1, dtype=torch.float64)
+        >>> inside, at_rest = resample(x, v, box, torch.Generator().manual_seed(0))
+        >>> 0 <= inside.item() <= 1, at_rest.item()
+        (True, 0.0)
+    """
     outside = (x < box.low) | (x > box.high)
     return torch.where(outside, box.sample(len(x), generator), x), torch.where(outside, 0.0, v)
 
@@ -115,6 +221,9 @@ def make_box(bounds: Any, dim: int | None, dtype: torch.dtype, device: torch.dev
         dim: D, needed where `bounds` does not tell it.
         dtype: dtype of the box.
         device: device of the box.
+
+    Returns:
+        The box.
 
     Raises:
         ValueError: bounds that are not finite (None counts as such), crossed, wider than `dtype`

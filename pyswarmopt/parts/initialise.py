@@ -34,6 +34,15 @@ class Interpolate:
         upper: 1 keeps to the segment; 2, as in the authors' released code, goes as far beyond x_a.
         from_added: an added point may be x_a or x_b of later ones, as in the authors' released
             code.
+
+    Raises:
+        ValueError: a single starting point, and no box.
+
+    Example:
+        >>> start, out = torch.tensor([[0.0], [1.0]]), torch.empty(3, 1)
+        >>> Interpolate()(start, out, None, torch.Generator().manual_seed(0))
+        >>> bool(((out >= 0) & (out <= 1)).all())
+        True
     """
 
     upper: float = 1.0
@@ -77,7 +86,23 @@ def _combine_in_turn(start: Tensor, out: Tensor, a: list[int], b: list[int], t: 
 
 
 def uniform(start: Tensor | None, out: Tensor, box: Box | None, generator: torch.Generator) -> None:
-    """Add points uniform in the box; without a box, between the starting points."""
+    """Add points uniform in the box; without a box, between the starting points.
+
+    Args:
+        start: the starting points that are given, (n, D), or None.
+        out: the rows to be filled, (m, D).
+        box: the bounds, or None.
+        generator: of the random numbers.
+
+    Raises:
+        ValueError: neither a box nor starting points.
+
+    Example:
+        >>> box, out = Box(torch.zeros(2), torch.ones(2)), torch.empty(3, 2)
+        >>> uniform(None, out, box, torch.Generator().manual_seed(0))
+        >>> bool(((out >= 0) & (out <= 1)).all())
+        True
+    """
     if box is not None:
         box.fill(out, generator)
     elif start is not None:
@@ -92,6 +117,16 @@ class TowardsPartner:
 
     With scale 1 it is that of Model Swarms (Feng et al. 2024, Algorithm 1); with 1/2 and a uniform
     population it is the "half-diff" of the standard PSO 2007, but knows no box.
+
+    Attributes:
+        scale: share of the way to the other particle.
+
+    Example:
+        >>> x = torch.tensor([[0.0], [1.0]])
+        >>> v = torch.empty(2, 1)
+        >>> TowardsPartner(0.5)(x, v, None, torch.Generator())
+        >>> v.tolist()
+        [[0.5], [-0.5]]
     """
 
     scale: float = 1.0
@@ -116,6 +151,18 @@ def towards_anywhere(
     """``v_i = u - x_i``, u uniform in the box: x + v lies within it (SPSO-2011; Clerc 2012).
 
     Without a box, towards another particle.
+
+    Args:
+        positions: where the particles start, (N, D).
+        out: their velocities, (N, D), to be filled in.
+        box: the bounds, or None.
+        generator: of the random numbers.
+
+    Example:
+        >>> box, x, v = Box(torch.zeros(1), torch.ones(1)), torch.tensor([[0.5]]), torch.empty(1, 1)
+        >>> towards_anywhere(x, v, box, torch.Generator().manual_seed(0))
+        >>> 0 <= (x + v).item() <= 1
+        True
     """
     if box is None:
         TowardsPartner()(positions, out, None, generator)
@@ -128,6 +175,18 @@ def at_rest(positions: Tensor, out: Tensor, box: Box | None, generator: torch.Ge
 
     A particle that is the best of its neighbourhood then stays where it is until a neighbour finds
     a better point.
+
+    Args:
+        positions: where the particles start, (N, D).
+        out: their velocities, (N, D), to be filled in.
+        box: the bounds, or None.
+        generator: of the random numbers.
+
+    Example:
+        >>> v = torch.ones(2, 1)
+        >>> at_rest(torch.zeros(2, 1), v, None, torch.Generator())
+        >>> v.tolist()
+        [[0.0], [0.0]]
     """
     out.zero_()
 

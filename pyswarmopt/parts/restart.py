@@ -21,7 +21,16 @@ from pyswarmopt.parts.stopping import extent
 
 
 class Restartable(Protocol):
-    """What a policy can do to a swarm."""
+    """What a policy can do to a swarm.
+
+    Example:
+        >>> import pyswarmopt as pso
+        >>> def twice_as_many(state, swarm: Restartable) -> None:
+        ...     if state.leader_stagnation >= 10:
+        ...         swarm.repopulate(2 * len(state.positions))
+        >>> pso.compose([pso.inertia(0.7), pso.social(1.5)], restart=twice_as_many).name
+        'composed'
+    """
 
     def send_back(self, rows: Bools) -> None:
         """x <- p, v <- 0 for some particles, (N,) mask; those being evaluated stay."""
@@ -49,6 +58,18 @@ class RestartAtBest:
         count_best: the evaluation that found the personal best is the first of the count, as in the
             authors' released code, whose history of a particle begins with its start: back after
             `patience` - 1 without change.
+
+    Raises:
+        ValueError: patience below 1.
+
+    Example:
+        >>> import pyswarmopt as pso
+        >>> recipe = pso.compose([pso.inertia(1.0)], restart=RestartAtBest(patience=1))
+        >>> s = pso.Swarm(positions=[[0.0], [1.0]], recipe=recipe, seed=0)
+        >>> s.tell(s.ask(), [0.0, 0.0])
+        >>> s.tell(s.ask(), [1.0, 1.0])  # no better: back to the start
+        >>> s.positions.flatten().tolist(), s.velocities.flatten().tolist()
+        ([0.0, 1.0], [0.0, 0.0])
     """
 
     patience: int
@@ -82,6 +103,9 @@ class RestartSwarm:
         collapse: share of its starting extent (see `stopping.extent`) below which the swarm has
             collapsed.
         growth: factor of the population, rounded up; 1 keeps its size.
+
+    Raises:
+        ValueError: a number out of its range.
 
     Example:
         >>> from dataclasses import replace

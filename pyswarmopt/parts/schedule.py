@@ -16,6 +16,12 @@ Schedule = Callable[[int], float]
 class Constant:
     """The same value at every move.
 
+    Attributes:
+        value: at every move.
+
+    Raises:
+        ValueError: it is not finite.
+
     Example:
         >>> Constant(0.5)(7)
         0.5
@@ -44,6 +50,9 @@ class Exponential:
         floor_start: the floor holds at move 0, too; not in the authors' released code of Model
             Swarms.
 
+    Raises:
+        ValueError: a number that is not finite.
+
     Example:
         >>> [Exponential(0.8, 0.5, floor=0.3)(t) for t in range(3)]
         [0.8, 0.4, 0.3]
@@ -68,6 +77,14 @@ class Linear:
     """From `start` at move 0 to `end` at move `moves`, and `end` from there on.
 
     The inertia weight of Shi and Eberhart (1998) falls so from 0.9 to 0.4.
+
+    Attributes:
+        start: value at move 0.
+        end: value from move `moves` on.
+        moves: over which it changes.
+
+    Raises:
+        ValueError: a number that is not finite, or fewer than 1 move.
 
     Example:
         >>> [round(Linear(0.9, 0.4, moves=10)(t), 2) for t in (0, 5, 10, 99)]
@@ -94,7 +111,21 @@ def _require_finite(*values: float) -> None:
 
 
 def as_schedule(value: float | Schedule) -> Schedule:
-    """`value` itself if it is a schedule, else the schedule that is always `value`."""
+    """`value` itself if it is a schedule, else the schedule that is always `value`.
+
+    Args:
+        value: a number, or a function of the move.
+
+    Returns:
+        From the move, counted from 0, to the value.
+
+    Raises:
+        ValueError: a number that is not finite.
+
+    Example:
+        >>> as_schedule(0.5)(3)
+        0.5
+    """
     return value if callable(value) else Constant(float(value))
 
 

@@ -16,7 +16,16 @@ if TYPE_CHECKING:
 
 
 class StopRule(Protocol):
-    """What `Swarm.stop` asks after every evaluation."""
+    """What `Swarm.stop` asks after every evaluation.
+
+    Example:
+        >>> import pyswarmopt as pso
+        >>> recipe = pso.compose([pso.inertia(0.5)], stop=[pso.stopping.MaxEvals(2)])
+        >>> swarm = pso.Swarm(positions=[[0.0], [3.0]], recipe=recipe, seed=0)
+        >>> swarm.tell(swarm.ask(), [1.0, 2.0])
+        >>> swarm.stop()
+        {'max_evals': 2}
+    """
 
     @property
     def reason(self) -> str:
@@ -28,7 +37,19 @@ class StopRule(Protocol):
 
 @dataclass(frozen=True)
 class MaxIter:
-    """Stop after `limit` iterations; the evaluation of the first starting positions is none."""
+    """Stop after `limit` iterations; the evaluation of the first starting positions is none.
+
+    Attributes:
+        limit: iterations.
+
+    Example:
+        >>> import pyswarmopt as pso
+        >>> recipe = pso.compose([pso.inertia(0.5)], stop=[pso.stopping.MaxIter(1)])
+        >>> swarm = pso.Swarm(positions=[[0.0], [3.0]], recipe=recipe, seed=0)
+        >>> swarm.tell(swarm.ask(), [1.0, 2.0])
+        >>> swarm.stop()
+        {}
+    """
 
     limit: int
     reason = "max_iter"
@@ -39,7 +60,19 @@ class MaxIter:
 
 @dataclass(frozen=True)
 class MaxEvals:
-    """Stop after `limit` evaluations."""
+    """Stop after `limit` evaluations.
+
+    Attributes:
+        limit: evaluations.
+
+    Example:
+        >>> import pyswarmopt as pso
+        >>> recipe = pso.compose([pso.inertia(0.5)], stop=[pso.stopping.MaxEvals(2)])
+        >>> swarm = pso.Swarm(positions=[[0.0], [3.0]], recipe=recipe, seed=0)
+        >>> swarm.tell(swarm.ask(), [1.0, 2.0])
+        >>> swarm.stop()
+        {'max_evals': 2}
+    """
 
     limit: int
     reason = "max_evals"
@@ -52,6 +85,18 @@ class MaxEvals:
 class Patience:
     """Stop when the best of all has not changed for `rounds` iterations, and not before iteration
     `earliest`.
+
+    Attributes:
+        rounds: iterations without a new best of all.
+        earliest: the first iteration that may stop.
+
+    Example:
+        >>> import pyswarmopt as pso
+        >>> recipe = pso.compose([pso.inertia(0.5)], stop=[pso.stopping.Patience(1)])
+        >>> swarm = pso.Swarm(positions=[[0.0], [3.0]], recipe=recipe, seed=0)
+        >>> swarm.tell(swarm.ask(), [1.0, 2.0])
+        >>> swarm.stop()
+        {}
     """
 
     rounds: int
@@ -70,7 +115,22 @@ class Patience:
 
 @dataclass(frozen=True)
 class Target:
-    """Stop when the best value is as good as `value`, which is meant in the user's sense."""
+    """Stop when the best value is as good as `value`, which is meant in the user's sense.
+
+    Attributes:
+        value: the value that is good enough.
+
+    Raises:
+        ValueError: NaN.
+
+    Example:
+        >>> import pyswarmopt as pso
+        >>> recipe = pso.compose([pso.inertia(0.5)], stop=[pso.stopping.Target(1.5)])
+        >>> swarm = pso.Swarm(positions=[[0.0], [3.0]], recipe=recipe, seed=0)
+        >>> swarm.tell(swarm.ask(), [1.0, 2.0])
+        >>> swarm.stop()
+        {'target': 1.0}
+    """
 
     value: float
     reason = "target"
@@ -88,7 +148,20 @@ class Target:
 
 
 def extent(state: State) -> float:
-    """The largest side of the smallest box around all particles, in the units of x."""
+    """The largest side of the smallest box around all particles, in the units of x.
+
+    Args:
+        state: of the swarm.
+
+    Returns:
+        The length, in the units of x.
+
+    Example:
+        >>> import torch
+        >>> from pyswarmopt.base.state import State
+        >>> extent(State.start(torch.tensor([[0.0, 0.0], [1.0, 3.0]]), torch.zeros(2, 2), maximize=False))
+        3.0
+    """
     x = state.positions
     parts = (x,) if x.numel() <= BLOCK else x.split(max(BLOCK // len(x), 1), dim=1)
     sides = (part.aminmax(dim=0) for part in parts)
@@ -96,7 +169,21 @@ def extent(state: State) -> float:
 
 
 def reasons(rules: Iterable[StopRule], state: State) -> dict[str, float]:
-    """Every rule that says stop, with the value that triggered it; empty to continue."""
+    """Every rule that says stop, with the value that triggered it; empty to continue.
+
+    Args:
+        rules: to be asked.
+        state: of the swarm.
+
+    Returns:
+        Reason to value.
+
+    Example:
+        >>> import torch
+        >>> from pyswarmopt.base.state import State
+        >>> reasons([MaxEvals(0)], State.start(torch.zeros(1, 1), torch.zeros(1, 1), maximize=False))
+        {'max_evals': 0}
+    """
     stops = {}
     for rule in rules:
         value = rule(state)

@@ -25,7 +25,16 @@ Topology = Callable[[State, torch.Generator], Tensor]
 
 
 class ByInformants(ABC):
-    """A topology in which each particle is attracted by the personal best of one informant."""
+    """A topology in which each particle is attracted by the personal best of one informant.
+
+    Example:
+        >>> import pyswarmopt as pso
+        >>> recipe = pso.compose([pso.social(1.0, "none")], topology=pso.topology.Ring())
+        >>> swarm = pso.Swarm(positions=[[0.0], [1.0], [2.0], [3.0]], recipe=recipe, seed=0)
+        >>> swarm.tell(swarm.ask(), [0.0, 1.0, 2.0, 3.0])
+        >>> isinstance(recipe.topology, ByInformants)
+        True
+    """
 
     @abstractmethod
     def informants(self, state: State, generator: torch.Generator) -> Ints:
@@ -39,6 +48,14 @@ class ByInformants(ABC):
 class Lattice(ByInformants):
     """A topology whose neighbours follow from the number of particles; of equally good ones the
     particle itself counts, then the first.
+
+    Example:
+        >>> import pyswarmopt as pso
+        >>> recipe = pso.compose([pso.social(1.0, "none")], topology=pso.topology.Ring())
+        >>> swarm = pso.Swarm(positions=[[0.0], [1.0], [2.0], [3.0]], recipe=recipe, seed=0)
+        >>> swarm.tell(swarm.ask(), [0.0, 1.0, 2.0, 3.0])
+        >>> isinstance(recipe.topology, Lattice)
+        True
     """
 
     @property
@@ -66,6 +83,14 @@ def _with_itself(lattice: Lattice, n: int) -> tuple[Ints, Ints]:
 class Global:
     """The best of the whole swarm attracts every particle (gbest): converges fastest, and is
     trapped most easily.
+
+    Example:
+        >>> import pyswarmopt as pso
+        >>> recipe = pso.compose([pso.social(1.0, "none")], topology=pso.topology.Global())
+        >>> swarm = pso.Swarm(positions=[[0.0], [1.0], [2.0], [3.0]], recipe=recipe, seed=0)
+        >>> swarm.tell(swarm.ask(), [0.0, 1.0, 2.0, 3.0])
+        >>> swarm.ask().flatten().tolist()
+        [0.0, 0.0, 0.0, 0.0]
     """
 
     def __call__(self, state: State, generator: torch.Generator) -> Tensor:
@@ -78,6 +103,12 @@ class Ring(Lattice):
     Mendes 2002).
 
     Of equally good neighbours the nearest counts, and the particle itself comes first.
+
+    Attributes:
+        reach: neighbours on either side.
+
+    Raises:
+        ValueError: a reach below 1.
 
     Example:
         >>> Ring().neighbours(4).tolist()
@@ -130,6 +161,20 @@ class RandomInformants(ByInformants):
 
     The k are drawn with replacement and may hit the particle itself. Of equally good informants the
     one with the lowest number counts.
+
+    Attributes:
+        k: how many particles each one informs.
+
+    Raises:
+        ValueError: k below 1.
+
+    Example:
+        >>> import pyswarmopt as pso
+        >>> recipe = pso.compose([pso.social(1.0, "none")], topology=pso.topology.RandomInformants(3))
+        >>> swarm = pso.Swarm(positions=[[0.0], [1.0], [2.0], [3.0]], recipe=recipe, seed=0)
+        >>> swarm.tell(swarm.ask(), [0.0, 1.0, 2.0, 3.0])
+        >>> swarm.ask().shape
+        torch.Size([4, 1])
     """
 
     k: int = 3
@@ -163,6 +208,17 @@ class BetterInformants(ByInformants):
 
     Attributes:
         share: in (0, 1]; the smaller, the nearer to `Global`.
+
+    Raises:
+        ValueError: a share of 0, or above 1.
+
+    Example:
+        >>> import pyswarmopt as pso
+        >>> recipe = pso.compose([pso.social(1.0, "none")], topology=pso.topology.BetterInformants(0.3))
+        >>> swarm = pso.Swarm(positions=[[0.0], [1.0], [2.0], [3.0]], recipe=recipe, seed=0)
+        >>> swarm.tell(swarm.ask(), [0.0, 1.0, 2.0, 3.0])
+        >>> swarm.ask().flatten()[0].item()
+        0.0
     """
 
     share: float = 0.3
@@ -188,7 +244,21 @@ TOPOLOGIES: dict[str, Topology] = {
 
 
 def named(name: str) -> Topology:
-    """The topology of that name: "global", "ring", "von_neumann", "random" or "better"."""
+    """The topology of that name: "global", "ring", "von_neumann", "random" or "better".
+
+    Args:
+        name: one of `TOPOLOGIES`.
+
+    Returns:
+        The topology.
+
+    Raises:
+        ValueError: no such name.
+
+    Example:
+        >>> named("ring")
+        Ring(reach=1)
+    """
     if name not in TOPOLOGIES:
         raise ValueError(f"topology={name!r}: use {', '.join(map(repr, TOPOLOGIES))}")
     return TOPOLOGIES[name]

@@ -37,6 +37,12 @@ class Snapshot(NamedTuple):
         p: personal bests, (N, D).
         g: the best position of each particle's neighbourhood, (N, D) or (1, D).
         w: the worst point seen so far, (1, D).
+
+    Example:
+        >>> x = np.zeros((2, 1))
+        >>> s = Snapshot(x=x, v=x, p=x, g=np.ones((1, 1)), w=np.zeros((1, 1)))
+        >>> to_known_best(s).tolist()
+        [[1.0], [1.0]]
     """
 
     x: Any
@@ -64,6 +70,13 @@ class Term:
             coordinate ("element"), other particles, too ("column"), or anything ("all"). A sum of
             terms none of which looks at "all" is evaluated block by block, on NumPy arrays, and so
             moves a large swarm without temporaries of its size.
+
+    Raises:
+        ValueError: another `random` or `looks_at`, or a weight that is not finite.
+
+    Example:
+        >>> Term("centre", 0.1, lambda s: s.p.mean(0) - s.x).random
+        'scalar'
     """
 
     name: str
@@ -74,15 +87,12 @@ class Term:
 
     def __post_init__(self) -> None:
         as_schedule(self.weight)
-        if self.random not in ("none", "scalar", "element"):
-            raise ValueError(
-                f"random={self.random!r} of term {self.name!r}: use 'none', 'scalar' or 'element'"
-            )
-        if self.looks_at not in ("element", "column", "all"):
-            raise ValueError(
-                f"looks_at={self.looks_at!r} of term {self.name!r}: use 'element', 'column' or "
-                "'all'"
-            )
+        for field, allowed in (("random", get_args(Randomness)), ("looks_at", get_args(Scope))):
+            value = getattr(self, field)
+            if value not in allowed:
+                raise ValueError(
+                    f"{field}={value!r} of term {self.name!r}: use one of {', '.join(allowed)}"
+                )
 
 
 def along(s: Snapshot) -> Any:
@@ -106,22 +116,70 @@ def from_worst(s: Snapshot) -> Any:
 
 
 def inertia(weight: float | Schedule, random: Randomness = "none") -> Term:
-    """Keep going: v."""
+    """Keep going: v.
+
+    Args:
+        weight: the coefficient, a number or a schedule over moves.
+        random: the factor r ~ U(0, 1); see `Term`.
+
+    Returns:
+        The term.
+
+    Example:
+        >>> inertia(0.5).name
+        'inertia'
+    """
     return Term("inertia", weight, along, random, looks_at="element")
 
 
 def cognitive(weight: float | Schedule, random: Randomness = "scalar") -> Term:
-    """Back to the personal best: p - x."""
+    """Back to the personal best: p - x.
+
+    Args:
+        weight: the coefficient, a number or a schedule over moves.
+        random: the factor r ~ U(0, 1); see `Term`.
+
+    Returns:
+        The term.
+
+    Example:
+        >>> cognitive(0.5).name
+        'cognitive'
+    """
     return Term("cognitive", weight, to_own_best, random, looks_at="element")
 
 
 def social(weight: float | Schedule, random: Randomness = "scalar") -> Term:
-    """Towards the best of the neighbourhood: g - x."""
+    """Towards the best of the neighbourhood: g - x.
+
+    Args:
+        weight: the coefficient, a number or a schedule over moves.
+        random: the factor r ~ U(0, 1); see `Term`.
+
+    Returns:
+        The term.
+
+    Example:
+        >>> social(0.5).name
+        'social'
+    """
     return Term("social", weight, to_known_best, random, looks_at="element")
 
 
 def repel(weight: float | Schedule, random: Randomness = "scalar") -> Term:
-    """Away from the worst point seen: x - w (Feng et al. 2024, Algorithm 1)."""
+    """Away from the worst point seen: x - w (Feng et al. 2024, Algorithm 1).
+
+    Args:
+        weight: the coefficient, a number or a schedule over moves.
+        random: the factor r ~ U(0, 1); see `Term`.
+
+    Returns:
+        The term.
+
+    Example:
+        >>> repel(0.5).name
+        'repel'
+    """
     return Term("repel", weight, from_worst, random, looks_at="element")
 
 
@@ -144,6 +202,11 @@ class SumOfTerms:
 
     Raises:
         ValueError: no terms, or a limit that is not positive.
+
+    Example:
+        >>> rule = SumOfTerms((inertia(0.7), cognitive(1.5), social(1.5, "element")))
+        >>> rule.per_particle, rule.per_coordinate, rule.looks_at
+        ([1], [2], 'element')
     """
 
     terms: tuple[Term, ...]

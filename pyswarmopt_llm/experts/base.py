@@ -123,7 +123,7 @@ def _quantised(spec: str, scheme: str, base: BaseModel) -> BaseModel:
 
 
 def scheme_of(spec: str) -> tuple[str, str]:
-    """How to quantise a base on loading, "" for not at all, and the base.
+    """A scheme of quantisation on loading, "" for none, and the base.
 
     Example:
         >>> scheme_of("nf4:my/base"), scheme_of("embedded:smollm2-135m")

@@ -125,7 +125,7 @@ class AdapterConfig:
         return tuple(sorted(peft.target_modules))
 
     def selected(self, modules: Collection[str], output: str | None = None) -> frozenset[str]:
-        """Those of these linear layers that PEFT adapts.
+        """The linear layers among these that PEFT adapts.
 
         Args:
             modules: names of linear layers.

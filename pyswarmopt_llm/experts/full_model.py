@@ -107,8 +107,8 @@ def write_model(base: BaseModel, values: Mapping[str, Tensor], folder: Path) -> 
         shapes, dtypes = {n: stored.shapes[n] for n in names}, {n: stored.dtype(n) for n in names}
         total += write_tensors(folder / shard, shapes, dtypes, values)
     if len(shards) > 1:
-        places = {name: shard for shard, names in shards.items() for name in names}
-        index = {"metadata": {"total_size": total}, "weight_map": places}
+        shard_of = {name: shard for shard, names in shards.items() for name in names}
+        index = {"metadata": {"total_size": total}, "weight_map": shard_of}
         (folder / "model.safetensors.index.json").write_text(
             json.dumps(index, indent=2), encoding="utf-8"
         )
@@ -133,7 +133,7 @@ def write_tensors(
         The number of bytes of the tensors.
     """
     spelled = {dtype: name for name, dtype in DTYPES.items()}
-    rank = {dtype: place for place, dtype in enumerate(spelled)}
+    rank = {dtype: number for number, dtype in enumerate(spelled)}
     names = sorted(shapes, key=lambda name: (rank[dtypes[name]], name))
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     end = 0

@@ -30,7 +30,7 @@ EXCESS = 0.15  # of the share of the first singular value, median over modules
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Of the weight change of one module.
+    """The spectrum of one module's weight change.
 
     Attributes:
         norm: Frobenius norm.

@@ -19,7 +19,7 @@ class Truncated(NamedTuple):
 
     change: LowRank
     lost: float
-    whole: float
+    total: float
 
 
 def truncate_dense(change: Tensor, rank: int) -> Truncated:
@@ -27,8 +27,8 @@ def truncate_dense(change: Tensor, rank: int) -> Truncated:
     singular values evenly.
 
     Example:
-        >>> kept = truncate_dense(torch.diag(torch.tensor([3.0, 4.0])), rank=1)
-        >>> kept.change.dense().round(decimals=4).tolist(), round(kept.lost, 3), round(kept.whole, 3)
+        >>> nearest = truncate_dense(torch.diag(torch.tensor([3.0, 4.0])), rank=1)
+        >>> nearest.change.dense().round(decimals=4).tolist(), round(nearest.lost, 3), round(nearest.total, 3)
         ([[0.0, 0.0], [0.0, 4.0]], 9.0, 25.0)
     """
     left, values, right = torch.linalg.svd(change, full_matrices=False)

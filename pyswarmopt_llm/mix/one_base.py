@@ -69,7 +69,7 @@ def resident(
 def prepared(
     space: Space, engine: Engine, base: BaseModel, experts: Sequence[Any], notes: dict[str, str]
 ) -> Prepared:
-    """What a search works with."""
+    """The space and the engine of a search, with what it stores and tells of them."""
     fingerprints = {
         "base": base.fingerprint,
         "experts": {info.name: info.fingerprint for info in experts},

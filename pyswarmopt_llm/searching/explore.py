@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 import pyswarmopt as pso
-from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import Event, OnEvent, note
 from pyswarmopt_llm.common.words import duration, not_held_out
 from pyswarmopt_llm.scores.tasks import Scoring
@@ -92,6 +91,7 @@ def explore(
         saved = Checkpoint(run.path / "checkpoint" / f"{checkpoint}.npz")
         watcher = _Progress(job, scorer, saved, tell)
         surrogate = _surrogate(job, run)
+        drops = job.config.drop_k or 0.0, job.config.drop_n or 0.0
         search = Search(
             job.space,
             scorer,
@@ -101,7 +101,7 @@ def explore(
             items=job.plan.items,
             seed=job.config.seed,
             surrogate=surrogate,
-            dropout=_dropout(job.config),
+            dropout=Dropout(drops[0], drops[1], job.config.seed) if any(drops) else None,
             at_once=job.workers.side_by_side,
             watcher=watcher,
             race=_race(job),
@@ -191,12 +191,6 @@ def _surrogate(job: Job, run: Run) -> Surrogate[Any] | None:
         # the noise with which the run began: another measurement gives another number
         noisy=run.about.noise > 0 or plan.config.temperature > 0,
     )
-
-
-def _dropout(config: SearchConfig) -> Dropout | None:
-    if not (config.drop_k or config.drop_n):
-        return None
-    return Dropout(config.drop_k or 0.0, config.drop_n or 0.0, config.seed)
 
 
 def _race(job: Job) -> Race | None:

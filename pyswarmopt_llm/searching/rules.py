@@ -19,7 +19,7 @@ from pyswarmopt_llm.experts.files import inside, refuse_unmatched
 from pyswarmopt_llm.mix.kind import SpaceKind
 from pyswarmopt_llm.mix.starts import check_start
 from pyswarmopt_llm.scores.metrics.objectives import Objectives, load_objectives
-from pyswarmopt_llm.searching.worker_names import Workers, check_workers
+from pyswarmopt_llm.searching.worker_names import Workers
 
 _UNSET = (None, "auto", "off", "", (), 0)  # values with which a setting asks for nothing
 
@@ -117,6 +117,16 @@ ENOUGH = Rule(
     "{f.items} dev items are too few to train on; remove it",
 )
 SETTINGS = (
+    Rule(
+        "workers",
+        lambda f: f.workers.alone or not f.kind.several_models,
+        "space {f.kind.name} has several models in one process; remove it",
+    ),
+    Rule(
+        "budget_minutes",
+        lambda f: not f.workers.address,
+        "the number of Ray's workers is not known ahead; give `budget_items`",
+    ),
     Rule(
         "mix",
         lambda f: not f.config.served,
@@ -218,7 +228,6 @@ def check(facts: Facts) -> None:
     config, kind = facts.config, facts.kind
     _check_experts(config)
     check_options(config)
-    check_workers(config, kind, facts.workers)
     kind.check(config)
     check_start(config.start, kind)
     _check_engine(config.engine)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -34,9 +34,6 @@ from pyswarmopt_llm.searching.scoring.record import TRAINED, Margins, Row, wrong
 from pyswarmopt_llm.searching.scoring.result import Iterated
 from pyswarmopt_llm.searching.scoring.run_directory import Run, position_key
 from pyswarmopt_llm.searching.selection import ByTask, Contestant, by_task, named_weights, total
-
-if TYPE_CHECKING:
-    from pyswarmopt_llm.searching.written.expert_iteration import Iteration
 
 FOLDER = "trained"  # in the run directory
 BASE, EXPERT, MIXTURE = "base", "expert", "mixture"  # what is trained on labels
@@ -268,10 +265,33 @@ def _row(
 def _on_replies(
     job: Job, run: Run, found: Found, tell: OnEvent, progress: Progress
 ) -> Training | None:
-    """Train the mixture on the best of its replies; None if there are too few of them."""
-    position = found.chosen.position
+    """Train the mixture on the best of its replies, round by round; None if there are too few."""
+    from pyswarmopt_llm.searching.written.expert_iteration import expert_iteration
+    from pyswarmopt_llm.searching.written.reply_log import ask_the_same
+    from pyswarmopt_llm.searching.written.teachers import complementary
+
+    position, searched, objectives = found.chosen.position, run.searched, job.objectives
     _announce(job, run, [position], tell)
-    iteration = _iterate(job, run, found, tell, progress)
+    dev = cast(Mapping[str, Written], job.utilities("dev", found.scorings))
+    spare = job.utilities("spare", found.scorings) if objectives.spare else {}
+    same = objectives.combine if ask_the_same(dev) else None
+    items, seconds = sum(row.n for row in searched), sum(row.seconds for row in searched)
+    iteration = expert_iteration(
+        job.engine,
+        cast(DeltaSpace, job.space),
+        position,
+        dev,
+        objectives.combine,
+        job.experts[0],
+        run.store,
+        run.path / FOLDER,
+        job.config.seed,
+        spare=cast(Mapping[str, Written], spare),
+        teachers=complementary(searched, position, objectives.names, combine=same),
+        seconds=job.plan.budget.left(items, seconds),
+        say=lambda text: tell(note(text)),
+        progress=progress,
+    )
     if iteration.best is None:
         return None
     (before,) = found.scorer.in_full([position], 0)
@@ -285,36 +305,6 @@ def _on_replies(
         iteration=iteration.use,
         # else scores are of sampled replies
         base={} if job.config.temperature else iteration.base,
-    )
-
-
-def _iterate(job: Job, run: Run, found: Found, tell: OnEvent, progress: Progress) -> Iteration:
-    """Train on the best replies, round by round."""
-    from pyswarmopt_llm.searching.written.expert_iteration import expert_iteration
-    from pyswarmopt_llm.searching.written.reply_log import ask_the_same
-    from pyswarmopt_llm.searching.written.teachers import complementary
-
-    position, rows = found.chosen.position, run.searched
-    dev = cast(Mapping[str, Written], job.utilities("dev", found.scorings))
-    spare = job.utilities("spare", found.scorings) if job.objectives.spare else {}
-    combine = job.objectives.combine
-    names = job.objectives.names
-    same = combine if ask_the_same(dev) else None
-    return expert_iteration(
-        job.engine,
-        cast(DeltaSpace, job.space),
-        position,
-        dev,
-        combine,
-        job.experts[0],
-        run.store,
-        run.path / FOLDER,
-        job.config.seed,
-        spare=cast(Mapping[str, Written], spare),
-        teachers=complementary(rows, position, names, combine=same),
-        seconds=job.plan.budget.left(sum(row.n for row in rows), sum(row.seconds for row in rows)),
-        say=lambda text: tell(note(text)),
-        progress=progress,
     )
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.mix.kind import SpaceKind
 
 RAY = "ray"
 
@@ -64,19 +62,3 @@ def threads_of(workers: Workers) -> int | None:
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
     return max(1, cores // workers.count) if workers.count else 1
-
-
-def check_workers(config: SearchConfig, kind: SpaceKind, workers: Workers) -> None:
-    """Refuse what several workers cannot do.
-
-    Raises:
-        InvalidOption: names the option.
-    """
-    if workers.alone:
-        return
-    if kind.several_models:
-        why = f"space {kind.name} has several models in one process; remove it"
-        raise InvalidOption("workers", config.workers, why)
-    if workers.address and config.budget_minutes is not None:
-        why = "the number of Ray's workers is not known ahead; give `budget_items`"
-        raise InvalidOption("budget_minutes", None, why)

@@ -43,8 +43,8 @@ def token_bytes(tokenizer: Any) -> list[bytes | None]:
 
 def same_tokenizer(tokenizers: Sequence[Any]) -> bool:
     """Whether all of them map any text to the same ids (apart from padding and truncation)."""
-    first, *rest = [_state(tokenizer) for tokenizer in tokenizers]
-    return all(other == first for other in rest)
+    first, *others = [_state(tokenizer) for tokenizer in tokenizers]
+    return all(other == first for other in others)
 
 
 def require_common_alphabet(tokenizers: Mapping[str, Any]) -> None:

@@ -61,8 +61,8 @@ class ByteBeam:
 
     @property
     def decoders(self) -> list[IncrementalDecoder]:
-        """Of all kept paths: `run_pending` with those of several beams at once before asking for
-        next bytes.
+        """The decoders of all paths: `run_pending` with those of several beams at once before
+        asking for next bytes.
         """
         return [path.decoder for path in self._paths]
 
@@ -100,9 +100,9 @@ class ByteBeam:
         total = sum(share for share, _, _ in candidates)
         if total <= 0.0:
             return []
-        kept = sorted(candidates, key=lambda candidate: -candidate[0])[: self._most]
+        heaviest = sorted(candidates, key=lambda candidate: -candidate[0])[: self._most]
         paths = []
-        for share, path, token in kept:
+        for share, path, token in heaviest:
             if share <= self._least * total:
                 continue
             if token is None:

@@ -38,7 +38,7 @@ class ByteMixture:
 
     @property
     def decoders(self) -> list[IncrementalDecoder]:
-        """Of all members and paths; see `ByteBeam.decoders`."""
+        """The decoders of all members and paths; see `ByteBeam.decoders`."""
         return [decoder for beam in self._beams for decoder in beam.decoders]
 
     @property

@@ -109,9 +109,9 @@ def token_pieces(
         yield piece
         text += piece
         # A character that is not whole cannot be tokenised yet: the members then read what is.
-        whole = text.decode("utf-8", errors="ignore")
+        readable = text.decode("utf-8", errors="ignore")
         decoders = [
-            decoder.read((*first.ids, *decoder.text_model.encode(whole)))
+            decoder.read((*first.ids, *decoder.text_model.encode(readable)))
             for first, decoder in zip(start, decoders, strict=True)
         ]
 
@@ -127,5 +127,5 @@ def as_text(pieces: Iterable[bytes]) -> Iterator[str]:
     for piece in pieces:
         if text := decoder.decode(piece):
             yield text
-    if rest := decoder.decode(b"", final=True):
-        yield rest
+    if last := decoder.decode(b"", final=True):
+        yield last

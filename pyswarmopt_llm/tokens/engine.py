@@ -64,17 +64,10 @@ class MixtureEngine(BaseEngine):
         """Take the weights of a mixture; nothing is computed.
 
         Raises:
-            ValueError: the patch holds anything but one weight for each member.
+            ValueError: the patch does not hold one weight for each member.
         """
-        if (
-            patch.low_rank
-            or patch.full_rank
-            or patch.dense
-            or len(patch.mixture) != len(self.members)
-        ):
-            raise ValueError(
-                f"a mixture of {len(self.members)} members needs as many weights and nothing else"
-            )
+        if len(patch.mixture) != len(self.members):
+            raise ValueError(f"a mixture of {len(self.members)} members needs as many weights")
         self.weights = torch.tensor(patch.mixture, dtype=torch.float64)
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
@@ -94,17 +87,12 @@ class MixtureEngine(BaseEngine):
 
     def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
         """Greedy answers to user turns, special tokens left out."""
-        if token_fusion(self.fusion) is not None:
-            return ["".join(self.stream(prompt, max_new_tokens)) for prompt in prompts]
         members, weights = self._speaking(prompts, max_new_tokens)
-        if self.fusion == "bytes":
-            text_models = [self._text_model(member) for member in members]
-            texts = []
-            for start in range(0, len(prompts), BYTE_TEXTS):
-                texts += _byte_texts(
-                    text_models, weights, prompts[start : start + BYTE_TEXTS], max_new_tokens
-                )
-            return texts
+        if self.fusion != "exact":
+            texts = [bytearray() for _ in prompts]
+            for row, piece in self._pieces(members, weights, prompts, max_new_tokens):
+                texts[row] += piece
+            return [text.decode("utf-8", errors="replace") for text in texts]
         answers: list[list[int]] = [[] for _ in prompts]
         for step in exact_tokens(members, weights, prompts, max_new_tokens):
             for row, token in step.items():
@@ -116,17 +104,31 @@ class MixtureEngine(BaseEngine):
         4 bytes a token.
         """
         members, weights = self._speaking([prompt], max_new_tokens)
-        if self.fusion == "exact":
-            return exact_pieces(
-                members[0].tokenizer, exact_tokens(members, weights, [prompt], max_new_tokens)
-            )
+        if self.fusion != "exact":
+            pieces = self._pieces(members, weights, [prompt], max_new_tokens)
+            return as_text(piece for _, piece in pieces)
+        steps = exact_tokens(members, weights, [prompt], max_new_tokens)
+        return exact_pieces(members[0].tokenizer, steps)
+
+    def _pieces(
+        self,
+        members: Sequence[TransformersEngine],
+        weights: Sequence[float],
+        prompts: Sequence[str],
+        max_new_tokens: int,
+    ) -> Iterator[tuple[int, bytes]]:
+        """What is written next, and to which answer, by members of several vocabularies."""
         text_models = [self._text_model(member) for member in members]
         if self.fusion == "bytes":
-            steps = byte_steps(text_models, weights, [prompt], max_new_tokens)
-            return as_text(bytes(step.values()) for step in steps)
-        return as_text(
-            token_pieces(text_models, self._chooser(text_models, weights), prompt, max_new_tokens)
-        )
+            for start in range(0, len(prompts), BYTE_TEXTS):
+                together = prompts[start : start + BYTE_TEXTS]
+                for step in byte_steps(text_models, weights, together, max_new_tokens):
+                    yield from ((start + row, bytes([byte])) for row, byte in step.items())
+            return
+        choose = self._chooser(text_models, weights)
+        for row, prompt in enumerate(prompts):
+            for piece in token_pieces(text_models, choose, prompt, max_new_tokens):
+                yield row, piece
 
     def _chooser(self, text_models: Sequence[TextModel], weights: Sequence[float]) -> Choose:
         """The fusion for these members and weights, made once for all texts that they write."""
@@ -142,16 +144,12 @@ class MixtureEngine(BaseEngine):
         self, prompts: Sequence[str], max_new_tokens: int
     ) -> tuple[list[TransformersEngine], list[float]]:
         """The members that have a weight, and their weights, once the prompts are known to fit."""
-        speaking = [
-            (m, w)
-            for m, w in zip(self.members.values(), self.weights.tolist(), strict=True)
-            if w != 0.0
-        ]
+        pairs = zip(self.members.values(), self.weights.tolist(), strict=True)
+        speaking = [(member, weight) for member, weight in pairs if weight != 0.0]
         for member, _ in speaking:
             for prompt in prompts:
-                member.check_length(
-                    len(member.encode_prompt(member.chat(prompt))) + max_new_tokens, prompt
-                )
+                tokens = len(member.encode_prompt(member.chat(prompt)))
+                member.check_length(tokens + max_new_tokens, prompt)
         return [member for member, _ in speaking], [weight for _, weight in speaking]
 
     def _text_model(self, member: TransformersEngine) -> TextModel:
@@ -186,13 +184,3 @@ class MixtureEngine(BaseEngine):
     def dtype(self) -> torch.dtype:
         """The dtype of the members' weights."""
         return next(iter(self.members.values())).dtype
-
-
-def _byte_texts(
-    text_models: Sequence[TextModel], weights: Sequence[float], prompts: Sequence[str], new: int
-) -> list[str]:
-    texts = [bytearray() for _ in prompts]
-    for step in byte_steps(text_models, weights, prompts, new):
-        for row, byte in step.items():
-            texts[row].append(byte)
-    return ["".join(as_text([bytes(text)])) for text in texts]

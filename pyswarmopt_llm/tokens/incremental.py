@@ -33,7 +33,7 @@ class TextModel:
 
     @classmethod
     def of(cls, engine: TransformersEngine) -> TextModel:
-        """Of an engine.
+        """A text model backed by an engine.
 
         Raises:
             UserError: its tokenizer does not say which bytes a token stands for, or its layers keep
@@ -84,26 +84,28 @@ class IncrementalDecoder:
     ) -> None:
         self.text_model, self.ids = text_model, tuple(ids)
         self._before = before
-        self._seen: _Seen | None = None
+        self._expected: NDArray[np.float64] | None = None
+        self._layers: Layers = []
 
     @property
     def pending(self) -> bool:
         """Whether the forward pass is still to be run."""
-        return self._seen is None
+        return self._expected is None
 
     def read(self, ids: Sequence[int]) -> IncrementalDecoder:
         """The same member with another text; what both begin with is not computed again."""
         return IncrementalDecoder(self.text_model, ids, self)
 
-    def seen(self) -> _Seen:
-        """The distribution behind the text, with its keys and values."""
-        if self._seen is None:
+    @property
+    def expected(self) -> NDArray[np.float64]:
+        """The distribution of the next token, (V,); reads the text if need be."""
+        if self._expected is None:
             run_pending([self])
-        if self._seen is None:
+        if self._expected is None:
             raise RuntimeError("a decoder was not read")
-        return self._seen
+        return self._expected
 
-    def before(self) -> tuple[Layers, int]:
+    def known(self) -> tuple[Layers, int]:
         """Keys and values of what this text and the one before begin with, leaving a token to read;
         shared, not copied.
 
@@ -112,13 +114,20 @@ class IncrementalDecoder:
         if self._before is None:
             return [], 0
         earlier = self._before
+        if earlier.pending:
+            run_pending([earlier])
         most = min(len(self.ids) - 1, len(earlier.ids))
         read = next((k for k in range(most) if self.ids[k] != earlier.ids[k]), most)
-        return [(k[..., :read, :], v[..., :read, :]) for k, v in earlier.seen().layers], read
+        return [(k[..., :read, :], v[..., :read, :]) for k, v in earlier._layers], read
 
-    def note(self, seen: _Seen) -> None:
-        """Take in the outcome of the forward pass; the decoder before is needed no more."""
-        self._seen, self._before = seen, None
+    def note(self, expected: NDArray[np.float64], layers: Layers) -> None:
+        """Take in the outcome of the forward pass; the decoder before is needed no more.
+
+        Args:
+            expected: the distribution of the next token, (V,).
+            layers: keys and values of every layer, (1, heads, T, size).
+        """
+        self._expected, self._layers, self._before = expected, layers, None
 
     @property
     def full(self) -> bool:
@@ -129,27 +138,17 @@ class IncrementalDecoder:
     @cached_property
     def texts(self) -> NDArray[np.float64]:
         """Probability of each text token, (M,), in the order of the vocabulary."""
-        return self.seen().next[self.text_model.vocabulary.ids] / self._total
+        return self.expected[self.text_model.vocabulary.ids] / self._total
 
     @cached_property
     def end(self) -> float:
         """Probability that the text ends here."""
-        return float(self.seen().next[self.text_model.vocabulary.ends].sum() / self._total)
+        return float(self.expected[self.text_model.vocabulary.ends].sum() / self._total)
 
     @cached_property
     def _total(self) -> float:
-        vocabulary, expected = self.text_model.vocabulary, self.seen().next
-        return float(expected[vocabulary.ids].sum() + expected[vocabulary.ends].sum())
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """Attributes: the distribution of the next token, (V,), and keys and values of every layer, (1,
-    heads, T, size).
-    """
-
-    next: NDArray[np.float64]
-    layers: Layers
+        vocabulary = self.text_model.vocabulary
+        return float(self.expected[vocabulary.ids].sum() + self.expected[vocabulary.ends].sum())
 
 
 def run_pending(decoders: Iterable[IncrementalDecoder]) -> None:
@@ -161,7 +160,7 @@ def run_pending(decoders: Iterable[IncrementalDecoder]) -> None:
     """
     groups: dict[tuple[int, int], list[tuple[IncrementalDecoder, Layers, int]]] = {}
     for decoder in {id(decoder): decoder for decoder in decoders if decoder.pending}.values():
-        layers, read = decoder.before()
+        layers, read = decoder.known()
         # Behind texts that were read, new tokens have to be as many in each row: no padding between
         # old and new.
         width = len(decoder.ids) - read if read else 0
@@ -200,9 +199,8 @@ def _forward(rows: Sequence[tuple[IncrementalDecoder, Layers, int]]) -> None:
     for row, (decoder, _, read) in enumerate(rows):
         engine.tokens_fed += len(decoder.ids) - read
         part = slice(row, row + 1), slice(None), slice(old + new - len(decoder.ids), None)
-        decoder.note(
-            _Seen(expected[row], [(layer.keys[part], layer.values[part]) for layer in cache.layers])
-        )
+        layers = [(layer.keys[part], layer.values[part]) for layer in cache.layers]
+        decoder.note(expected[row], layers)
 
 
 def _padded(parts: Sequence[tuple[Tensor, Tensor]], width: int) -> tuple[Tensor, Tensor]:

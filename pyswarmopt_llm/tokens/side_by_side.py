@@ -69,12 +69,12 @@ def find_members(specs: Sequence[str], base: str | None = None) -> tuple[Member,
     members = []
     for spec, name in zip(specs, unique_names(specs), strict=True):
         path = user_path(spec)
-        place = str(path.resolve()) if path.exists() else spec
+        resolved = str(path.resolve()) if path.exists() else spec
         if (path / "adapter_config.json").is_file():
             info = read_adapter(path, name)
-            members.append(Member(name, place, common_base or _stated_base(info), info))
+            members.append(Member(name, resolved, common_base or _stated_base(info), info))
         else:
-            members.append(Member(name, place, resolve_base(spec)))
+            members.append(Member(name, resolved, resolve_base(spec)))
     _check_adapters(members)
     return tuple(members)
 

@@ -28,6 +28,7 @@ from pyswarmopt_llm.searching.train import FOLDER, start_name
 
 ALL = "all"  # the contestant whose coefficients are the result's
 LORA = "trained-on-dev"  # the name of what was trained, among the experts
+Scores = Mapping[str, Mapping[str, Score]]  # split -> task -> score of a candidate
 
 
 class GroupAnalysis(Protocol):
@@ -99,10 +100,9 @@ def without_experts(run: Run, result: Result, tell: Callable[[str], None]) -> di
         tell: called with a line before every candidate.
 
     Returns:
-        ``all``: task -> split -> score. ``experts``: expert -> its ``coefficient`` (with several
-            groups of weights
-        their mean), its ``scores`` as of ``all``, and ``paired``: task -> split -> `Comparison` of
-        all experts against all but this one.
+        ``all``: task -> split -> score. ``experts``: expert -> its ``coefficient``, its ``scores``
+        as of ``all``, and ``paired``: task -> split -> `Comparison` of all experts against all but
+        this one.
 
     Raises:
         UserError: base, experts or data changed since the run, its space has no coefficient per
@@ -112,29 +112,27 @@ def without_experts(run: Run, result: Result, tell: Callable[[str], None]) -> di
     position = _position(job, run.path, result)
     names, lora = job.space.expert_names, _trained(run, result) if result.best.trained else Patch()
     coefficients = dict(zip(names, job.space.coefficients(position).tolist(), strict=True))
-    utilities = {split: job.utilities(split, scorings) for split in _splits(run, result)}
-    scores: dict[tuple[str, str], dict[str, Score]] = {}
-    candidates = [(ALL, position, lora)]
-    candidates += [(name, x, lora) for name, x in _candidates(position, names)]
+    candidates = {ALL: (position, lora)}
+    candidates |= {name: (x, lora) for name, x in _candidates(position, names)}
     if result.best.trained:
         coefficients[LORA] = 1.0
-        candidates.append((LORA, position, Patch()))
-    for name, candidate, added in candidates:
+        candidates[LORA] = (position, Patch())
+    utilities = {split: job.utilities(split, scorings) for split in _splits(run, result)}
+    scores = {}
+    for name, candidate in candidates.items():
         tell(f"leave one out: {'all experts' if name == ALL else f'without {name}'}")
-        scores |= {
-            (name, split): values
-            for split, values in _scored(job, candidate, added, utilities).items()
-        }
-    scored = [name for name in coefficients if any(name == who for who, _ in scores)]
+        if scored := _scored(job, *candidate, utilities):
+            scores[name] = scored
     return {
-        ALL: _values(scores, ALL),
+        ALL: _values(scores[ALL]),
         "experts": {
             name: {
                 "coefficient": coefficients[name],
-                "scores": _values(scores, name),
-                "paired": _paired(scores, name),
+                "scores": _values(without),
+                "paired": _paired(scores[ALL], without),
             }
-            for name in scored
+            for name, without in scores.items()
+            if name != ALL
         },
     }
 
@@ -202,8 +200,8 @@ def _candidates(position: Tensor, names: Sequence[str]) -> Iterator[tuple[str, T
 
 def _scored(
     job: Job, position: Tensor, added: Patch, utilities: Mapping[str, Mapping[str, Utility]]
-) -> dict[str, dict[str, Score]]:
-    """Split -> task -> score of a candidate with a change; empty where nothing is left to mix."""
+) -> Scores:
+    """The scores of a candidate with a change; empty where nothing is left to mix."""
     try:
         patch = job.space.realise(position)
     except ValueError:  # a mixture of distributions without positive weights
@@ -212,31 +210,24 @@ def _scored(
     return {
         split: {name: utility(job.engine) for name, utility in tasks.items()}
         for split, tasks in utilities.items()
-        if tasks
     }
 
 
-def _paired(
-    scores: Mapping[tuple[str, str], Mapping[str, Score]], without: str
-) -> dict[str, dict[str, dict[str, Any]]]:
-    """Task -> split -> all experts compared with all but this one, as JSON values."""
-    found: dict[str, dict[str, dict[str, Any]]] = {}
-    for split in ("dev", "test"):
-        first, second = (
-            {task: score.per_item for task, score in scores.get((name, split), {}).items()}
-            for name in (ALL, without)
-        )
+def _paired(everyone: Scores, without: Scores) -> dict[str, dict[str, dict[str, Any]]]:
+    """Task -> split -> all experts compared with all but one, as JSON values."""
+    compared: dict[str, dict[str, dict[str, Any]]] = {}
+    for split, tasks in everyone.items():
+        first = {task: score.per_item for task, score in tasks.items()}
+        second = {task: score.per_item for task, score in without[split].items()}
         for task, pair in compare_tasks(first, second).items():
-            found.setdefault(task, {})[split] = pair.record()
-    return found
+            compared.setdefault(task, {})[split] = pair.record()
+    return compared
 
 
-def _values(
-    scores: Mapping[tuple[str, str], Mapping[str, Score]], who: str
-) -> dict[str, dict[str, float]]:
-    """Task -> split -> score of one contestant."""
+def _values(scores: Scores) -> dict[str, dict[str, float]]:
+    """Task -> split -> score."""
     values: dict[str, dict[str, float]] = {}
-    for (name, split), tasks in scores.items():
-        for task, score in tasks.items() if name == who else ():
+    for split, tasks in scores.items():
+        for task, score in tasks.items():
             values.setdefault(task, {})[split] = score.value
     return values

@@ -83,9 +83,9 @@ def as_adapter(merged: Merged, experts: Sequence[Adapter], rank: int | None = No
             cut[name] = truncate_dense(merged.patch.full_rank[name], rank or total_rank(parts))
     lost, whole, changes, errors = 0.0, 0.0, {}, {}
     for name, part in cut.items():
-        lost, whole, changes[name] = lost + part.lost, whole + part.whole, part.change
+        lost, whole, changes[name] = lost + part.lost, whole + part.total, part.change
         if part.lost > 0:
-            errors[name.removesuffix(".weight")] = (part.lost / part.whole) ** 0.5
+            errors[name.removesuffix(".weight")] = (part.lost / part.total) ** 0.5
     patch = replace(merged.patch, low_rank=changes, full_rank={})
     return Merged(patch, (lost / whole) ** 0.5 if lost > 0 else 0.0, errors)
 

@@ -42,6 +42,12 @@ class MultiResult:
         maxcv: the largest amount by which a point breaks a constraint; an equality counts as met up
             to 1e-4.
         params: with ``space=``, the parameters of each point by name; else None.
+
+    Example:
+        >>> import pyswarmopt as pso
+        >>> r = pso.minimize_multi(lambda x: [x[0] ** 2, (x[0] - 2) ** 2], [(-9, 9)], max_evals=300, seed=1)
+        >>> r.fun.shape[1], len(r.x) == len(r.fun)
+        (2, True)
     """
 
     x: Floats
@@ -117,6 +123,9 @@ def minimize_multi(
         checkpoint: as in `pyswarmopt.minimize`.
         space: parameters by name, as in `pyswarmopt.minimize`; `MultiResult.params` has those of
             the front.
+
+    Returns:
+        The points of the front, and how they were found.
 
     Raises:
         TypeError: see `pyswarmopt.driver.problem.space.Space`.

@@ -19,6 +19,9 @@ def non_dominated(values: npt.ArrayLike) -> Bools:
     Args:
         values: (n, M), a row of M objectives for each point.
 
+    Returns:
+        (n,) booleans.
+
     Example:
         >>> non_dominated([[1.0, 3.0], [2.0, 2.0], [2.0, 4.0]]).tolist()
         [True, True, False]
@@ -68,6 +71,9 @@ def hypervolume(values: npt.ArrayLike, reference: npt.ArrayLike) -> float:
     Args:
         values: (n, M), points; those that do not dominate the reference add nothing.
         reference: (M,), worse than all that counts.
+
+    Returns:
+        The volume, in the product of the objectives' units.
 
     Raises:
         ValueError: shapes that do not fit.

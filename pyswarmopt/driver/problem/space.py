@@ -20,6 +20,15 @@ from pyswarmopt.base.arrays import Floats
 class Real:
     """A real parameter from low to high; the coordinate of a logarithmic one is its natural
     logarithm.
+
+    Attributes:
+        low: the least value.
+        high: the largest value.
+        log: whether it is searched on a logarithmic scale.
+
+    Example:
+        >>> Real(0.0, 1.0).allows(0.5)
+        True
     """
 
     low: float
@@ -35,15 +44,19 @@ class Real:
 
     @property
     def bounds(self) -> tuple[float, float]:
+        """Least and largest coordinate of the search."""
         return self.encode(self.low), self.encode(self.high)
 
     def decode(self, x: float) -> float:
+        """The value at a coordinate."""
         return min(max(math.exp(x) if self.log else x, float(self.low)), float(self.high))
 
     def encode(self, value: float) -> float:
+        """The coordinate of a value."""
         return math.log(value) if self.log else float(value)
 
     def allows(self, value: Any) -> bool:
+        """Whether the parameter may have a value."""
         return _is_number(value) and self.low <= value <= self.high
 
 
@@ -51,6 +64,14 @@ class Real:
 class Integer(Real):
     """A whole number from low to high; on a logarithmic scale it is rounded here, else by the
     search.
+
+    Attributes:
+        low: the least value.
+        high: the largest value.
+
+    Example:
+        >>> Integer(1, 8).decode(2.6)
+        3
     """
 
     low: int
@@ -65,12 +86,15 @@ class Integer(Real):
 
     @property
     def bounds(self) -> tuple[float, float]:
+        """Least and largest coordinate of the search."""
         return (math.log(self.low - 0.5), math.log(self.high + 0.5)) if self.log else super().bounds
 
     def decode(self, x: float) -> int:
+        """The value at a coordinate."""
         return round(super().decode(x))
 
     def allows(self, value: Any) -> bool:
+        """Whether the parameter may have a value."""
         return super().allows(value) and value == int(value)
 
 
@@ -86,31 +110,54 @@ class Choice:
 
     @property
     def bounds(self) -> tuple[float, float]:
+        """Least and largest coordinate of the search."""
         return 0.0, float(len(self.options) - 1)
 
     def decode(self, x: float) -> Any:
+        """The value at a coordinate."""
         return self.options[round(x)]
 
     def encode(self, value: Any) -> float:
+        """The coordinate of a value."""
         return float(next(i for i, option in enumerate(self.options) if _same(option, value)))
 
     def allows(self, value: Any) -> bool:
+        """Whether the parameter may have a value."""
         return any(_same(option, value) for option in self.options)
 
 
 @dataclass(frozen=True)
 class Fixed:
-    """A value that is not searched."""
+    """A value that is not searched.
+
+    Attributes:
+        value: anything.
+
+    Example:
+        >>> Fixed(3).allows(4)
+        False
+    """
 
     value: Any
 
     def allows(self, value: Any) -> bool:
+        """Whether the parameter may have a value."""
         return _same(self.value, value)
 
 
 @dataclass(frozen=True)
 class When:
-    """A parameter that is there only where another one has one of some values."""
+    """A parameter that is there only where another one has one of some values.
+
+    Attributes:
+        name: of the other parameter.
+        values: those of its values.
+        parameter: what is there then.
+
+    Example:
+        >>> When("kind", ("b",), Real(0.0, 1.0)).name
+        'kind'
+    """
 
     name: str
     values: tuple[Any, ...]
@@ -126,13 +173,43 @@ Parameter = Real | Integer | Choice | Fixed | When
 
 
 def log(low: float, high: float) -> Real:
-    """A real parameter for `space=`, searched on a logarithmic scale: 0 < low < high."""
+    """A real parameter for `space=`, searched on a logarithmic scale: 0 < low < high.
+
+    Args:
+        low: the least value, above 0.
+        high: the largest value.
+
+    Returns:
+        The parameter.
+
+    Raises:
+        ValueError: bounds that do not make sense.
+
+    Example:
+        >>> log(1e-5, 1.0).allows(0.01)
+        True
+    """
     return Real(low, high, log=True)
 
 
 def integer(low: int, high: int, log: bool = False) -> Integer:
     """A whole number for `space=`, both bounds included; `log` for a logarithmic scale, from 1
     on.
+
+    Args:
+        low: the least value.
+        high: the largest value.
+        log: whether it is searched on a logarithmic scale.
+
+    Returns:
+        The parameter.
+
+    Raises:
+        ValueError: bounds that do not make sense.
+
+    Example:
+        >>> integer(1, 8).allows(8), integer(1, 8).allows(2.5)
+        (True, False)
     """
     return Integer(low, high, log)
 
@@ -140,6 +217,16 @@ def integer(low: int, high: int, log: bool = False) -> Integer:
 def fixed(value: Any) -> Fixed:
     """A value for `space=` that is given to the objective and not searched; a plain number or
     string is one, too.
+
+    Args:
+        value: anything.
+
+    Returns:
+        The parameter.
+
+    Example:
+        >>> fixed(3).value
+        3
     """
     return Fixed(value)
 
@@ -153,6 +240,9 @@ def when(name: str, value: Any, parameter: Any) -> When:
         value: the value at which this parameter is active, or a list of them. Elsewhere it is left
             out of what the objective gets, and of `Result.params`.
         parameter: anything that a space may hold.
+
+    Returns:
+        The parameter.
 
     Example:
         >>> space = Space({"opt": ["adam", "sgd"], "momentum": when("opt", "sgd", (0.0, 1.0))})

@@ -40,6 +40,15 @@ def animate(
 
     Raises:
         ValueError: another ending, or not two dimensions.
+
+    Example:
+        >>> import tempfile
+        >>> import pyswarmopt as pso
+        >>> box = [(-5, 5)] * 2
+        >>> r = pso.minimize(pso.functions.sphere, box, "fips", 5, max_evals=15, seed=0, history="particles")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     animate(r, Path(folder) / "swarm.gif", pso.functions.sphere, box).stat().st_size > 1000
+        True
     """
     target = Path(path)
     check_target(target)

@@ -29,8 +29,21 @@ def convergence(runs: Any, ax: Axes | None = None, optimum: float | None = None)
         ax: axes to draw on; default: new ones.
         optimum: the best possible value; then the distance to it is drawn, on a logarithmic axis.
 
+    Returns:
+        The axes.
+
     Raises:
         ValueError: something that cannot be plotted.
+
+    Example:
+        >>> import matplotlib.pyplot
+        >>> matplotlib.use("agg")
+        >>> import pyswarmopt as pso
+        >>> r = pso.minimize(pso.functions.sphere, [(-5, 5)] * 2, "fips", max_evals=200, seed=0, history="particles")
+        >>> ax = pso.plot.convergence(r)
+        >>> ax.get_ylabel()
+        'best value'
+        >>> matplotlib.pyplot.close(ax.figure)
     """
 
     def heights(t: Trace) -> Floats:
@@ -52,8 +65,21 @@ def diversity(runs: Any, ax: Axes | None = None) -> Axes:
             history="particles")``).
         ax: axes to draw on; default: new ones.
 
+    Returns:
+        The axes.
+
     Raises:
         ValueError: something that cannot be plotted, or that kept no positions.
+
+    Example:
+        >>> import matplotlib.pyplot
+        >>> matplotlib.use("agg")
+        >>> import pyswarmopt as pso
+        >>> r = pso.minimize(pso.functions.sphere, [(-5, 5)] * 2, "fips", max_evals=200, seed=0, history="particles")
+        >>> ax = pso.plot.diversity(r)
+        >>> ax.get_xlabel()
+        'evaluations'
+        >>> matplotlib.pyplot.close(ax.figure)
     """
     ax = _curves(ax, runs, lambda t: np.maximum(t.diversity(), SMALLEST))
     ax.set_xlabel("evaluations")

@@ -43,8 +43,20 @@ def landscape(
         points: on each side of the grid.
         levels: number of bands.
 
+    Returns:
+        The axes.
+
     Raises:
         ValueError: no bounds, or bounds of another dimension.
+
+    Example:
+        >>> import matplotlib.pyplot
+        >>> matplotlib.use("agg")
+        >>> import pyswarmopt as pso
+        >>> ax = pso.plot.landscape(pso.functions.himmelblau, points=20)
+        >>> ax.get_ylabel()
+        '$x_2$'
+        >>> matplotlib.pyplot.close(ax.figure)
     """
     if bounds is None:
         if not hasattr(function, "bounds"):
@@ -91,8 +103,21 @@ def trajectory(source: Any, ax: Axes | None = None, particles: int | None = None
         ax: axes to draw on, for example those of a `landscape`; default: new ones.
         particles: only so many, the first ones; default: all.
 
+    Returns:
+        The axes.
+
     Raises:
         ValueError: something that cannot be plotted, or that kept no positions.
+
+    Example:
+        >>> import matplotlib.pyplot
+        >>> matplotlib.use("agg")
+        >>> import pyswarmopt as pso
+        >>> r = pso.minimize(pso.functions.sphere, [(-5, 5)] * 2, "fips", max_evals=200, seed=0, history="particles")
+        >>> ax = pso.plot.trajectory(r)
+        >>> ax.get_xlabel()
+        '$x_1$'
+        >>> matplotlib.pyplot.close(ax.figure)
     """
     import matplotlib as mpl
     from matplotlib.collections import LineCollection
@@ -136,8 +161,22 @@ def forces(step: Step, ax: Axes | None = None, particles: list[int] | None = Non
         ax: axes to draw on; default: new ones.
         particles: whose forces; default: all.
 
+    Returns:
+        The axes.
+
     Raises:
         ValueError: a step without forces, or not in two dimensions.
+
+    Example:
+        >>> import matplotlib.pyplot
+        >>> matplotlib.use("agg")
+        >>> import pyswarmopt as pso
+        >>> recipe = pso.recipes.constriction()
+        >>> steps = pso.record(pso.functions.sphere, recipe, 1, bounds=[(-5, 5)] * 2, seed=0)
+        >>> ax = pso.plot.forces(steps[1], particles=[0])
+        >>> [text.get_text() for text in ax.get_legend().get_texts()]
+        ['inertia', 'cognitive', 'social']
+        >>> matplotlib.pyplot.close(ax.figure)
     """
     if step.origin is None or not step.forces:
         raise ValueError(
@@ -145,35 +184,19 @@ def forces(step: Step, ax: Axes | None = None, particles: list[int] | None = Non
         )
     if step.x.shape[1] != 2:
         raise ValueError(f"forces are drawn in two dimensions; the step has {step.x.shape[1]}")
+    rows = slice(None) if particles is None else particles
+    tail = step.origin[rows]
+    in_units: dict[str, Any] = {"angles": "xy", "scale_units": "xy", "scale": 1}
+    total = step.length * sum(force[rows] for force in step.forces.values())
     ax = axes_or_new(ax)
     ax.plot(*step.origin.T, "o", color="black", markersize=5)
-    for i in range(len(step.x)) if particles is None else particles:
-        tail = step.origin[i]
-        for name, force in step.forces.items():
-            head = tail + step.length * force[i]
-            _arrow(ax, tail, head, COLOURS.get(name, OTHER), "-")
-            tail = head
-        _arrow(ax, step.origin[i], tail, "black", (0, (4, 2)))
-    for name in step.forces:
-        ax.plot([], [], color=COLOURS.get(name, OTHER), label=name)
+    ax.plot(*np.stack([tail, tail + total]).T.swapaxes(1, 2), "--", color="black", linewidth=1.4)
+    for name, force in step.forces.items():
+        pull = step.length * force[rows]
+        ax.quiver(*tail.T, *pull.T, color=COLOURS.get(name, OTHER), label=name, **in_units)
+        tail = tail + pull
     ax.legend(frameon=False)
-    ax.autoscale_view()
     return ax
-
-
-def _arrow(ax: Axes, tail: Floats, head: Floats, colour: str, style: Any) -> None:
-    if np.allclose(tail, head):
-        return
-    look = {
-        "arrowstyle": "-|>",
-        "color": colour,
-        "linestyle": style,
-        "shrinkA": 0,
-        "shrinkB": 0,
-        "linewidth": 1.4,
-    }
-    ax.annotate("", xy=tuple(head), xytext=tuple(tail), arrowprops=look)
-    ax.update_datalim([tuple(tail), tuple(head)])
 
 
 def _to_plane(x: Floats) -> tuple[Callable[[Floats], Floats], tuple[str, str]]:

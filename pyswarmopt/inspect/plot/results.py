@@ -22,8 +22,21 @@ def importance(result: Result, ax: Axes | None = None) -> Axes:
         result: of a search that kept its points, as one with ``space=`` does.
         ax: axes to draw on; default: new ones.
 
+    Returns:
+        The axes.
+
     Raises:
         ValueError: the points were not kept.
+
+    Example:
+        >>> import matplotlib.pyplot
+        >>> matplotlib.use("agg")
+        >>> import pyswarmopt as pso
+        >>> r = pso.minimize(lambda a, b: a + b, space={"a": (0.0, 1.0), "b": pso.integer(1, 9)}, max_evals=30, seed=0)
+        >>> ax = pso.plot.importance(r)
+        >>> [label.get_text() for label in ax.get_yticklabels()]
+        ['b', 'a']
+        >>> matplotlib.pyplot.close(ax.figure)
     """
     shares = result.importance()
     ax = axes_or_new(ax)
@@ -41,8 +54,21 @@ def parameter(result: Result, name: str, ax: Axes | None = None) -> Axes:
         name: of a parameter that was searched.
         ax: axes to draw on; default: new ones.
 
+    Returns:
+        The axes.
+
     Raises:
         ValueError: a search without names, or without this one.
+
+    Example:
+        >>> import matplotlib.pyplot
+        >>> matplotlib.use("agg")
+        >>> import pyswarmopt as pso
+        >>> r = pso.minimize(lambda a, b: a + b, space={"a": (0.0, 1.0), "b": pso.integer(1, 9)}, max_evals=30, seed=0)
+        >>> ax = pso.plot.parameter(r, "a")
+        >>> ax.get_xlabel()
+        'a'
+        >>> matplotlib.pyplot.close(ax.figure)
     """
     space = result.space
     if space is None or name not in space.names:
@@ -73,6 +99,9 @@ def front(
         result: of `pyswarmopt.minimize_multi`.
         ax: axes to draw on; default: new ones.
         objectives: which ones, counted from 0: across, and up.
+
+    Returns:
+        The axes.
 
     Raises:
         ValueError: a front without points, or without these objectives.

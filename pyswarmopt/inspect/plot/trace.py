@@ -29,6 +29,10 @@ class Trace:
         particles: the number of the particle that was evaluated, (E,).
         x: where, (E, D).
         values: what it found, (E,).
+
+    Example:
+        >>> Trace(np.array([2, 4]), np.array([0.5, 0.25]), maximize=False).best[-1]
+        np.float64(0.25)
     """
 
     evaluations: Ints
@@ -60,6 +64,9 @@ def trace(source: Any) -> Trace:
     Args:
         source: a `Result`, a list of `Step`, the folder of a `swarm-llm` run, or an object whose
             `run` is such a folder. A trace is returned as it is.
+
+    Returns:
+        The course of the search.
 
     Raises:
         ValueError: something else, a folder without a journal, or nothing in it.

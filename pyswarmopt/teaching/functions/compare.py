@@ -1,7 +1,10 @@
-"""Recipes against each other: the same functions, the same budget, the same seeds."""
+"""Test problems by name, as the command line takes them, and recipes against each other on them: the
+same functions, the same budget, the same seeds.
+"""
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +15,62 @@ from pyswarmopt._minimize import minimize
 from pyswarmopt.algorithms import registry as recipes
 from pyswarmopt.driver.result import INTERRUPTED, Result
 from pyswarmopt.inspect.plot.curves import median_interval
-from pyswarmopt.teaching.functions.problems import Problem
+from pyswarmopt.teaching.functions.function import ToyFunction
+from pyswarmopt.teaching.functions.functions import ALL
+from pyswarmopt.teaching.functions.wrappers import rotated, shifted
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A function to be minimised, with its box."""
+
+    name: str
+    function: Callable[[Any], Any]  # (..., D) -> (...)
+    bounds: list[tuple[float, float]]
+    optimum: float  # the smallest value
+
+
+def problem(name: str, dim: int, seed: int = 0) -> Problem:
+    """The test problem of that name: a function of `pyswarmopt.functions`.
+
+    The prefix "shifted:" moves the optimum to a random place of the box, "rotated:" rotates the
+    axes about it; both may be given. The seed is that of shift and rotation.
+
+    Example:
+        >>> p = problem("shifted:rotated:rastrigin", dim=3)
+        >>> p.optimum, len(p.bounds)
+        (0.0, 3)
+    """
+    *wrappers, core = name.replace("-", "_").split(":")
+    function = _toy(core)
+    if not function.defined_in(dim):
+        raise ValueError(f"{core} needs {function.dimensions()} dimensions, not {dim}")
+    for wrapper in reversed(wrappers):
+        function = _wrapped(wrapper, function, dim, seed)
+    return Problem(name, function, function.bounds(dim), function.optimal_value(dim))
+
+
+def _toy(name: str) -> ToyFunction:
+    if name not in ALL:
+        near = difflib.get_close_matches(name, ALL, n=1)
+        hint = f"did you mean {near[0]}?" if near else "see pyswarmopt list"
+        raise ValueError(f"no function is called {name!r}; {hint}")
+    return ALL[name]
+
+
+def _wrapped(wrapper: str, function: ToyFunction, dim: int, seed: int) -> ToyFunction:
+    if wrapper == "rotated":
+        return rotated(function, seed)
+    if wrapper == "shifted":
+        low, high = function.domain
+        middle, half = (low + high) / 2, (high - low) / 2
+        target = np.random.default_rng([seed, dim]).uniform(
+            middle - 0.8 * half, middle + 0.8 * half, dim
+        )
+        return shifted(function, target - function.optimum(dim))
+    raise ValueError(
+        f"no wrapper is called {wrapper!r}: use shifted: or rotated: before a function's name"
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +121,6 @@ def compare(
     run.
 
     Example:
-        >>> from pyswarmopt.teaching.functions.problems import problem
         >>> (ring,) = compare([problem("sphere", 2)], ["constriction"], seeds=3, max_evals=800)
         >>> len(ring.finals()), ring.median() < 1e-2
         (3, True)

@@ -54,11 +54,6 @@ def discus(x: Any) -> Any:
     return 1e6 * x[..., 0] ** 2 + (x[..., 1:] ** 2).sum(-1)
 
 
-@toy("sqrt(sum |x_i|^(2 + 4 (i-1)/(D-1)))", "Hansen et al. 2009, f14", (-5.0, 5.0))
-def different_powers(x: Any) -> Any:
-    return lib_of(x).sqrt((abs(x) ** (2 + 4 * exponents(x))).sum(-1))
-
-
 @toy(
     "sum_{i<D} 100 (x_{i+1} - x_i^2)^2 + (1 - x_i)^2", "Rosenbrock 1960; Jamil & Yang 2013 [105]",
     (-5.0, 10.0), coordinate=one, min_dim=2,
@@ -66,17 +61,6 @@ def different_powers(x: Any) -> Any:
 def rosenbrock(x: Any) -> Any:
     head, tail = x[..., :-1], x[..., 1:]
     return (100 * (tail - head**2) ** 2 + (1 - head) ** 2).sum(-1)
-
-
-@toy("sum x_i^2 + (sum i x_i / 2)^2 + (sum i x_i / 2)^4", "Jamil & Yang 2013 [173]", (-5.0, 10.0))
-def zakharov(x: Any) -> Any:
-    s = (0.5 * index(x) * x).sum(-1)
-    return (x**2).sum(-1) + s**2 + s**4
-
-
-@toy("sum_i (sum_{j<=i} x_j)^2", "Schwefel 1981; Jamil & Yang 2013 [118]", (-100.0, 100.0))
-def schwefel_1_2(x: Any) -> Any:
-    return (lib_of(x).cumsum(x, -1) ** 2).sum(-1)
 
 
 # ---- many basins, in any dimension ----
@@ -138,42 +122,6 @@ def levy(x: Any) -> Any:
         + middle
         + (last - 1) ** 2 * (1 + sin(2 * math.pi * last) ** 2)
     )
-
-
-# The global minimum of t^4 - 16 t^2 + 5 t, a root of 4 t^3 - 32 t + 5; and half its value.
-_STYBLINSKI_X = -2.903534027771177
-_STYBLINSKI_F = -39.16616570377142
-
-
-@toy(
-    "1/2 sum x_i^4 - 16 x_i^2 + 5 x_i", "Styblinski & Tang 1990; Jamil & Yang 2013 [144]",
-    (-5.0, 5.0), coordinate=lambda i, dim: _STYBLINSKI_X, optimum_per_dim=_STYBLINSKI_F,
-)  # fmt: skip
-def styblinski_tang(x: Any) -> Any:
-    return (x**4 - 16 * x**2 + 5 * x).sum(-1) / 2
-
-
-@toy(
-    "(mean_{i<D} sqrt(s_i) (1 + sin^2(50 s_i^0.2)))^2, s_i = sqrt(x_i^2 + x_{i+1}^2)",
-    "Schaffer et al. 1989; Hansen et al. 2009, f17", (-100.0, 100.0), min_dim=2,
-)  # fmt: skip
-def schaffer_f7(x: Any) -> Any:
-    lib = lib_of(x)
-    s = lib.sqrt(x[..., :-1] ** 2 + x[..., 1:] ** 2)
-    return (lib.sqrt(s) * (1 + lib.sin(50 * s**0.2) ** 2)).mean(-1) ** 2
-
-
-@toy(
-    "sum_i sum_{k<=20} 2^-k (cos(2 pi 3^k (x_i + 1/2)) - cos(pi 3^k))",
-    "Suganthan et al. 2005 (CEC), F11",
-    (-0.5, 0.5),
-)
-def weierstrass(x: Any) -> Any:
-    total = 0.0
-    for k in range(21):  # a = 1/2, b = 3, k_max = 20
-        waves = lib_of(x).cos(2 * math.pi * 3**k * (x + 0.5)).sum(-1)
-        total = total + 0.5**k * (waves - x.shape[-1] * math.cos(math.pi * 3**k))
-    return total
 
 
 _LUNACEK_X = 2.5  # the middle of the better funnel
@@ -250,8 +198,7 @@ def easom(x: Any) -> Any:
 
 
 __all__ = [
-    "ALL", "ToyFunction", "ackley", "beale", "cigar", "different_powers", "discus", "easom",
-    "ellipsoid", "goldstein_price", "griewank", "himmelblau", "levy", "lunacek", "rastrigin",
-    "rosenbrock", "schaffer_f7", "schwefel", "schwefel_1_2", "six_hump_camel", "sphere",
-    "styblinski_tang", "weierstrass", "zakharov",
+    "ALL", "ToyFunction", "ackley", "beale", "cigar", "discus", "easom", "ellipsoid",
+    "goldstein_price", "griewank", "himmelblau", "levy", "lunacek", "rastrigin", "rosenbrock",
+    "schwefel", "six_hump_camel", "sphere",
 ]  # fmt: skip

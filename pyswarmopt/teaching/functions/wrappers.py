@@ -19,6 +19,13 @@ def shifted(function: ToyFunction, shift: npt.ArrayLike) -> ToyFunction:
     An optimiser that is drawn to the middle of its box does well on functions whose optimum is
     there, and only there.
 
+    Args:
+        function: a test function.
+        shift: (D,), in the units of x.
+
+    Returns:
+        A test function of D coordinates.
+
     Example:
         >>> from pyswarmopt import functions
         >>> moved = shifted(functions.sphere, [1.0, -2.0])
@@ -42,6 +49,13 @@ def rotated(function: ToyFunction, seed: int) -> ToyFunction:
     What moves coordinate by coordinate loses its advantage. R is uniform over the orthogonal
     matrices (Mezzadri 2007, Notices AMS 54(5)) and the same for the same seed and dimension.
 
+    Args:
+        function: a test function.
+        seed: of the rotation.
+
+    Returns:
+        A test function.
+
     Example:
         >>> from pyswarmopt import functions
         >>> turned = rotated(functions.rosenbrock, seed=1)
@@ -60,6 +74,14 @@ def noisy(function: ToyFunction, sigma: float, seed: int) -> ToyFunction:
     """``f(x) + sigma N(0, 1)``, another draw at every call.
 
     The function keeps its own generator: the same calls in the same order give the same values.
+
+    Args:
+        function: a test function.
+        sigma: standard deviation of the noise, in the units of f.
+        seed: of the noise.
+
+    Returns:
+        A test function.
 
     Example:
         >>> from pyswarmopt import functions

@@ -110,8 +110,8 @@ def relative_representations(text_model: TextModel, anchors: Sequence[bytes]) ->
     vocabulary, weight = text_model.vocabulary, _embedding(text_model)
     normalize = torch.nn.functional.normalize
     rows = normalize(weight[torch.from_numpy(vocabulary.ids).to(weight.device)].float(), dim=-1)
-    place = {text: k for k, text in reversed(list(enumerate(vocabulary.texts)))}
-    similar = normalize(rows @ rows[[place[text] for text in anchors]].T, dim=-1)
+    row = {text: k for k, text in reversed(list(enumerate(vocabulary.texts)))}
+    similar = normalize(rows @ rows[[row[text] for text in anchors]].T, dim=-1)
     return similar.div_(TEMPERATURE).softmax(-1).cpu()
 
 

@@ -27,17 +27,17 @@ class Union:
         self._texts = sorted(
             {text for text_model in text_models for text in text_model.vocabulary.texts}
         )
-        place = {text: k for k, text in enumerate(self._texts)}
-        self._places = [
-            np.array([place[text] for text in text_model.vocabulary.texts])
+        row = {text: k for k, text in enumerate(self._texts)}
+        self._rows = [
+            np.array([row[text] for text in text_model.vocabulary.texts])
             for text_model in text_models
         ]
 
     def __call__(self, decoders: Sequence[IncrementalDecoder]) -> bytes | None:
         """The most probable token of the union; None for the end."""
         total, end = np.zeros(len(self._texts)), 0.0
-        for weight, places, decoder in zip(self._weights, self._places, decoders, strict=True):
-            np.add.at(total, places, weight * decoder.texts)
+        for weight, rows, decoder in zip(self._weights, self._rows, decoders, strict=True):
+            np.add.at(total, rows, weight * decoder.texts)
             end += weight * decoder.end
         best = int(total.argmax())
         return self._texts[best] if total[best] > end else None

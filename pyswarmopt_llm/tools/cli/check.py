@@ -13,7 +13,7 @@ from pyswarmopt_llm.cli.options import Json
 from pyswarmopt_llm.common.options import Base, Device, Threads
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.tools.check.check import CheckReport
+    from pyswarmopt_llm.tools.check_adapters import CheckReport
 
 
 def command(
@@ -29,7 +29,7 @@ def command(
 
     Example: swarm-llm check adapters/* --base embedded:smollm2-135m
     """
-    from pyswarmopt_llm.tools.check.check import check
+    from pyswarmopt_llm.tools.check_adapters import check
 
     report = check(adapters, base, device, threads)
     if as_json:
@@ -44,7 +44,4 @@ def command(
 def check_record(report: CheckReport) -> dict[str, Any]:
     """The report as JSON values."""
     adapters = [{**asdict(adapter), "ok": adapter.ok} for adapter in report.adapters]
-    same_a = [
-        {"adapters": [first, second], "cosine": cosine} for first, second, cosine in report.same_a
-    ]
-    return {**asdict(report), "adapters": adapters, "same_a": same_a, "ok": report.ok}
+    return {"base": report.base, "adapters": adapters, "ok": report.ok}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,21 +32,12 @@ ADAPTER_FILE = "adapter.gguf"
 BASE_FILE = "./base.gguf"  # beside the Modelfile of an adapter; its user puts the base there
 
 
-@dataclass(frozen=True)
-class Format:
-    """A format to export to.
-
-    Attributes:
-        write: writes a source into an empty directory.
-        card: what its model card says.
-        adapter: whether it holds an adapter and not a whole model.
-        gguf: whether it needs the package `gguf`.
-    """
-
-    write: Callable[[Source, Path], None]
-    card: Form
-    adapter: bool = False
-    gguf: bool = False
+_MERGED = "The adapter is merged into the base"
+FORMATS = {  # what the model card says of each
+    "merged": Form("transformers", "merge", ("lora",), f"{_MERGED}."),
+    "gguf": Form("gguf", "adapter", ("gguf", "lora"), "The adapter is written as GGUF."),
+    "peft": Form("peft", "adapter", ("lora",)),
+}
 
 
 @dataclass(frozen=True)
@@ -92,7 +83,6 @@ def export_model(
     Raises:
         UserError: whatever is wrong with the input, in one line; nothing is written then.
     """
-    chosen = FORMATS[form]
     _check(form, rank)
     folder = user_path(out)
     check_free(folder)
@@ -102,9 +92,9 @@ def export_model(
             _write_peft(part, flat.changes, flat.base_name, flat.changes)
         return Exported(_sizes(folder), flat.lost, flat.worst, flat.left_out)
     origin = find_source(source, base)
-    if not chosen.adapter:
+    if form == "merged":
         _refuse_packed(source, origin, out)
-    if chosen.adapter and origin.adapter is None:
+    elif origin.adapter is None:
         raise UserError(f"{source}: is a whole model, not an adapter; use `form` merged")
     lost, cut = None, ""
     if rank is not None:
@@ -114,9 +104,9 @@ def export_model(
             "Frobenius norm. The scores below are those of the whole adapter."
         )
     with _writing(folder) as part:
-        chosen.write(origin, part)
+        _write(origin, form, part)
         if origin.run is not None:
-            card = _card(origin.run, origin.adapter is not None, chosen.card, cut)
+            card = _card(origin.run, origin.adapter is not None, FORMATS[form], cut)
             (part / "README.md").write_text(card, encoding="utf-8")
     return Exported(_sizes(folder), lost, base=str(_gguf_of(origin) or ""))
 
@@ -153,20 +143,18 @@ def _truncated(source: Source, rank: int) -> tuple[Source, float]:
     Modules whose rank is not above it stay as they are.
     """
     cut = {name: truncate_low_rank(change, rank) for name, change in source.changes.items()}
-    lost, whole = sum(part.lost for part in cut.values()), sum(part.whole for part in cut.values())
+    lost, total = sum(part.lost for part in cut.values()), sum(part.total for part in cut.values())
     changes = {name: part.change for name, part in cut.items()}
-    return replace(source, changes=changes), math.sqrt(lost / whole) if whole else 0.0
+    return replace(source, changes=changes), math.sqrt(lost / total) if total else 0.0
 
 
 def _check(form: str, rank: int | None) -> None:
     """Refuse options that do not go with the format."""
-    chosen = FORMATS[form]
-    if chosen.gguf:
-        need_extra("gguf", f"`form` {form}")
-    if rank is not None and not chosen.adapter:
-        raise InvalidOption(
-            "rank", rank, "goes with `form` peft or gguf; a merged model takes the whole adapter"
-        )
+    if form == "gguf":
+        need_extra("gguf", "`form` gguf")
+    if rank is not None and form == "merged":
+        why = "goes with `form` peft or gguf; a merged model takes the whole adapter"
+        raise InvalidOption("rank", rank, why)
 
 
 @contextmanager
@@ -196,30 +184,25 @@ def _card(run: Path, adapter: bool, form: Form, truncation: str) -> str:
     return model_card(about, result, parents_of(about.config), form)
 
 
-# Formats
+def _write(source: Source, form: str, folder: Path) -> None:
+    """Write a source in a format."""
+    if form == "merged":
+        write_model(source.base, source.weights, folder)
+    elif form == "gguf":
+        _write_gguf(source, folder)
+    elif source.adapter is not None:
+        name = source.adapter.base_model_name or source.base.name
+        _write_peft(folder, source.changes, name, source.adapter.target_modules)
 
 
-def _merged(source: Source, folder: Path) -> None:
-    write_model(source.base, source.weights, folder)
-
-
-def _gguf(source: Source, folder: Path) -> None:
+def _write_gguf(source: Source, folder: Path) -> None:
     write_lora(source, Layout.of(source), folder / ADAPTER_FILE)
     base = _gguf_of(source)
     path = BASE_FILE if base is None else str(base.absolute())
     # Greedy, as the model was scored; Ollama takes the chat template from the base's GGUF file.
-    text = (
-        f"FROM {path}\nADAPTER ./{ADAPTER_FILE}\nPARAMETER temperature 0\nPARAMETER "
-        "repeat_penalty 1\n"
-    )
+    lines = (f"FROM {path}", f"ADAPTER ./{ADAPTER_FILE}", "PARAMETER temperature 0")
+    text = "\n".join([*lines, "PARAMETER repeat_penalty 1", ""])
     (folder / MODELFILE).write_text(text, encoding="utf-8")
-
-
-def _peft(source: Source, folder: Path) -> None:
-    if source.adapter is None:
-        raise TypeError("a PEFT adapter needs an adapter")
-    name = source.adapter.base_model_name or source.base.name
-    _write_peft(folder, source.changes, name, source.adapter.target_modules)
 
 
 def _write_peft(
@@ -231,16 +214,3 @@ def _write_peft(
     }
     modules = {target.removesuffix(".weight") for target in targets}
     write_adapter(folder, factors, base_model_name=base_name, target_modules=modules)
-
-
-_MERGED = "The adapter is merged into the base"
-FORMATS = {
-    "merged": Format(_merged, Form("transformers", "merge", ("lora",), f"{_MERGED}.")),
-    "gguf": Format(
-        _gguf,
-        Form("gguf", "adapter", ("gguf", "lora"), "The adapter is written as GGUF."),
-        adapter=True,
-        gguf=True,
-    ),
-    "peft": Format(_peft, Form("peft", "adapter", ("lora",)), adapter=True),
-}

@@ -78,24 +78,24 @@ def flatten(spec: str, base: BaseModel, rank: int) -> Flattened:
     changes: dict[str, LowRank] = {}
     errors: dict[str, float] = {}
     left_out: list[str] = []
-    lost = whole = 0.0
+    lost = total = 0.0
     for name, change in _changes(model, stored):
         square = float(change.square().sum(dtype=torch.float64))
-        whole += square
+        total += square
         if name not in linear:
             left_out.append(name)
             lost += square
             continue
         cut = truncate_dense(change, rank)
         changes[name] = cut.change
-        errors[name.removesuffix(".weight")] = math.sqrt(cut.lost / cut.whole)
+        errors[name.removesuffix(".weight")] = math.sqrt(cut.lost / cut.total)
         lost += cut.lost
     if not changes:
         raise UserError(f"{spec}: changes no linear layer of {base.spec}; train it as plain LoRA")
     worst = max(errors, key=errors.__getitem__)
     named = config.base_model_name or base.name
     return Flattened(
-        changes, math.sqrt(lost / whole), (worst, errors[worst]), tuple(left_out), named
+        changes, math.sqrt(lost / total), (worst, errors[worst]), tuple(left_out), named
     )
 
 

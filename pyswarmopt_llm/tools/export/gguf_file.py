@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -24,19 +24,9 @@ from pyswarmopt_llm.tools.export.source import Source
 CONVERTER = "llama.cpp's convert_lora_to_gguf.py converts it"
 
 
-class Architecture(NamedTuple):
-    """llama.cpp's name of an architecture, and whether it reorders rows of queries and keys."""
-
-    name: str
-    reorders: bool
-
-
-# transformers' model_type -> llama.cpp's.
-ARCHITECTURES = {
-    "llama": Architecture("llama", True),
-    "qwen2": Architecture("qwen2", False),
-    "qwen3": Architecture("qwen3", False),
-}
+# Architectures, by the name that transformers and llama.cpp give them -> whether llama.cpp reorders
+# the rows of queries and keys.
+ARCHITECTURES = {"llama": True, "qwen2": False, "qwen3": False}
 
 
 @dataclass(frozen=True)
@@ -44,11 +34,11 @@ class Layout:
     """The place in a GGUF file of a weight of a model of transformers.
 
     Attributes:
-        architecture: of the model.
+        architecture: of `ARCHITECTURES`.
         config: its configuration, of transformers.
     """
 
-    architecture: Architecture
+    architecture: str
     config: Any
 
     @classmethod
@@ -68,7 +58,7 @@ class Layout:
                 f"{source.base.spec}: {config.model_type} is not among the architectures written "
                 f"as GGUF ({', '.join(ARCHITECTURES)}); {CONVERTER}"
             )
-        return cls(ARCHITECTURES[config.model_type], config)
+        return cls(config.model_type, config)
 
     @cached_property
     def _names(self) -> Any:
@@ -76,9 +66,7 @@ class Layout:
         import gguf
 
         names = {name: kind for kind, name in gguf.MODEL_ARCH_NAMES.items()}
-        return gguf.get_tensor_name_map(
-            names[self.architecture.name], self.config.num_hidden_layers
-        )
+        return gguf.get_tensor_name_map(names[self.architecture], self.config.num_hidden_layers)
 
     def name(self, weight: str) -> str:
         """The name in a GGUF file, such as ``blk.0.attn_q.weight``.
@@ -89,14 +77,14 @@ class Layout:
         name = self._names.get_name(weight, try_suffixes=(".weight", ".bias"))
         if name is None:
             raise UserError(
-                f"{weight}: no weight of llama.cpp's {self.architecture.name}; use `form` merged"
+                f"{weight}: no weight of llama.cpp's {self.architecture}; use `form` merged"
             )
         return str(name)
 
     def reordered(self, weight: str, value: Tensor) -> Tensor:
         """Rows of queries and keys as llama.cpp expects them; other values as they are."""
         module = weight.rpartition(".")[0]
-        if not self.architecture.reorders or not module.endswith(("q_proj", "k_proj")):
+        if not ARCHITECTURES[self.architecture] or not module.endswith(("q_proj", "k_proj")):
             return value
         config = self.config
         is_query = module.endswith("q_proj")
@@ -131,7 +119,7 @@ def _write(source: Source, layout: Layout, path: Path, factors: Mapping[str, Ten
     """Header and metadata first, then one tensor after another."""
     import gguf
 
-    writer = gguf.GGUFWriter(path, layout.architecture.name)
+    writer = gguf.GGUFWriter(path, layout.architecture)
     writer.add_type(gguf.GGUFType.ADAPTER)
     writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
     writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, float(lora_alpha(source.changes)))

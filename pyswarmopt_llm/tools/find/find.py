@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -16,34 +16,27 @@ from typing import Any
 from pyswarmopt_llm.common.commands import changed, command, task_settings
 from pyswarmopt_llm.common.errors import InvalidOption, UndefinedModelError, UserError
 from pyswarmopt_llm.common.files.fingerprint import digest
+from pyswarmopt_llm.common.files.json_types import wrong_field
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.common.statistics import interval
 from pyswarmopt_llm.engine.load import load_engine
 from pyswarmopt_llm.engine.transformers import TransformersEngine
-from pyswarmopt_llm.experts.adapter import changed_weights, load_factors
+from pyswarmopt_llm.experts.adapter import AdapterInfo, changed_weights, load_factors
 from pyswarmopt_llm.experts.base import BaseModel, resolve_base
 from pyswarmopt_llm.scores.metrics.objectives import task_print
 from pyswarmopt_llm.scores.tasks import Item, Scoring
+from pyswarmopt_llm.searching.scoring.store import Store
 from pyswarmopt_llm.searching.use.config import BARE, EvalConfig
 from pyswarmopt_llm.searching.use.model import Exam, OnItems
 from pyswarmopt_llm.tools.find.halving import TOP, Answer, halved, mean_probability, passes, plan
 from pyswarmopt_llm.tools.find.pool import read_pool
-from pyswarmopt_llm.tools.find.scores import Scores
 
 LARGE = 500.0  # a logit whose exponential is still finite
-AS_READ = (  # settings of the task that a search shares
-    *(
-        "dev",
-        "columns",
-        "template",
-        "system",
-        "split_seed",
-        "skip_bad_rows",
-        "scoring",
-        "max_new_tokens",
-    ),
-    *("temperature", "samples", "allow_overlap", "dtype", "device", "threads"),
+# settings of the task that a search shares
+AS_READ = (
+    *("dev", "columns", "template", "system", "split_seed", "skip_bad_rows", "scoring"),
+    *("max_new_tokens", "temperature", "samples", "allow_overlap", "dtype", "device", "threads"),
 )
 
 
@@ -163,34 +156,34 @@ def find(
     engine = load_engine(base, *machine, changed=changed, system=config.system)
     scoring = exam.format(engine, config.scoring)
     scorer = Scorer(exam, engine, scoring, config.seed)
-    file = None if scores is None else user_path(scores)
-    kept = Scores(file, exam_print(exam, base, scoring, config.seed, engine))
+    known = open_scores(scores)
+    what = exam_print(exam, base, scoring, config.seed, engine)
     total = passes(rounds) + items
-    done = 0
+    done = read = 0
 
-    def progress(scored: int) -> None:
-        nonlocal done
-        done += scored
+    def answers(who: str, numbers: range, patch: Callable[[], Patch]) -> list[Answer]:
+        nonlocal done, read
+        part = f"{what} {numbers.start}-{numbers.stop}"
+        if (part, who) in known:
+            read += len(numbers)
+        row = known.get(part, who, lambda: as_row(scorer(patch(), numbers)), wrong_row)
+        done += len(numbers)
         if on_items is not None:
             on_items(done, total)
+        return [*map(Answer, row["values"], row["probabilities"])]
 
     def answers_of(number: int, numbers: range) -> list[Answer]:
         candidate = pool.candidates[number]
+        try:
+            return answers(candidate.digest, numbers, lambda: adapter(candidate.info))
+        except UndefinedModelError as error:
+            raise UserError(f"{candidate.name}: {error.text}, or leave it out") from error
 
-        def score(missing: range) -> list[Answer]:
-            try:
-                return scorer(Patch(low_rank=load_factors(candidate.info)), missing)
-            except UndefinedModelError as error:
-                raise UserError(f"{candidate.name}: {error.text}, or leave it out") from error
-
-        return kept.of(candidate.digest, numbers, score)
-
-    plain = kept.of(BARE, range(items), lambda missing: scorer(Patch(), missing))
-    progress(items)
+    plain = answers(BARE, range(items), Patch)
     ranking = []
-    for number, answers in halved(rounds, answers_of, progress).items():
+    for number, answered in halved(rounds, answers_of).items():
         candidate = pool.candidates[number]
-        ranking.append(Ranked(candidate.name, candidate.path, tuple(answers)))
+        ranking.append(Ranked(candidate.name, candidate.path, tuple(answered)))
     return FindResult(
         ranking=tuple(ranking),
         top=top,
@@ -199,29 +192,56 @@ def find(
         metric=exam.metric.name,
         scoring=scoring,
         passes=total,
-        read=kept.read,
+        read=read,
         left_out=pool.left_out,
         copies=pool.copies,
         search=next_command(config, [adapter.path for adapter in ranking[:top]]),
     )
 
 
+def adapter(info: AdapterInfo) -> Patch:
+    """The candidate that is an adapter alone."""
+    return Patch(low_rank=load_factors(info))
+
+
+def open_scores(scores: str | Path | None) -> Store:
+    """The answers of an earlier call, and what is added to them.
+
+    Raises:
+        UserError: the file holds something else.
+    """
+    if scores is None:
+        return Store(None)
+    file = user_path(scores)
+    if not file.parent.is_dir():
+        raise InvalidOption("scores", str(scores), "there is no such folder; make it")
+    earlier = Store(file, repair=False).earlier
+    if not earlier and file.exists() and file.stat().st_size:
+        raise InvalidOption("scores", str(scores), "holds something else; name another file")
+    return Store(file)
+
+
+def as_row(answers: Sequence[Answer]) -> dict[str, Any]:
+    """Answers as JSON values."""
+    return {
+        "values": [answer.value for answer in answers],
+        "probabilities": [answer.probability for answer in answers],
+    }
+
+
+def wrong_row(row: dict[str, Any]) -> str | None:
+    """The field of a row that `as_row` has not made; None if all are as it makes them."""
+    wrong = wrong_field(row, {"values": list[float], "probabilities": list[float]})
+    return wrong or (None if len(row["values"]) == len(row["probabilities"]) else "values")
+
+
 def exam_print(
     exam: Exam, base: BaseModel, scoring: Scoring, seed: int, engine: TransformersEngine
 ) -> str:
     """A hash of all but the adapter that an answer depends on."""
-    metric = exam.metric
-    how = [
-        metric.name,
-        metric.fingerprint,
-        metric.new_tokens,
-        scoring,
-        seed,
-        str(engine.dtype),
-        engine.system,
-    ]
-    parts = [base.fingerprint, task_print(exam.task), *how]
-    return digest(parts)
+    metric, dtype = exam.metric, str(engine.dtype)
+    how = [metric.name, metric.fingerprint, metric.new_tokens, scoring, seed, dtype]
+    return digest([base.fingerprint, task_print(exam.task), *how, engine.system])
 
 
 class Scorer:
@@ -245,12 +265,11 @@ class Scorer:
         items = self._items[numbers.start : numbers.stop]
         utility = metric.build(items, self._scoring, self._engine.chat, task.prompt)
         score = utility(self._engine)
-        if not score.margins:
-            return [Answer(value, value) for value in score.per_item]
-        rows = zip(items, score.per_item, score.margins, strict=True)
+        margins = score.margins or [()] * len(items)
+        rows = zip(items, score.per_item, margins, strict=True)
         return [
-            Answer(value, right(item, margins, self._scoring) if margins else value)
-            for item, value, margins in rows
+            Answer(value, right(item, others, self._scoring) if others else value)
+            for item, value, others in rows
         ]
 
 

@@ -31,10 +31,6 @@ class Answer:
     probability: float
 
 
-# number of an adapter, range of the shuffled items -> its answers to these
-Answers = Callable[[int, range], Sequence[Answer]]
-
-
 def plan(adapters: int, items: int, top: int, budget: int | None = None) -> list[Round]:
     """The rounds of a pool: the first with `FIRST_ITEMS`, or with what the budget allows.
 
@@ -84,16 +80,13 @@ def passes(rounds: Sequence[Round]) -> int:
 
 
 def halved(
-    rounds: Sequence[Round],
-    answers_of: Answers,
-    on_scored: Callable[[int], None] = lambda items: None,
+    rounds: Sequence[Round], answers_of: Callable[[int, range], Sequence[Answer]]
 ) -> dict[int, list[Answer]]:
     """The numbers of all adapters, the best first, and their answers.
 
     Args:
         rounds: of `plan`; each goes on with the best of the one before.
         answers_of: scores an adapter, by its number, on a range of the shuffled items.
-        on_scored: receives the number of items of each call.
 
     Example:
         >>> ranking = halved([(3, 1), (2, 2)], lambda number, items: [Answer(0, number)] * len(items))
@@ -109,7 +102,6 @@ def halved(
         dropped = last + dropped
         for number in survivors:
             answers[number] += answers_of(number, range(scored, items))
-            on_scored(items - scored)
         survivors.sort(key=lambda number: -mean_probability(answers[number]))
         scored = items
     return {number: answers[number] for number in survivors + dropped}

@@ -230,7 +230,8 @@ def swarm_with_rows(row, rounds):
         x = search.ask()
         rows = np.array([row(i) for i in range(len(x))])
         violations = np.maximum(rows[:, 1:], 0).sum(axis=1)
-        search.tell(x, ranked(rows[:, 0], violations), rows=rows)
+        search.rows = rows
+        search.tell(x, ranked(rows[:, 0], violations))
     return search
 
 
@@ -253,5 +254,6 @@ def test_a_swarm_prefers_what_breaks_nothing_whatever_the_size_of_costs(size):
         x = search.ask()
         costs = size * (x[:, 0] / 10 + 0.02 * np.abs(x[:, 1] - 1))
         rows = np.column_stack([costs, -x[:, 0]])
-        search.tell(x, ranked(costs, np.maximum(-x[:, 0], 0)), rows=rows)
+        search.rows = rows
+        search.tell(x, ranked(costs, np.maximum(-x[:, 0], 0)))
     assert search.best.x == pytest.approx([0.0, 1.0], abs=1e-2)

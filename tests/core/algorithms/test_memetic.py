@@ -413,15 +413,6 @@ def test_a_limited_memory_descent_takes_the_steps_of_bfgs_while_it_remembers_all
     )
 
 
-def test_two_steps_along_each_coordinate_tell_both_derivatives_of_a_parabola():
-    """At the walls too, where both steps are to the same side."""
-    phase = LimitedMemory(np.array([0.5, 0.0, 1.0]))
-    phase.mode = "newton"
-    slope, bend = np.array([1.0, -2.0, 3.0]), np.array([4.0, 50.0, 6.0])
-    rises = np.concatenate([step * slope + step**2 * bend / 2 for step in phase._moves()])
-    np.testing.assert_allclose(phase._derivatives(rises, slice(0, 3)), [slope, bend], rtol=1e-4)
-
-
 @pytest.mark.parametrize("batch", [10**6, 7])
 def test_a_limited_memory_descent_ends_where_scipy_ends_whatever_its_batches(batch, monkeypatch):
     scipy_optimize = pytest.importorskip("scipy.optimize")

@@ -217,7 +217,7 @@ def test_a_clamp_cuts_each_coordinate():
     far = pso.Term(
         "far", 1.0, lambda s: 0 * s.x + torch.tensor([5.0, -0.25], dtype=s.x.dtype), random="none"
     )
-    rule = pso.velocity.Clamped(pso.velocity.SumOfTerms((far,)), 1.5)
+    rule = pso.velocity.SumOfTerms((far,), limit=1.5)
     s = pso.Snapshot(*torch.zeros((5, 2, 2)))
     assert rule(s, 0, torch.Generator()).tolist() == [[1.5, -0.25]] * 2
     with pytest.raises(ValueError, match="max_velocity=0"):

@@ -132,19 +132,11 @@ def test_toy_functions_at_points_worked_by_hand():
     assert f.ellipsoid([1.0, 1.0, 1.0]) == 1 + 1e3 + 1e6
     assert f.cigar([2.0, 1.0, 1.0]) == 4 + 2e6
     assert f.discus([1.0, 2.0, 1.0]) == 1e6 + 5
-    assert f.different_powers([2.0, 2.0]) == pytest.approx((2**2 + 2**6) ** 0.5)
-    assert f.zakharov([1.0, 1.0]) == 2 + 1.5**2 + 1.5**4
     assert f.rastrigin([0.5, 1.0]) == pytest.approx(20 + (0.25 + 10) + (1 - 10))
     assert f.ackley([1.0, 1.0]) == pytest.approx(20 - 20 * np.exp(-0.2))
     assert f.griewank([np.pi, 0.0]) == pytest.approx(2 + np.pi**2 / 4000)
     assert f.levy([-3.0, 1.0]) == pytest.approx(1 * (1 + 10 * np.sin(1.0) ** 2))
-    assert f.styblinski_tang([1.0, 2.0]) == (1 - 16 + 5 + 16 - 64 + 10) / 2
     assert f.schwefel([0.0, 0.0]) == pytest.approx(837.9657745448674)
-    assert f.schwefel_1_2([1.0, 2.0, -5.0]) == 1 + 9 + 4
-    assert f.schaffer_f7([3.0, 4.0]) == pytest.approx(5 * (1 + np.sin(50 * 5**0.2) ** 2) ** 2)
-    # a^k cos(2 pi 3^k / 2) = -a^k at x = 0, and cos(pi 3^k) = -1 too; at x = 1/2 the cosines are
-    # all 1
-    assert f.weierstrass([0.5]) == pytest.approx(2 * (2 - 0.5**20))
     assert f.lunacek([-2.5, 2.5]) == pytest.approx(2 + _lunacek_other_funnel(-2.5, 2.5))
     assert f.himmelblau([0.0, 0.0]) == 121 + 49
     assert f.beale([1.0, 2.0]) == 2.5**2 + 5.25**2 + 9.625**2
@@ -172,8 +164,7 @@ def test_optima_that_are_no_round_numbers_are_stationary():
         h = 1e-5
         return (fun([x + h]) - fun([x - h])) / (2 * h)
 
-    for function in (pso.functions.schwefel, pso.functions.styblinski_tang):
-        assert abs(slope(function, function.optimum(1)[0])) < 1e-5
+    assert abs(slope(pso.functions.schwefel, pso.functions.schwefel.optimum(1)[0])) < 1e-5
 
 
 def test_import_loads_nothing_but_itself():

@@ -36,23 +36,6 @@ class Counting:
         return self.fun(x)
 
 
-@pytest.mark.parametrize(
-    "recipe", [None, "constriction", "model_swarms", pso.recipes.constriction(topology="global")]
-)
-def test_finds_the_minimum_and_says_how(recipe):
-    fun = Counting(bowl)
-    r = pso.minimize(fun, BOX, recipe=recipe, max_evals=3000, seed=1)
-    assert (
-        r.fun == bowl(r.x)
-        and r.fun < (0.1 if r.nfev == 3000 else min(map(bowl, fun.points[:20])))
-        and r.success
-        and r.message
-    )
-    assert r.nfev == len(fun.points) <= 3000
-    assert r.fun == min(bowl(p) for p in fun.points)
-    assert all((np.abs(p) <= 5).all() and p.dtype == np.float64 for p in fun.points)
-
-
 # the one call gives NaN
 @example(max_evals=1, population=None, vectorized=True, retries=0, seed=97)
 @example(max_evals=2, population=3, vectorized="auto", retries=2, seed=0)
@@ -221,15 +204,6 @@ def test_a_failure_of_the_last_call_does_not_cost_the_result(workers, asynchrono
 
 
 # --- x0, integers, checkpoint ---
-
-
-def test_x0_is_evaluated_first():
-    fun = Counting(bowl)
-    pso.minimize(fun, BOX, x0=[1.0, 2.0, 3.0], max_evals=50, seed=0)
-    assert fun.points[0].tolist() == [1.0, 2.0, 3.0]
-    fun = Counting(bowl)
-    r = pso.minimize(fun, BOX, x0=[[1.0, 1.0, 1.0], [2.0, 2.0, 2.0]], max_evals=50, seed=0)
-    assert fun.points[1].tolist() == [2.0, 2.0, 2.0] and r.fun == 0.0 and r.x.tolist() == [1.0] * 3
 
 
 @pytest.mark.parametrize("vectorized", [False, True])

@@ -107,25 +107,6 @@ def test_a_call_is_made_again(workers):
         search(holes, workers=workers, max_evals=100, on_error=("retry", 2))
 
 
-def test_constraints_and_integers():
-    fun = Watched()
-    r = search(
-        fun,
-        workers=2,
-        max_evals=300,
-        constraints=lambda x: x[0] + 1,
-        integrality=[True, False, False],
-    )
-    assert (
-        r.maxcv == 0
-        and r.x[0] == -1
-        and all(x[0] <= -1 and x[0] == round(x[0]) for _, x in fun.seen)
-    )
-    assert r.nfev == len(fun.seen) < 300
-    never = search(fun, max_evals=50, constraints=lambda x: 1.0)
-    assert not never.success and never.maxcv == 1.0
-
-
 def test_what_does_not_go_together_is_refused_before_any_call():
     fun = Watched()
     for options, message in [

@@ -78,18 +78,6 @@ def test_categories_have_no_order():
         assert r.x[:2].tolist() == best.tolist() and r.fun == fun(r.x) < 0.01
 
 
-def test_a_start_with_a_category_is_evaluated_first():
-    seen = []
-    pso.minimize(
-        lambda x: seen.append(x.tolist()) or 0.0,
-        [(1, 4), (-1, 1)],
-        categorical=[1, 0],
-        x0=[3, 0.25],
-        seed=0,
-    )
-    assert seen[0] == [3.0, 0.25]
-
-
 # --- starts ---
 
 
@@ -192,13 +180,6 @@ def test_tensors_of_any_dtype_are_bounds_starts_and_values():
     for bounds in (box, tuple(box.T), list(box)):
         r = pso.minimize(lambda x: torch.tensor(bowl(x)).bfloat16(), bounds, x0=start, max_evals=9)
         assert (r.nfev, r.history[0].best) == (9, 3.0)
-
-
-@pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_weights_and_schedules_are_finite(value):
-    for make in (pso.inertia, lambda v: pso.schedule.Linear(0.9, v, 5), pso.schedule.Exponential):
-        with pytest.raises(ValueError, match=f"{value}: it must be a finite number"):
-            make(*(value, 0.5)[: 2 if make is pso.schedule.Exponential else 1])
 
 
 @pytest.mark.parametrize(

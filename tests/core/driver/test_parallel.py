@@ -11,7 +11,6 @@ import pytest
 import torch
 
 import pyswarmopt as pso
-from pyswarmopt.driver.evaluation import Evaluator
 
 BOX = [(-5.0, 5.0)] * 3
 
@@ -121,12 +120,3 @@ def test_a_fault_on_tensors_is_shown_beside_that_on_arrays():
 
 
 # --- several objectives ---
-
-
-@pytest.mark.parametrize(
-    "form", [lambda x: (x[0], -x[0]), lambda x: np.stack([x[:, 0], -x[:, 0]], axis=1)]
-)
-def test_vectors_of_values(form):
-    evaluator = Evaluator(form, outputs=2)
-    values, evaluated = evaluator(np.arange(12.0).reshape(4, 3))
-    assert evaluated.all() and values.tolist() == [[0, 0], [3, -3], [6, -6], [9, -9]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 from pathlib import Path
@@ -90,12 +89,14 @@ def test_forces_lead_from_where_a_particle_was_to_where_it_went() -> None:
         [pso.inertia(0.7), pso.cognitive(1.5), pso.social(1.5)], boundary=pso.boundary.none
     )
     step = pso.record(pso.functions.sphere, free, 3, bounds=BOX, population=4, seed=1)[-1]
-    arrows = pso.plot.forces(step, particles=[2]).texts  # annotations
-    chain, total = arrows[:-1], arrows[-1]
-    assert tuple(total.xyann) == pytest.approx(tuple(step.origin[2]))
-    assert tuple(total.xy) == pytest.approx(tuple(step.x[2]))
-    for before, after in itertools.pairwise(chain):
-        assert tuple(before.xy) == tuple(after.xyann)
+    ax = pso.plot.forces(step, particles=[2])
+    tail = step.origin[2]
+    for arrow, force in zip(ax.collections, step.forces.values(), strict=True):
+        np.testing.assert_allclose(arrow.get_offsets(), [tail])
+        tail = tail + force[2]
+        np.testing.assert_allclose([arrow.U[0], arrow.V[0]], force[2])
+    np.testing.assert_allclose(tail, step.x[2])
+    np.testing.assert_allclose(ax.lines[1].get_xydata(), [step.origin[2], step.x[2]])
 
 
 def test_trajectories_of_many_dimensions_are_drawn_in_a_plane() -> None:

@@ -82,7 +82,6 @@ def test_with_equal_random_numbers_the_moves_are_those_of_the_formulas(
     assert cost == pytest.approx(best) and bowl(position) == pytest.approx(best)
     assert optimizer.cost_history == np.minimum.accumulate(optimizer.cost_history).tolist()
     assert optimizer.cost_history[-1] == cost
-    assert optimizer.mean_pbest_history[0] == pytest.approx(bowl(start).mean())
 
 
 @pytest.mark.parametrize(

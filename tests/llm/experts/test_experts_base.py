@@ -14,7 +14,6 @@ import torch
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.experts.base import load_model, load_tokenizer, resolve_base
-from pyswarmopt_llm.experts.quantised import embedded
 
 
 def test_directory(tiny_base: Path) -> None:
@@ -48,24 +47,6 @@ def test_fingerprint_sees_weights_and_config_but_not_the_writer(
     assert changed("writer", "config.json", with_config(transformers_version="9.9")) == original
     assert changed("config", "config.json", with_config(rms_norm_eps=1e-3)) != original
     assert changed("weights", "model.safetensors", flip) != original
-
-
-def test_fingerprint_of_large_files_sees_both_ends(tmp_path: Path) -> None:
-    from pyswarmopt_llm.common.files.fingerprint import sample_digest
-
-    file = tmp_path / "large"
-    content = bytearray(9_000_001)
-    digests = set()
-    for place in (None, 0, len(content) - 1, len(content) // 63 * 31 + 10):
-        changed = bytearray(content)
-        if place is not None:
-            changed[place] = 1
-        file.write_bytes(changed)
-        digests.add(sample_digest(file))
-    file.write_bytes(content[:-1])
-    digests.add(sample_digest(file))
-    # untouched, each end, a byte within the middle block, one byte shorter
-    assert len(digests) == 5
 
 
 @pytest.mark.parametrize(
@@ -125,18 +106,6 @@ def test_pad_token_falls_back_to_the_end_token(tiny_base: Path, tmp_path: Path) 
 def test_unknown_embedded_model() -> None:
     with pytest.raises(UserError, match=r"did you mean embedded:smollm2-135m\?"):
         resolve_base("embedded:smollm-135m")
-
-
-@pytest.mark.parametrize("there", [True, False])
-def test_a_hub_id_stands_for_the_embedded_model_where_its_package_is(
-    there: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        embedded.importlib.util, "find_spec", lambda name: object() if there else None
-    )
-    assert embedded.spec_of("HuggingFaceTB/SmolLM2-135M-Instruct") == (
-        "embedded:smollm2-135m" if there else None
-    )
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from llm_fixtures import save_random_expert
 from search_helpers import louder, questions, small, swarm_llm, write_task
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.experts.base import load_model, packing_of, resolve_base
+from pyswarmopt_llm.experts.base import load_model, resolve_base
 from pyswarmopt_llm.experts.quantised.gguf import dequantised
 from pyswarmopt_llm.mix.load import open_model
 from pyswarmopt_llm.searching.loop import search
@@ -80,17 +80,6 @@ def test_it_predicts_what_transformers_predicts_from_the_file(quants: Path) -> N
     )
 
 
-def test_it_is_converted_once_for_each_content(
-    quants: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = resolve_base(str(quants))
-    monkeypatch.setattr(
-        "pyswarmopt_llm.experts.quantised.gguf._convert", lambda *_: pytest.fail("converted twice")
-    )
-    again = resolve_base(str(shutil.copy(quants, tmp_path / "renamed.gguf")))
-    assert (again.path, again.fingerprint) == (first.path, first.fingerprint)
-
-
 def test_a_search_over_a_gguf_base_is_scored_exported_and_used(
     quants: Path, original: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -145,13 +134,6 @@ def in_8_bits(tiny_base: Path, tmp_path: Path) -> Path:
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | IN_8_BITS))
     return folder
-
-
-@pytest.mark.parametrize("config", [IN_8_BITS, {"text_config": IN_8_BITS}, {"a": {"b": IN_8_BITS}}])
-def test_packed_weights_are_noticed_wherever_a_configuration_says_so(
-    config: dict[str, object],
-) -> None:
-    assert packing_of(config) == "bitsandbytes int8"
 
 
 def test_what_changes_packed_weights_is_refused_in_one_line(
@@ -214,14 +196,6 @@ def test_a_packed_base_names_what_it_needs(
         UserError, match=r"is quantised already \(bitsandbytes int8\); leave out nf4:"
     ):
         resolve_base(f"nf4:{in_8_bits}")
-
-
-def test_a_base_that_is_quantised_on_loading_has_a_fingerprint_of_its_own(tiny_base: Path) -> None:
-    base, plain = resolve_base(f"nf4:{tiny_base}"), resolve_base(str(tiny_base))
-    assert (base.path, base.name) == (
-        plain.path,
-        plain.name,
-    ) and base.fingerprint != plain.fingerprint
 
 
 @pytest.fixture(scope="module")

@@ -36,6 +36,7 @@ import pyswarmopt.base.checkpoint
 import pyswarmopt_llm.common.files.regular
 import pyswarmopt_llm.experts.files
 import pyswarmopt_llm.experts.write
+import pyswarmopt_llm.searching.explore
 import pyswarmopt_llm.searching.finish
 import pyswarmopt_llm.searching.loop
 import pyswarmopt_llm.searching.scorers
@@ -74,6 +75,7 @@ DEADLY = frozenset(
         pyswarmopt_llm.searching.scoring.store,
         pyswarmopt_llm.searching.scoring.search,
         pyswarmopt_llm.searching.scoring.run_directory,
+        pyswarmopt_llm.searching.explore,
         pyswarmopt_llm.searching.finish,
         pyswarmopt_llm.searching.loop,
         pyswarmopt_llm.searching.scorers,

@@ -12,7 +12,7 @@ import numpy as np
 from safetensors.torch import load_file
 from transformers import AutoConfig
 
-from pyswarmopt_llm.tools.export.gguf_file import ARCHITECTURES, Layout
+from pyswarmopt_llm.tools.export.gguf_file import Layout
 
 Q4_0 = gguf.GGMLQuantizationType.Q4_0
 
@@ -26,7 +26,7 @@ def write_quantised(base: Path, out: Path) -> Path:
     writer = gguf.GGUFWriter(out, "llama")
     _describe(writer, config)
     _add_tokenizer(writer, base, config.vocab_size)
-    layout = Layout(ARCHITECTURES["llama"], config)
+    layout = Layout("llama", config)
     for name, weight in load_file(base / "model.safetensors").items():
         if name == "lm_head.weight":
             continue

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.optimizers import make_optimizer
 from pyswarmopt_llm.experts.adapter import Adapter, load_adapter, read_adapter
-from pyswarmopt_llm.mix import build_space, uniform_position
+from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.mix.delta import DeltaSpace
 from pyswarmopt_llm.mix.factor import FactorSpace
 
@@ -71,23 +71,6 @@ def test_delta_mixes_experts_of_different_modules(by_hand: Callable[..., Path]) 
         NAME: [[1.5, 2.0], [3.0, 4.0]],
         NAME.replace("q_proj", "k_proj"): [[0.0, 4.0], [0.0, 0.0]],
     }
-
-
-def test_uniform_average(by_hand: Callable[..., Path]) -> None:
-    experts = load(by_hand("one", ONE), by_hand("two", TWO))
-    space = build_space("factor", experts)
-    change = space.realise(uniform_position(space)).low_rank[NAME]
-    assert (change.a.tolist(), change.b.tolist()) == ([[2.0, 3.0]], [[3.0], [0.5]])
-
-
-@pytest.mark.parametrize("name", ["factor", "delta"])
-def test_vertices_are_the_experts(name: str, tiny: list[Adapter]) -> None:
-    space = build_space(name, tiny)
-    for vertex, expert in zip(space.vertices(), tiny, strict=True):
-        for module, factors in expert.factors.items():
-            change = space.realise(vertex).low_rank[f"{module}.weight"]
-            expected = factors.scale * factors.b @ factors.a
-            torch.testing.assert_close(change.dense(), expected, rtol=1e-6, atol=1e-6)
 
 
 weights = st.lists(st.floats(-3, 3, allow_nan=False), min_size=3, max_size=3)

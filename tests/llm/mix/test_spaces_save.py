@@ -105,15 +105,6 @@ def test_delta_of_unequal_experts(
     }
 
 
-def test_a_saved_candidate_is_an_expert_again(tiny_experts: list[Path], tmp_path: Path) -> None:
-    space = build_space("factor", [load_adapter(read_adapter(path)) for path in tiny_experts])
-    for name, c in (("one", COEFFICIENTS), ("two", COEFFICIENTS.flip(0))):
-        space.save(c, tmp_path / name)
-    report = inspect_experts([tmp_path / "one", tmp_path / "two"])
-    assert report.problems == ()
-    report.require("factor")
-
-
 def test_the_base_is_named_by_whichever_expert_names_it(
     by_hand: Callable[..., Path], tmp_path: Path
 ) -> None:

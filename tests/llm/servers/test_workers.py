@@ -123,7 +123,7 @@ def test_bad_words_about_workers(
         "--workers many": "--workers many: give a number",
         "--workers 2 --space token": "space token has several models in one process",
         "--workers ray --budget-minutes 5": (
-            "--budget-minutes: the number of Ray's workers is not known ahead"
+            "--budget-minutes 5: the number of Ray's workers is not known ahead"
         ),
     }.items():
         code, _, err = swarm_llm(capsys, *words, *bad.split())

@@ -21,7 +21,7 @@ from pyswarmopt_llm.tokens.alphabet import require_common_alphabet, same_tokeniz
 from pyswarmopt_llm.tokens.byte_beam import END, ByteBeam
 from pyswarmopt_llm.tokens.byte_mixture import ByteMixture
 from pyswarmopt_llm.tokens.incremental import IncrementalDecoder, TextModel, run_pending
-from pyswarmopt_llm.tokens.vocabulary import Span, Vocabulary
+from pyswarmopt_llm.tokens.vocabulary import Vocabulary
 
 TOKENIZERS = {
     "byte-level": byte_level(),
@@ -41,13 +41,6 @@ def test_the_bytes_of_the_tokens_are_the_text(name: str, text: str) -> None:
         tokens[i] or b"?" for i in tokenizer(text, add_special_tokens=False)["input_ids"]
     )
     assert found == (text.replace("▁", " ") if name == "pieces" else text).encode()
-
-
-def test_control_tokens_stand_for_no_text() -> None:
-    for tokenizer in TOKENIZERS.values():
-        tokens = token_bytes(tokenizer)
-        assert tokens[tokenizer.eos_token_id] is None
-        assert tokens[tokenizer.bos_token_id] is None
 
 
 def test_tokenizers_are_compared_by_what_they_do() -> None:
@@ -219,20 +212,6 @@ def test_the_next_byte_is_that_of_all_tokenisations(text: bytes) -> None:
     assert found.sum() == pytest.approx(1.0)
 
 
-def test_few_paths_come_near_to_all() -> None:
-    tokenizer = letters("abc", [("a", "b"), ("b", "a"), ("ab", "a"), ("b", "b"), ("ba", "b")])
-    decoder = IncrementalDecoder(TextModel.of(member(tokenizer, "gpt2")), (0, 2, 2))
-    few, full = ByteBeam(decoder), ByteBeam(decoder, paths=10_000, least=0.0)
-    distances = []
-    for byte in b"abacbbabcabb":
-        few.push(byte)
-        full.push(byte)
-        distances.append(0.5 * float(np.abs(few.next_bytes() - full.next_bytes()).sum()))
-    # a random model spreads its weight: trained ones are nearer: docs/mixtures-measured.md
-    assert max(distances) < 0.2
-    assert len(few._paths) <= 4 < len(full._paths)
-
-
 def test_paths_that_died_are_cut_anew() -> None:
     """With one path kept the beam loses the right one; the text so far is then tokenised from its
     start.
@@ -251,13 +230,6 @@ def test_a_byte_that_a_member_cannot_write_silences_it() -> None:
     assert beam.next_bytes().sum() == 0.0
     beam.push(ord("a"))
     assert beam.next_bytes().sum() == 0.0
-
-
-def test_a_span_of_nothing() -> None:
-    vocabulary = Vocabulary([b"a"], ends=[])
-    assert vocabulary.narrow(vocabulary.narrow(vocabulary.root, ord("a")), ord("b")) == Span(
-        1, 1, 2
-    )
 
 
 # Mixtures

@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tokens_helpers import MERGES, byte_level, member, sentence_piece
+from tokens_helpers import MERGES, byte_level, member
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.tokens.fusion import TOKEN_FUSIONS, token_fusion
@@ -47,13 +47,6 @@ FIRST = decoder({"cat": 0.5, "dog": 0.3, "c": 0.1}, end=0.1)
 )
 def test_union_adds_up_equal_texts(weights: list[float], expected: bytes) -> None:
     assert choose(Union, weights, FIRST, decoder({"dog": 0.6, "ca": 0.35}, end=0.05)) == expected
-
-
-def test_union_ends_where_the_end_is_most_probable() -> None:
-    assert (
-        choose(Union, [0.5, 0.5], decoder({"a": 0.6}, end=0.4), decoder({"b": 0.4}, end=0.6))
-        is None
-    )
 
 
 # Relative representations
@@ -112,19 +105,6 @@ def test_the_search_is_five_steps_of_adamw_on_the_logits(seed: int, rate: float)
     assert found.numpy() == pytest.approx(adamw(start, aim, relative, rate, 5), rel=1e-3)
 
 
-def test_the_search_comes_nearer_and_treats_rows_alike() -> None:
-    generator = torch.Generator().manual_seed(0)
-    relative = torch.rand(9, 6, generator=generator).softmax(-1)
-    start, other = torch.rand(2, 2, 9, generator=generator).softmax(-1)
-    aim = other @ relative
-    found = [search(start, aim, relative, steps=steps) for steps in (0, 3, 30, 300)]
-    divergences = [float((aim * (aim / (q @ relative)).log()).sum()) for q in found]
-    assert (
-        divergences == sorted(divergences, reverse=True) and divergences[-1] < divergences[0] / 10
-    )
-    torch.testing.assert_close(found[1][0], search(start[0], aim[0], relative, steps=3))
-
-
 def test_the_search_stays_where_it_is_right() -> None:
     """What rounding leaves of the gradient would be whole steps of AdamW."""
     relative = torch.rand(900, 60, generator=torch.Generator().manual_seed(0)).softmax(-1)
@@ -178,13 +158,6 @@ def test_a_choice_follows_the_equations_from_the_members_to_the_token(
     assert fusion(reads) == models[0].vocabulary.texts[q.argmax()]
 
 
-def test_anchors_are_drawn_where_all_would_not_fit() -> None:
-    model = TextModel.of(member(byte_level(), "gpt2"))
-    drawn = shared_tokens([model, model], memory=4 * 10 * len(model.vocabulary.texts))
-    assert len(drawn) == 10 and set(drawn) <= set(model.vocabulary.texts)
-    assert shared_tokens([model, model], memory=4 * 10 * len(model.vocabulary.texts)) == drawn
-
-
 @pytest.mark.parametrize(
     "name", ["relative:x", "relative:0", "relative:-1", "relative:nan", "relative:inf"]
 )
@@ -213,17 +186,3 @@ def test_a_member_alone_is_followed(fusion: str) -> None:
         )
         assert TOKEN_FUSIONS[fusion]([one], [1.0])([read]) == own
         assert TOKEN_FUSIONS[fusion]([one, one], [0.5, 0.5])([read, read]) == own
-
-
-@pytest.mark.parametrize("fusion", sorted(TOKEN_FUSIONS))
-def test_members_of_other_vocabularies_are_understood(fusion: str) -> None:
-    text_models = [
-        TextModel.of(member(byte_level(), "llama")),
-        TextModel.of(member(byte_level(MERGES[:2]), "gpt2", 1)),
-        TextModel.of(member(sentence_piece([("t", "h")]), "qwen3", 2)),
-    ]
-    starts = [text_model.begin("the") for text_model in text_models]
-    choice = TOKEN_FUSIONS[fusion](text_models, [0.4, 0.3, 0.3])(starts)
-    assert choice is None or any(
-        choice in text_model.vocabulary.texts for text_model in text_models
-    )

@@ -63,12 +63,6 @@ def test_weights_of_coefficients(coefficients: list[float]) -> None:
     assert weights.tolist() == pytest.approx(by_hand, rel=1e-12, abs=1e-300)
 
 
-@pytest.mark.parametrize("coefficients", [[math.nan, 1.0], [math.inf, 1.0], [0.0, 0.0]])
-def test_coefficients_that_stand_for_nothing(coefficients: list[float]) -> None:
-    with pytest.raises(ValueError, match="no positive, finite sum"):
-        mixing_weights(torch.tensor(coefficients), contrast=True)
-
-
 def by_hand(engine: MixtureEngine, weights: list[float], context: str, continuation: str) -> float:
     """log of the product over tokens of sum_i w_i p_i: one plain forward pass per member and
     token.
@@ -120,17 +114,6 @@ def test_members_of_different_tokenizers_are_mixed_option_by_option() -> None:
     assert engine.loglikelihood(PAIRS) == pytest.approx(plain, abs=1e-9)
 
 
-def test_a_member_alone_scores_as_it_does_by_itself() -> None:
-    tokenizer = byte_level()
-    members = {name: member(tokenizer, "gpt2", seed) for seed, name in enumerate("ab")}
-    engine = MixtureEngine(members)
-    engine.load(Patch(mixture=(0.0, 1.0)))
-    own = members["b"].loglikelihood(
-        [(members["b"].chat(context), option) for context, option in PAIRS]
-    )
-    assert engine.loglikelihood(PAIRS) == own
-
-
 def test_the_members_are_asked_once() -> None:
     engine = MixtureEngine({"a": member(byte_level()), "b": member(byte_level(), seed=1)})
     first = engine.loglikelihood(PAIRS)
@@ -150,9 +133,3 @@ def test_templates_that_cut_an_option_differently_are_mixed_option_by_option() -
     table = ask_members(members, [("x", "he")], by_token=True)
     assert not table.by_token
     assert table.logprobs.shape == (1, 2)
-
-
-def test_a_patch_for_another_engine_is_refused() -> None:
-    engine = MixtureEngine({"a": member(byte_level()), "b": member(byte_level(), seed=1)})
-    with pytest.raises(ValueError, match="2 members"):
-        engine.load(Patch(mixture=(1.0,)))

@@ -153,17 +153,6 @@ def test_contrast_keeps_negative_weights(mixed: list[Path], task: Path, tmp_path
     assert all(math.isclose(sum(weights), 1.0) for weights in rows)
 
 
-def test_texts_can_be_scored_too(mixed: list[Path], tmp_path: Path) -> None:
-    dev, test = (
-        [{"id": "1", "question": question, "answer": "amber"}] for question in ("amber?", "birch?")
-    )
-    task = write_task(tmp_path / "open.json", dev, test)
-    config = small_token(
-        mixed[2:], task, tmp_path / "run", scoring="generate", particles=2, max_iter=0
-    )
-    assert 0.0 <= search(config).result["best_dev"] <= 1.0
-
-
 # Wrong input: one line, nothing written
 
 
@@ -217,14 +206,6 @@ def test_an_item_too_long_for_one_member(
     line = refused(capsys, small_token([mixed[0], mixed[2]], task, tmp_path / "run"))
     assert "item 5-2" in line
     assert "gpt2's context window holds 512" in line
-
-
-def test_options_of_other_spaces(
-    mixed: list[Path], task: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert "--base: missing" in refused(capsys, small("", mixed, [task], tmp_path / "r"))
-    absent = small_token([mixed[0], tmp_path / "absent"], task, tmp_path / "r")
-    assert "absent: no such directory" in refused(capsys, absent)
 
 
 def test_a_mixture_whose_member_has_changed(

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import weakref
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,13 @@ import pytest
 import safetensors.torch
 import torch
 import transformers
-from bitsandbytes.functional import dequantize_4bit, quantize_4bit
 
 import pyswarmopt_llm as sl
 from pyswarmopt_llm.cli.app import main
 from pyswarmopt_llm.experts.config import AdapterConfig
-from pyswarmopt_llm.tools.check import measure
-from pyswarmopt_llm.tools.check.check import AdapterCheck, check
-from pyswarmopt_llm.tools.check.layer_by_layer import LayerByLayer
-from pyswarmopt_llm.tools.check.quantisation import expected_error
+from pyswarmopt_llm.tools import measure
+from pyswarmopt_llm.tools.check_adapters import AdapterCheck, check
+from pyswarmopt_llm.tools.layer_by_layer import LayerByLayer
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "experts"
 Tensors = dict[str, torch.Tensor]
@@ -83,18 +82,10 @@ def test_a_healthy_adapter_is_ok(
     result = only(make_expert("ant", 1, **KINDS[kind]), tiny_base)
     assert result.ok and str(result) == "ant: ok"
     numbers = result.numbers
-    assert (
-        numbers is not None
-        and numbers.tensors == numbers.used == 2 * numbers.selected == 2 * numbers.adapted
-    )
-    exact = numbers.float32
-    assert (
-        exact.zero_from_base == exact.again == 0
-        and exact.from_peft <= exact.rounding < exact.change / 100
-    )
-    assert exact.change == pytest.approx(exact.peft_change, abs=exact.rounding)
-    assert numbers.bfloat16_change > 0 and numbers.bfloat16_kept == pytest.approx(1, abs=0.2)
-    assert 0 < numbers.bfloat16_from_float32 < exact.change
+    assert numbers is not None and numbers.zero_from_base == numbers.again == 0
+    assert numbers.from_peft <= numbers.rounding < numbers.change / 100
+    assert numbers.change == pytest.approx(numbers.peft_change, abs=numbers.rounding)
+    assert numbers.bfloat16_kept == pytest.approx(1, abs=0.2)
 
 
 def enormous(tensors: Tensors) -> None:
@@ -104,8 +95,7 @@ def enormous(tensors: Tensors) -> None:
 
 
 WRONG: dict[str, tuple[Edit, str]] = {
-    "zero B": (zero_b, ("changes nothing, in PEFT neither (B is zero in all its modules, as before "
-                       "training); train")),
+    "zero B": (zero_b, "changes nothing, in PEFT neither; train"),
     "module missing": (
         without_q_of_layer_0,
         ("selects model.layers.0.self_attn.q_proj, which its file lacks: the base's stay there; "
@@ -140,23 +130,15 @@ def test_what_is_wrong_is_said_in_one_line(
     assert first.startswith("ant: ") and words in first and second == "bee: ok"
 
 
-def test_dora_and_another_base_are_refused_and_the_others_checked(
-    tiny_base: Path, make_expert: Callable[..., Path], by_hand: Callable[..., Path]
-) -> None:
-    other = by_hand("other", {"model.layers.0.self_attn.q_proj": ([[1.0]] * 7, [[1.0] * 5])})
-    adapters = [make_expert("ant", 1, use_dora=True), other, make_expert("bee", 2)]
-    dora, unfit, healthy = check(adapters, str(tiny_base), "cpu", 1).adapters
-    assert "--format peft" in str(dora) and "trained on another base" in str(unfit) and healthy.ok
-    assert dora.numbers is None and unfit.numbers is None
-
-
 def test_a_wrong_scale_of_our_own_is_found(
     tiny_base: Path, make_expert: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As with add_weighted_adapter: alpha / r where it has to be alpha / sqrt(r)."""
     adapter = make_expert("ant", 1, use_rslora=True)
     assert only(adapter, tiny_base).ok
-    monkeypatch.setattr(AdapterConfig, "scale_of", lambda self, module, rank: self.alpha / rank)
+    monkeypatch.setattr(
+        AdapterConfig, "scale_of", lambda self, module, rank: self.peft.lora_alpha / rank
+    )
     (problem,) = only(adapter, tiny_base).problems
     assert problem.startswith("weight 1 is not the adapter that PEFT loads")
 
@@ -200,19 +182,6 @@ def test_changes_that_bfloat16_rounds_away_are_found(
     assert result.numbers is not None and result.numbers.bfloat16_kept < 0.5
 
 
-def test_modules_that_training_never_reached_are_noted(
-    tiny_base: Path, make_expert: Callable[..., Path]
-) -> None:
-    def idle(tensors: Tensors) -> None:
-        tensors[f"{LAYER_0}.self_attn.q_proj.lora_B.weight"].zero_()
-
-    result = only(edited(make_expert("ant", 1), idle), tiny_base)
-    assert (
-        result.ok
-        and "B is zero in 1 of 8 modules, such as model.layers.0.self_attn.q_proj" in str(result)
-    )
-
-
 def test_a_failure_of_peft_leaves_the_base_as_it_was(
     tiny_base: Path, tiny_experts: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,38 +197,6 @@ def test_a_failure_of_peft_leaves_the_base_as_it_was(
     ant, bee, cat = check(tiny_experts, str(tiny_base), "cpu", 1).adapters
     assert ant.problems == ("PEFT does not load it (no such key); export it again",)
     assert bee.ok and cat.ok
-
-
-def test_the_random_state_of_the_process_is_left_alone(
-    tiny_base: Path, tiny_experts: list[Path]
-) -> None:
-    before = torch.get_rng_state()
-    check(tiny_experts[:1], str(tiny_base), "cpu", 1)
-    assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_twins_of_one_random_a_are_noted_and_ok(
-    tiny_base: Path, make_expert: Callable[..., Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    def trained_further(tensors: Tensors) -> None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(5)
-            for name in tensors:
-                spread = 0.05 if "lora_A" in name else 0.2
-                tensors[name] += spread * torch.randn(tensors[name].shape)
-
-    adapters = [
-        make_expert("ant", 1),
-        make_expert("bee", 2),
-        edited(make_expert("fly", 1), trained_further),
-    ]
-    assert run("check", *adapters, "--base", tiny_base) == 0
-    ant, bee, fly = capsys.readouterr().out.splitlines()
-    assert (ant, bee) == ("ant: ok", "bee: ok")
-    assert fly.startswith("fly: ok; the same random A as ant (cosine 0.")
-    assert run("check", *adapters, "--base", tiny_base, "--json") == 0
-    (pair,) = json.loads(capsys.readouterr().out)["same_a"]
-    assert pair["adapters"] == ["ant", "fly"] and 0.5 < pair["cosine"] < 1
 
 
 def test_memory_holds_the_base_as_stored_and_one_layer_in_float32(
@@ -298,55 +235,11 @@ def test_memory_holds_the_base_as_stored_and_one_layer_in_float32(
     assert stored < max(peaks) <= stored + 2 * max(layer, head)  # two bytes more than before
 
 
-def test_the_ratio_of_rounding_to_4_bits_and_change_is_said(
+def test_a_base_in_4_bits_is_checked_on_its_codes(
     tiny_base: Path, make_expert: Callable[..., Path]
 ) -> None:
-    expert = make_expert("ant", 1, rank=2)
-    result = only(expert, Path(f"nf4:{tiny_base}"))
-    tensors = safetensors.torch.load_file(tiny_base / "model.safetensors")
-    change = safetensors.torch.load_file(expert / "adapter_model.safetensors")
-    lost = changed = 0.0
-    for key in change:
-        if "lora_A" in key:
-            whole = tensors[key.removeprefix("base_model.model.").replace("lora_A.", "")].float()
-            codes, state = quantize_4bit(whole, quant_type="nf4", compress_statistics=True)
-            lost += float((whole - dequantize_4bit(codes, state)).norm()) ** 2
-            own = 4 * change[key.replace("lora_A", "lora_B")] @ change[key]  # alpha 8 / rank 2
-            changed += float(own.norm()) ** 2
-    assert result.ok and result.numbers is not None and result.numbers.quantisation is not None
-    assert result.numbers.quantisation == pytest.approx((lost / changed) ** 0.5, rel=1e-2)
-    assert f"changes its weights {result.numbers.quantisation:.2g} times as much" in str(result)
-
-
-@pytest.mark.parametrize("nested", [True, False])
-@pytest.mark.parametrize("kind", ["nf4", "fp4"])
-def test_codes_alone_tell_about_how_much_rounding_left_out(kind: str, nested: bool) -> None:
-    weights = torch.randn(256, 512, generator=torch.Generator().manual_seed(0)) * 0.3
-    codes, state = quantize_4bit(weights, quant_type=kind, compress_statistics=nested)
-    lost = float((weights - dequantize_4bit(codes, state)).norm())
-    assert expected_error(codes, state) ** 0.5 == pytest.approx(lost, rel=0.1)
-
-
-def test_a_base_that_was_packed_before_has_a_ratio_too(
-    tiny_base: Path, make_expert: Callable[..., Path], tmp_path: Path
-) -> None:
-    result = only(make_expert("ant", 1), packed_copy(tiny_base, tmp_path / "packed"))
-    assert result.numbers is not None and result.numbers.quantisation is not None
-    assert 0.01 < result.numbers.quantisation < 10 and "|W - dequant(W4)|" in str(result)
-
-
-def packed_copy(base: Path, folder: Path) -> Path:
-    """The base as bitsandbytes saves it."""
-    model = transformers.AutoModelForCausalLM.from_pretrained(
-        base,
-        device_map={"": "cpu"},
-        quantization_config=transformers.BitsAndBytesConfig(
-            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True
-        ),
-    )
-    model.save_pretrained(folder)
-    transformers.AutoTokenizer.from_pretrained(base).save_pretrained(folder)
-    return folder
+    result = only(make_expert("ant", 1, rank=2), Path(f"nf4:{tiny_base}"))
+    assert result.ok and result.numbers is not None and result.numbers.change > 0
 
 
 def test_json_has_the_numbers(
@@ -360,19 +253,11 @@ def test_json_has_the_numbers(
         run("check", make_expert("ant", 1), tmp_path / "empty", "--base", tiny_base, "--json") == 1
     )
     record = json.loads(capsys.readouterr().out)
-    assert set(record) == {"base", "base_bfloat16_from_float32", "adapters", "same_a", "ok"}
+    assert set(record) == {"base", "adapters", "ok"}
     ant, empty = record["adapters"]
-    assert (
-        set(ant)
-        == set(empty)
-        == {"adapter", "path", "ok", "problems", "warnings", "notes", "numbers"}
-    )
+    assert set(ant) == set(empty) == {"adapter", "path", "ok", "problems", "warnings", "numbers"}
     assert ant["ok"] and not empty["ok"] and not record["ok"] and empty["numbers"] is None
-    rough = {"bfloat16_change", "bfloat16_kept", "bfloat16_from_float32"}
-    counts = {"tensors", "used", "selected", "adapted"}
-    assert set(ant["numbers"]) == {*counts, "float32", *rough, "quantisation"}
-    exact = {"rounding", "change", "peft_change", "from_peft", "zero_from_base", "again"}
-    assert set(ant["numbers"]["float32"]) == exact
+    assert set(ant["numbers"]) == {field.name for field in fields(measure.Numbers)}
 
 
 def test_wrong_input_is_one_line_and_exit_code_2(

@@ -19,17 +19,16 @@ from hypothesis import strategies as st
 from search_helpers import louder, questions, swarm_llm, write_task
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.interfaces import LowRank, Patch
+from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.experts.adapter import read_adapter
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.mix.load import open_model
 from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_llm.searching.use.model import evaluate_model
-from pyswarmopt_llm.tools.find.find import Scorer, find
+from pyswarmopt_llm.tools.find.find import Scorer, find, open_scores
 from pyswarmopt_llm.tools.find.halving import Answer, halved, halvings, passes, plan
-from pyswarmopt_llm.tools.find.pool import adapter_paths, digest, read_pool
-from pyswarmopt_llm.tools.find.scores import Scores
+from pyswarmopt_llm.tools.find.pool import adapter_paths, read_pool
 
 DEV = 20
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
@@ -116,14 +115,6 @@ def test_the_top_is_scored_on_all_items_and_the_others_on_the_first(
         assert [a.value for a in adapter.answers] == [a.value for a in first]
 
 
-def test_another_seed_scores_other_items_first(config: EvalConfig, folder: Path) -> None:
-    specs = [str(folder / "ant")]
-    one, other = (
-        find(specs, EvalConfig(**{**vars(config), "seed": seed})).ranking[0] for seed in (0, 1)
-    )
-    assert one.answers != other.answers and one.score == other.score
-
-
 @given(st.integers(1, 300), st.integers(1, 120), st.integers(1, 12), st.integers(1, 20_000))
 def test_a_plan_keeps_to_its_budget(adapters: int, items: int, top: int, budget: int) -> None:
     least = passes(halvings(adapters, items, top, 1)) + items
@@ -144,10 +135,14 @@ def test_halving_finds_the_best_of_adapters_that_every_item_ranks_alike(
 ) -> None:
     skills = random.Random(seed).sample(range(1000), adapters)
     scored: list[int] = []
+
+    def answers(number: int, items: range) -> list[Answer]:
+        scored.append(len(items))
+        return [Answer(0.0, skills[number])] * len(items)
+
     ranking = halved(
         plan(adapters, 50, top=4),
-        lambda number, items: [Answer(0.0, skills[number])] * len(items),
-        scored.append,
+        answers,
     )
     assert list(ranking) == sorted(range(adapters), key=lambda number: -skills[number])
     assert sum(scored) == passes(plan(adapters, 50, top=4))
@@ -263,6 +258,10 @@ def test_no_other_file_is_written_to(
     for path, said in refused.items():
         code, _, err = swarm_llm(capsys, "find", folder, *words, "--scores", path)
         assert code == 2 and f"--scores {path}: {said}" in err and len(err.splitlines()) == 1
+    lines = tmp_path / "lines.jsonl"
+    lines.write_text('{"question": "Why?"}\n')
+    with pytest.raises(UserError, match="line 1: what is missing"):
+        open_scores(lines)
     assert rows.read_text() == '{"question": "Why?"}'
 
 
@@ -296,19 +295,6 @@ def test_bad_input_is_one_line(
     assert code == 2 and out == "" and said in err and len(err.splitlines()) == 1
 
 
-def test_a_single_adapter_is_scored_next(config: EvalConfig, folder: Path) -> None:
-    result = find([str(folder)], config, top=1)
-    assert result.search.startswith(f"swarm-llm eval --base {config.base} --adapter {folder}/")
-    assert "--out" not in result.search
-
-
-def test_a_task_is_needed(
-    config: EvalConfig, folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    code, _, err = swarm_llm(capsys, "find", folder, "--base", config.base)
-    assert code == 2 and "--task: missing" in err and "--prompts" in err
-
-
 def test_another_base_is_refused(tiny_base: Path, folder: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     shutil.copytree(tiny_base, other)
@@ -324,47 +310,16 @@ def test_another_base_is_refused(tiny_base: Path, folder: Path, tmp_path: Path) 
         read_pool([str(folder)], resolve_base(str(other)))
 
 
-def scores_line(**more: object) -> str:
-    row = {"exam": "e", "adapter": "a", "first": 0, "values": [1.0], "probabilities": [0.5]}
-    return json.dumps({**row, **more}) + "\n"
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        scores_line(probabilities=[7]),
-        scores_line(probabilities=[-1]),
-        scores_line(probabilities=[]),
-        scores_line(values=[1e308], probabilities=[1.0]),
-        scores_line(values=[True]),
-        scores_line(first=1),
-        scores_line(first=-1),
-        scores_line(exam="other"),
-    ],
-)
-def test_a_line_that_nobody_wrote_for_this_exam_is_not_believed(line: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("field", ["values", "probabilities"])
+def test_a_damaged_row_is_named(
+    field: str, config: EvalConfig, folder: Path, tmp_path: Path
+) -> None:
     file = tmp_path / "scores.jsonl"
-    file.write_text(line)
-    scores = Scores(file, "e")
-    known = [Answer(0.0, 0.25)]
-    assert scores.of("a", range(1), lambda missing: known * len(missing)) == known
-    assert scores.read == 0
-    file.write_text(scores_line() + scores_line(first=1, values=[3.5], probabilities=[3.5]))
-    assert Scores(file, "e").of("a", range(2), lambda missing: known) == [
-        Answer(1.0, 0.5),
-        Answer(3.5, 3.5),
-    ]
-
-
-def test_a_file_of_scores_that_cannot_be_written_is_one_line() -> None:
-    scores = Scores(Path("/proc/scores.jsonl"), "e")
-    with pytest.raises(InvalidOption, match=r"scores\.jsonl: cannot be written"):
-        scores.of("a", range(1), lambda missing: [Answer(0.0, 0.25)])
-
-
-def test_a_digest_tells_shapes_apart() -> None:
-    wide = LowRank(b=torch.ones(4, 1), a=torch.ones(1, 4))
-    assert digest({"q": wide}) != digest({"q": LowRank(b=torch.ones(2, 2), a=torch.ones(2, 2))})
+    find([str(folder / "ant")], config, scores=file)
+    row = json.loads(file.read_text().splitlines()[0])
+    file.write_text(json.dumps(row | {field: [0.5]}) + "\n")
+    with pytest.raises(UserError, match=r"scores\.jsonl: .* is missing or of a wrong type"):
+        find([str(folder / "ant")], config, scores=file)
 
 
 def test_a_missing_name_in_a_folder_that_is_here_is_a_path(

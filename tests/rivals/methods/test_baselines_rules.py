@@ -315,5 +315,5 @@ def test_truncation_is_the_nearest_of_that_rank(seed: int, rank: int) -> None:
     for cut in (truncate_dense(b @ a, rank), truncate_low_rank(LowRank(b=b, a=a), rank)):
         np.testing.assert_allclose(cut.change.dense(), nearest, atol=1e-9)
         assert cut.lost == pytest.approx(((dense - nearest) ** 2).sum(), abs=1e-9)
-        assert cut.whole == pytest.approx((dense**2).sum())
+        assert cut.total == pytest.approx((dense**2).sum())
         assert cut.change.a.shape[0] <= rank

@@ -26,22 +26,22 @@ class LayerByLayer:
     Args:
         base: with plain weights.
         device: ``auto``, ``cpu``, ``cuda``, ...
+        dtype: in which a layer computes, and to which its merged weights are rounded.
 
     Attributes:
         name: of the base, for error messages.
         model: of transformers, in the dtype of its files between passes.
-        dtype: in which a layer computes, and to which its merged weights are rounded.
     """
 
-    def __init__(self, base: BaseModel, device: str) -> None:
+    def __init__(self, base: BaseModel, device: str, dtype: torch.dtype) -> None:
         self.model, tokenizer = load_stored(base, pick_device(device))
-        self.name, self.dtype = base.spec, torch.float32
+        self.name, self.dtype = base.spec, dtype
         self._prompts = PromptTokenizer(tokenizer, None)
         self._changes: Mapping[str, LowRank] = {}
         self._kept: list[tuple[Tensor, Tensor]] = []
         self.chat = self._prompts.chat
-        for name, module, whole in _parts(self.model):
-            module.register_forward_pre_hook(partial(self._enter, name, whole))
+        for name, module, recurse in _parts(self.model):
+            module.register_forward_pre_hook(partial(self._enter, name, recurse))
             module.register_forward_hook(self._leave, always_call=True)
 
     def load(self, patch: Patch) -> None:
@@ -58,14 +58,14 @@ class LayerByLayer:
             rows.append(logits.float().log_softmax(-1).cpu())
         return torch.stack(rows)
 
-    def _enter(self, name: str, whole: bool, module: Any, inputs: object) -> None:
+    def _enter(self, name: str, recurse: bool, module: Any, inputs: object) -> None:
         """Put one part into the dtype of computation, with its changes."""
         own = {
             weight.removeprefix(f"{name}."): change
             for weight, change in self._changes.items()
             if weight.startswith(f"{name}.")
         }
-        for key, parameter in module.named_parameters(recurse=whole):
+        for key, parameter in module.named_parameters(recurse=recurse):
             self._kept.append((parameter, parameter.data))
             parameter.data = parameter.data.to(self.dtype, copy=key in own)
         if own:

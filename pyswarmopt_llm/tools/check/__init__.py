@@ -1,1 +1,0 @@
-"""Whether adapters do what their files say."""
