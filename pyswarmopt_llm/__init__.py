@@ -25,30 +25,47 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.common.errors import UserError
     from pyswarmopt_llm.common.interfaces import Engine, Patch, Score, Space, Utility
     from pyswarmopt_llm.common.statistics import interval, score_of
-    from pyswarmopt_llm.experts.base import resolve_base
-    from pyswarmopt_llm.experts.compatibility import inspect_experts
+    from pyswarmopt_llm.experts.base import BaseModel, resolve_base
+    from pyswarmopt_llm.experts.compatibility import PreflightReport, inspect_experts
     from pyswarmopt_llm.mix.load import adapter_patch, open_model
-    from pyswarmopt_llm.published.classifiers import controllability, load_reward
+    from pyswarmopt_llm.published.classifiers import RewardModel, controllability, load_reward
     from pyswarmopt_llm.report.run import resume, search
     from pyswarmopt_llm.scores.metrics.questions.written import Written
+    from pyswarmopt_llm.scores.tasks import Task
     from pyswarmopt_llm.scores.tasks.load import load_task
     from pyswarmopt_llm.scores.tasks.predicted import Prediction
-    from pyswarmopt_llm.searching.training.train import TrainingOptions, train_expert
+    from pyswarmopt_llm.searching.loop import SearchResult
+    from pyswarmopt_llm.searching.training.train import (
+        TrainingOptions,
+        TrainingResult,
+        train_expert,
+    )
     from pyswarmopt_llm.searching.use.generate import generate_text as generate
+    from pyswarmopt_llm.searching.use.model import EvalResult
     from pyswarmopt_llm.searching.use.model import evaluate_model as evaluate
     from pyswarmopt_llm.searching.use.predict import predict
+    from pyswarmopt_llm.tokens.engine import MixtureEngine
     from pyswarmopt_llm.tokens.space import open_mixture
-    from pyswarmopt_llm.tools.check_adapters import check
+    from pyswarmopt_llm.tools.check_adapters import CheckReport, check
 
 # Public name -> where it lives: "module" if it has the same name there, else "module:name".
 _HOME = {
+    "BaseModel": "experts.base",
+    "CheckReport": "tools.check_adapters",
     "Engine": "common.interfaces",
+    "EvalResult": "searching.use.model",
+    "MixtureEngine": "tokens.engine",
     "Patch": "common.interfaces",
     "Prediction": "scores.tasks.predicted",
+    "PreflightReport": "experts.compatibility",
+    "RewardModel": "published.classifiers",
     "Score": "common.interfaces",
     "SearchConfig": "common.config",
+    "SearchResult": "searching.loop",
     "Space": "common.interfaces",
+    "Task": "scores.tasks",
     "TrainingOptions": "searching.training.train",
+    "TrainingResult": "searching.training.train",
     "UserError": "common.errors",
     "Utility": "common.interfaces",
     "Written": "scores.metrics.questions.written",
@@ -94,13 +111,22 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "BaseModel",
+    "CheckReport",
     "Engine",
+    "EvalResult",
+    "MixtureEngine",
     "Patch",
     "Prediction",
+    "PreflightReport",
+    "RewardModel",
     "Score",
     "SearchConfig",
+    "SearchResult",
     "Space",
+    "Task",
     "TrainingOptions",
+    "TrainingResult",
     "UserError",
     "Utility",
     "Written",

@@ -37,6 +37,11 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
     Raises:
         UserError: bad input, before anything is written.
         KeyboardInterrupt: the run can be resumed.
+
+    Example:
+        >>> config = SearchConfig("my/base", ("a", "b"), ("quiz.json",), "runs/first")
+        >>> search(config).result["best_test"]  # doctest: +SKIP
+        0.62
     """
     return loop.search(config, on_event, write_for_people)
 
@@ -51,6 +56,13 @@ def resume(
         run: its directory.
         on_event: called with progress.
         allowed: what of its configuration may run code, in the words it was begun with.
+
+    Returns:
+        The finished run.
+
+    Example:
+        >>> resume("runs/first").run  # doctest: +SKIP
+        PosixPath('runs/first')
 
     Raises:
         UserError: not a run, one that would run code that is not allowed, or base, experts or data

@@ -121,7 +121,6 @@ def _smaller(search: Callable[..., Any], sizes: dict[str, int], seed: int, out: 
 @pytest.fixture
 def world(stage: Path, tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An own copy of the stage, in which the embedded model is the tiny one."""
-    import pyswarmopt.cli.show as show
     from pyswarmopt_llm.cli import demo
     from pyswarmopt_llm.experts.quantised import embedded
 
@@ -134,8 +133,6 @@ def world(stage: Path, tiny_base: Path, tmp_path: Path, monkeypatch: pytest.Monk
     for name, sizes in few.items():
         small = partial(_smaller, getattr(demo, name), sizes)
         monkeypatch.setattr(demo, name, small)
-    draw = show._draw
-    monkeypatch.setattr(show, "_draw", lambda names, where: draw(names[:1], where))
     monkeypatch.syspath_prepend(str(folder))
     return folder
 

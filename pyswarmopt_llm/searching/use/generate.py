@@ -47,8 +47,15 @@ def generate_text(
         run: that the model comes from, if any.
         server_folder: a folder that the server sees, too.
 
+    Returns:
+        The pieces of the answer, in order.
+
     Raises:
         UserError: the base or the adapter cannot be used.
+
+    Example:
+        >>> "".join(generate_text("my/base", "runs/first/best", "Hello!"))  # doctest: +SKIP
+        'Hello! How can I help you?'
     """
     if fusion == "auto":
         system = "" if run is None else read_about(user_path(run)).config.system

@@ -68,8 +68,16 @@ def evaluate_model(
         on_items: receives the number of items scored so far, and of all.
         **options: further fields of `EvalConfig`: ``scoring``, ``metric``, ``dev``, ``dtype``, ...
 
+    Returns:
+        The score with its 95% interval, the values of the items, and how they were scored.
+
     Raises:
         UserError: whatever is wrong with the input, in one line.
+
+    Example:
+        >>> result = evaluate_model("my/base", "runs/first", "questions.json")  # doctest: +SKIP
+        >>> result.score.value, result.interval, result.n  # doctest: +SKIP
+        (0.62, (0.55, 0.69), 200)
     """
     return evaluate(EvalConfig(base, task, adapter, split=split, **options), on_items)
 

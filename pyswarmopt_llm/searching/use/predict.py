@@ -85,6 +85,10 @@ def predict(
     Returns:
         A prediction for each row, in order; `BLANK` for a row without a question.
 
+    Example:
+        >>> predict("runs/first", ["It does not start"])[0].label  # doctest: +SKIP
+        'technical'
+
     Raises:
         UserError: no such run, a task without choices, rows that are no questions, or an `out` of
             other inputs.

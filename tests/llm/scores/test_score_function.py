@@ -14,12 +14,9 @@ from typing import Any
 import pytest
 from search_helpers import history, lasting, louder, small, swarm_llm, write_task
 
-from pyswarmopt_llm.cli.build import spelling
-from pyswarmopt_llm.cli.options import Again
 from pyswarmopt_llm.cli.running import resuming
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.options import options_of
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.report.commands import near
@@ -324,8 +321,7 @@ def by_transformers(config: SearchConfig, expert: str | None, prompts: Sequence[
 
 def test_the_hint_how_to_resume_names_the_function_again(config: SearchConfig) -> None:
     run = Run.create(Path(config.out), about_run(config, {}, base_name="", versions={}))
-    with spelling(options_of(Again)):
-        assert resuming(run.path).endswith(f"swarm-llm resume {run.path} --allow mine.py:letters")
+    assert resuming(run.path).endswith(f"swarm-llm resume {run.path} --allow mine.py:letters")
 
 
 def test_its_values_are_those_of_the_replies_that_transformers_writes(config: SearchConfig) -> None:
