@@ -1,33 +1,37 @@
-"""Tests that a recipe of your own inherits.
+"""Tests that a recipe, an optimiser, a space or an objective of your own inherits.
 
 A class that inherits one of these is collected by pytest; each method is one promise of this package.
 
 Example:
     >>> class TestMine(RecipeTests):
     ...     recipe = "constriction"
-    >>> TestMine().test_the_result_is_the_best_of_the_calls()
+    >>> TestMine().test_fun_is_the_value_at_x()
 """
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
 import pickle
 import random
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from pyswarmopt import _minimize
-from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.arrays import Floats, as_arrays
+from pyswarmopt.driver.problem.space import Fixed, Space
 from pyswarmopt.driver.result import Result
 
 if TYPE_CHECKING:
     from pyswarmopt.algorithms.recipe import Recipe
+    from pyswarmopt.base.optimizer import Optimizer
 
 Fun = Callable[..., Any]
 Bounds = list[tuple[float, float]]
@@ -94,11 +98,17 @@ class RecipeTests:
 
     # ---- what comes back ----
 
-    def test_the_result_is_the_best_of_the_calls(self) -> None:
+    def test_fun_is_the_value_at_x(self) -> None:
+        r = self.search()
+        assert r.fun == float(valley(r.x))
+
+    def test_fun_is_the_best_value_seen(self) -> None:
         fun = Watched(valley)
-        r = self.search(fun)
-        assert r.fun == min(fun.values) == float(valley(r.x)) < fun.values[0]
-        assert r.nfev == len(fun.points)
+        assert self.search(fun).fun == min(fun.values)
+
+    def test_nfev_counts_the_calls(self) -> None:
+        fun = Watched(valley)
+        assert self.search(fun).nfev == len(fun.points)
 
     def test_the_budget_is_never_exceeded(self) -> None:
         for budget in (1, 7, self.max_evals):
@@ -107,12 +117,21 @@ class RecipeTests:
             assert 1 <= len(fun.points) <= budget
 
     def test_every_point_lies_within_the_bounds(self) -> None:
-        for bounds in (self.bounds, [(1e-6, 2e-6), (-1e9, -1e8)]):
-            fun = Watched(lambda x: float(np.sum(x)))  # the optimum is in a corner
-            self.search(fun, bounds=bounds)
-            low, high = np.array(bounds).T
-            x = np.array(fun.points)
-            assert ((x >= low) & (x <= high)).all()
+        fun = Watched(lambda x: float(np.sum(x)))  # the optimum is in a corner
+        self.search(fun)
+        low, high = np.array(self.bounds).T
+        x = np.array(fun.points)
+        assert ((x >= low) & (x <= high)).all()
+
+    def test_sides_of_very_different_lengths_are_kept(self) -> None:
+        fun = Watched(lambda x: float(x[0] * 1e6 - x[1] * 1e-9))
+        self.search(fun, bounds=[(1e-6, 2e-6), (-1e9, -1e8)])
+        x = np.array(fun.points)
+        assert ((x >= (1e-6, -1e9)) & (x <= (2e-6, -1e8))).all()
+
+    def test_a_coordinate_without_room_stays(self) -> None:
+        r = self.search(bounds=[*self.bounds[:-1], (0.5, 0.5)])
+        assert r.x[-1] == 0.5
 
     def test_one_coordinate_is_enough(self) -> None:
         r = self.search(bounds=self.bounds[:1])
@@ -122,6 +141,10 @@ class RecipeTests:
         fun, start = Watched(valley), np.array([(low + 3 * high) / 4 for low, high in self.bounds])
         r = self.search(fun, x0=start)
         assert any(np.array_equal(x, start) for x in fun.points) and r.fun <= valley(start)
+
+    def test_it_finds_better_points_than_its_first_one(self) -> None:
+        fun = Watched(valley)
+        assert self.search(fun).fun < fun.values[0]
 
     # ---- again ----
 
@@ -137,6 +160,30 @@ class RecipeTests:
         self.search()
         assert _global_states() == before
 
+    def test_maximising_is_minimising_the_negative(self) -> None:
+        up = _minimize.maximize(lambda x: -valley(x), **self._options())
+        down = self.search()
+        assert np.array_equal(up.x, down.x) and up.fun == -down.fun
+
+    def test_workers_change_nothing(self) -> None:
+        options: dict[str, Any] = {"population": 6}
+        assert _events(self.search(**options)) == _events(self.search(workers=2, **options))
+
+    def test_calls_on_many_points_change_nothing(self) -> None:
+        many, one = self.search(vectorized=True), self.search()
+        points = [r.x.tobytes() for r in one.history]
+        together = [r.x.tobytes() for r in many.history]
+        shared = min(len(points), len(together))
+        assert shared and points[:shared] == together[:shared]
+
+    def test_an_objective_that_writes_into_its_argument_changes_nothing(self) -> None:
+        def vandal(x: Floats) -> float:
+            value = float(valley(x))
+            x[:] = math.nan
+            return value
+
+        assert _events(self.search(vandal)) == _events(self.search())
+
     def test_resumed_is_uninterrupted(self) -> None:
         whole = self.search(max_iter=9)
         with tempfile.TemporaryDirectory() as folder:
@@ -148,12 +195,77 @@ class RecipeTests:
 
     # ---- what goes wrong ----
 
+    def test_an_exception_keeps_what_was_found(self) -> None:
+        fun = Watched(valley, fails_at=self.max_evals // 2)
+        try:
+            self.search(fun)
+        except RuntimeError as error:
+            result: Any = vars(error)["result"]
+            assert result.fun == min(fun.values) and result.nfev == len(fun.points)
+            assert not result.success
+        else:
+            raise AssertionError("the exception of the objective was swallowed")
+
+    def test_ctrl_c_returns_the_result_so_far(self) -> None:
+        r = self.search(Watched(valley, self.max_evals * 2 // 3, KeyboardInterrupt))
+        assert not r.success and "interrupted" in r.message and r.fun == valley(r.x)
+
+    def test_a_failure_that_is_forgiven_ends_nothing(self) -> None:
+        fun = Watched(valley, fails_at=5)
+        r = self.search(fun, on_error="worst")
+        assert len(fun.points) > 5 and r.fun == min(fun.values)
+
     def test_what_is_no_number_is_never_the_best(self) -> None:
         for bad in (math.nan, math.inf, -math.inf):
             fun = Watched(functools.partial(_with_holes, bad))
             r = self.search(fun)
             finite = [v for v in fun.values if math.isfinite(v)]
             assert r.fun == min(finite) if finite else not r.success
+
+    def test_without_any_finite_value_it_says_so(self) -> None:
+        r = self.search(lambda x: math.nan, max_evals=20)
+        assert not r.success and "no finite value" in r.message
+
+    def test_a_flat_function_is_no_trouble(self) -> None:
+        assert self.search(lambda x: 3.0).fun == 3.0
+
+    # ---- kinds of problems ----
+
+    def test_whole_numbers_are_whole(self) -> None:
+        fun = Watched(valley)
+        r = self.search(fun, integrality=[True] + [False] * (len(self.bounds) - 1))
+        assert all(x[0] == round(x[0]) for x in [*fun.points, r.x])
+
+    def test_labels_are_labels(self) -> None:
+        fun = Watched(lambda x: float(x[0] == 2.0) + x[1] ** 2)
+        self.search(fun, bounds=[(0, 3), self.bounds[1]], categorical=[True, False])
+        assert {float(x[0]) for x in fun.points} <= {0.0, 1.0, 2.0, 3.0}
+
+    def test_constraints_hold_at_the_result(self) -> None:
+        r = self.search(constraints=lambda x: x[0] - 0.25)
+        assert r.feasible and r.maxcv == 0 and r.x[0] <= 0.25 and r.fun == valley(r.x)
+
+    def test_what_must_not_be_called_is_not_called(self) -> None:
+        fun = Watched(valley)
+        never = {"type": "ineq", "fun": lambda x: 0.25 - x[0], "keep_feasible": True}
+        r = self.search(fun, constraints=never)
+        calls = [x for x in fun.points if x[0] > 0.25]
+        assert not calls if r.feasible else len(calls) <= 1
+
+    def test_without_a_feasible_point_it_says_so(self) -> None:
+        r = self.search(constraints=lambda x: 1.0 + x[0] ** 2)
+        assert not r.success and not r.feasible and r.maxcv >= 1 and "no feasible" in r.message
+
+    def test_parameters_by_name_come_back_in_their_ranges(self) -> None:
+        space = {"rate": (0.5, 2.0), "kind": ["a", "b"], "size": 7}
+        r = self.search(
+            lambda rate, kind, size: rate + (kind == "b") + size, bounds=None, space=space,
+            max_evals=40,
+        )  # fmt: skip
+        assert r.params is not None and 0.5 <= r.params["rate"] <= 2.0
+        assert r.params["kind"] in ("a", "b") and r.params["size"] == 7
+
+    # ---- on the way ----
 
     def test_the_history_is_complete(self) -> None:
         fun = Watched(valley)
@@ -164,6 +276,283 @@ class RecipeTests:
         assert np.array_equal(np.array(points), np.array(fun.points)[:told])
         assert np.array_equal(values, fun.values[:told])
 
+    def test_a_callback_stops_it(self) -> None:
+        seen: list[Result] = []
+
+        def second(so_far: Result) -> bool:
+            seen.append(so_far)
+            return len(seen) == 2
+
+        r = self.search(callback=second)
+        assert len(seen) == 2 and "callback" in r.stop
+
+    def test_the_best_never_gets_worse(self) -> None:
+        best: list[float] = []
+
+        def keep(so_far: Result) -> None:
+            best.append(so_far.fun)
+
+        self.search(callback=keep)
+        assert best == sorted(best, reverse=True)
+
+    def test_a_target_ends_it(self) -> None:
+        first = Watched(valley)
+        self.search(first)
+        target = sorted(first.values)[len(first.values) // 2]
+        r = self.search(target=target)
+        assert r.success and r.fun <= target and "target" in r.stop
+
+    def test_a_limit_of_iterations_is_kept(self) -> None:
+        r = self.search(max_iter=2)
+        assert r.nit <= 2
+
+
+class OptimizerTests:
+    """What every `Optimizer` keeps: ask, evaluate, tell, until `stop` gives a reason.
+
+    Attributes:
+        bounds: the box.
+        rounds: of ask and tell in a test.
+    """
+
+    bounds: ClassVar[Bounds] = [(-4.0, 3.0)] * 3
+    rounds = 8
+
+    def optimizer(self, seed: int = 0, maximize: bool = False) -> Optimizer:
+        """A new one in `bounds`."""
+        raise NotImplementedError("return the optimizer that is to be tested")
+
+    def play(self, optimizer: Optimizer, rounds: int | None = None) -> tuple[Floats, Floats]:
+        """Ask and tell; all points, (n, D), and values, (n,)."""
+        points, values = [np.empty((0, len(self.bounds)))], [np.empty(0)]
+        for _ in range(self.rounds if rounds is None else rounds):
+            x = optimizer.ask()
+            points.append(_copy(x))
+            values.append(valley(points[-1]))
+            optimizer.tell(x, values[-1])
+        return np.concatenate(points), np.concatenate(values)
+
+    def _refuses(self, call: Callable[[], object]) -> None:
+        try:
+            call()
+        except ValueError:
+            return
+        raise AssertionError("a wrong call was not refused with ValueError")
+
+    def test_ask_gives_points_of_the_box(self) -> None:
+        low, high = np.array(self.bounds).T
+        x = self.play(self.optimizer())[0]
+        assert x.shape[1] == len(self.bounds) and ((x >= low) & (x <= high)).all()
+
+    def test_ask_gives_the_same_until_tell(self) -> None:
+        optimizer = self.optimizer()
+        first, second = _copy(optimizer.ask()), _copy(optimizer.ask())
+        assert np.array_equal(first, second)
+
+    def test_the_best_is_the_best_told(self) -> None:
+        for maximize in (False, True):
+            optimizer = self.optimizer(maximize=maximize)
+            values = self.play(optimizer)[1]
+            i = int(values.argmax() if maximize else values.argmin())
+            assert optimizer.best.value == values[i] == valley(_copy(optimizer.best.x))
+
+    def test_the_best_is_a_copy(self) -> None:
+        optimizer = self.optimizer()
+        self.play(optimizer)
+        best = _copy(optimizer.best.x)
+        optimizer.best.x[:] = 0.0
+        assert np.array_equal(best, _copy(optimizer.best.x))
+
+    def test_what_is_no_number_is_never_the_best(self) -> None:
+        for maximize in (False, True):
+            optimizer, worst = (
+                self.optimizer(maximize=maximize),
+                -math.inf if maximize else math.inf,
+            )
+            for bad in (math.nan, math.inf, -math.inf):
+                x = optimizer.ask()
+                optimizer.tell(x, np.full(len(x), bad))
+            assert optimizer.best.value == worst
+            values = self.play(optimizer)[1]
+            assert optimizer.best.value == (values.max() if maximize else values.min())
+
+    def test_tell_needs_ask(self) -> None:
+        optimizer = self.optimizer()
+        x = optimizer.ask()
+        optimizer.tell(x, np.zeros(len(x)))
+        self._refuses(lambda: optimizer.tell(x, np.zeros(len(x))))
+
+    def test_tell_needs_the_points_that_were_asked(self) -> None:
+        optimizer = self.optimizer()
+        x = optimizer.ask()
+        self._refuses(lambda: optimizer.tell(x + 0.5, np.zeros(len(x))))
+
+    def test_tell_needs_a_value_for_each_point(self) -> None:
+        optimizer = self.optimizer()
+        x = optimizer.ask()
+        self._refuses(lambda: optimizer.tell(x, np.zeros(len(x) + 1)))
+
+    def test_a_refused_call_loses_nothing(self) -> None:
+        optimizer, other = self.optimizer(), self.optimizer()
+        x = optimizer.ask()
+        self._refuses(lambda: optimizer.tell(x, np.zeros(len(x) + 1)))
+        self._refuses(lambda: optimizer.load_state_dict({}))
+        assert np.array_equal(self.play(optimizer)[0], self.play(other)[0])
+
+    def test_the_same_seed_gives_the_same_points(self) -> None:
+        assert np.array_equal(self.play(self.optimizer())[0], self.play(self.optimizer())[0])
+
+    def test_a_saved_state_goes_on_bit_for_bit(self) -> None:
+        for before in (0, 1, self.rounds):
+            first, second = self.optimizer(), self.optimizer(seed=1)
+            self.play(first, before)
+            second.load_state_dict(first.state_dict())
+            assert np.array_equal(self.play(first)[0], self.play(second)[0])
+
+    def test_a_saved_state_is_a_copy(self) -> None:
+        optimizer = self.optimizer()
+        self.play(optimizer, 2)
+        saved = as_arrays(optimizer.state_dict())
+        before = copy.deepcopy(saved)
+        self.play(optimizer)
+        assert saved.keys() == before.keys()
+        assert all(saved[name].tobytes() == before[name].tobytes() for name in _arrays(before))
+
+    def test_stop_is_empty_or_has_reasons(self) -> None:
+        reasons = self.optimizer().stop()
+        assert isinstance(reasons, dict) and all(isinstance(name, str) for name in reasons)
+
+
+class SpaceTests:
+    """What a space keeps: its parameters are allowed values wherever it is asked."""
+
+    def space(self) -> Mapping[str, Any]:
+        """Parameters by name, as `minimize(space=...)` takes them."""
+        raise NotImplementedError("return the space that is to be tested")
+
+    def _points(self) -> tuple[Space, Floats]:
+        """The space, and points of its box: corners and others."""
+        space = Space(self.space())
+        low, high = np.array(space.bounds).T
+        share = np.random.default_rng(0).random((40, len(low)))
+        share[:2] = [[0.0], [1.0]]
+        x = low + share * (high - low)
+        whole = np.array(space.integrality) | np.array(space.categorical)
+        return space, np.where(whole, np.rint(x), x)
+
+    def test_bounds_are_finite_and_in_order(self) -> None:
+        low, high = np.array(Space(self.space()).bounds).T
+        assert np.isfinite([low, high]).all() and (low <= high).all()
+
+    def test_every_coordinate_has_a_name_and_one_kind(self) -> None:
+        space = Space(self.space())
+        count = len(space.bounds)
+        assert len(set(space.names)) == len(space.integrality) == len(space.categorical) == count
+        assert not any(i and c for i, c in zip(space.integrality, space.categorical, strict=True))
+
+    def test_every_point_has_allowed_parameters(self) -> None:
+        space, x = self._points()
+        for params in map(space.decode, x):
+            wrong = [
+                name for name, value in params.items() if not space.parameter(name).allows(value)
+            ]
+            assert not wrong
+
+    def test_the_same_point_has_the_same_parameters(self) -> None:
+        space, x = self._points()
+        assert [space.decode(point) for point in x] == [space.decode(point) for point in x]
+
+    def test_parameters_lead_back_to_themselves(self) -> None:
+        space, x = self._points()
+        for params in map(space.decode, x):
+            again = space.decode(space.encode(params))
+            assert again.keys() == params.keys()
+            for name, value in params.items():
+                close = isinstance(value, float) and math.isclose(
+                    value, again[name], rel_tol=1e-9, abs_tol=1e-12
+                )
+                assert close or value == again[name]
+
+    def test_fixed_parameters_are_always_there(self) -> None:
+        space, x = self._points()
+        given = {name: p.value for name, p in self.space().items() if isinstance(p, Fixed)}
+        assert all(given.items() <= space.decode(point).items() for point in x)
+
+    def test_a_search_returns_parameters_of_the_space(self) -> None:
+        r = _minimize.minimize(
+            lambda params: float(len(params)), space=self.space(), max_evals=20, seed=0
+        )
+        assert r.params is not None
+        assert all(Space(self.space()).parameter(name).allows(v) for name, v in r.params.items())
+
+
+class ObjectiveTests:
+    """What a search relies on in an objective, or in a wrapper around one.
+
+    Attributes:
+        bounds: the box in which it is defined.
+        deterministic: whether one point always has one value.
+    """
+
+    bounds: ClassVar[Bounds] = [(-4.0, 3.0)] * 3
+    deterministic = True
+
+    def objective(self) -> Fun:
+        """A new one, ``(D,) -> float``."""
+        raise NotImplementedError("return the objective that is to be tested")
+
+    def points(self) -> Floats:
+        """Points of the box, (n, D), its corners among them."""
+        low, high = np.array(self.bounds).T
+        share = np.random.default_rng(0).random((8, len(low)))
+        share[:2] = [[0.0], [1.0]]
+        return low + share * (high - low)
+
+    def _values(self, points: Floats) -> list[float]:
+        fun = self.objective()
+        return [float(fun(x.copy())) for x in points]
+
+    def test_a_point_has_one_number(self) -> None:
+        fun = self.objective()
+        assert all(np.size(fun(x.copy())) == 1 for x in self.points())
+
+    def test_values_are_finite_in_the_whole_box(self) -> None:
+        assert np.isfinite(self._values(self.points())).all()
+
+    def test_the_argument_is_left_alone(self) -> None:
+        fun, points = self.objective(), self.points()
+        before = points.copy()
+        for x in points:
+            fun(x)
+        assert np.array_equal(points, before)
+
+    def test_a_point_has_one_value(self) -> None:
+        fun = self.objective()
+        first, second = ([float(fun(x.copy())) for x in self.points()] for _ in range(2))
+        assert first == second or not self.deterministic
+
+    def test_the_order_of_calls_does_not_matter(self) -> None:
+        points = self.points()
+        same = self._values(points) == self._values(points[::-1])[::-1]
+        assert same or not self.deterministic
+
+    def test_threads_do_not_matter(self) -> None:
+        fun, points = self.objective(), self.points()
+        with ThreadPoolExecutor(4) as pool:
+            values = list(pool.map(lambda x: float(fun(x.copy())), points))
+        assert values == self._values(points) or not self.deterministic
+
+    def test_processes_can_be_sent_it(self) -> None:
+        fun, x = self.objective(), self.points()[0]
+        sent = pickle.loads(pickle.dumps(fun))
+        assert float(sent(x.copy())) == float(fun(x.copy())) or not self.deterministic
+
+    def test_a_search_finds_what_it_says(self) -> None:
+        r = _minimize.minimize(
+            self.objective(), self.bounds, max_evals=40, seed=0, noisy=not self.deterministic
+        )
+        assert not self.deterministic or r.fun == float(self.objective()(r.x.copy()))
+
 
 def _global_states() -> list[bytes]:
     """The states of the generators that everybody shares, torch's where it was imported."""
@@ -172,4 +561,13 @@ def _global_states() -> list[bytes]:
     return states if torch is None else [*states, torch.get_rng_state().numpy().tobytes()]
 
 
-__all__ = ["RecipeTests", "Watched", "valley"]
+def _arrays(saved: Mapping[str, Any]) -> list[str]:
+    return [name for name, value in saved.items() if isinstance(value, np.ndarray)]
+
+
+def _copy(x: Any) -> Floats:
+    """An array or a tensor as an array of its own."""
+    return np.asarray(x).astype(np.float64)
+
+
+__all__ = ["ObjectiveTests", "OptimizerTests", "RecipeTests", "SpaceTests", "Watched", "valley"]
