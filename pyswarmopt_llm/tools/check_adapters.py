@@ -23,6 +23,10 @@ from pyswarmopt_llm.experts.skeleton import skeleton
 from pyswarmopt_llm.tools.measure import Numbers, measure
 
 LEAST_KEPT = 0.5  # of an adapter's effect, in bfloat16
+ROUNDED = (
+    "rounding the base to 4 bits changes its weights {:.2g} times as much as the adapter does "
+    "(|W - dequant(W4)| / |change|)"
+)
 REPORT = "report it with its adapter_config.json, and mix it nowhere until then"
 
 
@@ -53,7 +57,9 @@ class AdapterCheck:
         if self.problems:
             return f"{self.adapter}: {'; also, '.join(self.problems)}"
         verdict = f"warning: {'; also, '.join(self.warnings)}" if self.warnings else "ok"
-        return f"{self.adapter}: {verdict}"
+        rounding = self.numbers.quantisation if self.numbers else None
+        note = "" if rounding is None else f"; {ROUNDED.format(rounding)}"
+        return f"{self.adapter}: {verdict}{note}"
 
 
 @dataclass(frozen=True)

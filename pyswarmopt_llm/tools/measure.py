@@ -42,6 +42,8 @@ class Numbers:
         again: weight 1 from weight 1 loaded a second time.
         bfloat16_kept: share of the change that is left in bfloat16, by projection; NaN where
             there was none.
+        quantisation: norm of what 4 bits leave out of the weights that it changes, relative to its
+            change (|W - dequant(W4)| / |B A|); None for a base that is not in 4 bits.
     """
 
     rounding: float
@@ -51,6 +53,7 @@ class Numbers:
     zero_from_base: float
     again: float
     bfloat16_kept: float = float("nan")
+    quantisation: float | None = None
 
 
 def measure(
@@ -73,7 +76,11 @@ def measure(
         if isinstance(numbers, Numbers):
             kept = _attempt(lambda adapter: meter.kept(adapter, effects[adapter.name]), info)
             measured[info.name] = (
-                kept if isinstance(kept, str) else replace(numbers, bfloat16_kept=kept)
+                kept
+                if isinstance(kept, str)
+                else replace(
+                    numbers, bfloat16_kept=kept, quantisation=meter.quantisation(base, info)
+                )
             )
     return measured
 
@@ -137,6 +144,14 @@ class Meter:
         """
         effect = self.of(load_factors(info)) - self._bare
         return float((effect * whole).sum() / (whole * whole).sum())
+
+    def quantisation(self, base: BaseModel, info: AdapterInfo) -> float | None:
+        """See `Numbers`."""
+        if not base.packing:
+            return None
+        from pyswarmopt_llm.tools.quantisation import quantisation_error
+
+        return quantisation_error(self._engine.model, base, load_factors(info))
 
     def compare(self, info: AdapterInfo) -> tuple[Numbers, Tensor]:
         """The numbers of an adapter in this dtype, and what it adds to the log-probabilities.

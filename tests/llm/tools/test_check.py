@@ -15,6 +15,7 @@ import pytest
 import safetensors.torch
 import torch
 import transformers
+from bitsandbytes.functional import dequantize_4bit, quantize_4bit
 
 import pyswarmopt_llm as sl
 from pyswarmopt_llm.cli.app import main
@@ -22,6 +23,7 @@ from pyswarmopt_llm.experts.config import AdapterConfig
 from pyswarmopt_llm.tools import measure
 from pyswarmopt_llm.tools.check_adapters import AdapterCheck, check
 from pyswarmopt_llm.tools.layer_by_layer import LayerByLayer
+from pyswarmopt_llm.tools.quantisation import expected_error
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "experts"
 Tensors = dict[str, torch.Tensor]
@@ -240,6 +242,57 @@ def test_a_base_in_4_bits_is_checked_on_its_codes(
 ) -> None:
     result = only(make_expert("ant", 1, rank=2), Path(f"nf4:{tiny_base}"))
     assert result.ok and result.numbers is not None and result.numbers.change > 0
+
+
+def test_the_ratio_of_rounding_to_4_bits_and_change_is_said(
+    tiny_base: Path, make_expert: Callable[..., Path]
+) -> None:
+    expert = make_expert("ant", 1, rank=2)
+    result = only(expert, Path(f"nf4:{tiny_base}"))
+    tensors = safetensors.torch.load_file(tiny_base / "model.safetensors")
+    change = safetensors.torch.load_file(expert / "adapter_model.safetensors")
+    lost = changed = 0.0
+    for key in change:
+        if "lora_A" in key:
+            whole = tensors[key.removeprefix("base_model.model.").replace("lora_A.", "")].float()
+            codes, state = quantize_4bit(whole, quant_type="nf4", compress_statistics=True)
+            lost += float((whole - dequantize_4bit(codes, state)).norm()) ** 2
+            own = 4 * change[key.replace("lora_A", "lora_B")] @ change[key]  # alpha 8 / rank 2
+            changed += float(own.norm()) ** 2
+    assert result.ok and result.numbers is not None and result.numbers.quantisation is not None
+    assert result.numbers.quantisation == pytest.approx((lost / changed) ** 0.5, rel=1e-2)
+    assert f"changes its weights {result.numbers.quantisation:.2g} times as much" in str(result)
+
+
+@pytest.mark.parametrize("nested", [True, False])
+@pytest.mark.parametrize("kind", ["nf4", "fp4"])
+def test_codes_alone_tell_about_how_much_rounding_left_out(kind: str, nested: bool) -> None:
+    weights = torch.randn(256, 512, generator=torch.Generator().manual_seed(0)) * 0.3
+    codes, state = quantize_4bit(weights, quant_type=kind, compress_statistics=nested)
+    lost = float((weights - dequantize_4bit(codes, state)).norm())
+    assert expected_error(codes, state) ** 0.5 == pytest.approx(lost, rel=0.1)
+
+
+def test_a_base_that_was_packed_before_has_a_ratio_too(
+    tiny_base: Path, make_expert: Callable[..., Path], tmp_path: Path
+) -> None:
+    result = only(make_expert("ant", 1), packed_copy(tiny_base, tmp_path / "packed"))
+    assert result.numbers is not None and result.numbers.quantisation is not None
+    assert 0.01 < result.numbers.quantisation < 10 and "|W - dequant(W4)|" in str(result)
+
+
+def packed_copy(base: Path, folder: Path) -> Path:
+    """The base as bitsandbytes saves it."""
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        base,
+        device_map={"": "cpu"},
+        quantization_config=transformers.BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True
+        ),
+    )
+    model.save_pretrained(folder)
+    transformers.AutoTokenizer.from_pretrained(base).save_pretrained(folder)
+    return folder
 
 
 def test_json_has_the_numbers(
