@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from importlib import import_module
 from importlib.util import find_spec
 from types import FrameType
@@ -23,7 +22,9 @@ def pyswarmopt() -> NoReturn:
 def swarm_llm() -> NoReturn:
     """The command `swarm-llm`."""
     if find_spec("fcntl") is None:
-        sys.stderr.write("error: swarm-llm runs on Linux and macOS; on Windows use WSL\n")
+        import_module("typer").echo(
+            "error: swarm-llm runs on Linux and macOS; on Windows use WSL", err=True
+        )
         raise SystemExit(2)
     _run("pyswarmopt_llm.cli.app")
 

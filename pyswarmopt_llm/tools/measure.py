@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -70,6 +71,7 @@ def measure(
         else:
             measured[info.name], effects[info.name] = compared
     del meter  # before the base is loaded a second time
+    gc.collect()  # PEFT leaves circles
     meter = Meter(base, torch.bfloat16, device, threads)
     for info in adapters:
         numbers = measured[info.name]

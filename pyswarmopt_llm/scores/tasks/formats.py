@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,7 @@ def read_table(path: Path, text: str = "") -> Table:
         UserError: it cannot be read, or is no table.
     """
     suffix, known = path.suffix.lower(), (*SUFFIXES, *_TEXT) if text else SUFFIXES
-    if not path.exists():
+    if not os.path.exists(path):  # nor for a name that is too long
         sources = "builtin:NAME, hub:DATASET, published:NAME or lm-eval:NAME"
         raise UserError(f"{path}: no such task file; give the path of one, or {sources}")
     if not path.is_file() or suffix not in known:

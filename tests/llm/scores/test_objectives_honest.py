@@ -126,13 +126,6 @@ def test_the_archive_against_all_that_was_seen(points: list[tuple[int, int]]) ->
     )
 
 
-def test_the_archive_passes_over_what_is_incomplete() -> None:
-    archive = Archive(["a", "b"])
-    archive.add(torch.tensor([0.0]), row(0, 0.2, 0.2))
-    archive.add(torch.tensor([1.0]), row(1, 0.9, 0.9, bounds=[0.1, 0.9]))
-    assert [c.value for c in archive.top] == [0.2]
-
-
 # Analyses
 
 
@@ -180,13 +173,6 @@ def test_what_the_item_model_proposed_has_no_start() -> None:
     start = origin([*rows, proposed], result_of(coefficients={"x": 0.2, "y": 0.9}))
     assert start.proposed and not start.weak_to_strong
     assert (start.value, start.iteration, start.population) == (1.0, 2, 3)
-
-
-def test_a_particle_whose_start_was_ended_early_is_of_the_swarm() -> None:
-    rows, result = journal()
-    rows[1] = replace(rows[1], bounds=[0.0, 2 / 6])
-    start = origin(rows, result)
-    assert (start.particle, start.rank, start.population) == (1, 2.5, 3) and not start.proposed
 
 
 # Coefficients

