@@ -112,7 +112,13 @@ class SearchConfig:
     ] = "auto"
     draws: Annotated[
         int | None,
-        Option("Random draws from a grid; the best on dev is taken (10).", "N", RARE, least=1),
+        Option(
+            "Random draws from a grid; the best on dev is taken (10).",
+            "N",
+            RARE,
+            least=1,
+            most=1000,
+        ),
     ] = None
     confirm: Annotated[
         int | None,
