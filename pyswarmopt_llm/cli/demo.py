@@ -28,6 +28,9 @@ def command(
     score: Annotated[
         bool, Option("Without labels: a program that checks written letters is the score.")
     ] = False,
+    real: Annotated[
+        bool, Option("With --score: a real base and eight rules of style (a quarter of an hour).")
+    ] = False,
     dry_run: DryRun = False,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -38,7 +41,9 @@ def command(
     Example: swarm-llm demo --out runs/demo
     """
     run = out or free_directory(Path("runs"), "demo-score" if score else "demo")
-    config = (letters_search if score else demo_search)(seed, run)
+    if real and not score:
+        raise UserError("--real goes with --score; the demo of labels has a real base")
+    config = (style_search if real else letters_search if score else demo_search)(seed, run)
     if dry_run:
         from pyswarmopt_llm.searching.dry_run import dry_run_search
 
@@ -47,7 +52,7 @@ def command(
     from pyswarmopt_llm.report.run import search
 
     run_job(lambda on_event: search(config, on_event), run, quiet=quiet, as_json=as_json)
-    if score and not as_json:
+    if score and not (real or as_json):
         for line in gained_replies(run / "replies.json")[:SHOWN]:
             echo(line)
         plain = search(model_swarms_beside(config)).result
@@ -87,6 +92,26 @@ def letters_search(seed: int, out: Path) -> SearchConfig:
         spare=400,
         max_new_tokens=6,
         dtype="float32",
+        seed=seed,
+    )
+
+
+def style_search(seed: int, out: Path) -> SearchConfig:
+    """The same with a real base: five experts, of which four keep two rules of style each."""
+    folder = demo_folder("house_style")
+    return SearchConfig(
+        base=demo_base(),
+        experts=adapters(folder / "experts"),
+        tasks=(),
+        prompts=str(folder / "prompts.jsonl"),
+        metrics=(f"{folder / 'style.py'}:style",),
+        out=str(out),
+        dev=16,
+        spare=32,
+        test=32,
+        max_new_tokens=40,
+        proposals=8,
+        train="on",
         seed=seed,
     )
 

@@ -215,6 +215,18 @@ def test_demo_searches_over_the_experts_of_the_checkout(
     assert config.out == str(tmp_path / "run")
 
 
+def test_the_real_demo_of_a_score_names_its_program_and_prompts(
+    checkout: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("demo", "--score", "--real", "--out", str(tmp_path / "run")) == 0
+    (config,) = checkout
+    folder = tmp_path / "examples" / "house_style"
+    assert config.tasks == (f"prompts:{folder / 'prompts.jsonl'}",)
+    assert config.metrics == (f"{folder / 'style.py'}:style",)
+    assert run("demo", "--real") == 2
+    assert "--real goes with --score" in capsys.readouterr().err
+
+
 def test_demo_of_a_score_shows_what_was_gained_and_model_swarms_beside_it(
     checkout: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
