@@ -93,10 +93,10 @@ class NevergradOptimizer(Replayed):
         self._begin(int(np.random.default_rng().integers(2**31)) if seed is None else int(seed))
 
     def _start(self, seed: int) -> Floats:
-        space = self._space()
-        space.random_state = np.random.RandomState(seed)
         self._global_state = np.random.RandomState(seed).get_state()
-        with self._own_global_state():
+        with self._own_global_state():  # a space draws, too
+            space = self._space()
+            space.random_state = np.random.RandomState(seed)
             make = ng.optimizers.registry[self._name]
             self._optimizer = make(space, self._budget, self._population)
             # last in, first out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +38,9 @@ def read_task(path: Path, reading: Reading, prompts: bool = False) -> RawTask:
     Raises:
         UserError: see `read_table`, `find_columns` and `parse_rows`.
     """
+    if prompts and not os.path.isfile(path):
+        why = "no such file; give a text file (a prompt a line), JSONL or CSV"
+        raise InvalidOption("prompts", str(path), why)
     table = read_table(path, "prompt" if prompts else "")
     if not table.rows:
         raise UserError(f"{path}: no rows; add some, below the names of the columns in CSV")

@@ -21,6 +21,7 @@ from search_helpers import (
     write_task,
 )
 
+import pyswarmopt_llm as sl
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.metrics.registry import Metric, written
@@ -42,7 +43,7 @@ def words(items: Any, texts: Any) -> list[float]:
 
 
 def test_front_and_confirmation(setting: SearchConfig, tmp_path: Path) -> None:
-    result = search(replace(setting, confirm=4)).result
+    result = sl.search(replace(setting, confirm=4)).result
     rows = history(tmp_path / "run")
     searched = [row for row in rows if row["phase"] == "search"]
     again = [row for row in rows if row["phase"] == "confirm"]

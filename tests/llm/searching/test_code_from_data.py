@@ -330,7 +330,6 @@ pyswarmopt/cli/start.py import_module: the two commands, by constants
 pyswarmopt/interop/__init__.py import_module: a module of this package, by name
 pyswarmopt_llm/common/extras.py import_module: a package of an extra, by a name in its table
 pyswarmopt_llm/common/registry.py import_module: a module of these packages, by a name in their tables
-pyswarmopt_llm/scores/tasks/tables/predicted.py unlink: the file of its own progress
 pyswarmopt_llm/scores/metrics/external/callables.py import_module: `utilities`; of a run.json only by `require`
 pyswarmopt_llm/scores/metrics/external/score_function.py spec_from_file_location: --metric; likewise
 pyswarmopt_llm/servers/workers/local.py pickle.loads: from the search's own processes
@@ -366,6 +365,9 @@ pyswarmopt_llm/servers/vllm.py copyfile: an expert's two files to a new director
 pyswarmopt_llm/servers/vllm.py rmtree: directories that it has made in `server_folder`
 pyswarmopt/cli/lesson.py write_text: --out
 pyswarmopt/driver/history.py open: argument
+pyswarmopt/testing.py pickle.loads: what the test has pickled itself
+pyswarmopt_llm/scores/tasks/predicted.py unlink: the file of its own progress
+pyswarmopt_llm/servers/workers/local.py pickle.load: what the process that started it sends
 pyswarmopt_llm/cli/init.py open: argument; x: what is there stays
 """
 ALLOWED = {tuple(line.partition(":")[0].split()) for line in _REASONS.strip().splitlines()}

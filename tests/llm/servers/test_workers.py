@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -104,7 +105,7 @@ def test_rows_that_came_before_their_turn_are_not_asked_again(crew_config: Searc
     results = Path("two") / "results.jsonl"
     lines = results.read_text().splitlines(keepends=True)
     (Path("two") / "result.json").unlink()
-    cut = len(lines) - 4
+    cut = max(i for i, line in enumerate(lines) if json.loads(line)["what"] == "search") - 3
     results.write_text("".join([*lines[:cut], lines[cut + 1], lines[cut + 2][:30]]))
     seen: list[Json] = []
     resume(
