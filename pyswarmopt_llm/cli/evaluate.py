@@ -15,6 +15,7 @@ from pyswarmopt_llm.cli.options import Json, Quiet
 from pyswarmopt_llm.common.config import is_server
 from pyswarmopt_llm.report.pages import lines_of, words
 from pyswarmopt_llm.report.terminal import items_bar
+from pyswarmopt_llm.report.verdict import between
 from pyswarmopt_llm.scores.tasks.load import check_files
 from pyswarmopt_llm.searching.use.config import EvalConfig
 
@@ -99,10 +100,12 @@ def _two(config: EvalConfig, on_items: OnItems) -> Shown:
     record = model | {"task": result.task, "split": config.split, "n": result.paired.n}
     record |= {"scoring": result.scoring, "metric": result.metric, "against": other}
     record |= {"paired": result.paired.record()}
-    record |= {"verdict": {"kind": result.verdict.kind, "sentence": result.verdict.sentence}}
+    first, second = (score.value for score in result.scores)
+    verdict = between(result.names, (first, second), result.paired, config.split)
+    record |= {"verdict": {"kind": verdict.kind, "sentence": verdict.sentence}}
     record |= {"gained": [item.record() for item in result.gained]}
     record |= {"lost": [item.record() for item in result.lost]}
-    return lines_of(words().against(result, SHOWN)), record, result.note
+    return lines_of(words().against(result, verdict, SHOWN)), record, result.note
 
 
 def _model_record(result: Against, k: int) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from pyswarmopt_llm.common.paired import Comparison, compare_paired
 from pyswarmopt_llm.common.statistics import interval, score_of
 from pyswarmopt_llm.experts.compatibility import unique_names
 from pyswarmopt_llm.mix.load import adapter_patch
-from pyswarmopt_llm.report.verdict import Verdict, between
 from pyswarmopt_llm.scores.metrics.objectives import scorings_of
 from pyswarmopt_llm.scores.metrics.questions.answer_format import choose_scoring, trial_of
 from pyswarmopt_llm.scores.metrics.questions.written import Written
@@ -61,7 +60,6 @@ class Against:
         paired: the first minus the second, item by item.
         gained, lost: items on which the first is better or worse, the largest differences first.
         scoring, metric, note: as in `EvalResult`.
-        verdict: in words.
     """
 
     task: str
@@ -75,7 +73,6 @@ class Against:
     scoring: str
     metric: str
     note: str
-    verdict: Verdict
 
 
 def evaluate_against(config: EvalConfig, on_items: OnItems | None = None) -> Against:
@@ -199,10 +196,9 @@ def _result(
     changed = [Changed(item, values, said) for item, values, said in rows if values[0] != values[1]]
     # stable: else in the order of the file
     changed.sort(key=lambda row: -abs(row.values[0] - row.values[1]))
-    names = names_in_words(config)
     return Against(
         task=exam.task.name,
-        names=names,
+        names=names_in_words(config),
         models=models,
         scores=(first, second),
         intervals=(interval(first.per_item, scale=scale), interval(second.per_item, scale=scale)),
@@ -212,7 +208,6 @@ def _result(
         scoring=scoring,
         metric=f"wins by {metric.name}" if metric.compare is not None else metric.name,
         note=exam.task.note,
-        verdict=between(names, (first.value, second.value), paired, config.split),
     )
 
 
