@@ -15,7 +15,6 @@ from pyswarmopt_llm.cli.options import Json, Quiet
 from pyswarmopt_llm.common.config import is_server
 from pyswarmopt_llm.report.pages import lines_of, words
 from pyswarmopt_llm.report.terminal import items_bar
-from pyswarmopt_llm.report.verdict import between
 from pyswarmopt_llm.scores.tasks.load import check_files
 from pyswarmopt_llm.searching.use.config import EvalConfig
 
@@ -93,6 +92,7 @@ def scored(config: EvalConfig, result: EvalResult) -> Shown:
 
 
 def _two(config: EvalConfig, on_items: OnItems) -> Shown:
+    from pyswarmopt_llm.report.verdict import between
     from pyswarmopt_llm.searching.use.against import evaluate_against
 
     result = evaluate_against(config, on_items)
