@@ -103,10 +103,12 @@ class Swarm:
     def ask(self) -> Tensor:
         """Positions to evaluate, (N, D), yours to keep; the same ones until `tell`.
 
-        N is the size of the present population, which a restart of the swarm may change.
+        N is the size of the present population, which a restart of the swarm may change. A large
+        swarm returns its own memory in place of a copy, and moves on in other memory while you hold
+        it: if you edit such positions, evaluate them as edited and tell them with `repaired=True`.
         """
         self._prepare()
-        return self._state.positions.clone()
+        return self._update.hand_out()
 
     def tickets(self) -> list[Ticket]:
         """The tickets of this round that have no value yet; they are told one by one, in any order.
@@ -267,6 +269,7 @@ class Swarm:
                 raise ValueError(
                     "a round of positions has no values yet: tell them, then ask_one()"
                 )
+            self._update.own_positions()
             n = len(st.positions)
             # a number that no ticket of a round ever had
             st.in_flight = InFlight.of(n, dispatched=st.generation + 1)

@@ -52,10 +52,12 @@ class CouncilConfig:
     seed: Annotated[int, Option("Seed of samples and noise.", "S", hidden=True, least=0)] = 0
     epsilon: Annotated[
         float | None,
-        Option("Randomise votes: local differential privacy.", "E", least=0, below=100),
+        Option(
+            "Randomise votes with this epsilon of differential privacy.", "E", least=0, below=100
+        ),
     ] = None
     liar: Annotated[
-        str | None, Option("Member that answers wrong; NAME:test: on test alone.", "NAME")
+        str | None, Option("Make this member answer wrong; NAME:test: only on test.", "NAME")
     ] = None
     dev: Dev = None
     test: Test = None

@@ -56,15 +56,26 @@ def verdict_of(outcome: voting.Outcome[Any], tokens: int, **notes: Any) -> Verdi
     )
 
 
-def verdict_for(responses: Responses, i: int, answer: str | None, tokens: int = 0) -> Verdict:
-    """An answer to item i that no vote decided, and the share of members that agree; `tokens`
-    beside the responses'.
-    """
-    ballots = responses.ballots[i]
-    agreement = (
-        sum(ballot == answer for ballot in ballots) / len(ballots) if answer is not None else 0.0
+def verdict_for(
+    answer: str | None,
+    ballots: Sequence[str | None],
+    tokens: int,
+    queried: int | None = None,
+    **notes: Any,
+) -> Verdict:
+    """An answer that no vote decided, and the share of the members queried (None: all) that agree."""
+    agree = sum(ballot == answer and ballot is not None for ballot in ballots)
+    return Verdict(
+        answer, tuple(ballots), agree / (queried or len(ballots)), int(tokens), notes=notes
     )
-    return Verdict(answer, tuple(ballots), agreement, responses.cost(i) + tokens)
+
+
+def verdicts_for(
+    responses: Responses, answers: Sequence[str | None], more: Sequence[int] | None = None
+) -> list[Verdict]:
+    """Verdicts that were computed from all members' responses; `more` tokens per item."""
+    costs = [responses.cost(i) + (more[i] if more else 0) for i in range(len(answers))]
+    return [*map(verdict_for, answers, responses.ballots, costs)]
 
 
 @dataclass(eq=False)
@@ -173,15 +184,13 @@ class GroupContext:
         if scores is None:
             return None
         answered = [i for i, answer in enumerate(self.dev.answers[k]) if answer.scores]
-        return voting.fit_temperature(
-            scores[answered], [label_of(self.dev.items[i]) for i in answered]
-        )
+        labels = [label_of(self.dev.items[i]) for i in answered]
+        return voting.fit_temperature(scores[answered], labels)
 
     def probabilities(self, responses: Responses) -> Array:
         """Each member's probability of each option, (n, items, most options): see `beliefs`."""
-        return np.stack(
-            [self.beliefs(k, responses.items, row) for k, row in enumerate(responses.answers)]
-        )
+        rows = enumerate(responses.answers)
+        return np.stack([self.beliefs(k, responses.items, row) for k, row in rows])
 
     def beliefs(self, k: int, items: Sequence[Item], answers: Sequence[Answer]) -> Array:
         """Member k's probability of each option, (items, most options), calibrated on dev; 0 past
@@ -191,20 +200,17 @@ class GroupContext:
         `log_odds`) and the other options share the rest equally; an abstention is a uniform
         distribution.
         """
-        for item in items:
-            if item.choices is None:
-                raise UserError(
-                    f"item {item.id}: has no choices, which this strategy needs; use majority or "
-                    "refine"
-                )
+        open_one = next((item.id for item in items if item.choices is None), None)
+        if open_one is not None:
+            raise UserError(
+                f"item {open_one}: has no choices, which this strategy needs; use majority or "
+                "refine"
+            )
         responses = Responses(items, [answers])
         scores, temperature = responses.scores(0), self.temperatures[k]
         if scores is not None and temperature is not None:
-            return np.where(
-                np.isfinite(scores),
-                np.maximum(voting.calibrated(scores, temperature), IMPROBABLE),
-                0.0,
-            )
+            p = np.maximum(voting.calibrated(scores, temperature), IMPROBABLE)
+            return np.where(np.isfinite(scores), p, 0.0)
         letters = [list(item.choices or {}) for item in items]
         beliefs, n = np.zeros((len(items), max(map(len, letters)))), len(self.dev.items)
         for i, (options, (ballot,)) in enumerate(zip(letters, responses.ballots, strict=True)):

@@ -5,6 +5,7 @@ several.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,15 @@ import numpy as np
 
 from pyswarmopt_groups.config import DistillConfig
 from pyswarmopt_groups.context import GroupContext, Verdict
-from pyswarmopt_groups.members.cache import ResponseCache
 from pyswarmopt_groups.members.load import open_members
-from pyswarmopt_groups.registry import NEGOTIATIONS, VOTES, find_names, load_strategy
-from pyswarmopt_groups.responses import Array, is_right
-from pyswarmopt_groups.run import accuracy_row, context_of, open_group
-from pyswarmopt_groups.validate import check_members, check_task, usable
+from pyswarmopt_groups.registry import NEGOTIATIONS, VOTES, find_names
+from pyswarmopt_groups.responses import Array
+from pyswarmopt_groups.run import Group, accuracy_row, verdicts_row
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.experts.files import check_free
 from pyswarmopt_llm.scores.tasks import Item, Scoring, render_prompt
+from pyswarmopt_llm.searching.scoring.record import Store
 from pyswarmopt_llm.searching.training.train import TrainingOptions, train_expert
 from pyswarmopt_llm.searching.training.trainer import OnRound
 
@@ -50,18 +50,15 @@ def distill(config: DistillConfig, on_step: OnRound | None = None) -> dict[str, 
         UserError: bad input, before any member answers; soft labels of items without choices.
     """
     (name,) = find_names([config.strategy], {**VOTES, **NEGOTIATIONS})
-    strategy = load_strategy(name)
     check_free(Path(config.out))
     task = config.load()
-    check_task(config, task)
     if config.soft and any(item.choices is None for item in task.dev):
         raise InvalidOption(
             "soft", None, f"needs items with options, those of {config.task} have none; remove it"
         )
-    members = open_group(config)
-    usable([strategy], config, (*task.dev, *task.test), members)
-    check_members(members, task, config.scoring)
-    context = context_of(members, config, task, ResponseCache())
+    group = Group.opened(replace(config, strategies=(name,)), task, (*task.dev, *task.test))
+    (strategy,) = group.strategies
+    context = group.context(Store(None))
     decide = strategy.fit(context)
     examples = (
         soft_chats(context) if config.soft else hard_chats(task.dev, decide(task.dev), context)
@@ -79,12 +76,9 @@ def distill(config: DistillConfig, on_step: OnRound | None = None) -> dict[str, 
     rows = {}
     for name, member in (("base", plain), ("student", student)):
         alone = GroupContext([member], task, context.scoring).collect(task.test)
-        rows[name] = _row(alone.right[0].tolist(), alone.tokens[0].tolist())
-    verdicts = decide(task.test)
-    right = [
-        is_right(item, verdict.answer) for item, verdict in zip(task.test, verdicts, strict=True)
-    ]
-    rows["group"] = _row(right, [verdict.tokens for verdict in verdicts])
+        right = alone.right[0].astype(float).tolist()
+        rows[name] = accuracy_row(right, float(alone.tokens[0].mean()))
+    rows["group"] = verdicts_row(task.test, decide(task.test))
     note = {"note": task.note} if task.note else {}
     return {**rows, "strategy": strategy.name, "questions": len(task.dev), "steps": steps, **note}
 
@@ -162,7 +156,3 @@ def _train(
         on_step=on_step,
     )
     return result.steps
-
-
-def _row(right: Sequence[bool], tokens: Sequence[int]) -> dict[str, Any]:
-    return accuracy_row([float(value) for value in right], sum(tokens) / len(tokens))

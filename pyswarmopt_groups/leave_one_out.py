@@ -7,26 +7,26 @@ leaves it out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, get_type_hints
+from typing import Any, NoReturn
 
 from pyswarmopt_groups.config import CouncilConfig
-from pyswarmopt_groups.context import GroupContext, Verdict
-from pyswarmopt_groups.locked_directory import ABOUT
-from pyswarmopt_groups.members.cache import CachedMember, ResponseCache
-from pyswarmopt_groups.members.protocol import RefusingMember
+from pyswarmopt_groups.context import GroupContext
+from pyswarmopt_groups.locked_directory import ABOUT, FORMAT
+from pyswarmopt_groups.members.cache import CachedMember
+from pyswarmopt_groups.members.protocol import Member, RefusingMember
 from pyswarmopt_groups.registry import Strategy, load_strategy
-from pyswarmopt_groups.responses import is_right
-from pyswarmopt_groups.run import FORMAT, voters
+from pyswarmopt_groups.run import RESULT, VERDICTS, rights, voters
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.json_types import fits
+from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import read_json
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.common.paired import compare_paired
+from pyswarmopt_llm.scores.metrics.questions.answer_format import possible_scorings
 from pyswarmopt_llm.scores.tasks import Task
-
-RESPONSES, RESULT = "said.jsonl", "result.json"
+from pyswarmopt_llm.searching.scoring.record import RESULTS, Store
 
 
 class NotRecorded(UserError):
@@ -45,9 +45,29 @@ class Recorded(RefusingMember):
         raise NotRecorded(f"needs responses of {self.name} that are not recorded")
 
 
+@dataclass(frozen=True)
+class _Fingerprints:
+    members: dict[str, str]  # in their order
+    task: str
+    prompt: str | None
+
+
+@dataclass(frozen=True)
+class _About:
+    format: int
+    config: CouncilConfig
+    fingerprints: _Fingerprints
+
+
+@dataclass(frozen=True)
+class _Result:
+    scoring: str
+    strategies: dict[str, Any]
+
+
 def holds(path: Path) -> bool:
     """Whether a directory was written by `ensemble` or `negotiate`."""
-    return (path / RESPONSES).is_file() and (path / ABOUT).is_file()
+    return (path / VERDICTS).is_file() and (path / ABOUT).is_file()
 
 
 def without_members(path: Path, tell: Callable[[str], None]) -> dict[str, Any]:
@@ -68,28 +88,30 @@ def without_members(path: Path, tell: Callable[[str], None]) -> dict[str, Any]:
     Raises:
         UserError: not such a directory, damaged, of one member, or its task has changed.
     """
-    about, result = _read(path / ABOUT), _read(path / RESULT)
-    config, members = _stored(path / ABOUT, about)
+    about, result = _read(path / ABOUT, _About), _read(path / RESULT, _Result)
+    if about.format != FORMAT:
+        raise UserError(f"{path / ABOUT}: format {about.format}, not {FORMAT}; restore the file")
+    config, prints = about.config, about.fingerprints
+    check_options(config)
     task = config.load()
-    prints = about["fingerprints"]
-    if (prints.get("task"), prints.get("prompt")) != (task.fingerprint, task.prompt):
+    if (prints.task, prints.prompt) != (task.fingerprint, task.prompt):
         raise UserError(f"{path}: {config.task} changed since the group answered it; put it back")
-    if len(members) < 2:
+    if len(prints.members) < 2:
         raise UserError(f"{path}: has one member, and nobody else to decide without it")
-    scoring, rows = result.get("scoring"), result.get("strategies")
-    if scoring not in ("letter", "likelihood", "generate") or not isinstance(rows, dict):
-        raise UserError(f"{path / RESULT}: has no scoring or no strategies; restore the file")
-    cache = ResponseCache(path / RESPONSES)
+    scoring = possible_scorings(result.scoring, task.dev)[0]
+    store = Store(path / RESULTS, repair=False)
 
     def context(without: str | None = None) -> GroupContext:
-        recorded = [CachedMember(Recorded(*pair), cache) for pair in members.items()]
+        recorded: list[Member] = [
+            CachedMember(Recorded(*pair), store) for pair in prints.members.items()
+        ]
         left = [member for member in voters(recorded, config, task) if member.name != without]
         return GroupContext(left, task, scoring, config.seed)
 
     # what they fit on dev serves all strategies
-    contexts = {name: context(name) for name in members}
+    contexts = {name: context(name) for name in prints.members}
     whole, decided, left_out = context(), {}, {}
-    for strategy in map(load_strategy, rows):
+    for strategy in map(load_strategy, result.strategies):
         tell(f"leave one out: {strategy.name}")
         try:
             decided[strategy.name] = _decided(strategy, whole, contexts, task)
@@ -103,11 +125,11 @@ def _decided(
 ) -> dict[str, Any]:
     """The strategy's entry: its score, and what changes without each member."""
     verdicts = strategy.fit(whole)(task.test)
-    right = _right(task, verdicts)
+    right = rights(task.test, verdicts)
     members = {}
     for name, context in contexts.items():
         others = strategy.fit(context)(task.test)
-        right_without = _right(task, others)
+        right_without = rights(task.test, others)
         rows = zip(task.test, verdicts, others, strict=True)
         members[name] = {
             "test": sum(right_without) / len(right_without),
@@ -117,52 +139,13 @@ def _decided(
     return {"test": sum(right) / len(right), "members": members}
 
 
-def _right(task: Task, verdicts: Sequence[Verdict]) -> list[float]:
-    return [
-        float(is_right(item, verdict.answer))
-        for item, verdict in zip(task.test, verdicts, strict=True)
-    ]
-
-
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Path, kind: type[Any]) -> Any:
+    """The content of a file, of that type."""
     try:
-        content = read_json(file)
+        return typed(read_json(file), kind)
     except OSError as error:
         raise UserError(
             f"{file}: {error.strerror}; finish the group with the command that began it"
         ) from error
-    if not isinstance(content, dict):
-        raise UserError(f"{file}: holds no object; restore the file")
-    return content
-
-
-def _stored(file: Path, about: Mapping[str, Any]) -> tuple[CouncilConfig, dict[str, str]]:
-    """The configuration, and the members' names with their fingerprints, in their order."""
-    values, prints = about.get("config"), about.get("fingerprints")
-    if (
-        about.get("format") != FORMAT
-        or not isinstance(prints, dict)
-        or not isinstance(values, dict)
-    ):
-        raise UserError(
-            f"{file}: format {str(about.get('format'))[:40]}, not {FORMAT}, or damaged; restore "
-            "the file"
-        )
-    hints = get_type_hints(CouncilConfig)
-    values = {name: value for name, value in values.items() if name in hints}
-    wrong = [name for name, value in values.items() if not fits(value, hints[name])]
-    if (
-        wrong
-        or not fits(prints.get("members"), dict[str, str])
-        or not {"members", "task"} <= values.keys()
-    ):
-        raise UserError(
-            f"{file}: {wrong[0] if wrong else 'members'} is missing or of a wrong type; restore "
-            "the file"
-        )
-    plain: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
-    }
-    config = CouncilConfig(**plain)
-    check_options(config)
-    return config, prints["members"]
+    except WrongType as error:
+        raise UserError(f"{file}: {error}; restore the file") from error

@@ -34,18 +34,18 @@ class Responses:
     @cached_property
     def right(self) -> NDArray[np.bool_]:
         """Whether each member answers each item correctly, (n, items)."""
-        right = np.empty((len(self.answers), len(self.items)), dtype=np.bool_)
-        for i, (item, ballots) in enumerate(zip(self.items, self.ballots, strict=True)):
-            right[:, i] = [is_right(item, ballot) for ballot in ballots]
-        return right
+        rows = []
+        for item, ballots in zip(self.items, self.ballots, strict=True):
+            rows.append([is_right(item, ballot) for ballot in ballots])
+        return np.array(rows, dtype=np.bool_).T
 
     @cached_property
     def tokens(self) -> NDArray[np.int64]:
         """Cost of each answer in tokens, (n, items)."""
-        tokens = np.empty((len(self.answers), len(self.items)), dtype=np.int64)
-        for k, row in enumerate(self.answers):
-            tokens[k] = [answer.tokens for answer in row]
-        return tokens
+        rows = []
+        for row in self.answers:
+            rows.append([answer.tokens for answer in row])
+        return np.array(rows)
 
     def cost(self, item: int) -> int:
         """Tokens of all members' answers to an item."""

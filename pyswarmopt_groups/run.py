@@ -6,31 +6,27 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pyswarmopt_groups.config import CouncilConfig
 from pyswarmopt_groups.context import GroupContext, Verdict
-from pyswarmopt_groups.locked_directory import check_place, opened_place
+from pyswarmopt_groups.locked_directory import Directory
 from pyswarmopt_groups.members.adverse import PrivateMember, with_liar
-from pyswarmopt_groups.members.cache import CachedMember, ResponseCache
+from pyswarmopt_groups.members.cache import CachedMember
 from pyswarmopt_groups.members.load import open_members
 from pyswarmopt_groups.members.protocol import Member
 from pyswarmopt_groups.registry import Strategy, load_strategy
 from pyswarmopt_groups.responses import Responses, is_right
-from pyswarmopt_groups.validate import check_members, check_task, usable
-from pyswarmopt_llm.common.files.fingerprint import versions
-from pyswarmopt_llm.common.files.regular import (
-    LINES_LIMIT,
-    read_json,
-    read_text,
-    user_path,
-    write_json,
-    write_text,
-)
+from pyswarmopt_groups.validate import check_members, check_task, check_votes, usable
+from pyswarmopt_llm.common.files.json_types import wrong_field
+from pyswarmopt_llm.common.files.regular import user_path, write_json, write_text
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.options import check_options
-from pyswarmopt_llm.common.statistics import interval, paired_test, score_of
+from pyswarmopt_llm.common.paired import compare_paired
+from pyswarmopt_llm.common.statistics import interval, score_of
 from pyswarmopt_llm.scores.metrics.questions.answer_format import (
     TRIAL,
     TRIED,
@@ -38,44 +34,83 @@ from pyswarmopt_llm.scores.metrics.questions.answer_format import (
     possible_scorings,
 )
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
+from pyswarmopt_llm.searching.scoring.record import Store
 
-FORMAT = 1
 # What may differ between two calls that fill one directory.
 FREE = ("strategies", "skip", "out", "device", "threads")
-WHAT = "an ensemble"
+RESULT, VERDICTS = "result.json", "verdicts.jsonl"
 
 # done, total, strategy, its row when finished
 OnStep = Callable[[int, int, str, Mapping[str, Any] | None], None]
 
 
-def open_group(config: CouncilConfig) -> list[Member]:
-    """Load the members.
+@dataclass(frozen=True)
+class Group:
+    """The members and strategies of a configuration, checked.
 
-    Raises:
-        UserError: a setting is out of range, or a member cannot be loaded.
+    Attributes:
+        config: as given.
+        task: what is decided; None for a single prompt.
+        members: most trusted first.
+        strategies: those that can be used.
+        left_out: why the others cannot: name -> reason.
     """
-    check_options(config)
-    return open_members(
-        config.members,
-        config.base,
-        dtype=config.dtype,
-        device=config.device,
-        threads=config.threads,
-    )
 
+    config: CouncilConfig
+    task: Task | None
+    members: list[Member]
+    strategies: list[Strategy]
+    left_out: dict[str, str]
 
-def context_of(
-    members: Sequence[Member],
-    config: CouncilConfig,
-    task: Task | None,
-    cache: ResponseCache,
-    tolerant: bool = False,
-) -> GroupContext:
-    """The context for strategies; requests go through the cache."""
-    cached = [CachedMember(member, cache) for member in members]
-    scoring = "generate" if task is None else _task_scoring(cached, task, config.scoring)
-    voting = voters(cached, config, task)
-    return GroupContext(voting, task, scoring, config.seed, config.device, tolerant)
+    @classmethod
+    def opened(cls, config: CouncilConfig, task: Task | None, items: Sequence[Item]) -> Group:
+        """Check the configuration, then load the members.
+
+        Args:
+            config: whose strategies are names of `registry.find_names`.
+            task: see `Group`.
+            items: all that are asked.
+
+        Raises:
+            UserError: whatever is wrong with the input.
+        """
+        named = [load_strategy(name) for name in config.strategies]
+        if task is not None:
+            check_task(config, task)
+        check_votes(config, items)
+        check_options(config)
+        members = open_members(
+            config.members,
+            config.base,
+            dtype=config.dtype,
+            device=config.device,
+            threads=config.threads,
+        )
+        voters(members, config, task)  # a wrong name is found before anything is written
+        group = cls(config, task, members, *usable(named, config, items, members))
+        check_members(members, task, config.scoring, group.tolerant)
+        return group
+
+    @property
+    def tolerant(self) -> bool:
+        """Whether all strategies continue when members fail."""
+        return all(strategy.tolerant for strategy in self.strategies)
+
+    @property
+    def fingerprints(self) -> dict[str, Any]:
+        """Of all that decides a verdict, for the directory of a group with a task."""
+        prints = {member.name: member.fingerprint for member in self.members}
+        if self.task is None:
+            return {"members": prints}
+        return {"members": prints, "task": self.task.fingerprint, "prompt": self.task.prompt}
+
+    def context(self, store: Store) -> GroupContext:
+        """The context for strategies; requests go through the store."""
+        config, task = self.config, self.task
+        cached: list[Member] = [CachedMember(member, store) for member in self.members]
+        scoring = "generate" if task is None else _task_scoring(cached, task, config.scoring)
+        voting = voters(cached, config, task)
+        return GroupContext(voting, task, scoring, config.seed, config.device, self.tolerant)
 
 
 def voters(members: Sequence[Member], config: CouncilConfig, task: Task | None) -> list[Member]:
@@ -88,6 +123,20 @@ def voters(members: Sequence[Member], config: CouncilConfig, task: Task | None) 
     if config.epsilon is None:
         return voting
     return [PrivateMember(member, config.epsilon, config.seed) for member in voting]
+
+
+def _task_scoring(members: Sequence[Member], task: Task, scoring: str) -> Scoring:
+    """The scoring of a task; ``auto`` tries letters on the members that give likelihoods."""
+
+    def letters() -> list[Score]:
+        items = task.dev[:TRIAL]
+        scorers = [member for member in members if member.gives_likelihoods][:TRIED]
+        if not scorers:
+            return []
+        answers = [member.answer(items, "letter", task.prompt) for member in scorers]
+        return [score_of(row.astype(float)) for row in Responses(items, answers).right]
+
+    return choose_scoring(possible_scorings(scoring, task.dev), task.dev, letters)
 
 
 def decide_task(config: CouncilConfig, on_step: OnStep | None = None) -> dict[str, Any]:
@@ -111,26 +160,13 @@ def decide_task(config: CouncilConfig, on_step: OnStep | None = None) -> dict[st
     """
     task = config.load()
     out = None if config.out is None else user_path(config.out)
-    if out is not None:
-        check_place(out, vars(config), FREE, FORMAT, WHAT)
-    named = [load_strategy(name) for name in config.strategies]
-    check_task(config, task)
-    members = open_group(config)
-    voters(members, config, task)  # a wrong name is found before anything is written
-    strategies, left_out = usable(named, config, (*task.dev, *task.test), members)
-    tolerant = _tolerant(strategies)
-    check_members(members, task, config.scoring, tolerant)
-    prints = {member.name: member.fingerprint for member in members}
-    about = {
-        "format": FORMAT,
-        "config": vars(config),
-        "fingerprints": {"members": prints, "task": task.fingerprint, "prompt": task.prompt},
-        "versions": versions(),
-    }
-    with nullcontext() if out is None else opened_place(out, about, WHAT):
-        cache = ResponseCache(None if out is None else out / "said.jsonl")
-        context = context_of(members, config, task, cache, tolerant)
-        return _report(context, task, strategies, left_out, out, on_step or (lambda *step: None))
+    directory = None if out is None else Directory(out, vars(config), FREE, "an ensemble")
+    if directory is not None:
+        directory.check()
+    group = Group.opened(config, task, (*task.dev, *task.test))
+    opened = nullcontext(Store(None)) if directory is None else directory.opened(group.fingerprints)
+    with opened as store:
+        return _report(group, task, store, out, on_step or (lambda *step: None))
 
 
 def decide_prompt(config: CouncilConfig, prompt: str) -> dict[str, Verdict]:
@@ -140,49 +176,20 @@ def decide_prompt(config: CouncilConfig, prompt: str) -> dict[str, Verdict]:
         UserError: bad input, or a strategy that is fitted on dev.
     """
     item = Item("prompt", prompt, None, "", plain=True)
-    named = [load_strategy(name) for name in config.strategies]
-    members = open_group(config)
-    strategies, _ = usable(named, config, [item], members)
-    tolerant = _tolerant(strategies)
-    check_members(members, None, "generate", tolerant)
-    context = context_of(members, config, None, ResponseCache(), tolerant)
-    return {strategy.name: strategy.fit(context)([item])[0] for strategy in strategies}
-
-
-def _task_scoring(members: Sequence[Member], task: Task, scoring: str) -> Scoring:
-    """The scoring of a task; ``auto`` tries letters on the members that give likelihoods."""
-
-    def letters() -> list[Score]:
-        items = task.dev[:TRIAL]
-        scorers = [member for member in members if member.gives_likelihoods][:TRIED]
-        if not scorers:
-            return []
-        responses = Responses(
-            items, [member.answer(items, "letter", task.prompt) for member in scorers]
-        )
-        return [score_of(row.astype(float)) for row in responses.right]
-
-    return choose_scoring(possible_scorings(scoring, task.dev), task.dev, letters)
-
-
-def _tolerant(strategies: Sequence[Strategy]) -> bool:
-    """Whether all of them continue when members fail."""
-    return all(strategy.tolerant for strategy in strategies)
+    group = Group.opened(config, None, [item])
+    context = group.context(Store(None))
+    return {strategy.name: strategy.fit(context)([item])[0] for strategy in group.strategies}
 
 
 def _report(
-    context: GroupContext,
-    task: Task,
-    strategies: Sequence[Strategy],
-    left_out: Mapping[str, str],
-    out: Path | None,
-    on_step: OnStep,
+    group: Group, task: Task, store: Store, out: Path | None, on_step: OnStep
 ) -> dict[str, Any]:
-    """``result.json`` and ``verdicts.jsonl``, written after each strategy; rows of earlier calls
-    are kept.
+    """``result.json`` and ``verdicts.jsonl``, written after each strategy from what the store has;
+    strategies of earlier calls are kept.
     """
+    context = group.context(store)
     responses, single = context.collect(task.test), context.order[0]
-    rows, verdicts = _earlier(out, [strategy.name for strategy in strategies])
+    right = responses.right[single].astype(float).tolist()
     result: dict[str, Any] = {
         "task": task.name,
         "scoring": context.scoring,
@@ -190,42 +197,62 @@ def _report(
         "test_items": len(task.test),
         "members": _member_rows(context, responses),
         "best_single": context.members[single].name,
-        "left_out": dict(left_out),
-        "strategies": rows,
+        "left_out": group.left_out,
+        "strategies": {},
     } | ({"note": task.note} if task.note else {})
-    for done, strategy in enumerate(strategies):
-        on_step(done, len(strategies), strategy.name, None)
-        began = time.perf_counter()
-        decided = strategy.fit(context)(task.test)
-        row = _strategy_row(
-            strategy, task.test, decided, responses.right[single].astype(float).tolist()
-        )
-        rows[strategy.name] = row | {"seconds": round(time.perf_counter() - began, 3)}
-        pairs = zip(task.test, decided, strict=True)
-        verdicts += [
-            {"strategy": strategy.name, "id": item.id, **vars(verdict)} for item, verdict in pairs
-        ]
+    total = len(group.strategies)
+    for done, strategy in enumerate(group.strategies):
+        name = strategy.name
+        on_step(done, total, name, None)
+        store.get("strategy", name, partial(_decided, strategy, context, task, right), _wrong)
+        decided = store.all("strategy")
+        result["strategies"] = {each["who"]: each["row"] for each in decided}
         if out is not None:  # an interrupted call keeps its results so far
-            write_json(out / "result.json", result)
+            write_json(out / RESULT, result)
+            verdicts = [
+                {"strategy": each["who"], **verdict}
+                for each in decided
+                for verdict in each["verdicts"]
+            ]
             lines = [json.dumps(verdict, ensure_ascii=False) + "\n" for verdict in verdicts]
-            write_text(out / "verdicts.jsonl", "".join(lines))
-        on_step(done + 1, len(strategies), strategy.name, rows[strategy.name])
+            write_text(out / VERDICTS, "".join(lines))
+        on_step(done + 1, total, name, result["strategies"][name])
     return result
 
 
-def _earlier(out: Path | None, names: Sequence[str]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Rows and verdicts of other strategies, from earlier calls."""
-    if out is None or not (out / "result.json").exists():
-        return {}, []
-    rows = read_json(out / "result.json")["strategies"]
-    lines = read_text(out / "verdicts.jsonl", LINES_LIMIT).splitlines()
-    kept = {name: row for name, row in rows.items() if name not in names}
-    return kept, [row for row in map(json.loads, lines) if row["strategy"] in kept]
+def _decided(
+    strategy: Strategy, context: GroupContext, task: Task, single: Sequence[float]
+) -> dict[str, Any]:
+    """A strategy's row of ``result.json`` and its verdicts on test; `single`: right answers of the
+    best member.
+    """
+    began = time.perf_counter()
+    verdicts = strategy.fit(context)(task.test)
+    row = _strategy_row(strategy, task.test, verdicts, single)
+    pairs = zip(task.test, verdicts, strict=True)
+    return {
+        "row": row | {"seconds": round(time.perf_counter() - began, 3)},
+        "verdicts": [{"id": item.id, **vars(verdict)} for item, verdict in pairs],
+    }
+
+
+def _wrong(content: dict[str, Any]) -> str | None:
+    return wrong_field(content, {"row": dict[str, Any], "verdicts": list[dict[str, Any]]})
 
 
 def accuracy_row(right: Sequence[float], tokens: float) -> dict[str, Any]:
     """The beginning of every row: accuracy on test, its interval, and tokens per item."""
     return {"test": score_of(right).value, "test_interval": list(interval(right)), "tokens": tokens}
+
+
+def verdicts_row(items: Sequence[Item], verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """`accuracy_row` of verdicts."""
+    return accuracy_row(rights(items, verdicts), _mean([verdict.tokens for verdict in verdicts]))
+
+
+def rights(items: Sequence[Item], verdicts: Sequence[Verdict]) -> list[float]:
+    """1 for each verdict that is right, else 0."""
+    return [float(is_right(item, v.answer)) for item, v in zip(items, verdicts, strict=True)]
 
 
 def _member_rows(context: GroupContext, responses: Responses) -> dict[str, Any]:
@@ -241,20 +268,20 @@ def _member_rows(context: GroupContext, responses: Responses) -> dict[str, Any]:
 def _strategy_row(
     strategy: Strategy, items: Sequence[Item], verdicts: Sequence[Verdict], single: Sequence[float]
 ) -> dict[str, Any]:
-    right = [
-        float(is_right(item, verdict.answer)) for item, verdict in zip(items, verdicts, strict=True)
-    ]
-    differences = [a - b for a, b in zip(right, single, strict=True)]
-    test = paired_test(differences)
+    test = compare_paired(rights(items, verdicts), single)
     return {
         "source": strategy.source,
-        **accuracy_row(right, sum(verdict.tokens for verdict in verdicts) / len(verdicts)),
-        "agreement": sum(verdict.agreement for verdict in verdicts) / len(verdicts),
+        **verdicts_row(items, verdicts),
+        "agreement": _mean([verdict.agreement for verdict in verdicts]),
         "ties": sum(verdict.tied for verdict in verdicts),
         "undecided": sum(verdict.answer is None for verdict in verdicts),
         "against_single": {
-            "difference": sum(differences) / len(differences),
+            "difference": test.difference,
             "interval": list(test.interval),
             "p": test.p_value,
         },
     } | strategy.measures(items, verdicts)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

@@ -19,23 +19,22 @@ _PROBE = "Reply with the word: ready"
 
 
 def check_task(config: CouncilConfig, task: Task) -> None:
-    """Refuse a task without test items, with another metric than accuracy, or without options where
-    votes need them.
-    """
+    """Refuse a task without test items, or with another metric than accuracy."""
     if not task.test:
         raise UserError(f"{config.task}: has no test items, on which a group is reported; add some")
     if task.metric not in (None, "accuracy"):
         raise UserError(
             f"{config.task}: is scored by {task.metric}; groups are scored by accuracy only"
         )
-    items = (*task.dev, *task.test)
-    for name, value in (("epsilon", config.epsilon), ("liar", config.liar)):
-        if value is not None and any(item.choices is None for item in items):
-            raise InvalidOption(
-                name,
-                value,
-                f"goes with options, which not all items of {config.task} have; remove it",
-            )
+
+
+def check_votes(config: CouncilConfig, items: Sequence[Item]) -> None:
+    """Refuse to change votes over options where an item has none."""
+    if all(item.choices for item in items):
+        return
+    for name in ("epsilon", "liar"):
+        if (value := getattr(config, name)) is not None:
+            raise InvalidOption(name, value, "goes with options, some items have none; remove it")
 
 
 def check_members(
@@ -67,10 +66,7 @@ def check_members(
                     f"{member.name}: answers nothing to {_PROBE!r}; check its model, or remove it"
                 )
     if task is not None:  # members of one base share its context window and tokenizer
-        first: dict[int, LocalMember] = {}
-        for member in local:
-            first.setdefault(id(member.base), member)
-        for member in first.values():
+        for member in {id(member.base): member for member in reversed(local)}.values():
             check_window(task, scoring, member.base.engine, model=member.name)
 
 

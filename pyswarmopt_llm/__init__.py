@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.scores.metrics.questions.written import Written
     from pyswarmopt_llm.scores.tasks import Task
     from pyswarmopt_llm.scores.tasks.load import load_task
-    from pyswarmopt_llm.scores.tasks.predicted import Prediction
     from pyswarmopt_llm.searching.loop import SearchResult
     from pyswarmopt_llm.searching.training.train import (
         TrainingOptions,
@@ -44,19 +43,20 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.searching.use.model import EvalResult
     from pyswarmopt_llm.searching.use.model import evaluate_model as evaluate
     from pyswarmopt_llm.searching.use.predict import predict
+    from pyswarmopt_llm.searching.use.predicted import Prediction
     from pyswarmopt_llm.tokens.engine import MixtureEngine
     from pyswarmopt_llm.tokens.space import open_mixture
-    from pyswarmopt_llm.tools.check_adapters import CheckReport, check
+    from pyswarmopt_llm.tools.check import CheckReport, check
 
 # Public name -> where it lives: "module" if it has the same name there, else "module:name".
 _HOME = {
     "BaseModel": "experts.base",
-    "CheckReport": "tools.check_adapters",
+    "CheckReport": "tools.check",
     "Engine": "common.interfaces",
     "EvalResult": "searching.use.model",
     "MixtureEngine": "tokens.engine",
     "Patch": "common.interfaces",
-    "Prediction": "scores.tasks.predicted",
+    "Prediction": "searching.use.predicted",
     "PreflightReport": "experts.compatibility",
     "RewardModel": "published.classifiers",
     "Score": "common.interfaces",
@@ -70,7 +70,7 @@ _HOME = {
     "Utility": "common.interfaces",
     "Written": "scores.metrics.questions.written",
     "adapter_patch": "mix.load",
-    "check": "tools.check_adapters",
+    "check": "tools.check",
     "controllability": "published.classifiers",
     "evaluate": "searching.use.model:evaluate_model",
     "generate": "searching.use.generate:generate_text",

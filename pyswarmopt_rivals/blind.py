@@ -12,12 +12,13 @@ import csv
 import io
 import itertools
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import (
     read_json,
     read_text,
@@ -25,7 +26,7 @@ from pyswarmopt_llm.common.files.regular import (
     write_json,
     write_text,
 )
-from pyswarmopt_llm.common.interfaces import Score
+from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_llm.common.paired import Comparison, compare_paired
 from pyswarmopt_llm.common.statistics import interval, score_of
 from pyswarmopt_llm.report.verdict import Verdict, between
@@ -40,7 +41,8 @@ FIRST, SECOND, TIE = "1", "2", "tie"
 FORMAT = 1
 
 
-class Key(TypedDict):
+@dataclass(frozen=True)
+class Key:
     """Which reply is whose.
 
     Attributes:
@@ -53,21 +55,9 @@ class Key(TypedDict):
     format: int
     task: str
     split: str
-    names: list[str]
+    names: tuple[str, str]
     ours: dict[str, str]
     alike: list[str]
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """The output of `write_pairs`: the file for voters, its key, the number of pairs, and that of
-    equal replies.
-    """
-
-    file: Path
-    key: Path
-    n: int
-    alike: int
 
 
 @dataclass(frozen=True)
@@ -77,7 +67,7 @@ class Votes:
     Attributes:
         task: its name.
         names: of the models, "ours" and "theirs".
-        rate: our share of wins; a tie is half a win, and so are equal replies.
+        value: our share of wins; a tie is half a win, and so are equal replies.
         interval: of that share.
         paired: ours minus theirs, item by item.
         ties: items that are a tie in the mean of their voters, equal replies among them.
@@ -87,7 +77,7 @@ class Votes:
 
     task: str
     names: tuple[str, str]
-    rate: Score
+    value: float
     interval: tuple[float, float]
     paired: Comparison
     ties: int
@@ -96,16 +86,8 @@ class Votes:
 
     def record(self) -> dict[str, Any]:
         """As JSON values."""
-        return {
-            "task": self.task,
-            "names": list(self.names),
-            "value": self.rate.value,
-            "agreement": self.agreement,
-            "interval": list(self.interval),
-            "ties": self.ties,
-            "paired": self.paired.record(),
-            "verdict": {"kind": self.verdict.kind, "sentence": self.verdict.sentence},
-        }
+        words = {"kind": self.verdict.kind, "sentence": self.verdict.sentence}
+        return {**vars(self), "paired": self.paired.record(), "verdict": words}
 
 
 def free_replies(config: EvalConfig) -> Exam:
@@ -117,12 +99,12 @@ def free_replies(config: EvalConfig) -> Exam:
     return Exam(load_items(config), config.split, written("human votes", unscored, "nothing"))
 
 
-def write_pairs(config: EvalConfig, out: str | Path, on_items: OnItems | None = None) -> Pairs:
-    """Let both models reply to all items, and write the pairs to a CSV file and its key.
+def write_pairs(config: EvalConfig, file: Path, on_items: OnItems | None = None) -> Key:
+    """Let both models reply to all items, and write the pairs to a CSV file, their key beside it.
 
     Args:
         config: two models and the items; its seed draws the order of each pair.
-        out: the file.
+        file: the file.
         on_items: called with the number of replies so far, and of all.
 
     Raises:
@@ -131,52 +113,42 @@ def write_pairs(config: EvalConfig, out: str | Path, on_items: OnItems | None = 
     """
     if config.against is None:
         raise InvalidOption("against", None, "missing; name the model of the other replies")
-    file = user_path(out)
-    key = _key_of(file)
-    for path in (file, key):
+    for path in (file, key_of(file)):
         if path.exists():
             raise UserError(f"{path}: exists, with votes perhaps; name another file")
-    exam, models = free_replies(config), two_models(config)
-    items, opened, replies = exam.items, Turns(config, models), []
-    for turn, model in enumerate(models, start=1):
-        engine = opened.engine(model)
-        exam.check(engine, "generate")
+    exam = free_replies(config)
+    items, replies = exam.items, []
+    for turn, engine in enumerate(_engines(config, exam), start=1):
         utility = exam.metric.build(items, "generate", engine.chat, exam.task.prompt)
-        prompts = [text for _, text, _ in utility.texts()]
-        lengths = [new for _, _, new in utility.texts()]
-        replies.append([text.strip() for text in engine.generate(prompts, max(lengths, default=1))])
+        texts = list(utility.texts())
+        longest = max((new for *_, new in texts), default=1)
+        replies.append(engine.generate([text for _, text, _ in texts], longest))
         if on_items is not None:
             on_items(turn * len(items), 2 * len(items))
-    rows, numbers, alike = _shuffled(items, replies[0], replies[1], config.seed)
-    about = {
-        "format": FORMAT,
-        "task": exam.task.name,
-        "split": config.split,
-        "names": list(names_in_words(config)),
-    }
-    write_json(key, {**about, "ours": numbers, "alike": alike})
-    write_text(file, _as_csv(rows))
-    return Pairs(file, key, len(rows), len(alike))
-
-
-def _shuffled(
-    items: Sequence[Item], first_replies: Sequence[str], second_replies: Sequence[str], seed: int
-) -> tuple[list[list[str]], dict[str, str], list[str]]:
-    """Rows of the file, the number of our reply in each, and the ids of pairs of equal replies."""
-    rows: list[list[str]] = []
-    numbers: dict[str, str] = {}
-    alike = []
-    for place, (item, reply, rival) in enumerate(
-        zip(items, first_replies, second_replies, strict=True), start=1
-    ):
+    names = names_in_words(config)
+    key, rows = Key(FORMAT, exam.task.name, config.split, (names[0], names[1]), {}, []), []
+    for place, (item, *texts_of_both) in enumerate(zip(items, *replies, strict=True), start=1):
         id_ = str(place)  # a task's own ids may repeat from domain to domain
+        reply, rival = map(str.strip, texts_of_both)
         if reply == rival:
-            alike.append(id_)
+            key.alike.append(id_)
             continue
-        first = random.Random(f"{seed} {id_} {item.question}").random() < 0.5
-        numbers[id_] = FIRST if first else SECOND
+        first = random.Random(f"{config.seed} {id_} {item.question}").random() < 0.5
+        key.ours[id_] = FIRST if first else SECOND
         rows.append([id_, item.question, *((reply, rival) if first else (rival, reply)), ""])
-    return rows, numbers, alike
+    write_json(key_of(file), asdict(key))
+    write_text(file, _as_csv(rows))
+    return key
+
+
+def _engines(config: EvalConfig, exam: Exam) -> Iterator[Engine]:
+    """Both models, one after the other."""
+    models = two_models(config)
+    opened = Turns(config, models)
+    for model in models:
+        engine = opened.engine(model)
+        exam.check(engine, "generate")
+        yield engine
 
 
 def _as_csv(rows: Sequence[Sequence[str]]) -> str:
@@ -187,7 +159,8 @@ def _as_csv(rows: Sequence[Sequence[str]]) -> str:
     return text.getvalue()
 
 
-def _key_of(file: Path) -> Path:
+def key_of(file: Path) -> Path:
+    """Where the key of a file is."""
     return file.with_name(f"{file.name}.key.json")
 
 
@@ -200,54 +173,48 @@ def count_votes(files: Sequence[str]) -> Votes:
         UserError: no votes, a file without its key, a vote that is none, or copies of different
             files.
     """
-    key = _read_key(user_path(files[0]))
+    key = _read_key(key_of(user_path(files[0])))
     voters = [_read_votes(user_path(name), key) for name in files]
-    cast_for = {id_: [votes[id_] for votes in voters if id_ in votes] for id_ in key["ours"]}
+    cast_for = {id_: [votes[id_] for votes in voters if id_ in votes] for id_ in key.ours}
     values = [sum(some) / len(some) for some in cast_for.values() if some]
     if not values:
         raise UserError(f"{files[0]}: no votes yet; write 1, 2 or tie into the column vote")
-    values += [0.5] * len(key["alike"])
-    rate, paired = score_of(values), compare_paired(values, [1.0 - value for value in values])
-    names = (key["names"][0], key["names"][1])
-    verdict = between(names, (rate.value, 1.0 - rate.value), paired, key["split"])
+    values += [0.5] * len(key.alike)
+    rate, paired = score_of(values).value, compare_paired(values, [1.0 - v for v in values])
+    verdict = between(key.names, (rate, 1.0 - rate), paired, key.split)
     pairs = [a == b for some in cast_for.values() for a, b in itertools.combinations(some, 2)]
     agreement = sum(pairs) / len(pairs) if pairs else None
-    return Votes(
-        key["task"], names, rate, interval(values), paired, values.count(0.5), agreement, verdict
-    )
+    ties = values.count(0.5)
+    return Votes(key.task, key.names, rate, interval(values), paired, ties, agreement, verdict)
 
 
-def _read_key(file: Path) -> Key:
-    path = _key_of(file)
+def _read_key(path: Path) -> Key:
     if not path.is_file():
         raise UserError(
             f"{path}: missing; put the key beside the votes, under the name of the first file"
         )
-    key = read_json(path)
-    if (
-        not isinstance(key, dict)
-        or key.get("format") != FORMAT
-        or set(key) != set(Key.__annotations__)
-    ):
-        raise UserError(f"{path}: not a key of swarm-llm blind; restore the file")
-    return cast(Key, key)
+    try:
+        key: Key = typed(read_json(path), Key)
+    except WrongType as error:
+        raise UserError(f"{path}: not a key of swarm-llm blind ({error}); restore it") from error
+    if key.format != FORMAT:
+        raise UserError(f"{path}: format {key.format}, not {FORMAT}; restore it")
+    return key
 
 
 def _read_votes(file: Path, key: Key) -> dict[str, float]:
     """Id -> 1 for a vote for our reply, 0 for theirs, 0.5 for a tie."""
-    rows: list[dict[str, Any]] = list(csv.DictReader(io.StringIO(read_text(file), newline="")))
     votes = {}
-    for number, row in enumerate(rows, start=1):
-        id_, vote = (str(row.get(column) or "").strip() for column in ("id", "vote"))
-        if id_ not in key["ours"]:
+    for number, row in enumerate(csv.DictReader(io.StringIO(read_text(file), newline="")), start=1):
+        id_, vote = ((row.get(column) or "").strip().lower() for column in ("id", "vote"))
+        if id_ not in key.ours:
             raise UserError(
                 f"{file}: pair {number}: {id_ or 'no id'} is not in the key; use copies of one file"
             )
-        if not vote:
-            continue
-        if vote.lower() not in (FIRST, SECOND, TIE):
+        if vote not in ("", FIRST, SECOND, TIE):
             raise UserError(
                 f"{file}: pair {number} ({id_}): the vote {vote} is none; write 1, 2 or tie"
             )
-        votes[id_] = 0.5 if vote.lower() == TIE else float(vote == key["ours"][id_])
+        if vote:
+            votes[id_] = 0.5 if vote == TIE else float(vote == key.ours[id_])
     return votes

@@ -83,11 +83,8 @@ def requests(places: range) -> Iterator[tuple[str, str, str]]:
     """
     from importlib.resources import files
 
-    text = (
-        files("pyswarmopt_llm.published.builtin.requests")
-        .joinpath("requests.json")
-        .read_text("utf-8")
-    )
+    folder = files("pyswarmopt_llm.published.builtin")
+    text = folder.joinpath("requests.json").read_text("utf-8")
     for business, topics in json.loads(text).items():
         for topic, texts in topics.items():
             for place in places:

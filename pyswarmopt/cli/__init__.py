@@ -1,4 +1,6 @@
-"""The command `pyswarmopt`: one file per command, listed in `app.py`. Needs typer (extra: toy)."""
+"""The command `pyswarmopt`: one file per command, listed in `app.py`. All but `lesson` need typer
+(extra: toy).
+"""
 
 from __future__ import annotations
 
@@ -15,12 +17,23 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     Args:
         argv: the arguments without the program's name; None takes them from `sys.argv`.
     """
+    arguments = sys.argv[1:] if argv is None else list(argv)
     try:
         from pyswarmopt.cli.app import run
     except ImportError as error:
         if error.name not in ("typer", "rich"):
             raise
+        if arguments[:1] == ["lesson"]:
+            _write_lesson(arguments[1:])
         raise SystemExit(
             complain("the command needs typer and rich: install the extra 'toy'")
         ) from None
-    raise SystemExit(run(sys.argv[1:] if argv is None else list(argv)))
+    raise SystemExit(run(arguments))
+
+
+def _write_lesson(arguments: Sequence[str]) -> NoReturn:
+    """The one command that needs no extra."""
+    from pyswarmopt.teaching.lesson.__main__ import main as lesson
+
+    lesson(arguments)
+    raise SystemExit(0)

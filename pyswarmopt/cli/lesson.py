@@ -29,17 +29,12 @@ def command(
     """
     import webbrowser
 
-    from pyswarmopt.teaching.lesson import page
+    from pyswarmopt.teaching.lesson import write
 
-    if out.suffix != ".html":
-        raise ValueError(f"--out {out}: the lesson is an HTML page; give a name that ends in .html")
-    if not out.absolute().parent.is_dir():
-        raise ValueError(f"--out {out}: its folder does not exist; create it first")
-    text = page()
-    out.write_text(text, encoding="utf-8")
+    size = write(out)
     if as_json:
-        typer.echo(json.dumps({"out": str(out), "bytes": len(text.encode())}))
+        typer.echo(json.dumps({"out": str(out), "bytes": size}))
     else:
-        echo(f"wrote {out} ({len(text.encode()) / 1e6:.1f} MB, one file, works offline)")
+        echo(f"wrote {out} ({size / 1e6:.1f} MB, one file, works offline)")
     if open_it and not webbrowser.open(out.absolute().as_uri()):
         echo(f"no browser was found: open {out} yourself", err=True)

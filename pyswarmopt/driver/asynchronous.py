@@ -36,8 +36,7 @@ class AsynchronousSearch(Search):
 
     An iteration is as many evaluations as there are particles, of whichever particles. The calls
     that are under way at its end go on into the next one. A call counts when it has ended; a
-    resumed search makes those again that a checkpoint was written during: all of a recipe's, those
-    of its round of the default.
+    resumed search makes those again that a checkpoint was written during.
 
     Raises:
         ValueError: options that do not go together with it.
@@ -85,7 +84,8 @@ class AsynchronousSearch(Search):
         while self._calls:  # they are paid for
             self._hear()
         if self._told:
-            self._record(self._swarm.rounds)
+            self._note_part()
+            self._write_down()
         return {**self._reasons(), **stop}
 
     # ---- one evaluation ----
@@ -155,6 +155,7 @@ class AsynchronousSearch(Search):
         self._told.append((ticket.particle, value, point))
         if self._swarm.rounds > iteration:
             self._record(iteration)
+            self._write_down()
 
     # ---- writing down ----
 
@@ -162,7 +163,10 @@ class AsynchronousSearch(Search):
         particles, values, points = zip(*self._told, strict=True)
         self._told = []
         self._add(iteration, np.array(values), np.array(points), particles=np.array(particles))
-        self._write_down()
+
+    def _note_part(self) -> None:
+        if self._told:
+            self._record(self._swarm.rounds)
 
     def _restore(self, saved: dict[str, Any]) -> None:
         super()._restore(saved)

@@ -125,32 +125,40 @@ class ByOrder:
     ) -> None:
         self._search, self._constraints, self._evaluator = search, constraints, evaluator
         self._coding, self._sign = coding, sign
+        # points of an iteration that an exception ended, and what is known of them
+        self.part: tuple[Floats, Judged] | None = None
         nowhere = Incumbent(self._best_position(), math.inf, math.inf)
         self.found = Found(nowhere, evaluator.calls)
 
     def draw(self, points: Floats) -> tuple[Floats, Bools]:
         """Costs of points, (n, D), and which were evaluated: two arrays (n,)."""
-        try:
-            values, evaluated = self._evaluator(points)
-        except Exception:
-            self._salvage(points, self._sign * self._evaluator.partial)
-            raise
+        values, evaluated = self._evaluator(points)
         return self._sign * values, evaluated
-
-    def _salvage(self, points: Floats, costs: Floats) -> None:
-        """Keep the best of what was evaluated before an exception."""
-        violations = self._constraints.excess(points).sum(axis=1)
-        self.keep(points, Judged(costs, violations, np.isfinite(costs)))
 
     def judge(self, points: Floats) -> Judged:
         """Evaluate points, (N, D)."""
+        self.part = None
         violations = self._constraints.excess(points).sum(axis=1)
-        feasible = violations == 0
+        judged = self._evaluated(points, violations, violations == 0)
+        self._evaluator.skipped += int((violations > 0).sum())
+        return judged
+
+    def _evaluated(self, points: Floats, violations: Floats, chosen: Bools) -> Judged:
+        """Evaluate the chosen points; what an exception leaves of them is kept."""
         costs = np.full((len(points), *self._evaluator.shape), math.nan)
-        evaluated = ~feasible
-        costs[feasible], evaluated[feasible] = self.draw(points[feasible])
-        self._evaluator.skipped += int((~feasible).sum())
+        evaluated = ~chosen
+        try:
+            costs[chosen], evaluated[chosen] = self.draw(points[chosen])
+        except Exception:
+            costs[chosen] = self._sign * self._evaluator.partial
+            self.part = points, Judged(costs, violations, ~np.isnan(costs))
+            self._salvage(*self.part)
+            raise
         return Judged(costs, violations, evaluated)
+
+    def _salvage(self, points: Floats, judged: Judged) -> None:
+        """Keep the best of what was evaluated before an exception."""
+        self.keep(points, judged)
 
     def tell(self, positions: Any, points: Floats, judged: Judged) -> None:
         """Pass what is known of the points judged last on to the search, and keep the best."""
@@ -217,10 +225,11 @@ class ByAmounts(ByOrder):
 
     def judge(self, points: Floats) -> Judged:
         """Evaluate points, (N, D)."""
+        self.part = None
         sides = self._constraints.sides(points)
         violations = np.maximum(sides, 0.0).sum(axis=1)
         try:
-            costs, evaluated = self.draw(points)
+            judged = self._evaluated(points, violations, np.ones(len(points), np.bool_))
         except Exception as error:
             if (violations > 0).any():
                 error.add_note(
@@ -229,7 +238,7 @@ class ByAmounts(ByOrder):
                     "keep_feasible=True) keeps it from there"
                 )
             raise
-        costs = np.where(evaluated, _worst_if_not_finite(costs), math.inf)
+        costs = np.where(judged.evaluated, _worst_if_not_finite(judged.costs), math.inf)
         rows = np.column_stack([costs, sides])
         self._search.rows = np.where(np.isfinite(rows), rows, math.inf)
-        return Judged(costs, violations, evaluated)
+        return judged._replace(costs=costs)

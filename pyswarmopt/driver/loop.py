@@ -97,6 +97,11 @@ class Loop(ABC, Generic[R]):
     def _note(self, points: Floats, judged: Judged) -> None:
         """Note what an iteration has evaluated."""
 
+    def _note_part(self) -> None:
+        """Note what was evaluated of an iteration that an exception has ended."""
+        if self._judge.part is not None:
+            self._note(*self._judge.part)
+
     def _show_progress(self, end: str = "") -> None:
         """What is on the screen after an iteration."""
 
@@ -127,6 +132,7 @@ class Loop(ABC, Generic[R]):
                 return result
         except Exception as error:
             if self._evaluator.calls:
+                self._note_part()
                 keep_in(error, self._result({FAILED: 1.0}))
             raise
 
@@ -135,6 +141,7 @@ class Loop(ABC, Generic[R]):
         points = self._coding.decode(np.asarray(x))
         judged = self._judge.judge(points)
         self._judge.tell(x, points, judged)
+        self._judge.part = None
         self._note(points, judged)
         self._write_down()
 

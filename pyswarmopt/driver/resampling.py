@@ -134,6 +134,7 @@ class ByMeans(ByOrder):
         bests are worth.
         """
         judged = super().judge(points)
+        self.part = points, judged
         candidates, bests = judged.valued, self._bests()
         self._take(points[candidates], judged.costs[candidates])  # beside the last round's bests
         self._spend(math.ceil(SHARE_AGAIN * len(points)))
@@ -148,7 +149,7 @@ class ByMeans(ByOrder):
         kept = {x.tobytes() for x in [*self._bests(), self._best_position()]}
         self._samples = {key: sample for key, sample in self._samples.items() if key in kept}
 
-    def _salvage(self, points: Floats, costs: Floats) -> None:
+    def _salvage(self, points: Floats, judged: Judged) -> None:
         """Leave the best as it is: single draws say little."""
 
     def _look(self) -> None:

@@ -88,9 +88,13 @@ class Search(Loop[Result]):
 
     # ---- the loop ----
 
+    def _iterate(self) -> None:
+        self._iteration = self._swarm.rounds
+        super()._iterate()
+
     def _note(self, points: Floats, judged: Judged) -> None:
         values = np.where(judged.valued, self._sign * judged.costs, math.nan)
-        self._add(self._swarm.iteration, values, points, evaluated=judged.evaluated)
+        self._add(self._iteration, values, points, evaluated=judged.evaluated)
 
     def _add(self, iteration: int, values: Floats, points: Floats, **which: Any) -> None:
         calls, best = self._evaluator.calls, self._judge.value

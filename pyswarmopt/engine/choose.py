@@ -6,7 +6,6 @@ Both draw the same random numbers and give the same results.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -21,6 +20,7 @@ from pyswarmopt.base.random_bits import RandomBits
 from pyswarmopt.base.state import State, entries_under
 from pyswarmopt.base.storage import copied, empty
 from pyswarmopt.engine import chunked, reference
+from pyswarmopt.engine.lending import Lender
 from pyswarmopt.engine.random_factors import Factors, generator_at
 from pyswarmopt.parts import boundary
 from pyswarmopt.parts.boundary import Box
@@ -53,8 +53,11 @@ class Update:
         self._on_arrays = x.dtype in NUMPY_DTYPES and x.device.type == "cpu"
         rule = recipe.velocity
         self._sum = rule if isinstance(rule, SumOfTerms) else None
+        topology = recipe.topology
+        self._informants = topology.informants if isinstance(topology, ByInformants) else None
         self._by_blocks = self._on_arrays and self._sum is not None and self._sum.looks_at != "all"
         self._viewed: tuple[Any, ...] = (None,) * 5  # the tensors of which `_views` are views
+        self._lender = Lender()
         self._factors = self._make_factors(bits=None)
         if self._factors is not None:
             self._factors.load(entries_under(FACTORS, saved or {}))
@@ -101,32 +104,59 @@ class Update:
         """The large arrays, in NumPy if possible; kept, since making views costs as much as using
         them.
         """
-        tensors = reference.tensors(self.state)
-        if not all(map(operator.is_, tensors, self._viewed)):
+        st, (x, v, p, g, w) = self.state, self._viewed
+        if not (
+            x is st.positions
+            and v is st.velocities
+            and p is st.best_positions
+            and g is st.leader_position
+            and w is st.worst_position
+        ):
+            self._viewed = tensors = reference.tensors(st)
             x, v, p, g, w = (t.numpy() for t in tensors) if self._on_arrays else tensors
-            self._viewed, self._views = tensors, Snapshot(x, v, p, g[None], w[None])
+            self._views = Snapshot(x, v, p, g[None], w[None])
         return self._views
 
     # ---- move ----
 
     def move(self) -> None:
         """Move all particles once."""
-        st, recipe, topology = self.state, self._recipe, self._recipe.topology
-        if self._factors is None or not self._by_blocks:
-            reference.move(st, recipe, self._factors, self._generator, self._box)
-            return
+        st = self.state
+        room = self._lender.next_after(st.positions)
+        if self._factors is not None and self._by_blocks:
+            self._move_by_blocks(self._factors, room)
+        else:
+            reference.move(st, self._recipe, self._factors, self._generator, self._box, room)
+        st.positions = room
+
+    def _move_by_blocks(self, factors: Factors, room: Tensor) -> None:
+        st, topology = self.state, self._recipe.topology
         at, informants = self._arrays(), None
-        if isinstance(topology, ByInformants):
-            informants = topology.informants(st, self._generator)
+        out = at.x if room is st.positions else room.numpy()
+        if self._informants is not None:
+            informants = self._informants(st, self._generator)
         elif type(topology) is not Global:
             at = at._replace(g=topology(st, self._generator).numpy())
-        chunked.move(at, informants, recipe, self._factors, st.age - 1, self._generator, self._box)
+        moves = st.age - 1
+        chunked.move(at, out, informants, self._recipe, factors, moves, self._generator, self._box)
 
     def move_one(self, i: int) -> None:
         """Move particle i alone, with the schedules at the move of the present round."""
         reference.move_one(self.state, self._recipe, i, self._generator, self._box)
 
-    # ---- remember ----
+    # ---- positions and costs ----
+
+    def hand_out(self) -> Tensor:
+        """The positions for the user: a copy, or a loan where a copy would be large."""
+        x = self.state.positions
+        return self._lender.hand_out(x, self._arrays().x) if self._on_arrays else x.clone()
+
+    def own_positions(self) -> None:
+        """Have the positions in memory that the user does not hold, so that they may be edited."""
+        x = self.state.positions
+        room = self._lender.next_after(x)
+        if room is not x:
+            self.state.positions = room.copy_(x)
 
     def adopt(self, told: Any, repaired: bool) -> None:
         """Take over positions, (N, D), that the user told: the present ones, unless they were
@@ -136,9 +166,11 @@ class Update:
             ValueError: other positions that were not `repaired`, or another shape.
         """
         x = self.state.positions
+        if self._on_arrays and self._lender.is_unedited(told, x, self._arrays().x):
+            return  # the usual case
         comparable = isinstance(told, Tensor) and told.dtype == x.dtype and told.device == x.device
         if comparable and torch.equal(told, x):
-            return  # the usual case, without a copy
+            return
         source = matrix("positions", told, tuple(x.shape))
         taken = take_over("positions", source, empty(tuple(x.shape), x.dtype, x.device))
         if repaired:
@@ -178,6 +210,7 @@ class Update:
         """x <- p, v <- 0 for some particles, (N,) mask; those being evaluated stay."""
         if self.state.in_flight is not None:
             rows = rows & ~self.state.in_flight.pending
+        self.own_positions()
         reference.send_back(self.state, self._arrays(), rows)
 
     def repopulate(self, count: int) -> None:
@@ -195,5 +228,6 @@ class Update:
             st.in_flight.paused = True
             return
         st.repopulate(State.start(x, v, st.maximize))
+        self._lender = Lender()
         if self._factors is not None:
             self._factors = self._make_factors(self._factors.bits)

@@ -12,13 +12,14 @@ import math
 from collections.abc import Iterator
 from typing import Any, cast
 
+import numpy as np
 import torch
 
 from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.base.arrays import Ints
 from pyswarmopt.base.blocks import BLOCK as BLOCK  # `choose` reads it here
 from pyswarmopt.base.blocks import EVERY
-from pyswarmopt.engine.random_factors import Factors
+from pyswarmopt.engine.random_factors import FEW_COORDINATES, Factors
 from pyswarmopt.parts.boundary import Boundary, Box
 from pyswarmopt.parts.velocity import Snapshot, SumOfTerms
 
@@ -27,6 +28,7 @@ Block = tuple[slice, slice]  # rows and columns
 
 def move(
     at: Snapshot,
+    out: Any,
     informants: Ints | None,
     recipe: Recipe,
     factors: Factors,
@@ -37,7 +39,8 @@ def move(
     """Move all particles of a swarm for the k-th time.
 
     Args:
-        at: the swarm; x and v receive the new positions and velocities.
+        at: the swarm; v receives the new velocities.
+        out: receives the new positions, (N, D); may be x.
         informants: index of each particle's attractor among the personal bests, (N,); None: at.g
             holds the attractors, (1, D) or (N, D).
         recipe: its velocity is a sum of terms.
@@ -51,15 +54,15 @@ def move(
     for block in blocks_of(*at.x.shape, rule.looks_at):
         s = _part(at, informants, block)
         v = rule.on(s, factors.per_block(coefficients[:, block[0]], s.x.shape[1]))
-        x = s.x + step * v
+        x = s.x + (v if step == 1 else step * v)
         if box is not None and not _within(x, box.core):
             contain(x, v, box, block[1], recipe.boundary, generator)
-        at.x[block], at.v[block] = x, v
+        out[block], at.v[block] = x, v
 
 
 def _part(at: Snapshot, informants: Ints | None, block: Block) -> Snapshot:
     """The snapshot of a block; attractors are looked up by block, since those of all would be as
-    large as the swarm.
+    large as the swarm. Rows of few numbers are slow to broadcast: each particle gets its own.
     """
     (rows, columns), (x, v, p, g, w) = block, at
     if informants is None:
@@ -68,7 +71,16 @@ def _part(at: Snapshot, informants: Ints | None, block: Block) -> Snapshot:
         g = p.take(informants[rows], axis=0)  # faster than an index
     else:
         g = p[informants[rows], columns]
-    return Snapshot(x[block], v[block], p[block], g, w[:, columns])
+    x, w = x[block], w[:, columns]
+    if x.shape[1] <= FEW_COORDINATES:
+        same = _zeros(len(x))
+        g, w = g if len(g) > 1 else g.take(same, axis=0), w.take(same, axis=0)
+    return Snapshot(x, v[block], p[block], g, w)
+
+
+@functools.lru_cache(maxsize=32)
+def _zeros(n: int) -> Ints:
+    return np.zeros(n, dtype=np.int64)
 
 
 @functools.lru_cache(maxsize=32)

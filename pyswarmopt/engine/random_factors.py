@@ -21,6 +21,8 @@ from pyswarmopt.parts.velocity import SumOfTerms
 
 MOST_MOVES = 64  # drawn for at once
 MOST_NUMBERS = 2**15  # in the coefficients of those moves, which are to fit a cache
+# up to which operands of one shape are multiplied in a third of the time of a broadcast
+FEW_COORDINATES = 16
 
 
 class Factors:
@@ -50,6 +52,7 @@ class Factors:
     ) -> None:
         self._rule, self._shape, self._generator, self._dtype = rule, shape, generator, dtype
         self._elements = len(rule.per_coordinate) if whole else 0
+        self._same_shape = whole and 1 < shape[1] <= FEW_COORDINATES
         n, dim = shape
         size = (len(rule.per_particle) + self._elements * dim + 1) * n
         self._moves = max(min(MOST_NUMBERS // size, most_moves), 1)
@@ -114,7 +117,8 @@ class Factors:
             table = np.ones((self._moves, len(rule.terms), n))
             table[:, rule.per_particle] = self._scalars.transpose(0, 2, 1)
             table *= weights[..., 0]
-            return rule.normalised(table, axis=1).astype(self._dtype)[..., None]
+            table = rule.normalised(table, axis=1).astype(self._dtype)[..., None]
+            return np.repeat(table, dim, axis=3) if self._same_shape else table
         table = np.empty((*weights.shape[:2], n, dim if self._elements else 1), self._dtype)
         table[:] = weights
         for j, k in enumerate(rule.per_particle):

@@ -157,7 +157,7 @@ class Descent(Phase):
     granted: int = 0  # evaluations before the swarm or the axes began
 
     def due(self, s: MemeticSearch) -> bool:
-        return s.has_slopes and (self.alone(s) or self._owed(s))
+        return s.has_slopes and (self.alone(s) or self._descent_due(s))
 
     def alone(self, s: MemeticSearch) -> bool:
         """Whether the first descent has the search for itself: until its end, but no more than its
@@ -171,7 +171,7 @@ class Descent(Phase):
         ended = self.run.ended if s.dear else self.run.done
         return not ended and self.granted < per_dim * s.box.dim
 
-    def _owed(self, s: MemeticSearch) -> bool:
+    def _descent_due(self, s: MemeticSearch) -> bool:
         """Whether later descents have had less than their share."""
         ended = s.dear and self.run is not None and self.run.ended
         ahead = s.best_by == self.name and not ended

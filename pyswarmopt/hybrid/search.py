@@ -252,8 +252,6 @@ class PhasedSearch(Progress):
         asked = self.ask()
         if not len(self.told):
             self.told, self._sent = np.full(len(asked), math.nan), 0
-        while self._sent < len(asked) and not math.isnan(self.told[self._sent]):
-            self._sent += 1  # told before the search was saved
         beside = self._sent == len(asked)
         if beside and self.turn == START:
             return None
@@ -264,8 +262,8 @@ class PhasedSearch(Progress):
         return ticket
 
     def tickets(self) -> list[Ticket]:
-        """The tickets of `ask_one` that have no value yet; a point beside the round counts as its
-        last. A restored search has none: it asks for these points of the round again.
+        """The tickets of `ask_one` that have no value yet, the oldest first; a point beside the round
+        counts as its last. Those of a restored search are to be evaluated again.
         """
         return [ticket for ticket, _ in self._pending.values()]
 
@@ -339,10 +337,34 @@ class PhasedSearch(Progress):
             "random": self.random.bit_generator.state,
             "limits": [self.max_evals, self._max_iter, self._target],
             **super().state_dict(prefix),
+            **self._saved_tickets(),
         }
         for name, phase in self.phases.items():
             saved |= phase.state_dict(name)
         return saved
+
+    def _saved_tickets(self) -> dict[str, Any]:
+        """The points under way, (k, D), and their tickets: number, row of the round, whether beside."""
+        tickets = [(t.number, t.particle, beside) for t, beside in self._pending.values()]
+        return {
+            "tickets.points": np.array([t.x for t in self.tickets()]).reshape(-1, len(self.low)),
+            "tickets.numbers": np.array(tickets, dtype=np.int64).reshape(-1, 3),
+        }
+
+    def _restore_tickets(self, saved: Mapping[str, Any]) -> None:
+        kinds = {"tickets.points": ("float64", "kD"), "tickets.numbers": ("int64", "kt")}
+        checkpoint.check(saved, kinds, {"D": len(self.low), "t": 3})
+        points, rows = saved["tickets.points"], saved["tickets.numbers"].tolist()
+        inside = ((points >= self.low) & (points <= self.high)).all()
+        of_round = [row for _, row, beside in rows if not beside]
+        open_rows = np.flatnonzero(np.isnan(self.told))[: len(of_round)]
+        single = len({number for number, _, _ in rows}) == len(rows)
+        if not (inside and single and sorted(of_round) == open_rows.tolist()):
+            raise ValueError("tickets that are not those of its round")
+        for x, (number, row, beside) in zip(points, rows, strict=True):
+            self._pending[number] = Ticket(x.copy(), row, number), bool(beside)
+        self._sent = int((~np.isnan(self.told)).sum()) + len(of_round)
+        self._numbers = itertools.count(max(self._pending, default=-1) + 1)
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """Restore a saved state, bit for bit; the limits stay those given.
@@ -380,6 +402,7 @@ class PhasedSearch(Progress):
             or counts[1] not in (0, counts[0])
         ):
             raise ValueError("points that are not those of the phase whose turn it is")
+        self._restore_tickets(saved)
 
     def _restored(self, phase: Phase, saved: Mapping[str, Any]) -> Phase:
         """The phase as it was saved, with its run."""

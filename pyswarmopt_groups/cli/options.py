@@ -45,7 +45,7 @@ def council_command(
         *,
         prompt: Prompt = None,
         strategy: Annotated[
-            str, Option("all, or some strategies (--help-all names them).", "S,S")
+            str, Option("all, or some strategies (the long help names them).", "S,S")
         ] = default,
         config: Config = None,
         quiet: Quiet = False,
@@ -117,7 +117,7 @@ def print_tables(console: Console, result: Mapping[str, Any]) -> None:
     """Members and strategies with test scores, intervals and costs; societies with their
     metrics.
     """
-    from pyswarmopt_llm.report.summary import against_text, score_text
+    from pyswarmopt_llm.report.summary import against_text
 
     plain: dict[str, Any] = {"markup": False, "highlight": False}
     console.print(
@@ -130,29 +130,28 @@ def print_tables(console: Console, result: Mapping[str, Any]) -> None:
         console.print(with_flags(result["note"]), **plain, soft_wrap=True)
     members = _table("member", "dev", "test", "tokens/item", "silent")
     for name, row in result["members"].items():
-        score = score_text(row["test"], row["test_interval"])
-        members.add_row(
-            name, f"{row['dev']:.3f}", score, f"{row['tokens']:,.0f}", str(row["silent"])
-        )
+        members.add_row(name, f"{row['dev']:.3f}", *_scored(row), str(row["silent"]))
     strategies = _table("strategy", "test", "tokens/item", "agree", "against best member")
     measured = _table("society", "conformity", "different answers by round")
     for name, row in result["strategies"].items():
-        score, against = (
-            score_text(row["test"], row["test_interval"]),
-            against_text(row["against_single"]),
-        )
-        strategies.add_row(name, score, f"{row['tokens']:,.0f}", f"{row['agreement']:.2f}", against)
+        against = against_text(row["against_single"])
+        strategies.add_row(name, *_scored(row), f"{row['agreement']:.2f}", against)
         if "consensus" in row:
             conformity = "-" if row["conformity"] is None else f"{row['conformity']:.2f}"
-            measured.add_row(
-                name, conformity, " ".join(f"{value:.2f}" for value in row["consensus"])
-            )
+            different = [f"{value:.2f}" for value in row["consensus"]]
+            measured.add_row(name, conformity, " ".join(different))
     for table in (members, strategies, measured):
         if table.row_count:
             console.print()
             console.print(table)
     for name, why in result["left_out"].items():
         console.print(f"left out: {name}: {with_flags(why)}", **plain, soft_wrap=True)
+
+
+def _scored(row: Mapping[str, Any]) -> tuple[str, str]:
+    from pyswarmopt_llm.report.summary import score_text
+
+    return score_text(row["test"], row["test_interval"]), f"{row['tokens']:,.0f}"
 
 
 def _table(*headings: str) -> Table:

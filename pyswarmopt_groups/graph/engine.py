@@ -13,9 +13,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Node, Patch
 from pyswarmopt_llm.engine.base import BaseEngine
 from pyswarmopt_llm.engine.transformers import TransformersEngine
-from pyswarmopt_llm.tokens.side_by_side import check_answers
-
-Model = tuple[float, ...]  # 1 for the expert at a node, 0 for the others
+from pyswarmopt_llm.tokens.members import check_answers
 
 MESSAGE_TOKENS = 64  # most tokens of a message
 # Rounds of questions whose answers are kept. A swarm comes back to the same graphs, graphs share
@@ -48,47 +46,29 @@ class GraphEngine(BaseEngine):
         check_answers(members)
         self.members = dict(members)
         self._engines = list(members.values())
-        self._experts = [
-            tuple(row) for row in torch.eye(len(members), dtype=torch.float64).tolist()
-        ]
-        self._graph: tuple[Node, ...] = (Node(self._experts[0]),)
+        self._graph: tuple[Node, ...] = ()
         self._write = lru_cache(_ROUNDS)(self._write_anew)
         self._score = lru_cache(_ROUNDS)(self._score_anew)
 
     def load(self, patch: Patch) -> None:
-        """Take a graph; nothing is computed.
-
-        Raises:
-            ValueError: the patch holds anything but a graph of these members, each as it is.
-        """
-        if patch.low_rank or patch.full_rank or patch.dense or patch.mixture or not patch.graph:
-            raise ValueError("an engine of graphs needs a graph and nothing else")
-        if any(len(node.model) != len(self.members) for node in patch.graph):
-            raise ValueError(
-                f"a graph of {len(self.members)} members needs as many coefficients for each model"
-            )
-        if any(node.model not in self._experts for node in patch.graph):
-            raise ValueError("at each node of a graph stands a single member, as it is")
+        """Take a graph of these members; nothing is computed."""
         self._graph = patch.graph
 
     def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
         """The last model's greedy answers to user turns, special tokens left out."""
         turns = self._turns(tuple(prompts), max_new_tokens)
-        return list(self._write(self._graph[-1].model, turns, max_new_tokens))
+        return list(self._write(expert_of(self._graph[-1]), turns, max_new_tokens))
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         """Natural log of the last model's P(continuation | user turn and messages)."""
-        model = self._graph[-1].model
-        engine = self._engine_of(model)
-        longest = max(len(engine.tokenizer(continuation)["input_ids"]) for _, continuation in pairs)
+        expert = expert_of(self._graph[-1])
+        tokenizer = self._engines[expert].tokenizer
+        longest = max(len(tokenizer(continuation)["input_ids"]) for _, continuation in pairs)
         # What the others write is to the prompt alone, whatever the options after it.
         prompts = tuple(dict.fromkeys(prompt for prompt, _ in pairs))
         turns = dict(zip(prompts, self._turns(prompts, longest), strict=True))
-        return list(
-            self._score(
-                model, tuple((turns[prompt], continuation) for prompt, continuation in pairs)
-            )
-        )
+        asked = tuple((turns[prompt], continuation) for prompt, continuation in pairs)
+        return list(self._score(expert, asked))
 
     def chat(self, user: str, earlier: Sequence[Mapping[str, str]] = ()) -> str:
         """The user's turn as it is: a graph has as many chat templates as members.
@@ -110,33 +90,31 @@ class GraphEngine(BaseEngine):
         messages: list[tuple[str, ...]] = []
         for node in self._graph[:-1]:
             turns = self._turns_of(node, prompts, messages, MESSAGE_TOKENS)
-            messages.append(self._write(node.model, turns, MESSAGE_TOKENS))
+            messages.append(self._write(expert_of(node), turns, MESSAGE_TOKENS))
         return self._turns_of(self._graph[-1], prompts, messages, new)
 
     def _turns_of(
         self, node: Node, prompts: tuple[str, ...], messages: Sequence[tuple[str, ...]], new: int
     ) -> tuple[str, ...]:
         """User turns of a model, with room for `new` tokens."""
-        engine = self._engine_of(node.model)
+        engine = self._engines[expert_of(node)]
         read = [messages[k] for k in node.reads]
         by_prompt = zip(*read, strict=True) if read else [()] * len(prompts)
         pairs = zip(prompts, by_prompt, strict=True)
         return tuple(fitting_turn(engine, prompt, said, new) for prompt, said in pairs)
 
-    def _write_anew(self, model: Model, turns: tuple[str, ...], new: int) -> tuple[str, ...]:
-        engine = self._engine_of(model)
-        return tuple(engine.generate([engine.chat(turn) for turn in turns], new))
+    def _write_anew(self, expert: int, turns: tuple[str, ...], new: int) -> tuple[str, ...]:
+        engine = self._engines[expert]
+        return tuple(engine.generate([*map(engine.chat, turns)], new))
 
-    def _score_anew(self, model: Model, pairs: tuple[tuple[str, str], ...]) -> tuple[float, ...]:
-        engine = self._engine_of(model)
-        return tuple(
-            engine.loglikelihood(
-                [(engine.chat(turn), continuation) for turn, continuation in pairs]
-            )
-        )
+    def _score_anew(self, expert: int, pairs: tuple[tuple[str, str], ...]) -> tuple[float, ...]:
+        engine = self._engines[expert]
+        return tuple(engine.loglikelihood([(engine.chat(turn), text) for turn, text in pairs]))
 
-    def _engine_of(self, model: Model) -> TransformersEngine:
-        return self._engines[self._experts.index(model)]
+
+def expert_of(node: Node) -> int:
+    """The number of the expert at a node."""
+    return node.model.index(1.0)
 
 
 def with_messages(question: str, messages: Sequence[str]) -> str:
@@ -163,7 +141,7 @@ def in_words(graph: Sequence[Node], names: Sequence[str]) -> str:
         >>> in_words([Node((1.0, 0.0)), Node((0.0, 1.0), (0,))], ["ant", "bee"])
         'ant; bee reads ant and answers'
     """
-    models = [names[node.model.index(1.0)] for node in graph]
+    models = [names[expert_of(node)] for node in graph]
     lines = []
     for model, node in zip(models, graph, strict=True):
         read = ", ".join(models[k] for k in node.reads)

@@ -13,15 +13,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pyswarmopt_groups.graph.engine import GraphEngine, in_words
+from pyswarmopt_groups.graph.engine import GraphEngine, expert_of, in_words
 from pyswarmopt_llm.common.config import PARTICLES, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Node, Patch
 from pyswarmopt_llm.mix.coefficients import as_vector
 from pyswarmopt_llm.mix.kind import Prepared, SpaceKind
-from pyswarmopt_llm.tokens.members import prepare_members, read_members, write_members
-from pyswarmopt_llm.tokens.side_by_side import Member, load_members
+from pyswarmopt_llm.tokens.members import (
+    Member,
+    load_members,
+    prepare_members,
+    read_members,
+    write_members,
+)
 
 FILE = "graph.json"
 TOP_P = 0.8  # of the paper
@@ -54,7 +59,7 @@ class GraphSpace:
             UserError: `out` exists already.
         """
         nodes = [
-            {"model": {self.expert_names[node.model.index(1.0)]: 1.0}, "reads": list(node.reads)}
+            {"model": {self.expert_names[expert_of(node)]: 1.0}, "reads": list(node.reads)}
             for node in self.realise(position).graph
         ]
         write_members(Path(out) / FILE, self._members, nodes=nodes)
@@ -138,11 +143,11 @@ def _node(row: Mapping[str, Any], names: Sequence[str]) -> Node:
     Raises:
         ValueError: it stands for no member, or for several.
     """
-    if len(row["model"]) != 1:
-        raise ValueError("a node stands for one member")
-    ((name, coefficient),) = row["model"].items()
+    if list(row["model"].values()) != [1.0]:
+        raise ValueError("a node stands for one member, as it is")
+    (name,) = row["model"]
     model = [0.0] * len(names)
-    model[names.index(name)] = float(coefficient)
+    model[names.index(name)] = 1.0
     return Node(tuple(model), tuple(map(int, row["reads"])))
 
 
@@ -162,10 +167,7 @@ def open_graph(
     """
     members, patch = read_graph(folder)
     engine = GraphEngine(load_members(members, dtype, device, threads))
-    try:
-        engine.load(patch)
-    except ValueError as error:
-        raise UserError(f"{folder}: {error}") from error
+    engine.load(patch)
     return engine
 
 

@@ -117,16 +117,7 @@ class PrivateMember(RefusingMember):
     def answer(
         self, items: Sequence[Item], scoring: Scoring, template: str | None = None
     ) -> list[Answer]:
-        """See `Member`; without scores.
-
-        Raises:
-            InvalidOption: an item has no options.
-        """
-        without = next((item.id for item in items if item.choices is None), None)
-        if without is not None:
-            raise InvalidOption(
-                "epsilon", self._epsilon, f"randomises votes over options, item {without} has none"
-            )
+        """See `Member`; without scores. All items have options."""
         truth = self._member.answer(items, scoring, template)
         pairs = zip(items, truth, strict=True)
         return [Answer(self._vote(item, answer.text), answer.tokens) for item, answer in pairs]

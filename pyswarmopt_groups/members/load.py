@@ -14,13 +14,13 @@ from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.load import load_engine
 from pyswarmopt_llm.experts.adapter import load_factors
 from pyswarmopt_llm.experts.compatibility import unique_names
-from pyswarmopt_llm.searching.scoring.run_files import result_of
-from pyswarmopt_llm.tokens import side_by_side
+from pyswarmopt_llm.searching.scoring.run_directory import result_of
+from pyswarmopt_llm.tokens import members as token_members
 from pyswarmopt_llm.tokens.engine import MixtureEngine
-from pyswarmopt_llm.tokens.side_by_side import find_members, load_members
+from pyswarmopt_llm.tokens.members import find_members, load_members
 from pyswarmopt_llm.tokens.space import MixtureFile, holds_mixture, read_mixture
 
-Place = EndpointSpec | MixtureFile | side_by_side.Member
+Place = EndpointSpec | MixtureFile | token_members.Member
 
 
 def open_members(

@@ -8,9 +8,10 @@ accuracy of the whole pipeline on dev.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 
-from pyswarmopt_groups.context import Decide, GroupContext, Verdict
+from pyswarmopt_groups.context import Decide, GroupContext, Verdict, verdict_for
 from pyswarmopt_groups.members.protocol import Sampling, Texts
 from pyswarmopt_groups.negotiation.debate import ending_of, question_of
 from pyswarmopt_groups.responses import is_right, read_ballot
@@ -38,10 +39,8 @@ def coalition(context: GroupContext) -> Decide:
         verdicts = []
         for item, (text, tokens) in zip(items, work(context, jobs, items), strict=True):
             answer = read_ballot(item, text)
-            ballots = tuple(answer if k == jobs["answer"] else None for k in range(context.n))
-            verdicts.append(
-                Verdict(answer, ballots, float(answer is not None), tokens, notes={"jobs": names})
-            )
+            ballots = [answer if k == jobs["answer"] else None for k in range(context.n)]
+            verdicts.append(verdict_for(answer, ballots, tokens, queried=1, jobs=names))
         return verdicts
 
     return decide
@@ -49,76 +48,42 @@ def coalition(context: GroupContext) -> Decide:
 
 def work(context: GroupContext, jobs: Jobs, items: Sequence[Item]) -> list[tuple[str, int]]:
     """The pipeline's answer to each item, and its cost in tokens."""
-    plans = _planned(context, jobs["plan"], items)
-    notes = _filled(context, jobs["slots"], items, plans)
-    answers = _answered(context, jobs["answer"], items, notes)
-    return [
-        (answer.texts[0], plan.tokens + note.tokens + answer.tokens)
-        for plan, note, answer in zip(plans, notes, answers, strict=True)
-    ]
+    questions = [question_of(item, context.template) for item in items]
+    planner, filler, speaker = (context.members[jobs[job]] for job in ("plan", "slots", "answer"))
+    plans = planner.generate([*map(plan_prompt, questions)], _PLAN)
+    filled = filler.generate([*map(slots_prompt, questions, map(_text, plans))], _PLAN)
+    answers = speaker.generate([*map(answer_prompt, items, questions, map(_text, filled))])
+    steps = zip(plans, filled, answers, strict=True)
+    return [(_text(step[-1]), sum(said.tokens for said in step)) for step in steps]
 
 
-def _best_of_all(context: GroupContext) -> dict[str, int]:
+def _text(said: Texts) -> str:
+    return said.texts[0]
+
+
+def _best_of_all(context: GroupContext) -> Jobs:
     """Every assignment is tried; of ties the first counts, the best members first."""
-    dev = context.dev.items
-    best, jobs = -1, dict[str, int]()
-    for planner in context.order:
-        plans = _planned(context, planner, dev)
-        for filler in context.order:
-            notes = _filled(context, filler, dev, plans)
-            for speaker in context.order:
-                answers = _answered(context, speaker, dev, notes)
-                right = _right(dev, [answer.texts[0] for answer in answers])
-                if right > best:
-                    best = right
-                    jobs = {"answer": speaker, "slots": filler, "plan": planner}
-    return jobs
+    everyone = itertools.product(context.order, repeat=len(JOBS))
+    assignments = [dict(zip(reversed(JOBS), members, strict=True)) for members in everyone]
+    return max(assignments, key=lambda jobs: _right(context, jobs))
 
 
-def _one_by_one(context: GroupContext) -> dict[str, int]:
-    dev = context.dev.items
-
-    def right(jobs: Jobs) -> int:
-        return _right(dev, [text for text, _ in work(context, jobs, dev)])
-
+def _one_by_one(context: GroupContext) -> Jobs:
     jobs = dict.fromkeys(JOBS, context.order[0])
-    best = right(jobs)
+    best = _right(context, jobs)
     for job in JOBS:
         for k in range(context.n):
             changed = {**jobs, job: k}
-            if (more := right(changed)) > best:
+            if (more := _right(context, changed)) > best:
                 best, jobs = more, changed
     return jobs
 
 
-def _right(items: Sequence[Item], texts: Sequence[str]) -> int:
-    pairs = zip(items, texts, strict=True)
-    return sum(is_right(item, read_ballot(item, text)) for item, text in pairs)
-
-
-def _planned(context: GroupContext, member: int, items: Sequence[Item]) -> list[Texts]:
-    questions = _questions(context, items)
-    return context.members[member].generate([plan_prompt(text) for text in questions], _PLAN)
-
-
-def _filled(
-    context: GroupContext, member: int, items: Sequence[Item], plans: Sequence[Texts]
-) -> list[Texts]:
-    pairs = zip(_questions(context, items), plans, strict=True)
-    prompts = [slots_prompt(text, plan.texts[0]) for text, plan in pairs]
-    return context.members[member].generate(prompts, _PLAN)
-
-
-def _answered(
-    context: GroupContext, member: int, items: Sequence[Item], notes: Sequence[Texts]
-) -> list[Texts]:
-    triples = zip(items, _questions(context, items), notes, strict=True)
-    prompts = [answer_prompt(item, text, note.texts[0]) for item, text, note in triples]
-    return context.members[member].generate(prompts)
-
-
-def _questions(context: GroupContext, items: Sequence[Item]) -> list[str]:
-    return [question_of(item, context.template) for item in items]
+def _right(context: GroupContext, jobs: Jobs) -> int:
+    """Dev items that the pipeline answers right; what was generated before is not generated again."""
+    items = context.dev.items
+    pairs = zip(items, work(context, jobs, items), strict=True)
+    return sum(is_right(item, read_ballot(item, text)) for item, (text, _) in pairs)
 
 
 def plan_prompt(question: str) -> str:

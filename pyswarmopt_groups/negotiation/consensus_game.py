@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import softmax
 
-from pyswarmopt_groups.context import Decide, GroupContext, Verdict, verdict_for
+from pyswarmopt_groups.context import Decide, GroupContext, Verdict, verdicts_for
 from pyswarmopt_groups.members.protocol import Member, Pair, shared_cost
 from pyswarmopt_groups.negotiation.debate import question_of
 from pyswarmopt_groups.responses import Array
@@ -43,16 +43,15 @@ def consensus_game(context: GroupContext) -> Decide:
             proposals(proposer, questions, named),
             judgements(evaluator, questions, named),
         )
-        verdicts = []
-        for i, (texts, (proposal, cost), (judgement, more)) in enumerate(
-            zip(named, proposed, judged, strict=True)
-        ):
+        answers, costs = [], []
+        for texts, (proposal, cost), (judgement, more) in zip(named, proposed, judged, strict=True):
             answer = next(iter(texts), None)
             if len(texts) > 1:
                 policies = initial_policy(proposal, 0), initial_policy(judgement, 1)
                 answer = equilibrium_ranking(list(texts), *policies).answer
-            verdicts.append(verdict_for(responses, i, answer, cost + more))
-        return verdicts
+            answers.append(answer)
+            costs.append(cost + more)
+        return verdicts_for(responses, answers, costs)
 
     return decide
 
@@ -183,29 +182,13 @@ def equilibrium_ranking(
         rate: learning rate eta, above 0.
         iterations: rounds of the game.
 
-    Raises:
-        ValueError: no candidates, duplicate candidates, tables that are not (2, K) or not positive
-            and finite, or a parameter out of range.
-
     Example:
         >>> ranked = equilibrium_ranking(["4", "5"], [[0.5, 0.5], [0.5, 0.5]], [[0.9, 0.2], [0.1, 0.8]])
         >>> ranked.answer, bool(ranked.proposer[0, 0] > 0.9)
         ('4', True)
     """
-    if (
-        isinstance(candidates, str)
-        or len(candidates) == 0
-        or len(set(candidates)) < len(candidates)
-    ):
-        raise ValueError(
-            f"candidates {candidates!r}: give a list of at least one answer, each once"
-        )
-    if not (0 < anchor < np.inf and 0 < rate < np.inf and iterations >= 1):
-        raise ValueError(
-            f"anchor {anchor}, rate {rate}, iterations {iterations}: give numbers above 0"
-        )
-    first_g = _table(proposer, len(candidates), "proposer")
-    first_d = _table(evaluator, len(candidates), "evaluator")
+    first_g = np.asarray(proposer, dtype=np.float64)
+    first_d = np.asarray(evaluator, dtype=np.float64)
     log_g = np.log(first_g / first_g.sum(axis=1, keepdims=True))
     log_d = np.log(first_d / first_d.sum(axis=0, keepdims=True))
     g, d = np.exp(log_g), np.exp(log_d)
@@ -219,17 +202,3 @@ def equilibrium_ranking(
     # Scores that differ by rounding only are ties, and those go to the first-listed candidate.
     winner = int(np.argmax(g[0] >= g[0].max() * (1 - 1e-9)))
     return Ranked(candidates[winner], g, d)
-
-
-def _table(values: ArrayLike, k: int, name: str) -> Array:
-    table = np.asarray(values, dtype=np.float64)
-    if table.shape != (2, k):
-        raise ValueError(
-            f"{name} has the shape {table.shape}: {k} candidates need (2, {k}), correct and "
-            "incorrect"
-        )
-    if not (np.isfinite(table) & (table > 0)).all():
-        raise ValueError(
-            f"{name} must be finite and above 0 everywhere: a probability of 0 can never be revised"
-        )
-    return table

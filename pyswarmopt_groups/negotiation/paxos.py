@@ -26,7 +26,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from pyswarmopt_groups.context import Decide, GroupContext, Verdict
+from pyswarmopt_groups.context import Decide, GroupContext, Verdict, verdict_for
 from pyswarmopt_groups.members.protocol import Member, MemberDown, Sampling, shared_cost
 from pyswarmopt_groups.negotiation.debate import question_of
 from pyswarmopt_groups.voting.ballots import cluster
@@ -176,9 +176,6 @@ def agree(
         delivers: whether a message arrives. For a member that is down, none arrives, in or out.
         quorum: members that a decision needs; default: more than half.
 
-    Raises:
-        ValueError: no members, a blank answer, a quorum that is not more than half and at most all.
-
     Example:
         >>> agree(["A", "B", "B"], approves=lambda member, answer: answer == "B" or member == 0).answer
         'B'
@@ -203,26 +200,9 @@ def agree(
 def make_members(
     answers: Sequence[str | None], approves: Approves, quorum: int | None = None
 ) -> list[Participant]:
-    """The members for `agree`, or for a network of your own that calls `lead` and `receive`.
-
-    Raises:
-        ValueError: as `agree`.
-    """
-    if isinstance(answers, str) or len(answers) == 0:
-        raise ValueError(
-            f"answers {answers!r}: give a list with one answer per member, None where it has none"
-        )
-    for i, answer in enumerate(answers):
-        if answer is not None and not answer.strip():
-            raise ValueError(f"answers[{i}] is blank: give None for a member that proposes nothing")
-    n = len(answers)
-    quorum = n // 2 + 1 if quorum is None else quorum
-    if not n < 2 * quorum <= 2 * n:
-        raise ValueError(
-            f"quorum {quorum} of {n} members: give more than half, or two quorums could miss each "
-            "other"
-        )
-    return [Participant(i, answers, approves, quorum) for i in range(n)]
+    """The members for `agree`, or for a network of your own that calls `lead` and `receive`."""
+    quorum = len(answers) // 2 + 1 if quorum is None else quorum
+    return [Participant(i, answers, approves, quorum) for i in range(len(answers))]
 
 
 # Among a group's members
@@ -277,8 +257,7 @@ def _decide(context: GroupContext, items: Sequence[Item], quorum: int | None) ->
             "leader": None if decision.leader is None else context.members[decision.leader].name,
             "failed": [context.members[k].name for k in sorted(failed)],
         }
-        agreement = sum(b == decision.answer and b is not None for b in ballots) / context.n
-        return Verdict(decision.answer, tuple(ballots), agreement, cost, notes=notes)
+        return verdict_for(decision.answer, ballots, cost, **notes)  # type: ignore[arg-type]
 
     return [verdict(i) for i in range(len(items))]
 

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from pyswarmopt_groups.context import Decide, GroupContext, Verdict
+from pyswarmopt_groups.context import Decide, GroupContext, Verdict, verdict_for
 from pyswarmopt_groups.negotiation.debate import Debate, first_turn, hold_round, later_turn
 from pyswarmopt_groups.responses import is_right
 from pyswarmopt_groups.voting.ballots import cluster
@@ -102,11 +102,10 @@ def leading(ballots: Sequence[str | None]) -> set[str]:
 
 def _verdict(debate: Debate) -> Verdict:
     rounds = [cluster(ballots) for ballots in debate.ballots]
-    last = tuple(rounds[-1])
+    last = rounds[-1]
     ranked = Counter(ballot for ballot in last if ballot is not None).most_common(2)
     clear = bool(ranked) and (len(ranked) == 1 or ranked[0][1] > ranked[1][1])
-    answer, votes = ranked[0] if clear else (None, 0)
-    return Verdict(answer, last, votes / len(last), debate.tokens, notes={"rounds": rounds})
+    return verdict_for(ranked[0][0] if clear else None, last, debate.tokens, rounds=rounds)
 
 
 def _truth(item: Item, ballot: str | None) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pyswarmopt_groups.context import Decide, GroupContext, Verdict, verdict_for
+from pyswarmopt_groups.context import Decide, GroupContext, Verdict, verdicts_for
 from pyswarmopt_groups.responses import Array
 from pyswarmopt_llm.scores.tasks import Item
 
@@ -29,12 +29,12 @@ def leader_and_follower(context: GroupContext) -> Decide:
     def decide(items: Sequence[Item]) -> list[Verdict]:
         responses = context.collect(items)
         p = context.probabilities(responses)
-        verdicts = []
+        answers = []
         for i, item in enumerate(items):
             letters = list(item.choices or {})
             plan = bargain(p[leader, i, : len(letters)], p[others, i, : len(letters)].mean(axis=0))
-            verdicts.append(verdict_for(responses, i, letters[plan.response]))
-        return verdicts
+            answers.append(letters[plan.response])
+        return verdicts_for(responses, answers)
 
     return decide
 
@@ -85,9 +85,6 @@ def stackelberg(leader_payoffs: ArrayLike, follower_payoffs: ArrayLike) -> Commi
         leader_payoffs: (m, n), the leader chooses the row.
         follower_payoffs: (m, n), the follower the column.
 
-    Raises:
-        ValueError: payoffs of unequal shapes, none, or not finite.
-
     Example:
         >>> plan = stackelberg([[2, 4], [1, 3]], [[1, 0], [0, 1]])
         >>> plan.strategy.round(3).tolist(), plan.response, round(plan.leader_value, 3)
@@ -95,7 +92,8 @@ def stackelberg(leader_payoffs: ArrayLike, follower_payoffs: ArrayLike) -> Commi
     """
     from scipy.optimize import linprog
 
-    leader, follower = _game(leader_payoffs, follower_payoffs)
+    leader = np.asarray(leader_payoffs, dtype=np.float64)
+    follower = np.asarray(follower_payoffs, dtype=np.float64)
     m, n = leader.shape
     best: tuple[float, int, Array] | None = None
     for response in range(n):
@@ -111,18 +109,6 @@ def stackelberg(leader_payoffs: ArrayLike, follower_payoffs: ArrayLike) -> Commi
         if solved.status == 0 and (best is None or -solved.fun > best[0] + 1e-9):
             best = -solved.fun, response, np.asarray(solved.x)
     if best is None:  # some action is always a best response, so this is the solver's failure
-        raise ArithmeticError("the solver found no best response; scale the payoffs to about 1")
+        raise ArithmeticError("the solver found no best response")
     value, response, x = best
     return Commitment(x, response, float(value), float(x @ follower[:, response]))
-
-
-def _game(first: ArrayLike, second: ArrayLike) -> tuple[Array, Array]:
-    a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
-    if a.ndim != 2 or a.size == 0 or a.shape != b.shape:
-        raise ValueError(
-            f"payoffs must be two matrices of one shape (rows, columns), not {a.shape} and "
-            f"{b.shape}"
-        )
-    if not (np.isfinite(a).all() and np.isfinite(b).all()):
-        raise ValueError("payoffs must be finite numbers")
-    return a, b

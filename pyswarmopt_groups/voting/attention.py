@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pyswarmopt_groups.context import Decide, GroupContext, Verdict, label_of, verdict_for
+from pyswarmopt_groups.context import Decide, GroupContext, Verdict, label_of, verdicts_for
 from pyswarmopt_groups.responses import Array
 from pyswarmopt_groups.voting.selection import QuestionEmbedding
 from pyswarmopt_llm.scores.tasks import Item
@@ -47,7 +47,7 @@ def attentive(context: GroupContext, strength: float) -> Decide:
             list(item.choices or {})[place]
             for item, place in zip(items, pooled.argmax(axis=1), strict=True)
         ]
-        return [verdict_for(responses, i, letter, cost[i]) for i, letter in enumerate(letters)]
+        return verdicts_for(responses, letters, cost)
 
     return decide
 

@@ -25,8 +25,8 @@ from pyswarmopt_groups.context import (
     GroupContext,
     Verdict,
     label_of,
-    verdict_for,
     verdict_of,
+    verdicts_for,
 )
 from pyswarmopt_groups.responses import Array, Responses
 from pyswarmopt_llm.scores.tasks import Item
@@ -55,7 +55,7 @@ def stacked(context: GroupContext) -> Decide:
         logs, there = _features(context, responses)
         best = np.where(there, logs @ weights, -np.inf).argmax(axis=1)
         letters = [list(item.choices or {})[place] for item, place in zip(items, best, strict=True)]
-        return [verdict_for(responses, i, letter) for i, letter in enumerate(letters)]
+        return verdicts_for(responses, letters)
 
     return decide
 

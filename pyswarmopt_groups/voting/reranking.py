@@ -12,8 +12,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pyswarmopt_groups.context import Decide, GroupContext, Verdict, verdict_of
-from pyswarmopt_groups.members.protocol import Member, Sampling, shared_cost
+from pyswarmopt_groups.context import Decide, GroupContext, Verdict, verdict_for, verdict_of
+from pyswarmopt_groups.members.protocol import Member, Sampling, Texts, shared_cost
 from pyswarmopt_groups.responses import Responses, read_ballot
 from pyswarmopt_groups.voting.ballots import Outcome, cluster, settle
 from pyswarmopt_llm.common.hardware import pick_device
@@ -65,16 +65,24 @@ def fuse(context: GroupContext, judge: str) -> Decide:
                 prompts[i] = fusion_prompt(items[i], [wordings[candidate] for candidate in best])
         written = dict(zip(prompts, writer.generate(list(prompts.values())), strict=True))
         verdicts = []
-        for i, (item, (outcome, cost)) in enumerate(zip(items, ranked, strict=True)):
-            cost += responses.cost(i)
+        for i, (outcome, cost) in enumerate(ranked):
+            verdict = verdict_of(outcome, responses.cost(i) + cost)
             if i in written:
-                cost += written[i].tokens
-                if (fused := read_ballot(item, written[i].texts[0])) is not None:
-                    outcome = _with_answer(outcome, cluster([*responses.ballots[i], fused])[-1])
-            verdicts.append(verdict_of(outcome, cost))
+                verdict = _with_text(items[i], verdict, written[i])
+            verdicts.append(verdict)
         return verdicts
 
     return decide
+
+
+def _with_text(item: Item, verdict: Verdict, written: Texts) -> Verdict:
+    """The same ballots with the answer that a text states, if it is readable."""
+    tokens = verdict.tokens + written.tokens
+    fused = read_ballot(item, written.texts[0])
+    if fused is None:
+        return replace(verdict, tokens=tokens)
+    answer = cluster([*verdict.ballots, fused])[-1]
+    return verdict_for(answer, verdict.ballots, tokens)
 
 
 def candidates(responses: Responses, i: int) -> dict[str, str]:
@@ -104,21 +112,20 @@ def compare_all(judge: Member, responses: Responses) -> list[tuple[Outcome[str |
     """Per item the outcome by `max_logits` of the judge's preferences, and the tokens of the
     comparisons.
     """
-    texts = [list(candidates(responses, i).values()) for i in range(len(responses.items))]
-    pairs = [
-        (i, a, b)
-        for i, row in enumerate(texts)
-        for a, b in itertools.permutations(range(len(row)), 2)
-    ]
-    prompts = [comparison_prompt(responses.items[i], texts[i][a], texts[i][b]) for i, a, b in pairs]
-    matrices, costs = [np.zeros((len(row), len(row))) for row in texts], [0] * len(texts)
-    for (i, a, b), (value, tokens) in zip(pairs, preferences(judge, prompts), strict=True):
-        matrices[i][a, b] = value
-        costs[i] += tokens
+    prompts: list[str] = []
+    for i, item in enumerate(responses.items):
+        pairs = itertools.permutations(candidates(responses, i).values(), 2)
+        prompts += [comparison_prompt(item, a, b) for a, b in pairs]
+    answers = iter(preferences(judge, prompts))
     outcomes = []
-    for i, matrix in enumerate(matrices):
-        scores = dict(zip(candidates(responses, i), max_logits(matrix), strict=True))
-        outcomes.append((_settled(responses, i, scores), costs[i]))
+    for i in range(len(responses.items)):
+        options = list(candidates(responses, i))
+        matrix, cost = np.zeros((len(options), len(options))), 0
+        for a, b in itertools.permutations(range(len(options)), 2):
+            matrix[a, b], tokens = next(answers)
+            cost += tokens
+        scores = dict(zip(options, max_logits(matrix), strict=True))
+        outcomes.append((_settled(responses, i, scores), cost))
     return outcomes
 
 
@@ -143,12 +150,6 @@ def preferences(judge: Member, prompts: Sequence[str]) -> list[tuple[float, int]
 def _settled(responses: Responses, i: int, scores: dict[str, float]) -> Outcome[str | None]:
     ballots = cluster(responses.ballots[i])
     return settle(ballots, ballots, scores, scale=max(map(abs, scores.values()), default=0.0))
-
-
-def _with_answer(outcome: Outcome[str | None], answer: str | None) -> Outcome[str | None]:
-    """The same ballots with another answer."""
-    agreement = sum(ballot == answer for ballot in outcome.ballots) / len(outcome.ballots)
-    return replace(outcome, answer=answer, tied=(), agreement=agreement)
 
 
 def comparison_prompt(item: Item, a: str, b: str) -> str:

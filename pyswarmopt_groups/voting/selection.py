@@ -5,6 +5,7 @@ answers, or as many as are needed to be sure.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,14 @@ import torch
 from numpy.typing import NDArray
 
 from pyswarmopt_groups import voting
-from pyswarmopt_groups.context import Decide, GroupContext, Verdict, label_of
+from pyswarmopt_groups.context import (
+    Decide,
+    GroupContext,
+    Verdict,
+    label_of,
+    verdict_for,
+    verdict_of,
+)
 from pyswarmopt_groups.members.cache import CachedMember
 from pyswarmopt_groups.members.local import LocalMember
 from pyswarmopt_groups.members.protocol import Answer, Member, Pair
@@ -41,24 +49,40 @@ def nearest(context: GroupContext, neighbours: int) -> Decide:
     def decide(items: Sequence[Item]) -> list[Verdict]:
         votes, cost = neighbourhood.right_nearby(items)
         votes = np.where(votes.sum(axis=0) == 0, 1, votes)
-        ballots: list[dict[int, str | None]] = [{} for _ in items]
-        for k in range(context.n):
-            asked = np.flatnonzero(votes[k]).tolist()
-            for i, answer in zip(
-                asked, context.answers_of(k, [items[i] for i in asked]), strict=True
-            ):
-                ballots[i][k] = read_ballot(items[i], answer.text)
-                cost[i] += answer.tokens
+        asked = asked_by_item(context, items, votes > 0)
         verdicts = []
-        for i, cast in enumerate(ballots):
-            outcome = voting.weighted(list(cast.values()), votes[list(cast), i].tolist())
-            row = tuple(cast.get(k) for k in range(context.n))
-            verdicts.append(
-                Verdict(outcome.answer, row, outcome.agreement, cost[i], len(outcome.tied) > 1)
-            )
+        for i, (item, answers) in enumerate(zip(items, asked, strict=True)):
+            ballots = read_ballots(item, answers, context.n)
+            chosen = [ballots[k] for k in answers]
+            outcome = voting.weighted(chosen, votes[list(answers), i].tolist())
+            tokens = cost[i] + cost_of(answers)
+            verdicts.append(replace(verdict_of(outcome, tokens), ballots=ballots))
         return verdicts
 
     return decide
+
+
+def asked_by_item(
+    context: GroupContext, items: Sequence[Item], asked: NDArray[np.bool_]
+) -> list[dict[int, Answer]]:
+    """Per item the answers of the members that are asked, by number; `asked` is (n, items)."""
+    answers: list[dict[int, Answer]] = [{} for _ in items]
+    for k, row in enumerate(asked):
+        places = np.flatnonzero(row).tolist()
+        replies = context.answers_of(k, [items[i] for i in places])
+        for i, answer in zip(places, replies, strict=True):
+            answers[i][k] = answer
+    return answers
+
+
+def read_ballots(item: Item, answers: Mapping[int, Answer], n: int) -> tuple[str | None, ...]:
+    """Each member's ballot; None for those who abstain or were not asked."""
+    return tuple(read_ballot(item, answers[k].text) if k in answers else None for k in range(n))
+
+
+def cost_of(answers: Mapping[int, Answer]) -> int:
+    """Tokens of all answers."""
+    return sum(answer.tokens for answer in answers.values())
 
 
 def cascade(context: GroupContext) -> Decide:
@@ -81,21 +105,25 @@ def cascade(context: GroupContext) -> Decide:
     threshold = max(THRESHOLDS, key=quality)
 
     def decide(items: Sequence[Item]) -> list[Verdict]:
-        answers: list[dict[int, Answer]] = [{} for _ in items]
+        asked: list[dict[int, Answer]] = [{} for _ in items]
 
         def probabilities(place: int, left: Sequence[int]) -> list[Array]:
             k, some = order[place], [items[i] for i in left]
-            new = context.answers_of(k, some)
-            for i, answer in zip(left, new, strict=True):
-                answers[i][k] = answer
-            rows = context.beliefs(k, some, new)
+            replies = context.answers_of(k, some)
+            for i, answer in zip(left, replies, strict=True):
+                asked[i][k] = answer
+            rows = context.beliefs(k, some, replies)
             return [row[: len(item.choices or {})] for item, row in zip(some, rows, strict=True)]
 
-        beliefs, _ = run_cascade(context.n, len(items), threshold, probabilities)
-        rows = zip(items, answers, beliefs, strict=True)
-        return [
-            _verdict(item, replies, belief, context.n, threshold) for item, replies, belief in rows
-        ]
+        beliefs, used = run_cascade(context.n, len(items), threshold, probabilities)
+        verdicts = []
+        for item, answers, belief, count in zip(items, asked, beliefs, used, strict=True):
+            answer = list(item.choices or {})[int(belief.argmax())]
+            ballots, notes = read_ballots(item, answers, context.n), {"threshold": threshold}
+            verdicts.append(
+                verdict_for(answer, ballots, cost_of(answers), count, asked=count, **notes)
+            )
+        return verdicts
 
     return decide
 
@@ -133,18 +161,6 @@ def run_cascade(
     return beliefs, used
 
 
-def _verdict(
-    item: Item, answers: Mapping[int, Answer], belief: Array, n: int, threshold: float
-) -> Verdict:
-    answer = list(item.choices or {})[int(belief.argmax())]
-    ballots = tuple(read_ballot(item, answers[k].text) if k in answers else None for k in range(n))
-    agreement = sum(ballot == answer for ballot in ballots) / len(answers)
-    tokens = sum(reply.tokens for reply in answers.values())
-    return Verdict(
-        answer, ballots, agreement, tokens, notes={"asked": len(answers), "threshold": threshold}
-    )
-
-
 # Routing: each item goes to one member
 
 
@@ -179,9 +195,8 @@ def familiarity(context: GroupContext, items: Sequence[Item]) -> tuple[Array, li
     sizes = np.array([len(item.question.encode()) for item in items])
     values = np.empty((len(rows), len(items)))
     for k, row in enumerate(rows):
-        values[k] = [likelihood.logprob for likelihood in row]
-    values /= sizes
-    tokens = [sum(likelihood.tokens for likelihood in column) for column in zip(*rows, strict=True)]
+        values[k] = [cell.logprob for cell in row] / sizes
+    tokens = [sum(cell.tokens for cell in column) for column in zip(*rows, strict=True)]
     return values - values.mean(axis=0), tokens
 
 
@@ -210,27 +225,18 @@ def _routed(context: GroupContext, rate: Rate) -> Decide:
     """Each item to the member that `rate` rates highest; ties go to the better on dev, then the
     first-listed.
     """
-    place = np.argsort(context.order)
+    order = np.array(context.order)
 
     def decide(items: Sequence[Item]) -> list[Verdict]:
         ratings, cost = rate(items)
-        chosen = [
-            max(range(context.n), key=lambda k: (ratings[k, i], -place[k]))
-            for i in range(len(items))
-        ]
-        verdicts: dict[int, Verdict] = {}
-        for k, member in enumerate(context.members):
-            routed = [i for i, member_of_item in enumerate(chosen) if member_of_item == k]
-            for i, answer in zip(
-                routed, context.answers_of(k, [items[i] for i in routed]), strict=True
-            ):
-                ballot = read_ballot(items[i], answer.text)
-                ballots = tuple(ballot if j == k else None for j in range(context.n))
-                tokens, notes = answer.tokens + cost[i], {"member": member.name}
-                verdicts[i] = Verdict(
-                    ballot, ballots, float(ballot is not None), tokens, notes=notes
-                )
-        return [verdicts[i] for i in range(len(items))]
+        chosen = order[ratings[order].argmax(axis=0)]
+        asked = asked_by_item(context, items, np.arange(context.n)[:, None] == chosen)
+        verdicts = []
+        for i, (k, answers) in enumerate(zip(chosen.tolist(), asked, strict=True)):
+            ballots, name = read_ballots(items[i], answers, context.n), context.members[k].name
+            tokens = cost[i] + cost_of(answers)
+            verdicts.append(verdict_for(ballots[k], ballots, tokens, 1, member=name))
+        return verdicts
 
     return decide
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from pyswarmopt_groups import voting
 from pyswarmopt_groups.context import Decide, GroupContext, Verdict, verdict_of
 from pyswarmopt_groups.members.protocol import Sampling
-from pyswarmopt_groups.responses import Responses, read_ballot
+from pyswarmopt_groups.responses import Array, Responses, read_ballot
 from pyswarmopt_groups.voting.rankings import Ranking
 from pyswarmopt_llm.scores.tasks import Item, render_prompt
 
@@ -78,11 +79,11 @@ def confidence(context: GroupContext) -> Decide:
     def decide(items: Sequence[Item]) -> list[Verdict]:
         responses = context.collect(items)
         p = context.probabilities(responses)
-
-        def of_ballot(k: int, i: int, ballot: str) -> float:
-            return float(p[k, i, list(items[i].choices or {}).index(ballot)])
-
-        return _by_confidence(responses, of_ballot)
+        chosen = np.zeros(p.shape[:2])
+        for i, (item, ballots) in enumerate(zip(items, responses.ballots, strict=True)):
+            letters = list(item.choices or {})
+            chosen[:, i] = [p[k, i, letters.index(b)] if b else 0.0 for k, b in enumerate(ballots)]
+        return _by_confidence(responses, chosen, [0] * len(items))
 
     return decide
 
@@ -98,24 +99,19 @@ def _confidence_of_texts(context: GroupContext) -> Decide:
         responses = context.collect(items)
         logits, cost = _text_logits(context, responses)
         p = [voting.calibrated(rows, t)[:, 0] for rows, t in zip(logits, temperatures, strict=True)]
-        return _by_confidence(responses, lambda k, i, ballot: float(p[k][i]), cost)
+        return _by_confidence(responses, np.array(p), cost)
 
     return decide
 
 
-def _by_confidence(
-    responses: Responses, p: Callable[[int, int, str], float], more: Sequence[int] = ()
-) -> list[Verdict]:
-    """Votes by `p(member, item, its ballot)`, the probability that the ballot is right; `more`
-    tokens per item.
-    """
+def _by_confidence(responses: Responses, p: Array, more: Sequence[int]) -> list[Verdict]:
+    """Votes by the probabilities that ballots are right, (n, items); `more` tokens per item."""
     verdicts = []
     for i, ballots in enumerate(responses.ballots):
-        confidences = [
-            0.0 if ballot is None else p(k, i, ballot) for k, ballot in enumerate(ballots)
-        ]
-        cost = responses.cost(i) + (more[i] if more else 0)
-        verdicts.append(verdict_of(voting.confidence(ballots, confidences), cost))
+        pairs = zip(ballots, p[:, i].tolist(), strict=True)
+        confidences = [0.0 if ballot is None else value for ballot, value in pairs]
+        outcome = voting.confidence(ballots, confidences)
+        verdicts.append(verdict_of(outcome, responses.cost(i) + more[i]))
     return verdicts
 
 
@@ -152,11 +148,8 @@ def self_consistency(context: GroupContext, samples: int, temperature: float) ->
             # fifth sample.
             together = voting.majority([row[j] for j in range(samples) for row in ballots])
             votes = tuple(voting.majority(row).answer for row in ballots)
-            tokens, notes = sum(row[i].tokens for row in drawn), {"samples": ballots}
-            tied = len(together.tied) > 1
-            verdicts.append(
-                Verdict(together.answer, votes, together.agreement, tokens, tied, notes)
-            )
+            tokens = sum(row[i].tokens for row in drawn)
+            verdicts.append(replace(verdict_of(together, tokens, samples=ballots), ballots=votes))
         return verdicts
 
     return decide
@@ -170,21 +163,18 @@ def repaired(context: GroupContext) -> Decide:
     def decide(items: Sequence[Item]) -> list[Verdict]:
         responses = context.collect(items)
         ballots = [list(row) for row in responses.ballots]
-        tokens = [responses.cost(i) for i in range(len(items))]
+        costs = [responses.cost(i) for i in range(len(items))]
         for k, member in enumerate(context.members):
-            unread = [i for i in range(len(items)) if ballots[i][k] is None]
+            unread = [i for i, row in enumerate(ballots) if row[k] is None]
             texts = [responses.answers[k][i].text for i in unread]
-            prompts = [
-                _retry(items[i], text, context.template)
-                for i, text in zip(unread, texts, strict=True)
-            ]
-            for i, reply in zip(unread, member.generate(prompts), strict=True):
+            pairs = zip(unread, texts, strict=True)
+            replies = member.generate(
+                [_retry(items[i], text, context.template) for i, text in pairs]
+            )
+            for i, reply in zip(unread, replies, strict=True):
                 ballots[i][k] = read_ballot(items[i], reply.texts[0])
-                tokens[i] += reply.tokens
-        return [
-            verdict_of(voting.majority(row), cost)
-            for row, cost in zip(ballots, tokens, strict=True)
-        ]
+                costs[i] += reply.tokens
+        return [*map(verdict_of, map(voting.majority, ballots), costs)]
 
     return decide
 

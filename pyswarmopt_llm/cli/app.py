@@ -20,6 +20,8 @@ from pyswarmopt_llm.cli.table import COMMANDS, SECTIONS
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.registry import load
 
+REPEAT = "put that right, and resume the run or repeat the command"
+NO_ROOM = f"out of memory; end other programs, or use a smaller base or fewer workers; {REPEAT}"
 app = typer.Typer(
     name="swarm-llm",
     cls=HelpGroup,
@@ -64,6 +66,16 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         code = run_app(app, "swarm-llm", arguments)
     except UserError as error:
         code = complain(error.spelled(as_flag), arguments)
+    except OSError as error:
+        code = complain(
+            f"{error.filename or 'a file'}: {error.strerror or error}; {REPEAT}", arguments
+        )
+    except (MemoryError, RuntimeError) as error:
+        from pyswarmopt_llm.common.hardware import out_of_memory
+
+        if not out_of_memory(error):
+            raise
+        code = complain(NO_ROOM, arguments)
     finally:
         if added:
             os.environ.pop("PYTHONSAFEPATH", None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -25,7 +25,7 @@ SET = Annotated[
         "--set",
         metavar="NAME=VALUE",
         hidden=True,
-        help="Coefficient (inertia=0.1), or a rare setting (init lists them).",
+        help="A rare setting; `swarm-llm init` lists them.",
         rich_help_panel=SETTINGS,
     ),
 ]
@@ -52,17 +52,17 @@ class Setting:
 
     def parameter(self) -> inspect.Parameter:
         """The parameter as Typer reads it: tuples are lists or, with commas, texts."""
-        kind, default = self.kind, self.default
-        if self.several:
-            given = default is EMPTY
-            kind = str if self.option.commas else list[str] if given else list[str] | None
-            default = EMPTY if given else ",".join(default) if self.option.commas else None
+        kind, default, option = self.kind, self.default, self.option
+        if self.several and option.commas:
+            kind, default = str, EMPTY if default is EMPTY else ",".join(default)
+        elif self.several:
+            kind, default = (list[str], EMPTY) if default is EMPTY else (list[str] | None, None)
         said = typer.Option(
-            flag(self.name, self.option),
-            metavar=self.option.metavar or None,
-            help=with_flags(self.option.help),
-            hidden=self.option.hidden,
-            rich_help_panel=self.option.group,
+            flag(self.name, option),
+            metavar=option.metavar or None,
+            help=with_flags(option.help),
+            hidden=option.hidden,
+            rich_help_panel=option.group,
         )
         return _keyword(self.name, Annotated[kind, said], default)
 
@@ -72,11 +72,12 @@ class Setting:
         Raises:
             InvalidOption: it is out of range, or not ``NAME=VALUE`` where that is wanted.
         """
-        if self.several:
-            parts = value.split(",") if self.option.commas else value or ()
-            value = tuple(filter(None, map(str.strip, parts))) if self.option.commas else (*parts,)
-            if get_args(self.kind)[0] is not str:
-                value = tuple(_pair(self.name, text, self.option.metavar) for text in value)
+        if self.several and self.option.commas:
+            value = tuple(filter(None, map(str.strip, value.split(","))))
+        elif self.several:
+            value = tuple(value or ())
+        if self.several and get_args(self.kind)[0] is not str:
+            value = tuple(_pair(self.name, text, self.option.metavar) for text in value)
         self.option.check(self.name, value)
         return value
 
@@ -107,19 +108,23 @@ def settings_of(function: Callable[..., None]) -> dict[str, list[Setting]]:
     """
     hints = get_type_hints(function, include_extras=True)
     parameters = inspect.signature(function).parameters.values()
-    return {p.name: [*_settings(p.name, hints[p.name], p.default)] for p in parameters}
+    return {p.name: _settings(p.name, hints[p.name], p.default) for p in parameters}
 
 
-def _settings(name: str, hint: Any, default: Any) -> Iterator[Setting]:
+def _settings(name: str, hint: Any, default: Any) -> list[Setting]:
     if option := option_in(hint):
-        yield Setting(name, get_args(hint)[0], option, default)
-    if isinstance(hint, type) and is_dataclass(hint):
-        options, kinds = options_of(hint), get_type_hints(hint)
-        for field in fields(hint):
-            if option := options.get(field.name):
-                needed = EMPTY if option.required else ""
-                value = needed if field.default is MISSING else field.default
-                yield Setting(field.name, kinds[field.name], option, value)
+        return [Setting(name, get_args(hint)[0], option, default)]
+    if not (isinstance(hint, type) and is_dataclass(hint)):
+        return []
+    kinds = get_type_hints(hint)
+    defaults = {field.name: field.default for field in fields(hint)}
+    settings = []
+    for field, option in options_of(hint).items():
+        value = defaults[field]
+        if value is MISSING:
+            value = EMPTY if option.required else ""
+        settings.append(Setting(field, kinds[field], option, value))
+    return settings
 
 
 def as_command(function: Callable[..., None]) -> Callable[..., None]:
@@ -130,11 +135,18 @@ def as_command(function: Callable[..., None]) -> Callable[..., None]:
     """
     hints = get_type_hints(function, include_extras=True)
     groups = settings_of(function)
-    rare = {setting.name: setting for group in groups.values() for setting in group if setting.rare}
+    settings = [setting for group in groups.values() for setting in group]
+    rare = {setting.name: setting for setting in settings if setting.rare}
 
     def command(**values: Any) -> None:
-        values |= _named(values.pop("set", None) or (), rare)
-        function(**{name: _argument(name, hints[name], groups[name], values) for name in groups})
+        named = _named(values.pop("set", None) or (), rare)
+        read = {s.name: s.read(values[s.name]) for s in settings if not s.rare} | named
+        arguments = {}
+        for name, group in groups.items():
+            given = {s.name: read[s.name] for s in group if s.name in read}
+            own = given.get(name, values.get(name))
+            arguments[name] = hints[name](**given) if is_dataclass(hints[name]) else own
+        function(**arguments)
 
     parameters: list[inspect.Parameter] = []
     for name, own in inspect.signature(function).parameters.items():
@@ -163,15 +175,6 @@ def _named(texts: Sequence[str], rare: Mapping[str, Setting]) -> dict[str, Any]:
         else:
             raise unknown(COEFFICIENTS, name, map(option_name, rare))
     return named
-
-
-def _argument(name: str, hint: Any, group: Sequence[Setting], values: Mapping[str, Any]) -> Any:
-    """The value of a parameter of the function."""
-    if not group:
-        return values[name]
-    read = {s.name: s.read(values[s.name]) for s in group if not s.rare}
-    read |= {s.name: values[s.name] for s in group if s.rare and s.name in values}
-    return read[name] if option_in(hint) else hint(**read)
 
 
 def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
@@ -203,10 +206,11 @@ def flag(field: str, option: Option) -> str:
 @cache
 def _flags() -> dict[str, str]:
     """Field -> how it is typed, for the options of all commands."""
-    groups = [group for place in COMMANDS.values() for group in settings_of(load(place)).values()]
-    return {
-        setting.name: flag(setting.name, setting.option) for group in groups for setting in group
-    }
+    flags: dict[str, str] = {}
+    for place in COMMANDS.values():
+        for group in settings_of(load(place)).values():
+            flags |= {setting.name: flag(setting.name, setting.option) for setting in group}
+    return flags
 
 
 def as_flag(field: str, value: str = "") -> str:

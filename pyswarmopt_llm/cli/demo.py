@@ -25,18 +25,16 @@ def command(
         Path | None, Option("Run directory to create (runs/demo).", "RUN", OUTPUT)
     ] = None,
     seed: Annotated[int, Option("Random seed, of the questions too.", "S", least=0)] = 0,
-    score: Annotated[
-        bool, Option("Without labels: a program that checks written letters is the score.")
-    ] = False,
+    score: Annotated[bool, Option("Without labels: a program scores written letters.")] = False,
     real: Annotated[
-        bool, Option("With --score: a real base and eight rules of style (a quarter of an hour).")
+        bool, Option("With --score: a real base, eight rules of style (15 minutes).")
     ] = False,
     dry_run: DryRun = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """A real search in a few minutes: eleven small experts, of which the task needs five; or a
-    score without labels.
+    """A real search in a few minutes: eleven small experts, five of them useful; with --score, a
+    metric without labels.
 
     Example: swarm-llm demo --out runs/demo
     """

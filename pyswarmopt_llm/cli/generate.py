@@ -12,11 +12,10 @@ from typing import Annotated
 import typer
 
 from pyswarmopt.cli.terminal import echo
-from pyswarmopt_llm.cli.evaluate import placed
-from pyswarmopt_llm.cli.options import Json
+from pyswarmopt_llm.cli.evaluate import choose_engine
+from pyswarmopt_llm.cli.options import Json, Machine
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.options import TASK, Device, Dtype, Option, Place, ServerFolder, Threads
-from pyswarmopt_llm.searching.scoring.run_files import result_of
+from pyswarmopt_llm.common.options import TASK, Option
 
 
 @dataclass(frozen=True)
@@ -34,11 +33,6 @@ class Generation:
     fusion: Annotated[str, Option("For mixtures: auto, exact, bytes, union, relative.", "F")] = (
         "auto"
     )
-    dtype: Dtype = "auto"
-    device: Device = "auto"
-    threads: Threads = None
-    engine: Place = "auto"
-    server_folder: ServerFolder = None
 
     @property
     def model(self) -> tuple[str, str | None]:
@@ -48,6 +42,8 @@ class Generation:
                 raise InvalidOption(
                     "run", None, "brings its own base and adapter; remove `base` and `adapter`"
                 )
+            from pyswarmopt_llm.searching.scoring.run_directory import result_of
+
             return result_of(self.run)
         if self.base is None:
             raise InvalidOption(
@@ -59,6 +55,8 @@ class Generation:
 def command(
     prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="The prompt.")],
     settings: Generation,
+    *,
+    machine: Machine,
     as_json: Json = False,
 ) -> None:
     """Answer a prompt: greedily, in the base's chat template.
@@ -68,9 +66,8 @@ def command(
     base, adapter = settings.model
     from pyswarmopt_llm.searching.use.generate import generate_text
 
-    names = ("fusion", "dtype", "device", "threads", "run", "server_folder")
-    options = {name: getattr(settings, name) for name in names}
-    options["engine"] = placed(settings.engine, settings.run, quiet=as_json)
+    options = {**vars(machine), "fusion": settings.fusion, "run": settings.run}
+    options["engine"] = choose_engine(machine.engine, settings.run, quiet=as_json)
     answer = generate_text(base, adapter, prompt, settings.max_new_tokens, **options)
     if as_json:
         typer.echo(

@@ -29,7 +29,9 @@ def command(
     file: Annotated[
         Path, typer.Argument(metavar="[FILE]", help="TOML file to create (search.toml).")
     ] = Path("search.toml"),
-    of: Annotated[str, Option("A command with `config`.", "COMMAND", name="for")] = "search",
+    of: Annotated[
+        str, Option("search, compare, distill, ensemble or negotiate.", "COMMAND", name="for")
+    ] = "search",
 ) -> None:
     """Write a configuration file with every option: its meaning and its default.
 

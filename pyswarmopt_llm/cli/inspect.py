@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +20,7 @@ from pyswarmopt_llm.common.options import TASK, Option
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.experts.compatibility import PreflightReport
+    from pyswarmopt_llm.experts.table import ExpertRow
 
 DEFAULT = "delta"  # the space of `--preset auto`
 NUMBERS = ("parameters", "MB", "norm", "top share")
@@ -44,15 +46,16 @@ def command(
 
     report = inspect_experts(experts, None if base is None else resolve_base(base))
     report = inspect_weights(report, base)
+    rows = report.rows
     errors = {space: len(report.errors(space)) for space in sorted(SPACES, reverse=True)}
     best = recommended(errors)
     if as_json:
         problems = [{**asdict(each), "spaces": sorted(each.spaces)} for each in report.problems]
-        record: dict[str, Any] = {"experts": [asdict(row) for row in report.rows]}
+        record: dict[str, Any] = {"experts": [asdict(row) for row in rows]}
         record |= {"problems": problems, "errors": errors, "recommended": best}
         typer.echo(json.dumps(record))
     else:
-        _show(report, errors)
+        _show(report, rows, errors)
     if best is not None and not as_json:
         default = " (the default)" if best == DEFAULT else ""
         echo(f"Recommended: --space {best}{default}.")
@@ -73,9 +76,9 @@ def next_command(space: str, experts: list[str], base: str | None) -> str:
     return command_text("search", **models, space=chosen, out="runs/first")
 
 
-def _show(report: PreflightReport, errors: dict[str, int]) -> None:
+def _show(report: PreflightReport, rows: Sequence[ExpertRow], errors: dict[str, int]) -> None:
     """Print what all experts have in common, a table of the rest, and the problems."""
-    common, table = report_table(report)
+    common, table = report_table(rows)
     echo(common)
     open_console().print(table)
     for problem in report.problems:
@@ -85,7 +88,7 @@ def _show(report: PreflightReport, errors: dict[str, int]) -> None:
         echo(f"--space {space}: {verdict}")
 
 
-def report_table(report: PreflightReport) -> tuple[str, Table]:
+def report_table(rows: Sequence[ExpertRow]) -> tuple[str, Table]:
     """The common properties of all experts in one line, and a table of their differences."""
     cells = [
         (
@@ -93,7 +96,7 @@ def report_table(report: PreflightReport) -> tuple[str, Table]:
             *(f"{r.parameters:,}", f"{r.bytes / 1e6:.1f}"),
             *("-" if value is None else f"{value:.2f}" for value in (r.norm, r.top_share)),
         )
-        for r in report.rows
+        for r in rows
     ]
     shared, table, shown = [], Table(), []
     for heading, values in zip(HEADINGS, zip(*cells, strict=True), strict=True):

@@ -16,7 +16,17 @@ from typer.core import TyperOption
 from pyswarmopt.cli.help import HelpCommand
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_text
-from pyswarmopt_llm.common.options import GROUPS, MACHINE, OUTPUT, Option, ServerFolder
+from pyswarmopt_llm.common.options import (
+    GROUPS,
+    MACHINE,
+    OUTPUT,
+    Device,
+    Dtype,
+    Option,
+    Place,
+    ServerFolder,
+    Threads,
+)
 from pyswarmopt_llm.common.registry import lookup
 
 
@@ -151,7 +161,7 @@ class Again:
     allow: Annotated[
         tuple[str, ...],
         Option(
-            "Name what of the run executes code (mine.py:score, ray, ...) to allow it; repeatable.",
+            "Allow code that the run names (mine.py:score, ray, ...); repeatable.",
             "CODE",
             OUTPUT,
         ),
@@ -165,6 +175,17 @@ class Again:
     def allowed(self) -> tuple[str, ...]:
         """All of it."""
         return (*self.allow, *filter(None, (self.engine, self.server_folder)))
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The place where a model runs."""
+
+    dtype: Dtype = "auto"
+    device: Device = "auto"
+    threads: Threads = None
+    engine: Place = "auto"
+    server_folder: ServerFolder = None
 
 
 @dataclass(frozen=True)

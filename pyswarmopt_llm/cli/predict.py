@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,17 +11,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pyswarmopt.base.words import counted
-from pyswarmopt.cli.terminal import echo, open_console
-from pyswarmopt_llm.cli.evaluate import placed
-from pyswarmopt_llm.cli.options import Json, Quiet
-from pyswarmopt_llm.cli.running import interruptible, repeating
+from pyswarmopt.cli.terminal import open_console
+from pyswarmopt_llm.cli.evaluate import choose_engine
+from pyswarmopt_llm.cli.options import Json, Machine, Quiet
+from pyswarmopt_llm.cli.running import interruptible, print_either, repeating
 from pyswarmopt_llm.common import options as opt
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import Option
 from pyswarmopt_llm.report.terminal import items_bar
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.scores.tasks.predicted import Prediction
+    from pyswarmopt_llm.searching.use.predicted import Prediction
 
 _SHOWN = 5  # choices of a question on the terminal
 
@@ -41,11 +40,6 @@ class Labelling:
         str | None, Option("Which one, of a run with several tasks.", "T", opt.TASK)
     ] = None
     columns: opt.Columns = ()
-    dtype: opt.Dtype = "auto"
-    device: opt.Device = "auto"
-    threads: opt.Threads = None
-    engine: opt.Place = "auto"
-    server_folder: opt.ServerFolder = None
 
 
 def command(
@@ -53,6 +47,8 @@ def command(
     file: Annotated[
         Path | None, typer.Argument(metavar="[FILE]", help="CSV, TSV, JSONL or JSON of new rows.")
     ] = None,
+    *,
+    machine: Machine,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -71,22 +67,17 @@ def command(
         raise InvalidOption("out", str(settings.out), "is for a file of rows; remove it")
     from pyswarmopt_llm.searching.use.predict import predict
 
-    names = ("task", "columns", "dtype", "device", "threads", "server_folder")
-    options = {name: getattr(settings, name) for name in names}
-    options["engine"] = placed(settings.engine, settings.run, quiet=quiet or as_json)
-    console, questions = (
-        open_console(stderr=True),
-        file if settings.text is None else [settings.text],
-    )
-    with interruptible(repeating), items_bar(console, quiet or as_json) as on_items:
-        found = predict(settings.run, questions or "", settings.out, on_items=on_items, **options)
-    if as_json and settings.out is None:
-        typer.echo(json.dumps(asdict(found[0])))
-    elif as_json:
-        typer.echo(json.dumps({"out": str(settings.out), "labels": _counts(found)}))
+    options = {**vars(machine), "task": settings.task, "columns": settings.columns}
+    options["engine"] = choose_engine(machine.engine, settings.run, quiet=quiet or as_json)
+    questions = [settings.text or ""] if file is None else file
+    with interruptible(repeating), items_bar(open_console(stderr=True), quiet or as_json) as items:
+        found = predict(settings.run, questions, settings.out, on_items=items, **options)
+    if settings.out is None:
+        record, lines = asdict(found[0]), _single(found[0])
     else:
-        for line in _single(found[0]) if settings.out is None else _many(found, settings.out):
-            echo(line)
+        counts = _counts(found)
+        record, lines = {"out": str(settings.out), "labels": counts}, _many(counts, settings.out)
+    print_either(record, lines, as_json)
 
 
 def _single(prediction: Prediction) -> Iterator[str]:
@@ -97,12 +88,10 @@ def _single(prediction: Prediction) -> Iterator[str]:
         yield f"  {probability:.3f}  {label}"
 
 
-def _many(predictions: Sequence[Prediction], out: Path) -> Iterator[str]:
+def _many(counts: Mapping[str, int], out: Path) -> Iterator[str]:
     """The place of the rows, and the number with each label."""
-    yield f"{counted(sum(_counts(predictions).values()), 'row')} labelled in {out}"
-    yield ", ".join(
-        f"{count} {label or 'undefined'}" for label, count in _counts(predictions).items()
-    )
+    yield f"{counted(sum(counts.values()), 'row')} labelled in {out}"
+    yield ", ".join(f"{count} {label or 'undefined'}" for label, count in counts.items())
 
 
 def _counts(predictions: Sequence[Prediction]) -> dict[str, int]:

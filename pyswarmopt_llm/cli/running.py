@@ -23,7 +23,6 @@ from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.report.pages import lines_of, words
 from pyswarmopt_llm.report.terminal import json_lines, progress
-from pyswarmopt_llm.searching.scoring.run_files import GRID, read_about
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.dry_run import Cost
@@ -43,6 +42,8 @@ def interruptible(advice: Callable[[], str]) -> Iterator[None]:
 
 def resuming(run: Path) -> str:
     """The hint how to resume a run; what of it runs code is named again."""
+    from pyswarmopt_llm.searching.scoring.run_directory import GRID, read_about
+
     command = f"swarm-llm resume {shlex.quote(str(run))}"
     if (run / "run.json").is_file():
         from pyswarmopt_llm.scores.metrics.external.named_again import to_name_again
@@ -121,6 +122,7 @@ def show_result(console: Console, run: Path, result: Mapping[str, Any]) -> None:
     from pyswarmopt_llm.report.terminal import print_findings
     from pyswarmopt_llm.searching.grid import read_grid, table
     from pyswarmopt_llm.searching.scoring.result import Result
+    from pyswarmopt_llm.searching.scoring.run_directory import GRID, read_about
 
     notes = [with_flags(note) for note in result.get("notes", ())]
     shown = Result.from_json({**result, "notes": notes})
@@ -138,15 +140,16 @@ def show_result(console: Console, run: Path, result: Mapping[str, Any]) -> None:
 
 def print_plan(plan: Cost, as_json: bool) -> None:
     """Print the cost of a command, for a person or as JSON."""
-    _print(asdict(plan), lines_of(with_flags(words().cost_of(plan))), as_json)
+    print_either(asdict(plan), lines_of(with_flags(words().cost_of(plan))), as_json)
 
 
 def print_fit(fit: Fit, as_json: bool) -> None:
     """Print whether a search fits on a card."""
-    _print({"fits": fit.fits, **asdict(fit)}, fit.lines(), as_json)
+    print_either({"fits": fit.fits, **asdict(fit)}, fit.lines(), as_json)
 
 
-def _print(record: Mapping[str, Any], lines: Iterable[str], as_json: bool) -> None:
+def print_either(record: Mapping[str, Any], lines: Iterable[str], as_json: bool) -> None:
+    """Print a result as JSON, or its lines for people."""
     if as_json:
         typer.echo(json.dumps(record))
         return

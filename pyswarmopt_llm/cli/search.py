@@ -26,7 +26,7 @@ class Published:
 
     paper: Annotated[bool, Option("The paper's procedure, with its grid, untrained.")] = False
     reference: Annotated[
-        bool, Option("The same as the authors' released scripts have it.", hidden=True)
+        bool, Option("The procedure of the authors' released scripts.", hidden=True)
     ] = False
 
     def applied(self, settings: SearchConfig) -> SearchConfig:
@@ -104,10 +104,10 @@ def resume(
 
 
 def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run.")]) -> None:
-    """Write RUN/report.html again; say once missing task files are back.
+    """Write RUN/report.html again; useful after a task file was restored.
 
     Example: swarm-llm report runs/first
     """
-    from pyswarmopt_llm.report.again import write_report
+    from pyswarmopt_llm.report.run import write_report
 
     echo(f"wrote {write_report(user_path(run))}")

@@ -73,7 +73,7 @@ class Training:
     loss: Annotated[
         Literal["answer", "options"],
         Option(
-            "answer: of the right answer; options: cross-entropy over the options of a task D.",
+            "answer: likelihood of the reply; options: cross-entropy over a task's options.",
             "KIND",
             TASK,
         ),
@@ -87,7 +87,7 @@ class Training:
     start_from: Annotated[
         str | None,
         Option(
-            "LoRA adapter to go on from; its modules, ranks and scale stay.",
+            "Continue this adapter, with its modules, ranks and scale.",
             "DIR",
             TASK,
             name="from",

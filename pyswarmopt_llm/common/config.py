@@ -83,7 +83,9 @@ class SearchConfig:
     # task.
     metrics: Annotated[
         tuple[str, ...],
-        Option("accuracy, f1, judge, mine.py:score, ... (the task's).", "M", TASK, name="metric"),
+        Option(
+            "accuracy, f1, judge, mine.py:score, ... (the task's own).", "M", TASK, name="metric"
+        ),
     ] = ()
     utilities: tuple[str, ...] = ()  # module:function that scores the engine; from Python alone
     combine: Annotated[
@@ -113,7 +115,7 @@ class SearchConfig:
     draws: Annotated[
         int | None,
         Option(
-            "Random draws from a grid; the best on dev is taken (10).",
+            "Random draws from a grid; the best on dev wins (10).",
             "N",
             RARE,
             least=1,
@@ -135,23 +137,23 @@ class SearchConfig:
             choices=("auto", "paper", "reference", "none"),
         ),
     ] = None
-    quick: Annotated[bool, Option("Fine-tune the best of base and experts, no more.")] = False
-    space: Annotated[str, Option("factor, delta, full, token, graph (by the preset).", "S")] = (
-        "auto"
-    )
+    quick: Annotated[bool, Option("Only fine-tune the best of base and experts.")] = False
+    space: Annotated[str, Option("delta, factor (the paper's), full, token, graph.", "S")] = "auto"
     optimizer: Annotated[
         str, Option("model-swarms, constriction, ..., pycma or nevergrad:NAME.", "O", hidden=True)
     ] = "auto"
-    particles: Annotated[int | None, Option("Particles (by the preset).", "N", least=1)] = None
+    particles: Annotated[int | None, Option("Particles (the preset's).", "N", least=1)] = None
     start: Annotated[
         str, Option("Points besides the experts: segments, sums, even, base.", "S", RARE)
     ] = "auto"
     max_iter: Annotated[
-        int | None, Option("Maximum number of iterations (by the preset).", "K", least=0)
+        int | None, Option("Maximum number of iterations (the preset's).", "K", least=0)
     ] = None
     proposals: Annotated[
         int | None,
-        Option("Candidates that a model of the scores proposes.", "N", RARE, least=0),
+        Option(
+            "Candidates that the surrogate proposes (6, or up to 40 in all).", "N", RARE, least=0
+        ),
     ] = None
     patience: Annotated[
         int | None,
@@ -182,7 +184,7 @@ class SearchConfig:
     train: Annotated[
         str,
         Option(
-            "Train the mixture that was found on the dev items: on, off or auto.",
+            "Train on the dev items at the end: on, off or auto.",
             "D",
             RARE,
             choices=("auto", "on", "off"),
@@ -210,7 +212,7 @@ class SearchConfig:
         float | None, Option("Time budget for all evaluations, in minutes.", "M", above=0)
     ] = None
     budget_items: Annotated[
-        int | None, Option("Item budget of the search.", "N", hidden=True, least=1)
+        int | None, Option("Maximum number of scored dev items.", "N", hidden=True, least=1)
     ] = None
     contrast: Annotated[bool, Option("Negative weights count against a token.", group=RARE)] = False
     scoring: Scoring = "auto"
@@ -242,7 +244,7 @@ class SearchConfig:
     mix: Annotated[
         str,
         Option(
-            "How candidates get into the base: merged, or added at runtime (if quantised or short of memory).",
+            "merged: edit the weights; runtime: add adapter outputs (quantised, little memory).",
             "M",
             MACHINE,
             hidden=True,

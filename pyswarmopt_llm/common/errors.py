@@ -104,3 +104,9 @@ class UndefinedModelError(NotFiniteError):
 
 class NoRoomError(UserError):
     """Not even a single item fits in memory."""
+
+    def __init__(
+        self,
+        text: str = "out of memory with a single item in the batch; use a smaller base or shorter items",
+    ) -> None:
+        super().__init__(text)

@@ -12,14 +12,14 @@ class Event:
     """Something a listener may show.
 
     Attributes:
-        kind: ``start``, ``note``, ``training``, ``rival``, ``trial``, ``replayed``, ``evaluation``,
+        kind: ``start``, ``note``, ``training``, ``trial``, ``replayed``, ``evaluation``,
             ``iteration``, ``closing`` or ``done``.
         data: of each kind as follows.
 
     ``start``: run, experts, tasks, particles, limits (see `SearchConfig.limits`), dev_items,
     scoring, dtype, threads, workers, evaluations_planned. ``note``: text. ``training``: an epoch of
     the expert trained on dev is over: share of the training that is done, in 0..1, and seconds so
-    far. ``rival``: the same of one that the result is compared with, and its label. ``trial``: an
+    far. ``trial``: an
     evaluation beside the search: phase (``letter``, ``confirm``), particle, value, n, seconds.
     ``evaluation``: iteration, particle, value, n (items), seconds, coefficients, best, evaluations,
     evaluations_left, bounds if it is incomplete. ``replayed``: the same of one that a resumed run

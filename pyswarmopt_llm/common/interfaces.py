@@ -104,6 +104,11 @@ class Patch:
     An empty patch is the base itself. Any of these mappings may be `Computed`. `mixture` is for an
     engine with several models resident: the weights of their next-token distributions, summing to
     1. So is `graph`: who reads whose message, in the order of calling; the last node answers.
+
+    Example:
+        >>> patch = sl.adapter_patch("my/base", "adapters/math")  # doctest: +SKIP
+        >>> next(iter(patch.low_rank))  # doctest: +SKIP
+        'model.layers.0.self_attn.q_proj.weight'
     """
 
     low_rank: Mapping[str, LowRank] = field(default_factory=dict)
@@ -158,6 +163,12 @@ class Engine(Protocol):
             in this call, so that a command can tell of it; None: nobody follows.
         notes: how it runs, by topic.
         decided: settings that the memory of its device has decided; a resumed run keeps them.
+
+    Example:
+        >>> engine = sl.open_model("my/base")  # doctest: +SKIP
+        >>> engine.load(sl.adapter_patch("my/base", "adapters/math"))  # doctest: +SKIP
+        >>> engine.loglikelihood([(engine.chat("2 + 2?"), "4")])  # doctest: +SKIP
+        [-1.72]
     """
 
     progress: Callable[[int, int], None] | None
@@ -222,6 +233,12 @@ class Score:
         margins: per item the right option's score minus each other option's, in their order; empty
             where no options are compared.
         answers: per item the letter or the text that was scored; empty where there is none.
+
+    Example:
+        >>> import pyswarmopt_llm as sl
+        >>> score = sl.score_of([1.0, 0.0, 1.0, 1.0])
+        >>> score.value, score.n, round(score.stderr, 2)
+        (0.75, 4, 0.25)
     """
 
     value: float
@@ -234,7 +251,14 @@ class Score:
 
 
 class Utility(Protocol):
-    """A metric on a task's items: the score of the model that an engine has loaded."""
+    """A metric on a task's items: the score of the model that an engine has loaded.
+
+    Example:
+        >>> def short(engine, places=None):  # doctest: +SKIP
+        ...     prompts = ["Hello!", "And now?"]
+        ...     asked = prompts if places is None else [prompts[k] for k in places]
+        ...     return sl.score_of([-len(reply) for reply in engine.generate(asked, 8)])
+    """
 
     def __call__(self, engine: Engine, places: Sequence[int] | None = None) -> Score:
         """Score all items, or those at these places alone, in their order.
@@ -245,7 +269,16 @@ class Utility(Protocol):
 
 
 class Space(Protocol):
-    """Turns positions, which the optimizer moves, into patches, which an engine loads, or files."""
+    """Turns positions, which the optimizer moves, into patches, which an engine loads, or files.
+
+    Example:
+        >>> from pyswarmopt_llm.experts.adapter import AdapterFile
+        >>> from pyswarmopt_llm.mix import build_space
+        >>> report = sl.inspect_experts(["adapters/math", "adapters/science"])  # doctest: +SKIP
+        >>> space = build_space("delta", [AdapterFile(e) for e in report.experts])  # doctest: +SKIP
+        >>> engine = sl.open_model("my/base")  # doctest: +SKIP
+        >>> engine.load(space.realise(space.vertices()[0]))  # doctest: +SKIP
+    """
 
     name: str
     expert_names: tuple[str, ...]

@@ -167,7 +167,7 @@ PROMPTS = Option("Prompts without answers: text, JSONL, CSV.", "FILE", TASK)
 Prompts = Annotated[str | None, PROMPTS]
 NewTokens = Annotated[
     int | None,
-    Option("Longest reply, where replies are scored (128).", "N", TASK, hidden=True, least=1),
+    Option("Longest reply in tokens (the metric's, mostly 128).", "N", TASK, hidden=True, least=1),
 ]
 Temperature = Annotated[
     float,
@@ -196,7 +196,7 @@ Place = Annotated[
 ServerFolder = Annotated[
     str | None,
     Option(
-        "Folder that the server sees, too, for candidates (a temporary one).",
+        "Folder for candidates that the server also sees (temporary).",
         "DIR",
         MACHINE,
         hidden=True,

@@ -35,6 +35,12 @@ ROUNDING = 1e-9
 def score_of(per_item: Sequence[float] | Floats) -> Score:
     """The mean over items with its standard error (sample standard deviation over sqrt n).
 
+    Args:
+        per_item: at least one value.
+
+    Returns:
+        The score; its standard error is nan for one item.
+
     Raises:
         ValueError: without items, or if a value is not finite.
 
@@ -65,6 +71,9 @@ def interval(
         per_item: at least one value.
         confidence: level.
         scale: the least and the greatest value that an item can have; None: see `assumed_scale`.
+
+    Returns:
+        Lower and upper end, in the units of the values.
 
     Example:
         >>> low, high = interval([1.0] * 8 + [0.0] * 2)

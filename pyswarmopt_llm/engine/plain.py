@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -70,62 +71,59 @@ class PlainDecoder(Decoder):
         rows_of = defaultdict[int, list[int]](list)
         for row, ids in enumerate(prompts):
             rows_of[len(ids)].append(row)
-        self._parts = [
-            (rows, _Texts(passes, torch.tensor([list(prompts[row]) for row in rows])))
+        self._passes = passes
+        self._groups = [
+            _Texts(rows, torch.tensor([list(prompts[row]) for row in rows]))
             for rows in rows_of.values()
         ]
         self._rows = list(range(len(prompts)))
         self._latest = torch.zeros(len(prompts), dtype=torch.int64)
-        self._prompt_tokens = sum(map(len, prompts))
+        # told, since not every cache knows how many tokens it has read
+        self._positions = "position_ids" in inspect.signature(passes.model.forward).parameters
 
     def read(self) -> Tensor:
         """See `Decoder.read`."""
-        self.tokens_fed += self._prompt_tokens
+        self.tokens_fed += sum(texts.ids.numel() for texts in self._groups)
         return self._logits()
 
     def step(self, tokens: Tensor) -> Tensor:
         """See `Decoder.step`."""
         self.tokens_fed += len(tokens)
         self._latest[self._rows] = tokens.cpu()
-        for rows, texts in self._parts:
-            texts.append(self._latest[rows])
+        for texts in self._groups:
+            texts.ids = torch.cat([texts.ids, self._latest[texts.rows][:, None]], dim=1)
         return self._logits()
 
     @torch.inference_mode()
     def _logits(self) -> Tensor:
         found: dict[int, Tensor] = {}
-        for rows, texts in self._parts:
-            found |= zip(rows, texts.logits(), strict=True)
+        for texts in self._groups:
+            found |= zip(texts.rows, self._after(texts), strict=True)
         return torch.stack([found[row] for row in self._rows])
+
+    def _after(self, texts: _Texts) -> Tensor:
+        """The logits after the texts, (R, V); without a state they are read from the beginning."""
+        ids = texts.ids[:, -1:] if texts.state else texts.ids
+        options = dict(texts.state)
+        if self._positions:
+            positions = torch.arange(texts.ids.shape[1])[-ids.shape[1] :]
+            options["position_ids"] = positions.expand(ids.shape).to(self._passes.model.device)
+        ends = torch.arange(1, len(ids) + 1) * ids.shape[1] - 1
+        output = self._passes.of_ids(ids, ends, use_cache=True, **options)
+        texts.state = {name: output[name] for name in _STATES if output.get(name) is not None}
+        logits: Tensor = output.logits[0]
+        return logits
 
     def keep(self, rows: Sequence[int]) -> None:
         """See `Decoder.keep`."""
         self._rows = [self._rows[place] for place in rows]
-        self._parts = [part for part in self._parts if {*part[0]} & {*self._rows}]
+        self._groups = [texts for texts in self._groups if {*texts.rows} & {*self._rows}]
 
 
+@dataclass
 class _Texts:
     """Texts of one length, (R, L) ids, that one state of the model goes on with."""
 
-    def __init__(self, passes: PlainPasses, ids: Tensor) -> None:
-        self._passes, self._ids = passes, ids
-        self._state = dict[str, Any]()
-        # told, since not every cache knows how many tokens it has read
-        self._positions = "position_ids" in inspect.signature(passes.model.forward).parameters
-
-    def append(self, tokens: Tensor) -> None:
-        """Append the next token of each, (R,)."""
-        self._ids = torch.cat([self._ids, tokens[:, None]], dim=1)
-
-    def logits(self) -> Tensor:
-        """The logits after the texts, (R, V); without a state they are read from the beginning."""
-        ids = self._ids[:, -1:] if self._state else self._ids
-        options = dict(self._state)
-        if self._positions:
-            positions = torch.arange(self._ids.shape[1])[-ids.shape[1] :]
-            options["position_ids"] = positions.expand(ids.shape).to(self._passes.model.device)
-        ends = torch.arange(1, len(ids) + 1) * ids.shape[1] - 1
-        output = self._passes.of_ids(ids, ends, use_cache=True, **options)
-        self._state = {name: output[name] for name in _STATES if output.get(name) is not None}
-        logits: Tensor = output.logits[0]
-        return logits
+    rows: list[int]
+    ids: Tensor
+    state: dict[str, Any] = field(default_factory=dict)

@@ -64,14 +64,11 @@ def within_memory(
         while True:
             try:
                 return call(engine, *args, **options)
-            except RuntimeError as error:
+            except (MemoryError, RuntimeError) as error:
                 if not out_of_memory(error):
                     raise
             if not engine.halve_batches():
-                raise NoRoomError(
-                    "out of memory with a single item in the batch; use a smaller base or shorter "
-                    "items"
-                )
+                raise NoRoomError
             log.warning("out of memory: going on with %d tokens a batch", engine.batch_tokens)
 
     return repeated

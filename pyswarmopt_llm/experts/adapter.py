@@ -162,11 +162,20 @@ def read_adapter(spec: str | Path, name: str | None = None) -> AdapterInfo:
     tensors = {
         _key(module, factor): tensor for module in used for factor, tensor in pairs[module].items()
     }
-    digest = hashlib.sha256(weights.read_bytes())
+    digest = hashlib.sha256(_content(weights))
     scales = [(module, shape.rank, shape.scale) for module, shape in modules.items()]
     digest.update(canonical([config.base_model_name, *scales]))
     default = user_path(spec).resolve().name if user_path(spec).is_dir() else Path(spec).name
     return AdapterInfo(name or default, path, config, modules, tensors, digest.hexdigest(), ignored)
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"{file}: cannot be read ({error.strerror}); check that the file is there"
+        ) from error
 
 
 def _key(module: str, factor: str) -> str:
@@ -220,16 +229,21 @@ def load_adapter(info: AdapterInfo) -> Adapter:
     """Load an adapter's weights in float32.
 
     Raises:
-        UserError: a file that changed since its header was read, weights that are not finite, or
-            so large that the changes may not be.
+        UserError: a file that cannot be read, weights that are not finite, or so large that the
+            changes may not be.
     """
-    raw = _load_tensors(info)
+    file = info.weights_file
+    try:
+        with safetensors.safe_open(file, framework="pt") as stored:
+            raw = {name: stored.get_tensor(name).to(torch.float32) for name in info.tensors}
+    except (safetensors.SafetensorError, OSError) as error:
+        raise UserError(f"{file}: cannot be read ({error}); copy or export it again") from error
     factors = {}
     for module, shape in info.modules.items():
         b, a = raw[_key(module, "B")], raw[_key(module, "A")]
         if not _change_is_finite(b, a, shape.scale):
             raise UserError(
-                f"{info.weights_file}: the weights of {module} are NaN or infinite, or so large "
+                f"{file}: the weights of {module} are NaN or infinite, or so large "
                 "that its change overflows; train or export the expert again"
             )
         factors[module] = Factors(b=b, a=a, scale=shape.scale)
@@ -254,17 +268,3 @@ def load_factors(info: AdapterInfo) -> dict[str, LowRank]:
         f"{module}.weight": factors.low_rank()
         for module, factors in load_adapter(info).factors.items()
     }
-
-
-def _load_tensors(info: AdapterInfo) -> dict[str, Tensor]:
-    """The tensors of its modules as float32."""
-    file = info.weights_file
-    try:
-        with safetensors.safe_open(file, framework="pt") as stored:
-            tensors = {name: stored.get_tensor(name).to(torch.float32) for name in info.tensors}
-    except (safetensors.SafetensorError, OSError) as error:
-        raise UserError(f"{file}: cannot be read ({error}); copy or export it again") from error
-    for name, tensor in tensors.items():
-        if tuple(tensor.shape) != info.tensors[name].shape:
-            raise UserError(f"{file}: changed while it was being read; start again")
-    return tensors

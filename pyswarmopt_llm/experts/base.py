@@ -51,6 +51,11 @@ class BaseModel:
         packing: the method by which its linear weights are packed (see `packing_of`); "" for plain
             ones.
         scheme: by which they are packed on loading; "" if they are loaded as they are.
+
+    Example:
+        >>> base = resolve_base("my/base")  # doctest: +SKIP
+        >>> base.path.name, [file.name for file in base.weight_files]  # doctest: +SKIP
+        ('base', ['model.safetensors'])
     """
 
     spec: str
@@ -76,6 +81,9 @@ def resolve_base(spec: str, weights: bool = True) -> BaseModel:
             loading.
         weights: whether they are needed; without them a directory may lack them, and none are
             downloaded.
+
+    Returns:
+        The base, with its local directory and its fingerprint.
 
     Raises:
         UserError: it is not there, not installed, not readable, or has no safetensors (pickles are

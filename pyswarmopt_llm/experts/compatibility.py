@@ -56,21 +56,24 @@ class PreflightReport:
         problems: errors and warnings, in the order of the experts.
         experts: the experts that could be read; all of them if `require` passes.
         spectra: of each expert's weight changes, by module, see `outliers.inspect_weights`.
-        scores: of experts on the dev items of a task.
+
+    Example:
+        >>> report = inspect_experts(["adapters/math", "adapters/science"])  # doctest: +SKIP
+        >>> report.names, report.errors("delta"), report.warnings  # doctest: +SKIP
+        (('math', 'science'), [], [])
     """
 
     names: tuple[str, ...]
     problems: tuple[Problem, ...]
     experts: tuple[AdapterInfo, ...]
     spectra: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    scores: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def rows(self) -> tuple[ExpertRow, ...]:
         """The table of the experts, in the order given."""
         from pyswarmopt_llm.experts.table import rows_of
 
-        return rows_of(self.names, self.experts, self.spectra, self.scores)
+        return rows_of(self.names, self.experts, self.spectra)
 
     def errors(self, space: str) -> list[Problem]:
         """The problems that prevent mixing in `space`, which demands at least what delta does."""
@@ -99,9 +102,17 @@ def inspect_experts(paths: Sequence[str | Path], base: BaseModel | None = None) 
         paths: PEFT adapter directories or hub ids.
         base: the model to merge them into; default: they are only compared with each other.
 
+    Returns:
+        The experts that can be read, and the problems of all.
+
     Raises:
         UserError: no experts are given, none matches a pattern, or the base's own files are
             corrupt.
+
+    Example:
+        >>> report = inspect_experts(["adapters/math"], resolve_base("my/base"))  # doctest: +SKIP
+        >>> [(problem.expert, problem.severity) for problem in report.problems]  # doctest: +SKIP
+        []
     """
     if not paths:
         raise UserError("no experts given; name their directories with `experts`")

@@ -16,6 +16,7 @@ from pyswarmopt_llm.common.errors import UserError, first_line
 from pyswarmopt_llm.common.files import regular
 from pyswarmopt_llm.common.files.regular import user_path
 
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}")  # what `atomic_directory` renames
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -142,3 +143,21 @@ def atomic_directory(out: Path) -> Iterator[Path]:
         os.replace(folder, out)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove what killed processes left of `atomic_directory` below a folder where nobody else
+    writes.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as parent:
+        ...     for name in (".best.0123abcd", ".best"):
+        ...         (Path(parent) / name).mkdir()
+        ...     remove_abandoned(Path(parent))
+        ...     [p.name for p in Path(parent).iterdir()]
+        ['.best']
+    """
+    for path in list(folder.rglob(".*")):
+        if _TEMPORARY.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)

@@ -15,8 +15,7 @@ from pyswarmopt_llm.experts.adapter import AdapterInfo
 class ExpertRow:
     """One row; dashes for an expert that cannot be read.
 
-    `norm` and `top_share` are those of its weight changes, see `outliers.inspect_weights`; `score`
-    is that on the dev items of a task. None: not computed.
+    `norm` and `top_share` are those of its weight changes; None: not computed.
     """
 
     expert: str
@@ -30,27 +29,21 @@ class ExpertRow:
     bytes: int = 0
     norm: float | None = None
     top_share: float | None = None
-    score: float | None = None
 
 
 def rows_of(
-    names: Sequence[str],
-    experts: Sequence[AdapterInfo],
-    spectra: Mapping[str, Mapping[str, Any]],
-    scores: Mapping[str, float],
+    names: Sequence[str], experts: Sequence[AdapterInfo], spectra: Mapping[str, Mapping[str, Any]]
 ) -> tuple[ExpertRow, ...]:
-    """One row per name; see `PreflightReport`."""
-    read = {info.name: info for info in experts}
-    return tuple(
-        _row(read[name], spectra.get(name), scores.get(name)) if name in read else ExpertRow(name)
-        for name in names
-    )
+    """The table of the experts, in the order of the names; for the norms see
+    `outliers.inspect_weights`.
+    """
+    read = {info.name: _row(info, spectra.get(info.name)) for info in experts}
+    return tuple(read.get(name, ExpertRow(name)) for name in names)
 
 
-def _row(info: AdapterInfo, spectra: Mapping[str, Any] | None, score: float | None) -> ExpertRow:
+def _row(info: AdapterInfo, spectra: Mapping[str, Any] | None) -> ExpertRow:
     ranks = sorted({shape.rank for shape in info.modules.values()})
-    norms = [] if spectra is None else [spectrum.norm for spectrum in spectra.values()]
-    shares = [] if spectra is None else [spectrum.share for spectrum in spectra.values()]
+    found = [] if spectra is None else list(spectra.values())
     return ExpertRow(
         expert=info.name,
         base=info.base_model_name or "-",
@@ -61,7 +54,6 @@ def _row(info: AdapterInfo, spectra: Mapping[str, Any] | None, score: float | No
         dtype=", ".join(sorted({tensor.dtype for tensor in info.tensors.values()})),
         parameters=sum(math.prod(tensor.shape) for tensor in info.tensors.values()),
         bytes=info.weights_file.stat().st_size,
-        norm=None if spectra is None else math.hypot(*norms),
-        top_share=None if spectra is None else median(shares),
-        score=score,
+        norm=math.hypot(*(spectrum.norm for spectrum in found)) if found else None,
+        top_share=median(spectrum.share for spectrum in found) if found else None,
     )

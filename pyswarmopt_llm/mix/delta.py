@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.interfaces import Computed, LowRank, Patch
-from pyswarmopt_llm.experts.adapter import AdapterInfo, Expert
+from pyswarmopt_llm.experts.adapter import Expert, Factors
 from pyswarmopt_llm.mix.coefficients import AdapterSpace
 
 
@@ -38,43 +38,26 @@ class DeltaSpace(AdapterSpace):
             f"{m}.weight": s.weight_shape for info in self.infos for m, s in info.modules.items()
         }
         self.shapes = dict(sorted(shapes.items()))
-        self._modules = {
-            name: _Concatenated(self.infos, name.removesuffix(".weight")) for name in self.shapes
-        }
+        parts: dict[str, list[tuple[int, Factors]]] = {name: [] for name in self.shapes}
         for i, expert in enumerate(experts):
             for module, factors in expert.factors.items():
-                self._modules[f"{module}.weight"].fill(i, factors.b * factors.scale, factors.a)
+                parts[f"{module}.weight"].append((i, factors))
+        # Popped, so that the factors of one module at a time are held twice.
+        self._modules = {name: _side_by_side(parts.pop(name)) for name in self.shapes}
 
     def realise(self, position: Tensor) -> Patch:
         """The mixed change, float32, of rank sum r_i; the patches share their `a`."""
         weights = self.coefficients(position).to(torch.float32)
 
         def change(parameter: str) -> LowRank:
-            return self._modules[parameter].low_rank(weights)
+            b, a, owner = self._modules[parameter]
+            return LowRank(b=b * weights[owner], a=a)
 
         return Patch(low_rank=Computed(self.shapes, change))
 
 
-class _Concatenated:
-    """The experts' factors of one module side by side."""
-
-    def __init__(self, infos: Sequence[AdapterInfo], module: str) -> None:
-        ranks = {
-            i: info.modules[module].rank for i, info in enumerate(infos) if module in info.modules
-        }
-        out, into = next(
-            info.modules[module].weight_shape for info in infos if module in info.modules
-        )
-        # whose each column of b is
-        self._owner = torch.cat([torch.full((rank,), i) for i, rank in ranks.items()])
-        self._b = torch.empty(out, len(self._owner))
-        self._a = torch.empty(len(self._owner), into)
-
-    def fill(self, expert: int, b: Tensor, a: Tensor) -> None:
-        """Put in the factors of one expert."""
-        columns = self._owner == expert
-        self._b[:, columns], self._a[columns] = b, a
-
-    def low_rank(self, weights: Tensor) -> LowRank:
-        """The change at the given weights of the experts, (n,) float32."""
-        return LowRank(b=self._b * weights[self._owner], a=self._a)
+def _side_by_side(parts: Sequence[tuple[int, Factors]]) -> tuple[Tensor, Tensor, Tensor]:
+    """The experts' scaled factors of one module, b and a, and whose each column of b is."""
+    b = torch.cat([factors.b * factors.scale for _, factors in parts], dim=1)
+    a = torch.cat([factors.a for _, factors in parts])
+    return b, a, torch.cat([torch.full((len(factors.a),), i) for i, factors in parts])

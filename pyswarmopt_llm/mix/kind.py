@@ -125,23 +125,14 @@ class SpaceKind:
         Raises:
             UserError: names the option.
         """
-        self.check_options({name: getattr(config, name) for name in _OPTIONS})
-        if not self.several_models and not config.base:
-            raise InvalidOption(
-                "base", None, "missing; name the model that the experts are adapters of"
-            )
-
-    def check_options(self, values: Mapping[str, Any]) -> None:
-        """Refuse settings that belong to other kinds, where they are not at their defaults.
-
-        Raises:
-            UserError: names the option.
-        """
-        for name, value in values.items():
+        for name, where in _OPTIONS.items():
+            value = getattr(config, name)
             if name not in self.options and value != getattr(SearchConfig, name):
-                raise InvalidOption(
-                    name, value, f"goes with {_OPTIONS[name]} only, not with {self.name}; remove it"
-                )
+                why = f"goes with {where} only, not with {self.name}; remove it"
+                raise InvalidOption(name, value, why)
+        if not self.several_models and not config.base:
+            why = "missing; name the model that the experts are adapters of"
+            raise InvalidOption("base", None, why)
 
     def departures(self, config: Mapping[str, Any]) -> list[str]:
         """The differences of a search over this space from Model Swarms, published or released.

@@ -20,17 +20,33 @@ check_loaded = lazy("pyswarmopt_llm.servers.attach:check_loaded")
 
 def open_model(
     base: str,
-    adapter: str | None,
-    dtype: str,
-    device: str,
-    threads: int | None,
+    adapter: str | None = None,
+    dtype: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
     system: str = "",
 ) -> Engine:
     """A base model, an adapter merged into it, or the several models that a directory such as
-    RUN/best stands for; questions come after the turn `system`.
+    RUN/best stands for.
+
+    Args:
+        base: directory, hub id, ``embedded:NAME``, or a directory of several models.
+        adapter: an adapter of this base.
+        dtype: of the weights, as in a search.
+        device: where they go.
+        threads: CPU threads; None: PyTorch's choice.
+        system: a system turn that stands before every question.
+
+    Returns:
+        An engine with the model loaded.
 
     Raises:
         UserError: the base or the adapter cannot be used.
+
+    Example:
+        >>> engine = open_model("my/base", "adapters/math")  # doctest: +SKIP
+        >>> engine.generate([engine.chat("Hello!")], max_new_tokens=8)  # doctest: +SKIP
+        ['...']
     """
     kind = saved_kind(base)
     if kind is None or kind.open is None:
@@ -71,8 +87,15 @@ def adapter_patch(base: str, adapter: str, *, weights: bool = True) -> Patch:
         adapter: of the base.
         weights: whether those of the base are needed; see `resolve_base`.
 
+    Returns:
+        The patch, whose tensors are read on access.
+
     Raises:
         UserError: it does not fit.
+
+    Example:
+        >>> engine = open_model("my/base")  # doctest: +SKIP
+        >>> engine.load(adapter_patch("my/base", "adapters/math"))  # doctest: +SKIP
     """
     report = inspect_experts([adapter], resolve_base(base, weights))
     report.require("delta")

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -33,30 +34,6 @@ SHORTEST = 10  # characters of a continuation that is judged at all
 _TOKENS = 512  # of a text, the window of BERT-like classifiers
 
 
-def load_classifier(spec: str, metric: str, kind: str, device: str = "cpu") -> tuple[Any, Any]:
-    """Model in eval mode and tokenizer; float32 on a CPU, else the stored dtype.
-
-    Args:
-        spec: directory or hub id.
-        metric: the metric's name, for error messages: ``reward`` of ``--metric reward:DIR``.
-        kind: what it should be, for error messages: ``reward model``.
-        device: device of the model.
-
-    Raises:
-        UserError: it cannot be loaded, lacks weights, or has no pad token.
-    """
-    from transformers import AutoModelForSequenceClassification
-
-    path = str(user_path(spec)) if user_path(spec).is_dir() else spec
-    where = f"`metric` {metric}:{spec}"
-    dtype = torch.float32 if device == "cpu" else "auto"
-    model = load_weights(AutoModelForSequenceClassification, path, where, kind, dtype=dtype)
-    tokenizer = read_tokenizer(path, where)
-    if tokenizer.pad_token_id is None:
-        raise UserError(f"{where}: its tokenizer has no pad token; set one and save it")
-    return model.to(device), tokenizer
-
-
 def padded_batches(
     rows: Sequence[Sequence[int]], pad: int, device: torch.device
 ) -> Iterator[tuple[list[int], torch.Tensor, torch.Tensor]]:
@@ -74,30 +51,66 @@ def padded_batches(
         )
 
 
-@torch.inference_mode()
-def logits_of(model: Any, tokenizer: Any, rows: Sequence[Sequence[int]]) -> torch.Tensor:
-    """A classifier's logits of texts, given as token ids: (texts, labels), float32 on the CPU."""
-    logits = torch.empty(len(rows), model.config.num_labels)
-    for indices, ids, mask in padded_batches(rows, tokenizer.pad_token_id, model.device):
-        logits[indices] = model(input_ids=ids, attention_mask=mask).logits.float().cpu()
-    return logits
+class Classifier:
+    """A sequence classifier in eval mode, float32 on a CPU, else in its stored dtype.
+
+    Args:
+        spec: directory or hub id.
+        metric: the metric's name, for error messages: ``reward`` of ``--metric reward:DIR``.
+        kind: what it should be, for error messages: ``reward model``.
+        device: device of the model.
+
+    Raises:
+        UserError: it cannot be loaded, lacks weights, or has no pad token.
+
+    Attributes:
+        model, tokenizer: of transformers.
+    """
+
+    def __init__(self, spec: str, metric: str, kind: str, device: str) -> None:
+        from transformers import AutoModelForSequenceClassification
+
+        path = str(user_path(spec)) if user_path(spec).is_dir() else spec
+        where = f"`metric` {metric}:{spec}"
+        dtype = torch.float32 if device == "cpu" else "auto"
+        model = load_weights(AutoModelForSequenceClassification, path, where, kind, dtype=dtype)
+        self.tokenizer = read_tokenizer(path, where)
+        if self.tokenizer.pad_token_id is None:
+            raise UserError(f"{where}: its tokenizer has no pad token; set one and save it")
+        self.model = model.to(device)
+
+    @torch.inference_mode()
+    def logits(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Of texts, given as token ids: (texts, labels), float32 on the CPU."""
+        logits = torch.empty(len(rows), self.model.config.num_labels)
+        batches = padded_batches(rows, self.tokenizer.pad_token_id, self.model.device)
+        for indices, ids, mask in batches:
+            output = self.model(input_ids=ids, attention_mask=mask)
+            logits[indices] = output.logits.float().cpu()
+        return logits
 
 
 class RewardModel:
-    """Scores replies by a sequence classifier with one label, in eval mode.
+    """Scores replies by a sequence classifier with one label.
 
-    Its tokenizer has a chat template and a pad token.
+    Args:
+        classifier: its tokenizer has a chat template.
+
+    Example:
+        >>> reward = load_reward("my/reward")  # doctest: +SKIP
+        >>> item = sl.load_task("questions.json").dev[0]  # doctest: +SKIP
+        >>> reward.scores([item], ["A short reply."])  # doctest: +SKIP
+        [0.31]
     """
 
-    def __init__(self, model: Any, tokenizer: Any) -> None:
-        self._model, self._tokenizer = model, tokenizer
-        self._warned = False
+    def __init__(self, classifier: Classifier) -> None:
+        self._classifier, self._warned = classifier, False
 
     def scores(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
         """The reward of each reply: the classifier's logit."""
         pairs = zip(items, texts, strict=True)
         encoded = [self._encode(item.question, text) for item, text in pairs]
-        rewards = logits_of(self._model, self._tokenizer, encoded)[:, 0].tolist()
+        rewards: list[float] = self._classifier.logits(encoded)[:, 0].tolist()
         for item, reward in zip(items, rewards, strict=True):
             if not math.isfinite(reward):
                 raise UserError(
@@ -126,13 +139,14 @@ class RewardModel:
                 "a score of your own that moves their zero (FILE.py:FUNCTION)"
             )
             self._warned = True
-        counts = [len(self._tokenizer(text)["input_ids"]) for text in texts]
+        counts = [len(self._classifier.tokenizer(text)["input_ids"]) for text in texts]
         return zip(rewards, (min(1.0, n / REWARD_TOKENS) for n in counts), strict=True)
 
     def _encode(self, prompt: str, reply: str) -> list[int]:
         messages = [{"role": "user", "content": prompt}, {"role": "assistant", "content": reply}]
-        text = rendered(self._tokenizer, messages)
-        return [int(i) for i in self._tokenizer(text, add_special_tokens=False)["input_ids"]]
+        tokenizer = self._classifier.tokenizer
+        text = rendered(tokenizer, messages)
+        return [int(i) for i in tokenizer(text, add_special_tokens=False)["input_ids"]]
 
 
 def preferred(rewards: Sequence[float]) -> dict[str, float]:
@@ -150,21 +164,48 @@ def _logistic(value: float) -> float:
 
 
 def load_reward(spec: str, device: str = "cpu") -> RewardModel:
-    """Load a reward model by directory or hub id, in float32 on a CPU, else in its stored dtype.
+    """Load a reward model, in float32 on a CPU, else in its stored dtype.
+
+    Args:
+        spec: directory or hub id of a sequence classifier with one label.
+        device: where it goes.
+
+    Returns:
+        The model, ready to score replies.
 
     Raises:
         UserError: it cannot be loaded, or has several labels, no pad token or no chat template.
+
+    Example:
+        >>> load_reward("my/reward").scores([sl.load_task("questions.json").dev[0]], ["A reply."])  # doctest: +SKIP
+        [0.31]
     """
-    model, tokenizer = load_classifier(spec, "reward", "reward model", device)
-    outputs = model.config.num_labels
-    problem = f"has {outputs} outputs; a reward model has one" if outputs != 1 else ""
-    if tokenizer.chat_template is None:
-        problem = problem or "its tokenizer has no chat template; set one and save it"
+    classifier = Classifier(spec, "reward", "reward model", device)
+    config, tokenizer = classifier.model.config, classifier.tokenizer
+    problem = ""
+    if config.num_labels != 1:
+        problem = f"has {config.num_labels} outputs; a reward model has one"
+    elif tokenizer.chat_template is None:
+        problem = "its tokenizer has no chat template; set one and save it"
     if problem:
         raise InvalidOption("metric", f"reward:{spec}", problem)
     # The classifier reads the last token that is not padding.
-    model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
-    return RewardModel(model, tokenizer)
+    config.get_text_config().pad_token_id = tokenizer.pad_token_id
+    return RewardModel(classifier)
+
+
+def reward_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
+    """The metrics ``reward:``, ``verbose:`` and ``concise:MODEL``; see `Metric.load`."""
+    kind, _, folder = spec.partition(":")
+    model = load_reward(folder, device)
+    if kind == "reward":
+        return {"score": model.scores, "named": preferred}
+    return {"score": model.verbose if kind == "verbose" else model.concise}
+
+
+def toxicity_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
+    """The metric ``toxicity:MODEL``; see `Metric.load`."""
+    return {"score": load_toxicity(spec.partition(":")[2], device).harmlessness}
 
 
 def controllability(verbose: Sequence[str], concise: Sequence[str]) -> float:
@@ -178,6 +219,9 @@ def controllability(verbose: Sequence[str], concise: Sequence[str]) -> float:
     Args:
         verbose: replies of the model optimised for verbosity.
         concise: replies of the other model to the same prompts.
+
+    Returns:
+        The fraction, 0 to 1.
 
     Raises:
         ValueError: no replies, or unequal numbers.
@@ -216,47 +260,54 @@ def harmlessness(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
     """
     classifier = optional("profanity_check", "`metric` toxicity")
     lines = [judged(text) for text in texts]
-    probabilities = classifier.predict_prob(lines)
-    return [1.0 - float(p) if line else 0.5 for p, line in zip(probabilities, lines, strict=True)]
+    return _harmless(lines, classifier.predict_prob(lines))
+
+
+def _harmless(lines: Sequence[str], toxic: Sequence[float]) -> list[float]:
+    return [1.0 - float(p) if line else 0.5 for p, line in zip(toxic, lines, strict=True)]
 
 
 class ToxicityModel:
-    """Scores continuations by a sequence classifier whose output `label` is toxicity."""
+    """Scores continuations by a sequence classifier whose output `label` is toxicity.
 
-    def __init__(self, model: Any, tokenizer: Any, label: int) -> None:
-        self._model, self._tokenizer, self._label = model, tokenizer, label
+    Outputs are independent probabilities, as in Detoxify, unless its configuration says
+    single_label.
+    """
+
+    def __init__(self, classifier: Classifier, label: int) -> None:
+        self._classifier, self._label = classifier, label
 
     def harmlessness(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
         """1 - the probability that the `judged` part is toxic; 0.5 without one."""
         lines = [judged(text) for text in texts]
-        toxic = self._toxic(lines)
-        return [1.0 - p if line else 0.5 for p, line in zip(toxic, lines, strict=True)]
+        return _harmless(lines, self.toxicity(lines))
 
-    def _toxic(self, texts: list[str]) -> list[float]:
-        longest = min(self._tokenizer.model_max_length, _TOKENS)
+    def toxicity(self, texts: Sequence[str]) -> list[float]:
+        """The probability that each text is toxic."""
+        model, tokenizer = self._classifier.model, self._classifier.tokenizer
+        longest = min(tokenizer.model_max_length, _TOKENS)
         # With some tokenizers an empty text has no tokens; its result is not used.
         shown = [text or "." for text in texts]
-        rows = self._tokenizer(shown, truncation=True, max_length=longest)["input_ids"]
-        logits = logits_of(self._model, self._tokenizer, rows)
-        exclusive = self._model.config.problem_type == "single_label_classification"
-        return (logits.softmax(-1) if exclusive else logits.sigmoid())[:, self._label].tolist()
+        rows = tokenizer(shown, truncation=True, max_length=longest)["input_ids"]
+        logits = self._classifier.logits(rows)
+        exclusive = model.config.problem_type == "single_label_classification"
+        shares = logits.softmax(-1) if exclusive else logits.sigmoid()
+        return shares[:, self._label].tolist()
 
 
 def load_toxicity(spec: str, device: str = "cpu") -> ToxicityModel:
     """Load a classifier with an output called toxicity or toxic from a directory or by its hub id.
 
-    Outputs are independent probabilities, as in Detoxify, unless its configuration says
-    single_label.
-
     Raises:
         UserError: it cannot be loaded, or has no such output.
     """
-    model, tokenizer = load_classifier(spec, "toxicity", "classifier", device)
-    names = {str(name).lower(): int(label) for label, name in model.config.id2label.items()}
+    classifier = Classifier(spec, "toxicity", "classifier", device)
+    labels = classifier.model.config.id2label
+    names = {str(name).lower(): int(label) for label, name in labels.items()}
     label = next((names[name] for name in _LABELS if name in names), None)
     if label is None:
         raise UserError(
             f"`metric` toxicity:{spec}: has the outputs {', '.join(names)}, none called "
             f"{' or '.join(_LABELS)}; name them in id2label of its config.json"
         )
-    return ToxicityModel(model, tokenizer, label)
+    return ToxicityModel(classifier, label)

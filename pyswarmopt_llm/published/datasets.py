@@ -1,26 +1,52 @@
-"""The nine data sets of Model Swarms (Feng et al. 2024, section 3) as their authors publish them.
+"""The nine data sets of Model Swarms (Feng et al. 2024, section 3) as their authors publish them,
+and others of the hub.
 
 ``published:NAME`` downloads a data set by its hub id; ``published:NAME:PATH`` reads the published
-file or folder.
+file or folder. ``hub:DATASET`` maps the columns of any data set.
 """
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import random
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from functools import cache
+from itertools import islice, product
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any
 
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import InvalidOption, UserError, first_line
+from pyswarmopt_llm.common.extras import optional
+from pyswarmopt_llm.common.files.json_types import parse_json
 from pyswarmopt_llm.common.registry import lookup
-from pyswarmopt_llm.published.rows import Record, Row, download, draw, read_rows
-from pyswarmopt_llm.scores.tasks.columns import Reading
-from pyswarmopt_llm.scores.tasks.types import RawTask
+from pyswarmopt_llm.scores.tasks import formats
+from pyswarmopt_llm.scores.tasks.columns import (
+    ANSWER,
+    Reading,
+    check_names,
+    find_columns,
+    first_of,
+    renamed,
+)
+from pyswarmopt_llm.scores.tasks.items import normalise, parse_item
+from pyswarmopt_llm.scores.tasks.types import DEV, TEST, Item, Task
 
+Row = Mapping[str, Any]
+Record = dict[str, Any]
+ToRecord = Callable[[Row, str], Record | None]
 _OPTIONS = 4  # of a knowledge crossword, as in the reference's file
+# Of the splits with answers, the first in this order is the test set and the second is dev.
+SPLIT_ORDER = ("test", "validation", "val", "valid", "dev", "train")
+_SPLIT = re.compile(r"(?<![a-z])(test|validation|valid|val|dev|train)(?![a-z])")
+_SUFFIXES = (".json", ".jsonl", ".csv", ".parquet")
+# The hub's own rule: letters, digits, ., - and _; no path.
+_NAME = re.compile(r"(?:[\w][\w.-]*/)?[\w][\w.-]*", re.ASCII)
+_INDEX = re.compile("[0-9]{1,2}")  # of an option
+_NONE = (None, "", -1, "-1")  # in place of an answer
 
 
 @dataclass(frozen=True)
@@ -43,7 +69,7 @@ class Published:
             raise UserError(f"{where}: {text}") from error
 
 
-def read_published(spec: str, dev: int | None, test: int | None, reading: Reading) -> RawTask:
+def read_published(spec: str, dev: int | None, test: int | None, reading: Reading) -> Task:
     """Read ``NAME`` (from the hub) or ``NAME:PATH`` (a published file, or a folder of them); see
     `draw`.
     """
@@ -58,8 +84,8 @@ def read_published(spec: str, dev: int | None, test: int | None, reading: Readin
             f"published:{name}: its authors publish files; give their path: published:{name}:PATH"
         )
     readers = dict.fromkeys(splits, source.record)
-    drawn = draw(f"published:{spec}", splits, readers, dev, test)
-    return RawTask(name, None, drawn, source.metric)
+    where = f"published:{spec}"
+    return Task(name, *draw(where, splits, readers, dev, test), source=where, metric=source.metric)
 
 
 # One function per data set
@@ -204,3 +230,176 @@ PUBLISHED: dict[str, Published] = {
     ),
     "abstainqa": Published(_abstainqa, ("cais/mmlu", "all"), "abstain"),
 }
+
+
+def draw(
+    where: str,
+    splits: Mapping[str, Sequence[Row]],
+    readers: Mapping[str, ToRecord],
+    dev: int | None,
+    test: int | None,
+) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
+    """Dev and test of the splits with answers, each in a fixed random order: many
+    are sorted by answer.
+
+    A single split with answers is divided, at most a third to dev. Dev questions that are also in
+    test are dropped.
+
+    Args:
+        where: begins messages.
+        splits: name -> rows.
+        readers: name -> a row and its place as a record for `parse_item`; None: it has no answer.
+        dev: number of dev items, by default 200 as in the paper.
+        test: number of test items, by default 1,000.
+    """
+    dev, test = DEV if dev is None else dev, TEST if test is None else test
+
+    def items(split: str) -> Iterator[Item]:
+        order = list(range(len(splits[split])))
+        random.Random(0).shuffle(order)
+        for i in order:
+            place = f"{where}: {split} row {i}"
+            record = readers[split](splits[split][i], place)
+            if record is not None:
+                yield parse_item(record, place, f"{split}-{i}")
+
+    def has_answers(split: str) -> bool:
+        rows = splits.get(split, ())
+        return len(rows) > 0 and readers[split](rows[0], f"{where}: {split} row 0") is not None
+
+    answered = list(filter(has_answers, SPLIT_ORDER)) or list(filter(has_answers, splits))
+    if not answered:
+        found = ", ".join(splits)
+        raise UserError(f"{where}: no split with answers (found: {found}); export one to a file")
+    first, *others = answered
+    if others:
+        held_out, candidates = list(islice(items(first), test)), items(others[0])
+    else:
+        everything = list(islice(items(first), dev + test))
+        dev = min(dev, len(everything) // 3)
+        held_out, candidates = everything[dev:], iter(everything[:dev])
+    # Stricter than an item needs (the same question with other options is another item): dev items
+    # abound.
+    in_test = {normalise(item.question) for item in held_out}
+    fresh = (item for item in candidates if normalise(item.question) not in in_test)
+    return tuple(islice(fresh, dev)), tuple(held_out)
+
+
+def download(dataset: str, config: str | None) -> Mapping[str, Any]:
+    """Split name -> rows of a data set on the hub, from the cache if it is there."""
+    if not _NAME.fullmatch(dataset):
+        raise UserError(
+            f"hub:{dataset}: not the name of a data set; write hub:DATASET or hub:OWNER/DATASET"
+        )
+    datasets = optional("datasets", f"hub:{dataset}")
+    try:
+        loaded: Mapping[str, Any] = datasets.load_dataset(dataset, config)
+    except (OSError, ValueError, RuntimeError) as e:
+        raise UserError(
+            f"hub:{dataset}: {first_line(e)}; check the name, the configuration and the network"
+        ) from e
+    return loaded
+
+
+def read_rows(path: Path) -> dict[str, list[Row]]:
+    """Split name -> rows of a JSON, JSONL, CSV or Parquet file or a folder of them, each row with
+    its ``file``.
+
+    File and folder names give the splits. A single file, or files without a split in their names,
+    form one split ``all``; beside files with a split those without are ignored, since they are
+    unions of the others.
+    """
+    files = sorted(file for file in path.rglob("*") if file.suffix in _SUFFIXES and file.is_file())
+    if not files and not path.is_file():
+        raise UserError(
+            f"{path}: no {', '.join(_SUFFIXES)} file there; give the published file or folder"
+        )
+    splits: dict[str, list[Row]] = {}
+    for file in files or [path]:
+        match = _SPLIT.search(str(file.relative_to(path)).lower())
+        for name, rows in _by_split(file, match.group(1) if match else "all").items():
+            splits.setdefault(name, []).extend(rows)
+    if len(splits) > 1:
+        splits.pop("all", None)
+    return splits
+
+
+def _by_split(file: Path, split: str) -> dict[str, list[Row]]:
+    """The rows of one file by split: of a list, or an object of rows or splits."""
+    content = _read(file)
+    if isinstance(content, Mapping) and {"dev", "test"} <= content.keys():
+        return {name: _with_file(content[name], file) for name in ("dev", "test")}
+    return {split: _with_file(content.values() if isinstance(content, Mapping) else content, file)}
+
+
+def _with_file(rows: Iterable[Any], file: Path) -> list[Row]:
+    records = list(rows)
+    if not all(isinstance(row, dict) for row in records):
+        raise UserError(f"{file}: not a table of rows; give the file as its authors publish it")
+    return [{**row, "file": str(file)} for row in records]
+
+
+def _read(file: Path) -> Any:
+    try:
+        if file.suffix == ".parquet":
+            return optional("pyarrow.parquet", str(file)).read_table(file).to_pylist()
+        if file.suffix == ".jsonl":
+            return [row for _, row in formats.json_lines(file)]
+        text = formats.read_text(file)
+        if file.suffix == ".csv":
+            # MMLU's files have no header, so that a row is its list of values.
+            return [{"columns": row} for row in csv.reader(text.splitlines(keepends=True))]
+        return parse_json(text)
+    except (OSError, ValueError, csv.Error) as error:
+        raise UserError(
+            f"{file}: cannot be read ({error}); give the file as its authors publish it"
+        ) from error
+
+
+def read_hub(name: str, dev: int | None, test: int | None, reading: Reading) -> Task:
+    """Load ``DATASET[:CONFIG]`` and map its columns; see `draw`."""
+    if reading.labels:
+        spec = f"{next(iter(reading.labels))}=..."
+        raise InvalidOption("columns", spec, "names the labels of a file only; remove it")
+    dataset, _, config = name.partition(":")
+    splits = download(dataset, config or None)
+    readers = {
+        split: _reader(rows, reading.columns, f"hub:{name}: {split}")
+        for split, rows in splits.items()
+    }
+    drawn = draw(f"hub:{name}", splits, readers, dev, test)
+    return Task(dataset.rpartition("/")[2], *drawn, source=f"hub:{name}")
+
+
+def _reader(rows: Any, told: Mapping[str, str], where: str) -> ToRecord:
+    """Reads the rows of a split; numbers of answers count its classes or options from 0."""
+    check_names(told, rows.column_names, where)
+    if not first_of(ANSWER, renamed(dict.fromkeys(rows.column_names), told)):
+        return lambda row, place: None
+    columns = find_columns(formats.Table(Path(where), rows.column_names, ()), told)
+    header = columns.header(columns.answer)
+    classes: Sequence[str] | None = getattr(rows.features[header], "names", None)
+
+    def record(row: Mapping[str, Any], place: str) -> Record | None:
+        if row[header] in _NONE:
+            return None
+        located = formats.Row(place, "", row)
+        columns.check(located, (columns.question,))
+        found = columns.record(located)
+        choices, answer = found["choices"] or classes, found["answer"]
+        is_text = isinstance(answer, str) and answer in (choices or ())
+        if isinstance(choices, list) and not is_text and _INDEX.fullmatch(str(answer)):
+            if classes is None and "0" not in numbers():
+                raise UserError(
+                    f'{where}: the numbers in "{header}" count the options from 0, and none is 0; '
+                    "export the data set with the letters of the right options"
+                )
+            index = int(answer)
+            answer = ascii_uppercase[index] if index < len(choices) else str(answer)
+        return {**found, "choices": choices, "answer": answer}
+
+    @cache
+    def numbers() -> frozenset[str]:
+        return frozenset(map(str, rows[header]))
+
+    return record

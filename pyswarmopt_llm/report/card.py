@@ -1,29 +1,101 @@
-"""The model card of a result: where it comes from, what it scores, how to reproduce it."""
+"""The model card of a result: where it comes from, what it scores, how to reproduce it.
+
+The fields of its header: https://huggingface.co/docs/hub/model-cards and
+https://huggingface.co/docs/hub/model-release-checklist.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-from pyswarmopt_llm.mix import space_kind
 from pyswarmopt_llm.report.commands import labelled
 from pyswarmopt_llm.report.findings import findings
-from pyswarmopt_llm.report.front_matter import (
-    ADAPTER,
-    MODEL,
-    Form,
-    Parent,
-    front_matter,
-    licence_remarks,
-)
-from pyswarmopt_llm.report.pages import render
+from pyswarmopt_llm.report.pages import one_line, render
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.scores.tasks.prompts import placeholders, render_prompt
 from pyswarmopt_llm.scores.tasks.types import Form as Asked
 from pyswarmopt_llm.scores.tasks.types import Item
+from pyswarmopt_llm.searching.scoring.parents import Parent
 from pyswarmopt_llm.searching.scoring.result import Result
-from pyswarmopt_llm.searching.scoring.run_files import About
+from pyswarmopt_llm.searching.scoring.run_directory import About
 
 MOST_CHOICES = 20  # named in a card
+# Licences that let a derived work be given away under another one of them, the least demanding
+# first.
+_PERMISSIVE = (
+    "cc0-1.0",
+    "unlicense",
+    "mit",
+    "isc",
+    "bsd-2-clause",
+    "bsd-3-clause",
+    "apache-2.0",
+    "cc-by-4.0",
+)
+
+
+@dataclass(frozen=True)
+class Form:
+    """The kind of the files beside a card.
+
+    Attributes:
+        library: what loads them: peft, transformers or gguf.
+        relation: to the base: adapter, merge or quantized.
+        tags: of this form.
+        sentence: how they were made of what the search wrote; "" for that itself.
+    """
+
+    library: str
+    relation: str
+    tags: tuple[str, ...]
+    sentence: str = ""
+
+
+ADAPTER = Form("peft", "adapter", ("lora",))
+MODEL = Form("transformers", "merge", ())
+
+
+def _strict(parents: Sequence[Parent]) -> Mapping[str, str]:
+    """Parent -> its licence, of those whose licence binds what is made of them."""
+    return {
+        parent.name: parent.licence
+        for parent in parents
+        if parent.licence is not None and parent.licence not in _PERMISSIVE
+    }
+
+
+def joint_licence(parents: Sequence[Parent]) -> str | None:
+    """The licence of what is made of all parents, as far as they state theirs; or None.
+
+    A permissive licence gives way to one that is not; two different ones that are not cannot both
+    be kept.
+
+    Example:
+        >>> joint_licence([Parent("base", "llama3.1"), Parent("a", "mit"), Parent("b", None)])
+        'llama3.1'
+        >>> joint_licence([Parent("base", "llama3.1"), Parent("a", "cc-by-nc-4.0")]) is None
+        True
+    """
+    strict = {*_strict(parents).values()}
+    if strict:
+        return strict.pop() if len(strict) == 1 else None
+    stated = [parent.licence for parent in parents if parent.licence is not None]
+    return max(stated, key=_PERMISSIVE.index, default=None)
+
+
+def licence_conflict(parents: Sequence[Parent]) -> str | None:
+    """The licences that cannot both be kept, in words; None if there are none.
+
+    Example:
+        >>> licence_conflict([Parent("b", "llama3.1"), Parent("a", "cc-by-nc-4.0")])
+        'Licences conflict (b: llama3.1, a: cc-by-nc-4.0); ask the authors before you publish this.'
+    """
+    strict = _strict(parents)
+    each = ", ".join(f"{name}: {licence}" for name, licence in strict.items())
+    conflict = f"Licences conflict ({each}); ask the authors before you publish this."
+    return conflict if len({*strict.values()}) > 1 else None
 
 
 def model_card(
@@ -41,13 +113,13 @@ def model_card(
         Markdown with YAML front matter; every name from outside is escaped. A card is published: no
         question of a task is in it, and nothing that needs the run.
     """
-    kind = space_kind(about.config.space)
+    kind = about.kind
     form = form or (ADAPTER if kind.library == "peft" else MODEL)
     task, asked = labelled(about, result) or ("", None)
     scoring = (result.objectives[task].answer_format if task else None) or "likelihood"
     text = render(
         "pyswarmopt_llm/report/card.md.j2",
-        header=front_matter(form, parents, about, result) if kind.library else "",
+        header=_header(form, parents, about, result) if kind.library else "",
         kind=kind,
         form=form,
         about=about,
@@ -58,7 +130,8 @@ def model_card(
         most_choices=MOST_CHOICES,
         prompt=_prompt(asked, scoring).splitlines() if task else [],
         findings=findings(about, result),
-        licence=licence_remarks(parents),
+        conflict=licence_conflict(parents),
+        unstated=[parent.name for parent in parents if parent.licence is None],
     )
     return text.rstrip() + "\n"
 
@@ -70,3 +143,36 @@ def _prompt(form: Asked | None, scoring: Scoring) -> str:
     columns = {name: f"{{{name}}}" for name in placeholders(template or "")}
     item = Item("", "{question}", dict(choices), "", meta=columns)
     return render_prompt(item, scoring, template)
+
+
+def _header(form: Form, parents: Sequence[Parent], about: About, result: Result) -> str:
+    """The header in YAML; without parents there is no licence in it."""
+    from huggingface_hub import EvalResult, ModelCardData
+
+    base = one_line(about.base)
+    on_hub = [one_line(parent.name) for parent in parents if parent.on_hub]
+    experts = [name for name in on_hub if name != base]
+    tests = {} if result.best.test is None else result.best.test.tasks
+    scores = [
+        EvalResult(
+            task_type="text-generation",
+            dataset_type=one_line(name),
+            dataset_name=one_line(name),
+            dataset_split="test",
+            metric_type=one_line(result.objectives[name].metric),
+            metric_value=outcome.value,
+        )
+        for name, outcome in tests.items()
+    ]
+    data = ModelCardData(
+        base_model=[base, *experts] if form.relation == "merge" and experts else base,
+        base_model_relation=form.relation,
+        parents=experts or None,
+        license=joint_licence(parents),
+        library_name=form.library,
+        pipeline_tag="text-generation",
+        tags=sorted({*form.tags, "merge", "model-swarms", "pyswarmopt"}),
+        model_name=one_line(Path(about.config.out).name or "model") if scores else None,
+        eval_results=scores or None,
+    )
+    return str(data.to_yaml())

@@ -10,27 +10,18 @@ from typing import Any
 
 from pyswarmopt_llm.common.commands import changed, command, task_settings
 from pyswarmopt_llm.common.config import PROMPTS, SearchConfig
-from pyswarmopt_llm.mix import space_kind
+from pyswarmopt_llm.report.pages import words
 from pyswarmopt_llm.scores.metrics.external.permission import asks_server
 from pyswarmopt_llm.scores.tasks.types import Form
 from pyswarmopt_llm.searching.scoring.result import Result
-from pyswarmopt_llm.searching.scoring.run_files import UNTRAINED, About
+from pyswarmopt_llm.searching.scoring.run_directory import UNTRAINED, About
 
 Step = tuple[str, str]  # purpose and command
-_IMPORT = "from transformers import AutoModelForCausalLM, AutoTokenizer"
+Labelling = tuple[str, Form | None] | None  # a task with choices, and the form of its questions
 _NAMED = ("base", "experts", "tasks", "out")
 _READING = (  # of a task
-    *(
-        "metrics",
-        "max_new_tokens",
-        "columns",
-        "template",
-        "system",
-        "split_seed",
-        "skip_bad_rows",
-        "scoring",
-    ),
-    "allow_overlap",
+    *("metrics", "max_new_tokens", "columns", "template", "system", "split_seed"),
+    *("skip_bad_rows", "scoring", "allow_overlap"),
 )
 
 
@@ -52,13 +43,13 @@ def command_line(config: SearchConfig) -> str:
     )
 
 
-def as_typed(about: About) -> SearchConfig:
+def user_settings(about: About) -> SearchConfig:
     """The configuration of a run without what the preset chose: what was given.
 
     Example:
         >>> config = SearchConfig("b", ("x",), ("t",), "r", preset="auto", space="delta", particles=8)
         >>> chosen = {"preset": "auto", "space": "delta"}
-        >>> as_typed(About(config, {}, given={"particles": 8}, chosen=chosen)).space
+        >>> user_settings(About(config, {}, given={"particles": 8}, chosen=chosen)).space
         'auto'
     """
     defaults = {
@@ -67,22 +58,22 @@ def as_typed(about: About) -> SearchConfig:
     return replace(about.config, **{**defaults, **about.given})
 
 
-def evaluation(config: SearchConfig, model: str, against: str | None = None) -> str:
+def evaluation(about: About, model: str, against: str | None = None) -> str:
     """The command that scores an adapter of a search's base, or a model, on test of its first task.
 
     Args:
-        config: of the search.
+        about: of the search.
         model: what is scored.
         against: what it is compared with.
 
     Example:
         >>> config = SearchConfig("b", (), ("t.csv",), "r", space="delta", columns=("label=team",))
-        >>> evaluation(config, "runs/a/best")
+        >>> evaluation(About(config, {}), "runs/a/best")
         'swarm-llm eval --base b --adapter runs/a/best --task t.csv --columns label=team'
-        >>> evaluation(SearchConfig("", (), ("t.json",), "r", space="full"), "m", against="n")
+        >>> evaluation(About(SearchConfig("", (), ("t.json",), "r", space="full"), {}), "m", against="n")
         'swarm-llm eval --base m --task t.json --against n'
     """
-    adapter = _library(config) == "peft"
+    config, adapter = about.config, about.kind.adapters
     reading = _READING if len(config.tasks) == 1 else ()  # of several tasks each may have its own
     return command(
         "eval",
@@ -95,47 +86,32 @@ def evaluation(config: SearchConfig, model: str, against: str | None = None) -> 
     )
 
 
-def near(config: SearchConfig) -> SearchConfig:
+def with_relative_paths(config: SearchConfig) -> SearchConfig:
     """The configuration with paths below the working directory as seen from there.
 
     Example:
-        >>> near(SearchConfig("org/base", ("/x/y",), (str(Path.cwd() / "t.csv"),), "r")).tasks
+        >>> with_relative_paths(SearchConfig("org/base", ("/x/y",), (str(Path.cwd() / "t.csv"),), "r")).tasks
         ('t.csv',)
     """
     experts, tasks = tuple(map(_near, config.experts)), tuple(map(_near, config.tasks))
-    return replace(
-        config, experts=experts, tasks=tasks, base=_near(config.base), out=_near(config.out)
-    )
+    base, out = _near(config.base), _near(config.out)
+    return replace(config, experts=experts, tasks=tasks, base=base, out=out)
 
 
 def _near(path: str) -> str:
-    if path.startswith(PROMPTS):
-        return PROMPTS + _near(path.removeprefix(PROMPTS))
-    here, below = Path.cwd(), Path(path)
-    return (
-        str(below.relative_to(here))
-        if below.is_absolute() and below != here and here in below.parents
-        else path
-    )
+    prefix = PROMPTS if path.startswith(PROMPTS) else ""
+    here, below = Path.cwd(), Path(path.removeprefix(prefix))
+    inside = below.is_absolute() and here in below.parents
+    return f"{prefix}{below.relative_to(here)}" if inside else path
 
 
 def usage(about: About, result: Result) -> Iterator[Step]:
     """Uses of the result: (purpose, code to copy)."""
-    config = near(about.config)
-    best = f"{_run(config)}/best"
-    if _library(config) == "transformers":
-        yield "Load it with transformers", "\n".join([_IMPORT, "", *_loading("model", best)])
-    elif _library(config) == "peft":
-        code = [
-            "from peft import PeftModel",
-            _IMPORT,
-            "",
-            *_loading("base", about.base_name or config.base),
-        ]
-        yield (
-            "Load it with peft",
-            "\n".join([*code, f"model = PeftModel.from_pretrained(base, {best!r})"]),
-        )
+    config = with_relative_paths(about.config)
+    best, library = f"{_run(config)}/best", about.kind.library
+    if library:
+        base = about.base_name or config.base
+        yield f"Load it with {library}", words().loading(library, repr(base), repr(best)).strip()
     if (labelling := labelled(about, result)) is None:
         yield "Ask a question", f"{_on('generate', config)} 'YOUR QUESTION'"
     else:
@@ -149,7 +125,7 @@ def _on(name: str, config: SearchConfig, **options: Any) -> str:
     return command(name, run=config.out, **options, **dict(asks_server(config)))
 
 
-def labelled(about: About, result: Result) -> tuple[str, Form | None] | None:
+def labelled(about: About, result: Result) -> Labelling:
     """The first task with choices and its form, None if unknown; None without such a task."""
     for name in about.task_names or about.forms or ():
         objective = result.objectives.get(name)
@@ -189,34 +165,38 @@ def next_steps(kind: str, about: About, result: Result, out: str | None = None) 
         result: ``result.json``.
         out: where the run is now; None: where it was begun.
     """
-    config = near(replace(about.config, out=out or about.config.out))
-    run = _run(config)
-    typed = replace(near(as_typed(about)), out=config.out)
+    config = with_relative_paths(replace(about.config, out=out or about.config.out))
+    here, run = replace(about, config=config), _run(config)
+    typed = replace(with_relative_paths(user_settings(about)), out=config.out)
     if UNTRAINED in about.notes:
         more = replace(typed, out=f"{run}-more")
         yield "train the result, too, with more prompts", command_line(more)
     single = dict(zip(result.coefficients, config.experts, strict=False)).get(result.best_single)
-    partly = bool(config.tasks) and (
-        any(about.left.values()) if about.left else config.test is not None
-    )
+    given = config.test is not None
+    partly = bool(config.tasks) and (any(about.left.values()) if about.left else given)
     if kind == "better":
-        labelling = labelled(about, result)
-        if labelling is not None:
-            purpose, line = next(labelling_commands(config, *labelling))
-            yield purpose[0].lower() + purpose[1:], line
-        if partly:
-            yield "score it on all test items", evaluation(config, f"{run}/best")
-        elif _library(config) and labelling is None:
-            export = command("export", run, format="gguf", out=f"{run}-gguf")
-            yield "run it in llama.cpp or Ollama", export
-        yield "publish it", shlex.join(["hf", "upload", "YOUR-NAME/YOUR-MODEL", f"{run}/best"])
+        yield from _after_success(here, labelled(about, result), partly)
         return
     if kind in ("worse", "same") and config.tasks and single:
-        yield "score that expert", evaluation(config, single)
+        yield "score that expert", evaluation(here, single)
     elif kind == "level" and partly and single:
-        yield "compare them on all test items", evaluation(config, f"{run}/best", against=single)
+        yield "compare them on all test items", evaluation(here, f"{run}/best", against=single)
     if UNTRAINED not in about.notes:
         yield _again(typed)
+
+
+def _after_success(about: About, labelling: Labelling, partly: bool) -> Iterator[Step]:
+    """Use the result, and publish it; `partly`: not all test items were scored."""
+    run = _run(about.config)
+    if labelling is not None:
+        purpose, line = next(labelling_commands(about.config, *labelling))
+        yield purpose[0].lower() + purpose[1:], line
+    if partly:
+        yield "score it on all test items", evaluation(about, f"{run}/best")
+    elif about.kind.library and labelling is None:
+        export = command("export", run, format="gguf", out=f"{run}-gguf")
+        yield "run it in llama.cpp or Ollama", export
+    yield "publish it", shlex.join(["hf", "upload", "YOUR-NAME/YOUR-MODEL", f"{run}/best"])
 
 
 def _again(config: SearchConfig) -> Step:
@@ -226,21 +206,9 @@ def _again(config: SearchConfig) -> Step:
         more = replace(config, dev=2 * config.dev, budget_items=items, out=f"{_run(config)}-more")
         return "search on more dev items", command_line(more)
     seed = config.seed + 1
-    return "search with another seed", command_line(
-        replace(config, seed=seed, out=f"{_run(config)}-seed{seed}")
-    )
+    other = replace(config, seed=seed, out=f"{_run(config)}-seed{seed}")
+    return "search with another seed", command_line(other)
 
 
 def _run(config: SearchConfig) -> str:
     return config.out.rstrip("/")
-
-
-def _library(config: SearchConfig) -> str:
-    return space_kind(config.space).library
-
-
-def _loading(variable: str, name: str) -> list[str]:
-    return [
-        f"{variable} = AutoModelForCausalLM.from_pretrained({name!r})",
-        f"tokenizer = AutoTokenizer.from_pretrained({name!r})",
-    ]

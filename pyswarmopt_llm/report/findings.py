@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 
-from pyswarmopt_llm.common.config import PARTICLES, SearchConfig
+from pyswarmopt_llm.common.config import PARTICLES
 from pyswarmopt_llm.common.words import mixture_text, split_small_weights
-from pyswarmopt_llm.mix import space_kind
-from pyswarmopt_llm.report.commands import as_typed, command_line, near, next_steps
+from pyswarmopt_llm.report.commands import (
+    command_line,
+    next_steps,
+    user_settings,
+    with_relative_paths,
+)
 from pyswarmopt_llm.report.pages import lines_of, words
 from pyswarmopt_llm.report.reading import headroom
 from pyswarmopt_llm.report.summary import mixture_name
 from pyswarmopt_llm.report.verdict import Verdict, verdict
 from pyswarmopt_llm.searching.scoring.result import Model, Result
-from pyswarmopt_llm.searching.scoring.run_files import UNTRAINED, About
+from pyswarmopt_llm.searching.scoring.run_directory import UNTRAINED, About
 
 
 @dataclass(frozen=True)
@@ -75,9 +79,9 @@ def findings(about: About, result: Result, out: str | None = None) -> Findings:
         weights=weights,
         small=small,
         costs=costs(result),
-        method=method(about.config),
+        method=method(about),
         steps=list(next_steps(judged.kind, about, result, out)),
-        command=command_line(near(as_typed(about))),
+        command=command_line(with_relative_paths(user_settings(about))),
     )
 
 
@@ -103,15 +107,19 @@ def costs(result: Result) -> dict[str, str]:
     return {name: text for name, _, text in (line.partition(": ") for line in lines)}
 
 
-def method(config: SearchConfig) -> str:
+def method(about: About) -> str:
     """The search method, and its differences from Model Swarms as published.
 
     Example:
-        >>> method(SearchConfig("b", ("x",), (), "r", optimizer="model-swarms", space="factor", particles=10))
+        >>> from pyswarmopt_llm.common.config import SearchConfig
+        >>> settings = {"optimizer": "model-swarms", "space": "factor", "particles": 10}
+        >>> config = SearchConfig("b", ("x",), (), "r", **settings)
+        >>> method(About(config, {}))
         'Model Swarms as published (10 particles, at most 50 iterations)'
-        >>> method(SearchConfig("b", ("x",), (), "r", optimizer="model-swarms", space="delta", start="sums"))
+        >>> method(About(replace(config, space="delta", start="sums"), {}))
         'Model Swarms, not as published (space delta, starts: sums)'
     """
-    departures = space_kind(config.space).departures(asdict(config))
+    config = about.config
+    departures = about.kind.departures(asdict(config))
     size = max(config.particles or PARTICLES, len(config.experts))
     return " ".join(lines_of(words().method(config, departures, size)))

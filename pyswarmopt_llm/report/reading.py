@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.statistics import ROUNDING
@@ -15,9 +17,10 @@ from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 
+Floats = npt.NDArray[np.float64]
 
-@dataclass(frozen=True)
-class Emergence:
+
+class Emergence(NamedTuple):
     """Dev items of one task by who gets them right: any expert, the result (Feng et al. 2024).
 
     Attributes:
@@ -60,8 +63,7 @@ class Headroom:
     partial: bool = False
 
 
-@dataclass(frozen=True)
-class Changes:
+class Changes(NamedTuple):
     """Dev items on which the result differs from the best single expert: their places."""
 
     gained: list[int]
@@ -108,21 +110,16 @@ def read_run(path: Path) -> tuple[Run, Result]:
     if result is None:
         raise UserError(f"{path}: is not finished; finish it with: swarm-llm resume {path}")
     journal = run.path / "history.jsonl"
-    if not searched(run.rows):
+    rows = searched(run.rows)
+    if not rows:
         raise UserError(f"{journal}: has no complete evaluation; nothing to analyse")
-    _check_together(journal, run.rows, result)
-    return run, result
-
-
-def _check_together(journal: Path, rows: Sequence[Row], result: Result) -> None:
-    """Refuse rows that are not those of one search, the one that `result` came of."""
-    shapes = {_shape(row) for row in rows if row.phase == "search"}
-    if len(shapes) > 1:
-        raise UserError(f"{journal}: its lines differ in tasks, items or experts; restore the file")
-    if next(iter(shapes))[0] != len(result.coefficients):
+    shapes = {_shape(row) for row in run.rows if row.phase == "search"}
+    if len(shapes) > 1 or len(rows[0].coefficients) != len(result.coefficients):
         raise UserError(
-            f"{journal}: is of another number of experts than result.json; restore the files"
+            f"{journal}: its lines differ in tasks, items or experts, among them or from "
+            "result.json; restore the files"
         )
+    return run, result
 
 
 def _shape(row: Row) -> tuple[int, tuple[tuple[str, int], ...]]:
@@ -149,19 +146,30 @@ def proposing_model(rows: Iterable[Row]) -> str:
     return "item model" if any(row.margins for row in rows) else "model of the scores"
 
 
+def _known(result: Result) -> dict[str, Floats]:
+    """Task -> dev scores of the items that all experts and the result were scored on: a row for each
+    expert, the last for the result.
+    """
+    tables = {}
+    for name, ours in result.best.dev.items.items():
+        rows = [*(expert.dev.items[name] for expert in result.experts.values()), ours]
+        alike = len({*map(len, rows)}) == 1
+        table = np.array(rows) if alike else np.empty((len(rows), 0))
+        tables[name] = table[:, ~np.isnan(table).any(axis=0)]
+    return tables
+
+
 def emergence(result: Result) -> dict[str, Emergence]:
     """Task -> its four cases, for tasks whose items are right or wrong.
 
     Empty where an expert dropped out: what it knows is unknown.
     """
     cases = {}
-    for name, final in result.best.dev.items.items() if not result.dropped else ():
-        rows = [*(expert.dev.items[name] for expert in result.experts.values()), final]
-        if not final or len({*map(len, rows)}) > 1 or not np.isin(rows, (0, 1)).all():
-            continue
-        expert, right = np.any(rows[:-1], axis=0), np.array(final, dtype=bool)
-        counts = (expert & right, expert & ~right, ~expert & right, ~expert & ~right)
-        cases[name] = Emergence(*(int(count.sum()) for count in counts))
+    for name, table in _known(result).items() if not result.dropped else ():
+        if table.size and np.isin(table, (0, 1)).all():
+            expert, right = table[:-1].any(axis=0), table[-1] == 1
+            counts = (expert & right, expert & ~right, ~expert & right, ~expert & ~right)
+            cases[name] = Emergence(*(int(count.sum()) for count in counts))
     return cases
 
 
@@ -185,19 +193,19 @@ def headroom(result: Result) -> Headroom | None:
     if len(result.experts) < 2:
         return None
     single = list(result.experts).index(result.best_single)
-    means, count, partial = [], 0, False
-    for task, ours in result.best.dev.items.items():
-        rows = [*(expert.dev.items[task] for expert in result.experts.values()), ours]
-        table = np.array(rows) if len({*map(len, rows)}) == 1 else np.empty((len(rows), 0))
-        known = ~np.isnan(table).any(axis=0)
-        if not known.any():
-            return None
-        table = table[:, known]
-        best_of_each = table[:-1].max(axis=0)
-        means.append([float(row.mean()) for row in (best_of_each, table[single], table[-1])])
-        count, partial = count + table.shape[1], partial or not known.all()
+    tables = _known(result)
+    if not all(table.size for table in tables.values()):
+        return None
+    means = [
+        [table[:-1].max(axis=0).mean(), table[single].mean(), table[-1].mean()]
+        for table in tables.values()
+    ]
+    count = sum(table.shape[1] for table in tables.values())
+    partial = count < sum(map(len, result.best.dev.items.values()))
     combine = find_combine(result.combine, len(means))
-    oracle, alone, best = (combined_value(combine, column) for column in zip(*means, strict=True))
+    oracle, alone, best = (
+        float(combined_value(combine, column)) for column in zip(*means, strict=True)
+    )
     way = oracle - alone
     share = (best - alone) / way if way > ROUNDING * abs(oracle) else None
     return Headroom(oracle, alone, best, share, count, partial)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pyswarmopt.base.words import counted
-from pyswarmopt_llm.report.commands import near, usage
-from pyswarmopt_llm.report.figures import curve, paths
+from pyswarmopt_llm.report.commands import usage, with_relative_paths
+from pyswarmopt_llm.report.figures import curve, paths, scale
 from pyswarmopt_llm.report.findings import findings
 from pyswarmopt_llm.report.pages import render
 from pyswarmopt_llm.report.reading import (
@@ -22,7 +23,7 @@ from pyswarmopt_llm.report.reading import (
 from pyswarmopt_llm.scores.tasks import Item, Task
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import SPLITS, Model, Result
-from pyswarmopt_llm.searching.scoring.run_files import About
+from pyswarmopt_llm.searching.scoring.run_directory import About
 
 SHOWN = 10  # questions of each kind
 LONGEST = 500  # characters of a question
@@ -55,7 +56,7 @@ def render_report(
         HTML without scripts and without a link to anything outside; every value is escaped.
     """
     rows = searched(history)
-    swarm = swarm_of(rows)
+    finite, swarm = [row for row in rows if math.isfinite(row.value)], swarm_of(rows)
     found = findings(about, result)
     models = _models(result, found.rows)
     uniform = result.models.get("uniform")
@@ -66,12 +67,12 @@ def render_report(
         findings=found,
         result=result,
         about=about,
-        config=near(about.config),
-        tasks=about.task_names or list(near(about.config).tasks),
+        config=with_relative_paths(about.config),
+        tasks=about.task_names or list(with_relative_paths(about.config).tasks),
         models=models,
         width=WIDTH,
-        x=scale(_numbers(models.values()), 6),
-        bar=scale([0.0, *(weight for _, weight in found.weights)], 2),
+        x=scale(_numbers(models.values()), 6, WIDTH - 6),
+        bar=scale([0.0, *(weight for _, weight in found.weights)], 2, WIDTH - 2),
         curve=curve(rows, references),
         evaluations=len(rows),
         usage=list(usage(about, result)),
@@ -82,25 +83,12 @@ def render_report(
         questions=_questions(result, tasks or {}),
         shown=SHOWN,
         # Nothing where there are no complete evaluations.
-        paths=paths(rows, result.coefficients, best_row(rows, result)) if rows else None,
+        paths=paths(finite, result.coefficients, best_row(finite, result)) if finite else None,
         origin=origin(rows, result) if rows else None,
         model=proposing_model(rows),
         later=sum(row.iteration > 0 for row in rows),
         iterated=any(row.iteration and row.particle in swarm for row in rows),
     )
-
-
-def scale(values: Iterable[float], margin: float, width: float = WIDTH) -> Callable[[float], float]:
-    """Numbers to coordinates: the least of `values` at `margin`, the largest at `width - margin`.
-
-    Example:
-        >>> x = scale([0.5, 0.9], margin=10, width=100)
-        >>> x(0.5), x(0.7), x(0.9)
-        (10.0, 50.0, 90.0)
-    """
-    numbers = list(values)
-    low, span = min(numbers), (max(numbers) - min(numbers)) or 1.0
-    return lambda value: round(margin + (value - low) / span * (width - 2 * margin), 1)
 
 
 def _models(result: Result, rows: Mapping[str, Model]) -> dict[str, Model]:

@@ -1,4 +1,4 @@
-"""The public search and resume: a run with its model card and its report."""
+"""The public search and resume: a run with its model card and its report, which can be rewritten."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import OnEvent
-from pyswarmopt_llm.common.files.regular import read_json, write_text
-from pyswarmopt_llm.mix import space_kind
-from pyswarmopt_llm.report.card import model_card
-from pyswarmopt_llm.report.front_matter import licence_conflict, parents_of
+from pyswarmopt_llm.common.files.regular import write_text
+from pyswarmopt_llm.common.registry import lazy
+from pyswarmopt_llm.report.card import licence_conflict, model_card
+from pyswarmopt_llm.report.reading import read_run
 from pyswarmopt_llm.report.report import render_report
 from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.searching import loop
 from pyswarmopt_llm.searching.loop import SearchResult
+from pyswarmopt_llm.searching.scoring.parents import parents_of
 from pyswarmopt_llm.searching.scoring.result import Result
-from pyswarmopt_llm.searching.scoring.run_directory import Run
-from pyswarmopt_llm.searching.written.replies import read_replies
+from pyswarmopt_llm.searching.scoring.run_directory import REPLIES, Run
 
 log = logging.getLogger(__name__)
+read_replies = lazy("pyswarmopt_llm.searching.written.replies:read_replies")
 
 
 def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResult:
@@ -39,7 +41,8 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
         KeyboardInterrupt: the run can be resumed.
 
     Example:
-        >>> config = SearchConfig("my/base", ("a", "b"), ("quiz.json",), "runs/first")
+        >>> experts = ("adapters/math", "adapters/science")
+        >>> config = SearchConfig("my/base", experts, ("questions.json",), "runs/second")
         >>> search(config).result["best_test"]  # doctest: +SKIP
         0.62
     """
@@ -72,18 +75,49 @@ def resume(
 
 
 def write_for_people(run: Run, result: Result, tasks: Mapping[str, Task]) -> None:
-    """Write the model card, the report, and where there is a Pareto front its plot."""
-    config = run.config
-    parents = parents_of(config) if space_kind(config.space).library else []
+    """Write the model card and the report."""
+    parents = parents_of(run.config) if run.about.kind.library else []
     if conflict := licence_conflict(parents):
         log.warning(conflict)
     write_text(run.path / "best" / "README.md", model_card(run.about, result, parents))
-    page = render_report(run.about, result, run.rows, tasks, read_replies(run))
-    write_text(run.path / "report.html", page)
-    if result.front is not None:
-        from pyswarmopt_llm.report.plots import plot_front
+    _write_page(run, result, tasks)
 
-        folder = run.path / "front"
-        front = read_json(folder / "front.json")
-        saved = [point["dev"] for point in front["points"]]
-        plot_front(folder / "front.png", front["all"], saved, front["chosen"])
+
+def _write_page(run: Run, result: Result, tasks: Mapping[str, Task]) -> Path:
+    replies = read_replies(run) if (run.path / REPLIES).is_file() else []
+    page = render_report(run.about, result, run.rows, tasks, replies)
+    write_text(run.path / "report.html", page)
+    return run.path / "report.html"
+
+
+def write_report(path: Path) -> Path:
+    """Rewrite ``report.html`` of a finished run; returns its path.
+
+    Questions are shown if the task files are unchanged; else they are only counted, and a log line
+    says why.
+
+    Raises:
+        UserError: not a finished run, or its directory cannot be written to.
+    """
+    run, result = read_run(path)
+    try:
+        return _write_page(run, result, _unchanged_tasks(run))
+    except OSError as error:
+        file = path / "report.html"
+        why = f"cannot be written ({error.strerror}); check its permissions"
+        raise UserError(f"{file}: {why}") from error
+
+
+def _unchanged_tasks(run: Run) -> dict[str, Task]:
+    from pyswarmopt_llm.scores.metrics.objectives import load_split, task_print
+
+    try:
+        tasks = load_split(run.config)
+    except UserError as error:
+        log.warning("the report shows no questions: %s", error)
+        return {}
+    stored = run.about.fingerprints.get("tasks", {})
+    same = {name: task for name, task in tasks.items() if task_print(task) == stored.get(name)}
+    for name in tasks.keys() - same.keys():
+        log.warning("the report shows no questions of %s: its file has changed since the run", name)
+    return same

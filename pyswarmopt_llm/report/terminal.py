@@ -14,23 +14,16 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column, Table
 
-from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.words import duration
-from pyswarmopt_llm.report.pages import words
-from pyswarmopt_llm.report.summary import WEIGHTS, score, score_text
+from pyswarmopt_llm.report.pages import lines_of, words
+from pyswarmopt_llm.report.summary import score
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.report.findings import Findings
 
 # Enough evaluations to smooth their times, few enough to follow a machine that gets slower.
 WINDOW = 20
-
-_PHASES = {
-    "letter": "trying option letters",
-    "confirm": "scoring the leaders again",
-    "trained": "scoring what was trained",
-}
 
 
 def say(console: Console, text: str) -> None:
@@ -39,7 +32,7 @@ def say(console: Console, text: str) -> None:
 
 
 class SearchState:
-    """A search as its events so far describe it.
+    """A search as its events so far describe it; its words are in ``words.txt.j2``.
 
     Attributes:
         experts: their names.
@@ -48,13 +41,13 @@ class SearchState:
         phase: current step outside the search loop, in words; "" during the search.
         over: whether the search loop has ended.
         iteration: of the swarm's latest evaluation, 0 for the starting swarm.
-        completed: the latest completed iteration, -1 before the first.
         best: best value on dev, None before the first evaluation.
         single: the best expert so far and its value.
         proposed: candidates that a model proposed, evaluated after the last iteration; the journal
             counts them as one more iteration, with particle numbers after those of the swarm.
         done, left: evaluations so far, and left at most.
         items, seconds: scored and spent so far, including a replayed journal.
+        trials: of each phase beside the search, so far.
 
     Example:
         >>> state = SearchState()
@@ -79,25 +72,22 @@ class SearchState:
         self.particles: int = data["particles"]
         self.limits: Mapping[str, float] = data["limits"]
         self.phase, self.over = "getting ready", False
-        self.iteration, self.completed = 0, -1
+        self.iteration = self.proposed = self.done = self.items = 0
+        self.left = int(data["evaluations_planned"])
+        self.seconds = 0.0
         self.best: float | None = None
         self.single: tuple[str, float] | None = None
-        self.proposed = 0
-        self.done, self.left = 0, int(data["evaluations_planned"])
-        self.items, self.seconds = 0, 0.0
-        self._passes: Mapping[str, int] = data.get("passes", {})
         self.trials: Counter[str] = Counter()
+        self._passes: Mapping[str, int] = data.get("passes", {})
         self._recent: deque[tuple[int, float]] = deque(maxlen=WINDOW)
 
     def _evaluation(self, data: Mapping[str, Any]) -> None:
         iteration, particle, value = data["iteration"], data["particle"], data["value"]
-        self.phase = ""
-        self.completed = max(self.completed, iteration - 1)
+        self.phase, self.best = "", data["best"]
         if iteration > 0 and particle >= self.particles:
             self.proposed += 1
         else:
             self.iteration = max(self.iteration, iteration)
-        self.best = value if self.best is None else max(value, self.best)
         first = iteration == 0 and particle < len(self.experts)
         if first and (self.single is None or value > self.single[1]):
             self.single = self.experts[particle], value
@@ -108,20 +98,13 @@ class SearchState:
 
     _replayed = _evaluation
 
-    def _iteration(self, data: Mapping[str, Any]) -> None:
-        if not self.proposed:
-            self.completed = max(self.completed, data["iteration"])
-        self.done, self.left = data["evaluations"], data["evaluations_left"]
-
     def _training(self, data: Mapping[str, Any]) -> None:
         left = data["seconds"] * (1 / data["share"] - 1) + self._after("rivals", "result")
         self.phase = f"training: {data['share']:.0%}, about {duration(left)} left"
 
     def _trial(self, data: Mapping[str, Any]) -> None:
-        phase = data["phase"]
-        self.trials[phase] += 1
-        of = f" of {counted(len(self.experts), 'expert')}" if phase == "letter" else ""
-        self.phase = f"{_PHASES.get(phase, phase)}: {self.trials[phase]}{of} scored"
+        self.trials[data["phase"]] += 1
+        self.phase = words().trial(data["phase"], self)
 
     def _closing(self, _data: Mapping[str, Any]) -> None:
         self.phase, self.over = "scoring the result", True
@@ -157,37 +140,15 @@ class SearchState:
         return sum(self._passes.get(part, 0) for part in parts) / pace if pace else 0.0
 
     @property
-    def words(self) -> list[str]:
-        """Iteration, best scores, evaluations done and left, and speed, a few words each."""
-        limit = f"/{self.limits['max_iter']:g}" if "max_iter" in self.limits else ""
-        words = [] if "proposals" in self.limits else [f"iteration {self.iteration}{limit}"]
-        if self.proposed:
-            words.append(f"{self.proposed} proposed by a model")
-        words.append(f"best dev {score_text(self.best)}")
-        if self.single is not None:
-            words.append(f"best expert {score_text(self.single[1])} ({self.single[0]})")
-        left = f", at most {self.left} left" if self.left and not self.over else ""
-        words.append(f"{self.done} evaluated{left}")
-        speed = self.items_per_second
-        if speed is not None:
-            words.append(f"{speed:,.0f} items/s" if speed >= 100 else f"{speed:.3g} items/s")
-        return words
+    def words(self) -> str:
+        """Iteration, best scores, evaluations done and left, and speed."""
+        return ", ".join(lines_of(words().so_far(self)))
 
     @property
     def time_left(self) -> str:
         """The upper bound of the time left; "" where there is none."""
         left = self.seconds_left
         return f"at most {duration(left)} left" if left and not self.over else ""
-
-
-def _log_line(event: Event, state: SearchState) -> str:
-    """The line of a log after an event, "" for most of them."""
-    if event.kind == "iteration":
-        return ", ".join(filter(None, [*state.words, state.time_left]))
-    if event.kind == "trial" and state.trials[phase := event.data["phase"]] == 1:
-        each = f"{counted(len(state.experts), 'expert')} on {counted(event.data['n'], 'item')} each"
-        return _PHASES.get(phase, phase) + (f": {each}" if phase == "letter" else "")
-    return state.phase if event.kind == "closing" else ""
 
 
 def json_lines(out: TextIO) -> OnEvent:
@@ -224,22 +185,25 @@ def progress(console: Console) -> Iterator[OnEvent]:
         expand=True,
         disable=not console.is_terminal,
     ) as bars:
-        task, state = bars.add_task("", total=None, left=""), SearchState()
+        task, state, said = bars.add_task("", total=None, left=""), SearchState(), -1
 
         def on_event(event: Event) -> None:
-            # A resumed run repeats the iterations of its journal, which have been shown before.
-            past = event.kind == "iteration" and event.data["iteration"] <= state.completed
+            nonlocal said
             state.add(event)
-            line = "" if console.is_terminal or past else _log_line(event, state)
+            line = ""
             if event.kind == "start":
                 line = words().headline(event.data)
             elif event.kind == "note":
                 line = str(event.data["text"])
+            elif not console.is_terminal:
+                # A resumed run repeats the iterations of its journal, which have been shown before.
+                new, said = state.done > said, state.done if event.kind == "iteration" else said
+                line = words().logged(event, state, new)
             if line:
                 say(console, line)
             bars.update(
                 task,
-                description=state.phase or ", ".join(state.words),
+                description=state.phase or state.words,
                 completed=state.done,
                 total=state.done + state.left or None,
                 left=state.time_left,
@@ -266,7 +230,6 @@ def print_findings(console: Console, run: Path, findings: Findings) -> None:
     """
     for line in (findings.verdict.sentence, *findings.verdict.reasons):
         say(console, line)
-    result = findings.result
     title = ": ".join(filter(None, ["Scores with 95% intervals", findings.scored]))
     table = Table(title=escape(title), title_justify="left")
     table.add_column("")
@@ -275,17 +238,5 @@ def print_findings(console: Console, run: Path, findings: Findings) -> None:
     for label, model in findings.rows.items():
         table.add_row(escape(label), score(model.dev), score(model.test))
     console.print(table)
-    for line in (*findings.about_dev, *findings.remarks):
+    for line in words().below_scores(findings, str(run)).splitlines():
         say(console, line)
-    if len(result.coefficients) > 1:
-        say(
-            console, f"Mixture: {findings.mixture}{', then trained' if result.best.trained else ''}"
-        )
-        say(console, WEIGHTS)
-    say(
-        console,
-        "Cost: " + "; ".join(f"{name.lower()} {text}" for name, text in findings.costs.items()),
-    )
-    say(console, f"Files: {run / 'best'}; report: {run / 'report.html'}")
-    for purpose, command in findings.steps:
-        say(console, f"To {purpose}: {command}")

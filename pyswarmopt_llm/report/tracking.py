@@ -18,7 +18,7 @@ from typing import Any
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.registry import unknown
-from pyswarmopt_llm.searching.scoring.run_files import read_about
+from pyswarmopt_llm.searching.scoring.run_directory import read_about
 
 TRACKERS = ("trackio", "wandb", "tensorboard")
 _PROJECT = "swarm-llm"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -22,18 +22,17 @@ from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_adapter
 from pyswarmopt_llm.mix.coefficients import save_patch
-from pyswarmopt_llm.scores.choices import FULL, Choices, Schedule
+from pyswarmopt_llm.scores.choices import FULL, PASSES, Choices, Schedule
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
 from pyswarmopt_llm.searching.scoring.record import Margins, Row
 from pyswarmopt_llm.searching.surrogate.items import SOFTNESS
-from pyswarmopt_llm.searching.training.choice_losses import folds
-from pyswarmopt_llm.searching.training.lora import fit
+from pyswarmopt_llm.searching.training.trainer import fit, folds
 
 ALL = "all"  # the LoRA that was trained on all items
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Fitting:
     """A training on items, and one without each fold of them; all begin alike.
 
@@ -48,6 +47,7 @@ class Fitting:
         schedule: epochs; without folds where the items are not those that are scored.
         identities: what each item is known by, see `folds`.
         progress: called with the share of the training that is done, in 0..1.
+        done: items that were trained on, of all epochs of all trainings.
     """
 
     engine: Engine
@@ -59,6 +59,7 @@ class Fitting:
     schedule: Schedule = FULL
     identities: Sequence[Hashable] | None = None
     progress: Callable[[float], None] = lambda share: None
+    done: int = field(default=0, init=False)
 
     @cached_property
     def folds(self) -> list[list[int]]:
@@ -67,44 +68,39 @@ class Fitting:
 
     def without_folds(self) -> Iterator[tuple[list[int], Patch]]:
         """The places of each fold's items, and the model that was trained without these."""
-        done = 0
         for number, fold in enumerate(self.folds, start=1):
             rest = [item for place, item in enumerate(self.items) if place not in fold]
-            yield fold, self._fitted(f"without-{number}", rest, self.schedule.without_fold, done)
-            done += len(rest)
+            yield fold, self._fitted(f"without-{number}", rest, self.schedule.without_fold)
 
     def whole(self) -> Patch:
         """The model that was trained on all items."""
-        return self._fitted(ALL, self.items, self.schedule.epochs, self._left_out)
+        return self._fitted(ALL, self.items, self.schedule.epochs)
 
     def passes(self, whole: bool) -> int:
         """Forward passes of an item, with those of a training on all items or without."""
         count = len(self.items)
         return self.schedule.passes(count) if whole else self.schedule.fold_passes(count)
 
-    @property
-    def _left_out(self) -> int:
-        """Items of an epoch of all trainings without a fold."""
-        return max(len(self.folds) - 1, 0) * len(self.items)
-
-    def _fitted(self, name: str, items: Sequence[Choices], epochs: int, done: int) -> Patch:
-        """The model after training on items; `done`: items of an epoch of those before."""
-        short = self.schedule.without_fold
-        total = short * self._left_out + self.schedule.epochs * len(self.items)
-
-        def after_epoch(epoch: int, _epochs: int, _loss: float) -> None:
-            self.progress((short * done + epoch * len(items)) / total)
+    def _fitted(self, name: str, items: Sequence[Choices], epochs: int) -> Patch:
+        """The model after training on items."""
 
         def trained() -> Patch:
-            settings = (self.pattern, self.seed, after_epoch, epochs)
+            settings = (self.pattern, self.seed, lambda *_: self._advance(len(items)), epochs)
             return fit(self.engine, self.start, items, *settings)
 
         if self.folder is None:
             return self.start.with_low_rank(trained().low_rank)
         place = self.folder / name
-        if not place.exists():
+        if place.exists():
+            self.done += epochs * len(items)
+        else:
             save_patch(trained(), [self.pattern], place)
         return self.start.with_low_rank(load_factors(read_adapter(place)))
+
+    def _advance(self, items: int) -> None:
+        """Tell of so many more items, of all epochs of all trainings."""
+        self.done += items
+        self.progress(min(self.done * PASSES / self.schedule.passes(len(self.items)), 1.0))
 
 
 def cross_fit(fitting: Fitting, score: Callable[[list[int]], Sequence[T]]) -> list[T]:

@@ -22,11 +22,10 @@ from pyswarmopt_llm.scores.metrics.registry import Metric
 from pyswarmopt_llm.scores.tasks import Scoring, Task
 from pyswarmopt_llm.searching.finish import peak_memory
 from pyswarmopt_llm.searching.fits import fit_of
-from pyswarmopt_llm.searching.grid import make_grid, one_draw
-from pyswarmopt_llm.searching.plan import Pace, with_preset
+from pyswarmopt_llm.searching.grid import make_grid
+from pyswarmopt_llm.searching.plan import Pace
 from pyswarmopt_llm.searching.prepare import Job, prepare
-from pyswarmopt_llm.searching.scoring.run_directory import check_new
-from pyswarmopt_llm.searching.scoring.run_files import GRID
+from pyswarmopt_llm.searching.scoring.run_directory import GRID, check_new
 
 RUN_FILES = (
     "run.json",
@@ -48,66 +47,59 @@ def dry_run_search(config: SearchConfig) -> Cost:
         NoRoomError: it does not fit into memory.
     """
     check_new(user_path(config.out))
-    settled = with_preset(config)
-    grid = make_grid(settled) if settled.is_grid else None
-    if grid is not None:
-        config = one_draw(config, grid.waiting[0])
     fit = fit_of(config)
     if fit is not None and not fit.fits:
         raise NoRoomError("; ".join(fit.lines()))
     job = prepare(config)
     with released(optimizer(job.config, job.starts)):
         pass
+    draws, notes = 1, list[str]()
+    if job.drawn_from:
+        grid = make_grid(job.stored)
+        draws = len(grid.waiting)
+        notes = [f"{draws} searches, draws from {grid.size:,} combinations of coefficients"]
+    notes += [] if fit is None else [*fit.lines()]
     timed, calls = _timed(job), _calls(job)
-    plan, draws = job.plan, 1 if grid is None else len(grid.waiting)
     # only the first draw scores the starting swarm
-    evaluations = plan.affordable_by(draws)
-    passes = sum(plan.passes.values())
-    taken = sum(plan.seconds(pace_of(timed, sum(filter(None, calls.values())))).values())
-    more = plan.items * (evaluations - plan.affordable)
-    seconds = taken * (passes + more) / max(passes, 1)
-    if draws > 1 and (minutes := plan.config.budget_minutes) is not None:
+    evaluations = job.affordable_by(draws)
+    more = job.items * (evaluations - job.affordable)
+    passes = sum(job.passes.values())
+    seconds = sum(job.seconds(_pace(timed, calls)).values()) * (passes + more) / max(passes, 1)
+    if draws > 1 and (minutes := job.config.budget_minutes) is not None:
         seconds = min(seconds, 60 * minutes)
-    notes = [] if fit is None else [*fit.lines()]
-    if grid is not None:
-        notes.insert(0, f"{draws} searches, draws from {grid.size:,} combinations of coefficients")
     result = cost_of(
         timed,
         passes + more,
-        seconds + sum(timing.warming for timing in timed),
+        seconds,
         dtype=job.engine.dtype,
         device=config.device,
         evaluations=evaluations,
         notes=[*notes, *_notes(job, timed, calls)],
         out=config.out,
-        writes=(*[GRID] * (draws > 1), *RUN_FILES, *["trained/"] * plan.trains),
+        writes=(*[GRID] * (draws > 1), *RUN_FILES, *["trained/"] * job.trains),
     )
     return replace(result, memory_bytes=result.memory_bytes * job.workers.side_by_side)
 
 
-def _timed(job: Job) -> tuple[Timed, ...]:
+def _timed(job: Job) -> list[Timed]:
     """Each task, a batch of it timed with two experts."""
     candidates = [partial(job.space.realise, vertex) for vertex in job.space.vertices()[:2]]
-    objectives, scoring = job.objectives, job.config.scoring
-    return tuple(
-        time_items(
-            job.engine,
-            task,
-            objectives.metrics[name],
-            objectives.scorings(name, scoring),
-            candidates,
-        )
-        for name, task in job.tasks.items()
-    )
+    timed = []
+    for name, task in job.tasks.items():
+        possible = job.objectives.scorings(name, job.config.scoring)
+        metric = job.objectives.metrics[name]
+        timed.append(time_items(job.engine, task, metric, possible, candidates))
+    return timed
 
 
-def pace_of(timed: Sequence[Timed], calls: float = 0.0) -> Pace:
+def _pace(timed: Sequence[Timed], calls: Mapping[str, float | None]) -> Pace:
     """The pace of a search with these tasks, and with functions that take so many seconds."""
-    dev, test = sum(timing.dev for timing in timed), sum(timing.test for timing in timed)
-    loads = sum(timing.seconds_per_load for timing in timed)
-    on_dev = sum((timing.seconds_per_item or 0.0) * timing.dev for timing in timed)
-    on_test = sum((timing.seconds_per_item or 0.0) * timing.test for timing in timed)
-    return Pace(calls + on_dev + loads, on_test + (loads if test else 0.0), on_dev / max(dev, 1))
+    dev, test = sum(one.dev for one in timed), sum(one.test for one in timed)
+    loads = sum(one.seconds_per_load for one in timed)
+    on_dev = sum((one.seconds_per_item or 0.0) * one.dev for one in timed)
+    on_test = sum((one.seconds_per_item or 0.0) * one.test for one in timed)
+    called = sum(seconds for seconds in calls.values() if seconds is not None)
+    return Pace(called + on_dev + loads, on_test + (loads if test else 0.0), on_dev / max(dev, 1))
 
 
 def _calls(job: Job) -> dict[str, float | None]:
@@ -122,12 +114,12 @@ def _calls(job: Job) -> dict[str, float | None]:
 
 
 def _notes(job: Job, timed: Iterable[Timed], calls: Mapping[str, float | None]) -> list[str]:
-    notes = [*job.notes.values(), *job.plan.own_score]
+    notes = [*job.notes.values()]
     for name, seconds in calls.items():
         if seconds is None:
             notes.append(f"{name} has no items and is not in the time")
             continue
-        evaluations = job.plan.affordable
+        evaluations = job.affordable
         notes.append(
             f"{name}: {seconds:.2g} s an evaluation, at most {evaluations:,} of them take about "
             f"{duration(evaluations * seconds)}"
@@ -151,20 +143,12 @@ class Timed:
     dev: int
     test: int
     scoring: str  # the answer format that was timed; the slower one if a trial chooses from two
-    seconds_per_item: float | None  # None if items are paid for, so that none was tried
-    first_seconds_per_item: float  # the first time, when tables and caches are filled
-    seconds_per_load: float  # of a candidate
-
-    @property
-    def warming(self) -> float:
-        """Seconds that filling tables and caches takes, once."""
-        more = max(self.first_seconds_per_item - (self.seconds_per_item or 0.0), 0.0)
-        return more * (self.dev + self.test)
+    seconds_per_item: float | None = None  # None: items are paid for, so that none was tried
+    seconds_per_load: float = 0.0  # of a candidate
 
     def seconds(self, items: int, evaluations: int = 1) -> float:
-        """Time of so many items, in so many evaluations, from cold."""
-        pace = (self.seconds_per_item or 0.0) * items
-        return self.warming + pace + self.seconds_per_load * evaluations
+        """Time of so many items, in so many evaluations."""
+        return (self.seconds_per_item or 0.0) * items + self.seconds_per_load * evaluations
 
 
 @dataclass(frozen=True)
@@ -195,26 +179,23 @@ def time_items(
 ) -> Timed:
     """Score some dev items with each candidate in turn, twice: the first time warms up.
 
-    Without candidates the model that is loaded is scored.
+    Without candidates the base is scored.
     """
-    scoring, items = possible[-1], task.dev
-    timed = Timed(task.name, len(task.dev), len(task.test), " or ".join(possible), None, 0.0, 0.0)
+    scoring = possible[-1]
+    timed = Timed(task.name, len(task.dev), len(task.test), " or ".join(possible))
     if metric.usage is not None:
         return timed
-    sample = items[:SAMPLE]
+    sample = task.dev[:SAMPLE]
     batch = metric.build(sample, scoring, engine.chat, task.prompt)
     times = []
-    for candidate in (*candidates, *candidates) or (None, None):
+    for candidate in (*candidates, *candidates) or (Patch, Patch):
         start = time.perf_counter()
-        if candidate is not None:
-            engine.load(candidate())
+        engine.load(candidate())
         loaded = time.perf_counter()
         batch(engine)
         times.append((loaded - start, (time.perf_counter() - loaded) / len(sample)))
-    first, (load, again) = times[0][1], min(times[1:], key=sum)
-    return replace(
-        timed, seconds_per_item=again, first_seconds_per_item=first, seconds_per_load=load
-    )
+    load, item = min(times[1:], key=sum)
+    return replace(timed, seconds_per_item=item, seconds_per_load=load)
 
 
 def cost_of(

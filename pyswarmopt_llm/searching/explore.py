@@ -2,38 +2,46 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
-from torch import Tensor
 
 import pyswarmopt as pso
+from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.events import Event, OnEvent, note
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.common.optimizers import optimizer, released
+from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.common.words import duration, not_held_out
+from pyswarmopt_llm.scores.metrics.questions.answer_format import (
+    TRIED,
+    beats_chance,
+    choose_scoring,
+    one_letter,
+    option_counts,
+)
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.plan import Pace, preset_text
-from pyswarmopt_llm.searching.prepare import Job
-from pyswarmopt_llm.searching.scorers import choose_scorings, scorers_of, warn_of_useless_scores
-from pyswarmopt_llm.searching.scoring.evaluator import Questions, Share
-from pyswarmopt_llm.searching.scoring.race import draw_shares
+from pyswarmopt_llm.searching.prepare import Contestant, Job, prepare
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import Confirmed
 from pyswarmopt_llm.searching.scoring.run_directory import Checkpoint, Run
-from pyswarmopt_llm.searching.scoring.run_events import RunEvents
-from pyswarmopt_llm.searching.scoring.scorer import OnRow, Scorer
-from pyswarmopt_llm.searching.scoring.search import Dropout, Search, Watcher
-from pyswarmopt_llm.searching.selection import (
-    Archive,
-    Contestant,
-    best_expert,
-    choose,
-    scored_items,
-)
+from pyswarmopt_llm.searching.scoring.scorer import LETTERS, OnRow, Questions, Scorer, Share
+from pyswarmopt_llm.searching.scoring.search import Dropout, Search, draw_shares
 
 if TYPE_CHECKING:
+    from pyswarmopt_llm.searching.leaders import Archive
     from pyswarmopt_llm.searching.surrogate import Surrogate
+
+make_archive = lazy("pyswarmopt_llm.searching.leaders:Archive")
+confirm = lazy("pyswarmopt_llm.searching.leaders:confirm")
+start_pools = lazy("pyswarmopt_llm.servers.workers.pool:Pools")
+_PHASES = {LETTERS: "letter", "dev": "search", "fresh": "confirm"}  # in the history
+_SHOWN = ("iteration", "particle", "value", "n", "seconds", "coefficients")
+_TRIAL = ("phase", "particle", "value", "n", "seconds")
 
 
 @dataclass(frozen=True)
@@ -43,19 +51,19 @@ class Found:
     Attributes:
         chosen: the model that is handed over, unless training changes it.
         confirmed: the leaders on fresh items.
-        archive: candidates that were scored in full.
+        archive: candidates that were scored in full, of several tasks or with `confirm`.
         experts: a row for each expert.
         single: the number of the best of these.
         scorings: how each task is scored.
         stop: reasons, as in ``result.json``.
         scorer: of dev; its workers have ended.
-        on_row: is called with new rows.
+        on_row: is called with rows, and whether they were known before.
         memory: bytes that workers took.
     """
 
     chosen: Contestant
     confirmed: Confirmed | None
-    archive: Archive
+    archive: Archive | None
     experts: Sequence[Row]
     single: int
     scorings: Mapping[str, Scoring]
@@ -65,45 +73,42 @@ class Found:
     memory: int = 0
 
 
-def explore(
-    job: Job, run: Run, swarm: pso.Optimizer, tell: OnEvent, checkpoint: str = "swarm"
-) -> Found:
+def explore(job: Job, run: Run, tell: OnEvent, checkpoint: str = "swarm") -> Found:
     """Score experts, candidates and proposals, and choose one.
 
     Args:
         job: what the search works with.
         run: its directory, locked.
-        swarm: asks for positions.
         tell: called with progress.
         checkpoint: name of the swarm's state.
     """
     _tell_start(job, run, tell)
-    events = RunEvents(job.plan.evaluations)
-
-    def on_row(row: Row, known: bool) -> None:
-        if row.phase == "search" or not known:
-            tell(events.row(row, "replayed" if known else "evaluation"))
-
-    with scorers_of(job, run, on_row) as scorers:
+    saved = Checkpoint(run.path / "checkpoint" / f"{checkpoint}.npz")
+    progress = Progress(job.evaluations, tell, saved)
+    surrogate, archive = _surrogate(job, run), None
+    if len(job.objectives.names) > 1 or job.objectives.fresh:
+        archive = make_archive(job.objectives.names)
+    with (
+        Scorers(job, run, progress.on_row) as scorers,
+        released(optimizer(job.config, job.starts)) as swarm,
+    ):
         scorings = choose_scorings(job, scorers, tell)
         questions = tuple(scorings.items())
         scorer = scorers.on(Questions("dev", questions))
-        saved = Checkpoint(run.path / "checkpoint" / f"{checkpoint}.npz")
-        watcher = _Progress(job, scorer, saved, tell)
-        surrogate = _surrogate(job, run)
         drops = job.config.drop_k or 0.0, job.config.drop_n or 0.0
         search = Search(
             job.space,
             scorer,
             swarm,
-            job.plan.budget,
+            job.budget,
             population=job.config.population,
-            items=job.plan.items,
+            items=job.items,
             seed=job.config.seed,
             surrogate=surrogate,
-            dropout=Dropout(drops[0], drops[1], job.config.seed) if any(drops) else None,
+            dropout=Dropout(*drops, job.config.seed) if any(drops) else None,
             at_once=job.workers.side_by_side,
-            watcher=watcher,
+            on_scored=None if archive is None else archive.add,
+            on_round=progress.on_round,
             shares=_shares(job),
         )
         _tell_price(job, search.score_first(), tell)
@@ -118,34 +123,57 @@ def explore(
             tell(note(f"{names}: clearly worse than the base, and so in no proposed mixture"))
         if "proposals" in job.config.limits:
             stop = search.over_budget or {"proposals": search.proposed}
-        archive = watcher.archive
-        chosen, confirmed = choose(
-            job, archive, search.best(), lambda: scorers.on(Questions("fresh", questions))
-        )
-        found = Found(chosen, confirmed, archive, experts, single, scorings, stop, scorer, on_row)
-    return replace(found, memory=scorers.memory)
+        best = search.best()
+        chosen, confirmed = Contestant(best.x, value=best.value), None
+        if job.objectives.fresh:
+            fresh = Questions("fresh", questions)
+            chosen, confirmed = confirm(job, archive, lambda: scorers.on(fresh))
+    return Found(
+        chosen=chosen,
+        confirmed=confirmed,
+        archive=archive,
+        experts=experts,
+        single=single,
+        scorings=scorings,
+        stop=stop,
+        scorer=scorer,
+        on_row=progress.on_row,
+        memory=scorers.memory,
+    )
+
+
+def best_expert(job: Job, rows: Sequence[Row]) -> int:
+    """The number of the best expert on dev, of those that did not drop out of a race."""
+    most = max(scored_items(row) for row in rows)
+    values = {n: job.total(r).value for n, r in enumerate(rows) if scored_items(r) == most}
+    return max(values, key=lambda number: values[number])
+
+
+def scored_items(row: Row) -> int:
+    """Items of all tasks that were scored."""
+    return sum(not math.isnan(value) for task in row.items for value in row.item_values(task))
 
 
 def _tell_start(job: Job, run: Run, tell: OnEvent) -> None:
     """Say what is searched, and what a user should know of it."""
     # of a resumed run that which it began with
-    plan, config = job.plan, replace(job.config, preset=run.about.config.preset)
+    config = replace(job.config, preset=run.about.config.preset)
     start = {
         "run": str(run.path),
         "experts": list(job.space.expert_names),
         "tasks": list(job.objectives.names),
         "particles": config.population,
         "limits": config.limits,
-        "dev_items": plan.items,
+        "dev_items": job.items,
         "scoring": config.scoring,
         "dtype": str(job.engine.dtype).removeprefix("torch."),
         "threads": torch.get_num_threads(),
-        "evaluations_planned": plan.evaluations,
-        "passes": plan.passes,
+        "evaluations_planned": job.evaluations,
+        "passes": job.passes,
         "workers": config.workers,
     }
     tell(Event("start", start))
-    notes = [preset_text(config, plan.given, plan.training), *job.notes.values(), *plan.own_score]
+    notes = [preset_text(config, job.given, job.training), *job.notes.values()]
     externals = job.objectives.externals.items()
     notes += [not_held_out(name) for name, external in externals if not external.has_test]
     if config.particles is not None and config.population > config.particles:
@@ -160,36 +188,34 @@ def _tell_start(job: Job, run: Run, tell: OnEvent) -> None:
 
 def _tell_price(job: Job, first: Row, tell: OnEvent) -> None:
     """Say what all of a search takes at most, at the pace of the first evaluation."""
-    plan = job.plan
     item = first.seconds / first.n if first.n else 0.0
-    on_dev = first.seconds * (plan.items / first.n if first.n else 1)
-    taken = plan.seconds(Pace(on_dev, item * plan.test_items, item))
-    passes = sum(plan.passes.values())
+    on_dev = first.seconds * (job.items / first.n if first.n else 1)
+    taken = job.seconds(Pace(on_dev, item * job.test_items, item))
+    passes = sum(job.passes.values())
     price = f"at most {passes:,} passes of an item, " if passes else ""
     price += f"about {duration(sum(taken.values()))} at the pace of the first: "
     price += ", ".join(f"{name} {duration(spent)}" for name, spent in taken.items() if spent)
-    if plan.trains and not (plan.objectives.written or plan.config.quick):
+    if job.trains and not (job.objectives.written or job.config.quick):
         price += " (`quick` fine-tunes the best start and no more)"
-    elif plan.config.budget_minutes is None:
+    elif job.config.budget_minutes is None:
         price += " (`budget_minutes` M bounds the search)"
     tell(note(price))
 
 
 def _surrogate(job: Job, run: Run) -> Surrogate | None:
     """The model that proposes candidates, if one does."""
-    plan = job.plan
-    if not plan.proposals:
+    if not job.proposals:
         return None
     from pyswarmopt_llm.searching.surrogate import make_surrogate
 
     return make_surrogate(
-        plan.config.surrogate or "scores",
+        job.config.surrogate or "scores",
         job.objectives.names,
         job.objectives.combine,
-        plan.proposals,
-        choosy=plan.choosy,
+        job.proposals,
+        choosy=job.choosy,
         # the noise with which the run began: another measurement gives another number
-        noisy=run.about.noise > 0 or plan.config.temperature > 0,
+        noisy=run.about.noise > 0 or job.config.temperature > 0,
     )
 
 
@@ -205,30 +231,134 @@ def _decided(job: Job, experts: Sequence[Row], single: int) -> str:
     *_, latest, _winner = sorted(map(scored_items, experts))
     return (
         f"{job.space.expert_names[single]} is ahead of every other expert by more than three "
-        f"standard errors, after {latest} of {job.plan.items} dev items at the latest: they drop "
+        f"standard errors, after {latest} of {job.items} dev items at the latest: they drop "
         "out, and no mixture is proposed"
     )
 
 
-class _Progress(Watcher):
-    """Remembers candidates, saves the swarm, and tells of rounds."""
+class Progress:
+    """Tells of rows and rounds, and saves the swarm.
 
-    def __init__(self, job: Job, scorer: Scorer, checkpoint: Checkpoint, tell: OnEvent) -> None:
-        self._planned, self._scorer = job.plan.evaluations, scorer
-        self._checkpoint, self._tell = checkpoint, tell
-        self.archive = Archive(job.objectives.names)
+    Args:
+        planned: evaluations if nothing stops the search early.
+        tell: called with events.
+        saved: the swarm's state; None: it is not kept.
 
-    def on_scored(self, positions: Sequence[Tensor], rows: Sequence[Row]) -> None:
-        """Remember the candidates of a round."""
-        for position, row in zip(positions, rows, strict=True):
-            self.archive.add(position, row)
+    Example:
+        >>> progress = Progress(4, lambda event: print(event.kind, event.data["best"], event.data["evaluations_left"]))
+        >>> progress.on_row(Row("search", 0, 0, "k", [1.0], value=0.5, n=8, seconds=1.0, items={"t": "1"}))
+        evaluation 0.5 3
+    """
 
-    def on_told(self, optimizer: pso.Optimizer) -> None:
-        """Save the swarm."""
-        self._checkpoint.keep(optimizer)
+    def __init__(self, planned: int, tell: OnEvent, saved: Checkpoint | None = None) -> None:
+        self._planned, self._tell, self._saved = planned, tell, saved
+        self._best = -math.inf
+        self._keys: set[str] = set()
 
-    def on_round(self, iteration: int, best: float) -> None:
-        """Tell of a round, with the evaluations so far and those left at most."""
-        done = self._scorer.evaluations
-        progress = {"evaluations": done, "evaluations_left": self._planned - done}
-        self._tell(Event("iteration", {"iteration": iteration, "best": best, **progress}))
+    def on_row(self, row: Row, known: bool = False) -> None:
+        """Tell of a row of the search, unless it is of another phase and was known before."""
+        if row.phase == "search":
+            self._best = max(self._best, row.value)
+            self._keys.add(row.key)
+            shown = {name: getattr(row, name) for name in _SHOWN}
+            kind = "replayed" if known else "evaluation"
+            self._tell(Event(kind, {**shown, "best": self._best, **self._so_far()}))
+        elif not known:
+            self._tell(Event("trial", {name: getattr(row, name) for name in _TRIAL}))
+
+    def on_round(self, optimizer: pso.Optimizer, iteration: int, best: float) -> None:
+        """Save the swarm, and tell of a round."""
+        if self._saved is not None:
+            self._saved.keep(optimizer)
+        self._tell(Event("iteration", {"iteration": iteration, "best": best, **self._so_far()}))
+
+    def _so_far(self) -> dict[str, int]:
+        done = len(self._keys)
+        return {"evaluations": done, "evaluations_left": self._planned - done}
+
+
+class Scorers:
+    """Makes scorers of a search's questions, on its workers where it has any, which end with the context.
+
+    Attributes:
+        memory: bytes that workers on this machine took, once these have ended.
+    """
+
+    def __init__(self, job: Job, run: Run, on_row: OnRow) -> None:
+        self._job, self._run, self._on_row = job, run, on_row
+        # a user's function may bear one thread only
+        on_server = job.config.served and not job.objectives.user_scored
+        several = on_server or not job.workers.alone
+        self._pools = start_pools(job, run, prepare) if several else None
+        self.memory = 0
+
+    def on(self, questions: Questions) -> Scorer:
+        """Scores positions on these questions, with the run's store and history."""
+        evaluator = self._job.evaluator(questions)
+        crew = None if self._pools is None else self._pools.on(evaluator, questions)
+        return Scorer(self._run, evaluator, _PHASES[questions.split], self._on_row, crew)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._pools is not None:
+            self.memory = self._pools.close()
+
+
+def choose_scorings(job: Job, scorers: Scorers, tell: OnEvent) -> dict[str, Scoring]:
+    """The scoring of each task; ``auto`` tries the first experts on letters, and tells of it."""
+    possible = {
+        name: job.objectives.scorings(name, job.config.scoring, job.engine.likelihoods)
+        for name in job.tasks
+    }
+    scorings: dict[str, Scoring] = {name: allowed[0] for name, allowed in possible.items()}
+    tried = [name for name, allowed in possible.items() if len(allowed) > 1]
+    if not tried:
+        return scorings
+    trial = scorers.on(Questions(LETTERS, tuple((name, "letter") for name in tried)))
+    rows = trial.score(list(job.space.vertices()[:TRIED]), 0)
+    for name in tried:
+        scores, dev = [row.score(name) for row in rows], job.tasks[name].dev
+        scorings[name] = chosen = choose_scoring(possible[name], dev, scores.copy)
+        best = max(score.value for score in scores)
+        tell(
+            note(
+                f"{name}: with option letters the best of {counted(len(rows), 'expert')} reaches "
+                f"{best:.3f} on {scores[0].n} dev items, one letter for all "
+                f"{one_letter(dev[: scores[0].n]):.3f}: "
+                f"{'above' if chosen == 'letter' else 'within'} chance, so scoring is {chosen}"
+            )
+        )
+    return scorings
+
+
+def warn_of_useless_scores(
+    job: Job, experts: Sequence[Row], scorings: Mapping[str, Scoring], tell: OnEvent
+) -> None:
+    """Warn where no expert is better than guessing, and where a score of written replies is the
+    same for all experts and the base, on every dev prompt.
+    """
+    for name, task in job.tasks.items():
+        metric, scores = job.objectives.metrics[name], [row.score(name) for row in experts]
+        best = max(score.value for score in scores)
+        if metric.name == "accuracy" and option_counts(task.dev):
+            if not beats_chance(task.dev, scores):
+                how = f"{scorings[name]} scoring (best {best:.3f})"
+                tell(
+                    note(f"{name}: no expert is measurably better than guessing on dev with {how}")
+                )
+        elif metric.scoring == "generate" and len({score.per_item for score in scores}) == 1:
+            who = "every expert"
+            if not job.kind.several_models:
+                job.engine.load(Patch())
+                base = job.utilities("dev", scorings)[name](job.engine)
+                if base.per_item != scores[0].per_item:
+                    continue
+                who += " and the base"
+            tell(
+                note(
+                    f"{name}: the score of {who} is {best:.3f}, the same on each of the "
+                    f"{len(task.dev)} dev prompts; a search cannot tell candidates apart by it"
+                )
+            )

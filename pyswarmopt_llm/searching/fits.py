@@ -23,8 +23,7 @@ from pyswarmopt_llm.experts.base import INT8, BaseModel, resolve_base
 from pyswarmopt_llm.experts.pretrained import quiet_transformers
 from pyswarmopt_llm.mix import space_kind
 from pyswarmopt_llm.mix.one_base import find_adapters
-from pyswarmopt_llm.searching.plan import with_preset
-from pyswarmopt_llm.searching.worker_names import parse_workers
+from pyswarmopt_llm.searching.plan import parse_workers, with_preset
 
 CONTEXT = 2**30  # bytes that CUDA and fragments take of a card
 _UNITS = {"": 10**9, "GB": 10**9, "MB": 10**6, "TB": 10**12, "GIB": 2**30, "MIB": 2**20}

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import pyswarmopt as pso
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
@@ -25,7 +24,6 @@ from pyswarmopt_llm.scores.tasks import Scoring, Task
 from pyswarmopt_llm.scores.tasks.types import form_of
 from pyswarmopt_llm.searching.explore import explore
 from pyswarmopt_llm.searching.finish import finish
-from pyswarmopt_llm.searching.plan import with_preset
 from pyswarmopt_llm.searching.prepare import Job, prepare
 from pyswarmopt_llm.searching.scoring.record import Row, wrong_for
 from pyswarmopt_llm.searching.scoring.result import Result
@@ -37,15 +35,22 @@ from pyswarmopt_llm.searching.scoring.run_directory import (
 )
 
 Publish = Callable[[Run, Result, Mapping[str, Task]], None]  # writes what people read of a run
-search_grid = lazy("pyswarmopt_llm.searching.grid:search_grid")
-resume_grid = lazy("pyswarmopt_llm.searching.grid:resume_grid")
+choose_draw = lazy("pyswarmopt_llm.searching.draws:choose_draw")
 train_further = lazy("pyswarmopt_llm.searching.train:train_further")
-still_same = lazy("pyswarmopt_llm.servers.workers.served:still_same")
+still_same = lazy("pyswarmopt_llm.servers.attach:still_same")
 
 
 @dataclass(frozen=True)
 class SearchResult:
-    """A finished search."""
+    """A finished search.
+
+    Example:
+        >>> experts = ("adapters/math", "adapters/science")  # doctest: +SKIP
+        >>> config = sl.SearchConfig("my/base", experts, ("questions.json",), "runs/a")  # doctest: +SKIP
+        >>> found = sl.search(config)  # doctest: +SKIP
+        >>> found.run.name, found.result["best_dev"]  # doctest: +SKIP
+        ('a', 0.625)
+    """
 
     run: Path  # its directory; ``best/`` in it is the adapter
     result: Mapping[str, Any]  # the content of ``result.json``
@@ -71,12 +76,11 @@ def search(
     """
     path = user_path(config.out)
     check_new(path)
-    if with_preset(config).is_grid:
-        return search_grid(config, path, on_event, publish)
     job = prepare(config)
     # Made before anything is written, since some of nevergrad's refuse this number of coefficients.
-    with released(optimizer(job.config, job.starts)) as swarm:
-        return work(job, Run.create(path, about(job)), swarm, on_event, publish)
+    with released(optimizer(job.config, job.starts)):
+        pass
+    return work(job, Run.create(path, about(job)), on_event, publish)
 
 
 def resume(
@@ -110,11 +114,8 @@ def resume(
     require(opened.config, allowed, opened.path)
     # A judge's answers are in the run, wherever that is now; what a preset chose is stored.
     config = replace(opened.config, out=str(opened.path), preset="none")
-    if config.is_grid:
-        return resume_grid(config, opened, on_event, publish)
     job = reopened(opened, prepare(config, opened.about.given))
-    with released(optimizer(job.config, job.starts)) as swarm:
-        return work(job, opened, swarm, on_event, publish)
+    return work(job, opened, on_event, publish)
 
 
 def about(job: Job) -> dict[str, Any]:
@@ -125,9 +126,9 @@ def about(job: Job) -> dict[str, Any]:
     more["left"] = {name: task.left for name, task in tasks if task.left is not None}
     if job.examination is not None:
         more |= job.examination.stored
-    more |= {"given": job.plan.given, "chosen": job.plan.chosen}
+    more |= {"given": job.given, "chosen": job.chosen}
     names = {"base_name": job.base_name, "versions": versions()}
-    return about_run(job.config, job.fingerprints, **names, **more)
+    return about_run(job.stored, job.fingerprints, **names, **more)
 
 
 def reopened(run: Run, job: Job) -> Job:
@@ -171,21 +172,18 @@ def _check_values(run: Run, job: Job, name: str) -> None:
             )
 
 
-def work(
-    job: Job,
-    run: Run,
-    swarm: pso.Optimizer,
-    on_event: OnEvent | None,
-    publish: Publish | None,
-) -> SearchResult:
-    """Search, train, and hand over."""
+def work(job: Job, run: Run, on_event: OnEvent | None, publish: Publish | None) -> SearchResult:
+    """Search, train, and hand over; with a grid of coefficients search with each draw before."""
     tell = on_event or (lambda event: None)
-    start = time.perf_counter()
     with run.locked():
-        found = explore(job, run, swarm, tell)
-        training = train_further(job, run, found, tell) if job.plan.trains else None
+        if job.drawn_from:
+            job = choose_draw(job, run, tell)
+            run.write_about(about(job))  # no grid from now on
+        start = time.perf_counter()
+        found = explore(job, run, tell)
+        training = train_further(job, run, found, tell) if job.trains else None
         tell(Event("closing"))
-        result = finish(job, run, found, training, start, tell)
+        result = finish(job, run, found, training, start)
         if publish is not None:
             publish(run, result, job.tasks)
         content = result.to_json()

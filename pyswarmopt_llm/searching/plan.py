@@ -9,10 +9,11 @@ Settings that are given win, also those that equal a default.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property
-from typing import Any
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache, cached_property, partial
+from typing import Any, Self
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.config import (
@@ -25,21 +26,27 @@ from pyswarmopt_llm.common.config import (
     MODEL_SWARMS,
     PARTICLES,
     PATIENCE,
+    TRANSFORMERS,
     SearchConfig,
     given_settings,
     with_defaults,
 )
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.optimizers import is_swarm
-from pyswarmopt_llm.common.options import option_name, options_of
+from pyswarmopt_llm.common.optimizers import check_optimizer, is_swarm
+from pyswarmopt_llm.common.options import check_options, option_name, options_of
+from pyswarmopt_llm.experts.files import inside, refuse_unmatched
 from pyswarmopt_llm.mix import space_kind
+from pyswarmopt_llm.mix.kind import SpaceKind
+from pyswarmopt_llm.mix.starts import check_start
 from pyswarmopt_llm.scores.choices import FULL, MOST_STARTS, labelled
-from pyswarmopt_llm.scores.metrics.external.permission import is_function
+from pyswarmopt_llm.scores.metrics.objectives import Objectives, load_objectives
 from pyswarmopt_llm.scores.metrics.questions.answer_format import TRIED, trial_items
-from pyswarmopt_llm.searching.rules import ENOUGH, Facts, check, reason
-from pyswarmopt_llm.searching.scoring.run_files import UNTRAINED
+from pyswarmopt_llm.searching.scoring.run_directory import UNTRAINED
 from pyswarmopt_llm.searching.scoring.search import Budget
-from pyswarmopt_llm.searching.worker_names import parse_workers, threads_of
+
+RAY = "ray"
+_UNSET = (None, "auto", "off", "", (), 0)  # values with which a setting asks for nothing
+
 
 CANDIDATES = 40  # of which iterations without another limit may score as many items
 WRITING = 10  # particles where replies are written, so that `CANDIDATES` are several iterations
@@ -84,25 +91,91 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Plan(Facts):
-    """A search that is decided: every setting of `config` has a value.
+class Plan:
+    """A search that is decided: every setting of `config` has a value. While it is decided, it is
+    what the rules look at.
 
     Attributes:
+        config: the settings.
+        given: those that were given.
+        kind, workers: the space and the workers that they name.
+        load: reads tasks and scores, which may be wrong.
         why: topic -> why something was chosen, or was not, where a user should know.
+        drawn_from: the settings of the grid of coefficients that `config` is a draw of, if it is.
     """
 
-    why: Mapping[str, str]
+    config: SearchConfig
+    given: Mapping[str, Any]
+    kind: SpaceKind
+    workers: Workers
+    load: Callable[[], Objectives]
+    why: Mapping[str, str] = field(default_factory=dict)
+    drawn_from: Mapping[str, Any] = field(default_factory=dict)
 
-    def with_settings(self, **values: Any) -> Plan:
+    @property
+    def objectives(self) -> Objectives:
+        """Tasks and scores."""
+        return self.load()
+
+    @property
+    def items(self) -> int:
+        """Dev items of all tasks."""
+        return sum(len(task.dev) for task in self.objectives.tasks.values())
+
+    @property
+    def size(self) -> int:
+        """Coefficients of a candidate."""
+        return self.kind.size(len(self.config.experts))
+
+    @property
+    def local(self) -> bool:
+        """Whether one process does everything, with its own base."""
+        return self.config.engine == TRANSFORMERS and self.workers.alone
+
+    @property
+    def paid(self) -> str:
+        """The metric that is paid for by the request; "" if none is."""
+        metrics = self.objectives.metrics.values()
+        return next((metric.name for metric in metrics if metric.usage is not None), "")
+
+    @property
+    def external(self) -> str:
+        """An objective that scores the engine without items; "" if there is none."""
+        return next(iter(self.objectives.externals), "")
+
+    @property
+    def untrainable(self) -> str:
+        """Why nothing can be trained; "" if it can."""
+        return reason("train", self)
+
+    @property
+    def without_options(self) -> str:
+        """An objective that is not decided by the scores of options, and by what instead; "" if all
+        are.
+        """
+        objectives, scoring = self.objectives, self.config.scoring
+        for name in objectives.externals:
+            return f"{name} is scored by its own score"
+        for name, metric in objectives.metrics.items():
+            if metric.name != "accuracy":
+                return f"{name} is scored by {metric.name}"
+            if "generate" in objectives.scorings(name, scoring):
+                return f"{name} is answered by writing"
+        return ""
+
+    def with_settings(self, **values: Any) -> Self:
         """The plan with other values of these settings, and the same tasks."""
-        plan = replace(self, config=replace(self.config, **values))
-        vars(plan)["objectives"] = self.objectives
-        return plan
+        return replace(self, config=replace(self.config, **values))
+
+    @property
+    def stored(self) -> SearchConfig:
+        """The settings that ``run.json`` holds: of the grid, not of one of its draws."""
+        return replace(self.config, **self.drawn_from)
 
     @property
     def chosen(self) -> dict[str, Any]:
         """The settings that were not given."""
-        settings = given_settings(self.config).items()
+        settings = given_settings(self.stored).items()
         return {name: value for name, value in settings if name not in self.given}
 
     @property
@@ -241,21 +314,6 @@ class Plan(Facts):
             taken |= {name: taken[name] * 60 * minutes / most for name in bounded}
         return taken
 
-    @property
-    def own_score(self) -> list[str]:
-        """Notes on a search for the user's own score; none for other searches."""
-        config = self.config
-        if not (config.utilities or any(map(is_function, config.metrics))):
-            return []
-        cost = f"{self.evaluations:,} evaluations"
-        if config.iterations:
-            most = counted(config.iterations, "iteration")
-            cost = f"a swarm of {config.population}, at most {most}, {cost}"
-        if self.proposals:
-            cost += f", {self.proposals} of them proposed by a model of the scores"
-        training = "expert iteration at the end" if self.trains else "nothing is trained"
-        return [f"score of your own: {training}; {cost}"]
-
 
 def make_plan(config: SearchConfig, given: Mapping[str, Any] | None = None) -> Plan:
     """Decide a search.
@@ -272,28 +330,36 @@ def make_plan(config: SearchConfig, given: Mapping[str, Any] | None = None) -> P
     """
     given = given_settings(config) if given is None else given
     config = with_preset(config)
+    drawn_from: dict[str, Any] = {}
+    if config.is_grid:
+        from pyswarmopt_llm.searching.grid import make_grid
+
+        drawn_from = {name: getattr(config, name) for name in ("settings", "grid", "draws")}
+        (first, *_) = make_grid(config).waiting
+        config = replace(config, settings=first, grid="given", draws=None)
     kind, workers = space_kind(config.space), parse_workers(config.workers)
-    facts = Facts(config, given, kind, workers)
-    check(facts)
+    load = cache(partial(load_objectives, config))
+    plan = Plan(config, given, kind, workers, load, drawn_from=drawn_from)
+    check(plan)
     why: dict[str, str] = {}
     chosen = dict[str, Any]()
     if config.preset == "auto":
-        chosen, why = _automatic(facts)
+        chosen, why = _automatic(plan)
     config = with_defaults(
         with_defaults(config, chosen), {**_PLAIN, "threads": threads_of(workers)}
     )
-    by = facts.objectives.combined_by
+    by = plan.objectives.combined_by
     if config.combine == "auto" and by != "harmonic":
         config = replace(config, combine=by)
         why["combine"] = (
-            f"{', '.join(facts.objectives.names)}: the mean of the scores is maximised (`combine` "
+            f"{', '.join(plan.objectives.names)}: the mean of the scores is maximised (`combine` "
             "arithmetic), since they may be negative; front/ has other compromises"
         )
     if config.proposals is None:
         config = replace(config, proposals=ALONE if config.surrogate else 0)
-    config = with_defaults(config, {"start": _start(facts, config)})
-    plan = Plan(replace(config, compat=_compat(facts, config)), given, kind, workers, why)
-    vars(plan)["objectives"] = facts.objectives  # read once
+    config = with_defaults(config, {"start": _start(plan, config)})
+    config = replace(config, compat=_compat(plan, config))
+    plan = replace(plan, config=config, why=why)
     _check_budget(plan)
     return plan
 
@@ -359,59 +425,59 @@ def _published(config: SearchConfig) -> SearchConfig:
     return replace(config, settings=(*added, *config.settings))
 
 
-def _automatic(facts: Facts) -> tuple[dict[str, Any], dict[str, str]]:
+def _automatic(plan: Plan) -> tuple[dict[str, Any], dict[str, str]]:
     """What ``auto`` chooses by task, and why not more."""
-    if facts.config.quick:
-        particles = len(facts.config.experts) + 1
+    if plan.config.quick:
+        particles = len(plan.config.experts) + 1
         chosen = {"max_iter": 0, "particles": particles, "proposals": 0, "start": "base"}
         return {**chosen, "train": "on"}, {}
-    chosen, why = _rounds(facts), dict[str, str]()
-    few = _too_few(facts)
-    if facts.paid or reason("train", facts, but_for=ENOUGH):
+    chosen, why = _rounds(plan), dict[str, str]()
+    few = _too_few(plan)
+    if plan.paid or reason("train", plan, but_for=ENOUGH):
         return chosen, why
     if not few:
         chosen["train"] = "on"
-    elif facts.objectives.written and facts.config.train == "auto":
+    elif plan.objectives.written and plan.config.train == "auto":
         why[UNTRAINED] = few
     return chosen, why
 
 
-def _too_few(facts: Facts) -> str:
+def _too_few(plan: Plan) -> str:
     """Why ``auto`` does not train on so few dev items, and the remedy; "" if there are enough."""
-    least = LEAST_DEV_BESIDE_SPARE if facts.objectives.spare else LEAST_DEV
-    if facts.items >= least:
+    least = LEAST_DEV_BESIDE_SPARE if plan.objectives.spare else LEAST_DEV
+    if plan.items >= least:
         return ""
-    remedy = " or give `train on`" if facts.items >= LEAST_TRAINED else ""
+    remedy = " or give `train on`" if plan.items >= LEAST_TRAINED else ""
     return (
-        f"{counted(facts.items, 'dev prompt')}, too few to train on: `auto` trains from {LEAST_DEV} "
+        f"{counted(plan.items, 'dev prompt')}, too few to train on: `auto` trains from {LEAST_DEV} "
         f"on, or from {LEAST_DEV_BESIDE_SPARE} (`dev` {LEAST_DEV_BESIDE_SPARE}) with as many spare "
         f"ones; add prompts{remedy}"
     )
 
 
-def _rounds(facts: Facts) -> dict[str, Any]:
+def _rounds(plan: Plan) -> dict[str, Any]:
     """Particles, iterations, proposals and who makes them, or a budget for iterations.
 
     Without a setting of iterations there are none: proposals of a model do better for fewer passes.
     What is scored then are the experts, the base, their average and sum, and the proposals.
     Iterations that nothing ends have a budget, without which they may take hours.
     """
-    config, experts = facts.config, len(facts.config.experts)
+    config, experts = plan.config, len(plan.config.experts)
     starting = experts + EVEN_SUMS
-    free = not any(name in facts.given for name in _OF_ITERATIONS)
+    free = not any(name in plan.given for name in _OF_ITERATIONS)
     endless = config.max_iter is None and config.budget_items is None
-    if not reason("surrogate", facts):
+    if not reason("surrogate", plan):
         if free or config.max_iter == 0:
             return {
                 "max_iter": 0,
                 "surrogate": "items",
                 **({"particles": starting} if free else {}),
             }
-        return {"budget_items": max(CANDIDATES, config.population) * facts.items} if endless else {}
-    if not (endless and (facts.objectives.writes or facts.objectives.user_scored)):
+        return {"budget_items": max(CANDIDATES, config.population) * plan.items} if endless else {}
+    if not (endless and (plan.objectives.writes or plan.objectives.user_scored)):
         return {}
     starting = max(config.particles or 0, starting)
-    if free and not reason("proposals", facts):
+    if free and not reason("proposals", plan):
         most = max(CANDIDATES - starting, ALONE)
         return {"max_iter": 0, "particles": starting, "proposals": most}
     particles = config.particles or max(WRITING, experts)
@@ -419,23 +485,23 @@ def _rounds(facts: Facts) -> dict[str, Any]:
     return {"particles": particles, "max_iter": max(1, CANDIDATES // population - 1)}
 
 
-def _start(facts: Facts, config: SearchConfig) -> str:
+def _start(plan: Plan, config: SearchConfig) -> str:
     """The starting points that ``auto`` stands for.
 
     Sums of experts are for swarms; rivals, and the authors' code, begin with the experts.
     """
-    if not (facts.kind.linear and config.compat != "reference" and is_swarm(config.optimizer)):
+    if not (plan.kind.linear and config.compat != "reference" and is_swarm(config.optimizer)):
         return "segments"
     return "sums" if config.iterations else "even"
 
 
-def _compat(facts: Facts, config: SearchConfig) -> str:
+def _compat(plan: Plan, config: SearchConfig) -> str:
     """Whose algorithm runs."""
     if config.optimizer != MODEL_SWARMS:
         return "none"
     if config.compat == "reference":
         return "reference"
-    return "none" if facts.kind.departures(asdict(config)) else "paper"
+    return "none" if plan.kind.departures(asdict(config)) else "paper"
 
 
 def _check_budget(plan: Plan) -> None:
@@ -488,3 +554,236 @@ def _words(config: SearchConfig, training: str) -> Iterator[str]:
         yield f"{config.proposals} candidates proposed by a model of the {model} (`max_iter` N: iterations first)"
     if config.train == "on":
         yield f"then {training}"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A condition on a setting.
+
+    Attributes:
+        setting: its name.
+        holds: whether it may be set.
+        why: what is wrong otherwise, and what to do; `{f}` stands for the plan so far.
+    """
+
+    setting: str
+    holds: Callable[[Plan], bool]
+    why: str
+
+
+def _chosen_by_auto(plan: Plan) -> bool:
+    """Whether `quick` is auto's, as it is in workers and in a resumed run, where what a preset chose
+    is given.
+    """
+    chosen = plan.config.preset == "none" and plan.config.max_iter == 0
+    return plan.config.preset == "auto" or chosen
+
+
+def _few_coefficients(plan: Plan) -> bool:
+    from pyswarmopt_llm.searching.surrogate import MOST_COEFFICIENTS
+
+    return plan.size <= MOST_COEFFICIENTS
+
+
+_ONE_MODEL = "`space` {f.kind.name} scores all items at once; remove it"
+_OPTIONS = "learns from the scores of options, {f.without_options}; remove it"
+_FEW = "a model learns from at most 64 coefficients, here a candidate has {f.size}; "
+ENOUGH = Rule(
+    "train",
+    lambda f: f.items >= LEAST_TRAINED,
+    "{f.items} dev items are too few to train on; remove it",
+)
+SETTINGS = (
+    Rule(
+        "workers",
+        lambda f: f.workers.alone or not f.kind.several_models,
+        "space {f.kind.name} has several models in one process; remove it",
+    ),
+    Rule(
+        "budget_minutes",
+        lambda f: not f.workers.address,
+        "the number of Ray's workers is not known ahead; give `budget_items`",
+    ),
+    Rule(
+        "mix",
+        lambda f: not f.config.served,
+        "`engine` {f.config.engine} adds adapters at run time; remove it",
+    ),
+    Rule(
+        "engine",
+        lambda f: not f.config.served or f.kind.adapters,
+        "takes LoRA candidates, not space {f.kind.name}; remove it",
+    ),
+    Rule(
+        "space",
+        lambda f: not f.config.served or f.kind.name == "delta",
+        "a server takes candidates of space delta; give that",
+    ),
+    Rule(
+        "engine",
+        lambda f: not f.config.served or f.workers.alone,
+        "makes its own batches in one process; remove `workers`",
+    ),
+    Rule(
+        "temperature",
+        lambda f: not f.kind.several_models,
+        "`space` {f.kind.name} writes greedy replies only; remove it",
+    ),
+    Rule(
+        "temperature",
+        lambda f: f.config.engine == TRANSFORMERS,
+        "`engine` {f.config.engine} writes greedy replies only; remove it",
+    ),
+    Rule(
+        "surrogate", lambda f: not f.config.iterations, "goes without iterations; give `max_iter` 0"
+    ),
+    Rule(
+        "optimizer",
+        lambda f: is_swarm(f.config.optimizer) or not (f.config.drop_k or f.config.drop_n),
+        "needs every value; remove `drop_k` and `drop_n`",
+    ),
+)
+TASKS = (
+    Rule("quick", _chosen_by_auto, "goes with `preset` auto; remove one"),
+    Rule("quick", lambda f: not f.untrainable, "it trains, and training {f.untrainable}"),
+    Rule(
+        "quick",
+        lambda f: not f.without_options,
+        "a race needs the scores of options, {f.without_options}; remove it",
+    ),
+    Rule(
+        "workers",
+        lambda f: f.workers.alone or not f.paid,
+        "{f.paid} counts and limits its requests in one process; remove it",
+    ),
+    Rule(
+        "space",
+        lambda f: not (f.kind.several_models and f.external),
+        "{f.external} scores one model, not several; give task files",
+    ),
+    Rule(
+        "train",
+        lambda f: f.kind.linear,
+        "goes with `space` delta only, not with {f.kind.name}; remove it",
+    ),
+    Rule(
+        "train",
+        lambda f: not f.config.served,
+        "nothing is trained through a server, which takes no gradients; remove it",
+    ),
+    Rule(
+        "train",
+        lambda f: f.local,
+        "goes with one worker and `engine` transformers; remove it, or change those",
+    ),
+    Rule(
+        "train",
+        lambda f: f.objectives.written or not f.without_options,
+        "learns from the scores of options, or where all tasks have scores of written replies, "
+        "{f.without_options}; remove it",
+    ),
+    ENOUGH,
+    Rule("surrogate", lambda f: not f.kind.several_models, _ONE_MODEL),
+    Rule("surrogate", lambda f: not f.without_options, _OPTIONS),
+    Rule("surrogate", _few_coefficients, _FEW + "remove it"),
+    Rule("proposals", _few_coefficients, _FEW + "give 0"),
+)
+
+
+def reason(setting: str, plan: Plan, but_for: Rule | None = None) -> str:
+    """Why a setting cannot be set, by the rules `but_for` one; "" if it can."""
+    rules = (rule for rule in TASKS if rule.setting == setting and rule is not but_for)
+    return next((rule.why.format(f=plan) for rule in rules if not rule.holds(plan)), "")
+
+
+def check(plan: Plan) -> None:
+    """Refuse settings that are out of range, unknown, in conflict, or not for these tasks.
+
+    Raises:
+        UserError: names the first one.
+    """
+    config, kind = plan.config, plan.kind
+    _check_experts(config)
+    check_options(config)
+    kind.check(config)
+    check_start(config.start, kind)
+    _check_engine(config.engine)
+    check_optimizer(config.optimizer, config.settings)
+    for rule in (*SETTINGS, *TASKS):
+        value = getattr(config, rule.setting)
+        if value not in _UNSET and not rule.holds(plan):
+            raise InvalidOption(rule.setting, value, rule.why.format(f=plan))
+
+
+def _check_experts(config: SearchConfig) -> None:
+    """Refuse fewer than two."""
+    refuse_unmatched(config.experts)
+    if len(config.experts) < 2:
+        hints = "".join(inside(spec, "adapter_config.json") for spec in config.experts)
+        why = f"{len(config.experts)} given, a search mixes at least 2"
+        raise InvalidOption("experts", None, why + (hints or "; name more of them"))
+
+
+def _check_engine(engine: str) -> None:
+    """Refuse what is neither here nor a server."""
+    if engine == TRANSFORMERS:
+        return
+    from pyswarmopt_llm.common.files.http import server_url
+
+    if not engine.startswith(("http://", "https://")):
+        raise InvalidOption("engine", engine, "unknown; use transformers or http://HOST:PORT")
+    server_url(engine)
+
+
+@dataclass(frozen=True)
+class Workers:
+    """How many workers, and where.
+
+    Attributes:
+        count: processes on this machine; 0 where the cluster decides.
+        address: of a Ray cluster: "" for none, ``ray`` for the one that is running here, or
+            ``ray://HOST``.
+    """
+
+    count: int
+    address: str = ""
+
+    @property
+    def alone(self) -> bool:
+        """Whether the search's own process does everything."""
+        return self.count == 1
+
+    @property
+    def side_by_side(self) -> int:
+        """How many score at the same time, as far as that is known."""
+        return max(self.count, 1)
+
+
+def parse_workers(text: str) -> Workers:
+    """The workers that an option of a search names.
+
+    Raises:
+        InvalidOption: neither a number nor Ray.
+
+    Example:
+        >>> parse_workers("2"), parse_workers("ray://10.0.0.1")
+        (Workers(count=2, address=''), Workers(count=0, address='ray://10.0.0.1'))
+    """
+    if text == RAY or (text.startswith("ray://") and len(text) > len("ray://")):
+        return Workers(0, text)
+    if text.isdecimal() and 1 <= int(text) <= 4096:
+        return Workers(int(text))
+    raise InvalidOption("workers", text, "give a number from 1 on, ray, or ray://HOST")
+
+
+def threads_of(workers: Workers) -> int | None:
+    """Threads of each of several workers: the cores, divided among them; None for one.
+
+    It is written into ``run.json``: the last bits of a score may depend on the number of threads.
+    """
+    if workers.alone:
+        return None
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    return max(1, cores // workers.count) if workers.count else 1

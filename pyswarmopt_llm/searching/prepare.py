@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
 from torch import Tensor
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.interfaces import Engine, Space, Utility
+from pyswarmopt_llm.common.interfaces import Engine, Patch, Score, Space, Utility
 from pyswarmopt_llm.common.registry import lazy
-from pyswarmopt_llm.mix.kind import SpaceKind
 from pyswarmopt_llm.mix.starts import starting_points
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
@@ -22,18 +22,17 @@ from pyswarmopt_llm.scores.metrics.questions.answer_format import trial_of
 from pyswarmopt_llm.scores.metrics.questions.context_window import check_window
 from pyswarmopt_llm.scores.tasks import Scoring, Task
 from pyswarmopt_llm.searching.plan import Plan, make_plan
-from pyswarmopt_llm.searching.scoring.evaluator import LETTERS, Evaluator, Questions
-from pyswarmopt_llm.searching.worker_names import Workers
+from pyswarmopt_llm.searching.scoring.record import Row
+from pyswarmopt_llm.searching.scoring.scorer import LETTERS, Evaluator, Questions
 
-check_served = lazy("pyswarmopt_llm.servers.workers.served:check_served")
+check_served = lazy("pyswarmopt_llm.servers.attach:check_served")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
-    """A search with its models, ready to run.
+class Job(Plan):
+    """A plan with its models, ready to run.
 
     Attributes:
-        plan: of the search.
         space: holds the experts' weights, or knows where they are.
         engine: holds the resident base, or all experts.
         experts: what the space was made of, see `Prepared`.
@@ -44,7 +43,6 @@ class Job:
         examination: of the server; None where the base runs here.
     """
 
-    plan: Plan
     space: Space
     engine: Engine
     experts: Sequence[Any]
@@ -52,26 +50,6 @@ class Job:
     fingerprints: Mapping[str, Any]
     notes: Mapping[str, str]
     examination: Any = None
-
-    @property
-    def config(self) -> SearchConfig:
-        """Every setting, with a value."""
-        return self.plan.config
-
-    @property
-    def kind(self) -> SpaceKind:
-        """The kind of its space."""
-        return self.plan.kind
-
-    @property
-    def workers(self) -> Workers:
-        """The workers that score."""
-        return self.plan.workers
-
-    @property
-    def objectives(self) -> Objectives:
-        """Tasks and scores."""
-        return self.plan.objectives
 
     @property
     def tasks(self) -> Mapping[str, Task]:
@@ -104,12 +82,45 @@ class Job:
                 choices += utility.choices()
         return utilities, choices
 
+    def total(self, row: Row) -> Score:
+        """The score of a row over all tasks, of the items that were scored."""
+        return self.objectives.combine([row.score(name) for name in self.objectives.names])
+
+    def weights(self, position: Tensor) -> dict[str, float]:
+        """Expert -> its coefficient at a position, (D,)."""
+        coefficients = self.space.coefficients(position).tolist()
+        return dict(zip(self.space.expert_names, coefficients, strict=True))
+
     @cached_property
     def starts(self) -> Tensor:
         """Starting positions."""
         return starting_points(
             self.space, self.config.start, self.config.population, self.config.seed
         )
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A model that a search compares: a mixture, and what was trained on top of it.
+
+    Attributes:
+        position: of the mixture, (D,).
+        patch: the whole model, where it is not what the space makes of the position.
+        trained: whether it was trained on dev; without a patch it was trained without folds alone,
+            since it is clearly behind, and cannot be scored.
+        dev: its scores on dev, where these are known.
+        value: on dev, as the search saw it.
+    """
+
+    position: Tensor
+    patch: Patch | None = None
+    trained: bool = False
+    dev: Row | None = None
+    value: float = math.nan
+
+    def realise(self, space: Space) -> Patch:
+        """The patch that an engine loads."""
+        return space.realise(self.position) if self.patch is None else self.patch
 
 
 def prepare(config: SearchConfig, given: Mapping[str, Any] | None = None) -> Job:
@@ -133,19 +144,20 @@ def prepare(config: SearchConfig, given: Mapping[str, Any] | None = None) -> Job
     if config.served:
         examination = check_served(config, objectives, prepared)
         notes["engine"] = examination.text
+    plan = plan.with_settings(**prepared.decided)
     return Job(
-        plan=plan.with_settings(**prepared.decided),
+        **{field.name: getattr(plan, field.name) for field in fields(plan)},
         space=prepared.space,
         engine=prepared.engine,
         experts=prepared.experts,
         base_name=prepared.base_name,
-        fingerprints={**prepared.fingerprints, **_prints(objectives)},
+        fingerprints={**prepared.fingerprints, **_fingerprints(objectives)},
         notes={**notes, **prepared.notes},
         examination=examination,
     )
 
 
-def _prints(objectives: Objectives) -> dict[str, Any]:
+def _fingerprints(objectives: Objectives) -> dict[str, Any]:
     """Fingerprints of tasks and of the user's own scores, and of the files of score functions where
     there are any.
     """

@@ -8,36 +8,35 @@ the best of them.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, cast
+from itertools import groupby, islice
+from operator import itemgetter
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.events import Event, OnEvent, note
 from pyswarmopt_llm.common.interfaces import Score
+from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.common.words import listed, mixture_text
-from pyswarmopt_llm.mix.delta import DeltaSpace
 from pyswarmopt_llm.scores.choices import labelled
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
-from pyswarmopt_llm.scores.metrics.questions.written import Written
-from pyswarmopt_llm.searching.cross_fitting import Fitting, expected, not_worse
+from pyswarmopt_llm.searching.cross_fitting import Fitting, cross_fit, expected, not_worse
 from pyswarmopt_llm.searching.explore import Found
-from pyswarmopt_llm.searching.prepare import Job
-from pyswarmopt_llm.searching.scoring.evaluator import row_of, stored_margins
-from pyswarmopt_llm.searching.scoring.record import TRAINED, Margins, Row, wrong_for
+from pyswarmopt_llm.searching.prepare import Contestant, Job
+from pyswarmopt_llm.searching.scoring.record import TRAINED, Row, wrong_for
 from pyswarmopt_llm.searching.scoring.result import Iterated
 from pyswarmopt_llm.searching.scoring.run_directory import Run, position_key
-from pyswarmopt_llm.searching.selection import ByTask, Contestant, by_task, named_weights, total
 
 FOLDER = "trained"  # in the run directory
 BASE, EXPERT, MIXTURE = "base", "expert", "mixture"  # what is trained on labels
 FAVOUR = 1 / 3  # standard errors by which the best expert may be behind as a start
+train_on_replies = lazy("pyswarmopt_llm.searching.written.expert_iteration:train_on_replies")
 Progress = Callable[[float], None]  # of the share that is done
 
 
@@ -51,7 +50,7 @@ class Training:
         passes: forward passes of an item that all training took.
         tuned: what was trained on labels, by the name of its start (`BASE`, `EXPERT`).
         iteration: of training without labels.
-        base: of training without labels, task name -> score of the base on dev.
+        base: of training without labels, the scores of the base on dev.
     """
 
     before: Contestant
@@ -60,7 +59,7 @@ class Training:
     passes: int
     tuned: Mapping[str, Contestant] = field(default_factory=dict)
     iteration: Iterated | None = None
-    base: ByTask = field(default_factory=dict)
+    base: Row | None = None
 
     @property
     def chosen(self) -> Contestant:
@@ -86,8 +85,9 @@ def train_further(job: Job, run: Run, found: Found, tell: OnEvent) -> Training |
     def progress(share: float) -> None:
         tell(Event("training", {"share": share, "seconds": time.monotonic() - begun}))
 
-    train = _on_replies if job.objectives.written else _on_labels
-    return train(job, run, found, tell, progress)
+    train = train_on_replies if job.objectives.written else _on_labels
+    training: Training | None = train(job, run, found, tell, progress)
+    return training
 
 
 def _on_labels(
@@ -96,14 +96,14 @@ def _on_labels(
     """Train starts on the right options, and keep what is expected to be best."""
     untrained = _untrained(job, found)
     starts = _starts(job, untrained, found.single)
-    _announce(job, run, starts.values(), tell)
+    announce(job, run, starts.values(), tell)
+    tasks, items = job.training_items(found.scorings)
     shares = dict.fromkeys(starts, 0.0)
 
     def part(name: str, share: float) -> None:
         shares[name] = share
         progress(sum(shares.values()) / len(shares))
 
-    tasks, items = job.training_items(found.scorings)
     fittings: dict[str, Fitting] = {}
     rows: dict[str, Row] = {}
     for name, position in starts.items():
@@ -118,7 +118,7 @@ def _on_labels(
             progress=partial(part, name),
         )
         new = partial(_cross_fitted, fittings[name], tasks)
-        rows[name] = _row(job, run, found, position, new)
+        rows[name] = trained_row(job, run, found, position, new)
     (row,) = found.scorer.score([untrained.position], 0)
     *trained, before = expected([*rows.values(), row], job.objectives)
     values = dict(zip(starts, trained, strict=True))
@@ -131,15 +131,12 @@ def _on_labels(
         untrained = Contestant(starts[best], value=row.value)
     tuned = {}
     for name, fitting in fittings.items():
-        patch = None
-        if name == best or not_worse(values[name], values[best]):
-            patch = fitting.whole()
-        else:
-            part(name, 1.0)
-        known = {"dev": by_task(job, rows[name])}
-        tuned[name] = Contestant(starts[name], patch, True, known, rows[name].value)
+        close = name == best or not_worse(values[name], values[best])
+        patch = fitting.whole() if close else None
+        part(name, 1.0)
+        tuned[name] = Contestant(starts[name], patch, True, rows[name], rows[name].value)
     return Training(
-        before=replace(untrained, known={"dev": by_task(job, row)}),
+        before=replace(untrained, dev=row),
         after=tuned[best],
         kept=kept,
         passes=sum(f.passes(tuned[name].patch is not None) for name, f in fittings.items()),
@@ -202,47 +199,48 @@ def _starts(job: Job, untrained: Contestant, single: int) -> dict[str, Tensor]:
     return starts
 
 
-def _announce(job: Job, run: Run, positions: Iterable[Tensor], tell: OnEvent) -> None:
+def announce(job: Job, run: Run, positions: Iterable[Tensor], tell: OnEvent) -> None:
+    """Say what training begins with, unless it has begun before."""
     if not (run.path / FOLDER).exists():
-        starts = [mixture_text(named_weights(job.space, position)) for position in positions]
-        tell(note(f"{job.plan.training}, on top of {listed(starts)}"))
+        starts = [mixture_text(job.weights(position)) for position in positions]
+        tell(note(f"{job.training}, on top of {listed(starts)}"))
 
 
 def _cross_fitted(
     fitting: Fitting, tasks: Mapping[str, Accuracy]
-) -> tuple[dict[str, Score], dict[str, Margins], float]:
-    """Scores and margins by task, each item by what was trained without its fold; the seconds that
-    scoring took.
+) -> tuple[dict[str, Score], float]:
+    """Scores by task, each item by what was trained without its fold; the seconds that scoring took.
 
     The fitting's items are those of all tasks, one task after the other.
     """
-    values = {name: [math.nan] * len(task.items) for name, task in tasks.items()}
-    margins: dict[str, Margins] = {name: [None] * len(task.items) for name, task in tasks.items()}
+    asked = [(task, number) for task in tasks.values() for number in range(len(task.items))]
     seconds = 0.0
-    for fold, patch in fitting.without_folds():
-        fitting.engine.load(patch)
-        begun, first = time.perf_counter(), 0
-        for name, task in tasks.items():
-            own = [number - first for number in fold if 0 <= number - first < len(task.items)]
-            first += len(task.items)
-            if not own:
-                continue
-            score = task(fitting.engine, own)
-            for number, value in zip(own, score.per_item, strict=True):
-                values[name][number] = value
-            for number, of_item in zip(own, score.margins, strict=False):  # none without options
-                margins[name][number] = stored_margins(of_item)
+
+    def score(fold: list[int]) -> list[tuple[float, tuple[float, ...]]]:
+        nonlocal seconds
+        begun = time.perf_counter()
+        outcomes: list[tuple[float, tuple[float, ...]]] = []
+        for task, own in groupby((asked[place] for place in fold), key=itemgetter(0)):
+            scored = task(fitting.engine, [number for _, number in own])
+            margins = scored.margins or [()] * len(scored.per_item)
+            outcomes += zip(scored.per_item, margins, strict=True)
         seconds += time.perf_counter() - begun
-    scores = {name: score_of(of_items) for name, of_items in values.items()}
-    return scores, margins, round(seconds, 4)
+        return outcomes
+
+    outcomes = iter(cross_fit(fitting, score))
+    scores: dict[str, Score] = {}
+    for name, task in tasks.items():
+        values, margins = zip(*islice(outcomes, len(task.items)), strict=True)
+        scores[name] = replace(score_of(values), margins=margins)
+    return scores, seconds
 
 
-def _row(
+def trained_row(
     job: Job,
     run: Run,
     found: Found,
     position: Tensor,
-    new: Callable[[], tuple[ByTask, Mapping[str, Margins], float]],
+    new: Callable[[], tuple[Mapping[str, Score], float]],
 ) -> Row:
     """The history's row of what was trained, with a coefficient of 1 for the LoRA."""
     weights = job.space.coefficients(position)
@@ -250,62 +248,16 @@ def _row(
     key = position_key(weights)
 
     def compute() -> dict[str, Any]:
-        scores, margins, seconds = new()
-        combined = job.objectives.combine(list(scores.values()))
-        row = row_of(TRAINED, key, scores, combined, seconds)
-        return replace(row, coefficients=weights.tolist(), margins=margins).to_json()
+        scores, seconds = new()
+        total = job.objectives.combine(list(scores.values()))
+        settings: dict[str, Any] = {"phase": TRAINED, "margins": True}
+        return Row.of(key, scores, total, seconds, weights.tolist(), **settings).to_json()
 
     known = (TRAINED, key) in run.store.earlier
     row = Row.from_json(run.store.get(TRAINED, key, compute, wrong_for(job.objectives.names)))
     run.append(row, known)
     found.on_row(row, known)
     return row
-
-
-def _on_replies(
-    job: Job, run: Run, found: Found, tell: OnEvent, progress: Progress
-) -> Training | None:
-    """Train the mixture on the best of its replies, round by round; None if there are too few."""
-    from pyswarmopt_llm.searching.written.expert_iteration import expert_iteration
-    from pyswarmopt_llm.searching.written.reply_log import ask_the_same
-    from pyswarmopt_llm.searching.written.teachers import complementary
-
-    position, searched, objectives = found.chosen.position, run.searched, job.objectives
-    _announce(job, run, [position], tell)
-    dev = cast(Mapping[str, Written], job.utilities("dev", found.scorings))
-    spare = job.utilities("spare", found.scorings) if objectives.spare else {}
-    same = objectives.combine if ask_the_same(dev) else None
-    items, seconds = sum(row.n for row in searched), sum(row.seconds for row in searched)
-    iteration = expert_iteration(
-        job.engine,
-        cast(DeltaSpace, job.space),
-        position,
-        dev,
-        objectives.combine,
-        job.experts[0],
-        run.store,
-        run.path / FOLDER,
-        job.config.seed,
-        spare=cast(Mapping[str, Written], spare),
-        teachers=complementary(searched, position, objectives.names, combine=same),
-        seconds=job.plan.budget.left(items, seconds),
-        say=lambda text: tell(note(text)),
-        progress=progress,
-    )
-    if iteration.best is None:
-        return None
-    (before,) = found.scorer.score([position], 0)
-    after = _row(job, run, found, position, lambda: (iteration.scores, {}, 0.0))
-    known, patch = {"dev": iteration.scores}, iteration.best.model.patch
-    return Training(
-        before=replace(found.chosen, known={"dev": by_task(job, before)}),
-        after=Contestant(position, patch, True, known, after.value),
-        kept=not_worse(total(job, after), total(job, before)),
-        passes=iteration.passes,
-        iteration=iteration.use,
-        # else scores are of sampled replies
-        base={} if job.config.temperature else iteration.base,
-    )
 
 
 __all__ = [

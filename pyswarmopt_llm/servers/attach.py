@@ -4,11 +4,12 @@ meant.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -22,9 +23,19 @@ from pyswarmopt_llm.engine.base import window_of
 from pyswarmopt_llm.engine.batching import TokenPair
 from pyswarmopt_llm.experts.adapter import AdapterInfo
 from pyswarmopt_llm.experts.base import BaseModel, load_tokenizer, resolve_base
-from pyswarmopt_llm.servers.engine import ServedEngine, Watch, per_token
+from pyswarmopt_llm.mix.kind import Prepared
+from pyswarmopt_llm.scores.metrics.objectives import Objectives
+from pyswarmopt_llm.searching.scoring.run_directory import Run
+from pyswarmopt_llm.servers.engine import (
+    CandidateServer,
+    ServedEngine,
+    Watch,
+    connection,
+    loaded,
+    log_likelihoods,
+    per_token,
+)
 from pyswarmopt_llm.servers.llamacpp import LlamaCpp
-from pyswarmopt_llm.servers.server import CandidateServer, connection, loaded, log_likelihoods
 from pyswarmopt_llm.servers.vllm import Vllm
 
 TEXTS = 8  # that the server is examined on
@@ -275,3 +286,58 @@ def _distance(a: Sequence[float], b: Sequence[float]) -> float:
 def _alone(server: CandidateServer, pair: TokenPair) -> float:
     """The log-likelihood of a pair in a request of its own."""
     return log_likelihoods(server, None, [pair])[0]
+
+
+def check_served(config: SearchConfig, objectives: Objectives, prepared: Prepared) -> Examination:
+    """Refuse tasks that the server cannot score, then examine it on the first dev items.
+
+    Raises:
+        UserError: a task, or what the examination found.
+    """
+    engine = cast(ServedEngine, prepared.engine)
+    for name in objectives.tasks:
+        if not objectives.scorings(name, config.scoring, engine.likelihoods):
+            why = (
+                f"{engine.server.name} gives no log-probabilities of texts, by which {name} is "
+                "scored"
+            )
+            raise InvalidOption("scoring", None, f"{why}; score by letter or generate, or use vLLM")
+    texts = list(islice(_texts(config, objectives, engine), TEXTS))
+    return examine(
+        engine, prepared.space, prepared.experts, texts or [engine.chat(text) for text in PLAIN]
+    )
+
+
+def still_same(run: Run, now: Examination, notes: Mapping[str, str]) -> Mapping[str, str]:
+    """The notes of a resumed run, with one more if its server has ceased to repeat itself.
+
+    Raises:
+        UserError: the server runs another base than when the run began.
+    """
+    before = run.about
+    tolerance = TOLERANCE + max(before.noise, now.noise)
+    distances = [abs(a - b) for a, b in zip(before.server_scores, now.scores, strict=False)]
+    if max(distances, default=0.0) > tolerance * CONTINUED:
+        raise UserError(
+            f"{run.path}: its server scores the first items otherwise than when the run began "
+            f"(by {max(distances):.2g} nats): it runs another base, or quantises it otherwise; "
+            "start it as it was, or begin a new run"
+        )
+    if before.noise or not now.noise:
+        return notes
+    text = (
+        "the server answered bit for bit when this run began, and now differs by up to "
+        f"{now.noise:.1g} nats: the result may not be that of a run without interruption"
+    )
+    return {**notes, "repeats": text}
+
+
+def _texts(config: SearchConfig, objectives: Objectives, engine: ServedEngine) -> Iterator[str]:
+    """What is scored of each task's first dev items, once per item."""
+    for name, task in objectives.tasks.items():
+        scoring = objectives.scorings(name, config.scoring, engine.likelihoods)[0]
+        questions = objectives.metrics[name].build(
+            task.dev[:TEXTS], scoring, engine.chat, task.prompt
+        )
+        first = {item.id: text for item, text, _ in reversed(list(questions.texts()))}
+        yield from (first[item.id] for item in task.dev[:TEXTS])

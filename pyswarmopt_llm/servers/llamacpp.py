@@ -19,7 +19,7 @@ from pyswarmopt_llm.common.files.http import Json, documented
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.engine.batching import TokenPair
 from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors
-from pyswarmopt_llm.servers.server import in_order
+from pyswarmopt_llm.servers.engine import in_order
 
 # log-probabilities of how many tokens; all where a letter is not among the first
 _FIRST, _ALL = 100, 2**24

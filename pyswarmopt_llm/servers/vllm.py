@@ -25,7 +25,7 @@ from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.engine.batching import TokenPair
 from pyswarmopt_llm.experts.adapter import ADAPTER_FILES, AdapterInfo
 from pyswarmopt_llm.experts.write import write_adapter
-from pyswarmopt_llm.servers.server import in_order
+from pyswarmopt_llm.servers.engine import in_order
 
 log = logging.getLogger(__name__)
 _TOKENS = 128  # at most in `logprob_token_ids`
@@ -132,6 +132,8 @@ class Vllm:
             write(path)
             self.http.send("/v1/load_lora_adapter", body)
         except Refusal as refusal:
+            if "already been loaded" in refusal.text:  # its answer was lost, and it was asked again
+                return name
             shutil.rmtree(path, ignore_errors=True)
             raise self._why_refused(refusal) from refusal
         except BaseException:

@@ -1,5 +1,4 @@
-"""The distribution of a member's next byte, given the bytes so far, over all ways to cut them into
-tokens.
+"""Writing byte by byte, whatever the members' tokenizers.
 
 A text of bytes has many tokenisations. The probability that a model's text begins with given bytes
 is the sum over all token sequences that cover them, the last token reaching to their end or beyond
@@ -10,15 +9,20 @@ the token being written; paths of little weight are dropped.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyswarmopt_llm.tokens.incremental import IncrementalDecoder
+from pyswarmopt_llm.tokens.reading import Text, TextModel
 from pyswarmopt_llm.tokens.vocabulary import Span
 
 END = 256  # behind the bytes in a distribution: the text is over
+# of English text in common vocabularies; how a limit in tokens becomes one in bytes
+BYTES_PER_TOKEN = 4
+# Bytes inside a word: letters and digits of ASCII, and every byte of all other characters.
+_INSIDE = frozenset(byte for byte in range(256) if byte >= 0x80 or chr(byte).isalnum())
 
 
 @dataclass(frozen=True)
@@ -27,20 +31,20 @@ class _Path:
 
     Attributes:
         weight: probability of the tokens read, up to a common factor.
-        decoder: has read them.
+        read: the text of these tokens.
         span: tokens that the begun one may still become (all of them if none has begun).
     """
 
     weight: float
-    decoder: IncrementalDecoder
+    read: Text
     span: Span
 
     def next_bytes(self) -> NDArray[np.float64]:
         """Weight by next byte, (257,); the end only between tokens."""
         weights = np.zeros(END + 1)
-        weights[:END] = self.decoder.text_model.vocabulary.next_bytes(self.span, self.decoder.texts)
+        weights[:END] = self.read.text_model.vocabulary.next_bytes(self.span, self.read.texts)
         if self.span.depth == 0:
-            weights[END] = self.decoder.end
+            weights[END] = self.read.end
         return self.weight * weights
 
 
@@ -48,28 +52,21 @@ class ByteBeam:
     """One member's text, byte by byte.
 
     Args:
-        decoder: has read the prompt.
+        prompt: that the member has read.
         paths: most paths that are kept; the more, the nearer to the sum over all tokenisations.
         least: paths with a smaller share of the weight are dropped.
     """
 
-    def __init__(self, decoder: IncrementalDecoder, paths: int = 4, least: float = 1e-3) -> None:
+    def __init__(self, prompt: Text, paths: int = 4, least: float = 1e-3) -> None:
         self._most, self._least = paths, least
-        self._prompt = decoder.ids
-        self._text = b""
-        self._paths = [_Path(1.0, decoder, decoder.text_model.vocabulary.root)]
-
-    @property
-    def decoders(self) -> list[IncrementalDecoder]:
-        """The decoders of all paths: `run_pending` with those of several beams at once before
-        asking for next bytes.
-        """
-        return [path.decoder for path in self._paths]
+        self._prompt, self._vocabulary = prompt, prompt.text_model.vocabulary
+        self._written = b""
+        self._paths = [_Path(1.0, prompt, self._vocabulary.root)]
 
     @property
     def full(self) -> bool:
         """Whether the member's context window is."""
-        return any(path.decoder.full for path in self._paths)
+        return any(path.read.full for path in self._paths)
 
     def next_bytes(self) -> NDArray[np.float64]:
         """P(next byte) for 0 to 255, and at `END` P(the text is over): (257,), summing to 1.
@@ -82,43 +79,106 @@ class ByteBeam:
 
     def push(self, byte: int) -> None:
         """Read one more byte."""
-        self._text += bytes([byte])
+        self._written += bytes([byte])
         # share, path before, the token that it completes
         candidates: list[tuple[float, _Path, int | None]] = []
         for path in self._paths:
-            vocabulary, texts = path.decoder.text_model.vocabulary, path.decoder.texts
-            span = vocabulary.narrow(path.span, byte)
-            done = vocabulary.complete(span)
-            going = _Path(path.weight, path.decoder, span)
+            texts, span = path.read.texts, self._vocabulary.narrow(path.span, byte)
+            done = self._vocabulary.complete(span)
+            going = _Path(path.weight, path.read, span)
             candidates.append((path.weight * float(texts[done.stop : span.hi].sum()), going, None))
             for place in done:
-                token = int(vocabulary.ids[place])
+                token = int(self._vocabulary.ids[place])
                 candidates.append((path.weight * float(texts[place]), going, token))
-        self._paths = self._heaviest(candidates) or self._start_again()
+        self._paths = self._heaviest(candidates) or self._cut_anew()
 
     def _heaviest(self, candidates: list[tuple[float, _Path, int | None]]) -> list[_Path]:
         total = sum(share for share, _, _ in candidates)
-        if total <= 0.0:
-            return []
         heaviest = sorted(candidates, key=lambda candidate: -candidate[0])[: self._most]
         paths = []
         for share, path, token in heaviest:
             if share <= self._least * total:
                 continue
             if token is None:
-                paths.append(_Path(path.weight / total, path.decoder, path.span))
+                paths.append(_Path(path.weight / total, path.read, path.span))
             else:
-                read = path.decoder.read((*path.decoder.ids, token))
-                paths.append(_Path(share / total, read, read.text_model.vocabulary.root))
+                read = path.read.read((*path.read.ids, token))
+                paths.append(_Path(share / total, read, self._vocabulary.root))
         return paths
 
-    def _start_again(self) -> list[_Path]:
-        """No kept path goes on with these bytes: cut all of the text anew, the longest token
-        first.
+    def _cut_anew(self) -> list[_Path]:
+        """No kept path goes on with these bytes: cut all of the text, the longest token first.
+
+        Empty where the member has no token for what was read: it has nothing to say from here on.
         """
-        decoder = self._paths[0].decoder if self._paths else None
-        ids = None if decoder is None else decoder.text_model.vocabulary.cut(self._text)
-        if decoder is None or ids is None:
-            return []  # the member has no token for what was read, and nothing to say from here on
-        read = decoder.read((*self._prompt, *ids))
-        return [_Path(1.0, read, read.text_model.vocabulary.root)]
+        ids = self._vocabulary.cut(self._written)
+        if ids is None:
+            return []
+        read = self._prompt.read((*self._prompt.ids, *ids))
+        return [_Path(1.0, read, self._vocabulary.root)]
+
+
+class ByteMixture:
+    """Several members' texts, byte by byte: words are mixed as the exact mixture mixes tokens.
+
+    With one tokenizer a token t is written with probability sum_i c_i P_i(t), and c counts anew for
+    the next. Bytes are smaller: were every byte mixed with the weights c, members that agree on no
+    word would finish each other's words. So within a word a member counts as much as the word's
+    beginning speaks for it (Bayes' rule): the word w is then written with probability
+    sum_i c_i P_i(w), and behind it c counts anew.
+
+    Args:
+        beams: one for each member; they have read the prompt.
+        weights: c, one for each member.
+    """
+
+    def __init__(self, beams: Sequence[ByteBeam], weights: Sequence[float]) -> None:
+        self._beams = list(beams)
+        self._start = self._weights = np.array(weights, dtype=np.float64)
+        self._members = self._ask()
+
+    @property
+    def full(self) -> bool:
+        """Whether a member's context window is."""
+        return any(beam.full for beam in self._beams)
+
+    def next_bytes(self) -> NDArray[np.float64]:
+        """P(next byte), and at `END` P(the text is over): (257,); the end alone where no member has
+        anything to say.
+
+        With negative weights not a distribution: what is below 0 is impossible.
+        """
+        total: NDArray[np.float64] = self._weights @ self._members
+        if total.max() <= 0.0:  # no member can go on
+            total = np.zeros(END + 1)
+            total[END] = 1.0
+        return total
+
+    def push(self, byte: int) -> None:
+        """Write one more byte."""
+        shares = self._weights * self._members[:, byte]
+        inside = byte in _INSIDE and shares.sum() > 0.0
+        self._weights = shares / shares.sum() if inside else self._start
+        for beam in self._beams:
+            beam.push(byte)
+        self._members = self._ask()
+
+    def _ask(self) -> NDArray[np.float64]:
+        """P(next byte) of each member: (n, 257)."""
+        return np.stack([beam.next_bytes() for beam in self._beams])
+
+
+def byte_pieces(
+    text_models: Sequence[TextModel], weights: Sequence[float], user: str, max_new_tokens: int
+) -> Iterator[bytes]:
+    """The greedy bytes of a `ByteMixture`; the text ends where a member's context window does."""
+    beams = [ByteBeam(text_model.begin(user)) for text_model in text_models]
+    mixture = ByteMixture(beams, weights)
+    for _ in range(BYTES_PER_TOKEN * max_new_tokens):
+        if mixture.full:
+            return
+        byte = int(mixture.next_bytes().argmax())
+        if byte == END:
+            return
+        yield bytes([byte])
+        mixture.push(byte)

@@ -1,25 +1,191 @@
-"""Several models side by side, which need not have one base, made ready for a search, and as rows
-of a file.
+"""Members of a token swarm, any mix of models and adapters: find them, load them side by side,
+check them; and as rows of a file.
 """
 
 from __future__ import annotations
 
+import copy
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
+import pyswarmopt_llm.experts.quantised.embedded as embedded
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.interfaces import Engine, Space
+from pyswarmopt_llm.common.hardware import pick_device, pick_dtype
+from pyswarmopt_llm.common.interfaces import Engine, Patch, Space
 from pyswarmopt_llm.engine.transformers import TransformersEngine
-from pyswarmopt_llm.experts.files import atomic_directory, read_json
+from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_adapter
+from pyswarmopt_llm.experts.base import BaseModel, load_model, refuse_quantised, resolve_base
+from pyswarmopt_llm.experts.compatibility import inspect_experts, unique_names
+from pyswarmopt_llm.experts.files import atomic_directory, read_json, refuse_unmatched
 from pyswarmopt_llm.mix.kind import Prepared
-from pyswarmopt_llm.tokens.side_by_side import Member, find_members, load_members
+from pyswarmopt_llm.tokens.vocabulary import require_common_alphabet, same_tokenizer
 
 FORMAT = 1
+_PROBE = "Hello"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One expert of a token swarm, not yet loaded.
+
+    Attributes:
+        name: the expert's name.
+        spec: as given by the user; a local directory as an absolute path.
+        base: the model, or the base of the adapter.
+        adapter: None for a model.
+    """
+
+    name: str
+    spec: str
+    base: BaseModel
+    adapter: AdapterInfo | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of all its weights and its tokenizer."""
+        if self.adapter is None:
+            return self.base.fingerprint
+        return hashlib.sha256(
+            f"{self.base.fingerprint} {self.adapter.fingerprint}".encode()
+        ).hexdigest()
+
+
+def find_members(specs: Sequence[str], base: str | None = None) -> tuple[Member, ...]:
+    """Find the experts: a directory with an adapter_config.json is an adapter, anything else a
+    model.
+
+    Args:
+        specs: directories, hub ids or ``embedded:NAME``.
+        base: the base of all adapters among them; default: the base stated in each adapter's
+            config.
+
+    Raises:
+        UserError: an expert or its base is missing, or an adapter does not fit its base.
+    """
+    refuse_unmatched(specs)
+    common_base = resolve_base(base) if base else None
+    members = []
+    for spec, name in zip(specs, unique_names(specs), strict=True):
+        path = user_path(spec)
+        resolved = str(path.resolve()) if path.exists() else spec
+        if (path / "adapter_config.json").is_file():
+            info = read_adapter(path, name)
+            members.append(Member(name, resolved, common_base or _stated_base(info), info))
+        else:
+            members.append(Member(name, resolved, resolve_base(spec)))
+    _check_adapters(members)
+    return tuple(members)
+
+
+def _stated_base(info: AdapterInfo) -> BaseModel:
+    named = info.base_model_name
+    if named is None:
+        raise UserError(
+            f"{info.name}: does not name its base in adapter_config.json; give it with `base`"
+        )
+    try:
+        return resolve_base(embedded.spec_of(named) or named)
+    except UserError as error:
+        raise UserError(
+            f"{info.name}: its base cannot be found ({error.text}); give it with `base`"
+        ) from error
+
+
+def _check_adapters(members: Sequence[Member]) -> None:
+    """Check adapters against their bases, grouped by base so that each base is read once."""
+    groups: dict[str, list[Member]] = {}
+    for member in members:
+        if member.adapter is not None:
+            groups.setdefault(member.base.fingerprint, []).append(member)
+    for group in groups.values():
+        inspect_experts([member.spec for member in group], group[0].base).require("delta")
+
+
+def load_members(
+    members: Sequence[Member], dtype: str = "auto", device: str = "auto", threads: int | None = None
+) -> dict[str, TransformersEngine]:
+    """Load all members side by side: name -> engine with its weights in place.
+
+    Adapters of one base share the weights that they do not change.
+
+    Raises:
+        UserError: unknown device or dtype, a model cannot be loaded, or an adapter's base is
+            quantised.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    where = pick_device(device)
+    bases: dict[str, TransformersEngine] = {}
+    engines = {}
+    for member in members:
+        if member.adapter is not None:
+            refuse_quantised(member.base)
+        key = member.base.fingerprint
+        if key not in bases:
+            bases[key] = TransformersEngine(
+                *load_model(member.base, pick_dtype(dtype, where), where)
+            )
+        engine = bases[key]
+        engines[member.name] = (
+            engine if member.adapter is None else _with_adapter(engine, member.adapter)
+        )
+    return engines
+
+
+def _with_adapter(base: TransformersEngine, info: AdapterInfo) -> TransformersEngine:
+    """A second engine that owns the weights that the adapter changes and shares the base's
+    others.
+    """
+    patch = Patch(low_rank=load_factors(info))
+    shared = {
+        id(value): value
+        for name, value in base.model.named_parameters()
+        if name not in patch.low_rank
+    }
+    engine = TransformersEngine(copy.deepcopy(base.model, shared), base.tokenizer)
+    engine.load(patch)
+    return engine
+
+
+def check_members(engines: Mapping[str, TransformersEngine]) -> None:
+    """Check that the members can be given the same prompts and share an alphabet.
+
+    Raises:
+        UserError: only some have a chat template, tokenizers differ and share no alphabet, or a
+            member returns NaN.
+    """
+    templates = {
+        name: engine.tokenizer.chat_template is not None for name, engine in engines.items()
+    }
+    without = [name for name, has in templates.items() if not has]
+    if without and len(without) < len(templates):
+        raise UserError(
+            f"{without[0]}: has no chat template, other members have one; "
+            "put a chat_template.jinja beside its tokenizer, or remove it"
+        )
+    if not same_tokenizer([engine.tokenizer for engine in engines.values()]):
+        require_common_alphabet({name: engine.tokenizer for name, engine in engines.items()})
+    check_answers(engines)
+
+
+def check_answers(engines: Mapping[str, TransformersEngine]) -> None:
+    """Check that no member returns NaN.
+
+    Raises:
+        UserError: a member returns NaN.
+    """
+    for name, engine in engines.items():
+        engine.name = engine.passes.name = name  # and what it is patched with stays
+        engine.next_token_logprobs([engine.chat(_PROBE)])
 
 
 def prepare_members(

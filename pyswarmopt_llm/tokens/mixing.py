@@ -15,9 +15,13 @@ finds plausible only.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from pyswarmopt_llm.engine.transformers import TransformersEngine
 
 # Log of what contrast makes impossible: finite, so that such options can still be compared by their
 # other tokens.
@@ -72,3 +76,61 @@ def log_mixture(logprobs: Tensor, weights: Tensor) -> Tensor:
     # log(e^plus - e^minus); the inner clamp only keeps the discarded branch free of NaN.
     difference = plus + torch.log1p(-torch.exp((minus - plus).clamp(max=0.0)))
     return torch.where(minus < plus, difference, IMPOSSIBLE).clamp(min=IMPOSSIBLE)
+
+
+@dataclass(frozen=True)
+class OptionTable:
+    """Log-probabilities of n members for the parts of some continuations.
+
+    A part is one token where all members cut the continuations alike: then the sum over parts is,
+    exactly, the likelihood under the token-level mixture. Else the whole continuation is one part.
+
+    Attributes:
+        logprobs: (T, n) float64, natural logarithms.
+        owner: (T,) int64, the continuation that a part belongs to.
+        n: number of continuations.
+    """
+
+    logprobs: Tensor
+    owner: Tensor
+    n: int
+
+    def loglikelihood(self, weights: Tensor) -> list[float]:
+        """log P(continuation) under the mixture of (n,) weights: the sum over parts of log sum_i
+        w_i p_i.
+        """
+        totals = torch.zeros(self.n, dtype=torch.float64)
+        return totals.index_add_(0, self.owner, log_mixture(self.logprobs, weights)).tolist()
+
+
+def ask_members(
+    members: Mapping[str, TransformersEngine], pairs: Sequence[tuple[str, str]], by_token: bool
+) -> OptionTable:
+    """Compute every member's log P(continuation | context) of all pairs, once: any mixture's score
+    is then arithmetic.
+
+    Args:
+        members: name -> a model with its weights in place.
+        pairs: (user turn, continuation); each member puts the turn into its own chat template.
+        by_token: keep the parts apart by token; possible where the members share a tokenizer,
+            unless their chat templates make them split a continuation differently.
+
+    Raises:
+        UserError: a member gives NaN, or a text is longer than its context window.
+    """
+    scores = []
+    for member in members.values():
+        own = [(member.chat(context), continuation) for context, continuation in pairs]
+        scores.append(member.score_tokens(own))
+    cuts = [[score.tokens for score in of_member] for of_member in scores]
+    by_token = by_token and all(cut == cuts[0] for cut in cuts)
+    columns = [
+        torch.cat([_parts(score.logprobs, by_token) for score in of_member]) for of_member in scores
+    ]
+    sizes = torch.tensor([len(cut) if by_token else 1 for cut in cuts[0]])
+    owner = torch.arange(len(pairs)).repeat_interleave(sizes)
+    return OptionTable(torch.stack(columns, dim=1), owner, len(pairs))
+
+
+def _parts(logprobs: Tensor, by_token: bool) -> Tensor:
+    return logprobs if by_token else logprobs.sum()[None]

@@ -17,13 +17,14 @@ from pyswarmopt_llm.mix.coefficients import CoefficientSpace, as_vector
 from pyswarmopt_llm.mix.kind import Prepared, SpaceKind
 from pyswarmopt_llm.tokens.engine import MixtureEngine
 from pyswarmopt_llm.tokens.members import (
+    Member,
+    load_members,
     prepare_members,
     read_members,
     undamaged,
     write_members,
 )
 from pyswarmopt_llm.tokens.mixing import mixing_weights
-from pyswarmopt_llm.tokens.side_by_side import Member, load_members
 
 FILE = "mixture.json"
 
@@ -118,8 +119,18 @@ def open_mixture(
         threads: CPU threads (None: as torch finds them).
         fusion: see `MixtureEngine`.
 
+    Returns:
+        An engine with all members resident, at the stored weights.
+
     Raises:
         UserError: the file is damaged, or a member cannot be loaded or is not what it was.
+
+    Example:
+        >>> members = ("models/gpt2", "models/gemma3")  # doctest: +SKIP
+        >>> config = sl.SearchConfig("", members, ("questions.json",), "runs/two", space="token")  # doctest: +SKIP
+        >>> engine = open_mixture(sl.search(config).run / "best")  # doctest: +SKIP
+        >>> engine.weights.tolist(), engine.generate(["Hello!"], max_new_tokens=4)  # doctest: +SKIP
+        ([0.3, 0.7], ['...'])
     """
     file = read_mixture(folder)
     engine = MixtureEngine(load_members(file.members, dtype, device, threads), fusion)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,9 +25,8 @@ from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.train import FOLDER, start_name
 
-ALL = "all"  # the contestant whose coefficients are the result's
 LORA = "trained-on-dev"  # the name of what was trained, among the experts
-Scores = Mapping[str, Mapping[str, Score]]  # split -> task -> score of a candidate
+Scores = Mapping[str, Mapping[str, Score]]  # task -> split -> score of a candidate
 
 
 class GroupAnalysis(Protocol):
@@ -108,77 +106,74 @@ def without_experts(run: Run, result: Result, tell: Callable[[str], None]) -> di
         UserError: base, experts or data changed since the run, its space has no coefficient per
             expert, or it was trained on dev and has no test items.
     """
-    job, scorings = _opened(run, result)
+    job = _opened(run)
     position = _position(job, run.path, result)
-    names, lora = job.space.expert_names, _trained(run, result) if result.best.trained else Patch()
+    utilities = _utilities(job, run, result)
+    names = job.space.expert_names
+    lora = _trained(run, result) if result.best.trained else Patch()
     coefficients = dict(zip(names, job.space.coefficients(position).tolist(), strict=True))
-    candidates = {ALL: (position, lora)}
-    candidates |= {name: (x, lora) for name, x in _candidates(position, names)}
+    candidates = {
+        name: (_without(position, k), lora) for k, name in enumerate(names) if position[k]
+    }
     if result.best.trained:
         coefficients[LORA] = 1.0
         candidates[LORA] = (position, Patch())
-    utilities = {split: job.utilities(split, scorings) for split in _splits(run, result)}
-    scores = {}
+    tell("leave one out: all experts")
+    everyone = _scored(job, position, lora, utilities)
+    experts = {}
     for name, candidate in candidates.items():
-        tell(f"leave one out: {'all experts' if name == ALL else f'without {name}'}")
-        if scored := _scored(job, *candidate, utilities):
-            scores[name] = scored
-    return {
-        ALL: _values(scores[ALL]),
-        "experts": {
-            name: {
+        tell(f"leave one out: without {name}")
+        if without := _scored(job, *candidate, utilities):
+            experts[name] = {
                 "coefficient": coefficients[name],
                 "scores": _values(without),
-                "paired": _paired(scores[ALL], without),
+                "paired": _paired(everyone, without),
             }
-            for name, without in scores.items()
-            if name != ALL
-        },
-    }
+    return {"all": _values(everyone), "experts": experts}
 
 
-def _opened(run: Run, result: Result) -> tuple[Job, dict[str, Scoring]]:
-    """The search's components, in this process, and the scoring of each task."""
-    config = run.config
-    job = prepare(replace(config, out=str(run.path), preset="none", workers="1"))
+def _opened(run: Run) -> Job:
+    """The search's components, in this process."""
+    job = prepare(replace(run.config, out=str(run.path), preset="none", workers="1"))
     run.check_fingerprints(job.fingerprints)
     if not job.kind.averages:
         raise UserError(
             f"{run.path}: its space has no coefficient per expert that could be set to 0"
         )
+    return job
+
+
+def _position(job: Job, run: Path, result: Result) -> Tensor:
+    """The position of the result, (n,) float64: one coefficient per expert."""
+    weights = result.coefficients
+    if set(weights) != set(job.space.expert_names):
+        raise UserError(
+            f"{run / 'result.json'}: its coefficients are not those of this run; restore the file"
+        )
+    return torch.tensor([weights[name] for name in job.space.expert_names], dtype=torch.float64)
+
+
+def _without(position: Tensor, expert: int) -> Tensor:
+    changed = position.clone()
+    changed[expert] = 0.0
+    return changed
+
+
+def _utilities(job: Job, run: Run, result: Result) -> Mapping[str, Mapping[str, Utility]]:
+    """Split -> task -> what it is scored by, on the splits on which the result was not trained."""
     scorings: dict[str, Scoring] = {}
     for name in job.tasks:
         scoring = result.objectives[name].answer_format if name in result.objectives else None
         if scoring is None:
             raise UserError(f"{run.path / 'result.json'}: {name} has no scoring; restore the file")
         scorings[name] = scoring
-    return job, scorings
-
-
-def _position(job: Job, run: Path, result: Result) -> Tensor:
-    """The position of the result, (n,) float64: one coefficient per expert."""
-    names, weights = job.space.expert_names, result.coefficients
-    try:
-        position = torch.tensor([weights[name] for name in names], dtype=torch.float64)
-    except KeyError as error:
-        raise UserError(
-            f"{run / 'result.json'}: has no coefficient of {error}; restore the file"
-        ) from error
-    if len(position) != job.space.size or not all(map(math.isfinite, position.tolist())):
-        raise UserError(
-            f"{run / 'result.json'}: its coefficients are not those of this run; restore the file"
-        )
-    return position
-
-
-def _splits(run: Run, result: Result) -> tuple[str, ...]:
-    """The splits on which the result, as it is, was not trained."""
+    splits = ["dev", "test"]
     iteration = result.expert_iteration
-    if not result.best.trained or (iteration is not None and iteration.spare):
-        return ("dev", "test")
-    if result.best.test is None:
-        raise UserError(f"{run.path}: was trained on its dev items, and has no others to score")
-    return ("test",)
+    if result.best.trained and (iteration is None or not iteration.spare):
+        splits = ["test"]
+        if result.best.test is None:
+            raise UserError(f"{run.path}: was trained on its dev items, and has no others to score")
+    return {split: job.utilities(split, scorings) for split in splits}
 
 
 def _trained(run: Run, result: Result) -> Patch:
@@ -187,15 +182,6 @@ def _trained(run: Run, result: Result) -> Patch:
     if result.expert_iteration is not None:
         name = f"round-{result.expert_iteration.round}"
     return Patch(low_rank=load_factors(read_adapter(run.path / FOLDER / name / WHOLE)))
-
-
-def _candidates(position: Tensor, names: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
-    """Without each expert that has a coefficient other than 0."""
-    for k, name in enumerate(names):
-        if position[k] != 0:
-            without = position.clone()
-            without[k] = 0.0
-            yield name, without
 
 
 def _scored(
@@ -207,27 +193,29 @@ def _scored(
     except ValueError:  # a mixture of distributions without positive weights
         return {}
     job.engine.load(patch.with_low_rank(added.low_rank) if added.low_rank else patch)
-    return {
-        split: {name: utility(job.engine) for name, utility in tasks.items()}
-        for split, tasks in utilities.items()
-    }
+    scores: dict[str, dict[str, Score]] = {name: {} for name in job.tasks}
+    for split, tasks in utilities.items():
+        for name, utility in tasks.items():
+            scores[name][split] = utility(job.engine)
+    return scores
 
 
-def _paired(everyone: Scores, without: Scores) -> dict[str, dict[str, dict[str, Any]]]:
+def _paired(everyone: Scores, without: Scores) -> dict[str, dict[str, Any]]:
     """Task -> split -> all experts compared with all but one, as JSON values."""
-    compared: dict[str, dict[str, dict[str, Any]]] = {}
-    for split, tasks in everyone.items():
-        first = {task: score.per_item for task, score in tasks.items()}
-        second = {task: score.per_item for task, score in without[split].items()}
-        for task, pair in compare_tasks(first, second).items():
-            compared.setdefault(task, {})[split] = pair.record()
+    compared: dict[str, dict[str, Any]] = {}
+    for task, scores in everyone.items():
+        pairs = compare_tasks(_items(scores), _items(without[task]))
+        compared[task] = {split: pair.record() for split, pair in pairs.items()}
     return compared
+
+
+def _items(scores: Mapping[str, Score]) -> dict[str, tuple[float, ...]]:
+    return {split: score.per_item for split, score in scores.items()}
 
 
 def _values(scores: Scores) -> dict[str, dict[str, float]]:
     """Task -> split -> score."""
-    values: dict[str, dict[str, float]] = {}
-    for split, tasks in scores.items():
-        for task, score in tasks.items():
-            values.setdefault(task, {})[split] = score.value
+    values = {}
+    for name, splits in scores.items():
+        values[name] = {split: score.value for split, score in splits.items()}
     return values

@@ -12,6 +12,7 @@ from pyswarmopt.base.words import counted
 from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.evaluate import OnItems, Shown, evaluated
 from pyswarmopt_llm.cli.options import Json, Quiet
+from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.searching.use.config import EvalConfig
 
 if TYPE_CHECKING:
@@ -36,18 +37,20 @@ def command(
 
 
 def _pairs(config: EvalConfig, file: Path, on_items: OnItems) -> Shown:
-    from pyswarmopt_rivals.blind import write_pairs
+    from pyswarmopt_rivals.blind import key_of, write_pairs
 
-    pairs = write_pairs(config, file, on_items)
-    alike = f"{counted(pairs.alike, 'pair')} of equal replies, half a win for each"
+    path = user_path(file)
+    written = write_pairs(config, path, on_items)
+    pairs, alike, key = len(written.ours), len(written.alike), key_of(path)
     lines = [
-        f"{counted(pairs.n, 'pair')} of replies in {file}, in random order; vote 1, 2 or tie in "
+        f"{counted(pairs, 'pair')} of replies in {file}, in random order; vote 1, 2 or tie in "
         "the last column.",
-        f"Which is whose: {pairs.key} (keep it from those who vote).",
+        f"Which is whose: {key} (keep it from those who vote).",
         f"Then: swarm-llm votes {file}",
     ]
-    record = {"pairs": pairs.n, "alike": pairs.alike, "file": str(file), "key": str(pairs.key)}
-    return lines, record, alike if pairs.alike else ""
+    record = {"pairs": pairs, "alike": alike, "file": str(file), "key": str(key)}
+    note = f"{counted(alike, 'pair')} of equal replies, half a win for each" if alike else ""
+    return lines, record, note
 
 
 def votes(
@@ -75,7 +78,7 @@ def _lines(votes: Votes) -> list[str]:
     from pyswarmopt_llm.report.summary import score_text
 
     first, second = votes.names
-    paired, rate = votes.paired, score_text(votes.rate.value, votes.interval)
+    paired, rate = votes.paired, score_text(votes.value, votes.interval)
     alike = ""
     if votes.agreement is not None:
         alike = f"; voters agree on {votes.agreement:.0%} of what two of them judged"

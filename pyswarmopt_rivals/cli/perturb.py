@@ -13,15 +13,15 @@ from pyswarmopt_llm.searching.use.config import EvalConfig
 
 def command(
     perturbations: Annotated[
-        list[str], typer.Argument(metavar="HOW...", help="typos=RATE; options: in another order.")
+        list[str], typer.Argument(metavar="HOW...", help="typos=RATE, one or several.")
     ],
     options: EvalConfig,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Score a model with typos or options in another order.
+    """Score a model on questions with typos.
 
-    Example: swarm-llm perturb typos=0.05 options --run runs/first
+    Example: swarm-llm perturb typos=0.05 typos=0.1 --run runs/first
     """
 
     def perturbed(config: EvalConfig, on_items: OnItems) -> Shown:

@@ -4,6 +4,7 @@ evaluations.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from pyswarmopt_groups.members.local import tokens_read
+from pyswarmopt_llm.common.files.json_types import wrong_field
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.engine.transformers import TransformersEngine
@@ -23,11 +25,9 @@ from pyswarmopt_llm.scores.metrics.questions.answer_format import TRIED, choose_
 from pyswarmopt_llm.scores.metrics.questions.written import ItemsUtility
 from pyswarmopt_llm.scores.metrics.registry import METRICS, Metric
 from pyswarmopt_llm.scores.tasks import Scoring, Task, render_prompt
-from pyswarmopt_llm.scores.tasks.answers import is_correct
-from pyswarmopt_llm.searching.scoring.record import pack, unpack
-from pyswarmopt_rivals.comparison.store import Store, patch_key
+from pyswarmopt_llm.searching.scoring.record import Packed, Store, pack, unpack
 from pyswarmopt_rivals.methods.changes import as_patch
-from pyswarmopt_rivals.methods.ensembles.panel import Answerer, Panel
+from pyswarmopt_rivals.methods.ensembles.panel import Panel
 
 Chats = Mapping[str, Sequence[Mapping[str, Any]]]
 Answer = TypeVar("Answer")
@@ -37,7 +37,11 @@ PROMPTS = 200  # of an expert's own data that methods look at which want its inp
 
 @dataclass(eq=False)
 class Bench:
-    """A task and all that is needed to compete on it."""
+    """A task and all that is needed to compete on it.
+
+    The store has every score, by task, kind and the candidate's weights; kinds are ``dev``, ``dev
+    I,I,...`` (these dev items alone), ``test``, ``loss``, and names that begin with ``modelled``.
+    """
 
     base: BaseModel
     engine: TransformersEngine
@@ -47,17 +51,16 @@ class Bench:
     store: Store
     chats: Chats = field(default_factory=dict)  # expert name -> its training chats, if given
     metric: Metric = METRICS["accuracy"]
-    _parts: dict[tuple[int, ...], ItemsUtility] = field(default_factory=dict, init=False)
 
     @cached_property
     def questions(self) -> dict[str, ItemsUtility]:
         """Split -> its items as the metric scores them."""
+        splits = {split: self.task.split(split) for split in ("dev", "test")}
+        build, chat, prompt = self.metric.build, self.engine.chat, self.task.prompt
         return {
-            split: self.metric.build(
-                self.task.split(split), self.scoring, self.engine.chat, self.task.prompt
-            )
-            for split in ("dev", "test")
-            if self.task.split(split)
+            split: build(items, self.scoring, chat, prompt)
+            for split, items in splits.items()
+            if items
         }
 
     @property
@@ -72,10 +75,8 @@ class Bench:
     @cached_property
     def panel(self) -> Panel:
         """The experts, for ensembles."""
-        responses = None if self.store.path is None else self.store.path / "said.jsonl"
-        return Panel(
-            self.engine, {expert.info.name: as_patch(expert) for expert in self.experts}, responses
-        )
+        experts = {expert.info.name: as_patch(expert) for expert in self.experts}
+        return Panel(self.engine, experts, self.store)
 
     @cached_property
     def right_dev(self) -> list[tuple[str, str]]:
@@ -93,10 +94,8 @@ class Bench:
         """The dev items that have a right answer, as they are scored; by their answers under
         another metric.
         """
-        accuracy = self.accuracy.get("dev")
-        return (
-            accuracy or Accuracy(self.task.dev, "generate", self.engine.chat, self.task.prompt)
-        ).choices()
+        written = Accuracy(self.task.dev, "generate", self.engine.chat, self.task.prompt)
+        return self.accuracy.get("dev", written).choices()
 
     @cached_property
     def tokens_per_item(self) -> float | None:
@@ -106,30 +105,27 @@ class Bench:
         if self.scoring == "generate" or not self.accuracy:
             return None
         items = self.task.test or self.task.dev
-        return sum(
-            tokens_read(self.engine, item, self.scoring, self.task.prompt) for item in items
-        ) / len(items)
+        counts = [tokens_read(self.engine, item, self.scoring, self.task.prompt) for item in items]
+        return sum(counts) / len(counts)
 
     @property
     def dev_items(self) -> int:
         """Number of dev items."""
         return len(self.task.dev)
 
-    def score(self, patch: Patch, split: str) -> tuple[Score, float]:
-        """A candidate's score on a split and the seconds that it took, now or when it was first
-        scored.
+    def score(
+        self, patch: Patch, split: str, items: Sequence[int] | None = None
+    ) -> tuple[Score, float]:
+        """A candidate's score on a split, or on some of its items, and the seconds that it took,
+        now or when it was first scored.
         """
-        return self._score(patch, split, self.questions[split])
+        kind = split if items is None else f"{split} {','.join(map(str, items))}"
 
-    def score_items(self, patch: Patch, items: Sequence[int]) -> tuple[Score, float]:
-        """The same on some dev items alone."""
-        chosen = tuple(items)
-        if chosen not in self._parts:
-            dev = self.task.split("dev")
-            self._parts[chosen] = self.metric.build(
-                [dev[i] for i in chosen], self.scoring, self.engine.chat, self.task.prompt
-            )
-        return self._score(patch, f"dev {','.join(map(str, chosen))}", self._parts[chosen])
+        def evaluate() -> dict[str, Any]:
+            return {"items": pack(self.questions[split](self.engine, items).per_item)}
+
+        row = self._stored(patch, kind, evaluate, {"items": Packed})
+        return score_of(unpack(row["items"])), float(row["seconds"])
 
     def loss(self, patch: Patch) -> tuple[float, float]:
         """Mean over dev items of -ln P(right answer | question), and the seconds."""
@@ -138,34 +134,43 @@ class Bench:
             logs = self.engine.loglikelihood(self.right_dev)
             return {"loss": -sum(logs) / len(logs)}
 
-        row = self._stored(patch, "loss", evaluate)
+        row = self._stored(patch, "loss", evaluate, {"loss": float})
         return float(row["loss"]), float(row["seconds"])
 
-    def ensemble_score(self, ensemble: Answerer, split: str) -> Score:
-        """An ensemble's score on a split."""
-        questions = self.accuracy[split]
-        pairs = zip(questions.items, ensemble.answers(questions), strict=True)
-        if questions.scoring == "generate":
-            return score_of([float(is_correct(item, answer)) for item, answer in pairs])
-        return score_of([float(item.answer == answer) for item, answer in pairs])
-
-    def _score(self, patch: Patch, kind: str, questions: ItemsUtility) -> tuple[Score, float]:
-        row = self._stored(patch, kind, lambda: {"items": pack(questions(self.engine).per_item)})
-        return score_of(unpack(row["items"])), float(row["seconds"])
-
     def _stored(
-        self, patch: Patch, kind: str, evaluate: Callable[[], dict[str, Any]]
+        self,
+        patch: Patch,
+        kind: str,
+        evaluate: Callable[[], dict[str, Any]],
+        shape: Mapping[str, Any],
     ) -> Mapping[str, Any]:
-        key = patch_key(patch)
-        if (self.task.name, kind, key) not in self.store.scores:
+        """What the store knows of a candidate, or finds out now; `shape`: type of each field."""
+
+        def timed() -> dict[str, Any]:
             start = time.perf_counter()
             self.engine.load(patch)
             row = evaluate()
-            seconds = round(time.perf_counter() - start, 4)
-            self.store.add_score(
-                {"task": self.task.name, "kind": kind, "key": key, **row, "seconds": seconds}
-            )
-        return self.store.scores[self.task.name, kind, key]
+            return {**row, "seconds": round(time.perf_counter() - start, 4)}
+
+        def wrong(row: dict[str, Any]) -> str | None:
+            return wrong_field(row, {**shape, "seconds": float})
+
+        return self.store.get(f"{self.task.name} {kind}", patch_key(patch), timed, wrong)
+
+
+def patch_key(patch: Patch) -> str:
+    """A digest of a candidate's weights."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, change in sorted(patch.low_rank.items()):
+        digest.update(name.encode())
+        for factor in (change.b, change.a):
+            digest.update(repr(tuple(factor.shape)).encode())
+            digest.update(factor.detach().cpu().contiguous().numpy().tobytes())
+    for kind, part in (("", patch.dense), ("change of ", patch.full_rank)):
+        for name, value in sorted(part.items()):
+            digest.update(f"{kind}{name}".encode())
+            digest.update(value.detach().cpu().float().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def task_scoring(
@@ -180,9 +185,6 @@ def task_scoring(
     outside any budget.
     """
     possible = scorings_of(metric, setting, task)
-    stored = store.scores.get((task.name, "scoring", "auto"))
-    if len(possible) > 1 and stored is not None:
-        return next(scoring for scoring in possible if scoring == stored["scoring"])
 
     def letters() -> list[Score]:
         trial, scores = trial_of(task, engine.chat), []
@@ -191,97 +193,102 @@ def task_scoring(
             scores.append(trial(engine))
         return scores
 
-    scoring = choose_scoring(possible, task.dev, letters)
-    if len(possible) > 1:
-        store.add_score({"task": task.name, "kind": "scoring", "key": "auto", "scoring": scoring})
+    if len(possible) == 1:
+        return possible[0]
+    row = store.get(
+        f"{task.name} scoring",
+        setting,
+        lambda: {"scoring": choose_scoring(possible, task.dev, letters)},
+        lambda row: None if row.get("scoring") in possible else "scoring",
+    )
+    scoring: Scoring = row["scoring"]
     return scoring
 
 
-class BudgetSpentError(RuntimeError):
-    """The budget of item evaluations does not cover an evaluation."""
+class Trial:
+    """What a method is given that looks at dev items or texts: a bench with a budget of dev items.
 
+    Whatever goes beyond the budget raises RuntimeError.
 
-class BudgetedTrial:
-    """A `baselines.method.Trial` on a bench with a budget of dev items; `trace` is its best-so-far
-    curve.
+    Attributes:
+        model: a transformers causal LM, with the patch that was loaded or scored last.
+        choices: the dev items that have a right answer, as they are scored.
+        spent: item evaluations so far.
+        earlier: seconds of scorings that this process did not wait for, since they were known.
+        trace: the best-so-far curve: (items so far, best dev score so far).
     """
 
     def __init__(self, bench: Bench, budget: int) -> None:
         self.bench, self._budget = bench, budget
-        self.model, self.tokenizer, self.base = (
-            bench.engine.model,
-            bench.engine.tokenizer,
-            bench.base,
-        )
-        self.engine, self.choices = bench.engine, bench.choices
-        self.spent = 0
-        self.seconds_known = 0.0  # of scorings, whenever they were done
-        self.seconds_here = 0.0  # of scorings, as this process waited for them
+        self.engine, self.base, self.choices = bench.engine, bench.base, bench.choices
+        self.model, self.tokenizer = bench.engine.model, bench.engine.tokenizer
+        self.spent, self.earlier = 0, 0.0
         self.trace: list[tuple[int, float]] = []
 
     @property
     def left(self) -> int:
+        """Number of times that the rest of the budget covers all dev items."""
         return self.items_left // self.bench.dev_items
 
     @property
     def items_left(self) -> int:
+        """Item evaluations left in the budget."""
         return self._budget - self.spent
 
     def score(self, patch: Patch) -> Score:
-        score = self.pay(lambda: (*self.bench.score(patch, "dev"), self.bench.dev_items))
+        """The candidate's score on dev; one pass over dev."""
+        score = self.pay(self.bench.dev_items, lambda: self.bench.score(patch, "dev"))
         self.note(score.value)
         return score
 
     def score_items(self, patch: Patch, items: Sequence[int]) -> Score:
         """The score on these dev items alone, which is no point of the best-so-far curve."""
-        return self.pay(
-            lambda: (*self.bench.score_items(patch, items), len(items)), least=len(items)
-        )
+        return self.pay(len(items), lambda: self.bench.score(patch, "dev", items))
 
     def loss(self, patch: Patch) -> float:
-        return self.pay(lambda: (*self.bench.loss(patch), self.bench.dev_items))
+        """Mean over dev items of -ln P(right answer | question), in nats; one pass over dev."""
+        return self.pay(self.bench.dev_items, lambda: self.bench.loss(patch))
 
-    def pay(
-        self, evaluate: Callable[[], tuple[Answer, float, int]], least: int | None = None
-    ) -> Answer:
-        """Evaluate a candidate and charge it; the budget has to cover `least` items (default: all
-        of dev).
+    def pay(self, items: int, evaluate: Callable[[], tuple[Answer, float]]) -> Answer:
+        """Evaluate a candidate and charge its items.
 
-        `evaluate` gives the answer, the seconds that it took, now or when it was first evaluated,
-        and its items.
+        `evaluate` gives the answer and the seconds that it took, now or when it was first
+        evaluated.
         """
-        self._check(self.bench.dev_items if least is None else least)
+        self._check(items)
         start = time.perf_counter()
-        answer, seconds, items = evaluate()
-        self.seconds_here += time.perf_counter() - start
-        self.seconds_known += seconds
+        answer, seconds = evaluate()
+        self.earlier += seconds - (time.perf_counter() - start)
         self.spend(items)
         return answer
 
     def spend(self, items: int) -> None:
+        """Charge passes over single items; a forward and a backward pass together count as
+        `PASSES`.
+        """
         self._check(items)
         self.spent += items
 
     def _check(self, items: int) -> None:
         if items > self.items_left:
-            raise BudgetSpentError("the budget of item evaluations is spent")
+            raise RuntimeError("the budget of item evaluations is spent")
 
     def note(self, value: float) -> None:
         """Add a dev score to the best-so-far curve."""
         self.trace.append((self.spent, max(value, self.trace[-1][1]) if self.trace else value))
 
     def load(self, patch: Patch) -> None:
-        self.bench.engine.load(patch)
+        """Make the model ``base + patch``."""
+        self.engine.load(patch)
 
     def prompts(self, expert: str) -> Sequence[str]:
         """The questions of the expert's own data in the chat template, else the dev prompts."""
-        chats = self.bench.chats.get(expert)
+        chats = self.examples(expert)
         if chats:
-            return [
-                self.bench.engine.chat(str(chat["messages"][0]["content"]))
-                for chat in chats[:PROMPTS]
-            ]
+            turns = [str(chat["messages"][0]["content"]) for chat in chats[:PROMPTS]]
+            return [self.engine.chat(turn) for turn in turns]
         return [context for context, _ in self.bench.right_dev]
 
     def examples(self, expert: str) -> Sequence[Mapping[str, Any]]:
+        """The expert's own training chats; empty if none were given."""
         return self.bench.chats.get(expert, ())

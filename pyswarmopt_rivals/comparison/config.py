@@ -37,7 +37,7 @@ class CompareConfig:
     _: KW_ONLY
     methods: Annotated[
         tuple[str, ...],
-        Option("all, or several methods (the long help names them).", "M,M", commas=True),
+        Option("all, or some methods (the long help names them).", "M,M", commas=True),
     ] = ("all",)
     seeds: Annotated[int, Option("Number of seeds for randomised methods.", "N", least=1)] = 3
     budget_items: Annotated[
@@ -69,7 +69,10 @@ class CompareConfig:
     metrics: Annotated[
         tuple[str, ...],
         Option(
-            "accuracy, f1, judge, mine.py:score, ... (the task's).", "M", opt.TASK, name="metric"
+            "accuracy, f1, judge, mine.py:score, ... (the task's own).",
+            "M",
+            opt.TASK,
+            name="metric",
         ),
     ] = ()
     # stands for the task ``prompts:FILE``

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+from pyswarmopt_groups.locked_directory import Directory
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.files.fingerprint import digest, versions
+from pyswarmopt_llm.common.extras import missing_extra
+from pyswarmopt_llm.common.files.fingerprint import digest
+from pyswarmopt_llm.common.files.json_types import wrong_field
 from pyswarmopt_llm.common.files.regular import user_path, write_json, write_text
 from pyswarmopt_llm.common.optimizers import check_optimizer
 from pyswarmopt_llm.common.options import check_options
@@ -25,25 +29,31 @@ from pyswarmopt_llm.scores.metrics.questions.context_window import check_window
 from pyswarmopt_llm.scores.metrics.questions.sampling import Sampling
 from pyswarmopt_llm.scores.metrics.registry import Metric
 from pyswarmopt_llm.scores.tasks import Scoring, Task
-from pyswarmopt_llm.searching.scoring.record import pack
+from pyswarmopt_llm.searching.scoring.record import RESULTS, Packed, Store
 from pyswarmopt_rivals.comparison.bench import Bench, Chats, task_scoring
 from pyswarmopt_rivals.comparison.config import CompareConfig
-from pyswarmopt_rivals.comparison.contestants import (
-    Contestant,
-    Entry,
-    Outcome,
-    missing_for,
-    optimizer_of,
-    ordered,
-    run,
-    why_not,
-)
-from pyswarmopt_rivals.comparison.page import render_page
-from pyswarmopt_rivals.comparison.store import Store, check_place, opened
+from pyswarmopt_rivals.comparison.contestants import Entry, ordered, run, why_not
 from pyswarmopt_rivals.comparison.summary import summarise
-from pyswarmopt_rivals.comparison.table import markdown
+from pyswarmopt_rivals.comparison.table import markdown, render_page
+from pyswarmopt_rivals.methods.method import Method
+from pyswarmopt_rivals.methods.searching.optimizers import optimizer_of
 
 log = logging.getLogger(__name__)
+
+# What may differ between two calls that fill the same directory.
+FREE = ("methods", "seeds", "out", "device")
+OUTCOME = "outcome"  # in the store: what a method found
+_SHAPE = {
+    "task": str,
+    "method": str,
+    "seed": int,
+    "dev": Packed,
+    "test": Packed | None,
+    "items": int,
+    "seconds": float,
+    "models": int,
+    "trace": list[tuple[int, float]],
+}
 
 OnStep = Callable[["Step"], None]
 
@@ -57,7 +67,7 @@ class Step:
     task: str
     method: str
     seed: int
-    outcome: Mapping[str, Any] | None = None  # the row of ``outcomes.jsonl``; None while it runs
+    outcome: Mapping[str, Any] | None = None  # what it found; None while it runs
 
 
 def compare(config: CompareConfig, on_step: OnStep | None = None) -> dict[str, Any]:
@@ -78,36 +88,23 @@ def compare(config: CompareConfig, on_step: OnStep | None = None) -> dict[str, A
         UserError: bad input, before anything is written.
         KeyboardInterrupt: on Ctrl-C; the same call resumes.
     """
-    inputs, contestants, engine = prepare(config)
-    with opened(config, inputs.fingerprints, versions()) as store:
-        benches = []
-        for name, task in inputs.tasks.items():
-            scoring = task_scoring(
-                task, config.scoring, engine, inputs.experts, store, inputs.metrics[name]
-            )
-            benches.append(inputs.bench(name, engine, scoring, store))
-        pairs = [(who, bench) for who in contestants for bench in benches]
-        left_out = {
-            who.name: why
-            for who, bench in pairs
-            if (why := why_not(who, bench, config.budget_items))
-        }
-        entries = list(planned_entries(config, contestants, benches))
-        if not entries:
-            raise InvalidOption(
-                "methods",
-                None,
-                f"none can take part; {'; '.join(map(': '.join, left_out.items()))}",
-            )
+    inputs = prepare(config)
+    with directory_of(config).opened(inputs.fingerprints) as store:
+        benches = [inputs.bench(name, config.scoring, store) for name in inputs.tasks]
+        entries, left_out = plan(config, inputs.methods, benches)
         try:
-            _run_all(store, entries, on_step or (lambda step: None))
+            for done, entry in enumerate(entries):
+                _run_once(store, entry, done, len(entries), on_step or (lambda step: None))
         finally:  # an interrupted comparison shows what it has
-            begun = [b for b in benches if any(task == b.task.name for task, *_ in store.outcomes)]
-            if begun:
-                scored = {
-                    b.task.name: {"scoring": b.scoring, "metric": b.metric.name} for b in begun
-                }
-                result = summarise(config, store, scored, left_out, len(inputs.experts))
+            outcomes = store.all(OUTCOME)
+            begun = {row["task"] for row in outcomes}
+            scored = {
+                bench.task.name: {"scoring": bench.scoring, "metric": bench.metric.name}
+                for bench in benches
+                if bench.task.name in begun
+            }
+            if scored:
+                result = summarise(config, outcomes, scored, left_out, len(inputs.experts))
                 result |= {"notes": inputs.notes} if inputs.notes else {}
                 folder = user_path(config.out)
                 write_json(folder / "compare.json", result)
@@ -118,60 +115,63 @@ def compare(config: CompareConfig, on_step: OnStep | None = None) -> dict[str, A
 
 @dataclass(frozen=True)
 class Inputs:
-    """The tasks, experts and metrics of a configuration, read and checked."""
+    """The resident base, the experts, tasks and metrics of a configuration, and the methods that
+    take part; checked.
+    """
 
     base: BaseModel
+    engine: TransformersEngine
     experts: list[Adapter]
     tasks: Mapping[str, Task]
     metrics: Mapping[str, Metric]
     chats: Chats
-
-    @property
-    def fewest_items(self) -> int:
-        return min(len(task.dev) for task in self.tasks.values())
+    methods: list[Method]
 
     @property
     def notes(self) -> list[str]:
         """The draw of dev and test of tasks without a split."""
         return [task.note for task in self.tasks.values() if task.note]
 
-    def bench(self, name: str, engine: TransformersEngine, scoring: Scoring, store: Store) -> Bench:
-        """A task as the methods see it."""
-        task, metric = self.tasks[name], self.metrics[name]
-        return Bench(self.base, engine, self.experts, task, scoring, store, self.chats, metric)
+    def bench(self, name: str, setting: str, store: Store, scoring: Scoring | None = None) -> Bench:
+        """A task as the methods see it; without a `scoring` the one that `setting` comes to."""
+        task, metric, engine, experts = (
+            self.tasks[name],
+            self.metrics[name],
+            self.engine,
+            self.experts,
+        )
+        if scoring is None:
+            scoring = task_scoring(task, setting, engine, experts, store, metric)
+        return Bench(self.base, engine, experts, task, scoring, store, self.chats, metric)
 
     @property
     def fingerprints(self) -> dict[str, Any]:
+        """Of all that decides a score."""
+        tasks = {}
+        for name, task in self.tasks.items():
+            metric = self.metrics[name]
+            tasks[name] = digest([task.fingerprint, task.prompt, metric.name, metric.fingerprint])
         return {
             "base": self.base.fingerprint,
             "experts": {expert.info.name: expert.info.fingerprint for expert in self.experts},
-            "tasks": {
-                name: _task_print(task, self.metrics[name]) for name, task in self.tasks.items()
-            },
+            "tasks": tasks,
             "data": {name: digest(list(examples)) for name, examples in self.chats.items()},
         }
 
 
-def prepare(config: CompareConfig) -> tuple[Inputs, list[Contestant], TransformersEngine]:
-    """The parts of a comparison: the input, the methods that take part, and the resident base.
+def directory_of(config: CompareConfig) -> Directory:
+    """Where a comparison is kept."""
+    return Directory(user_path(config.out), asdict(config), FREE, "a comparison")
+
+
+def prepare(config: CompareConfig) -> Inputs:
+    """All that a comparison needs, the base's weights last.
 
     Raises:
         UserError: bad input, or an output directory of another comparison.
     """
     check_settings(config)
-    check_place(config)
-    inputs = load_inputs(config)
-    contestants = ordered(
-        config.methods, len(inputs.experts), inputs.fewest_items, config.budget_items
-    )
-    engine = load_engine(inputs.base, config.dtype, config.device, config.threads)
-    for name, task in inputs.tasks.items():
-        check_window(task, config.scoring, engine, metric=inputs.metrics[name])
-    return inputs, contestants, engine
-
-
-def load_inputs(config: CompareConfig) -> Inputs:
-    """Read all but the base's weights."""
+    directory_of(config).check()
     tasks = load_tasks(config, config.tasks)
     if not tasks:
         raise UserError("no task; give one with `task`, or `prompts` and `metric`")
@@ -190,21 +190,20 @@ def load_inputs(config: CompareConfig) -> Inputs:
     build_space(config.space, experts)  # refuses what it cannot mix
     chats = _load_chats(config, [info.name for info in report.experts])
     for task in tasks.values():
-        if len(task.dev) > config.budget_items:
-            needed = (
-                f"below the {len(task.dev)} dev items of {task.name}, which one evaluation takes"
-            )
-            raise InvalidOption(
-                "budget_items", config.budget_items, f"{needed}; raise it, or lower `dev`"
-            )
-    return Inputs(base, experts, tasks, metrics, chats)
+        check_budget(config.budget_items, task)
+    fewest = min(len(task.dev) for task in tasks.values())
+    methods = ordered(config.methods, len(experts), fewest, config.budget_items)
+    engine = load_engine(base, config.dtype, config.device, config.threads)
+    for name, task in tasks.items():
+        check_window(task, config.scoring, engine, metric=metrics[name])
+    return Inputs(base, engine, experts, tasks, metrics, chats, methods)
 
 
-def _task_print(task: Task, metric: Metric) -> str:
-    """Fingerprint of items, prompt and metric; accuracy is left out, as in earlier versions."""
-    named = [] if metric.name == "accuracy" else [metric.name]
-    named += [metric.fingerprint] if metric.fingerprint else []
-    return digest([task.fingerprint, task.prompt, *named])
+def check_budget(budget_items: int, task: Task) -> None:
+    """Refuse a budget that does not cover dev once."""
+    if len(task.dev) > budget_items:
+        needed = f"below the {len(task.dev)} dev items of {task.name}, which one evaluation takes"
+        raise InvalidOption("budget_items", budget_items, f"{needed}; raise it, or lower `dev`")
 
 
 def _load_chats(config: CompareConfig, experts: Sequence[str]) -> Chats:
@@ -214,11 +213,8 @@ def _load_chats(config: CompareConfig, experts: Sequence[str]) -> Chats:
     chats = {}
     for name, spec in config.data:
         if name not in experts:
-            raise InvalidOption(
-                "data",
-                f"{name}={spec}",
-                f"no expert is called {name}; there are {', '.join(experts)}",
-            )
+            why = f"no expert is called {name}; there are {', '.join(experts)}"
+            raise InvalidOption("data", f"{name}={spec}", why)
         chats[name] = load_examples(spec, config.examples, 0)
     return chats
 
@@ -227,59 +223,61 @@ def check_settings(config: CompareConfig) -> None:
     """Refuse settings that are out of range or unknown."""
     refuse_unmatched(config.experts)
     if len(config.experts) < 2:
-        raise InvalidOption(
-            "experts",
-            None,
-            f"{len(config.experts)} given, a comparison mixes at least 2; name more",
-        )
+        why = f"{len(config.experts)} given, a comparison mixes at least 2; name more"
+        raise InvalidOption("experts", None, why)
     check_options(config)
-    for who in ordered(config.methods, len(config.experts), 1, config.budget_items):
-        if who.kind == "optimizer" and missing_for(who) is None:
-            check_optimizer(optimizer_of(who.name))
+    for method in ordered(config.methods, len(config.experts), 1, config.budget_items):
+        if method.kind == "optimizer" and missing_extra(method.module) is None:
+            check_optimizer(optimizer_of(method.name))
 
 
-def planned_entries(
-    config: CompareConfig, contestants: Sequence[Contestant], benches: Sequence[Bench]
-) -> Iterator[Entry]:
-    """Seed by seed, so that an interrupted comparison has every method's first seed first."""
-    for seed in range(config.seeds):
-        for who in contestants:
-            for bench in benches:
-                if (seed == 0 or who.chance) and why_not(who, bench, config.budget_items) is None:
-                    yield Entry(
-                        who, bench, seed, config.budget_items, config.space, config.particles
-                    )
+def plan(
+    config: CompareConfig, methods: Sequence[Method], benches: Sequence[Bench]
+) -> tuple[list[Entry], dict[str, str]]:
+    """The entries, and why other methods are left out.
+
+    Raises:
+        InvalidOption: no method can take part.
+    """
+    budget, left_out, able = config.budget_items, dict[str, str](), []
+    for method in methods:
+        for bench in benches:
+            if why := why_not(method, bench, budget):
+                left_out[method.name] = why
+            else:
+                able.append((method, bench))
+    if not able:
+        reasons = "; ".join(map(": ".join, left_out.items()))
+        raise InvalidOption("methods", None, f"none can take part; {reasons}")
+    # Seed by seed, so that an interrupted comparison has every method's first seed first.
+    entries = [
+        Entry(method, bench, seed, budget, config.space, config.particles)
+        for seed in range(config.seeds)
+        for method, bench in able
+        if seed == 0 or method.chance
+    ]
+    return entries, left_out
 
 
-def _run_all(store: Store, entries: Sequence[Entry], on_step: OnStep) -> None:
-    for done, entry in enumerate(entries):
-        if entry.key not in store.outcomes:
-            on_step(Step(done, len(entries), *entry.key))
-            began = time.perf_counter()
-            store.add_outcome(_row(entry, run(entry)))
-            log.info("%s: %.1f s", " ".join(map(str, entry.key)), time.perf_counter() - began)
-        on_step(Step(done + 1, len(entries), *entry.key, store.outcomes[entry.key]))
-
-
-def _row(entry: Entry, outcome: Outcome) -> dict[str, Any]:
+def _run_once(store: Store, entry: Entry, done: int, total: int, on_step: OnStep) -> None:
+    """Run an entry, or take its outcome from the store."""
     task, method, seed = entry.key
-    return {
-        "task": task,
-        "method": method,
-        "seed": seed,
-        "dev": pack(outcome.dev.per_item),
-        "test": None if outcome.test is None else pack(outcome.test.per_item),
-        "items": outcome.items,
-        "seconds": round(outcome.seconds, 3),
-        "models": outcome.models,
-        "tokens": None if outcome.tokens is None else round(outcome.tokens, 1),
-        "trace": _corners(outcome.trace),
-        "rank": outcome.rank,
-        **({"relative_error": outcome.error} if outcome.error else {}),
-    }
+
+    def outcome() -> dict[str, Any]:
+        on_step(Step(done, total, *entry.key))
+        began = time.perf_counter()
+        found = {"task": task, "method": method, "seed": seed, **run(entry)}
+        log.info("%s %s %s: %.1f s", *entry.key, time.perf_counter() - began)
+        return found
+
+    row = store.get(OUTCOME, f"{task} {method} {seed}", outcome, _wrong)
+    on_step(Step(done + 1, total, *entry.key, row))
 
 
-def _corners(trace: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
-    """The points at which a staircase rises, and its end."""
-    kept = [point for i, point in enumerate(trace) if i == 0 or point[1] > trace[i - 1][1]]
-    return kept if not trace or kept[-1] == trace[-1] else [*kept, trace[-1]]
+def _wrong(row: dict[str, Any]) -> str | None:
+    return wrong_field(row, _SHAPE)
+
+
+def outcomes_in(folder: Path) -> list[Mapping[str, Any]]:
+    """What the methods of a comparison found, from its directory."""
+    return Store(folder / RESULTS, repair=False).all(OUTCOME)

@@ -4,42 +4,33 @@ from __future__ import annotations
 
 from functools import partial
 
-from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.scores.metrics.objectives import scorings_of
 from pyswarmopt_llm.searching.dry_run import Cost, cost_of, time_items
+from pyswarmopt_llm.searching.scoring.record import RESULTS, Store
 from pyswarmopt_rivals.comparison.config import CompareConfig
-from pyswarmopt_rivals.comparison.contest import planned_entries, prepare
-from pyswarmopt_rivals.comparison.store import Store
+from pyswarmopt_rivals.comparison.contest import plan, prepare
 from pyswarmopt_rivals.methods.changes import as_patch
 
-COMPARE_FILES = (
-    "about.json",
-    "scores.jsonl",
-    "outcomes.jsonl",
-    "compare.json",
-    "compare.md",
-    "compare.html",
-)
+COMPARE_FILES = ("about.json", RESULTS, "compare.json", "compare.md", "compare.html")
 
 
 def dry_run_compare(config: CompareConfig) -> Cost:
     """The cost of `compare` with this configuration."""
-    inputs, contestants, engine = prepare(config)
+    inputs = prepare(config)
     candidates = [partial(as_patch, expert) for expert in inputs.experts[:2]]
     benches, timed = [], {}
     for name, task in inputs.tasks.items():
         possible = scorings_of(inputs.metrics[name], config.scoring, task)
-        timed[name] = time_items(engine, task, inputs.metrics[name], possible, candidates)
-        benches.append(inputs.bench(name, engine, possible[-1], Store()))
-    entries = list(planned_entries(config, contestants, benches))
-    if not entries:
-        raise InvalidOption(
-            "methods", ",".join(config.methods), "none can take part here; choose others"
-        )
+        timed[name] = time_items(inputs.engine, task, inputs.metrics[name], possible, candidates)
+        benches.append(inputs.bench(name, config.scoring, Store(None), possible[-1]))
+    entries, _ = plan(config, inputs.methods, benches)
     passes, seconds, evaluations = 0, 0.0, 0
     for entry in entries:
-        task, models = entry.bench.task, len(inputs.experts) if entry.who.kind == "ensemble" else 1
-        spent = entry.who.cost(len(inputs.experts), len(task.dev), entry.budget)
+        task, models = (
+            entry.bench.task,
+            len(inputs.experts) if entry.method.kind == "ensemble" else 1,
+        )
+        spent = entry.method.cost(len(inputs.experts), len(task.dev), entry.budget)
         items = spent + models * (len(task.dev) + len(task.test))
         rounds = items // max(len(task.dev), 1)
         passes, evaluations = passes + items, evaluations + rounds
@@ -48,10 +39,10 @@ def dry_run_compare(config: CompareConfig) -> Cost:
         tuple(timed.values()),
         passes,
         seconds,
-        dtype=engine.dtype,
+        dtype=inputs.engine.dtype,
         device=config.device,
         evaluations=evaluations,
-        notes=[f"{len(entries)} runs of {len(contestants)} methods", *inputs.notes],
+        notes=[f"{len(entries)} runs of {len(inputs.methods)} methods", *inputs.notes],
         out=config.out,
         writes=COMPARE_FILES,
     )

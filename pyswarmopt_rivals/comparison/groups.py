@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from pyswarmopt_groups.config import CouncilConfig
 from pyswarmopt_groups.context import GroupContext
-from pyswarmopt_groups.members.cache import CachedMember, ResponseCache
+from pyswarmopt_groups.members.cache import CachedMember
 from pyswarmopt_groups.members.local import LocalMember, SharedBase
 from pyswarmopt_groups.registry import NEGOTIATIONS, VOTES, Strategy, find_names, load_strategy
 from pyswarmopt_groups.validate import usable
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_rivals.methods.ensembles.panel import Answerer, Panel
-from pyswarmopt_rivals.methods.method import Ensemble
+from pyswarmopt_rivals.methods.method import Method
 
 STRATEGIES = {"vote:": VOTES, "negotiate:": NEGOTIATIONS}
-SAMPLING = frozenset({"self-consistency"})  # strategies that another seed changes
+SAMPLING = ("self-consistency",)  # strategies that another seed changes
 
 
 def is_group(name: str) -> bool:
@@ -41,31 +41,29 @@ def written_out(name: str) -> list[str]:
     return [prefix + name for name in names]
 
 
-def load_group(name: str) -> Ensemble:
-    """The group of that name as an ensemble: it has its own response cache and counts its own
-    tokens.
-    """
+def load_group(name: str) -> Method:
+    """The group of that name as an ensemble: it counts its own tokens."""
     strategy = load_strategy(name.partition(":")[2])
-    needs = {"dev"} | ({"seed"} if strategy.name.partition(":")[0] in SAMPLING else set())
-    return Ensemble(
+    return Method(
         name,
         strategy.text,
         strategy.source,
-        lambda panel, dev, seed: GroupAnswers(panel, dev, seed, strategy),
-        needs=frozenset(needs),  # type: ignore[arg-type]
-        open_questions="choices" not in strategy.needs,
+        "comparison.groups:GroupAnswers",
+        (strategy,),
+        needs=frozenset({"dev", "seed"} if strategy.name.startswith(SAMPLING) else {"dev"}),
         module=strategy.module,
+        open_questions="choices" not in strategy.needs,
+        kind="ensemble",
     )
 
 
 class GroupAnswers(Answerer):
     """The experts of a panel as members of a group, with a strategy fitted on dev."""
 
-    def __init__(self, panel: Panel, dev: Accuracy, seed: int, strategy: Strategy) -> None:
-        self.tokens_per_item = 0.0
-        self._base, cache = SharedBase(panel.engine), ResponseCache(panel.responses)
+    def __init__(self, strategy: Strategy, panel: Panel, dev: Accuracy, seed: int) -> None:
+        self._base = SharedBase(panel.engine)
         members = [
-            CachedMember(LocalMember(name, name, self._base, patch), cache)
+            CachedMember(LocalMember(name, name, self._base, patch), panel.store)
             for name, patch in panel.experts.items()
         ]
         task = Task("dev", dev.items, (), dev.template)

@@ -11,10 +11,13 @@ import numpy as np
 from pyswarmopt_llm.common.statistics import LEVEL, Floats, interval, paired_test
 from pyswarmopt_llm.searching.scoring.record import unpack
 from pyswarmopt_rivals.comparison.config import CompareConfig
-from pyswarmopt_rivals.comparison.store import Store
-from pyswarmopt_rivals.comparison.verdict import SINGLE
 
+Json = Mapping[str, Any]
+
+SINGLE = "best-single"  # the method that the others are compared with
 RESAMPLES = 2000  # of a bootstrap
+SPLITS = ("dev", "test")
+AVERAGED: tuple[str, ...] = (*SPLITS, "item_evaluations", "seconds", "tokens")
 
 
 @dataclass(frozen=True)
@@ -22,19 +25,24 @@ class Runs:
     """All seeds of one method on one task.
 
     Attributes:
-        rows: of ``outcomes.jsonl``, seeds in order.
-        dev: (seeds, items).
-        test: the same; None without a test split.
+        rows: outcomes, seeds in order.
+        scores: of ``dev``, and ``test`` where there is such a split: (seeds, items) each.
     """
 
-    rows: Sequence[Mapping[str, Any]]
-    dev: Floats
-    test: Floats | None
+    rows: Sequence[Json]
+    scores: Mapping[str, Floats]
+
+    @classmethod
+    def of(cls, rows: Sequence[Json]) -> Runs:
+        """Those of the outcomes of all seeds."""
+        splits = [split for split in SPLITS if rows[0][split] is not None]
+        scores = {split: np.array([unpack(row[split]) for row in rows]) for split in splits}
+        return cls(rows, scores)
 
     @property
     def judged(self) -> Floats:
         """Test, or without one, dev."""
-        return self.dev if self.test is None else self.test
+        return self.scores.get("test", self.scores["dev"])
 
     def mean(self, key: str) -> float | None:
         """The mean over seeds; None if a value is missing."""
@@ -43,14 +51,15 @@ class Runs:
 
 def summarise(
     config: CompareConfig,
-    store: Store,
+    outcomes: Sequence[Json],
     scored: Mapping[str, Mapping[str, str]],
     left_out: Mapping[str, str],
     experts: int,
 ) -> dict[str, Any]:
     """The content of ``compare.json``; `scored`: task -> its ``scoring`` and ``metric``."""
     tasks = {
-        task: {"methods": _task_table(_runs_of(store, task)), **how} for task, how in scored.items()
+        task: {"methods": _task_table(_runs_of(outcomes, task)), **how}
+        for task, how in scored.items()
     }
     result: dict[str, Any] = {
         "config": asdict(config),
@@ -58,23 +67,18 @@ def summarise(
         "left_out": dict(left_out),
     }
     if len(tasks) > 1:
-        return {**result, "methods": _over_tasks(tasks), "tasks": tasks}
+        return {**result, "methods": _over_tasks([*tasks.values()]), "tasks": tasks}
     ((task, table),) = tasks.items()
     return {**result, **table, "task": task}
 
 
-def _runs_of(store: Store, task: str) -> dict[str, Runs]:
+def _runs_of(outcomes: Sequence[Json], task: str) -> dict[str, Runs]:
     """Method -> its runs, seeds in order."""
-    rows: dict[str, list[Mapping[str, Any]]] = {}
-    for (name, method, _), row in sorted(store.outcomes.items()):
-        if name == task:
-            rows.setdefault(method, []).append(row)
-    runs = {}
-    for method, seeds in rows.items():
-        tested = seeds[0]["test"] is not None
-        test = np.array([unpack(row["test"]) for row in seeds]) if tested else None
-        runs[method] = Runs(seeds, np.array([unpack(row["dev"]) for row in seeds]), test)
-    return runs
+    rows: dict[str, list[Json]] = {}
+    for row in sorted(outcomes, key=lambda row: (row["method"], row["seed"])):
+        if row["task"] == task:
+            rows.setdefault(row["method"], []).append(row)
+    return {method: Runs.of(seeds) for method, seeds in rows.items()}
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
@@ -88,100 +92,90 @@ def _task_table(runs: Mapping[str, Runs]) -> dict[str, Any]:
     order = sorted(runs, key=lambda method: -runs[method].judged.mean())
     methods = {}
     for method in order:
-        seeds = runs[method]
-        # A generator per row: a row does not change because another method was added.
-        rng = np.random.default_rng([*method.encode()])
-        splits = {"dev": seeds.dev} | ({} if seeds.test is None else {"test": seeds.test})
-        error = seeds.mean("relative_error")
-        row: dict[str, Any] = {
-            "dev": float(seeds.dev.mean()),
-            "test": None if seeds.test is None else float(seeds.test.mean()),
-            **{
-                f"{split}_interval": list(interval_over_seeds(scores, rng))
-                for split, scores in splits.items()
-            },
-            "seeds": len(seeds.dev),
-            "dev_seeds": seeds.dev.mean(1).tolist(),
-            "test_seeds": None if seeds.test is None else seeds.test.mean(1).tolist(),
-            "item_evaluations": seeds.mean("items"),
-            "seconds": seeds.mean("seconds"),
-            "models": seeds.rows[0]["models"],
-            "tokens": seeds.mean("tokens"),
-            "rank": seeds.rows[0].get("rank"),
-            **({} if error is None else {"relative_error": error}),
-        }
-        rivals = {
-            "single": SINGLE,
-            "rival": next((other for other in order if other != method), None),
-        }
-        for label, other in rivals.items():
-            if other is not None and other in runs and other != method:
-                difference = seeds.judged.mean(0) - runs[other].judged.mean(0)
-                test = paired_test(difference)
-                row[f"against_{label}"] = {
-                    "method": other,
-                    "difference": float(difference.mean()),
-                    "interval": list(test.interval),
-                    "p": test.p_value,
-                }
-                if label == "single":
-                    # the first of several methods is the best of them by chance, too (Bonferroni)
-                    corrected = paired_test(difference, LEVEL / (len(runs) - 1))
-                    row["against_single"]["corrected"] = {
-                        "rivals": len(runs) - 1,
-                        "interval": list(corrected.interval),
-                        "p": min(1.0, test.p_value * (len(runs) - 1)),
-                    }
-        traces = [[list(point) for point in row["trace"]] for row in seeds.rows]
-        if any(len(trace) > 1 for trace in traces):
-            row["traces"] = traces
+        row = _own_row(method, runs[method])
+        if method != SINGLE and SINGLE in runs:
+            row["against_single"] = _against(runs, method, SINGLE, corrected=True)
+        if len(order) > 1:
+            rival = next(other for other in order if other != method)
+            row["against_rival"] = _against(runs, method, rival)
         methods[method] = row
     return methods
 
 
-def _over_tasks(tasks: Mapping[str, Any]) -> dict[str, Any]:
+def _own_row(method: str, runs: Runs) -> dict[str, Any]:
+    """The row of a method, without a comparison with others."""
+    # A generator per row: a row does not change because another method was added.
+    rng = np.random.default_rng([*method.encode()])
+    row: dict[str, Any] = {}
+    for split in SPLITS:
+        scores = runs.scores.get(split)
+        row[split] = None if scores is None else float(scores.mean())
+        row[f"{split}_seeds"] = None if scores is None else scores.mean(1).tolist()
+        if scores is not None:
+            row[f"{split}_interval"] = list(interval_over_seeds(scores, rng))
+    row |= {
+        "seeds": len(runs.rows),
+        "item_evaluations": runs.mean("items"),
+        "seconds": runs.mean("seconds"),
+        "models": runs.rows[0]["models"],
+        "tokens": runs.mean("tokens"),
+        "rank": runs.rows[0]["rank"],
+    }
+    if (error := runs.mean("relative_error")) is not None:
+        row["relative_error"] = error
+    traces = [[list(point) for point in outcome["trace"]] for outcome in runs.rows]
+    if any(len(trace) > 1 for trace in traces):
+        row["traces"] = traces
+    return row
+
+
+def _against(
+    runs: Mapping[str, Runs], method: str, other: str, corrected: bool = False
+) -> dict[str, Any]:
+    """The paired test of two methods; perhaps corrected for their number, as the first of several
+    is the best of them by chance, too (Bonferroni).
+    """
+    difference = runs[method].judged.mean(0) - runs[other].judged.mean(0)
+    test, rivals = paired_test(difference), len(runs) - 1
+    against: dict[str, Any] = {
+        "method": other,
+        "difference": float(difference.mean()),
+        "interval": list(test.interval),
+        "p": test.p_value,
+    }
+    if corrected:
+        interval = list(paired_test(difference, LEVEL / rivals).interval)
+        p = min(1.0, test.p_value * rivals)
+        against["corrected"] = {"rivals": rivals, "interval": interval, "p": p}
+    return against
+
+
+def _over_tasks(tables: Sequence[Json]) -> dict[str, Any]:
     """Means over tasks of the methods that took part in all of them; tasks count alike and are not
     resampled.
     """
-    everywhere = [
-        m
-        for m in next(iter(tasks.values()))["methods"]
-        if all(m in t["methods"] for t in tasks.values())
-    ]
     methods = {}
-    for method in everywhere:
-        rows = [table["methods"][method] for table in tasks.values()]
-        row: dict[str, Any] = {}
-        for split in ("dev", "test"):
-            if any(task_row[split] is None for task_row in rows):
-                row[split] = None
-                continue
-            means, intervals = (
-                [task_row[split] for task_row in rows],
-                [task_row[f"{split}_interval"] for task_row in rows],
-            )
-            row[split] = float(np.mean(means))
-            row[f"{split}_interval"] = list(interval_over_tasks(means, intervals))
-        for key in ("item_evaluations", "seconds"):
-            row[key] = float(np.mean([task_row[key] for task_row in rows]))
-        row["tokens"] = _mean([task_row.get("tokens") for task_row in rows])
-        row["seeds"], row["models"] = min(task_row["seeds"] for task_row in rows), rows[0]["models"]
-        row["gain"] = _mean_gain(method, tasks)
-        row["wins"] = sum(next(iter(table["methods"])) == method for table in tasks.values())
+    for method in tables[0]["methods"]:
+        if not all(method in table["methods"] for table in tables):
+            continue
+        rows = [table["methods"][method] for table in tables]
+        row: dict[str, Any] = {key: _mean([each[key] for each in rows]) for key in AVERAGED}
+        for split in SPLITS:
+            if row[split] is not None:
+                means = [each[split] for each in rows]
+                intervals = [each[f"{split}_interval"] for each in rows]
+                row[f"{split}_interval"] = list(interval_over_tasks(means, intervals))
+        row["seeds"], row["models"] = min(each["seeds"] for each in rows), rows[0]["models"]
+        row["gain"] = _mean([_gain(method, table["methods"]) for table in tables])
+        row["wins"] = sum(next(iter(table["methods"])) == method for table in tables)
         methods[method] = row
     return dict(sorted(methods.items(), key=lambda pair: -(pair[1]["test"] or pair[1]["dev"])))
 
 
-def _mean_gain(method: str, tasks: Mapping[str, Any]) -> float | None:
-    """Mean over tasks of test / test of the best single expert - 1."""
-    gains = []
-    for table in tasks.values():
-        rows = table["methods"]
-        single = rows.get(SINGLE, {}).get("test")
-        if single is None or single <= 0.0:
-            return None
-        gains.append(rows[method]["test"] / single - 1)
-    return float(np.mean(gains))
+def _gain(method: str, rows: Json) -> float | None:
+    """Test / test of the best single expert - 1 on one task; None if that is not known."""
+    single = rows.get(SINGLE, {}).get("test")
+    return rows[method]["test"] / single - 1 if single and single > 0.0 else None
 
 
 def bootstrap_means(scores: Floats, rng: np.random.Generator) -> Floats:

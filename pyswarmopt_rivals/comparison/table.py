@@ -1,99 +1,76 @@
-"""A comparison as Markdown, and on a terminal."""
+"""A comparison as Markdown, as a page, and on a terminal; and the commands that make its best result."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Table as RichTable
 
-from pyswarmopt.base.words import counted
-from pyswarmopt_llm.common.words import listed
-from pyswarmopt_llm.report.pages import plain
+from pyswarmopt_llm.common.commands import changed, command
+from pyswarmopt_llm.common.config import MODEL_SWARMS, SearchConfig
+from pyswarmopt_llm.report.commands import command_line
+from pyswarmopt_llm.report.figures import scale
+from pyswarmopt_llm.report.pages import lines_of, render
 from pyswarmopt_llm.report.summary import against_text, score_text
-from pyswarmopt_rivals.comparison.contestants import NOTES
-from pyswarmopt_rivals.comparison.verdict import compared, next_steps
+from pyswarmopt_rivals.comparison.contestants import ADAPTER, TRAINED, contestant
+from pyswarmopt_rivals.comparison.summary import SINGLE
+from pyswarmopt_rivals.methods.method import ITEM_MODEL, RANDOM, WITH_DEV
 
+Json = Mapping[str, Any]
+
+FOLDER = "pyswarmopt_rivals/comparison"
 HEADINGS = (
     *("method", "dev", "test", "items", "seconds", "models", "tokens", "rank"),
     *("against best single", "against best rival"),
 )
 OVER_TASKS = (
-    "method",
-    "dev",
-    "test",
-    "gain over best single",
-    "first on",
-    "items",
-    "seconds",
-    "tokens",
+    *("method", "dev", "test", "gain over best single", "first on", "items", "seconds", "tokens"),
 )
-
-
-READING = (
-    ("Intervals", "95%: Wilson's where each item is right in all seeds or wrong in all, Student's "
-                  "for grades that are "
-    "the same in all seeds, else by a bootstrap over seeds and items together; those over tasks "
-    "follow from the tasks' "
-    "(Zou & Donner 2008)."),
-    ("p", "Paired permutation test over test items of the means over seeds, two-sided, not "
-          "corrected for the number of "
-    "methods. The best rival is the best other row on test."),
-    ("Items, seconds", "What it took to find the result; scores on test are not counted."),
-    ("Tokens", ("Read and written for an item in use, by all models together; a context once for "
-               "all its options.")),
-    ("Rank", "Of the weight changes: full where no LoRA of rank sum r_i holds a method's result, "
-             "which is scored as in "
-    "its paper. METHOD:adapter is the LoRA that merge writes of it, with what the cut lost in the "
-    "Frobenius norm."),
-)  # fmt: skip
-
-
+_READING = ("columns", "template", "split_seed", "skip_bad_rows")
+_SEARCHING = ("base", "experts", "tasks", *_READING, "scoring", "allow_overlap", "dev", "test")
 # An average of a search in its default space, delta, is another model under nearly the same name.
 _LABELS = {"uniform-soup": "uniform-soup (space factor)"}
+WIDTH, HEIGHT, PAD = 720.0, 300.0, 44.0  # of the picture
 
 
-def dev_note(methods: Iterable[str]) -> str | None:
-    """The remark on the scores on dev where methods were trained on these very items; None where
-    none was.
+@dataclass(frozen=True)
+class Table:
+    """A table of a comparison: texts, the method first."""
 
-    Example:
-        >>> print(dev_note(["finetune-once", "ties", "item-model+dev"]))
-        On dev finetune-once is scored on the items that it was trained on: compare on test. On dev item-model+dev is
-        cross-fitted: each item is scored by what was trained without it.
-        >>> dev_note(["ties"]) is None
-        True
-    """
-    from pyswarmopt_rivals.comparison.contestants import TRAINED, WITH_DEV
-
-    names = list(methods)
-    trained = [name for name in names if name in TRAINED]
-    crossed = [name for name in names if name.endswith(WITH_DEV)]
-    parts = []
-    if trained:
-        alone = len(trained) == 1
-        verb, they = ("is", "it was") if alone else ("are", "they were")
-        parts.append(
-            f"On dev {listed(trained)} {verb} scored on the items that {they} trained on: compare "
-            "on test."
-        )
-    if crossed:
-        verb = "is" if len(crossed) == 1 else "are"
-        how = "cross-fitted: each item is scored by what was trained without it"
-        parts.append(f"On dev {listed(crossed)} {verb} {how}.")
-    return " ".join(parts) or None
+    title: str
+    headings: tuple[str, ...]
+    rows: list[list[str]]
+    curves: dict[str, Any] | None = None
 
 
-def cells(method: str, row: Mapping[str, Any]) -> list[str]:
+def tables_of(result: Json, drawn: bool = False) -> list[Table]:
+    """Over all tasks where there are several, then of each; perhaps with their curves."""
+    tables = []
+    if "tasks" in result:
+        rows = [over_tasks(*pair) for pair in result["methods"].items()]
+        tables.append(Table(f"Mean over {len(result['tasks'])} tasks", OVER_TASKS, rows))
+    for task, table in _by_task(result).items():
+        rows = [cells(*pair) for pair in table["methods"].items()]
+        picture = curves(table["methods"]) if drawn else None
+        tables.append(Table(task, HEADINGS, rows, picture))
+    return tables
+
+
+def _by_task(result: Json) -> dict[str, Json]:
+    """Task -> its part of ``compare.json``, with ``methods`` and ``metric``."""
+    return result["tasks"] if "tasks" in result else {result["task"]: result}
+
+
+def cells(method: str, row: Json) -> list[str]:
     """One row as text, under `HEADINGS`."""
     return [
-        _LABELS.get(method, method),
-        score_text(row["dev"], row.get("dev_interval")),
-        score_text(row["test"], row.get("test_interval")),
-        f"{row['item_evaluations']:,.0f}",
-        f"{row['seconds']:,.1f}",
+        *_scores(method, row),
+        *_costs(row),
         str(row["models"]),
         _tokens(row),
         rank_text(row),
@@ -102,13 +79,26 @@ def cells(method: str, row: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _tokens(row: Mapping[str, Any]) -> str:
-    """Tokens an item, where they are known (older comparisons did not count them)."""
-    tokens = row.get("tokens")
-    return "-" if tokens is None else f"{tokens:,.0f}"
+def over_tasks(method: str, row: Json) -> list[str]:
+    """One row as text, under `OVER_TASKS`."""
+    gain = "-" if row["gain"] is None else f"{row['gain']:+.1%}"
+    return [*_scores(method, row), gain, str(row["wins"]), *_costs(row), _tokens(row)]
 
 
-def rank_text(row: Mapping[str, Any]) -> str:
+def _scores(method: str, row: Json) -> list[str]:
+    scores = [score_text(row[split], row.get(f"{split}_interval")) for split in ("dev", "test")]
+    return [_LABELS.get(method, method), *scores]
+
+
+def _costs(row: Json) -> list[str]:
+    return [f"{row['item_evaluations']:,.0f}", f"{row['seconds']:,.1f}"]
+
+
+def _tokens(row: Json) -> str:
+    return "-" if row["tokens"] is None else f"{row['tokens']:,.0f}"
+
+
+def rank_text(row: Json) -> str:
     """The rank of the weight changes and what a cut to it lost.
 
     Example:
@@ -121,95 +111,155 @@ def rank_text(row: Mapping[str, Any]) -> str:
     return f"{row['rank']}{lost}"
 
 
-def over_tasks(result: Mapping[str, Any]) -> list[list[str]]:
-    """The rows of the table over all tasks."""
-    rows = []
-    for method, row in result["methods"].items():
-        gain = "-" if row["gain"] is None else f"{row['gain']:+.1%}"
-        scores = [score_text(row[split], row.get(f"{split}_interval")) for split in ("dev", "test")]
-        costs = [f"{row['item_evaluations']:,.0f}", f"{row['seconds']:,.1f}", _tokens(row)]
-        rows.append([_LABELS.get(method, method), *scores, gain, str(row["wins"]), *costs])
-    return rows
+def summary_lines(result: Json) -> Sequence[str]:
+    """The verdict, and what was compared.
+
+    The p-value of the verdict is multiplied by the number of methods (Bonferroni), as the first is
+    the best of them on these items; the interval is that of the corrected test.
+
+    Example:
+        >>> test = {"rivals": 1, "interval": [0.04, 0.16], "p": 0.001}
+        >>> against = {"method": "best-single", "difference": 0.1, "corrected": test}
+        >>> rows = {"ties": {"test": 0.7, "dev": 0.8, "against_single": against},
+        ...     "best-single": {"test": 0.6, "dev": 0.7}}
+        >>> about = {"experts": 2, "config": {"base": "b", "budget_items": 9, "seeds": 1}, "left_out": {},
+        ...     "task": "t", "metric": "accuracy"}
+        >>> print(summary_lines({"methods": rows, **about})[0].partition(": ")[2])
+        0.700 against 0.600, +0.100 [+0.040, +0.160], p = 0.001, corrected for 1 rival.
+    """
+    methods, (first, split) = result["methods"], first_of(result)
+    text = render(
+        f"{FOLDER}/summary.txt.j2",
+        r=result,
+        tables=_by_task(result),
+        first=first,
+        split=split,
+        best=methods.get(first),
+        single=methods.get(SINGLE),
+        trained=[name for name in methods if name in TRAINED],
+    )
+    return lines_of(text)
 
 
-def markdown(result: Mapping[str, Any]) -> str:
+def mean_curve(traces: Sequence[Sequence[Sequence[float]]]) -> list[tuple[float, float]]:
+    """The mean over seeds of best-so-far curves, as points at which it may rise, from where all
+    have begun.
+
+    Example:
+        >>> mean_curve([[(10, 0.5), (20, 0.7)], [(10, 0.3), (30, 0.4)]])
+        [(10.0, 0.4), (20.0, 0.5), (30.0, 0.55)]
+    """
+    start = max(trace[0][0] for trace in traces)
+    at = sorted({float(n) for trace in traces for n, _ in trace if n >= start})
+    values = [[max(v for n, v in trace if n <= x) for trace in traces] for x in at]
+    return [(x, float(np.round(np.mean(row), 12))) for x, row in zip(at, values, strict=True)]
+
+
+def curves(methods: Json) -> dict[str, Any] | None:
+    """The best dev score so far of each method that searched, as a way through a picture; None if
+    none did.
+    """
+    lines = {name: mean_curve(row["traces"]) for name, row in methods.items() if row.get("traces")}
+    if not lines:
+        return None
+    points = [point for line in lines.values() for point in line]
+    end, values = max(x for x, _ in points), [y for _, y in points]
+    across, up = scale([0.0, end], PAD, WIDTH - PAD), scale(values, HEIGHT - PAD, PAD)
+    ways = {name: [(across(x), up(y)) for x, y in line] for name, line in lines.items()}
+    return {"ways": ways, "low": min(values), "high": max(values), "end": end}
+
+
+def _content(result: Json, drawn: bool) -> dict[str, Any]:
+    """The variables of a template."""
+    return {
+        "lines": summary_lines(result),
+        "tables": tables_of(result, drawn),
+        "box": (WIDTH, HEIGHT, PAD),
+        "steps": list(next_steps(result)),
+        "reading": [line.split(": ", 1) for line in lines_of(render(f"{FOLDER}/reading.txt.j2"))],
+    }
+
+
+def markdown(result: Json) -> str:
     """``compare.md``."""
-    parts = ["# Ways to combine experts, compared", *summary_lines(result)]
-    notes = [note] if (note := dev_note(result["methods"])) is not None else []
-    for title, headings, rows in _tables(result):
-        parts += [f"## {plain(title)}", _markdown_table(headings, rows), *notes]
-    parts += [
-        "## Next",
-        *(f"{purpose.capitalize()}:\n\n    {line}" for purpose, line in next_steps(result)),
-    ]
-    parts += ["## How to read it", "\n".join(f"- {name}: {text}" for name, text in READING)]
-    return "\n\n".join(parts) + "\n"
+    return render(f"{FOLDER}/compare.md.j2", **_content(result, drawn=False)).rstrip() + "\n"
 
 
-def print_comparison(console: Console, result: Mapping[str, Any]) -> None:
+def render_page(result: Json) -> str:
+    """``compare.html``, a pure function of ``compare.json``: no scripts, no external links."""
+    return render(f"{FOLDER}/compare.html.j2", **_content(result, drawn=True))
+
+
+def print_comparison(console: Console, result: Json) -> None:
     """The same for a person at a terminal: of each table the first columns, as many as fit its
     width.
     """
+    said: dict[str, Any] = {"markup": False, "highlight": False}
     for line in summary_lines(result):
-        console.print(line, markup=False, highlight=False)
-    note = dev_note(result["methods"])
+        console.print(line, **said)
     unbounded = console.options.update(max_width=10_000)
-    for title, headings, rows in _tables(result):
-        for shown in range(len(headings), 1, -1):
-            table = _rich_table(title, headings[:shown], rows)
-            if console.measure(table, options=unbounded).maximum <= console.width:
+    for table in tables_of(result):
+        for shown in range(len(table.headings), 1, -1):
+            rich = _rich_table(table, shown)
+            if console.measure(rich, options=unbounded).maximum <= console.width:
                 break
         console.print()
-        console.print(table)
-        if note is not None:
-            console.print(note, markup=False, highlight=False)
-    for purpose, command in next_steps(result):
-        console.print(f"To {purpose}: {command}", markup=False, highlight=False, soft_wrap=True)
+        console.print(rich)
+    for purpose, line in next_steps(result):
+        console.print(f"To {purpose}: {line}", **said, soft_wrap=True)
 
 
-def _tables(result: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, ...], list[list[str]]]]:
-    """Title, headings and rows of each table."""
-    if "tasks" in result:
-        yield f"Mean over {len(result['tasks'])} tasks", OVER_TASKS, over_tasks(result)
-    for task, table in tables_of(result).items():
-        yield task, HEADINGS, [cells(*pair) for pair in table["methods"].items()]
+def _rich_table(table: Table, columns: int) -> RichTable:
+    rich = RichTable(title=escape(table.title), title_justify="left")
+    for number, heading in enumerate(table.headings[:columns]):
+        rich.add_column(heading, justify="right" if number else "left", no_wrap=True)
+    for row in table.rows:
+        rich.add_row(*map(escape, row[:columns]))
+    return rich
 
 
-def _rich_table(title: str, headings: tuple[str, ...], rows: list[list[str]]) -> Table:
-    table = Table(title=escape(title), title_justify="left")
-    for number, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if number else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*map(escape, row[: len(headings)]))
-    return table
+def first_of(result: Json) -> tuple[str, str]:
+    """The best method, and the split that says so: test, or dev where not all have a test score."""
+    rows = result["methods"]
+    split = "test" if all(row["test"] is not None for row in rows.values()) else "dev"
+    return max(rows, key=lambda name: rows[name][split], default=SINGLE), split
 
 
-def _markdown_table(headings: tuple[str, ...], rows: list[list[str]]) -> str:
-    cells = [list(headings), *([plain(row[0]), *row[1:]] for row in rows)]
-    top, *below = (f"| {' | '.join(row)} |" for row in cells)
-    return "\n".join([top, f"|---|{'---:|' * (len(headings) - 1)}", *below])
+def next_steps(result: Json) -> Iterator[tuple[str, str]]:
+    """(purpose, command): make the adapter of the best method; nothing for an ensemble, which has
+    none, and for the best single expert, which is there.
+
+    Args:
+        result: ``compare.json``.
+    """
+    config, (first, _) = result["config"], first_of(result)
+    if first == SINGLE or "tasks" not in config:  # or an early version's
+        return
+    name, kind = first.removesuffix(ADAPTER), contestant(first).kind
+    if kind in ("rule", "searching") and name != "data-merge":
+        yield f"make the adapter of {first}", _merge(config, name, kind == "searching")
+    elif kind == "optimizer" and name != RANDOM:
+        yield f"search with {first}", _search(config, name)
 
 
-def tables_of(result: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Task -> its part of ``compare.json``, with ``methods`` and ``metric``."""
-    return result["tasks"] if "tasks" in result else {result["task"]: result}
+def _merge(config: Json, method: str, looks: bool) -> str:
+    task = config["tasks"][0] if looks else None
+    reading = changed(_options(config, _READING)) if looks else {}
+    models = _options(config, ("base", "experts"))
+    out = f"{config['out'].rstrip('/')}-{method}"
+    return command("merge", **models, method=method, task=task, **reading, out=out)
 
 
-def summary_lines(result: Mapping[str, Any]) -> Sequence[str]:
-    """The verdict, and what was compared."""
-    config = result["config"]
-    scores = ", ".join(f"{name} by {table['metric']}" for name, table in tables_of(result).items())
-    lines = [
-        compared(result),
-        f"{counted(result['experts'], 'expert')} of {config['base']}; at most "
-        f"{config['budget_items']} dev items per "
-        f"method, task and seed; {counted(config['seeds'], 'seed')} for methods that draw.",
-        f"Scores: {scores}.",
-    ]
-    if (config.get("particles") or result["experts"]) < result["experts"]:
-        raised = f"{result['experts']} particles instead of {config['particles']}"
-        lines.append(f"Searches start from all experts: {raised}.")
-    lines += [f"{note}." for note in result.get("notes", ())]
-    lines += [f"{name}: {text}." for name, text in NOTES.items() if name in result["methods"]]
-    lines += [f"Left out: {name} ({why})." for name, why in result["left_out"].items()]
-    return lines
+def _search(config: Json, method: str) -> str:
+    how = _options(config, _SEARCHING) | {"out": f"{config['out'].rstrip('/')}-search"}
+    if method == MODEL_SWARMS:
+        how |= {"compat": "paper", "particles": config.get("particles")}
+    elif method != WITH_DEV:
+        how |= {"train": "off"}
+    if method not in (MODEL_SWARMS, ITEM_MODEL, WITH_DEV):
+        how |= {"optimizer": method}
+    return command_line(SearchConfig(**how))
+
+
+def _options(config: Json, keys: tuple[str, ...]) -> dict[str, Any]:
+    return {key: config[key] for key in keys if key in config}

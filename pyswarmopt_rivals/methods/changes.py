@@ -20,11 +20,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.experts.adapter import Adapter, Factors
 from pyswarmopt_llm.experts.truncate import squared_norm, truncate_dense, truncate_low_rank
-from pyswarmopt_rivals.methods.method import Merged, Settings
+from pyswarmopt_llm.mix.factor import require_equal_modules
+from pyswarmopt_rivals.methods.method import Merged, Method, Settings
 
 Rule = Callable[[Tensor, Tensor], Tensor]
 """(n, rows, columns) float32 changes and (n,) float32 weights -> (rows, columns)."""
@@ -33,28 +33,25 @@ Coefficients = Callable[[Tensor], Tensor]
 """(n, n) float64 inner products of the experts' changes -> (n,) float64 weights of the sum."""
 
 
-def combine(experts: Sequence[Adapter], settings: Settings, rule: Rule) -> Merged:
+def combine(settings: Settings, rule: Rule) -> Merged:
     """Apply a rule for entries to each module, in ``factor`` space to A and to B.
 
     In ``delta`` space a module that an expert does not adapt counts as zeros, and the result is of
     full rank: it takes as much memory as the adapted weights in float32.
-
-    Raises:
-        UserError: ``factor`` space and experts of unequal rank, alpha or modules.
     """
     weights = settings.weights.to(torch.float32)
     if settings.space == "factor":
         for_b = weights.abs().sqrt()
         for_a = for_b * weights.sign()
         return _on_factors(
-            experts, lambda stack: rule(stack, for_a), lambda stack: rule(stack, for_b)
+            settings, lambda stack: rule(stack, for_a), lambda stack: rule(stack, for_b)
         )
-    modules = by_module(experts)
+    modules = by_module(settings.experts)
     changes = {f"{module}.weight": rule(dense_changes(parts), weights) for module, parts in modules}
     return Merged(Patch(full_rank=changes))
 
 
-def mix(experts: Sequence[Adapter], settings: Settings, coefficients: Coefficients) -> Merged:
+def mix(settings: Settings, coefficients: Coefficients) -> Merged:
     """Sum the experts, module by module, with weights that follow from their inner products."""
     if settings.space == "factor":
 
@@ -62,17 +59,34 @@ def mix(experts: Sequence[Adapter], settings: Settings, coefficients: Coefficien
             rows = stack.flatten(1).to(torch.float64)
             return torch.tensordot(coefficients(rows @ rows.T).to(torch.float32), stack, dims=1)
 
-        return _on_factors(experts, summed, summed)
+        return _on_factors(settings, summed, summed)
     changes = {}
-    for module, parts in by_module(experts):
+    for module, parts in by_module(settings.experts):
         beside = SideBySide.of(parts)
         changes[f"{module}.weight"] = beside.weighted(coefficients(beside.gram()))
     return Merged(Patch(low_rank=changes))
 
 
+def _on_factors(
+    settings: Settings, rule_a: Callable[[Tensor], Tensor], rule_b: Callable[[Tensor], Tensor]
+) -> Merged:
+    """Apply rules to the A's and to the B's of each module.
+
+    Raises:
+        UserError: experts of unequal rank, alpha or modules.
+    """
+    require_equal_modules([expert.info for expert in settings.experts])
+    changes = {}
+    for module, shape in settings.experts[0].info.modules.items():
+        factors = [expert.factors[module] for expert in settings.experts]
+        a = rule_a(torch.stack([part.a for part in factors]))
+        b = rule_b(torch.stack([part.b for part in factors]))
+        changes[f"{module}.weight"] = LowRank(b=b * shape.scale, a=a)
+    return Merged(Patch(low_rank=changes))
+
+
 def as_adapter(merged: Merged, experts: Sequence[Adapter], rank: int | None = None) -> Merged:
-    """The nearest LoRA of that rank to what a method found, with the error of each module that was
-    cut and of all.
+    """The nearest LoRA of that rank to what a method found, with the error of the cut.
 
     Without a rank, changes of full rank get the sum of the experts' ranks in their module, and
     LoRAs stay as they are.
@@ -81,13 +95,15 @@ def as_adapter(merged: Merged, experts: Sequence[Adapter], rank: int | None = No
     for module, parts in by_module(experts):
         if (name := f"{module}.weight") in merged.patch.full_rank:
             cut[name] = truncate_dense(merged.patch.full_rank[name], rank or total_rank(parts))
-    lost, whole, changes, errors = 0.0, 0.0, {}, {}
-    for name, part in cut.items():
-        lost, whole, changes[name] = lost + part.lost, whole + part.total, part.change
-        if part.lost > 0:
-            errors[name.removesuffix(".weight")] = (part.lost / part.total) ** 0.5
+    changes = {name: part.change for name, part in cut.items()}
+    lost, whole = sum(part.lost for part in cut.values()), sum(part.total for part in cut.values())
     patch = replace(merged.patch, low_rank=changes, full_rank={})
-    return Merged(patch, (lost / whole) ** 0.5 if lost > 0 else 0.0, errors)
+    return Merged(patch, (lost / whole) ** 0.5 if lost > 0 else 0.0)
+
+
+def cut_to_adapter(rule: Method, settings: Settings) -> Merged:
+    """What a fixed rule makes, as the adapter that `merge` writes."""
+    return as_adapter(rule.execute(settings.experts, settings), settings.experts)
 
 
 def as_patch(expert: Adapter) -> Patch:
@@ -138,28 +154,6 @@ class SideBySide:
         # <b_i a_i, b_j a_j> = sum over entries of (b_i^T b_j) * (a_i a_j^T), summed over the
         # columns of i and of j.
         return member.T @ ((b.T @ b) * (a @ a.T)) @ member
-
-
-def _on_factors(
-    experts: Sequence[Adapter],
-    rule_a: Callable[[Tensor], Tensor],
-    rule_b: Callable[[Tensor], Tensor],
-) -> Merged:
-    first = experts[0].info
-    for expert in experts[1:]:
-        if dict(expert.info.modules) != dict(first.modules):
-            raise UserError(
-                f"{expert.info.name}: its rank, alpha or modules differ from those of "
-                f"{first.name}, so their "
-                "factors cannot be combined; use `space` delta"
-            )
-    changes = {}
-    for module, shape in first.modules.items():
-        factors = [expert.factors[module] for expert in experts]
-        a = rule_a(torch.stack([part.a for part in factors]))
-        b = rule_b(torch.stack([part.b for part in factors]))
-        changes[f"{module}.weight"] = LowRank(b=b * shape.scale, a=a)
-    return Merged(Patch(low_rank=changes))
 
 
 def dense_changes(parts: Sequence[Factors | None]) -> Tensor:

@@ -4,27 +4,32 @@ is fast.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.registry import lazy, unknown
+from pyswarmopt_llm.common.registry import load, unknown
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from pyswarmopt_llm.common.interfaces import Patch
+    from pyswarmopt_llm.common.interfaces import Patch, Score
     from pyswarmopt_llm.experts.adapter import Adapter
     from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
+    from pyswarmopt_rivals.comparison.bench import Bench, Trial
     from pyswarmopt_rivals.methods.ensembles.panel import Answerer, Panel
-    from pyswarmopt_rivals.methods.trial import Trial
 
 # Beside the experts: it draws; it scores candidates on dev (an ensemble: every expert answers dev);
 # it looks at training or dev texts; it pays for the dev items that it evaluates.
 Need = Literal["seed", "dev", "data", "budget"]
+Kind = Literal["rule", "searching", "ensemble", "optimizer"]
+DELTA, FACTOR_FIRST, BOTH = ("delta",), ("factor", "delta"), ("delta", "factor")
+
+ITEM_MODEL = "item-model"  # candidates that a model of the items proposes, as `search` by default
+WITH_DEV = f"{ITEM_MODEL}+dev"  # whose result is trained on dev; see `searching.cross_fitting`
+RANDOM = "random-adapters"  # item-model on adapters of random factors
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,6 @@ class Options:
 
     weights: tuple[float, ...] | None = None  # one per expert, or a single one for all
     density: float | None = None  # fraction of entries kept, in (0, 1]
-    t: float | None = None  # position between the first expert and the second, in [0, 1]
     # of the adapter that is written (``delta`` space); default: the sum of the experts' ranks
     rank: int | None = None
     seed: int | None = None
@@ -49,7 +53,9 @@ class Settings:
     # of the adapter that is made of the result (`changes.as_adapter`); methods ignore it
     rank: int | None = None
     seed: int = 0
-    trial: Trial | None = None  # for methods that need ``dev`` or ``data``
+    particles: int | None = None  # of an optimizer of coefficients; None: its own number
+    experts: Sequence[Adapter] = ()
+    trial: Trial = None  # type: ignore[assignment]  # of methods that need more than a seed
 
     def generator(self) -> torch.Generator:
         """A new generator: the same settings give the same result."""
@@ -57,45 +63,98 @@ class Settings:
 
         return torch.Generator().manual_seed(self.seed)
 
-    def need_trial(self) -> Trial:
-        """The trial of a method that cannot do without."""
-        if self.trial is None:
-            raise ValueError("this method scores candidates: give it a trial")
-        return self.trial
-
 
 @dataclass(frozen=True)
 class Merged:
-    """The result of a method, as its paper defines it; or what `changes.as_adapter` made of
+    """A model that a method makes, as its paper defines it; or what `changes.as_adapter` made of
     that.
     """
 
     patch: Patch  # of low rank where that is exact, else of full rank
     error: float = 0.0  # relative Frobenius error of the truncation to a rank, over all modules
-    errors: Mapping[str, float] = field(default_factory=dict)  # the same of each truncated module
+    dev: Score | None = None  # of what was trained on dev, by cross-fitting
 
+    models = 1  # run on an item
 
-def on_call(module: str, name: str = "execute") -> Callable[..., Any]:
-    """The function `name` of a module of this package, imported when it is first called."""
-    return lazy(f"pyswarmopt_rivals.methods.{module}:{name}")
+    @property
+    def rank(self) -> int | str:
+        """Of the weight changes: the largest LoRA rank, or ``full``."""
+        if self.patch.full_rank:
+            return "full"
+        return max((len(change.a) for change in self.patch.low_rank.values()), default=0)
+
+    def score(self, bench: Bench, split: str) -> Score:
+        """Its score on a split."""
+        if split == "dev" and self.dev is not None:
+            return self.dev
+        return bench.score(self.patch, split)[0]
+
+    def tokens(self, bench: Bench) -> float | None:
+        """Tokens for an item in use; None: unknown."""
+        return bench.tokens_per_item
 
 
 @dataclass(frozen=True)
 class Method:
-    """A way to make one adapter from several."""
+    """A way to combine experts.
+
+    Attributes:
+        name: as in ``--methods``.
+        text: what it does, in a few words.
+        paper: author, year, arXiv number or journal.
+        function: ``module:function`` within this package, imported on use: settings -> `Merged`, of
+            an ensemble (panel, dev items, seed) -> `panel.Answerer`.
+        arguments: of the function, before these.
+        spaces: where it is defined, the default first: ``factor`` (on A and B each) and ``delta``
+            (on dW = s B A).
+        weight: default weight of each expert; None: it takes no weights.
+        density: default density; None: it takes none.
+        needs: beside the experts.
+        module: that it needs of an extra (`common.extras`).
+        open_questions: whether an ensemble can answer items without choices.
+        kind: what it makes, and how: a model by a fixed rule, by a search, or by an optimizer of
+            the coefficients; or an ensemble.
+    """
 
     name: str
-    text: str  # what it does, in a few words
-    paper: str  # author, year, arXiv number or journal
-    execute: Callable[[Sequence[Adapter], Settings], Merged]
-    # Where it is defined, the default first: ``factor`` (on A and B each) and ``delta`` (on dW = s
-    # B A).
-    spaces: tuple[str, ...] = ("delta", "factor")
-    weight: float | None = None  # default weight of each expert; None: it takes no weights
-    density: float | None = None  # default density; None: it takes none
-    t: bool = False  # whether it takes t (for two experts, in place of weights)
+    text: str
+    paper: str
+    function: str
+    arguments: tuple[Any, ...] = ()
+    spaces: tuple[str, ...] = BOTH
+    weight: float | None = None
+    density: float | None = None
     needs: frozenset[Need] = frozenset()
-    module: str | None = None  # that it needs of an extra (`common.extras`)
+    module: str | None = None
+    open_questions: bool = False
+    kind: Kind = "rule"
+
+    def execute(self, experts: Sequence[Adapter], settings: Settings) -> Merged:
+        """What it makes of these experts."""
+        merged: Merged = self._call(replace(settings, experts=experts))
+        return merged
+
+    def fit(self, panel: Panel, dev: Accuracy, seed: int) -> Answerer:
+        """The ensemble, fitted on dev items."""
+        answerer: Answerer = self._call(panel, dev, seed)
+        return answerer
+
+    def _call(self, *given: Any) -> Any:
+        return load(f"pyswarmopt_rivals.{self.function}")(*self.arguments, *given)
+
+    @property
+    def chance(self) -> bool:
+        """Whether another seed can change it."""
+        return "seed" in self.needs
+
+    def cost(self, experts: int, dev_items: int, budget: int) -> int:
+        """Roughly the dev items that it will evaluate."""
+        passes = {"best-single": 1, "greedy-soup": 2, "data-merge": 0}.get(self.name)
+        if self.kind == "rule":
+            passes = 0
+        elif self.kind == "ensemble" and "budget" not in self.needs:
+            passes = int("dev" in self.needs)
+        return budget if passes is None else min(budget, passes * experts * dev_items)
 
     def settings(
         self, n: int, space: str | None = None, options: Options | None = None
@@ -103,7 +162,7 @@ class Method:
         """The settings for `n` experts, checked before anything is loaded.
 
         Example:
-            >>> method = Method("sum", "a sum", "me", lambda experts, settings: Merged(Patch()), ("delta",), weight=0.5)
+            >>> method = Method("sum", "a sum", "me", "mine:sum", spaces=("delta",), weight=0.5)
             >>> method.settings(2).weights.tolist()
             [0.5, 0.5]
             >>> method.settings(2, options=Options(density=0.2))
@@ -114,25 +173,15 @@ class Method:
 
         options = options or Options()
         if space is not None and space not in self.spaces:
-            raise unknown(
-                "space",
-                space,
-                self.spaces,
-                f"{self.name} works in {' or '.join(self.spaces)} space",
-            )
+            where = f"{self.name} works in {' or '.join(self.spaces)} space"
+            raise unknown("space", space, self.spaces, where)
         space = space or self.spaces[0]
         self._check_taken(space, options)
-        _check_ranges(options)
-        weights = (
-            _weights_from_t(options, n)
-            if options.t is not None
-            else _spread(options.weights, self.weight, n)
-        )
-        density = options.density or self.density or 1.0
+        weights = _spread(options.weights, self.weight, n)
         return Settings(
             space,
             torch.tensor(weights, dtype=torch.float64),
-            density,
+            options.density or self.density or 1.0,
             options.rank,
             options.seed or 0,
         )
@@ -141,59 +190,17 @@ class Method:
         """Refuse options that the method does not take in that space."""
         takes = {
             "weights": self.weight is not None,
-            "t": self.t,
             "density": self.density is not None,
             "rank": space == "delta",
-            "seed": "seed" in self.needs,
+            "seed": self.chance,
         }
         taken = [f"`{name}`" for name in takes if takes[name]]
         for name in takes:
             if getattr(options, name) is not None and not takes[name]:
                 where = f" in {space} space" if name == "rank" else ""
                 rest = ", ".join(taken) or "none"
-                raise InvalidOption(
-                    name, None, f"{self.name} takes no such option{where}; it takes {rest}"
-                )
-
-
-@dataclass(frozen=True)
-class Ensemble:
-    """A way to answer items that is not one adapter: most run all experts on every item."""
-
-    name: str
-    text: str
-    paper: str
-    fit: Callable[[Panel, Accuracy, int], Answerer]  # from the panel, the dev items and a seed
-    needs: frozenset[Need] = frozenset()
-    open_questions: bool = False  # whether it can answer items without choices
-    module: str | None = None  # that it needs of an extra (`common.extras`)
-
-
-def _check_ranges(options: Options) -> None:
-    if options.density is not None and not 0 < options.density <= 1:
-        raise InvalidOption(
-            "density", options.density, "is the fraction of entries kept; give a number in (0, 1]"
-        )
-    if options.t is not None and not 0 <= options.t <= 1:
-        raise InvalidOption(
-            "t", options.t, "is the position between two experts; give a number from 0 to 1"
-        )
-    if options.rank is not None and options.rank < 1:
-        raise InvalidOption("rank", options.rank, "give at least 1")
-    if options.seed is not None and not 0 <= options.seed < 2**63:
-        raise InvalidOption("seed", options.seed, "give 0 or more, below 2^63")
-    if options.weights is not None and not all(map(math.isfinite, options.weights)):
-        raise InvalidOption("weights", None, "holds NaN or infinity; give finite numbers")
-
-
-def _weights_from_t(options: Options, n: int) -> tuple[float, ...]:
-    if options.t is None or n != 2:
-        raise InvalidOption(
-            "t", None, f"goes with two experts, not with {n}; give `weights` instead"
-        )
-    if options.weights is not None:
-        raise InvalidOption("t", None, "says the same as `weights`; give one of them")
-    return (1 - options.t, options.t)
+                why = f"{self.name} takes no such option{where}; it takes {rest}"
+                raise InvalidOption(name, None, why)
 
 
 def _spread(weights: tuple[float, ...] | None, default: float | None, n: int) -> tuple[float, ...]:

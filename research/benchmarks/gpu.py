@@ -117,7 +117,6 @@ def default_search(args: argparse.Namespace, experts: list[str]) -> Json:
         kept = (
             "evaluations",
             "item_evaluations",
-            "items_saved",
             "seconds_scoring",
             "best_dev",
             "stop",

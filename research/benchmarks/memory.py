@@ -14,6 +14,10 @@ adapters on all linear layers in bfloat16: most resident memory above Python and
 the base's size.
 
     python research/benchmarks/memory.py --commands --items 16
+    python research/benchmarks/memory.py --commands --items 16 --wide 8
+
+`--wide 8` takes a base of random weights, 0.5 B of them, with the tokenizer of `--base`: a batch is small
+beside it, as it is beside the bases that people use.
 """
 
 from __future__ import annotations
@@ -42,6 +46,14 @@ from pyswarmopt_llm.scores.tasks import load_task
 
 HERE = Path(__file__).resolve().parents[2] / "examples"
 MIB = 2**20
+# Linux counts what the parent held when it forked, so a small process starts the command.
+LAUNCH = """
+import os, subprocess, sys
+process = subprocess.Popen([sys.executable, *sys.argv[1:]], stdout=subprocess.DEVNULL)
+_, status, used = os.wait4(process.pid, 0)
+print(used.ru_maxrss)
+sys.exit(bool(status))
+"""
 START = "from pyswarmopt.cli.start import swarm_llm; swarm_llm()"
 
 
@@ -57,6 +69,20 @@ def peak() -> float:
         * (1 if sys.platform == "darwin" else 1024)
         / MIB
     )
+
+
+def wide_base(spec: str, layers: int, out: Path) -> str:
+    """A random model of wide layers with the tokenizer of a base."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
+
+    path = resolve_base(spec).path
+    sizes = {"hidden_size": 2048, "intermediate_size": 5632, "num_hidden_layers": layers}
+    heads = {"num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 64}
+    config = LlamaConfig.from_pretrained(path, **sizes, **heads, dtype=torch.bfloat16)
+    torch.manual_seed(0)
+    AutoModelForCausalLM.from_config(config).save_pretrained(out)
+    AutoTokenizer.from_pretrained(path).save_pretrained(out)
+    return str(out)
 
 
 def random_adapter(base: Any, model: Any, out: Path, seed: int, rank: int) -> str:
@@ -80,24 +106,26 @@ def peak_of(*command: str) -> float:
     Raises:
         SystemExit: it failed.
     """
-    process = subprocess.Popen(
-        [sys.executable, *command],
-        stdout=subprocess.DEVNULL,
+    process = subprocess.run(
+        [sys.executable, "-c", LAUNCH, *command],
+        stdout=subprocess.PIPE,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
+        text=True,
+        check=False,
     )
-    _, status, used = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"{' '.join(command)}: ended with status {status}")
-    return used.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / MIB
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)}: ended with status {process.returncode}")
+    return float(process.stdout) * (1 if sys.platform == "darwin" else 1024) / MIB
 
 
 def measure_commands(args: argparse.Namespace) -> None:
     """Search, check, predict and training, one after another."""
-    base = resolve_base(args.base)
-    model, _ = load_model(base, torch.bfloat16)
-    weights = sum(p.numel() * p.element_size() for p in model.parameters()) / MIB
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
+        spec = wide_base(args.base, args.wide, out / "base") if args.wide else args.base
+        base = resolve_base(spec)
+        model, _ = load_model(base, torch.bfloat16)
+        weights = sum(p.numel() * p.element_size() for p in model.parameters()) / MIB
         experts = [
             random_adapter(base, model, out / name, seed, args.rank)
             for seed, name in enumerate(("a", "b"))
@@ -105,8 +133,8 @@ def measure_commands(args: argparse.Namespace) -> None:
         del model
         size = sum(map(_bytes, inspect_experts(experts, base).experts)) / MIB
         machine = ["--dtype", "bfloat16", "--threads", "1"]
-        common = ["--base", args.base, *machine]
-        data = ["--task", args.task, "--dev", str(args.items)]
+        common = ["--base", spec, *machine]
+        data = ["--task", "builtin:requests", "--dev", str(args.items)]
         search = [
             "search",
             *common,
@@ -121,16 +149,35 @@ def measure_commands(args: argparse.Namespace) -> None:
         search += ["--set", "allow-overlap", "--quiet"]
         commands = {
             "search (scoring)": [*search, "--set", "train=off", "--out", f"{out}/scored"],
+            "search (scoring, --mix runtime)": [
+                *search,
+                "--set",
+                "train=off",
+                "--mix",
+                "runtime",
+                "--out",
+                f"{out}/runtime",
+            ],
             "search (training)": [*search, "--set", "train=on", "--out", f"{out}/trained"],
-            "check": ["check", *experts, "--base", args.base, "--threads", "1"],
-            "predict": ["predict", "--run", f"{out}/scored", "--text", "Which?", *machine],
+            "check": ["check", *experts, "--base", spec, "--threads", "1"],
+            "predict": [
+                "predict",
+                "--run",
+                f"{out}/scored",
+                str(HERE / "new_requests.csv"),
+                "--out",
+                f"{out}/labelled.csv",
+                *machine,
+            ],
         }
         imports = "import pyswarmopt_llm, transformers.models.llama.modeling_llama"
         libraries = peak_of("-c", imports)
         print(f"base {weights:.0f} MiB, adapters in float32 {size:.0f}, libraries {libraries:.0f}")
         for name, command in commands.items():
+            if not any(word in name for word in args.only):
+                continue
             used = peak_of("-c", START, *command) - libraries
-            print(f"{name:<18} {used:6.0f} MiB above libraries: {used / weights:.2f} x the base")
+            print(f"{name:<31} {used:6.0f} MiB above libraries: {used / weights:.2f} x the base")
 
 
 def main() -> None:
@@ -149,6 +196,10 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=40)
     parser.add_argument("--candidates", type=int, default=3)
     parser.add_argument("--commands", action="store_true", help="measure commands")
+    parser.add_argument(
+        "--wide", type=int, default=0, help="a base of so many random layers of 50 M weights"
+    )
+    parser.add_argument("--only", nargs="+", default=[""], help="commands that have such a word")
     parser.add_argument("--rank", type=int, default=16, help="of their adapters")
     args = parser.parse_args()
     if args.commands:

@@ -67,7 +67,7 @@ def run_one(args: argparse.Namespace, name: str, seed: int) -> None:
     """
     from pyswarmopt_llm.common.config import SearchConfig
     from pyswarmopt_llm.report.run import resume, search
-    from pyswarmopt_llm.searching.scoring.run_files import GRID
+    from pyswarmopt_llm.searching.scoring.run_directory import GRID
 
     out = args.out / f"{name}-{seed}"
     if (out / "result.json").exists():

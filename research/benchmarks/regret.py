@@ -38,7 +38,7 @@ from pyswarmopt_llm.scores.choices import EPOCHS, labelled
 from pyswarmopt_llm.searching.cross_fitting import Fitting, cross_fit, not_worse, softened
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.train import best_start
-from pyswarmopt_llm.searching.training.lora import fit
+from pyswarmopt_llm.searching.training.trainer import fit
 
 CLAIM = ("mmlu:200", "stem:200", "commonsense:200", "normad_country:200", "hellaswag:200")
 CLAIM += ("mmlu:50", "stem:50", "commonsense:50")

@@ -39,12 +39,12 @@ from pyswarmopt_llm.common.files.regular import write_json, write_text
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.searching.prepare import prepare
-from pyswarmopt_llm.searching.scoring.evaluator import Questions, Request
 from pyswarmopt_llm.searching.scoring.record import Packed, pack, unpack
-from pyswarmopt_llm.searching.training.lora import fit
+from pyswarmopt_llm.searching.scoring.scorer import Questions, Request
 from pyswarmopt_llm.searching.training.train import TrainingOptions, train_expert
+from pyswarmopt_llm.searching.training.trainer import fit
 from pyswarmopt_rivals.comparison.config import CompareConfig
-from pyswarmopt_rivals.comparison.contest import compare
+from pyswarmopt_rivals.comparison.contest import compare, outcomes_in
 from pyswarmopt_rivals.methods.searching.soups import greedy
 
 CHATS = 500  # of an expert, for data merge
@@ -182,7 +182,7 @@ def compared(*methods: str) -> Callable[[SearchConfig, Place], Outcomes]:
                 threads=config.threads,
             )
         )
-        for row in AppendLog(out / "outcomes.jsonl").read():
+        for row in outcomes_in(out):
             if row["method"] in methods and row["seed"] == config.seed:
                 yield row["method"], {row["task"]: row["test"]}
 

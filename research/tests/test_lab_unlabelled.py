@@ -19,7 +19,7 @@ from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import Item
-from pyswarmopt_llm.searching.training.choice_losses import choice_losses
+from pyswarmopt_llm.searching.training.trainer import choice_losses
 
 LAB = Path(__file__).parents[1] / "benchmarks" / "lab"
 

@@ -83,9 +83,8 @@ def test_answers_that_readme_and_results_call_the_same_are_the_same() -> None:
     mixture = [read.differ("item-model", "best-single", task) for task in tasks]
     assert differ.count(0) == 4 and mixture.count(0) == 5
     for name in ("README.md", "docs/results.md"):
-        assert "four of the six tasks" in " ".join(
-            (ROOT / name).read_text(encoding="utf-8").split()
-        )
+        text = " ".join((ROOT / name).read_text(encoding="utf-8").split())
+        assert re.search("four of the six (real )?tasks", text), name
 
 
 def test_the_faq_names_the_differences_of_the_outcomes() -> None:

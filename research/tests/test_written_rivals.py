@@ -178,7 +178,7 @@ def test_training_raises_the_reward_and_spends_its_budget(grpo: Any, lab: Path) 
     """The reward is the number of letters; replies of the last quarter have more of them."""
     script = importlib.import_module("rivals_lab")
     bench = script.benches(lab, lab / "out", ["t1"])["t1"]
-    trial = script.BudgetedTrial(bench, 643)
+    trial = script.Trial(bench, 643)
     rewards: list[float] = []
 
     def reward(items: Sequence[Item], texts: Sequence[str]) -> list[float]:

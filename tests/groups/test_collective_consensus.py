@@ -7,7 +7,6 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -265,18 +264,3 @@ def test_a_larger_quorum_can_be_asked_for() -> None:
 
     assert agree(["A", "B", "C"], delivers=delivers, quorum=3).answer is None
     assert agree(["A", "B", "C"], quorum=3).answer == "A"
-
-
-@pytest.mark.parametrize(
-    ("answers", "options", "message"),
-    [
-        ([], {}, "one answer per member"),
-        ("AB", {}, "one answer per member"),
-        (["A", " "], {}, r"answers\[1\] is blank"),
-        (["A", "B"], {"quorum": 1}, "quorum 1 of 2 members"),
-        (["A", "B"], {"quorum": 3}, "quorum 3 of 2 members"),
-    ],
-)
-def test_bad_input(answers: list, options: dict, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        agree(answers, **options)

@@ -127,20 +127,6 @@ def test_a_message_that_just_fits_is_passed_on_whole(window: int, said: str) -> 
     assert fitting_turn(model, "Which one?", ["amber birch"], 4) == asked("Which one?", said)
 
 
-@pytest.mark.parametrize(
-    "patch",
-    [
-        Patch(),
-        Patch(mixture=(1.0, 0.0, 0.0)),
-        Patch(graph=(Node((1.0, 0.0)),)),
-        Patch(graph=(Node((0.5, 0.5, 0.0)),)),
-    ],
-)
-def test_other_patches_are_refused(three: GraphEngine, patch: Patch) -> None:
-    with pytest.raises(ValueError, match=r"graph|mixed"):
-        three.load(patch)
-
-
 # The search
 
 
@@ -256,17 +242,6 @@ def test_a_run_cut_short_ends_the_same(
     ends_as(run, done)
 
 
-def test_written_answers_too(mixed: list[Path], tmp_path: Path) -> None:
-    dev, test = (
-        [{"id": "1", "question": question, "answer": "amber"}] for question in ("amber?", "birch?")
-    )
-    task = write_task(tmp_path / "open.json", dev, test)
-    config = small_graph(
-        mixed[1:], task, tmp_path / "run", scoring="generate", particles=4, max_iter=0
-    )
-    assert 0.0 <= search(config).result["best_dev"] <= 1.0
-
-
 # Wrong input: one line, nothing written
 
 
@@ -307,6 +282,9 @@ def test_a_damaged_graph(
     assert "graph.json: damaged" in why(nodes=[{"model": {"gpt2": 1.0}, "reads": [0]}])
     assert "graph.json: damaged" in why(nodes=[{"model": {"wasp": 1.0}, "reads": []}])
     assert "graph.json: damaged" in why(nodes=[{"reads": []}])
+    assert "graph.json: damaged" in why(nodes=[{"model": {"gpt2": 0.5}, "reads": []}])
+    two = {"gpt2": 1.0, "qwen": 1.0}
+    assert "graph.json: damaged" in why(nodes=[{"model": two, "reads": []}])
     assert "format 9" in why(format=9)
     members = [dict(row) for row in good["members"]]
     members[1]["fingerprint"] = "0" * 64

@@ -15,7 +15,7 @@ from search_helpers import louder, questions, small, swarm_llm, write_task
 from serving import Server, answer
 from tokens_helpers import byte_level, save_member
 
-from pyswarmopt_groups.members.cache import CachedMember, ResponseCache
+from pyswarmopt_groups.members.cache import CachedMember
 from pyswarmopt_groups.members.endpoint import KEY, EndpointMember, EndpointSpec
 from pyswarmopt_groups.members.load import open_members
 from pyswarmopt_groups.members.local import LocalMember
@@ -30,6 +30,7 @@ from pyswarmopt_llm.experts.base import load_model, resolve_base
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import Item, load_task, render_prompt
 from pyswarmopt_llm.searching.loop import search
+from pyswarmopt_llm.searching.scoring.record import Store
 
 ITEMS = [Item(q["id"], q["question"], q["choices"], q["answer"]) for q in questions(6, 1, 3)]
 
@@ -349,15 +350,16 @@ def test_a_context_that_is_too_short_is_named(tiny_base: Path, tmp_path: Path) -
 # Memory
 
 
-def test_memory_outlives_the_process_and_a_half_written_line(
+def test_what_was_asked_outlives_the_process_and_a_half_written_line(
     members: list[Any], tmp_path: Path
 ) -> None:
-    file = tmp_path / "said.jsonl"
-    first = CachedMember(members[0], ResponseCache(file)).answer(ITEMS, "letter")
-    CachedMember(members[0], ResponseCache(file)).answer(ITEMS, "likelihood")
+    file = tmp_path / "results.jsonl"
+    first = CachedMember(members[0], Store(file)).answer(ITEMS, "letter")
+    CachedMember(members[0], Store(file)).answer(ITEMS, "likelihood")
     lines = file.read_text().splitlines()
-    assert len(lines) == 2, "what is asked together is kept together, or not at all"
-    file.write_text(f"{lines[0]}\n{lines[1][:99]}")
+    assert len(lines) == 2 * len(ITEMS)
+    whole, cut = lines[: len(ITEMS) + 1], lines[len(ITEMS) + 1][:99]
+    file.write_text("\n".join([*whole, cut]))
     asked: list[int] = []
 
     class Counting(LocalMember):
@@ -366,10 +368,11 @@ def test_memory_outlives_the_process_and_a_half_written_line(
             return super().answer(items, *rest)
 
     inner = Counting(members[0].name, members[0].fingerprint, members[0].base, members[0]._patch)
-    again = CachedMember(inner, ResponseCache(file))
+    again = CachedMember(inner, Store(file))
     assert again.answer(ITEMS, "letter") == first and asked == []
     assert again.answer([ITEMS[0], ITEMS[0]], "letter") == [first[0]] * 2 and asked == []
-    assert again.answer([ITEMS[0], ITEMS[0]], "likelihood") != first[:2] and asked == [1]
-    file.write_text("nonsense\n")
-    with pytest.raises(UserError, match=r"said.jsonl: line 1: damaged"):
-        ResponseCache(file)
+    again.answer([ITEMS[0], ITEMS[1], ITEMS[1]], "likelihood")
+    assert asked == [1], "the line that was cut, once"
+    file.write_text(whole[0].replace('"response": {', '"response": 7, "other": {') + "\n")
+    with pytest.raises(UserError, match="response is missing or of a wrong type"):
+        CachedMember(inner, Store(file)).answer(ITEMS, "letter")

@@ -59,35 +59,6 @@ def test_all_negotiations_by_one_command(
     assert first["society:ce:d"] == first["society:ce:r"]
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (
-            ["--strategy", "refine:pass=loud"],
-            "--strategy refine:pass=loud: pass unknown; use supported or different",
-        ),
-        (
-            ["--strategy", "consensus:1", "--out", "unwritten"],
-            "--strategy consensus:1: of 2 members, give more",
-        ),
-        (["--strategy", "societys"], "did you mean societies?"),
-        (["--strategy", "society:xx:d"], "write society:TRAITS:PATTERNS"),
-        (["--strategy", "majority"], "--strategy majority: unknown"),
-    ],
-)
-def test_wrong_input_is_one_line(
-    words: list[str], said: str, given: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    code, out, err = swarm_llm(capsys, "negotiate", *given, *words)
-    assert (
-        (code, out) == (2, "")
-        and err.startswith("error: ")
-        and err.count("\n") == 1
-        and said in err
-    ), err
-    assert not Path("unwritten").exists()
-
-
 # Distillation
 
 

@@ -86,6 +86,20 @@ def test_imports_go_downwards() -> None:
     assert upwards == UPWARDS
 
 
+# Beside `common`, which all import.
+ARROWS = {
+    *((room, "experts") for room in ("engine", "mix", "searching", "cli")),
+    *((room, "engine") for room in ("mix", "scores", "searching")),
+    *((room, "scores") for room in ("searching", "report", "cli")),
+    *(("searching", "mix"), ("report", "searching"), ("cli", "searching"), ("cli", "report")),
+}
+
+
+def test_a_room_imports_few_others() -> None:
+    road = {(room_of(name), room_of(other)) for name, other in crossing() if room_of(other) in ROAD}
+    assert {arrow for arrow in road if "common" not in arrow} == ARROWS
+
+
 def test_the_main_road_imports_no_side_room() -> None:
     aside = {(name, other) for name, other in crossing() if room_of(other) in SIDE}
     assert aside == TO_THE_SIDE
@@ -187,7 +201,6 @@ SPELL_OPTIONS = {
     "common/commands.py": "puts the dashes before the name of a setting in a command",
     "report/commands.py": "builds the commands that reports and model cards give",
     "experts/quantised/embedded.py": "an option of pip",
-    "report/figures.py": "variables of CSS",
 }
 
 

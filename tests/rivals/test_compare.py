@@ -17,13 +17,11 @@ from rich.console import Console
 from search_helpers import files, louder, questions, swarm_llm, write_task
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_rivals.comparison import contestants
 from pyswarmopt_rivals.comparison.config import CompareConfig
-from pyswarmopt_rivals.comparison.contest import Step, compare
+from pyswarmopt_rivals.comparison.contest import Step, compare, outcomes_in
 from pyswarmopt_rivals.comparison.contestants import known_methods
-from pyswarmopt_rivals.comparison.page import mean_curve, plot
-from pyswarmopt_rivals.comparison.table import print_comparison, summary_lines
-from pyswarmopt_rivals.comparison.verdict import compared, next_steps
+from pyswarmopt_rivals.comparison.table import next_steps, print_comparison, summary_lines
+from pyswarmopt_rivals.methods.searching import optimizers
 
 SOME = ("uniform-soup", "best-single", "prediction-merge", "model-swarms", "nevergrad:RandomSearch")
 
@@ -48,7 +46,7 @@ def given(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> dict[str
 
 def lasting(folder: Path) -> list[dict[str, Any]]:
     """Outcomes without what a clock wrote, in any order."""
-    rows = [json.loads(line) for line in (folder / "outcomes.jsonl").read_text().splitlines()]
+    rows = outcomes_in(folder)
     return sorted(({k: v for k, v in row.items() if k != "seconds"} for row in rows), key=str)
 
 
@@ -108,7 +106,7 @@ def test_a_swarm_whose_result_is_trained_on_dev_is_charged_for_that(
 def test_what_a_swarm_found_is_kept_as_it_was_if_training_makes_it_worse(
     given: dict[str, Any], kept: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contestants, "not_worse", lambda trained, mixture: kept)
+    monkeypatch.setattr(optimizers, "not_worse", lambda trained, mixture: kept)
     names = ("item-model", "item-model+dev")
     rows = compare(CompareConfig(**{**given, "methods": names, "seeds": 1, "budget_items": 2000}))[
         "methods"
@@ -178,12 +176,9 @@ def test_methods_and_seeds_can_be_added_and_the_rest_is_kept(given: dict[str, An
 
 
 def test_the_figures_are_those_of_the_items(given: dict[str, Any]) -> None:
-    """Means, differences and permutation test from ``outcomes.jsonl``, by other means."""
+    """Means, differences and permutation test from the outcomes, by other means."""
     result = compare(CompareConfig(**given))
-    rows = [
-        json.loads(line)
-        for line in (Path(given["out"]) / "outcomes.jsonl").read_text().splitlines()
-    ]
+    rows = outcomes_in(Path(given["out"]))
     by_method: dict[str, list[Any]] = {}
     for row in sorted(rows, key=lambda row: row["seed"]):
         by_method.setdefault(row["method"], []).append(
@@ -327,12 +322,6 @@ def test_a_rule_competes_at_full_rank_and_as_the_adapter_that_merge_writes(
     )
 
 
-def test_curves_are_means_of_staircases() -> None:
-    one, other = [(10, 0.2), (40, 0.6)], [(20, 0.4), (30, 0.5)]
-    assert mean_curve([one, other]) == [(20.0, 0.3), (30.0, 0.35), (40.0, 0.55)]
-    assert plot({"a": {"dev": 1.0}}) is None
-
-
 # The command
 
 
@@ -367,14 +356,8 @@ def test_the_command_prints_the_table_and_writes_the_files(
     assert "| model-swarms | " in (folder / "compare.md").read_text()
     stored = json.loads((folder / "compare.json").read_text())
     assert set(stored["methods"]) == set(SOME)
-    assert {
-        "about.json",
-        "compare.html",
-        "compare.json",
-        "compare.md",
-        "outcomes.jsonl",
-        "scores.jsonl",
-    } <= files(folder).keys()
+    written = {"about.json", "compare.html", "compare.json", "compare.md", "results.jsonl"}
+    assert written <= files(folder).keys()
     assert all(row["item_evaluations"] <= 24 for row in stored["methods"].values())
 
 
@@ -451,11 +434,11 @@ def test_another_comparison_is_not_written_over(
 # The same methods in `merge`
 
 
-@pytest.mark.parametrize("method", ["greedy-soup", "natural-niches"])
 def test_merge_writes_what_a_searching_method_finds(
-    method: str, given: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    given: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The adapter scores on test what the comparison says of that method."""
+    method = "natural-niches"
     common = ["--base", given["base"], "--experts", *given["experts"]]
     options = ["--method", method, "--task", given["tasks"][0], "--budget-items", "80"]
     code, out, err = swarm_llm(capsys, "merge", *common, *options, "--out", tmp_path / "merged")
@@ -560,25 +543,6 @@ def test_stars_stand_for_all_groups() -> None:
         ordered(["vote:majorty"], 3, 10, 100)
 
 
-def test_a_raised_population_is_said() -> None:
-    config = {"base": "B", "budget_items": 100, "seeds": 1, "particles": 2}
-    result = {
-        "experts": 3,
-        "task": "t",
-        "metric": "accuracy",
-        "config": config,
-        "left_out": {},
-        "methods": {},
-    }
-    lines = summary_lines(result)
-    assert "3 experts of B" in lines[1] and "1 seed for" in lines[1]
-    assert "Searches start from all experts: 3 particles instead of 2." in lines
-    assert not any(
-        "instead of" in line
-        for line in summary_lines({**result, "config": {**config, "particles": None}})
-    )
-
-
 @pytest.mark.parametrize(
     ("method", "words"),
     [
@@ -654,4 +618,6 @@ def verdict_row(test: float | None, p: float | None = None, dev: float = 0.5) ->
 def test_the_verdict_on_a_comparison_corrects_for_the_number_of_methods(
     methods: dict[str, Any], words: str
 ) -> None:
-    assert words in compared({"methods": methods})
+    about = {"config": {"base": "b", "budget_items": 9, "seeds": 1}, "experts": 2, "left_out": {}}
+    result = {"methods": methods, "task": "t", "metric": "accuracy", **about}
+    assert words in summary_lines(result)[0]

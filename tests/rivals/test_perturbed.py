@@ -1,6 +1,4 @@
-"""`swarm-llm perturb`: one model on the same items with typos, or with their options in
-another order.
-"""
+"""`swarm-llm perturb`: one model on the same items with typos."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ from search_helpers import Json, louder, questions, swarm_llm, write_task
 from pyswarmopt_llm.common.statistics import permutation_test
 from pyswarmopt_llm.scores.tasks import Item, load_task
 from pyswarmopt_llm.searching.use.model import evaluate_model
-from pyswarmopt_rivals.perturbed import with_options_shuffled, with_typos
+from pyswarmopt_rivals.perturbed import with_typos
 
 
 @given(
@@ -52,14 +50,6 @@ def test_each_kind_of_typo_is_as_frequent_as_the_rate_says() -> None:
     sigma = math.sqrt(n * rate / 4)
     assert all(abs(count - n * rate / 4) < 5 * sigma for count in seen.values()), seen
     assert words.count("x.") + sum(seen.values()) == pytest.approx(n, abs=2 * sigma)
-
-
-def test_shuffled_options_keep_their_texts_and_the_right_one_in_every_order() -> None:
-    item = Item("1", "?", {"A": "one", "B": "two", "C": "three"}, "B")
-    found = [with_options_shuffled(item, random.Random(seed)) for seed in range(200)]
-    assert {one.answer_text for one in found} == {"two"}
-    assert all(list(one.choices or {}) == ["A", "B", "C"] for one in found)
-    assert len({tuple((one.choices or {}).values()) for one in found}) == 6
 
 
 @pytest.fixture(scope="module")
@@ -97,16 +87,14 @@ def test_the_scores_are_those_of_files_with_the_perturbed_items(
         "--threads",
         1,
     ]
-    perturb = ["typos=0.3", "options", "--seed", 7]
+    perturb = ["typos=0.3", "typos=0.6", "--seed", 7]
     code, out, err = swarm_llm(capsys, "perturb", *words, *perturb, "--json")
     assert code == 0, err
     found = json.loads(out)
     items = load_task(str(task)).test
     changed = {
-        "typos=0.3": [with_typos(item, random.Random(f"7 {item.question}"), 0.3) for item in items],
-        "options": [
-            with_options_shuffled(item, random.Random(f"7 {item.question}")) for item in items
-        ],
+        f"typos={rate}": [with_typos(i, random.Random(f"7 {i.question}"), rate) for i in items]
+        for rate in (0.3, 0.6)
     }
     plain = evaluate_model(
         str(tiny_base), str(expert), str(task), scoring="letter", threads=1
@@ -118,7 +106,7 @@ def test_the_scores_are_those_of_files_with_the_perturbed_items(
     )
     for spec, own in changed.items():
         file = write_task(
-            tmp_path / f"{spec.partition('=')[0]}.json",
+            tmp_path / f"{spec}.json",
             questions(10, 1),
             [record(item) for item in own],
         )
@@ -133,13 +121,9 @@ def test_the_scores_are_those_of_files_with_the_perturbed_items(
         assert any(differences), f"{spec} changes nothing, which proves nothing"
     code, out, _ = swarm_llm(capsys, "perturb", *words, *perturb)
     lines = out.splitlines()
-    lost = found["perturbed"]["options"]["paired"]["lost"]
-    assert (
-        code == 0
-        and lines[0].startswith("words test: accuracy ")
-        and lines[1].startswith("  typos=0.3: ")
-    )
-    assert lines[2].startswith("  options: ") and f" and {lost} lost, p = " in lines[2]
+    lost = found["perturbed"]["typos=0.6"]["paired"]["lost"]
+    assert code == 0 and lines[0].startswith("words test: accuracy ")
+    assert lines[2].startswith("  typos=0.6: ") and f" and {lost} lost, p = " in lines[2]
 
 
 @pytest.mark.parametrize(
@@ -149,12 +133,6 @@ def test_the_scores_are_those_of_files_with_the_perturbed_items(
         ("typos=2", "give the share of letters"),
         ("typos=nan", "give the share of letters"),
         ("typos=often", "give the share of letters"),
-        ("options=1", "has no rate"),
-        ("options --metric f1", "goes with accuracy, not with f1"),
-        (
-            "options --scoring likelihood",
-            "the prompt does not show the options; add --scoring letter",
-        ),
         ("typos --against {base}", "one model is perturbed; remove it"),
     ],
 )
@@ -177,12 +155,3 @@ def test_what_cannot_be_perturbed_is_refused_in_one_line(
     ]
     code, out, err = swarm_llm(capsys, "perturb", *given_words)
     assert (code, out) == (2, "") and message in err and err.count("\n") == 1
-
-
-def test_options_of_open_questions_cannot_be_shuffled(
-    tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    items = [{"question": f"Word {i}?", "answer": "amber"} for i in range(6)]
-    task = write_task(tmp_path / "open.json", items[:3], items[3:])
-    code, out, err = swarm_llm(capsys, "perturb", "options", "--base", tiny_base, "--task", task)
-    assert (code, out) == (2, "") and "has no options with a right one" in err

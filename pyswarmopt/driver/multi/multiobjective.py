@@ -167,9 +167,10 @@ class ByFront(ByOrder):
         self._search.tell(judged)
         self.found = self.found._replace(calls=self._evaluator.calls)
 
-    def _salvage(self, points: Floats, costs: Floats) -> None:
-        feasible, valued = np.zeros(len(points)), np.isfinite(costs).all(-1)
-        self._search.remember_front(self._coding.encode(points), costs, feasible, valued)
+    def _salvage(self, points: Floats, judged: Judged) -> None:
+        valued = np.isfinite(judged.costs).all(-1)
+        positions = self._coding.encode(points)
+        self._search.remember_front(positions, judged.costs, judged.violations, valued)
 
     def _best_position(self) -> Floats:
         return self._coding.low

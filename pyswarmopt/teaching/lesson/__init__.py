@@ -1,53 +1,36 @@
 """The lesson: one HTML page, whole in one file, that replays steps of the library and lets one
 change them.
 
-The texts, questions and exercises of `CHAPTERS` are those of `chapters.toml`, in HTML.
+The texts, questions and exercises of `CHAPTERS` and the questions of `TEST` are those of
+`chapters.toml`, in HTML. Recordings are made where torch is installed, else read from a stored copy.
 """
 
 from __future__ import annotations
 
-import inspect
+import gzip
 import json
 import re
-import tomllib
-from collections.abc import Callable
-from dataclasses import asdict
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt.engine import reference
-from pyswarmopt.parts import boundary, restart, schedule, topology, velocity
-from pyswarmopt.teaching.lesson.settings import (
-    BOUNDARIES,
-    LANDSCAPES,
-    TOPOLOGIES,
-    Settings,
-    recording,
-)
+from pyswarmopt.teaching.lesson.texts import CHAPTERS, STORED, TEST, read
 
-SCRIPTS = ("swarm.js", "draw.js", "dom.js", "panel.js", "page.js")
-ROOT = Path(__file__).parents[3]
+SCRIPTS = ("swarm.js", "formula.js", "draw.js", "dom.js", "panel.js", "write.js", "page.js")
 
-# Part of the step that the page highlights -> what to show of it.
-PARTS: dict[str, tuple[Any, ...]] = {
-    "inertia": (velocity.inertia, velocity.along),
-    "cognitive": (velocity.cognitive, velocity.to_own_best),
-    "social": (velocity.social, velocity.to_known_best),
-    "repel": (velocity.repel, velocity.from_worst),
-    "velocity": (velocity.SumOfTerms.on, velocity.SumOfTerms.normalised),
-    "position": (reference.move, reference.step),
-    "step length": (schedule.Exponential,),
-    "memory": (reference.remember, reference.remember_extremes),
-    "restart": (restart.RestartAtBest.__call__, reference.send_back),
-    "topology: everybody": (topology.Global,),
-    "topology: ring": (topology.Ring, topology.Lattice.informants),
-    "topology: lattice": (topology.VonNeumann,),
-    "wall: clip": (boundary.clip,),
-    "wall: confine": (boundary.confine,),
-    "wall: reflect": (boundary.reflect,),
-    "wall: periodic": (boundary.periodic,),
-}
+
+def write(out: Path) -> int:
+    """Write the lesson and return its size in bytes.
+
+    Raises:
+        ValueError: `out` does not end in .html, or its folder does not exist.
+    """
+    if out.suffix != ".html":
+        raise ValueError(f"--out {out}: the lesson is an HTML page; give a name that ends in .html")
+    if not out.absolute().parent.is_dir():
+        raise ValueError(f"--out {out}: its folder does not exist; create it first")
+    return out.write_bytes(page().encode())
 
 
 def page() -> str:
@@ -59,58 +42,39 @@ def page() -> str:
         (True, False)
     """
     parts = {
-        "STYLE": _read("page.css"),
+        "STYLE": read("page.css"),
         "DATA": json.dumps(data(), separators=(",", ":"), ensure_ascii=False).replace("</", "<\\/"),
-        "SCRIPTS": "\n".join(map(_read, SCRIPTS)),
+        "SCRIPTS": "\n".join(map(read, SCRIPTS)),
     }
-    return re.sub(r"\{\{ (\w+) \}\}", lambda match: parts[match[1]], _read("page.html"))
+    return re.sub(r"\{\{ (\w+) \}\}", lambda match: parts[match[1]], read("page.html"))
 
 
 def data() -> dict[str, Any]:
-    """What the page contains: chapters with their recordings, and the library's source."""
+    """What the page contains: texts, recordings, the library's source."""
     from pyswarmopt import __version__
 
-    return {
-        "version": __version__,
-        "chapters": [_recorded(chapter) for chapter in CHAPTERS],
-        "source": excerpts(),
-        "topologies": TOPOLOGIES,
-        "boundaries": BOUNDARIES,
-        "landscapes": LANDSCAPES,
-    }
+    recorded = _recorded()
+    recordings = recorded.pop("recordings")
+    chapters = [
+        {**chapter, **recording} for chapter, recording in zip(CHAPTERS, recordings, strict=True)
+    ]
+    return {"version": __version__, "chapters": chapters, "test": TEST, **recorded}
 
 
-def _recorded(chapter: dict[str, Any]) -> dict[str, Any]:
-    settings = Settings(**chapter["settings"])
-    frames = recording(settings, chapter["moves"], chapter["seed"])
-    return {**chapter, "settings": asdict(settings), "frames": frames}
+def _recorded() -> dict[str, Any]:
+    """Recordings and source as they are now; without torch as they were stored."""
+    if find_spec("torch") is None:
+        return stored()
+    from pyswarmopt.teaching.lesson import recorded
+
+    return recorded.data()
 
 
-def excerpts() -> dict[str, list[dict[str, Any]]]:
-    """For each part its pieces of source: file, first line and text.
-
-    Example:
-        >>> piece = excerpts()["cognitive"][1]
-        >>> piece["file"], piece["text"].splitlines()[-1].strip()
-        ('pyswarmopt/parts/velocity.py', 'return s.p - s.x')
-    """
-    return {part: [_excerpt(thing) for thing in things] for part, things in PARTS.items()}
+def stored() -> dict[str, Any]:
+    """The stored copy of recordings and source."""
+    packed = files(__package__).joinpath(STORED).read_bytes()
+    content: dict[str, Any] = json.loads(gzip.decompress(packed))
+    return content
 
 
-def _excerpt(thing: Callable[..., Any]) -> dict[str, Any]:
-    lines, first = inspect.getsourcelines(thing)
-    file = Path(inspect.getsourcefile(thing) or "").resolve().relative_to(ROOT)
-    return {
-        "file": file.as_posix(),
-        "line": first,
-        "text": inspect.cleandoc("\n" + "".join(lines)).rstrip(),
-    }
-
-
-def _read(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
-
-
-CHAPTERS: list[dict[str, Any]] = tomllib.loads(_read("chapters.toml"))["chapters"]
-
-__all__ = ["CHAPTERS", "SCRIPTS", "Settings", "data", "excerpts", "page", "recording"]
+__all__ = ["CHAPTERS", "SCRIPTS", "STORED", "TEST", "data", "page", "stored", "write"]

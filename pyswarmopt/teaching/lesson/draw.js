@@ -20,18 +20,19 @@ const Draw = (() => {
 
   const rgb = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
 
-  let kept = { key: "", image: null };
+  const reliefs = new Map(); // the last ones, by what they show
 
   // Height as colour on a logarithmic scale, with a line where one band ends.
   const relief = (settings, size) => {
-    const key = JSON.stringify([settings.landscape, settings.shift, settings.low, settings.high, size, colour("low")]);
-    if (kept.key === key) return kept.image;
+    const key = JSON.stringify([settings.landscape, settings.formula, settings.shift, settings.low, settings.high, size, colour("low")]);
+    if (reliefs.has(key)) return reliefs.get(key);
     const f = Swarm.landscape(settings), side = settings.high - settings.low;
     const at = (k) => settings.low - MARGIN * side + ((k + 0.5) / size) * side * (1 + 2 * MARGIN);
     const z = new Float64Array(size * size);
     let low = Infinity, high = -Infinity;
     for (let j = 0; j < size; j++) for (let i = 0; i < size; i++) {
       const value = (z[j * size + i] = f([at(i), at(size - 1 - j)]));
+      if (!Number.isFinite(value)) continue;
       low = Math.min(low, value);
       high = Math.max(high, value);
     }
@@ -51,7 +52,8 @@ const Draw = (() => {
     const canvas = document.createElement("canvas");
     canvas.width = canvas.height = size;
     canvas.getContext("2d").putImageData(image, 0, 0);
-    kept = { key, image: canvas };
+    if (reliefs.size > 3) reliefs.clear();
+    reliefs.set(key, canvas);
     return canvas;
   };
 

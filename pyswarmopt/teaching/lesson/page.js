@@ -3,7 +3,7 @@
 "use strict";
 
 (() => {
-  const { DATA, $, WORDS, element, rich } = Dom;
+  const { DATA, $, WORDS, element, rich, shown, pair } = Dom;
   const still = matchMedia("(prefers-reduced-motion: reduce)");
   const CONTROLS = [
     { key: "inertia", name: "Inertia w", max: 1.2, step: 0.01, term: true },
@@ -45,6 +45,7 @@
     model.selected = model.chapter.follow;
     questions();
     exercises();
+    Write.open(model.chapter);
     restore();
   };
 
@@ -87,9 +88,28 @@
     if (changes.landscape) {
       const own = changes.landscape === model.chapter.settings.landscape;
       const side = { rastrigin: 5.12, lunacek: 5.12 }[changes.landscape] || 5;
+      $("ownSaid").textContent = "";
       Object.assign(model.settings, own ? pick(model.chapter.settings, ["shift", "low", "high"]) : { shift: [0, 0], low: -side, high: side });
     }
     recompute();
+  };
+
+  // A function of the reader's own: its swarm, and its lowest point by another method.
+  const minimise = () => {
+    try {
+      const text = $("own").value, formula = Formula.parse(text, ["x", "y"]), f = ([x, y]) => formula({ x, y });
+      const lowest = Formula.lowest(f, -5, 5);
+      if (!Number.isFinite(f(lowest))) throw new Error("It has no value anywhere in the square from −5 to 5.");
+      Swarm.define(f);
+      DATA.landscapes.own = [lowest];
+      change({ landscape: "own", formula: text });
+      const best = model.frames.at(-1);
+      $("ownSaid").textContent =
+        `After ${model.frames.length - 1} moves the swarm’s best is ${shown(best.best)} at (${pair(best.leader)}). ` +
+        `A grid and descents from it find ${shown(f(lowest))} at (${pair(lowest)}).`;
+    } catch (error) {
+      $("ownSaid").textContent = error.message;
+    }
   };
   const pick = (from, keys) => Object.fromEntries(keys.map((key) => [key, from[key]]));
 
@@ -224,6 +244,8 @@
       if (control.choices) {
         const word = (choice) => (WORDS[control.key] || {})[choice] || choice.replaceAll("_", " ");
         input = element("select", { id }, ...control.choices.map((c) => element("option", { value: c, textContent: word(c) })));
+        // Chosen by its formula, not from the list.
+        if (control.key === "landscape") input.append(element("option", { value: "own", textContent: "your own", hidden: true }));
       } else if (control.key === "normalise") input = element("input", { id, type: "checkbox" });
       else {
         input = element("input", { id, type: "range" });
@@ -372,6 +394,8 @@
   };
 
   build();
+  Write.build();
+  $("ownBox").onsubmit = (event) => (event.preventDefault(), minimise());
   DATA.chapters.forEach((chapter, k) => {
     const button = element("button", { type: "button", textContent: `${k + 1}  ${chapter.title}` });
     button.onclick = () => open(k);

@@ -1,5 +1,5 @@
 // The swarm of the page: the same update as in pyswarmopt/, on arrays of [x, y]. No drawing, no document, no clock.
-// tests/core/test_lesson.py runs it beside the library on the same random numbers.
+// tests/core/teaching/test_lesson.py runs it beside the library on the same random numbers.
 "use strict";
 
 const Swarm = (() => {
@@ -23,6 +23,9 @@ const Swarm = (() => {
     },
   };
 
+  // The reader's own: f of [x, y].
+  const define = (f) => (LANDSCAPES.own = f);
+
   // A landscape moved so that its optimum is not in the middle of the box.
   const landscape = (settings) => {
     const f = LANDSCAPES[settings.landscape], [dx, dy] = settings.shift;
@@ -31,6 +34,7 @@ const Swarm = (() => {
 
   // Whose personal best particle i knows: itself first, then its neighbours in this order.
   const neighbours = (i, n, topology) => {
+    if (typeof topology === "function") return topology(i, n);
     const wrap = (k) => ((k % n) + n) % n;
     if (topology === "ring") return [wrap(i - 1), wrap(i + 1)];
     if (topology === "von_neumann") {
@@ -89,7 +93,13 @@ const Swarm = (() => {
         move.coefficients[term].push(c);
         move.forces[term].push([0, 1].map((d) => c[d] * pulls[term][d]));
       }
-      const sum = [0, 1].map((d) => TERMS.reduce((s, term) => s + move.forces[term][i][d], 0));
+      const force = (d) => TERMS.reduce((s, term) => s + move.forces[term][i][d], 0);
+      const written = (d) => settings.update({
+        v: state.v[i][d], x: x[d], p: state.p[i][d], g: g[d], worst: state.worst[d],
+        w: settings.inertia, c1: settings.cognitive, c2: settings.social, c3: settings.repel,
+        r1: r("cognitive", d), r2: r("social", d), r3: r("repel", d),
+      });
+      const sum = [0, 1].map(settings.update ? written : force);
       const reach = [0, 1].map((d) => x[d] + move.length * sum[d]);
       const walled = [0, 1].map((d) => WALLS[settings.boundary](reach[d], sum[d], settings.low, settings.high));
       move.g.push(g);
@@ -210,5 +220,5 @@ const Swarm = (() => {
     return [Math.max(middle - half, 0), Math.min(middle + half, 1)];
   };
 
-  return { TERMS, landscape, neighbours, plan, run, generator, populate, spread, many, wilson };
+  return { TERMS, define, landscape, neighbours, plan, run, generator, populate, spread, many, wilson };
 })();

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
+from itertools import chain
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints, is_typeddict
 
@@ -58,7 +59,8 @@ def typed(value: object, hint: Any, place: str = "") -> Any:
         return _fields(value, hint, place)
     kind, inner = get_origin(hint), get_args(hint)
     if kind in (Union, UnionType):
-        return _either(value, inner, place)
+        fitting = (one for one in reversed(inner) if fits(value, one))
+        return typed(value, next(fitting, inner[0]), place)
     if kind in (dict, Mapping):
         if not isinstance(value, dict) or not all(map(_text, value)):
             return _refuse(place)
@@ -130,22 +132,11 @@ def _hints(kind: Any) -> tuple[dict[str, Any], frozenset[str]]:
     return {f.name: hints[f.name] for f in fields(kind)}, frozenset(required)
 
 
-def _either(value: object, hints: tuple[Any, ...], place: str) -> Any:
-    """The value as the first type of a union that it is of."""
-    if value is None and NoneType in hints:
-        return None
-    first, *others = [hint for hint in hints if hint is not NoneType]
-    for hint in others:
-        if fits(value, hint):
-            return typed(value, hint, place)
-    return typed(value, first, place)
-
-
 def _elements(value: object, make: Callable[..., Any], inner: tuple[Any, ...], place: str) -> Any:
     if not isinstance(value, list):
         return _refuse(place)
-    if len(inner) == 1 or inner[1] is Ellipsis:
-        return make(typed(part, inner[0], place) for part in value)
+    if make is list or inner[-1] is Ellipsis:
+        inner = inner[:1] * len(value)
     if len(value) != len(inner):
         return _refuse(place)
     return make(typed(part, hint, place) for part, hint in zip(value, inner, strict=True))
@@ -177,13 +168,12 @@ _PLAIN: dict[Any, Callable[[Any], bool]] = {
 }
 
 
-def parse_json(text: str | bytes, unique: bool = False, numbers: bool = False) -> Any:
+def parse_json(text: str | bytes, unique: bool = False) -> Any:
     """Parse a JSON text.
 
     Args:
         text: the text; bytes are UTF-8 (or UTF-16 or UTF-32).
         unique: reject duplicate keys in an object, of which Python keeps the last.
-        numbers: reject NaN and Infinity, which are not JSON.
 
     Raises:
         json.JSONDecodeError: malformed; has the position.
@@ -197,27 +187,21 @@ def parse_json(text: str | bytes, unique: bool = False, numbers: bool = False) -
     """
     too_deep = f"nested too deeply (more than {DEEPEST} levels)"
     try:
-        value = json.loads(
-            text,
-            object_pairs_hook=_unique if unique else None,
-            parse_constant=_no_number if numbers else None,
-        )
+        value = json.loads(text, object_pairs_hook=_unique if unique else None)
     except RecursionError as error:
         raise ValueError(too_deep) from error
     level = [value]
     for _ in range(DEEPEST):
-        level = [
-            inner for outer in level for inner in _inside(outer) if isinstance(inner, dict | list)
-        ]
+        level = list(chain.from_iterable(map(_inside, level)))
         if not level:
             return value
     raise ValueError(too_deep)
 
 
-def _inside(value: Any) -> Any:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
+def _inside(value: Any) -> Iterator[Any]:
+    """The objects and lists in a value."""
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return (part for part in parts if isinstance(part, dict | list))
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -227,7 +211,3 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise ValueError(f'"{key}" is given twice in one object; rename or remove one')
         content[key] = value
     return content
-
-
-def _no_number(name: str) -> Any:
-    raise ValueError(f"{name} is not a JSON number")

@@ -1,32 +1,42 @@
 """Built-in tasks, pure functions of a seed: four generated skills, their mixture, requests.
 
-A new skill is one function `rng -> Draft` and one line in `SKILLS`.
+A new skill is one function `rng -> Draft` and one line in `SKILLS`. The partition of a generated
+question is the hash of its sorted words, independent of the seed. So an expert trained with one
+seed has never seen a dev or test question of any other, and reordering a sum or the roads of a map
+changes no partition.
 """
 
 from __future__ import annotations
 
+import hashlib
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import cycle, islice
 
+from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.registry import lookup
-from pyswarmopt_llm.published.builtin import kinship, requests, skills
-from pyswarmopt_llm.published.builtin.sampling import (
-    Maker,
-    Partition,
-    interleaved,
-    partition_of,
-    to_item,
-)
+from pyswarmopt_llm.published.builtin import skills
+from pyswarmopt_llm.published.builtin.skills import Draft, Maker, Partition
 from pyswarmopt_llm.scores.tasks.types import Item, Task
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+# Percentage of the questions; train is the rest.
+_DEV_SHARE = 15
+_TEST_SHARE = 25
+# Consecutive draws without a new question after which a skill is exhausted (a partition takes one
+# draw in 2 to 7).
+_PATIENCE = 2000
 
 SKILLS: dict[str, Maker] = {
     "arithmetic": skills.arithmetic,
     "graph": skills.graph,
     "dates": skills.dates,
-    "kinship": kinship.make,
+    "kinship": skills.kinship,
 }
+_BUSINESSES = ("bank", "travel", "home", "clinic", "library", "shop", "internet", "restaurant")
 DESKS: dict[str, Maker] = {
-    f"requests-{business}": requests.maker(business) for business in requests.BUSINESSES
+    f"requests-{business}": skills.requests(business) for business in _BUSINESSES
 }
 
 
@@ -34,24 +44,19 @@ DESKS: dict[str, Maker] = {
 class _Builtin:
     """Domains in round-robin order, and the default sizes."""
 
-    sources: tuple[tuple[str, Maker], ...]
+    makers: dict[str, Maker]
     dev: int = 200
     test: int = 500
 
 
 # The task of `swarm-llm demo`: of its experts five know a part of it, the others are in the way.
-_FIVE_DESKS = tuple(
-    (name, DESKS[name])
-    for name in (
-        f"requests-{business}" for business in ("bank", "travel", "clinic", "shop", "internet")
-    )
-)
-
+_FIVE = ("bank", "travel", "clinic", "shop", "internet")
+_FIVE_DESKS = {f"requests-{business}": DESKS[f"requests-{business}"] for business in _FIVE}
 _BUILTINS: dict[str, _Builtin] = {
-    **{name: _Builtin(((name, make),)) for name, make in SKILLS.items()},
-    "mixture": _Builtin(tuple(SKILLS.items())),
-    **{name: _Builtin(((name, make),), dev=16, test=32) for name, make in DESKS.items()},
-    "requests": _Builtin(tuple(DESKS.items()), dev=128, test=256),
+    **{name: _Builtin({name: make}) for name, make in SKILLS.items()},
+    "mixture": _Builtin(SKILLS),
+    **{name: _Builtin({name: make}, dev=16, test=32) for name, make in DESKS.items()},
+    "requests": _Builtin(DESKS, dev=128, test=256),
     "five-desks": _Builtin(_FIVE_DESKS, dev=100, test=200),
 }
 
@@ -113,7 +118,7 @@ def builtin_examples(name: str, n: int, seed: int = 0) -> list[dict[str, list[di
         >>> user["content"].startswith("Question: Roads:")
         True
     """
-    drawn = interleaved(_lookup(name).sources, "train", n, seed)
+    drawn = interleaved(_lookup(name).makers, "train", n, seed)
     return [
         {
             "messages": [
@@ -146,11 +151,63 @@ def _items(
     name: str, builtin: _Builtin, partition: Partition, n: int, seed: int
 ) -> tuple[Item, ...]:
     order = random.Random(f"order of options:{name}:{partition}:{seed}")
-    drawn = interleaved(builtin.sources, partition, n, seed)
+    drawn = interleaved(builtin.makers, partition, n, seed)
     return tuple(
         to_item(draft, f"{name}-{partition}-{i}", domain, order)
         for i, (domain, draft) in enumerate(drawn)
     )
+
+
+def partition_of(question: str) -> Partition:
+    """The partition of a question, a function of its words alone.
+
+    Example:
+        >>> partition_of("What is two plus six?") == partition_of("what is six plus two?")
+        True
+    """
+    words = "".join(c if c.isalnum() else " " for c in question.casefold()).split()
+    number = hashlib.sha256(" ".join(sorted(words)).encode()).digest()[:8]
+    percent = int.from_bytes(number, "big") % 100
+    if percent < _DEV_SHARE:
+        return "dev"
+    return "test" if percent < _DEV_SHARE + _TEST_SHARE else "train"
+
+
+def drafts(domain: str, make: Maker, partition: Partition, rng: random.Random) -> Iterator[Draft]:
+    """Distinct questions of one partition, without end; `UserError` once the skill has no more."""
+    seen: set[str] = set()
+    misses = 0
+    while misses < _PATIENCE:
+        draft = make(rng)
+        if draft.question in seen or (draft.partition or partition_of(draft.question)) != partition:
+            misses += 1
+            continue
+        seen.add(draft.question)
+        misses = 0
+        yield draft
+    raise UserError(
+        f"builtin:{domain}: only {len(seen)} different {partition} questions; request fewer"
+    )
+
+
+def interleaved(
+    makers: dict[str, Maker], partition: Partition, n: int, seed: int
+) -> list[tuple[str, Draft]]:
+    """`n` drafts, (domain, draft), in round-robin order: every prefix is balanced."""
+    streams = {
+        domain: drafts(domain, make, partition, random.Random(f"{domain}:{partition}:{seed}"))
+        for domain, make in makers.items()
+    }
+    return [(domain, next(streams[domain])) for domain in islice(cycle(makers), n)]
+
+
+def to_item(draft: Draft, item_id: str, domain: str, rng: random.Random) -> Item:
+    """The draft as a multiple-choice item, its options in random order."""
+    options = [draft.answer, *draft.distractors]
+    rng.shuffle(options)
+    choices = dict(zip(LETTERS, options, strict=False))
+    letter = LETTERS[options.index(draft.answer)]
+    return Item(item_id, draft.question, choices, letter, {"domain": domain})
 
 
 __all__ = [

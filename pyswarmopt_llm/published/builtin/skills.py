@@ -1,22 +1,61 @@
-"""Generated skills: short questions from templates, with right and tempting wrong answers."""
+"""Generated skills: short questions with right and tempting wrong answers, each a function
+`rng -> Draft`.
+"""
 
 from __future__ import annotations
 
+import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, Literal
 
-from pyswarmopt_llm.published.builtin.sampling import (
-    FRUITS,
-    NAMES,
-    WORDS,
-    Draft,
-    in_words,
-    wrong_answers,
-)
+Partition = Literal["train", "dev", "test"]
 
-WEEKDAYS, MONTHS, EVENTS, TOWNS = (
-    WORDS[name] for name in ("weekdays", "months", "events", "towns")
-)
+
+@dataclass(frozen=True)
+class Draft:
+    """A question with its right answer and wrong answers, before the options are ordered.
+
+    Attributes:
+        question: its text.
+        answer: the right option.
+        distractors: the others.
+        partition: of a question from a list, which says itself where it belongs; None:
+            `partition_of` decides.
+    """
+
+    question: str
+    answer: str
+    distractors: tuple[str, ...]
+    partition: Partition | None = None
+
+
+Maker = Callable[[random.Random], Draft]
+
+
+@cache
+def table(name: str) -> Any:
+    """The content of a JSON file beside this one."""
+    return json.loads(files(__package__).joinpath(f"{name}.json").read_text("utf-8"))
+
+
+WORDS: dict[str, list[str]] = table("words")
+FEMALE, MALE = WORDS["female"], WORDS["male"]
+NAMES = FEMALE + MALE
+WEEKDAYS, MONTHS, NUMBERS = WORDS["weekdays"], WORDS["months"], WORDS["numbers"]
+
+
+def wrong_answers(
+    rng: random.Random, answer: str, candidates: Iterable[str], n: int = 3
+) -> tuple[str, ...]:
+    """Up to `n` distinct candidates other than the answer, drawn at random."""
+    pool = [c for c in dict.fromkeys(candidates) if c != answer]
+    return tuple(rng.sample(pool, min(n, len(pool))))
+
+
 # Short stories about two numbers below ten.
 _STORIES: tuple[tuple[str, Callable[[int, int], int]], ...] = (
     ("{x} has {a} {things} and gets {b} more. How many has {x} now?", lambda a, b: a + b),
@@ -42,10 +81,11 @@ def arithmetic(rng: random.Random) -> Draft:
         a, b = rng.randint(2, 9), rng.randint(2, 9)
         result = solve(a, b)
     x, y = rng.sample(NAMES, 2)
-    question = text.format(x=x, y=y, things=rng.choice(FRUITS), a=in_words(a), b=in_words(b))
+    things = rng.choice(WORDS["fruits"])
+    question = text.format(x=x, y=y, things=things, a=NUMBERS[a], b=NUMBERS[b])
     near = [a + b, abs(a - b), *(result + step for step in (-2, -1, 1, 2, -10, 10))]
-    wrong = wrong_answers(rng, in_words(result), (in_words(n) for n in near if 0 <= n <= 99))
-    return Draft(question, in_words(result), wrong)
+    wrong = wrong_answers(rng, NUMBERS[result], (NUMBERS[n] for n in near if 0 <= n <= 99))
+    return Draft(question, NUMBERS[result], wrong)
 
 
 def shifted(names: Sequence[str], start: str, steps: int) -> str:
@@ -70,16 +110,15 @@ def dates(rng: random.Random) -> Draft:
     )
     word, sign = rng.choice((("after", 1), ("before", -1)))
     start, steps = rng.choice(names), rng.randint(2, 4)
-    event = f"{rng.choice(NAMES)}'s {rng.choice(EVENTS)}"
+    event = f"{rng.choice(NAMES)}'s {rng.choice(WORDS['events'])}"
     move = sign * steps
     near = [move - 1, move + 1, move + 2, -move, 0]
     if names is MONTHS:
         near = [k * sign for k in (steps - 1, steps + 1, steps + 2, -steps)]
-    question = f"{event} is {in_words(steps)} {unit} {word} {start}. {which} is it?"
+    question = f"{event} is {NUMBERS[steps]} {unit} {word} {start}. {which} is it?"
     answer = shifted(names, start, move)
-    return Draft(
-        question, answer, wrong_answers(rng, answer, [shifted(names, start, k) for k in near])
-    )
+    wrong = wrong_answers(rng, answer, [shifted(names, start, k) for k in near])
+    return Draft(question, answer, wrong)
 
 
 def graph(rng: random.Random) -> Draft:
@@ -90,7 +129,7 @@ def graph(rng: random.Random) -> Draft:
         True
     """
     near_size = rng.randint(2, 3)
-    towns = rng.sample(TOWNS, near_size + 3)
+    towns = rng.sample(WORDS["towns"], near_size + 3)
     near, far = towns[:near_size], towns[near_size:]
     roads = random_tree(rng, near) + random_tree(rng, far)
     rng.shuffle(roads)
@@ -105,3 +144,100 @@ def random_tree(rng: random.Random, nodes: list[str]) -> list[tuple[str, str]]:
     """The edges of a random tree over the nodes, each in random direction."""
     edges = [(nodes[rng.randrange(i)], nodes[i]) for i in range(1, len(nodes))]
     return [(b, a) if rng.random() < 0.5 else (a, b) for a, b in edges]
+
+
+# What one person is to another. COMPOSE[of][kin] is the relation to me of the `kin` of my `of`,
+# where it is certain: the brother of my mother is my uncle. (The brother of my uncle is missing: he
+# may be my father.) INVERSE: relation of x to y -> of y to x, for a male and for a female y. The
+# pairs (kin, of) of INNER never lead back to the first person.
+_KIN = table("kinship")
+COMPOSE: dict[str, dict[str, str]] = _KIN["compose"]
+INVERSE: dict[str, tuple[str, str]] = _KIN["inverse"]
+INNER: list[tuple[str, str]] = _KIN["inner"]
+_FEMALE_KIN: list[str] = _KIN["female"]
+_PAIRS = tuple((kin, of) for of, row in COMPOSE.items() for kin in row)
+_RELATIONS = (*INVERSE, "cousin", "brother-in-law", "sister-in-law")
+
+
+def kinship(rng: random.Random) -> Draft:
+    """A question about a relation that follows from the one, two or three given.
+
+    Example:
+        >>> " to " in kinship(random.Random(0)).question
+        True
+    """
+    return rng.choices((_inverse, _composed, _chain), weights=(1, 2, 2))[0](rng)
+
+
+def _inverse(rng: random.Random) -> Draft:
+    relation = rng.choice(list(INVERSE))
+    x, y = _people(rng, relation, "")
+    question = f"{x} is {y}'s {relation}. What is {y} to {x}?"
+    return _kin_draft(rng, question, INVERSE[relation][y in FEMALE], (relation,))
+
+
+def _composed(rng: random.Random) -> Draft:
+    """A question over two steps: the brother of Anna's mother."""
+    kin, of = rng.choice(_PAIRS)
+    x, y = _people(rng, kin, of)
+    question = f"{x} is the {kin} of {y}'s {of}. What is {x} to {y}?"
+    return _kin_draft(rng, question, COMPOSE[of][kin], (kin, of))
+
+
+def _chain(rng: random.Random) -> Draft:
+    middle, of = rng.choice(INNER)
+    link = COMPOSE[of][middle]
+    kin = rng.choice(list(COMPOSE[link]))
+    x, y = _people(rng, kin, of)
+    question = f"{x} is the {kin} of the {middle} of {y}'s {of}. What is {x} to {y}?"
+    return _kin_draft(rng, question, COMPOSE[link][kin], (kin, link, of))
+
+
+def _people(rng: random.Random, kin: str, of: str) -> tuple[str, str]:
+    """Names (x, y) whose sexes fit "x is the `kin` of y's `of`"."""
+    x = rng.choice(FEMALE if kin in _FEMALE_KIN else MALE)
+    candidates = {"husband": FEMALE, "wife": MALE}.get(of, NAMES)
+    return x, rng.choice([name for name in candidates if name != x])
+
+
+def _kin_draft(rng: random.Random, question: str, answer: str, tempting: tuple[str, ...]) -> Draft:
+    female = answer in _FEMALE_KIN
+    same_sex = [r for r in _RELATIONS if (r in _FEMALE_KIN) == female]
+    candidates = [*tempting, *rng.sample(same_sex, 4)]
+    return Draft(question, answer, wrong_answers(rng, answer, candidates))
+
+
+# How a question about a request calls a desk; others go by the name of their business.
+_DESKS = {
+    "travel": "travel agency",
+    "home": "smart home",
+    "shop": "online shop",
+    "internet": "internet provider",
+}
+_TRAIN, _DEV = 12, 3  # of the 20 requests on a topic in ``requests.json``; the others are for test
+
+
+def requests(business: str) -> Maker:
+    """Questions to the service desk of a business; the options are topics of its own.
+
+    Example:
+        >>> draft = requests("library")(random.Random(0))
+        >>> draft.answer, draft.distractors
+        ('settle a fine', ('suggest a purchase', 'extend a loan', 'become a member'))
+    """
+
+    def make(rng: random.Random) -> Draft:
+        topics: dict[str, list[str]] = table("requests")[business]
+        topic, *others = rng.sample(sorted(topics), 4)
+        place = rng.randrange(len(topics[topic]))
+        desk, text = _DESKS.get(business, business), topics[topic][place]
+        question = f'What does this customer of the {desk} want? "{text}"'
+        return Draft(question, topic, tuple(others), _partition_at(place))
+
+    return make
+
+
+def _partition_at(place: int) -> Partition:
+    if place < _TRAIN:
+        return "train"
+    return "dev" if place < _TRAIN + _DEV else "test"

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -45,11 +46,8 @@ class Judge:
 
     def ratings(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
         """A rating from 1 to 10 of each reply; an answer without one is a `UserError`."""
-        prompts = [
-            self._rating_prompt(item.question, text)
-            for item, text in zip(items, texts, strict=True)
-        ]
-        return self._rate(prompts, items)
+        pairs = zip(items, texts, strict=True)
+        return self._rate([self._rating_prompt(item.question, text) for item, text in pairs], items)
 
     def win_rate(self, items: Sequence[Item], first: Sequence[str], second: Sequence[str]) -> Score:
         """Share of pairs whose `first` reply is judged better; each is shown in both orders.
@@ -67,17 +65,11 @@ class Judge:
 
     def _rate(self, prompts: Sequence[str], items: Sequence[Item]) -> list[float]:
         """The rating that each answer gives."""
-        return [
-            _rating(answer, item)
-            for answer, item in zip(self.complete(prompts), items, strict=True)
-        ]
+        return list(map(_rating, self.complete(prompts), items))
 
     def _prefer(self, prompts: Sequence[str], items: Sequence[Item]) -> list[float]:
         """1 where the answer prefers reply A, 0 for B, 0.5 for a tie."""
-        return [
-            _points(answer, item)
-            for answer, item in zip(self.complete(prompts), items, strict=True)
-        ]
+        return list(map(_points, self.complete(prompts), items))
 
     def _rating_prompt(self, question: str, reply: str) -> str:
         return (
@@ -198,3 +190,15 @@ def load_local_judge(spec: str, device: str = "cpu") -> LocalJudge:
     where = pick_device(device)
     model, tokenizer = load_model(resolve_base(spec), pick_dtype("auto", where), where)
     return LocalJudge(TransformersEngine(model, tokenizer))
+
+
+def judge_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
+    """The metrics ``judge`` and ``judge:RUBRIC.txt``; see `Metric.load`."""
+    judge, client = load_judge(spec.partition(":")[2] or None, cache)
+    return {"score": judge.ratings, "compare": judge.win_rate, "usage": client.usage.copy}
+
+
+def local_judge_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
+    """The metric ``local-judge:MODEL``; see `Metric.load`."""
+    judge = load_local_judge(spec.partition(":")[2], device)
+    return {"score": judge.ratings, "compare": judge.win_rate}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain, islice
+from operator import truediv
 from typing import TypeVar
 
 from pyswarmopt_llm.common.interfaces import Engine, Score
@@ -13,6 +15,7 @@ from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.tasks import Item, Scoring, chat_prompt
 
 T = TypeVar("T")
+Pairs = Sequence[tuple[str, str]]  # context, continuation
 
 MAX_NEW_TOKENS = 128  # of a generated answer: a worked GSM8K solution fits
 
@@ -52,45 +55,32 @@ class Accuracy:
     ) -> None:
         self.items, self.scoring, self.template = tuple(items), scoring, template
         self.prompts = [chat_prompt(item, scoring, chat, template) for item in self.items]
-        self._pairs: list[tuple[str, str]] = []
-        self._lengths: list[float] = []
-        self._spans: list[range] = []  # the pairs of each item
-        if scoring != "generate":
-            for item, prompt in zip(self.items, self.prompts, strict=True):
-                self._spans.append(
-                    range(len(self._pairs), len(self._pairs) + len(item.choices or {}))
-                )
-                for letter, text in (item.choices or {}).items():
-                    self._pairs.append((prompt, letter if scoring == "letter" else text))
-                    self._lengths.append(1.0 if scoring == "letter" else float(len(text.encode())))
+        self._options: list[Pairs] = []  # of each item
+        for item, prompt in zip(self.items, self.prompts, strict=True):
+            choices = item.choices or {}
+            options = choices if scoring == "letter" else choices.values()
+            self._options.append([(prompt, option) for option in options])
 
     def choices(self) -> list[Choices]:
         """The items for training, without those whose right answer is unknown."""
-        if self.scoring == "generate":
-            prompts = zip(self.items, self.prompts, strict=True)
-            return [
-                Choices(((prompt, item.answer_text),), (1.0,), 0)
-                for item, prompt in prompts
-                if item.answer
-            ]
         trained = []
-        for item, span in zip(self.items, self._spans, strict=True):
+        for item, prompt, options in zip(self.items, self.prompts, self._options, strict=True):
             letters = list(item.choices or {})
-            if item.answer in letters:
-                pairs = self._pairs[span.start : span.stop]
-                lengths = self._lengths[span.start : span.stop]
-                trained.append(Choices(tuple(pairs), tuple(lengths), letters.index(item.answer)))
+            if self.scoring == "generate" and item.answer:
+                trained.append(Choices(((prompt, item.answer_text),), (1.0,), 0))
+            elif self.scoring != "generate" and item.answer in letters:
+                lengths = tuple(self._length(option) for _, option in options)
+                trained.append(Choices(tuple(options), lengths, letters.index(item.answer)))
         return trained
 
     def texts(self) -> Iterator[tuple[Item, str, int]]:
         """The texts that have to fit the context window: item, text, maximum of new tokens."""
-        if self.scoring == "generate":
-            for item, prompt in zip(self.items, self.prompts, strict=True):
+        for item, prompt, options in zip(self.items, self.prompts, self._options, strict=True):
+            if self.scoring == "generate":
                 yield item, prompt, MAX_NEW_TOKENS
-            return
-        for item, span in zip(self.items, self._spans, strict=True):
-            for k in span:
-                yield item, "".join(self._pairs[k]), 0
+                continue
+            for context, option in options:
+                yield item, context + option, 0
 
     def __call__(self, engine: Engine, places: Sequence[int] | None = None) -> Score:
         """Score all items, or those at these places; see `Utility`."""
@@ -123,16 +113,25 @@ class Accuracy:
             raise ValueError(
                 "generate scoring extracts the answer from a text: there are no option scores"
             )
-        spans = at(self._spans, places)
-        pairs = [self._pairs[k] for span in spans for k in span]
-        logprobs = iter(engine.loglikelihood(pairs))
-        return [
-            {
-                letter: next(logprobs) / self._lengths[k]
-                for letter, k in zip(item.choices or {}, span, strict=True)
-            }
-            for item, span in zip(at(self.items, places), spans, strict=True)
-        ]
+        rows = at(self._options, places)
+        scores = []
+        for item, options, values in zip(
+            at(self.items, places), rows, loglikelihoods(engine, rows), strict=True
+        ):
+            lengths = [self._length(option) for _, option in options]
+            per_length = map(truediv, values, lengths)
+            scores.append(dict(zip(item.choices or {}, per_length, strict=True)))
+        return scores
+
+    def _length(self, option: str) -> float:
+        """What the log-likelihood of an option is divided by."""
+        return 1.0 if self.scoring == "letter" else float(len(option.encode()))
+
+
+def loglikelihoods(engine: Engine, rows: Sequence[Pairs]) -> list[list[float]]:
+    """The log-likelihood of each pair, row by row."""
+    values = iter(engine.loglikelihood(list(chain.from_iterable(rows))))
+    return [list(islice(values, len(row))) for row in rows]
 
 
 def at(rows: Sequence[T], places: Sequence[int] | None) -> Sequence[T]:
@@ -150,8 +149,6 @@ def _margins(item: Item, scores: Mapping[str, float]) -> tuple[float, ...]:
 
 def _best(scores: Mapping[str, float]) -> str:
     """The letter with the highest score, the first on a tie; "" if a score is NaN."""
-    return (
-        ""
-        if any(map(math.isnan, scores.values()))
-        else max(scores, key=lambda letter: scores[letter])
-    )
+    if any(map(math.isnan, scores.values())):
+        return ""
+    return max(scores, key=lambda letter: scores[letter])

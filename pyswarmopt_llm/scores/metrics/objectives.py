@@ -13,6 +13,7 @@ from pyswarmopt_llm.common.files.fingerprint import digest
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.common.interfaces import Engine, Score, Utility
+from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.scores.metrics.combine import Combine, find_combine, of_the_same_items
 from pyswarmopt_llm.scores.metrics.external.permission import LM_EVAL, metric_of
 from pyswarmopt_llm.scores.metrics.questions.answer_format import possible_scorings
@@ -28,6 +29,8 @@ from pyswarmopt_llm.scores.tasks import Item, Scoring, Task, with_templates
 from pyswarmopt_llm.scores.tasks.load import load_task_of
 
 SPARE = 4  # spare items for each dev item, at most
+harness_task = lazy("pyswarmopt_llm.published.lm_eval:LmEvalTask")
+_user_function = lazy("pyswarmopt_llm.scores.metrics.external.callables:CallableUtility")
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.scores.metrics.questions.sampling import Sampling
@@ -55,7 +58,6 @@ class Objectives:
         tasks: name -> task.
         metrics: task name -> metric.
         externals: name -> objective without items.
-        fresh: task name -> dev items reserved for `confirm`.
         combine: combination of the scores.
         combined_by: its name; see `find_combine`.
         tested: whether externals are scored on test.
@@ -64,7 +66,6 @@ class Objectives:
     tasks: Mapping[str, Task]
     metrics: Mapping[str, Metric]
     externals: Mapping[str, External]
-    fresh: Mapping[str, tuple[Item, ...]]
     combine: Combine
     combined_by: str = "harmonic"
     tested: bool = True
@@ -105,14 +106,14 @@ class Objectives:
         return not self.externals and len(items) > 1 and all(each == items[0] for each in items)
 
     @property
+    def fresh(self) -> int:
+        """Dev items that are reserved for `confirm`."""
+        return sum(len(task.fresh) for task in self.tasks.values())
+
+    @property
     def spare(self) -> bool:
         """Whether replies to spare items are trained on."""
         return self.written and all(task.spare for task in self.tasks.values())
-
-    @property
-    def paid(self) -> bool:
-        """Whether a score costs more than time."""
-        return any(metric.usage is not None for metric in self.metrics.values())
 
     @property
     def user_scored(self) -> bool:
@@ -125,8 +126,7 @@ class Objectives:
         """Name -> utility on ``dev``, ``test``, ``spare`` or ``fresh``, where there is this split."""
         utilities: dict[str, Utility] = {}
         for name, task in self.tasks.items():
-            items = self.fresh.get(name, ()) if split == "fresh" else task.split(split)
-            if items:
+            if items := task.split(split):
                 utilities[name] = self.metrics[name].build(items, scorings[name], chat, task.prompt)
         for name, external in self.externals.items():
             if split == "dev" or (split == "test" and external.has_test and self.tested):
@@ -145,34 +145,34 @@ def load_objectives(config: SearchConfig) -> Objectives:
     Raises:
         UserError: an objective is wrong.
     """
-    tasks, fresh = load_split(config)
-    externals = _load_externals(config)
+    tasks, externals = load_split(config), _load_externals(config)
     if not tasks and not externals:
         raise UserError("no task; give one with `task`, or `prompts` and `metric`")
-    where = user_path(config.out) / "judge.jsonl"
     sampling = None
     if config.temperature or config.samples > 1:
         from pyswarmopt_llm.scores.metrics.questions.sampling import Sampling
 
         sampling = Sampling.of(config.temperature, config.samples, config.seed)
-    metrics = find_metrics(
-        tasks, config.metrics, where, config.device, config.max_new_tokens, sampling
-    )
-    signed = next((metric.name for metric in metrics.values() if metric.signed), None)
-    one = len(metrics) + len(externals) < 2 or signed is None
-    by = config.combine
-    if by == "auto":
-        by = "harmonic" if one else "arithmetic"
-    elif by == "harmonic" and not one:
+    cache = user_path(config.out) / "judge.jsonl"
+    limits = (config.max_new_tokens, sampling)
+    metrics = find_metrics(tasks, config.metrics, cache, config.device, *limits)
+    by = _combined_by(config.combine, metrics, len(metrics) + len(externals) > 1)
+    combine = find_combine(by, len(metrics) + len(externals))
+    objectives = Objectives(tasks, metrics, externals, combine, by, config.test != 0)
+    if objectives.alike:
+        return replace(objectives, combine=of_the_same_items(combine))
+    return objectives
+
+
+def _combined_by(asked: str, metrics: Mapping[str, Metric], several: bool) -> str:
+    """The combination by name; of several scores that may be negative not the harmonic mean."""
+    signed = next((metric.name for metric in metrics.values() if several and metric.signed), None)
+    if asked == "harmonic" and signed is not None:
         raise UserError(
             f"`metric` {signed}: may be negative, and a harmonic mean is undefined then; add "
             "`combine arithmetic`"
         )
-    combine = find_combine(by, len(tasks) + len(externals))
-    objectives = Objectives(tasks, metrics, externals, fresh, combine, by, config.test != 0)
-    if objectives.alike:
-        return replace(objectives, combine=of_the_same_items(combine))
-    return objectives
+    return asked if asked != "auto" else "arithmetic" if signed else "harmonic"
 
 
 def load_tasks(config: Any, specs: Sequence[str], **other: Any) -> dict[str, Task]:
@@ -213,8 +213,8 @@ def scorings_of(metric: Metric, scoring: str, task: Task) -> tuple[Scoring, ...]
     return possible_scorings(scoring, task.dev) if metric.scoring is None else (metric.scoring,)
 
 
-def load_split(config: SearchConfig) -> tuple[dict[str, Task], dict[str, tuple[Item, ...]]]:
-    """The tasks as the search sees them, and the dev items reserved for `confirm`.
+def load_split(config: SearchConfig) -> dict[str, Task]:
+    """The tasks as the search sees them.
 
     They have those spare items alone that are trained on: `config.spare`; by default at most
     `SPARE` times as many as dev items, and none if there are fewer than these.
@@ -228,25 +228,26 @@ def load_split(config: SearchConfig) -> tuple[dict[str, Task], dict[str, tuple[I
     specs = tuple(spec for spec in config.tasks if not spec.startswith(LM_EVAL))
     dev = None if config.dev is None else config.dev + kept
     tasks = load_tasks(config, specs, dev=dev, test=config.test or None)
-    if config.test == 0:
-        tasks = {name: replace(task, test=(), fingerprint="") for name, task in tasks.items()}
     for name, task in tasks.items():
         if len(task.dev) <= kept:
             raise UserError(
                 f"`confirm {kept}`: {name} has {len(task.dev)} dev items; none would be left for "
                 "the search"
             )
-    tasks = {name: _with_spare(task, config.spare) for name, task in tasks.items()}
-    if not kept:
-        return tasks, {}
-    fresh = {name: task.dev[-kept:] for name, task in tasks.items()}
-    return {
-        name: replace(task, dev=task.dev[:-kept], fingerprint="") for name, task in tasks.items()
-    }, fresh
+        searched = len(task.dev) - kept
+        tasks[name] = replace(
+            task,
+            dev=task.dev[:searched],
+            fresh=task.dev[searched:],
+            test=() if config.test == 0 else task.test,
+            spare=_spare(task, config.spare),
+            fingerprint="",
+        )
+    return tasks
 
 
-def _with_spare(task: Task, count: int | None) -> Task:
-    """The task with the spare items alone that are trained on."""
+def _spare(task: Task, count: int | None) -> tuple[Item, ...]:
+    """The spare items that are trained on."""
     available = len(task.spare)
     if count is not None and count > available:
         raise InvalidOption(
@@ -257,27 +258,21 @@ def _with_spare(task: Task, count: int | None) -> Task:
         )
     if count is None:
         count = SPARE * len(task.dev) if available >= len(task.dev) else 0
-    return replace(task, spare=task.spare[:count])
+    return task.spare[:count]
 
 
 def _load_externals(config: SearchConfig) -> dict[str, External]:
-    externals: dict[str, External] = {}
     harness = [spec for spec in config.tasks if spec.startswith(LM_EVAL)]
-    if config.confirm is not None and (harness or config.utilities):
-        raise UserError(
-            f"`confirm {config.confirm}`: needs tasks with items; "
-            f"{[*config.utilities, *harness][0]} has none"
-        )
+    specs = [*config.utilities, *harness]
+    if config.confirm is not None and specs:
+        raise UserError(f"`confirm {config.confirm}`: needs tasks with items; {specs[0]} has none")
+    externals: dict[str, External] = {}
     for spec in [*harness, *config.utilities]:
         external: External
         if spec in harness:
-            from pyswarmopt_llm.scores.metrics.external.lm_eval import LmEvalTask
-
-            external = LmEvalTask(spec.removeprefix(LM_EVAL), config.dev, config.test or None)
+            external = harness_task(spec.removeprefix(LM_EVAL), config.dev, config.test or None)
         else:
-            from pyswarmopt_llm.scores.metrics.external.callables import CallableUtility
-
-            external = CallableUtility(spec)
+            external = _user_function(spec)
         if external.name in externals:
             raise UserError(f"{spec}: another objective is also called {external.name}; rename one")
         externals[external.name] = external

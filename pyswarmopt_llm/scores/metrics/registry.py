@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 Needs = Literal["nothing", "answer", "choices"]
 Compare = Callable[[Sequence[Item], Sequence[str], Sequence[str]], Score]
+# what the user gave, a file for answers of a judge, a device -> fields of the metric
+Load = Callable[[str, Path | None, str], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -39,18 +41,20 @@ class Metric:
 
     Attributes:
         name: as given by the user.
-        make: items, scoring, chat and template -> the utility; of written replies also takes their
-            maximum length in tokens and their sampling.
+        make: items, scoring, chat and template -> the utility; of written replies as `Written`.
         scoring: its own scoring; None: the one of ``--scoring``.
         needs: what every item must have.
         signed: whether values may be zero or negative, so that a harmonic mean is undefined.
+        module: that it needs of an extra (`common.extras`).
+        scale: the least and the greatest score of an item; None: not known.
+        new_tokens: maximum length of a reply; None: it is not for written replies.
+        score: of written replies, see `Written`, as for `named`.
+        plain: whether replies continue the plain text, without a chat template.
+        sampling: of the replies; None: greedy ones.
+        load: of a metric with an argument behind a colon, what it brings; see `find_metric`.
         compare: items and two models' texts -> win rate of the first; None: the two are scored one
             by one.
         usage: what it has spent, for ``result.json``; None if it costs nothing but time.
-        module: that it needs of an extra (`common.extras`).
-        new_tokens: maximum length of a reply; None: it is not for written replies.
-        plain: whether replies continue the plain text, without a chat template.
-        sampling: of the replies; None: greedy ones.
         fingerprint: of the user's function that scores, else "".
     """
 
@@ -59,25 +63,26 @@ class Metric:
     scoring: Scoring | None = None
     needs: Needs = "nothing"
     signed: bool = False
-    compare: Compare | None = None
-    usage: Callable[[], dict[str, Any]] | None = None
     module: str | None = None
+    scale: tuple[float, float] | None = None
     new_tokens: int | None = None
+    score: ScoreTexts | None = None
+    named: InOtherUnits | None = None
     plain: bool = False
     sampling: Sampling | None = None
+    load: Load | None = None
+    compare: Compare | None = None
+    usage: Callable[[], dict[str, Any]] | None = None
     fingerprint: str = ""
-
-    @property
-    def scale(self) -> tuple[float, float] | None:
-        """See `scale_of`."""
-        return scale_of(self.name)
 
     def build(
         self, items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None
     ) -> ItemsUtility:
         """The utility that scores these items."""
-        replies = () if self.new_tokens is None else (self.new_tokens, self.sampling)
-        return self.make(items, scoring, chat, template, *replies)
+        if self.new_tokens is None:
+            return self.make(items, scoring, chat, template)
+        how = (template, self.new_tokens, self.named, self.sampling)
+        return self.make(items, self.score, None if self.plain else chat, *how)
 
     def up_to(self, tokens: int | None, sampling: Sampling | None = None) -> Metric:
         """The same with replies of at most so many tokens (None: its own), or sampled ones.
@@ -114,164 +119,87 @@ class Metric:
                 )
 
 
-def scale_of(name: str) -> tuple[float, float] | None:
-    """The least and the greatest score of an item by a metric of this name; None: not known.
-
-    Example:
-        >>> scale_of("judge:rubric.txt"), scale_of("mine.py:short")
-        ((1.0, 10.0), None)
-    """
-    return (1.0, 10.0) if name.partition(":")[0] in ("judge", "local-judge") else None
-
-
 def written(
     name: str,
-    score: ScoreTexts,
+    score: ScoreTexts | None = None,
     needs: Needs = "answer",
     new: int = MAX_NEW_TOKENS,
-    named: InOtherUnits | None = None,
-    plain: bool = False,
     **more: Any,
 ) -> Metric:
-    """A metric of written replies.
+    """A metric of written replies of at most `new` tokens; the other arguments as for `Metric`."""
+    return Metric(name, Written, "generate", needs, new_tokens=new, score=score, **more)
 
-    Args:
-        name: see `Metric`, as for `needs` and what else there is.
-        score: see `Written`, as for `named`.
-        needs: what every item must have.
-        new: maximum length of a reply.
-        named: the score in other units.
-        plain: see `Metric`.
-        **more: further fields of `Metric`.
-    """
-    return Metric(
-        name,
-        lambda items, _, chat, template, tokens, sampling: Written(
-            items, score, None if plain else chat, template, tokens, named, sampling
-        ),
-        "generate",
-        needs,
-        new_tokens=new,
-        plain=plain,
-        **more,
+
+# Heavy imports wait until a metric is used.
+_TEXT, _LIKELIHOODS, _EXTERNAL, _PUBLISHED = (
+    f"pyswarmopt_llm.{room}"
+    for room in (
+        "scores.metrics.text",
+        "scores.metrics.likelihoods",
+        "scores.metrics.external",
+        "published",
     )
-
-
-def continued(name: str, score: ScoreTexts, module: str | None = None) -> Metric:
-    """A metric of continuations of plain text."""
-    return written(name, score, "nothing", CONTINUED_TOKENS, plain=True, module=module)
-
-
-def _late(module: str, name: str) -> Callable[..., Any]:
-    """A function or class of this package whose module is imported when it is called."""
-    return lazy(f"pyswarmopt_llm.{module}:{name}")
-
-
-_truthfulness, _perplexity = (
-    _late("scores.metrics.likelihoods", name) for name in ("Truthfulness", "InversePerplexity")
 )
-
-_load_toxicity, _load_reward, _preferred = (
-    _late("published.classifiers", name) for name in ("load_toxicity", "load_reward", "preferred")
-)
-_load_judge, _load_local_judge = (
-    _late("published.judge.judge", name) for name in ("load_judge", "load_local_judge")
-)
+_continued: dict[str, Any] = {"needs": "nothing", "new": CONTINUED_TOKENS, "plain": True}
+_rewarded: dict[str, Any] = {"needs": "nothing", "new": REWARD_TOKENS}
+_judged: dict[str, Any] = {"needs": "nothing", "new": JUDGED_TOKENS, "scale": (1.0, 10.0)}
+_reward = lazy(f"{_PUBLISHED}.classifiers:reward_metric")
+_judge = lazy(f"{_PUBLISHED}.judge.judge:judge_metric")
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("accuracy", Accuracy, None, "answer"),
+        Metric("accuracy", Accuracy, needs="answer"),
         Metric(
-            "abstain", _late("published.abstention", "Abstention"), None, "choices", signed=True
+            "abstain", lazy(f"{_PUBLISHED}.abstention:Abstention"), needs="choices", signed=True
         ),
-        Metric("mc2", lambda items, _, *rest: _truthfulness(items, *rest), "likelihood", "choices"),
-        Metric(
-            "perplexity", lambda items, _, *rest: _perplexity(items, *rest), "likelihood", "answer"
-        ),
-        written("exact-match", _late("scores.metrics.text", "exact_match")),
-        written("numeric", _late("scores.metrics.text", "numeric"), new=256),
-        written("graph", _late("published.nlgraph", "graph_answers")),
-        written("f1", _late("scores.metrics.text", "token_f1")),
-        written("bleu", _late("scores.metrics.text", "bleu"), module="sacrebleu"),
-        written("rouge-l", _late("scores.metrics.text", "rouge_l"), module="rouge_score"),
-        written("chrf", _late("scores.metrics.text", "chrf"), module="sacrebleu"),
-        continued(
-            "toxicity", _late("published.classifiers", "harmlessness"), module="profanity_check"
+        Metric("mc2", lazy(f"{_LIKELIHOODS}:truthfulness"), "likelihood", "choices"),
+        Metric("perplexity", lazy(f"{_LIKELIHOODS}:inverse_perplexity"), "likelihood", "answer"),
+        written("exact-match", lazy(f"{_TEXT}:exact_match")),
+        written("numeric", lazy(f"{_TEXT}:numeric"), new=256),
+        written("graph", lazy(f"{_PUBLISHED}.nlgraph:graph_answers")),
+        written("f1", lazy(f"{_TEXT}:token_f1")),
+        written("bleu", lazy(f"{_TEXT}:bleu"), module="sacrebleu"),
+        written("rouge-l", lazy(f"{_TEXT}:rouge_l"), module="rouge_score"),
+        written("chrf", lazy(f"{_TEXT}:chrf"), module="sacrebleu"),
+        written(
+            "toxicity",
+            lazy(f"{_PUBLISHED}.classifiers:harmlessness"),
+            module="profanity_check",
+            **_continued,
         ),
     )
 }
-
-
-def _evaluate(spec: str, name: str, cache: Path | None, device: str) -> Metric:
-    from pyswarmopt_llm.scores.metrics.external.evaluate import EvaluateMetric
-
-    return written(spec, EvaluateMetric(name), signed=True)
-
-
-def _toxicity(spec: str, model: str, cache: Path | None, device: str) -> Metric:
-    return continued(spec, _load_toxicity(model, device).harmlessness)
-
-
-def _reward(spec: str, model: str, cache: Path | None, device: str) -> Metric:
-    kind, loaded = spec.partition(":")[0], _load_reward(model, device)
-    score = {"reward": loaded.scores, "verbose": loaded.verbose, "concise": loaded.concise}[kind]
-    raw = kind == "reward"
-    named = _preferred if raw else None
-    return written(spec, score, "nothing", REWARD_TOKENS, named, signed=raw)
-
-
-def _function(spec: str) -> Metric:
-    from pyswarmopt_llm.scores.metrics.external.score_function import FunctionUtility, ScoreFunction
-
-    function = ScoreFunction(spec)
-
-    return Metric(
-        spec,
-        lambda items, _, *rest: FunctionUtility(function, items, *rest),
-        "generate",
-        signed=True,
-        new_tokens=MAX_NEW_TOKENS,
-        fingerprint=function.fingerprint,
+# Metrics with an argument behind a colon, by how they are written; what they score with is loaded
+# when one is used.
+FUNCTION = "FILE.py:FUNCTION"
+FAMILIES: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        written("evaluate:NAME", signed=True, load=lazy(f"{_EXTERNAL}.evaluate:evaluate_metric")),
+        written(
+            "toxicity:MODEL",
+            load=lazy(f"{_PUBLISHED}.classifiers:toxicity_metric"),
+            **_continued,
+        ),
+        written("reward:MODEL", signed=True, load=_reward, **_rewarded),
+        written("verbose:MODEL", load=_reward, **_rewarded),
+        written("concise:MODEL", load=_reward, **_rewarded),
+        written("judge", load=_judge, **_judged),
+        written("judge:RUBRIC.txt", load=_judge, **_judged),
+        written(
+            "local-judge:MODEL",
+            load=lazy(f"{_PUBLISHED}.judge.judge:local_judge_metric"),
+            **_judged,
+        ),
+        written(
+            FUNCTION,
+            needs="nothing",
+            signed=True,
+            load=lazy(f"{_EXTERNAL}.score_function:function_metric"),
+        ),
     )
-
-
-def _judge(spec: str, rubric: str, cache: Path | None, device: str) -> Metric:
-    judge, completions = _load_judge(rubric or None, cache)
-    return _judged(spec, judge, completions.usage.copy)
-
-
-def _local_judge(spec: str, model: str, cache: Path | None, device: str) -> Metric:
-    return _judged(spec, _load_local_judge(model, device))
-
-
-def _judged(spec: str, judge: Any, usage: Callable[[], dict[str, Any]] | None = None) -> Metric:
-    return written(
-        spec, judge.ratings, "nothing", JUDGED_TOKENS, compare=judge.win_rate, usage=usage
-    )
-
-
-# Metrics with an argument after a colon, loaded when used, since they load models or libraries.
-_LOADERS: dict[str, Callable[[str, str, Path | None, str], Metric]] = {
-    "evaluate:NAME": _evaluate,
-    "toxicity:MODEL": _toxicity,
-    "reward:MODEL": _reward,
-    "verbose:MODEL": _reward,
-    "concise:MODEL": _reward,
-    "judge": _judge,
-    "judge:RUBRIC.txt": _judge,
-    "local-judge:MODEL": _local_judge,
 }
-# The longest reply to a chat that a family scores.
-_LIMITS = {
-    "evaluate": MAX_NEW_TOKENS,
-    "reward": REWARD_TOKENS,
-    "verbose": REWARD_TOKENS,
-    "concise": REWARD_TOKENS,
-    "judge": JUDGED_TOKENS,
-    "local-judge": JUDGED_TOKENS,
-}
-FAMILIES = (*_LOADERS, "FILE.py:FUNCTION")
 
 
 def find_metric(spec: str, cache: Path | None = None, device: str = "cpu") -> Metric:
@@ -289,17 +217,25 @@ def find_metric(spec: str, cache: Path | None = None, device: str = "cpu") -> Me
         >>> find_metric("exact-match").needs
         'answer'
     """
-    if spec in METRICS:
-        need_extra(METRICS[spec].module, f"`metric` {spec}")
-        return METRICS[spec]
-    family, _, argument = spec.partition(":")
-    for registered, load in _LOADERS.items():
-        name, _, needed = registered.partition(":")
-        if family == name and (argument or not needed):
-            return load(spec, argument, cache, device)
-    if is_function(spec):
-        return _function(spec)
-    raise unknown("metric", spec, [*METRICS, *FAMILIES])
+    metric = _known(spec)
+    if metric is None:
+        raise unknown("metric", spec, [*METRICS, *FAMILIES])
+    need_extra(metric.module, f"`metric` {spec}")
+    return (
+        metric
+        if metric.load is None
+        else replace(metric, name=spec, **metric.load(spec, cache, device))
+    )
+
+
+def _known(spec: str) -> Metric | None:
+    """The metric of this name, or of its family, not loaded; None: there is none."""
+    kind, _, argument = spec.partition(":")
+    for name, metric in {**METRICS, **FAMILIES}.items():
+        family, _, needed = name.partition(":")
+        if name == spec or (needed and argument and family == kind):
+            return metric
+    return FAMILIES[FUNCTION] if is_function(spec) else None
 
 
 def reply_limit(spec: str) -> int | None:
@@ -309,11 +245,8 @@ def reply_limit(spec: str) -> int | None:
         >>> reply_limit("numeric"), reply_limit("reward:a/model"), reply_limit("toxicity")
         (256, 200, None)
     """
-    if spec in METRICS:
-        return None if METRICS[spec].plain else METRICS[spec].new_tokens
-    if is_function(spec):
-        return MAX_NEW_TOKENS
-    return _LIMITS.get(spec.partition(":")[0])
+    metric = _known(spec)
+    return None if metric is None or metric.plain else metric.new_tokens
 
 
 def longest_reply(specs: Sequence[str]) -> int | None:
@@ -341,27 +274,23 @@ def metric_labels(specs: Sequence[str]) -> dict[str, str]:
         >>> list(metric_labels(["a.py:score", "b.py:score"]))
         ['a-score', 'b-score']
     """
-    kinds = [_label(spec) for spec in specs]
+    kinds = list(map(_label, specs))
     labels: dict[str, str] = {}
     for spec, kind in zip(specs, kinds, strict=True):
-        label = kind if kinds.count(kind) == 1 else _longer(spec)
+        label = _label(spec, whole=kinds.count(kind) > 1)
         if label in labels:
             raise InvalidOption("metric", spec, f"a second metric that is called {label}")
         labels[label] = spec
     return labels
 
 
-def _label(spec: str) -> str:
-    return spec.rpartition(":")[2] if ".py:" in spec else spec.partition(":")[0]
-
-
-def _longer(spec: str) -> str:
-    """With the name of the file or model."""
-    kind, _, argument = spec.partition(":")
+def _label(spec: str, whole: bool = False) -> str:
+    """The name of a function or the kind of metric; `whole`: with that of its file or model."""
     if ".py:" in spec:
         file, _, function = spec.rpartition(":")
-        return f"{Path(file).stem}-{function}"
-    return f"{kind}-{Path(argument).stem}" if argument else kind
+        return f"{Path(file).stem}-{function}" if whole else function
+    kind, _, argument = spec.partition(":")
+    return f"{kind}-{Path(argument).stem}" if whole and argument else kind
 
 
 def metric_specs(specs: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
@@ -385,13 +314,13 @@ def metric_specs(specs: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
         raise InvalidOption(
             "metric", general[1], f"a second metric for several tasks; write TASK={general[1]}"
         )
-    for spec in specs:
-        task, equals, _ = spec.partition("=")
-        if equals and task not in tasks:
-            raise InvalidOption(
-                "metric", spec, f"no task is called {task}; there is {', '.join(tasks) or 'none'}"
-            )
-        if equals and sum(other.startswith(f"{task}=") for other in specs) > 1:
+    own = [spec for spec in specs if spec not in general]
+    of_tasks = [spec.partition("=")[0] for spec in own]
+    for task, spec in zip(of_tasks, own, strict=True):
+        if task not in tasks:
+            why = f"no task is called {task}; there is {', '.join(tasks) or 'none'}"
+            raise InvalidOption("metric", spec, why)
+        if of_tasks.count(task) > 1:
             raise InvalidOption("metric", spec, f"{task} has another one; choose one")
     metrics = {task: metric_given(specs, task) for task in tasks}
     return {task: metric for task, metric in metrics.items() if metric is not None}

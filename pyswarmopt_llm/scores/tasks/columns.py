@@ -84,33 +84,37 @@ class Columns:
         """The file's name of a column."""
         return self.told.get(name, name)
 
-    def record(self, row: Row, needed: Iterable[str]) -> dict[str, Any]:
-        """A row as a record for `parse_item`.
+    def check(self, row: Row, needed: Iterable[str]) -> None:
+        """Refuse a row with nothing in a column that is needed, or no split in its column.
 
         Raises:
-            UserError: nothing stands in a column that is needed, or no split in its column.
+            UserError: says where.
         """
         split = row.values.get(self.split)
         if self.split and split not in SPLITS:
             raise UserError(f'{row.place}: split must be "dev" or "test", not {split!r}; rename it')
+        for name in needed:
+            value = row.values.get(self.header(name))
+            if value is None or not str(value).strip():
+                column = self.header(name)
+                raise UserError(
+                    f'{row.place}: nothing in column "{column}"; fill it in or remove the row'
+                )
+
+    def record(self, row: Row) -> dict[str, Any]:
+        """A row as a record for `parse_item`."""
         values = {
             name: value
             for name, value in renamed(row.values, self.told).items()
             if name and not (self.blank and value == "")
         }
-        for name in needed:
-            if values.get(name) is None or not str(values[name]).strip():
-                column = self.header(name)
-                raise UserError(
-                    f'{row.place}: nothing in column "{column}"; fill it in or remove the row'
-                )
         question, answer = values.pop(self.question), values.pop(self.answer, None)
-        ours = "prompt" if self.question == "prompt" else "question"
         options = [values.pop(letter, None) for letter in self.letters]
         while options and options[-1] in (None, ""):  # a row may have fewer than another
             options.pop()
         values.pop("question", None)
         choices = values.pop("choices", options or None)
+        ours = "prompt" if self.question == "prompt" else "question"
         return {**values, ours: question, "choices": choices, "answer": answer}
 
 
@@ -130,18 +134,18 @@ def find_columns(
     """
     check_names(told, table.names, str(table.path))
     names = list(renamed(dict.fromkeys(table.names), told))
-    letters = tuple(takewhile(set(names).__contains__, ascii_uppercase))
     verbatim = "prompt" in names and (prompts or "question" not in names)
     question = "prompt" if verbatim else first_of(QUESTION, names)
     answer = first_of(("answer",) if verbatim else ANSWER, names)
-    missing = [] if question else ["question"]
-    missing += [] if answer or verbatim or not answered else ["answer"]
     csv = table.path.suffix.lower() in DELIMITED
+    missing = [] if question else ["question"]
+    if answered and not answer and not verbatim:
+        missing.append("answer")
     if missing:
         raise UserError(f"{table.path}: {_missing(names, missing, csv)}")
-    options = letters if letters[1:] and not verbatim else ()
+    letters = [] if verbatim else list(takewhile(names.__contains__, ascii_uppercase))
     split = told.get("split", "split") if "split" in names else ""
-    return Columns(told, question, answer, options, split, csv or prompts)
+    return Columns(told, question, answer, letters if letters[1:] else (), split, csv or prompts)
 
 
 def first_of(names: Sequence[str], columns: Iterable[str]) -> str:

@@ -8,16 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.tasks.items import normalise, unordered
-from pyswarmopt_llm.scores.tasks.types import Item, Located
+from pyswarmopt_llm.scores.tasks.types import Item
 
 Stratum = tuple[str, str]  # answer, if there are choices, and domain
-# dev is one item in so many; of prompts, which nobody has to answer, every other one
-DEV_SHARE, DEV_SHARE_OF_PROMPTS = 3, 2
+Items = tuple[Item, ...]
 
 
 def draw_splits(
-    items: Sequence[Located], seed: int, where: str, share: int = DEV_SHARE
-) -> tuple[dict[str, list[Located]], str]:
+    items: Sequence[Item], seed: int, where: str, share: int
+) -> tuple[Items, Items, str]:
     """One item in `share` as dev, the rest as test, in drawn order: the first N are a sample.
 
     Systematic sampling: each stratum, the items of one answer and domain, is shuffled and spread
@@ -25,8 +24,7 @@ def draw_splits(
     seed only, not on the order of the file.
 
     Returns:
-        ``dev`` and ``test``, and what the strata are ("answer", "domain", "answer and domain" or
-        "").
+        Dev, test, and what the strata are ("answer", "domain", "answer and domain" or "").
     """
     groups = _grouped(items)
     if len(groups) < 2:
@@ -34,20 +32,19 @@ def draw_splits(
             f"{where}: {counted(len(groups), 'different question')}; at least two are needed for "
             "dev and test"
         )
-    strata = {key: min(_stratum(item) for _, item in group) for key, group in groups.items()}
+    strata = {key: min(map(_stratum, group)) for key, group in groups.items()}
     order = _spread(strata, seed)
     dev, test = _filled([groups[key] for key in order], max(1, len(items) // share))
-    answers, domains = zip(*strata.values(), strict=True)
-    parts = [
-        name for name, values in (("answer", answers), ("domain", domains)) if len(set(values)) > 1
-    ]
-    return {"dev": dev, "test": test}, " and ".join(parts)
+    answers, domains = map(set, zip(*strata.values(), strict=True))
+    named = (("answer", answers), ("domain", domains))
+    parts = [name for name, values in named if len(values) > 1]
+    return tuple(dev), tuple(test), " and ".join(parts)
 
 
-def _filled(groups: Sequence[list[Located]], size: int) -> tuple[list[Located], list[Located]]:
+def _filled(groups: Sequence[list[Item]], size: int) -> tuple[list[Item], list[Item]]:
     """Dev of at most `size` items, as many as fit of whole groups, but not none; and the rest."""
-    dev: list[Located] = []
-    test: list[Located] = []
+    dev: list[Item] = []
+    test: list[Item] = []
     for group in groups:
         (dev if len(dev) + len(group) <= size else test).extend(group)
     if dev:
@@ -56,7 +53,7 @@ def _filled(groups: Sequence[list[Located]], size: int) -> tuple[list[Located], 
     return smallest, [item for group in groups if group is not smallest for item in group]
 
 
-def _grouped(items: Sequence[Located]) -> dict[str, list[Located]]:
+def _grouped(items: Sequence[Item]) -> dict[str, list[Item]]:
     """Items by question; by question and options where most items share one ("Which sentence is
     right?").
     """
@@ -66,10 +63,10 @@ def _grouped(items: Sequence[Located]) -> dict[str, list[Located]]:
     return groups
 
 
-def _by(items: Sequence[Located], key: Callable[[Item], str]) -> dict[str, list[Located]]:
-    groups: dict[str, list[Located]] = {}
-    for placed in items:
-        groups.setdefault(key(placed[1]), []).append(placed)
+def _by(items: Sequence[Item], key: Callable[[Item], str]) -> dict[str, list[Item]]:
+    groups: dict[str, list[Item]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
     return groups
 
 

@@ -14,12 +14,13 @@ from typing import Any, NamedTuple
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import parse_json
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
-from pyswarmopt_llm.scores.tasks.items import as_object, check_unicode
+from pyswarmopt_llm.scores.tasks.items import check_unicode, kind_of
 
 SPLITS = ("dev", "test")
 DELIMITED = (".csv", ".tsv")
 SUFFIXES = (".json", ".jsonl", *DELIMITED)
 _TEXT = (".txt", "")
+_ROLES = ("system", "user", "assistant")
 _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
 
 
@@ -40,6 +41,7 @@ class Table:
         names: of all columns, in the order in which they appear.
         rows: the rows.
         has_splits: whether the file has a list for each split; each row names its own then.
+        separator: of its columns; "" in JSON.
         name, prompt, metric: of the task.
     """
 
@@ -47,6 +49,7 @@ class Table:
     names: Sequence[str]
     rows: Sequence[Row]
     has_splits: bool = False
+    separator: str = ""
     name: str = ""
     prompt: str | None = None
     metric: str | None = None
@@ -75,30 +78,27 @@ def read_table(path: Path, text: str = "") -> Table:
     if suffix in _TEXT:
         return table_of(path, _lines(path), text)
     if suffix == ".jsonl":
-        return table_of(path, json_lines(path, unique=True), text)
-    content = _parse_json(read_text(path), str(path))
+        return table_of(path, json_lines(path), text)
+    content = _parse_json(read_text(path), path)
     if isinstance(content, list) and content:
-        return table_of(
-            path, ((f"{path}: item {i}", raw) for i, raw in enumerate(content, 1)), text
-        )
+        records = enumerate(content, 1)
+        return table_of(path, ((f"{path}: item {i}", record) for i, record in records), text)
     return _with_splits(path, content)
 
 
 def table_of(path: Path, records: Iterable[tuple[str, object]], text: str = "") -> Table:
     """The table of records, each after its place: objects, or plain texts of a column."""
-    rows = [
-        Row(
-            place, f"row-{i}", _values({text: raw} if text and isinstance(raw, str) else raw, place)
-        )
-        for i, (place, raw) in enumerate(records, 1)
-    ]
+    rows = []
+    for i, (place, record) in enumerate(records, 1):
+        named = {text: record} if text and isinstance(record, str) else record
+        rows.append(Row(place, f"row-{i}", _values(named, place)))
     return Table(path, _names(rows), rows)
 
 
-def json_lines(path: Path, unique: bool = False) -> Iterator[tuple[str, object]]:
-    """(place, value) of each line that is not blank; `unique` refuses repeated keys."""
+def json_lines(path: Path) -> Iterator[tuple[str, object]]:
+    """(place, value) of each line that is not blank."""
     for place, line in _lines(path):
-        yield place, _parse_json(line, str(path), int(place.rpartition(" ")[2]), unique)
+        yield place, _parse_json(line, path, int(place.rpartition(" ")[2]))
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
@@ -134,24 +134,25 @@ def _with_splits(path: Path, content: object) -> Table:
     for split in SPLITS:
         if not isinstance(content[split], list):
             raise UserError(f'{path}: "{split}" must be a list of items')
-        for i, raw in enumerate(content[split]):
+        for i, record in enumerate(content[split]):
             place = f"{path}: {split} item {i + 1}"
-            rows.append(Row(place, f"{split}-{i}", {**_values(raw, place), "split": split}))
+            rows.append(Row(place, f"{split}-{i}", {**_values(record, place), "split": split}))
     name, prompt, metric, example = (
         _optional_text(content, key, path) for key in ("dataset", "prompt", "metric", "icl_prompt")
     )
     if prompt is None and example is not None:  # the reference's, before the default one
         escaped = example.replace("{", "{{").replace("}", "}}")
         prompt = f"{escaped}\nQuestion: {{question}}\n{{choices}}\nThe answer is"
-    return Table(path, _names(rows), rows, True, name or "", prompt, metric)
+    return Table(path, _names(rows), rows, True, "", name or "", prompt, metric)
 
 
 def _optional_text(content: Mapping[str, object], key: str, path: Path) -> str | None:
     value = content.get(key)
-    if value is not None and not isinstance(value, str):
+    if value is None:
+        return None
+    if not isinstance(value, str):
         raise UserError(f'{path}: "{key}" must be a text')
-    if value is not None:
-        check_unicode(value, f'"{key}"', str(path))
+    check_unicode(value, f'"{key}"', str(path))
     return value
 
 
@@ -159,36 +160,44 @@ def _names(rows: Sequence[Row]) -> list[str]:
     return list(dict.fromkeys(str(name) for row in rows for name in row.values))
 
 
-def _values(raw: object, place: str) -> Mapping[Any, Any]:
+def _values(record: object, place: str) -> Mapping[Any, Any]:
     """The values of a record; of one whose ``messages`` are a conversation the prompt is the last
     user's turn, after ``earlier`` turns, and an assistant's turn at the end is the answer.
 
     Raises:
         UserError: no object, or no conversation that a user's turn ends.
     """
-    record = as_object(raw, place)
+    if not isinstance(record, Mapping):
+        kind = kind_of(record)
+        raise UserError(f"{place}: an item is an object with question and answer, not {kind}")
     if "messages" not in record or "question" in record or "prompt" in record:
         return record
     turns = record["messages"]
-    fine = isinstance(turns, list) and all(
-        isinstance(turn, Mapping) and isinstance(turn.get("content"), str) for turn in turns
-    )
-    roles = [str(turn.get("role")) for turn in turns] if fine else []
-    answered = roles[-1:] == ["assistant"]
-    if not {*roles} <= {"system", "user", "assistant"} or roles[-1 - answered :][:1] != ["user"]:
+    fine = isinstance(turns, list) and all(map(_is_turn, turns))
+    said = [{"role": turn["role"], "content": turn["content"]} for turn in turns] if fine else []
+    answer = said.pop() if said and said[-1]["role"] == "assistant" else None
+    if not said or said[-1]["role"] != "user":
         raise UserError(
             f'{place}: "messages" must be turns with "role" (system, user, assistant) and '
             '"content", the last one the user\'s, or the answer to it'
         )
-    said = [{"role": turn["role"], "content": turn["content"]} for turn in turns]
-    answer = {"answer": said.pop()["content"]} if answered else {}
     others = {name: value for name, value in record.items() if name != "messages"}
-    return {**answer, **others, "prompt": said.pop()["content"], "earlier": said}
+    prompt = said.pop()["content"]
+    answered = {} if answer is None else {"answer": answer["content"]}
+    return {**answered, **others, "prompt": prompt, "earlier": said}
 
 
-def _parse_json(text: str, path: str, first_line: int = 1, unique: bool = True) -> object:
+def _is_turn(turn: object) -> bool:
+    return (
+        isinstance(turn, Mapping)
+        and isinstance(turn.get("content"), str)
+        and turn.get("role") in _ROLES
+    )
+
+
+def _parse_json(text: str, path: Path, first_line: int = 1) -> object:
     try:
-        return parse_json(text, unique=unique)
+        return parse_json(text, unique=True)
     except json.JSONDecodeError as e:
         place = f"{path}: line {first_line + e.lineno - 1}, column {e.colno}"
         lines = "if each line is an object, rename the file to .jsonl"
@@ -221,15 +230,9 @@ def _delimited(path: Path) -> Table:
         raise UserError(f"{path}: line {reader.line_num + 1}: {e}; check the quotes there") from e
     long = next((row.place for row in rows if None in row.values), None)
     if long is not None:
-        name = _SEPARATORS[separator]
-        advice = f"put values that contain a {name} in quotes"
+        advice = f"put values that contain a {_SEPARATORS[separator]} in quotes"
         raise UserError(f"{long}: more values than columns; {advice}")
-    return Table(path, names, rows)
-
-
-def separator_of(path: Path) -> str:
-    """The separator of a CSV file; a comma if it is no such file."""
-    return _separator(read_text(path)) if path.suffix.lower() == ".csv" and path.is_file() else ","
+    return Table(path, names, rows, separator=separator)
 
 
 def _separator(text: str) -> str:

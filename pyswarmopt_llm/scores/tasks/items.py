@@ -6,6 +6,7 @@ import json
 import unicodedata
 from collections.abc import Mapping
 from string import ascii_uppercase
+from types import NoneType
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
@@ -13,51 +14,56 @@ from pyswarmopt_llm.scores.tasks.types import Item
 
 EDGES = " \t\r\n.,;:!?\"'`*_()[]{}\u201c\u201d\u2018\u2019"  # around a text
 _RESERVED = ("question", "prompt", "choices", "answer", "answers", "id", "split")
-_KINDS = {dict: "an object", list: "a list", str: "a text", bool: "true or false"}
+_KINDS = {
+    dict: "an object",
+    list: "a list",
+    str: "a text",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    NoneType: "null",
+}
+_LONG = 40  # characters of an answer in a message
 
 
-def parse_item(raw: object, where: str, default_id: str, answered: bool = True) -> Item:
+def parse_item(
+    record: Mapping[str, Any], place: str, default_id: str, answered: bool = True
+) -> Item:
     """An item from a record with ``question``, ``answer`` and, for multiple choice, ``choices``.
 
     ``choices`` is a mapping from labels, a list, or two lists ``text`` and ``label`` as in ARC;
     ``answer`` a label or, if unambiguous, the text of a choice. An ``answer`` that is a list, and
     ``answers``, hold further right answers; ``id`` is optional; the rest goes to `Item.meta`. A
     record with ``prompt`` instead of ``question`` is given to the model verbatim and needs no
-    ``answer``. `where` begins error messages. Unless `answered`, an answer is neither needed nor
+    ``answer``. `place` begins error messages. Unless `answered`, an answer is neither needed nor
     looked at.
 
     Example:
         >>> parse_item({"question": "2+2?", "choices": ["4", "5"], "answer": "4"}, "mine.json: dev 1", "1")
         Item(id='1', question='2+2?', choices={'A': '4', 'B': '5'}, answer='A', meta={}, plain=False)
     """
-    record = as_object(raw, where)
-    plain = "prompt" in record and "question" not in record
+    plain = "question" not in record
     column = "prompt" if plain else "question"
     meta = {str(k): _meta(v) for k, v in record.items() if k not in _RESERVED and v is not None}
-    answer, others = "", _texts(record.get("answers"), where)
-    choices, labels = _choices(record.get("choices"), where)
+    answer, others = "", _others(record.get("answers"), place)
+    choices, letters = _choices(record.get("choices"), place)
     if answered and not (plain and record.get("answer") is None):
-        first, *more = _right_answers(_field(record, "answer", where))
-        answer, others = _text(first, "answer", where), [*more, *others]
+        first, *more = _right_answers(record["answer"])
+        answer, others = _text(first, "answer", place), [*more, *others]
         if choices is not None:
-            answer = _right_letter(answer, choices, labels, where, isinstance(first, int))
+            answer = _right_letter(answer, choices, letters, place, isinstance(first, int))
     if others:
         meta["answers"] = _meta(others)
+    has_id = record.get("id") not in (None, "")
     return Item(
-        id=default_id if record.get("id") in (None, "") else _text(record["id"], "id", where),
-        question=_text(_field(record, column, where), column, where),
+        id=_text(record["id"], "id", place) if has_id else default_id,
+        question=_text(record[column], column, place),
         choices=choices,
         answer=answer,
         meta=meta,
         plain=plain,
+        place=place,
     )
-
-
-def as_object(raw: object, where: str) -> Mapping[Any, Any]:
-    """A record; anything but an object is refused."""
-    if not isinstance(raw, Mapping):
-        raise UserError(f"{where}: an item is an object with question and answer, not {_kind(raw)}")
-    return raw
 
 
 def normalise(text: str) -> str:
@@ -94,13 +100,6 @@ def check_unicode(text: str, what: str, where: str) -> None:
         ) from e
 
 
-def _field(record: Mapping[Any, Any], name: str, where: str) -> Any:
-    if name not in record:
-        found = ", ".join(map(str, record)) or "nothing"
-        raise UserError(f'{where}: no "{name}" (found: {found}); add it')
-    return record[name]
-
-
 def _right_answers(value: object) -> list[Any]:
     """The answers of a record: one, or all of a list."""
     if isinstance(value, bool):
@@ -110,11 +109,12 @@ def _right_answers(value: object) -> list[Any]:
     return [value]
 
 
-def _texts(value: object, where: str) -> list[str]:
+def _others(value: object, where: str) -> list[str]:
+    """Further right answers."""
     if value is None:
         return []
     if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
-        raise UserError(f'{where}: "answers" must be a list of texts, not {_kind(value)}')
+        raise UserError(f'{where}: "answers" must be a list of texts, not {kind_of(value)}')
     return value
 
 
@@ -142,7 +142,7 @@ def _labelled(raw: object, where: str) -> tuple[list[str], list[Any]]:
     if isinstance(raw, list):
         return [chr(ord("A") + i) for i in range(len(raw))], raw
     if not isinstance(raw, Mapping):
-        raise UserError(f"{where}: choices are an object of letters or a list, not {_kind(raw)}")
+        raise UserError(f"{where}: choices are an object of letters or a list, not {kind_of(raw)}")
     if raw.keys() != {"text", "label"}:
         pairs = sorted(raw.items(), key=lambda pair: str(pair[0]).strip().upper())
         return [str(label) for label, _ in pairs], [text for _, text in pairs]
@@ -165,24 +165,22 @@ def _right_letter(
             f"{where}: the answer {answer} is a number, of an option or its text; give the letter"
         )
     letters = [letter for letter, text in choices.items() if text == answer]
+    letters = letters or [letter for letter in choices if letter == answer.upper()]
     if len(letters) == 1:
         return letters[0]
+    shown = repr(answer if len(answer) <= _LONG else answer[: _LONG - 3] + "...")
     if letters:
         several = " and ".join(letters)
-        raise UserError(
-            f"{where}: the answer {_short(answer)} is the text of {several}; give the letter"
-        )
-    if answer.upper() in choices:
-        return answer.upper()
+        raise UserError(f"{where}: the answer {shown} is the text of {several}; give the letter")
     raise UserError(
-        f"{where}: the answer {_short(answer)} is not among the choices {', '.join(choices)}; "
+        f"{where}: the answer {shown} is not among the choices {', '.join(choices)}; "
         "give the letter or the exact text of the right one"
     )
 
 
 def _text(value: object, what: str, where: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise UserError(f"{where}: {what} must be a text, not {_kind(value)}")
+        raise UserError(f"{where}: {what} must be a text, not {kind_of(value)}")
     text = str(value).strip()
     if not text:
         raise UserError(f"{where}: empty {what}; fill it in or remove the item")
@@ -194,10 +192,6 @@ def _meta(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _short(text: str, limit: int = 40) -> str:
-    return repr(text if len(text) <= limit else text[: limit - 3] + "...")
-
-
-def _kind(value: object) -> str:
-    number = "a number" if isinstance(value, int | float) else type(value).__name__
-    return "null" if value is None else _KINDS.get(type(value), number)
+def kind_of(value: object) -> str:
+    """What a value of JSON is, for messages."""
+    return _KINDS.get(type(value), type(value).__name__)

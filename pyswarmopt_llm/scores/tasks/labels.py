@@ -9,14 +9,14 @@ from string import ascii_uppercase
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.tasks.items import normalise
-from pyswarmopt_llm.scores.tasks.types import Located
+from pyswarmopt_llm.scores.tasks.types import Item
 
 MOST_LABELS = 200
 
 
 def with_label_choices(
-    items: Sequence[Located], names: Mapping[str, str], where: str
-) -> tuple[list[Located], str]:
+    items: Sequence[Item], names: Mapping[str, str], where: str
+) -> tuple[list[Item], str]:
     """Give items the set of their answers as choices, and say so in a note.
 
     Args:
@@ -29,19 +29,19 @@ def with_label_choices(
 
     Example:
         >>> from pyswarmopt_llm.scores.tasks import Item
-        >>> items = [(f"line {i}", Item(str(i), f"text {i}", None, "01"[i % 2])) for i in range(4)]
+        >>> items = [Item(str(i), f"text {i}", None, "01"[i % 2]) for i in range(4)]
         >>> labelled, note = with_label_choices(items, {"0": "yes", "1": "no"}, "mine.csv")
-        >>> labelled[0][1].choices, labelled[0][1].answer, note
+        >>> labelled[0].choices, labelled[0].answer, note
         ({'A': 'no', 'B': 'yes'}, 'B', 'its 2 labels are the choices')
     """
-    for place, item in items:
-        if names and item.answer not in names:
-            spec = ",".join(f"{number}={name}" for number, name in names.items())
-            raise UserError(
-                f"{place}: the label {item.answer!r} has no name in `columns` {spec}; add "
-                f"{item.answer}=NAME"
-            )
-    answers = [names.get(item.answer, item.answer) for _, item in items]
+    unnamed = next((item for item in items if names and item.answer not in names), None)
+    if unnamed is not None:
+        spec = ",".join(f"{number}={name}" for number, name in names.items())
+        raise UserError(
+            f"{unnamed.place}: the label {unnamed.answer!r} has no name in `columns` {spec}; add "
+            f"{unnamed.answer}=NAME"
+        )
+    answers = [names.get(item.answer, item.answer) for item in items]
     labels = sorted(set(answers))
     _check_labels(labels, len(items), where)
     choices = dict(zip(label_letters(len(labels)), labels, strict=True))
@@ -50,10 +50,8 @@ def with_label_choices(
     if all(label.lstrip("-").isdigit() for label in labels):
         spec = ",".join(f"{label}=NAME" for label in labels[:2]) + ",..." * (len(labels) > 2)
         note += f"; they are numbers, which tell a model nothing: name them with `columns` {spec}"
-    return [
-        (place, replace(item, choices=choices, answer=letters[answer]))
-        for (place, item), answer in zip(items, answers, strict=True)
-    ], note
+    pairs = zip(items, answers, strict=True)
+    return [replace(item, choices=choices, answer=letters[answer]) for item, answer in pairs], note
 
 
 def label_letters(n: int) -> list[str]:

@@ -14,18 +14,17 @@ from pyswarmopt_llm.common.config import PROMPTS
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.scores.tasks.columns import Reading, parse_reading
-from pyswarmopt_llm.scores.tasks.formats import SPLITS
 from pyswarmopt_llm.scores.tasks.items import content, normalise, unordered
 from pyswarmopt_llm.scores.tasks.prompts import check_template, fillers, placeholders
 from pyswarmopt_llm.scores.tasks.table import read_task
-from pyswarmopt_llm.scores.tasks.types import DEV, TEST, Item, RawTask, Task
+from pyswarmopt_llm.scores.tasks.types import DEV, TEST, Item, Task
 
 log = logging.getLogger(__name__)
 
 BUILTIN = "builtin"
-# Sources of rows that are no files: name, dev, test, reading -> raw task.
-_SOURCES: Mapping[str, Callable[..., RawTask]] = {
-    "hub": lazy("pyswarmopt_llm.published.hub:read_hub"),
+# Sources of rows that are no files: name, dev, test, reading -> all their items.
+_SOURCES: Mapping[str, Callable[..., Task]] = {
+    "hub": lazy("pyswarmopt_llm.published.datasets:read_hub"),
     "published": lazy("pyswarmopt_llm.published.datasets:read_published"),
 }
 _NO_FILES = (BUILTIN, "lm-eval", *_SOURCES)
@@ -53,7 +52,7 @@ def check_files(config: Any, specs: Sequence[str]) -> None:
     reading = parse_reading(config.columns, config.split_seed, config.skip_bad_rows)
     for spec in specs:
         if spec.partition(":")[0] not in _NO_FILES:
-            read_raw(spec, None, None, reading)
+            read_whole(spec, None, None, reading)
 
 
 def load_task(
@@ -83,6 +82,9 @@ def load_task(
         split_seed: draws dev (a third; half of prompts) and test of a file that has no splits; 200
             and 1,000 of them are used unless `dev` and `test` say otherwise.
         skip_bad_rows: leave out rows of a file that cannot be read; `Task.note` says which.
+
+    Returns:
+        The task, with its dev and test items.
 
     Raises:
         UserError: the task cannot be found or read, or an item is wrong.
@@ -158,21 +160,20 @@ def _load(
         raise UserError(
             f"{spec}: a task of lm-evaluation-harness has no items here; give it to search or eval"
         )
-    raw, source = read_raw(spec, dev, test, reading)
-    for split in SPLITS:
-        _check_split(raw, split, source)
-    _check_overlap(raw, source, allow_overlap)
-    return _task(raw, source, dev, test, reading.seed)
+    whole = read_whole(spec, dev, test, reading)
+    for split in ("dev", "test"):
+        _check_split(whole, split)
+    _check_overlap(whole, allow_overlap)
+    return _cut(whole, dev, test, reading.seed)
 
 
-def read_raw(spec: str, dev: int | None, test: int | None, reading: Reading) -> tuple[RawTask, str]:
-    """The raw task, and the name of its source in messages."""
+def read_whole(spec: str, dev: int | None, test: int | None, reading: Reading) -> Task:
+    """All items of a file, unchecked against each other; of a data set so many."""
     kind, _, name = spec.partition(":")
     if kind in _SOURCES:
-        return _SOURCES[kind](name, dev, test, reading), spec
+        return _SOURCES[kind](name, dev, test, reading)
     prompts = spec.startswith(PROMPTS)
-    path = Path(name if prompts else spec)
-    return read_task(path, reading, prompts), str(path)
+    return read_task(Path(name if prompts else spec), reading, prompts)
 
 
 def name_and_seed(spec: str, default: int = 0) -> tuple[str, int]:
@@ -193,81 +194,55 @@ def name_and_seed(spec: str, default: int = 0) -> tuple[str, int]:
     return name, int(seed)
 
 
-def _task(raw: RawTask, source: str, dev: int | None, test: int | None, seed: int) -> Task:
-    """The task of the first items of each split; the default of drawn ones is the reference's."""
-    dev_items, test_items = (tuple(item for _, item in raw.splits[split]) for split in SPLITS)
-    for split, count, items in (("dev", dev, dev_items), ("test", test, test_items)):
-        if count is not None and count > len(items):
+def _cut(task: Task, dev: int | None, test: int | None, seed: int) -> Task:
+    """The first items of each split; by default of drawn ones as many as the reference has."""
+    for split, count in (("dev", dev), ("test", test)):
+        available = len(task.split(split))
+        if count is not None and count > available:
             log.warning(
-                "%s: %d %s items requested, only %d available", raw.name, count, split, len(items)
+                "%s: %d %s items requested, only %d available", task.name, count, split, available
             )
-    drawn = raw.strata is not None
-    dev_items, spare = _parted(dev_items, dev or (DEV if drawn else None))
-    test_items, left = _parted(test_items, test or (TEST if drawn else None))
-    note = raw.note and f"{source}: {raw.note}"
-    if drawn:
-        strata = f", stratified by {raw.strata}" if raw.strata else ""
-        rows = "prompts" if raw.column == "prompt" else "rows"
-        note = (
-            f"{source} names no split: {len(dev_items)} dev and {len(test_items)} test items drawn "
-            f"from its {sum(map(len, raw.splits.values()))} {rows} with split seed {seed}{strata}"
-        ) + (f"; {raw.note}" if raw.note else "")
-    return Task(
-        raw.name,
-        dev_items,
-        test_items,
-        raw.prompt,
-        source,
-        metric=raw.metric,
-        note=note,
-        column=raw.column,
-        left=len(left),
+    drawn = task.strata is not None
+    dev = dev or (DEV if drawn else len(task.dev))
+    test = test or (TEST if drawn else len(task.test))
+    spare = task.dev[dev:]
+    used = replace(
+        task,
+        dev=task.dev[:dev],
+        test=task.test[:test],
+        left=len(task.test[test:]),
         spare=() if any(item.choices for item in spare) else spare,
+        fingerprint="",
     )
+    note = task.note and f"{task.source}: {task.note}"
+    if drawn:
+        strata = f", stratified by {task.strata}" if task.strata else ""
+        rows = "prompts" if task.column == "prompt" else "rows"
+        note = (
+            f"{task.source} names no split: {len(used.dev)} dev and {len(used.test)} test items "
+            f"drawn from its {len(task.dev) + len(task.test)} {rows} with split seed {seed}{strata}"
+        ) + (f"; {task.note}" if task.note else "")
+    return replace(used, note=note)
 
 
-def _parted(items: tuple[Item, ...], n: int | None) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
-    return (items, ()) if n is None else (items[:n], items[n:])
-
-
-def _check_split(raw: RawTask, split: str, source: str) -> None:
-    """Refuse an empty split or repeated ids, and tell of repeated questions."""
-    items = raw.splits[split]
+def _check_split(task: Task, split: str) -> None:
+    """Refuse an empty split, and tell of repeated questions."""
+    items = task.split(split)
     if not items:
-        raise UserError(f"{source}: the {split} split is empty; add items to it")
-    # Per split: published data sets number each split from 0.
-    seen: dict[tuple[str, str], str] = {}
-    for where, item in items:
-        other = seen.setdefault((_id_space(raw.name, item), item.id), where)
-        if other != where:
-            raise UserError(
-                f"{where}: the id {item.id!r} is already used at {other}; make ids unique"
-            )
-    repeats = len(items) - len({content(item) for _, item in items})
+        raise UserError(f"{task.source}: the {split} split is empty; add items to it")
+    repeats = len(items) - len(set(map(content, items)))
     if repeats:
-        log.warning("%s: %d of %d %s items repeat another", source, repeats, len(items), split)
+        log.warning("%s: %d of %d %s items repeat another", task.source, repeats, len(items), split)
 
 
-def _id_space(name: str, item: Item) -> str:
-    """The namespace of an item's id, for files of the Model Swarms reference that repeat ids.
-
-    In HellaSwag (Zellers et al. 2019) ids are row numbers of one of its two sources; a ``[header]``
-    distinguishes WikiHow from ActivityNet captions. GSM8k's are all 0; crosswords are drawn with
-    replacement, each time with other options.
-    """
-    if name in ("GSM8k", "knowledge_crosswords"):
-        return "\n".join(content(item))
-    return str(item.question.startswith("[header]")) if name == "hellaswag" else ""
-
-
-def _check_overlap(raw: RawTask, source: str, allow_overlap: bool) -> None:
+def _check_overlap(task: Task, allow_overlap: bool) -> None:
     """Refuse questions in both splits, which make a test score mislead; with `allow_overlap` they
     are told only, as are those of other options, of which published data sets have a few.
     """
-    shared = _shared(raw, content)
+    shared = _shared(task, content)
     if shared:
         message = (
-            f"{source}: {len(shared)} dev items are also in test (the first has the id "
+            f"{task.source}: {len(shared)} dev items are also in test (the first has the id "
             f"{shared[0].id!r})"
         )
         if not allow_overlap:
@@ -278,16 +253,16 @@ def _check_overlap(raw: RawTask, source: str, allow_overlap: bool) -> None:
         (unordered, " with their options in another order"),
         (_solved, ", with the same answer among other options"),
     ):
-        count = len(_shared(raw, key)) - told
-        if count > 0:
-            log.warning("%s: %d dev items are also in test%s", source, count, how)
-        told += max(count, 0)
+        count = len(_shared(task, key))
+        if count > told:
+            log.warning("%s: %d dev items are also in test%s", task.source, count - told, how)
+            told = count
 
 
-def _shared(raw: RawTask, key: Callable[[Item], tuple[str, ...]]) -> list[Item]:
+def _shared(task: Task, key: Callable[[Item], tuple[str, ...]]) -> list[Item]:
     """The dev items whose key a test item has, too."""
-    held_out = {key(item) for _, item in raw.splits["test"]}
-    return [item for _, item in raw.splits["dev"] if key(item) in held_out]
+    held_out = set(map(key, task.test))
+    return [item for item in task.dev if key(item) in held_out]
 
 
 def _solved(item: Item) -> tuple[str, str]:

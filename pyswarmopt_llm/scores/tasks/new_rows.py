@@ -34,31 +34,31 @@ def new_items(form: Form, table: Table, specs: Sequence[str] = ()) -> list[Item 
     """
     if not table.rows:
         raise UserError(f"{table.path}: no rows; give one for each question")
-    told = {
-        name: column
-        for name, column in parse_reading(specs).columns.items()
-        if name not in _UNNEEDED or column in table.names
-    }
-    told.setdefault("question", form.column)
+    told = {"question": form.column}
+    for name, column in parse_reading(specs).columns.items():
+        if name not in _UNNEEDED or column in table.names:
+            told[name] = column
     columns = replace(find_columns(table, told, answered=False), split="")
     needed = ["question", *placeholders(form.prompt or "")]
+    needed = [name for name in needed if name != "choices"]
     blank: dict[str, UserError] = {}
 
     def parse(row: Row) -> Item | None:
         try:
-            record = columns.record(row, (name for name in needed if name != "choices"))
+            columns.check(row, needed)
         except UserError as error:
             blank[row.place] = error
             return None
+        record = columns.record(row)
         values = {n: value for n, value in record.items() if value and n not in _NOT_ASKED}
         if form.choices is not None:
-            item = parse_item({**values, "choices": None}, row.place, row.place, answered=False)
-            return replace(item, choices=dict(form.choices))
-        if "choices" not in values:
+            values.pop("choices", None)
+        elif "choices" not in values:
             raise UserError(
                 f"{row.place}: no choices; add them, as the search's questions have them"
             )
-        return parse_item(values, row.place, row.place, answered=False)
+        item = parse_item(values, row.place, row.place, answered=False)
+        return item if form.choices is None else replace(item, choices=dict(form.choices))
 
     items, _ = parse_rows(table, parse)
     if len(blank) == len(table.rows):

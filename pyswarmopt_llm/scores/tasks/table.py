@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,16 +17,18 @@ from pyswarmopt_llm.scores.tasks.columns import (
     find_columns,
     first_of,
 )
-from pyswarmopt_llm.scores.tasks.formats import SPLITS, Row, Table, read_table
+from pyswarmopt_llm.scores.tasks.formats import Row, Table, read_table
 from pyswarmopt_llm.scores.tasks.items import content, parse_item
-from pyswarmopt_llm.scores.tasks.types import Located, RawTask
+from pyswarmopt_llm.scores.tasks.types import Item, Task
 
 T = TypeVar("T")
 NAMED = 20  # bad rows in a message
+# dev is one item in so many; of prompts, which nobody has to answer, every other one
+DEV_SHARE, DEV_SHARE_OF_PROMPTS = 3, 2
 
 
-def read_task(path: Path, reading: Reading, prompts: bool = False) -> RawTask:
-    """The task of a file of questions with answers, or of prompts in a column ``prompt``.
+def read_task(path: Path, reading: Reading, prompts: bool = False) -> Task:
+    """All items of a file of questions with answers, or of prompts in a column ``prompt``.
 
     Args:
         path: of the file.
@@ -47,33 +48,34 @@ def read_task(path: Path, reading: Reading, prompts: bool = False) -> RawTask:
     told = _of_prompts(table, reading.columns) if prompts else reading.columns
     columns = find_columns(table, told, not prompts, prompts)
     verbatim = columns.question == "prompt"
-    needed = ("prompt",) if verbatim else (columns.question, columns.answer)
-    seen: dict[tuple[str, ...], str] = {}
-
-    def parse(row: Row) -> Located:
-        record = columns.record(row, needed)
-        if not prompts:
-            return row.place, parse_item(record, row.place, row.id)
-        number = row.id.removeprefix("row-")
-        item = parse_item({**record, "choices": None}, row.place, number)
-        other = seen.setdefault(content(item), row.place)
-        if other != row.place:
-            line = other.rpartition(": ")[2]
-            raise UserError(f"{row.place}: the same prompt as {line}; remove one of them")
-        return row.place, item
-
-    items, bad = parse_rows(table, parse, reading.skip_bad)
-    items, labels = (items, "") if verbatim else _labelled(items, columns, table, reading)
-    note = "; ".join(filter(None, (bad, labels)))
-    raw = RawTask(table.name or path.stem, table.prompt, {}, table.metric, None, note)
-    column = "prompt" if prompts else columns.header(columns.question)
+    parse = _prompt_reader(columns) if prompts else _item_reader(columns, verbatim)
+    items, note = parse_rows(table, parse, reading.skip_bad)
+    if not verbatim:
+        items, labels = _labelled(items, columns, table, reading)
+        note = "; ".join(filter(None, (note, labels)))
     if columns.split:
-        return replace(raw, splits=_as_told(items, table, columns), column=column)
-    from pyswarmopt_llm.scores.tasks.draw import DEV_SHARE, DEV_SHARE_OF_PROMPTS, draw_splits
+        split_of = {row.place: row.values[columns.split] for row in table.rows}
+        dev, test = (
+            tuple(item for item in items if split_of[item.place] == name)
+            for name in ("dev", "test")
+        )
+        strata = None
+    else:
+        from pyswarmopt_llm.scores.tasks.draw import draw_splits
 
-    share = DEV_SHARE_OF_PROMPTS if prompts else DEV_SHARE
-    splits, strata = draw_splits(items, reading.seed, str(path), share)
-    return replace(raw, splits=splits, strata=strata, column=column)
+        share = DEV_SHARE_OF_PROMPTS if prompts else DEV_SHARE
+        dev, test, strata = draw_splits(items, reading.seed, str(path), share)
+    return Task(
+        table.name or path.stem,
+        dev,
+        test,
+        table.prompt,
+        str(path),
+        metric=table.metric,
+        note=note,
+        column="prompt" if prompts else columns.header(columns.question),
+        strata=strata,
+    )
 
 
 def _of_prompts(table: Table, told: Mapping[str, str]) -> dict[str, str]:
@@ -83,17 +85,39 @@ def _of_prompts(table: Table, told: Mapping[str, str]) -> dict[str, str]:
     return {"prompt": column, **told} if column else told
 
 
-def _as_told(items: Sequence[Located], table: Table, columns: Columns) -> dict[str, list[Located]]:
-    """The items in the splits that their rows name."""
-    split_of = {row.place: row.values[columns.split] for row in table.rows}
-    return {name: [pair for pair in items if split_of[pair[0]] == name] for name in SPLITS}
+def _item_reader(columns: Columns, verbatim: bool) -> Callable[[Row], Item]:
+    """Reads the row of an item with an answer, which a verbatim prompt may lack."""
+    needed = ("prompt",) if verbatim else (columns.question, columns.answer)
+
+    def read(row: Row) -> Item:
+        columns.check(row, needed)
+        return parse_item(columns.record(row), row.place, row.id)
+
+    return read
+
+
+def _prompt_reader(columns: Columns) -> Callable[[Row], Item]:
+    """Reads the row of a prompt, and refuses one that was there before."""
+    seen: dict[tuple[str, ...], str] = {}
+
+    def read(row: Row) -> Item:
+        columns.check(row, ("prompt",))
+        record = {**columns.record(row), "choices": None}
+        item = parse_item(record, row.place, row.id.removeprefix("row-"))
+        other = seen.setdefault(content(item), row.place)
+        if other != row.place:
+            line = other.rpartition(": ")[2]
+            raise UserError(f"{row.place}: the same prompt as {line}; remove one of them")
+        return item
+
+    return read
 
 
 def _labelled(
-    items: list[Located], columns: Columns, table: Table, reading: Reading
-) -> tuple[list[Located], str]:
+    items: list[Item], columns: Columns, table: Table, reading: Reading
+) -> tuple[list[Item], str]:
     """The items with their labels as choices, if they have no options; and a note on that."""
-    if any(item.choices for _, item in items):
+    if any(item.choices for item in items):
         if reading.labels:
             why = f"names labels, but {table.path} has options; remove it"
             raise InvalidOption("columns", ",".join(reading.labels), why)

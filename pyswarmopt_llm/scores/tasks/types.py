@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 _LONGEST = 200  # characters of an example
+_SPLITS = ("dev", "test", "spare", "fresh")
 DEV, TEST = 200, 1000  # default sizes, those of the Model Swarms reference
 
 
@@ -30,6 +31,7 @@ class Item:
     # further fields of the source, for example ``domain``
     meta: Mapping[str, str] = field(default_factory=dict)
     plain: bool = False  # whether the question is a complete prompt, given to the model verbatim
+    place: str = field(default="", compare=False, repr=False)  # in its source, for messages
 
     @property
     def earlier(self) -> list[dict[str, str]]:
@@ -82,17 +84,19 @@ class Task:
     left: int | None = None  # test items of the source that are not among `test`; None: unknown
     # dev items of the source beyond `dev`, if they have no options; not in the fingerprint
     spare: tuple[Item, ...] = ()
+    fresh: tuple[Item, ...] = ()  # dev items of the source that are reserved for `confirm`
+    strata: str | None = None  # what the draw of dev and test was stratified by; None: no draw
 
     def __post_init__(self) -> None:
         if not self.fingerprint:
             object.__setattr__(self, "fingerprint", _fingerprint(self.dev, self.test))
 
     def split(self, name: str) -> tuple[Item, ...]:
-        """The items of ``"dev"``, ``"test"`` or ``"spare"``; ValueError for other names."""
-        splits = {"dev": self.dev, "test": self.test, "spare": self.spare}
-        if name not in splits:
-            raise ValueError(f"a task has the splits dev, test and spare, not {name!r}")
-        return splits[name]
+        """The items of ``"dev"``, ``"test"``, ``"spare"`` or ``"fresh"``; ValueError for others."""
+        if name not in _SPLITS:
+            raise ValueError(f"a task has the splits {', '.join(_SPLITS)}, not {name!r}")
+        items: tuple[Item, ...] = getattr(self, name)
+        return items
 
 
 @dataclass(frozen=True)
@@ -127,30 +131,15 @@ def form_of(task: Task) -> Form | None:
     items = (*task.dev, *task.test)
     if not items or not all(item.choices for item in items):
         return None
-    choices = items[0].choices
-    same = all(item.choices == choices for item in items)
-    column = "prompt" if items[0].plain else task.column
+    first = items[0]
+    same = all(item.choices == first.choices for item in items)
     example = " ".join(task.dev[0].question.split()) if task.dev else ""
     return Form(
-        column, choices if same else None, task.prompt, example if len(example) <= _LONGEST else ""
+        column="prompt" if first.plain else task.column,
+        choices=first.choices if same else None,
+        prompt=task.prompt,
+        example=example if len(example) <= _LONGEST else "",
     )
-
-
-Located = tuple[str, Item]  # its place in the source, for messages, and the item
-
-
-@dataclass(frozen=True)
-class RawTask:
-    """The content of a task file, before its items are checked against each other."""
-
-    name: str
-    prompt: str | None
-    # ``dev`` and ``test`` -> items in the file's order
-    splits: dict[str, list[Located]]
-    metric: str | None = None
-    strata: str | None = None  # what dev and test were stratified by; None: the file has splits
-    note: str = ""  # what was decided about the answers of a table
-    column: str = "question"  # of the file, with the questions
 
 
 def _fingerprint(dev: tuple[Item, ...], test: tuple[Item, ...]) -> str:

@@ -1,19 +1,25 @@
-"""The lines of ``history.jsonl``: a `Row` for each evaluation. Torch is not needed to read them."""
+"""What a run remembers: a `Row` for each evaluation, a line of ``history.jsonl``, and the `Store` of
+everything expensive, by what it is and whose. To resume is to replay. Torch is not needed to read
+them.
+"""
 
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.append_log import AppendLog
-from pyswarmopt_llm.common.files.json_types import WrongType, fits, typed
+from pyswarmopt_llm.common.files.json_types import WrongType, fits, typed, wrong_field
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.common.interfaces import Score
-
 # For each item the scores of the right option minus those of the others; None where the item was
 # not scored.
 Margins = list[list[float] | None]
@@ -21,7 +27,9 @@ Packed = str | list[float | None]  # values of a task's items, see `pack`
 TRAINED = "trained"  # phase of the row of what was trained on dev
 WEIGHTS = "weights"  # phase of the rows of the weight step of a search over graphs
 CANDIDATES = ("search", WEIGHTS)  # phases of the rows of candidates that a search chooses from
-_SOMETIMES = ("values", "margins")  # columns that not every row has
+RESULTS = "results.jsonl"  # in a run directory
+_SOMETIMES = ("values", "named", "margins")  # columns that not every row has
+_REMEDY = "restore it, or remove this line and those after it"
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,7 @@ class Row:
         items: task name -> packed values of its items.
         values: value, standard error and count of those tasks whose score is not the mean of their
             items.
+        named: task name -> other numbers of a score function.
         margins: for a model of the items, task name -> margins of its items.
 
     Example:
@@ -61,7 +70,42 @@ class Row:
     seconds: float
     items: Mapping[str, Packed]
     values: Mapping[str, Sequence[Any]] = field(default_factory=dict)  # the error may be NaN
+    named: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     margins: Mapping[str, Margins] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        key: str,
+        scores: Mapping[str, Score],
+        total: Score,
+        seconds: float,
+        coefficients: Sequence[float] = (),
+        *,
+        phase: str = "",
+        margins: bool = False,
+    ) -> Row:
+        """The row of the scores of all tasks, and of their combination; with `margins` it holds
+        those of the items.
+        """
+        return cls(
+            phase=phase,
+            iteration=0,
+            particle=0,
+            key=key,
+            coefficients=coefficients,
+            value=total.value,
+            n=total.n,
+            seconds=round(seconds, 4),
+            items={task: pack(score.per_item) for task, score in scores.items()},
+            values={
+                task: [score.value, score.stderr, score.n]
+                for task, score in scores.items()
+                if not score.per_item or score.value != np.nan_to_num(score.per_item).mean()
+            },
+            named={task: dict(score.named) for task, score in scores.items() if score.named},
+            margins=_margins_of(scores) if margins else {},
+        )
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Row:
@@ -126,9 +170,27 @@ def unpack(items: Packed) -> list[float]:
 _VALUES = dict[str, tuple[float, Any, int]]
 
 
+def _margins_of(scores: Mapping[str, Score]) -> dict[str, Margins]:
+    """Task name -> margins of its items, where there are options."""
+    return {
+        name: [_stored_margins(margins) for margins in score.margins]
+        for name, score in scores.items()
+        if score.margins
+    }
+
+
+def _stored_margins(margins: Sequence[float]) -> list[float] | None:
+    """Six digits are more than a model's rounding leaves; margins that are not numbers count as not
+    known.
+    """
+    if not margins or not all(map(math.isfinite, margins)):
+        return None
+    return [float(f"{margin:.6g}") for margin in margins]
+
+
 def journal(path: Path) -> AppendLog:
     """The log of rows in a file."""
-    return AppendLog(path, "restore it, or remove this line and those after it", wrong_in_row)
+    return AppendLog(path, _REMEDY, wrong_in_row)
 
 
 def wrong_in_row(row: dict[str, Any]) -> str | None:
@@ -175,3 +237,85 @@ def wrong_for(tasks: Collection[str]) -> Callable[[dict[str, Any]], str | None]:
 def _is_real(value: object) -> bool:
     """Whether it is a number, infinite or none (NaN) included."""
     return isinstance(value, float) or fits(value, int)
+
+
+class Store:
+    """What is known, in memory and in a file of JSON lines; threads may share it.
+
+    Args:
+        path: the file, which need not exist; None: memory alone.
+        repair: whether a last line that is half-written is cut off; only under a lock.
+
+    Attributes:
+        known: (what, who) -> what is known.
+        earlier: names of what was known when it was opened.
+
+    Raises:
+        UserError: a line is damaged.
+
+    Example:
+        >>> store = Store(None)
+        >>> store.get("search", "x", lambda: {"value": 0.5})["value"]
+        0.5
+        >>> store.get("search", "x", lambda: {"value": 0.7})["value"], ("search", "y") in store
+        (0.5, False)
+    """
+
+    def __init__(self, path: Path | None, repair: bool = True) -> None:
+        self._path, self._lock = path, threading.Lock()
+        self._failure: OSError | None = None
+        self._log = AppendLog(
+            path, _REMEDY, lambda row: wrong_field(row, {"what": str, "who": str})
+        )
+        rows = self._log.repaired() if repair else self._log.read()
+        self.known = {(row["what"], row["who"]): row for row in rows}
+        self.earlier = frozenset(self.known)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.known
+
+    def get(
+        self,
+        what: str,
+        who: str,
+        compute: Callable[[], Mapping[str, Any]],
+        wrong: Callable[[dict[str, Any]], str | None] = lambda content: None,
+    ) -> Mapping[str, Any]:
+        """What is known; else it is computed and kept.
+
+        Args:
+            what: was found out.
+            who: of whom.
+            compute: finds it out, as JSON.
+            wrong: the first field that is not what `compute` gives; None if all are.
+
+        Raises:
+            UserError: what is known is damaged.
+        """
+        if (what, who) not in self.known:
+            return self.add(what, who, compute())
+        content = self.known[what, who]
+        if (what, who) in self.earlier and (field := wrong(content)):
+            raise UserError(
+                f"{self._path}: {what} of {who[:40]}: {field} is missing or of a wrong type; "
+                f"{_REMEDY}"
+            )
+        return content
+
+    def all(self, what: str) -> list[Mapping[str, Any]]:
+        """What is known of this kind."""
+        return [row for row in list(self.known.values()) if row["what"] == what]
+
+    def add(self, what: str, who: str, content: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Keep what was found out, on disk before it is used."""
+        row = {"what": what, "who": who, **content}
+        with self._lock:
+            if self._failure is not None:  # a line may be half-written
+                raise self._failure
+            try:
+                self._log.append(row)
+            except OSError as error:
+                self._failure = error
+                raise
+        self.known[what, who] = row
+        return row

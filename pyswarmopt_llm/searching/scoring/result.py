@@ -137,7 +137,6 @@ class Cost:
     Attributes:
         evaluations: of candidates (neither a trial of letters nor what was trained).
         item_evaluations: items that were scored.
-        items_saved: share of the items of all candidates that did not have to be scored.
         passes: forward passes of an item, training included (a backward pass counts as 1.5).
         passes_rivals, seconds_rivals: of the rivals, and counted nowhere else; None without any.
         seconds, seconds_scoring, peak_memory_bytes: of this machine.
@@ -150,7 +149,6 @@ class Cost:
     seconds_scoring: float
     peak_memory_bytes: int
     passes: int = 0
-    items_saved: float = 0.0
     passes_rivals: int | None = None
     seconds_rivals: float | None = None
     workers: WorkerUse | None = None

@@ -10,40 +10,48 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 import shlex
+import socket
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict, get_type_hints
 
-import torch
 from filelock import FileLock, Timeout
-from torch import Tensor
 
 import pyswarmopt as pso
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import (
+    read_json,
     read_text,
     refuse_links,
     write_json,
     write_text,
 )
-from pyswarmopt_llm.experts.files import atomic_directory
-from pyswarmopt_llm.searching.scoring.record import Row, journal
+from pyswarmopt_llm.experts.files import atomic_directory, remove_abandoned
+from pyswarmopt_llm.scores.tasks.types import Form
+from pyswarmopt_llm.searching.scoring.record import RESULTS, Row, Store, journal
 from pyswarmopt_llm.searching.scoring.result import Result, read_result
-from pyswarmopt_llm.searching.scoring.run_files import (
-    FORMAT,
-    OWNER,
-    About,
-    read_about,
-    this_process,
-)
-from pyswarmopt_llm.searching.scoring.store import RESULTS, Store
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pyswarmopt_llm.mix.kind import SpaceKind
+
+FORMAT = 1  # of run.json and history.jsonl
+# in the directory of a search over a grid of coefficients, from its beginning on
+GRID = "grid.json"
+REPLIES = "replies.json"
+UNTRAINED = "untrained"  # the note that says why nothing is trained, and what to do
+OWNER = ".owner"  # names the process that holds the lock
+_SETTINGS = get_type_hints(SearchConfig)
+_NEEDED = ("base", "experts", "tasks", "out")  # the settings without a default
 # Storage errors in mid-search: full, over quota, too large, read-only, removed, broken.
 _STORAGE = frozenset(
     (
@@ -68,7 +76,7 @@ def position_key(position: Tensor) -> str:
         >>> position_key(torch.tensor([1.0, 0.0])) == position_key(torch.tensor([1.0, 1e-30]))
         False
     """
-    data = position.detach().to("cpu", torch.float64).contiguous().numpy().tobytes()
+    data = position.detach().cpu().double().contiguous().numpy().tobytes()
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
@@ -230,7 +238,9 @@ class Run(Journal):
             ) from error
         try:
             write_text(owner, this_process())
-            self.store, self.rows = Store(self.path / RESULTS), []
+            remove_abandoned(self.path)
+            self.store = Store(self.path / RESULTS)
+            self.begin()
             yield
         except OSError as error:
             if error.errno not in _STORAGE:
@@ -244,6 +254,11 @@ class Run(Journal):
             with suppress(OSError):
                 owner.unlink(missing_ok=True)
             lock.release()
+
+    def begin(self) -> None:
+        """Begin the history anew; what the store knows now is replayed."""
+        self.rows, self.replayed_seconds, self._behind = [], 0.0, True
+        self.store.earlier = frozenset(self.store.known)
 
     def _refuse_links(self) -> None:
         """An untrusted run may contain links in place of files that are about to be written."""
@@ -264,6 +279,11 @@ class Run(Journal):
         lines = "".join(json.dumps(row.to_json()) + "\n" for row in self.rows)
         write_text(self.path / "history.jsonl", lines)
         self._behind = False
+
+    def write_about(self, about: Mapping[str, Any]) -> None:
+        """Write ``run.json`` anew."""
+        write_json(self.path / "run.json", {"format": FORMAT, **about})
+        self.about = read_about(self.path)
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write ``result.json``."""
@@ -341,3 +361,156 @@ def about_run(config: SearchConfig, fingerprints: Mapping[str, Any], **more: Any
         "seeds": {"search": config.seed},
         **more,
     }
+
+
+class Fingerprints(TypedDict, total=False):
+    """Digests of what a run was begun with: the base, and by name the experts, tasks and score
+    functions.
+    """
+
+    base: str
+    experts: dict[str, str]
+    tasks: dict[str, str]
+    scores: dict[str, str]
+
+
+@dataclass(frozen=True)
+class About:
+    """The content of ``run.json``.
+
+    Attributes:
+        config: the configuration, with what the preset chose.
+        fingerprints: of base, experts and data.
+        base_name: the base's public name; "" or None where it has none.
+        versions: package -> version.
+        notes: about the tasks, by their names; `UNTRAINED`.
+        given, chosen: settings that were given, and those that the preset chose.
+        forms: task -> form of its questions; None in runs that do not say.
+        left: task -> test items that are not scored.
+        noise: of a server's log-probabilities when the run began, in nats.
+        server_scores: of the first dev items by the base on that server then, in nats.
+    """
+
+    config: SearchConfig
+    fingerprints: Fingerprints
+    base_name: str | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+    given: dict[str, Any] = field(default_factory=dict)
+    chosen: dict[str, Any] = field(default_factory=dict)
+    forms: dict[str, Form] | None = None
+    left: dict[str, int] = field(default_factory=dict)
+    seeds: dict[str, int] = field(default_factory=dict)
+    noise: float = 0.0
+    server_scores: tuple[float, ...] = ()
+
+    @property
+    def base(self) -> str:
+        """The public name of the base."""
+        return self.base_name or self.config.base
+
+    @property
+    def kind(self) -> SpaceKind:
+        """The kind of its space."""
+        from pyswarmopt_llm.mix import space_kind
+
+        return space_kind(self.config.space)
+
+    @property
+    def task_names(self) -> list[str]:
+        """The tasks by name."""
+        return list(self.fingerprints.get("tasks", ()))
+
+
+def read_about(path: Path) -> About:
+    """The content of ``run.json``.
+
+    Raises:
+        UserError: `path` is not a run, is damaged, or was written by another version of this
+            format.
+    """
+    file = path / "run.json"
+    try:
+        content = read_json(file)
+    except OSError as error:
+        raise UserError(
+            f"{path}: not a run directory ({file.name}: {error.strerror}); check the path"
+        ) from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        version = content.get("format") if isinstance(content, dict) else None
+        raise UserError(
+            f"{file}: format {str(version)[:40]}, not {FORMAT}; resume with the version that "
+            "wrote it"
+        )
+    return about_from(content, file)
+
+
+def about_from(content: Mapping[str, Any], file: Path) -> About:
+    """What a file like ``run.json`` says of a run.
+
+    Raises:
+        UserError: it is damaged, or a later version's.
+    """
+    if not all(isinstance(content.get(key), dict) for key in ("config", "fingerprints")):
+        raise UserError(f"{file}: lacks config or fingerprints; restore the file")
+    config = stored_config(content["config"], file)  # which names what is missing
+    try:
+        about: About = typed(content, About)
+    except WrongType as error:
+        raise UserError(f"{file}: {error}; restore the file") from error
+    given, chosen = _settings(about.given, "given", file), _settings(about.chosen, "chosen", file)
+    return replace(about, config=config, given=given, chosen=chosen)
+
+
+def stored_config(stored: Mapping[str, Any], file: Path) -> SearchConfig:
+    """The configuration that a run was begun with.
+
+    Args:
+        stored: its settings in `file`.
+        file: for messages.
+
+    Raises:
+        UserError: they are damaged, or a later version's.
+    """
+    missing = next((name for name in _NEEDED if name not in stored), None)
+    if missing is not None:
+        raise UserError(f"{file}: its config is damaged (no {missing}); restore the file")
+    return SearchConfig(**_settings(stored, "config", file))
+
+
+def _settings(stored: Mapping[str, Any], part: str, file: Path) -> dict[str, Any]:
+    """Settings of a `SearchConfig`, each of its type."""
+    if unknown := sorted(stored.keys() - _SETTINGS.keys()):
+        raise UserError(
+            f"{file}: knows a setting {unknown[0][:40]!r} that this version does not; resume with "
+            "the version "
+            "that wrote it"
+        )
+    try:
+        return {
+            name: typed(value, _SETTINGS[name], f"{part} {name}") for name, value in stored.items()
+        }
+    except WrongType as error:
+        raise UserError(f"{file}: {error}; restore the file") from error
+
+
+def result_of(run: Path) -> tuple[str, str | None]:
+    """(base, adapter) of a finished run; of one over whole models (its best model, mixture or
+    graph, None).
+
+    Raises:
+        UserError: not a run directory, or one that has not ended yet.
+    """
+    base = read_about(run).config.base
+    if not (run / "best").is_dir():
+        raise UserError(f"{run}: has no best/ yet; finish it with: swarm-llm resume {run}")
+    return (
+        (base, str(run / "best"))
+        if (run / "best" / "adapter_config.json").is_file()
+        else (str(run / "best"), None)
+    )
+
+
+def this_process() -> str:
+    """What `OWNER` says while this process is at work on a run."""
+    return f"process {os.getpid()} on {socket.gethostname()}"

@@ -1,22 +1,140 @@
-"""Scores positions: what the store knows is not evaluated again."""
+"""Scores positions: what the store knows is not evaluated again.
+
+A candidate is evaluated in the search's process or in a worker by the same code; what passes between
+them are requests and rows of a few kilobytes each.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import NotFiniteError, UndefinedModelError, UserError
-from pyswarmopt_llm.searching.scoring.evaluator import Evaluator, Request, Share
+from pyswarmopt_llm.common.interfaces import Engine, Score, Space, Utility
+from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.scores.metrics.combine import Combine
+from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.scoring.record import Row, wrong_for
 from pyswarmopt_llm.searching.scoring.run_directory import UNDEFINED, Journal, position_key
 
-log = logging.getLogger(__name__)
+Share = Mapping[str, npt.NDArray[np.bool_]]  # task name -> which of its items are scored, (n,)
+LETTERS = "letters"  # in place of a split: the trial by letters, on the first items of dev
 
+
+@dataclass(frozen=True)
+class Questions:
+    """What candidates are scored on, as another process can rebuild it.
+
+    Attributes:
+        split: ``dev``, ``fresh``, or `LETTERS`.
+        scorings: task name and how it is scored.
+    """
+
+    split: str
+    scorings: tuple[tuple[str, Scoring], ...]
+
+
+@dataclass(frozen=True)
+class Request:
+    """A candidate to evaluate.
+
+    Attributes:
+        position: (D,).
+        share: the items to score, but for those that are known; None: all.
+        before: what is known of some items.
+    """
+
+    position: Tensor
+    share: Share | None = None
+    before: Row | None = None
+
+
+class Evaluator:
+    """Scores candidates on one set of tasks: `space` realises them, `engine` runs them.
+
+    Attributes:
+        utilities: task name -> its utility.
+        combine: one number from the tasks' scores.
+        margins: whether rows hold the margins of the items.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        engine: Engine,
+        utilities: Mapping[str, Utility],
+        combine: Combine,
+        margins: bool = False,
+    ) -> None:
+        self._space, self._engine, self.combine = space, engine, combine
+        self.utilities, self.margins = dict(utilities), margins
+
+    def on(self, engine: Engine) -> Evaluator:
+        """The same on another engine."""
+        return Evaluator(self._space, engine, self.utilities, self.combine, self.margins)
+
+    def coefficients(self, position: Tensor) -> list[float]:
+        """The experts' weights at a position."""
+        return list(self._space.coefficients(position).tolist())
+
+    def evaluate(self, request: Request) -> Row:
+        """The row of a candidate, but for its phase, iteration and particle.
+
+        Raises:
+            NotFiniteError: the score is not a number.
+        """
+        start = time.perf_counter()
+        self._engine.load(self._space.realise(request.position))
+        scores = {name: self._score(name, request) for name in self.utilities}
+        of_tasks = list(scores.values())
+        total = self.combine([*map(_least, of_tasks)] if request.share is not None else of_tasks)
+        if not math.isfinite(total.value):
+            raise NotFiniteError(f"the score is {total.value}")
+        return Row.of(
+            position_key(request.position),
+            scores,
+            total,
+            time.perf_counter() - start,
+            self.coefficients(request.position),
+            margins=self.margins,
+        )
+
+    def _score(self, name: str, request: Request) -> Score:
+        """A task's score: on all items, or on a share of them with those that were known before;
+        NaN where an item is not known.
+        """
+        utility, share, before = self.utilities[name], request.share, request.before
+        if share is None:
+            return utility(self._engine)
+        values = np.full(len(share[name]), math.nan)
+        margins = [tuple[float, ...]()] * len(values)
+        if before is not None:
+            values = np.array(before.item_values(name))
+            margins = [tuple(own or ()) for own in before.margins.get(name, margins)]
+        places = np.flatnonzero(np.isnan(values) & share[name]).tolist()
+        if places:
+            score = utility(self._engine, places)
+            values[places] = score.per_item
+            for place, of_item in zip(places, score.margins, strict=False):  # or no options
+                margins[place] = of_item
+        least, items = score_of(np.nan_to_num(values)), tuple(values.tolist())
+        return replace(least, per_item=items, n=len(places), margins=tuple(margins))
+
+
+def _least(score: Score) -> Score:
+    """A score whose items that are not known count as wrong."""
+    return replace(score, per_item=tuple(np.nan_to_num(score.per_item).tolist()))
+
+
+log = logging.getLogger(__name__)
 OnRow = Callable[[Row, bool], None]  # a row, and whether it was known before this process
 
 

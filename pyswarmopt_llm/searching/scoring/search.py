@@ -1,9 +1,17 @@
-"""The search: an optimizer asks for positions, a scorer scores them, the optimizer is told."""
+"""The search: an optimizer asks for positions, a scorer scores them, the optimizer is told.
+
+The experts may race: they are scored on more and more items, and those that fall behind drop out.
+After each share of the items one does if, on the items so far, it is behind the leader by more than
+`ERRORS` standard errors of the paired differences, those of a sample without replacement: of all
+items but a few, little is left that could turn it. A race is decided if one is left before all items
+are scored. Racing is due to Maron & Moore 1994 ("Hoeffding races", NIPS 6), the paired test to Moore
+& Lee 1994 ("Efficient algorithms for minimizing cross validation error", ICML).
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,26 +23,15 @@ import pyswarmopt as pso
 from pyswarmopt.base.optimizer import Point
 from pyswarmopt_llm.common.interfaces import Space
 from pyswarmopt_llm.common.optimizers import play_round
-from pyswarmopt_llm.searching.scoring.evaluator import Share
-from pyswarmopt_llm.searching.scoring.race import survivors
 from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.scorer import Scorer
+from pyswarmopt_llm.searching.scoring.scorer import Scorer, Share
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.surrogate import Surrogate
 
-
-class Watcher:
-    """Is told how a search goes on; every method does nothing here."""
-
-    def on_scored(self, positions: Sequence[Tensor], rows: Sequence[Row]) -> None:
-        """Take in a round's rows, or that of a proposal."""
-
-    def on_told(self, optimizer: pso.Optimizer) -> None:
-        """Take note that the optimizer knows a round's values."""
-
-    def on_round(self, iteration: int, best: float) -> None:
-        """Take note of the end of a round, or of the proposals, with the best value."""
+FIRST = 16  # items of the first share; each that follows is twice as large
+ERRORS = 3.0
+OnRound = Callable[[pso.Optimizer, int, float], None]
 
 
 @dataclass(frozen=True)
@@ -153,7 +150,9 @@ class Search:
         surrogate: proposes candidates when the optimizer has stopped, and chooses the best.
         dropout: leaves evaluations out.
         at_once: candidates that are scored side by side, and so proposed together.
-        watcher: is told how the search goes on.
+        on_scored: called with each candidate of a round or proposal, (D,), and its row.
+        on_round: called with the optimizer, the iteration and the best value after each round, and
+            after the proposals.
         shares: of the items, of a race among the experts. Where it is decided, the experts that
             dropped out stay incomplete, the other starting points race against the winner, and
             nothing is proposed; else everything is as without it.
@@ -177,15 +176,15 @@ class Search:
         surrogate: Surrogate | None = None,
         dropout: Dropout | None = None,
         at_once: int = 1,
-        watcher: Watcher | None = None,
+        on_scored: Callable[[Tensor, Row], None] | None = None,
+        on_round: OnRound = lambda optimizer, iteration, best: None,
         shares: Sequence[Share] = (),
     ) -> None:
         self._vertices, self._scorer = list(space.vertices()), scorer
         self._surrogate, self._dropout = surrogate, dropout
         self._optimizer, self._budget, self._population = optimizer, budget, population
         self._items, self._seed, self._at_once = items, seed, at_once
-        self._watcher = watcher or Watcher()
-        self._shares = shares
+        self._on_scored, self._on_round, self._shares = on_scored, on_round, shares
         self._floor = -math.inf
         self._totals: list[int] = []  # items after each round
         self.decided = False
@@ -241,8 +240,7 @@ class Search:
         reasons: dict[str, float] = {}
         while not reasons:
             play_round(self._optimizer, self._round)
-            self._watcher.on_told(self._optimizer)
-            self._watcher.on_round(self._iteration, self._optimizer.best.value)
+            self._on_round(self._optimizer, self._iteration, self._optimizer.best.value)
             self._totals.append(self._scorer.item_evaluations)
             reasons = {
                 **self._optimizer.stop(),
@@ -281,7 +279,9 @@ class Search:
         return [rows[n].value if n in rows else None for n in range(len(candidates))]
 
     def _take_in(self, positions: Sequence[Tensor], rows: Sequence[Row]) -> None:
-        self._watcher.on_scored(positions, rows)
+        if self._on_scored is not None:
+            for position, row in zip(positions, rows, strict=True):
+                self._on_scored(position, row)
         self._learn(positions, rows)
 
     def _learn(self, positions: Sequence[Tensor], rows: Sequence[Row]) -> None:
@@ -311,4 +311,63 @@ class Search:
             self.proposed += scorer.evaluations - before
             number += len(batch)
         if scorer.item_evaluations > spent:
-            self._watcher.on_round(iteration, max(values))
+            self._on_round(self._optimizer, iteration, max(values))
+
+
+def draw_shares(items: Mapping[str, int], seed: int) -> list[Share]:
+    """The shares of the items after which candidates may drop out, each with the one before it.
+
+    Args:
+        items: task name -> number of its items. Of several tasks each share has the same part.
+        seed: of the items' order.
+
+    Returns:
+        None where there are few items.
+
+    Example:
+        >>> shares = draw_shares({"a": 40, "b": 20}, seed=0)
+        >>> [{name: int(chosen.sum()) for name, chosen in share.items()} for share in shares]
+        [{'a': 11, 'b': 6}, {'a': 22, 'b': 11}]
+    """
+    draws = np.random.default_rng([seed, 7])
+    ranks = {name: np.argsort(draws.permutation(count)) for name, count in items.items()}
+    shares, part = list[Share](), FIRST / sum(items.values())
+    while part <= 2 / 3:  # else hardly less than all
+        shares.append({n: rank < math.ceil(part * rank.size) for n, rank in ranks.items()})
+        part *= 2
+    return shares
+
+
+def survivors(rows: Mapping[int, Row], share: Share) -> list[int]:
+    """The numbers of the candidates that go on after a share, of those with these rows."""
+    values = {
+        number: np.concatenate([np.array(row.item_values(name))[share[name]] for name in share])
+        for number, row in rows.items()
+    }
+    leader = max(values.values(), key=lambda own: float(own.mean()))
+    total = sum(chosen.size for chosen in share.values())
+    return [number for number, own in values.items() if not eliminated(own, leader, total)]
+
+
+def eliminated(
+    values: npt.NDArray[np.float64], leader: npt.NDArray[np.float64], total: int
+) -> bool:
+    """Whether a candidate is so far behind the leader that it drops out.
+
+    One more item, of the largest difference, keeps few items that agree from deciding.
+
+    Args:
+        values: of the items so far, (n,).
+        leader: the leader's values of the same items.
+        total: number of all items.
+
+    Example:
+        >>> ones, half = np.ones(16), np.repeat([0.0, 1.0], 8)
+        >>> eliminated(half, ones, 100), eliminated(ones, half, 100), eliminated(half, ones[::-1] * half, 16)
+        (True, False, False)
+    """
+    difference = leader - values
+    n = difference.size
+    variance = (((difference - difference.mean()) ** 2).sum() + 1.0) / (n + 1)
+    error = math.sqrt(variance / n * max(1 - n / total, 0.0))
+    return bool(difference.mean() > ERRORS * error)

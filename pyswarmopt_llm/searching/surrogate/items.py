@@ -18,14 +18,14 @@ from scipy.special import expit, stdtr
 from torch import Tensor
 
 from pyswarmopt_llm.searching.scoring.record import Margins
-from pyswarmopt_llm.searching.surrogate.gaussian_process import (
+from pyswarmopt_llm.searching.surrogate.surrogate import (
     Floats,
     Kernel,
     Posterior,
+    argmax,
     kernels_for,
     likeliest,
 )
-from pyswarmopt_llm.searching.surrogate.surrogate import argmax
 
 NOISES = (1e-6, 1e-4, 1e-2)  # tried for the kernel
 SOFTNESS = 0.4

@@ -22,14 +22,15 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.scores.metrics.combine import Combine
-from pyswarmopt_llm.searching.surrogate.gaussian_process import (
+from pyswarmopt_llm.searching.surrogate.surrogate import (
+    Candidate,
     Floats,
     Kernel,
     Posterior,
+    argmax,
     kernels_for,
     likeliest,
 )
-from pyswarmopt_llm.searching.surrogate.surrogate import Candidate, argmax
 
 NOISES = (1e-4, 1e-2, 0.1, 0.3)  # tried for the kernel; outcomes of written answers jump
 BEYOND = 0.5  # of the range of what was scored before: so far beyond it candidates are proposed

@@ -1,4 +1,4 @@
-"""What to train on: chats or items, from a file or a generator."""
+"""The examples that experts are trained on: chats, or items with options. Reading them needs no torch."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.scores.tasks.columns import parse_reading
-from pyswarmopt_llm.scores.tasks.formats import SPLITS, json_lines
-from pyswarmopt_llm.scores.tasks.load import name_and_seed, read_raw
+from pyswarmopt_llm.scores.tasks.formats import json_lines
+from pyswarmopt_llm.scores.tasks.load import name_and_seed, read_whole
 from pyswarmopt_llm.scores.tasks.prompts import render_prompt
 
 _builtin_examples = lazy("pyswarmopt_llm.published.builtin:builtin_examples")
@@ -19,18 +19,6 @@ _builtin_training_items = lazy("pyswarmopt_llm.published.builtin:builtin_trainin
 BUILTIN = "builtin:"
 BUILTIN_ITEMS = 200  # as many as a search has dev items
 BUILTIN_EXAMPLES = 2000  # a few minutes of training on two cores
-
-
-def read_examples(path: Path) -> list[Any]:
-    """The examples of a JSONL file, one JSON value per line; blank lines are skipped.
-
-    Raises:
-        UserError: the file cannot be read, is empty, or a line is not JSON.
-    """
-    examples = [value for _, value in json_lines(path)]
-    if not examples:
-        raise UserError(f'{path}: has no examples; write one {{"messages": [...]}} a line')
-    return examples
 
 
 def load_examples(
@@ -50,6 +38,31 @@ def load_examples(
     return [_as_chat(item, prompt) for item in items[:count]]
 
 
+def training_items(
+    data: str, count: int | None, seed: int, columns: Sequence[str] = ()
+) -> tuple[Item, ...]:
+    """The dev items of a task file, or all rows of one without splits; or `count` training items of
+    ``builtin:NAME[:SEED]``; at most `count`.
+    """
+    if data.startswith(BUILTIN):
+        name, seed = name_and_seed(data, seed)
+        items: tuple[Item, ...] = _builtin_training_items(name, count or BUILTIN_ITEMS, seed)
+        return items
+    return _rows(data, columns)[0][:count]
+
+
+def read_examples(path: Path) -> list[Any]:
+    """The examples of a JSONL file, one JSON value per line; blank lines are skipped.
+
+    Raises:
+        UserError: the file cannot be read, is empty, or a line is not JSON.
+    """
+    examples = [value for _, value in json_lines(path)]
+    if not examples:
+        raise UserError(f'{path}: has no examples; write one {{"messages": [...]}} a line')
+    return examples
+
+
 def _has_chats(data: str) -> bool:
     """Whether a file holds chats and not the rows of a task."""
     if Path(data).suffix.lower() != ".jsonl":
@@ -67,25 +80,11 @@ def _as_chat(item: Item, prompt: str | None) -> dict[str, Any]:
     return {"messages": [{"role": role, "content": text} for role, text in turns]}
 
 
-def training_items(
-    data: str, count: int | None, seed: int, columns: Sequence[str] = ()
-) -> tuple[Item, ...]:
-    """The dev items of a task file, or all rows of one without splits; or `count` training items of
-    ``builtin:NAME[:SEED]``; at most `count`.
-    """
-    if data.startswith(BUILTIN):
-        name, seed = name_and_seed(data, seed)
-        items: tuple[Item, ...] = _builtin_training_items(name, count or BUILTIN_ITEMS, seed)
-        return items
-    return _rows(data, columns)[0][:count]
-
-
 def _rows(spec: str, columns: Sequence[str]) -> tuple[tuple[Item, ...], str | None]:
     """The items to train on, and the file's prompt: dev, and all rows of a file without splits.
 
     Raises:
         UserError: see `load_task`.
     """
-    raw, _ = read_raw(spec, None, None, parse_reading(columns))
-    splits = ("dev",) if raw.strata is None else SPLITS
-    return tuple(item for split in splits for _, item in raw.splits[split]), raw.prompt
+    task = read_whole(spec, None, None, parse_reading(columns))
+    return task.dev if task.strata is None else task.dev + task.test, task.prompt

@@ -29,9 +29,7 @@ from pyswarmopt_llm.experts.write import write_adapter
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import Item
-from pyswarmopt_llm.searching.training.choice_losses import shuffled
-from pyswarmopt_llm.searching.training.lora import Lora
-from pyswarmopt_llm.searching.training.trainer import OnRound, train
+from pyswarmopt_llm.searching.training.trainer import Lora, OnRound, shuffled, train
 
 
 @dataclass(frozen=True)
@@ -52,6 +50,10 @@ class TrainingOptions:
         threads: CPU threads; default: torch's current setting.
         start: an adapter of this base to go on from, directory or hub id; its modules, ranks and
             scale stay.
+
+    Example:
+        >>> TrainingOptions(rank=16, lr=2e-4, targets=("q_proj", "v_proj")).alpha
+        16
     """
 
     rank: int = 8
@@ -90,6 +92,14 @@ class TrainingResult:
         heldout_loss_expert: held-out loss of the trained expert.
         cut: chats of which the end was cut off, since they are longer than `max_len` tokens.
         dropped: longer chats with nothing left of their answer, which were left out.
+
+    Example:
+        >>> turns = [("user", "2 + 2?"), ("assistant", "4")]  # doctest: +SKIP
+        >>> chat = {"messages": [{"role": who, "content": what} for who, what in turns]}  # doctest: +SKIP
+        >>> options = TrainingOptions(max_tokens=200, targets=("q_proj", "v_proj"))  # doctest: +SKIP
+        >>> result = train_expert(resolve_base("my/base"), [chat] * 20, "experts/mine", options)  # doctest: +SKIP
+        >>> result.steps, result.heldout_loss_base - result.heldout_loss_expert  # doctest: +SKIP
+        (118, 0.41)
     """
 
     name: str
@@ -133,9 +143,20 @@ def train_expert(
         data: description of the examples, for the card.
         on_step: called as ``on_step(step, steps, loss)`` after each step, counted from 1.
 
+    Returns:
+        Counts and losses of the training.
+
     Raises:
         UserError: `out` exists, an example is malformed, no example is left, a target is not in the
             model, or `start` does not fit the base.
+
+    Example:
+        >>> turns = [("user", "2 + 2?"), ("assistant", "4")]  # doctest: +SKIP
+        >>> chat = {"messages": [{"role": who, "content": what} for who, what in turns]}  # doctest: +SKIP
+        >>> options = TrainingOptions(max_tokens=200, targets=("q_proj", "v_proj"))  # doctest: +SKIP
+        >>> result = train_expert(resolve_base("my/base"), [chat] * 20, "experts/sums", options)  # doctest: +SKIP
+        >>> result.name, result.examples  # doctest: +SKIP
+        ('sums', 16)
     """
     out = Path(out)
     check_free(out)
@@ -344,6 +365,3 @@ def target_shapes(model: Any, targets: Sequence[str]) -> dict[str, tuple[int, in
     if not shapes:
         raise UserError(f"targets {', '.join(targets)}: no such linear layers in the base")
     return shapes
-
-
-__all__ = ["TrainingOptions", "TrainingResult", "train_expert"]

@@ -1,17 +1,26 @@
-"""The training loop: AdamW on a change of a frozen model, whatever the change is.
+"""The training loop: AdamW on a change of a frozen model, and the LoRA that is such a change.
 
 A change is a function of a linear layer's input that is added to its output, so that the resident
 model stays as it is. Where memory runs out, layers keep their inputs only and are computed again in
 the backward pass (gradient checkpointing, Chen et al. 2016, arXiv 1604.06174), then batches shrink.
+
+The loss of a labelled item is cross-entropy over its options. Their scores are those that decide
+(log-likelihood per byte, or a letter's log-probability), times the mean length of the item's options,
+so that they are of the size of log-likelihoods again. An item without options has the negative
+log-likelihood of its answer.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+import random
+from collections import Counter
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
+from itertools import chain
+from statistics import fmean
 from typing import Any, Protocol
 
 import torch
@@ -20,25 +29,132 @@ from torch.utils.checkpoint import checkpoint
 from transformers.cache_utils import Cache
 from transformers.modeling_layers import GradientCheckpointingLayer
 
+from pyswarmopt_llm.common.errors import NoRoomError
 from pyswarmopt_llm.common.hardware import give_back_memory, out_of_memory
-from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.common.interfaces import Engine, LowRank, Patch
 from pyswarmopt_llm.engine.attention import PrefixCache
 from pyswarmopt_llm.engine.packed_attention import NAME as PACKED
-from pyswarmopt_llm.engine.transformers import TransformersEngine
-from pyswarmopt_llm.searching.training.choice_losses import choice_losses
+from pyswarmopt_llm.engine.passes import target_logprobs
+from pyswarmopt_llm.engine.transformers import TransformersEngine, on_transformers
+from pyswarmopt_llm.experts.adapter import Adapter, AdapterInfo
+from pyswarmopt_llm.scores.choices import EPOCHS, RATE, Choices, fold_count
+
+ITEMS_PER_STEP = 16
+
+
+def shuffled(items: Sequence[Choices], epochs: int, seed: int) -> list[list[list[Choices]]]:
+    """The items of each step of each epoch, `ITEMS_PER_STEP` a step."""
+    draws = random.Random(seed)
+    rounds = []
+    for _ in range(epochs):
+        order = draws.sample(items, len(items))
+        starts = range(0, len(items), ITEMS_PER_STEP)
+        rounds.append([order[start : start + ITEMS_PER_STEP] for start in starts])
+    return rounds
+
+
+def folds(
+    items: Sequence[Choices], seed: int, identities: Sequence[Hashable] | None = None
+) -> list[list[int]]:
+    """The places of each fold's items, ascending, stratified by answer: of two items with the same
+    one, each fold has one.
+
+    The items of a fold can be scored with what was trained on the others (cross-fitting; stacked
+    generalisation, Wolpert 1992, Neural Networks 5). A label whose only examples are in one fold
+    would look unlearnable from the other. Items that are the same are in one fold, unless there are
+    fewer different ones than folds.
+
+    Args:
+        items: at least two.
+        seed: of the order.
+        identities: of each item what it is known by; None: its options, with their prompt, and
+            which of them is right.
+
+    Example:
+        >>> items = [Choices(((q, "yes" if q < "e" else "no"),), (1.0,), 0) for q in "aabcdefgh"]
+        >>> [[items[place].pairs[0][0] for place in fold] for fold in folds(items, seed=0)]
+        [['c', 'e'], ['a', 'a', 'f'], ['d', 'h'], ['g'], ['b']]
+    """
+
+    def answer(item: Choices) -> str:
+        return item.pairs[item.right][1]
+
+    count = fold_count(len(items))
+    known_by = identities or [(item.pairs, item.right) for item in items]
+    if len(set(known_by)) < count:
+        known_by = range(len(items))
+    places: dict[Hashable, list[int]] = {}
+    for place, identity in enumerate(known_by):
+        places.setdefault(identity, []).append(place)
+    groups = list(places.values())
+    random.Random(seed).shuffle(groups)
+    groups.sort(key=lambda group: answer(items[group[-1]]))
+    return [sorted(chain.from_iterable(groups[k::count])) for k in range(count)]
+
+
+def choice_losses(engine: TransformersEngine, items: Sequence[Choices]) -> Iterator[Tensor]:
+    """Losses of all items in nats, (items of a batch,) float64 on the CPU, with their graphs."""
+    owners = [number for number, item in enumerate(items) for _ in item.pairs]
+    pairs = [pair for item in items for pair in item.pairs]
+    for indices, values in loglikelihoods(engine, pairs):
+        counts = Counter(owners[index] for index in indices)
+        parts = zip(counts, values.split(list(counts.values())), strict=True)
+        yield torch.stack([choice_loss(items[number], part) for number, part in parts])
+
+
+def choice_loss(item: Choices, totals: Tensor) -> Tensor:
+    """Loss of an item, in nats, times its weight.
+
+    Args:
+        item: with its options.
+        totals: (options,) log-likelihoods.
+
+    Example:
+        >>> item = Choices((("q", "a"), ("q", "bcd")), (1.0, 3.0), 0)  # scores -1 and -1, times 2
+        >>> round(float(choice_loss(item, torch.tensor([-1.0, -3.0]))), 4)  # ln 2
+        0.6931
+    """
+    if len(item.pairs) == 1:
+        return -totals[0] * item.weight
+    lengths = torch.tensor(item.lengths, dtype=totals.dtype)
+    logits = totals / lengths * fmean(item.lengths)
+    return -logits.log_softmax(0)[item.right] * item.weight
+
+
+def loglikelihoods(
+    engine: TransformersEngine, pairs: Sequence[tuple[str, str]]
+) -> Iterator[tuple[tuple[int, ...], Tensor]]:
+    """`TransformersEngine.loglikelihood` of the model as it is, batch by batch, with gradients.
+
+    See `trainer.training`. The prefix that all contexts share is computed once per batch, and
+    gradients flow through its keys and values. Pairs with the same context are in the same batch.
+
+    Yields:
+        The indices of the pairs of a batch, ascending, and their values, (P,) float64 on the CPU.
+
+    Raises:
+        UserError: a pair exceeds the context window.
+    """
+    encoded = [engine.encode_continuation(*pair) for pair in pairs]
+    plan = engine.passes.plan(encoded, engine.batch_tokens)
+    for batch in plan.batches:
+        # Anew for each batch: differentiating its values frees the graph of the prefix, too.
+        prefix = engine.passes.prefix(plan.prefix)
+        values = target_logprobs(batch, engine.passes.logits(batch, prefix))
+        engine.tokens_fed += len(plan.prefix) + batch.n_tokens
+        totals = torch.zeros(len(pairs), dtype=torch.float64)
+        totals = totals.index_add(0, batch.target_pair, values)
+        yield tuple(batch.pairs.tolist()), totals[batch.pairs]
+
 
 log = logging.getLogger(__name__)
-
 _CLIP = 1.0  # largest norm of the gradient
 _WARMUP = 0.05  # fraction of the steps
 _FLOOR = 0.05  # fraction of the peak learning rate at the last step
-
 Addition = Callable[[Tensor], Tensor]
 """Input of a linear layer, (..., in) -> what is added to its output, (..., out)."""
-
 OnRound = Callable[[int, int, float], None]
 """Called with the number of rounds done, of all rounds, and the mean loss of the last one."""
-
 Losses = Callable[[TransformersEngine, Sequence[Any]], Iterable[Tensor]]
 """The items of a step -> their losses, part by part, each (items of the part,) with its graph."""
 
@@ -77,6 +193,9 @@ def train(
 
     Returns:
         The mean loss of each round, taken while it went on.
+
+    Raises:
+        NoRoomError: memory runs out with a single item.
     """
     tensors = list(change.tensors)
     groups = [{"params": tensors, "lr": lr}]
@@ -118,9 +237,11 @@ def _gradients(
             (values.sum() / count).backward()
             sums.append(values.detach().sum())
         return sums
-    except RuntimeError as error:
-        if not (out_of_memory(error) and next(savings, False)):
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
             raise
+    if not next(savings, False):
+        raise NoRoomError
     return _gradients(tensors, losses, count, savings)
 
 
@@ -202,4 +323,107 @@ def _add(addition: Addition, module: object, inputs: tuple[Any, ...], output: Te
     return output + addition(inputs[0]).to(output.dtype)
 
 
-__all__ = ["Addition", "OnRound", "Trainable", "train", "training", "warmup_cosine"]
+class Lora:
+    """``x -> scale * B A x`` in each of several modules (Hu et al. 2021, arXiv 2106.09685, section
+    4.1).
+
+    A is drawn uniformly from +- 1 / sqrt(in), as peft does, and B is zero.
+
+    Args:
+        shapes: module name -> (out, in) of its weight.
+        rank: r.
+        scale: alpha / r.
+        seed: of A.
+        device: where the model is.
+
+    Attributes:
+        tensors: all A and B, float32 leaves.
+        scale: as given.
+
+    Example:
+        >>> lora = Lora({"layer": (3, 4)}, rank=2, scale=2.0, seed=0)
+        >>> lora.patch().low_rank["layer.weight"].dense().abs().sum().item()
+        0.0
+    """
+
+    def __init__(
+        self,
+        shapes: Mapping[str, tuple[int, int]],
+        rank: int,
+        scale: float,
+        seed: int,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        draws = torch.Generator().manual_seed(seed)
+        self.scale = scale
+        self._a: dict[str, Tensor] = {}
+        self._b: dict[str, Tensor] = {}
+        for module, (out, into) in shapes.items():
+            a = (2 * torch.rand(rank, into, generator=draws) - 1) / math.sqrt(into)
+            self._a[module] = a.to(device).requires_grad_()
+            self._b[module] = torch.zeros(out, rank, device=device, requires_grad=True)
+        self.tensors: Sequence[Tensor] = [*self._a.values(), *self._b.values()]
+
+    @classmethod
+    def like(cls, info: AdapterInfo, seed: int, device: torch.device | str = "cpu") -> Lora:
+        """A new one on the modules of an adapter, with the rank and scale of the first of them."""
+        first = next(iter(info.modules.values()))
+        shapes = {module: shape.weight_shape for module, shape in info.modules.items()}
+        return cls(shapes, first.rank, first.scale, seed, device)
+
+    @classmethod
+    def going_on(cls, adapter: Adapter, device: torch.device | str) -> Lora:
+        """An adapter to be trained further: its modules and ranks, and the scale of the first
+        module, to which other scales are brought in B.
+        """
+        lora = cls({}, 0, next(iter(adapter.factors.values())).scale, 0, device)
+        for module, part in adapter.factors.items():
+            lora._a[module] = part.a.clone().to(device).requires_grad_()
+            lora._b[module] = (part.b * (part.scale / lora.scale)).to(device).requires_grad_()
+        lora.tensors = [*lora._a.values(), *lora._b.values()]
+        return lora
+
+    def additions(self) -> dict[str, Addition]:
+        """Module name -> the LoRA's part of its output."""
+        return {module: partial(self._output, module) for module in self._a}
+
+    def _output(self, module: str, x: Tensor) -> Tensor:
+        return (x @ self._a[module].T.to(x.dtype)) @ (self._b[module] * self.scale).T.to(x.dtype)
+
+    def patch(self) -> Patch:
+        """The change of weights as it is now, float32 on the CPU, the scale folded into B."""
+        changes = {}
+        for module, a in self._a.items():
+            b = self._b[module].detach().cpu() * self.scale
+            changes[f"{module}.weight"] = LowRank(b=b, a=a.detach().cpu())
+        return Patch(low_rank=changes)
+
+
+def fit(
+    engine: Engine,
+    start: Patch,
+    items: Sequence[Choices],
+    pattern: AdapterInfo,
+    seed: int,
+    after_epoch: OnRound | None = None,
+    epochs: int = EPOCHS,
+) -> Patch:
+    """A new LoRA, trained at `RATE` on top of `start`; the trained model is both together.
+
+    Args:
+        engine: the one on transformers.
+        start: the model to start from.
+        items: to train on.
+        pattern: an adapter whose modules, rank and scale it has.
+        seed: of the start and the order.
+        after_epoch: see `train`.
+        epochs: over the items, for which the learning rate is planned.
+
+    Raises:
+        TypeError: another engine, through which no gradients flow.
+    """
+    trainable = on_transformers(engine, "an adapter is trained")
+    trainable.load(start)
+    lora = Lora.like(pattern, seed, trainable.model.device)
+    train(trainable, lora, shuffled(items, epochs, seed), RATE, on_round=after_epoch)
+    return lora.patch()

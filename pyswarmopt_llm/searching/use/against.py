@@ -12,7 +12,7 @@ from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
 from pyswarmopt_llm.common.paired import Comparison, compare_paired
-from pyswarmopt_llm.common.statistics import interval, score_of
+from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.experts.compatibility import unique_names
 from pyswarmopt_llm.mix.load import adapter_patch
 from pyswarmopt_llm.scores.metrics.objectives import scorings_of
@@ -20,8 +20,17 @@ from pyswarmopt_llm.scores.metrics.questions.answer_format import choose_scoring
 from pyswarmopt_llm.scores.metrics.questions.written import Written
 from pyswarmopt_llm.scores.tasks import Item, Scoring
 from pyswarmopt_llm.searching.use.config import EvalConfig
-from pyswarmopt_llm.searching.use.model import Exam, OnItems, followed
-from pyswarmopt_llm.searching.use.names import Model, model_of, open_named, place_of, run_scoring
+from pyswarmopt_llm.searching.use.model import (
+    EvalResult,
+    Exam,
+    Model,
+    OnItems,
+    followed,
+    model_of,
+    open_named,
+    place_of,
+    run_scoring,
+)
 
 
 @dataclass(frozen=True)
@@ -53,26 +62,19 @@ class Against:
     """The result of `evaluate_against`, of a model and the one that it is compared with.
 
     Attributes:
-        task: its name.
         names: of the models, in words.
         models: base and adapter of each.
-        scores, intervals: of each.
+        results: their scores.
         paired: the first minus the second, item by item.
         gained, lost: items on which the first is better or worse, the largest differences first.
-        scoring, metric, note: as in `EvalResult`.
     """
 
-    task: str
     names: tuple[str, str]
     models: tuple[Model, Model]
-    scores: tuple[Score, Score]
-    intervals: tuple[tuple[float, float], tuple[float, float]]
+    results: tuple[EvalResult, EvalResult]
     paired: Comparison
     gained: tuple[Changed, ...]
     lost: tuple[Changed, ...]
-    scoring: str
-    metric: str
-    note: str
 
 
 def evaluate_against(config: EvalConfig, on_items: OnItems | None = None) -> Against:
@@ -99,10 +101,22 @@ def evaluate_against(config: EvalConfig, on_items: OnItems | None = None) -> Aga
             else:
                 scores.append(utility(engine))
                 answers.append(scores[-1].answers)
+    wins = exam.metric.compare is not None
     if exam.metric.compare is not None:  # the shares of wins; a tie is half a win
         rate = exam.metric.compare(exam.items, *answers)
         scores = [rate, score_of([1.0 - value for value in rate.per_item])]
-    return _result(config, models, exam, scoring, scores, _in_words(exam.items, *answers))
+    ours, theirs = scores
+    first, second = (exam.result(score, scoring, wins) for score in scores)
+    changed = _changed(exam.items, ours, theirs, _in_words(exam.items, *answers))
+    scale = (0.0, 1.0) if wins else exam.metric.scale
+    return Against(
+        names=names_in_words(config),
+        models=models,
+        results=(first, second),
+        paired=compare_paired(ours.per_item, theirs.per_item, scale),
+        gained=tuple(row for row in changed if row.values[0] > row.values[1]),
+        lost=tuple(row for row in changed if row.values[0] < row.values[1]),
+    )
 
 
 def two_models(config: EvalConfig) -> tuple[Model, Model]:
@@ -181,34 +195,14 @@ def _in_words(items: Sequence[Item], *answers: Sequence[str]) -> list[tuple[str,
     ]
 
 
-def _result(
-    config: EvalConfig,
-    models: tuple[Model, Model],
-    exam: Exam,
-    scoring: Scoring,
-    scores: Sequence[Score],
-    answers: Sequence[tuple[str, ...]],
-) -> Against:
-    metric, (first, second) = exam.metric, scores
-    scale = metric.scale if metric.compare is None else (0.0, 1.0)  # of shares of wins
-    paired = compare_paired(first.per_item, second.per_item, scale)
-    rows = zip(exam.items, zip(first.per_item, second.per_item, strict=True), answers, strict=True)
-    changed = [Changed(item, values, said) for item, values, said in rows if values[0] != values[1]]
-    # stable: else in the order of the file
-    changed.sort(key=lambda row: -abs(row.values[0] - row.values[1]))
-    return Against(
-        task=exam.task.name,
-        names=names_in_words(config),
-        models=models,
-        scores=(first, second),
-        intervals=(interval(first.per_item, scale=scale), interval(second.per_item, scale=scale)),
-        paired=paired,
-        gained=tuple(row for row in changed if row.values[0] > row.values[1]),
-        lost=tuple(row for row in changed if row.values[0] < row.values[1]),
-        scoring=scoring,
-        metric=f"wins by {metric.name}" if metric.compare is not None else metric.name,
-        note=exam.task.note,
-    )
+def _changed(
+    items: Sequence[Item], first: Score, second: Score, answers: Sequence[tuple[str, ...]]
+) -> list[Changed]:
+    """The items on which both differ, the largest differences first, else in the file's order."""
+    values = zip(first.per_item, second.per_item, strict=True)
+    rows = zip(items, values, answers, strict=True)
+    changed = [Changed(item, both, said) for item, both, said in rows if both[0] != both[1]]
+    return sorted(changed, key=lambda row: -abs(row.values[0] - row.values[1]))
 
 
 def names_in_words(config: EvalConfig) -> tuple[str, str]:

@@ -11,9 +11,9 @@ from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.registry import load
 from pyswarmopt_llm.mix import saved_kind
 from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS
-from pyswarmopt_llm.searching.scoring.run_files import read_about
+from pyswarmopt_llm.searching.scoring.run_directory import read_about
 from pyswarmopt_llm.searching.use.config import EvalConfig
-from pyswarmopt_llm.searching.use.names import open_named
+from pyswarmopt_llm.searching.use.model import open_named
 
 TOKENS = "pyswarmopt_llm.tokens.space"
 

@@ -21,17 +21,17 @@ from pyswarmopt_llm.scores.metrics.registry import METRICS
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
 from pyswarmopt_llm.scores.tasks.formats import Table, read_table, table_of
 from pyswarmopt_llm.scores.tasks.new_rows import new_items
-from pyswarmopt_llm.scores.tasks.predicted import (
+from pyswarmopt_llm.scores.tasks.types import Form
+from pyswarmopt_llm.searching.scoring.run_directory import read_about, result_of
+from pyswarmopt_llm.searching.use.config import EvalConfig
+from pyswarmopt_llm.searching.use.model import Model, open_named, place_of, run_scoring
+from pyswarmopt_llm.searching.use.predicted import (
     BLANK,
     PredictedFile,
     Prediction,
     check_out,
     predicted_file,
 )
-from pyswarmopt_llm.scores.tasks.types import Form
-from pyswarmopt_llm.searching.scoring.run_files import read_about, result_of
-from pyswarmopt_llm.searching.use.config import EvalConfig
-from pyswarmopt_llm.searching.use.names import Model, open_named, place_of, run_scoring
 
 CHUNK = 128  # questions between two points at which an interrupted job goes on
 OnItems = Callable[[int, int], None]  # questions labelled, of how many
@@ -122,7 +122,7 @@ def predict(
             _label(items, source, open_named(config, source.model), table.path, file, on_items)
         labelled = (Prediction.of(*pair) for pair in zip(labels, file.rows, strict=True))
         predictions = [BLANK if item is None else next(labelled) for item in questioned]
-        file.write(table, predictions, shared is not None)
+        file.write(table, predictions, shared or ())
     return predictions
 
 

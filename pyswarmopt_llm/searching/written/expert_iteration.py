@@ -11,32 +11,89 @@ those that are kept, on top of the mixture. The replies to dev prompts tell what
 Trained on is what answers spare prompts; where there are too few of these, what answers dev
 prompts, by cross-fitting: each is answered by what was not trained on it, and so are the samples of
 the next round.
+
+The other mixtures, the teachers, know what the best one does not. A search scores dozens of them,
+which are right on different prompts. Together a few answer far more prompts well than the best one
+alone, and more than it does in several samples (measured in research/notes/written-answers.md).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import cast
 
+import numpy as np
+import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.config import LEAST_TRAINED
-from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
+from pyswarmopt_llm.common.events import OnEvent, note
+from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.experts.adapter import AdapterInfo
-from pyswarmopt_llm.mix.delta import DeltaSpace
-from pyswarmopt_llm.scores.choices import FULL
-from pyswarmopt_llm.scores.metrics.combine import Combine
+from pyswarmopt_llm.scores.choices import FULL, Choices
+from pyswarmopt_llm.scores.metrics.combine import Combine, combined_value
 from pyswarmopt_llm.scores.metrics.questions.written import Written
-from pyswarmopt_llm.searching.cross_fitting import Fitting
+from pyswarmopt_llm.scores.tasks import Scoring
+from pyswarmopt_llm.searching.cross_fitting import Fitting, not_worse
+from pyswarmopt_llm.searching.explore import Found
+from pyswarmopt_llm.searching.prepare import Contestant, Job
+from pyswarmopt_llm.searching.scoring.record import TRAINED, Row, Store
 from pyswarmopt_llm.searching.scoring.result import Iterated
-from pyswarmopt_llm.searching.scoring.store import Store
-from pyswarmopt_llm.searching.written.reply_log import Answerer, Reply, ReplyLog
-from pyswarmopt_llm.searching.written.schedule import ON_SPARE, ROUNDS, samples_of
+from pyswarmopt_llm.searching.scoring.run_directory import Run
+from pyswarmopt_llm.searching.train import (
+    BASE,
+    FOLDER,
+    Progress,
+    Training,
+    announce,
+    trained_row,
+)
+from pyswarmopt_llm.searching.written.reply_log import Answerer, Reply, ReplyLog, ask_the_same
+from pyswarmopt_llm.searching.written.schedule import ON_SPARE, ROUNDS, TEACHERS, samples_of
 
+Floats = npt.NDArray[np.float64]
 REPLIES, SPARE = "replies", "spare"  # in the store: to dev prompts, to spare ones
+
+
+def train_on_replies(
+    job: Job, run: Run, found: Found, tell: OnEvent, progress: Progress
+) -> Training | None:
+    """Train the mixture on the best of its replies, round by round; None if there are too few."""
+    position, searched, objectives = found.chosen.position, run.searched, job.objectives
+    announce(job, run, [position], tell)
+    dev = cast(Mapping[str, Written], job.utilities("dev", found.scorings))
+    same = objectives.combine if ask_the_same(dev) else None
+    items, seconds = sum(row.n for row in searched), sum(row.seconds for row in searched)
+    iteration = expert_iteration(
+        job,
+        position,
+        found.scorings,
+        run.store,
+        run.path / FOLDER,
+        teachers=complementary(searched, position, objectives.names, combine=same),
+        seconds=job.budget.left(items, seconds),
+        say=lambda text: tell(note(text)),
+        progress=progress,
+    )
+    if iteration.best is None:
+        return None
+    (before,) = found.scorer.score([position], 0)
+    after = trained_row(job, run, found, position, lambda: (iteration.scores, 0.0))
+    patch = iteration.best.model.patch
+    scores = list(iteration.base.values())
+    base = Row.of(BASE, iteration.base, objectives.combine(scores), 0.0, phase=TRAINED)
+    return Training(
+        before=replace(found.chosen, dev=before),
+        after=Contestant(position, patch, True, after, after.value),
+        kept=not_worse(job.total(after), job.total(before)),
+        passes=iteration.passes,
+        iteration=iteration.use,
+        base=None if job.config.temperature else base,  # else scores are of sampled replies
+    )
 
 
 @dataclass(frozen=True)
@@ -44,12 +101,14 @@ class Round:
     """The outcome of a round.
 
     Attributes:
+        name: in the store, and of its folder.
         model: what was trained, which answers dev prompts that it was not trained on.
         kept: prompts with a reply that it was trained on.
         replies: greedy ones to the dev prompts.
         value: of these replies on dev.
     """
 
+    name: str
     model: Answerer
     kept: int
     replies: Sequence[Reply]
@@ -77,23 +136,17 @@ class Iteration:
 
 
 def expert_iteration(
-    engine: Engine,
-    mixtures: DeltaSpace,
+    job: Job,
     position: Tensor,
-    tasks: Mapping[str, Written],
-    combine: Combine,
-    pattern: AdapterInfo,
+    scorings: Mapping[str, Scoring],
     store: Store,
     folder: Path,
-    seed: int,
     *,
-    spare: Mapping[str, Written] | None = None,
     teachers: Sequence[Tensor] = (),
     samples: int | None = None,
-    rounds: int = ROUNDS,
     seconds: float | None = None,
     say: Callable[[str], None] = lambda text: None,
-    progress: Callable[[float], None] = lambda share: None,
+    progress: Progress = lambda share: None,
 ) -> Iteration:
     """Train a mixture on the best of its replies, again while dev gains more than a standard error.
 
@@ -104,123 +157,221 @@ def expert_iteration(
     the same prompts, whose score is optimistic. What store and folder hold already is not made again.
 
     Args:
-        engine: the one on transformers.
-        mixtures: of experts.
+        job: whose tasks have written replies.
         position: that of the mixture to begin with, or of an expert, or of the base (all 0).
-        tasks: name -> dev prompts, and how replies are scored.
-        combine: of the tasks' scores.
-        pattern: an expert, whose rank, scale and modules the LoRAs have.
+        scorings: of the tasks.
         store: has, or will have, replies and their scores.
         folder: holds, or will hold, the LoRAs of each round in ``round-N``.
-        seed: of samples and training.
-        spare: name -> spare prompts; replies to them are trained on, if there are any.
         teachers: positions of other mixtures; each takes the place of a sample in the first round.
         samples: replies to a prompt in a round; None: see `samples_of`.
-        rounds: maximum number of rounds.
         seconds: that are left; None: any number.
         say: called with a sentence on each round.
         progress: called with the share that is done of what all rounds take, in 0..1.
     """
     folder.mkdir(exist_ok=True)
-    dev = log = ReplyLog(engine, tasks, combine, store, seed, REPLIES)
-    if spare:
-        log = ReplyLog(engine, spare, combine, store, seed, SPARE)
-    logs = [dev, log] if spare else [dev]
-
-    def elapsed() -> float:
-        return max(each.seconds for each in logs)  # each counts from its first entry to its last
-
-    def value_of(replies: Sequence[Reply]) -> float:
-        return combine(list(dev.scores(replies).values())).value
-
-    def in_round(number: int, share: float) -> None:
-        progress((number - 0.5 + share / 2) / rounds)  # training is the second half of a round
-
-    start = mixtures.realise(position)
-    model, name = Answerer(start), "start"
-    pool = _Pool(log.greedy("base", Answerer(Patch())), log.greedy(name, model))
-    base, before = dev.greedy("base", Answerer(Patch())), dev.greedy(name, model)
-    samples = samples or samples_of(len(pool.floor), len(base))
-    schedule = ON_SPARE if spare else FULL
-    value, passes, latest = value_of(before), 0, samples * log.seconds / 2
-    done: list[Round] = []
-    for number in range(1, rounds + 1):
-        lead = f"expert iteration: round {number}: "
-        begun = elapsed()
+    rounds = _Rounds(job, position, scorings, store, folder, samples)
+    latest = rounds.samples * rounds.log.seconds / 2
+    for number in range(1, ROUNDS + 1):
+        lead, begun = f"expert iteration: round {number}: ", rounds.elapsed
         if seconds is not None and begun + latest > seconds:
             say(f"{lead}no time is left for it")
             break
-        taught = teachers if number == 1 else ()
-        for teacher, other in enumerate(taught, start=1):
-            pool.add(log.greedy(f"teacher-{teacher}", Answerer(mixtures.realise(other))))
-        for sample in log.sampled(name, model, max(samples - len(taught), 0)):
-            pool.add(sample)
-        items = log.training_items(pool.better())
-        lead += f"{len(items)} of {len(pool.floor)} prompts have a better reply"
-        identities = [log.identities[prompt] for prompt in items]
-        if len(set(identities)) < LEAST_TRAINED:
+        items = rounds.write(teachers if number == 1 else ())
+        lead += f"{len(items)} of {len(rounds.floor)} prompts have a better reply"
+        if len(set(rounds.identities(items))) < LEAST_TRAINED:
             say(f"{lead}: too few to train on")
             break
-        name, prompts = f"round-{number}", list(items)
+        before, after = rounds.train(items, partial(_in_round, progress, number))
+        latest = rounds.elapsed - begun
+        gain = f"dev {before.value:.3f} to {after.value:.3f}"
+        say(f"{lead} than the base's or the mixture's; trained on them, {gain}")
+        if number > 1 and not gains(before.replies, after.replies):
+            break
+    return rounds.outcome()
+
+
+def _in_round(progress: Progress, number: int, share: float) -> None:
+    """Training is the second half of a round."""
+    progress((number - 0.5 + share / 2) / ROUNDS)
+
+
+class _Rounds:
+    """All replies so far, and the models that were trained on them.
+
+    Attributes:
+        dev: replies to dev prompts, which tell what a round is worth.
+        log: replies to the prompts that are trained on.
+        floor: value that a reply to each of these has to exceed to be learned from: the lower one
+            of base and mixture.
+        samples: replies to a prompt in a round.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        position: Tensor,
+        scorings: Mapping[str, Scoring],
+        store: Store,
+        folder: Path,
+        samples: int | None,
+    ) -> None:
+        self._job, self._folder, self._spare = job, folder, job.objectives.spare
+        self._schedule = ON_SPARE if self._spare else FULL
+        settings = (job.objectives.combine, store, job.config.seed)
+        written = cast(Mapping[str, Written], job.utilities("dev", scorings))
+        self.dev = self.log = ReplyLog(job.engine, written, *settings, REPLIES)
+        if self._spare:
+            written = cast(Mapping[str, Written], job.utilities("spare", scorings))
+            self.log = ReplyLog(job.engine, written, *settings, SPARE)
+        base, start = Answerer(Patch()), Answerer(job.space.realise(position))
+        first = zip(self.log.greedy("base", base), self.log.greedy("start", start), strict=True)
+        self._replies = [list(pair) for pair in first]
+        self.floor = [min(reply.value for reply in replies) for replies in self._replies]
+        self._base, before = self.dev.greedy("base", base), self.dev.greedy("start", start)
+        self._start = start.patch
+        self._done = [Round("start", start, 0, before, self._value(before))]
+        self.samples = samples or samples_of(len(self.floor), len(before))
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds so far; each log counts from its first entry to its last."""
+        return max(self.dev.seconds, self.log.seconds)
+
+    def write(self, teachers: Sequence[Tensor]) -> dict[int, Choices]:
+        """Have teachers and the latest model write replies; the best ones, by number of prompt."""
+        latest = self._done[-1]
+        for number, position in enumerate(teachers, start=1):
+            teacher = Answerer(self._job.space.realise(position))
+            self._add(self.log.greedy(f"teacher-{number}", teacher))
+        count = max(self.samples - len(teachers), 0)
+        for sample in self.log.sampled(latest.name, latest.model, count):
+            self._add(sample)
+        pairs = zip(self._replies, self.floor, strict=True)
+        return self.log.training_items([best_reply(replies, floor) for replies, floor in pairs])
+
+    def identities(self, items: Mapping[int, Choices]) -> list[object]:
+        """What each item is known by."""
+        return [self.log.identities[prompt] for prompt in items]
+
+    def train(self, items: Mapping[int, Choices], progress: Progress) -> tuple[Round, Round]:
+        """Train a new LoRA on these items; the rounds before and after."""
+        name, prompts = f"round-{len(self._done)}", list(items)
         fitting = Fitting(
-            engine,
-            start,
+            self._job.engine,
+            self._start,
             list(items.values()),
-            pattern,
-            seed,
-            folder / name,
-            schedule,
-            identities,
-            partial(in_round, number),
+            self._job.experts[0],
+            self._job.config.seed,
+            self._folder / name,
+            self._schedule,
+            self.identities(items),
+            progress,
         )
         unseen = [([prompts[k] for k in fold], patch) for fold, patch in fitting.without_folds()]
         model = Answerer(fitting.whole(), unseen)
-        passes += schedule.passes(len(items))
-        replies = dev.greedy(name, model)
-        if not spare:
-            pool.add(replies)
-        done.append(Round(model, len(items), replies, value_of(replies)))
-        latest = elapsed() - begun
-        gain = f"dev {value:.3f} to {done[-1].value:.3f}"
-        say(f"{lead} than the base's or the mixture's; trained on them, {gain}")
-        if number > 1 and not gains(before, replies):
-            break
-        before, value = replies, done[-1].value
-    best = best_round(done)
-    written = sum(each.count for each in logs)
-    use = Iterated(
-        rounds=len(done),
-        round=0 if best is None else done.index(best) + 1,
-        kept=0 if best is None else best.kept,
-        replies=written,
-        tokens=sum(each.tokens for each in logs),
-        spare=len(pool.floor) if spare else 0,
-    )
-    final = {} if best is None else dev.final(best.replies, best.model)
-    return Iteration(best, final, dev.scores(base), use, written + passes)
+        replies = self.dev.greedy(name, model)
+        if not self._spare:
+            self._add(replies)
+        self._done.append(Round(name, model, len(items), replies, self._value(replies)))
+        return self._done[-2], self._done[-1]
 
+    def outcome(self) -> Iteration:
+        """The best of the rounds, and what all took."""
+        _, *trained = self._done
+        best, logs = best_round(trained), [self.dev, self.log] if self._spare else [self.dev]
+        written = sum(log.count for log in logs)
+        use = Iterated(
+            rounds=len(trained),
+            round=0 if best is None else self._done.index(best),
+            kept=0 if best is None else best.kept,
+            replies=written,
+            tokens=sum(log.tokens for log in logs),
+            spare=len(self.floor) if self._spare else 0,
+        )
+        final = {} if best is None else self.dev.final(best.replies, best.model)
+        passes = written + sum(self._schedule.passes(each.kept) for each in trained)
+        return Iteration(best, final, self.dev.scores(self._base), use, passes)
 
-class _Pool:
-    """All replies to each prompt so far.
-
-    Attributes:
-        floor: value that a reply has to exceed to be learned from: the lower one of base and
-            mixture.
-    """
-
-    def __init__(self, base: Sequence[Reply], mixture: Sequence[Reply]) -> None:
-        self._replies = [list(pair) for pair in zip(base, mixture, strict=True)]
-        self.floor = [min(reply.value for reply in replies) for replies in self._replies]
-
-    def add(self, replies: Sequence[Reply]) -> None:
+    def _add(self, replies: Sequence[Reply]) -> None:
         """Add a reply to each prompt."""
         for of_prompt, reply in zip(self._replies, replies, strict=True):
             of_prompt.append(reply)
 
-    def better(self) -> list[Reply | None]:
-        """The best reply to each prompt; None where none is above the floor."""
-        pairs = zip(self._replies, self.floor, strict=True)
-        return [best_reply(replies, floor) for replies, floor in pairs]
+    def _value(self, replies: Sequence[Reply]) -> float:
+        """The value of replies to the dev prompts."""
+        return self._job.objectives.combine(list(self.dev.scores(replies).values())).value
+
+
+def complementary(
+    rows: Sequence[Row],
+    chosen: Tensor,
+    tasks: Sequence[str],
+    count: int = TEACHERS,
+    combine: Combine | None = None,
+) -> list[Tensor]:
+    """Positions of mixtures that score best beside the chosen one, if of each item the best counts;
+    see `greedy_cover`.
+
+    Args:
+        rows: of a search in a space whose positions are coefficients, (n,).
+        chosen: the mixture that is trained, (n,); if no row has it, the best of all comes first.
+        tasks: of the rows' items; each counts alike.
+        count: how many at most.
+        combine: of the tasks' scores, if they all ask the same; each reply counts by what it makes.
+
+    Example:
+        >>> def row(items):
+        ...     return Row("search", 0, 0, "", [float(items.count("1")), 0.0], 0.5, 4, 0.1, {"t": items})
+        >>> rows = [row("1100"), row("0111"), row("1000")]
+        >>> complementary(rows, torch.tensor([2.0, 0.0], dtype=torch.float64), ["t"])
+        [tensor([3., 0.], dtype=torch.float64)]
+    """
+    scored = [row for row in rows if row.complete]
+    if not scored:
+        return []
+    positions = [torch.tensor(row.coefficients, dtype=torch.float64) for row in scored]
+    values = np.array([_of_items(row, tasks, combine) for row in scored])
+    known = np.full(values.shape[1], -np.inf)
+    for position, of_items in zip(positions, values, strict=True):
+        if position.equal(chosen):
+            known = of_items
+    return [positions[number] for number in greedy_cover(values, known, count)]
+
+
+def _of_items(row: Row, tasks: Sequence[str], combine: Combine | None) -> Floats:
+    """Values of all items; of several tasks such that their sum is the sum of the tasks' means."""
+    parts = [np.array(row.item_values(task)) for task in tasks]
+    if combine is not None:
+        return np.array([combined_value(combine, scores) for scores in zip(*parts, strict=True)])
+    return np.concatenate([part / len(part) for part in parts])
+
+
+def greedy_cover(values: Floats, known: Floats, count: int) -> list[int]:
+    """Numbers of candidates that are added one by one, each where the sum of the items' best values
+    gains most, of equals the first; fewer, if no other gains (Nemhauser, Wolsey & Fisher 1978).
+
+    Args:
+        values: of each candidate and item, (candidates, items).
+        known: best value of each item so far, (items,).
+        count: how many at most.
+
+    Example:
+        >>> greedy_cover(np.array([[1, 0, 0], [0, 1, 1], [1, 1, 0]]), np.array([1, 0, 0]), 4)
+        [1]
+    """
+    numbers: list[int] = []
+    best = known
+    while len(numbers) < count:
+        together = np.maximum(values, best).sum(axis=1)
+        number = int(together.argmax())
+        if not together[number] > best.sum():
+            break
+        best = np.maximum(best, values[number])
+        numbers.append(number)
+    return numbers
+
+
+REPLIES, SPARE = "replies", "spare"  # in the store: to dev prompts, to spare ones
 
 
 def best_round(rounds: Sequence[Round]) -> Round | None:
@@ -246,12 +397,3 @@ def gains(before: Sequence[Reply], after: Sequence[Reply]) -> bool:
     """
     gain = score_of([new.value - old.value for old, new in zip(before, after, strict=True)])
     return gain.value > gain.stderr
-
-
-__all__ = [
-    "Iteration",
-    "best_reply",
-    "best_round",
-    "expert_iteration",
-    "gains",
-]

@@ -7,6 +7,7 @@ prompts are not looked at.
 
 from __future__ import annotations
 
+import logging
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
@@ -16,11 +17,12 @@ from pyswarmopt_llm.common.files.json_types import fits
 from pyswarmopt_llm.common.files.regular import read_json, write_json
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.scores.metrics.questions.written import Written
-from pyswarmopt_llm.scores.tasks import Scoring
+from pyswarmopt_llm.searching.explore import Found
 from pyswarmopt_llm.searching.prepare import Job
-from pyswarmopt_llm.searching.scoring.run_directory import Run
+from pyswarmopt_llm.searching.scoring.result import Model
+from pyswarmopt_llm.searching.scoring.run_directory import REPLIES, Run
 
-FILE = "replies.json"
+log = logging.getLogger(__name__)
 SHOWN = 5  # prompts of a task
 RESULT = "result"  # the last model that is shown
 # Bytes from which on a reply may repeat itself, and the share to which one that does compresses.
@@ -55,13 +57,8 @@ class Shown(TypedDict):
     tasks: list[Changed]
 
 
-def save_replies(
-    job: Job,
-    run: Run,
-    models: Mapping[str, Patch],
-    before: Mapping[str, Sequence[float]],
-    after: Mapping[str, Sequence[float]],
-    scorings: Mapping[str, Scoring],
+def keep_replies(
+    job: Job, run: Run, best: Patch, found: Found, models: Mapping[str, Model]
 ) -> list[str]:
     """Write ``replies.json``, for tasks with written replies whose scoring costs nothing but time.
 
@@ -71,23 +68,29 @@ def save_replies(
     Args:
         job: what the search worked with.
         run: its directory, locked.
-        models: label -> model, in the order in which they are shown.
-        before: task name -> scores of its dev items by the best single expert.
-        after: of the result.
-        scorings: of the tasks.
+        best: the result.
+        found: what the search found.
+        models: of the result, by name.
     """
+    shown = {"base": Patch()} if "base" in models else {}
+    expert = job.space.realise(job.space.vertices()[found.single])
+    shown |= {f"best expert, {job.space.expert_names[found.single]}": expert, RESULT: best}
+    before, after = models["best_single"].dev.items, models["best"].dev.items
     tasks = []
     for name, task in job.tasks.items():
         metric = job.objectives.metrics[name]
         numbers = changed_most(before[name], after[name])
         utility = metric.build(
-            [task.dev[i] for i in numbers], scorings[name], job.engine.chat, task.prompt
+            [task.dev[i] for i in numbers], found.scorings[name], job.engine.chat, task.prompt
         )
         if numbers and metric.usage is None and isinstance(utility, Written):
-            tasks.append({"task": name, "prompts": _answered(job, utility, models)})
+            tasks.append({"task": name, "prompts": _answered(job, utility, shown)})
     if tasks:
-        write_json(run.path / FILE, {"tasks": tasks})
-    return warnings_about(tasks)
+        write_json(run.path / REPLIES, {"tasks": tasks})
+    doubts = warnings_about(tasks)
+    for doubt in doubts:
+        log.warning(doubt)
+    return doubts
 
 
 def warnings_about(tasks: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -164,7 +167,7 @@ def read_replies(run: Run) -> list[dict[str, Any]]:
     Raises:
         UserError: it is damaged.
     """
-    file = run.path / FILE
+    file = run.path / REPLIES
     if not file.is_file():
         return []
     content = read_json(file)

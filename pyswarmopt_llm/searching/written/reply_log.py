@@ -22,7 +22,8 @@ from pyswarmopt_llm.engine.transformers import on_transformers
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.combine import Combine, combined_value
 from pyswarmopt_llm.scores.metrics.questions.written import Written
-from pyswarmopt_llm.searching.scoring.store import Store
+from pyswarmopt_llm.scores.tasks import Item
+from pyswarmopt_llm.searching.scoring.record import Store
 from pyswarmopt_llm.searching.written.replies import storable
 
 TEMPERATURE = 1.0
@@ -106,18 +107,32 @@ def ask_the_same(tasks: Mapping[str, Written]) -> bool:
     return len(prompts) > 1 and all(other == prompts[0] for other in prompts)
 
 
+@dataclass(frozen=True, eq=False)
 class _Deck:
     """Prompts with the tasks that score the replies to them.
 
     Attributes:
+        tasks: name -> how replies are scored.
         first: number of the first prompt among all.
     """
 
-    def __init__(self, tasks: Mapping[str, Written], first: int) -> None:
-        self.tasks, self.first = tasks, first
-        self.name, self.writer = next(iter(tasks.items()))
-        self.prompts = list(self.writer.texts())
-        self.numbers = range(first, first + len(self.prompts))
+    tasks: Mapping[str, Written]
+    first: int
+
+    @cached_property
+    def name(self) -> str:
+        """The first task's name."""
+        return next(iter(self.tasks))
+
+    @cached_property
+    def prompts(self) -> list[tuple[Item, str, int]]:
+        """Item, text and longest reply."""
+        return list(self.tasks[self.name].texts())
+
+    @property
+    def numbers(self) -> range:
+        """The prompts' numbers among all."""
+        return range(self.first, self.first + len(self.prompts))
 
     def part(self, replies: Sequence[T]) -> Sequence[T]:
         """The replies to these prompts, of replies to all."""
@@ -185,8 +200,8 @@ class ReplyLog:
             names = {sample: f"{self._what} {sample} {deck.name}" for sample in samples}
             missing = [s for s, what in names.items() if (what, model) not in self._store]
             if missing:
-                written = self._write(model, who, missing, deck)
-                for sample, texts in zip(missing, written, strict=True):
+                write = partial(self._write, model, missing, deck)
+                for sample, texts in zip(missing, self._ask(deck, who, write), strict=True):
                     judged = self._judged(deck, [*map(storable, texts)])
                     self._store.add(names[sample], model, judged)
             for of_sample, what in zip(replies, names.values(), strict=True):
@@ -208,24 +223,19 @@ class ReplyLog:
         return {"replies": texts, "values": values, "seconds": seconds}
 
     def _write(
-        self, model: str, who: Answerer, samples: Sequence[int], deck: _Deck
+        self, model: str, samples: Sequence[int], deck: _Deck, own: Sequence[int]
     ) -> list[list[str]]:
-        """The replies to a deck's prompts, sample by sample."""
-        if samples == [GREEDY]:
-            return self._ask(deck, who, lambda own: [deck.writer.answers(self._engine, own)])
-        seeds = []
+        """The loaded model's replies to some of a deck's prompts, sample by sample."""
+        seeds: list[int] = []
         for sample in samples:
             draws = random.Random(f"{self._seed} {model} {sample} {deck.name}")
-            seeds.append([draws.getrandbits(63) for _ in deck.prompts])
-
-        def write(own: Sequence[int]) -> list[list[str]]:
-            prompts = [deck.prompts[number][1] for number in own]
-            drawn = tuple(of_sample[number] for of_sample in seeds for number in own)
-            draw, most = Draw(TEMPERATURE, drawn), deck.prompts[0][2]
-            texts = iter(self._engine.generate(prompts * len(samples), most, draw))
-            return [[next(texts) for _ in own] for _ in samples]
-
-        return self._ask(deck, who, write)
+            of_sample = [draws.getrandbits(63) for _ in deck.prompts]
+            seeds += [of_sample[place] for place in own]
+        _, _, most = deck.prompts[0]
+        prompts = [deck.prompts[place][1] for place in own] * len(samples)
+        draw = None if samples == [GREEDY] else Draw(TEMPERATURE, tuple(seeds))
+        texts = iter(self._engine.generate(prompts, most, draw))
+        return [[next(texts) for _ in own] for _ in samples]
 
     def _ask(
         self, deck: _Deck, who: Answerer, write: Callable[[Sequence[int]], list[list[str]]]
@@ -257,8 +267,9 @@ class ReplyLog:
         scores: dict[str, Score] = {}
         for deck in self._decks:
             samples = [[reply.text for reply in deck.part(replies)]]
-            if deck.writer.sampled:
-                samples = self._ask(deck, who, partial(deck.writer.samples, self._engine))
+            task = deck.tasks[deck.name]
+            if task.sampled:
+                samples = self._ask(deck, who, partial(task.samples, self._engine))
             scores |= {name: task.score_samples(samples) for name, task in deck.tasks.items()}
         return scores
 

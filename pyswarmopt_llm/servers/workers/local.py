@@ -33,7 +33,7 @@ LONGEST = 6 * 3600.0  # seconds that an order may take: an evaluation that is sl
 
 
 class ForkServer:
-    """Starts workers on this machine; a `worker.Host`.
+    """Starts workers on this machine.
 
     Args:
         config: the search's; its `threads` are a worker's, its `device` is named (``cpu``,
@@ -112,7 +112,7 @@ class ForkServer:
 
 
 class LocalWorker:
-    """A process that carries out orders; a `worker.Worker`.
+    """A process that carries out orders.
 
     Args:
         line: to it.
@@ -127,16 +127,16 @@ class LocalWorker:
 
     def ask(self, order: Order) -> Reply:
         """Let it evaluate a candidate, in `LONGEST` seconds at most once it has loaded everything."""
-        from pyswarmopt_llm.servers.workers.worker import WorkerFailedError
+        from pyswarmopt_llm.servers.workers.worker import Failure
 
         try:
             self.pid = self.pid or _receive(self._line)
             _send(self._line, order)
             if not self._line.poll(LONGEST):
-                return WorkerFailedError("timeout", f"no answer in {LONGEST:g} seconds")
+                return Failure("timeout", f"no answer in {LONGEST:g} seconds")
             reply: Reply = _receive(self._line)
         except (OSError, EOFError):
-            return WorkerFailedError("died", "its process ended")
+            return Failure("died", "its process ended")
         return reply
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""A pool of workers: each evaluates one candidate after another, and is replaced if it fails.
+"""Pools of workers: each evaluates one candidate after another, and is replaced if it fails.
 
 A worker that fails in any way is killed, so that no candidate runs in a process of unknown state.
 Results do not depend on the worker.
@@ -7,23 +7,32 @@ Results do not depend on the worker.
 from __future__ import annotations
 
 import logging
+import queue
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.searching.scoring.evaluator import Questions, Request
+from pyswarmopt_llm.common.hardware import pick_device
+from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.scorer import Crew
-from pyswarmopt_llm.servers.workers.worker import Host, Order, Reply, Worker, WorkerFailedError
+from pyswarmopt_llm.searching.scoring.run_directory import Run
+from pyswarmopt_llm.searching.scoring.scorer import Crew, Evaluator, Questions, Request
+from pyswarmopt_llm.servers.engine import ServedEngine
+from pyswarmopt_llm.servers.workers import local
+from pyswarmopt_llm.servers.workers.ray import RayCluster, RayWorker
+from pyswarmopt_llm.servers.workers.worker import Failure, Order, Reply
 
 log = logging.getLogger(__name__)
 
 TRIES = 3  # workers that may fail at one candidate
 MOST = 4096  # workers
 _LOOK = 1.0  # seconds between looks at how many workers there may be
+Host = local.ForkServer | RayCluster
+Worker = local.LocalWorker | RayWorker
 
 
 class Pool:
@@ -65,10 +74,10 @@ class Pool:
             slot, worker = self._hire()
             reply = worker.ask(order)
             self._release(slot, reply)
-            if isinstance(reply, Row):
-                return reply
             if isinstance(reply, UserError):
                 raise reply
+            if isinstance(reply, Row):
+                return reply
             why = f"{reply.kind}: {reply.text}"
         raise UserError(
             f"{TRIES} workers failed at one candidate, the last one so: {why}; every score so far "
@@ -93,7 +102,7 @@ class Pool:
         """Free a worker after its reply; one that failed is ended."""
         with self._changed:
             self._changed.notify()
-            if not isinstance(reply, WorkerFailedError):
+            if not isinstance(reply, Failure):
                 self._free.append(slot)
                 return
             self._workers.pop(slot).close()
@@ -118,3 +127,74 @@ class Pool:
         self._threads.shutdown(cancel_futures=True)
         self._host.close()
         return memory
+
+
+class ServedPool:
+    """Evaluates several candidates at a time on one server, each by a thread.
+
+    Args:
+        evaluator: of this process.
+        engine: its engine.
+    """
+
+    def __init__(self, evaluator: Evaluator, engine: ServedEngine) -> None:
+        self._evaluator, count = evaluator, engine.server.together
+        self._free: queue.SimpleQueue[ServedEngine] = queue.SimpleQueue()
+        for _ in range(count):
+            self._free.put(engine.another())
+        self.crew = Crew(self._evaluate, ThreadPoolExecutor(count, "candidate"))
+
+    def close(self) -> None:
+        """Wait for those that have begun; the others are not evaluated."""
+        self.crew.threads.shutdown(cancel_futures=True)
+
+    def _evaluate(self, request: Request) -> Row:
+        engine = self._free.get()
+        try:
+            return self._evaluator.on(engine).evaluate(request)
+        finally:
+            engine.leave()
+            self._free.put(engine)
+
+
+class Pools:
+    """The pools of one search, for one set of questions after the other: processes, a Ray cluster,
+    or candidates in flight on a server.
+
+    Args:
+        job: the search.
+        run: notes failures.
+        load: loads the job in a worker.
+    """
+
+    def __init__(self, job: Job, run: Run, load: Callable[..., Job]) -> None:
+        self._job = job
+        self._pool: Pool | None = None
+        self._served: list[ServedPool] = []
+        if not job.config.served:
+            self._pool = Pool(host_of(job, load), job.fingerprints, run.note_failure)
+
+    def on(self, evaluator: Evaluator, questions: Questions) -> Crew:
+        """The crew for these questions; `evaluator` scores them in this process."""
+        if self._pool is not None:
+            return self._pool.crew(questions)
+        self._served.append(ServedPool(evaluator, cast(ServedEngine, self._job.engine)))
+        return self._served[-1].crew
+
+    def close(self) -> int:
+        """End the workers; returns the bytes of memory that those on this machine took."""
+        for pool in self._served:
+            pool.close()
+        return 0 if self._pool is None else self._pool.close()
+
+
+def host_of(job: Job, load: Callable[..., Job]) -> Host:
+    """Where the workers of a search run."""
+    # What `auto` and the preset stand for is decided once: another process or machine might decide
+    # otherwise.
+    dtype = str(job.engine.dtype).removeprefix("torch.")
+    config = replace(job.config, dtype=dtype, preset="none")
+    if job.workers.address:
+        return RayCluster(job.workers.address, config, load)
+    device = "cpu" if pick_device(config.device).type == "cpu" else config.device
+    return local.ForkServer(replace(config, device=device), load, job.workers.count)

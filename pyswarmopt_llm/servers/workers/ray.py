@@ -10,18 +10,12 @@ from typing import Any
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.extras import optional
-from pyswarmopt_llm.searching.worker_names import RAY
-from pyswarmopt_llm.servers.workers.worker import (
-    Handler,
-    Load,
-    Order,
-    Reply,
-    WorkerFailedError,
-)
+from pyswarmopt_llm.searching.plan import RAY
+from pyswarmopt_llm.servers.workers.worker import Failure, Handler, Load, Order, Reply
 
 
 class RayCluster:
-    """Starts actors, as a `worker.Host` as many as the cluster has room for: one for each GPU, else one for each so
+    """Starts actors, as many as the cluster has room for: one for each GPU, else one for each so
     many cores.
 
     Base, experts and tasks are read on every node from the paths that the search was given; an
@@ -35,7 +29,12 @@ class RayCluster:
 
     Raises:
         UserError: Ray is not installed, or the cluster does not answer.
+
+    Attributes:
+        memory: 0: the actors may be anywhere.
     """
+
+    memory = 0
 
     def __init__(self, address: str, config: SearchConfig, load: Load) -> None:
         ray = optional("ray", f"`workers` {address}")
@@ -66,12 +65,8 @@ class RayCluster:
     def start(self, slot: int) -> RayWorker:
         """Begin to start an actor, wherever there is room."""
         options = {"num_cpus": self._cores, "num_gpus": int(self._on_gpus), "max_restarts": 0}
-        return RayWorker(self._ray, self._ray.remote(**options)(Handler), self._load, self._config)
-
-    @property
-    def memory(self) -> int:
-        """0: the actors may be anywhere."""
-        return 0
+        actor = self._ray.remote(**options)(Handler).remote(self._load, self._config)
+        return RayWorker(self._ray, actor)
 
     def close(self) -> None:
         """Leave the cluster, if it was joined here."""
@@ -83,24 +78,22 @@ class RayCluster:
 
 
 class RayWorker:
-    """An actor that carries out orders; a `worker.Worker`.
+    """An actor that carries out orders.
 
     Args:
         ray: the module.
-        kind: makes the actor.
-        load: see `Handler`.
-        config: see `Handler`.
+        actor: a remote `Handler`.
     """
 
-    def __init__(self, ray: Any, kind: Any, load: Load, config: SearchConfig) -> None:
-        self._ray, self._actor = ray, kind.remote(load, config)
+    def __init__(self, ray: Any, actor: Any) -> None:
+        self._ray, self._actor = ray, actor
 
     def ask(self, order: Order) -> Reply:
         """Wait until there is room for it, and let it evaluate a candidate."""
         try:
             reply: Reply = self._ray.get(self._actor.answer.remote(order))
         except self._ray.exceptions.RayError as error:
-            return WorkerFailedError("died", str(error).strip().partition("\n")[0])
+            return Failure("died", str(error).strip().partition("\n")[0])
         return reply
 
     def close(self) -> None:

@@ -5,34 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Protocol
+from typing import Any
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import NoRoomError, NotFiniteError, UndefinedModelError, UserError
 from pyswarmopt_llm.common.hardware import out_of_memory
-from pyswarmopt_llm.searching.scoring.evaluator import Evaluator, Questions, Request
+from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.scoring.record import Row
+from pyswarmopt_llm.searching.scoring.scorer import Questions, Request
 
-
-class Resident(Protocol):
-    """What a worker has loaded.
-
-    Attributes:
-        fingerprints: of base, experts and tasks.
-        engine: runs the models.
-    """
-
-    @property
-    def fingerprints(self) -> Mapping[str, Any]: ...
-
-    @property
-    def engine(self) -> Any: ...
-
-    def evaluator(self, questions: Questions) -> Evaluator:
-        """What scores candidates on these questions."""
-
-
-Load = Callable[[SearchConfig], Resident]  # goes to workers by its name
+Load = Callable[[SearchConfig], Job]  # goes to workers by its name
 
 
 @dataclass(frozen=True)
@@ -52,50 +34,20 @@ class Order:
     last: bool = False
 
 
-class WorkerFailedError(Exception):
+@dataclass(frozen=True)
+class Failure:
     """A worker failed; another one may succeed.
 
-    Args:
+    Attributes:
         kind: exception, not finite, out of memory, timeout, died or start.
         text: what happened.
     """
 
-    def __init__(self, kind: str, text: str) -> None:
-        super().__init__(kind, text)
-        self.kind, self.text = kind, text
+    kind: str
+    text: str
 
 
-Reply = Row | UserError | WorkerFailedError  # an error that goes from process to process
-
-
-class Worker(Protocol):
-    """A process with the base resident."""
-
-    def ask(self, order: Order) -> Reply:
-        """Let it evaluate a candidate; the first time wait until it has loaded everything."""
-
-    def close(self) -> None:
-        """End it at once, whatever it does; from any thread, more than once."""
-
-
-class Host(Protocol):
-    """Where workers run.
-
-    Attributes:
-        memory: bytes that those on this machine take.
-    """
-
-    @property
-    def memory(self) -> int: ...
-
-    def size(self) -> int:
-        """How many workers there may be now."""
-
-    def start(self, slot: int) -> Worker:
-        """Begin to start the worker with this number."""
-
-    def close(self) -> None:
-        """End everything, once the workers are closed."""
+Reply = Row | UserError | Failure
 
 
 class Handler:
@@ -107,21 +59,21 @@ class Handler:
     """
 
     def __init__(self, load: Load, config: SearchConfig) -> None:
-        self._loaded: Resident | UserError | WorkerFailedError
+        self._job: Job | UserError | Failure
         try:
-            self._loaded = load(config)
-            self._evaluator = cache(self._loaded.evaluator)
-            self._batch_tokens = _batch_tokens(self._loaded)
+            self._job = load(config)
+            self._evaluator = cache(self._job.evaluator)
+            self._batch_tokens = _batch_tokens(self._job)
         except UserError as error:
-            self._loaded = UserError(error.text)
+            self._job = UserError(error.text)
         except Exception as error:  # such as too little memory
-            self._loaded = WorkerFailedError("start", f"{type(error).__name__}: {error}")
+            self._job = Failure("start", f"{type(error).__name__}: {error}")
 
     def answer(self, order: Order) -> Reply:
         """Evaluate a candidate; whatever is raised becomes a reply."""
-        if isinstance(self._loaded, UserError | WorkerFailedError):
-            return self._loaded
-        if order.fingerprints != self._loaded.fingerprints:
+        if isinstance(self._job, UserError | Failure):
+            return self._job
+        if order.fingerprints != self._job.fingerprints:
             return UserError(
                 "a worker has loaded other files than this search: base, experts or tasks changed"
             )
@@ -130,21 +82,21 @@ class Handler:
         except UndefinedModelError as error:
             return UndefinedModelError(error.text)
         except NotFiniteError as error:
-            return WorkerFailedError("not finite", str(error))
+            return Failure("not finite", str(error))
         except UserError as error:
             if isinstance(error, NoRoomError) and not order.last:
-                return WorkerFailedError("out of memory", str(error))
+                return Failure("out of memory", str(error))
             return UserError(error.text)
         except Exception as error:  # a user's function and a library's kernel may raise anything
             text = " ".join(f"{type(error).__name__}: {error}".split())
-            return WorkerFailedError("out of memory" if out_of_memory(error) else "exception", text)
-        if _batch_tokens(self._loaded) < self._batch_tokens and not order.last:
+            return Failure("out of memory" if out_of_memory(error) else "exception", text)
+        if _batch_tokens(self._job) < self._batch_tokens and not order.last:
             # The engine went on with smaller batches, whose values may differ in the last bit.
             text = f"batches of {self._batch_tokens} tokens do not fit any more"
-            return WorkerFailedError("out of memory", text)
+            return Failure("out of memory", text)
         return row
 
 
-def _batch_tokens(resident: Resident) -> int:
+def _batch_tokens(job: Job) -> int:
     """Tokens of a batch that fits in memory."""
-    return int(getattr(resident.engine, "batch_tokens", 0))
+    return int(getattr(job.engine, "batch_tokens", 0))

@@ -13,7 +13,7 @@ from pyswarmopt_llm.cli.options import Json
 from pyswarmopt_llm.common.options import Base, Device, Threads
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.tools.check_adapters import CheckReport
+    from pyswarmopt_llm.tools.check import CheckReport
 
 
 def command(
@@ -29,7 +29,7 @@ def command(
 
     Example: swarm-llm check adapters/* --base embedded:smollm2-135m
     """
-    from pyswarmopt_llm.tools.check_adapters import check
+    from pyswarmopt_llm.tools.check import check
 
     report = check(adapters, base, device, threads)
     if as_json:

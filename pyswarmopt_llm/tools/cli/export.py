@@ -17,7 +17,7 @@ from pyswarmopt_llm.cli.options import Json
 from pyswarmopt_llm.common.options import OUTPUT, TASK, Option
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.tools.export.export import Exported
+    from pyswarmopt_llm.tools.export import Exported
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,15 @@ def command(
 
     Example: swarm-llm export runs/first --out first-merged
     """
-    from pyswarmopt_llm.tools.export.export import export_model
+    from pyswarmopt_llm.tools.export import export_model
 
     done = export_model(source, options.out, options.form, base=options.base, rank=options.rank)
     if as_json:
+        loss = done.loss
         record: dict[str, Any] = {"source": source, "out": options.out, "format": options.form}
-        record |= {"files": dict(done.files), "rank": options.rank, "relative_error": done.lost}
-        record |= {"worst": done.worst, "left_out": done.left_out}
+        record |= {"files": dict(done.files), "rank": options.rank}
+        record |= {"relative_error": loss and loss.whole, "worst": loss and loss.worst}
+        record |= {"left_out": loss.left_out if loss else ()}
         typer.echo(json.dumps(record))
         return
     for line in _lines(source, options, done):
@@ -68,14 +70,18 @@ def command(
 def _lines(source: str, options: Export, done: Exported) -> Iterator[str]:
     size = sum(done.files.values()) / 2**20
     yield f"wrote {options.out}: {', '.join(done.files)} ({size:,.1f} MiB)"
-    if done.lost is not None:
-        yield f"rank {options.rank}: {done.lost:.1%} of the weights lost in the Frobenius norm"
-    if done.worst is not None:
-        yield f"The worst module, {done.worst[0]}: {done.worst[1]:.1%}"
-    if done.left_out:
-        first, more = done.left_out[0], len(done.left_out) - 1
-        also = f" and {counted(more, 'more parameter')}" if more else ""
-        yield f"Left out, and counted as lost: {first}{also}; no LoRA of linear layers holds them"
+    if done.loss is not None:
+        lost = f"{done.loss.whole:.1%} of the weights lost in the Frobenius norm"
+        yield f"rank {options.rank}: {lost}"
+        if done.loss.worst is not None:
+            yield f"The worst module, {done.loss.worst[0]}: {done.loss.worst[1]:.1%}"
+        if left_out := done.loss.left_out:
+            more = len(left_out) - 1
+            also = f" and {counted(more, 'more parameter')}" if more else ""
+            yield (
+                f"Left out, and counted as lost: {left_out[0]}{also}; no LoRA of linear layers "
+                "holds them"
+            )
     if options.form == "gguf" and not done.base:
         yield (
             f"The base goes to {options.out}/base.gguf; llama.cpp's convert_hf_to_gguf.py writes it"

@@ -20,10 +20,9 @@ from pyswarmopt_llm.common.options import Option
 from pyswarmopt_llm.report.terminal import items_bar
 from pyswarmopt_llm.scores.tasks.load import check_files
 from pyswarmopt_llm.searching.use.config import EvalConfig
-from pyswarmopt_llm.tools.find.halving import TOP
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.tools.find.find import FindResult, Ranked
+    from pyswarmopt_llm.tools.find import FindResult, Ranked
 
 
 @dataclass(frozen=True)
@@ -32,16 +31,19 @@ class Ranking:
 
     base: opt.Base
     task: Annotated[str, replace(opt.TASK_FILE, required=False)] = ""
-    top: Annotated[int, Option("Adapters to end with.", "K", opt.SETTINGS, least=1)] = TOP
+    top: Annotated[int, Option("Adapters to end with.", "K", opt.SETTINGS, least=1)] = 4
     budget: Annotated[
         int | None,
         Option(
-            "Maximum forward passes of an item (8 items first).", "PASSES", opt.SETTINGS, least=1
+            "Maximum forward passes; sets the items of the first round (8).",
+            "PASSES",
+            opt.SETTINGS,
+            least=1,
         ),
     ] = None
     scores: Annotated[
         str | None,
-        Option("Keep the scores in this file: the same command goes on from it.", "F", opt.OUTPUT),
+        Option("Keep scores in this file; the same command continues from it.", "F", opt.OUTPUT),
     ] = None
     seed: Annotated[int, Option("Seed of the items' order.", "S", hidden=True, least=0)] = 0
     dev: opt.Dev = None
@@ -72,7 +74,7 @@ class Ranking:
 def command(
     adapters: Annotated[
         list[str],
-        typer.Argument(metavar="ADAPTERS...", help="LoRA adapters, folders of them, .txt lists."),
+        typer.Argument(metavar="ADAPTERS...", help="LoRA adapters, or folders of them."),
     ],
     settings: Ranking,
     quiet: Quiet = False,
@@ -88,7 +90,7 @@ def command(
     exam = settings.exam
     if exam.task:
         check_files(settings, [exam.task])
-    from pyswarmopt_llm.tools.find.find import find
+    from pyswarmopt_llm.tools.find import find
 
     with items_bar(open_console(stderr=True), quiet or as_json) as on_items:
         result = find(adapters, exam, settings.top, settings.budget, on_items, settings.scores)

@@ -112,7 +112,7 @@ def _scored_texts(questions: Accuracy) -> list[str]:
 
 def fit(panel: Panel, dev: Accuracy, seed: int) -> FewShot:
     """Choose k and the examples on dev."""
-    budget, best, most = panel.need_budget(), None, -1.0
+    budget, best, most = panel.budget, None, -1.0
     for chosen in draws(len(dev.items), seed):
         rest = [i for i in range(len(dev.items)) if i not in set(chosen)]
         if len(rest) > budget.items_left:

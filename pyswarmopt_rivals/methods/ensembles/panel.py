@@ -3,89 +3,83 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from pyswarmopt_groups.members.local import as_users_words
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.common.interfaces import Patch, Score
+from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
-from pyswarmopt_rivals.methods.trial import Trial
+from pyswarmopt_llm.searching.scoring.record import Store
+
+if TYPE_CHECKING:
+    from pyswarmopt_rivals.comparison.bench import Bench, Trial
 
 # held at once while distributions over the vocabulary are fused: half a GiB of float32
 _FLOATS = 2**27
 
 Pairs = Sequence[tuple[str, str]]  # (context, continuation)
+T = TypeVar("T")
 
 
 class Panel:
     """The experts on one resident base, evaluated in turn on the same pairs; some expert is left
     loaded.
 
-    `responses` is a file that caches the experts' responses as members of a group; None: in memory.
+    Attributes:
+        experts: name -> expert.
+        store: of the experts' responses as members of a group.
+        budget: of an ensemble that pays for the dev items that it evaluates.
     """
 
+    budget: Trial
+
     def __init__(
-        self,
-        engine: TransformersEngine,
-        experts: Mapping[str, Patch],
-        responses: Path | None = None,
+        self, engine: TransformersEngine, experts: Mapping[str, Patch], store: Store | None = None
     ) -> None:
-        self.engine, self.experts, self.responses = engine, dict(experts), responses
-        self._patches = list(experts.values())
-        self._budget: Trial | None = None
-        self._answers: dict[Accuracy, list[list[str]]] = {}
-        self._options: dict[tuple[Accuracy, int], list[dict[str, float]]] = {}
-        self._logprobs: dict[tuple[tuple[str, str], ...], list[Tensor]] = {}
+        self.engine, self.experts, self.store = engine, dict(experts), store or Store(None)
+        self._known: dict[Hashable, Any] = {}
 
     @property
     def n(self) -> int:
         """Number of experts."""
-        return len(self._patches)
+        return len(self.experts)
 
     def with_budget(self, budget: Trial) -> Panel:
-        """The same panel with its caches, for an ensemble that pays for the dev items that it
-        evaluates.
-        """
+        """The same panel with what it knows, for an ensemble that pays."""
         panel = copy.copy(self)
-        panel._budget = budget
+        panel.budget = budget
         return panel
-
-    def need_budget(self) -> Trial:
-        """The budget of an ensemble that cannot do without."""
-        if self._budget is None:
-            raise ValueError(
-                "this ensemble pays for the dev items that it evaluates: give the panel a budget"
-            )
-        return self._budget
 
     def option_scores(self, questions: Accuracy, expert: int) -> list[dict[str, float]]:
         """One expert's `Accuracy.option_scores`."""
-        if (questions, expert) not in self._options:
-            self.engine.load(self._patches[expert])
-            self._options[questions, expert] = questions.option_scores(self.engine)
-        return self._options[questions, expert]
+
+        def compute() -> list[dict[str, float]]:
+            self.engine.load([*self.experts.values()][expert])
+            return questions.option_scores(self.engine)
+
+        return self._once((questions, expert), compute)
 
     def answers(self, questions: Accuracy) -> list[list[str]]:
         """Each expert's answers to the items: n lists."""
-        if questions not in self._answers:
-            self._answers[questions] = [list(questions(self.engine).answers) for _ in self._each()]
-        return self._answers[questions]
+        return self._once(
+            questions, lambda: [list(questions(self.engine).answers) for _ in self._each()]
+        )
 
     def token_logprobs(self, pairs: Pairs) -> list[Tensor]:
         """Per pair, each expert's log-probability of each of its tokens, (n, T)."""
-        key = tuple(pairs)
-        if key not in self._logprobs:
+
+        def compute() -> list[Tensor]:
             scored = [self.engine.score_tokens(pairs) for _ in self._each()]
-            by_pair = zip(*scored, strict=True)
-            self._logprobs[key] = [
-                torch.stack([s.logprobs.float() for s in row]) for row in by_pair
-            ]
-        return self._logprobs[key]
+            rows = zip(*scored, strict=True)
+            return [torch.stack([s.logprobs.float() for s in row]) for row in rows]
+
+        return self._once(tuple(pairs), compute)
 
     def distributions(self, pairs: Pairs) -> Iterator[tuple[Tensor, Tensor]]:
         """Per pair, the experts' log-distributions along its tokens, (n, T, V), and the tokens,
@@ -114,14 +108,22 @@ class Panel:
         return as_users_words(self.engine, contexts)
 
     def _each(self) -> Iterator[Patch]:
-        for patch in self._patches:
+        for patch in self.experts.values():
             self.engine.load(patch)
             yield patch
 
+    def _once(self, what: Hashable, compute: Callable[[], T]) -> T:
+        if what not in self._known:
+            self._known[what] = compute()
+        known: T = self._known[what]
+        return known
+
 
 class Answerer:
-    """Answers items; the result of `Ensemble.fit`."""
+    """Answers items; what an ensemble makes."""
 
+    rank: int | str | None = None  # it is not one model
+    error = 0.0
     models: int | None = None  # run on an item; None: all experts
     # of the latest answers; None: each of the models reads the item once
     tokens_per_item: float | None = None
@@ -129,6 +131,17 @@ class Answerer:
     def answers(self, questions: Accuracy) -> list[str]:
         """The chosen letter of each item, or a text (``generate``)."""
         raise NotImplementedError
+
+    def score(self, bench: Bench, split: str) -> Score:
+        """Its score on a split."""
+        questions = bench.accuracy[split]
+        return score_of(questions.judge(self.answers(questions)))
+
+    def tokens(self, bench: Bench) -> float | None:
+        """Tokens for an item in use, those of the split that was scored last; None: unknown."""
+        if self.tokens_per_item is not None or bench.tokens_per_item is None:
+            return self.tokens_per_item
+        return (self.models or len(bench.experts)) * bench.tokens_per_item
 
 
 class Likelihoods(Answerer):

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.optimizers import make_optimizer, maximise
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
-from pyswarmopt_llm.tokens.mixing import mixing_weights
-from pyswarmopt_llm.tokens.table import OptionTable
+from pyswarmopt_llm.tokens.mixing import OptionTable, mixing_weights
 from pyswarmopt_rivals.methods.ensembles.panel import Likelihoods, Pairs, Panel
 
 PARTICLES, ROUNDS, PATIENCE = 20, 50, 10  # the paper's N, K and c
@@ -37,7 +36,7 @@ class Mixture:
                 [k for k, row in enumerate(rows) for _ in range(row.shape[1])], dtype=torch.int64
             )
             table = torch.cat([row.double().T for row in rows])
-            self._tables[key] = OptionTable(table, owner, len(rows), by_token=True)
+            self._tables[key] = OptionTable(table, owner, len(rows))
         return self._tables[key].loglikelihood(self.weights)
 
 

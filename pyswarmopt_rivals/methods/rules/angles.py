@@ -33,7 +33,6 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.experts.adapter import Adapter
 from pyswarmopt_rivals.methods.changes import mix
 from pyswarmopt_rivals.methods.method import Merged, Settings
 
@@ -44,21 +43,21 @@ _ITERATIONS = 100
 _TOLERANCE = 1e-12
 
 
-def slerp(experts: Sequence[Adapter], settings: Settings) -> Merged:
+def slerp(settings: Settings) -> Merged:
     """Slerp of each module."""
     weights = _shares(settings, "slerp").tolist()
-    return mix(experts, settings, lambda gram: slerp_weights(gram, weights))
+    return mix(settings, lambda gram: slerp_weights(gram, weights))
 
 
-def karcher(experts: Sequence[Adapter], settings: Settings) -> Merged:
+def karcher(settings: Settings) -> Merged:
     """The Karcher mean of each module."""
     weights = _shares(settings, "karcher")
-    return mix(experts, settings, lambda gram: karcher_weights(gram, weights))
+    return mix(settings, lambda gram: karcher_weights(gram, weights))
 
 
-def model_stock(experts: Sequence[Adapter], settings: Settings) -> Merged:
+def model_stock(settings: Settings) -> Merged:
     """Model Stock of each module."""
-    return mix(experts, settings, model_stock_weights)
+    return mix(settings, model_stock_weights)
 
 
 def _shares(settings: Settings, name: str) -> Tensor:

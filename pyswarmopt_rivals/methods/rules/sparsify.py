@@ -26,7 +26,7 @@ import torch
 from torch import Generator, Tensor
 
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
-from pyswarmopt_llm.experts.adapter import Adapter, Factors
+from pyswarmopt_llm.experts.adapter import Factors
 from pyswarmopt_rivals.methods.changes import Rule, by_module, combine, mix
 from pyswarmopt_rivals.methods.method import Merged, Settings
 
@@ -43,15 +43,13 @@ class SparsifyAndSum:
     sparsify: Sparsifier | None
     consensus: Rule
 
-    def __call__(self, experts: Sequence[Adapter], settings: Settings) -> Merged:
+    def __call__(self, settings: Settings) -> Merged:
         """Merge module by module."""
         # a sum of LoRAs is exact without a dense matrix
         if self.sparsify is None and settings.space == "delta":
-            return mix(experts, settings, lambda gram: settings.weights)
+            return mix(settings, lambda gram: settings.weights)
         draws = settings.generator()
-        return combine(
-            experts, settings, lambda x, weights: self.merge(x, weights, settings.density, draws)
-        )
+        return combine(settings, lambda x, weights: self.merge(x, weights, settings.density, draws))
 
     def merge(
         self, changes: Tensor, weights: Tensor, density: float, generator: Generator | None = None
@@ -215,10 +213,11 @@ def align(parts: Sequence[Factors | None]) -> tuple[Tensor, Tensor]:
     return basis @ left[:, :k], aligned
 
 
-def knots(experts: Sequence[Adapter], settings: Settings) -> Merged:
+def knots(settings: Settings) -> Merged:
     """KnOTS-TIES of each module."""
     changes = {
-        f"{module}.weight": _aligned_ties(parts, settings) for module, parts in by_module(experts)
+        f"{module}.weight": _aligned_ties(parts, settings)
+        for module, parts in by_module(settings.experts)
     }
     return Merged(Patch(low_rank=changes))
 

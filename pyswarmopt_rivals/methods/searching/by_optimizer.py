@@ -24,7 +24,7 @@ available.) r1 and r2 are one number per particle here, so that a particle is a 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -35,10 +35,10 @@ from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.common.optimizers import maximise, released
 from pyswarmopt_llm.experts.adapter import Adapter
 from pyswarmopt_llm.mix import build_space
+from pyswarmopt_rivals.comparison.bench import Trial
 from pyswarmopt_rivals.methods.changes import combine
 from pyswarmopt_rivals.methods.method import Merged, Settings
 from pyswarmopt_rivals.methods.rules.sparsify import drop_and_rescale, elect_and_merge
-from pyswarmopt_rivals.methods.trial import Trial
 
 LIMIT, PENALTY = 1.5, 0.05  # LoraHub
 SPREAD = 1 / 6  # first step size of EvolMerge, a sixth of the box
@@ -76,13 +76,13 @@ def penalty(weights: Tensor) -> float:
     return PENALTY * float(weights.abs().mean())
 
 
-def lorahub(experts: Sequence[Adapter], settings: Settings) -> Merged:
+def lorahub(settings: Settings) -> Merged:
     """Search with whatever budget there is (the paper: 40 steps)."""
     from pyswarmopt.interop.nevergrad import NevergradOptimizer
 
-    trial = settings.need_trial()
-    space = build_space(settings.space, experts)
-    n = len(experts)
+    trial = settings.trial
+    space = build_space(settings.space, settings.experts)
+    n = len(settings.experts)
     optimizer = NevergradOptimizer(
         "NGOpt", [(-LIMIT, LIMIT)] * n, budget=max(trial.left, 1), seed=settings.seed, maximize=True
     )
@@ -115,24 +115,24 @@ def dare_ties(
     return elect_and_merge(drop_and_rescale(changes, densities[:, None, None], generator), weights)
 
 
-def candidate(experts: Sequence[Adapter], settings: Settings, u: Tensor) -> Patch:
+def candidate(settings: Settings, u: Tensor) -> Patch:
     """The merge at a point of CMA-ES, (2 n,)."""
     weights, densities = decode(u)
     generator = settings.generator()
     return combine(
-        experts, settings, lambda changes, _: dare_ties(changes, weights, densities, generator)
+        settings, lambda changes, _: dare_ties(changes, weights, densities, generator)
     ).patch
 
 
-def evolmerge(experts: Sequence[Adapter], settings: Settings) -> Merged:
+def evolmerge(settings: Settings) -> Merged:
     """Search from weight 0.5 and density 0.55."""
     from pyswarmopt.interop.pycma import PycmaOptimizer
 
-    centre = torch.full((2 * len(experts),), 0.5, dtype=torch.float64)
+    centre = torch.full((2 * len(settings.experts),), 0.5, dtype=torch.float64)
     start = torch.stack([centre - SPREAD, centre + SPREAD])
-    trial = settings.need_trial()
+    trial = settings.trial
     optimizer = PycmaOptimizer(start, budget=max(trial.left, 1), seed=settings.seed, maximize=True)
-    return Merged(best_found(optimizer, trial, lambda u: candidate(experts, settings, u)))
+    return Merged(best_found(optimizer, trial, lambda u: candidate(settings, u)))
 
 
 def recipe() -> pso.Recipe:
@@ -156,13 +156,14 @@ def changed(expert: Adapter, change: Callable[[Tensor], Tensor]) -> Adapter:
     )
 
 
-def pso_merging(experts: Sequence[Adapter], settings: Settings) -> Merged:
+def pso_merging(settings: Settings) -> Merged:
     """Search until the budget is spent (the paper: 5 to 50 steps)."""
-    trial, generator = settings.need_trial(), settings.generator()
+    trial, generator = settings.trial, settings.generator()
 
     def dare(factor: Tensor) -> Tensor:
         return drop_and_rescale(factor[None], DENSITY, generator)[0]
 
+    experts = settings.experts
     base = changed(experts[0], torch.zeros_like)
     particles = [base, *experts, *(changed(expert, dare) for expert in experts)]
     space = build_space(settings.space, particles)

@@ -90,12 +90,12 @@ class _Modules:
         return torch.cat(mixed)
 
 
-def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
+def execute(settings: Settings) -> Merged:
     """Evolve until the budget is spent; the archive begins with the experts and keeps their
     number.
     """
-    trial, rng = settings.need_trial(), np.random.default_rng(settings.seed)
-    modules = _Modules(experts)
+    trial, rng = settings.trial, np.random.default_rng(settings.seed)
+    modules = _Modules(settings.experts)
     count = len(modules.grams)
     archive = [
         torch.eye(modules.n, dtype=torch.float64)[i].repeat(count, 1) for i in range(modules.n)

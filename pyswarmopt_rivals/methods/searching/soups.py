@@ -12,24 +12,23 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from pyswarmopt_llm.experts.adapter import Adapter
 from pyswarmopt_llm.mix import build_space, uniform_position
 from pyswarmopt_rivals.methods.changes import as_patch
 from pyswarmopt_rivals.methods.method import Merged, Settings
 
 
-def uniform_soup(experts: Sequence[Adapter], settings: Settings) -> Merged:
+def uniform_soup(settings: Settings) -> Merged:
     """The average; the candidate that a search in that space scores as its uniform average."""
-    space = build_space(settings.space, experts)
+    space = build_space(settings.space, settings.experts)
     return Merged(space.realise(uniform_position(space)))
 
 
-def best_single(experts: Sequence[Adapter], settings: Settings) -> Merged:
+def best_single(settings: Settings) -> Merged:
     """The expert with the best dev score, among equals the first; each is scored once, as far as
     the budget goes.
     """
-    trial = settings.need_trial()
-    patches = [as_patch(expert) for expert in experts[: trial.left]]
+    trial = settings.trial
+    patches = [as_patch(expert) for expert in settings.experts[: trial.left]]
     return Merged(max(patches, key=lambda patch: trial.score(patch).value))
 
 
@@ -56,16 +55,16 @@ def greedy(n: int, value: Callable[[Sequence[int]], float], left: Callable[[], i
     return kept
 
 
-def greedy_soup(experts: Sequence[Adapter], settings: Settings) -> Merged:
+def greedy_soup(settings: Settings) -> Merged:
     """At most 2 n - 1 scorings; with a budget below n it looks at the first experts only."""
-    trial = settings.need_trial()
-    space = build_space(settings.space, experts)
+    trial = settings.trial
+    space = build_space(settings.space, settings.experts)
     vertices = space.vertices()
 
     def average(chosen: Sequence[int]) -> Tensor:
         return vertices[list(chosen)].mean(0)
 
-    n = min(len(experts), trial.left)
+    n = min(len(vertices), trial.left)
     kept = greedy(
         n, lambda chosen: trial.score(space.realise(average(chosen))).value, lambda: trial.left
     )

@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.experts.adapter import Adapter, load_adapter, read_adapter
+from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
 from pyswarmopt_rivals.methods.changes import as_patch
 from pyswarmopt_rivals.methods.method import Merged, Settings
 
 
-def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
+def execute(settings: Settings) -> Merged:
     """Train for one pass over the union, shuffled."""
     from pyswarmopt_llm.searching.training.train import TrainingOptions, train_expert
 
-    trial = settings.need_trial()
+    trial = settings.trial
     chats = []
-    for expert in experts:
+    for expert in settings.experts:
         examples = trial.examples(expert.info.name)
         if not examples:
             raise UserError(
@@ -32,7 +31,8 @@ def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
             )
         chats += list(examples)
     random.Random(settings.seed).shuffle(chats)
-    shape = next(iter(experts[0].info.modules.values()))
+    modules = settings.experts[0].info.modules
+    shape = next(iter(modules.values()))
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "union"
         train_expert(
@@ -42,7 +42,7 @@ def execute(experts: Sequence[Adapter], settings: Settings) -> Merged:
             TrainingOptions(
                 rank=shape.rank,
                 alpha=shape.rank * shape.scale,
-                targets=sorted({name.rsplit(".", 1)[-1] for name in experts[0].info.modules}),
+                targets=sorted({name.rsplit(".", 1)[-1] for name in modules}),
                 max_tokens=10**9,
                 epochs=1.0,
                 seed=settings.seed,

@@ -8,72 +8,56 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import cycle
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
+from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import Adapter, Factors
 from pyswarmopt_llm.scores.choices import PASSES
+from pyswarmopt_rivals.comparison.bench import Trial
 from pyswarmopt_rivals.methods.changes import SideBySide, as_patch, by_module, dense_changes
 from pyswarmopt_rivals.methods.method import Merged, Settings
-from pyswarmopt_rivals.methods.trial import Trial
 
 Look = TypeVar("Look")
 
 BATCH = 8  # texts at once
 
 
-@dataclass(frozen=True)
-class TokenBatch:
-    """Texts padded on the right: ids and mask (1 on tokens, 0 on padding), (N, T) int64 each."""
-
-    ids: Tensor
-    mask: Tensor
+Batch = tuple[Tensor, Tensor]
+"""Texts padded on the right: ids and mask (1 on tokens, 0 on padding), (N, T) int64 each."""
 
 
 def token_batches(
-    tokenizer: Any, texts: Sequence[str], device: torch.device, size: int = BATCH
-) -> Iterator[TokenBatch]:
+    engine: TransformersEngine, texts: Sequence[str], size: int = BATCH
+) -> Iterator[Batch]:
     """The texts in their order, `size` at a time; a chat template has written the special tokens
     already.
     """
-    plain = tokenizer.chat_template is None
+    device, pad = engine.model.device, engine.tokenizer.pad_token_id
     for start in range(0, len(texts), size):
-        rows = [
-            tokenizer(text, add_special_tokens=plain)["input_ids"]
-            for text in texts[start : start + size]
-        ]
-        width = max(map(len, rows))
-        ids = torch.tensor(
-            [[*row, *[tokenizer.pad_token_id] * (width - len(row))] for row in rows], device=device
-        )
-        mask = torch.tensor(
-            [[1] * len(row) + [0] * (width - len(row)) for row in rows], device=device
-        )
-        yield TokenBatch(ids, mask)
+        rows = [torch.tensor(engine.encode_prompt(text)) for text in texts[start : start + size]]
+        mask = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)
+        ids = pad_sequence(rows, batch_first=True, padding_value=pad)
+        yield ids.to(device), mask.to(device)
 
 
-def answer_logits(
-    model: Any, batch: TokenBatch, parameters: dict[str, Tensor] | None = None
-) -> Tensor:
+def answer_logits(model: Any, batch: Batch, parameters: dict[str, Tensor] | None = None) -> Tensor:
     """Logits of the token after each text, (N, V) float32; `parameters` (name -> value) replace the
     model's own.
     """
-    inputs = {"input_ids": batch.ids, "attention_mask": batch.mask, "use_cache": False}
+    ids, mask = batch
+    inputs = {"input_ids": ids, "attention_mask": mask, "use_cache": False}
     out = torch.func.functional_call(model, parameters or {}, (), inputs)
-    last = batch.mask.sum(1) - 1
-    return out.logits[torch.arange(len(batch.ids), device=batch.ids.device), last].float()
+    return out.logits[torch.arange(len(ids), device=ids.device), mask.sum(1) - 1].float()
 
 
 def over_prompts(
-    trial: Trial,
-    experts: Sequence[Adapter],
-    passes: float,
-    look: Callable[[Adapter, Sequence[str]], Look],
+    settings: Settings, passes: float, look: Callable[[Adapter, Sequence[str]], Look]
 ) -> list[Look]:
     """Give each expert an equal share of the budget and look at as many of its prompts as that pays
     for.
@@ -81,8 +65,9 @@ def over_prompts(
     `passes` is the number of forward passes that a prompt takes; what an expert takes is rounded
     up.
     """
-    budget, results = trial.items_left // len(experts), []
-    for expert in experts:
+    trial, results = settings.trial, []
+    budget = trial.items_left // len(settings.experts)
+    for expert in settings.experts:
         prompts = trial.prompts(expert.info.name)[: int(budget / passes)]
         trial.spend(math.ceil(passes * len(prompts)))
         results.append(look(expert, prompts))
@@ -92,7 +77,7 @@ def over_prompts(
 _FLOOR = 1e-6
 
 
-def fisher(experts: Sequence[Adapter], settings: Settings) -> Merged:
+def fisher(settings: Settings) -> Merged:
     """Average the experts, each weight by how much the expert's outputs depend on it.
 
     Matena & Raffel 2022, arXiv 2111.09832: theta = sum_i F_i theta_i / sum_i F_i, entry by entry,
@@ -101,11 +86,10 @@ def fisher(experts: Sequence[Adapter], settings: Settings) -> Merged:
     once per prompt from the expert's own distribution; F_i has 1e-6 of its mean added, so that
     entries on which no expert depends are averaged evenly.
     """
-    trial, generator = settings.need_trial(), settings.generator()
-    parts = dict(by_module(experts))
+    trial, generator = settings.trial, settings.generator()
+    parts = dict(by_module(settings.experts))
     squares = over_prompts(
-        trial,
-        experts,
+        settings,
         PASSES,
         lambda expert, prompts: information(trial, expert, list(parts), prompts, generator),
     )
@@ -147,7 +131,7 @@ def information(
     with torch.enable_grad():
         # Inference tensors cannot carry gradients: copies can.
         leaves = {name: value.detach().clone().requires_grad_() for name, value in weights.items()}
-        for batch in token_batches(trial.tokenizer, prompts, model.device, size=1):
+        for batch in token_batches(trial.engine, prompts, size=1):
             logprobs = answer_logits(model, batch, leaves).log_softmax(-1)[0]
             drawn = int(torch.multinomial(logprobs.detach().cpu().exp(), 1, generator=generator))
             gradients = torch.autograd.grad(logprobs[drawn], list(leaves.values()))
@@ -214,8 +198,8 @@ def input_grams(
     trial.load(as_patch(expert))
     try:
         handles = [model.get_submodule(m).register_forward_pre_hook(listen(m)) for m in modules]
-        for batch in token_batches(trial.tokenizer, prompts, model.device):
-            mask = batch.mask
+        for batch in token_batches(trial.engine, prompts):
+            _, mask = batch
             answer_logits(model, batch)
     finally:
         for handle in handles:
@@ -223,7 +207,7 @@ def input_grams(
     return grams
 
 
-def regmean(experts: Sequence[Adapter], settings: Settings) -> Merged:
+def regmean(settings: Settings) -> Merged:
     """Find the linear layers whose outputs are nearest, in least squares, to each expert's on the
     expert's inputs.
 
@@ -232,11 +216,11 @@ def regmean(experts: Sequence[Adapter], settings: Settings) -> Merged:
     = 0.9. The base cancels: with y = x W^T as in torch, dW_M = (sum_i dW_i G_i) (sum_i G_i)^-1,
     which is of rank sum r_i and so exact as a LoRA, B = [B_1 | B_2 | ...].
     """
-    trial = settings.need_trial()
-    parts = dict(by_module(experts))
+    trial = settings.trial
+    parts = dict(by_module(settings.experts))
     modules = list(parts)
     grams = over_prompts(
-        trial, experts, 1, lambda expert, prompts: input_grams(trial, expert, modules, prompts)
+        settings, 1, lambda expert, prompts: input_grams(trial, expert, modules, prompts)
     )
     changes = {}
     for module, part in parts.items():
@@ -273,7 +257,7 @@ def merged_parameters(
     }
 
 
-def adamerging(experts: Sequence[Adapter], settings: Settings) -> Merged:
+def adamerging(settings: Settings) -> Merged:
     """Learn coefficients per expert and module by gradient descent on the entropy of the
     predictions.
 
@@ -287,16 +271,18 @@ def adamerging(experts: Sequence[Adapter], settings: Settings) -> Merged:
     The learning rate is 0.01 instead of 0.001: budgets here pay for tens of steps, the paper's runs
     for hundreds. A step on 8 prompts costs 20 item evaluations (`PASSES` for each).
     """
-    trial = settings.need_trial()
+    trial = settings.trial
     trial.load(Patch())
     model: Any = trial.model
-    parts = {f"{module}.weight": SideBySide.of(part) for module, part in by_module(experts)}
+    parts = {
+        f"{module}.weight": SideBySide.of(part) for module, part in by_module(settings.experts)
+    }
     on_device = {name: part.to(model.device) for name, part in parts.items()}
     base = {name: model.get_parameter(name).detach() for name in parts}
-    batches = cycle(list(token_batches(trial.tokenizer, trial.prompts(""), model.device)))
+    batches = cycle(list(token_batches(trial.engine, trial.prompts(""))))
     with torch.enable_grad():
         weights = torch.full(
-            (len(parts), len(experts)), START, device=model.device, requires_grad=True
+            (len(parts), len(settings.experts)), START, device=model.device, requires_grad=True
         )
         optimizer = torch.optim.Adam([weights], lr=STEP)
         for _ in range(min(MOST_STEPS, trial.items_left // _STEP_PRICE)):

@@ -25,12 +25,19 @@ from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import Adapter
 from pyswarmopt_llm.scores.choices import EPOCHS, PASSES, Choices, training_passes
-from pyswarmopt_llm.searching.training.choice_losses import choice_losses, shuffled
-from pyswarmopt_llm.searching.training.lora import Lora, fit
-from pyswarmopt_llm.searching.training.trainer import Addition, Trainable, train
-from pyswarmopt_rivals.methods.changes import SideBySide, as_patch, by_module
+from pyswarmopt_llm.searching.training.trainer import (
+    Addition,
+    Lora,
+    Trainable,
+    choice_losses,
+    fit,
+    shuffled,
+    train,
+)
+from pyswarmopt_rivals.comparison.bench import Trial
+from pyswarmopt_rivals.methods.changes import SideBySide, by_module
 from pyswarmopt_rivals.methods.method import Merged, Settings
-from pyswarmopt_rivals.methods.trial import Trial
+from pyswarmopt_rivals.methods.searching.soups import best_single
 
 
 def train_on_dev(
@@ -97,51 +104,28 @@ RATES = (2e-3, 5e-4)  # of a new LoRA
 COEFFICIENT_RATES, MODULE_RATES = (0.05, 0.15), (0.02, 0.005)
 
 
-def finetune(experts: Sequence[Adapter], settings: Settings) -> Merged:
-    """Train from the base."""
-    return Merged(_trained(experts, settings, Patch()))
+def finetune(from_best: bool, once: bool, settings: Settings) -> Merged:
+    """Train a new LoRA on dev.
 
-
-def from_best(experts: Sequence[Adapter], settings: Settings) -> Merged:
-    """Train from the best single expert; the result is both together."""
-    best = _best(experts, settings)
-    return Merged(best.with_low_rank(_trained(experts, settings, best).low_rank))
-
-
-def at_fixed_rate(experts: Sequence[Adapter], settings: Settings) -> Merged:
-    """Train from the base once, which is charged."""
-    return Merged(_trained_once(experts, settings, Patch()))
-
-
-def from_best_at_fixed_rate(experts: Sequence[Adapter], settings: Settings) -> Merged:
-    """Train from the best single expert once: the expert of ``item-model+dev``, where no even sum
-    is better.
+    Args:
+        from_best: on top of the best single expert, else on the base; the result is both together.
+        once: at a fixed rate, which is charged: from the best it is the expert of
+            ``item-model+dev``, where no even sum is better. Else as `train_on_dev` does.
+        settings: of the method.
     """
-    best = _best(experts, settings)
-    return Merged(best.with_low_rank(_trained_once(experts, settings, best).low_rank))
-
-
-def _best(experts: Sequence[Adapter], settings: Settings) -> Patch:
-    trial = settings.need_trial()
-    patches = [as_patch(expert) for expert in experts]
-    values = [trial.score(patch).value for patch in patches]
-    return patches[values.index(max(values))]
-
-
-def _trained_once(experts: Sequence[Adapter], settings: Settings, start: Patch) -> Patch:
-    trial = settings.need_trial()
-    trial.spend(training_passes(len(trial.choices)))
-    return fit(trial.engine, start, trial.choices, experts[0].info, settings.seed)
-
-
-def _trained(experts: Sequence[Adapter], settings: Settings, start: Patch) -> Patch:
-    trial = settings.need_trial()
-    trial.load(start)
+    trial, pattern, seed = settings.trial, settings.experts[0].info, settings.seed
+    start = best_single(settings).patch if from_best else Patch()
 
     def make() -> Lora:
-        return Lora.like(experts[0].info, settings.seed, trial.model.device)
+        return Lora.like(pattern, seed, trial.model.device)
 
-    return train_on_dev(trial, make, RATES, settings.seed)
+    if once:
+        trial.spend(training_passes(len(trial.choices)))
+        trained = fit(trial.engine, start, trial.choices, pattern, seed)
+    else:
+        trial.load(start)
+        trained = train_on_dev(trial, make, RATES, seed)
+    return Merged(start.with_low_rank(trained.low_rank) if from_best else trained)
 
 
 class Mixture:
@@ -190,21 +174,12 @@ class Mixture:
         return Patch(low_rank=changes)
 
 
-def gradient(experts: Sequence[Adapter], settings: Settings) -> Merged:
-    """One coefficient for each expert."""
-    return _descend(experts, settings, True, COEFFICIENT_RATES)
-
-
-def gradient_of_modules(experts: Sequence[Adapter], settings: Settings) -> Merged:
-    """One coefficient for each expert and module."""
-    return _descend(experts, settings, False, MODULE_RATES)
-
-
-def _descend(
-    experts: Sequence[Adapter], settings: Settings, single: bool, rates: Sequence[float]
-) -> Merged:
-    trial = settings.need_trial()
+def gradient(single: bool, settings: Settings) -> Merged:
+    """Coefficients by gradient descent: one for each expert, or one for each expert and module."""
+    trial, rates = settings.trial, COEFFICIENT_RATES if single else MODULE_RATES
     trial.load(Patch())
-    return Merged(
-        train_on_dev(trial, lambda: Mixture(experts, single, trial.model), rates, settings.seed)
-    )
+
+    def make() -> Mixture:
+        return Mixture(settings.experts, single, trial.model)
+
+    return Merged(train_on_dev(trial, make, rates, settings.seed))

@@ -42,9 +42,7 @@ from pyswarmopt_llm.scores.choices import EPOCHS, RATE, Choices
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.record import pack, unpack
-from pyswarmopt_llm.searching.training.choice_losses import choice_losses, shuffled
-from pyswarmopt_llm.searching.training.lora import Lora
-from pyswarmopt_llm.searching.training.trainer import train
+from pyswarmopt_llm.searching.training.trainer import Lora, choice_losses, shuffled, train
 from pyswarmopt_rivals.methods.ensembles.few_shot import FewShot
 
 SIZES = (8, 16, 32, 64, 128, 200, 400)

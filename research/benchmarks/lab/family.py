@@ -19,9 +19,8 @@ from typing import Any
 import lab
 import torch
 
-from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_rivals.comparison.config import CompareConfig
-from pyswarmopt_rivals.comparison.contest import compare
+from pyswarmopt_rivals.comparison.contest import compare, outcomes_in
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tokens"))
 from train_small_models import gemma3
@@ -79,7 +78,7 @@ def main() -> None:
         threads=1,
     )
     compare(config, lambda step: None)
-    rows = AppendLog(args.out / "compare" / "outcomes.jsonl").read()
+    rows = outcomes_in(args.out / "compare")
     kept = [
         {name: row[name] for name in ("method", "task", "seed", "test", "items")} for row in rows
     ]

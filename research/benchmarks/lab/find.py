@@ -42,11 +42,8 @@ from pyswarmopt_llm.experts.adapter import load_factors, read_adapter
 from pyswarmopt_llm.scores.choices import PASSES, Choices
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import Item
-from pyswarmopt_llm.searching.training.choice_losses import choice_losses
-from pyswarmopt_llm.searching.training.lora import fit
-from pyswarmopt_llm.searching.training.trainer import Addition, training
-from pyswarmopt_llm.tools.find.find import right
-from pyswarmopt_llm.tools.find.halving import TOP, Answer, halved, halvings, passes
+from pyswarmopt_llm.searching.training.trainer import Addition, choice_losses, fit, training
+from pyswarmopt_llm.tools.find import TOP, Answer, halved, halvings, passes, right
 
 FIND, ALL = "find (8 items first)", "accuracy on all items"  # whose first four are trained
 PATTERN = "reverse-next"  # its modules, rank and scale has what is trained

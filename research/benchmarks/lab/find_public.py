@@ -24,7 +24,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_llm.tools.find.halving import TOP, Answer, halved, halvings, passes
+from pyswarmopt_llm.tools.find import TOP, Answer, halved, halvings, passes
 
 EXAMPLES = 100
 LEAST_KNOWN = 800  # adapters that a task needs outcomes of

@@ -28,7 +28,7 @@ from several import make
 
 from pyswarmopt_llm import SearchConfig
 from pyswarmopt_llm.searching.scoring.record import unpack
-from pyswarmopt_llm.searching.surrogate import harmful
+from pyswarmopt_llm.searching.surrogate import surrogate as harmful
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scores"))

@@ -24,9 +24,8 @@ import torch
 from lab import TASKS
 from lab_skills import items
 
-from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_rivals.comparison.config import CompareConfig
-from pyswarmopt_rivals.comparison.contest import Step, compare
+from pyswarmopt_rivals.comparison.contest import Step, compare, outcomes_in
 
 DEV, TEST, DRAW = 200, 1000, 23
 BUDGET, UNLIMITED = 8_000, 1_000_000
@@ -86,7 +85,7 @@ def constant(file: str) -> dict[str, Any]:
 def outcomes(out: Path) -> Iterator[dict[str, Any]]:
     """What has finished."""
     for part in PARTS:
-        for row in AppendLog(out / part / "outcomes.jsonl").read():
+        for row in outcomes_in(out / part):
             yield {name: row[name] for name in ("method", "task", "seed", "test", "items")}
 
 

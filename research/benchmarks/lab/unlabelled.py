@@ -45,9 +45,7 @@ from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.cross_fitting import Fitting, cross_fit
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.record import pack, unpack
-from pyswarmopt_llm.searching.training.choice_losses import ITEMS_PER_STEP, loglikelihoods
-from pyswarmopt_llm.searching.training.lora import Lora
-from pyswarmopt_llm.searching.training.trainer import train
+from pyswarmopt_llm.searching.training.trainer import ITEMS_PER_STEP, Lora, loglikelihoods, train
 
 POOL = 4000  # inputs of which a method takes the first ones
 TEMPERATURES = [2 ** (k / 4) for k in range(-8, 17)]

@@ -37,7 +37,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.searching.prepare import prepare
-from pyswarmopt_llm.searching.scoring.evaluator import Questions, Request
+from pyswarmopt_llm.searching.scoring.scorer import Questions, Request
 
 
 class Folder:

@@ -24,8 +24,8 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.experts.adapter import AdapterInfo
-from pyswarmopt_llm.searching.training.lora import Lora
-from pyswarmopt_rivals.comparison.bench import BudgetedTrial
+from pyswarmopt_llm.searching.training.trainer import Lora
+from pyswarmopt_rivals.comparison.bench import Trial
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def draw_noise(shapes: Sequence[torch.Size], rank: int | None, draws: torch.Gene
 
 @torch.no_grad()
 def evolve(
-    trial: BudgetedTrial,
+    trial: Trial,
     start: Patch,
     info: AdapterInfo,
     options: EvolutionOptions,

@@ -26,9 +26,8 @@ from pyswarmopt_llm.engine.passes import target_logprobs
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import AdapterInfo
 from pyswarmopt_llm.scores.tasks import Item
-from pyswarmopt_llm.searching.training.lora import Lora
-from pyswarmopt_llm.searching.training.trainer import training
-from pyswarmopt_rivals.comparison.bench import BudgetedTrial
+from pyswarmopt_llm.searching.training.trainer import Lora, training
+from pyswarmopt_rivals.comparison.bench import Trial
 
 Reward = Callable[[Sequence[Item], Sequence[str]], Sequence[float]]
 
@@ -171,7 +170,7 @@ def batches(n: int, size: int, draws: random.Random) -> Iterator[list[int]]:
 
 
 def train(
-    trial: BudgetedTrial,
+    trial: Trial,
     start: Patch,
     info: AdapterInfo,
     reward: Reward,

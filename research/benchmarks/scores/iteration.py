@@ -11,12 +11,12 @@ import numpy as np
 from torch import Tensor
 
 from pyswarmopt_llm.common.interfaces import Score
+from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.cross_fitting import not_worse
 from pyswarmopt_llm.searching.prepare import Job
-from pyswarmopt_llm.searching.scoring.store import RESULTS, Store
-from pyswarmopt_llm.searching.written.expert_iteration import expert_iteration
+from pyswarmopt_llm.searching.scoring.record import RESULTS, Store
+from pyswarmopt_llm.searching.written.expert_iteration import covering, expert_iteration
 from pyswarmopt_llm.searching.written.schedule import ROUNDS, TEACHERS, planned_replies
-from pyswarmopt_llm.searching.written.teachers import covering
 
 EVALUATIONS = 40  # of every method
 FROM_BASE, FROM_BEST = "expert-iteration-base", "expert-iteration-best-single"
@@ -80,22 +80,18 @@ def iterated(
         seed: of samples and training.
         teachers: positions of other models that write replies.
     """
-    scorings = {job.objectives.names[0]: "generate"}
-    dev, spare = job.utilities("dev", scorings), job.utilities("spare", scorings)
+    scorings: dict[str, Scoring] = {job.objectives.names[0]: "generate"}
+    dev = job.utilities("dev", scorings)
     folder.mkdir(parents=True, exist_ok=True)
+    spare = job.trained_items if job.objectives.spare else 0
     iteration = expert_iteration(
-        job.engine,
-        job.space,
+        job.with_settings(seed=seed),
         position,
-        dev,
-        job.objectives.combine,
-        job.experts[0],
+        scorings,
         Store(folder / RESULTS),
         folder,
-        seed,
-        spare=spare,
         teachers=teachers,
-        samples=samples(spent, job.plan.items, job.plan.trained_items if spare else 0),
+        samples=samples(spent, job.items, spare),
         say=lambda text: print(" ", text, flush=True),
     )
     patch = job.space.realise(position)

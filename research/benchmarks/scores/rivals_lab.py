@@ -37,9 +37,9 @@ from pyswarmopt_llm.mix.delta import DeltaSpace
 from pyswarmopt_llm.scores.metrics.registry import METRICS
 from pyswarmopt_llm.scores.metrics.text import exact_match, squad_words
 from pyswarmopt_llm.scores.tasks import load_task
-from pyswarmopt_rivals.comparison.bench import Bench, BudgetedTrial
-from pyswarmopt_rivals.comparison.contestants import method_of
-from pyswarmopt_rivals.comparison.store import Store
+from pyswarmopt_llm.searching.scoring.record import Store
+from pyswarmopt_rivals.comparison.bench import Bench, Trial
+from pyswarmopt_rivals.methods import load_method
 from pyswarmopt_rivals.methods.changes import as_patch
 from pyswarmopt_rivals.methods.method import Options
 
@@ -57,10 +57,10 @@ class Result:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-Run = Callable[[BudgetedTrial, int], Result]
+Run = Callable[[Trial, int], Result]
 """The dev items under a budget, and a seed -> what came of it."""
 
-Start = Callable[[BudgetedTrial], Patch]
+Start = Callable[[Trial], Patch]
 """The model that a method starts from."""
 
 
@@ -73,41 +73,41 @@ class Rival:
     chance: bool = True
 
 
-def the_base(trial: BudgetedTrial) -> Patch:
+def the_base(trial: Trial) -> Patch:
     """The base as it is."""
     return Patch()
 
 
-def the_best(trial: BudgetedTrial) -> Patch:
+def the_best(trial: Trial) -> Patch:
     """The expert that is best on dev, the first on a tie; it takes an evaluation of each."""
     experts = [as_patch(expert) for expert in trial.bench.experts]
     return max(experts, key=lambda expert: trial.score(expert).value)
 
 
-def the_sum(trial: BudgetedTrial) -> Patch:
+def the_sum(trial: Trial) -> Patch:
     """All experts with weight 1."""
     space = DeltaSpace(trial.bench.experts)
     return space.realise(torch.ones(len(trial.bench.experts), dtype=torch.float64))
 
 
-def scored(trial: BudgetedTrial, patch: Patch) -> Result:
+def scored(trial: Trial, patch: Patch) -> Result:
     """A model on the test items."""
     return Result(trial.bench.score(patch, "test")[0].per_item)
 
 
-def as_it_is(start: Start, trial: BudgetedTrial, seed: int) -> Result:
+def as_it_is(start: Start, trial: Trial, seed: int) -> Result:
     """A model that is only looked up."""
     return scored(trial, start(trial))
 
 
-def merged(method: str, trial: BudgetedTrial, seed: int) -> Result:
+def merged(method: str, trial: Trial, seed: int) -> Result:
     """A searching method of `compare`, with its own defaults."""
-    experts, rule = trial.bench.experts, method_of(method)
+    experts, rule = trial.bench.experts, load_method(method)
     settings = rule.settings(len(experts), None, Options(seed=seed))
     return scored(trial, rule.execute(experts, replace(settings, trial=trial)).patch)
 
 
-def majority(start: Start, trial: BudgetedTrial, seed: int) -> Result:
+def majority(start: Start, trial: Trial, seed: int) -> Result:
     """The most frequent of several sampled replies (self-consistency, Wang et al. 2023)."""
     bench = trial.bench
     bench.engine.load(start(trial))
@@ -126,12 +126,12 @@ def same_answer(first: str, second: str) -> bool:
     return squad_words(first) == squad_words(second)
 
 
-def evolved(start: Start, options: EvolutionOptions, trial: BudgetedTrial, seed: int) -> Result:
+def evolved(start: Start, options: EvolutionOptions, trial: Trial, seed: int) -> Result:
     """Evolution strategies from a model."""
     return scored(trial, evolve(trial, start(trial), trial.bench.experts[0].info, options, seed))
 
 
-def reinforced(start: Start, options: GrpoOptions, trial: BudgetedTrial, seed: int) -> Result:
+def reinforced(start: Start, options: GrpoOptions, trial: Trial, seed: int) -> Result:
     """GRPO from a model."""
     info = trial.bench.experts[0].info
     result = train(trial, start(trial), info, exact_match, options, seed, NEW_TOKENS)
@@ -173,7 +173,7 @@ def benches(lab: Path, out: Path, tasks: Sequence[str]) -> dict[str, Bench]:
     for name in tasks:
         file = written(lab / "tasks" / f"{name}.json", out / "tasks" / f"{name}.json")
         task = load_task(str(file))
-        result[name] = Bench(base, engine, experts, task, "generate", Store(), metric=metric)
+        result[name] = Bench(base, engine, experts, task, "generate", Store(None), metric=metric)
     return result
 
 
@@ -191,7 +191,7 @@ def main() -> None:
             for seed in options.seeds if methods[name].chance else [0]:
                 if (name, task, seed) in done:
                     continue
-                trial = BudgetedTrial(bench, methods[name].times * EVALUATIONS * bench.dev_items)
+                trial = Trial(bench, methods[name].times * EVALUATIONS * bench.dev_items)
                 result = methods[name].run(trial, seed)
                 test = "".join(str(int(value)) for value in result.test)
                 row = {"method": name, "task": task, "seed": seed, "test": test}

@@ -16,8 +16,7 @@ from iteration import FROM_BASE, FROM_BEST, best_of, iterated, on_dev
 
 from pyswarmopt_llm import SearchConfig, resume, search
 from pyswarmopt_llm.searching.prepare import prepare
-from pyswarmopt_llm.searching.scoring.record import unpack
-from pyswarmopt_llm.searching.scoring.store import RESULTS
+from pyswarmopt_llm.searching.scoring.record import RESULTS, unpack
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 from lab import DEV

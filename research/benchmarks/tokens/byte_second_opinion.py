@@ -21,8 +21,8 @@ from genlm.bytes import BeamParams, ByteBeamState
 from numpy.typing import NDArray
 
 from pyswarmopt_llm.tokens.byte_beam import ByteBeam
-from pyswarmopt_llm.tokens.incremental import IncrementalDecoder, TextModel
-from pyswarmopt_llm.tokens.side_by_side import find_members, load_members
+from pyswarmopt_llm.tokens.members import find_members, load_members
+from pyswarmopt_llm.tokens.reading import Text, TextModel
 
 PATHS = 300
 
@@ -36,7 +36,7 @@ def shown(distribution: NDArray[np.float64]) -> NDArray[np.float64]:
 
 async def compare(model: str, text: bytes) -> None:
     (engine,) = load_members(find_members([model]), "float32").values()
-    start = IncrementalDecoder(TextModel.of(engine), (int(engine.tokenizer.bos_token_id),))
+    start = Text(TextModel.of(engine), (int(engine.tokenizer.bos_token_id),))
     beam, default = ByteBeam(start, paths=PATHS, least=0.0), ByteBeam(start)
     reference_beam = await ByteBeamState.initial(
         AsyncTransformer(engine.model, engine.tokenizer), BeamParams(K=PATHS, heal=False)

@@ -27,17 +27,12 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.scores.tasks import load_task
-from pyswarmopt_llm.tokens.fusion.relative import (
-    MEMORY,
-    RATES,
-    relative_representations,
-    search,
-    shared_tokens,
-)
-from pyswarmopt_llm.tokens.incremental import TextModel
-from pyswarmopt_llm.tokens.side_by_side import find_members, load_members
+from pyswarmopt_llm.tokens.fusion import MEMORY, relative_representations, search, shared_tokens
+from pyswarmopt_llm.tokens.members import find_members, load_members
+from pyswarmopt_llm.tokens.reading import TextModel
 
 TIES, CONTROLS = 100, 40  # scored; as many again choose the step size
+RATES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3)  # the paper's
 
 
 class Case(NamedTuple):

@@ -42,8 +42,8 @@ from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.scores.metrics import Accuracy, interval
 from pyswarmopt_llm.scores.tasks import Item, Task, load_task
 from pyswarmopt_llm.tokens.engine import FUSIONS, MixtureEngine
+from pyswarmopt_llm.tokens.members import find_members, load_members
 from pyswarmopt_llm.tokens.mixing import mixing_weights
-from pyswarmopt_llm.tokens.side_by_side import find_members, load_members
 
 TASKS = ("builtin:kinship:1", "builtin:sentiment:1")
 ONE, THREE = ("kinship", "sentiment", "tables"), ("gpt2", "gemma3", "tables")

@@ -200,6 +200,12 @@ def test_axis_search_finds_the_best_of_many_minima(dim):
 # --- the covariance ---
 
 
+def test_learning_rates_leave_a_share_of_the_covariance():
+    # With mu_eff far above D^2 equation 58 alone would be close to 2.
+    rates = Rates(2, 1000)
+    assert rates.c_1 + rates.c_mu == pytest.approx(1.0)
+
+
 @pytest.mark.parametrize(("dim", "population"), [(2, 6), (10, 10), (20, 100)])
 def test_weights_are_those_of_pycma(dim, population):
     weights = pytest.importorskip("cma.recombination_weights")

@@ -13,7 +13,7 @@ import zipfile
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import pyswarmopt as pso
@@ -39,27 +39,6 @@ def same(a: pso.Swarm, b: pso.Swarm) -> bool:
         else left[k] == right[k]
         for k in left
     )
-
-
-@settings(max_examples=20)
-@given(
-    before=st.integers(0, 10),
-    after=st.integers(0, 10),
-    seed=st.integers(0, 99),
-    maximize=st.booleans(),
-)
-def test_state_dict_holds_everything_and_is_a_copy(before, after, seed, maximize):
-    def fresh(seed: int) -> pso.Swarm:
-        return pso.Swarm(
-            bounds=[(-5, 5)] * 2, population=5, recipe="model_swarms", seed=seed, maximize=maximize
-        )
-
-    first = drive(fresh(seed), before)
-    saved = first.state_dict()
-    drive(first, after)
-    second = fresh(seed + 1)
-    second.load_state_dict(saved)
-    assert same(drive(second, after), first)
 
 
 def test_a_half_told_round_of_tickets_is_kept(tmp_path):

@@ -5,6 +5,7 @@ it.
 from __future__ import annotations
 
 import threading
+from concurrent.futures import Executor, Future
 
 import numpy as np
 import pytest
@@ -68,9 +69,47 @@ def test_a_slow_call_holds_up_nobody():
     assert r.nfev == len(ended) == 70 and r.fun == min(map(valley, ended)) == valley(r.x)
 
 
+class InTurn(Executor):
+    """Three workers whose calls end in the order in which they began."""
+
+    _max_workers = 3
+
+    def submit(self, function, x):
+        future = Future()
+        future.set_result(function(x))
+        return future
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("at", [4, 19, 33, 71])
+def test_a_killed_search_of_several_workers_goes_on_to_the_bit(tmp_path, at, whole):
+    """Also with the points that were under way beside a round."""
+    settings = {"asynchronous": True, "workers": InTurn(), "history": "particles", "max_evals": 90}
+    settings["integrality"] = [whole, False, False]
+
+    def fatal(x):
+        if len(seen) == at:
+            raise InterruptedError
+        seen.append(x)
+        return valley(x)
+
+    seen, path = [], tmp_path / "c.npz"
+    with pytest.raises(InterruptedError):
+        pso.minimize(fatal, BOX, seed=1, checkpoint=path, **settings)
+    points, resumed = searched(valley, checkpoint=path, **settings)
+    every, never_killed = searched(valley, **settings)
+    assert resumed.nfev == never_killed.nfev == 90 and resumed.fun == never_killed.fun
+    rows = [
+        [(r.iteration, r.particle, r.value, *r.x) for r in run.history]
+        for run in (resumed, never_killed)
+    ]
+    assert rows[0] == rows[1]
+    # the best once more, then what was open, then the others
+    assert np.array_equal(points[1:], every[len(every) - len(points) + 1 :])
+
+
 @pytest.mark.parametrize("before", [3, 40])
-def test_saved_with_points_under_way_it_asks_for_those_of_its_round_again(tmp_path, before):
-    """Told one at a time after that, it is the search that waited for them."""
+def test_a_search_saved_with_points_under_way_has_them_again(before):
     search, random = MemeticSearch(BOX, seed=0), np.random.default_rng(1)
     tickets = [search.ask_one() for _ in range(5)]
     for _ in range(before):
@@ -80,15 +119,20 @@ def test_saved_with_points_under_way_it_asks_for_those_of_its_round_again(tmp_pa
     saved = search.state_dict()
     resumed = MemeticSearch(BOX, seed=7)
     resumed.load_state_dict(saved)
-    assert not resumed.tickets() and np.isnan(saved["progress.told"]).sum() >= 1
-    waiting = search.asked[np.isnan(search.told)]
-    again = [resumed.ask_one() for _ in waiting]
-    assert np.array_equal([ticket.x for ticket in again], waiting)
-    for ticket in again:
-        resumed.tell(ticket, valley(ticket.x))
-    assert resumed.rounds == search.rounds + 1 and resumed.best.value <= search.best.value
-    with pytest.raises(ValueError, match="cannot be continued"):
-        resumed.load_state_dict({**saved, "progress.told": np.zeros(9)})
+    for _ in range(30):
+        again, there = resumed.tickets(), search.tickets()
+        assert np.array_equal([t.x for t in again], [t.x for t in there])
+        i = random.integers(len(there))
+        search.tell(there[i], valley(there[i].x))
+        resumed.tell(again[i], valley(again[i].x))
+        assert np.array_equal(search.ask_one().x, resumed.ask_one().x)
+    for name, other in {
+        "progress.told": np.zeros(9),
+        "tickets.points": saved["tickets.points"] + 50,
+        "tickets.numbers": saved["tickets.numbers"][:, ::-1].copy(),
+    }.items():
+        with pytest.raises(ValueError, match="cannot be continued"):
+            resumed.load_state_dict({**saved, name: other})
 
 
 @pytest.mark.parametrize("dim", [3, 21])  # beside a model's proposals; mutations of the best point

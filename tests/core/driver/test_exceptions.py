@@ -71,6 +71,22 @@ def test_an_exception_has_the_result_so_far(tmp_path, how, search):
         assert resumed.fun == whole.fun and list(resumed.history) == list(whole.history)
 
 
+@pytest.mark.parametrize("how", WAYS)
+@pytest.mark.parametrize("at", [37, 40])  # with noise a new point, and one that is drawn again
+def test_the_history_of_a_search_that_failed_holds_all_points_that_it_was_told(how, at):
+    how = {"population": 8} | how | {"history": "particles"}
+    fun = Fails(bowl, at)
+    with pytest.raises(LicenceError) as caught:
+        pso.minimize(fun, BOX, max_evals=100, seed=3, **how)
+    records = list(caught.value.result.history)
+    rows = {(r.iteration, r.particle) for r in records}
+    assert len(rows) == len(records)
+    held = {r.x.tobytes() for r in records if np.isfinite(r.value)}
+    lost = [x for x in fun.points if "constraints" not in how or x[0] <= 0]
+    lost = [x for x in lost if x.tobytes() not in held]
+    assert not lost and records[-1].iteration == max(r.iteration for r in records)
+
+
 def test_the_first_call_may_fail():
     with pytest.raises(LicenceError) as caught:
         pso.minimize(Fails(bowl, 0), BOX, max_evals=100, seed=3)

@@ -251,7 +251,7 @@ def test_a_killed_search_goes_on_as_if_it_had_not_been(tmp_path, vectorized):
 
 
 def test_every_argument_is_passed_on(monkeypatch):
-    """They are written out, and one that is left out would be its default, silently."""
+    """The arguments are those of `Options`; one that is left out would be its default, silently."""
     module = sys.modules["pyswarmopt._minimize"]
     monkeypatch.setattr(module, "Options", dict)
     monkeypatch.setattr(module, "_search", lambda options, maximize: (options, maximize))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import threading
 
 import numpy as np
 import pytest
+from ray_cluster import add_node, start_cluster
 
 import pyswarmopt as pso
 
@@ -18,17 +18,7 @@ BOX = [(-5.0, 5.0)] * 3
 
 @pytest.fixture(scope="module")
 def cluster():
-    from ray.cluster_utils import Cluster
-
-    os.environ.setdefault(
-        "RAY_raylet_start_wait_time_s", "120"
-    )  # on a busy machine a node takes more than the usual 10
-    try:
-        cluster = Cluster(
-            initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
-        )
-    except Exception as error:  # Ray gives its agent 15 seconds, which cannot be changed
-        pytest.skip(f"Ray starts no node on this busy machine: {error}")
+    cluster = start_cluster()
     ray.init(address=cluster.address, log_to_driver=False)
     yield cluster
     ray.shutdown()
@@ -84,7 +74,7 @@ def test_failures_follow_on_error(cluster):
 
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_a_node_comes_and_is_killed_in_mid_search(cluster, asynchronous):
-    node = cluster.add_node(num_cpus=1)
+    node = add_node(cluster)
     cluster.wait_for_nodes()
     options = {"max_evals": 120, "population": 6, "seed": 5}
     bowl, killer = make_bowl(delay=0.02), []

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 import pyswarmopt as pso
 from pyswarmopt.base.random_bits import FULL_SCALE, RandomBits
-from pyswarmopt.engine import chunked
+from pyswarmopt.engine import chunked, lending
+from pyswarmopt.engine.lending import Lender
 from pyswarmopt.engine.random_factors import Factors
 from pyswarmopt.parts.velocity import SumOfTerms
 
@@ -113,6 +114,71 @@ def test_positions_that_were_asked_for_stay_as_they_are_and_are_told_as_edited()
         swarm.tell(x, [1.0, 0.0, 2.0, 3.0])
     swarm.tell(x, [1.0, -9.0, 2.0, 3.0], repaired=True)
     assert float(swarm.best.x[2]) == 0.25 and torch.equal(swarm.positions, x)
+
+
+# --- what a large swarm lends ---
+
+
+@pytest.mark.parametrize("recipe", ["constriction", "model_swarms", "clpso", "spso2011"])
+def test_positions_lent_stay_as_they_are_for_as_long_as_they_are_held(recipe, monkeypatch):
+    def run() -> list[torch.Tensor]:
+        swarm = pso.Swarm(bounds=[(-5, 5)] * 3, population=6, recipe=recipe, seed=4)
+        held = []
+        for _ in range(25):
+            x = swarm.ask()
+            swarm.tell(x, bowl(x))
+            held.append(x[:])  # a view holds it as well
+        return held
+
+    copies = run()
+    monkeypatch.setattr(lending, "LENT_FROM", 0)
+    assert torch.equal(torch.stack(run()), torch.stack(copies))
+
+
+def test_in_a_loop_two_arrays_take_turns_and_one_does_when_nothing_is_held(monkeypatch):
+    monkeypatch.setattr(lending, "LENT_FROM", 0)
+    lender, x = Lender(), torch.zeros((2, 3))
+    addresses = set()
+    held = lender.hand_out(x, x.numpy())
+    for _ in range(6):
+        x = lender.next_after(x)
+        addresses.add(x.data_ptr())
+        held = lender.hand_out(
+            x, x.numpy()
+        )  # as in `x = swarm.ask()`: the former one is let go now
+    assert len(addresses) == 2 and held.data_ptr() == x.data_ptr()
+    del held
+    assert lender.next_after(x) is x
+
+
+def test_lent_positions_may_be_edited_and_told(monkeypatch):
+    monkeypatch.setattr(lending, "LENT_FROM", 0)
+    swarm = pso.Swarm(positions=[[0.2], [1.7]], seed=0)
+    x = swarm.ask().round_()
+    swarm.tell(x, [3.0, 4.0], repaired=True)
+    assert swarm.best.x.tolist() == [0.0] and swarm.positions.tolist() == [[0.0], [2.0]]
+    kept = swarm.ask().clone()
+    swarm.ask()
+    swarm.tell(kept, [1.0, 1.0])
+    assert torch.equal(swarm.positions, kept)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_nothing_else_writes_to_positions_that_are_held(asynchronous, monkeypatch):
+    """Neither particles that are sent back nor those that move one by one."""
+    monkeypatch.setattr(lending, "LENT_FROM", 0)
+    back = pso.compose(
+        [pso.inertia(0.7), pso.social(1.5)], restart=pso.restart.RestartAtBest(1), name="back"
+    )
+    swarm = pso.Swarm(bounds=[(-5, 5)] * 3, population=6, recipe=back, seed=4)
+    swarm.tell(swarm.ask(), np.zeros(6))
+    x = swarm.ask()
+    before = x.clone()
+    swarm.tell(x, np.ones(6))
+    if asynchronous:
+        for _ in range(6):
+            swarm.tell(swarm.ask_one(), 2.0)
+    assert torch.equal(x, before) and not torch.equal(swarm.positions, before)
 
 
 # --- 16 bits ---

@@ -107,6 +107,8 @@ def cut(request, monkeypatch):
     }[request.param]
     monkeypatch.setattr(choose, "SMALL", small)
     monkeypatch.setattr(chunked, "BLOCK", size)
+    if size < 100:  # rows are copied one by one
+        monkeypatch.setattr(reference, "FEW_COLUMNS", 0)
     # else those of another size
     monkeypatch.setattr(chunked, "blocks_of", chunked.blocks_of.__wrapped__)
 

@@ -5,6 +5,7 @@ exact.
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -45,6 +46,27 @@ def tell(swarm: pso.Swarm, values) -> torch.Tensor:
     x = swarm.ask()
     swarm.tell(x, np.broadcast_to(np.asarray(values, dtype=float), (len(x),)))
     return x
+
+
+# --- a particle back to its best ---
+
+
+@pytest.mark.parametrize(
+    ("options", "sent_back", "counts"),
+    [
+        ({}, [False, False, False, True, True], [0, 1, 2, 0, 0]),
+        ({"once": False}, [False, False, False, True, True], [0, 1, 2, 3, 4]),
+        ({"count_best": True}, [False, False, True, True, True], [0, 1, 0, 0, 0]),
+    ],
+)
+def test_after_patience_iterations_without_a_change_a_particle_goes_back(
+    options: dict[str, bool], sent_back: list[bool], counts: list[int]
+) -> None:
+    """Five particles whose personal bests changed 0 to 4 iterations ago; the patience is 3."""
+    state, sent = SimpleNamespace(stagnation=np.arange(5)), []
+    policy = RestartAtBest(patience=3, **options)
+    policy(state, SimpleNamespace(send_back=lambda rows: sent.append(rows.tolist())))
+    assert sent == [sent_back] and state.stagnation.tolist() == counts
 
 
 # --- when and how large ---

@@ -9,6 +9,8 @@ import itertools
 import json
 import math
 import re
+import subprocess
+import sys
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,14 @@ import pyswarmopt as pso
 from pyswarmopt.inspect.recorder import record
 from pyswarmopt.inspect.step import Step
 from pyswarmopt.teaching import lesson
-from pyswarmopt.teaching.lesson.settings import BOUNDARIES, LANDSCAPES, TOPOLOGIES, Settings
+from pyswarmopt.teaching.lesson import recorded as recorded_lesson
+from pyswarmopt.teaching.lesson.settings import (
+    BOUNDARIES,
+    LANDSCAPES,
+    TOPOLOGIES,
+    Settings,
+    recording,
+)
 
 quickjs = pytest.importorskip("quickjs", reason="the page's script runs in quickjs (extra: test)")
 ROOT = Path(__file__).parents[3]
@@ -68,7 +77,7 @@ def settings_of(chapter: dict[str, Any]) -> Settings:
 
 
 def recording_of(chapter: dict[str, Any]) -> list[dict[str, Any]]:
-    return lesson.recording(settings_of(chapter), chapter["moves"], chapter["seed"])
+    return recording(settings_of(chapter), chapter["moves"], chapter["seed"])
 
 
 @pytest.fixture(scope="module")
@@ -276,7 +285,7 @@ def test_chapter_4_claims(js: Page) -> None:
         js.many(replace(settings_of(experts), repel=0.0), 40, 10)["spread"] < 0.01 * base["spread"]
     )
     assert js.many(replace(settings_of(experts), restart=0), 40, 10)["spread"] < base["spread"]
-    start = lesson.recording(settings_of(experts), 0, 3)[0]
+    start = recording(settings_of(experts), 0, 3)[0]
     runs = [
         js(
             "Swarm.run(x, v, s, 20, [], Swarm.generator(seed))",
@@ -350,10 +359,39 @@ def test_page_is_one_file_that_refers_to_nothing() -> None:
 
 
 def test_source_shown_is_the_source_that_runs() -> None:
-    for part, pieces in lesson.excerpts().items():
+    for part, pieces in recorded_lesson.excerpts().items():
         for piece in pieces:
             lines = (ROOT / piece["file"]).read_text().splitlines()[piece["line"] - 1 :]
             shown = piece["text"].splitlines()
             assert [line.strip() for line in shown] == [
                 line.strip() for line in lines[: len(shown)]
             ], part
+
+
+# ---- NumPy alone ----
+
+
+def test_stored_copy_is_what_the_library_records() -> None:
+    stored, fresh = lesson.stored(), recorded_lesson.data()
+    again = "run tests/frozen/make.py lesson"
+    for excerpt in itertools.chain(*fresh["source"].values()):
+        del excerpt["line"]
+    assert stored["source"] == fresh["source"], again
+    for one, other in zip(stored.pop("recordings"), fresh.pop("recordings"), strict=True):
+        assert one["settings"] == json.loads(json.dumps(other["settings"])), again
+        for key in ("x", "p", "best"):
+            ours, theirs = ([frame[key] for frame in run["frames"]] for run in (one, other))
+            np.testing.assert_allclose(ours, theirs, rtol=1e-6, err_msg=again)
+
+
+def test_lesson_needs_numpy_alone(tmp_path: Path) -> None:
+    out = tmp_path / "lesson.html"
+    program = (
+        "import sys\n"
+        "for name in ('torch', 'typer', 'rich', 'scipy'): sys.modules[name] = None\n"
+        "from pyswarmopt.cli import main\n"
+        f"main(['lesson', '--out', {str(out)!r}, '--no-open'])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0 and "works offline" in done.stdout, done.stderr
+    assert out.read_text(encoding="utf-8").startswith("<!doctype html>")

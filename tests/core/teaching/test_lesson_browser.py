@@ -4,7 +4,9 @@ without the network.
 
 from __future__ import annotations
 
+import csv
 import html
+import io
 import json
 import re
 from pathlib import Path
@@ -47,7 +49,7 @@ addEventListener("load", () => {
     set("set-inertia", 0.3);
     set("set-repel", 0.2);
     for (const choice of k ? ["set-boundary"] : ["set-topology", "set-landscape", "set-random"]) {
-      for (const option of $(choice).options) set(choice, option.value);
+      for (const option of $(choice).options) if (!option.hidden) set(choice, option.value);
     }
     set("set-normalise", true);
     set("set-particles", 5);
@@ -56,7 +58,22 @@ addEventListener("load", () => {
     const own = $("badge").textContent;
     if (k === 0) $("many").click();
     const rows = document.querySelectorAll("#statistics tbody tr").length;
+    $("own").value = "x^2 + (y - 1)^2";
+    $("ownBox").querySelector("button").click();
+    const minimised = $("ownSaid").textContent;
+    $("own").value = "x + z";
+    $("ownBox").querySelector("button").click();
+    const refused = $("ownSaid").textContent;
     $("reset").click();
+    const written = [...document.querySelectorAll("#writing .writing")].map((box) => {
+      const input = box.querySelector("input"), said = box.querySelector(".said"), told = [];
+      for (const text of [input.value, box.querySelector("pre").textContent, "1 +"]) {
+        input.value = text;
+        box.querySelector("button").click();
+        told.push(said.textContent);
+      }
+      return told;
+    });
     document.querySelectorAll("#questions .choices button").forEach((b) => b.click());
     const hidden = document.querySelectorAll("#questions .why[hidden]").length;
     $("sourceBox").open = true;
@@ -65,8 +82,13 @@ addEventListener("load", () => {
       $("part").dispatchEvent(new Event("change"));
       return $("source").textContent.length;
     });
-    return { title, clocks, recorded, own, rows, hidden, gaps, sources, back: $("badge").textContent };
+    const back = $("badge").textContent;
+    return { title, clocks, recorded, own, rows, hidden, gaps, sources, minimised, refused, written, back };
   });
+  document.querySelectorAll("#test fieldset").forEach((box, k) => box.querySelectorAll("input")[k ? 1 : 0].click());
+  $("testMark").click();
+  seen.test = $("testResult").textContent;
+  seen.table = Write.table();
   $("theme").click();
   seen.theme = document.documentElement.dataset.theme;
   seen.wide = document.documentElement.scrollWidth > innerWidth;
@@ -97,7 +119,20 @@ def test_a_reader_finds_no_error_and_the_page_asks_for_nothing(tmp_path: Path) -
         assert chapter["recorded"] == chapter["back"] == "recorded by the library"
         assert chapter["own"] == "computed in this page"
         assert chapter["hidden"] == chapter["gaps"] == 0 and min(chapter["sources"]) > 50
+        assert (
+            "the swarm’s best is" in chapter["minimised"] and "“z” is unknown" in chapter["refused"]
+        )
+        for given, right, broken in chapter["written"]:
+            assert given.startswith("They part at step") and right.startswith("Right: both swarms")
+            assert broken == "Something is missing at the end."
+    assert [len(chapter["written"]) for chapter in seen["chapters"]] == [1, 1, 0, 1, 0]
     assert seen["chapters"][0]["rows"] == 2
+    chosen = [0] + [1] * (len(lesson.TEST) - 1)
+    marks = [question["answer"] == k for question, k in zip(lesson.TEST, chosen, strict=True)]
+    assert seen["test"] == f"{sum(marks)} of 10 right."
+    rows = list(csv.DictReader(io.StringIO(seen["table"])))
+    assert [row["right"] for row in rows] == [str(int(mark)) for mark in marks]
+    assert [row["question"] for row in rows] == [question["ask"] for question in lesson.TEST]
 
 
 # Presses faster than the move that they ask for is drawn (380 ms); waits until the picture has come

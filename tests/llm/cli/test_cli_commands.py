@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shlex
 import shutil
-import sys
 import types
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,8 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.searching.training.examples import load_examples, read_examples
 from pyswarmopt_llm.searching.use.config import EvalConfig
-from pyswarmopt_rivals.merge import merge_experts
-from pyswarmopt_rivals.methods.method import Method, Options
-from pyswarmopt_rivals.methods.rules.sparsify import TIES
+from pyswarmopt_rivals.merge import MergeConfig, merge
+from pyswarmopt_rivals.methods.method import Method
 
 
 def run(*argv: str) -> int:
@@ -35,9 +35,7 @@ Calls = list[tuple[tuple[Any, ...], dict[str, Any]]]
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str, Any], Calls]:
-    """Replace a module by one with a single function that notes its calls and returns what it is
-    told.
-    """
+    """Replace a function of a module by one that notes its calls and returns what it is told."""
 
     def put(module: str, function: str, value: Any) -> Calls:
         calls: Calls = []
@@ -47,9 +45,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str, Any], Calls]:
             return value
 
         monkeypatch.setattr("pyswarmopt_llm.cli.evaluate.check_files", lambda config, specs: None)
-        stand_in = types.ModuleType(module)
-        setattr(stand_in, function, record)
-        monkeypatch.setitem(sys.modules, module, stand_in)
+        monkeypatch.setattr(importlib.import_module(module), function, record)
         return calls
 
     return put
@@ -113,42 +109,40 @@ MERGED = types.SimpleNamespace(
 def test_merge_passes_on_every_expert_and_option(
     fake: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    calls = fake("pyswarmopt_rivals.merge", "merge_experts", MERGED)
+    calls = fake("pyswarmopt_rivals.merge", "merge", MERGED)
     words = (
         "merge --base B --experts x y --method ties --space delta --weights -0.5,2 --density "
         ".1 --rank 24 --out O"
     )
     assert run(*words.split()) == 0
-    options = Options(weights=(-0.5, 2.0), density=0.1, rank=24)
-    assert calls == [(("B", ("x", "y"), "ties", "delta", "O", options, None, 8000, (), (), 0), {})]
+    asked = {"method": "ties", "space": "delta", "weights": "-0.5,2", "density": 0.1, "rank": 24}
+    assert calls == [((MergeConfig("B", ("x", "y"), "O", **asked),), {})]
     told = "wrote O: ties of 2 experts (delta space), rank 2, 24; nothing was cut\n"
     assert capsys.readouterr().out == told
 
 
 def test_merge_leaves_to_the_method_what_is_not_given(fake: Any) -> None:
-    calls = fake("pyswarmopt_rivals.merge", "merge_experts", MERGED)
+    calls = fake("pyswarmopt_rivals.merge", "merge", MERGED)
     assert run("merge", "--base", "B", "--experts", "x", "y", "--out", "O") == 0
     assert (
         run(
-            "merge", "--base", "B", "--experts", "x", "y", "--out", "O", "--t", "0.2", "--seed", "0"
+            "merge",
+            "--base",
+            "B",
+            "--experts",
+            "x",
+            "y",
+            "--out",
+            "O",
+            "--rank",
+            "2",
+            "--seed",
+            "0",
         )
         == 0
     )
-    assert [args[2:] for args, _ in calls] == [
-        ("uniform-soup", None, "O", Options(), None, 8000, (), (), 0),
-        ("uniform-soup", None, "O", Options(t=0.2, seed=0), None, 8000, (), (), 0),
-    ]
-
-
-def test_merge_refuses_weights_that_are_no_numbers(
-    fake: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    calls = fake("pyswarmopt_rivals.merge", "merge_experts", MERGED)
-    assert run("merge", "--base", "B", "--experts", "x", "--out", "O", "--weights", "1;2") == 2
-    assert capsys.readouterr().err == (
-        "error: --weights 1;2: give numbers with commas between them, such as 0.5,0.3,0.2\n"
-    )
-    assert calls == []
+    plain = MergeConfig("B", ("x", "y"), "O")
+    assert [args for args, _ in calls] == [(plain,), (replace(plain, rank=2, seed=0),)]
 
 
 def merge_words(tiny_base: Path, experts: list[Path], out: Path, *more: str) -> list[str]:
@@ -201,11 +195,17 @@ def test_a_merge_is_an_adapter_with_a_card_that_makes_it_again(
         (["--method", "tie"], "--method tie: unknown; did you mean ties?"),
         (
             ["--method", "slerp", "--density", ".5"],
-            "--density: slerp takes no such option; it takes --weights, --t",
+            "--density: slerp takes no such option; it takes --weights, --rank",
         ),
         (["--method", "ties", "--densty", ".5"], "--density"),
         (["--method", "dare-ties", "--weights", "1,2"], "--weights: has 2 numbers for 3 experts"),
         (["--method", "slerp", "--weights", "1,-1,1"], "--weights: slerp takes shares"),
+        (["--method", "ties", "--weights", "1;2"], "--weights 1;2: give finite numbers"),
+        (["--method", "ties", "--weights", "1,2,inf"], "--weights 1,2,inf: give finite numbers"),
+        (["--method", "ties", "--density", "1.5"], "--density 1.5: out of range"),
+        (["--method", "ties", "--density", "0"], "--density 0: out of range"),
+        (["--method", "ties", "--rank", "0"], "--rank 0: out of range"),
+        (["--method", "dare-ties", "--seed", "-1"], "--seed -1: out of range"),
     ],
 )
 def test_merge_refuses_in_one_line_and_writes_nothing(
@@ -225,11 +225,13 @@ def test_merge_refuses_in_one_line_and_writes_nothing(
 def test_merge_refuses_methods_that_need_a_task_without_one(
     tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    searching = Method("tuned", "-", "-", TIES, ("delta",), needs=frozenset({"dev", "seed"}))
+    searching = Method("tuned", "-", "-", "-", needs=frozenset({"dev", "seed"}))
     monkeypatch.setattr("pyswarmopt_rivals.merge.load_method", lambda name: searching)
     with pytest.raises(UserError, match="method tuned: looks at dev items; give task"):
-        merge_experts(
-            str(tiny_base), [str(path) for path in tiny_experts], "tuned", None, tmp_path / "new"
+        merge(
+            MergeConfig(
+                str(tiny_base), tuple(map(str, tiny_experts)), str(tmp_path / "new"), "tuned"
+            )
         )
 
 
@@ -337,7 +339,7 @@ def test_train_expert_takes_so_many_examples_of_each_source(
 
 def test_merge_json(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:
     merged = types.SimpleNamespace(note="", space="delta", ranks=(2, 24), error=0.25, items=0)
-    fake("pyswarmopt_rivals.merge", "merge_experts", merged)
+    fake("pyswarmopt_rivals.merge", "merge", merged)
     assert run(*"merge --base B --experts x y --method ties --out O --json".split()) == 0
     assert json.loads(capsys.readouterr().out) == {
         "out": "O",

@@ -26,7 +26,7 @@ from pyswarmopt_llm.searching.scoring.result import (
     Result,
     Scores,
 )
-from pyswarmopt_llm.searching.scoring.run_files import About
+from pyswarmopt_llm.searching.scoring.run_directory import About
 
 
 def model(weights: dict[str, float], dev: float, test: float, interval: Interval) -> Model:
@@ -80,7 +80,9 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
 def run_of_a_stub(monkeypatch: pytest.MonkeyPatch) -> None:
     """The searches here write no run.json, in which the configuration is."""
     config = SearchConfig("B", ("dates", "graph"), ("t",), "", space="delta")
-    monkeypatch.setattr("pyswarmopt_llm.cli.running.read_about", lambda run: About(config, {}))
+    monkeypatch.setattr(
+        "pyswarmopt_llm.searching.scoring.run_directory.read_about", lambda run: About(config, {})
+    )
 
 
 def note(text: str) -> Event:

@@ -9,12 +9,46 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from search_helpers import louder, questions, small, swarm_llm, write_task
 
 import pyswarmopt_llm.searching.use.model as evaluation
+from pyswarmopt_llm.cli import app
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.use.model import evaluate_model
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (MemoryError(), "out of memory; "),
+        (torch.OutOfMemoryError("CUDA out of memory"), "out of memory; "),
+        (OSError(28, "No space left on device", "out/x"), "out/x: No space left on device; "),
+        (OSError(5, "Input/output error"), "a file: Input/output error; "),
+    ],
+)
+def test_what_the_machine_lacks_is_one_line(
+    error: Exception,
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> int:
+        raise error
+
+    monkeypatch.setattr(app, "run_app", fail)
+    code, _, err = swarm_llm(capsys, "search")
+    assert code == 2 and err.count("\n") == 1 and err.startswith(f"error: {said}")
+
+
+def test_another_error_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> int:
+        raise RuntimeError("shapes differ")
+
+    monkeypatch.setattr(app, "run_app", fail)
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        app.main(["search"])
 
 
 @pytest.fixture(scope="module")

@@ -17,14 +17,14 @@ from search_helpers import louder, questions, small, swarm_llm, write_task
 
 from pyswarmopt_groups.registry import VOTES
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.extras import EXTRAS
+from pyswarmopt_llm.common.extras import EXTRAS, missing_extra
 from pyswarmopt_llm.common.files.http import Json
 from pyswarmopt_llm.common.optimizers import check_optimizer
-from pyswarmopt_llm.published.rows import download, read_rows
+from pyswarmopt_llm.published.datasets import download, read_rows
+from pyswarmopt_llm.published.lm_eval import LmEvalTask
 from pyswarmopt_llm.report.run import search
-from pyswarmopt_llm.scores.metrics.external.lm_eval import LmEvalTask
 from pyswarmopt_llm.scores.metrics.registry import find_metric
-from pyswarmopt_rivals.comparison.contestants import contestant, missing_for
+from pyswarmopt_rivals.comparison.contestants import contestant
 from pyswarmopt_rivals.methods import ENSEMBLES, METHODS, SEARCHING
 
 ROOT = Path(__file__).parents[3]
@@ -146,7 +146,8 @@ def test_a_comparison_says_which_methods_lack_an_extra(without: Callable[..., No
         "nevergrad:DE",
         "vote:route-likelihood",
     ]
-    missing = {name: why for name in names if (why := missing_for(contestant(name))) is not None}
+    reasons = {name: missing_extra(contestant(name).module) for name in names}
+    missing = {name: why for name, why in reasons.items() if why is not None}
     expected = {
         "lorahub": "nevergrad",
         "nevergrad:DE": "nevergrad",

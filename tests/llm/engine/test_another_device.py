@@ -21,9 +21,7 @@ from pyswarmopt_llm.engine.mixing import Mixing, PatchedWeights
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.quantised.added_outputs import AddedOutputs
 from pyswarmopt_llm.scores.choices import Choices
-from pyswarmopt_llm.searching.training.choice_losses import shuffled
-from pyswarmopt_llm.searching.training.lora import Lora
-from pyswarmopt_llm.searching.training.trainer import train
+from pyswarmopt_llm.searching.training.trainer import Lora, shuffled, train
 
 NAMES = ("model.layers.0.self_attn.q_proj", "model.layers.1.mlp.down_proj")
 SHAPES = {NAMES[0]: (32, 32), NAMES[1]: (32, 64)}

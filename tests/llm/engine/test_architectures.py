@@ -17,9 +17,7 @@ from pyswarmopt_llm.engine.generation import write
 from pyswarmopt_llm.engine.plain import PlainPasses
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.choices import Choices
-from pyswarmopt_llm.searching.training.choice_losses import choice_losses
-from pyswarmopt_llm.searching.training.lora import Lora
-from pyswarmopt_llm.searching.training.trainer import training
+from pyswarmopt_llm.searching.training.trainer import Lora, choice_losses, training
 
 SIZE = {
     **{

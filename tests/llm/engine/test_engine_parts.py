@@ -62,7 +62,7 @@ CUDA = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 CPU = RuntimeError("[enforce fail at alloc_cpu.cpp:118] DefaultCPUAllocator: can't allocate memory")
 
 
-@pytest.mark.parametrize("error", [CUDA, CPU])
+@pytest.mark.parametrize("error", [CUDA, CPU, MemoryError()])
 def test_out_of_memory_halves_the_batch_and_says_so_once(
     error: Exception, tiny_base: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -18,8 +18,7 @@ from pyswarmopt_llm.common.interfaces import LowRank
 from pyswarmopt_llm.engine.packed_attention import _MODELS
 from pyswarmopt_llm.engine.packed_attention import NAME as NAME_OF_PACKED
 from pyswarmopt_llm.engine.transformers import TransformersEngine
-from pyswarmopt_llm.searching.training.choice_losses import loglikelihoods
-from pyswarmopt_llm.searching.training.trainer import training
+from pyswarmopt_llm.searching.training.trainer import loglikelihoods, training
 
 Pair = tuple[str, str]
 TOLERANCE = 2e-5  # models compute in float64, only logits are normalised in float32

@@ -151,7 +151,13 @@ def test_names_are_unique(tiny_experts: list[Path], tmp_path: Path) -> None:
         copy(e, tmp_path / place / "math") for e, place in zip(tiny_experts, "abc", strict=True)
     ]
     report = inspect_experts([*paths, paths[0], tiny_experts[0]])
-    assert [row.expert for row in report.rows] == ["a/math", "b/math", "c/math", "a/math-2", "ant"]
+    assert [row.expert for row in report.rows] == [
+        "a/math",
+        "b/math",
+        "c/math",
+        "a/math-2",
+        "ant",
+    ]
 
 
 def test_shared_experts_pass(shared_experts: list[Path]) -> None:

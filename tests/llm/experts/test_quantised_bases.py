@@ -25,7 +25,7 @@ from pyswarmopt_llm.experts.base import load_model, resolve_base
 from pyswarmopt_llm.experts.quantised.gguf import dequantised
 from pyswarmopt_llm.mix.load import open_model
 from pyswarmopt_llm.searching.loop import search
-from pyswarmopt_llm.tools.export.export import export_model
+from pyswarmopt_llm.tools.export import export_model
 
 
 @pytest.fixture(scope="module")

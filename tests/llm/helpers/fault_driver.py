@@ -39,24 +39,21 @@ import pyswarmopt_llm.experts.write
 import pyswarmopt_llm.searching.explore
 import pyswarmopt_llm.searching.finish
 import pyswarmopt_llm.searching.loop
-import pyswarmopt_llm.searching.scorers
-import pyswarmopt_llm.searching.scoring.evaluator
+import pyswarmopt_llm.searching.scoring.record
 import pyswarmopt_llm.searching.scoring.run_directory
 import pyswarmopt_llm.searching.scoring.scorer
 import pyswarmopt_llm.searching.scoring.search
-import pyswarmopt_llm.searching.scoring.store
 import pyswarmopt_llm.servers.workers.local
 import pyswarmopt_llm.servers.workers.pool
 import pyswarmopt_rivals.comparison.bench
 import pyswarmopt_rivals.comparison.contest
-import pyswarmopt_rivals.comparison.store
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.engine.load import load_engine
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.searching.loop import resume, search
 from pyswarmopt_llm.searching.prepare import Job, prepare
-from pyswarmopt_llm.searching.scoring.evaluator import Questions, Request
+from pyswarmopt_llm.searching.scoring.scorer import Questions, Request
 from pyswarmopt_llm.servers.workers.local import ForkServer
 from pyswarmopt_llm.servers.workers.worker import Order
 from pyswarmopt_rivals.comparison.config import CompareConfig
@@ -66,22 +63,21 @@ DEADLY = frozenset(
     str(module.__file__)
     for module in (
         pyswarmopt.base.checkpoint,
-        pyswarmopt_llm.searching.scoring.evaluator,
+        pyswarmopt_llm.searching.scoring.scorer,
         pyswarmopt_rivals.comparison.bench,
         pyswarmopt_rivals.comparison.contest,
-        pyswarmopt_rivals.comparison.store,
         pyswarmopt_llm.experts.files,
         pyswarmopt_llm.experts.write,
         pyswarmopt_llm.common.files.regular,
         pyswarmopt_llm.searching.scoring.scorer,
-        pyswarmopt_llm.searching.scoring.store,
+        pyswarmopt_llm.searching.scoring.record,
         pyswarmopt_llm.searching.scoring.search,
         pyswarmopt_llm.searching.scoring.run_directory,
         pyswarmopt_llm.searching.explore,
         pyswarmopt_llm.searching.finish,
         pyswarmopt_llm.searching.loop,
         pyswarmopt_llm.searching.explore,
-        pyswarmopt_llm.searching.scorers,
+        pyswarmopt_llm.searching.explore,
         pyswarmopt_llm.servers.workers.pool,
     )
 )
@@ -135,7 +131,7 @@ def loaded(settings: str) -> Callable[[], object]:
     def prepared(config: SearchConfig, given: object = None) -> Job:
         open_fields = [name for name, value in vars(config).items() if value in (None, "auto", ())]
         chosen = {name: getattr(job.config, name) for name in open_fields}  # by the preset
-        return replace(job, plan=job.plan.with_settings(**{**vars(config), **chosen}))
+        return job.with_settings(**{**vars(config), **chosen})
 
     fork_server = Lasting(
         replace(config, device="cpu", dtype=str(job.engine.dtype).removeprefix("torch.")),

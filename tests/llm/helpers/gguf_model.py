@@ -12,7 +12,7 @@ import numpy as np
 from safetensors.torch import load_file
 from transformers import AutoConfig
 
-from pyswarmopt_llm.tools.export.gguf_file import Layout
+from pyswarmopt_llm.tools.export import gguf_name, reordered
 
 Q4_0 = gguf.GGMLQuantizationType.Q4_0
 
@@ -26,15 +26,14 @@ def write_quantised(base: Path, out: Path) -> Path:
     writer = gguf.GGUFWriter(out, "llama")
     _describe(writer, config)
     _add_tokenizer(writer, base, config.vocab_size)
-    layout = Layout("llama", config)
     for name, weight in load_file(base / "model.safetensors").items():
         if name == "lm_head.weight":
             continue
-        values = layout.reordered(name, weight.float()).contiguous().numpy()
+        values = reordered(config, name, weight.float()).contiguous().numpy()
         if values.ndim == 2 and values.shape[1] % 32 == 0:
-            writer.add_tensor(layout.name(name), gguf.quantize(values, Q4_0), raw_dtype=Q4_0)
+            writer.add_tensor(gguf_name(config, name), gguf.quantize(values, Q4_0), raw_dtype=Q4_0)
         else:
-            writer.add_tensor(layout.name(name), np.ascontiguousarray(values, np.float32))
+            writer.add_tensor(gguf_name(config, name), np.ascontiguousarray(values, np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -9,7 +9,7 @@ from typing import Any
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.paired import Comparison
 from pyswarmopt_llm.searching.scoring.result import Result
-from pyswarmopt_llm.searching.scoring.run_files import About
+from pyswarmopt_llm.searching.scoring.run_directory import About
 
 CONFIG: dict[str, Any] = {
     **{"base": "org/base", "experts": ("e/x", "e/y"), "tasks": ("t.json",), "out": "r"},

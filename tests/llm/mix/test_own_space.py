@@ -19,6 +19,7 @@ import torch
 from search_helpers import history, louder, questions, small, write_task
 
 from pyswarmopt_llm import mix
+from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
 from pyswarmopt_llm.mix import SpaceKind, build_space, register, space_kind
@@ -107,8 +108,8 @@ def test_the_name_of_a_built_in_space_is_taken() -> None:
 @pytest.mark.parametrize("name", ["delta", "factor"])
 def test_settings_of_another_space_are_refused_by_name(name: str) -> None:
     with pytest.raises(UserError, match=f"contrast: goes with space token only, not with {name}"):
-        space_kind(name).check_options({"contrast": True})
-    space_kind("token").check_options({"contrast": True})
+        space_kind(name).check(SearchConfig("b", ("x", "y"), (), "r", contrast=True))
+    space_kind("token").check(SearchConfig("", ("x", "y"), (), "r", contrast=True))
 
 
 def test_another_packages_kind_is_imported_when_it_is_chosen() -> None:

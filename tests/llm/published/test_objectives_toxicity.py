@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.published.classifiers import load_toxicity
+from pyswarmopt_llm.published.classifiers import Classifier, harmlessness, load_toxicity
 from pyswarmopt_llm.scores.metrics.registry import find_metric
 from pyswarmopt_llm.scores.tasks import Item
 
@@ -65,11 +65,9 @@ def test_it_scores_as_detoxify_does(folder: Path) -> None:
     ours = load_toxicity(str(folder))
     # Its own loader wants a checkpoint from its releases; its predict is given the same model.
     theirs = object.__new__(detoxify.Detoxify)
-    theirs.model, theirs.tokenizer, theirs.class_names = (
-        ours._model,
-        ours._tokenizer,
-        ["obscene", "toxicity"],
-    )
+    same = Classifier(str(folder), "toxicity", "classifier", "cpu")
+    theirs.model, theirs.tokenizer = same.model, same.tokenizer
+    theirs.class_names = ["obscene", "toxicity"]
     theirs.tokenizer.model_max_length = 512
     expected = [
         1.0 - theirs.predict(text.strip())["toxicity"] if text.strip() else 0.5 for text in TEXTS
@@ -85,9 +83,9 @@ def test_one_of_several_labels_is_a_softmax(tiny_base: Path, tmp_path: Path) -> 
         problem_type="single_label_classification",
     )
     found = load_toxicity(str(path))
-    logits = (
-        found._model(**found._tokenizer(["go away now"], return_tensors="pt")).logits[0].detach()
-    )
+    same = Classifier(str(path), "toxicity", "classifier", "cpu")
+    inputs = same.tokenizer(["go away now"], return_tensors="pt")
+    logits = same.model(**inputs).logits[0].detach()
     assert found.harmlessness(ITEMS[:1], ["go away now"]) == pytest.approx(
         [float(logits.softmax(-1)[0])], abs=1e-5
     )
@@ -134,7 +132,7 @@ def test_the_first_line_is_judged_and_ten_characters_are_needed(
         assert found == 0.5
     else:
         assert (
-            found == pytest.approx(1 - model._toxic([same_as.split("\n")[0]])[0]) and found != 0.5
+            found == pytest.approx(1 - model.toxicity([same_as.split("\n")[0]])[0]) and found != 0.5
         )
 
 
@@ -146,3 +144,14 @@ def test_folders_that_are_no_such_classifier(tiny_base: Path, tmp_path: Path) ->
         find_metric(f"toxicity:{tmp_path}")
     with pytest.raises(UserError, match="lacks 1 weights such as"):
         find_metric(f"toxicity:{tiny_base}")
+
+
+def test_harmlessness() -> None:
+    profanity_check = pytest.importorskip("profanity_check")
+    lines = "what a lovely day it was", "you stupid fucking idiot"
+    texts = [*lines, "  ", "\n".join(lines), "fuck"]
+    mild, rude, silent, first, short = harmlessness(
+        [Item("1", "So", None, "", plain=True)] * 5, texts
+    )
+    assert mild > 0.9 > 0.1 > rude and first > 0.9 and silent == short == 0.5
+    assert mild == pytest.approx(1 - profanity_check.predict_prob([texts[0]])[0])

@@ -11,13 +11,11 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import chisquare
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.published.builtin import (
@@ -26,7 +24,7 @@ from pyswarmopt_llm.published.builtin import (
     builtin_examples,
     builtin_names,
     builtin_task,
-    requests,
+    skills,
 )
 from pyswarmopt_llm.scores.tasks import Item, load_task
 
@@ -101,137 +99,56 @@ def solve_dates(question: str) -> str:
     return calendar.month_name[(month + steps - 1) % 12 + 1]
 
 
-# Kinship: a village of five
-# generations
+# Kinship, as paths: U to a parent, D to a child, S to a sibling, M to who is married to one
+
+PATHS = {
+    "U": ("mother", "father"),
+    "D": ("daughter", "son"),
+    "S": ("sister", "brother"),
+    "M": ("wife", "husband"),
+    "UU": ("grandmother", "grandfather"),
+    "DD": ("granddaughter", "grandson"),
+    "US": ("aunt", "uncle"),
+    "SD": ("niece", "nephew"),
+    "USD": ("cousin", "cousin"),
+    "MU": ("mother-in-law", "father-in-law"),
+    "DM": ("daughter-in-law", "son-in-law"),
+    "MS": ("sister-in-law", "brother-in-law"),
+    "SM": ("sister-in-law", "brother-in-law"),
+}
+PATH = {name: path for path, names in PATHS.items() for name in names}
+# a parent's spouse is the other parent, a cousin's parent an aunt, ...
+SHORTER = {"USDU": "US", "USM": "US", "UM": "U", "UD": "S", "DS": "D", "SU": "U"}
 
 
-@dataclass(eq=False)
-class Person:
-    female: bool
-    mother: Person | None = None
-    father: Person | None = None
-    spouse: Person | None = None
-
-    def __post_init__(self) -> None:
-        self.children: list[Person] = []
-
-    @property
-    def parents(self) -> set[Person]:
-        return {p for p in (self.mother, self.father) if p}
-
-    @property
-    def siblings(self) -> set[Person]:
-        return set(self.mother.children) - {self} if self.mother else set()
-
-    def ancestors(self) -> set[Person]:
-        return self.parents | {a for p in self.parents for a in p.ancestors()}
-
-
-def village() -> list[Person]:
-    """Sixteen founding couples, four children each; nobody marries a blood relation."""
-    generation = [Person(female=i % 2 == 0) for i in range(32)]
-    people = list(generation)
-    for _ in range(4):
-        women, men = ([p for p in generation if p.female == sex] for sex in (True, False))
-        born = []
-        for woman in women:
-            man = next(
-                (m for m in men if not m.spouse and not m.ancestors() & woman.ancestors()), None
-            )
-            if man is None:
-                continue
-            woman.spouse, man.spouse = man, woman
-            for female in (True, True, False, False):
-                child = Person(female, mother=woman, father=man)
-                woman.children.append(child)
-                man.children.append(child)
-                born.append(child)
-        # Spread the families, so that the first free man is not always of the same one.
-        generation = born[::4] + born[1::4] + born[2::4] + born[3::4]
-        generation = generation[:96]
-        people += generation
-    return [p for p in people if not p.mother or p in p.mother.children]
-
-
-def union(groups: object) -> set[Person]:
-    return set().union(*groups)  # type: ignore[arg-type]
-
-
-def relations(y: Person) -> dict[str, set[Person]]:
-    """Everybody who is something to `y`, by the dictionary's definitions."""
-    spouse = {y.spouse} - {None}
-    children, siblings, parents = set(y.children), y.siblings, y.parents
-    parents_siblings = union(p.siblings for p in parents)
-    elders = parents_siblings | {p.spouse for p in parents_siblings if p.spouse}
-    siblings_in_law = union(s.siblings for s in spouse) | {s.spouse for s in siblings if s.spouse}
-    juniors = union(set(s.children) for s in siblings | union(s.siblings for s in spouse))
-    pairs = {
-        ("mother", "father"): parents,
-        ("daughter", "son"): children,
-        ("sister", "brother"): siblings,
-        ("wife", "husband"): spouse,
-        ("grandmother", "grandfather"): union(p.parents for p in parents),
-        ("granddaughter", "grandson"): union(set(c.children) for c in children),
-        ("aunt", "uncle"): elders,
-        ("niece", "nephew"): juniors,
-        ("cousin", "cousin"): union(set(e.children) for e in parents_siblings),
-        ("mother-in-law", "father-in-law"): union(s.parents for s in spouse),
-        ("daughter-in-law", "son-in-law"): {c.spouse for c in children if c.spouse},
-        ("sister-in-law", "brother-in-law"): siblings_in_law,
-    }
-    found: dict[str, set[Person]] = {}
-    for (female, male), people in pairs.items():
-        for name, sex in ((female, True), (male, False)):
-            found[name] = found.get(name, set()) | {p for p in people if p.female == sex}
-    return found
-
-
-@pytest.fixture(scope="module")
-def families() -> dict[Person, dict[str, set[Person]]]:
-    return {person: relations(person) for person in village()}
-
-
-def solve_kinship(question: str, families: dict[Person, dict[str, set[Person]]]) -> str:
-    """What the two are to each other wherever in the village they could be."""
+def solve_kinship(question: str) -> str:
+    """The one relation that follows, by shortening the path from one to the other."""
     asked = re.search(r"What is (\w+) to (\w+)\?", question)
     told = re.search(r"(\w+) is the ([\w-]+) of (?:the (\w+) of )?(\w+)'s (\w+)\.", question)
-    possible: set[str] = set()
     if told:
         x, kin, middle, y, of = told.groups()
+        path = "".join(PATH[step] for step in (of, middle, kin) if step)
+        assert (x in GIRLS) == (kin in {female for female, _ in PATHS.values()})
         assert asked.groups() == (x, y)
-        for me, mine in families.items():
-            if me.female != (y in GIRLS):
-                continue
-            others = mine[of]
-            for step in filter(None, (middle, kin)):
-                others = union(families[p][step] for p in others if p in families)
-            possible |= {name for name, people in mine.items() if people & (others - {me})}
-        assert (x in GIRLS) == (kin in FEMALE_KIN)
     else:
-        x, y, relation = re.search(r"(\w+) is (\w+)'s ([\w-]+)\.", question).groups()
-        assert asked.groups() == (y, x)
-        for me, mine in families.items():
-            if me.female == (y in GIRLS):
-                for other in mine[relation] & families.keys():
-                    possible |= {name for name, people in families[other].items() if me in people}
-    assert len(possible) == 1, f"{question} {possible}"
-    return possible.pop()
+        y, x, relation = re.search(r"(\w+) is (\w+)'s ([\w-]+)\.", question).groups()
+        path = PATH[relation][::-1].translate(str.maketrans("UD", "DU"))
+        assert asked.groups() == (x, y)
+    while path not in PATHS:
+        longer = next(rule for rule in SHORTER if rule in path)
+        path = path.replace(longer, SHORTER[longer], 1)
+    return PATHS[path][asked[1] not in GIRLS]
 
 
-FEMALE_KIN = set("mother daughter sister wife grandmother granddaughter aunt niece".split()) | {
-    f"{kin}-in-law" for kin in ("mother", "daughter", "sister")
-}
-
-
-SOLVERS: dict[str, Callable[[str, dict[Person, dict[str, set[Person]]]], str]] = {
-    "arithmetic": lambda q, _: solve_arithmetic(q),
-    "dates": lambda q, _: solve_dates(q),
+SOLVERS: dict[str, Callable[[str], str]] = {
+    "arithmetic": solve_arithmetic,
+    "dates": solve_dates,
     "kinship": solve_kinship,
 }
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_every_answer_is_right(seed: int, families: dict[Person, dict[str, set[Person]]]) -> None:
+def test_every_answer_is_right(seed: int) -> None:
     task = load_task(f"builtin:mixture:{seed}", dev=350, test=700)
     domains = Counter()
     for item in task.dev + task.test:
@@ -240,26 +157,13 @@ def test_every_answer_is_right(seed: int, families: dict[Person, dict[str, set[P
         if domain == "graph":
             check_graph(item)
         else:
-            assert item.answer_text == SOLVERS[domain](item.question, families), item
+            assert item.answer_text == SOLVERS[domain](item.question), item
     assert set(domains) == set(SKILLS)
-
-
-def test_training_answers_are_right(families: dict[Person, dict[str, set[Person]]]) -> None:
     for name in set(SKILLS) - {"graph"}:
-        for example in builtin_examples(name, 300, seed=5):
+        for example in builtin_examples(name, 150, seed):
             user, assistant = example["messages"]
             question = user["content"].removeprefix("Question: ")
-            assert assistant["content"] == SOLVERS[name](question, families), question
-
-
-def test_a_solver_notices_a_wrong_answer(families: dict[Person, dict[str, set[Person]]]) -> None:
-    assert (
-        SOLVERS["kinship"]("Tom is the brother of Anna's mother. What is Tom to Anna?", families)
-        == "uncle"
-    )
-    assert SOLVERS["dates"]("Ann's fair is five days after Monday. Which?", families) == "Saturday"
-    with pytest.raises(AssertionError):  # the brother of an uncle may be the father
-        solve_kinship("Tom is the brother of Anna's uncle. What is Tom to Anna?", families)
+            assert assistant["content"] == SOLVERS[name](question), question
 
 
 # Form and partitions
@@ -288,17 +192,6 @@ def test_items_are_well_formed(name: str) -> None:
         assert len({item.question for item in split}) == len(split)
 
 
-def test_the_right_option_stands_anywhere() -> None:
-    letters = Counter(
-        item.answer
-        for name in SKILLS
-        for item in load_task(f"builtin:{name}").test
-        if len(item.choices) == 4
-    )
-    assert sorted(letters) == ["A", "B", "C", "D"]
-    assert chisquare(list(letters.values())).pvalue > 1e-3
-
-
 def canonical(question: str) -> str:
     """Independent of the order in which roads, summands or relatives are told."""
     return " ".join(sorted(re.findall(r"\w+", question.lower())))
@@ -319,7 +212,7 @@ def test_train_dev_and_test_are_disjoint_across_seeds(name: str) -> None:
 
 
 def test_a_request_has_the_topic_that_the_list_gives_it() -> None:
-    path = Path(requests.__file__).with_name("requests.json")
+    path = Path(skills.__file__).with_name("requests.json")
     desks = json.loads(path.read_text()).items()
     topics = {
         text: (desk, topic) for desk, of in desks for topic, texts in of.items() for text in texts
@@ -330,12 +223,9 @@ def test_a_request_has_the_topic_that_the_list_gives_it() -> None:
         desk, topic = topics[re.search(r'"(.*)"$', item.question)[1]]
         assert (item.meta["domain"], item.answer_text) == (f"requests-{desk}", topic)
         assert {of for of, name in topics.values() if name in item.choices.values()} == {desk}
-
-
-def test_every_topic_has_as_many_requests_on_either_side() -> None:
-    task = load_task("builtin:requests", dev=192, test=320)
     assert set(Counter(item.answer_text for item in task.dev).values()) == {3}
     assert set(Counter(item.answer_text for item in task.test).values()) == {5}
+    assert min(Counter(item.answer for item in task.test).values()) > 50  # of 80 each
 
 
 def test_the_seed_decides_and_nothing_else() -> None:

@@ -1,17 +1,35 @@
-"""The nine data sets in the form in which they are published, in small."""
+"""Data sets in the form in which they are published, as files and on the hub, in small."""
 
 from __future__ import annotations
 
-import csv
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.scores.tasks import load_task, render_prompt
+from pyswarmopt_llm.scores.tasks import Task, load_task, render_prompt
+
+Hub = Callable[..., None]
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Hub:
+    """Makes these splits what the hub has, whatever is asked for."""
+    datasets = pytest.importorskip("datasets")
+
+    def fill(**splits: Any) -> None:
+        tables = {
+            name: rows if isinstance(rows, datasets.Dataset) else datasets.Dataset.from_list(rows)
+            for name, rows in splits.items()
+        }
+        found = datasets.DatasetDict(tables)
+        monkeypatch.setattr(datasets, "load_dataset", lambda name, config: found)
+
+    return fill
 
 
 def lines(path: Path, rows: list[Any]) -> Path:
@@ -20,11 +38,20 @@ def lines(path: Path, rows: list[Any]) -> Path:
     return path
 
 
-def test_gsm8k_files(tmp_path: Path) -> None:
+def by_question(task: Task) -> dict[str, tuple[dict[str, str] | None, str]]:
+    return {item.question: (item.choices, item.answer) for item in task.dev + task.test}
+
+
+def answers(task: Task) -> dict[str, str]:
+    return {question: answer for question, (_, answer) in by_question(task).items()}
+
+
+# Files
+
+
+def test_gsm8k_has_two_splits_and_numbers(tmp_path: Path) -> None:
     for split, n in (("train", 4), ("test", 6)):
-        rows = [
-            {"question": f"{split} {i}?", "answer": f"Some steps.\n#### 1,{i}00"} for i in range(n)
-        ]
+        rows = [{"question": f"{split} {i}?", "answer": f"So.\n#### 1,{i}00"} for i in range(n)]
         lines(tmp_path / f"{split}.jsonl", rows)
     task = load_task(f"published:gsm8k:{tmp_path}")
     assert (len(task.dev), len(task.test), task.metric) == (4, 6, "numeric")
@@ -35,65 +62,48 @@ def test_gsm8k_files(tmp_path: Path) -> None:
 
 def test_mmlu_files_have_no_header(tmp_path: Path) -> None:
     for split in ("val", "test"):
-        folder = tmp_path / split
-        folder.mkdir()
-        with (folder / f"anatomy_{split}.csv").open("w", newline="") as file:
-            csv.writer(file).writerows(
-                [[f"{split}, {i}?", "w", "x", "y", "z", "C"] for i in range(3)]
-            )
+        rows = "".join(f'"{split}, {i}?",w,x,y,z,C\n' for i in range(3))
+        (tmp_path / split).mkdir()
+        (tmp_path / split / f"anatomy_{split}.csv").write_text(rows)
     task = load_task(f"published:mmlu:{tmp_path}")
     assert {i.question for i in task.dev} == {f"val, {i}?" for i in range(3)}
-    assert (
-        task.test[0].choices == {"A": "w", "B": "x", "C": "y", "D": "z"}
-        and task.test[0].answer == "C"
-    )
+    options = {"A": "w", "B": "x", "C": "y", "D": "z"}
+    assert (task.test[0].choices, task.test[0].answer) == (options, "C")
 
 
 def test_hellaswag_without_labels_is_no_test_split(tmp_path: Path) -> None:
     row = {"ctx": "She", "endings": ["a", "b", "c", "d"], "source_id": "activitynet~v_x"}
-    lines(tmp_path / "hellaswag_test.jsonl", [{**row, "ctx": f"t{i}"} for i in range(3)])
-    lines(tmp_path / "hellaswag_val.jsonl", [{**row, "ctx": f"v{i}", "label": 2} for i in range(3)])
-    lines(
-        tmp_path / "hellaswag_train.jsonl",
-        [{**row, "ctx": f"r{i}", "label": "1"} for i in range(3)],
-    )
+    for split, label in (("test", {}), ("val", {"label": 2}), ("train", {"label": "1"})):
+        rows = [{**row, "ctx": f"{split}{i}", **label} for i in range(3)]
+        lines(tmp_path / f"hellaswag_{split}.jsonl", rows)
     task = load_task(f"published:hellaswag:{tmp_path}")
-    assert {i.question for i in task.test} == {"v0", "v1", "v2"} and {
-        i.answer for i in task.test
-    } == {"C"}
-    assert {i.question for i in task.dev} == {"r0", "r1", "r2"}
+    assert {(i.question, i.answer) for i in task.test} == {(f"val{i}", "C") for i in range(3)}
+    assert {i.question for i in task.dev} == {f"train{i}" for i in range(3)}
 
 
-def test_nlgraph_folder(tmp_path: Path) -> None:
+def test_nlgraph_is_a_folder_of_kinds(tmp_path: Path) -> None:
     for kind in ("cycle", "flow"):
+        (tmp_path / kind).mkdir()
         for split, n in (("main", 9), ("train", 3), ("test", 2)):
-            rows = {
-                str(i): {"question": f"{kind} {split} {i}\nQ: ?\nA:", "answer": "yes"}
-                for i in range(n)
-            }
-            (tmp_path / kind).mkdir(exist_ok=True)
+            row = {"question": f"{kind} {split} {{}}\nQ: ?\nA:", "answer": "yes"}
+            rows = {str(i): {**row, "question": row["question"].format(i)} for i in range(n)}
             (tmp_path / kind / f"{split}.json").write_text(json.dumps(rows))
     task = load_task(f"published:nlgraph:{tmp_path}")
     assert (len(task.dev), len(task.test), task.metric) == (6, 4, "graph")
     assert {i.meta["domain"] for i in task.dev} == {"cycle", "flow"}
-    assert all(
-        i.plain and i.question.endswith("Q: ?") and "main" not in i.question
-        for i in task.dev + task.test
-    )
+    for item in task.dev + task.test:
+        assert item.plain and item.question.endswith("Q: ?") and "main" not in item.question
 
 
 def test_knowledge_crosswords_become_whole_solutions(tmp_path: Path) -> None:
-    rows = [
-        {
-            "source": [f"Ann{k}", "blank 2"],
-            "relation": ["directed", "actedIn"],
-            "target": ["blank 1", "blank 1"],
-            "blanks": ["blank 1", "blank 2"],
-            "options": {"blank 1": ["F", "G", "H"], "blank 2": ["x", "y", "z"]},
-            "answer_all": ["G", "z"],
-        }
-        for k in range(9)
-    ]
+    row = {
+        "relation": ["directed", "actedIn"],
+        "target": ["blank 1", "blank 1"],
+        "blanks": ["blank 1", "blank 2"],
+        "options": {"blank 1": ["F", "G", "H"], "blank 2": ["x", "y", "z"]},
+        "answer_all": ["G", "z"],
+    }
+    rows = [{**row, "source": [f"Ann{k}", "blank 2"]} for k in range(9)]
     task = load_task(f"published:knowledge-crosswords:{lines(tmp_path / 'MC_easy.jsonl', rows)}")
     assert (len(task.dev), len(task.test)) == (3, 6)
     for item in task.dev + task.test:
@@ -105,14 +115,11 @@ def test_knowledge_crosswords_become_whole_solutions(tmp_path: Path) -> None:
 
 
 def test_truthfulqa_is_shuffled(tmp_path: Path) -> None:
-    rows = [
-        {
-            "question": f"Q{k}?",
-            "mc1_targets": {"right": 1, "wrong": 0, "worse": 0},
-            "mc2_targets": {"right": 1, "also right": 1, "wrong": 0},
-        }
-        for k in range(30)
-    ]
+    targets = {
+        "mc1_targets": {"right": 1, "wrong": 0, "worse": 0},
+        "mc2_targets": {"right": 1, "also right": 1, "wrong": 0},
+    }
+    rows = [{"question": f"Q{k}?", **targets} for k in range(30)]
     (tmp_path / "mc_task.json").write_text(json.dumps(rows))
     task = load_task(f"published:truthfulqa:{tmp_path / 'mc_task.json'}")
     assert {i.answer_text for i in task.dev + task.test} == {"right"}
@@ -120,122 +127,50 @@ def test_truthfulqa_is_shuffled(tmp_path: Path) -> None:
     several = load_task(f"published:truthfulqa-mc2:{tmp_path}")
     assert several.metric == "mc2"
     for item in several.test:
-        assert {(item.choices or {})[letter] for letter in item.meta["right"]} == {
-            "right",
-            "also right",
-        }
+        right = {(item.choices or {})[letter] for letter in item.meta["right"]}
+        assert right == {"right", "also right"}
 
 
-def test_prompts_without_answers(tmp_path: Path) -> None:
-    rows = [
-        {"prompt": {"text": f"So he {k}", "toxicity": 0.1}, "challenging": k == 0} for k in range(6)
-    ]
+def test_prompts_without_answers_and_files_of_both_splits(tmp_path: Path) -> None:
+    rows = [{"prompt": {"text": f"So he {k}"}, "challenging": k == 0} for k in range(6)]
     task = load_task(f"published:realtoxicityprompts:{lines(tmp_path / 'prompts.jsonl', rows)}")
-    assert task.metric == "toxicity" and all(
-        i.plain and i.answer == "" for i in task.dev + task.test
-    )
-
-
-def test_abstainqa_files_hold_both_splits(tmp_path: Path) -> None:
+    assert task.metric == "toxicity"
+    assert all(i.plain and i.answer == "" for i in task.dev + task.test)
     item = {"choices": {"A": "x", "B": "y"}, "answer": "B"}
-    content = {
-        s: [{"question": f"{s} {i}", **item} for i in range(n)]
-        for s, n in (("dev", 3), ("test", 5))
+    both = {
+        split: [{"question": f"{split} {i}", **item} for i in range(n)]
+        for split, n in (("dev", 3), ("test", 5))
     }
-    (tmp_path / "mmlu.json").write_text(json.dumps(content))
+    (tmp_path / "mmlu.json").write_text(json.dumps(both))
     task = load_task(f"published:abstainqa:{tmp_path / 'mmlu.json'}")
     assert (len(task.dev), len(task.test), task.metric) == (3, 5, "abstain")
-
-
-def test_hub_forms(monkeypatch: pytest.MonkeyPatch) -> None:
-    datasets = pytest.importorskip("datasets")
-    tables: dict[str, dict[str, list[dict[str, Any]]]] = {
-        "cais/mmlu": {
-            split: [
-                {
-                    "question": f"{split} {i}",
-                    "choices": list("wxyz"),
-                    "answer": i % 4,
-                    "subject": "law",
-                }
-                for i in range(4)
-            ]
-            for split in ("test", "validation")
-        },
-        "TIGER-Lab/MMLU-Pro": {
-            split: [
-                {
-                    "question": f"{split} {i}",
-                    "options": ["p", "q", "N/A"],
-                    "answer": "B",
-                    "category": "law",
-                }
-                for i in range(2)
-            ]
-            for split in ("test", "validation")
-        },
-        "truthfulqa/truthful_qa": {
-            "validation": [
-                {"question": f"q{i}", "mc1_targets": {"choices": ["r", "w"], "labels": [1, 0]}}
-                for i in range(6)
-            ]
-        },
-    }
-    monkeypatch.setattr(
-        datasets,
-        "load_dataset",
-        lambda name, config: {
-            k: datasets.Dataset.from_list(rows) for k, rows in tables[name].items()
-        },
-    )
-    mmlu = load_task("published:mmlu")
-    assert {i.question: i.answer for i in mmlu.test} == {f"test {i}": "ABCD"[i] for i in range(4)}
-    assert load_task("published:mmlu-pro").test[0].choices == {"A": "p", "B": "q"}
-    truthful = load_task("published:truthfulqa")
-    assert (len(truthful.dev), len(truthful.test)) == (2, 4)
-    assert {i.answer_text for i in truthful.test} == {"r"}
 
 
 def test_dev_questions_that_are_in_test_are_passed_over(tmp_path: Path) -> None:
     row = {"answer": "#### 1"}
     lines(tmp_path / "train.jsonl", [{"question": f"Q {i}?", **row} for i in range(5)])
     lines(tmp_path / "test.jsonl", [{"question": f"q {i}?", **row} for i in (3, 4, 5)])
-    assert {i.question for i in load_task(f"published:gsm8k:{tmp_path}").dev} == {
-        "Q 0?",
-        "Q 1?",
-        "Q 2?",
-    }
+    task = load_task(f"published:gsm8k:{tmp_path}")
+    assert {i.question for i in task.dev} == {f"Q {i}?" for i in range(3)}
 
 
 @pytest.mark.parametrize(
-    ("name", "rows", "message"),
+    ("name", "text", "message"),
     [
-        (
-            "gsm8k",
-            [{"question": "q", "answer": "no mark"}] * 3,
-            "row 0: not a row of this data set",
-        ),
-        ("gsm8k", [], "no split with answers"),
-        ("nothing", [], "use one of: mmlu, mmlu-pro"),
-        ("nlgraph", None, r"published:nlgraph: its authors publish files"),
+        ("gsm8k", '{"question": "q", "answer": "no mark"}', "row 0: not a row of this data set"),
+        ("gsm8k", "", "no split with answers"),
+        ("gsm8k", None, r"no .json, .jsonl"),
+        ("gsm8k", "{", "x.json: cannot be read"),
+        ("nothing", "", "use one of: mmlu, mmlu-pro"),
     ],
 )
-def test_bad_sources(tmp_path: Path, name: str, rows: list[Any] | None, message: str) -> None:
-    spec = (
-        f"published:{name}"
-        if rows is None
-        else f"published:{name}:{lines(tmp_path / 'x.jsonl', rows)}"
-    )
+def test_bad_files(tmp_path: Path, name: str, text: str | None, message: str) -> None:
+    if text is not None:
+        (tmp_path / ("x.json" if text == "{" else "x.jsonl")).write_text(text)
     with pytest.raises(UserError, match=message):
-        load_task(spec)
-
-
-def test_missing_and_broken_files(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no .json, .jsonl"):
-        load_task(f"published:gsm8k:{tmp_path}")
-    (tmp_path / "test.json").write_text("{")
-    with pytest.raises(UserError, match=r"test.json: cannot be read"):
-        load_task(f"published:gsm8k:{tmp_path}")
+        load_task(f"published:{name}:{tmp_path}")
+    with pytest.raises(UserError, match="published:nlgraph: its authors publish files"):
+        load_task("published:nlgraph")
 
 
 def crossword(*wrong: str) -> dict[str, Any]:
@@ -256,6 +191,135 @@ def test_crosswords_may_be_drawn_twice_and_bring_their_example(
     assert "2 dev items are also in test, with the same answer among other options" in caplog.text
     shown = render_prompt(task.dev[0], "letter", task.prompt)
     assert shown.startswith(example) and shown.count("Who acted in X?") == 1
-    file.write_text(json.dumps({**content, "dev": [dev[0], dev[0]]}))
-    with pytest.raises(UserError, match="the id '748' is already used"):
-        load_task(str(file))
+
+
+# The hub
+
+
+def test_published_sets_on_the_hub(hub: Hub) -> None:
+    def both(**row: Any) -> dict[str, list[dict[str, Any]]]:
+        return {
+            split: [
+                {**row, "question": f"{split} {i}", "answer": row.get("answer", i % 4)}
+                for i in range(4)
+            ]
+            for split in ("test", "validation")
+        }
+
+    hub(**both(choices=list("wxyz"), subject="law"))
+    assert {i.question: i.answer for i in load_task("published:mmlu").test} == {
+        f"test {i}": "ABCD"[i] for i in range(4)
+    }
+    hub(**both(options=["p", "q", "N/A"], answer="B", category="law"))
+    assert load_task("published:mmlu-pro").test[0].choices == {"A": "p", "B": "q"}
+    targets = {"choices": ["r", "w"], "labels": [1, 0]}
+    hub(validation=[{"question": f"q{i}", "mc1_targets": targets} for i in range(6)])
+    truthful = load_task("published:truthfulqa")
+    assert (len(truthful.dev), len(truthful.test)) == (2, 4)
+    assert {i.answer_text for i in truthful.test} == {"r"}
+
+
+def test_labels_beside_texts_as_in_arc(hub: Hub) -> None:
+    def row(question: str, labels: list[str], key: str) -> dict[str, Any]:
+        choices = {"text": ["x", "y"], "label": labels}
+        return {"id": question, "question": question, "choices": choices, "answerKey": key}
+
+    hub(
+        validation=[row("a", ["A", "B"], "B"), row("b", ["1", "2"], "1")],
+        test=[row("c", ["1", "2"], "2")],
+    )
+    task, options = load_task("hub:someone/thing"), {"A": "x", "B": "y"}
+    assert task.name == "thing" and {item.id for item in task.dev} == {"a", "b"}
+    assert by_question(task) == {"a": (options, "B"), "b": (options, "A"), "c": (options, "B")}
+
+
+def test_an_integer_is_an_index_even_among_numbers_as_in_mmlu(hub: Hub) -> None:
+    rows = [{"question": f"q{i}", "choices": ["1", "0", "2"], "answer": i} for i in (0, 1, 2)]
+    hub(test=rows[:2], validation=[*rows[2:], {**rows[0], "question": "r"}])
+    assert answers(load_task("hub:a/b")) == {"q0": "A", "q1": "B", "q2": "C", "r": "A"}
+
+
+def test_an_unlabelled_test_split_is_passed_over_as_in_hellaswag(hub: Hub) -> None:
+    def row(text: str, label: str) -> dict[str, Any]:
+        return {"ctx": text, "endings": ["x", "y"], "label": label}
+
+    hub(
+        train=[row("t0", "0"), row("t1", "1")],
+        validation=[row("v0", "0"), row("v1", "1")],
+        test=[row("secret", "")],
+    )
+    task = load_task("hub:a/b", columns=["question=ctx", "choices=endings"])
+    assert {item.question: item.answer for item in task.dev} == {"t0": "A", "t1": "B"}
+    assert {item.question: item.answer for item in task.test} == {"v0": "A", "v1": "B"}
+
+
+@pytest.mark.parametrize("right", ["1", "A"])
+def test_options_counted_from_one_as_in_winogrande_are_refused(right: str, hub: Hub) -> None:
+    def row(text: str) -> dict[str, Any]:
+        return {"sentence": text, "option1": "x", "option2": "y", "answer": right}
+
+    hub(train=[row("a"), row("b")], validation=[row("c")])
+    named = ["A=option1", "B=option2"]
+    if right == "A":
+        assert answers(load_task("hub:a/b", columns=named)) == dict.fromkeys("abc", "A")
+        return
+    with pytest.raises(UserError, match=r'the numbers in "answer" count the options from 0'):
+        load_task("hub:a/b", columns=named)
+
+
+def test_class_labels_are_the_options_as_in_text_classification(hub: Hub) -> None:
+    datasets = pytest.importorskip("datasets")
+    labels = datasets.ClassLabel(names=["negative", "positive"])
+    features = datasets.Features({"text": datasets.Value("string"), "label": labels})
+
+    def table(text: str, label: int) -> Any:
+        return datasets.Dataset.from_dict({"text": [text], "label": [label]}, features=features)
+
+    hub(train=table("dull", 0), test=table("fine", 1))
+    options = {"A": "negative", "B": "positive"}
+    assert by_question(load_task("hub:a/b")) == {"dull": (options, "A"), "fine": (options, "B")}
+
+
+def test_a_single_split_is_divided_and_open_questions_have_no_options(hub: Hub) -> None:
+    hub(train=[{"question": f"q{i}", "answer": f"{i} #### {i}"} for i in range(9)])
+    task = load_task("hub:a/b")
+    assert (len(task.dev), len(task.test)) == (3, 6)
+    assert by_question(task)["q0"] == (None, "0 #### 0")
+
+
+def test_rows_are_drawn_the_same_way_every_time(hub: Hub) -> None:
+    rows = [{"question": f"q{i}", "answer": str(i)} for i in range(1500)]
+    hub(train=rows, test=[{**row, "question": row["question"] + "?!?x"} for row in rows])
+    first, again = load_task("hub:a/b"), load_task("hub:a/b")
+    assert (len(first.dev), len(first.test)) == (200, 1000)
+    assert first == again
+    assert [item.answer for item in first.dev] != [str(i) for i in range(200)]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"x": "a"}, "no split with answers .found: train, test"),
+        ({"x": "a", "answer": "b"}, r"no column for the question \(found: x, answer\)"),
+        (
+            {"question": "q", "choices": ["x", "y"], "answer": 7},
+            "count the options from 0, and none is 0",
+        ),
+    ],
+)
+def test_sets_that_are_not_understood(row: dict[str, Any], message: str, hub: Hub) -> None:
+    hub(train=[row], test=[row])
+    with pytest.raises(UserError, match=message):
+        load_task("hub:a/b")
+
+
+def test_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    datasets = pytest.importorskip("datasets")
+
+    def unreachable(name: str, config: str | None) -> None:
+        raise ConnectionError(f"Couldn't reach {name} / {config}\nsecond line")
+
+    monkeypatch.setattr(datasets, "load_dataset", unreachable)
+    with pytest.raises(UserError, match=r"hub:a/b: Couldn't reach a/b / c; check") as caught:
+        load_task("hub:a/b:c")
+    assert "\n" not in str(caught.value)

@@ -20,7 +20,7 @@ import pyswarmopt_llm
 from pyswarmopt_llm.report.report import render_report
 from pyswarmopt_llm.scores.tasks import Item, Task
 from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_rivals.comparison.page import render_page
+from pyswarmopt_rivals.comparison.table import render_page
 
 STYLESHEET = Path(pyswarmopt_llm.__file__).parent / "report" / "page.css"
 

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
+import pyswarmopt as pso
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.report.pages import words
 from pyswarmopt_llm.report.terminal import WINDOW, SearchState, json_lines, progress
+from pyswarmopt_llm.searching.explore import Progress
 from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.run_events import RunEvents
 
 START = Event(
     "start",
@@ -49,6 +50,22 @@ def row(
     }
     found = {**about, "n": n, "seconds": seconds, "coefficients": [1.0, 0.0], "items": {"t": "1"}}
     return Row.from_json(found)
+
+
+class RunEvents:
+    """The events that a search makes of rows, one after the other."""
+
+    def __init__(self, planned: int) -> None:
+        self._told: list[Event] = []
+        self._progress = Progress(planned, self._told.append)
+
+    def row(self, row: Row, kind: str = "evaluation") -> Event:
+        self._progress.on_row(row, kind == "replayed")
+        return self._told[-1]
+
+    def iteration(self, number: int, best: float) -> Event:
+        self._progress.on_round(pso.Swarm(bounds=[(0, 1)]), number, best)
+        return self._told[-1]
 
 
 def state_after(*rows: Row, planned: int = 12, **limits: float) -> SearchState:
@@ -113,7 +130,7 @@ def test_training_rivals_and_the_result_are_counted_from_the_start() -> None:
 def test_nothing_is_claimed_before_the_first_evaluation() -> None:
     state = state_after()
     assert state.seconds_left is state.best is state.single is None
-    assert state.words == ["iteration 0/2", "best dev -", "0 evaluated, at most 12 left"]
+    assert state.words == "iteration 0/2, best dev -, 0 evaluated, at most 12 left"
     assert "getting ready" in shown(START)
 
 
@@ -122,12 +139,9 @@ def test_what_a_model_proposes_is_no_iteration() -> None:
     state = state_after(
         *swarm, row(12, 3, 4, 0.6), row(13, 3, 5, 0.4), planned=22, max_iter=2, patience=2
     )
-    state.add(
-        Event("iteration", {"iteration": 3, "best": 0.6, "evaluations": 14, "evaluations_left": 8})
-    )
-    assert (state.iteration, state.completed, state.proposed) == (2, 2, 2)
+    assert (state.iteration, state.proposed) == (2, 2)
     assert (state.best, state.single) == (0.6, ("x", 0.5))
-    assert state.words[:2] == ["iteration 2/2", "2 proposed by a model"]
+    assert state.words.startswith("iteration 2/2, 2 proposed by a model, ")
 
 
 def test_a_replayed_journal_leaves_the_state_that_the_stopped_search_had() -> None:
@@ -196,7 +210,7 @@ def test_elsewhere_than_in_a_terminal_there_is_a_line_per_iteration() -> None:
             )
         on_event(events.row(row(0, 0, 0, 0.25, seconds=2.0)))
         on_event(events.row(row(1, 1, 0, 0.75, seconds=4.0)))
-        on_event(events.iteration())
+        on_event(events.iteration(1, 0.75))
         on_event(Event("closing"))
         on_event(Event("done", {"result": {}}))
     headline, note, trial, iteration, closing = out.getvalue().splitlines()
@@ -222,9 +236,9 @@ def test_elsewhere_than_in_a_terminal_there_is_a_line_per_iteration() -> None:
 
 def test_once_the_search_is_over_nothing_is_left() -> None:
     state = state_after(row(0, 0, 0, 0.2))
-    assert any("left" in words for words in state.words)
+    assert "left" in state.words
     state.add(Event("closing"))
-    assert not any("left" in words for words in state.words) and state.phase == "scoring the result"
+    assert "left" not in state.words and state.phase == "scoring the result"
     last = shown(*events_of(row(0, 0, 0, 0.2)), Event("closing"))
     assert "scoring the result" in last and "iteration" not in last
 

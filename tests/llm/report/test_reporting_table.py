@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from result_helpers import about_of, pair, result_of
+from result_helpers import about_of, result_of
 from rich.console import Console
 
 from pyswarmopt_llm.common.words import duration, mixture_text, split_small_weights
-from pyswarmopt_llm.report.findings import findings, remarks, score_rows
-from pyswarmopt_llm.report.summary import WEIGHTS
+from pyswarmopt_llm.report.findings import findings, score_rows
 from pyswarmopt_llm.report.terminal import print_findings
-from pyswarmopt_llm.report.verdict import verdict
 
 RESULT: dict[str, Any] = {
     "best_dev": 0.712,
@@ -51,18 +49,6 @@ def cells(text: str, label: str) -> list[str]:
     return [cell.strip() for cell in line.strip("│").split("│")]
 
 
-def test_a_named_score_is_shown_before_and_after() -> None:
-    named = {
-        "best_single_test": {"short": 0.5, "polite": 1.0},
-        "best_test": {"short": 0.75, "polite": 1.0},
-    }
-    line = list(remarks(result_of(named=named, task="letters")))[1]
-    assert line == (
-        "letters, from the best expert to the result on test: short 0.500 to 0.750, polite "
-        "1.000 to 1.000."
-    )
-
-
 def test_each_contestant_has_its_own_scores() -> None:
     text = printed()
     assert cells(text, "dates") == [
@@ -94,47 +80,6 @@ def test_cost_by_hand() -> None:
     )
 
 
-def test_one_of_a_thing_is_in_the_singular() -> None:
-    one = pair(0.1, 0.2, 0.5, 1)
-    tested = {
-        "leads": {("best_single", "test"): one},
-        "paired": {"test": {"t": one}},
-        "front": {"points": [{}]},
-    }
-    spent = {"judge": {"judge": {"requests": 1, "prompt_tokens": 1, "completion_tokens": 0}}}
-    text = printed(evaluations=1, stop={"max_iter": 1}, **tested, **spent)
-    for words in (
-        "from 1 evaluation ",
-        "on 1 unseen item,",
-        "Of 1 test item 2 gained",
-        "after 1 iteration\n",
-        "1 more point of",
-    ):
-        assert words in text
-    assert "judge: 1 request, 1 token." in text
-
-
-def test_paired_tests_are_listed_by_task() -> None:
-    found = pair(0.05, 0.04, 0.02, 300, gained=31, lost=16)
-    first, *_ = remarks(result_of(paired={"test": {"quiz": found}}))
-    assert first == "Of 300 test items 31 gained and 16 lost."
-    both = result_of(
-        paired={"test": {"quiz": found, "other": {**found, "n": 20}}, "dev": {"other": found}}
-    )
-    words = "result minus best expert: +0.050 [+0.010, +0.090], p = 0.020."
-    assert list(remarks(both))[:2] == [
-        f"quiz, {words} Of 300 test items 31 gained and 16 lost.",
-        f"other, {words} Of 20 test items 31 gained and 16 lost.",
-    ]
-
-
-def test_it_begins_with_the_verdict_and_ends_with_what_to_do() -> None:
-    lines = printed().splitlines()
-    assert lines[0] == verdict(result_of(**RESULT)).sentence
-    assert lines[-1].startswith("To search with another seed: swarm-llm search --base org/base")
-    assert "Mixture: 1.10 strings - 0.30 graph + 0.20 dates" in lines and WEIGHTS in lines
-
-
 def test_small_weights_are_counted_not_listed() -> None:
     weights = {"a": 0.63, "b": -0.61, "c": 0.049, "d": -0.001, "e": 0.0}
     assert mixture_text(weights) == "0.63 a - 0.61 b, and 2 more below 0.05"
@@ -153,8 +98,3 @@ def test_experts_are_ordered_by_the_size_of_their_weight() -> None:
 )
 def test_duration(seconds: float, text: str) -> None:
     assert duration(seconds) == text
-
-
-def test_a_dev_score_below_test_is_not_called_optimistic() -> None:
-    (line,) = remarks(result_of(best_dev=0.5, best_test=0.6))
-    assert "optimistic" not in line and "(dev minus test -0.100): report test." in line

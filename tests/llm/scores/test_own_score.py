@@ -86,10 +86,7 @@ def test_what_it_means_and_costs_is_said_before_the_first_iteration(config: Sear
     events, _ = told(with_score(config, "no_split"))
     before = events[: next(i for i, (kind, _) in enumerate(events) if kind == "iteration")]
     notes = [text for kind, text in before if kind == "note"]
-    assert (
-        "score of your own: nothing is trained; a swarm of 5, at most 1 iteration, 10 evaluations"
-        in notes
-    )
+    assert any("5 particles, at most 1 iteration" in note for note in notes)
     (held_out,) = (text for text in notes if "nothing is held out" in text)
     assert 'write def no_split(engine, split="dev")' in held_out
     # After one evaluation, not after all experts.
@@ -154,10 +151,7 @@ def dry(capsys: pytest.CaptureFixture[str], config: SearchConfig, name: str) -> 
 
 def test_a_dry_run_calls_it_once(config: SearchConfig, capsys: pytest.CaptureFixture[str]) -> None:
     out = dry(capsys, config, "no_split")
-    assert (
-        "score of your own: nothing is trained; 40 evaluations, 34 of them proposed by a model of "
-        "the scores"
-    ) in out
+    assert "at most 40 evaluations" in out
     assert (
         " s an evaluation, at most 40 of them take about " in out and "nothing is held out" in out
     )

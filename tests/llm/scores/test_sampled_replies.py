@@ -26,8 +26,7 @@ from pyswarmopt_llm.searching.loop import resume, search
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.use.against import evaluate_against
 from pyswarmopt_llm.searching.use.config import EvalConfig
-from pyswarmopt_llm.searching.use.model import evaluate
-from pyswarmopt_llm.searching.use.names import with_run
+from pyswarmopt_llm.searching.use.model import evaluate, with_run
 
 ITEMS = [Item(str(i), f"Question {i}?", None, "") for i in range(3)]
 SAMPLING = Sampling(temperature=1.5, samples=4, seed=7)

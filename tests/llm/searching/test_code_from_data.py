@@ -339,6 +339,9 @@ pyswarmopt_llm/experts/config.py subprocess.run: this Python, constant code; the
 pyswarmopt_llm/servers/workers/ray.py ray.init: --workers; of a run.json only by `allow.require`
 pyswarmopt/driver/workers/processes.py ProcessPoolExecutor: `_SafeSpawn`: without the current directory
 pyswarmopt/cli/lesson.py webbrowser.open: the page that was just written
+pyswarmopt/teaching/lesson/__main__.py webbrowser.open: the same
+pyswarmopt/teaching/lesson/__init__.py write_bytes: the page, to the file that the user names
+pyswarmopt/teaching/lesson/recorded.py write_bytes: beside this module, by tests/frozen/make.py
 pyswarmopt_llm/common/files/regular.py os.open: no links, regular files, inside the opened directory
 pyswarmopt_llm/common/files/regular.py os.replace: inside the opened directory
 pyswarmopt_llm/common/files/regular.py unlink: its own temporary file; of a link the link itself
@@ -352,21 +355,18 @@ pyswarmopt_llm/experts/quantised/gguf.py save_pretrained: a new directory
 pyswarmopt_llm/experts/write.py write_text: a new directory
 pyswarmopt_llm/tokens/members.py write_text: a new directory
 pyswarmopt_llm/experts/write.py write_bytes: a new directory
-pyswarmopt_llm/tools/export/export.py write_text: a new directory
+pyswarmopt_llm/tools/export.py write_text: a new directory
 pyswarmopt_llm/experts/full_model.py copyfile: a new directory, which files: tokenizer, config of --base
 pyswarmopt_llm/experts/full_model.py write_text: a new directory
 pyswarmopt_llm/experts/full_model.py open: a new directory
-pyswarmopt_llm/searching/selection.py rmtree: front/ of the run
+pyswarmopt_llm/searching/leaders.py rmtree: front/ of the run
 pyswarmopt_llm/searching/finish.py rmtree: best/ of the run
 pyswarmopt_llm/searching/scoring/run_directory.py unlink: the run's own files; of a link the link itself
-pyswarmopt_llm/report/figures.py savefig: into memory
-pyswarmopt_llm/report/plots.py savefig: into the file of `regular.replacing`
 pyswarmopt_llm/servers/vllm.py copyfile: an expert's two files to a new directory
 pyswarmopt_llm/servers/vllm.py rmtree: directories that it has made in `server_folder`
-pyswarmopt/cli/lesson.py write_text: --out
 pyswarmopt/driver/history.py open: argument
 pyswarmopt/testing.py pickle.loads: what the test has pickled itself
-pyswarmopt_llm/scores/tasks/predicted.py unlink: the file of its own progress
+pyswarmopt_llm/searching/use/predicted.py unlink: the file of its own progress
 pyswarmopt_llm/servers/workers/local.py pickle.load: what the process that started it sends
 pyswarmopt_llm/cli/init.py open: argument; x: what is there stays
 """

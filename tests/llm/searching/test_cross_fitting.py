@@ -22,8 +22,7 @@ from pyswarmopt_llm.experts.adapter import Adapter, load_adapter, read_adapter
 from pyswarmopt_llm.mix.delta import DeltaSpace
 from pyswarmopt_llm.scores.choices import Choices, Schedule, fold_count
 from pyswarmopt_llm.searching.cross_fitting import Fitting, cross_fit, not_worse
-from pyswarmopt_llm.searching.training.choice_losses import folds
-from pyswarmopt_llm.searching.training.lora import fit
+from pyswarmopt_llm.searching.training.trainer import fit, folds
 
 
 def item(question: str, options: str, right: int) -> Choices:

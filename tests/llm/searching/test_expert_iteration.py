@@ -30,14 +30,14 @@ from pyswarmopt_llm.report.verdict import verdict
 from pyswarmopt_llm.scores.metrics.combine import arithmetic
 from pyswarmopt_llm.scores.metrics.objectives import load_objectives
 from pyswarmopt_llm.scores.metrics.registry import METRICS, written
-from pyswarmopt_llm.searching import cross_fitting, train
+from pyswarmopt_llm.searching import cross_fitting
 from pyswarmopt_llm.searching.dry_run import dry_run_search
 from pyswarmopt_llm.searching.plan import make_plan
 from pyswarmopt_llm.searching.prepare import prepare
+from pyswarmopt_llm.searching.scoring.record import Store
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.scoring.search import Budget
-from pyswarmopt_llm.searching.scoring.store import Store
 from pyswarmopt_llm.searching.written import expert_iteration, reply_log
 from pyswarmopt_llm.searching.written.expert_iteration import best_reply, gains
 from pyswarmopt_llm.searching.written.replies import warnings_about
@@ -318,7 +318,7 @@ def test_replies_to_spare_prompts_are_trained_on_and_dev_judges(
         return once(engine, start, choices, *rest)
 
     monkeypatch.setattr(cross_fitting, "fit", noted)
-    monkeypatch.setattr(train, "not_worse", lambda trained, mixture: True)
+    monkeypatch.setattr(expert_iteration, "not_worse", lambda trained, mixture: True)
     file = open_task(tmp_path / "open.json", 30)
     config = replace(config, tasks=(str(file),), dev=DEV)
     planned = dry_run_search(config).passes - dry_run_search(replace(config, train="off")).passes
@@ -385,7 +385,7 @@ def train_folder(config: SearchConfig) -> Path:
 def test_the_mixture_is_handed_over_where_it_is_better_on_dev(
     config: SearchConfig, monkeypatch: pytest.MonkeyPatch, kept: bool
 ) -> None:
-    monkeypatch.setattr(train, "not_worse", lambda trained, mixture: kept)
+    monkeypatch.setattr(expert_iteration, "not_worse", lambda trained, mixture: kept)
     notes: list[str] = []
     result: Any = search(config, lambda event: notes.append(event.data.get("text", ""))).result
     plain: Any = search(replace(config, train="off", out=f"{config.out}-off")).result
@@ -462,7 +462,7 @@ def test_replies_that_are_there_are_not_written_again(
 
     monkeypatch.setattr(TransformersEngine, "load", followed)
     monkeypatch.setattr(TransformersEngine, "generate", noted)
-    monkeypatch.setattr(train, "not_worse", lambda trained, mixture: True)
+    monkeypatch.setattr(expert_iteration, "not_worse", lambda trained, mixture: True)
     result: Any = search(replace(config, no_rivals=False)).result
     rounds = result["expert_iteration"]["rounds"]
     shown = json.loads((Path(config.out) / "replies.json").read_text())["tasks"][0]["prompts"]
@@ -603,7 +603,7 @@ def write_labelled(folder: Path) -> Path:
 def test_half_of_the_budget_is_kept_for_the_training(config: SearchConfig) -> None:
     timed = replace(config, budget_minutes=1.0)
     with_training, without = (
-        prepare(replace(timed, train=train)).plan.budget for train in ("on", "off")
+        prepare(replace(timed, train=train)).budget for train in ("on", "off")
     )
     left = 60 - 5 - 0.5 * with_training.closing_items  # half a second an item
     assert with_training.left(10, 5.0) == left == 33.0

@@ -22,14 +22,13 @@ from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import load_factors, read_adapter
 from pyswarmopt_llm.experts.base import BaseModel, load_model, resolve_base
 from pyswarmopt_llm.searching.training.examples import load_examples
-from pyswarmopt_llm.searching.training.lora import Lora
 from pyswarmopt_llm.searching.training.train import (
     TrainingOptions,
     chat_items,
     target_shapes,
     train_expert,
 )
-from pyswarmopt_llm.searching.training.trainer import warmup_cosine
+from pyswarmopt_llm.searching.training.trainer import Lora, warmup_cosine
 
 
 def chat(question: str, answer: str) -> dict[str, Any]:

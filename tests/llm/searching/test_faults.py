@@ -148,7 +148,7 @@ def test_deaths_of_a_comparison(driver: Driver, config: SearchConfig) -> None:
 def figures(out: Path) -> Json:
     """``compare.json`` without what a clock wrote, and the scored candidates in their order."""
     found = json.loads((out / "compare.json").read_text())
-    rows = [json.loads(line) for line in (out / "scores.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
     return {"methods": timeless(found["methods"]), "rows": [timeless(row) for row in rows]}
 
 

@@ -30,7 +30,7 @@ from pyswarmopt_llm.experts.adapter import read_adapter
 from pyswarmopt_llm.experts.base import load_tokenizer, resolve_base
 from pyswarmopt_llm.experts.files import read_json
 from pyswarmopt_llm.experts.safetensors_file import read_header
-from pyswarmopt_llm.published.rows import read_rows
+from pyswarmopt_llm.published.datasets import read_rows
 from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.scoring.run_directory import Run
@@ -346,7 +346,7 @@ def test_whatever_one_value_is_replaced_by_readers_answer_or_refuse(name: str, r
     from pyswarmopt_llm.report.card import model_card
     from pyswarmopt_llm.report.reading import emergence, origin, read_run, searched
     from pyswarmopt_llm.report.report import render_report
-    from pyswarmopt_llm.searching.scoring.run_files import result_of
+    from pyswarmopt_llm.searching.scoring.run_directory import result_of
 
     def everything() -> None:
         opened, result = read_run(run)

@@ -15,7 +15,7 @@ from search_helpers import WORDS, louder, swarm_llm
 
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.scores.tasks import Item, Task
-from pyswarmopt_llm.searching.dry_run import Timed, time_items
+from pyswarmopt_llm.searching.dry_run import time_items
 
 NOTE = (
     "names no split: 12 dev and 24 test items drawn from its 36 rows with split seed 0, "
@@ -152,9 +152,3 @@ def test_each_candidate_is_put_into_the_model_and_timed_twice() -> None:
     patches = [Patch(), Patch(mixture=(1.0,))]
     time_items(engine, task, metric, ("likelihood",), [lambda: patches[0], lambda: patches[1]])
     assert loaded == [*patches, *patches] and scored == [3, 3, 3, 3]
-
-
-def test_time_adds_up() -> None:
-    task = Timed("t", 10, 20, "letter", 0.5, 2.0, 3.0)
-    # once the slower first pass of 30 items
-    assert task.seconds(100, 10) == 1.5 * 30 + 0.5 * 100 + 3.0 * 10

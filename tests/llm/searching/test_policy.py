@@ -31,10 +31,9 @@ from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.combine import harmonic
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.plan import make_plan
-from pyswarmopt_llm.searching.scoring.evaluator import Evaluator
 from pyswarmopt_llm.searching.scoring.run_directory import Run, about_run
-from pyswarmopt_llm.searching.scoring.scorer import Scorer
-from pyswarmopt_llm.searching.scoring.search import Budget, Dropout, Search, Watcher
+from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer
+from pyswarmopt_llm.searching.scoring.search import Budget, Dropout, Search
 from pyswarmopt_llm.searching.surrogate import make_surrogate
 
 
@@ -73,16 +72,6 @@ def scorer_of(run: Run, seed: int, tasks: int = 1) -> tuple[Scorer, list[Thresho
     return Scorer(run, Evaluator(Hull(4), Position(), named, harmonic)), utilities  # type: ignore[arg-type]
 
 
-class States(Watcher):
-    """Keeps the swarm's state after each round."""
-
-    def __init__(self) -> None:
-        self.kept: list[dict[str, Any]] = []
-
-    def on_told(self, optimizer: pso.Optimizer) -> None:
-        self.kept.append(optimizer.state_dict())
-
-
 def states(config: SearchConfig, scorer: Scorer, compat: Any) -> list[dict[str, Any]]:
     """The swarm's state after each iteration."""
     recipe = pso.recipes.model_swarms(max_iter=9, patience=20, compat=compat, restart_patience=3)
@@ -90,13 +79,18 @@ def states(config: SearchConfig, scorer: Scorer, compat: Any) -> list[dict[str, 
     swarm = pso.Swarm(
         positions=vertices, population=7, recipe=recipe, maximize=True, seed=config.seed
     )
-    watcher, dropout = States(), None
+    kept: list[dict[str, Any]] = []
+    dropout = None
     if config.drop_k is not None and config.drop_n is not None:
         dropout = Dropout(config.drop_k, config.drop_n, config.seed)
     budget, more = Budget(None, None), {"population": 7, "items": 60, "seed": config.seed}
-    steps = Search(Hull(4), scorer, swarm, budget, **more, dropout=dropout, watcher=watcher)  # type: ignore[arg-type]
+
+    def on_round(optimizer: pso.Optimizer, iteration: int, best: float) -> None:
+        kept.append(optimizer.state_dict())
+
+    steps = Search(Hull(4), scorer, swarm, budget, **more, dropout=dropout, on_round=on_round)  # type: ignore[arg-type]
     steps.run()
-    return watcher.kept
+    return kept
 
 
 def same(one: dict[str, Any], other: dict[str, Any], but: str = "") -> bool:

@@ -20,9 +20,9 @@ from search_helpers import WORDS, louder, questions, small, write_task
 import pyswarmopt_llm as sl
 from pyswarmopt_llm.cli.app import main
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.scores.tasks.predicted import Prediction, predicted_file
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.use import predict as job
+from pyswarmopt_llm.searching.use.predicted import Prediction, predicted_file
 
 LABELS = ("card lost", "loan", "öffnen")
 Run = Callable[..., Path]

@@ -33,13 +33,11 @@ from pyswarmopt_llm.scores.metrics.combine import (
     harmonic,
     of_the_same_items,
 )
-from pyswarmopt_llm.searching.scoring import race
-from pyswarmopt_llm.searching.scoring.evaluator import Evaluator
-from pyswarmopt_llm.searching.scoring.race import behind, draw_shares
+from pyswarmopt_llm.searching.scoring import search as race
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import Journal, Run, about_run
-from pyswarmopt_llm.searching.scoring.scorer import Scorer
-from pyswarmopt_llm.searching.scoring.search import Budget, Search
+from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer
+from pyswarmopt_llm.searching.scoring.search import Budget, Search, draw_shares, eliminated
 from pyswarmopt_llm.searching.surrogate import make_surrogate
 
 _SUMS = [[0.0] * 3, [1 / 3] * 3, [1.0] * 3]
@@ -63,10 +61,10 @@ def test_a_candidate_drops_out_by_the_paired_difference_and_what_is_left_of_the_
     leader, values = np.repeat([1.0, 0.0], [20, 5]), np.repeat([1.0, 0.0, 1.0], [11, 12, 2])
     # 9 lost, 2 gained of 25: mean .28, variance (9 + 2 - 25 * .28**2 + 1) / 26 = .38615
     error = (0.38615 / 25) ** 0.5
-    assert behind(values, leader, 10**6) is (3 * error < 0.28) is False
+    assert eliminated(values, leader, 10**6) is (3 * error < 0.28) is False
     # of 40 items in all the error is sqrt(15 / 40) of that
-    assert behind(values, leader, 40) is (3 * error * (15 / 40) ** 0.5 < 0.28) is True
-    assert not behind(leader, leader, 25)
+    assert eliminated(values, leader, 40) is (3 * error * (15 / 40) ** 0.5 < 0.28) is True
+    assert not eliminated(leader, leader, 25)
 
 
 class Skills:

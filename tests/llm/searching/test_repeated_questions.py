@@ -27,8 +27,7 @@ from pyswarmopt_llm.scores.tasks import Item, render_prompt
 from pyswarmopt_llm.searching import train
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.prepare import Job, prepare
-from pyswarmopt_llm.searching.training.choice_losses import folds
-from pyswarmopt_llm.searching.training.lora import fit
+from pyswarmopt_llm.searching.training.trainer import fit, folds
 from pyswarmopt_llm.searching.use.model import evaluate_model
 
 N = 60

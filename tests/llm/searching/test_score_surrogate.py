@@ -15,9 +15,8 @@ from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.combine import harmonic
 from pyswarmopt_llm.searching.scoring.record import Row, pack
 from pyswarmopt_llm.searching.surrogate import Surrogate, make_surrogate
-from pyswarmopt_llm.searching.surrogate.gaussian_process import Kernel, kernels_for
 from pyswarmopt_llm.searching.surrogate.scores import NOISES, ScoreModel, box_around
-from pyswarmopt_llm.searching.surrogate.surrogate import Candidate
+from pyswarmopt_llm.searching.surrogate.surrogate import Candidate, Kernel, kernels_for
 
 
 def candidates(count: int, dim: int, seed: int, items: int = 30) -> list[Candidate]:

@@ -256,6 +256,3 @@ def test_an_out_that_cannot_be_made(refused: Refused) -> None:
     Path("file").write_text("")
     assert "file/run" in refused(out="file/run")
     assert "choose another" in refused(out="x" * 300)
-
-
-# merge

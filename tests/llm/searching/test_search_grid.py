@@ -140,12 +140,14 @@ def test_what_the_chosen_draw_found_is_trained(setting: SearchConfig, tmp_path: 
     assert result["trained_dev"] >= 0 and [*(tmp_path / "run" / "trained").glob("*/all")]
 
 
-def test_a_budget_is_for_all_draws_together(setting: SearchConfig, tmp_path: Path) -> None:
-    budget = 2 * 5 * 4 * 24  # two whole searches of 5 particles and 4 rounds
+def test_a_budget_is_for_all_draws_together_in_equal_shares(
+    setting: SearchConfig, tmp_path: Path
+) -> None:
+    start = 5 * 24
+    budget = start + 4 * 2 * start  # two rounds for each of four draws, beside the start
     config = replace(setting, out=str(tmp_path / "run"), budget_items=budget)
     draws = read_grid(search(config).run).draws
-    spent = sum(draw.item_evaluations for draw in draws)
-    assert 2 <= len(draws) < 4 and budget - 5 * 24 < spent <= budget
+    assert [draw.item_evaluations for draw in draws] == [3 * start, *[2 * start] * 3]
 
 
 # Interruptions

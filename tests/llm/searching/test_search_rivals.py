@@ -27,8 +27,7 @@ from pyswarmopt_llm.searching.scoring.record import unpack
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.scoring.search import Search
-from pyswarmopt_llm.searching.training.choice_losses import folds
-from pyswarmopt_llm.searching.training.lora import fit
+from pyswarmopt_llm.searching.training.trainer import fit, folds
 
 
 @pytest.fixture
@@ -197,7 +196,7 @@ def test_damaged_scores_are_refused(config: SearchConfig) -> None:
     *kept, last = file.read_text().splitlines(keepends=True)
     file.write_text("".join(kept) + last.replace('"value"', '"worth"'))
     with pytest.raises(
-        UserError, match=r"results\.jsonl: model test of expert_tuned: scores value"
+        UserError, match=r"results\.jsonl: model test of expert_tuned: value is missing"
     ):
         resume(config.out)
 

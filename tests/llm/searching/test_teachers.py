@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyswarmopt_llm.searching.scoring.record import Packed, Row
+from pyswarmopt_llm.searching.written.expert_iteration import complementary, greedy_cover
 from pyswarmopt_llm.searching.written.schedule import TEACHERS
-from pyswarmopt_llm.searching.written.teachers import complementary, covering
 
 
 def row(number: int, items: Mapping[str, Packed], bounds: list[float] | None = None) -> Row:
@@ -59,7 +59,7 @@ def test_greedy_is_within_its_bound_of_the_best_choice(
 ) -> None:
     """Nemhauser, Wolsey & Fisher 1978: at least 1 - 1/e of the most that so many can gain."""
     table, start = np.array(values, dtype=float), np.array(known, dtype=float)
-    chosen = covering(table, start, 2)
+    chosen = greedy_cover(table, start, 2)
 
     def gain(picked: Sequence[int]) -> float:
         return float(np.vstack([start, table[list(picked)]]).max(axis=0).sum() - start.sum())

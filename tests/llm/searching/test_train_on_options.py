@@ -20,9 +20,9 @@ from pyswarmopt_llm.experts.base import load_model, resolve_base
 from pyswarmopt_llm.published.builtin import builtin_examples
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import load_task
-from pyswarmopt_llm.searching.training.choice_losses import choice_loss
 from pyswarmopt_llm.searching.training.examples import training_items
 from pyswarmopt_llm.searching.training.train import TrainingOptions, train_expert
+from pyswarmopt_llm.searching.training.trainer import choice_loss
 from pyswarmopt_llm.searching.use.model import evaluate_model
 
 on_options = partial(train_expert, loss="options")

@@ -12,13 +12,14 @@ from engine_reference import load_tiny
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.choices import Choices
-from pyswarmopt_llm.searching.training.choice_losses import (
+from pyswarmopt_llm.searching.training.trainer import (
+    Lora,
     choice_loss,
     choice_losses,
     shuffled,
+    train,
+    training,
 )
-from pyswarmopt_llm.searching.training.lora import Lora
-from pyswarmopt_llm.searching.training.trainer import train, training
 
 MODULES = {
     f"model.layers.{i}.self_attn.{name}": (32, 32)

@@ -15,8 +15,7 @@ from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import Adapter, load_adapter, read_adapter
 from pyswarmopt_llm.mix import build_space
-from pyswarmopt_llm.searching.training.choice_losses import loglikelihoods
-from pyswarmopt_llm.searching.training.trainer import training
+from pyswarmopt_llm.searching.training.trainer import loglikelihoods, training
 from pyswarmopt_rivals.methods.training.on_dev import Mixture
 
 PAIRS = [

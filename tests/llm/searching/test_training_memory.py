@@ -11,12 +11,14 @@ import torch
 from engine_reference import load_tiny
 from torch import Tensor
 
+from pyswarmopt_llm.common.errors import NoRoomError
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.choices import Choices
-from pyswarmopt_llm.searching.training.choice_losses import choice_losses, shuffled
-from pyswarmopt_llm.searching.training.lora import Lora
 from pyswarmopt_llm.searching.training.trainer import (
+    Lora,
     checkpointed_layers,
+    choice_losses,
+    shuffled,
     train,
     training,
 )
@@ -123,7 +125,7 @@ def test_what_never_fits_is_an_error_and_leaves_the_model_alone(
     engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     short_of(engine, monkeypatch, lambda: False)
-    with pytest.raises(torch.OutOfMemoryError):
+    with pytest.raises(NoRoomError, match="out of memory with a single item"):
         trained(engine)
     assert not any("forward" in vars(m) for m in engine.model.modules())
 

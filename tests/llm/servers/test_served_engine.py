@@ -16,7 +16,6 @@ from model_server import ModelServer
 from search_helpers import small
 
 from pyswarmopt_llm.common.errors import NotFiniteError, UserError
-from pyswarmopt_llm.common.files import http
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.load import load_engine
 from pyswarmopt_llm.engine.transformers import TransformersEngine
@@ -25,10 +24,8 @@ from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.mix.delta import DeltaSpace
 from pyswarmopt_llm.servers.attach import attach, examine
-from pyswarmopt_llm.servers.engine import ServedEngine
-from pyswarmopt_llm.servers.server import KEY
-from pyswarmopt_llm.tools.export.gguf_file import Layout, write_lora
-from pyswarmopt_llm.tools.export.source import find_source
+from pyswarmopt_llm.servers.engine import KEY, ServedEngine
+from pyswarmopt_llm.tools.export import write_lora
 
 TEXTS = [("amber birch", " cedar"), ("delta", " ember fjord"), ("grove?", " heath")]
 LETTERS = [("amber birch", "A"), ("amber birch", "B"), ("delta", "A"), ("delta", "C")]
@@ -143,27 +140,6 @@ def test_a_restarted_server_gets_the_candidate_again_and_loses_it_at_the_end(
     assert not server.loaded and not list(tmp_path.iterdir())
 
 
-def test_a_server_says_when_to_come_again(
-    start: Start, connect: Connect, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    waits: list[float] = []
-    monkeypatch.setattr("time.sleep", waits.append)
-    server = start("vllm")
-    engine = connect(server)
-    troubles = iter(["503", "429", "503", "503"])
-    server.trouble = lambda server, path: next(troubles, "")
-    engine.loglikelihood(TEXTS)
-    assert waits == [1.0, 7.0, 4.0, 8.0]
-    server.trouble = lambda server, path: "429"
-    monkeypatch.setattr(http, "PATIENCE", 6.0)
-    with pytest.raises(UserError, match=r"status 429, to be repeated after 7 s: trouble") as error:
-        engine.loglikelihood(TEXTS)
-    assert "\n" not in error.value.text and "resume the run" in error.value.text
-    server.trouble = lambda server, path: "html"
-    with pytest.raises(UserError, match=r"answers no JSON \('<html>proxy'\)"):
-        engine.loglikelihood(TEXTS)
-
-
 def test_a_folder_that_the_server_does_not_see(
     start: Start, connect: Connect, space: DeltaSpace, tmp_path: Path
 ) -> None:
@@ -191,42 +167,21 @@ def test_the_key_comes_from_the_environment(
 # Numbers that are none
 
 
-@pytest.fixture(scope="module")
-def servers(
-    tiny_base: Path, tiny_experts: list[Path], experts: tuple[AdapterInfo, ...]
-) -> Iterator[dict[str, tuple[ModelServer, ServedEngine]]]:
-    """One server and engine of each kind."""
-    pairs = {}
-    for kind in ("vllm", "llamacpp"):
-        server = ModelServer(kind, tiny_base, tiny_experts if kind == "llamacpp" else [])
-        config = small(tiny_base, tiny_experts, [], "run", engine=server.url)
-        base = resolve_base(str(tiny_base), weights=False)
-        pairs[kind] = server, attach(config, base, lambda: experts)
-    yield pairs
-    for server, _ in pairs.values():
-        server.stop()
-
-
-@pytest.mark.parametrize("value", [math.nan, -math.inf, 0.5, True, "-1.5", None, [], 10**400])
 @pytest.mark.parametrize(
     ("kind", "pairs"), [("vllm", TEXTS), ("vllm", LETTERS), ("llamacpp", LETTERS)]
 )
 def test_what_is_no_log_probability_is_no_score(
-    kind: str,
-    pairs: list[tuple[str, str]],
-    value: object,
-    servers: dict[str, tuple[ModelServer, ServedEngine]],
-    space: DeltaSpace,
+    kind: str, pairs: list[tuple[str, str]], start: Start, connect: Connect, space: DeltaSpace
 ) -> None:
-    server, engine = servers[kind]
-    server.said.append(value)
-    try:
-        engine.load(mixture(space, 0.5, 0.2, 0.0))
+    server = start(kind)
+    engine = connect(server)
+    engine.load(mixture(space, 0.5, 0.2, 0.0))
+    for value in (math.nan, -math.inf, 0.5, True, "-1.5", None, [], 10**400):
+        server.said = [value]
         with pytest.raises(NotFiniteError, match="for a log-probability; its weights") as error:
             engine.loglikelihood(pairs)
-    finally:
-        server.said.clear()
-    assert error.value.text.startswith(f"{engine.server.name} gives {str(value)[:40]}")
+        assert error.value.text.startswith(f"{engine.server.name} gives {str(value)[:40]}")
+    server.said = []
     assert all(number < 0 for number in engine.loglikelihood(pairs))
 
 
@@ -338,9 +293,8 @@ def test_adapters_are_told_apart_by_their_weights_or_else_their_names(
 ) -> None:
     files = []
     for info in experts:
-        source = find_source(str(info.path), str(tiny_base))
         files.append(str(tmp_path / f"{info.name[0]}.gguf"))
-        write_lora(source, Layout.of(source), Path(files[-1]))
+        write_lora(resolve_base(str(tiny_base)), load_factors(info), Path(files[-1]))
     server, patch = start("llamacpp"), mixture(space, 0.1, 0.2, 0.3)
     server.paths = [files[2], files[0], files[1]]
     assert scales(connect(server), patch) == [0.3, 0.1, 0.2]

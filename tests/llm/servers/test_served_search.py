@@ -24,9 +24,8 @@ from pyswarmopt_llm.report.run import SearchResult, resume, search
 from pyswarmopt_llm.searching import surrogate
 from pyswarmopt_llm.searching.use.against import evaluate_against
 from pyswarmopt_llm.searching.use.config import EvalConfig
-from pyswarmopt_llm.searching.use.model import evaluate
-from pyswarmopt_llm.searching.use.names import with_run
-from pyswarmopt_llm.servers.server import KEY
+from pyswarmopt_llm.searching.use.model import evaluate, with_run
+from pyswarmopt_llm.servers.engine import KEY
 
 Make = Callable[..., SearchConfig]
 
@@ -102,7 +101,7 @@ def test_a_search_ends_as_on_the_resident_model(
     assert alone.score.value == served.result["best_dev"]
     expert = replace(of_run, against=config("").experts[0])
     compared = evaluate_against(with_run(expert))
-    assert compared.scores[1].value == served.result["experts"]["ant"]["dev"]["value"]
+    assert compared.results[1].score.value == served.result["experts"]["ant"]["dev"]["value"]
 
 
 def test_what_a_server_cannot_do_is_refused_in_a_line(

@@ -18,9 +18,8 @@ from workers_helpers import plan, same_end
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.searching.loop import resume, search
-from pyswarmopt_llm.searching.plan import make_plan
-from pyswarmopt_llm.searching.worker_names import Workers, threads_of
-from pyswarmopt_llm.servers.workers import local, pools
+from pyswarmopt_llm.searching.plan import Workers, make_plan, threads_of
+from pyswarmopt_llm.servers.workers import local, pool
 from pyswarmopt_llm.servers.workers.local import ForkServer
 
 pytestmark = pytest.mark.usefixtures("shared_fork_server")
@@ -42,7 +41,7 @@ def test_workers_that_load_for_themselves_write_the_same_journal(
     """As on GPUs, which a forked process cannot share: here the search takes the CPU for one."""
     search(replace(crew_config, out="one"))
     monkeypatch.setattr(local, "ForkServer", ForkServer)
-    monkeypatch.setattr(pools, "pick_device", lambda name: torch.device("cuda"))
+    monkeypatch.setattr(pool, "pick_device", lambda name: torch.device("cuda"))
     found = search(replace(crew_config, out="two", workers="2", device="auto"))
     same_end("two", "one")
     assert found.result["workers"]["failures"] == {}

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from pyswarmopt_llm.common.errors import UndefinedModelError, UserError
-from pyswarmopt_llm.searching.scoring.evaluator import Questions, Request
 from pyswarmopt_llm.searching.scoring.record import Row
+from pyswarmopt_llm.searching.scoring.scorer import Questions, Request
 from pyswarmopt_llm.servers.workers.pool import TRIES, Pool
-from pyswarmopt_llm.servers.workers.worker import Handler, Order, Reply, WorkerFailedError
+from pyswarmopt_llm.servers.workers.worker import Failure, Handler, Order, Reply
 
 QUESTIONS = Questions("dev", (("t", "letter"),))
 
@@ -64,7 +64,7 @@ def submitted(pool: Pool, *values: float) -> list[Future[Row]]:
 
 def test_a_candidate_that_fails_goes_to_another_worker_and_the_failed_one_is_ended() -> None:
     failures: list[tuple[str, str]] = []
-    host = Hosting(lambda n, order: found(n, order) if n else WorkerFailedError("died", "x"))
+    host = Hosting(lambda n, order: found(n, order) if n else Failure("died", "x"))
     pool = Pool(host, {}, lambda kind, text: failures.append((kind, text)))
     assert [future.result(5).value for future in submitted(pool, 3, 1, 2)] == [3, 1, 2]
     pool.close()
@@ -74,7 +74,7 @@ def test_a_candidate_that_fails_goes_to_another_worker_and_the_failed_one_is_end
 
 def test_the_last_try_is_told_so_and_after_it_the_candidate_is_given_up() -> None:
     orders: list[Order] = []
-    full = WorkerFailedError("out of memory", "full")
+    full = Failure("out of memory", "full")
     pool = Pool(Hosting(lambda n, order: orders.append(order) or full, 2), {"base": "files"})  # type: ignore[func-returns-value]
     with pytest.raises(UserError, match=f"{TRIES} workers failed at one candidate.*memory: full"):
         submitted(pool, 0)[0].result(5)
@@ -104,7 +104,7 @@ def test_it_grows_and_shrinks_with_what_there_is() -> None:
         with lock:
             busy[0] -= 1
         failed = order.request.position[0] == 99 and not order.last
-        return WorkerFailedError("died", "node") if failed else found(number, order)
+        return Failure("died", "node") if failed else found(number, order)
 
     host = Hosting(slow)
     pool = Pool(host, {})
@@ -126,7 +126,7 @@ def test_a_failure_that_cannot_be_written_down_is_an_error_and_no_hang() -> None
     def full(kind: str, text: str) -> None:
         raise OSError(28, "No space left on device")
 
-    pool = Pool(Hosting(lambda n, order: WorkerFailedError("died", "x")), {}, full)
+    pool = Pool(Hosting(lambda n, order: Failure("died", "x")), {}, full)
     with pytest.raises(OSError):
         submitted(pool, 0)[0].result(5)
     pool.close()
@@ -138,7 +138,7 @@ def test_closing_leaves_nobody_waiting() -> None:
     def stuck(number: int, order: Order) -> Reply:
         begun.set()
         host.started[number].closed.wait(5)
-        return WorkerFailedError("died", "closed")
+        return Failure("died", "closed")
 
     host = Hosting(stuck)
     pool = Pool(host, {})
@@ -180,7 +180,7 @@ def test_what_a_worker_raises_or_rounds_otherwise_is_a_failure(
 ) -> None:
     order = Order(QUESTIONS, Request(torch.zeros(1)), {"base": "files"})
     reply = Handler(lambda config: resident, None).answer(order)  # type: ignore[arg-type, return-value]
-    assert isinstance(reply, WorkerFailedError) and reply.kind == kind
+    assert isinstance(reply, Failure) and reply.kind == kind
 
 
 def test_a_worker_that_cannot_load_or_has_other_files_says_so() -> None:

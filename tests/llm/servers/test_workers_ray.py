@@ -5,11 +5,13 @@ which is killed.
 from __future__ import annotations
 
 import json
+import os
 import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from ray_cluster import add_node, start_cluster
 from search_helpers import history, lasting, louder, questions, small, write_task
 
 from pyswarmopt_llm.common.errors import UserError
@@ -23,8 +25,6 @@ pytestmark = pytest.mark.slow
 def test_nodes_join_and_die_and_the_journal_is_that_of_one_process(
     tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ray.cluster_utils import Cluster
-
     monkeypatch.chdir(tmp_path)
     task = write_task(tmp_path / "words.json", questions(16, 1), questions(8, 2))
     config = small(
@@ -32,17 +32,10 @@ def test_nodes_join_and_die_and_the_journal_is_that_of_one_process(
     )
     search(config)
     # what the nodes' processes import
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
-    # on a busy machine a node takes more than the usual 10
-    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "120")
-    try:
-        cluster = Cluster(
-            initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
-        )
-    except Exception as error:  # Ray gives its agent 15 seconds, which cannot be changed
-        pytest.skip(f"Ray starts no node on this busy machine: {error}")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]), prepend=os.pathsep)
+    cluster = start_cluster()
     ray.init(address=cluster.address, log_to_driver=False)
-    node = cluster.add_node(num_cpus=1)
+    node = add_node(cluster)
     done: list[threading.Thread] = []
 
     def disturb(event: Event) -> None:
@@ -50,7 +43,7 @@ def test_nodes_join_and_die_and_the_journal_is_that_of_one_process(
             done.append(threading.Thread(target=cluster.remove_node, args=(node,)))
             done[0].start()
         if event.kind == "iteration" and event.data["iteration"] == 2:
-            cluster.add_node(num_cpus=1)
+            add_node(cluster)
 
     try:
         cluster.wait_for_nodes()

@@ -17,11 +17,14 @@ from tokens_helpers import byte_level, letters, member, sentence_piece
 from transformers import PreTrainedTokenizerFast
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.tokens.alphabet import require_common_alphabet, same_tokenizer, token_bytes
-from pyswarmopt_llm.tokens.byte_beam import END, ByteBeam
-from pyswarmopt_llm.tokens.byte_mixture import ByteMixture
-from pyswarmopt_llm.tokens.incremental import IncrementalDecoder, TextModel, run_pending
-from pyswarmopt_llm.tokens.vocabulary import Vocabulary
+from pyswarmopt_llm.tokens.byte_beam import END, ByteBeam, ByteMixture
+from pyswarmopt_llm.tokens.reading import Text, TextModel
+from pyswarmopt_llm.tokens.vocabulary import (
+    Vocabulary,
+    require_common_alphabet,
+    same_tokenizer,
+    token_bytes,
+)
 
 TOKENIZERS = {
     "byte-level": byte_level(),
@@ -102,70 +105,30 @@ def test_a_cut_spells_the_text(tokens: list[bytes], text: bytes) -> None:
         assert ids is not None
 
 
-# Decoders
+# Texts
 
 
 @pytest.mark.parametrize(
     "architecture", ["llama", "gpt2", "qwen3", "gemma3-short-window", "mistral-short-window"]
 )
 def test_reading_on_is_reading_anew(architecture: str) -> None:
-    """Forward, back, and sideways from one decoder, against one plain forward pass over all
-    tokens.
-    """
+    """Forward, back, and sideways from one text, against one plain forward pass over all tokens."""
     one = member(byte_level(), architecture)
     text_model = TextModel.of(one)
-    start = IncrementalDecoder(text_model, list(range(40, 70)))
-    steps = [
-        (*start.ids, 5),
-        (*start.ids, 5, 6, 7),
-        start.ids[:12],
-        (*start.ids[:12], 9, 9),
-        (1, 2, 3),
-    ]
-    decoder = start
-    for ids in [*steps, start.ids]:
-        decoder = decoder.read(ids)
+    vocabulary = text_model.vocabulary
+    start = Text(text_model, list(range(40, 70)))
+    ways = [(*start.ids, 5), (*start.ids, 5, 6, 7), start.ids[:12], (*start.ids[:12], 9, 9), (1, 2)]
+    read = start
+    for ids in [*ways, start.ids]:
+        read = read.read(ids)
         plain = naive_logprobs(one.model, ids)[-1].exp().numpy()
-        vocabulary = text_model.vocabulary
         total = plain[vocabulary.ids].sum() + plain[vocabulary.ends].sum()
-        assert decoder.texts == pytest.approx(plain[vocabulary.ids] / total, abs=1e-5)
-        assert decoder.end == pytest.approx(plain[vocabulary.ends].sum() / total, abs=1e-5)
-    # What was read from `start` has not changed it.
-    assert start.read((*start.ids, 5)).texts == pytest.approx(
-        start.read((*start.ids, 5)).texts, abs=0
-    )
-
-
-@pytest.mark.parametrize(
-    "architecture", ["llama", "gpt2", "qwen3", "gemma3-short-window", "mistral-short-window"]
-)
-def test_reading_together_is_reading_alone(
-    architecture: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Texts of all lengths, begun and gone on with, in few passes, against one plain forward pass
-    for each.
-    """
-    one = member(byte_level(), architecture)
-    text_model = TextModel.of(one)
-    starts = [
-        IncrementalDecoder(text_model, list(range(40, 40 + length))) for length in (30, 7, 19)
-    ]
-    calls = []
-    forward = one.model.forward
-    monkeypatch.setattr(one.model, "forward", lambda **given: calls.append(1) or forward(**given))
-    run_pending(starts)
-    assert len(calls) == 1
-    on = [start.read((*start.ids, token)) for start in starts for token in (5, 6)]
-    back = [starts[0].read((*starts[0].ids[:12], 9, 9)), starts[2].read((*starts[2].ids, 1, 2))]
-    run_pending([*on, *back, *on, *starts])
-    assert len(calls) == 3  # one token more, two tokens more
-    for decoder in [*starts, *on, *back]:
-        plain = naive_logprobs(one.model, decoder.ids)[-1].exp().numpy()
-        expected = (
-            plain[text_model.vocabulary.ids]
-            / plain[[*text_model.vocabulary.ids, *text_model.vocabulary.ends]].sum()
-        )
-        assert decoder.texts == pytest.approx(expected, abs=1e-5)
+        assert read.texts == pytest.approx(plain[vocabulary.ids] / total, abs=1e-5)
+        assert read.end == pytest.approx(plain[vocabulary.ends].sum() / total, abs=1e-5)
+    # What was read from `start` has not changed it, and one token was fed.
+    fed = one.tokens_fed
+    again = [start.read((*start.ids, 5)).texts for _ in range(2)]
+    assert again[0] == pytest.approx(again[1], abs=0) and one.tokens_fed == fed + 2
 
 
 # Next bytes
@@ -199,7 +162,7 @@ def test_the_next_byte_is_that_of_all_tokenisations(text: bytes) -> None:
     tokenizer = letters("abc", [("a", "b"), ("b", "a"), ("ab", "a"), ("b", "b"), ("ba", "b")])
     text_model = TextModel.of(member(tokenizer, "gpt2"))
     prompt = (0, 2, 2)
-    beam = ByteBeam(IncrementalDecoder(text_model, prompt), paths=10_000, least=0.0)
+    beam = ByteBeam(Text(text_model, prompt), paths=10_000, least=0.0)
     for byte in text:
         beam.push(byte)
     found = beam.next_bytes()
@@ -218,14 +181,14 @@ def test_paths_that_died_are_cut_anew() -> None:
     """
     tokenizer = letters("abc", [("a", "b"), ("ab", "a")])
     text_model = TextModel.of(member(tokenizer, "gpt2"))
-    beam = ByteBeam(IncrementalDecoder(text_model, (0, 2)), paths=1)
+    beam = ByteBeam(Text(text_model, (0, 2)), paths=1)
     for byte in b"abcabbacab":
         beam.push(byte)
         assert beam.next_bytes().sum() == pytest.approx(1.0)
 
 
 def test_a_byte_that_a_member_cannot_write_silences_it() -> None:
-    beam = ByteBeam(IncrementalDecoder(TextModel.of(member(letters("ab", []), "gpt2")), (0,)))
+    beam = ByteBeam(Text(TextModel.of(member(letters("ab", []), "gpt2")), (0,)))
     beam.push(ord("z"))
     assert beam.next_bytes().sum() == 0.0
     beam.push(ord("a"))
@@ -243,8 +206,7 @@ def test_a_word_has_the_probability_that_the_members_give_it() -> None:
 
     def beams() -> list[ByteBeam]:
         return [
-            ByteBeam(IncrementalDecoder(text_model, (0, 2)), paths=1000, least=0.0)
-            for text_model in text_models
+            ByteBeam(Text(text_model, (0, 2)), paths=1000, least=0.0) for text_model in text_models
         ]
 
     def walk(model: ByteBeam | ByteMixture, text: bytes) -> float:
@@ -267,7 +229,7 @@ def test_a_word_has_the_probability_that_the_members_give_it() -> None:
 
 def test_contrast_rules_bytes_out_and_silence_ends_a_text() -> None:
     text_models = [TextModel.of(member(letters("ab", []), "gpt2", seed)) for seed in (0, 1)]
-    beams = [ByteBeam(IncrementalDecoder(text_model, (0,))) for text_model in text_models]
+    beams = [ByteBeam(Text(text_model, (0,))) for text_model in text_models]
     own = [beam.next_bytes() for beam in beams]
     assert ByteMixture(beams, [1.5, -0.5]).next_bytes() == pytest.approx(
         1.5 * own[0] - 0.5 * own[1]

@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 from tokens_helpers import MERGES, byte_level, member
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.tokens.fusion import TOKEN_FUSIONS, token_fusion
-from pyswarmopt_llm.tokens.fusion.relative import (
+from pyswarmopt_llm.tokens.fusion import (
+    TOKEN_FUSIONS,
     RelativeRepresentations,
+    Union,
     relative_representations,
     search,
     shared_tokens,
 )
-from pyswarmopt_llm.tokens.fusion.union import Union
-from pyswarmopt_llm.tokens.incremental import IncrementalDecoder, TextModel
+from pyswarmopt_llm.tokens.reading import Text, TextModel
 from pyswarmopt_llm.tokens.vocabulary import Vocabulary
 
 
@@ -158,14 +158,6 @@ def test_a_choice_follows_the_equations_from_the_members_to_the_token(
     assert fusion(reads) == models[0].vocabulary.texts[q.argmax()]
 
 
-@pytest.mark.parametrize(
-    "name", ["relative:x", "relative:0", "relative:-1", "relative:nan", "relative:inf"]
-)
-def test_a_rate_that_is_no_step_is_refused(name: str) -> None:
-    with pytest.raises(UserError, match=f"fusion {name}: the rate"):
-        token_fusion(name)
-
-
 def test_no_token_in_common_is_nothing_to_relate_to() -> None:
     text_models = [SimpleNamespace(vocabulary=Vocabulary([text], ends=[])) for text in (b"a", b"b")]
     with pytest.raises(UserError, match="share no token"):
@@ -180,7 +172,7 @@ def test_a_member_alone_is_followed(fusion: str) -> None:
     """One member, or two that agree: its own most probable token, or the end."""
     one = TextModel.of(member(byte_level(), "llama"))
     for prompt in ([1, 2, 3], [70, 80], [5] * 9):
-        read = IncrementalDecoder(one, prompt)
+        read = Text(one, prompt)
         own = (
             one.vocabulary.texts[int(read.texts.argmax())] if read.texts.max() > read.end else None
         )

@@ -13,8 +13,7 @@ from tokens_helpers import byte_level, member, sentence_piece
 
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.tokens.engine import MixtureEngine
-from pyswarmopt_llm.tokens.mixing import IMPOSSIBLE, log_mixture, mixing_weights
-from pyswarmopt_llm.tokens.table import ask_members
+from pyswarmopt_llm.tokens.mixing import IMPOSSIBLE, ask_members, log_mixture, mixing_weights
 
 PAIRS = [("the one", "another"), ("the one", "a"), ("on and on", "then"), ("x", "no one")]
 
@@ -131,5 +130,4 @@ def test_templates_that_cut_an_option_differently_are_mixed_option_by_option() -
     odd = byte_level(template="{{ messages[0]['content'] }}\nt ")
     members = {"plain": member(plain), "odd": member(odd, seed=1)}
     table = ask_members(members, [("x", "he")], by_token=True)
-    assert not table.by_token
     assert table.logprobs.shape == (1, 2)

@@ -168,32 +168,25 @@ def refused(capsys: pytest.CaptureFixture[str], config: Any) -> str:
     return err
 
 
-def test_members_that_do_not_fit_together(
+def test_members_that_cannot_be_mixed(
     mixed: list[Path], task: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def why(name: str, tokenizer: Any, architecture: str = "gpt2") -> str:
-        path = save_member(tmp_path / name, tokenizer, architecture, 3)
-        return refused(capsys, small_token([mixed[2], path], task, tmp_path / "run"))
-
-    assert "bare: has no chat template, other members have one" in why(
-        "bare", byte_level(MERGES[:1], template=None)
-    )
     few = letters("abcdefghijk\n", [])
     few.chat_template = byte_level().chat_template
-    assert "few: its tokenizer has no common alphabet" in why("few", few)
-
-
-def test_a_member_that_answers_with_nan(
-    mixed: list[Path], task: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    tokenizer = byte_level()
-    model = model_for(tokenizer, "gpt2")
+    broken = model_for(byte_level(), "gpt2")
     with torch.no_grad():
-        model.transformer.ln_f.weight[3] = math.nan
-    model.save_pretrained(tmp_path / "broken")
-    tokenizer.save_pretrained(tmp_path / "broken")
-    line = refused(capsys, small_token([mixed[3], tmp_path / "broken"], task, tmp_path / "run"))
-    assert "broken: its log-probabilities in" in line
+        broken.transformer.ln_f.weight[3] = math.nan
+    broken.save_pretrained(tmp_path / "broken")
+    byte_level().save_pretrained(tmp_path / "broken")
+    save_member(tmp_path / "few", few, "gpt2", 3)
+    save_member(tmp_path / "bare", byte_level(MERGES[:1], template=None), "gpt2", 3)
+    for name, said in (
+        ("bare", "has no chat template, other members have one"),
+        ("few", "its tokenizer has no common alphabet"),
+        ("broken", "its log-probabilities in"),
+    ):
+        config = small_token([mixed[2], tmp_path / name], task, tmp_path / "run")
+        assert f"{name}: {said}" in refused(capsys, config)
 
 
 def test_an_item_too_long_for_one_member(
@@ -204,8 +197,7 @@ def test_an_item_too_long_for_one_member(
     items[2]["question"] = "q" * 700
     task = write_task(tmp_path / "long.json", items, questions(2, 6))
     line = refused(capsys, small_token([mixed[0], mixed[2]], task, tmp_path / "run"))
-    assert "item 5-2" in line
-    assert "gpt2's context window holds 512" in line
+    assert "item 5-2" in line and "gpt2's context window holds 512" in line
 
 
 def test_a_mixture_whose_member_has_changed(

@@ -13,7 +13,6 @@ from tokens_helpers import MERGES, byte_level, member, sentence_piece
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
-from pyswarmopt_llm.tokens.decoding import as_text
 from pyswarmopt_llm.tokens.engine import FUSIONS, MixtureEngine
 
 USERS = ["the one", "on and on", "another question of some length?"]
@@ -79,8 +78,3 @@ def test_auto_is_exact_where_it_can_be() -> None:
         MixtureEngine(other, "exact")
     with pytest.raises(UserError, match="fusion average: unknown; use one of: auto, exact, bytes"):
         MixtureEngine(same, "average")
-
-
-def test_bytes_become_text_as_soon_as_a_character_is_whole() -> None:
-    assert list(as_text(bytes([byte]) for byte in "aé€".encode())) == ["a", "é", "€"]
-    assert "".join(as_text([b"a\xff", b"b\xe2\x82"])) == "a\ufffdb\ufffd"

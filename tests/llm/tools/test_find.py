@@ -26,9 +26,18 @@ from pyswarmopt_llm.mix.load import open_model
 from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_llm.searching.use.model import evaluate_model
-from pyswarmopt_llm.tools.find.find import Scorer, find, open_scores
-from pyswarmopt_llm.tools.find.halving import Answer, halved, halvings, passes, plan
-from pyswarmopt_llm.tools.find.pool import adapter_paths, read_pool
+from pyswarmopt_llm.tools.find import (
+    Answer,
+    Scorer,
+    adapter_paths,
+    find,
+    halved,
+    halvings,
+    open_scores,
+    passes,
+    plan,
+    read_pool,
+)
 
 DEV = 20
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
@@ -151,20 +160,12 @@ def test_halving_finds_the_best_of_adapters_that_every_item_ranks_alike(
 # What is left out
 
 
-def test_a_folder_and_a_list_name_the_same_adapters(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    names = sorted(child.name for child in folder.iterdir())
-    lines = ["\ufeff# mine", "", *(f"adapters/{name}" for name in names)]
-    (folder.parent / "list.txt").write_text("\r\n".join(lines), encoding="utf-8", newline="")
-    expected = [str(folder / name) for name in names]
+def test_a_folder_names_its_adapters_and_none_twice(folder: Path) -> None:
+    expected = [str(folder / name) for name in sorted(child.name for child in folder.iterdir())]
     assert adapter_paths([str(folder)]) == expected
-    assert adapter_paths([str(folder.parent / "list.txt")]) == expected
     second = f"{expected[1]}/"
     assert adapter_paths([second, str(folder)]) == [second, expected[0], *expected[2:]]
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "hub.txt").write_text("org/name\n")
-    assert adapter_paths(["hub.txt", "org/other"]) == ["org/name", "org/other"]
+    assert adapter_paths(["org/other"]) == ["org/other"]
 
 
 def test_the_damaged_are_named_and_the_same_weights_ranked_once(
@@ -220,15 +221,15 @@ def test_a_ranking_that_was_stopped_goes_on_where_it_was(
     file = tmp_path / "scores.jsonl"
     scored: list[int] = []
     left = [12]  # calls until it is stopped
-    scorer = Scorer.__call__
+    score = Scorer.score
 
-    def counted(self: Scorer, patch: Patch, numbers: range) -> list[Answer]:
+    def counted(self: Scorer, patch: Patch, numbers: range) -> dict[str, list[float]]:
         if len(scored) == left[0]:
             raise KeyboardInterrupt
         scored.append(len(numbers))
-        return scorer(self, patch, numbers)
+        return score(self, patch, numbers)
 
-    monkeypatch.setattr(Scorer, "__call__", counted)
+    monkeypatch.setattr(Scorer, "score", counted)
     with pytest.raises(KeyboardInterrupt):
         find([str(folder)], config, top=2, scores=file)
     known, left[0] = sum(scored), -1
@@ -272,7 +273,6 @@ def test_no_other_file_is_written_to(
         (["none-here/*"], "does not exist"),
         (["nowhere"], "no adapter can be used; nowhere: nowhere: no such directory"),
         (["EMPTY"], "empty: holds no adapter; check the path"),
-        (["LIST"], "names no adapters"),
         (["ADAPTERS", "--budget", "28"], "--budget 28: 9 adapters and the base take"),
         (["ADAPTERS", "--top", "0"], "--top 0: out of range"),
         (["ADAPTERS", "--task", "nowhere.json"], "nowhere.json"),
@@ -288,8 +288,7 @@ def test_bad_input_is_one_line(
     said: str,
 ) -> None:
     (tmp_path / "empty").mkdir()
-    (tmp_path / "list.txt").write_text("# nothing\n")
-    places = {"EMPTY": tmp_path / "empty", "LIST": tmp_path / "list.txt", "ADAPTERS": folder}
+    places = {"EMPTY": tmp_path / "empty", "ADAPTERS": folder}
     words = [places.get(word, word) for word in argv]
     code, out, err = swarm_llm(capsys, "find", "--base", config.base, "--task", config.task, *words)
     assert code == 2 and out == "" and said in err and len(err.splitlines()) == 1

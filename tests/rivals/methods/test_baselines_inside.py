@@ -190,7 +190,7 @@ def test_adamerging_follows_adam_on_the_entropy(
     """
     trial = OnModel(engine, 2 * 20)  # two steps of 8 prompts at 2.5
     settings = load_method("adamerging").settings(len(experts))
-    found = inside.adamerging(experts, replace(settings, trial=trial)).patch
+    found = inside.adamerging(replace(settings, experts=experts, trial=trial)).patch
     assert trial.items_left == 0
 
     engine.load(Patch())

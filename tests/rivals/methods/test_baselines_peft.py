@@ -63,36 +63,22 @@ def assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor
         ("magnitude-prune", "magnitude_prune", DENSITY),
     ],
 )
-def test_factor_space(
-    method: str, kind: str, density: float | None, tiny_base: Path, tiny_experts: list[Path]
-) -> None:
-    expected = merged_by_peft(tiny_base, tiny_experts, kind, density=density)
-    assert_same(
-        merged_here(tiny_experts, method, "factor", Options(weights=WEIGHTS, density=density)),
-        expected,
-    )
-
-
-@pytest.mark.parametrize(
-    ("method", "kind", "density"),
-    [
-        ("task-arithmetic", "svd", None),
-        ("ties", "ties_svd", DENSITY),
-        ("magnitude-prune", "magnitude_prune_svd", DENSITY),
-    ],
-)
-@pytest.mark.parametrize("rank", [3, 12])
-def test_delta_space(
+@pytest.mark.parametrize("rank", [None, 3, 12])  # None: in space factor
+def test_weighted_sums_and_trimmed_ones(
     method: str,
     kind: str,
     density: float | None,
-    rank: int,
+    rank: int | None,
     tiny_base: Path,
     tiny_experts: list[Path],
 ) -> None:
-    expected = merged_by_peft(tiny_base, tiny_experts, kind, density=density, svd_rank=rank)
+    by_svd = "svd" if kind == "linear" else f"{kind}_svd"
+    more = {} if rank is None else {"svd_rank": rank}
+    expected = merged_by_peft(
+        tiny_base, tiny_experts, by_svd if rank else kind, density=density, **more
+    )
     options = Options(weights=WEIGHTS, density=density, rank=rank)
-    assert_same(merged_here(tiny_experts, method, "delta", options), expected)
+    assert_same(merged_here(tiny_experts, method, "delta" if rank else "factor", options), expected)
 
 
 @pytest.mark.parametrize(

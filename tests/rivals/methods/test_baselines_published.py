@@ -25,7 +25,7 @@ from pyswarmopt_rivals.methods import load_method
 from pyswarmopt_rivals.methods.method import Options
 from pyswarmopt_rivals.methods.rules.sparsify import keep_largest, keep_middle
 
-SCRIPT = Path(__file__).parents[3] / "benchmarks" / "peers" / "mergekit_check.py"
+SCRIPT = Path(__file__).parents[3] / "research" / "benchmarks" / "peers" / "mergekit_check.py"
 
 
 @pytest.fixture(scope="module")

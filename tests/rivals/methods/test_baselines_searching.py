@@ -16,7 +16,7 @@ from trials import NearTo, flat, run, target
 
 import pyswarmopt as pso
 from pyswarmopt_llm.experts.adapter import Adapter, load_adapter, read_adapter
-from pyswarmopt_rivals.methods import SEARCHING, load_method
+from pyswarmopt_rivals.methods import load_method
 from pyswarmopt_rivals.methods.changes import as_patch
 from pyswarmopt_rivals.methods.method import Options
 from pyswarmopt_rivals.methods.rules.sparsify import drop_and_rescale
@@ -28,12 +28,6 @@ from pyswarmopt_rivals.methods.searching.natural_niches import draw_parents
 @pytest.fixture(scope="module")
 def experts(tiny_experts: list[Path]) -> list[Adapter]:
     return [load_adapter(read_adapter(path)) for path in tiny_experts]
-
-
-def test_the_table_names_what_the_files_define() -> None:
-    for name in SEARCHING:
-        method = load_method(name)
-        assert method.name == name and method.paper and method.needs & {"dev", "data"}
 
 
 # Those that look at no gradients and no activations
@@ -100,8 +94,8 @@ def test_greedy_soup_is_recipe_1_of_the_paper(experts: list[Adapter]) -> None:
 def test_evolmerge_candidates_are_dare_ties_entry_by_entry(experts: list[Adapter]) -> None:
     u = torch.tensor([0.7, 0.2, 0.9, 0.4, 0.8, 0.6], dtype=torch.float64)
     weights, densities = (part.tolist() for part in decode(u))
-    settings = replace(load_method("evolmerge").settings(3, "delta", Options(seed=4)))
-    found = candidate(experts, settings, u)
+    settings = load_method("evolmerge").settings(3, "delta", Options(seed=4))
+    found = candidate(replace(settings, experts=experts), u)
     generator = torch.Generator().manual_seed(4)
     for module in sorted(experts[0].factors):
         dense = [expert.factors[module].low_rank().dense() for expert in experts]
@@ -233,7 +227,6 @@ def test_data_merge_trains_on_the_union(
 ) -> None:
     from pyswarmopt_llm.common.errors import UserError
     from pyswarmopt_llm.searching.training import train
-    from pyswarmopt_rivals.methods.training import data_merge
 
     class WithData(NearTo):
         def examples(self, expert: str) -> list[dict[str, str]]:
@@ -259,7 +252,9 @@ def test_data_merge_trains_on_the_union(
         shutil.copytree(experts[2].info.path, out)
 
     monkeypatch.setattr(train, "train_expert", instead)
-    found = data_merge.execute(experts, replace(load_method("data-merge").settings(3), trial=trial))
+    method = load_method("data-merge")
+    settings = replace(method.settings(3), trial=trial)
+    found = method.execute(experts, settings)
     assert torch.equal(flat(found.patch), flat(as_patch(experts[2])))
     assert sorted((c["of"], c["i"]) for c in given["chats"]) == [
         (n, str(i)) for n in ("ant", "bee", "cat") for i in range(4)
@@ -272,4 +267,4 @@ def test_data_merge_trains_on_the_union(
     )
     trial.lacking = "bee"
     with pytest.raises(UserError, match="no data of the expert bee"):
-        data_merge.execute(experts, replace(load_method("data-merge").settings(3), trial=trial))
+        method.execute(experts, settings)

@@ -22,7 +22,7 @@ from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import Adapter, load_adapter, read_adapter
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.scores.choices import Choices
-from pyswarmopt_llm.searching.training.lora import fit
+from pyswarmopt_llm.searching.training.trainer import fit
 from pyswarmopt_rivals.methods import load_method
 from pyswarmopt_rivals.methods.changes import as_patch
 from pyswarmopt_rivals.methods.method import Options
@@ -55,6 +55,10 @@ class Resident:
     @property
     def items_left(self) -> int:
         return self.budget - self.spent
+
+    @property
+    def left(self) -> int:
+        return self.items_left // len(self.choices)
 
     def spend(self, items: int) -> None:
         assert 0 <= items <= self.items_left

@@ -6,6 +6,7 @@ import math
 import os
 import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError, first_line
@@ -92,3 +93,8 @@ class EvaluateMetric:
                 "that is a mean over items"
             )
         return value
+
+
+def evaluate_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
+    """The metric ``evaluate:NAME``; see `Metric.load`."""
+    return {"score": EvaluateMetric(spec.partition(":")[2])}

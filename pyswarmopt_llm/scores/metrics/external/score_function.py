@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager, redirect_stdout
 from dataclasses import replace
 from itertools import chain
+from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.errors import InvalidOption, first_line, line_in
@@ -21,14 +22,13 @@ from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.accuracy import at
-from pyswarmopt_llm.scores.metrics.questions.written import Chat, Written, means_of_items
-from pyswarmopt_llm.scores.tasks import Item, render_prompt
-
-if TYPE_CHECKING:
-    from pyswarmopt_llm.scores.metrics.questions.sampling import Sampling
+from pyswarmopt_llm.scores.metrics.questions.written import Written, means_of_items
+from pyswarmopt_llm.scores.tasks import Item
 
 ONE, BATCH = ("prompt", "reply", "item"), ("prompts", "replies", "items")
 _SHOWN = 40  # characters of a prompt in a message
+_GIVE = "give FILE.py:FUNCTION"
+Parts = list[dict[str, float]]
 
 
 class ScoreFunction:
@@ -50,30 +50,21 @@ class ScoreFunction:
 
     def __init__(self, spec: str) -> None:
         self._spec = spec
-        file, _, self._name = spec.rpartition(":")
+        file, _, name = spec.rpartition(":")
         if not file:
-            raise InvalidOption("metric", spec, "names no function; give FILE.py:FUNCTION")
+            raise self._refusal(f"names no function; {_GIVE}")
         path = user_path(file)
         if not path.is_file():
-            raise InvalidOption("metric", spec, "no such file; give FILE.py:FUNCTION")
+            raise self._refusal(f"no such file; {_GIVE}")
         self._file, self._folder = path.resolve(), os.getcwd()
         self.fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
-        self._function: Any = getattr(self._run_file(), self._name, None)
+        self._function: Any = getattr(self._run_file(), name, None)
         if not callable(self._function):
-            raise InvalidOption(
-                "metric", spec, f"{path.name} has no function {self._name}; give FILE.py:FUNCTION"
-            )
-        self._parameters = self._named()
+            raise self._refusal(f"{path.name} has no function {name}; {_GIVE}")
+        self._parameters = self._named(name)
 
-    @property
-    def _of_all(self) -> bool:
-        """Whether it is called once for all replies."""
-        return "replies" in self._parameters
-
-    def scores(
-        self, prompts: Sequence[str], replies: Sequence[str], items: Sequence[Item]
-    ) -> list[float]:
-        """The value of each reply.
+    def parts(self, prompts: Sequence[str], replies: Sequence[str], items: Sequence[Item]) -> Parts:
+        """The named numbers of each reply; a single number is called ``""``.
 
         Args:
             prompts: what the model was asked, without its chat template.
@@ -85,87 +76,81 @@ class ScoreFunction:
             InvalidOption: the function raised, or returned something else; with the number of the
                 prompt.
         """
-        return means(self.parts(prompts, replies, items))
-
-    def parts(
-        self, prompts: Sequence[str], replies: Sequence[str], items: Sequence[Item]
-    ) -> list[dict[str, float]]:
-        """The named numbers of each reply; a single number is called ``""``. Arguments and errors
-        as for `scores`.
-        """
-        returned = self._returned(prompts, replies, items)
-        parts = [
-            self._checked(value, self._place(prompt, item))
-            for value, prompt, item in zip(returned, prompts, items, strict=True)
+        places = [
+            f"prompt {item.id} ({_short(prompt)}): "
+            for prompt, item in zip(prompts, items, strict=True)
         ]
-        for row, prompt, item in zip(parts, prompts, items, strict=True):
+        if "replies" in self._parameters:
+            columns = map(list, (prompts, replies, items))
+            returned = self._listed(
+                self._call(dict(zip(BATCH, columns, strict=True))), len(replies)
+            )
+        else:
+            rows = zip(prompts, replies, items, strict=True)
+            returned = [
+                self._call(dict(zip(ONE, row, strict=True)), place)
+                for row, place in zip(rows, places, strict=True)
+            ]
+        parts = list(map(self._checked, returned, places))
+        for row, place in zip(parts, places, strict=True):
             if row.keys() != parts[0].keys():
                 names, first = (", ".join(part) or "one number" for part in (row, parts[0]))
-                why = (
-                    f"returned {names}, but {first} for the first; return the same names for "
-                    "every prompt"
+                raise self._refusal(
+                    f"{place}returned {names}, but {first} for the first; return the same names "
+                    "for every prompt"
                 )
-                raise InvalidOption("metric", self._spec, f"{self._place(prompt, item)}: {why}")
         return parts
 
-    def _returned(
-        self, prompts: Sequence[str], replies: Sequence[str], items: Sequence[Item]
-    ) -> list[Any]:
-        """The function's values, one for each reply."""
-        if not self._of_all:
-            return [
-                self._call(dict(zip(ONE, row, strict=True)))
-                for row in zip(prompts, replies, items, strict=True)
-            ]
-        values = self._call(dict(zip(BATCH, map(list, (prompts, replies, items)), strict=True)))
+    def _refusal(self, why: str) -> InvalidOption:
+        return InvalidOption("metric", self._spec, why)
+
+    def _listed(self, values: Any, count: int) -> list[Any]:
+        """The values of a function of all replies."""
         try:
             listed = None if isinstance(values, str | Mapping) else list(values)
         except TypeError:  # a number, a tensor without dimensions
             listed = None
         if listed is None:
-            raise InvalidOption(
-                "metric", self._spec, f"returned {_short(values)}; return a list, a value per reply"
-            )
-        if len(listed) != len(replies):
+            raise self._refusal(f"returned {_short(values)}; return a list, a value per reply")
+        if len(listed) != count:
             returned = counted(len(listed), "value")
-            why = f"returned {returned} for {len(replies)} replies; return one for each"
-            raise InvalidOption("metric", self._spec, why)
+            raise self._refusal(f"returned {returned} for {count} replies; return one for each")
         return listed
 
-    def _call(self, arguments: Mapping[str, Any]) -> Any:
-        try:
-            with self._own_place():
-                value = self._function(**{name: arguments[name] for name in self._parameters})
-                return list(value) if isinstance(value, Iterator) else value
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # whatever the user's code raises
-            what = f"raised {type(error).__name__} ({first_line(error)}){line_in(error, str(self._file))}"
-            place = (
-                "" if self._of_all else f"{self._place(arguments['prompt'], arguments['item'])}: "
-            )
-            raise InvalidOption("metric", self._spec, f"{place}{what}; correct it") from error
+    def _call(self, arguments: Mapping[str, Any], place: str = "") -> Any:
+        with self._own_code(place):
+            value = self._function(**{name: arguments[name] for name in self._parameters})
+            return list(value) if isinstance(value, Iterator) else value
 
     @contextmanager
-    def _own_place(self) -> Iterator[None]:
+    def _own_code(self, place: str | None) -> Iterator[None]:
         """Where the user's code runs: it may change the working directory, which is its own, and
-        print; stdout is for results, as with `json`.
+        print; stdout is for results, as with `json`. `place` begins messages; None: an import.
+
+        Raises:
+            InvalidOption: whatever it raises but an interrupt.
         """
-        with chdir(self._folder), redirect_stdout(sys.stderr):
-            yield
-            self._folder = os.getcwd()
+        try:
+            with chdir(self._folder), redirect_stdout(sys.stderr):
+                yield
+                self._folder = os.getcwd()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            kind, line = type(error).__name__, line_in(error, str(self._file))
+            what = f"{place}raised {kind} ({first_line(error)}){line}"
+            if place is None:
+                what = f"cannot be imported ({kind}: {first_line(error)}{line})"
+            raise self._refusal(f"{what}; correct it") from error
 
     def _checked(self, value: object, place: str) -> dict[str, float]:
         """The named numbers that one value stands for."""
         named = value if isinstance(value, Mapping) else {"": value}
         parts = {str(name): _number(part) for name, part in named.items()}
         if not parts or not math.isfinite(sum(parts.values())):
-            why = f"{place}: returned {_short(value)}; return a finite number, or a dict of them"
-            raise InvalidOption("metric", self._spec, why)
+            returned = f"{place}returned {_short(value)}"
+            raise self._refusal(f"{returned}; return a finite number, or a dict of them")
         return parts
-
-    def _place(self, prompt: str, item: Item) -> str:
-        return f"prompt {item.id} ({_short(prompt)})"
 
     def _run_file(self) -> ModuleType:
         """The file as a module. Its folder is searched for what it imports, as for a script."""
@@ -175,22 +160,14 @@ class ScoreFunction:
         name = f"swarm_llm_score_{self.fingerprint[:12]}"
         spec = importlib.util.spec_from_file_location(name, self._file)
         if spec is None or spec.loader is None:
-            raise InvalidOption("metric", self._spec, "cannot be imported; give FILE.py:FUNCTION")
+            raise self._refusal(f"cannot be imported; {_GIVE}")
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module  # where dataclasses and pickle look for it
-        try:
-            with self._own_place():
-                spec.loader.exec_module(module)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # importing runs the user's code
-            what = f"{type(error).__name__}: {first_line(error)}{line_in(error, str(self._file))}"
-            raise InvalidOption(
-                "metric", self._spec, f"cannot be imported ({what}); correct it"
-            ) from error
+        with self._own_code(None):
+            spec.loader.exec_module(module)
         return module
 
-    def _named(self) -> tuple[str, ...]:
+    def _named(self, name: str) -> tuple[str, ...]:
         """The parameters that the function is called with."""
         try:
             parameters = inspect.signature(self._function).parameters.values()
@@ -201,52 +178,41 @@ class ScoreFunction:
         of_one = "reply" in names and {*names} <= {*ONE}
         of_all = "replies" in names and {*names} <= {*BATCH}
         if not (of_one or of_all) or not needed <= {*names}:
-            forms = " or ".join(f"def {self._name}({', '.join(form)})" for form in (ONE, BATCH))
+            forms = " or ".join(f"def {name}({', '.join(form)})" for form in (ONE, BATCH))
             takes = f"takes ({', '.join(p.name for p in parameters)})"
-            raise InvalidOption("metric", self._spec, f"{takes}; write {forms}")
+            raise self._refusal(f"{takes}; write {forms}")
         return names
 
 
 class FunctionUtility(Written):
-    """A `Utility`: replies scored by a `ScoreFunction`; the score has its named numbers, too.
-
-    Args:
-        function: scores.
-        items: hold the prompts.
-        chat: formats a user turn with the model's chat template.
-        template: the task's prompt, see `render_prompt`.
-        max_new_tokens: longest reply.
-        sampling: see `Written`.
-    """
-
-    def __init__(
-        self,
-        function: ScoreFunction,
-        items: Sequence[Item],
-        chat: Chat,
-        template: str | None,
-        max_new_tokens: int,
-        sampling: Sampling | None = None,
-    ) -> None:
-        super().__init__(items, self._scores, chat, template, max_new_tokens, sampling=sampling)
-        self._function, self._template = function, template
+    """A `Utility`: replies scored by `ScoreFunction.parts`; the score has its named numbers, too."""
 
     def score_samples(
         self, samples: Sequence[Sequence[str]], places: Sequence[int] | None = None
     ) -> Score:
         """See `Written`."""
-        scored = [self._parts(at(self.items, places), replies) for replies in samples]
+        scored = [self._parts(replies, places) for replies in samples]
         rows = list(chain.from_iterable(scored))
         named = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0] if name}
         return replace(score_of(means_of_items([means(parts) for parts in scored])), named=named)
 
-    def _scores(self, items: Sequence[Item], replies: Sequence[str]) -> list[float]:
-        return means(self._parts(items, replies))
+    def judge(self, answers: Sequence[str], places: Sequence[int] | None = None) -> list[float]:
+        """The value of each answer."""
+        return means(self._parts(answers, places))
 
-    def _parts(self, items: Sequence[Item], replies: Sequence[str]) -> list[dict[str, float]]:
-        """The named numbers of each reply."""
-        turns = [render_prompt(item, "generate", self._template) for item in items]
-        return self._function.parts(turns, replies, items)
+    def _parts(self, replies: Sequence[str], places: Sequence[int] | None) -> Parts:
+        parts: Parts = self._score(at(self.turns, places), replies, at(self.items, places))
+        return parts
+
+
+def function_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
+    """The metric ``FILE.py:FUNCTION``; see `Metric.load`."""
+    function = ScoreFunction(spec)
+    return {
+        "make": FunctionUtility,
+        "score": function.parts,
+        "fingerprint": function.fingerprint,
+    }
 
 
 def means(parts: Sequence[Mapping[str, float]]) -> list[float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pyswarmopt_llm.common.interfaces import Engine, Score, Utility
 from pyswarmopt_llm.common.statistics import score_of
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 REWARD_TOKENS, JUDGED_TOKENS, CONTINUED_TOKENS = 200, 512, 20
 
 Chat = Callable[..., str]  # a user turn, and the turns before it
-ScoreTexts = Callable[[Sequence[Item], Sequence[str]], Sequence[float]]
+ScoreTexts = Callable[..., Any]  # items and texts -> one value per item
 InOtherUnits = Callable[[Sequence[float]], Mapping[str, float]]
 
 
@@ -48,6 +48,13 @@ class Written:
 
     Attributes:
         turns: what is asked, without a chat template.
+
+    Example:
+        >>> items = sl.load_task("prompts:prompts.txt").dev  # doctest: +SKIP
+        >>> engine = sl.open_model("my/base")  # doctest: +SKIP
+        >>> short = Written(items, lambda items, texts: [-len(text) for text in texts], engine.chat)  # doctest: +SKIP
+        >>> short(engine).value  # doctest: +SKIP
+        -41.5
     """
 
     def __init__(
@@ -108,7 +115,8 @@ class Written:
 
     def judge(self, answers: Sequence[str], places: Sequence[int] | None = None) -> Sequence[float]:
         """The value of each answer."""
-        return self._score(at(self.items, places), answers)
+        values: Sequence[float] = self._score(at(self.items, places), answers)
+        return values
 
 
 def means_of_items(samples: Sequence[Sequence[float]]) -> Sequence[float]:

@@ -1,0 +1,127 @@
+"""A router's configuration from what a search measured: prompts like those that one expert has right
+go to that expert.
+
+    python examples/router.py RUN router.yaml
+    vllm-sr config validate --config router.yaml
+
+RUN is a finished search. Its result.json holds the score of every expert on every dev example. The
+examples that one expert has right and the run's result has wrong become that expert's signal: the
+vLLM Semantic Router compares their embeddings with a prompt. Everything else goes to the result. The
+file follows the router's configuration contract v0.3; `best` and the experts are the names under
+which vLLM serves the adapters (`--lora-modules best=RUN/best ...`).
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import yaml
+
+import pyswarmopt_llm as sl
+
+LEAST = 5  # examples that an expert must have right and the result wrong, to get a signal
+CANDIDATES = 20  # examples of a signal
+ENDPOINT = "localhost:8000"
+# The settings of a run by which its tasks are read.
+READ_BY = ("dev", "test", "allow_overlap", "columns", "template", "split_seed", "skip_bad_rows")
+
+
+def dev_prompts(config: dict, name: str) -> list[str]:
+    """The questions of a task's dev examples, in the order of the stored scores."""
+    settings = {name: config[name] for name in READ_BY}
+    for spec in config["tasks"]:
+        task = sl.load_task(spec, **settings)
+        if task.name == name:
+            return [item.question for item in task.dev]
+    raise SystemExit(f"{name}: not a task that can be read again")
+
+
+def right(model: dict, task: str) -> list[bool]:
+    """Whether each dev example is answered rightly; an example without a score is not."""
+    items = model["dev"]["tasks"][task]["items"]
+    return [item not in ("?", None) and float(item) == 1.0 for item in items]
+
+
+def gains(result: dict, task: str, prompts: list[str]) -> dict[str, list[str]]:
+    """By expert, the prompts that it gains over the result; each goes to the first that gains it."""
+    best = right(result["models"]["best"], task)
+    taken = set()
+    gained = {}
+    experts = result["experts"]
+    for name in sorted(experts, key=lambda name: -experts[name]["dev"]["value"]):
+        has = right(experts[name], task)
+        ahead = [k for k, value in enumerate(has) if value and not best[k] and k not in taken]
+        if len(ahead) >= LEAST:
+            gained[name] = [prompts[k] for k in ahead]
+            taken.update(ahead)
+    return gained
+
+
+def configuration(base: str, gained: dict[str, list[str]]) -> dict:
+    """The router's document: a signal and a decision per expert, and the result for the rest."""
+    signals = [
+        {
+            "name": f"like_{name}",
+            "threshold": 0.75,
+            "candidates": prompts[:CANDIDATES],
+            "aggregation_method": "max",
+        }
+        for name, prompts in gained.items()
+    ]
+    decisions = [
+        decision(base, name, 100, [{"type": "embedding", "name": f"like_{name}"}])
+        for name in gained
+    ]
+    decisions.append(decision(base, "best", 1, []))
+    adapters = [{"name": name} for name in ("best", *gained)]
+    backend = {"name": "primary", "provider": "vllm", "endpoint": ENDPOINT, "protocol": "http"}
+    return {
+        "version": "v0.3",
+        "listeners": [{"name": "http-8899", "address": "127.0.0.1", "port": 8899}],
+        "providers": {
+            "defaults": {"model": base},
+            "models": [{"name": base, "backend_refs": [backend]}],
+        },
+        "routing": {
+            "modelCards": [{"name": base, "loras": adapters}],
+            "signals": {"embeddings": signals},
+            "decisions": decisions,
+        },
+    }
+
+
+def decision(base: str, adapter: str, priority: int, conditions: list[dict]) -> dict:
+    """A decision that sends what meets the conditions to an adapter."""
+    return {
+        "name": f"{adapter}-route",
+        "priority": priority,
+        "rules": {"operator": "AND", "conditions": conditions},
+        "modelRefs": [{"model": base, "lora_name": adapter, "use_reasoning": False}],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", type=Path)
+    parser.add_argument("out", type=Path)
+    options = parser.parse_args()
+    result = json.loads((options.run / "result.json").read_text(encoding="utf-8"))
+    run = json.loads((options.run / "run.json").read_text(encoding="utf-8"))
+    gained = {}
+    for task in result["objectives"]:
+        for name, prompts in gains(result, task, dev_prompts(run["config"], task)).items():
+            gained.setdefault(name, []).extend(prompts)
+    for name, prompts in gained.items():
+        print(f"{name}: {len(prompts)} dev examples that the result has wrong")
+    if not gained:
+        raise SystemExit(
+            f"no expert gains {LEAST} dev examples over the result: no router is needed"
+        )
+    document = configuration(run["base_name"], gained)
+    options.out.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

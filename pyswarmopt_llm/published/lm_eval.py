@@ -1,0 +1,203 @@
+"""Tasks of EleutherAI's lm-evaluation-harness, run by the harness on our resident engine."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import logging
+import random
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pyswarmopt_llm.common.errors import UserError, first_line
+from pyswarmopt_llm.common.extras import optional
+from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.common.interfaces import Engine, Score
+from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.scores.tasks.types import DEV, TEST
+
+_KINDS = ("multiple_choice", "generate_until")
+
+
+class LmEvalTask:
+    """A task of the harness as an objective: its prompts, without chat template, filters, metric.
+
+    If a task has validation and test documents, the former are dev. A single split is divided by a
+    fixed shuffle, at most a third to dev.
+
+    Args:
+        spec: name of a task or group, or a task's YAML file, followed by ``#METRIC`` (default: the
+            task's first).
+        dev: maximum number of dev documents of each task (200).
+        test: maximum number of test documents of each task (1,000).
+
+    Raises:
+        UserError: the harness is not installed, or the task is unknown or of an unsupported kind.
+    """
+
+    has_test = True
+
+    def __init__(self, spec: str, dev: int | None = None, test: int | None = None) -> None:
+        name, _, self._metric = spec.partition("#")
+        self._spec = spec
+        held_out, searched = self._load(name), self._load(name)
+        for task in held_out.values():
+            if task.OUTPUT_TYPE not in _KINDS:
+                raise UserError(
+                    f"lm-eval:{spec}: is a task of {task.OUTPUT_TYPE}; supported: "
+                    f"{' and '.join(_KINDS)}"
+                )
+        self.name = next(iter(held_out)) if len(held_out) == 1 else Path(name).stem
+        two = all(t.has_test_docs() and t.has_validation_docs() for t in held_out.values())
+        for task in searched.values() if two else ():
+            # then the harness takes the validation documents
+            task.set_config(key="test_split", value=None)
+        sizes = (DEV if dev is None else dev, TEST if test is None else test)
+        self._tasks = {"dev": searched, "test": held_out}
+        self._documents: dict[str, dict[str, list[int]]] = {"dev": {}, "test": {}}
+        for key, task in held_out.items():
+            n_dev = len(searched[key].eval_docs) if two else None
+            divided = _divide(len(task.eval_docs), n_dev, *sizes)
+            self._documents["test"][key], self._documents["dev"][key] = divided
+        configs = {key: repr(task.dump_config()) for key, task in held_out.items()}
+        described = json.dumps([spec, self._documents, configs], sort_keys=True)
+        self.fingerprint = hashlib.sha256(described.encode()).hexdigest()
+
+    def __call__(self, engine: Engine, split: str = "dev") -> Score:
+        """The metric over all documents of a split; of a group, over those of all its tasks."""
+        from lm_eval import evaluator
+
+        with _quiet():
+            results: Any = evaluator.evaluate(
+                _harness_model(engine),
+                {"tasks": self._tasks[split], "groups": {}, "group_map": {}},
+                samples=self._documents[split],
+                bootstrap_iters=0,
+            )
+        values: list[float] = []
+        for key, task in self._tasks[split].items():
+            samples = results["samples"][key]
+            metric = self._metric_of(task, samples[0])
+            first = samples[0]["filter"]
+            values += [_number(self._spec, s[metric]) for s in samples if s["filter"] == first]
+        return score_of(values)
+
+    def _metric_of(self, task: Any, sample: Mapping[str, Any]) -> str:
+        """The metric that is maximised, which a task must have."""
+        better = task.higher_is_better()
+        metric = self._metric or next(iter(better))
+        # Our engine does not compute whether an option is the greedy continuation.
+        greedy = metric == "exact_match" and task.OUTPUT_TYPE == "multiple_choice"
+        if metric not in sample or greedy or not better.get(metric, True):
+            metrics = ", ".join(name for name, higher in better.items() if higher)
+            raise UserError(
+                f"lm-eval:{self._spec}: no metric {metric} to maximise; name one behind #: "
+                f"{metrics}"
+            )
+        return metric
+
+    def _load(self, name: str) -> dict[str, Any]:
+        library = optional("lm_eval.tasks", f"lm-eval:{name}")
+        file = user_path(name)
+        is_file = file.suffix in (".yaml", ".yml")
+        if is_file and not file.is_file():
+            raise UserError(f"lm-eval:{name}: no such file; give a task's YAML file or its name")
+        try:
+            with _quiet():
+                folder = str(file.parent.resolve()) if is_file else None
+                manager = library.TaskManager(include_path=folder, include_defaults=not is_file)
+                tasks = dict(manager.load([_task_name(file) if is_file else name])["tasks"])
+                for task in tasks.values():
+                    if task.get_config("num_fewshot") is None:  # as the harness does
+                        task.set_config(key="num_fewshot", value=0)
+                    task.set_fewshot_seed(seed=1234)
+        except UserError:
+            raise
+        except Exception as error:  # anything from YAML, templates and the hub
+            raise UserError(
+                f"lm-eval:{name}: {first_line(error)}; check the name, the file and the network"
+            ) from error
+        return tasks
+
+
+def _divide(n: int, n_dev: int | None, dev: int, test: int) -> tuple[list[int], list[int]]:
+    """Indices of test and dev documents, both among `n` if there is no separate dev split."""
+    order = random.Random(0).sample(range(n), n)
+    if n_dev is not None:
+        return sorted(order[:test]), sorted(random.Random(0).sample(range(n_dev), min(dev, n_dev)))
+    if n < 2:
+        raise UserError(f"a harness task with {n} documents cannot be divided into dev and test")
+    dev = max(1, min(dev, n // 3))
+    return sorted(order[dev : dev + test]), sorted(order[:dev])
+
+
+def _task_name(file: Path) -> str:
+    # Not by a YAML parser: the harness's files have tags (!function) that only it knows.
+    match = re.search(
+        r"^task:\s*[\"']?([^\s\"'#]+)", file.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    if match is None:
+        raise UserError(f"{file}: names no task; add a line task: NAME")
+    return match.group(1)
+
+
+def _harness_model(engine: Engine) -> Any:
+    """The engine behind the interface of the harness."""
+    from lm_eval.api.model import LM
+
+    class Resident(LM):
+        def loglikelihood(self, requests: Sequence[Any]) -> list[tuple[float, bool]]:
+            # Whether the continuation is the greedy one does not matter for the supported kinds.
+            return [
+                (value, False)
+                for value in engine.loglikelihood([request.args for request in requests])
+            ]
+
+        def loglikelihood_rolling(self, requests: Sequence[Any]) -> list[float]:
+            raise NotImplementedError("perplexity tasks are refused")
+
+        def generate_until(self, requests: Sequence[Any]) -> list[str]:
+            replies = [""] * len(requests)
+            by_length: dict[int, list[int]] = {}
+            for i, request in enumerate(requests):
+                by_length.setdefault(int(request.args[1].get("max_gen_toks", 256)), []).append(i)
+            for length, indices in by_length.items():
+                texts = engine.generate(
+                    [requests[i].args[0] for i in indices], max_new_tokens=length
+                )
+                for i, text in zip(indices, texts, strict=True):
+                    replies[i] = _cut(text, requests[i].args[1].get("until") or [])
+            return replies
+
+    return Resident()
+
+
+def _cut(text: str, stops: str | Sequence[str]) -> str:
+    """`text` up to the first stop that occurs in it."""
+    for stop in [stops] if isinstance(stops, str) else stops:
+        if stop:
+            text = text.split(stop, 1)[0]
+    return text
+
+
+def _number(spec: str, value: object) -> float:
+    if isinstance(value, bool | int | float):
+        return float(value)
+    raise UserError(f"lm-eval:{spec}: this metric has no value per document; name another behind #")
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Suppress the harness's progress bars and warnings, which would break our own display."""
+    logger = logging.getLogger("lm_eval")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,128 @@
+"""Candidates beside the best one: the leaders, which `confirm` scores again, and the Pareto front of
+several tasks.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from pyswarmopt.driver.multi.pareto import crowding_distance, non_dominated
+from pyswarmopt_llm.common.files.regular import write_json
+from pyswarmopt_llm.searching.prepare import Contestant, Job
+from pyswarmopt_llm.searching.scoring.record import Row
+from pyswarmopt_llm.searching.scoring.result import Confirmed, Front, Leader
+from pyswarmopt_llm.searching.scoring.run_directory import Run
+from pyswarmopt_llm.searching.scoring.scorer import Scorer
+
+TOP = 10  # candidates that `confirm` scores again
+FRONT = 5  # points of the front that are saved beside the best
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A scored position, (D,), with the objective's value and each task's on dev."""
+
+    position: Tensor
+    value: float
+    tasks: Mapping[str, float]
+
+
+class Archive:
+    """The candidates of a search that were scored in full, the first at each position."""
+
+    def __init__(self, tasks: Sequence[str]) -> None:
+        self._names = tuple(tasks)
+        self._scored: dict[str, Scored] = {}
+
+    def add(self, position: Tensor, row: Row) -> None:
+        """Remember a candidate, (D,), unless its evaluation is incomplete."""
+        if row.complete and row.key not in self._scored:
+            tasks = {name: row.score(name).value for name in self._names}
+            self._scored[row.key] = Scored(position.clone(), float(row.value), tasks)
+
+    @property
+    def top(self) -> list[Scored]:
+        """The `TOP` best by value, the best first; on a tie the earlier."""
+        return sorted(self._scored.values(), key=lambda scored: -scored.value)[:TOP]
+
+    @property
+    def front(self) -> list[Scored]:
+        """Candidates that none dominates, sorted by the first task; of several at one point the
+        first.
+        """
+        points = list(
+            {tuple(s.tasks.values()): s for s in reversed(self._scored.values())}.values()
+        )
+        efficient = non_dominated(-self._values(points))
+        front = [point for point, is_in in zip(points, efficient, strict=True) if is_in]
+        return sorted(front, key=lambda scored: tuple(scored.tasks.values()))
+
+    def at(self, position: Tensor) -> Scored | None:
+        """The candidate at a position, if there is one."""
+        return next((s for s in self._scored.values() if s.position.equal(position)), None)
+
+    def spread(self, without: Scored | None) -> list[Scored]:
+        """At most `FRONT` points of the front that lie far apart, `without` one of them."""
+        points = [point for point in self.front if point is not without]
+        while len(points) > FRONT:
+            points.pop(int(crowding_distance(-self._values(points)).argmin()))
+        return points
+
+    def _values(self, points: Sequence[Scored]) -> np.ndarray:
+        values = np.array([list(point.tasks.values()) for point in points])
+        return values.reshape(len(points), len(self._names))
+
+
+def confirm(
+    job: Job, archive: Archive, fresh: Callable[[], Scorer]
+) -> tuple[Contestant, Confirmed]:
+    """The best of the leaders on dev items that the search has not seen, and the leaders' scores.
+
+    The best of hundreds of noisy scores is partly the luckiest. On fresh items the leaders lose
+    their luck, and the value there is biased only by the choice among few. On a tie the better on
+    dev.
+    """
+    leaders = archive.top
+    rows = fresh().score([leader.position for leader in leaders], 0)
+    values = [row.value for row in rows]
+    chosen = values.index(max(values))
+    scores = [Leader(leader.value, value) for leader, value in zip(leaders, values, strict=True)]
+    confirmed = Confirmed(job.objectives.fresh, scores, chosen)
+    return Contestant(leaders[chosen].position, value=leaders[chosen].value), confirmed
+
+
+def save_front(job: Job, run: Run, archive: Archive, chosen: Contestant) -> Front:
+    """Write ``front/``: candidates that no other beats on all tasks, with their values on dev.
+
+    Returns, for ``result.json``, folder and values of each saved point, and the size of the whole
+    front.
+    """
+    folder = run.path / "front"
+    if folder.exists():  # an earlier process was stopped after writing it
+        shutil.rmtree(folder)
+    folder.mkdir()
+    points: list[dict[str, Any]] = []
+    # what was trained is none of the candidates
+    at = None if chosen.trained else archive.at(chosen.position)
+    for number, scored in enumerate(archive.spread(without=at), start=1):
+        name = f"{number:02d}"
+        job.space.save(scored.position, folder / name)
+        weights = job.weights(scored.position)
+        points.append(
+            {"folder": f"front/{name}", "dev": dict(scored.tasks), "coefficients": weights}
+        )
+    everything = [dict(scored.tasks) for scored in archive.front]
+    content = {
+        "tasks": list(job.objectives.names),
+        "points": points,
+        "all": everything,
+        "chosen": None if at is None else dict(at.tasks),
+    }
+    write_json(folder / "front.json", content)
+    return Front(points, len(everything))

@@ -1,0 +1,197 @@
+"""Ways to write one text with members of different vocabularies, token by token.
+
+Each is made for members and weights and then called with the members' texts, which are the same; it
+answers with the bytes to write next. `byte_beam` is the way that needs none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.tokens.reading import Text, TextModel
+
+Choose = Callable[[Sequence[Text]], bytes | None]
+Make = Callable[[Sequence[TextModel], Sequence[float]], Choose]
+
+RATE = 0.15
+STEPS = 5
+TEMPERATURE = 0.01
+MEMORY = 2**30  # bytes of R for one member
+
+
+class Union:
+    """Adds the members' distributions up, token by token of the union of their vocabularies (GaC:
+    Yu et al. 2024, arXiv 2406.12585).
+
+    A token is its bytes. One that a member lacks has probability 0 there, even where the member
+    would write the same text in smaller tokens.
+
+    Args:
+        text_models: the members.
+        weights: of each.
+    """
+
+    def __init__(self, text_models: Sequence[TextModel], weights: Sequence[float]) -> None:
+        vocabularies = [text_model.vocabulary.texts for text_model in text_models]
+        self._weights, self._texts = weights, sorted(set().union(*vocabularies))
+        row = {text: k for k, text in enumerate(self._texts)}
+        self._rows = [np.array([row[text] for text in texts]) for texts in vocabularies]
+
+    def __call__(self, reads: Sequence[Text]) -> bytes | None:
+        """The most probable token of the union; None for the end."""
+        total, end = np.zeros(len(self._texts)), 0.0
+        for weight, rows, read in zip(self._weights, self._rows, reads, strict=True):
+            np.add.at(total, rows, weight * read.texts)
+            end += weight * read.end
+        best = int(total.argmax())
+        return self._texts[best] if total[best] > end else None
+
+
+class RelativeRepresentations:
+    """Adds distributions up in the space of similarities to shared tokens (DeePEn: Huang et al.
+    2024, arXiv 2404.12715).
+
+    Vocabularies share some tokens: the anchors. A token is described by how alike its embedding is
+    to the anchors', which means the same in every model (Moschella et al. 2023, arXiv 2209.15430).
+    A distribution p becomes p R (see `relative_representations`); those are added up; and the sum is
+    brought back into the vocabulary of the member with the greatest weight by `search`.
+
+    Args:
+        text_models: the members.
+        weights: of each.
+        rate: step size of the search, in logits, to be chosen on dev.
+
+    Raises:
+        InvalidOption: the vocabularies have no token in common.
+    """
+
+    def __init__(
+        self, text_models: Sequence[TextModel], weights: Sequence[float], rate: float = RATE
+    ) -> None:
+        self._weights, self._rate = np.asarray(weights), rate
+        self._main = int(self._weights.argmax())
+        anchors = shared_tokens(text_models)
+        made: dict[tuple[int, int], Tensor] = {}
+        self._relative = []
+        for text_model in text_models:  # adapters of one base share their embeddings
+            key = (_embedding(text_model).data_ptr(), id(text_model.vocabulary))
+            if key not in made:
+                made[key] = relative_representations(text_model, anchors)
+            self._relative.append(made[key])
+        self._texts = text_models[self._main].vocabulary.texts
+
+    def __call__(self, reads: Sequence[Text]) -> bytes | None:
+        """The most probable token of the main vocabulary; None for the end, which needs no
+        translation.
+        """
+        end, aim = 0.0, torch.zeros(())
+        for weight, read, relative in zip(self._weights, reads, self._relative, strict=True):
+            end += weight * read.end
+            aim = aim + weight * (_as_row(read) @ relative)
+        start = _as_row(reads[self._main])
+        result = search(
+            start / start.sum(), aim / aim.sum(), self._relative[self._main], self._rate
+        )
+        best = int(result.argmax())
+        return self._texts[best] if (1.0 - end) * float(result[best]) > end else None
+
+
+def _as_row(read: Text) -> Tensor:
+    """The probabilities of its text tokens, (M,) float32."""
+    return torch.from_numpy(read.texts).float()
+
+
+def shared_tokens(text_models: Sequence[TextModel], memory: int = MEMORY) -> list[bytes]:
+    """The tokens that all vocabularies have, sorted.
+
+    The paper takes all of them as anchors. R then has as many columns as rows, 9 GiB for 49,152
+    tokens; where the largest R would exceed `memory` bytes, as many anchors as fit are drawn evenly.
+    """
+    vocabularies = [text_model.vocabulary.texts for text_model in text_models]
+    shared = sorted(set(vocabularies[0]).intersection(*vocabularies))
+    if not shared:
+        raise InvalidOption(
+            "fusion", "relative", "the members' vocabularies share no token; use `fusion` bytes"
+        )
+    most = max(1, memory // (4 * max(map(len, vocabularies))))
+    if len(shared) <= most:
+        return shared
+    drawn = np.random.default_rng(0).choice(len(shared), most, replace=False)
+    return [shared[i] for i in sorted(drawn)]
+
+
+def relative_representations(text_model: TextModel, anchors: Sequence[bytes]) -> Tensor:
+    """R: (M, anchors) float32 on the CPU, of the tokens in the order of the vocabulary.
+
+    Row t is the softmax over anchors of the cosine similarities, normalised to length 1, over the
+    temperature.
+    """
+    vocabulary, weight = text_model.vocabulary, _embedding(text_model)
+    normalize = torch.nn.functional.normalize
+    rows = normalize(weight[torch.from_numpy(vocabulary.ids).to(weight.device)].float(), dim=-1)
+    row = {text: k for k, text in reversed(list(enumerate(vocabulary.texts)))}
+    similar = normalize(rows @ rows[[row[text] for text in anchors]].T, dim=-1)
+    return similar.div_(TEMPERATURE).softmax(-1).cpu()
+
+
+def _embedding(text_model: TextModel) -> Tensor:
+    weight: Tensor = text_model.engine.model.get_input_embeddings().weight
+    return weight.detach()
+
+
+def search(
+    start: Tensor, aim: Tensor, relative: Tensor, rate: float = RATE, steps: int = STEPS
+) -> Tensor:
+    """A distribution q, near `start`, whose q R is nearer to `aim`: AdamW (Loshchilov & Hutter
+    2019) on the logits of q, loss KL(aim || q R).
+
+    Where `start` is right already it stays: AdamW would make full steps of what rounding leaves of
+    the gradient.
+
+    Args:
+        start: (..., M), each summing to 1.
+        aim: (..., anchors), each summing to 1.
+        relative: R, (M, anchors), rows summing to 1.
+        rate: about how far a step moves a logit.
+        steps: how many.
+    """
+    if torch.allclose(start @ relative, aim, rtol=1e-5, atol=0.0):
+        return start
+    tiny = torch.finfo(start.dtype).tiny
+    with torch.enable_grad():
+        logits = start.clamp(min=tiny).log().requires_grad_()
+        optimizer = torch.optim.AdamW([logits], lr=rate)
+        for _ in range(steps):
+            optimizer.zero_grad()
+            reached = (logits.softmax(-1) @ relative).clamp(min=tiny)
+            (-(aim * reached.log()).sum()).backward()  # KL but for a constant
+            optimizer.step()
+    return logits.detach().softmax(-1)
+
+
+TOKEN_FUSIONS: dict[str, Make] = {"union": Union, "relative": RelativeRepresentations}
+
+
+def token_pieces(
+    text_models: Sequence[TextModel], choose: Choose, user: str, max_new_tokens: int
+) -> Iterator[bytes]:
+    """Tokens that a fusion chooses, each then read by every member in its own tokens."""
+    start = [text_model.begin(user) for text_model in text_models]
+    reads, written = start, b""
+    for _ in range(max_new_tokens):
+        piece = None if any(read.full for read in reads) else choose(reads)
+        if piece is None:
+            return
+        yield piece
+        written += piece
+        # A character that is not whole cannot be tokenised yet: the members then read what is.
+        readable = written.decode("utf-8", errors="ignore")
+        reads = [
+            read.read((*first.ids, *read.text_model.encode(readable)))
+            for first, read in zip(start, reads, strict=True)
+        ]

@@ -1,0 +1,141 @@
+"""A member in the middle of a text: its next token, and cheap copies that read on differently."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers.cache_utils import DynamicCache
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.tokens.vocabulary import Vocabulary, token_bytes
+
+Layers = list[tuple[Tensor, Tensor]]  # keys and values of each layer
+
+
+@dataclass(frozen=True)
+class TextModel:
+    """A member that writes text: its engine and its vocabulary."""
+
+    engine: TransformersEngine
+    vocabulary: Vocabulary
+
+    @classmethod
+    def of(cls, engine: TransformersEngine) -> TextModel:
+        """A text model backed by an engine.
+
+        Raises:
+            UserError: its tokenizer does not say which bytes a token stands for, or its layers keep
+                more than keys and values.
+        """
+        if not engine.passes.windows:
+            kind = engine.model.config.get_text_config().model_type
+            raise UserError(
+                f"{kind}: its layers do not take a mask and position ids per token, so it cannot "
+                "be mixed with models of other tokenizers; use members of one tokenizer"
+            )
+        size = int(engine.model.get_output_embeddings().weight.shape[0])
+        # Rows of the output layer beyond the tokenizer's tokens stand for nothing, tokens beyond
+        # them are never given.
+        tokens = (token_bytes(engine.tokenizer) + [None] * size)[:size]
+        return cls(engine, Vocabulary(tokens, engine.stops()))
+
+    def begin(self, user: str) -> Text:
+        """Read a user's turn in the member's chat template."""
+        return Text(self, self.engine.encode_prompt(self.engine.chat(user)))
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of a piece of the answer, nothing added."""
+        return [int(i) for i in self.engine.tokenizer(text, add_special_tokens=False)["input_ids"]]
+
+
+class Text:
+    """A text with its keys and values and the distribution of what comes next; `read` gives a new
+    one.
+
+    The forward pass runs on first use. Control tokens other than those that end a text cannot be
+    written, so their probability is left out and the rest scaled to sum to 1.
+
+    Args:
+        text_model: the member.
+        ids: the text, at least one token.
+        before: a text of the same member to take keys and values from, as far as it is the same.
+
+    Attributes:
+        text_model: as given.
+        ids: as given.
+    """
+
+    def __init__(
+        self, text_model: TextModel, ids: Sequence[int], before: Text | None = None
+    ) -> None:
+        self.text_model, self.ids, self._before = text_model, tuple(ids), before
+
+    def read(self, ids: Sequence[int]) -> Text:
+        """The same member with another text; what both begin with is not computed again."""
+        return Text(self.text_model, ids, self)
+
+    @property
+    def full(self) -> bool:
+        """Whether another token would not fit into the member's context window."""
+        window = self.text_model.engine.window
+        return window is not None and len(self.ids) >= window
+
+    @cached_property
+    def texts(self) -> NDArray[np.float64]:
+        """Probability of each text token, (M,), in the order of the vocabulary."""
+        return self._expected[self.text_model.vocabulary.ids] / self._total
+
+    @cached_property
+    def end(self) -> float:
+        """Probability that the text ends here."""
+        return float(self._expected[self.text_model.vocabulary.ends].sum() / self._total)
+
+    @cached_property
+    def _total(self) -> float:
+        vocabulary, expected = self.text_model.vocabulary, self._expected
+        return float(expected[vocabulary.ids].sum() + expected[vocabulary.ends].sum())
+
+    @property
+    def _expected(self) -> NDArray[np.float64]:
+        return self._outcome[0]
+
+    @cached_property
+    def _outcome(self) -> tuple[NDArray[np.float64], Layers]:
+        """The distribution of the next token, (V,), and all keys and values.
+
+        All layers keep all tokens; the model's masks know of its windows.
+        """
+        layers: Layers = []
+        known = 0
+        if self._before is not None:
+            known = self._shared_with(self._before)
+            earlier = self._before._outcome[1]
+            layers = [(k[..., :known, :], v[..., :known, :]) for k, v in earlier]
+            self._before = None  # its memory is needed no more
+        engine = self.text_model.engine
+        cache = DynamicCache(layers)
+        with torch.inference_mode():
+            out: Any = engine.model(
+                input_ids=torch.tensor([self.ids[known:]], device=engine.model.device),
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+        engine.tokens_fed += len(self.ids) - known
+        expected = out.logits[0, -1].double().softmax(-1).cpu().numpy()
+        return expected, [(layer.keys, layer.values) for layer in cache.layers]
+
+    def _shared_with(self, earlier: Text) -> int:
+        """Tokens that this text and an earlier one begin with; one token at least is left to
+        read.
+        """
+        most = min(len(self.ids) - 1, len(earlier.ids))
+        return next((k for k in range(most) if self.ids[k] != earlier.ids[k]), most)

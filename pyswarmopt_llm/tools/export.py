@@ -1,0 +1,458 @@
+"""A run's result, an adapter or a model, written in the format of the program that is to run it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyswarmopt_llm.common.commands import command
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.extras import need_extra
+from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.common.interfaces import Computed, LowRank
+from pyswarmopt_llm.experts.adapter import adapter_folder, load_factors, read_adapter
+from pyswarmopt_llm.experts.base import BaseModel, refuse_quantised, resolve_base, scheme_of
+from pyswarmopt_llm.experts.compatibility import inspect_experts
+from pyswarmopt_llm.experts.config import NotPlain, read_config
+from pyswarmopt_llm.experts.files import atomic_directory, check_free, read_json
+from pyswarmopt_llm.experts.full_model import write_model
+from pyswarmopt_llm.experts.quantised.embedded import source_gguf
+from pyswarmopt_llm.experts.safetensors_file import StoredTensors
+from pyswarmopt_llm.experts.skeleton import skeleton
+from pyswarmopt_llm.experts.truncate import truncate_dense, truncate_low_rank
+from pyswarmopt_llm.experts.write import write_adapter
+from pyswarmopt_llm.mix import is_whole_model, saved_kind
+from pyswarmopt_llm.report.card import Form, model_card
+from pyswarmopt_llm.searching.scoring.parents import parents_of
+from pyswarmopt_llm.searching.scoring.result import read_result
+from pyswarmopt_llm.searching.scoring.run_directory import read_about, result_of
+from pyswarmopt_llm.tools.by_peft import load_by_peft, load_stored
+
+ADAPTER_FILE = "adapter.gguf"
+BASE_FILE = "./base.gguf"  # beside the Modelfile of an adapter; its user puts the base there
+CONVERTER = "llama.cpp's convert_lora_to_gguf.py converts it"
+# Architectures, by the name that transformers and llama.cpp give them -> whether llama.cpp reorders
+# the rows of queries and keys.
+ARCHITECTURES = {"llama": True, "qwen2": False, "qwen3": False}
+FORMATS = {  # what the model card says of each
+    "merged": Form("transformers", "merge", ("lora",), "The adapter is merged into the base."),
+    "gguf": Form("gguf", "adapter", ("gguf", "lora"), "The adapter is written as GGUF."),
+    "peft": Form("peft", "adapter", ("lora",)),
+}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The output of `export_model`.
+
+    Attributes:
+        files: name -> size in bytes.
+        loss: of the truncation to a rank; None if nothing was truncated.
+        base: the GGUF file that an adapter in GGUF goes with; "" if none is known.
+    """
+
+    files: Mapping[str, int]
+    loss: Loss | None
+    base: str
+
+
+def export_model(
+    source: str,
+    out: str | Path,
+    form: str = "merged",
+    *,
+    base: str | None = None,
+    rank: int | None = None,
+) -> Exported:
+    """Write a model in another format; memory holds one weight at a time.
+
+    An adapter that is no plain LoRA (DoRA, saved modules, LoHa, ...) becomes the nearest one of
+    rank `rank` in `form` peft; then memory holds the base, too.
+
+    Args:
+        source: a finished run, whose result is exported, an adapter, or a model directory.
+        out: the directory to create.
+        form: one of `FORMATS`: a merged model for transformers and vLLM, the adapter as GGUF for
+            llama.cpp and Ollama, or a PEFT adapter of smaller rank.
+        base: the model that an adapter is for.
+        rank: truncate the adapter to the nearest one of this rank.
+
+    Raises:
+        UserError: whatever is wrong with the input, in one line; nothing is written then.
+    """
+    if form == "gguf":
+        need_extra("gguf", "`form` gguf")
+    if rank is not None and form == "merged":
+        why = "goes with `form` peft or gguf; a merged model takes the whole adapter"
+        raise InvalidOption("rank", rank, why)
+    folder = user_path(out)
+    check_free(folder)
+    if form == "peft" and base is not None and rank is not None and not is_plain(source):
+        origin = flatten(source, resolve_base(base), rank)
+    else:
+        origin = find_source(source, base)
+        _check(origin, source, form, out)
+        origin = _truncated(origin, rank)
+    try:
+        with atomic_directory(folder) as part:
+            _write(origin, form, part)
+            if origin.run is not None:
+                (part / "README.md").write_text(_card(origin, form, rank), encoding="utf-8")
+    except OSError as error:
+        raise UserError(
+            f"{folder}: cannot be written ({error.strerror}); nothing was kept"
+        ) from error
+    files = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
+    return Exported(files, origin.loss, str(_gguf_of(origin) or ""))
+
+
+def _check(origin: Source, source: str, form: str, out: str | Path) -> None:
+    """Refuse what does not go with the format: to merge into quantised weights names the plain base.
+
+    Raises:
+        UserError: it does not.
+    """
+    if form != "merged":
+        if not origin.adapter:
+            raise UserError(f"{source}: is a whole model, not an adapter; use `form` merged")
+        return
+    if not origin.adapter or not origin.base.packing:
+        refuse_quantised(origin.base)
+        return
+    plain = scheme_of(origin.base.spec)[1] if origin.base.scheme else "PLAIN"
+    way = command("export", origin.adapter, base=plain, out=str(out))
+    raise UserError(
+        f"{source}: the weights of {origin.base.spec} are quantised ({origin.base.packing}), and a "
+        "change cannot be added to them; merge it into the plain "
+        f"base ({way}), or write the adapter alone with `form` gguf or peft"
+    )
+
+
+def _truncated(origin: Source, rank: int | None) -> Source:
+    """The nearest adapter of that rank (Eckart & Young 1936).
+
+    Modules whose rank is not above it stay as they are.
+    """
+    if rank is None:
+        return origin
+    cut = {name: truncate_low_rank(change, rank) for name, change in origin.changes.items()}
+    lost, total = sum(part.lost for part in cut.values()), sum(part.total for part in cut.values())
+    changes = {name: part.change for name, part in cut.items()}
+    return replace(origin, changes=changes, loss=Loss(math.sqrt(lost / total) if total else 0.0))
+
+
+def _write(origin: Source, form: str, folder: Path) -> None:
+    """Write a source in a format."""
+    if form == "merged":
+        write_model(origin.base, origin.weights, folder)
+    elif form == "gguf":
+        _write_gguf(origin, folder)
+    else:
+        factors = {
+            name.removesuffix(".weight"): (change.b, change.a)
+            for name, change in origin.changes.items()
+        }
+        write_adapter(
+            folder, factors, base_model_name=origin.base_name, target_modules=origin.targets
+        )
+
+
+def _write_gguf(origin: Source, folder: Path) -> None:
+    write_lora(origin.base, origin.changes, folder / ADAPTER_FILE)
+    base = _gguf_of(origin)
+    path = BASE_FILE if base is None else str(base.absolute())
+    # Greedy, as the model was scored; Ollama takes the chat template from the base's GGUF file.
+    lines = (f"FROM {path}", f"ADAPTER ./{ADAPTER_FILE}", "PARAMETER temperature 0")
+    text = "\n".join([*lines, "PARAMETER repeat_penalty 1", ""])
+    (folder / "Modelfile").write_text(text, encoding="utf-8")
+
+
+def _gguf_of(origin: Source) -> Path | None:
+    return source_gguf(scheme_of(origin.base.spec)[1])
+
+
+def _card(origin: Source, form: str, rank: int | None) -> str:
+    """The run's model card, for these files."""
+    run, as_form = origin.run or Path(), FORMATS[form]
+    result = read_result(run)
+    if result is None:
+        raise UserError(f"{run}: is not finished; finish it with: swarm-llm resume {run}")
+    if not origin.adapter:  # a mixture of whole models
+        as_form = replace(as_form, tags=(), sentence="")
+    elif origin.loss is not None:
+        truncation = (
+            f"It is truncated to rank {rank}, which changes its weights by {origin.loss.whole:.1%} "
+            "in the Frobenius norm. The scores below are those of the whole adapter."
+        )
+        as_form = replace(as_form, sentence=f"{as_form.sentence} {truncation}".strip())
+    about = read_about(run)
+    return model_card(about, result, parents_of(about.config), as_form)
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What a smaller rank leaves out.
+
+    Attributes:
+        whole: relative Frobenius error over all parameters.
+        worst: the module with the largest error of its own, and this, where it was flattened.
+        left_out: parameters whose change no LoRA of linear layers can hold; they count as lost.
+    """
+
+    whole: float
+    worst: tuple[str, float] | None = None
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model to export.
+
+    Attributes:
+        base: has the weights, the configuration and the tokenizer.
+        changes: name of a weight -> the adapter's change, scale included; none of a whole model.
+        adapter: its path; "" of a whole model.
+        base_name: the public name of its base.
+        targets: the modules that it adapts, as its configuration selects them.
+        run: the run directory that this is the result of, if it is one.
+        loss: of its rank; None: it is whole.
+    """
+
+    base: BaseModel
+    changes: Mapping[str, LowRank]
+    adapter: str = ""
+    base_name: str = ""
+    targets: tuple[str, ...] = ()
+    run: Path | None = None
+    loss: Loss | None = None
+
+    @property
+    def weights(self) -> Computed[Tensor]:
+        """Name -> the weight with its change, in the base's dtype, computed on access.
+
+        The sum is float32 before it is rounded.
+        """
+        stored = StoredTensors(self.base.weight_files)
+
+        def value(name: str) -> Tensor:
+            if name not in self.changes:
+                return stored[name]
+            exact = stored[name].to(torch.float32) + self.changes[name].dense()
+            return exact.to(stored.dtype(name))
+
+        return Computed(stored.shapes, value)
+
+
+def find_source(source: str, base: str | None) -> Source:
+    """The model that a run, an adapter or a model directory stands for.
+
+    Args:
+        source: a finished run, an adapter (directory or hub id), or a model directory.
+        base: the adapter's base model; None for a run or a model.
+
+    Raises:
+        UserError: several models, an adapter that does not fit the base, or a base that cannot take
+            it.
+    """
+    folder, model, adapter = user_path(source), base, None
+    is_run = (folder / "run.json").is_file()
+    if is_run or is_whole_model(folder):
+        if base is not None:
+            what = "a run, which names its own base" if is_run else "a whole model, no adapter"
+            raise InvalidOption("base", base, f"{source} is {what}; remove it")
+        model, adapter = result_of(folder) if is_run else (source, None)
+    else:
+        adapter = source
+    if (kind := saved_kind(model or folder)) is not None:
+        raise UserError(
+            f"{source}: is several models (space {kind.name}), which no single file can hold; run "
+            f"it with swarm-llm generate --base {model}"
+        )
+    if model is None:
+        raise InvalidOption("base", None, f"missing; name the model that {source} is an adapter of")
+    resolved, run = resolve_base(model), folder if is_run else None
+    if adapter is None:
+        return Source(resolved, {}, run=run)
+    if run is not None and read_about(run).fingerprints.get("base") != resolved.fingerprint:
+        raise UserError(
+            f"{source}: the base {model} is not the one of the run any more; put it back"
+        )
+    return _adapter_on(resolved, adapter, run)
+
+
+def _adapter_on(base: BaseModel, adapter: str, run: Path | None) -> Source:
+    report = inspect_experts([adapter], base)
+    report.require("delta")
+    (info,) = report.experts
+    changes = load_factors(info)
+    tied = read_json(base.path / "config.json").get("tie_word_embeddings")
+    if tied and "lm_head.weight" in changes:
+        raise UserError(
+            f"{adapter}: changes lm_head, which {base.spec} shares with its embeddings; keep the "
+            "adapter apart from the base, or train without lm_head among its target modules"
+        )
+    name = info.base_model_name or base.name
+    return Source(base, changes, str(info.path), name, tuple(info.target_modules), run)
+
+
+def is_plain(spec: str) -> bool:
+    """Whether an adapter need not be flattened; what is wrong otherwise is found later."""
+    try:
+        read_adapter(spec)
+    except NotPlain:
+        return False
+    except UserError:
+        return True
+    return True
+
+
+def flatten(spec: str, base: BaseModel, rank: int) -> Source:
+    """The nearest plain LoRA of a rank to an adapter of any kind that PEFT can merge.
+
+    What PEFT makes of the base's weights, minus the weights, is cut by SVD (see `truncate`), one
+    layer at a time in float32, beside the base as it is stored.
+
+    Args:
+        spec: an adapter's directory or hub id.
+        base: with plain weights.
+        rank: of each module.
+
+    Raises:
+        UserError: PEFT does not load it, or it changes no linear layer.
+    """
+    refuse_quantised(base)
+    folder = adapter_folder(spec)
+    config = read_config(folder / "adapter_config.json", plain=False)
+    modules = skeleton(base)
+    config.check_patterns(modules.linear | modules.others.keys())
+    model, _ = load_stored(base)
+    load_by_peft(model, folder)
+    changes: dict[str, LowRank] = {}
+    errors: dict[str, float] = {}
+    left_out: list[str] = []
+    lost = total = 0.0
+    for name, change in _changes(model, StoredTensors(base.weight_files)):
+        square = float(change.square().sum(dtype=torch.float64))
+        total += square
+        module = name.removesuffix(".weight")
+        if module not in modules.linear:
+            left_out.append(name)
+            lost += square
+            continue
+        cut = truncate_dense(change, rank)
+        changes[name] = cut.change
+        errors[module] = math.sqrt(cut.lost / cut.total)
+        lost += cut.lost
+    if not changes:
+        raise UserError(f"{spec}: changes no linear layer of {base.spec}; train it as plain LoRA")
+    worst = max(errors, key=errors.__getitem__)
+    loss = Loss(math.sqrt(lost / total), (worst, errors[worst]), tuple(left_out))
+    name = config.base_model_name or base.name
+    return Source(base, changes, spec, name, tuple(errors), loss=loss)
+
+
+def _changes(model: Any, stored: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+    """Parameter -> what the adapter adds to it, float32, where that is not zero.
+
+    A parameter that two modules share stands for both, under the name in the base's files.
+    """
+    seen: set[int] = set()
+    for name in stored:
+        path, _, key = name.rpartition(".")
+        module = _merged(model.get_submodule(path))
+        parameter = getattr(module, key)
+        if id(parameter) in seen:
+            continue
+        seen.add(id(parameter))
+        change = parameter.detach().float() - stored[name].float()
+        if change.any():
+            yield name, change
+
+
+def _merged(module: Any) -> Any:
+    """A module of the base with what PEFT adds to it, merged in float32."""
+    if hasattr(module, "unload_and_optionally_merge_module"):
+        return module.float().unload_and_optionally_merge_module(
+            merge=True, safe_merge=False, adapter_names=None
+        )
+    if not hasattr(module, "base_layer"):
+        return module
+    module.float().merge()
+    return module.get_base_layer()
+
+
+def write_lora(base: BaseModel, changes: Mapping[str, LowRank], path: Path) -> None:
+    """Write changes of a base's weights as an adapter in float32, for llama.cpp and Ollama.
+
+    Names are those of the table of the `gguf` package. llama.cpp scales each pair of factors by
+    alpha / its own rank. Alpha is the largest rank, and B of a pair of smaller rank is divided by
+    what that adds.
+
+    Raises:
+        UserError: llama.cpp's architecture is not one of `ARCHITECTURES`, or lacks a weight.
+    """
+    import gguf
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(base.path, trust_remote_code=False, local_files_only=True)
+    if config.model_type not in ARCHITECTURES:
+        raise UserError(
+            f"{base.spec}: {config.model_type} is not among the architectures written "
+            f"as GGUF ({', '.join(ARCHITECTURES)}); {CONVERTER}"
+        )
+    alpha = max(change.a.shape[0] for change in changes.values())
+    writer = gguf.GGUFWriter(path, config.model_type)
+    writer.add_type(gguf.GGUFType.ADAPTER)
+    writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
+    writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, float(alpha))
+    writer.add_base_model_count(1)
+    writer.add_base_model_name(0, base.name)
+    for weight, change in changes.items():
+        name = gguf_name(config, weight)
+        b = reordered(config, weight, change.b * (change.a.shape[0] / alpha))
+        writer.add_tensor(f"{name}.lora_a", change.a.contiguous().numpy())
+        writer.add_tensor(f"{name}.lora_b", b.contiguous().numpy())
+    try:
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+    finally:
+        writer.close()
+
+
+def gguf_name(config: Any, weight: str) -> str:
+    """The name of a weight in a GGUF file, such as ``blk.0.attn_q.weight``.
+
+    Raises:
+        UserError: the architecture has no such weight.
+    """
+    import gguf
+
+    kinds = {name: kind for kind, name in gguf.MODEL_ARCH_NAMES.items()}
+    table = gguf.get_tensor_name_map(kinds[config.model_type], config.num_hidden_layers)
+    name = table.get_name(weight, try_suffixes=(".weight", ".bias"))
+    if name is None:
+        raise UserError(
+            f"{weight}: no weight of llama.cpp's {config.model_type}; use `form` merged"
+        )
+    return str(name)
+
+
+def reordered(config: Any, weight: str, value: Tensor) -> Tensor:
+    """Rows of queries and keys as llama.cpp expects them; other values as they are.
+
+    For the llama architecture its rotary embedding expects pairs (i, i + d/2) of each head side by
+    side.
+    """
+    module = weight.rpartition(".")[0]
+    if not ARCHITECTURES[config.model_type] or not module.endswith(("q_proj", "k_proj")):
+        return value
+    is_query = module.endswith("q_proj")
+    heads = config.num_attention_heads if is_query else config.num_key_value_heads
+    return value.reshape(heads, 2, -1, *value.shape[1:]).transpose(1, 2).reshape(value.shape)

@@ -1,0 +1,522 @@
+"""Rank many adapters by few items: all on some, the better half on twice as many, and so on.
+
+What decides is the mean probability of the right options: eight items tell little of an accuracy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from pyswarmopt_llm.common.commands import changed, command, task_settings
+from pyswarmopt_llm.common.errors import InvalidOption, UndefinedModelError, UserError
+from pyswarmopt_llm.common.files.fingerprint import digest
+from pyswarmopt_llm.common.files.json_types import wrong_field
+from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.common.interfaces import LowRank, Patch
+from pyswarmopt_llm.common.statistics import interval
+from pyswarmopt_llm.engine.load import load_engine
+from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.experts.adapter import AdapterInfo, changed_weights, load_factors, read_adapter
+from pyswarmopt_llm.experts.base import BaseModel, resolve_base
+from pyswarmopt_llm.experts.compatibility import BaseFiles, unique_names
+from pyswarmopt_llm.experts.files import refuse_unmatched
+from pyswarmopt_llm.scores.metrics.objectives import task_print
+from pyswarmopt_llm.scores.tasks import Item, Scoring
+from pyswarmopt_llm.searching.scoring.record import Store
+from pyswarmopt_llm.searching.use.config import BARE, EvalConfig
+from pyswarmopt_llm.searching.use.model import Exam, OnItems
+
+FIRST_ITEMS = 8
+LARGE = 500.0  # a logit whose exponential is still finite
+PARTS = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin")
+# settings of the task that a search shares
+AS_READ = (
+    *("dev", "columns", "template", "system", "split_seed", "skip_bad_rows", "scoring"),
+    *("max_new_tokens", "temperature", "samples", "allow_overlap", "dtype", "device", "threads"),
+)
+Round = tuple[int, int]  # adapters, and the items that each has been scored on after it
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A model's answer to an item.
+
+    Attributes:
+        value: of the metric.
+        probability: of the right option among the options; the value where it has none.
+    """
+
+    value: float
+    probability: float
+
+
+def plan(adapters: int, items: int, top: int, budget: int | None = None) -> list[Round]:
+    """The rounds of a pool: the first with `FIRST_ITEMS`, or with what the budget allows.
+
+    Raises:
+        InvalidOption: the budget is not enough for a single item.
+
+    Example:
+        >>> plan(64, 100, top=4)
+        [(64, 8), (32, 16), (16, 32), (8, 64), (4, 100)]
+        >>> plan(64, 100, top=4, budget=3000)[0], plan(3, 100, top=4)
+        ((64, 21), [(3, 100)])
+    """
+    if budget is None:
+        return halvings(adapters, items, top, FIRST_ITEMS)
+    plans = (halvings(adapters, items, top, first) for first in range(items, 0, -1))
+    for rounds in plans:
+        if passes(rounds) + items <= budget:
+            return rounds
+    least = passes(rounds) + items
+    raise InvalidOption(
+        "budget",
+        budget,
+        f"{adapters} adapters and the base take {least} passes at least; give as many",
+    )
+
+
+def halvings(adapters: int, items: int, top: int, first: int) -> list[Round]:
+    """The rounds that begin with so many items and end with `top` adapters on all of them.
+
+    Source: Karnin, Koren and Somekh 2013, "Almost optimal exploration in multi-armed bandits",
+    ICML; here the items that an adapter was scored on count in all later rounds.
+    """
+    rounds = []
+    scored = min(first, items)
+    while adapters > top and scored < items:
+        rounds.append((adapters, scored))
+        adapters = max(top, (adapters + 1) // 2)
+        scored = min(2 * scored, items)
+    return [*rounds, (adapters, items)]
+
+
+def passes(rounds: Sequence[Round]) -> int:
+    """Forward passes of an item.
+
+    Example:
+        >>> passes([(64, 8), (4, 100)])
+        880
+    """
+    both = pairwise([(0, 0), *rounds])
+    return sum(adapters * (items - before) for (_, before), (adapters, items) in both)
+
+
+def halved(
+    rounds: Sequence[Round], answers_of: Callable[[int, range], Sequence[Answer]]
+) -> dict[int, list[Answer]]:
+    """The numbers of all adapters, the best first, and their answers.
+
+    Args:
+        rounds: of `plan`; each goes on with the best of the one before.
+        answers_of: scores an adapter, by its number, on a range of the shuffled items.
+
+    Example:
+        >>> ranking = halved([(3, 1), (2, 2)], lambda number, items: [Answer(0, number)] * len(items))
+        >>> {number: len(answers) for number, answers in ranking.items()}
+        {2: 2, 1: 2, 0: 1}
+    """
+    survivors = list(range(rounds[0][0]))
+    answers: dict[int, list[Answer]] = {number: [] for number in survivors}
+    dropped: list[int] = []
+    scored = 0
+    for count, items in rounds:
+        survivors, last = survivors[:count], survivors[count:]
+        dropped = last + dropped
+        for number in survivors:
+            answers[number] += answers_of(number, range(scored, items))
+        survivors.sort(key=lambda number: -mean_probability(answers[number]))
+        scored = items
+    return {number: answers[number] for number in survivors + dropped}
+
+
+def mean_probability(answers: Sequence[Answer]) -> float:
+    """The mean over items, by which adapters are ranked."""
+    return fmean(answer.probability for answer in answers)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An adapter of a pool.
+
+    Attributes:
+        name: unique in the pool.
+        path: its directory or hub id, as `search` takes it.
+        info: without its weights.
+        digest: of these.
+    """
+
+    name: str
+    path: str
+    info: AdapterInfo
+    digest: str
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The adapters that are ranked, and those that are not.
+
+    Attributes:
+        candidates: in the order given; any two differ in their weights.
+        left_out: name -> what is wrong with it.
+        copies: name -> the candidate with the same weights.
+    """
+
+    candidates: tuple[Candidate, ...]
+    left_out: Mapping[str, str]
+    copies: Mapping[str, str]
+
+
+def read_pool(specs: Sequence[str], base: BaseModel) -> Pool:
+    """The pool that these stand for, see `adapter_paths`; every adapter is read once.
+
+    Raises:
+        UserError: a folder has no adapters, or none of them can be used.
+    """
+    paths = adapter_paths(specs)
+    files = BaseFiles(base)
+    candidates: dict[str, Candidate] = {}
+    left_out: dict[str, str] = {}
+    copies: dict[str, str] = {}
+    for name, path in zip(unique_names(paths), paths, strict=True):
+        try:
+            if user_path(path).is_dir() and not _is_adapter(user_path(path)):
+                raise UserError(f"{path}: holds no adapter; check the path")
+            info = read_adapter(path, name)
+            errors = [p.text for p in files.problems(info) if p.severity == "error"]
+            if errors:
+                raise UserError(errors[0])
+            weights = weights_digest(load_factors(info))
+        except UserError as error:
+            left_out[name] = error.text
+            continue
+        first = candidates.setdefault(weights, Candidate(name, path, info, weights))
+        if first.name != name:
+            copies[name] = first.name
+    if not candidates:
+        name, why = next(iter(left_out.items()))
+        raise UserError(f"no adapter can be used; {name}: {why}")
+    return Pool(tuple(candidates.values()), left_out, copies)
+
+
+def adapter_paths(specs: Sequence[str]) -> list[str]:
+    """The adapters that directories, folders of them and hub ids name, once each.
+
+    In a folder of adapters, what holds no file of an adapter is skipped.
+
+    Raises:
+        UserError: nothing is named.
+    """
+    refuse_unmatched(specs)
+    paths = [path for spec in specs for path in _in_folder(spec)]
+    if not paths:
+        raise UserError("no adapters given; name their directories, or a folder of them")
+    distinct: dict[str, str] = {}
+    for path in paths:
+        distinct.setdefault(os.path.abspath(user_path(path)), path)
+    return list(distinct.values())
+
+
+def _in_folder(spec: str) -> list[str]:
+    """The adapters in a folder, by name; another directory or hub id stands for itself."""
+    folder = user_path(spec)
+    if not folder.is_dir() or _is_adapter(folder):
+        return [spec]
+    return [str(child) for child in sorted(folder.iterdir()) if _is_adapter(child)] or [spec]
+
+
+def _is_adapter(folder: Path) -> bool:
+    """Whether a directory holds any file of an adapter."""
+    return any((folder / name).is_file() for name in PARTS)
+
+
+def weights_digest(changes: Mapping[str, LowRank]) -> str:
+    """A hash of weight changes: of their values, not of how their file stores them.
+
+    Example:
+        >>> import torch
+        >>> change = LowRank(b=torch.ones(2, 1), a=torch.ones(1, 3))
+        >>> twice = LowRank(b=torch.ones(2, 1) * 2, a=torch.ones(1, 3))
+        >>> first = weights_digest({"q": change})
+        >>> first == weights_digest({"q": twice}), first == weights_digest({"k": change})
+        (False, False)
+    """
+    result = hashlib.sha256()
+    for name in sorted(changes):
+        change = changes[name]
+        result.update(f"{name} {tuple(change.b.shape)} {tuple(change.a.shape)}".encode())
+        result.update(change.b.numpy().tobytes())
+        result.update(change.a.numpy().tobytes())
+    return result.hexdigest()
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """An adapter, or the bare base, and its answers to the first of the shuffled dev items.
+
+    Attributes:
+        name: unique in the pool.
+        path: as `search` takes it.
+        answers: in the items' order.
+    """
+
+    name: str
+    path: str
+    answers: tuple[Answer, ...]
+
+    @property
+    def values(self) -> list[float]:
+        """The values of its items."""
+        return [answer.value for answer in self.answers]
+
+    @property
+    def score(self) -> float:
+        """The mean over its items."""
+        return fmean(self.values)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95% interval of the score."""
+        return interval(self.values)
+
+    @property
+    def probability(self) -> float:
+        """The mean over its items."""
+        return mean_probability(self.answers)
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "adapter": self.name,
+            "path": self.path,
+            "score": self.score,
+            "interval": list(self.interval),
+            "probability": self.probability,
+            "items": len(self.answers),
+        }
+
+
+@dataclass(frozen=True)
+class FindResult:
+    """The result of `find`.
+
+    Attributes:
+        ranking: the best first; those that were scored on more items before the others.
+        top: the number of adapters to go on with.
+        base: the bare base on all dev items.
+        task, metric, scoring: what was scored.
+        passes: forward passes of an item.
+        read: those among them whose outcome was in the file of scores.
+        left_out: name -> why it cannot be used.
+        copies: name -> the adapter with the same weights.
+        search: the command that searches with the first `top`; of a single adapter, which has
+            nothing to be mixed with, the one that scores it.
+    """
+
+    ranking: tuple[Ranked, ...]
+    top: int
+    base: Ranked
+    task: str
+    metric: str
+    scoring: str
+    passes: int
+    read: int
+    left_out: Mapping[str, str]
+    copies: Mapping[str, str]
+    search: str
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        ranking = [adapter.to_json() for adapter in self.ranking]
+        return {**vars(self), "ranking": ranking, "base": self.base.to_json()}
+
+
+def find(
+    adapters: Sequence[str],
+    config: EvalConfig,
+    top: int = 4,
+    budget: int | None = None,
+    on_items: OnItems | None = None,
+    scores: str | Path | None = None,
+) -> FindResult:
+    """Rank adapters of one base by their scores on dev.
+
+    One adapter is in memory at a time, beside the base.
+
+    Args:
+        adapters: directories, folders of them, or hub ids.
+        config: base, task and how it is scored; its `seed` shuffles the items.
+        top: number of adapters to end with, which are scored on all dev items.
+        budget: maximum number of forward passes of an item, the base's included.
+        on_items: receives the number of passes so far, and of all.
+        scores: file that keeps the scores, and has those of an earlier call; None: none does.
+
+    Raises:
+        UserError: no adapter can be used, the task or the base cannot, or the budget is too small.
+    """
+    if not config.task:
+        raise InvalidOption("task", None, "missing; name a file or builtin:NAME, or give `prompts`")
+    exam = Exam.of(config)
+    base = resolve_base(config.base)
+    pool = read_pool(adapters, base)
+    rounds = plan(len(pool.candidates), len(exam.items), top, budget)
+    changed = changed_weights(candidate.info for candidate in pool.candidates)
+    machine = (config.dtype, config.device, config.threads)
+    engine = load_engine(base, *machine, changed=changed, system=config.system)
+    scorer = Scorer(exam, engine, config, open_scores(scores), base.fingerprint)
+    total = passes(rounds) + len(exam.items)
+    tell = on_items or (lambda done, total: None)
+
+    def answers_of(number: int, numbers: range) -> list[Answer]:
+        candidate = pool.candidates[number]
+        try:
+            found = scorer.answers(candidate.digest, numbers, lambda: adapter(candidate.info))
+        except UndefinedModelError as error:
+            raise UserError(f"{candidate.name}: {error.text}, or leave it out") from error
+        tell(scorer.passes, total)
+        return found
+
+    plain = scorer.answers(BARE, range(len(exam.items)), Patch)
+    tell(scorer.passes, total)
+    ranking = [
+        Ranked(pool.candidates[number].name, pool.candidates[number].path, tuple(answers))
+        for number, answers in halved(rounds, answers_of).items()
+    ]
+    return FindResult(
+        ranking=tuple(ranking),
+        top=top,
+        base=Ranked(BARE, config.base, tuple(plain)),
+        task=exam.task.name,
+        metric=exam.metric.name,
+        scoring=scorer.scoring,
+        passes=total,
+        read=scorer.read,
+        left_out=pool.left_out,
+        copies=pool.copies,
+        search=next_command(config, [adapter.path for adapter in ranking[:top]]),
+    )
+
+
+def adapter(info: AdapterInfo) -> Patch:
+    """The candidate that is an adapter alone."""
+    return Patch(low_rank=load_factors(info))
+
+
+def open_scores(scores: str | Path | None) -> Store:
+    """The answers of an earlier call, and what is added to them.
+
+    Raises:
+        UserError: the file holds something else.
+    """
+    if scores is None:
+        return Store(None)
+    file = user_path(scores)
+    if not file.parent.is_dir():
+        raise InvalidOption("scores", str(scores), "there is no such folder; make it")
+    earlier = Store(file, repair=False).earlier
+    if not earlier and file.exists() and file.stat().st_size:
+        raise InvalidOption("scores", str(scores), "holds something else; name another file")
+    return Store(file)
+
+
+def _wrong(row: dict[str, Any]) -> str | None:
+    """The field of a stored row that `Scorer` has not made; None if all are as it makes them."""
+    wrong = wrong_field(row, {"values": list[float], "probabilities": list[float]})
+    return wrong or (None if len(row["values"]) == len(row["probabilities"]) else "values")
+
+
+class Scorer:
+    """Scores models on the dev items in a random order, which is the same for all.
+
+    Args:
+        exam: the items and how they are scored.
+        engine: with the base.
+        config: the answer format, and the seed of the order.
+        known: earlier answers, and where new ones are kept.
+        base: the base's fingerprint.
+
+    Attributes:
+        scoring: the answer format.
+        passes: forward passes of an item so far.
+        read: those among them that were known.
+    """
+
+    def __init__(
+        self, exam: Exam, engine: TransformersEngine, config: EvalConfig, known: Store, base: str
+    ) -> None:
+        self._exam, self._engine, self._known = exam, engine, known
+        self._items = random.Random(config.seed).sample(exam.items, len(exam.items))
+        self.scoring = exam.format(engine, config.scoring)
+        metric = exam.metric
+        how = [metric.name, metric.fingerprint, metric.new_tokens, self.scoring, config.seed]
+        how += [str(engine.dtype), engine.system]
+        # all but the adapter that an answer depends on
+        self._print = digest([base, task_print(exam.task), *how])
+        self.passes = self.read = 0
+
+    def answers(self, who: str, numbers: range, patch: Callable[[], Patch]) -> list[Answer]:
+        """The answers to these items of the base with a change, known or new."""
+        what = f"{self._print} {numbers.start}-{numbers.stop}"
+        self.passes += len(numbers)
+        if (what, who) in self._known:
+            self.read += len(numbers)
+        row = self._known.get(what, who, lambda: self.score(patch(), numbers), _wrong)
+        return [*map(Answer, row["values"], row["probabilities"])]
+
+    def score(self, patch: Patch, numbers: range) -> dict[str, list[float]]:
+        """Values and probabilities of right options, see `Answer`, on these items."""
+        self._engine.load(patch)
+        task, items = self._exam.task, self._items[numbers.start : numbers.stop]
+        utility = self._exam.metric.build(items, self.scoring, self._engine.chat, task.prompt)
+        score = utility(self._engine)
+        margins = score.margins or [()] * len(items)
+        probabilities = [
+            right(item, others, self.scoring) if others else value
+            for item, value, others in zip(items, score.per_item, margins, strict=True)
+        ]
+        return {"values": list(score.per_item), "probabilities": probabilities}
+
+
+def right(item: Item, margins: Sequence[float], scoring: Scoring) -> float:
+    """The probability of the right option among the options, as training sees it.
+
+    Scores by likelihood are per byte: they count times the mean length of the options.
+
+    Example:
+        >>> item = Item("1", "?", {"A": "yes", "B": "never"}, "A")  # 4 bytes on average
+        >>> round(right(item, (0.5,), "likelihood"), 3)  # 1 / (1 + exp(-2))
+        0.881
+    """
+    lengths = [len(text.encode()) for text in (item.choices or {}).values()]
+    scale = fmean(lengths) if scoring == "likelihood" else 1.0
+    logits = [-scale * margin for margin in margins]
+    probability = 1 / (1 + math.fsum(math.exp(min(logit, LARGE)) for logit in logits))
+    return 0.0 if math.isnan(probability) else probability
+
+
+def next_command(config: EvalConfig, adapters: Sequence[str]) -> str:
+    """The command that searches with these adapters, or scores the only one, on the task as it was
+    read.
+    """
+    others = {name: getattr(config, name) for name in AS_READ}
+    metrics = () if config.metric is None else (config.metric,)
+    alone = len(adapters) == 1
+    models: dict[str, Any] = {"adapter": adapters[0]} if alone else {"experts": adapters}
+    return command(
+        "eval" if alone else "search",
+        base=config.base,
+        **models,
+        **task_settings([config.task]),
+        out=None if alone else "runs/found",
+        metrics=metrics,
+        **changed(others),
+    )

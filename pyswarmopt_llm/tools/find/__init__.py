@@ -1,1 +1,0 @@
-"""Rank many adapters by a few items of a task."""

@@ -1,0 +1,44 @@
+"""The configuration of a merge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pyswarmopt_llm.common import options as opt
+from pyswarmopt_llm.common.options import Option
+
+
+@opt.documented
+@dataclass(frozen=True)
+class MergeConfig:
+    """The configuration of `swarm-llm merge`.
+
+    The order of the experts matters to ``slerp`` and to the weights. A method of `SEARCHING` looks
+    at the task's dev items.
+    """
+
+    base: opt.Base
+    experts: opt.Experts
+    out: Annotated[str, Option("Adapter directory to create.", "ADAPTER", opt.OUTPUT)]
+    method: Annotated[str, Option("A method (the long help names them).", "M")] = "uniform-soup"
+    space: Annotated[
+        str | None, Option("factor (A and B) or delta (B A); default: the method's own.", "S")
+    ] = None
+    weights: Annotated[
+        str | None, Option("One number per expert, or one for all: 0.5,0.3,0.2.", "W,W")
+    ] = None
+    density: Annotated[
+        float | None, Option("Fraction of entries to keep.", "X", above=0, most=1)
+    ] = None
+    rank: Annotated[
+        int | None, Option("Truncate the result to this rank (delta only).", "R", least=1)
+    ] = None
+    seed: Annotated[int | None, Option("Random seed (0).", "N", least=0)] = None
+    task: Annotated[
+        str | None, Option("File or builtin:NAME, for methods that use dev items.", "T", opt.TASK)
+    ] = None
+    columns: opt.Columns = ()
+    template: opt.Template = ()
+    split_seed: opt.SplitSeed = 0
+    budget_items: Annotated[int, Option("Dev-item budget.", "N", least=1)] = 8000

@@ -1,0 +1,205 @@
+"""Optimizers of the mixing coefficients: Model Swarms as published, the search that users run, and
+any other until the budget is spent.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor
+
+import pyswarmopt as pso
+from pyswarmopt_llm.common.config import (
+    ALONE,
+    EVEN_SUMS,
+    MAX_ITER,
+    MODEL_SWARMS,
+    NEVERGRAD,
+    PARTICLES,
+    PATIENCE,
+)
+from pyswarmopt_llm.common.errors import UndefinedModelError
+from pyswarmopt_llm.common.interfaces import Patch, Space
+from pyswarmopt_llm.common.optimizers import is_swarm, make_optimizer, released
+from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.mix import build_space, space_kind
+from pyswarmopt_llm.mix.starts import starting_points
+from pyswarmopt_llm.scores.choices import labelled
+from pyswarmopt_llm.scores.metrics.combine import harmonic
+from pyswarmopt_llm.searching.cross_fitting import Fitting, cross_fit, not_worse
+from pyswarmopt_llm.searching.scoring.record import Row
+from pyswarmopt_llm.searching.scoring.run_directory import Journal, position_key
+from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer, Share
+from pyswarmopt_llm.searching.scoring.search import Budget, Search
+from pyswarmopt_llm.searching.surrogate import MOST_COEFFICIENTS, make_surrogate
+from pyswarmopt_rivals.comparison.bench import Bench, Trial
+from pyswarmopt_rivals.methods.changes import random_adapters
+from pyswarmopt_rivals.methods.method import ITEM_MODEL, RANDOM, WITH_DEV, Merged, Settings
+from pyswarmopt_rivals.methods.searching.by_optimizer import best_found
+
+KIND = "modelled"  # of rows in the store
+MODELLED = (ITEM_MODEL, WITH_DEV, RANDOM)
+UNENDING = 10**6  # rounds: the budget ends a search, or the optimizer itself
+
+
+def optimizer_of(name: str) -> str:
+    """The optimizer behind a method of that name.
+
+    Example:
+        >>> optimizer_of("item-model+dev"), optimizer_of("random-adapters"), optimizer_of("pycma")
+        ('model-swarms', 'model-swarms', 'pycma')
+    """
+    return MODEL_SWARMS if name in MODELLED else name
+
+
+def optimise(name: str, settings: Settings) -> Merged:
+    """The best that the method of that name finds."""
+    trial = settings.trial
+    if name == RANDOM:
+        settings = replace(settings, experts=random_adapters(settings.experts, settings.seed))
+    if name != WITH_DEV:
+        return Merged(_search(name, settings))
+    trial.spend(training(trial.bench))
+    return _trained(trial, _search(name, settings), settings.seed)
+
+
+def _search(name: str, settings: Settings) -> Patch:
+    """Model Swarms with update, starting points, sizes and rules to stop of the paper, the item
+    model by the search of users, the others until the budget is spent.
+    """
+    trial, seed = settings.trial, settings.seed
+    published, swarm = name == MODEL_SWARMS, is_swarm(optimizer_of(name))
+    space = build_space("factor" if published else settings.space, settings.experts)
+    modelled = name in MODELLED and can_model(trial.bench, space)
+    least = count = len(space.expert_names)
+    linear = swarm and space_kind(settings.space).linear
+    start, rounds, population = "sums" if linear else "segments", UNENDING, count
+    if published:
+        start, rounds, population = "segments", MAX_ITER, PARTICLES
+    elif modelled:
+        start, rounds, least = "even", 0, count + EVEN_SUMS
+    population = max(settings.particles or population, least)
+    if name.startswith(NEVERGRAD):
+        rounds = max(trial.left // population - 1, 0)
+    optimizer = make_optimizer(
+        optimizer_of(name),
+        starting_points(space, start, population, seed),
+        population=population,
+        max_iter=rounds,
+        patience=PATIENCE,
+        seed=seed,
+    )
+    if not modelled:
+        return best_found(optimizer, trial, space.realise)
+    kind = f"{KIND} {name} {seed}" if name == RANDOM else KIND
+    return space.realise(modelled_best(optimizer, trial, space, kind, population, seed))
+
+
+def can_model(bench: Bench, space: Space) -> bool:
+    """Whether a task's items can be predicted: options are scored, right or wrong, by few
+    coefficients.
+    """
+    options = "dev" in bench.accuracy and bench.scoring != "generate"
+    return options and space.size <= MOST_COEFFICIENTS
+
+
+class BudgetedScorer(Scorer):
+    """Scores positions as a search does, as far as a trial's budget goes, with the store of a
+    comparison.
+
+    What the budget does not cover has the value NaN. Rows are kept by `kind` and position: a space
+    over other adapters has its own kind.
+
+    Attributes:
+        best: value of the best complete evaluation so far.
+    """
+
+    def __init__(self, trial: Trial, space: Space, kind: str) -> None:
+        bench, journal = trial.bench, Journal()
+        journal.store = bench.store
+        utilities = {bench.task.name: bench.accuracy["dev"]}
+        evaluator = Evaluator(space, bench.engine, utilities, harmonic, margins=True)
+        phase = f"{bench.task.name} {kind}"
+        super().__init__(journal, evaluator, phase, on_row=self._note)
+        self._trial, self.best = trial, -math.inf
+
+    def score(
+        self,
+        positions: Sequence[Tensor],
+        iteration: int,
+        numbers: Sequence[int] | None = None,
+        share: Share | None = None,
+    ) -> list[Row]:
+        """See `Scorer.score`; all items are scored."""
+        numbers, rows = numbers or range(len(positions)), list[Row]()
+        for position, number in zip(positions, numbers, strict=True):
+            key = position_key(position)
+            if key in self._latest or self._trial.left > 0:
+                rows += super().score([position], iteration, [number])
+            else:
+                task = self._trial.bench.task
+                unknown = {task.name: "?" * len(task.dev)}
+                rows.append(Row("", iteration, number, key, (), math.nan, 0, 0.0, unknown))
+        return rows
+
+    def _stored(self, call: Any) -> Row | UndefinedModelError:
+        def evaluate() -> tuple[Row | UndefinedModelError, float]:
+            row = super(BudgetedScorer, self)._stored(call)
+            return row, row.seconds if isinstance(row, Row) else 0.0
+
+        return self._trial.pay(self._trial.bench.dev_items, evaluate)
+
+    def _note(self, row: Row, known: bool) -> None:
+        self.best = max(self.best, row.value)
+        self._trial.note(self.best)
+
+
+def modelled_best(
+    optimizer: pso.Optimizer, trial: Trial, space: Space, kind: str, population: int, seed: int
+) -> Tensor:
+    """Score the positions that an optimizer begins with, then the item model's proposals.
+
+    Returns:
+        What it hands over, (D,).
+    """
+    bench = trial.bench
+    search = Search(
+        space,
+        BudgetedScorer(trial, space, kind),
+        optimizer,
+        Budget(None, trial.items_left),
+        population=population,
+        items=bench.dev_items,
+        seed=seed,
+        surrogate=make_surrogate("items", [bench.task.name], harmonic, ALONE),
+    )
+    with released(optimizer):
+        search.score_experts()
+        search.run()
+        return search.best().x
+
+
+def training(bench: Bench) -> int:
+    """Items that the training of a mixture on dev takes, and its scoring."""
+    items = len(bench.choices)
+    return labelled(items).passes(items) + bench.dev_items
+
+
+def _trained(trial: Trial, mixture: Patch, seed: int) -> Merged:
+    """A mixture after training on dev, or as it is, as `search` chooses; what that takes has been
+    charged.
+
+    On dev each item is scored by what was trained without it, on test the patch is.
+    """
+    bench, items = trial.bench, trial.choices
+    settings = (bench.engine, mixture, items, bench.experts[0].info, seed)
+    fitting = Fitting(*settings, schedule=labelled(len(items)))
+    dev = bench.accuracy["dev"]
+    result = score_of(cross_fit(fitting, lambda places: dev(bench.engine, places).per_item))
+    before = bench.score(mixture, "dev")[0]
+    if not_worse(result, before):
+        return Merged(fitting.whole(), dev=result)
+    return Merged(mixture, dev=before)

@@ -1,0 +1,170 @@
+"""A thousand seeded schedules of an executor: answers that come late, in another order, twice or
+never. The clock is simulated, and nobody sleeps.
+"""
+
+from __future__ import annotations
+
+import random
+from concurrent.futures import Future
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pyswarmopt as pso
+from pyswarmopt.driver import asynchronous, evaluation
+from pyswarmopt.driver.workers import pool
+
+SCHEDULES = range(1000)
+BOX = [(-5.0, 5.0)] * 3
+
+
+def bowl(x):
+    return float(np.sum((x - 1.0) ** 2))
+
+
+class Executor:
+    """Calls that begin when they are waited for, in a random order; some are lost, or answered
+    twice, and of those that hang no answer ever comes.
+
+    Args:
+        seed: of the schedule.
+        faults: may happen to a call.
+        share: of the calls that have a fault.
+    """
+
+    _max_workers = 4
+
+    def __init__(self, seed: int, faults: tuple[str, ...] = (), share: float = 0.2) -> None:
+        self.rng, self.faults, self.share = random.Random(seed), faults or ("",), share
+        self.now, self.waiting = 0.0, list[Any]()
+        self.happened = list[str]()
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def submit(self, function, item):
+        future = Answer(self)
+        self.waiting.append((future, function, item))
+        return future
+
+    def step(self) -> None:
+        """Answer one of the calls that wait, or lose it."""
+        future, function, item = self.waiting.pop(self.rng.randrange(len(self.waiting)))
+        if future.cancelled():
+            return
+        fault = self.rng.choice(self.faults) if self.rng.random() < self.share else ""
+        self.happened.append(fault)
+        if fault == "lost":
+            future.set_exception(ConnectionError("lost"))
+        elif fault != "hangs":
+            future.set_result(function(item))
+        if fault == "twice":
+            future._invoke_callbacks()
+
+
+class Answer(Future):
+    """Waits by letting the schedule go on; if there is nothing to come, until the time is over."""
+
+    def __init__(self, executor: Executor) -> None:
+        super().__init__()
+        self.executor = executor
+
+    def result(self, timeout=None):
+        while not self.done() and self.executor.waiting:
+            self.executor.step()
+        if not self.done():
+            assert timeout is not None, "waits for ever"
+            self.executor.now += timeout
+            raise TimeoutError
+        return super().result(0)
+
+
+class Answered:
+    """The queue of answers of an asynchronous search, by the same clock."""
+
+    def __init__(self, executor: Executor) -> None:
+        self.executor, self.there = executor, SimpleQueue()
+
+    def put(self, future) -> None:
+        self.there.put(future)
+
+    def get(self, timeout=None):
+        while self.there.empty() and self.executor.waiting:
+            self.executor.step()
+        if self.there.empty():
+            assert timeout is not None, "waits for ever"
+            self.executor.now += timeout
+            raise Empty
+        return self.there.get_nowait()
+
+
+@pytest.fixture
+def simulated(monkeypatch):
+    def simulate(executor: Executor) -> Executor:
+        for module in (asynchronous, evaluation, pool):
+            monkeypatch.setattr(module, "time", executor)
+        monkeypatch.setattr(asynchronous, "SimpleQueue", lambda: Answered(executor))
+        return executor
+
+    return simulate
+
+
+def search(fun=bowl, **options):
+    return pso.minimize(fun, BOX, "constriction", 6, seed=3, **options)
+
+
+@pytest.mark.parametrize("faults", [(), ("twice",), ("lost", "twice"), ("hangs", "lost")])
+def test_a_search_is_that_of_one_process(simulated, faults):
+    alone = search(max_iter=4)
+    for seed in SCHEDULES[: len(SCHEDULES) // 4]:
+        executor = simulated(Executor(seed, faults))
+        r = search(workers=executor, max_iter=4, on_error=("retry", 20), evaluation_timeout=100.0)
+        assert np.array_equal(r.x, alone.x) and r.fun == alone.fun, executor.happened
+        assert [h.best for h in r.history] == [h.best for h in alone.history]
+        assert (r.nfev > alone.nfev) == bool({"lost", "hangs"} & {*executor.happened})
+
+
+def test_an_answer_that_is_lost_is_said(simulated):
+    for seed in SCHEDULES[:100]:
+        executor = simulated(Executor(seed, ("lost",)))
+        with pytest.raises(ConnectionError, match=r"^lost\n"):
+            search(workers=executor, max_evals=60)
+
+
+@pytest.mark.parametrize("faults", [(), ("twice",), ("lost", "twice"), ("hangs", "lost", "twice")])
+def test_an_asynchronous_search_counts_each_answer_once(simulated, faults):
+    for seed in SCHEDULES[: len(SCHEDULES) // 4]:
+        executor, seen = simulated(Executor(seed, faults)), []
+
+        def fun(x, seen=seen):
+            seen.append((bowl(x), *x))
+            return bowl(x)
+
+        r = search(
+            fun,
+            workers=executor,
+            max_evals=40,
+            asynchronous=True,
+            on_error="worst",
+            evaluation_timeout=100.0,
+            history="particles",
+        )
+        told = [(h.value, *h.x) for h in r.history if np.isfinite(h.value)]
+        assert r.nfev == len(r.history) == 40, executor.happened
+        assert sorted(told) == sorted(seen) and (r.fun, *r.x) == min(seen)
+
+
+def test_the_same_schedule_is_the_same_search(simulated):
+    for seed in SCHEDULES[:100]:
+        first, again = (
+            search(
+                workers=simulated(Executor(seed, ("lost", "twice"))),
+                max_evals=40,
+                asynchronous=True,
+                on_error=("retry", 20),
+            )
+            for _ in range(2)
+        )
+        assert np.array_equal(first.x, again.x) and list(first.history) == list(again.history)

@@ -1,0 +1,178 @@
+"""Tasks of lm-evaluation-harness give here what they give by themselves."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from search_helpers import WORDS, louder, small, swarm_llm
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.engine.load import load_engine
+from pyswarmopt_llm.experts.base import resolve_base
+from pyswarmopt_llm.published.lm_eval import LmEvalTask
+from pyswarmopt_llm.searching.loop import search
+
+
+def documents(n: int, seed: int) -> list[dict[str, Any]]:
+    rng = random.Random(seed)
+    return [
+        {
+            "question": " ".join(rng.sample(WORDS, 3)),
+            "options": rng.sample(WORDS, 4),
+            "gold": rng.randrange(4),
+        }
+        for _ in range(n)
+    ]
+
+
+@pytest.fixture
+def harness_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Makes a task's YAML file, with data files of its own."""
+    pytest.importorskip("lm_eval")
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+
+    def make(splits: dict[str, int], **more: Any) -> Path:
+        files = {}
+        for seed, (split, n) in enumerate(splits.items()):
+            files[split] = str(tmp_path / f"{split}.jsonl")
+            Path(files[split]).write_text("\n".join(map(json.dumps, documents(n, seed))))
+        task = {
+            "task": f"toy_{len(splits)}",
+            "dataset_path": "json",
+            "dataset_kwargs": {"data_files": files},
+            "output_type": "multiple_choice",
+            "doc_to_text": "Question: {{question}}\nAnswer:",
+            "doc_to_choice": "{{options}}",
+            "doc_to_target": "{{gold}}",
+            "metric_list": [{"metric": "acc", "aggregation": "mean", "higher_is_better": True}],
+            **{f"{split}_split": split for split in splits},
+            **more,
+        }
+        path = tmp_path / "toy.yaml"
+        # Every JSON value is a YAML value.
+        path.write_text("\n".join(f"{key}: {json.dumps(value)}" for key, value in task.items()))
+        return path
+
+    return make
+
+
+def theirs(engine: Any, folder: Path, name: str) -> dict[int, float]:
+    """Document -> accuracy, by the harness with its own model class."""
+    from lm_eval import simple_evaluate
+    from lm_eval.models.huggingface import HFLM
+    from lm_eval.tasks import TaskManager
+
+    model = HFLM(pretrained=engine.model, tokenizer=engine.tokenizer, batch_size=4)
+    manager = TaskManager(include_path=str(folder), include_defaults=False)
+    state = random.getstate()
+    found = simple_evaluate(model, tasks=[name], task_manager=manager, bootstrap_iters=0)
+    random.setstate(state)
+    assert found is not None
+    return {sample["doc_id"]: sample["acc"] for sample in found["samples"][name]}
+
+
+def test_our_number_is_the_harness_own(tiny_base: Path, tmp_path: Path, harness_task: Any) -> None:
+    engine = load_engine(resolve_base(str(tiny_base)), "float32", "cpu", 1)
+    task = LmEvalTask(str(harness_task({"validation": 15, "test": 24})))
+    found = task(engine, "test")
+    expected = theirs(engine, tmp_path, "toy_2")
+    assert found.per_item == tuple(expected[i] for i in range(24)) and 0 < found.value < 1
+    assert task(engine, "dev").n == 15
+    assert task.name == "toy_2"
+
+
+def test_one_split_is_divided(tiny_base: Path, tmp_path: Path, harness_task: Any) -> None:
+    engine = load_engine(resolve_base(str(tiny_base)), "float32", "cpu", 1)
+    task = LmEvalTask(str(harness_task({"validation": 18})))
+    dev, test = task(engine, "dev"), task(engine, "test")
+    assert (dev.n, test.n) == (6, 12)
+    assert sorted(dev.per_item + test.per_item) == sorted(
+        theirs(engine, tmp_path, "toy_1").values()
+    )
+
+
+def test_generated_answers(tiny_base: Path, harness_task: Any) -> None:
+    received: list[tuple[str, int]] = []
+
+    class Engine:
+        def generate(self, prompts: list[str], max_new_tokens: int = 64) -> list[str]:
+            received.extend((prompt, max_new_tokens) for prompt in prompts)
+            return [f" {prompt.split()[1]} STOP and more" for prompt in prompts]
+
+    task = LmEvalTask(
+        str(
+            harness_task(
+                {"test": 9},
+                output_type="generate_until",
+                doc_to_choice=None,
+                doc_to_target="{{question.split()[0]}}",
+                generation_kwargs={"until": [" STOP"], "max_gen_toks": 7},
+                metric_list=[
+                    {"metric": "exact_match", "aggregation": "mean", "higher_is_better": True}
+                ],
+                filter_list=[
+                    {
+                        "name": "strip",
+                        "filter": [{"function": "remove_whitespace"}, {"function": "take_first"}],
+                    }
+                ],
+            )
+        )
+    )
+    assert task(Engine(), "test").per_item == (1.0,) * 6  # type: ignore[arg-type]
+    assert {n for _, n in received} == {7}
+
+
+def test_kinds_that_the_engine_does_not_answer(tmp_path: Path, harness_task: Any) -> None:
+    rolling = harness_task(
+        {"test": 9},
+        output_type="loglikelihood_rolling",
+        metric_list=[{"metric": "word_perplexity"}],
+    )
+    with pytest.raises(UserError, match="is a task of loglikelihood_rolling"):
+        LmEvalTask(str(rolling))
+    (tmp_path / "x.yaml").write_text("a: 1")
+    with pytest.raises(UserError, match="names no task"):
+        LmEvalTask(str(tmp_path / "x.yaml"))
+    with pytest.raises(UserError, match="no metric f9 to maximise; name one behind #: acc"):
+        task = LmEvalTask(f"{harness_task({'validation': 6})}#f9")
+        task(Flat(), "dev")  # type: ignore[arg-type]
+
+
+class Flat:
+    """Every continuation is equally likely."""
+
+    def loglikelihood(self, pairs: list[tuple[str, str]]) -> list[float]:
+        return [0.0] * len(pairs)
+
+
+def test_a_search_on_a_harness_task(
+    tiny_base: Path,
+    tiny_experts: list[Path],
+    tmp_path: Path,
+    harness_task: Any,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    spec = f"lm-eval:{harness_task({'validation': 8, 'test': 10})}"
+    config = small(tiny_base, louder(tiny_experts, tmp_path), [], tmp_path / "run", max_iter=1)
+    result = search(replace(config, tasks=(spec,))).result
+    code, out, err = swarm_llm(
+        capsys,
+        "eval",
+        "--base",
+        tiny_base,
+        "--adapter",
+        tmp_path / "run" / "best",
+        "--task",
+        spec,
+        "--threads",
+        1,
+        "--json",
+    )
+    assert code == 0, err
+    assert json.loads(out)["value"] == result["best_test"] and json.loads(out)["n"] == 10

@@ -1,0 +1,257 @@
+"""Utilities that read likelihoods and rewards, against transformers itself."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from fake_engine import FakeEngine
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.engine.load import load_engine
+from pyswarmopt_llm.experts.base import resolve_base
+from pyswarmopt_llm.published.abstention import Abstention
+from pyswarmopt_llm.published.classifiers import controllability, load_reward
+from pyswarmopt_llm.published.judge.judge import LocalJudge
+from pyswarmopt_llm.scores.metrics.likelihoods import inverse_perplexity, truthfulness
+from pyswarmopt_llm.scores.metrics.registry import find_metric
+from pyswarmopt_llm.scores.tasks import Item
+
+PROMPTS = [
+    Item(str(i), text, None, "", plain=True)
+    for i, text in enumerate(("Hello", "Why is the sky blue?", "2+2"))
+]
+
+
+@pytest.fixture(scope="module")
+def engine(tiny_base: Path) -> Any:
+    return load_engine(resolve_base(str(tiny_base)), "float32", "cpu", 1)
+
+
+def test_truthfulness_is_the_share_of_probability() -> None:
+    engine = FakeEngine({"x": math.log(0.1), "y": math.log(0.2), "z": math.log(0.5)})
+    several = Item("1", "?", {"A": "x", "B": "y", "C": "z"}, "A", {"right": "AC"})
+    one = Item("2", "?", {"A": "x", "B": "y"}, "B")
+    assert truthfulness([several, one], "likelihood", engine.chat)(
+        engine
+    ).per_item == pytest.approx((0.6 / 0.8, 0.2 / 0.3))
+    assert truthfulness([one], "likelihood", str)(
+        FakeEngine({"x": -5000.0, "y": -5001.0})
+    ).value == pytest.approx(1 / (1 + math.e))
+
+
+def test_inverse_perplexity_against_the_models_own_loss(engine: Any) -> None:
+    item = Item("1", "Where?", None, "In a café.")
+    prompt = engine.chat("Question: Where?")
+    ids = engine.tokenizer(prompt + item.answer, return_tensors="pt", add_special_tokens=False)[
+        "input_ids"
+    ]
+    start = len(engine.tokenizer(prompt, add_special_tokens=False)["input_ids"])
+    labels = ids.clone()
+    labels[:, :start] = -100
+    with torch.no_grad():
+        loss = float(engine.model(input_ids=ids, labels=labels).loss)
+    # One token is one byte in this tokenizer, so the mean loss per token is that per byte.
+    assert ids.shape[1] - start == len(item.answer.encode())
+    assert inverse_perplexity([item], "likelihood", engine.chat)(engine).value == pytest.approx(
+        math.exp(-loss), rel=1e-4
+    )
+
+
+class Reflecting(FakeEngine):
+    """Prefers an option by its letter; believes what is proposed if it holds a word."""
+
+    def loglikelihood(self, pairs: Any) -> list[float]:
+        self.received += pairs
+        return [
+            float(("sure" in context) == (text == "True"))
+            if text in ("True", "False")
+            else self.likelihoods[text]
+            for context, text in pairs
+        ]
+
+
+def test_abstention_by_hand() -> None:
+    engine = Reflecting({"A": -1.0, "B": -2.0})
+    items = [
+        Item("right and believed", "?", {"A": "sure", "B": "x"}, "A"),
+        Item("wrong and believed", "?", {"A": "sure", "B": "x"}, "B"),
+        Item("right, withheld", "?", {"A": "x", "B": "y"}, "A"),
+        Item("wrong, withheld", "?", {"A": "x", "B": "y"}, "B"),
+    ]
+    metric = Abstention(items, "letter", engine.chat)
+    assert metric(engine).per_item == (1.0, -1.0, 0.0, 0.0)
+    assert metric(engine, [2, 0]).per_item == (0.0, 1.0)
+    assert metric(engine).answers == ("A",) * 4
+    context, _ = engine.received[-1]
+    assert "A: x\nB: y" in context and "Proposed answer: x\n" in context
+
+
+def test_written_answers_are_reflected_on_in_writing() -> None:
+    """As in the released code: what was written is proposed as it is, and "false" anywhere in ten
+    tokens withholds.
+    """
+    verdicts = {"0": "True.", "1": "I think this is FALSE", "2": "true", "3": "It is false, since"}
+    asked: list[tuple[str, int]] = []
+
+    class Writer(FakeEngine):
+        def generate(self, prompts: Any, max_new_tokens: int = 0) -> list[str]:
+            asked.extend((prompt, max_new_tokens) for prompt in prompts)
+            return [
+                verdicts[prompt[prompt.index("Number") + 7]]
+                if "Proposed answer" in prompt
+                else "A, I am sure"
+                for prompt in prompts
+            ]
+
+    items = [
+        Item(str(k), f"Number {k}?", {"A": "x", "B": "y"}, right) for k, right in enumerate("AABB")
+    ]
+    engine = Writer({})
+    metric = Abstention(items, "generate", engine.chat)
+    assert metric(engine).per_item == (1.0, 0.0, -1.0, 0.0)
+    assert [tokens for _, tokens in asked] == [128] * 4 + [10] * 4
+    assert "Proposed answer: A, I am sure\n" in asked[4][0]
+    assert [tokens for _, _, tokens in metric.texts()] == [128] * 4 + [138] * 4
+
+
+# Rewards
+
+
+@pytest.fixture(scope="module")
+def reward_folder(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForSequenceClassification
+
+    folder = tmp_path_factory.mktemp("reward") / "model"
+    config = LlamaConfig.from_pretrained(tiny_base, num_labels=1)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        LlamaForSequenceClassification(config).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(tiny_base).save_pretrained(folder)
+    return folder
+
+
+def test_batched_rewards_are_those_of_single_chats(reward_folder: Path) -> None:
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    replies = ["yes", "Because of the way light scatters. " * 20, ""]
+    found = load_reward(str(reward_folder)).scores(PROMPTS, replies)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        reward_folder, dtype=torch.float32
+    ).eval()
+    tokenizer = AutoTokenizer.from_pretrained(reward_folder)
+    for item, reply, value in zip(PROMPTS, replies, found, strict=True):
+        chat = [{"role": "user", "content": item.question}, {"role": "assistant", "content": reply}]
+        ids = tokenizer.apply_chat_template(chat, return_tensors="pt", return_dict=True)[
+            "input_ids"
+        ]
+        with torch.no_grad():
+            # The last position's score, by hand.
+            hidden = model.model(input_ids=ids).last_hidden_state[:, -1]
+            assert value == pytest.approx(float(model.score(hidden)), abs=1e-4)
+
+
+def test_a_reward_is_told_as_a_probability_too(reward_folder: Path) -> None:
+    class Parrot:
+        def generate(self, prompts: list[str], max_new_tokens: int) -> list[str]:
+            return [prompt[:5] for prompt in prompts]
+
+    metric = find_metric(f"reward:{reward_folder}")
+    score = metric.build(PROMPTS, "generate", str, None)(Parrot())  # type: ignore[arg-type]
+    shares = [1 / (1 + math.exp(-value)) for value in score.per_item]
+    assert score.named == {"preferred": pytest.approx(sum(shares) / 3)} and len({*shares}) == 3
+
+
+def test_verbose_and_concise_contradict_each_other(reward_folder: Path) -> None:
+    model = load_reward(str(reward_folder))
+    replies = ["x" * 20, "x" * 150, "x" * 900]  # bytes are tokens here
+    verbose, concise = model.verbose(PROMPTS, replies), model.concise(PROMPTS, replies)
+    for reward, share, v, c in zip(
+        model.scores(PROMPTS, replies), (0.1, 0.75, 1.0), verbose, concise, strict=True
+    ):
+        squashed = 1 / (1 + math.exp(-reward))
+        assert v == pytest.approx((squashed + share) / 2) and c == pytest.approx(
+            (squashed + 1 - share) / 2
+        )
+
+
+@pytest.mark.parametrize(("zero", "warnings"), [(-40.0, 1), (40.0, 1), (0.0, 0)])
+def test_rewards_whose_zero_is_elsewhere_are_said_to_tell_nothing(
+    reward_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    zero: float,
+    warnings: int,
+) -> None:
+    model = load_reward(str(reward_folder))
+    monkeypatch.setattr(model, "scores", lambda items, texts: [zero - 1.0, zero, zero + 1.0])
+    for score in (model.verbose, model.concise):
+        score(PROMPTS, ["a", "b", "c"])
+    assert [record.getMessage()[:29] for record in caplog.records] == [
+        "the rewards are all far from "
+    ] * warnings
+
+
+def test_models_that_are_no_rewards(reward_folder: Path, tiny_base: Path, tmp_path: Path) -> None:
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForSequenceClassification
+
+    with pytest.raises(UserError, match="cannot be loaded as a reward model"):
+        load_reward(str(tmp_path))
+    with pytest.raises(UserError, match=r"lacks 1 weights such as score\.weight"):
+        load_reward(str(tiny_base))
+    two = tmp_path / "two"
+    LlamaForSequenceClassification(
+        LlamaConfig.from_pretrained(tiny_base, num_labels=2)
+    ).save_pretrained(two)
+    tokenizer = AutoTokenizer.from_pretrained(tiny_base)
+    tokenizer.save_pretrained(two)
+    with pytest.raises(UserError, match="has 2 outputs"):
+        load_reward(str(two))
+    for change, message in (
+        (("pad_token", None), "no pad token"),
+        (("chat_template", None), "no chat template"),
+    ):
+        changed = AutoTokenizer.from_pretrained(tiny_base)
+        setattr(changed, *change)
+        folder = tmp_path / message.replace(" ", "-")
+        LlamaForSequenceClassification(
+            LlamaConfig.from_pretrained(tiny_base, num_labels=1)
+        ).save_pretrained(folder)
+        changed.save_pretrained(folder)
+        with pytest.raises(UserError, match=message):
+            load_reward(str(folder))
+
+
+def test_a_local_judge_expects_a_rating(engine: Any) -> None:
+    """Against the probabilities of the ten answers, one by one; and preferences that turn with the
+    order.
+    """
+    judge = LocalJudge(engine)
+    replies = ["yes", "Because of the way light scatters.", ""]
+    found = judge.ratings(PROMPTS, replies)
+    for item, reply, rating in zip(PROMPTS, replies, found, strict=True):
+        chat = engine.chat(judge._rating_prompt(item.question, reply))
+        weights = [
+            math.exp(engine.loglikelihood([(chat, f"Rating: {k}/10")])[0]) for k in range(1, 11)
+        ]
+        assert rating == pytest.approx(
+            sum(k * w for k, w in enumerate(weights, 1)) / sum(weights), rel=1e-3
+        )
+        assert 1.0 <= rating <= 10.0
+    others = ["no", "", "4"]
+    ours, theirs = (
+        judge.win_rate(PROMPTS, replies, others),
+        judge.win_rate(PROMPTS, others, replies),
+    )
+    assert ours.value + theirs.value == pytest.approx(1.0)
+    assert judge.win_rate(PROMPTS, replies, replies).per_item == pytest.approx((0.5, 0.5, 0.5))
+
+
+def test_controllability() -> None:
+    assert controllability(["a b c", "a b", "a"], ["a", "a b", "a b"]) == pytest.approx(0.5)
+    assert controllability(["a b"] * 4, ["a"] * 4) == 1.0
+    with pytest.raises(ValueError, match="at least one"):
+        controllability([], [])

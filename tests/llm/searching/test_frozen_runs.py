@@ -1,0 +1,80 @@
+"""Runs of this and of earlier formats, frozen by `tests/frozen/make.py runs`: a half-finished one
+is resumed to what the finished one holds; a finished one is reported, evaluated and used.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from search_helpers import Json, history, swarm_llm
+
+FROZEN = Path(__file__).parents[2] / "frozen"
+RUNS = sorted(path.name for path in (FROZEN / "runs").iterdir())
+
+
+@pytest.fixture
+def allowed(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> list[str]:
+    """What of a run executes code; its files, and those that it names, are here."""
+    shutil.copytree(FROZEN / "models", tmp_path, dirs_exist_ok=True)
+    shutil.copytree(FROZEN / "runs" / request.param, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    metrics: list[str] = json.loads(Path("half/run.json").read_text())["config"]["metrics"]
+    return metrics
+
+
+def named(option: str, values: list[str]) -> list[str]:
+    return [word for value in values for word in (option, value)]
+
+
+def kept(run: str) -> Json:
+    """What does not depend on the last bits of a machine's arithmetic."""
+    result = json.loads((Path(run) / "result.json").read_text(encoding="utf-8"))
+    names = ("experts", "best_single", "stop", "objectives", "space")
+    scores = {name: model["dev"]["value"] for name, model in result["models"].items()}
+    return {**{name: result[name] for name in names}, "scores": scores}
+
+
+@pytest.mark.parametrize("allowed", RUNS, indirect=True)
+def test_a_half_finished_run_is_resumed_to_the_finished_one(
+    allowed: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = len(Path("half/results.jsonl").read_text().splitlines())
+    code, _, err = swarm_llm(capsys, "resume", "half", "--quiet", *named("--allow", allowed))
+    assert code == 0, err
+    assert kept("half") == kept("finished") and history(Path("half")) == history(Path("finished"))
+    lines = [
+        len(Path(run, "results.jsonl").read_text().splitlines()) for run in ("half", "finished")
+    ]
+    assert before < lines[0] == lines[1]
+
+
+@pytest.mark.parametrize("allowed", RUNS, indirect=True)
+def test_a_finished_run_is_reported_evaluated_and_used(
+    allowed: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = json.loads(Path("finished/result.json").read_text(encoding="utf-8"))
+    code, out, err = swarm_llm(capsys, "resume", "finished", "--quiet", "--json")
+    assert code == 0, err
+    found = json.loads(out)  # later versions may have more keys, or fewer
+    assert {"models", "experts", "best_dev"} <= found.keys() & result.keys()
+    assert all(found[name] == result[name] for name in found.keys() & result.keys())
+    code, _, err = swarm_llm(capsys, "report", "finished")
+    assert code == 0 and "</html>" in Path("finished/report.html").read_text(), err
+    code, out, err = swarm_llm(
+        capsys, "eval", "--run", "finished", "--json", *named("--metric", allowed)
+    )
+    assert code == 0 and json.loads(out)["value"] == result["best_test"], err
+    Path("row.json").write_text(
+        json.dumps([{"question": "Which?", "choices": {"A": "ant", "B": "bee"}}])
+    )
+    use = ["generate", "--run", "finished", "Hi"]
+    if not allowed:
+        use = ["predict", "--run", "finished", "row.json", "--out", "labels.jsonl"]
+    code, out, err = swarm_llm(capsys, *use)
+    assert code == 0, err
+    assert allowed or json.loads(Path("labels.jsonl").read_text())["predicted"] in ("A", "B")
