@@ -33,11 +33,6 @@ def test_a_device_that_holds_no_numbers_is_refused(device):
         pso.Swarm(bounds=[(0, 1)] * 2, device=device)
 
 
-def test_evaluating_in_chunks_makes_the_same_search():
-    a, b = (pso.Swarm(bounds=[(-5, 5)] * 3, population=11, seed=1) for _ in range(2))
-    assert torch.equal(drive(a, 20).ask(), drive(b, 20, chunk=4).ask())
-
-
 @pytest.mark.gpu
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_gpu_makes_the_same_search(recipe):

@@ -4,7 +4,6 @@ it.
 
 from __future__ import annotations
 
-import threading
 from concurrent.futures import Executor, Future
 
 import numpy as np
@@ -44,29 +43,6 @@ def test_with_one_worker_it_is_the_search_in_rounds(fun, options):
     seen, in_rounds = searched(fun, max_evals=70, **options)
     singly, one_by_one = searched(fun, max_evals=70, asynchronous=True, **options)
     assert np.array_equal(seen, singly) and one_by_one.fun == in_rounds.fun
-
-
-def test_no_call_begins_after_the_target_was_reached():
-    seen, r = searched(valley, asynchronous=True, target=3.0)
-    assert r.success and r.nfev == len(seen) and all(valley(x) > 3.0 for x in seen[:-2])
-    assert np.array_equal(seen[-1], r.x)  # looks for noise
-
-
-def test_a_slow_call_holds_up_nobody():
-    """The second call does not end before 60 others have."""
-    enough, begun, ended = threading.Event(), [], []
-
-    def fun(x):
-        begun.append(x)
-        if len(begun) == 2:
-            assert enough.wait(timeout=60)
-        ended.append(x)
-        if len(ended) == 60:
-            enough.set()
-        return valley(x)
-
-    r = pso.minimize(fun, BOX, seed=0, asynchronous=True, workers=3, max_evals=70)
-    assert r.nfev == len(ended) == 70 and r.fun == min(map(valley, ended)) == valley(r.x)
 
 
 class InTurn(Executor):
@@ -147,12 +123,3 @@ def test_others_have_something_to_do_while_a_round_is_waited_for(dim):
         search.tell(ticket, valley(ticket.x))
     assert len(np.unique(points, axis=0)) == len(points)
     assert search.best.value < valley(points[0]) and len(search.tickets()) == 9
-
-
-def test_tickets_are_told_once():
-    search = MemeticSearch(BOX, positions=[[0.0, 0.0, 0.0]], seed=0)
-    ticket = search.ask_one()
-    assert np.array_equal(ticket.x, np.zeros(3)) and search.ask_one() is None
-    search.tell(ticket, 1.0)
-    with pytest.raises(ValueError, match=r"told already"):
-        search.tell(ticket, 1.0)

@@ -91,54 +91,6 @@ def test_a_search_keeps_what_it_promises(problem):
 # --- what this found, one by one ---
 
 
-@pytest.mark.parametrize("recipe", [None, "constriction", "surrogate"])
-@pytest.mark.parametrize("size", [1e297, 1e301, 1.7e308])
-@pytest.mark.parametrize("maximize", [False, True])
-def test_a_feasible_point_with_a_huge_value_is_better_than_one_that_breaks_a_constraint(
-    recipe, size, maximize
-):
-    sign = -1.0 if maximize else 1.0
-    seen = []
-
-    def fun(x):
-        value = sign * size * (1 - 0.1 * math.sin(9 * x[0]))
-        if x[0] > 1:
-            seen.append(value)
-        return min(max(value, -1.7e308), 1.7e308)
-
-    optimise = pso.maximize if maximize else pso.minimize
-    r = optimise(
-        fun,
-        [(-5, 5)],
-        constraints=lambda x: 1e300 * (1 - x[0]),
-        recipe=recipe,
-        max_evals=60,
-        seed=1,
-    )
-    assert r.maxcv == 0 and r.x[0] > 1 and r.fun == fun(r.x) and math.isfinite(r.fun)
-    assert r.success
-
-
-@pytest.mark.parametrize("limit", [1, 2, 3])
-@pytest.mark.parametrize("recipe", [None, "constriction"])
-def test_where_no_feasible_point_has_a_value_there_is_no_further_call(limit, recipe):
-    calls = []
-    rule = {"type": "ineq", "fun": lambda x: x[0], "keep_feasible": True}
-    r = pso.minimize(
-        lambda x: calls.append(x) or math.nan, [(-5, 5)], constraints=rule, recipe=recipe,
-        max_evals=limit, seed=3, x0=[[1.0], [2.0], [3.0], [-1.0]],
-    )  # fmt: skip
-    assert len(calls) == r.nfev == limit
-    assert r.maxcv == 0 and r.fun == math.inf and "no finite value" in r.message
-
-
-@pytest.mark.parametrize("optimise", [pso.minimize, pso.maximize])
-@pytest.mark.parametrize("value", [math.inf, -math.inf])
-def test_a_search_that_saw_infinite_values_alone_reports_the_worst_one(optimise, value):
-    r = optimise(lambda x: value, [(-5, 5)], max_evals=1, seed=0)
-    assert r.fun == (math.inf if optimise is pso.minimize else -math.inf) and not r.success
-
-
 def test_mean_and_spread_of_values_whose_sum_overflows_are_numbers():
     history = pso.minimize(
         lambda x: math.copysign(1.7e308, x[0]), [(-5, 5)], recipe="constriction", seed=0

@@ -98,26 +98,6 @@ def test_a_lucky_draw_does_not_stay_the_best():
     assert abs(np.mean(careful)) < 3 / math.sqrt(8) and max(map(abs, careful)) < 4
 
 
-def test_the_choice_is_by_many_draws():
-    """A trap: left of 5 a wide noise around 1, elsewhere hardly any noise around 0.5."""
-    chosen = []
-    for seed in range(6):
-        random = np.random.default_rng(seed)
-        r = pso.minimize(
-            lambda x, random=random: (
-                1 + random.normal() if x[0] < 5 else 0.5 + 0.01 * random.normal()
-            ),
-            [(0, 9)],
-            integrality=True,
-            max_evals=1500,
-            seed=seed,
-            noisy=True,
-        )
-        chosen.append(r.x[0] >= 5)
-        assert abs(r.fun - (0.5 if r.x[0] >= 5 else 1)) < 4 * r.fun_stderr
-    assert sum(chosen) >= 5
-
-
 def test_the_target_means_the_mean():
     fun = Noisy(2, sigma=3.0)
     r = pso.minimize(fun, BOX, max_evals=10_000, target=-1.0, seed=2, noisy=True)
@@ -126,30 +106,6 @@ def test_the_target_means_the_mean():
         Noisy(2, sigma=0.1), BOX, max_evals=10_000, target=1.0, seed=2, noisy=True
     )
     assert "target" in reached.stop and truth(reached.x) < 1.2 and reached.nfev < 10_000
-
-
-@pytest.mark.parametrize("max_evals", [1, 2, 5, 19, 20, 60])
-@pytest.mark.parametrize("vectorized", [False, True])
-def test_small_budgets_are_kept(max_evals, vectorized):
-    calls = []
-
-    def fun(x):
-        calls.append(len(np.atleast_2d(x)))
-        return np.sum(x**2, axis=-1)
-
-    r = pso.minimize(fun, BOX, max_evals=max_evals, seed=0, noisy=True, vectorized=vectorized)
-    assert sum(calls) == r.nfev <= max_evals
-    assert math.isinf(r.fun) or r.fun == pytest.approx(np.sum(r.x**2))
-
-
-def test_failures_and_constraints():
-    random = np.random.default_rng(0)
-
-    def holes(x):
-        return math.nan if x[0] < 1 else truth(x) + 0.1 * random.normal()
-
-    r = pso.minimize(holes, BOX, constraints=lambda x: x[1], max_evals=3000, seed=0, noisy=True)
-    assert r.success and r.x[0] >= 1 and r.x[1] <= 0 and abs(r.fun - truth(r.x)) < 4 * r.fun_stderr
 
 
 def test_a_killed_noisy_search_goes_on(tmp_path):

@@ -51,27 +51,6 @@ def test_ray_makes_the_same_search(cluster):
     assert same(pso.minimize(bowl, BOX, max_evals=100, seed=5, workers="ray"), serial)
 
 
-def test_failures_follow_on_error(cluster):
-    def holes(x):
-        if x[0] < 0:
-            raise RuntimeError("left")
-        return float((x**2).sum())
-
-    with pytest.raises(RuntimeError, match="left"):
-        pso.minimize(holes, BOX, max_evals=50, seed=5, workers="ray")
-    for asynchronous in (False, True):
-        r = pso.minimize(
-            holes,
-            BOX,
-            max_evals=60,
-            seed=5,
-            workers="ray",
-            on_error="worst",
-            asynchronous=asynchronous,
-        )
-        assert r.success and r.nfev == 60 and r.fun == holes(r.x)
-
-
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_a_node_comes_and_is_killed_in_mid_search(cluster, asynchronous):
     node = add_node(cluster)

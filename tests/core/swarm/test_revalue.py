@@ -49,12 +49,6 @@ def test_the_best_is_the_best_of_the_new_values(maximize, values):
     assert swarm.evaluations == count and swarm.worst.value == worst
 
 
-def test_the_same_values_change_nothing():
-    a, b = drive(fresh(), 6), drive(fresh(), 6)
-    a.revalue(a.personal_best_values)
-    assert torch.equal(drive(a, 5).ask(), drive(b, 5).ask())
-
-
 def test_the_swarm_follows_its_new_best():
     """With x <- x + (g - x) everybody goes to g."""
     follow = pso.compose([pso.social(1.0, "none")])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,14 +11,9 @@ import pytest
 pytest.importorskip("typer", reason="the command needs typer and rich (extra: toy)")
 pytest.importorskip("matplotlib", reason="pictures need matplotlib (extra: toy)")
 
-import typer
 
 import pyswarmopt as pso
 from pyswarmopt.cli import main
-from pyswarmopt.cli.app import COMMANDS, app
-from pyswarmopt.teaching.functions.compare import problem
-
-GROUPS = ("Experts and task", "Settings", "Machine", "Output")  # of the help of swarm-llm
 
 
 def run(*argv: str) -> int:
@@ -33,35 +27,6 @@ def told(capsys: pytest.CaptureFixture[str], *argv: str) -> dict:
     assert run(*argv) == 0
     loaded: dict = json.loads(capsys.readouterr().out)
     return loaded
-
-
-@pytest.mark.parametrize(
-    "command", [[], *([name] for name in COMMANDS)], ids=lambda c: c[0] if c else "all"
-)
-def test_help_fits_a_screen_and_has_an_example(
-    command: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(*command, "--help") == 0
-    out = capsys.readouterr().out
-    assert "Example: pyswarmopt" in out and len(out.splitlines()) <= 40
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_help_has_one_row_for_each_option_under_the_headings_of_the_other_program(
-    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COLUMNS", "100")
-    assert run(name, "--help") == 0
-    lines = capsys.readouterr().out.splitlines()
-    headings = [line.strip() for line in lines if line.strip() in ("Arguments", *GROUPS)]
-    assert headings[-1] == "Output" and headings == [
-        each for each in ("Arguments", *GROUPS) if each in headings
-    ]
-    rows = [line.split() for line in lines if line.startswith("  ")]
-    group: Any = typer.main.get_command(app)
-    for param in group.commands[name].params:
-        typed = param.opts[0] if param.param_type_name == "option" else param.metavar
-        assert sum(typed in row[0] for row in rows) == 1
 
 
 def test_run_is_minimize(capsys: pytest.CaptureFixture[str]) -> None:
@@ -143,17 +108,6 @@ def test_list_knows_every_function_and_recipe(capsys: pytest.CaptureFixture[str]
     assert "[-4.5, 4.5]" in capsys.readouterr().out
 
 
-def test_lesson_writes_one_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "l.html"
-    about = told(capsys, "lesson", "--no-open", "--out", str(path), "--json")
-    assert about == {"out": str(path), "bytes": path.stat().st_size}
-    assert run("lesson", "--no-open", "--out", str(path)) == 0
-    assert (
-        path.read_text().startswith("<!doctype html>")
-        and "works offline" in capsys.readouterr().out
-    )
-
-
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
@@ -184,13 +138,3 @@ def test_bad_input_is_one_line_and_writes_nothing(
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1 and reason in error
     assert list(tmp_path.iterdir()) == []
-
-
-def test_wrapped_problems_keep_their_optimum_in_the_box() -> None:
-    for seed in range(5):
-        p = problem("shifted:rotated:rosenbrock", 4, seed)
-        where = p.function.optimum(4)
-        assert all(low <= x <= high for x, (low, high) in zip(where, p.bounds, strict=True))
-        assert p.function(where) == pytest.approx(p.optimum)
-        around = where + np.random.default_rng(0).normal(0, 0.01, (50, 4))
-        assert (p.function(around) > p.optimum).all()
