@@ -235,3 +235,11 @@ def test_an_answer_that_may_be_decided_is_not_replaced() -> None:
         ["A", "B", "B"], delivers=lambda m: (m.kind, m.sender) not in lost or m.round > 0
     )
     assert (decision.answer, decision.leader) == ("A", 1)
+
+
+def test_a_larger_quorum_can_be_asked_for() -> None:
+    def delivers(message: Message) -> bool:
+        return 0 not in (message.sender, message.receiver)
+
+    assert agree(["A", "B", "C"], delivers=delivers, quorum=3).answer is None
+    assert agree(["A", "B", "C"], quorum=3).answer == "A"

@@ -370,3 +370,32 @@ def test_rewards_choose_among_the_different_answers(monkeypatch: pytest.MonkeyPa
     context = context_of(p, "AB", dev=1, items=quiz("AB", 1))
     (verdict,) = reranking.reward(context, "R")(context.task.test)  # type: ignore[union-attr]
     assert verdict.answer == "B" and verdict.agreement == pytest.approx(1 / 3)
+
+
+def choices(rows: Sequence[Sequence[float]]) -> list[str]:
+    return ["ABC"[int(np.argmax(row))] for row in rows]
+
+
+def test_plain_and_weighted_majority(context: GroupContext) -> None:
+    ballots = list(zip(*(choices(P[name])[6:] for name in P), strict=True))
+    assert ballots == [("A", "B", "B"), ("A", "B", "A"), ("B", "C", "A"), ("B", "A", "C")]
+    assert decide(context, "majority") == ["B", "A", "B", "B"]  # ties: the first-listed
+    right = [sum(a == b for a, b in zip(choices(P[name])[:6], RIGHT, strict=False)) for name in P]
+    assert right == [5, 3, 1]
+    # By hand: log(2 p / (1 - p)) with a third of a right answer and two thirds of a wrong one
+    # added.
+    weights = [math.log(2 * (r + 1 / 3) / (6 - r + 2 / 3)) for r in right]
+    assert weights[0] > weights[1] + abs(weights[2]) and weights[2] < 0
+    assert decide(context, "weighted") == ["A", "A", "B", "B"]
+
+
+def test_a_judge_that_only_writes_is_read() -> None:
+    judge = Scripted(
+        "judge", writes=lambda prompt: "B is better." if "Answer B: blue" in prompt else "A"
+    )
+    assert [value for value, _ in reranking.preferences(judge, ["Answer B: blue", "other"])] == [
+        -1.0,
+        1.0,
+    ]
+    unclear = Scripted("judge", writes=lambda prompt: "neither")
+    assert reranking.preferences(unclear, ["x"])[0][0] == 0.0

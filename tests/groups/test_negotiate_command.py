@@ -13,7 +13,8 @@ from hypothesis import given as drawn
 from hypothesis import strategies as st
 from search_helpers import louder, questions, swarm_llm, write_task
 
-from pyswarmopt_groups.distillation import quotas
+from pyswarmopt_groups.context import GroupContext
+from pyswarmopt_groups.distillation import COPIES, quotas, soft_chats
 from pyswarmopt_groups.registry import NEGOTIATIONS, society_names
 
 pytestmark = pytest.mark.usefixtures("short_texts")
@@ -147,3 +148,13 @@ def test_distill_refuses(
     assert (
         code == 2 and said in err and err.count("\n") == 1 and not (tmp_path / "student").exists()
     )
+
+
+def test_soft_labels_are_taught_in_proportion(tiny_context: GroupContext) -> None:
+    p = tiny_context.probabilities(tiny_context.dev).mean(axis=0)[0]
+    item = tiny_context.dev.items[0]
+    chats = soft_chats(tiny_context)[:COPIES]
+    said = [chat["messages"][1]["content"] for chat in chats]
+    for share, text in zip(p, (item.choices or {}).values(), strict=True):
+        assert abs(said.count(text) / COPIES - share) < 1 / COPIES
+    assert {chat["messages"][0]["content"] for chat in chats} == {f"Question: {item.question}"}

@@ -4,6 +4,7 @@ on.
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from pathlib import Path
@@ -11,12 +12,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.cells import cell_len
+from rich.console import Console
 from search_helpers import files, louder, questions, swarm_llm, write_task
 
+from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contest import Step, compare, outcomes_in
 from pyswarmopt_rivals.comparison.contestants import known_methods
-from pyswarmopt_rivals.comparison.table import next_steps, summary_lines
+from pyswarmopt_rivals.comparison.table import next_steps, print_comparison, summary_lines
 
 SOME = ("uniform-soup", "best-single", "prediction-merge", "model-swarms", "nevergrad:RandomSearch")
 
@@ -456,7 +460,6 @@ def test_groups_take_part_with_their_cost_in_tokens(given: dict[str, Any]) -> No
 
 def test_stars_stand_for_all_groups() -> None:
     from pyswarmopt_groups.registry import NEGOTIATIONS, VOTES
-    from pyswarmopt_llm.common.errors import UserError
     from pyswarmopt_rivals.comparison.contestants import contestant, ordered
 
     found = {who.name for who in ordered(["vote:*", "negotiate:*"], 3, 10, 100)}
@@ -547,3 +550,35 @@ def test_the_verdict_on_a_comparison_corrects_for_the_number_of_methods(
     about = {"config": {"base": "b", "budget_items": 9, "seeds": 1}, "experts": 2, "left_out": {}}
     result = {"methods": methods, "task": "t", "metric": "accuracy", **about}
     assert words in summary_lines(result)[0]
+
+
+@pytest.mark.parametrize(("width", "columns"), [(80, 4), (120, 8), (200, 10)])
+def test_in_a_terminal_the_first_columns_are_shown_that_fit(width: int, columns: int) -> None:
+    row = {
+        "dev": 0.75,
+        "dev_interval": [0.5, 0.9],
+        "test": 1.0,
+        "test_interval": [0.839, 1.0],
+        "models": 1,
+    }
+    row |= {"item_evaluations": 4321.0, "seconds": 12.5, "tokens": 48.0}
+    against = {"method": "ties", "difference": 0.021, "p": 0.04}
+    methods = {
+        "nevergrad:[CMA]": {**row, "against_single": against, "against_rival": against},
+        "ties": row,
+    }
+    config = {"base": "b", "budget_items": 24, "seeds": 1}
+    result = {
+        "config": config,
+        "experts": 3,
+        "left_out": {},
+        "task": "quiz",
+        "metric": "accuracy",
+        "methods": methods,
+    }
+    out = io.StringIO()
+    print_comparison(Console(file=out, width=width), result)
+    lines = out.getvalue().splitlines()
+    assert max(map(cell_len, lines)) <= width and "…" not in out.getvalue()
+    (found,) = [line for line in lines if "nevergrad:[CMA]" in line]
+    assert found.count("│") == columns + 1 and "1.000 [0.839, 1.000]" in found

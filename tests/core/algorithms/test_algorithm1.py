@@ -16,7 +16,6 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict
 from typing import Literal
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -260,59 +259,3 @@ def test_dropped_evaluations_equal_the_transcription(
 
 
 # Population
-
-
-def barycentric(experts: torch.Tensor, point: torch.Tensor) -> np.ndarray:
-    """The weights, summing to 1, that mix affinely independent experts into `point`."""
-    matrix = np.vstack([experts.T.numpy(), np.ones(len(experts))])
-    target = np.append(point.numpy(), 1.0)
-    weights = np.asarray(np.linalg.lstsq(matrix, target, rcond=None)[0])
-    assert np.allclose(matrix @ weights, target, atol=1e-12)
-    return weights
-
-
-def populated(compat: Compat, seed: int, population: int = 40) -> tuple[torch.Tensor, pso.Swarm]:
-    """Four affinely independent experts in 6-D and the swarm made of them."""
-    experts = torch.tensor(start(4, 6, seed=11)[0], dtype=torch.float64)
-    recipe = pso.recipes.model_swarms(compat=compat)
-    return experts, pso.Swarm(
-        positions=experts, population=population, recipe=recipe, maximize=True, seed=seed
-    )
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_added_particles_lie_between_two_experts(seed: int) -> None:
-    experts, swarm = populated("paper", seed)
-    x = swarm.ask()
-    assert x.shape == (40, 6)
-    assert torch.equal(x[:4], experts)
-
-    # t * x_a + (1 - t) * x_b: two weights that are not 0, the greater one is t or 1 - t.
-    weights = np.sort([barycentric(experts, point) for point in x[4:]], axis=1)
-    greatest = weights[:, -1]
-    assert np.all((np.abs(weights) > 1e-9).sum(axis=1) == 2)
-    assert np.all((greatest >= 0.5 - 1e-9) & (greatest <= 1.0 + 1e-9))
-
-
-@pytest.mark.parametrize("compat", MODES)
-def test_added_particles_fill_the_segments_evenly(compat: Compat) -> None:
-    # t ~ U(0, 1), or U(0, 2) in the reference: for the greater weight m, m - 1/2 (paper) is uniform
-    # on [0, 1/2]; in the reference half of the points are beyond an expert. 180 points, 5 standard
-    # deviations. The first added one alone, whose parents are experts in both.
-    swarms = (populated(compat, seed, population=5) for seed in range(180))
-    greatest = np.array([barycentric(experts, swarm.ask()[4]).max() for experts, swarm in swarms])
-    expected = 0.75 if compat == "paper" else 0.5 * 0.75 + 0.5 * 1.5
-    spread = 0.5 / math.sqrt(12) if compat == "paper" else 0.45
-    assert abs(greatest.mean() - expected) < 5 * spread / math.sqrt(len(greatest))
-
-
-@pytest.mark.parametrize("compat", MODES)
-def test_starting_velocities_point_at_other_particles(compat: Compat) -> None:
-    _, swarm = populated(compat, seed=0)
-    x = swarm.ask()
-    partners = []  # the j of v_i = x_j - x_i
-    for target in x + swarm.velocities:
-        distances = (x - target).abs().amax(dim=1)
-        assert distances.min().item() <= TOLERANCE
-        partners.append(distances.argmin().item())
-    assert len(set(partners)) > 10

@@ -84,33 +84,6 @@ def test_a_killed_search_of_several_workers_goes_on_to_the_bit(tmp_path, at, who
     assert np.array_equal(points[1:], every[len(every) - len(points) + 1 :])
 
 
-@pytest.mark.parametrize("before", [3, 40])
-def test_a_search_saved_with_points_under_way_has_them_again(before):
-    search, random = MemeticSearch(BOX, seed=0), np.random.default_rng(1)
-    tickets = [search.ask_one() for _ in range(5)]
-    for _ in range(before):
-        ticket = tickets.pop(random.integers(len(tickets)))
-        search.tell(ticket, valley(ticket.x))
-        tickets.append(search.ask_one())
-    saved = search.state_dict()
-    resumed = MemeticSearch(BOX, seed=7)
-    resumed.load_state_dict(saved)
-    for _ in range(30):
-        again, there = resumed.tickets(), search.tickets()
-        assert np.array_equal([t.x for t in again], [t.x for t in there])
-        i = random.integers(len(there))
-        search.tell(there[i], valley(there[i].x))
-        resumed.tell(again[i], valley(again[i].x))
-        assert np.array_equal(search.ask_one().x, resumed.ask_one().x)
-    for name, other in {
-        "progress.told": np.zeros(9),
-        "tickets.points": saved["tickets.points"] + 50,
-        "tickets.numbers": saved["tickets.numbers"][:, ::-1].copy(),
-    }.items():
-        with pytest.raises(ValueError, match="cannot be continued"):
-            resumed.load_state_dict({**saved, name: other})
-
-
 @pytest.mark.parametrize("dim", [3, 21])  # beside a model's proposals; mutations of the best point
 def test_others_have_something_to_do_while_a_round_is_waited_for(dim):
     """Nine of ten workers never answer: nobody gets the same point, and the tenth gets on."""

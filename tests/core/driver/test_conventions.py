@@ -256,3 +256,11 @@ def test_scipys_distributions_are_ranges():
     read, meant = pso.Space(space), pso.Space(ours)
     assert np.allclose(read.bounds, meant.bounds, rtol=1e-12)
     assert (read.names, read.integrality) == (meant.names, meant.integrality)
+
+
+@pytest.mark.parametrize("executor", [Bare(), Client(), Jobs()], ids=lambda e: type(e).__name__)
+def test_whatever_has_submit_gives_the_same_result(executor):
+    alone, other = (
+        pso.minimize(bowl, BOX, "fips", max_evals=80, seed=0, workers=w) for w in (1, executor)
+    )
+    assert np.array_equal(alone.x, other.x)

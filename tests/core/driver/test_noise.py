@@ -120,3 +120,27 @@ def test_a_killed_noisy_search_goes_on(tmp_path):
     assert np.array_equal(resumed.x, whole.x) and list(resumed.history) == list(whole.history)
     with pytest.raises(ValueError, match="noisy"):
         pso.minimize(fun, max_iter=12, checkpoint=path, **{**arguments, "noisy": False})
+
+
+@pytest.mark.parametrize("max_evals", [1, 2, 5, 19, 20, 60])
+@pytest.mark.parametrize("vectorized", [False, True])
+def test_small_budgets_are_kept(max_evals, vectorized):
+    calls = []
+
+    def fun(x):
+        calls.append(len(np.atleast_2d(x)))
+        return np.sum(x**2, axis=-1)
+
+    r = pso.minimize(fun, BOX, max_evals=max_evals, seed=0, noisy=True, vectorized=vectorized)
+    assert sum(calls) == r.nfev <= max_evals
+    assert math.isinf(r.fun) or r.fun == pytest.approx(np.sum(r.x**2))
+
+
+def test_failures_and_constraints():
+    random = np.random.default_rng(0)
+
+    def holes(x):
+        return math.nan if x[0] < 1 else truth(x) + 0.1 * random.normal()
+
+    r = pso.minimize(holes, BOX, constraints=lambda x: x[1], max_evals=3000, seed=0, noisy=True)
+    assert r.success and r.x[0] >= 1 and r.x[1] <= 0 and abs(r.fun - truth(r.x)) < 4 * r.fun_stderr

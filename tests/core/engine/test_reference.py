@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 import pyswarmopt as pso
 from pyswarmopt.algorithms.clpso import Exemplars
 from pyswarmopt.engine import choose, chunked, reference
+from pyswarmopt.engine.random_factors import Factors
 from pyswarmopt.parts import boundary
 from pyswarmopt.parts.restart import RestartAtBest
 
@@ -140,3 +142,39 @@ def test_every_topology_and_boundary_acts_as_in_the_reference(monkeypatch, cut, 
         )
         recipe = pso.compose(terms, topology, wall, schedule=0.9, normalise=bool(normalise))
         check(monkeypatch, recipe, dtype)
+
+
+@pytest.mark.parametrize("recipe", ["model_swarms", "constriction", "bare_bones"])
+def test_one_particle_moves_as_it_does_among_all(recipe):
+    """Without randomness, or with the numbers of all, the others make no difference."""
+    made = (
+        pso.recipes.model_swarms(randomness="none")
+        if recipe == "model_swarms"
+        else pso.recipes.get(recipe)
+    )
+    swarm = pso.Swarm(
+        bounds=BOUNDS, population=7, recipe=replace(made, boundary=boundary.none), seed=3
+    )
+    swarm.tell(swarm.ask(), torch.arange(7.0))
+    state, rule = swarm._state, swarm.recipe.velocity
+    start = state.positions.clone()
+    if recipe == "constriction":  # its factors are drawn for the particle alone
+        wide = tuple(replace(term, looks_at="all") for term in rule.terms)
+        rule = pso.velocity.SumOfTerms(wide)
+
+    recipe, generator = replace(swarm.recipe, velocity=rule), torch.Generator()
+    is_sum = isinstance(rule, pso.velocity.SumOfTerms)
+    factors = Factors(rule, (7, 5), generator, most_moves=1) if is_sum else None
+
+    def moved(move, *args):
+        state.positions.copy_(start)
+        state.velocities.fill_(0.25)
+        generator.manual_seed(5)
+        move(state, recipe, *args, generator)
+        return state.positions.clone()
+
+    everybody = moved(reference.move, factors)
+    alone = moved(reference.move_one, 2)
+    assert torch.equal(alone[2], everybody[2]) and not torch.equal(alone[2], start[2])
+    others = [i for i in range(7) if i != 2]
+    assert torch.equal(alone[others], start[others])

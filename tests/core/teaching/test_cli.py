@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pyswarmopt.teaching.functions.compare import problem
+
 pytest.importorskip("typer", reason="the command needs typer and rich (extra: toy)")
 pytest.importorskip("matplotlib", reason="pictures need matplotlib (extra: toy)")
 
@@ -138,3 +140,13 @@ def test_bad_input_is_one_line_and_writes_nothing(
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1 and reason in error
     assert list(tmp_path.iterdir()) == []
+
+
+def test_wrapped_problems_keep_their_optimum_in_the_box() -> None:
+    for seed in range(5):
+        p = problem("shifted:rotated:rosenbrock", 4, seed)
+        where = p.function.optimum(4)
+        assert all(low <= x <= high for x, (low, high) in zip(where, p.bounds, strict=True))
+        assert p.function(where) == pytest.approx(p.optimum)
+        around = where + np.random.default_rng(0).normal(0, 0.01, (50, 4))
+        assert (p.function(around) > p.optimum).all()

@@ -335,3 +335,58 @@ def test_earlier_turns_without_a_chat_template_are_lines(
     monkeypatch.setattr(panel.engine.tokenizer, "chat_template", None)
     earlier = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
     assert panel.engine.chat("c", earlier) == "a\nb\nc\n" and panel.engine.chat("c") == "c\n"
+
+
+def test_clusters_are_found_and_new_texts_go_to_the_nearest() -> None:
+    texts = ["apple pear plum", "pear apple", "plum pear", "road car bus", "bus car", "car road"]
+    clusters = cbtm.Clusters(texts, 2, seed=0)
+    assert (
+        len(set(clusters.labels[:3])) == len(set(clusters.labels[3:])) == 1
+        and clusters.labels[0] != clusters.labels[3]
+    )
+    fruit, traffic = clusters.labels[0], clusters.labels[3]
+    p = clusters.probabilities(["plum apple", "bus road", "nothing known"])
+    assert p.sum(1) == pytest.approx(np.ones(3)) and p[0, fruit] > 0.9 and p[1, traffic] > 0.9
+
+
+def test_the_plurality_wins_and_ties_go_to_the_first() -> None:
+    fake = SimpleNamespace(
+        answers=lambda asked: [["A", "B", "C", ""], ["B", "B", "A", ""], ["B", "C", "B", ""]]
+    )
+    assert votes.Vote(fake).answers(None) == ["B", "B", "C", ""]  # type: ignore[arg-type]
+
+
+def test_what_is_asked_of_a_prompt_is_all_behind_the_template(panel: Panel) -> None:
+    text = panel.engine.chat("What is red?")
+    ((head, tail),) = panel.questions([text])
+    assert head + tail == text and tail.startswith("What is red?") and "user" in head
+    assert panel.questions(["no template here"]) == [("no", " template here")]
+
+
+def test_scores_that_are_not_numbers_answer_nothing() -> None:
+    assert votes.averaged([{"A": 0.0, "B": -1.0}, {"A": float("nan"), "B": 0.0}]) == ""
+    assert votes.averaged([{"A": -1.0, "B": -1.0}]) == "A"  # a tie
+
+
+def test_draws_leave_something_to_score() -> None:
+    drawn = list(few_shot.draws(5, 0))
+    assert sorted({len(chosen) for chosen in drawn}) == [1, 2, 4] and len(drawn) == 30
+    assert all(len(set(chosen)) == len(chosen) and max(chosen) < 5 for chosen in drawn)
+    assert drawn == list(few_shot.draws(5, 0)) != list(few_shot.draws(5, 1)) and not list(
+        few_shot.draws(1, 0)
+    )
+
+
+def test_fused_options_are_chosen_as_a_model_chooses(panel: Panel, tmp_path: Path) -> None:
+    """The option with the highest fused likelihood per byte."""
+    task = load_task(str(write_task(tmp_path / "t.json", questions(5, 1), questions(3, 2))))
+    asked = Accuracy(task.dev, "likelihood", panel.engine.chat)
+    voice = ENSEMBLES["pack-sim"].fit(panel, asked, 0)
+    chosen = voice.answers(asked)
+    for item, letter in zip(task.dev, chosen, strict=True):
+        context = panel.engine.chat(f"Question: {item.question}")
+        pairs = [(context, text) for text in item.choices.values()]
+        values = [
+            v / len(t.encode()) for v, (_, t) in zip(voice.loglikelihood(pairs), pairs, strict=True)
+        ]
+        assert letter == list(item.choices)[int(np.argmax(values))]

@@ -244,3 +244,11 @@ def test_options_that_do_not_fit(
     with pytest.raises(UserError, match=r"^[^\n]*$") as refused:
         merge(experts, name, space, **options)
     assert words in str(refused.value)
+
+
+def test_slerp_of_factors(experts: list[Adapter]) -> None:
+    found = dense(merge(experts[:2], "slerp", "factor", weights=(0.7, 0.3)))
+    for module in experts[0].factors:
+        x, y = (expert.factors[module] for expert in experts[:2])
+        expected = x.scale * arc(x.b, y.b, 0.3) @ arc(x.a, y.a, 0.3)
+        torch.testing.assert_close(found[f"{module}.weight"], expected, rtol=1e-4, atol=1e-5)

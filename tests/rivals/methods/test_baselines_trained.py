@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import torch
 from engine_reference import load_tiny
 from trials import flat
 
+from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.engine.transformers import TransformersEngine
@@ -24,6 +26,8 @@ from pyswarmopt_llm.searching.training.trainer import fit
 from pyswarmopt_rivals.methods import load_method
 from pyswarmopt_rivals.methods.changes import as_patch
 from pyswarmopt_rivals.methods.method import Options
+from pyswarmopt_rivals.methods.training import on_dev
+from pyswarmopt_rivals.methods.training.on_dev import train_on_dev
 
 WORDS = ("left", "right", "upwards")
 NAMES = (
@@ -159,3 +163,41 @@ def test_without_a_budget_nothing_is_trained(tiny_base: Path, experts: list[Adap
     ).any()
     best = trial(tiny_base, experts, [0.0, 1.0, 0.0], 96 + 79)
     assert torch.allclose(flat(run("finetune-best", experts, best)), flat(as_patch(experts[1])))
+
+
+def test_the_rate_and_the_epoch_with_the_best_held_out_probability_are_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Against a table: rate 0.2 is best after its second epoch."""
+    table = {0.1: [0.3, 0.4, 0.5, 0.4], 0.2: [0.3, 0.9, 0.5, 0.4]}
+    calls: list[tuple[float, int, int | None]] = []
+
+    def train(
+        _: object, __: object, rounds: list[Any], lr: float, last: Any = None, on_round: Any = None
+    ) -> None:
+        calls.append((lr, sum(map(len, rounds[0])), last))
+        for epoch in range(1, len(rounds) + 1):
+            now.update(rate=lr, epoch=epoch)
+            if on_round:
+                on_round(epoch, len(rounds), 0.0)
+
+    now: dict[str, Any] = {}
+    monkeypatch.setattr(on_dev, "train", train)
+    monkeypatch.setattr(
+        on_dev,
+        "_probabilities",
+        lambda _, items: [table[now["rate"]][now["epoch"] - 1]] * len(items),
+    )
+    items = [Choices((("a", "b"),), (1.0,), 0)] * 10
+    resident: Any = Resident(SimpleNamespace(model=None), items, 10**4)  # type: ignore[arg-type]
+    change = SimpleNamespace(tensors=[], additions=dict, patch=lambda: "done")
+    assert train_on_dev(resident, lambda: change, (0.1, 0.2), 0) == "done"  # type: ignore[comparison-overlap, return-value]
+    assert calls == [(0.1, 5, None)] * 2 + [(0.2, 5, None)] * 2 + [(0.2, 10, 2)]
+    assert resident.spent == 2 * 4 * 10 * 3.5 + 2 * 10 * 2.5
+
+
+def test_items_without_answers_are_refused(tiny_base: Path, experts: list[Adapter]) -> None:
+    resident = trial(tiny_base, experts, [1.0, 0.0, 0.0], 1000)
+    resident.choices = []
+    with pytest.raises(UserError, match="no item has a right answer"):
+        run("finetune-dev", experts, resident)
