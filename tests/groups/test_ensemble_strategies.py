@@ -142,9 +142,6 @@ def test_a_silent_member_is_named() -> None:
 # Selection and routing
 
 
-BELIEFS = st.lists(st.floats(0.01, 1), min_size=3, max_size=3)
-
-
 @given(
     st.integers(1, 4).flatmap(
         lambda n: st.lists(

@@ -14,10 +14,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from runs import drive
 
 import pyswarmopt as pso
 from pyswarmopt.algorithms.covariant import EigenFactors
-from pyswarmopt.base.optimizer import Optimizer
 from pyswarmopt.driver.asynchronous import AsynchronousSearch
 from pyswarmopt.driver.options import Options
 from pyswarmopt.hybrid.axis_search import AxisSearch, SeparabilityTest
@@ -261,19 +261,6 @@ def coupled(x: torch.Tensor) -> torch.Tensor:
     return ripples(x) + (x[:, 0] * x[:, -1]).abs()
 
 
-def drive(search: Optimizer, fun, rounds: int) -> Optimizer:
-    for _ in range(rounds):
-        x = search.ask()
-        search.tell(x, fun(x))
-    return search
-
-
-def same(a: dict, b: dict) -> bool:
-    return a.keys() == b.keys() and all(
-        torch.equal(a[k], b[k]) if isinstance(a[k], torch.Tensor) else a[k] == b[k] for k in a
-    )
-
-
 @settings(max_examples=10)
 @given(power=st.integers(-20, 20), seed=st.integers(0, 1000))
 def test_a_problem_scaled_by_a_power_of_two_gives_the_scaled_run_to_the_bit(power, seed):
@@ -338,15 +325,6 @@ def test_an_asynchronous_swarm_has_a_particle_for_every_worker(workers, particle
         )
     )  # fmt: skip
     assert len(search._swarm.positions) == particles
-
-
-def ridges(x):
-    """Rastrigin's function off the centre; (D,) -> a number."""
-    return rastrigin(x - np.linspace(-3, 3, len(x)))
-
-
-def chain(x):
-    return float((100 * (x[:-1] ** 2 - x[1:]) ** 2 + (1 - x[:-1]) ** 2).sum())
 
 
 def test_many_coordinates_need_no_matrices():

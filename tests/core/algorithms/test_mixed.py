@@ -119,7 +119,6 @@ def mixed_bowl(x):
 
 
 BOX = [(-2, 2), (-1, 3), (0, 2)]
-MIXED = {"bounds": BOX, "integrality": [0, 1, 0], "categorical": [0, 0, 1]}
 
 
 def test_the_best_of_all_combinations_is_found():

@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from runs import drive
 
 import pyswarmopt as pso
 from pyswarmopt.base import checkpoint
@@ -22,18 +23,11 @@ def ripples(x: torch.Tensor) -> torch.Tensor:
     return (x**2).sum(-1) + torch.cos(5 * x).sum(-1)
 
 
-def drive(swarm: pso.Swarm, rounds: int) -> pso.Swarm:
-    for _ in range(rounds):
-        x = swarm.ask()
-        swarm.tell(x, ripples(x.double()))
-    return swarm
-
-
 def test_a_half_told_round_of_tickets_is_kept(tmp_path):
     def fresh() -> pso.Swarm:
         return pso.Swarm(bounds=[(-5, 5)] * 2, population=4, seed=1)
 
-    whole, half = drive(fresh(), 2), drive(fresh(), 1)
+    whole, half = drive(fresh(), ripples, 2), drive(fresh(), ripples, 1)
     for ticket in half.tickets()[::2]:
         half.tell(ticket, float(ripples(ticket.x)))
     half.save(tmp_path / "s")

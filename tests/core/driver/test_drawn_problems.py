@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from drawn_problems import Drawn, Log, NoLicence, problems
 from hypothesis import given, settings
+from runs import same_result
 
 import pyswarmopt as pso
 
@@ -51,11 +52,6 @@ def check_best(problem: Drawn, log: Log, r: pso.Result) -> None:
     assert r.success <= (problem.violation(r.x) == 0)
 
 
-def same(a: pso.Result, b: pso.Result) -> bool:
-    counts = (a.fun, a.nfev, a.nit, a.stop, a.maxcv) == (b.fun, b.nfev, b.nit, b.stop, b.maxcv)
-    return counts and np.array_equal(a.x, b.x) and list(a.history) == list(b.history)
-
-
 def interrupted(problem: Drawn) -> pso.Result | None:
     """The result of a run that stopped after some iterations and went on from its checkpoint."""
     iterations = 0
@@ -83,9 +79,9 @@ def test_a_search_keeps_what_it_promises(problem):
     check_best(problem, log, r)
     if problem.repeatable:
         again = searched(problem, Log(problem))
-        assert again is not None and same(r, again)
+        assert again is not None and same_result(r, again)
         resumed = interrupted(problem)
-        assert resumed is not None and same(r, resumed)
+        assert resumed is not None and same_result(r, resumed)
 
 
 # --- what this found, one by one ---

@@ -15,7 +15,6 @@ import pyswarmopt as pso
 from pyswarmopt.driver.workers.pool import Workers
 
 BOX = [(-2.0, 2.0)] * 2
-PARENT = os.getpid()
 
 
 def bowl(x):

@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from runs import drive
 
 import pyswarmopt as pso
 from pyswarmopt.inspect.diagnostics import diversity, stability
@@ -96,13 +97,6 @@ def test_a_schedule_is_looked_at_at_its_move():
 
 
 # --- a swarm's state ---
-
-
-def drive(swarm: pso.Swarm, fun, rounds: int) -> pso.Swarm:
-    for _ in range(rounds):
-        x = swarm.ask()
-        swarm.tell(x, fun(x))
-    return swarm
 
 
 def test_diversity_by_hand():

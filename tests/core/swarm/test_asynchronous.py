@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from runs import same_state
 
 import pyswarmopt as pso
 from pyswarmopt.parts.restart import RestartSwarm
@@ -66,16 +67,6 @@ class Fleet:
                 break
             self.flying.append(ticket)
             self.handed.append(ticket)
-
-
-def same(a: pso.Swarm, b: pso.Swarm) -> bool:
-    left, right = a.state_dict(), b.state_dict()
-    return left.keys() == right.keys() and all(
-        torch.equal(left[k].nan_to_num(), right[k].nan_to_num())
-        if isinstance(left[k], torch.Tensor)
-        else left[k] == right[k]
-        for k in left
-    )
 
 
 # --- who moves when ---
@@ -283,7 +274,7 @@ def test_a_loaded_swarm_with_particles_in_flight_goes_on_as_if_nothing_had_happe
     half.swarm, half.flying = loaded, [again[t.number] for t in half.flying]
     whole.run(after)
     half.run(after)
-    assert same(whole.swarm, half.swarm)
+    assert same_state(whole.swarm, half.swarm)
     assert all(torch.equal(s.x, t.x) for s, t in zip(whole.handed, half.handed, strict=True))
 
 

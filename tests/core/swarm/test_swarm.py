@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from runs import drive
 
 import pyswarmopt as pso
 
@@ -18,13 +19,6 @@ RECIPES = ("constriction", "model_swarms")
 
 def bowl(x: torch.Tensor) -> torch.Tensor:
     return ((x - 1.0) ** 2).sum(-1)
-
-
-def drive(swarm: pso.Swarm, fun, rounds: int) -> pso.Swarm:
-    for _ in range(rounds):
-        x = swarm.ask()
-        swarm.tell(x, fun(x))
-    return swarm
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
