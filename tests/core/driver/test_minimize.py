@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import itertools
 import sys
 import threading
 
@@ -114,24 +113,6 @@ def test_an_error_is_raised_or_counts_as_the_worst_or_is_tried_again():
     tries.clear()
     with pytest.raises(OSError, match="try again"):
         pso.minimize(fails_twice, BOX, max_iter=5, seed=0, on_error=("retry", 1))
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("asynchronous", [False, True])
-def test_a_failure_of_the_last_call_does_not_cost_the_result(workers, asynchronous):
-    calls = itertools.count(1)
-
-    def fails_last(x):
-        if next(calls) == 40:
-            raise OSError("try again")
-        return bowl(x)
-
-    options = {"seed": 0, "max_evals": 40, "workers": workers, "asynchronous": asynchronous}
-    r = pso.minimize(fails_last, BOX, **options, on_error=("retry", 2))
-    assert r.nfev == 40 and r.success and r.fun == bowl(r.x)
-    calls = itertools.count(1)
-    with pytest.raises(OSError, match="try again"):
-        pso.minimize(fails_last, BOX, **options)
 
 
 # --- x0, integers, checkpoint ---
