@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import itertools
 import sys
 import threading
 
@@ -191,3 +192,21 @@ def test_a_checkpoint_of_another_search_is_refused(tmp_path):
     pso.Swarm(bounds=BOX).save(path)
     with pytest.raises(ValueError, match="not one of minimize"):
         pso.minimize(bowl, BOX, max_evals=100, seed=7, checkpoint=path)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_failure_of_the_last_call_does_not_cost_the_result(workers, asynchronous):
+    calls = itertools.count(1)
+
+    def fails_last(x):
+        if next(calls) == 40:
+            raise OSError("try again")
+        return bowl(x)
+
+    options = {"seed": 0, "max_evals": 40, "workers": workers, "asynchronous": asynchronous}
+    r = pso.minimize(fails_last, BOX, **options, on_error=("retry", 2))
+    assert r.nfev == 40 and r.success and r.fun == bowl(r.x)
+    calls = itertools.count(1)
+    with pytest.raises(OSError, match="try again"):
+        pso.minimize(fails_last, BOX, **options)
