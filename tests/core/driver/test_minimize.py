@@ -178,7 +178,13 @@ def test_every_argument_is_passed_on(monkeypatch):
 def test_a_checkpoint_of_another_search_is_refused(tmp_path):
     path = tmp_path / "search.npz"
     pso.minimize(bowl, BOX, max_evals=100, seed=7, checkpoint=path)
-    for change in ({"seed": 8}, {"population": 7}, {"bounds": [(-5, 4)] * 3}, {"x0": [0, 0, 0]}):
+    for change in (
+        {"seed": 8},
+        {"population": 7},
+        {"bounds": [(-5, 4)] * 3},
+        {"x0": [0, 0, 0]},
+        {"history": "particles"},
+    ):
         with pytest.raises(ValueError, match=next(iter(change))):
             pso.minimize(
                 bowl, **{"bounds": BOX, "max_evals": 100, "seed": 7, "checkpoint": path, **change}
