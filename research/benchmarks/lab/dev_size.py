@@ -91,9 +91,7 @@ def main() -> None:
     if options.out.exists():
         rows = map(json.loads, options.out.read_text(encoding="utf-8").splitlines())
         done = {(row["method"], row["task"], row["seed"], row["size"]) for row in rows}
-    for seed, size, task, method in product(
-        options.seeds, options.sizes, TASKS, options.methods
-    ):
+    for seed, size, task, method in product(options.seeds, options.sizes, TASKS, options.methods):
         if (method, task, seed, size) in done:
             continue
         file = task_file(options.lab, options.work, task, size)
