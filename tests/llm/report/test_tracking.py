@@ -11,11 +11,9 @@ import pytest
 from search_helpers import history, louder, questions, search_words, small, swarm_llm, write_task
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.report.tracking import (
     TRACKERS,
-    check_tracker,
     open_tracker,
     run_name,
     tracked,
@@ -196,10 +194,3 @@ def test_a_missing_package_is_one_line_before_anything_else(
     code, _, err = swarm_llm(capsys, *search_words(config), "--track", name)
     assert code == 2 and err.count("\n") == 1 and f'install the extra "{name}"' in err
     assert not Path(config.out).exists()
-
-
-def test_an_unknown_tracker_is_refused() -> None:
-    with pytest.raises(
-        UserError, match="track mlflow: unknown; use one of: trackio, wandb, tensorboard"
-    ):
-        check_tracker("mlflow")
