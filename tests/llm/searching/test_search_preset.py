@@ -92,7 +92,6 @@ SWARM = {**OPEN, "patience": 3}
                 {"space": "delta"},
                 {"start": "sums"},
                 {"max_iter": 0},
-                {"confirm": 5},
                 {"optimizer": "pycma"},
                 {"optimizer": "constriction"},
             )
