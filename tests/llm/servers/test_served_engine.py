@@ -258,7 +258,7 @@ def test_a_server_that_restarts_between_two_requests_is_looked_at_again(
     server.adapters.reverse()
     server.paths.reverse()
     server.name = "another/base"
-    with pytest.raises(UserError, match="came back with.*start it as it was") as error:
+    with pytest.raises(UserError, match=r"came back with.*start it as it was") as error:
         engine.loglikelihood(LETTERS)
     assert "\n" not in error.value.text
 
