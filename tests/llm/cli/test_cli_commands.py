@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 import shlex
-import shutil
 import types
 from collections.abc import Callable
 from dataclasses import replace
@@ -189,39 +188,6 @@ def test_a_merge_is_an_adapter_with_a_card_that_makes_it_again(
     assert weights[0] == weights[1]
 
 
-@pytest.mark.parametrize(
-    ("more", "words"),
-    [
-        (["--method", "tie"], "--method tie: unknown; did you mean ties?"),
-        (
-            ["--method", "slerp", "--density", ".5"],
-            "--density: slerp takes no such option; it takes --weights, --rank",
-        ),
-        (["--method", "ties", "--densty", ".5"], "--density"),
-        (["--method", "dare-ties", "--weights", "1,2"], "--weights: has 2 numbers for 3 experts"),
-        (["--method", "slerp", "--weights", "1,-1,1"], "--weights: slerp takes shares"),
-        (["--method", "ties", "--weights", "1;2"], "--weights 1;2: give finite numbers"),
-        (["--method", "ties", "--weights", "1,2,inf"], "--weights 1,2,inf: give finite numbers"),
-        (["--method", "ties", "--density", "1.5"], "--density 1.5: out of range"),
-        (["--method", "ties", "--density", "0"], "--density 0: out of range"),
-        (["--method", "ties", "--rank", "0"], "--rank 0: out of range"),
-        (["--method", "dare-ties", "--seed", "-1"], "--seed -1: out of range"),
-    ],
-)
-def test_merge_refuses_in_one_line_and_writes_nothing(
-    more: list[str],
-    words: str,
-    tiny_base: Path,
-    tiny_experts: list[Path],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert run(*merge_words(tiny_base, tiny_experts, tmp_path / "new", *more)) == 2
-    error = capsys.readouterr().err
-    assert words in error and error.startswith("error: ") and error.count("\n") == 1
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_merge_refuses_methods_that_need_a_task_without_one(
     tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,31 +221,6 @@ def test_generate_takes_base_and_adapter_from_a_run(
     assert capsys.readouterr().out == "Jupiter\n"
 
 
-@pytest.mark.parametrize(
-    ("argv", "words"),
-    [
-        (["P"], "--run: missing; give a finished run, or --base"),
-        (["--run", "RUN", "--base", "B", "P"], "remove --base and --adapter"),
-        (["--run", "absent", "P"], "not a run directory"),
-        (["--run", "unfinished", "P"], "swarm-llm resume"),
-    ],
-)
-def test_generate_refuses_what_does_not_say_who_answers(
-    argv: list[str],
-    words: str,
-    fake: Any,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    calls = fake("pyswarmopt_llm.searching.use.generate", "generate_text", "")
-    monkeypatch.chdir(tmp_path)
-    shutil.rmtree(finished_run(tmp_path / "unfinished") / "best")
-    assert run("generate", *argv) == 2
-    assert words in capsys.readouterr().err
-    assert calls == []
-
-
 def test_examples_are_read_line_by_line(tmp_path: Path) -> None:
     path = tmp_path / "e.jsonl"
     # U+2028 ends a line for str.splitlines, but not in JSON.
@@ -288,25 +229,6 @@ def test_examples_are_read_line_by_line(tmp_path: Path) -> None:
     )
     assert [example["messages"] for example in read_examples(path)] == [[1], [2], ["\u2028"]]
     assert load_examples(str(path), 2, seed=0) == [{"messages": [1]}, {"messages": [2]}]
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (b'{"a": 1}\n{"a": \n', "line 2"),
-        (b"\n", "no examples"),
-        (b"\xff\xfe", "UTF-8"),
-        (None, "cannot be read"),
-    ],
-)
-def test_bad_examples_are_refused_with_their_place(
-    content: bytes | None, words: str, tmp_path: Path
-) -> None:
-    path = tmp_path / "e.jsonl"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(UserError, match=words):
-        read_examples(path)
 
 
 def test_generated_examples_have_the_number_and_the_seed_asked_for() -> None:

@@ -136,48 +136,6 @@ def in_8_bits(tiny_base: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def test_what_changes_packed_weights_is_refused_in_one_line(
-    in_8_bits: Path, tiny_experts: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    task = write_task(tmp_path / "words.json", questions(8, 1), questions(8, 2))
-    said = (
-        f"error: {in_8_bits}: its weights are quantised (bitsandbytes int8), and a change cannot "
-        "be added to them; "
-        "give the original checkpoint in bf16, and quantise the result\n"
-    )
-    out = tmp_path / "out"
-    rest = ("--task", task, "--out", out)
-    for words in (
-        ("search", "--base", in_8_bits, "--experts", *tiny_experts, *rest, "--mix", "merged"),
-        ("search", "--base", in_8_bits, "--experts", *tiny_experts, *rest, "--space", "token"),
-        (
-            "search",
-            "--base",
-            in_8_bits,
-            "--experts",
-            in_8_bits,
-            in_8_bits,
-            *rest,
-            "--space",
-            "full",
-        ),
-        (
-            "merge",
-            "--base",
-            in_8_bits,
-            "--experts",
-            *tiny_experts,
-            "--method",
-            "ties",
-            "--out",
-            out,
-        ),
-        ("compare", "--base", in_8_bits, "--experts", *tiny_experts, *rest, "--methods", "ties"),
-    ):
-        assert swarm_llm(capsys, *words) == (2, "", said), words
-    assert not out.exists()
-
-
 def test_a_packed_base_names_what_it_needs(
     in_8_bits: Path,
     tiny_experts: list[Path],

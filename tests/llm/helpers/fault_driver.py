@@ -45,7 +45,7 @@ import pyswarmopt_llm.searching.scoring.scorer
 import pyswarmopt_llm.searching.scoring.search
 import pyswarmopt_llm.servers.workers.local
 import pyswarmopt_llm.servers.workers.pool
-import pyswarmopt_rivals.comparison.bench
+import pyswarmopt_rivals.bench
 import pyswarmopt_rivals.comparison.contest
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
@@ -64,7 +64,7 @@ DEADLY = frozenset(
     for module in (
         pyswarmopt.base.checkpoint,
         pyswarmopt_llm.searching.scoring.scorer,
-        pyswarmopt_rivals.comparison.bench,
+        pyswarmopt_rivals.bench,
         pyswarmopt_rivals.comparison.contest,
         pyswarmopt_llm.experts.files,
         pyswarmopt_llm.experts.write,

@@ -130,26 +130,6 @@ def test_a_model_of_sampled_scores_does_not_interpolate(
     assert noises == [temperature > 0]
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"temperature": 0.0}, "samples 3: greedy replies are all the same; add temperature"),
-        (
-            {"metrics": ("accuracy",)},
-            "temperature 1: is for scores of written replies, not for accuracy",
-        ),
-        ({"space": "token"}, "temperature 1: space token writes greedy replies only; remove it"),
-    ],
-)
-def test_what_cannot_be_sampled_is_refused(
-    config: SearchConfig, change: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(UserError) as error:
-        search(replace(config, **change))
-    assert message in str(error.value).replace("`", "").replace("--", "")
-    assert not Path(config.out).exists()
-
-
 def test_two_models_are_compared_by_greedy_replies(config: SearchConfig) -> None:
     sampled = EvalConfig(
         config.base, config.tasks[0], config.experts[0], config.experts[1], temperature=1.0

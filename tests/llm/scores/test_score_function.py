@@ -25,7 +25,6 @@ from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.scores.metrics.external.callables import CallableUtility
 from pyswarmopt_llm.scores.metrics.external.score_function import ScoreFunction, means
 from pyswarmopt_llm.scores.metrics.objectives import find_metrics, load_objectives
-from pyswarmopt_llm.scores.metrics.registry import find_metric
 from pyswarmopt_llm.scores.tasks import Item, Task
 from pyswarmopt_llm.searching.plan import make_plan
 from pyswarmopt_llm.searching.prepare import prepare
@@ -143,16 +142,6 @@ def test_a_working_directory_that_it_changes_is_its_own(mine: Path) -> None:
     with pytest.raises(UserError, match="raised ValueError"):
         scores("moves.py:away")
     assert Path.cwd() == mine
-
-
-@pytest.mark.parametrize(
-    ("spec", "said"), [("gone.py:score", "no such file"), ("mine.py", "names no function")]
-)
-def test_a_file_or_a_function_that_is_not_named_is_asked_for(
-    mine: Path, spec: str, said: str
-) -> None:
-    with pytest.raises(UserError, match=rf"{said}; give FILE\.py:FUNCTION"):
-        find_metric(spec)
 
 
 # In a search
@@ -548,35 +537,6 @@ def test_a_dry_run_says_what_it_will_be(
     assert (code, err) == (0, "")
     assert "at most 40 evaluations" in out
     assert not Path(config.out).exists()
-
-
-@pytest.mark.parametrize(
-    ("more", "message"),
-    [
-        ("--prompts gone.txt --metric mine.py:letters", "--prompts gone.txt: no such file"),
-        ("--prompts asks.txt", "score the text itself: --metric F"),
-        (
-            "--prompts asks.txt --metric mine.py:raises --max-new-tokens 8",
-            "--metric mine.py:raises: prompt 2 ('Tell me",
-        ),
-        ("--prompts long.txt --metric mine.py:letters", "item 3: generate scoring needs "),
-        (
-            "--task builtin:dates --max-new-tokens 9",
-            "--max-new-tokens 9: is for scores of written replies",
-        ),
-    ],
-)
-def test_bad_input_is_one_line_and_exit_code_2(
-    config: SearchConfig,
-    capsys: pytest.CaptureFixture[str],
-    mine: Path,
-    more: str,
-    message: str,
-) -> None:
-    (mine / "long.txt").write_text("\n".join([*NAMES[:2], "word " * 2000, *NAMES[2:]]))
-    given = f"--base {config.base} {experts(config)} --out {config.out} --threads 1 --quiet {more}"
-    code, out, err = swarm_llm(capsys, "search", *given.split())
-    assert (code, out) == (2, "") and len(err.strip().splitlines()) == 1 and message in err, err
 
 
 def test_workers_score_with_it_as_one_process_does(config: SearchConfig) -> None:

@@ -216,27 +216,10 @@ def test_workers_do_not_import_from_the_current_directory(
         tmp_path / "here", ["filelock", "struct", "multiprocessing", "safetensors", "yaml", "torch"]
     )
     task = write_task(tmp_path / "words.json", questions(6, 1), questions(6, 2))
-    words = [
-        "search",
-        "--base",
-        str(tiny_base),
-        "--experts",
-        *map(str, tiny_experts),
-        "--task",
-        str(task),
-    ]
-    words += [
-        "--out",
-        str(tmp_path / "run"),
-        "--workers",
-        "2",
-        "--threads",
-        "1",
-        "--max-iter",
-        "1",
-        "--quiet",
-    ]
-    words += ["--particles", "3", "--scoring", "likelihood"]
+    words = ["search", "--base", str(tiny_base), "--experts", *map(str, tiny_experts)]
+    words += ["--task", str(task), "--out", str(tmp_path / "run")]
+    words += "--workers 2 --threads 1 --max-iter 1 --quiet --particles 3".split()
+    words += ["--scoring", "likelihood"]
     # as the installed one: its own directory is on the path, not the current one
     script = tmp_path / "swarm-llm"
     script.write_text(f"from pyswarmopt_llm.cli.app import main\nmain({words!r})\n")
@@ -271,56 +254,19 @@ def test_pools_of_processes_do_not_import_from_the_current_directory(tmp_path: P
 
 # Every place of that kind in both packages
 
-_UNPICKLES = {
-    "pickle.load",
-    "pickle.loads",
-    "torch.load",
-    "numpy.load",
-    "np.load",
-    "joblib.load",
-    "Unpickler",
-    "dill",
-}
-_STARTS = {
-    "Popen",
-    "system",
-    "popen",
-    "fork",
-    "ProcessPoolExecutor",
-    "execv",
-    "execve",
-    "posix_spawn",
-    "check_output",
-}
-_STARTS |= {
-    "subprocess.run",
-    "subprocess.call",
-    "check_call",
-    "spawnv",
-    "Process",
-    "webbrowser.open",
-    "ray.init",
-}
-_WRITES = {
-    "write_text",
-    "write_bytes",
-    "savefig",
-    "save_file",
-    "symlink_to",
-    "rmtree",
-    "unlink",
-    "truncate",
-    "rename",
-}
-_WRITES |= {
-    "os.replace",
-    "os.open",
-    "shutil.copy",
-    "copytree",
-    "copyfile",
-    "extractall",
-    "save_pretrained",
-}
+_UNPICKLES = set(
+    "pickle.load pickle.loads torch.load numpy.load np.load joblib.load Unpickler dill".split()
+)
+_STARTS = set(
+    "Popen system popen fork ProcessPoolExecutor execv execve posix_spawn check_output spawnv "
+    "subprocess.run subprocess.call check_call Process webbrowser.open ray.init".split()
+)
+_WRITES = set(
+    "write_text write_bytes savefig save_file symlink_to rmtree unlink truncate rename os.replace "
+    "os.open shutil.copy copytree copyfile extractall save_pretrained".split()
+)
+_RUNS = ("exec", "eval", "compile", "__import__", "import_module")
+_IMPORTS = ("import_module", "run_path", "run_module", "spec_from_file_location")
 
 # File, what is called: why its name cannot come from a stranger, or what is done about it.
 _REASONS = """
@@ -387,20 +333,9 @@ def calls(package: Path) -> Iterator[tuple[str, str, int]]:
 def _kind(call: ast.Call) -> str | None:
     whole = ast.unparse(call.func)
     last = whole.rpartition(".")[2]
-    if isinstance(call.func, ast.Name) and last in (
-        "exec",
-        "eval",
-        "compile",
-        "__import__",
-        "import_module",
-    ):
+    if isinstance(call.func, ast.Name) and last in _RUNS:
         return last
-    if "." in whole and last in (
-        "import_module",
-        "run_path",
-        "run_module",
-        "spec_from_file_location",
-    ):
+    if "." in whole and last in _IMPORTS:
         return last
     if whole in _SAFE or whole.endswith("text.truncate"):  # the latter of rich, on a line of text
         return None

@@ -16,7 +16,6 @@ import torch
 import torch.nn.functional as F
 from search_helpers import swarm_llm
 
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.engine.chat import reply_frame, split_chat
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import load_factors, read_adapter
@@ -102,27 +101,6 @@ def test_a_reply_is_framed_as_the_chat_template_has_it(
     tokenizer.chat_template = template
     opening, ending = frame
     assert reply_frame(tokenizer) == (opening, ending or tokenizer.eos_token)
-
-
-@pytest.mark.parametrize(
-    "example",
-    [
-        {},
-        {"messages": [{"role": "user", "content": "x"}]},
-        {"messages": [{"role": "user", "content": "x"}, {"role": "user", "content": "y"}]},
-        {"messages": [{"role": "user"}, {"role": "assistant", "content": "y"}]},
-        {"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": " "}]},
-        {"messages": [{"role": "user", "content": 3}, {"role": "assistant", "content": "y"}]},
-        {"messages": "text"},
-        {"messages": "ab"},
-    ],
-)
-def test_malformed_examples_name_their_number(
-    base: BaseModel, example: dict, tmp_path: Path
-) -> None:
-    with pytest.raises(UserError, match="example 2"):
-        train_expert(base, [chat("a", "b"), example], tmp_path / "out")
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_schedule() -> None:
@@ -266,14 +244,6 @@ def test_going_on_from_an_adapter_is_going_on_with_peft(
     assert "trained further from" in (out / "README.md").read_text()
 
 
-def test_an_adapter_of_another_base_is_not_gone_on_from(
-    base: BaseModel, by_hand: Callable[..., Path], tmp_path: Path
-) -> None:
-    other = by_hand("odd", {"model.layers.0.self_attn.q_proj": ([[1.0]] * 48, [[1.0] * 32])})
-    with pytest.raises(UserError, match="trained on another base"):
-        train_expert(base, EXAMPLES, tmp_path / "out", TrainingOptions(start=str(other)))
-
-
 def test_chats_that_are_cut_or_left_out_are_counted_and_said(
     base: BaseModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -327,22 +297,3 @@ def test_budget_of_tokens(base: BaseModel, tmp_path: Path) -> None:
     assert any(
         change.b.abs().max() > 0 for change in load_factors(read_adapter(tmp_path / "out")).values()
     )
-
-
-def test_refusals(base: BaseModel, tmp_path: Path) -> None:
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "file").write_text("x")
-    with pytest.raises(UserError, match="exists already"):
-        train_expert(base, EXAMPLES, tmp_path / "mine")
-    with pytest.raises(UserError, match="no training example is left"):
-        train_expert(base, EXAMPLES, tmp_path / "out", TrainingOptions(max_len=3))
-    with pytest.raises(UserError, match="no such linear layers"):
-        train_expert(base, EXAMPLES, tmp_path / "out", TrainingOptions(targets=("w_qkv",)))
-    assert [p.name for p in tmp_path.iterdir()] == ["mine"]
-
-
-def test_config_is_plain(base: BaseModel, tmp_path: Path) -> None:
-    train_expert(base, EXAMPLES, tmp_path / "out", TrainingOptions(max_tokens=100))
-    config = json.loads((tmp_path / "out" / "adapter_config.json").read_text())
-    assert (config["r"], config["lora_alpha"], config["peft_type"]) == (8, 16, "LORA")
-    assert config["target_modules"] == ["k_proj", "o_proj", "q_proj", "v_proj"]

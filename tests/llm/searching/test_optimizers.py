@@ -12,7 +12,6 @@ import torch
 from search_helpers import history, louder, questions, small, write_task
 
 from pyswarmopt.interop.pycma import PycmaOptimizer
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.optimizers import make_optimizer, optimizer_names, released
 from pyswarmopt_llm.searching.loop import resume, search
 
@@ -66,20 +65,6 @@ def test_threads_that_nevergrad_started_are_gone() -> None:
         if thread is not threading.main_thread() and not thread.daemon:
             thread.join(timeout=5)
     assert threading.active_count() <= before
-
-
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("model-swarm", "did you mean model-swarms?"),
-        ("x", "use "),
-        ("nevergrad:CMAA", "did you mean"),
-    ],
-)
-def test_unknown_names(name: str, said: str) -> None:
-    with pytest.raises(UserError, match=f"optimizer {name}") as refused:
-        make_optimizer(name, VERTICES, population=4, max_iter=1, patience=1, seed=0)
-    assert said in str(refused.value)
 
 
 # pycma

@@ -15,8 +15,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from search_helpers import ends_as, history, lasting, swarm_llm
 from workers_helpers import plan
 
@@ -24,7 +22,6 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.searching.loop import resume, search
 from pyswarmopt_llm.searching.prepare import prepare
-from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.scoring.scorer import Questions, Request
 from pyswarmopt_llm.servers.workers import local
 from pyswarmopt_llm.servers.workers.worker import Order
@@ -97,22 +94,6 @@ def test_a_run_of_a_version_that_is_not_understood_is_refused(
     (copy / "result.json").unlink()
     code, _, err = swarm_llm(capsys, "resume", copy, "--quiet")
     assert code == 2 and message in err and err.count("\n") == 1
-
-
-@given(
-    name=st.sampled_from(["history.jsonl", "results.jsonl"]),
-    data=st.binary(max_size=60)
-    | st.just(b"[" * 9999)
-    | st.sampled_from([b"{}", b"[1]", b'{"what": "failure", "who": "1", "kind": 3}', b"null"]),
-)
-def test_any_bytes_are_read_or_refused_in_one_line(name: str, data: bytes, copy: Path) -> None:
-    (copy / name).write_bytes(data + b"\n")
-    try:
-        run = Run.open(copy)
-        assert sum(run.failures.values()) <= data.count(b"\n") + 1 and run.rows is not None
-    except UserError as error:
-        assert "\n" not in str(error) and name in str(error)
-    (copy / name).unlink()
 
 
 def test_ten_workers_and_hundreds_of_evaluations_leave_nothing_behind(

@@ -12,7 +12,6 @@ import pytest
 from search_helpers import history, louder, questions, small, swarm_llm, write_task
 
 from pyswarmopt_llm.common.config import SearchConfig, given_settings
-from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.searching.plan import make_plan, with_preset
@@ -93,7 +92,6 @@ SWARM = {**OPEN, "patience": 3}
                 {"space": "delta"},
                 {"start": "sums"},
                 {"max_iter": 0},
-                {"confirm": 5},
                 {"optimizer": "pycma"},
                 {"optimizer": "constriction"},
             )
@@ -291,25 +289,6 @@ def test_the_reference_has_the_arguments_of_the_authors_scripts() -> None:
 @pytest.mark.parametrize(
     "more",
     [
-        *(
-            {"preset": preset, "compat": compat}
-            for preset in ("auto", "reference")
-            for compat in ("paper",)
-        ),
-        *({"preset": preset, "compat": "reference"} for preset in ("auto", "paper")),
-        *({"preset": preset, "compat": "none"} for preset in ("paper", "reference")),
-    ],
-)
-def test_settings_that_contradict_each_other_are_refused(more: dict[str, str]) -> None:
-    with pytest.raises(
-        InvalidOption, match=f"compat {more['compat']}: contradicts preset {more['preset']}; remove"
-    ):
-        with_preset(replace(PLAIN, **more))  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    "more",
-    [
         {},
         {"preset": "paper"},
         {"preset": "reference", "grid": "given"},
@@ -366,19 +345,3 @@ def test_the_price_is_said_first_and_is_not_exceeded(config: SearchConfig) -> No
     assert result["passes"] + result["passes_rivals"] <= passes
     for part in ("experts", "mixtures", "training", "rivals", "result"):
         assert f"{part} 0:" in events[told].data["text"]
-
-
-@pytest.mark.parametrize(
-    ("more", "message"),
-    [
-        ({"space": "factor"}, "quick: it trains, and training goes with space delta only"),
-        ({"preset": "paper"}, "quick: goes with preset auto"),
-        ({"metrics": ("f1",)}, "quick: a race needs the scores of options, words is scored by f1"),
-    ],
-)
-def test_quick_is_refused_where_there_is_no_race_or_training(
-    config: SearchConfig, more: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(InvalidOption) as error:
-        make_plan(replace(config, max_iter=None, quick=True, **more))
-    assert str(error.value).startswith(message)
