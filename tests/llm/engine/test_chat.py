@@ -64,13 +64,8 @@ def test_a_conversations_own_system_turn_comes_first(tokenizer: Any) -> None:
 
 def rows(n: int, seed: int) -> list[dict[str, Any]]:
     answered = [*TALK, {"role": "assistant", "content": "A cat."}]
-    return [
-        {
-            "messages": [{"role": "user", "content": f"Talk {seed} {i}."}, *answered[1:]],
-            "id": f"{seed}-{i}",
-        }
-        for i in range(n)
-    ]
+    first = [{"role": "user", "content": f"Talk {seed} {i}."} for i in range(n)]
+    return [{"messages": [one, *answered[1:]], "id": f"{seed}-{i}"} for i, one in enumerate(first)]
 
 
 def test_one_conversation_in_dev_and_test_is_refused(tmp_path: Path) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from search_helpers import history, louder, questions, search_words, small, swarm_llm, write_task
+from search_helpers import history, search_words, swarm_llm
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import Event
@@ -27,9 +28,8 @@ class Stopped(Exception):
 
 
 @pytest.fixture
-def config(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> SearchConfig:
-    task = write_task(tmp_path / "words.json", questions(12, 1), questions(6, 2))
-    return small(tiny_base, louder(tiny_experts, tmp_path), [task], tmp_path / "run", patience=9)
+def config(words_search: Callable[..., SearchConfig]) -> SearchConfig:
+    return words_search(12, 6, patience=9)
 
 
 class Fake:

@@ -213,35 +213,17 @@ def test_chunks_of_two_that_were_killed_are_not_mixed(
 
 
 THIRD = [1 / 3] * 3
+# in the place of the probabilities of the first row, and of all rows
+ROWS = [[0.5, 0.5], ["a", "b", "c"], [THIRD] * 3, [9, 9, 9], [True, False, False], [1.5, -0.5, 0]]
+CHUNKS = [*([row] for row in [*ROWS, [None, 0.5, 0.5], [], None, [math.nan] * 3]), None, 7, "abc"]
+CHUNKS += [{"a": 1}, [THIRD] * 12]
+FIRST = [{}, {"first": 1}, {"first": True}]
 
 
 @pytest.mark.parametrize(
     "chunk",
-    [
-        {"probabilities": [THIRD]},
-        {"first": 1, "probabilities": [THIRD]},
-        {"first": True, "probabilities": [THIRD]},
-        *(
-            {"first": 0, "probabilities": rows}
-            for rows in (
-                [[0.5, 0.5]],
-                [["a", "b", "c"]],
-                [[THIRD] * 3],
-                [[9, 9, 9]],
-                [[True, False, False]],
-                [[1.5, -0.5, 0]],
-                [[None, 0.5, 0.5]],
-                [[]],
-                [None],
-                None,
-                7,
-                "abc",
-                {"a": 1},
-                [THIRD] * 12,
-                [[math.nan] * 3],
-            )
-        ),
-    ],
+    [{**first, "probabilities": [THIRD]} for first in FIRST]
+    + [{"first": 0, "probabilities": rows} for rows in CHUNKS],
     ids=str,
 )
 def test_a_damaged_progress_is_one_line(chunk: dict[str, Any], tmp_path: Path) -> None:
