@@ -19,7 +19,7 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats, Ints
 from pyswarmopt.base.checkpoint import check
-from pyswarmopt.driver.judge import ByOrder, Found, Incumbent, Judged, Worth
+from pyswarmopt.driver.judge import ByOrder, Incumbent, Judged, Worth
 from pyswarmopt.driver.problem.constraints import INFEASIBLE
 
 # the most evaluations with which a noisy search chooses its result, and with which it reports it
@@ -134,10 +134,14 @@ class ByMeans(ByOrder):
         bests are worth.
         """
         judged = super().judge(points)
-        self.part = points, judged
+        if judged.error is not None:
+            return judged
         candidates, bests = judged.valued, self._bests()
         self._take(points[candidates], judged.costs[candidates])  # beside the last round's bests
-        self._spend(math.ceil(SHARE_AGAIN * len(points)))
+        try:
+            self._spend(math.ceil(SHARE_AGAIN * len(points)))
+        except Exception as error:  # whatever a user's objective raises
+            return judged._replace(error=error)
         self._revise(bests)
         means = np.array([self.sample(x).mean for x in points])
         return judged._replace(costs=np.where(candidates, means, judged.costs))
@@ -149,7 +153,7 @@ class ByMeans(ByOrder):
         kept = {x.tobytes() for x in [*self._bests(), self._best_position()]}
         self._samples = {key: sample for key, sample in self._samples.items() if key in kept}
 
-    def _salvage(self, points: Floats, judged: Judged) -> None:
+    def salvage(self, points: Floats, judged: Judged) -> None:
         """Leave the best as it is: single draws say little."""
 
     def _look(self) -> None:
@@ -157,7 +161,7 @@ class ByMeans(ByOrder):
         x, cost, violation = self._best_position(), self._sign * self._search.best.value, 0.0
         if self._constraints and cost > INFEASIBLE:
             cost, violation = math.nan, float(self._constraints.excess(x[None]).sum())
-        self.found = Found(Incumbent(x, cost, violation), self._evaluator.calls)
+        self.best = Incumbent(x, cost, violation, self._evaluator.calls)
 
     def _decide(self) -> None:
         """Draw a best that seems to reach the target until that is sure: a small swarm draws none so
@@ -176,7 +180,7 @@ class ByMeans(ByOrder):
         """The reason to stop where the mean reaches the target, two standard errors on the safe
         side.
         """
-        sample = self.sample(self.found.best.x)
+        sample = self.sample(self.best.x)
         sure = sample.n >= DECISIVE_DRAWS
         if not (sure and sample.mean + 2 * sample.stderr <= self._sign * target):
             return {}
@@ -198,7 +202,7 @@ class ByMeans(ByOrder):
         """The mean of fresh draws: those that had the best chosen were lucky ones."""
         if not feasible:
             return super().final_worth(feasible, scale)
-        x = self.found.best.x
+        x = self.best.x
         sample = Sample(x)
         costs, evaluated = self.draw(np.tile(x, (self._final_draws(), 1)))
         for cost in costs[evaluated]:
@@ -207,7 +211,7 @@ class ByMeans(ByOrder):
 
     def worth(self, feasible: bool) -> Worth:
         """The mean so far."""
-        return self._mean(self.sample(self.found.best.x)) if feasible else Worth(self.value)
+        return self._mean(self.sample(self.best.x)) if feasible else Worth(self.value)
 
     def _mean(self, sample: Sample) -> Worth:
         return Worth(self._sign * sample.mean if sample.n else self.value, sample.stderr, sample.n)

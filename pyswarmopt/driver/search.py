@@ -14,12 +14,7 @@ from typing import Any
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.driver.algorithm import (
-    Problem,
-    algorithm,
-    make_optimizer,
-    warn_of_idle_workers,
-)
+from pyswarmopt.driver.algorithm import algorithm, make_optimizer, warn_of_idle_workers
 from pyswarmopt.driver.history import History
 from pyswarmopt.driver.judge import ByAmounts, ByOrder, Judged
 from pyswarmopt.driver.loop import Loop, Reasons
@@ -44,8 +39,7 @@ class Search(Loop[Result]):
 
     def __init__(self, arguments: Options, maximize: bool = False) -> None:
         super().__init__(arguments)
-        options = self._options
-        problem = Problem(self._coding, self._constraints, self._space, self._start)
+        options, problem = self._options, self._problem
         recipe = algorithm(options, problem)
         self._algorithm = "memetic" if recipe is None else recipe.name
         limits = options.max_evals, options.max_iter, options.timeout
@@ -55,8 +49,8 @@ class Search(Loop[Result]):
         self._maximize, self._sign = maximize, -1.0 if maximize else 1.0
         self._began = time.monotonic()
         self._timeout = math.inf if options.timeout is None else options.timeout
-        granularity = options.history or ("iteration" if self._space is None else "particles")
-        self._history = History(granularity, space=self._space)
+        granularity = options.history or ("iteration" if problem.space is None else "particles")
+        self._history = History(granularity, space=problem.space)
         limit, reserve = math.inf if options.max_evals is None else options.max_evals, None
         if options.noisy and options.max_evals is not None:
             reserve = 2 * min(options.max_evals // FINAL_SHARE, FINAL_DRAWS)
@@ -72,7 +66,7 @@ class Search(Loop[Result]):
         else:
             population = len(self._swarm.positions)
         self._judge = self._make_judge(reserve)
-        self._problem |= {
+        self._identity |= {
             "recipe": self._algorithm,
             "population": population,
             "maximize": maximize,
@@ -80,7 +74,7 @@ class Search(Loop[Result]):
         }
 
     def _make_judge(self, reserve: int | None) -> ByOrder:
-        given = self._swarm, self._constraints, self._evaluator, self._coding, self._sign
+        given = self._swarm, self._problem, self._evaluator, self._sign
         if self._options.noisy:
             return ByMeans(*given, target=self._options.target, reserve=reserve)
         by_amounts = isinstance(self._swarm, ConstrainedSearch)
@@ -130,11 +124,11 @@ class Search(Loop[Result]):
     # ---- the result ----
 
     def _result(self, stop: Reasons, final: bool = False) -> Result:
-        judge = self._judge
+        judge, space = self._judge, self._problem.space
         if final:
             judge.choose()
-        x = judge.found.best.x
-        maxcv, feasible = self._constraints.breach(x)
+        x = judge.best.x
+        maxcv, feasible = self._problem.constraints.breach(x)
         worth = judge.worth(feasible)
         if final:
             worth = judge.final_worth(feasible, self._history.first_value())
@@ -152,8 +146,8 @@ class Search(Loop[Result]):
             n_best=worth.n,
             maxcv=maxcv,
             algorithm=self._algorithm,
-            params=None if self._space is None else self._space.decode(x),
-            space=self._space,
+            params=None if space is None else space.decode(x),
+            space=space,
             maximize=self._maximize,
             feasible=feasible,
         )
@@ -182,8 +176,8 @@ class Search(Loop[Result]):
 
         Not under noise, where another value says nothing.
         """
-        best, value = self._judge.found.best, self._judge.value
-        violation = float(self._constraints.excess(best.x[None]).sum())
+        best, value = self._judge.best, self._judge.value
+        violation = float(self._problem.constraints.excess(best.x[None]).sum())
         if best.violation > 0 or violation > 0:
             check_value(path, best.violation, violation, 0.0, "constraints were broken by")
         elif math.isfinite(value) and not self._judge.noisy:

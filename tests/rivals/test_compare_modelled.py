@@ -22,7 +22,7 @@ from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.scoring.record import Store, unpack
 from pyswarmopt_llm.searching.scoring.run_directory import position_key
 from pyswarmopt_llm.searching.surrogate.items import ItemModel
-from pyswarmopt_rivals.comparison.bench import Bench, Trial
+from pyswarmopt_rivals.bench import Bench, Trial
 from pyswarmopt_rivals.comparison.contestants import Entry, contestant, known_methods, run, why_not
 from pyswarmopt_rivals.methods.searching.optimizers import KIND, BudgetedScorer, can_model
 

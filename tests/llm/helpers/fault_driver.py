@@ -45,7 +45,7 @@ import pyswarmopt_llm.searching.scoring.scorer
 import pyswarmopt_llm.searching.scoring.search
 import pyswarmopt_llm.servers.workers.local
 import pyswarmopt_llm.servers.workers.pool
-import pyswarmopt_rivals.comparison.bench
+import pyswarmopt_rivals.bench
 import pyswarmopt_rivals.comparison.contest
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
@@ -66,7 +66,7 @@ MODULES = (
     *(pyswarmopt_llm.searching.loop, pyswarmopt_llm.searching.scoring.record),
     *(pyswarmopt_llm.searching.scoring.scorer, pyswarmopt_llm.searching.scoring.search),
     *(pyswarmopt_llm.searching.scoring.run_directory, pyswarmopt_llm.servers.workers.pool),
-    *(pyswarmopt_rivals.comparison.bench, pyswarmopt_rivals.comparison.contest),
+    *(pyswarmopt_rivals.bench, pyswarmopt_rivals.comparison.contest),
 )
 DEADLY = frozenset(str(module.__file__) for module in MODULES)
 

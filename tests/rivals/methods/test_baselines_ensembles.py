@@ -17,8 +17,8 @@ from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
 from pyswarmopt_llm.experts.base import load_model, resolve_base
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import Item, load_task
+from pyswarmopt_rivals.bench import as_patch
 from pyswarmopt_rivals.methods import ENSEMBLES
-from pyswarmopt_rivals.methods.changes import as_patch
 from pyswarmopt_rivals.methods.ensembles import cbtm, few_shot, pack, votes
 from pyswarmopt_rivals.methods.ensembles.panel import Panel
 

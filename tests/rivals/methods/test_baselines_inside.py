@@ -18,8 +18,9 @@ from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import Adapter, Factors, load_adapter, read_adapter
 from pyswarmopt_llm.experts.base import load_model, resolve_base
+from pyswarmopt_rivals.bench import as_patch
 from pyswarmopt_rivals.methods import load_method
-from pyswarmopt_rivals.methods.changes import SideBySide, as_patch
+from pyswarmopt_rivals.methods.changes import SideBySide
 from pyswarmopt_rivals.methods.method import Options
 from pyswarmopt_rivals.methods.training import inside
 

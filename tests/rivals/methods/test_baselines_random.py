@@ -18,7 +18,7 @@ from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.scoring.record import Store
-from pyswarmopt_rivals.comparison.bench import Bench, Trial
+from pyswarmopt_rivals.bench import Bench, Trial
 from pyswarmopt_rivals.comparison.contestants import Entry, contestant, run
 from pyswarmopt_rivals.methods.changes import random_adapters
 

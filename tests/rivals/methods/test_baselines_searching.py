@@ -16,8 +16,8 @@ from trials import NearTo, flat, run, target
 
 import pyswarmopt as pso
 from pyswarmopt_llm.experts.adapter import Adapter, load_adapter, read_adapter
+from pyswarmopt_rivals.bench import as_patch
 from pyswarmopt_rivals.methods import load_method
-from pyswarmopt_rivals.methods.changes import as_patch
 from pyswarmopt_rivals.methods.method import Options
 from pyswarmopt_rivals.methods.rules.sparsify import drop_and_rescale
 from pyswarmopt_rivals.methods.searching import by_optimizer

@@ -23,8 +23,8 @@ from pyswarmopt_llm.experts.adapter import Adapter, load_adapter, read_adapter
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.searching.training.trainer import fit
+from pyswarmopt_rivals.bench import as_patch
 from pyswarmopt_rivals.methods import load_method
-from pyswarmopt_rivals.methods.changes import as_patch
 from pyswarmopt_rivals.methods.method import Options
 from pyswarmopt_rivals.methods.training import on_dev
 from pyswarmopt_rivals.methods.training.on_dev import train_on_dev
