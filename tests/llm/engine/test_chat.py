@@ -76,24 +76,6 @@ def test_one_conversation_in_dev_and_test_is_refused(tmp_path: Path) -> None:
         load_task(str(file))
 
 
-@pytest.mark.parametrize(
-    "messages",
-    [
-        "Hi",
-        [],
-        [{"role": "assistant", "content": "Hi"}],
-        [{"role": "user", "content": 3}],
-        [{"role": "tool", "content": "x"}, *TALK],
-        [*TALK, {"role": "system", "content": "x"}],
-    ],
-)
-def test_what_is_no_conversation_is_one_line(tmp_path: Path, messages: Any) -> None:
-    rows = [{"messages": messages, "answer": "x"}]
-    file = write_task(tmp_path / "talks.json", rows, rows)
-    with pytest.raises(UserError, match=r'dev item 1: "messages" must be turns'):
-        load_task(str(file))
-
-
 def test_a_search_and_what_scores_its_result_have_the_same_system_turn(
     tiny_base: Path,
     tiny_experts: list[Path],

@@ -79,6 +79,8 @@ def added(name: str) -> Break:
     return stored(lambda tensors: tensors.update({name: tensors[KEY_A].clone()}))
 
 
+# settings of adapter_config.json, and what the line says of them
+CORPUS = Path(__file__).with_name("settings.jsonl").read_text(encoding="utf-8").splitlines()
 BROKEN: dict[str, tuple[Break, str]] = {
     "no config": (lambda p: (p / CONFIG).unlink(), "cannot be read"),
     "no weights": (lambda p: (p / WEIGHTS).unlink(), "cannot be read"),
@@ -97,26 +99,11 @@ BROKEN: dict[str, tuple[Break, str]] = {
     "integers": (stored(lambda t: t.update({KEY_A: t[KEY_A].to(torch.int32)})), "stored as I32"),
     "embedding": (added("base_model.model.embed_tokens.lora_embedding_A"), "is not a LoRA weight"),
     "foreign key": (added("lm_head.weight"), "is not a LoRA weight of a linear layer"),
-    "rank differs": (configured(r=8), "says rank 8"),
-    "rank 0": (configured(r=0), "says rank 0"),
-    "no rank": (configured(r=None), "r is missing or of a wrong type"),
     "alpha": (configured(lora_alpha=float("nan")), "lora_alpha is missing or of a wrong type"),
-    "other kind": (configured(peft_type="IA3"), "only LORA adapters can be mixed; flatten"),
-    "no kind": (configured(peft_type=None), "peft_type is None"),
-    "saved modules": (configured(modules_to_save=["lm_head"]), "modules_to_save is set"),
-    "bias": (configured(bias="all"), "bias is 'all'"),
-    "pissa": (configured(init_lora_weights="pissa"), "changes the base's weights"),
-    "dora": (configured(use_dora=True), "is DoRA"),
-    "megatron": (configured(megatron_config={"a": 1}), "megatron_config is set"),
-    "name": (configured(base_model_name_or_path="\x1b]0;x"), "base_model_name_or_path is no name"),
-    "targets": (configured(target_modules=[3]), "target_modules is missing or of a wrong type"),
-    "no targets": (configured(target_modules=None), "has no target_modules"),
-    "other targets": (configured(target_modules=["x"]), "selects none of its modules"),
-    "layers": (configured(layers_to_transform=["0"]), "layers_to_transform"),
-    "before layers": (configured(layers_to_transform=[0], layers_pattern=[3]), "layers_pattern"),
-    "no layers": (configured(layers_pattern="h"), "PEFT does not read it"),
-    "excluded": (configured(exclude_modules=[None]), "exclude_modules"),
-    "ranks": (configured(rank_pattern=["q_proj"]), "rank_pattern"),
+    **{
+        case["case"]: (configured(**case["config"]), case["says"])
+        for case in map(json.loads, CORPUS)
+    },
 }  # fmt: skip
 
 
