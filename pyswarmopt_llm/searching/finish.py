@@ -104,7 +104,6 @@ def finish(job: Job, run: Run, found: Found, training: Training | None, start: f
         space=job.kind.name,
         graph=job.kind.in_words(files, job.space.expert_names),
         expert_iteration=None if training is None else training.iteration,
-        confirm=found.confirmed,
         front=front,
         notes=[*{**job.notes, **run.about.notes}.values(), *doubts, *_without_numbers(run)],
     )

@@ -50,17 +50,6 @@ def test_a_vote_is_kept_as_often_as_epsilon_allows_and_the_others_are_alike(epsi
         assert chance[0] <= math.exp(epsilon) * chance[1] * (1 + 1e-12)
 
 
-def test_an_abstention_is_a_uniform_vote() -> None:
-    counts = Counter(votes("no idea", 3.0))
-    assert set(counts) == set("ABCD") and max(counts.values()) - min(
-        counts.values()
-    ) < 10 * math.sqrt(N * 3 / 16)
-
-
-def test_the_same_question_gets_the_same_vote_and_another_seed_another_one() -> None:
-    assert votes("B", 1.0) == votes("B", 1.0) != votes("B", 1.0, seed=1)
-
-
 def test_nothing_but_votes_is_shared() -> None:
     member = PrivateMember(Scripted("ann", writes=lambda prompt: "secret"), 1.0)
     assert not member.gives_likelihoods

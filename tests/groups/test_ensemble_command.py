@@ -178,30 +178,6 @@ def test_members_that_cannot_be_are_refused(
     assert "has no best/ yet" in swarm_llm(capsys, *bare, "--members", tmp_path / "begun")[2]
 
 
-def test_a_prompt_is_answered_by_those_that_need_no_dev(
-    given: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    words = given[: given.index("--task")]
-    code, out, err = swarm_llm(
-        capsys,
-        "ensemble",
-        "Which?",
-        *words,
-        "--strategy",
-        "majority,repaired",
-        "--json",
-        "--threads",
-        1,
-    )
-    assert (code, err) == (0, ""), err
-    printed = json.loads(out)
-    assert set(printed) == {"majority", "repaired"} and len(printed["majority"]["ballots"]) == 3
-    code, _, err = swarm_llm(capsys, "ensemble", "Which?", *words, "--strategy", "weighted")
-    assert code == 2 and "--strategy weighted: needs dev items, a single prompt has none" in err
-    assert "give one of both" in swarm_llm(capsys, "ensemble", *words)[2]
-    assert "give one of both" in swarm_llm(capsys, "ensemble", "Which?", *given)[2]
-
-
 def test_all_on_open_questions_leaves_out_what_chooses(
     given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

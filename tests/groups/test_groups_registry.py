@@ -6,27 +6,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from importlib import import_module
 
 import pytest
 from member_helpers import Scripted, quiz
 
 from pyswarmopt_groups.config import CouncilConfig
-from pyswarmopt_groups.registry import NEGOTIATIONS, VOTES, Strategy, load_strategy
+from pyswarmopt_groups.registry import NEGOTIATIONS, VOTES, load_strategy
 from pyswarmopt_groups.validate import usable
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.tasks import Item
 
 EVERY = [*VOTES.values(), *NEGOTIATIONS.values()]
-
-
-@pytest.mark.parametrize("strategy", EVERY, ids=lambda strategy: strategy.name)
-def test_every_strategy_names_a_function(strategy: Strategy) -> None:
-    for path in filter(None, (strategy.function, strategy.measure)):
-        module, name = path.split(":")
-        target = getattr(import_module(f"pyswarmopt_groups.{module}"), name)
-        assert callable(target) and target.__doc__, path
-    assert strategy.text and strategy.source
 
 
 def test_the_names_are_known_without_model_code() -> None:

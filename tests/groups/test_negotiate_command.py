@@ -115,16 +115,6 @@ def test_a_student_learns_what_the_group_says(
     assert printed["student"]["test"] == right / 4
 
 
-def test_soft_labels_are_taught_in_proportion(tiny_context: GroupContext) -> None:
-    p = tiny_context.probabilities(tiny_context.dev).mean(axis=0)[0]
-    item = tiny_context.dev.items[0]
-    chats = soft_chats(tiny_context)[:COPIES]
-    said = [chat["messages"][1]["content"] for chat in chats]
-    for share, text in zip(p, (item.choices or {}).values(), strict=True):
-        assert abs(said.count(text) / COPIES - share) < 1 / COPIES
-    assert {chat["messages"][0]["content"] for chat in chats} == {f"Question: {item.question}"}
-
-
 @drawn(st.lists(st.floats(0.001, 1), min_size=1, max_size=6), st.integers(1, 30))
 def test_quotas_sum_up_and_are_nearest(shares: list[float], total: int) -> None:
     counts = quotas(np.array(shares), total)
@@ -158,3 +148,13 @@ def test_distill_refuses(
     assert (
         code == 2 and said in err and err.count("\n") == 1 and not (tmp_path / "student").exists()
     )
+
+
+def test_soft_labels_are_taught_in_proportion(tiny_context: GroupContext) -> None:
+    p = tiny_context.probabilities(tiny_context.dev).mean(axis=0)[0]
+    item = tiny_context.dev.items[0]
+    chats = soft_chats(tiny_context)[:COPIES]
+    said = [chat["messages"][1]["content"] for chat in chats]
+    for share, text in zip(p, (item.choices or {}).values(), strict=True):
+        assert abs(said.count(text) / COPIES - share) < 1 / COPIES
+    assert {chat["messages"][0]["content"] for chat in chats} == {f"Question: {item.question}"}

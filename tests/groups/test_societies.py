@@ -51,15 +51,6 @@ def test_each_agent_is_told_its_trait_and_the_right_words() -> None:
     assert verdict.agreement == pytest.approx(2 / 3)
 
 
-def test_without_a_clear_plurality_there_is_no_answer() -> None:
-    items = quiz("AB", 1, 3)
-    decide = load_strategy("society:cc:d").fit(
-        GroupContext(group(), Task("quiz", items[:1], items[1:]), "letter")
-    )
-    (verdict,) = decide(items[1:])
-    assert verdict.answer is None and verdict.agreement == 0.0
-
-
 def test_all_societies_of_the_paper() -> None:
     names = society_names(3, 3)
     assert len(names) == 4 * 8 and len(set(names)) == 32

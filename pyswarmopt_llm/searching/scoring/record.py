@@ -37,7 +37,7 @@ class Row:
     """One evaluation of a candidate.
 
     Attributes:
-        phase: ``search``, ``letter``, ``confirm``, ``trained`` or ``weights``.
+        phase: ``search``, ``letter``, ``trained`` or ``weights``.
         iteration: of the search.
         particle: its number in the swarm.
         key: name of the exact position, see `position_key`.

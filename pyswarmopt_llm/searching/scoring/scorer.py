@@ -34,7 +34,7 @@ class Questions:
     """What candidates are scored on, as another process can rebuild it.
 
     Attributes:
-        split: ``dev``, ``fresh``, or `LETTERS`.
+        split: ``dev`` or `LETTERS`.
         scorings: task name and how it is scored.
     """
 

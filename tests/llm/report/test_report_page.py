@@ -156,7 +156,7 @@ def test_a_reader_finds_no_error_and_the_page_asks_for_nothing(
     assert found, done.stderr[-2000:]
     seen = json.loads(html.unescape(found[1]))
     assert seen["errors"] == [] and seen["requests"] == [] and not seen["wide"]
-    assert len(seen["figures"]) == 3 and min(seen["figures"]) > 300
+    assert len(seen["figures"]) == 1 and min(seen["figures"]) > 300
     assert seen["colours"] >= 8
 
 

@@ -365,7 +365,7 @@ LINKED += (".owner", ".lock", "judge.jsonl", "checkpoint/swarm.npz", "checkpoint
     [
         ("report", "report.html", False),
         *[("resume", name, False) for name in LINKED],
-        *[("resume", name, True) for name in ("checkpoint", "best", "front", "tensorboard")],
+        *[("resume", name, True) for name in ("checkpoint", "best", "front")],
         ("analyse", "analysis", True),
     ],
 )

@@ -63,13 +63,6 @@ def test_each_module_has_the_experts_shapes_and_norm_and_another_direction(bench
     assert not torch.equal(found[0].factors[first].a, found[1].factors[first].a)
 
 
-def test_a_module_that_changes_nothing_stays_so(bench: Bench) -> None:
-    expert = bench.experts[0]
-    first, own = next(iter(expert.factors.items()))
-    still = replace(expert, factors={first: replace(own, b=torch.zeros_like(own.b))})
-    assert not random_adapters([still], 0)[0].factors[first].low_rank().dense().any()
-
-
 def test_the_search_on_random_adapters_never_takes_the_experts_scores(bench: Bench) -> None:
     """Both searches begin at the same coefficients; each one's first scores are those of its own
     weights.
