@@ -29,7 +29,6 @@ def config(words_search: Callable[..., SearchConfig]) -> SearchConfig:
 PLANS = Path(__file__).with_name("plans.jsonl").read_text(encoding="utf-8").splitlines()
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize("line", PLANS)
 def test_what_a_search_is_decided_to_be(config: SearchConfig, line: str) -> None:
     """Of `auto`, then what is given wins, then budgets, the published procedures, and what equals a
@@ -37,88 +36,6 @@ def test_what_a_search_is_decided_to_be(config: SearchConfig, line: str) -> None
     """
     case = json.loads(line)
     given = {k: tuple(v) if isinstance(v, list) else v for k, v in case["given"].items()}
-=======
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        # auto: no iterations unless asked for, and the model of the items; training on dev
-        (OPEN, {**AUTO, "max_iter": 0, "particles": 6}),  # experts, base, average, sum
-        ({"max_iter": 0}, AUTO),
-        ({"max_iter": 1}, {**AUTO, "surrogate": None, "start": "sums"}),
-        ({**OPEN, "train": "off"}, {"train": "off", "max_iter": 0, "particles": 6}),
-        ({**OPEN, "budget_items": 900, "budget_minutes": 3.0}, {"max_iter": 0}),
-        ({**OPEN, "particles": 9}, {"max_iter": 0, "particles": 9}),
-        *(
-            ({**OPEN, **more}, {"max_iter": 50})
-            for more in (
-                {"patience": 3},
-                {"settings": ("inertia=0.1",)},
-                {"optimizer": "pycma"},
-                {"drop_k": 0.0},
-                {"max_iter": 50},
-            )
-        ),
-        # what is given wins, and the rest goes with it
-        ({**OPEN, "space": "factor"}, {"space": "factor", "surrogate": "items", "train": "off"}),
-        ({**OPEN, "dev": 39}, {"space": "delta", "surrogate": "items", "train": "off"}),
-        ({**OPEN, "workers": "2"}, {"surrogate": "items", "train": "off"}),
-        ({**OPEN, "scoring": "generate"}, {"surrogate": None, "train": "off"}),
-        ({**OPEN, "base": ""}, {"space": "token", "surrogate": None, "train": "off"}),
-        # scores without margins: 40 candidates, of which a model of the scores proposes the rest
-        (
-            {**OPEN, "metrics": ("f1",)},
-            {"max_iter": 0, "particles": 6, "proposals": 34, "surrogate": None, "train": "on"},
-        ),
-        ({**OPEN, "metrics": ("f1",), "proposals": 4}, {"proposals": 4}),
-        ({**SWARM, "metrics": ("f1",)}, {"max_iter": 3, "particles": 10}),
-        # iterations that nothing ends have a budget, of 40 candidates of 40 items
-        (SWARM, {"budget_items": 40 * 40}),
-        ({**SWARM, "particles": 50}, {"budget_items": 50 * 40}),
-        ({**SWARM, "budget_items": 900}, {"budget_items": 900}),
-        ({**SWARM, "budget_minutes": 2.0}, {"budget_items": 40 * 40}),
-        ({**SWARM, "max_iter": 9}, {"budget_items": None}),
-        ({**SWARM, "preset": "paper"}, {"budget_items": None, "max_iter": 50, "particles": 20}),
-        # the published procedures, and what is said to be them
-        ({"preset": "paper"}, PAPER),
-        ({"preset": "none"}, PAPER),
-        ({"preset": None, "compat": "paper"}, PAPER),
-        ({"preset": "reference"}, {**PAPER, "compat": "reference"}),
-        ({"preset": None, "compat": "reference"}, {**PAPER, "compat": "reference"}),
-        ({"preset": "none", "settings": ("inertia=0.1",), "particles": 9}, {"compat": "paper"}),
-        ({"preset": "none", "compat": "none"}, {"compat": "paper"}),
-        *(
-            ({"preset": "paper", **more}, {"compat": "none"})
-            for more in (
-                {"space": "delta"},
-                {"start": "sums"},
-                {"max_iter": 0},
-                {"optimizer": "pycma"},
-                {"optimizer": "constriction"},
-            )
-        ),
-        ({"preset": None, "compat": "paper", "space": "delta"}, {"compat": "none"}),
-        ({"preset": "reference", "optimizer": "pycma"}, {"compat": "none"}),
-        # a value that equals a default is given
-        (
-            {
-                **OPEN,
-                "preset": None,
-                "optimizer": "model-swarms",
-                "compat": "paper",
-                "patience": 10,
-            },
-            {**PAPER, "preset": "paper", "particles": 20, "max_iter": 50, "patience": 10},
-        ),
-        (
-            {**OPEN, "preset": None, "optimizer": "model-swarms", "particles": 20},
-            {"space": "delta", "particles": 20, "max_iter": 50, "compat": "none"},
-        ),
-    ],
-)
-def test_what_a_search_is_decided_to_be(
-    config: SearchConfig, given: dict[str, Any], expected: dict[str, Any]
-) -> None:
->>>>>>> main
     found = make_plan(replace(config, **given)).config
     assert {name: getattr(found, name) for name in case["decided"]} == case["decided"]
 
