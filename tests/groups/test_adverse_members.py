@@ -168,3 +168,14 @@ def test_what_does_not_go_together_is_one_line_and_nothing_is_written(
     code, out, err = swarm_llm(capsys, "ensemble", *given, *words, "--out", tmp_path / "run")
     assert (code, out) == (2, "") and message in err and err.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_an_abstention_is_a_uniform_vote() -> None:
+    counts = Counter(votes("no idea", 3.0))
+    assert set(counts) == set("ABCD") and max(counts.values()) - min(
+        counts.values()
+    ) < 10 * math.sqrt(N * 3 / 16)
+
+
+def test_the_same_question_gets_the_same_vote_and_another_seed_another_one() -> None:
+    assert votes("B", 1.0) == votes("B", 1.0) != votes("B", 1.0, seed=1)
