@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats, Ints
-from pyswarmopt.base.checkpoint import check
+from pyswarmopt.base.record import check
 from pyswarmopt.driver.judge import ByOrder, Incumbent, Judged, Worth
 from pyswarmopt.driver.problem.constraints import INFEASIBLE
 

@@ -7,7 +7,6 @@ import math
 import sys
 import time
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from pyswarmopt.driver.options import Options
 from pyswarmopt.driver.resampling import FINAL_DRAWS, FINAL_SHARE, ByMeans
 from pyswarmopt.driver.result import FAILED, INTERRUPTED, TIMEOUT, Result, message
 from pyswarmopt.driver.start import ROUNDING, check_value
-from pyswarmopt.hybrid.constrained import ConstrainedSearch
 from pyswarmopt.hybrid.search import PhasedSearch
 
 LOGGER = logging.getLogger("pyswarmopt")
@@ -77,8 +75,8 @@ class Search(Loop[Result]):
         given = self._swarm, self._problem, self._evaluator, self._sign
         if self._options.noisy:
             return ByMeans(*given, target=self._options.target, reserve=reserve)
-        by_amounts = isinstance(self._swarm, ConstrainedSearch)
-        return ByAmounts(*given) if by_amounts else ByOrder(*given)
+        amounts = isinstance(self._swarm, PhasedSearch) and self._swarm.takes_amounts
+        return ByAmounts(*given) if amounts else ByOrder(*given)
 
     # ---- the loop ----
 
@@ -186,6 +184,8 @@ class Search(Loop[Result]):
 
 def _bar(share: float, elapsed: float) -> str:
     """Progress as a bar with the share done and the time left."""
+    from datetime import timedelta
+
     done = int(BAR * share)
     left = str(timedelta(seconds=round(elapsed / share - elapsed))) if share else "?"
     return f"[{'#' * done}{'.' * (BAR - done)}] {share:4.0%}  {left} left  "

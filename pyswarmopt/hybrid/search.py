@@ -17,11 +17,10 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.base import checkpoint
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.in_flight import Ticket
 from pyswarmopt.base.inputs import as_count, as_mask, as_points, as_values
-from pyswarmopt.base.record import NONE, Record, array, given
+from pyswarmopt.base.record import DAMAGE, NONE, Record, array, check, given
 from pyswarmopt.hybrid.kinds import Kinds, UnitBox
 from pyswarmopt.hybrid.proposals import Mutations
 from pyswarmopt.hybrid.run import Run, bounded
@@ -119,6 +118,7 @@ class PhasedSearch(Progress):
 
     # the most urgent first; the last is always due
     PHASES: ClassVar[tuple[type[Phase], ...]]
+    takes_amounts: ClassVar[bool] = False  # by which constraints are broken
 
     def __init__(
         self,
@@ -353,7 +353,7 @@ class PhasedSearch(Progress):
 
     def _restore_tickets(self, saved: Mapping[str, Any]) -> None:
         kinds = {"tickets.points": ("float64", "kD"), "tickets.numbers": ("int64", "kt")}
-        checkpoint.check(saved, kinds, {"D": len(self.low), "t": 3})
+        check(saved, kinds, {"D": len(self.low), "t": 3})
         points, rows = saved["tickets.points"], saved["tickets.numbers"].tolist()
         inside = ((points >= self.low) & (points <= self.high)).all()
         of_round = [row for _, row, beside in rows if not beside]
@@ -375,7 +375,7 @@ class PhasedSearch(Progress):
         before = dict(vars(self))
         try:
             self._restore(saved)
-        except (*checkpoint.DAMAGE, ValueError) as error:
+        except (*DAMAGE, ValueError) as error:
             vars(self).update(before)
             raise ValueError(
                 f"the state of a memetic swarm that cannot be continued ({error})"
@@ -386,7 +386,7 @@ class PhasedSearch(Progress):
         vars(self).update(vars(progress))
         read_bounds((self.low, self.high))
         self._enter_box()
-        checkpoint.check(saved, {"random": dict})
+        check(saved, {"random": dict})
         self.random = np.random.default_rng(0)
         self.random.bit_generator.state = copy.deepcopy(saved["random"])
         phases = self.phases.items()
@@ -407,7 +407,7 @@ class PhasedSearch(Progress):
     def _restored(self, phase: Phase, saved: Mapping[str, Any]) -> Phase:
         """The phase as it was saved, with its run."""
         name = phase.name
-        checkpoint.check(saved, {f"{name}.kind": str})
+        check(saved, {f"{name}.kind": str})
         run = None
         if saved[f"{name}.kind"]:
             kind = {kind.__name__: kind for kind in phase.kinds}[saved[f"{name}.kind"]]
