@@ -153,6 +153,15 @@ def log_of_decisions() -> str:
     return markdown(["what goes wrong", *head], table)
 
 
+def classifier_game() -> str:
+    """Rankings by each player and by both, and how well the evaluator orders pairs."""
+    table = []
+    for method, group in _grouped(lines("classifier-game"), lambda row: row["method"]).items():
+        areas = [row["auc"] for row in group if "auc" in row]
+        table.append([method, _with_interval(group), f"{fmean(areas):.3f}" if areas else ""])
+    return markdown(["1,500 digits", "accuracy, 95% interval", "AUC of the evaluator"], table)
+
+
 # Linear classifiers
 
 

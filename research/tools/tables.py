@@ -402,6 +402,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "saved": group_tables.saved,
     "confidence": group_tables.confidence,
     "raft": group_tables.log_of_decisions,
+    "classifier-game": group_tables.classifier_game,
     "classifier-means": group_tables.classifier_means,
     "classifier-parts": group_tables.classifier_parts,
     "classifier-settings": group_tables.classifier_settings,
