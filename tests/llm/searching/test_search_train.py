@@ -124,7 +124,7 @@ def test_the_result_has_what_was_found_before_and_after_training(
     assert utility(job.engine).value == found["trained_test"]
     # The LoRA was trained with the mixture in place.
     nothing = {name: replace(change, b=torch.zeros_like(change.b)) for name, change in lora.items()}
-    _, choices = job.training_items({"words": "likelihood"})
+    choices = job.choices({"words": "likelihood"})
     start = Patch(full_rank=dense(experts, weights, nothing))
     again = fit(job.engine, start, choices, experts[0].info, config.seed).low_rank
     assert all(
