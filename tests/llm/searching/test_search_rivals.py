@@ -71,7 +71,7 @@ def by_hand(job: Job, start: Patch | None, split: str) -> tuple[float, ...]:
     """Item by item, the base or what is trained on dev from `start`."""
     patch = Patch()
     if start is not None:
-        _, choices = job.training_items({"words": "likelihood"})
+        choices = job.choices({"words": "likelihood"})
         lora = fit(job.engine, start, choices, job.experts[0], job.config.seed)
         patch = start.with_low_rank(lora.low_rank)
     (utility,) = job.utilities(split, {"words": "likelihood"}).values()
@@ -82,7 +82,7 @@ def by_hand(job: Job, start: Patch | None, split: str) -> tuple[float, ...]:
 def without_folds(job: Job, start: Patch) -> list[float]:
     """The values on dev of what is trained without each item's fold."""
     (utility,) = job.utilities("dev", {"words": "likelihood"}).values()
-    _, choices = job.training_items({"words": "likelihood"})
+    choices = job.choices({"words": "likelihood"})
     values = [0.0] * len(choices)
     for fold in folds(choices, job.config.seed):
         rest = [item for place, item in enumerate(choices) if place not in fold]
