@@ -13,7 +13,7 @@ import torch
 from pyswarmopt_llm.common.errors import UndefinedModelError, UserError
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.scorer import Questions, Request
-from pyswarmopt_llm.servers.workers.pool import Pool
+from pyswarmopt_llm.servers.workers.pool import TRIES, Pool
 from pyswarmopt_llm.servers.workers.worker import Failure, Handler, Order, Reply
 
 QUESTIONS = Questions("dev", (("t", "letter"),))
@@ -70,6 +70,17 @@ def test_a_candidate_that_fails_goes_to_another_worker_and_the_failed_one_is_end
     pool.close()
     assert failures == [("died", "x")] and len(host.started) == 2
     assert all(worker.closed.is_set() for worker in host.started) and host.closed
+
+
+def test_the_last_try_is_told_so_and_after_it_the_candidate_is_given_up() -> None:
+    orders: list[Order] = []
+    full = Failure("out of memory", "full")
+    pool = Pool(Hosting(lambda n, order: orders.append(order) or full, 2), {"base": "files"})  # type: ignore[func-returns-value]
+    with pytest.raises(UserError, match=f"{TRIES} workers failed at one candidate.*memory: full"):
+        submitted(pool, 0)[0].result(5)
+    assert [order.last for order in orders] == [False] * (TRIES - 1) + [True]
+    assert all(order.questions == QUESTIONS for order in orders)
+    pool.close()
 
 
 @pytest.mark.parametrize("error", [UserError("correct it"), UndefinedModelError("no numbers")])
