@@ -14,7 +14,6 @@ from member_helpers import TEXT, Scripted, quiz
 from pyswarmopt_groups.context import GroupContext, Verdict
 from pyswarmopt_groups.negotiation import societies
 from pyswarmopt_groups.registry import find_names, load_strategy, society_names
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.tasks import Task
 
 BALLOTS = st.lists(st.sampled_from(["A", "B", "C", None]), min_size=3, max_size=3)
@@ -59,14 +58,6 @@ def test_all_societies_of_the_paper() -> None:
         a + b + c for a in "dr" for b in "dr" for c in "dr"
     }
     assert find_names(["societies:2:rounds=1"], ["societies"]) == society_names(2, 1)
-
-
-@pytest.mark.parametrize(
-    "name", ["society:", "society:ccx:d", "society:cc", "society:cc:dx", "society::d"]
-)
-def test_other_letters_are_refused(name: str) -> None:
-    with pytest.raises(UserError, match="write society:TRAITS:PATTERNS"):
-        load_strategy(name)
 
 
 @given(
