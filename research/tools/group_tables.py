@@ -129,6 +129,29 @@ def confidence() -> str:
     return markdown(["confident of three", *head], table)
 
 
+def attacks() -> str:
+    """Votes and rounds of careful members of whom some lie, and without those whom dev shows."""
+    groups = _grouped(
+        [row for row in lines("ruled") if " lie" in row["task"]],
+        lambda row: (row["task"], row["method"].removesuffix(", defended")),
+    )
+    methods = list(dict.fromkeys(method for _, method in groups))
+    table = []
+    for task in dict.fromkeys(task for task, _ in groups):
+        cells = [task]
+        for method in methods:
+            for defended in (False, True):
+                mine = [
+                    row
+                    for row in groups[task, method]
+                    if row["method"].endswith(", defended") == defended
+                ]
+                cells.append(f"{_accuracy(mine):.3f}")
+        table.append(cells)
+    head = [name for method in methods for name in (method, "defended")]
+    return markdown(["1,500 questions, of four members", *head], table)
+
+
 # A log of decisions
 
 

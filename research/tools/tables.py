@@ -401,6 +401,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "ranker": group_tables.ranker,
     "saved": group_tables.saved,
     "confidence": group_tables.confidence,
+    "attacks": group_tables.attacks,
     "raft": group_tables.log_of_decisions,
     "classifier-game": group_tables.classifier_game,
     "classifier-means": group_tables.classifier_means,
