@@ -102,3 +102,9 @@ def test_a_tie_of_candidates_goes_to_the_first_listed() -> None:
         ).answer
         == "a"
     )
+
+
+def test_equilibrium_ranking_has_the_papers_constants() -> None:
+    """Section 3 of arXiv 2310.09139: lambda and eta .1, 5,000 rounds."""
+    defaults = equilibrium_ranking.__kwdefaults__
+    assert defaults == {"anchor": 0.1, "rate": 0.1, "iterations": 5000}

@@ -147,3 +147,15 @@ def test_an_empty_ranking_abstains(rule) -> None:
 def test_bad_rankings(rule, rankings: list, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         rule(rankings)
+
+
+def test_a_tie_among_candidates_that_the_first_member_left_out() -> None:
+    outcome = voting.borda([["A"], ["C", "B"], ["B", "C"], ["C", "B"], ["B", "C"]])
+    assert outcome.tied == ("C", "B")
+    assert outcome.answer == "C"
+
+
+@given(RANKINGS)
+def test_duels_are_what_each_member_says(rankings: list[list[str]]) -> None:
+    for (a, b), count in voting.duels(rankings).items():
+        assert count == sum(a in r and (b not in r or r.index(a) < r.index(b)) for r in rankings)

@@ -184,3 +184,13 @@ def test_calibrated_is_a_softmax_that_skips_missing_options() -> None:
     assert voting.fit_temperature(logits, [1, 1]) == pytest.approx(
         voting.fit_temperature(logits - 5, [1, 1])
     )
+
+
+@pytest.mark.parametrize("blank", [None, "", "  ", "\n\t"])
+def test_an_empty_answer_abstains_and_lowers_the_agreement(blank: str | None) -> None:
+    outcome = voting.majority([blank, "A", blank, blank])
+    assert (outcome.answer, outcome.ballots, outcome.agreement) == (
+        "A",
+        (None, "A", None, None),
+        0.25,
+    )

@@ -138,46 +138,6 @@ def test_strategies_can_be_added_later_and_other_settings_are_refused(
     assert code == 2 and "--seed: " in err and "was begun with another (0)" in err
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["--strategy", "majorty"], "did you mean majority?"),
-        (["--strategy", ","], "--strategy: none given"),
-        (["--strategy", "refine"], "--strategy refine: unknown"),
-        (["--scoring", "leter"], "--scoring leter: unknown"),
-        (["--task", "absent.json"], "absent.json"),
-    ],
-)
-def test_wrong_input_is_one_line(
-    words: list[str],
-    said: str,
-    given: list[str],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    code, out, err = swarm_llm(capsys, "ensemble", *given, *words)
-    assert (code, out) == (2, "")
-    assert err.startswith("error: ") and err.count("\n") == 1 and said in err, err
-
-
-def test_members_that_cannot_be_are_refused(
-    given: list[str], tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    task = given[given.index("--task") + 1]
-    bare = ["ensemble", "--task", task, "--quiet", "--base", tiny_base]
-    twice = swarm_llm(capsys, *bare, "--members", given[1], given[1])
-    assert twice[0] == 2 and "would count twice" in twice[2]
-    assert (
-        "names no model; write URL#MODEL"
-        in swarm_llm(capsys, *bare, "--members", "http://127.0.0.1:1/v1")[2]
-    )
-    (tmp_path / "begun").mkdir()
-    config = {"base": "B", "experts": ["E"], "tasks": [task], "out": str(tmp_path / "begun")}
-    about = {"format": 1, "config": config, "fingerprints": {}}
-    (tmp_path / "begun" / "run.json").write_text(json.dumps(about))
-    assert "has no best/ yet" in swarm_llm(capsys, *bare, "--members", tmp_path / "begun")[2]
-
-
 def test_all_on_open_questions_leaves_out_what_chooses(
     given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

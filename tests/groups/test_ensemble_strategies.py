@@ -396,3 +396,14 @@ def test_a_judge_that_only_writes_is_read() -> None:
     ]
     unclear = Scripted("judge", writes=lambda prompt: "neither")
     assert reranking.preferences(unclear, ["x"])[0][0] == 0.0
+
+
+def test_a_cascade_over_items_with_unequal_numbers_of_options() -> None:
+    """The item with three options is decided at once, the one with two goes on alone."""
+    three, two = {"A": "x", "B": "y", "C": "z"}, {"A": "x", "B": "y"}
+    items = [Item(str(i), f"Question {i}?", three if i % 2 else two, "A") for i in range(6)]
+    sure, unsure = [0.98, 0.01, 0.01], [0.55, 0.45]
+    p = {"ann": [unsure, sure] * 3, "bob": [[0.9, 0.1], [0.1, 0.8, 0.1]] * 3}
+    context = context_of(p, "AAAAAA", dev=4, items=items)
+    first, second = load_strategy("cascade").fit(context)(context.task.test)  # type: ignore[union-attr]
+    assert (first.answer, second.answer) == ("A", "A") and second.notes["asked"] == 1

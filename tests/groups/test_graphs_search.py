@@ -188,6 +188,9 @@ def test_the_files_in_best_score_what_the_result_says(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     result = json.loads((done / "result.json").read_text())
+    words = ("generate", "--run", done, "--max-new-tokens", 3, "Which amber?")
+    code, out, _ = swarm_llm(capsys, *words)
+    assert (code, out.endswith("\n")) == (0, True)
     monkeypatch.chdir(tmp_path)
     for split in ("dev", "test"):
         words = (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -121,33 +120,6 @@ def test_quotas_sum_up_and_are_nearest(shares: list[float], total: int) -> None:
     assert sum(counts) == total
     for count, share in zip(counts, shares, strict=True):
         assert abs(count - share / sum(shares) * total) < 1 + 1e-9
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        (["--strategy", "majorty"], "did you mean majority?"),
-        (["--out", "."], "exists already and is not overwritten"),
-        (["--soft", "--task", "OPEN"], "--soft: needs items with options"),
-    ],
-)
-def test_distill_refuses(
-    change: list[Any],
-    said: str,
-    given: list[str],
-    tiny_base: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    rows = [{"id": str(i), "question": f"{i}?", "answer": "x"} for i in range(4)]
-    task = write_task(tmp_path / "open.json", rows[:2], rows[2:])
-    words = [
-        str(task) if word == "OPEN" else str(tiny_base) if word == "." else word for word in change
-    ]
-    code, _, err = swarm_llm(capsys, "distill", *given, "--out", tmp_path / "student", *words)
-    assert (
-        code == 2 and said in err and err.count("\n") == 1 and not (tmp_path / "student").exists()
-    )
 
 
 def test_soft_labels_are_taught_in_proportion(tiny_context: GroupContext) -> None:

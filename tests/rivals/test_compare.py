@@ -332,29 +332,6 @@ def test_the_command_prints_the_table_and_writes_the_files(
     assert all(row["item_evaluations"] <= 24 for row in stored["methods"].values())
 
 
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"methods": "tiess"}, "--methods tiess: unknown; did you mean ties?"),
-        ({"methods": ","}, "--methods: none given"),
-        ({"methods": "model-swarms:adapter"}, "--methods model-swarms:adapter: unknown"),
-        ({"methods": "nevergrad:CMB"}, "nevergrad has no optimiser 'CMB'"),
-        ({"budget-items": 7}, "below the 8 dev items of words"),
-        ({"data": "ant"}, "--data ant: write NAME=D"),
-        ({"data": "cow=builtin:dates"}, "no expert is called cow"),
-        ({"space": "fulll"}, "--space fulll"),
-        ({"task": "absent.json"}, "absent.json"),
-    ],
-)
-def test_wrong_input_is_one_line_and_writes_nothing(
-    given: dict[str, Any], changes: dict[str, Any], said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    code, out, err = swarm_llm(capsys, *words(given, **changes))
-    assert (code, out) == (2, "")
-    assert err.startswith("error: ") and err.count("\n") == 1 and said in err, err
-    assert not Path(given["out"]).exists()
-
-
 def test_another_comparison_is_not_written_over(
     given: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -401,27 +378,6 @@ def test_merge_writes_what_a_searching_method_finds(
 
 def stored(given: dict[str, Any], name: str) -> str:
     return (Path(given["out"]) / name).read_text()
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        (["--method", "lorahub"], "--method lorahub: looks at dev items; give --task"),
-        (["--method", "ties", "--task", "words.json"], "ties is a fixed rule and looks at no task"),
-        (["--method", "data-merge"], "use swarm-llm train-expert"),
-    ],
-)
-def test_merge_says_what_a_method_lacks(
-    options: list[str],
-    said: str,
-    given: dict[str, Any],
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
-) -> None:
-    common = ["--base", given["base"], "--experts", *given["experts"], "--out", tmp_path / "merged"]
-    code, out, err = swarm_llm(capsys, "merge", *common, *options)
-    assert (code, out) == (2, "") and said in err and err.count("\n") == 1
-    assert not (tmp_path / "merged").exists()
 
 
 # Groups beside the rest

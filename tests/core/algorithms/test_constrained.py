@@ -207,3 +207,25 @@ def test_a_swarm_prefers_what_breaks_nothing_whatever_the_size_of_costs(size):
         search.rows = rows
         search.tell(x, ranked(costs, np.maximum(-x[:, 0], 0)))
     assert search.best.x == pytest.approx([0.0, 1.0], abs=1e-2)
+
+
+class Downwards:
+    """Draws that round every share of a step down."""
+
+    def random(self, shape):
+        return np.zeros(shape)
+
+
+def test_the_nearest_rounding_is_among_those_by_chance_and_the_best_expected_comes_first():
+    descent = GridDescent(np.array([0.45, 0.45]), np.arange(2), units=np.array([0.1, 0.1]))
+    random = np.random.default_rng(0)
+    x = descent.ask(random)
+    descent.tell(np.column_stack([3 * x[:, 0] + x[:, 1], np.full(len(x), -9.0)]))
+    descent.direction, descent.t = np.array([-0.12, -0.21]), 1.0
+    steps = descent._steps(Downwards())
+    counts = [np.rint(step / 0.1).tolist() for step in steps]
+    assert sorted(counts) == [[-2.0, -3.0], [-1.0, -2.0]]  # down, and nearest
+    expected = [descent._expected(step) for step in descent._steps(random)]
+    assert expected == sorted(expected) and counts[0] == min(
+        counts, key=lambda n: descent._expected(0.1 * np.array(n))
+    )

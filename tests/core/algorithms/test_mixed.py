@@ -202,3 +202,45 @@ def test_mutations_have_as_many_evaluations_as_the_swarm_but_an_eighth_while_the
                 costs[0] = best
         search.tell(x, costs)
     assert spent["mutations"] / spent["swarm"] == pytest.approx(ratio, rel=0.15)
+
+
+def test_starting_points_are_known_to_the_model():
+    start = [[0.7, 2, 1], [-1.0, 0, 2]]
+    search = MixedSearch(
+        CODING.bounds(),
+        CODING.encode(np.array(start)),
+        seed=0,
+        kinds=CODING.kinds,
+    )
+    x = search.ask()
+    np.testing.assert_array_equal(CODING.decode(x), start)
+    search.tell(x, [0.0, math.nan], dropped=[False, True])
+    model = search.model.run
+    np.testing.assert_allclose(decoded(model.points), start, atol=1e-12)
+    assert model.costs.tolist() == [0.0, math.inf]
+
+
+def test_mutations_are_always_those_of_the_best_of_all():
+    search = MixedSearch(CODING.bounds(), seed=1, kinds=CODING.kinds)
+    while search.evaluations < 600:
+        x = search.ask()
+        if search.turn == "mutations":
+            mutations = search.mutations.run
+            assert mutations.cost == search.best.value
+            np.testing.assert_allclose(
+                decoded(mutations.best[None])[0], CODING.decode(search.best.x[None])[0]
+            )
+        search.tell(x, [mixed_bowl(point) for point in CODING.decode(x)])
+    assert search.mutations.spent and search.swarm.spent
+
+
+def test_a_population_is_proposed_at_once():
+    search = MixedSearch(CODING.bounds(), seed=0, population=6, kinds=CODING.kinds)
+    sizes = []
+    while search.evaluations < 40:
+        x = search.ask()
+        assert len(np.unique(x, axis=0)) == len(x)
+        search.tell(x, [mixed_bowl(point) for point in CODING.decode(x)])
+        sizes.append(len(x))
+    assert set(sizes[2:]) == {6}
+    assert search.best.value < 0.1

@@ -190,3 +190,10 @@ def test_a_linear_schedule_of_one_move_ends_after_it():
     )
     with pytest.raises(ValueError, match="at least 1"):
         pso.schedule.Linear(0.9, 0.4, moves=0)
+
+
+def test_periodic_walls_of_a_box_that_is_not_about_zero():
+    box = pso.Box(torch.tensor([1.0]), torch.tensor([4.0]))
+    x = torch.tensor([[4.5], [0.5], [8.0], [2.0]])
+    wrapped, _ = boundary.periodic(x, torch.zeros(4, 1), box, torch.Generator())
+    assert wrapped.flatten().tolist() == [1.5, 3.5, 2.0, 2.0]

@@ -17,7 +17,7 @@ from sklearn.preprocessing import PolynomialFeatures
 import pyswarmopt as pso
 from pyswarmopt.algorithms.quadratic_model import Quadratic, fit, unknowns
 from pyswarmopt.algorithms.surrogate import ModelInformant, Scouted
-from pyswarmopt.parts.topology import BetterInformants
+from pyswarmopt.parts.topology import BetterInformants, Global
 from pyswarmopt.parts.velocity import Snapshot
 
 SEEDS = st.integers(0, 10**6)
@@ -147,3 +147,17 @@ def test_what_is_remembered_was_evaluated_once_and_is_bounded():
             rows = [tuple(row) for row in archive.tolist()]
             assert len(set(rows)) == len(rows)
             assert all(values[row[:-1]] == row[-1] for row in rows)
+
+
+def test_an_informant_for_all_may_guide_the_others():
+    recipe = pso.compose(
+        velocity=pso.recipes.surrogate().velocity, topology=ModelInformant(Global()), population=6
+    )
+    assert (
+        pso.minimize(pso.functions.sphere, [(-5, 5)] * 2, recipe=recipe, max_evals=300, seed=0).fun
+        < 1e-8
+    )
+
+
+def test_there_is_no_model_of_one_point_however_often_it_was_evaluated():
+    assert fit(np.ones((30, 2)), np.random.default_rng(0).standard_normal(30)) is None

@@ -13,7 +13,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from runs import drive
+from runs import drive, same_state
 
 import pyswarmopt as pso
 from pyswarmopt.base import checkpoint
@@ -111,3 +111,20 @@ def test_what_a_killed_writer_left_is_swept_up_by_the_next(tmp_path):
     (tmp_path / ".other.npz.123.tmp").write_bytes(b"of another")
     swarm.save(tmp_path / "swarm.npz")
     assert sorted(file.name for file in tmp_path.iterdir()) == [".other.npz.123.tmp", "swarm.npz"]
+
+
+def test_a_composition_of_ones_own_is_loaded_with_its_recipe(tmp_path):
+    recipe = pso.compose(terms=(pso.inertia(0.7), pso.social(1.5)), name="mine")
+    swarm = drive(pso.Swarm(bounds=[(-5, 5)] * 2, recipe=recipe, seed=0), ripples, 5)
+    swarm.save(tmp_path / "s")
+    with pytest.raises(ValueError, match="recipe 'mine' is your own"):
+        pso.Swarm.load(tmp_path / "s")
+    yours = pso.compose(terms=(pso.inertia(0.1), pso.social(0.5)), name="yours")
+    with pytest.raises(ValueError, match=r"'mine'.*'yours'"):
+        pso.Swarm.load(tmp_path / "s", recipe=yours)
+    assert same_state(
+        drive(pso.Swarm.load(tmp_path / "s", recipe=recipe), ripples, 5), drive(swarm, ripples, 5)
+    )
+    other = pso.Swarm(bounds=[(-5, 5)] * 2, recipe="constriction")
+    with pytest.raises(ValueError, match="mine"):
+        other.load_state_dict(swarm.state_dict())

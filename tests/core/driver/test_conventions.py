@@ -144,6 +144,12 @@ def test_calls_that_wait_are_taken_back_when_one_raises():
         pso.minimize(bowl, BOX, "fips", max_evals=80, seed=0, workers=Queue())
     assert len(futures) > 1 and all(future.cancelled() for future in futures[1:])
 
+    def fails(x):
+        raise RuntimeError("mine")
+
+    with pytest.raises(RuntimeError, match="mine"):  # its jobs cannot be cancelled
+        pso.minimize(fails, BOX, "fips", max_evals=80, seed=0, workers=Jobs())
+
 
 def test_asynchronous_searches_need_futures_that_call_back():
     def search(workers):

@@ -116,24 +116,6 @@ def test_an_error_is_raised_or_counts_as_the_worst_or_is_tried_again():
         pso.minimize(fails_twice, BOX, max_iter=5, seed=0, on_error=("retry", 1))
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("asynchronous", [False, True])
-def test_a_failure_of_the_last_call_does_not_cost_the_result(workers, asynchronous):
-    calls = itertools.count(1)
-
-    def fails_last(x):
-        if next(calls) == 40:
-            raise OSError("try again")
-        return bowl(x)
-
-    options = {"seed": 0, "max_evals": 40, "workers": workers, "asynchronous": asynchronous}
-    r = pso.minimize(fails_last, BOX, **options, on_error=("retry", 2))
-    assert r.nfev == 40 and r.success and r.fun == bowl(r.x)
-    calls = itertools.count(1)
-    with pytest.raises(OSError, match="try again"):
-        pso.minimize(fails_last, BOX, **options)
-
-
 # --- x0, integers, checkpoint ---
 
 
@@ -196,7 +178,13 @@ def test_every_argument_is_passed_on(monkeypatch):
 def test_a_checkpoint_of_another_search_is_refused(tmp_path):
     path = tmp_path / "search.npz"
     pso.minimize(bowl, BOX, max_evals=100, seed=7, checkpoint=path)
-    for change in ({"seed": 8}, {"population": 7}, {"bounds": [(-5, 4)] * 3}, {"x0": [0, 0, 0]}):
+    for change in (
+        {"seed": 8},
+        {"population": 7},
+        {"bounds": [(-5, 4)] * 3},
+        {"x0": [0, 0, 0]},
+        {"history": "particles"},
+    ):
         with pytest.raises(ValueError, match=next(iter(change))):
             pso.minimize(
                 bowl, **{"bounds": BOX, "max_evals": 100, "seed": 7, "checkpoint": path, **change}
@@ -210,3 +198,21 @@ def test_a_checkpoint_of_another_search_is_refused(tmp_path):
     pso.Swarm(bounds=BOX).save(path)
     with pytest.raises(ValueError, match="not one of minimize"):
         pso.minimize(bowl, BOX, max_evals=100, seed=7, checkpoint=path)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_failure_of_the_last_call_does_not_cost_the_result(workers, asynchronous):
+    calls = itertools.count(1)
+
+    def fails_last(x):
+        if next(calls) == 40:
+            raise OSError("try again")
+        return bowl(x)
+
+    options = {"seed": 0, "max_evals": 40, "workers": workers, "asynchronous": asynchronous}
+    r = pso.minimize(fails_last, BOX, **options, on_error=("retry", 2))
+    assert r.nfev == 40 and r.success and r.fun == bowl(r.x)
+    calls = itertools.count(1)
+    with pytest.raises(OSError, match="try again"):
+        pso.minimize(fails_last, BOX, **options)

@@ -143,3 +143,11 @@ def test_a_swarm_without_bounds_is_measured_in_the_units_of_x():
     found = pso.diagnose(swarm)
     assert (found.diversity, found.leaving, found.on_bounds) == (1.0, None, None)
     assert math.isfinite(found.stability.order2)
+
+
+def test_the_words_fit_the_numbers():
+    assert "order 1" in str(pso.diagnose(canonical(1.1, 1.0, 1.0)))
+    assert "order 2" in str(pso.diagnose(canonical(0.9, 2.0, 1.0))) and "24" not in str(
+        pso.diagnose(canonical(0.9, 2.0, 1.0))
+    )
+    assert "are stable" in str(pso.diagnose(pso.recipes.constriction()))

@@ -185,3 +185,31 @@ def test_tensors_keep_their_dtype(dtype):
         assert swarm.ask().dtype == swarm.best.x.dtype == dtype
     for positions in (start.float().numpy(), start.tolist(), start.long()):
         assert pso.Swarm(positions=positions, seed=0).ask().dtype == torch.float64
+
+
+def test_dropped_particles_keep_their_memory_and_are_not_counted():
+    swarm = pso.Swarm(positions=[[0.0], [1.0], [2.0]], seed=0, recipe="model_swarms", maximize=True)
+    swarm.tell(swarm.ask(), [1.0, 2.0, 3.0])
+    swarm.tell(swarm.ask(), [9.0, -9.0, 3.5], dropped=[True, True, False])
+    assert (swarm.best.value, swarm.worst.value, swarm.evaluations) == (3.5, 1.0, 4)
+    assert swarm.personal_best_values.tolist() == [1.0, 2.0, 3.5]
+    assert swarm.personal_bests[:2].tolist() == [[0.0], [1.0]]
+    assert swarm.values.tolist() == [1.0, 2.0, 3.5]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_editing_what_was_asked_or_given_does_not_reach_the_swarm(recipe):
+    start = torch.randn(6, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    mine, other = start.clone(), pso.Swarm(positions=start, recipe=recipe, seed=3)
+    swarm = pso.Swarm(positions=mine, recipe=recipe, seed=3)
+    mine.zero_()
+    for _ in range(12):
+        x = swarm.ask()
+        kept = x.clone()
+        x.fill_(99.0)
+        swarm.tell(kept, bowl(kept))
+        kept.fill_(-99.0)
+        swarm.best.x.fill_(7.0)
+        drive(other, bowl, 1)
+        assert torch.equal(swarm.positions, other.positions)
+        assert torch.equal(swarm.best.x, other.best.x)

@@ -1,6 +1,6 @@
 """Each fault point of four small searches, and of resuming them, fails once, in each way.
 
-    python tests/llm/helpers/fault_points.py FOLDER [SEARCH ...] [--sample N --seed S]
+    python tests/llm/helpers/fault_points.py FOLDER [SEARCH ...] [--sample N --seed S] [--only KIND]
 
 A search is run once to count its fault points: each opening, read, write, flush to disk, renaming,
 removal and new folder below its directory, each file of base, experts and task that is read, each
@@ -12,7 +12,8 @@ and the resumed run must end as the one that never failed, bit for bit.
 `SEARCH+resume` is the second command of a search that died in the middle: its points fail in turn,
 and a third command has to end as the search that never failed.
 
-Outcomes are kept in FOLDER/SEARCH.jsonl, and cases that are there are not repeated. At the end a
+Cases come in a drawn order, so that a part of them is a sample. Outcomes are kept in
+FOLDER/SEARCH.jsonl, and cases that are there are not repeated. At the end a
 table is printed; the exit code is 1 if a case failed.
 """
 
@@ -460,6 +461,7 @@ def main() -> int:
     parser.add_argument("searches", nargs="*", default=[*SEARCHES, *TWICE])
     parser.add_argument("--sample", type=int)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", help="a kind of points, such as request")
     options = parser.parse_args()
     options.folder = options.folder.resolve()
     options.folder.mkdir(parents=True, exist_ok=True)
@@ -472,7 +474,10 @@ def main() -> int:
     try:
         found = []
         for name in options.searches:
-            found += outcomes(Search(name, options.folder, url), options.sample, options.seed)
+            search = Search(name, options.folder, url)
+            cases = [c for c in search.count() if options.only in (None, c[1])]
+            random.Random(options.seed).shuffle(cases)
+            found += outcomes(search, cases[: options.sample])
     finally:
         os.kill(server, signal.SIGKILL)
         os.waitpid(server, 0)
@@ -519,16 +524,13 @@ def keep_fork_server() -> None:
     local.ForkServer = fork_server  # type: ignore[assignment,misc]
 
 
-def outcomes(search: Search, sample: int | None, seed: int) -> list[Json]:
-    """The outcomes of all cases of a search, or of a sample."""
-    cases = search.count()
-    if sample is not None:
-        cases = random.Random(seed).sample(cases, sample)
+def outcomes(search: Search, cases: Sequence[tuple[int, str, str]]) -> list[Json]:
+    """The outcomes of these cases of a search."""
     lines = search.file.read_text().splitlines() if search.file.exists() else []
     known = [json.loads(line) for line in lines]
-    done = {(case["number"], case["fault"]) for case in known}
+    done = {(case["number"], case["what"], case["fault"]) for case in known}
     for number, what, fault in cases:
-        if (number, fault) in done:
+        if (number, what, fault) in done:
             continue
         known.append(search.case(number, what, fault))
         with search.file.open("a") as file:

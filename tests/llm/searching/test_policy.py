@@ -15,7 +15,6 @@ from search_helpers import (
     Hull,
     Position,
     history,
-    louder,
     questions,
     small,
     write_task,
@@ -97,11 +96,6 @@ def same(one: dict[str, Any], other: dict[str, Any], but: str = "") -> bool:
 
 def bits(value: Any) -> Any:
     return value.numpy().tobytes() if isinstance(value, Tensor) else value
-
-
-@pytest.fixture(scope="module")
-def experts(tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return louder(tiny_experts, tmp_path_factory.mktemp("loud"))
 
 
 # Drops and budgets

@@ -209,3 +209,15 @@ def test_the_budget_is_kept_and_the_same_seed_gives_the_same_bits(
         found.append(method.execute(experts, replace(settings, trial=trial)).patch)
         assert 0 <= trial.items_left < 30
     assert torch.equal(flat(found[0]), flat(found[1])) and flat(found[0]).abs().max() > 0
+
+
+def test_regmean_with_full_softening_is_an_average_by_input_coordinate() -> None:
+    """alpha = 0 leaves the diagonals: each input coordinate is averaged by its own energy."""
+    parts = [Factors(b=torch.ones(1, 1), a=torch.tensor([[1.0, 1.0]]), scale=1.0), None]
+    grams = [
+        torch.tensor([[3.0, 9.0], [9.0, 1.0]]).double(),
+        torch.tensor([[1.0, 0.0], [0.0, 1.0]]).double(),
+    ]
+    assert inside.merge_module(parts, grams, alpha=0.0).dense().numpy() == pytest.approx(
+        np.array([[0.75, 0.5]]), rel=1e-4
+    )

@@ -207,45 +207,6 @@ def test_knots_against_the_dense_svd(experts: list[Adapter]) -> None:
 # Options
 
 
-@pytest.mark.parametrize(
-    ("name", "space", "options", "words"),
-    [
-        (
-            "uniform-soup",
-            None,
-            {"weights": (1.0,)},
-            "weights: uniform-soup takes no such option; it takes none",
-        ),
-        (
-            "uniform-soup",
-            None,
-            {"rank": 4},
-            "rank: uniform-soup takes no such option in factor space",
-        ),
-        (
-            "slerp",
-            None,
-            {"density": 0.2},
-            "density: slerp takes no such option; it takes weights, rank",
-        ),
-        ("ties", None, {"seed": 1}, "seed: ties"),
-        ("ties", "factor", {"rank": 4}, "rank: ties takes no such option in factor space"),
-        ("ties", None, {"weights": (1.0, 2.0)}, "has 2 numbers for 3 experts"),
-        ("slerp", None, {"weights": (1.0, -1.0, 1.0)}, "weights: slerp takes shares"),
-        ("slerp", None, {"weights": (0.0,)}, "weights: slerp takes shares"),
-        ("karcher", None, {"weights": (0.0,)}, "weights: karcher takes shares"),
-        ("model-stock", "factor", {}, "space factor: unknown; model-stock works in delta space"),
-        ("ties", "detla", {}, "space detla: unknown; did you mean delta?"),
-    ],
-)
-def test_options_that_do_not_fit(
-    name: str, space: str | None, options: dict[str, object], words: str, experts: list[Adapter]
-) -> None:
-    with pytest.raises(UserError, match=r"^[^\n]*$") as refused:
-        merge(experts, name, space, **options)
-    assert words in str(refused.value)
-
-
 def test_slerp_of_factors(experts: list[Adapter]) -> None:
     found = dense(merge(experts[:2], "slerp", "factor", weights=(0.7, 0.3)))
     for module in experts[0].factors:

@@ -20,6 +20,7 @@ from pyswarmopt_rivals.bench import as_patch
 from pyswarmopt_rivals.methods import load_method
 from pyswarmopt_rivals.methods.method import Options
 from pyswarmopt_rivals.methods.searching.by_optimizer import candidate, decode, recipe
+from pyswarmopt_rivals.methods.searching.natural_niches import draw_parents
 
 
 @pytest.fixture(scope="module")
@@ -163,22 +164,12 @@ def test_natural_niches_is_the_published_loop_on_whole_vectors(experts: list[Ada
         parts = np.array_split((vector - goal.numpy()) ** 2, 20)
         return np.array([float(part.mean() < float((goal**2).mean()) / 4) for part in parts])
 
-    def drawn(weights: np.ndarray) -> int:
-        return int(rng.choice(len(weights), p=weights / weights.sum() if weights.any() else None))
-
-    def parents(solved: np.ndarray) -> tuple[int, int]:
-        """An item counts less where many solve it; a partner by what it adds to the first."""
-        count = solved.sum(0)
-        shared = solved / np.where(count > 0, count, 1)
-        first = drawn(shared.sum(1))
-        return first, drawn(np.maximum(shared - shared[first], 0).sum(1))
-
     rng = np.random.default_rng(5)
     archive = [flat(as_patch(expert)).numpy() for expert in experts]
     scores = np.array([solves(vector) for vector in archive])
     everything = [(float(s.mean()), v) for s, v in zip(scores, archive, strict=True)]
     for _ in range(22):
-        a, b = parents(scores)
+        a, b = draw_parents(scores, rng)
         t, split = rng.random(), int(rng.integers(len(modules)))
         x, y = archive[a], archive[b]
         omega = math.acos(min(1.0, max(-1.0, x @ y / math.sqrt((x @ x) * (y @ y)))))
@@ -245,3 +236,17 @@ def test_data_merge_trains_on_the_union(
     trial.lacking = "bee"
     with pytest.raises(UserError, match="no data of the expert bee"):
         method.execute(experts, settings)
+
+
+def test_attraction_counts_less_where_many_solve_an_item() -> None:
+    """z = 1, 2, 2, 1; to the first model the second adds 1 / 2 (the third item), the third 1 / 2 +
+    1.
+    """
+    solved = np.array([[1.0, 1.0, 0.0, 0.0], [0.0, 1.0, 1.0, 0.0], [0.0, 0.0, 1.0, 1.0]])
+    rng = np.random.default_rng(0)
+    pairs = np.array([draw_parents(solved, rng) for _ in range(6000)])
+    assert np.bincount(pairs[:, 0]) / 6000 == pytest.approx([1.5 / 4, 1 / 4, 1.5 / 4], abs=0.02)
+    partners = pairs[pairs[:, 0] == 0, 1]
+    assert np.bincount(partners, minlength=3) / len(partners) == pytest.approx(
+        [0, 0.25, 0.75], abs=0.03
+    )
