@@ -31,7 +31,7 @@ def configuration(kind: str, out: Path) -> SearchConfig:
         return SearchConfig(EMBEDDED, EXPERTS, ("builtin:requests",), str(out), dev=96, test=200)
     if kind == "several":
         tasks = ("builtin:requests-bank", "builtin:requests-travel")
-        return SearchConfig(EMBEDDED, EXPERTS, tasks, str(out), dev=24, test=40, confirm=12)
+        return SearchConfig(EMBEDDED, EXPERTS, tasks, str(out), dev=24, test=40)
     small = SearchConfig(EMBEDDED, EXPERTS, (prompts,), str(out), particles=8, max_iter=3)
     if kind == "reward":
         model = out.with_name("reward-concise")
@@ -48,10 +48,7 @@ def main(kind: str, out: Path, quick: bool) -> None:
     """Search, and print what came of it."""
     config = configuration(kind, out)
     if quick:
-        confirm = None if config.confirm is None else 1
-        config = replace(
-            config, experts=EXPERTS[:2], particles=2, max_iter=0, dev=2, test=2, confirm=confirm
-        )
+        config = replace(config, experts=EXPERTS[:2], particles=2, max_iter=0, dev=2, test=2)
     result = search(config).result
     for name in ("best", "best_single"):
         print(f"{name}: dev {result[f'{name}_dev']:.3f}, test {result[f'{name}_test']:.3f}")

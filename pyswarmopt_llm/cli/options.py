@@ -145,9 +145,6 @@ Json = Annotated[bool, Option("Print the result as JSON.", group=OUTPUT, name="j
 JsonLines = Annotated[
     bool, Option("Print events as JSON lines.", group=OUTPUT, hidden=True, name="json-lines")
 ]
-Track = Annotated[
-    str | None, Option("Log to trackio, wandb or tensorboard.", "T", OUTPUT, hidden=True)
-]
 DryRun = Annotated[
     bool, Option("Load, time one batch, print the cost, write nothing.", group=OUTPUT)
 ]
@@ -192,7 +189,6 @@ class Machine:
 class Shown:
     """The display of a command that runs a search, during the search and at its end."""
 
-    track: Track = None
     quiet: Quiet = False
     as_json: Json = False
     as_lines: JsonLines = False

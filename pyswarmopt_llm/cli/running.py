@@ -82,17 +82,12 @@ def run_job(
     quiet: bool = False,
     as_json: bool = False,
     as_lines: bool = False,
-    track: str | None = None,
 ) -> None:
     """Run `job` with a listener that shows its progress (`as_lines`: every event as JSON), then
     print its result.
     """
     with interruptible(lambda: resuming(run)), ExitStack() as stack:
         listeners: list[OnEvent] = []
-        if track is not None:
-            from pyswarmopt_llm.report.tracking import tracked
-
-            listeners.append(stack.enter_context(tracked(track)))
         if as_lines:
             listeners.append(json_lines(sys.stdout))
         elif not quiet:

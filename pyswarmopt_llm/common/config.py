@@ -122,10 +122,6 @@ class SearchConfig:
             most=1000,
         ),
     ] = None
-    confirm: Annotated[
-        int | None,
-        Option("Hold out N dev items to rescore the best candidates.", "N", RARE, least=1),
-    ] = None
     spare: Annotated[int | None, Option("Prompts beyond dev to train on.", "N", RARE, least=0)] = (
         None
     )

@@ -1,4 +1,4 @@
-"""Events of a search while it runs: for progress displays, loggers, trackers, tests."""
+"""Events of a search while it runs: for progress displays, loggers, tests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Event:
     scoring, dtype, threads, workers, evaluations_planned. ``note``: text. ``training``: an epoch of
     the expert trained on dev is over: share of the training that is done, in 0..1, and seconds so
     far. ``trial``: an
-    evaluation beside the search: phase (``letter``, ``confirm``), particle, value, n, seconds.
+    evaluation beside the search: phase (``letter``), particle, value, n, seconds.
     ``evaluation``: iteration, particle, value, n (items), seconds, coefficients, best, evaluations,
     evaluations_left, bounds if it is incomplete. ``replayed``: the same of one that a resumed run
     takes from its journal. ``iteration``: iteration, best, evaluations, evaluations_left.

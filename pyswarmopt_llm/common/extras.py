@@ -25,9 +25,6 @@ EXTRAS = {
     "rouge_score": "text",
     "sacrebleu": "text",
     "sklearn": "scikit-learn",
-    "tensorboard": "tensorboard",
-    "trackio": "trackio",
-    "wandb": "wandb",
 }
 """Top-level module -> the extra that installs it."""
 

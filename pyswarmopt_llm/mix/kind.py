@@ -27,7 +27,6 @@ _DEPARTURES: dict[str, tuple[Container[Any], str]] = {
     "max_iter": (range(1, sys.maxsize), "no iterations"),
     "surrogate": ((), "candidates proposed by a model of the {}"),
     "train": (("auto", "off"), "training on the dev items"),
-    "confirm": ((), "leaders scored again on {} fresh items"),
     "contrast": ((False,), "negative weights that count against a token"),
 }
 

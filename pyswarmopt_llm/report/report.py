@@ -8,7 +8,7 @@ from typing import Any
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.report.commands import usage, with_relative_paths
-from pyswarmopt_llm.report.figures import curve, paths, scale
+from pyswarmopt_llm.report.figures import paths
 from pyswarmopt_llm.report.findings import findings
 from pyswarmopt_llm.report.pages import render
 from pyswarmopt_llm.report.reading import (
@@ -22,18 +22,11 @@ from pyswarmopt_llm.report.reading import (
 )
 from pyswarmopt_llm.scores.tasks import Item, Task
 from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.result import SPLITS, Model, Result
+from pyswarmopt_llm.searching.scoring.result import Model, Result
 from pyswarmopt_llm.searching.scoring.run_directory import About
 
 SHOWN = 10  # questions of each kind
 LONGEST = 500  # characters of a question
-WIDTH = 220.0  # of a drawing in a table
-CASES = {
-    "kept": "some expert and the result right",
-    "emerged": "only the result right",
-    "lost": "some expert right, the result wrong",
-    "never": "all wrong",
-}
 
 
 def render_report(
@@ -58,10 +51,6 @@ def render_report(
     rows = searched(history)
     finite, swarm = [row for row in rows if math.isfinite(row.value)], swarm_of(rows)
     found = findings(about, result)
-    models = _models(result, found.rows)
-    uniform = result.models.get("uniform")
-    references = {"best expert": result.models["best_single"].dev.value}
-    references |= {} if uniform is None else {"average": uniform.dev.value}
     return render(
         "pyswarmopt_llm/report/report.html.j2",
         findings=found,
@@ -69,14 +58,8 @@ def render_report(
         about=about,
         config=with_relative_paths(about.config),
         tasks=about.task_names or list(with_relative_paths(about.config).tasks),
-        models=models,
-        width=WIDTH,
-        x=scale(_numbers(models.values()), 6, WIDTH - 6),
-        bar=scale([0.0, *(weight for _, weight in found.weights)], 2, WIDTH - 2),
-        curve=curve(rows, references),
-        evaluations=len(rows),
+        models=_models(result, found.rows),
         usage=list(usage(about, result)),
-        cases=CASES,
         replies=replies,
         emergence=emergence(result),
         changes=changes(result),
@@ -106,12 +89,6 @@ def _models(result: Result, rows: Mapping[str, Model]) -> dict[str, Model]:
             )
             models[name + on] = result.experts[name]
     return models
-
-
-def _numbers(models: Iterable[Model]) -> list[float]:
-    """All scores and the ends of their intervals."""
-    scores = [found for model in models for split in SPLITS if (found := model.on(split))]
-    return [number for one in scores for number in (one.value, *(one.interval or ()))]
 
 
 def _questions(result: Result, tasks: Mapping[str, Task]) -> dict[str, list[tuple[str, str]]]:

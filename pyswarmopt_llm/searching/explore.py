@@ -27,7 +27,6 @@ from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.plan import Pace, preset_text
 from pyswarmopt_llm.searching.prepare import Contestant, Job, prepare
 from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.result import Confirmed
 from pyswarmopt_llm.searching.scoring.run_directory import Checkpoint, Run
 from pyswarmopt_llm.searching.scoring.scorer import LETTERS, OnRow, Questions, Scorer, Share
 from pyswarmopt_llm.searching.scoring.search import Dropout, Search, draw_shares
@@ -37,9 +36,8 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.searching.surrogate import Surrogate
 
 make_archive = lazy("pyswarmopt_llm.searching.leaders:Archive")
-confirm = lazy("pyswarmopt_llm.searching.leaders:confirm")
 start_pools = lazy("pyswarmopt_llm.servers.workers.pool:Pools")
-_PHASES = {LETTERS: "letter", "dev": "search", "fresh": "confirm"}  # in the history
+_PHASES = {LETTERS: "letter", "dev": "search"}  # in the history
 _SHOWN = ("iteration", "particle", "value", "n", "seconds", "coefficients")
 _TRIAL = ("phase", "particle", "value", "n", "seconds")
 
@@ -50,8 +48,7 @@ class Found:
 
     Attributes:
         chosen: the model that is handed over, unless training changes it.
-        confirmed: the leaders on fresh items.
-        archive: candidates that were scored in full, of several tasks or with `confirm`.
+        archive: candidates that were scored in full, of several tasks.
         experts: a row for each expert.
         single: the number of the best of these.
         scorings: how each task is scored.
@@ -62,7 +59,6 @@ class Found:
     """
 
     chosen: Contestant
-    confirmed: Confirmed | None
     archive: Archive | None
     experts: Sequence[Row]
     single: int
@@ -86,15 +82,14 @@ def explore(job: Job, run: Run, tell: OnEvent, checkpoint: str = "swarm") -> Fou
     saved = Checkpoint(run.path / "checkpoint" / f"{checkpoint}.npz")
     progress = Progress(job.evaluations, tell, saved)
     surrogate, archive = _surrogate(job, run), None
-    if len(job.objectives.names) > 1 or job.objectives.fresh:
+    if len(job.objectives.names) > 1:
         archive = make_archive(job.objectives.names)
     with (
         Scorers(job, run, progress.on_row) as scorers,
         released(optimizer(job.config, job.starts)) as swarm,
     ):
         scorings = choose_scorings(job, scorers, tell)
-        questions = tuple(scorings.items())
-        scorer = scorers.on(Questions("dev", questions))
+        scorer = scorers.on(Questions("dev", tuple(scorings.items())))
         drops = job.config.drop_k or 0.0, job.config.drop_n or 0.0
         search = Search(
             job.space,
@@ -124,13 +119,8 @@ def explore(job: Job, run: Run, tell: OnEvent, checkpoint: str = "swarm") -> Fou
         if "proposals" in job.config.limits:
             stop = search.over_budget or {"proposals": search.proposed}
         best = search.best()
-        chosen, confirmed = Contestant(best.x, value=best.value), None
-        if job.objectives.fresh:
-            fresh = Questions("fresh", questions)
-            chosen, confirmed = confirm(job, archive, lambda: scorers.on(fresh))
     return Found(
-        chosen=chosen,
-        confirmed=confirmed,
+        chosen=Contestant(best.x, value=best.value),
         archive=archive,
         experts=experts,
         single=single,

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pyswarmopt_llm.common.files.json_types import typed
-from pyswarmopt_llm.common.interfaces import Patch, Utility
+from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.common.statistics import score_interval
 from pyswarmopt_llm.mix.coefficients import save_patch
@@ -39,6 +39,7 @@ from pyswarmopt_llm.searching.scoring.result import (
     WorkerUse,
 )
 from pyswarmopt_llm.searching.scoring.run_directory import UNDEFINED, Run
+from pyswarmopt_llm.searching.scoring.scorer import Evaluator
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.train import Training
@@ -63,7 +64,11 @@ def finish(job: Job, run: Run, found: Found, training: Training | None, start: f
     """
     chosen = found.chosen if training is None else training.chosen
     files = _write_best(job, run, chosen)
-    splits = {split: job.utilities(split, found.scorings) for split in SPLITS}
+    combine = job.objectives.combine
+    splits = {
+        split: Evaluator(job.space, job.engine, job.utilities(split, found.scorings), combine)
+        for split in SPLITS
+    }
     measure = partial(_measure, job, run, splits)
     models: dict[str, Model] = {}
     best = replace(chosen, patch=files, dev=chosen.dev if chosen.trained else None)
@@ -104,7 +109,6 @@ def finish(job: Job, run: Run, found: Found, training: Training | None, start: f
         space=job.kind.name,
         graph=job.kind.in_words(files, job.space.expert_names),
         expert_iteration=None if training is None else training.iteration,
-        confirm=found.confirmed,
         front=front,
         notes=[*{**job.notes, **run.about.notes}.values(), *doubts, *_without_numbers(run)],
     )
@@ -143,38 +147,29 @@ def _rivals(job: Job, training: Training | None) -> dict[str, Contestant]:
     return rivals
 
 
-def _what(split: str) -> str:
-    """What the store calls the scores of a model."""
-    return f"model {split}"
-
-
 def _measure(
-    job: Job, run: Run, splits: Mapping[str, Mapping[str, Utility]], name: str, one: Contestant
+    job: Job, run: Run, splits: Mapping[str, Evaluator], name: str, one: Contestant
 ) -> tuple[Model, list[Row]]:
     """A model with its scores, and what new ones took; what is known is not scored again."""
     rows = {} if one.dev is None else {"dev": one.dev}
     load = cache(lambda: job.engine.load(one.realise(job.space)))  # not at all if all is known
     spent: list[Row] = []
-    for split, tasks in splits.items():
-        if tasks and split not in rows and (one.patch is not None or not one.trained):
-            new = partial(_scored, job, load, _what(split), name, tasks)
-            stored = run.store.get(_what(split), name, new, wrong_for(tasks))
-            rows[split] = Row.from_json(stored)
+    for split, evaluator in splits.items():
+        if evaluator.utilities and split not in rows and (one.patch is not None or not one.trained):
+            what, wrong = f"model {split}", wrong_for(evaluator.utilities)
+            new = partial(_scored, evaluator, load, what, name)
+            rows[split] = Row.from_json(run.store.get(what, name, new, wrong))
             spent.append(rows[split])
     scores = {split: _scores(job, row) for split, row in rows.items()}
     weights = job.weights(one.position)
     return Model(weights, scores["dev"], scores.get("test"), one.trained), spent
 
 
-def _scored(
-    job: Job, load: Callable[[], None], what: str, name: str, tasks: Mapping[str, Utility]
-) -> dict[str, Any]:
+def _scored(evaluator: Evaluator, load: Callable[[], None], what: str, name: str) -> dict[str, Any]:
     """Score the model that is loaded."""
-    begun = time.perf_counter()
+    start = time.perf_counter()
     load()
-    scores = {task: utility(job.engine) for task, utility in tasks.items()}
-    total = job.objectives.combine(list(scores.values()))
-    return Row.of(name, scores, total, time.perf_counter() - begun, phase=what).to_json()
+    return replace(evaluator.row(start=start), phase=what, key=name).to_json()
 
 
 def _scores(job: Job, row: Row) -> Scores:

@@ -1,11 +1,9 @@
-"""Candidates beside the best one: the leaders, which `confirm` scores again, and the Pareto front of
-several tasks.
-"""
+"""The candidates of a search over several tasks that no other beats on all of them: the Pareto front."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,20 +14,17 @@ from pyswarmopt.driver.multi.pareto import crowding_distance, non_dominated
 from pyswarmopt_llm.common.files.regular import write_json
 from pyswarmopt_llm.searching.prepare import Contestant, Job
 from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.result import Confirmed, Front, Leader
+from pyswarmopt_llm.searching.scoring.result import Front
 from pyswarmopt_llm.searching.scoring.run_directory import Run
-from pyswarmopt_llm.searching.scoring.scorer import Scorer
 
-TOP = 10  # candidates that `confirm` scores again
 FRONT = 5  # points of the front that are saved beside the best
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A scored position, (D,), with the objective's value and each task's on dev."""
+    """A scored position, (D,), with each task's value on dev."""
 
     position: Tensor
-    value: float
     tasks: Mapping[str, float]
 
 
@@ -44,12 +39,7 @@ class Archive:
         """Remember a candidate, (D,), unless its evaluation is incomplete."""
         if row.complete and row.key not in self._scored:
             tasks = {name: row.score(name).value for name in self._names}
-            self._scored[row.key] = Scored(position.clone(), float(row.value), tasks)
-
-    @property
-    def top(self) -> list[Scored]:
-        """The `TOP` best by value, the best first; on a tie the earlier."""
-        return sorted(self._scored.values(), key=lambda scored: -scored.value)[:TOP]
+            self._scored[row.key] = Scored(position.clone(), tasks)
 
     @property
     def front(self) -> list[Scored]:
@@ -77,24 +67,6 @@ class Archive:
     def _values(self, points: Sequence[Scored]) -> np.ndarray:
         values = np.array([list(point.tasks.values()) for point in points])
         return values.reshape(len(points), len(self._names))
-
-
-def confirm(
-    job: Job, archive: Archive, fresh: Callable[[], Scorer]
-) -> tuple[Contestant, Confirmed]:
-    """The best of the leaders on dev items that the search has not seen, and the leaders' scores.
-
-    The best of hundreds of noisy scores is partly the luckiest. On fresh items the leaders lose
-    their luck, and the value there is biased only by the choice among few. On a tie the better on
-    dev.
-    """
-    leaders = archive.top
-    rows = fresh().score([leader.position for leader in leaders], 0)
-    values = [row.value for row in rows]
-    chosen = values.index(max(values))
-    scores = [Leader(leader.value, value) for leader, value in zip(leaders, values, strict=True)]
-    confirmed = Confirmed(job.objectives.fresh, scores, chosen)
-    return Contestant(leaders[chosen].position, value=leaders[chosen].value), confirmed
 
 
 def save_front(job: Job, run: Run, archive: Archive, chosen: Contestant) -> Front:

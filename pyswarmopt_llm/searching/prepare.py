@@ -70,17 +70,11 @@ class Job(Plan):
         margins = self.config.surrogate == "items"
         return Evaluator(self.space, self.engine, utilities, self.objectives.combine, margins)
 
-    def training_items(
-        self, scorings: Mapping[str, Scoring]
-    ) -> tuple[dict[str, Accuracy], list[Choices]]:
-        """The tasks' dev items as they are scored, and all of them as they are trained on."""
-        utilities: dict[str, Accuracy] = {}
-        choices: list[Choices] = []
-        for name, utility in self.utilities("dev", scorings).items():
-            if isinstance(utility, Accuracy):
-                utilities[name] = utility
-                choices += utility.choices()
-        return utilities, choices
+    def choices(self, scorings: Mapping[str, Scoring]) -> list[Choices]:
+        """The dev items of all tasks as they are trained on."""
+        utilities = self.utilities("dev", scorings).values()
+        scored = [utility for utility in utilities if isinstance(utility, Accuracy)]
+        return [choice for utility in scored for choice in utility.choices()]
 
     def total(self, row: Row) -> Score:
         """The score of a row over all tasks, of the items that were scored."""

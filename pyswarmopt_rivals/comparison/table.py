@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,6 @@ from rich.table import Table as RichTable
 from pyswarmopt_llm.common.commands import changed, command
 from pyswarmopt_llm.common.config import MODEL_SWARMS, SearchConfig
 from pyswarmopt_llm.report.commands import command_line
-from pyswarmopt_llm.report.figures import scale
 from pyswarmopt_llm.report.pages import lines_of, render
 from pyswarmopt_llm.report.summary import against_text, score_text
 from pyswarmopt_rivals.comparison.contestants import ADAPTER, TRAINED, contestant
@@ -153,6 +152,19 @@ def mean_curve(traces: Sequence[Sequence[Sequence[float]]]) -> list[tuple[float,
     at = sorted({float(n) for trace in traces for n, _ in trace if n >= start})
     values = [[max(v for n, v in trace if n <= x) for trace in traces] for x in at]
     return [(x, float(np.round(np.mean(row), 12))) for x, row in zip(at, values, strict=True)]
+
+
+def scale(values: Iterable[float], start: float, end: float) -> Any:
+    """Numbers to coordinates: the least of `values` at `start`, the largest at `end`.
+
+    Example:
+        >>> x = scale([0.5, 0.9], 10, 90)
+        >>> x(0.5), x(0.7), x(0.9)
+        (10.0, 50.0, 90.0)
+    """
+    numbers = list(values)
+    low, span = min(numbers), (max(numbers) - min(numbers)) or 1.0
+    return lambda value: round(start + (value - low) / span * (end - start), 1)
 
 
 def curves(methods: Json) -> dict[str, Any] | None:

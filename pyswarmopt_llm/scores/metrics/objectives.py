@@ -106,11 +106,6 @@ class Objectives:
         return not self.externals and len(items) > 1 and all(each == items[0] for each in items)
 
     @property
-    def fresh(self) -> int:
-        """Dev items that are reserved for `confirm`."""
-        return sum(len(task.fresh) for task in self.tasks.values())
-
-    @property
     def spare(self) -> bool:
         """Whether replies to spare items are trained on."""
         return self.written and all(task.spare for task in self.tasks.values())
@@ -123,7 +118,7 @@ class Objectives:
     def utilities(
         self, split: str, scorings: Mapping[str, Scoring], chat: Callable[[str], str]
     ) -> dict[str, Utility]:
-        """Name -> utility on ``dev``, ``test``, ``spare`` or ``fresh``, where there is this split."""
+        """Name -> utility on ``dev``, ``test`` or ``spare``, where there is this split."""
         utilities: dict[str, Utility] = {}
         for name, task in self.tasks.items():
             if items := task.split(split):
@@ -222,23 +217,11 @@ def load_split(config: SearchConfig) -> dict[str, Task]:
     Raises:
         UserError: a task is wrong, or has too few items.
     """
-    kept = config.confirm or 0
-    if config.confirm is not None and kept < 1:
-        raise InvalidOption("confirm", kept, "out of range; give at least 1")
     specs = tuple(spec for spec in config.tasks if not spec.startswith(LM_EVAL))
-    dev = None if config.dev is None else config.dev + kept
-    tasks = load_tasks(config, specs, dev=dev, test=config.test or None)
+    tasks = load_tasks(config, specs, dev=config.dev, test=config.test or None)
     for name, task in tasks.items():
-        if len(task.dev) <= kept:
-            raise UserError(
-                f"`confirm {kept}`: {name} has {len(task.dev)} dev items; none would be left for "
-                "the search"
-            )
-        searched = len(task.dev) - kept
         tasks[name] = replace(
             task,
-            dev=task.dev[:searched],
-            fresh=task.dev[searched:],
             test=() if config.test == 0 else task.test,
             spare=_spare(task, config.spare),
             fingerprint="",
@@ -263,9 +246,6 @@ def _spare(task: Task, count: int | None) -> tuple[Item, ...]:
 
 def _load_externals(config: SearchConfig) -> dict[str, External]:
     harness = [spec for spec in config.tasks if spec.startswith(LM_EVAL)]
-    specs = [*config.utilities, *harness]
-    if config.confirm is not None and specs:
-        raise UserError(f"`confirm {config.confirm}`: needs tasks with items; {specs[0]} has none")
     externals: dict[str, External] = {}
     for spec in [*harness, *config.utilities]:
         external: External

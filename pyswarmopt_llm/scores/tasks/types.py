@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 _LONGEST = 200  # characters of an example
-_SPLITS = ("dev", "test", "spare", "fresh")
+_SPLITS = ("dev", "test", "spare")
 DEV, TEST = 200, 1000  # default sizes, those of the Model Swarms reference
 
 
@@ -84,7 +84,6 @@ class Task:
     left: int | None = None  # test items of the source that are not among `test`; None: unknown
     # dev items of the source beyond `dev`, if they have no options; not in the fingerprint
     spare: tuple[Item, ...] = ()
-    fresh: tuple[Item, ...] = ()  # dev items of the source that are reserved for `confirm`
     strata: str | None = None  # what the draw of dev and test was stratified by; None: no draw
 
     def __post_init__(self) -> None:
@@ -92,7 +91,7 @@ class Task:
             object.__setattr__(self, "fingerprint", _fingerprint(self.dev, self.test))
 
     def split(self, name: str) -> tuple[Item, ...]:
-        """The items of ``"dev"``, ``"test"``, ``"spare"`` or ``"fresh"``; ValueError for others."""
+        """The items of ``"dev"``, ``"test"`` or ``"spare"``; ValueError for others."""
         if name not in _SPLITS:
             raise ValueError(f"a task has the splits {', '.join(_SPLITS)}, not {name!r}")
         items: tuple[Item, ...] = getattr(self, name)

@@ -37,7 +37,7 @@ class Row:
     """One evaluation of a candidate.
 
     Attributes:
-        phase: ``search``, ``letter``, ``confirm``, ``trained`` or ``weights``.
+        phase: ``search``, ``letter``, ``trained`` or ``weights``.
         iteration: of the search.
         particle: its number in the swarm.
         key: name of the exact position, see `position_key`.
@@ -76,24 +76,20 @@ class Row:
     @classmethod
     def of(
         cls,
-        key: str,
         scores: Mapping[str, Score],
         total: Score,
-        seconds: float,
-        coefficients: Sequence[float] = (),
-        *,
-        phase: str = "",
+        seconds: float = 0.0,
         margins: bool = False,
     ) -> Row:
-        """The row of the scores of all tasks, and of their combination; with `margins` it holds
-        those of the items.
+        """The row of the scores of all tasks, and of their combination, without a name; with
+        `margins` it holds those of the items.
         """
         return cls(
-            phase=phase,
+            phase="",
             iteration=0,
             particle=0,
-            key=key,
-            coefficients=coefficients,
+            key="",
+            coefficients=(),
             value=total.value,
             n=total.n,
             seconds=round(seconds, 4),

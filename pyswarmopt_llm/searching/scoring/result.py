@@ -177,29 +177,6 @@ class Iterated:
 
 
 @dataclass(frozen=True)
-class Leader:
-    """A leading candidate: its score in the search and on fresh items."""
-
-    dev: float
-    fresh: float
-
-
-@dataclass(frozen=True)
-class Confirmed:
-    """Leaders scored again on fresh dev items, and the number of the one that was chosen, from
-    0.
-    """
-
-    items: int
-    candidates: list[Leader]
-    chosen: int
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.chosen < len(self.candidates):
-            raise WrongType("confirm chosen")
-
-
-@dataclass(frozen=True)
 class Front:
     """The points of the Pareto front that were saved, and its size."""
 
@@ -225,7 +202,7 @@ class Result:
         experts: name -> the expert on dev; of one that dropped out of a race, on some items.
         space: of the mixtures.
         graph: the result in words, where it is one.
-        expert_iteration, confirm, front: of searches that do it.
+        expert_iteration, front: of searches that do it.
         notes: remarks for whoever reads the scores.
     """
 
@@ -240,7 +217,6 @@ class Result:
     space: str | None = None
     graph: str | None = None
     expert_iteration: Iterated | None = None
-    confirm: Confirmed | None = None
     front: Front | None = None
     notes: list[str] = field(default_factory=list)
 

@@ -51,6 +51,7 @@ REPLIES = "replies.json"
 UNTRAINED = "untrained"  # the note that says why nothing is trained, and what to do
 OWNER = ".owner"  # names the process that holds the lock
 _SETTINGS = get_type_hints(SearchConfig)
+_GONE: dict[str, Any] = {"confirm": None}  # settings of earlier versions, at their defaults
 _NEEDED = ("base", "experts", "tasks", "out")  # the settings without a default
 # Storage errors in mid-search: full, over quota, too large, read-only, removed, broken.
 _STORAGE = frozenset(
@@ -100,7 +101,7 @@ class Journal:
 
     @property
     def searched(self) -> list[Row]:
-        """The rows of the search: not of trials, confirmation and training."""
+        """The rows of the search: not of trials and training."""
         return [row for row in self.rows if row.phase == "search"]
 
     def note_failure(self, kind: str, text: str, key: str = "") -> None:
@@ -263,7 +264,7 @@ class Run(Journal):
     def _refuse_links(self) -> None:
         """An untrusted run may contain links in place of files that are about to be written."""
         refuse_links(self.path)
-        for name in ("checkpoint", "best", "front", "tensorboard"):
+        for name in ("checkpoint", "best", "front"):
             if (self.path / name).is_dir():
                 refuse_links(self.path / name)
 
@@ -480,6 +481,7 @@ def stored_config(stored: Mapping[str, Any], file: Path) -> SearchConfig:
 
 def _settings(stored: Mapping[str, Any], part: str, file: Path) -> dict[str, Any]:
     """Settings of a `SearchConfig`, each of its type."""
+    stored = {name: value for name, value in stored.items() if _GONE.get(name, ...) is not value}
     if unknown := sorted(stored.keys() - _SETTINGS.keys()):
         raise UserError(
             f"{file}: knows a setting {unknown[0][:40]!r} that this version does not; resume with "

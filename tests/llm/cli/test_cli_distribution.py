@@ -12,8 +12,6 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[3]
-# trackers that are tested against their documented signatures only
-NOT_INSTALLED = {"trackio", "wandb"}
 
 
 @pytest.fixture(scope="module")
@@ -43,16 +41,16 @@ def test_every_dependency_is_bounded_on_both_sides_and_pinned_within(
         signs = {spec.operator for spec in requirement.specifier}
         assert signs == {">=", "<"}, requirement
         name = canonicalize_name(requirement.name)
-        assert name in NOT_INSTALLED or requirement.specifier.contains(known[name]), requirement
+        assert requirement.specifier.contains(known[name]), requirement
 
 
-def test_all_means_all_extras_but_those_that_are_large_or_not_installed(
+def test_all_means_all_extras_but_those_that_are_large(
     project: dict[str, Any],
 ) -> None:
     extras = project["optional-dependencies"]
     (everything,) = map(Requirement, extras["all"])
     assert everything.name == project["name"]
-    assert everything.extras == set(extras) - {"all", "ray"} - NOT_INSTALLED
+    assert everything.extras == set(extras) - {"all", "ray"}
 
 
 def test_the_core_needs_numpy_alone_and_what_uses_tensors_brings_torch(

@@ -34,7 +34,6 @@ SEARCH = f"search {MODELS} --particles 5 --max-iter 1 --scoring likelihood {QUIC
 COMMANDS = [
     f"swarm-llm {SEARCH} --out run --json",
     f"swarm-llm {SEARCH} --task more.json --out joint --json",
-    f"swarm-llm {SEARCH} --space delta --set confirm=8 --out confirmed --json",
     f"swarm-llm {SEARCH} --space token --out token --json",
     "swarm-llm resume run --quiet --json",
     f"swarm-llm {SEARCH} --out lines --json-lines",
@@ -79,7 +78,6 @@ COMMANDS = [
 FILES = [
     "run/result.json",
     "joint/result.json",
-    "confirmed/result.json",
     "compared/compare.json",
     "run/run.json",
 ]

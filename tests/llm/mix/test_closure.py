@@ -22,7 +22,7 @@ LAYER = "pyswarmopt_llm"
 OTHERS = (
     *("mix.full", "tokens", "servers", "published", "tools"),
     "scores.metrics.external.callables",
-    *("scores.metrics.text", "scores.metrics.likelihoods", "report.tracking"),
+    *("scores.metrics.text", "scores.metrics.likelihoods"),
     *(
         "scores.tasks.answers",
         "scores.tasks.draw",

@@ -6,41 +6,11 @@ from __future__ import annotations
 
 import pytest
 from result_helpers import result_of
-from test_reporting_pages import pictures, row
 
 from pyswarmopt_llm.report.findings import score_rows
 from pyswarmopt_llm.report.reading import Headroom, headroom
-from pyswarmopt_llm.report.summary import mixture_name
 from pyswarmopt_rivals.comparison.table import cells
 from pyswarmopt_rivals.methods import METHODS
-
-
-@pytest.mark.parametrize(
-    ("weights", "name"),
-    [
-        ((1.0, 1.0), "sum of all experts"),
-        ((0.5, 0.5), "average of all experts"),
-        ((0.0, 1.0), "expert y"),
-        ((0.0, 0.0), "base"),
-        ((0.5, 1.0), "mixture"),
-    ],
-)
-def test_the_result_has_the_name_that_its_weights_have(
-    weights: tuple[float, float], name: str
-) -> None:
-    result = result_of(
-        coefficients=dict(zip("xy", weights, strict=True)),
-        trained=True,
-        trained_dev=0.7,
-        mixture_dev=0.6,
-    )
-    assert mixture_name(result) == name
-    assert [*score_rows(result)][-1] == f"{name}, trained"
-    assert [*score_rows(result)][-2] == f"{name}, before training"
-
-
-def test_what_has_weights_by_layer_or_is_a_graph_is_no_sum() -> None:
-    assert mixture_name(result_of(coefficients={"x": 1.0, "y": 1.0}, graph="x -> y")) == "graph"
 
 
 def test_the_two_averages_name_their_spaces() -> None:
@@ -52,15 +22,6 @@ def test_the_two_averages_name_their_spaces() -> None:
         cells("uniform-soup", found)[0]
         == f"uniform-soup (space {METHODS['uniform-soup'].spaces[0]})"
     )
-
-
-@pytest.mark.parametrize(("average", "apart"), [(0.446, 16), (0.40, 16), (0.449, 16)])
-def test_names_of_lines_in_the_curve_do_not_overlap(average: float, apart: int) -> None:
-    history = [row(i, 0, [1.0, 0.0], items) for i, items in enumerate(("1000", "1100", "0000"))]
-    given = {"best_single_dev": 0.449, "uniform_dev": average}
-    named = [text for text in pictures(history, **given)[0].iter("text") if text.get("x") == "466"]
-    heights = [float(text.attrib["y"]) for text in named]
-    assert len(heights) == 2 and abs(heights[0] - heights[1]) >= apart
 
 
 def test_the_headroom_is_that_of_the_items_that_all_experts_were_scored_on() -> None:

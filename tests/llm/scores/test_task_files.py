@@ -146,7 +146,7 @@ def test_the_fingerprint_is_of_the_content(tmp_path: Path) -> None:
     }
     swapped = replace(task, dev=task.test, test=task.dev, fingerprint="").fingerprint
     assert len({task.fingerprint, swapped, *prints}) == 7
-    with pytest.raises(ValueError, match="dev, test, spare, fresh, not 'train'"):
+    with pytest.raises(ValueError, match="dev, test, spare, not 'train'"):
         task.split("train")
 
 
