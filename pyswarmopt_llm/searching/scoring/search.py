@@ -49,13 +49,6 @@ class Budget:
     kept_items: int = 0  # reserved for proposals, which are scored when the search has ended
     training_share: float = 0.0  # of the seconds, reserved for expert iteration
 
-    @property
-    def limits(self) -> dict[str, float]:
-        """Those that there are, as ``stop`` of ``result.json`` has them."""
-        minutes = None if self.seconds is None else round(self.seconds / 60, 3)
-        named = {"budget_items": self.items, "budget_minutes": minutes}
-        return {name: limit for name, limit in named.items() if limit is not None}
-
     def spent(self, item_evaluations: Sequence[int], seconds: float) -> dict[str, float]:
         """Reasons to stop: another iteration like the latest would exceed the budget.
 
@@ -160,7 +153,7 @@ class Search:
     Attributes:
         decided: whether the race is decided, once the experts are scored.
         proposed: how many proposals were new, once it has `run`.
-        over_budget: the budget that ended the proposals, if one did.
+        over_budget: whether the budget ended the proposals.
     """
 
     def __init__(
@@ -189,7 +182,7 @@ class Search:
         self._totals: list[int] = []  # items after each round
         self.decided = False
         self.proposed = 0
-        self.over_budget: dict[str, float] = {}
+        self.over_budget = False
 
     def score_first(self) -> Row:
         """Score the first expert, of a race on its first items: what that takes tells the pace."""
@@ -302,7 +295,7 @@ class Search:
             if not self._budget.pays(
                 scorer.item_evaluations, scorer.seconds, len(batch) * self._items
             ):
-                self.over_budget = self._budget.limits
+                self.over_budget = True
                 break
             before = scorer.evaluations
             rows = scorer.score(batch, iteration, range(number, number + len(batch)))
