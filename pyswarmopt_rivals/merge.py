@@ -28,7 +28,7 @@ from pyswarmopt_llm.scores.metrics.objectives import find_metrics
 from pyswarmopt_llm.scores.metrics.questions.context_window import check_window
 from pyswarmopt_llm.scores.tasks import Task, load_task
 from pyswarmopt_llm.searching.scoring.record import Store
-from pyswarmopt_rivals.comparison.bench import Bench, Trial, task_scoring
+from pyswarmopt_rivals.bench import Bench, Trial, task_scoring
 from pyswarmopt_rivals.comparison.contest import check_budget
 from pyswarmopt_rivals.merge_config import MergeConfig
 from pyswarmopt_rivals.methods import load_method

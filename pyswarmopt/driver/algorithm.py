@@ -5,20 +5,13 @@ that runs it.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from pyswarmopt.base.arrays import Bools, Floats, needing_torch
-from pyswarmopt.driver.options import Options
-from pyswarmopt.driver.problem.constraints import Constraints
-from pyswarmopt.driver.problem.encoding import Coding
-from pyswarmopt.driver.problem.space import Real, Space
+from pyswarmopt.base.arrays import needing_torch
+from pyswarmopt.driver.options import Options, Problem
 from pyswarmopt.driver.workers.pool import Workers
-from pyswarmopt.hybrid.constrained import ConstrainedSearch
 from pyswarmopt.hybrid.memetic import MATRIX_DIM, MemeticSearch, Model
-from pyswarmopt.hybrid.mixed import MixedSearch
 from pyswarmopt.hybrid.search import PhasedSearch
 from pyswarmopt.parts.stopping import MaxIter, Target
 
@@ -30,44 +23,6 @@ UNKNOWN_WORKERS = 40  # particles for as many workers as there may be
 # particles: ten converge before they find the thin feasible part of problem G06
 TO_A_FEASIBLE_POINT = 20
 IDLE_SHARE = 10  # workers that wait during one of this many evaluations, or more, are warned of
-
-
-@dataclass(frozen=True, eq=False)
-class Problem:
-    """What is searched.
-
-    Attributes:
-        coding: between the user's coordinates, D, and those of the search, M.
-        constraints: all of them.
-        space: parameters by name, if there are any.
-        start: starting points of the search, (n, M), if there are any.
-    """
-
-    coding: Coding
-    constraints: Constraints
-    space: Space | None
-    start: Floats | None
-
-    @property
-    def dim(self) -> int:
-        """D."""
-        return len(self.coding.low)
-
-    @property
-    def discrete(self) -> bool:
-        """Whether some parameters are integers or categories."""
-        whole = self.coding.integers | self.coding.categories
-        return bool(whole.any()) or (self.space is not None and self.space.discrete)
-
-    @property
-    def smooth(self) -> Bools:
-        """Mask of the search's coordinates, (M,), that are real numbers for the objective, too."""
-        real = ~(self.coding.integers | self.coding.categories)
-        if self.space is not None:
-            real &= [type(self.space.parameter(name)) is Real for name in self.space.names]
-        smooth = np.zeros(self.coding.size, dtype=np.bool_)
-        smooth[self.coding.first[real]] = True
-        return smooth
 
 
 def algorithm(options: Options, problem: Problem) -> Recipe | None:
@@ -136,10 +91,15 @@ def make_optimizer(
     }  # fmt: skip
     if recipe is None:
         common |= {"max_evals": options.max_evals, "max_iter": options.max_iter, "target": target}
+        # imported on use: a search without them begins earlier
         if problem.constraints:
+            from pyswarmopt.hybrid.constrained import ConstrainedSearch
+
             kinds = None if problem.smooth.all() else problem.coding.kinds
             return ConstrainedSearch(smooth=problem.smooth, kinds=kinds, **common)
         if problem.discrete:
+            from pyswarmopt.hybrid.mixed import MixedSearch
+
             return MixedSearch(kinds=problem.coding.kinds, **common)
         return MemeticSearch(**common)
     from pyswarmopt.swarm import Swarm

@@ -55,7 +55,7 @@ class AsynchronousSearch(Search):
         for why, holds in refused.items():
             if holds:
                 raise ValueError(f"asynchronous=True {why}")
-        self._problem["asynchronous"] = True
+        self._identity["asynchronous"] = True
         self._calls: dict[Future[Outcome], _Call] = {}
         self._answered: SimpleQueue[Future[Outcome]] = SimpleQueue()
         self._again: list[Ticket] = []  # in flight when the checkpoint was written
@@ -91,20 +91,20 @@ class AsynchronousSearch(Search):
     # ---- one evaluation ----
 
     def _send(self, ticket: Ticket) -> None:
-        points = self._coding.decode(np.asarray(ticket.x)[None])
-        violation = float(self._constraints.excess(points).sum())
+        points = self._problem.coding.decode(np.asarray(ticket.x)[None])
+        violation = float(self._problem.constraints.excess(points).sum())
         if violation > 0:
             self._evaluator.skipped += 1
             self._tell(ticket, points[0], math.nan, violation)
         # the first call, which shows what fun takes, is made alone
         elif self._evaluator.vectorized is None:
-            values, _ = self._evaluator(points)
+            costs, _ = self._judge.draw(points)
             if self._evaluator.vectorized:
                 raise ValueError(
                     "asynchronous=True evaluates one point at a time, but fun takes only many at "
                     "once"
                 )
-            self._tell(ticket, points[0], float(values[0]))
+            self._tell(ticket, points[0], self._sign * float(costs[0]))
         else:
             self._call(ticket, points[0], tries=1)
 

@@ -10,17 +10,19 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from pyswarmopt.base.arrays import Bools, Floats, as_array, is_tensor, torch_is_installed
-from pyswarmopt.base.checkpoint import check
+from pyswarmopt.base.record import check
 from pyswarmopt.driver.workers.pool import MapLike, Workers
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor, Future
 
 Objective = Callable[[Any], Any]
 OnError = Literal["raise", "worst"] | tuple[Literal["retry"], int]
@@ -110,8 +112,6 @@ class Evaluator:
         calls: calls so far.
         skipped: points that used up budget without a call, because they broke a constraint.
         confirms: whether a call is kept back for `confirm`, as a vectorised `fun` always has it.
-        partial: values of the points of the latest call, NaN where there is none; of one that ended
-            with an exception, too.
         retries: how often a failed call is made again.
         vectorized: how `fun` is called; None until the trial.
         tensors: whether it takes tensors; None until the trial.
@@ -141,7 +141,6 @@ class Evaluator:
         self.confirms = False
         self.vectorized: bool | None = None if vectorized == "auto" else bool(vectorized)
         self.tensors: bool | None = None
-        self.partial = np.empty(0)
         self.max_evals = max_evals
         self.shape = () if outputs is None else (outputs,)
         self._fun = fun
@@ -197,38 +196,37 @@ class Evaluator:
     def _keeps_one(self) -> bool:
         return bool(self.vectorized) or self.confirms
 
-    def __call__(self, points: Floats) -> tuple[Floats, Bools]:
+    def __call__(self, points: Floats) -> tuple[Floats, Bools, Exception | None]:
         """Evaluate the points, (N, D), in order, as far as the calls suffice.
 
         Returns:
-            Values, (N,) or (N, outputs), NaN where a call failed, and a mask, (N,), of the points
-            that were evaluated.
-
-        Raises:
-            ValueError: `fun` returned something that is not a number per point.
-            Exception: what `fun` raised, if `on_error` says so.
+            Values, (N,) or (N, outputs), NaN where a call failed; a mask, (N,), of the points that
+            were evaluated; and what ends the search, if `on_error` says so: what `fun` raised, or a
+            ValueError where it returned something that is not a number per point.
         """
+        values = np.full((len(points), *self.shape), math.nan)
+        evaluated, failure = np.zeros(len(points), bool), None
+        try:
+            outcomes = self._outcomes(points)
+        except Exception as error:
+            return values, evaluated, error
+        for i, outcome in outcomes.items():
+            try:
+                values[i], evaluated[i] = self.value(outcome, last=not self.left), True
+            except Exception as error:
+                failure = failure or error
+        return values, evaluated, failure
+
+    def _outcomes(self, points: Floats) -> dict[int, Outcome]:
+        """What became of each point that was evaluated, with retries."""
         outcomes: dict[int, Outcome] = {}
-        values, evaluated = (
-            np.full((len(points), *self.shape), math.nan),
-            np.zeros(len(points), bool),
-        )
-        self.partial = values
         if self.tensors is None and len(points) and self.left:
             self._trial(points, outcomes)
         self._evaluate(points, [i for i in range(len(points)) if i not in outcomes], outcomes)
         for _ in range(self.retries):
             again = [i for i, outcome in outcomes.items() if self.failed(outcome)]
             self._evaluate(points, again, outcomes)
-        failure: Exception | None = None
-        for i, outcome in outcomes.items():
-            try:
-                values[i], evaluated[i] = self.value(outcome, last=not self.left), True
-            except Exception as error:
-                failure = failure or error
-        if failure is not None:
-            raise failure
-        return values, evaluated
+        return outcomes
 
     def value(self, outcome: Outcome, last: bool) -> Floats | float:
         """The value of a call, NaN if it failed and that is forgiven, as it is where there are retries

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,8 +12,8 @@ import numpy as np
 from pyswarmopt.base.arrays import Bools, Floats
 from pyswarmopt.base.record import Record, given
 from pyswarmopt.driver.evaluation import Evaluator
-from pyswarmopt.driver.problem.constraints import Constraints, ranked
-from pyswarmopt.driver.problem.encoding import Coding
+from pyswarmopt.driver.options import Problem
+from pyswarmopt.driver.problem.constraints import ranked
 from pyswarmopt.driver.start import same_but_rounding
 
 NOISE = (
@@ -30,11 +30,13 @@ class Judged(NamedTuple):
         violations: (N,) sums of the amounts by which constraints are broken, 0 where none is.
         evaluated: (N,) mask of the points that count: those whose cost was asked for, or whose
             violation says it all.
+        error: what ended their evaluation before all were evaluated.
     """
 
     costs: Floats
     violations: Floats
     evaluated: Bools
+    error: Exception | None = None
 
     @property
     def valued(self) -> Bools:
@@ -63,6 +65,8 @@ class Incumbent(Record):
         cost: lower is better; infinite if the value is not finite, NaN if the point was not
             evaluated.
         violation: 0 where it is feasible.
+        calls: of the objective that it rests on. An interrupt, which may come at any moment, sees
+            the point and the calls together.
 
     Example:
         >>> points, costs = np.array([[1.0], [2.0], [3.0]]), np.array([0.0, 1e301, 1.7e308])
@@ -74,26 +78,24 @@ class Incumbent(Record):
     x: Floats = given("D")
     cost: float = math.inf
     violation: float = 0.0
+    calls: int = field(default=0, metadata={"saved": False})
 
-    def or_better(self, points: Floats, judged: Judged) -> Incumbent:
-        """The first best one of points, (n, D), that count, if it is strictly better than this."""
+    def or_better(self, points: Floats, judged: Judged, calls: int = 0) -> Incumbent:
+        """The first best one of points, (n, D), that count, if it is strictly better than this; after
+        so many calls.
+        """
+        same = replace(self, calls=calls)
         costs = np.where(judged.violations > 0, 0.0, _worst_if_not_finite(judged.costs))
         rows = np.flatnonzero(judged.evaluated)
         if not rows.size:
-            return self
+            return same
         i = int(rows[np.lexsort((costs[rows], judged.violations[rows]))[0]])
         cost = self.cost if math.isfinite(self.cost) else math.inf
         rank = self.violation, 0.0 if self.violation > 0 else cost
         if (judged.violations[i], costs[i]) >= rank:
-            return self
-        return Incumbent(points[i].copy(), float(judged.costs[i]), float(judged.violations[i]))
-
-
-class Found(NamedTuple):
-    """The result so far; an interrupt, which may come at any moment, sees both or neither."""
-
-    best: Incumbent
-    calls: int  # that it rests on
+            return same
+        cost, violation = float(judged.costs[i]), float(judged.violations[i])
+        return Incumbent(points[i].copy(), cost, violation, calls)
 
 
 def _worst_if_not_finite(costs: Floats) -> Floats:
@@ -107,56 +109,43 @@ class ByOrder:
 
     Args:
         search: gets an order of points, its sign turned if it maximises.
-        constraints: all of them.
+        problem: its constraints, and the way from the search's positions to points.
         evaluator: calls the objective.
-        coding: from the search's positions to points.
         sign: -1 if it maximises.
     """
 
     noisy = False
 
     def __init__(
-        self,
-        search: Any,
-        constraints: Constraints,
-        evaluator: Evaluator,
-        coding: Coding,
-        sign: float = 1.0,
+        self, search: Any, problem: Problem, evaluator: Evaluator, sign: float = 1.0
     ) -> None:
-        self._search, self._constraints, self._evaluator = search, constraints, evaluator
-        self._coding, self._sign = coding, sign
-        # points of an iteration that an exception ended, and what is known of them
-        self.part: tuple[Floats, Judged] | None = None
-        nowhere = Incumbent(self._best_position(), math.inf, math.inf)
-        self.found = Found(nowhere, evaluator.calls)
+        self._search, self._evaluator, self._sign = search, evaluator, sign
+        self._constraints, self._coding = problem.constraints, problem.coding
+        self.best = Incumbent(self._best_position(), math.inf, math.inf, evaluator.calls)
 
     def draw(self, points: Floats) -> tuple[Floats, Bools]:
         """Costs of points, (n, D), and which were evaluated: two arrays (n,)."""
-        values, evaluated = self._evaluator(points)
+        values, evaluated, error = self._evaluator(points)
+        if error is not None:
+            raise error
         return self._sign * values, evaluated
 
     def judge(self, points: Floats) -> Judged:
         """Evaluate points, (N, D)."""
-        self.part = None
         violations = self._constraints.excess(points).sum(axis=1)
         judged = self._evaluated(points, violations, violations == 0)
         self._evaluator.skipped += int((violations > 0).sum())
         return judged
 
     def _evaluated(self, points: Floats, violations: Floats, chosen: Bools) -> Judged:
-        """Evaluate the chosen points; what an exception leaves of them is kept."""
+        """Evaluate the chosen points."""
         costs = np.full((len(points), *self._evaluator.shape), math.nan)
         evaluated = ~chosen
-        try:
-            costs[chosen], evaluated[chosen] = self.draw(points[chosen])
-        except Exception:
-            costs[chosen] = self._sign * self._evaluator.partial
-            self.part = points, Judged(costs, violations, ~np.isnan(costs))
-            self._salvage(*self.part)
-            raise
-        return Judged(costs, violations, evaluated)
+        values, evaluated[chosen], error = self._evaluator(points[chosen])
+        costs[chosen] = self._sign * values
+        return Judged(costs, violations, evaluated, error)
 
-    def _salvage(self, points: Floats, judged: Judged) -> None:
+    def salvage(self, points: Floats, judged: Judged) -> None:
         """Keep the best of what was evaluated before an exception."""
         self.keep(points, judged)
 
@@ -173,7 +162,7 @@ class ByOrder:
 
     def keep(self, points: Floats, judged: Judged) -> None:
         """Keep the best of all points and of these, (n, D)."""
-        self.found = Found(self.found.best.or_better(points, judged), self._evaluator.calls)
+        self.best = self.best.or_better(points, judged, self._evaluator.calls)
 
     def _best_position(self) -> Floats:
         """The best point as the search knows it, (D,)."""
@@ -182,7 +171,7 @@ class ByOrder:
     @property
     def value(self) -> float:
         """The best value of a feasible point, infinitely bad if there is none."""
-        best = self.found.best
+        best = self.best
         counts = best.violation == 0 and math.isfinite(best.cost)
         return self._sign * (best.cost if counts else math.inf)
 
@@ -202,7 +191,7 @@ class ByOrder:
 
         A value that differs by more than rounding of numbers of the size `scale` is noise.
         """
-        x, cost = self.found.best.x, self.found.best.cost
+        x, cost = self.best.x, self.best.cost
         value = self._sign * cost if math.isfinite(cost) else self.value
         fun = self._evaluator.confirm(x, value, known=not math.isnan(cost))
         sure = not math.isfinite(cost) or same_but_rounding(value, fun, scale)
@@ -212,12 +201,11 @@ class ByOrder:
 
     def state_dict(self) -> dict[str, Any]:
         """The best point."""
-        return self.found.best.state_dict("incumbent")
+        return self.best.state_dict("incumbent")
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """The inverse of `state_dict`; other entries of `saved` are ignored."""
-        best = Incumbent.from_state(saved, "incumbent", {})
-        self.found = Found(best, self._evaluator.calls)
+        self.best = Incumbent.from_state(saved, "incumbent", {}, calls=self._evaluator.calls)
 
 
 class ByAmounts(ByOrder):
@@ -225,19 +213,16 @@ class ByAmounts(ByOrder):
 
     def judge(self, points: Floats) -> Judged:
         """Evaluate points, (N, D)."""
-        self.part = None
         sides = self._constraints.sides(points)
         violations = np.maximum(sides, 0.0).sum(axis=1)
-        try:
-            judged = self._evaluated(points, violations, np.ones(len(points), np.bool_))
-        except Exception as error:
+        judged = self._evaluated(points, violations, np.ones(len(points), np.bool_))
+        if judged.error is not None:
             if (violations > 0).any():
-                error.add_note(
+                judged.error.add_note(
                     "fun may have been called where a constraint is broken; "
-                    "NonlinearConstraint(g, -inf, 0, "
-                    "keep_feasible=True) keeps it from there"
+                    "NonlinearConstraint(g, -inf, 0, keep_feasible=True) keeps it from there"
                 )
-            raise
+            return judged
         costs = np.where(judged.evaluated, _worst_if_not_finite(judged.costs), math.inf)
         rows = np.column_stack([costs, sides])
         self._search.rows = np.where(np.isfinite(rows), rows, math.inf)

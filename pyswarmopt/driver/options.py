@@ -1,27 +1,31 @@
-"""The arguments of a search, listed once, and how parameters by name become coordinates."""
+"""The arguments of a search, listed once, and the problem that they state."""
 
 from __future__ import annotations
 
 import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from pyswarmopt.base.arrays import Bools, Floats
 from pyswarmopt.base.inputs import as_count, as_seed
 from pyswarmopt.driver.evaluation import Objective, OnError
 from pyswarmopt.driver.history import Granularity
-from pyswarmopt.driver.problem.constraints import listed
-from pyswarmopt.driver.problem.space import Space
+from pyswarmopt.driver.problem.constraints import Constraints, listed
+from pyswarmopt.driver.problem.encoding import Coding, check_inside, make_coding
+from pyswarmopt.driver.problem.space import Real, Space
 from pyswarmopt.driver.result import Result
-from pyswarmopt.driver.start import Start
+from pyswarmopt.driver.start import Start, starting_points
 from pyswarmopt.driver.workers.pool import MapLike
+from pyswarmopt.parts.bounds import read_bounds
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from pyswarmopt.algorithms.recipe import Recipe
 
 Callback = Callable[[Any], bool | None]  # given the result so far
@@ -82,13 +86,76 @@ class Options:
         object.__setattr__(self, "seed", as_seed(self.seed))
 
 
-def in_coordinates(options: Options) -> tuple[Options, Space | None]:
-    """The same search with an objective of a point alone: parameters by name become coordinates,
-    ``args`` are bound.
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """What is searched.
+
+    Attributes:
+        coding: between the user's coordinates, D, and those of the search, M.
+        constraints: all of them.
+        space: parameters by name, if there are any.
+        start: starting points of the search, (n, M), if there are any.
+        identity: what a checkpoint must have been written for, too.
+    """
+
+    coding: Coding
+    constraints: Constraints
+    space: Space | None
+    start: Floats | None
+    identity: dict[str, Any]
+
+    @property
+    def dim(self) -> int:
+        """D."""
+        return len(self.coding.low)
+
+    @property
+    def discrete(self) -> bool:
+        """Whether some parameters are integers or categories."""
+        whole = self.coding.integers | self.coding.categories
+        return bool(whole.any()) or (self.space is not None and self.space.discrete)
+
+    @property
+    def smooth(self) -> Bools:
+        """Mask of the search's coordinates, (M,), that are real numbers for the objective, too."""
+        real = ~(self.coding.integers | self.coding.categories)
+        if self.space is not None:
+            real &= [type(self.space.parameter(name)) is Real for name in self.space.names]
+        smooth = np.zeros(self.coding.size, dtype=np.bool_)
+        smooth[self.coding.first[real]] = True
+        return smooth
+
+
+def read_problem(arguments: Options) -> tuple[Options, Problem]:
+    """The problem, and the same options with an objective of a point alone.
 
     Raises:
         TypeError: see `Space`.
-        ValueError: see `Space`; or options that say what the space says.
+        ValueError: see `Space`; or options that do not fit each other.
+    """
+    options, space = _in_coordinates(arguments)
+    start = None if options.x0 is None else starting_points(options.x0)
+    bounds = read_bounds(options.bounds, None if start is None else start.shape[1])
+    if start is not None:
+        check_inside(start, *bounds)
+    constraints = Constraints(options.constraints, len(bounds[0]))
+    coding = make_coding(bounds, options.integrality, options.categorical)
+    identity = {
+        "bounds": [side.tolist() for side in bounds],
+        "seed": options.seed,
+        "x0": None if start is None else start.tolist(),
+        "integrality": coding.integers.tolist(),
+        "categorical": coding.categories.tolist(),
+        "constraints": bool(constraints),
+        **({} if space is None else {"space": space.describe()}),
+    }
+    encoded = None if start is None else coding.encode(start)
+    return options, Problem(coding, constraints, space, encoded, identity)
+
+
+def _in_coordinates(options: Options) -> tuple[Options, Space | None]:
+    """The same search with an objective of a point alone: parameters by name become coordinates,
+    ``args`` are bound.
     """
     if options.space is None:
         if options.bounds is None:

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats, Ints
-from pyswarmopt.base.checkpoint import check
-from pyswarmopt.driver.judge import ByOrder, Found, Incumbent, Judged, Worth
+from pyswarmopt.base.record import check
+from pyswarmopt.driver.judge import ByOrder, Incumbent, Judged, Worth
 from pyswarmopt.driver.problem.constraints import INFEASIBLE
 
 # the most evaluations with which a noisy search chooses its result, and with which it reports it
@@ -115,15 +115,19 @@ class ByMeans(ByOrder):
         swarm: whose bests they are.
         more: what `ByOrder` takes.
         target: a value to stop at, None for none.
-        reserve: evaluations that are kept for the end, None where there is no limit.
     """
 
     noisy = True
 
-    def __init__(self, swarm: Any, *more: Any, target: float | None, reserve: int | None) -> None:
+    def __init__(self, swarm: Any, *more: Any, target: float | None) -> None:
         super().__init__(swarm, *more)
-        self._target, self._reserve = target, reserve
+        self._target, limit = target, self._evaluator.max_evals
         self._samples: dict[bytes, Sample] = {}
+        # draws for the end: half of them choose the result, half report it; none without a limit
+        self._reserve = 0
+        if math.isfinite(limit):
+            self._reserve = 2 * min(int(limit) // FINAL_SHARE, FINAL_DRAWS)
+            self._evaluator.max_evals -= self._reserve
 
     def sample(self, x: Floats) -> Sample:
         """What is known of the point x, (D,)."""
@@ -134,10 +138,14 @@ class ByMeans(ByOrder):
         bests are worth.
         """
         judged = super().judge(points)
-        self.part = points, judged
+        if judged.error is not None:
+            return judged
         candidates, bests = judged.valued, self._bests()
         self._take(points[candidates], judged.costs[candidates])  # beside the last round's bests
-        self._spend(math.ceil(SHARE_AGAIN * len(points)))
+        try:
+            self._spend(math.ceil(SHARE_AGAIN * len(points)))
+        except Exception as error:  # whatever a user's objective raises
+            return judged._replace(error=error)
         self._revise(bests)
         means = np.array([self.sample(x).mean for x in points])
         return judged._replace(costs=np.where(candidates, means, judged.costs))
@@ -149,7 +157,7 @@ class ByMeans(ByOrder):
         kept = {x.tobytes() for x in [*self._bests(), self._best_position()]}
         self._samples = {key: sample for key, sample in self._samples.items() if key in kept}
 
-    def _salvage(self, points: Floats, judged: Judged) -> None:
+    def salvage(self, points: Floats, judged: Judged) -> None:
         """Leave the best as it is: single draws say little."""
 
     def _look(self) -> None:
@@ -157,7 +165,7 @@ class ByMeans(ByOrder):
         x, cost, violation = self._best_position(), self._sign * self._search.best.value, 0.0
         if self._constraints and cost > INFEASIBLE:
             cost, violation = math.nan, float(self._constraints.excess(x[None]).sum())
-        self.found = Found(Incumbent(x, cost, violation), self._evaluator.calls)
+        self.best = Incumbent(x, cost, violation, self._evaluator.calls)
 
     def _decide(self) -> None:
         """Draw a best that seems to reach the target until that is sure: a small swarm draws none so
@@ -176,7 +184,7 @@ class ByMeans(ByOrder):
         """The reason to stop where the mean reaches the target, two standard errors on the safe
         side.
         """
-        sample = self.sample(self.found.best.x)
+        sample = self.sample(self.best.x)
         sure = sample.n >= DECISIVE_DRAWS
         if not (sure and sample.mean + 2 * sample.stderr <= self._sign * target):
             return {}
@@ -187,7 +195,7 @@ class ByMeans(ByOrder):
     def choose(self) -> None:
         """Choose among the swarm's bests by more draws: the last round's may be lucky ones."""
         budget = self._final_draws()
-        self._evaluator.max_evals += self._reserve or 0
+        self._evaluator.max_evals += self._reserve
         stage = max(math.ceil(budget / STAGES), 1)
         for left in range(budget, 0, -stage):
             self._spend(min(stage, left))
@@ -198,7 +206,7 @@ class ByMeans(ByOrder):
         """The mean of fresh draws: those that had the best chosen were lucky ones."""
         if not feasible:
             return super().final_worth(feasible, scale)
-        x = self.found.best.x
+        x = self.best.x
         sample = Sample(x)
         costs, evaluated = self.draw(np.tile(x, (self._final_draws(), 1)))
         for cost in costs[evaluated]:
@@ -207,13 +215,13 @@ class ByMeans(ByOrder):
 
     def worth(self, feasible: bool) -> Worth:
         """The mean so far."""
-        return self._mean(self.sample(self.found.best.x)) if feasible else Worth(self.value)
+        return self._mean(self.sample(self.best.x)) if feasible else Worth(self.value)
 
     def _mean(self, sample: Sample) -> Worth:
         return Worth(self._sign * sample.mean if sample.n else self.value, sample.stderr, sample.n)
 
     def _final_draws(self) -> int:
-        if self._reserve is not None:
+        if math.isfinite(self._evaluator.max_evals):
             return self._reserve // 2
         return min(max(self._evaluator.calls // 10, 2), FINAL_DRAWS)
 

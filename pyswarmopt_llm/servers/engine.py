@@ -254,10 +254,12 @@ def _leave(server: CandidateServer, loaded: list[Any]) -> None:
 
 
 class Watch:
-    """What a server runs and how it scores, looked at again after a request that failed.
+    """What a server runs and how it scores, looked at again after a request that failed; on a new
+    connection only what it runs.
 
     A server that is restarted may have another base, none of the adapters, or them in another
-    order; nothing in its answers says so.
+    order; nothing in its answers says so. Between two requests no request fails, but it closes its
+    connections.
 
     Args:
         server: as it was examined.
@@ -270,31 +272,42 @@ class Watch:
         self, server: CandidateServer, patch: Patch, pairs: Sequence[TokenPair], tolerance: float
     ) -> None:
         self._server, self._patch, self._pairs = server, patch, pairs
-        self._tolerance, self._lock, self._seen = tolerance, threading.Lock(), server.http.failures
+        self._tolerance, self._lock = tolerance, threading.Lock()
+        self._failures, self._connections = server.http.failures, server.http.connections
         self._running, self._scores = server.running(), self._scored()
 
     def look(self, lost: bool) -> None:
-        """Compare, if a request has failed or a candidate was lost since the last look.
+        """Compare, if a request has failed, a connection was made or a candidate was lost since the
+        last look.
 
         Raises:
             UserError: the server is another one.
         """
         with self._lock:
-            failures = self._server.http.failures
-            if failures == self._seen and not lost:
+            failures, connections = self._server.http.failures, self._server.http.connections
+            failed = lost or failures != self._failures
+            if not failed and connections == self._connections:
                 return
-            name, running = self._server.name, self._server.running()
-            if running != self._running:
-                raise UserError(
-                    f"{name}: came back with {running}, and had {self._running}; {_REMEDY}"
-                )
-            difference = per_token(self._scored(), self._scores, [*self._pairs, *self._pairs])
-            if difference > self._tolerance:
-                raise UserError(
-                    f"{name}: came back as another model or without its adapters, a text differs "
-                    f"by {difference:.2g} nats per token; {_REMEDY}"
-                )
-            self._seen = failures
+            self._check_running()
+            if failed:
+                self._check_scores()
+            self._failures, self._connections = failures, connections
+
+    def _check_running(self) -> None:
+        running = self._server.running()
+        if running != self._running:
+            name = self._server.name
+            raise UserError(
+                f"{name}: came back with {running}, and had {self._running}; {_REMEDY}"
+            )
+
+    def _check_scores(self) -> None:
+        difference = per_token(self._scored(), self._scores, [*self._pairs, *self._pairs])
+        if difference > self._tolerance:
+            raise UserError(
+                f"{self._server.name}: came back as another model or without its adapters, a text "
+                f"differs by {difference:.2g} nats per token; {_REMEDY}"
+            )
 
     def _scored(self) -> list[float]:
         scores = log_likelihoods(self._server, None, self._pairs)

@@ -30,11 +30,12 @@ from pyswarmopt_llm.scores.metrics.questions.sampling import Sampling
 from pyswarmopt_llm.scores.metrics.registry import Metric
 from pyswarmopt_llm.scores.tasks import Scoring, Task
 from pyswarmopt_llm.searching.scoring.record import RESULTS, Packed, Store
-from pyswarmopt_rivals.comparison.bench import Bench, Chats, task_scoring
+from pyswarmopt_rivals.bench import Bench, Chats, task_scoring
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contestants import Entry, ordered, run, why_not
 from pyswarmopt_rivals.comparison.summary import summarise
 from pyswarmopt_rivals.comparison.table import markdown, render_page
+from pyswarmopt_rivals.methods.ensembles.panel import Panel
 from pyswarmopt_rivals.methods.method import Method
 from pyswarmopt_rivals.methods.searching.optimizers import optimizer_of
 
@@ -249,9 +250,11 @@ def plan(
     if not able:
         reasons = "; ".join(map(": ".join, left_out.items()))
         raise InvalidOption("methods", None, f"none can take part; {reasons}")
+    answered = {bench for method, bench in able if method.kind == "ensemble"}
+    panels = {bench: Panel.of(bench) for bench in answered}
     # Seed by seed, so that an interrupted comparison has every method's first seed first.
     entries = [
-        Entry(method, bench, seed, budget, config.space, config.particles)
+        Entry(method, bench, seed, budget, config.space, config.particles, panels.get(bench))
         for seed in range(config.seeds)
         for method, bench in able
         if seed == 0 or method.chance

@@ -18,10 +18,10 @@ from pyswarmopt_llm.mix.factor import require_equal_modules
 from pyswarmopt_llm.scores.choices import training_passes
 from pyswarmopt_llm.searching.scoring.record import pack
 from pyswarmopt_llm.searching.surrogate import MOST_COEFFICIENTS
-from pyswarmopt_rivals.comparison.bench import Bench, Trial
+from pyswarmopt_rivals.bench import Bench, Trial
 from pyswarmopt_rivals.comparison.groups import is_group, load_group, written_out
 from pyswarmopt_rivals.methods import ENSEMBLES, METHODS, SEARCHING
-from pyswarmopt_rivals.methods.ensembles.panel import Answerer
+from pyswarmopt_rivals.methods.ensembles.panel import Answerer, Panel
 from pyswarmopt_rivals.methods.method import (
     ITEM_MODEL,
     RANDOM,
@@ -159,6 +159,7 @@ class Entry:
     space: str = "delta"  # of optimizers
     # of optimizers; None: as many as experts, and the sums that the item model begins with
     particles: int | None = None
+    panel: Panel | None = None  # of ensembles, which share what its experts have answered
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -202,7 +203,8 @@ def _found(entry: Entry, trial: Trial) -> Merged | Answerer:
     if method.kind == "ensemble":
         if "dev" in method.needs:
             trial.spend(len(experts) * bench.dev_items)
-        return method.fit(bench.panel.with_budget(trial), bench.accuracy["dev"], entry.seed)
+        panel = entry.panel or Panel.of(bench)
+        return method.fit(panel.with_budget(trial), bench.accuracy["dev"], entry.seed)
     options = Options(seed=entry.seed) if method.chance else None
     space = entry.space if method.kind == "optimizer" else None
     settings = method.settings(len(experts), space, options)

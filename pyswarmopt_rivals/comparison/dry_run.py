@@ -7,9 +7,9 @@ from functools import partial
 from pyswarmopt_llm.scores.metrics.objectives import scorings_of
 from pyswarmopt_llm.searching.dry_run import Cost, cost_of, time_items
 from pyswarmopt_llm.searching.scoring.record import RESULTS, Store
+from pyswarmopt_rivals.bench import as_patch
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contest import plan, prepare
-from pyswarmopt_rivals.methods.changes import as_patch
 
 COMPARE_FILES = ("about.json", RESULTS, "compare.json", "compare.md", "compare.html")
 

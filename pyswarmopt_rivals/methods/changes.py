@@ -106,15 +106,6 @@ def cut_to_adapter(rule: Method, settings: Settings) -> Merged:
     return as_adapter(rule.execute(settings.experts, settings), settings.experts)
 
 
-def as_patch(expert: Adapter) -> Patch:
-    """The expert alone."""
-    return Patch(
-        low_rank={
-            f"{module}.weight": factors.low_rank() for module, factors in expert.factors.items()
-        }
-    )
-
-
 def by_module(experts: Sequence[Adapter]) -> Iterator[tuple[str, list[Factors | None]]]:
     """Module name -> each expert's factors there or None, sorted by name."""
     for module in sorted({module for expert in experts for module in expert.factors}):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.common.interfaces import Patch, Score
     from pyswarmopt_llm.experts.adapter import Adapter
     from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
-    from pyswarmopt_rivals.comparison.bench import Bench, Trial
+    from pyswarmopt_rivals.bench import Bench, Trial
     from pyswarmopt_rivals.methods.ensembles.panel import Answerer, Panel
 
 # Beside the experts: it draws; it scores candidates on dev (an ensemble: every expert answers dev);

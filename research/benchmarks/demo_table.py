@@ -43,15 +43,17 @@ def outcomes(config: SearchConfig) -> Iterator[tuple[str, str, float]]:
     for name, method in {**FOUND, **TUNED}.items():
         test = models[name].get("test")
         items = (
-            next(iter(test["tasks"].values()))["items"] if test else trained(config, result, name)
+            next(iter(test["tasks"].values()))["items"]
+            if test
+            else next(iter(trained(config, result, name).values()))
         )
         yield method, items, models[name]["dev"]["value"]
     yield "sum", *of_sum(config)
 
 
-def trained(config: SearchConfig, result: Mapping[str, Any], name: str) -> str:
-    """1 or 0 for each test item that a start answers after training on all labels, which the search
-    left out since it was clearly behind.
+def trained(config: SearchConfig, result: Mapping[str, Any], name: str) -> dict[str, str]:
+    """By task, 1 or 0 for each test item that a start answers after training on all labels, which
+    the search left out since it was clearly behind.
     """
     job = prepare(replace(config, out=f"{config.out}-alone"))
     scorings: dict[str, Any] = dict.fromkeys(job.tasks, "likelihood")
@@ -60,8 +62,10 @@ def trained(config: SearchConfig, result: Mapping[str, Any], name: str) -> str:
     choices = job.choices(scorings)
     lora = fit(job.engine, start, choices, job.experts[0], config.seed)
     job.engine.load(start.with_low_rank(lora.low_rank))
-    (utility,) = job.utilities("test", scorings).values()
-    return "".join(str(int(value)) for value in utility(job.engine).per_item)
+    return {
+        task: "".join(str(int(value)) for value in utility(job.engine).per_item)
+        for task, utility in job.utilities("test", scorings).items()
+    }
 
 
 def of_sum(config: SearchConfig) -> tuple[str, float]:

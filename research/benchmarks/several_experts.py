@@ -26,9 +26,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import harmonic_mean, mean
+from typing import Any
 
 import torch
-from demo_table import FOUND, TUNED
+from demo_table import FOUND, TUNED, trained
 from several_tasks import TASKS, Items, built_files, expert_chats, read_chats
 from torch import Tensor
 
@@ -117,10 +118,13 @@ def train(base: str, out: Path) -> None:
 
 
 def default_search(config: SearchConfig, place: Place) -> Outcomes:
-    """What the search finds before and after training, and its fine-tuned rivals."""
-    outcomes = _searched(config)
+    """What the search finds before and after training, and its fine-tuned rivals; what it left out
+    as clearly behind is trained here.
+    """
+    result = _searched(config)
     for label, method in {**FOUND, **TUNED}.items():
-        yield method, outcomes[label]
+        missing = label in TUNED and label not in _scored(result)
+        yield method, trained(config, result, label) if missing else _scored(result)[label]
 
 
 def paper(config: SearchConfig, place: Place) -> Outcomes:
@@ -133,7 +137,7 @@ def paper(config: SearchConfig, place: Place) -> Outcomes:
         particles=12,
         max_iter=10,
     )
-    yield "model-swarms", _searched(plain)["best"]
+    yield "model-swarms", _scored(_searched(plain))["best"]
 
 
 def soups(config: SearchConfig, place: Place) -> Outcomes:
@@ -200,13 +204,18 @@ ROWS: dict[str, Callable[[SearchConfig, Place], Outcomes]] = {
 ONE_TASK = ("lorahub", "data-merge")
 
 
-def _searched(config: SearchConfig) -> Mapping[str, Mapping[str, Packed]]:
-    """Label -> outcomes on test of a finished or new search."""
+def _searched(config: SearchConfig) -> Mapping[str, Any]:
+    """The result of a finished or new search."""
     run = Path(config.out)
-    result = (resume(run) if (run / "run.json").exists() else search(config)).result
+    return (resume(run) if (run / "run.json").exists() else search(config)).result
+
+
+def _scored(result: Mapping[str, Any]) -> dict[str, dict[str, Packed]]:
+    """Label -> outcomes on test, of the models that have any."""
     return {
         name: {task: found["items"] for task, found in model["test"]["tasks"].items()}
         for name, model in result["models"].items()
+        if model.get("test")
     }
 
 

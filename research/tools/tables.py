@@ -19,6 +19,7 @@ from textwrap import wrap
 
 import curve_tables
 import find_tables
+import group_tables
 import numpy as np
 import several_tables
 import stress_tables
@@ -396,6 +397,18 @@ TABLES: dict[str, Callable[[], str]] = {
     "attention": lambda: talking_tables.votes("attention"),
     "reinforced": lambda: talking_tables.votes("reinforced"),
     "reward-votes": lambda: talking_tables.votes("reward-votes"),
+    "ruled": group_tables.ruled,
+    "ranker": group_tables.ranker,
+    "saved": group_tables.saved,
+    "confidence": group_tables.confidence,
+    "attacks": group_tables.attacks,
+    "raft": group_tables.log_of_decisions,
+    "classifier-game": group_tables.classifier_game,
+    "classifier-means": group_tables.classifier_means,
+    "classifier-parts": group_tables.classifier_parts,
+    "classifier-settings": group_tables.classifier_settings,
+    "restarts": group_tables.restarts,
+    "inertia": group_tables.inertia,
     "curve": curve_tables.curve,
     "curve-differences": curve_tables.differences,
     "curve-few": curve_tables.few,

@@ -8,7 +8,6 @@ import html
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -19,6 +18,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from browser import needs_browser, visit
 
 import pyswarmopt
 import pyswarmopt_llm
@@ -29,9 +29,6 @@ pytest.importorskip("latex2mathml", reason="equations are made by latex2mathml (
 pytest.importorskip("mkdocstrings", reason="the reference is made by mkdocstrings (extra: docs)")
 
 ROOT = Path(__file__).parents[2]
-CHROMIUM = (
-    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-)
 pytestmark = pytest.mark.slow
 
 
@@ -129,7 +126,7 @@ def address(site: Path) -> Iterator[str]:
     server.server_close()
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH")
+@needs_browser
 @pytest.mark.parametrize("width", [500, 1280])
 @pytest.mark.parametrize(
     "page", ["index", "reference/command-line", "results", "explanation/algorithm"]
@@ -142,28 +139,8 @@ def test_a_page_is_drawn_without_errors_and_fits(
     own.write_text(
         path.read_text(encoding="utf-8").replace("<head>", "<head>" + READER, 1), encoding="utf-8"
     )
-    command = [
-        *(
-            str(CHROMIUM),
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--hide-scrollbars",
-            "--no-first-run",
-        ),
-        *(
-            "--disable-background-networking",
-            "--disable-component-update",
-            f"--user-data-dir={tmp_path / 'profile'}",
-        ),
-        *(
-            f"--window-size={width},900",
-            "--virtual-time-budget=3000",
-            "--dump-dom",
-            f"{address}/{own.relative_to(site)}",
-        ),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=True)
+    options = (f"--window-size={width},900", "--virtual-time-budget=3000", "--dump-dom")
+    done = visit(f"{address}/{own.relative_to(site)}", tmp_path / "profile", *options)
     own.unlink()
     found = re.search(r'data-seen="([^"]*)"', done.stdout)
     assert found, done.stderr[-2000:]

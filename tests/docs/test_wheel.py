@@ -65,16 +65,8 @@ def installed(folder: Path, *what: object) -> Path:
     # A path added like this is not searched for .pth files, which is how an editable checkout would
     # come back.
     (site / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    run(
-        *pip,
-        "install",
-        "--no-deps",
-        "--no-index",
-        "--no-build-isolation",
-        "--ignore-installed",
-        *what,
-        where=folder,
-    )
+    how = "--no-deps --no-index --no-build-isolation --ignore-installed".split()
+    run(*pip, "install", *how, *what, where=folder)
     return folder
 
 
@@ -82,18 +74,8 @@ def installed(folder: Path, *what: object) -> Path:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel."""
     folder = copied(tmp_path_factory.mktemp("wheel"))
-    run(
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "--no-deps",
-        "--no-build-isolation",
-        "-w",
-        "dist",
-        ".",
-        where=folder,
-    )
+    words = "-m pip wheel --no-deps --no-build-isolation -w dist .".split()
+    run(sys.executable, *words, where=folder)
     (built,) = (folder / "dist").glob("*.whl")
     return built
 

@@ -4,7 +4,6 @@ for two decisions.
 
 from __future__ import annotations
 
-import random
 from collections import defaultdict
 
 from hypothesis import given, settings
@@ -141,26 +140,6 @@ def test_without_a_quorum_nothing_is_decided(answers: list[str], data: st.DataOb
     failed = data.draw(st.sets(st.integers(0, n - 1), min_size=n - n // 2, max_size=n))
     decision = agree(answers, delivers=lambda m: not {m.sender, m.receiver} & failed)
     assert (decision.answer, decision.leader, decision.rounds) == (None, None, 2 * n)
-
-
-@settings(max_examples=300)
-@given(seed=st.integers(0, 2**32 - 1))
-def test_never_two_decisions_in_long_random_schedules(seed: int) -> None:
-    """Deeper than drawn steps reach: three members, each run with its own taste for chaos."""
-    rng = random.Random(seed)
-    lead, lose, repeat, latest = (
-        rng.uniform(0.01, 0.2),
-        rng.uniform(0, 0.4),
-        rng.uniform(0, 0.2),
-        rng.random(),
-    )
-    network = Network(make_members(["A", "B", "C"], lambda member, answer: True), quorum=2)
-    for _ in range(200):
-        number = len(network.flying) - 1 if rng.random() < latest else rng.randrange(2**16)
-        fate = rng.random()
-        action = "drop" if fate < lose else "repeat" if fate < lose + repeat else "deliver"
-        network.step("lead" if rng.random() < lead else action, number)
-        network.check()
 
 
 def three() -> Network:

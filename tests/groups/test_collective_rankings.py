@@ -72,12 +72,6 @@ def test_a_full_tie_goes_to_the_candidate_named_first(rule, first: int) -> None:
     assert set(outcome.tied) == {"A", "B", "C"}
 
 
-def test_a_tie_among_candidates_that_the_first_member_left_out() -> None:
-    outcome = voting.borda([["A"], ["C", "B"], ["B", "C"], ["C", "B"], ["B", "C"]])
-    assert outcome.tied == ("C", "B")
-    assert outcome.answer == "C"
-
-
 @given(RANKINGS)
 def test_borda_counts_the_rivals_that_are_beaten(rankings: list[list[str]]) -> None:
     """One point per rival ranked lower, half a point per rival that is left out as well."""
@@ -90,12 +84,6 @@ def test_borda_counts_the_rivals_that_are_beaten(rankings: list[list[str]]) -> N
             elif a not in ranking and b not in ranking:
                 points[a] += Fraction(1, 2)
     assert dict(voting.borda(rankings).scores) == points
-
-
-@given(RANKINGS)
-def test_duels_are_what_each_member_says(rankings: list[list[str]]) -> None:
-    for (a, b), count in voting.duels(rankings).items():
-        assert count == sum(a in r and (b not in r or r.index(a) < r.index(b)) for r in rankings)
 
 
 @given(st.lists(st.integers(0, 9), min_size=10, max_size=10))
@@ -159,3 +147,15 @@ def test_an_empty_ranking_abstains(rule) -> None:
 def test_bad_rankings(rule, rankings: list, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         rule(rankings)
+
+
+def test_a_tie_among_candidates_that_the_first_member_left_out() -> None:
+    outcome = voting.borda([["A"], ["C", "B"], ["B", "C"], ["C", "B"], ["B", "C"]])
+    assert outcome.tied == ("C", "B")
+    assert outcome.answer == "C"
+
+
+@given(RANKINGS)
+def test_duels_are_what_each_member_says(rankings: list[list[str]]) -> None:
+    for (a, b), count in voting.duels(rankings).items():
+        assert count == sum(a in r and (b not in r or r.index(a) < r.index(b)) for r in rankings)

@@ -70,23 +70,6 @@ def decide(context: GroupContext, name: str) -> list[str | None]:
     return [verdict.answer for verdict in load_strategy(name).fit(context)(context.task.test)]  # type: ignore[union-attr]
 
 
-def choices(rows: Sequence[Sequence[float]]) -> list[str]:
-    return ["ABC"[int(np.argmax(row))] for row in rows]
-
-
-def test_plain_and_weighted_majority(context: GroupContext) -> None:
-    ballots = list(zip(*(choices(P[name])[6:] for name in P), strict=True))
-    assert ballots == [("A", "B", "B"), ("A", "B", "A"), ("B", "C", "A"), ("B", "A", "C")]
-    assert decide(context, "majority") == ["B", "A", "B", "B"]  # ties: the first-listed
-    right = [sum(a == b for a, b in zip(choices(P[name])[:6], RIGHT, strict=False)) for name in P]
-    assert right == [5, 3, 1]
-    # By hand: log(2 p / (1 - p)) with a third of a right answer and two thirds of a wrong one
-    # added.
-    weights = [math.log(2 * (r + 1 / 3) / (6 - r + 2 / 3)) for r in right]
-    assert weights[0] > weights[1] + abs(weights[2]) and weights[2] < 0
-    assert decide(context, "weighted") == ["A", "A", "B", "B"]
-
-
 def test_rankings_come_from_all_the_scores(context: GroupContext) -> None:
     rankings = votes.rankings_of(context.collect(context.task.test), 1)  # type: ignore[union-attr]
     assert rankings == [("A", "B", "C"), ("B", "A", "C"), ("A", "B", "C")]
@@ -159,9 +142,6 @@ def test_a_silent_member_is_named() -> None:
 # Selection and routing
 
 
-BELIEFS = st.lists(st.floats(0.01, 1), min_size=3, max_size=3)
-
-
 @given(
     st.integers(1, 4).flatmap(
         lambda n: st.lists(
@@ -214,17 +194,6 @@ def test_the_threshold_is_the_best_on_dev_and_then_the_cheapest(context: GroupCo
     for verdict in verdicts:
         assert sum(b is not None for b in verdict.ballots) == verdict.notes["asked"]
         assert verdict.tokens == 10 * verdict.notes["asked"]  # ten tokens an answer
-
-
-def test_a_cascade_over_items_with_unequal_numbers_of_options() -> None:
-    """The item with three options is decided at once, the one with two goes on alone."""
-    three, two = {"A": "x", "B": "y", "C": "z"}, {"A": "x", "B": "y"}
-    items = [Item(str(i), f"Question {i}?", three if i % 2 else two, "A") for i in range(6)]
-    sure, unsure = [0.98, 0.01, 0.01], [0.55, 0.45]
-    p = {"ann": [unsure, sure] * 3, "bob": [[0.9, 0.1], [0.1, 0.8, 0.1]] * 3}
-    context = context_of(p, "AAAAAA", dev=4, items=items)
-    first, second = load_strategy("cascade").fit(context)(context.task.test)  # type: ignore[union-attr]
-    assert (first.answer, second.answer) == ("A", "A") and second.notes["asked"] == 1
 
 
 class Hood:
@@ -287,21 +256,6 @@ def test_neighbours_are_those_of_a_search_over_all(tiny_context: GroupContext) -
         ]
 
 
-def test_an_embedding_does_not_depend_on_its_batch(tiny_context: GroupContext) -> None:
-    """One text at a time through the plain model."""
-    import torch
-
-    engine = tiny_context.members[0].base.load(tiny_context.members[0]._patch)  # type: ignore[attr-defined]
-    texts = ["amber", "birch cedar delta ember fjord", "x" * 40]
-    for row, text in zip(embed(engine, texts), texts, strict=True):
-        ids = torch.tensor([engine.tokenizer(text)["input_ids"]])
-        with torch.no_grad():
-            state = (
-                engine.model(ids, output_hidden_states=True).hidden_states[-1][0].double().mean(0)
-            )
-        assert row == pytest.approx((state / state.norm()).numpy(), abs=1e-4)
-
-
 def test_familiarity_routes_where_it_tells_who_is_right() -> None:
     """Ann is right on questions that she finds likelier than bob does, and the other way round."""
     familiar = {"ann": [-1.0, -9.0] * 5, "bob": [-9.0, -1.0] * 5}
@@ -317,15 +271,6 @@ def test_familiarity_routes_where_it_tells_who_is_right() -> None:
 
 
 # After the answers
-
-
-@given(st.lists(st.floats(-5, 5), min_size=16, max_size=16))
-def test_max_logits_is_the_sum_over_both_orders(values: list[float]) -> None:
-    m = [values[4 * i : 4 * i + 4] for i in range(4)]
-    for i, logit in enumerate(reranking.max_logits(m)):
-        assert logit == pytest.approx(
-            math.fsum(m[i][j] - m[j][i] for j in range(4) if j != i), abs=1e-9
-        )
 
 
 def test_pairs_are_compared_in_both_orders_and_a_liking_for_the_first_is_no_help() -> None:
@@ -345,18 +290,6 @@ def test_pairs_are_compared_in_both_orders_and_a_liking_for_the_first_is_no_help
     assert len(judge.asked) == 4  # two orders, two letters each
     both = sorted((p.index("red") < p.index("blue")) for p, _ in judge.asked)
     assert both == [False, False, True, True]
-
-
-def test_a_judge_that_only_writes_is_read() -> None:
-    judge = Scripted(
-        "judge", writes=lambda prompt: "B is better." if "Answer B: blue" in prompt else "A"
-    )
-    assert [value for value, _ in reranking.preferences(judge, ["Answer B: blue", "other"])] == [
-        -1.0,
-        1.0,
-    ]
-    unclear = Scripted("judge", writes=lambda prompt: "neither")
-    assert reranking.preferences(unclear, ["x"])[0][0] == 0.0
 
 
 def test_fusing_reads_the_judge_and_falls_back_to_the_preferred() -> None:
@@ -434,3 +367,43 @@ def test_rewards_choose_among_the_different_answers(monkeypatch: pytest.MonkeyPa
     context = context_of(p, "AB", dev=1, items=quiz("AB", 1))
     (verdict,) = reranking.reward(context, "R")(context.task.test)  # type: ignore[union-attr]
     assert verdict.answer == "B" and verdict.agreement == pytest.approx(1 / 3)
+
+
+def choices(rows: Sequence[Sequence[float]]) -> list[str]:
+    return ["ABC"[int(np.argmax(row))] for row in rows]
+
+
+def test_plain_and_weighted_majority(context: GroupContext) -> None:
+    ballots = list(zip(*(choices(P[name])[6:] for name in P), strict=True))
+    assert ballots == [("A", "B", "B"), ("A", "B", "A"), ("B", "C", "A"), ("B", "A", "C")]
+    assert decide(context, "majority") == ["B", "A", "B", "B"]  # ties: the first-listed
+    right = [sum(a == b for a, b in zip(choices(P[name])[:6], RIGHT, strict=False)) for name in P]
+    assert right == [5, 3, 1]
+    # By hand: log(2 p / (1 - p)) with a third of a right answer and two thirds of a wrong one
+    # added.
+    weights = [math.log(2 * (r + 1 / 3) / (6 - r + 2 / 3)) for r in right]
+    assert weights[0] > weights[1] + abs(weights[2]) and weights[2] < 0
+    assert decide(context, "weighted") == ["A", "A", "B", "B"]
+
+
+def test_a_judge_that_only_writes_is_read() -> None:
+    judge = Scripted(
+        "judge", writes=lambda prompt: "B is better." if "Answer B: blue" in prompt else "A"
+    )
+    assert [value for value, _ in reranking.preferences(judge, ["Answer B: blue", "other"])] == [
+        -1.0,
+        1.0,
+    ]
+    unclear = Scripted("judge", writes=lambda prompt: "neither")
+    assert reranking.preferences(unclear, ["x"])[0][0] == 0.0
+
+
+def test_a_cascade_over_items_with_unequal_numbers_of_options() -> None:
+    """The item with three options is decided at once, the one with two goes on alone."""
+    three, two = {"A": "x", "B": "y", "C": "z"}, {"A": "x", "B": "y"}
+    items = [Item(str(i), f"Question {i}?", three if i % 2 else two, "A") for i in range(6)]
+    sure, unsure = [0.98, 0.01, 0.01], [0.55, 0.45]
+    p = {"ann": [unsure, sure] * 3, "bob": [[0.9, 0.1], [0.1, 0.8, 0.1]] * 3}
+    context = context_of(p, "AAAAAA", dev=4, items=items)
+    first, second = load_strategy("cascade").fit(context)(context.task.test)  # type: ignore[union-attr]
+    assert (first.answer, second.answer) == ("A", "A") and second.notes["asked"] == 1

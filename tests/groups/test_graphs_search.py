@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,7 +23,7 @@ from search_helpers import (
 from tokens_helpers import byte_level, member, save_member, sentence_piece
 
 from pyswarmopt_groups.graph import engine
-from pyswarmopt_groups.graph.engine import GraphEngine, fitting_turn
+from pyswarmopt_groups.graph.engine import GraphEngine
 from pyswarmopt_llm.common.interfaces import Node, Patch
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.searching.scoring.run_directory import Run
@@ -81,12 +80,6 @@ def test_messages_are_passed_on_in_order(three: GraphEngine) -> None:
     assert three.loglikelihood(pairs) == pytest.approx(likelihoods, abs=1e-4)
 
 
-def test_a_model_alone_is_itself(three: GraphEngine) -> None:
-    three.load(Patch(graph=(Node(BEE),)))
-    bee = three.members["bee"]
-    assert three.generate(["Which one?"], 7) == [say(bee, "Which one?", 7)]
-
-
 def test_what_was_said_is_not_said_again(three: GraphEngine) -> None:
     ant = three.members["ant"]
     prompts = ["How many are there?", "How long does it take?"]
@@ -117,14 +110,6 @@ def test_long_messages_are_cut_to_the_window(
         turn = asked(question, said) if said.split() else question
         assert three.generate([question], 4) == [say(bee, turn, 4)]
     assert kept[0] > kept[-1]
-
-
-@pytest.mark.parametrize(("window", "said"), [(0, "amber birch"), (-1, "amber")])
-def test_a_message_that_just_fits_is_passed_on_whole(window: int, said: str) -> None:
-    """The window holds the turn with the whole message and 4 tokens more, or one less."""
-    whole = asked("Which one?", "amber birch")
-    model: Any = SimpleNamespace(window=len(whole) + 4 + window, chat=str, encode_prompt=list)
-    assert fitting_turn(model, "Which one?", ["amber birch"], 4) == asked("Which one?", said)
 
 
 # The search
@@ -203,6 +188,9 @@ def test_the_files_in_best_score_what_the_result_says(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     result = json.loads((done / "result.json").read_text())
+    words = ("generate", "--run", done, "--max-new-tokens", 3, "Which amber?")
+    code, out, _ = swarm_llm(capsys, *words)
+    assert (code, out.endswith("\n")) == (0, True)
     monkeypatch.chdir(tmp_path)
     for split in ("dev", "test"):
         words = (
@@ -211,19 +199,6 @@ def test_the_files_in_best_score_what_the_result_says(
         code, out, _ = swarm_llm(capsys, *words.split())
         assert code == 0
         assert json.loads(out)["value"] == result[f"best_{split}"]
-
-
-def test_generate_answers_from_the_graph(done: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = swarm_llm(
-        capsys, "generate", "--run", done, "--max-new-tokens", 3, "Which amber?"
-    )
-    assert (code, out.endswith("\n")) == (0, True)
-    code, _, err = swarm_llm(
-        capsys, "generate", "--base", done / "best", "--adapter", done, "Which amber?"
-    )
-    assert (code, "stands for several models" in err) == (2, True)
-    code, _, err = swarm_llm(capsys, "eval", "--base", done / "best", "--task", "lm-eval:arc_easy")
-    assert (code, "holds several" in err) == (2, True)
 
 
 def test_a_run_cut_short_ends_the_same(
@@ -289,3 +264,9 @@ def test_a_damaged_graph(
     members = [dict(row) for row in good["members"]]
     members[1]["fingerprint"] = "0" * 64
     assert "is not what it was" in why(members=members)
+    words = ("generate", "--base", done / "best", "--adapter", done, "Which amber?")
+    code, _, err = swarm_llm(capsys, *words)
+    assert (code, "stands for several models" in err) == (2, True)
+    words = ("eval", "--base", done / "best", "--task", "lm-eval:arc_easy")
+    code, _, err = swarm_llm(capsys, *words)
+    assert (code, "holds several" in err) == (2, True)

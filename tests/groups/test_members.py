@@ -19,7 +19,7 @@ from pyswarmopt_groups.members.cache import CachedMember
 from pyswarmopt_groups.members.endpoint import KEY, EndpointMember, EndpointSpec
 from pyswarmopt_groups.members.load import open_members
 from pyswarmopt_groups.members.local import LocalMember
-from pyswarmopt_groups.members.protocol import MemberDown, Sampling
+from pyswarmopt_groups.members.protocol import Sampling
 from pyswarmopt_groups.validate import check_members
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
@@ -153,16 +153,6 @@ def test_samples_follow_the_tempered_distribution(plain: TransformersEngine) -> 
     assert chisquare(seen, expected).pvalue > 1e-4
 
 
-def test_ended_samples_leave_and_the_others_keep_their_numbers(plain: TransformersEngine) -> None:
-    plain.load(Patch())
-    prompt = plain.encode_prompt("amber")
-    draws = [Draw(3.0, (seed,)) for seed in range(12)]
-    stops = frozenset(range(0, len(plain.tokenizer), 3))  # about a third of all tokens end a text
-    alone = [write(plain.decoder([prompt], 6), 1, stops, 6, draw)[0] for draw in draws]
-    together = write(plain.decoder([prompt] * 12, 6), 12, stops, 6, Draw(3.0, tuple(range(12))))
-    assert together == alone and len({len(row) for row in alone}) > 2
-
-
 # Runs, mixtures, other models
 
 
@@ -226,67 +216,12 @@ def test_an_endpoint_writes_and_counts(
         member.likelihoods([("a", "b")])
 
 
-def test_an_endpoint_that_is_down_is_named(serve: Callable[..., Server]) -> None:
-    refusing = serve(lambda prompt, n: (401, {}, b"no key"))
-    with pytest.raises(
-        MemberDown, match=rf"member far at http.* refuses \(status 401.*set {KEY} to its key"
-    ):
-        endpoint(refusing).generate(["x"])
-    with pytest.raises(MemberDown, match=r"member far at http://127\.0\.0\.1:1/v1"):
-        EndpointMember("far", EndpointSpec("http://127.0.0.1:1/v1", "m")).generate(["x"])
-
-
 def test_silent_endpoints_are_refused_before_anything_is_asked(
     serve: Callable[..., Server],
 ) -> None:
     server = serve(lambda prompt, n: answer("  "))
     with pytest.raises(UserError, match="far: answers nothing to 'Reply with the word: ready'"):
         check_members([endpoint(server)], None, "auto")
-
-
-def test_endpoints_and_local_members_vote_together(
-    serve: Callable[..., Server],
-    tiny_base: Path,
-    loud: list[Path],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    server = serve(lambda prompt, n: answer("ready" if "ready" in prompt else "The answer is A."))
-    task = write_task(tmp_path / "t.json", questions(6, 1, 3), questions(4, 2, 3))
-    words = [
-        "--members",
-        loud[0],
-        f"{server.url}#m",
-        "--base",
-        tiny_base,
-        "--task",
-        task,
-        "--threads",
-        1,
-        "--quiet",
-    ]
-    options = [
-        "--strategy",
-        "weighted,confidence,borda,cascade",
-        "--scoring",
-        "likelihood",
-        "--out",
-        tmp_path / "out",
-    ]
-    code, _, err = swarm_llm(capsys, "ensemble", *words, *options)
-    assert (code, err) == (0, ""), err
-    result = json.loads((tmp_path / "out" / "result.json").read_text())
-    answers = [q["answer"] for q in questions(4, 2, 3)]
-    assert (
-        result["members"]["m"]["test"] == answers.count("A") / 4
-        and result["members"]["m"]["tokens"] == 15
-    )
-    code, _, err = swarm_llm(capsys, "ensemble", *words, "--strategy", "route-likelihood")
-    assert (
-        code == 2
-        and "--strategy route-likelihood: needs likelihoods, which the endpoint m does not give"
-        in err
-    )
 
 
 def test_a_quorum_decides_though_an_endpoint_is_down(

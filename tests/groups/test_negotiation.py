@@ -68,20 +68,6 @@ def test_it_ends_as_soon_as_all_agree() -> None:
     assert sum(len(member.prompts) for member in group) == rounds * 3
 
 
-def test_nobody_is_asked_again_where_all_agree_at_once() -> None:
-    group = [stubborn("ann", "C"), stubborn("bob", "C")]
-    verdict = verdict_of(group, "refine")
-    assert verdict.answer == "C" and verdict.tokens == 2 * TEXT and verdict.agreement == 1.0
-
-
-def test_it_gives_up_after_its_rounds_and_the_majority_decides() -> None:
-    group = [stubborn("ann", "A"), stubborn("bob", "B"), stubborn("cid", "B")]
-    verdict = verdict_of(group, "refine:2")
-    assert (
-        verdict.answer == "B" and len(verdict.notes["rounds"]) == 3 and verdict.tokens == 9 * TEXT
-    )
-
-
 def test_all_speak_at_once() -> None:
     """Two members who each take over what the other said swap for ever; in turn they would
     agree.
@@ -91,12 +77,6 @@ def test_all_speak_at_once() -> None:
     assert (
         verdict.notes["rounds"] == [["A", "B"], ["B", "A"], ["A", "B"], ["B", "A"]] and verdict.tied
     )
-
-
-def test_a_budget_of_nothing_passes_nothing_on() -> None:
-    group = [stubborn("ann", "A"), sheep("bob", "B")]
-    verdict = verdict_of(group, "refine:rounds=2:budget=0")
-    assert verdict.notes["rounds"][-1] == ["A", "B"] and "Check your answer" in group[1].prompts[-1]
 
 
 ARGUMENTS = st.lists(
@@ -189,12 +169,6 @@ def test_a_quorum_accepts_the_first_leaders_answer() -> None:
     assert verdict.tokens == 3 * ANSWER + 2 * TEXT  # bob and cid are asked for their approval
 
 
-def test_nothing_is_decided_that_no_quorum_approves_of() -> None:
-    group = [stubborn("ann", "A"), stubborn("bob", "B"), stubborn("cid", "C")]
-    verdict = verdict_of(group, "consensus")
-    assert verdict.answer is None and verdict.agreement == 0.0
-
-
 def test_options_in_the_upper_half_are_approved_of_without_asking() -> None:
     p = {"ann": [[0.5, 0.4, 0.1]] * 2, "bob": [[0.4, 0.5, 0.1]] * 2, "cid": [[0.1, 0.2, 0.7]] * 2}
     asked = context_of(p, "AB", dev=1)
@@ -234,21 +208,6 @@ def test_safety_and_liveness_under_faults(
         assert supporters + len(down) > n / 2
 
 
-def test_with_half_of_the_members_down_nothing_is_decided() -> None:
-    group = [
-        Failing("ann", "A", 0),
-        Failing("bob", "A", 0),
-        yes_man("cid", "A"),
-        yes_man("dot", "A"),
-    ]
-    verdict = verdict_of(group, "consensus")
-    assert (
-        verdict.answer is None
-        and verdict.notes["failed"] == ["ann", "bob"]
-        and verdict.tokens == 2 * ANSWER
-    )
-
-
 # Games
 
 
@@ -284,15 +243,6 @@ def test_the_consensus_game_is_played_with_normalised_policies() -> None:
     assert "correct or incorrect" in bob.asked[0][0]  # type: ignore[operator]
 
 
-@given(st.lists(st.floats(-30, 0), min_size=6, max_size=6), st.integers(0, 1))
-def test_first_policies_are_shares(values: list[float], axis: int) -> None:
-    p = np.exp(np.reshape(values, (2, 3)))
-    expected = p / p.sum(axis=axis, keepdims=True)
-    assert consensus_game.initial_policy(np.log(p), axis) == pytest.approx(
-        np.maximum(expected, 1e-12), rel=1e-9
-    )
-
-
 BELIEFS = st.lists(st.floats(0.01, 1), min_size=2, max_size=4)
 
 
@@ -315,12 +265,6 @@ def test_the_leader_prevails_where_the_follower_believes_half_as_much(
         assert plan.leader_value == pytest.approx(leader[top])
 
 
-def test_half_of_the_followers_belief_is_enough() -> None:
-    """It believes 35 / 65 and 32 / 68 as much in what the leader announces as in its own best."""
-    responses = [stackelberg.bargain([0.6, 0.4], [p, 1 - p]).response for p in (0.35, 0.32)]
-    assert responses == [0, 1]
-
-
 def test_leader_and_follower_among_members() -> None:
     p = {"ann": [[0.7, 0.2, 0.1]] * 6, "bob": [[0.1, 0.8, 0.1]] * 6, "cid": [[0.4, 0.5, 0.1]] * 6}
     asked = context_of(p, "AABBAB", dev=5)
@@ -336,38 +280,6 @@ def test_leader_and_follower_among_members() -> None:
 
 
 # Coalitions
-
-
-def worker(name: str, plans: str, fills: str, answers: dict[str, str]) -> Scripted:
-    """Plans and fills slots in its own way; answers by the notes it is given."""
-
-    def write(prompt: str) -> str:
-        if "Write a plan" in prompt:
-            return plans
-        if "Write the plan again" in prompt:
-            return fills if "good plan" in prompt else "useless"
-        return f"The answer is {answers['good' if 'good notes' in prompt else 'bad']}."
-
-    return Scripted(name, answers=["A"] * 9, writes=write)
-
-
-def test_each_job_goes_to_who_does_it_best() -> None:
-    """Only ann plans well, only bob fills slots well, only cid can use good notes; right is always
-    B.
-    """
-    ann = worker("ann", "good plan", "nothing", {"good": "A", "bad": "A"})
-    bob = worker("bob", "bad plan", "good notes", {"good": "A", "bad": "A"})
-    cid = worker("cid", "bad plan", "nothing", {"good": "B", "bad": "C"})
-    items = quiz("BBBBB", 1, 3)
-    asked = GroupContext([ann, bob, cid], Task("quiz", items[:3], items[3:]), "letter")
-    assert coalition.work(asked, {"plan": 0, "slots": 1, "answer": 2}, items[:1])[0] == (
-        "The answer is B.",
-        3 * TEXT,
-    )
-    assert (
-        coalition.work(asked, {"plan": 0, "slots": 0, "answer": 2}, items[:1])[0][0]
-        == "The answer is C."
-    )
 
 
 class Worker(Scripted):

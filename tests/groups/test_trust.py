@@ -10,7 +10,6 @@ import pytest
 from member_helpers import Scripted
 
 from pyswarmopt_groups.context import GroupContext
-from pyswarmopt_groups.members.adverse import with_liar
 from pyswarmopt_groups.registry import load_strategy
 from pyswarmopt_llm.scores.tasks import Item, Task
 
@@ -76,22 +75,6 @@ def test_answers_and_trust_are_bayes_rule_item_by_item(seed: int) -> None:
     assert [verdict.answer for verdict in verdicts] == answers
     for items, verdict in ((0, verdicts[0]), (79, verdicts[-1])):
         assert verdict.notes["trust"] == pytest.approx(by_hand(start, ballots[:items])[1], abs=1e-4)
-
-
-def test_a_member_that_begins_to_lie_loses_its_weight() -> None:
-    rng = random.Random(0)
-    known = task(100, 400, rng)
-    members = group([0.9, 0.7, 0.7, 0.7], known, rng)
-    found = {}
-    for name in ("weighted", "trust"):
-        context = GroupContext(with_liar(members, "m0:test", known.dev), known, "letter")
-        verdicts = load_strategy(name).fit(context)(known.test)
-        found[name] = (
-            sum(one.answer == item.answer for item, one in zip(known.test, verdicts, strict=True))
-            / 400
-        )
-    assert found["trust"] > found["weighted"] + 0.1
-    assert verdicts[-1].notes["trust"][0] < 0.3 < 0.5 < verdicts[-1].notes["trust"][1]
 
 
 def test_abstentions_move_nothing_and_nobody_may_answer() -> None:

@@ -21,7 +21,6 @@ from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contest import Step, compare, outcomes_in
 from pyswarmopt_rivals.comparison.contestants import known_methods
 from pyswarmopt_rivals.comparison.table import next_steps, print_comparison, summary_lines
-from pyswarmopt_rivals.methods.searching import optimizers
 
 SOME = ("uniform-soup", "best-single", "prediction-merge", "model-swarms", "nevergrad:RandomSearch")
 
@@ -100,20 +99,6 @@ def test_a_swarm_whose_result_is_trained_on_dev_is_charged_for_that(
     # by so much what is trained may be behind on dev
     error = math.sqrt(values[1] * (1 - values[1]) / 7)
     assert values[1] >= values[0] and values[2] >= values[1] - error
-
-
-@pytest.mark.parametrize("kept", [True, False])
-def test_what_a_swarm_found_is_kept_as_it_was_if_training_makes_it_worse(
-    given: dict[str, Any], kept: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(optimizers, "not_worse", lambda trained, mixture: kept)
-    names = ("item-model", "item-model+dev")
-    rows = compare(CompareConfig(**{**given, "methods": names, "seeds": 1, "budget_items": 2000}))[
-        "methods"
-    ]
-    found, trained = (rows[name] for name in names)
-    assert trained["rank"] - found["rank"] == (4 if kept else 0)  # the LoRA's own
-    assert kept or (trained["dev"], trained["test"]) == (found["dev"], found["test"])
 
 
 def test_a_comparison_that_is_stopped_goes_on_to_the_same_end(
@@ -259,20 +244,6 @@ def test_a_task_is_scored_by_its_own_metric(
     assert result["methods"]["uniform-soup"]["test"] == pytest.approx(found["value"], rel=1e-3)
 
 
-def test_tasks_without_answers_can_be_compared(given: dict[str, Any], tmp_path: Path) -> None:
-    items = [{"prompt": f"The {word} was"} for word in ("first", "second", "third")]
-    task = write_task(tmp_path / "open.json", items[:2], items[2:], metric="tests_by_length")
-    with pytest.raises(UserError, match="tests_by_length: unknown"):
-        compare(CompareConfig(**{**given, "tasks": (str(task),)}))
-    task = write_task(tmp_path / "open.json", items[:2], items[2:], metric="toxicity")
-    pytest.importorskip("profanity_check")
-    result = compare(
-        CompareConfig(**{**given, "tasks": (str(task),), "methods": ("uniform-soup", "lorahub")})
-    )
-    assert 0.0 <= result["methods"]["uniform-soup"]["test"] <= 1.0
-    assert result["left_out"] == {"lorahub": "needs the right answers of the dev items"}
-
-
 def test_a_rule_competes_at_full_rank_and_as_the_adapter_that_merge_writes(
     given: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -361,61 +332,6 @@ def test_the_command_prints_the_table_and_writes_the_files(
     assert all(row["item_evaluations"] <= 24 for row in stored["methods"].values())
 
 
-@pytest.mark.parametrize(("width", "columns"), [(80, 4), (120, 8), (200, 10)])
-def test_in_a_terminal_the_first_columns_are_shown_that_fit(width: int, columns: int) -> None:
-    row = {
-        "dev": 0.75,
-        "dev_interval": [0.5, 0.9],
-        "test": 1.0,
-        "test_interval": [0.839, 1.0],
-        "models": 1,
-    }
-    row |= {"item_evaluations": 4321.0, "seconds": 12.5, "tokens": 48.0}
-    against = {"method": "ties", "difference": 0.021, "p": 0.04}
-    methods = {
-        "nevergrad:[CMA]": {**row, "against_single": against, "against_rival": against},
-        "ties": row,
-    }
-    config = {"base": "b", "budget_items": 24, "seeds": 1}
-    result = {
-        "config": config,
-        "experts": 3,
-        "left_out": {},
-        "task": "quiz",
-        "metric": "accuracy",
-        "methods": methods,
-    }
-    out = io.StringIO()
-    print_comparison(Console(file=out, width=width), result)
-    lines = out.getvalue().splitlines()
-    assert max(map(cell_len, lines)) <= width and "…" not in out.getvalue()
-    (found,) = [line for line in lines if "nevergrad:[CMA]" in line]
-    assert found.count("│") == columns + 1 and "1.000 [0.839, 1.000]" in found
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"methods": "tiess"}, "--methods tiess: unknown; did you mean ties?"),
-        ({"methods": ","}, "--methods: none given"),
-        ({"methods": "model-swarms:adapter"}, "--methods model-swarms:adapter: unknown"),
-        ({"methods": "nevergrad:CMB"}, "nevergrad has no optimiser 'CMB'"),
-        ({"budget-items": 7}, "below the 8 dev items of words"),
-        ({"data": "ant"}, "--data ant: write NAME=D"),
-        ({"data": "cow=builtin:dates"}, "no expert is called cow"),
-        ({"space": "fulll"}, "--space fulll"),
-        ({"task": "absent.json"}, "absent.json"),
-    ],
-)
-def test_wrong_input_is_one_line_and_writes_nothing(
-    given: dict[str, Any], changes: dict[str, Any], said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    code, out, err = swarm_llm(capsys, *words(given, **changes))
-    assert (code, out) == (2, "")
-    assert err.startswith("error: ") and err.count("\n") == 1 and said in err, err
-    assert not Path(given["out"]).exists()
-
-
 def test_another_comparison_is_not_written_over(
     given: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -464,27 +380,6 @@ def stored(given: dict[str, Any], name: str) -> str:
     return (Path(given["out"]) / name).read_text()
 
 
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        (["--method", "lorahub"], "--method lorahub: looks at dev items; give --task"),
-        (["--method", "ties", "--task", "words.json"], "ties is a fixed rule and looks at no task"),
-        (["--method", "data-merge"], "use swarm-llm train-expert"),
-    ],
-)
-def test_merge_says_what_a_method_lacks(
-    options: list[str],
-    said: str,
-    given: dict[str, Any],
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
-) -> None:
-    common = ["--base", given["base"], "--experts", *given["experts"], "--out", tmp_path / "merged"]
-    code, out, err = swarm_llm(capsys, "merge", *common, *options)
-    assert (code, out) == (2, "") and said in err and err.count("\n") == 1
-    assert not (tmp_path / "merged").exists()
-
-
 # Groups beside the rest
 
 
@@ -519,18 +414,8 @@ def test_groups_take_part_with_their_cost_in_tokens(given: dict[str, Any]) -> No
     assert "| tokens |" in (Path(given["out"]) / "compare.md").read_text()
 
 
-def test_the_token_swarm_is_at_least_as_good_on_dev_as_the_best_expert(
-    given: dict[str, Any],
-) -> None:
-    rows = compare(
-        CompareConfig(**{**given, "methods": ("token", "best-single"), "dtype": "float32"})
-    )["methods"]
-    assert min(rows["token"]["dev_seeds"]) >= rows["best-single"]["dev"]
-
-
 def test_stars_stand_for_all_groups() -> None:
     from pyswarmopt_groups.registry import NEGOTIATIONS, VOTES
-    from pyswarmopt_llm.common.errors import UserError
     from pyswarmopt_rivals.comparison.contestants import contestant, ordered
 
     found = {who.name for who in ordered(["vote:*", "negotiate:*"], 3, 10, 100)}
@@ -621,3 +506,35 @@ def test_the_verdict_on_a_comparison_corrects_for_the_number_of_methods(
     about = {"config": {"base": "b", "budget_items": 9, "seeds": 1}, "experts": 2, "left_out": {}}
     result = {"methods": methods, "task": "t", "metric": "accuracy", **about}
     assert words in summary_lines(result)[0]
+
+
+@pytest.mark.parametrize(("width", "columns"), [(80, 4), (120, 8), (200, 10)])
+def test_in_a_terminal_the_first_columns_are_shown_that_fit(width: int, columns: int) -> None:
+    row = {
+        "dev": 0.75,
+        "dev_interval": [0.5, 0.9],
+        "test": 1.0,
+        "test_interval": [0.839, 1.0],
+        "models": 1,
+    }
+    row |= {"item_evaluations": 4321.0, "seconds": 12.5, "tokens": 48.0}
+    against = {"method": "ties", "difference": 0.021, "p": 0.04}
+    methods = {
+        "nevergrad:[CMA]": {**row, "against_single": against, "against_rival": against},
+        "ties": row,
+    }
+    config = {"base": "b", "budget_items": 24, "seeds": 1}
+    result = {
+        "config": config,
+        "experts": 3,
+        "left_out": {},
+        "task": "quiz",
+        "metric": "accuracy",
+        "methods": methods,
+    }
+    out = io.StringIO()
+    print_comparison(Console(file=out, width=width), result)
+    lines = out.getvalue().splitlines()
+    assert max(map(cell_len, lines)) <= width and "…" not in out.getvalue()
+    (found,) = [line for line in lines if "nevergrad:[CMA]" in line]
+    assert found.count("│") == columns + 1 and "1.000 [0.839, 1.000]" in found

@@ -20,9 +20,7 @@ from pyswarmopt_llm.scores.metrics.registry import METRICS
 from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.scoring.record import Store, unpack
-from pyswarmopt_llm.searching.scoring.run_directory import position_key
-from pyswarmopt_llm.searching.surrogate.items import ItemModel
-from pyswarmopt_rivals.comparison.bench import Bench, Trial
+from pyswarmopt_rivals.bench import Bench, Trial
 from pyswarmopt_rivals.comparison.contestants import Entry, contestant, known_methods, run, why_not
 from pyswarmopt_rivals.methods.searching.optimizers import KIND, BudgetedScorer, can_model
 
@@ -36,17 +34,6 @@ def bench(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> Bench:
     ]
     task = load_task(str(write_task(tmp_path / "words.json", questions(20, 1), questions(6, 2))))
     return Bench(base, engine, experts, task, "likelihood", Store(None), {})
-
-
-def test_what_is_scored_is_paid_for_once(bench: Bench) -> None:
-    space = build_space("delta", bench.experts)
-    trial = Trial(bench, 10_000)
-    scorer, positions = BudgetedScorer(trial, space, KIND), list(torch.eye(3, dtype=torch.float64))
-    told = [row.value for row in scorer.score(positions, 0)]
-    assert told == [bench.score(space.realise(x), "dev")[0].value for x in positions]
-    assert scorer.best == max(told) and trial.trace[-1] == (60, scorer.best)
-    assert trial.spent == scorer.item_evaluations == 60
-    assert [row.value for row in scorer.score(positions, 0)] == told and trial.spent == 60
 
 
 def test_the_budget_ends_a_search_and_the_rest_has_no_value(bench: Bench) -> None:
@@ -75,22 +62,6 @@ def test_a_comparison_scores_candidate_by_candidate_what_a_search_does(
     search(small(bench.base.path, experts, [task], tmp_path / "run", **chosen, **more))
     assert 6 < len(scored) <= budget / 20
     assert scored == [row["key"] for row in history(tmp_path / "run")]
-
-
-def test_what_the_model_promises_is_asked_in_full(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[torch.Tensor] = []
-
-    def propose(model: object, seed: int, count: int) -> list[torch.Tensor]:
-        asked.append(torch.tensor([3.0, -2.0, 0.1 * seed], dtype=torch.float64))
-        return asked[-1:]
-
-    monkeypatch.setattr(ItemModel, "propose", propose)
-    outcome = run(Entry(contestant("item-model"), bench, 5, 400))
-    assert len(asked) == 6 and outcome["items"] <= 400
-    scored = {row["key"] for row in bench.store.all("words modelled")}
-    assert sum(position_key(x) in scored for x in asked) >= 5
 
 
 def test_experts_are_asked_once_for_all_who_pay_for_them(

@@ -37,20 +37,6 @@ def test_where_seeds_agree_the_interval_is_wilsons_and_never_a_point(
     assert (low, high) == pytest.approx(expected, abs=1e-12) and high - low > 0.1
 
 
-def test_where_seeds_differ_the_interval_is_that_of_the_bootstrap() -> None:
-    rng = np.random.default_rng(5)
-    scores = (rng.random((4, 200)) < 0.7).astype(float)
-    means = bootstrap_means(scores, np.random.default_rng(6))
-    assert interval_over_seeds(scores, np.random.default_rng(6)) == pytest.approx(
-        np.quantile(means, [0.025, 0.975])
-    )
-
-
-def test_nor_has_one_seed() -> None:
-    low, high = interval_over_seeds(np.full((1, 12), 0.5), np.random.default_rng(0))
-    assert (low, high) == interval([0.5] * 12)
-
-
 def test_the_interval_over_tasks_covers_the_mean() -> None:
     """Simulated: in 95% of draws, or a little more, the interval holds the mean of the three true
     shares.
@@ -68,3 +54,17 @@ def test_the_interval_over_tasks_covers_the_mean() -> None:
         covered += low <= shares.mean() <= high
     assert 0.94 <= covered / 2000 <= 0.975
     assert interval_over_tasks([0.4], [(0.3, 0.6)]) == pytest.approx((0.3, 0.6))
+
+
+def test_where_seeds_differ_the_interval_is_that_of_the_bootstrap() -> None:
+    rng = np.random.default_rng(5)
+    scores = (rng.random((4, 200)) < 0.7).astype(float)
+    means = bootstrap_means(scores, np.random.default_rng(6))
+    assert interval_over_seeds(scores, np.random.default_rng(6)) == pytest.approx(
+        np.quantile(means, [0.025, 0.975])
+    )
+
+
+def test_nor_has_one_seed() -> None:
+    low, high = interval_over_seeds(np.full((1, 12), 0.5), np.random.default_rng(0))
+    assert (low, high) == interval([0.5] * 12)

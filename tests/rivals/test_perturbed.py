@@ -124,34 +124,3 @@ def test_the_scores_are_those_of_files_with_the_perturbed_items(
     lost = found["perturbed"]["typos=0.6"]["paired"]["lost"]
     assert code == 0 and lines[0].startswith("words test: accuracy ")
     assert lines[2].startswith("  typos=0.6: ") and f" and {lost} lost, p = " in lines[2]
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        ("typo", "the perturbation typo: unknown; did you mean typos?"),
-        ("typos=2", "give the share of letters"),
-        ("typos=nan", "give the share of letters"),
-        ("typos=often", "give the share of letters"),
-        ("typos --against {base}", "one model is perturbed; remove it"),
-    ],
-)
-def test_what_cannot_be_perturbed_is_refused_in_one_line(
-    words: str,
-    message: str,
-    tiny_base: Path,
-    expert: Path,
-    task: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    given_words = [
-        "--base",
-        tiny_base,
-        "--adapter",
-        expert,
-        "--task",
-        task,
-        *words.format(base=tiny_base).split(),
-    ]
-    code, out, err = swarm_llm(capsys, "perturb", *given_words)
-    assert (code, out) == (2, "") and message in err and err.count("\n") == 1

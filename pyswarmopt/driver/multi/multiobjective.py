@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -165,9 +165,9 @@ class ByFront(ByOrder):
 
     def tell(self, positions: Any, points: Floats, judged: Judged) -> None:
         self._search.tell(judged)
-        self.found = self.found._replace(calls=self._evaluator.calls)
+        self.best = replace(self.best, calls=self._evaluator.calls)
 
-    def _salvage(self, points: Floats, judged: Judged) -> None:
+    def salvage(self, points: Floats, judged: Judged) -> None:
         valued = np.isfinite(judged.costs).all(-1)
         positions = self._coding.encode(points)
         self._search.remember_front(positions, judged.costs, judged.violations, valued)
@@ -185,11 +185,12 @@ class MultiSearch(Loop[MultiResult]):
         super().__init__(arguments)
         options, population = self._options, self._options.population or 1
         self._evaluator = self._make_evaluator(options.max_evals or 0, n_objectives)
-        bounds = self._coding.bounds()
-        start = bounds[0][None][:0] if self._start is None else self._start
+        problem = self._problem
+        bounds = problem.coding.bounds()
+        start = bounds[0][None][:0] if problem.start is None else problem.start
         self._swarm = MultiSwarm(bounds, population, archive, n_objectives, options.seed, start)
-        self._judge = ByFront(self._swarm, self._constraints, self._evaluator, self._coding)
-        self._problem |= {
+        self._judge = ByFront(self._swarm, problem, self._evaluator)
+        self._identity |= {
             "objectives": n_objectives,
             "population": population,
             "archive": archive,
@@ -199,10 +200,10 @@ class MultiSearch(Loop[MultiResult]):
         return {} if self._evaluator.left else {"max_evals": self._evaluator.max_evals}
 
     def _result(self, stop: Reasons, final: bool = False) -> MultiResult:
-        swarm = self._swarm
+        swarm, problem = self._swarm, self._problem
         order = np.lexsort(swarm.archive_values.T[::-1])
-        x, values = self._coding.decode(swarm.archive)[order], swarm.archive_values[order]
-        breaches = [self._constraints.breach(point) for point in x]
+        x, values = problem.coding.decode(swarm.archive)[order], swarm.archive_values[order]
+        breaches = [problem.constraints.breach(point) for point in x]
         maxcv = max((amount for amount, _ in breaches), default=0.0)
         feasible = all(holds for _, holds in breaches)
         found = len(x) > 0 and feasible
@@ -214,16 +215,16 @@ class MultiSearch(Loop[MultiResult]):
             success=found and not stop.keys() & {INTERRUPTED, FAILED},
             message=message(stop, found, feasible, maxcv),
             maxcv=maxcv,
-            params=None if self._space is None else [self._space.decode(point) for point in x],
+            params=None if problem.space is None else [problem.space.decode(point) for point in x],
         )
 
     def _check_objective(self, path: Path) -> None:
         """Evaluate a point of the front once more."""
         swarm = self._swarm
         if len(swarm.archive) and not swarm.violation:
-            x, scale = self._coding.decode(swarm.archive[:1])[0], np.abs(swarm.archive_values)
-            again = self._evaluator.again(x)
-            check_value(path, swarm.archive_values[0], again, scale.max(axis=0))
+            x, scale = swarm.archive[:1], np.abs(swarm.archive_values).max(axis=0)
+            again = self._evaluator.again(self._problem.coding.decode(x)[0])
+            check_value(path, swarm.archive_values[0], again, scale)
 
 
 __all__ = ["MultiResult", "minimize_multi"]

@@ -88,13 +88,14 @@ class Json:
     Attributes:
         url: without a slash at its end.
         failures: attempts so far that were repeated, or not answered.
+        connections: made so far; a server that was restarted gets a new one.
     """
 
     def __init__(
         self, url: str, variable: str, who: str, when_down: str, timeout: float | None = None
     ) -> None:
         httpx = optional("httpx", "an endpoint")
-        self.url, self.failures = server_url(url), 0
+        self.url, self.failures, self.connections = server_url(url), 0, 0
         try:
             known = httpx.URL(self.url).scheme in ("http", "https") and httpx.URL(self.url).host
             problem = "" if known else "no http:// and host"
@@ -173,7 +174,8 @@ class Json:
         """
         end, data = time.monotonic() + timeout, bytearray()
         sent = {} if body is None else {"content": json.dumps(body), "headers": _JSON}
-        with self._client.stream(method, url, timeout=timeout, **sent) as reply:
+        seen = {"trace": self._count}
+        with self._client.stream(method, url, timeout=timeout, extensions=seen, **sent) as reply:
             for chunk in reply.iter_bytes():
                 data += chunk
                 if len(data) > _LONGEST_ANSWER:
@@ -182,6 +184,10 @@ class Json:
                     raise _TransientError(f"the answer did not end in {timeout:g} s")
             self._has_answered = True
             return reply.status_code, _seconds(reply.headers.get("Retry-After", "")), bytes(data)
+
+    def _count(self, event: str, _: Any) -> None:
+        """Count a connection that is made: httpx tells of each step of a request."""
+        self.connections += event == "connection.connect_tcp.complete"
 
     def _parse(self, data: bytes) -> Any:
         """The JSON of an answer; what does not begin as JSON comes from another program."""

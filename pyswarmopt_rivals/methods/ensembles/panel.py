@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -16,9 +16,7 @@ from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.searching.scoring.record import Store
-
-if TYPE_CHECKING:
-    from pyswarmopt_rivals.comparison.bench import Bench, Trial
+from pyswarmopt_rivals.bench import Bench, Trial, as_patch
 
 # held at once while distributions over the vocabulary are fused: half a GiB of float32
 _FLOATS = 2**27
@@ -44,6 +42,12 @@ class Panel:
     ) -> None:
         self.engine, self.experts, self.store = engine, dict(experts), store or Store(None)
         self._known: dict[Hashable, Any] = {}
+
+    @classmethod
+    def of(cls, bench: Bench) -> Panel:
+        """The experts of a bench; their responses are in its store."""
+        experts = {expert.info.name: as_patch(expert) for expert in bench.experts}
+        return cls(bench.engine, experts, bench.store)
 
     @property
     def n(self) -> int:

@@ -35,7 +35,7 @@ from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.common.optimizers import maximise, released
 from pyswarmopt_llm.experts.adapter import Adapter
 from pyswarmopt_llm.mix import build_space
-from pyswarmopt_rivals.comparison.bench import Trial
+from pyswarmopt_rivals.bench import Trial
 from pyswarmopt_rivals.methods.changes import combine
 from pyswarmopt_rivals.methods.method import Merged, Settings
 from pyswarmopt_rivals.methods.rules.sparsify import drop_and_rescale, elect_and_merge

@@ -35,7 +35,7 @@ from pyswarmopt_llm.searching.scoring.run_directory import Journal, position_key
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer, Share
 from pyswarmopt_llm.searching.scoring.search import Budget, Search
 from pyswarmopt_llm.searching.surrogate import MOST_COEFFICIENTS, make_surrogate
-from pyswarmopt_rivals.comparison.bench import Bench, Trial
+from pyswarmopt_rivals.bench import Bench, Trial
 from pyswarmopt_rivals.methods.changes import random_adapters
 from pyswarmopt_rivals.methods.method import ITEM_MODEL, RANDOM, WITH_DEV, Merged, Settings
 from pyswarmopt_rivals.methods.searching.by_optimizer import best_found

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from torch import Tensor
 
 from pyswarmopt_llm.mix import build_space, uniform_position
-from pyswarmopt_rivals.methods.changes import as_patch
+from pyswarmopt_rivals.bench import as_patch
 from pyswarmopt_rivals.methods.method import Merged, Settings
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
-from pyswarmopt_rivals.methods.changes import as_patch
+from pyswarmopt_rivals.bench import as_patch
 from pyswarmopt_rivals.methods.method import Merged, Settings
 
 

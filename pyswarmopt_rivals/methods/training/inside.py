@@ -19,8 +19,8 @@ from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import Adapter, Factors
 from pyswarmopt_llm.scores.choices import PASSES
-from pyswarmopt_rivals.comparison.bench import Trial
-from pyswarmopt_rivals.methods.changes import SideBySide, as_patch, by_module, dense_changes
+from pyswarmopt_rivals.bench import Trial, as_patch
+from pyswarmopt_rivals.methods.changes import SideBySide, by_module, dense_changes
 from pyswarmopt_rivals.methods.method import Merged, Settings
 
 Look = TypeVar("Look")

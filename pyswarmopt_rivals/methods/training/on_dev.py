@@ -34,7 +34,7 @@ from pyswarmopt_llm.searching.training.trainer import (
     shuffled,
     train,
 )
-from pyswarmopt_rivals.comparison.bench import Trial
+from pyswarmopt_rivals.bench import Trial
 from pyswarmopt_rivals.methods.changes import SideBySide, by_module
 from pyswarmopt_rivals.methods.method import Merged, Settings
 from pyswarmopt_rivals.methods.searching.soups import best_single

@@ -85,12 +85,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES))
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
     options = parser.parse_args()
     done = set()
     if options.out.exists():
         rows = map(json.loads, options.out.read_text(encoding="utf-8").splitlines())
         done = {(row["method"], row["task"], row["seed"], row["size"]) for row in rows}
-    for seed, size, task, method in product(options.seeds, options.sizes, TASKS, METHODS):
+    for seed, size, task, method in product(options.seeds, options.sizes, TASKS, options.methods):
         if (method, task, seed, size) in done:
             continue
         file = task_file(options.lab, options.work, task, size)

@@ -25,7 +25,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.experts.adapter import AdapterInfo
 from pyswarmopt_llm.searching.training.trainer import Lora
-from pyswarmopt_rivals.comparison.bench import Trial
+from pyswarmopt_rivals.bench import Trial
 
 
 @dataclass(frozen=True)

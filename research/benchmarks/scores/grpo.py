@@ -27,7 +27,7 @@ from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import AdapterInfo
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.searching.training.trainer import Lora, training
-from pyswarmopt_rivals.comparison.bench import Trial
+from pyswarmopt_rivals.bench import Trial
 
 Reward = Callable[[Sequence[Item], Sequence[str]], Sequence[float]]
 

@@ -38,9 +38,8 @@ from pyswarmopt_llm.scores.metrics.registry import METRICS
 from pyswarmopt_llm.scores.metrics.text import exact_match, squad_words
 from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.scoring.record import Store
-from pyswarmopt_rivals.comparison.bench import Bench, Trial
+from pyswarmopt_rivals.bench import Bench, Trial, as_patch
 from pyswarmopt_rivals.methods import load_method
-from pyswarmopt_rivals.methods.changes import as_patch
 from pyswarmopt_rivals.methods.method import Options
 
 VOTES = 8  # replies to a test item that vote

@@ -75,21 +75,6 @@ def test_a_quadratic_program_has_the_value_that_enumeration_finds(root, gradient
     assert (multipliers >= 0).all() and (rows @ d <= limits + 1e-5).all()
 
 
-def test_a_descent_ends_at_a_feasible_point_of_the_boundary():
-    descent, random, told = (
-        ConstrainedDescent(np.array([0.2, 0.7]), np.arange(2)),
-        np.random.default_rng(0),
-        [],
-    )
-    while not descent.done and len(told) < 60:
-        x = descent.ask(random)
-        # of the disc the point nearest to (.9, .9) is (.5, .5)
-        rows = np.column_stack([((x - 0.9) ** 2).sum(axis=1), (x**2).sum(axis=1) - 0.5])
-        told.extend(rows[rows[:, 1] <= 0, 0])
-        descent.tell(rows)
-    assert min(told) == pytest.approx(2 * 0.4**2, abs=1e-9)
-
-
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_problems_with_known_optima_are_solved(name):
     problem = PROBLEMS[name]
@@ -134,19 +119,6 @@ def test_whole_numbers_that_must_change_together_are_found(seed):
     assert r.fun == pytest.approx(best, rel=1e-9) and too_much_stress(r.x) <= 0
 
 
-def test_the_pressure_vessel_needs_no_more_calls_than_differential_evolution():
-    """SciPy's DE ends at 6067 to 6113 after 1,000 calls."""
-    problem = PROBLEMS["pressure vessel"]
-    found = [
-        pso.minimize(
-            problem.fun, problem.bounds, constraints=problem.below, max_evals=1000, seed=seed,
-            integrality=[True, True, False, False],
-        ).fun
-        for seed in range(5)
-    ]  # fmt: skip
-    assert np.median(found) < 6067
-
-
 def descended(fun, rules, start, units, seed=0):
     """A grid descent from a point of the unit box; the points it asked for, and it."""
     descent = GridDescent(np.array(start), np.arange(len(start)), units=np.array(units))
@@ -170,28 +142,6 @@ def test_a_grid_descent_stays_on_the_grid_and_ends_at_the_best_real_number():
     x = min(ends, key=ends.get)
     assert descent.x == pytest.approx([x, 1.2 - x], abs=1e-6) and len(asked) < 80
     assert descent.smooth.tolist() == [1]  # in the end the real number moved alone
-
-
-class Downwards:
-    """Draws that round every share of a step down."""
-
-    def random(self, shape):
-        return np.zeros(shape)
-
-
-def test_the_nearest_rounding_is_among_those_by_chance_and_the_best_expected_comes_first():
-    descent = GridDescent(np.array([0.45, 0.45]), np.arange(2), units=np.array([0.1, 0.1]))
-    random = np.random.default_rng(0)
-    x = descent.ask(random)
-    descent.tell(np.column_stack([3 * x[:, 0] + x[:, 1], np.full(len(x), -9.0)]))
-    descent.direction, descent.t = np.array([-0.12, -0.21]), 1.0
-    steps = descent._steps(Downwards())
-    counts = [np.rint(step / 0.1).tolist() for step in steps]
-    assert sorted(counts) == [[-2.0, -3.0], [-1.0, -2.0]]  # down, and nearest
-    expected = [descent._expected(step) for step in descent._steps(random)]
-    assert expected == sorted(expected) and counts[0] == min(
-        counts, key=lambda n: descent._expected(0.1 * np.array(n))
-    )
 
 
 def test_an_error_where_a_constraint_is_broken_says_how_to_keep_from_there():
@@ -257,3 +207,25 @@ def test_a_swarm_prefers_what_breaks_nothing_whatever_the_size_of_costs(size):
         search.rows = rows
         search.tell(x, ranked(costs, np.maximum(-x[:, 0], 0)))
     assert search.best.x == pytest.approx([0.0, 1.0], abs=1e-2)
+
+
+class Downwards:
+    """Draws that round every share of a step down."""
+
+    def random(self, shape):
+        return np.zeros(shape)
+
+
+def test_the_nearest_rounding_is_among_those_by_chance_and_the_best_expected_comes_first():
+    descent = GridDescent(np.array([0.45, 0.45]), np.arange(2), units=np.array([0.1, 0.1]))
+    random = np.random.default_rng(0)
+    x = descent.ask(random)
+    descent.tell(np.column_stack([3 * x[:, 0] + x[:, 1], np.full(len(x), -9.0)]))
+    descent.direction, descent.t = np.array([-0.12, -0.21]), 1.0
+    steps = descent._steps(Downwards())
+    counts = [np.rint(step / 0.1).tolist() for step in steps]
+    assert sorted(counts) == [[-2.0, -3.0], [-1.0, -2.0]]  # down, and nearest
+    expected = [descent._expected(step) for step in descent._steps(random)]
+    assert expected == sorted(expected) and counts[0] == min(
+        counts, key=lambda n: descent._expected(0.1 * np.array(n))
+    )

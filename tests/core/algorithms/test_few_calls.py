@@ -14,11 +14,6 @@ def bowl(x) -> float:
     return float(((np.asarray(x) - 1) ** 2).sum())
 
 
-def rugged(x) -> float:
-    z = np.asarray(x) - 1.3
-    return float((z * z + 2 - 2 * np.cos(4 * z)).sum())
-
-
 def rounds(fun, dim: int, n: int, **options) -> list[np.ndarray]:
     """What is proposed, round for round, in the unit box, until there are n points."""
     search, seen = pso.MemeticSwarm([BOX] * dim, seed=0, **options), []
@@ -38,20 +33,6 @@ def test_five_points_for_each_dimension_are_the_models_and_the_descent_starts_fr
     best = points[np.argmin([bowl(10 * u - 5) for u in points])]
     # differences for its gradient
     assert np.abs(np.concatenate(seen[5 * dim :]) - best).max() <= 1e-3
-
-
-def test_few_calls_find_more_than_random_ones():
-    better = []
-    for seed in range(8):
-        found = pso.minimize(rugged, [BOX] * 4, max_evals=20, seed=seed).fun
-        random = min(rugged(x) for x in np.random.default_rng(seed).uniform(*BOX, (20, 4)))
-        better.append(found < random)
-    assert sum(better) >= 7
-
-
-def test_a_fixed_coordinate_is_no_parameter():
-    found = pso.minimize(bowl, [BOX, (2.0, 2.0), BOX], max_evals=30, seed=0)
-    assert found.x[1] == 2.0 and found.fun < 1.5
 
 
 @pytest.mark.filterwarnings("error")

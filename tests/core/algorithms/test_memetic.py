@@ -14,10 +14,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from runs import drive
 
 import pyswarmopt as pso
 from pyswarmopt.algorithms.covariant import EigenFactors
-from pyswarmopt.base.optimizer import Optimizer
 from pyswarmopt.driver.asynchronous import AsynchronousSearch
 from pyswarmopt.driver.options import Options
 from pyswarmopt.hybrid.axis_search import AxisSearch, SeparabilityTest
@@ -98,12 +98,6 @@ def test_at_the_walls_the_descent_ends_where_scipy_ends(seed, dim):
     assert ours.cost <= theirs.fun + 1e-6 * max(1.0, theirs.fun)
 
 
-def test_a_flat_or_infinite_function_ends_the_descent():
-    for value in (0.0, math.inf):
-        phase = run(QuasiNewton(np.full(3, 0.5)), lambda x, value=value: value)
-        assert phase.done and phase.spent <= 20
-
-
 # --- noise ---
 
 
@@ -182,19 +176,6 @@ def test_separable_functions_are_told_from_others(dim, name, separable):
     }[name]
     x = np.random.default_rng(dim).random(dim)
     assert run(SeparabilityTest(x, fun(x)), fun).separable is separable
-
-
-@pytest.mark.parametrize("dim", [1, 4])
-def test_axis_search_finds_the_best_of_many_minima(dim):
-    best = np.random.default_rng(dim).uniform(0.1, 0.9, dim)
-
-    def fun(x):
-        return rastrigin(10 * (x - best)) + 7
-
-    x = np.random.default_rng(1).random(dim)
-    phase = run(AxisSearch(x, fun(x)), fun)
-    np.testing.assert_allclose(phase.x, best, atol=1e-6)
-    assert abs(phase.cost - fun(phase.x)) < 1e-9
 
 
 # --- the covariance ---
@@ -280,34 +261,6 @@ def coupled(x: torch.Tensor) -> torch.Tensor:
     return ripples(x) + (x[:, 0] * x[:, -1]).abs()
 
 
-def drive(search: Optimizer, fun, rounds: int) -> Optimizer:
-    for _ in range(rounds):
-        x = search.ask()
-        search.tell(x, fun(x))
-    return search
-
-
-def same(a: dict, b: dict) -> bool:
-    return a.keys() == b.keys() and all(
-        torch.equal(a[k], b[k]) if isinstance(a[k], torch.Tensor) else a[k] == b[k] for k in a
-    )
-
-
-@pytest.mark.parametrize("fun", [ripples, coupled])
-@pytest.mark.parametrize(("before", "after"), [(0, 30), (1, 60), (12, 150), (150, 90)])
-def test_n_plus_m_rounds_are_n_rounds_save_load_m_rounds(tmp_path, fun, before, after):
-    whole = drive(pso.MemeticSwarm([(-5, 5)] * 3, seed=8), fun, before + after)
-    half = drive(pso.MemeticSwarm([(-5, 5)] * 3, seed=8), fun, before)
-    half.ask()
-    half.save(tmp_path / "s")
-    loaded = drive(pso.MemeticSwarm.load(tmp_path / "s"), fun, after)
-    other = pso.MemeticSwarm([(-1, 1)] * 3, seed=9)
-    other.load_state_dict(half.state_dict())
-    assert same(loaded.state_dict(), whole.state_dict())
-    assert same(drive(other, fun, after).state_dict(), whole.state_dict())
-    assert torch.equal(loaded.ask(), whole.ask())
-
-
 @settings(max_examples=10)
 @given(power=st.integers(-20, 20), seed=st.integers(0, 1000))
 def test_a_problem_scaled_by_a_power_of_two_gives_the_scaled_run_to_the_bit(power, seed):
@@ -372,15 +325,6 @@ def test_an_asynchronous_swarm_has_a_particle_for_every_worker(workers, particle
         )
     )  # fmt: skip
     assert len(search._swarm.positions) == particles
-
-
-def ridges(x):
-    """Rastrigin's function off the centre; (D,) -> a number."""
-    return rastrigin(x - np.linspace(-3, 3, len(x)))
-
-
-def chain(x):
-    return float((100 * (x[:-1] ** 2 - x[1:]) ** 2 + (1 - x[:-1]) ** 2).sum())
 
 
 def test_many_coordinates_need_no_matrices():
@@ -483,19 +427,6 @@ def test_eigen_factors_are_what_they_say():
     s = Snapshot(*map(torch.from_numpy, (x, v, p, g, p[:1])))
     found = EigenFactors(0.7, 1.4, 1.6, damping=0.3).given(s, torch.from_numpy(factors))
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-9, atol=1e-12)
-
-
-@settings(max_examples=20)
-@given(seed=st.integers(0, 10**6))
-def test_eigen_factors_turn_with_the_swarm(seed):
-    random = np.random.default_rng(seed)
-    x, v, p = (torch.from_numpy(a) for a in random.standard_normal((3, 6, 3)))
-    turn = torch.from_numpy(np.linalg.qr(random.standard_normal((3, 3)))[0])
-    factors = torch.from_numpy(random.random((2, 6, 3)))
-    rule = EigenFactors(0.7, 1.4, 1.6)
-    here = rule.given(Snapshot(x, v, p, p[:1], p[:1]), factors)
-    there = rule.given(Snapshot(x @ turn, v @ turn, p @ turn, p[:1] @ turn, p[:1] @ turn), factors)
-    torch.testing.assert_close(there, here @ turn, rtol=1e-6, atol=1e-8)
 
 
 # --- the regression gate ---

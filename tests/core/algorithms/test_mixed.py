@@ -11,7 +11,7 @@ from scipy.optimize import approx_fprime
 import pyswarmopt as pso
 from pyswarmopt.driver.problem.encoding import make_coding
 from pyswarmopt.hybrid import proposals
-from pyswarmopt.hybrid.gaussian_process import GaussianProcess, inverse_root
+from pyswarmopt.hybrid.gaussian_process import GaussianProcess
 from pyswarmopt.hybrid.mixed import MODELLED, MixedSearch
 from pyswarmopt.hybrid.proposals import (
     Proposals,
@@ -113,22 +113,12 @@ def test_the_expected_improvement_is_the_integral():
         assert found == pytest.approx(better, abs=1e-6)
 
 
-def test_the_inverse_root_is_that_of_a_cholesky_factor():
-    sides = np.random.default_rng(16).standard_normal((101, 120))
-    matrix = sides @ sides.T
-    root, log_determinant = inverse_root(matrix)
-    np.testing.assert_allclose(root.T @ root @ matrix, np.eye(101), atol=1e-8)
-    assert (np.triu(root, 1) == 0).all()
-    assert log_determinant == pytest.approx(np.linalg.slogdet(matrix)[1])
-
-
 def mixed_bowl(x):
     """Least, 0, at (0.7, 2, label 1)."""
     return (x[0] - 0.7) ** 2 + (x[1] - 2) ** 2 + (2.0, 0.0, 1.0)[int(x[2])]
 
 
 BOX = [(-2, 2), (-1, 3), (0, 2)]
-MIXED = {"bounds": BOX, "integrality": [0, 1, 0], "categorical": [0, 0, 1]}
 
 
 def test_the_best_of_all_combinations_is_found():
@@ -154,34 +144,6 @@ def test_the_best_of_all_combinations_is_found():
     assert found.fun == pytest.approx(least)
 
 
-def test_a_population_is_proposed_at_once():
-    search = MixedSearch(CODING.bounds(), seed=0, population=6, kinds=CODING.kinds)
-    sizes = []
-    while search.evaluations < 40:
-        x = search.ask()
-        assert len(np.unique(x, axis=0)) == len(x)
-        search.tell(x, [mixed_bowl(point) for point in CODING.decode(x)])
-        sizes.append(len(x))
-    assert set(sizes[2:]) == {6}
-    assert search.best.value < 0.1
-
-
-def test_starting_points_are_known_to_the_model():
-    start = [[0.7, 2, 1], [-1.0, 0, 2]]
-    search = MixedSearch(
-        CODING.bounds(),
-        CODING.encode(np.array(start)),
-        seed=0,
-        kinds=CODING.kinds,
-    )
-    x = search.ask()
-    np.testing.assert_array_equal(CODING.decode(x), start)
-    search.tell(x, [0.0, math.nan], dropped=[False, True])
-    model = search.model.run
-    np.testing.assert_allclose(decoded(model.points), start, atol=1e-12)
-    assert model.costs.tolist() == [0.0, math.inf]
-
-
 @pytest.mark.parametrize("rounds", [0, 1, 3, 30, 205, 230])
 def test_a_saved_search_goes_on_as_if_nothing_had_happened(rounds):
     def made():
@@ -199,20 +161,6 @@ def test_a_saved_search_goes_on_as_if_nothing_had_happened(rounds):
         np.testing.assert_array_equal(first.ask(), second.ask())
         step(first)
         step(second)
-
-
-def test_mutations_are_always_those_of_the_best_of_all():
-    search = MixedSearch(CODING.bounds(), seed=1, kinds=CODING.kinds)
-    while search.evaluations < 600:
-        x = search.ask()
-        if search.turn == "mutations":
-            mutations = search.mutations.run
-            assert mutations.cost == search.best.value
-            np.testing.assert_allclose(
-                decoded(mutations.best[None])[0], CODING.decode(search.best.x[None])[0]
-            )
-        search.tell(x, [mixed_bowl(point) for point in CODING.decode(x)])
-    assert search.mutations.spent and search.swarm.spent
 
 
 def test_a_point_proposed_beside_others_counts_as_what_is_expected_there(monkeypatch):
@@ -254,3 +202,45 @@ def test_mutations_have_as_many_evaluations_as_the_swarm_but_an_eighth_while_the
                 costs[0] = best
         search.tell(x, costs)
     assert spent["mutations"] / spent["swarm"] == pytest.approx(ratio, rel=0.15)
+
+
+def test_starting_points_are_known_to_the_model():
+    start = [[0.7, 2, 1], [-1.0, 0, 2]]
+    search = MixedSearch(
+        CODING.bounds(),
+        CODING.encode(np.array(start)),
+        seed=0,
+        kinds=CODING.kinds,
+    )
+    x = search.ask()
+    np.testing.assert_array_equal(CODING.decode(x), start)
+    search.tell(x, [0.0, math.nan], dropped=[False, True])
+    model = search.model.run
+    np.testing.assert_allclose(decoded(model.points), start, atol=1e-12)
+    assert model.costs.tolist() == [0.0, math.inf]
+
+
+def test_mutations_are_always_those_of_the_best_of_all():
+    search = MixedSearch(CODING.bounds(), seed=1, kinds=CODING.kinds)
+    while search.evaluations < 600:
+        x = search.ask()
+        if search.turn == "mutations":
+            mutations = search.mutations.run
+            assert mutations.cost == search.best.value
+            np.testing.assert_allclose(
+                decoded(mutations.best[None])[0], CODING.decode(search.best.x[None])[0]
+            )
+        search.tell(x, [mixed_bowl(point) for point in CODING.decode(x)])
+    assert search.mutations.spent and search.swarm.spent
+
+
+def test_a_population_is_proposed_at_once():
+    search = MixedSearch(CODING.bounds(), seed=0, population=6, kinds=CODING.kinds)
+    sizes = []
+    while search.evaluations < 40:
+        x = search.ask()
+        assert len(np.unique(x, axis=0)) == len(x)
+        search.tell(x, [mixed_bowl(point) for point in CODING.decode(x)])
+        sizes.append(len(x))
+    assert set(sizes[2:]) == {6}
+    assert search.best.value < 0.1

@@ -10,10 +10,8 @@ import random
 import literal_recipes as literal
 import numpy as np
 import pytest
-import torch
 
 import pyswarmopt as pso
-from pyswarmopt.algorithms.clpso import draw_exemplars
 
 N, DIM = 9, 3
 
@@ -79,16 +77,6 @@ def test_clpso_is_that_of_liang_and_others(seed):
     run = literal.clpso(x, v, valley, seed, rounds=25, horizon=30, gap=2)
     assert_same(swarm_run(pso.recipes.clpso(horizon=30, gap=2), x, v, seed, 25), run)
     assert run.seen["renewed"] > 10 and run.seen["forced"] > 3 and run.seen["tournament"] > 3
-
-
-def test_what_would_learn_from_itself_alone_learns_one_coordinate_of_another_any_alike():
-    due = np.zeros(3000, dtype=np.int64)  # particle 0 learns a coordinate with probability 0.05
-    generator = torch.Generator().manual_seed(0)
-    learned = draw_exemplars(due, np.arange(5.0), DIM, generator) != 0
-    assert learned.any(axis=1).all()
-    coordinates = learned[learned.sum(axis=1) == 1].argmax(axis=1)
-    shares = np.bincount(coordinates, minlength=DIM) / len(coordinates)
-    assert len(coordinates) > 2500 and shares == pytest.approx([1 / DIM] * DIM, abs=0.04)
 
 
 @pytest.mark.parametrize("seed", range(3))

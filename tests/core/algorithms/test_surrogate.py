@@ -103,10 +103,6 @@ def test_there_is_no_model_of_values_that_say_nothing(values):
     assert fit(np.random.default_rng(0).standard_normal((30, 2)), values) is None
 
 
-def test_there_is_no_model_of_one_point_however_often_it_was_evaluated():
-    assert fit(np.ones((30, 2)), np.random.default_rng(0).standard_normal(30)) is None
-
-
 @pytest.mark.parametrize("maximize", [False, True])
 def test_the_scout_lands_on_the_optimum_of_a_quadratic(maximize):
     optimum = torch.tensor([1.5, -2.0, 0.5], dtype=torch.float64)
@@ -161,3 +157,7 @@ def test_an_informant_for_all_may_guide_the_others():
         pso.minimize(pso.functions.sphere, [(-5, 5)] * 2, recipe=recipe, max_evals=300, seed=0).fun
         < 1e-8
     )
+
+
+def test_there_is_no_model_of_one_point_however_often_it_was_evaluated():
+    assert fit(np.ones((30, 2)), np.random.default_rng(0).standard_normal(30)) is None

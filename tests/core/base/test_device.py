@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from runs import drive
 
 import pyswarmopt as pso
 
@@ -17,25 +18,10 @@ def bowl(x: torch.Tensor) -> torch.Tensor:
     return ((x - 1.0) ** 2).sum(-1)
 
 
-def drive(swarm: pso.Swarm, rounds: int, chunk: int = 10**9) -> pso.Swarm:
-    """Evaluate `chunk` particles at a time, as one does where the objective's memory does not hold
-    the whole swarm.
-    """
-    for _ in range(rounds):
-        x = swarm.ask()
-        swarm.tell(x, torch.cat([bowl(part) for part in x.split(chunk)]))
-    return swarm
-
-
 @pytest.mark.parametrize("device", ["meta", "nonsense", "cuda:99"])
 def test_a_device_that_holds_no_numbers_is_refused(device):
     with pytest.raises(ValueError, match=f"device='{device}' cannot be used"):
         pso.Swarm(bounds=[(0, 1)] * 2, device=device)
-
-
-def test_evaluating_in_chunks_makes_the_same_search():
-    a, b = (pso.Swarm(bounds=[(-5, 5)] * 3, population=11, seed=1) for _ in range(2))
-    assert torch.equal(drive(a, 20).ask(), drive(b, 20, chunk=4).ask())
 
 
 @pytest.mark.gpu
@@ -44,9 +30,9 @@ def test_a_gpu_makes_the_same_search(recipe):
     options = {"bounds": [(-5, 5)] * 40, "population": 12, "recipe": recipe, "seed": 1}
     here, there = pso.Swarm(**options), pso.Swarm(**options, device="cuda")
     assert there.ask().is_cuda
-    drive(here, 1), drive(there, 1)
+    drive(here, bowl, 1), drive(there, bowl, 1)
     torch.testing.assert_close(there.positions.cpu(), here.positions)
-    drive(there, 60)
+    drive(there, bowl, 60)
     assert there.best.x.is_cuda and there.best.value == pytest.approx(float(bowl(there.best.x)))
     assert there.best.value < 0.5 * float(bowl(pso.Swarm(**options).ask()).min())
 
@@ -54,14 +40,14 @@ def test_a_gpu_makes_the_same_search(recipe):
 @pytest.mark.gpu
 @pytest.mark.parametrize("recipe", sorted(pso.recipes.RECIPES))
 def test_a_swarm_moves_between_devices_in_a_file(tmp_path, recipe):
-    swarm = drive(pso.Swarm(bounds=[(-5, 5)] * 3, recipe=recipe, seed=1, device="cuda"), 5)
+    swarm = drive(pso.Swarm(bounds=[(-5, 5)] * 3, recipe=recipe, seed=1, device="cuda"), bowl, 5)
     whole = swarm.state_dict()
     swarm.save(tmp_path / "s")
     again = pso.Swarm.load(tmp_path / "s", device="cuda")
-    assert torch.equal(drive(again, 5).positions, drive(swarm, 5).positions)
+    assert torch.equal(drive(again, bowl, 5).positions, drive(swarm, bowl, 5).positions)
     here = pso.Swarm.load(tmp_path / "s")
     assert not here.positions.is_cuda and torch.equal(here.positions, whole["positions"].cpu())
-    drive(here, 5)
+    drive(here, bowl, 5)
 
 
 @pytest.mark.gpu

@@ -7,6 +7,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import pickle
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -155,6 +156,35 @@ ARRAYS = {
         "{'descr': '<f8', 'fortran_order': False, 'shape': " + "(" * 60 + "}"
     ),
 }
+
+
+FOREIGN = {"text": b"hello", "empty": b"", "pickle": pickle.dumps({"x": 1})}
+
+
+def damaged(name: str, good: bytes) -> bytes:
+    """A file that was cut, that has a bit flipped, that holds one array, or that is no checkpoint."""
+    if name == "half":
+        return good[: len(good) // 2]
+    if name == "flipped":
+        at = good.index(np.float32(50.0).tobytes())
+        return good[:at] + bytes([good[at] ^ 0xFF]) + good[at + 1 :]
+    if name == "one array":
+        made = io.BytesIO()
+        np.save(made, np.zeros(3))
+        return made.getvalue()
+    return FOREIGN[name]
+
+
+@pytest.mark.parametrize("name", ["half", "flipped", "one array", *FOREIGN])
+def test_damaged_and_foreign_files(tmp_path, name):
+    checkpoint.write(tmp_path / "good", {"x": torch.arange(100.0)})
+    (tmp_path / "c").write_bytes(damaged(name, (tmp_path / "good").read_bytes()))
+    refused("swarm", tmp_path / "c")
+
+
+def test_a_file_that_is_not_there():
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        checkpoint.read("nowhere")
 
 
 @pytest.mark.parametrize("name", HEADERS)

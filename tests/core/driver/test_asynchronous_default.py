@@ -4,7 +4,6 @@ it.
 
 from __future__ import annotations
 
-import threading
 from concurrent.futures import Executor, Future
 
 import numpy as np
@@ -46,29 +45,6 @@ def test_with_one_worker_it_is_the_search_in_rounds(fun, options):
     assert np.array_equal(seen, singly) and one_by_one.fun == in_rounds.fun
 
 
-def test_no_call_begins_after_the_target_was_reached():
-    seen, r = searched(valley, asynchronous=True, target=3.0)
-    assert r.success and r.nfev == len(seen) and all(valley(x) > 3.0 for x in seen[:-2])
-    assert np.array_equal(seen[-1], r.x)  # looks for noise
-
-
-def test_a_slow_call_holds_up_nobody():
-    """The second call does not end before 60 others have."""
-    enough, begun, ended = threading.Event(), [], []
-
-    def fun(x):
-        begun.append(x)
-        if len(begun) == 2:
-            assert enough.wait(timeout=60)
-        ended.append(x)
-        if len(ended) == 60:
-            enough.set()
-        return valley(x)
-
-    r = pso.minimize(fun, BOX, seed=0, asynchronous=True, workers=3, max_evals=70)
-    assert r.nfev == len(ended) == 70 and r.fun == min(map(valley, ended)) == valley(r.x)
-
-
 class InTurn(Executor):
     """Three workers whose calls end in the order in which they began."""
 
@@ -106,33 +82,6 @@ def test_a_killed_search_of_several_workers_goes_on_to_the_bit(tmp_path, at, who
     assert rows[0] == rows[1]
     # the best once more, then what was open, then the others
     assert np.array_equal(points[1:], every[len(every) - len(points) + 1 :])
-
-
-@pytest.mark.parametrize("before", [3, 40])
-def test_a_search_saved_with_points_under_way_has_them_again(before):
-    search, random = MemeticSearch(BOX, seed=0), np.random.default_rng(1)
-    tickets = [search.ask_one() for _ in range(5)]
-    for _ in range(before):
-        ticket = tickets.pop(random.integers(len(tickets)))
-        search.tell(ticket, valley(ticket.x))
-        tickets.append(search.ask_one())
-    saved = search.state_dict()
-    resumed = MemeticSearch(BOX, seed=7)
-    resumed.load_state_dict(saved)
-    for _ in range(30):
-        again, there = resumed.tickets(), search.tickets()
-        assert np.array_equal([t.x for t in again], [t.x for t in there])
-        i = random.integers(len(there))
-        search.tell(there[i], valley(there[i].x))
-        resumed.tell(again[i], valley(again[i].x))
-        assert np.array_equal(search.ask_one().x, resumed.ask_one().x)
-    for name, other in {
-        "progress.told": np.zeros(9),
-        "tickets.points": saved["tickets.points"] + 50,
-        "tickets.numbers": saved["tickets.numbers"][:, ::-1].copy(),
-    }.items():
-        with pytest.raises(ValueError, match="cannot be continued"):
-            resumed.load_state_dict({**saved, name: other})
 
 
 @pytest.mark.parametrize("dim", [3, 21])  # beside a model's proposals; mutations of the best point

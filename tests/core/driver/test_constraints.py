@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import LinearConstraint, NonlinearConstraint
-from scipy.optimize import minimize as scipy_minimize
 from scipy.sparse import csr_array
 
 import pyswarmopt as pso
@@ -78,89 +77,3 @@ def test_the_result_says_by_how_much_an_equality_is_missed(recipe):
     # it pays to miss it by the tolerance
     assert r.maxcv == abs(r.x.sum() - 1) and 0 < r.maxcv <= 1e-4
     assert r.feasible and r.success and "feasible" not in r.message
-
-
-def test_an_equality_missed_by_more_is_no_feasible_point():
-    apart = [
-        {"type": "eq", "fun": lambda x: x[0] - x[1]},
-        {"type": "eq", "fun": lambda x: x[0] - x[1] - 0.01},
-    ]
-    r = pso.minimize(lambda x: x.sum(), BOX, constraints=apart, max_evals=500, seed=0)
-    assert r.maxcv == max(abs(r.x[0] - r.x[1]), abs(r.x[0] - r.x[1] - 0.01)) >= 0.005
-    assert (r.feasible, r.success) == (False, False) and f"by {r.maxcv:.3g}" in r.message
-
-
-def test_the_objective_is_called_at_feasible_points_only_where_that_is_wanted():
-    seen = []
-
-    def fun(x):
-        seen.append(x.copy())
-        return float(np.sum((x - 3) ** 2))
-
-    disc = NonlinearConstraint(lambda x: np.hypot(*x), -np.inf, 1, keep_feasible=True)
-    r = pso.minimize(fun, BOX, constraints=disc, max_evals=2000, seed=1)
-    assert all(np.hypot(*x) <= 1 for x in seen) and r.nfev == len(seen) < 2000
-    assert r.fun == fun(r.x) and r.maxcv == 0 and r.success and r.algorithm == "covariant"
-    assert np.allclose(r.x, math.sqrt(0.5), atol=0.05)  # the point of the disc nearest to (3, 3)
-    assert r.stop == {"max_evals": 2000}
-    assert [record.best for record in r.history] == sorted(
-        (record.best for record in r.history), reverse=True
-    )
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_a_standard_problem_against_scipy(seed):
-    # G06 of Michalewicz & Schoenauer 1996: a thin crescent, optimum -6961.81388 at (14.095,
-    # 0.84296)
-    def fun(x):
-        return (x[0] - 10) ** 3 + (x[1] - 20) ** 3
-
-    def circles(x):
-        return [(x[0] - 5) ** 2 + (x[1] - 5) ** 2, (x[0] - 6) ** 2 + (x[1] - 5) ** 2]
-
-    rules = NonlinearConstraint(circles, [100, -np.inf], [np.inf, 82.81])
-    r = pso.minimize(fun, [(13, 100), (0, 100)], constraints=rules, max_evals=500, seed=seed)
-    reference = scipy_minimize(
-        fun, [14.1, 0.9], method="SLSQP", constraints=rules, bounds=[(13, 100), (0, 100)]
-    )
-    assert reference.fun == pytest.approx(-6961.81388, abs=1e-3)
-    assert r.success and r.fun == pytest.approx(reference.fun, rel=1e-7)
-
-
-@pytest.mark.parametrize("vectorized", [False, True])
-def test_nothing_feasible_is_said(vectorized):
-    def fun(x):
-        return np.sum(x, axis=-1)
-
-    r = pso.minimize(
-        fun, BOX, constraints=lambda x: 7 + x[0], max_evals=500, seed=0, vectorized=vectorized
-    )
-    assert not r.success and "no feasible point" in r.message and r.stop == {"max_evals": 500}
-    assert r.x[0] == pytest.approx(-5, abs=0.01) and r.maxcv == 7 + r.x[0]
-    assert r.fun == fun(r.x) and r.nfev == 500
-    assert all(record.best == math.inf for record in r.history)
-
-
-@pytest.mark.parametrize(
-    ("given", "error", "message"),
-    [
-        (lambda x: x[0] < 1, ValueError, "bool"),
-        (lambda x: np.zeros((2, 2)), ValueError, "a number or a vector"),
-        (7, TypeError, "neither a callable"),
-        (LinearConstraint([[1, 2, 3]], 0, 1), ValueError, "3 columns"),
-    ],
-)
-def test_what_is_no_constraint_is_refused(given, error, message):
-    called = []
-    with pytest.raises(error, match=message):
-        pso.minimize(called.append, BOX, constraints=given, seed=0)
-    assert not called
-
-
-def test_without_a_feasible_point_fun_is_called_once_for_the_result():
-    calls = []
-    r = pso.minimize(
-        lambda x: calls.append(x) or float((x**2).sum()), [(-4, 4)] * 2, "constriction",
-        constraints=lambda x: 1 + x[0] ** 2, max_evals=60, seed=0, vectorized=False,
-    )  # fmt: skip
-    assert len(calls) == r.nfev == 1 and not r.feasible and r.fun == float((r.x**2).sum())

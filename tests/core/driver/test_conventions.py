@@ -89,23 +89,6 @@ def test_a_call_that_takes_too_long_fails():
     assert values == {True: True, False: False} and r.x[0] >= 0
 
 
-@pytest.mark.slow
-def test_a_call_that_takes_too_long_fails_in_a_process():
-    r = pso.minimize(
-        hangs_at_the_left, BOX, "constriction", max_evals=12, seed=0, evaluation_timeout=0.3,
-        on_error="worst", workers="processes:2",
-    )  # fmt: skip
-    assert r.x[0] >= 0 and r.fun == bowl(r.x) and r.nfev == 12
-
-
-def test_calls_that_cannot_be_interrupted_are_refused():
-    with pytest.raises(ValueError, match="use workers=1 in the main"):
-        pso.minimize(bowl, BOX, workers=map, evaluation_timeout=1)
-    for name in ("timeout", "evaluation_timeout"):
-        with pytest.raises(ValueError, match=f"{name}=0: it must be"):
-            pso.minimize(bowl, BOX, **{name: 0})
-
-
 def test_progress_shows_the_share_and_the_time_left(monkeypatch, capsys):
     fun = Clock(monkeypatch)
     pso.minimize(fun, BOX, "constriction", max_evals=100, seed=0, progress=True)
@@ -146,14 +129,6 @@ class Jobs:
         return SimpleNamespace(result=lambda: function(item))
 
 
-@pytest.mark.parametrize("executor", [Bare(), Client(), Jobs()], ids=lambda e: type(e).__name__)
-def test_whatever_has_submit_gives_the_same_result(executor):
-    alone, other = (
-        pso.minimize(bowl, BOX, "fips", max_evals=80, seed=0, workers=w) for w in (1, executor)
-    )
-    assert np.array_equal(alone.x, other.x)
-
-
 def test_calls_that_wait_are_taken_back_when_one_raises():
     futures = []
 
@@ -168,6 +143,12 @@ def test_calls_that_wait_are_taken_back_when_one_raises():
     with pytest.raises(RuntimeError, match="no licence"):
         pso.minimize(bowl, BOX, "fips", max_evals=80, seed=0, workers=Queue())
     assert len(futures) > 1 and all(future.cancelled() for future in futures[1:])
+
+    def fails(x):
+        raise RuntimeError("mine")
+
+    with pytest.raises(RuntimeError, match="mine"):  # its jobs cannot be cancelled
+        pso.minimize(fails, BOX, "fips", max_evals=80, seed=0, workers=Jobs())
 
 
 def test_asynchronous_searches_need_futures_that_call_back():
@@ -238,29 +219,11 @@ def test_what_is_no_argument_here_is_answered(foreign, hint):
         pso.minimize(bowl, BOX, **{foreign: 1})
 
 
-def test_a_starting_point_in_the_place_of_the_bounds():
-    with pytest.raises(TypeError, match="two bounds were given; a starting point is x0="):
-        pso.minimize(bowl, [0.0, 0.0, 0.0], bounds=BOX)
-    for start in ([0.0, 0.0, 0.0], [0.5, 1.0], np.zeros(3)):
-        with pytest.raises(ValueError, match="a starting point is x0= of minimize"):
-            pso.minimize(bowl, start)
-
-
-def test_an_unknown_recipe_is_answered_by_one_that_is_near_or_by_all():
-    with pytest.raises(ValueError, match="'fipps'; did you mean fips"):
-        pso.minimize(bowl, BOX, recipe="fipps")
-    with pytest.raises(ValueError, match=r"'nevergrad:CMA'; there are .*surrogate"):
-        pso.minimize(bowl, BOX, recipe="nevergrad:CMA")
-
-
 def two(x):
     return bowl(x), float(x[0])
 
 
-@pytest.mark.parametrize("vectorized", [False, "auto"])
-def test_a_function_of_several_objectives_is_one_for_minimize_multi(vectorized):
-    with pytest.raises(ValueError, match=r"must give a number .*pso\.minimize_multi"):
-        pso.minimize(two, BOX, vectorized=vectorized)
+def test_a_function_of_several_objectives_is_one_for_minimize_multi():
     first = [bowl]
 
     def later(x):
@@ -286,10 +249,6 @@ def test_a_generator_is_a_seed(recipe, tmp_path):
     assert search(np.random.default_rng(1), 24, checkpoint=path).nfev == 24
     with pytest.raises(ValueError, match="other seed"):
         search(np.random.default_rng(2), 24, checkpoint=path)
-    with pytest.raises(
-        TypeError, match=r"seed='one': use a whole number, a numpy\.random\.Generator or None"
-    ):
-        search("one")
 
 
 def test_scipys_distributions_are_ranges():
@@ -303,5 +262,11 @@ def test_scipys_distributions_are_ranges():
     read, meant = pso.Space(space), pso.Space(ours)
     assert np.allclose(read.bounds, meant.bounds, rtol=1e-12)
     assert (read.names, read.integrality) == (meant.names, meant.integrality)
-    with pytest.raises(ValueError, match=r"space\['x'\] = norm\(.*uniform, loguniform and randint"):
-        pso.Space({"x": stats.norm()})
+
+
+@pytest.mark.parametrize("executor", [Bare(), Client(), Jobs()], ids=lambda e: type(e).__name__)
+def test_whatever_has_submit_gives_the_same_result(executor):
+    alone, other = (
+        pso.minimize(bowl, BOX, "fips", max_evals=80, seed=0, workers=w) for w in (1, executor)
+    )
+    assert np.array_equal(alone.x, other.x)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from drawn_problems import Drawn, Log, NoLicence, problems
 from hypothesis import given, settings
+from runs import same_result
 
 import pyswarmopt as pso
 
@@ -51,11 +52,6 @@ def check_best(problem: Drawn, log: Log, r: pso.Result) -> None:
     assert r.success <= (problem.violation(r.x) == 0)
 
 
-def same(a: pso.Result, b: pso.Result) -> bool:
-    counts = (a.fun, a.nfev, a.nit, a.stop, a.maxcv) == (b.fun, b.nfev, b.nit, b.stop, b.maxcv)
-    return counts and np.array_equal(a.x, b.x) and list(a.history) == list(b.history)
-
-
 def interrupted(problem: Drawn) -> pso.Result | None:
     """The result of a run that stopped after some iterations and went on from its checkpoint."""
     iterations = 0
@@ -83,60 +79,12 @@ def test_a_search_keeps_what_it_promises(problem):
     check_best(problem, log, r)
     if problem.repeatable:
         again = searched(problem, Log(problem))
-        assert again is not None and same(r, again)
+        assert again is not None and same_result(r, again)
         resumed = interrupted(problem)
-        assert resumed is not None and same(r, resumed)
+        assert resumed is not None and same_result(r, resumed)
 
 
 # --- what this found, one by one ---
-
-
-@pytest.mark.parametrize("recipe", [None, "constriction", "surrogate"])
-@pytest.mark.parametrize("size", [1e297, 1e301, 1.7e308])
-@pytest.mark.parametrize("maximize", [False, True])
-def test_a_feasible_point_with_a_huge_value_is_better_than_one_that_breaks_a_constraint(
-    recipe, size, maximize
-):
-    sign = -1.0 if maximize else 1.0
-    seen = []
-
-    def fun(x):
-        value = sign * size * (1 - 0.1 * math.sin(9 * x[0]))
-        if x[0] > 1:
-            seen.append(value)
-        return min(max(value, -1.7e308), 1.7e308)
-
-    optimise = pso.maximize if maximize else pso.minimize
-    r = optimise(
-        fun,
-        [(-5, 5)],
-        constraints=lambda x: 1e300 * (1 - x[0]),
-        recipe=recipe,
-        max_evals=60,
-        seed=1,
-    )
-    assert r.maxcv == 0 and r.x[0] > 1 and r.fun == fun(r.x) and math.isfinite(r.fun)
-    assert r.success
-
-
-@pytest.mark.parametrize("limit", [1, 2, 3])
-@pytest.mark.parametrize("recipe", [None, "constriction"])
-def test_where_no_feasible_point_has_a_value_there_is_no_further_call(limit, recipe):
-    calls = []
-    rule = {"type": "ineq", "fun": lambda x: x[0], "keep_feasible": True}
-    r = pso.minimize(
-        lambda x: calls.append(x) or math.nan, [(-5, 5)], constraints=rule, recipe=recipe,
-        max_evals=limit, seed=3, x0=[[1.0], [2.0], [3.0], [-1.0]],
-    )  # fmt: skip
-    assert len(calls) == r.nfev == limit
-    assert r.maxcv == 0 and r.fun == math.inf and "no finite value" in r.message
-
-
-@pytest.mark.parametrize("optimise", [pso.minimize, pso.maximize])
-@pytest.mark.parametrize("value", [math.inf, -math.inf])
-def test_a_search_that_saw_infinite_values_alone_reports_the_worst_one(optimise, value):
-    r = optimise(lambda x: value, [(-5, 5)], max_evals=1, seed=0)
-    assert r.fun == (math.inf if optimise is pso.minimize else -math.inf) and not r.success
 
 
 def test_mean_and_spread_of_values_whose_sum_overflows_are_numbers():

@@ -87,13 +87,6 @@ def test_the_history_of_a_search_that_failed_holds_all_points_that_it_was_told(h
     assert not lost and records[-1].iteration == max(r.iteration for r in records)
 
 
-def test_the_first_call_may_fail():
-    with pytest.raises(LicenceError) as caught:
-        pso.minimize(Fails(bowl, 0), BOX, max_evals=100, seed=3)
-    r = caught.value.result
-    assert not r.success and np.isinf(r.fun) and "no finite value" in r.message
-
-
 def test_what_is_wrong_before_the_first_call_has_no_result():
     with pytest.raises(ValueError, match="fun returned") as caught:
         pso.minimize(lambda x: "no", BOX, max_evals=10)

@@ -56,27 +56,6 @@ def test_particles_are_the_evaluations(tmp_path):
     assert np.array_equal(np.stack([rows["x0"], rows["x1"], rows["x2"]], axis=1), fun.points)
 
 
-@pytest.mark.parametrize("history", ["iteration", "particles"])
-def test_a_resumed_search_has_the_whole_history(tmp_path, history):
-    path = tmp_path / "c.npz"
-    settings = {
-        "bounds": BOX,
-        "recipe": "constriction",
-        "population": 5,
-        "seed": 3,
-        "history": history,
-    }
-    pso.minimize(Recorded(), max_evals=60, checkpoint=path, **settings)
-    resumed = pso.minimize(Recorded(), max_evals=140, checkpoint=path, **settings)
-    whole = pso.minimize(Recorded(), max_evals=140, **settings)
-    assert len(whole.history) > 1
-    for a, b in zip(resumed.history, whole.history, strict=True):
-        assert all(np.array_equal(x, y, equal_nan=True) for x, y in zip(a, b, strict=True))
-    other = "particles" if history == "iteration" else "iteration"
-    with pytest.raises(ValueError, match="history="):
-        pso.minimize(Recorded(), max_evals=140, checkpoint=path, **{**settings, "history": other})
-
-
 @given(limit=st.integers(2, 9), rounds=st.integers(1, 200))
 def test_history_stays_within_its_limit_and_evenly_spaced(limit, rounds):
     history = pso.History(limit=limit)

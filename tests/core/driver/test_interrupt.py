@@ -61,16 +61,6 @@ def test_the_result_so_far_is_given_back_and_the_search_goes_on_from_its_checkpo
         assert np.array_equal(resumed.x, whole.x) and list(resumed.history) == list(whole.history)
 
 
-def test_a_search_that_had_reached_nothing_says_so():
-    r = pso.minimize(Interrupted(bowl, 0), BOX, max_evals=50, seed=0)
-    assert (
-        not r.success
-        and r.message.startswith("interrupted")
-        and "no finite value" in r.message
-        and r.nfev == 0
-    )
-
-
 def test_a_front_is_given_back_and_goes_on(tmp_path):
     def front(x):
         return x[0] ** 2, (x[0] - 2) ** 2
@@ -82,14 +72,6 @@ def test_a_front_is_given_back_and_goes_on(tmp_path):
         pso.minimize_multi(front, BOX, 2, **{**arguments, **k}) for k in ({}, {"checkpoint": None})
     )
     assert np.array_equal(resumed.fun, whole.fun) and resumed.success
-
-
-def test_a_callback_of_a_front_may_raise_stop_iteration():
-    def stop(result):
-        raise StopIteration
-
-    r = pso.minimize_multi(lambda x: (x[0], -x[0]), BOX, 2, population=10, seed=0, callback=stop)
-    assert r.nfev == 10 and r.success and r.message == "the callback said stop"
 
 
 @pytest.mark.slow

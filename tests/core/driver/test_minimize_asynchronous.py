@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections import Counter
 
 import numpy as np
 import pytest
@@ -51,14 +50,6 @@ def test_the_budget_is_kept_and_the_best_is_the_best_seen(workers, max_evals):
     assert r.history[-1].best == value and r.history[-1].evaluations == max_evals
 
 
-def test_history_of_particles_says_who_was_where():
-    fun = Watched(delay=0.002)
-    r = search(fun, workers=3, max_evals=60, history="particles")
-    assert sorted((h.value, *h.x) for h in r.history) == sorted((v, *x) for v, x in fun.seen)
-    assert Counter(h.iteration for h in r.history) == dict.fromkeys(range(10), 6)
-    assert set(Counter(h.particle for h in r.history)) == set(range(6))
-
-
 def test_what_is_under_way_when_the_search_ends_counts():
     """The target is reached while two others are under way; one of those is better still."""
     reached = threading.Event()
@@ -77,48 +68,6 @@ def test_what_is_under_way_when_the_search_ends_counts():
 
     r = search(fun, seed=0, population=5, workers=2, target=0.5, max_evals=5)
     assert r.fun == 0.25 and r.success and "target" in r.stop and r.nfev >= 4
-
-
-# --- failures ---
-
-
-def holes(x):
-    if x[0] < 0:
-        raise RuntimeError("left")
-    return math.nan if x[1] < 0 else bowl(x)
-
-
-@pytest.mark.parametrize("workers", [1, 3])
-def test_a_call_is_made_again(workers):
-    tries: Counter = Counter()
-    lock = threading.Lock()
-
-    def flaky(x):
-        with lock:
-            tries[x.tobytes()] += 1
-            first = tries[x.tobytes()] == 1 and len(tries) % 3 == 0 and len(tries) < 60
-        if first:
-            raise OSError("lost")
-        return bowl(x)
-
-    r = search(flaky, workers=workers, max_evals=100, on_error=("retry", 1))
-    assert r.nfev == sum(tries.values()) == 100 and set(tries.values()) == {1, 2} and r.success
-    with pytest.raises(RuntimeError, match="left"):
-        search(holes, workers=workers, max_evals=100, on_error=("retry", 2))
-
-
-def test_what_does_not_go_together_is_refused_before_any_call():
-    fun = Watched()
-    for options, message in [
-        ({"noisy": True}, "noisy"),
-        ({"vectorized": True}, "one point at a time"),
-        ({"workers": map}, "threads, processes"),
-    ]:
-        with pytest.raises(ValueError, match=message):
-            search(fun, **options)
-    assert not fun.seen
-    with pytest.raises(ValueError, match="only many at once"):
-        search(lambda x: np.sum(x**2, axis=1))
 
 
 # --- resume ---
@@ -174,9 +123,3 @@ def test_what_was_in_flight_is_evaluated_again(tmp_path):
     )
     with pytest.raises(ValueError, match=r"other .*asynchronous"):
         pso.minimize(bowl, BOX, "surrogate", 6, max_evals=60, seed=3, checkpoint=path)
-
-
-@pytest.mark.slow
-def test_processes():
-    r = search(bowl, workers="processes:2", max_evals=60)
-    assert r.nfev == 60 and r.fun == bowl(r.x)

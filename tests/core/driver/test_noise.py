@@ -98,26 +98,6 @@ def test_a_lucky_draw_does_not_stay_the_best():
     assert abs(np.mean(careful)) < 3 / math.sqrt(8) and max(map(abs, careful)) < 4
 
 
-def test_the_choice_is_by_many_draws():
-    """A trap: left of 5 a wide noise around 1, elsewhere hardly any noise around 0.5."""
-    chosen = []
-    for seed in range(6):
-        random = np.random.default_rng(seed)
-        r = pso.minimize(
-            lambda x, random=random: (
-                1 + random.normal() if x[0] < 5 else 0.5 + 0.01 * random.normal()
-            ),
-            [(0, 9)],
-            integrality=True,
-            max_evals=1500,
-            seed=seed,
-            noisy=True,
-        )
-        chosen.append(r.x[0] >= 5)
-        assert abs(r.fun - (0.5 if r.x[0] >= 5 else 1)) < 4 * r.fun_stderr
-    assert sum(chosen) >= 5
-
-
 def test_the_target_means_the_mean():
     fun = Noisy(2, sigma=3.0)
     r = pso.minimize(fun, BOX, max_evals=10_000, target=-1.0, seed=2, noisy=True)
@@ -126,6 +106,20 @@ def test_the_target_means_the_mean():
         Noisy(2, sigma=0.1), BOX, max_evals=10_000, target=1.0, seed=2, noisy=True
     )
     assert "target" in reached.stop and truth(reached.x) < 1.2 and reached.nfev < 10_000
+
+
+def test_a_killed_noisy_search_goes_on(tmp_path):
+    def fun(x):  # looks like noise, but depends on x only
+        return truth(x) + math.sin(1e6 * float(x.sum()))
+
+    arguments = {"bounds": BOX, "population": 8, "seed": 4, "noisy": True}
+    path = tmp_path / "c.npz"
+    pso.minimize(fun, max_iter=5, checkpoint=path, **arguments)
+    resumed = pso.minimize(fun, max_iter=12, checkpoint=path, **arguments)
+    whole = pso.minimize(fun, max_iter=12, **arguments)
+    assert np.array_equal(resumed.x, whole.x) and list(resumed.history) == list(whole.history)
+    with pytest.raises(ValueError, match="noisy"):
+        pso.minimize(fun, max_iter=12, checkpoint=path, **{**arguments, "noisy": False})
 
 
 @pytest.mark.parametrize("max_evals", [1, 2, 5, 19, 20, 60])
@@ -150,17 +144,3 @@ def test_failures_and_constraints():
 
     r = pso.minimize(holes, BOX, constraints=lambda x: x[1], max_evals=3000, seed=0, noisy=True)
     assert r.success and r.x[0] >= 1 and r.x[1] <= 0 and abs(r.fun - truth(r.x)) < 4 * r.fun_stderr
-
-
-def test_a_killed_noisy_search_goes_on(tmp_path):
-    def fun(x):  # looks like noise, but depends on x only
-        return truth(x) + math.sin(1e6 * float(x.sum()))
-
-    arguments = {"bounds": BOX, "population": 8, "seed": 4, "noisy": True}
-    path = tmp_path / "c.npz"
-    pso.minimize(fun, max_iter=5, checkpoint=path, **arguments)
-    resumed = pso.minimize(fun, max_iter=12, checkpoint=path, **arguments)
-    whole = pso.minimize(fun, max_iter=12, **arguments)
-    assert np.array_equal(resumed.x, whole.x) and list(resumed.history) == list(whole.history)
-    with pytest.raises(ValueError, match="noisy"):
-        pso.minimize(fun, max_iter=12, checkpoint=path, **{**arguments, "noisy": False})

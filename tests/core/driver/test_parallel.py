@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 import pytest
 import torch
+from runs import same_result
 
 import pyswarmopt as pso
 
@@ -23,29 +24,21 @@ def torch_bowl(x):
     return torch.sum(torch.square(x - 1.0))
 
 
-def same(a: pso.Result, b: pso.Result) -> bool:
-    return (
-        np.array_equal(a.x, b.x)
-        and (a.fun, a.nfev) == (b.fun, b.nfev)
-        and list(a.history) == list(b.history)
-    )
-
-
 @pytest.mark.parametrize("workers", [3, "threads:2", "threads", map])
 def test_workers_make_the_same_search(workers):
     serial = pso.minimize(bowl, BOX, max_evals=300, seed=5)
-    assert same(pso.minimize(bowl, BOX, max_evals=300, seed=5, workers=workers), serial)
+    assert same_result(pso.minimize(bowl, BOX, max_evals=300, seed=5, workers=workers), serial)
 
 
 @pytest.mark.slow
 def test_processes_make_the_same_search():
-    assert same(
+    assert same_result(
         pso.minimize(torch_bowl, BOX, max_evals=200, seed=5, workers="processes:2"),
         pso.minimize(torch_bowl, BOX, max_evals=200, seed=5),
     )
     with ProcessPoolExecutor(2) as pool:
         given = pso.minimize(bowl, BOX, max_evals=200, seed=5, workers=pool.map)
-    assert same(given, pso.minimize(bowl, BOX, max_evals=200, seed=5))
+    assert same_result(given, pso.minimize(bowl, BOX, max_evals=200, seed=5))
 
 
 def test_without_ray_there_is_a_clear_error(monkeypatch):

@@ -82,18 +82,6 @@ def test_the_front_of_zdt(problem, area, seed):
     assert np.diff(r.fun[:, 0]).max() < 0.15
 
 
-def test_three_objectives():
-    # distances to three corners: the front is the triangle between them
-    corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-    r = minimize_multi(
-        lambda x: ((x - corners) ** 2).sum(1), [(-2, 2)] * 2, 3, max_evals=6000, seed=0
-    )
-    outside = np.maximum(-r.x.min(1), r.x.sum(1) - 1)
-    assert len(r.x) == 100 and outside.max() < 0.3 and np.median(outside) < 0.02
-    for corner in corners:
-        assert (((r.x - corner) ** 2).sum(1)).min() < 0.01
-
-
 def test_the_forms_and_workers_make_the_same_search():
     def rows(x):
         return np.stack([x[:, 0] ** 2, (x[:, 0] - 2) ** 2 + x[:, 1] ** 2], axis=1)
@@ -134,34 +122,6 @@ def test_constraints_integers_and_failures():
         lambda x: (math.nan, 0.0), [(0, 9)], 2, population=20, max_evals=100, seed=0
     )
     assert not broken.success and "no finite value" in broken.message and len(broken.x) == 0
-
-
-def test_a_value_that_is_nan_in_one_objective_is_a_failure_and_tried_again():
-    calls = []
-
-    def fun(x):
-        calls.append(tuple(x))
-        return (math.nan, 1.0) if calls.count(tuple(x)) == 1 else (x[0], -x[0])
-
-    r = minimize_multi(fun, [(0, 1)], 2, population=10, max_evals=20, seed=0, on_error=("retry", 1))
-    assert len(calls) == 20 and len(set(calls)) == 10 and r.success and len(r.x) == 10
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"n_objectives": 0}, "n_objectives=0"),
-        ({"population": 0}, "population=0"),
-        ({"archive": 1}, "archive=1"),
-        ({"x0": [2.0]}, "not within"),
-        ({"n_objectives": 3}, "3 numbers"),
-    ],
-)
-def test_bad_arguments(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        minimize_multi(
-            lambda x: (x[0], -x[0]), **{"bounds": [(0, 1)], "n_objectives": 2, **arguments}
-        )
 
 
 class Killed(Exception):

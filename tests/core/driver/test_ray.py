@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 
-import numpy as np
 import pytest
 from ray_cluster import add_node, start_cluster
+from runs import same_result
 
 import pyswarmopt as pso
 
@@ -37,39 +37,10 @@ def make_bowl(delay=0.0):
     return bowl
 
 
-def same(a: pso.Result, b: pso.Result) -> bool:
-    return (
-        np.array_equal(a.x, b.x)
-        and (a.fun, a.nfev) == (b.fun, b.nfev)
-        and list(a.history) == list(b.history)
-    )
-
-
 def test_ray_makes_the_same_search(cluster):
     bowl = make_bowl()
     serial = pso.minimize(bowl, BOX, max_evals=100, seed=5)
-    assert same(pso.minimize(bowl, BOX, max_evals=100, seed=5, workers="ray"), serial)
-
-
-def test_failures_follow_on_error(cluster):
-    def holes(x):
-        if x[0] < 0:
-            raise RuntimeError("left")
-        return float((x**2).sum())
-
-    with pytest.raises(RuntimeError, match="left"):
-        pso.minimize(holes, BOX, max_evals=50, seed=5, workers="ray")
-    for asynchronous in (False, True):
-        r = pso.minimize(
-            holes,
-            BOX,
-            max_evals=60,
-            seed=5,
-            workers="ray",
-            on_error="worst",
-            asynchronous=asynchronous,
-        )
-        assert r.success and r.nfev == 60 and r.fun == holes(r.x)
+    assert same_result(pso.minimize(bowl, BOX, max_evals=100, seed=5, workers="ray"), serial)
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
@@ -87,4 +58,4 @@ def test_a_node_comes_and_is_killed_in_mid_search(cluster, asynchronous):
     r = pso.minimize(bowl, BOX, workers="ray", callback=kill, asynchronous=asynchronous, **options)
     killer[0].join()
     assert r.nfev == 120 and r.fun == bowl(r.x) < 0.1
-    assert asynchronous or same(r, pso.minimize(bowl, BOX, **options))
+    assert asynchronous or same_result(r, pso.minimize(bowl, BOX, **options))

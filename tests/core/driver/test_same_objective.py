@@ -72,22 +72,6 @@ def test_an_objective_that_fails_now_says_nothing_where_failures_are_forgiven(tm
         pso.minimize(fails, **arguments)
 
 
-def test_the_comparison_is_not_counted_and_draws_nothing(tmp_path):
-    calls = []
-
-    def fun(x):
-        calls.append(x)
-        return bowl(x)
-
-    arguments = {"bounds": BOX, "recipe": "constriction", "seed": 1, "population": 5}
-    whole = pso.minimize(fun, max_evals=100, **arguments)
-    pso.minimize(fun, max_evals=50, checkpoint=tmp_path / "c.npz", **arguments)
-    calls.clear()
-    resumed = pso.minimize(fun, max_evals=100, checkpoint=tmp_path / "c.npz", **arguments)
-    assert len(calls) == 51 and resumed.nfev == 100
-    assert np.array_equal(resumed.x, whole.x) and list(resumed.history) == list(whole.history)
-
-
 @pytest.mark.parametrize(
     ("stored", "scale", "allowed"),
     [(1e6, 0.0, 1e-3), (-1e6, 1.0, 1e-3), (2.0, 1e6, 1e-3), (0.0, -1e6, 1e-3),

@@ -11,8 +11,6 @@ import math
 import numpy as np
 import pandas
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import pyswarmopt as pso
 from pyswarmopt.driver.problem.importance import BINS, main_effects
@@ -56,29 +54,6 @@ def test_the_objective_gets_plain_values_by_name_that_the_space_allows():
     assert json.loads(json.dumps(r.params)) == r.params
 
 
-def test_a_space_of_real_numbers_is_searched_as_the_box_of_its_coordinates():
-    box = pso.minimize(
-        lambda x: (math.exp(x[0]) - 2) ** 2 + x[1] ** 2, [(0, 5), (-1, 3)], max_evals=90, seed=4
-    )
-    space = {"a": pso.log(1, math.exp(5)), "b": (-1, 3)}
-    named = pso.minimize(lambda a, b: (a - 2) ** 2 + b**2, space=space, max_evals=90, seed=4)
-    assert named.algorithm == box.algorithm == "memetic"
-    assert np.allclose(named.x, box.x, atol=1e-6) and math.isclose(
-        named.params["a"], math.exp(named.x[0])
-    )
-
-
-@given(
-    lr=st.floats(1e-5, 1.0), layers=st.integers(1, 8), units=st.integers(16, 1024),
-    opt=st.sampled_from(["adam", None]),
-)  # fmt: skip
-def test_encode_and_decode_are_inverse(lr, layers, units, opt):
-    space = pso.Space(SPACE)
-    back = space.decode(space.encode({"lr": lr, "layers": layers, "units": units, "opt": opt}))
-    assert math.isclose(back.pop("lr"), lr, rel_tol=1e-12)
-    assert back == {"layers": layers, "units": units, "opt": opt, "batch": 32}
-
-
 def test_x0_may_be_parameters_and_the_first_call_is_there():
     start = {"lr": 0.3, "layers": 7, "units": 100, "opt": "sgd", "momentum": 0.25}
     first = []
@@ -120,42 +95,6 @@ def test_constraints_get_the_names_that_they_take():
     assert r.maxcv == 0 and r.params["b"] == 2 and 1 <= r.params["a"] < 1.1
 
 
-@pytest.mark.parametrize(
-    ("space", "message"),
-    [
-        ({"a": (1, 0)}, r"space\['a'\] = \(1, 0\): bounds must be finite numbers, low below high"),
-        ({"a": (1, 2, 3)}, "choices are a list"),
-        ({"a": ("x", "y")}, "choices are a list"),
-        ({"a": []}, "must not be empty"),
-        ({"a": 1}, "no parameter that may vary"),
-        ({"a": (0, 1), "b": pso.when("c", 1, (0, 1))}, "must name choices or an integer"),
-        ({"a": (0, 1), "b": pso.when("a", 1, (0, 1))}, "must name choices"),
-        ({"a": [1, 2], "b": pso.when("a", True, (0, 1))}, "values that it may have"),
-    ],
-)
-def test_a_space_that_makes_no_sense_is_refused(space, message):
-    with pytest.raises(ValueError, match=message):
-        pso.minimize(loss, space=space)
-
-
-def test_what_does_not_fit_the_space_is_refused_before_the_first_call():
-    with pytest.raises(ValueError, match=r"fun takes \(a, c\), but the space has a, b"):
-        pso.minimize(lambda a, c: 0, space={"a": (0, 1), "b": (0, 1)})
-    with pytest.raises(ValueError, match="with a default"):
-        pso.minimize(lambda a, b: 0, space={"a": [0, 1], "b": pso.when("a", 1, (0, 1))})
-    with pytest.raises(ValueError, match="space= and bounds="):
-        pso.minimize(loss, [(0, 1)], space=SPACE)
-    with pytest.raises(ValueError, match="give bounds"):
-        pso.minimize(loss)
-    with pytest.raises(TypeError, match=r"space\['a'\] = <object"):
-        pso.minimize(loss, space={"a": object()})
-    for wrong in ((0, 1), (-1, 1)):
-        with pytest.raises(ValueError, match="above 0"):
-            pso.log(*wrong)
-    with pytest.raises(ValueError, match="whole numbers"):
-        pso.integer(0.5, 3)
-
-
 def test_importance_is_the_variance_of_the_main_effects():
     """Against brute force: every cell of a grid is evaluated, so effects are means over the other
     parameters.
@@ -184,16 +123,6 @@ def test_importance_is_not_taken_in_by_a_search_that_has_converged():
     assert next(iter(shares)) == "a" and shares["a"] > 0.8 and math.isclose(sum(shares.values()), 1)
 
 
-def test_importance_of_a_conditional_parameter_is_that_where_it_is_active():
-    r = pso.minimize(loss, space=SPACE, max_evals=300, seed=0)
-    points = r.coordinates()
-    active = ~np.isnan(points[:, r.space.names.index("momentum")])
-    assert (
-        active == (points[:, r.space.names.index("opt")] == 1)
-    ).all() and 0 < active.sum() < len(active)
-    assert set(r.importance()) == {"lr", "layers", "units", "opt", "momentum"}
-
-
 def test_tables_and_points_have_names_and_units(tmp_path):
     r = pso.minimize(loss, space=SPACE, max_evals=60, seed=0)
     points, values = r.evaluated()
@@ -212,3 +141,13 @@ def test_tables_and_points_have_names_and_units(tmp_path):
     assert again["lr"].tolist() == table["lr"].tolist() and again["opt"].notna().equals(
         table["opt"].notna()
     )
+
+
+def test_importance_of_a_conditional_parameter_is_that_where_it_is_active():
+    r = pso.minimize(loss, space=SPACE, max_evals=300, seed=0)
+    points = r.coordinates()
+    active = ~np.isnan(points[:, r.space.names.index("momentum")])
+    assert (
+        active == (points[:, r.space.names.index("opt")] == 1)
+    ).all() and 0 < active.sum() < len(active)
+    assert set(r.importance()) == {"lr", "layers", "units", "opt", "momentum"}

@@ -9,12 +9,10 @@ import tracemalloc
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 import pyswarmopt as pso
-from pyswarmopt.base.random_bits import FULL_SCALE, RandomBits
-from pyswarmopt.engine import chunked, lending
+from pyswarmopt.base.random_bits import RandomBits
+from pyswarmopt.engine import lending
 from pyswarmopt.engine.lending import Lender
 from pyswarmopt.engine.random_factors import Factors
 from pyswarmopt.parts.velocity import SumOfTerms
@@ -22,66 +20,6 @@ from pyswarmopt.parts.velocity import SumOfTerms
 
 def bowl(x: torch.Tensor) -> torch.Tensor:
     return ((x - 1.0) ** 2).sum(-1)
-
-
-def drive(swarm: pso.Swarm, rounds: int) -> pso.Swarm:
-    for _ in range(rounds):
-        x = swarm.ask()
-        swarm.tell(x, bowl(x))
-    return swarm
-
-
-@pytest.fixture
-def block(monkeypatch):
-    """Sets the size of a block."""
-
-    def cut(size: int) -> None:
-        monkeypatch.setattr(chunked, "BLOCK", size)
-        chunked.blocks_of.cache_clear()
-
-    yield cut
-    chunked.blocks_of.cache_clear()
-
-
-@pytest.mark.parametrize("recipe", ["fips", "constriction", "clpso"])
-@pytest.mark.parametrize("size", [3, 16, 40])
-def test_a_factor_per_coordinate_in_blocks_finds_the_optimum_and_resumes_to_the_bit(
-    block, recipe, size
-):
-    block(size)
-    whole = drive(pso.Swarm(bounds=[(-5, 5)] * 6, population=20, recipe=recipe, seed=1), 40)
-    half = drive(pso.Swarm(bounds=[(-5, 5)] * 6, population=20, recipe=recipe, seed=1), 17)
-    other = pso.Swarm(bounds=[(-5, 5)] * 6, population=20, recipe=recipe, seed=2)
-    other.load_state_dict(half.state_dict())
-    assert torch.equal(drive(other, 23).ask(), whole.ask())
-    first = pso.Swarm(bounds=[(-5, 5)] * 6, population=20, recipe=recipe, seed=1).ask()
-    assert whole.best.value < 0.5 * float(bowl(first).min())  # clpso learns slowly
-
-
-@given(
-    n=st.integers(1, 40),
-    dim=st.integers(1, 300),
-    size=st.integers(1, 400),
-    looks_at=st.sampled_from(["element", "column"]),
-)
-def test_blocks_cover_every_number_once(n, dim, size, looks_at):
-    before, chunked.BLOCK = chunked.BLOCK, size
-    chunked.blocks_of.cache_clear()
-    try:
-        seen = np.zeros((n, dim), dtype=int)
-        for rows, columns in chunked.blocks_of(n, dim, looks_at):
-            seen[rows, columns] += 1
-            part = seen[rows, columns]
-            assert part.size <= max(size, n) and (looks_at == "element" or len(part) == n)
-        assert (seen == 1).all()
-    finally:
-        chunked.BLOCK = before
-        chunked.blocks_of.cache_clear()
-
-
-def test_a_term_says_what_it_looks_at():
-    with pytest.raises(ValueError, match="looks_at='row'"):
-        pso.Term("mine", 1.0, lambda s: s.x, looks_at="row")  # type: ignore[arg-type]
 
 
 def test_a_large_swarm_moves_without_temporaries_of_its_size():
@@ -192,31 +130,7 @@ def test_the_stream_is_that_of_published_numbers():
     assert numbers[3:] == [4593380528125082431, 16408922859458223821]
 
 
-def test_bits_are_uniform_in_each_of_the_four_places_of_a_draw():
-    bits = RandomBits(torch.Generator().manual_seed(0)).take((50_000, 4))
-    u = bits / FULL_SCALE
-    assert (u >= 0).all() and (u < 1).all()
-    np.testing.assert_allclose(u.mean(axis=0), 0.5, atol=5 * (1 / 12 / 50_000) ** 0.5)
-    np.testing.assert_allclose(np.cov(u.T), np.eye(4) / 12, atol=0.002)
-    # 255 degrees of freedom: 255 + 5 sqrt(510)
-    counts = np.bincount(bits.ravel() >> 8, minlength=256)
-    assert ((counts - bits.size / 256) ** 2 / (bits.size / 256)).sum() < 368
-
-
 # --- factors drawn ahead ---
-
-
-def test_factors_drawn_for_many_moves_are_those_of_a_draw_for_each_move():
-    rule = SumOfTerms(
-        (pso.inertia(pso.schedule.Linear(0.9, 0.4, 100)), pso.cognitive(1.5), pso.social(2.0))
-    )
-    generator = torch.Generator().manual_seed(5)
-    ahead, again = Factors(rule, (4, 30), generator), torch.Generator().manual_seed(5)
-    for move in range(150):
-        found = ahead.next(move)
-        r = torch.rand((4, 2), generator=again, dtype=torch.float64).numpy()
-        expected = [np.full(4, 0.9 - 0.5 * min(move / 100, 1)), 1.5 * r[:, 0], 2.0 * r[:, 1]]
-        np.testing.assert_allclose(found, np.array(expected)[..., None], rtol=1e-15)
 
 
 def test_factors_go_on_from_their_state_between_two_draws():

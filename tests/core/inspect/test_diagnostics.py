@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from runs import drive
 
 import pyswarmopt as pso
 from pyswarmopt.inspect.diagnostics import diversity, stability
@@ -74,16 +75,6 @@ def test_order_2_is_how_fast_simulated_particles_shrink_or_grow(recipe):
     assert stability(recipe).order2 == pytest.approx(simulated_growth(recipe, moves=12), rel=0.05)
 
 
-def test_fips_is_stable_and_its_terms_are_understood():
-    # The sum of two uniform pulls of equal weight is that of c1 and c2: the ring FIPS is a
-    # canonical swarm.
-    ring = pso.recipes.fips(topology="ring")
-    chi, phi = 0.7298, 4.1
-    assert stability(ring) == pytest.approx(
-        stability(canonical(chi, chi * phi / 2, chi * phi / 2)), rel=1e-9
-    )
-
-
 def test_what_is_not_a_sum_of_linear_terms_is_not_judged():
     centre = pso.Term("centre", 0.1, lambda s: s.p.mean(0) - s.x)
     coupled = pso.Term("mean", 0.1, lambda s: s.x.mean(0) - s.x)
@@ -105,22 +96,7 @@ def test_a_schedule_is_looked_at_at_its_move():
     assert stability(clamped, 0) == stability(recipe, 0)
 
 
-def test_the_words_fit_the_numbers():
-    assert "order 1" in str(pso.diagnose(canonical(1.1, 1.0, 1.0)))
-    assert "order 2" in str(pso.diagnose(canonical(0.9, 2.0, 1.0))) and "24" not in str(
-        pso.diagnose(canonical(0.9, 2.0, 1.0))
-    )
-    assert "are stable" in str(pso.diagnose(pso.recipes.constriction()))
-
-
 # --- a swarm's state ---
-
-
-def drive(swarm: pso.Swarm, fun, rounds: int) -> pso.Swarm:
-    for _ in range(rounds):
-        x = swarm.ask()
-        swarm.tell(x, fun(x))
-    return swarm
 
 
 def test_diversity_by_hand():
@@ -167,3 +143,11 @@ def test_a_swarm_without_bounds_is_measured_in_the_units_of_x():
     found = pso.diagnose(swarm)
     assert (found.diversity, found.leaving, found.on_bounds) == (1.0, None, None)
     assert math.isfinite(found.stability.order2)
+
+
+def test_the_words_fit_the_numbers():
+    assert "order 1" in str(pso.diagnose(canonical(1.1, 1.0, 1.0)))
+    assert "order 2" in str(pso.diagnose(canonical(0.9, 2.0, 1.0))) and "24" not in str(
+        pso.diagnose(canonical(0.9, 2.0, 1.0))
+    )
+    assert "are stable" in str(pso.diagnose(pso.recipes.constriction()))

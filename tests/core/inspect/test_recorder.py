@@ -54,40 +54,6 @@ def test_forces_add_up_to_the_move(recipe: pso.Recipe) -> None:
         )
 
 
-def test_factors_explain_the_forces_of_constriction() -> None:
-    before = None
-    for step in record(
-        pso.functions.rastrigin, pso.recipes.constriction(topology="global"), 12, **BOX
-    ):
-        if before is not None:
-            pulls = {
-                "inertia": before.v,
-                "cognitive": before.p - before.x,
-                "social": step.g - before.x,
-            }
-            weights = {
-                "inertia": 0.72984379,
-                "cognitive": 0.72984379 * 2.05,
-                "social": 0.72984379 * 2.05,
-            }
-            for name, force in step.forces.items():
-                np.testing.assert_allclose(
-                    force, weights[name] * step.factors[name] * pulls[name], rtol=1e-7
-                )
-            assert (step.factors["inertia"] == 1).all() and step.factors["social"].shape == (7, 3)
-            leader = before.p[before.p_values.argmin()]
-            np.testing.assert_array_equal(step.g, np.tile(leader, (7, 1)))
-        before = step
-
-
-def test_factors_of_a_normalised_sum_are_shares() -> None:
-    weights = {"inertia": 0.2, "cognitive": 0.3, "social": 0.4, "repel": 0.05}
-    for step in record(pso.functions.sphere, pso.recipes.model_swarms(), 8, **BOX)[1:]:
-        shares = sum(weights[name] * step.factors[name] for name in weights)
-        np.testing.assert_allclose(shares, 1.0)
-        assert step.length == pytest.approx(0.8 * 0.95 ** (step.number - 1))
-
-
 def test_factors_of_a_normalised_sum_are_shares_in_each_coordinate() -> None:
     mixed = pso.compose([pso.inertia(0.5), pso.social(1.0, "element")], normalise=True)
     for step in record(pso.functions.sphere, mixed, 8, **BOX)[1:]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-import torch
 
 import pyswarmopt as pso
 from pyswarmopt import interop
+from pyswarmopt.testing import OptimizerTests
 
 ng = pytest.importorskip("nevergrad")
 nevergrad = interop.nevergrad
@@ -19,16 +18,6 @@ NAMES = nevergrad.register()
 
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # nevergrad's and pycma's own
-
-
-@pytest.fixture
-def global_state():
-    """Whatever the test does, NumPy's global generator is where it was."""
-    np.random.seed(123)
-    before = np.random.get_state()
-    yield
-    after = np.random.get_state()
-    assert np.array_equal(after[1], before[1]) and after[2:] == before[2:]
 
 
 def seeded(parametrization, seed=1):
@@ -87,27 +76,6 @@ def test_sequential_asks_are_the_swarm():
         swarm.tell(x, [bowl(row) for row in seen[5 * t : 5 * t + 5]])
 
 
-def test_mixed_parametrisations_and_workers():
-    a, b, c = (
-        ng.p.Scalar(lower=-1, upper=4),
-        ng.p.Choice([1.0, 2.0, 3.0]),
-        ng.p.Log(lower=1, upper=99),
-    )
-    space = ng.p.Instrumentation(a, b, c=c)
-    optimizer = ng.optimizers.registry["PySwarmOptConstriction"](
-        seeded(space), budget=600, num_workers=4
-    )
-    with ThreadPoolExecutor(4) as pool:
-        best = optimizer.minimize(
-            lambda a, b, c: (a - 0.7) ** 2 + (b - 2) ** 2 + np.log(c / 9) ** 2, executor=pool
-        )
-    assert (
-        best.args[1] == 2
-        and abs(best.args[0] - 0.7) < 0.1
-        and abs(np.log(best.kwargs["c"] / 9)) < 0.1
-    )
-
-
 @pytest.mark.parametrize("in_flight", [3, 25, 60])
 def test_out_of_order_with_some_always_in_flight(in_flight):
     random = np.random.default_rng(0)
@@ -155,13 +123,6 @@ def test_a_lost_candidate_is_handed_out_again_and_its_late_value_changes_nothing
     assert optimizer._swarm.best.value == min(bowl(c.value) for c in [*others, again])
 
 
-def test_candidates_that_break_a_constraint_do_not_stop_the_swarm():
-    space = seeded(ng.p.Array(shape=(2,), lower=-2, upper=5))
-    space.register_cheap_constraint(lambda x: x[0] > 0)
-    optimizer = nevergrad.SwarmOptimizer("constriction", population=6)(space, budget=300)
-    assert bowl(optimizer.minimize(bowl).value) < 0.01
-
-
 def test_dump_and_load(tmp_path):
     def fresh():
         return nevergrad.SwarmOptimizer("spso2011", population=6)(
@@ -194,55 +155,49 @@ def drive(optimizer, rounds=None):
     return optimizer
 
 
-# NGOpt, slower than these, has a test of its own below.
-OPTIMIZERS = ["CMA", "DE", "OnePlusOne", "PySwarmOptConstriction"]
+@pytest.fixture(params=[("CMA", 1), ("CMA", 7), ("DE", 7), ("OnePlusOne", 1),
+                        ("PySwarmOptConstriction", 7)], ids=str)  # fmt: skip
+def theirs(request):
+    name, population = request.param
+
+    def make(seed, maximize):
+        return nevergrad.NevergradOptimizer(
+            name, OptimizerTests.bounds, None, population, seed=seed, maximize=maximize
+        )
+
+    request.instance.make = make
 
 
-# Without `global_state`: one of its optimisers keeps a thread, which draws from NumPy's generator
-# when it will.
+@pytest.mark.usefixtures("theirs")
+class TestTheirs(OptimizerTests):
+    """NGOpt, slower than these, has a test of its own below."""
+
+    def optimizer(self, seed=0, maximize=False):
+        return self.make(seed, maximize)
+
+    def test_numpys_global_generator_stays_and_the_best_improves(self):
+        np.random.seed(123)
+        before = np.random.get_state()
+        _, values = self.play(self.optimizer(), rounds=100)
+        after = np.random.get_state()
+        assert np.array_equal(after[1], before[1]) and after[2:] == before[2:]
+        assert values.min() < 0.1 * np.median(values)
+
+
+def test_a_state_of_another_is_refused():
+    saved = drive(
+        nevergrad.NevergradOptimizer("DE", [(-2, 3)] * 2, population=5, seed=0), rounds=3
+    ).state_dict()
+    with pytest.raises(ValueError, match="name"):
+        nevergrad.NevergradOptimizer("CMA", [(-2, 3)] * 2, population=5).load_state_dict(saved)
+    with pytest.raises(ValueError, match="other positions"):
+        nevergrad.NevergradOptimizer("DE", [(-2, 9)] * 2, population=5).load_state_dict(saved)
+
+
 def test_ngopt_and_its_metamodels_work_with_this_numpy_and_can_be_let_go():
     optimizer = drive(nevergrad.NevergradOptimizer("NGOpt", [(-2, 3)] * 3, budget=400, seed=0))
     assert optimizer.stop() == {"max_evals": 400} and optimizer.best.value < 1e-3
     optimizer.close()
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
-@pytest.mark.parametrize("population", [1, 7])
-def test_an_optimiser_of_theirs_keeps_the_protocol(name, population, global_state):
-    def fresh(seed=3):
-        return nevergrad.NevergradOptimizer(
-            name, [(-2, 3)] * 2, None, population, budget=150, seed=seed
-        )
-
-    optimizer: pso.Optimizer = fresh()
-    x = optimizer.ask()
-    assert (
-        x.shape == (population, 2) and x.dtype == torch.float64 and torch.equal(x, optimizer.ask())
-    )
-    asked = []
-    while not optimizer.stop():
-        x = optimizer.ask()
-        asked.append(x)
-        optimizer.tell(x, ((x - 0.7) ** 2).sum(-1))
-    everything = torch.cat(asked)
-    values = ((everything - 0.7) ** 2).sum(-1)
-    assert len(everything) == 150 and optimizer.stop() == {"max_evals": 150}
-    assert optimizer.best.value == values.min() and torch.equal(
-        optimizer.best.x, everything[values.argmin()]
-    )
-    # Some of these hardly begin to search in 150 evaluations, so their best is compared with what
-    # they saw.
-    assert (
-        (everything >= -2) & (everything <= 3)
-    ).all() and optimizer.best.value < 0.1 * values.median()
-    again = drive(fresh())
-    assert torch.equal(again.best.x, optimizer.best.x)
-    half = drive(fresh(), rounds=100 // population)
-    half.ask()
-    loaded = fresh(seed=99)
-    loaded.load_state_dict(half.state_dict())
-    assert torch.equal(loaded.ask(), half.ask())
-    assert torch.equal(drive(loaded).best.x, optimizer.best.x)
 
 
 def test_starting_positions_come_first_and_are_used():
@@ -274,22 +229,6 @@ def test_without_bounds_the_first_step_is_the_spread_of_the_positions():
     assert steps[0] < 0.05 and steps[1] > 50
 
 
-def test_maximize_and_failures():
-    low = nevergrad.NevergradOptimizer("DE", [(-2, 3)] * 2, population=5, budget=100, seed=0)
-    high = nevergrad.NevergradOptimizer(
-        "DE", [(-2, 3)] * 2, population=5, budget=100, seed=0, maximize=True
-    )
-    assert low.best.value == np.inf and high.best.value == -np.inf
-    while not low.stop():
-        x = low.ask()
-        values = torch.where(x[:, 0] < 0, torch.nan, ((x - 0.7) ** 2).sum(-1))
-        values[x[:, 1] < -1] = -torch.inf
-        assert torch.equal(x, high.ask())
-        low.tell(x, values)
-        high.tell(x, -values)
-    assert low.best.value == -high.best.value < 0.5 and low.best.x[0] >= 0
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -305,19 +244,3 @@ def test_maximize_and_failures():
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         nevergrad.NevergradOptimizer(**{"name": "CMA", "bounds": [(0, 1)] * 2, **arguments})
-
-
-def test_bad_tells_and_states_are_refused():
-    optimizer = nevergrad.NevergradOptimizer("DE", [(-2, 3)] * 2, population=5, seed=0)
-    with pytest.raises(ValueError, match="without ask"):
-        optimizer.tell(torch.zeros(5, 2), np.zeros(5))
-    x = optimizer.ask()
-    with pytest.raises(ValueError, match="that ask"):
-        optimizer.tell(x + 1, np.zeros(5))
-    with pytest.raises(ValueError, match="shape"):
-        optimizer.tell(x, np.zeros(4))
-    saved = drive(optimizer, rounds=3).state_dict()
-    with pytest.raises(ValueError, match="name"):
-        nevergrad.NevergradOptimizer("CMA", [(-2, 3)] * 2, population=5).load_state_dict(saved)
-    with pytest.raises(ValueError, match="other positions"):
-        nevergrad.NevergradOptimizer("DE", [(-2, 9)] * 2, population=5).load_state_dict(saved)

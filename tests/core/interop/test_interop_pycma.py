@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from runs import drive
 
 cma = pytest.importorskip("cma")
+
 from pyswarmopt.interop.pycma import PycmaOptimizer  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # pycma's own
@@ -17,17 +19,10 @@ def bowl(x):
     return ((x - 0.7) ** 2).sum(-1)
 
 
-def drive(optimizer: PycmaOptimizer, rounds: int, sign: float = 1.0) -> PycmaOptimizer:
-    for _ in range(rounds):
-        x = optimizer.ask()
-        optimizer.tell(x, sign * bowl(x))
-    return optimizer
-
-
 def test_after_the_starting_positions_it_draws_what_pycma_draws():
     ours = PycmaOptimizer(START, population=6, seed=3)
     assert ours.ask().tolist() == START.tolist()
-    drive(ours, 1)
+    drive(ours, bowl, 1)
     random = np.random.default_rng(4)
     options = {
         "seed": np.nan,
@@ -59,11 +54,16 @@ def test_maximize_failures_and_the_budget():
 
 
 def test_a_saved_one_goes_on_to_the_bit():
-    whole, half = drive(PycmaOptimizer(START, seed=1), 7), drive(PycmaOptimizer(START, seed=1), 4)
+    whole, half = (
+        drive(PycmaOptimizer(START, seed=1), bowl, 7),
+        drive(PycmaOptimizer(START, seed=1), bowl, 4),
+    )
     half.ask()
     back = PycmaOptimizer(START, seed=9)
     back.load_state_dict(half.state_dict())
-    assert torch.equal(drive(back, 3).ask(), whole.ask()) and back.best.value == whole.best.value
+    assert (
+        torch.equal(drive(back, bowl, 3).ask(), whole.ask()) and back.best.value == whole.best.value
+    )
     with pytest.raises(ValueError, match="another budget"):
         PycmaOptimizer(START, budget=9).load_state_dict(half.state_dict())
     with pytest.raises(ValueError, match="other positions"):

@@ -140,24 +140,6 @@ def test_ftol_counts_iterations_without_change():
     assert optimizer.cost_history == [7.0] * 4  # the first, and three without change
 
 
-def test_processes_share_the_particles(monkeypatch):
-    class Threads(Workers):
-        def __init__(self, spec):
-            super().__init__("threads:2" if spec == "processes:2" else spec)
-
-    sizes = []
-
-    def noted(x, shift):
-        sizes.append(len(x))
-        return bowl(x) + shift
-
-    monkeypatch.setattr(ps, "Workers", Threads)
-    many, alone = (ps.single.GlobalBestPSO(7, 2, OPTIONS, seed=1) for _ in range(2))
-    cost, _ = many.optimize(noted, 5, n_processes=2, verbose=False, shift=1.0)
-    assert sorted(sizes) == [3] * 5 + [4] * 5
-    assert cost == alone.optimize(bowl, 5, verbose=False)[0] + 1.0
-
-
 @pytest.mark.parametrize(
     "change, message",
     [
@@ -226,3 +208,21 @@ def test_a_particle_is_the_nearest_of_its_own_also_among_duplicates():
     state = SimpleNamespace(positions=positions, best_costs=np.arange(7.0)[::-1].copy())
     for p in (1, 2):
         assert ps.Nearest(1, p).informants(state, torch.Generator()).tolist() == list(range(7))
+
+
+def test_processes_share_the_particles(monkeypatch):
+    class Threads(Workers):
+        def __init__(self, spec):
+            super().__init__("threads:2" if spec == "processes:2" else spec)
+
+    sizes = []
+
+    def noted(x, shift):
+        sizes.append(len(x))
+        return bowl(x) + shift
+
+    monkeypatch.setattr(ps, "Workers", Threads)
+    many, alone = (ps.single.GlobalBestPSO(7, 2, OPTIONS, seed=1) for _ in range(2))
+    cost, _ = many.optimize(noted, 5, n_processes=2, verbose=False, shift=1.0)
+    assert sorted(sizes) == [3] * 5 + [4] * 5
+    assert cost == alone.optimize(bowl, 5, verbose=False)[0] + 1.0

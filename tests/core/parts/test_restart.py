@@ -5,7 +5,6 @@ exact.
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pyswarmopt as pso
-from pyswarmopt.parts.restart import RestartAtBest, RestartSwarm
+from pyswarmopt.parts.restart import RestartSwarm
 
 BOUNDS = [(-5.0, 5.0)] * 2
 
@@ -48,40 +47,7 @@ def tell(swarm: pso.Swarm, values) -> torch.Tensor:
     return x
 
 
-# --- a particle back to its best ---
-
-
-@pytest.mark.parametrize(
-    ("options", "sent_back", "counts"),
-    [
-        ({}, [False, False, False, True, True], [0, 1, 2, 0, 0]),
-        ({"once": False}, [False, False, False, True, True], [0, 1, 2, 3, 4]),
-        ({"count_best": True}, [False, False, True, True, True], [0, 1, 0, 0, 0]),
-    ],
-)
-def test_after_patience_iterations_without_a_change_a_particle_goes_back(
-    options: dict[str, bool], sent_back: list[bool], counts: list[int]
-) -> None:
-    """Five particles whose personal bests changed 0 to 4 iterations ago; the patience is 3."""
-    state, sent = SimpleNamespace(stagnation=np.arange(5)), []
-    policy = RestartAtBest(patience=3, **options)
-    policy(state, SimpleNamespace(send_back=lambda rows: sent.append(rows.tolist())))
-    assert sent == [sent_back] and state.stagnation.tolist() == counts
-
-
 # --- when and how large ---
-
-
-def test_the_swarm_grows_after_patience_rounds_without_a_new_best():
-    swarm = pso.Swarm(bounds=BOUNDS, recipe=recipe(patience=3, growth=1.5), seed=0)
-    sizes = []
-    # the best of the first swarm comes in round 1, then 3 flat ones
-    for value in [5, 4, 4, 4, 4, 9, 8, 8, 8, 8, 8]:
-        sizes.append(len(tell(swarm, value)))
-    # 4 particles; the second swarm (6) improves once on its own, still worse than the first; the
-    # third has 9.
-    assert sizes == [4] * 5 + [6] * 5 + [9]
-    assert swarm.best.value == 4.0 and swarm.evaluations == 5 * 4 + 5 * 6 + 9
 
 
 @given(patience=st.integers(1, 6), growth=st.floats(1, 3), population=st.integers(1, 5))
@@ -172,19 +138,6 @@ def test_schedules_start_over_and_the_stop_rule_looks_at_the_best_of_all():
     assert stops == [{}, {}, {}, {}, {"patience": 4}, {"patience": 5}]
 
 
-def test_policies_act_together_in_their_order():
-    both = pso.compose(
-        [pso.inertia(1.0)], restart=(RestartAtBest(1), RestartSwarm(patience=3)), population=2
-    )
-    swarm = pso.Swarm(bounds=BOUNDS, recipe=both, seed=0)
-    tell(swarm, 1.0)
-    for _ in range(2):
-        tell(swarm, 2.0)
-        assert torch.equal(swarm.positions, swarm.personal_bests) and not swarm.velocities.any()
-    tell(swarm, 2.0)
-    assert len(swarm.ask()) == 3
-
-
 # --- exactness ---
 
 
@@ -220,21 +173,3 @@ def test_tickets_make_the_same_run_across_restarts():
         for ticket in reversed(tickets):
             single.tell(ticket, float(ripples(ticket.x)))
     assert torch.equal(whole.ask(), single.ask()) and whole.best.value == single.best.value
-
-
-# --- bad input ---
-
-
-@pytest.mark.parametrize(
-    ("policy", "message"),
-    [({"patience": 0}, "at least 1"), ({"growth": 0.5}, "growth"), ({"collapse": 1.0}, "collapse"),
-     ({"growth": float("inf")}, "growth")],
-)  # fmt: skip
-def test_bad_policies_say_what_is_wrong(policy, message):
-    with pytest.raises(ValueError, match=message):
-        RestartSwarm(**policy)
-
-
-def test_a_swarm_without_bounds_cannot_restart_and_says_so_at_once():
-    with pytest.raises(ValueError, match="give bounds"):
-        pso.Swarm(positions=[[0.0], [1.0]], recipe=recipe(patience=2))

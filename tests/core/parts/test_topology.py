@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pyswarmopt as pso
-from pyswarmopt.algorithms.clpso import Exemplars, draw_exemplars, learning_probability
 from pyswarmopt.base.state import State
 from pyswarmopt.engine import reference
 from pyswarmopt.parts import topology
@@ -40,20 +39,6 @@ costs = st.lists(st.sampled_from([0.0, 1.0, 2.0, 3.0]), min_size=1, max_size=14)
 @given(costs=costs)
 def test_everybody_hears_of_the_best(costs):
     assert heard(topology.Global(), state_with(costs)) == [costs.index(min(costs))] * len(costs)
-
-
-def test_a_square_lattice_by_hand():
-    # 0 1 2
-    # 3 4 5     the best is particle 1; the row of 2 goes on in that of 3, the last with the first
-    # 6 7 8
-    state = state_with([9.0, 0.0, 9.0, 9.0, 9.0, 9.0, 9.0, 9.0, 9.0])
-    assert {i for i, j in enumerate(heard(topology.VonNeumann(), state)) if j == 1} == {
-        0,
-        1,
-        2,
-        4,
-        7,
-    }
 
 
 @pytest.mark.parametrize("rule", [topology.Ring(), topology.Ring(3), topology.VonNeumann()])
@@ -119,58 +104,3 @@ def test_links_are_drawn_anew_only_when_the_best_did_not_improve():
     remember(state, [0.6] + [9.0] * 6)
     rule(state, generator)
     assert not torch.equal(state.memory["links"], first)
-
-
-# --- the exemplars of CLPSO ---
-
-
-def test_learning_probabilities_grow_from_a_twentieth_to_a_half():
-    pc = learning_probability(30)
-    # Worked with a pocket calculator: (e^(10*29/29) - 1) / (e^10 - 1) = 1, (e^(10*20/29) - 1)/(e^10
-    # - 1) = .04485.
-    assert (
-        pc[0] == pytest.approx(0.05)
-        and pc[-1] == pytest.approx(0.5)
-        and pc[20] == pytest.approx(0.0702, abs=1e-4)
-    )
-    assert (np.diff(pc) > 0).all()
-
-
-@given(n=st.integers(1, 8), dim=st.integers(1, 6), seed=st.integers(0, 999), data=st.data())
-def test_every_particle_learns_something_from_another(n, dim, seed, data):
-    due = np.array(sorted(data.draw(st.sets(st.integers(0, n - 1), min_size=1))))
-    drawn = draw_exemplars(due, np.arange(n, dtype=float), dim, torch.Generator().manual_seed(seed))
-    assert drawn.shape == (len(due), dim) and drawn.min() >= 0 and drawn.max() < n
-    assert n == 1 or ((drawn != due[:, None]).any(axis=1)).all()
-
-
-def test_better_particles_are_chosen_more_often_and_the_last_learns_most():
-    n, dim = 5, 20_000
-    drawn = draw_exemplars(
-        np.arange(n), np.array([4.0, 3.0, 2.0, 1.0, 0.0]), dim, torch.Generator().manual_seed(0)
-    )
-    learns = (drawn != np.arange(n)[:, None]).mean(axis=1)
-    np.testing.assert_allclose(learns, learning_probability(n), atol=5 * 0.5 / dim**0.5)
-    # Particle 4 draws two of 0..3: the better (higher) one is j with probability (2 j + 1) / 16.
-    chosen = np.bincount(drawn[4][drawn[4] != 4], minlength=4) / (drawn[4] != 4).sum()
-    np.testing.assert_allclose(chosen, [1 / 16, 3 / 16, 5 / 16, 7 / 16], atol=0.025)
-
-
-def test_exemplars_give_each_coordinate_the_best_of_its_exemplar():
-    state = state_with([3.0, 1.0, 2.0, 0.0], dim=5)
-    g = Exemplars()(state, torch.Generator().manual_seed(1))
-    # particle i's best is at (i, i, i, i, i)
-    assert torch.equal(g, state.memory["exemplars"].double())
-
-
-def test_bad_topologies_say_what_is_wrong():
-    for make in (
-        lambda: topology.RandomInformants(0),
-        lambda: topology.Ring(0),
-        lambda: Exemplars(0),
-    ):
-        with pytest.raises(ValueError, match="at least 1"):
-            make()
-    for name in ("constriction", "inertia_weight", "bare_bones", "fips"):
-        with pytest.raises(ValueError, match="topology='star': use"):
-            pso.recipes.get(name, topology="star")

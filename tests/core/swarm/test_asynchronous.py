@@ -5,7 +5,6 @@ in flight.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from runs import same_state
 
 import pyswarmopt as pso
 from pyswarmopt.parts.restart import RestartSwarm
@@ -69,16 +69,6 @@ class Fleet:
             self.handed.append(ticket)
 
 
-def same(a: pso.Swarm, b: pso.Swarm) -> bool:
-    left, right = a.state_dict(), b.state_dict()
-    return left.keys() == right.keys() and all(
-        torch.equal(left[k].nan_to_num(), right[k].nan_to_num())
-        if isinstance(left[k], torch.Tensor)
-        else left[k] == right[k]
-        for k in left
-    )
-
-
 # --- who moves when ---
 
 
@@ -133,19 +123,6 @@ def test_without_random_numbers_a_move_is_that_of_the_whole_swarm(topology):
                 x = swarm.ask()
                 swarm.tell(x, [bowl(row) for row in x])
         torch.testing.assert_close(one.ask_one().x, all_.ask()[0], rtol=1e-12, atol=1e-12)
-
-
-@pytest.mark.parametrize("topology", ["ring", "random"])
-def test_a_move_looks_at_its_own_row_only_or_at_all_to_the_same_effect(topology):
-    terms = [pso.inertia(0.7), pso.cognitive(1.2, "none"), pso.social(1.4, "none")]
-    elementwise = pso.compose(terms, topology=pso.topology.named(topology))
-    general = pso.compose(
-        [replace(t, looks_at="all") for t in terms], topology=pso.topology.named(topology)
-    )
-    a, b = fresh(elementwise), fresh(general)
-    assert all(
-        torch.equal(s.x, t.x) for s, t in zip(one_worker(a, 40), one_worker(b, 40), strict=True)
-    )
 
 
 def test_schedules_and_stop_rules_count_a_move_per_n_values():
@@ -220,17 +197,6 @@ def test_nothing_is_lost_or_doubled(recipe, workers, seed, count, maximize):
         and sign * bowl(swarm.best.x) == swarm.best.value
     )
     assert swarm.worst.value == sign * max(sign * v for v in values)
-
-
-@settings(max_examples=15)
-@given(seed=st.integers(0, 999))
-def test_a_slow_worker_holds_up_its_own_particle_only(seed):
-    swarm = fresh(population=6, seed=seed)
-    stuck = swarm.ask_one()
-    counts = Counter(t.particle for t in one_worker(swarm, 100))
-    assert set(counts.values()) == {20} and stuck.particle not in counts
-    swarm.tell(stuck, -7.0)
-    assert swarm.best.value == -7.0 and torch.equal(swarm.best.x, stuck.x)
 
 
 @settings(max_examples=20)
@@ -308,20 +274,8 @@ def test_a_loaded_swarm_with_particles_in_flight_goes_on_as_if_nothing_had_happe
     half.swarm, half.flying = loaded, [again[t.number] for t in half.flying]
     whole.run(after)
     half.run(after)
-    assert same(whole.swarm, half.swarm)
+    assert same_state(whole.swarm, half.swarm)
     assert all(torch.equal(s.x, t.x) for s, t in zip(whole.handed, half.handed, strict=True))
-
-
-def test_a_swarm_may_begin_with_whole_rounds():
-    swarm = fresh()
-    for _ in range(3):
-        x = swarm.ask()
-        swarm.tell(x, [bowl(row) for row in x])
-    before = swarm.positions.clone()
-    assert [t.particle for t in one_worker(swarm, 5)] == list(range(5))
-    assert (
-        swarm.iteration == 3 and swarm.evaluations == 20 and not (swarm.positions == before).any()
-    )
 
 
 # --- wrong use ---

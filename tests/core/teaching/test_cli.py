@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
+from pyswarmopt.teaching.functions.compare import problem
+
 pytest.importorskip("typer", reason="the command needs typer and rich (extra: toy)")
 pytest.importorskip("matplotlib", reason="pictures need matplotlib (extra: toy)")
 
-import typer
 
 import pyswarmopt as pso
 from pyswarmopt.cli import main
-from pyswarmopt.cli.app import COMMANDS, app
-from pyswarmopt.teaching.functions.compare import problem
-
-GROUPS = ("Experts and task", "Settings", "Machine", "Output")  # of the help of swarm-llm
 
 
 def run(*argv: str) -> int:
@@ -33,35 +29,6 @@ def told(capsys: pytest.CaptureFixture[str], *argv: str) -> dict:
     assert run(*argv) == 0
     loaded: dict = json.loads(capsys.readouterr().out)
     return loaded
-
-
-@pytest.mark.parametrize(
-    "command", [[], *([name] for name in COMMANDS)], ids=lambda c: c[0] if c else "all"
-)
-def test_help_fits_a_screen_and_has_an_example(
-    command: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(*command, "--help") == 0
-    out = capsys.readouterr().out
-    assert "Example: pyswarmopt" in out and len(out.splitlines()) <= 40
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_help_has_one_row_for_each_option_under_the_headings_of_the_other_program(
-    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COLUMNS", "100")
-    assert run(name, "--help") == 0
-    lines = capsys.readouterr().out.splitlines()
-    headings = [line.strip() for line in lines if line.strip() in ("Arguments", *GROUPS)]
-    assert headings[-1] == "Output" and headings == [
-        each for each in ("Arguments", *GROUPS) if each in headings
-    ]
-    rows = [line.split() for line in lines if line.startswith("  ")]
-    group: Any = typer.main.get_command(app)
-    for param in group.commands[name].params:
-        typed = param.opts[0] if param.param_type_name == "option" else param.metavar
-        assert sum(typed in row[0] for row in rows) == 1
 
 
 def test_run_is_minimize(capsys: pytest.CaptureFixture[str]) -> None:
@@ -141,17 +108,6 @@ def test_list_knows_every_function_and_recipe(capsys: pytest.CaptureFixture[str]
         assert "x" in entry["equation"] and len(entry["equation"]) > 20
     assert run("list", "beale") == 0
     assert "[-4.5, 4.5]" in capsys.readouterr().out
-
-
-def test_lesson_writes_one_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "l.html"
-    about = told(capsys, "lesson", "--no-open", "--out", str(path), "--json")
-    assert about == {"out": str(path), "bytes": path.stat().st_size}
-    assert run("lesson", "--no-open", "--out", str(path)) == 0
-    assert (
-        path.read_text().startswith("<!doctype html>")
-        and "works offline" in capsys.readouterr().out
-    )
 
 
 @pytest.mark.parametrize(

@@ -165,16 +165,6 @@ def test_landscapes_are_the_librarys(js: Page) -> None:
             assert function(best) == pytest.approx(function.optimal_value(2), abs=1e-8)
 
 
-def test_neighbours_are_the_librarys(js: Page) -> None:
-    for name in ("ring", "von_neumann"):
-        for n in (2, 3, 5, 9, 12):
-            expected = pso.topology.TOPOLOGIES[name].neighbours(n).tolist()
-            assert (
-                js("[...Array(n).keys()].map((i) => Swarm.neighbours(i, n, t))", n=n, t=name)
-                == expected
-            )
-
-
 def test_random_numbers_are_uniform_and_repeat(js: Page) -> None:
     drawn = np.array(js("((r) => Array.from({length: 20000}, r))(Swarm.generator(7))"))
     assert drawn.min() >= 0 and drawn.max() < 1
@@ -191,25 +181,6 @@ def test_interval_is_wilsons(js: Page) -> None:
     middle = (8 + z * z / 2) / (10 + z * z)
     half = z * math.sqrt(10) / (10 + z * z) * math.sqrt(0.8 * 0.2 + z * z / 40)
     assert (low, high) == pytest.approx((middle - half, middle + half))
-
-
-# ---- the recordings ----
-
-
-@pytest.mark.parametrize("chapter", lesson.CHAPTERS, ids=lambda c: c["title"])
-def test_every_recorded_move_is_the_pages_own(chapter: dict[str, Any], js: Page) -> None:
-    frames = recording_of(chapter)
-    assert len(frames) == chapter["moves"] + 1
-    for frame, after in itertools.pairwise(frames):
-        move = frame["move"]
-        assert move["x"] == after["x"]
-        own = js(
-            "Swarm.plan(state, s, factors)",
-            state=frame,
-            s=asdict(settings_of(chapter)),
-            factors=move["factors"],
-        )
-        np.testing.assert_allclose(own["x"], move["x"], rtol=1e-4, atol=1e-5)
 
 
 # ---- what the lesson says is so ----

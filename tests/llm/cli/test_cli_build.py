@@ -211,26 +211,3 @@ def test_what_init_comments_out_is_the_default(
     needed = {"experts": ("adapters/one", "adapters/two"), "tasks": ("questions.json",)}
     assert config == Longer("embedded:smollm2-135m", **needed, out="runs/first")
     assert file.read_text().count("\n") > 24
-
-
-@pytest.mark.parametrize(
-    ("words", "told"),
-    [
-        (["x.json"], "end in .toml"),
-        (["x.toml", "--for", "serch"], "--for serch: unknown; did you mean search?"),
-        (["absent/x.toml"], "absent/x.toml: cannot be written"),
-        (["mine.toml"], "mine.toml: exists already"),
-    ],
-)
-def test_init_overwrites_nothing_and_refuses_in_a_line(
-    words: list[str],
-    told: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("mine.toml").write_text("mine")
-    code, out, err = swarm_llm(capsys, "init", *words)
-    assert (code, out, err.count("\n")) == (2, "", 1) and told in err
-    assert [path.read_text() for path in Path().iterdir()] == ["mine"]

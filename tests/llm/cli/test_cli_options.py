@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from search_helpers import questions, swarm_llm, write_task
+from search_helpers import swarm_llm
 
 from pyswarmopt_llm.cli.options import spread
 from pyswarmopt_llm.common.config import SearchConfig
@@ -83,54 +83,6 @@ def test_a_config_file_gives_defaults_and_the_command_line_wins(
     assert seen == [replace(CONFIG, particles=5, max_iter=4, no_rivals=True, samples=2)]
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "told"),
-    [
-        ("c.toml", b"partcles = 3\n", "option partcles: unknown; did you mean particles?"),
-        ("c.toml", b'config = "other.toml"\n', "option config: unknown"),
-        ("c.toml", b'particles = "many"\n', "particles"),
-        ("c.toml", b"particles = \n", "line 1"),
-        ("c.toml", b"\xff = 1\n", "not UTF-8"),
-        ("c.toml", b"a = " + 100_000 * b"[", "c.toml: nested too deeply"),
-        ("c.yaml", b"particles: 3", ".toml"),
-        ("absent.toml", None, "absent.toml: cannot be read"),
-    ],
-)
-def test_a_bad_config_file_is_one_line(
-    name: str,
-    content: bytes | None,
-    told: str,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    seen: list[SearchConfig],
-) -> None:
-    if content is not None:
-        (tmp_path / name).write_bytes(content)
-    code, _, err = swarm_llm(capsys, *NEEDED, "--config", tmp_path / name)
-    assert (code, err.count("\n"), seen) == (2, 1, []) and told in err
-
-
-@pytest.mark.parametrize(
-    ("words", "told"),
-    [
-        ([*NEEDED, "--partcles", "3"], "--particles"),
-        ([*NEEDED, "--particles", "none"], "'--particles': Input should be a valid integer"),
-        ([*NEEDED, "--particles", "0"], "--particles 0: out of range"),
-        ([*NEEDED, "--set", "samples=0"], "--set samples=0: out of range"),
-        (["serch"], "search"),
-        (["search", "--base", "B"], "--experts"),
-        (["inspect", "x", "--base", ""], "--base: is empty; give it a value, or leave"),
-        (["inspect", "--base="], "--base: is empty"),
-        (["eval", "--set", "sampels=2"], "--set sampels: unknown; did you mean samples?"),
-    ],
-)
-def test_what_cannot_be_typed_is_one_line(
-    words: list[str], told: str, capsys: pytest.CaptureFixture[str], seen: list[SearchConfig]
-) -> None:
-    code, _, err = swarm_llm(capsys, *words)
-    assert (code, err.count("\n"), seen) == (2, 1, []) and told in err
-
-
 def test_no_help_loads_torch_or_transformers() -> None:
     script = """
 import sys
@@ -148,28 +100,3 @@ sys.exit(f"loaded {heavy}" if heavy else 0)
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        "inspect",
-        "search --base {base} --task {task} --out r --experts",
-        "merge --base {base} --method ties --out r --experts",
-        "ensemble --task {task} --out r --members",
-    ],
-)
-def test_a_pattern_that_nothing_matches_is_named(
-    words: str,
-    tiny_base: Path,
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    task = write_task(tmp_path / "words.json", questions(8, 1), questions(8, 2))
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    typed = words.format(base=tiny_base, task=task).split()
-    code, _, err = swarm_llm(capsys, *typed, "adapters/*")
-    assert code == 2 and err.splitlines()[-1].startswith("error: adapters/* does not exist; check")
-    assert not list(Path().iterdir())

@@ -5,17 +5,14 @@ plurals, how far it is.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from search_helpers import louder, questions, small, swarm_llm, write_task
+from search_helpers import questions, swarm_llm, write_task
 
 import pyswarmopt_llm.searching.use.model as evaluation
 from pyswarmopt_llm.cli import app
-from pyswarmopt_llm.common.events import Event
-from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.use.model import evaluate_model
 
 
@@ -56,55 +53,6 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_task(
         tmp_path_factory.mktemp("task") / "words.json", questions(12, 1), questions(20, 2)
     )
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        "inspect {}",
-        "inspect {}/ {}",
-        "search --base {base} --experts {} --task {task} --out run",
-        "search --base {base} --experts {} {} --task {task} --out run",
-        "merge --base {base} --experts {} {} --method ties --out run",
-        "eval --base {base} --adapter {} --task {task}",
-    ],
-)
-def test_a_folder_of_experts_is_not_an_expert(
-    words: str,
-    tiny_base: Path,
-    tiny_experts: list[Path],
-    task: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    parent = tiny_experts[0].parent
-    code, out, err = swarm_llm(
-        capsys, *words.format(*[parent] * 2, base=tiny_base, task=task).split()
-    )
-    assert code == 2 and f"did you mean the 3 folders in it, {parent}/*?" in out + err
-    assert not Path("run").exists()
-
-
-@pytest.mark.parametrize(("particles", "told"), [(2, True), (3, False), (4, False)])
-def test_a_raised_number_of_particles_is_said(
-    particles: int,
-    told: bool,
-    tiny_base: Path,
-    tiny_experts: list[Path],
-    task: Path,
-    tmp_path: Path,
-) -> None:
-    config = small(
-        tiny_base, louder(tiny_experts, tmp_path / "loud"), [task], tmp_path / "run", max_iter=0
-    )
-    notes: list[str] = []
-
-    def on_event(event: Event) -> None:
-        if event.kind == "note":
-            notes.append(event.data["text"])
-
-    search(replace(config, particles=particles), on_event)
-    raised = [note for note in notes if note.startswith("`particles`")]
-    assert raised == ["`particles` 2: raised to 3, since the search begins at all 3 experts"] * told
 
 
 def test_eval_takes_the_sizes_that_search_takes(

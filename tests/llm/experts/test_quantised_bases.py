@@ -136,48 +136,6 @@ def in_8_bits(tiny_base: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def test_what_changes_packed_weights_is_refused_in_one_line(
-    in_8_bits: Path, tiny_experts: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    task = write_task(tmp_path / "words.json", questions(8, 1), questions(8, 2))
-    said = (
-        f"error: {in_8_bits}: its weights are quantised (bitsandbytes int8), and a change cannot "
-        "be added to them; "
-        "give the original checkpoint in bf16, and quantise the result\n"
-    )
-    out = tmp_path / "out"
-    rest = ("--task", task, "--out", out)
-    for words in (
-        ("search", "--base", in_8_bits, "--experts", *tiny_experts, *rest, "--mix", "merged"),
-        ("search", "--base", in_8_bits, "--experts", *tiny_experts, *rest, "--space", "token"),
-        (
-            "search",
-            "--base",
-            in_8_bits,
-            "--experts",
-            in_8_bits,
-            in_8_bits,
-            *rest,
-            "--space",
-            "full",
-        ),
-        (
-            "merge",
-            "--base",
-            in_8_bits,
-            "--experts",
-            *tiny_experts,
-            "--method",
-            "ties",
-            "--out",
-            out,
-        ),
-        ("compare", "--base", in_8_bits, "--experts", *tiny_experts, *rest, "--methods", "ties"),
-    ):
-        assert swarm_llm(capsys, *words) == (2, "", said), words
-    assert not out.exists()
-
-
 def test_a_packed_base_names_what_it_needs(
     in_8_bits: Path,
     tiny_experts: list[Path],
@@ -287,18 +245,8 @@ def test_a_base_is_quantised_on_loading(
     adapter = louder(tiny_experts[:1], tmp_path / "loud")[0]
     values = {}
     for base in (tiny_base, f"int8:{tiny_base}", f"nf4:{tiny_base}"):
-        words = (
-            "eval",
-            "--base",
-            base,
-            "--adapter",
-            adapter,
-            "--task",
-            task,
-            "--scoring",
-            "likelihood",
-            "--json",
-        )
+        words = ["eval", "--base", base, "--adapter", adapter, "--task", task, "--json"]
+        words += ["--scoring", "likelihood"]
         code, out, err = swarm_llm(capsys, *words, "--threads", "1")
         assert code == 0 and "was trained on" not in err, err
         values[str(base)] = json.loads(out)["value"]

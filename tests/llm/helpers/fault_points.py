@@ -1,15 +1,19 @@
-"""Each fault point of three small searches fails once, in each way.
+"""Each fault point of four small searches, and of resuming them, fails once, in each way.
 
-    python tests/llm/helpers/fault_points.py FOLDER [SEARCH ...] [--sample N --seed S]
+    python tests/llm/helpers/fault_points.py FOLDER [SEARCH ...] [--sample N --seed S] [--only KIND]
 
 A search is run once to count its fault points: each opening, read, write, flush to disk, renaming,
 removal and new folder below its directory, each file of base, experts and task that is read, each
-batch of the engine and each request to the server. Then each of them fails, in a fork of this
-process, where everything is imported. After that the command must have said one line (a plain
-exception, which stands for a bug, may be a traceback), and the resumed run must end as the one that
-never failed, bit for bit.
+batch of the engine and each request to the server; of a search with workers each order, wait and
+answer. Then each of them fails, in a fork of this process, where everything is imported. After that
+the command must have said one line (a plain exception, which stands for a bug, may be a traceback),
+and the resumed run must end as the one that never failed, bit for bit.
 
-Outcomes are kept in FOLDER/SEARCH.jsonl, and cases that are there are not repeated. At the end a
+`SEARCH+resume` is the second command of a search that died in the middle: its points fail in turn,
+and a third command has to end as the search that never failed.
+
+Cases come in a drawn order, so that a part of them is a sample. Outcomes are kept in
+FOLDER/SEARCH.jsonl, and cases that are there are not repeated. At the end a
 table is printed; the exit code is 1 if a case failed.
 """
 
@@ -29,6 +33,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -42,7 +47,10 @@ Json = dict[str, Any]
 FILES = ("i/o", "full", "memory", "exception", "death")
 ENGINE = ("memory", "gpu memory", "memory, again", "exception", "death")
 REQUEST = ("lost", "no server", "memory", "exception", "death")
-LASTING = ("memory, again", "no server")  # these go on until the process ends
+ORDER = ("i/o", "memory", "exception", "death")  # to a worker
+ANSWER = ("died", "died, again", *ORDER)  # of a worker
+# these go on until the process ends
+LASTING = ("memory, again", "no server", "died, again")
 DEAD = 137
 SCORE = "def score(reply):\n    return len(set(reply)) / 100\n"
 BASE = "--base {f}/base --experts {f}/experts/ant {f}/experts/bee {f}/experts/cat --preset none"
@@ -56,20 +64,31 @@ SEARCHES = {
     "--max-new-tokens 2 --set train=on",
     "served": f"{BASE} {SMALL} --task {{f}}/words.json --dev 4 --test 2 --scoring letter "
     "--engine {url}",
+    "workers": f"{BASE} {SMALL} --task {{f}}/words.json --dev 8 --test 2 --scoring likelihood "
+    "--workers 2",
 }
+TWICE = tuple(f"{name}+resume" for name in ("labels", "score", "served"))
+MIDDLE = {"served": "request"}  # what the search dies at before its resume fails, else a batch
 AGAIN = {"score": "--allow score.py:score", "served": "--engine {url}"}
 
 
 class Points:
-    """Counts fault points; at one of them, and from there on if that lasts, the fault happens."""
+    """Counts fault points; at one of them, and from there on if that lasts, the fault happens.
 
-    def __init__(self, at: int = 0, fault: str = "") -> None:
-        self.at, self.fault, self.seen = at, fault, list[str]()
+    Those of workers come in another order each time: there the number is that among its kind.
+    """
+
+    def __init__(self, at: int = 0, fault: str = "", kind: str = "") -> None:
+        self.at, self.fault, self.kind, self.seen = at, fault, kind, list[str]()
+        self._lock = threading.Lock()  # workers are asked by threads
 
     def pass_by(self, what: str, half: Callable[[], object] = lambda: None) -> None:
         """A fault point; `half` is done before it fails."""
-        self.seen.append(what)
-        number = len(self.seen)
+        if self.kind not in ("", what):
+            return
+        with self._lock:
+            self.seen.append(what)
+            number = len(self.seen)
         if number == self.at or (0 < self.at < number and self._lasts(what)):
             half()
             fail(self.fault)
@@ -92,8 +111,15 @@ def fail(fault: str) -> None:
         "gpu memory": torch.OutOfMemoryError("CUDA out of memory"),
         "lost": httpx.ReadError("connection lost"),
         "no server": httpx.ConnectError("connection refused"),
+        "died": EOFError(),
+        "died, again": EOFError(),
+        "late": TooLate(),
         "exception": RuntimeError("a fault"),
     }[fault]
+
+
+class TooLate(Exception):
+    """Of a wait that ends without an answer."""
 
 
 class Watched:
@@ -139,6 +165,7 @@ def watch(points: Points, places: Sequence[Path]) -> None:
     from transformers import LlamaModel
 
     from pyswarmopt_llm.common.files.http import Json as Server
+    from pyswarmopt_llm.servers.workers import local
 
     tops = tuple(map(str, places))
 
@@ -152,12 +179,15 @@ def watch(points: Points, places: Sequence[Path]) -> None:
         if what and ours(values[0]):
             points.pass_by(what)
 
-    def before(module: Any, name: str, what: str) -> None:
+    def before(module: Any, name: str, what: str, late: Any = None) -> None:
         inner = getattr(module, name)
 
         @functools.wraps(inner)
         def outer(*args: Any, **more: Any) -> Any:
-            points.pass_by(what)
+            try:
+                points.pass_by(what)
+            except TooLate:
+                return late
             return inner(*args, **more)
 
         setattr(module, name, outer)
@@ -175,6 +205,9 @@ def watch(points: Points, places: Sequence[Path]) -> None:
     before(os, "fsync", "fsync")
     before(LlamaModel, "forward", "batch")
     before(Server, "_exchange", "request")
+    before(local, "_send", "order")
+    before(local, "_receive", "answer")
+    before(local.Connection, "poll", "wait", late=False)
 
 
 EVENTS = {
@@ -188,8 +221,14 @@ EVENTS = {
 }
 
 
+CREW = ("order", "wait", "answer")  # the other points are those of a search without workers
+
+
 def faults_of(what: str) -> Sequence[str]:
-    return {"batch": ENGINE, "request": REQUEST}.get(what, FILES)
+    """How a kind of point may fail."""
+    ways: dict[str, Sequence[str]] = {"batch": ENGINE, "request": REQUEST}
+    ways |= {"order": ORDER, "answer": ANSWER, "wait": ("late",)}
+    return ways.get(what, FILES)
 
 
 # Commands in forks
@@ -282,17 +321,17 @@ def timeless(value: Any) -> Any:
 
 
 class Search:
-    """One of the searches, with the outcomes of its cases."""
+    """One of the searches, or its resume, with the outcomes of its cases."""
 
     def __init__(self, name: str, out: Path, url: str) -> None:
         self.name, self.folder = name, out / name
-        self.words = ["search", *SEARCHES[name].format(f=FROZEN, here=self.folder, url=url).split()]
-        self.again = [
-            "resume",
-            f"{self.folder}/run",
-            "--quiet",
-            *AGAIN.get(name, "").format(url=url).split(),
-        ]
+        own, _, self._twice = name.partition("+")
+        places = {"f": FROZEN, "here": self.folder, "url": url}
+        self.words = ["search", *SEARCHES[own].format(**places).split()]
+        run = f"{self.folder}/run"
+        self.again = ["resume", run, "--quiet", *AGAIN.get(own, "").format(url=url).split()]
+        self._crew = "--workers" in self.words
+        self._middle = MIDDLE.get(own, "batch")
         self.file = out / f"{name}.jsonl"
         self._ends: dict[str, str] = {}  # what a failed run left behind -> how its resume ended
 
@@ -302,11 +341,32 @@ class Search:
         seen, again = self._whole(Points())
         if again != self.reference:
             raise SystemExit(f"{self.name}: does not repeat itself")
-        return [
-            (number, what, fault)
-            for number, what in enumerate(seen, 1)
-            for fault in faults_of(what)
-        ]
+        if self._twice:
+            seen = self._died(seen)
+        numbered = list(enumerate(seen, 1))
+        if self._crew:
+            numbered = [(n, kind) for kind in CREW for n in range(1, seen.count(kind) + 1)]
+        return [(number, what, fault) for number, what in numbered for fault in faults_of(what)]
+
+    def _died(self, seen: Sequence[str]) -> list[str]:
+        """Let it die at the middle one of its batches or requests, and keep what it left behind; the
+        points of its resume.
+        """
+        numbers = [number for number, what in enumerate(seen, 1) if what == self._middle]
+        self._clean()
+        dead = forked(self.folder, self.words, Points(numbers[len(numbers) // 2], "death"))
+        if dead["code"] != DEAD:
+            raise SystemExit(f"{self.name}: does not die: {dead['said']}")
+        shutil.rmtree(self._left, ignore_errors=True)
+        shutil.copytree(self.folder, self._left)
+        resumed = forked(self.folder, self.again, Points())
+        if resumed["code"] or ended(self.folder / "run") != self.reference:
+            raise SystemExit(f"{self.name}: is not resumed: {resumed['said']}")
+        return list(resumed["seen"])
+
+    @property
+    def _left(self) -> Path:
+        return self.folder.with_name(f"{self.name}.left")
 
     def _whole(self, points: Points | None = None) -> tuple[list[str], Json]:
         """Run it without a fault; its fault points, and how it ends."""
@@ -319,7 +379,12 @@ class Search:
     def case(self, number: int, what: str, fault: str) -> Json:
         """Let a point fail, then resume."""
         self._clean()
-        failed = forked(self.folder, self.words, Points(number, fault))
+        if self._twice:
+            shutil.rmtree(self.folder)
+            shutil.copytree(self._left, self.folder)
+        words = self.again if self._twice else self.words
+        points = Points(number, fault, what if self._crew else "")
+        failed = forked(self.folder, words, points)
         left = state(self.folder / "run")
         if left not in self._ends:
             self._ends[left] = self._resumed(failed["code"] == 0)
@@ -364,7 +429,7 @@ def table(cases: Sequence[Json]) -> str:
     """Kinds of points against kinds of faults: cases, and in brackets those that failed."""
     counts = Counter((case["what"], case["fault"]) for case in cases)
     bad = Counter((case["what"], case["fault"]) for case in cases if case["problem"])
-    faults = list(dict.fromkeys([*FILES, *ENGINE, *REQUEST]))
+    faults = list(dict.fromkeys([*FILES, *ENGINE, *REQUEST, *ANSWER, "late"]))
     lines = ["| point | " + " | ".join(faults) + " |", "|---" * (len(faults) + 1) + "|"]
     for what in sorted({what for what, _ in counts}):
         cells = [
@@ -393,9 +458,10 @@ def start_server(folder: Path) -> tuple[int, str]:
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
-    parser.add_argument("searches", nargs="*", default=list(SEARCHES))
+    parser.add_argument("searches", nargs="*", default=[*SEARCHES, *TWICE])
     parser.add_argument("--sample", type=int)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", help="a kind of points, such as request")
     options = parser.parse_args()
     options.folder = options.folder.resolve()
     options.folder.mkdir(parents=True, exist_ok=True)
@@ -408,7 +474,10 @@ def main() -> int:
     try:
         found = []
         for name in options.searches:
-            found += outcomes(Search(name, options.folder, url), options.sample, options.seed)
+            search = Search(name, options.folder, url)
+            cases = [c for c in search.count() if options.only in (None, c[1])]
+            random.Random(options.seed).shuffle(cases)
+            found += outcomes(search, cases[: options.sample])
     finally:
         os.kill(server, signal.SIGKILL)
         os.waitpid(server, 0)
@@ -420,7 +489,8 @@ def warm_up(folder: Path) -> None:
     """Import what searches import, in this process."""
     from pyswarmopt_llm.cli.app import main as swarm_llm
 
-    for name in ("labels", "score"):
+    keep_fork_server()
+    for name in ("labels", "score", "workers"):
         search = Search(name, folder, "")
         search._clean()
         os.chdir(search.folder)
@@ -435,16 +505,32 @@ def warm_up(folder: Path) -> None:
             os.chdir(HERE)
 
 
-def outcomes(search: Search, sample: int | None, seed: int) -> list[Json]:
-    """The outcomes of all cases of a search, or of a sample."""
-    cases = search.count()
-    if sample is not None:
-        cases = random.Random(seed).sample(cases, sample)
+def keep_fork_server() -> None:
+    """Workers of this process and of its forks come from one fork server, which loads once."""
+    from pyswarmopt_llm.servers.workers import local, pool
+
+    assert pool  # it reads the class when it is imported
+
+    class Kept(local.ForkServer):
+        def close(self) -> None:
+            """It ends with this process."""
+
+    kept: list[Kept] = []
+
+    def fork_server(*given: Any) -> Kept:
+        kept[:] = kept or [Kept(*given)]
+        return kept[0]
+
+    local.ForkServer = fork_server  # type: ignore[assignment,misc]
+
+
+def outcomes(search: Search, cases: Sequence[tuple[int, str, str]]) -> list[Json]:
+    """The outcomes of these cases of a search."""
     lines = search.file.read_text().splitlines() if search.file.exists() else []
     known = [json.loads(line) for line in lines]
-    done = {(case["number"], case["fault"]) for case in known}
+    done = {(case["number"], case["what"], case["fault"]) for case in known}
     for number, what, fault in cases:
-        if (number, fault) in done:
+        if (number, what, fault) in done:
             continue
         known.append(search.case(number, what, fault))
         with search.file.open("a") as file:

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 Json = dict[str, Any]
-# server and path -> "", "503", "404", "hang", "endless", "html" or "die"
+# server and path -> "", "503", "404", "hang", "endless", "html", "die", or "bye": answer, then close
 Trouble = Callable[["ModelServer", str], str]
 
 
@@ -107,6 +107,7 @@ class ModelServer:
         if trouble == "die":
             handler.close_connection = True
             return
+        handler.close_connection = handler.close_connection or trouble == "bye"
         reply = {"error": {"message": "trouble"}} if trouble.isdecimal() else None
         status = int(trouble) if reply else 200
         reply = {} if trouble == "html" else reply

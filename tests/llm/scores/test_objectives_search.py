@@ -15,9 +15,7 @@ from search_helpers import (
     history,
     louder,
     questions,
-    search_words,
     small,
-    swarm_llm,
     write_task,
 )
 
@@ -165,25 +163,6 @@ def test_a_metric_that_fails_midway_keeps_what_was_scored(
     (tmp_path / "run").rename(tmp_path / "resumed")
     search(config)
     ends_as(tmp_path / "resumed", tmp_path / "run")
-
-
-def test_what_is_wrong_is_said_before_anything_is_written(
-    setting: SearchConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    plain = write_task(tmp_path / "p.json", [{"prompt": "x"}], [{"prompt": "y"}])
-    for more, message in (
-        (["--metric", "accurate"], "did you mean accuracy"),
-        (["--metric", "t9=f1"], "no task is called t9"),
-        (["--metric", "abstain", "--set", "combine=harmonic"], "add --set combine=arithmetic"),
-        (["--set", "combine=weighted:1"], "one positive weight for each of the 2 tasks"),
-        (["--set", "inertia=x"], "not a number"),
-        (["--task", str(plain)], "p.json: dev item dev-0: no answer"),
-        (["--metric", "reward:nowhere/at/all"], "cannot be loaded as a reward model"),
-        (["--task", "lm-eval:nowhere/task.yaml"], "no such file"),
-    ):
-        code, out, err = swarm_llm(capsys, *search_words(setting), *more)
-        assert (code, out) == (2, "") and message in err and err.count("\n") == 1, err
-        assert not (tmp_path / "run").exists()
 
 
 def test_metrics_check_their_items() -> None:

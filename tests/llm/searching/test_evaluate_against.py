@@ -7,23 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from search_helpers import Json, louder, questions, small, swarm_llm, write_task
+from search_helpers import Json, questions, small, swarm_llm, write_task
 
 import pyswarmopt_llm.searching.use.model as model
-from pyswarmopt_llm.common.paired import Comparison
 from pyswarmopt_llm.common.statistics import permutation_test, score_of
-from pyswarmopt_llm.report.verdict import between
 from pyswarmopt_llm.scores.metrics.registry import written
 from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.use.model import evaluate_model
 
 QUICK = ("--threads", "1", "--scoring", "likelihood")
-
-
-@pytest.fixture(scope="module")
-def experts(tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return louder(tiny_experts, tmp_path_factory.mktemp("loud"))
 
 
 @pytest.fixture(scope="module")
@@ -166,33 +159,6 @@ def test_a_judge_compares_the_texts_and_the_scores_are_shares_of_wins(
     assert (found["paired"]["difference"], len(found["gained"]), len(found["lost"])) == (0.25, 2, 1)
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (
-            "--base {base} --adapter {a} --against {a} --task {task}",
-            "is the model that is scored itself",
-        ),
-        ("--base {base} --against {base} --task {task}", "is the model that is scored itself"),
-        ("--base {base} --against {a}", "--task: missing"),
-        ("--against {a} --task {task}", "--base: missing"),
-        ("--run {task} --against {a}", "not a run directory"),
-        ("--base {base} --against no/such --task {task}", "no/such"),
-    ],
-)
-def test_what_cannot_be_compared_is_refused_in_one_line(
-    words: str,
-    message: str,
-    tiny_base: Path,
-    experts: list[Path],
-    task: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    given = words.format(base=tiny_base, a=experts[0], task=task).split()
-    code, out, err = swarm_llm(capsys, "eval", *given)
-    assert code == 2 and out == "" and message in err and len(err.splitlines()) == 1
-
-
 def test_a_run_that_names_code_is_not_believed(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -202,25 +168,3 @@ def test_a_run_that_names_code_is_not_believed(
     (tmp_path / "run.json").write_text(json.dumps(about))
     code, _, err = swarm_llm(capsys, "eval", "--run", tmp_path)
     assert code == 2 and "names code to run" in err and "--metric evaluate:./evil.py" in err
-
-
-def test_the_verdict_in_words() -> None:
-    seen = Comparison(-0.2, (-0.3, -0.1), p_value=0.001, n=50, gained=1, lost=11, items_needed=40)
-    worse = between(("a", "b"), (0.5, 0.7), seen, "test")
-    assert worse.sentence == (
-        "a is worse than b: 0.500 against 0.700 on 50 test items, -0.200 (95% interval -0.300 to "
-        "-0.100, p = 0.001)."
-    )
-    level = replace(seen, difference=0.02, interval=(-0.1, 0.14), p_value=0.6, items_needed=300)
-    found = between(("a", "the base"), (0.52, 0.5), level, "test")
-    assert (found.kind, found.sentence) == (
-        "level",
-        "a is not significantly different from the base: 0.520 against 0.500 on 50 test items, "
-        "+0.020 (95% interval -0.100 to +0.140, p = 0.60).",
-    )
-    (reason,) = found.reasons
-    assert reason.startswith(
-        "50 test items are too few to show a difference of 0.020: it takes about 300 test items"
-    )
-    same = replace(seen, difference=0.0, interval=(0, 0), p_value=1.0, gained=0, lost=0)
-    assert between(("a", "b"), (0.5, 0.5), same, "dev").kind == "same"

@@ -16,7 +16,6 @@ import torch
 import torch.nn.functional as F
 from search_helpers import swarm_llm
 
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.engine.chat import reply_frame, split_chat
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import load_factors, read_adapter
@@ -40,6 +39,7 @@ def chat(question: str, answer: str) -> dict[str, Any]:
     }
 
 
+TARGETS = ("q_proj", "v_proj")
 EXAMPLES = [
     chat(f"say {word} {i}", word * 2) for i in range(10) for word in ("ha", "ho", "hum", "o")
 ]
@@ -74,26 +74,20 @@ def loss_of(model: Any, ids: torch.Tensor, answer: int) -> torch.Tensor:
     return F.cross_entropy(model(ids).logits[0, -answer - 1 : -1], ids[0, -answer:])
 
 
-@pytest.mark.parametrize(
-    ("template", "frame"),
-    [
-        (None, ("", None)),
-        (
-            "{{ messages | length }}{% for m in messages %}{{ m['content'] }}<end>{% endfor %}",
-            ("", None),
-        ),
-        (
-            "{% for m in messages %}{% if m['role'] == 'user' %}<u> {{ m['content'] }} <b>"
-            "{% else %} {{ m['content'] }}<end>\n{% endif %}{% endfor %}",
-            (" ", "<end>"),
-        ),
-        (
-            "{% for m in messages %}{% if m['role'] == 'user' %}<u>{{ m['content'] }}<b>"
-            "{% else %}<think></think>{{ m['content'] }}<end>{% endif %}{% endfor %}",
-            ("", "<end>"),
-        ),
-    ],
-)
+TURN = "{% for m in messages %}{% if m['role'] == 'user' %}<u>{{ m['content'] }}<b>{% else %}"
+WHOLE = "{{ messages | length }}{% for m in messages %}{{ m['content'] }}<end>{% endfor %}"
+FRAMES: list[tuple[str | None, tuple[str, str | None]]] = [
+    (None, ("", None)),
+    (WHOLE, ("", None)),
+    (
+        TURN.replace("<b>", " <b>") + " {{ m['content'] }}<end>\n{% endif %}{% endfor %}",
+        (" ", "<end>"),
+    ),
+    (TURN + "<think></think>{{ m['content'] }}<end>{% endif %}{% endfor %}", ("", "<end>")),
+]
+
+
+@pytest.mark.parametrize(("template", "frame"), FRAMES)
 def test_a_reply_is_framed_as_the_chat_template_has_it(
     base: BaseModel, template: str | None, frame: tuple[str, str | None]
 ) -> None:
@@ -102,27 +96,6 @@ def test_a_reply_is_framed_as_the_chat_template_has_it(
     tokenizer.chat_template = template
     opening, ending = frame
     assert reply_frame(tokenizer) == (opening, ending or tokenizer.eos_token)
-
-
-@pytest.mark.parametrize(
-    "example",
-    [
-        {},
-        {"messages": [{"role": "user", "content": "x"}]},
-        {"messages": [{"role": "user", "content": "x"}, {"role": "user", "content": "y"}]},
-        {"messages": [{"role": "user"}, {"role": "assistant", "content": "y"}]},
-        {"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": " "}]},
-        {"messages": [{"role": "user", "content": 3}, {"role": "assistant", "content": "y"}]},
-        {"messages": "text"},
-        {"messages": "ab"},
-    ],
-)
-def test_malformed_examples_name_their_number(
-    base: BaseModel, example: dict, tmp_path: Path
-) -> None:
-    with pytest.raises(UserError, match="example 2"):
-        train_expert(base, [chat("a", "b"), example], tmp_path / "out")
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_schedule() -> None:
@@ -139,20 +112,13 @@ def test_training_lowers_the_heldout_loss_and_peft_loads_the_result(
     import peft
 
     steps = []
+    options = TrainingOptions(2, 4, lr=2e-2, epochs=6, batch_tokens=400, threads=1, targets=TARGETS)
     state = torch.random.get_rng_state()
     result = train_expert(
         base,
         EXAMPLES,
         tmp_path / "laugh",
-        TrainingOptions(
-            rank=2,
-            alpha=4,
-            lr=2e-2,
-            epochs=6,
-            batch_tokens=400,
-            targets=("q_proj", "v_proj"),
-            threads=1,
-        ),
+        options,
         dtype="float32",
         data="laughter",
         on_step=lambda step, total, loss: steps.append((step, total, loss)),
@@ -190,7 +156,7 @@ def test_losses_are_those_of_plain_steps_on_peft_from_the_same_start(
     """One chat a step, in float32, without padding, hooks or shortened backward passes."""
     import peft
 
-    targets = ("q_proj", "v_proj")
+    targets = TARGETS
     options = TrainingOptions(
         rank=2, alpha=4, lr=1e-2, epochs=1, batch_tokens=1, heldout=0, targets=targets, seed=5
     )
@@ -266,14 +232,6 @@ def test_going_on_from_an_adapter_is_going_on_with_peft(
     assert "trained further from" in (out / "README.md").read_text()
 
 
-def test_an_adapter_of_another_base_is_not_gone_on_from(
-    base: BaseModel, by_hand: Callable[..., Path], tmp_path: Path
-) -> None:
-    other = by_hand("odd", {"model.layers.0.self_attn.q_proj": ([[1.0]] * 48, [[1.0] * 32])})
-    with pytest.raises(UserError, match="trained on another base"):
-        train_expert(base, EXAMPLES, tmp_path / "out", TrainingOptions(start=str(other)))
-
-
 def test_chats_that_are_cut_or_left_out_are_counted_and_said(
     base: BaseModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -327,22 +285,3 @@ def test_budget_of_tokens(base: BaseModel, tmp_path: Path) -> None:
     assert any(
         change.b.abs().max() > 0 for change in load_factors(read_adapter(tmp_path / "out")).values()
     )
-
-
-def test_refusals(base: BaseModel, tmp_path: Path) -> None:
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "file").write_text("x")
-    with pytest.raises(UserError, match="exists already"):
-        train_expert(base, EXAMPLES, tmp_path / "mine")
-    with pytest.raises(UserError, match="no training example is left"):
-        train_expert(base, EXAMPLES, tmp_path / "out", TrainingOptions(max_len=3))
-    with pytest.raises(UserError, match="no such linear layers"):
-        train_expert(base, EXAMPLES, tmp_path / "out", TrainingOptions(targets=("w_qkv",)))
-    assert [p.name for p in tmp_path.iterdir()] == ["mine"]
-
-
-def test_config_is_plain(base: BaseModel, tmp_path: Path) -> None:
-    train_expert(base, EXAMPLES, tmp_path / "out", TrainingOptions(max_tokens=100))
-    config = json.loads((tmp_path / "out" / "adapter_config.json").read_text())
-    assert (config["r"], config["lora_alpha"], config["peft_type"]) == (8, 16, "LORA")
-    assert config["target_modules"] == ["k_proj", "o_proj", "q_proj", "v_proj"]

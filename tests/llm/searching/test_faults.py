@@ -156,20 +156,3 @@ def timeless(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: timeless(inner) for key, inner in value.items() if "seconds" not in key}
     return [timeless(inner) for inner in value] if isinstance(value, list) else value
-
-
-def test_a_disk_that_is_full(driver: Driver, reference: Path) -> None:
-    largest = max(file.stat().st_size for file in reference.rglob("*") if file.is_file())
-    codes = set()
-    for n in sorted({10, 600, 1500, 3000, 6000, *range(8000, largest, max(1, largest // 8))}):
-        found = driver(bytes=n)
-        codes.add(found["code"])
-        if found["code"]:
-            assert found["code"] == 2, found
-            assert found["stderr"].count("\n") == 0 and "cannot write there" in found["stderr"], (
-                found
-            )
-        assert driver()["code"] == 0
-        ends_as(Path(OUT), reference)
-        shutil.rmtree(OUT)
-    assert 2 in codes

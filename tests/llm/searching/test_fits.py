@@ -19,27 +19,12 @@ import pyswarmopt_llm.engine.memory as memory
 from pyswarmopt_llm.engine.memory import Sizes, batch_for, copies, decide
 from pyswarmopt_llm.experts.base import resolve_base
 
-# Numbers of the published configurations; {} stands for a model that transformers reads by them.
-QWEN_7B = {
-    **{
-        "model_type": "qwen2",
-        "hidden_size": 3584,
-        "intermediate_size": 18944,
-        "vocab_size": 152064,
-    },
-    **{"num_hidden_layers": 28, "num_attention_heads": 28, "num_key_value_heads": 4},
-    **{"tie_word_embeddings": False},
-}
-LLAMA_8B = {
-    **{
-        "model_type": "llama",
-        "hidden_size": 4096,
-        "intermediate_size": 14336,
-        "vocab_size": 128256,
-    },
-    **{"num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8},
-    **{"tie_word_embeddings": False},
-}
+# Numbers of the published configurations: hidden, inner, vocabulary; layers, heads, key-value heads
+SIZES = "hidden_size intermediate_size vocab_size num_hidden_layers num_attention_heads".split()
+SIZES += ["num_key_value_heads"]
+QWEN_7B = dict(zip(SIZES, (3584, 18944, 152064, 28, 28, 4), strict=True), model_type="qwen2")
+LLAMA_8B = dict(zip(SIZES, (4096, 14336, 128256, 32, 32, 8), strict=True), model_type="llama")
+QWEN_7B["tie_word_embeddings"] = LLAMA_8B["tie_word_embeddings"] = False
 GB = 1e9
 
 
@@ -138,16 +123,6 @@ def test_four_bits_fit_a_card_of_8_gb(
     embeddings = 2 * 2 * 152064 * 3584
     assert code == 0 and fit["fits"] and fit["merged"] is None
     assert fit["base"] == pytest.approx(packed * 4.13 / 8 + embeddings, rel=0.01)
-
-
-def test_a_memory_is_given_with_a_dry_run_and_is_a_size(
-    shapes: Callable[..., list[object]], capsys: pytest.CaptureFixture[str]
-) -> None:
-    *words, dry = shapes(QWEN_7B)
-    code, _, said = swarm_llm(capsys, *words, "--memory", "24GB")
-    assert code == 2 and "--dry-run" in said
-    code, _, said = swarm_llm(capsys, *words, dry, "--memory", "24 much")
-    assert code == 2 and "24GB" in said
 
 
 def test_a_dry_run_asks_what_is_free_and_refuses_before_it_loads(

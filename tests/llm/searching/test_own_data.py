@@ -93,16 +93,6 @@ def test_compare_ensemble_and_merge_read_the_same_table(
     assert "--columns question=body,label=feeling" in (tmp_path / "m" / "README.md").read_text()
 
 
-def test_a_wrong_table_is_refused_in_one_line_before_anything_is_written(
-    words: list[object], mood: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    mood.write_text(mood.read_text().replace("good", "", 1))
-    code, _, said = swarm_llm(capsys, "search", *words, "--out", tmp_path / "run")
-    assert code == 2 and len(said.splitlines()) == 1
-    assert f'{mood}: line 3: nothing in column "feeling"; fill it in or remove the row' in said
-    assert not (tmp_path / "run").exists()
-
-
 # --dry-run
 
 

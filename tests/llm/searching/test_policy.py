@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from search_helpers import (
     Hull,
     Position,
     history,
-    louder,
     questions,
     small,
     write_task,
@@ -25,12 +23,10 @@ from torch import Tensor
 
 import pyswarmopt as pso
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.combine import harmonic
 from pyswarmopt_llm.searching.loop import search
-from pyswarmopt_llm.searching.plan import make_plan
 from pyswarmopt_llm.searching.scoring.run_directory import Run, about_run
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer
 from pyswarmopt_llm.searching.scoring.search import Budget, Dropout, Search
@@ -100,11 +96,6 @@ def same(one: dict[str, Any], other: dict[str, Any], but: str = "") -> bool:
 
 def bits(value: Any) -> Any:
     return value.numpy().tobytes() if isinstance(value, Tensor) else value
-
-
-@pytest.fixture(scope="module")
-def experts(tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return louder(tiny_experts, tmp_path_factory.mktemp("loud"))
 
 
 # Drops and budgets
@@ -210,23 +201,3 @@ def test_a_search_keeps_within_its_budget_and_says_so(
     )
     assert list(found.result["stop"]) == ["budget_minutes"]
     assert {row["iteration"] for row in history(found.run)} == {0}  # the start is always evaluated
-
-
-@pytest.mark.parametrize(
-    ("field", "more"),
-    [
-        ("budget_minutes", {"budget_minutes": 0.0}),
-        ("budget_minutes", {"budget_minutes": float("nan")}),
-        ("budget_items", {"budget_items": 49}),  # the starting swarm alone takes 5 x 10
-        ("drop_k", {"drop_k": 1.0}),
-        ("drop_n", {"drop_n": -0.1}),
-        ("optimizer", {"drop_n": 0.1, "optimizer": "pycma"}),  # which needs every value
-    ],
-)
-def test_drops_and_budgets_out_of_range_are_refused(
-    field: str, more: dict[str, Any], tiny_base: Path, experts: list[Path], tmp_path: Path
-) -> None:
-    task = write_task(tmp_path / "words.json", questions(10, 1), questions(4, 2))
-    with pytest.raises(InvalidOption) as refused:
-        make_plan(replace(small(tiny_base, experts, [task], tmp_path / "r"), **more))
-    assert refused.value.field == field

@@ -9,7 +9,6 @@ import json
 import math
 import random
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,6 @@ from pyswarmopt_llm.searching.use import predict as job
 from pyswarmopt_llm.searching.use.predicted import Prediction, wrong_chunk
 
 LABELS = ("card lost", "loan", "öffnen")
-Run = Callable[..., Path]
 
 
 def write_rows(path: Path, n: int, seed: int, label: bool = True) -> Path:
@@ -114,19 +112,6 @@ def test_labels_are_those_of_transformers(
         assert list(one.probabilities.values()) == pytest.approx(wanted, abs=1e-5)
         assert [float(row[f"p({label})"]) for label in LABELS] == pytest.approx(wanted, abs=1e-5)
         assert row["predicted"] == one.label == LABELS[max(range(3), key=wanted.__getitem__)]
-
-
-def test_agrees_with_the_searchs_own_score(runs: dict[str, Path], folder: Path) -> None:
-    """The accuracy of the labels of all rows is that of the run on dev and test."""
-    task = sl.load_task(str(folder / "tickets.csv"), columns=("question=body", "label=team"))
-    result = json.loads((runs["likelihood"] / "result.json").read_text())
-    for split in ("dev", "test"):
-        items = task.split(split)
-        labels = [
-            one.label for one in sl.predict(runs["likelihood"], [item.question for item in items])
-        ]
-        right = [label == item.answer_text for label, item in zip(labels, items, strict=True)]
-        assert sum(right) / len(right) == pytest.approx(result[f"best_{split}"])
 
 
 def test_goes_on_where_it_was_interrupted(
@@ -228,32 +213,14 @@ def test_a_chunk_that_is_there_twice_counts_once(
 
 
 THIRD = [1 / 3] * 3
+# in the place of the probabilities of the first row, and of all rows
+ROWS = [[0.5, 0.5], ["a", "b", "c"], [THIRD] * 3, [9, 9, 9], [True, False, False], [1.5, -0.5, 0]]
+CHUNKS = [*([row] for row in [*ROWS, [None, 0.5, 0.5], [], None, [math.nan] * 3]), None, 7, "abc"]
+CHUNKS += [{"a": 1}, [THIRD] * 2]
 
 
-@pytest.mark.parametrize(
-    "rows",
-    [
-        [[0.5, 0.5]],
-        [["a", "b", "c"]],
-        [[THIRD] * 3],
-        [[9, 9, 9]],
-        [[True, False, False]],
-        [[1.5, -0.5, 0]],
-        [[None, 0.5, 0.5]],
-        [[]],
-        [None],
-        None,
-        7,
-        "abc",
-        {"a": 1},
-        [THIRD] * 2,
-        [[math.nan] * 3],
-    ],
-    ids=str,
-)
-def test_probabilities_that_are_none_are_refused(
-    rows: Any,
-) -> None:
+@pytest.mark.parametrize("rows", CHUNKS, ids=str)
+def test_probabilities_that_are_none_are_refused(rows: Any) -> None:
     assert wrong_chunk([3], {"probabilities": rows}) == "probabilities"
 
 
@@ -337,22 +304,6 @@ def test_options_of_their_own(tiny_base: Path, tiny_experts: list[Path], tmp_pat
         sl.predict(run, ["Which?"])
 
 
-def errors() -> list[tuple[str, list[str], str]]:
-    return [
-        (
-            "nr;text\n1;Hi\n",
-            [],
-            'no column "body" (--columns question=body; found: nr, text); give question=COLUMN',
-        ),
-        ("nr;text\n1;Hi\n", ["--columns", "question=txt"], 'no column "txt"'),
-        ("nr;body\n", [], "no rows"),
-        ("", [], "no"),
-        ("nr;body\n1;\n3; \n", [], 'line 2: nothing in column "body"; fill it in'),
-        ("nr;body;predicted\n1;a;b\n", [], 'has a column "predicted"'),
-        ("nr;body;p(loan)\n1;a;b\n", [], 'has a column "p(loan)", which --out is to have'),
-    ]
-
-
 def test_blank_rows_stay_without_a_label_and_the_others_have_theirs(
     runs: dict[str, Path], tmp_path: Path, capsys: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -370,35 +321,6 @@ def test_blank_rows_stay_without_a_label_and_the_others_have_theirs(
     assert [row["predicted"] for row in rows] == ["", alone[0].label, "", alone[1].label]
     assert [row["p(loan)"] for row in rows][::2] == ["", ""]
     assert float(rows[3]["p(loan)"]) == pytest.approx(alone[1].probabilities["loan"], abs=1e-5)
-
-
-@pytest.mark.parametrize(("text", "more", "said"), errors())
-def test_one_line_for_what_is_wrong(
-    text: str, more: list[str], said: str, runs: dict[str, Path], tmp_path: Path, capsys: Any
-) -> None:
-    new, out = tmp_path / "new.csv", tmp_path / "out.csv"
-    new.write_text(text)
-    with pytest.raises(SystemExit) as stopped:
-        main(["predict", str(new), "--run", str(runs["letter"]), "--out", str(out), *more])
-    shown = capsys.readouterr()
-    assert stopped.value.code == 2 and said in shown.err and shown.err.count("\n") == 1
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["new.csv"]
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        ([], "--text: give a file of rows or --text, one of the two"),
-        (["new.csv"], "--out: missing; name the file to write"),
-        (["--text", "a", "--out", "b.csv"], "--out b.csv: is for a file of rows; remove it"),
-    ],
-)
-def test_a_file_of_rows_and_a_file_to_write_go_together(
-    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as stopped:
-        main(["predict", "--run", "runs/a", *words])
-    assert stopped.value.code == 2 and capsys.readouterr().err == f"error: {said}\n"
 
 
 def test_a_task_that_writes_points_to_generate(

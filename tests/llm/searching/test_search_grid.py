@@ -189,24 +189,6 @@ def test_an_interrupted_grid_ends_as_one_that_was_not(
 # What is refused
 
 
-@pytest.mark.parametrize(
-    ("more", "message"),
-    [
-        ({"settings": ("inertia=0.1,x",)}, "not a number"),
-        ({"settings": ("inertias=0.1,0.2",)}, "no coefficient inertias"),
-        ({"settings": ("inertia=0,1", "cognitive=0", "social=0", "repel=0")}, "all 0"),
-        ({"optimizer": "pycma", "grid": "paper"}, "sets coefficients of model-swarms"),
-        ({"experts": ("nowhere", "neither"), "grid": "paper"}, "nowhere"),
-    ],
-)
-def test_bad_input_is_refused_before_anything_is_written(
-    more: dict[str, Any], message: str, setting: SearchConfig, tmp_path: Path
-) -> None:
-    with pytest.raises(UserError, match=message):
-        search(replace(setting, out=str(tmp_path / "run"), **more))
-    assert not (tmp_path / "run").exists()
-
-
 @pytest.mark.parametrize("damage", ["[]", "{", '{"values": {}, "draws": [3]}'])
 def test_a_damaged_grid_is_refused_in_one_line(damage: str, tmp_path: Path) -> None:
     (tmp_path / "grid.json").write_text(damage)

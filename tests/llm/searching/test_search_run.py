@@ -22,14 +22,9 @@ from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.mix.load import open_model
 from pyswarmopt_llm.report.run import SearchResult, search
 from pyswarmopt_llm.scores.metrics import Accuracy
-from pyswarmopt_llm.scores.tasks import Item, load_task, render_prompt
+from pyswarmopt_llm.scores.tasks import Item, load_task
 from pyswarmopt_llm.searching import loop
 from pyswarmopt_llm.searching.use.model import evaluate_model
-
-
-@pytest.fixture(scope="module")
-def experts(tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return louder(tiny_experts, tmp_path_factory.mktemp("loud"))
 
 
 @pytest.fixture(scope="module")
@@ -98,41 +93,6 @@ def test_the_result_is_the_score_of_best_merged_by_plain_peft(
     for split in ("dev", "test"):
         score = Accuracy(loaded.split(split), scoring, engine.chat)(engine)
         assert score.value == found.result[f"best_{split}"]
-
-
-def literal_accuracy(model: Any, tokenizer: Any, items: Sequence[Item]) -> float:
-    """Likelihood scoring without the engine: one forward pass per option, nothing shared, nothing
-    padded.
-    """
-    right = 0
-    for item in items:
-        messages = [{"role": "user", "content": render_prompt(item, "likelihood")}]
-        prompt = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        values = {}
-        for letter, text in (item.choices or {}).items():
-            head = len(tokenizer(prompt)["input_ids"])
-            ids = torch.tensor([tokenizer(prompt + text)["input_ids"]])
-            with torch.no_grad():
-                logprobs = model(input_ids=ids).logits[0, :-1].double().log_softmax(-1)
-            values[letter] = float(
-                logprobs[range(head - 1, ids.shape[1] - 1), ids[0, head:]].sum()
-            ) / len(text)
-        right += max(values, key=values.__getitem__) == item.answer
-    return right / len(items)
-
-
-@pytest.mark.parametrize("space", ["factor", "delta"])
-def test_the_result_is_the_score_of_best_as_an_unmerged_adapter(
-    space: str, tiny_base: Path, experts: list[Path], task: Path, tmp_path: Path
-) -> None:
-    found = search(small(tiny_base, experts, [task], tmp_path / "r", space=space, dtype="float32"))
-    model = loaded_by_peft(tiny_base, tmp_path / "r" / "best", torch.float32)
-    loaded = load_task(str(task))
-    for split in ("dev", "test"):
-        assert (
-            literal_accuracy(model, tokenizer_of(tiny_base), loaded.split(split))
-            == found.result[f"best_{split}"]
-        )
 
 
 def test_the_best_single_expert_is_the_best_of_the_experts_evaluated_alone(

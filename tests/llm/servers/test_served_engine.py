@@ -232,6 +232,37 @@ def test_a_server_that_failed_is_looked_at_again(
     assert "\n" not in error.value.text
 
 
+@pytest.mark.parametrize("kind", ["vllm", "llamacpp"])
+def test_a_server_that_restarts_between_two_requests_is_looked_at_again(
+    kind: str, start: Start, connect: Connect, space: DeltaSpace
+) -> None:
+    """No request fails then: it closes its connections after an answer, and is back before the
+    next one.
+    """
+    server = start(kind)
+    engine = connect(server)
+    examine(engine, space, space.infos, EXAM)
+    engine.load(mixture(space, 0.5, 0.2, -0.3))
+    before = engine.loglikelihood(LETTERS)
+    requests = len(server.requests)
+    assert engine.loglikelihood(LETTERS) == before
+    usual = len(server.requests) - requests
+    server.trouble = lambda server, path: "bye"
+    assert engine.loglikelihood(LETTERS) == before
+    server.trouble = lambda server, path: ""
+    requests = len(server.requests)
+    assert engine.loglikelihood(LETTERS) == before  # the same server: a look, and no more
+    assert 0 < len(server.requests) - requests - usual <= 2
+    server.trouble = lambda server, path: "bye"
+    engine.loglikelihood(LETTERS)
+    server.adapters.reverse()
+    server.paths.reverse()
+    server.name = "another/base"
+    with pytest.raises(UserError, match=r"came back with.*start it as it was") as error:
+        engine.loglikelihood(LETTERS)
+    assert "\n" not in error.value.text
+
+
 # What is sent
 
 

@@ -4,6 +4,7 @@ where it died.
 
 from __future__ import annotations
 
+import gc
 import html
 import json
 import math
@@ -286,6 +287,8 @@ def strangers(start: Callable[[str], ModelServer], config: Make) -> tuple[ModelS
     folder.mkdir(parents=True, exist_ok=True)
     run = Path(config(f"strangers-{server.port}").out)
     search(config(run.name, engine=server.url, server_folder=str(folder)))
+    # Its engine unloads its candidate when it is collected, with the key that it began with: none.
+    gc.collect()
     server.requests.clear()
     server.keys.clear()
     return server, run, folder
@@ -322,8 +325,7 @@ def test_a_strangers_run_does_not_choose_the_server_or_the_folder(
             (run / "result.json").unlink()
         code, _, err = swarm_llm(capsys, *words, "--engine", server.url)
         assert code == 2 and err.endswith(f"if you trust it, add --server-folder {folder}\n")
-    asked = [path for path, _ in server.requests if "unload" not in path]  # of an earlier engine
-    assert asked == []
+    assert not server.requests
     shutil.copy(tmp_path / "result.json", run)
     code, _, err = swarm_llm(capsys, *commands[0], "--engine", server.url)
     assert code == 0 and server.keys == {"Bearer sk-mine"}, err
@@ -368,5 +370,4 @@ def test_a_secret_in_the_url_is_refused_and_stands_nowhere(
     for words in (["eval", "--run", run], ["generate", "--run", run, "Hi"]):
         code, out, err = swarm_llm(capsys, *words, "--engine", url)
         assert code == 2 and err.count("\n") == 1 and "hush" not in out + err
-    asked = [path for path, _ in server.requests if "unload" not in path]  # of an earlier engine
-    assert asked == []
+    assert not server.requests

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -16,7 +15,7 @@ from search_helpers import Json, history
 from workers_helpers import plan, same_end
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.searching.loop import resume, search
 from pyswarmopt_llm.searching.plan import Workers, make_plan, threads_of
 from pyswarmopt_llm.servers.workers import local, pool
@@ -113,24 +112,6 @@ def test_rows_that_came_before_their_turn_are_not_asked_again(crew_config: Searc
     same_end("two", "one")
     assert len(seen) == 3
     assert results.read_text().splitlines(keepends=True)[cut] == lines[cut + 1]
-
-
-@pytest.mark.parametrize(
-    ("field", "more"),
-    [
-        ("workers", {"workers": "0"}),
-        ("workers", {"workers": "many"}),
-        ("workers", {"workers": "4097"}),
-        ("workers", {"workers": "2", "space": "token"}),
-        ("budget_minutes", {"workers": "ray", "budget_minutes": 5.0}),
-    ],
-)
-def test_workers_that_there_cannot_be_are_refused(
-    field: str, more: dict[str, Any], crew_config: SearchConfig
-) -> None:
-    with pytest.raises(InvalidOption) as refused:
-        make_plan(replace(crew_config, **more))
-    assert refused.value.field == field
 
 
 def test_threads_are_divided_unless_they_are_given(crew_config: SearchConfig) -> None:

@@ -43,13 +43,6 @@ def merged_by_peft(
     return dict(model.named_parameters())
 
 
-def read_gguf(folder: Path, file: str) -> tuple[Any, Any]:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, dtype=torch.float32).eval()
-    return model, AutoTokenizer.from_pretrained(folder, gguf_file=file)
-
-
 # A merged model
 
 
@@ -325,30 +318,6 @@ def refused(capsys: pytest.CaptureFixture[str], out: Path, *words: object) -> st
     assert code == 2 and said.count("\n") == 1
     assert files(out.parent) == before and not list(out.parent.glob(".*"))
     return said
-
-
-def test_wrong_input_is_one_line_and_leaves_nothing(
-    run: Path, tiny_base: Path, expert: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "made" / "out"
-    out.parent.mkdir()
-    for words, expected in (
-        ([expert], "--base: missing; name the model"),
-        ([tmp_path / "nowhere", "--base", tiny_base], "no such directory"),
-        ([run, "--base", tiny_base], "names its own base; remove it"),
-        ([tiny_base, "--base", tiny_base], "is a whole model"),
-        ([tiny_base, "--format", "gguf"], "not an adapter; use --format merged"),
-        ([expert, "--base", tiny_base, "--rank", 2], "--rank 2: goes with --format peft or gguf"),
-        ([expert, "--base", tiny_base, "--format", "onnx"], "use merged, gguf or peft"),
-    ):
-        assert expected in refused(capsys, out, *words)
-    (tmp_path / "there").mkdir()
-    (tmp_path / "there" / "file").write_text("mine")
-    assert (
-        swarm_llm(capsys, "export", expert, "--base", tiny_base, "--out", tmp_path / "there")[0]
-        == 2
-    )
-    assert files(tmp_path / "there") == {"file": b"mine"}
 
 
 def test_a_base_that_changed_since_the_run_is_refused(

@@ -33,7 +33,6 @@ from pyswarmopt_llm.tools.find import (
     find,
     halved,
     halvings,
-    open_scores,
     passes,
     plan,
     read_pool,
@@ -246,52 +245,6 @@ def test_a_ranking_that_was_stopped_goes_on_where_it_was(
     assert grown.read > 100 and replace(grown, read=0) == alone
     for other in (replace(config, seed=1), replace(config, scoring="letter")):
         assert find([str(folder)], other, top=2, scores=file).read == 0
-
-
-def test_no_other_file_is_written_to(
-    config: EvalConfig, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = ["--base", config.base, "--task", config.task]
-    rows = tmp_path / "rows.jsonl"
-    rows.write_text('{"question": "Why?"}')
-    nowhere = tmp_path / "nowhere" / "scores.jsonl"
-    refused = {rows: "holds something else", nowhere: "there is no such folder"}
-    for path, said in refused.items():
-        code, _, err = swarm_llm(capsys, "find", folder, *words, "--scores", path)
-        assert code == 2 and f"--scores {path}: {said}" in err and len(err.splitlines()) == 1
-    lines = tmp_path / "lines.jsonl"
-    lines.write_text('{"question": "Why?"}\n')
-    with pytest.raises(UserError, match="line 1: what is missing"):
-        open_scores(lines)
-    assert rows.read_text() == '{"question": "Why?"}'
-
-
-@pytest.mark.parametrize(
-    ("argv", "said"),
-    [
-        ([], "Missing argument"),
-        (["none-here/*"], "does not exist"),
-        (["nowhere"], "no adapter can be used; nowhere: nowhere: no such directory"),
-        (["EMPTY"], "empty: holds no adapter; check the path"),
-        (["ADAPTERS", "--budget", "28"], "--budget 28: 9 adapters and the base take"),
-        (["ADAPTERS", "--top", "0"], "--top 0: out of range"),
-        (["ADAPTERS", "--task", "nowhere.json"], "nowhere.json"),
-        (["ADAPTERS", "--base", "nowhere"], "nowhere"),
-    ],
-)
-def test_bad_input_is_one_line(
-    config: EvalConfig,
-    folder: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    argv: list[str],
-    said: str,
-) -> None:
-    (tmp_path / "empty").mkdir()
-    places = {"EMPTY": tmp_path / "empty", "ADAPTERS": folder}
-    words = [places.get(word, word) for word in argv]
-    code, out, err = swarm_llm(capsys, "find", "--base", config.base, "--task", config.task, *words)
-    assert code == 2 and out == "" and said in err and len(err.splitlines()) == 1
 
 
 def test_another_base_is_refused(tiny_base: Path, folder: Path, tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
 from pyswarmopt_llm.experts.base import load_model, resolve_base
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import Item, load_task
+from pyswarmopt_rivals.bench import as_patch
 from pyswarmopt_rivals.methods import ENSEMBLES
-from pyswarmopt_rivals.methods.changes import as_patch
 from pyswarmopt_rivals.methods.ensembles import cbtm, few_shot, pack, votes
 from pyswarmopt_rivals.methods.ensembles.panel import Panel
 
@@ -65,23 +65,6 @@ def test_the_panel_reads_what_plain_forward_passes_give(panel: Panel) -> None:
             np.testing.assert_allclose(
                 logprobs[k][i].exp().numpy(), p[range(len(ids)), ids], rtol=1e-3, atol=1e-7
             )
-
-
-def test_distributions_come_in_groups_that_fit_the_memory(
-    panel: Panel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = list(panel.distributions(PAIRS))
-    monkeypatch.setattr("pyswarmopt_rivals.methods.ensembles.panel._FLOATS", 1)
-    for (rows, tokens), (again, same) in zip(whole, panel.distributions(PAIRS), strict=True):
-        assert torch.equal(tokens, same)
-        torch.testing.assert_close(rows, again, rtol=1e-4, atol=1e-5)
-
-
-def test_what_is_asked_of_a_prompt_is_all_behind_the_template(panel: Panel) -> None:
-    text = panel.engine.chat("What is red?")
-    ((head, tail),) = panel.questions([text])
-    assert head + tail == text and tail.startswith("What is red?") and "user" in head
-    assert panel.questions(["no template here"]) == [("no", " template here")]
 
 
 def test_pack_sim_weighs_by_perplexity_and_adds_logits(panel: Panel) -> None:
@@ -156,18 +139,6 @@ def test_a_clusters_expert_is_the_better_one_on_all_of_dev_where_two_are_level_t
     assert cbtm.experts_of(np.array([0, 0]), np.array([[0.0, 1], [1.0, 0]])) == [0]
 
 
-def test_clusters_are_found_and_new_texts_go_to_the_nearest() -> None:
-    texts = ["apple pear plum", "pear apple", "plum pear", "road car bus", "bus car", "car road"]
-    clusters = cbtm.Clusters(texts, 2, seed=0)
-    assert (
-        len(set(clusters.labels[:3])) == len(set(clusters.labels[3:])) == 1
-        and clusters.labels[0] != clusters.labels[3]
-    )
-    fruit, traffic = clusters.labels[0], clusters.labels[3]
-    p = clusters.probabilities(["plum apple", "bus road", "nothing known"])
-    assert p.sum(1) == pytest.approx(np.ones(3)) and p[0, fruit] > 0.9 and p[1, traffic] > 0.9
-
-
 def test_cbtm_mixes_probabilities_by_the_inputs_cluster(panel: Panel) -> None:
     items = [
         SimpleNamespace(question=q, answer=a)
@@ -192,28 +163,6 @@ def test_cbtm_mixes_probabilities_by_the_inputs_cluster(panel: Panel) -> None:
 
 
 # Votes and items
-
-
-def test_the_plurality_wins_and_ties_go_to_the_first() -> None:
-    fake = SimpleNamespace(
-        answers=lambda asked: [["A", "B", "C", ""], ["B", "B", "A", ""], ["B", "C", "B", ""]]
-    )
-    assert votes.Vote(fake).answers(None) == ["B", "B", "C", ""]  # type: ignore[arg-type]
-
-
-def test_fused_options_are_chosen_as_a_model_chooses(panel: Panel, tmp_path: Path) -> None:
-    """The option with the highest fused likelihood per byte."""
-    task = load_task(str(write_task(tmp_path / "t.json", questions(5, 1), questions(3, 2))))
-    asked = Accuracy(task.dev, "likelihood", panel.engine.chat)
-    voice = ENSEMBLES["pack-sim"].fit(panel, asked, 0)
-    chosen = voice.answers(asked)
-    for item, letter in zip(task.dev, chosen, strict=True):
-        context = panel.engine.chat(f"Question: {item.question}")
-        pairs = [(context, text) for text in item.choices.values()]
-        values = [
-            v / len(t.encode()) for v, (_, t) in zip(voice.loglikelihood(pairs), pairs, strict=True)
-        ]
-        assert letter == list(item.choices)[int(np.argmax(values))]
 
 
 def test_open_questions_are_for_votes_and_examples_only(panel: Panel) -> None:
@@ -273,11 +222,6 @@ def test_top_k_averages_the_best_experts_and_takes_the_best_k(panel: Panel, dev:
     for chosen in ([0], [2, 1], [0, 1, 2]):
         letters = np.array(list("ABCD"))[np.mean([options[i] for i in chosen], 0).argmax(1)]
         assert votes.TopExperts(panel, chosen).answers(dev) == letters.tolist()
-
-
-def test_scores_that_are_not_numbers_answer_nothing() -> None:
-    assert votes.averaged([{"A": 0.0, "B": -1.0}, {"A": float("nan"), "B": 0.0}]) == ""
-    assert votes.averaged([{"A": -1.0, "B": -1.0}]) == "A"  # a tie
 
 
 # Examples
@@ -359,15 +303,6 @@ def test_k_and_examples_are_the_best_on_the_rest_of_dev(panel: Panel, dev: Accur
         few_shot.fit(panel.with_budget(Purse(3)), dev, 3)
 
 
-def test_draws_leave_something_to_score() -> None:
-    drawn = list(few_shot.draws(5, 0))
-    assert sorted({len(chosen) for chosen in drawn}) == [1, 2, 4] and len(drawn) == 30
-    assert all(len(set(chosen)) == len(chosen) and max(chosen) < 5 for chosen in drawn)
-    assert drawn == list(few_shot.draws(5, 0)) != list(few_shot.draws(5, 1)) and not list(
-        few_shot.draws(1, 0)
-    )
-
-
 def test_the_earliest_examples_go_where_the_context_window_is_full(
     panel: Panel, dev: Accuracy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -400,3 +335,58 @@ def test_earlier_turns_without_a_chat_template_are_lines(
     monkeypatch.setattr(panel.engine.tokenizer, "chat_template", None)
     earlier = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
     assert panel.engine.chat("c", earlier) == "a\nb\nc\n" and panel.engine.chat("c") == "c\n"
+
+
+def test_clusters_are_found_and_new_texts_go_to_the_nearest() -> None:
+    texts = ["apple pear plum", "pear apple", "plum pear", "road car bus", "bus car", "car road"]
+    clusters = cbtm.Clusters(texts, 2, seed=0)
+    assert (
+        len(set(clusters.labels[:3])) == len(set(clusters.labels[3:])) == 1
+        and clusters.labels[0] != clusters.labels[3]
+    )
+    fruit, traffic = clusters.labels[0], clusters.labels[3]
+    p = clusters.probabilities(["plum apple", "bus road", "nothing known"])
+    assert p.sum(1) == pytest.approx(np.ones(3)) and p[0, fruit] > 0.9 and p[1, traffic] > 0.9
+
+
+def test_the_plurality_wins_and_ties_go_to_the_first() -> None:
+    fake = SimpleNamespace(
+        answers=lambda asked: [["A", "B", "C", ""], ["B", "B", "A", ""], ["B", "C", "B", ""]]
+    )
+    assert votes.Vote(fake).answers(None) == ["B", "B", "C", ""]  # type: ignore[arg-type]
+
+
+def test_what_is_asked_of_a_prompt_is_all_behind_the_template(panel: Panel) -> None:
+    text = panel.engine.chat("What is red?")
+    ((head, tail),) = panel.questions([text])
+    assert head + tail == text and tail.startswith("What is red?") and "user" in head
+    assert panel.questions(["no template here"]) == [("no", " template here")]
+
+
+def test_scores_that_are_not_numbers_answer_nothing() -> None:
+    assert votes.averaged([{"A": 0.0, "B": -1.0}, {"A": float("nan"), "B": 0.0}]) == ""
+    assert votes.averaged([{"A": -1.0, "B": -1.0}]) == "A"  # a tie
+
+
+def test_draws_leave_something_to_score() -> None:
+    drawn = list(few_shot.draws(5, 0))
+    assert sorted({len(chosen) for chosen in drawn}) == [1, 2, 4] and len(drawn) == 30
+    assert all(len(set(chosen)) == len(chosen) and max(chosen) < 5 for chosen in drawn)
+    assert drawn == list(few_shot.draws(5, 0)) != list(few_shot.draws(5, 1)) and not list(
+        few_shot.draws(1, 0)
+    )
+
+
+def test_fused_options_are_chosen_as_a_model_chooses(panel: Panel, tmp_path: Path) -> None:
+    """The option with the highest fused likelihood per byte."""
+    task = load_task(str(write_task(tmp_path / "t.json", questions(5, 1), questions(3, 2))))
+    asked = Accuracy(task.dev, "likelihood", panel.engine.chat)
+    voice = ENSEMBLES["pack-sim"].fit(panel, asked, 0)
+    chosen = voice.answers(asked)
+    for item, letter in zip(task.dev, chosen, strict=True):
+        context = panel.engine.chat(f"Question: {item.question}")
+        pairs = [(context, text) for text in item.choices.values()]
+        values = [
+            v / len(t.encode()) for v, (_, t) in zip(voice.loglikelihood(pairs), pairs, strict=True)
+        ]
+        assert letter == list(item.choices)[int(np.argmax(values))]

@@ -18,8 +18,9 @@ from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import Adapter, Factors, load_adapter, read_adapter
 from pyswarmopt_llm.experts.base import load_model, resolve_base
+from pyswarmopt_rivals.bench import as_patch
 from pyswarmopt_rivals.methods import load_method
-from pyswarmopt_rivals.methods.changes import SideBySide, as_patch
+from pyswarmopt_rivals.methods.changes import SideBySide
 from pyswarmopt_rivals.methods.method import Options
 from pyswarmopt_rivals.methods.training import inside
 
@@ -51,34 +52,6 @@ def engine(tiny_base: Path) -> TransformersEngine:
 @pytest.fixture(scope="module")
 def experts(tiny_experts: list[Path]) -> list[Adapter]:
     return [load_adapter(read_adapter(path)) for path in tiny_experts]
-
-
-def test_regmean_is_the_least_squares_layer() -> None:
-    """Without softening: the layer that NumPy's least squares finds for all experts' inputs and
-    outputs together.
-    """
-    rng = np.random.default_rng(0)
-    inputs = [rng.normal(size=(50, 6)) for _ in range(2)]
-    parts = [Factors(b=torch.randn(5, 2), a=torch.randn(2, 6), scale=0.5) for _ in range(2)]
-    outputs = [
-        x @ (0.5 * part.b.double() @ part.a.double()).numpy().T
-        for x, part in zip(inputs, parts, strict=True)
-    ]
-    expected = np.linalg.lstsq(np.vstack(inputs), np.vstack(outputs), rcond=None)[0].T
-    found = inside.merge_module(parts, [torch.from_numpy(x.T @ x) for x in inputs], alpha=1.0)
-    np.testing.assert_allclose(found.dense().numpy(), expected, rtol=1e-3, atol=1e-4)
-
-
-def test_regmean_with_full_softening_is_an_average_by_input_coordinate() -> None:
-    """alpha = 0 leaves the diagonals: each input coordinate is averaged by its own energy."""
-    parts = [Factors(b=torch.ones(1, 1), a=torch.tensor([[1.0, 1.0]]), scale=1.0), None]
-    grams = [
-        torch.tensor([[3.0, 9.0], [9.0, 1.0]]).double(),
-        torch.tensor([[1.0, 0.0], [0.0, 1.0]]).double(),
-    ]
-    assert inside.merge_module(parts, grams, alpha=0.0).dense().numpy() == pytest.approx(
-        np.array([[0.75, 0.5]]), rel=1e-4
-    )
 
 
 def test_regmean_sees_the_inputs_of_the_experts_own_model(
@@ -177,11 +150,6 @@ def test_every_expert_has_an_equal_share_of_the_budget(
     assert 15 - trial.items_left == 3 * spent
 
 
-def test_fisher_of_equal_information_is_the_average() -> None:
-    changes = torch.randn(3, 4, 5)
-    torch.testing.assert_close(inside.weighted_by(torch.ones(3, 4, 5), changes), changes.mean(0))
-
-
 def test_adamerging_follows_adam_on_the_entropy(
     engine: TransformersEngine, experts: list[Adapter]
 ) -> None:
@@ -241,3 +209,15 @@ def test_the_budget_is_kept_and_the_same_seed_gives_the_same_bits(
         found.append(method.execute(experts, replace(settings, trial=trial)).patch)
         assert 0 <= trial.items_left < 30
     assert torch.equal(flat(found[0]), flat(found[1])) and flat(found[0]).abs().max() > 0
+
+
+def test_regmean_with_full_softening_is_an_average_by_input_coordinate() -> None:
+    """alpha = 0 leaves the diagonals: each input coordinate is averaged by its own energy."""
+    parts = [Factors(b=torch.ones(1, 1), a=torch.tensor([[1.0, 1.0]]), scale=1.0), None]
+    grams = [
+        torch.tensor([[3.0, 9.0], [9.0, 1.0]]).double(),
+        torch.tensor([[1.0, 0.0], [0.0, 1.0]]).double(),
+    ]
+    assert inside.merge_module(parts, grams, alpha=0.0).dense().numpy() == pytest.approx(
+        np.array([[0.75, 0.5]]), rel=1e-4
+    )

@@ -14,9 +14,8 @@ import torch
 from trials import dense as dense_changes
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.registry import load
 from pyswarmopt_llm.experts.adapter import Adapter, load_adapter, read_adapter
-from pyswarmopt_rivals.methods import ENSEMBLES, METHODS, SEARCHING, load_method
+from pyswarmopt_rivals.methods import METHODS, load_method
 from pyswarmopt_rivals.methods.changes import as_adapter
 from pyswarmopt_rivals.methods.method import Merged, Options
 
@@ -71,14 +70,6 @@ def full(name: str) -> dict[str, object]:
 # What holds for every method
 
 
-@pytest.mark.parametrize("name", [*METHODS, *SEARCHING, *ENSEMBLES])
-def test_the_table_says_what_a_method_is_and_where(name: str) -> None:
-    method = {**METHODS, **SEARCHING, **ENSEMBLES}[name]
-    assert method.name == name and method.paper and set(method.spaces) <= {"factor", "delta"}
-    assert callable(load(f"pyswarmopt_rivals.{method.function}"))
-    assert bool(method.needs & {"dev", "data"}) == (name in SEARCHING) or name in ENSEMBLES
-
-
 @pytest.mark.parametrize(("name", "space"), EACH)
 def test_the_same_settings_give_the_same_bits(
     name: str, space: str, experts: list[Adapter]
@@ -108,20 +99,6 @@ def test_identical_experts_give_that_expert(name: str, space: str, experts: list
         torch.testing.assert_close(
             found[f"{module}.weight"].double(), expected, rtol=1e-4, atol=1e-5
         )
-
-
-@pytest.mark.parametrize(
-    ("name", "space"), [(n, s) for n, s in EACH if n != "slerp" and not load_method(n).needs]
-)
-def test_the_order_of_the_experts_does_not_matter(
-    name: str, space: str, experts: list[Adapter]
-) -> None:
-    given = {"weights": (0.5, 0.3, 0.2)} if load_method(name).weight is not None else {}
-    turned = {"weights": (0.2, 0.5, 0.3)} if given else {}
-    one = dense(merge(experts, name, space, **given))
-    other = dense(merge([experts[2], experts[0], experts[1]], name, space, **turned))
-    for module, change in one.items():
-        torch.testing.assert_close(other[module], change, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", DELTA)
@@ -185,22 +162,6 @@ def test_unequal_experts_in_delta(name: str, make_expert: Callable[..., Path]) -
 # What each makes of whole experts
 
 
-@pytest.mark.parametrize("rank", [None, 32])
-def test_sums_in_delta(rank: int | None, experts: list[Adapter]) -> None:
-    soup = dense(merge(experts, "uniform-soup", "delta", rank=rank))
-    added = dense(merge(experts, "task-arithmetic", "delta", rank=rank, weights=(0.5, -0.25, 2.0)))
-    default = dense(merge(experts, "task-arithmetic", "delta", rank=rank))
-    for module in experts[0].factors:
-        parts = changes(experts, module)
-        key = f"{module}.weight"
-        close = {"rtol": 1e-4, "atol": 1e-5}
-        torch.testing.assert_close(soup[key].double(), parts.mean(0), **close)
-        torch.testing.assert_close(
-            added[key].double(), 0.5 * parts[0] - 0.25 * parts[1] + 2 * parts[2], **close
-        )
-        torch.testing.assert_close(default[key].double(), 0.4 * parts.sum(0), **close)
-
-
 def arc(x: torch.Tensor, y: torch.Tensor, t: float) -> torch.Tensor:
     angle = torch.acos((x * y).sum() / x.norm() / y.norm())
     return (((1 - t) * angle).sin() * x + (t * angle).sin() * y) / angle.sin()
@@ -218,14 +179,6 @@ def test_slerp_of_dense_changes(experts: list[Adapter]) -> None:
         torch.testing.assert_close(
             two[f"{module}.weight"].double(), arc(x, y, 0.3), rtol=1e-4, atol=1e-5
         )
-
-
-def test_slerp_of_factors(experts: list[Adapter]) -> None:
-    found = dense(merge(experts[:2], "slerp", "factor", weights=(0.7, 0.3)))
-    for module in experts[0].factors:
-        x, y = (expert.factors[module] for expert in experts[:2])
-        expected = x.scale * arc(x.b, y.b, 0.3) @ arc(x.a, y.a, 0.3)
-        torch.testing.assert_close(found[f"{module}.weight"], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_knots_against_the_dense_svd(experts: list[Adapter]) -> None:
@@ -251,64 +204,12 @@ def test_knots_against_the_dense_svd(experts: list[Adapter]) -> None:
         )
 
 
-def test_density_one_leaves_the_plain_sum_and_plain_ties(experts: list[Adapter]) -> None:
-    pairs = [("dare-linear", "task-arithmetic", {}), ("magnitude-prune", "task-arithmetic", {})]
-    pairs += [(name, "ties", {"density": 1.0}) for name in ("dare-ties", "della")]
-    for name, plain, options in pairs:
-        for space in ("factor", "delta"):
-            one, other = (
-                dense(merge(experts, name, space, density=1.0)),
-                dense(merge(experts, plain, space, **options)),
-            )
-            for module, change in one.items():
-                torch.testing.assert_close(other[module], change, rtol=1e-3, atol=1e-5)
-
-
-@pytest.mark.parametrize("name", [name for name in METHODS if load_method(name).needs])
-def test_another_seed_drops_other_entries(name: str, experts: list[Adapter]) -> None:
-    one, other = (dense(merge(experts, name, seed=seed)) for seed in (1, 2))
-    assert all(not torch.equal(change, other[module]) for module, change in one.items())
-    default, zero = dense(merge(experts, name)), dense(merge(experts, name, seed=0))
-    assert all(torch.equal(change, zero[module]) for module, change in default.items())
-
-
 # Options
 
 
-@pytest.mark.parametrize(
-    ("name", "space", "options", "words"),
-    [
-        (
-            "uniform-soup",
-            None,
-            {"weights": (1.0,)},
-            "weights: uniform-soup takes no such option; it takes none",
-        ),
-        (
-            "uniform-soup",
-            None,
-            {"rank": 4},
-            "rank: uniform-soup takes no such option in factor space",
-        ),
-        (
-            "slerp",
-            None,
-            {"density": 0.2},
-            "density: slerp takes no such option; it takes weights, rank",
-        ),
-        ("ties", None, {"seed": 1}, "seed: ties"),
-        ("ties", "factor", {"rank": 4}, "rank: ties takes no such option in factor space"),
-        ("ties", None, {"weights": (1.0, 2.0)}, "has 2 numbers for 3 experts"),
-        ("slerp", None, {"weights": (1.0, -1.0, 1.0)}, "weights: slerp takes shares"),
-        ("slerp", None, {"weights": (0.0,)}, "weights: slerp takes shares"),
-        ("karcher", None, {"weights": (0.0,)}, "weights: karcher takes shares"),
-        ("model-stock", "factor", {}, "space factor: unknown; model-stock works in delta space"),
-        ("ties", "detla", {}, "space detla: unknown; did you mean delta?"),
-    ],
-)
-def test_options_that_do_not_fit(
-    name: str, space: str | None, options: dict[str, object], words: str, experts: list[Adapter]
-) -> None:
-    with pytest.raises(UserError, match=r"^[^\n]*$") as refused:
-        merge(experts, name, space, **options)
-    assert words in str(refused.value)
+def test_slerp_of_factors(experts: list[Adapter]) -> None:
+    found = dense(merge(experts[:2], "slerp", "factor", weights=(0.7, 0.3)))
+    for module in experts[0].factors:
+        x, y = (expert.factors[module] for expert in experts[:2])
+        expected = x.scale * arc(x.b, y.b, 0.3) @ arc(x.a, y.a, 0.3)
+        torch.testing.assert_close(found[f"{module}.weight"], expected, rtol=1e-4, atol=1e-5)

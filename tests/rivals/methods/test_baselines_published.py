@@ -23,7 +23,6 @@ from pyswarmopt_llm.experts.adapter import Adapter, load_adapter, read_adapter
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_rivals.methods import load_method
 from pyswarmopt_rivals.methods.method import Options
-from pyswarmopt_rivals.methods.rules.sparsify import keep_largest, keep_middle
 
 SCRIPT = Path(__file__).parents[3] / "research" / "benchmarks" / "peers" / "mergekit_check.py"
 
@@ -86,16 +85,6 @@ def test_lorahub_looks_at_the_weights_of_the_released_loop(
 
 
 # mergekit's own cases
-
-
-@pytest.mark.parametrize("density", [0.1, 0.3, 0.5, 0.6, 0.9, 1.0])
-def test_shares_are_rounded_down(density: float) -> None:
-    values = torch.randn(1, 128, 65, generator=torch.Generator().manual_seed(0))
-    assert int(keep_largest(values, density).count_nonzero()) == int(128 * 65 * density)
-    if density < 0.99:
-        assert int(keep_middle(values, density, outliers=0.01).count_nonzero()) == int(
-            128 * 65 * density
-        )
 
 
 # mergekit itself

@@ -18,7 +18,7 @@ from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.scoring.record import Store
-from pyswarmopt_rivals.comparison.bench import Bench, Trial
+from pyswarmopt_rivals.bench import Bench, Trial
 from pyswarmopt_rivals.comparison.contestants import Entry, contestant, run
 from pyswarmopt_rivals.methods.changes import random_adapters
 
@@ -61,13 +61,6 @@ def test_each_module_has_the_experts_shapes_and_norm_and_another_direction(bench
     assert torch.equal(found[0].factors[first].a, again[0].factors[first].a)
     assert not torch.equal(found[0].factors[first].a, another[0].factors[first].a)
     assert not torch.equal(found[0].factors[first].a, found[1].factors[first].a)
-
-
-def test_a_module_that_changes_nothing_stays_so(bench: Bench) -> None:
-    expert = bench.experts[0]
-    first, own = next(iter(expert.factors.items()))
-    still = replace(expert, factors={first: replace(own, b=torch.zeros_like(own.b))})
-    assert not random_adapters([still], 0)[0].factors[first].low_rank().dense().any()
 
 
 def test_the_search_on_random_adapters_never_takes_the_experts_scores(bench: Bench) -> None:
@@ -113,3 +106,10 @@ def test_some_items_are_scored_as_among_all_and_charged_one_by_one(
     resumed = Trial(replace(bench, store=Store(tmp_path / "results.jsonl")), 30)
     resumed.bench.engine.load(patch)
     assert resumed.score_items(patch, [7, 2, 13]).per_item == found.per_item and resumed.spent == 3
+
+
+def test_a_module_that_changes_nothing_stays_so(bench: Bench) -> None:
+    expert = bench.experts[0]
+    first, own = next(iter(expert.factors.items()))
+    still = replace(expert, factors={first: replace(own, b=torch.zeros_like(own.b))})
+    assert not random_adapters([still], 0)[0].factors[first].low_rank().dense().any()

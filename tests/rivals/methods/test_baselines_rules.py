@@ -48,25 +48,6 @@ EXPERTS = torch.tensor(
 )
 
 
-def test_ties_on_3_by_5_by_hand() -> None:
-    """A third of 15 entries is 5. Trimmed:
-
-        expert 1            expert 2            expert 3
-        9  .  .  -8  .      -6  .  .  -4  .     .  .  5   .  .
-        .  7  .   .  6       . -9  .   .  .     .  4  .  -7  8
-        .  .  5   .  .       8  . -7   .  .     .  .  6   .  .
-
-    Sums: 9-6 = 3 (+), 5 (+), -8-4 (-), 7-9+4 = 2 (+), -7 (-), 6+8 (+), 8 (+), 5-7+6 = 4 (+).
-    Means of those that agree: 9 | 5 | -6 | (7+4)/2 | -7 | 7 | 8 | (5+6)/2.
-    """
-    by_hand = torch.tensor([[9, 0, 5, -6, 0], [0, 5.5, 0, -7, 7], [8, 0, 5.5, 0, 0]])
-    assert torch.equal(TIES.merge(EXPERTS, torch.ones(3), density=1 / 3), by_hand)
-    assert torch.equal(TIES.merge(EXPERTS, torch.full((3,), 0.5), density=1 / 3), by_hand / 2)
-    # Weights 2, 1, 1 do not change the election: (2*7+4)/2, (2*5+6)/2, (-2*8-4)/2, (2*6+8)/2.
-    weighted = torch.tensor([[18.0, 0, 5, -10, 0], [0, 9, 0, -7, 10], [8, 0, 8, 0, 0]])
-    assert torch.equal(TIES.merge(EXPERTS, torch.tensor([2.0, 1, 1]), density=1 / 3), weighted)
-
-
 def ties_in_loops(rows: list[list[float]], kept: int) -> list[float]:
     """Algorithm 1 of the paper, an entry at a time."""
     trimmed = []
@@ -150,12 +131,6 @@ def test_draws_are_those_of_seed_0_unless_another_generator_is_given() -> None:
     assert torch.equal(default, given[0]) and not torch.equal(default, given[1])
 
 
-def test_random_drops_at_density_one_change_nothing() -> None:
-    changes = normal(0, 2, 4, 5)
-    assert torch.equal(drop_and_rescale(changes, 1.0, torch.Generator()), changes)
-    assert torch.equal(magprune(changes, 1.0, torch.Generator()), changes)
-
-
 def test_della_rates_by_hand() -> None:
     """p = 0.8, so epsilon = 0.2: rates 0.7 for the largest of a row to 0.9 for the smallest, in
     equal steps.
@@ -206,14 +181,6 @@ def test_slerp_of_four_goes_from_one_to_the_next(seed: int) -> None:
     )
 
 
-def test_slerp_takes_the_angle_of_vectors_of_any_length() -> None:
-    """Norms 2 and 3 at 60 degrees, a quarter of the way: sin 45 and sin 15 over sin 60 degrees."""
-    gram = torch.tensor([[4.0, 3.0], [3.0, 9.0]], dtype=torch.float64)
-    np.testing.assert_allclose(
-        slerp_weights(gram, [3, 1]), [math.sqrt(2 / 3), (math.sqrt(3) - 1) / math.sqrt(6)]
-    )
-
-
 @pytest.mark.parametrize(
     ("gram", "expected"),
     [
@@ -246,15 +213,6 @@ def test_karcher_minimises_the_squared_angles(seed: int) -> None:
     found = karcher_weights(gram_of(rows), torch.from_numpy(10 * shares)).numpy() @ rows
     np.testing.assert_allclose(np.linalg.norm(found), 1.0, atol=1e-9)
     np.testing.assert_allclose(found, best / np.linalg.norm(best), atol=1e-5)
-
-
-def test_karcher_by_hand() -> None:
-    """Norms 2 and 4 at right angles, weights 2 to 1: 30 degrees from the first, of length (2 * 2 +
-    4) / 3.
-    """
-    gram = torch.diag(torch.tensor([4.0, 16.0], dtype=torch.float64))
-    found = karcher_weights(gram, torch.tensor([2.0, 1.0], dtype=torch.float64))
-    np.testing.assert_allclose(found, [math.sqrt(3) / 2 / 2 * 8 / 3, 1 / 2 / 4 * 8 / 3])
 
 
 def test_karcher_edges() -> None:

@@ -23,8 +23,8 @@ from pyswarmopt_llm.experts.adapter import Adapter, load_adapter, read_adapter
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.searching.training.trainer import fit
+from pyswarmopt_rivals.bench import as_patch
 from pyswarmopt_rivals.methods import load_method
-from pyswarmopt_rivals.methods.changes import as_patch
 from pyswarmopt_rivals.methods.method import Options
 from pyswarmopt_rivals.methods.training import on_dev
 from pyswarmopt_rivals.methods.training.on_dev import train_on_dev
@@ -152,13 +152,6 @@ def test_trained_once_it_is_what_a_search_trains_from_there(
         )
 
 
-def test_items_without_answers_are_refused(tiny_base: Path, experts: list[Adapter]) -> None:
-    resident = trial(tiny_base, experts, [1.0, 0.0, 0.0], 1000)
-    resident.choices = []
-    with pytest.raises(UserError, match="no item has a right answer"):
-        run("finetune-dev", experts, resident)
-
-
 def test_without_a_budget_nothing_is_trained(tiny_base: Path, experts: list[Adapter]) -> None:
     average = build_space("delta", experts).realise(torch.full((3,), 1 / 3, dtype=torch.float64))
     assert torch.allclose(
@@ -201,3 +194,10 @@ def test_the_rate_and_the_epoch_with_the_best_held_out_probability_are_used(
     assert train_on_dev(resident, lambda: change, (0.1, 0.2), 0) == "done"  # type: ignore[comparison-overlap, return-value]
     assert calls == [(0.1, 5, None)] * 2 + [(0.2, 5, None)] * 2 + [(0.2, 10, 2)]
     assert resident.spent == 2 * 4 * 10 * 3.5 + 2 * 10 * 2.5
+
+
+def test_items_without_answers_are_refused(tiny_base: Path, experts: list[Adapter]) -> None:
+    resident = trial(tiny_base, experts, [1.0, 0.0, 0.0], 1000)
+    resident.choices = []
+    with pytest.raises(UserError, match="no item has a right answer"):
+        run("finetune-dev", experts, resident)

@@ -26,8 +26,6 @@ from pyswarmopt_llm.scores.metrics.questions.written import ItemsUtility
 from pyswarmopt_llm.scores.metrics.registry import METRICS, Metric
 from pyswarmopt_llm.scores.tasks import Scoring, Task, render_prompt
 from pyswarmopt_llm.searching.scoring.record import Packed, Store, pack, unpack
-from pyswarmopt_rivals.methods.changes import as_patch
-from pyswarmopt_rivals.methods.ensembles.panel import Panel
 
 Chats = Mapping[str, Sequence[Mapping[str, Any]]]
 Answer = TypeVar("Answer")
@@ -71,12 +69,6 @@ class Bench:
             for split, utility in self.questions.items()
             if isinstance(utility, Accuracy)
         }
-
-    @cached_property
-    def panel(self) -> Panel:
-        """The experts, for ensembles."""
-        experts = {expert.info.name: as_patch(expert) for expert in self.experts}
-        return Panel(self.engine, experts, self.store)
 
     @cached_property
     def right_dev(self) -> list[tuple[str, str]]:
@@ -156,6 +148,15 @@ class Bench:
             return wrong_field(row, {**shape, "seconds": float})
 
         return self.store.get(f"{self.task.name} {kind}", patch_key(patch), timed, wrong)
+
+
+def as_patch(expert: Adapter) -> Patch:
+    """The expert alone."""
+    return Patch(
+        low_rank={
+            f"{module}.weight": factors.low_rank() for module, factors in expert.factors.items()
+        }
+    )
 
 
 def patch_key(patch: Patch) -> str:

@@ -1,0 +1,147 @@
+"""`research/benchmarks/groups/ruled.py`, `raft.py` and `classifier_game.py`: members say what the
+rules of `talk.Speaker` say, the lecture's programs do what they are called, controls are controls.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pyswarmopt_groups.context import GroupContext
+from pyswarmopt_groups.members.protocol import Answer, Texts
+from pyswarmopt_groups.negotiation.debate import first_turn, later_turn
+from pyswarmopt_groups.negotiation.societies import TRAITS
+from pyswarmopt_groups.voting.reranking import comparison_prompt, fusion_prompt
+from pyswarmopt_llm.scores.tasks import Item, Task
+
+GROUPS = Path(__file__).parents[1] / "benchmarks" / "groups"
+TOLD = "surely swap d b c a surely next . The answer is e c d b"
+UNSURE = "perhaps swap a a a a perhaps next . The answer is j j j j"
+ITEM = Item("1", "swap next a b c d", None, "e c d b")
+
+
+@pytest.fixture(scope="module")
+def modules() -> Iterator[Any]:
+    before = list(sys.path)
+    sys.path[:0] = [str(GROUPS), str(GROUPS.parent / "lab")]
+    import classifier_game
+    import raft
+    import ruled
+
+    yield ruled, raft, classifier_game
+    sys.path[:] = before
+
+
+def said(member: Any, prompt: str) -> str:
+    (reply,) = member.generate([prompt])
+    return reply.texts[0]
+
+
+def test_a_member_says_what_it_knows_and_weighs_what_it_reads(modules: Any) -> None:
+    ruled, _, _ = modules
+    template = "Question: {question}"
+    knows_both = ruled.Ruled("a", ("swap", "next"), 0.0)
+    knows_next, knows_none = ruled.Ruled("b", ("next",), 0.0), ruled.Ruled("c", (), 0.0)
+    assert said(knows_both, first_turn(ITEM, template)) == TOLD
+    first = said(knows_next, first_turn(ITEM, template))
+    assert first.startswith("perhaps swap") and " surely next ." in first
+    for member in (knows_next, knows_none):
+        assert said(member, later_turn(ITEM, template, UNSURE, [UNSURE, TOLD])) == TOLD
+        assert said(member, fusion_prompt(ITEM, [UNSURE, TOLD])) == TOLD
+    # alone, or confident, it keeps to what it said
+    assert said(knows_none, later_turn(ITEM, template, UNSURE, [])) == UNSURE
+    confident = f"{TRAITS['c']}\n{later_turn(ITEM, template, UNSURE, [TOLD])}"
+    assert said(knows_none, confident) == UNSURE
+    assert said(knows_none, comparison_prompt(ITEM, UNSURE, TOLD)) == "B"
+    assert said(knows_none, comparison_prompt(ITEM, TOLD, UNSURE)) == "A"
+
+
+def test_a_careless_member_is_wrong_in_one_reply_of_ten_and_as_sure(modules: Any) -> None:
+    ruled, _, _ = modules
+    careless = ruled.Ruled("a", ("swap", "next"), 0.1)
+    rng = random.Random(0)
+    words = [rng.sample("abcdefghij", 4) for _ in range(400)]
+    texts = [said(careless, f"Question: swap next {' '.join(word)}") for word in words]
+    claims = [ruled.read_claim(text) for text in texts]
+    assert all(claim.sure_of_second for claim in claims)
+    right = [
+        claim.final == ruled.SKILLS["next"](ruled.SKILLS["swap"](tuple(word)))
+        for claim, word in zip(claims, words, strict=True)
+    ]
+    assert 0.85 < np.mean(right) < 0.97
+
+
+class Says:
+    """A member that gives the same text each time, and compares as it is told."""
+
+    gives_likelihoods = False
+
+    def __init__(self, name: str, text: str, preferred: str = "") -> None:
+        self.name = self.fingerprint = name
+        self.text, self.preferred = text, preferred
+
+    def answer(self, items: Any, scoring: str, template: str | None = None) -> list[Answer]:
+        return [Answer(self.text, 1) for _ in items]
+
+    def generate(self, prompts: Any, how: Any = None) -> list[Texts]:
+        return [Texts((self._reply(prompt),), 1) for prompt in prompts]
+
+    def _reply(self, prompt: str) -> str:
+        if not prompt.startswith("Which of two"):
+            return self.text
+        shown = [letter for letter in "AB" if f"Answer {letter}: {self.preferred}" in prompt]
+        return "".join(shown)
+
+
+def test_the_lectures_programs_count_equal_strings_and_return_the_first(modules: Any) -> None:
+    ruled, _, _ = modules
+    items = (Item("1", "two plus two", None, "4"),)
+    texts = {"ann": "4", "bob": "The answer is 4", "cid": "5", "dan": "5"}
+    members = [Says(name, text) for name, text in texts.items()]
+    context = GroupContext(members, Task("t", (), items), "generate")
+    (equal,) = ruled.equal_strings(context)(items)
+    (first,) = ruled.appended(context)(items)
+    assert (equal.answer, first.answer) == ("5", "4")
+    assert (equal.tokens, first.tokens) == (4, 4)
+
+
+@pytest.mark.parametrize(("preferred", "area"), [("4", 1.0), ("5", 0.25), ("none", 0.5)])
+def test_the_rankers_auc_is_over_pairs_of_a_right_and_a_wrong_answer(
+    modules: Any, preferred: str, area: float
+) -> None:
+    """The right one against 5 and against 6: both won; one lost, one without a preference; none."""
+    ruled, _, _ = modules
+    items = (Item("1", "two plus two", None, "4"),)
+    members = [Says("ann", "4", preferred), Says("bob", "5"), Says("cid", "6")]
+    context = GroupContext(members, Task("t", items, items), "generate")
+    assert ruled.ranker_auc(context) == area
+
+
+def test_the_kept_log_is_what_both_protocols_decide(modules: Any) -> None:
+    _, raft, _ = modules
+    (evidence,) = [[row for row in raft.lines("raft") if row["seed"] == 0]]
+    assert list(raft.rows(0)) == evidence
+    votes = raft.votes(0)
+    assert len(votes) == 500 and votes.count(raft.RIGHT) > 490
+    for row in evidence:
+        assert row["as_voted"]
+        assert len(row["test"]) == (0 if row["task"] == "two of three down" else 500)
+
+
+def test_an_evaluator_orders_pairs_and_one_by_lot_does_not(modules: Any) -> None:
+    _, _, game = modules
+    draw = game.drawn(0)
+    labels = draw.test[1]
+    assert game.auc(game.evaluator(draw, by_lot=False), labels) > 0.9
+    assert 0.3 < game.auc(game.evaluator(draw, by_lot=True), labels) < 0.7
+    assert (game.wrong_labels(labels, draw.rng) != labels).all()
+    inputs = game.pair_inputs(draw.test[0][:2], labels[:2])
+    first = labels[0]
+    assert (inputs[0, first * 64 : (first + 1) * 64] == draw.test[0][0]).all()
+    assert inputs[0].sum() == pytest.approx(draw.test[0][0].sum() + 1)

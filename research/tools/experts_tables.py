@@ -1,0 +1,152 @@
+"""The tables of tasks that need several experts, and of the number of dev examples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import harmonic_mean
+
+import numpy as np
+from outcomes import Floats, lines, markdown, p_value
+from scipy import stats
+
+from pyswarmopt_llm.common.statistics import paired_test
+
+CLAIM = ("path-intent", "desk-intent", "banking-and-graph")
+SEARCH = "item-model+dev"
+LABELS = {
+    "base": "base",
+    "best-single": "best single expert",
+    "uniform": "uniform average",
+    "lorahub": "LoraHub",
+    "data-merge": "data merge, 500 chats of each expert",
+    "model-swarms": "Model Swarms (12 x 10)",
+    "item-model": "the search, before training",
+    "finetune-once": "base, fine-tuned",
+    "finetune-best-once": "best expert, fine-tuned",
+    "uniform soup, fine-tuned": "uniform average, fine-tuned",
+    "sum soup, fine-tuned": "sum of all, fine-tuned",
+    "greedy soup, fine-tuned": "greedy soup, fine-tuned",
+    SEARCH: "the search (default)",
+}
+TUNED = [name for name, label in LABELS.items() if label.endswith("fine-tuned")]
+# Method -> task -> file -> (seeds, items), 1 where an answer is right.
+Right = Mapping[str, Mapping[str, Mapping[str, Floats]]]
+
+
+def right() -> Right:
+    """The outcomes of `several_experts.py`."""
+    found: dict[str, dict[str, dict[str, list[list[float]]]]] = {}
+    for row in lines("several-experts"):
+        for method, files in row["outcomes"].items():
+            for file, items in files.items():
+                of_task = found.setdefault(method, {}).setdefault(row["task"], {})
+                of_task.setdefault(file, []).append([float(item) for item in items])
+    return {
+        method: {
+            task: {file: np.array(seeds) for file, seeds in files.items()}
+            for task, files in tasks.items()
+        }
+        for method, tasks in found.items()
+    }
+
+
+def _score(files: Mapping[str, Floats]) -> float:
+    """The mean over seeds of the harmonic mean of the files' accuracies."""
+    return float(
+        np.mean(
+            [harmonic_mean(row) for row in zip(*(f.mean(1) for f in files.values()), strict=True)]
+        )
+    )
+
+
+def several_experts() -> str:
+    """A row per method, a column per claim task."""
+    read = right()
+    rows = []
+    for method, label in LABELS.items():
+        tasks = read.get(method, {})
+        cells = [f"{_score(tasks[task]):.3f}" if task in tasks else "" for task in CLAIM]
+        if any(cells):
+            complete = all(task in tasks for task in CLAIM)
+            mean = f"{np.mean([_score(tasks[task]) for task in CLAIM]):.3f}" if complete else ""
+            rows.append([label, *cells, mean])
+    return markdown(["test", *CLAIM, "mean"], rows)
+
+
+def several_experts_differences() -> str:
+    """The search minus each fine-tuned row: points of accuracy over all items of the three tasks."""
+    read = right()
+    rows = []
+    for method in ("best-single", *TUNED):
+        if all(task in read.get(method, {}) for task in CLAIM):
+            rows.append([LABELS[method], difference(read, SEARCH, method)])
+    return markdown(["the search minus", "three tasks, points"], rows)
+
+
+def difference(read: Right, first: str, second: str) -> str:
+    """A difference of two methods in points, with its 95% interval and p. Every task weighs the
+    same, each item is the mean over the seeds that both have.
+    """
+    parts = []
+    for task in CLAIM:
+        ours, theirs = read[first][task], read[second][task]
+        seeds = min(len(next(iter(ours.values()))), len(next(iter(theirs.values()))))
+        items = np.concatenate(
+            [(ours[file][:seeds] - theirs[file][:seeds]).mean(0) for file in ours]
+        )
+        parts.append(items / items.size)
+    weighted = np.concatenate(parts)
+    scale = weighted.size / len(CLAIM)  # so that the mean of the parts is the mean of the tasks
+    test = paired_test(weighted * scale, largest=float(np.abs(weighted * scale).max()))
+    low, high = (100 * end for end in test.interval)
+    mean = 100 * float(np.mean(weighted * scale))
+    return f"{mean:+.1f} [{low:+.1f}, {high:+.1f}], {p_value(test.p_value)}"
+
+
+# How much of a gain on dev is left on test
+
+SWARMS = {
+    "model-swarms": "Model Swarms",
+    "cma-es": "CMA-ES, weight changes",
+    "default, untrained": "the search, untrained",
+}
+
+
+def dev_size() -> str:
+    """A row per number of dev examples and method: gains over the best single expert in points,
+    95% intervals with the task as the unit.
+    """
+    gains: dict[tuple[int, str], dict[str, list[tuple[float, float]]]] = {}
+    for row in lines("dev-size"):
+        single, best = row["best_single"], row["best"]
+        dev = 100 * (best["dev"] - single["dev"])
+        test = 100 * (_accuracy(best["test"]) - _accuracy(single["test"]))
+        key = row["size"], row["method"]
+        gains.setdefault(key, {}).setdefault(row["task"], []).append((dev, test))
+    rows = []
+    for (size, method), tasks in sorted(gains.items(), key=_size_then_method):
+        if len(tasks) == 6:
+            of_tasks = np.array([np.mean(pairs, axis=0) for pairs in tasks.values()])
+            seeds = min(map(len, tasks.values()))
+            dev, test = of_tasks.mean(0)
+            left = f"{100 * test / dev:.0f}%" if dev > 1 else ""
+            cells = [_with_interval(of_tasks[:, column]) for column in (0, 1)]
+            rows.append([str(size), SWARMS[method], *cells, left, str(seeds)])
+    head = ["gain on dev, points", "gain on test", "left on test", "seeds"]
+    return markdown(["dev examples", "method", *head], rows)
+
+
+def _size_then_method(entry: tuple[tuple[int, str], object]) -> tuple[int, int]:
+    (size, method), _ = entry
+    return size, list(SWARMS).index(method)
+
+
+def _accuracy(items: Sequence[str]) -> float:
+    return float(np.mean([float(item) for item in items]))
+
+
+def _with_interval(values: Floats) -> str:
+    """A mean and the half width of its 95% interval by Student's t."""
+    error = float(values.std(ddof=1)) / values.size**0.5
+    half = float(stats.t.ppf(0.975, values.size - 1)) * error
+    return f"{values.mean():+.1f} ± {half:.1f}"

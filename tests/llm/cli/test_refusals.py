@@ -1,0 +1,107 @@
+"""Wrong input ends with exit code 2 and one line that names the place; nothing is written.
+
+``refusals.jsonl`` is the corpus, one case a line: ``words`` of a command, which runs in a folder
+with a base, experts, tasks and a finished run, what the line ``says``, and the ``files`` that are
+written before, name -> text.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+from llm_fixtures import save_by_hand
+from search_helpers import louder, questions, small, swarm_llm, write_task
+
+from pyswarmopt_llm.report.run import search
+
+CORPUS = Path(__file__).with_name("refusals.jsonl").read_text(encoding="utf-8").splitlines()
+RIGHT = "search --base base --experts experts/ant experts/bee --task words.json --out new --quiet"
+FIGURES = "def size(reply):\n    return len(reply)\n"
+IN_8_BITS = {"quantization_config": {"quant_method": "bitsandbytes", "load_in_8bit": True}}
+
+
+def with_weights(source: Path, out: Path, change: Any) -> None:
+    """A copy of an adapter, each of its tensors changed."""
+    shutil.copytree(source, out)
+    file = out / "adapter_model.safetensors"
+    tensors = safetensors.torch.load_file(file)
+    safetensors.torch.save_file({name: change(name, t) for name, t in tensors.items()}, file)
+
+
+def doubled(name: str, tensor: torch.Tensor) -> torch.Tensor:
+    return torch.cat([tensor, tensor], dim=1) if "lora_A" in name else tensor
+
+
+@pytest.fixture(scope="module")
+def place(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """What the commands of the corpus name."""
+    folder = tmp_path_factory.mktemp("place")
+    shutil.copytree(tiny_base, folder / "base")
+    shutil.copytree(tiny_base, folder / "packed")
+    config = json.loads((folder / "packed/config.json").read_text())
+    (folder / "packed/config.json").write_text(json.dumps(config | IN_8_BITS))
+    ant, bee, _ = experts = louder(tiny_experts, folder / "experts")
+    with_weights(ant, folder / "nan", lambda name, tensor: tensor * torch.nan)
+    for expert in (ant, bee):  # they agree with each other and not with the base
+        with_weights(expert, folder / "wide" / expert.name, doubled)
+    save_by_hand(folder / "odd", {"model.layers.0.self_attn.q_proj": ([[1.0]] * 48, [[1.0] * 32])})
+    write_task(folder / "words.json", questions(16, 1), questions(12, 2))
+    write_task(folder / "more.json", questions(16, 3), questions(12, 4))
+    (folder / "prompts.txt").write_text("".join(f"Tell me of {n}.\n" for n in range(12)))
+    (folder / "mine.py").write_text(FIGURES)
+    rows = "".join(f"text {i};{'card lost,loan'.split(',')[i % 2]}\n" for i in range(12))
+    (folder / "tickets.csv").write_text(f"body;team\n{rows}")
+    table = {"columns": ("question=body", "label=team"), "scoring": "letter", "max_iter": 0}
+    search(small(tiny_base, experts, [folder / "tickets.csv"], folder / "run", **table))
+    shutil.copytree(folder / "run", folder / "begun", ignore=shutil.ignore_patterns("best"))
+    (folder / "begun/result.json").unlink()
+    return folder
+
+
+def state(folder: Path) -> dict[str, tuple[int, int]]:
+    """Each file and folder: when it was written, and its size."""
+    found = {str(path): path.stat() for path in folder.rglob("*")}
+    return {path: (one.st_mtime_ns, one.st_size) for path, one in found.items()}
+
+
+def test_the_command_that_the_corpus_spoils_is_right(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(place)
+    more = "--particles 4 --max-iter 1 --threads 1"
+    assert swarm_llm(capsys, *f"{RIGHT} {more}".split())[0] == 0
+    shutil.rmtree("new")
+
+
+@pytest.mark.parametrize("number", range(len(CORPUS)))
+def test_a_command_is_refused_as_the_corpus_says(
+    number: int, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case = json.loads(CORPUS[number])
+    monkeypatch.chdir(place)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    written = [Path(name) for name in case.get("files", {})]
+    folders = [path.parent for path in written if not path.parent.exists()]
+    for path in written:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(case["files"][str(path)], encoding="utf-8")
+    try:
+        before = state(place)
+        code, out, err = swarm_llm(capsys, *shlex.split(case["words"]))
+        assert (code, out) == (2, "") and state(place) == before, err
+        assert err.startswith("error: ") and err.count("\n") == 1 and case["says"] in err, err
+    finally:
+        for path in written:
+            path.unlink()
+        for path in folders:
+            shutil.rmtree(path)
