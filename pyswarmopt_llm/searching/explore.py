@@ -30,12 +30,13 @@ from pyswarmopt_llm.searching.prepare import Contestant, Job, prepare
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import Checkpoint, Run
 from pyswarmopt_llm.searching.scoring.scorer import LETTERS, OnRow, Questions, Scorer, Share
-from pyswarmopt_llm.searching.scoring.search import Dropout, Search, draw_shares
+from pyswarmopt_llm.searching.scoring.search import Search, draw_shares
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.leaders import Archive
     from pyswarmopt_llm.searching.surrogate import Surrogate
 
+make_dropout = lazy("pyswarmopt_llm.searching.scoring.dropout:Dropout")
 make_archive = lazy("pyswarmopt_llm.searching.leaders:Archive")
 start_pools = lazy("pyswarmopt_llm.servers.workers.pool:Pools")
 ScorerOn = Callable[[Questions], Scorer]  # makes the scorer of these questions
@@ -124,7 +125,7 @@ def _found(
         items=job.items,
         seed=job.config.seed,
         surrogate=surrogate,
-        dropout=Dropout(*drops, job.config.seed) if any(drops) else None,
+        dropout=make_dropout(*drops, job.config.seed) if any(drops) else None,
         at_once=job.workers.side_by_side,
         on_scored=None if archive is None else archive.add,
         on_round=progress.on_round,
