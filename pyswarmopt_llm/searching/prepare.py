@@ -60,14 +60,14 @@ class Job(Plan):
         """Name -> what is scored on a split; see `Objectives.utilities`."""
         return self.objectives.utilities(split, scorings, self.engine.chat)
 
-    def evaluator(self, questions: Questions) -> Evaluator:
-        """The evaluator of candidates on these questions."""
+    def evaluator(self, questions: Questions, margins: bool | None = None) -> Evaluator:
+        """The evaluator of models on these questions; None: with margins if a model learns of them."""
         if questions.split == LETTERS:
             tasks = [self.tasks[name] for name, _ in questions.scorings]
             trials = {task.name: trial_of(task, self.engine.chat) for task in tasks}
             return Evaluator(self.space, self.engine, trials, harmonic)
         utilities = self.utilities(questions.split, dict(questions.scorings))
-        margins = self.config.surrogate == "items"
+        margins = self.config.surrogate == "items" if margins is None else margins
         return Evaluator(self.space, self.engine, utilities, self.objectives.combine, margins)
 
     def choices(self, scorings: Mapping[str, Scoring]) -> list[Choices]:

@@ -29,7 +29,7 @@ from pyswarmopt_llm.searching.prepare import Contestant, Job
 from pyswarmopt_llm.searching.scoring.record import TRAINED, Row, wrong_for
 from pyswarmopt_llm.searching.scoring.result import Iterated
 from pyswarmopt_llm.searching.scoring.run_directory import Run, position_key
-from pyswarmopt_llm.searching.scoring.scorer import Evaluator
+from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Questions
 
 FOLDER = "trained"  # in the run directory
 BASE, EXPERT, MIXTURE = "base", "expert", "mixture"  # what is trained on labels
@@ -95,9 +95,8 @@ def _on_labels(
     untrained = _untrained(job, found)
     starts = _starts(job, untrained, found.single)
     announce(job, run, starts.values(), tell)
-    items, utilities = job.choices(found.scorings), job.utilities("dev", found.scorings)
-    combine = job.objectives.combine
-    evaluator = Evaluator(job.space, job.engine, utilities, combine, margins=True)
+    items = job.choices(found.scorings)
+    evaluator = job.evaluator(Questions("dev", tuple(found.scorings.items())), margins=True)
     shares = dict.fromkeys(starts, 0.0)
 
     def part(name: str, share: float) -> None:

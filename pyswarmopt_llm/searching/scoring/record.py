@@ -184,8 +184,8 @@ def _stored_margins(margins: Sequence[float]) -> list[float] | None:
     return [float(f"{margin:.6g}") for margin in margins]
 
 
-def journal(path: Path) -> AppendLog:
-    """The log of rows in a file."""
+def journal(path: Path | None) -> AppendLog:
+    """The log of rows in a file; None: nothing is kept."""
     return AppendLog(path, _REMEDY, wrong_in_row)
 
 

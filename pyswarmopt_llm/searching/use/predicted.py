@@ -155,7 +155,7 @@ def wrong_chunk(sizes: Sequence[int], content: Mapping[str, Any]) -> str | None:
         >>> wrong_chunk([2], {"probabilities": [[0.5, 0.5]]}), wrong_chunk([2], {"probabilities": [[1]]})
         (None, 'probabilities')
     """
-    rows = content.get(PROBABILITIES)
+    rows: Any = content.get(PROBABILITIES)
     if not fits(rows, list[list[float | None]]) or list(map(len, rows)) != list(sizes):
         return PROBABILITIES
     return None if all(map(_sums_to_one, rows)) else PROBABILITIES
