@@ -64,7 +64,9 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sizes |= {"num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 1024}
     ids = {"bos_token_id": size - 2, "eos_token_id": size - 1, "pad_token_id": size - 1}
     # the range is large enough that different prompts get clearly different answers
-    config = LlamaConfig(size, **sizes, **ids, tie_word_embeddings=True, initializer_range=0.3)
+    config = LlamaConfig(
+        vocab_size=size, **sizes, **ids, tie_word_embeddings=True, initializer_range=0.3
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = LlamaForCausalLM(config)
