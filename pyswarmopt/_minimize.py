@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -21,6 +20,8 @@ from pyswarmopt.driver.start import Start
 from pyswarmopt.driver.workers.pool import MapLike
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from pyswarmopt.algorithms.recipe import Recipe
 
 

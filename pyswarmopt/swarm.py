@@ -20,6 +20,7 @@ from pyswarmopt.base.arrays import Bools, Floats, as_tensors
 from pyswarmopt.base.in_flight import InFlight, Ticket
 from pyswarmopt.base.inputs import as_count, as_mask, as_seed, as_values, matrix, take_over
 from pyswarmopt.base.optimizer import Point
+from pyswarmopt.base.record import check
 from pyswarmopt.base.state import State
 from pyswarmopt.base.storage import copied, empty
 from pyswarmopt.engine import reference
@@ -430,7 +431,7 @@ class Swarm:
                     "recipe=..."
                 )
             with checkpoint.taking_over(path):
-                checkpoint.check(saved, {"recipe": str, "options": str})
+                check(saved, {"recipe": str, "options": str})
                 recipe = recipes.get(saved["recipe"], **json.loads(saved["options"]))
         place = _usable(device)
         swarm = cls.__new__(cls)

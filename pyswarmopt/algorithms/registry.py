@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,6 +15,7 @@ from pyswarmopt.algorithms.model_swarms import model_swarms
 from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.algorithms.spso2011 import spso2011
 from pyswarmopt.algorithms.surrogate import surrogate
+from pyswarmopt.base.spelling import did_you_mean
 
 RECIPES: Mapping[str, Callable[..., Recipe]] = {
     "bare_bones": bare_bones,
@@ -49,8 +49,7 @@ def get(name: str, **options: Any) -> Recipe:
     """
     known = name.replace("-", "_")
     if known not in RECIPES:
-        near = difflib.get_close_matches(known, RECIPES, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(RECIPES))}"
+        hint = did_you_mean(known, RECIPES, f"there are {', '.join(sorted(RECIPES))}")
         raise ValueError(f"no recipe is called {name!r}; {hint}")
     return RECIPES[known](**options)
 

@@ -11,7 +11,6 @@ import glob
 import json
 import os
 import stat
-import sys
 import tokenize
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -22,17 +21,13 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 
 from pyswarmopt.base.arrays import as_tensors, is_tensor
+from pyswarmopt.base.record import DAMAGE, check, dtype_name
 
 FORMAT = 1
 HEADER = "header.json"
 MOST_ENTRIES = 1024
 MOST_HEADER = 2**27  # bytes of JSON: the bounds of a million coordinates
 MOST_TEXT = 200  # characters of an error
-# What a damaged or malicious file can cause.
-DAMAGE = (
-    ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError,
-    SyntaxError, TypeError, tokenize.TokenError, zipfile.BadZipFile,
-)  # fmt: skip
 
 
 def write(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
@@ -49,7 +44,7 @@ def write(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
     header = {
         "format": FORMAT,
         "values": {name: value for name, value in state.items() if name not in large},
-        "bfloat16": [name for name, value in large.items() if _dtype(value) == "bfloat16"],
+        "bfloat16": [name for name, value in large.items() if dtype_name(value) == "bfloat16"],
     }
     arrays = {name: _to_numpy(value) for name, value in large.items()}
     arrays[HEADER] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
@@ -133,7 +128,7 @@ def _load(path: str | os.PathLike[str], from_bits: Callable[[np.ndarray], Any]) 
             version = header["format"]
             half = {name: from_bits(arrays[name]) for name in header["bfloat16"]}
             entries = {**header["values"], **arrays, **half}
-        except (*DAMAGE, ValueError) as error:
+        except (*DAMAGE, ValueError, tokenize.TokenError, zipfile.BadZipFile) as error:
             raise _damaged(path, error) from error
     if version != FORMAT:
         raise ValueError(
@@ -158,59 +153,6 @@ def taking_over(path: str | os.PathLike[str]) -> Iterator[None]:
         raise ValueError(f"{path}: {_brief(error)}") from error
     except DAMAGE as error:
         raise _damaged(path, error) from error
-
-
-def check(
-    saved: Mapping[str, Any], expected: Mapping[str, Any], sizes: dict[str, int] | None = None
-) -> None:
-    """Compare what was read with what it must be.
-
-    Args:
-        saved: names to arrays, tensors and JSON values.
-        expected: names to a type (or a tuple of types) of JSON values, or to (dtype, axes) of an
-            array or a tensor: the dtype's name, or torch's dtype, and a letter for each axis, the
-            same letter for the same length. A float may come as an int.
-        sizes: lengths that are known; those that are found are added.
-
-    Raises:
-        ValueError: an entry is missing, or another one.
-
-    Example:
-        >>> check({"x": np.ones((2, 3)), "w": np.ones(3), "n": 1}, {"x": ("float64", "ND"), "n": int})
-        >>> check({"x": np.ones((2, 3)), "w": np.ones(2)}, {"x": ("float64", "ND"), "w": ("float64", "D")})
-        Traceback (most recent call last):
-        ValueError: w has shape (2,), not (3,)
-    """
-    sizes = {} if sizes is None else sizes
-    for name, kind in expected.items():
-        if name not in saved:
-            raise ValueError(f"{name} is missing")
-        value = saved[name]
-        if isinstance(kind, tuple) and not isinstance(kind[0], type):
-            _check_array(name, value, kind[0], kind[1], sizes)
-        else:
-            kinds = kind if isinstance(kind, tuple) else (kind,)
-            if type(value) not in (*kinds, int if float in kinds else kinds[0]):
-                raise ValueError(f"{name} is a {type(value).__name__}, not a {kinds[0].__name__}")
-            if isinstance(value, int) and abs(value) > sys.maxsize:
-                raise ValueError(f"{name} has more than 64 bits")
-
-
-def _check_array(name: str, value: Any, dtype: Any, axes: str, sizes: dict[str, int]) -> None:
-    actual, needed = _dtype(value), str(dtype).removeprefix("torch.")
-    if actual != needed:
-        raise ValueError(f"{name} is {actual or type(value).__name__}, not {needed}")
-    shape = tuple(value.shape)
-    if len(shape) != len(axes):
-        raise ValueError(f"{name} has shape {shape}, not {len(axes)} dimensions")
-    expected = tuple(sizes.setdefault(axis, size) for axis, size in zip(axes, shape, strict=True))
-    if shape != expected:
-        raise ValueError(f"{name} has shape {shape}, not {expected}")
-
-
-def _dtype(value: Any) -> str:
-    """The name of an array's or a tensor's dtype; empty for anything else."""
-    return str(getattr(value, "dtype", "")).removeprefix("torch.")
 
 
 _AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # POSIX; Windows

@@ -1,19 +1,23 @@
 """Numbers that a search must have to go on: fields of a dataclass, saved and checked by their
-declaration.
+declaration; and the check of what was saved in another way.
 """
 
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 import numpy as np
 
-from pyswarmopt.base import checkpoint
-
 NONE = np.empty(0)
+# What numbers that do not fit each other can cause.
+DAMAGE = (
+    ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError,
+    SyntaxError, TypeError,
+)  # fmt: skip
 PLAIN = {"int": int, "bool": bool, "float": float, "str": str}
 
 
@@ -66,7 +70,7 @@ class Record:
                 continue
             name = f"{prefix}.{f.name}"
             kind = _kind(f.metadata, str(f.type), saved.get(name))
-            checkpoint.check(saved, {name: kind}, lengths)
+            check(saved, {name: kind}, lengths)
             value = copy.deepcopy(saved[name])
             if isinstance(value, int) and value < 0:
                 raise ValueError(f"{name} is {value}: it is a count")
@@ -81,7 +85,7 @@ class Record:
 
 
 def _kind(metadata: Mapping[str, Any], annotation: str, value: Any) -> Any:
-    """What `checkpoint.check` must find for a field."""
+    """What `check` must find for a field."""
     if "axes" not in metadata:
         return PLAIN.get(annotation, list)
     empty = not metadata.get("filled") and getattr(value, "shape", None) == (0,)
@@ -95,3 +99,56 @@ def _check_numbers(name: str, values: list[Any]) -> None:
             _check_numbers(name, value)
         elif type(value) not in (int, float):
             raise ValueError(f"{name} holds {type(value).__name__}, not numbers")
+
+
+def check(
+    saved: Mapping[str, Any], expected: Mapping[str, Any], sizes: dict[str, int] | None = None
+) -> None:
+    """Compare what was read with what it must be.
+
+    Args:
+        saved: names to arrays, tensors and JSON values.
+        expected: names to a type (or a tuple of types) of JSON values, or to (dtype, axes) of an
+            array or a tensor: the dtype's name, or torch's dtype, and a letter for each axis, the
+            same letter for the same length. A float may come as an int.
+        sizes: lengths that are known; those that are found are added.
+
+    Raises:
+        ValueError: an entry is missing, or another one.
+
+    Example:
+        >>> check({"x": np.ones((2, 3)), "w": np.ones(3), "n": 1}, {"x": ("float64", "ND"), "n": int})
+        >>> check({"x": np.ones((2, 3)), "w": np.ones(2)}, {"x": ("float64", "ND"), "w": ("float64", "D")})
+        Traceback (most recent call last):
+        ValueError: w has shape (2,), not (3,)
+    """
+    sizes = {} if sizes is None else sizes
+    for name, kind in expected.items():
+        if name not in saved:
+            raise ValueError(f"{name} is missing")
+        value = saved[name]
+        if isinstance(kind, tuple) and not isinstance(kind[0], type):
+            _check_array(name, value, kind[0], kind[1], sizes)
+        else:
+            kinds = kind if isinstance(kind, tuple) else (kind,)
+            if type(value) not in (*kinds, int if float in kinds else kinds[0]):
+                raise ValueError(f"{name} is a {type(value).__name__}, not a {kinds[0].__name__}")
+            if isinstance(value, int) and abs(value) > sys.maxsize:
+                raise ValueError(f"{name} has more than 64 bits")
+
+
+def _check_array(name: str, value: Any, dtype: Any, axes: str, sizes: dict[str, int]) -> None:
+    actual, needed = dtype_name(value), str(dtype).removeprefix("torch.")
+    if actual != needed:
+        raise ValueError(f"{name} is {actual or type(value).__name__}, not {needed}")
+    shape = tuple(value.shape)
+    if len(shape) != len(axes):
+        raise ValueError(f"{name} has shape {shape}, not {len(axes)} dimensions")
+    expected = tuple(sizes.setdefault(axis, size) for axis, size in zip(axes, shape, strict=True))
+    if shape != expected:
+        raise ValueError(f"{name} has shape {shape}, not {expected}")
+
+
+def dtype_name(value: Any) -> str:
+    """The name of an array's or a tensor's dtype; empty for anything else."""
+    return str(getattr(value, "dtype", "")).removeprefix("torch.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -68,6 +68,17 @@ def answered(function: Callable[P, R]) -> Callable[P, R]:
         return function(*args, **kwargs)
 
     return call
+
+
+def did_you_mean(name: str, names: Iterable[str], otherwise: str) -> str:
+    """What to say of an unknown name: the nearest known one, or else something else.
+
+    Example:
+        >>> did_you_mean("spere", ["sphere", "ackley"], "see the list")
+        'did you mean sphere?'
+    """
+    near = difflib.get_close_matches(name, list(names), n=1)
+    return f"did you mean {near[0]}?" if near else otherwise
 
 
 def _hint(name: str, names: list[str], hints: dict[str, str]) -> str:

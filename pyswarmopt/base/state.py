@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from pyswarmopt.base.arrays import Bools, Floats, Ints, as_tensors
-from pyswarmopt.base.checkpoint import check
 from pyswarmopt.base.in_flight import InFlight
+from pyswarmopt.base.record import check
 from pyswarmopt.base.storage import copied
 
 OPTIONAL = ("memory", "in_flight")  # fields that a saved state need not have

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pyswarmopt.base.spelling import did_you_mean
 from pyswarmopt.cli.options import Json
 from pyswarmopt.cli.terminal import open_console
 
@@ -45,8 +45,7 @@ def _chosen(what: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     name = what.replace("-", "_")
     names = [*SHEETS, *ALL, *RECIPES]
     if name not in names:
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"did you mean {near[0]}?" if near else "see pyswarmopt list"
+        hint = did_you_mean(name, names, "see pyswarmopt list")
         raise ValueError(f"nothing is called {what!r}; {hint}")
     functions = [_about(f) for f in ALL.values() if name in ("all", "functions", f.name)]
     recipes = [_recipe(key) for key in RECIPES if name in ("all", "recipes", key)]

@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pyswarmopt.base.arrays import needing_torch
 from pyswarmopt.driver.options import Options, Problem
 from pyswarmopt.driver.workers.pool import Workers
-from pyswarmopt.hybrid.constrained import ConstrainedSearch
 from pyswarmopt.hybrid.memetic import MATRIX_DIM, MemeticSearch, Model
-from pyswarmopt.hybrid.mixed import MixedSearch
 from pyswarmopt.hybrid.search import PhasedSearch
 from pyswarmopt.parts.stopping import MaxIter, Target
 
@@ -93,10 +91,15 @@ def make_optimizer(
     }  # fmt: skip
     if recipe is None:
         common |= {"max_evals": options.max_evals, "max_iter": options.max_iter, "target": target}
+        # imported on use: a search without them begins earlier
         if problem.constraints:
+            from pyswarmopt.hybrid.constrained import ConstrainedSearch
+
             kinds = None if problem.smooth.all() else problem.coding.kinds
             return ConstrainedSearch(smooth=problem.smooth, kinds=kinds, **common)
         if problem.discrete:
+            from pyswarmopt.hybrid.mixed import MixedSearch
+
             return MixedSearch(kinds=problem.coding.kinds, **common)
         return MemeticSearch(**common)
     from pyswarmopt.swarm import Swarm

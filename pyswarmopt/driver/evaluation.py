@@ -10,17 +10,19 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from pyswarmopt.base.arrays import Bools, Floats, as_array, is_tensor, torch_is_installed
-from pyswarmopt.base.checkpoint import check
+from pyswarmopt.base.record import check
 from pyswarmopt.driver.workers.pool import MapLike, Workers
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor, Future
 
 Objective = Callable[[Any], Any]
 OnError = Literal["raise", "worst"] | tuple[Literal["retry"], int]

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Bools, Floats, Ints
-from pyswarmopt.base.checkpoint import check
+from pyswarmopt.base.record import check
 
 if TYPE_CHECKING:
     from pyswarmopt.driver.problem.space import Space

@@ -12,7 +12,6 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from pyswarmopt.base import checkpoint as checkpoints
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.driver.evaluation import Evaluator
 from pyswarmopt.driver.judge import ByOrder, Judged
@@ -41,7 +40,11 @@ class Loop(ABC, Generic[R]):
     def __init__(self, arguments: Options) -> None:
         self._options, self._problem = read_problem(arguments)
         self._identity, path = self._problem.identity, self._options.checkpoint
-        self._checkpoint = None if path is None else checkpoints.place(path)
+        self._checkpoint = None
+        if path is not None:
+            from pyswarmopt.base.checkpoint import place  # it takes as long as a short search
+
+            self._checkpoint = place(path)
 
     def _make_evaluator(self, max_evals: float, outputs: int | None = None) -> Evaluator:
         options = self._options
@@ -126,10 +129,12 @@ class Loop(ABC, Generic[R]):
     def _write_down(self) -> None:
         """What is on disk and on the screen after an iteration."""
         if self._checkpoint is not None:
+            from pyswarmopt.base.checkpoint import write
+
             state = {"problem": json.dumps(self._identity)}
             for part in self._saved():
                 state |= part.state_dict()
-            checkpoints.write(self._checkpoint, state)
+            write(self._checkpoint, state)
         self._show_progress()
 
     def _restore(self, saved: dict[str, Any]) -> None:
@@ -137,7 +142,9 @@ class Loop(ABC, Generic[R]):
             part.load_state_dict(saved)
 
     def _resume(self, path: Path) -> None:
-        saved = checkpoints.read_search(path, self._identity)
-        with checkpoints.taking_over(path):
+        from pyswarmopt.base.checkpoint import read_search, taking_over
+
+        saved = read_search(path, self._identity)
+        with taking_over(path):
             self._restore(saved)
         self._check_objective(path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,6 +24,8 @@ from pyswarmopt.driver.workers.pool import MapLike
 from pyswarmopt.parts.bounds import read_bounds
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from pyswarmopt.algorithms.recipe import Recipe
 
 Callback = Callable[[Any], bool | None]  # given the result so far

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats, Ints
-from pyswarmopt.base.checkpoint import check
+from pyswarmopt.base.record import check
 from pyswarmopt.driver.judge import ByOrder, Incumbent, Judged, Worth
 from pyswarmopt.driver.problem.constraints import INFEASIBLE
 
@@ -115,15 +115,19 @@ class ByMeans(ByOrder):
         swarm: whose bests they are.
         more: what `ByOrder` takes.
         target: a value to stop at, None for none.
-        reserve: evaluations that are kept for the end, None where there is no limit.
     """
 
     noisy = True
 
-    def __init__(self, swarm: Any, *more: Any, target: float | None, reserve: int | None) -> None:
+    def __init__(self, swarm: Any, *more: Any, target: float | None) -> None:
         super().__init__(swarm, *more)
-        self._target, self._reserve = target, reserve
+        self._target, limit = target, self._evaluator.max_evals
         self._samples: dict[bytes, Sample] = {}
+        # draws for the end: half of them choose the result, half report it; none without a limit
+        self._reserve = 0
+        if math.isfinite(limit):
+            self._reserve = 2 * min(int(limit) // FINAL_SHARE, FINAL_DRAWS)
+            self._evaluator.max_evals -= self._reserve
 
     def sample(self, x: Floats) -> Sample:
         """What is known of the point x, (D,)."""
@@ -191,7 +195,7 @@ class ByMeans(ByOrder):
     def choose(self) -> None:
         """Choose among the swarm's bests by more draws: the last round's may be lucky ones."""
         budget = self._final_draws()
-        self._evaluator.max_evals += self._reserve or 0
+        self._evaluator.max_evals += self._reserve
         stage = max(math.ceil(budget / STAGES), 1)
         for left in range(budget, 0, -stage):
             self._spend(min(stage, left))
@@ -217,7 +221,7 @@ class ByMeans(ByOrder):
         return Worth(self._sign * sample.mean if sample.n else self.value, sample.stderr, sample.n)
 
     def _final_draws(self) -> int:
-        if self._reserve is not None:
+        if math.isfinite(self._evaluator.max_evals):
             return self._reserve // 2
         return min(max(self._evaluator.calls // 10, 2), FINAL_DRAWS)
 

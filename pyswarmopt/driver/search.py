@@ -9,21 +9,23 @@ import time
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.driver.algorithm import algorithm, make_optimizer, warn_of_idle_workers
-from pyswarmopt.driver.history import History
+from pyswarmopt.driver.history import Granularity, History
 from pyswarmopt.driver.judge import ByAmounts, ByOrder, Judged
 from pyswarmopt.driver.loop import Loop, Reasons
-from pyswarmopt.driver.options import Options
-from pyswarmopt.driver.resampling import FINAL_DRAWS, FINAL_SHARE, ByMeans
+from pyswarmopt.driver.options import Options, Problem
+from pyswarmopt.driver.resampling import ByMeans
 from pyswarmopt.driver.result import FAILED, INTERRUPTED, TIMEOUT, Result, message
 from pyswarmopt.driver.start import ROUNDING, check_value
-from pyswarmopt.hybrid.constrained import ConstrainedSearch
 from pyswarmopt.hybrid.search import PhasedSearch
+
+if TYPE_CHECKING:
+    from pyswarmopt.algorithms.recipe import Recipe
 
 LOGGER = logging.getLogger("pyswarmopt")
 CONFIRMED_FROM = 50  # evaluations of which one is for the result once more
@@ -39,46 +41,42 @@ class Search(Loop[Result]):
 
     def __init__(self, arguments: Options, maximize: bool = False) -> None:
         super().__init__(arguments)
-        options, problem = self._options, self._problem
-        recipe = algorithm(options, problem)
+        recipe = algorithm(self._options, self._problem)
         self._algorithm = "memetic" if recipe is None else recipe.name
-        limits = options.max_evals, options.max_iter, options.timeout
-        if limits == (None, None, None) and not (recipe is not None and recipe.stop):
-            self._options = options = replace(options, max_evals=1000 * problem.dim)
+        self._options = options = _with_limit(self._options, self._problem, recipe)
         # costs are lower for better
         self._maximize, self._sign = maximize, -1.0 if maximize else 1.0
         self._began = time.monotonic()
         self._timeout = math.inf if options.timeout is None else options.timeout
-        granularity = options.history or ("iteration" if problem.space is None else "particles")
-        self._history = History(granularity, space=problem.space)
-        limit, reserve = math.inf if options.max_evals is None else options.max_evals, None
-        if options.noisy and options.max_evals is not None:
-            reserve = 2 * min(options.max_evals // FINAL_SHARE, FINAL_DRAWS)
-            limit -= reserve
+        self._history = self._make_history()
+        limit = math.inf if options.max_evals is None else options.max_evals
         self._evaluator = self._make_evaluator(limit)
         # not of a recipe by name: the last iteration of a swarm would be cut
         self._evaluator.confirms = recipe is None and limit >= CONFIRMED_FROM
         self._evaluator.limit_time(self._began + self._timeout, options.evaluation_timeout)
-        self._swarm = make_optimizer(options, problem, recipe, maximize)
-        population = options.population
+        self._swarm = make_optimizer(options, self._problem, recipe, maximize)
         if isinstance(self._swarm, PhasedSearch):
             warn_of_idle_workers(self._swarm, options, self._evaluator.workers.count)
-        else:
-            population = len(self._swarm.positions)
-        self._judge = self._make_judge(reserve)
+        self._judge = self._make_judge()
         self._identity |= {
             "recipe": self._algorithm,
-            "population": population,
+            "population": options.population if recipe is None else len(self._swarm.positions),
             "maximize": maximize,
             "noisy": options.noisy,
         }
 
-    def _make_judge(self, reserve: int | None) -> ByOrder:
+    def _make_history(self) -> History:
+        """Of every evaluation where that is asked for, or where parameters have names."""
+        space = self._problem.space
+        usual: Granularity = "iteration" if space is None else "particles"
+        return History(self._options.history or usual, space=space)
+
+    def _make_judge(self) -> ByOrder:
         given = self._swarm, self._problem, self._evaluator, self._sign
         if self._options.noisy:
-            return ByMeans(*given, target=self._options.target, reserve=reserve)
-        by_amounts = isinstance(self._swarm, ConstrainedSearch)
-        return ByAmounts(*given) if by_amounts else ByOrder(*given)
+            return ByMeans(*given, target=self._options.target)
+        amounts = isinstance(self._swarm, PhasedSearch) and self._swarm.takes_amounts
+        return ByAmounts(*given) if amounts else ByOrder(*given)
 
     # ---- the loop ----
 
@@ -182,6 +180,14 @@ class Search(Loop[Result]):
             check_value(path, best.violation, violation, 0.0, "constraints were broken by")
         elif math.isfinite(value) and not self._judge.noisy:
             check_value(path, value, self._evaluator.again(best.x), self._history.first_value())
+
+
+def _with_limit(options: Options, problem: Problem, recipe: Recipe | None) -> Options:
+    """The options, with a number of evaluations where nothing else ends the search."""
+    limits = options.max_evals, options.max_iter, options.timeout
+    if limits != (None, None, None) or (recipe is not None and recipe.stop):
+        return options
+    return replace(options, max_evals=1000 * problem.dim)
 
 
 def _bar(share: float, elapsed: float) -> str:

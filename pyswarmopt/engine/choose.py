@@ -14,9 +14,9 @@ from torch import Tensor
 
 from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.base.arrays import Bools, Floats
-from pyswarmopt.base.checkpoint import check
 from pyswarmopt.base.inputs import matrix, take_over
 from pyswarmopt.base.random_bits import RandomBits
+from pyswarmopt.base.record import check
 from pyswarmopt.base.state import State, entries_under
 from pyswarmopt.base.storage import copied, empty
 from pyswarmopt.engine import chunked, reference

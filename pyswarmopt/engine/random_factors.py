@@ -15,8 +15,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from pyswarmopt.base.checkpoint import check
 from pyswarmopt.base.random_bits import FULL_SCALE, RandomBits
+from pyswarmopt.base.record import check
 from pyswarmopt.parts.velocity import SumOfTerms
 
 MOST_MOVES = 64  # drawn for at once

@@ -127,6 +127,7 @@ class ConstrainedSearch(PhasedSearch):
     """
 
     PHASES: ClassVar = (ProgramDescent, PenaltySwarm)
+    takes_amounts: ClassVar = True
     descent: ProgramDescent
     swarm: PenaltySwarm
     # cost and constraints of the points that are told next, (m, 1 + J), at most 0 where allowed

@@ -12,16 +12,15 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.base import checkpoint
-from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.arrays import Floats, Ints
 from pyswarmopt.base.in_flight import Ticket
 from pyswarmopt.base.inputs import as_count, as_mask, as_points, as_values
-from pyswarmopt.base.record import NONE, Record, array, given
+from pyswarmopt.base.record import DAMAGE, NONE, Record, array, check, given
 from pyswarmopt.hybrid.kinds import Kinds, UnitBox
 from pyswarmopt.hybrid.proposals import Mutations
 from pyswarmopt.hybrid.run import Run, bounded
@@ -84,10 +83,20 @@ class Phase(Record, ABC):
         """Coordinates of its runs."""
         return int(s.box.dim)
 
-    def state_dict(self, prefix: str) -> dict[str, Any]:
-        saved = super().state_dict(prefix)
-        saved[f"{prefix}.kind"] = "" if self.run is None else type(self.run).__name__
-        return saved | ({} if self.run is None else self.run.state_dict(f"{prefix}.run"))
+    def saved(self) -> dict[str, Any]:
+        """The phase and its run."""
+        kind = "" if self.run is None else type(self.run).__name__
+        run = {} if self.run is None else self.run.state_dict(f"{self.name}.run")
+        return {f"{self.name}.kind": kind, **self.state_dict(self.name), **run}
+
+    def restored(self, saved: Mapping[str, Any], s: Any) -> Self:
+        """The phase as it was saved, with its run."""
+        name, run = self.name, None
+        check(saved, {f"{name}.kind": str})
+        if saved[f"{name}.kind"]:
+            kind = {kind.__name__: kind for kind in self.kinds}[saved[f"{name}.kind"]]
+            run = kind.from_state(saved, f"{name}.run", {"D": self.dim(s)}, kinds=s.kinds)
+        return self.from_state(saved, name, {}, run=run)
 
 
 @dataclass
@@ -110,6 +119,16 @@ class Progress(Record):
     evaluations: int = 0  # completed, without dropped positions
 
 
+@dataclass
+class Tickets(Record):
+    """Points under way, and of each the ticket's number, its row of the round, and whether it is beside
+    the round.
+    """
+
+    points: Floats = given("kD")
+    numbers: Ints = given("kt", "int64")
+
+
 class PhasedSearch(Progress):
     """The loop of a search by phases, in the unit box.
 
@@ -119,6 +138,7 @@ class PhasedSearch(Progress):
 
     # the most urgent first; the last is always due
     PHASES: ClassVar[tuple[type[Phase], ...]]
+    takes_amounts: ClassVar[bool] = False  # by which constraints are broken
 
     def __init__(
         self,
@@ -337,34 +357,29 @@ class PhasedSearch(Progress):
             "random": self.random.bit_generator.state,
             "limits": [self.max_evals, self._max_iter, self._target],
             **super().state_dict(prefix),
-            **self._saved_tickets(),
+            **self._saved_tickets().state_dict("tickets"),
         }
-        for name, phase in self.phases.items():
-            saved |= phase.state_dict(name)
+        for phase in self.phases.values():
+            saved |= phase.saved()
         return saved
 
-    def _saved_tickets(self) -> dict[str, Any]:
-        """The points under way, (k, D), and their tickets: number, row of the round, whether beside."""
-        tickets = [(t.number, t.particle, beside) for t, beside in self._pending.values()]
-        return {
-            "tickets.points": np.array([t.x for t in self.tickets()]).reshape(-1, len(self.low)),
-            "tickets.numbers": np.array(tickets, dtype=np.int64).reshape(-1, 3),
-        }
+    def _saved_tickets(self) -> Tickets:
+        numbers = [(t.number, t.particle, beside) for t, beside in self._pending.values()]
+        points = np.array([ticket.x for ticket in self.tickets()])
+        return Tickets(
+            points.reshape(-1, len(self.low)), np.array(numbers, dtype=np.int64).reshape(-1, 3)
+        )
 
-    def _restore_tickets(self, saved: Mapping[str, Any]) -> None:
-        kinds = {"tickets.points": ("float64", "kD"), "tickets.numbers": ("int64", "kt")}
-        checkpoint.check(saved, kinds, {"D": len(self.low), "t": 3})
-        points, rows = saved["tickets.points"], saved["tickets.numbers"].tolist()
-        inside = ((points >= self.low) & (points <= self.high)).all()
-        of_round = [row for _, row, beside in rows if not beside]
-        open_rows = np.flatnonzero(np.isnan(self.told))[: len(of_round)]
-        single = len({number for number, _, _ in rows}) == len(rows)
-        if not (inside and single and sorted(of_round) == open_rows.tolist()):
-            raise ValueError("tickets that are not those of its round")
-        for x, (number, row, beside) in zip(points, rows, strict=True):
+    def _restore_tickets(self, saved: Tickets) -> None:
+        for x, (number, row, beside) in zip(saved.points, saved.numbers.tolist(), strict=True):
             self._pending[number] = Ticket(x.copy(), row, number), bool(beside)
-        self._sent = int((~np.isnan(self.told)).sum()) + len(of_round)
         self._numbers = itertools.count(max(self._pending, default=-1) + 1)
+        inside = ((saved.points >= self.low) & (saved.points <= self.high)).all()
+        rows = sorted(t.particle for t, beside in self._pending.values() if not beside)
+        open_rows = np.flatnonzero(np.isnan(self.told)).tolist()
+        self._sent = len(self.told) - len(open_rows) + len(rows)
+        if not inside or rows != open_rows[: len(rows)] or len(self._pending) < len(saved.points):
+            raise ValueError("tickets that are not those of its round")
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """Restore a saved state, bit for bit; the limits stay those given.
@@ -375,7 +390,7 @@ class PhasedSearch(Progress):
         before = dict(vars(self))
         try:
             self._restore(saved)
-        except (*checkpoint.DAMAGE, ValueError) as error:
+        except (*DAMAGE, ValueError) as error:
             vars(self).update(before)
             raise ValueError(
                 f"the state of a memetic swarm that cannot be continued ({error})"
@@ -386,31 +401,16 @@ class PhasedSearch(Progress):
         vars(self).update(vars(progress))
         read_bounds((self.low, self.high))
         self._enter_box()
-        checkpoint.check(saved, {"random": dict})
+        check(saved, {"random": dict})
         self.random = np.random.default_rng(0)
         self.random.bit_generator.state = copy.deepcopy(saved["random"])
-        phases = self.phases.items()
-        self._take_turns({name: self._restored(phase, saved) for name, phase in phases})
-        proposed = {START: self.start} | {
-            name: phase.run.batch for name, phase in self.phases.items() if phase.run is not None
-        }
-        known = self.turn in (START, *self.phases)
-        counts = len(self.asked), len(self.told)
-        if (
-            not known
-            or counts[0] not in (0, len(proposed.get(self.turn, ())))
-            or counts[1] not in (0, counts[0])
-        ):
+        phases = {name: phase.restored(saved, self) for name, phase in self.phases.items()}
+        self._take_turns(phases)
+        batch = self.start
+        if self.turn != START:
+            run = phases[self.turn].run
+            batch = NONE if run is None else run.batch
+        asked, told = len(self.asked), len(self.told)
+        if asked not in (0, len(batch)) or told not in (0, asked):
             raise ValueError("points that are not those of the phase whose turn it is")
-        self._restore_tickets(saved)
-
-    def _restored(self, phase: Phase, saved: Mapping[str, Any]) -> Phase:
-        """The phase as it was saved, with its run."""
-        name = phase.name
-        checkpoint.check(saved, {f"{name}.kind": str})
-        run = None
-        if saved[f"{name}.kind"]:
-            kind = {kind.__name__: kind for kind in phase.kinds}[saved[f"{name}.kind"]]
-            sizes = {"D": phase.dim(self)}
-            run = kind.from_state(saved, f"{name}.run", sizes, kinds=self.kinds)
-        return type(phase).from_state(saved, name, {}, run=run)
+        self._restore_tickets(Tickets.from_state(saved, "tickets", {"D": len(self.low), "t": 3}))

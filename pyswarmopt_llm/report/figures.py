@@ -47,7 +47,7 @@ def paths(rows: Sequence[Row], coefficients: Mapping[str, float], chosen: Row) -
     shades = values.argsort(kind="stable").argsort(kind="stable") * _LEVELS // len(rows)
     heaviest = sorted(coefficients, key=lambda name: -abs(coefficients[name]))[:_LABELS]
     named = dict(zip(coefficients, experts, strict=True))
-    ends = (values.argmin(), values.argmax()) if scored else ()
+    ends = {int(values.argmin()), int(values.argmax())} if scored else set[int]()
     return {
         "caption": flat.caption,
         "corners": [*experts, experts[0]] if len(experts) == 3 else [],

@@ -13,7 +13,6 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from scipy.special import expit
@@ -29,7 +28,6 @@ from pyswarmopt_llm.searching.surrogate.items import SOFTNESS
 from pyswarmopt_llm.searching.training.trainer import fit, folds
 
 ALL = "all"  # the LoRA that was trained on all items
-T = TypeVar("T")
 
 
 @dataclass
@@ -103,20 +101,6 @@ class Fitting:
         self.progress(min(self.done * PASSES / self.schedule.passes(len(self.items)), 1.0))
 
 
-def cross_fit(fitting: Fitting, score: Callable[[list[int]], Sequence[T]]) -> list[T]:
-    """The outcome of each item by what was trained without its fold.
-
-    Args:
-        fitting: with folds.
-        score: places of items -> their outcomes, by the model that is loaded.
-    """
-    outcomes: dict[int, T] = {}
-    for fold, patch in fitting.without_folds():
-        fitting.engine.load(patch)
-        outcomes |= zip(fold, score(fold), strict=True)
-    return [outcomes[place] for place in range(len(fitting.items))]
-
-
 def expected(rows: Sequence[Row], objectives: Objectives) -> list[Score]:
     """The score that each row lets expect on unseen items, all in the same way.
 
@@ -170,4 +154,4 @@ def not_worse(trained: Score, before: Score, errors: float = 1.0) -> bool:
     return trained.value >= before.value - (0.0 if math.isnan(error) else errors * error)
 
 
-__all__ = ["Fitting", "cross_fit", "expected", "not_worse", "softened"]
+__all__ = ["Fitting", "expected", "not_worse", "softened"]

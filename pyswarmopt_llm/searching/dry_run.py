@@ -94,12 +94,13 @@ def _timed(job: Job) -> list[Timed]:
 
 def _pace(timed: Sequence[Timed], calls: Mapping[str, float | None]) -> Pace:
     """The pace of a search with these tasks, and with functions that take so many seconds."""
-    dev, test = sum(one.dev for one in timed), sum(one.test for one in timed)
-    loads = sum(one.seconds_per_load for one in timed)
-    on_dev = sum((one.seconds_per_item or 0.0) * one.dev for one in timed)
-    on_test = sum((one.seconds_per_item or 0.0) * one.test for one in timed)
     called = sum(seconds for seconds in calls.values() if seconds is not None)
-    return Pace(called + on_dev + loads, on_test + (loads if test else 0.0), on_dev / max(dev, 1))
+    test = any(one.test for one in timed)
+    return Pace(
+        dev=called + sum(one.seconds(one.dev) for one in timed),
+        test=sum(one.seconds(one.test) for one in timed) if test else 0.0,
+        item=sum(one.seconds(one.dev, 0) for one in timed) / max(sum(one.dev for one in timed), 1),
+    )
 
 
 def _calls(job: Job) -> dict[str, float | None]:

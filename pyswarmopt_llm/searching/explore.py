@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -29,14 +30,16 @@ from pyswarmopt_llm.searching.prepare import Contestant, Job, prepare
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import Checkpoint, Run
 from pyswarmopt_llm.searching.scoring.scorer import LETTERS, OnRow, Questions, Scorer, Share
-from pyswarmopt_llm.searching.scoring.search import Dropout, Search, draw_shares
+from pyswarmopt_llm.searching.scoring.search import Search, draw_shares
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.leaders import Archive
     from pyswarmopt_llm.searching.surrogate import Surrogate
 
+make_dropout = lazy("pyswarmopt_llm.searching.scoring.dropout:Dropout")
 make_archive = lazy("pyswarmopt_llm.searching.leaders:Archive")
 start_pools = lazy("pyswarmopt_llm.servers.workers.pool:Pools")
+ScorerOn = Callable[[Questions], Scorer]  # makes the scorer of these questions
 _PHASES = {LETTERS: "letter", "dev": "search"}  # in the history
 _SHOWN = ("iteration", "particle", "value", "n", "seconds", "coefficients")
 _TRIAL = ("phase", "particle", "value", "n", "seconds")
@@ -81,55 +84,84 @@ def explore(job: Job, run: Run, tell: OnEvent, checkpoint: str = "swarm") -> Fou
     _tell_start(job, run, tell)
     saved = Checkpoint(run.path / "checkpoint" / f"{checkpoint}.npz")
     progress = Progress(job.evaluations, tell, saved)
-    surrogate, archive = _surrogate(job, run), None
-    if len(job.objectives.names) > 1:
-        archive = make_archive(job.objectives.names)
-    with (
-        Scorers(job, run, progress.on_row) as scorers,
-        released(optimizer(job.config, job.starts)) as swarm,
-    ):
-        scorings = choose_scorings(job, scorers, tell)
-        scorer = scorers.on(Questions("dev", tuple(scorings.items())))
-        drops = job.config.drop_k or 0.0, job.config.drop_n or 0.0
-        search = Search(
-            job.space,
-            scorer,
-            swarm,
-            job.budget,
-            population=job.config.population,
-            items=job.items,
-            seed=job.config.seed,
-            surrogate=surrogate,
-            dropout=Dropout(*drops, job.config.seed) if any(drops) else None,
-            at_once=job.workers.side_by_side,
-            on_scored=None if archive is None else archive.add,
-            on_round=progress.on_round,
-            shares=_shares(job),
-        )
-        _tell_price(job, search.score_first(), tell)
-        experts = search.score_experts()
-        single = best_expert(job, experts)
-        if search.decided:
-            tell(note(_decided(job, experts, single)))
-        warn_of_useless_scores(job, experts, scorings, tell)
-        stop = search.run()
-        if surrogate is not None and surrogate.left_out:
-            names = ", ".join(job.space.expert_names[number] for number in surrogate.left_out)
-            tell(note(f"{names}: clearly worse than the base, and so in no proposed mixture"))
-        if "proposals" in job.config.limits:
-            stop = search.over_budget or {"proposals": search.proposed}
-        best = search.best()
+    # a user's function may bear one thread only
+    on_server = job.config.served and not job.objectives.user_scored
+    several = on_server or not job.workers.alone
+    pools = start_pools(job, run, prepare) if several else None
+    memory = 0
+    try:
+        scorer_on = partial(_scorer_on, job, run, progress.on_row, pools)
+        with released(optimizer(job.config, job.starts)) as swarm:
+            found = _found(job, run, swarm, scorer_on, progress, tell)
+    finally:
+        memory = 0 if pools is None else pools.close()
+    return replace(found, memory=memory)
+
+
+def _scorer_on(job: Job, run: Run, on_row: OnRow, pools: Any, questions: Questions) -> Scorer:
+    """Scores positions on these questions, with the run's store and history, by its workers if it
+    has any.
+    """
+    evaluator = job.evaluator(questions)
+    crew = None if pools is None else pools.on(evaluator, questions)
+    return Scorer(run, evaluator, _PHASES[questions.split], on_row, crew)
+
+
+def _found(
+    job: Job, run: Run, swarm: pso.Optimizer, scorer_on: ScorerOn, progress: Progress, tell: OnEvent
+) -> Found:
+    """What a search with this optimizer finds."""
+    scorings = choose_scorings(job, scorer_on, tell)
+    scorer = scorer_on(Questions("dev", tuple(scorings.items())))
+    surrogate = _surrogate(job, run)
+    archive = make_archive(job.objectives.names) if len(job.objectives.names) > 1 else None
+    drops = job.config.drop_k or 0.0, job.config.drop_n or 0.0
+    search = Search(
+        job.space,
+        scorer,
+        swarm,
+        job.budget,
+        population=job.config.population,
+        items=job.items,
+        seed=job.config.seed,
+        surrogate=surrogate,
+        dropout=make_dropout(*drops, job.config.seed) if any(drops) else None,
+        at_once=job.workers.side_by_side,
+        on_scored=None if archive is None else archive.add,
+        on_round=progress.on_round,
+        shares=_shares(job),
+    )
+    _tell_price(job, search.score_first(), tell)
+    experts = search.score_experts()
+    single = best_expert(job, experts)
+    if search.decided:
+        tell(note(_decided(job, experts, single)))
+    warn_of_useless_scores(job, experts, scorings, tell)
+    reasons = search.run()
+    if surrogate is not None and surrogate.left_out:
+        names = ", ".join(job.space.expert_names[number] for number in surrogate.left_out)
+        tell(note(f"{names}: clearly worse than the base, and so in no proposed mixture"))
+    best = search.best()
     return Found(
         chosen=Contestant(best.x, value=best.value),
         archive=archive,
         experts=experts,
         single=single,
         scorings=scorings,
-        stop=stop,
+        stop=_stop(job, search, reasons),
         scorer=scorer,
         on_row=progress.on_row,
-        memory=scorers.memory,
     )
+
+
+def _stop(job: Job, search: Search, reasons: Mapping[str, float]) -> Mapping[str, float]:
+    """Why the search ended, as ``stop`` of ``result.json`` has it."""
+    limits = job.config.limits
+    if "proposals" not in limits:
+        return reasons
+    if search.over_budget:
+        return {name: limit for name, limit in limits.items() if name.startswith("budget")}
+    return {"proposals": search.proposed}
 
 
 def best_expert(job: Job, rows: Sequence[Row]) -> int:
@@ -267,36 +299,7 @@ class Progress:
         return {"evaluations": done, "evaluations_left": self._planned - done}
 
 
-class Scorers:
-    """Makes scorers of a search's questions, on its workers where it has any, which end with the context.
-
-    Attributes:
-        memory: bytes that workers on this machine took, once these have ended.
-    """
-
-    def __init__(self, job: Job, run: Run, on_row: OnRow) -> None:
-        self._job, self._run, self._on_row = job, run, on_row
-        # a user's function may bear one thread only
-        on_server = job.config.served and not job.objectives.user_scored
-        several = on_server or not job.workers.alone
-        self._pools = start_pools(job, run, prepare) if several else None
-        self.memory = 0
-
-    def on(self, questions: Questions) -> Scorer:
-        """Scores positions on these questions, with the run's store and history."""
-        evaluator = self._job.evaluator(questions)
-        crew = None if self._pools is None else self._pools.on(evaluator, questions)
-        return Scorer(self._run, evaluator, _PHASES[questions.split], self._on_row, crew)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._pools is not None:
-            self.memory = self._pools.close()
-
-
-def choose_scorings(job: Job, scorers: Scorers, tell: OnEvent) -> dict[str, Scoring]:
+def choose_scorings(job: Job, scorer_on: ScorerOn, tell: OnEvent) -> dict[str, Scoring]:
     """The scoring of each task; ``auto`` tries the first experts on letters, and tells of it."""
     possible = {
         name: job.objectives.scorings(name, job.config.scoring, job.engine.likelihoods)
@@ -306,7 +309,7 @@ def choose_scorings(job: Job, scorers: Scorers, tell: OnEvent) -> dict[str, Scor
     tried = [name for name, allowed in possible.items() if len(allowed) > 1]
     if not tried:
         return scorings
-    trial = scorers.on(Questions(LETTERS, tuple((name, "letter") for name in tried)))
+    trial = scorer_on(Questions(LETTERS, tuple((name, "letter") for name in tried)))
     rows = trial.score(list(job.space.vertices()[:TRIED]), 0)
     for name in tried:
         scores, dev = [row.score(name) for row in rows], job.tasks[name].dev

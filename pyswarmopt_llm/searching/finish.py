@@ -10,7 +10,7 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pyswarmopt_llm.common.files.json_types import typed
-from pyswarmopt_llm.common.interfaces import Patch, Utility
+from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.common.statistics import score_interval
 from pyswarmopt_llm.mix.coefficients import save_patch
@@ -39,6 +39,7 @@ from pyswarmopt_llm.searching.scoring.result import (
     WorkerUse,
 )
 from pyswarmopt_llm.searching.scoring.run_directory import UNDEFINED, Run
+from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Questions
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.train import Training
@@ -63,22 +64,18 @@ def finish(job: Job, run: Run, found: Found, training: Training | None, start: f
     """
     chosen = found.chosen if training is None else training.chosen
     files = _write_best(job, run, chosen)
-    splits = {split: job.utilities(split, found.scorings) for split in SPLITS}
+    asked = tuple(found.scorings.items())
+    splits = {split: job.evaluator(Questions(split, asked), margins=False) for split in SPLITS}
     measure = partial(_measure, job, run, splits)
-    models: dict[str, Model] = {}
     best = replace(chosen, patch=files, dev=chosen.dev if chosen.trained else None)
-    for name, one in _contestants(job, found, training, best).items():
-        models[name], _ = measure(name, one)
+    contestants = _contestants(job, found, training, best)
+    models = {name: measure(name, one) for name, one in contestants.items()}
     if training is not None:
         models["trained" if training.kept else "mixture"] = models["best"]
-    begun = time.perf_counter()
-    spent: list[Row] = []
-    for name, one in _rivals(job, training).items():
-        if training is not None and one.patch is training.after.patch:
-            models[name] = models["trained"]  # the very same
-            continue
-        models[name], took = measure(name, one)
-        spent += took
+    begun, rivals = time.perf_counter(), _rivals(job, training)
+    for name, one in rivals.items():
+        same = training is not None and one.patch is training.after.patch
+        models[name] = models["trained"] if same else measure(name, one)
     apart = time.perf_counter() - begun
     written = any(metric.new_tokens for metric in job.objectives.metrics.values())
     doubts: list[str] = keep_replies(job, run, files, found, models) if written else []
@@ -88,7 +85,7 @@ def finish(job: Job, run: Run, found: Found, training: Training | None, start: f
         log.warning("best/ scores %s, the search saw %s%s", seen, chosen.value, why)
     several = len(job.objectives.names) > 1
     front: Front | None = save_front(job, run, found.archive, chosen) if several else None
-    cost = _cost(job, run, training, spent if job.rivals else None, found.memory)
+    cost = _cost(job, run, training, rivals, found.memory)
     # What processes that were interrupted spent; their workers ran side by side.
     earlier = run.replayed_seconds / job.workers.side_by_side
     seconds = round(earlier + time.perf_counter() - start - apart, 3)
@@ -148,32 +145,26 @@ def _what(split: str) -> str:
 
 
 def _measure(
-    job: Job, run: Run, splits: Mapping[str, Mapping[str, Utility]], name: str, one: Contestant
-) -> tuple[Model, list[Row]]:
-    """A model with its scores, and what new ones took; what is known is not scored again."""
+    job: Job, run: Run, splits: Mapping[str, Evaluator], name: str, one: Contestant
+) -> Model:
+    """A model with its scores; what is known is not scored again."""
     rows = {} if one.dev is None else {"dev": one.dev}
     load = cache(lambda: job.engine.load(one.realise(job.space)))  # not at all if all is known
-    spent: list[Row] = []
-    for split, tasks in splits.items():
-        if tasks and split not in rows and (one.patch is not None or not one.trained):
-            new = partial(_scored, job, load, _what(split), name, tasks)
-            stored = run.store.get(_what(split), name, new, wrong_for(tasks))
-            rows[split] = Row.from_json(stored)
-            spent.append(rows[split])
+    for split, evaluator in splits.items():
+        if evaluator.utilities and split not in rows and (one.patch is not None or not one.trained):
+            what, wrong = _what(split), wrong_for(evaluator.utilities)
+            new = partial(_scored, evaluator, load, what, name)
+            rows[split] = Row.from_json(run.store.get(what, name, new, wrong))
     scores = {split: _scores(job, row) for split, row in rows.items()}
     weights = job.weights(one.position)
-    return Model(weights, scores["dev"], scores.get("test"), one.trained), spent
+    return Model(weights, scores["dev"], scores.get("test"), one.trained)
 
 
-def _scored(
-    job: Job, load: Callable[[], None], what: str, name: str, tasks: Mapping[str, Utility]
-) -> dict[str, Any]:
+def _scored(evaluator: Evaluator, load: Callable[[], None], what: str, name: str) -> dict[str, Any]:
     """Score the model that is loaded."""
-    begun = time.perf_counter()
+    start = time.perf_counter()
     load()
-    scores = {task: utility(job.engine) for task, utility in tasks.items()}
-    total = job.objectives.combine(list(scores.values()))
-    return Row.of(name, scores, total, time.perf_counter() - begun, phase=what).to_json()
+    return replace(evaluator.row(start=start), phase=what, key=name).to_json()
 
 
 def _scores(job: Job, row: Row) -> Scores:
@@ -215,18 +206,20 @@ def _cost(
     job: Job,
     run: Run,
     training: Training | None,
-    rivals: Sequence[Row] | None,
+    rivals: Collection[str],
     workers_memory: int,
 ) -> Cost:
     items = sum(row.n for row in run.rows)
+    scored = [row for split in SPLITS for row in run.store.all(_what(split))]
+    spent = [row for row in scored if row["who"] in rivals]
     metrics = job.objectives.metrics.values()
     return Cost(
         evaluations=len({(row.phase, row.key) for row in run.rows if row.phase in CANDIDATES}),
         item_evaluations=items,
         passes=items + (0 if training is None else training.passes),
-        passes_rivals=None if rivals is None else sum(row.n for row in rivals),
+        passes_rivals=sum(row["n"] for row in spent) if job.rivals else None,
         seconds=0.0,
-        seconds_rivals=None if rivals is None else round(sum(row.seconds for row in rivals), 3),
+        seconds_rivals=round(sum(row["seconds"] for row in spent), 3) if job.rivals else None,
         seconds_scoring=round(sum(row.seconds for row in run.rows), 3),
         peak_memory_bytes=peak_memory() + workers_memory,
         workers=None if job.workers.alone else WorkerUse(job.config.workers, run.failures),

@@ -60,27 +60,21 @@ class Job(Plan):
         """Name -> what is scored on a split; see `Objectives.utilities`."""
         return self.objectives.utilities(split, scorings, self.engine.chat)
 
-    def evaluator(self, questions: Questions) -> Evaluator:
-        """The evaluator of candidates on these questions."""
+    def evaluator(self, questions: Questions, margins: bool | None = None) -> Evaluator:
+        """The evaluator of models on these questions; None: with margins if a model learns of them."""
         if questions.split == LETTERS:
             tasks = [self.tasks[name] for name, _ in questions.scorings]
             trials = {task.name: trial_of(task, self.engine.chat) for task in tasks}
             return Evaluator(self.space, self.engine, trials, harmonic)
         utilities = self.utilities(questions.split, dict(questions.scorings))
-        margins = self.config.surrogate == "items"
+        margins = self.config.surrogate == "items" if margins is None else margins
         return Evaluator(self.space, self.engine, utilities, self.objectives.combine, margins)
 
-    def training_items(
-        self, scorings: Mapping[str, Scoring]
-    ) -> tuple[dict[str, Accuracy], list[Choices]]:
-        """The tasks' dev items as they are scored, and all of them as they are trained on."""
-        utilities: dict[str, Accuracy] = {}
-        choices: list[Choices] = []
-        for name, utility in self.utilities("dev", scorings).items():
-            if isinstance(utility, Accuracy):
-                utilities[name] = utility
-                choices += utility.choices()
-        return utilities, choices
+    def choices(self, scorings: Mapping[str, Scoring]) -> list[Choices]:
+        """The dev items of all tasks as they are trained on."""
+        utilities = self.utilities("dev", scorings).values()
+        scored = [utility for utility in utilities if isinstance(utility, Accuracy)]
+        return [choice for utility in scored for choice in utility.choices()]
 
     def total(self, row: Row) -> Score:
         """The score of a row over all tasks, of the items that were scored."""

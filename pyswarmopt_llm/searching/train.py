@@ -12,26 +12,24 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import groupby, islice
-from operator import itemgetter
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.events import Event, OnEvent, note
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.registry import lazy
-from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.common.words import listed, mixture_text
 from pyswarmopt_llm.scores.choices import labelled
-from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
-from pyswarmopt_llm.searching.cross_fitting import Fitting, cross_fit, expected, not_worse
+from pyswarmopt_llm.searching.cross_fitting import Fitting, expected, not_worse
 from pyswarmopt_llm.searching.explore import Found
 from pyswarmopt_llm.searching.prepare import Contestant, Job
 from pyswarmopt_llm.searching.scoring.record import TRAINED, Row, wrong_for
 from pyswarmopt_llm.searching.scoring.result import Iterated
 from pyswarmopt_llm.searching.scoring.run_directory import Run, position_key
+from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Questions
 
 FOLDER = "trained"  # in the run directory
 BASE, EXPERT, MIXTURE = "base", "expert", "mixture"  # what is trained on labels
@@ -97,7 +95,8 @@ def _on_labels(
     untrained = _untrained(job, found)
     starts = _starts(job, untrained, found.single)
     announce(job, run, starts.values(), tell)
-    tasks, items = job.training_items(found.scorings)
+    items = job.choices(found.scorings)
+    evaluator = job.evaluator(Questions("dev", tuple(found.scorings.items())), margins=True)
     shares = dict.fromkeys(starts, 0.0)
 
     def part(name: str, share: float) -> None:
@@ -117,7 +116,7 @@ def _on_labels(
             labelled(len(items)),
             progress=partial(part, name),
         )
-        new = partial(_cross_fitted, fittings[name], tasks)
+        new = partial(_cross_fitted, fittings[name], evaluator, job.objectives.items)
         rows[name] = trained_row(job, run, found, position, new)
     (row,) = found.scorer.score([untrained.position], 0)
     *trained, before = expected([*rows.values(), row], job.objectives)
@@ -206,52 +205,33 @@ def announce(job: Job, run: Run, positions: Iterable[Tensor], tell: OnEvent) -> 
         tell(note(f"{job.training}, on top of {listed(starts)}"))
 
 
-def _cross_fitted(
-    fitting: Fitting, tasks: Mapping[str, Accuracy]
-) -> tuple[dict[str, Score], float]:
-    """Scores by task, each item by what was trained without its fold; the seconds that scoring took.
+def _cross_fitted(fitting: Fitting, evaluator: Evaluator, items: Mapping[str, int]) -> Row:
+    """The scores on dev, each item by what was trained without its fold.
 
-    The fitting's items are those of all tasks, one task after the other.
+    Args:
+        fitting: of the items of all tasks, one task after the other.
+        evaluator: scores them.
+        items: task name -> number of them.
     """
-    asked = [(task, number) for task in tasks.values() for number in range(len(task.items))]
-    seconds = 0.0
-
-    def score(fold: list[int]) -> list[tuple[float, tuple[float, ...]]]:
-        nonlocal seconds
-        begun = time.perf_counter()
-        outcomes: list[tuple[float, tuple[float, ...]]] = []
-        for task, own in groupby((asked[place] for place in fold), key=itemgetter(0)):
-            scored = task(fitting.engine, [number for _, number in own])
-            margins = scored.margins or [()] * len(scored.per_item)
-            outcomes += zip(scored.per_item, margins, strict=True)
-        seconds += time.perf_counter() - begun
-        return outcomes
-
-    outcomes = iter(cross_fit(fitting, score))
-    scores: dict[str, Score] = {}
-    for name, task in tasks.items():
-        values, margins = zip(*islice(outcomes, len(task.items)), strict=True)
-        scores[name] = replace(score_of(values), margins=margins)
-    return scores, seconds
+    row: Row | None = None
+    rows = list[Row]()
+    for fold, patch in fitting.without_folds():
+        fitting.engine.load(patch)
+        scored = np.isin(np.arange(sum(items.values())), fold)
+        parts = np.split(scored, np.cumsum([*items.values()])[:-1])
+        row = evaluator.row(dict(zip(items, parts, strict=True)), row)
+        rows.append(row)
+    return replace(rows[-1], n=sum(r.n for r in rows), seconds=sum(r.seconds for r in rows))
 
 
-def trained_row(
-    job: Job,
-    run: Run,
-    found: Found,
-    position: Tensor,
-    new: Callable[[], tuple[Mapping[str, Score], float]],
-) -> Row:
+def trained_row(job: Job, run: Run, found: Found, position: Tensor, new: Callable[[], Row]) -> Row:
     """The history's row of what was trained, with a coefficient of 1 for the LoRA."""
     weights = job.space.coefficients(position)
     weights = torch.cat([weights, torch.ones_like(weights[:1])])
     key = position_key(weights)
 
     def compute() -> dict[str, Any]:
-        scores, seconds = new()
-        total = job.objectives.combine(list(scores.values()))
-        settings: dict[str, Any] = {"phase": TRAINED, "margins": True}
-        return Row.of(key, scores, total, seconds, weights.tolist(), **settings).to_json()
+        return replace(new(), phase=TRAINED, key=key, coefficients=weights.tolist()).to_json()
 
     known = (TRAINED, key) in run.store.earlier
     row = Row.from_json(run.store.get(TRAINED, key, compute, wrong_for(job.objectives.names)))

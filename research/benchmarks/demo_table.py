@@ -59,7 +59,7 @@ def trained(config: SearchConfig, result: Mapping[str, Any], name: str) -> dict[
     scorings: dict[str, Any] = dict.fromkeys(job.tasks, "likelihood")
     single = job.space.expert_names.index(result["best_single"])
     start = job.space.realise(job.space.vertices()[single] * (name != "base_tuned"))
-    choices = job.training_items(scorings)[1]
+    choices = job.choices(scorings)
     lora = fit(job.engine, start, choices, job.experts[0], config.seed)
     job.engine.load(start.with_low_rank(lora.low_rank))
     return {

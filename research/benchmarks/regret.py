@@ -35,10 +35,11 @@ import torch
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.scores.choices import EPOCHS, labelled
-from pyswarmopt_llm.searching.cross_fitting import Fitting, cross_fit, not_worse, softened
+from pyswarmopt_llm.searching.cross_fitting import Fitting, not_worse, softened
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.train import best_start
 from pyswarmopt_llm.searching.training.trainer import fit
+from pyswarmopt_rivals.methods.searching.optimizers import cross_fit
 
 CLAIM = ("mmlu:200", "stem:200", "commonsense:200", "normad_country:200", "hellaswag:200")
 CLAIM += ("mmlu:50", "stem:50", "commonsense:50")
@@ -79,7 +80,7 @@ class Study:
         scorings = dict.fromkeys(self.job.tasks, "likelihood")
         (self.dev,) = self.job.utilities("dev", scorings).values()
         (self.test,) = self.job.utilities("test", scorings).values()
-        self.choices = self.job.training_items(scorings)[1]
+        self.choices = self.job.choices(scorings)
         self.seed = seed
 
     def scored(self, patch: Patch, places: Sequence[int] | None = None) -> Score:

@@ -146,7 +146,7 @@ def soups(config: SearchConfig, place: Place) -> Outcomes:
     scorings = dict.fromkeys(job.tasks, "likelihood")
     dev = job.evaluator(Questions("dev", tuple(scorings.items())))
     tests = job.utilities("test", scorings)
-    choices = job.training_items(scorings)[1]
+    choices = job.choices(scorings)
     vertices = job.space.vertices()
     n = len(vertices)
 

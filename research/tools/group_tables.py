@@ -129,6 +129,29 @@ def confidence() -> str:
     return markdown(["confident of three", *head], table)
 
 
+def attacks() -> str:
+    """Votes and rounds of careful members of whom some lie, and without those whom dev shows."""
+    groups = _grouped(
+        [row for row in lines("ruled") if " lie" in row["task"]],
+        lambda row: (row["task"], row["method"].removesuffix(", defended")),
+    )
+    methods = list(dict.fromkeys(method for _, method in groups))
+    table = []
+    for task in dict.fromkeys(task for task, _ in groups):
+        cells = [task]
+        for method in methods:
+            for defended in (False, True):
+                mine = [
+                    row
+                    for row in groups[task, method]
+                    if row["method"].endswith(", defended") == defended
+                ]
+                cells.append(f"{_accuracy(mine):.3f}")
+        table.append(cells)
+    head = [name for method in methods for name in (method, "defended")]
+    return markdown(["1,500 questions, of four members", *head], table)
+
+
 # A log of decisions
 
 
@@ -151,6 +174,15 @@ def log_of_decisions() -> str:
     names = ("decided of 1,500", "right", "messages each", "terms or rounds of 500")
     head = [f"{method}: {name}" for method in ("Raft", "Paxos") for name in names]
     return markdown(["what goes wrong", *head], table)
+
+
+def classifier_game() -> str:
+    """Rankings by each player and by both, and how well the evaluator orders pairs."""
+    table = []
+    for method, group in _grouped(lines("classifier-game"), lambda row: row["method"]).items():
+        areas = [row["auc"] for row in group if "auc" in row]
+        table.append([method, _with_interval(group), f"{fmean(areas):.3f}" if areas else ""])
+    return markdown(["1,500 digits", "accuracy, 95% interval", "AUC of the evaluator"], table)
 
 
 # Linear classifiers

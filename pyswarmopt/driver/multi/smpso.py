@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from pyswarmopt.base.arrays import Bools, Floats
-from pyswarmopt.base.checkpoint import check
+from pyswarmopt.base.record import check
 from pyswarmopt.base.storage import too_large
 from pyswarmopt.driver.judge import Judged
 from pyswarmopt.driver.multi.pareto import crowding_distance, non_dominated

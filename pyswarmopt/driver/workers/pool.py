@@ -9,8 +9,10 @@ import os
 import pickle
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import BrokenExecutor, Executor, Future
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:  # imported on use: this thread alone needs none of it
+    from concurrent.futures import Executor, Future
 
 X = TypeVar("X")
 Y = TypeVar("Y")
@@ -47,7 +49,7 @@ class Workers:
     def __init__(self, spec: int | str | MapLike | Executor) -> None:
         self._map: MapLike | None = None
         self._executor: Any = None
-        if isinstance(spec, Executor) or hasattr(spec, "submit"):
+        if hasattr(spec, "submit"):
             size: Any = getattr(spec, "_max_workers", None)
             self.count = size if type(size) is int and size > 0 else os.cpu_count() or 1
             self.kind, self._executor = "executor", spec
@@ -112,13 +114,15 @@ class Workers:
         Raises:
             ValueError: an executor that gives no future.
         """
+        from concurrent import futures
+
         if self.kind == "serial":
-            future: Future[Y] = Future()
+            future: Future[Y] = futures.Future()
             future.set_result(function(item))
             return future
         try:
             future = self._pool().submit(function, item)
-        except BrokenExecutor:
+        except futures.BrokenExecutor:
             if self.kind != "processes":
                 raise
             self.close(wait=False)  # a process has died
@@ -152,11 +156,13 @@ class Workers:
         Where a process dies, so do all calls of its pool: each is made again, in a process of its
         own, and what dies there is lost.
         """
+        from concurrent import futures
+
         try:
             # some futures take no timeout
             left = () if end == math.inf else (max(end - time.monotonic(), 0.0),)
             return future.result(*left)
-        except BrokenExecutor:
+        except futures.BrokenExecutor:
             if lost is None or self.kind != "processes":
                 raise
             return self._alone(function, item, lost)

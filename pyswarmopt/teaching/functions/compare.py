@@ -4,7 +4,6 @@ same functions, the same budget, the same seeds.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 
 from pyswarmopt._minimize import minimize
 from pyswarmopt.algorithms import registry as recipes
+from pyswarmopt.base.spelling import did_you_mean
 from pyswarmopt.driver.result import INTERRUPTED, Result
 from pyswarmopt.inspect.plot.curves import median_interval
 from pyswarmopt.teaching.functions.function import ToyFunction
@@ -52,8 +52,7 @@ def problem(name: str, dim: int, seed: int = 0) -> Problem:
 
 def _toy(name: str) -> ToyFunction:
     if name not in ALL:
-        near = difflib.get_close_matches(name, ALL, n=1)
-        hint = f"did you mean {near[0]}?" if near else "see pyswarmopt list"
+        hint = did_you_mean(name, ALL, "see pyswarmopt list")
         raise ValueError(f"no function is called {name!r}; {hint}")
     return ALL[name]
 

@@ -76,24 +76,20 @@ class Row:
     @classmethod
     def of(
         cls,
-        key: str,
         scores: Mapping[str, Score],
         total: Score,
-        seconds: float,
-        coefficients: Sequence[float] = (),
-        *,
-        phase: str = "",
+        seconds: float = 0.0,
         margins: bool = False,
     ) -> Row:
-        """The row of the scores of all tasks, and of their combination; with `margins` it holds
-        those of the items.
+        """The row of the scores of all tasks, and of their combination, without a name; with
+        `margins` it holds those of the items.
         """
         return cls(
-            phase=phase,
+            phase="",
             iteration=0,
             particle=0,
-            key=key,
-            coefficients=coefficients,
+            key="",
+            coefficients=(),
             value=total.value,
             n=total.n,
             seconds=round(seconds, 4),
@@ -188,8 +184,8 @@ def _stored_margins(margins: Sequence[float]) -> list[float] | None:
     return [float(f"{margin:.6g}") for margin in margins]
 
 
-def journal(path: Path) -> AppendLog:
-    """The log of rows in a file."""
+def journal(path: Path | None) -> AppendLog:
+    """The log of rows in a file; None: nothing is kept."""
     return AppendLog(path, _REMEDY, wrong_in_row)
 
 

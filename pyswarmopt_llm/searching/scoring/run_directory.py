@@ -85,19 +85,39 @@ UNDEFINED = "not a number"  # a candidate's failure: its log-probabilities are n
 
 
 class Journal:
-    """A search's store and history, in memory; a `Run` keeps them in files.
+    """A search's store and history, in the files of a directory or in memory alone.
+
+    Until it has begun, `rows` are those of ``history.jsonl``. From then on the search replays what the
+    store knows; the file is written again with the first new row.
+
+    Args:
+        path: the directory; None: nothing is written.
 
     Attributes:
-        store: everything expensive that is known.
-        rows: the history: evaluations in the order in which the search asked for them.
         replayed_seconds: of the evaluations that were known before this process.
     """
 
-    store: Store
-    rows: list[Row]
+    def __init__(self, path: Path | None = None) -> None:
+        self._results = None if path is None else path / RESULTS
+        self._file = None if path is None else path / "history.jsonl"
+        self._history = journal(self._file)
+        self.replayed_seconds = 0.0
+        self._behind = path is not None  # whether the file lacks rows
 
-    def __init__(self) -> None:
-        self.store, self.rows, self.replayed_seconds = Store(None), [], 0.0
+    @cached_property
+    def store(self) -> Store:
+        """Everything expensive that is known; to be added to only while the run is locked."""
+        return Store(self._results, repair=False)
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """The history: evaluations in the order in which the search asked for them."""
+        return [Row.from_json(row) for row in self._history.read()]
+
+    def begin(self) -> None:
+        """Begin the history anew; what the store knows now is replayed."""
+        self.rows, self.replayed_seconds, self._behind = [], 0.0, self._file is not None
+        self.store.earlier = frozenset(self.store.known)
 
     @property
     def searched(self) -> list[Row]:
@@ -119,13 +139,21 @@ class Journal:
         """Add a row to the history; it may have been known before this process."""
         self.rows.append(row)
         self.replayed_seconds += row.seconds if known else 0.0
+        if not self._behind:
+            self._history.append(row.to_json())
+        elif not known:
+            self.write_history()
+
+    def write_history(self) -> None:
+        """Write the history's file anew, if it lacks rows."""
+        if self._file is not None and self._behind:
+            lines = "".join(json.dumps(row.to_json()) + "\n" for row in self.rows)
+            write_text(self._file, lines)
+        self._behind = False
 
 
 class Run(Journal):
     """An open run directory.
-
-    Until it is `locked`, `rows` are those of ``history.jsonl``. From then on the search replays what
-    the store knows; the file is written again with the first new row.
 
     Attributes:
         path: the directory.
@@ -133,20 +161,8 @@ class Run(Journal):
     """
 
     def __init__(self, path: Path, about: About) -> None:
+        super().__init__(path)
         self.path, self.about = path, about
-        self.replayed_seconds = 0.0
-        self._history = journal(self.path / "history.jsonl")
-        self._behind = True  # whether the file lacks rows
-
-    @cached_property
-    def store(self) -> Store:  # type: ignore[override]
-        """See `Journal.store`; to be added to only while the run is locked."""
-        return Store(self.path / RESULTS, repair=False)
-
-    @cached_property
-    def rows(self) -> list[Row]:  # type: ignore[override]
-        """See `Journal.rows`."""
-        return [Row.from_json(row) for row in self._history.read()]
 
     @classmethod
     def create(cls, path: Path, about: Mapping[str, Any]) -> Run:
@@ -256,30 +272,12 @@ class Run(Journal):
                 owner.unlink(missing_ok=True)
             lock.release()
 
-    def begin(self) -> None:
-        """Begin the history anew; what the store knows now is replayed."""
-        self.rows, self.replayed_seconds, self._behind = [], 0.0, True
-        self.store.earlier = frozenset(self.store.known)
-
     def _refuse_links(self) -> None:
         """An untrusted run may contain links in place of files that are about to be written."""
         refuse_links(self.path)
         for name in ("checkpoint", "best", "front"):
             if (self.path / name).is_dir():
                 refuse_links(self.path / name)
-
-    def append(self, row: Row, known: bool = False) -> None:
-        """See `Journal.append`."""
-        super().append(row, known)
-        if not self._behind:
-            self._history.append(row.to_json())
-        elif not known:
-            self._write_history()
-
-    def _write_history(self) -> None:
-        lines = "".join(json.dumps(row.to_json()) + "\n" for row in self.rows)
-        write_text(self.path / "history.jsonl", lines)
-        self._behind = False
 
     def write_about(self, about: Mapping[str, Any]) -> None:
         """Write ``run.json`` anew."""
@@ -288,8 +286,7 @@ class Run(Journal):
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write ``result.json``."""
-        if self._behind:
-            self._write_history()
+        self.write_history()
         write_json(self.path / "result.json", result)
 
 

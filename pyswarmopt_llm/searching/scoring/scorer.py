@@ -91,27 +91,38 @@ class Evaluator:
         Raises:
             NotFiniteError: the score is not a number.
         """
-        start = time.perf_counter()
-        self._engine.load(self._space.realise(request.position))
-        scores = {name: self._score(name, request) for name in self.utilities}
+        start, position = time.perf_counter(), request.position
+        self._engine.load(self._space.realise(position))
+        row = self.row(request.share, request.before, start)
+        coefficients = self.coefficients(position)
+        return replace(row, key=position_key(position), coefficients=coefficients)
+
+    def row(
+        self, share: Share | None = None, before: Row | None = None, start: float | None = None
+    ) -> Row:
+        """The scores of the model that is loaded.
+
+        Args:
+            share: the items to score, but for those that are known; None: all.
+            before: what is known of some items.
+            start: by `time.perf_counter`, from which its seconds count; None: now.
+
+        Raises:
+            NotFiniteError: the score is not a number.
+        """
+        start = time.perf_counter() if start is None else start
+        scores = {name: self._score(name, share, before) for name in self.utilities}
         of_tasks = list(scores.values())
-        total = self.combine([*map(_least, of_tasks)] if request.share is not None else of_tasks)
+        total = self.combine([*map(_least, of_tasks)] if share is not None else of_tasks)
         if not math.isfinite(total.value):
             raise NotFiniteError(f"the score is {total.value}")
-        return Row.of(
-            position_key(request.position),
-            scores,
-            total,
-            time.perf_counter() - start,
-            self.coefficients(request.position),
-            margins=self.margins,
-        )
+        return Row.of(scores, total, time.perf_counter() - start, margins=self.margins)
 
-    def _score(self, name: str, request: Request) -> Score:
+    def _score(self, name: str, share: Share | None, before: Row | None) -> Score:
         """A task's score: on all items, or on a share of them with those that were known before;
         NaN where an item is not known.
         """
-        utility, share, before = self.utilities[name], request.share, request.before
+        utility = self.utilities[name]
         if share is None:
             return utility(self._engine)
         values = np.full(len(share[name]), math.nan)

@@ -27,6 +27,7 @@ from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.scorer import Scorer, Share
 
 if TYPE_CHECKING:
+    from pyswarmopt_llm.searching.scoring.dropout import Dropout
     from pyswarmopt_llm.searching.surrogate import Surrogate
 
 FIRST = 16  # items of the first share; each that follows is twice as large
@@ -48,13 +49,6 @@ class Budget:
     closing_items: int = 0  # items of the closing evaluations, which count in `seconds` only
     kept_items: int = 0  # reserved for proposals, which are scored when the search has ended
     training_share: float = 0.0  # of the seconds, reserved for expert iteration
-
-    @property
-    def limits(self) -> dict[str, float]:
-        """Those that there are, as ``stop`` of ``result.json`` has them."""
-        minutes = None if self.seconds is None else round(self.seconds / 60, 3)
-        named = {"budget_items": self.items, "budget_minutes": minutes}
-        return {name: limit for name, limit in named.items() if limit is not None}
 
     def spent(self, item_evaluations: Sequence[int], seconds: float) -> dict[str, float]:
         """Reasons to stop: another iteration like the latest would exceed the budget.
@@ -107,35 +101,6 @@ class Budget:
         )
 
 
-class Dropout:
-    """Leaves evaluations out at random: Drop-K a whole iteration, Drop-N a single candidate.
-
-    The particles move on all the same. The starting swarm is always evaluated. The draws are its
-    own, so that the same seed moves the swarm by the same random numbers with and without it.
-
-    Args:
-        drop_k: probability that a whole iteration is left out.
-        drop_n: probability that a single candidate is left out.
-        seed: of the search.
-
-    Example:
-        >>> dropout = Dropout(0.0, 0.5, seed=0)
-        >>> dropout.dropped(0, 4).tolist(), dropout.dropped(1, 4).tolist()
-        ([False, False, False, False], [False, False, False, True])
-    """
-
-    def __init__(self, drop_k: float, drop_n: float, seed: int) -> None:
-        self._whole, self._single = drop_k, drop_n
-        self._random = np.random.default_rng([seed, 1])
-
-    def dropped(self, iteration: int, particles: int) -> npt.NDArray[np.bool_]:
-        """(N,) mask of the particles that are not evaluated."""
-        if iteration == 0:
-            return np.zeros(particles, dtype=np.bool_)
-        whole = self._random.random() < self._whole
-        return (self._random.random(particles) < self._single) | whole
-
-
 class Search:
     """One search over a space of experts.
 
@@ -160,7 +125,7 @@ class Search:
     Attributes:
         decided: whether the race is decided, once the experts are scored.
         proposed: how many proposals were new, once it has `run`.
-        over_budget: the budget that ended the proposals, if one did.
+        over_budget: whether the budget ended the proposals.
     """
 
     def __init__(
@@ -189,7 +154,7 @@ class Search:
         self._totals: list[int] = []  # items after each round
         self.decided = False
         self.proposed = 0
-        self.over_budget: dict[str, float] = {}
+        self.over_budget = False
 
     def score_first(self) -> Row:
         """Score the first expert, of a race on its first items: what that takes tells the pace."""
@@ -302,7 +267,7 @@ class Search:
             if not self._budget.pays(
                 scorer.item_evaluations, scorer.seconds, len(batch) * self._items
             ):
-                self.over_budget = self._budget.limits
+                self.over_budget = True
                 break
             before = scorer.evaluations
             rows = scorer.score(batch, iteration, range(number, number + len(batch)))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,10 +29,13 @@ from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_llm.searching.use.model import Model, open_named, place_of, run_scoring
 from pyswarmopt_llm.searching.use.predicted import (
     BLANK,
-    PredictedFile,
+    PROBABILITIES,
     Prediction,
     check_out,
-    predicted_file,
+    progress_of,
+    write_predictions,
+    writing,
+    wrong_chunk,
 )
 
 CHUNK = 128  # questions between two points at which an interrupted job goes on
@@ -110,39 +115,46 @@ def predict(
         engine=engine,
         server_folder=server_folder,
     )
-    place, rows = place_of(engine, run), [row.values for row in table.rows]
-    inputs: list[Any] = [source.prints, source.scoring, form.to_json(), specs]
-    inputs += [{"dtype": config.dtype, "device": device}, rows]
-    inputs += [place] if is_server(place) else []
+    place = place_of(engine, run)
+    given: list[Any] = [source.prints, source.scoring, form.to_json(), specs]
+    given += [{"dtype": config.dtype, "device": device}, [row.values for row in table.rows]]
+    inputs = digest([*given, place] if is_server(place) else given)
     target = None if out is None else user_path(out)
     if target is not None:
         check_out(target, table.names, shared or [])
-    with predicted_file(target, digest(inputs), list(map(len, labels))) as file:
-        if len(file.rows) < len(items):
-            _label(items, source, open_named(config, source.model), table.path, file, on_items)
-        labelled = (Prediction.of(*pair) for pair in zip(labels, file.rows, strict=True))
+    load = cache(lambda: _checked(items, source, open_named(config, source.model), table.path))
+    with progress_of(target, inputs) as known:
+        rows: list[list[float]] = []
+        for start in range(0, len(items), CHUNK):
+            chunk = items[start : start + CHUNK]
+            compute = partial(_computed, chunk, source, load)
+            wrong = partial(wrong_chunk, [len(each) for each in labels[start : start + CHUNK]])
+            with writing(target):
+                content = known.get(inputs, str(start), compute, wrong)
+            rows += [[math.nan if p is None else p for p in row] for row in content[PROBABILITIES]]
+            if on_items is not None and (inputs, str(start)) not in known.earlier:
+                on_items(len(rows), len(items))
+        labelled = (Prediction.of(*pair) for pair in zip(labels, rows, strict=True))
         predictions = [BLANK if item is None else next(labelled) for item in questioned]
-        file.write(table, predictions, shared or ())
+        if target is not None:
+            write_predictions(target, table, predictions, shared or ())
     return predictions
 
 
-def _label(
-    items: Sequence[Item],
-    source: _Source,
-    model: Engine,
-    path: Path,
-    file: PredictedFile,
-    on_items: OnItems | None,
-) -> None:
-    """Add the probabilities of the items that the file has not."""
+def _checked(items: Sequence[Item], source: _Source, model: Engine, path: Path) -> Engine:
+    """The model, whose context window holds all questions."""
     new = Task("new", (), tuple(items), source.form.prompt, str(path))
     metric = replace(METRICS["accuracy"], needs="nothing")
     check_window(new, source.scoring, model, ("test",), metric)
-    for start in range(len(file.rows), len(items), CHUNK):
-        chunk = items[start : start + CHUNK]
-        file.keep(probabilities_of(chunk, source.scoring, model, source.form.prompt))
-        if on_items is not None:
-            on_items(len(file.rows), len(items))
+    return model
+
+
+def _computed(
+    items: Sequence[Item], source: _Source, load: Callable[[], Engine]
+) -> dict[str, list[list[float | None]]]:
+    """The probabilities as they are stored; None where the model's numbers overflow."""
+    found = probabilities_of(items, source.scoring, load(), source.form.prompt)
+    return {PROBABILITIES: [[None if math.isnan(p) else p for p in row] for row in found]}
 
 
 def probabilities_of(

@@ -1,4 +1,6 @@
-"""The file that `predict` writes, kept chunk by chunk: rows with label and probabilities."""
+"""The file that `predict` writes: rows with label and probabilities. Until it is whole, a store beside
+it holds what is known.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +17,14 @@ from typing import Any
 import numpy as np
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.files.append_log import AppendLog
-from pyswarmopt_llm.common.files.json_types import wrong_field
+from pyswarmopt_llm.common.files.json_types import fits
 from pyswarmopt_llm.common.files.lock import locked
 from pyswarmopt_llm.common.files.regular import refuse_link, write_text
 from pyswarmopt_llm.scores.tasks.formats import DELIMITED, SUFFIXES, Table
+from pyswarmopt_llm.searching.scoring.record import Store
 
 LABEL, PROBABILITIES = "predicted", "probabilities"  # the new columns
-_REMEDY = "remove the file to begin anew"
 _THERE = "is there already; remove it, or give another file"
-_CHUNK = {"first": int, PROBABILITIES: list[list[float | None]]}
 _ROUNDING = 1e-6
 
 
@@ -88,90 +88,36 @@ def check_out(out: Path, names: Sequence[str], labels: Sequence[str]) -> None:
 
 
 @contextmanager
-def predicted_file(out: Path | None, inputs: str, sizes: Sequence[int]) -> Iterator[PredictedFile]:
-    """The file, with its progress locked; see `PredictedFile`.
-
-    Raises:
-        UserError: another process writes it, or as `PredictedFile`.
-    """
-    if out is None:
-        yield PredictedFile(None, inputs, sizes)
-        return
-    with locked(_progress(out)):
-        if out.exists():  # another process has just finished it
-            _progress(out).unlink()
-            raise InvalidOption("out", out, _THERE)
-        yield PredictedFile(out, inputs, sizes)
-
-
-class PredictedFile:
-    """The progress of the file, in ``OUT.progress`` beside it until it is complete.
+def progress_of(out: Path | None, inputs: str) -> Iterator[Store]:
+    """What is known of a file's rows, in ``OUT.progress`` beside it; locked, and removed when the file
+    is whole.
 
     Args:
-        out: the file; None: nothing is written.
-        inputs: digest of rows, model and settings.
-        sizes: number of choices of each question.
-
-    Attributes:
-        rows: probabilities of the first questions, as far as they are known.
+        out: the file; None: nothing is stored.
+        inputs: digest of rows, model and settings; what the store calls its rows.
 
     Raises:
-        UserError: the progress is of other inputs, or damaged.
+        UserError: another process writes the file, or what is known is of other inputs.
     """
-
-    def __init__(self, out: Path | None, inputs: str, sizes: Sequence[int]) -> None:
-        self._out, self._progress = out, None if out is None else _progress(out)
-        self._log = AppendLog(self._progress, _REMEDY)
-        self.rows: list[list[float]] = []
-        lines = self._log.repaired()
-        if not lines:
-            self._append({"inputs": inputs})
-        elif lines[0].get("inputs") != inputs:
-            raise UserError(
-                f"{self._progress}: is of other inputs; {_REMEDY}, or give another `out`"
-            )
-        for chunk in lines[1:]:
-            first = len(self.rows)
-            if not _follows(chunk, first, sizes):
-                raise UserError(f"{self._progress}: damaged after row {first}; {_REMEDY}")
-            for row in chunk[PROBABILITIES]:
-                self.rows.append([math.nan if p is None else p for p in row])
-
-    def keep(self, probabilities: Sequence[Sequence[float]]) -> None:
-        """Add those of the next rows."""
-        numbers = [[None if math.isnan(p) else p for p in row] for row in probabilities]
-        self._append({"first": len(self.rows), PROBABILITIES: numbers})
-        self.rows += map(list, probabilities)
-
-    def write(self, table: Table, predictions: Sequence[Prediction], labels: Sequence[str]) -> None:
-        """Write the file whole, if there is one, then remove the progress.
-
-        Args:
-            table: the rows as they were read; a CSV file has the separator of theirs.
-            predictions: one for each row.
-            labels: that all questions have: each has a column ``p(LABEL)`` in a CSV file; none: one
-                column of JSON.
-        """
-        if self._out is None or self._progress is None:
-            return
-        suffix = self._out.suffix.lower()
-        if suffix in DELIMITED:
-            same = suffix == table.path.suffix.lower()
-            separator = "\t" if suffix == ".tsv" else table.separator if same else ","
-            text = _as_csv(table, predictions, labels, separator)
-        else:
-            text = _as_json(table, predictions, suffix == ".jsonl")
-        with _writing(self._out):
-            write_text(self._out, text)
-        self._progress.unlink(missing_ok=True)
-
-    def _append(self, row: Mapping[str, Any]) -> None:
-        with _writing(self._progress):
-            self._log.append(row)
+    if out is None:
+        yield Store(None)
+        return
+    path = _progress(out)
+    with locked(path):
+        if out.exists():  # another process has just finished it
+            path.unlink()
+            raise InvalidOption("out", out, _THERE)
+        store = Store(path)
+        if store.known and not store.all(inputs):
+            why = "is of other inputs; remove the file to begin anew, or give another `out`"
+            raise UserError(f"{path}: {why}")
+        yield store
+        path.unlink(missing_ok=True)
 
 
 @contextmanager
-def _writing(path: Path | None) -> Iterator[None]:
+def writing(path: Path | None) -> Iterator[None]:
+    """Say in one line that a file cannot be written."""
     try:
         yield
     except OSError as error:
@@ -179,13 +125,40 @@ def _writing(path: Path | None) -> Iterator[None]:
         raise UserError(text) from error
 
 
-def _follows(chunk: Mapping[str, Any], first: int, sizes: Sequence[int]) -> bool:
-    """Whether a line holds the probabilities of the next questions' choices."""
-    if wrong_field(chunk, _CHUNK) or chunk["first"] != first:
-        return False
-    rows = chunk[PROBABILITIES]
-    expected = list(sizes[first : first + len(rows)])
-    return list(map(len, rows)) == expected and all(map(_sums_to_one, rows))
+def write_predictions(
+    out: Path, table: Table, predictions: Sequence[Prediction], labels: Sequence[str]
+) -> None:
+    """Write the file whole.
+
+    Args:
+        out: the file.
+        table: the rows as they were read; a CSV file has the separator of theirs.
+        predictions: one for each row.
+        labels: that all questions have: each has a column ``p(LABEL)`` in a CSV file; none: one
+            column of JSON.
+    """
+    suffix = out.suffix.lower()
+    if suffix in DELIMITED:
+        same = suffix == table.path.suffix.lower()
+        separator = "\t" if suffix == ".tsv" else table.separator if same else ","
+        text = _as_csv(table, predictions, labels, separator)
+    else:
+        text = _as_json(table, predictions, suffix == ".jsonl")
+    with writing(out):
+        write_text(out, text)
+
+
+def wrong_chunk(sizes: Sequence[int], content: Mapping[str, Any]) -> str | None:
+    """`PROBABILITIES` where these are not those of questions with so many choices.
+
+    Example:
+        >>> wrong_chunk([2], {"probabilities": [[0.5, 0.5]]}), wrong_chunk([2], {"probabilities": [[1]]})
+        (None, 'probabilities')
+    """
+    rows: Any = content.get(PROBABILITIES)
+    if not fits(rows, list[list[float | None]]) or list(map(len, rows)) != list(sizes):
+        return PROBABILITIES
+    return None if all(map(_sums_to_one, rows)) else PROBABILITIES
 
 
 def _sums_to_one(row: Sequence[float | None]) -> bool:

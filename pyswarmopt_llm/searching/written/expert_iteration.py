@@ -41,11 +41,10 @@ from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.cross_fitting import Fitting, not_worse
 from pyswarmopt_llm.searching.explore import Found
 from pyswarmopt_llm.searching.prepare import Contestant, Job
-from pyswarmopt_llm.searching.scoring.record import TRAINED, Row, Store
+from pyswarmopt_llm.searching.scoring.record import Row, Store
 from pyswarmopt_llm.searching.scoring.result import Iterated
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.train import (
-    BASE,
     FOLDER,
     Progress,
     Training,
@@ -81,11 +80,14 @@ def train_on_replies(
     )
     if iteration.best is None:
         return None
+
+    def row_of(scores: Mapping[str, Score]) -> Row:
+        return Row.of(scores, objectives.combine(list(scores.values())))
+
     (before,) = found.scorer.score([position], 0)
-    after = trained_row(job, run, found, position, lambda: (iteration.scores, 0.0))
+    after = trained_row(job, run, found, position, lambda: row_of(iteration.scores))
     patch = iteration.best.model.patch
-    scores = list(iteration.base.values())
-    base = Row.of(BASE, iteration.base, objectives.combine(scores), 0.0, phase=TRAINED)
+    base = row_of(iteration.base)
     return Training(
         before=replace(found.chosen, dev=before),
         after=Contestant(position, patch, True, after, after.value),

@@ -5,9 +5,9 @@ any other until the budget is spent.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 
@@ -29,7 +29,7 @@ from pyswarmopt_llm.mix import build_space, space_kind
 from pyswarmopt_llm.mix.starts import starting_points
 from pyswarmopt_llm.scores.choices import labelled
 from pyswarmopt_llm.scores.metrics.combine import harmonic
-from pyswarmopt_llm.searching.cross_fitting import Fitting, cross_fit, not_worse
+from pyswarmopt_llm.searching.cross_fitting import Fitting, not_worse
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import Journal, position_key
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer, Share
@@ -42,6 +42,7 @@ from pyswarmopt_rivals.methods.searching.by_optimizer import best_found
 
 KIND = "modelled"  # of rows in the store
 MODELLED = (ITEM_MODEL, WITH_DEV, RANDOM)
+T = TypeVar("T")
 UNENDING = 10**6  # rounds: the budget ends a search, or the optimizer itself
 
 
@@ -186,6 +187,20 @@ def training(bench: Bench) -> int:
     """Items that the training of a mixture on dev takes, and its scoring."""
     items = len(bench.choices)
     return labelled(items).passes(items) + bench.dev_items
+
+
+def cross_fit(fitting: Fitting, score: Callable[[list[int]], Sequence[T]]) -> list[T]:
+    """The outcome of each item by what was trained without its fold.
+
+    Args:
+        fitting: with folds.
+        score: places of items -> their outcomes, by the model that is loaded.
+    """
+    outcomes: dict[int, T] = {}
+    for fold, patch in fitting.without_folds():
+        fitting.engine.load(patch)
+        outcomes |= zip(fold, score(fold), strict=True)
+    return [outcomes[place] for place in range(len(fitting.items))]
 
 
 def _trained(trial: Trial, mixture: Patch, seed: int) -> Merged:

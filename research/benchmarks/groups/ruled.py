@@ -6,6 +6,10 @@ A program reads the very prompts of votes, debates, comparisons and fusion, and 
 claims as `talk.Speaker` does. A careless one writes wrong letters in one reply of ten, and sounds
 no less sure. 100 dev and 500 test questions, three draws, words as tokens.
 
+Attacks on what members tell each other: one or two of the four write wrong letters in every reply and
+sound sure, always or on test alone. The defence leaves out who is right on dev less than half as
+often as the best.
+
 Beside the rows of `talking.py`: fixed and adaptive numbers of rounds, the two programs of the
 lecture (equal strings win; all outputs are appended and the first member's answer is returned), how
 often the ranker of LLM-Blender prefers the right one of two answers, and all societies.
@@ -29,6 +33,7 @@ from typing import Any
 from talk import KNOWN, SKILLS, TEMPLATE, Claim, Speaker, items, line
 from talking import (
     ELSEWHERE,
+    EVERY_ROUND,
     NO_END,
     OTHERS,
     READ_ALL,
@@ -251,6 +256,54 @@ def societies(context: GroupContext, seed: int) -> Iterator[dict[str, Any]]:
         yield line(name, seed, task, verdicts) | strategy.measures(task.test, verdicts)
 
 
+class Sleeper(Ruled):
+    """A member that answers dev questions as it should, and lies on test."""
+
+    def __init__(self, name: str, knowledge: Collection[str], dev: Collection[str]) -> None:
+        super().__init__(name, knowledge, 1.0)
+        self.fingerprint += " sleeper"
+        self.dev, self.honest = dev, Ruled(name, knowledge, 0.0)
+
+    def _reply(self, prompt: str, sample: str) -> str:
+        asked = QUESTION.search(prompt)
+        in_dev = asked is not None and " ".join(asked.groups()) in self.dev
+        return self.honest._reply(prompt, sample) if in_dev else super()._reply(prompt, sample)
+
+
+def attacked(liars: int, on_dev: bool, dev: Sequence[Item]) -> list[Member]:
+    """The careful members, of whom the first ones lie."""
+    questions = {item.question for item in dev}
+    members: list[Member] = []
+    for k, known in enumerate(KNOWN):
+        name, slip = f"member {k + 1}", float(k < liars)
+        sleeps = k < liars and not on_dev
+        members.append(Sleeper(name, known, questions) if sleeps else Ruled(name, known, slip))
+    return members
+
+
+def attacks(seed: int) -> Iterator[dict[str, Any]]:
+    """Votes and rounds with liars, and without those whom dev shows to be wrong."""
+    dev, test = items("dev", DEV, seed), items("test", TEST, seed)
+    for liars, on_dev in ((0, True), (1, True), (2, True), (1, False), (2, False)):
+        name = f"{liars} lie" + ("" if on_dev else ", on test alone")
+        task = Task(name, dev, test, TEMPLATE)
+        everybody = GroupContext(attacked(liars, on_dev, dev), task, "generate", seed)
+        best = everybody.accuracies.max()
+        trusted = [
+            member
+            for member, share in zip(everybody.members, everybody.accuracies, strict=True)
+            if share >= best / 2
+        ]
+        groups = {"": everybody, ", defended": GroupContext(trusted, task, "generate", seed)}
+        for suffix, group in groups.items():
+            yield line(
+                f"`majority`{suffix}", seed, task, load_strategy("majority").fit(group)(test)
+            )
+            for method in (EVERY_ROUND, "`refine` (one argument per answer)"):
+                verdicts = refined(group, *REFINED[method])
+                yield line(f"{method}{suffix}", seed, task, verdicts)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -267,6 +320,7 @@ def main() -> None:
         context = GroupContext(members, task, "generate", seed)
         made += [*rows(context, seed), *societies(context, seed)]
         print(kind, seed, len(made), flush=True)
+    made += [row for seed in args.seeds for row in attacks(seed)]
     args.outcomes.write_text("".join(f"{json.dumps(row)}\n" for row in made), encoding="utf-8")
 
 

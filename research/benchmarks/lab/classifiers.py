@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from sklearn.linear_model import LogisticRegression
 
 import pyswarmopt as pso
 from pyswarmopt.inspect.recorder import record
+from pyswarmopt.parts.initialise import at_rest
 from pyswarmopt_llm.common.files.append_log import AppendLog
 
 Floats = npt.NDArray[np.float64]
@@ -43,6 +44,8 @@ ABLATIONS: Mapping[str, Mapping[str, Any]] = {
     "no inertia": {"inertia": 0.0},
     "no randomness": {"randomness": "none"},
     "no schedule": {"step_decay": 1.0},
+    "no C": {},
+    "velocity zero": {},
     "no crossover": {},
     "1 x 10": {},
     "2 x 5": {},
@@ -143,6 +146,10 @@ def run(pool: Pool, variant: str, seed: int) -> dict[str, Any]:
         return torch.from_numpy(scores)
 
     recipe = pso.recipes.model_swarms(**VARIANTS[variant])
+    if variant == "no C":
+        recipe = replace(recipe, velocity=replace(recipe.velocity, normalise=False))
+    elif variant == "velocity zero":
+        recipe = replace(recipe, launch=at_rest)
     steps = record(
         score, recipe, 50, positions=positions, population=size, seed=seed, maximize=True
     )

@@ -84,7 +84,7 @@ class Bench:
         self._examples = items(TASKS[task], "dev", max(SIZES), 7 + seed)
         self._job = prepare(self._config(max(SIZES)))
         self._engine, self._space = self._job.engine, self._job.space
-        self._choices = self._job.training_items({task: "likelihood"})[1]
+        self._choices = self._job.choices({task: "likelihood"})
         self._test = self._job.utilities("test", {task: "likelihood"})[task]
         self._experts: dict[str, str] = {}
 

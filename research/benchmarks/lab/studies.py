@@ -36,10 +36,10 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.common.optimizers import recipe_options
 from pyswarmopt_llm.searching.prepare import prepare
+from pyswarmopt_llm.searching.scoring.dropout import Dropout
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import Run, about_run, position_key
 from pyswarmopt_llm.searching.scoring.scorer import Questions, Request, Scorer
-from pyswarmopt_llm.searching.scoring.search import Dropout
 
 NEVER = 10**9
 TASKS = ("t1", "t2", "t3", "t4", "t5", "t6")

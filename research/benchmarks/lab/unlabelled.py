@@ -42,10 +42,11 @@ from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.scores.choices import EPOCHS, PASSES, RATE, Choices
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import load_task
-from pyswarmopt_llm.searching.cross_fitting import Fitting, cross_fit
+from pyswarmopt_llm.searching.cross_fitting import Fitting
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.record import pack, unpack
 from pyswarmopt_llm.searching.training.trainer import ITEMS_PER_STEP, Lora, loglikelihoods, train
+from pyswarmopt_rivals.methods.searching.optimizers import cross_fit
 
 POOL = 4000  # inputs of which a method takes the first ones
 TEMPERATURES = [2 ** (k / 4) for k in range(-8, 17)]
@@ -228,7 +229,7 @@ class Cell:
         self._rows = AppendLog(run / "history.jsonl").read()
         self._job = prepare(config)
         self._engine, self._task = self._job.engine, task
-        scored = self._job.training_items({task: "likelihood"})[1]
+        scored = self._job.choices({task: "likelihood"})
         self.dev = scored
         self.test = self._choices(file, "test")
         self.pool = self._choices(self._folder / "pool.json", "dev")

@@ -7,7 +7,6 @@ import json
 import shlex
 import types
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,23 +82,6 @@ def test_eval_prints_its_note_unless_it_is_quiet(
     assert capsys.readouterr().err == said
 
 
-def test_eval_json(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    fake("pyswarmopt_llm.searching.use.model", "evaluate", EVALUATED)
-    assert run(*"eval --base B --task T --json".split()) == 0
-    assert json.loads(capsys.readouterr().out) == {
-        "base": "B",
-        "adapter": None,
-        "task": "science",
-        "split": "test",
-        "value": 0.61,
-        "interval": [0.57, 0.65],
-        "stderr": 0.02,
-        "n": 500,
-        "scoring": "likelihood",
-        "metric": "accuracy",
-    }
-
-
 MERGED = types.SimpleNamespace(
     note="", space="delta", ranks=(2, 24), loss=lambda: "nothing was cut"
 )
@@ -120,41 +102,9 @@ def test_merge_passes_on_every_expert_and_option(
     assert capsys.readouterr().out == told
 
 
-def test_merge_leaves_to_the_method_what_is_not_given(fake: Any) -> None:
-    calls = fake("pyswarmopt_rivals.merge", "merge", MERGED)
-    assert run("merge", "--base", "B", "--experts", "x", "y", "--out", "O") == 0
-    assert (
-        run(
-            "merge",
-            "--base",
-            "B",
-            "--experts",
-            "x",
-            "y",
-            "--out",
-            "O",
-            "--rank",
-            "2",
-            "--seed",
-            "0",
-        )
-        == 0
-    )
-    plain = MergeConfig("B", ("x", "y"), "O")
-    assert [args for args, _ in calls] == [(plain,), (replace(plain, rank=2, seed=0),)]
-
-
 def merge_words(tiny_base: Path, experts: list[Path], out: Path, *more: str) -> list[str]:
-    return [
-        "merge",
-        "--base",
-        str(tiny_base),
-        "--experts",
-        *map(str, experts),
-        "--out",
-        str(out),
-        *more,
-    ]
+    names = map(str, experts)
+    return ["merge", "--base", str(tiny_base), "--experts", *names, "--out", str(out), *more]
 
 
 def test_a_merge_is_an_adapter_with_a_card_that_makes_it_again(
@@ -201,26 +151,6 @@ def test_merge_refuses_methods_that_need_a_task_without_one(
         )
 
 
-def finished_run(folder: Path) -> Path:
-    (folder / "best").mkdir(parents=True)
-    (folder / "best" / "adapter_config.json").write_text("{}")
-    config = {"base": "B", "experts": ["x"], "tasks": ["t.json"], "out": str(folder)}
-    (folder / "run.json").write_text(
-        json.dumps({"format": 1, "config": config, "fingerprints": {}})
-    )
-    return folder
-
-
-def test_generate_takes_base_and_adapter_from_a_run(
-    fake: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    calls = fake("pyswarmopt_llm.searching.use.generate", "generate_text", "Jupiter")
-    folder = finished_run(tmp_path / "r")
-    assert run("generate", "--run", str(folder), "Which is largest?", "--max-new-tokens", "5") == 0
-    assert calls[0][0] == ("B", str(folder / "best"), "Which is largest?", 5)
-    assert capsys.readouterr().out == "Jupiter\n"
-
-
 def test_examples_are_read_line_by_line(tmp_path: Path) -> None:
     path = tmp_path / "e.jsonl"
     # U+2028 ends a line for str.splitlines, but not in JSON.
@@ -257,51 +187,3 @@ def test_train_expert_takes_so_many_examples_of_each_source(
     card = (tmp_path / "out" / "README.md").read_text()
     assert f"{tmp_path / 'one.jsonl'}, 5 examples; {tmp_path / 'two.jsonl'}, 5 examples" in card
     assert "8 training examples, 2 held out" in card  # a fifth of the ten
-
-
-def test_merge_json(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    merged = types.SimpleNamespace(note="", space="delta", ranks=(2, 24), error=0.25, items=0)
-    fake("pyswarmopt_rivals.merge", "merge", merged)
-    assert run(*"merge --base B --experts x y --method ties --out O --json".split()) == 0
-    assert json.loads(capsys.readouterr().out) == {
-        "out": "O",
-        "method": "ties",
-        "space": "delta",
-        "experts": ["x", "y"],
-        "ranks": [2, 24],
-        "relative_error": 0.25,
-        "items": 0,
-    }
-
-
-def test_generate_json(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    fake("pyswarmopt_llm.searching.use.generate", "generate_text", iter(["Jupi", "ter"]))
-    assert run("generate", "--base", "B", "Which is largest?", "--json") == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told == {
-        "base": "B",
-        "adapter": None,
-        "prompt": "Which is largest?",
-        "answer": "Jupiter",
-    }
-
-
-def test_train_expert_json_has_null_where_nothing_was_held_out(
-    tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    line = json.dumps(
-        {"messages": [{"role": "user", "content": "ab"}, {"role": "assistant", "content": "ba"}]}
-    )
-    (tmp_path / "one.jsonl").write_text(f"{line}\n")
-    words = (
-        f"train-expert --base {tiny_base} --data {tmp_path / 'one.jsonl'} --out {tmp_path / 'e'}"
-    )
-    assert run(*f"{words} --rank 2 --max-tokens 20 --threads 1 --quiet --json".split()) == 0
-    told = json.loads(
-        capsys.readouterr().out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON")
-    )
-    assert (told["out"], told["examples"], told["heldout_loss_base"]) == (
-        str(tmp_path / "e"),
-        1,
-        None,
-    )

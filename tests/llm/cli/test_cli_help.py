@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import typer
 
-from pyswarmopt_llm.cli.app import COMMANDS, SECTIONS, app, main
+from pyswarmopt_llm.cli.app import COMMANDS, app, main
 from pyswarmopt_llm.common.options import GROUPS
 
 WITHOUT_JSON = {"init", "report"}  # they write files that are none
@@ -35,21 +35,6 @@ def shown(
 def parser(name: str) -> Any:
     group: Any = typer.main.get_command(app)
     return group.commands[name]
-
-
-def test_the_list_of_commands_is_grouped_on_one_screen(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    text = shown(capsys, monkeypatch, columns=80)
-    lines = text.rstrip().splitlines()
-    assert len(lines) <= 30
-    rows = text.split("\n\n")[1].splitlines()
-    assert [row[14:].split()[0] for row in rows] == list(COMMANDS)
-    headings = " ".join(filter(None, (row[:14].strip() for row in rows)))
-    assert headings == " ".join(SECTIONS)
-    assert "Example: swarm-llm search" in text
-    for code in ("0 done", "2 wrong input", "130 interrupted"):
-        assert code in text
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -74,31 +74,6 @@ def test_factor_is_recommended_where_weight_changes_cannot_be_mixed() -> None:
     )
 
 
-def test_unequal_alpha_blocks_factor_only(
-    tiny_experts: list[Path], louder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run("inspect", tiny_experts[0], louder) == 0
-    out = capsys.readouterr().out
-    (problem,) = [line for line in out.splitlines() if line.startswith("error: ")]
-    assert problem.startswith("error: louder: ") and "delta" in problem
-    assert "--space factor: blocked (errors: 1)" in out
-    assert "--space delta: these experts can be mixed" in out
-
-
-def test_an_expert_that_cannot_be_read_exits_2(
-    tiny_experts: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    broken = tmp_path / "broken"
-    shutil.copytree(tiny_experts[0], broken)
-    weights = broken / "adapter_model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-100])
-    assert run("inspect", tiny_experts[1], broken) == 2
-    out = capsys.readouterr().out
-    assert any(
-        line.startswith("error: broken: ") and str(weights) in line for line in out.splitlines()
-    )
-
-
 def test_json_says_the_same(
     tiny_experts: list[Path], louder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

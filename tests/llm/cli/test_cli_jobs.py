@@ -11,46 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from result_helpers import RESULT as FLAT
+from result_helpers import nested
 
 from pyswarmopt_llm.cli.app import main
 from pyswarmopt_llm.cli.demo import EMBEDDED, demo_base, free_directory
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.experts.quantised.embedded import MODELS, embedded_model
-from pyswarmopt_llm.searching.scoring.result import (
-    Cost,
-    Interval,
-    Model,
-    Objective,
-    Outcome,
-    Result,
-    Scores,
-)
 from pyswarmopt_llm.searching.scoring.run_directory import About
 
-
-def model(weights: dict[str, float], dev: float, test: float, interval: Interval) -> Model:
-    """A model whose task is scored by a function, without items."""
-    splits = [Scores(value, {"t": Outcome(value)}) for value in (dev, test)]
-    return Model(weights, splits[0], replace(splits[1], interval=interval))
-
-
-RESULT: dict[str, Any] = Result(
-    models={
-        "best": model({"dates": 0.75, "graph": 0.25}, 0.7, 0.62, (0.55, 0.69)),
-        "best_single": model({"dates": 1.0, "graph": 0.0}, 0.6, 0.65, (0.58, 0.72)),
-    },
-    objectives={"t": Objective("likelihood", "accuracy")},
-    best_single="dates",
-    cost=Cost(
-        evaluations=30,
-        item_evaluations=600,
-        seconds=80.0,
-        seconds_scoring=76.0,
-        peak_memory_bytes=2**30,
-    ),
-    stop={"max_iter": 6},
-).to_json()
+RESULT = nested(FLAT)
 SEARCH = "search --base B --experts x --task t --out".split()
 
 
@@ -85,71 +55,8 @@ def run_of_a_stub(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def note(text: str) -> Event:
-    return Event("note", {"text": text})
-
-
 def finished(out: str | Path) -> types.SimpleNamespace:
     return types.SimpleNamespace(run=Path(out), result=RESULT)
-
-
-def test_search_shows_progress_on_stderr_and_the_result_on_stdout(
-    install: Install, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def search(config: Any, on_event: Any) -> Any:
-        on_event(note("letters are at chance [on dev]"))
-        return finished(config.out)
-
-    install(search=search)
-    assert run(*SEARCH, "runs/a") == 0
-    captured = capsys.readouterr()
-    assert captured.err == "letters are at chance [on dev]\n"
-    assert "0.620 [0.550, 0.690]" in captured.out
-    # 0.62 - 0.65: a swarm that lost on test is reported as such.
-    assert "0.620 against 0.650 for the best single expert, dates (-0.030)" in captured.out
-    assert "runs/a/best" in captured.out
-
-
-def test_json_prints_the_result_and_nothing_else(
-    install: Install, capsys: pytest.CaptureFixture[str]
-) -> None:
-    install(search=lambda config, on_event: finished(config.out))
-    assert run(*SEARCH, "runs/a", "--json") == 0
-    assert json.loads(capsys.readouterr().out) == RESULT
-
-
-def test_json_lines_prints_events_as_they_come_and_nothing_else(
-    install: Install, capsys: pytest.CaptureFixture[str]
-) -> None:
-    seen: list[str] = []
-
-    def search(config: Any, on_event: Any) -> Any:
-        on_event(note("letters are at chance"))
-        seen.append(capsys.readouterr().out)  # it is there before the search ends
-        on_event(types.SimpleNamespace(kind="done", data={"result": RESULT}))
-        return finished(config.out)
-
-    install(search=search)
-    assert run(*SEARCH, "runs/a", "--json-lines") == 0
-    captured = capsys.readouterr()
-    assert [json.loads(seen[0]), json.loads(captured.out)] == [
-        {"event": "note", "text": "letters are at chance"},
-        {"event": "done", "result": RESULT},
-    ]
-    assert captured.err == ""
-
-
-def test_quiet_listens_to_nothing(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
-    listeners = []
-
-    def resume(run: Path, on_event: Any, allowed: Any) -> Any:
-        listeners.append(on_event)
-        return finished(run)
-
-    install(resume=resume)
-    assert run("resume", "runs/a", "--quiet") == 0
-    assert listeners == [None]
-    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("begun", [True, False])
@@ -176,22 +83,10 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """A checkout with adapters by name only; the configurations of the searches that are run
     there.
     """
-    for name in (
-        "experts/b",
-        "experts/a",
-        "experts/no-expert",
-        "others/c",
-        "house_style/experts/d",
-        "letters/experts/e",
-    ):
+    adapters = "experts/b experts/a others/c house_style/experts/d letters/experts/e".split()
+    for name in ("experts/no-expert", *adapters):
         (tmp_path / "examples" / name).mkdir(parents=True)
-    for name in (
-        "experts/b",
-        "experts/a",
-        "others/c",
-        "house_style/experts/d",
-        "letters/experts/e",
-    ):
+    for name in adapters:
         (tmp_path / "examples" / name / "adapter_config.json").write_text("{}")
     monkeypatch.setattr("pyswarmopt_llm.cli.demo.PACKAGE", tmp_path / "pyswarmopt_llm")
     configs: list[Any] = []

@@ -28,6 +28,8 @@ from pyswarmopt_rivals.comparison.contestants import contestant
 from pyswarmopt_rivals.methods import ENSEMBLES, METHODS, SEARCHING
 
 ROOT = Path(__file__).parents[3]
+METRICS = [("bleu", "sacrebleu"), ("chrf", "sacrebleu"), ("rouge-l", "rouge_score")]
+METRICS += [("toxicity", "profanity_check"), ("evaluate:rouge", "evaluate")]
 
 
 @pytest.fixture
@@ -67,40 +69,23 @@ def test_a_search_needs_no_extra(
     assert (tmp_path / "run" / "report.html").is_file()
 
 
-@pytest.mark.parametrize(
-    ("module", "use", "said"),
-    [
-        ("sacrebleu", lambda: find_metric("bleu"), "metric bleu needs sacrebleu: "),
-        ("sacrebleu", lambda: find_metric("chrf"), "metric chrf needs sacrebleu: "),
-        ("rouge_score", lambda: find_metric("rouge-l"), "metric rouge-l needs rouge_score: "),
-        (
-            "profanity_check",
-            lambda: find_metric("toxicity"),
-            "metric toxicity needs profanity_check: ",
-        ),
-        (
-            "evaluate",
-            lambda: find_metric("evaluate:rouge"),
-            "metric evaluate:rouge needs evaluate: ",
-        ),
-        ("lm_eval", lambda: LmEvalTask("arc_easy"), "lm-eval:arc_easy needs lm_eval: "),
-        ("datasets", lambda: download("owner/data", None), "hub:owner/data needs datasets: "),
-        ("cma", lambda: check_optimizer("pycma"), "pycma needs cma: "),
-        ("nevergrad", lambda: check_optimizer("nevergrad:DE"), "nevergrad:DE needs nevergrad: "),
-        (
-            "httpx",
-            lambda: Json("http://127.0.0.1:9", "NO_KEY", "it", ""),
-            "an endpoint needs httpx: ",
-        ),
-    ],
-)
-def test_an_option_names_the_extra_that_it_needs(
-    module: str, use: Callable[[], object], said: str, without: Callable[..., None]
-) -> None:
+NEEDS: dict[str, tuple[str, Callable[[], object]]] = {
+    **{f"metric {name}": (module, lambda name=name: find_metric(name)) for name, module in METRICS},
+    "lm-eval:arc_easy": ("lm_eval", lambda: LmEvalTask("arc_easy")),
+    "hub:owner/data": ("datasets", lambda: download("owner/data", None)),
+    "pycma": ("cma", lambda: check_optimizer("pycma")),
+    "nevergrad:DE": ("nevergrad", lambda: check_optimizer("nevergrad:DE")),
+    "an endpoint": ("httpx", lambda: Json("http://127.0.0.1:9", "NO_KEY", "it", "")),
+}
+
+
+@pytest.mark.parametrize("what", NEEDS)
+def test_an_option_names_the_extra_that_it_needs(what: str, without: Callable[..., None]) -> None:
+    module, use = NEEDS[what]
     without(module)
     with pytest.raises(UserError) as caught:
         use()
-    assert str(caught.value) == f'{said}install the extra "{EXTRAS[module]}"'
+    assert str(caught.value) == f'{what} needs {module}: install the extra "{EXTRAS[module]}"'
 
 
 def test_a_parquet_file_names_its_extra(tmp_path: Path, without: Callable[..., None]) -> None:
@@ -119,17 +104,8 @@ def test_a_search_is_refused_before_anything_is_written(
 ) -> None:
     without("cma")
     task = write_task(tmp_path / "words.json", questions(8, 1), questions(8, 2))
-    words = (
-        "search",
-        "--base",
-        tiny_base,
-        "--experts",
-        *tiny_experts,
-        "--task",
-        task,
-        "--out",
-        tmp_path / "run",
-    )
+    words = ["search", "--base", tiny_base, "--experts", *tiny_experts, "--task", task]
+    words += ["--out", tmp_path / "run"]
     code, _, err = swarm_llm(capsys, *words, "--optimizer", "pycma")
     assert code == 2 and err.count("\n") == 1 and 'install the extra "cma"' in err
     assert not (tmp_path / "run").exists()

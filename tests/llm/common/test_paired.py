@@ -93,27 +93,12 @@ def cells(gained: float, lost: float) -> tuple[Draw, float]:
     return lambda rng, n: rng.choice([1.0, -1.0, 0.0], n, p=shares), gained - lost
 
 
+GAINED = [(0.02, 0.0), (0.01, 0.01), (0.1, 0.0), (0.1, 0.1), (0.15, 0.05), (0.3, 0.3), (0.5, 0.1)]
+GAINED += [(0.45, 0.45), (0.9, 0.05), (0.98, 0.0), (1.0, 0.0)]
+GRADE = [0, 0.25, 0.5, 1]
 PAIRS: dict[str, tuple[Draw, float]] = {
-    **{
-        f"gained {up}, lost {down}": cells(up, down)
-        for up, down in [
-            (0.02, 0.0),
-            (0.01, 0.01),
-            (0.1, 0.0),
-            (0.1, 0.1),
-            (0.15, 0.05),
-            (0.3, 0.3),
-            (0.5, 0.1),
-            (0.45, 0.45),
-            (0.9, 0.05),
-            (0.98, 0.0),
-            (1.0, 0.0),
-        ]
-    },
-    "grades": (
-        lambda rng, n: rng.choice([0, 0.25, 0.5, 1], n) - rng.choice([0, 0.25, 0.5, 1], n),
-        0,
-    ),
+    **{f"gained {up}, lost {down}": cells(up, down) for up, down in GAINED},
+    "grades": (lambda rng, n: rng.choice(GRADE, n) - rng.choice(GRADE, n), 0),
     "grades at the ends": (lambda rng, n: rng.beta(0.5, 0.5, n) - rng.beta(0.5, 0.5, n), 0.0),
     "nearly perfect": (lambda rng, n: rng.beta(30, 1, n) - rng.beta(20, 1, n), 30 / 31 - 20 / 21),
     "rarely different": (lambda rng, n: rng.random(n) * (rng.random(n) < 0.04), 0.02),

@@ -37,6 +37,12 @@ LINEAR = {
 STATE = {"hidden_size": 32, "num_hidden_layers": 2, "state_size": 8, "initializer_range": 0.3}
 SHORT = 8  # tokens of a window or chunk: shorter than the texts
 
+SLIDING = {**GROUPED, "sliding_window": SHORT}
+KINDS = {"layer_types": ["sliding_attention", "full_attention"]}
+GRIFFIN = {"num_hidden_layers": 3, "lru_width": 32, "attention_window_size": SHORT}
+CHUNKED = {"attention_chunk_size": SHORT, "num_local_experts": 4, "intermediate_size_mlp": 48}
+NANO = {"hidden_size_per_layer_input": 8, "laurel_rank": 4, "num_kv_shared_layers": 0}
+
 # model_type -> settings; the first of each pair of lists cannot be planned.
 PLAIN = {
     "qwen3_next": {**EXPERTS, **LINEAR},
@@ -44,40 +50,23 @@ PLAIN = {
     "minimax": {**GROUPED, "num_local_experts": 4, "layer_types": LINEAR["layer_types"]},
     "mamba": STATE,
     "falcon_mamba": STATE,
-    "recurrent_gemma": {
-        **GROUPED,
-        "num_hidden_layers": 3,
-        "lru_width": 32,
-        "attention_window_size": SHORT,
-    },
+    "recurrent_gemma": {**GROUPED, **GRIFFIN},
     "rwkv": {"hidden_size": 32, "attention_hidden_size": 32, "num_hidden_layers": 2},
-    "llama4_text": {
-        **GROUPED,
-        "attention_chunk_size": SHORT,
-        "num_local_experts": 4,
-        "intermediate_size_mlp": 48,
-    },
+    "llama4_text": {**GROUPED, **CHUNKED},
     "bloom": {"hidden_size": 32, "n_layer": 2, "n_head": 4, "initializer_range": 0.3},
 }
 PLANNED = {
     "llama": GROUPED,
     "qwen2": {**GROUPED},
     "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 256, "initializer_range": 0.3},
-    "gemma2": {**GROUPED, "sliding_window": SHORT},
-    "gemma3_text": {
-        **GROUPED,
-        "sliding_window": SHORT,
-        "layer_types": ["sliding_attention", "full_attention"],
-    },
-    "gemma3n_text": {
-        **{**GROUPED, "sliding_window": SHORT, "hidden_size_per_layer_input": 8, "laurel_rank": 4},
-        **{"num_kv_shared_layers": 0, "layer_types": ["sliding_attention", "full_attention"]},
-    },
+    "gemma2": SLIDING,
+    "gemma3_text": {**SLIDING, **KINDS},
+    "gemma3n_text": {**SLIDING, **NANO, **KINDS},
     "phi3": {**SIZE, "num_key_value_heads": 2},
-    "mistral": {**GROUPED, "sliding_window": SHORT},
+    "mistral": SLIDING,
     "mixtral": {**GROUPED, "num_local_experts": 4},
     "qwen3_moe": EXPERTS,
-    "gpt_oss": {**GROUPED, "num_local_experts": 4, "sliding_window": SHORT},
+    "gpt_oss": {**SLIDING, "num_local_experts": 4},
 }
 PAIRS = [
     ("The answer to this question is", " yes"),

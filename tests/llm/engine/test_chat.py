@@ -64,13 +64,8 @@ def test_a_conversations_own_system_turn_comes_first(tokenizer: Any) -> None:
 
 def rows(n: int, seed: int) -> list[dict[str, Any]]:
     answered = [*TALK, {"role": "assistant", "content": "A cat."}]
-    return [
-        {
-            "messages": [{"role": "user", "content": f"Talk {seed} {i}."}, *answered[1:]],
-            "id": f"{seed}-{i}",
-        }
-        for i in range(n)
-    ]
+    first = [{"role": "user", "content": f"Talk {seed} {i}."} for i in range(n)]
+    return [{"messages": [one, *answered[1:]], "id": f"{seed}-{i}"} for i, one in enumerate(first)]
 
 
 def test_one_conversation_in_dev_and_test_is_refused(tmp_path: Path) -> None:
@@ -78,24 +73,6 @@ def test_one_conversation_in_dev_and_test_is_refused(tmp_path: Path) -> None:
     load_task(str(write_task(tmp_path / "apart.json", rows(4, 1), rows(4, 2))))
     file = write_task(tmp_path / "same.json", rows(4, 1), rows(5, 1)[1:])
     with pytest.raises(UserError, match="3 dev items are also in test"):
-        load_task(str(file))
-
-
-@pytest.mark.parametrize(
-    "messages",
-    [
-        "Hi",
-        [],
-        [{"role": "assistant", "content": "Hi"}],
-        [{"role": "user", "content": 3}],
-        [{"role": "tool", "content": "x"}, *TALK],
-        [*TALK, {"role": "system", "content": "x"}],
-    ],
-)
-def test_what_is_no_conversation_is_one_line(tmp_path: Path, messages: Any) -> None:
-    rows = [{"messages": messages, "answer": "x"}]
-    file = write_task(tmp_path / "talks.json", rows, rows)
-    with pytest.raises(UserError, match=r'dev item 1: "messages" must be turns'):
         load_task(str(file))
 
 

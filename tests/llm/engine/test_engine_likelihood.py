@@ -26,31 +26,28 @@ Pair = tuple[str, str]
 TOLERANCE = 1e-4  # float32, summed over up to some fifty tokens
 
 SYSTEM = "You answer in one word. Q: one plus one? A: two. "
+
+
+def asked(context: str, *options: str) -> list[Pair]:
+    return [(context, option) for option in options]
+
+
+LENGTHS = (("x", 1), ("yz", 60), ("w", 7))
 CASES: dict[str, list[Pair]] = {
-    "options that begin alike": [
-        ("What is it?", o) for o in (" a cat", " a car", " a dog", " no idea")
-    ],
-    "an option that begins another": [
-        ("Sure?", o) for o in (" yes", " yes indeed", " yes indeed so", " ye")
-    ],
-    "the same option twice": [("Which?", o) for o in (" left", " right", " left")],
-    "one-token options": [("The answer is", letter) for letter in "ABCD"],
+    "options that begin alike": asked("What is it?", " a cat", " a car", " a dog", " no idea"),
+    "an option that begins another": asked("Sure?", " yes", " yes indeed", " yes indeed so", " ye"),
+    "the same option twice": asked("Which?", " left", " right", " left"),
+    "one-token options": asked("The answer is", *"ABCD"),
     "a single pair": [("Hello,", " world")],
     "a context of one token": [("Q", "ab"), ("Q", "ac"), ("R", "ab")],
     "a shared beginning": [
-        (SYSTEM + q, o) for q in ("Two?", "Two and two?", "One?") for o in (" 1", " 4", " 12")
+        pair
+        for q in ("Two?", "Two and two?", "One?")
+        for pair in asked(SYSTEM + q, " 1", " 4", " 12")
     ],
     "a context that begins another": [("ab", "cd"), ("abc", "d"), ("a", "bcd"), ("abcd", "e")],
-    "very different lengths": [
-        (c * n, o) for c, n in (("x", 1), ("yz", 60), ("w", 7)) for o in ("ab", "abc", "q")
-    ],
-    "the same context far apart": [
-        ("one", "a"),
-        ("two", "b"),
-        ("one", "c"),
-        ("two", "b"),
-        ("one", "a"),
-    ],
+    "very different lengths": [pair for c, n in LENGTHS for pair in asked(c * n, "ab", "abc", "q")],
+    "the same context far apart": [*zip(("one", "two") * 2 + ("one",), "abcba", strict=True)],
 }
 EVERYTHING = [pair for pairs in CASES.values() for pair in pairs]
 
@@ -119,16 +116,8 @@ def test_next_token_logprobs_are_those_of_one_pass_per_prompt(
     tiny: tuple[Any, Any], batch_tokens: int
 ) -> None:
     model, tokenizer = tiny
-    prompts = [
-        "b",
-        "The answer is",
-        "b",
-        SYSTEM + "Two?",
-        SYSTEM + "One?",
-        "The answer",
-        "xyz" * 40,
-        "b",
-    ]
+    prompts = ["b", "The answer is", "b", SYSTEM + "Two?", SYSTEM + "One?", "The answer", "b"]
+    prompts.insert(6, "xyz" * 40)
     logprobs = TransformersEngine(model, tokenizer, batch_tokens).next_token_logprobs(prompts)
     expected = torch.stack(
         [naive_logprobs(model, plain_ids(tokenizer)(prompt))[-1] for prompt in prompts]

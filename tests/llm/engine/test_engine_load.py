@@ -15,8 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.hardware import pick_device, pick_dtype
+from pyswarmopt_llm.common.hardware import pick_dtype
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 
@@ -132,49 +131,25 @@ def test_a_tied_embedding_changes_input_and_output_together(tiny_base: Path) -> 
         engine.load(Patch(dense={"lm_head.weight": value}))
 
 
-@pytest.mark.parametrize(
-    ("patch", "error", "message"),
-    [
-        (
-            Patch(dense={"model.nothing": torch.zeros(2)}),
-            KeyError,
-            "model.nothing: the base has no such parameter",
-        ),
-        (Patch(dense={K1: torch.zeros(32, 16)}), ValueError, rf"{K1}: .*\(32, 16\) for \(16, 32\)"),
-        (Patch(dense={K1: torch.zeros(1, 32)}), ValueError, rf"{K1}: .*\(1, 32\) for \(16, 32\)"),
-        (
-            Patch(low_rank={K1: LowRank(b=torch.zeros(32, 2), a=torch.zeros(2, 16))}),
-            ValueError,
-            rf"{K1}: .*\(32, 16\) for \(16, 32\)",
-        ),
-        (
-            Patch(low_rank={K1: LowRank(b=torch.zeros(16, 2), a=torch.zeros(3, 32))}),
-            ValueError,
-            rf"{K1}: factors of rank 2 and 3",
-        ),
-        (
-            Patch(
-                low_rank={K1: LowRank(b=torch.zeros(16, 2), a=torch.zeros(2, 32))},
-                dense={K1: torch.zeros(16, 32)},
-            ),
-            ValueError,
-            rf"{K1}: .* two values or changes",
-        ),
-        (
-            Patch(
-                low_rank={K1: LowRank(b=noise((16, 2), 0), a=noise((2, 32), 0))},
-                full_rank={K1: noise((16, 32), 0)},
-            ),
-            ValueError,
-            rf"{K1}: .* two values or changes",
-        ),
-        (
-            Patch(full_rank={K1: torch.zeros(16, 16)}),
-            ValueError,
-            rf"{K1}: .*\(16, 16\) for \(16, 32\)",
-        ),
-    ],
-)
+def low(out: int, ranks: tuple[int, int], into: int) -> dict[str, LowRank]:
+    return {K1: LowRank(b=torch.ones(out, ranks[0]), a=torch.ones(ranks[1], into))}
+
+
+WIDE, TWICE = rf"{K1}: .*\(32, 16\) for \(16, 32\)", rf"{K1}: .* two values or changes"
+GONE = "model.nothing: the base has no such parameter"
+MISFITS: list[tuple[Patch, type[Exception], str]] = [
+    (Patch(dense={"model.nothing": torch.zeros(2)}), KeyError, GONE),
+    (Patch(dense={K1: torch.zeros(32, 16)}), ValueError, WIDE),
+    (Patch(dense={K1: torch.zeros(1, 32)}), ValueError, rf"{K1}: .*\(1, 32\) for \(16, 32\)"),
+    (Patch(low(32, (2, 2), 16)), ValueError, WIDE),
+    (Patch(low(16, (2, 3), 32)), ValueError, rf"{K1}: factors of rank 2 and 3"),
+    (Patch(low(16, (2, 2), 32), dense={K1: torch.zeros(16, 32)}), ValueError, TWICE),
+    (Patch(low(16, (2, 2), 32), full_rank={K1: noise((16, 32), 0)}), ValueError, TWICE),
+    (Patch(full_rank={K1: torch.zeros(16, 16)}), ValueError, rf"{K1}: .*\(16, 16\) for \(16, 32\)"),
+]
+
+
+@pytest.mark.parametrize(("patch", "error", "message"), MISFITS)
 def test_a_patch_that_does_not_fit_changes_nothing(
     tiny: tuple[Any, Any],
     patches: list[Patch],
@@ -220,19 +195,6 @@ def test_an_interrupted_load_can_be_taken_out(
     assert any(not torch.equal(value, alone[0][name]) for name, value in weights(tiny[0]).items())
     engine.load(Patch())
     assert_same_bits(weights(tiny[0]), alone[0])
-
-
-@pytest.mark.parametrize("name", ["gpu", "cuda:99", "cpu:x", ""])
-def test_an_unknown_or_missing_device_is_one_clear_line(name: str) -> None:
-    with pytest.raises(UserError, match=f"device ?{name}: .*"):
-        pick_device(name)
-
-
-def test_an_unknown_dtype_is_one_clear_line() -> None:
-    with pytest.raises(
-        UserError, match="dtype int8: unknown; use one of: auto, bfloat16, float16, float32"
-    ):
-        pick_dtype("int8", torch.device("cpu"))
 
 
 def test_bfloat16_is_never_chosen_where_the_cpu_emulates_it(

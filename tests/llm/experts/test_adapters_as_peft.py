@@ -36,7 +36,6 @@ Edit = Callable[[Json, dict[str, torch.Tensor]], None]  # of adapter_config.json
 IDS = torch.tensor([[5, 17, 40, 3, 22, 9, 31, 11]])
 PREFIX = "base_model.model."
 LLAMA = ["q_proj", "k_proj", "down_proj"]
-GPT2 = ["c_attn", "c_proj"]
 
 
 class Bases:
@@ -160,11 +159,12 @@ def compare(bases: Bases, base: str, adapter: Path, folder: Path) -> str:
 
 
 def configured(**changes: Any) -> Edit:
-    return lambda config, tensors: config.update(changes)
+    def edit(config: Json, tensors: dict[str, torch.Tensor]) -> None:
+        config.update(changes)
+        for option in [option for option, value in changes.items() if value == "(gone)"]:
+            del config[option]
 
-
-def without(option: str) -> Edit:
-    return lambda config, tensors: config.pop(option)
+    return edit
 
 
 def in_float64(config: Json, tensors: dict[str, torch.Tensor]) -> None:
@@ -187,97 +187,22 @@ def with_broken_bystander(config: Json, tensors: dict[str, torch.Tensor]) -> Non
     tensors[f"{PREFIX}model.layers.0.self_attn.o_proj.lora_A.weight"] = torch.randn(7, 32)
 
 
-PATTERNS = {
-    "rank_pattern": {"k_proj": 2, r"layers\.1\..*down_proj": 5},
-    "alpha_pattern": {r"layers\.0\..*": 3, "q_proj": 7},
+# base, options of peft's LoraConfig, what is then changed in adapter_config.json ("(gone)": removed) or
+# by a function of these, and the outcome
+CORPUS = Path(__file__).with_name("adapters.jsonl").read_text(encoding="utf-8").splitlines()
+CASES: dict[str, Json] = {case["case"]: case for case in map(json.loads, CORPUS)}
+BY_NAME: dict[str, Edit] = {
+    edit.__name__: edit
+    for edit in (in_float64, without_layer_0, with_embedding_as_linear, with_broken_bystander)
 }
-CONV = {"target_modules": GPT2}
-# name -> base, options of LoraConfig, edit, outcome
-CASES: dict[str, tuple[str, Json, Edit | None, str]] = {
-    "plain": ("llama", {"target_modules": LLAMA}, None, "equal"),
-    "rslora": ("llama", {"target_modules": LLAMA, "use_rslora": True, "lora_alpha": 5}, None,
-               "equal"),
-    "patterns": ("llama", {"target_modules": LLAMA, **PATTERNS}, None, "equal"),
-    "regular expression": ("llama", {"target_modules": r".*layers\.1\..*(q|up)_proj"}, None,
-                           "equal"),
-    "head": ("llama", {"target_modules": ["q_proj", "lm_head"]}, None, "equal"),
-    "tied head": ("tied", {"target_modules": ["q_proj", "lm_head"]}, None, "refused"),
-    "tied head, stored twice": ("twice", {"target_modules": ["q_proj", "lm_head"]}, None,
-                                "refused"),
-    "stored twice": ("twice", {"target_modules": LLAMA}, None, "equal"),
-    "all-linear": ("llama", {"target_modules": "all-linear"}, None, "equal"),
-    "all-linear, as written": (
-        "tied", {"target_modules": "all-linear"}, configured(target_modules="All-Linear"), "equal",
-    ),
-    "all-linear and head": (
-        "llama", {"target_modules": ["q_proj", "lm_head"]}, configured(target_modules="all-linear"),
-        "refused",
-    ),
-    "dora": ("llama", {"target_modules": LLAMA, "use_dora": True}, None, "refused"),
-    "bias": ("gpt2", {**CONV, "bias": "all", "fan_in_fan_out": True}, None, "refused"),
-    "saved module": ("llama", {"target_modules": LLAMA, "modules_to_save": ["lm_head"]}, None,
-                     "refused"),
-    "embedding": ("llama", {"target_modules": ["q_proj", "embed_tokens"]}, None, "refused"),
-    "embedding as linear": ("llama", {"target_modules": LLAMA}, with_embedding_as_linear,
-                            "refused"),
-    "conv1d": ("gpt2", {**CONV, "fan_in_fan_out": True}, None, "refused"),
-    "conv1d, said to be linear": (
-        "gpt2", {"target_modules": ["attn.c_proj"]}, configured(fan_in_fan_out=False), "refused",
-    ),
-    "conv1d, nothing said": ("gpt2", {"target_modules": ["attn.c_proj"]}, without("fan_in_fan_out"),
-                             "refused"),
-    "linear, said to be conv1d": ("llama", {"target_modules": LLAMA},
-                                  configured(fan_in_fan_out=True), "refused"),
-    "linear head of gpt2": ("gpt2", {"target_modules": ["lm_head"]}, None, "refused"),
-    "fewer targets": ("llama", {"target_modules": LLAMA}, configured(target_modules=["q_proj"]),
-                      "equal"),
-    "pattern of fewer": (
-        "llama", {"target_modules": LLAMA}, configured(target_modules=r".*\.1\..*(q|k)_proj"),
-        "equal",
-    ),
-    "pattern of whole names": (
-        "llama", {"target_modules": LLAMA}, configured(target_modules=r".*(q_proj|self_)"), "equal",
-    ),
-    "ends of whole names": ("llama", {"target_modules": LLAMA},
-                            configured(target_modules=["proj", "q_proj"]), "equal"),
-    "fewer layers": ("llama", {"target_modules": LLAMA}, configured(layers_to_transform=[1]),
-                     "equal"),
-    "one layer": ("llama", {"target_modules": LLAMA}, configured(layers_to_transform=1), "equal"),
-    "layers by name": (
-        "llama", {"target_modules": LLAMA},
-        configured(layers_to_transform=[0], layers_pattern=["blocks", "layers"]), "equal",
-    ),
-    "layers by other name": (
-        "llama", {"target_modules": LLAMA}, configured(layers_to_transform=[0],
-                                                       layers_pattern="blocks"), "refused",
-    ),
-    "layers of a pattern": (
-        "llama", {"target_modules": ".*q_proj"}, configured(layers_to_transform=[0]), "refused",
-    ),
-    "excluded": ("llama", {"target_modules": LLAMA},
-                 configured(exclude_modules=["k_proj", "layers.0.mlp"]), "equal"),
-    "excluded by pattern": ("tied", {"target_modules": LLAMA},
-                            configured(exclude_modules=r".*\.0\..*_proj"), "equal"),
-    "excluded when made": ("tied", {"target_modules": LLAMA, "exclude_modules": ["k_proj"]}, None,
-                           "equal"),
-    "all excluded": ("llama", {"target_modules": LLAMA}, configured(exclude_modules=".*"),
-                     "refused"),
-    "no targets": ("llama", {"target_modules": LLAMA}, without("target_modules"), "refused"),
-    "layer missing": ("llama", {"target_modules": LLAMA}, without_layer_0, "equal"),
-    "layer missing, drawn": (
-        "llama", {"target_modules": LLAMA, "init_lora_weights": False}, without_layer_0, "refused",
-    ),
-    "drawn": ("llama", {"target_modules": "all-linear", "init_lora_weights": False}, None, "equal"),
-    "float64": ("tied", {"target_modules": LLAMA}, in_float64, "equal"),
-    "broken bystander": ("llama", {"target_modules": LLAMA}, with_broken_bystander, "equal"),
-}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_as_peft_or_refused(case: str, bases: Bases, tmp_path: Path) -> None:
-    base, options, edit, outcome = CASES[case]
-    adapter = saved(bases, base, tmp_path / "adapter", options, edit)
-    assert compare(bases, base, adapter, tmp_path) == outcome
+    found = CASES[case]
+    edit = BY_NAME.get(found.get("edit", ""), configured(**found.get("config", {})))
+    adapter = saved(bases, found["base"], tmp_path / "adapter", found["options"], edit)
+    assert compare(bases, found["base"], adapter, tmp_path) == found["outcome"]
 
 
 TARGETS: list[Json] = [

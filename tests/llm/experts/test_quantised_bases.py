@@ -245,18 +245,8 @@ def test_a_base_is_quantised_on_loading(
     adapter = louder(tiny_experts[:1], tmp_path / "loud")[0]
     values = {}
     for base in (tiny_base, f"int8:{tiny_base}", f"nf4:{tiny_base}"):
-        words = (
-            "eval",
-            "--base",
-            base,
-            "--adapter",
-            adapter,
-            "--task",
-            task,
-            "--scoring",
-            "likelihood",
-            "--json",
-        )
+        words = ["eval", "--base", base, "--adapter", adapter, "--task", task, "--json"]
+        words += ["--scoring", "likelihood"]
         code, out, err = swarm_llm(capsys, *words, "--threads", "1")
         assert code == 0 and "was trained on" not in err, err
         values[str(base)] = json.loads(out)["value"]

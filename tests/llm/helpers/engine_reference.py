@@ -16,23 +16,24 @@ from torch import Tensor
 # Sizes that all configs share under these names; large random weights make different prompts
 # clearly different.
 _SIZE = {
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "max_position_embeddings": 512,
-    "initializer_range": 0.3,
+    **{
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "initializer_range": 0.3,
+    },
+    **{"num_attention_heads": 4, "max_position_embeddings": 512},
 }
 _GROUPED = {**_SIZE, "num_key_value_heads": 2}
 _GEMMA = {**_GROUPED, "head_dim": 8, "query_pre_attn_scalar": 8}
 _WINDOW = 12  # shorter than most of the texts in these tests
 
+_GPT2 = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 512, "initializer_range": 0.3}
+_SHORT = {**_GEMMA, "sliding_window": _WINDOW}
+
 ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("Llama", _GROUPED),
-    "gpt2": (
-        "GPT2",
-        {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 512, "initializer_range": 0.3},
-    ),
+    "gpt2": ("GPT2", _GPT2),
     "opt": ("OPT", {**_SIZE, "ffn_dim": 48, "word_embed_proj_dim": 32}),
     "gpt_neox": ("GPTNeoX", _SIZE),
     "qwen2": ("Qwen2", _GROUPED),
@@ -40,17 +41,10 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
     "mistral": ("Mistral", {**_GROUPED, "sliding_window": 500}),
     "mistral-short-window": ("Mistral", {**_GROUPED, "sliding_window": _WINDOW}),
     "gemma2": ("Gemma2", {**_GEMMA, "sliding_window": 500, "final_logit_softcapping": 5.0}),
-    "gemma2-short-window": (
-        "Gemma2",
-        {**_GEMMA, "sliding_window": _WINDOW, "attn_logit_softcapping": 5.0},
-    ),
+    "gemma2-short-window": ("Gemma2", {**_SHORT, "attn_logit_softcapping": 5.0}),
     "gemma3-short-window": (
         "Gemma3",
-        {
-            **_GEMMA,
-            "sliding_window": _WINDOW,
-            "layer_types": ["sliding_attention", "full_attention"],
-        },
+        {**_SHORT, "layer_types": ["sliding_attention", "full_attention"]},
     ),
 }
 

@@ -59,28 +59,16 @@ from pyswarmopt_llm.servers.workers.worker import Order
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contest import compare
 
-DEADLY = frozenset(
-    str(module.__file__)
-    for module in (
-        pyswarmopt.base.checkpoint,
-        pyswarmopt_llm.searching.scoring.scorer,
-        pyswarmopt_rivals.bench,
-        pyswarmopt_rivals.comparison.contest,
-        pyswarmopt_llm.experts.files,
-        pyswarmopt_llm.experts.write,
-        pyswarmopt_llm.common.files.regular,
-        pyswarmopt_llm.searching.scoring.scorer,
-        pyswarmopt_llm.searching.scoring.record,
-        pyswarmopt_llm.searching.scoring.search,
-        pyswarmopt_llm.searching.scoring.run_directory,
-        pyswarmopt_llm.searching.explore,
-        pyswarmopt_llm.searching.finish,
-        pyswarmopt_llm.searching.loop,
-        pyswarmopt_llm.searching.explore,
-        pyswarmopt_llm.searching.explore,
-        pyswarmopt_llm.servers.workers.pool,
-    )
+MODULES = (
+    *(pyswarmopt.base.checkpoint, pyswarmopt_llm.common.files.regular),
+    *(pyswarmopt_llm.experts.files, pyswarmopt_llm.experts.write),
+    *(pyswarmopt_llm.searching.explore, pyswarmopt_llm.searching.finish),
+    *(pyswarmopt_llm.searching.loop, pyswarmopt_llm.searching.scoring.record),
+    *(pyswarmopt_llm.searching.scoring.scorer, pyswarmopt_llm.searching.scoring.search),
+    *(pyswarmopt_llm.searching.scoring.run_directory, pyswarmopt_llm.servers.workers.pool),
+    *(pyswarmopt_rivals.bench, pyswarmopt_rivals.comparison.contest),
 )
+DEADLY = frozenset(str(module.__file__) for module in MODULES)
 
 
 class Countdown:

@@ -1,6 +1,6 @@
 """Each fault point of four small searches, and of resuming them, fails once, in each way.
 
-    python tests/llm/helpers/fault_points.py FOLDER [SEARCH ...] [--sample N --seed S]
+    python tests/llm/helpers/fault_points.py FOLDER [SEARCH ...] [--sample N --seed S] [--only KIND]
 
 A search is run once to count its fault points: each opening, read, write, flush to disk, renaming,
 removal and new folder below its directory, each file of base, experts and task that is read, each
@@ -12,7 +12,8 @@ and the resumed run must end as the one that never failed, bit for bit.
 `SEARCH+resume` is the second command of a search that died in the middle: its points fail in turn,
 and a third command has to end as the search that never failed.
 
-Outcomes are kept in FOLDER/SEARCH.jsonl, and cases that are there are not repeated. At the end a
+Cases come in a drawn order, so that a part of them is a sample. Outcomes are kept in
+FOLDER/SEARCH.jsonl, and cases that are there are not repeated. At the end a
 table is printed; the exit code is 1 if a case failed.
 """
 
@@ -74,7 +75,8 @@ AGAIN = {"score": "--allow score.py:score", "served": "--engine {url}"}
 class Points:
     """Counts fault points; at one of them, and from there on if that lasts, the fault happens.
 
-    Those of workers come in another order each time: there the number is that among its kind.
+    A point's number is that among its kind: threads that ask workers or a server come in another
+    order each time.
     """
 
     def __init__(self, at: int = 0, fault: str = "", kind: str = "") -> None:
@@ -342,18 +344,21 @@ class Search:
             raise SystemExit(f"{self.name}: does not repeat itself")
         if self._twice:
             seen = self._died(seen)
-        numbered = list(enumerate(seen, 1))
-        if self._crew:
-            numbered = [(n, kind) for kind in CREW for n in range(1, seen.count(kind) + 1)]
-        return [(number, what, fault) for number, what in numbered for fault in faults_of(what)]
+        counts = Counter(kind for kind in seen if kind in CREW or not self._crew)
+        return [
+            (number, what, fault)
+            for what, count in counts.items()
+            for number in range(1, count + 1)
+            for fault in faults_of(what)
+        ]
 
     def _died(self, seen: Sequence[str]) -> list[str]:
         """Let it die at the middle one of its batches or requests, and keep what it left behind; the
         points of its resume.
         """
-        numbers = [number for number, what in enumerate(seen, 1) if what == self._middle]
+        half = seen.count(self._middle) // 2
         self._clean()
-        dead = forked(self.folder, self.words, Points(numbers[len(numbers) // 2], "death"))
+        dead = forked(self.folder, self.words, Points(half, "death", self._middle))
         if dead["code"] != DEAD:
             raise SystemExit(f"{self.name}: does not die: {dead['said']}")
         shutil.rmtree(self._left, ignore_errors=True)
@@ -382,8 +387,7 @@ class Search:
             shutil.rmtree(self.folder)
             shutil.copytree(self._left, self.folder)
         words = self.again if self._twice else self.words
-        points = Points(number, fault, what if self._crew else "")
-        failed = forked(self.folder, words, points)
+        failed = forked(self.folder, words, Points(number, fault, what))
         left = state(self.folder / "run")
         if left not in self._ends:
             self._ends[left] = self._resumed(failed["code"] == 0)
@@ -460,6 +464,7 @@ def main() -> int:
     parser.add_argument("searches", nargs="*", default=[*SEARCHES, *TWICE])
     parser.add_argument("--sample", type=int)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", help="a kind of points, such as request")
     options = parser.parse_args()
     options.folder = options.folder.resolve()
     options.folder.mkdir(parents=True, exist_ok=True)
@@ -472,7 +477,10 @@ def main() -> int:
     try:
         found = []
         for name in options.searches:
-            found += outcomes(Search(name, options.folder, url), options.sample, options.seed)
+            search = Search(name, options.folder, url)
+            cases = [c for c in search.count() if options.only in (None, c[1])]
+            random.Random(options.seed).shuffle(cases)
+            found += outcomes(search, cases[: options.sample])
     finally:
         os.kill(server, signal.SIGKILL)
         os.waitpid(server, 0)
@@ -519,16 +527,13 @@ def keep_fork_server() -> None:
     local.ForkServer = fork_server  # type: ignore[assignment,misc]
 
 
-def outcomes(search: Search, sample: int | None, seed: int) -> list[Json]:
-    """The outcomes of all cases of a search, or of a sample."""
-    cases = search.count()
-    if sample is not None:
-        cases = random.Random(seed).sample(cases, sample)
+def outcomes(search: Search, cases: Sequence[tuple[int, str, str]]) -> list[Json]:
+    """The outcomes of these cases of a search."""
     lines = search.file.read_text().splitlines() if search.file.exists() else []
     known = [json.loads(line) for line in lines]
-    done = {(case["number"], case["fault"]) for case in known}
+    done = {(case["number"], case["what"], case["fault"]) for case in known}
     for number, what, fault in cases:
-        if (number, fault) in done:
+        if (number, what, fault) in done:
             continue
         known.append(search.case(number, what, fault))
         with search.file.open("a") as file:

@@ -60,19 +60,12 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     path = tmp_path_factory.mktemp("tiny") / "tiny-base"
     size = save_tiny_tokenizer(path)
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
+    sizes |= {"num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 1024}
+    ids = {"bos_token_id": size - 2, "eos_token_id": size - 1, "pad_token_id": size - 1}
+    # the range is large enough that different prompts get clearly different answers
     config = LlamaConfig(
-        vocab_size=size,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=1024,
-        tie_word_embeddings=True,
-        bos_token_id=size - 2,
-        eos_token_id=size - 1,
-        pad_token_id=size - 1,
-        initializer_range=0.3,  # large enough that different prompts get clearly different answers
+        vocab_size=size, **sizes, **ids, tie_word_embeddings=True, initializer_range=0.3
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -153,6 +146,31 @@ def tiny_experts(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> l
         save_random_expert(tiny_base, parent / name, seed)
         for seed, name in enumerate(("ant", "bee", "cat"), 1)
     ]
+
+
+@pytest.fixture(scope="session")
+def experts(tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Louder copies of `tiny_experts`, which answer differently."""
+    from search_helpers import louder
+
+    return louder(tiny_experts, tmp_path_factory.mktemp("loud"))
+
+
+@pytest.fixture
+def words_search(
+    tiny_base: Path, experts: list[Path], tmp_path: Path
+) -> Callable[..., SearchConfig]:
+    """A search of well under a second in the test's own directory: ``words_search(dev items, test
+    items, **settings)``.
+    """
+    from search_helpers import questions, small, write_task
+
+    def make(dev: int, test: int, metric: str | None = None, **more: Any) -> SearchConfig:
+        how = {} if metric is None else {"metric": metric}
+        task = write_task(tmp_path / "words.json", questions(dev, 1), questions(test, 2), **how)
+        return small(tiny_base, experts, [task], tmp_path / "run", **more)
+
+    return make
 
 
 @pytest.fixture

@@ -16,13 +16,8 @@ CONFIG: dict[str, Any] = {
     **{"space": "factor", "optimizer": "model-swarms"},
 }
 RESULT: dict[str, Any] = {
-    **{
-        "best_dev": 0.7,
-        "best_test": 0.62,
-        "best_single_dev": 0.6,
-        "best_single_test": 0.65,
-        "best_single": "x",
-    },
+    **{"best_dev": 0.7, "best_test": 0.62, "best_single_dev": 0.6, "best_single_test": 0.65},
+    "best_single": "x",
     **{"evaluations": 30, "item_evaluations": 600, "seconds": 80.0, "seconds_scoring": 76.0},
     **{"peak_memory_bytes": 2**30, "scoring": "likelihood", "stop": {"max_iter": 6}},
     "intervals": {"best_test": [0.55, 0.69], "best_single_test": [0.58, 0.72]},

@@ -131,16 +131,8 @@ def search_words(config: SearchConfig) -> list[str]:
         words += ["--task", task]
     words += ["--out", config.out, "--preset", config.preset]
     words += ["--particles", str(config.particles), "--max-iter", str(config.max_iter)]
-    return [
-        *words,
-        "--scoring",
-        config.scoring,
-        "--threads",
-        "1",
-        "--seed",
-        str(config.seed),
-        "--quiet",
-    ]
+    words += ["--scoring", config.scoring, "--threads", "1", "--seed", str(config.seed)]
+    return [*words, "--quiet"]
 
 
 class Hull:

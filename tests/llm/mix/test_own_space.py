@@ -9,14 +9,14 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import safetensors.torch
 import torch
-from search_helpers import history, louder, questions, small, write_task
+from search_helpers import history, questions, small, write_task
 
 from pyswarmopt_llm import mix
 from pyswarmopt_llm.common.config import SearchConfig
@@ -63,12 +63,9 @@ def test_its_candidates_are_averages_of_weight_changes(tiny_experts: list[Path])
 
 @pytest.mark.usefixtures("example")
 def test_it_is_searched_saved_described_and_resumed(
-    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
+    words_search: Callable[..., SearchConfig], tmp_path: Path
 ) -> None:
-    task = write_task(tmp_path / "t.json", questions(8, 1), questions(4, 2))
-    experts = louder(tiny_experts, tmp_path / "experts")
-    config = small(tiny_base, experts, [task], tmp_path / "run", space="convex", max_iter=4)
-    result: Any = search(config).result
+    result: Any = search(words_search(8, 4, space="convex", max_iter=4)).result
     rows = [row for row in history(tmp_path / "run") if row["phase"] == "search"]
     assert len(rows) > 5
     assert all(

@@ -20,12 +20,6 @@ from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.mix.delta import DeltaSpace
 from pyswarmopt_llm.mix.factor import FactorSpace
 
-MODULE = "model.layers.0.self_attn.q_proj"
-NAME = f"{MODULE}.weight"
-# Two experts of rank 1 on a 2 x 2 weight: B is (2, 1), A is (1, 2).
-ONE = {MODULE: ([[1.0], [2.0]], [[3.0, 4.0]])}
-TWO = {MODULE: ([[5.0], [-1.0]], [[1.0, 2.0]])}
-
 
 def load(*paths: Path) -> list[Adapter]:
     return [load_adapter(read_adapter(path)) for path in paths]
@@ -38,39 +32,6 @@ def mix(*weights: float) -> torch.Tensor:
 @pytest.fixture(scope="module")
 def tiny(tiny_experts: list[Path]) -> list[Adapter]:
     return load(*tiny_experts)
-
-
-def test_factor_by_hand(by_hand: Callable[..., Path]) -> None:
-    space = FactorSpace(load(by_hand("one", ONE, lora_alpha=2), by_hand("two", TWO, lora_alpha=2)))
-    assert space.expert_names == ("one", "two") and space.size == 2
-    # c = (1/4, 3/4): A = (1/4)(3, 4) + (3/4)(1, 2) = (1.5, 2.5); B = (1/4)(1, 2) + (3/4)(5, -1) =
-    # (4, -0.25); scale alpha / r = 2: dW = 2 B A = [[12, 20], [-0.75, -1.25]].
-    change = space.realise(mix(0.25, 0.75)).low_rank[NAME]
-    assert change.a.tolist() == [[1.5, 2.5]]
-    assert change.b.tolist() == [[8.0], [-0.5]]
-    assert change.dense().tolist() == [[12.0, 20.0], [-0.75, -1.25]]
-
-
-def test_delta_by_hand(by_hand: Callable[..., Path]) -> None:
-    wide = {MODULE: ([[5.0, 1.0], [-1.0, 0.0]], [[1.0, 2.0], [0.0, 4.0]])}
-    space = DeltaSpace(load(by_hand("one", ONE, lora_alpha=2), by_hand("two", wide, lora_alpha=1)))
-    # s_1 B_1 A_1 = 2 [[3, 4], [6, 8]] = [[6, 8], [12, 16]];
-    # s_2 B_2 A_2 = 1/2 [[5, 14], [-1, -2]] = [[2.5, 7], [-0.5, -1]];
-    # at c = (1/4, 3/4): [[1.5 + 1.875, 2 + 5.25], [3 - 0.375, 4 - 0.75]].
-    change = space.realise(mix(0.25, 0.75)).low_rank[NAME]
-    assert change.dense().tolist() == [[3.375, 7.25], [2.625, 3.25]]
-    assert change.a.tolist() == [[3.0, 4.0], [1.0, 2.0], [0.0, 4.0]]
-    assert change.b.tolist() == [[0.5, 1.875, 0.375], [1.0, -0.375, 0.0]]
-
-
-def test_delta_mixes_experts_of_different_modules(by_hand: Callable[..., Path]) -> None:
-    other = {MODULE.replace("q_proj", "k_proj"): ([[1.0], [0.0]], [[0.0, 8.0]])}
-    space = DeltaSpace(load(by_hand("one", ONE), by_hand("other", other)))
-    patch = space.realise(mix(0.5, 0.5)).low_rank
-    assert {name: change.dense().tolist() for name, change in patch.items()} == {
-        NAME: [[1.5, 2.0], [3.0, 4.0]],
-        NAME.replace("q_proj", "k_proj"): [[0.0, 4.0], [0.0, 0.0]],
-    }
 
 
 weights = st.lists(st.floats(-3, 3, allow_nan=False), min_size=3, max_size=3)

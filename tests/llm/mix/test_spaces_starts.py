@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
-from search_helpers import history, louder, questions, small, write_task
+from search_helpers import history
 
+from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
 from pyswarmopt_llm.mix import build_space, space_kind
@@ -73,11 +75,9 @@ def test_sums_fill_up_the_population(tiny_experts: list[Path]) -> None:
     ],
 )
 def test_what_a_search_begins_with(
-    more: dict[str, str], summed: bool, tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
+    more: dict[str, str], summed: bool, words_search: Callable[..., SearchConfig]
 ) -> None:
-    task = write_task(tmp_path / "t.json", questions(6, 1), questions(6, 2))
-    experts = louder(tiny_experts, tmp_path / "experts")
-    config = small(tiny_base, experts, [task], tmp_path / "run", particles=8, max_iter=1, **more)
+    config = words_search(6, 6, particles=8, max_iter=1, **more)
     search(config)
     rows = [
         row
@@ -85,9 +85,9 @@ def test_what_a_search_begins_with(
         if row["phase"] == "search" and row["iteration"] == 0
     ]
     totals = [sum(row["coefficients"]) for row in rows]
-    assert totals[: len(experts)] == pytest.approx([1.0] * len(experts))
+    assert totals[:3] == pytest.approx([1.0] * 3)
     if more.get("optimizer") != "pycma":  # which asks the experts alone, in a round of their own
-        rest = totals[len(experts) :]
+        rest = totals[3:]
         assert rest and all(abs(total - 1) > 1e-6 for total in rest) == summed
 
 

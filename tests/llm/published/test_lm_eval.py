@@ -104,26 +104,13 @@ def test_generated_answers(tiny_base: Path, harness_task: Any) -> None:
             received.extend((prompt, max_new_tokens) for prompt in prompts)
             return [f" {prompt.split()[1]} STOP and more" for prompt in prompts]
 
-    task = LmEvalTask(
-        str(
-            harness_task(
-                {"test": 9},
-                output_type="generate_until",
-                doc_to_choice=None,
-                doc_to_target="{{question.split()[0]}}",
-                generation_kwargs={"until": [" STOP"], "max_gen_toks": 7},
-                metric_list=[
-                    {"metric": "exact_match", "aggregation": "mean", "higher_is_better": True}
-                ],
-                filter_list=[
-                    {
-                        "name": "strip",
-                        "filter": [{"function": "remove_whitespace"}, {"function": "take_first"}],
-                    }
-                ],
-            )
-        )
-    )
+    how = {"until": [" STOP"], "max_gen_toks": 7}
+    exact = {"metric": "exact_match", "aggregation": "mean", "higher_is_better": True}
+    filters = [{"function": "remove_whitespace"}, {"function": "take_first"}]
+    more = {"output_type": "generate_until", "doc_to_choice": None, "generation_kwargs": how}
+    more |= {"doc_to_target": "{{question.split()[0]}}", "metric_list": [exact]}
+    file = harness_task({"test": 9}, filter_list=[{"name": "strip", "filter": filters}], **more)
+    task = LmEvalTask(str(file))
     assert task(Engine(), "test").per_item == (1.0,) * 6  # type: ignore[arg-type]
     assert {n for _, n in received} == {7}
 
@@ -161,18 +148,7 @@ def test_a_search_on_a_harness_task(
     spec = f"lm-eval:{harness_task({'validation': 8, 'test': 10})}"
     config = small(tiny_base, louder(tiny_experts, tmp_path), [], tmp_path / "run", max_iter=1)
     result = search(replace(config, tasks=(spec,))).result
-    code, out, err = swarm_llm(
-        capsys,
-        "eval",
-        "--base",
-        tiny_base,
-        "--adapter",
-        tmp_path / "run" / "best",
-        "--task",
-        spec,
-        "--threads",
-        1,
-        "--json",
-    )
+    words = ["--base", tiny_base, "--adapter", tmp_path / "run" / "best", "--task", spec]
+    code, out, err = swarm_llm(capsys, "eval", *words, "--threads", 1, "--json")
     assert code == 0, err
     assert json.loads(out)["value"] == result["best_test"] and json.loads(out)["n"] == 10

@@ -57,60 +57,27 @@ def page(experts: int) -> str:
                 raw = [rng.random() ** 3 + 0.2 * rng.random() for _ in names]
                 mixture = [weight / sum(raw) for weight in raw]
             items = "".join(str(int(rng.random() < 0.4 + 0.07 * iteration)) for _ in range(60))
-            about = {
-                "phase": "search",
-                "iteration": iteration,
-                "particle": particle,
-                "key": f"{iteration} {particle}",
-            }
-            value = {
-                "value": items.count("1") / 60,
-                "n": 60,
-                "seconds": 1.0,
-                "items": {"quiz": items},
-            }
-            rows.append({**about, "coefficients": mixture, **value})
+            row = {"phase": "search", "iteration": iteration, "particle": particle, "n": 60}
+            row |= {"key": f"{iteration} {particle}", "seconds": 1.0, "items": {"quiz": items}}
+            rows.append({**row, "coefficients": mixture, "value": items.count("1") / 60})
     best = max(rows, key=lambda row: row["value"])
     test = pair(0.1, 0.08, 0.01, 90, gained=20, lost=11)
-    result = {
-        **{
-            "best_dev": best["value"],
-            "best_single_dev": 0.5,
-            "uniform_dev": 0.45,
-            "best_test": 0.7,
-        },
-        **{
-            "best_single_test": 0.6,
-            "uniform_test": 0.5,
-            "best_single": names[0],
-            "evaluations": len(rows),
-        },
-        **{
-            "item_evaluations": 60 * len(rows),
-            "seconds": 90.0,
-            "seconds_scoring": 80.0,
-            "scoring": "letter",
-        },
-        **{
-            "peak_memory_bytes": 2**30,
-            "stop": {"patience": 3},
-            "paired": {"test": {"quiz": test}},
-            "task": "quiz",
-        },
-        "intervals": {
-            "best_dev": [0.6, 0.8],
-            "best_test": [0.62, 0.77],
-            "best_single_test": [0.5, 0.69],
-        },
-        "coefficients": dict(zip(names, best["coefficients"], strict=True)),
-        "items": {"best_dev": best["items"]["quiz"], "best_single_dev": rows[0]["items"]["quiz"]},
-        "experts": {name: row["items"]["quiz"] for name, row in zip(names, rows, strict=False)},
-        "notes": [
-            (
-                "A remark that is long enough to be broken into lines on a telephone, as remarks "
-                "usually are."
-            )
-        ],
+    dev, first = best["items"]["quiz"], rows[0]["items"]["quiz"]
+    result = {"best_dev": best["value"], "best_single_dev": 0.5, "uniform_dev": 0.45}
+    result |= {"best_test": 0.7, "best_single_test": 0.6, "uniform_test": 0.5, "task": "quiz"}
+    result |= {"best_single": names[0], "evaluations": len(rows), "scoring": "letter"}
+    result |= {"item_evaluations": 60 * len(rows), "stop": {"patience": 3}}
+    result |= {
+        "paired": {"test": {"quiz": test}},
+        "items": {"best_dev": dev, "best_single_dev": first},
+    }
+    result |= {"intervals": {"best_dev": [0.6, 0.8], "best_test": [0.62, 0.77]}}
+    result |= {"coefficients": dict(zip(names, best["coefficients"], strict=True))}
+    result |= {
+        "experts": {name: row["items"]["quiz"] for name, row in zip(names, rows, strict=False)}
+    }
+    result |= {
+        "notes": ["A remark that is broken into lines on a telephone, as they usually are. " * 2]
     }
     more = {"fingerprints": {"tasks": {"quiz": "1"}, "experts": dict.fromkeys(names, "0123456789")}}
     about = about_of(

@@ -24,16 +24,9 @@ from pyswarmopt_llm.searching.scoring.record import Row
 START = Event(
     "start",
     {
-        "run": "runs/a",
-        "experts": ["x", "y"],
-        "tasks": ["builtin:mixture"],
-        "particles": 4,
-        "limits": {"max_iter": 2, "patience": 5},
-        "dev_items": 48,
-        "scoring": "likelihood",
-        "dtype": "bfloat16",
-        "threads": 2,
-        "evaluations_planned": 12,
+        **{"run": "runs/a", "experts": ["x", "y"], "tasks": ["builtin:mixture"], "particles": 4},
+        **{"limits": {"max_iter": 2, "patience": 5}, "dev_items": 48, "scoring": "likelihood"},
+        **{"dtype": "bfloat16", "threads": 2, "evaluations_planned": 12},
     },
 )
 
@@ -41,15 +34,9 @@ START = Event(
 def row(
     number: int, iteration: int, particle: int, value: float, seconds: float = 1.0, n: int = 48
 ) -> Row:
-    about = {
-        "phase": "search",
-        "iteration": iteration,
-        "particle": particle,
-        "key": str(number),
-        "value": value,
-    }
-    found = {**about, "n": n, "seconds": seconds, "coefficients": [1.0, 0.0], "items": {"t": "1"}}
-    return Row.from_json(found)
+    about = {"phase": "search", "iteration": iteration, "particle": particle, "key": str(number)}
+    found = {"value": value, "n": n, "seconds": seconds, "coefficients": [1.0, 0.0]}
+    return Row.from_json({**about, **found, "items": {"t": "1"}})
 
 
 class RunEvents:

@@ -117,7 +117,7 @@ CASES: dict[str, Case] = {
     "side by side": (BETTER, None, {}, {}, {"space": "token"}),
 }  # fmt: skip
 
-WHOLE = {
+WHOLE = (
     "better",
     "trained",
     "one of each",
@@ -125,7 +125,7 @@ WHOLE = {
     "two proposals",
     "labels",
     "whole models",
-}
+)
 
 
 def result(case: Case) -> Any:

@@ -9,37 +9,8 @@ from result_helpers import result_of
 
 from pyswarmopt_llm.report.findings import score_rows
 from pyswarmopt_llm.report.reading import Headroom, headroom
-from pyswarmopt_llm.report.summary import mixture_name
 from pyswarmopt_rivals.comparison.table import cells
 from pyswarmopt_rivals.methods import METHODS
-
-
-@pytest.mark.parametrize(
-    ("weights", "name"),
-    [
-        ((1.0, 1.0), "sum of all experts"),
-        ((0.5, 0.5), "average of all experts"),
-        ((0.0, 1.0), "expert y"),
-        ((0.0, 0.0), "base"),
-        ((0.5, 1.0), "mixture"),
-    ],
-)
-def test_the_result_has_the_name_that_its_weights_have(
-    weights: tuple[float, float], name: str
-) -> None:
-    result = result_of(
-        coefficients=dict(zip("xy", weights, strict=True)),
-        trained=True,
-        trained_dev=0.7,
-        mixture_dev=0.6,
-    )
-    assert mixture_name(result) == name
-    assert [*score_rows(result)][-1] == f"{name}, trained"
-    assert [*score_rows(result)][-2] == f"{name}, before training"
-
-
-def test_what_has_weights_by_layer_or_is_a_graph_is_no_sum() -> None:
-    assert mixture_name(result_of(coefficients={"x": 1.0, "y": 1.0}, graph="x -> y")) == "graph"
 
 
 def test_the_two_averages_name_their_spaces() -> None:

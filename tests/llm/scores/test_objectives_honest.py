@@ -10,36 +10,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.optimizers import recipe_options
-from pyswarmopt_llm.common.paired import compare_paired, compare_tasks, items_needed
+from pyswarmopt_llm.common.paired import compare_tasks
 from pyswarmopt_llm.scores.metrics.combine import arithmetic, find_combine, harmonic, weighted
 
 # Permutation test
-
-
-def test_items_needed_do_find_the_difference() -> None:
-    rng = np.random.default_rng(1)
-    seen = rng.choice([1.0, 0.0, -1.0], 400, p=[0.25, 0.6, 0.15])
-    n = items_needed(seen)
-    assert n is not None
-    found = [stats.ttest_1samp(rng.choice(seen, n), 0.0).pvalue < 0.05 for _ in range(400)]
-    assert 0.73 < np.mean(found) < 0.87  # 80% power
-    assert items_needed([0.0, 0.0]) is None and items_needed([1.0]) is None
-
-
-def test_comparison() -> None:
-    ours, theirs = [1.0, 1.0, 1.0, 0.0, 1.0], [0.0, 1.0, 0.0, 0.0, 0.0]
-    found = compare_paired(ours, theirs)
-    assert (found.difference, found.n, found.p_value) == (pytest.approx(0.6), 5, 0.25)
-    assert found.interval[0] < 0.6 < found.interval[1]
-    low, high = compare_paired(ours, ours).interval
-    assert low == -high < 0
-    with pytest.raises(ValueError, match="same items"):
-        compare_paired([1.0], [])
 
 
 def test_tasks_are_compared_where_both_have_scores_of_the_same_items() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 from engine_reference import load_tiny
-from search_helpers import ends_as, history, louder, questions, small, write_task
+from search_helpers import ends_as, history
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.engine.generation import Draw
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.metrics.questions.sampling import Sampling
@@ -24,7 +23,6 @@ from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.searching import surrogate
 from pyswarmopt_llm.searching.loop import resume, search
 from pyswarmopt_llm.searching.prepare import prepare
-from pyswarmopt_llm.searching.use.against import evaluate_against
 from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_llm.searching.use.model import evaluate, with_run
 
@@ -43,19 +41,11 @@ def engine(tiny_base: Path) -> TransformersEngine:
 
 @pytest.fixture
 def config(
-    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    words_search: Callable[..., SearchConfig], monkeypatch: pytest.MonkeyPatch
 ) -> SearchConfig:
     monkeypatch.setitem(METRICS, "letters", written("letters", letters, "nothing", new=6))
-    task = write_task(tmp_path / "words.json", questions(8, 1), questions(6, 2), metric="letters")
-    more: dict[str, Any] = {
-        "scoring": "auto",
-        "dtype": "float32",
-        "max_iter": 1,
-        "space": "delta",
-        "seed": 3,
-    }
-    experts = louder(tiny_experts, tmp_path / "experts")
-    return small(tiny_base, experts, [task], tmp_path / "run", temperature=1.0, samples=3, **more)
+    more: dict[str, Any] = {"scoring": "auto", "dtype": "float32", "max_iter": 1, "space": "delta"}
+    return words_search(8, 6, metric="letters", temperature=1.0, samples=3, seed=3, **more)
 
 
 def test_the_value_of_an_item_is_the_mean_of_its_samples_each_drawn_alone(
@@ -128,11 +118,3 @@ def test_a_model_of_sampled_scores_does_not_interpolate(
     monkeypatch.setattr(surrogate, "make_surrogate", seen)
     search(replace(config, temperature=temperature, samples=1, proposals=1))
     assert noises == [temperature > 0]
-
-
-def test_two_models_are_compared_by_greedy_replies(config: SearchConfig) -> None:
-    sampled = EvalConfig(
-        config.base, config.tasks[0], config.experts[0], config.experts[1], temperature=1.0
-    )
-    with pytest.raises(UserError, match=r"is for the score of one model, not with .*against"):
-        evaluate_against(sampled)

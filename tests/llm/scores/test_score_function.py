@@ -117,12 +117,6 @@ def test_what_it_prints_is_kept_out_of_the_results(
     assert capsys.readouterr() == ("", "loaded\ncalled\ncalled\nloaded\ncalled\n")
 
 
-def test_of_named_numbers_the_mean_is_taken_and_each_is_known(mine: Path) -> None:
-    parts = ScoreFunction("mine.py:rules").parts(["", ""], ["a" * 15, "a"], ITEMS)
-    assert parts == [{"short": 1.0, "long": 1.0}, {"short": 1.0, "long": 0.0}]
-    assert means(parts) == [1.0, 0.5]
-
-
 def test_an_interrupt_is_passed_on(mine: Path) -> None:
     (mine / "interrupted.py").write_text("def score(reply): raise KeyboardInterrupt\n")
     with pytest.raises(KeyboardInterrupt):
@@ -388,20 +382,6 @@ def test_a_run_resumes_exactly_with_permission_and_the_same_function(
     assert history(Path(config.out)) == history(Path(f"{config.out}-whole"))
 
 
-def test_an_error_later_in_the_search_leaves_a_run_that_resumes(
-    config: SearchConfig, mine: Path
-) -> None:
-    (mine / "mine.py").write_text(
-        "import pathlib\n\ndef score(prompt, reply, item):\n"
-        "    file = pathlib.Path('calls')\n    n = len(file.read_text()) if file.exists() else 0\n"
-        "    file.write_text('x' * (n + 1))\n    return len(reply) / (n != 33)\n"
-    )
-    with pytest.raises(UserError, match=r"prompt \d+ \('Tell me .*raised ZeroDivisionError"):
-        search(replace(config, metrics=("mine.py:score",)))
-    assert len(Run.open(Path(config.out)).rows) == 5
-    assert resume(config.out, allowed=["mine.py:score"]).result["evaluations"] > 5
-
-
 def test_after_an_error_in_the_first_evaluation_a_corrected_function_goes_on(
     config: SearchConfig, mine: Path
 ) -> None:
@@ -527,16 +507,6 @@ def test_eval_and_compare_take_it(
     assert code == 0, err
     table = json.loads((Path(out_folder) / "compare.json").read_text())
     assert {"best-single", "uniform-soup", "model-swarms"} <= table["methods"].keys()
-
-
-def test_a_dry_run_says_what_it_will_be(
-    config: SearchConfig, capsys: pytest.CaptureFixture[str]
-) -> None:
-    more = f"{experts(config)} --out {config.out} --dry-run"
-    code, out, err = swarm_llm(capsys, "search", *words(config, more))
-    assert (code, err) == (0, "")
-    assert "at most 40 evaluations" in out
-    assert not Path(config.out).exists()
 
 
 def test_workers_score_with_it_as_one_process_does(config: SearchConfig) -> None:

@@ -30,12 +30,6 @@ def test_defaults() -> None:
     assert render_prompt(OPEN, "generate") == "Question: Capital of Peru?"
 
 
-@pytest.mark.parametrize("scoring", ["letter", "likelihood"])
-def test_scoring_of_options_needs_options(scoring: str) -> None:
-    with pytest.raises(UserError, match=r"item 8: no choices.*scoring generate"):
-        render_prompt(OPEN, scoring)  # type: ignore[arg-type]
-
-
 @pytest.mark.parametrize("scoring", ["letter", "likelihood", "generate"])
 def test_a_template_replaces_the_default(scoring: str) -> None:
     template = "Q {question}\n{choices}\nGive {{only}} JSON."

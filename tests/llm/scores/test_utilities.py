@@ -55,12 +55,6 @@ def test_a_likelihood_counts_per_byte_of_the_option() -> None:
     assert Accuracy([item(A="abcd", B="été")], "likelihood", engine.chat)(engine).answers == ("B",)
 
 
-def test_likelihood_scoring_scores_the_text_after_the_question_alone() -> None:
-    engine = FakeEngine({"x": -1.0, "y": -2.0})
-    Accuracy([item(A="x", B="y")], "likelihood", engine.chat)(engine)
-    assert engine.received == [("<Question: Which?>", "x"), ("<Question: Which?>", "y")]
-
-
 class Hash(FakeEngine):
     """An engine whose likelihoods follow from the texts alone, whatever else is asked."""
 
@@ -120,29 +114,6 @@ def test_generated_answers_are_read() -> None:
     items = [Item("1", "2+3?", None, "5"), Item("2", "2+4?", None, "6"), item("B", A="x", B="y")]
     engine = FakeEngine(texts={"2+3?": "It is 5.", "2+4?": "It is 5.", "Which?": "(B)"})
     assert Accuracy(items, "generate", engine.chat)(engine).per_item == (1.0, 0.0, 1.0)
-
-
-def test_a_template_replaces_the_prompt() -> None:
-    engine = FakeEngine({"x": -1.0, "y": -2.0})
-    Accuracy([item(A="x", B="y")], "likelihood", engine.chat, "Now: {question}")(engine)
-    assert engine.received[0] == ("<Now: Which?>", "x")
-
-
-def test_open_items_cannot_be_scored_by_their_options() -> None:
-    for scoring in ("letter", "likelihood"):
-        with pytest.raises(UserError, match="no choices"):
-            Accuracy([item()], scoring, str)
-
-
-def test_texts_are_all_that_a_context_has_to_hold() -> None:
-    items = [item(A="x", B="yy")]
-    likelihood = list(Accuracy(items, "likelihood", FakeEngine().chat).texts())
-    assert [(text, new) for _, text, new in likelihood] == [
-        ("<Question: Which?>x", 0),
-        ("<Question: Which?>yy", 0),
-    ]
-    ((_, text, new),) = Accuracy(items, "generate", FakeEngine().chat).texts()
-    assert "B: yy" in text and new == 128
 
 
 # Choice of the scoring
@@ -244,26 +215,6 @@ def test_interval_is_wilsons(n: int, data: st.DataObject) -> None:
     root = math.sqrt(max(b**2 - 4 * a * c, 0.0))
     assert math.isclose(low, (-b - root) / (2 * a), abs_tol=1e-9)
     assert math.isclose(high, (-b + root) / (2 * a), abs_tol=1e-9)
-
-
-def test_interval_of_other_values_is_nearly_the_normal_one() -> None:
-    values = np.random.default_rng(3).normal(2.0, 1.5, 400)
-    low, high = interval(values.tolist())
-    half = Z * values.std(ddof=1) / 20
-    assert math.isclose(low, values.mean() - half, abs_tol=0.2 * half)
-    assert math.isclose(high, values.mean() + half, abs_tol=0.2 * half)
-    assert interval(values.tolist()) == (low, high)
-    narrow = interval(values.tolist(), confidence=0.5)
-    assert low < narrow[0] < narrow[1] < high
-
-
-def test_it_covers_the_mean_about_as_often_as_it_says() -> None:
-    rng = np.random.default_rng(5)
-    covered = 0
-    for _ in range(100):
-        low, high = interval(rng.exponential(1.0, 40).tolist())
-        covered += low <= 1.0 <= high
-    assert 85 <= covered <= 100
 
 
 # Several tasks

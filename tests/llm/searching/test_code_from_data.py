@@ -268,54 +268,8 @@ _WRITES = set(
 _RUNS = ("exec", "eval", "compile", "__import__", "import_module")
 _IMPORTS = ("import_module", "run_path", "run_module", "spec_from_file_location")
 
-# File, what is called: why its name cannot come from a stranger, or what is done about it.
-_REASONS = """
-pyswarmopt/__init__.py import_module: a module of this package, by a name in its list
-pyswarmopt/cli/help.py import_module: the two packages, by constants
-pyswarmopt/cli/start.py import_module: the two commands, by constants
-pyswarmopt/interop/__init__.py import_module: a module of this package, by name
-pyswarmopt_llm/common/extras.py import_module: a package of an extra, by a name in its table
-pyswarmopt_llm/common/registry.py import_module: a module of these packages, by a name in their tables
-pyswarmopt_llm/scores/metrics/external/callables.py import_module: `utilities`; of a run.json only by `require`
-pyswarmopt_llm/scores/metrics/external/score_function.py spec_from_file_location: --metric; likewise
-pyswarmopt_llm/servers/workers/local.py pickle.loads: from the search's own processes
-pyswarmopt_llm/servers/workers/local.py Popen: this Python, a module of this package, with -P
-pyswarmopt_llm/servers/workers/local.py fork: of the same code
-pyswarmopt_llm/experts/config.py subprocess.run: this Python, constant code; the pattern is data
-pyswarmopt_llm/servers/workers/ray.py ray.init: --workers; of a run.json only by `allow.require`
-pyswarmopt/driver/workers/processes.py ProcessPoolExecutor: `_SafeSpawn`: without the current directory
-pyswarmopt/cli/lesson.py webbrowser.open: the page that was just written
-pyswarmopt/teaching/lesson/__main__.py webbrowser.open: the same
-pyswarmopt/teaching/lesson/__init__.py write_bytes: the page, to the file that the user names
-pyswarmopt/teaching/lesson/recorded.py write_bytes: beside this module, by tests/frozen/make.py
-pyswarmopt_llm/common/files/regular.py os.open: no links, regular files, inside the opened directory
-pyswarmopt_llm/common/files/regular.py os.replace: inside the opened directory
-pyswarmopt_llm/common/files/regular.py unlink: its own temporary file; of a link the link itself
-pyswarmopt/base/checkpoint.py open: a fresh temporary file (x), which is renamed
-pyswarmopt/base/checkpoint.py os.open: a directory, to flush the rename
-pyswarmopt/base/checkpoint.py os.replace: takes the place of a link, does not follow it
-pyswarmopt/base/checkpoint.py unlink: its own temporary files; of a link the link itself
-pyswarmopt_llm/experts/files.py os.replace: a new directory to a place that is free
-pyswarmopt_llm/experts/files.py rmtree: the directory that it has just made
-pyswarmopt_llm/experts/quantised/gguf.py save_pretrained: a new directory
-pyswarmopt_llm/experts/write.py write_text: a new directory
-pyswarmopt_llm/tokens/members.py write_text: a new directory
-pyswarmopt_llm/experts/write.py write_bytes: a new directory
-pyswarmopt_llm/tools/export.py write_text: a new directory
-pyswarmopt_llm/experts/full_model.py copyfile: a new directory, which files: tokenizer, config of --base
-pyswarmopt_llm/experts/full_model.py write_text: a new directory
-pyswarmopt_llm/experts/full_model.py open: a new directory
-pyswarmopt_llm/searching/leaders.py rmtree: front/ of the run
-pyswarmopt_llm/searching/finish.py rmtree: best/ of the run
-pyswarmopt_llm/searching/scoring/run_directory.py unlink: the run's own files; of a link the link itself
-pyswarmopt_llm/servers/vllm.py copyfile: an expert's two files to a new directory
-pyswarmopt_llm/servers/vllm.py rmtree: directories that it has made in `server_folder`
-pyswarmopt/driver/history.py open: argument
-pyswarmopt/testing.py pickle.loads: what the test has pickled itself
-pyswarmopt_llm/searching/use/predicted.py unlink: the file of its own progress
-pyswarmopt_llm/servers/workers/local.py pickle.load: what the process that started it sends
-pyswarmopt_llm/cli/init.py open: argument; x: what is there stays
-"""
+# Each line: a file, what is called, and why its name cannot come from a stranger, or what is done about it.
+_REASONS = Path(__file__).with_name("known_places.txt").read_text(encoding="utf-8")
 ALLOWED = {tuple(line.partition(":")[0].split()) for line in _REASONS.strip().splitlines()}
 # These are `safe_files`' own where they are called by their bare names.
 _SAFE = {"write_text", "truncate"}
@@ -360,5 +314,7 @@ def test_every_place_that_could_run_or_write_what_a_file_names_is_known() -> Non
         for where, name, line in calls(Path(package.__file__).parent):
             found.setdefault((where, name), []).append(line)
     new = {place: lines for place, lines in found.items() if place not in ALLOWED}
-    assert not new, f"say in ALLOWED why these are safe, or make them so (docs/security.md): {new}"
+    assert not new, (
+        f"say in known_places.txt why these are safe, or make them so (docs/security.md): {new}"
+    )
     assert not sorted(ALLOWED - found.keys()), "no longer there"

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from search_helpers import Json, louder, questions, small, swarm_llm, write_task
+from search_helpers import Json, questions, small, swarm_llm, write_task
 
 import pyswarmopt_llm.searching.use.model as model
 from pyswarmopt_llm.common.statistics import permutation_test, score_of
@@ -17,11 +17,6 @@ from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.use.model import evaluate_model
 
 QUICK = ("--threads", "1", "--scoring", "likelihood")
-
-
-@pytest.fixture(scope="module")
-def experts(tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return louder(tiny_experts, tmp_path_factory.mktemp("loud"))
 
 
 @pytest.fixture(scope="module")

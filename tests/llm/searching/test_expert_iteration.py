@@ -8,6 +8,7 @@ import math
 import random
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, pstdev
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from search_helpers import Json, ends_as, files, history, louder, questions, small, write_task
+from search_helpers import Json, ends_as, files, history, questions, write_task
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
@@ -59,15 +60,13 @@ def few_letters(items: Any, texts: Any) -> list[float]:
 
 @pytest.fixture
 def config(
-    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    words_search: Callable[..., SearchConfig], monkeypatch: pytest.MonkeyPatch
 ) -> SearchConfig:
     few = written("few", few_letters, "nothing", new=8, signed=True)
     monkeypatch.setitem(METRICS, "few", few)
-    experts = louder(tiny_experts, tmp_path / "experts")
-    task = write_task(tmp_path / "words.json", questions(DEV, 1), questions(6, 2), metric="few")
     more: dict[str, Any] = {"space": "delta", "train": "on", "dtype": "float32", "no_rivals": True}
     more |= {"scoring": "auto", "particles": 3, "max_iter": 1, "start": "segments"}
-    return small(tiny_base, experts, [task], tmp_path / "run", **more)
+    return words_search(DEV, 6, metric="few", **more)
 
 
 def opened(config: SearchConfig) -> tuple[Any, list[Any]]:

@@ -39,6 +39,7 @@ def chat(question: str, answer: str) -> dict[str, Any]:
     }
 
 
+TARGETS = ("q_proj", "v_proj")
 EXAMPLES = [
     chat(f"say {word} {i}", word * 2) for i in range(10) for word in ("ha", "ho", "hum", "o")
 ]
@@ -73,26 +74,20 @@ def loss_of(model: Any, ids: torch.Tensor, answer: int) -> torch.Tensor:
     return F.cross_entropy(model(ids).logits[0, -answer - 1 : -1], ids[0, -answer:])
 
 
-@pytest.mark.parametrize(
-    ("template", "frame"),
-    [
-        (None, ("", None)),
-        (
-            "{{ messages | length }}{% for m in messages %}{{ m['content'] }}<end>{% endfor %}",
-            ("", None),
-        ),
-        (
-            "{% for m in messages %}{% if m['role'] == 'user' %}<u> {{ m['content'] }} <b>"
-            "{% else %} {{ m['content'] }}<end>\n{% endif %}{% endfor %}",
-            (" ", "<end>"),
-        ),
-        (
-            "{% for m in messages %}{% if m['role'] == 'user' %}<u>{{ m['content'] }}<b>"
-            "{% else %}<think></think>{{ m['content'] }}<end>{% endif %}{% endfor %}",
-            ("", "<end>"),
-        ),
-    ],
-)
+TURN = "{% for m in messages %}{% if m['role'] == 'user' %}<u>{{ m['content'] }}<b>{% else %}"
+WHOLE = "{{ messages | length }}{% for m in messages %}{{ m['content'] }}<end>{% endfor %}"
+FRAMES: list[tuple[str | None, tuple[str, str | None]]] = [
+    (None, ("", None)),
+    (WHOLE, ("", None)),
+    (
+        TURN.replace("<b>", " <b>") + " {{ m['content'] }}<end>\n{% endif %}{% endfor %}",
+        (" ", "<end>"),
+    ),
+    (TURN + "<think></think>{{ m['content'] }}<end>{% endif %}{% endfor %}", ("", "<end>")),
+]
+
+
+@pytest.mark.parametrize(("template", "frame"), FRAMES)
 def test_a_reply_is_framed_as_the_chat_template_has_it(
     base: BaseModel, template: str | None, frame: tuple[str, str | None]
 ) -> None:
@@ -117,20 +112,13 @@ def test_training_lowers_the_heldout_loss_and_peft_loads_the_result(
     import peft
 
     steps = []
+    options = TrainingOptions(2, 4, lr=2e-2, epochs=6, batch_tokens=400, threads=1, targets=TARGETS)
     state = torch.random.get_rng_state()
     result = train_expert(
         base,
         EXAMPLES,
         tmp_path / "laugh",
-        TrainingOptions(
-            rank=2,
-            alpha=4,
-            lr=2e-2,
-            epochs=6,
-            batch_tokens=400,
-            targets=("q_proj", "v_proj"),
-            threads=1,
-        ),
+        options,
         dtype="float32",
         data="laughter",
         on_step=lambda step, total, loss: steps.append((step, total, loss)),
@@ -168,7 +156,7 @@ def test_losses_are_those_of_plain_steps_on_peft_from_the_same_start(
     """One chat a step, in float32, without padding, hooks or shortened backward passes."""
     import peft
 
-    targets = ("q_proj", "v_proj")
+    targets = TARGETS
     options = TrainingOptions(
         rank=2, alpha=4, lr=1e-2, epochs=1, batch_tokens=1, heldout=0, targets=targets, seed=5
     )

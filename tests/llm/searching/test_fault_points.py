@@ -1,4 +1,6 @@
-"""A sample of the fault points of three searches; `helpers/fault_points.py` goes through them all."""
+"""A sample of the fault points of four searches and of three resumes; `helpers/fault_points.py` goes
+through them all.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ import sys
 from pathlib import Path
 
 SCRIPT = Path(__file__).parents[1] / "helpers" / "fault_points.py"
-CASES = 12  # of each search
+CASES = 6  # of each search and resume
 
 
 def test_each_fault_is_one_line_and_the_resumed_run_the_same(tmp_path: Path) -> None:
@@ -17,4 +19,4 @@ def test_each_fault_is_one_line_and_the_resumed_run_the_same(tmp_path: Path) -> 
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     cases = [len(file.read_text().splitlines()) for file in tmp_path.glob("*.jsonl")]
-    assert cases == [CASES] * 3
+    assert cases == [CASES] * 7

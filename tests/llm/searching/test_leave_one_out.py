@@ -8,13 +8,13 @@ import json
 import math
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import safetensors.torch
-from search_helpers import Json, files, louder, questions, small, swarm_llm, write_task
+from search_helpers import Json, files, louder, questions, swarm_llm, write_task
 
 import pyswarmopt_groups.run as group_run
 from pyswarmopt_groups.config import CouncilConfig
@@ -27,10 +27,8 @@ NAMES = ("ant", "bee", "cat")
 
 
 @pytest.fixture
-def setting(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> SearchConfig:
-    task = write_task(tmp_path / "words.json", questions(24, 1), questions(20, 2))
-    experts = louder(tiny_experts, tmp_path / "experts")
-    return small(tiny_base, experts, [task], tmp_path / "run", space="factor")
+def setting(words_search: Callable[..., SearchConfig]) -> SearchConfig:
+    return words_search(24, 20, space="factor")
 
 
 def left_out(capsys: pytest.CaptureFixture[str], run: Path) -> Json:

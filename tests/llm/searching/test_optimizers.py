@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import cma
 import numpy as np
 import pytest
 import torch
-from search_helpers import history, louder, questions, small, write_task
+from search_helpers import history
 
 from pyswarmopt.interop.pycma import PycmaOptimizer
+from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.optimizers import make_optimizer, optimizer_names, released
 from pyswarmopt_llm.searching.loop import resume, search
 
@@ -123,18 +125,14 @@ def test_pycma_resumes_to_the_bit_and_leaves_the_global_state_alone() -> None:
 
 @pytest.mark.parametrize("name", ["nevergrad:CMA", "pycma", "constriction"])
 def test_a_search_takes_it_and_resumes(
-    name: str, tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
+    name: str, words_search: Callable[..., SearchConfig], tmp_path: Path
 ) -> None:
-    experts = louder(tiny_experts, tmp_path / "experts")
-    task = write_task(tmp_path / "words.json", questions(6, 1), questions(6, 2))
-    config = small(tiny_base, experts, [task], tmp_path / "run", optimizer=name)
-    found = search(config)
+    found = search(words_search(6, 6, optimizer=name))
     rows = history(tmp_path / "run")
     assert 10 <= len(rows) <= 23 and found.result["best_dev"] >= found.result["best_single_dev"]
     whole = (tmp_path / "run" / "results.jsonl").read_text().splitlines(keepends=True)
     (tmp_path / "run" / "results.jsonl").write_text("".join(whole[:7]))
-    for file in ("result.json",):
-        (tmp_path / "run" / file).unlink()
+    (tmp_path / "run" / "result.json").unlink()
     for file in (tmp_path / "run" / "checkpoint").iterdir():
         file.unlink()
     resume(tmp_path / "run")

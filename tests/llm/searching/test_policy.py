@@ -15,7 +15,6 @@ from search_helpers import (
     Hull,
     Position,
     history,
-    louder,
     questions,
     small,
     write_task,
@@ -28,9 +27,10 @@ from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.combine import harmonic
 from pyswarmopt_llm.searching.loop import search
+from pyswarmopt_llm.searching.scoring.dropout import Dropout
 from pyswarmopt_llm.searching.scoring.run_directory import Run, about_run
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer
-from pyswarmopt_llm.searching.scoring.search import Budget, Dropout, Search
+from pyswarmopt_llm.searching.scoring.search import Budget, Search
 from pyswarmopt_llm.searching.surrogate import make_surrogate
 
 
@@ -97,11 +97,6 @@ def same(one: dict[str, Any], other: dict[str, Any], but: str = "") -> bool:
 
 def bits(value: Any) -> Any:
     return value.numpy().tobytes() if isinstance(value, Tensor) else value
-
-
-@pytest.fixture(scope="module")
-def experts(tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return louder(tiny_experts, tmp_path_factory.mktemp("loud"))
 
 
 # Drops and budgets

@@ -21,7 +21,7 @@ from pyswarmopt_llm.cli.app import main
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.use import predict as job
-from pyswarmopt_llm.searching.use.predicted import Prediction, predicted_file
+from pyswarmopt_llm.searching.use.predicted import Prediction, wrong_chunk
 
 LABELS = ("card lost", "loan", "öffnen")
 
@@ -199,70 +199,48 @@ def test_two_at_once_do_not_write_one_file(
     assert len(said) == 3 and out.read_bytes() == whole.read_bytes()
 
 
-def test_chunks_of_two_that_were_killed_are_not_mixed(
+def test_a_chunk_that_is_there_twice_counts_once(
     runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(job, "CHUNK", 4)
     new, out = write_rows(tmp_path / "new.csv", 11, 3), tmp_path / "o.csv"
+    sl.predict(runs["letter"], new, whole := tmp_path / "whole.csv")
     progress = stopped(runs["letter"], new, out, 4)
-    header, chunk = progress.read_text().splitlines(keepends=True)
-    progress.write_text(header + chunk + chunk)
-    with pytest.raises(UserError, match="damaged after row 4; remove the file to begin anew"):
-        sl.predict(runs["letter"], new, out)
-    assert not out.exists()
+    (chunk,) = progress.read_text().splitlines(keepends=True)
+    progress.write_text(chunk + chunk)
+    sl.predict(runs["letter"], new, out)
+    assert out.read_bytes() == whole.read_bytes()
 
 
 THIRD = [1 / 3] * 3
+# in the place of the probabilities of the first row, and of all rows
+ROWS = [[0.5, 0.5], ["a", "b", "c"], [THIRD] * 3, [9, 9, 9], [True, False, False], [1.5, -0.5, 0]]
+CHUNKS = [*([row] for row in [*ROWS, [None, 0.5, 0.5], [], None, [math.nan] * 3]), None, 7, "abc"]
+CHUNKS += [{"a": 1}, [THIRD] * 2]
 
 
-@pytest.mark.parametrize(
-    "chunk",
-    [
-        {"probabilities": [THIRD]},
-        {"first": 1, "probabilities": [THIRD]},
-        {"first": True, "probabilities": [THIRD]},
-        *(
-            {"first": 0, "probabilities": rows}
-            for rows in (
-                [[0.5, 0.5]],
-                [["a", "b", "c"]],
-                [[THIRD] * 3],
-                [[9, 9, 9]],
-                [[True, False, False]],
-                [[1.5, -0.5, 0]],
-                [[None, 0.5, 0.5]],
-                [[]],
-                [None],
-                None,
-                7,
-                "abc",
-                {"a": 1},
-                [THIRD] * 12,
-                [[math.nan] * 3],
-            )
-        ),
-    ],
-    ids=str,
-)
-def test_a_damaged_progress_is_one_line(chunk: dict[str, Any], tmp_path: Path) -> None:
-    out = tmp_path / "out.csv"
-    progress = tmp_path / "out.csv.progress"
-    progress.write_text(json.dumps({"inputs": "x"}) + "\n" + json.dumps(chunk) + "\n")
-    with (
-        pytest.raises(UserError, match="damaged after row 0; remove the file") as error,
-        predicted_file(out, "x", [3] * 11),
-    ):
-        pass
-    assert "\n" not in error.value.text
+@pytest.mark.parametrize("rows", CHUNKS, ids=str)
+def test_probabilities_that_are_none_are_refused(rows: Any) -> None:
+    assert wrong_chunk([3], {"probabilities": rows}) == "probabilities"
 
 
-def test_what_a_model_that_overflows_answers_is_kept_and_has_no_label(tmp_path: Path) -> None:
-    out, nan = tmp_path / "out.csv", math.nan
-    with predicted_file(out, "x", [3, 3]) as file:
-        file.keep([[nan] * 3])
-    with predicted_file(out, "x", [3, 3]) as file:
-        assert len(file.rows) == 1 and all(map(math.isnan, file.rows[0]))
-        assert Prediction.of(["a", "b", "c"], file.rows[0]).label == ""
+def test_a_damaged_progress_is_one_line(runs: dict[str, Path], tmp_path: Path) -> None:
+    new, out = write_rows(tmp_path / "new.csv", 3, 3), tmp_path / "out.csv"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(job, "CHUNK", 1)
+        progress = stopped(runs["letter"], new, out, 1)
+        row = json.loads(progress.read_text())
+        progress.write_text(json.dumps({**row, "probabilities": [[9, 9, 9]]}) + "\n")
+        with pytest.raises(
+            UserError, match="of 0: probabilities is missing or of a wrong type"
+        ) as e:
+            sl.predict(runs["letter"], new, out)
+    assert "\n" not in e.value.text
+
+
+def test_what_a_model_that_overflows_answers_is_kept_and_has_no_label() -> None:
+    assert wrong_chunk([3], {"probabilities": [[None] * 3]}) is None
+    assert Prediction.of(["a", "b", "c"], [math.nan] * 3).label == ""
 
 
 def test_another_form_of_the_question_is_another_input(

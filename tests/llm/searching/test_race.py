@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,6 @@ from search_helpers import (
     Hull,
     Position,
     history,
-    louder,
-    questions,
-    small,
-    write_task,
 )
 
 import pyswarmopt as pso
@@ -170,19 +166,11 @@ def test_where_experts_are_close_the_search_is_that_without_a_race(tmp_path: Pat
 
 
 def test_a_decided_run_says_on_how_many_items_each_expert_was_scored(
-    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    words_search: Callable[..., SearchConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(race, "ERRORS", 0.0)  # whoever is behind drops out
-    experts = louder(tiny_experts, tmp_path / "experts")
-    task = write_task(tmp_path / "words.json", questions(24, 1), questions(12, 2))
-    config = small(
-        *(tiny_base, experts, [task], tmp_path / "run"),
-        space="delta",
-        surrogate="items",
-        max_iter=0,
-        train="off",
-        dtype="float32",
-    )
+    more = {"space": "delta", "surrogate": "items", "train": "off", "dtype": "float32"}
+    config = words_search(24, 12, max_iter=0, **more)
     said: list[str] = []
     done: Any = search(config, lambda event: said.append(event.data.get("text", ""))).result
     dropped = Result.from_json(done).dropped

@@ -137,7 +137,7 @@ def test_on_dev_each_item_is_scored_by_what_was_trained_without_it(
     config, result = done
     job = opened(config)
     items, start = job.tasks["words"].dev, mixture(config, result)
-    _, choices = job.training_items({"words": "likelihood"})
+    choices = job.choices({"words": "likelihood"})
     found = folds(choices, config.seed)
     assert [len(fold) for fold in found] == [20, 20, 20]
     values = dict[int, float]()

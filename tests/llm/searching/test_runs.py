@@ -30,15 +30,8 @@ CONFIG = SearchConfig(
 )
 FINGERPRINTS = {"base": "1", "experts": {"x": "2", "y": "3"}, "tasks": {"t": "4"}}
 ROW: dict[str, Any] = {
-    "phase": "search",
-    "iteration": 0,
-    "particle": 0,
-    "key": "k",
-    "coefficients": [1.0, 0.0],
-    "value": 0.5,
-    "n": 2,
-    "seconds": 0.1,
-    "items": {"t": "10"},
+    **{"phase": "search", "iteration": 0, "particle": 0, "key": "k", "coefficients": [1.0, 0.0]},
+    **{"value": 0.5, "n": 2, "seconds": 0.1, "items": {"t": "10"}},
 }
 RESULT = nested({**FLAT, "items": {"best_dev": "10?"}})
 DOUBLES = st.lists(st.floats(allow_nan=False), min_size=1, max_size=4)
@@ -148,32 +141,15 @@ def test_a_damaged_line_is_named(line: str, tmp_path: Path) -> None:
         _ = Run.open(run.path).store
 
 
-@pytest.mark.parametrize(
-    ("column", "value"),
-    [
-        *(
-            ("phase", 1),
-            ("iteration", -1),
-            ("particle", True),
-            ("key", None),
-            ("coefficients", "1"),
-            ("value", "0.5"),
-        ),
-        *(
-            ("n", 1.5),
-            ("seconds", -0.1),
-            ("items", {}),
-            ("items", {"t": "12"}),
-            ("items", 5),
-        ),
-        *(
-            ("margins", {"t": [["x"]]}),
-            ("values", {"t": [0.5, "0", 1]}),
-            ("values", {"t": [0.5, 0.1, -1]}),
-        ),
-        ("margins", {"t": 1}),
-    ],
-)
+WRONG: dict[str, list[Any]] = {
+    **{"phase": [1], "iteration": [-1], "particle": [True], "key": [None], "value": ["0.5"]},
+    **{"n": [1.5], "seconds": [-0.1], "coefficients": ["1"], "items": [{}, {"t": "12"}, 5]},
+    **{"margins": [{"t": [["x"]]}, {"t": 1}]},
+    **{"values": [{"t": [0.5, "0", 1]}, {"t": [0.5, 0.1, -1]}]},
+}
+
+
+@pytest.mark.parametrize(("column", "value"), [(k, v) for k, each in WRONG.items() for v in each])
 def test_a_column_of_another_type_is_named(column: str, value: object, tmp_path: Path) -> None:
     run = new_run(tmp_path / "r")
     (run.path / "history.jsonl").write_text(json.dumps({**ROW, column: value}) + "\n")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from search_helpers import history, louder, questions, small, swarm_llm, write_task
+from search_helpers import history, swarm_llm
 
 from pyswarmopt_llm.common.config import SearchConfig, given_settings
 from pyswarmopt_llm.common.events import Event
@@ -20,106 +21,23 @@ PLAIN = SearchConfig("b", ("x", "y"), ("t",), "r")
 
 
 @pytest.fixture
-def config(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> SearchConfig:
-    experts = louder(tiny_experts, tmp_path / "experts")
-    task = write_task(tmp_path / "words.json", questions(40, 1), questions(6, 2))
-    return small(tiny_base, experts, [task], tmp_path / "run", preset="auto", max_iter=1)
+def config(words_search: Callable[..., SearchConfig]) -> SearchConfig:
+    return words_search(40, 6, preset="auto", max_iter=1)
 
 
-AUTO = {"space": "delta", "surrogate": "items", "train": "on", "start": "even", "compat": "none"}
-PAPER = {
-    "space": "factor",
-    "surrogate": None,
-    "train": "off",
-    "start": "segments",
-    "compat": "paper",
-}
-OPEN: dict[str, Any] = {"max_iter": None, "particles": None}  # nothing of iterations is given
-SWARM = {**OPEN, "patience": 3}
+# what is given, beside one iteration of five particles, and what the plan makes of it; null: not given
+PLANS = Path(__file__).with_name("plans.jsonl").read_text(encoding="utf-8").splitlines()
 
 
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        # auto: no iterations unless asked for, and the model of the items; training on dev
-        (OPEN, {**AUTO, "max_iter": 0, "particles": 6}),  # experts, base, average, sum
-        ({"max_iter": 0}, AUTO),
-        ({"max_iter": 1}, {**AUTO, "surrogate": None, "start": "sums"}),
-        ({**OPEN, "train": "off"}, {"train": "off", "max_iter": 0, "particles": 6}),
-        ({**OPEN, "budget_items": 900, "budget_minutes": 3.0}, {"max_iter": 0}),
-        ({**OPEN, "particles": 9}, {"max_iter": 0, "particles": 9}),
-        *(
-            ({**OPEN, **more}, {"max_iter": 50})
-            for more in (
-                {"patience": 3},
-                {"settings": ("inertia=0.1",)},
-                {"optimizer": "pycma"},
-                {"drop_k": 0.0},
-                {"max_iter": 50},
-            )
-        ),
-        # what is given wins, and the rest goes with it
-        ({**OPEN, "space": "factor"}, {"space": "factor", "surrogate": "items", "train": "off"}),
-        ({**OPEN, "dev": 39}, {"space": "delta", "surrogate": "items", "train": "off"}),
-        ({**OPEN, "workers": "2"}, {"surrogate": "items", "train": "off"}),
-        ({**OPEN, "scoring": "generate"}, {"surrogate": None, "train": "off"}),
-        ({**OPEN, "base": ""}, {"space": "token", "surrogate": None, "train": "off"}),
-        # scores without margins: 40 candidates, of which a model of the scores proposes the rest
-        (
-            {**OPEN, "metrics": ("f1",)},
-            {"max_iter": 0, "particles": 6, "proposals": 34, "surrogate": None, "train": "on"},
-        ),
-        ({**OPEN, "metrics": ("f1",), "proposals": 4}, {"proposals": 4}),
-        ({**SWARM, "metrics": ("f1",)}, {"max_iter": 3, "particles": 10}),
-        # iterations that nothing ends have a budget, of 40 candidates of 40 items
-        (SWARM, {"budget_items": 40 * 40}),
-        ({**SWARM, "particles": 50}, {"budget_items": 50 * 40}),
-        ({**SWARM, "budget_items": 900}, {"budget_items": 900}),
-        ({**SWARM, "budget_minutes": 2.0}, {"budget_items": 40 * 40}),
-        ({**SWARM, "max_iter": 9}, {"budget_items": None}),
-        ({**SWARM, "preset": "paper"}, {"budget_items": None, "max_iter": 50, "particles": 20}),
-        # the published procedures, and what is said to be them
-        ({"preset": "paper"}, PAPER),
-        ({"preset": "none"}, PAPER),
-        ({"preset": None, "compat": "paper"}, PAPER),
-        ({"preset": "reference"}, {**PAPER, "compat": "reference"}),
-        ({"preset": None, "compat": "reference"}, {**PAPER, "compat": "reference"}),
-        ({"preset": "none", "settings": ("inertia=0.1",), "particles": 9}, {"compat": "paper"}),
-        ({"preset": "none", "compat": "none"}, {"compat": "paper"}),
-        *(
-            ({"preset": "paper", **more}, {"compat": "none"})
-            for more in (
-                {"space": "delta"},
-                {"start": "sums"},
-                {"max_iter": 0},
-                {"optimizer": "pycma"},
-                {"optimizer": "constriction"},
-            )
-        ),
-        ({"preset": None, "compat": "paper", "space": "delta"}, {"compat": "none"}),
-        ({"preset": "reference", "optimizer": "pycma"}, {"compat": "none"}),
-        # a value that equals a default is given
-        (
-            {
-                **OPEN,
-                "preset": None,
-                "optimizer": "model-swarms",
-                "compat": "paper",
-                "patience": 10,
-            },
-            {**PAPER, "preset": "paper", "particles": 20, "max_iter": 50, "patience": 10},
-        ),
-        (
-            {**OPEN, "preset": None, "optimizer": "model-swarms", "particles": 20},
-            {"space": "delta", "particles": 20, "max_iter": 50, "compat": "none"},
-        ),
-    ],
-)
-def test_what_a_search_is_decided_to_be(
-    config: SearchConfig, given: dict[str, Any], expected: dict[str, Any]
-) -> None:
+@pytest.mark.parametrize("line", PLANS)
+def test_what_a_search_is_decided_to_be(config: SearchConfig, line: str) -> None:
+    """Of `auto`, then what is given wins, then budgets, the published procedures, and what equals a
+    default.
+    """
+    case = json.loads(line)
+    given = {k: tuple(v) if isinstance(v, list) else v for k, v in case["given"].items()}
     found = make_plan(replace(config, **given)).config
-    assert {name: getattr(found, name) for name in expected} == expected
+    assert {name: getattr(found, name) for name in case["decided"]} == case["decided"]
 
 
 def test_the_paper_has_its_grid_unless_one_set_of_coefficients_is_given() -> None:
@@ -194,15 +112,7 @@ def test_the_paper_from_the_command_line_is_its_preset(
     config: SearchConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A quick try of it: two draws from its grid, a handful of particles, one iteration."""
-    words = [
-        "search",
-        "--base",
-        config.base,
-        "--experts",
-        *config.experts,
-        "--task",
-        config.tasks[0],
-    ]
+    words = ["search", "--base", config.base, "--experts", *config.experts, "--task", *config.tasks]
     words += ["--out", config.out, "--scoring", "likelihood", "--threads", 1, "--test", 0]
     quick = ["--paper", "--particles", 4, "--max-iter", 1, "--set", "draws=2"]
     code, _, error = swarm_llm(capsys, *words, *quick)
@@ -246,18 +156,10 @@ def test_workers_take_what_was_decided(config: SearchConfig) -> None:
     ],
 )
 def test_no_more_is_scored_than_was_said(
-    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, more: dict[str, Any]
+    words_search: Callable[..., SearchConfig], more: dict[str, Any]
 ) -> None:
     events: list[Event] = []
-    task = write_task(tmp_path / "words.json", questions(12, 1), questions(4, 2))
-    config = small(
-        tiny_base,
-        louder(tiny_experts, tmp_path / "louder"),
-        [task],
-        tmp_path / "run",
-        preset="auto",
-    )
-    search(replace(config, **more), events.append)
+    search(words_search(12, 4, **{"preset": "auto", **more}), events.append)
     (start,) = (event.data for event in events if event.kind == "start")
     left = [event.data["evaluations_left"] for event in events if "evaluations_left" in event.data]
     assert left and min(left) >= 0
@@ -306,17 +208,8 @@ def test_what_is_resolved_stays_as_it_is(config: SearchConfig, more: dict[str, A
     found = replace(free, **more)
     concrete = replace(make_plan(found).config, preset="none")
     assert make_plan(concrete).config == concrete
-    for name in (
-        "space",
-        "optimizer",
-        "particles",
-        "max_iter",
-        "patience",
-        "train",
-        "grid",
-        "compat",
-    ):
-        assert name in given_settings(concrete)
+    names = "space optimizer particles max_iter patience train grid compat".split()
+    assert set(names) <= set(given_settings(concrete))
 
 
 def test_quick_fine_tunes_the_best_of_base_and_experts_and_no_more(config: SearchConfig) -> None:

@@ -15,7 +15,6 @@ from search_helpers import (
     ends_as,
     files,
     history,
-    louder,
     questions,
     small,
     swarm_llm,
@@ -34,11 +33,6 @@ OUT = "run"  # relative, so that two runs are asked for with the same words
 
 class Stopped(Exception):
     """Stands for whatever ends a process."""
-
-
-@pytest.fixture(scope="module")
-def experts(tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return louder(tiny_experts, tmp_path_factory.mktemp("loud"))
 
 
 @pytest.fixture(scope="module")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from search_helpers import ends_as, louder, questions, small, write_task
+from search_helpers import ends_as, questions, write_task
 
 from pyswarmopt.base.optimizer import Point
 from pyswarmopt_llm.common.config import SearchConfig
@@ -31,17 +32,9 @@ from pyswarmopt_llm.searching.training.trainer import fit, folds
 
 
 @pytest.fixture
-def config(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> SearchConfig:
-    experts = louder(tiny_experts, tmp_path / "experts")
-    task = write_task(tmp_path / "words.json", questions(16, 1), questions(12, 2))
-    more: dict[str, Any] = {
-        "space": "delta",
-        "surrogate": "items",
-        "train": "on",
-        "dtype": "float32",
-        "max_iter": 0,
-    }
-    return small(tiny_base, experts, [task], tmp_path / "run", **more)
+def config(words_search: Callable[..., SearchConfig]) -> SearchConfig:
+    more = {"space": "delta", "surrogate": "items", "train": "on", "dtype": "float32"}
+    return words_search(16, 12, max_iter=0, **more)
 
 
 @pytest.fixture
@@ -78,7 +71,7 @@ def by_hand(job: Job, start: Patch | None, split: str) -> tuple[float, ...]:
     """Item by item, the base or what is trained on dev from `start`."""
     patch = Patch()
     if start is not None:
-        _, choices = job.training_items({"words": "likelihood"})
+        choices = job.choices({"words": "likelihood"})
         lora = fit(job.engine, start, choices, job.experts[0], job.config.seed)
         patch = start.with_low_rank(lora.low_rank)
     (utility,) = job.utilities(split, {"words": "likelihood"}).values()
@@ -89,7 +82,7 @@ def by_hand(job: Job, start: Patch | None, split: str) -> tuple[float, ...]:
 def without_folds(job: Job, start: Patch) -> list[float]:
     """The values on dev of what is trained without each item's fold."""
     (utility,) = job.utilities("dev", {"words": "likelihood"}).values()
-    _, choices = job.training_items({"words": "likelihood"})
+    choices = job.choices({"words": "likelihood"})
     values = [0.0] * len(choices)
     for fold in folds(choices, job.config.seed):
         rest = [item for place, item in enumerate(choices) if place not in fold]

@@ -28,11 +28,6 @@ from pyswarmopt_llm.searching.use.model import evaluate_model
 
 
 @pytest.fixture(scope="module")
-def experts(tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return louder(tiny_experts, tmp_path_factory.mktemp("loud"))
-
-
-@pytest.fixture(scope="module")
 def task(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_task(
         tmp_path_factory.mktemp("task") / "words.json", questions(24, 1), questions(20, 2)

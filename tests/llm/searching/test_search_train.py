@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from search_helpers import ends_as, history, louder, questions, small, write_task
+from search_helpers import ends_as, history
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.report.findings import score_rows
@@ -18,16 +19,8 @@ from pyswarmopt_llm.searching.scoring.result import Result
 
 
 @pytest.fixture
-def config(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> SearchConfig:
-    experts = louder(tiny_experts, tmp_path / "experts")
-    task = write_task(tmp_path / "words.json", questions(16, 1), questions(12, 2))
-    more: dict[str, Any] = {
-        "space": "delta",
-        "train": "on",
-        "dtype": "float32",
-        "no_rivals": True,
-    }
-    return small(tiny_base, experts, [task], tmp_path / "run", **more)
+def config(words_search: Callable[..., SearchConfig]) -> SearchConfig:
+    return words_search(16, 12, space="delta", train="on", dtype="float32", no_rivals=True)
 
 
 @pytest.fixture(autouse=True)

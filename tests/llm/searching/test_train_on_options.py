@@ -81,17 +81,8 @@ def test_the_command_trains_on_a_task_file_and_says_what_it_wrote(
     tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     task = write_task(tmp_path / "words.json", questions(12, 1), questions(4, 2))
-    words = [
-        "train-expert",
-        "--base",
-        str(tiny_base),
-        "--loss",
-        "options",
-        "--data",
-        str(task),
-        "--examples",
-        "10",
-    ]
+    words = ["train-expert", "--base", tiny_base, "--loss", "options", "--data", task]
+    words += ["--examples", "10"]
     words += ["--rank", "2", "--epochs", "2", "--out", str(tmp_path / "a"), "--quiet", "--json"]
     code, out, err = swarm_llm(capsys, *words)
     assert code == 0, err
@@ -121,23 +112,8 @@ def test_all_rows_of_a_table_without_split_are_trained_on(
     assert code == 2 and "--rank 2: is that of --from; remove it" in err
 
 
-def test_what_cannot_be_trained_on_is_one_line(tiny_base: Path, tmp_path: Path) -> None:
-    items = load_task(
-        str(write_task(tmp_path / "words.json", questions(4, 1), questions(2, 2)))
-    ).dev
-    with pytest.raises(UserError, match="targets nothing: no such linear layers"):
-        on_options(
-            resolve_base(str(tiny_base)),
-            items,
-            tmp_path / "a",
-            TrainingOptions(targets=("nothing",)),
-        )
-    with pytest.raises(UserError, match="the seed must be a whole number"):
-        training_items("builtin:requests-bank:one", 4, seed=0)
-    unanswered = [replace(item, answer=None) for item in items]
+def test_items_without_answers_are_refused(tiny_base: Path, tmp_path: Path) -> None:
+    file = write_task(tmp_path / "words.json", questions(4, 1), questions(2, 2))
+    unanswered = [replace(item, answer=None) for item in load_task(str(file)).dev]
     with pytest.raises(UserError, match="no item has a right answer"):
         on_options(resolve_base(str(tiny_base)), unanswered, tmp_path / "a", OPTIONS)
-    (tmp_path / "b").mkdir()
-    (tmp_path / "b" / "file").touch()
-    with pytest.raises(UserError, match="exists"):
-        on_options(resolve_base(str(tiny_base)), items, tmp_path / "b", TrainingOptions())

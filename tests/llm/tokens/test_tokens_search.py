@@ -110,17 +110,8 @@ def test_the_files_in_best_score_what_the_result_says(
 
 def test_generate_writes_from_the_mixture(done: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for fusion in ("auto", "union"):
-        code, out, _ = swarm_llm(
-            capsys,
-            "generate",
-            "--run",
-            done,
-            "--fusion",
-            fusion,
-            "--max-new-tokens",
-            3,
-            "Which amber?",
-        )
+        words = ["generate", "--run", done, "--fusion", fusion, "--max-new-tokens", 3]
+        code, out, _ = swarm_llm(capsys, *words, "Which amber?")
         assert code == 0
         assert out.endswith("\n")
     code, _, err = swarm_llm(
