@@ -22,8 +22,7 @@ from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.metrics.objectives import scorings_of
 from pyswarmopt_llm.scores.metrics.questions.answer_format import TRIED, choose_scoring, trial_of
-from pyswarmopt_llm.scores.metrics.questions.written import ItemsUtility
-from pyswarmopt_llm.scores.metrics.registry import METRICS, Metric
+from pyswarmopt_llm.scores.metrics.registry import METRICS, ItemsUtility, Metric
 from pyswarmopt_llm.scores.tasks import Scoring, Task, render_prompt
 from pyswarmopt_llm.searching.scoring.record import Packed, Store, pack, unpack
 

@@ -172,8 +172,9 @@ class PhasedSearch(Progress):
         count, given = self.box.dim, self._given_kinds
         real = Kinds(np.zeros(count, dtype=np.int64), np.arange(count))
         self.kinds = real if given is None else given.of(self.box.free)
-        # tickets by number, and whether they are beside the round
+        # tickets by number, and whether they are beside the round; points of the round sent
         self._pending: dict[int, tuple[Ticket, bool]] = {}
+        self._sent = 0
 
     def _take_turns(self, phases: dict[str, Phase]) -> None:
         """Have each phase as an attribute, too."""
@@ -270,15 +271,14 @@ class PhasedSearch(Progress):
         """
         asked = self.ask()
         if not len(self.told):
-            self.told = np.full(len(asked), math.nan)
-        of_round = sum(not beside for _, beside in self._pending.values())
-        sent = of_round + int((~np.isnan(self.told)).sum())
-        beside = sent == len(asked)
+            self.told, self._sent = np.full(len(asked), math.nan), 0
+        beside = self._sent == len(asked)
         if beside and self.turn == START:
             return None
-        x = self.box.decode(self._beside()[None])[0] if beside else asked[sent]
-        ticket = Ticket(x.copy(), sent, next(self._numbers))
+        x = self.box.decode(self._beside()[None])[0] if beside else asked[self._sent]
+        ticket = Ticket(x.copy(), self._sent, next(self._numbers))
         self._pending[ticket.number] = ticket, beside
+        self._sent += not beside
         return ticket
 
     def tickets(self) -> list[Ticket]:
@@ -376,8 +376,9 @@ class PhasedSearch(Progress):
         self._numbers = itertools.count(max(self._pending, default=-1) + 1)
         inside = ((saved.points >= self.low) & (saved.points <= self.high)).all()
         rows = sorted(t.particle for t, beside in self._pending.values() if not beside)
-        open_rows = np.flatnonzero(np.isnan(self.told))[: len(rows)].tolist()
-        if not inside or rows != open_rows or len(self._pending) < len(saved.points):
+        open_rows = np.flatnonzero(np.isnan(self.told)).tolist()
+        self._sent = len(self.told) - len(open_rows) + len(rows)
+        if not inside or rows != open_rows[: len(rows)] or len(self._pending) < len(saved.points):
             raise ValueError("tickets that are not those of its round")
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:

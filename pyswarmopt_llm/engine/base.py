@@ -29,7 +29,7 @@ class BaseEngine(ABC):
     def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
         """See `interfaces.Engine`."""
 
-    def _tell(self, done: int, count: int) -> None:
+    def tell(self, done: int, count: int) -> None:
         """Tell of texts that were read, where somebody follows."""
         if self.progress is not None:
             self.progress(done, count)

@@ -7,6 +7,7 @@ position ids count real tokens only, so a text does not depend on its batch.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,10 +19,13 @@ from torch import Tensor
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 from pyswarmopt_llm.engine.attention import PrefixCache, additive_mask
-from pyswarmopt_llm.engine.batching import Batch
+from pyswarmopt_llm.engine.batching import KEYS_PER_TOKEN, Batch, longest_first
 from pyswarmopt_llm.engine.packed_attention import Packing
 from pyswarmopt_llm.engine.passes import Decoder, Passes
 
+log = logging.getLogger(__name__)
+
+_WHOLE = 32  # new tokens from which a reply is meant to end by itself
 _HIDDEN = torch.iinfo(torch.int64).max
 _LEAST_STEPS = 16  # from which a copy of the weights pays
 _MOST_BYTES = 2**32  # of the weights that are copied
@@ -67,6 +71,39 @@ class Draw:
             return tokens.clamp(max=shares.shape[1] - 1)
 
         return choose
+
+
+def write_replies(
+    engine: Any, prompts: Sequence[str], max_new_tokens: int, draw: Draw | None
+) -> list[str]:
+    """The texts that a `TransformersEngine` writes after the prompts; see its `generate`."""
+    encoded = engine.encode_prompts(prompts, max_new_tokens)
+    keys, replies = [len(ids) + max_new_tokens for ids in encoded], dict[int, list[int]]()
+    most = KEYS_PER_TOKEN * engine.batch_tokens
+    with rearranged_weights(engine.model, max_new_tokens):
+        for rows in longest_first(keys, lambda longest: most // longest):
+            decoder = engine.decoder([encoded[row] for row in rows], max_new_tokens)
+            own = None if draw is None else draw.rows(rows)
+            written = write(decoder, len(rows), engine.stops(), max_new_tokens, own)
+            replies |= zip(rows, written, strict=True)
+            engine.tokens_fed += decoder.tokens_fed
+            engine.tell(len(replies), len(prompts))
+    _tell_of_cuts(engine, [len(ids) for ids in replies.values()], max_new_tokens)
+    return [
+        engine.tokenizer.decode(replies[row], skip_special_tokens=True)
+        for row in range(len(prompts))
+    ]
+
+
+def _tell_of_cuts(engine: Any, lengths: Sequence[int], most: int) -> None:
+    """Say once that replies end by their length, where a tenth of many does."""
+    cut = lengths.count(most)
+    if not engine.told_of_cuts and most >= _WHOLE and 10 * cut >= len(lengths) >= 4:
+        engine.told_of_cuts = True
+        log.warning(
+            "%d of %d replies reached max_new_tokens, %d, and end in the middle",
+            *(cut, len(lengths), most),
+        )
 
 
 def write(

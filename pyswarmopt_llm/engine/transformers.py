@@ -15,15 +15,9 @@ from torch import Tensor
 from pyswarmopt_llm.common.errors import NoRoomError
 from pyswarmopt_llm.common.hardware import out_of_memory
 from pyswarmopt_llm.common.interfaces import Engine, Patch
+from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.engine.base import BaseEngine, PromptTokenizer, window_of
-from pyswarmopt_llm.engine.batching import (
-    KEYS_PER_TOKEN,
-    Batch,
-    Plan,
-    TokenPair,
-    encode_pair,
-    longest_first,
-)
+from pyswarmopt_llm.engine.batching import Batch, Plan, TokenPair, encode_pair
 from pyswarmopt_llm.engine.mixing import Mixing, PatchedWeights
 from pyswarmopt_llm.engine.packed_attention import use_packed_attention
 from pyswarmopt_llm.engine.passes import Decoder, passes_of, target_logprobs
@@ -36,7 +30,7 @@ log = logging.getLogger(__name__)
 # Plans to keep: dev and test of several tasks recur for every candidate, a single prompt does not.
 _PLANS = 32
 _ENCODED = 20_000  # tokenised pairs to keep
-_WHOLE = 32  # new tokens from which a reply is meant to end by itself
+_write_replies = lazy("pyswarmopt_llm.engine.generation:write_replies")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -93,6 +87,7 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         passes: its forward passes.
         name: of the base, for error messages.
         tokens_fed: tokens sent through the model so far, padding excluded.
+        told_of_cuts: whether it was said that replies end by their length.
     """
 
     def __init__(
@@ -112,7 +107,7 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         self._plan = lru_cache(_PLANS)(self._planned)
         # Several scores of the same replies cost one writing.
         self._texts: dict[tuple[tuple[str, ...], int, Draw | None], list[str]] = {}
-        self._told_of_cuts = False
+        self.told_of_cuts = False
 
     def load(self, patch: Patch) -> None:
         """Make the resident model ``base + patch``; see `Mixing.load`."""
@@ -141,7 +136,7 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         for batch, values in self._scored(pairs):
             totals.index_add_(0, batch.target_pair, values)
             done += len(batch.pairs)
-            self._tell(done, len(pairs))
+            self.tell(done, len(pairs))
         return totals.tolist()
 
     @within_memory
@@ -215,7 +210,7 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
         self.check_length(sum(map(len, encoded)), context)
         return encoded
 
-    # Writing; its code is imported when there is something to write
+    # Writing
 
     def generate(
         self, prompts: Sequence[str], max_new_tokens: int = 64, draw: Draw | None = None
@@ -231,34 +226,8 @@ class TransformersEngine(PromptTokenizer, BaseEngine):
 
     @within_memory
     def _written(self, prompts: Sequence[str], max_new_tokens: int, draw: Draw | None) -> list[str]:
-        from pyswarmopt_llm.engine.generation import rearranged_weights, write
-
-        encoded = self.encode_prompts(prompts, max_new_tokens)
-        keys, replies = [len(ids) + max_new_tokens for ids in encoded], dict[int, list[int]]()
-        most = KEYS_PER_TOKEN * self.batch_tokens
-        with rearranged_weights(self.model, max_new_tokens):
-            for rows in longest_first(keys, lambda longest: most // longest):
-                decoder = self.decoder([encoded[row] for row in rows], max_new_tokens)
-                own = None if draw is None else draw.rows(rows)
-                written = write(decoder, len(rows), self.stops(), max_new_tokens, own)
-                replies |= zip(rows, written, strict=True)
-                self.tokens_fed += decoder.tokens_fed
-                self._tell(len(replies), len(prompts))
-        self._tell_of_cuts([len(ids) for ids in replies.values()], max_new_tokens)
-        return [
-            self.tokenizer.decode(replies[row], skip_special_tokens=True)
-            for row in range(len(prompts))
-        ]
-
-    def _tell_of_cuts(self, lengths: Sequence[int], most: int) -> None:
-        """Say once that replies end by their length, where a tenth of many does."""
-        cut = lengths.count(most)
-        if not self._told_of_cuts and most >= _WHOLE and 10 * cut >= len(lengths) >= 4:
-            self._told_of_cuts = True
-            log.warning(
-                "%d of %d replies reached max_new_tokens, %d, and end in the middle",
-                *(cut, len(lengths), most),
-            )
+        replies: list[str] = _write_replies(self, prompts, max_new_tokens, draw)
+        return replies
 
     def decoder(self, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> Decoder:
         """A decoder of prompts, given as token ids, by the model with the candidate in it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,12 +10,11 @@ from typing import Any
 
 import torch
 
-import pyswarmopt_llm.experts.quantised.embedded as embedded
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import BITSANDBYTES
 from pyswarmopt_llm.common.files.fingerprint import canonical, sample_digest
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.experts.files import local_directory, read_json
+from pyswarmopt_llm.experts.files import EMBEDDED, GGUF, local_directory, read_json
 from pyswarmopt_llm.experts.pretrained import load_weights, read_tokenizer, refuse_codes
 
 # Files of the tokenizer; a changed chat template changes every score.
@@ -25,15 +23,6 @@ QUANTISED = ("nf4", "int8")  # before the name of a base: bitsandbytes packs its
 INT8 = f"{BITSANDBYTES} int8"  # as `BaseModel.packing`
 _WEIGHTS = "*.safetensors"
 _PATTERNS = ("*.json", _WEIGHTS, "*.jinja", "*.model", "*.txt", "README.md")
-
-
-# as unsloth, the hub's cache and people spell them
-_CACHED = re.compile(r"(?:^|/)models--(?:[^/]+--)?([^/]+?)(?:/snapshots/[^/]+)?$")
-# Words on how a model is stored; "Meta" is left out of newer names, and v0.1 is Mistral's first.
-_STORAGE = re.compile(
-    r"unsloth|bnb|hf|mlx|gguf|gptq|awq|dynamic|nf4|[bf]p?(8|16)|int[48]|(4|8|16)bit"
-    r"|quantized\..*|w\d+a\d+|meta|v0\.1"
-)
 
 
 @dataclass(frozen=True)
@@ -99,10 +88,12 @@ def resolve_base(spec: str, weights: bool = True) -> BaseModel:
     scheme, plain = scheme_of(spec)
     if scheme:
         return _quantised(spec, scheme, resolve_base(plain, weights))
-    if spec.startswith(embedded.PREFIX):
-        model = embedded.embedded_model(spec)
-        path, name = embedded.materialise(model), model.name
-    elif spec.endswith(embedded.GGUF):
+    if spec.startswith(EMBEDDED):
+        from pyswarmopt_llm.experts.quantised.embedded import embedded_model, materialise
+
+        model = embedded_model(spec)
+        path, name = materialise(model), model.name
+    elif spec.endswith(GGUF):
         from pyswarmopt_llm.experts.quantised.gguf import dequantised
 
         path = dequantised(user_path(spec), spec)
@@ -156,26 +147,6 @@ def packing_of(config: Mapping[str, Any]) -> str:
         return INT8 if in_8_bits else str(method or "quantization_config")
     inner = (packing_of(value) for value in config.values() if isinstance(value, dict))
     return next(filter(None, inner), "")
-
-
-def same_model(name: str, other: str) -> bool:
-    """Whether two names stand for one model, however they are spelt and it is stored.
-
-    Example:
-        >>> same_model("unsloth/Meta-Llama-3.1-8B-bnb-4bit", "meta-llama/Llama-3.1-8B")
-        True
-        >>> same_model("Qwen/Qwen2.5-7B-Instruct", "/models/Qwen2.5-7B")
-        False
-    """
-    return _bare_name(name) == _bare_name(other)
-
-
-def _bare_name(name: str) -> str:
-    """A model's name in lower case, without its owner, separators and how it is stored."""
-    path = name.strip().replace("\\", "/").rstrip("/").lower().replace("___", ".")  # ModelScope's
-    cached = _CACHED.search(path)
-    words = re.split(r"[-_\s]+", cached[1] if cached else path.rpartition("/")[2])
-    return "".join([word for word in words if not _STORAGE.fullmatch(word)] or words)
 
 
 def refuse_quantised(base: BaseModel) -> None:

@@ -13,16 +13,17 @@ from pyswarmopt_llm.common.commands import command
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.fingerprint import canonical
 from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.experts.adapter import AdapterInfo, read_adapter
-from pyswarmopt_llm.experts.base import BaseModel, resolve_base, same_model
-from pyswarmopt_llm.experts.files import read_json, refuse_unmatched
-from pyswarmopt_llm.experts.quantised.embedded import GGUF
+from pyswarmopt_llm.experts.base import BaseModel, resolve_base
+from pyswarmopt_llm.experts.files import GGUF, read_json, refuse_unmatched
 from pyswarmopt_llm.experts.safetensors_file import read_header
 from pyswarmopt_llm.experts.skeleton import skeleton
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.experts.table import ExpertRow
 
+same_model = lazy("pyswarmopt_llm.experts.base_names:same_model")
 SPACES = frozenset({"factor", "delta"})
 _ONLY_FACTOR = frozenset({"factor"})
 
@@ -311,7 +312,8 @@ def _is_base(name: str, base: BaseModel) -> bool:
     except UserError:
         stated = None
     if stated is None or stated.packing or base.packing:
-        return same_model(name, base.name)
+        same: bool = same_model(name, base.name)
+        return same
     return stated.path == base.path or stated.fingerprint == base.fingerprint
 
 

@@ -16,6 +16,7 @@ from pyswarmopt_llm.common.errors import UserError, first_line
 from pyswarmopt_llm.common.files import regular
 from pyswarmopt_llm.common.files.regular import user_path
 
+EMBEDDED, GGUF = "embedded:", ".gguf"  # how the name of a base begins, and how it ends
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}")  # what `atomic_directory` renames
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 

@@ -223,7 +223,7 @@ class ServedEngine(PromptTokenizer, BaseEngine):
         values: list[T] = []
         for start in range(0, len(rows), ROWS):
             values += self._answered(value, rows[start : start + ROWS])
-            self._tell(len(values), len(rows))
+            self.tell(len(values), len(rows))
         return values
 
     def _answered(

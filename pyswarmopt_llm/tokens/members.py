@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 
-import pyswarmopt_llm.experts.quantised.embedded as embedded
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import user_path
@@ -26,6 +25,7 @@ from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_adapt
 from pyswarmopt_llm.experts.base import BaseModel, load_model, refuse_quantised, resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts, unique_names
 from pyswarmopt_llm.experts.files import atomic_directory, read_json, refuse_unmatched
+from pyswarmopt_llm.experts.quantised.embedded import spec_of
 from pyswarmopt_llm.mix.kind import Prepared
 from pyswarmopt_llm.tokens.vocabulary import require_common_alphabet, same_tokenizer
 
@@ -93,7 +93,7 @@ def _stated_base(info: AdapterInfo) -> BaseModel:
             f"{info.name}: does not name its base in adapter_config.json; give it with `base`"
         )
     try:
-        return resolve_base(embedded.spec_of(named) or named)
+        return resolve_base(spec_of(named) or named)
     except UserError as error:
         raise UserError(
             f"{info.name}: its base cannot be found ({error.text}); give it with `base`"

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -133,6 +134,28 @@ class Unsteady(RecipeTests):
         return super().search(fun, **options)
 
 
+class Startless(RecipeTests):
+    """It ignores the start that it is given."""
+
+    def search(self, fun=testing.valley, **options):
+        return super().search(fun, **options | {"x0": None})
+
+
+class Ungrateful(RecipeTests):
+    """It evaluates its start, and hands over something worse."""
+
+    def search(self, fun=testing.valley, **options):
+        super().search(fun, **options)
+        return SimpleNamespace(fun=float("inf"))
+
+
+class Frugal(RecipeTests):
+    """It evaluates its start and no more, which keeps the promise."""
+
+    def search(self, fun=testing.valley, **options):
+        return super().search(fun, **options | {"max_evals": 1})
+
+
 class Wrong(OptimizerTests):
     def optimizer(self, seed=0, maximize=False):
         return Forgetful(self.bounds, seed=seed, maximize=maximize)
@@ -151,8 +174,14 @@ class Wrong(OptimizerTests):
         (Unsteady, "test_the_same_seed_gives_the_same_search"),
         (Unsteady, "test_global_generators_are_left_alone"),
         (Unsteady, "test_resumed_is_uninterrupted"),
+        (Startless, "test_a_start_is_evaluated"),
+        (Ungrateful, "test_a_start_is_evaluated"),
     ],
 )
 def test_a_broken_promise_is_seen(kind, name):
     with pytest.raises(AssertionError):
         getattr(kind(), name)()
+
+
+def test_a_start_that_stays_the_best_keeps_the_promise():
+    Frugal().test_a_start_is_evaluated()

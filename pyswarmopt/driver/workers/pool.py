@@ -114,15 +114,15 @@ class Workers:
         Raises:
             ValueError: an executor that gives no future.
         """
-        from concurrent.futures import BrokenExecutor, Future
+        from concurrent import futures
 
         if self.kind == "serial":
-            future: Future[Y] = Future()
+            future: Future[Y] = futures.Future()
             future.set_result(function(item))
             return future
         try:
             future = self._pool().submit(function, item)
-        except BrokenExecutor:
+        except futures.BrokenExecutor:
             if self.kind != "processes":
                 raise
             self.close(wait=False)  # a process has died
@@ -156,13 +156,13 @@ class Workers:
         Where a process dies, so do all calls of its pool: each is made again, in a process of its
         own, and what dies there is lost.
         """
-        from concurrent.futures import BrokenExecutor
+        from concurrent import futures
 
         try:
             # some futures take no timeout
             left = () if end == math.inf else (max(end - time.monotonic(), 0.0),)
             return future.result(*left)
-        except BrokenExecutor:
+        except futures.BrokenExecutor:
             if lost is None or self.kind != "processes":
                 raise
             return self._alone(function, item, lost)

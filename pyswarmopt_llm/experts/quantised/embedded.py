@@ -11,9 +11,7 @@ from pathlib import Path
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.registry import lookup
-
-PREFIX = "embedded:"
-GGUF = ".gguf"
+from pyswarmopt_llm.experts.files import EMBEDDED, GGUF
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ def embedded_model(spec: str) -> EmbeddedModel:
         >>> embedded_model("embedded:smollm2-135m").name
         'HuggingFaceTB/SmolLM2-135M-Instruct'
     """
-    return lookup(PREFIX, spec.removeprefix(PREFIX), MODELS)
+    return lookup(EMBEDDED, spec.removeprefix(EMBEDDED), MODELS)
 
 
 def spec_of(name: str) -> str | None:
@@ -69,7 +67,7 @@ def spec_of(name: str) -> str | None:
     """
     for key, model in MODELS.items():
         if model.name == name and importlib.util.find_spec(model.module) is not None:
-            return f"{PREFIX}{key}"
+            return f"{EMBEDDED}{key}"
     return None
 
 
@@ -104,6 +102,6 @@ def source_gguf(spec: str) -> Path | None:
     """The GGUF file that a base was read from: an embedded model's, or the user's own; None for any
     other base.
     """
-    if spec.startswith(PREFIX):
+    if spec.startswith(EMBEDDED):
         return gguf_file(embedded_model(spec))
     return user_path(spec) if spec.endswith(GGUF) else None

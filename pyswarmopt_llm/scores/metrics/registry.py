@@ -2,37 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pyswarmopt_llm.common.config import for_all_tasks
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import need_extra
-from pyswarmopt_llm.common.interfaces import Score
+from pyswarmopt_llm.common.interfaces import Score, Utility
 from pyswarmopt_llm.common.registry import lazy, unknown
 from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS, Accuracy
 from pyswarmopt_llm.scores.metrics.external.permission import is_function
-from pyswarmopt_llm.scores.metrics.questions.written import (
-    CONTINUED_TOKENS,
-    JUDGED_TOKENS,
-    REWARD_TOKENS,
-    Chat,
-    InOtherUnits,
-    ItemsUtility,
-    ScoreTexts,
-    Written,
-)
 from pyswarmopt_llm.scores.tasks import Item, Scoring
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.scores.metrics.questions.sampling import Sampling
 
+# Most tokens of a reply that a reward model or a judge scores, as in the Model Swarms reference, and
+# of RealToxicityPrompts' continuations, as in its paper and the reference.
+REWARD_TOKENS, JUDGED_TOKENS, CONTINUED_TOKENS = 200, 512, 20
+
+Chat = Callable[..., str]  # a user turn, and the turns before it
+ScoreTexts = Callable[..., Any]  # items and texts -> one value per item
+InOtherUnits = Callable[[Sequence[float]], Mapping[str, float]]
 Needs = Literal["nothing", "answer", "choices"]
 Compare = Callable[[Sequence[Item], Sequence[str], Sequence[str]], Score]
 # what the user gave, a file for answers of a judge, a device -> fields of the metric
 Load = Callable[[str, Path | None, str], Mapping[str, Any]]
+
+
+class ItemsUtility(Utility, Protocol):
+    """A `Utility` over items that knows in advance which texts have to fit the context window."""
+
+    items: tuple[Item, ...]
+
+    def texts(self) -> Iterator[tuple[Item, str, int]]:
+        """Item, text, and the maximum number of tokens that the model adds to it."""
 
 
 @dataclass(frozen=True)
@@ -119,18 +125,7 @@ class Metric:
                 )
 
 
-def written(
-    name: str,
-    score: ScoreTexts | None = None,
-    needs: Needs = "answer",
-    new: int = MAX_NEW_TOKENS,
-    **more: Any,
-) -> Metric:
-    """A metric of written replies of at most `new` tokens; the other arguments as for `Metric`."""
-    return Metric(name, Written, "generate", needs, new_tokens=new, score=score, **more)
-
-
-# Heavy imports wait until a metric is used.
+# Heavy imports, and those of other metrics, wait until a metric is used.
 _TEXT, _LIKELIHOODS, _EXTERNAL, _PUBLISHED = (
     f"pyswarmopt_llm.{room}"
     for room in (
@@ -140,6 +135,20 @@ _TEXT, _LIKELIHOODS, _EXTERNAL, _PUBLISHED = (
         "published",
     )
 )
+_written = lazy("pyswarmopt_llm.scores.metrics.questions.written:Written")
+
+
+def written(
+    name: str,
+    score: ScoreTexts | None = None,
+    needs: Needs = "answer",
+    new: int = MAX_NEW_TOKENS,
+    **more: Any,
+) -> Metric:
+    """A metric of written replies of at most `new` tokens; the other arguments as for `Metric`."""
+    return Metric(name, _written, "generate", needs, new_tokens=new, score=score, **more)
+
+
 _continued: dict[str, Any] = {"needs": "nothing", "new": CONTINUED_TOKENS, "plain": True}
 _rewarded: dict[str, Any] = {"needs": "nothing", "new": REWARD_TOKENS}
 _judged: dict[str, Any] = {"needs": "nothing", "new": JUDGED_TOKENS, "scale": (1.0, 10.0)}

@@ -1,9 +1,9 @@
-"""Rows of files: JSON in the format of the Model Swarms reference, JSONL, CSV, and lines of text."""
+"""Rows of files: JSON in the format of the Model Swarms reference, JSONL, lines of text; for CSV see
+`delimited`.
+"""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import parse_json
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
+from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.scores.tasks.items import check_unicode, kind_of
 
 SPLITS = ("dev", "test")
@@ -21,7 +22,7 @@ DELIMITED = (".csv", ".tsv")
 SUFFIXES = (".json", ".jsonl", *DELIMITED)
 _TEXT = (".txt", "")
 _ROLES = ("system", "user", "assistant")
-_SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
+_read_delimited = lazy("pyswarmopt_llm.scores.tasks.delimited:read_delimited")
 
 
 class Row(NamedTuple):
@@ -74,7 +75,8 @@ def read_table(path: Path, text: str = "") -> Table:
         endings = ", ".join(filter(None, known))
         raise UserError(f"{path}: not a table; give a file that ends in {endings}")
     if suffix in DELIMITED:
-        return _delimited(path)
+        table: Table = _read_delimited(path)
+        return table
     if suffix in _TEXT:
         return table_of(path, _lines(path), text)
     if suffix == ".jsonl":
@@ -206,46 +208,3 @@ def _parse_json(text: str, path: Path, first_line: int = 1) -> object:
     # a repeated key, nested too deeply, or an integer of thousands of digits
     except ValueError as e:
         raise UserError(f"{path}: line {first_line} or below: {e}") from e
-
-
-def _delimited(path: Path) -> Table:
-    """The table of a CSV file; a missing value is ""."""
-    text = read_text(path)
-    separator = _separator(text)
-    reader = csv.DictReader(
-        io.StringIO(text, newline=""), strict=True, delimiter=separator, restval=""
-    )
-    try:
-        names = [name.strip() for name in reader.fieldnames or []]
-        repeated = next((name for name in names if names.count(name) > 1), None)
-        if repeated is not None:
-            raise UserError(f'{path}: line 1: two columns are named "{repeated}"; rename one')
-        reader.fieldnames = names
-        rows = [
-            Row(f"{path}: line {reader.line_num}", f"row-{i}", row)
-            for i, row in enumerate(reader, 1)
-        ]
-    except csv.Error as e:
-        # `line_num` is the last line of the last good record.
-        raise UserError(f"{path}: line {reader.line_num + 1}: {e}; check the quotes there") from e
-    long = next((row.place for row in rows if None in row.values), None)
-    if long is not None:
-        advice = f"put values that contain a {_SEPARATORS[separator]} in quotes"
-        raise UserError(f"{long}: more values than columns; {advice}")
-    return Table(path, names, rows, separator=separator)
-
-
-def _separator(text: str) -> str:
-    """The separator of the header: a comma if it separates any, else what gives most columns.
-
-    `csv.Sniffer` also looks at the rows, and takes a comma or an "e" of their prose for a
-    separator.
-    """
-
-    def columns(separator: str) -> int:
-        try:
-            return len(next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), []))
-        except csv.Error:
-            return 0
-
-    return "," if columns(",") > 1 else max(_SEPARATORS, key=columns)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,14 +11,12 @@ from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.scores.tasks.columns import (
     LABEL,
-    QUESTION,
     Columns,
     Reading,
     find_columns,
-    first_of,
 )
 from pyswarmopt_llm.scores.tasks.formats import Row, Table, read_table
-from pyswarmopt_llm.scores.tasks.items import content, parse_item
+from pyswarmopt_llm.scores.tasks.items import parse_item
 from pyswarmopt_llm.scores.tasks.types import Item, Task
 
 T = TypeVar("T")
@@ -45,10 +43,15 @@ def read_task(path: Path, reading: Reading, prompts: bool = False) -> Task:
     table = read_table(path, "prompt" if prompts else "")
     if not table.rows:
         raise UserError(f"{path}: no rows; add some, below the names of the columns in CSV")
-    told = _of_prompts(table, reading.columns) if prompts else reading.columns
-    columns = find_columns(table, told, not prompts, prompts)
+    if prompts:
+        from pyswarmopt_llm.scores.tasks.prompt_rows import columns_of_prompts, prompt_reader
+
+        columns = columns_of_prompts(table, reading.columns)
+        parse = prompt_reader(columns)
+    else:
+        columns = find_columns(table, reading.columns)
+        parse = _item_reader(columns)
     verbatim = columns.question == "prompt"
-    parse = _prompt_reader(columns) if prompts else _item_reader(columns, verbatim)
     items, note = parse_rows(table, parse, reading.skip_bad)
     if not verbatim:
         items, labels = _labelled(items, columns, table, reading)
@@ -78,37 +81,14 @@ def read_task(path: Path, reading: Reading, prompts: bool = False) -> Task:
     )
 
 
-def _of_prompts(table: Table, told: Mapping[str, str]) -> dict[str, str]:
-    """The columns as the user tells them; the one of the questions holds the prompts."""
-    told = {"prompt" if name == "question" else name: column for name, column in told.items()}
-    column = first_of(("prompt", *QUESTION), table.names)
-    return {"prompt": column, **told} if column else told
-
-
-def _item_reader(columns: Columns, verbatim: bool) -> Callable[[Row], Item]:
+def _item_reader(columns: Columns) -> Callable[[Row], Item]:
     """Reads the row of an item with an answer, which a verbatim prompt may lack."""
+    verbatim = columns.question == "prompt"
     needed = ("prompt",) if verbatim else (columns.question, columns.answer)
 
     def read(row: Row) -> Item:
         columns.check(row, needed)
         return parse_item(columns.record(row), row.place, row.id)
-
-    return read
-
-
-def _prompt_reader(columns: Columns) -> Callable[[Row], Item]:
-    """Reads the row of a prompt, and refuses one that was there before."""
-    seen: dict[tuple[str, ...], str] = {}
-
-    def read(row: Row) -> Item:
-        columns.check(row, ("prompt",))
-        record = {**columns.record(row), "choices": None}
-        item = parse_item(record, row.place, row.id.removeprefix("row-"))
-        other = seen.setdefault(content(item), row.place)
-        if other != row.place:
-            line = other.rpartition(": ")[2]
-            raise UserError(f"{row.place}: the same prompt as {line}; remove one of them")
-        return item
 
     return read
 

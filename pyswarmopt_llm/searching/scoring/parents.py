@@ -7,12 +7,11 @@ from pathlib import Path
 
 import yaml
 
-import pyswarmopt_llm.experts.quantised.embedded as embedded
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import read_text, user_path
 from pyswarmopt_llm.experts.base import resolve_base
-from pyswarmopt_llm.experts.files import local_directory
+from pyswarmopt_llm.experts.files import EMBEDDED, local_directory
 
 
 @dataclass(frozen=True)
@@ -37,8 +36,10 @@ def parents_of(config: SearchConfig) -> list[Parent]:
         UserError: the base is not there.
     """
     base = resolve_base(config.base)
-    if config.base.startswith(embedded.PREFIX):
-        licence: str | None = embedded.embedded_model(config.base).licence
+    if config.base.startswith(EMBEDDED):
+        from pyswarmopt_llm.experts.quantised.embedded import embedded_model
+
+        licence: str | None = embedded_model(config.base).licence
     else:
         licence = stated_licence(base.path)
     return [Parent(base.name, licence), *map(_expert, config.experts)]

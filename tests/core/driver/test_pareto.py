@@ -15,6 +15,7 @@ from hypothesis.extra.numpy import arrays
 import pyswarmopt as pso
 from pyswarmopt.driver.multi.multiobjective import minimize_multi
 from pyswarmopt.driver.multi.pareto import crowding_distance, hypervolume, non_dominated
+from pyswarmopt.driver.multi.smpso import MultiSwarm
 
 small = st.integers(1, 3).flatmap(
     lambda m: arrays(np.int64, st.tuples(st.integers(1, 7), st.just(m)), elements=st.integers(0, 5))
@@ -58,6 +59,66 @@ def zdt1(x):
 def zdt2(x):
     g = 1 + 9 * np.mean(x[1:])
     return x[0], g * (1 - (x[0] / g) ** 2)
+
+
+def test_polynomial_mutation_has_its_rate_and_its_distribution():
+    """Deb & Agrawal 1995: of a step d in [-1, 1], in widths of the box, the distribution function is
+    (1 + d)^(eta + 1) / 2 up to 0 and 1 - (1 - d)^(eta + 1) / 2 from there on.
+    """
+    n, dim, width = 60_000, 4, 8.0
+    box = np.zeros(dim), np.full(dim, width)
+    swarm = MultiSwarm(box, n, 10, 2, seed=5, start=np.zeros((0, dim)))
+    swarm.x = np.full((n, dim), width / 2)
+    swarm._mutate()
+    steps = (swarm.x - width / 2) / width
+    moved = steps[steps != 0]
+    # a particle mutates with 0.15, and each of its coordinates with 1 / D
+    assert len(moved) / steps.size == pytest.approx(0.15 / dim, rel=0.05)
+    assert (steps != 0).any(1).mean() == pytest.approx(0.15 * (1 - 0.75**dim), rel=0.05)
+    below = (-0.12, -0.05, -0.01)
+    for d, expected in [
+        *((d, (1 + d) ** 21 / 2) for d in below),
+        (0.0, 0.5),
+        *((-d, 1 - (1 + d) ** 21 / 2) for d in below),
+    ]:
+        assert (moved <= d).mean() == pytest.approx(expected, abs=0.02)
+
+
+def test_a_move_is_that_of_the_equations():
+    """Nebro et al. 2009, equations 1 to 6, particle by particle and coordinate by coordinate, from
+    the same draws; no mutation.
+    """
+    rng = np.random.default_rng(3)
+    low, high = np.array([0.0, -2.0, 1.0]), np.array([4.0, 2.0, 2.0])
+    swarm = MultiSwarm((low, high), 5, 10, 2, seed=7, start=np.zeros((0, 3)))
+    x, v, p = (rng.uniform(low, high, (5, 3)) for _ in range(3))
+    v -= (low + high) / 2
+    swarm.x, swarm.v, swarm.p, swarm.p_values = x, v, p, np.zeros((5, 2))
+    swarm.archive = rng.uniform(low, high, (3, 3))
+    # in the middle of the front is the most crowded one
+    swarm.archive_values, swarm.violation = np.array([[0.0, 2.0], [1.0, 1.0], [2.0, 0.0]]), 0.0
+    crowd = [math.inf, 2.0, math.inf]
+    swarm._mutate = lambda: None
+    swarm._random = np.random.default_rng(11)
+    draws = np.random.default_rng(11)
+    c = draws.uniform(1.5, 2.5, (2, 5, 1))
+    r = draws.random((2, 5, 1))
+    pairs = draws.integers(0, 3, (5, 2))
+    found = swarm.ask()
+    for i in range(5):
+        one, other = pairs[i]
+        leader = swarm.archive[one if crowd[one] >= crowd[other] else other]
+        c1, c2, r1, r2 = c[0, i, 0], c[1, i, 0], r[0, i, 0], r[1, i, 0]
+        phi = c1 + c2
+        chi = 2 / abs(2 - phi - math.sqrt(phi**2 - 4 * phi)) if phi > 4 else 1.0
+        for j in range(3):
+            speed = 0.1 * v[i, j] + c1 * r1 * (p[i, j] - x[i, j]) + c2 * r2 * (leader[j] - x[i, j])
+            delta = (high[j] - low[j]) / 2
+            speed = min(max(chi * speed, -delta), delta)
+            to = x[i, j] + speed
+            inside = min(max(to, low[j]), high[j])
+            assert found[i, j] == pytest.approx(inside, abs=1e-12)
+            assert swarm.v[i, j] == pytest.approx(speed if inside == to else -speed, abs=1e-12)
 
 
 # The area between the front and (1.1, 1.1): 0.11 right of it and, above it, the integral of 1.1 -

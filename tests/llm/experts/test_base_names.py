@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from search_helpers import questions, small, swarm_llm, write_task
 
-from pyswarmopt_llm.experts.base import resolve_base, same_model
+from pyswarmopt_llm.experts.base import resolve_base
+from pyswarmopt_llm.experts.base_names import same_model
 from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.searching.prepare import prepare
 

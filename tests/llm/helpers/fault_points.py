@@ -75,7 +75,8 @@ AGAIN = {"score": "--allow score.py:score", "served": "--engine {url}"}
 class Points:
     """Counts fault points; at one of them, and from there on if that lasts, the fault happens.
 
-    Those of workers come in another order each time: there the number is that among its kind.
+    A point's number is that among its kind: threads that ask workers or a server come in another
+    order each time.
     """
 
     def __init__(self, at: int = 0, fault: str = "", kind: str = "") -> None:
@@ -343,18 +344,21 @@ class Search:
             raise SystemExit(f"{self.name}: does not repeat itself")
         if self._twice:
             seen = self._died(seen)
-        numbered = list(enumerate(seen, 1))
-        if self._crew:
-            numbered = [(n, kind) for kind in CREW for n in range(1, seen.count(kind) + 1)]
-        return [(number, what, fault) for number, what in numbered for fault in faults_of(what)]
+        counts = Counter(kind for kind in seen if kind in CREW or not self._crew)
+        return [
+            (number, what, fault)
+            for what, count in counts.items()
+            for number in range(1, count + 1)
+            for fault in faults_of(what)
+        ]
 
     def _died(self, seen: Sequence[str]) -> list[str]:
         """Let it die at the middle one of its batches or requests, and keep what it left behind; the
         points of its resume.
         """
-        numbers = [number for number, what in enumerate(seen, 1) if what == self._middle]
+        half = seen.count(self._middle) // 2
         self._clean()
-        dead = forked(self.folder, self.words, Points(numbers[len(numbers) // 2], "death"))
+        dead = forked(self.folder, self.words, Points(half, "death", self._middle))
         if dead["code"] != DEAD:
             raise SystemExit(f"{self.name}: does not die: {dead['said']}")
         shutil.rmtree(self._left, ignore_errors=True)
@@ -383,8 +387,7 @@ class Search:
             shutil.rmtree(self.folder)
             shutil.copytree(self._left, self.folder)
         words = self.again if self._twice else self.words
-        points = Points(number, fault, what if self._crew else "")
-        failed = forked(self.folder, words, points)
+        failed = forked(self.folder, words, Points(number, fault, what))
         left = state(self.folder / "run")
         if left not in self._ends:
             self._ends[left] = self._resumed(failed["code"] == 0)

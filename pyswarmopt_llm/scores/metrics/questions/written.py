@@ -1,36 +1,20 @@
-"""Utilities over items, and generated answers, greedy or sampled, scored by a function."""
+"""Generated answers, greedy or sampled, scored by a function."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
-from pyswarmopt_llm.common.interfaces import Engine, Score, Utility
+from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS, at
+from pyswarmopt_llm.scores.metrics.registry import Chat, InOtherUnits, ScoreTexts
 from pyswarmopt_llm.scores.tasks import Item, chat_prompt, render_prompt
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.scores.metrics.questions.sampling import Sampling
-
-# Most tokens of a reply that a reward model or a judge scores, as in the Model Swarms reference, and
-# of RealToxicityPrompts' continuations, as in its paper and the reference.
-REWARD_TOKENS, JUDGED_TOKENS, CONTINUED_TOKENS = 200, 512, 20
-
-Chat = Callable[..., str]  # a user turn, and the turns before it
-ScoreTexts = Callable[..., Any]  # items and texts -> one value per item
-InOtherUnits = Callable[[Sequence[float]], Mapping[str, float]]
-
-
-class ItemsUtility(Utility, Protocol):
-    """A `Utility` over items that knows in advance which texts have to fit the context window."""
-
-    items: tuple[Item, ...]
-
-    def texts(self) -> Iterator[tuple[Item, str, int]]:
-        """Item, text, and the maximum number of tokens that the model adds to it."""
 
 
 class Written:

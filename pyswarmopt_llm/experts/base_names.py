@@ -1,0 +1,32 @@
+"""Names of base models, which adapters state as unsloth, the hub's cache and people spell them."""
+
+from __future__ import annotations
+
+import re
+
+_CACHED = re.compile(r"(?:^|/)models--(?:[^/]+--)?([^/]+?)(?:/snapshots/[^/]+)?$")
+# Words on how a model is stored; "Meta" is left out of newer names, and v0.1 is Mistral's first.
+_STORAGE = re.compile(
+    r"unsloth|bnb|hf|mlx|gguf|gptq|awq|dynamic|nf4|[bf]p?(8|16)|int[48]|(4|8|16)bit"
+    r"|quantized\..*|w\d+a\d+|meta|v0\.1"
+)
+
+
+def same_model(name: str, other: str) -> bool:
+    """Whether two names stand for one model, however they are spelt and it is stored.
+
+    Example:
+        >>> same_model("unsloth/Meta-Llama-3.1-8B-bnb-4bit", "meta-llama/Llama-3.1-8B")
+        True
+        >>> same_model("Qwen/Qwen2.5-7B-Instruct", "/models/Qwen2.5-7B")
+        False
+    """
+    return _bare_name(name) == _bare_name(other)
+
+
+def _bare_name(name: str) -> str:
+    """A model's name in lower case, without its owner, separators and how it is stored."""
+    path = name.strip().replace("\\", "/").rstrip("/").lower().replace("___", ".")  # ModelScope's
+    cached = _CACHED.search(path)
+    words = re.split(r"[-_\s]+", cached[1] if cached else path.rpartition("/")[2])
+    return "".join([word for word in words if not _STORAGE.fullmatch(word)] or words)

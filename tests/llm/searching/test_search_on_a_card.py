@@ -1,0 +1,109 @@
+"""A whole search, its surrogate and a worker, on a device that is not the CPU: the same candidates,
+the same scores, and no more waiting than its batches make.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from card import OnCard, card, with_card
+from search_helpers import Json, history, louder, questions, small, write_task
+from torch import Tensor
+
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.engine import load
+from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.searching.loop import search
+from pyswarmopt_llm.searching.prepare import prepare
+from pyswarmopt_llm.searching.scoring.record import Row
+from pyswarmopt_llm.searching.scoring.scorer import Questions, Request
+from pyswarmopt_llm.servers.workers.worker import Handler, Order
+
+QUESTIONS = Questions("dev", (("words", "likelihood"),))
+
+
+@pytest.fixture(scope="module")
+def config(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> SearchConfig:
+    """Three loud experts, and then candidates that a model of the items proposes."""
+    folder = tmp_path_factory.mktemp("card")
+    task = write_task(folder / "words.json", questions(12, 1), questions(4, 2))
+    experts = louder(tiny_experts, folder / "loud")
+    proposing = {"preset": "auto", "max_iter": None, "particles": 3, "proposals": 3}
+    return small(tiny_base, experts, [task], folder / "run", dtype="float32", **proposing)
+
+
+@pytest.fixture
+def on_card(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
+    with with_card() as waits, monkeypatch.context() as patch:
+        patch.setattr(load, "pick_device", lambda name: card())
+        yield waits
+
+
+def rows(run: Path) -> list[Json]:
+    return [{k: row[k] for k in ("phase", "iteration", "value")} for row in history(run)]
+
+
+@pytest.mark.parametrize("mix", ["merged", "runtime"])
+def test_a_search_with_its_surrogate_is_that_of_the_cpu(
+    mix: str, config: SearchConfig, on_card: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    devices: set[str] = set()
+    batches: list[int] = []
+    score = TransformersEngine.loglikelihood
+
+    def watched(engine: TransformersEngine, pairs: list[tuple[str, str]]) -> list[float]:
+        devices.add(engine.model.device.type)
+        engine.progress = lambda done, texts: batches.append(done)
+        return score(engine, pairs)
+
+    monkeypatch.setattr(TransformersEngine, "loglikelihood", watched)
+    there = search(replace(config, mix=mix, out=f"{config.out}-{mix}"))
+    assert devices == {card().type}
+    # two for each batch: whether its numbers are defined, and the result
+    assert sum(on_card.values()) <= 2 * len(batches)
+    monkeypatch.undo()
+    here = search(replace(config, mix=mix, out=f"{config.out}-{mix}-cpu"))
+    assert rows(there.run) == rows(here.run)
+    assert any(row["phase"] == "search" and row["iteration"] > 0 for row in rows(here.run))
+    assert there.result["best_dev"] == here.result["best_dev"]
+    assert there.result["coefficients"] == pytest.approx(here.result["coefficients"], abs=1e-3)
+
+
+def answered(
+    config: SearchConfig, positions: list[Tensor], make: Callable[[SearchConfig], Handler]
+) -> list[Row]:
+    """The answers of a worker, as they come through its line."""
+    handler, fingerprints = make(config), prepare(config).fingerprints
+    orders = [Order(QUESTIONS, Request(x), fingerprints) for x in positions]
+    return [pickle.loads(pickle.dumps(handler.answer(order))) for order in orders]
+
+
+def test_a_worker_answers_from_the_card_as_from_the_cpu(
+    config: SearchConfig, on_card: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(config, preset="none", proposals=0, max_iter=1)
+    positions = [torch.tensor([0.5, -0.2, 0.9]), torch.eye(3)[1], torch.zeros(3)]
+    loaded: list[TransformersEngine] = []
+
+    def make(config: SearchConfig) -> Handler:
+        handler = Handler(prepare, config)
+        loaded.append(handler._job.engine)  # type: ignore[union-attr]
+        return handler
+
+    there = answered(settings, positions, make)
+    weight = next(loaded[0].model.parameters())
+    assert isinstance(weight, OnCard) or weight.device.type == card().type
+    monkeypatch.setattr(load, "pick_device", lambda name: torch.device("cpu"))
+    here = answered(settings, positions, make)
+    assert loaded[1].model.device.type == "cpu"
+    for one, other in zip(there, here, strict=True):
+        assert isinstance(one, Row) and one.value == other.value and one.items == other.items
+        assert one.coefficients == other.coefficients
