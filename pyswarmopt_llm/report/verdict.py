@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pyswarmopt_llm.common.paired import Comparison
 from pyswarmopt_llm.report.pages import lines_of, words
-from pyswarmopt_llm.report.summary import UNIT
+from pyswarmopt_llm.report.summary import mixture_name
 from pyswarmopt_llm.searching.scoring.result import Result
 
 
@@ -52,15 +52,13 @@ def _alone(result: Result) -> str | None:
     """The result's name if it equals one of its sources, and no item is answered otherwise."""
     if result.best.trained or result.graph is not None:
         return None
-    ones = [name for name, weight in result.coefficients.items() if abs(weight - 1) < UNIT]
-    others = [weight for weight in result.coefficients.values() if abs(weight) >= UNIT]
-    if not others:
+    name = mixture_name(result)
+    if name == "base":
         return "the base"
     pairs = [*result.by_task(split="dev").values(), *result.by_task().values()]
     changed = any(pair.gained or pair.lost for pair in pairs)
-    if len(ones) != 1 or len(others) != 1 or (changed and ones[0] == result.best_single):
-        return None
-    return f"expert {ones[0]}"
+    best = name == f"expert {result.best_single}"
+    return name if name.startswith("expert ") and not (best and changed) else None
 
 
 def between(

@@ -130,9 +130,9 @@ def predict(
             compute = partial(_computed, chunk, source, load)
             wrong = partial(wrong_chunk, [len(each) for each in labels[start : start + CHUNK]])
             with writing(target):
-                content = known.get(inputs, str(start), compute, wrong)
+                content = known.get(f"rows {start}", inputs, compute, wrong)
             rows += [[math.nan if p is None else p for p in row] for row in content[PROBABILITIES]]
-            if on_items is not None and (inputs, str(start)) not in known.earlier:
+            if on_items is not None and (f"rows {start}", inputs) not in known.earlier:
                 on_items(len(rows), len(items))
         labelled = (Prediction.of(*pair) for pair in zip(labels, rows, strict=True))
         predictions = [BLANK if item is None else next(labelled) for item in questioned]

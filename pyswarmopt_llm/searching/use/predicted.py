@@ -94,7 +94,7 @@ def progress_of(out: Path | None, inputs: str) -> Iterator[Store]:
 
     Args:
         out: the file; None: nothing is stored.
-        inputs: digest of rows, model and settings; what the store calls its rows.
+        inputs: digest of rows, model and settings, by which the store knows its rows.
 
     Raises:
         UserError: another process writes the file, or what is known is of other inputs.
@@ -108,7 +108,7 @@ def progress_of(out: Path | None, inputs: str) -> Iterator[Store]:
             path.unlink()
             raise InvalidOption("out", out, _THERE)
         store = Store(path)
-        if store.known and not store.all(inputs):
+        if store.known and all(whose != inputs for _, whose in store.known):
             why = "is of other inputs; remove the file to begin anew, or give another `out`"
             raise UserError(f"{path}: {why}")
         yield store
