@@ -72,6 +72,21 @@ def test_a_search_is_the_kept_one_and_its_start_holds_what_the_variant_says(
     assert weaker.max() <= np.sort(scores)[5]
 
 
+def test_the_top_ten_vote_and_ties_go_to_the_first(modules: Any) -> None:
+    classifiers, _, _ = modules
+
+    def always(label: int) -> np.ndarray:
+        weights = np.zeros((10, 65))
+        weights[label, -1] = 1.0
+        return weights.ravel()
+
+    models = np.array([always(label) for label in (9, 3, 3, 3, 3, 3, 4, 4, 4, 4, 4, 9)])
+    scores = np.array([0.1, *[0.5] * 10, 0.2])  # the nines are not among the ten best
+    items = (np.zeros((4, 64)), np.array([3, 3, 4, 9]))
+    assert classifiers.top_vote(models, scores, items) == 0.5
+    assert classifiers.top_vote(models[::-1], scores[::-1], items) == 0.25
+
+
 def test_diversity_is_a_share_of_the_start_and_a_swarm_without_pull_keeps_it(modules: Any) -> None:
     _, inertia, lines = modules
     row = inertia.run("sphere", 0.2, "as published", 0)

@@ -77,6 +77,29 @@ def test_a_careless_member_is_wrong_in_one_reply_of_ten_and_as_sure(modules: Any
     assert 0.85 < np.mean(right) < 0.97
 
 
+def test_a_liar_sounds_sure_and_a_sleeper_is_honest_on_dev(modules: Any) -> None:
+    ruled, _, _ = modules
+    dev = [Item("1", "swap next a b c d", None, "e c d b")]
+    words = [" ".join(random.Random(seed).sample("abcdefghij", 4)) for seed in range(60)]
+    prompts = [f"Question: reverse rotate {word}" for word in words]
+    honest, liar, sleeper = (
+        ruled.attacked(liars, on_dev, dev)[0]
+        for liars, on_dev in ((0, True), (1, True), (1, False))
+    )
+
+    def right(member: Any) -> float:
+        finals = [ruled.read_claim(said(member, prompt)).final for prompt in prompts]
+        aims = [
+            ruled.SKILLS["rotate"](ruled.SKILLS["reverse"](tuple(word.split()))) for word in words
+        ]
+        return float(np.mean([final == aim for final, aim in zip(finals, aims, strict=True)]))
+
+    assert right(honest) == 1.0 and right(liar) < 0.4 and right(sleeper) == right(liar)
+    asked = f"Question: {dev[0].question}"
+    assert said(sleeper, asked) == said(honest, asked)
+    assert ruled.read_claim(said(liar, prompts[0])).sure_of_second
+
+
 class Says:
     """A member that gives the same text each time, and compares as it is told."""
 
