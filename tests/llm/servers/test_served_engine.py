@@ -252,7 +252,9 @@ def test_a_server_that_restarts_between_two_requests_is_looked_at_again(
     server.trouble = lambda server, path: ""
     requests = len(server.requests)
     assert engine.loglikelihood(LETTERS) == before  # the same server: a look, and no more
-    assert 0 < len(server.requests) - requests - usual <= 2
+    # A connection that is found closed in the middle of a request has failed: scores count, too.
+    most = 7 if engine.server.http.failures else 2
+    assert 0 < len(server.requests) - requests - usual <= most
     server.trouble = lambda server, path: "bye"
     engine.loglikelihood(LETTERS)
     server.adapters.reverse()
