@@ -131,9 +131,9 @@ def dev_size() -> str:
             dev, test = of_tasks.mean(0)
             left = f"{100 * test / dev:.0f}%" if dev > 1 else ""
             cells = [_with_interval(of_tasks[:, column]) for column in (0, 1)]
-            rows.append([str(size), SWARMS[method], *cells, left, str(seeds)])
+            rows.append([f"{size:,}, {SWARMS[method]}", *cells, left, str(seeds)])
     head = ["gain on dev, points", "gain on test", "left on test", "seeds"]
-    return markdown(["dev examples", "method", *head], rows)
+    return markdown(["dev examples, method", *head], rows)
 
 
 def _size_then_method(entry: tuple[tuple[int, str], object]) -> tuple[int, int]:

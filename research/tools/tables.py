@@ -18,6 +18,7 @@ from pathlib import Path
 from textwrap import wrap
 
 import curve_tables
+import experts_tables
 import find_tables
 import group_tables
 import numpy as np
@@ -422,6 +423,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "find-public": find_tables.public,
     "several": several_tables.several,
     "harmful": several_tables.harmful,
+    "several-experts": experts_tables.several_experts,
+    "several-experts-differences": experts_tables.several_experts_differences,
+    "dev-size": experts_tables.dev_size,
     "unlabelled": unlabelled_tables.unlabelled,
     "unlabelled-differences": unlabelled_tables.unlabelled_differences,
     "unlabelled-tries": unlabelled_tables.unlabelled_tries,
