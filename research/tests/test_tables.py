@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "research" / "tools"))
 import chart  # noqa: E402
 import curve_tables  # noqa: E402
+import experts_tables  # noqa: E402
 import outcomes as evidence  # noqa: E402
 import tables  # noqa: E402
 import written_tables  # noqa: E402
@@ -186,3 +187,31 @@ def test_the_charts_were_drawn_from_the_outcomes(
 )
 def test_a_p_value_is_written_with_two_or_three_places(p: float, text: str) -> None:
     assert tables.p_value(p) == text
+
+
+def test_gains_by_the_number_of_dev_examples_are_means_over_tasks() -> None:
+    rows = [
+        row
+        for row in evidence.lines("dev-size")
+        if (row["size"], row["method"]) == (1000, "cma-es")
+    ]
+    assert len({row["task"] for row in rows}) == len(rows) == 6
+    gains = [
+        row["best"]["test"].count("1") / 500 - row["best_single"]["test"].count("1") / 500
+        for row in rows
+    ]
+    half = stats.sem(gains) * stats.t.ppf(0.975, 5)
+    cell = f"{100 * np.mean(gains):+.1f} ± {100 * half:.1f}"
+    assert "| 1,000, CMA-ES, weight changes |" in experts_tables.dev_size()
+    assert cell in experts_tables.dev_size()
+
+
+def test_two_files_of_a_task_count_by_their_harmonic_mean_and_differ_by_all_items() -> None:
+    (row,) = [row for row in evidence.lines("several-experts") if "graph" in row["task"]]
+    found = row["outcomes"]["best-single"]
+    banking, graph = (items.count("1") / len(items) for items in found.values())
+    assert f"{2 * banking * graph / (banking + graph):.3f}" in experts_tables.several_experts()
+    ours = "".join(row["outcomes"]["item-model+dev"].values())
+    theirs = "".join(found.values())
+    pair = compare_paired([*map(int, ours)], [*map(int, theirs)])
+    assert f"{100 * pair.difference:+.1f} [" in experts_tables.several_experts_differences()

@@ -15,7 +15,7 @@ from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.cross_fitting import not_worse
 from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.scoring.record import RESULTS, Store
-from pyswarmopt_llm.searching.written.expert_iteration import covering, expert_iteration
+from pyswarmopt_llm.searching.written.expert_iteration import expert_iteration, greedy_cover
 from pyswarmopt_llm.searching.written.schedule import ROUNDS, TEACHERS, planned_replies
 
 EVALUATIONS = 40  # of every method
@@ -59,7 +59,7 @@ def best_of(scores: Sequence[Score]) -> int:
 def experts_beside(scores: Sequence[Score], single: int) -> list[int]:
     """Numbers of the experts that teach one: those that, with it, are right on most prompts."""
     values = np.array([score.per_item for score in scores])
-    return covering(values, values[single], TEACHERS)
+    return greedy_cover(values, values[single], TEACHERS)
 
 
 def iterated(

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from runs import drive
+from swarm_runs import drive
 
 import pyswarmopt as pso
 

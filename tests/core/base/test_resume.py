@@ -13,7 +13,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from runs import drive, same_state
+from swarm_runs import drive, same_state
 
 import pyswarmopt as pso
 from pyswarmopt.base import checkpoint

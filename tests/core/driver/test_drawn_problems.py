@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from drawn_problems import Drawn, Log, NoLicence, problems
 from hypothesis import given, settings
-from runs import same_result
+from swarm_runs import same_result
 
 import pyswarmopt as pso
 

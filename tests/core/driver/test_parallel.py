@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 import pytest
 import torch
-from runs import same_result
+from swarm_runs import same_result
 
 import pyswarmopt as pso
 

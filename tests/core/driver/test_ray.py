@@ -6,7 +6,7 @@ import threading
 
 import pytest
 from ray_cluster import add_node, start_cluster
-from runs import same_result
+from swarm_runs import same_result
 
 import pyswarmopt as pso
 

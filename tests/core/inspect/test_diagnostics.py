@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from runs import drive
+from swarm_runs import drive
 
 import pyswarmopt as pso
 from pyswarmopt.inspect.diagnostics import diversity, stability

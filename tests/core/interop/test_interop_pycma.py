@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from runs import drive
+from swarm_runs import drive
 
 cma = pytest.importorskip("cma")
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from runs import drive
+from swarm_runs import drive
 
 import pyswarmopt as pso
 

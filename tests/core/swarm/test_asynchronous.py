@@ -12,7 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from runs import same_state
+from swarm_runs import same_state
 
 import pyswarmopt as pso
 from pyswarmopt.parts.restart import RestartSwarm

@@ -353,14 +353,17 @@ class Search:
         ]
 
     def _died(self, seen: Sequence[str]) -> list[str]:
-        """Let it die at the middle one of its batches or requests, and keep what it left behind; the
-        points of its resume.
+        """Let it die at the middle one of its batches or requests, or later if nothing is begun
+        there, and keep what it left behind; the points of its resume.
         """
-        half = seen.count(self._middle) // 2
-        self._clean()
-        dead = forked(self.folder, self.words, Points(half, "death", self._middle))
-        if dead["code"] != DEAD:
-            raise SystemExit(f"{self.name}: does not die: {dead['said']}")
+        count = seen.count(self._middle)
+        for rest in (count // 2, count // 4, count // 8):
+            self._clean()
+            dead = forked(self.folder, self.words, Points(count - rest, "death", self._middle))
+            if dead["code"] != DEAD:
+                raise SystemExit(f"{self.name}: does not die: {dead['said']}")
+            if (self.folder / "run" / "run.json").exists():
+                break
         shutil.rmtree(self._left, ignore_errors=True)
         shutil.copytree(self.folder, self._left)
         resumed = forked(self.folder, self.again, Points())

@@ -42,8 +42,8 @@ def config(
 
 @pytest.fixture
 def on_card(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
-    with with_card() as waits, monkeypatch.context() as patch:
-        patch.setattr(load, "pick_device", lambda name: card())
+    with with_card() as waits:
+        monkeypatch.setattr(load, "pick_device", lambda name: card())
         yield waits
 
 
