@@ -12,6 +12,7 @@ which vLLM serves the adapters (`--lora-modules best=RUN/best ...`).
 """
 
 import argparse
+import inspect
 import json
 from pathlib import Path
 
@@ -22,13 +23,12 @@ import pyswarmopt_llm as sl
 LEAST = 5  # examples that an expert must have right and the result wrong, to get a signal
 CANDIDATES = 20  # examples of a signal
 ENDPOINT = "localhost:8000"
-# The settings of a run by which its tasks are read.
-READ_BY = ("dev", "test", "allow_overlap", "columns", "template", "split_seed", "skip_bad_rows")
 
 
 def dev_prompts(config: dict, name: str) -> list[str]:
     """The questions of a task's dev examples, in the order of the stored scores."""
-    settings = {name: config[name] for name in READ_BY}
+    options = inspect.signature(sl.load_task).parameters
+    settings = {name: value for name, value in config.items() if name in options}
     for spec in config["tasks"]:
         task = sl.load_task(spec, **settings)
         if task.name == name:

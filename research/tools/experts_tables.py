@@ -8,26 +8,11 @@ from statistics import harmonic_mean
 import numpy as np
 from outcomes import Floats, lines, markdown, p_value
 from scipy import stats
+from several_tables import LABELS, SEARCH
 
 from pyswarmopt_llm.common.statistics import paired_test
 
 CLAIM = ("path-intent", "desk-intent", "banking-and-graph")
-SEARCH = "item-model+dev"
-LABELS = {
-    "base": "base",
-    "best-single": "best single expert",
-    "uniform": "uniform average",
-    "lorahub": "LoraHub",
-    "data-merge": "data merge, 500 chats of each expert",
-    "model-swarms": "Model Swarms (12 x 10)",
-    "item-model": "the search, before training",
-    "finetune-once": "base, fine-tuned",
-    "finetune-best-once": "best expert, fine-tuned",
-    "uniform soup, fine-tuned": "uniform average, fine-tuned",
-    "sum soup, fine-tuned": "sum of all, fine-tuned",
-    "greedy soup, fine-tuned": "greedy soup, fine-tuned",
-    SEARCH: "the search (default)",
-}
 TUNED = [name for name, label in LABELS.items() if label.endswith("fine-tuned")]
 # Method -> task -> file -> (seeds, items), 1 where an answer is right.
 Right = Mapping[str, Mapping[str, Mapping[str, Floats]]]

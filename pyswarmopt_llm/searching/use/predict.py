@@ -126,13 +126,15 @@ def predict(
     with progress_of(target, inputs) as known:
         rows: list[list[float]] = []
         for start in range(0, len(items), CHUNK):
-            chunk = items[start : start + CHUNK]
-            compute = partial(_computed, chunk, source, load)
+            chunk, what = items[start : start + CHUNK], f"rows {start}"
+            if (what, inputs) not in known:
+                new = _computed(chunk, source, load)
+                with writing(target):
+                    known.add(what, inputs, new)
             wrong = partial(wrong_chunk, [len(each) for each in labels[start : start + CHUNK]])
-            with writing(target):
-                content = known.get(f"rows {start}", inputs, compute, wrong)
+            content = known.get(what, inputs, dict, wrong)
             rows += [[math.nan if p is None else p for p in row] for row in content[PROBABILITIES]]
-            if on_items is not None and (f"rows {start}", inputs) not in known.earlier:
+            if on_items is not None and (what, inputs) not in known.earlier:
                 on_items(len(rows), len(items))
         labelled = (Prediction.of(*pair) for pair in zip(labels, rows, strict=True))
         predictions = [BLANK if item is None else next(labelled) for item in questioned]

@@ -355,3 +355,15 @@ def test_the_command(runs: dict[str, Path], tmp_path: Path, capsys: Any) -> None
         "label": one.label,
         "probabilities": one.probabilities,
     }
+
+
+def test_an_error_of_the_model_is_not_said_to_be_one_of_the_file(
+    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*given: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(job, "probabilities_of", lost)
+    new = write_rows(tmp_path / "new.csv", 3, 3)
+    with pytest.raises(OSError, match="Input/output error"):
+        sl.predict(runs["letter"], new, tmp_path / "out.csv")
