@@ -7,9 +7,9 @@
 The six tasks of the laboratory, each answer written and scored by exact match: 100 dev and 500 test
 items. Every method has the same evaluations, `EVALUATIONS` times all dev items, but for `paper`,
 the published procedure at its own size. `spare` is the default with 400 further prompts, to which
-replies are trained on, `spare-16` that with 16 of them, and so on. t1 to t3 are to choose on, t4 to t6 to claim on. A line of
-the outcomes is a method, a task and a seed, with 1 for each right answer of a test item and 0 for a
-wrong one. A run that has finished is read, another one resumed.
+replies are trained on, `spare-16` that with 16 of them, and so on. t1 to t3 are to choose on, t4 to
+t6 to claim on. A line of the outcomes is a method, a task and a seed, with 1 for each right answer of
+a test item and 0 for a wrong one. A run that has finished is read, another one resumed.
 """
 
 from __future__ import annotations
