@@ -33,7 +33,7 @@ from runs import (
     written_tasks,
 )
 
-FEWER = (16, 50, 100)  # further prompts
+FEWER = (16, 50, 100, 200)  # further prompts
 
 METHODS: Mapping[str, Mapping[str, Any]] = {
     "default": {},
