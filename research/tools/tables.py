@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from textwrap import wrap
 
+import controls_tables
 import curve_tables
 import experts_tables
 import find_tables
@@ -390,6 +391,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "reading": talking_tables.reading,
     "unlike": lambda: talking_tables.writers("unlike"),
     "twelve": lambda: laboratory("twelve"),
+    "right-answers": controls_tables.right_answers,
+    "further-prompts": controls_tables.further_prompts,
     "lab-methods": lambda: laboratory("lab-methods"),
     "second-family": lambda: laboratory("second-family"),
     "log-contrast": lambda: talking_tables.votes("log-contrast"),
