@@ -8,14 +8,15 @@ Tasks, experts and test items are those of `written_lab.py`. There a search sees
 reply, 1 or 0, to 100 dev prompts, or to these and 400 further ones. Here the base, the best expert
 by exact match on dev, and the mixture that a search finds (40 evaluations, untrained) are trained
 on the right answers to the same 100 or 500 prompts, with the epochs and learning rate of a search
-with labels. A line of the outcomes is a start, a number of answers, a task and a seed, with 1 for
-each right answer of a test item and 0 for a wrong one. What is there is not run again.
+with labels; with --gently at a quarter of that rate. A line of the outcomes is a start, a number of
+answers, a task and a seed, with 1 for each right answer of a test item and 0 for a wrong one. What is
+there is not run again.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,10 +27,11 @@ from runs import TASKS, finished, lab_search, line, parser, written_tasks
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.chat import reply_frame
-from pyswarmopt_llm.scores.choices import Choices
+from pyswarmopt_llm.engine.transformers import on_transformers
+from pyswarmopt_llm.scores.choices import EPOCHS, RATE, Choices
 from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.prepare import Job, prepare
-from pyswarmopt_llm.searching.training.trainer import fit
+from pyswarmopt_llm.searching.training.trainer import Lora, shuffled, train
 
 ANSWERS = (100, 500)  # dev prompts, and these with the further ones
 STARTS = ("base", "best-single", "mixture")
@@ -55,8 +57,20 @@ def right_answers(job: Job, file: Path) -> list[Choices]:
     ]
 
 
-def rows(lab: Path, task: str, out: Path, seed: int) -> Iterator[tuple[str, list[float]]]:
+def trained(job: Job, start: Patch, answers: Sequence[Choices], rate: float) -> Patch:
+    """A model that is trained further on answers."""
+    engine = on_transformers(job.engine, "an adapter is trained")
+    engine.load(start)
+    lora = Lora.like(job.experts[0], job.config.seed)
+    train(engine, lora, shuffled(answers, EPOCHS, job.config.seed), rate)
+    return start.with_low_rank(lora.patch().low_rank)
+
+
+def rows(
+    lab: Path, task: str, out: Path, seed: int, rate: float
+) -> Iterator[tuple[str, list[float]]]:
     """Start and number of answers, and the value of each test item."""
+    gently = ", gently" if rate < RATE else ""
     plain, more = written_tasks(lab, task, out)
     config = lab_search(lab, plain, out / f"{task}-{seed}", seed=seed, space="delta")
     job = prepare(config)
@@ -64,9 +78,8 @@ def rows(lab: Path, task: str, out: Path, seed: int) -> Iterator[tuple[str, list
     (test,) = job.utilities("test", {job.objectives.names[0]: "generate"}).values()
     for name, start in starts(job, config):
         for count in ANSWERS:
-            lora = fit(job.engine, start, answers[:count], job.experts[0], seed)
-            job.engine.load(start.with_low_rank(lora.low_rank))
-            yield f"{name}, {count} right answers", list(test(job.engine).per_item)
+            job.engine.load(trained(job, start, answers[:count], rate))
+            yield f"{name}, {count} right answers{gently}", list(test(job.engine).per_item)
 
 
 def main() -> None:
@@ -74,16 +87,22 @@ def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("lab", type=Path)
     arguments.add_argument("--tasks", nargs="+", default=list(TASKS))
+    arguments.add_argument("--gently", action="store_true", help="at a quarter of the rate")
     options = arguments.parse_args()
+    rate = RATE / 4 if options.gently else RATE
     torch.set_num_threads(1)
     outcomes: Path = options.outcomes
     lines = outcomes.read_text(encoding="utf-8").splitlines() if outcomes.exists() else []
-    done = {(row["task"], row["seed"]) for row in map(json.loads, lines)}
+    done = {
+        (row["task"], row["seed"], row["method"].endswith("gently"))
+        for row in map(json.loads, lines)
+    }
     for seed in options.seeds:
         for task in options.tasks:
-            if (task, seed) in done:
+            if (task, seed, options.gently) in done:
                 continue
-            new = [line(row, task, seed) for row in rows(options.lab, task, options.out, seed)]
+            found = rows(options.lab, task, options.out, seed, rate)
+            new = [line(row, task, seed) for row in found]
             with outcomes.open("a", encoding="utf-8") as file:
                 file.write("\n".join(new) + "\n")
 
