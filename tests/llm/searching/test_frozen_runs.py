@@ -65,10 +65,12 @@ def test_a_finished_run_is_reported_evaluated_and_used(
     assert all(found[name] == result[name] for name in found.keys() & result.keys())
     code, _, err = swarm_llm(capsys, "report", "finished")
     assert code == 0 and "</html>" in Path("finished/report.html").read_text(), err
-    code, out, err = swarm_llm(
-        capsys, "eval", "--run", "finished", "--json", *named("--metric", allowed)
-    )
-    assert code == 0 and json.loads(out)["value"] == result["best_test"], err
+    scores = result["models"]["best"]["test"]["tasks"]
+    for task, score in scores.items():
+        one = ["--task", f"{task}.json"] if len(scores) > 1 else []
+        words = ["eval", "--run", "finished", "--json", *one, *named("--metric", allowed)]
+        code, out, err = swarm_llm(capsys, *words)
+        assert code == 0 and json.loads(out)["value"] == score["value"], err
     Path("row.json").write_text(
         json.dumps([{"question": "Which?", "choices": {"A": "ant", "B": "bee"}}])
     )
