@@ -49,7 +49,9 @@ def in_use(lab: Path, kept: Path) -> tuple[Path, float]:
     return best, sum(scores[best]) / len(scores[best])
 
 
-def models(lab: Path, files: Files, out: Path, seed: int, best: Path, floor: float) -> Iterator[Any]:
+def models(
+    lab: Path, files: Files, out: Path, seed: int, best: Path, floor: float
+) -> Iterator[Any]:
     """Methods and the adapters that they hand over."""
     yield "in-use", best
     both = {"alone": None, "guard": f"keep:{floor:.6f}", "harmonic": "harmonic"}
@@ -82,9 +84,7 @@ def main() -> None:
         searched, kept = (written_tasks(options.lab, task, options.out)[0] for task in pair)
         best, dev = in_use(options.lab, kept)
         for seed in options.seeds:
-            found = models(
-                options.lab, (searched, kept), options.out, seed, best, dev - POINT
-            )
+            found = models(options.lab, (searched, kept), options.out, seed, best, dev - POINT)
             for method, model in found:
                 values = [score(options.lab, model, task, "test") for task in (searched, kept)]
                 lines.append(line(method, pair, seed, values))

@@ -47,6 +47,7 @@ def test_a_half_finished_run_is_resumed_to_the_finished_one(
     code, _, err = swarm_llm(capsys, "resume", "half", "--quiet", *named("--allow", allowed))
     assert code == 0, err
     assert kept("half") == kept("finished") and history(Path("half")) == history(Path("finished"))
+    assert "overflowed" not in Path("half/result.json").read_text()  # a note on what did not happen
     lines = [
         len(Path(run, "results.jsonl").read_text().splitlines()) for run in ("half", "finished")
     ]
@@ -76,7 +77,7 @@ def test_a_finished_run_is_reported_evaluated_and_used(
     )
     use = ["generate", "--run", "finished", "Hi"]
     if not allowed:
-        use = ["predict", "--run", "finished", "row.json", "--out", "labels.jsonl"]
+        use = ["predict", "--run", "finished", "row.json", "--out", "labels.jsonl", *one]
     code, out, err = swarm_llm(capsys, *use)
     assert code == 0, err
     assert allowed or json.loads(Path("labels.jsonl").read_text())["predicted"] in ("A", "B")
