@@ -8,19 +8,27 @@ Two tasks of the laboratory that share no skill, t4 and t5, each answer written 
 match: 100 dev and 500 test items. One is searched; of the other the adapter in use, the best expert
 on its dev items, may lose one point of dev. `alone` is a search for the first task, `guard` one with
 both and that floor, `harmonic` one with both as the paper combines them. t1 and t2 were to look at.
-A line of the outcomes is a method, a pair of tasks and a seed, with the answers to the test items of
-the searched and of the kept task: 1 for each right one, 0 for a wrong one.
+A line of the outcomes is a method, a pair of tasks with the one that is scored, and a seed, with 1
+for each right answer of a test item and 0 for a wrong one.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from runs import NEW_TOKENS, adapters, finished, lab_search, parser, write_lines, written_tasks
+from runs import (
+    NEW_TOKENS,
+    adapters,
+    finished,
+    lab_search,
+    line,
+    parser,
+    write_lines,
+    written_tasks,
+)
 
 from pyswarmopt_llm.searching.use.model import evaluate_model
 
@@ -64,15 +72,6 @@ def models(
         yield method, run / "best"
 
 
-def line(method: str, tasks: Sequence[str], seed: int, values: Sequence[Sequence[float]]) -> str:
-    """A line of outcomes, which is shown, too."""
-    means = [f"{sum(each) / len(each):.3f}" for each in values]
-    print(*tasks, seed, method, *means, flush=True)
-    texts = ["".join(str(int(value)) for value in each) for each in values]
-    named = dict(zip(("searched", "kept"), texts, strict=True))
-    return json.dumps({"method": method, "task": "-".join(tasks), "seed": seed, **named})
-
-
 def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("lab", type=Path)
@@ -86,8 +85,9 @@ def main() -> None:
         for seed in options.seeds:
             found = models(options.lab, (searched, kept), options.out, seed, best, dev - POINT)
             for method, model in found:
-                values = [score(options.lab, model, task, "test") for task in (searched, kept)]
-                lines.append(line(method, pair, seed, values))
+                for role, task in zip(("searched", "kept"), (searched, kept), strict=True):
+                    values = list(score(options.lab, model, task, "test"))
+                    lines.append(line((method, values), f"{name} {role}", seed))
             write_lines(options.outcomes, lines)
 
 

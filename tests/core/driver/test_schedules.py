@@ -197,7 +197,7 @@ class Death(BaseException):
     """Ends the search at once."""
 
 
-@pytest.mark.parametrize(("recipe", "seeds"), [("constriction", 150), (None, 50)])
+@pytest.mark.parametrize(("recipe", "seeds"), [("constriction", 100), (None, 30)])
 def test_a_search_that_dies_under_a_schedule_goes_on_to_the_bit(simulated, tmp_path, recipe, seeds):
     """Each call that was under way when the checkpoint was written is made again."""
     options = {"asynchronous": True, "max_evals": 40, "seed": 3, "history": "particles"}

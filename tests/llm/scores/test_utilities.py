@@ -20,7 +20,7 @@ from search_helpers import questions
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Score
-from pyswarmopt_llm.common.statistics import chance_bound
+from pyswarmopt_llm.common.statistics import chance_bound, score_interval
 from pyswarmopt_llm.scores.metrics import Accuracy, interval, score_of
 from pyswarmopt_llm.scores.metrics.combine import (
     Combine,
@@ -260,6 +260,9 @@ def test_a_kept_task_costs_ten_points_for_each_below_its_floor() -> None:
     below = keep([first, second, Score(0.57, (0.57,), 1, 0.2)])
     assert math.isclose(below.value, 0.6 - 10 * 0.03)
     assert math.isclose(below.stderr, math.hypot(0.02, 0.015, 2.0))
+    far = replace(below, value=-2.5)
+    ends = score_interval(far, 3)
+    assert ends is not None and math.isclose(ends[0] + ends[1], -5.0)  # not cut to 0 and 1
 
 
 @given(st.lists(st.tuples(st.integers(0, 100), st.integers(0, 100)), min_size=1), st.integers(0, 100))
