@@ -77,6 +77,7 @@ def test_a_finished_run_is_reported_evaluated_and_used(
     )
     use = ["generate", "--run", "finished", "Hi"]
     if not allowed:
+        one = ["--task", task] if len(scores) > 1 else []
         use = ["predict", "--run", "finished", "row.json", "--out", "labels.jsonl", *one]
     code, out, err = swarm_llm(capsys, *use)
     assert code == 0, err
