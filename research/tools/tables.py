@@ -22,6 +22,7 @@ import curve_tables
 import experts_tables
 import find_tables
 import group_tables
+import keeping_tables
 import numpy as np
 import several_tables
 import stress_tables
@@ -366,6 +367,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "written": written_answers,
     "written-short": written_short,
     "written-differences": written_differences,
+    "keeping": keeping_tables.keeping,
     "house-style": house_style,
     "structured": structured,
     "continuations": continuations,
