@@ -390,6 +390,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "societies": talking_tables.societies,
     "reading": talking_tables.reading,
     "unlike": lambda: talking_tables.writers("unlike"),
+    "unlike-models": talking_tables.unlike_models,
     "twelve": lambda: laboratory("twelve"),
     "second-family": lambda: laboratory("second-family"),
     "log-contrast": lambda: talking_tables.votes("log-contrast"),
