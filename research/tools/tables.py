@@ -392,6 +392,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "societies": talking_tables.societies,
     "reading": talking_tables.reading,
     "unlike": lambda: talking_tables.writers("unlike"),
+    "unlike-models": talking_tables.unlike_models,
     "twelve": lambda: laboratory("twelve"),
     "right-answers": controls_tables.right_answers,
     "further-prompts": controls_tables.further_prompts,
