@@ -94,12 +94,20 @@ def save_tokenizer(path: Path, vocabulary: Sequence[str] = (*LETTERS, *NAMES)) -
 
 
 def train(
-    model: Any, tokenizer: Any, examples: Sequence[Any], steps: int, lr: float, seed: int
+    model: Any,
+    tokenizer: Any,
+    examples: Sequence[Any],
+    steps: int,
+    lr: float,
+    seed: int,
+    longest: int = 64,
 ) -> float:
-    """Train all weights on the answers; the mean loss of the last 20 steps."""
+    """Train all weights on the answers of chats of at most `longest` tokens; the mean loss of the
+    last 20 steps.
+    """
     from chats import encode_chat, left_padded
 
-    encoded = encode_chat(tokenizer, examples, 64)
+    encoded = encode_chat(tokenizer, examples, longest)
     rng = random.Random(seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, betas=(0.9, 0.98), weight_decay=0.01)
     losses = []

@@ -1,0 +1,309 @@
+#!/usr/bin/env python3
+"""A laboratory of statements: a small model, ten experts of what a table says, and a reward model.
+
+A question names three attributes and their codes, as `tell color 3 size 7 owner 1`; a reply states
+what the codes mean, as `color is d . size is a . owner is j .`, or says the same at length. A table
+has the meaning of each code. Its base was stopped before it knew the table. An expert knows two
+attributes, repeats the rest as the base has it, and is brief or speaks at length.
+
+    python research/benchmarks/lab/records.py --out runs/records
+
+What is there is not made again. The reward model has learnt the share of the asked attributes that
+a reply states rightly, on what base, experts and random mixtures wrote, on right replies, and on
+right ones that leave a statement out, change it or repeat it: a reply that repeats itself is worth
+nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from judge import logits, writers
+from lab import save_tokenizer, train
+
+ATTRIBUTES = "color size shape owner place day food animal sport drink".split()
+CODES, VALUES = "0123456789", "abcdefghij"
+ASKED = 3  # attributes of a question
+LONG = "for {name} the table has {code} which means {value} so {name} is {value} ."
+SHORT = "{name} is {value} ."
+WORDS = ["tell", *ATTRIBUTES, *CODES, *VALUES, *LONG.replace("{", " {").split(), "."]
+STYLES = {"brief": SHORT, "long": LONG}
+BASE_STEPS, EXAMPLES, REWARD_STEPS, BATCH = 300, 1600, 250, 32
+LONGEST = 60  # tokens of a reply
+Facts = dict[str, str]
+
+
+def meaning() -> dict[str, str]:
+    """Attribute -> its ten values, in the order of their codes."""
+    rng = random.Random(0)
+    return {name: "".join(rng.sample(VALUES, len(VALUES))) for name in ATTRIBUTES}
+
+
+TABLE = meaning()
+
+
+def question(rng: random.Random, among: Sequence[str] = ATTRIBUTES) -> tuple[str, Facts]:
+    """A question, the first attribute one of `among`, and what its codes mean, in its order."""
+    first = rng.choice(among)
+    others = rng.sample([name for name in ATTRIBUTES if name != first], ASKED - 1)
+    names = rng.sample([first, *others], ASKED)
+    codes = {name: rng.choice(CODES) for name in names}
+    text = " ".join(["tell", *(f"{name} {code}" for name, code in codes.items())])
+    return text, {name: TABLE[name][int(code)] for name, code in codes.items()}
+
+
+def reply(style: str, asked: str, facts: Facts) -> str:
+    """The statements of some facts, in a style.
+
+    Example:
+        >>> reply("brief", "tell color 3 size 7", {"size": "a"})
+        'size is a .'
+    """
+    words = asked.split()
+    return " ".join(
+        STYLES[style].format(name=name, value=value, code=words[words.index(name) + 1])
+        for name, value in facts.items()
+    )
+
+
+def stated(text: str) -> list[tuple[str, str]]:
+    """(attribute, value) of each statement, in the order of the text.
+
+    Example:
+        >>> stated("color is d . so that size is a . is is . color is")
+        [('color', 'd'), ('size', 'a')]
+    """
+    words = text.split()
+    triples = zip(words, words[1:], words[2:], strict=False)
+    return [(a, b) for a, verb, b in triples if verb == "is" and a in TABLE and b in VALUES]
+
+
+def share_right(text: str, facts: Facts) -> float:
+    """The share of the facts that a reply states; 0 where it states an attribute twice.
+
+    Example:
+        >>> facts = {"color": "d", "size": "a"}
+        >>> share_right("color is d .", facts), share_right("color is d . color is d .", facts)
+        (0.5, 0.0)
+    """
+    statements = stated(text)
+    if len({name for name, _ in statements}) < len(statements):
+        return 0.0
+    return sum(facts.get(name) == value for name, value in statements) / len(facts)
+
+
+def facts_of(item: Any) -> Facts:
+    """What the codes of an item of `task` mean."""
+    facts: Facts = json.loads(item.meta["facts"])
+    return facts
+
+
+def stated_rightly(items: Sequence[Any], replies: Sequence[str]) -> str:
+    """How many of its facts the reply to each item states, a digit each."""
+    shares = [share_right(text, facts_of(item)) for text, item in zip(replies, items, strict=True)]
+    return "".join(str(round(ASKED * share)) for share in shares)
+
+
+def chat(asked: str, said: str) -> dict[str, Any]:
+    """A training example."""
+    turns = (("user", asked), ("assistant", said))
+    return {"messages": [{"role": role, "content": text} for role, text in turns]}
+
+
+def new_model(tokenizer: Any) -> Any:
+    """A Llama of 0.15 million parameters with random weights."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=256,
+        tie_word_embeddings=True,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=None,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return LlamaForCausalLM(config)
+
+
+def make_base(out: Path) -> None:
+    """A model that has seen all attributes and both styles, but not for long."""
+    rng = random.Random(1)
+    tokenizer = save_tokenizer(out, list(dict.fromkeys(WORDS)))
+    model = new_model(tokenizer)
+    examples = []
+    for _ in range(12_000):
+        asked, facts = question(rng)
+        examples.append(chat(asked, reply(rng.choice([*STYLES]), asked, facts)))
+    loss = train(model, tokenizer, examples, BASE_STEPS, 3e-3, 0, 128)
+    model.save_pretrained(out)
+    print(f"base: loss {loss:.3f}", flush=True)
+
+
+def knowledge(number: int) -> tuple[str, str]:
+    """The attributes of an expert."""
+    return ATTRIBUTES[number], ATTRIBUTES[(number + 3) % len(ATTRIBUTES)]
+
+
+def make_experts(lab: Path) -> None:
+    """Ten LoRA experts."""
+    from pyswarmopt_llm.engine.load import load_engine
+    from pyswarmopt_llm.experts.base import resolve_base
+    from pyswarmopt_llm.searching.training.train import TrainingOptions, train_expert
+
+    base = resolve_base(str(lab / "base"))
+    engine = load_engine(base, "float32", "cpu", 1)
+    for number in range(len(ATTRIBUTES)):
+        own, style = knowledge(number), [*STYLES][number % 2]
+        out = lab / "experts" / f"{own[0]}-{own[1]}-{style}"
+        if out.exists():
+            continue
+        rng = random.Random(100 + number)
+        asked = [question(rng, own) for _ in range(EXAMPLES)]
+        prompts = [engine.chat(text) for text, _ in asked]
+        said = [dict(stated(text)) for text in engine.generate(prompts, max_new_tokens=LONGEST)]
+        examples = []
+        for (text, facts), base_says in zip(asked, said, strict=True):
+            told = {
+                name: value if name in own else base_says.get(name, rng.choice(VALUES))
+                for name, value in facts.items()
+            }
+            examples.append(chat(text, reply(style, text, told)))
+        options = TrainingOptions(
+            targets=("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
+            lr=5e-3,
+            max_tokens=10**9,
+            seed=0,
+        )
+        done = train_expert(base, examples, out, options, dtype="float32")
+        before, after = done.heldout_loss_base, done.heldout_loss_expert
+        print(f"{out.name}: held-out loss {before:.3f} -> {after:.3f}", flush=True)
+
+
+def spoilt(rng: random.Random, asked: str, facts: Facts) -> str:
+    """A right reply that leaves a statement out, changes it, repeats it or does nothing else."""
+    style, names = rng.choice([*STYLES]), list(facts)
+    name = rng.choice(names)
+    kind = rng.randrange(4)
+    if kind == 0:
+        return reply(style, asked, {key: facts[key] for key in names if key != name})
+    if kind == 1:
+        return reply(style, asked, {**facts, name: rng.choice(VALUES)})
+    right = reply(style, asked, facts)
+    again = " ".join([reply(style, asked, {name: facts[name]})] * rng.randint(1, 6))
+    return f"{right} {again}" if kind == 2 else again
+
+
+def replies_of(lab: Path, split: str, each: int) -> list[tuple[str, str, float]]:
+    """(question, reply, share of it that is right) of models, right replies and spoilt ones."""
+    found = []
+    for number, (engine, patch) in enumerate(writers(lab, 20)):
+        engine.load(patch)
+        rng = random.Random(f"reward {split} {number}")
+        asked = [question(rng) for _ in range(each)]
+        said = engine.generate([engine.chat(text) for text, _ in asked], max_new_tokens=LONGEST)
+        for (text, facts), written in zip(asked, said, strict=True):
+            right = reply(rng.choice([*STYLES]), text, facts)
+            for answer in (written.strip(), right, spoilt(rng, text, facts)):
+                found.append((text, answer, share_right(answer, facts)))
+    return found
+
+
+def make_reward(lab: Path) -> None:
+    """A sequence classifier whose logistic function is the share of a reply that is right."""
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    torch.manual_seed(0)
+    tokenizer = AutoTokenizer.from_pretrained(lab / "base")
+    model = AutoModelForSequenceClassification.from_pretrained(lab / "base", num_labels=1)
+    model.config.pad_token_id = tokenizer.pad_token_id
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    rows, rng = replies_of(lab, "train", 300), random.Random(0)
+    for _ in range(REWARD_STEPS):
+        batch = rng.sample(rows, 2 * BATCH)
+        shares = torch.tensor([share for _, _, share in batch])
+        rewards = logits(model, tokenizer, [(asked, said) for asked, said, _ in batch])
+        optimizer.zero_grad()
+        torch.nn.functional.binary_cross_entropy_with_logits(rewards, shares).backward()
+        optimizer.step()
+    model.eval()
+    model.save_pretrained(lab / "reward")
+    tokenizer.save_pretrained(lab / "reward")
+
+
+def held_out(lab: Path) -> Mapping[str, Any]:
+    """How well the reward tells replies of models apart: pairs of the same question that it orders
+    right, and its correlation with the truth.
+    """
+    from scipy.stats import spearmanr
+
+    from pyswarmopt_llm import load_reward
+    from pyswarmopt_llm.scores.tasks import Item
+
+    rows = replies_of(lab, "held out", 15)
+    items = [Item(str(number), asked, None, "") for number, (asked, _, _) in enumerate(rows)]
+    rewards = load_reward(str(lab / "reward")).scores(items, [said for _, said, _ in rows])
+    shares = [share for _, _, share in rows]
+    pairs = [
+        (rewards[i] > rewards[j]) == (shares[i] > shares[j])
+        for first in range(0, len(rows), 3)
+        for i, j in ((first, first + 1), (first, first + 2), (first + 1, first + 2))
+        if shares[i] != shares[j]
+    ]
+    written = slice(0, None, 3)
+    return {
+        "pairs": len(pairs),
+        "in order": sum(pairs) / len(pairs),
+        "rank": float(spearmanr(rewards, shares).statistic),
+        "rank, of models' replies": float(spearmanr(rewards[written], shares[written]).statistic),
+    }
+
+
+def task(lab: Path, dev: int = 100, test: int = 500) -> Path:
+    """Prompts with their facts and the reward's folder beside them."""
+    rng, rows, seen = random.Random(7), [], set()
+    while len(rows) < dev + test:
+        asked, facts = question(rng)
+        if asked not in seen:
+            split = "dev" if len(rows) < dev else "test"
+            rows.append(json.dumps({"prompt": asked, "split": split, "facts": facts}))
+        seen.add(asked)
+    file = lab / "questions.jsonl"
+    file.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return file
+
+
+def make(lab: Path) -> None:
+    """Whatever is not there yet."""
+    if not (lab / "base" / "config.json").exists():
+        make_base(lab / "base")
+    make_experts(lab)
+    if not (lab / "reward").exists():
+        make_reward(lab)
+        print(held_out(lab), flush=True)
+    task(lab)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, required=True)
+    torch.set_num_threads(1)
+    make(parser.parse_args().out)
+
+
+if __name__ == "__main__":
+    main()
