@@ -129,7 +129,9 @@ def only(model: GatedModel, expert: int) -> GatedModel:
     return model
 
 
-def train(model: GatedModel, tokenizer: Any, items: Any, steps: int, rate: float, seed: int) -> None:
+def train(
+    model: GatedModel, tokenizer: Any, items: Any, steps: int, rate: float, seed: int
+) -> None:
     """The gates, on right answers."""
     chats, rng = right_answers(tokenizer, items), random.Random(seed)
     optimizer = torch.optim.Adam(model.gates.parameters(), lr=rate)

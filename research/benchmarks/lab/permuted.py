@@ -53,7 +53,10 @@ class Place:
 
 def places(config: Any) -> list[Place]:
     """All places of the groups of a Llama with tied embeddings."""
-    found = [Place("model.embed_tokens.weight", 1, "stream"), Place("model.norm.weight", 0, "stream")]
+    found = [
+        Place("model.embed_tokens.weight", 1, "stream"),
+        Place("model.norm.weight", 0, "stream"),
+    ]
     wide = config.hidden_size // config.num_attention_heads
     for number in range(config.num_hidden_layers):
         layer = f"model.layers.{number}"
@@ -85,9 +88,7 @@ def ordered(weights: Weights, of: Sequence[Place], orders: Orders, without: str 
 
 def sizes(weights: Weights, of: Sequence[Place]) -> dict[str, int]:
     """Group -> number of its units."""
-    return {
-        place.group: weights[place.parameter].shape[place.axis] // place.block for place in of
-    }
+    return {place.group: weights[place.parameter].shape[place.axis] // place.block for place in of}
 
 
 def matched(fixed: Weights, moved: Weights, of: Sequence[Place], rng: random.Random) -> Orders:
@@ -102,7 +103,9 @@ def matched(fixed: Weights, moved: Weights, of: Sequence[Place], rng: random.Ran
             gain = torch.zeros(counts[group], counts[group])
             for place in of:
                 if place.group == group:
-                    gain += _rows(fixed, place, counts[group]) @ _rows(others, place, counts[group]).T
+                    gain += (
+                        _rows(fixed, place, counts[group]) @ _rows(others, place, counts[group]).T
+                    )
             best = torch.from_numpy(linear_sum_assignment(gain.numpy(), maximize=True)[1])
             here = torch.arange(counts[group])
             if gain[here, best].sum() > gain[here, orders[group]].sum() + 1e-4:
@@ -205,7 +208,10 @@ def main() -> None:
         other_base(other)
     of, names = places(model.config), list(FULL)[:2]
     one, two = (weights_of(options.lab / "full" / name) for name in names)
-    pairs = {"fine-tunes": (one, two), "bases": (weights_of(options.lab / "base"), weights_of(other))}
+    pairs = {
+        "fine-tunes": (one, two),
+        "bases": (weights_of(options.lab / "base"), weights_of(other)),
+    }
     lines = []
     for pair, (first, second) in pairs.items():
         for seed in options.seeds:

@@ -49,7 +49,9 @@ def controls(file: Path) -> Iterator[str]:
     yield line(("the table", _values(score, prompts, said, items)), TASK, 0)
 
 
-def _values(score: ScoreFunction, prompts: list[str], said: list[str], items: object) -> list[float]:
+def _values(
+    score: ScoreFunction, prompts: list[str], said: list[str], items: object
+) -> list[float]:
     return [row[""] for row in score.parts(prompts, said, items)]  # type: ignore[arg-type]
 
 
