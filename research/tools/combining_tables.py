@@ -68,7 +68,46 @@ def permuted() -> str:
     return markdown([*head, "accuracy of the average"], table)
 
 
+def modular() -> str:
+    """A row per step: tasks, mean, dev items that it took, and against a search among all ten."""
+    read = right("modular")
+    spent: dict[str, list[int]] = {}
+    for row in lines("modular"):
+        spent.setdefault(row["method"], []).append(row["items"])
+    rows = []
+    for method, tasks in read.items():
+        cells = [f"{values.mean():.3f}" for values in tasks.values()]
+        ten = "ten, from the start"
+        ahead = "" if method == ten else _minus(tasks, read[ten])
+        rows.append([method, *cells, _mean(tasks), f"{np.mean(spent[method]):,.0f}", ahead])
+    head = ["500 test examples each", *read["nine experts"], "mean", "dev items", "minus all ten"]
+    return markdown(head, rows)
+
+
+def joint() -> str:
+    """A row per model of two tasks: accuracies and their harmonic mean, over seeds."""
+    groups: dict[str, list[dict[str, str]]] = {}
+    for row in lines("joint"):
+        groups.setdefault(row["method"], []).append(row)
+    table = []
+    for method, rows in groups.items():
+        pairs = np.array([[_share(row[task]) for task in ("t4", "t6")] for row in rows])
+        harmonic = (2 * pairs.prod(1) / pairs.sum(1)).tolist()
+        cells = [f"{value:.3f}" for value in (*pairs.mean(0), np.mean(harmonic))]
+        each = ", ".join(f"{value:.3f}" for value in harmonic)
+        table.append([method, *cells, each])
+    head = ["500 test examples each", "t4", "t6", "harmonic mean", "by seed"]
+    return markdown(head, table)
+
+
+def _share(test: str) -> float:
+    return test.count("1") / len(test)
+
+
 TABLES = {
+    "modular": modular,
+    "joint": joint,
+    "glue": lambda: compared(right("glue"), "glue", "500 questions"),
     "gate": lambda: compared(
         right("gate"), "gate per token", "500 test examples each", ("t4", "t5", "t6")
     ),
