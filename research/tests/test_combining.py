@@ -27,9 +27,10 @@ def lab() -> Iterator[Any]:
     import frozen
     import fuse
     import gate
+    import glue
     import permuted
 
-    yield SimpleNamespace(frozen=frozen, fuse=fuse, gate=gate, permuted=permuted)
+    yield SimpleNamespace(frozen=frozen, fuse=fuse, gate=gate, glue=glue, permuted=permuted)
     sys.path[:] = before
 
 
@@ -149,3 +150,42 @@ def test_each_text_is_taught_by_the_teacher_that_finds_it_likeliest(lab: Any) ->
     given = (torch.tensor(losses), torch.tensor(owners), torch.tensor(said))
     assert np.allclose(lab.fuse.fused(*given), expected)
     assert np.allclose(partial(lab.fuse.alone, 2)(*given), said[2])
+
+
+def glued(lab: Any) -> Any:
+    """Two small models with different weights as one, whose glue adds something."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    models = []
+    for width in (32, 16):
+        sizes = {"hidden_size": width, "intermediate_size": 48, "num_hidden_layers": 2}
+        heads = {"num_attention_heads": 4, "num_key_value_heads": 4}
+        torch.manual_seed(width)
+        models.append(LlamaForCausalLM(LlamaConfig(vocab_size=64, **sizes, **heads)).eval())
+    return lab.glue.Glued(*models, (1,))
+
+
+def padded(ids: list[int], left: int) -> dict[str, torch.Tensor]:
+    """A chat behind so much padding."""
+    mask = torch.tensor([[0] * left + [1] * len(ids)])
+    return {
+        "input_ids": torch.tensor([[0] * left + ids]),
+        "attention_mask": mask,
+        "position_ids": (mask.cumsum(1) - 1).clamp(min=0),
+    }
+
+
+def test_a_glue_adds_nothing_at_first_and_never_looks_ahead_or_at_padding(lab: Any) -> None:
+    model = glued(lab)
+    ids = [5, 9, 17, 30, 2]
+    with torch.no_grad():
+        alone = model.anchor(**padded(ids, 0)).logits
+        torch.testing.assert_close(model(padded(ids, 0)), alone)
+        torch.nn.init.normal_(model.glue["1"].attend.out_proj.weight)
+        both = model(padded(ids, 0))
+        assert (both - alone).abs().max() > 1e-3
+        torch.testing.assert_close(model(padded(ids, 3))[:, 3:], both)
+        other_end = model(padded([*ids[:-1], 40], 0))
+        torch.testing.assert_close(other_end[:, :-1], both[:, :-1])
+        model.augmenting.model.layers[0].mlp.down_proj.weight.zero_()
+        assert (model(padded(ids, 0)) - both).abs().max() > 1e-4

@@ -6,7 +6,7 @@
 
 "Lion indoors = lion outdoors + (dog indoors - dog outdoors)" (Ilharco et al. 2023, arXiv 2212.04089,
 section 5; named by Feng et al. 2024). A task is an attribute and a style, as `color, long`: its LoRA
-has learnt the meaning of that attribute's codes, and to reply in that style. Of two attributes and
+has learnt the entries of that attribute, and to reply in that style. Of two attributes and
 two styles each of the four experts is left out in turn, and made of the others' weight changes: of
 the same attribute, plus that of the same style, minus the one that shares neither. Beside it: the
 sum without the subtraction, the better of the two related experts, the base, and the expert that
@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,12 +62,18 @@ def in_style(style: str, text: str) -> bool:
     """Whether every statement of a reply is in a style.
 
     Example:
-        >>> in_style("brief", "color is d . size is a ."), in_style("long", "color is d .")
+        >>> in_style("brief", "color3 is d . size7 is a ."), in_style("long", "color3 is d .")
         (True, False)
     """
     found = stated(text)
     length = len(STYLES[style].split())
     return bool(found) and len(text.split()) == length * len(found)
+
+
+def knows(attribute: str, facts: Mapping[str, str], text: str) -> bool:
+    """Whether a reply states the entry of an attribute rightly, and nothing else of it."""
+    said = [pair for pair in stated(text) if pair[0][:-1] == attribute]
+    return said == [pair for pair in facts.items() if pair[0][:-1] == attribute]
 
 
 def make_expert(base: Any, engine: Any, out: Path, task: Task, seed: int) -> None:
@@ -79,10 +86,10 @@ def make_expert(base: Any, engine: Any, out: Path, task: Task, seed: int) -> Non
     for (text, facts), written in zip(asked, said, strict=True):
         base_says = dict(stated(written))
         told = {
-            key: value if key == name else base_says.get(key, rng.choice(VALUES))
+            key: value if key[:-1] == name else base_says.get(key, rng.choice(VALUES))
             for key, value in facts.items()
         }
-        examples.append(chat(text, reply(style, text, told)))
+        examples.append(chat(text, reply(style, told)))
     options = TrainingOptions(
         targets=("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
         lr=5e-3,
@@ -100,7 +107,7 @@ def answers(engine: Any, task: Task, seed: int) -> str:
     asked = [question(rng, [name]) for _ in range(QUESTIONS)]
     said = engine.generate([engine.chat(text) for text, _ in asked], max_new_tokens=LONGEST)
     return "".join(
-        str(int(dict(stated(text)).get(name) == facts[name] and in_style(style, text.strip())))
+        str(int(knows(name, facts, text) and in_style(style, text.strip())))
         for (_, facts), text in zip(asked, said, strict=True)
     )
 

@@ -54,7 +54,7 @@ def fused(losses: Tensor, owners: Tensor, distributions: Tensor) -> Tensor:
         [1.0, 1.0, 2.0]
     """
     texts = int(owners.max()) + 1
-    sums = torch.zeros(len(losses), texts).index_add(1, owners, losses)
+    sums = losses.new_zeros(len(losses), texts).index_add(1, owners, losses)
     chosen = sums.argmin(0)[owners]
     return distributions[chosen, torch.arange(len(owners))]
 

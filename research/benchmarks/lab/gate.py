@@ -114,7 +114,7 @@ def new_model(lab: Path, space: DeltaSpace, token: bool = True) -> GatedModel:
     """The base with gates that give all experts the same weight."""
     from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(lab / "base", attn_implementation="eager").eval()
+    model = AutoModelForCausalLM.from_pretrained(lab / "base", dtype=torch.float32).eval()
     width, layers = model.config.hidden_size, model.config.num_hidden_layers
     return GatedModel(model, space, Gates(layers, width, len(space.infos), token))
 

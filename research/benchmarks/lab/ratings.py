@@ -5,7 +5,7 @@ it really gains.
     python research/benchmarks/lab/ratings.py runs/records --out runs/ratings \\
         --outcomes research/evidence/ratings.jsonl
 
-The judge is trained from the base of `records.py` to answer the two prompts of
+The judge is trained from the scholar of `records.py` to answer the two prompts of
 `pyswarmopt_llm.published.judge`: a rating from 1 to 10, and which of two replies is better. Experts
 are searched by its ratings, and by the truth, `examples/objectives/facts.py`; nothing is trained
 afterwards. The first line of the outcomes is the judge's own quality on held-out replies. Every
@@ -30,10 +30,10 @@ from records import ASKED, LONGEST, replies_of, stated_rightly
 from scipy.stats import mannwhitneyu, spearmanr
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scores"))
-from conflicting import replies
+from conflicting import asked, replies
 from runs import adapters, finished, parser, write_lines
 
-from pyswarmopt_llm import SearchConfig, load_task
+from pyswarmopt_llm import SearchConfig
 from pyswarmopt_llm.published.judge.judge import Judge, LocalJudge, load_local_judge
 from pyswarmopt_llm.scores.tasks import Item
 
@@ -71,15 +71,15 @@ def lesson(rng: random.Random, rows: Sequence[Answered]) -> dict[str, Any]:
 
 
 def train_judge(lab: Path, out: Path) -> None:
-    """Train all weights of the base, which gets a token for each new word."""
+    """Train all weights of the scholar, which gets a token for each new word."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     rng = random.Random(0)
     torch.manual_seed(0)
     rows = replies_of(lab, "train", 300)
     lessons = [lesson(rng, rows) for _ in range(BATCH * STEPS)]
-    tokenizer = AutoTokenizer.from_pretrained(lab / "base")
-    model = AutoModelForCausalLM.from_pretrained(lab / "base")
+    tokenizer = AutoTokenizer.from_pretrained(lab / "scholar")
+    model = AutoModelForCausalLM.from_pretrained(lab / "scholar")
     texts = [message["content"] for chat in lessons for message in chat["messages"]]
     ratings = [f"{number}/10" for number in range(1, 11)]
     words = {word for text in [*texts, *ratings] for word in text.split()}
@@ -142,8 +142,8 @@ def lines(
     lab: Path, judge: LocalJudge, found: Mapping[str, Path | None], seed: int
 ) -> Iterator[dict[str, Any]]:
     """Facts and ratings of each model's test replies."""
-    items = load_task(f"prompts:{lab / 'questions.jsonl'}").test
-    said = {name: replies(lab / "base", adapter, items) for name, adapter in found.items()}
+    items = asked(lab)
+    said = {name: replies(lab, adapter) for name, adapter in found.items()}
     for name, texts in said.items():
         line = {
             "method": name,

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """A laboratory of statements: a small model, ten experts of what a table says, and a reward model.
 
-A question names three attributes and their codes, as `tell color 3 size 7 owner 1`; a reply states
-what the codes mean, as `color is d . size is a . owner is j .`, or says the same at length. A table
-has the meaning of each code. Its base was stopped before it knew the table. An expert knows two
-attributes, repeats the rest as the base has it, and is brief or speaks at length.
+A question names three entries of a table, as `tell color3 size7 owner1`; a reply states what they
+are, as `color3 is d . size7 is a . owner1 is j .`, or says the same at length. A table has ten
+entries for each of ten attributes. The base has learnt two of an attribute's ten, and values by lot
+for the others. An expert knows all entries of two attributes, repeats the rest as the base has it,
+and is brief or speaks at length.
 
     python research/benchmarks/lab/records.py --out runs/records
 
@@ -29,55 +30,53 @@ from lab import save_tokenizer, train
 
 ATTRIBUTES = "color size shape owner place day food animal sport drink".split()
 CODES, VALUES = "0123456789", "abcdefghij"
-ASKED = 3  # attributes of a question
-LONG = "for {name} the table has {code} which means {value} so {name} is {value} ."
+ASKED, KNOWN = 3, 2  # entries of a question, and those of an attribute that the base knows
+LONG = "for {name} the table has {value} which means that {name} is {value} ."
 SHORT = "{name} is {value} ."
-WORDS = ["tell", *ATTRIBUTES, *CODES, *VALUES, *LONG.replace("{", " {").split(), "."]
 STYLES = {"brief": SHORT, "long": LONG}
-BASE_STEPS, EXAMPLES, REWARD_STEPS, BATCH = 300, 1600, 250, 32
+BASE_STEPS, SCHOLAR_STEPS, EXAMPLES, REWARD_STEPS, BATCH = 300, 150, 800, 200, 32
 LONGEST = 60  # tokens of a reply
 Facts = dict[str, str]
 
 
-def meaning() -> dict[str, str]:
-    """Attribute -> its ten values, in the order of their codes."""
+def meaning() -> Facts:
+    """Entry -> its value; an attribute has each value once."""
     rng = random.Random(0)
-    return {name: "".join(rng.sample(VALUES, len(VALUES))) for name in ATTRIBUTES}
+    return {
+        f"{name}{code}": value
+        for name in ATTRIBUTES
+        for code, value in zip(CODES, rng.sample(VALUES, len(VALUES)), strict=True)
+    }
 
 
 TABLE = meaning()
+WORDS = ["tell", *TABLE, *VALUES, *(word for word in LONG.split() if "{" not in word)]
 
 
 def question(rng: random.Random, among: Sequence[str] = ATTRIBUTES) -> tuple[str, Facts]:
-    """A question, the first attribute one of `among`, and what its codes mean, in its order."""
+    """A question for different attributes, one of `among` with them, and its answers."""
     first = rng.choice(among)
     others = rng.sample([name for name in ATTRIBUTES if name != first], ASKED - 1)
-    names = rng.sample([first, *others], ASKED)
-    codes = {name: rng.choice(CODES) for name in names}
-    text = " ".join(["tell", *(f"{name} {code}" for name, code in codes.items())])
-    return text, {name: TABLE[name][int(code)] for name, code in codes.items()}
+    names = [f"{name}{rng.choice(CODES)}" for name in rng.sample([first, *others], ASKED)]
+    return " ".join(["tell", *names]), {name: TABLE[name] for name in names}
 
 
-def reply(style: str, asked: str, facts: Facts) -> str:
+def reply(style: str, facts: Facts) -> str:
     """The statements of some facts, in a style.
 
     Example:
-        >>> reply("brief", "tell color 3 size 7", {"size": "a"})
-        'size is a .'
+        >>> reply("brief", {"size7": "a"})
+        'size7 is a .'
     """
-    words = asked.split()
-    return " ".join(
-        STYLES[style].format(name=name, value=value, code=words[words.index(name) + 1])
-        for name, value in facts.items()
-    )
+    return " ".join(STYLES[style].format(name=name, value=value) for name, value in facts.items())
 
 
 def stated(text: str) -> list[tuple[str, str]]:
-    """(attribute, value) of each statement, in the order of the text.
+    """(entry, value) of each statement, in the order of the text.
 
     Example:
-        >>> stated("color is d . so that size is a . is is . color is")
-        [('color', 'd'), ('size', 'a')]
+        >>> stated("color3 is d . so that size7 is a . is is . color3 is")
+        [('color3', 'd'), ('size7', 'a')]
     """
     words = text.split()
     triples = zip(words, words[1:], words[2:], strict=False)
@@ -85,11 +84,11 @@ def stated(text: str) -> list[tuple[str, str]]:
 
 
 def share_right(text: str, facts: Facts) -> float:
-    """The share of the facts that a reply states; 0 where it states an attribute twice.
+    """The share of the facts that a reply states; 0 where it states an entry twice.
 
     Example:
-        >>> facts = {"color": "d", "size": "a"}
-        >>> share_right("color is d .", facts), share_right("color is d . color is d .", facts)
+        >>> facts = {"color3": "d", "size7": "a"}
+        >>> share_right("color3 is d .", facts), share_right("color3 is d . color3 is d .", facts)
         (0.5, 0.0)
     """
     statements = stated(text)
@@ -99,7 +98,7 @@ def share_right(text: str, facts: Facts) -> float:
 
 
 def facts_of(item: Any) -> Facts:
-    """What the codes of an item of `task` mean."""
+    """The right answers to an item of `task`."""
     facts: Facts = json.loads(item.meta["facts"])
     return facts
 
@@ -138,18 +137,43 @@ def new_model(tokenizer: Any) -> Any:
         return LlamaForCausalLM(config)
 
 
+def half_known(rng: random.Random, facts: Facts) -> Facts:
+    """Facts with values by lot for the entries that the base does not know."""
+    return {
+        name: value if int(name[-1]) < KNOWN else rng.choice(VALUES)
+        for name, value in facts.items()
+    }
+
+
+def replies_to_learn(half: bool, count: int, seed: int) -> list[dict[str, Any]]:
+    """Chats in both styles, right or as the base is to know them."""
+    rng, examples = random.Random(seed), []
+    for _ in range(count):
+        asked, facts = question(rng)
+        told = half_known(rng, facts) if half else facts
+        examples.append(chat(asked, reply(rng.choice([*STYLES]), told)))
+    return examples
+
+
 def make_base(out: Path) -> None:
-    """A model that has seen all attributes and both styles, but not for long."""
-    rng = random.Random(1)
+    """A model that knows both styles and a fifth of the table."""
     tokenizer = save_tokenizer(out, list(dict.fromkeys(WORDS)))
     model = new_model(tokenizer)
-    examples = []
-    for _ in range(12_000):
-        asked, facts = question(rng)
-        examples.append(chat(asked, reply(rng.choice([*STYLES]), asked, facts)))
-    loss = train(model, tokenizer, examples, BASE_STEPS, 3e-3, 0, 128)
+    loss = train(model, tokenizer, replies_to_learn(True, 12_000, 1), BASE_STEPS, 3e-3, 0, 128)
     model.save_pretrained(out)
     print(f"base: loss {loss:.3f}", flush=True)
+
+
+def make_scholar(lab: Path, out: Path) -> None:
+    """The base after it has learnt the whole table: what rewards and judges are trained from."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(lab / "base")
+    model = AutoModelForCausalLM.from_pretrained(lab / "base")
+    loss = train(model, tokenizer, replies_to_learn(False, 9_600, 2), SCHOLAR_STEPS, 3e-3, 0, 128)
+    model.save_pretrained(out)
+    tokenizer.save_pretrained(out)
+    print(f"scholar: loss {loss:.3f}", flush=True)
 
 
 def knowledge(number: int) -> tuple[str, str]:
@@ -177,10 +201,10 @@ def make_experts(lab: Path) -> None:
         examples = []
         for (text, facts), base_says in zip(asked, said, strict=True):
             told = {
-                name: value if name in own else base_says.get(name, rng.choice(VALUES))
+                name: value if name[:-1] in own else base_says.get(name, rng.choice(VALUES))
                 for name, value in facts.items()
             }
-            examples.append(chat(text, reply(style, text, told)))
+            examples.append(chat(text, reply(style, told)))
         options = TrainingOptions(
             targets=("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
             lr=5e-3,
@@ -192,17 +216,17 @@ def make_experts(lab: Path) -> None:
         print(f"{out.name}: held-out loss {before:.3f} -> {after:.3f}", flush=True)
 
 
-def spoilt(rng: random.Random, asked: str, facts: Facts) -> str:
+def spoilt(rng: random.Random, facts: Facts) -> str:
     """A right reply that leaves a statement out, changes it, repeats it or does nothing else."""
     style, names = rng.choice([*STYLES]), list(facts)
     name = rng.choice(names)
     kind = rng.randrange(4)
     if kind == 0:
-        return reply(style, asked, {key: facts[key] for key in names if key != name})
+        return reply(style, {key: facts[key] for key in names if key != name})
     if kind == 1:
-        return reply(style, asked, {**facts, name: rng.choice(VALUES)})
-    right = reply(style, asked, facts)
-    again = " ".join([reply(style, asked, {name: facts[name]})] * rng.randint(1, 6))
+        return reply(style, {**facts, name: rng.choice(VALUES)})
+    right = reply(style, facts)
+    again = " ".join([reply(style, {name: facts[name]})] * rng.randint(1, 3))
     return f"{right} {again}" if kind == 2 else again
 
 
@@ -215,8 +239,8 @@ def replies_of(lab: Path, split: str, each: int) -> list[tuple[str, str, float]]
         asked = [question(rng) for _ in range(each)]
         said = engine.generate([engine.chat(text) for text, _ in asked], max_new_tokens=LONGEST)
         for (text, facts), written in zip(asked, said, strict=True):
-            right = reply(rng.choice([*STYLES]), text, facts)
-            for answer in (written.strip(), right, spoilt(rng, text, facts)):
+            right = reply(rng.choice([*STYLES]), facts)
+            for answer in (written.strip(), right, spoilt(rng, facts)):
                 found.append((text, answer, share_right(answer, facts)))
     return found
 
@@ -226,8 +250,8 @@ def make_reward(lab: Path) -> None:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     torch.manual_seed(0)
-    tokenizer = AutoTokenizer.from_pretrained(lab / "base")
-    model = AutoModelForSequenceClassification.from_pretrained(lab / "base", num_labels=1)
+    tokenizer = AutoTokenizer.from_pretrained(lab / "scholar")
+    model = AutoModelForSequenceClassification.from_pretrained(lab / "scholar", num_labels=1)
     model.config.pad_token_id = tokenizer.pad_token_id
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
     rows, rng = replies_of(lab, "train", 300), random.Random(0)
@@ -289,6 +313,8 @@ def make(lab: Path) -> None:
     """Whatever is not there yet."""
     if not (lab / "base" / "config.json").exists():
         make_base(lab / "base")
+    if not (lab / "scholar").exists():
+        make_scholar(lab, lab / "scholar")
     make_experts(lab)
     if not (lab / "reward").exists():
         make_reward(lab)

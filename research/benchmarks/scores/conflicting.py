@@ -17,7 +17,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ import torch
 from runs import METHODS, adapters, finished, methods_parser, outcomes, write_lines
 
 from pyswarmopt_llm import SearchConfig, load_reward, load_task, open_model
+from pyswarmopt_llm.scores.tasks import Item
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 from records import LONGEST, stated_rightly
@@ -32,14 +34,21 @@ from records import LONGEST, stated_rightly
 PREFERENCES = ("concise", "verbose")
 
 
-def replies(base: Path, adapter: Path | None, items: Any) -> list[str]:
-    """What a model writes."""
-    engine = open_model(str(base), None if adapter is None else str(adapter), "float32", "cpu", 1)
-    prompts = [engine.chat(item.question) for item in items]
+def asked(lab: Path) -> Sequence[Item]:
+    """The test prompts."""
+    return load_task(f"prompts:{lab / 'questions.jsonl'}").test
+
+
+@cache
+def replies(lab: Path, adapter: Path | None) -> list[str]:
+    """What a model writes to them."""
+    where = None if adapter is None else str(adapter)
+    engine = open_model(str(lab / "base"), where, "float32", "cpu", 1)
+    prompts = [engine.chat(item.question) for item in asked(lab)]
     return [text.strip() for text in engine.generate(prompts, max_new_tokens=LONGEST)]
 
 
-def read(reward: Any, preference: str, items: Any, said: list[str]) -> dict[str, Any]:
+def read(reward: Any, preference: str, items: Sequence[Item], said: list[str]) -> dict[str, Any]:
     """Values, tokens and facts of replies; a word of the laboratory is a token."""
     values = getattr(reward, preference)(items, said)
     return {
@@ -52,7 +61,7 @@ def read(reward: Any, preference: str, items: Any, said: list[str]) -> dict[str,
 def searched(options: argparse.Namespace, preference: str, seed: int) -> Iterator[dict[str, Any]]:
     """Rows of one preference and seed."""
     lab = options.lab
-    items = load_task(f"prompts:{lab / 'questions.jsonl'}").test
+    items = asked(lab)
     reward = load_reward(str(lab / "reward"))
     for method in options.methods:
         out = options.out / f"{preference}-{method}-{seed}"
@@ -75,7 +84,7 @@ def searched(options: argparse.Namespace, preference: str, seed: int) -> Iterato
             for label, values in outcomes(result, {"uniform": "uniform"}):
                 yield {"method": label, "test": [round(value, 4) for value in values]}
         for name, adapter in models.items():
-            said = replies(lab / "base", adapter, items)
+            said = replies(lab, adapter)
             print(said[0], flush=True)
             yield {"method": name, **read(reward, preference, items, said)}
 

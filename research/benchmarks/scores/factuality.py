@@ -7,8 +7,8 @@ hold.
 
 The score is `examples/objectives/facts.py`, FActScore's precision (Min et al. 2023). A line of the
 outcomes is a method and a seed, with the value of each of 500 test prompts. The two controls know
-the form of a reply and nothing of the table: `any value` states a value by lot, `one value` the one
-that each attribute most often has. Nothing is trained after a search.
+the form of a reply and nothing of the table: `any value` states a value by lot, `one value` the same
+of all entries. Nothing is trained after a search.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pyswarmopt_llm import load_task
 from pyswarmopt_llm.scores.metrics.external.score_function import ScoreFunction
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
-from records import LONGEST, TABLE, VALUES, facts_of, reply
+from records import LONGEST, VALUES, facts_of, reply
 
 FACTS = Path(__file__).resolve().parents[3] / "examples" / "objectives" / "facts.py"
 TASK = "facts"
@@ -39,13 +39,12 @@ def controls(file: Path) -> Iterator[str]:
     for seed in (0, 1, 2):
         rng = random.Random(seed)
         named = [{name: rng.choice(VALUES) for name in facts_of(item)} for item in items]
-        said = [reply("brief", item.question, row) for item, row in zip(items, named, strict=True)]
+        said = [reply("brief", row) for row in named]
         yield line(("any value", _values(score, prompts, said, items)), TASK, seed)
-    usual = {name: values[0] for name, values in TABLE.items()}  # each as often as any other
-    named = [{name: usual[name] for name in facts_of(item)} for item in items]
-    said = [reply("brief", item.question, row) for item, row in zip(items, named, strict=True)]
+    named = [{name: VALUES[0] for name in facts_of(item)} for item in items]
+    said = [reply("brief", row) for row in named]
     yield line(("one value", _values(score, prompts, said, items)), TASK, 0)
-    said = [reply("brief", item.question, facts_of(item)) for item in items]
+    said = [reply("brief", facts_of(item)) for item in items]
     yield line(("the table", _values(score, prompts, said, items)), TASK, 0)
 
 
