@@ -113,7 +113,5 @@ TABLES = {
     ),
     "permuted": permuted,
     "fuse": lambda: compared(right("fuse"), "fused, lambda 0.9", "500 questions, three seeds"),
-    "analogies": lambda: compared(
-        right("analogies"), "analogy", "twelve tasks, 100 questions each"
-    ),
+    "analogies": lambda: compared(right("analogies"), "analogy", "eight tasks, 100 questions each"),
 }

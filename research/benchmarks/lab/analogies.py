@@ -33,7 +33,7 @@ from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.mix.delta import DeltaSpace
 from pyswarmopt_llm.searching.training.train import TrainingOptions, train_expert
 
-PAIRS = [tuple(ATTRIBUTES[i : i + 2]) for i in (0, 2, 4)]
+PAIRS = [tuple(ATTRIBUTES[i : i + 2]) for i in (0, 2)]
 QUESTIONS, EXAMPLES = 100, 400
 Task = tuple[str, str]
 """An attribute and a style."""

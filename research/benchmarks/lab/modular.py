@@ -2,7 +2,9 @@
 
     python research/benchmarks/lab/lab.py make --out runs/lab
     python research/benchmarks/lab/modular.py --lab runs/lab --out runs/modular \\
-        --outcomes research/evidence/modular.jsonl --joint research/evidence/joint.jsonl
+        --outcomes research/evidence/modular.jsonl
+    python research/benchmarks/lab/modular.py --lab runs/lab --out runs/modular --joint \\
+        --outcomes research/evidence/joint.jsonl
 
 Searches are by labels and train nothing. The expert in question is the one that is best on a task's
 dev items. Adding: a search among the nine others, and then among two adapters, its result and the
@@ -26,7 +28,7 @@ from typing import Any
 import torch
 from systems import config_of, searched
 
-from pyswarmopt_llm import load_task, open_model
+from pyswarmopt_llm import SearchConfig, load_task, open_model
 from pyswarmopt_llm.experts.adapter import load_adapter
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts
@@ -64,9 +66,14 @@ class Tester:
         return self.mixed([adapter], [1.0], task)
 
 
+def all_ten(lab: Path, out: Path, task: str, seed: int) -> SearchConfig:
+    """A search among all experts."""
+    return config_of(lab, out / f"{task}-{seed}-ten", task, seed=seed, **HOW)
+
+
 def changed_pool(lab: Path, out: Path, tester: Tester, task: str, seed: int) -> Iterator[Row]:
     """An expert is added, and removed."""
-    config = config_of(lab, out / f"{task}-{seed}-ten", task, seed=seed, **HOW)
+    config = all_ten(lab, out, task, seed)
     ten = searched(config)
     single = ten["best_single"]
     names = [Path(expert).name for expert in config.experts]
@@ -102,10 +109,13 @@ def together(lab: Path, out: Path, tester: Tester, seed: int) -> Iterator[Row]:
     files = tuple(str(lab / "tasks" / f"{task}.json") for task in PAIR)
     config = config_of(lab, out / f"joint-{seed}", PAIR[0], tasks=files, seed=seed, **HOW)
     joint = searched(config)
+    alone = {task: all_ten(lab, out, task, seed) for task in PAIR}
+    for single in alone.values():
+        searched(single)
     found = {
         "joint search": Path(config.out) / "best",
         "best single expert": lab / "experts" / joint["best_single"],
-        **{f"search for {task} alone": out / f"{task}-{seed}-ten" / "best" for task in PAIR},
+        **{f"search for {task} alone": Path(alone[task].out) / "best" for task in PAIR},
     }
     for number, folder in enumerate(sorted((Path(config.out) / "front").iterdir()), start=1):
         if (folder / "adapter_config.json").exists():
@@ -122,25 +132,27 @@ def main() -> None:
     parser.add_argument("--lab", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--outcomes", type=Path, required=True)
-    parser.add_argument("--joint", type=Path, required=True)
+    parser.add_argument("--joint", action="store_true", help="two tasks at once")
     parser.add_argument("--tasks", nargs="+", default=list(CLAIMED))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options = parser.parse_args()
     torch.set_num_threads(1)
     tester = Tester(options.lab)
     rows: list[Row] = []
-    both: list[Row] = []
     for seed in options.seeds:
-        for task in options.tasks:
-            for row in changed_pool(options.lab, options.out, tester, task, seed):
-                rows.append(row)
-                print(task, seed, row["method"], row["test"].count("1"), row["items"], flush=True)
-        for row in together(options.lab, options.out, tester, seed):
-            both.append(row)
-            counts = [row[task].count("1") for task in PAIR]
-            print(seed, row["method"], counts, flush=True)
-    for file, lines in ((options.outcomes, rows), (options.joint, both)):
-        file.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        if options.joint:
+            rows += together(options.lab, options.out, tester, seed)
+        else:
+            for task in options.tasks:
+                rows += changed_pool(options.lab, options.out, tester, task, seed)
+        print(seed, [(row["method"], _rates(row)) for row in rows], flush=True)
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    options.outcomes.write_text(text, encoding="utf-8")
+
+
+def _rates(row: Row) -> list[float]:
+    tests = [row[key] for key in ("test", *PAIR) if key in row]
+    return [test.count("1") / len(test) for test in tests]
 
 
 if __name__ == "__main__":

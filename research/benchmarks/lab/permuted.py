@@ -214,19 +214,17 @@ def main() -> None:
     }
     lines = []
     for pair, (first, second) in pairs.items():
+        ways: list[tuple[str, int, Weights]] = [("as trained", 0, second)]
         for seed in options.seeds:
             moved = shuffled(second, of, seed)
             orders = matched(first, moved, of, random.Random(seed))
-            ways = {
-                "as trained": second,
-                "permuted": moved,
-                "permuted, then matched": ordered(moved, of, orders),
-            }
-            for way, weights in ways.items():
-                row = {"pair": pair, "seed": seed, "method": way}
-                row |= measured(model, tokenizer, first, weights)
-                lines.append(json.dumps(row))
-                print(pair, seed, way, row["barrier"], share(row["test"]), flush=True)
+            ways.append(("permuted", seed, moved))
+            ways.append(("permuted, then matched", seed, ordered(moved, of, orders)))
+        for way, seed, weights in ways:
+            row = {"pair": pair, "seed": seed, "method": way}
+            row |= measured(model, tokenizer, first, weights)
+            lines.append(json.dumps(row))
+            print(pair, seed, way, row["barrier"], share(row["test"]), flush=True)
     options.outcomes.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
