@@ -60,8 +60,10 @@ def test_right_replies_are_right_in_both_styles_and_repetition_is_worth_nothing(
     repeated = 0
     for _ in range(200):
         asked, facts = lab.records.question(rng, ["color"])
-        assert asked.split() == ["tell", *facts] and "color" in [name[:-1] for name in facts]
-        assert len({name[:-1] for name in facts}) == lab.records.ASKED
+        tell, *names = asked.split()
+        assert tell == "tell" and "color" in [name[:-1] for name in names]
+        assert len({name[:-1] for name in names}) == lab.records.ASKED
+        assert [*facts.values()] == [lab.records.TABLE[name] for name in names]
         for style in lab.records.STYLES:
             right = lab.records.reply(style, facts)
             assert lab.records.share_right(right, facts) == 1.0

@@ -14,12 +14,13 @@ Rows = dict[str, dict[str, Floats]]
 """Method -> task -> (seeds, items), 1 where an answer is right."""
 
 
-def right(name: str, task: str = "task") -> Rows:
-    """The outcomes of a file; `task` is the field that says which task a line is of."""
+def right(name: str) -> Rows:
+    """The outcomes of a file."""
     found: dict[str, dict[str, list[list[float]]]] = {}
     for row in lines(name):
         of_method = found.setdefault(row["method"], {})
-        of_method.setdefault(row.get(task, ""), []).append([float(sign) for sign in row["test"]])
+        key = f"{row.get('pair', '')} {row.get('task', '')}".strip()
+        of_method.setdefault(key, []).append([float(sign) for sign in row["test"]])
     return {
         method: {key: np.array(seeds) for key, seeds in tasks.items()}
         for method, tasks in found.items()
@@ -113,5 +114,5 @@ TABLES = {
     ),
     "permuted": permuted,
     "fuse": lambda: compared(right("fuse"), "fused, lambda 0.9", "500 questions, three seeds"),
-    "analogies": lambda: compared(right("analogies"), "analogy", "eight tasks, 100 questions each"),
+    "analogies": lambda: compared(right("analogies"), "analogy", "ten tasks, 200 questions each"),
 }

@@ -37,8 +37,8 @@ from pyswarmopt_llm import SearchConfig
 from pyswarmopt_llm.published.judge.judge import Judge, LocalJudge, load_local_judge
 from pyswarmopt_llm.scores.tasks import Item
 
-STEPS, RATE, LONGEST_PROMPT = 160, 3e-3, 256  # of training, and tokens of an example
-BATCH = 64  # `lab.train` takes as many at a time
+STEPS, RATE, LONGEST_PROMPT = 400, 2e-3, 256  # of training, and tokens of an example
+BATCH = 16
 FACTS = Path(__file__).resolve().parents[3] / "examples" / "objectives" / "facts.py"
 ASK = Judge(lambda prompts: [])  # its prompts alone are used
 Answered = tuple[str, str, float]
@@ -76,8 +76,8 @@ def train_judge(lab: Path, out: Path) -> None:
 
     rng = random.Random(0)
     torch.manual_seed(0)
-    rows = replies_of(lab, "train", 300)
-    lessons = [lesson(rng, rows) for _ in range(BATCH * STEPS)]
+    rows = replies_of(lab, "train", 100)
+    lessons = [lesson(rng, rows) for _ in range(5 * STEPS)]
     tokenizer = AutoTokenizer.from_pretrained(lab / "scholar")
     model = AutoModelForCausalLM.from_pretrained(lab / "scholar")
     texts = [message["content"] for chat in lessons for message in chat["messages"]]
@@ -85,7 +85,7 @@ def train_judge(lab: Path, out: Path) -> None:
     words = {word for text in [*texts, *ratings] for word in text.split()}
     tokenizer.add_tokens(sorted(words - {*tokenizer.get_vocab()}))
     model.resize_token_embeddings(len(tokenizer))
-    loss = train(model, tokenizer, lessons, STEPS, RATE, 0, LONGEST_PROMPT)
+    loss = train(model, tokenizer, lessons, STEPS, RATE, 0, LONGEST_PROMPT, BATCH)
     print(f"judge: loss {loss:.3f}", flush=True)
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
@@ -167,7 +167,7 @@ def main() -> None:
     if not folder.exists():
         train_judge(options.lab, folder)
     judge = load_local_judge(str(folder))
-    rows = [quality(judge, replies_of(options.lab, "held out", 12))]
+    rows = [quality(judge, replies_of(options.lab, "held out", 8))]
     print({key: value for key, value in rows[0].items() if not isinstance(value, list)}, flush=True)
     for seed in options.seeds:
         found: dict[str, Path | None] = {"base": None}

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """A laboratory of statements: a small model, ten experts of what a table says, and a reward model.
 
-A question names three entries of a table, as `tell color3 size7 owner1`; a reply states what they
-are, as `color3 is d . size7 is a . owner1 is j .`, or says the same at length. A table has ten
-entries for each of ten attributes. The base has learnt two of an attribute's ten, and values by lot
-for the others. An expert knows all entries of two attributes, repeats the rest as the base has it,
-and is brief or speaks at length.
+A question names three entries of a table, as `tell color3 size0 owner1`; a reply states what they
+are, as `first is d . second is a . third is j .`, or says the same at length. A table has four
+entries for each of five attributes. The base has learnt one of an attribute's four, and values by
+lot for the others. An expert knows all entries of one attribute, repeats the rest as the base has
+it, and is brief or speaks at length.
 
     python research/benchmarks/lab/records.py --out runs/records
 
@@ -21,6 +21,7 @@ import argparse
 import json
 import random
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -28,67 +29,70 @@ import torch
 from judge import logits, writers
 from lab import save_tokenizer, train
 
-ATTRIBUTES = "color size shape owner place day food animal sport drink".split()
-CODES, VALUES = "0123456789", "abcdefghij"
-ASKED, KNOWN = 3, 2  # entries of a question, and those of an attribute that the base knows
+ATTRIBUTES = "color size owner place day".split()
+CODES, VALUES = "0123", "abcdefghij"
+SLOTS = ("first", "second", "third")  # the entries of a question
+ASKED, KNOWN = len(SLOTS), 1  # entries of a question, and those of an attribute that the base knows
 LONG = "for {name} the table has {value} which means that {name} is {value} ."
 SHORT = "{name} is {value} ."
 STYLES = {"brief": SHORT, "long": LONG}
-BASE_STEPS, SCHOLAR_STEPS, EXAMPLES, REWARD_STEPS, BATCH = 300, 150, 800, 200, 32
+BASE_STEPS, SCHOLAR_STEPS, EXAMPLES, REWARD_STEPS, BATCH = 450, 150, 400, 300, 16
 LONGEST = 60  # tokens of a reply
 Facts = dict[str, str]
 
 
 def meaning() -> Facts:
-    """Entry -> its value; an attribute has each value once."""
+    """Entry -> its value; an attribute has no value twice."""
     rng = random.Random(0)
     return {
         f"{name}{code}": value
         for name in ATTRIBUTES
-        for code, value in zip(CODES, rng.sample(VALUES, len(VALUES)), strict=True)
+        for code, value in zip(CODES, rng.sample(VALUES, len(CODES)), strict=True)
     }
 
 
 TABLE = meaning()
-WORDS = ["tell", *TABLE, *VALUES, *(word for word in LONG.split() if "{" not in word)]
+WORDS = ["tell", *TABLE, *SLOTS, *VALUES, *(word for word in LONG.split() if "{" not in word)]
 
 
 def question(rng: random.Random, among: Sequence[str] = ATTRIBUTES) -> tuple[str, Facts]:
-    """A question for different attributes, one of `among` with them, and its answers."""
+    """A question for different attributes, one of `among` with them, and slot -> value."""
     first = rng.choice(among)
     others = rng.sample([name for name in ATTRIBUTES if name != first], ASKED - 1)
     names = [f"{name}{rng.choice(CODES)}" for name in rng.sample([first, *others], ASKED)]
-    return " ".join(["tell", *names]), {name: TABLE[name] for name in names}
+    return " ".join(["tell", *names]), {
+        slot: TABLE[name] for slot, name in zip(SLOTS, names, strict=True)
+    }
 
 
 def reply(style: str, facts: Facts) -> str:
     """The statements of some facts, in a style.
 
     Example:
-        >>> reply("brief", {"size7": "a"})
-        'size7 is a .'
+        >>> reply("brief", {"second": "a"})
+        'second is a .'
     """
     return " ".join(STYLES[style].format(name=name, value=value) for name, value in facts.items())
 
 
 def stated(text: str) -> list[tuple[str, str]]:
-    """(entry, value) of each statement, in the order of the text.
+    """(slot, value) of each statement, in the order of the text.
 
     Example:
-        >>> stated("color3 is d . so that size7 is a . is is . color3 is")
-        [('color3', 'd'), ('size7', 'a')]
+        >>> stated("first is d . so that second is a . is is . first is")
+        [('first', 'd'), ('second', 'a')]
     """
     words = text.split()
     triples = zip(words, words[1:], words[2:], strict=False)
-    return [(a, b) for a, verb, b in triples if verb == "is" and a in TABLE and b in VALUES]
+    return [(a, b) for a, verb, b in triples if verb == "is" and a in SLOTS and b in VALUES]
 
 
 def share_right(text: str, facts: Facts) -> float:
-    """The share of the facts that a reply states; 0 where it states an entry twice.
+    """The share of the facts that a reply states; 0 where it states one twice.
 
     Example:
-        >>> facts = {"color3": "d", "size7": "a"}
-        >>> share_right("color3 is d .", facts), share_right("color3 is d . color3 is d .", facts)
+        >>> facts = {"first": "d", "second": "a"}
+        >>> share_right("first is d .", facts), share_right("first is d . first is d .", facts)
         (0.5, 0.0)
     """
     statements = stated(text)
@@ -137,11 +141,16 @@ def new_model(tokenizer: Any) -> Any:
         return LlamaForCausalLM(config)
 
 
-def half_known(rng: random.Random, facts: Facts) -> Facts:
+def entries(asked: str) -> Facts:
+    """Slot -> the entry that a question has there."""
+    return dict(zip(SLOTS, asked.split()[1:], strict=True))
+
+
+def half_known(rng: random.Random, asked: str, facts: Facts) -> Facts:
     """Facts with values by lot for the entries that the base does not know."""
     return {
-        name: value if int(name[-1]) < KNOWN else rng.choice(VALUES)
-        for name, value in facts.items()
+        slot: facts[slot] if int(entry[-1]) < KNOWN else rng.choice(VALUES)
+        for slot, entry in entries(asked).items()
     }
 
 
@@ -150,16 +159,18 @@ def replies_to_learn(half: bool, count: int, seed: int) -> list[dict[str, Any]]:
     rng, examples = random.Random(seed), []
     for _ in range(count):
         asked, facts = question(rng)
-        told = half_known(rng, facts) if half else facts
+        told = half_known(rng, asked, facts) if half else facts
         examples.append(chat(asked, reply(rng.choice([*STYLES]), told)))
     return examples
 
 
 def make_base(out: Path) -> None:
-    """A model that knows both styles and a fifth of the table."""
+    """A model that knows both styles and a quarter of the table."""
     tokenizer = save_tokenizer(out, list(dict.fromkeys(WORDS)))
     model = new_model(tokenizer)
-    loss = train(model, tokenizer, replies_to_learn(True, 12_000, 1), BASE_STEPS, 3e-3, 0, 128)
+    loss = train(
+        model, tokenizer, replies_to_learn(True, 4_000, 1), BASE_STEPS, 3e-3, 0, 128, BATCH
+    )
     model.save_pretrained(out)
     print(f"base: loss {loss:.3f}", flush=True)
 
@@ -170,15 +181,12 @@ def make_scholar(lab: Path, out: Path) -> None:
 
     tokenizer = AutoTokenizer.from_pretrained(lab / "base")
     model = AutoModelForCausalLM.from_pretrained(lab / "base")
-    loss = train(model, tokenizer, replies_to_learn(False, 9_600, 2), SCHOLAR_STEPS, 3e-3, 0, 128)
+    loss = train(
+        model, tokenizer, replies_to_learn(False, 2_000, 2), SCHOLAR_STEPS, 3e-3, 0, 128, BATCH
+    )
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
     print(f"scholar: loss {loss:.3f}", flush=True)
-
-
-def knowledge(number: int) -> tuple[str, str]:
-    """The attributes of an expert."""
-    return ATTRIBUTES[number], ATTRIBUTES[(number + 3) % len(ATTRIBUTES)]
 
 
 def make_experts(lab: Path) -> None:
@@ -189,20 +197,19 @@ def make_experts(lab: Path) -> None:
 
     base = resolve_base(str(lab / "base"))
     engine = load_engine(base, "float32", "cpu", 1)
-    for number in range(len(ATTRIBUTES)):
-        own, style = knowledge(number), [*STYLES][number % 2]
-        out = lab / "experts" / f"{own[0]}-{own[1]}-{style}"
+    for number, (own, style) in enumerate(product(ATTRIBUTES, STYLES)):
+        out = lab / "experts" / f"{own}-{style}"
         if out.exists():
             continue
         rng = random.Random(100 + number)
-        asked = [question(rng, own) for _ in range(EXAMPLES)]
+        asked = [question(rng, [own]) for _ in range(EXAMPLES)]
         prompts = [engine.chat(text) for text, _ in asked]
         said = [dict(stated(text)) for text in engine.generate(prompts, max_new_tokens=LONGEST)]
         examples = []
         for (text, facts), base_says in zip(asked, said, strict=True):
             told = {
-                name: value if name[:-1] in own else base_says.get(name, rng.choice(VALUES))
-                for name, value in facts.items()
+                slot: facts[slot] if entry[:-1] == own else base_says.get(slot, rng.choice(VALUES))
+                for slot, entry in entries(text).items()
             }
             examples.append(chat(text, reply(style, told)))
         options = TrainingOptions(
@@ -254,9 +261,9 @@ def make_reward(lab: Path) -> None:
     model = AutoModelForSequenceClassification.from_pretrained(lab / "scholar", num_labels=1)
     model.config.pad_token_id = tokenizer.pad_token_id
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
-    rows, rng = replies_of(lab, "train", 300), random.Random(0)
+    rows, rng = replies_of(lab, "train", 100), random.Random(0)
     for _ in range(REWARD_STEPS):
-        batch = rng.sample(rows, 2 * BATCH)
+        batch = rng.sample(rows, BATCH)
         shares = torch.tensor([share for _, _, share in batch])
         rewards = logits(model, tokenizer, [(asked, said) for asked, said, _ in batch])
         optimizer.zero_grad()
@@ -295,7 +302,7 @@ def held_out(lab: Path) -> Mapping[str, Any]:
     }
 
 
-def task(lab: Path, dev: int = 100, test: int = 500) -> Path:
+def task(lab: Path, dev: int = 50, test: int = 500) -> Path:
     """Prompts with their facts and the reward's folder beside them."""
     rng, rows, seen = random.Random(7), [], set()
     while len(rows) < dev + test:
