@@ -396,6 +396,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "unlike": lambda: talking_tables.writers("unlike"),
     "unlike-models": talking_tables.unlike_models,
     "twelve": lambda: laboratory("twelve"),
+    "collective": group_tables.collective,
+    "systems-lab": controls_tables.systems,
     "right-answers": controls_tables.right_answers,
     "further-prompts": controls_tables.further_prompts,
     "lab-methods": lambda: laboratory("lab-methods"),
