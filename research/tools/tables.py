@@ -32,7 +32,7 @@ import studies_tables
 import talking_tables
 import unlabelled_tables
 import written_tables
-from bbob_table import competitions, second_suites, summary, swarm_parts
+from bbob_table import competitions, drawn, second_suites, summary, swarm_parts
 from outcomes import CHOSEN_ON, HELD_OUT, Outcomes, markdown, outcomes, p_value, points
 from written_tables import (
     continuations,
@@ -442,6 +442,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "bbob": summary,
     "second-suites": second_suites,
     "competitions": competitions,
+    "drawn-50": lambda: drawn(50),
+    "drawn-200": lambda: drawn(200),
     "swarm-parts": swarm_parts,
     "emergence": studies_tables.emergence,
     "emergence-written": studies_tables.emergence_written,
