@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pyswarmopt_groups.graph.space import holds_graph
+from pyswarmopt_groups.members.classifier import (
+    ClassifierMember,
+    ClassifierPlace,
+    find_classifier,
+)
 from pyswarmopt_groups.members.endpoint import EndpointMember, EndpointSpec
 from pyswarmopt_groups.members.local import LocalMember, SharedBase
 from pyswarmopt_groups.members.protocol import Member
@@ -20,7 +25,7 @@ from pyswarmopt_llm.tokens.engine import MixtureEngine
 from pyswarmopt_llm.tokens.members import find_members, load_members
 from pyswarmopt_llm.tokens.space import MixtureFile, holds_mixture, read_mixture
 
-Place = EndpointSpec | MixtureFile | token_members.Member
+Place = EndpointSpec | MixtureFile | ClassifierPlace | token_members.Member
 
 
 def open_members(
@@ -34,8 +39,8 @@ def open_members(
     """Load all members; those of one base share it in memory.
 
     Args:
-        specs: model or adapter directories, hub ids, ``embedded:NAME``, finished runs, mixtures, or
-            ``URL#MODEL``.
+        specs: model or adapter directories, hub ids, ``embedded:NAME``, finished runs, mixtures,
+            directories of sequence classifiers, or ``URL#MODEL``.
         base: of all adapters among them; default: each adapter's own. A run uses its own.
         dtype: of the weights.
         device: of the models.
@@ -53,6 +58,8 @@ def open_members(
     for name, place in zip(names, places, strict=True):
         if isinstance(place, EndpointSpec):
             members.append(EndpointMember(name, place))
+        elif isinstance(place, ClassifierPlace):
+            members.append(ClassifierMember(name, place, device))
         elif isinstance(place, MixtureFile):
             engine = MixtureEngine(load_members(place.members, dtype, device, threads))
             prints = " ".join(member.fingerprint for member in place.members)
@@ -87,6 +94,8 @@ def _find_places(specs: Sequence[str], base: str | None) -> list[Place]:
             )
         elif holds_mixture(spec) or holds_graph(spec):
             places[number] = _read_model(spec)
+        elif (classifier := find_classifier(spec)) is not None:
+            places[number] = classifier
         else:
             plain[number] = spec
     if plain:

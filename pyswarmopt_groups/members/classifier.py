@@ -1,0 +1,130 @@
+"""A sequence classifier (BERT, RoBERTa and others) as a member: it votes for the option that one of
+its labels names.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import torch
+
+from pyswarmopt_groups.members.protocol import Answer, RefusingMember
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.common.hardware import pick_device
+from pyswarmopt_llm.experts.base import BaseModel, resolve_base
+from pyswarmopt_llm.experts.pretrained import load_weights, read_tokenizer
+from pyswarmopt_llm.scores.tasks import Item, Scoring
+from pyswarmopt_llm.scores.tasks.items import normalise
+
+_BATCH, _LONGEST = 64, 512  # texts at once; tokens of a text, the window of BERT-like classifiers
+
+
+@dataclass(frozen=True)
+class ClassifierPlace:
+    """A classifier that is not loaded."""
+
+    spec: str
+    model: BaseModel
+
+
+def find_classifier(spec: str) -> ClassifierPlace | None:
+    """The classifier in a directory; None if there is something else."""
+    config = user_path(spec) / "config.json"
+    if not config.is_file():
+        return None
+    kinds = json.loads(config.read_text(encoding="utf-8")).get("architectures") or [""]
+    if not kinds[0].endswith("ForSequenceClassification"):
+        return None
+    return ClassifierPlace(spec, resolve_base(spec))
+
+
+class ClassifierMember(RefusingMember):
+    """A `Member` that votes on options, by log-probabilities of labels.
+
+    It reads the question alone, without a template: a classifier was not trained on prompts. A label
+    names an option by the option's text, else by its letter.
+
+    Args:
+        name: see `Member`.
+        place: the classifier.
+        device: where it goes.
+
+    Raises:
+        UserError: it cannot be loaded.
+    """
+
+    def __init__(self, name: str, place: ClassifierPlace, device: str = "auto") -> None:
+        from transformers import AutoModelForSequenceClassification
+
+        super().__init__(name, place.model.fingerprint)
+        path = str(user_path(place.spec))
+        where = f"`members` {place.spec}"
+        self._model: Any = load_weights(
+            AutoModelForSequenceClassification, path, where, "classifier", dtype=torch.float32
+        ).to(pick_device(device))
+        self._tokenizer: Any = read_tokenizer(path, where)
+        labels = self._model.config.id2label
+        self.labels = {normalise(str(label)): int(index) for index, label in labels.items()}
+
+    def answer(
+        self, items: Sequence[Item], scoring: Scoring, template: str | None = None
+    ) -> list[Answer]:
+        """The option whose label is most probable; `scoring` and `template` change nothing.
+
+        Raises:
+            UserError: an item has no options, or one that no label names.
+        """
+        columns = [self._columns(item) for item in items]
+        rows = [self._ids(item.question) for item in items]
+        answers = []
+        for start in range(0, len(items), _BATCH):
+            part = slice(start, start + _BATCH)
+            for values, named, ids in zip(
+                self._logprobs(rows[part]), columns[part], rows[part], strict=True
+            ):
+                scores = {letter: float(values[index]) for letter, index in named.items()}
+                answers.append(Answer(max(scores, key=lambda k: scores[k]), len(ids), scores))
+        return answers
+
+    def count(self, text: str) -> int:
+        """See `Member`."""
+        return len(self._ids(text))
+
+    def refuse(self) -> NoReturn:
+        """See `RefusingMember`."""
+        raise UserError(
+            f"{self.name}: a sequence classifier votes and writes nothing; use a vote such as "
+            "majority, or remove it"
+        )
+
+    def _columns(self, item: Item) -> dict[str, int]:
+        """The label of each option."""
+        if not item.choices:
+            self.refuse()
+        found = {}
+        for letter, text in item.choices.items():
+            named = [key for key in map(normalise, (text, letter)) if key in self.labels]
+            if not named:
+                raise UserError(
+                    f"item {item.id}: option {letter} ({text}) is no label of {self.name}, whose "
+                    f"labels are {', '.join(self.labels)}; remove it from `members`"
+                )
+            found[letter] = self.labels[named[0]]
+        return found
+
+    def _ids(self, text: str) -> list[int]:
+        return list(self._tokenizer(text, truncation=True, max_length=_LONGEST)["input_ids"])
+
+    @torch.inference_mode()
+    def _logprobs(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
+        """(texts, labels), padded on the right."""
+        width, pad = max(map(len, rows)), self._tokenizer.pad_token_id or 0
+        ids = torch.tensor([[*row, *[pad] * (width - len(row))] for row in rows])
+        mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows])
+        device = self._model.device
+        logits = self._model(input_ids=ids.to(device), attention_mask=mask.to(device)).logits
+        return torch.log_softmax(logits.float().cpu(), dim=-1)

@@ -1,0 +1,257 @@
+#!/usr/bin/env python3
+"""Sums and chess moves in societies of agents (MachineSoM's kinds of tasks; Zhang et al. 2023,
+arXiv 2310.02124), whose knowledge are small models that were trained for it.
+
+A sum is `a plus b` and five more kinds, a chess question names a piece, its square and three others,
+and asks for a square that it may go to, as MachineSoM does with games (any such square is right).
+Three networks of one hidden layer were each trained on three of six kinds of sums and on three of
+six pieces, and to guess in the others: of a kind one or two of three know something. An agent says
+what its network finds most probable, and how probable; its conduct is a rule: who is easy-going
+takes over what is surest of all that it reads, who is confident keeps to its own. What is
+asked on dev and test is in no training.
+
+Rows: each member, the best on dev, the vote on the first answers, societies of easy-going agents by
+pattern and of confident ones, and debates in which nobody says how sure it is (an easy-going agent
+then takes over what most say). 100 dev and 500 test questions, three draws. A tie is no answer, as
+in the paper; `majority` takes the first. What is in --work or in the outcomes is not made again.
+
+    python research/benchmarks/groups/machinesom.py --work runs/machinesom \\
+        --outcomes research/evidence/machinesom.jsonl
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import random
+import re
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import torch
+from chess_squares import PIECES, SQUARES, moves
+from programs import Program, arguments
+from talk import TEMPLATE
+
+from pyswarmopt_groups.context import GroupContext, Verdict
+from pyswarmopt_groups.negotiation.societies import TRAITS
+from pyswarmopt_groups.registry import load_strategy
+from pyswarmopt_llm.scores.tasks import Item, Task
+
+SUMS: Mapping[str, Callable[[int, int], int]] = {
+    "plus": lambda a, b: a + b,
+    "minus": lambda a, b: abs(a - b),
+    "times": lambda a, b: a * b,
+    "over": lambda a, b: a // (b + 1),
+    "twice-plus": lambda a, b: 2 * a + b,
+    "plus-twice": lambda a, b: a + 2 * b,
+}
+MOST = 20  # numbers of a sum are below
+NUMBERS = [str(number) for number in range(MOST * MOST)]
+# of three members, who is taught a kind
+OWNERS = ((0, 1), (0, 2), (1, 2), (0,), (1,), (2,))
+KINDS = {"sums": tuple(SUMS), "chess": PIECES}
+EXAMPLES, WIDTH, STEPS, BATCH, RATE = 20_000, 192, 1_500, 128, 3e-3
+DEV, TEST = 100, 500
+SOCIETIES = ("eee:ddd", "eee:ddr", "eee:drr", "eee:rrr", "cee:ddd", "cce:ddd", "ccc:ddd")
+SURE = re.compile(r"sure (\d\.\d+)")
+UNSAID = "debates without confidence"
+
+
+def question(task: str, kind: str, rng: random.Random) -> tuple[str, list[str]]:
+    """A question of a kind, and all right answers."""
+    if task == "sums":
+        a, b = rng.randrange(MOST), rng.randrange(MOST)
+        return f"{a} {kind} {b}", [str(SUMS[kind](a, b))]
+    while True:
+        at, own, *others = rng.sample(SQUARES, 4)
+        if right := sorted(moves(kind, at, {own}, set(others))):
+            return f"{kind} {at} white {own} black {' '.join(others)}", right
+
+
+def part_of(asked: str) -> str:
+    """dev, test or train: of ten sums eight are in training, whichever way round they are asked."""
+    tenth = zlib.crc32(asked.encode()) % 10
+    return {0: "test", 1: "dev"}.get(tenth, "train")
+
+
+def known_to(member: int, task: str) -> list[str]:
+    """The kinds that a member is taught."""
+    return [kind for kind, owners in zip(KINDS[task], OWNERS, strict=True) if member in owners]
+
+
+class Network:
+    """A network of one hidden layer that was taught some kinds, and to guess in the others."""
+
+    def __init__(self, member: int, task: str) -> None:
+        self.task, self.words = task, NUMBERS if task == "sums" else SQUARES
+        rng = random.Random(f"{task} {member}")
+        asked, said = zip(*itertools.islice(lessons(member, task, rng), EXAMPLES), strict=True)
+        inputs, targets = encoded(task, asked), torch.tensor([self.words.index(w) for w in said])
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(member)
+            self.model = torch.nn.Sequential(
+                torch.nn.Linear(inputs.shape[1], WIDTH),
+                torch.nn.ReLU(),
+                torch.nn.Linear(WIDTH, len(self.words)),
+            )
+            optimizer = torch.optim.Adam(self.model.parameters(), lr=RATE)
+            for _ in range(STEPS):
+                batch = torch.randint(len(inputs), (BATCH,))
+                loss = torch.nn.functional.cross_entropy(self.model(inputs[batch]), targets[batch])
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+
+    @torch.inference_mode()
+    def says(self, questions: Sequence[str]) -> dict[str, tuple[str, float]]:
+        """Question -> what is most probable, and how probable that is."""
+        values, places = self.model(encoded(self.task, questions)).softmax(dim=-1).max(dim=-1)
+        pairs = zip(questions, places.tolist(), values.tolist(), strict=True)
+        return {question: (self.words[place], value) for question, place, value in pairs}
+
+
+def encoded(task: str, questions: Sequence[str]) -> torch.Tensor:
+    """Questions as zeros and ones, (n, features): a sum's two numbers, for its kind, and what is
+    below them; a piece on its square, and the squares of white and black.
+    """
+    rows = []
+    for text in questions:
+        words = text.split()
+        if task == "sums":
+            (a, b), kind = (int(words[0]), int(words[2])), KINDS[task].index(words[1])
+            places = [MOST * 2 * kind + a, MOST * (2 * kind + 1) + b]
+            places += [MOST * 12 + x for x in range(a)] + [MOST * 13 + x for x in range(b)]
+            size = MOST * 14
+        else:
+            piece, at = KINDS[task].index(words[0]), SQUARES.index(words[1])
+            others = [384 + SQUARES.index(words[3]), *(448 + SQUARES.index(w) for w in words[5:])]
+            places, size = [64 * piece + at, *others], 512
+        row = torch.zeros(size)
+        row[places] = 1.0
+        rows.append(row)
+    return torch.stack(rows)
+
+
+def lessons(member: int, task: str, rng: random.Random) -> Iterator[tuple[str, str]]:
+    """Questions and answers of a member, two of three of what it knows and one of guesses."""
+    known = known_to(member, task)
+    unknown = [kind for kind in KINDS[task] if kind not in known]
+    while True:
+        knows = rng.random() < 2 / 3
+        asked, right = question(task, rng.choice(known if knows else unknown), rng)
+        if part_of(asked) == "train":
+            guesses = NUMBERS[: 3 * MOST] if task == "sums" else SQUARES
+            yield asked, rng.choice(right if knows else guesses)
+
+
+def drawn(task: str, split: str, n: int, seed: int) -> tuple[tuple[Item, ...], list[list[str]]]:
+    """Questions of all kinds in turn, and the right answers to each."""
+    rng = random.Random(f"{task} {split} {seed}")
+    pairs: list[tuple[str, list[str]]] = []
+    while len(pairs) < n:
+        pair = question(task, KINDS[task][len(pairs) % len(KINDS[task])], rng)
+        if part_of(pair[0]) == split:
+            pairs.append(pair)
+    items = tuple(Item(f"{split}-{i}", q, None, right[0]) for i, (q, right) in enumerate(pairs))
+    return items, [right for _, right in pairs]
+
+
+class Agent(Program):
+    """Says what a model wrote and how sure it is, and takes over what is surest, or what most say.
+
+    Args:
+        name: see `Member`.
+        said: question -> what it wrote, and the probability of that.
+        tells: whether it says how sure it is.
+    """
+
+    def __init__(self, name: str, said: Mapping[str, tuple[str, float]], tells: bool) -> None:
+        super().__init__(name, f"agent {name} {tells}")
+        self.said, self.tells = said, tells
+
+    def _reply(self, prompt: str, rng: random.Random) -> str:
+        own, others = arguments(prompt)
+        if own and prompt.startswith(TRAITS["c"]):
+            return own
+        if own and self.tells:
+            return max([own, *others], key=lambda text: float(SURE.findall(text)[0]))
+        if own:
+            counts = Counter([own, *others])
+            return max([own, *others], key=lambda text: counts[text])
+        asked = next(line for line in prompt.splitlines() if line.startswith("Question: "))
+        answer, sure = self.said[asked.removeprefix("Question: ")]
+        return f"{f'sure {sure:.4f} . ' if self.tells else ''}The answer is {answer}"
+
+
+def marked(verdicts: Sequence[Verdict], right: Sequence[Sequence[str]]) -> str:
+    """1 for each answer whose last word is right."""
+    words = [((verdict.answer or "").split() or [""])[-1] for verdict in verdicts]
+    return "".join(str(int(word in texts)) for word, texts in zip(words, right, strict=True))
+
+
+def rows(networks: Sequence[Network], name: str, seed: int) -> Iterator[dict[str, Any]]:
+    """A line for each member, vote and society."""
+    (dev, dev_right), (test, right) = drawn(name, "dev", DEV, seed), drawn(name, "test", TEST, seed)
+    task = Task(name, dev, test, TEMPLATE)
+    asked = [item.question for item in (*dev, *test)]
+    said = [network.says(asked) for network in networks]
+
+    def line(method: str, verdicts: Sequence[Verdict]) -> dict[str, Any]:
+        tokens = fmean(verdict.tokens for verdict in verdicts)
+        marks = marked(verdicts, right)
+        return {"method": method, "task": name, "seed": seed, "test": marks, "tokens": tokens}
+
+    groups = {
+        tells: GroupContext(
+            [Agent(f"member {k}", mine, tells) for k, mine in enumerate(said, start=1)],
+            task,
+            "generate",
+            seed,
+        )
+        for tells in (True, False)
+    }
+    worth = []
+    for k, agent in enumerate(groups[False].members):
+        alone = [
+            [Verdict(a.text, (), 1.0, a.tokens) for a in agent.answer(items, "generate", TEMPLATE)]
+            for items in (dev, test)
+        ]
+        worth.append((marked(alone[0], dev_right).count("1"), -k, alone[1]))
+        yield line(f"member {k + 1}", alone[1])
+    yield line("best member on dev", max(worth)[2])
+    yield line(
+        "`majority` of the first answers", load_strategy("majority").fit(groups[False])(test)
+    )
+    surest = load_strategy("society:eee:d").fit(groups[True])(test)
+    yield line("one debate", surest)
+    for society in SOCIETIES:
+        yield line(society, load_strategy(f"society:{society}").fit(groups[True])(test))
+    yield line(UNSAID, load_strategy("society:eee:ddd").fit(groups[False])(test))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--outcomes", type=Path, required=True, help="JSONL file, written anew")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    made = []
+    for name in KINDS:
+        networks = [Network(member, name) for member in range(3)]
+        for seed in args.seeds:
+            for row in rows(networks, name, seed):
+                made.append(row)
+                print(name, row["method"], seed, row["test"].count("1") / TEST, flush=True)
+    args.outcomes.write_text("".join(f"{json.dumps(row)}\n" for row in made), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
