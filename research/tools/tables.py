@@ -394,7 +394,12 @@ TABLES: dict[str, Callable[[], str]] = {
     "societies": talking_tables.societies,
     "reading": talking_tables.reading,
     "unlike": lambda: talking_tables.writers("unlike"),
-    "unlike-models": talking_tables.unlike_models,
+    "unlike-choosing": lambda: talking_tables.unlike_models(
+        "choosing", "`token`, searched weights", "minus the search"
+    ),
+    "unlike-writing": lambda: talking_tables.unlike_models(
+        "writing", "best member on dev", "minus the best member"
+    ),
     "twelve": lambda: laboratory("twelve"),
     "collective": group_tables.collective,
     "systems-lab": controls_tables.systems,

@@ -119,39 +119,19 @@ def writers(name: str) -> str:
     return markdown([f"{questions:,} questions", "accuracy, 95% interval", "tokens"], table)
 
 
-def unlike_models() -> str:
-    """Members of three architectures, votes and mixtures: accuracy by pool, and what the search is
-    ahead.
+def unlike_models(task: str, ours: str, head: str) -> str:
+    """A row per member, vote and mixture of three architectures on a task, and how far it is from
+    one of them.
     """
-    found = {"choosing": "`token`, searched weights", "writing": "`bytes`, searched weights"}
+    rows = [row for row in lines("unlike-models") if row["task"] == task]
+    signs = {row["method"]: [float(sign) for sign in row["test"]] for row in rows}
     table = []
-    for task, ours in found.items():
-        rows = [row for row in lines("unlike-models") if row["task"] == task and row["seed"] > 0]
-        groups = _grouped(rows)
-        best = _signs(groups[ours])
-        for method, group in groups.items():
-            mine = _signs(group)
-            cells = [
-                task,
-                method,
-                *(f"{_accuracy([row]):.3f}" for row in group),
-                f"{fmean(mine):.3f}",
-            ]
-            if method == ours:
-                table.append([*cells, ""])
-                continue
-            pair = compare_paired(best[: len(mine)], mine)
-            low, high = (100 * end for end in pair.interval)
-            ahead = (
-                f"{100 * pair.difference:+.1f} [{low:+.1f}, {high:+.1f}], {p_value(pair.p_value)}"
-            )
-            table.append([*cells, ahead])
-    pools = [f"pool {row['seed']}" for row in groups[ours]]
-    return markdown(["500 items a pool", "row", *pools, "mean", "the search is ahead by"], table)
-
-
-def _signs(rows: Rows) -> list[float]:
-    return [float(sign) for row in rows for sign in row["test"]]
+    for method, mine in signs.items():
+        pair = compare_paired(mine, signs[ours])
+        low, high = (100 * end for end in pair.interval)
+        apart = f"{100 * pair.difference:+.1f} [{low:+.1f}, {high:+.1f}], {p_value(pair.p_value)}"
+        table.append([method, f"{fmean(mine):.3f}", "" if method == ours else apart])
+    return markdown([f"{task}, {len(signs[ours]):,} items", "accuracy", head], table)
 
 
 def culprits() -> str:
