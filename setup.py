@@ -8,6 +8,7 @@ EXPERTS = {
     "pyswarmopt_llm.demo_experts": "examples/experts",
     "pyswarmopt_llm.demo_others": "examples/others",
     "pyswarmopt_llm.demo_letters": "examples/letters",
+    "pyswarmopt_llm.demo_unlike": "examples/unlike",
 }
 
 setup(packages=[*find_packages(include=["pyswarmopt*"]), *EXPERTS], package_dir=EXPERTS)

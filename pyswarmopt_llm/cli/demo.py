@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain, count
 from pathlib import Path
@@ -17,7 +18,9 @@ from pyswarmopt_llm.common.options import OUTPUT, Option
 
 PACKAGE = Path(__file__).resolve().parents[1]
 EMBEDDED = "embedded:smollm2-135m"
-SHOWN = 2  # replies that the search improved
+UNLIKE = ("llama", "gpt2", "gemma3")
+SHOWN = 2  # replies that the search improved, or got right
+WRITTEN = 20  # questions that models of three architectures answer in words
 
 
 def command(
@@ -29,19 +32,23 @@ def command(
     real: Annotated[
         bool, Option("With --score: a real base, eight rules of style (15 minutes).")
     ] = False,
+    token: Annotated[bool, Option("Models of three architectures, by --space token.")] = False,
     dry_run: DryRun = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """A real search in a few minutes: eleven small experts, five of them useful; with --score, a
-    metric without labels.
+    metric without labels; with --token, models of three architectures.
 
     Example: swarm-llm demo --out runs/demo
     """
-    run = out or free_directory(Path("runs"), "demo-score" if score else "demo")
+    run = out or free_directory(Path("runs"), f"demo{'-score' * score}{'-token' * token}")
     if real and not score:
         raise UserError("--real goes with --score; the demo of labels has a real base")
-    config = (style_search if real else letters_search if score else demo_search)(seed, run)
+    if score and token:
+        raise UserError("--score and --token are two demos; give one of them")
+    labelled = token_search if token else demo_search
+    config = (style_search if real else letters_search if score else labelled)(seed, run)
     if dry_run:
         from pyswarmopt_llm.searching.dry_run import dry_run_search
 
@@ -50,6 +57,9 @@ def command(
     from pyswarmopt_llm.report.run import search
 
     run_job(lambda on_event: search(config, on_event), run, quiet=quiet, as_json=as_json)
+    if token and not as_json:
+        for line in beside_members(config):
+            echo(line)
     if score and not (real or as_json):
         for line in gained_replies(run / "replies.json")[:SHOWN]:
             echo(line)
@@ -114,6 +124,25 @@ def style_search(seed: int, out: Path) -> SearchConfig:
     )
 
 
+def token_search(seed: int, out: Path) -> SearchConfig:
+    """The search of the demo of predictions: a Llama, a GPT-2 and a Gemma 3, each with two of six
+    skills; the last is mistaken about the other four.
+    """
+    folder = demo_folder("unlike")
+    return SearchConfig(
+        base="",
+        experts=tuple(str(folder / name) for name in UNLIKE),
+        tasks=(str(folder / "task.json"),),
+        out=str(out),
+        space="token",
+        dev=100,
+        test=300,
+        scoring="likelihood",
+        dtype="float32",
+        seed=seed,
+    )
+
+
 def model_swarms_beside(config: SearchConfig) -> SearchConfig:
     """Model Swarms on the same prompts, with as many evaluations: ten particles, three
     iterations.
@@ -137,7 +166,7 @@ def demo_folder(name: str) -> Path:
         UserError: it is in neither.
     """
     for folder in (PACKAGE / f"demo_{name}", PACKAGE.parent / "examples" / name):
-        if any(folder.glob("**/adapter_config.json")):
+        if any(folder.glob("**/*config.json")):
             return folder
     raise UserError(
         "the demo's experts are not installed; reinstall pyswarmopt, or run `make demo` in a "
@@ -182,3 +211,31 @@ def gained_replies(file: Path) -> list[str]:
                 "result"
             )
     return lines
+
+
+def beside_members(config: SearchConfig) -> Iterator[str]:
+    """The test accuracies of each member, of equal weights and of the result of a token search, and
+    what all of them write to questions that the result answers right.
+    """
+    from pyswarmopt_llm.common.interfaces import Patch
+    from pyswarmopt_llm.scores.metrics import Accuracy
+    from pyswarmopt_llm.scores.tasks.load import load_task_of
+    from pyswarmopt_llm.tokens.space import open_mixture
+
+    engine = open_mixture(Path(config.out) / "best", config.dtype)
+    test, names = load_task_of(config, config.tasks[0]).test, list(engine.members)
+    mixtures = {name: tuple(float(name == other) for other in names) for name in names}
+    mixtures["equal weights"] = (1 / len(names),) * len(names)
+    mixtures["the search"] = tuple(engine.weights.tolist())
+    asked = Accuracy(test, "likelihood", engine.chat)
+    texts = {}
+    for name, weights in mixtures.items():
+        engine.load(Patch(mixture=weights))
+        yield f"{name}: {asked(engine).value:.3f} on {len(test)} test items"
+        questions = [f"Question: {item.question}" for item in test[:WRITTEN]]
+        texts[name] = [text.strip() for text in engine.generate(questions, 8)]
+    rows = zip(test, *texts.values(), strict=False)
+    right = [(item, row) for item, *row in rows if row[-1] == item.answer_text]
+    for item, row in right[:SHOWN]:
+        said = [f"{text!r} by {name}" for name, text in zip(mixtures, row, strict=True)]
+        yield f"Question: {item.question}: {', '.join(said)}"

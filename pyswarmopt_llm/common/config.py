@@ -91,7 +91,9 @@ class SearchConfig:
     combine: Annotated[
         str,
         Option(
-            "harmonic (auto; of scores below 0 arithmetic), arithmetic, weighted:2,1.", "C", RARE
+            "harmonic (auto; of scores below 0 arithmetic), arithmetic, weighted:2,1, keep:0.62.",
+            "C",
+            RARE,
         ),
     ] = "auto"
     prompts: Prompts = None  # stands for the task ``prompts:FILE``

@@ -149,7 +149,7 @@ def score_interval(
 ) -> tuple[float, float] | None:
     """A 95% interval of a score: of the items for one task, else by the standard error (normal).
 
-    Where all items are between 0 and 1 it is cut to that; None where there is neither.
+    Where all items and the score are between 0 and 1 it is cut to that; None where there is neither.
 
     Example:
         >>> score_interval(score_of([1.0])) is None
@@ -160,7 +160,7 @@ def score_interval(
     if math.isnan(score.stderr):
         return None
     low, high = score.value - 1.96 * score.stderr, score.value + 1.96 * score.stderr
-    if all(0.0 <= value <= 1.0 for value in score.per_item):
+    if all(0.0 <= value <= 1.0 for value in (*score.per_item, score.value)):
         return max(0.0, low), min(1.0, high)
     return low, high
 

@@ -25,6 +25,8 @@ TARGETS = dict(re.findall(r"^\[(\w+)\]: (\S+)$", TEXT, flags=re.MULTILINE))
 OUTCOMES = re.compile(r"\]\((?:\.\./)*evidence/[\w.-]+\)|<!-- table: |no outcomes kept")
 LIMIT = "none: a limit"
 NUMBER = re.compile(r"(?<![\w.])\d*\.\d{2,}(?!\w)")
+# what research/tools/tables.py writes from outcomes
+WRITTEN = re.compile(r"<!-- table: .*?<!-- end -->|[\d.,]+<!-- cell: .*?-->", re.DOTALL)
 
 
 def named(cell: str) -> list[str]:
@@ -89,6 +91,20 @@ def test_figures_stand_where_they_link_to(row: list[str]) -> None:
             assert number in place, f"{number} is not on {page.name}"
     if not figure.startswith("none"):
         assert not NUMBER.findall(LINKED.sub("", figure)), "a figure without a page"
+
+
+def from_outcomes(row: list[str]) -> bool:
+    """Whether each decimal of a row stands in what is written from outcomes, where it links to."""
+    for text, page, anchor in figures(row[4]):
+        written = " ".join(WRITTEN.findall(section(page, anchor)))
+        if any(number not in written for number in NUMBER.findall(text)):
+            return False
+    return True
+
+
+def test_the_page_lists_the_figures_that_no_outcome_gives() -> None:
+    (sentence,) = re.findall(r"^Figures of rows ([\d, toand\n]+) are of runs", TEXT, re.MULTILINE)
+    assert numbers(sentence) == [row[0] for row in ROWS if not from_outcomes(row)]
 
 
 PAGES = sorted({page for row in ROWS for _, page, _ in figures(row[4]) if ".." not in page.parts})

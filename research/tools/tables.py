@@ -17,11 +17,15 @@ from functools import cache
 from pathlib import Path
 from textwrap import wrap
 
+import combining_tables
+import controls_tables
 import curve_tables
 import experts_tables
 import find_tables
 import group_tables
+import keeping_tables
 import numpy as np
+import rewards_tables
 import several_tables
 import stress_tables
 import studies_tables
@@ -335,29 +339,28 @@ def regret() -> str:
 
 # The laboratory's comparisons: Model Swarms and the paper's twelve baselines, and a second family
 
-CLAIMED = ("t4", "t5", "t6")
-
 
 def laboratory(name: str) -> str:
-    """All methods of a comparison on t4 to t6, best mean first."""
+    """All methods of a comparison on its tasks, best mean first."""
     read = outcomes(name)
+    tasks = sorted(read.tasks(BEST))
     rows = []
-    for method in sorted(read.methods(), key=lambda method: -read.mean(method, CLAIMED)):
-        low, high = read.interval(method, CLAIMED)
-        mean = read.mean(method, CLAIMED)
-        spent = sum(read.items[method, task] for task in CLAIMED) / len(CLAIMED)
+    for method in sorted(read.methods(), key=lambda method: -read.mean(method, tasks)):
+        low, high = read.interval(method, tasks)
+        mean = read.mean(method, tasks)
+        spent = sum(read.items[method, task] for task in tasks) / len(tasks)
         rows.append(
             [
                 LABELS.get(method, method),
-                *(_cell(read.accuracy(method, task)) for task in CLAIMED),
+                *(_cell(read.accuracy(method, task)) for task in tasks),
                 f"{mean:.3f} [{low:.3f}, {high:.3f}]",
-                f"{100 * (mean / read.mean(BEST, CLAIMED) - 1):+.1f}%",
-                str(len(read.scores[method, CLAIMED[0]])),
+                f"{100 * (mean / read.mean(BEST, tasks) - 1):+.1f}%",
+                str(len(read.scores[method, tasks[0]])),
                 f"{spent:,.0f}",
             ]
         )
-    size = read.scores[BEST, CLAIMED[0]].shape[1]
-    head = [f"{size:,} test examples each", *CLAIMED, "mean, 95% interval", "gain", "seeds"]
+    size = read.scores[BEST, tasks[0]].shape[1]
+    head = [f"{size:,} test examples each", *tasks, "mean, 95% interval", "gain", "seeds"]
     return markdown([*head, "dev examples"], rows)
 
 
@@ -367,6 +370,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "written": written_answers,
     "written-short": written_short,
     "written-differences": written_differences,
+    "keeping": keeping_tables.keeping,
     "house-style": house_style,
     "structured": structured,
     "continuations": continuations,
@@ -391,7 +395,11 @@ TABLES: dict[str, Callable[[], str]] = {
     "societies": talking_tables.societies,
     "reading": talking_tables.reading,
     "unlike": lambda: talking_tables.writers("unlike"),
+    "unlike-models": talking_tables.unlike_models,
     "twelve": lambda: laboratory("twelve"),
+    "right-answers": controls_tables.right_answers,
+    "further-prompts": controls_tables.further_prompts,
+    "lab-methods": lambda: laboratory("lab-methods"),
     "second-family": lambda: laboratory("second-family"),
     "log-contrast": lambda: talking_tables.votes("log-contrast"),
     "culprits": talking_tables.culprits,
@@ -446,6 +454,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "swarm-parts": swarm_parts,
     "emergence": studies_tables.emergence,
     "emergence-written": studies_tables.emergence_written,
+    **rewards_tables.TABLES,
+    **combining_tables.TABLES,
 }
 
 

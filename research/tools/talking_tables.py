@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
-from outcomes import lines, markdown
+from outcomes import lines, markdown, p_value
 
+from pyswarmopt_llm.common.paired import compare_paired
 from pyswarmopt_rivals.comparison.summary import interval_over_seeds
 
 Rows = Sequence[dict[str, Any]]
@@ -116,6 +117,41 @@ def writers(name: str) -> str:
     table = [[method, *_cells(group)] for method, group in groups.items()]
     questions = sum(len(row["test"]) for row in next(iter(groups.values())))
     return markdown([f"{questions:,} questions", "accuracy, 95% interval", "tokens"], table)
+
+
+def unlike_models() -> str:
+    """Members of three architectures, votes and mixtures: accuracy by pool, and what the search is
+    ahead.
+    """
+    found = {"choosing": "`token`, searched weights", "writing": "`bytes`, searched weights"}
+    table = []
+    for task, ours in found.items():
+        rows = [row for row in lines("unlike-models") if row["task"] == task and row["seed"] > 0]
+        groups = _grouped(rows)
+        best = _signs(groups[ours])
+        for method, group in groups.items():
+            mine = _signs(group)
+            cells = [
+                task,
+                method,
+                *(f"{_accuracy([row]):.3f}" for row in group),
+                f"{fmean(mine):.3f}",
+            ]
+            if method == ours:
+                table.append([*cells, ""])
+                continue
+            pair = compare_paired(best[: len(mine)], mine)
+            low, high = (100 * end for end in pair.interval)
+            ahead = (
+                f"{100 * pair.difference:+.1f} [{low:+.1f}, {high:+.1f}], {p_value(pair.p_value)}"
+            )
+            table.append([*cells, ahead])
+    pools = [f"pool {row['seed']}" for row in groups[ours]]
+    return markdown(["500 items a pool", "row", *pools, "mean", "the search is ahead by"], table)
+
+
+def _signs(rows: Rows) -> list[float]:
+    return [float(sign) for row in rows for sign in row["test"]]
 
 
 def culprits() -> str:

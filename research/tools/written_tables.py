@@ -133,26 +133,15 @@ def continuations() -> str:
     return _embedded("1 less the chance of profanity", "continuations")
 
 
-def concise() -> str:
-    """Replies that fit and are short."""
-    return _embedded("mean of fit and brevity", "concise", "conflicting")
-
-
-def verbose() -> str:
-    """Replies that fit and are long."""
-    return _embedded("mean of fit and length", "verbose", "conflicting")
-
-
-def _embedded(score: str, name: str, file: str | None = None) -> str:
+def _embedded(score: str, name: str) -> str:
     """A row per method on the model that people use: the score, its interval, and how far the
     result is ahead.
 
     Args:
         score: in words.
-        name: of the task.
-        file: of the outcomes, if that has another name.
+        name: of the task and of its outcomes.
     """
-    read, tasks = outcomes(file or name), (name,)
+    read, tasks = outcomes(name), (name,)
     result = "trained" if "trained" in read.methods() else "default"
     labels = {**LABELS, **EMBEDDED}
     rows = []

@@ -89,6 +89,7 @@ def stage(
     lines = (letters / "prompts.jsonl").read_text().splitlines()
     few = [[line for line in lines if f'"{split}"' in line][:16] for split in ("dev", "test")]
     (own / "prompts.jsonl").write_text("\n".join([*few[0], *few[1]]))
+    (folder / "examples" / "unlike").symlink_to(ROOT / "examples" / "unlike")
     for name in ("style.py", "prompts.jsonl"):
         shutil.copy(
             ROOT / "examples" / "house_style" / name, folder / "examples" / "house_style" / name
@@ -130,6 +131,7 @@ def world(stage: Path, tiny_base: Path, tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(embedded, "materialise", lambda model: tiny_base)
     monkeypatch.setattr(demo, "demo_folder", lambda name: folder / "examples" / name)
     few = {"demo_search": {"dev": 4, "test": 4}, "letters_search": {"dev": 16, "spare": 0}}
+    few["token_search"] = {"dev": 8, "test": 8, "max_iter": 1}
     for name, sizes in few.items():
         small = partial(_smaller, getattr(demo, name), sizes)
         monkeypatch.setattr(demo, name, small)

@@ -45,7 +45,7 @@ def copied(folder: Path) -> Path:
     """What is built, in a folder of its own, so that the checkout stays clean."""
     (folder / "examples").mkdir(parents=True, exist_ok=True)
     files = ("pyproject.toml", "setup.py", "README.md", "LICENSE")
-    examples = [f"examples/{name}" for name in ("experts", "others", "letters")]
+    examples = [f"examples/{name}" for name in ("experts", "others", "letters", "unlike")]
     for name in (*files, *examples, *PACKAGES):
         source = ROOT / name
         if source.is_dir():
@@ -135,9 +135,10 @@ def test_the_optimiser_of_the_readme_runs_from_the_wheel(environment: Path, tmp_
 def test_the_demo_finds_its_files_in_the_wheel(environment: Path, tmp_path: Path) -> None:
     code = """
 from pathlib import Path
-from pyswarmopt_llm.cli.demo import demo_search, letters_search
-letters = letters_search(0, Path("r"))
+from pyswarmopt_llm.cli.demo import demo_search, letters_search, token_search
+letters, token = letters_search(0, Path("r")), token_search(0, Path("r"))
 print(*demo_search(0, Path("r")).experts, *letters.experts, letters.tasks[0][8:], letters.metrics[0][:-6], sep="\\n")
+print(*token.experts, *token.tasks, sep="\\n")
 """
     lines = run(environment / "bin" / "python", "-c", code, where=tmp_path).splitlines()
     files = [Path(line) for line in lines]
@@ -147,7 +148,8 @@ print(*demo_search(0, Path("r")).experts, *letters.experts, letters.tasks[0][8:]
         for name in ("experts", "others", "letters/experts")
     ]
     names = [path.name for pool in pools for path in pool]
-    assert [path.name for path in files] == [*names, "prompts.jsonl", "check.py"]
+    unlike = ["llama", "gpt2", "gemma3", "task.json"]
+    assert [path.name for path in files] == [*names, "prompts.jsonl", "check.py", *unlike]
 
 
 def test_a_search_runs_from_the_wheel(

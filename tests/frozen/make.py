@@ -202,6 +202,10 @@ RUNS = {
     "--max-new-tokens 2 --preset none --set train=on",
     "paper": f"{SMALL} --task words.json --dev 8 --test 6 --scoring likelihood --paper --max-iter 2 "
     "--set draws=2",
+    "default": f"{SMALL} --task words.json --dev 8 --test 6 --scoring likelihood "
+    "--set proposals=2 --set train=on",
+    "several": f"{SMALL} --task words.json --task more.json --dev 8 --test 6 --scoring likelihood "
+    "--preset none --max-iter 1",
     "grid": f"{SMALL} --task words.json --dev 8 --test 6 --scoring likelihood --preset none "
     "--max-iter 1 --set inertia=0.1,0.9",
 }

@@ -365,7 +365,7 @@
 
   // The same in another size or other colours.
   const redraw = () => {
-    if (!model.chapter) return;
+    if (!model.chapter || !$("view").clientWidth) return;  // nothing open, or the page is hidden
     if (!$("mapBox").hidden) stability();
     render();
   };

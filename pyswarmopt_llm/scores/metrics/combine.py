@@ -16,6 +16,7 @@ from pyswarmopt_llm.common.statistics import score_of
 
 Combine = Callable[[Sequence[Score]], Score]
 _STEP = 1e-6
+SHORT = 10.0  # what a point below the floor costs, in points of the value
 
 
 def harmonic(scores: Sequence[Score]) -> Score:
@@ -76,6 +77,30 @@ def weighted(scores: Sequence[Score], weights: Sequence[float]) -> Score:
     )
 
 
+def keeping(scores: Sequence[Score], floor: float) -> Score:
+    """The mean of the tasks' values but the last, whose own value is only kept at the floor: what it
+    is short of it counts `SHORT` times (an exact penalty: Nocedal & Wright 2006, section 17.2).
+
+    So a candidate falls below the floor by at most a tenth of what the others gain by it.
+
+    Raises:
+        ValueError: fewer than two scores.
+
+    Example:
+        >>> searched, good, bad = (Score(value, (), 10, 0.0) for value in (0.5, 0.8, 0.6))
+        >>> keeping([searched, good], 0.7).value, round(keeping([searched, bad], 0.7).value, 6)
+        (0.5, -0.5)
+    """
+    if len(scores) < 2:
+        raise ValueError(f"{len(scores)} scores: give one to maximise and one to keep")
+    *others, kept = scores
+    total, short = arithmetic(others), floor - kept.value
+    if short <= 0:
+        return _together(scores, total.value, total.stderr)
+    stderr = math.hypot(total.stderr, SHORT * kept.stderr)
+    return _together(scores, total.value - SHORT * short, stderr)
+
+
 def of_the_same_items(combine: Combine) -> Combine:
     """The same combination for several scores of the same items, which are not independent: its
     standard error is that of the items' combined values (delta method).
@@ -110,10 +135,11 @@ def _slope(combine: Combine, scores: Sequence[Score], place: int) -> float:
 
 
 def find_combine(spec: str, n_tasks: int) -> Combine:
-    """``harmonic``, ``arithmetic`` or ``weighted:2,1``, one weight per task.
+    """``harmonic``, ``arithmetic``, ``weighted:2,1`` with one weight per task, or ``keep:0.62`` with
+    a floor for the last task.
 
     Raises:
-        UserError: unknown, or weights that do not match the tasks.
+        UserError: unknown, or numbers that do not match the tasks.
 
     Example:
         >>> find_combine("harmonic", 2) is harmonic
@@ -123,12 +149,20 @@ def find_combine(spec: str, n_tasks: int) -> Combine:
     if spec in named:
         return named[spec]
     kind, _, rest = spec.partition(":")
-    if kind != "weighted":
-        raise unknown("combine", spec, [*named, "weighted:2,1"])
+    if kind not in ("weighted", "keep"):
+        raise unknown("combine", spec, [*named, "weighted:2,1", "keep:0.62"])
     try:
         weights = [float(part) for part in rest.split(",")]
     except ValueError:
         weights = []
+    if kind == "keep":
+        if n_tasks < 2 or len(weights) != 1 or not math.isfinite(weights[0]):
+            raise InvalidOption(
+                "combine",
+                spec,
+                "give two tasks or more, and the least score of the last one: keep:0.62",
+            )
+        return partial(keeping, floor=weights[0])
     if len(weights) != n_tasks or not all(math.isfinite(w) and w > 0 for w in weights):
         raise InvalidOption(
             "combine",

@@ -78,6 +78,45 @@ def lq_cma_es(fun: Objective, problem: Problem, budget: int, seed: int) -> None:
         cma.fmin_lq_surr2(on_unit_box(fun, problem), x0, 0.25, options=options)
 
 
+def cma_es(fun: Objective, problem: Problem, budget: int, seed: int) -> None:
+    import cma
+
+    x0 = np.random.default_rng(seed).random(len(problem.space))
+    options = {"bounds": [0, 1], "maxfevals": budget, "seed": seed + 1, "verbose": -9}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        cma.fmin2(on_unit_box(fun, problem), x0, 0.25, options, bipop=True, restarts=9)
+
+
+def catcma(fun: Objective, problem: Problem, budget: int, seed: int) -> None:
+    """CatCMA with Margin (Hamano et al. 2025): real numbers, whole ones and options, each kind in a
+    list of its own.
+    """
+    from cmaes import CatCMAwM
+
+    kinds = ["c" if r.options else "z" if r.whole else "x" for r in problem.space]
+    whole = [range(int(r.low), int(r.high) + 1) for r in problem.space if r.whole]
+    options = [len(r.options) for r in problem.space if r.options]
+    real = [[0.0, 1.0]] * kinds.count("x")
+    optimizer = CatCMAwM(real or None, whole or None, options or None, seed=seed + 1)
+
+    def value(solution: Any) -> float:
+        # a kind that the space lacks is None
+        parts = {"x": solution.x, "z": solution.z, "c": solution.c}
+        next_of = {kind: iter(part) for kind, part in parts.items() if part is not None}
+        values = []
+        for kind, r in zip(kinds, problem.space, strict=True):
+            drawn = next(next_of[kind])
+            as_option = {"c": lambda d, r=r: r.options[int(np.argmax(d))],
+                         "z": lambda d, r=r: int(d), "x": lambda d, r=r: r.at(float(d))}  # fmt: skip
+            values.append(as_option[kind](drawn))
+        return fun(values)
+
+    while not optimizer.should_stop():
+        asked = [optimizer.ask() for _ in range(optimizer.population_size)]
+        optimizer.tell([(solution, value(solution)) for solution in asked])
+
+
 def ngopt(fun: Objective, problem: Problem, budget: int, seed: int) -> list[Any]:
     import nevergrad as ng
 
@@ -160,6 +199,8 @@ PEERS: dict[str, Callable[..., Any]] = {
     "scipy-de": scipy_de,
     "dual-annealing": dual_annealing,
     "lq-cma-es": lq_cma_es,
+    "cma-es": cma_es,
+    "catcma": catcma,
     "optuna-tpe": optuna,
     "ngopt": ngopt,
     "optuna-gp": lambda *a: optuna(*a, sampler="GPSampler"),

@@ -94,19 +94,28 @@ def save_tokenizer(path: Path, vocabulary: Sequence[str] = (*LETTERS, *NAMES)) -
 
 
 def train(
-    model: Any, tokenizer: Any, examples: Sequence[Any], steps: int, lr: float, seed: int
+    model: Any,
+    tokenizer: Any,
+    examples: Sequence[Any],
+    steps: int,
+    lr: float,
+    seed: int,
+    longest: int = 64,
+    batch: int = BASE_BATCH,
 ) -> float:
-    """Train all weights on the answers; the mean loss of the last 20 steps."""
+    """Train all weights on the answers of chats of at most `longest` tokens, `batch` of them a step;
+    the mean loss of the last 20 steps.
+    """
     from chats import encode_chat, left_padded
 
-    encoded = encode_chat(tokenizer, examples, 64)
+    encoded = encode_chat(tokenizer, examples, longest)
     rng = random.Random(seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, betas=(0.9, 0.98), weight_decay=0.01)
     losses = []
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = lr * min(1.0, (step + 1) / 50)
-        sample = rng.sample(encoded, min(BASE_BATCH, len(encoded)))
+        sample = rng.sample(encoded, min(batch, len(encoded)))
         inputs, answers = left_padded(sample, tokenizer.pad_token_id)
         answers = answers[:, 1:]
         logits = model(**inputs).logits[:, :-1][answers]

@@ -7,9 +7,9 @@
 The six tasks of the laboratory, each answer written and scored by exact match: 100 dev and 500 test
 items. Every method has the same evaluations, `EVALUATIONS` times all dev items, but for `paper`,
 the published procedure at its own size. `spare` is the default with 400 further prompts, to which
-replies are trained on. t1 to t3 are to choose on, t4 to t6 to claim on. A line of
-the outcomes is a method, a task and a seed, with 1 for each right answer of a test item and 0 for a
-wrong one. A run that has finished is read, another one resumed.
+replies are trained on, `spare-16` that with 16 of them, and so on. t1 to t3 are to choose on, t4 to
+t6 to claim on. A line of the outcomes is a method, a task and a seed, with 1 for each right answer of
+a test item and 0 for a wrong one. A run that has finished is read, another one resumed.
 """
 
 from __future__ import annotations
@@ -33,8 +33,11 @@ from runs import (
     written_tasks,
 )
 
+FEWER = (16, 50, 100, 200)  # further prompts
+
 METHODS: Mapping[str, Mapping[str, Any]] = {
     "default": {},
+    **{f"spare-{count}": {"dev": DEV, "spare": count} for count in FEWER},
     "spare": {"dev": DEV, "spare": SPARE},
     "swarm": {**SWARM, "space": "delta"},
     "model-swarms": MODEL_SWARMS,
@@ -61,7 +64,7 @@ def main() -> None:
     for task in options.tasks:
         file, more = written_tasks(options.lab, task, options.out)
         for method in options.methods:
-            asked = more if method == "spare" else file
+            asked = more if method.startswith("spare") else file
             models = {"best": method, **(OF_DEFAULT if method == "default" else {})}
             for seed in options.seeds:
                 run = options.out / f"{task}-{method}-{seed}"

@@ -1,5 +1,4 @@
-"""Train two small chat models of other architectures than SmolLM2, each with a tokenizer of its
-own.
+"""Train small chat models of other architectures than SmolLM2, each with a tokenizer of its own.
 
 For token swarms: members that share neither weights nor vocabulary, and that really know something.
 
@@ -9,7 +8,8 @@ For token swarms: members that share neither weights nor vocabulary, and that re
   space and bytes for what it has not seen, Gemma's turn markers.
 
 Both learn generated skills only (`--skills`), from questions that no dev or test split holds, or
-chats (`--data`).
+chats (`--data`). A third, ``llama`` (RoPE, RMSNorm, byte-level BPE in which a space is a token of
+its own), is for `unlike_models.py`.
 
     python research/benchmarks/tokens/train_small_models.py --out models    # ten minutes for each
     python research/benchmarks/tokens/train_small_models.py --out models --only gpt2 \\
@@ -33,6 +33,8 @@ from transformers import (
     Gemma3TextConfig,
     GPT2Config,
     GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
     PreTrainedTokenizerFast,
 )
 
@@ -48,6 +50,10 @@ GPT2_TEMPLATE = (
     "}}\nAssistant:\n"
     "{% else %}{{ m['content'] }}<|eos|>{% endif %}{% endfor %}"
 )
+LLAMA_TEMPLATE = (
+    "{% for m in messages %}{% if m['role'] == 'user' %}<|bos|>{{ m['content'] }}\n>"
+    "{% else %}{{ m['content'] }}<|eos|>{% endif %}{% endfor %}"
+)
 GEMMA_TEMPLATE = (
     "{% for m in messages %}<start_of_turn>{{ 'model' if m['role'] == 'assistant' else 'user' }}\n"
     "{{ m['content'] }}<end_of_turn>\n{% endfor %}{% if add_generation_prompt "
@@ -57,8 +63,20 @@ GEMMA_TEMPLATE = (
 
 def gpt2_tokenizer(texts: Sequence[str], size: int) -> Any:
     """Byte-level BPE; any text has an encoding."""
+    cut = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    return _byte_level(texts, size, cut, GPT2_TEMPLATE)
+
+
+def llama_tokenizer(texts: Sequence[str], size: int) -> Any:
+    """Byte-level BPE in which no token holds a space and a letter."""
+    spaces = pre_tokenizers.Split(" ", "isolated")
+    plain = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    return _byte_level(texts, size, pre_tokenizers.Sequence([spaces, plain]), LLAMA_TEMPLATE)
+
+
+def _byte_level(texts: Sequence[str], size: int, cut: Any, template: str) -> Any:
     raw = Tokenizer(models.BPE())
-    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    raw.pre_tokenizer = cut
     raw.decoder = decoders.ByteLevel()
     specials = ["<|bos|>", "<|eos|>"]
     alphabet = pre_tokenizers.ByteLevel.alphabet()
@@ -69,7 +87,7 @@ def gpt2_tokenizer(texts: Sequence[str], size: int) -> Any:
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=raw, bos_token="<|bos|>", eos_token="<|eos|>", pad_token="<|eos|>"
     )
-    tokenizer.chat_template = GPT2_TEMPLATE
+    tokenizer.chat_template = template
     return tokenizer
 
 
@@ -108,12 +126,29 @@ def _without_special_bytes(raw: Tokenizer) -> Tokenizer:
     return Tokenizer.from_str(json.dumps(state))
 
 
-def gpt2(tokenizer: Any) -> Any:
+def gpt2(tokenizer: Any, width: int = 144, heads: int = 6) -> Any:
     """About one million weights."""
     ids = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
-    size = {"n_positions": WINDOW, "n_embd": 144, "n_layer": 3, "n_head": 6}
+    size = {"n_positions": WINDOW, "n_embd": width, "n_layer": 3, "n_head": heads}
     dropout = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
     return GPT2LMHeadModel(GPT2Config(vocab_size=len(tokenizer), **size, **ids, **dropout))
+
+
+def llama(tokenizer: Any, width: int, heads: int) -> Any:
+    """Three layers."""
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=width,
+        intermediate_size=3 * width,
+        num_hidden_layers=3,
+        num_attention_heads=heads,
+        max_position_embeddings=WINDOW,
+        tie_word_embeddings=True,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return LlamaForCausalLM(config)
 
 
 def gemma3(tokenizer: Any, width: int = 192, inner: int = 512, heads: int = 6) -> Any:
@@ -137,7 +172,11 @@ def gemma3(tokenizer: Any, width: int = 192, inner: int = 512, heads: int = 6) -
     return Gemma3ForCausalLM(config)
 
 
-KINDS = {"gpt2": (gpt2_tokenizer, gpt2), "gemma3": (gemma_tokenizer, gemma3)}
+KINDS = {
+    "llama": (llama_tokenizer, llama),
+    "gpt2": (gpt2_tokenizer, gpt2),
+    "gemma3": (gemma_tokenizer, gemma3),
+}
 
 
 def encode(tokenizer: Any, examples: Sequence[dict[str, Any]]) -> list[tuple[list[int], int]]:
@@ -198,7 +237,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--only", choices=sorted(KINDS))
+    parser.add_argument("--only", choices=sorted(SKILLS))
     parser.add_argument("--skills", nargs="+", help="instead of the default ones")
     parser.add_argument(
         "--data", nargs="+", type=Path, help="JSONL files of chats, instead of skills"
@@ -208,7 +247,7 @@ def main() -> None:
     parser.add_argument("--vocabulary", type=int, default=1200)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    for kind in [args.only] if args.only else sorted(KINDS):
+    for kind in [args.only] if args.only else sorted(SKILLS):
         make_tokenizer, make_model = KINDS[kind]
         if args.data:
             skills = [str(file) for file in args.data]

@@ -51,6 +51,7 @@ def test_the_fit_is_the_weighted_regression_of_scikit_learn(seed):
     y = random.standard_normal(20)
     model = fit(x, y)
     order = np.argsort(y)
+    assert np.array_equal(model.centre, x[order[0]])
     weights = np.linspace(1, 0.1, 20) ** 2  # ours multiply the residuals, theirs the squares
     terms = PolynomialFeatures(2)
     other = LinearRegression().fit(terms.fit_transform(x[order]), y[order], weights)

@@ -140,8 +140,10 @@ def test_a_thread_that_hangs_is_left_behind(asynchronous):
             evaluation_timeout=0.3, on_error="worst", history="particles",
             x0=[[1.0, 0.0], [1.0, 1.0]], asynchronous=asynchronous,
         )  # fmt: skip
-        lost = {record.x[0] > 0: math.isnan(record.value) for record in r.history}
-        assert r.nfev == 12 and not enough.is_set() and lost == {True: True, False: False}
+        # another call may be late, too, on a busy machine; test_schedules has a clock of its own
+        hung = [math.isnan(record.value) for record in r.history if record.x[0] > 0]
+        assert r.nfev == 12 and not enough.is_set() and len(hung) >= 2 and all(hung)
+        assert r.x[0] <= 0 and r.fun == bowl(r.x)
     finally:
         enough.set()
 

@@ -49,9 +49,13 @@ class Executor:
         self.waiting.append((future, function, item))
         return future
 
+    def turn(self) -> int:
+        """Which of the calls that wait is next."""
+        return self.rng.randrange(len(self.waiting))
+
     def step(self) -> None:
         """Answer one of the calls that wait, or lose it."""
-        future, function, item = self.waiting.pop(self.rng.randrange(len(self.waiting)))
+        future, function, item = self.waiting.pop(self.turn())
         if future.cancelled():
             return
         fault = self.rng.choice(self.faults) if self.rng.random() < self.share else ""
@@ -62,6 +66,25 @@ class Executor:
             future.set_result(function(item))
         if fault == "twice":
             future._invoke_callbacks()
+
+
+class ByPoint(Executor):
+    """Whose turn it is, and what happens, follow from seed and points alone: a resumed search that
+    has the same calls under way sees them end in the same order.
+    """
+
+    def __init__(self, seed: int, faults: tuple[str, ...] = ()) -> None:
+        super().__init__(seed, faults)
+        self.seed = seed
+
+    def turn(self) -> int:
+        draws = [self.drawn(item) for _, _, item in self.waiting]
+        next_one = min(range(len(draws)), key=lambda number: draws[number].random())
+        self.rng = draws[next_one]
+        return next_one
+
+    def drawn(self, item) -> random.Random:
+        return random.Random(f"{self.seed} {np.asarray(item).tobytes().hex()}")
 
 
 class Answer(Future):
@@ -168,3 +191,37 @@ def test_the_same_schedule_is_the_same_search(simulated):
             for _ in range(2)
         )
         assert np.array_equal(first.x, again.x) and list(first.history) == list(again.history)
+
+
+class Death(BaseException):
+    """Ends the search at once."""
+
+
+@pytest.mark.parametrize(("recipe", "seeds"), [("constriction", 100), (None, 30)])
+def test_a_search_that_dies_under_a_schedule_goes_on_to_the_bit(simulated, tmp_path, recipe, seeds):
+    """Each call that was under way when the checkpoint was written is made again."""
+    options = {"asynchronous": True, "max_evals": 40, "seed": 3, "history": "particles"}
+    if recipe:
+        options |= {"recipe": recipe, "population": 6}
+
+    def run(fun, seed, **more):
+        executor = simulated(ByPoint(seed, ("lost", "twice")))
+        return pso.minimize(fun, BOX, workers=executor, on_error="worst", **options, **more)
+
+    for seed in range(seeds):
+        path, last = tmp_path / f"{seed}.npz", random.Random(seed).randrange(8, 28)
+        calls = []
+
+        def fatal(x, calls=calls, last=last):
+            calls.append(x)
+            if len(calls) == last:
+                raise Death
+            return bowl(x)
+
+        with pytest.raises(Death):
+            run(fatal, seed, checkpoint=path)
+        never, resumed = run(bowl, seed), run(bowl, seed, checkpoint=path)
+        rows = [[(h.iteration, h.particle, *h.x) for h in r.history] for r in (never, resumed)]
+        values = [[h.value for h in r.history] for r in (never, resumed)]
+        assert rows[0] == rows[1] and np.array_equal(*values, equal_nan=True), seed
+        assert resumed.nfev == never.nfev == 40

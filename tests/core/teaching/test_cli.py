@@ -89,6 +89,9 @@ def test_compare_gives_medians_over_seeds(capsys: pytest.CaptureFixture[str]) ->
     assert run(*words.split()) == 0
     table = capsys.readouterr().out
     assert "shifted:ackley" in table and f"{first['median']:.3g}" in table
+    medians = [outcome["median"] for outcome in out["outcomes"]]
+    best = [min(medians[:2]), min(medians[2:])]  # of each function
+    assert table.count(" *") == 2 and all(f"{median:.3g} *" in table for median in best)
 
 
 def test_list_knows_every_function_and_recipe(capsys: pytest.CaptureFixture[str]) -> None:

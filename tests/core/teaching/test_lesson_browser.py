@@ -89,6 +89,9 @@ addEventListener("load", () => {
   $("testMark").click();
   seen.test = $("testResult").textContent;
   seen.table = Write.table();
+  document.body.hidden = true;  // as in a folded frame
+  dispatchEvent(new Event("resize"));
+  document.body.hidden = false;
   $("theme").click();
   seen.theme = document.documentElement.dataset.theme;
   seen.wide = document.documentElement.scrollWidth > innerWidth;

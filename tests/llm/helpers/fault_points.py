@@ -271,7 +271,7 @@ def run_here(folder: Path, words: Sequence[str], points: Points | None, err: int
     trainer.fold_count = lambda items: 2
     expert_iteration.__kwdefaults__["rounds"] = 1
     code = 70
-    signal.alarm(60)
+    signal.alarm(600)  # a hang, on a busy machine, too
     try:
         if points is not None:
             names = ("run", "tmp", "prompts.txt")

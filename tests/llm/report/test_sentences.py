@@ -73,6 +73,7 @@ CASES: dict[str, Case] = {
     "the user trains nothing": (LEVEL, None, {}, {}, {"dev": 20, "budget_items": 800, "train": "off"}),
     "auto trains nothing": (LEVEL, None, {}, AUTO, {"dev": 20, "budget_items": 800, "train": "off"}),
     "several tasks": (BETTER, None, {"tasks": TASKS}, {}, {}),
+    "one of them kept": (BETTER, None, {"tasks": TASKS, "combine": "keep:0.35"}, {}, {}),
     "one task's items": (None, None, {"items": ITEMS, "tasks": TASKS}, {}, {}),
     "items alone": (None, None, {"items": ITEMS}, {}, {}),
     "nothing paired": (None, None, {}, {}, {}),
@@ -118,6 +119,7 @@ CASES: dict[str, Case] = {
 }  # fmt: skip
 
 WHOLE = (
+    "one of them kept",
     "better",
     "trained",
     "one of each",

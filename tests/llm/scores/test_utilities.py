@@ -20,11 +20,12 @@ from search_helpers import questions
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Score
-from pyswarmopt_llm.common.statistics import chance_bound
+from pyswarmopt_llm.common.statistics import chance_bound, score_interval
 from pyswarmopt_llm.scores.metrics import Accuracy, interval, score_of
 from pyswarmopt_llm.scores.metrics.combine import (
     Combine,
     arithmetic,
+    find_combine,
     harmonic,
     of_the_same_items,
 )
@@ -249,6 +250,34 @@ def test_harmonic_of_one_and_of_none_and_of_nothing() -> None:
     assert harmonic([one, Score(0.0, (0.0,), 1, 0.0)]).value == 0.0
     with pytest.raises(ValueError, match="no scores"):
         harmonic([])
+
+
+def test_a_kept_task_costs_ten_points_for_each_below_its_floor() -> None:
+    first, second = Score(0.5, (1.0, 0.0), 2, 0.04), Score(0.7, (0.7,), 1, 0.03)
+    keep = find_combine("keep:0.6", 3)
+    above = keep([first, second, Score(0.6, (0.6,), 1, 0.2)])
+    assert (above.value, above.stderr) == (0.6, math.hypot(0.02, 0.015)) and above.n == 4
+    below = keep([first, second, Score(0.57, (0.57,), 1, 0.2)])
+    assert math.isclose(below.value, 0.6 - 10 * 0.03)
+    assert math.isclose(below.stderr, math.hypot(0.02, 0.015, 2.0))
+    far = replace(below, value=-2.5)
+    ends = score_interval(far, 3)
+    assert ends is not None and math.isclose(ends[0] + ends[1], -5.0)  # not cut to 0 and 1
+
+
+@given(st.lists(st.tuples(st.integers(0, 100), st.integers(0, 100)), min_size=1), st.integers(0, 100))
+def test_a_kept_task_falls_by_at_most_a_tenth_of_the_gain(
+    candidates: list[tuple[int, int]], floor: int
+) -> None:
+    """Against the best candidate that keeps the floor, if there is one."""
+    scores = [tuple(Score(value / 100, (), 1, 0.0) for value in pair) for pair in candidates]
+    keep = find_combine(f"keep:{floor / 100}", 2)
+    searched, kept = candidates[max(range(len(scores)), key=lambda n: keep(scores[n]).value)]
+    best = max((ours for ours, theirs in candidates if theirs >= floor), default=None)
+    if best is not None:
+        assert searched >= best and 10 * max(floor - kept, 0) <= searched - best
+    else:
+        assert kept + 10 >= max(theirs for _, theirs in candidates)
 
 
 @pytest.mark.parametrize("combine", [harmonic, arithmetic])

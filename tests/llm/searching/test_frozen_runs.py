@@ -47,6 +47,7 @@ def test_a_half_finished_run_is_resumed_to_the_finished_one(
     code, _, err = swarm_llm(capsys, "resume", "half", "--quiet", *named("--allow", allowed))
     assert code == 0, err
     assert kept("half") == kept("finished") and history(Path("half")) == history(Path("finished"))
+    assert "overflowed" not in Path("half/result.json").read_text()  # a note on what did not happen
     lines = [
         len(Path(run, "results.jsonl").read_text().splitlines()) for run in ("half", "finished")
     ]
@@ -65,16 +66,19 @@ def test_a_finished_run_is_reported_evaluated_and_used(
     assert all(found[name] == result[name] for name in found.keys() & result.keys())
     code, _, err = swarm_llm(capsys, "report", "finished")
     assert code == 0 and "</html>" in Path("finished/report.html").read_text(), err
-    code, out, err = swarm_llm(
-        capsys, "eval", "--run", "finished", "--json", *named("--metric", allowed)
-    )
-    assert code == 0 and json.loads(out)["value"] == result["best_test"], err
+    scores = result["models"]["best"]["test"]["tasks"]
+    for task, score in scores.items():
+        one = ["--task", f"{task}.json"] if len(scores) > 1 else []
+        words = ["eval", "--run", "finished", "--json", *one, *named("--metric", allowed)]
+        code, out, err = swarm_llm(capsys, *words)
+        assert code == 0 and json.loads(out)["value"] == score["value"], err
     Path("row.json").write_text(
         json.dumps([{"question": "Which?", "choices": {"A": "ant", "B": "bee"}}])
     )
     use = ["generate", "--run", "finished", "Hi"]
     if not allowed:
-        use = ["predict", "--run", "finished", "row.json", "--out", "labels.jsonl"]
+        one = ["--task", task] if len(scores) > 1 else []
+        use = ["predict", "--run", "finished", "row.json", "--out", "labels.jsonl", *one]
     code, out, err = swarm_llm(capsys, *use)
     assert code == 0, err
     assert allowed or json.loads(Path("labels.jsonl").read_text())["predicted"] in ("A", "B")

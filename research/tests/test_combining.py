@@ -1,0 +1,191 @@
+"""Frozen models combined in the laboratory: a gate that is open for one expert is that expert, units
+in another order compute the same and are found again, the best teacher of each text counts.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+LAB = Path(__file__).parents[1] / "benchmarks" / "lab"
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Any]:
+    before = list(sys.path)
+    sys.path.insert(0, str(LAB))
+    import frozen
+    import fuse
+    import gate
+    import glue
+    import permuted
+
+    yield SimpleNamespace(frozen=frozen, fuse=fuse, gate=gate, glue=glue, permuted=permuted)
+    sys.path[:] = before
+
+
+@pytest.fixture(scope="module")
+def folder(tiny_base: Path, experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A laboratory of tiny models."""
+    folder = tmp_path_factory.mktemp("lab")
+    (folder / "base").symlink_to(tiny_base)
+    (folder / "experts").mkdir()
+    for expert in experts:
+        (folder / "experts" / expert.name).symlink_to(expert)
+    return folder
+
+
+INPUTS = {"input_ids": torch.tensor([[5, 9, 17, 30, 2], [8, 8, 3, 12, 40]])}
+
+
+def by_peft(base: Path, expert: Path) -> torch.Tensor:
+    """Logits of an expert, by peft."""
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    loaded = PeftModel.from_pretrained(model, str(expert)).eval()
+    with torch.no_grad():
+        logits: torch.Tensor = loaded(**INPUTS).logits
+    return logits
+
+
+def test_a_gate_that_is_open_for_one_expert_is_that_expert(lab: Any, folder: Path) -> None:
+    _, space = lab.gate.space_of(folder)
+    outputs = []
+    for number, info in enumerate(space.infos):
+        model = lab.gate.only(lab.gate.new_model(folder, space), number)
+        with torch.no_grad():
+            outputs.append(model(INPUTS))
+        torch.testing.assert_close(
+            outputs[-1], by_peft(folder / "base", info.path), atol=1e-3, rtol=1e-3
+        )
+    assert (outputs[0] - outputs[1]).abs().max() > 0.1
+
+
+def test_weights_differ_between_tokens_only_where_the_gate_sees_them(lab: Any) -> None:
+    hidden = torch.randn(2, 3, 8, generator=torch.Generator().manual_seed(0))
+    for token in (True, False):
+        gates = lab.gate.Gates(1, 8, 4, token)
+        assert torch.allclose(gates.weights(0, hidden), torch.full((2, 3, 4), 0.25))
+        torch.nn.init.normal_(gates.maps[0].weight)
+        torch.nn.init.normal_(gates.maps[0].bias)
+        weights = gates.weights(0, hidden)
+        assert torch.allclose(weights.sum(-1), torch.ones(2, 3))
+        assert bool((weights.flatten(0, 1).std(0) > 1e-3).all()) is token
+
+
+def test_only_gates_learn(lab: Any, folder: Path) -> None:
+    tokenizer, space = lab.gate.space_of(folder)
+    items = [
+        {"question": f"word {i}", "choices": {"A": "amber", "B": "birch"}, "answer": "AB"[i % 2]}
+        for i in range(6)
+    ]
+    model = lab.gate.new_model(folder, space)
+    before = {name: value.clone() for name, value in model.model.named_parameters()}
+    chats = lab.frozen.right_answers(tokenizer, items)
+    start = float(lab.frozen.loss(model, chats, tokenizer.pad_token_id))
+    lab.gate.train(model, tokenizer, items, 10, 0.1, 0)
+    assert float(lab.frozen.loss(model, chats, tokenizer.pad_token_id)) < start
+    assert all(torch.equal(before[name], value) for name, value in model.model.named_parameters())
+
+
+def test_units_in_another_order_compute_the_same_and_are_found_again(lab: Any) -> None:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 4}
+    config = LlamaConfig(vocab_size=64, **sizes, **heads, tie_word_embeddings=True)
+    model = LlamaForCausalLM(config).eval()
+    weights = {name: value.detach().clone() for name, value in model.named_parameters()}
+    places = lab.permuted.places(config)
+    assert {place.parameter for place in places} == {*weights}
+    moved = lab.permuted.shuffled(weights, places, 3)
+    assert any(not torch.equal(weights[name], moved[name]) for name in weights)
+    with torch.no_grad():
+        before = model(**INPUTS).logits
+        model.load_state_dict(moved, strict=False)
+        torch.testing.assert_close(model(**INPUTS).logits, before)
+    orders = lab.permuted.matched(weights, moved, places, random.Random(0))
+    back = lab.permuted.ordered(moved, places, orders)
+    assert all(torch.equal(weights[name], back[name]) for name in weights)
+
+
+def test_a_single_group_is_matched_as_by_trying_all_orders(lab: Any) -> None:
+    draws = torch.Generator().manual_seed(5)
+    fixed, moved = ({"w": torch.randn(5, 3, generator=draws)} for _ in range(2))
+    places = [lab.permuted.Place("w", 0, "units")]
+    orders = lab.permuted.matched(fixed, moved, places, random.Random(0))
+    distance = {
+        order: float((fixed["w"] - moved["w"][list(order)]).square().sum())
+        for order in itertools.permutations(range(5))
+    }
+    assert tuple(orders["units"].tolist()) == min(distance, key=distance.__getitem__)
+
+
+def test_the_barrier_is_above_the_line_between_the_ends(lab: Any) -> None:
+    assert lab.permuted.barrier([1.0, 4.0, 3.0, 2.5]) == pytest.approx(4.0 - 1.5)
+    assert lab.permuted.barrier([1.0, 1.4, 2.0]) == 0.0
+
+
+def test_each_text_is_taught_by_the_teacher_that_finds_it_likeliest(lab: Any) -> None:
+    draws = np.random.default_rng(0)
+    losses, owners = draws.exponential(size=(3, 9)), [0, 0, 1, 1, 1, 2, 2, 3, 3]
+    said = draws.dirichlet(np.ones(4), size=(3, 9))
+    expected = []
+    for token, text in enumerate(owners):
+        tokens = [i for i, owner in enumerate(owners) if owner == text]
+        teacher = min(range(3), key=lambda t: sum(losses[t, i] for i in tokens))
+        expected.append(said[teacher, token])
+    given = (torch.tensor(losses), torch.tensor(owners), torch.tensor(said))
+    assert np.allclose(lab.fuse.fused(*given), expected)
+    assert np.allclose(partial(lab.fuse.alone, 2)(*given), said[2])
+
+
+def glued(lab: Any) -> Any:
+    """Two small models with different weights as one, whose glue adds something."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    models = []
+    for width in (32, 16):
+        sizes = {"hidden_size": width, "intermediate_size": 48, "num_hidden_layers": 2}
+        heads = {"num_attention_heads": 4, "num_key_value_heads": 4}
+        torch.manual_seed(width)
+        models.append(LlamaForCausalLM(LlamaConfig(vocab_size=64, **sizes, **heads)).eval())
+    return lab.glue.Glued(*models, (1,))
+
+
+def padded(ids: list[int], left: int) -> dict[str, torch.Tensor]:
+    """A chat behind so much padding."""
+    mask = torch.tensor([[0] * left + [1] * len(ids)])
+    return {
+        "input_ids": torch.tensor([[0] * left + ids]),
+        "attention_mask": mask,
+        "position_ids": (mask.cumsum(1) - 1).clamp(min=0),
+    }
+
+
+def test_a_glue_adds_nothing_at_first_and_never_looks_ahead_or_at_padding(lab: Any) -> None:
+    model = glued(lab)
+    ids = [5, 9, 17, 30, 2]
+    with torch.no_grad():
+        alone = model.anchor(**padded(ids, 0)).logits
+        torch.testing.assert_close(model(padded(ids, 0)), alone)
+        torch.nn.init.normal_(model.glue["1"].attend.out_proj.weight)
+        both = model(padded(ids, 0))
+        assert (both - alone).abs().max() > 1e-3
+        torch.testing.assert_close(model(padded(ids, 3))[:, 3:], both)
+        other_end = model(padded([*ids[:-1], 40], 0))
+        torch.testing.assert_close(other_end[:, :-1], both[:, :-1])
+        model.augmenting.model.layers[0].mlp.down_proj.weight.zero_()
+        assert (model(padded(ids, 0)) - both).abs().max() > 1e-4

@@ -1,0 +1,69 @@
+"""`research/benchmarks/functions/drawn.py`: landscapes are those of the paper, the lowest value is
+known, problems are repeatable.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture(scope="module")
+def drawn() -> Iterator[Any]:
+    pytest.importorskip("sklearn")
+    folders = [str(BENCHMARKS / "functions"), str(BENCHMARKS / "bbob")]
+    sys.path[:0] = folders
+    import drawn
+
+    yield drawn
+    for folder in folders:
+        sys.path.remove(folder)
+
+
+def literally(a: float, mu: tuple[float, float], w: tuple[float, ...]) -> float:
+    """Equation 2 of the paper for one number."""
+    if a > 0:
+        return math.exp(
+            math.log(a) + mu[0] * (math.sin(w[0] * math.log(a)) + math.sin(w[1] * math.log(a)))
+        )
+    if a < 0:
+        b = -a
+        return -math.exp(
+            math.log(b) + mu[1] * (math.sin(w[2] * math.log(b)) + math.sin(w[3] * math.log(b)))
+        )
+    return 0.0
+
+
+def test_transformation_is_the_papers(drawn: Any) -> None:
+    a, mu, w = [2.5, -0.3, 0.0, 1.0, -7.0], (0.4, 0.2), (5.0, 12.0, 7.0, 21.0)
+    found = drawn.transformed(np.array(a), mu, w)
+    assert found.tolist() == pytest.approx([literally(each, mu, w) for each in a])
+
+
+def test_a_component_by_hand(drawn: Any) -> None:
+    turn = np.array([[0.0, 1.0], [-1.0, 0.0]])  # (1, 2) -> (2, -1)
+    basin = drawn.Component(3.0, np.array([1.0, 0.0]), turn, np.array([4.0, 9.0]), 0.5)
+    assert basin(np.array([2.0, 2.0])) == pytest.approx(3 + math.sqrt(4 * 4 + 9 * 1))
+    assert basin(np.array([1.0, 0.0])) == 3.0
+
+
+@pytest.mark.parametrize("number", [0, 3])
+def test_nothing_is_below_the_lowest_value(drawn: Any, number: int) -> None:
+    for kind in drawn.KINDS:
+        (problem, best), (again, _) = drawn.drawn(kind, number), drawn.drawn(kind, number)
+        shares = np.random.default_rng(1).random((300, len(problem.space)))
+        points = [
+            [r.at(u) for r, u in zip(problem.space, row, strict=True)] for row in shares.tolist()
+        ]
+        values = [problem.truth(point) for point in points]
+        assert values == [again.truth(point) for point in points]
+        assert len(set(values)) > 3 and min(values) > problem.truth(best)
+        assert (problem.noise > 0) == (kind == "noise")

@@ -1,0 +1,2 @@
+def score(reply):
+    return len(set(reply)) / 100
