@@ -55,7 +55,9 @@ def _scored(rows: Rows, methods: Sequence[str], members: str) -> list[list[str]]
             mine = [r for r in rows if (r["members"], r["task"], r["method"]) == key]
             rounds = [row["rounds"] for row in mine if "rounds" in row]
             cells += [
-                _interval([[score / 100 for score in row["scores"]] for row in mine]),
+                _interval(
+                    [[score / 100 for score in bytes.fromhex(row["scores"])] for row in mine]
+                ),
                 f"{_mean(mine, 'tokens'):,.0f}",
                 f"{fmean(rounds):.2f}" if rounds else "",
             ]

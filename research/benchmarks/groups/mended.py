@@ -70,7 +70,7 @@ def said(values: Sequence[str], rng: random.Random) -> str:
 
 
 def without_repeats(text: str) -> str:
-    """The text with what is said twice in a row said once, whatever its length.
+    """The text with what is said twice in a row said once, the longest pieces first.
 
     Example:
         >>> without_repeats("a a dog keeps a dog keeps a dog")
