@@ -9,7 +9,8 @@ function; annotations are left alone. The doctests of the module and the test fi
 (by imports) run until the first failure: those of `make test`, then those of `make test-slow`. They
 run in a fork of this process, which has imported torch and transformers once. A line of the output
 is one mutation; those that no test noticed are printed, to be read: some change nothing that can be
-seen. A mutation that is in the output is not tried again. With `--first`, the test that noticed a mutation in an earlier run is tried first.
+seen. A mutation that is in the output is not tried again. With `--first`, the test that noticed a
+mutation in an earlier run is tried first.
 
 Run it in a checkout of its own (`git worktree add`), with PYTHONPATH=$PWD: the source changes while
 it runs.

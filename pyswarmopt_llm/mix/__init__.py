@@ -32,6 +32,7 @@ _BUILT_IN = (
         library="",
         options=frozenset({"contrast"}),
         published=True,
+        remembers=True,
         saved_as="mixture.json",
         open=lazy("pyswarmopt_llm.tokens.space:open_mixture"),
         title="A mixture of models found by a swarm",

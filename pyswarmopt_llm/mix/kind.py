@@ -82,6 +82,8 @@ class SpaceKind:
         linear: whether what a candidate adds to the base is linear in its coordinates; a mixture
             that was found can then be trained on dev (`train`).
         averages: whether the mean of positions is a candidate worth scoring.
+        remembers: whether the probabilities of options are those of the experts, mixed: after these
+            a candidate costs no pass.
         saved_as: the file that marks ``best/``; "" for models and adapters.
         open: an engine with what is `saved_as` in a directory: (folder, dtype, device, threads).
         title, description: how the model card begins; `{base}` and `{experts}` are filled in.
@@ -97,6 +99,7 @@ class SpaceKind:
     published: bool = False
     linear: bool = False
     averages: bool = True
+    remembers: bool = False
     saved_as: str = ""
     open: Callable[[Path, str, str, int | None], Engine] | None = None
     title: str = "An adapter found by a swarm of experts"

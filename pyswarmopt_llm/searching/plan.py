@@ -264,6 +264,8 @@ class Plan:
     def parts(self) -> tuple[Part, ...]:
         """What is scored and trained at most, in order; the last one scores the result."""
         experts, scored = len(self.config.experts), self.affordable
+        if self.kind.remembers and not self.without_options:
+            scored = experts
         possible = self.objectives.scorings
         tried = sum(
             trial_items(len(task.dev), possible(name, self.config.scoring))

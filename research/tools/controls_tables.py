@@ -24,6 +24,9 @@ def right_answers() -> str:
         for count in (100, 500)
         for start, label in STARTS.items()
     }
+    labels["mixture, 500 right answers, gently"] = (
+        "the same at a quarter of the learning rate (one seed)"
+    )
     labels |= {
         "best-single": "best single expert",
         **SEARCHES,

@@ -265,7 +265,9 @@ def test_a_kept_task_costs_ten_points_for_each_below_its_floor() -> None:
     assert ends is not None and math.isclose(ends[0] + ends[1], -5.0)  # not cut to 0 and 1
 
 
-@given(st.lists(st.tuples(st.integers(0, 100), st.integers(0, 100)), min_size=1), st.integers(0, 100))
+@given(
+    st.lists(st.tuples(st.integers(0, 100), st.integers(0, 100)), min_size=1), st.integers(0, 100)
+)
 def test_a_kept_task_falls_by_at_most_a_tenth_of_the_gain(
     candidates: list[tuple[int, int]], floor: int
 ) -> None:

@@ -25,6 +25,7 @@ from search_helpers import (
 from tokens_helpers import MERGES, byte_level, letters, model_for, save_member, sentence_piece
 
 from pyswarmopt_llm.report.run import resume, search
+from pyswarmopt_llm.searching.plan import make_plan
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.use.model import evaluate_model
 
@@ -74,6 +75,15 @@ def test_what_a_run_holds(done: Path, mixed: list[Path]) -> None:
     assert "mixture of models" in card
     assert "swarm-llm search --experts" in card
     assert (done / "report.html").is_file()
+
+
+@pytest.mark.parametrize(("scoring", "free"), [("likelihood", True), ("generate", False)])
+def test_a_mixture_is_priced_at_nothing_where_its_members_are_known(
+    scoring: str, free: bool, mixed: list[Path], task: Path, tmp_path: Path
+) -> None:
+    plan = make_plan(small_token(mixed, task, tmp_path / "run", scoring=scoring))
+    assert plan.passes["experts"] == len(mixed) * 12
+    assert (plan.passes["mixtures"] == 0) == free
 
 
 def test_the_first_particles_are_the_members_by_themselves(
