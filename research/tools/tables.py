@@ -30,6 +30,7 @@ import several_tables
 import stress_tables
 import studies_tables
 import talking_tables
+import task_tables
 import unlabelled_tables
 import written_tables
 from bbob_table import competitions, drawn, second_suites, summary, swarm_parts
@@ -425,6 +426,13 @@ TABLES: dict[str, Callable[[], str]] = {
     "classifier-settings": group_tables.classifier_settings,
     "restarts": group_tables.restarts,
     "inertia": group_tables.inertia,
+    "translation": task_tables.translation,
+    "fusions": task_tables.fusions,
+    "machinesom": lambda: task_tables.by_task("machinesom"),
+    "tools-agent": lambda: task_tables.tools("agent"),
+    "tools-coalition": lambda: task_tables.tools("coalition"),
+    "mended": task_tables.mended,
+    "biased": task_tables.biased,
     "curve": curve_tables.curve,
     "curve-differences": curve_tables.differences,
     "curve-few": curve_tables.few,
