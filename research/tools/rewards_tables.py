@@ -45,9 +45,10 @@ def _with_interval(values: Floats) -> str:
 
 def _against(first: Floats, second: Floats) -> str:
     """A difference in points over items, each the mean over seeds."""
-    test = paired_test(first.mean(0) - second.mean(0))
+    items = first.mean(0) - second.mean(0)
+    test = paired_test(items)
     low, high = (100 * end for end in test.interval)
-    return f"{100 * float(test.mean):+.1f} [{low:+.1f}, {high:+.1f}], {p_value(test.p_value)}"
+    return f"{100 * items.mean():+.1f} [{low:+.1f}, {high:+.1f}], {p_value(test.p_value)}"
 
 
 def judge_quality() -> str:
