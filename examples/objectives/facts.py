@@ -13,7 +13,7 @@ import math
 import re
 
 STATEMENT = re.compile(r"(\w+) is (\w+)")
-LEAST = 3  # statements; fewer pay FActScore's length penalty
+LEAST = 3  # statements; fewer pay the length penalty of FActScore's released code (10 there)
 
 
 def score(reply, item):

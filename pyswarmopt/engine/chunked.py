@@ -24,6 +24,7 @@ from pyswarmopt.parts.boundary import Boundary, Box
 from pyswarmopt.parts.velocity import Snapshot, SumOfTerms
 
 Block = tuple[slice, slice]  # rows and columns
+WHOLE: Block = (EVERY, EVERY)
 
 
 def move(
@@ -65,17 +66,18 @@ def _part(at: Snapshot, informants: Ints | None, block: Block) -> Snapshot:
     large as the swarm. Rows of few numbers are slow to broadcast: each particle gets its own.
     """
     (rows, columns), (x, v, p, g, w) = block, at
-    if informants is None:
-        g = g[block] if len(g) > 1 else g[:, columns]
-    elif columns == EVERY:
+    if informants is not None and columns == EVERY:
         g = p.take(informants[rows], axis=0)  # faster than an index
-    else:
+    elif informants is not None:
         g = p[informants[rows], columns]
-    x, w = x[block], w[:, columns]
+    else:
+        g = g[block] if len(g) > 1 else g[:, columns]
+    if block is not WHOLE:
+        x, v, p, w = x[block], v[block], p[block], w[:, columns]
     if x.shape[1] <= FEW_COORDINATES:
         same = _zeros(len(x))
         g, w = g if len(g) > 1 else g.take(same, axis=0), w.take(same, axis=0)
-    return Snapshot(x, v[block], p[block], g, w)
+    return Snapshot(x, v, p, g, w)
 
 
 @functools.lru_cache(maxsize=32)
@@ -87,7 +89,7 @@ def _zeros(n: int) -> Ints:
 def blocks_of(n: int, dim: int, looks_at: str) -> list[Block]:
     """The blocks: some particles, a part of one, or some columns where a term looks at those."""
     if n * dim <= BLOCK:
-        return [(EVERY, EVERY)]
+        return [WHOLE]
     if looks_at == "column":
         return [(EVERY, columns) for columns in _parts(dim, n)]
     if dim <= BLOCK:

@@ -12,12 +12,24 @@ import torch
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.registry import unknown
 
+# PyTorch on a CPU keeps a compiled product for every shape of a batch, up to 1,024 of some 0.4 MB in
+# each of two caches; a training step has about 50 shapes.
+_PRODUCTS = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128", "LRU_CACHE_CAPACITY": "128"}
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 
 
 @cache
 def _c_library() -> Any:
     return ctypes.CDLL(None if os.name == "posix" else "msvcrt")
+
+
+def keep_few_products() -> None:
+    """Bound the caches of compiled matrix products, unless the environment does.
+
+    They are read at the first product of a process.
+    """
+    for name, capacity in _PRODUCTS.items():
+        os.environ.setdefault(name, capacity)
 
 
 def give_back_memory() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from pyswarmopt_llm.common.hardware import pick_device, pick_dtype
+from pyswarmopt_llm.common.hardware import keep_few_products, pick_device, pick_dtype
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.mixing import Mixing, PatchedWeights
 from pyswarmopt_llm.engine.transformers import TransformersEngine
@@ -46,6 +46,7 @@ def load_engine(
         refuse_quantised(base)
     if threads is not None:
         torch.set_num_threads(threads)
+    keep_few_products()
     where = pick_device(device)
     model, tokenizer = load_model(base, pick_dtype(dtype, where), where)
     on_cpu = where.type == "cpu"

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
@@ -127,7 +128,8 @@ def packed_attention(
     key, value = (_after_prefix(x, n_prefix, packing) for x in (key, value))
     query = packing.padded(query)
     if products_win(query.shape[:3].numel() * key.shape[2], query.dtype):
-        attended = _products(query, key, value, attention_mask, scaling or query.shape[3] ** -0.5)
+        factor = scaling or query.shape[3] ** -0.5
+        attended = _attend(query, key, value, attention_mask, factor)
     else:
         fused, _ = sdpa_attention_forward(
             module, query, key, value, attention_mask, scaling=scaling
@@ -140,6 +142,16 @@ def _after_prefix(x: Tensor, n_prefix: int, packing: Packing) -> Tensor:
     """Keys or values (1, G, P + N, D) as (B, G, P + L, D)."""
     prefix = x[:, :, :n_prefix].expand(packing.shape[0], -1, -1, -1)
     return torch.cat([prefix, packing.padded(x[:, :, n_prefix:])], 2)
+
+
+def _attend(*inputs: Any) -> Tensor:
+    """`_products`, of which training keeps what goes in: the scores are many, and quickly computed
+    again in the backward pass.
+    """
+    if not torch.is_grad_enabled():
+        return _products(*inputs)
+    attended: Tensor = checkpoint(_products, *inputs, use_reentrant=False, preserve_rng_state=False)
+    return attended
 
 
 def _products(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: float) -> Tensor:

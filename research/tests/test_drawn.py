@@ -4,6 +4,7 @@ known, problems are repeatable.
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 from collections.abc import Iterator
@@ -67,3 +68,32 @@ def test_nothing_is_below_the_lowest_value(drawn: Any, number: int) -> None:
         assert values == [again.truth(point) for point in points]
         assert len(set(values)) > 3 and min(values) > problem.truth(best)
         assert (problem.noise > 0) == (kind == "noise")
+
+
+@pytest.fixture(scope="module")
+def tools() -> Iterator[Any]:
+    folder = str(BENCHMARKS.parent / "tools")
+    sys.path.insert(0, folder)
+    import bbob_table
+
+    yield bbob_table
+    sys.path.remove(folder)
+
+
+def test_adjusted_p_values_by_hand(tools: Any) -> None:
+    # 3 x .01; 2 x .03; 1 x .04, but not below the one before
+    assert tools.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert tools.holm([0.5, 0.9]) == [1.0, 1.0]
+
+
+def test_mean_rank_is_counted_from_the_outcomes(tools: Any) -> None:
+    text = (BENCHMARKS.parent / "evidence" / "drawn.jsonl").read_text(encoding="utf-8")
+    values: dict[Any, dict[str, float]] = {}
+    for row in map(json.loads, text.splitlines()):
+        values.setdefault((row["kind"], row["number"]), {})[row["solver"]] = row["values"]["200"]
+    assert len(values) == 36 and {len(by) for by in values.values()} == {8}
+    ranks = []
+    for by in values.values():
+        ours, others = by["pyswarmopt"], [v for s, v in by.items() if s != "pyswarmopt"]
+        ranks.append(1 + sum(v < ours for v in others) + sum(v == ours for v in others) / 2)
+    assert f"| {sum(ranks) / 36:.2f} |" in tools.drawn(200).splitlines()[2]

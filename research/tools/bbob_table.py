@@ -8,8 +8,10 @@ import re
 from pathlib import Path
 
 import numpy as np
-from outcomes import lines, markdown
+from outcomes import lines, markdown, p_value
 from scipy.stats import rankdata
+
+from pyswarmopt_llm.common.statistics import permutation_test
 
 PAGE = Path(__file__).resolve().parents[2] / "research" / "notes" / "optimiser.md"
 SOLVERS = {
@@ -63,8 +65,9 @@ OTHERS = {
 
 
 def second_suites() -> str:
-    """Area and share of targets hit on suites that nothing was chosen on, and on how many of their
-    problems, runs averaged, a solver has a larger area than the default.
+    """Area and share of targets hit on suites that nothing was chosen on, on how many of their
+    problems, runs averaged, a solver has a larger area than the default, and the p-value of the mean
+    difference, signs of problems changed.
     """
     runs = {((row["suite"], row["D"]), row["solver"]): row["runs"] for row in lines("other-suites")}
     table = []
@@ -75,14 +78,15 @@ def second_suites() -> str:
                 cells.append("")
                 continue
             ours, theirs = (_by_problem(runs[suite, who]) for who in ("pyswarmopt", solver))
-            ahead = sum(theirs[problem][0] > ours[problem][0] for problem in ours)
+            more = [theirs[problem][0] - ours[problem][0] for problem in ours]
+            ahead, p = sum(each > 0 for each in more), permutation_test(more)
             area, hit = np.mean(list(theirs.values()), axis=0)
-            cells.append(f"{area:.3f}, {hit:.3f}, {ahead} of {len(ours)}")
+            cells.append(f"{area:.3f}, {hit:.3f}, {ahead} of {len(ours)}, {p_value(p)}")
             if solver == "pyswarmopt":
                 cells[-1] = f"{area:.3f}, {hit:.3f}"
         if any(cells):
             table.append([name, *cells])
-    return markdown(["area, targets hit, ahead of the default", *SUITES.values()], table)
+    return markdown(["area, targets hit, ahead of the default, p", *SUITES.values()], table)
 
 
 def _by_problem(runs: list[list[float]]) -> dict[float, list[float]]:
@@ -132,6 +136,58 @@ def _errors(runs: list[list[float]]) -> list[float]:
     functions = sorted({run[0] for run in runs})
     means = [np.mean([run[2] for run in runs if run[0] == number]) for number in functions]
     return [0.0 if mean <= SOLVED else float(mean) for mean in means]
+
+
+DRAWN = {
+    "pyswarmopt": "`recipe=None`",
+    "cma-es": "BIPOP-CMA-ES",
+    "lq-cma-es": "lq-CMA-ES",
+    "catcma": "CatCMA with Margin",
+    "optuna-tpe": "TPE",
+    "ngopt": "NGOpt",
+    "scipy-de": "DE",
+    "random": "random search",
+}
+
+
+def drawn(calls: int) -> str:
+    """Mean ranks on the problems of `drawn.py` after so many calls, of all and by kind; on how many a
+    solver is better and worse than the default, and the p-value of its ranks beside the default's,
+    times the number of peers that are not yet told apart (Holm 1979).
+    """
+    rows = lines("drawn")
+    packages = {row["solver"]: row["package"] for row in rows}
+    solvers = [solver for solver in DRAWN if solver in packages]
+    values: dict[tuple[str, int, int], dict[str, float]] = {}
+    for row in rows:
+        problem = row["kind"], row["number"], row["seed"]
+        values.setdefault(problem, {})[row["solver"]] = row["values"][str(calls)]
+    ranks = {problem: rankdata([by[s] for s in solvers]) for problem, by in values.items()}
+    each = np.array(list(ranks.values()))
+    apart = each[:, 1:] - each[:, :1]
+    adjusted = holm([permutation_test(column.tolist()) for column in apart.T])
+    kinds = list(dict.fromkeys(kind for kind, _, _ in ranks))
+    of_kind = {k: np.mean([r for key, r in ranks.items() if key[0] == k], axis=0) for k in kinds}
+    table = []
+    for j, solver in enumerate(solvers):
+        cell = f"{each[:, j].mean():.2f}"
+        if j:
+            better, worse = (apart[:, j - 1] < 0).sum(), (apart[:, j - 1] > 0).sum()
+            cell += f", {better} to {worse}, {p_value(adjusted[j - 1])}"
+        name = f"{DRAWN[solver]} ({packages[solver]})"
+        table.append([name, cell, *(f"{of_kind[kind][j]:.2f}" for kind in kinds)])
+    return markdown([f"{calls} calls", f"all {len(each)}", *kinds], table)
+
+
+def holm(p_values: list[float]) -> list[float]:
+    """P-values of several comparisons, adjusted: the k-th smallest of n times n - k + 1, never below
+    the one before (Holm 1979, Scand. J. Statist. 6).
+    """
+    adjusted, largest = list(p_values), 0.0
+    for k, i in enumerate(np.argsort(p_values, kind="stable").tolist()):
+        largest = max(largest, min(1.0, (len(p_values) - k) * p_values[i]))
+        adjusted[i] = largest
+    return adjusted
 
 
 PARTS = {

@@ -103,7 +103,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--torch", help="its version, such as the one of a file on this disk")
     parser.add_argument("--folder", type=Path, help="of the environment; one that is there is used")
     parser.add_argument("--workers", type=int, default=2)
-    options = parser.parse_args(words)
+    options = parser.parse_intermixed_args(words)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     bounds = requirements(project)
     oldest = options.versions == "oldest"

@@ -1,10 +1,12 @@
-"""The tables of written answers beside fine-tuning on the right ones, and by the number of further
-prompts.
+"""The tables of written answers beside fine-tuning on the right ones, by the number of further
+prompts, and of the laboratory's further systems.
 """
 
 from __future__ import annotations
 
-from outcomes import markdown, outcomes, points
+from statistics import fmean, harmonic_mean
+
+from outcomes import lines, markdown, outcomes, points
 from written_tables import CHOSEN_ON, DEFAULT, HELD_OUT, MIXTURE, SPARE
 
 STARTS = {"base": "base", "best-single": "best single expert", "mixture": "mixture of the search"}
@@ -61,3 +63,39 @@ def further_prompts() -> str:
         rows.append([str(count), *cells, difference])
     head = ["further prompts", "t1 to t3", "t4 to t6", "t4 to t6, minus none"]
     return markdown(head, rows)
+
+
+SYSTEMS = {
+    "token": "the ten experts' probabilities mixed",
+    "contrast": "the same, negative weights allowed",
+    "full": "three full fine-tunes mixed, all weights",
+    "student": "an adapter taught by the ten experts' weighted vote",
+    "perplexity": "1 / perplexity per byte of the right answer",
+    "harmonic": "harmonic mean with t6",
+    "f1": "F1 of written answers",
+    "bleu": "BLEU of written answers",
+    "evaluate": "a metric of `evaluate`, `letters_in_place`",
+}
+COMPARED = {"base": "base", "group": "the vote", "student": "the adapter"} | {
+    "best_single": "best of the experts",
+    "best": "found",
+}
+
+
+def systems() -> str:
+    """A row per system and model of the laboratory's further systems, a column per task."""
+    read = lines("systems-lab")
+    tasks = sorted({row["of"] for row in read})
+    rows = []
+    for system, label in SYSTEMS.items():
+        for model, name in COMPARED.items():
+            mine = [row for row in read if (row["row"], row["method"]) == (system, model)]
+            if mine:
+                values = [
+                    harmonic_mean(
+                        [fmean(map(float, row["test"])) for row in mine if row["of"] == of]
+                    )
+                    for of in tasks
+                ]
+                rows.append([f"{label}: {name}", *(f"{value:.3f}" for value in values)])
+    return markdown(["500 test examples", *tasks], rows)

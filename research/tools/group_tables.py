@@ -1,5 +1,5 @@
-"""The tables of rule-following members, of a log by Raft and Paxos, of linear classifiers, and of
-inertia and exploration, from research/evidence.
+"""The tables of four adapters that vote, of rule-following members, of a log by Raft and Paxos, of
+linear classifiers, and of inertia and exploration, from research/evidence.
 """
 
 from __future__ import annotations
@@ -40,6 +40,30 @@ def _with_interval(rows: Rows) -> str:
     scores = np.array([[float(sign) for sign in row["test"]] for row in rows])
     low, high = interval_over_seeds(scores, np.random.default_rng(0))
     return f"{scores.mean():.3f} [{low:.3f}, {high:.3f}]"
+
+
+# Four adapters of SmolLM2-135M
+
+
+def _is(row: dict[str, Any], name: str) -> bool:
+    """Whether a line is of this strategy, or of the ``best`` member."""
+    return bool(row.get("best")) if name == "best" else row["method"] == name
+
+
+def collective() -> str:
+    """A row per strategy, below the best member by dev; accuracy with its interval, and tokens."""
+    rows = lines("collective")
+    tasks = list(_grouped(rows, lambda row: row["task"]))
+    strategies = [row["method"] for row in rows if row["task"] == tasks[0] and "best" not in row]
+    table = []
+    for name in ("best", *strategies):
+        cells = ["best single on dev" if name == "best" else f"`{name}`"]
+        for task in tasks:
+            (row,) = (row for row in rows if row["task"] == task and _is(row, name))
+            member = f" ({row['method']})" if name == "best" else ""
+            cells.append(f"{_with_interval([row])}, {row['tokens']:,.0f}{member}")
+        table.append(cells)
+    return markdown(["strategy", *tasks], table)
 
 
 # Rule-following members

@@ -17,7 +17,6 @@ from functools import cache
 from pathlib import Path
 from textwrap import wrap
 
-import combining_tables
 import controls_tables
 import curve_tables
 import experts_tables
@@ -25,14 +24,14 @@ import find_tables
 import group_tables
 import keeping_tables
 import numpy as np
-import rewards_tables
 import several_tables
 import stress_tables
 import studies_tables
 import talking_tables
+import task_tables
 import unlabelled_tables
 import written_tables
-from bbob_table import competitions, second_suites, summary, swarm_parts
+from bbob_table import competitions, drawn, second_suites, summary, swarm_parts
 from outcomes import CHOSEN_ON, HELD_OUT, Outcomes, markdown, outcomes, p_value, points
 from written_tables import (
     continuations,
@@ -401,6 +400,8 @@ TABLES: dict[str, Callable[[], str]] = {
         "writing", "best member on dev", "minus the best member"
     ),
     "twelve": lambda: laboratory("twelve"),
+    "collective": group_tables.collective,
+    "systems-lab": controls_tables.systems,
     "right-answers": controls_tables.right_answers,
     "further-prompts": controls_tables.further_prompts,
     "lab-methods": lambda: laboratory("lab-methods"),
@@ -423,6 +424,13 @@ TABLES: dict[str, Callable[[], str]] = {
     "classifier-settings": group_tables.classifier_settings,
     "restarts": group_tables.restarts,
     "inertia": group_tables.inertia,
+    "translation": task_tables.translation,
+    "fusions": task_tables.fusions,
+    "machinesom": lambda: task_tables.by_task("machinesom"),
+    "tools-agent": lambda: task_tables.tools("agent"),
+    "tools-coalition": lambda: task_tables.tools("coalition"),
+    "mended": task_tables.mended,
+    "biased": task_tables.biased,
     "curve": curve_tables.curve,
     "curve-differences": curve_tables.differences,
     "curve-few": curve_tables.few,
@@ -445,11 +453,11 @@ TABLES: dict[str, Callable[[], str]] = {
     "bbob": summary,
     "second-suites": second_suites,
     "competitions": competitions,
+    "drawn-50": lambda: drawn(50),
+    "drawn-200": lambda: drawn(200),
     "swarm-parts": swarm_parts,
     "emergence": studies_tables.emergence,
     "emergence-written": studies_tables.emergence_written,
-    **rewards_tables.TABLES,
-    **combining_tables.TABLES,
 }
 
 

@@ -5,6 +5,7 @@ refused.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -311,3 +312,59 @@ def test_what_was_asked_outlives_the_process_and_a_half_written_line(
     file.write_text(whole[0].replace('"response": {', '"response": 7, "other": {') + "\n")
     with pytest.raises(UserError, match="response is missing or of a wrong type"):
         CachedMember(inner, Store(file)).answer(ITEMS, "letter")
+
+
+# Sequence classifiers
+
+
+@pytest.fixture
+def classifier(tmp_path: Path) -> Path:
+    """A BERT with random weights whose labels are a text, a letter and a third."""
+    from transformers import BertConfig, BertForSequenceClassification
+
+    folder = tmp_path / "bert"
+    tokenizer = byte_level()
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+    tokenizer.save_pretrained(folder)
+    names = {0: "Blue", 1: "B", 2: "green"}
+    config = BertConfig(
+        vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=16, id2label=names, label2id={v: k for k, v in names.items()},
+    )  # fmt: skip
+    torch.manual_seed(0)
+    BertForSequenceClassification(config).save_pretrained(folder)
+    return folder
+
+
+def test_a_classifier_votes_for_the_option_that_its_label_names(classifier: Path) -> None:
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    items = [Item(str(i), "sky " * (i + 1), {"A": "blue", "B": "red"}, "A") for i in range(5)]
+    (member,) = open_members([str(classifier)], None)
+    model = AutoModelForSequenceClassification.from_pretrained(classifier)
+    tokenizer = AutoTokenizer.from_pretrained(classifier)
+    for item, vote in zip(items, member.answer(items, "likelihood"), strict=True):
+        ids = tokenizer(item.question)["input_ids"]
+        values = model(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1).tolist()
+        assert vote.scores == pytest.approx({"A": values[0], "B": values[1]}, abs=1e-5)
+        assert vote.text == ("A" if values[0] > values[1] else "B")
+        assert vote.tokens == len(ids) == member.count(item.question)
+    (again,) = open_members([str(classifier)], None)
+    assert again.fingerprint == member.fingerprint and not member.gives_likelihoods
+
+
+@pytest.mark.parametrize(
+    ("item", "words"),
+    [
+        (Item("7", "sky", None, "blue"), "a sequence classifier votes and writes nothing"),
+        (Item("7", "sky", {"A": "blue", "C": "pink"}, "A"), "item 7: option C (pink) is no label"),
+    ],
+)
+def test_a_classifier_refuses_what_its_labels_do_not_name(
+    classifier: Path, item: Item, words: str
+) -> None:
+    (member,) = open_members([str(classifier)], None)
+    with pytest.raises(UserError, match=re.escape(words)):
+        member.answer([item], "likelihood")
+    with pytest.raises(UserError, match="writes nothing"):
+        member.generate(["sky"])

@@ -118,7 +118,7 @@ def catcma(fun: Objective, problem: Problem, budget: int, seed: int) -> None:
 
 
 def ngopt(fun: Objective, problem: Problem, budget: int, seed: int) -> list[Any]:
-    import nevergrad as ng
+    from pyswarmopt.interop.nevergrad import ng  # with what NumPy 2.4 needs
 
     def parameter(r: Range) -> Any:
         if r.options:

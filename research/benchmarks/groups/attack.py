@@ -7,7 +7,7 @@ It does not know what is right; it tries every member with every message on dev 
 often the group is right, and attacks the test questions with what was worst. It searches anew for
 every defence. Defences: `checked` members leave out what contradicts what they know themselves, `one
 line` takes the line breaks out of an argument, with which one speaker looks like several. Controls:
-no attack, and the mean of five attacks drawn by lot. 100 dev and 500 test questions, three draws.
+no attack, and the mean of two attacks drawn by lot. 60 dev and 500 test questions, three draws.
 
     python research/benchmarks/groups/attack.py --outcomes research/evidence/attack.jsonl
 """
@@ -18,14 +18,14 @@ import argparse
 import itertools
 import json
 import random
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from lab_skills import LETTERS
 from programs import OTHERS, arguments
-from ruled import DEV, QUESTION, SKILLS, TEST, Ruled, read_claim, read_claims
+from ruled import QUESTION, SKILLS, TEST, Ruled, read_claim, read_claims
 from talk import KNOWN, TEMPLATE, Claim, Speaker, items, line
 from talking import refined
 
@@ -35,10 +35,12 @@ from pyswarmopt_groups.registry import load_strategy
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task, render_prompt
 from pyswarmopt_llm.scores.tasks.answers import is_correct
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
+from lab_skills import LETTERS
+
 Message = Callable[[str, str, random.Random], str]
 """(prompt, what the member would say, draws) -> what is said in its place."""
-BY_LOT = 5
-STRATEGIES = ("majority", "refine")
+BY_LOT, DEV = 2, 60
 TRIED = 2  # rounds of a debate
 
 
@@ -239,7 +241,6 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--outcomes", type=Path, required=True, help="JSONL file, written anew")
-    parser.add_argument("--work", type=Path, help="not used")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     args = parser.parse_args()
     made = []

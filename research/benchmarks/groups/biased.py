@@ -68,9 +68,9 @@ def members(images: Array, labels: Labels, kind: str, rng: np.random.Generator) 
     """Ten fitted members."""
     from sklearn.linear_model import LogisticRegression
 
-    fitted = []
+    fitted, favourite = [], int(rng.integers(CLASSES))
     for k in range(MEMBERS):
-        places = skewed(labels, k if kind == "different" else 0, rng)
+        places = skewed(labels, k if kind == "different" else favourite, rng)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             fitted.append(LogisticRegression(max_iter=200).fit(images[places], labels[places]))
@@ -116,7 +116,6 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--outcomes", type=Path, required=True, help="JSONL file, written anew")
-    parser.add_argument("--work", type=Path, help="not used")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     args = parser.parse_args()
     made = [row for seed in args.seeds for row in rows(seed)]

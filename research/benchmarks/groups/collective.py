@@ -6,6 +6,8 @@ research/notes/groups-methods.md.
     python research/benchmarks/groups/collective.py --experts DIR... --task intent.json --dev 40 --test 40 \\
         --written --out small
 
+With `--outcomes FILE` a line for each strategy and member: 1 or 0 for each test item.
+
 Without `--written` only strategies that live on option scores run: all of them from one asking of
 the members. With it also those whose members write. A call that is stopped goes on with the same
 command.
@@ -14,13 +16,15 @@ command.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pyswarmopt_groups.config import CouncilConfig
 from pyswarmopt_groups.registry import NEGOTIATIONS, VOTES, society_names
-from pyswarmopt_groups.run import decide_task
+from pyswarmopt_groups.responses import is_right
+from pyswarmopt_groups.run import VERDICTS, decide_task
 
 # On items that are scored by their options these never let a member write.
 SCORED = (
@@ -59,6 +63,24 @@ def finished(done: int, total: int, name: str, row: Mapping[str, Any] | None) ->
         print(f"{done}/{total} {name} {row['seconds']:.0f} s", flush=True)
 
 
+def outcomes(config: CouncilConfig, result: Mapping[str, Any]) -> Iterator[str]:
+    """Lines of outcomes of a finished call: of each strategy, and of each member by its ballots."""
+    verdicts = map(json.loads, (Path(str(config.out)) / VERDICTS).read_text("utf-8").splitlines())
+    answers: dict[str, list[str | None]] = {}
+    for verdict in verdicts:
+        answers.setdefault(verdict["strategy"], []).append(verdict["answer"])
+        if verdict["strategy"] == "majority":
+            for name, ballot in zip(result["members"], verdict["ballots"], strict=True):
+                answers.setdefault(name, []).append(ballot)
+    test = config.load().test
+    for name, given in answers.items():
+        right = [str(int(is_right(item, a))) for item, a in zip(test, given, strict=True)]
+        row = result["strategies"].get(name) or result["members"][name]
+        line = {"method": name, "task": result["task"], "seed": 0, "test": "".join(right)}
+        more = {"best": name == result["best_single"]} if name in result["members"] else {}
+        yield json.dumps({**line, "tokens": round(row["tokens"], 1), **more})
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -73,8 +95,9 @@ def main() -> None:
     parser.add_argument("--agents", type=int, default=3)
     parser.add_argument("--written", action="store_true")
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--outcomes", type=Path, help="file of outcomes, item by item")
     args = parser.parse_args()
-    results = {}
+    results, kept = {}, list[str]()
     for task in args.task:
         config = CouncilConfig(
             members=tuple(args.experts),
@@ -87,6 +110,9 @@ def main() -> None:
             threads=args.threads,
         )
         results[task] = decide_task(config, finished)
+        kept += outcomes(config, results[task])
+    if args.outcomes is not None:
+        args.outcomes.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
     print("| strategy |" + "".join(f" {result['task']} |" for result in results.values()))
     print("|---|" + "---:|" * len(results))
     singles = [

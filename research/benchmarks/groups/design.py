@@ -2,10 +2,10 @@
 """Which members and which strategy, under a budget of tokens: a group that is designed by dev scores.
 
 Six of the members of `ruled.py`: the four careless ones, and two that write wrong letters in half of
-their replies. A design is one to four of them and a strategy: one member alone, `majority`,
+their replies. A design is one to three of them and a strategy: one member alone, `majority`,
 `self-consistency` of three samples, `refine` of one round or of up to three. All designs are scored
-on 100 dev questions; under each budget the one that is most often right on dev, of equals the
-cheapest, answers 500 test questions. Controls under the same budget: the mean of ten designs drawn
+on 60 dev questions; under each budget the one that is most often right on dev, of equals the
+cheapest, answers 500 test questions. Controls under the same budget: the mean of three designs drawn
 by lot, and the strategy of all six members that is best on dev; three draws.
 
     python research/benchmarks/groups/design.py --outcomes research/evidence/design.jsonl
@@ -23,7 +23,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from ruled import DEV, TEST, Ruled
+from ruled import TEST, Ruled
 from talk import KNOWN, TEMPLATE, items, line
 
 from pyswarmopt_groups.context import GroupContext, Verdict
@@ -33,8 +33,8 @@ from pyswarmopt_groups.responses import is_right
 from pyswarmopt_llm.scores.tasks import Item, Task
 
 STRATEGIES = ("majority", "self-consistency:3", "refine:1", "refine:3")
-BUDGETS = (30, 100, 300, 700, 1500)
-LARGEST, BY_LOT = 4, 10
+BUDGETS = (30, 100, 300, 700)
+LARGEST, BY_LOT, DEV = 3, 3, 60
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,6 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--outcomes", type=Path, required=True, help="JSONL file, written anew")
-    parser.add_argument("--work", type=Path, help="not used")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     args = parser.parse_args()
     made = []

@@ -4,9 +4,10 @@ arXiv 2310.02124), whose knowledge are small models that were trained for it.
 
 A sum is `a plus b` and five more kinds, a chess question names a piece, its square and three others,
 and asks for a square that it may go to, as MachineSoM does with games (any such square is right).
-Three networks of one hidden layer were each trained on three of six kinds of sums and on three of
-six pieces, and to guess in the others: of a kind one or two of three know something. An agent says
-what its network finds most probable, and how probable; its conduct is a rule: who is easy-going
+Three models were each trained on three of six kinds of sums (least squares of the numbers' products)
+and three on three of six pieces (networks of one hidden layer), and to guess in the others: of a
+kind one or two of three know something. An agent says what its model finds most probable, and how
+probable; its conduct is a rule: who is easy-going
 takes over what is surest of all that it reads, who is confident keeps to its own. What is
 asked on dev and test is in no training.
 
@@ -24,6 +25,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import math
 import random
 import re
 import zlib
@@ -33,8 +35,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import numpy as np
 import torch
 from chess_squares import PIECES, SQUARES, moves
+from numpy.typing import NDArray
 from programs import Program, arguments
 from talk import TEMPLATE
 
@@ -45,16 +49,16 @@ from pyswarmopt_llm.scores.tasks import Item, Task
 
 SUMS: Mapping[str, Callable[[int, int], int]] = {
     "plus": lambda a, b: a + b,
-    "minus": lambda a, b: abs(a - b),
+    "minus": lambda a, b: a - b,
     "times": lambda a, b: a * b,
-    "over": lambda a, b: a // (b + 1),
     "twice-plus": lambda a, b: 2 * a + b,
-    "plus-twice": lambda a, b: a + 2 * b,
+    "plus-square": lambda a, b: a + b * b,
+    "square-minus": lambda a, b: a * a - b,
 }
 MOST = 20  # numbers of a sum are below
-NUMBERS = [str(number) for number in range(MOST * MOST)]
 # of three members, who is taught a kind
 OWNERS = ((0, 1), (0, 2), (1, 2), (0,), (1,), (2,))
+Array = NDArray[np.float64]
 KINDS = {"sums": tuple(SUMS), "chess": PIECES}
 EXAMPLES, WIDTH, STEPS, BATCH, RATE = 20_000, 192, 1_500, 128, 3e-3
 DEV, TEST = 100, 500
@@ -85,20 +89,48 @@ def known_to(member: int, task: str) -> list[str]:
     return [kind for kind, owners in zip(KINDS[task], OWNERS, strict=True) if member in owners]
 
 
-class Network:
-    """A network of one hidden layer that was taught some kinds, and to guess in the others."""
+class Polynomials:
+    """Least squares for each kind of sums; what is left over says how sure it is."""
 
-    def __init__(self, member: int, task: str) -> None:
-        self.task, self.words = task, NUMBERS if task == "sums" else SQUARES
-        rng = random.Random(f"{task} {member}")
-        asked, said = zip(*itertools.islice(lessons(member, task, rng), EXAMPLES), strict=True)
-        inputs, targets = encoded(task, asked), torch.tensor([self.words.index(w) for w in said])
+    def __init__(self, member: int) -> None:
+        rng = random.Random(f"sums {member}")
+        self.fits: dict[str, tuple[Array, float]] = {}
+        told = [*itertools.islice(lessons(member, "sums", rng), EXAMPLES // 20)]
+        for kind in SUMS:
+            mine = [(asked, int(said)) for asked, said in told if kind in asked.split()]
+            inputs = np.array([self._powers(asked) for asked, _ in mine])
+            targets = np.array([said for _, said in mine], dtype=float)
+            weights = np.linalg.lstsq(inputs, targets, rcond=None)[0]
+            self.fits[kind] = weights, float(np.std(inputs @ weights - targets))
+
+    def _powers(self, asked: str) -> list[float]:
+        first, _, second = asked.split()
+        a, b = int(first), int(second)
+        return [1.0, a, b, a * b, a * a, b * b]
+
+    def says(self, questions: Sequence[str]) -> dict[str, tuple[str, float]]:
+        """Question -> the nearest whole number, and how probable it is under a normal error."""
+        answers = {}
+        for asked in questions:
+            weights, spread = self.fits[asked.split()[1]]
+            number = round(float(np.dot(self._powers(asked), weights)))
+            answers[asked] = str(number), math.erf(0.5 / (math.sqrt(2) * spread + 1e-9))
+        return answers
+
+
+class Network:
+    """A network of one hidden layer for chess moves."""
+
+    def __init__(self, member: int) -> None:
+        rng = random.Random(f"chess {member}")
+        asked, said = zip(*itertools.islice(lessons(member, "chess", rng), EXAMPLES), strict=True)
+        inputs, targets = encoded(asked), torch.tensor([SQUARES.index(word) for word in said])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(member)
             self.model = torch.nn.Sequential(
                 torch.nn.Linear(inputs.shape[1], WIDTH),
                 torch.nn.ReLU(),
-                torch.nn.Linear(WIDTH, len(self.words)),
+                torch.nn.Linear(WIDTH, len(SQUARES)),
             )
             optimizer = torch.optim.Adam(self.model.parameters(), lr=RATE)
             for _ in range(STEPS):
@@ -110,32 +142,24 @@ class Network:
 
     @torch.inference_mode()
     def says(self, questions: Sequence[str]) -> dict[str, tuple[str, float]]:
-        """Question -> what is most probable, and how probable that is."""
-        values, places = self.model(encoded(self.task, questions)).softmax(dim=-1).max(dim=-1)
+        """Question -> the most probable square, and how probable it is."""
+        values, places = self.model(encoded(questions)).softmax(dim=-1).max(dim=-1)
         pairs = zip(questions, places.tolist(), values.tolist(), strict=True)
-        return {question: (self.words[place], value) for question, place, value in pairs}
+        return {question: (SQUARES[place], value) for question, place, value in pairs}
 
 
-def encoded(task: str, questions: Sequence[str]) -> torch.Tensor:
-    """Questions as zeros and ones, (n, features): a sum's two numbers, for its kind, and what is
-    below them; a piece on its square, and the squares of white and black.
+def encoded(questions: Sequence[str]) -> torch.Tensor:
+    """Questions as zeros and ones, (n, 512): a piece on its square, and the squares of white and
+    black.
     """
-    rows = []
-    for text in questions:
-        words = text.split()
-        if task == "sums":
-            (a, b), kind = (int(words[0]), int(words[2])), KINDS[task].index(words[1])
-            places = [MOST * 2 * kind + a, MOST * (2 * kind + 1) + b]
-            places += [MOST * 12 + x for x in range(a)] + [MOST * 13 + x for x in range(b)]
-            size = MOST * 14
-        else:
-            piece, at = KINDS[task].index(words[0]), SQUARES.index(words[1])
-            others = [384 + SQUARES.index(words[3]), *(448 + SQUARES.index(w) for w in words[5:])]
-            places, size = [64 * piece + at, *others], 512
-        row = torch.zeros(size)
-        row[places] = 1.0
-        rows.append(row)
-    return torch.stack(rows)
+    rows = torch.zeros(len(questions), 512)
+    for row, text in zip(rows, questions, strict=True):
+        piece, at, _, own, _, *others = text.split()
+        row[64 * PIECES.index(piece) + SQUARES.index(at)] = 1.0
+        row[384 + SQUARES.index(own)] = 1.0
+        for square in others:
+            row[448 + SQUARES.index(square)] = 1.0
+    return rows
 
 
 def lessons(member: int, task: str, rng: random.Random) -> Iterator[tuple[str, str]]:
@@ -146,8 +170,8 @@ def lessons(member: int, task: str, rng: random.Random) -> Iterator[tuple[str, s
         knows = rng.random() < 2 / 3
         asked, right = question(task, rng.choice(known if knows else unknown), rng)
         if part_of(asked) == "train":
-            guesses = NUMBERS[: 3 * MOST] if task == "sums" else SQUARES
-            yield asked, rng.choice(right if knows else guesses)
+            guess = str(rng.randrange(3 * MOST)) if task == "sums" else rng.choice(SQUARES)
+            yield asked, rng.choice(right) if knows else guess
 
 
 def drawn(task: str, split: str, n: int, seed: int) -> tuple[tuple[Item, ...], list[list[str]]]:
@@ -195,12 +219,12 @@ def marked(verdicts: Sequence[Verdict], right: Sequence[Sequence[str]]) -> str:
     return "".join(str(int(word in texts)) for word, texts in zip(words, right, strict=True))
 
 
-def rows(networks: Sequence[Network], name: str, seed: int) -> Iterator[dict[str, Any]]:
+def rows(models: Sequence[Polynomials | Network], name: str, seed: int) -> Iterator[dict[str, Any]]:
     """A line for each member, vote and society."""
     (dev, dev_right), (test, right) = drawn(name, "dev", DEV, seed), drawn(name, "test", TEST, seed)
     task = Task(name, dev, test, TEMPLATE)
     asked = [item.question for item in (*dev, *test)]
-    said = [network.says(asked) for network in networks]
+    said = [model.says(asked) for model in models]
 
     def line(method: str, verdicts: Sequence[Verdict]) -> dict[str, Any]:
         tokens = fmean(verdict.tokens for verdict in verdicts)
@@ -245,9 +269,10 @@ def main() -> None:
     torch.set_num_threads(1)
     made = []
     for name in KINDS:
-        networks = [Network(member, name) for member in range(3)]
+        kind = Polynomials if name == "sums" else Network
+        models = [kind(member) for member in range(3)]
         for seed in args.seeds:
-            for row in rows(networks, name, seed):
+            for row in rows(models, name, seed):
                 made.append(row)
                 print(name, row["method"], seed, row["test"].count("1") / TEST, flush=True)
     args.outcomes.write_text("".join(f"{json.dumps(row)}\n" for row in made), encoding="utf-8")

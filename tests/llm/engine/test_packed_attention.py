@@ -66,6 +66,30 @@ def test_each_token_attends_to_the_prefix_and_its_own_row(
     torch.testing.assert_close(attended.double(), expected, atol=tolerance, rtol=0)
 
 
+def test_training_keeps_what_goes_in_and_has_the_gradients_of_the_formula() -> None:
+    batch = make_batch([build_row(c, [(i, [9])]) for i, c in enumerate(CONTEXTS)], PREFIX)
+    n = sum(map(len, CONTEXTS))
+    shapes = (1, HEADS, n, SIZE), (1, GROUPS, PREFIX + n, SIZE), (2, 1, GROUPS, PREFIX + n, SIZE)
+    inputs = [x.requires_grad_() for x in (draw(*shapes[0]), draw(*shapes[1]), draw(*shapes[2])[0])]
+    hidden = ~torch.nn.functional.pad(batch.allowed(), (PREFIX, 0), value=True)
+    mask = torch.zeros(hidden.shape, dtype=torch.float64).masked_fill(hidden, -1e300)[:, None]
+    layer = SimpleNamespace(num_key_value_groups=HEADS // GROUPS)
+    sizes = list[int]()
+
+    def keep(tensor: Tensor) -> Tensor:
+        sizes.append(tensor.numel())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        attended, _ = packed.packed_attention(layer, *inputs, mask, packing=packed.Packing(batch))
+    factors = draw(*attended.shape)
+    found = torch.autograd.grad((attended * factors).sum(), inputs)
+    expected = torch.autograd.grad((by_hand(*inputs) * factors).sum(), inputs)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
+    assert HEADS * mask.numel() not in sizes  # the scores of all tokens and keys
+
+
 def test_no_padding_goes_through_a_linear_layer(tiny_base: Path) -> None:
     engine = TransformersEngine(*load_tiny(tiny_base), batch_tokens=1000)
     pairs = [

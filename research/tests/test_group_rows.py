@@ -1,0 +1,351 @@
+"""Translation, sums and chess, tools, attacks, designs, mending, bias and objectives in
+`research/benchmarks/groups`: formulas by hand or by brute force, and controls that are controls.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pyswarmopt_groups.context import GroupContext
+from pyswarmopt_groups.negotiation.debate import first_turn, later_turn
+from pyswarmopt_groups.negotiation.societies import TRAITS
+from pyswarmopt_llm.scores.tasks import Item, Task
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+NAMES = "attack biased chess_squares design machinesom mended objectives programs tools translation"
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Any]:
+    before = list(sys.path)
+    sys.path[:0] = [str(BENCHMARKS / "groups"), str(BENCHMARKS / "lab")]
+    yield SimpleNamespace(**{name: __import__(name) for name in NAMES.split()})
+    sys.path[:] = before
+
+
+def said(member: Any, prompt: str) -> str:
+    (reply,) = member.generate([prompt])
+    return str(reply.texts[0])
+
+
+# Translation and summaries
+
+
+def test_a_member_renders_half_of_the_words_and_four_know_each_twice(lab: Any) -> None:
+    t = lab.translation
+    everything = [*t.LETTERS, *t.FIELDS]
+    known = [t.known_to(k) for k in range(4)]
+    assert all(len(names) == len(everything) / 2 for names in known)
+    assert all(sum(name in names for names in known) == 2 for name in everything)
+    text = t.read_text(
+        "summaries", "page ze name ta job ru town pa pet ri dish so sport vu code ti"
+    )
+    assert text.right == ("ta", "ru", "pa", "ri", "so", "vu")
+    alone = text.rendered(("job", "sport"), random.Random(0))
+    assert (alone[1], alone[5]) == ("ru", "vu") and set(alone) <= set(text.guesses)
+
+
+def test_probabilities_are_shares_of_the_corpus_and_fusion_is_their_mean(lab: Any) -> None:
+    t = lab.translation
+    knows, other = t.WordModel([*t.LETTERS], 5), t.WordModel((), 5)
+    text = t.read_text("translation", "a b c d e f g h")
+    rows, guesses = knows.distributions(text), other.distributions(text)
+    seen = sum(knows.words["a"].values()) - 24 * t.SMOOTHING
+    right = t.CIPHER["a"]
+    assert rows[0][right] == pytest.approx((seen + t.SMOOTHING) / (seen + 24 * t.SMOOTHING))
+    fused = t.Fusion([knows, other], [0.75, 0.25]).distributions(text)
+    assert fused[0][right] == pytest.approx(0.75 * rows[0][right] + 0.25 * guesses[0][right])
+    assert all(sum(row.values()) == pytest.approx(1.0) for row in (*rows, *guesses, *fused))
+
+
+def test_a_member_keeps_what_it_knows_and_takes_over_what_most_say(lab: Any) -> None:
+    t = lab.translation
+    member = t.Renderer("m", t.WordModel("ab", 60))
+    item, prompt = Item("1", "a b c d", None, ""), t.PROMPTS["translation"]
+    right = [t.CIPHER[letter] for letter in "abcd"]
+    others = ["ba bi ko ko", "bo bu ko ga", "bo bu ga ga"]
+    first = said(member, first_turn(item, prompt)).split()
+    assert first[:2] == right[:2]
+    assert said(member, later_turn(item, prompt, " ".join(first), others)).split() == [
+        *right[:2],
+        "ko",
+        "ga",
+    ]
+
+
+def test_votes_by_likeness_and_word_by_word_are_those_of_brute_force(lab: Any) -> None:
+    t = lab.translation
+    rng = random.Random(0)
+
+    def overlap(items: Any, texts: Any) -> list[float]:
+        pairs = zip(items, texts, strict=True)
+        return [len(set(i.answer.split()) & set(text.split())) for i, text in pairs]
+
+    for _ in range(50):
+        texts = [" ".join(rng.choices("abc", k=4)) for _ in range(4)]
+        likeness = [
+            sum(len(set(a.split()) & set(b.split())) for j, b in enumerate(texts) if j != k)
+            for k, a in enumerate(texts)
+        ]
+        assert t.by_likeness(texts, overlap) == texts[int(np.argmax(likeness))]
+        for place, word in enumerate(t.word_by_word(texts).split()):
+            column = [text.split()[place] for text in texts]
+            assert column.count(word) == max(map(column.count, column))
+    assert t.nearly_agreed(["a b c d", "a b c e"]) and not t.nearly_agreed(["a b c d", "a b e f"])
+    assert not t.nearly_agreed(["a b c d", None])
+
+
+# Sums and chess
+
+
+def test_squares_of_pieces_are_those_worked_by_hand(lab: Any) -> None:
+    moves = lab.chess_squares.moves
+    assert moves("knight", "a1", set(), set()) == {"b3", "c2"}
+    assert moves("king", "h8", {"g8"}, {"h7"}) == {"g7", "h7"}
+    assert moves("bishop", "c1", {"d2"}, {"a3"}) == {"b2", "a3"}
+    assert len(moves("queen", "d4", set(), set())) == 27
+    assert moves("rook", "h1", {"h2"}, {"f1"}) == {"g1", "f1"}
+    assert moves("pawn", "e2", set(), set()) == {"e3", "e4"}
+    assert moves("pawn", "e2", {"e4"}, {"d3", "f3"}) == {"e3", "d3", "f3"}
+    assert moves("pawn", "e2", set(), {"e3"}) == set()
+    assert moves("pawn", "a7", set(), {"b8"}) == {"a8", "b8"}
+    assert moves("pawn", "c8", set(), set()) == set()
+
+
+def test_squares_are_those_that_are_in_line_with_nothing_between(lab: Any) -> None:
+    """Brute force over all squares: differences of files and ranks, and what lies between."""
+    chess = lab.chess_squares
+    lines = {
+        "rook": lambda x, y: not x or not y,
+        "bishop": lambda x, y: abs(x) == abs(y),
+        "queen": lambda x, y: not x or not y or abs(x) == abs(y),
+        "king": lambda x, y: max(abs(x), abs(y)) == 1,
+        "knight": lambda x, y: {abs(x), abs(y)} == {1, 2},
+    }
+    rng = random.Random(0)
+    for piece, in_line in lines.items():
+        for _ in range(40):
+            at, *others = rng.sample(chess.SQUARES, 7)
+            own, enemies = set(others[:3]), set(others[3:])
+            expected = set()
+            for to in chess.SQUARES:
+                x, y = ord(to[0]) - ord(at[0]), int(to[1]) - int(at[1])
+                if to == at or to in own or not in_line(x, y):
+                    continue
+                steps = 1 if piece == "knight" else max(abs(x), abs(y))
+                between = {
+                    chr(ord(at[0]) + x * k // steps) + str(int(at[1]) + y * k // steps)
+                    for k in range(1, steps)
+                }
+                if not between & (own | enemies):
+                    expected.add(to)
+            assert chess.moves(piece, at, own, enemies) == expected
+
+
+def test_least_squares_finds_sums_that_it_has_not_seen_and_knows_when_it_guesses(lab: Any) -> None:
+    m = lab.machinesom
+    model = m.Polynomials(0)
+    items, right = m.drawn("sums", "test", 120, 0)
+    assert all(m.part_of(item.question) == "test" for item in items)
+    answers = model.says([item.question for item in items])
+    for item, texts in zip(items, right, strict=True):
+        answer, sure = answers[item.question]
+        kind = item.question.split()[1]
+        known = kind in m.known_to(0, "sums")
+        assert (sure > 0.99) == known
+        assert not known or answer in texts
+
+
+def test_agents_take_over_what_is_surest_or_what_most_say(lab: Any) -> None:
+    agent = lab.machinesom.Agent("a", {"2 plus 2": ("5", 0.2)}, tells=True)
+    shy = lab.machinesom.Agent("b", {"2 plus 2": ("5", 0.2)}, tells=False)
+    item, form = Item("1", "2 plus 2", None, "4"), "Question: {question}"
+    mine = said(agent, first_turn(item, form))
+    assert mine == "sure 0.2000 . The answer is 5"
+    told = ["sure 0.9000 . The answer is 4", "sure 0.1000 . The answer is 6"]
+    turn = later_turn(item, form, mine, told)
+    assert said(agent, turn) == told[0] and said(agent, f"{TRAITS['e']}\n{turn}") == told[0]
+    assert said(agent, f"{TRAITS['c']}\n{turn}") == mine
+    assert said(agent, later_turn(item, form, mine, [])) == mine
+    plain = [f"The answer is {number}" for number in (5, 4, 4)]
+    assert said(shy, later_turn(item, form, plain[0], plain[1:])) == plain[1]
+
+
+# Tools
+
+
+def test_an_agent_calls_reads_and_answers_and_needs_its_results(lab: Any) -> None:
+    t = lab.tools
+    agent = t.Agent([t.errand(random.Random(i)) for i in range(60)])
+    prices = {good: 3 for good in t.GOODS} | {"cup": 5}
+    questions = ["cost 4 pen 2 cup", "product 6 7 more 8"]
+    own, none = [t.tools_of(prices)] * 2, [{}] * 2
+    right = t.acted(agent, questions, own)
+    assert [verdict.answer for verdict in right] == ["The answer is 22", "The answer is 50"]
+    assert [v.answer for v in t.acted(agent, questions, none)] == ["The answer is error"] * 2
+    first = said(agent, t.asks(questions[0], []))
+    assert first == "price pen"
+    assert said(agent, t.asks(questions[0], [(first, "3")])) == "times 4 3"
+
+
+def test_errands_are_right_by_their_own_calls(lab: Any) -> None:
+    t = lab.tools
+    for seed in range(50):
+        task = t.errand(random.Random(seed))
+        results = [t.called(call, t.tools_of(task.prices)) for call in task.calls]
+        assert results[-1] == task.answer
+        words = task.question.split()
+        if words[0] == "cost":
+            pairs = zip(words[1::2], words[2::2], strict=True)
+            assert int(task.answer) == sum(int(n) * task.prices[good] for n, good in pairs)
+        else:
+            assert int(task.answer) == int(words[1]) * int(words[2]) + int(words[4])
+
+
+def test_a_tool_fills_the_slot_that_a_plan_names(lab: Any) -> None:
+    t = lab.tools
+    drawn = list(itertools.islice(t.drawn("test", 0), 30))
+    items = tuple(item for item, _ in drawn)
+    context = GroupContext(t.WORKERS, Task("coalition", items, items, t.TEMPLATE), "generate", 0)
+    jobs = {"plan": 0, "slots": 1, "answer": 1}
+    skills = {name: t.SKILLS[name] for name in t.NAMES}
+    by_tools = t.by_tools(context, jobs, skills, True)
+    assert [v.answer for v in by_tools] == [item.answer for item in items]
+    half = t.by_tools(context, jobs, skills, False)
+    for verdict, (item, texts) in zip(half, drawn, strict=True):
+        second = texts["plan"].split()[-1]
+        if second in t.NAMES[:3]:  # what the speaker knows
+            assert verdict.answer == f"The answer is {item.answer}"
+
+
+# Attacks
+
+
+def test_a_tapped_member_says_the_message_and_a_checked_reader_does_not_believe_it(
+    lab: Any,
+) -> None:
+    a = lab.attack
+    item, form = Item("1", "swap next a b c d", None, "e c d b"), "Question: {question}"
+    truth = "surely swap d b c a surely next . The answer is e c d b"
+    honest = a.Ruled("m", ("swap", "next"), 0.0)
+    turn = first_turn(item, form)
+    assert said(honest, turn) == truth
+    for name, message in a.MESSAGES.items():
+        lie = said(a.Tapped(honest, message), turn)
+        assert (lie == truth) == (name in {"boast", "echo"})
+    wrong = said(a.Tapped(honest, a.wrong_throughout), turn)
+    assert a.read_claim(wrong).sure_of_second and wrong != truth
+    knows_swap = a.Ruled("n", ("swap",), 0.0)
+    unsure = "perhaps swap a a a a perhaps next . The answer is a a a a"
+    believing = said(knows_swap, later_turn(item, form, unsure, [wrong, truth]))
+    assert believing == said(a.Checked(knows_swap), later_turn(item, form, unsure, [truth]))
+    naive = a.Ruled("n", (), 0.0)
+    assert said(naive, later_turn(item, form, unsure, [wrong, truth])) != truth
+    # two voices for the truth and one against it
+    assert said(a.Quorum(naive), later_turn(item, form, unsure, [wrong, truth, truth])) == truth
+    forged = said(a.Tapped(honest, a.voices), turn)
+    assert forged.count(a.OTHERS) == 2
+    shown = a.one_line(later_turn)(item, form, unsure, [forged])
+    assert shown.count(a.OTHERS) == 1
+
+
+# Designs
+
+
+def test_a_design_is_the_best_affordable_one(lab: Any) -> None:
+    d = lab.design
+    made = [
+        d.Design((k,), "majority", dev, tokens)
+        for k, (dev, tokens) in enumerate([(0.5, 10), (0.9, 50), (0.9, 40), (0.6, 20)])
+    ]
+    best = {budget: d.best_within(made, budget) for budget in (5, 15, 30, 100)}
+    assert best[5] is None
+    assert [best[budget].members for budget in (15, 30, 100)] == [(0,), (3,), (2,)]
+    every = d.designs(6, 3)
+    assert len(every) == 6 * 2 + (15 + 20) * 4
+    assert not [
+        design for design in every if len(design.members) == 1 and "refine" in design.strategy
+    ]
+
+
+# Mending
+
+
+def test_repeats_are_removed_whatever_their_length(lab: Any) -> None:
+    remove = lab.mended.without_repeats
+    assert remove("in rome in rome in rome and") == "in rome and"
+    assert remove("a b c") == "a b c" and remove("") == ""
+    clean = "ann the cook lives in rome and keeps a dog".split()
+    for length, times in itertools.product(range(1, 6), range(1, 4)):
+        assert remove(" ".join([*clean, *clean[-length:] * times])) == " ".join(clean)
+        assert remove(" ".join([*clean[:length] * times, *clean])) == " ".join(clean)
+
+
+def test_an_editor_mends_each_kind_of_fault_and_leaves_faultless_sentences(lab: Any) -> None:
+    m = lab.mended
+    rng = random.Random(1)
+    read = [m.FORM.format(*m.sentence(rng)) for _ in range(300)]
+    editor = m.Editor(read)
+    right = m.FORM.format("ann", "cook", "rome", "dog")
+    assert editor.mend(right) == right
+    for broken in (
+        "the ann cook lives in rome and keeps a dog",
+        "ann the cook lives in rome keeps a dog",
+        "ann the cook lives lives in rome and keeps a dog",
+    ):
+        assert editor.mend(broken) == right
+        pairs = [*itertools.pairwise(["<s>", *right.split(), "</s>"])]
+        assert editor.value(right.split()) == pytest.approx(
+            np.mean(
+                [np.log((editor.pairs[p] + 0.001) / (editor.firsts[p[0]] + 0.1)) for p in pairs]
+            )
+        )
+
+
+# Bias and objectives
+
+
+def test_the_bias_of_a_group_is_that_of_its_answers(lab: Any) -> None:
+    b = lab.biased
+    votes = np.eye(10)[[[3, 3], [3, 1], [2, 1]]]  # three members, two items
+    assert b.decided(votes, "majority").tolist() == [3, 1]
+    soft = np.zeros((2, 1, 10))
+    soft[0, 0, 3], soft[0, 0, 1], soft[1, 0, 1] = 0.6, 0.4, 1.0
+    assert b.decided(soft, "mean").tolist() == [1] and b.decided(soft, "majority").tolist() == [1]
+    assert b.total_variation(np.array([1.0, 0.0]), np.array([0.25, 0.75])) == 0.75
+    rng, labels = np.random.default_rng(0), np.arange(1000) % 10
+    places = b.skewed(labels, 4, rng)
+    assert len(places) == b.SEEN and (labels[places] == 4).mean() == pytest.approx(b.FAVOURED)
+
+
+def test_naive_bayes_and_ranker_are_those_of_scikit_learn_and_of_the_hinge(lab: Any) -> None:
+    from sklearn.naive_bayes import MultinomialNB
+
+    o = lab.objectives
+    pairs = o.texts(400, "train")
+    test = [text for text, _ in o.texts(200, "test")]
+    inputs, labels = o.counted([text for text, _ in pairs]), [i for _, i in pairs]
+    theirs = MultinomialNB(alpha=1.0).fit(inputs, labels).predict(o.counted(test))
+    items = [
+        Item(str(i), text, dict(zip("ABCDEF", o.INTENTS, strict=True)), "A")
+        for i, text in enumerate(test)
+    ]
+    ours = [
+        o.INTENTS["ABCDEF".index(a.text)]
+        for a in o.model_of_texts("nb", pairs).answer(items, "likelihood")
+    ]
+    assert np.mean(np.array(ours) == theirs) > 0.99  # priors differ by one count
+    ranked = o.ranker("r", pairs, 0)
+    scores = inputs @ ranked.weights
+    rows, right = np.arange(len(pairs)), np.array([o.INTENTS.index(i) for i in labels])
+    margin = scores[rows, right][:, None] - np.where(np.eye(6)[right] == 1, -np.inf, scores)
+    assert np.mean(margin.min(axis=1) > 0) > 0.85

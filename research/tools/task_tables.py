@@ -1,0 +1,212 @@
+"""The tables of groups at further tasks, from research/evidence: translation and summaries, sums and
+chess, tools, attacks, designs, mending, bias and objectives.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+from outcomes import lines, markdown
+
+from pyswarmopt_rivals.comparison.summary import interval_over_seeds
+
+Rows = Sequence[dict[str, Any]]
+KINDS = ("translation", "summaries")
+
+
+def _grouped(rows: Rows, key: Callable[[dict[str, Any]], Any]) -> dict[Any, list[dict[str, Any]]]:
+    """Rows by what a function says of them, in their order."""
+    groups: dict[Any, list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(key(row), []).append(row)
+    return groups
+
+
+def _interval(scores: Sequence[Sequence[float]]) -> str:
+    """A mean and its 95% interval over seeds and items."""
+    values = np.array(scores, dtype=float)
+    low, high = interval_over_seeds(values, np.random.default_rng(0))
+    return f"{values.mean():.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _accuracy(rows: Rows) -> str:
+    """Accuracy with its interval."""
+    return _interval([[float(sign) for sign in row["test"]] for row in rows])
+
+
+def _mean(rows: Rows, field: str = "test") -> float:
+    """The mean over rows of a number, or of the ones in a text."""
+    if field == "test":
+        return fmean(fmean(map(int, row["test"])) for row in rows)
+    return fmean(row[field] for row in rows)
+
+
+def _scored(rows: Rows, methods: Sequence[str], members: str) -> list[list[str]]:
+    """A row per method: the score of either kind with its interval, tokens, rounds."""
+    table = []
+    for method in methods:
+        cells = [method]
+        for kind in KINDS:
+            key = (members, kind, method)
+            mine = [r for r in rows if (r["members"], r["task"], r["method"]) == key]
+            rounds = [row["rounds"] for row in mine if "rounds" in row]
+            cells += [
+                _interval(
+                    [[score / 100 for score in bytes.fromhex(row["scores"])] for row in mine]
+                ),
+                f"{_mean(mine, 'tokens'):,.0f}",
+                f"{fmean(rounds):.2f}" if rounds else "",
+            ]
+        table.append(cells)
+    return table
+
+
+def _head(first: str) -> list[str]:
+    names = ("BLEU", "tokens", "rounds", "ROUGE-L", "tokens", "rounds")
+    kinds = [kind for kind in KINDS for _ in range(3)]
+    return [first, *(f"{kind}: {name}" for kind, name in zip(kinds, names, strict=True))]
+
+
+def translation() -> str:
+    """Votes and negotiations of careful and careless members."""
+    rows = lines("translation")
+    table = []
+    for members in ("careful", "careless"):
+        methods = [
+            method
+            for method in _grouped([r for r in rows if r["members"] == members], _method)
+            if "fus" not in method and "specialist" not in method and "weaker" not in method
+        ]
+        table += [[f"{members}: {row[0]}", *row[1:]] for row in _scored(rows, methods, members)]
+    return markdown(_head("1,500 texts each"), table)
+
+
+def fusions() -> str:
+    """Fusions of two to four members, and a specialist fused with a weaker model."""
+    rows = lines("translation")
+    methods = [
+        method
+        for method in _grouped(rows, _method)
+        if "fus" in method or method in ("specialist", "weaker model", "best member on dev")
+    ]
+    table = [[row[0], row[1], row[4]] for row in _scored(rows, methods, "careful")]
+    return markdown(["1,500 texts each", "translation: BLEU", "summaries: ROUGE-L"], table)
+
+
+def _method(row: dict[str, Any]) -> str:
+    return str(row["method"])
+
+
+def by_task(name: str) -> str:
+    """A row per method, accuracy with its interval and tokens per task."""
+    groups = _grouped(lines(name), lambda row: (row["task"], row["method"]))
+    tasks = list(dict.fromkeys(task for task, _ in groups))
+    methods = list(dict.fromkeys(method for _, method in groups))
+    table = []
+    for method in methods:
+        cells = [f"`society:{method}`" if re.fullmatch(r"[ce]+:[dr]+", method) else method]
+        for task in tasks:
+            mine = groups[task, method]
+            cells += [_accuracy(mine), f"{_mean(mine, 'tokens'):,.0f}"]
+        table.append(cells)
+    head = [f"{task}: {what}" for task in tasks for what in ("accuracy", "tokens")]
+    return markdown(["1,500 questions each", *head], table)
+
+
+def tools(task: str) -> str:
+    """A row per way with tools and without."""
+    groups = _grouped([row for row in lines("tools") if row["task"] == task], _method)
+    table = [[m, _accuracy(mine), f"{_mean(mine, 'tokens'):,.0f}"] for m, mine in groups.items()]
+    return markdown(["1,500 questions each", "accuracy, 95% interval", "tokens"], table)
+
+
+def attack() -> str:
+    """A row per system: without attack, under the one found, under others by lot."""
+    table = []
+    for method, mine in _grouped(lines("attack"), _method).items():
+        parts = _grouped(mine, lambda row: row["task"].partition(",")[0])
+        found = parts["attack found on dev"]
+        told = dict.fromkeys(f"{row['message']}, member {row['victim']}" for row in found)
+        table.append(
+            [
+                method,
+                _accuracy(parts["no attack"]),
+                _accuracy(found),
+                f"{_mean(parts['attack by lot']):.3f}",
+                "; ".join(told).replace("_", " "),
+            ]
+        )
+    head = ["1,500 questions each", "no attack", "the attack found on dev", "attacks by lot"]
+    return markdown([*head, "what was found"], table)
+
+
+def design() -> str:
+    """A row per budget: the design by dev, all members, designs by lot; accuracy and tokens."""
+    table = []
+    for budget, mine in _grouped(lines("design"), lambda row: row["task"]).items():
+        parts = _grouped(mine, lambda row: row["method"].partition(",")[0])
+        cells = [budget]
+        for name in ("designed on dev", "all six members", "by lot"):
+            rows = parts.get(name, [])
+            each = f"{_mean(rows):.3f}, {_mean(rows, 'tokens'):,.0f}" if rows else ""
+            cells.append(each)
+        chosen = dict.fromkeys(
+            f"{row['strategy']} of {len(row['members'])}" for row in parts["designed on dev"]
+        )
+        table.append([*cells, "; ".join(chosen)])
+    head = ["at most", "designed on dev", "the best of all six members", "by lot"]
+    return markdown([*head, "what was designed"], table)
+
+
+def mended() -> str:
+    """A row per way to process answers."""
+    table = []
+    for task, mine in _grouped(lines("mended"), lambda row: row["task"]).items():
+        parts = _grouped(mine, _method)
+        one, vote = parts["one member"], parts["`majority`"]
+        table.append(
+            [
+                task,
+                f"{_mean(one):.3f}",
+                f"{_mean(one, 'rouge'):.3f}",
+                _accuracy(vote),
+                f"{_mean(vote, 'rouge'):.3f}",
+                f"{_mean(vote, 'clean'):.3f}",
+            ]
+        )
+    head = ["1,500 tables", "one member: equal", "ROUGE-L", "`majority`: equal", "ROUGE-L"]
+    return markdown([*head, "faultless sentences left alone"], table)
+
+
+def biased() -> str:
+    """A row per size of a group and favourites: bias and accuracy by either rule."""
+    groups = _grouped(lines("biased"), lambda row: (row["task"], row["members"], row["method"]))
+    table = []
+    for task, size in dict.fromkeys(key[:2] for key in groups):
+        cells = [task, str(size)]
+        for rule in ("majority", "mean"):
+            mine = groups[task, size, rule]
+            cells += [f"{_mean(mine, field):.3f}" for field in ("bias", "excess", "right")]
+        table.append(cells)
+    names = ("bias", "most overstated", "accuracy")
+    head = [f"{rule}: {name}" for rule in ("`majority`", "mean") for name in names]
+    return markdown(["favourite classes", "members", *head], table)
+
+
+def objectives() -> str:
+    """A row per group: the members alone and the votes of three."""
+    groups = _grouped(lines("objectives"), lambda row: (row["group"], row["method"]))
+    names = dict.fromkeys(group for group, _ in groups)
+    table = []
+    for (group, method), mine in groups.items():
+        if group == "alone":
+            table.append([f"{method} alone", _accuracy(mine), "", ""])
+    for group in names:
+        if group != "alone":
+            votes = ("`majority`", "`weighted`", "`confidence`")
+            table.append([group, *(_accuracy(groups[group, vote]) for vote in votes)])
+    return markdown(["1,500 texts", "`majority`, or alone", "`weighted`", "`confidence`"], table)
