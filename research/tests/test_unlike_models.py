@@ -91,9 +91,9 @@ def test_options_are_what_the_six_skills_give_and_questions_are_not_trained_on(
         assert item["choices"][item["answer"]] == given[name]
         assert len(set(item["choices"].values())) == 4
         assert set(item["choices"].values()) <= set(given.values())
-    assert Counter(item["question"].split()[0] for item in splits["test"]) == dict.fromkeys(
-        names, 20
-    )
+    # in turn, but for questions with fewer than three wrong options
+    asked_for = Counter(item["question"].split()[0] for item in splits["test"])
+    assert set(asked_for) == set(names) and max(asked_for.values()) - min(asked_for.values()) < 4
     assert len({item["answer"] for item in splits["test"]}) == 4
 
 

@@ -13,11 +13,12 @@ import pytest
 from pyswarmopt_llm import open_model
 from pyswarmopt_llm.cli import demo
 from pyswarmopt_llm.cli.app import main
+from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.scores.metrics import Accuracy
 from pyswarmopt_llm.scores.tasks import load_task
 
 
-def few(search: partial[demo.SearchConfig]) -> demo.SearchConfig:
+def few(search: partial[SearchConfig]) -> SearchConfig:
     return replace(search(), dev=24, test=60, threads=1)
 
 
