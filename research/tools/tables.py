@@ -431,6 +431,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "tools-coalition": lambda: task_tables.tools("coalition"),
     "mended": task_tables.mended,
     "biased": task_tables.biased,
+    "objectives": task_tables.objectives,
     "curve": curve_tables.curve,
     "curve-differences": curve_tables.differences,
     "curve-few": curve_tables.few,
