@@ -15,7 +15,9 @@ from pyswarmopt_llm.cli.running import print_plan, run_job
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.options import OUTPUT, Option
+from pyswarmopt_llm.common.registry import lazy
 
+open_mixture = lazy("pyswarmopt_llm.tokens.space:open_mixture")
 PACKAGE = Path(__file__).resolve().parents[1]
 EMBEDDED = "embedded:smollm2-135m"
 UNLIKE = ("llama", "gpt2", "gemma3")
@@ -220,7 +222,6 @@ def beside_members(config: SearchConfig) -> Iterator[str]:
     from pyswarmopt_llm.common.interfaces import Patch
     from pyswarmopt_llm.scores.metrics import Accuracy
     from pyswarmopt_llm.scores.tasks.load import load_task_of
-    from pyswarmopt_llm.tokens.space import open_mixture
 
     engine = open_mixture(Path(config.out) / "best", config.dtype)
     test, names = load_task_of(config, config.tasks[0]).test, list(engine.members)

@@ -297,9 +297,7 @@ class Watch:
         running = self._server.running()
         if running != self._running:
             name = self._server.name
-            raise UserError(
-                f"{name}: came back with {running}, and had {self._running}; {_REMEDY}"
-            )
+            raise UserError(f"{name}: came back with {running}, and had {self._running}; {_REMEDY}")
 
     def _check_scores(self) -> None:
         difference = per_token(self._scored(), self._scores, [*self._pairs, *self._pairs])

@@ -4,7 +4,9 @@ prompts, and of the laboratory's further systems.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from statistics import fmean, harmonic_mean
+from typing import Any
 
 from outcomes import lines, markdown, outcomes, points
 from written_tables import CHOSEN_ON, DEFAULT, HELD_OUT, MIXTURE, SPARE
@@ -82,6 +84,12 @@ COMPARED = {"base": "base", "group": "the vote", "student": "the adapter"} | {
 }
 
 
+def _score(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The harmonic mean of the tasks' means."""
+    means = [fmean(map(float, row["test"])) for row in rows]
+    return f"{harmonic_mean(means):.3f}" if means else "not run"
+
+
 def systems() -> str:
     """A row per system and model of the laboratory's further systems, a column per task."""
     read = lines("systems-lab")
@@ -91,11 +99,6 @@ def systems() -> str:
         for model, name in COMPARED.items():
             mine = [row for row in read if (row["row"], row["method"]) == (system, model)]
             if mine:
-                values = [
-                    harmonic_mean(
-                        [fmean(map(float, row["test"])) for row in mine if row["of"] == of]
-                    )
-                    for of in tasks
-                ]
-                rows.append([f"{label}: {name}", *(f"{value:.3f}" for value in values)])
+                cells = [_score([row for row in mine if row["of"] == of]) for of in tasks]
+                rows.append([f"{label}: {name}", *cells])
     return markdown(["500 test examples", *tasks], rows)

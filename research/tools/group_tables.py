@@ -50,6 +50,12 @@ def _is(row: dict[str, Any], name: str) -> bool:
     return bool(row.get("best")) if name == "best" else row["method"] == name
 
 
+def _with_tokens(row: dict[str, Any]) -> str:
+    """Accuracy with its interval, tokens an item, and the name of a member."""
+    member = f" ({row['method']})" if "best" in row else ""
+    return f"{_with_interval([row])}, {row['tokens']:,.0f}{member}"
+
+
 def collective() -> str:
     """A row per strategy, below the best member by dev; accuracy with its interval, and tokens."""
     rows = lines("collective")
@@ -59,9 +65,8 @@ def collective() -> str:
     for name in ("best", *strategies):
         cells = ["best single on dev" if name == "best" else f"`{name}`"]
         for task in tasks:
-            (row,) = (row for row in rows if row["task"] == task and _is(row, name))
-            member = f" ({row['method']})" if name == "best" else ""
-            cells.append(f"{_with_interval([row])}, {row['tokens']:,.0f}{member}")
+            row = next((row for row in rows if row["task"] == task and _is(row, name)), None)
+            cells.append("not run" if row is None else _with_tokens(row))
         table.append(cells)
     return markdown(["strategy", *tasks], table)
 

