@@ -28,9 +28,12 @@ def lab() -> Iterator[Any]:
     import fuse
     import gate
     import glue
+    import modular
     import permuted
 
-    yield SimpleNamespace(frozen=frozen, fuse=fuse, gate=gate, glue=glue, permuted=permuted)
+    yield SimpleNamespace(
+        frozen=frozen, fuse=fuse, gate=gate, glue=glue, modular=modular, permuted=permuted
+    )
     sys.path[:] = before
 
 
@@ -189,3 +192,36 @@ def test_a_glue_adds_nothing_at_first_and_never_looks_ahead_or_at_padding(lab: A
         torch.testing.assert_close(other_end[:, :-1], both[:, :-1])
         model.augmenting.model.layers[0].mlp.down_proj.weight.zero_()
         assert (model(padded(ids, 0)) - both).abs().max() > 1e-4
+
+
+def test_an_expert_is_removed_by_its_weight_and_added_beside_the_result(
+    lab: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The best alone is the one that comes and goes; what is searched and scored, by name."""
+    folder = tmp_path / "lab"
+    for name in ("a", "b", "c"):
+        (folder / "experts" / name).mkdir(parents=True)
+    pools, mixed = [], []
+
+    def searched(config: Any) -> dict[str, Any]:
+        pools.append([Path(expert).name for expert in config.experts])
+        weights = {"a": 0.5, "b": 2.0, "c": -1.0}
+        return {"best_single": "b", "coefficients": weights, "item_evaluations": len(pools)}
+
+    def score(adapters: Any, weights: Any, task: str) -> str:
+        mixed.append(weights)
+        return "1"
+
+    monkeypatch.setattr(lab.modular, "searched", searched)
+    tester = SimpleNamespace(mixed=score, one=lambda adapter, task: "0")
+    rows = list(lab.modular.changed_pool(folder, tmp_path / "out", tester, "t4", 0))
+    assert pools == [["a", "b", "c"], ["a", "c"], ["best", "b"]]
+    assert mixed == [[0.5, 0.0, -1.0]]
+    spent = {row["method"]: row["items"] for row in rows}
+    assert spent == {
+        "nine experts": 2,
+        "the tenth added": 3,
+        "ten, from the start": 1,
+        "the tenth removed": 0,
+        "the tenth alone": 0,
+    }

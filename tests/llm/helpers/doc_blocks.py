@@ -123,12 +123,11 @@ def wrong_script(words: Sequence[str]) -> str:
     if not script.is_file():
         return f"no {words[0]}"
     nodes = [*ast.walk(ast.parse(script.read_text()))]
-    modules = [
-        script.with_name(f"{node.module}.py") for node in nodes if isinstance(node, ast.ImportFrom)
-    ]
-    # beside it, with the options that several scripts have
-    for file in filter(Path.is_file, modules):
-        nodes += ast.walk(ast.parse(file.read_text()))
+    imported = [node.module for node in nodes if isinstance(node, ast.ImportFrom)]
+    # beside it or in a folder beside its own, with the options that several scripts have
+    for folder in (script.parent, *filter(Path.is_dir, script.parents[1].iterdir())):
+        for file in filter(Path.is_file, (folder / f"{name}.py" for name in imported)):
+            nodes += ast.walk(ast.parse(file.read_text()))
     known = {node.value for node in nodes if isinstance(node, ast.Constant)}
     missing = [
         word for word in words[1:] if word.startswith("--") and word.split("=")[0] not in known
