@@ -67,6 +67,29 @@ def further_prompts() -> str:
     return markdown(head, rows)
 
 
+DATA_SETS = {
+    "constant": "the most frequent letter of dev",
+    "uniform": "uniform average",
+    "best-single": "best single expert",
+    "model-swarms": "Model Swarms",
+    "finetune-once": "base, fine-tuned",
+    "finetune-best-once": "best expert, fine-tuned",
+    "item-model+dev": "the search (default)",
+}
+
+
+def data_sets() -> str:
+    """A row per method, a column per data set of the paper that was run."""
+    read = lines("data-sets")
+    tasks = list(dict.fromkeys(row["task"] for row in read))
+    rows = []
+    for method, label in DATA_SETS.items():
+        mine = {row["task"]: row["test"] for row in read if row["method"] == method}
+        cells = [_score([{"test": test} for test in mine.get(task, {}).values()]) for task in tasks]
+        rows.append([label, *cells])
+    return markdown(["test", *tasks], rows)
+
+
 SYSTEMS = {
     "token": "the ten experts' probabilities mixed",
     "contrast": "the same, negative weights allowed",

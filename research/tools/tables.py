@@ -403,6 +403,7 @@ TABLES: dict[str, Callable[[], str]] = {
     ),
     "twelve": lambda: laboratory("twelve"),
     "collective": group_tables.collective,
+    "data-sets": controls_tables.data_sets,
     "systems-lab": controls_tables.systems,
     "right-answers": controls_tables.right_answers,
     "further-prompts": controls_tables.further_prompts,
