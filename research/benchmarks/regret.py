@@ -34,11 +34,10 @@ import torch
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.interfaces import Patch, Score
-from pyswarmopt_llm.scores.choices import EPOCHS, labelled
+from pyswarmopt_llm.scores.choices import labelled
 from pyswarmopt_llm.searching.cross_fitting import Fitting, not_worse, softened
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.train import best_start
-from pyswarmopt_llm.searching.training.trainer import fit
 from pyswarmopt_rivals.methods.searching.optimizers import cross_fit
 
 CLAIM = ("mmlu:200", "stem:200", "commonsense:200", "normad_country:200", "hellaswag:200")
@@ -114,10 +113,6 @@ class Study:
                 "test": self.on_test(patch),
             }
             models[f"{start} tuned"] = self._trained(patch)
-            settings = (self.choices, self.job.experts[0], self.seed)
-            half = fit(self.job.engine, patch, *settings, epochs=EPOCHS // 2)
-            patch = patch.with_low_rank(half.low_rank)
-            models[f"{start} tuned, half the epochs"] = {"test": self.on_test(patch)}
         return {"best": name, "models": models}
 
     def _trained(self, start: Patch) -> dict[str, Any]:
