@@ -89,7 +89,7 @@ class Study:
         (self.dev,) = self.job.utilities("dev", scorings).values()
         (self.test,) = self.job.utilities("test", scorings).values()
         self.choices = self.job.choices(scorings)
-        self.seed = seed
+        self.seed, self.folder = seed, file.with_suffix("")
 
     def scored(self, patch: Patch, places: Sequence[int] | None = None) -> Score:
         """Dev items of a model."""
@@ -126,33 +126,69 @@ class Study:
         """Everything that is stored of the job."""
         name, expert = self.best_expert()
         models: dict[str, Any] = {}
-        trained: list[Patch] = []
+        fittings: list[Fitting] = []
         predicted: list[list[dict[str, float]]] = []
         for start, patch in zip(STARTS, (Patch(), expert), strict=True):
             dev = margins(self.scored(patch).margins)
             models[start] = {"dev": dev, "test": self.right(self.on_test(patch))}
-            dev, whole = self._trained(patch)
-            scores = self.on_test(whole)
-            models[f"{start} tuned"] = {"dev": dev, "test": self.right(scores)}
-            trained.append(whole)
+            fittings.append(self.fitting(start, patch))
+            scores = self.on_test(fittings[-1].whole())
+            models[f"{start} tuned"] = {
+                "dev": self.cross_fitted(fittings[-1]),
+                "test": self.right(scores),
+            }
             predicted.append(scores)
-        halves = Patch(halved(trained[0])).with_low_rank(halved(trained[1]))
-        combined = {
-            "sum": self.on_test(trained[0].with_low_rank(trained[1].low_rank)),
-            "halves": self.on_test(halves),
-            "predictions": list(map(mean_prediction, *predicted, self.lengths())),
+        base, tuned = (fitting.whole() for fitting in fittings)
+        halves = Halves(*fittings)
+        models["halves"] = {
+            "dev": self.cross_fitted(halves),
+            "test": self.right(self.on_test(halves.whole())),
         }
-        tests = {how: {"test": self.right(scores)} for how, scores in combined.items()}
-        return {"best": name, "models": models | tests}
+        models["sum"] = {"test": self.right(self.on_test(base.with_low_rank(tuned.low_rank)))}
+        predictions = list(map(mean_prediction, *predicted, self.lengths()))
+        models["predictions"] = {"test": self.right(predictions)}
+        return {"best": name, "models": models}
 
-    def _trained(self, start: Patch) -> tuple[list[float], Patch]:
-        """Cross-fitted margins of dev, and what was trained on all of it."""
-        schedule = labelled(len(self.choices))
-        fitting = Fitting(
-            self.job.engine, start, self.choices, self.job.experts[0], self.seed, schedule=schedule
+    def fitting(self, name: str, start: Patch) -> Fitting:
+        """What is trained from a start, kept on disk."""
+        return Fitting(
+            self.job.engine,
+            start,
+            self.choices,
+            self.job.experts[0],
+            self.seed,
+            self.folder / name,
+            labelled(len(self.choices)),
         )
-        dev = cross_fit(fitting, lambda places: self.dev(self.job.engine, places).margins or ())
-        return margins(dev), fitting.whole()
+
+    def cross_fitted(self, fitting: Any) -> list[float]:
+        """Margins of dev, each by what was trained without it."""
+        return margins(
+            cross_fit(fitting, lambda places: self.dev(self.job.engine, places).margins or ())
+        )
+
+
+class Halves:
+    """The mean of two fittings' models, as a fitting: see `Fitting.without_folds`."""
+
+    def __init__(self, first: Fitting, second: Fitting) -> None:
+        self.first, self.second = first, second
+        self.engine, self.items = first.engine, first.items
+
+    def without_folds(self) -> Iterator[tuple[list[int], Patch]]:
+        """The items of each fold, and the mean of what was trained without these."""
+        pairs = zip(self.first.without_folds(), self.second.without_folds(), strict=True)
+        for (fold, one), (_, other) in pairs:
+            yield fold, mean_of(one, other)
+
+    def whole(self) -> Patch:
+        """The mean of what was trained on all items."""
+        return mean_of(self.first.whole(), self.second.whole())
+
+
+def mean_of(one: Patch, other: Patch) -> Patch:
+    """The model whose changes are the mean of two models'."""
+    return Patch(halved(one)).with_low_rank(halved(other))
 
 
 def halved(patch: Patch) -> dict[str, LowRank]:
