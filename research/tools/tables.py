@@ -415,6 +415,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "data-sets": controls_tables.data_sets,
     "systems-lab": controls_tables.systems,
     "right-answers": controls_tables.right_answers,
+    "on-policy": controls_tables.on_policy,
     "further-prompts": controls_tables.further_prompts,
     "lab-methods": lambda: laboratory("lab-methods"),
     "second-family": lambda: laboratory("second-family"),
