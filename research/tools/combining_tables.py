@@ -112,6 +112,12 @@ TABLES = {
     "gate": lambda: compared(
         right("gate"), "gate per token", "500 test examples each", ("t4", "t5", "t6")
     ),
+    "rivals-chosen": lambda: compared(
+        right("rivals-chosen"),
+        "the search, before training",
+        "500 test examples each",
+        ("t4", "t5", "t6"),
+    ),
     "permuted": permuted,
     "fuse": lambda: compared(right("fuse"), "fused, lambda 0.9", "500 questions, three seeds"),
     "analogies": lambda: compared(right("analogies"), "analogy", "ten tasks, 200 questions each"),

@@ -51,6 +51,23 @@ def right_answers() -> str:
     return markdown(head, rows)
 
 
+def on_policy() -> str:
+    """Distillation on own replies, and on the teachers', beside the search with as many prompts."""
+    read = outcomes("on-policy", "right-answers")
+    labels = {
+        f"{how}, {start}": f"{how}, from the {label}"
+        for start, label in (("best-single", "best single expert"), ("mixture", "search's mixture"))
+        for how in ("own replies", "teachers' replies")
+    }
+    labels[SPARE] = "the search with 400 further prompts"
+    rows = []
+    for method, label in labels.items():
+        cells = [f"{read.accuracy(method, task):.3f}" for task in HELD_OUT]
+        ahead = "" if method == SPARE else points(read, SPARE, method, HELD_OUT)
+        rows.append([label, *cells, f"{read.mean(method, HELD_OUT):.3f}", ahead])
+    return markdown(["500 test examples", *HELD_OUT, "mean", "the search minus, points"], rows)
+
+
 def further_prompts() -> str:
     """The search by the number of prompts beyond dev that it trains on."""
     read = outcomes("further-prompts")
