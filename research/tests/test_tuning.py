@@ -11,9 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import outcomes
 import pytest
-import tuning_tables
+
+TOOLS = Path(__file__).parents[1] / "tools"
+sys.path.insert(0, str(TOOLS))
+import outcomes  # noqa: E402
+import tuning_tables  # noqa: E402
+
+sys.path.pop(0)  # nothing of it in place of what later tests mean
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
