@@ -117,6 +117,49 @@ def mixtures(dim: int, instances: list[int]) -> Iterator[Problem]:
         yield Problem("mixture", instance, dim, fun, float(fun.optimum.y))
 
 
+# of the logarithms of each function's values, from the paper
+MIXTURE_SCALES = (11.0, 17.5, 12.3, 12.6, 11.5, 15.3, 12.1, 15.3, 15.2, 17.4, 13.4, 20.4,
+                  12.9, 10.4, 12.3, 10.3, 9.8, 10.6, 10.0, 14.7, 10.7, 10.8, 9.0, 12.1)  # fmt: skip
+
+
+def drawn_mixtures(dim: int, instances: list[int]) -> Iterator[Problem]:
+    """Mixtures in the manner of MA-BBOB, without ioh: other weights and optima, so that something may
+    be chosen on them.
+    """
+    for number in instances:
+        rng = np.random.default_rng([77, number, dim])
+        weights = rng.random(24)
+        weights = np.maximum(weights - min(0.85, float(np.sort(weights)[-3])), 0)
+        used = np.flatnonzero(weights)
+        best = rng.uniform(LOW, HIGH, dim)
+        parts = [_moved_bbob(dim, int(rng.integers(1, 16)), int(i) + 1, best) for i in used]
+        shares = weights[used] / weights[used].sum() / np.array(MIXTURE_SCALES)[used]
+        yield Problem("drawn mixture", number, dim, _mixed(parts, shares), 0.0)
+
+
+def _moved_bbob(dim: int, instance: int, number: int, best: Floats) -> Callable[[Floats], float]:
+    """How far one function of bbob is above its least value, which it has at best."""
+    import cocoex
+
+    options = f"dimensions:{dim} function_indices:{number}"
+    suite = cocoex.Suite("bbob", f"instances:{instance}", options)
+    fun = suite.get_problem(0)
+    at = _best_parameter(fun)
+    least = float(fun(at))
+    # the function is of no use after its suite
+    return lambda x, suite=suite: float(fun(x - best + at)) - least
+
+
+def _mixed(parts: list[Callable[[Floats], float]], shares: Floats) -> Callable[[Floats], float]:
+    """The weighted mean of the logarithms of how far each part is above its least value."""
+
+    def fun(x: Floats) -> float:
+        above = [max(part(x), 1e-12) for part in parts]
+        return float(10 ** (10 * (shares @ (np.log10(above) + 8)) - 8))
+
+    return fun
+
+
 CEC_OPTIMA = [300, 400, 600, 800, 900, 1800, 2000, 2200, 2300, 2400, 2600, 2700]
 
 
@@ -152,6 +195,7 @@ SUITES: dict[str, Callable[[int, list[int]], Iterator[Problem]]] = {
     "bbob": bbob,
     "control": control,
     "ma-bbob": mixtures,
+    "drawn-mixtures": drawn_mixtures,
     "cec2022": cec2022,
     "cec2017": cec2017,
 }

@@ -31,6 +31,7 @@ import stress_tables
 import studies_tables
 import talking_tables
 import task_tables
+import tuning_tables
 import unlabelled_tables
 import written_tables
 from bbob_table import competitions, drawn, second_suites, summary, swarm_parts
@@ -473,6 +474,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "emergence": studies_tables.emergence,
     "emergence-written": studies_tables.emergence_written,
     **rewards_tables.TABLES,
+    **tuning_tables.TABLES,
     **combining_tables.TABLES,
 }
 

@@ -1,0 +1,92 @@
+"""`research/benchmarks/functions/tuning.py`: problems are repeatable, the halves share nothing, and 50
+calls are the first of 200; its tables count runs.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+TOOLS = Path(__file__).parents[1] / "tools"
+sys.path.insert(0, str(TOOLS))
+import outcomes  # noqa: E402
+import tuning_tables  # noqa: E402
+
+sys.path.pop(0)  # nothing of it in place of what later tests mean
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture(scope="module")
+def tuning() -> Iterator[Any]:
+    pytest.importorskip("sklearn")
+    folders = [str(BENCHMARKS / "functions"), str(BENCHMARKS / "bbob")]
+    sys.path[:0] = folders
+    import tuning
+
+    yield tuning
+    for folder in folders:
+        sys.path.remove(folder)
+
+
+def test_the_halves_share_no_problem_and_no_model(tuning: Any) -> None:
+    names = {half: [p.name for p in tuning.problems(half)] for half in tuning.MODELS}
+    assert {half: len(found) for half, found in names.items()} == {"choose": 20, "claim": 60}
+    assert not set(names["choose"]) & set(names["claim"])
+    kinds = {half: {(name, classifies) for name, classifies, *_ in tuning.MODELS[half]}
+             for half in names}  # fmt: skip
+    assert not kinds["choose"] & kinds["claim"]
+
+
+@pytest.mark.parametrize("number", range(46))
+def test_a_drawn_problem_is_mixed_and_repeatable(tuning: Any, number: int) -> None:
+    problem, again = tuning.drawn(number), tuning.drawn(number)
+    kinds = {"option" if r.options else "whole" if r.whole else "real" for r in problem.space}
+    assert kinds == {"option", "whole", "real"}
+    shares = np.random.default_rng(1).random((100, len(problem.space))).tolist()
+    points = [[r.at(u) for r, u in zip(problem.space, row, strict=True)] for row in shares]
+    values = [problem.truth(point) for point in points]
+    assert values == [again.truth(point) for point in points]
+    assert 0 <= min(values) < max(values) <= 1
+
+
+def test_a_trained_problem_is_the_models_own_loss(tuning: Any) -> None:
+    from sklearn.neighbors import KNeighborsRegressor
+
+    problem = next(p for p in tuning.problems("choose") if p.name == "neighbours 1")
+    train, train_y, test, test_y = tuning._halves(False, 1)
+    model = KNeighborsRegressor(4, weights="distance", p=1.5).fit(train, train_y)
+    expected = np.square(model.predict(test) - test_y).mean()
+    assert problem.truth([4, "distance", 1.5]) == pytest.approx(expected)
+
+
+def test_a_search_of_fifty_calls_is_the_first_fifty_of_two_hundred(
+    tuning: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = tuning.drawn(0)
+    longer = tuning.best_after("pyswarmopt", problem, 3)
+    monkeypatch.setattr(tuning, "BUDGETS", (50,))
+    assert tuning.best_after("pyswarmopt", problem, 3)[50] == longer[50]
+
+
+def test_tables_count_runs_and_take_logarithms_of_regrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = {"pyswarmopt": [1.0, 0.0], "optuna-tpe": [2.0, 0.0], "pyswarmopt:mean": [0.5, 1.0]}
+    rows = [{"half": "choose", "kind": "trained", "problem": "a", "seed": 0, "solver": solver,
+             "values": {"50": first, "200": last}} for solver, (first, last) in values.items()]  # fmt: skip
+    (tmp_path / "evidence").mkdir()
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (tmp_path / "evidence" / "tuning.jsonl").write_text(text)
+    monkeypatch.setattr(outcomes, "RESEARCH", tmp_path)
+    runs = tuning_tables.runs("choose")
+    cells = tuning_tables.beside(runs, "pyswarmopt", "optuna-tpe", "50")
+    assert cells == ("1 0 0, p = 1.00", f"{np.log10(0.51):.2f}, {np.log10(1.01):.2f}")
+    assert tuning_tables.beside(runs, "pyswarmopt", "optuna-tpe", "200")[0] == "0 1 0, p = 1.00"
+    assert tuning_tables.beside(runs, "pyswarmopt:mean", "pyswarmopt", "200")[0].startswith("0 0 1")
