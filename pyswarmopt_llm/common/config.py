@@ -29,6 +29,7 @@ from pyswarmopt_llm.common.options import (
     System,
     Temperature,
     Template,
+    Thinking,
     Threads,
     documented,
 )
@@ -164,6 +165,7 @@ class SearchConfig:
     columns: Columns = ()
     template: Template = ()
     system: System = ""
+    thinking: Thinking = 0
     split_seed: SplitSeed = 0
     skip_bad_rows: SkipBad = False
     seed: Annotated[int, Option("Random seed.", "S", least=0)] = 0

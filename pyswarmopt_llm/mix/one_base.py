@@ -74,5 +74,4 @@ def prepared(
         "base": base.fingerprint,
         "experts": {info.name: info.fingerprint for info in experts},
     }
-    more = ({**notes, **engine.notes}, engine.decided)
-    return Prepared(space, engine, fingerprints, base.name, experts, *more)
+    return Prepared(space, engine, fingerprints, base.name, experts, {**notes, **engine.notes})

@@ -20,7 +20,7 @@ Step = tuple[str, str]  # purpose and command
 Labelling = tuple[str, Form | None] | None  # a task with choices, and the form of its questions
 _NAMED = ("base", "experts", "tasks", "out")
 _READING = (  # of a task
-    *("metrics", "max_new_tokens", "columns", "template", "system", "split_seed"),
+    *("metrics", "max_new_tokens", "columns", "template", "system", "thinking", "split_seed"),
     *("skip_bad_rows", "scoring", "allow_overlap"),
 )
 

@@ -39,6 +39,7 @@ class EvalConfig:
     columns: opt.Columns = ()
     template: opt.Template = ()
     system: opt.System = ""
+    thinking: opt.Thinking = 0
     split_seed: opt.SplitSeed = 0
     skip_bad_rows: opt.SkipBad = False
     scoring: opt.Scoring = "auto"

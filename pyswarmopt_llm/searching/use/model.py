@@ -49,7 +49,16 @@ from pyswarmopt_llm.searching.use.config import BARE, EvalConfig
 OnItems = Callable[[int, int], None]  # items scored, of how many
 # Settings of a run that an evaluation of it takes where it has none.
 _AS_STORED = (
-    *("system", "columns", "split_seed", "skip_bad_rows", "dev", "test", "allow_overlap"),
+    *(
+        "system",
+        "thinking",
+        "columns",
+        "split_seed",
+        "skip_bad_rows",
+        "dev",
+        "test",
+        "allow_overlap",
+    ),
     "max_new_tokens",
 )
 Model = tuple[str, str | None]  # a base and an adapter of it; a whole model and None
@@ -307,7 +316,9 @@ def open_named(config: EvalConfig, model: Model) -> Engine:
     place = place_of(config.engine, config.run)
     if not is_server(place):
         machine = (config.dtype, config.device, config.threads)
-        return open_model(base, adapter, *machine, config.system)
+        engine = open_model(base, adapter, *machine, config.system)
+        engine.thinking = config.thinking
+        return engine
     # a run knows which adapters the server was started with
     run = _run_of(user_path(adapter)) if config.run is None and adapter else config.run
     if run is None:
@@ -315,7 +326,9 @@ def open_named(config: EvalConfig, model: Model) -> Engine:
     else:
         known = replace(read_about(user_path(run)).config, base=base)
     here: dict[str, Any] = {"server_folder": config.server_folder, "dtype": config.dtype}
-    return open_served(replace(known, engine=place, system=config.system, **here), adapter)
+    engine = open_served(replace(known, engine=place, system=config.system, **here), adapter)
+    engine.thinking = config.thinking
+    return engine
 
 
 def with_run(config: EvalConfig) -> EvalConfig:

@@ -109,6 +109,7 @@ def predict(
     config = EvalConfig(
         run=str(run),
         system=stored.system,
+        thinking=stored.thinking,
         dtype=stored.dtype if dtype == "auto" else dtype,
         device=device,
         threads=threads,
