@@ -43,7 +43,7 @@ from pyswarmopt_llm.scores.metrics.registry import (
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
 from pyswarmopt_llm.scores.tasks.load import load_task_of
 from pyswarmopt_llm.searching.scoring.result import read_result
-from pyswarmopt_llm.searching.scoring.run_directory import read_about, result_of
+from pyswarmopt_llm.searching.scoring.run_directory import About, read_about, result_of
 from pyswarmopt_llm.searching.use.config import BARE, EvalConfig
 
 OnItems = Callable[[int, int], None]  # items scored, of how many
@@ -343,22 +343,28 @@ def with_run(config: EvalConfig) -> EvalConfig:
             raise InvalidOption("task", None, why)
         return config
     run = user_path(config.run)
-    stored, (base, _) = read_about(run).config, result_of(run)
+    about, (base, _) = read_about(run), result_of(run)
+    stored = about.config
     filled = replace(
         config,
         base=config.base or stored.base or base,
         adapter=config.adapter or str(run),
-        task=config.task or _only_task(stored, run),
+        task=specs_of(about).get(config.task, config.task) or _only_task(stored, run),
     )
     if filled.task not in stored.tasks:
         return filled
     metric = config.metric or _only_metric(stored, filled.task, run)
     # Code that the run names, and not the user, is refused: the run may be a stranger's.
     code: dict[str, Any] = {"utilities": (), "workers": "1", "engine": TRANSFORMERS}
-    code["tasks"] = () if config.task else (filled.task,)
+    code["tasks"] = () if config.task == filled.task else (filled.task,)
     code["metrics"] = () if config.metric or metric is None else (metric,)
     require(replace(stored, **code), (), run, "")
     return replace(filled, metric=metric, **_reading(stored, filled))
+
+
+def specs_of(about: About) -> dict[str, str]:
+    """The tasks of a run, as they were given, by name."""
+    return dict(zip(about.task_names, about.config.tasks, strict=False))
 
 
 def _only_task(stored: SearchConfig, run: Path) -> str:
