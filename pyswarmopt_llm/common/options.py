@@ -147,8 +147,8 @@ DTYPES = ("auto", "bfloat16", "float16", "float32")
 BASE = Option("Directory, hub id, GGUF file or embedded:NAME.", "B", TASK)
 Base = Annotated[str, BASE]
 Experts = Annotated[tuple[str, ...], Option("LoRA adapters.", "DIR...", TASK)]
-Dev = Annotated[int | None, Option("Use the first N dev items.", "N", TASK, least=1)]
-TEST = Option("Use the first N test items.", "N", TASK, least=1)
+Dev = Annotated[int | None, Option("Use the first N dev examples.", "N", TASK, least=1)]
+TEST = Option("Use the first N test examples.", "N", TASK, least=1)
 Test = Annotated[int | None, TEST]
 Columns = Annotated[
     tuple[str, ...],
@@ -182,7 +182,7 @@ Samples = Annotated[
 Scoring = Annotated[
     str, Option("auto, letter, likelihood or generate.", "S", TASK, choices=SCORINGS)
 ]
-Overlap = Annotated[bool, Option("Allow items that are in both dev and test.", group=RARE)]
+Overlap = Annotated[bool, Option("Allow examples that are in both dev and test.", group=RARE)]
 Dtype = Annotated[str, Option("auto, bfloat16, float16 or float32.", "D", MACHINE, choices=DTYPES)]
 Device = Annotated[str, Option("auto, cpu, cuda, cuda:1, ...", "D", MACHINE)]
 Threads = Annotated[int | None, Option("CPU threads (PyTorch's choice).", "N", MACHINE, least=1)]

@@ -103,9 +103,9 @@ class PromptTokenizer:
         """
         if self.window is not None and n > self.window:
             raise UserError(
-                f"the item that begins {text[:40]!r} needs {n} tokens, the model's context window "
+                f"the example that begins {text[:40]!r} needs {n} tokens, the model's context window "
                 "holds "
-                f"{self.window}; shorten the item"
+                f"{self.window}; shorten the example"
             )
 
 

@@ -27,7 +27,7 @@ _DEPARTURES: dict[str, tuple[Container[Any], str]] = {
     "start": (("auto", "segments"), "starts: {}"),
     "max_iter": (range(1, sys.maxsize), "no iterations"),
     "surrogate": ((), "candidates proposed by a model of the {}"),
-    "train": (("auto", "off"), "training on the dev items"),
+    "train": (("auto", "off"), "training on the dev examples"),
     "contrast": ((False,), "negative weights that count against a token"),
 }
 

@@ -180,7 +180,7 @@ def next_steps(kind: str, about: About, result: Result, out: str | None = None) 
     if kind in ("worse", "same") and config.tasks and single:
         yield "score that expert", evaluation(here, single)
     elif kind == "level" and partly and single:
-        yield "compare them on all test items", evaluation(here, f"{run}/best", against=single)
+        yield "compare them on all test examples", evaluation(here, f"{run}/best", against=single)
     if UNTRAINED not in about.notes:
         yield _again(typed)
 
@@ -192,7 +192,7 @@ def _after_success(about: About, labelling: Labelling, partly: bool) -> Iterator
         purpose, line = next(labelling_commands(about.config, *labelling))
         yield purpose[0].lower() + purpose[1:], line
     if partly:
-        yield "score it on all test items", evaluation(about, f"{run}/best")
+        yield "score it on all test examples", evaluation(about, f"{run}/best")
     elif about.kind.library and labelling is None:
         export = command("export", run, format="gguf", out=f"{run}-gguf")
         yield "run it in llama.cpp or Ollama", export
@@ -204,7 +204,7 @@ def _again(config: SearchConfig) -> Step:
     if config.dev is not None:
         items = None if config.budget_items is None else 2 * config.budget_items
         more = replace(config, dev=2 * config.dev, budget_items=items, out=f"{_run(config)}-more")
-        return "search on more dev items", command_line(more)
+        return "search on more dev examples", command_line(more)
     seed = config.seed + 1
     other = replace(config, seed=seed, out=f"{_run(config)}-seed{seed}")
     return "search with another seed", command_line(other)

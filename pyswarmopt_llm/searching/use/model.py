@@ -218,7 +218,7 @@ def load_items(config: EvalConfig) -> Task:
     """
     if config.task.startswith(LM_EVAL):
         raise InvalidOption(
-            "task", config.task, "only the harness knows its items; use a task file"
+            "task", config.task, "only the harness knows its examples; use a task file"
         )
     _check_names(config)
     return load_task_of(config, config.task)

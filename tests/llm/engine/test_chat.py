@@ -150,7 +150,7 @@ def test_one_conversation_in_dev_and_test_is_refused(tmp_path: Path) -> None:
     """And conversations that end alike are not one."""
     load_task(str(write_task(tmp_path / "apart.json", rows(4, 1), rows(4, 2))))
     file = write_task(tmp_path / "same.json", rows(4, 1), rows(5, 1)[1:])
-    with pytest.raises(UserError, match="3 dev items are also in test"):
+    with pytest.raises(UserError, match="3 dev examples are also in test"):
         load_task(str(file))
 
 

@@ -51,7 +51,7 @@ def check_window(
                 needed = engine.count_tokens(text) + new
                 if needed > window:
                     raise UserError(
-                        f"{task.source}: {split} item {item.id}: {how} scoring needs {needed} "
+                        f"{task.source}: {split} example {item.id}: {how} scoring needs {needed} "
                         f"tokens, {model}'s "
-                        f"context window holds {window}; shorten the item or remove it"
+                        f"context window holds {window}; shorten the example or remove it"
                     )
