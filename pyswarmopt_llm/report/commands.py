@@ -72,8 +72,11 @@ def evaluation(about: About, model: str, against: str | None = None) -> str:
         'swarm-llm eval --base b --adapter runs/a/best --task t.csv --columns label=team'
         >>> evaluation(About(SearchConfig("", (), ("t.json",), "r", space="full"), {}), "m", against="n")
         'swarm-llm eval --base m --task t.json --against n'
+        >>> evaluation(About(SearchConfig("b", (), ("t",), "r", metrics=("f1", "bleu")), {}), "a")
+        'swarm-llm eval --base b --adapter a --task t --metric f1'
     """
     config, adapter = about.config, about.kind.adapters
+    config = replace(config, metrics=config.metrics[:1])  # an evaluation has one
     reading = _READING if len(config.tasks) == 1 else ()  # of several tasks each may have its own
     return command(
         "eval",

@@ -216,7 +216,11 @@ def _tell_price(job: Job, first: Row, tell: OnEvent) -> None:
     passes = sum(job.passes.values())
     price = f"at most {passes:,} passes of an example, " if passes else ""
     price += f"about {duration(sum(taken.values()))} at the pace of the first: "
-    price += ", ".join(f"{name} {duration(spent)}" for name, spent in taken.items() if spent)
+    price += ", ".join(
+        f"{name.replace('rivals', 'baselines')} {duration(spent)}"
+        for name, spent in taken.items()
+        if spent
+    )
     if job.trains and not (job.objectives.written or job.config.quick):
         price += " (`quick` fine-tunes the best start and no more)"
     elif job.config.budget_minutes is None:
