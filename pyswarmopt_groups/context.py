@@ -143,14 +143,14 @@ class GroupContext:
         """
         if self.task is None or not self.task.dev:
             raise UserError(
-                "this strategy is fitted on dev items, a single prompt has none; give `task`"
+                "this strategy is fitted on dev examples, a single prompt has none; give `task`"
             )
         responses = self.collect(self.task.dev)
         for k, member in enumerate(self.members):
             if not self.tolerant and all(row[k] is None for row in responses.ballots):
                 count = len(responses.items)
                 raise UserError(
-                    f"{member.name}: gives no readable answer to any of the {count} dev items; "
+                    f"{member.name}: gives no readable answer to any of the {count} dev examples; "
                     "remove it"
                 )
         return responses
@@ -203,7 +203,7 @@ class GroupContext:
         open_one = next((item.id for item in items if item.choices is None), None)
         if open_one is not None:
             raise UserError(
-                f"item {open_one}: has no choices, which this strategy needs; use majority or "
+                f"example {open_one}: has no choices, which this strategy needs; use majority or "
                 "refine"
             )
         responses = Responses(items, [answers])

@@ -54,7 +54,9 @@ def distill(config: DistillConfig, on_step: OnRound | None = None) -> dict[str, 
     task = config.load()
     if config.soft and any(item.choices is None for item in task.dev):
         raise InvalidOption(
-            "soft", None, f"needs items with options, those of {config.task} have none; remove it"
+            "soft",
+            None,
+            f"needs examples with options, those of {config.task} have none; remove it",
         )
     group = Group.opened(replace(config, strategies=(name,)), task, (*task.dev, *task.test))
     (strategy,) = group.strategies

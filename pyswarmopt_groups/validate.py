@@ -21,7 +21,9 @@ _PROBE = "Reply with the word: ready"
 def check_task(config: CouncilConfig, task: Task) -> None:
     """Refuse a task without test items, or with another metric than accuracy."""
     if not task.test:
-        raise UserError(f"{config.task}: has no test items, on which a group is reported; add some")
+        raise UserError(
+            f"{config.task}: has no test examples, on which a group is reported; add some"
+        )
     if task.metric not in (None, "accuracy"):
         raise UserError(
             f"{config.task}: is scored by {task.metric}; groups are scored by accuracy only"
@@ -34,7 +36,9 @@ def check_votes(config: CouncilConfig, items: Sequence[Item]) -> None:
         return
     for name in ("epsilon", "liar"):
         if (value := getattr(config, name)) is not None:
-            raise InvalidOption(name, value, "goes with options, some items have none; remove it")
+            raise InvalidOption(
+                name, value, "goes with options, some examples have none; remove it"
+            )
 
 
 def check_members(
@@ -109,9 +113,9 @@ def _why_not(
             f"{config.epsilon:g} shares"
         )
     if "dev" in needs and not config.task:
-        return "needs dev items, a single prompt has none; give `task`"
+        return "needs dev examples, a single prompt has none; give `task`"
     if "choices" in needs and any(item.choices is None for item in items):
-        return "chooses among options, which not all items have; choose another strategy"
+        return "chooses among options, which not all examples have; choose another strategy"
     mute = next((member.name for member in members if not member.gives_likelihoods), None)
     if "likelihoods" in needs and mute is not None:
         return f"needs likelihoods, which the endpoint {mute} does not give; remove one of them"

@@ -133,7 +133,7 @@ def checked(config: MergeConfig) -> tuple[Method, Settings]:
         raise InvalidOption("method", name, why)
     looks = bool(method.needs - {"seed"})
     if looks and task is None:
-        raise InvalidOption("method", name, "looks at dev items; give `task`")
+        raise InvalidOption("method", name, "looks at dev examples; give `task`")
     if task is not None and not looks:
         raise InvalidOption("task", task, f"{name} is a fixed rule and looks at no task; remove it")
     options = Options(_weights(config), config.density, config.rank, config.seed)

@@ -36,9 +36,10 @@ class MergeConfig:
     ] = None
     seed: Annotated[int | None, Option("Random seed (0).", "N", least=0)] = None
     task: Annotated[
-        str | None, Option("File or builtin:NAME, for methods that use dev items.", "T", opt.TASK)
+        str | None,
+        Option("File or builtin:NAME, for methods that use dev examples.", "T", opt.TASK),
     ] = None
     columns: opt.Columns = ()
     template: opt.Template = ()
     split_seed: opt.SplitSeed = 0
-    budget_items: Annotated[int, Option("Dev-item budget.", "N", least=1)] = 8000
+    budget_items: Annotated[int, Option("Dev-example budget.", "N", least=1)] = 8000

@@ -33,7 +33,7 @@ def command(config: DistillConfig, *, quiet: Quiet = False, as_json: Json = Fals
         row = result[who]
         low, high = row["test_interval"]
         interval = f"[{low:.3f}, {high:.3f}]"
-        echo(f"{who:8}test {row['test']:.3f} {interval}, {row['tokens']:,.0f} tokens per item")
+        echo(f"{who:8}test {row['test']:.3f} {interval}, {row['tokens']:,.0f} tokens per example")
     steps, questions = (
         counted(result["steps"], "step"),
         counted(result["questions"], "dev question"),

@@ -108,7 +108,7 @@ def _answer(config: CouncilConfig, prompt: str, as_json: bool) -> None:
 
 def _line(done: int, total: int, name: str, row: Mapping[str, Any] | None) -> str:
     scores = (
-        "" if row is None else f": test {row['test']:.3f}, {row['tokens']:,.0f} tokens per item"
+        "" if row is None else f": test {row['test']:.3f}, {row['tokens']:,.0f} tokens per example"
     )
     return f"[{done}/{total}] {name}{scores}"
 
@@ -121,8 +121,8 @@ def print_tables(console: Console, result: Mapping[str, Any]) -> None:
 
     plain: dict[str, Any] = {"markup": False, "highlight": False}
     console.print(
-        f"{result['task']}: fitted on {counted(result['dev_items'], 'dev item')}, "
-        f"reported on {counted(result['test_items'], 'test item')}, "
+        f"{result['task']}: fitted on {counted(result['dev_items'], 'dev example')}, "
+        f"reported on {counted(result['test_items'], 'test example')}, "
         f"{result['scoring']} scoring; best member on dev: {result['best_single']}",
         **plain,
     )

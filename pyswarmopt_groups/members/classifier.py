@@ -110,7 +110,7 @@ class ClassifierMember(RefusingMember):
             named = [key for key in map(normalise, (text, letter)) if key in self.labels]
             if not named:
                 raise UserError(
-                    f"item {item.id}: option {letter} ({text}) is no label of {self.name}, whose "
+                    f"example {item.id}: option {letter} ({text}) is no label of {self.name}, whose "
                     f"labels are {', '.join(self.labels)}; remove it from `members`"
                 )
             found[letter] = self.labels[named[0]]

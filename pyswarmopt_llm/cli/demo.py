@@ -232,7 +232,7 @@ def beside_members(config: SearchConfig) -> Iterator[str]:
     texts = {}
     for name, weights in mixtures.items():
         engine.load(Patch(mixture=weights))
-        yield f"{name}: {asked(engine).value:.3f} on {len(test)} test items"
+        yield f"{name}: {asked(engine).value:.3f} on {len(test)} test examples"
         questions = [f"Question: {item.question}" for item in test[:WRITTEN]]
         texts[name] = [text.strip() for text in engine.generate(questions, 8)]
     rows = zip(test, *texts.values(), strict=False)

@@ -29,6 +29,7 @@ from pyswarmopt_llm.common.options import (
     System,
     Temperature,
     Template,
+    Thinking,
     Threads,
     documented,
 )
@@ -164,6 +165,7 @@ class SearchConfig:
     columns: Columns = ()
     template: Template = ()
     system: System = ""
+    thinking: Thinking = 0
     split_seed: SplitSeed = 0
     skip_bad_rows: SkipBad = False
     seed: Annotated[int, Option("Random seed.", "S", least=0)] = 0
@@ -182,7 +184,7 @@ class SearchConfig:
     train: Annotated[
         str,
         Option(
-            "Train on the dev items at the end: on, off or auto.",
+            "Train on the dev examples at the end: on, off or auto.",
             "D",
             RARE,
             choices=("auto", "on", "off"),
@@ -210,7 +212,7 @@ class SearchConfig:
         float | None, Option("Time budget for all evaluations, in minutes.", "M", above=0)
     ] = None
     budget_items: Annotated[
-        int | None, Option("Maximum number of scored dev items.", "N", hidden=True, least=1)
+        int | None, Option("Maximum number of scored dev examples.", "N", hidden=True, least=1)
     ] = None
     contrast: Annotated[bool, Option("Negative weights count against a token.", group=RARE)] = False
     scoring: Scoring = "auto"

@@ -107,6 +107,6 @@ class NoRoomError(UserError):
 
     def __init__(
         self,
-        text: str = "out of memory with a single item in the batch; use a smaller base or shorter items",
+        text: str = "out of memory with a single example in the batch; use a smaller base or shorter examples",
     ) -> None:
         super().__init__(text)

@@ -163,6 +163,7 @@ class Engine(Protocol):
             in this call, so that a command can tell of it; None: nobody follows.
         notes: how it runs, by topic.
         decided: settings that the memory of its device has decided; a resumed run keeps them.
+        thinking: most tokens of its thoughts, before a reply; 0: it does not think.
 
     Example:
         >>> engine = sl.open_model("my/base")  # doctest: +SKIP
@@ -174,6 +175,7 @@ class Engine(Protocol):
     progress: Callable[[int, int], None] | None
     notes: Mapping[str, str]
     decided: Mapping[str, Any]
+    thinking: int
 
     def load(self, patch: Patch) -> None:
         """Make the resident model `base + patch`; the previous patch is taken out exactly."""

@@ -12,7 +12,6 @@ shows them as they are typed there.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from operator import ge, gt, le, lt
 from typing import Annotated, Any, TypeVar, get_type_hints
@@ -77,7 +76,7 @@ class Option:
             raise InvalidOption(field, value, "out of range; give a finite number")
         if isinstance(value, int | float) and not isinstance(value, bool):
             most = largest(field) if self.most is None and isinstance(value, int) else self.most
-            rules: list[tuple[str, Any, Callable[[Any, Any], bool]]] = [
+            rules: list[Any] = [
                 ("at least", self.least, ge),
                 ("more than", self.above, gt),
                 ("less than", self.below, lt),
@@ -148,8 +147,8 @@ DTYPES = ("auto", "bfloat16", "float16", "float32")
 BASE = Option("Directory, hub id, GGUF file or embedded:NAME.", "B", TASK)
 Base = Annotated[str, BASE]
 Experts = Annotated[tuple[str, ...], Option("LoRA adapters.", "DIR...", TASK)]
-Dev = Annotated[int | None, Option("Use the first N dev items.", "N", TASK, least=1)]
-TEST = Option("Use the first N test items.", "N", TASK, least=1)
+Dev = Annotated[int | None, Option("Use the first N dev examples.", "N", TASK, least=1)]
+TEST = Option("Use the first N test examples.", "N", TASK, least=1)
 Test = Annotated[int | None, TEST]
 Columns = Annotated[
     tuple[str, ...],
@@ -159,6 +158,9 @@ Template = Annotated[
     tuple[str, ...], Option("Prompt with {question}, {choices}.", "TEXT", TASK, hidden=True)
 ]
 System = Annotated[str, Option("System turn before each question.", "TEXT", RARE)]
+Thinking = Annotated[
+    int, Option("Think up to N tokens before a reply, if the template can.", "N", RARE, least=0)
+]
 SplitSeed = Annotated[int, Option("Draws dev and test if a file has no split.", "S", RARE, least=0)]
 SkipBad = Annotated[bool, Option("Leave out rows that cannot be read, and say which.", group=RARE)]
 TASK_FILE = Option("File, builtin:, hub: or published:NAME.", "T", TASK)
@@ -180,7 +182,7 @@ Samples = Annotated[
 Scoring = Annotated[
     str, Option("auto, letter, likelihood or generate.", "S", TASK, choices=SCORINGS)
 ]
-Overlap = Annotated[bool, Option("Allow items that are in both dev and test.", group=RARE)]
+Overlap = Annotated[bool, Option("Allow examples that are in both dev and test.", group=RARE)]
 Dtype = Annotated[str, Option("auto, bfloat16, float16 or float32.", "D", MACHINE, choices=DTYPES)]
 Device = Annotated[str, Option("auto, cpu, cuda, cuda:1, ...", "D", MACHINE)]
 Threads = Annotated[int | None, Option("CPU threads (PyTorch's choice).", "N", MACHINE, least=1)]

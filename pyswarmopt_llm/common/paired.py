@@ -74,7 +74,7 @@ def compare_paired(
     """
     if not first or len(first) != len(second):
         raise ValueError(
-            f"{len(first)} and {len(second)} items: give the same items of both, at least one"
+            f"{len(first)} and {len(second)} values: give the same examples of both, at least one"
         )
     low, high = scale or assumed_scale([*first, *second])
     return compare_differences(np.subtract(first, second, dtype=np.float64), largest=high - low)

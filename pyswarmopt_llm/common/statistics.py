@@ -50,7 +50,7 @@ def score_of(per_item: Sequence[float] | Floats) -> Score:
     """
     values = np.asarray(per_item, dtype=np.float64)
     if values.size == 0 or not np.isfinite(values).all():
-        raise ValueError("a score needs at least one item, and finite values only")
+        raise ValueError("a score needs at least one example, and finite values only")
     spread = float(values.std(ddof=1)) if values.size > 1 else math.nan
     from pyswarmopt_llm.common.interfaces import Score
 

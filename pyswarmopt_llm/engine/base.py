@@ -22,6 +22,7 @@ class BaseEngine(ABC):
     window: int | None = None
     message_tokens: int = 0
     likelihoods: bool = True
+    thinking: int = 0
     parameter_names: tuple[str, ...] = ()
     members: Mapping[str, Any] = MappingProxyType({})
 
@@ -54,7 +55,10 @@ class PromptTokenizer:
     Attributes:
         tokenizer, window: as given.
         system: the first turn of a conversation that has none of its own; "" for none.
+        thinking: see `interfaces.Engine`.
     """
+
+    thinking = 0
 
     def __init__(self, tokenizer: Any, window: int | None) -> None:
         self.tokenizer, self.window, self.system = tokenizer, window, ""
@@ -63,7 +67,7 @@ class PromptTokenizer:
 
     def chat(self, user: str, earlier: Turns = ()) -> str:
         """A user turn after earlier ones, up to the start of the assistant's; see `prompt_of`."""
-        return prompt_of(self.tokenizer, self.system, user, earlier)
+        return prompt_of(self.tokenizer, self.system, user, earlier, self.thinking)
 
     def encode(self, text: str) -> list[int]:
         """Token ids with leading special tokens, without trailing ones."""
@@ -99,9 +103,9 @@ class PromptTokenizer:
         """
         if self.window is not None and n > self.window:
             raise UserError(
-                f"the item that begins {text[:40]!r} needs {n} tokens, the model's context window "
+                f"the example that begins {text[:40]!r} needs {n} tokens, the model's context window "
                 "holds "
-                f"{self.window}; shorten the item"
+                f"{self.window}; shorten the example"
             )
 
 

@@ -14,14 +14,14 @@ from pyswarmopt_llm.common.errors import UserError, first_line
 
 _STEPS = 1_000_000  # lines and calls of a template; those of models take some hundred
 _LONGEST = 10_000_000  # characters
-# Models that may think before they answer do not, where their template knows the variable.
-UNTHOUGHT = {"enable_thinking": False}
 
 Message = Mapping[str, str]
 Turns = Sequence[Message]
 
 
-def prompt_of(tokenizer: Any, system: str, user: str, earlier: Turns = ()) -> str:
+def prompt_of(
+    tokenizer: Any, system: str, user: str, earlier: Turns = (), thinking: int = 0
+) -> str:
     """A user turn after earlier ones, up to the start of the assistant's turn.
 
     Without a chat template: the texts, each with a line break.
@@ -31,6 +31,7 @@ def prompt_of(tokenizer: Any, system: str, user: str, earlier: Turns = ()) -> st
         system: the first turn, unless the earlier ones have their own; "" for none.
         user: the user's words.
         earlier: the turns before.
+        thinking: above 0 the model may think first, where its template knows `enable_thinking`.
 
     Raises:
         UserError: the chat template fails.
@@ -40,7 +41,7 @@ def prompt_of(tokenizer: Any, system: str, user: str, earlier: Turns = ()) -> st
     messages = [*first, *earlier, {"role": "user", "content": user}]
     if tokenizer.chat_template is None:
         return "".join(f"{message['content']}\n" for message in messages)
-    return rendered(tokenizer, messages, add_generation_prompt=True)
+    return rendered(tokenizer, messages, add_generation_prompt=True, enable_thinking=thinking > 0)
 
 
 def rendered(tokenizer: Any, messages: Turns, **options: Any) -> str:
@@ -49,7 +50,8 @@ def rendered(tokenizer: Any, messages: Turns, **options: Any) -> str:
     Args:
         tokenizer: of transformers, which runs templates in a sandbox.
         messages: the turns.
-        options: variables of the template, and `add_generation_prompt`.
+        options: variables of the template, and `add_generation_prompt`. Models that may think
+            before they answer do not, unless `enable_thinking` says so.
 
     Raises:
         UserError: the template fails, does not end, or gives nothing or far too much.
@@ -59,7 +61,7 @@ def rendered(tokenizer: Any, messages: Turns, **options: Any) -> str:
         _refuse_powers(str(tokenizer.chat_template))
         with _at_most(_STEPS):
             text = tokenizer.apply_chat_template(
-                list(messages), tokenize=False, **UNTHOUGHT, **options
+                list(messages), tokenize=False, **{"enable_thinking": False, **options}
             )
     except Exception as error:  # a template may raise anything, what it wants to say included
         raise UserError(f"{where} fails ({first_line(error)}); use that of another copy") from error

@@ -77,6 +77,7 @@ def write_replies(
     engine: Any, prompts: Sequence[str], max_new_tokens: int, draw: Draw | None
 ) -> list[str]:
     """The texts that a `TransformersEngine` writes after the prompts; see its `generate`."""
+    max_new_tokens += engine.thinking
     encoded = engine.encode_prompts(prompts, max_new_tokens)
     keys, replies = [len(ids) + max_new_tokens for ids in encoded], dict[int, list[int]]()
     most = KEYS_PER_TOKEN * engine.batch_tokens

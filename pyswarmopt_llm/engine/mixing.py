@@ -76,15 +76,13 @@ class PatchedWeights:
         for name, value in patch.dense.items():
             self._parameters[name].copy_(value)
         for name, low_rank in patch.low_rank.items():
-            device = self._parameters[name].device
-            factors = LowRank(b=low_rank.b.to(device), a=low_rank.a.to(device))
-            self._add(name, factors.dense())
+            parameter = self._parameters[name]
+            factors = LowRank(b=low_rank.b.to(parameter.device), a=low_rank.a.to(parameter.device))
+            # in place: one float32 weight at a time
+            parameter.copy_(factors.dense().add_(self._base(name)))
         for name, change in patch.full_rank.items():
-            self._add(name, change)
-
-    def _add(self, name: str, change: Tensor) -> None:
-        parameter = self._parameters[name]
-        parameter.copy_(self._base(name) + change.to(parameter.device))
+            parameter = self._parameters[name]
+            parameter.copy_(self._base(name) + change.to(parameter.device))
 
     def _back_up(self, name: str) -> None:
         """Make sure that the base's value, which the parameter has now, can be restored."""

@@ -19,6 +19,7 @@ _OPTIONS = {
     "contrast": "`space` token",
     "mix": "spaces factor and delta",
     "system": "one `base`",
+    "thinking": "one `base`",
 }
 
 # Settings of a search -> the values besides None that leave it the paper's, and any other in words.
@@ -26,7 +27,7 @@ _DEPARTURES: dict[str, tuple[Container[Any], str]] = {
     "start": (("auto", "segments"), "starts: {}"),
     "max_iter": (range(1, sys.maxsize), "no iterations"),
     "surrogate": ((), "candidates proposed by a model of the {}"),
-    "train": (("auto", "off"), "training on the dev items"),
+    "train": (("auto", "off"), "training on the dev examples"),
     "contrast": ((False,), "negative weights that count against a token"),
 }
 
@@ -43,7 +44,6 @@ class Prepared:
         experts: what the space was made of, where it reads their weights (`AdapterInfo` or
             `ModelInfo`).
         notes: what to know of the base, by topic.
-        decided: settings that the device's memory has decided; a run that goes on keeps them.
     """
 
     space: Space
@@ -52,7 +52,6 @@ class Prepared:
     base_name: str = ""
     experts: Sequence[Any] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
-    decided: Mapping[str, Any] = field(default_factory=dict)
 
 
 _prepare_adapters = lazy("pyswarmopt_llm.mix.one_base:prepare_adapters")
@@ -77,7 +76,7 @@ class SpaceKind:
             them; raises `UserError` with the first thing that is wrong.
         library: what loads ``best/``: ``peft`` (an adapter), ``transformers`` (a whole model), or
             "" (several models side by side, which need no common base).
-        options: which of the settings contrast, mix and system it takes.
+        options: which of the settings contrast, mix, system and thinking it takes.
         published: whether a candidate is what the paper of Model Swarms makes of coefficients.
         linear: whether what a candidate adds to the base is linear in its coordinates; a mixture
             that was found can then be trained on dev (`train`).
@@ -95,7 +94,7 @@ class SpaceKind:
     over: Callable[[Sequence[Expert]], Space] | None = None
     make: Callable[[SpaceKind, SearchConfig], Prepared] = _prepare_adapters
     library: str = "peft"
-    options: frozenset[str] = frozenset({"mix", "system"})
+    options: frozenset[str] = frozenset({"mix", "system", "thinking"})
     published: bool = False
     linear: bool = False
     averages: bool = True
@@ -116,10 +115,6 @@ class SpaceKind:
     def several_models(self) -> bool:
         """Whether a candidate is several models side by side."""
         return not self.library
-
-    def prepare(self, config: SearchConfig) -> Prepared:
-        """See `make`."""
-        return self.make(self, config)
 
     def check(self, config: SearchConfig) -> None:
         """Refuse settings that do not go with this space, before anything is loaded.

@@ -62,8 +62,17 @@ def resident(
         whole_models: whether candidates replace all weights.
         changed: the weights that candidates change, where experts say which.
     """
-    machine = (config.dtype, config.device, config.threads, config.batch_tokens)
-    return load_engine(base, *machine, whole_models, config.mix, config.system, changed)
+    return load_engine(
+        base,
+        config.dtype,
+        config.device,
+        config.threads,
+        config.batch_tokens,
+        whole_models,
+        config.mix,
+        config.system,
+        changed,
+    )
 
 
 def prepared(
@@ -74,5 +83,4 @@ def prepared(
         "base": base.fingerprint,
         "experts": {info.name: info.fingerprint for info in experts},
     }
-    more = ({**notes, **engine.notes}, engine.decided)
-    return Prepared(space, engine, fingerprints, base.name, experts, *more)
+    return Prepared(space, engine, fingerprints, base.name, experts, {**notes, **engine.notes})

@@ -114,7 +114,7 @@ class RewardModel:
         for item, reward in zip(items, rewards, strict=True):
             if not math.isfinite(reward):
                 raise UserError(
-                    f"the reward of item {item.id} is not finite; load the reward model in float32"
+                    f"the reward of example {item.id} is not finite; load the reward model in float32"
                 )
         return rewards
 

@@ -20,7 +20,7 @@ Step = tuple[str, str]  # purpose and command
 Labelling = tuple[str, Form | None] | None  # a task with choices, and the form of its questions
 _NAMED = ("base", "experts", "tasks", "out")
 _READING = (  # of a task
-    *("metrics", "max_new_tokens", "columns", "template", "system", "split_seed"),
+    *("metrics", "max_new_tokens", "columns", "template", "system", "thinking", "split_seed"),
     *("skip_bad_rows", "scoring", "allow_overlap"),
 )
 
@@ -72,8 +72,11 @@ def evaluation(about: About, model: str, against: str | None = None) -> str:
         'swarm-llm eval --base b --adapter runs/a/best --task t.csv --columns label=team'
         >>> evaluation(About(SearchConfig("", (), ("t.json",), "r", space="full"), {}), "m", against="n")
         'swarm-llm eval --base m --task t.json --against n'
+        >>> evaluation(About(SearchConfig("b", (), ("t",), "r", metrics=("f1", "bleu")), {}), "a")
+        'swarm-llm eval --base b --adapter a --task t --metric f1'
     """
     config, adapter = about.config, about.kind.adapters
+    config = replace(config, metrics=config.metrics[:1])  # an evaluation has one
     reading = _READING if len(config.tasks) == 1 else ()  # of several tasks each may have its own
     return command(
         "eval",
@@ -180,7 +183,7 @@ def next_steps(kind: str, about: About, result: Result, out: str | None = None) 
     if kind in ("worse", "same") and config.tasks and single:
         yield "score that expert", evaluation(here, single)
     elif kind == "level" and partly and single:
-        yield "compare them on all test items", evaluation(here, f"{run}/best", against=single)
+        yield "compare them on all test examples", evaluation(here, f"{run}/best", against=single)
     if UNTRAINED not in about.notes:
         yield _again(typed)
 
@@ -192,7 +195,7 @@ def _after_success(about: About, labelling: Labelling, partly: bool) -> Iterator
         purpose, line = next(labelling_commands(about.config, *labelling))
         yield purpose[0].lower() + purpose[1:], line
     if partly:
-        yield "score it on all test items", evaluation(about, f"{run}/best")
+        yield "score it on all test examples", evaluation(about, f"{run}/best")
     elif about.kind.library and labelling is None:
         export = command("export", run, format="gguf", out=f"{run}-gguf")
         yield "run it in llama.cpp or Ollama", export
@@ -204,7 +207,7 @@ def _again(config: SearchConfig) -> Step:
     if config.dev is not None:
         items = None if config.budget_items is None else 2 * config.budget_items
         more = replace(config, dev=2 * config.dev, budget_items=items, out=f"{_run(config)}-more")
-        return "search on more dev items", command_line(more)
+        return "search on more dev examples", command_line(more)
     seed = config.seed + 1
     other = replace(config, seed=seed, out=f"{_run(config)}-seed{seed}")
     return "search with another seed", command_line(other)

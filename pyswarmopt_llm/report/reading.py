@@ -116,7 +116,7 @@ def read_run(path: Path) -> tuple[Run, Result]:
     shapes = {_shape(row) for row in run.rows if row.phase == "search"}
     if len(shapes) > 1 or len(rows[0].coefficients) != len(result.coefficients):
         raise UserError(
-            f"{journal}: its lines differ in tasks, items or experts, among them or from "
+            f"{journal}: its lines differ in tasks, examples or experts, among them or from "
             "result.json; restore the files"
         )
     return run, result

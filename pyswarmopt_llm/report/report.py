@@ -83,7 +83,7 @@ def _models(result: Result, rows: Mapping[str, Model]) -> dict[str, Model]:
     for name in result.ranking:
         if name != result.best_single:
             on = (
-                f", on {counted(result.dropped[name], 'dev item')}"
+                f", on {counted(result.dropped[name], 'dev example')}"
                 if name in result.dropped
                 else ""
             )

@@ -217,7 +217,9 @@ def items_bar(console: Console, quiet: bool) -> Iterator[Callable[[int, int], No
     """A progress bar of items, for a terminal: a function of the numbers done and in all."""
     with Progress(console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
         task = bar.add_task("loading the model", total=None)
-        yield lambda done, total: bar.update(task, description="items", completed=done, total=total)
+        yield lambda done, total: bar.update(
+            task, description="examples", completed=done, total=total
+        )
 
 
 def print_findings(console: Console, run: Path, findings: Findings) -> None:

@@ -79,5 +79,5 @@ def between(
         ('better', '+0.100 (95% interval +0.020 to +0.180, p = 0.014).')
     """
     kind = kind_of(pair) if pair.gained or pair.lost else "same"
-    sentence = words().between(kind, *names, scores, pair, f"{split} item")
+    sentence = words().between(kind, *names, scores, pair, f"{split} example")
     return Verdict(kind, sentence, tuple(lines_of(words().about(kind, pair, split))))

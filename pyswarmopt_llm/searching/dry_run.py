@@ -118,7 +118,7 @@ def _notes(job: Job, timed: Iterable[Timed], calls: Mapping[str, float | None]) 
     notes = [*job.notes.values()]
     for name, seconds in calls.items():
         if seconds is None:
-            notes.append(f"{name} has no items and is not in the time")
+            notes.append(f"{name} has no examples and is not in the time")
             continue
         evaluations = job.affordable
         notes.append(

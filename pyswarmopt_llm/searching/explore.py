@@ -214,9 +214,13 @@ def _tell_price(job: Job, first: Row, tell: OnEvent) -> None:
     on_dev = first.seconds * (job.items / first.n if first.n else 1)
     taken = job.seconds(Pace(on_dev, item * job.test_items, item))
     passes = sum(job.passes.values())
-    price = f"at most {passes:,} passes of an item, " if passes else ""
+    price = f"at most {passes:,} passes of an example, " if passes else ""
     price += f"about {duration(sum(taken.values()))} at the pace of the first: "
-    price += ", ".join(f"{name} {duration(spent)}" for name, spent in taken.items() if spent)
+    price += ", ".join(
+        f"{name.replace('rivals', 'baselines')} {duration(spent)}"
+        for name, spent in taken.items()
+        if spent
+    )
     if job.trains and not (job.objectives.written or job.config.quick):
         price += " (`quick` fine-tunes the best start and no more)"
     elif job.config.budget_minutes is None:
@@ -253,7 +257,7 @@ def _decided(job: Job, experts: Sequence[Row], single: int) -> str:
     *_, latest, _winner = sorted(map(scored_items, experts))
     return (
         f"{job.space.expert_names[single]} is ahead of every other expert by more than three "
-        f"standard errors, after {latest} of {job.items} dev items at the latest: they drop "
+        f"standard errors, after {latest} of {job.items} dev examples at the latest: they drop "
         "out, and no mixture is proposed"
     )
 
@@ -318,7 +322,7 @@ def choose_scorings(job: Job, scorer_on: ScorerOn, tell: OnEvent) -> dict[str, S
         tell(
             note(
                 f"{name}: with option letters the best of {counted(len(rows), 'expert')} reaches "
-                f"{best:.3f} on {scores[0].n} dev items, one letter for all "
+                f"{best:.3f} on {scores[0].n} dev examples, one letter for all "
                 f"{one_letter(dev[: scores[0].n]):.3f}: "
                 f"{'above' if chosen == 'letter' else 'within'} chance, so scoring is {chosen}"
             )

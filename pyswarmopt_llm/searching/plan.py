@@ -189,7 +189,7 @@ class Plan:
         if self.objectives.written:
             kind = "spare" if self.objectives.spare else "dev"
             return f"expert iteration on the {counted(self.trained_items, f'{kind} prompt')}"
-        return f"training on the {counted(self.items, 'dev item')}"
+        return f"training on the {counted(self.items, 'dev example')}"
 
     @property
     def test_items(self) -> int:
@@ -518,7 +518,7 @@ def _check_budget(plan: Plan) -> None:
 
 
 def preset_text(
-    config: SearchConfig, given: Mapping[str, Any], training: str = "training on the dev items"
+    config: SearchConfig, given: Mapping[str, Any], training: str = "training on the dev examples"
 ) -> str:
     """The settings that a preset chose and those that were given, in a line.
 
@@ -550,7 +550,7 @@ def _words(config: SearchConfig, training: str) -> Iterator[str]:
         yield counted(config.population, "particle")
         yield f"at most {counted(config.iterations, 'iteration')}"
         if config.budget_items is not None:
-            yield f"at most {config.budget_items:,} items"
+            yield f"at most {config.budget_items:,} examples"
     elif config.proposals:
         model = config.surrogate or "scores"
         yield f"{config.proposals} candidates proposed by a model of the {model} (`max_iter` N: iterations first)"
@@ -587,13 +587,13 @@ def _few_coefficients(plan: Plan) -> bool:
     return plan.size <= MOST_COEFFICIENTS
 
 
-_ONE_MODEL = "`space` {f.kind.name} scores all items at once; remove it"
+_ONE_MODEL = "`space` {f.kind.name} scores all examples at once; remove it"
 _OPTIONS = "learns from the scores of options, {f.without_options}; remove it"
 _FEW = "a model learns from at most 64 coefficients, here a candidate has {f.size}; "
 ENOUGH = Rule(
     "train",
     lambda f: f.items >= LEAST_TRAINED,
-    "{f.items} dev items are too few to train on; remove it",
+    "{f.items} dev examples are too few to train on; remove it",
 )
 SETTINGS = (
     Rule(

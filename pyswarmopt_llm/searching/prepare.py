@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -127,7 +127,8 @@ def prepare(config: SearchConfig, given: Mapping[str, Any] | None = None) -> Job
     """
     plan = make_plan(config, given)
     config, objectives = plan.config, plan.objectives
-    prepared = plan.kind.prepare(config)
+    prepared = plan.kind.make(plan.kind, config)
+    prepared.engine.thinking = config.thinking
     notes: dict[str, str] = {}
     for name, task in objectives.tasks.items():
         check_window(task, config.scoring, prepared.engine, metric=objectives.metrics[name])
@@ -138,9 +139,9 @@ def prepare(config: SearchConfig, given: Mapping[str, Any] | None = None) -> Job
     if config.served:
         examination = check_served(config, objectives, prepared)
         notes["engine"] = examination.text
-    plan = plan.with_settings(**prepared.decided)
+    plan = plan.with_settings(**prepared.engine.decided)  # a copy, which holds its fields alone
     return Job(
-        **{field.name: getattr(plan, field.name) for field in fields(plan)},
+        **vars(plan),
         space=prepared.space,
         engine=prepared.engine,
         experts=prepared.experts,

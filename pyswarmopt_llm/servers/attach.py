@@ -168,7 +168,7 @@ def examine(
     engine.watch = Watch(server, patches[0], pairs[:2], TOLERANCE + noise)
     repeats = (
         f"differs by at most {noise:.1g} nats: models of the scores take it as noise, intervals "
-        "over items contain it"
+        "over examples contain it"
         if noise
         else "agrees bit for bit, so that a resumed run repeats this one"
     )
@@ -319,7 +319,7 @@ def still_same(run: Run, now: Examination, notes: Mapping[str, str]) -> Mapping[
     distances = [abs(a - b) for a, b in zip(before.server_scores, now.scores, strict=False)]
     if max(distances, default=0.0) > tolerance * CONTINUED:
         raise UserError(
-            f"{run.path}: its server scores the first items otherwise than when the run began "
+            f"{run.path}: its server scores the first examples otherwise than when the run began "
             f"(by {max(distances):.2g} nats): it runs another base, or quantises it otherwise; "
             "start it as it was, or begin a new run"
         )

@@ -174,7 +174,7 @@ class ServedEngine(PromptTokenizer, BaseEngine):
     def another(self) -> ServedEngine:
         """An engine on the same server, for another candidate at the same time."""
         other = ServedEngine(self.server, self.tokenizer, self.window, self.dtype)
-        other.watch, other.system = self.watch, self.system
+        other.watch, other.system, other.thinking = self.watch, self.system, self.thinking
         return other
 
     def load(self, patch: Patch) -> None:
@@ -212,6 +212,7 @@ class ServedEngine(PromptTokenizer, BaseEngine):
 
     def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
         """Greedy continuations, without special tokens."""
+        max_new_tokens += self.thinking
         encoded = self.encode_prompts(prompts, max_new_tokens)
         return self._by_rows(
             encoded, lambda candidate, part: self.server.generate(candidate, part, max_new_tokens)

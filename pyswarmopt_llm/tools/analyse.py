@@ -172,7 +172,9 @@ def _utilities(job: Job, run: Run, result: Result) -> Mapping[str, Mapping[str, 
     if result.best.trained and (iteration is None or not iteration.spare):
         splits = ["test"]
         if result.best.test is None:
-            raise UserError(f"{run.path}: was trained on its dev items, and has no others to score")
+            raise UserError(
+                f"{run.path}: was trained on its dev examples, and has no others to score"
+            )
     return {split: job.utilities(split, scorings) for split in splits}
 
 

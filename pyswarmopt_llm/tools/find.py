@@ -40,7 +40,7 @@ LARGE = 500.0  # a logit whose exponential is still finite
 PARTS = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin")
 # settings of the task that a search shares
 AS_READ = (
-    *("dev", "columns", "template", "system", "split_seed", "skip_bad_rows", "scoring"),
+    *("dev", "columns", "template", "system", "thinking", "split_seed", "skip_bad_rows", "scoring"),
     *("max_new_tokens", "temperature", "samples", "allow_overlap", "dtype", "device", "threads"),
 )
 Round = tuple[int, int]  # adapters, and the items that each has been scored on after it
@@ -372,6 +372,7 @@ def find(
     changed = changed_weights(candidate.info for candidate in pool.candidates)
     machine = (config.dtype, config.device, config.threads)
     engine = load_engine(base, *machine, changed=changed, system=config.system)
+    engine.thinking = config.thinking
     scorer = Scorer(exam, engine, config, open_scores(scores), base.fingerprint)
     total = passes(rounds) + len(exam.items)
     tell = on_items or (lambda done, total: None)
@@ -458,7 +459,7 @@ class Scorer:
         self.scoring = exam.format(engine, config.scoring)
         metric = exam.metric
         how = [metric.name, metric.fingerprint, metric.new_tokens, self.scoring, config.seed]
-        how += [str(engine.dtype), engine.system]
+        how += [str(engine.dtype), engine.system, engine.thinking]
         # all but the adapter that an answer depends on
         self._print = digest([base, task_print(exam.task), *how])
         self.passes = self.read = 0

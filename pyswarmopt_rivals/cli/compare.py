@@ -70,10 +70,10 @@ def _scores(row: Mapping[str, Any]) -> str:
         (split, unpack(row[split])) for split in ("dev", "test") if row.get(split) is not None
     ]
     words = [f"{split} {sum(values) / len(values):.3f}" for split, values in scores]
-    return f"{', '.join(words)} ({row['items']:,} items, {row['seconds']:.1f} s)"
+    return f"{', '.join(words)} ({row['items']:,} examples, {row['seconds']:.1f} s)"
 
 
-command.__doc__ = """Compare ways to combine experts: same items, seeds and budget; DIR/compare.md is the table.
+command.__doc__ = """Compare ways to combine experts: same examples, seeds and budget; DIR/compare.md is the table.
 
 Example: swarm-llm compare --base B --experts adapters/* --task questions.json --out comparison
 

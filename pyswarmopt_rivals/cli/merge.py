@@ -38,7 +38,7 @@ def command(config: MergeConfig, as_json: Json = False) -> None:
 
 
 # The help shows the table of methods; \b keeps its lines as they are.
-command.__doc__ = """Merge experts by a rule, or with a task's dev items.
+command.__doc__ = """Merge experts by a rule, or with a task's dev examples.
 
 Example: swarm-llm merge --base B --experts adapters/* --method ties --out merged
 

@@ -41,7 +41,7 @@ class CompareConfig:
     ] = ("all",)
     seeds: Annotated[int, Option("Number of seeds for randomised methods.", "N", least=1)] = 3
     budget_items: Annotated[
-        int, Option("Dev-item budget per method, task and seed.", "N", least=1)
+        int, Option("Dev-example budget per method, task and seed.", "N", least=1)
     ] = 8000
     space: Annotated[
         str, Option("Space of the optimizers but model-swarms: delta or factor.", "S", hidden=True)

@@ -203,7 +203,9 @@ def prepare(config: CompareConfig) -> Inputs:
 def check_budget(budget_items: int, task: Task) -> None:
     """Refuse a budget that does not cover dev once."""
     if len(task.dev) > budget_items:
-        needed = f"below the {len(task.dev)} dev items of {task.name}, which one evaluation takes"
+        needed = (
+            f"below the {len(task.dev)} dev examples of {task.name}, which one evaluation takes"
+        )
         raise InvalidOption("budget_items", budget_items, f"{needed}; raise it, or lower `dev`")
 
 

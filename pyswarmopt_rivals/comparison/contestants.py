@@ -115,12 +115,12 @@ def _reasons(method: Method, bench: Bench, budget: int) -> Iterator[str]:
         yield f"needs answers that are right or wrong, this task is scored by {bench.metric.name}"
     unanswered = name == "lorahub" and not all(item.answer for item in bench.task.dev)
     if unanswered or (name in TRAINED and not bench.choices):
-        yield "needs the right answers of the dev items"
+        yield "needs the right answers of the dev examples"
     if name in ("finetune-once", "finetune-best-once"):
         scored = 0 if name == "finetune-once" else experts
         needed = training_passes(len(bench.choices)) + scored * bench.dev_items
         if budget < needed:
-            yield f"training takes {needed} items"
+            yield f"training takes {needed} examples"
     if name == MODEL_SWARMS:
         try:
             require_equal_modules([expert.info for expert in bench.experts])
@@ -129,11 +129,11 @@ def _reasons(method: Method, bench: Bench, budget: int) -> Iterator[str]:
     if name == WITH_DEV:
         yield from _untrainable(bench, budget)
     if name == "few-shot" and bench.dev_items < 2:
-        yield "needs a dev item to show and another one to score"
+        yield "needs a dev example to show and another one to score"
     if ensemble and not method.open_questions:
         open_ones = any(item.choices is None for item in (*bench.task.dev, *bench.task.test))
         if open_ones or (bench.scoring == "generate" and not is_group(name)):
-            yield "needs items with choices"
+            yield "needs examples with choices"
 
 
 def _untrainable(bench: Bench, budget: int) -> Iterator[str]:
@@ -145,7 +145,7 @@ def _untrainable(bench: Bench, budget: int) -> Iterator[str]:
         yield f"goes with at most {MOST_COEFFICIENTS} experts"
     needed = training(bench) + (experts + EVEN_SUMS) * bench.dev_items
     if budget < needed:
-        yield f"training and the experts alone take {needed} items"
+        yield f"training and the experts alone take {needed} examples"
 
 
 @dataclass(frozen=True)

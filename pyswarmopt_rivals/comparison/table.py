@@ -25,7 +25,7 @@ Json = Mapping[str, Any]
 FOLDER = "pyswarmopt_rivals/comparison"
 HEADINGS = (
     *("method", "dev", "test", "items", "seconds", "models", "tokens", "rank"),
-    *("against best single", "against best rival"),
+    *("against best single", "against best baseline"),
 )
 OVER_TASKS = (
     *("method", "dev", "test", "gain over best single", "first on", "items", "seconds", "tokens"),

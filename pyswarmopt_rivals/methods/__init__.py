@@ -105,7 +105,7 @@ _SEARCHING = (
     Method("gradient-module", "coefficients of each module by gradient",
            "a control, as in Liu et al. 2026, arXiv 2602.12323",
            "methods.training.on_dev:gradient", (False,), spaces=DELTA, needs=_DEV | _SEED),
-    Method("finetune-dev", "a new LoRA trained on the dev items",
+    Method("finetune-dev", "a new LoRA trained on the dev examples",
            "a control, as in Liu et al. 2026, arXiv 2602.12323",
            "methods.training.on_dev:finetune", (False, False), spaces=DELTA, needs=_DEV | _SEED),
     Method("finetune-once", "the same, at a fixed rate, once",
@@ -119,12 +119,12 @@ _SEARCHING = (
            "methods.training.on_dev:finetune", (True, True), spaces=DELTA,
            needs=_DEV | _SEED),
     Method("data-merge", "one adapter trained on all data",
-           "a trivial rival of Feng et al. 2024, arXiv 2410.11163",
+           "a trivial baseline of Feng et al. 2024, arXiv 2410.11163",
            "methods.training.data_merge:execute", spaces=FACTOR_FIRST, needs=_DATA | _SEED),
 )
 _ENSEMBLES = (
     Method("prediction-merge", "plurality vote of all experts",
-           "a trivial rival of Feng et al. 2024, arXiv 2410.11163",
+           "a trivial baseline of Feng et al. 2024, arXiv 2410.11163",
            "methods.ensembles.votes:prediction_merge", open_questions=True),
     Method("pack-sim", "logits weighted by perplexity (Mavromatis 2024)",
            "Mavromatis, Karypis & Karypis 2024, arXiv 2404.11531",
@@ -141,7 +141,7 @@ _ENSEMBLES = (
     Method("top-k", "the best experts on dev, averaged (Dietterich 2000)",
            "Dietterich 2000, Multiple Classifier Systems, LNCS 1857",
            "methods.ensembles.votes:top_k", needs=_DEV),
-    Method("few-shot", "the base, shown dev items (Brown 2020)",
+    Method("few-shot", "the base, shown dev examples (Brown 2020)",
            "Brown et al. 2020, arXiv 2005.14165",
            "methods.ensembles.few_shot:fit", needs=_BUDGET | _SEED, open_questions=True),
 )

@@ -160,7 +160,7 @@ def demo_verdict() -> str:
     read, tasks, say = outcomes("demo"), ("five-desks",), words()
     single = compare_paired(*read.pairs(SEARCH, BEST, tasks))
     scores = read.mean(SEARCH, tasks), read.mean(BEST, tasks)
-    first = say.lead("better", "the best single expert, clinic", scores, single, "unseen item")
+    first = say.lead("better", "the best single expert, clinic", scores, single, "unseen example")
     rows = map(json.loads, (EVIDENCE / "demo.jsonl").read_text(encoding="utf-8").splitlines())
     dev = {row["method"]: row["dev"] for row in rows}
     behind = say.behind(

@@ -134,7 +134,7 @@ def test_abstentions_are_uniform_and_ask_for_nobody() -> None:
 def test_a_silent_member_is_named() -> None:
     context = context_of({**P, "dot": [[math.nan] * 3] * 10}, RIGHT, dev=6)
     with pytest.raises(
-        UserError, match="dot: gives no readable answer to any of the 6 dev items; remove it"
+        UserError, match="dot: gives no readable answer to any of the 6 dev examples; remove it"
     ):
         decide(context, "weighted")
 

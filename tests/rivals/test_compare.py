@@ -67,9 +67,9 @@ def test_every_method_takes_part_and_keeps_to_the_budget(
     }
     result = compare(CompareConfig(**given))
     assert result["left_out"] == {
-        "finetune-once": "training takes 80 items",
-        "finetune-best-once": "training takes 104 items",
-        "item-model+dev": "training and the experts alone take 456 items",
+        "finetune-once": "training takes 80 examples",
+        "finetune-best-once": "training takes 104 examples",
+        "item-model+dev": "training and the experts alone take 456 examples",
     }
     assert set(result["methods"]) == set(known_methods()) - result["left_out"].keys()
     for name, row in result["methods"].items():
@@ -322,7 +322,7 @@ def test_the_command_prints_the_table_and_writes_the_files(
     # a table, no Markdown
     assert "│ model-swarms" in out and "|---" not in out and "## " not in out
     # all columns, where there is no terminal's width
-    assert "against best rival" in out and "compare.html" in out
+    assert "against best baseline" in out and "compare.html" in out
     folder = Path(given["out"])
     assert "| model-swarms | " in (folder / "compare.md").read_text()
     stored = json.loads((folder / "compare.json").read_text())
@@ -478,7 +478,7 @@ def verdict_row(test: float | None, p: float | None = None, dev: float = 0.5) ->
                 "best-single": verdict_row(0.6),
             },
             "better than the best single expert: 0.700 against 0.600, +0.100 [+0.010, +0.200], "
-            "p = 0.008, corrected for 2 rivals.",
+            "p = 0.008, corrected for 2 baselines.",
         ),
         # .03 of a single test, of the best of two: .06.
         (

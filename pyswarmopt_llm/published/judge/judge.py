@@ -124,7 +124,7 @@ def _rating(answer: str, item: Item) -> float:
     value = float(match[1]) if match else 0.0
     if not 1.0 <= value <= 10.0:
         raise UserError(
-            f"the judge gave item {item.id} no rating from 1 to 10 but {answer[:80]!r}; use a "
+            f"the judge gave example {item.id} no rating from 1 to 10 but {answer[:80]!r}; use a "
             "better judge"
         )
     return value
@@ -135,7 +135,7 @@ def _points(answer: str, item: Item) -> float:
     match = _CHOICE.search(answer)
     if match is None:
         raise UserError(
-            f"the judge named no better reply for item {item.id} but said {answer[:80]!r}; use a "
+            f"the judge named no better reply for example {item.id} but said {answer[:80]!r}; use a "
             "better judge"
         )
     return {"a": 1.0, "b": 0.0}.get(match[1].lower(), 0.5)

@@ -237,7 +237,7 @@ def _spare(task: Task, count: int | None) -> tuple[Item, ...]:
         raise InvalidOption(
             "spare",
             count,
-            f"{task.name} has {available} dev items without options beyond its {len(task.dev)} of "
+            f"{task.name} has {available} dev examples without options beyond its {len(task.dev)} of "
             "dev; give fewer, or a lower `dev`",
         )
     if count is None:

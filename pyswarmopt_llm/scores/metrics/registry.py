@@ -114,12 +114,12 @@ class Metric:
         for item in items:
             if self.needs == "choices" and item.choices is None:
                 raise UserError(
-                    f"{where} item {item.id}: no choices, which `metric` {self.name} needs; add "
+                    f"{where} example {item.id}: no choices, which `metric` {self.name} needs; add "
                     "them"
                 )
             if self.needs != "nothing" and not item.references:
                 raise UserError(
-                    f"{where} item {item.id}: no answer, which `metric` {self.name} needs; add "
+                    f"{where} example {item.id}: no answer, which `metric` {self.name} needs; add "
                     "answers, or score the "
                     "text itself: `metric` FILE.py:FUNCTION, toxicity, reward:MODEL or judge"
                 )

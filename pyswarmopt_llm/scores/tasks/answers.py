@@ -37,6 +37,16 @@ _NAMED_LETTER = re.compile(r"\(([A-Z])\)|\b(?:option|choice)\s+([A-Z])\b(?!['\u2
 _VERDICTS = ("yes", "no", "true", "false", "maybe")
 
 
+def without_thoughts(text: str) -> str:
+    """What a reply says after its thoughts; all of it where it has none.
+
+    Example:
+        >>> without_thoughts("<think>Two and two...</think> Four.")
+        ' Four.'
+    """
+    return text.rpartition("</think>")[2]
+
+
 def is_correct(item: Item, text: str) -> bool:
     """Whether generated text answers an item correctly.
 
@@ -52,6 +62,7 @@ def is_correct(item: Item, text: str) -> bool:
         >>> is_correct(Item("3", "Capital of Peru?", None, "Lima"), "the answer is: lima.")
         True
     """
+    text = without_thoughts(text)
     if item.choices is not None:
         return extract_choice(text, item.choices) == item.answer
     gold = _after_mark(item.answer) or item.answer

@@ -84,7 +84,7 @@ def read_table(path: Path, text: str = "") -> Table:
     content = _parse_json(read_text(path), path)
     if isinstance(content, list) and content:
         records = enumerate(content, 1)
-        return table_of(path, ((f"{path}: item {i}", record) for i, record in records), text)
+        return table_of(path, ((f"{path}: example {i}", record) for i, record in records), text)
     return _with_splits(path, content)
 
 
@@ -131,13 +131,13 @@ def _with_splits(path: Path, content: object) -> Table:
     if not isinstance(content, dict) or not content.keys() >= set(SPLITS):
         found = f" (found: {', '.join(content) or 'nothing'})" if isinstance(content, dict) else ""
         shape = '{"dev": [...], "test": [...]}'
-        raise UserError(f"{path}: not an object {shape} or a list of items{found}; make it one")
+        raise UserError(f"{path}: not an object {shape} or a list of examples{found}; make it one")
     rows = []
     for split in SPLITS:
         if not isinstance(content[split], list):
-            raise UserError(f'{path}: "{split}" must be a list of items')
+            raise UserError(f'{path}: "{split}" must be a list of examples')
         for i, record in enumerate(content[split]):
-            place = f"{path}: {split} item {i + 1}"
+            place = f"{path}: {split} example {i + 1}"
             rows.append(Row(place, f"{split}-{i}", {**_values(record, place), "split": split}))
     name, prompt, metric, example = (
         _optional_text(content, key, path) for key in ("dataset", "prompt", "metric", "icl_prompt")
@@ -171,7 +171,7 @@ def _values(record: object, place: str) -> Mapping[Any, Any]:
     """
     if not isinstance(record, Mapping):
         kind = kind_of(record)
-        raise UserError(f"{place}: an item is an object with question and answer, not {kind}")
+        raise UserError(f"{place}: an example is an object with question and answer, not {kind}")
     if "messages" not in record or "question" in record or "prompt" in record:
         return record
     turns = record["messages"]

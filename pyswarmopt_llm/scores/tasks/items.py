@@ -183,7 +183,7 @@ def _text(value: object, what: str, where: str) -> str:
         raise UserError(f"{where}: {what} must be a text, not {kind_of(value)}")
     text = str(value).strip()
     if not text:
-        raise UserError(f"{where}: empty {what}; fill it in or remove the item")
+        raise UserError(f"{where}: empty {what}; fill it in or remove the example")
     check_unicode(text, what, where)
     return text
 

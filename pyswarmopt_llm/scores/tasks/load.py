@@ -96,7 +96,7 @@ def load_task(
     """
     for field, n in (("dev", dev), ("test", test)):
         if n is not None and n < 1:
-            raise InvalidOption(field, n, "at least one item is needed")
+            raise InvalidOption(field, n, "at least one example is needed")
     task = _load(spec, dev, test, allow_overlap, parse_reading(columns, split_seed, skip_bad_rows))
     templates = (template,) if isinstance(template, str) else template
     return with_templates({task.name: task}, templates)[task.name]
@@ -158,7 +158,7 @@ def _load(
         return task
     if kind == "lm-eval":
         raise UserError(
-            f"{spec}: a task of lm-evaluation-harness has no items here; give it to search or eval"
+            f"{spec}: a task of lm-evaluation-harness has no examples here; give it to search or eval"
         )
     whole = read_whole(spec, dev, test, reading)
     for split in ("dev", "test"):
@@ -200,7 +200,11 @@ def _cut(task: Task, dev: int | None, test: int | None, seed: int) -> Task:
         available = len(task.split(split))
         if count is not None and count > available:
             log.warning(
-                "%s: %d %s items requested, only %d available", task.name, count, split, available
+                "%s: %d %s examples requested, only %d available",
+                task.name,
+                count,
+                split,
+                available,
             )
     drawn = task.strata is not None
     dev = dev or (DEV if drawn else len(task.dev))
@@ -219,7 +223,7 @@ def _cut(task: Task, dev: int | None, test: int | None, seed: int) -> Task:
         strata = f", stratified by {task.strata}" if task.strata else ""
         rows = "prompts" if task.column == "prompt" else "rows"
         note = (
-            f"{task.source} names no split: {len(used.dev)} dev and {len(used.test)} test items "
+            f"{task.source} names no split: {len(used.dev)} dev and {len(used.test)} test examples "
             f"drawn from its {len(task.dev) + len(task.test)} {rows} with split seed {seed}{strata}"
         ) + (f"; {task.note}" if task.note else "")
     return replace(used, note=note)
@@ -229,10 +233,12 @@ def _check_split(task: Task, split: str) -> None:
     """Refuse an empty split, and tell of repeated questions."""
     items = task.split(split)
     if not items:
-        raise UserError(f"{task.source}: the {split} split is empty; add items to it")
+        raise UserError(f"{task.source}: the {split} split is empty; add examples to it")
     repeats = len(items) - len(set(map(content, items)))
     if repeats:
-        log.warning("%s: %d of %d %s items repeat another", task.source, repeats, len(items), split)
+        log.warning(
+            "%s: %d of %d %s examples repeat another", task.source, repeats, len(items), split
+        )
 
 
 def _check_overlap(task: Task, allow_overlap: bool) -> None:
@@ -242,7 +248,7 @@ def _check_overlap(task: Task, allow_overlap: bool) -> None:
     shared = _shared(task, content)
     if shared:
         message = (
-            f"{task.source}: {len(shared)} dev items are also in test (the first has the id "
+            f"{task.source}: {len(shared)} dev examples are also in test (the first has the id "
             f"{shared[0].id!r})"
         )
         if not allow_overlap:
@@ -255,7 +261,7 @@ def _check_overlap(task: Task, allow_overlap: bool) -> None:
     ):
         count = len(_shared(task, key))
         if count > told:
-            log.warning("%s: %d dev items are also in test%s", task.source, count - told, how)
+            log.warning("%s: %d dev examples are also in test%s", task.source, count - told, how)
             told = count
 
 

@@ -54,7 +54,7 @@ def render_prompt(item: Item, scoring: Scoring, template: str | None = None) -> 
     """
     if item.choices is None and scoring != "generate":
         raise UserError(
-            f"item {item.id}: no choices, which {scoring} scoring needs; use `scoring` generate, or name a "
+            f"example {item.id}: no choices, which {scoring} scoring needs; use `scoring` generate, or name a "
             "column of labels (`columns` label=COLUMN)"
         )
     if template is not None:

@@ -154,5 +154,5 @@ def _refusal(path: Path, errors: Sequence[UserError], can_skip: bool) -> UserErr
     texts = [problem.rpartition("; ")[0] or problem for problem in problems]
     if len(errors) > NAMED:
         texts.append(f"and {len(errors) - NAMED} more")
-    texts += [f"mend them, or {text}" for text in remedy]
+    texts += [f"mend them, or {text}" for text in remedy] or ["mend them"]
     return UserError(f"{path}: {counted(len(errors), 'bad row')}: {'; '.join(texts)}")

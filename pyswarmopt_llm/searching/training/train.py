@@ -219,7 +219,7 @@ def _from_items(
     choices = Accuracy(items, "likelihood", engine.chat).choices()
     if not choices:
         raise InvalidOption(
-            "loss", "options", "no item has a right answer; give a task with answers"
+            "loss", "options", "no example has a right answer; give a task with answers"
         )
     epochs = shuffled(choices, math.ceil(options.epochs), options.seed)
     return _Given([*chain.from_iterable(epochs)], len(choices))

@@ -39,6 +39,7 @@ class EvalConfig:
     columns: opt.Columns = ()
     template: opt.Template = ()
     system: opt.System = ""
+    thinking: opt.Thinking = 0
     split_seed: opt.SplitSeed = 0
     skip_bad_rows: opt.SkipBad = False
     scoring: opt.Scoring = "auto"
@@ -64,8 +65,10 @@ class EvalConfig:
         """Make `prompts` the task.
 
         Raises:
-            InvalidOption: there is another one.
+            InvalidOption: there is another one, or several metrics.
         """
+        if not isinstance(self.metric, str | None):
+            raise InvalidOption("metric", self.metric, "one at a time; give its name")
         if self.prompts is not None:
             if self.task:
                 raise InvalidOption(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +59,13 @@ def generate_text(
         'Hello! How can I help you?'
     """
     if fusion == "auto":
-        system = "" if run is None else read_about(user_path(run)).config.system
         machine: dict[str, Any] = {"dtype": dtype, "device": device, "threads": threads}
         served: dict[str, Any] = {"engine": engine, "server_folder": server_folder}
-        config = EvalConfig(
-            run=None if run is None else str(run), system=system, **machine, **served
-        )
+        config = EvalConfig(**machine, **served)
+        if run is not None:
+            stored = read_about(user_path(run)).config
+            turns: dict[str, Any] = {"system": stored.system, "thinking": stored.thinking}
+            config = replace(config, run=str(run), **turns)
         model = open_named(config, (base, adapter))
     elif adapter is None and saved_kind(base) is not None:
         model = load(f"{TOKENS}:open_mixture")(base, dtype, device, threads, fusion)

@@ -43,13 +43,22 @@ from pyswarmopt_llm.scores.metrics.registry import (
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
 from pyswarmopt_llm.scores.tasks.load import load_task_of
 from pyswarmopt_llm.searching.scoring.result import read_result
-from pyswarmopt_llm.searching.scoring.run_directory import read_about, result_of
+from pyswarmopt_llm.searching.scoring.run_directory import About, read_about, result_of
 from pyswarmopt_llm.searching.use.config import BARE, EvalConfig
 
 OnItems = Callable[[int, int], None]  # items scored, of how many
 # Settings of a run that an evaluation of it takes where it has none.
 _AS_STORED = (
-    *("system", "columns", "split_seed", "skip_bad_rows", "dev", "test", "allow_overlap"),
+    *(
+        "system",
+        "thinking",
+        "columns",
+        "split_seed",
+        "skip_bad_rows",
+        "dev",
+        "test",
+        "allow_overlap",
+    ),
     "max_new_tokens",
 )
 Model = tuple[str, str | None]  # a base and an adapter of it; a whole model and None
@@ -209,7 +218,7 @@ def load_items(config: EvalConfig) -> Task:
     """
     if config.task.startswith(LM_EVAL):
         raise InvalidOption(
-            "task", config.task, "only the harness knows its items; use a task file"
+            "task", config.task, "only the harness knows its examples; use a task file"
         )
     _check_names(config)
     return load_task_of(config, config.task)
@@ -307,7 +316,9 @@ def open_named(config: EvalConfig, model: Model) -> Engine:
     place = place_of(config.engine, config.run)
     if not is_server(place):
         machine = (config.dtype, config.device, config.threads)
-        return open_model(base, adapter, *machine, config.system)
+        engine = open_model(base, adapter, *machine, config.system)
+        engine.thinking = config.thinking
+        return engine
     # a run knows which adapters the server was started with
     run = _run_of(user_path(adapter)) if config.run is None and adapter else config.run
     if run is None:
@@ -315,7 +326,9 @@ def open_named(config: EvalConfig, model: Model) -> Engine:
     else:
         known = replace(read_about(user_path(run)).config, base=base)
     here: dict[str, Any] = {"server_folder": config.server_folder, "dtype": config.dtype}
-    return open_served(replace(known, engine=place, system=config.system, **here), adapter)
+    engine = open_served(replace(known, engine=place, system=config.system, **here), adapter)
+    engine.thinking = config.thinking
+    return engine
 
 
 def with_run(config: EvalConfig) -> EvalConfig:
@@ -330,22 +343,28 @@ def with_run(config: EvalConfig) -> EvalConfig:
             raise InvalidOption("task", None, why)
         return config
     run = user_path(config.run)
-    stored, (base, _) = read_about(run).config, result_of(run)
+    about, (base, _) = read_about(run), result_of(run)
+    stored = about.config
     filled = replace(
         config,
         base=config.base or stored.base or base,
         adapter=config.adapter or str(run),
-        task=config.task or _only_task(stored, run),
+        task=specs_of(about).get(config.task, config.task) or _only_task(stored, run),
     )
     if filled.task not in stored.tasks:
         return filled
     metric = config.metric or _only_metric(stored, filled.task, run)
     # Code that the run names, and not the user, is refused: the run may be a stranger's.
     code: dict[str, Any] = {"utilities": (), "workers": "1", "engine": TRANSFORMERS}
-    code["tasks"] = () if config.task else (filled.task,)
+    code["tasks"] = () if config.task == filled.task else (filled.task,)
     code["metrics"] = () if config.metric or metric is None else (metric,)
     require(replace(stored, **code), (), run, "")
     return replace(filled, metric=metric, **_reading(stored, filled))
+
+
+def specs_of(about: About) -> dict[str, str]:
+    """The tasks of a run, as they were given, by name."""
+    return dict(zip(about.task_names, about.config.tasks, strict=False))
 
 
 def _only_task(stored: SearchConfig, run: Path) -> str:

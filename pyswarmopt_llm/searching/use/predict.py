@@ -26,7 +26,13 @@ from pyswarmopt_llm.scores.tasks.new_rows import new_items
 from pyswarmopt_llm.scores.tasks.types import Form
 from pyswarmopt_llm.searching.scoring.run_directory import read_about, result_of
 from pyswarmopt_llm.searching.use.config import EvalConfig
-from pyswarmopt_llm.searching.use.model import Model, open_named, place_of, run_scoring
+from pyswarmopt_llm.searching.use.model import (
+    Model,
+    open_named,
+    place_of,
+    run_scoring,
+    specs_of,
+)
 from pyswarmopt_llm.searching.use.predicted import (
     BLANK,
     PROBABILITIES,
@@ -78,7 +84,7 @@ def predict(
             of rows by column.
         out: file of the same rows with label and probabilities. While it is made, ``OUT.progress``
             beside it holds what is done: the same call goes on there, and no other meanwhile.
-        task: which one, of a search over several.
+        task: which one, of a search over several: its name, or what the search was given.
         columns: names of the new file's columns, as in `load_task`.
         dtype: of the weights; ``auto`` is the search's.
         device: where they go.
@@ -109,6 +115,7 @@ def predict(
     config = EvalConfig(
         run=str(run),
         system=stored.system,
+        thinking=stored.thinking,
         dtype=stored.dtype if dtype == "auto" else dtype,
         device=device,
         threads=threads,
@@ -188,6 +195,7 @@ def _source(run: Path, name: str | None) -> _Source:
     about, model = read_about(run), result_of(run)
     tasks = about.task_names
     chosen = tasks[0] if name is None and len(tasks) == 1 else name
+    chosen = {spec: task for task, spec in specs_of(about).items()}.get(chosen or "", chosen)
     if chosen is None or chosen not in tasks:
         problem = f"missing; {run} has several" if name is None else f"{run} has no such task"
         raise InvalidOption("task", name, f"{problem}, choose one of: {', '.join(tasks)}")

@@ -35,7 +35,7 @@ class Ranking:
     budget: Annotated[
         int | None,
         Option(
-            "Maximum forward passes; sets the items of the first round (8).",
+            "Maximum forward passes; sets the examples of the first round (8).",
             "PASSES",
             opt.SETTINGS,
             least=1,
@@ -45,11 +45,14 @@ class Ranking:
         str | None,
         Option("Keep scores in this file; the same command continues from it.", "F", opt.OUTPUT),
     ] = None
-    seed: Annotated[int, Option("Seed of the items' order.", "S", hidden=True, least=0)] = 0
+    seed: Annotated[
+        int, Option("Seed of the order of the examples.", "S", hidden=True, least=0)
+    ] = 0
     dev: opt.Dev = None
     columns: opt.Columns = ()
     template: opt.Template = ()
     system: opt.System = ""
+    thinking: opt.Thinking = 0
     split_seed: opt.SplitSeed = 0
     skip_bad_rows: opt.SkipBad = False
     metric: Annotated[
@@ -111,7 +114,7 @@ def remarks(result: FindResult) -> Iterator[str]:
         yield f"left out: {name}: has the same weights as {first}"
     ranked = counted(len(result.ranking), "adapter")
     read = f", {result.read:,} of which were known" if result.read else ""
-    yield f"{ranked} ranked by {result.passes:,} forward passes of an item{read}"
+    yield f"{ranked} ranked by {result.passes:,} forward passes of an example{read}"
 
 
 def table(result: FindResult) -> Table:

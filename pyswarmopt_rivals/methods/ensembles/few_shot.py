@@ -83,8 +83,8 @@ class FewShot(Answerer):
             ):
                 return text
         raise UserError(
-            f"the item that begins {turn[:40]!r} exceeds the model's context window; shorten the "
-            "item"
+            f"the example that begins {turn[:40]!r} exceeds the model's context window; shorten the "
+            "example"
         )
 
     def _room(self, item: Item, scoring: Scoring) -> int:
@@ -125,7 +125,7 @@ def fit(panel: Panel, dev: Accuracy, seed: int) -> FewShot:
             best, most = prompted, value
     if best is None:
         raise UserError(
-            "few-shot: needs two dev items and a budget that covers them; give more dev items"
+            "few-shot: needs two dev examples and a budget that covers them; give more dev examples"
         )
     return best
 

@@ -165,7 +165,7 @@ def refuse_open(questions: Accuracy) -> None:
     """Raise `UserError` for items that are scored by what is generated."""
     if questions.scoring == "generate":
         raise UserError(
-            "combining the experts' probabilities needs items with choices; remove the method"
+            "combining the experts' probabilities needs examples with choices; remove the method"
         )
 
 

@@ -68,7 +68,7 @@ def test_eval_prints_score_and_interval(fake: Any, capsys: pytest.CaptureFixture
     (((config, _), _),) = calls
     assert config == EvalConfig("B", "T", "A", split="dev", dev=9, scoring="letter")
     out = capsys.readouterr().out
-    for word in ("science dev", "0.610", "0.570", "0.650", "500 items", "likelihood"):
+    for word in ("science dev", "0.610", "0.570", "0.650", "500 examples", "likelihood"):
         assert word in out
 
 
@@ -143,7 +143,7 @@ def test_merge_refuses_methods_that_need_a_task_without_one(
 ) -> None:
     searching = Method("tuned", "-", "-", "-", needs=frozenset({"dev", "seed"}))
     monkeypatch.setattr("pyswarmopt_rivals.merge.load_method", lambda name: searching)
-    with pytest.raises(UserError, match="method tuned: looks at dev items; give task"):
+    with pytest.raises(UserError, match="method tuned: looks at dev examples; give task"):
         merge(
             MergeConfig(
                 str(tiny_base), tuple(map(str, tiny_experts)), str(tmp_path / "new"), "tuned"

@@ -75,7 +75,7 @@ def test_eval_takes_the_sizes_that_search_takes(
     ):
         code, out, _ = swarm_llm(capsys, *words, *more.split())
         assert code == 0 and loaded.pop() == sizes
-        assert ("1 item," in out) == (sizes[1] == 1)
+        assert ("1 example," in out) == (sizes[1] == 1)
 
 
 @pytest.mark.parametrize("scoring", ["likelihood", "letter", "generate"])

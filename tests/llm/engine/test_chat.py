@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.engine.chat import prompt_of
 from pyswarmopt_llm.engine.transformers import TransformersEngine
-from pyswarmopt_llm.scores.tasks import load_task
+from pyswarmopt_llm.scores.metrics.questions.context_window import check_window
+from pyswarmopt_llm.scores.metrics.registry import METRICS
+from pyswarmopt_llm.scores.tasks import Item, load_task
+from pyswarmopt_llm.scores.tasks.answers import is_correct
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.prepare import prepare
 
@@ -52,6 +56,80 @@ def test_models_that_can_think_first_do_not(tokenizer: Any) -> None:
     assert prompt_of(tokenizer, "", "Hi") == "<user>Hi<assistant><no>"
 
 
+def test_models_that_can_think_first_do_where_that_is_asked_for(
+    tiny_base: Path, tokenizer: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Their thoughts come on top of the reply's length, and the end of both is told."""
+    assert prompt_of(tokenizer, "", "Hi", thinking=1) == "<user>Hi<assistant>"
+    model, _ = load_tiny(tiny_base)
+    model.generation_config.eos_token_id = None
+    engine = TransformersEngine(model, tokenizer)
+    prompts = [engine.chat(f"Which one of {i}?") for i in range(4)]
+    assert all(prompt.endswith("<no>") for prompt in prompts)
+    engine.thinking = 30
+    thoughtful = [engine.chat(f"Which one of {i}?") for i in range(4)]
+    assert [f"{prompt}<no>" for prompt in thoughtful] == prompts
+    texts = engine.generate(thoughtful, 6)
+    engine.thinking = 0
+    assert texts == engine.generate(thoughtful, 36)
+    assert "4 of 4 replies reached max_new_tokens, 36, and end in the middle" in caplog.text
+
+
+def test_a_search_and_what_uses_its_result_think(
+    tiny_base: Path,
+    tiny_experts: list[Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    base = shutil.copytree(tiny_base, tmp_path / "base")
+    tokenizer = load_tiny(tiny_base)[1]
+    tokenizer.chat_template = TEMPLATE
+    tokenizer.save_pretrained(base)
+    task = write_task(tmp_path / "t.json", questions(4, 1), questions(4, 2))
+    lengths, whole = set(), TransformersEngine.generate
+
+    def generate(
+        engine: Any, prompts: Any, max_new_tokens: int = 64, draw: Any = None
+    ) -> list[str]:
+        assert not any(prompt.endswith("<no>") for prompt in prompts)
+        lengths.add(max_new_tokens + engine.thinking)
+        return whole(engine, prompts, max_new_tokens, draw)
+
+    monkeypatch.setattr(TransformersEngine, "generate", generate)
+    more: dict[str, Any] = {"thinking": 9, "scoring": "generate", "metrics": ("exact-match",)}
+    more |= {"max_new_tokens": 3, "max_iter": 1, "no_rivals": True}
+    search(small(base, tiny_experts, [task], tmp_path / "run", **more))
+    for words in (("eval",), ("generate", "Where?", "--max-new-tokens", "3")):
+        code, _, err = swarm_llm(capsys, *words, "--run", tmp_path / "run", "--threads", "1")
+        assert code == 0, err
+    assert lengths == {12}
+    words = ("search", "--space", "token", "--experts", base, base, "--task", task)
+    code, _, err = swarm_llm(capsys, *words, "--out", tmp_path / "n", "--set", "thinking=9")
+    assert code == 2 and "--set thinking=9: goes with one --base only" in err
+
+
+def test_thoughts_must_fit_the_window(tiny_base: Path, tmp_path: Path) -> None:
+    file = write_task(tmp_path / "t.json", questions(4, 1), questions(4, 2))
+    config = small(tiny_base, [tiny_base], [file], tmp_path / "run")
+    engine = TransformersEngine(*load_tiny(tiny_base))
+    task = load_task(str(file))
+    check_window(task, "generate", engine, metric=METRICS["exact-match"])
+    engine.thinking = config.thinking + 1000
+    check_window(task, "likelihood", engine)
+    with pytest.raises(UserError, match=r"generate scoring needs 1[12]\d\d tokens"):
+        check_window(task, "generate", engine, metric=METRICS["exact-match"])
+
+
+def test_what_is_scored_is_what_comes_after_the_thoughts() -> None:
+    item = Item("1", "Two plus two?", None, "4")
+    reply = "<think>3 and 1, or 5?</think> 4"
+    score = METRICS["exact-match"].build([item], "generate", lambda user, earlier=(): user, None)
+    assert score.judge([reply]) == [1.0] == score.judge(["4"])
+    chosen = Item("2", "Two plus two?", {"A": "four", "B": "five"}, "A")
+    assert is_correct(chosen, "<think>Answer: B? No.</think> Answer: A")
+
+
 def test_a_conversations_own_system_turn_comes_first(tokenizer: Any) -> None:
     own = [{"role": "system", "content": "Rhyme."}]
     prompt = prompt_of(tokenizer, "Be brief.", "Hi", own)
@@ -72,7 +150,7 @@ def test_one_conversation_in_dev_and_test_is_refused(tmp_path: Path) -> None:
     """And conversations that end alike are not one."""
     load_task(str(write_task(tmp_path / "apart.json", rows(4, 1), rows(4, 2))))
     file = write_task(tmp_path / "same.json", rows(4, 1), rows(5, 1)[1:])
-    with pytest.raises(UserError, match="3 dev items are also in test"):
+    with pytest.raises(UserError, match="3 dev examples are also in test"):
         load_task(str(file))
 
 

@@ -82,9 +82,9 @@ def test_out_of_memory_halves_the_batch_and_says_so_once(
 def test_an_item_that_does_not_fit_by_itself_is_one_clear_line(tiny_base: Path) -> None:
     model, tokenizer = load_tiny(tiny_base)
     engine = TransformersEngine(Short(model, 0, CUDA), tokenizer)
-    with pytest.raises(UserError, match="out of memory with a single item"):
+    with pytest.raises(UserError, match="out of memory with a single example"):
         engine.loglikelihood(PAIRS)
-    with pytest.raises(UserError, match="out of memory with a single item"):
+    with pytest.raises(UserError, match="out of memory with a single example"):
         engine.generate(PROMPTS, 4)
     other = TransformersEngine(Short(model, 0, RuntimeError("shapes differ")), tokenizer)
     with pytest.raises(RuntimeError, match="shapes differ"):

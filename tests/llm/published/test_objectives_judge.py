@@ -233,7 +233,7 @@ def test_win_rate_with_swapped_positions() -> None:
     for said in ("Better: A", "Better: tie, both are fine"):
         undecided = Judge(lambda prompts, said=said: [said] * len(prompts))
         assert undecided.win_rate(ITEMS, ["a"] * 3, ["b"] * 3).per_item == (0.5, 0.5, 0.5)
-    with pytest.raises(UserError, match="named no better reply for item 0"):
+    with pytest.raises(UserError, match="named no better reply for example 0"):
         Judge(lambda prompts: ["Both!"] * len(prompts)).win_rate(ITEMS, ["a"] * 3, ["b"] * 3)
 
 

@@ -188,7 +188,9 @@ def test_crosswords_may_be_drawn_twice_and_bring_their_example(
     file.write_text(json.dumps(content))
     with caplog.at_level(logging.WARNING):
         task = load_task(str(file))
-    assert "2 dev items are also in test, with the same answer among other options" in caplog.text
+    assert (
+        "2 dev examples are also in test, with the same answer among other options" in caplog.text
+    )
     shown = render_prompt(task.dev[0], "letter", task.prompt)
     assert shown.startswith(example) and shown.count("Who acted in X?") == 1
 

@@ -210,7 +210,7 @@ def test_the_card_states_scores_weights_data_and_command() -> None:
     assert title.startswith("# ") and sentence == plain(verdict(result_of()).sentence)
     assert "Nothing was trained." in card
     trained = model_card(about_of(), result_of(trained=True))
-    assert "What it found was trained on the dev items." in trained and "Nothing" not in trained
+    assert "What it found was trained on the dev examples." in trained and "Nothing" not in trained
     assert "torch 2.13.0" in card
 
 
@@ -333,7 +333,7 @@ def test_the_report_states_the_numbers_and_needs_nothing_from_outside(rows: list
     page = render_report(about_of(), result_of(), rows)
     elements = Elements(page)
     assert (
-        '<p class="lead">On unseen items 0.620 against 0.650 for the best single expert, x '
+        '<p class="lead">On unseen examples 0.620 against 0.650 for the best single expert, x '
         "(-0.030);"
     ) in page
     for word in ("0.620 [0.550, 0.690]", "1.25 x - 0.25 y", "1:20"):
@@ -369,9 +369,9 @@ def test_items_gained_and_lost_by_hand() -> None:
     ).text
     text = " ".join(page.split())
     # Of the best single expert x: items 1 to 6. Gained 7, 8, 9; lost 2.
-    assert "On dev the result gains 3 items and loses 1." in text
+    assert "On dev the result gains 3 examples and loses 1." in text
     assert (
-        "The result gets 3 of the 4 dev items right that no expert does, and loses 1 of the 6 "
+        "The result gets 3 of the 4 dev examples right that no expert does, and loses 1 of the 6 "
         "that some expert gets "
         "right." in text
     )
@@ -387,7 +387,7 @@ def test_without_the_task_file_items_are_counted_only() -> None:
         text = Elements(render_report(about_of(), result_of(items=ITEMS), HISTORY, tasks)).text
         assert (
             "Question" not in text
-            and " ".join(text.split()).count("gains 3 items and loses 1") == 1
+            and " ".join(text.split()).count("gains 3 examples and loses 1") == 1
         )
 
 

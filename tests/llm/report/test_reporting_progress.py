@@ -206,18 +206,15 @@ def test_elsewhere_than_in_a_terminal_there_is_a_line_per_iteration() -> None:
         "2 experts",
         "builtin:mixture",
         "4 particles",
-        "48 dev items",
+        "48 dev examples",
         "likelihood",
         "bfloat16",
     ):
         assert word in headline
     assert note == "[bold]letters[/bold] are at chance"
-    assert (
-        trial == "trying option letters: 2 experts on 4 items each"
-        and closing == "scoring the result"
-    )
+    assert trial == "trying option letters, on 4 examples" and closing == "scoring the result"
     # Ten evaluations left at (2 + 4) / 2 = 3 s each: 30 s; 96 items in 6 s.
-    words = ("1/2", "0.750", "2 evaluated", "10 left", "16 items/s", "0:30")
+    words = ("1/2", "0.750", "2 evaluated", "10 left", "16 examples/s", "0:30")
     assert all(word in iteration for word in words)
 
 

@@ -168,5 +168,5 @@ def test_a_metric_that_fails_midway_keeps_what_was_scored(
 def test_metrics_check_their_items() -> None:
     metric = Metric("m", lambda *_: pytest.fail("built"), needs="answer")
     metric.check([Item("1", "?", None, "x")], "f: dev")
-    with pytest.raises(UserError, match="f: dev item 1: no answer"):
+    with pytest.raises(UserError, match="f: dev example 1: no answer"):
         metric.check([Item("1", "?", None, "")], "f: dev")

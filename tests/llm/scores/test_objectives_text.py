@@ -115,7 +115,7 @@ def test_metrics_by_name() -> None:
         find_metric("exactmatch")
     with pytest.raises(UserError, match="no answer, which metric f1 needs"):
         find_metric("f1").check([Item("7", "So", None, "", plain=True)], "mine.json: dev")
-    with pytest.raises(UserError, match=r"mine.json: dev item 7: no choices"):
+    with pytest.raises(UserError, match=r"mine.json: dev example 7: no choices"):
         find_metric("mc2").check([Item("7", "So", None, "x")], "mine.json: dev")
 
 

@@ -191,11 +191,11 @@ def test_a_search_has_statistics_the_base_notes_and_replies_in_its_report(
     texts = [text for kind, text in notes if kind == "note"]
     assert any("5 particles, at most 1 iteration" in text for text in texts)
     drawn = (
-        "asks.txt names no split: 6 dev and 6 test items drawn from its 12 prompts with split "
+        "asks.txt names no split: 6 dev and 6 test examples drawn from its 12 prompts with split "
         "seed 0"
     )
     assert drawn in texts and result["notes"] == [drawn]
-    assert any(text.startswith("at most 102 passes of an item, about 0:0") for text in texts)
+    assert any(text.startswith("at most 102 passes of an example, about 0:0") for text in texts)
     kinds = [kind for kind, text in notes if kind == "evaluation" or "pace of the first" in text]
     assert kinds[:3] == ["evaluation", "note", "evaluation"]
     assert (

@@ -283,7 +283,7 @@ def test_public_files_load() -> None:
         pytest.skip("the public data sets are not at hand")
     for path in paths:
         if leaked := LEAKY.get(path.stem):
-            with pytest.raises(UserError, match=f"{leaked} dev items are also in test"):
+            with pytest.raises(UserError, match=f"{leaked} dev examples are also in test"):
                 load_task(str(path))
         task = load_task(str(path), allow_overlap=bool(leaked))
         for split, stored in json.loads(path.read_text()).items():

@@ -197,7 +197,7 @@ def test_score_of_by_hand(values: list[float]) -> None:
 
 @pytest.mark.parametrize("values", [[], [1.0, math.nan], [math.inf]])
 def test_score_of_refuses(values: list[float]) -> None:
-    with pytest.raises(ValueError, match="at least one item, and finite"):
+    with pytest.raises(ValueError, match="at least one example, and finite"):
         score_of(values)
 
 

@@ -587,10 +587,12 @@ def test_the_number_of_spare_prompts(config: SearchConfig, tmp_path: Path) -> No
 
     assert [spare(dev) for dev in (5, 15, 16, 30)] == [20, 15, 0, 0]
     assert [spare(5, spare=count) for count in (0, 3, 25)] == [0, 3, 25]
-    with pytest.raises(UserError, match=r"spare 26: open has 25 dev items .* beyond its 5 of dev"):
+    with pytest.raises(
+        UserError, match=r"spare 26: open has 25 dev examples .* beyond its 5 of dev"
+    ):
         spare(5, spare=26)
     labelled = replace(config, tasks=(str(write_labelled(tmp_path)),), dev=2, spare=1)
-    with pytest.raises(UserError, match="spare 1: words has 0 dev items without options"):
+    with pytest.raises(UserError, match="spare 1: words has 0 dev examples without options"):
         load_objectives(labelled)
 
 

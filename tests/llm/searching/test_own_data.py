@@ -18,7 +18,7 @@ from pyswarmopt_llm.scores.tasks import Item, Task
 from pyswarmopt_llm.searching.dry_run import time_items
 
 NOTE = (
-    "names no split: 12 dev and 24 test items drawn from its 36 rows with split seed 0, "
+    "names no split: 12 dev and 24 test examples drawn from its 36 rows with split seed 0, "
     "stratified by answer"
 )
 BY_TEXTS = ["--scoring", "likelihood"]
@@ -112,7 +112,7 @@ def test_a_dry_run_of_a_search_counts_and_writes_nothing(
     assert plan["seconds"] > 0 and plan["memory_bytes"] > 2**20
     code, out, _ = swarm_llm(capsys, *search)
     assert code == 0  # and a trial of 3 experts by letters
-    assert "at most 20 evaluations: 372 forward passes of an item" in out
+    assert "at most 20 evaluations: 372 forward passes of an example" in out
     assert out.strip().endswith("nothing was written")
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "x").write_text("")

@@ -21,6 +21,8 @@ from pyswarmopt_llm.cli.app import main
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.use import predict as job
+from pyswarmopt_llm.searching.use.config import EvalConfig
+from pyswarmopt_llm.searching.use.model import with_run
 from pyswarmopt_llm.searching.use.predicted import Prediction, wrong_chunk
 
 LABELS = ("card lost", "loan", "öffnen")
@@ -367,3 +369,20 @@ def test_an_error_of_the_model_is_not_said_to_be_one_of_the_file(
     new = write_rows(tmp_path / "new.csv", 3, 3)
     with pytest.raises(OSError, match="Input/output error"):
         sl.predict(runs["letter"], new, tmp_path / "out.csv")
+
+
+def test_a_task_of_a_run_goes_by_its_name_or_by_what_the_search_was_given() -> None:
+    """To `eval` and to `predict`; what the run names is asked for permission, as without a name."""
+    run = Path(__file__).parents[2] / "frozen" / "runs" / "several" / "finished"
+    read = {with_run(EvalConfig(run=str(run), task=task)).task for task in ("more", "more.json")}
+    assert read == {"more.json"}
+    assert with_run(EvalConfig(run=str(run), task="new.json")).task == "new.json"
+    forms = [job._source(run, task).form for task in ("words", "words.json")]
+    assert forms[0] is not None and forms[0] == forms[1]
+    with pytest.raises(UserError, match="has no such task, choose one of: words, more"):
+        job._source(run, "new.json")
+
+
+def test_two_metrics_of_an_evaluation_are_one_line() -> None:
+    with pytest.raises(UserError, match="one at a time"):
+        sl.evaluate("my/base", None, "t.json", metric=("f1", "accuracy"))

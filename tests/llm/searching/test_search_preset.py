@@ -68,7 +68,7 @@ def test_a_run_says_and_stores_what_was_chosen(config: SearchConfig) -> None:
     words = (
         "preset auto: space delta, 5 particles, at most 1 iteration, then "
         "training on the 40 "
-        "dev items; given: particles 5, max-iter 1"
+        "dev examples; given: particles 5, max-iter 1"
     )
     assert next(event.data["text"] for event in events if event.kind == "note") == words
     about = json.loads((Path(config.out) / "run.json").read_text())

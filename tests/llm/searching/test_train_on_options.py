@@ -115,5 +115,5 @@ def test_all_rows_of_a_table_without_split_are_trained_on(
 def test_items_without_answers_are_refused(tiny_base: Path, tmp_path: Path) -> None:
     file = write_task(tmp_path / "words.json", questions(4, 1), questions(2, 2))
     unanswered = [replace(item, answer=None) for item in load_task(str(file)).dev]
-    with pytest.raises(UserError, match="no item has a right answer"):
+    with pytest.raises(UserError, match="no example has a right answer"):
         on_options(resolve_base(str(tiny_base)), unanswered, tmp_path / "a", OPTIONS)

@@ -125,7 +125,7 @@ def test_what_never_fits_is_an_error_and_leaves_the_model_alone(
     engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     short_of(engine, monkeypatch, lambda: False)
-    with pytest.raises(NoRoomError, match="out of memory with a single item"):
+    with pytest.raises(NoRoomError, match="out of memory with a single example"):
         trained(engine)
     assert not any("forward" in vars(m) for m in engine.model.modules())
 

@@ -194,7 +194,7 @@ def test_noise_is_measured_once_and_given_to_the_model_of_the_scores(
     proposing: dict[str, Any] = {"preset": "auto", "max_iter": None, "proposals": 2}
     noisy = config("noisy", engine=server.url, **proposing)
     result = search(noisy).result
-    assert "as noise, intervals over items contain it" in result["notes"][0]
+    assert "as noise, intervals over examples contain it" in result["notes"][0]
     noise = json.loads((Path(noisy.out) / "run.json").read_text(encoding="utf-8"))["noise"]
     assert 0.0 < noise < 0.05
     (Path(noisy.out) / "result.json").unlink()
@@ -217,7 +217,7 @@ def test_a_run_is_not_resumed_on_another_base(
     (run / "result.json").unlink()
     journal = history(run)
     server.restarted(1.2)
-    with pytest.raises(UserError, match="scores the first items otherwise than when the run"):
+    with pytest.raises(UserError, match="scores the first examples otherwise than when the run"):
         resume(run, allowed=[server.url])
     assert history(run) == journal
 

@@ -32,7 +32,9 @@ def test_members_equal_weights_and_the_search_are_shown_with_what_they_write(
         main(["demo", "--token", "--quiet", "--out", str(run)])
     assert not end.value.code
     lines = capsys.readouterr().out.splitlines()
-    shown = dict(re.findall(r"^(.+): (0\.\d+) on 60 test items$", "\n".join(lines), re.MULTILINE))
+    shown = dict(
+        re.findall(r"^(.+): (0\.\d+) on 60 test examples$", "\n".join(lines), re.MULTILINE)
+    )
     assert list(shown) == [*demo.UNLIKE, "equal weights", "the search"]
     folder = demo.demo_folder("unlike")
     test = load_task(str(folder / "task.json"), dev=24, test=60).test

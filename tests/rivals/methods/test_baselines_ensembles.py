@@ -299,7 +299,7 @@ def test_k_and_examples_are_the_best_on_the_rest_of_dev(panel: Panel, dev: Accur
     assert purse.spent == spent <= 100
     again = few_shot.fit(panel.with_budget(Purse(100)), dev, 3)
     assert again.examples == found.examples
-    with pytest.raises(UserError, match="two dev items"):
+    with pytest.raises(UserError, match="two dev examples"):
         few_shot.fit(panel.with_budget(Purse(3)), dev, 3)
 
 

@@ -89,8 +89,8 @@ class EvaluateMetric:
         value = float(result[key])
         if not math.isfinite(value):
             raise UserError(
-                f"`metric` evaluate:{self._name}: {key} is {value} for one item; use a metric "
-                "that is a mean over items"
+                f"`metric` evaluate:{self._name}: {key} is {value} for one example; use a metric "
+                "that is a mean over examples"
             )
         return value
 

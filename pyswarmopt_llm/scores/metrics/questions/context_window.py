@@ -43,7 +43,7 @@ def check_window(
             except UserError as error:
                 raise UserError(f"{task.source}: {split} {error.text}") from error
             for item, text, written in questions.texts():
-                new = max(written, room)
+                new = max(written and written + engine.thinking, room)
                 # A token takes at least a byte of text (two for tokenizers that rewrite it), so
                 # only the few long items have to be tokenised.
                 if window is None or 2 * len(text.encode()) + new <= window:
@@ -51,7 +51,7 @@ def check_window(
                 needed = engine.count_tokens(text) + new
                 if needed > window:
                     raise UserError(
-                        f"{task.source}: {split} item {item.id}: {how} scoring needs {needed} "
+                        f"{task.source}: {split} example {item.id}: {how} scoring needs {needed} "
                         f"tokens, {model}'s "
-                        f"context window holds {window}; shorten the item or remove it"
+                        f"context window holds {window}; shorten the example or remove it"
                     )

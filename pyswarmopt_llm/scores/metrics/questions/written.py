@@ -12,6 +12,7 @@ from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS, at
 from pyswarmopt_llm.scores.metrics.registry import Chat, InOtherUnits, ScoreTexts
 from pyswarmopt_llm.scores.tasks import Item, chat_prompt, render_prompt
+from pyswarmopt_llm.scores.tasks.answers import without_thoughts
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.scores.metrics.questions.sampling import Sampling
@@ -98,8 +99,9 @@ class Written:
         return score if self._named is None else replace(score, named=self._named(score.per_item))
 
     def judge(self, answers: Sequence[str], places: Sequence[int] | None = None) -> Sequence[float]:
-        """The value of each answer."""
-        values: Sequence[float] = self._score(at(self.items, places), answers)
+        """The value of each answer, without its thoughts."""
+        said = list(map(without_thoughts, answers))
+        values: Sequence[float] = self._score(at(self.items, places), said)
         return values
 
 
