@@ -26,6 +26,7 @@ import group_tables
 import keeping_tables
 import numpy as np
 import rewards_tables
+import setting_tables
 import several_tables
 import stress_tables
 import studies_tables
@@ -426,6 +427,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "classifier-parts": group_tables.classifier_parts,
     "classifier-settings": group_tables.classifier_settings,
     "restarts": group_tables.restarts,
+    "published-setting": setting_tables.published_setting,
     "inertia": group_tables.inertia,
     "translation": task_tables.translation,
     "fusions": task_tables.fusions,
