@@ -435,6 +435,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "tools-agent": lambda: task_tables.tools("agent"),
     "tools-coalition": lambda: task_tables.tools("coalition"),
     "mended": task_tables.mended,
+    "attack": task_tables.attack,
+    "design": task_tables.design,
     "biased": task_tables.biased,
     "objectives": task_tables.objectives,
     "curve": curve_tables.curve,
