@@ -1,4 +1,4 @@
-"""Translation, sums and chess, tools, attacks, designs, mending, bias and objectives in
+"""Translation, sums and chess, tools, attacks, designs, mending, bias, objectives and noise in
 `research/benchmarks/groups`: formulas by hand or by brute force, and controls that are controls.
 """
 
@@ -21,7 +21,10 @@ from pyswarmopt_groups.negotiation.societies import TRAITS
 from pyswarmopt_llm.scores.tasks import Item, Task
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-NAMES = "attack biased chess_squares design machinesom mended objectives programs tools translation"
+NAMES = (
+    "adverse_members adverse_texts attack biased chess_squares design machinesom mended objectives "
+    "programs tools translation"
+)
 
 
 @pytest.fixture(scope="module")
@@ -450,3 +453,56 @@ def test_a_ranker_takes_the_steps_of_the_multiclass_hinge(
                 weights *= 1 - 1e-3
                 weights -= 0.05 * gradient
     assert o.ranker("r", pairs, 3).weights == pytest.approx(weights.detach().numpy(), abs=1e-12)
+
+
+# Privacy, a liar and typos
+
+
+def test_kept_votes_of_ten_models_of_texts_are_counted_anew(
+    lab: Any, task_tables: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Majority by NumPy (ties to the first-listed member), and the member that is best on dev."""
+    a, o = lab.adverse_texts, lab.objectives
+    kept = {
+        row["method"]: row["test"]
+        for row in task_tables.lines("adverse-texts")
+        if (row["task"], row["seed"]) == ("as they are", 1)
+    }
+    pairs = {part: o.texts(n, f"{part} 1") for part, n in (("dev", 100), ("test", 500))}
+    said = {}
+    for part, asked in pairs.items():
+        counts = o.counted([text for text, _ in asked])
+        said[part] = np.array(
+            [(counts @ m.weights + m.bias).argmax(axis=1) for m in a.everybody(1)]
+        )
+    right = {part: [o.INTENTS.index(i) for _, i in asked] for part, asked in pairs.items()}
+    best = int((said["dev"] == right["dev"]).mean(axis=1).argmax())
+    alone = (said["test"][best] == right["test"]).astype(int)
+    assert "".join(map(str, alone)) == kept["best member"]
+    for i, column in enumerate(said["test"].T.tolist()):
+        most = max(map(column.count, column))
+        winner = next(vote for vote in column if column.count(vote) == most)
+        assert kept["majority"][i] == str(int(winner == right["test"][i]))
+    rows = [
+        {"task": "as they are", "method": "best member", "test": "10"},
+        {"task": "as they are", "method": "stacked", "test": "11"},
+        {"task": "noise", "method": "best member", "test": "00"},
+        {"task": "noise", "method": "best member", "test": "10"},
+    ]
+    monkeypatch.setattr(task_tables, "lines", lambda name: rows)
+    expected = [["as they are", "0.500", "1.000"], ["noise", "0.250", ""]]
+    assert cells(task_tables.adverse()) == expected
+
+
+def test_typos_are_in_test_questions_alone_and_liars_and_noise_in_their_settings(lab: Any) -> None:
+    a = lab.adverse_members
+    items = tuple(Item(str(i), "abcdefgh ijklmnop", {"A": "x", "B": "y"}, "A") for i in range(50))
+    task = Task("t", items, items)
+    typed = a.with_typed(task, 0.2)
+    assert typed.dev == items and [i.answer for i in typed.test] == ["A"] * 50
+    assert sum(i.question != "abcdefgh ijklmnop" for i in typed.test) > 40
+    assert a.with_typed(task, 0.0).test == items
+    settings = list(a.settings_of("best", "last", (2.0,), 3))
+    assert [s.config.seed for s in settings if s.config.epsilon] == [0, 1, 2]
+    assert {s.config.liar for s in settings} == {None, "best", "best:test", "last", "last:test"}
+    assert {s.without for s in settings} == {None, "best", "last"}

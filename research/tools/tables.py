@@ -439,6 +439,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "design": task_tables.design,
     "biased": task_tables.biased,
     "objectives": task_tables.objectives,
+    "adverse": task_tables.adverse,
     "curve": curve_tables.curve,
     "curve-differences": curve_tables.differences,
     "curve-few": curve_tables.few,

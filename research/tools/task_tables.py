@@ -259,3 +259,15 @@ def objectives() -> str:
             votes = ("`majority`", "`weighted`", "`confidence`")
             table.append([group, *(_accuracy(groups[group, vote]) for vote in votes)])
     return markdown(["1,500 texts", "`majority`, or alone", "`weighted`", "`confidence`"], table)
+
+
+def adverse() -> str:
+    """A row per setting of privacy, lies and typos: the best member and five strategies."""
+    groups = _grouped(lines("adverse-texts"), lambda row: (row["task"], row["method"]))
+    methods = list(dict.fromkeys(method for _, method in groups))
+    table = []
+    for task in dict.fromkeys(task for task, _ in groups):
+        found = [groups.get((task, method)) for method in methods]
+        table.append([task, *(f"{_mean(rows):.3f}" if rows else "" for rows in found)])
+    names = [method if " " in method else f"`{method}`" for method in methods]
+    return markdown(["1,500 texts", *names], table)
