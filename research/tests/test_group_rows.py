@@ -282,7 +282,7 @@ def test_the_attack_is_found_on_dev_and_its_table_is_counted_by_hand(
     """Dev says that member 1 lies worst, test that member 2 does."""
     names = ("victim", "task", "dev", "test")
     made = [
-        (0, "no attack", "11", "1111"),
+        (0, "no attack", "00", "1111"),  # no attack is none of the attacks
         (1, "silence", "11", "1110"),
         (1, "lie", "00", "1100"),
         (2, "silence", "10", "0111"),
