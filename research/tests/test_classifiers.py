@@ -1,5 +1,5 @@
-"""`research/benchmarks/lab/classifiers.py` and `functions/inertia.py`: experts know what they were
-taught, variants are what their names say, and the figures are those of searches that can be redone.
+"""`research/benchmarks/lab/classifiers.py`, `published_setting.py` and `functions/inertia.py`: experts know
+what they were taught, variants are what their names say, and the figures are those of searches that can be redone.
 """
 
 from __future__ import annotations
@@ -100,3 +100,109 @@ def test_diversity_is_a_share_of_the_start_and_a_swarm_without_pull_keeps_it(mod
     assert row["diversity"] == pytest.approx(kept["diversity"], rel=1e-3)
     halved = inertia.run("sphere", 0.2, "half the step", 0)
     assert np.mean(halved["diversity"]) > np.mean(row["diversity"])
+
+
+# The published setting
+
+
+@pytest.fixture(scope="module")
+def setting(modules: Any) -> Iterator[Any]:
+    before = list(sys.path)
+    sys.path[:0] = [str(BENCHMARKS / "lab"), str(BENCHMARKS.parent / "tools")]
+    import published_setting
+    import setting_tables
+
+    yield published_setting, setting_tables
+    sys.path[:] = before
+
+
+def test_the_published_search_is_that_of_the_ablations(
+    modules: Any, pool: Any, setting: Any
+) -> None:
+    """Also with a dropout of nothing; another loop than `classifiers.run`, over `record`."""
+    classifiers, _, lines = modules
+    program, tables = setting
+    theirs = classifiers.run(pool, "full", 2)
+    for variant in ("published", "drop-k 0", "drop-n 0"):
+        swarm, _, _, evaluations = program.searched(pool, variant, 2)
+        best = swarm.best.x.double().numpy()
+        row = program.row_of(best, pool)
+        assert (row["dev"], evaluations) == (theirs["dev"], theirs["evaluations"])
+        assert tables.share_right(row) == pytest.approx(theirs["test"])
+    (kept,) = [
+        row
+        for row in lines("published-setting")
+        if (row["variant"], row["task"], row["seed"]) == ("published", "pool 1", 2)
+    ]
+    assert kept["dev"] == theirs["dev"]
+    assert tables.share_right(kept) == pytest.approx(theirs["test"], abs=0.005)
+
+
+def test_draws_are_of_the_papers_grid_and_tries_differ(pool: Any, setting: Any) -> None:
+    program, _ = setting
+    grid = {
+        "inertia": [0.1, 0.2, 0.3],
+        "cognitive": [0.1, 0.2, 0.3, 0.4, 0.5],
+        "social": [0.2, 0.3, 0.4, 0.5, 0.6],
+        "repel": [0.01, 0.05, 0.1],
+        "step": [0.5, 0.6, 0.7, 0.8, 0.9, 1.0],
+    }
+    draws = program.drawn(3)
+    assert len(draws) == len({tuple(draw.values()) for draw in draws}) == 10
+    assert all(draw[name] in values for draw in draws for name, values in grid.items())
+    found = [
+        program.searched(pool, variant, 0)[0].best.x.double().numpy()
+        for variant in ("published", "repeat 1", "repeat 2", "grid 1", "grid 2")
+    ]
+    assert all(not np.allclose(a, b) for a in found for b in found if a is not b)
+
+
+def test_dropout_leaves_out_that_share_of_what_follows_the_start(pool: Any, setting: Any) -> None:
+    program, _ = setting
+    for share, least, most in ((0.5, 0.35, 0.65), (0.8, 0.1, 0.3)):
+        swarm, _, _, evaluations = program.searched(pool, f"drop-n {share}", 0)
+        later = 20 * (swarm.rounds - 1)
+        assert least < (evaluations - 20) / later < most
+    _, _, _, evaluations = program.searched(pool, "drop-k 0.5", 0)
+    assert evaluations % 20 == 0
+
+
+def test_sums_are_of_all_experts_with_totals_between_a_half_and_a_third_of_them(
+    pool: Any, setting: Any
+) -> None:
+    program, _ = setting
+    start = program.start_of(pool, "sums", 0)
+    shares, *_ = np.linalg.lstsq(pool.experts.T, start.T, rcond=None)
+    assert shares.T[:10] == pytest.approx(np.eye(10), abs=1e-9)
+    totals = shares.T[10:].sum(axis=1)
+    assert (shares.T[10:] > -1e-9).all() and ((totals > 0.5) & (totals < 1 + 10 / 3)).all()
+    even = program.start_of(pool, "even", 0)
+    assert even[10:13] == pytest.approx(
+        np.stack([0 * start[0], pool.experts.mean(0), pool.experts.sum(0)])
+    )
+    assert len(even) == len(start) == 20
+
+
+def test_the_best_of_ten_tries_is_that_of_dev_and_pays_for_all(
+    setting: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, tables = setting
+
+    def line(variant: str, dev: float, byte: str, evaluations: int = 100) -> dict[str, Any]:
+        about = {"task": "pool 1", "seed": 0, "evaluations": evaluations}
+        return {"variant": variant, "dev": dev, "right": byte * 125, **about}
+
+    rows = [line("published", 0.5, "f0")]
+    for kind in ("grid", "repeat"):
+        rows += [line(f"{kind} {k}", dev, byte) for k, (dev, byte) in enumerate(
+            [(0.6, "00"), (0.9, "fe"), (0.9, "ff")], start=1)]  # fmt: skip
+    monkeypatch.setattr(tables, "lines", lambda name: rows)
+    monkeypatch.setattr(tables, "LABELS", {})
+    monkeypatch.setattr(tables.studies_table, "paired", lambda gains: f"{gains[0]:+.3f}")
+    table = [
+        [cell.strip() for cell in row.strip("|").split("|")][1:]
+        for row in tables.published_setting().splitlines()[2:]
+    ]
+    lot = ["0.800", "0.625", "+0.125", "100"]
+    best = ["0.900", "0.875", "+0.375", "300"]
+    assert table == [["0.500", "0.500", "", "100"], lot, best, lot, best]

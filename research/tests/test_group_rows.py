@@ -1,4 +1,4 @@
-"""Translation, sums and chess, tools, attacks, designs, mending, bias and objectives in
+"""Translation, sums and chess, tools, attacks, designs, mending, bias, objectives and noise in
 `research/benchmarks/groups`: formulas by hand or by brute force, and controls that are controls.
 """
 
@@ -21,7 +21,10 @@ from pyswarmopt_groups.negotiation.societies import TRAITS
 from pyswarmopt_llm.scores.tasks import Item, Task
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-NAMES = "attack biased chess_squares design machinesom mended objectives programs tools translation"
+NAMES = (
+    "adverse_members adverse_texts attack biased chess_squares design machinesom mended objectives "
+    "programs tools translation"
+)
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +32,16 @@ def lab() -> Iterator[Any]:
     before = list(sys.path)
     sys.path[:0] = [str(BENCHMARKS / "groups"), str(BENCHMARKS / "lab")]
     yield SimpleNamespace(**{name: __import__(name) for name in NAMES.split()})
+    sys.path[:] = before
+
+
+@pytest.fixture(scope="module")
+def task_tables() -> Iterator[Any]:
+    before = list(sys.path)
+    sys.path.insert(0, str(BENCHMARKS.parent / "tools"))
+    import task_tables
+
+    yield task_tables
     sys.path[:] = before
 
 
@@ -258,23 +271,89 @@ def test_a_tapped_member_says_the_message_and_a_checked_reader_does_not_believe_
     assert shown.count(a.OTHERS) == 1
 
 
+def cells(table: str) -> list[list[str]]:
+    """The rows of a table, without its head."""
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in table.splitlines()[2:]]
+
+
+def test_the_attack_is_found_on_dev_and_its_table_is_counted_by_hand(
+    task_tables: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dev says that member 1 lies worst, test that member 2 does."""
+    names = ("victim", "task", "dev", "test")
+    made = [
+        (0, "no attack", "00", "1111"),  # no attack is none of the attacks
+        (1, "silence", "11", "1110"),
+        (1, "lie", "00", "1100"),
+        (2, "silence", "10", "0111"),
+        (2, "lie", "01", "0000"),
+    ]
+    rows = [dict(zip(names, row, strict=True)) | {"method": "m", "seed": 0} for row in made]
+    monkeypatch.setattr(task_tables, "lines", lambda name: rows)
+    ((_, none, found, silent, by_lot, worst, told),) = cells(task_tables.attack())
+    assert none.startswith("1.000") and found.startswith("0.500")
+    assert (silent, by_lot, worst) == ("0.750", f"{(3 + 2 + 3 + 0) / 16:.3f}", "0.000")
+    assert told == "lie, member 1"
+
+
+def test_kept_attacks_and_designs_are_what_the_programs_give(lab: Any, task_tables: Any) -> None:
+    kept = task_tables.lines("attack")
+    (row,) = [r for r in kept if (r["method"], r["seed"], r["victim"], r["task"]) == (
+        "`refine`, checked, most voices first, one line", 1, 2, "voices")]  # fmt: skip
+    a = lab.attack
+    strategy, defence, plain = a.SYSTEMS[row["method"]]
+    members, dev = a.attacked(defence, 1, "voices"), a.items("dev", a.DEV, 1)
+    assert [isinstance(member, a.Tapped) for member in members] == [False, True, False, False]
+    assert a.signs(a.decided(members, strategy, dev, 1, plain), dev) == row["dev"]
+    test = a.items("test", 40, 1)
+    assert a.signs(a.decided(members, strategy, test, 1, plain), test) == row["test"][:40]
+    d = lab.design
+    (row,) = [r for r in task_tables.lines("design") if (r["method"], r["seed"], r["members"]) == (
+        "refine:1", 2, [0, 2, 5])]  # fmt: skip
+    task = Task("t", d.items("dev", d.DEV, 2), d.items("test", 40, 2), d.TEMPLATE)
+    made = d.row_of(d.Design((0, 2, 5), "refine:1"), task, 2)
+    assert (made["dev"], made["dev_tokens"]) == (row["dev"], row["dev_tokens"])
+    assert made["test"] == row["test"][:40]
+
+
 # Designs
 
 
-def test_a_design_is_the_best_affordable_one(lab: Any) -> None:
+def test_all_groups_of_up_to_three_have_all_strategies(lab: Any, task_tables: Any) -> None:
     d = lab.design
-    made = [
-        d.Design((k,), "majority", dev, tokens)
-        for k, (dev, tokens) in enumerate([(0.5, 10), (0.9, 50), (0.9, 40), (0.6, 20)])
-    ]
-    best = {budget: d.best_within(made, budget) for budget in (5, 15, 30, 100)}
-    assert best[5] is None
-    assert [best[budget].members for budget in (15, 30, 100)] == [(0,), (3,), (2,)]
     every = d.designs(6, 3)
-    assert len(every) == 6 * 2 + (15 + 20) * 4
+    assert len(set(every)) == len(every) == 6 * 2 + (15 + 20) * 4
     assert not [
         design for design in every if len(design.members) == 1 and "refine" in design.strategy
     ]
+    assert task_tables.LARGEST == d.LARGEST
+    names = [member.name for member in d.everybody()]
+    assert [name.startswith("careless") for name in names] == [
+        k < task_tables.CARELESS for k in range(6)
+    ]
+
+
+def test_a_design_is_the_best_affordable_one_on_dev(
+    task_tables: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is best on test is not taken; of equals on dev the cheapest is."""
+    names = ("members", "method", "dev", "dev_tokens", "test", "tokens")
+    made = [
+        ([0], "a", "1100", 20, "1000", 21),
+        ([4], "a", "1000", 25, "1111", 25),
+        ([0, 1], "b", "1111", 50, "1100", 51),
+        ([0, 4, 5], "c", "1111", 40, "1110", 41),
+        ([0, 1, 2, 3, 4, 5], "a", "1111", 90, "0000", 91),
+    ]
+    rows = [dict(zip(names, row, strict=True)) | {"seed": 0} for row in made]
+    monkeypatch.setattr(task_tables, "lines", lambda name: rows)
+    monkeypatch.setattr(task_tables, "BUDGETS", (30, 100))
+    small, large = cells(task_tables.design())
+    assert small[1].startswith("0.250") and small[2:4] == ["21", ""]
+    assert small[4:] == ["0.625", "0.625", "1.000", "a of 1 careless"]
+    assert large[1].startswith("0.750") and large[2:4] == ["41", "0.000, 91"]
+    by_lot = f"{(1 + 4 + 2 + 3) / 16:.3f}"
+    assert large[4:] == ["0.500", by_lot, "1.000", "c of 1 careless and 2 bad"]
 
 
 # Mending
@@ -349,3 +428,81 @@ def test_naive_bayes_and_ranker_are_those_of_scikit_learn_and_of_the_hinge(lab: 
     rows, right = np.arange(len(pairs)), np.array([o.INTENTS.index(i) for i in labels])
     margin = scores[rows, right][:, None] - np.where(np.eye(6)[right] == 1, -np.inf, scores)
     assert np.mean(margin.min(axis=1) > 0) > 0.85
+
+
+def test_a_ranker_takes_the_steps_of_the_multiclass_hinge(
+    lab: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two epochs beside gradients of max(0, 1 + best wrong score - right score), by autograd."""
+    import torch
+
+    o = lab.objectives
+    monkeypatch.setattr(o, "EPOCHS", 2)
+    pairs = o.texts(60, "few")
+    inputs = torch.tensor(o.counted([text for text, _ in pairs]))
+    weights = torch.zeros((len(o.WORDS), 6), dtype=torch.float64, requires_grad=True)
+    rng = np.random.default_rng(3)
+    for _ in range(2):
+        for i in rng.permutation(len(pairs)):
+            scores, own = inputs[i] @ weights, o.INTENTS.index(pairs[i][1])
+            wrong = torch.cat([scores[:own], scores[own + 1 :]])
+            best = wrong[wrong.argmax()]  # of equals the first
+            loss = torch.clamp(1 + best - scores[own], min=0)
+            (gradient,) = torch.autograd.grad(loss, weights)
+            with torch.no_grad():
+                weights *= 1 - 1e-3
+                weights -= 0.05 * gradient
+    assert o.ranker("r", pairs, 3).weights == pytest.approx(weights.detach().numpy(), abs=1e-12)
+
+
+# Privacy, a liar and typos
+
+
+def test_kept_votes_of_ten_models_of_texts_are_counted_anew(
+    lab: Any, task_tables: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Majority by NumPy (ties to the first-listed member), and the member that is best on dev."""
+    a, o = lab.adverse_texts, lab.objectives
+    kept = {
+        row["method"]: row["test"]
+        for row in task_tables.lines("adverse-texts")
+        if (row["task"], row["seed"]) == ("as they are", 1)
+    }
+    pairs = {part: o.texts(n, f"{part} 1") for part, n in (("dev", 100), ("test", 500))}
+    said = {}
+    for part, asked in pairs.items():
+        counts = o.counted([text for text, _ in asked])
+        said[part] = np.array(
+            [(counts @ m.weights + m.bias).argmax(axis=1) for m in a.everybody(1)]
+        )
+    right = {part: [o.INTENTS.index(i) for _, i in asked] for part, asked in pairs.items()}
+    best = int((said["dev"] == right["dev"]).mean(axis=1).argmax())
+    alone = (said["test"][best] == right["test"]).astype(int)
+    assert "".join(map(str, alone)) == kept["best member"]
+    for i, column in enumerate(said["test"].T.tolist()):
+        most = max(map(column.count, column))
+        winner = next(vote for vote in column if column.count(vote) == most)
+        assert kept["majority"][i] == str(int(winner == right["test"][i]))
+    rows = [
+        {"task": "as they are", "method": "best member", "test": "10"},
+        {"task": "as they are", "method": "stacked", "test": "11"},
+        {"task": "noise", "method": "best member", "test": "00"},
+        {"task": "noise", "method": "best member", "test": "10"},
+    ]
+    monkeypatch.setattr(task_tables, "lines", lambda name: rows)
+    expected = [["as they are", "0.500", "1.000"], ["noise", "0.250", ""]]
+    assert cells(task_tables.adverse()) == expected
+
+
+def test_typos_are_in_test_questions_alone_and_liars_and_noise_in_their_settings(lab: Any) -> None:
+    a = lab.adverse_members
+    items = tuple(Item(str(i), "abcdefgh ijklmnop", {"A": "x", "B": "y"}, "A") for i in range(50))
+    task = Task("t", items, items)
+    typed = a.with_typed(task, 0.2)
+    assert typed.dev == items and [i.answer for i in typed.test] == ["A"] * 50
+    assert sum(i.question != "abcdefgh ijklmnop" for i in typed.test) > 40
+    assert a.with_typed(task, 0.0).test == items
+    settings = list(a.settings_of("best", "last", (2.0,), 3))
+    assert [s.config.seed for s in settings if s.config.epsilon] == [0, 1, 2]
+    assert {s.config.liar for s in settings} == {None, "best", "best:test", "last", "last:test"}
+    assert {s.without for s in settings} == {None, "best", "last"}

@@ -26,6 +26,7 @@ import group_tables
 import keeping_tables
 import numpy as np
 import rewards_tables
+import setting_tables
 import several_tables
 import stress_tables
 import studies_tables
@@ -437,6 +438,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "classifier-parts": group_tables.classifier_parts,
     "classifier-settings": group_tables.classifier_settings,
     "restarts": group_tables.restarts,
+    "published-setting": setting_tables.published_setting,
     "inertia": group_tables.inertia,
     "translation": task_tables.translation,
     "fusions": task_tables.fusions,
@@ -444,8 +446,11 @@ TABLES: dict[str, Callable[[], str]] = {
     "tools-agent": lambda: task_tables.tools("agent"),
     "tools-coalition": lambda: task_tables.tools("coalition"),
     "mended": task_tables.mended,
+    "attack": task_tables.attack,
+    "design": task_tables.design,
     "biased": task_tables.biased,
     "objectives": task_tables.objectives,
+    "adverse": task_tables.adverse,
     "curve": curve_tables.curve,
     "curve-differences": curve_tables.differences,
     "curve-few": curve_tables.few,

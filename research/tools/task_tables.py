@@ -4,6 +4,7 @@ chess, tools, attacks, designs, mending, bias and objectives.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from statistics import fmean
@@ -16,6 +17,8 @@ from pyswarmopt_rivals.comparison.summary import interval_over_seeds
 
 Rows = Sequence[dict[str, Any]]
 KINDS = ("translation", "summaries")
+# of `research/benchmarks/groups/design.py`: tokens, members of a design, members that are careless
+BUDGETS, LARGEST, CARELESS = (30, 100, 300, 700, math.inf), 3, 4
 
 
 def _grouped(rows: Rows, key: Callable[[dict[str, Any]], Any]) -> dict[Any, list[dict[str, Any]]]:
@@ -125,41 +128,87 @@ def tools(task: str) -> str:
 
 
 def attack() -> str:
-    """A row per system: without attack, under the one found, under others by lot."""
+    """A row per system: without attack, under the one found on dev, with the same member silent,
+    under any attack by lot, under the worst on test.
+    """
     table = []
-    for method, mine in _grouped(lines("attack"), _method).items():
-        parts = _grouped(mine, lambda row: row["task"].partition(",")[0])
-        found = parts["attack found on dev"]
-        told = dict.fromkeys(f"{row['message']}, member {row['victim']}" for row in found)
-        table.append(
-            [
-                method,
-                _accuracy(parts["no attack"]),
-                _accuracy(found),
-                f"{_mean(parts['attack by lot']):.3f}",
-                "; ".join(told).replace("_", " "),
-            ]
-        )
-    head = ["1,500 questions each", "no attack", "the attack found on dev", "attacks by lot"]
-    return markdown([*head, "what was found"], table)
+    for method, every in _grouped(lines("attack"), _method).items():
+        found, silent, worst, told = [], [], [], []
+        for mine in _grouped(every, lambda row: row["seed"]).values():
+            attacks = [row for row in mine if row["victim"]]
+            found.append(min(attacks, key=lambda row: row["dev"].count("1")))
+            worst.append(min(attacks, key=lambda row: row["test"].count("1")))
+            victim = found[-1]["victim"]
+            silent += [r for r in attacks if (r["victim"], r["task"]) == (victim, "silence")]
+            told.append(f"{found[-1]['task']}, member {victim}")
+        cells = [_accuracy([row for row in every if not row["victim"]]), _accuracy(found)]
+        by_lot = [row for row in every if row["victim"]]
+        cells += [f"{_mean(rows):.3f}" for rows in (silent, by_lot, worst)]
+        table.append([method, *cells, "; ".join(dict.fromkeys(told))])
+    head = ["1,500 questions each", "no attack", "the attack found on dev", "that member silent"]
+    return markdown([*head, "any attack, by lot", "the worst on test", "what was found"], table)
+
+
+def best_within(rows: Rows, budget: float) -> dict[str, Any]:
+    """The design that is most often right on dev for at most so many tokens on dev, of equals the
+    cheapest.
+
+    Example:
+        >>> made = [("01", 9), ("11", 30), ("11", 20)]
+        >>> rows = [{"dev": dev, "dev_tokens": tokens} for dev, tokens in made]
+        >>> best_within(rows, 99)["dev_tokens"], best_within(rows, 10)["dev_tokens"]
+        (20, 9)
+    """
+    affordable = [row for row in rows if row["dev_tokens"] <= budget]
+    return max(affordable, key=lambda row: (row["dev"].count("1"), -row["dev_tokens"]))
+
+
+def _designs(seed: Rows, budget: float) -> dict[str, Rows]:
+    """Of one seed's designs under a budget: the best on dev, that of all six members (none may be
+    affordable), all, those that spend at least half, and the best on test.
+    """
+    small = [row for row in seed if len(row["members"]) <= LARGEST]
+    whole = [row for row in seed if len(row["members"]) > LARGEST]
+    affordable = [row for row in small if row["dev_tokens"] <= budget]
+    of_all = any(row["dev_tokens"] <= budget for row in whole)
+    return {
+        "designed": [best_within(small, budget)],
+        "all six": [best_within(whole, budget)] if of_all else [],
+        "by lot": affordable,
+        "spending": [row for row in affordable if row["dev_tokens"] >= budget / 2],
+        "best": [max(affordable, key=lambda row: row["test"].count("1"))],
+    }
 
 
 def design() -> str:
-    """A row per budget: the design by dev, all members, designs by lot; accuracy and tokens."""
+    """A row per budget: the design by dev, all members, designs by lot, the best on test."""
     table = []
-    for budget, mine in _grouped(lines("design"), lambda row: row["task"]).items():
-        parts = _grouped(mine, lambda row: row["method"].partition(",")[0])
-        cells = [budget]
-        for name in ("designed on dev", "all six members", "by lot"):
-            rows = parts.get(name, [])
-            each = f"{_mean(rows):.3f}, {_mean(rows, 'tokens'):,.0f}" if rows else ""
-            cells.append(each)
-        chosen = dict.fromkeys(
-            f"{row['strategy']} of {len(row['members'])}" for row in parts["designed on dev"]
-        )
-        table.append([*cells, "; ".join(chosen)])
-    head = ["at most", "designed on dev", "the best of all six members", "by lot"]
-    return markdown([*head, "what was designed"], table)
+    for budget in BUDGETS:
+        parts: dict[str, list[dict[str, Any]]] = {}
+        for seed in _grouped(lines("design"), lambda row: row["seed"]).values():
+            for name, rows in _designs(seed, budget).items():
+                parts.setdefault(name, []).extend(rows)
+        designed, all_six = parts["designed"], parts["all six"]
+        cells = [
+            f"{budget} tokens" if budget < math.inf else "no limit",
+            _accuracy(designed),
+            f"{_mean(designed, 'tokens'):,.0f}",
+        ]
+        cells.append(f"{_mean(all_six):.3f}, {_mean(all_six, 'tokens'):,.0f}" if all_six else "")
+        for name in ("spending", "by lot", "best"):
+            cells.append(f"{_mean(parts[name]):.3f}" if parts[name] else "")
+        told = dict.fromkeys(f"{row['method']} of {_members(row['members'])}" for row in designed)
+        table.append([*cells, "; ".join(told)])
+    head = ["1,500 questions, at most", "designed on dev", "tokens", "all six members, tokens"]
+    head += ["by lot, of those that spend half", "by lot", "the best on test", "what was designed"]
+    return markdown(head, table)
+
+
+def _members(numbers: Sequence[int]) -> str:
+    """`3 careless`, `1 careless and 2 bad`; the first four are careless."""
+    careless = sum(number < CARELESS for number in numbers)
+    parts = {"careless": careless, "bad": len(numbers) - careless}
+    return " and ".join(f"{count} {name}" for name, count in parts.items() if count)
 
 
 def mended() -> str:
@@ -210,3 +259,15 @@ def objectives() -> str:
             votes = ("`majority`", "`weighted`", "`confidence`")
             table.append([group, *(_accuracy(groups[group, vote]) for vote in votes)])
     return markdown(["1,500 texts", "`majority`, or alone", "`weighted`", "`confidence`"], table)
+
+
+def adverse() -> str:
+    """A row per setting of privacy, lies and typos: the best member and five strategies."""
+    groups = _grouped(lines("adverse-texts"), lambda row: (row["task"], row["method"]))
+    methods = list(dict.fromkeys(method for _, method in groups))
+    table = []
+    for task in dict.fromkeys(task for task, _ in groups):
+        found = [groups.get((task, method)) for method in methods]
+        table.append([task, *(f"{_mean(rows):.3f}" if rows else "" for rows in found)])
+    names = [method if " " in method else f"`{method}`" for method in methods]
+    return markdown(["1,500 texts", *names], table)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import fmean
 
 from outcomes import RESEARCH, Outcomes, lines, markdown, outcomes, points
 
@@ -159,7 +160,7 @@ def judge() -> str:
     """A row per task: what a reward model is worth as a judge, and what a search by it gains and
     really gains.
     """
-    rows = []
+    rows, held_out = [], []
     for line in lines("judge"):
         models = [line[name] for name in ("base", "best-single", "result")]
         rewards = [f"{model['reward']:.1f}" for model in models]
@@ -167,6 +168,10 @@ def judge() -> str:
         rows.append(
             [line["task"], f"{line['pairs']:.2f}", f"{line['rank']:.2f}", *rewards, *truths]
         )
+        if line["task"] in HELD_OUT:
+            held_out.append([fmean(map(int, model["test"])) for model in models])
+    means = [f"{fmean(column):.3f}" for column in zip(*held_out, strict=True)]
+    rows.append([f"mean of {HELD_OUT[0]} to {HELD_OUT[-1]}", *[""] * 5, *means])
     heading = ["500 test examples", "held-out pairs in order", "rank correlation"]
     heading += ["reward: base", "best expert by it", "result"]
     return markdown([*heading, "truth: base", "best expert by reward", "result"], rows)

@@ -68,20 +68,27 @@ def settings_of(best: str, last: str, epsilons: Sequence[float], draws: int) -> 
         yield Setting(f"without the {who}", without=name)
 
 
-def accuracies(members: Sequence[Member], task: Task, setting: Setting) -> dict[str, float]:
-    """Test accuracy of every strategy, and of the member that is best on dev, in a setting."""
+def answered(members: Sequence[Member], task: Task, setting: Setting) -> dict[str, list[bool]]:
+    """Which test items every strategy gets right in a setting, and the member that is best on dev."""
     kept = [member for member in members if member.name != setting.without]
     context = GroupContext(voters(kept, setting.config, task), task, "likelihood")
-    best = context.order[0]
-    answers = context.collect(task.test)
-    scores = {SINGLE: float(answers.right[best].mean())}
+    right = {SINGLE: context.collect(task.test).right[context.order[0]].tolist()}
     for name in setting.strategies:
         verdicts = load_strategy(name).fit(context)(task.test)
-        scores[name] = fmean(
-            is_right(item, verdict.answer)
-            for item, verdict in zip(task.test, verdicts, strict=True)
-        )
-    return scores
+        pairs = zip(task.test, verdicts, strict=True)
+        right[name] = [is_right(item, verdict.answer) for item, verdict in pairs]
+    return right
+
+
+def accuracies(members: Sequence[Member], task: Task, setting: Setting) -> dict[str, float]:
+    """The shares of `answered`."""
+    return {name: fmean(right) for name, right in answered(members, task, setting).items()}
+
+
+def with_typed(task: Task, share: float) -> Task:
+    """The task with typos in this share of the letters of test questions."""
+    changed = [with_typos(item, random.Random(f"0 {item.question}"), share) for item in task.test]
+    return replace(task, test=tuple(changed))
 
 
 def rows_of(
@@ -93,12 +100,9 @@ def rows_of(
     for setting in settings_of(best, last, args.epsilon, args.draws):
         yield setting.name, accuracies(members, task, setting)
     if args.typos:
-        changed = [
-            with_typos(item, random.Random(f"0 {item.question}"), args.typos) for item in task.test
-        ]
         yield (
             f"typos {args.typos:g}",
-            accuracies(members, replace(task, test=tuple(changed)), Setting("")),
+            accuracies(members, with_typed(task, args.typos), Setting("")),
         )
 
 

@@ -3,11 +3,16 @@
 a group of `ruled.py` most, and the group defends itself.
 
 The attacker holds one channel: whatever the tapped member says, in votes and in debates, is replaced.
-It does not know what is right; it tries every member with every message on dev questions, sees how
-often the group is right, and attacks the test questions with what was worst. It searches anew for
-every defence. Defences: `checked` members leave out what contradicts what they know themselves, `one
-line` takes the line breaks out of an argument, with which one speaker looks like several. Controls:
-no attack, and the mean of two attacks drawn by lot. 60 dev and 500 test questions, three draws.
+It does not know the answers of test questions; it tries every member with every message on dev
+questions, sees how often the group is right, and attacks the test questions with what was worst (of
+equals the first). It searches anew for every defence. Defences: `checked` members leave out what
+contradicts what they know themselves, the next also reads first what most speakers begin with, `one
+line` takes the line breaks out of an argument, with which one speaker looks like several. 60 dev and
+500 test questions, three draws.
+
+The outcomes hold every attack on dev and on test, so that what was found, the same member silent, the
+mean of all attacks (one by lot) and the worst on test (one who knows its answers) follow from them.
+What is in the outcomes is not computed again.
 
     python research/benchmarks/groups/attack.py --outcomes research/evidence/attack.jsonl
 """
@@ -16,12 +21,11 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import random
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from programs import OTHERS, arguments
@@ -32,16 +36,17 @@ from talking import refined
 from pyswarmopt_groups.context import GroupContext, Verdict
 from pyswarmopt_groups.members.protocol import GREEDY, Answer, Member, Sampling, Texts
 from pyswarmopt_groups.registry import load_strategy
+from pyswarmopt_groups.responses import is_right
+from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task, render_prompt
-from pyswarmopt_llm.scores.tasks.answers import is_correct
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 from lab_skills import LETTERS
 
 Message = Callable[[str, str, random.Random], str]
 """(prompt, what the member would say, draws) -> what is said in its place."""
-BY_LOT, DEV = 2, 60
-TRIED = 2  # rounds of a debate
+NO_ATTACK = "no attack"
+DEV, TRIED = 60, 2  # dev questions, rounds of a debate
 
 
 def _wrong(kind: Sequence[str], rng: random.Random, middle: Sequence[str] = ()) -> str:
@@ -195,61 +200,67 @@ def decided(
     return refined(context, f"refine:{TRIED}", patches)
 
 
-def accuracy(verdicts: Sequence[Verdict], items: Sequence[Item]) -> float:
-    """The share of right verdicts."""
+def signs(verdicts: Sequence[Verdict], items: Sequence[Item]) -> str:
+    """1 for each right verdict, 0 for each other."""
     pairs = zip(items, verdicts, strict=True)
-    return fmean(v.answer is not None and is_correct(item, v.answer) for item, v in pairs)
+    return "".join(str(int(is_right(item, verdict.answer))) for item, verdict in pairs)
 
 
-def rows(seed: int) -> Iterator[dict[str, Any]]:
-    """A line for each system and attack."""
+SYSTEMS: Mapping[str, tuple[str, str, bool]] = {
+    "`majority`": ("majority", "no defence", False),
+    "`refine`": ("refine", "no defence", False),
+    "`refine`, checked": ("refine", "checked", False),
+    "`refine`, checked, most voices first": ("refine", "checked, most voices first", False),
+    "`refine`, checked, most voices first, one line": (
+        "refine",
+        "checked, most voices first",
+        True,
+    ),
+}
+"""Name -> strategy, defence of the members, whether arguments are one line."""
+
+
+def attacked(defence: str, victim: int, message: str) -> list[Member]:
+    """The four members with this defence; what one of them says is replaced."""
+    honest = [
+        DEFENCES[defence](Ruled(f"member {k + 1}", known, 0.0)) for k, known in enumerate(KNOWN)
+    ]
+    return [
+        Tapped(member, MESSAGES[message]) if k == victim else member
+        for k, member in enumerate(honest)
+    ]
+
+
+def rows(name: str, seed: int) -> Iterator[dict[str, Any]]:
+    """A line for a system without an attack, and one for each attack."""
+    strategy, defence, plain = SYSTEMS[name]
     dev, test = items("dev", DEV, seed), items("test", TEST, seed)
-    attacks = [*itertools.product(range(len(KNOWN)), MESSAGES)]
-    systems = [("majority", "no defence", False), ("refine", "no defence", False)]
-    systems += [("refine", "checked", False)]
-    systems += [("refine", "checked, most voices first", plain) for plain in (False, True)]
-    for strategy, defence, plain in systems:
-        honest = [
-            DEFENCES[defence](Ruled(f"member {k + 1}", known, 0.0)) for k, known in enumerate(KNOWN)
-        ]
-
-        def attacked(attack: tuple[int, str], honest: Sequence[Member] = honest) -> list[Member]:
-            victim, name = attack
-            return [
-                Tapped(member, MESSAGES[name]) if k == victim else member
-                for k, member in enumerate(honest)
-            ]
-
-        name = f"`{strategy}`, {defence}{', one line' if plain else ''}"
-        damage = {
-            attack: accuracy(decided(attacked(attack), strategy, dev, seed, plain), dev)
-            for attack in attacks
-        }
-        worst = min(attacks, key=lambda attack: damage[attack])
-        by_lot = random.Random(f"{name} {seed}").sample(attacks, BY_LOT)
-        chosen = [("no attack", honest), ("attack found on dev", attacked(worst))]
-        chosen += [(f"attack by lot, {n}", attacked(attack)) for n, attack in enumerate(by_lot, 1)]
-        for label, members in chosen:
-            task = Task(label, (), test, TEMPLATE)
-            row = line(name, seed, task, decided(members, strategy, test, seed, plain))
-            found = {"victim": worst[0] + 1, "message": worst[1]} if "found" in label else {}
-            yield row | found
+    attacks: list[tuple[int, str]] = [(-1, NO_ATTACK)]
+    attacks += itertools.product(range(len(KNOWN)), MESSAGES)
+    for victim, message in attacks:
+        members = attacked(defence, victim, message)
+        on_dev = signs(decided(members, strategy, dev, seed, plain), dev)
+        task = Task(message.replace("_", " "), (), test, TEMPLATE)
+        row = line(name, seed, task, decided(members, strategy, test, seed, plain))
+        yield row | {"victim": victim + 1, "dev": on_dev}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--outcomes", type=Path, required=True, help="JSONL file, written anew")
+    parser.add_argument("--outcomes", type=Path, required=True, help="JSONL file of outcomes")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     args = parser.parse_args()
-    made = []
-    for seed in args.seeds:
-        for row in rows(seed):
-            made.append(row)
-            found = row.get("victim"), row.get("message")
-            print(row["method"], row["task"], row["test"].count("1") / TEST, *found, flush=True)
-    args.outcomes.write_text("".join(f"{json.dumps(row)}\n" for row in made), encoding="utf-8")
+    log = AppendLog(args.outcomes)
+    done = Counter((row["method"], row["seed"]) for row in log.repaired())
+    for name, seed in itertools.product(SYSTEMS, args.seeds):
+        if not done[name, seed]:
+            found = list(rows(name, seed))
+            for row in found:
+                log.append(row)
+            worst = min(found[1:], key=lambda row: str(row["dev"]).count("1"))
+            print(name, seed, worst["task"], worst["victim"], worst["test"].count("1") / TEST)
 
 
 if __name__ == "__main__":

@@ -3,10 +3,15 @@
 
 Six of the members of `ruled.py`: the four careless ones, and two that write wrong letters in half of
 their replies. A design is one to three of them and a strategy: one member alone, `majority`,
-`self-consistency` of three samples, `refine` of one round or of up to three. All designs are scored
-on 60 dev questions; under each budget the one that is most often right on dev, of equals the
-cheapest, answers 500 test questions. Controls under the same budget: the mean of three designs drawn
-by lot, and the strategy of all six members that is best on dev; three draws.
+`self-consistency` of three samples, `refine` of one round or of up to three. All designs answer 60
+dev and 500 test questions, three draws. Under a budget of tokens (as spent on dev) the design that
+is most often right on dev, of equals the cheapest, is taken (`best_within` of
+`research/tools/task_tables.py`).
+
+Controls under the same budget: the strategy of all six members that is best on dev, the mean on test
+of all designs (one by lot), of those that spend at least half of the budget (one by lot that does not
+save), and the best design on test (who knows its answers). All follow from the outcomes, which hold
+every design. What is in the outcomes is not computed again.
 
     python research/benchmarks/groups/design.py --outcomes research/evidence/design.jsonl
 """
@@ -15,9 +20,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
-import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -30,21 +33,19 @@ from pyswarmopt_groups.context import GroupContext, Verdict
 from pyswarmopt_groups.members.protocol import Member
 from pyswarmopt_groups.registry import load_strategy
 from pyswarmopt_groups.responses import is_right
+from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.scores.tasks import Item, Task
 
 STRATEGIES = ("majority", "self-consistency:3", "refine:1", "refine:3")
-BUDGETS = (30, 100, 300, 700)
-LARGEST, BY_LOT, DEV = 3, 3, 60
+LARGEST, DEV = 3, 60
 
 
 @dataclass(frozen=True)
 class Design:
-    """Numbers of members, a strategy, and what they had and cost on dev."""
+    """Numbers of members, and a strategy."""
 
     members: tuple[int, ...]
     strategy: str
-    dev: float = 0.0
-    tokens: float = 0.0
 
 
 def everybody() -> list[Member]:
@@ -73,73 +74,35 @@ def decided(design: Design, task: Task, seed: int, items: Sequence[Item]) -> lis
     return load_strategy(design.strategy).fit(context)(items)
 
 
-def scored(design: Design, task: Task, seed: int) -> Design:
-    """The design with its accuracy and tokens on dev."""
-    verdicts = decided(design, task, seed, task.dev)
-    right = fmean(is_right(i, v.answer) for i, v in zip(task.dev, verdicts, strict=True))
-    return Design(design.members, design.strategy, right, fmean(v.tokens for v in verdicts))
-
-
-def best_within(designs: Sequence[Design], budget: float) -> Design | None:
-    """The most accurate design on dev of at most so many tokens, of equals the cheapest.
-
-    Example:
-        >>> three = [Design((0,), "a", 0.5, 9), Design((1,), "a", 0.7, 30), Design((2,), "a", 0.7, 20)]
-        >>> best_within(three, 25).members, best_within(three, 10).members, best_within(three, 1)
-        ((2,), (0,), None)
-    """
-    affordable = [design for design in designs if design.tokens <= budget]
-    return max(affordable, key=lambda design: (design.dev, -design.tokens), default=None)
-
-
-def rows(seed: int) -> Iterator[dict[str, Any]]:
-    """A line for each budget and way to design."""
-    task = Task("design", items("dev", DEV, seed), items("test", TEST, seed), TEMPLATE)
-    count = len(everybody())
-    small = [scored(design, task, seed) for design in designs(count, LARGEST)]
-    whole = [scored(Design(tuple(range(count)), name), task, seed) for name in STRATEGIES]
-    for budget in BUDGETS:
-        name = f"{budget} tokens"
-        drawn = (
-            random.Random(f"{budget} {seed}").sample(
-                [design for design in small if design.tokens <= budget], k=BY_LOT
-            )
-            if sum(design.tokens <= budget for design in small) >= BY_LOT
-            else []
-        )
-        chosen = {"designed on dev": best_within(small, budget)}
-        chosen |= {"all six members": best_within(whole, budget)}
-        chosen |= {f"by lot, {k}": design for k, design in enumerate(drawn, start=1)}
-        for method, design in chosen.items():
-            if design is None:
-                continue
-            verdicts = decided(design, task, seed, task.test)
-            row = line(method, seed, Task(name, (), task.test, TEMPLATE), verdicts)
-            yield row | {"members": design.members, "strategy": design.strategy, "dev": design.dev}
+def row_of(design: Design, task: Task, seed: int) -> dict[str, Any]:
+    """A line of the outcomes: answers and tokens on test, and on dev."""
+    on_dev = decided(design, task, seed, task.dev)
+    right = [is_right(i, v.answer) for i, v in zip(task.dev, on_dev, strict=True)]
+    row = line(design.strategy, seed, task, decided(design, task, seed, task.test))
+    return row | {
+        "members": design.members,
+        "dev": "".join(map(str, map(int, right))),
+        "dev_tokens": fmean(verdict.tokens for verdict in on_dev),
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--outcomes", type=Path, required=True, help="JSONL file, written anew")
+    parser.add_argument("--outcomes", type=Path, required=True, help="JSONL file of outcomes")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     args = parser.parse_args()
-    made = []
+    log = AppendLog(args.outcomes)
+    done = {(tuple(row["members"]), row["method"], row["seed"]) for row in log.repaired()}
+    count = len(everybody())
+    made = [*designs(count, LARGEST), *(Design(tuple(range(count)), name) for name in STRATEGIES)]
     for seed in args.seeds:
-        for row in rows(seed):
-            made.append(row)
-            right = row["test"].count("1") / TEST
-            print(
-                row["task"],
-                row["method"],
-                right,
-                row["tokens"],
-                row["members"],
-                row["strategy"],
-                flush=True,
-            )
-    args.outcomes.write_text("".join(f"{json.dumps(row)}\n" for row in made), encoding="utf-8")
+        task = Task("design", items("dev", DEV, seed), items("test", TEST, seed), TEMPLATE)
+        for design in made:
+            if (design.members, design.strategy, seed) not in done:
+                log.append(row_of(design, task, seed))
+        print(seed, "done", flush=True)
 
 
 if __name__ == "__main__":

@@ -4,10 +4,11 @@
 A text of eight words has one of six intents: three words are of its intent, the others of any. Four
 hundred texts, the same for all, train three kinds of members: a classifier (a BERT of one layer,
 cross-entropy of the label, a member as `--members DIR` opens it), a model of texts (naive Bayes:
-likelihood of the words of each intent), and a ranker (a linear model of word pairs by the hinge of
-right and wrong intents). Rows: each kind alone, `majority`, `weighted` and `confidence` of the three
-kinds, and of three members of each kind, which differ by seed and by a bootstrap draw of the texts:
-the control. 100 dev and 500 test texts, three draws.
+likelihood of the words of each intent), and a ranker (a linear model of words by the hinge of right
+and wrong intents, Crammer and Singer 2001). Rows: each kind alone, `majority`, `weighted` and
+`confidence` of the three kinds, and, the control, of three members of each kind, which differ by seed
+alone; and all of these with members that were each trained on a bootstrap draw of the texts. 100 dev
+and 500 test texts, three draws.
 
     python research/benchmarks/groups/objectives.py --work runs/objectives \\
         --outcomes research/evidence/objectives.jsonl
@@ -178,7 +179,11 @@ def rows(work: Path, seed: int) -> Iterator[dict[str, Any]]:
     """A line for each member alone and each vote of each group."""
     task = Task("intents", items(DEV, f"dev {seed}"), items(TEST, f"test {seed}"), None)
     groups = {"three objectives": group(KINDS, work, seed, False)}
-    groups |= {f"three of: {kind}": group([kind] * 3, work, seed, True) for kind in KINDS}
+    groups |= {f"three of: {kind}": group([kind] * 3, work, seed, False) for kind in KINDS}
+    groups |= {"three objectives, a draw each": group(KINDS, work, seed, True)}
+    groups |= {
+        f"three of: {kind}, a draw each": group([kind] * 3, work, seed, True) for kind in KINDS
+    }
     for name, members in groups.items():
         context = GroupContext(members, task, "likelihood", seed)
         if name == "three objectives":
