@@ -132,7 +132,9 @@ def other_length(replies: Mapping[str, Sequence[ModelReply]]) -> str:
         ''
     """
     values = {model: fmean(reply["value"] for reply in each) for model, each in replies.items()}
-    lengths = {model: fmean(len(reply["text"]) for reply in each) for model, each in replies.items()}
+    lengths = {
+        model: fmean(len(reply["text"]) for reply in each) for model, each in replies.items()
+    }
     value, length = values.pop(RESULT), lengths.pop(RESULT)
     least, most = min(lengths.values()), max(lengths.values())
     if value <= max(values.values()) or least < 2 * length < 4 * most:

@@ -452,7 +452,7 @@ def remembering_server(base: Path) -> Any:
 
     class Remembering(ModelServer):
         def _vllm(self, path: str, body: Json) -> tuple[int, Any]:
-            if path != "/v1/completions" or not (body["model"] == "base" or body["model"] in self.loaded):
+            if path != "/v1/completions" or body["model"] not in ("base", *self.loaded):
                 return super()._vllm(path, body)
             adapter = self.loaded.get(body["model"], {})
             content = [(name, change.numpy().tobytes()) for name, change in sorted(adapter.items())]

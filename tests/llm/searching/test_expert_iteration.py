@@ -545,6 +545,25 @@ def test_without_replies_that_are_better_nothing_is_trained(
     assert not result["trained"] and math.isclose(result["best_dev"], 1.0)
 
 
+def test_training_is_the_second_half_of_a_round() -> None:
+    seen: list[float] = []
+    for number in (1, 2):
+        for share in (0.0, 0.5, 1.0):
+            expert_iteration._in_round(seen.append, number, share)
+    rounds = [0.5, 0.75, 1.0, 1.5, 1.75, 2.0]
+    assert seen == pytest.approx([done / expert_iteration.ROUNDS for done in rounds])
+
+
+def test_of_equal_rounds_the_last_is_handed_over() -> None:
+    def done(name: str, value: float) -> expert_iteration.Round:
+        return expert_iteration.Round(name, Answerer(Patch()), 1, (), value)
+
+    rounds = [done("one", 0.5), done("two", 0.75), done("three", 0.75), done("four", 0.6)]
+    best = expert_iteration.best_round(rounds)
+    assert best is not None and best.name == "three"
+    assert expert_iteration.best_round([]) is None
+
+
 # Replies that cheat the score
 
 
