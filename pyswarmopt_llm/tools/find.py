@@ -251,6 +251,9 @@ def weights_digest(changes: Mapping[str, LowRank]) -> str:
         >>> first = weights_digest({"q": change})
         >>> first == weights_digest({"q": twice}), first == weights_digest({"k": change})
         (False, False)
+        >>> wide = LowRank(b=torch.ones(3, 1), a=torch.ones(1, 2))  # the same bytes
+        >>> first == weights_digest({"q": wide})
+        False
     """
     result = hashlib.sha256()
     for name in sorted(changes):
