@@ -34,6 +34,7 @@ from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Questions
 FOLDER = "trained"  # in the run directory
 BASE, EXPERT, MIXTURE = "base", "expert", "mixture"  # what is trained on labels
 FAVOUR = 1 / 3  # standard errors by which the best expert may be behind as a start
+BEHIND = 2.0  # standard errors of cross-fitting by which a trained model may be behind
 train_on_replies = lazy("pyswarmopt_llm.searching.written.expert_iteration:train_on_replies")
 Progress = Callable[[float], None]  # of the share that is done
 
@@ -122,7 +123,7 @@ def _on_labels(
     *trained, before = expected([*rows.values(), row], job.objectives)
     values = dict(zip(starts, trained, strict=True))
     best = best_start(values)
-    kept = not_worse(values[best], before)
+    kept = not_worse(values[best], before, BEHIND)
     if not kept:
         best = next(name for name, start in starts.items() if start.equal(untrained.position))
     elif not starts[best].equal(untrained.position):

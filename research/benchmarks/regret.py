@@ -5,7 +5,8 @@ Regret is the test score of the best of {best expert, base fine-tuned, best expe
 that of what the rule of `swarm-llm search` hands over. Every job, TASK:LABELS:SEED, stores what
 such a rule may look at: margins of dev items, of what is trained by cross-fitting, and test
 outcomes item by item; so other rules can be tried without a model. A mixture is not among the
-starts here.
+starts here. The two trained models are also combined, on test alone: their changes added
+up, halves of both, and the mean of their predictions.
 
 `CHOOSE` is for looking and `CLAIM` for claims; both were named before the first job ran. Labels
 that a small dev split lacks come from test, which keeps the other items.
@@ -31,13 +32,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.special import softmax
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.interfaces import Patch, Score
+from pyswarmopt_llm.common.interfaces import LowRank, Patch, Score
 from pyswarmopt_llm.scores.choices import labelled
 from pyswarmopt_llm.searching.cross_fitting import Fitting, not_worse, softened
 from pyswarmopt_llm.searching.prepare import prepare
-from pyswarmopt_llm.searching.train import best_start
+from pyswarmopt_llm.searching.train import BEHIND, best_start
 from pyswarmopt_rivals.methods.searching.optimizers import cross_fit
 
 CLAIM = ("mmlu:200", "stem:200", "commonsense:200", "normad_country:200", "hellaswag:200")
@@ -47,7 +49,14 @@ CHOOSE += ("generalist:200", "banking:50", "completion:50", "science:50", "medmc
 CHOOSE += ("normad_country:50", "intent:50")
 TEST = 250
 RACED = 48  # dev items on which all experts are scored; the best four see the others
+SPLITS = 200  # of the test items into halves
 STARTS = ("base", "expert")
+HANDED = ("expert", "base tuned", "expert tuned")  # one of these is handed over
+COMBINED = {
+    "sum": "sum of their changes",
+    "halves": "halves of both",
+    "predictions": "mean of their predictions",
+}
 
 
 def drawn(data: Path, task: str, labels: int, seed: int) -> dict[str, Any]:
@@ -80,17 +89,27 @@ class Study:
         (self.dev,) = self.job.utilities("dev", scorings).values()
         (self.test,) = self.job.utilities("test", scorings).values()
         self.choices = self.job.choices(scorings)
-        self.seed = seed
+        self.seed, self.folder = seed, file.with_suffix("")
 
     def scored(self, patch: Patch, places: Sequence[int] | None = None) -> Score:
         """Dev items of a model."""
         self.job.engine.load(patch)
         return self.dev(self.job.engine, places)
 
-    def on_test(self, patch: Patch) -> str:
-        """1 for each test item that is answered rightly, else 0."""
+    def on_test(self, patch: Patch) -> list[dict[str, float]]:
+        """Of each test item the log-likelihood per byte of its options."""
         self.job.engine.load(patch)
-        return "".join(str(int(value)) for value in self.test(self.job.engine).per_item)
+        return self.test.option_scores(self.job.engine)
+
+    def lengths(self) -> list[float]:
+        """Of each test item the mean length of its options in bytes."""
+        options = ((item.choices or {}).values() for item in self.test.items)
+        return [float(np.mean([len(text.encode()) for text in texts])) for texts in options]
+
+    def right(self, scores: Sequence[Mapping[str, float]]) -> str:
+        """1 for each test item whose right option has the highest score, else 0."""
+        answers = [max(of_item, key=of_item.__getitem__) for of_item in scores]
+        return "".join(str(int(value)) for value in self.test.judge(answers))
 
     def best_expert(self) -> tuple[str, Patch]:
         """The best of the four that lead on the first items, and its name."""
@@ -107,21 +126,94 @@ class Study:
         """Everything that is stored of the job."""
         name, expert = self.best_expert()
         models: dict[str, Any] = {}
+        fittings: list[Fitting] = []
+        predicted: list[list[dict[str, float]]] = []
         for start, patch in zip(STARTS, (Patch(), expert), strict=True):
-            models[start] = {
-                "dev": margins(self.scored(patch).margins),
-                "test": self.on_test(patch),
+            dev = margins(self.scored(patch).margins)
+            models[start] = {"dev": dev, "test": self.right(self.on_test(patch))}
+            fittings.append(self.fitting(start, patch))
+            scores = self.on_test(fittings[-1].whole())
+            models[f"{start} tuned"] = {
+                "dev": self.cross_fitted(fittings[-1]),
+                "test": self.right(scores),
             }
-            models[f"{start} tuned"] = self._trained(patch)
+            predicted.append(scores)
+        base, tuned = (fitting.whole() for fitting in fittings)
+        halves = Halves(*fittings)
+        models["halves"] = {
+            "dev": self.cross_fitted(halves),
+            "test": self.right(self.on_test(halves.whole())),
+        }
+        models["sum"] = {"test": self.right(self.on_test(base.with_low_rank(tuned.low_rank)))}
+        predictions = list(map(mean_prediction, *predicted, self.lengths()))
+        models["predictions"] = {"test": self.right(predictions)}
         return {"best": name, "models": models}
 
-    def _trained(self, start: Patch) -> dict[str, Any]:
-        schedule = labelled(len(self.choices))
-        fitting = Fitting(
-            self.job.engine, start, self.choices, self.job.experts[0], self.seed, schedule=schedule
+    def fitting(self, name: str, start: Patch) -> Fitting:
+        """What is trained from a start, kept on disk."""
+        return Fitting(
+            self.job.engine,
+            start,
+            self.choices,
+            self.job.experts[0],
+            self.seed,
+            self.folder / name,
+            labelled(len(self.choices)),
         )
-        dev = cross_fit(fitting, lambda places: self.dev(self.job.engine, places).margins or ())
-        return {"dev": margins(dev), "test": self.on_test(fitting.whole())}
+
+    def cross_fitted(self, fitting: Any) -> list[float]:
+        """Margins of dev, each by what was trained without it."""
+        return margins(
+            cross_fit(fitting, lambda places: self.dev(self.job.engine, places).margins or ())
+        )
+
+
+class Halves:
+    """The mean of two fittings' models, as a fitting: see `Fitting.without_folds`."""
+
+    def __init__(self, first: Fitting, second: Fitting) -> None:
+        self.first, self.second = first, second
+        self.engine, self.items = first.engine, first.items
+
+    def without_folds(self) -> Iterator[tuple[list[int], Patch]]:
+        """The items of each fold, and the mean of what was trained without these."""
+        pairs = zip(self.first.without_folds(), self.second.without_folds(), strict=True)
+        for (fold, one), (_, other) in pairs:
+            yield fold, mean_of(one, other)
+
+    def whole(self) -> Patch:
+        """The mean of what was trained on all items."""
+        return mean_of(self.first.whole(), self.second.whole())
+
+
+def mean_of(one: Patch, other: Patch) -> Patch:
+    """The model whose changes are the mean of two models'."""
+    return Patch(halved(one)).with_low_rank(halved(other))
+
+
+def halved(patch: Patch) -> dict[str, LowRank]:
+    """Half of a model's changes."""
+    return {
+        weight: LowRank(b=change.b / 2, a=change.a) for weight, change in patch.low_rank.items()
+    }
+
+
+def mean_prediction(
+    first: Mapping[str, float], second: Mapping[str, float], length: float
+) -> dict[str, float]:
+    """The mean of two models' probabilities of an item's options.
+
+    Args:
+        first: option -> log-likelihood per byte.
+        second: of the other model.
+        length: mean bytes of an option, which makes log-likelihoods of them, as in training.
+
+    Example:
+        >>> round(mean_prediction({"A": 0.0, "B": 0.0}, {"A": 9.0, "B": 0.0}, 8.0)["A"], 3)
+        0.75
+    """
+    both = [softmax(length * np.array(list(scores.values()))) for scores in (first, second)]
+    return dict(zip(first, np.mean(both, axis=0).tolist(), strict=True))
 
 
 def margins(values: Any) -> list[float]:
@@ -137,7 +229,8 @@ def handed_over(models: Mapping[str, Any]) -> str:
 
     values = {start: expected(f"{start} tuned") for start in STARTS}
     best = best_start(values)
-    return f"{best} tuned" if not_worse(values[best], expected("expert")) else "expert"
+    kept = not_worse(values[best], expected("expert"), BEHIND)
+    return f"{best} tuned" if kept else "expert"
 
 
 def accuracy(model: Mapping[str, Any]) -> float:
@@ -145,27 +238,71 @@ def accuracy(model: Mapping[str, Any]) -> float:
     return float(model["test"].count("1") / len(model["test"]))
 
 
+def by_halves(tests: Mapping[str, str], handed: str) -> float:
+    """Regret without the luck of the best of three: the best model on one half of the test items minus
+    the model handed over, on the other half; the mean of `SPLITS` drawn splits.
+
+    Args:
+        tests: model -> 1 or 0 for each test item.
+        handed: the model handed over.
+
+    Example:
+        >>> by_halves({"x": "1111", "y": "0000"}, "y"), by_halves({"x": "1111", "y": "0000"}, "x")
+        (1.0, 0.0)
+    """
+    right = {name: np.array(list(test), dtype=float) for name, test in tests.items()}
+    rng, lost = np.random.default_rng(0), []
+    for _ in range(SPLITS):
+        order = rng.permutation(len(right[handed]))
+        halves = order[: len(order) // 2], order[len(order) // 2 :]
+        for first, second in (halves, halves[::-1]):
+            best = max(right, key=lambda name: right[name][first].mean())
+            lost.append(right[best][second].mean() - right[handed][second].mean())
+    return float(np.mean(lost))
+
+
 def table(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Lines of a Markdown table: a job each, and the means."""
-    names = ("expert", "base tuned", "expert tuned")
     heads = ["best expert", "base, fine-tuned", "best expert, fine-tuned", "handed over", "regret"]
+    heads.append("by halves")
     yield f"| {TEST} test examples | kind | {' | '.join(heads)} |"
     yield "| --- | --- |" + " ---: |" * len(heads)
-    regrets: dict[str, list[float]] = {"claim": [], "choose": []}
+    kinds: dict[str, list[tuple[float, float]]] = {"claim": [], "choose": []}
     for row in rows:
         models = row["models"]
         task, labels, seed = row["job"].split(":")
         kind = "claim" if f"{task}:{labels}" in CLAIM else "choose"
-        scores = [accuracy(models[name]) for name in names]
-        handed = accuracy(models[handed_over(models)])
-        regrets[kind].append(max(scores) - handed)
-        cells = [f"{score:.3f}" for score in (*scores, handed)]
-        regret = f"{100 * (max(scores) - handed):.1f}"
-        yield f"| {task}, {labels} labels, seed {seed} | {kind} | {' | '.join([*cells, regret])} |"
-    for kind, values in regrets.items():
+        scores = [accuracy(models[name]) for name in HANDED]
+        handed = handed_over(models)
+        tests = {name: models[name]["test"] for name in HANDED}
+        lost = (max(scores) - accuracy(models[handed]), by_halves(tests, handed))
+        kinds[kind].append(lost)
+        cells = [f"{score:.3f}" for score in (*scores, accuracy(models[handed]))]
+        cells += [f"{100 * value:.1f}" for value in lost]
+        yield f"| {task}, {labels} labels, seed {seed} | {kind} | {' | '.join(cells)} |"
+    for kind, values in kinds.items():
         if values:
-            mean, worst = 100 * float(np.mean(values)), 100 * max(values)
-            yield f"| mean of {len(values)}, worst | {kind} | | | | | {mean:.1f}, {worst:.1f} |"
+            means = 100 * np.mean(values, axis=0)
+            worst = 100 * np.max(values, axis=0)
+            both = [f"{mean:.1f}, {most:.1f}" for mean, most in zip(means, worst, strict=True)]
+            yield f"| mean of {len(values)}, worst | {kind} | | | | | {' | '.join(both)} |"
+
+
+def combined_table(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Lines of a Markdown table: combinations of the two trained models, of jobs that have them."""
+    names = ("base tuned", "expert tuned", *COMBINED)
+    heads = ["base, fine-tuned", "best expert, fine-tuned", *COMBINED.values()]
+    yield f"| {TEST} test examples | {' | '.join(heads)} |"
+    yield "| --- |" + " ---: |" * len(heads)
+    scores = []
+    for row in rows:
+        if set(COMBINED) <= row["models"].keys():
+            task, labels, seed = row["job"].split(":")
+            scores.append([accuracy(row["models"][name]) for name in names])
+            cells = [f"{score:.3f}" for score in scores[-1]]
+            yield f"| {task}, {labels} labels, seed {seed} | {' | '.join(cells)} |"
+    means = [f"{score:.3f}" for score in np.mean(scores, axis=0)]
+    yield f"| mean of {len(scores)} | {' | '.join(means)} |"
 
 
 def run(options: argparse.Namespace) -> None:

@@ -337,6 +337,14 @@ def regret() -> str:
     return "\n".join(table(read(EVIDENCE / "regret.jsonl")))
 
 
+def regret_combined() -> str:
+    """Combinations of the two models that a search trains; see benchmarks/regret.py."""
+    sys.path.insert(0, str(ROOT / "research" / "benchmarks"))
+    from regret import combined_table, read
+
+    return "\n".join(combined_table(read(EVIDENCE / "regret.jsonl")))
+
+
 # The laboratory's comparisons: Model Swarms and the paper's twelve baselines, and a second family
 
 
@@ -367,6 +375,7 @@ def laboratory(name: str) -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "demo": demo,
     "regret": regret,
+    "regret-combined": regret_combined,
     "written": written_answers,
     "written-short": written_short,
     "written-differences": written_differences,

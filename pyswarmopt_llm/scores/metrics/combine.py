@@ -1,22 +1,19 @@
-"""Combine the scores on several tasks into one that increases with each of them."""
+"""Combine the scores on several tasks into one that increases with each of them: the harmonic mean of
+the paper; the others are in `other_combines`.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
 
-import numpy as np
-
-from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Score
-from pyswarmopt_llm.common.registry import unknown
-from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.common.registry import lazy
 
 Combine = Callable[[Sequence[Score]], Score]
-_STEP = 1e-6
-SHORT = 10.0  # what a point below the floor costs, in points of the value
+other_combine: Callable[[str, int], Combine] = lazy(
+    "pyswarmopt_llm.scores.metrics.other_combines:other_combine"
+)
 
 
 def harmonic(scores: Sequence[Score]) -> Score:
@@ -37,151 +34,33 @@ def harmonic(scores: Sequence[Score]) -> Score:
     if len(scores) == 1:
         return scores[0]
     if any(score.value <= 0 for score in scores):
-        return _together(scores, 0.0, math.nan)
+        return together(scores, 0.0, math.nan)
     value = len(scores) / math.fsum(1 / score.value for score in scores)
     parts = (score.stderr * value**2 / (len(scores) * score.value**2) for score in scores)
-    return _together(scores, value, math.hypot(*parts))
-
-
-def arithmetic(scores: Sequence[Score]) -> Score:
-    """The mean of the tasks' values; one task can compensate for another.
-
-    Example:
-        >>> arithmetic([Score(0.5, (), 10, 0.0), Score(1.0, (), 10, 0.0)]).value
-        0.75
-    """
-    return weighted(scores, [1.0] * len(scores))
-
-
-def weighted(scores: Sequence[Score], weights: Sequence[float]) -> Score:
-    """The weighted mean of the tasks' values; weights need not add up to 1.
-
-    Raises:
-        ValueError: no scores, or a different number of weights.
-
-    Example:
-        >>> weighted([Score(0.5, (), 10, 0.0), Score(1.0, (), 10, 0.0)], [3, 1]).value
-        0.625
-    """
-    if not scores or len(scores) != len(weights):
-        raise ValueError(
-            f"{len(scores)} scores and {len(weights)} weights: give as many of each, and at "
-            "least one"
-        )
-    shares = [weight / math.fsum(weights) for weight in weights]
-    value = math.fsum(share * score.value for share, score in zip(shares, scores, strict=True))
-    return _together(
-        scores,
-        value,
-        math.hypot(*(s * score.stderr for s, score in zip(shares, scores, strict=True))),
-    )
-
-
-def keeping(scores: Sequence[Score], floor: float) -> Score:
-    """The mean of the tasks' values but the last, whose own value is only kept at the floor: what it
-    is short of it counts `SHORT` times (an exact penalty: Nocedal & Wright 2006, section 17.2).
-
-    So a candidate falls below the floor by at most a tenth of what the others gain by it.
-
-    Raises:
-        ValueError: fewer than two scores.
-
-    Example:
-        >>> searched, good, bad = (Score(value, (), 10, 0.0) for value in (0.5, 0.8, 0.6))
-        >>> keeping([searched, good], 0.7).value, round(keeping([searched, bad], 0.7).value, 6)
-        (0.5, -0.5)
-    """
-    if len(scores) < 2:
-        raise ValueError(f"{len(scores)} scores: give one to maximise and one to keep")
-    *others, kept = scores
-    total, short = arithmetic(others), floor - kept.value
-    if short <= 0:
-        return _together(scores, total.value, total.stderr)
-    stderr = math.hypot(total.stderr, SHORT * kept.stderr)
-    return _together(scores, total.value - SHORT * short, stderr)
-
-
-def of_the_same_items(combine: Combine) -> Combine:
-    """The same combination for several scores of the same items, which are not independent: its
-    standard error is that of the items' combined values (delta method).
-
-    Example:
-        >>> long = score_of([0.25, 0.5, 1.0])
-        >>> short = score_of([0.75, 0.5, 0.0])  # what one score gains the other loses
-        >>> arithmetic([long, short]).stderr > 0.1, of_the_same_items(arithmetic)([long, short]).stderr
-        (True, 0.0)
-    """
-
-    def combined(scores: Sequence[Score]) -> Score:
-        total = combine(scores)
-        if len({len(score.per_item) for score in scores}) > 1 or len(scores[0].per_item) < 2:
-            return total
-        values = np.zeros(len(scores[0].per_item))
-        for place, score in enumerate(scores):
-            values += _slope(combine, scores, place) * np.array(score.per_item)
-        return replace(total, stderr=score_of(values).stderr)
-
-    return combined
-
-
-def _slope(combine: Combine, scores: Sequence[Score], place: int) -> float:
-    """By how much the combination changes with one of the scores."""
-    ends = []
-    for step in (-_STEP, _STEP):
-        moved = list(scores)
-        moved[place] = replace(scores[place], value=scores[place].value + step)
-        ends.append(combine(moved).value)
-    return (ends[1] - ends[0]) / (2 * _STEP)
+    return together(scores, value, math.hypot(*parts))
 
 
 def find_combine(spec: str, n_tasks: int) -> Combine:
-    """``harmonic``, ``arithmetic``, ``weighted:2,1`` with one weight per task, or ``keep:0.62`` with
-    a floor for the last task.
-
-    Raises:
-        UserError: unknown, or numbers that do not match the tasks.
+    """``harmonic``, or another one of `other_combine`.
 
     Example:
         >>> find_combine("harmonic", 2) is harmonic
         True
     """
-    named: dict[str, Combine] = {"harmonic": harmonic, "arithmetic": arithmetic}
-    if spec in named:
-        return named[spec]
-    kind, _, rest = spec.partition(":")
-    if kind not in ("weighted", "keep"):
-        raise unknown("combine", spec, [*named, "weighted:2,1", "keep:0.62"])
-    try:
-        weights = [float(part) for part in rest.split(",")]
-    except ValueError:
-        weights = []
-    if kind == "keep":
-        if n_tasks < 2 or len(weights) != 1 or not math.isfinite(weights[0]):
-            raise InvalidOption(
-                "combine",
-                spec,
-                "give two tasks or more, and the least score of the last one: keep:0.62",
-            )
-        return partial(keeping, floor=weights[0])
-    if len(weights) != n_tasks or not all(math.isfinite(w) and w > 0 for w in weights):
-        raise InvalidOption(
-            "combine",
-            spec,
-            f"give one positive weight for each of the {n_tasks} tasks: weighted:2,1",
-        )
-    return partial(weighted, weights=weights)
+    return harmonic if spec == "harmonic" else other_combine(spec, n_tasks)
 
 
 def combined_value(combine: Combine, scores: Sequence[float]) -> float:
     """The combination of values whose items are not looked at.
 
     Example:
-        >>> combined_value(arithmetic, [0.5, 0.25])
-        0.375
+        >>> combined_value(harmonic, [0.5, 0.25])
+        0.3333333333333333
     """
     return combine([Score(score, (score,), 1, 0.0) for score in scores]).value
 
 
-def _together(scores: Sequence[Score], value: float, stderr: float) -> Score:
+def together(scores: Sequence[Score], value: float, stderr: float) -> Score:
+    """The combined score with the items of all tasks."""
     per_item = tuple(item for score in scores for item in score.per_item)
     return Score(value, per_item, sum(score.n for score in scores), stderr)

@@ -14,7 +14,7 @@ from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.common.interfaces import Engine, Score, Utility
 from pyswarmopt_llm.common.registry import lazy
-from pyswarmopt_llm.scores.metrics.combine import Combine, find_combine, of_the_same_items
+from pyswarmopt_llm.scores.metrics.combine import Combine, find_combine
 from pyswarmopt_llm.scores.metrics.external.permission import LM_EVAL, metric_of
 from pyswarmopt_llm.scores.metrics.questions.answer_format import possible_scorings
 from pyswarmopt_llm.scores.metrics.registry import (
@@ -29,6 +29,7 @@ from pyswarmopt_llm.scores.tasks import Item, Scoring, Task, with_templates
 from pyswarmopt_llm.scores.tasks.load import load_task_of
 
 SPARE = 4  # spare items for each dev item, at most
+of_the_same_items = lazy("pyswarmopt_llm.scores.metrics.other_combines:of_the_same_items")
 harness_task = lazy("pyswarmopt_llm.published.lm_eval:LmEvalTask")
 _user_function = lazy("pyswarmopt_llm.scores.metrics.external.callables:CallableUtility")
 

@@ -29,7 +29,7 @@ from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.chat import reply_frame
 from pyswarmopt_llm.engine.transformers import on_transformers
 from pyswarmopt_llm.scores.choices import EPOCHS, RATE, Choices
-from pyswarmopt_llm.scores.tasks import load_task
+from pyswarmopt_llm.scores.tasks import chat_prompt, load_task
 from pyswarmopt_llm.searching.prepare import Job, prepare
 from pyswarmopt_llm.searching.training.trainer import Lora, shuffled, train
 
@@ -51,9 +51,11 @@ def starts(job: Job, config: SearchConfig) -> Iterator[tuple[str, Patch]]:
 def right_answers(job: Job, file: Path) -> list[Choices]:
     """The prompts of a file's dev items with their answers, as replies are trained on."""
     opening, ending = reply_frame(job.engine.tokenizer)
+    items = load_task(str(file)).dev
+    prompts = [chat_prompt(item, "generate", job.engine.chat, None) for item in items]
     return [
-        Choices(((job.engine.chat(item.question), f"{opening}{item.answer}{ending}"),), (1.0,), 0)
-        for item in load_task(str(file)).dev
+        Choices(((prompt, f"{opening}{item.answer}{ending}"),), (1.0,), 0)
+        for prompt, item in zip(prompts, items, strict=True)
     ]
 
 

@@ -23,12 +23,8 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.report.run import search
-from pyswarmopt_llm.scores.metrics.combine import (
-    Combine,
-    arithmetic,
-    harmonic,
-    of_the_same_items,
-)
+from pyswarmopt_llm.scores.metrics.combine import Combine, harmonic
+from pyswarmopt_llm.scores.metrics.other_combines import arithmetic, of_the_same_items
 from pyswarmopt_llm.searching.scoring import search as race
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import Journal, Run, about_run
