@@ -11,6 +11,7 @@ import os
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
@@ -43,6 +44,7 @@ AS_READ = (
     *("dev", "columns", "template", "system", "thinking", "split_seed", "skip_bad_rows", "scoring"),
     *("max_new_tokens", "temperature", "samples", "allow_overlap", "dtype", "device", "threads"),
 )
+_LARGE = 1e300  # a mean of numbers up to it is finite
 Round = tuple[int, int]  # adapters, and the items that each has been scored on after it
 
 
@@ -249,6 +251,9 @@ def weights_digest(changes: Mapping[str, LowRank]) -> str:
         >>> first = weights_digest({"q": change})
         >>> first == weights_digest({"q": twice}), first == weights_digest({"k": change})
         (False, False)
+        >>> wide = LowRank(b=torch.ones(3, 1), a=torch.ones(1, 2))  # the same bytes
+        >>> first == weights_digest({"q": wide})
+        False
     """
     result = hashlib.sha256()
     for name in sorted(changes):
@@ -429,10 +434,17 @@ def open_scores(scores: str | Path | None) -> Store:
     return Store(file)
 
 
-def _wrong(row: dict[str, Any]) -> str | None:
-    """The field of a stored row that `Scorer` has not made; None if all are as it makes them."""
-    wrong = wrong_field(row, {"values": list[float], "probabilities": list[float]})
-    return wrong or (None if len(row["values"]) == len(row["probabilities"]) else "values")
+def _wrong(count: int, row: dict[str, Any]) -> str | None:
+    """The field of a stored row that `Scorer` has not made for so many items; None if all are as it
+    makes them.
+    """
+    if wrong := wrong_field(row, {"values": list[float], "probabilities": list[float]}):
+        return wrong
+    values, probabilities = row["values"], row["probabilities"]
+    if len(values) != count or max(map(abs, values)) > _LARGE:
+        return "values"
+    likely = (0 <= p <= 1 or p == v for v, p in zip(values, probabilities, strict=False))
+    return None if len(probabilities) == count and all(likely) else "probabilities"
 
 
 class Scorer:
@@ -470,7 +482,8 @@ class Scorer:
         self.passes += len(numbers)
         if (what, who) in self._known:
             self.read += len(numbers)
-        row = self._known.get(what, who, lambda: self.score(patch(), numbers), _wrong)
+        wrong = partial(_wrong, len(numbers))
+        row = self._known.get(what, who, lambda: self.score(patch(), numbers), wrong)
         return [*map(Answer, row["values"], row["probabilities"])]
 
     def score(self, patch: Patch, numbers: range) -> dict[str, list[float]]:

@@ -156,6 +156,13 @@ class Frugal(RecipeTests):
         return super().search(fun, **options | {"max_evals": 1})
 
 
+class Astray(RecipeTests):
+    """It hands over a parameter outside its range."""
+
+    def search(self, fun=testing.valley, **options):
+        return SimpleNamespace(params={"rate": 3.0, "kind": "a", "size": 7})
+
+
 class Wrong(OptimizerTests):
     def optimizer(self, seed=0, maximize=False):
         return Forgetful(self.bounds, seed=seed, maximize=maximize)
@@ -176,6 +183,7 @@ class Wrong(OptimizerTests):
         (Unsteady, "test_resumed_is_uninterrupted"),
         (Startless, "test_a_start_is_evaluated"),
         (Ungrateful, "test_a_start_is_evaluated"),
+        (Astray, "test_parameters_by_name_come_back_in_their_ranges"),
     ],
 )
 def test_a_broken_promise_is_seen(kind, name):

@@ -33,6 +33,8 @@ def with_label_choices(
         >>> labelled, note = with_label_choices(items, {"0": "yes", "1": "no"}, "mine.csv")
         >>> labelled[0].choices, labelled[0].answer, note
         ({'A': 'no', 'B': 'yes'}, 'B', 'its 2 labels are the choices')
+        >>> with_label_choices(items, {}, "mine.csv")[1].partition("columns` ")[2]
+        '0=NAME,1=NAME'
     """
     unnamed = next((item for item in items if names and item.answer not in names), None)
     if unnamed is not None:

@@ -12,6 +12,7 @@ import torch
 from swarm_runs import same_result
 
 import pyswarmopt as pso
+from pyswarmopt.driver.workers.pool import Workers
 
 BOX = [(-5.0, 5.0)] * 3
 
@@ -28,6 +29,25 @@ def torch_bowl(x):
 def test_workers_make_the_same_search(workers):
     serial = pso.minimize(bowl, BOX, max_evals=300, seed=5)
     assert same_result(pso.minimize(bowl, BOX, max_evals=300, seed=5, workers=workers), serial)
+
+
+@pytest.mark.parametrize(
+    ("spec", "kind", "count"),
+    [
+        (1, "serial", 1), (2, "threads", 2), (-1, "threads", 7), ("threads", "threads", 7),
+        ("threads:3", "threads", 3), ("processes", "processes", 7), ("processes:1", "processes", 1),
+    ],
+)  # fmt: skip
+def test_the_kind_and_number_of_workers(spec, kind, count, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 7)
+    workers = Workers(spec)
+    assert (workers.kind, workers.count) == (kind, count)
+
+
+@pytest.mark.parametrize("spec", [0, -2, "threads:0", "threads:", "processes:-1", "pool", 1.5])
+def test_other_workers_are_refused(spec):
+    with pytest.raises(ValueError, match="-1 for all cores"):
+        Workers(spec)
 
 
 @pytest.mark.slow

@@ -141,6 +141,14 @@ def test_parameters_are_drawn_in_their_own_units() -> None:
     plt.close("all")
 
 
+def test_a_front_is_its_first_objective_against_its_second() -> None:
+    r = pso.minimize_multi(lambda x: [x[0] ** 2, (x[0] - 2) ** 2], [(-9, 9)], max_evals=200, seed=1)
+    (points,) = pso.plot.front(r).lines
+    np.testing.assert_array_equal(points.get_xydata(), r.fun)
+    (points,) = pso.plot.front(r, objectives=(1, 0)).lines
+    np.testing.assert_array_equal(points.get_xydata(), r.fun[:, ::-1])
+
+
 def test_landscape_marks_the_optimum_and_takes_any_function() -> None:
     ax = pso.plot.landscape(pso.functions.beale, points=30)
     assert ax.lines[0].get_xydata().tolist() == [[3.0, 0.5]]

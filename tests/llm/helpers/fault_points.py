@@ -446,14 +446,32 @@ def table(cases: Sequence[Json]) -> str:
     return "\n".join(lines)
 
 
+def remembering_server(base: Path) -> Any:
+    """A model server that computes each answer once: cases ask for the same ones again and again."""
+    from model_server import ModelServer
+
+    class Remembering(ModelServer):
+        def _vllm(self, path: str, body: Json) -> tuple[int, Any]:
+            if path != "/v1/completions" or body["model"] not in ("base", *self.loaded):
+                return super()._vllm(path, body)
+            adapter = self.loaded.get(body["model"], {})
+            content = [(name, change.numpy().tobytes()) for name, change in sorted(adapter.items())]
+            question = json.dumps({**body, "model": ""}, sort_keys=True)
+            key = hashlib.sha256(repr((question, content)).encode()).hexdigest()
+            if key not in known:
+                known[key] = super()._vllm(path, body)
+            return known[key]
+
+    known: dict[str, tuple[int, Any]] = {}
+    return Remembering("vllm", base)
+
+
 def start_server(folder: Path) -> tuple[int, str]:
     """A model server in a process of its own; its process and URL."""
     listen, speak = os.pipe()
     child = os.fork()
     if child == 0:
-        from model_server import ModelServer
-
-        server = ModelServer("vllm", FROZEN / "base")
+        server = remembering_server(FROZEN / "base")
         os.write(speak, f"{server.url}\n".encode())
         signal.pause()
         os._exit(0)
@@ -475,9 +493,10 @@ def main() -> int:
     import torch
 
     torch.set_num_threads(1)
-    warm_up(options.folder / "warm")
     server, url = start_server(options.folder)
     try:
+        asked = dict.fromkeys(name.partition("+")[0] for name in options.searches)
+        warm_up(options.folder / "warm", [*asked], url)
         found = []
         for name in options.searches:
             search = Search(name, options.folder, url)
@@ -491,13 +510,13 @@ def main() -> int:
     return int(any(case["problem"] for case in found))
 
 
-def warm_up(folder: Path) -> None:
-    """Import what searches import, in this process."""
+def warm_up(folder: Path, names: Sequence[str], url: str) -> None:
+    """Import what these searches import, in this process."""
     from pyswarmopt_llm.cli.app import main as swarm_llm
 
     keep_fork_server()
-    for name in ("labels", "score", "workers"):
-        search = Search(name, folder, "")
+    for name in names:
+        search = Search(name, folder, url)
         search._clean()
         os.chdir(search.folder)
         stdout, sys.stdout = sys.stdout, io.StringIO()

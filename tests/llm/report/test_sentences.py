@@ -53,6 +53,11 @@ NAMED = {
     "best_single_test": {"short": 0.5, "polite": 1.0},
     "best_test": {"short": 0.75, "polite": 1.0},
 }
+FALLS = {
+    "best_single_test": {"short": 0.5, "polite": 0.7},
+    "best_test": {"short": 0.75, "polite": 0.5},
+}
+RMSE = {"best_single_test": {"rmse": 0.5}, "best_test": {"rmse": 0.4}}
 ONE = {"judge": {"judge": {"requests": 1, "prompt_tokens": 1, "completion_tokens": 0}}}
 FORM = Form("body", {"A": "card", "B": "loan"}, None, "Where is my card?")
 LABELS = {"fingerprints": {"tasks": {"t": "x"}}, "forms": {"t": FORM}, "left": {"t": 0}}
@@ -102,6 +107,9 @@ CASES: dict[str, Case] = {
                                "experts": {"x": "1100000000", "y": "1011000000"}}, {}, {}),
     "dropped": (None, None, {"items": DEV, "experts": {"x": "1100000000", "y": "11????????"}}, {}, {}),
     "named": (None, None, {"named": NAMED, "task": "letters"}, {}, {}),
+    "one falls": (None, None, {"named": FALLS, "task": "letters"}, {}, {}),
+    "one falls, and the score": (None, None, {"named": FALLS, "best_test": 0.5}, {}, {}),
+    "the only one falls": (None, None, {"named": RMSE, "task": "letters"}, {}, {}),
     "one of each": (pair(0.1, 0.2, 0.5, 1), None, {"evaluations": 1, **ONE,
                     "stop": {"max_iter": 1}, "front": {"points": [{}]}}, {}, {}),
     "no proposal": (None, None, {"stop": {"proposals": 0}}, {}, {}),

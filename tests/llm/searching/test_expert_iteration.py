@@ -545,6 +545,25 @@ def test_without_replies_that_are_better_nothing_is_trained(
     assert not result["trained"] and math.isclose(result["best_dev"], 1.0)
 
 
+def test_training_is_the_second_half_of_a_round() -> None:
+    seen: list[float] = []
+    for number in (1, 2):
+        for share in (0.0, 0.5, 1.0):
+            expert_iteration._in_round(seen.append, number, share)
+    rounds = [0.5, 0.75, 1.0, 1.5, 1.75, 2.0]
+    assert seen == pytest.approx([done / expert_iteration.ROUNDS for done in rounds])
+
+
+def test_of_equal_rounds_the_last_is_handed_over() -> None:
+    def done(name: str, value: float) -> expert_iteration.Round:
+        return expert_iteration.Round(name, Answerer(Patch()), 1, (), value)
+
+    rounds = [done("one", 0.5), done("two", 0.75), done("three", 0.75), done("four", 0.6)]
+    best = expert_iteration.best_round(rounds)
+    assert best is not None and best.name == "three"
+    assert expert_iteration.best_round([]) is None
+
+
 # Replies that cheat the score
 
 
@@ -573,6 +592,31 @@ def test_a_result_that_repeats_itself_where_no_other_model_does_is_said() -> Non
     assert warnings_about([shown(base=[AGAIN] * 5, result=[AGAIN] * 5)]) == []
     assert warnings_about([shown(base=[SENSE] * 5, result=["No. " * 9] * 5)]) == []  # short
     assert warnings_about([shown(base=[SENSE], best=[AGAIN], result=[SENSE])]) == []
+
+
+@pytest.mark.parametrize(
+    ("base", "expert", "result", "said"),
+    [
+        ((100, 0.5), (120, 0.6), (240, 0.7), "240 characters, the others 100 to 120"),
+        ((100, 0.5), (120, 0.6), (50, 0.7), "50 characters, the others 100 to 120"),
+        ((100, 0.5), (120, 0.6), (239, 0.7), ""),  # less than twice the longest
+        ((100, 0.5), (120, 0.6), (51, 0.7), ""),
+        ((100, 0.5), (120, 0.7), (240, 0.7), ""),  # the score does not rise
+        ((120, 0.9), (100, 0.5), (300, 0.7), ""),
+    ],
+)
+def test_a_score_that_rises_with_the_length_is_said(
+    base: tuple[int, float], expert: tuple[int, float], result: tuple[int, float], said: str
+) -> None:
+    models = {"base": base, "best expert, x": expert, "result": result}
+    replies = [
+        {"model": model, "text": "".join(random.Random(n).choices("abcdefgh", k=n)), "value": value}
+        for model, (n, value) in models.items()
+    ]
+    row = {"prompt": "Why?", "replies": replies}
+    lines = warnings_about([{"task": "wishes", "prompts": [row] * 5}])
+    assert len(lines) == bool(said)
+    assert all(line.startswith("wishes: ") and f"({said})" in line for line in lines)
 
 
 def test_the_number_of_spare_prompts(config: SearchConfig, tmp_path: Path) -> None:

@@ -59,6 +59,14 @@ def test_a_candidate_drops_out_by_the_paired_difference_and_what_is_left_of_the_
     assert not eliminated(leader, leader, 25)
 
 
+def test_few_items_that_agree_do_not_decide() -> None:
+    """The variance of sixteen equal differences is that of one more item, 1 / 17: 3 standard errors
+    are 0.182.
+    """
+    ones = np.ones(16)
+    assert [eliminated(ones - gap, ones, 10**6) for gap in (0.18, 0.185)] == [False, True]
+
+
 class Skills:
     """Item i is right if the position's weights of the experts that know it outweigh the others."""
 

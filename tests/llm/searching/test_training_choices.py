@@ -60,6 +60,19 @@ def test_an_items_weight_multiplies_its_loss() -> None:
         assert choice_loss(Choices(pairs, lengths, 0, 0.25), totals) == plain / 4 > 0
 
 
+def test_a_new_lora_begins_as_pefts_does() -> None:
+    """A is uniform over torch's own bounds of a linear layer, (-1/sqrt(in), 1/sqrt(in))."""
+    lora = Lora({"layer": (3, 400)}, rank=50, scale=2.0, seed=3)
+    a, b = lora.tensors
+    theirs = torch.nn.init.kaiming_uniform_(torch.empty(50, 400), a=math.sqrt(5))
+    assert not b.any()
+    # 20,000 numbers: their extremes are within 0.1% of the bounds, their mean within 2% of one
+    assert [a.min().item(), a.max().item()] == pytest.approx([-0.05, 0.05], rel=1e-3)
+    assert [theirs.min().item(), theirs.max().item()] == pytest.approx([-0.05, 0.05], rel=1e-3)
+    assert abs(a.mean().item()) < 0.001
+    assert a.std().item() == pytest.approx(theirs.std().item(), rel=0.03)
+
+
 def test_what_is_trained_has_a_smaller_loss_as_weights_merged_into_the_model(
     engine: TransformersEngine,
 ) -> None:

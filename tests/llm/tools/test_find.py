@@ -268,10 +268,26 @@ def test_a_damaged_row_is_named(
 ) -> None:
     file = tmp_path / "scores.jsonl"
     find([str(folder / "ant")], config, scores=file)
-    row = json.loads(file.read_text().splitlines()[0])
-    file.write_text(json.dumps(row | {field: [0.5]}) + "\n")
-    with pytest.raises(UserError, match=r"scores\.jsonl: .* is missing or of a wrong type"):
-        find([str(folder / "ant")], config, scores=file)
+    rows = list(map(json.loads, file.read_text().splitlines()))
+    numbers = rows[0][field]
+    wrong = [[0.5], [*numbers, 1.0], [1e308] * len(numbers)]
+    if field == "probabilities":
+        wrong += [[*numbers[:-1], 7], [-1, *numbers[1:]]]
+    for damaged in wrong:
+        changed = [rows[0] | {field: damaged}, *rows[1:]]
+        file.write_text("".join(json.dumps(row) + "\n" for row in changed))
+        said = rf"scores\.jsonl: .*{field} is missing or of a wrong type"
+        with pytest.raises(UserError, match=said):
+            find([str(folder / "ant")], config, scores=file)
+
+
+def test_scores_that_cannot_be_kept_are_one_line(
+    config: EvalConfig, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--base", config.base, "--task", config.task, "--threads", "1"]
+    code, out, err = swarm_llm(capsys, "find", folder / "ant", *words, "--scores", "/proc/scores")
+    assert (code, out) == (2, "") and err.splitlines()[-1].startswith("error: "), err
+    assert "Traceback" not in err
 
 
 def test_a_missing_name_in_a_folder_that_is_here_is_a_path(
