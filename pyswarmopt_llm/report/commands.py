@@ -72,7 +72,8 @@ def evaluation(about: About, model: str, against: str | None = None) -> str:
         'swarm-llm eval --base b --adapter runs/a/best --task t.csv --columns label=team'
         >>> evaluation(About(SearchConfig("", (), ("t.json",), "r", space="full"), {}), "m", against="n")
         'swarm-llm eval --base m --task t.json --against n'
-        >>> evaluation(About(SearchConfig("b", (), ("t",), "r", metrics=("f1", "bleu")), {}), "a")
+        >>> two = SearchConfig("b", (), ("t",), "r", space="delta", metrics=("f1", "bleu"))
+        >>> evaluation(About(two, {}), "a")
         'swarm-llm eval --base b --adapter a --task t --metric f1'
     """
     config, adapter = about.config, about.kind.adapters

@@ -124,7 +124,7 @@ def summary_lines(result: Json) -> Sequence[str]:
         >>> about = {"experts": 2, "config": {"base": "b", "budget_items": 9, "seeds": 1}, "left_out": {},
         ...     "task": "t", "metric": "accuracy"}
         >>> print(summary_lines({"methods": rows, **about})[0].partition(": ")[2])
-        0.700 against 0.600, +0.100 [+0.040, +0.160], p = 0.001, corrected for 1 rival.
+        0.700 against 0.600, +0.100 [+0.040, +0.160], p = 0.001, corrected for 1 baseline.
     """
     methods, (first, split) = result["methods"], first_of(result)
     text = render(

@@ -360,7 +360,7 @@ def test_merge_writes_what_a_searching_method_finds(
     code, out, err = swarm_llm(capsys, "merge", *common, *options, "--out", tmp_path / "merged")
     assert code == 0, err
     assert f"wrote {tmp_path / 'merged'}: {method} of 3 experts" in out
-    assert "item evaluations" in (tmp_path / "merged" / "README.md").read_text()
+    assert "example evaluations" in (tmp_path / "merged" / "README.md").read_text()
     asked = {**given, "methods": (method,), "seeds": 1, "scoring": "auto"}
     row = compare(CompareConfig(**asked))["methods"][method]
     task = [

@@ -86,7 +86,7 @@ def test_a_rating_is_read_or_refused(text: str, value: float | None) -> None:
     if value is not None:
         assert judge.ratings(ITEMS[:1], ["x"]) == [value]
         return
-    with pytest.raises(UserError, match="item 0 no rating from 1 to 10"):
+    with pytest.raises(UserError, match="example 0 no rating from 1 to 10"):
         judge.ratings(ITEMS[:1], ["x"])
 
 

@@ -236,5 +236,5 @@ def test_the_price_is_said_first_and_is_not_exceeded(config: SearchConfig) -> No
     start = next(event for event in events if event.kind == "start")
     assert passes == sum(start.data["passes"].values())
     assert result["passes"] + result["passes_rivals"] <= passes
-    for part in ("experts", "mixtures", "training", "rivals", "result"):
+    for part in ("experts", "mixtures", "training", "baselines", "result"):
         assert f"{part} 0:" in events[told].data["text"]

@@ -198,7 +198,7 @@ def test_an_item_too_long_for_one_member(
     items[2]["question"] = "q" * 700
     task = write_task(tmp_path / "long.json", items, questions(2, 6))
     line = refused(capsys, small_token([mixed[0], mixed[2]], task, tmp_path / "run"))
-    assert "item 5-2" in line and "gpt2's context window holds 512" in line
+    assert "example 5-2" in line and "gpt2's context window holds 512" in line
 
 
 def test_a_mixture_whose_member_has_changed(

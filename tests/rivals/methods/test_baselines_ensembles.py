@@ -175,7 +175,7 @@ def test_open_questions_are_for_votes_and_examples_only(panel: Panel) -> None:
         "prediction-merge",
         "few-shot",
     ]
-    with pytest.raises(UserError, match="items with choices"):
+    with pytest.raises(UserError, match="examples with choices"):
         ENSEMBLES["pack-opt"].fit(panel, asked, 0).answers(asked)
 
 
