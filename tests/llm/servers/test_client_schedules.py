@@ -43,10 +43,12 @@ class Worker:
         self._turns, self._there = turns, threading.Event()
         self.order: Order
         self._reply: Reply
+        self.closed = False
 
     def ask(self, order: Order) -> Reply:
         self.order = order
-        self._turns.wait(self)
+        if not self._turns.wait(self):
+            return Failure("died", "x")  # as of a socket that is shut
         self._there.wait()
         self._there.clear()
         return self._reply
@@ -77,14 +79,18 @@ class Turns:
     def start(self, slot: int) -> Worker:
         return Worker(self)
 
-    def wait(self, worker: Worker) -> None:
+    def wait(self, worker: Worker) -> bool:
+        """Whether the worker has a turn: one that was hired and then ended has none."""
         with self._changed:
-            self._asked.append(worker)
+            if not worker.closed:
+                self._asked.append(worker)
             self._changed.notify()
+            return not worker.closed
 
     def leave(self, worker: Worker) -> bool:
         """Whether it was asked and has not answered: the pool is closed, and no turn comes."""
         with self._changed:
+            worker.closed = True
             asked = worker in self._asked
             if asked:
                 self._asked.remove(worker)
