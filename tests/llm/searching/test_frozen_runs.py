@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from search_helpers import Json, history, swarm_llm
@@ -39,6 +40,15 @@ def kept(run: str) -> Json:
     return {**{name: result[name] for name in names}, "scores": scores}
 
 
+def rounded(value: Any) -> Any:
+    """With numbers as near as what machines of several kinds compute."""
+    if isinstance(value, dict):
+        return {name: rounded(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [rounded(part) for part in value]
+    return pytest.approx(value, rel=1e-3, abs=1e-3) if isinstance(value, float) else value
+
+
 @pytest.mark.parametrize("allowed", RUNS, indirect=True)
 def test_a_half_finished_run_is_resumed_to_the_finished_one(
     allowed: list[str], capsys: pytest.CaptureFixture[str]
@@ -46,7 +56,8 @@ def test_a_half_finished_run_is_resumed_to_the_finished_one(
     before = len(Path("half/results.jsonl").read_text().splitlines())
     code, _, err = swarm_llm(capsys, "resume", "half", "--quiet", *named("--allow", allowed))
     assert code == 0, err
-    assert kept("half") == kept("finished") and history(Path("half")) == history(Path("finished"))
+    assert kept("half") == rounded(kept("finished"))
+    assert history(Path("half")) == rounded(history(Path("finished")))
     assert "overflowed" not in Path("half/result.json").read_text()  # a note on what did not happen
     lines = [
         len(Path(run, "results.jsonl").read_text().splitlines()) for run in ("half", "finished")
