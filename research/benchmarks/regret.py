@@ -5,8 +5,8 @@ Regret is the test score of the best of {best expert, base fine-tuned, best expe
 that of what the rule of `swarm-llm search` hands over. Every job, TASK:LABELS:SEED, stores what
 such a rule may look at: margins of dev items, of what is trained by cross-fitting, and test
 outcomes item by item; so other rules can be tried without a model. A mixture is not among the
-starts here. The two trained models are also combined, on test alone: their changes added
-up, halves of both, and the mean of their predictions.
+starts here. The two trained models are also combined: their changes added up, halves of both,
+which are cross-fitted, too, and the mean of their predictions.
 
 `CHOOSE` is for looking and `CLAIM` for claims; both were named before the first job ran. Labels
 that a small dev split lacks come from test, which keeps the other items.

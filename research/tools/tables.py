@@ -331,20 +331,12 @@ DEMO = {
 }
 
 
-def regret() -> str:
-    """The regret of what a search hands over; see benchmarks/regret.py."""
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
-    from regret import read, table
-
-    return "\n".join(table(read(EVIDENCE / "regret.jsonl")))
-
-
-def regret_combined() -> str:
-    """Combinations of the two models that a search trains; see benchmarks/regret.py."""
+def regret(table: str) -> str:
+    """What a search hands over beside what it trained: a table of benchmarks/regret.py by its name."""
     sys.path.insert(0, str(ROOT / "research" / "benchmarks"))
-    from regret import combined_table, read
+    import regret as benchmark
 
-    return "\n".join(combined_table(read(EVIDENCE / "regret.jsonl")))
+    return "\n".join(getattr(benchmark, table)(benchmark.read(EVIDENCE / "regret.jsonl")))
 
 
 # The laboratory's comparisons: Model Swarms and the paper's twelve baselines, and a second family
@@ -376,8 +368,8 @@ def laboratory(name: str) -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "demo": demo,
-    "regret": regret,
-    "regret-combined": regret_combined,
+    "regret": lambda: regret("table"),
+    "regret-combined": lambda: regret("combined_table"),
     "written": written_answers,
     "written-short": written_short,
     "written-differences": written_differences,
