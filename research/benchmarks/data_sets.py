@@ -83,10 +83,10 @@ def yes_or_no(splits: Splits) -> Splits:
     chosen = {
         split: [
             {**item, "choices": options, "answer": letters[item["answer"]]}
-            for item in items
+            for item in splits[split]
             if item["answer"] in letters
         ]
-        for split, items in splits.items()
+        for split in ("dev", "test")
     }
     return distinct(chosen)
 

@@ -39,7 +39,7 @@ def test_an_example_of_dev_is_not_in_test_whatever_the_order_of_its_options(sets
 
 def test_problems_with_yes_or_no_become_choices(sets: Any) -> None:
     graphs = [{"question": f"g{n}", "answer": a} for n, a in enumerate(["Yes", "3", "No", "0, 1"])]
-    kept = sets.yes_or_no({"dev": graphs, "test": []})["dev"]
+    kept = sets.yes_or_no({"dataset": "nlgraph", "dev": graphs, "test": []})["dev"]
     assert [(each["question"], each["answer"]) for each in kept] == [("g0", "A"), ("g2", "B")]
     assert kept[0]["choices"] == {"A": "Yes", "B": "No"}
 

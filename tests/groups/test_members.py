@@ -357,7 +357,10 @@ def test_a_classifier_votes_for_the_option_that_its_label_names(classifier: Path
     ("item", "words"),
     [
         (Item("7", "sky", None, "blue"), "a sequence classifier votes and writes nothing"),
-        (Item("7", "sky", {"A": "blue", "C": "pink"}, "A"), "example 7: option C (pink) is no label"),
+        (
+            Item("7", "sky", {"A": "blue", "C": "pink"}, "A"),
+            "example 7: option C (pink) is no label",
+        ),
     ],
 )
 def test_a_classifier_refuses_what_its_labels_do_not_name(

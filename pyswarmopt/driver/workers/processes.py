@@ -17,11 +17,18 @@ SAFE = "PYTHONSAFEPATH"  # https://docs.python.org/3/using/cmdline.html
 
 
 def open_pool(count: int) -> ProcessPoolExecutor:
-    """A pool of `count` processes, which start at their first call."""
+    """A pool of `count` processes, which all start at its first call.
+
+    Left to itself, Python 3.11 starts them one by one as calls come in. One that starts while
+    another dies is missed by the pool's end, which then waits for it for ever.
+    """
     with _safe_path() as was_unset:
-        return ProcessPoolExecutor(
+        pool = ProcessPoolExecutor(
             count, mp_context=_SafeSpawn(), initializer=_begin, initargs=(was_unset,)
         )
+    # https://github.com/python/cpython/issues/90622
+    pool._safe_to_dynamically_spawn_children = False  # type: ignore[attr-defined]
+    return pool
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import multiprocessing
 import os
 import threading
 import time
@@ -13,6 +14,7 @@ import pytest
 
 import pyswarmopt as pso
 from pyswarmopt.driver.workers.pool import Workers
+from pyswarmopt.driver.workers.processes import open_pool
 
 BOX = [(-2.0, 2.0)] * 2
 
@@ -70,6 +72,14 @@ def test_an_asynchronous_search_outlives_a_process_that_dies():
     for record in r.history:
         assert math.isnan(record.value) == (record.x[0] > 0.5)
     assert r.nfev == 12
+
+
+@pytest.mark.slow
+def test_all_processes_of_a_pool_start_at_its_first_call():
+    before = set(multiprocessing.active_children())
+    with open_pool(3) as pool:
+        assert pool.submit(abs, -2).result() == 2
+        assert len(set(multiprocessing.active_children()) - before) == 3
 
 
 def test_an_executor_that_gives_no_future_or_no_answer_is_told_so():
