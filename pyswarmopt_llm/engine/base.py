@@ -1,47 +1,12 @@
-"""What engines have in common: defaults, and the tokenisation of prompts."""
+"""What engines with a tokenizer have in common."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.engine.chat import Turns, prompt_of
-
-
-class BaseEngine(ABC):
-    """Defaults of `interfaces.Engine`: one model, of unlimited length, that writes its whole answer
-    at once.
-    """
-
-    progress: Callable[[int, int], None] | None = None
-    notes: Mapping[str, str] = MappingProxyType({})
-    decided: Mapping[str, Any] = MappingProxyType({})
-    window: int | None = None
-    message_tokens: int = 0
-    likelihoods: bool = True
-    thinking: int = 0
-    parameter_names: tuple[str, ...] = ()
-    members: Mapping[str, Any] = MappingProxyType({})
-
-    @abstractmethod
-    def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
-        """See `interfaces.Engine`."""
-
-    def tell(self, done: int, count: int) -> None:
-        """Tell of texts that were read, where somebody follows."""
-        if self.progress is not None:
-            self.progress(done, count)
-
-    def count_tokens(self, text: str) -> int:
-        """The sum over the members."""
-        return sum(member.count_tokens(text) for member in self.members.values())
-
-    def stream(self, prompt: str, max_new_tokens: int = 64) -> Iterator[str]:
-        """The whole continuation as one piece."""
-        return iter([self.generate([prompt], max_new_tokens)[0].strip()])
 
 
 class PromptTokenizer:
@@ -55,15 +20,21 @@ class PromptTokenizer:
     Attributes:
         tokenizer, window: as given.
         system: the first turn of a conversation that has none of its own; "" for none.
-        thinking: see `interfaces.Engine`.
+        progress, thinking: see `interfaces.Engine`.
     """
 
-    thinking = 0
+    progress: Callable[[int, int], None] | None = None
+    thinking: int = 0
 
     def __init__(self, tokenizer: Any, window: int | None) -> None:
         self.tokenizer, self.window, self.system = tokenizer, window, ""
         # A chat template includes its special tokens.
         self._lead = leading_specials(tokenizer) if tokenizer.chat_template is None else []
+
+    def tell(self, done: int, count: int) -> None:
+        """Tell of texts that were read, where somebody follows."""
+        if self.progress is not None:
+            self.progress(done, count)
 
     def chat(self, user: str, earlier: Turns = ()) -> str:
         """A user turn after earlier ones, up to the start of the assistant's; see `prompt_of`."""
