@@ -17,7 +17,7 @@ from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.common.optimizers import optimizer, released
 from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.common.words import duration, not_held_out
-from pyswarmopt_llm.scores.metrics.questions.answer_format import (
+from pyswarmopt_llm.scores.metrics.accuracy import (
     TRIED,
     beats_chance,
     choose_scoring,

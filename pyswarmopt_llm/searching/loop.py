@@ -35,7 +35,7 @@ from pyswarmopt_llm.searching.scoring.run_directory import (
 )
 
 Publish = Callable[[Run, Result, Mapping[str, Task]], None]  # writes what people read of a run
-choose_draw = lazy("pyswarmopt_llm.searching.draws:choose_draw")
+choose_draw = lazy("pyswarmopt_llm.searching.grid:choose_draw")
 train_further = lazy("pyswarmopt_llm.searching.train:train_further")
 still_same = lazy("pyswarmopt_llm.servers.attach:still_same")
 

@@ -18,8 +18,8 @@ import torch
 from pyswarmopt_llm.common.errors import InvalidOption, NotFiniteError, UserError
 from pyswarmopt_llm.common.files.http import Json, Refusal
 from pyswarmopt_llm.common.interfaces import Engine, Patch
-from pyswarmopt_llm.engine.base import PromptTokenizer
 from pyswarmopt_llm.engine.batching import TokenPair, encode_pair
+from pyswarmopt_llm.engine.chat import PromptTokenizer
 from pyswarmopt_llm.experts.adapter import AdapterInfo
 
 KEY = "SWARM_LLM_SERVER_KEY"  # the variable with the bearer token

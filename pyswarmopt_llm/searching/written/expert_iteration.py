@@ -38,7 +38,6 @@ from pyswarmopt_llm.scores.choices import FULL, Choices
 from pyswarmopt_llm.scores.metrics.combine import Combine, combined_value
 from pyswarmopt_llm.scores.metrics.questions.written import Written
 from pyswarmopt_llm.scores.tasks import Scoring
-from pyswarmopt_llm.searching.cross_fitting import Fitting, not_worse
 from pyswarmopt_llm.searching.explore import Found
 from pyswarmopt_llm.searching.prepare import Contestant, Job
 from pyswarmopt_llm.searching.scoring.record import Row, Store
@@ -46,9 +45,11 @@ from pyswarmopt_llm.searching.scoring.result import Iterated
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.train import (
     FOLDER,
+    Fitting,
     Progress,
     Training,
     announce,
+    not_worse,
     trained_row,
 )
 from pyswarmopt_llm.searching.written.reply_log import Answerer, Reply, ReplyLog, ask_the_same
