@@ -19,7 +19,6 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -37,7 +36,7 @@ from pyswarmopt_llm.scores.choices import FULL, PASSES, Choices, Schedule, label
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
 from pyswarmopt_llm.searching.explore import Found
 from pyswarmopt_llm.searching.prepare import Contestant, Job
-from pyswarmopt_llm.searching.scoring.record import TRAINED, Margins, Row, wrong_for
+from pyswarmopt_llm.searching.scoring.record import TRAINED, Margins, Row
 from pyswarmopt_llm.searching.scoring.result import Iterated
 from pyswarmopt_llm.searching.scoring.run_directory import Run, position_key
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Questions
@@ -181,29 +180,21 @@ Progress = Callable[[float], None]  # of the share that is done
 
 @dataclass(frozen=True)
 class Training:
-    """A model before and after training.
+    """What a search found, and what was trained, with their scores on dev; each item by what was
+    trained without it.
 
     Attributes:
-        before, after: the model, with its scores on dev; each item by what was trained without it.
-        kept: whether the second is handed over.
+        models: as in `Result`: ``mixture`` and ``trained``, one of which is handed over; of training
+            on labels ``base_tuned`` and ``expert_tuned``, of training on replies ``base``.
+        best: the name of what is handed over, ``mixture`` or ``trained``.
         passes: forward passes of an item that all training took.
-        tuned: what was trained on labels, by the name of its start (`BASE`, `EXPERT`).
-        iteration: of training without labels.
-        base: of training without labels, the scores of the base on dev.
+        iteration: of training on replies.
     """
 
-    before: Contestant
-    after: Contestant
-    kept: bool
+    models: Mapping[str, Contestant]
+    best: str
     passes: int
-    tuned: Mapping[str, Contestant] = field(default_factory=dict)
     iteration: Iterated | None = None
-    base: Row | None = None
-
-    @property
-    def chosen(self) -> Contestant:
-        """The model that the search hands over."""
-        return self.after if self.kept else self.before
 
 
 def train_further(job: Job, run: Run, found: Found, tell: OnEvent) -> Training | None:
@@ -275,13 +266,10 @@ def _on_labels(
         patch = fitting.whole() if close else None
         part(name, 1.0)
         tuned[name] = Contestant(starts[name], patch, True, rows[name], rows[name].value)
-    return Training(
-        before=replace(untrained, dev=row),
-        after=tuned[best],
-        kept=kept,
-        passes=sum(f.passes(tuned[name].patch is not None) for name, f in fittings.items()),
-        tuned=tuned,
-    )
+    models = {"mixture": replace(untrained, dev=row), "trained": tuned[best]}
+    models |= {f"{name}_tuned": tuned[name] for name in (BASE, EXPERT) if name in tuned}
+    passes = sum(f.passes(tuned[name].patch is not None) for name, f in fittings.items())
+    return Training(models, "trained" if kept else "mixture", passes)
 
 
 def best_start(values: Mapping[str, Score]) -> str:
@@ -371,11 +359,11 @@ def trained_row(job: Job, run: Run, found: Found, position: Tensor, new: Callabl
     weights = torch.cat([weights, torch.ones_like(weights[:1])])
     key = position_key(weights)
 
-    def compute() -> dict[str, Any]:
-        return replace(new(), phase=TRAINED, key=key, coefficients=weights.tolist()).to_json()
+    def named() -> Row:
+        return replace(new(), phase=TRAINED, key=key, coefficients=weights.tolist())
 
     known = (TRAINED, key) in run.store.earlier
-    row = Row.from_json(run.store.get(TRAINED, key, compute, wrong_for(job.objectives.names)))
+    row = run.store.row(TRAINED, key, job.objectives.names, named)
     run.append(row, known)
     found.on_row(row, known)
     return row

@@ -88,15 +88,14 @@ def train_on_replies(
     (before,) = found.scorer.score([position], 0)
     after = trained_row(job, run, found, position, lambda: row_of(iteration.scores))
     patch = iteration.best.model.patch
-    base = row_of(iteration.base)
-    return Training(
-        before=replace(found.chosen, dev=before),
-        after=Contestant(position, patch, True, after, after.value),
-        kept=not_worse(job.total(after), job.total(before)),
-        passes=iteration.passes,
-        iteration=iteration.use,
-        base=None if job.config.temperature else base,  # else scores are of sampled replies
-    )
+    models = {
+        "mixture": replace(found.chosen, dev=before),
+        "trained": Contestant(position, patch, True, after, after.value),
+    }
+    if not job.config.temperature:  # else scores are of sampled replies
+        models["base"] = Contestant(torch.zeros_like(position), Patch(), dev=row_of(iteration.base))
+    best = "trained" if not_worse(job.total(after), job.total(before)) else "mixture"
+    return Training(models, best, iteration.passes, iteration.use)
 
 
 @dataclass(frozen=True)

@@ -151,7 +151,7 @@ class ServedPool:
     def _evaluate(self, request: Request) -> Row:
         engine = self._free.get()
         try:
-            return self._evaluator.on(engine).evaluate(request)
+            return replace(self._evaluator, engine=engine).evaluate(request)
         finally:
             engine.leave()
             self._free.put(engine)

@@ -652,5 +652,5 @@ def test_half_of_the_budget_is_kept_for_the_training(config: SearchConfig) -> No
     )
     left = 60 - 5 - 0.5 * with_training.closing_items  # half a second an item
     assert with_training.left(10, 5.0) == left == 33.0
-    assert with_training.pays(10, 5.0, 6) and not with_training.pays(10, 5.0, 7)
-    assert without.pays(10, 5.0, 60)
+    assert not with_training.exceeded(10, 5.0, 6) and with_training.exceeded(10, 5.0, 7)
+    assert not without.exceeded(10, 5.0, 60)
