@@ -90,11 +90,11 @@ class Model(Phase):
 
     def propose(self, s: PhasedSearch) -> Floats:
         if self.run is not None:
-            self.run.under_way = s.under_way()
+            self.run.under_way = s.unit_under_way()
         return super().propose(s)
 
     def beside(self, s: PhasedSearch) -> Floats | None:
-        under_way = s.under_way()
+        under_way = s.unit_under_way()
         if self.run is None or len(self.run.points) + len(under_way) >= BESIDE:
             return None
         self.run.under_way = under_way
