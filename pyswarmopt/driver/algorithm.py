@@ -50,7 +50,7 @@ def algorithm(options: Options, problem: Problem) -> Recipe | None:
     recipes = _recipes("a search with noise or constraints that allow no descents")
     if problem.coding.size > MATRIX_DIM:
         return recipes.constriction(population=_affordable(40, options.max_evals))
-    if not (constraints or problem.discrete):
+    if problem.smooth.all() and not constraints:
         return recipes.surrogate()
     particles = recipes.covariant().population
     if constraints:
@@ -91,16 +91,17 @@ def make_optimizer(
     }  # fmt: skip
     if recipe is None:
         common |= {"max_evals": options.max_evals, "max_iter": options.max_iter, "target": target}
+        if not problem.smooth.all():
+            common["kinds"] = problem.coding.kinds
         # imported on use: a search without them begins earlier
         if problem.constraints:
             from pyswarmopt.hybrid.constrained import ConstrainedSearch
 
-            kinds = None if problem.smooth.all() else problem.coding.kinds
-            return ConstrainedSearch(smooth=problem.smooth, kinds=kinds, **common)
-        if problem.discrete:
+            return ConstrainedSearch(smooth=problem.smooth, **common)
+        if "kinds" in common:
             from pyswarmopt.hybrid.mixed import MixedSearch
 
-            return MixedSearch(kinds=problem.coding.kinds, **common)
+            return MixedSearch(**common)
         return MemeticSwarm(**common)
     from pyswarmopt.swarm import Swarm
 

@@ -109,12 +109,6 @@ class Problem:
         return len(self.coding.low)
 
     @property
-    def discrete(self) -> bool:
-        """Whether some parameters are integers or categories."""
-        whole = self.coding.integers | self.coding.categories
-        return bool(whole.any()) or (self.space is not None and self.space.discrete)
-
-    @property
     def smooth(self) -> Bools:
         """Mask of the search's coordinates, (M,), that are real numbers for the objective, too."""
         real = ~(self.coding.integers | self.coding.categories)

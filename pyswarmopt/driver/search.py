@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.arrays import Floats, Ints
 from pyswarmopt.driver.algorithm import algorithm, make_optimizer, warn_of_idle_workers
 from pyswarmopt.driver.history import Granularity, History
 from pyswarmopt.driver.judge import ByAmounts, ByOrder, Judged
@@ -86,11 +86,12 @@ class Search(Loop[Result]):
 
     def _note(self, points: Floats, judged: Judged) -> None:
         values = np.where(judged.valued, self._sign * judged.costs, math.nan)
-        self._add(self._iteration, values, points, evaluated=judged.evaluated)
+        rows = np.flatnonzero(judged.evaluated)
+        self._add(self._iteration, values[rows], points[rows], rows)
 
-    def _add(self, iteration: int, values: Floats, points: Floats, **which: Any) -> None:
+    def _add(self, iteration: int, values: Floats, points: Floats, particles: Ints) -> None:
         calls, best = self._evaluator.calls, self._judge.value
-        self._history.add(iteration, calls, best, values, points, **which)
+        self._history.add(iteration, calls, best, values, points, particles)
 
     def _reasons(self) -> Reasons:
         reasons: Reasons = self._swarm.stop()
@@ -98,9 +99,7 @@ class Search(Loop[Result]):
             reasons[TIMEOUT] = self._elapsed()
         if self._options.max_evals is not None and self._evaluator.left == 0:
             reasons["max_evals"] = self._options.max_evals
-        if self._options.target is not None:
-            reasons |= self._judge.reached(self._options.target)
-        return reasons
+        return reasons | self._judge.reached()
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._began
@@ -127,9 +126,8 @@ class Search(Loop[Result]):
             judge.choose()
         x = judge.best.x
         maxcv, feasible = self._problem.constraints.breach(x)
-        worth = judge.worth(feasible)
-        if final:
-            worth = judge.final_worth(feasible, self._history.first_value())
+        scale = self._history.first_value()
+        worth = judge.final_worth(feasible, scale) if final else judge.worth(feasible)
         fun = worth.fun
         result = Result(
             x=x,
@@ -175,7 +173,7 @@ class Search(Loop[Result]):
         Not under noise, where another value says nothing.
         """
         best, value = self._judge.best, self._judge.value
-        violation = float(self._problem.constraints.excess(best.x[None]).sum())
+        violation = float(self._problem.constraints.violations(best.x[None])[0])
         if best.violation > 0 or violation > 0:
             check_value(path, best.violation, violation, 0.0, "constraints were broken by")
         elif math.isfinite(value) and not self._judge.noisy:

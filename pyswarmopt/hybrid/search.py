@@ -153,9 +153,7 @@ class PhasedSearch(Progress):
         count = as_limit("population", population, 1) or 0
         sign = -1.0 if maximize else 1.0
         none = np.empty((0, 3 + len(low)))
-        super().__init__(
-            low, high, start, best, sign=sign, population=count, under_way=none
-        )
+        super().__init__(low, high, start, best, sign=sign, population=count, under_way=none)
         self.random = np.random.default_rng(as_seed(seed))
         self.max_evals = as_limit("max_evals", max_evals, 1)
         self._max_iter = as_limit("max_iter", max_iter, 0)
