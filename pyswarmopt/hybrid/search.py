@@ -167,9 +167,8 @@ class PhasedSearch(Progress):
     def _enter_box(self) -> None:
         """Find the box, and what its free coordinates are."""
         self.box = UnitBox(self.low, self.high)
-        count, given = self.box.dim, self._given_kinds
-        real = Kinds(np.zeros(count, dtype=np.int64), np.arange(count))
-        self.kinds = real if given is None else given.of(self.box.free)
+        given = self._given_kinds
+        self.kinds = Kinds.real(self.box.dim) if given is None else given.of(self.box.free)
 
     def _take_turns(self, phases: dict[str, Phase]) -> None:
         """Have each phase as an attribute, too."""

@@ -268,6 +268,7 @@ class Space:
         names: of the parameters that are searched, one for each coordinate.
         bounds: (low, high) of each coordinate.
         integrality: which of them are integers.
+        rounded: which are logarithms of integers.
         categorical: which are indices of choices.
 
     Raises:
@@ -308,6 +309,7 @@ class Space:
         self.names = list(self._searched)
         self.bounds = [p.bounds for p in self._searched.values()]
         self.integrality = [isinstance(p, Integer) and not p.log for p in self._searched.values()]
+        self.rounded = [isinstance(p, Integer) and p.log for p in self._searched.values()]
         self.categorical = [isinstance(p, Choice) for p in self._searched.values()]
 
     def parameter(self, name: str) -> Real | Choice | Fixed:
