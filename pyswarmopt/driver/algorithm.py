@@ -118,7 +118,7 @@ def make_optimizer(
     return Swarm(recipe=replace(recipe, stop=tuple(rules)), **common)
 
 
-def warn_of_idle_workers(search: PhasedSearch, options: Options, workers: int) -> None:
+def warn_of_idle_workers(search: Any, options: Options, workers: int) -> None:
     """Say that workers wait where points are proposed one at a time for a large share of the
     evaluations.
     """

@@ -22,7 +22,6 @@ from pyswarmopt.driver.options import Options, Problem
 from pyswarmopt.driver.resampling import ByMeans
 from pyswarmopt.driver.result import FAILED, INTERRUPTED, TIMEOUT, Result, message
 from pyswarmopt.driver.start import ROUNDING, check_value
-from pyswarmopt.hybrid.search import PhasedSearch
 
 if TYPE_CHECKING:
     from pyswarmopt.algorithms.recipe import Recipe
@@ -55,9 +54,9 @@ class Search(Loop[Result]):
         self._evaluator.confirms = recipe is None and limit >= CONFIRMED_FROM
         self._evaluator.limit_time(self._began + self._timeout, options.evaluation_timeout)
         self._swarm = make_optimizer(options, self._problem, recipe, maximize)
-        if isinstance(self._swarm, PhasedSearch):
+        if recipe is None:
             warn_of_idle_workers(self._swarm, options, self._evaluator.workers.count)
-        self._judge = self._make_judge()
+        self._judge = self._make_judge(by_order=recipe is not None)
         self._identity |= {
             "recipe": self._algorithm,
             "population": options.population if recipe is None else len(self._swarm.positions),
@@ -71,12 +70,12 @@ class Search(Loop[Result]):
         usual: Granularity = "iteration" if space is None else "particles"
         return History(self._options.history or usual, space=space)
 
-    def _make_judge(self) -> ByOrder:
+    def _make_judge(self, by_order: bool) -> ByOrder:
         given = self._swarm, self._problem, self._evaluator, self._sign
         if self._options.noisy:
             return ByMeans(*given, target=self._options.target)
-        amounts = isinstance(self._swarm, PhasedSearch) and self._swarm.takes_amounts
-        return ByAmounts(*given) if amounts else ByOrder(*given)
+        by_order = by_order or not self._problem.constraints
+        return ByOrder(*given) if by_order else ByAmounts(*given)
 
     # ---- the loop ----
 

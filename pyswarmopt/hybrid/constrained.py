@@ -120,7 +120,6 @@ class ConstrainedSearch(PhasedSearch):
     """A search with constraints, whose values are `rows`; those told are in Deb's order."""
 
     PHASES: ClassVar = (ProgramDescent, PenaltySwarm)
-    takes_amounts: ClassVar = True
     descent: ProgramDescent
     swarm: PenaltySwarm
     # cost and constraints of the points that are told next, (m, 1 + J), at most 0 where allowed

@@ -132,7 +132,6 @@ class PhasedSearch(Progress):
 
     # the most urgent first; the last is always due
     PHASES: ClassVar[tuple[type[Phase], ...]]
-    takes_amounts: ClassVar[bool] = False  # by which constraints are broken
 
     def __init__(
         self,
