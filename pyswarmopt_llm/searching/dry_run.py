@@ -28,8 +28,8 @@ from pyswarmopt_llm.mix.one_base import find_adapters
 from pyswarmopt_llm.scores.metrics.external.callables import CallableUtility
 from pyswarmopt_llm.scores.metrics.registry import Metric
 from pyswarmopt_llm.scores.tasks import Scoring, Task
-from pyswarmopt_llm.searching.finish import peak_memory
 from pyswarmopt_llm.searching.grid import make_grid
+from pyswarmopt_llm.searching.loop import peak_memory
 from pyswarmopt_llm.searching.plan import Pace, parse_workers, with_preset
 from pyswarmopt_llm.searching.prepare import Job, prepare
 from pyswarmopt_llm.searching.scoring.run_directory import GRID, check_new

@@ -32,7 +32,7 @@ from scipy.stats import spearmanr
 
 from pyswarmopt_llm import SearchConfig, load_reward, load_task, open_model, resume, search
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.engine.load import load_engine
+from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import load_adapter
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts

@@ -11,7 +11,7 @@ import torch
 from fake_engine import FakeEngine
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.engine.load import load_engine
+from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.published.abstention import Abstention
 from pyswarmopt_llm.published.classifiers import controllability, load_reward

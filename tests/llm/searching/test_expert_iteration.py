@@ -33,22 +33,22 @@ from pyswarmopt_llm.scores.metrics.other_combines import arithmetic
 from pyswarmopt_llm.scores.metrics.registry import METRICS, written
 from pyswarmopt_llm.searching import train
 from pyswarmopt_llm.searching.dry_run import dry_run_search
-from pyswarmopt_llm.searching.plan import make_plan
+from pyswarmopt_llm.searching.plan import Budget, make_plan
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.record import Store
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import Run
-from pyswarmopt_llm.searching.scoring.search import Budget
-from pyswarmopt_llm.searching.written import expert_iteration, reply_log
-from pyswarmopt_llm.searching.written.expert_iteration import best_reply, gains
-from pyswarmopt_llm.searching.written.replies import warnings_about
-from pyswarmopt_llm.searching.written.reply_log import (
+from pyswarmopt_llm.searching.written import expert_iteration
+from pyswarmopt_llm.searching.written.expert_iteration import (
     Answerer,
     Reply,
     ReplyLog,
+    best_reply,
+    gains,
     weights,
     without_rounding,
 )
+from pyswarmopt_llm.searching.written.replies import warnings_about
 from pyswarmopt_llm.tools.analyse import without_experts
 
 DEV, SAMPLES = 10, 8
@@ -490,7 +490,9 @@ def test_rounds_end_with_the_time(
         file = open_task(tmp_path / "open.json", DEV + spare)
         config = replace(config, tasks=(str(file),), dev=DEV)
     clock = itertools.count()
-    monkeypatch.setattr(reply_log, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    monkeypatch.setattr(
+        expert_iteration, "time", SimpleNamespace(monotonic=lambda: float(next(clock)))
+    )
     monkeypatch.setattr(Budget, "left", lambda *_: seconds)
     monkeypatch.setattr(expert_iteration, "gains", lambda before, after: False)
     notes: list[str] = []
