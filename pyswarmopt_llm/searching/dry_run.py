@@ -22,7 +22,8 @@ from pyswarmopt_llm.common.optimizers import optimizer, released
 from pyswarmopt_llm.common.words import duration, not_held_out
 from pyswarmopt_llm.engine.memory import LEAST_TOKENS, Sizes, copies, free_memory
 from pyswarmopt_llm.experts.adapter import AdapterInfo, changed_weights
-from pyswarmopt_llm.experts.base import INT8, BaseModel, quiet_transformers, resolve_base
+from pyswarmopt_llm.experts.base import INT8, BaseModel, resolve_base
+from pyswarmopt_llm.experts.pretrained import quiet_transformers
 from pyswarmopt_llm.mix import space_kind
 from pyswarmopt_llm.mix.one_base import find_adapters
 from pyswarmopt_llm.scores.metrics.external.callables import CallableUtility

@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 
 
 Publish = Callable[[Run, Result, Mapping[str, Task]], None]  # writes what people read of a run
-choose_draw = lazy("pyswarmopt_llm.searching.grid:choose_draw")
+choose_draw = lazy("pyswarmopt_llm.searching.draws:choose_draw")
 train_further = lazy("pyswarmopt_llm.searching.train:train_further")
 still_same = lazy("pyswarmopt_llm.servers.attach:still_same")
 

@@ -31,6 +31,7 @@ OTHERS = (
         "engine.generation",
         "searching.use",
         "searching.grid",
+        "searching.draws",
         "searching.dry_run",
     ),
 )
