@@ -243,26 +243,30 @@ class Skeleton:
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
-def skeleton(base: BaseModel) -> Skeleton:
-    """The modules of `base`, as transformers makes them of its config.json.
+def empty_model(base: BaseModel, **options: Any) -> Any:
+    """The base without values, as transformers makes it of its config.json.
 
     Raises:
         UserError: it is no language model that transformers knows.
     """
     from transformers import AutoConfig, AutoModelForCausalLM
 
+    safe: dict[str, Any] = {"trust_remote_code": False}
     try:
         with quiet_transformers(), torch.device("meta"):
-            config = AutoConfig.from_pretrained(
-                base.path, trust_remote_code=False, local_files_only=True
-            )
-            model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+            config = AutoConfig.from_pretrained(base.path, local_files_only=True, **safe)
+            return AutoModelForCausalLM.from_config(config, **safe, **options)
     except Exception as error:  # whatever a damaged configuration leads to
         if isinstance(error, MemoryError):
             raise
         raise UserError(
             f"{base.spec}: cannot be loaded as a language model ({first_line(error)})"
         ) from error
+
+
+def skeleton(base: BaseModel) -> Skeleton:
+    """The modules of `base`; raises as `empty_model`."""
+    model = empty_model(base)
     parameters = dict(model.named_parameters())  # a shared weight has the first of its names
     head = model.get_output_embeddings()
     linear, others = set(), {}

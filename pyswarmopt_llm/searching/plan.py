@@ -35,8 +35,7 @@ from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.optimizers import check_optimizer, is_swarm
 from pyswarmopt_llm.common.options import check_options, option_name, options_of
 from pyswarmopt_llm.experts.files import inside, refuse_unmatched
-from pyswarmopt_llm.mix import space_kind
-from pyswarmopt_llm.mix.kind import SpaceKind
+from pyswarmopt_llm.mix import SpaceKind, space_kind
 from pyswarmopt_llm.mix.starts import check_start
 from pyswarmopt_llm.scores.choices import FULL, MOST_STARTS, labelled
 from pyswarmopt_llm.scores.metrics.accuracy import TRIED, trial_items

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.append_log import AppendLog
+from pyswarmopt_llm.common.files.regular import AppendLog
 
 
 def test_a_reader_gets_each_row_once_and_a_line_only_when_it_is_whole(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from search_helpers import (
 import pyswarmopt_llm as sl
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.scores.metrics.registry import Metric, written
+from pyswarmopt_llm.scores.metrics.objectives import Metric, written
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.searching.loop import resume, search
 from pyswarmopt_llm.searching.use.model import evaluate_model
@@ -130,7 +130,7 @@ def test_rewards_and_prompts_without_answers(
     prompts = [[{"prompt": f"Tell {k} {i}"} for i in range(3)] for k in "ab"]
     task = str(write_task(tmp_path / "p.json", *prompts, metric="length"))
     metrics = {"length": written("length", words, "nothing", new=8)}
-    monkeypatch.setattr("pyswarmopt_llm.scores.metrics.registry.METRICS", metrics)
+    monkeypatch.setattr("pyswarmopt_llm.scores.metrics.objectives.METRICS", metrics)
     result = search(replace(setting, tasks=(task,), max_iter=1)).result
     assert result["objectives"]["p"]["metric"] == "length" and result["scoring"] == "generate"
     dev = evaluate_model(setting.base, str(tmp_path / "run" / "best"), task, "dev", threads=1)
@@ -150,7 +150,7 @@ def test_a_metric_that_fails_midway_keeps_what_was_scored(
         return words(items, texts)
 
     monkeypatch.setattr(
-        "pyswarmopt_llm.scores.metrics.registry.METRICS",
+        "pyswarmopt_llm.scores.metrics.objectives.METRICS",
         {"flaky": written("flaky", flaky, "nothing", new=8)},
     )
     prompts: list[Json] = [{"prompt": f"Tell {i}"} for i in range(3)]

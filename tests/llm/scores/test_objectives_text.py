@@ -11,7 +11,12 @@ from hypothesis import strategies as st
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.metrics import text as text_scores
-from pyswarmopt_llm.scores.metrics.registry import METRICS, find_metric, metric_labels, metric_specs
+from pyswarmopt_llm.scores.metrics.objectives import (
+    METRICS,
+    find_metric,
+    metric_labels,
+    metric_specs,
+)
 from pyswarmopt_llm.scores.tasks import Item
 
 WORDS = st.lists(st.sampled_from("red green blue tree house".split()), min_size=1, max_size=6)

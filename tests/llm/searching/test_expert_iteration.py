@@ -28,9 +28,8 @@ from pyswarmopt_llm.experts.adapter import load_adapter, load_factors, read_adap
 from pyswarmopt_llm.report.findings import findings
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.report.verdict import verdict
-from pyswarmopt_llm.scores.metrics.objectives import load_objectives
+from pyswarmopt_llm.scores.metrics.objectives import METRICS, load_objectives, written
 from pyswarmopt_llm.scores.metrics.other_combines import arithmetic
-from pyswarmopt_llm.scores.metrics.registry import METRICS, written
 from pyswarmopt_llm.searching import train
 from pyswarmopt_llm.searching.dry_run import dry_run_search
 from pyswarmopt_llm.searching.plan import Budget, make_plan
