@@ -24,8 +24,7 @@ from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.experts.files import check_free
 from pyswarmopt_llm.mix.coefficients import save_patch
 from pyswarmopt_llm.report.pages import render
-from pyswarmopt_llm.scores.metrics.objectives import find_metrics
-from pyswarmopt_llm.scores.metrics.questions.context_window import check_window
+from pyswarmopt_llm.scores.metrics.objectives import check_window, find_metrics
 from pyswarmopt_llm.scores.tasks import Task, load_task
 from pyswarmopt_llm.searching.scoring.record import Store
 from pyswarmopt_rivals.bench import Bench, Trial, task_scoring

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pyswarmopt.base.arrays import needing_torch
 from pyswarmopt.driver.options import Options, Problem
 from pyswarmopt.driver.workers.pool import Workers
-from pyswarmopt.hybrid.memetic import MATRIX_DIM, MemeticSearch, Model
+from pyswarmopt.hybrid.memetic import MATRIX_DIM, MemeticSwarm, Model
 from pyswarmopt.hybrid.search import PhasedSearch
 from pyswarmopt.parts.stopping import MaxIter, Target
 
@@ -101,7 +101,7 @@ def make_optimizer(
             from pyswarmopt.hybrid.mixed import MixedSearch
 
             return MixedSearch(kinds=problem.coding.kinds, **common)
-        return MemeticSearch(**common)
+        return MemeticSwarm(**common)
     from pyswarmopt.swarm import Swarm
 
     # the user's limit of iterations takes the place of the recipe's

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Bools, Floats
-from pyswarmopt.base.inputs import as_count, as_seed
+from pyswarmopt.base.inputs import as_limit, as_seed
 from pyswarmopt.driver.evaluation import Objective, OnError
 from pyswarmopt.driver.history import Granularity
 from pyswarmopt.driver.problem.constraints import Constraints, listed
@@ -69,9 +69,8 @@ class Options:
 
     def __post_init__(self) -> None:
         for name, least in ("max_evals", 1), ("max_iter", 0), ("population", 1):
-            count = getattr(self, name)
-            if count is not None:  # the dataclass is frozen
-                object.__setattr__(self, name, as_count(name, count, least))
+            count = as_limit(name, getattr(self, name), least)
+            object.__setattr__(self, name, count)  # the dataclass is frozen
         for name in ("timeout", "evaluation_timeout"):
             seconds = getattr(self, name)
             if seconds is not None and not (isinstance(seconds, int | float) and seconds > 0):

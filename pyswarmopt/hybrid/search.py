@@ -12,14 +12,22 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats, Ints
 from pyswarmopt.base.in_flight import Ticket
-from pyswarmopt.base.inputs import as_count, as_mask, as_points, as_values
+from pyswarmopt.base.inputs import (
+    as_limit,
+    as_mask,
+    as_points,
+    as_seed,
+    as_target,
+    as_values,
+)
+from pyswarmopt.base.optimizer import Point
 from pyswarmopt.base.record import DAMAGE, NONE, Record, array, check, given
 from pyswarmopt.hybrid.kinds import Kinds, UnitBox
 from pyswarmopt.hybrid.proposals import Mutations
@@ -28,13 +36,6 @@ from pyswarmopt.parts.bounds import read_bounds
 
 START = "start"  # the turn of the points that were given, before any phase
 OFF_CENTRE = 0.01  # of the box: in the very middle a symmetrical function has no slope
-
-
-class Best(NamedTuple):
-    """The best point evaluated so far, (D,), and its value in the user's sense."""
-
-    x: Floats
-    value: float
 
 
 @dataclass
@@ -132,7 +133,7 @@ class Tickets(Record):
 class PhasedSearch(Progress):
     """The loop of a search by phases, in the unit box.
 
-    The arguments are those of `pyswarmopt.hybrid.memetic_swarm.MemeticSwarm`, and `kinds`, what the
+    The arguments are those of `pyswarmopt.hybrid.memetic.MemeticSwarm`, and `kinds`, what the
     coordinates are: None where all are real numbers.
     """
 
@@ -145,7 +146,7 @@ class PhasedSearch(Progress):
         bounds: Any,
         positions: npt.ArrayLike | None = None,
         maximize: bool = False,
-        seed: int | None = None,
+        seed: int | np.random.Generator | None = None,
         max_evals: int | None = None,
         max_iter: int | None = None,
         target: float | None = None,
@@ -156,11 +157,13 @@ class PhasedSearch(Progress):
         low, high = read_bounds(bounds, None if given is None else given.shape[1])
         start = np.empty((0, len(low))) if given is None else given
         best = start[0].copy() if len(start) else (low + high) / 2
-        count = 0 if population is None else as_count("population", population, 1)
+        count = as_limit("population", population, 1) or 0
         sign = -1.0 if maximize else 1.0
         super().__init__(low, high, start, best, sign=sign, population=count)
-        self.random = np.random.default_rng(seed)
-        self.max_evals, self._max_iter, self._target = max_evals, max_iter, target
+        self.random = np.random.default_rng(as_seed(seed))
+        self.max_evals = as_limit("max_evals", max_evals, 1)
+        self._max_iter = as_limit("max_iter", max_iter, 0)
+        self._target = None if target is None else as_target(target, maximize)
         self._given_kinds = kinds
         self._numbers = itertools.count()
         self._enter_box()
@@ -316,9 +319,9 @@ class PhasedSearch(Progress):
     # ---- results ----
 
     @property
-    def best(self) -> Best:
+    def best(self) -> Point:
         """The best point evaluated so far, its value in the user's sense."""
-        return Best(self.best_x.copy(), self.sign * self.best_cost)
+        return Point(self.best_x.copy(), self.sign * self.best_cost)
 
     @property
     def known_cost(self) -> float:

@@ -26,8 +26,7 @@ from pyswarmopt_llm.report.pages import lines_of, words
 from pyswarmopt_llm.report.terminal import json_lines, progress
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.searching.dry_run import Cost
-    from pyswarmopt_llm.searching.fits import Fit
+    from pyswarmopt_llm.searching.dry_run import Cost, Fit
     from pyswarmopt_llm.searching.loop import SearchResult
 
 

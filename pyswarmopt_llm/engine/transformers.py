@@ -16,8 +16,8 @@ from pyswarmopt_llm.common.errors import NoRoomError
 from pyswarmopt_llm.common.hardware import out_of_memory
 from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.common.registry import lazy
-from pyswarmopt_llm.engine.base import BaseEngine, PromptTokenizer, window_of
 from pyswarmopt_llm.engine.batching import Batch, Plan, TokenPair, encode_pair
+from pyswarmopt_llm.engine.chat import PromptTokenizer, window_of
 from pyswarmopt_llm.engine.mixing import Mixing, PatchedWeights
 from pyswarmopt_llm.engine.packed_attention import use_packed_attention
 from pyswarmopt_llm.engine.passes import Decoder, passes_of, target_logprobs
@@ -68,7 +68,7 @@ def within_memory(
     return repeated
 
 
-class TransformersEngine(PromptTokenizer, BaseEngine):
+class TransformersEngine(PromptTokenizer, Engine):
     """A causal language model that scores texts and writes replies, with candidates put into it.
 
     Implements `interfaces.Engine`. Its calls raise `NoRoomError` where memory runs out with a single

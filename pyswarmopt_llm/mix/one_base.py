@@ -11,8 +11,7 @@ from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.engine.load import load_engine
 from pyswarmopt_llm.experts.adapter import AdapterFile, AdapterInfo, changed_weights
 from pyswarmopt_llm.experts.base import BaseModel, resolve_base
-from pyswarmopt_llm.experts.compatibility import inspect_experts
-from pyswarmopt_llm.experts.outliers import inspect_weights
+from pyswarmopt_llm.experts.compatibility import inspect_experts, inspect_weights
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.mix.kind import Prepared, SpaceKind
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.common.optimizers import optimizer, released
 from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.common.words import duration, not_held_out
-from pyswarmopt_llm.scores.metrics.questions.answer_format import (
+from pyswarmopt_llm.scores.metrics.accuracy import (
     TRIED,
     beats_chance,
     choose_scoring,
@@ -115,7 +115,7 @@ def _found(
     scorer = scorer_on(Questions("dev", tuple(scorings.items())))
     surrogate = _surrogate(job, run)
     archive = make_archive(job.objectives.names) if len(job.objectives.names) > 1 else None
-    drops = job.config.drop_k or 0.0, job.config.drop_n or 0.0
+    drops, shares = (job.config.drop_k or 0.0, job.config.drop_n or 0.0), _shares(job)
     search = Search(
         job.space,
         scorer,
@@ -129,9 +129,11 @@ def _found(
         at_once=job.workers.side_by_side,
         on_scored=None if archive is None else archive.add,
         on_round=progress.on_round,
-        shares=_shares(job),
+        shares=shares,
     )
-    _tell_price(job, search.score_first(), tell)
+    # what the first expert takes, of a race on its first items, tells the pace
+    (first,) = scorer.score(list(job.space.vertices()[:1]), 0, share=next(iter(shares), None))
+    _tell_price(job, first, tell)
     experts = search.score_experts()
     single = best_expert(job, experts)
     if search.decided:
@@ -262,10 +264,11 @@ def _decided(job: Job, experts: Sequence[Row], single: int) -> str:
     )
 
 
+@dataclass
 class Progress:
     """Tells of rows and rounds, and saves the swarm.
 
-    Args:
+    Attributes:
         planned: evaluations if nothing stops the search early.
         tell: called with events.
         saved: the swarm's state; None: it is not kept.
@@ -276,10 +279,11 @@ class Progress:
         evaluation 0.5 3
     """
 
-    def __init__(self, planned: int, tell: OnEvent, saved: Checkpoint | None = None) -> None:
-        self._planned, self._tell, self._saved = planned, tell, saved
-        self._best = -math.inf
-        self._keys: set[str] = set()
+    planned: int
+    tell: OnEvent
+    saved: Checkpoint | None = None
+    _best: float = field(default=-math.inf, init=False)
+    _keys: set[str] = field(default_factory=set, init=False)
 
     def on_row(self, row: Row, known: bool = False) -> None:
         """Tell of a row of the search, unless it is of another phase and was known before."""
@@ -288,19 +292,19 @@ class Progress:
             self._keys.add(row.key)
             shown = {name: getattr(row, name) for name in _SHOWN}
             kind = "replayed" if known else "evaluation"
-            self._tell(Event(kind, {**shown, "best": self._best, **self._so_far()}))
+            self.tell(Event(kind, {**shown, "best": self._best, **self._so_far()}))
         elif not known:
-            self._tell(Event("trial", {name: getattr(row, name) for name in _TRIAL}))
+            self.tell(Event("trial", {name: getattr(row, name) for name in _TRIAL}))
 
     def on_round(self, optimizer: pso.Optimizer, iteration: int, best: float) -> None:
         """Save the swarm, and tell of a round."""
-        if self._saved is not None:
-            self._saved.keep(optimizer)
-        self._tell(Event("iteration", {"iteration": iteration, "best": best, **self._so_far()}))
+        if self.saved is not None:
+            self.saved.keep(optimizer)
+        self.tell(Event("iteration", {"iteration": iteration, "best": best, **self._so_far()}))
 
     def _so_far(self) -> dict[str, int]:
         done = len(self._keys)
-        return {"evaluations": done, "evaluations_left": self._planned - done}
+        return {"evaluations": done, "evaluations_left": self.planned - done}
 
 
 def choose_scorings(job: Job, scorer_on: ScorerOn, tell: OnEvent) -> dict[str, Scoring]:

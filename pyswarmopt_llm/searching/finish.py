@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -25,7 +25,7 @@ from pyswarmopt_llm.mix.coefficients import save_patch
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.explore import Found
 from pyswarmopt_llm.searching.prepare import Contestant, Job
-from pyswarmopt_llm.searching.scoring.record import CANDIDATES, Row, wrong_for
+from pyswarmopt_llm.searching.scoring.record import CANDIDATES, Row
 from pyswarmopt_llm.searching.scoring.result import (
     SPLITS,
     Cost,
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.searching.train import Training
 
 log = logging.getLogger(__name__)
+STAGES = ("mixture", "trained")  # one of them is the result, where something is trained
 save_front = lazy("pyswarmopt_llm.searching.leaders:save_front")
 keep_replies = lazy("pyswarmopt_llm.searching.written.replies:keep_replies")
 
@@ -62,20 +63,20 @@ def finish(job: Job, run: Run, found: Found, training: Training | None, start: f
         training: the same before and after training; None if it does not train.
         start: of the search in this process, by `time.perf_counter`.
     """
-    chosen = found.chosen if training is None else training.chosen
+    made, own = ({}, "") if training is None else (training.models, training.best)
+    chosen = made.get(own, found.chosen)
     files = _write_best(job, run, chosen)
     asked = tuple(found.scorings.items())
     splits = {split: job.evaluator(Questions(split, asked), margins=False) for split in SPLITS}
     measure = partial(_measure, job, run, splits)
     best = replace(chosen, patch=files, dev=chosen.dev if chosen.trained else None)
-    contestants = _contestants(job, found, training, best)
+    contestants = {"best": best, **_contestants(job, found, made, own)}
     models = {name: measure(name, one) for name, one in contestants.items()}
-    if training is not None:
-        models["trained" if training.kept else "mixture"] = models["best"]
-    begun, rivals = time.perf_counter(), _rivals(job, training)
+    if own:
+        models[own] = models["best"]
+    begun, rivals = time.perf_counter(), _rivals(job, made)
     for name, one in rivals.items():
-        same = training is not None and one.patch is training.after.patch
-        models[name] = models["trained"] if same else measure(name, one)
+        models[name] = models["trained"] if one is made.get("trained") else measure(name, one)
     apart = time.perf_counter() - begun
     written = any(metric.new_tokens for metric in job.objectives.metrics.values())
     doubts: list[str] = keep_replies(job, run, files, found, models) if written else []
@@ -107,22 +108,19 @@ def finish(job: Job, run: Run, found: Found, training: Training | None, start: f
 
 
 def _contestants(
-    job: Job, found: Found, training: Training | None, best: Contestant
+    job: Job, found: Found, made: Mapping[str, Contestant], own: str
 ) -> dict[str, Contestant]:
-    """The models of the result by name, but for the rivals."""
+    """What the result is compared with, by name, but for the rivals."""
     vertices, single = job.space.vertices(), found.single
     expert = Contestant(vertices[single], dev=found.experts[single])
-    contestants = {"best": best, "best_single": expert}
-    if training is not None and training.kept:
-        contestants["mixture"] = training.before
-    elif training is not None:
-        contestants["trained"] = training.after
+    contestants = {"best_single": expert}
+    contestants |= {name: made[name] for name in STAGES if name in made and name != own}
     if job.kind.averages:
         contestants["uniform"] = Contestant(vertices.mean(0))
     return contestants
 
 
-def _rivals(job: Job, training: Training | None) -> dict[str, Contestant]:
+def _rivals(job: Job, made: Mapping[str, Contestant]) -> dict[str, Contestant]:
     """The base, and base and best expert fine-tuned on the same items; `no_rivals` leaves them out.
 
     A gain over the best expert may come from training alone; rivals that are trained in the same
@@ -131,11 +129,9 @@ def _rivals(job: Job, training: Training | None) -> dict[str, Contestant]:
     """
     if not job.rivals:
         return {}
-    known = None if training is None else training.base
-    rivals = {"base": Contestant(job.space.vertices()[0] * 0, Patch(), dev=known)}
-    if training is not None and job.rivals > 1:
-        rivals |= {f"{start}_tuned": training.tuned[start] for start in ("base", "expert")}
-    return rivals
+    base = Contestant(job.space.vertices()[0] * 0, Patch())
+    tuned = {name: one for name, one in made.items() if name.endswith("_tuned")}
+    return {"base": made.get("base", base), **(tuned if job.rivals > 1 else {})}
 
 
 def _what(split: str) -> str:
@@ -151,19 +147,19 @@ def _measure(
     load = cache(lambda: job.engine.load(one.realise(job.space)))  # not at all if all is known
     for split, evaluator in splits.items():
         if evaluator.utilities and split not in rows and (one.patch is not None or not one.trained):
-            what, wrong = _what(split), wrong_for(evaluator.utilities)
+            what = _what(split)
             new = partial(_scored, evaluator, load, what, name)
-            rows[split] = Row.from_json(run.store.get(what, name, new, wrong))
+            rows[split] = run.store.row(what, name, evaluator.utilities, new)
     scores = {split: _scores(job, row) for split, row in rows.items()}
     weights = job.weights(one.position)
     return Model(weights, scores["dev"], scores.get("test"), one.trained)
 
 
-def _scored(evaluator: Evaluator, load: Callable[[], None], what: str, name: str) -> dict[str, Any]:
+def _scored(evaluator: Evaluator, load: Callable[[], None], what: str, name: str) -> Row:
     """Score the model that is loaded."""
     start = time.perf_counter()
     load()
-    return replace(evaluator.row(start=start), phase=what, key=name).to_json()
+    return replace(evaluator.row(start=start), phase=what, key=name)
 
 
 def _scores(job: Job, row: Row) -> Scores:

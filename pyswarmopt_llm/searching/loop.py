@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,6 @@ from pyswarmopt_llm.scores.tasks.types import form_of
 from pyswarmopt_llm.searching.explore import explore
 from pyswarmopt_llm.searching.finish import finish
 from pyswarmopt_llm.searching.prepare import Job, prepare
-from pyswarmopt_llm.searching.scoring.record import Row, wrong_for
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import (
     Run,
@@ -33,9 +33,10 @@ from pyswarmopt_llm.searching.scoring.run_directory import (
     check_new,
     position_key,
 )
+from pyswarmopt_llm.searching.scoring.scorer import Questions, Request
 
 Publish = Callable[[Run, Result, Mapping[str, Task]], None]  # writes what people read of a run
-choose_draw = lazy("pyswarmopt_llm.searching.draws:choose_draw")
+choose_draw = lazy("pyswarmopt_llm.searching.grid:choose_draw")
 train_further = lazy("pyswarmopt_llm.searching.train:train_further")
 still_same = lazy("pyswarmopt_llm.servers.attach:still_same")
 
@@ -154,15 +155,15 @@ def reopened(run: Run, job: Job) -> Job:
 def _check_values(run: Run, job: Job, name: str) -> None:
     """Score the first expert on a task again, if the store has its values."""
     vertex = job.space.vertices()[0]
-    key = position_key(vertex)
-    if ("search", key) not in run.store:
+    known = ("search", position_key(vertex))
+    if known not in run.store:
         return
-    wrong = wrong_for(job.objectives.names)
-    row = Row.from_json(run.store.get("search", key, dict, wrong))
     scorings: dict[str, Scoring] = {task: "generate" for task in job.tasks}
-    utility = job.utilities("dev", scorings)[name]
+    evaluator = job.evaluator(Questions("dev", tuple(scorings.items())))
+    score = partial(evaluator.evaluate, Request(vertex))
+    row = run.store.row(*known, job.objectives.names, score)
     job.engine.load(job.space.realise(vertex))
-    now = utility(job.engine).per_item
+    now = evaluator.utilities[name](job.engine).per_item
     for item, old, new in zip(job.tasks[name].dev, row.item_values(name), now, strict=True):
         if old != new:
             raise UserError(

@@ -39,8 +39,8 @@ from pyswarmopt_llm.mix import space_kind
 from pyswarmopt_llm.mix.kind import SpaceKind
 from pyswarmopt_llm.mix.starts import check_start
 from pyswarmopt_llm.scores.choices import FULL, MOST_STARTS, labelled
+from pyswarmopt_llm.scores.metrics.accuracy import TRIED, trial_items
 from pyswarmopt_llm.scores.metrics.objectives import Objectives, load_objectives
-from pyswarmopt_llm.scores.metrics.questions.answer_format import TRIED, trial_items
 from pyswarmopt_llm.searching.scoring.run_directory import UNTRAINED
 from pyswarmopt_llm.searching.scoring.search import Budget
 

@@ -24,8 +24,7 @@ from pyswarmopt_llm.experts.base import BaseModel, refuse_quantised, resolve_bas
 from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.experts.files import refuse_unmatched
 from pyswarmopt_llm.mix import build_space
-from pyswarmopt_llm.scores.metrics.objectives import find_metrics, load_tasks
-from pyswarmopt_llm.scores.metrics.questions.context_window import check_window
+from pyswarmopt_llm.scores.metrics.objectives import check_window, find_metrics, load_tasks
 from pyswarmopt_llm.scores.metrics.questions.sampling import Sampling
 from pyswarmopt_llm.scores.metrics.registry import Metric
 from pyswarmopt_llm.scores.tasks import Scoring, Task

@@ -187,7 +187,7 @@ def test_one_function_decides_between_letters_and_likelihoods() -> None:
         ends = [end.value for end in (node.body, node.orelse) if isinstance(end, ast.Constant)]
         return set(ends) == {"letter", "likelihood"}
 
-    assert homes(decides) == {"scores.metrics.questions.answer_format"}
+    assert homes(decides) == {"scores.metrics.accuracy"}
 
 
 # What only `cli/` says and imports

@@ -14,10 +14,11 @@ from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.common.interfaces import Engine, Score, Utility
 from pyswarmopt_llm.common.registry import lazy
+from pyswarmopt_llm.scores.metrics.accuracy import possible_scorings
 from pyswarmopt_llm.scores.metrics.combine import Combine, find_combine
 from pyswarmopt_llm.scores.metrics.external.permission import LM_EVAL, metric_of
-from pyswarmopt_llm.scores.metrics.questions.answer_format import possible_scorings
 from pyswarmopt_llm.scores.metrics.registry import (
+    METRICS,
     Metric,
     find_metric,
     longest_reply,
@@ -28,13 +29,14 @@ from pyswarmopt_llm.scores.metrics.registry import (
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task, with_templates
 from pyswarmopt_llm.scores.tasks.load import load_task_of
 
+if TYPE_CHECKING:
+    from pyswarmopt_llm.scores.metrics.questions.sampling import Sampling
+
+
 SPARE = 4  # spare items for each dev item, at most
 of_the_same_items = lazy("pyswarmopt_llm.scores.metrics.other_combines:of_the_same_items")
 harness_task = lazy("pyswarmopt_llm.published.lm_eval:LmEvalTask")
 _user_function = lazy("pyswarmopt_llm.scores.metrics.external.callables:CallableUtility")
-
-if TYPE_CHECKING:
-    from pyswarmopt_llm.scores.metrics.questions.sampling import Sampling
 
 
 class External(Protocol):
@@ -302,3 +304,47 @@ def _on(external: External, split: str) -> Utility:
         return external(engine, split)
 
     return utility
+
+
+def check_window(
+    task: Task,
+    scoring: str,
+    engine: Engine,
+    splits: Sequence[str] = ("dev", "test"),
+    metric: Metric = METRICS["accuracy"],
+    model: str = "the base",
+    room: int = 0,
+) -> None:
+    """Refuse items that do not fit this model (or its members); `room`: tokens of the messages that
+    it also writes.
+
+    Raises:
+        UserError: names the task's source, the item and the model whose context window is too
+            short.
+    """
+    for name, member in engine.members.items():
+        check_window(task, scoring, member, splits, metric, name, engine.message_tokens)
+    if engine.members:
+        return
+    window = engine.window
+    for split in splits:
+        metric.check(task.split(split), f"{task.source}: {split}")
+    for how in scorings_of(metric, scoring, task):
+        for split in splits:
+            try:
+                questions = metric.build(task.split(split), how, engine.chat, task.prompt)
+            except UserError as error:
+                raise UserError(f"{task.source}: {split} {error.text}") from error
+            for item, text, written in questions.texts():
+                new = max(written and written + engine.thinking, room)
+                # A token takes at least a byte of text (two for tokenizers that rewrite it), so
+                # only the few long items have to be tokenised.
+                if window is None or 2 * len(text.encode()) + new <= window:
+                    continue
+                needed = engine.count_tokens(text) + new
+                if needed > window:
+                    raise UserError(
+                        f"{task.source}: {split} example {item.id}: {how} scoring needs {needed} "
+                        f"tokens, {model}'s "
+                        f"context window holds {window}; shorten the example or remove it"
+                    )

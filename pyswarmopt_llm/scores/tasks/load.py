@@ -13,10 +13,9 @@ from pyswarmopt.base.words import SEED
 from pyswarmopt_llm.common.config import PROMPTS
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.registry import lazy
-from pyswarmopt_llm.scores.tasks.columns import Reading, parse_reading
 from pyswarmopt_llm.scores.tasks.items import content, normalise, unordered
 from pyswarmopt_llm.scores.tasks.prompts import check_template, fillers, placeholders
-from pyswarmopt_llm.scores.tasks.table import read_task
+from pyswarmopt_llm.scores.tasks.table import Reading, parse_reading, read_task
 from pyswarmopt_llm.scores.tasks.types import DEV, TEST, Item, Task
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -50,61 +50,47 @@ class Budget:
     kept_items: int = 0  # reserved for proposals, which are scored when the search has ended
     training_share: float = 0.0  # of the seconds, reserved for expert iteration
 
-    def spent(self, item_evaluations: Sequence[int], seconds: float) -> dict[str, float]:
-        """Reasons to stop: another iteration like the latest would exceed the budget.
+    def exceeded(self, total: int, seconds: float, more: int) -> dict[str, float]:
+        """Reasons to stop: so many more items would exceed the budget, with those for training.
 
-        `item_evaluations` is the running total after each iteration, `seconds` the time of these.
+        Args:
+            total: item evaluations so far.
+            seconds: the time of these.
+            more: items, without the closing ones.
 
         Example:
-            >>> Budget(None, 1000).spent([400, 700], 9.0), Budget(None, 999).spent([400, 700], 9.0)
+            >>> Budget(None, 1000).exceeded(700, 9.0, 300), Budget(None, 999).exceeded(700, 9.0, 300)
             ({}, {'budget_items': 700})
-            >>> Budget(15.0, None, closing_items=400).spent([400, 700], 9.0)
+            >>> Budget(15.0, None, closing_items=400).exceeded(700, 9.0, 300)
             {'budget_minutes': 0.15}
         """
-        total = item_evaluations[-1]
-        latest = total - item_evaluations[-2] if len(item_evaluations) > 1 else total
         reasons: dict[str, float] = {}
-        if self.items is not None and total + latest + self.kept_items > self.items:
+        if self.items is not None and total + more > self.items:
             reasons["budget_items"] = total
-        if not self._time(total, seconds, latest + self.kept_items):
+        left = self.left(total, seconds, more)
+        if left is not None and left < self.training_share * (self.seconds or 0.0):
             reasons["budget_minutes"] = round(seconds / 60, 3)
         return reasons
 
-    def pays(self, total: int, seconds: float, more: int) -> bool:
-        """Whether the budget covers so many more items, its reserve for proposals included.
-
-        Example:
-            >>> Budget(None, 1000, kept_items=300).spent([400, 700], 9.0), Budget(None, 1000).pays(700, 9.0, 300)
-            ({'budget_items': 700}, True)
-        """
-        return (self.items is None or total + more <= self.items) and self._time(
-            total, seconds, more
-        )
-
-    def _time(self, total: int, seconds: float, more: int) -> bool:
-        """Whether there is time for so many more items and the closing ones, at the pace so far."""
-        left = self.left(total, seconds, more)
-        return left is None or left >= self.training_share * (self.seconds or 0.0)
-
     def left(self, total: int, seconds: float, more: int = 0) -> float | None:
-        """Seconds that are left after so many more items and the closing ones; None: any number.
+        """Seconds that are left after so many more items and the closing ones, at the pace so far;
+        None: any number.
 
         Example:
             >>> Budget(60.0, None, closing_items=100).left(200, 10.0)
             45.0
         """
+        if self.seconds is None:
+            return None
         pace = seconds / total if total else 0.0
-        return (
-            None
-            if self.seconds is None
-            else self.seconds - seconds - pace * (more + self.closing_items)
-        )
+        return self.seconds - seconds - pace * (more + self.closing_items)
 
 
+@dataclass
 class Search:
     """One search over a space of experts.
 
-    Args:
+    Attributes:
         space: what positions mean; its vertices are the experts.
         scorer: scores positions.
         optimizer: proposes positions, beginning with the experts.
@@ -121,57 +107,41 @@ class Search:
         shares: of the items, of a race among the experts. Where it is decided, the experts that
             dropped out stay incomplete, the other starting points race against the winner, and
             nothing is proposed; else everything is as without it.
-
-    Attributes:
         decided: whether the race is decided, once the experts are scored.
         proposed: how many proposals were new, once it has `run`.
         over_budget: whether the budget ended the proposals.
     """
 
-    def __init__(
-        self,
-        space: Space,
-        scorer: Scorer,
-        optimizer: pso.Optimizer,
-        budget: Budget,
-        *,
-        population: int,
-        items: int,
-        seed: int,
-        surrogate: Surrogate | None = None,
-        dropout: Dropout | None = None,
-        at_once: int = 1,
-        on_scored: Callable[[Tensor, Row], None] | None = None,
-        on_round: OnRound = lambda optimizer, iteration, best: None,
-        shares: Sequence[Share] = (),
-    ) -> None:
-        self._vertices, self._scorer = list(space.vertices()), scorer
-        self._surrogate, self._dropout = surrogate, dropout
-        self._optimizer, self._budget, self._population = optimizer, budget, population
-        self._items, self._seed, self._at_once = items, seed, at_once
-        self._on_scored, self._on_round, self._shares = on_scored, on_round, shares
-        self._floor = -math.inf
-        self._totals: list[int] = []  # items after each round
-        self.decided = False
-        self.proposed = 0
-        self.over_budget = False
-
-    def score_first(self) -> Row:
-        """Score the first expert, of a race on its first items: what that takes tells the pace."""
-        share = self._shares[0] if self._shares else None
-        (row,) = self._scorer.score(self._vertices[:1], 0, share=share)
-        return row
+    space: Space
+    scorer: Scorer
+    optimizer: pso.Optimizer
+    budget: Budget
+    population: int
+    items: int
+    seed: int
+    surrogate: Surrogate | None = None
+    dropout: Dropout | None = None
+    at_once: int = 1
+    on_scored: Callable[[Tensor, Row], None] | None = None
+    on_round: OnRound | None = None
+    shares: Sequence[Share] = ()
+    decided: bool = field(default=False, init=False)
+    proposed: int = field(default=0, init=False)
+    over_budget: bool = field(default=False, init=False)
+    _floor: float = field(default=-math.inf, init=False)
+    _iteration: int = field(default=0, init=False)
 
     def score_experts(self) -> Sequence[Row]:
         """Score the experts, complete but for those that drop out of a race that is decided; call
         it before `run`.
         """
-        rows, racing = self._raced(self._vertices)
+        vertices = list(self.space.vertices())
+        rows, racing = self._raced(vertices)
         self.decided = len(racing) == 1 and bool(rows)
-        everyone = range(len(self._vertices))
-        rows |= self._of(self._vertices, racing if self.decided else everyone)
+        everyone = range(len(vertices))
+        rows |= self._of(vertices, racing if self.decided else everyone)
         experts = [rows[number] for number in everyone]
-        self._learn(self._vertices, experts)
+        self._learn(vertices, experts)
         self._floor = max((row.value for row in experts if row.complete), default=-math.inf)
         return experts
 
@@ -180,7 +150,7 @@ class Search:
         end.
         """
         rows, racing = dict[int, Row](), list(range(len(positions)))
-        for share in self._shares:
+        for share in self.shares:
             rows |= self._of(positions, racing, share)
             racing = survivors({number: rows[number] for number in racing}, share)
             if len(racing) == 1:
@@ -192,7 +162,7 @@ class Search:
     ) -> dict[int, Row]:
         """Number -> row of the positions with these numbers."""
         chosen = [positions[number] for number in numbers]
-        rows = self._scorer.score(chosen, self._iteration, numbers, share)
+        rows = self.scorer.score(chosen, self._iteration, numbers, share)
         return dict(zip(numbers, rows, strict=True))
 
     def run(self) -> dict[str, float]:
@@ -201,34 +171,32 @@ class Search:
         Returns:
             The reasons.
         """
-        self._totals = [0]
         reasons: dict[str, float] = {}
+        total = 0
         while not reasons:
-            play_round(self._optimizer, self._round)
-            self._on_round(self._optimizer, self._iteration, self._optimizer.best.value)
-            self._totals.append(self._scorer.item_evaluations)
+            play_round(self.optimizer, self._round)
+            self._tell(self.optimizer.best.value)
+            before, total = total, self.scorer.item_evaluations
+            more = total - before + self.budget.kept_items  # another iteration like the latest
             reasons = {
-                **self._optimizer.stop(),
-                **self._budget.spent(self._totals, self._scorer.seconds),
+                **self.optimizer.stop(),
+                **self.budget.exceeded(total, self.scorer.seconds, more),
             }
-        if self._surrogate is not None and not self.decided:
-            self._score_proposals(self._surrogate)
+            self._iteration += 1
+        if self.surrogate is not None and not self.decided:
+            self._score_proposals(self.surrogate)
         return reasons
 
     def best(self) -> Point:
         """Return what to hand over: the surrogate's choice, never below the best expert, or the
         best.
         """
-        choice = None if self._surrogate is None else self._surrogate.choice(self._floor)
+        choice = None if self.surrogate is None else self.surrogate.choice(self._floor)
         if choice is None:
-            return self._optimizer.best
-        position = choice.to(self._optimizer.best.x)
-        (row,) = self._scorer.score([position], 0)
+            return self.optimizer.best
+        position = choice.to(self.optimizer.best.x)
+        (row,) = self.scorer.score([position], 0)
         return Point(position, row.value)
-
-    @property
-    def _iteration(self) -> int:
-        return max(len(self._totals) - 1, 0)
 
     def _round(self, positions: Tensor) -> list[float | None]:
         """Values of the positions of a round, (N, D); None where they are left out."""
@@ -236,23 +204,23 @@ class Search:
         rows, numbers = dict[int, Row](), list(range(len(candidates)))
         if self.decided and not self._iteration:
             rows, numbers = self._raced(candidates)
-        elif self._dropout is not None:
-            dropped = self._dropout.dropped(self._iteration, len(candidates))
+        elif self.dropout is not None:
+            dropped = self.dropout.dropped(self._iteration, len(candidates))
             numbers = np.flatnonzero(~dropped).tolist()
         rows |= self._of(candidates, numbers)
         self._take_in([candidates[number] for number in rows], list(rows.values()))
         return [rows[n].value if n in rows else None for n in range(len(candidates))]
 
     def _take_in(self, positions: Sequence[Tensor], rows: Sequence[Row]) -> None:
-        if self._on_scored is not None:
+        if self.on_scored is not None:
             for position, row in zip(positions, rows, strict=True):
-                self._on_scored(position, row)
+                self.on_scored(position, row)
         self._learn(positions, rows)
 
     def _learn(self, positions: Sequence[Tensor], rows: Sequence[Row]) -> None:
-        if self._surrogate is not None:
+        if self.surrogate is not None:
             for position, row in zip(positions, rows, strict=True):
-                self._surrogate.tell(position, row)
+                self.surrogate.tell(position, row)
 
     def _score_proposals(self, surrogate: Surrogate) -> None:
         """Score the surrogate's proposals, as far as the budget goes.
@@ -260,23 +228,26 @@ class Search:
         In the history they are one more iteration, of particles numbered after those of the swarm;
         views of a search do not count it.
         """
-        scorer, iteration = self._scorer, self._iteration
+        scorer = self.scorer
         values, spent = [], scorer.item_evaluations
-        number = self._population
-        for batch in surrogate.propose(self._seed, self._at_once):
-            if not self._budget.pays(
-                scorer.item_evaluations, scorer.seconds, len(batch) * self._items
-            ):
+        number = self.population
+        for batch in surrogate.propose(self.seed, self.at_once):
+            more = len(batch) * self.items
+            if self.budget.exceeded(scorer.item_evaluations, scorer.seconds, more):
                 self.over_budget = True
                 break
             before = scorer.evaluations
-            rows = scorer.score(batch, iteration, range(number, number + len(batch)))
+            rows = scorer.score(batch, self._iteration, range(number, number + len(batch)))
             self._take_in(batch, rows)
             values += [row.value for row in rows]
             self.proposed += scorer.evaluations - before
             number += len(batch)
         if scorer.item_evaluations > spent:
-            self._on_round(self._optimizer, iteration, max(values))
+            self._tell(max(values))
+
+    def _tell(self, best: float) -> None:
+        if self.on_round is not None:
+            self.on_round(self.optimizer, self._iteration, best)
 
 
 def draw_shares(items: Mapping[str, int], seed: int) -> list[Share]:

@@ -38,7 +38,6 @@ from pyswarmopt_llm.scores.choices import FULL, Choices
 from pyswarmopt_llm.scores.metrics.combine import Combine, combined_value
 from pyswarmopt_llm.scores.metrics.questions.written import Written
 from pyswarmopt_llm.scores.tasks import Scoring
-from pyswarmopt_llm.searching.cross_fitting import Fitting, not_worse
 from pyswarmopt_llm.searching.explore import Found
 from pyswarmopt_llm.searching.prepare import Contestant, Job
 from pyswarmopt_llm.searching.scoring.record import Row, Store
@@ -46,9 +45,11 @@ from pyswarmopt_llm.searching.scoring.result import Iterated
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.train import (
     FOLDER,
+    Fitting,
     Progress,
     Training,
     announce,
+    not_worse,
     trained_row,
 )
 from pyswarmopt_llm.searching.written.reply_log import Answerer, Reply, ReplyLog, ask_the_same
@@ -87,15 +88,14 @@ def train_on_replies(
     (before,) = found.scorer.score([position], 0)
     after = trained_row(job, run, found, position, lambda: row_of(iteration.scores))
     patch = iteration.best.model.patch
-    base = row_of(iteration.base)
-    return Training(
-        before=replace(found.chosen, dev=before),
-        after=Contestant(position, patch, True, after, after.value),
-        kept=not_worse(job.total(after), job.total(before)),
-        passes=iteration.passes,
-        iteration=iteration.use,
-        base=None if job.config.temperature else base,  # else scores are of sampled replies
-    )
+    models = {
+        "mixture": replace(found.chosen, dev=before),
+        "trained": Contestant(position, patch, True, after, after.value),
+    }
+    if not job.config.temperature:  # else scores are of sampled replies
+        models["base"] = Contestant(torch.zeros_like(position), Patch(), dev=row_of(iteration.base))
+    best = "trained" if not_worse(job.total(after), job.total(before)) else "mixture"
+    return Training(models, best, iteration.passes, iteration.use)
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ import numpy.typing as npt
 
 from pyswarmopt.hybrid.gaussian_process import GaussianProcess, on_log_scale
 from pyswarmopt.hybrid.kinds import Kinds
-from pyswarmopt.hybrid.memetic import MemeticSearch
+from pyswarmopt.hybrid.memetic import MemeticSwarm
 from pyswarmopt.hybrid.proposals import (
     GROWTH,
     Merit,
@@ -322,7 +322,7 @@ class Library(Optimiser):
     """What `minimize(asynchronous=True)` runs."""
 
     def __init__(self, dim: int, workers: int, points: int, seed: int) -> None:
-        self._search = MemeticSearch([(0, 1)] * dim, seed=seed, max_evals=points)
+        self._search = MemeticSwarm([(0, 1)] * dim, seed=seed, max_evals=points)
 
     def ask(self) -> tuple[Any, Floats]:
         ticket = self._search.ask_one()

@@ -112,9 +112,9 @@ def test_arguments_that_are_no_text_are_refused(
 def test_answers_are_escaped_on_a_terminal_and_left_alone_in_a_pipe(
     terminal: bool, shown: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = types.ModuleType("pyswarmopt_llm.searching.use.generate")
+    module = types.ModuleType("pyswarmopt_llm.searching.use.model")
     module.generate_text = lambda *args, **more: iter(["\x1b]0;mine", "\x07 yes"])  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "pyswarmopt_llm.searching.use.generate", module)
+    monkeypatch.setitem(sys.modules, "pyswarmopt_llm.searching.use.model", module)
     out = io.StringIO()
     monkeypatch.setattr(out, "isatty", lambda: terminal, raising=False)
     monkeypatch.setattr(sys, "stdout", out)

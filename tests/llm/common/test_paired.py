@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from pyswarmopt_llm.common.interfaces import Score
-from pyswarmopt_llm.common.paired import compare_paired
 from pyswarmopt_llm.common.statistics import (
     Floats,
     assumed_scale,
+    compare_paired,
     interval,
     items_needed,
     paired_test,

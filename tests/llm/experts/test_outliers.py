@@ -17,8 +17,12 @@ from search_helpers import swarm_llm
 from torch import Tensor
 
 from pyswarmopt_llm.experts.adapter import load_adapter, load_factors, read_adapter
-from pyswarmopt_llm.experts.compatibility import PreflightReport, inspect_experts
-from pyswarmopt_llm.experts.outliers import inspect_weights, spectrum
+from pyswarmopt_llm.experts.compatibility import (
+    PreflightReport,
+    inspect_experts,
+    inspect_weights,
+    spectrum,
+)
 
 Change = Callable[[str, Tensor], Tensor]
 

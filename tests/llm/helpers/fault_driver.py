@@ -7,7 +7,7 @@ on with it; ``"line": k`` has the child killed by signal 9 when it comes to the 
 code that decides, scores and writes; ``"bytes": n`` lets no file of the child grow beyond n bytes,
 as a full disk would. The answer is the child's exit code, negative for a signal, how many such
 lines it went through, what it wrote to stderr, and how many of its workers are left behind (they
-have ten seconds to end).
+have a minute to end).
 
 A fork of a process that has no threads, everything imported and the model loaded costs
 milliseconds; starting Python for each of many deaths would cost minutes. Nothing is written before
@@ -194,7 +194,7 @@ def answer(order: dict[str, Any]) -> dict[str, Any]:
 
 def left_behind() -> int:
     """Children of the fork servers; of a search that is over there should be none."""
-    for _ in range(200 if FORK_SERVERS else 0):
+    for _ in range(1200 if FORK_SERVERS else 0):
         if not (
             found := sum(
                 parent_of(process) in FORK_SERVERS for process in Path("/proc").glob("[0-9]*")

@@ -31,7 +31,6 @@ OTHERS = (
         "engine.generation",
         "searching.use",
         "searching.grid",
-        "searching.draws",
         "searching.dry_run",
     ),
 )
@@ -40,7 +39,6 @@ TRAINING = (
     "searching.training",
     "searching.surrogate",
     "searching.train",
-    "searching.cross_fitting",
 )
 CODE = (
     "import json, sys; from pyswarmopt_llm import SearchConfig, search; "

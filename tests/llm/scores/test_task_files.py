@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.scores.metrics.questions.answer_format import possible_scorings
+from pyswarmopt_llm.scores.metrics.accuracy import possible_scorings
 from pyswarmopt_llm.scores.tasks import Item, Task, load_task, render_prompt
 from pyswarmopt_llm.scores.tasks.draw import draw_splits
 

@@ -31,7 +31,7 @@ from pyswarmopt_llm.report.verdict import verdict
 from pyswarmopt_llm.scores.metrics.objectives import load_objectives
 from pyswarmopt_llm.scores.metrics.other_combines import arithmetic
 from pyswarmopt_llm.scores.metrics.registry import METRICS, written
-from pyswarmopt_llm.searching import cross_fitting
+from pyswarmopt_llm.searching import train
 from pyswarmopt_llm.searching.dry_run import dry_run_search
 from pyswarmopt_llm.searching.plan import make_plan
 from pyswarmopt_llm.searching.prepare import prepare
@@ -214,13 +214,13 @@ def test_each_prompt_is_answered_by_what_was_not_trained_on_it(
     config: SearchConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained_on: list[dict[str, str]] = []
-    once = cross_fitting.fit
+    once = train.fit
 
     def noted(engine: Any, start: Any, choices: Any, *rest: Any) -> Any:
         trained_on.append({item.pairs[0][0]: item.pairs[0][1] for item in choices})
         return once(engine, start, choices, *rest)
 
-    monkeypatch.setattr(cross_fitting, "fit", noted)
+    monkeypatch.setattr(train, "fit", noted)
     result: Any = search(config).result
     use, rows = result["expert_iteration"], lines(config.out)
     rounds = use["rounds"]
@@ -310,13 +310,13 @@ def test_replies_to_spare_prompts_are_trained_on_and_dev_judges(
     first round four replies are the teachers'.
     """
     trained_on: list[set[str]] = []
-    once = cross_fitting.fit
+    once = train.fit
 
     def noted(engine: Any, start: Any, choices: Any, *rest: Any) -> Any:
         trained_on.append({item.pairs[0][0] for item in choices})
         return once(engine, start, choices, *rest)
 
-    monkeypatch.setattr(cross_fitting, "fit", noted)
+    monkeypatch.setattr(train, "fit", noted)
     monkeypatch.setattr(expert_iteration, "not_worse", lambda trained, mixture: True)
     file = open_task(tmp_path / "open.json", 30)
     config = replace(config, tasks=(str(file),), dev=DEV)
@@ -667,5 +667,5 @@ def test_half_of_the_budget_is_kept_for_the_training(config: SearchConfig) -> No
     )
     left = 60 - 5 - 0.5 * with_training.closing_items  # half a second an item
     assert with_training.left(10, 5.0) == left == 33.0
-    assert with_training.pays(10, 5.0, 6) and not with_training.pays(10, 5.0, 7)
-    assert without.pays(10, 5.0, 60)
+    assert not with_training.exceeded(10, 5.0, 6) and with_training.exceeded(10, 5.0, 7)
+    assert not without.exceeded(10, 5.0, 60)

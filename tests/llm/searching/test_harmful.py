@@ -14,8 +14,7 @@ import torch
 
 from pyswarmopt_llm.scores.metrics.combine import harmonic
 from pyswarmopt_llm.searching.scoring.record import Row, pack
-from pyswarmopt_llm.searching.surrogate import Surrogate, make_surrogate
-from pyswarmopt_llm.searching.surrogate.surrogate import harmful
+from pyswarmopt_llm.searching.surrogate import Surrogate, harmful, make_surrogate
 
 EXPERTS = 6
 START = [*np.eye(EXPERTS), np.zeros(EXPERTS), np.full(EXPERTS, 1 / EXPERTS), np.ones(EXPERTS)]

@@ -17,9 +17,13 @@ from sklearn.gaussian_process.kernels import Matern
 
 from pyswarmopt_llm.scores.metrics.combine import harmonic
 from pyswarmopt_llm.searching.scoring.record import Row, pack
-from pyswarmopt_llm.searching.surrogate import Surrogate, make_surrogate
-from pyswarmopt_llm.searching.surrogate.items import ItemModel
-from pyswarmopt_llm.searching.surrogate.surrogate import Kernel, Posterior
+from pyswarmopt_llm.searching.surrogate import (
+    ItemModel,
+    Kernel,
+    Posterior,
+    Surrogate,
+    make_surrogate,
+)
 
 WIGGLY, SMOOTH = Kernel(0.4, 1e-4), Kernel(2.0, 1e-2)
 

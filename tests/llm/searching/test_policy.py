@@ -183,7 +183,7 @@ def test_the_item_budget_is_kept_if_iterations_do_not_grow(steps: list[int], bud
     steps = sorted(steps, reverse=True)
     totals = list(itertools.accumulate(steps))
     stop = next(
-        (k for k in range(len(steps)) if Budget(None, budget).spent(totals[: k + 1], 1.0)),
+        (k for k, step in enumerate(steps) if Budget(None, budget).exceeded(totals[k], 1.0, step)),
         len(steps) - 1,
     )
     assert totals[stop] <= max(budget, steps[0])

@@ -16,11 +16,11 @@ from pyswarmopt.base.optimizer import Point
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.common.paired import compare_paired
+from pyswarmopt_llm.common.statistics import compare_paired
 from pyswarmopt_llm.report.findings import findings, score_rows
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.report.verdict import verdict
-from pyswarmopt_llm.searching import cross_fitting, train
+from pyswarmopt_llm.searching import train
 from pyswarmopt_llm.searching.dry_run import dry_run_search
 from pyswarmopt_llm.searching.plan import make_plan
 from pyswarmopt_llm.searching.prepare import Job, prepare
@@ -64,7 +64,7 @@ def count(monkeypatch: pytest.MonkeyPatch, trained: list[str]) -> None:
         trained.append("once")
         return fit(*args)
 
-    monkeypatch.setattr(cross_fitting, "fit", noted)
+    monkeypatch.setattr(train, "fit", noted)
 
 
 def by_hand(job: Job, start: Patch | None, split: str) -> tuple[float, ...]:

@@ -19,7 +19,7 @@ from search_helpers import swarm_llm
 
 import pyswarmopt_llm as sl
 from pyswarmopt_llm.common.interfaces import LowRank
-from pyswarmopt_llm.experts.config import AdapterConfig
+from pyswarmopt_llm.experts.adapter import AdapterConfig
 from pyswarmopt_llm.tools.check import (
     AdapterCheck,
     LayerByLayer,
