@@ -36,7 +36,7 @@ if TYPE_CHECKING:
         when,
     )
     from pyswarmopt.driver.result import Result
-    from pyswarmopt.hybrid.memetic_swarm import MemeticSwarm
+    from pyswarmopt.hybrid.memetic import MemeticSwarm
     from pyswarmopt.inspect import diagnostics, plot
     from pyswarmopt.inspect.diagnostics import Diagnosis, diagnose
     from pyswarmopt.inspect.recorder import record
@@ -68,7 +68,7 @@ _DEFINED_IN = {
     "driver.multi.multiobjective": "MultiResult minimize_multi",
     "driver.problem.space": "Fixed Integer Real Space When fixed integer log when",
     "driver.result": "Result",
-    "hybrid.memetic_swarm": "MemeticSwarm",
+    "hybrid.memetic": "MemeticSwarm",
     "inspect.diagnostics": "Diagnosis diagnose",
     "inspect.recorder": "record",
     "inspect.step": "Step",

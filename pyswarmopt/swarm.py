@@ -18,7 +18,7 @@ from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.base import checkpoint
 from pyswarmopt.base.arrays import Bools, Floats, as_tensors
 from pyswarmopt.base.in_flight import InFlight, Ticket
-from pyswarmopt.base.inputs import as_count, as_mask, as_seed, as_values, matrix, take_over
+from pyswarmopt.base.inputs import as_limit, as_mask, as_seed, as_values, matrix, take_over
 from pyswarmopt.base.optimizer import Point
 from pyswarmopt.base.record import check
 from pyswarmopt.base.state import State
@@ -85,11 +85,8 @@ class Swarm:
         dtype, device = _dtype_of(dtype, start), _usable(device)
         generator = _generator_of(as_seed(seed))
         box, dim = _box_of(self.recipe, bounds, dim, start, dtype, device)
-        n = (
-            (self.recipe.population if start is None else len(start))
-            if population is None
-            else as_count("population", population, 1)
-        )
+        usual = self.recipe.population if start is None else len(start)
+        n = as_limit("population", population, 1) or usual
         v = None if velocities is None else matrix("velocities", velocities, (n, dim))
         state = _first_state(
             self.recipe, empty((n, dim), dtype, device), box, generator, start, v, maximize
@@ -423,7 +420,7 @@ class Swarm:
         Raises:
             ValueError: the file is not a checkpoint, or holds a swarm whose recipe must be given.
         """
-        saved = checkpoint.read_tensors(path)
+        saved = checkpoint.read(path, tensors=True)
         if recipe is None:
             if saved.get("options") is None:
                 raise ValueError(

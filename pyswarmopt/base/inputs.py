@@ -124,6 +124,11 @@ def as_count(name: str, count: float, least: int) -> int:
     return int(count)
 
 
+def as_limit(name: str, count: float | None, least: int) -> int | None:
+    """As `as_count`, where None is no limit."""
+    return None if count is None else as_count(name, count, least)
+
+
 def as_target(target: float, maximize: bool) -> float:
     """A value to stop at, which some points have and others have not.
 

@@ -14,7 +14,7 @@ class Point(NamedTuple):
     """A position with its value.
 
     Attributes:
-        x: (D,), a copy.
+        x: (D,), a copy: a tensor of a swarm, an array of the default search.
         value: in the user's sense; infinitely bad while nothing finite was seen.
 
     Example:
@@ -23,7 +23,7 @@ class Point(NamedTuple):
         1.5
     """
 
-    x: Tensor
+    x: Any
     value: float
 
 
@@ -44,12 +44,12 @@ class Optimizer(Protocol):
     def best(self) -> Point:
         """The best point evaluated so far."""
 
-    def ask(self) -> Tensor:
-        """Positions to evaluate, (N, D); the same ones until `tell`."""
+    def ask(self) -> Any:
+        """Positions to evaluate, (N, D), a tensor or an array; the same ones until `tell`."""
 
     def tell(
         self,
-        positions: Tensor,
+        positions: Any,
         values: npt.ArrayLike | Tensor,
         dropped: npt.ArrayLike | Tensor | None = None,
     ) -> None:

@@ -1,7 +1,7 @@
 """The default search: a quasi-Newton descent, then a swarm that adapts its covariance and restarts
 ever larger.
 
-Its phases in their order are `MemeticSearch.PHASES`; the first that is due has its turn:
+Its phases in their order are `MemeticSwarm.PHASES`; the first that is due has its turn:
 
 1. `Model`, up to 20 coordinates: a Gaussian process proposes the first 5 points per dimension.
 2. `Check`: where the first step of a descent changes the cost far less than differences predicted,
@@ -26,8 +26,9 @@ matrices.
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -89,11 +90,11 @@ class Model(Phase):
 
     def propose(self, s: PhasedSearch) -> Floats:
         if self.run is not None:
-            self.run.under_way = s.under_way()
+            self.run.under_way = s.unit_under_way()
         return super().propose(s)
 
     def beside(self, s: PhasedSearch) -> Floats | None:
-        under_way = s.under_way()
+        under_way = s.unit_under_way()
         if self.run is None or len(self.run.points) + len(under_way) >= BESIDE:
             return None
         self.run.under_way = under_way
@@ -113,15 +114,15 @@ class Check(Phase):
     name = "repeat"
     kinds = (RepeatedCall,)
 
-    def due(self, s: MemeticSearch) -> bool:
+    def due(self, s: MemeticSwarm) -> bool:
         descent = s.descent.run
         return self.run is None and descent is not None and descent.doubtful
 
-    def begin(self, s: MemeticSearch) -> RepeatedCall:
+    def begin(self, s: MemeticSwarm) -> RepeatedCall:
         slope = math.sqrt(float(np.mean(s.descent.run.gradient**2)))
         return RepeatedCall(s.best_unit(), s.known_cost, NOISE * FIRST_DIFFERENCE * slope)
 
-    def learn(self, s: MemeticSearch, costs: Floats) -> None:
+    def learn(self, s: MemeticSwarm, costs: Floats) -> None:
         """Have the model go on, if there is one, and then a new descent from the best point."""
         super().learn(s, costs)
         model = s.model.run
@@ -136,11 +137,11 @@ class Test(Phase):
     name = "test"
     kinds = (SeparabilityTest,)
 
-    def due(self, s: MemeticSearch) -> bool:
+    def due(self, s: MemeticSwarm) -> bool:
         begun = self.run is None and s.descent.run is not None and s.has_slopes
-        return begun and (s.dear or not s.descent.alone(s))
+        return begun and (gradients_are_dear(s) or not s.descent.alone(s))
 
-    def begin(self, s: MemeticSearch) -> SeparabilityTest:
+    def begin(self, s: MemeticSwarm) -> SeparabilityTest:
         return SeparabilityTest(s.best_unit(), s.known_cost)
 
     @property
@@ -156,10 +157,10 @@ class Descent(Phase):
     kinds = (QuasiNewton, LimitedMemory)
     granted: int = 0  # evaluations before the swarm or the axes began
 
-    def due(self, s: MemeticSearch) -> bool:
+    def due(self, s: MemeticSwarm) -> bool:
         return s.has_slopes and (self.alone(s) or self._descent_due(s))
 
-    def alone(self, s: MemeticSearch) -> bool:
+    def alone(self, s: MemeticSwarm) -> bool:
         """Whether the first descent has the search for itself: until its end, but no more than its
         grant.
         """
@@ -167,35 +168,35 @@ class Descent(Phase):
             return s.test.run is None
         if s.axes.run is not None or s.swarm.run is not None:
             return False
-        per_dim = SEPARABLE_DESCENT if s.dear and s.test.separable else FIRST_DESCENT
-        ended = self.run.ended if s.dear else self.run.done
+        per_dim = SEPARABLE_DESCENT if gradients_are_dear(s) and s.test.separable else FIRST_DESCENT
+        ended = self.run.ended if gradients_are_dear(s) else self.run.done
         return not ended and self.granted < per_dim * s.box.dim
 
-    def _descent_due(self, s: MemeticSearch) -> bool:
+    def _descent_due(self, s: MemeticSwarm) -> bool:
         """Whether later descents have had less than their share."""
-        ended = s.dear and self.run is not None and self.run.ended
+        ended = gradients_are_dear(s) and self.run is not None and self.run.ended
         ahead = s.best_by == self.name and not ended
         share = SHARE_AHEAD if ahead else SHARE_BEHIND
         return share * s.swarm.spent > self.spent - self.granted
 
-    def over(self, s: MemeticSearch) -> bool:
-        superseded = s.dear and s.best_by == s.swarm.name and self.run.ended
+    def over(self, s: MemeticSwarm) -> bool:
+        superseded = gradients_are_dear(s) and s.best_by == s.swarm.name and self.run.ended
         return self.run.done or superseded
 
-    def begin(self, s: MemeticSearch) -> LineSearchDescent:
+    def begin(self, s: MemeticSwarm) -> LineSearchDescent:
         """From the first point, then from random ones, or with dear gradients from the best if it
         is the swarm's.
         """
         first = self.run is None
         x, cost = s.first_point() if first else s.random.random(s.box.dim), math.inf
-        if first or (s.dear and s.best_by == s.swarm.name):
+        if first or (gradients_are_dear(s) and s.best_by == s.swarm.name):
             cost = s.known_cost
             x = s.best_unit() if math.isfinite(cost) else x
         if s.box.dim > MATRIX_DIM:
             return LimitedMemory(x, cost)
         return QuasiNewton(x, cost, affords_hessian(s))
 
-    def learn(self, s: MemeticSearch, costs: Floats) -> None:
+    def learn(self, s: MemeticSwarm, costs: Floats) -> None:
         super().learn(s, costs)
         if s.axes.run is None and s.swarm.run is None:
             self.granted = self.spent
@@ -207,11 +208,11 @@ class Axes(Phase):
     name = "axes"
     kinds = (AxisSearch,)
 
-    def due(self, s: MemeticSearch) -> bool:
+    def due(self, s: MemeticSwarm) -> bool:
         unsearched = self.run is None or not self.run.done
         return s.has_slopes and s.test.separable and unsearched
 
-    def begin(self, s: MemeticSearch) -> AxisSearch:
+    def begin(self, s: MemeticSwarm) -> AxisSearch:
         return AxisSearch(s.best_unit(), s.known_cost)
 
 
@@ -254,11 +255,37 @@ class Swarm(Phase):
         return min(usual, max(s.max_evals, LEAST_POPULATION))
 
 
-class MemeticSearch(PhasedSearch):
-    """The search on NumPy arrays, without torch; `pyswarmopt.hybrid.memetic_swarm.MemeticSwarm` is
-    it on tensors.
+class MemeticSwarm(PhasedSearch):
+    """The default search as an `Optimizer` on NumPy arrays, for loops of one's own.
 
-    Its arguments are described there.
+    Up to 20 coordinates a Gaussian process proposes the first 5 D points; then descents and a swarm
+    take turns. It works in the unit box, so units and offsets of x make no difference. Up to 100
+    coordinates it keeps matrices of D x D numbers, above that vectors.
+
+    Args:
+        bounds: the box; see `pyswarmopt.boundary.make_box`.
+        positions: points to start from, (n, D), evaluated first.
+        maximize: whether larger values are better.
+        seed: None takes one from the operating system, a NumPy `Generator` draws one.
+        max_evals: how many evaluations there are, if that is known; only saves a search that is
+            short measuring Hessians.
+        max_iter: stop after so many rounds; the first one counts 0.
+        target: stop when the best value is at least as good.
+        population: particles of the first swarm, which doubles at restarts: 4 if it is less, by
+            default 4 + 3 ln D; and how many points the Gaussian process proposes at a time, by
+            default one.
+
+    Raises:
+        ValueError: arguments that do not fit each other.
+
+    Example:
+        >>> import pyswarmopt as pso
+        >>> search = pso.MemeticSwarm([(-5, 5)] * 4, seed=0, target=1e-8)
+        >>> while not search.stop():
+        ...     x = search.ask()  # (m, 4) float64, m from 1 to some tens
+        ...     search.tell(x, pso.functions.rosenbrock(x))
+        >>> search.evaluations < 400
+        True
     """
 
     PHASES: ClassVar = (Model, Check, Test, Descent, Axes, Swarm)
@@ -270,10 +297,6 @@ class MemeticSearch(PhasedSearch):
     swarm: Swarm
 
     @property
-    def dear(self) -> bool:
-        return gradients_are_dear(self)
-
-    @property
     def noisy(self) -> bool:
         return self.repeat.run is not None and self.repeat.run.noisy
 
@@ -281,7 +304,32 @@ class MemeticSearch(PhasedSearch):
     def has_slopes(self) -> bool:
         """Whether differences are slopes, and there are enough evaluations for them."""
         few = self.max_evals is not None and self.max_evals < LEAST_DESCENT * self.box.dim
-        return not self.noisy and not (few and self.dear)
+        return not self.noisy and not (few and gradients_are_dear(self))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the state to one file, atomically and without pickle."""
+        from pyswarmopt.base import checkpoint  # it takes as long as a short search
+
+        checkpoint.write(path, self.state_dict())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """The search that `save` wrote.
+
+        Raises:
+            ValueError: the file is not a checkpoint of a memetic swarm.
+        """
+        from pyswarmopt.base import checkpoint
+
+        saved = checkpoint.read(path)
+        if "progress.low" not in saved:
+            raise ValueError(f"{path}: not the checkpoint of a memetic swarm")
+        with checkpoint.taking_over(path):
+            max_evals, max_iter, target = saved["limits"]
+            box = saved["progress.low"], saved["progress.high"]
+            search = cls(box, max_evals=max_evals, max_iter=max_iter, target=target)
+            search.load_state_dict(saved)
+        return search
 
 
 def affords_hessian(s: PhasedSearch) -> bool:

@@ -12,14 +12,22 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.base.arrays import Floats, Ints
+from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.in_flight import Ticket
-from pyswarmopt.base.inputs import as_count, as_mask, as_points, as_values
+from pyswarmopt.base.inputs import (
+    as_limit,
+    as_mask,
+    as_points,
+    as_seed,
+    as_target,
+    as_values,
+)
+from pyswarmopt.base.optimizer import Point
 from pyswarmopt.base.record import DAMAGE, NONE, Record, array, check, given
 from pyswarmopt.hybrid.kinds import Kinds, UnitBox
 from pyswarmopt.hybrid.proposals import Mutations
@@ -28,13 +36,6 @@ from pyswarmopt.parts.bounds import read_bounds
 
 START = "start"  # the turn of the points that were given, before any phase
 OFF_CENTRE = 0.01  # of the box: in the very middle a symmetrical function has no slope
-
-
-class Best(NamedTuple):
-    """The best point evaluated so far, (D,), and its value in the user's sense."""
-
-    x: Floats
-    value: float
 
 
 @dataclass
@@ -115,37 +116,29 @@ class Progress(Record):
     turn: str = START
     asked: Floats = array("mD")  # points that are to be told
     told: Floats = array("m")  # their values where they are told one by one, NaN before
+    # a row for each ticket under way: its number, its row of the round, whether it is beside the round,
+    # and its point
+    under_way: Floats = array("kt", filled=True)
     rounds: int = 0  # completed
     evaluations: int = 0  # completed, without dropped positions
-
-
-@dataclass
-class Tickets(Record):
-    """Points under way, and of each the ticket's number, its row of the round, and whether it is beside
-    the round.
-    """
-
-    points: Floats = given("kD")
-    numbers: Ints = given("kt", "int64")
 
 
 class PhasedSearch(Progress):
     """The loop of a search by phases, in the unit box.
 
-    The arguments are those of `pyswarmopt.hybrid.memetic_swarm.MemeticSwarm`, and `kinds`, what the
+    The arguments are those of `pyswarmopt.hybrid.memetic.MemeticSwarm`, and `kinds`, what the
     coordinates are: None where all are real numbers.
     """
 
     # the most urgent first; the last is always due
     PHASES: ClassVar[tuple[type[Phase], ...]]
-    takes_amounts: ClassVar[bool] = False  # by which constraints are broken
 
     def __init__(
         self,
         bounds: Any,
         positions: npt.ArrayLike | None = None,
         maximize: bool = False,
-        seed: int | None = None,
+        seed: int | np.random.Generator | None = None,
         max_evals: int | None = None,
         max_iter: int | None = None,
         target: float | None = None,
@@ -156,25 +149,25 @@ class PhasedSearch(Progress):
         low, high = read_bounds(bounds, None if given is None else given.shape[1])
         start = np.empty((0, len(low))) if given is None else given
         best = start[0].copy() if len(start) else (low + high) / 2
-        count = 0 if population is None else as_count("population", population, 1)
+        count = as_limit("population", population, 1) or 0
         sign = -1.0 if maximize else 1.0
-        super().__init__(low, high, start, best, sign=sign, population=count)
-        self.random = np.random.default_rng(seed)
-        self.max_evals, self._max_iter, self._target = max_evals, max_iter, target
+        none = np.empty((0, 3 + len(low)))
+        super().__init__(low, high, start, best, sign=sign, population=count, under_way=none)
+        self.random = np.random.default_rng(as_seed(seed))
+        self.max_evals = as_limit("max_evals", max_evals, 1)
+        self._max_iter = as_limit("max_iter", max_iter, 0)
+        self._target = None if target is None else as_target(target, maximize)
         self._given_kinds = kinds
-        self._numbers = itertools.count()
+        self._numbers = itertools.count()  # of tickets
+        self._unsent: list[int] = []  # rows of the round, the first one last
         self._enter_box()
         self._take_turns({phase.name: phase() for phase in self.PHASES})
 
     def _enter_box(self) -> None:
-        """Find the box, what its free coordinates are, and nothing under way."""
+        """Find the box, and what its free coordinates are."""
         self.box = UnitBox(self.low, self.high)
-        count, given = self.box.dim, self._given_kinds
-        real = Kinds(np.zeros(count, dtype=np.int64), np.arange(count))
-        self.kinds = real if given is None else given.of(self.box.free)
-        # tickets by number, and whether they are beside the round; points of the round sent
-        self._pending: dict[int, tuple[Ticket, bool]] = {}
-        self._sent = 0
+        given = self._given_kinds
+        self.kinds = Kinds.real(self.box.dim) if given is None else given.of(self.box.free)
 
     def _take_turns(self, phases: dict[str, Phase]) -> None:
         """Have each phase as an attribute, too."""
@@ -271,26 +264,31 @@ class PhasedSearch(Progress):
         """
         asked = self.ask()
         if not len(self.told):
-            self.told, self._sent = np.full(len(asked), math.nan), 0
-        beside = self._sent == len(asked)
+            self.told = np.full(len(asked), math.nan)
+            self._unsent = list(range(len(asked)))[::-1]
+        beside = not self._unsent
         if beside and self.turn == START:
             return None
-        x = self.box.decode(self._beside()[None])[0] if beside else asked[self._sent]
-        ticket = Ticket(x.copy(), self._sent, next(self._numbers))
-        self._pending[ticket.number] = ticket, beside
-        self._sent += not beside
+        row = len(asked) if beside else self._unsent.pop()
+        x = self.box.decode(self._beside()[None])[0] if beside else asked[row].copy()
+        ticket = Ticket(x, row, next(self._numbers))
+        line = np.concatenate([[ticket.number, row, beside], x])
+        self.under_way = np.vstack([self.under_way, line])
         return ticket
 
     def tickets(self) -> list[Ticket]:
         """The tickets of `ask_one` that have no value yet, the oldest first; a point beside the round
         counts as its last. Those of a restored search are to be evaluated again.
         """
-        return [ticket for ticket, _ in self._pending.values()]
+        rows = [(line[3:].copy(), int(line[1]), int(line[0])) for line in self.under_way]
+        return [Ticket(*row) for row in rows]
 
     def _tell_one(self, ticket: Ticket, value: float) -> None:
-        if ticket.number not in self._pending:
+        mine = self.under_way[:, 0] == ticket.number
+        if not mine.any():
             raise ValueError(f"ticket {ticket.number} was told already, or is not of this search")
-        _, beside = self._pending.pop(ticket.number)
+        beside = self.under_way[mine, 2].any()
+        self.under_way = self.under_way[~mine]
         cost = self.sign * value if math.isfinite(value) else math.inf
         self._keep(ticket.x, cost, "beside" if beside else self.turn)
         if beside:
@@ -308,17 +306,17 @@ class PhasedSearch(Progress):
                 return point
         return Mutations(self.kinds, self.best_point()).propose(self.random)[0]
 
-    def under_way(self) -> Floats:
+    def unit_under_way(self) -> Floats:
         """The points under way in the unit box, (k, M), snapped."""
-        points = [self.box.encode(ticket.x) for ticket in self.tickets()]
+        points = [self.box.encode(x) for x in self.under_way[:, 3:]]
         return self.kinds.snap(np.array(points).reshape(-1, self.box.dim))
 
     # ---- results ----
 
     @property
-    def best(self) -> Best:
+    def best(self) -> Point:
         """The best point evaluated so far, its value in the user's sense."""
-        return Best(self.best_x.copy(), self.sign * self.best_cost)
+        return Point(self.best_x.copy(), self.sign * self.best_cost)
 
     @property
     def known_cost(self) -> float:
@@ -357,29 +355,10 @@ class PhasedSearch(Progress):
             "random": self.random.bit_generator.state,
             "limits": [self.max_evals, self._max_iter, self._target],
             **super().state_dict(prefix),
-            **self._saved_tickets().state_dict("tickets"),
         }
         for phase in self.phases.values():
             saved |= phase.saved()
         return saved
-
-    def _saved_tickets(self) -> Tickets:
-        numbers = [(t.number, t.particle, beside) for t, beside in self._pending.values()]
-        points = np.array([ticket.x for ticket in self.tickets()])
-        return Tickets(
-            points.reshape(-1, len(self.low)), np.array(numbers, dtype=np.int64).reshape(-1, 3)
-        )
-
-    def _restore_tickets(self, saved: Tickets) -> None:
-        for x, (number, row, beside) in zip(saved.points, saved.numbers.tolist(), strict=True):
-            self._pending[number] = Ticket(x.copy(), row, number), bool(beside)
-        self._numbers = itertools.count(max(self._pending, default=-1) + 1)
-        inside = ((saved.points >= self.low) & (saved.points <= self.high)).all()
-        rows = sorted(t.particle for t, beside in self._pending.values() if not beside)
-        open_rows = np.flatnonzero(np.isnan(self.told)).tolist()
-        self._sent = len(self.told) - len(open_rows) + len(rows)
-        if not inside or rows != open_rows[: len(rows)] or len(self._pending) < len(saved.points):
-            raise ValueError("tickets that are not those of its round")
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """Restore a saved state, bit for bit; the limits stay those given.
@@ -397,7 +376,8 @@ class PhasedSearch(Progress):
             ) from error
 
     def _restore(self, saved: Mapping[str, Any]) -> None:
-        progress = Progress.from_state(saved, "progress", {"D": len(self.low)})
+        dim = len(self.low)
+        progress = Progress.from_state(saved, "progress", {"D": dim, "t": 3 + dim})
         vars(self).update(vars(progress))
         read_bounds((self.low, self.high))
         self._enter_box()
@@ -413,4 +393,10 @@ class PhasedSearch(Progress):
         asked, told = len(self.asked), len(self.told)
         if asked not in (0, len(batch)) or told not in (0, asked):
             raise ValueError("points that are not those of the phase whose turn it is")
-        self._restore_tickets(Tickets.from_state(saved, "tickets", {"D": len(self.low), "t": 3}))
+        points, (numbers, rows, beside) = self.under_way[:, 3:], self.under_way[:, :3].T
+        sent, open_rows = set(rows[beside == 0]), set(np.flatnonzero(np.isnan(self.told)).tolist())
+        inside = ((points >= self.low) & (points <= self.high)).all()
+        if not inside or not sent <= open_rows:
+            raise ValueError("points under way that are not those of its round")
+        self._unsent = sorted(open_rows - sent, reverse=True)
+        self._numbers = itertools.count(int(numbers.max(initial=-1)) + 1)

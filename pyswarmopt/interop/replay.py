@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.base.inputs import as_count, as_values
+from pyswarmopt.base.inputs import as_limit, as_values
 from pyswarmopt.base.optimizer import Point
 
 
@@ -38,8 +38,7 @@ class Replayed(ABC):
         self, population: int | None, budget: int | None, maximize: bool, **settings: str
     ) -> None:
         for name, number in (("population", population), ("budget", budget)):
-            if number is not None:
-                as_count(name, number, 1)
+            as_limit(name, number, 1)
         self._population, self._budget, self._maximize = population, budget, maximize
         self._settings = {
             **settings, "population": population, "budget": budget, "maximize": maximize,

@@ -158,7 +158,7 @@ class ServedPool:
 
     def _evaluated(self, engine: ServedEngine, request: Request) -> Row:
         try:
-            return self._evaluator.on(engine).evaluate(request)
+            return replace(self._evaluator, engine=engine).evaluate(request)
         finally:
             engine.leave()
 

@@ -44,7 +44,7 @@ import numpy.typing as npt
 
 from pyswarmopt.hybrid.gaussian_process import GaussianProcess, on_log_scale
 from pyswarmopt.hybrid.kinds import Kinds
-from pyswarmopt.hybrid.memetic import MemeticSearch
+from pyswarmopt.hybrid.memetic import MemeticSwarm
 from pyswarmopt.hybrid.proposals import (
     GROWTH,
     Merit,
@@ -161,7 +161,7 @@ class Process(Optimiser):
     """
 
     def __init__(self, dim: int, workers: int, points: int, seed: int) -> None:
-        self._kinds = Kinds(np.zeros(dim, dtype=np.int64), np.arange(dim))
+        self._kinds = Kinds.real(dim)
         self._random = np.random.default_rng(seed)
         self._design = list(self._kinds.draw(max(dim + 1, min(workers, points // 4)), self._random))
         self._theta: Floats | None = None
@@ -298,7 +298,7 @@ class Rounds(Optimiser):
         first = max(dim + 1, min(workers, points // 4))
         self.batch = workers
         self._random = np.random.default_rng(seed)
-        kinds = Kinds(np.zeros(dim, dtype=np.int64), np.arange(dim))
+        kinds = Kinds.real(dim)
         self._phase = Proposals(kinds, first, 10**9, workers)
         self._round: list[Floats] = []
         self._costs: dict[int, float] = {}
@@ -322,7 +322,7 @@ class Library(Optimiser):
     """What `minimize(asynchronous=True)` runs."""
 
     def __init__(self, dim: int, workers: int, points: int, seed: int) -> None:
-        self._search = MemeticSearch([(0, 1)] * dim, seed=seed, max_evals=points)
+        self._search = MemeticSwarm([(0, 1)] * dim, seed=seed, max_evals=points)
 
     def ask(self) -> tuple[Any, Floats]:
         ticket = self._search.ask_one()

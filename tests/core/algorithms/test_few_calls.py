@@ -18,7 +18,7 @@ def rounds(fun, dim: int, n: int, **options) -> list[np.ndarray]:
     """What is proposed, round for round, in the unit box, until there are n points."""
     search, seen = pso.MemeticSwarm([BOX] * dim, seed=0, **options), []
     while sum(map(len, seen)) < n:
-        x = search.ask().numpy()
+        x = search.ask()
         seen.append((x + 5) / 10)
         search.tell(x, [fun(row) for row in x])
     return seen
@@ -60,8 +60,8 @@ def jagged(x) -> float:
 def turns(fun, dim: int, n: int) -> list[str]:
     search, seen = pso.MemeticSwarm([BOX] * dim, seed=0), []
     while len(seen) < n:
-        x = search.ask().numpy()
-        seen.append(search._search.turn)
+        x = search.ask()
+        seen.append(search.turn)
         search.tell(x, [fun(row) for row in x])
     return seen
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import pyswarmopt as pso
-from pyswarmopt.hybrid.memetic import MemeticSearch
+from pyswarmopt.hybrid.memetic import MemeticSwarm
 
 BOX = [(-3.0, 4.0)] * 3
 
@@ -87,7 +87,7 @@ def test_a_killed_search_of_several_workers_goes_on_to_the_bit(tmp_path, at, who
 @pytest.mark.parametrize("dim", [3, 21])  # beside a model's proposals; mutations of the best point
 def test_others_have_something_to_do_while_a_round_is_waited_for(dim):
     """Nine of ten workers never answer: nobody gets the same point, and the tenth gets on."""
-    search = MemeticSearch([(-3, 4)] * dim, seed=0)
+    search = MemeticSwarm([(-3, 4)] * dim, seed=0)
     never = [search.ask_one() for _ in range(9)]
     points = [ticket.x for ticket in never]
     for _ in range(60):
@@ -99,7 +99,7 @@ def test_others_have_something_to_do_while_a_round_is_waited_for(dim):
 
 
 def test_tickets_are_told_once():
-    search = MemeticSearch(BOX, positions=[[0.0, 0.0, 0.0]], seed=0)
+    search = MemeticSwarm(BOX, positions=[[0.0, 0.0, 0.0]], seed=0)
     ticket = search.ask_one()
     assert np.array_equal(ticket.x, np.zeros(3)) and search.ask_one() is None
     search.tell(ticket, 1.0)

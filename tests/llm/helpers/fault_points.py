@@ -256,7 +256,7 @@ def forked(folder: Path, words: Sequence[str], points: Points | None = None) -> 
 def run_here(folder: Path, words: Sequence[str], points: Points | None, err: int) -> None:
     from pyswarmopt_llm.cli.app import main
     from pyswarmopt_llm.common.files import http
-    from pyswarmopt_llm.searching import cross_fitting
+    from pyswarmopt_llm.searching import train
     from pyswarmopt_llm.searching.training import trainer
     from pyswarmopt_llm.searching.written.expert_iteration import expert_iteration
 
@@ -268,8 +268,8 @@ def run_here(folder: Path, words: Sequence[str], points: Points | None, err: int
     http.PATIENCE = 0.02  # one repetition
     http.time.sleep = lambda seconds: None
     # A short training: one epoch, two folds, one round.
-    fit = cross_fitting.fit
-    cross_fitting.fit = lambda *given: fit(*given[:-1], 1)
+    fit = train.fit
+    train.fit = lambda *given: fit(*given[:-1], 1)
     trainer.fold_count = lambda items: 2
     expert_iteration.__kwdefaults__["rounds"] = 1
     code = 70
