@@ -15,7 +15,8 @@ from pyswarmopt_groups.members.protocol import Answer, RefusingMember
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.hardware import pick_device
-from pyswarmopt_llm.experts.base import BaseModel, load_weights, read_tokenizer, resolve_base
+from pyswarmopt_llm.experts.base import BaseModel, resolve_base
+from pyswarmopt_llm.experts.pretrained import load_weights, read_tokenizer
 from pyswarmopt_llm.scores.tasks import Item, Scoring
 from pyswarmopt_llm.scores.tasks.items import normalise
 

@@ -118,7 +118,6 @@ def show_result(console: Console, run: Path, result: Mapping[str, Any]) -> None:
     """
     from pyswarmopt_llm.report.findings import findings
     from pyswarmopt_llm.report.terminal import print_findings
-    from pyswarmopt_llm.searching.grid import read_grid, table
     from pyswarmopt_llm.searching.scoring.result import Result
     from pyswarmopt_llm.searching.scoring.run_directory import GRID, read_about
 
@@ -127,6 +126,8 @@ def show_result(console: Console, run: Path, result: Mapping[str, Any]) -> None:
     print_findings(console, run, findings(read_about(run), shown, str(run)))
     if not (run / GRID).is_file():
         return
+    from pyswarmopt_llm.searching.grid import read_grid, table
+
     headings, *rows = table(read_grid(run))
     draws = Table(title="Draws from the grid (*: handed over)", title_justify="left")
     for heading in headings:

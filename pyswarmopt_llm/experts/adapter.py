@@ -30,8 +30,8 @@ from pyswarmopt_llm.common.files.fingerprint import canonical
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import LowRank
-from pyswarmopt_llm.experts.base import quiet_bitsandbytes
 from pyswarmopt_llm.experts.files import inside, local_directory, read_json
+from pyswarmopt_llm.experts.pretrained import quiet_bitsandbytes
 from pyswarmopt_llm.experts.safetensors_file import DTYPES, TensorHeader, read_header
 from pyswarmopt_llm.experts.write import PREFIX
 

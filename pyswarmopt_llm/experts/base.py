@@ -1,15 +1,9 @@
-"""The base model: find its directory, fingerprint it, load it with its tokenizer, or its modules alone.
-
-Transformers loads it: safetensors only, no code from the files, no progress bars.
-"""
+"""The base model: find its directory, fingerprint it, load it with its tokenizer, or its modules alone."""
 
 from __future__ import annotations
 
 import hashlib
-import logging
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,122 +15,12 @@ from pyswarmopt_llm.common.extras import BITSANDBYTES
 from pyswarmopt_llm.common.files.fingerprint import canonical, sample_digest
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.experts.files import EMBEDDED, GGUF, local_directory, read_json
-from pyswarmopt_llm.experts.safetensors_file import DTYPES, read_header
-
-log = logging.getLogger(__name__)
-
-
-def load_weights(kind: Any, path: str | Path, where: str, what: str, **options: Any) -> Any:
-    """A model in eval mode, on the CPU.
-
-    Args:
-        kind: the class of transformers, such as ``AutoModelForCausalLM``.
-        path: directory or hub id.
-        where: start of error messages.
-        what: what it is loaded as, for error messages.
-        options: passed to ``from_pretrained``.
-
-    Raises:
-        UserError: it cannot be loaded as such a model, lacks weights, or has layers that its
-            configuration leaves out.
-    """
-    safe = {"use_safetensors": True, "trust_remote_code": False}
-    try:
-        with quiet_transformers():
-            model, loading = kind.from_pretrained(path, output_loading_info=True, **safe, **options)
-    # the safetensors reader raises an exception of its own, derived from Exception alone
-    except Exception as error:
-        if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-            raise
-        raise UserError(f"{where}: cannot be loaded as a {what} ({first_line(error)})") from error
-    if loading["missing_keys"]:  # transformers fills them with random numbers
-        missing = sorted(loading["missing_keys"])
-        raise UserError(
-            f"{where}: lacks {len(missing)} weights such as {missing[0]}; export the {what} again"
-        )
-    _judge_unused(model, sorted(loading["unexpected_keys"]), where)
-    return model.eval()
-
-
-def _judge_unused(model: Any, unused: Sequence[str], where: str) -> None:
-    """Tell of weights in the files that the model does not use.
-
-    Raises:
-        UserError: they are of layers as the model has them: its configuration has too few.
-    """
-    own = {_NUMBER.sub(".N.", name) for name in model.state_dict()}
-    layers = [name for name in unused if _NUMBER.sub(".N.", name) in own]
-    if layers:
-        raise UserError(
-            f"{where}: its files hold {len(layers)} weights that its config.json leaves out, such "
-            f"as {layers[0]}; correct its number of layers"
-        )
-    others = [name for name in unused if not _HARMLESS.search(name)]
-    if others:
-        text = "%s: %d weights of its files are not used, such as %s"
-        log.warning(text, where, len(others), others[0])
-
-
-def refuse_codes(files: Sequence[Path], where: str) -> None:
-    """Refuse files of packed weights that would be read as the weights themselves.
-
-    Raises:
-        UserError: a weight is not in a floating-point format of 16 bits or more.
-    """
-    for file in files:
-        for name, header in read_header(file).items():
-            if name.endswith(".weight") and header.dtype not in DTYPES:
-                raise UserError(
-                    f"{where}: {name} is packed ({header.dtype}), and config.json does not say how; "
-                    "restore its quantization_config"
-                )
-
-
-def read_tokenizer(path: str | Path, where: str, **options: Any) -> Any:
-    """A tokenizer of transformers; arguments as for `load_weights`.
-
-    Raises:
-        UserError: it cannot be loaded.
-    """
-    from transformers import AutoTokenizer
-
-    try:
-        with quiet_transformers():
-            return AutoTokenizer.from_pretrained(path, trust_remote_code=False, **options)
-    except Exception as error:  # the reader of tokenizer.json raises a plain Exception
-        if isinstance(error, MemoryError):
-            raise
-        raise UserError(f"{where}: its tokenizer cannot be loaded ({first_line(error)})") from error
-
-
-# Buffers of earlier versions, tied embeddings, and heads of other tasks.
-_HARMLESS = re.compile(r"(inv_freq|position_ids|masked_bias|attn\.bias|lm_head\.\w+)$")
-_NUMBER = re.compile(r"\.\d+\.")
-
-
-@contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """Suppress progress bars and warnings of transformers, which would break our own display."""
-    from transformers.utils import logging as transformers_logging
-
-    shown, verbosity = (
-        transformers_logging.is_progress_bar_enabled(),
-        transformers_logging.get_verbosity(),
-    )
-    transformers_logging.disable_progress_bar()
-    transformers_logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(verbosity)
-        if shown:
-            transformers_logging.enable_progress_bar()
-
-
-def quiet_bitsandbytes() -> None:
-    """Silence its warnings of missing kernels and of every product, from its import on."""
-    logging.getLogger(BITSANDBYTES).setLevel(logging.ERROR)
-
+from pyswarmopt_llm.experts.pretrained import (
+    load_weights,
+    quiet_transformers,
+    read_tokenizer,
+    refuse_codes,
+)
 
 # Files of the tokenizer; a changed chat template changes every score.
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
@@ -359,26 +243,30 @@ class Skeleton:
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
-def skeleton(base: BaseModel) -> Skeleton:
-    """The modules of `base`, as transformers makes them of its config.json.
+def empty_model(base: BaseModel, **options: Any) -> Any:
+    """The base without values, as transformers makes it of its config.json.
 
     Raises:
         UserError: it is no language model that transformers knows.
     """
     from transformers import AutoConfig, AutoModelForCausalLM
 
+    safe: dict[str, Any] = {"trust_remote_code": False}
     try:
         with quiet_transformers(), torch.device("meta"):
-            config = AutoConfig.from_pretrained(
-                base.path, trust_remote_code=False, local_files_only=True
-            )
-            model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+            config = AutoConfig.from_pretrained(base.path, local_files_only=True, **safe)
+            return AutoModelForCausalLM.from_config(config, **safe, **options)
     except Exception as error:  # whatever a damaged configuration leads to
         if isinstance(error, MemoryError):
             raise
         raise UserError(
             f"{base.spec}: cannot be loaded as a language model ({first_line(error)})"
         ) from error
+
+
+def skeleton(base: BaseModel) -> Skeleton:
+    """The modules of `base`; raises as `empty_model`."""
+    model = empty_model(base)
     parameters = dict(model.named_parameters())  # a shared weight has the first of its names
     head = model.get_output_embeddings()
     linear, others = set(), {}

@@ -14,7 +14,7 @@ import torch
 
 import pyswarmopt_llm.engine.memory as memory_of
 from pyswarmopt_llm.common.config import PATIENCE, SearchConfig
-from pyswarmopt_llm.common.errors import InvalidOption, NoRoomError, UserError, first_line
+from pyswarmopt_llm.common.errors import InvalidOption, NoRoomError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.common.interfaces import Engine, Patch
@@ -22,14 +22,14 @@ from pyswarmopt_llm.common.optimizers import optimizer, released
 from pyswarmopt_llm.common.words import duration, not_held_out
 from pyswarmopt_llm.engine.memory import LEAST_TOKENS, Sizes, copies, free_memory
 from pyswarmopt_llm.experts.adapter import AdapterInfo, changed_weights
-from pyswarmopt_llm.experts.base import INT8, BaseModel, quiet_transformers, resolve_base
+from pyswarmopt_llm.experts.base import INT8, BaseModel, empty_model, resolve_base
 from pyswarmopt_llm.mix import space_kind
 from pyswarmopt_llm.mix.one_base import find_adapters
 from pyswarmopt_llm.scores.metrics.external.callables import CallableUtility
-from pyswarmopt_llm.scores.metrics.registry import Metric
+from pyswarmopt_llm.scores.metrics.objectives import Metric
 from pyswarmopt_llm.scores.tasks import Scoring, Task
-from pyswarmopt_llm.searching.finish import peak_memory
 from pyswarmopt_llm.searching.grid import make_grid
+from pyswarmopt_llm.searching.loop import peak_memory
 from pyswarmopt_llm.searching.plan import Pace, parse_workers, with_preset
 from pyswarmopt_llm.searching.prepare import Job, prepare
 from pyswarmopt_llm.searching.scoring.run_directory import GRID, check_new
@@ -204,7 +204,7 @@ class _Needs:
         on_cpu: bool,
         workers: int,
     ) -> None:
-        model = empty_model(base, dtype)
+        model = empty_model(base, dtype=dtype)
         self._sizes = Sizes.of(model)
         self._times = 1 if on_cpu else workers
         self.base = weights_of(model, base)
@@ -227,25 +227,6 @@ class _Needs:
         for checkpointing, tokens in [(False, LEAST_TOKENS), *((True, n) for n in _BATCHES)]:
             needed = held + self._sizes.training(tokens, checkpointing)
             yield Need(needed, mix, tokens, checkpointing)
-
-
-def empty_model(base: BaseModel, dtype: torch.dtype) -> Any:
-    """The base without values: shapes and names of its weights.
-
-    Raises:
-        UserError: its configuration is not that of a language model.
-    """
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    try:
-        with quiet_transformers(), torch.device("meta"):
-            config = AutoConfig.from_pretrained(base.path, local_files_only=True)
-            return AutoModelForCausalLM.from_config(config, dtype=dtype)
-    # transformers raises whatever a field of the configuration leads to
-    except Exception as error:
-        raise UserError(
-            f"{base.spec}: cannot be loaded as a language model ({first_line(error)})"
-        ) from error
 
 
 def weights_of(model: Any, base: BaseModel) -> int:

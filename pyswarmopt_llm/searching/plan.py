@@ -35,14 +35,12 @@ from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.optimizers import check_optimizer, is_swarm
 from pyswarmopt_llm.common.options import check_options, option_name, options_of
 from pyswarmopt_llm.experts.files import inside, refuse_unmatched
-from pyswarmopt_llm.mix import space_kind
-from pyswarmopt_llm.mix.kind import SpaceKind
+from pyswarmopt_llm.mix import SpaceKind, space_kind
 from pyswarmopt_llm.mix.starts import check_start
 from pyswarmopt_llm.scores.choices import FULL, MOST_STARTS, labelled
 from pyswarmopt_llm.scores.metrics.accuracy import TRIED, trial_items
 from pyswarmopt_llm.scores.metrics.objectives import Objectives, load_objectives
 from pyswarmopt_llm.searching.scoring.run_directory import UNTRAINED
-from pyswarmopt_llm.searching.scoring.search import Budget
 
 RAY = "ray"
 _UNSET = (None, "auto", "off", "", (), 0)  # values with which a setting asks for nothing
@@ -88,6 +86,57 @@ class Part:
     def of(self, dev: float, test: float, other: float) -> float:
         """Its cost, where a model on dev, one on test and another pass of an item cost so much."""
         return self.dev * dev + self.test * test + self.other * other
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When a search has to end so that it keeps within its budget.
+
+    Seconds are those that the journal has of every evaluation, so that a resumed run ends where the
+    interrupted one would have. The closing evaluations (best, best single expert and average, on
+    dev and test) are reserved at the pace so far.
+    """
+
+    seconds: float | None  # for all evaluations, and for expert iteration; None: no limit
+    items: int | None  # item evaluations of the search; None: no limit
+    closing_items: int = 0  # items of the closing evaluations, which count in `seconds` only
+    kept_items: int = 0  # reserved for proposals, which are scored when the search has ended
+    training_share: float = 0.0  # of the seconds, reserved for expert iteration
+
+    def exceeded(self, total: int, seconds: float, more: int) -> dict[str, float]:
+        """Reasons to stop: so many more items would exceed the budget, with those for training.
+
+        Args:
+            total: item evaluations so far.
+            seconds: the time of these.
+            more: items, without the closing ones.
+
+        Example:
+            >>> Budget(None, 1000).exceeded(700, 9.0, 300), Budget(None, 999).exceeded(700, 9.0, 300)
+            ({}, {'budget_items': 700})
+            >>> Budget(15.0, None, closing_items=400).exceeded(700, 9.0, 300)
+            {'budget_minutes': 0.15}
+        """
+        reasons: dict[str, float] = {}
+        if self.items is not None and total + more > self.items:
+            reasons["budget_items"] = total
+        left = self.left(total, seconds, more)
+        if left is not None and left < self.training_share * (self.seconds or 0.0):
+            reasons["budget_minutes"] = round(seconds / 60, 3)
+        return reasons
+
+    def left(self, total: int, seconds: float, more: int = 0) -> float | None:
+        """Seconds that are left after so many more items and the closing ones, at the pace so far;
+        None: any number.
+
+        Example:
+            >>> Budget(60.0, None, closing_items=100).left(200, 10.0)
+            45.0
+        """
+        if self.seconds is None:
+            return None
+        pace = seconds / total if total else 0.0
+        return self.seconds - seconds - pace * (more + self.closing_items)
 
 
 @dataclass(frozen=True)

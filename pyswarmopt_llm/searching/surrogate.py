@@ -37,6 +37,7 @@ import pyswarmopt as pso
 from pyswarmopt.parts.stopping import MaxIter, Patience
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.optimizers import maximise
+from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.scores.metrics.combine import Combine
 from pyswarmopt_llm.searching.scoring.record import Margins, Row
 
@@ -431,6 +432,7 @@ def as_cube(rows: Sequence[Margins]) -> Floats:
 
 
 LEAST_LEAD = 1.0  # standard errors that the model has to expect of a mixture
+_score_model: Callable[..., Model] = lazy("pyswarmopt_llm.searching.score_surrogate:ScoreModel")
 
 
 def make_surrogate(
@@ -453,18 +455,14 @@ def make_surrogate(
         noisy: whether the same candidate does not score the same again. The model of the items
             estimates its noise from the margins in any case.
     """
-    if of == "scores":
-        from pyswarmopt_llm.searching.score_surrogate import ScoreModel
 
-        def of_scores(seen: Sequence[Candidate], begun: int) -> ScoreModel:
-            return ScoreModel(seen, combine, noisy, begun)
+    def of_scores(seen: Sequence[Candidate], begun: int) -> Model:
+        return _score_model(seen, combine, noisy, begun)
 
-        return Surrogate(of_scores, tasks, combine, most)
-
-    def of_items(seen: Sequence[Candidate], begun: int) -> ItemModel:
+    def of_items(seen: Sequence[Candidate], begun: int) -> Model:
         positions = np.stack([candidate.position for candidate in seen])
         margins = as_cube([candidate.margins for candidate in seen])
         least_lead = LEAST_LEAD if choosy and len(seen) == begun else -math.inf
         return ItemModel(positions, margins, least_lead=least_lead)
 
-    return Surrogate(of_items, tasks, combine, most)
+    return Surrogate(of_scores if of == "scores" else of_items, tasks, combine, most)

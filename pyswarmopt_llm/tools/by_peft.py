@@ -11,7 +11,8 @@ import torch
 
 from pyswarmopt_llm.common.errors import UserError, first_line
 from pyswarmopt_llm.common.hardware import out_of_memory
-from pyswarmopt_llm.experts.base import BaseModel, load_model, quiet_bitsandbytes
+from pyswarmopt_llm.experts.base import BaseModel, load_model
+from pyswarmopt_llm.experts.pretrained import quiet_bitsandbytes
 from pyswarmopt_llm.experts.safetensors_file import StoredTensors
 
 

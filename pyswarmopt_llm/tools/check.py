@@ -22,9 +22,9 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.engine.chat import PromptTokenizer
-from pyswarmopt_llm.engine.load import load_engine
 from pyswarmopt_llm.engine.mixing import PatchedWeights
 from pyswarmopt_llm.engine.passes import undefined
+from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import ADAPTER_FILES, AdapterInfo, load_factors
 from pyswarmopt_llm.experts.base import INT8, BaseModel, resolve_base, skeleton
 from pyswarmopt_llm.experts.compatibility import (

@@ -35,7 +35,7 @@ from typing import Any
 import torch
 
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.engine.load import load_engine
+from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import AdapterFile
 from pyswarmopt_llm.experts.base import load_model, resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts

@@ -17,8 +17,8 @@ import torch
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.files.fingerprint import sample_digest
-from pyswarmopt_llm.experts.base import load_weights, quiet_transformers, read_tokenizer
 from pyswarmopt_llm.experts.files import atomic_directory
+from pyswarmopt_llm.experts.pretrained import load_weights, quiet_transformers, read_tokenizer
 
 logger = logging.getLogger(__name__)
 

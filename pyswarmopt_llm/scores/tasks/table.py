@@ -30,6 +30,8 @@ DELIMITED = (".csv", ".tsv")
 SUFFIXES = (".json", ".jsonl", *DELIMITED)
 _TEXT = (".txt", "")
 _ROLES = ("system", "user", "assistant")
+_columns_of_prompts = lazy("pyswarmopt_llm.scores.tasks.prompt_rows:columns_of_prompts")
+_prompt_reader = lazy("pyswarmopt_llm.scores.tasks.prompt_rows:prompt_reader")
 _read_delimited = lazy("pyswarmopt_llm.scores.tasks.delimited:read_delimited")
 
 
@@ -416,10 +418,8 @@ def read_task(path: Path, reading: Reading, prompts: bool = False) -> Task:
     if not table.rows:
         raise UserError(f"{path}: no rows; add some, below the names of the columns in CSV")
     if prompts:
-        from pyswarmopt_llm.scores.tasks.prompt_rows import columns_of_prompts, prompt_reader
-
-        columns = columns_of_prompts(table, reading.columns)
-        parse = prompt_reader(columns)
+        columns: Columns = _columns_of_prompts(table, reading.columns)
+        parse: Callable[[Row], Item] = _prompt_reader(columns)
     else:
         columns = find_columns(table, reading.columns)
         parse = _item_reader(columns)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.common.files.json_types import WrongType, fits, typed, wrong_field
+from pyswarmopt_llm.common.files.regular import AppendLog
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.common.interfaces import Score

@@ -34,10 +34,17 @@ from pyswarmopt_llm.scores.metrics.accuracy import (
 )
 from pyswarmopt_llm.scores.metrics.external.named_again import require
 from pyswarmopt_llm.scores.metrics.external.permission import LM_EVAL, metric_of
-from pyswarmopt_llm.scores.metrics.objectives import check_window, harness_task, scorings_of
+from pyswarmopt_llm.scores.metrics.objectives import (
+    Metric,
+    check_window,
+    find_metric,
+    harness_task,
+    longest_reply,
+    metric_given,
+    scorings_of,
+)
 from pyswarmopt_llm.scores.metrics.questions.sampling import Sampling
 from pyswarmopt_llm.scores.metrics.questions.written import Written
-from pyswarmopt_llm.scores.metrics.registry import Metric, find_metric, longest_reply, metric_given
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
 from pyswarmopt_llm.scores.tasks.load import load_task_of
 from pyswarmopt_llm.searching.scoring.result import read_result

@@ -26,8 +26,7 @@ from pyswarmopt_llm.common.files.lock import locked
 from pyswarmopt_llm.common.files.regular import refuse_link, user_path, write_text
 from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
-from pyswarmopt_llm.scores.metrics.objectives import check_window
-from pyswarmopt_llm.scores.metrics.registry import METRICS
+from pyswarmopt_llm.scores.metrics.objectives import METRICS, check_window
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
 from pyswarmopt_llm.scores.tasks.new_rows import new_items
 from pyswarmopt_llm.scores.tasks.table import DELIMITED, SUFFIXES, Table, read_table, table_of

@@ -37,19 +37,17 @@ import pyswarmopt_llm.common.files.regular
 import pyswarmopt_llm.experts.files
 import pyswarmopt_llm.experts.write
 import pyswarmopt_llm.searching.explore
-import pyswarmopt_llm.searching.finish
 import pyswarmopt_llm.searching.loop
 import pyswarmopt_llm.searching.scoring.record
 import pyswarmopt_llm.searching.scoring.run_directory
 import pyswarmopt_llm.searching.scoring.scorer
-import pyswarmopt_llm.searching.scoring.search
 import pyswarmopt_llm.servers.workers.local
 import pyswarmopt_llm.servers.workers.pool
 import pyswarmopt_rivals.bench
 import pyswarmopt_rivals.comparison.contest
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.engine.load import load_engine
+from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.searching.loop import resume, search
 from pyswarmopt_llm.searching.prepare import Job, prepare
@@ -62,9 +60,9 @@ from pyswarmopt_rivals.comparison.contest import compare
 MODULES = (
     *(pyswarmopt.base.checkpoint, pyswarmopt_llm.common.files.regular),
     *(pyswarmopt_llm.experts.files, pyswarmopt_llm.experts.write),
-    *(pyswarmopt_llm.searching.explore, pyswarmopt_llm.searching.finish),
+    *(pyswarmopt_llm.searching.explore, pyswarmopt_llm.searching.loop),
     *(pyswarmopt_llm.searching.loop, pyswarmopt_llm.searching.scoring.record),
-    *(pyswarmopt_llm.searching.scoring.scorer, pyswarmopt_llm.searching.scoring.search),
+    *(pyswarmopt_llm.searching.scoring.scorer, pyswarmopt_llm.searching.explore),
     *(pyswarmopt_llm.searching.scoring.run_directory, pyswarmopt_llm.servers.workers.pool),
     *(pyswarmopt_rivals.bench, pyswarmopt_rivals.comparison.contest),
 )

@@ -18,7 +18,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from search_helpers import questions
 
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import chance_bound, score_interval
 from pyswarmopt_llm.scores.metrics import Accuracy, interval, score_of
@@ -121,8 +120,6 @@ def test_what_a_scoring_leaves_open() -> None:
     assert possible_scorings("auto", [closed, opened]) == ("generate",)
     for known in ("letter", "likelihood", "generate"):
         assert possible_scorings(known, [opened]) == (known,)
-    with pytest.raises(UserError, match="scoring letters: unknown"):
-        possible_scorings("letters", [])
 
 
 def test_option_counts() -> None:

@@ -26,11 +26,12 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.combine import harmonic
+from pyswarmopt_llm.searching.explore import Search
 from pyswarmopt_llm.searching.loop import search
+from pyswarmopt_llm.searching.plan import Budget
 from pyswarmopt_llm.searching.scoring.dropout import Dropout
 from pyswarmopt_llm.searching.scoring.run_directory import Run, about_run
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer
-from pyswarmopt_llm.searching.scoring.search import Budget, Search
 from pyswarmopt_llm.searching.surrogate import make_surrogate
 
 

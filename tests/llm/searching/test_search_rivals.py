@@ -22,12 +22,12 @@ from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.report.verdict import verdict
 from pyswarmopt_llm.searching import train
 from pyswarmopt_llm.searching.dry_run import dry_run_search
+from pyswarmopt_llm.searching.explore import Search
 from pyswarmopt_llm.searching.plan import make_plan
 from pyswarmopt_llm.searching.prepare import Job, prepare
 from pyswarmopt_llm.searching.scoring.record import unpack
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import Run
-from pyswarmopt_llm.searching.scoring.search import Search
 from pyswarmopt_llm.searching.training.trainer import fit, folds
 
 

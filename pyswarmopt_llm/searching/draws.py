@@ -1,0 +1,63 @@
+"""A search for each of several sets of coefficients; the one with the best dev score is handed over.
+
+All draws share one store, so that what one has scored the next ones know: the trial of letters, the
+starting swarm. Then the run becomes that of the chosen draw, alone scored on test.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pyswarmopt_llm.common.events import OnEvent, note
+from pyswarmopt_llm.searching.explore import explore
+from pyswarmopt_llm.searching.grid import Draw, make_grid, save_grid
+from pyswarmopt_llm.searching.plan import Plan
+from pyswarmopt_llm.searching.prepare import Job
+from pyswarmopt_llm.searching.scoring.run_directory import GRID, Run
+
+
+def choose_draw(job: Job, run: Run, tell: OnEvent) -> Job:
+    """Explore with each draw in turn; the job of the best, of equals the first.
+
+    Args:
+        job: of the first draw; each draw has an equal share of `budget_items` and
+            `budget_minutes`.
+        run: its directory, locked.
+        tell: called with progress.
+    """
+    grid = make_grid(job.stored)
+    budgets = _share(job, len(grid.waiting))
+    seen: set[tuple[str, str]] = set()
+    draws: dict[Draw, Job] = {}
+    for number, settings in enumerate(grid.waiting, start=1):
+        tell(note(f"draw {number} of {len(grid.waiting)}: {' '.join(settings)}"))
+        drawn = replace(job.with_settings(settings=settings, **budgets), drawn_from={})
+        name = f"draw-{number:02d}"
+        run.begin()
+        best = explore(drawn, run, tell, name).chosen.value
+        new = [row for row in run.rows if (row.phase, row.key) not in seen]
+        seen |= {(row.phase, row.key) for row in new}
+        items, seconds = sum(row.n for row in new), sum(row.seconds for row in new)
+        draws[Draw(name, settings, best, len(new), items, round(seconds, 3))] = drawn
+        save_grid(run.path, replace(grid, draws=tuple(draws), waiting=grid.waiting[number:]))
+    chosen = max(draws, key=lambda draw: draw.best_dev)
+    save_grid(run.path, replace(grid, draws=tuple(draws), waiting=(), chosen=chosen.name))
+    items = sum(draw.item_evaluations for draw in draws)
+    text = (
+        f"The coefficients {' '.join(chosen.settings)} are those of {chosen.name}, the best on dev "
+        f"of {len(draws)} draws from {grid.size:,} combinations ({GRID}); all draws took {items:,} "
+        "items."
+    )
+    run.begin()
+    return replace(draws[chosen], notes={**job.notes, "grid": text})
+
+
+def _share(plan: Plan, draws: int) -> dict[str, float]:
+    """The budgets of one of so many draws; the starting swarm, which all know, counts once."""
+    config, share = plan.config, dict[str, float]()
+    if config.budget_items is not None:
+        start = plan.items * config.population
+        share["budget_items"] = start + (config.budget_items - start) // draws
+    if config.budget_minutes is not None:
+        share["budget_minutes"] = config.budget_minutes / draws
+    return share
