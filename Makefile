@@ -34,8 +34,8 @@ demo: $(SEARCH)
 	$(BIN)/swarm-llm demo $(ARGS)
 
 # Side by side, one thread each: two cores are not shared out twice. The same examples on every run, and no
-# deadlines; make fuzz looks for new ones.
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --hypothesis-profile=ci
+# deadlines; make fuzz looks for new ones. A test that hangs ends its process (pyproject.toml), and is not tried again.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --max-worker-restart=0 --hypothesis-profile=ci
 
 # What tells that a checkout works: every test that takes less than a second (tests/tiers.py), some four minutes.
 # Those of research/ are all in the second tier.

@@ -23,8 +23,8 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import read_json
 from pyswarmopt_llm.common.options import check_options
-from pyswarmopt_llm.common.paired import compare_paired
-from pyswarmopt_llm.scores.metrics.questions.answer_format import possible_scorings
+from pyswarmopt_llm.common.statistics import compare_paired
+from pyswarmopt_llm.scores.metrics.accuracy import possible_scorings
 from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.searching.scoring.record import RESULTS, Store
 

@@ -25,9 +25,8 @@ from pyswarmopt_llm.common.files.json_types import wrong_field
 from pyswarmopt_llm.common.files.regular import user_path, write_json, write_text
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.options import check_options
-from pyswarmopt_llm.common.paired import compare_paired
-from pyswarmopt_llm.common.statistics import interval, score_of
-from pyswarmopt_llm.scores.metrics.questions.answer_format import (
+from pyswarmopt_llm.common.statistics import compare_paired, interval, score_of
+from pyswarmopt_llm.scores.metrics.accuracy import (
     TRIAL,
     TRIED,
     choose_scoring,

@@ -39,11 +39,10 @@ if TYPE_CHECKING:
         TrainingResult,
         train_expert,
     )
-    from pyswarmopt_llm.searching.use.generate import generate_text as generate
     from pyswarmopt_llm.searching.use.model import EvalResult
     from pyswarmopt_llm.searching.use.model import evaluate_model as evaluate
-    from pyswarmopt_llm.searching.use.predict import predict
-    from pyswarmopt_llm.searching.use.predicted import Prediction
+    from pyswarmopt_llm.searching.use.model import generate_text as generate
+    from pyswarmopt_llm.searching.use.predict import Prediction, predict
     from pyswarmopt_llm.tokens.engine import MixtureEngine
     from pyswarmopt_llm.tokens.space import open_mixture
     from pyswarmopt_llm.tools.check import CheckReport, check
@@ -56,7 +55,7 @@ _HOME = {
     "EvalResult": "searching.use.model",
     "MixtureEngine": "tokens.engine",
     "Patch": "common.interfaces",
-    "Prediction": "searching.use.predicted",
+    "Prediction": "searching.use.predict",
     "PreflightReport": "experts.compatibility",
     "RewardModel": "published.classifiers",
     "Score": "common.interfaces",
@@ -73,7 +72,7 @@ _HOME = {
     "check": "tools.check",
     "controllability": "published.classifiers",
     "evaluate": "searching.use.model:evaluate_model",
-    "generate": "searching.use.generate:generate_text",
+    "generate": "searching.use.model:generate_text",
     "inspect_experts": "experts.compatibility",
     "interval": "common.statistics",
     "load_reward": "published.classifiers",

@@ -19,10 +19,8 @@ from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import Adapter
 from pyswarmopt_llm.experts.base import BaseModel
 from pyswarmopt_llm.scores.choices import Choices
-from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
-from pyswarmopt_llm.scores.metrics.objectives import scorings_of
-from pyswarmopt_llm.scores.metrics.questions.answer_format import TRIED, choose_scoring, trial_of
-from pyswarmopt_llm.scores.metrics.registry import METRICS, ItemsUtility, Metric
+from pyswarmopt_llm.scores.metrics.accuracy import TRIED, Accuracy, choose_scoring, trial_of
+from pyswarmopt_llm.scores.metrics.objectives import METRICS, ItemsUtility, Metric, scorings_of
 from pyswarmopt_llm.scores.tasks import Scoring, Task, render_prompt
 from pyswarmopt_llm.searching.scoring.record import Packed, Store, pack, unpack
 

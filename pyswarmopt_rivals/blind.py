@@ -27,14 +27,19 @@ from pyswarmopt_llm.common.files.regular import (
     write_text,
 )
 from pyswarmopt_llm.common.interfaces import Engine
-from pyswarmopt_llm.common.paired import Comparison, compare_paired
-from pyswarmopt_llm.common.statistics import interval, score_of
+from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interval, score_of
 from pyswarmopt_llm.report.verdict import Verdict, between
-from pyswarmopt_llm.scores.metrics.registry import written
+from pyswarmopt_llm.scores.metrics.objectives import written
 from pyswarmopt_llm.scores.tasks import Item
-from pyswarmopt_llm.searching.use.against import Turns, names_in_words, two_models
 from pyswarmopt_llm.searching.use.config import EvalConfig
-from pyswarmopt_llm.searching.use.model import Exam, OnItems, load_items
+from pyswarmopt_llm.searching.use.model import (
+    Exam,
+    OnItems,
+    Turns,
+    load_items,
+    names_in_words,
+    two_models,
+)
 
 COLUMNS = ("id", "prompt", "reply 1", "reply 2", "vote")
 FIRST, SECOND, TIE = "1", "2", "tie"

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from string import ascii_lowercase
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.paired import Comparison, compare_paired
 from pyswarmopt_llm.common.registry import unknown
+from pyswarmopt_llm.common.statistics import Comparison, compare_paired
 from pyswarmopt_llm.scores.tasks import Item, Task
 from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_llm.searching.use.model import EvalResult, Exam, OnItems, model_of, open_and_score

@@ -21,4 +21,4 @@ def visit(address: str, profile: Path, *options: str) -> subprocess.CompletedPro
         "--enable-logging=stderr", "--disable-background-networking", "--disable-component-update",
         "--no-first-run", f"--user-data-dir={profile}", *options, address,
     ]  # fmt: skip
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)

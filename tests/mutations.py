@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
 """How many single mutations of the four packages the tests notice.
 
-    OMP_NUM_THREADS=1 python tests/mutations.py --count 200 --seed 0 --out after.jsonl [--first \\
-        before.jsonl]
+    OMP_NUM_THREADS=1 python tests/mutations.py --count 200 --seed 0 --out after.jsonl [--fast] \\
+        [--first before.jsonl]
 
 Each mutation changes one comparison, operator, `not`, `and` / `or`, number or truth value inside a
 function; annotations are left alone. The doctests of the module and the test files nearest to it
-(by imports) run until the first failure: those of `make test`, then those of `make test-slow`. They
+(by name, then by imports) run until the first failure: those of `make test`, then those of `make test-slow`. They
 run in a fork of this process, which has imported torch and transformers once. A line of the output
 is one mutation; those that no test noticed are printed, to be read: some change nothing that can be
-seen. A mutation that is in the output is not tried again. With `--first`, the test that noticed a
-mutation in an earlier run is tried first.
+seen. A mutation that is in the output is not tried again. With `--fast` the tests of `make
+test-slow` are left out, as nine tenths of the time go into those; a later call without it tries
+what was not noticed once more. With `--first`, the test that noticed a mutation in an earlier run is
+tried first.
 
 Run it in a checkout of its own (`git worktree add`), with PYTHONPATH=$PWD: the source changes while
 it runs.
@@ -22,6 +24,7 @@ import argparse
 import ast
 import contextlib
 import json
+import math
 import multiprocessing
 import os
 import random
@@ -119,6 +122,7 @@ class Imports:
         self._files |= {file.stem: file for file in tests}
         self._importers: dict[Path, set[Path]] = defaultdict(set)
         self._sizes: dict[Path, int] = {}
+        self._texts = {file: file.read_text(encoding="utf-8") for file in self.tests}
         for file in [*sources, *tests]:
             names = imported(file)
             self._sizes[file] = len(names)
@@ -126,9 +130,29 @@ class Imports:
                 self._importers[self._files[name]].add(file)
 
     def nearest_tests(self, module: Path) -> list[Path]:
-        """Test files by the number of imports between them and the module; then those of its room
-        first.
+        """Test files of the module's name; then by the number of imports between them and it, those
+        of its room first; last those that mention it, as tests of commands do.
         """
+        distance = self._distances(module)
+        stem = module.parent.name if module.stem == "__init__" else module.stem
+        rooms = {*module.parts, module.parts[0].partition("_")[2] or "core"}
+
+        def named(file: Path) -> bool:
+            return {*stem.split("_")} <= {*file.stem.split("_")}
+
+        def mentions(file: Path) -> bool:
+            return bool(rooms & {*file.parts}) and stem in self._texts[file]
+
+        def order(file: Path) -> tuple[bool, float, bool, int, Path]:
+            near = distance.get(file, math.inf)
+            return not named(file), near, not rooms & {*file.parts}, self._sizes[file], file
+
+        # the documentation's examples take minutes, and look at few numbers
+        tests = [file for file in self.tests if "docs" not in file.parts]
+        return sorted((f for f in tests if f in distance or mentions(f)), key=order)[:NEAREST]
+
+    def _distances(self, module: Path) -> dict[Path, int]:
+        """How many imports there are between the module and each file that reaches it."""
         reached, latest, distance = {module: 0}, {module}, 0
         while latest:
             distance += 1
@@ -136,13 +160,7 @@ class Imports:
                 importer for file in latest for importer in self._importers[file]
             } - reached.keys()
             reached |= dict.fromkeys(latest, distance)
-        # the documentation's examples take minutes, and look at few numbers
-        tests = [file for file in self.tests if file in reached and "docs" not in file.parts]
-
-        def order(file: Path) -> tuple[int, bool, int, Path]:
-            return reached[file], not {*file.parts} & {*module.parts}, self._sizes[file], file
-
-        return sorted(tests, key=order)[:NEAREST]
+        return reached
 
 
 def imported(file: Path) -> set[str]:
@@ -204,7 +222,9 @@ def _run(runs: Sequence[Sequence[str]], sender: Connection) -> None:
     sender.send("")
 
 
-def try_place(file: Path, place: int, tests: Sequence[Path], first: str) -> dict[str, object]:
+def try_place(
+    file: Path, place: int, tests: Sequence[Path], first: str, fast: bool
+) -> dict[str, object]:
     """Mutate a place of a file, run its tests and put the file back, as old as it was."""
     source, times = file.read_text(encoding="utf-8"), file.stat()
     tree = ast.parse(source)
@@ -212,10 +232,12 @@ def try_place(file: Path, place: int, tests: Sequence[Path], first: str) -> dict
     line = int(getattr(node, "lineno", 0))
     mutate(node)
     files = [str(file), *map(str, tests)]
-    runs = [["-m", "not slow", *files], ["-m", "slow", *files]]
+    tiers = ("not slow",) if fast else ("not slow", "slow")
+    runs = [["-m", tier, *files] for tier in tiers]
     if Path(first.partition("::")[0]).is_file():
         runs = [[first.partition("[")[0]], *runs]
     file.write_text(ast.unparse(ast.fix_missing_locations(tree)), encoding="utf-8")
+    before = spent()
     try:
         noticed = noticed_by(runs)
         if noticed == "not collected" and runs[0][0] != "-m":  # the test of an earlier run is gone
@@ -224,7 +246,14 @@ def try_place(file: Path, place: int, tests: Sequence[Path], first: str) -> dict
         file.write_text(source, encoding="utf-8")
         os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
     text = source.split("\n")[line - 1].strip()
-    return {"file": str(file), "place": place, "line": line, "text": text, "noticed": noticed}
+    row = {"file": str(file), "place": place, "line": line, "text": text, "noticed": noticed}
+    return {**row, "tiers": "fast" if fast else "both", "seconds": round(spent() - before, 1)}
+
+
+def spent() -> float:
+    """Seconds of CPU that the processes of tests have taken so far."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def main() -> None:
@@ -234,6 +263,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--fast", action="store_true", help="leave out the second tier")
     parser.add_argument("--first", type=Path, help="the output of an earlier run")
     args = parser.parse_args()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -249,17 +279,20 @@ def main() -> None:
     counts = {file: len(places(ast.parse(file.read_text(encoding="utf-8")))) for file in files}
     every = [(file, place) for file, count in counts.items() for place in range(count)]
     lines = args.out.read_text("utf-8").splitlines() if args.out.exists() else []
-    imports, rows = Imports(), [json.loads(line) for line in lines]
-    done = {(row["file"], row["place"]) for row in rows}
+    imports, rows = Imports(), dict[tuple[str, int], dict[str, object]]()
+    for row in map(json.loads, lines):  # a later line is a second try
+        rows[row["file"], row["place"]] = row
     for file, place in random.Random(args.seed).sample(every, args.count):
-        if (str(file), place) in done:
+        known = rows.get((str(file), place))
+        if known and (known["noticed"] or args.fast or known.get("tiers") != "fast"):
             continue
         test = first.get((str(file), place), "")
-        rows.append(try_place(file, place, imports.nearest_tests(file), test))
+        row = try_place(file, place, imports.nearest_tests(file), test, args.fast)
+        rows[str(file), place] = row
         with args.out.open("a", encoding="utf-8") as out:
-            out.write(json.dumps(rows[-1]) + "\n")
-    print(f"{sum(bool(row['noticed']) for row in rows)} of {len(rows)} noticed; not noticed:")
-    for row in rows:
+            out.write(json.dumps(row) + "\n")
+    print(f"{sum(bool(row['noticed']) for row in rows.values())} of {len(rows)} noticed; not:")
+    for row in rows.values():
         if not row["noticed"]:
             print(f"{row['file']}:{row['line']}: {row['text']}")
 

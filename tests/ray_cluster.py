@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import ExitStack
 from typing import Any
 
 PATIENCE = {
@@ -29,12 +30,14 @@ def add_node(cluster: Any, **more: Any) -> Any:
     theirs for 15 seconds, which cannot be changed.
     """
     agents = ("metrics_agent", "metrics_export", "dashboard_agent_listen", "runtime_env_agent")
-    ports = {f"{agent}_port": _free_port() for agent in agents}
+    ports = dict(zip((f"{agent}_port" for agent in agents), _free_ports(len(agents)), strict=True))
     return cluster.add_node(num_cpus=1, **ports, **more)
 
 
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-    return port
+def _free_ports(count: int) -> list[int]:
+    """Different ones: each is held until all are found."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for free in sockets:
+            free.bind(("127.0.0.1", 0))
+        return [free.getsockname()[1] for free in sockets]

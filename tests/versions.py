@@ -32,7 +32,7 @@ FILES = (
     "tests/llm/searching/test_experts_train.py",
     "tests/llm/searching/test_search_run.py",
     "tests/llm/searching/test_search_train.py",
-    "tests/llm/mix/test_spaces_save.py",
+    "tests/llm/mix/test_spaces_mixing.py",
     "tests/llm/tokens",
 )
 Pair = tuple[str, str]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import sys
 import time
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,9 +22,10 @@ from pyswarmopt.driver.result import FAILED, INTERRUPTED, TIMEOUT, Result, messa
 from pyswarmopt.driver.start import ROUNDING, check_value
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pyswarmopt.algorithms.recipe import Recipe
 
-LOGGER = logging.getLogger("pyswarmopt")
 CONFIRMED_FROM = 50  # evaluations of which one is for the result once more
 BAR = 20  # signs in the progress bar
 
@@ -147,8 +146,7 @@ class Search(Loop[Result]):
             feasible=feasible,
         )
         if final:
-            best = f"best {fun:.6g} after {result.nfev} evaluations"
-            LOGGER.info("%s: %s; %s", result.algorithm, result.message, best)
+            _log(result)
         return result
 
     def _succeeded(self, stop: Reasons, fun: float) -> bool:
@@ -177,6 +175,14 @@ class Search(Loop[Result]):
             check_value(path, best.violation, violation, 0.0, "constraints were broken by")
         elif math.isfinite(value) and not self._judge.noisy:
             check_value(path, value, self._evaluator.again(best.x), self._history.first_value())
+
+
+def _log(result: Result) -> None:
+    """Tell the standard library's log of a result."""
+    import logging  # on use: a search without it begins earlier
+
+    best = f"best {result.fun:.6g} after {result.nfev} evaluations"
+    logging.getLogger("pyswarmopt").info("%s: %s; %s", result.algorithm, result.message, best)
 
 
 def _with_limit(options: Options, problem: Problem, recipe: Recipe | None) -> Options:

@@ -7,11 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
-import torch
-
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.interfaces import Node, Patch
-from pyswarmopt_llm.engine.base import BaseEngine
+from pyswarmopt_llm.common.interfaces import Engine, Node, Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.tokens.members import check_answers
 
@@ -22,7 +19,7 @@ _ROUNDS = 512
 _LEAD = "Others have answered the question below. They may be wrong.\n"
 
 
-class GraphEngine(BaseEngine):
+class GraphEngine(Engine):
     """Runs a graph of models that read each other's messages (Feng et al. 2025); implements
     `interfaces.Engine`.
 
@@ -46,6 +43,7 @@ class GraphEngine(BaseEngine):
         check_answers(members)
         self.members = dict(members)
         self._engines = list(members.values())
+        self.dtype = self._engines[0].dtype
         self._graph: tuple[Node, ...] = ()
         self._write = lru_cache(_ROUNDS)(self._write_anew)
         self._score = lru_cache(_ROUNDS)(self._score_anew)
@@ -79,11 +77,6 @@ class GraphEngine(BaseEngine):
         if earlier:
             raise UserError("a graph of models takes single turns, no conversations")
         return user
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The dtype of the members' weights."""
-        return self._engines[0].dtype
 
     def _turns(self, prompts: tuple[str, ...], new: int) -> tuple[str, ...]:
         """Run all models but the last; the user turns of the last one."""

@@ -16,7 +16,7 @@ from pyswarmopt_groups.members.protocol import Member
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.engine.load import load_engine
+from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import load_factors
 from pyswarmopt_llm.experts.compatibility import unique_names
 from pyswarmopt_llm.searching.scoring.run_directory import result_of

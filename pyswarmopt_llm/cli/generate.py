@@ -64,7 +64,7 @@ def command(
     Example: swarm-llm generate --run runs/first "Which planet is the largest?"
     """
     base, adapter = settings.model
-    from pyswarmopt_llm.searching.use.generate import generate_text
+    from pyswarmopt_llm.searching.use.model import generate_text
 
     options = {**vars(machine), "fusion": settings.fusion, "run": settings.run}
     options["engine"] = choose_engine(machine.engine, settings.run, quiet=as_json)

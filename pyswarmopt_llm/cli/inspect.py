@@ -41,8 +41,7 @@ def command(
     Example: swarm-llm inspect adapters/* --base embedded:smollm2-135m
     """
     from pyswarmopt_llm.experts.base import resolve_base
-    from pyswarmopt_llm.experts.compatibility import SPACES, inspect_experts
-    from pyswarmopt_llm.experts.outliers import inspect_weights
+    from pyswarmopt_llm.experts.compatibility import SPACES, inspect_experts, inspect_weights
 
     report = inspect_experts(experts, None if base is None else resolve_base(base))
     report = inspect_weights(report, base)

@@ -21,7 +21,7 @@ from pyswarmopt_llm.common.options import Option
 from pyswarmopt_llm.report.terminal import items_bar
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.searching.use.predicted import Prediction
+    from pyswarmopt_llm.searching.use.predict import Prediction
 
 _SHOWN = 5  # choices of a question on the terminal
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -25,19 +26,21 @@ from pyswarmopt_llm.report.pages import lines_of, words
 from pyswarmopt_llm.report.terminal import json_lines, progress
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.searching.dry_run import Cost
-    from pyswarmopt_llm.searching.fits import Fit
+    from pyswarmopt_llm.searching.dry_run import Cost, Fit
     from pyswarmopt_llm.searching.loop import SearchResult
 
 
 @contextmanager
 def interruptible(advice: Callable[[], str]) -> Iterator[None]:
-    """Turn Ctrl-C into exit code 130 and advice."""
+    """Turn Ctrl-C, and SIGTERM, into exit code 130 and advice."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     except KeyboardInterrupt:
         echo(f"\ninterrupted; {advice()}", err=True)
         raise typer.Exit(130) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def resuming(run: Path) -> str:
@@ -115,7 +118,6 @@ def show_result(console: Console, run: Path, result: Mapping[str, Any]) -> None:
     """
     from pyswarmopt_llm.report.findings import findings
     from pyswarmopt_llm.report.terminal import print_findings
-    from pyswarmopt_llm.searching.grid import read_grid, table
     from pyswarmopt_llm.searching.scoring.result import Result
     from pyswarmopt_llm.searching.scoring.run_directory import GRID, read_about
 
@@ -124,6 +126,8 @@ def show_result(console: Console, run: Path, result: Mapping[str, Any]) -> None:
     print_findings(console, run, findings(read_about(run), shown, str(run)))
     if not (run / GRID).is_file():
         return
+    from pyswarmopt_llm.searching.grid import read_grid, table
+
     headings, *rows = table(read_grid(run))
     draws = Table(title="Draws from the grid (*: handed over)", title_justify="left")
     for heading in headings:

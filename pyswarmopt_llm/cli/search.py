@@ -69,7 +69,7 @@ def command(
     if memory is not None:
         if not dry_run:
             raise InvalidOption("memory", memory, "goes with `dry_run`; add it, or give `device`")
-        from pyswarmopt_llm.searching.fits import fit_of
+        from pyswarmopt_llm.searching.dry_run import fit_of
 
         if (fit := fit_of(settings, memory)) is not None:
             print_fit(fit, as_json)

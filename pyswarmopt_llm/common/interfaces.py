@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -35,18 +36,16 @@ class LowRank:
         """
         return self.b @ self.a
 
-    def plus(self, other: LowRank, weight: float = 1.0) -> LowRank:
-        """The sum of this change and a multiple of another, of the ranks' sum.
+    def plus(self, other: LowRank) -> LowRank:
+        """The sum of this change and another, of the ranks' sum.
 
         Example:
             >>> import torch
             >>> change = LowRank(b=torch.ones(2, 1), a=torch.tensor([[1.0, 2.0]]))
-            >>> change.plus(change, weight=0.5).dense().tolist()
-            [[1.5, 3.0], [1.5, 3.0]]
+            >>> change.plus(change).dense().tolist()
+            [[2.0, 4.0], [2.0, 4.0]]
         """
-        return LowRank(
-            b=torch.cat([self.b, weight * other.b], dim=1), a=torch.cat([self.a, other.a])
-        )
+        return LowRank(b=torch.cat([self.b, other.b], dim=1), a=torch.cat([self.a, other.a]))
 
 
 class Computed(Mapping[str, T]):
@@ -156,7 +155,9 @@ def _shape_of(name: str, change: LowRank) -> tuple[int, int]:
 class Engine(Protocol):
     """An engine runs a model. One base is resident for a whole run; `load` puts a candidate on it.
 
-    Methods that read text raise `UserError` where it exceeds the context window.
+    A class that inherits from it has its defaults: one model, of unlimited length, that writes its
+    whole answer at once. Methods that read text raise `UserError` where it exceeds the context
+    window.
 
     Attributes:
         progress: called after each batch of texts with the number of texts read so far and of all
@@ -164,6 +165,13 @@ class Engine(Protocol):
         notes: how it runs, by topic.
         decided: settings that the memory of its device has decided; a resumed run keeps them.
         thinking: most tokens of its thoughts, before a reply; 0: it does not think.
+        dtype: of the weights.
+        window: the context window in tokens; None: unknown, or each of the `members` has its own.
+        likelihoods: whether `loglikelihood` takes continuations of several tokens.
+        members: name -> model, where several are resident side by side; empty where it is one.
+        message_tokens: tokens of messages that a member writes beside the answer; its window holds
+            them, too.
+        parameter_names: the weights that `Patch.dense` may replace; empty where it may not.
 
     Example:
         >>> engine = sl.open_model("my/base")  # doctest: +SKIP
@@ -172,10 +180,16 @@ class Engine(Protocol):
         [-1.72]
     """
 
-    progress: Callable[[int, int], None] | None
-    notes: Mapping[str, str]
-    decided: Mapping[str, Any]
-    thinking: int
+    progress: Callable[[int, int], None] | None = None
+    notes: Mapping[str, str] = MappingProxyType({})
+    decided: Mapping[str, Any] = MappingProxyType({})
+    thinking: int = 0
+    dtype: torch.dtype
+    window: int | None = None
+    likelihoods: bool = True
+    members: Mapping[str, Any] = MappingProxyType({})
+    message_tokens: int = 0
+    parameter_names: tuple[str, ...] = ()
 
     def load(self, patch: Patch) -> None:
         """Make the resident model `base + patch`; the previous patch is taken out exactly."""
@@ -191,35 +205,13 @@ class Engine(Protocol):
         content), ready for the assistant's turn.
         """
 
-    @property
-    def dtype(self) -> torch.dtype:
-        """The dtype of the weights."""
-
-    @property
-    def window(self) -> int | None:
-        """The context window in tokens; None: unknown, or each of the `members` has its own."""
-
-    @property
-    def likelihoods(self) -> bool:
-        """Whether `loglikelihood` takes continuations of several tokens."""
-
-    @property
-    def members(self) -> Mapping[str, Engine]:
-        """Name -> model, where several are resident side by side; empty where it is one."""
-
-    @property
-    def message_tokens(self) -> int:
-        """Tokens of messages that a member writes beside the answer; its window holds them, too."""
-
-    @property
-    def parameter_names(self) -> tuple[str, ...]:
-        """The weights that `Patch.dense` may replace; empty where it may not."""
-
     def count_tokens(self, text: str) -> int:
         """Tokens that the model reads for this text; of several models the sum."""
+        return sum(member.count_tokens(text) for member in self.members.values())
 
     def stream(self, prompt: str, max_new_tokens: int = 64) -> Iterator[str]:
         """The greedy continuation, piece by piece where the engine can give it so."""
+        return iter([self.generate([prompt], max_new_tokens)[0].strip()])
 
 
 @dataclass(frozen=True)

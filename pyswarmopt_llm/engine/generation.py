@@ -18,10 +18,9 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
-from pyswarmopt_llm.engine.attention import PrefixCache, additive_mask
 from pyswarmopt_llm.engine.batching import KEYS_PER_TOKEN, Batch, longest_first
 from pyswarmopt_llm.engine.packed_attention import Packing
-from pyswarmopt_llm.engine.passes import Decoder, Passes
+from pyswarmopt_llm.engine.passes import Decoder, Passes, PrefixCache, additive_mask
 
 log = logging.getLogger(__name__)
 

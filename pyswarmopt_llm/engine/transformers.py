@@ -5,7 +5,7 @@ without waste.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import lru_cache, partial, wraps
 from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
@@ -13,17 +13,20 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import NoRoomError
-from pyswarmopt_llm.common.hardware import out_of_memory
+from pyswarmopt_llm.common.hardware import keep_few_products, out_of_memory, pick_device, pick_dtype
 from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.common.registry import lazy
-from pyswarmopt_llm.engine.base import BaseEngine, PromptTokenizer, window_of
 from pyswarmopt_llm.engine.batching import Batch, Plan, TokenPair, encode_pair
+from pyswarmopt_llm.engine.chat import PromptTokenizer, window_of
 from pyswarmopt_llm.engine.mixing import Mixing, PatchedWeights
 from pyswarmopt_llm.engine.packed_attention import use_packed_attention
 from pyswarmopt_llm.engine.passes import Decoder, passes_of, target_logprobs
+from pyswarmopt_llm.experts.base import BaseModel, load_model, refuse_quantised
+from pyswarmopt_llm.experts.safetensors_file import StoredTensors
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.engine.generation import Draw
+
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +71,7 @@ def within_memory(
     return repeated
 
 
-class TransformersEngine(PromptTokenizer, BaseEngine):
+class TransformersEngine(PromptTokenizer, Engine):
     """A causal language model that scores texts and writes replies, with candidates put into it.
 
     Implements `interfaces.Engine`. Its calls raise `NoRoomError` where memory runs out with a single
@@ -248,4 +251,68 @@ def on_transformers(engine: Engine, purpose: str) -> TransformersEngine:
     """
     if not isinstance(engine, TransformersEngine):
         raise TypeError(f"{purpose} by the engine on transformers")
+    return engine
+
+
+AT_RUN_TIME = "candidates are added to the outputs of layers at run time, not merged"
+
+
+def load_engine(
+    base: BaseModel,
+    dtype: str,
+    device: str,
+    threads: int | None,
+    batch_tokens: int | None = None,
+    whole_models: bool = False,
+    mix: str = "auto",
+    system: str = "",
+    changed: Collection[str] = (),
+) -> TransformersEngine:
+    """The resident base, and how candidates are put into it.
+
+    Packed weights stay as they are, and changes are added at run time; plain weights are changed,
+    unless `mix` says otherwise, or the device does not hold a copy of those that are `changed`. On
+    a CPU their own values are read from its files again when a candidate needs them; on a GPU,
+    where that would be slow against its arithmetic, those that candidates change are kept beside
+    it, unless candidates are `whole_models`, which replace all of them. Without `batch_tokens` a
+    batch has 1,024 on a CPU, and on a GPU as many as fit. Each question comes after the turn
+    `system`, if there is one.
+
+    Raises:
+        UserError: no such device or dtype, the model cannot be loaded, or nothing can be merged
+            into its weights.
+    """
+    if mix == "merged":
+        refuse_quantised(base)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    keep_few_products()
+    where = pick_device(device)
+    model, tokenizer = load_model(base, pick_dtype(dtype, where), where)
+    on_cpu = where.type == "cpu"
+    decided: dict[str, Any] = {}
+    why = ""
+    if base.packing:
+        mix, why = "runtime", f"the weights of {base.spec} stay quantised ({base.packing})"
+    elif mix == "runtime":
+        why = "as `mix` says"
+    if not on_cpu:
+        from pyswarmopt_llm.engine.memory import decide
+
+        decided, short = decide(model, mix, changed, batch_tokens)
+        mix, batch_tokens = decided.get("mix", mix), decided["batch_tokens"]
+        why = why or short
+    mixing: Mixing
+    if mix == "runtime":
+        from pyswarmopt_llm.experts.quantised.added_outputs import AddedOutputs
+
+        mixing = AddedOutputs(model)
+    else:
+        stored = StoredTensors(base.weight_files) if on_cpu or whole_models else None
+        mixing = PatchedWeights(model, stored)
+    engine = TransformersEngine(model, tokenizer, batch_tokens or 1024, mixing)
+    engine.name, engine.system, engine.decided = base.spec, system, decided
+    if why:
+        engine.notes = {**engine.notes, "mix": f"{AT_RUN_TIME}: {why}"}
+    engine.load(Patch())
     return engine

@@ -1,21 +1,26 @@
-"""The base model: find its directory, fingerprint it, load it with its tokenizer."""
+"""The base model: find its directory, fingerprint it, load it with its tokenizer, or its modules alone."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.errors import InvalidOption, UserError, first_line
 from pyswarmopt_llm.common.extras import BITSANDBYTES
 from pyswarmopt_llm.common.files.fingerprint import canonical, sample_digest
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.experts.files import EMBEDDED, GGUF, local_directory, read_json
-from pyswarmopt_llm.experts.pretrained import load_weights, read_tokenizer, refuse_codes
+from pyswarmopt_llm.experts.pretrained import (
+    load_weights,
+    quiet_transformers,
+    read_tokenizer,
+    refuse_codes,
+)
 
 # Files of the tokenizer; a changed chat template changes every score.
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
@@ -219,3 +224,61 @@ def load_model(
     options = {"dtype": dtype, "local_files_only": True}
     model = load_weights(AutoModelForCausalLM, base.path, base.spec, "language model", **options)
     return model.to(device), tokenizer
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """The modules of a language model.
+
+    Attributes:
+        linear: names of the linear layers whose weights are their own.
+        others: name of any other module with a weight -> why LoRA factors cannot be added to it.
+        output: name of the layer that gives the logits, or None.
+        shapes: parameter name -> shape.
+    """
+
+    linear: frozenset[str]
+    others: dict[str, str]
+    output: str | None
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+
+def empty_model(base: BaseModel, **options: Any) -> Any:
+    """The base without values, as transformers makes it of its config.json.
+
+    Raises:
+        UserError: it is no language model that transformers knows.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    safe: dict[str, Any] = {"trust_remote_code": False}
+    try:
+        with quiet_transformers(), torch.device("meta"):
+            config = AutoConfig.from_pretrained(base.path, local_files_only=True, **safe)
+            return AutoModelForCausalLM.from_config(config, **safe, **options)
+    except Exception as error:  # whatever a damaged configuration leads to
+        if isinstance(error, MemoryError):
+            raise
+        raise UserError(
+            f"{base.spec}: cannot be loaded as a language model ({first_line(error)})"
+        ) from error
+
+
+def skeleton(base: BaseModel) -> Skeleton:
+    """The modules of `base`; raises as `empty_model`."""
+    model = empty_model(base)
+    parameters = dict(model.named_parameters())  # a shared weight has the first of its names
+    head = model.get_output_embeddings()
+    linear, others = set(), {}
+    for name, module in model.named_modules():
+        if getattr(module, "weight", None) is None:
+            continue
+        if not isinstance(module, torch.nn.Linear):
+            others[name] = f"is no linear layer there ({type(module).__name__})"
+        elif f"{name}.weight" not in parameters:
+            others[name] = "shares its weight with another module there"
+        else:
+            linear.add(name)
+    output = next((name for name, module in model.named_modules() if module is head), None)
+    shapes = {name: tuple(parameter.shape) for name, parameter in parameters.items()}
+    return Skeleton(frozenset(linear), others, output, shapes)

@@ -35,7 +35,7 @@ def rows_of(
     names: Sequence[str], experts: Sequence[AdapterInfo], spectra: Mapping[str, Mapping[str, Any]]
 ) -> tuple[ExpertRow, ...]:
     """The table of the experts, in the order of the names; for the norms see
-    `outliers.inspect_weights`.
+    `compatibility.inspect_weights`.
     """
     read = {info.name: _row(info, spectra.get(info.name)) for info in experts}
     return tuple(read.get(name, ExpertRow(name)) for name in names)

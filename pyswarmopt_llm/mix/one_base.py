@@ -8,13 +8,11 @@ from typing import Any
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.interfaces import Engine, Space
 from pyswarmopt_llm.common.registry import lazy
-from pyswarmopt_llm.engine.load import load_engine
+from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import AdapterFile, AdapterInfo, changed_weights
 from pyswarmopt_llm.experts.base import BaseModel, resolve_base
-from pyswarmopt_llm.experts.compatibility import inspect_experts
-from pyswarmopt_llm.experts.outliers import inspect_weights
-from pyswarmopt_llm.mix import build_space
-from pyswarmopt_llm.mix.kind import Prepared, SpaceKind
+from pyswarmopt_llm.experts.compatibility import inspect_experts, inspect_weights
+from pyswarmopt_llm.mix import Prepared, SpaceKind, build_space
 
 attach = lazy("pyswarmopt_llm.servers.attach:attach")
 

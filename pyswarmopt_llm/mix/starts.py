@@ -16,7 +16,7 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Space
-from pyswarmopt_llm.mix.kind import SpaceKind
+from pyswarmopt_llm.mix import SpaceKind
 
 STARTS = ("auto", "segments", "sums", "even", "base")
 _SUMS = ("sums", "even", "base")

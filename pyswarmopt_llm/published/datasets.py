@@ -23,16 +23,21 @@ from pyswarmopt_llm.common.errors import InvalidOption, UserError, first_line
 from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.files.json_types import parse_json
 from pyswarmopt_llm.common.registry import lookup
-from pyswarmopt_llm.scores.tasks import formats
-from pyswarmopt_llm.scores.tasks.columns import (
+from pyswarmopt_llm.scores.tasks.items import normalise, parse_item
+from pyswarmopt_llm.scores.tasks.table import (
     ANSWER,
     Reading,
+    Table,
     check_names,
     find_columns,
     first_of,
+    json_lines,
+    read_text,
     renamed,
 )
-from pyswarmopt_llm.scores.tasks.items import normalise, parse_item
+from pyswarmopt_llm.scores.tasks.table import (
+    Row as TableRow,
+)
 from pyswarmopt_llm.scores.tasks.types import DEV, TEST, Item, Task
 
 Row = Mapping[str, Any]
@@ -344,8 +349,8 @@ def _read(file: Path) -> Any:
         if file.suffix == ".parquet":
             return optional("pyarrow.parquet", str(file)).read_table(file).to_pylist()
         if file.suffix == ".jsonl":
-            return [row for _, row in formats.json_lines(file)]
-        text = formats.read_text(file)
+            return [row for _, row in json_lines(file)]
+        text = read_text(file)
         if file.suffix == ".csv":
             # MMLU's files have no header, so that a row is its list of values.
             return [{"columns": row} for row in csv.reader(text.splitlines(keepends=True))]
@@ -376,14 +381,14 @@ def _reader(rows: Any, told: Mapping[str, str], where: str) -> ToRecord:
     check_names(told, rows.column_names, where)
     if not first_of(ANSWER, renamed(dict.fromkeys(rows.column_names), told)):
         return lambda row, place: None
-    columns = find_columns(formats.Table(Path(where), rows.column_names, ()), told)
+    columns = find_columns(Table(Path(where), rows.column_names, ()), told)
     header = columns.header(columns.answer)
     classes: Sequence[str] | None = getattr(rows.features[header], "names", None)
 
     def record(row: Mapping[str, Any], place: str) -> Record | None:
         if row[header] in _NONE:
             return None
-        located = formats.Row(place, "", row)
+        located = TableRow(place, "", row)
         columns.check(located, (columns.question,))
         found = columns.record(located)
         choices, answer = found["choices"] or classes, found["answer"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pyswarmopt_llm.common.paired import Comparison
+from pyswarmopt_llm.common.statistics import Comparison
 from pyswarmopt_llm.report.pages import lines_of, words
 from pyswarmopt_llm.report.summary import mixture_name
 from pyswarmopt_llm.searching.scoring.result import Result

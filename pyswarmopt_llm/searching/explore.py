@@ -1,23 +1,36 @@
-"""The first stage of a search: candidates are scored on dev, and one of them is chosen."""
+"""The first stage of a search: candidates are scored on dev, and one of them is chosen.
+
+An optimizer asks for positions, a scorer scores them, the optimizer is told. The experts may race:
+they are scored on more and more items, and those that fall behind drop out. After each share of the
+items one does if, on the items so far, it is behind the leader by more than `ERRORS` standard errors
+of the paired differences, those of a sample without replacement: of all items but a few, little is
+left that could turn it. A race is decided if one is left before all items are scored. Racing is due
+to Maron & Moore 1994 ("Hoeffding races", NIPS 6), the paired test to Moore & Lee 1994 ("Efficient
+algorithms for minimizing cross validation error", ICML).
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
+from torch import Tensor
 
 import pyswarmopt as pso
+from pyswarmopt.base.optimizer import Point
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.events import Event, OnEvent, note
-from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.common.optimizers import optimizer, released
+from pyswarmopt_llm.common.interfaces import Patch, Space
+from pyswarmopt_llm.common.optimizers import optimizer, play_round, released
 from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.common.words import duration, not_held_out
-from pyswarmopt_llm.scores.metrics.questions.answer_format import (
+from pyswarmopt_llm.scores.metrics.accuracy import (
     TRIED,
     beats_chance,
     choose_scoring,
@@ -25,16 +38,245 @@ from pyswarmopt_llm.scores.metrics.questions.answer_format import (
     option_counts,
 )
 from pyswarmopt_llm.scores.tasks import Scoring
-from pyswarmopt_llm.searching.plan import Pace, preset_text
+from pyswarmopt_llm.searching.plan import Budget, Pace, preset_text
 from pyswarmopt_llm.searching.prepare import Contestant, Job, prepare
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import Checkpoint, Run
 from pyswarmopt_llm.searching.scoring.scorer import LETTERS, OnRow, Questions, Scorer, Share
-from pyswarmopt_llm.searching.scoring.search import Search, draw_shares
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.leaders import Archive
+    from pyswarmopt_llm.searching.scoring.dropout import Dropout
     from pyswarmopt_llm.searching.surrogate import Surrogate
+
+
+FIRST = 16  # items of the first share; each that follows is twice as large
+ERRORS = 3.0
+OnRound = Callable[[pso.Optimizer, int, float], None]
+
+
+@dataclass
+class Search:
+    """One search over a space of experts.
+
+    Attributes:
+        space: what positions mean; its vertices are the experts.
+        scorer: scores positions.
+        optimizer: proposes positions, beginning with the experts.
+        budget: ends the search.
+        population: positions of a round at most; proposals are numbered from there.
+        items: of a complete evaluation.
+        seed: of the proposals.
+        surrogate: proposes candidates when the optimizer has stopped, and chooses the best.
+        dropout: leaves evaluations out.
+        at_once: candidates that are scored side by side, and so proposed together.
+        on_scored: called with each candidate of a round or proposal, (D,), and its row.
+        on_round: called with the optimizer, the iteration and the best value after each round, and
+            after the proposals.
+        shares: of the items, of a race among the experts. Where it is decided, the experts that
+            dropped out stay incomplete, the other starting points race against the winner, and
+            nothing is proposed; else everything is as without it.
+        decided: whether the race is decided, once the experts are scored.
+        proposed: how many proposals were new, once it has `run`.
+        over_budget: whether the budget ended the proposals.
+    """
+
+    space: Space
+    scorer: Scorer
+    optimizer: pso.Optimizer
+    budget: Budget
+    population: int
+    items: int
+    seed: int
+    surrogate: Surrogate | None = None
+    dropout: Dropout | None = None
+    at_once: int = 1
+    on_scored: Callable[[Tensor, Row], None] | None = None
+    on_round: OnRound | None = None
+    shares: Sequence[Share] = ()
+    decided: bool = field(default=False, init=False)
+    proposed: int = field(default=0, init=False)
+    over_budget: bool = field(default=False, init=False)
+    _floor: float = field(default=-math.inf, init=False)
+    _iteration: int = field(default=0, init=False)
+
+    def score_experts(self) -> Sequence[Row]:
+        """Score the experts, complete but for those that drop out of a race that is decided; call
+        it before `run`.
+        """
+        vertices = list(self.space.vertices())
+        rows, racing = self._raced(vertices)
+        self.decided = len(racing) == 1 and bool(rows)
+        everyone = range(len(vertices))
+        rows |= self._of(vertices, racing if self.decided else everyone)
+        experts = [rows[number] for number in everyone]
+        self._learn(vertices, experts)
+        self._floor = max((row.value for row in experts if row.complete), default=-math.inf)
+        return experts
+
+    def _raced(self, positions: Sequence[Tensor]) -> tuple[dict[int, Row], list[int]]:
+        """Number -> row of what takes part in a race, and the numbers of those still in it at the
+        end.
+        """
+        rows, racing = dict[int, Row](), list(range(len(positions)))
+        for share in self.shares:
+            rows |= self._of(positions, racing, share)
+            racing = survivors({number: rows[number] for number in racing}, share)
+            if len(racing) == 1:
+                break
+        return rows, racing
+
+    def _of(
+        self, positions: Sequence[Tensor], numbers: Sequence[int], share: Share | None = None
+    ) -> dict[int, Row]:
+        """Number -> row of the positions with these numbers."""
+        chosen = [positions[number] for number in numbers]
+        rows = self.scorer.score(chosen, self._iteration, numbers, share)
+        return dict(zip(numbers, rows, strict=True))
+
+    def run(self) -> dict[str, float]:
+        """Search until the optimizer or the budget ends it, then score the surrogate's proposals.
+
+        Returns:
+            The reasons.
+        """
+        reasons: dict[str, float] = {}
+        total = 0
+        while not reasons:
+            play_round(self.optimizer, self._round)
+            self._tell(self.optimizer.best.value)
+            before, total = total, self.scorer.item_evaluations
+            more = total - before + self.budget.kept_items  # another iteration like the latest
+            reasons = {
+                **self.optimizer.stop(),
+                **self.budget.exceeded(total, self.scorer.seconds, more),
+            }
+            self._iteration += 1
+        if self.surrogate is not None and not self.decided:
+            self._score_proposals(self.surrogate)
+        return reasons
+
+    def best(self) -> Point:
+        """Return what to hand over: the surrogate's choice, never below the best expert, or the
+        best.
+        """
+        choice = None if self.surrogate is None else self.surrogate.choice(self._floor)
+        if choice is None:
+            return self.optimizer.best
+        position = choice.to(self.optimizer.best.x)
+        (row,) = self.scorer.score([position], 0)
+        return Point(position, row.value)
+
+    def _round(self, positions: Tensor) -> list[float | None]:
+        """Values of the positions of a round, (N, D); None where they are left out."""
+        candidates = list(positions)
+        rows, numbers = dict[int, Row](), list(range(len(candidates)))
+        if self.decided and not self._iteration:
+            rows, numbers = self._raced(candidates)
+        elif self.dropout is not None:
+            dropped = self.dropout.dropped(self._iteration, len(candidates))
+            numbers = np.flatnonzero(~dropped).tolist()
+        rows |= self._of(candidates, numbers)
+        self._take_in([candidates[number] for number in rows], list(rows.values()))
+        return [rows[n].value if n in rows else None for n in range(len(candidates))]
+
+    def _take_in(self, positions: Sequence[Tensor], rows: Sequence[Row]) -> None:
+        if self.on_scored is not None:
+            for position, row in zip(positions, rows, strict=True):
+                self.on_scored(position, row)
+        self._learn(positions, rows)
+
+    def _learn(self, positions: Sequence[Tensor], rows: Sequence[Row]) -> None:
+        if self.surrogate is not None:
+            for position, row in zip(positions, rows, strict=True):
+                self.surrogate.tell(position, row)
+
+    def _score_proposals(self, surrogate: Surrogate) -> None:
+        """Score the surrogate's proposals, as far as the budget goes.
+
+        In the history they are one more iteration, of particles numbered after those of the swarm;
+        views of a search do not count it.
+        """
+        scorer = self.scorer
+        values, spent = [], scorer.item_evaluations
+        number = self.population
+        for batch in surrogate.propose(self.seed, self.at_once):
+            more = len(batch) * self.items
+            if self.budget.exceeded(scorer.item_evaluations, scorer.seconds, more):
+                self.over_budget = True
+                break
+            before = scorer.evaluations
+            rows = scorer.score(batch, self._iteration, range(number, number + len(batch)))
+            self._take_in(batch, rows)
+            values += [row.value for row in rows]
+            self.proposed += scorer.evaluations - before
+            number += len(batch)
+        if scorer.item_evaluations > spent:
+            self._tell(max(values))
+
+    def _tell(self, best: float) -> None:
+        if self.on_round is not None:
+            self.on_round(self.optimizer, self._iteration, best)
+
+
+def draw_shares(items: Mapping[str, int], seed: int) -> list[Share]:
+    """The shares of the items after which candidates may drop out, each with the one before it.
+
+    Args:
+        items: task name -> number of its items. Of several tasks each share has the same part.
+        seed: of the items' order.
+
+    Returns:
+        None where there are few items.
+
+    Example:
+        >>> shares = draw_shares({"a": 40, "b": 20}, seed=0)
+        >>> [{name: int(chosen.sum()) for name, chosen in share.items()} for share in shares]
+        [{'a': 11, 'b': 6}, {'a': 22, 'b': 11}]
+    """
+    draws = np.random.default_rng([seed, 7])
+    ranks = {name: np.argsort(draws.permutation(count)) for name, count in items.items()}
+    shares, part = list[Share](), FIRST / sum(items.values())
+    while part <= 2 / 3:  # else hardly less than all
+        shares.append({n: rank < math.ceil(part * rank.size) for n, rank in ranks.items()})
+        part *= 2
+    return shares
+
+
+def survivors(rows: Mapping[int, Row], share: Share) -> list[int]:
+    """The numbers of the candidates that go on after a share, of those with these rows."""
+    values = {
+        number: np.concatenate([np.array(row.item_values(name))[share[name]] for name in share])
+        for number, row in rows.items()
+    }
+    leader = max(values.values(), key=lambda own: float(own.mean()))
+    total = sum(chosen.size for chosen in share.values())
+    return [number for number, own in values.items() if not eliminated(own, leader, total)]
+
+
+def eliminated(
+    values: npt.NDArray[np.float64], leader: npt.NDArray[np.float64], total: int
+) -> bool:
+    """Whether a candidate is so far behind the leader that it drops out.
+
+    One more item, of the largest difference, keeps few items that agree from deciding.
+
+    Args:
+        values: of the items so far, (n,).
+        leader: the leader's values of the same items.
+        total: number of all items.
+
+    Example:
+        >>> ones, half = np.ones(16), np.repeat([0.0, 1.0], 8)
+        >>> eliminated(half, ones, 100), eliminated(ones, half, 100), eliminated(half, ones[::-1] * half, 16)
+        (True, False, False)
+    """
+    difference = leader - values
+    n = difference.size
+    variance = (((difference - difference.mean()) ** 2).sum() + 1.0) / (n + 1)
+    error = math.sqrt(variance / n * max(1 - n / total, 0.0))
+    return bool(difference.mean() > ERRORS * error)
+
 
 make_dropout = lazy("pyswarmopt_llm.searching.scoring.dropout:Dropout")
 make_archive = lazy("pyswarmopt_llm.searching.leaders:Archive")
@@ -115,7 +357,7 @@ def _found(
     scorer = scorer_on(Questions("dev", tuple(scorings.items())))
     surrogate = _surrogate(job, run)
     archive = make_archive(job.objectives.names) if len(job.objectives.names) > 1 else None
-    drops = job.config.drop_k or 0.0, job.config.drop_n or 0.0
+    drops, shares = (job.config.drop_k or 0.0, job.config.drop_n or 0.0), _shares(job)
     search = Search(
         job.space,
         scorer,
@@ -129,9 +371,11 @@ def _found(
         at_once=job.workers.side_by_side,
         on_scored=None if archive is None else archive.add,
         on_round=progress.on_round,
-        shares=_shares(job),
+        shares=shares,
     )
-    _tell_price(job, search.score_first(), tell)
+    # what the first expert takes, of a race on its first items, tells the pace
+    (first,) = scorer.score(list(job.space.vertices()[:1]), 0, share=next(iter(shares), None))
+    _tell_price(job, first, tell)
     experts = search.score_experts()
     single = best_expert(job, experts)
     if search.decided:
@@ -186,7 +430,7 @@ def _tell_start(job: Job, run: Run, tell: OnEvent) -> None:
         "tasks": list(job.objectives.names),
         "particles": config.population,
         "limits": config.limits,
-        "dev_items": job.items,
+        "dev_items": job.distinct("dev"),
         "scoring": config.scoring,
         "dtype": str(job.engine.dtype).removeprefix("torch."),
         "threads": torch.get_num_threads(),
@@ -262,10 +506,11 @@ def _decided(job: Job, experts: Sequence[Row], single: int) -> str:
     )
 
 
+@dataclass
 class Progress:
     """Tells of rows and rounds, and saves the swarm.
 
-    Args:
+    Attributes:
         planned: evaluations if nothing stops the search early.
         tell: called with events.
         saved: the swarm's state; None: it is not kept.
@@ -276,10 +521,11 @@ class Progress:
         evaluation 0.5 3
     """
 
-    def __init__(self, planned: int, tell: OnEvent, saved: Checkpoint | None = None) -> None:
-        self._planned, self._tell, self._saved = planned, tell, saved
-        self._best = -math.inf
-        self._keys: set[str] = set()
+    planned: int
+    tell: OnEvent
+    saved: Checkpoint | None = None
+    _best: float = field(default=-math.inf, init=False)
+    _keys: set[str] = field(default_factory=set, init=False)
 
     def on_row(self, row: Row, known: bool = False) -> None:
         """Tell of a row of the search, unless it is of another phase and was known before."""
@@ -288,19 +534,19 @@ class Progress:
             self._keys.add(row.key)
             shown = {name: getattr(row, name) for name in _SHOWN}
             kind = "replayed" if known else "evaluation"
-            self._tell(Event(kind, {**shown, "best": self._best, **self._so_far()}))
+            self.tell(Event(kind, {**shown, "best": self._best, **self._so_far()}))
         elif not known:
-            self._tell(Event("trial", {name: getattr(row, name) for name in _TRIAL}))
+            self.tell(Event("trial", {name: getattr(row, name) for name in _TRIAL}))
 
     def on_round(self, optimizer: pso.Optimizer, iteration: int, best: float) -> None:
         """Save the swarm, and tell of a round."""
-        if self._saved is not None:
-            self._saved.keep(optimizer)
-        self._tell(Event("iteration", {"iteration": iteration, "best": best, **self._so_far()}))
+        if self.saved is not None:
+            self.saved.keep(optimizer)
+        self.tell(Event("iteration", {"iteration": iteration, "best": best, **self._so_far()}))
 
     def _so_far(self) -> dict[str, int]:
         done = len(self._keys)
-        return {"evaluations": done, "evaluations_left": self._planned - done}
+        return {"evaluations": done, "evaluations_left": self.planned - done}
 
 
 def choose_scorings(job: Job, scorer_on: ScorerOn, tell: OnEvent) -> dict[str, Scoring]:

@@ -1,38 +1,67 @@
 """The main job: a swarm of experts searches for a better one.
 
 A search is decided (`plan`), loaded (`prepare`), explored (`explore`), trained (`train`) and
-finished (`finish`); whoever runs it writes card and report (`report.run`). Its run directory knows
-everything that was expensive, so that to resume is to do the same again.
+finished: what it hands over is written, read back, and scored beside what it is compared with.
+Whoever runs it writes card and report (`report.run`). Its run directory knows everything that was
+expensive, so that to resume is to do the same again.
 """
 
 from __future__ import annotations
 
+import logging
+import math
+import resource
+import shutil
+import sys
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import torch
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.files.fingerprint import versions
+from pyswarmopt_llm.common.files.json_types import typed
 from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.common.optimizers import optimizer, released
 from pyswarmopt_llm.common.registry import lazy
+from pyswarmopt_llm.common.statistics import score_interval
+from pyswarmopt_llm.mix.coefficients import save_patch
 from pyswarmopt_llm.scores.tasks import Scoring, Task
 from pyswarmopt_llm.scores.tasks.types import form_of
-from pyswarmopt_llm.searching.explore import explore
-from pyswarmopt_llm.searching.finish import finish
-from pyswarmopt_llm.searching.prepare import Job, prepare
-from pyswarmopt_llm.searching.scoring.record import Row, wrong_for
-from pyswarmopt_llm.searching.scoring.result import Result
+from pyswarmopt_llm.searching.explore import Found, explore
+from pyswarmopt_llm.searching.prepare import Contestant, Job, prepare
+from pyswarmopt_llm.searching.scoring.record import CANDIDATES, Row
+from pyswarmopt_llm.searching.scoring.result import (
+    SPLITS,
+    Cost,
+    Front,
+    JudgeUse,
+    Model,
+    Objective,
+    Outcome,
+    Result,
+    Scores,
+    WorkerUse,
+)
 from pyswarmopt_llm.searching.scoring.run_directory import (
+    UNDEFINED,
     Run,
     about_run,
     check_new,
     position_key,
 )
+from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Questions, Request
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.searching.train import Training
+
 
 Publish = Callable[[Run, Result, Mapping[str, Task]], None]  # writes what people read of a run
 choose_draw = lazy("pyswarmopt_llm.searching.draws:choose_draw")
@@ -154,15 +183,15 @@ def reopened(run: Run, job: Job) -> Job:
 def _check_values(run: Run, job: Job, name: str) -> None:
     """Score the first expert on a task again, if the store has its values."""
     vertex = job.space.vertices()[0]
-    key = position_key(vertex)
-    if ("search", key) not in run.store:
+    known = ("search", position_key(vertex))
+    if known not in run.store:
         return
-    wrong = wrong_for(job.objectives.names)
-    row = Row.from_json(run.store.get("search", key, dict, wrong))
     scorings: dict[str, Scoring] = {task: "generate" for task in job.tasks}
-    utility = job.utilities("dev", scorings)[name]
+    evaluator = job.evaluator(Questions("dev", tuple(scorings.items())))
+    score = partial(evaluator.evaluate, Request(vertex))
+    row = run.store.row(*known, job.objectives.names, score)
     job.engine.load(job.space.realise(vertex))
-    now = utility(job.engine).per_item
+    now = evaluator.utilities[name](job.engine).per_item
     for item, old, new in zip(job.tasks[name].dev, row.item_values(name), now, strict=True):
         if old != new:
             raise UserError(
@@ -190,3 +219,207 @@ def work(job: Job, run: Run, on_event: OnEvent | None, publish: Publish | None) 
         run.finish(content)  # last: where it is, everything is
     tell(Event("done", {"result": content}))
     return SearchResult(run.path, content)
+
+
+log = logging.getLogger(__name__)
+STAGES = ("mixture", "trained")  # one of them is the result, where something is trained
+save_front = lazy("pyswarmopt_llm.searching.leaders:save_front")
+keep_replies = lazy("pyswarmopt_llm.searching.written.replies:keep_replies")
+
+
+def finish(job: Job, run: Run, found: Found, training: Training | None, start: float) -> Result:
+    """Write ``best/``, read it back, score it; score what it is compared with on test.
+
+    All are scored as files, but what was trained on dev: its scores on dev are cross-fitted. The
+    rivals' time is counted apart.
+
+    Args:
+        job: what the search worked with.
+        run: its directory.
+        found: what the search found.
+        training: the same before and after training; None if it does not train.
+        start: of the search in this process, by `time.perf_counter`.
+    """
+    made, own = ({}, "") if training is None else (training.models, training.best)
+    chosen = made.get(own, found.chosen)
+    files = _write_best(job, run, chosen)
+    asked = tuple(found.scorings.items())
+    splits = {split: job.evaluator(Questions(split, asked), margins=False) for split in SPLITS}
+    measure = partial(_measure, job, run, splits)
+    best = replace(chosen, patch=files, dev=chosen.dev if chosen.trained else None)
+    contestants = {"best": best, **_contestants(job, found, made, own)}
+    models = {name: measure(name, one) for name, one in contestants.items()}
+    if own:
+        models[own] = models["best"]
+    begun, rivals = time.perf_counter(), _rivals(job, made)
+    for name, one in rivals.items():
+        models[name] = models["trained"] if one is made.get("trained") else measure(name, one)
+    apart = time.perf_counter() - begun
+    written = any(metric.new_tokens for metric in job.objectives.metrics.values())
+    doubts: list[str] = keep_replies(job, run, files, found, models) if written else []
+    seen = models["best"].dev.value
+    if seen != chosen.value:
+        why = ": the server does not repeat itself" if run.about.noise else ""
+        log.warning("best/ scores %s, the search saw %s%s", seen, chosen.value, why)
+    several = len(job.objectives.names) > 1
+    front: Front | None = save_front(job, run, found.archive, chosen) if several else None
+    cost = _cost(job, run, training, rivals, found.memory)
+    # What processes that were interrupted spent; their workers ran side by side.
+    earlier = run.replayed_seconds / job.workers.side_by_side
+    seconds = round(earlier + time.perf_counter() - start - apart, 3)
+    return Result(
+        models=models,
+        objectives=_objectives(job, found.scorings),
+        best_single=job.space.expert_names[found.single],
+        cost=replace(cost, seconds=seconds),
+        stop=dict(found.stop),
+        combine=job.objectives.combined_by,
+        alike=job.objectives.alike,
+        experts=_experts(job, found),
+        space=job.kind.name,
+        graph=job.kind.in_words(files, job.space.expert_names),
+        expert_iteration=None if training is None else training.iteration,
+        front=front,
+        notes=[*{**job.notes, **run.about.notes}.values(), *doubts, *_without_numbers(run)],
+    )
+
+
+def _contestants(
+    job: Job, found: Found, made: Mapping[str, Contestant], own: str
+) -> dict[str, Contestant]:
+    """What the result is compared with, by name, but for the rivals."""
+    vertices, single = job.space.vertices(), found.single
+    expert = Contestant(vertices[single], dev=found.experts[single])
+    contestants = {"best_single": expert}
+    contestants |= {name: made[name] for name in STAGES if name in made and name != own}
+    if job.kind.averages:
+        contestants["uniform"] = Contestant(vertices.mean(0))
+    return contestants
+
+
+def _rivals(job: Job, made: Mapping[str, Contestant]) -> dict[str, Contestant]:
+    """The base, and base and best expert fine-tuned on the same items; `no_rivals` leaves them out.
+
+    A gain over the best expert may come from training alone; rivals that are trained in the same
+    way tell. A search with labels trains both anyway, since either may be its result, so that they
+    cost their scores on test and no more. Any other search gets the base alone.
+    """
+    if not job.rivals:
+        return {}
+    base = Contestant(job.space.vertices()[0] * 0, Patch())
+    tuned = {name: one for name, one in made.items() if name.endswith("_tuned")}
+    return {"base": made.get("base", base), **(tuned if job.rivals > 1 else {})}
+
+
+def _what(split: str) -> str:
+    """What the store calls the scores of a model."""
+    return f"model {split}"
+
+
+def _measure(
+    job: Job, run: Run, splits: Mapping[str, Evaluator], name: str, one: Contestant
+) -> Model:
+    """A model with its scores; what is known is not scored again."""
+    rows = {} if one.dev is None else {"dev": one.dev}
+    load = cache(lambda: job.engine.load(one.realise(job.space)))  # not at all if all is known
+    for split, evaluator in splits.items():
+        if evaluator.utilities and split not in rows and (one.patch is not None or not one.trained):
+            what = _what(split)
+            new = partial(_scored, evaluator, load, what, name)
+            rows[split] = run.store.row(what, name, evaluator.utilities, new)
+    scores = {split: _scores(job, row) for split, row in rows.items()}
+    weights = job.weights(one.position)
+    return Model(weights, scores["dev"], scores.get("test"), one.trained)
+
+
+def _scored(evaluator: Evaluator, load: Callable[[], None], what: str, name: str) -> Row:
+    """Score the model that is loaded."""
+    start = time.perf_counter()
+    load()
+    return replace(evaluator.row(start=start), phase=what, key=name)
+
+
+def _scores(job: Job, row: Row) -> Scores:
+    """The scores on a split, by task and combined."""
+    tasks, scale = {task: row.score(task) for task in row.items}, job.objectives.scales
+    total = job.objectives.combine(list(tasks.values()))
+    return Scores(
+        total.value,
+        {
+            name: Outcome(score.value, row.items[name], dict(row.named.get(name, {})))
+            for name, score in tasks.items()
+        },
+        score_interval(total, len(tasks), scale.get(job.objectives.names[0])),
+        None if math.isnan(total.stderr) else total.stderr,
+    )
+
+
+def _experts(job: Job, found: Found) -> dict[str, Model]:
+    """The given experts on dev; with all items, where some were not scored in a race."""
+    rows = zip(job.space.expert_names, job.space.vertices(), found.experts, strict=False)
+    return {name: Model(job.weights(vertex), _scores(job, row)) for name, vertex, row in rows}
+
+
+def _objectives(job: Job, scorings: Mapping[str, Scoring]) -> dict[str, Objective]:
+    """The way in which each task is scored."""
+    metrics, externals = job.objectives.metrics, job.objectives.externals
+    own = {spec.partition(":")[2] for spec in job.config.utilities}
+    scored = {
+        name: Objective(scorings[name], metric.name, metric.scale)
+        for name, metric in metrics.items()
+    }
+    return scored | {
+        name: Objective("own", name, held_out=external.has_test if name in own else None)
+        for name, external in externals.items()
+    }
+
+
+def _cost(
+    job: Job,
+    run: Run,
+    training: Training | None,
+    rivals: Collection[str],
+    workers_memory: int,
+) -> Cost:
+    items = sum(row.n for row in run.rows)
+    scored = [row for split in SPLITS for row in run.store.all(_what(split))]
+    spent = [row for row in scored if row["who"] in rivals]
+    metrics = job.objectives.metrics.values()
+    return Cost(
+        evaluations=len({(row.phase, row.key) for row in run.rows if row.phase in CANDIDATES}),
+        item_evaluations=items,
+        passes=items + (0 if training is None else training.passes),
+        passes_rivals=sum(row["n"] for row in spent) if job.rivals else None,
+        seconds=0.0,
+        seconds_rivals=round(sum(row["seconds"] for row in spent), 3) if job.rivals else None,
+        seconds_scoring=round(sum(row.seconds for row in run.rows), 3),
+        peak_memory_bytes=peak_memory() + workers_memory,
+        workers=None if job.workers.alone else WorkerUse(job.config.workers, run.failures),
+        judge={m.name: typed(m.usage(), JudgeUse) for m in metrics if m.usage is not None},
+    )
+
+
+def _without_numbers(run: Run) -> list[str]:
+    """A note on candidates that the engine could not score."""
+    count = run.failures.get(UNDEFINED, 0)
+    said = f"{count} candidates overflowed in this `dtype` and counted as the worst before them"
+    return [f"{said}; with float32 or bfloat16 they may have scores"] if count else []
+
+
+def _write_best(job: Job, run: Run, chosen: Contestant) -> Patch:
+    """The patch that the files in ``best/`` hold."""
+    space, folder = job.space, run.path / "best"
+    if folder.exists():  # an earlier process was stopped after writing it
+        shutil.rmtree(folder)
+    if chosen.patch is not None:
+        save_patch(chosen.patch, job.experts, folder)
+    else:
+        space.save(chosen.position, folder)
+    return space.read(folder)
+
+
+def peak_memory() -> int:
+    """Most resident memory of this process so far, plus the most on the GPU, in bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage counts bytes on macOS, KiB elsewhere
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return resident + (torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0)

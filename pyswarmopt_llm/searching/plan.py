@@ -35,14 +35,12 @@ from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.optimizers import check_optimizer, is_swarm
 from pyswarmopt_llm.common.options import check_options, option_name, options_of
 from pyswarmopt_llm.experts.files import inside, refuse_unmatched
-from pyswarmopt_llm.mix import space_kind
-from pyswarmopt_llm.mix.kind import SpaceKind
+from pyswarmopt_llm.mix import SpaceKind, space_kind
 from pyswarmopt_llm.mix.starts import check_start
 from pyswarmopt_llm.scores.choices import FULL, MOST_STARTS, labelled
+from pyswarmopt_llm.scores.metrics.accuracy import TRIED, trial_items
 from pyswarmopt_llm.scores.metrics.objectives import Objectives, load_objectives
-from pyswarmopt_llm.scores.metrics.questions.answer_format import TRIED, trial_items
 from pyswarmopt_llm.searching.scoring.run_directory import UNTRAINED
-from pyswarmopt_llm.searching.scoring.search import Budget
 
 RAY = "ray"
 _UNSET = (None, "auto", "off", "", (), 0)  # values with which a setting asks for nothing
@@ -88,6 +86,57 @@ class Part:
     def of(self, dev: float, test: float, other: float) -> float:
         """Its cost, where a model on dev, one on test and another pass of an item cost so much."""
         return self.dev * dev + self.test * test + self.other * other
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When a search has to end so that it keeps within its budget.
+
+    Seconds are those that the journal has of every evaluation, so that a resumed run ends where the
+    interrupted one would have. The closing evaluations (best, best single expert and average, on
+    dev and test) are reserved at the pace so far.
+    """
+
+    seconds: float | None  # for all evaluations, and for expert iteration; None: no limit
+    items: int | None  # item evaluations of the search; None: no limit
+    closing_items: int = 0  # items of the closing evaluations, which count in `seconds` only
+    kept_items: int = 0  # reserved for proposals, which are scored when the search has ended
+    training_share: float = 0.0  # of the seconds, reserved for expert iteration
+
+    def exceeded(self, total: int, seconds: float, more: int) -> dict[str, float]:
+        """Reasons to stop: so many more items would exceed the budget, with those for training.
+
+        Args:
+            total: item evaluations so far.
+            seconds: the time of these.
+            more: items, without the closing ones.
+
+        Example:
+            >>> Budget(None, 1000).exceeded(700, 9.0, 300), Budget(None, 999).exceeded(700, 9.0, 300)
+            ({}, {'budget_items': 700})
+            >>> Budget(15.0, None, closing_items=400).exceeded(700, 9.0, 300)
+            {'budget_minutes': 0.15}
+        """
+        reasons: dict[str, float] = {}
+        if self.items is not None and total + more > self.items:
+            reasons["budget_items"] = total
+        left = self.left(total, seconds, more)
+        if left is not None and left < self.training_share * (self.seconds or 0.0):
+            reasons["budget_minutes"] = round(seconds / 60, 3)
+        return reasons
+
+    def left(self, total: int, seconds: float, more: int = 0) -> float | None:
+        """Seconds that are left after so many more items and the closing ones, at the pace so far;
+        None: any number.
+
+        Example:
+            >>> Budget(60.0, None, closing_items=100).left(200, 10.0)
+            45.0
+        """
+        if self.seconds is None:
+            return None
+        pace = seconds / total if total else 0.0
+        return self.seconds - seconds - pace * (more + self.closing_items)
 
 
 @dataclass(frozen=True)
@@ -232,12 +281,10 @@ class Plan:
     @property
     def rivals(self) -> int:
         """Models that the result is compared with, at most."""
-        labelled = self.trains and not self.objectives.written
-        if self.config.no_rivals or self.config.quick or self.kind.several_models:
+        if self.config.no_rivals or self.kind.several_models:
             return 0
-        if labelled and self.test_items:
-            return 3
-        return 1 if self.trains or self.objectives.user_scored else 0
+        labelled = self.trains and not (self.objectives.written or self.config.quick)
+        return 3 if labelled and self.test_items else 1
 
     @property
     def choosy(self) -> bool:
@@ -447,11 +494,12 @@ def _automatic(plan: Plan) -> tuple[dict[str, Any], dict[str, str]]:
 def _too_few(plan: Plan) -> str:
     """Why ``auto`` does not train on so few dev items, and the remedy; "" if there are enough."""
     least = LEAST_DEV_BESIDE_SPARE if plan.objectives.spare else LEAST_DEV
-    if plan.items >= least:
+    items = plan.distinct("dev")
+    if items >= least:
         return ""
-    remedy = " or give `train on`" if plan.items >= LEAST_TRAINED else ""
+    remedy = " or give `train on`" if items >= LEAST_TRAINED else ""
     return (
-        f"{counted(plan.items, 'dev prompt')}, too few to train on: `auto` trains from {LEAST_DEV} "
+        f"{counted(items, 'dev prompt')}, too few to train on: `auto` trains from {LEAST_DEV} "
         f"on, or from {LEAST_DEV_BESIDE_SPARE} (`dev` {LEAST_DEV_BESIDE_SPARE}) with as many spare "
         f"ones; add prompts{remedy}"
     )
@@ -476,12 +524,14 @@ def _rounds(plan: Plan) -> dict[str, Any]:
                 **({"particles": starting} if free else {}),
             }
         return {"budget_items": max(CANDIDATES, config.population) * plan.items} if endless else {}
-    if not (endless and (plan.objectives.writes or plan.objectives.user_scored)):
+    if not (plan.objectives.writes or plan.objectives.user_scored):
         return {}
     starting = max(config.particles or 0, starting)
     if free and not reason("proposals", plan):
         most = max(CANDIDATES - starting, ALONE)
         return {"max_iter": 0, "particles": starting, "proposals": most}
+    if not endless:
+        return {}
     particles = config.particles or max(WRITING, experts)
     population = replace(config, particles=particles).population
     return {"particles": particles, "max_iter": max(1, CANDIDATES // population - 1)}

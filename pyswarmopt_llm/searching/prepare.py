@@ -15,11 +15,9 @@ from pyswarmopt_llm.common.interfaces import Engine, Patch, Score, Space, Utilit
 from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.mix.starts import starting_points
 from pyswarmopt_llm.scores.choices import Choices
-from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
+from pyswarmopt_llm.scores.metrics.accuracy import Accuracy, trial_of
 from pyswarmopt_llm.scores.metrics.combine import harmonic
-from pyswarmopt_llm.scores.metrics.objectives import Objectives, task_print
-from pyswarmopt_llm.scores.metrics.questions.answer_format import trial_of
-from pyswarmopt_llm.scores.metrics.questions.context_window import check_window
+from pyswarmopt_llm.scores.metrics.objectives import Objectives, check_window, task_print
 from pyswarmopt_llm.scores.tasks import Scoring, Task
 from pyswarmopt_llm.searching.plan import Plan, make_plan
 from pyswarmopt_llm.searching.scoring.record import Row

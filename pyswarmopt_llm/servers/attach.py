@@ -19,11 +19,11 @@ from pyswarmopt_llm.common.files.http import Json, Refusal
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.common.interfaces import Patch, Space
-from pyswarmopt_llm.engine.base import window_of
 from pyswarmopt_llm.engine.batching import TokenPair
+from pyswarmopt_llm.engine.chat import window_of
 from pyswarmopt_llm.experts.adapter import AdapterInfo
 from pyswarmopt_llm.experts.base import BaseModel, load_tokenizer, resolve_base
-from pyswarmopt_llm.mix.kind import Prepared
+from pyswarmopt_llm.mix import Prepared
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.servers.engine import (

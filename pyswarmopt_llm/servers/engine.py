@@ -17,9 +17,9 @@ import torch
 
 from pyswarmopt_llm.common.errors import InvalidOption, NotFiniteError, UserError
 from pyswarmopt_llm.common.files.http import Json, Refusal
-from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.engine.base import BaseEngine, PromptTokenizer
+from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.engine.batching import TokenPair, encode_pair
+from pyswarmopt_llm.engine.chat import PromptTokenizer
 from pyswarmopt_llm.experts.adapter import AdapterInfo
 
 KEY = "SWARM_LLM_SERVER_KEY"  # the variable with the bearer token
@@ -144,7 +144,7 @@ def in_order(rows: Sequence[Any]) -> list[Any]:
     return ordered
 
 
-class ServedEngine(PromptTokenizer, BaseEngine):
+class ServedEngine(PromptTokenizer, Engine):
     """A candidate on a server; implements `interfaces.Engine`.
 
     Args:

@@ -12,9 +12,8 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.common.registry import unknown
-from pyswarmopt_llm.engine.base import BaseEngine
 from pyswarmopt_llm.engine.generation import decode
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.tokens.byte_beam import byte_pieces
@@ -28,7 +27,7 @@ FUSIONS = ("exact", "bytes", *TOKEN_FUSIONS)
 Speaking = tuple[list[TransformersEngine], list[float]]  # members and their weights
 
 
-class MixtureEngine(BaseEngine):
+class MixtureEngine(Engine):
     """Runs sum_i w_i P_i(next token); implements `interfaces.Engine`.
 
     A prompt here is what a user says: every member puts it into its own chat template.
@@ -58,6 +57,7 @@ class MixtureEngine(BaseEngine):
     def __init__(self, members: Mapping[str, TransformersEngine], fusion: str = "auto") -> None:
         check_members(members)
         self.members = dict(members)
+        self.dtype = next(iter(members.values())).dtype
         self.weights = torch.full((len(members),), 1 / len(members), dtype=torch.float64)
         self.same_tokenizer = same_tokenizer([member.tokenizer for member in members.values()])
         self.fusion = self._fusion(fusion)
@@ -157,11 +157,6 @@ class MixtureEngine(BaseEngine):
                 "a mixture of models takes single turns, no conversations; use one `base`"
             )
         return user
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The dtype of the members' weights."""
-        return next(iter(self.members.values())).dtype
 
 
 def exact_tokens(

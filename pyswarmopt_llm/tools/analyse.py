@@ -13,16 +13,16 @@ from torch import Tensor
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import refuse_link, write_json
 from pyswarmopt_llm.common.interfaces import Patch, Score, Utility
-from pyswarmopt_llm.common.paired import compare_tasks
 from pyswarmopt_llm.common.registry import plugins
+from pyswarmopt_llm.common.statistics import compare_tasks
 from pyswarmopt_llm.experts.adapter import load_factors, read_adapter
 from pyswarmopt_llm.report.reading import read_run
 from pyswarmopt_llm.scores.metrics.external.named_again import require
 from pyswarmopt_llm.scores.tasks import Scoring
-from pyswarmopt_llm.searching.cross_fitting import ALL as WHOLE
 from pyswarmopt_llm.searching.prepare import Job, prepare
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import Run
+from pyswarmopt_llm.searching.train import ALL as WHOLE
 from pyswarmopt_llm.searching.train import FOLDER, start_name
 
 LORA = "trained-on-dev"  # the name of what was trained, among the experts

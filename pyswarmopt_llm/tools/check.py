@@ -21,17 +21,20 @@ from torch import Tensor
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
-from pyswarmopt_llm.engine.base import PromptTokenizer
-from pyswarmopt_llm.engine.load import load_engine
+from pyswarmopt_llm.engine.chat import PromptTokenizer
 from pyswarmopt_llm.engine.mixing import PatchedWeights
 from pyswarmopt_llm.engine.passes import undefined
+from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import ADAPTER_FILES, AdapterInfo, load_factors
-from pyswarmopt_llm.experts.base import INT8, BaseModel, resolve_base
-from pyswarmopt_llm.experts.compatibility import ignored_in_words, in_words, inspect_experts
+from pyswarmopt_llm.experts.base import INT8, BaseModel, resolve_base, skeleton
+from pyswarmopt_llm.experts.compatibility import (
+    ignored_in_words,
+    in_words,
+    inspect_experts,
+    inspect_weights,
+)
 from pyswarmopt_llm.experts.files import local_directory, refuse_unmatched
-from pyswarmopt_llm.experts.outliers import inspect_weights
 from pyswarmopt_llm.experts.safetensors_file import StoredTensors
-from pyswarmopt_llm.experts.skeleton import skeleton
 from pyswarmopt_llm.experts.truncate import squared_norm
 from pyswarmopt_llm.tools.by_peft import load_by_peft, load_stored
 

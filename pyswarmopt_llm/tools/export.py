@@ -16,15 +16,25 @@ from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Computed, LowRank
-from pyswarmopt_llm.experts.adapter import adapter_folder, load_factors, read_adapter
-from pyswarmopt_llm.experts.base import BaseModel, refuse_quantised, resolve_base, scheme_of
+from pyswarmopt_llm.experts.adapter import (
+    NotPlain,
+    adapter_folder,
+    load_factors,
+    read_adapter,
+    read_config,
+)
+from pyswarmopt_llm.experts.base import (
+    BaseModel,
+    refuse_quantised,
+    resolve_base,
+    scheme_of,
+    skeleton,
+)
 from pyswarmopt_llm.experts.compatibility import inspect_experts
-from pyswarmopt_llm.experts.config import NotPlain, read_config
 from pyswarmopt_llm.experts.files import atomic_directory, check_free, read_json
 from pyswarmopt_llm.experts.full_model import write_model
 from pyswarmopt_llm.experts.quantised.embedded import source_gguf
 from pyswarmopt_llm.experts.safetensors_file import StoredTensors
-from pyswarmopt_llm.experts.skeleton import skeleton
 from pyswarmopt_llm.experts.truncate import truncate_dense, truncate_low_rank
 from pyswarmopt_llm.experts.write import write_adapter
 from pyswarmopt_llm.mix import is_whole_model, saved_kind

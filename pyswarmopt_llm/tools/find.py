@@ -24,8 +24,7 @@ from pyswarmopt_llm.common.files.json_types import wrong_field
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.common.statistics import interval
-from pyswarmopt_llm.engine.load import load_engine
-from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.engine.transformers import TransformersEngine, load_engine
 from pyswarmopt_llm.experts.adapter import AdapterInfo, changed_weights, load_factors, read_adapter
 from pyswarmopt_llm.experts.base import BaseModel, resolve_base
 from pyswarmopt_llm.experts.compatibility import BaseFiles, unique_names

@@ -28,7 +28,7 @@ Kind = Literal["rule", "searching", "ensemble", "optimizer"]
 DELTA, FACTOR_FIRST, BOTH = ("delta",), ("factor", "delta"), ("delta", "factor")
 
 ITEM_MODEL = "item-model"  # candidates that a model of the items proposes, as `search` by default
-WITH_DEV = f"{ITEM_MODEL}+dev"  # whose result is trained on dev; see `searching.cross_fitting`
+WITH_DEV = f"{ITEM_MODEL}+dev"  # whose result is trained on dev; see `searching.train`
 RANDOM = "random-adapters"  # item-model on adapters of random factors
 
 

@@ -20,8 +20,7 @@ from typing import Any
 import torch
 
 from pyswarmopt_llm.engine.generation import write
-from pyswarmopt_llm.engine.load import load_engine
-from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.engine.transformers import TransformersEngine, load_engine
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.scores.tasks import load_task
 

@@ -25,8 +25,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from pyswarmopt_llm.common.config import MAX_ITER, PARTICLES, SearchConfig
-from pyswarmopt_llm.engine.load import load_engine
-from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.engine.transformers import TransformersEngine, load_engine
 from pyswarmopt_llm.experts.adapter import load_adapter
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts

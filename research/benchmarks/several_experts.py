@@ -35,8 +35,7 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.append_log import AppendLog
-from pyswarmopt_llm.common.files.regular import write_json, write_text
+from pyswarmopt_llm.common.files.regular import AppendLog, write_json, write_text
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.searching.prepare import prepare

@@ -24,7 +24,7 @@ import written_tables  # noqa: E402
 
 sys.path.pop(0)  # nothing of it in place of what later tests mean
 
-from pyswarmopt_llm.common.paired import compare_paired  # noqa: E402
+from pyswarmopt_llm.common.statistics import compare_paired  # noqa: E402
 
 MARKED = [page for page in tables.pages() if "<!-- table: " in page.read_text(encoding="utf-8")]
 

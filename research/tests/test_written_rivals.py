@@ -19,7 +19,7 @@ from trials import flat
 
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.engine.load import load_engine
+from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import read_adapter
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.scores.tasks import Item

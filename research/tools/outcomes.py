@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt_llm.common.paired import compare_paired
-from pyswarmopt_llm.common.statistics import paired_test
+from pyswarmopt_llm.common.statistics import compare_paired, paired_test
 from pyswarmopt_rivals.comparison.summary import (
     bootstrap_means,
     interval_over_seeds,

@@ -47,8 +47,7 @@ from written_tables import (
     written_short,
 )
 
-from pyswarmopt_llm.common.paired import compare_paired
-from pyswarmopt_llm.common.statistics import permutation_test
+from pyswarmopt_llm.common.statistics import compare_paired, permutation_test
 from pyswarmopt_llm.report.pages import words
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,7 +8,7 @@ from typing import Any
 
 from outcomes import lines, markdown, p_value
 
-from pyswarmopt_llm.common.paired import compare_paired
+from pyswarmopt_llm.common.statistics import compare_paired
 from pyswarmopt_rivals.comparison.summary import interval_over_seeds
 
 Rows = Sequence[dict[str, Any]]

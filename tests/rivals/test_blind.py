@@ -13,8 +13,8 @@ from search_helpers import Json, louder, swarm_llm
 
 from pyswarmopt_llm.cli.app import main
 from pyswarmopt_llm.scores.tasks import load_task, render_prompt
-from pyswarmopt_llm.searching.use.against import Turns
 from pyswarmopt_llm.searching.use.config import EvalConfig
+from pyswarmopt_llm.searching.use.model import Turns
 
 N = 12
 

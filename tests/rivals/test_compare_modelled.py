@@ -12,11 +12,11 @@ import torch
 from search_helpers import history, louder, questions, small, write_task
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.engine.load import load_engine
+from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.mix import build_space
-from pyswarmopt_llm.scores.metrics.registry import METRICS
+from pyswarmopt_llm.scores.metrics.objectives import METRICS
 from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.scoring.record import Store, unpack

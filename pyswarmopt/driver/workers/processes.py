@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
 
 SAFE = "PYTHONSAFEPATH"  # https://docs.python.org/3/using/cmdline.html
+_STARTING = threading.RLock()  # searches in other threads start processes, too
 
 
 def open_pool(count: int) -> ProcessPoolExecutor:
@@ -39,15 +41,16 @@ def _safe_path() -> Iterator[bool]:
     would be imported. Whatever is on the path of this process is handed on all the same. Yields
     whether that was not so before.
     """
-    before = os.environ.get(SAFE)
-    os.environ[SAFE] = "1"
-    try:
-        yield before is None
-    finally:
-        if before is None:
-            del os.environ[SAFE]
-        else:
-            os.environ[SAFE] = before
+    with _STARTING:
+        before = os.environ.get(SAFE)
+        os.environ[SAFE] = "1"
+        try:
+            yield before is None
+        finally:
+            if before is None:
+                del os.environ[SAFE]
+            else:
+                os.environ[SAFE] = before
 
 
 class _SafeProcess(SpawnProcess):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.accuracy import at, loglikelihoods
-from pyswarmopt_llm.scores.metrics.registry import Chat
+from pyswarmopt_llm.scores.metrics.objectives import Chat
 from pyswarmopt_llm.scores.tasks import Item, Scoring, chat_prompt
 
 Values = Sequence[float]

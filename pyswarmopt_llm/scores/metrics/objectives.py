@@ -1,40 +1,363 @@
-"""The objectives of a search: tasks with metrics, Python functions, harness tasks; combined."""
+"""The metrics by name (``--metric``), and the objectives of a search: tasks with metrics, Python functions,
+harness tasks; combined. A new metric is a function and one line here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pyswarmopt_llm.common.config import SearchConfig, for_all_tasks
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.files.fingerprint import digest
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.common.interfaces import Engine, Score, Utility
-from pyswarmopt_llm.common.registry import lazy
+from pyswarmopt_llm.common.registry import lazy, unknown
+from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS, Accuracy, possible_scorings
 from pyswarmopt_llm.scores.metrics.combine import Combine, find_combine
-from pyswarmopt_llm.scores.metrics.external.permission import LM_EVAL, metric_of
-from pyswarmopt_llm.scores.metrics.questions.answer_format import possible_scorings
-from pyswarmopt_llm.scores.metrics.registry import (
-    Metric,
-    find_metric,
-    longest_reply,
-    metric_labels,
-    metric_specs,
-    reply_limit,
-)
+from pyswarmopt_llm.scores.metrics.external.permission import LM_EVAL, is_function, metric_of
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task, with_templates
 from pyswarmopt_llm.scores.tasks.load import load_task_of
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.scores.metrics.questions.sampling import Sampling
+
+
+# Most tokens of a reply that a reward model or a judge scores, as in the Model Swarms reference, and
+# of RealToxicityPrompts' continuations, as in its paper and the reference.
+REWARD_TOKENS, JUDGED_TOKENS, CONTINUED_TOKENS = 200, 512, 20
+
+Chat = Callable[..., str]  # a user turn, and the turns before it
+ScoreTexts = Callable[..., Any]  # items and texts -> one value per item
+InOtherUnits = Callable[[Sequence[float]], Mapping[str, float]]
+Needs = Literal["nothing", "answer", "choices"]
+Compare = Callable[[Sequence[Item], Sequence[str], Sequence[str]], Score]
+# what the user gave, a file for answers of a judge, a device -> fields of the metric
+Load = Callable[[str, Path | None, str], Mapping[str, Any]]
+
+
+class ItemsUtility(Utility, Protocol):
+    """A `Utility` over items that knows in advance which texts have to fit the context window."""
+
+    items: tuple[Item, ...]
+
+    def texts(self) -> Iterator[tuple[Item, str, int]]:
+        """Item, text, and the maximum number of tokens that the model adds to it."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric: how the answers to a task are scored.
+
+    Attributes:
+        name: as given by the user.
+        make: items, scoring, chat and template -> the utility; of written replies as `Written`.
+        scoring: its own scoring; None: the one of ``--scoring``.
+        needs: what every item must have.
+        signed: whether values may be zero or negative, so that a harmonic mean is undefined.
+        module: that it needs of an extra (`common.extras`).
+        scale: the least and the greatest score of an item; None: not known.
+        new_tokens: maximum length of a reply; None: it is not for written replies.
+        score: of written replies, see `Written`, as for `named`.
+        plain: whether replies continue the plain text, without a chat template.
+        sampling: of the replies; None: greedy ones.
+        load: of a metric with an argument behind a colon, what it brings; see `find_metric`.
+        compare: items and two models' texts -> win rate of the first; None: the two are scored one
+            by one.
+        usage: what it has spent, for ``result.json``; None if it costs nothing but time.
+        fingerprint: of the user's function that scores, else "".
+    """
+
+    name: str
+    make: Callable[..., ItemsUtility]
+    scoring: Scoring | None = None
+    needs: Needs = "nothing"
+    signed: bool = False
+    module: str | None = None
+    scale: tuple[float, float] | None = None
+    new_tokens: int | None = None
+    score: ScoreTexts | None = None
+    named: InOtherUnits | None = None
+    plain: bool = False
+    sampling: Sampling | None = None
+    load: Load | None = None
+    compare: Compare | None = None
+    usage: Callable[[], dict[str, Any]] | None = None
+    fingerprint: str = ""
+
+    def build(
+        self, items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None
+    ) -> ItemsUtility:
+        """The utility that scores these items."""
+        if self.new_tokens is None:
+            return self.make(items, scoring, chat, template)
+        how = (template, self.new_tokens, self.named, self.sampling)
+        return self.make(items, self.score, None if self.plain else chat, *how)
+
+    def up_to(self, tokens: int | None, sampling: Sampling | None = None) -> Metric:
+        """The same with replies of at most so many tokens (None: its own), or sampled ones.
+
+        Raises:
+            InvalidOption: it does not score written replies.
+        """
+        if tokens is None and sampling is None:
+            return self
+        if self.new_tokens is None:
+            why = f"is for scores of written replies, not for {self.name}; remove it"
+            if sampling is not None:
+                raise InvalidOption("temperature", sampling.temperature, why)
+            raise InvalidOption("max_new_tokens", tokens, why)
+        return replace(self, new_tokens=tokens or self.new_tokens, sampling=sampling)
+
+    def check(self, items: Sequence[Item], where: str) -> None:
+        """Refuse items that this metric cannot score.
+
+        Raises:
+            UserError: an item lacks choices or an answer.
+        """
+        for item in items:
+            if self.needs == "choices" and item.choices is None:
+                raise UserError(
+                    f"{where} example {item.id}: no choices, which `metric` {self.name} needs; add "
+                    "them"
+                )
+            if self.needs != "nothing" and not item.references:
+                raise UserError(
+                    f"{where} example {item.id}: no answer, which `metric` {self.name} needs; add "
+                    "answers, or score the "
+                    "text itself: `metric` FILE.py:FUNCTION, toxicity, reward:MODEL or judge"
+                )
+
+
+# Heavy imports, and those of other metrics, wait until a metric is used.
+_TEXT, _LIKELIHOODS, _EXTERNAL, _PUBLISHED = (
+    f"pyswarmopt_llm.{room}"
+    for room in (
+        "scores.metrics.text",
+        "scores.metrics.likelihoods",
+        "scores.metrics.external",
+        "published",
+    )
+)
+_written = lazy("pyswarmopt_llm.scores.metrics.questions.written:Written")
+
+
+def written(
+    name: str,
+    score: ScoreTexts | None = None,
+    needs: Needs = "answer",
+    new: int = MAX_NEW_TOKENS,
+    **more: Any,
+) -> Metric:
+    """A metric of written replies of at most `new` tokens; the other arguments as for `Metric`."""
+    return Metric(name, _written, "generate", needs, new_tokens=new, score=score, **more)
+
+
+_continued: dict[str, Any] = {"needs": "nothing", "new": CONTINUED_TOKENS, "plain": True}
+_rewarded: dict[str, Any] = {"needs": "nothing", "new": REWARD_TOKENS}
+_judged: dict[str, Any] = {"needs": "nothing", "new": JUDGED_TOKENS, "scale": (1.0, 10.0)}
+_reward = lazy(f"{_PUBLISHED}.classifiers:reward_metric")
+_judge = lazy(f"{_PUBLISHED}.judge.judge:judge_metric")
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("accuracy", Accuracy, needs="answer"),
+        Metric(
+            "abstain", lazy(f"{_PUBLISHED}.abstention:Abstention"), needs="choices", signed=True
+        ),
+        Metric("mc2", lazy(f"{_LIKELIHOODS}:truthfulness"), "likelihood", "choices"),
+        Metric("perplexity", lazy(f"{_LIKELIHOODS}:inverse_perplexity"), "likelihood", "answer"),
+        written("exact-match", lazy(f"{_TEXT}:exact_match")),
+        written("numeric", lazy(f"{_TEXT}:numeric"), new=256),
+        written("graph", lazy(f"{_PUBLISHED}.nlgraph:graph_answers")),
+        written("f1", lazy(f"{_TEXT}:token_f1")),
+        written("bleu", lazy(f"{_TEXT}:bleu"), module="sacrebleu"),
+        written("rouge-l", lazy(f"{_TEXT}:rouge_l"), module="rouge_score"),
+        written("chrf", lazy(f"{_TEXT}:chrf"), module="sacrebleu"),
+        written(
+            "toxicity",
+            lazy(f"{_PUBLISHED}.classifiers:harmlessness"),
+            module="profanity_check",
+            **_continued,
+        ),
+    )
+}
+# Metrics with an argument behind a colon, by how they are written; what they score with is loaded
+# when one is used.
+FUNCTION = "FILE.py:FUNCTION"
+FAMILIES: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        written("evaluate:NAME", signed=True, load=lazy(f"{_EXTERNAL}.evaluate:evaluate_metric")),
+        written(
+            "toxicity:MODEL",
+            load=lazy(f"{_PUBLISHED}.classifiers:toxicity_metric"),
+            **_continued,
+        ),
+        written("reward:MODEL", signed=True, load=_reward, **_rewarded),
+        written("verbose:MODEL", load=_reward, **_rewarded),
+        written("concise:MODEL", load=_reward, **_rewarded),
+        written("judge", load=_judge, **_judged),
+        written("judge:RUBRIC.txt", load=_judge, **_judged),
+        written(
+            "local-judge:MODEL",
+            load=lazy(f"{_PUBLISHED}.judge.judge:local_judge_metric"),
+            **_judged,
+        ),
+        written(
+            FUNCTION,
+            needs="nothing",
+            signed=True,
+            load=lazy(f"{_EXTERNAL}.score_function:function_metric"),
+        ),
+    )
+}
+
+
+def find_metric(spec: str, cache: Path | None = None, device: str = "cpu") -> Metric:
+    """The metric of a ``--metric``.
+
+    Args:
+        spec: a name of `METRICS`, or one of `FAMILIES`.
+        cache: file for a judge's answers; default: in memory.
+        device: device of a reward model.
+
+    Raises:
+        UserError: unknown, or a model, library or file that it needs is missing.
+
+    Example:
+        >>> find_metric("exact-match").needs
+        'answer'
+    """
+    metric = _known(spec)
+    if metric is None:
+        raise unknown("metric", spec, [*METRICS, *FAMILIES])
+    need_extra(metric.module, f"`metric` {spec}")
+    return (
+        metric
+        if metric.load is None
+        else replace(metric, name=spec, **metric.load(spec, cache, device))
+    )
+
+
+def _known(spec: str) -> Metric | None:
+    """The metric of this name, or of its family, not loaded; None: there is none."""
+    kind, _, argument = spec.partition(":")
+    for name, metric in {**METRICS, **FAMILIES}.items():
+        family, _, needed = name.partition(":")
+        if name == spec or (needed and argument and family == kind):
+            return metric
+    return FAMILIES[FUNCTION] if is_function(spec) else None
+
+
+def reply_limit(spec: str) -> int | None:
+    """Most tokens of a reply to a chat that a metric scores; None: it scores no such replies.
+
+    Example:
+        >>> reply_limit("numeric"), reply_limit("reward:a/model"), reply_limit("toxicity")
+        (256, 200, None)
+    """
+    metric = _known(spec)
+    return None if metric is None or metric.plain else metric.new_tokens
+
+
+def longest_reply(specs: Sequence[str]) -> int | None:
+    """Most tokens of a reply to a chat that several metrics score, so that it is written once for
+    all; None: there are not several.
+
+    Example:
+        >>> longest_reply(["mine.py:short", "judge"]), longest_reply(["judge"])
+        (512, None)
+    """
+    limits = [limit for limit in map(reply_limit, specs) if limit is not None]
+    return max(limits) if len(limits) > 1 else None
+
+
+def metric_labels(specs: Sequence[str]) -> dict[str, str]:
+    """Label -> metric, of several metrics that are all for one task: a function's name, or the kind
+    of metric, with what it loads where two are of a kind.
+
+    Raises:
+        InvalidOption: a metric is there twice.
+
+    Example:
+        >>> metric_labels(["mine.py:short", "judge", "reward:a/kind", "reward:b/true"])
+        {'short': 'mine.py:short', 'judge': 'judge', 'reward-kind': 'reward:a/kind', 'reward-true': 'reward:b/true'}
+        >>> list(metric_labels(["a.py:score", "b.py:score"]))
+        ['a-score', 'b-score']
+    """
+    kinds = list(map(_label, specs))
+    labels: dict[str, str] = {}
+    for spec, kind in zip(specs, kinds, strict=True):
+        label = _label(spec, whole=kinds.count(kind) > 1)
+        if label in labels:
+            raise InvalidOption("metric", spec, f"a second metric that is called {label}")
+        labels[label] = spec
+    return labels
+
+
+def _label(spec: str, whole: bool = False) -> str:
+    """The name of a function or the kind of metric; `whole`: with that of its file or model."""
+    if ".py:" in spec:
+        file, _, function = spec.rpartition(":")
+        return f"{Path(file).stem}-{function}" if whole else function
+    kind, _, argument = spec.partition(":")
+    return f"{kind}-{Path(argument).stem}" if whole and argument else kind
+
+
+def metric_specs(specs: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
+    """Task name -> metric, from ``NAME`` (for all tasks) and ``TASK=NAME``; several for all tasks
+    have a task each, by their labels.
+
+    Raises:
+        UserError: an unknown task, or two metrics for one task.
+
+    Example:
+        >>> metric_specs(["f1", "math=numeric"], ["math", "quiz"])
+        {'math': 'numeric', 'quiz': 'f1'}
+        >>> metric_specs(["f1", "mine.py:short"], ["f1", "short"])
+        {'f1': 'f1', 'short': 'mine.py:short'}
+    """
+    general = for_all_tasks(specs)
+    if len(general) > 1:
+        labels = metric_labels(general)
+        if list(labels) == list(tasks):
+            return labels
+        raise InvalidOption(
+            "metric", general[1], f"a second metric for several tasks; write TASK={general[1]}"
+        )
+    own = [spec for spec in specs if spec not in general]
+    of_tasks = [spec.partition("=")[0] for spec in own]
+    for task, spec in zip(of_tasks, own, strict=True):
+        if task not in tasks:
+            why = f"no task is called {task}; there is {', '.join(tasks) or 'none'}"
+            raise InvalidOption("metric", spec, why)
+        if of_tasks.count(task) > 1:
+            raise InvalidOption("metric", spec, f"{task} has another one; choose one")
+    metrics = {task: metric_given(specs, task) for task in tasks}
+    return {task: metric for task, metric in metrics.items() if metric is not None}
+
+
+def metric_given(specs: Sequence[str], task: str) -> str | None:
+    """The metric of one task, as in `metric_specs`; None: the task's own.
+
+    Example:
+        >>> [metric_given(["f1", "math=numeric"], task) for task in ("math", "quiz")], metric_given([], "quiz")
+        (['numeric', 'f1'], None)
+    """
+    general = next(iter(for_all_tasks(specs)), None)
+    return dict(spec.split("=", 1) for spec in specs if "=" in spec).get(task, general)
+
 
 SPARE = 4  # spare items for each dev item, at most
 of_the_same_items = lazy("pyswarmopt_llm.scores.metrics.other_combines:of_the_same_items")
 harness_task = lazy("pyswarmopt_llm.published.lm_eval:LmEvalTask")
 _user_function = lazy("pyswarmopt_llm.scores.metrics.external.callables:CallableUtility")
-
-if TYPE_CHECKING:
-    from pyswarmopt_llm.scores.metrics.questions.sampling import Sampling
 
 
 class External(Protocol):
@@ -302,3 +625,47 @@ def _on(external: External, split: str) -> Utility:
         return external(engine, split)
 
     return utility
+
+
+def check_window(
+    task: Task,
+    scoring: str,
+    engine: Engine,
+    splits: Sequence[str] = ("dev", "test"),
+    metric: Metric = METRICS["accuracy"],
+    model: str = "the base",
+    room: int = 0,
+) -> None:
+    """Refuse items that do not fit this model (or its members); `room`: tokens of the messages that
+    it also writes.
+
+    Raises:
+        UserError: names the task's source, the item and the model whose context window is too
+            short.
+    """
+    for name, member in engine.members.items():
+        check_window(task, scoring, member, splits, metric, name, engine.message_tokens)
+    if engine.members:
+        return
+    window = engine.window
+    for split in splits:
+        metric.check(task.split(split), f"{task.source}: {split}")
+    for how in scorings_of(metric, scoring, task):
+        for split in splits:
+            try:
+                questions = metric.build(task.split(split), how, engine.chat, task.prompt)
+            except UserError as error:
+                raise UserError(f"{task.source}: {split} {error.text}") from error
+            for item, text, written in questions.texts():
+                new = max(written and written + engine.thinking, room)
+                # A token takes at least a byte of text (two for tokenizers that rewrite it), so
+                # only the few long items have to be tokenised.
+                if window is None or 2 * len(text.encode()) + new <= window:
+                    continue
+                needed = engine.count_tokens(text) + new
+                if needed > window:
+                    raise UserError(
+                        f"{task.source}: {split} example {item.id}: {how} scoring needs {needed} "
+                        f"tokens, {model}'s "
+                        f"context window holds {window}; shorten the example or remove it"
+                    )

@@ -13,10 +13,9 @@ from pyswarmopt.base.words import SEED
 from pyswarmopt_llm.common.config import PROMPTS
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.registry import lazy
-from pyswarmopt_llm.scores.tasks.columns import Reading, parse_reading
 from pyswarmopt_llm.scores.tasks.items import content, normalise, unordered
 from pyswarmopt_llm.scores.tasks.prompts import check_template, fillers, placeholders
-from pyswarmopt_llm.scores.tasks.table import read_task
+from pyswarmopt_llm.scores.tasks.table import Reading, parse_reading, read_task
 from pyswarmopt_llm.scores.tasks.types import DEV, TEST, Item, Task
 
 log = logging.getLogger(__name__)
@@ -234,11 +233,12 @@ def _check_split(task: Task, split: str) -> None:
     items = task.split(split)
     if not items:
         raise UserError(f"{task.source}: the {split} split is empty; add examples to it")
-    repeats = len(items) - len(set(map(content, items)))
-    if repeats:
-        log.warning(
-            "%s: %d of %d %s examples repeat another", task.source, repeats, len(items), split
-        )
+    asked = len(set(map(content, items)))
+    if repeats := len(items) - asked:
+        other = len({(content(item), item.answer) for item in items}) - asked
+        unlike = f", {other} of them with another answer" if other else ""
+        message = "%s: %d of %d %s examples repeat another%s"
+        log.warning(message, task.source, repeats, len(items), split, unlike)
 
 
 def _check_overlap(task: Task, allow_overlap: bool) -> None:

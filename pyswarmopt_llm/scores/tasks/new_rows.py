@@ -7,11 +7,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.scores.tasks.columns import find_columns, parse_reading
-from pyswarmopt_llm.scores.tasks.formats import Row, Table
 from pyswarmopt_llm.scores.tasks.items import parse_item
 from pyswarmopt_llm.scores.tasks.prompts import placeholders
-from pyswarmopt_llm.scores.tasks.table import left_out, parse_rows
+from pyswarmopt_llm.scores.tasks.table import (
+    Row,
+    Table,
+    find_columns,
+    left_out,
+    parse_reading,
+    parse_rows,
+)
 from pyswarmopt_llm.scores.tasks.types import Form, Item
 
 log = logging.getLogger(__name__)

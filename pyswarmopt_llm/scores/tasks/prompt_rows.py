@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.scores.tasks.columns import QUESTION, Columns, find_columns, first_of
-from pyswarmopt_llm.scores.tasks.formats import Row, Table
 from pyswarmopt_llm.scores.tasks.items import content, parse_item
+from pyswarmopt_llm.scores.tasks.table import QUESTION, Columns, Row, Table, find_columns, first_of
 from pyswarmopt_llm.scores.tasks.types import Item
 
 

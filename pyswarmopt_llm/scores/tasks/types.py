@@ -78,7 +78,7 @@ class Task:
     prompt: str | None = None  # template of the user turn with ``{question}`` and ``{choices}``
     source: str = ""  # the spec that the user gave
     fingerprint: str = ""  # SHA-256 (hex) of the content of dev and test; computed by default
-    metric: str | None = None  # a name of `metrics.registry`; None: accuracy
+    metric: str | None = None  # a name of `METRICS`; None: accuracy
     note: str = ""  # a sentence for the user: how dev and test were drawn
     column: str = "question"  # the column of the source that holds the questions
     left: int | None = None  # test items of the source that are not among `test`; None: unknown

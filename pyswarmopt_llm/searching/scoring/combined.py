@@ -13,8 +13,13 @@ from dataclasses import replace
 import numpy as np
 
 from pyswarmopt_llm.common.interfaces import Score
-from pyswarmopt_llm.common.paired import Comparison, compare_differences
-from pyswarmopt_llm.common.statistics import Floats, assumed_scale, score_of
+from pyswarmopt_llm.common.statistics import (
+    Comparison,
+    Floats,
+    assumed_scale,
+    compare_differences,
+    score_of,
+)
 from pyswarmopt_llm.scores.metrics.combine import Combine, combined_value
 
 _SHARES = (np.arange(50) + 0.5) / 50  # of the way from one model to the other

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.append_log import AppendLog
 from pyswarmopt_llm.common.files.json_types import WrongType, fits, typed, wrong_field
+from pyswarmopt_llm.common.files.regular import AppendLog
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.common.interfaces import Score
@@ -214,22 +214,6 @@ def wrong_in_row(row: dict[str, Any]) -> str | None:
     return None
 
 
-def wrong_for(tasks: Collection[str]) -> Callable[[dict[str, Any]], str | None]:
-    """`wrong_in_row` of a row of these tasks.
-
-    Example:
-        >>> row = {"phase": "search", "iteration": 0, "particle": 0, "key": "k", "coefficients": [1.0], "value": 0.5,
-        ...        "n": 2, "seconds": 0.1, "items": {"t": "10"}}
-        >>> wrong_for(["t"])(row), wrong_for(["u"])(row)
-        (None, 'items')
-    """
-
-    def wrong(row: dict[str, Any]) -> str | None:
-        return wrong_in_row(row) or (None if row["items"].keys() == set(tasks) else "items")
-
-    return wrong
-
-
 def _is_real(value: object) -> bool:
     """Whether it is a number, infinite or none (NaN) included."""
     return isinstance(value, float) or fits(value, int)
@@ -297,6 +281,19 @@ class Store:
                 f"{_REMEDY}"
             )
         return content
+
+    def row(self, what: str, who: str, tasks: Collection[str], score: Callable[[], Row]) -> Row:
+        """What is known of a candidate on these tasks; else it is scored and kept.
+
+        Raises:
+            UserError: what is known is damaged, or of other tasks.
+        """
+
+        def wrong(content: dict[str, Any]) -> str | None:
+            field = wrong_in_row(content)
+            return field or (None if content["items"].keys() == set(tasks) else "items")
+
+        return Row.from_json(self.get(what, who, lambda: score().to_json(), wrong))
 
     def all(self, what: str) -> list[Mapping[str, Any]]:
         """What is known of this kind."""

@@ -13,7 +13,7 @@ from typing import Any, get_args
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import read_json
-from pyswarmopt_llm.common.paired import Comparison, compare_paired, compare_tasks
+from pyswarmopt_llm.common.statistics import Comparison, compare_paired, compare_tasks
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.scoring.record import Packed, unpack
 

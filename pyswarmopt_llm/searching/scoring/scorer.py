@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,7 @@ from pyswarmopt_llm.common.interfaces import Engine, Score, Space, Utility
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.combine import Combine
 from pyswarmopt_llm.scores.tasks import Scoring
-from pyswarmopt_llm.searching.scoring.record import Row, wrong_for
+from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import UNDEFINED, Journal, position_key
 
 Share = Mapping[str, npt.NDArray[np.bool_]]  # task name -> which of its items are scored, (n,)
@@ -57,6 +58,7 @@ class Request:
     before: Row | None = None
 
 
+@dataclass(frozen=True)
 class Evaluator:
     """Scores candidates on one set of tasks: `space` realises them, `engine` runs them.
 
@@ -66,24 +68,15 @@ class Evaluator:
         margins: whether rows hold the margins of the items.
     """
 
-    def __init__(
-        self,
-        space: Space,
-        engine: Engine,
-        utilities: Mapping[str, Utility],
-        combine: Combine,
-        margins: bool = False,
-    ) -> None:
-        self._space, self._engine, self.combine = space, engine, combine
-        self.utilities, self.margins = dict(utilities), margins
-
-    def on(self, engine: Engine) -> Evaluator:
-        """The same on another engine."""
-        return Evaluator(self._space, engine, self.utilities, self.combine, self.margins)
+    space: Space
+    engine: Engine
+    utilities: Mapping[str, Utility]
+    combine: Combine
+    margins: bool = False
 
     def coefficients(self, position: Tensor) -> list[float]:
         """The experts' weights at a position."""
-        return list(self._space.coefficients(position).tolist())
+        return list(self.space.coefficients(position).tolist())
 
     def evaluate(self, request: Request) -> Row:
         """The row of a candidate, but for its phase, iteration and particle.
@@ -92,7 +85,7 @@ class Evaluator:
             NotFiniteError: the score is not a number.
         """
         start, position = time.perf_counter(), request.position
-        self._engine.load(self._space.realise(position))
+        self.engine.load(self.space.realise(position))
         row = self.row(request.share, request.before, start)
         coefficients = self.coefficients(position)
         return replace(row, key=position_key(position), coefficients=coefficients)
@@ -124,7 +117,7 @@ class Evaluator:
         """
         utility = self.utilities[name]
         if share is None:
-            return utility(self._engine)
+            return utility(self.engine)
         values = np.full(len(share[name]), math.nan)
         margins = [tuple[float, ...]()] * len(values)
         if before is not None:
@@ -132,7 +125,7 @@ class Evaluator:
             margins = [tuple(own or ()) for own in before.margins.get(name, margins)]
         places = np.flatnonzero(np.isnan(values) & share[name]).tolist()
         if places:
-            score = utility(self._engine, places)
+            score = utility(self.engine, places)
             values[places] = score.per_item
             for place, of_item in zip(places, score.margins, strict=False):  # or no options
                 margins[place] = of_item
@@ -203,7 +196,6 @@ class Scorer:
         self._run, self._evaluator, self._phase, self._on_row = run, evaluator, phase, on_row
         self._evaluate = evaluator.evaluate if crew is None else crew.evaluate
         self._each = map if crew is None else crew.threads.map
-        self._wrong = wrong_for(evaluator.utilities)
         self._latest: dict[str, Row] = {}
         self.item_evaluations = 0
         self.seconds = 0.0
@@ -263,11 +255,8 @@ class Scorer:
     def _stored(self, call: _Call) -> Row | UndefinedModelError:
         """What the store knows of a candidate, or finds out now."""
         try:
-            return Row.from_json(
-                self._run.store.get(
-                    call.what, call.key, lambda: self._evaluated(call).to_json(), self._wrong
-                )
-            )
+            tasks, score = self._evaluator.utilities, partial(self._evaluated, call)
+            return self._run.store.row(call.what, call.key, tasks, score)
         except UndefinedModelError as error:  # counts as the worst before it, in its turn
             return error
         except NotFiniteError as error:

@@ -19,8 +19,7 @@ import torch
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.engine.chat import split_chat
-from pyswarmopt_llm.engine.load import load_engine
-from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.engine.transformers import TransformersEngine, load_engine
 from pyswarmopt_llm.experts.adapter import load_adapter
 from pyswarmopt_llm.experts.base import BaseModel
 from pyswarmopt_llm.experts.compatibility import inspect_experts

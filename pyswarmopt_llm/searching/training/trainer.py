@@ -32,9 +32,8 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from pyswarmopt_llm.common.errors import NoRoomError
 from pyswarmopt_llm.common.hardware import give_back_memory, out_of_memory
 from pyswarmopt_llm.common.interfaces import Engine, LowRank, Patch
-from pyswarmopt_llm.engine.attention import PrefixCache
 from pyswarmopt_llm.engine.packed_attention import NAME as PACKED
-from pyswarmopt_llm.engine.passes import target_logprobs
+from pyswarmopt_llm.engine.passes import PrefixCache, target_logprobs
 from pyswarmopt_llm.engine.transformers import TransformersEngine, on_transformers
 from pyswarmopt_llm.experts.adapter import Adapter, AdapterInfo
 from pyswarmopt_llm.scores.choices import EPOCHS, RATE, Choices, fold_count

@@ -1,4 +1,4 @@
-"""Score one model on one task: what a user names is found, opened and scored."""
+"""Use one model or two: what a user names is found, opened, scored, compared, and asked."""
 
 from __future__ import annotations
 
@@ -20,26 +20,31 @@ from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.http import server_url
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.hardware import pick_device
-from pyswarmopt_llm.common.interfaces import Engine, Score
-from pyswarmopt_llm.common.registry import unknown
-from pyswarmopt_llm.common.statistics import interval
+from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
+from pyswarmopt_llm.common.registry import load, unknown
+from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interval, score_of
+from pyswarmopt_llm.experts.compatibility import unique_names
 from pyswarmopt_llm.mix import is_whole_model, saved_kind
-from pyswarmopt_llm.scores.metrics.external.named_again import require
-from pyswarmopt_llm.scores.metrics.external.permission import LM_EVAL, metric_of
-from pyswarmopt_llm.scores.metrics.objectives import harness_task, scorings_of
-from pyswarmopt_llm.scores.metrics.questions.answer_format import (
+from pyswarmopt_llm.mix.load import adapter_patch
+from pyswarmopt_llm.scores.metrics.accuracy import (
+    MAX_NEW_TOKENS,
     choose_scoring,
     possible_scorings,
     trial_of,
 )
-from pyswarmopt_llm.scores.metrics.questions.context_window import check_window
-from pyswarmopt_llm.scores.metrics.questions.sampling import Sampling
-from pyswarmopt_llm.scores.metrics.registry import (
+from pyswarmopt_llm.scores.metrics.external.named_again import require
+from pyswarmopt_llm.scores.metrics.external.permission import LM_EVAL, metric_of
+from pyswarmopt_llm.scores.metrics.objectives import (
     Metric,
+    check_window,
     find_metric,
+    harness_task,
     longest_reply,
     metric_given,
+    scorings_of,
 )
+from pyswarmopt_llm.scores.metrics.questions.sampling import Sampling
+from pyswarmopt_llm.scores.metrics.questions.written import Written
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
 from pyswarmopt_llm.scores.tasks.load import load_task_of
 from pyswarmopt_llm.searching.scoring.result import read_result
@@ -430,3 +435,244 @@ def _run_of(best: Path) -> Path | None:
     """The run whose result a directory is; None where it is none."""
     run = best.resolve().parent
     return run if best.name == "best" and (run / "run.json").is_file() else None
+
+
+@dataclass(frozen=True)
+class Changed:
+    """An item on which two models differ.
+
+    Attributes:
+        item: the question.
+        values: of both.
+        answers: what both answered, in words; empty for metrics without answers.
+    """
+
+    item: Item
+    values: tuple[float, float]
+    answers: tuple[str, ...]
+
+    def record(self) -> dict[str, Any]:
+        """As JSON values."""
+        record = {
+            "id": self.item.id,
+            "question": self.item.question,
+            "right": self.item.answer_text or None,
+        }
+        return {**record, "values": list(self.values), "answers": list(self.answers) or None}
+
+
+@dataclass(frozen=True)
+class Against:
+    """The result of `evaluate_against`, of a model and the one that it is compared with.
+
+    Attributes:
+        names: of the models, in words.
+        models: base and adapter of each.
+        results: their scores.
+        paired: the first minus the second, item by item.
+        gained, lost: items on which the first is better or worse, the largest differences first.
+    """
+
+    names: tuple[str, str]
+    models: tuple[Model, Model]
+    results: tuple[EvalResult, EvalResult]
+    paired: Comparison
+    gained: tuple[Changed, ...]
+    lost: tuple[Changed, ...]
+
+
+def evaluate_against(config: EvalConfig, on_items: OnItems | None = None) -> Against:
+    """Score two models on the same items in the same answer format.
+
+    A judge is shown both answers, in both orders: the score of each is then its share of wins.
+    `on_items` receives the number of items scored so far, by both models together, and of all.
+
+    Raises:
+        UserError: whatever is wrong with the input, in one line.
+    """
+    models = two_models(config)
+    exam, turns = Exam.of(config), Turns(config, models)
+    scoring = _scoring(config, models, exam, turns)
+    scores: list[Score] = []
+    answers: list[Sequence[str]] = []
+    for number, model in enumerate(models):
+        engine = turns.engine(model)
+        exam.check(engine, scoring)
+        utility = exam.metric.build(exam.items, scoring, engine.chat, exam.task.prompt)
+        with followed(engine, len(exam.items), _half(on_items, number)):
+            if exam.metric.compare is not None and isinstance(utility, Written):
+                answers.append(utility.answers(engine))
+            else:
+                scores.append(utility(engine))
+                answers.append(scores[-1].answers)
+    wins = exam.metric.compare is not None
+    if exam.metric.compare is not None:  # the shares of wins; a tie is half a win
+        rate = exam.metric.compare(exam.items, *answers)
+        scores = [rate, score_of([1.0 - value for value in rate.per_item])]
+    ours, theirs = scores
+    first, second = (exam.result(score, scoring, wins) for score in scores)
+    changed = _changed(exam.items, ours, theirs, _in_words(exam.items, *answers))
+    scale = (0.0, 1.0) if wins else exam.metric.scale
+    return Against(
+        names=names_in_words(config),
+        models=models,
+        results=(first, second),
+        paired=compare_paired(ours.per_item, theirs.per_item, scale),
+        gained=tuple(row for row in changed if row.values[0] > row.values[1]),
+        lost=tuple(row for row in changed if row.values[0] < row.values[1]),
+    )
+
+
+def two_models(config: EvalConfig) -> tuple[Model, Model]:
+    """The model that is scored, and the one that it is compared with.
+
+    Raises:
+        UserError: one cannot be found, both are the same, or replies are to be sampled.
+    """
+    if config.temperature:
+        why = "is for the score of one model, not with `against`; remove it"
+        raise InvalidOption("temperature", config.temperature, why)
+    model, other = model_of(config.base, config.adapter), model_of(config.base, config.against)
+    if model == other:
+        raise InvalidOption(
+            "against", config.against, "is the model that is scored itself; name another"
+        )
+    return model, other
+
+
+class Turns:
+    """Models that take turns on one engine, which is opened anew where their bases differ."""
+
+    def __init__(self, config: EvalConfig, models: Sequence[Model]) -> None:
+        place = place_of(config.engine, config.run)
+        self._config, self._served = config, is_server(place)
+        if self._served and models[0][0] != models[1][0]:
+            raise InvalidOption("engine", place, "runs one base; compare two bases here")
+        # Before a base is loaded: an adapter that does not fit is found at once.
+        self._patches = {
+            (base, adapter): Patch() if adapter is None else adapter_patch(base, adapter)
+            for base, adapter in ([] if self._served else models)
+        }
+        self._loaded: tuple[Engine, Model] | None = None
+
+    def engine(self, model: Model) -> Engine:
+        """The engine with this model loaded."""
+        if self._served:
+            if self._loaded is None or self._loaded[1] != model:
+                self._loaded = open_named(self._config, model), model
+            return self._loaded[0]
+        bare: Model = (model[0], None)
+        if self._loaded is None or self._loaded[1] != bare:
+            self._loaded = None  # two bases need not fit into memory together
+            self._loaded = open_named(self._config, bare), bare
+        self._loaded[0].load(self._patches[model])
+        return self._loaded[0]
+
+
+def _scoring(config: EvalConfig, models: Sequence[Model], exam: Exam, turns: Turns) -> Scoring:
+    """One answer format for both: that of a run whose result one is, else by a trial of both."""
+    task = exam.task
+    of_runs = [run_scoring(user_path(adapter or base), task.name) for base, adapter in models]
+    scoring = next(filter(None, of_runs), "auto") if config.scoring == "auto" else config.scoring
+
+    def letters() -> list[Score]:
+        engines = (turns.engine(model) for model in reversed(models))  # the first one goes on
+        return [trial_of(task, engine.chat)(engine) for engine in engines]
+
+    return choose_scoring(scorings_of(exam.metric, scoring, task), task.dev, letters)
+
+
+def _half(on_items: OnItems | None, turn: int) -> OnItems | None:
+    """Progress of the first or the second of two models."""
+    return (
+        None if on_items is None else lambda done, total: on_items(turn * total + done, 2 * total)
+    )
+
+
+def _in_words(items: Sequence[Item], *answers: Sequence[str]) -> list[tuple[str, ...]]:
+    """The answers of each model to each item: the text of an option in place of its letter."""
+    if not all(answers):
+        return [()] * len(items)
+    rows = zip(items, *answers, strict=True)
+    return [
+        tuple((item.choices or {}).get(text, text).strip() for text in row) for item, *row in rows
+    ]
+
+
+def _changed(
+    items: Sequence[Item], first: Score, second: Score, answers: Sequence[tuple[str, ...]]
+) -> list[Changed]:
+    """The items on which both differ, the largest differences first, else in the file's order."""
+    values = zip(first.per_item, second.per_item, strict=True)
+    rows = zip(items, values, answers, strict=True)
+    changed = [Changed(item, both, said) for item, both, said in rows if both[0] != both[1]]
+    return sorted(changed, key=lambda row: -abs(row.values[0] - row.values[1]))
+
+
+def names_in_words(config: EvalConfig) -> tuple[str, str]:
+    """The names of the models in sentences: the last parts of their paths, or the base."""
+    models = (config.adapter, config.against)
+    bare = (config.base, None)
+    others = [name for name in models if name is not None and model_of(config.base, name) != bare]
+    folders = [Path(name).parent if Path(name).name == "best" else name for name in others]
+    short = dict(zip(others, unique_names(folders), strict=True))
+    first, second = (short.get(name or "", "the base") for name in models)
+    return first, second
+
+
+TOKENS = "pyswarmopt_llm.tokens.space"
+
+
+def generate_text(
+    base: str,
+    adapter: str | None,
+    prompt: str,
+    max_new_tokens: int = MAX_NEW_TOKENS,
+    *,
+    fusion: str = "auto",
+    dtype: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+    engine: str = "auto",
+    run: str | Path | None = None,
+    server_folder: str | None = None,
+) -> Iterator[str]:
+    """The greedy answer to a user turn: in pieces as a mixture writes it, else whole.
+
+    Args:
+        base: a model, or a directory with a mixture such as RUN/best of a token search.
+        adapter: on that base.
+        prompt: what the user says.
+        max_new_tokens: most tokens of the answer.
+        fusion: how a mixture writes, see `MixtureEngine`.
+        dtype: of the weights.
+        device: where they go.
+        threads: CPU threads.
+        engine: see `place_of`.
+        run: that the model comes from, if any.
+        server_folder: a folder that the server sees, too.
+
+    Returns:
+        The pieces of the answer, in order.
+
+    Raises:
+        UserError: the base or the adapter cannot be used.
+
+    Example:
+        >>> "".join(generate_text("my/base", "runs/first/best", "Hello!"))  # doctest: +SKIP
+        'Hello! How can I help you?'
+    """
+    if fusion == "auto":
+        machine: dict[str, Any] = {"dtype": dtype, "device": device, "threads": threads}
+        served: dict[str, Any] = {"engine": engine, "server_folder": server_folder}
+        config = EvalConfig(**machine, **served)
+        if run is not None:
+            stored = read_about(user_path(run)).config
+            turns: dict[str, Any] = {"system": stored.system, "thinking": stored.thinking}
+            config = replace(config, run=str(run), **turns)
+        model = open_named(config, (base, adapter))
+    elif adapter is None and saved_kind(base) is not None:
+        model = load(f"{TOKENS}:open_mixture")(base, dtype, device, threads, fusion)
+    else:
+        raise InvalidOption("fusion", fusion, "goes with a mixture of models only; remove it")
+    return model.stream(model.chat(prompt), max_new_tokens)

@@ -88,14 +88,14 @@ class ForkServer:
         """The line to its process, which is begun when it is first needed."""
         if self._line is not None:
             return self._line
-        self._line, far_end = socket.socketpair()
+        near_end, far_end = socket.socketpair()
         environment = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
             "TOKENIZERS_PARALLELISM": "false",  # its threads would not survive a fork
         }
         with far_end:
-            self._process = process = subprocess.Popen(
+            process = subprocess.Popen(
                 # -P: the current directory is not on its path, unless it is on that of this
                 # process.
                 [sys.executable, "-P", "-m", __name__, str(far_end.fileno())],
@@ -106,9 +106,10 @@ class ForkServer:
                 env=environment,
                 process_group=0,  # Ctrl-C is for the search, which ends its workers
             )
+        self._line, self._process = near_end, process
         with process.stdin as order:  # type: ignore[union-attr]
             order.write(self._order)
-        return self._line
+        return near_end
 
 
 class LocalWorker:

@@ -117,9 +117,10 @@ class Pool:
         Returns:
             Bytes of memory that those on this machine took.
         """
-        memory = self._host.memory
         with self._changed:
             self._closed = True
+            # no worker is started while those that are there are counted
+            memory = self._host.memory
             workers = list(self._workers.values())
             self._changed.notify_all()
         for worker in workers:
@@ -151,10 +152,15 @@ class ServedPool:
     def _evaluate(self, request: Request) -> Row:
         engine = self._free.get()
         try:
-            return self._evaluator.on(engine).evaluate(request)
+            return self._evaluated(engine, request)
+        finally:  # else the next one would wait for it for ever
+            self._free.put(engine)
+
+    def _evaluated(self, engine: ServedEngine, request: Request) -> Row:
+        try:
+            return replace(self._evaluator, engine=engine).evaluate(request)
         finally:
             engine.leave()
-            self._free.put(engine)
 
 
 class Pools:

@@ -29,12 +29,13 @@ from pyswarmopt_llm.mix import build_space, space_kind
 from pyswarmopt_llm.mix.starts import starting_points
 from pyswarmopt_llm.scores.choices import labelled
 from pyswarmopt_llm.scores.metrics.combine import harmonic
-from pyswarmopt_llm.searching.cross_fitting import Fitting, not_worse
+from pyswarmopt_llm.searching.explore import Search
+from pyswarmopt_llm.searching.plan import Budget
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import Journal, position_key
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer, Share
-from pyswarmopt_llm.searching.scoring.search import Budget, Search
 from pyswarmopt_llm.searching.surrogate import MOST_COEFFICIENTS, make_surrogate
+from pyswarmopt_llm.searching.train import Fitting, not_worse
 from pyswarmopt_rivals.bench import Bench, Trial
 from pyswarmopt_rivals.methods.changes import random_adapters
 from pyswarmopt_rivals.methods.method import ITEM_MODEL, RANDOM, WITH_DEV, Merged, Settings

@@ -37,7 +37,7 @@ from pyswarmopt_groups.context import GroupContext, Verdict
 from pyswarmopt_groups.members.protocol import GREEDY, Answer, Member, Sampling, Texts
 from pyswarmopt_groups.registry import load_strategy
 from pyswarmopt_groups.responses import is_right
-from pyswarmopt_llm.common.files.append_log import AppendLog
+from pyswarmopt_llm.common.files.regular import AppendLog
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task, render_prompt
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))

@@ -27,7 +27,7 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
 from pyswarmopt_groups.negotiation.consensus_game import equilibrium_ranking, initial_policy
-from pyswarmopt_llm.common.files.append_log import AppendLog
+from pyswarmopt_llm.common.files.regular import AppendLog
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

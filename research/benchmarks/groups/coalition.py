@@ -38,7 +38,7 @@ from pyswarmopt_groups.negotiation.coalition import (
 )
 from pyswarmopt_groups.registry import load_strategy
 from pyswarmopt_groups.responses import read_ballot
-from pyswarmopt_llm.common.files.append_log import AppendLog
+from pyswarmopt_llm.common.files.regular import AppendLog
 from pyswarmopt_llm.scores.tasks import Item, Task
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))

@@ -20,7 +20,7 @@ from typing import Any
 from pyswarmopt_groups.config import CouncilConfig
 from pyswarmopt_groups.leave_one_out import without_members
 from pyswarmopt_groups.run import decide_task
-from pyswarmopt_llm.common.files.append_log import AppendLog
+from pyswarmopt_llm.common.files.regular import AppendLog
 
 STRATEGIES = ("majority", "weighted", "confidence")
 

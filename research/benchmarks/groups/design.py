@@ -33,7 +33,7 @@ from pyswarmopt_groups.context import GroupContext, Verdict
 from pyswarmopt_groups.members.protocol import Member
 from pyswarmopt_groups.registry import load_strategy
 from pyswarmopt_groups.responses import is_right
-from pyswarmopt_llm.common.files.append_log import AppendLog
+from pyswarmopt_llm.common.files.regular import AppendLog
 from pyswarmopt_llm.scores.tasks import Item, Task
 
 STRATEGIES = ("majority", "self-consistency:3", "refine:1", "refine:3")

@@ -40,7 +40,7 @@ from pyswarmopt_groups.members.protocol import (
 )
 from pyswarmopt_groups.negotiation import refinement
 from pyswarmopt_groups.registry import load_strategy, society_names
-from pyswarmopt_llm.common.files.append_log import AppendLog
+from pyswarmopt_llm.common.files.regular import AppendLog
 from pyswarmopt_llm.scores.tasks import Task
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))

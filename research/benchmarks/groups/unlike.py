@@ -25,7 +25,7 @@ from talking import members_alone
 from pyswarmopt_groups.context import GroupContext
 from pyswarmopt_groups.members.load import open_members
 from pyswarmopt_groups.registry import load_strategy
-from pyswarmopt_llm.common.files.append_log import AppendLog
+from pyswarmopt_llm.common.files.regular import AppendLog
 from pyswarmopt_llm.scores.tasks import Item, Task
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))

@@ -27,7 +27,7 @@ from typing import Any
 import torch
 from records import ATTRIBUTES, LONGEST, STYLES, entries, question, stated
 
-from pyswarmopt_llm.engine.load import load_engine
+from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import load_adapter
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts

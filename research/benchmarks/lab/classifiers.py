@@ -30,7 +30,7 @@ from sklearn.linear_model import LogisticRegression
 import pyswarmopt as pso
 from pyswarmopt.inspect.recorder import record
 from pyswarmopt.parts.initialise import at_rest
-from pyswarmopt_llm.common.files.append_log import AppendLog
+from pyswarmopt_llm.common.files.regular import AppendLog
 
 Floats = npt.NDArray[np.float64]
 POOLS, EXPERTS, KNOWN, CLASSES = 6, 10, 4, 10

@@ -34,8 +34,7 @@ from lab_skills import items
 from torch import Tensor
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.files.append_log import AppendLog
-from pyswarmopt_llm.common.files.regular import write_json
+from pyswarmopt_llm.common.files.regular import AppendLog, write_json
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.scores.choices import EPOCHS, RATE, Choices

@@ -36,7 +36,7 @@ from lab_skills import items
 from pool import BASE, engine_of
 from torch import Tensor
 
-from pyswarmopt_llm.common.files.append_log import AppendLog
+from pyswarmopt_llm.common.files.regular import AppendLog
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.experts.adapter import load_factors, read_adapter
 from pyswarmopt_llm.scores.choices import PASSES, Choices

@@ -27,8 +27,8 @@ import torch
 from several import make
 
 from pyswarmopt_llm import SearchConfig
+from pyswarmopt_llm.searching import surrogate as harmful
 from pyswarmopt_llm.searching.scoring.record import unpack
-from pyswarmopt_llm.searching.surrogate import surrogate as harmful
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scores"))

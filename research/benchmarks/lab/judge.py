@@ -32,12 +32,12 @@ from scipy.stats import spearmanr
 
 from pyswarmopt_llm import SearchConfig, load_reward, load_task, open_model, resume, search
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.engine.load import load_engine
+from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import load_adapter
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.mix.delta import DeltaSpace
-from pyswarmopt_llm.scores.metrics.registry import METRICS
+from pyswarmopt_llm.scores.metrics.objectives import METRICS
 from pyswarmopt_llm.scores.metrics.text import exact_match
 from pyswarmopt_llm.scores.tasks import Item
 

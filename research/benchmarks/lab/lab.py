@@ -174,7 +174,7 @@ def expert_chats(base: Path, kinds: Sequence[tuple[str, ...]], seed: int) -> lis
     The rehearsal keeps an expert from forgetting without teaching it what is not its own (Li &
     Hoiem 2016, arXiv 1606.09282, with answers in the place of distributions).
     """
-    from pyswarmopt_llm.engine.load import load_engine
+    from pyswarmopt_llm.engine.transformers import load_engine
     from pyswarmopt_llm.experts.base import resolve_base
 
     engine = load_engine(resolve_base(str(base)), "float32", "cpu", torch.get_num_threads())

@@ -100,7 +100,7 @@ def rehearsal_of(base: Path) -> list[dict[str, Any]]:
 
 def engine_of(base: Path) -> Any:
     """The laboratory's base."""
-    from pyswarmopt_llm.engine.load import load_engine
+    from pyswarmopt_llm.engine.transformers import load_engine
     from pyswarmopt_llm.experts.base import resolve_base
 
     return load_engine(resolve_base(str(base)), "float32", "cpu", torch.get_num_threads())

@@ -34,7 +34,7 @@ from classifiers import CLASSES, EXPERTS, PARTICLES, POOLS, Floats, Pool, accura
 
 import pyswarmopt as pso
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.files.append_log import AppendLog
+from pyswarmopt_llm.common.files.regular import AppendLog
 from pyswarmopt_llm.common.optimizers import recipe_options
 from pyswarmopt_llm.mix.starts import even_sums, sums
 from pyswarmopt_llm.searching.grid import make_grid

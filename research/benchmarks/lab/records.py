@@ -192,7 +192,7 @@ def make_scholar(lab: Path, out: Path) -> None:
 
 def make_experts(lab: Path) -> None:
     """Ten LoRA experts."""
-    from pyswarmopt_llm.engine.load import load_engine
+    from pyswarmopt_llm.engine.transformers import load_engine
     from pyswarmopt_llm.experts.base import resolve_base
     from pyswarmopt_llm.searching.training.train import TrainingOptions, train_expert
 

@@ -24,7 +24,7 @@ from lab import EXPERT_EXAMPLES, SINGLES, make_expert
 from lab_skills import chats
 
 from pyswarmopt_llm import SearchConfig
-from pyswarmopt_llm.common.files.append_log import AppendLog
+from pyswarmopt_llm.common.files.regular import AppendLog
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from several_experts import ROWS, Place, add_rows

@@ -33,7 +33,7 @@ from torch import Tensor
 import pyswarmopt as pso
 from pyswarmopt.parts.initialise import at_rest
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.files.append_log import AppendLog
+from pyswarmopt_llm.common.files.regular import AppendLog
 from pyswarmopt_llm.common.optimizers import recipe_options
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.dropout import Dropout

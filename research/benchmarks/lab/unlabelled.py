@@ -35,16 +35,15 @@ from lab_skills import items
 from torch import Tensor
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.files.append_log import AppendLog
-from pyswarmopt_llm.common.files.regular import write_json
+from pyswarmopt_llm.common.files.regular import AppendLog, write_json
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.scores.choices import EPOCHS, PASSES, RATE, Choices
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import load_task
-from pyswarmopt_llm.searching.cross_fitting import Fitting
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.record import pack, unpack
+from pyswarmopt_llm.searching.train import Fitting
 from pyswarmopt_llm.searching.training.trainer import ITEMS_PER_STEP, Lora, loglikelihoods, train
 from pyswarmopt_rivals.methods.searching.optimizers import cross_fit
 

@@ -29,12 +29,12 @@ from runs import NEW_TOKENS, TASKS, parser, written
 from pyswarmopt_groups import voting
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.generation import Draw
-from pyswarmopt_llm.engine.load import load_engine
+from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import load_adapter
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.mix.delta import DeltaSpace
-from pyswarmopt_llm.scores.metrics.registry import METRICS
+from pyswarmopt_llm.scores.metrics.objectives import METRICS
 from pyswarmopt_llm.scores.metrics.text import exact_match, squad_words
 from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.scoring.record import Store

@@ -43,7 +43,7 @@ from pyswarmopt_groups.members.load import open_members
 from pyswarmopt_groups.registry import load_strategy
 from pyswarmopt_groups.responses import is_right
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.files.append_log import AppendLog
+from pyswarmopt_llm.common.files.regular import AppendLog
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.scores.metrics import Accuracy

@@ -4,6 +4,7 @@ sign, names.
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Mapping
@@ -85,8 +86,10 @@ def test_a_call_that_takes_too_long_fails():
     r = pso.minimize(
         hangs_at_the_left, BOX, "constriction", on_error="worst", history="particles", **limits
     )
-    values = {record.x[0] >= 0: np.isfinite(record.value) for record in r.history}
-    assert values == {True: True, False: False} and r.x[0] >= 0
+    values = {(bool(record.x[0] >= 0), math.isfinite(record.value)) for record in r.history}
+    # a busy machine may be too slow for others, too
+    assert {(True, True), (False, False)} <= values and (False, True) not in values
+    assert r.x[0] >= 0
 
 
 def test_progress_shows_the_share_and_the_time_left(monkeypatch, capsys):

@@ -87,7 +87,11 @@ def test_workers_that_are_processes_are_not_waited_for(tmp_path):
         "            os.kill(os.getppid(), signal.SIGINT)\n"
         "        except FileExistsError:\n"
         "            pass\n"
-        "        time.sleep(2)\n"
+        # until the search has come back, which it must do without it
+        "        for _ in range(1200):\n"
+        "            if pathlib.Path('back').exists():\n"
+        "                break\n"
+        "            time.sleep(0.05)\n"
         "    pathlib.Path('seen', str(os.getpid()) + str(time.time_ns())).touch()\n"
         "    return float((x**2).sum())\n"
     )
@@ -100,11 +104,12 @@ def test_workers_that_are_processes_are_not_waited_for(tmp_path):
         "    r = pso.minimize(mine.fun, [(-1, 1)] * 2, population=5, max_evals=500, seed=1, "
         "workers='processes:2',"
         " recipe='constriction')\n"
+        "    open('back', 'x').close()\n"
         "    print(r.message, r.success, r.nfev)\n"
     )
     (tmp_path / "seen").mkdir()
     done = subprocess.run(
-        [sys.executable, "main.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120
+        [sys.executable, "main.py"], cwd=tmp_path, capture_output=True, text=True, timeout=600
     )
     assert done.stdout.split() == ["interrupted", "False", "10"] and done.returncode == 0, (
         done.stderr

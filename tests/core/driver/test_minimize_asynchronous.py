@@ -51,18 +51,20 @@ def test_the_budget_is_kept_and_the_best_is_the_best_seen(workers, max_evals):
 
 
 def test_what_is_under_way_when_the_search_ends_counts():
-    """The target is reached while two others are under way; one of those is better still."""
-    reached = threading.Event()
+    """The target is reached while another one is under way, which is better still."""
+    reached, begun = threading.Event(), threading.Event()
     values = iter([9.0, 9.0, 0.5, 0.25, 9.0])
     lock = threading.Lock()
 
     def fun(x):
         with lock:
             value = next(values)
-        if value == 0.25 or (value == 9.0 and reached.is_set()):
+        if value == 0.25:
+            begun.set()
             reached.wait(timeout=60)
             time.sleep(0.05)
         if value == 0.5:
+            begun.wait(timeout=60)
             reached.set()
         return value
 
@@ -114,12 +116,10 @@ def test_what_was_in_flight_is_evaluated_again(tmp_path):
     r = search(rest, workers=2, max_evals=60, checkpoint=path)
     assert any(np.array_equal(x, hung[0]) for _, x in rest.seen)
     # The checkpoint is that of the last whole iteration, of 6 evaluations: nothing before it is
-    # evaluated again but the best, which must have the value that it had. The other thread may have
-    # got one iteration further.
-    assert (
-        r.nfev == 60
-        and len(rest.seen) in (60 - 24 + 1, 60 - 30 + 1)
-        and r.stop == {"max_evals": 60}
-    )
+    # evaluated again but the best, which must have the value that it had. How far the other thread
+    # gets until the first one is heard is the machine's business.
+    kept = 60 + 1 - len(rest.seen)
+    assert kept % 6 == 0 and 24 <= kept <= len(done)
+    assert r.nfev == 60 and r.stop == {"max_evals": 60}
     with pytest.raises(ValueError, match=r"other .*asynchronous"):
         pso.minimize(bowl, BOX, "surrogate", 6, max_evals=60, seed=3, checkpoint=path)

@@ -83,9 +83,9 @@ def test_threads_do_work_at_the_same_time():
 
 
 def test_the_pool_ends_with_the_search_and_after_an_error():
-    before = threading.active_count()
+    before = {*threading.enumerate()}  # some of which may end meanwhile
     pso.minimize(bowl, BOX, max_evals=100, seed=0, workers=4)
-    assert threading.active_count() == before
+    assert {*threading.enumerate()} <= before
 
     def fails(x):
         if x[0] < 0:
@@ -94,7 +94,7 @@ def test_the_pool_ends_with_the_search_and_after_an_error():
 
     with pytest.raises(RuntimeError, match="left"):
         pso.minimize(fails, BOX, seed=0, workers=4)
-    assert threading.active_count() == before
+    assert {*threading.enumerate()} <= before
 
 
 # --- torch ---

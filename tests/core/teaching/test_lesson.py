@@ -152,6 +152,31 @@ def test_page_and_library_give_the_same_trajectory(settings: Settings, seed: int
             )
 
 
+def test_page_minimises_a_readers_function_as_minimize_does(js: Page) -> None:
+    """`Minimise it` in the first chapter: its start, and the random numbers of its recording."""
+    chapter = lesson.CHAPTERS[0]
+    settings, frames = settings_of(chapter), recording_of(chapter)
+    found = js(
+        "(Swarm.define(([a, b]) => (a * a + b - 11) ** 2 + 3 * Math.sin(2 * a)), "
+        "Swarm.run(x, v, {...s, landscape: 'own', shift: [0, 0]}, moves, factors, null))",
+        x=frames[0]["x"],
+        v=frames[0]["v"],
+        s=asdict(settings),
+        moves=chapter["moves"],
+        factors=[frame["move"]["factors"] for frame in frames[:-1]],
+    )[-1]
+    result = pso.minimize(
+        lambda x: (x[0] ** 2 + x[1] - 11) ** 2 + 3 * math.sin(2 * x[0]),
+        [(settings.low, settings.high)] * 2,
+        recipe=settings.recipe(),
+        population=settings.particles,
+        max_iter=chapter["moves"],
+        seed=chapter["seed"],
+    )
+    assert found["best"] == pytest.approx(result.fun, abs=1e-4)
+    np.testing.assert_allclose(found["leader"], result.x, atol=1e-4)
+
+
 def test_landscapes_are_the_librarys(js: Page) -> None:
     x = np.random.default_rng(0).uniform(-5, 5, (40, 2))
     for name, optima in LANDSCAPES.items():

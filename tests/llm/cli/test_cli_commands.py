@@ -11,22 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from search_helpers import exit_code
 
 from pyswarmopt_llm.cli.app import main
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.searching.training.examples import load_examples, read_examples
 from pyswarmopt_llm.searching.use.config import EvalConfig
-from pyswarmopt_rivals.merge import MergeConfig, merge
-from pyswarmopt_rivals.methods.method import Method
-
-
-def run(*argv: str) -> int:
-    """The exit code of `swarm-llm argv`."""
-    with pytest.raises(SystemExit) as exit_info:
-        main(argv)
-    return int(exit_info.value.code or 0)
-
+from pyswarmopt_rivals.merge import MergeConfig
 
 Calls = list[tuple[tuple[Any, ...], dict[str, Any]]]
 
@@ -63,7 +54,10 @@ EVALUATED = types.SimpleNamespace(
 def test_eval_prints_score_and_interval(fake: Any, capsys: pytest.CaptureFixture[str]) -> None:
     calls = fake("pyswarmopt_llm.searching.use.model", "evaluate", EVALUATED)
     assert (
-        run(*"eval --base B --adapter A --task T --split dev --dev 9 --scoring letter".split()) == 0
+        exit_code(
+            *"eval --base B --adapter A --task T --split dev --dev 9 --scoring letter".split()
+        )
+        == 0
     )
     (((config, _), _),) = calls
     assert config == EvalConfig("B", "T", "A", split="dev", dev=9, scoring="letter")
@@ -78,7 +72,7 @@ def test_eval_prints_its_note_unless_it_is_quiet(
 ) -> None:
     noted = types.SimpleNamespace(**{**vars(EVALUATED), "note": "few items"})
     fake("pyswarmopt_llm.searching.use.model", "evaluate", noted)
-    assert run(*f"eval --base B --task T {more}".split()) == 0
+    assert exit_code(*f"eval --base B --task T {more}".split()) == 0
     assert capsys.readouterr().err == said
 
 
@@ -95,7 +89,7 @@ def test_merge_passes_on_every_expert_and_option(
         "merge --base B --experts x y --method ties --space delta --weights -0.5,2 --density "
         ".1 --rank 24 --out O"
     )
-    assert run(*words.split()) == 0
+    assert exit_code(*words.split()) == 0
     asked = {"method": "ties", "space": "delta", "weights": "-0.5,2", "density": 0.1, "rank": 24}
     assert calls == [((MergeConfig("B", ("x", "y"), "O", **asked),), {})]
     told = "wrote O: ties of 2 experts (delta space), rank 2, 24; nothing was cut\n"
@@ -113,7 +107,7 @@ def test_a_merge_is_an_adapter_with_a_card_that_makes_it_again(
     first = merge_words(
         tiny_base, tiny_experts, tmp_path / "one", "--method", "della", "--rank", "3", "--seed", "5"
     )
-    assert run(*first) == 0
+    assert exit_code(*first) == 0
     told = capsys.readouterr().out
     assert "rank 3; the method's result is of higher rank: the cut lost " in told
     card = (tmp_path / "one" / "README.md").read_text()
@@ -131,24 +125,11 @@ def test_a_merge_is_an_adapter_with_a_card_that_makes_it_again(
         next(line for line in card.splitlines() if line.startswith("    swarm-llm"))
     )
     again = [str(tmp_path / "two") if word == "ADAPTER" else word for word in command[1:]]
-    assert run(*again) == 0
+    assert exit_code(*again) == 0
     weights = [
         (tmp_path / name / "adapter_model.safetensors").read_bytes() for name in ("one", "two")
     ]
     assert weights[0] == weights[1]
-
-
-def test_merge_refuses_methods_that_need_a_task_without_one(
-    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    searching = Method("tuned", "-", "-", "-", needs=frozenset({"dev", "seed"}))
-    monkeypatch.setattr("pyswarmopt_rivals.merge.load_method", lambda name: searching)
-    with pytest.raises(UserError, match="method tuned: looks at dev examples; give task"):
-        merge(
-            MergeConfig(
-                str(tiny_base), tuple(map(str, tiny_experts)), str(tmp_path / "new"), "tuned"
-            )
-        )
 
 
 def test_examples_are_read_line_by_line(tmp_path: Path) -> None:

@@ -8,16 +8,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from search_helpers import exit_code
 
-from pyswarmopt_llm.cli.app import main
 from pyswarmopt_llm.cli.inspect import next_command, recommended
-
-
-def run(*argv: str | Path) -> int:
-    """The exit code of `swarm-llm argv`."""
-    with pytest.raises(SystemExit) as exit_info:
-        main([str(word) for word in argv])
-    return int(exit_info.value.code or 0)
 
 
 @pytest.fixture
@@ -38,7 +31,7 @@ def test_experts_of_one_kind_can_be_mixed_anyhow(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    assert run("inspect", *tiny_experts, "--base", tiny_base) == 0
+    assert exit_code("inspect", *tiny_experts, "--base", tiny_base) == 0
     out = capsys.readouterr().out
     # 2 layers; A is (4, in), B is (out, 4); hidden 32, q and o 32 x 32, k and v 16 x 32.
     parameters = 2 * (2 * (4 * 32 + 32 * 4) + 2 * (4 * 32 + 16 * 4))
@@ -77,7 +70,7 @@ def test_factor_is_recommended_where_weight_changes_cannot_be_mixed() -> None:
 def test_json_says_the_same(
     tiny_experts: list[Path], louder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("inspect", tiny_experts[0], louder, "--json") == 0
+    assert exit_code("inspect", tiny_experts[0], louder, "--json") == 0
     record = json.loads(capsys.readouterr().out)
     assert [row["expert"] for row in record["experts"]] == ["ant", "louder"]
     assert [(p["expert"], p["spaces"]) for p in record["problems"]] == [("louder", ["factor"])]

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from result_helpers import RESULT as FLAT
 from result_helpers import nested
+from search_helpers import exit_code
 
-from pyswarmopt_llm.cli.app import main
 from pyswarmopt_llm.cli.demo import EMBEDDED, demo_base, free_directory
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.experts.quantised.embedded import MODELS, embedded_model
@@ -22,13 +22,6 @@ from pyswarmopt_llm.searching.scoring.run_directory import About
 
 RESULT = nested(FLAT)
 SEARCH = "search --base B --experts x --task t --out".split()
-
-
-def run(*argv: str) -> int:
-    """The exit code of `swarm-llm argv`."""
-    with pytest.raises(SystemExit) as exit_info:
-        main(argv)
-    return int(exit_info.value.code or 0)
 
 
 Install = Callable[..., None]
@@ -72,7 +65,7 @@ def test_ctrl_c_says_how_to_go_on_if_there_is_something_to_go_on_with(
         raise KeyboardInterrupt
 
     install(search=search)
-    assert run(*SEARCH, str(out)) == 130
+    assert exit_code(*SEARCH, str(out)) == 130
     err = capsys.readouterr().err
     assert (f"swarm-llm resume '{out}'" in err) == begun
     assert ("nothing has been written" in err) != begun
@@ -101,7 +94,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 def test_demo_searches_over_the_experts_of_the_checkout(
     checkout: list[Any], tmp_path: Path
 ) -> None:
-    assert run("demo", "--out", str(tmp_path / "run"), "--seed", "3") == 0
+    assert exit_code("demo", "--out", str(tmp_path / "run"), "--seed", "3") == 0
     (config,) = checkout
     assert [Path(expert).name for expert in config.experts] == ["a", "b", "c"]
     assert (config.base, config.tasks, config.seed) == (
@@ -115,12 +108,12 @@ def test_demo_searches_over_the_experts_of_the_checkout(
 def test_the_real_demo_of_a_score_names_its_program_and_prompts(
     checkout: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("demo", "--score", "--real", "--out", str(tmp_path / "run")) == 0
+    assert exit_code("demo", "--score", "--real", "--out", str(tmp_path / "run")) == 0
     (config,) = checkout
     folder = tmp_path / "examples" / "house_style"
     assert config.tasks == (f"prompts:{folder / 'prompts.jsonl'}",)
     assert config.metrics == (f"{folder / 'style.py'}:style",)
-    assert run("demo", "--real") == 2
+    assert exit_code("demo", "--real") == 2
     assert "--real goes with --score" in capsys.readouterr().err
 
 
@@ -140,7 +133,7 @@ def test_demo_of_a_score_shows_what_was_gained_and_model_swarms_beside_it(
         for prompt, (before, after) in values.items()
     ]
     (tmp_path / "run" / "replies.json").write_text(json.dumps({"tasks": [{"prompts": prompts}]}))
-    assert run("demo", "--score", "--out", str(tmp_path / "run")) == 0
+    assert exit_code("demo", "--score", "--out", str(tmp_path / "run")) == 0
     out = capsys.readouterr().out
     assert "won: 'won before' by the best expert, 'won after' by the result" in out
     assert "lost before" not in out

@@ -57,22 +57,6 @@ def test_spread_by_hand(words: list[str], expected: list[str]) -> None:
     assert spread(words, ["--experts"]) == expected
 
 
-def test_every_option_of_search_reaches_its_field(
-    seen: list[SearchConfig], capsys: pytest.CaptureFixture[str]
-) -> None:
-    swarm_llm(capsys, *NEEDED)
-    words = "--optimizer pso --particles 7 --max-iter 8 --patience 9 --dev 10 --test 11 --seed 12"
-    more = "--device cpu --threads 13 --scoring letter --set samples=3 --set inertia=0.1"
-    swarm_llm(capsys, *NEEDED, *words.split(), *more.split(), "--template", "{question}")
-    expected = replace(
-        CONFIG,
-        **{"optimizer": "pso", "particles": 7, "max_iter": 8, "patience": 9, "dev": 10, "test": 11},
-        **{"seed": 12, "device": "cpu", "threads": 13, "scoring": "letter", "samples": 3},
-        **{"settings": ("inertia=0.1",), "template": ("{question}",)},
-    )
-    assert seen == [CONFIG, expected]
-
-
 def test_a_config_file_gives_defaults_and_the_command_line_wins(
     tmp_path: Path, seen: list[SearchConfig], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,5 +1,5 @@
 """What both commands print: no control character from outside reaches the terminal, and nothing is
-echoed at length.
+echoed at length; what a user is told.
 """
 
 from __future__ import annotations
@@ -7,6 +7,7 @@ from __future__ import annotations
 import ast
 import io
 import logging
+import re
 import sys
 import types
 import unicodedata
@@ -14,15 +15,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.table import Table
+from search_helpers import questions, swarm_llm, write_task
 
 import pyswarmopt.cli
 import pyswarmopt_llm.cli.app
 from pyswarmopt.base.words import LIMIT, one_line, visible
 from pyswarmopt.cli.terminal import complain, open_console
+from pyswarmopt_llm.cli import app
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.searching.use.model import evaluate_model
 
 ROOT = Path(__file__).parents[3]
 BELL, RED, BIDI = "\x07", "\x1b[31m", "\u202e"
@@ -112,9 +117,9 @@ def test_arguments_that_are_no_text_are_refused(
 def test_answers_are_escaped_on_a_terminal_and_left_alone_in_a_pipe(
     terminal: bool, shown: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = types.ModuleType("pyswarmopt_llm.searching.use.generate")
+    module = types.ModuleType("pyswarmopt_llm.searching.use.model")
     module.generate_text = lambda *args, **more: iter(["\x1b]0;mine", "\x07 yes"])  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "pyswarmopt_llm.searching.use.generate", module)
+    monkeypatch.setitem(sys.modules, "pyswarmopt_llm.searching.use.model", module)
     out = io.StringIO()
     monkeypatch.setattr(out, "isatty", lambda: terminal, raising=False)
     monkeypatch.setattr(sys, "stdout", out)
@@ -162,3 +167,65 @@ def test_the_commands_print_in_no_other_way() -> None:
             assert called not in ("print", "sys.stderr.write"), (file, node.lineno)
             assert called != "Console" or file.name == "help.py", (file, node.lineno)
             assert called != "typer.echo" or "json.dumps" in ast.unparse(node), (file, node.lineno)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (MemoryError(), "out of memory; "),
+        (torch.OutOfMemoryError("CUDA out of memory"), "out of memory; "),
+        (OSError(28, "No space left on device", "out/x"), "out/x: No space left on device; "),
+        (OSError(5, "Input/output error"), "a file: Input/output error; "),
+    ],
+)
+def test_what_the_machine_lacks_is_one_line(
+    error: Exception,
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> int:
+        raise error
+
+    monkeypatch.setattr(app, "run_app", fail)
+    code, _, err = swarm_llm(capsys, "search")
+    assert code == 2 and err.count("\n") == 1 and err.startswith(f"error: {said}")
+
+
+def test_another_error_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> int:
+        raise RuntimeError("shapes differ")
+
+    monkeypatch.setattr(app, "run_app", fail)
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        app.main(["search"])
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_task(
+        tmp_path_factory.mktemp("task") / "words.json", questions(12, 1), questions(20, 2)
+    )
+
+
+@pytest.mark.parametrize("scoring", ["likelihood", "letter", "generate"])
+def test_eval_says_how_far_it_is_and_finds_the_same(
+    scoring: str, tiny_base: Path, task: Path
+) -> None:
+    seen: list[tuple[int, int]] = []
+    options = {"scoring": scoring, "threads": 1, "test": 9}
+    found = evaluate_model(
+        str(tiny_base),
+        None,
+        str(task),
+        on_items=lambda done, total: seen.append((done, total)),
+        **options,
+    )
+    assert found.score == evaluate_model(str(tiny_base), None, str(task), **options).score
+    done = [number for number, _ in seen]
+    assert done == sorted(set(done)) and seen[-1] == (9, 9) and {total for _, total in seen} == {9}
+
+
+def test_one_is_no_plural(tiny_experts: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = swarm_llm(capsys, "inspect", tiny_experts[0])
+    assert code == 0 and re.search(r"^1 expert$", out, re.MULTILINE)

@@ -1,11 +1,30 @@
-"""Names that are in no table."""
+"""Names that are in no table, extras that are not installed, addresses that are none."""
 
 from __future__ import annotations
 
-import pytest
+import sys
+import tomllib
+from collections.abc import Callable
+from importlib.metadata import packages_distributions
+from pathlib import Path
 
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from search_helpers import louder, questions, small, swarm_llm, write_task
+
+from pyswarmopt_groups.registry import VOTES
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.extras import EXTRAS, missing_extra
+from pyswarmopt_llm.common.files.http import Json
+from pyswarmopt_llm.common.optimizers import check_optimizer
 from pyswarmopt_llm.common.registry import lookup, unknown
+from pyswarmopt_llm.published.datasets import download, read_rows
+from pyswarmopt_llm.published.lm_eval import LmEvalTask
+from pyswarmopt_llm.report.run import search
+from pyswarmopt_llm.scores.metrics.objectives import find_metric
+from pyswarmopt_rivals.comparison.contestants import contestant
+from pyswarmopt_rivals.methods import ENSEMBLES, METHODS, SEARCHING
 
 
 @pytest.mark.parametrize(
@@ -29,3 +48,125 @@ def test_a_known_name_gives_its_entry_and_an_unknown_one_an_error() -> None:
     assert lookup("--method", "ties", {"ties": 3}) == 3
     with pytest.raises(UserError, match=r"--method tie: unknown; did you mean ties\?"):
         lookup("--method", "tie", {"ties": 3})
+
+
+ROOT = Path(__file__).parents[3]
+METRICS = [("bleu", "sacrebleu"), ("chrf", "sacrebleu"), ("rouge-l", "rouge_score")]
+METRICS += [("toxicity", "profanity_check"), ("evaluate:rouge", "evaluate")]
+
+
+@pytest.fixture
+def without(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Take modules away."""
+
+    def take(*modules: str) -> None:
+        for module in modules:
+            monkeypatch.setitem(sys.modules, module, None)
+
+    return take
+
+
+def packages(extra: str) -> set[str]:
+    """The distributions of an extra."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    return {canonicalize_name(Requirement(line).name) for line in extras[extra]}
+
+
+@pytest.mark.parametrize("module", sorted(EXTRAS))
+def test_the_extra_installs_the_module(module: str) -> None:
+    owners = {canonicalize_name(name) for name in packages_distributions().get(module, [module])}
+    if module == "pyarrow":
+        owners = {"datasets"}  # which cannot do without it
+    assert owners & packages(EXTRAS[module])
+
+
+def test_a_search_needs_no_extra(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, without: Callable[..., None]
+) -> None:
+    without(*(module for module, extra in EXTRAS.items() if extra != "llm"))
+    task = write_task(tmp_path / "words.json", questions(8, 1), questions(8, 2))
+    config = small(tiny_base, louder(tiny_experts, tmp_path / "loud"), [task], tmp_path / "run")
+    assert search(config).result["evaluations"] > 0
+    assert (tmp_path / "run" / "report.html").is_file()
+
+
+NEEDS: dict[str, tuple[str, Callable[[], object]]] = {
+    **{f"metric {name}": (module, lambda name=name: find_metric(name)) for name, module in METRICS},
+    "lm-eval:arc_easy": ("lm_eval", lambda: LmEvalTask("arc_easy")),
+    "hub:owner/data": ("datasets", lambda: download("owner/data", None)),
+    "pycma": ("cma", lambda: check_optimizer("pycma")),
+    "nevergrad:DE": ("nevergrad", lambda: check_optimizer("nevergrad:DE")),
+    "an endpoint": ("httpx", lambda: Json("http://127.0.0.1:9", "NO_KEY", "it", "")),
+}
+
+
+@pytest.mark.parametrize("what", NEEDS)
+def test_an_option_names_the_extra_that_it_needs(what: str, without: Callable[..., None]) -> None:
+    module, use = NEEDS[what]
+    without(module)
+    with pytest.raises(UserError) as caught:
+        use()
+    assert str(caught.value) == f'{what} needs {module}: install the extra "{EXTRAS[module]}"'
+
+
+def test_a_parquet_file_names_its_extra(tmp_path: Path, without: Callable[..., None]) -> None:
+    without("pyarrow")
+    (tmp_path / "rows.parquet").write_bytes(b"PAR1")
+    with pytest.raises(UserError, match=r'rows.parquet needs pyarrow: install the extra "hub"'):
+        read_rows(tmp_path / "rows.parquet")
+
+
+def test_a_search_is_refused_before_anything_is_written(
+    tiny_base: Path,
+    tiny_experts: list[Path],
+    tmp_path: Path,
+    without: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    without("cma")
+    task = write_task(tmp_path / "words.json", questions(8, 1), questions(8, 2))
+    words = ["search", "--base", tiny_base, "--experts", *tiny_experts, "--task", task]
+    words += ["--out", tmp_path / "run"]
+    code, _, err = swarm_llm(capsys, *words, "--optimizer", "pycma")
+    assert code == 2 and err.count("\n") == 1 and 'install the extra "cma"' in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_comparison_says_which_methods_lack_an_extra(without: Callable[..., None]) -> None:
+    without("cma", "nevergrad", "sklearn")
+    names = [
+        *METHODS,
+        *SEARCHING,
+        *ENSEMBLES,
+        "model-swarms",
+        "pycma",
+        "nevergrad:DE",
+        "vote:route-likelihood",
+    ]
+    reasons = {name: missing_extra(contestant(name).module) for name in names}
+    missing = {name: why for name, why in reasons.items() if why is not None}
+    expected = {
+        "lorahub": "nevergrad",
+        "nevergrad:DE": "nevergrad",
+        "evolmerge": "cma",
+        "pycma": "cma",
+        "cbtm": "scikit-learn",
+        "vote:route-likelihood": "scikit-learn",
+    }
+    assert set(missing) == set(expected)
+    for name, extra in expected.items():
+        assert f'the extra "{extra}"' in missing[name]
+    assert {name for name, one in VOTES.items() if one.module} == {"route-likelihood"}
+
+
+@pytest.mark.parametrize("url", ["ftp://host/", "file:///etc/passwd", "http://", "host:8000"])
+def test_only_http_with_a_host_is_an_address(url: str) -> None:
+    with pytest.raises(UserError, match="not a URL"):
+        Json(url, "NO_KEY", "the judge", "start it")
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8000", "https://example.test/v1/"])
+def test_addresses_lose_the_slash_at_their_end(url: str) -> None:
+    assert Json(url, "NO_KEY", "the judge", "start it").url == url.rstrip("/")

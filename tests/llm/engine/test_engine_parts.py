@@ -1,18 +1,28 @@
-"""Some items alone, and batches: the same numbers, also when memory or plans are short."""
+"""Parts of the engine: memory that runs out, log-probabilities that are no numbers."""
 
 from __future__ import annotations
 
+import json
 import logging
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from engine_reference import load_tiny
+from safetensors.torch import load_file, save_file
+from search_helpers import history, louder, questions, small, swarm_llm, write_task
+from torch import Tensor
 
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import UndefinedModelError, UserError
+from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.engine.batching import build_plan
+from pyswarmopt_llm.engine.generation import Draw
 from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.mix.delta import DeltaSpace
+from pyswarmopt_llm.searching.loop import resume, search
 
 PROMPTS = [f"Say {'very ' * k}well:" for k in range(7)]
 SIZES = [2048, 1024, 512, 256, 128, 64, 32, 16, 8]
@@ -99,3 +109,162 @@ def test_a_long_common_beginning_makes_batches_smaller() -> None:
     keys = [len(batch.rows) * (800 + batch.input_ids.shape[1]) for batch in plan.batches]
     assert all(n <= 8 * 256 for n in keys) and max(keys) > 1000
     assert len(build_plan([(c[800:], o) for c, o in pairs], batch_tokens=256).batches) == 1
+
+
+NORM = "model.norm.weight"
+
+
+def changed(base: Path, folder: Path, value: float) -> Path:
+    """A copy of a base with one weight of its last norm set."""
+    shutil.copytree(base, folder)
+    weights = load_file(folder / "model.safetensors")
+    weights[NORM][3] = value
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bases(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One with a damaged weight, and one whose logits are beyond float16."""
+    folder = tmp_path_factory.mktemp("undefined")
+    return {
+        "damaged": changed(tiny_base, folder / "damaged", torch.nan),
+        "large": changed(tiny_base, folder / "large", 1e7),
+    }
+
+
+def for_base(base: Path, experts: Sequence[Path], folder: Path) -> list[Path]:
+    """Copies of the experts that name this base."""
+    copies = louder(experts, folder, alpha=8)
+    for copy in copies:
+        file = copy / "adapter_config.json"
+        config = json.loads(file.read_text())
+        file.write_text(json.dumps({**config, "base_model_name_or_path": str(base)}))
+    return copies
+
+
+COMMANDS = {
+    "eval": "eval --base {base} --task {task} --threads 1",
+    "eval letters": "eval --base {base} --task {task} --threads 1 --scoring letter",
+    "eval written": "eval --base {base} --task {task} --threads 1 --scoring generate",
+    "find": "find {experts} --base {base} --task {task} --threads 1",
+    "search": "search --base {base} --experts {experts} --task {task} --out {out} --threads 1",
+    "paper": "search --compat paper --base {base} --experts {experts} --task {task} --out {out} "
+    "--particles 4 --threads 1",
+    "generate": "generate Where --base {base}",
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("kind", ["damaged", "large"])
+def test_a_base_without_numbers_is_one_line(
+    bases: dict[str, Path],
+    tiny_experts: list[Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    kind: str,
+) -> None:
+    task = write_task(tmp_path / "words.json", questions(40, 1), questions(8, 2))
+    dtype = {"damaged": "float32", "large": "float16"}[kind]
+    experts = for_base(bases[kind], tiny_experts, tmp_path / "experts")
+    said = {
+        "damaged": "its log-probabilities in float32 are not numbers; its weights are damaged",
+        "large": "its log-probabilities in float16 are not numbers; choose --dtype float32 or",
+    }[kind]
+    words = [
+        part
+        for word in f"{COMMANDS[name]} --dtype {dtype}".split()
+        for part in (map(str, experts) if word == "{experts}" else [word])
+    ]
+    known = {"base": bases[kind], "task": task, "out": tmp_path / "run"}
+    code, out, err = swarm_llm(capsys, *(word.format(**known) for word in words))
+    last = err.splitlines()[-1]
+    assert (code, out) == (2, "") and str(bases[kind]) in last and said in last, err
+
+
+def test_every_call_of_the_engine_refuses_a_candidate(tiny_base: Path) -> None:
+    """And the base, which is itself again afterwards, is scored as before."""
+    engine = TransformersEngine(*load_tiny(tiny_base))
+    pairs = [("Which one?", " left"), ("Which one?", " right")]
+    calls: dict[str, Any] = {
+        "loglikelihood": lambda: engine.loglikelihood(pairs),
+        "score_tokens": lambda: engine.score_tokens(pairs),
+        "distributions": lambda: engine.distributions(pairs),
+        "next_token_logprobs": lambda: engine.next_token_logprobs(["A"]),
+        "generate": lambda: engine.generate(["A"], 4),
+        "sample": lambda: engine.generate(["A"], 4, Draw(1.0, (1,))),
+    }
+    change = LowRank(b=torch.full((32, 1), torch.nan), a=torch.ones(1, 32))
+    broken = Patch({"model.layers.0.self_attn.q_proj.weight": change})
+    before = engine.loglikelihood(pairs)
+    for name, call in calls.items():
+        engine.load(broken)
+        with pytest.raises(UndefinedModelError, match="the base with what is added to it: its log"):
+            call()
+        engine.load(Patch())
+        assert call() is not None and engine.loglikelihood(pairs) == before, name
+
+
+def test_a_step_of_a_reply_that_overflows_is_refused(tiny_base: Path) -> None:
+    """The prompt is read well, and a later token is not."""
+    model, tokenizer = load_tiny(tiny_base)
+    engine = TransformersEngine(model, tokenizer)
+
+    def overflow(module: Any, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        alone = inputs[0].shape[1] == 1 and inputs[0].shape[0] == 2  # a step of both rows
+        return output * torch.inf if alone else output
+
+    model.lm_head.register_forward_hook(overflow)
+    with pytest.raises(UndefinedModelError):
+        engine.generate(["Which one?", "Where"], 6)
+
+
+@pytest.mark.parametrize("preset", ["none", "auto"])
+def test_a_candidate_without_numbers_counts_as_the_worst_and_a_note_says_so(
+    tiny_base: Path,
+    tiny_experts: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    preset: str,
+) -> None:
+    """A run that is stopped after it ends as the whole one, with the same note."""
+    plain = DeltaSpace.realise
+    overflown: set[tuple[float, ...]] = set()
+
+    def realise(space: DeltaSpace, position: Tensor) -> Patch:
+        patch = plain(space, position)
+        place = tuple(position.tolist())
+        if position.count_nonzero() < 3 or int(1e6 * position.abs().sum()) % 3:
+            return patch  # the experts, the base, and two thirds of the others
+        overflown.add(tuple(round(x, 9) for x in place))
+        change = LowRank(b=torch.full((32, 1), torch.nan), a=torch.ones(1, 32))
+        return patch.with_low_rank({"model.layers.0.self_attn.q_proj.weight": change})
+
+    monkeypatch.setattr(DeltaSpace, "realise", realise)
+    task = write_task(tmp_path / "words.json", questions(24, 1), questions(8, 2))
+    loud = louder(tiny_experts, tmp_path / "loud")
+    run = tmp_path / "run"
+    more = {"preset": preset, "particles": None, "max_iter": None} if preset == "auto" else {}
+    settings = {"space": "delta", "train": "off", **more}
+    found = search(small(tiny_base, loud, [task], run, **settings))
+    rows = history(run)
+    undefined = [
+        row for row in rows if tuple(round(x, 9) for x in row["coefficients"]) in overflown
+    ]
+    assert len(undefined) > 1 and "it counts as the worst so far" in caplog.text
+    for row in undefined:
+        before = [other for other in rows[: rows.index(row)] if "?" not in str(other["items"])]
+        same = [other["value"] for other in before if other["phase"] == row["phase"]]
+        assert row["value"] == min(same)
+    (note,) = [text for text in found.result["notes"] if "overflowed" in text]
+    assert note.startswith(f"{len(undefined)} candidates overflowed in this")
+    stopped = tmp_path / "stopped"
+    shutil.copytree(run, stopped)
+    (stopped / "result.json").unlink()
+    lines = (stopped / "results.jsonl").read_text().splitlines(keepends=True)
+    (stopped / "results.jsonl").write_text("".join(lines[: len(lines) // 2]))
+    again = resume(stopped)
+    assert history(again.run) == rows
+    assert json.loads((stopped / "result.json").read_text())["best_dev"] == found.result["best_dev"]

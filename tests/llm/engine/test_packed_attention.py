@@ -1,19 +1,25 @@
-"""Attention over packed batches, against softmax written out token by token."""
+"""Packed batches and their attention: against padded ones and the fused kernel."""
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from engine_reference import load_tiny, random_model
+from engine_reference import load_tiny, plain_ids, random_model
 from torch import Tensor
 
+from pyswarmopt_llm.common.interfaces import LowRank
 from pyswarmopt_llm.engine import packed_attention as packed
 from pyswarmopt_llm.engine.batching import build_row, make_batch
+from pyswarmopt_llm.engine.packed_attention import _MODELS
+from pyswarmopt_llm.engine.packed_attention import NAME as NAME_OF_PACKED
 from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.searching.training.trainer import loglikelihoods, training
 
 HEADS, GROUPS, SIZE, PREFIX = 6, 2, 4, 3
 CONTEXTS = [[5, 6, 7, 8], [7], [3, 4]]
@@ -112,3 +118,125 @@ def test_attention_with_soft_caps_keeps_the_kernel_of_transformers() -> None:
     capped = random_model("gemma2", 50)
     before = capped.config._attn_implementation
     assert not packed.use_packed_attention(capped) and capped.config._attn_implementation == before
+
+
+Pair = tuple[str, str]
+TOLERANCE = 2e-5  # models compute in float64, only logits are normalised in float32
+
+SYSTEM = "You answer in one word. "
+CASES: dict[str, list[Pair]] = {
+    "several lengths": [
+        (c * n, o) for c, n in (("x", 1), ("yz", 60), ("w", 7)) for o in ("ab", "abc", "q")
+    ],
+    "one length": [(c * 9, o) for c in "abc" for o in (" x", " y")],
+    "a shared prefix": [
+        (SYSTEM + q, o) for q in ("Two?", "Two and two?", "One?") for o in (" 1", " 4", " 12")
+    ],
+    "a shared prefix and rows of one token": [(SYSTEM + q, o) for q in "ab" for o in "12"],
+    "a batch of one": [("What is it?", " a cat")],
+    "options that begin alike": [("What is it?", o) for o in (" a cat", " a car", " a dog")]
+    + [("Sure?", " yes")],
+}
+EVERYTHING = [pair for pairs in CASES.values() for pair in pairs]
+NAME = "model.layers.0.self_attn.q_proj"
+
+
+@pytest.fixture(scope="module")
+def tiny(tiny_base: Path) -> tuple[Any, Any]:
+    model, tokenizer = load_tiny(tiny_base, torch.float64)
+    return model, tokenizer
+
+
+def padded(model: Any, tokenizer: Any, pairs: Sequence[Pair]) -> Tensor:
+    """log P(continuation | context), one row per pair, right-padded, in one pass of eager
+    attention.
+    """
+    encode = plain_ids(tokenizer)
+    rows = [
+        (len(encode(context)), [*encode(context), *encode(continuation)])
+        for context, continuation in pairs
+    ]
+    width = max(len(ids) for _, ids in rows)
+    ids = torch.tensor([row + [tokenizer.pad_token_id] * (width - len(row)) for _, row in rows])
+    seen = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for _, row in rows])
+    model.set_attn_implementation("eager")
+    logprobs = model(input_ids=ids, attention_mask=seen, use_cache=False).logits.log_softmax(-1)
+    at = [torch.arange(start, len(row)) for start, row in rows]
+    return torch.stack([logprobs[r, k - 1, ids[r, k]].sum() for r, k in enumerate(at)])
+
+
+@pytest.mark.parametrize("architecture", sorted(_MODELS))
+@pytest.mark.parametrize("batch_tokens", [30, 10**6])
+def test_every_packed_architecture_has_the_likelihood_of_a_padded_pass(
+    tiny: tuple[Any, Any], architecture: str, batch_tokens: int
+) -> None:
+    named = "gemma3-short-window" if architecture == "gemma3_text" else architecture
+    model = random_model(named, len(tiny[1])).double()
+    # Padding that a window hides entirely makes transformers' pass nan: one pair at a time.
+    parts = [[pair] for pair in EVERYTHING] if architecture == "gemma3_text" else [EVERYTHING]
+    with torch.no_grad():
+        expected = torch.cat([padded(copy.deepcopy(model), tiny[1], part) for part in parts])
+    engine = TransformersEngine(model, tiny[1], batch_tokens)
+    assert model.config._attn_implementation == NAME_OF_PACKED
+    assert engine.loglikelihood(EVERYTHING) == pytest.approx(expected.tolist(), abs=TOLERANCE)
+
+
+def change(seed: int) -> LowRank:
+    draws = torch.Generator().manual_seed(seed)
+    b, a = (
+        torch.randn(shape, dtype=torch.float64, generator=draws) for shape in ((32, 2), (2, 32))
+    )
+    return LowRank(b=b, a=a)
+
+
+def changed(model: Any, change: LowRank) -> Any:
+    model = copy.deepcopy(model)
+    with torch.no_grad():
+        model.get_parameter(f"{NAME}.weight").add_(change.b @ change.a)
+    return model
+
+
+def gradients_of_padded_pass(
+    tiny: tuple[Any, Any], parts: Mapping[str, Tensor], weights: Tensor
+) -> list[Tensor]:
+    """By autograd through transformers' own pass, with B A added to a weight of the model."""
+    leaf = {name: part.clone().requires_grad_() for name, part in parts.items()}
+    model = copy.deepcopy(tiny[0]).requires_grad_(False)
+    layer = model.get_submodule(NAME)
+    base = layer.weight.detach()
+    del layer.weight
+    layer.weight = base + leaf["b"] @ leaf["a"]
+    (padded(model, tiny[1], EVERYTHING) * weights).sum().backward()
+    return [leaf[name].grad for name in ("a", "b")]
+
+
+@pytest.mark.parametrize("batch_tokens", [40, 10**6])
+def test_gradients_are_those_of_a_padded_pass(tiny: tuple[Any, Any], batch_tokens: int) -> None:
+    start = change(2)
+    weights = torch.randn(
+        len(EVERYTHING), dtype=torch.float64, generator=torch.Generator().manual_seed(3)
+    )
+    expected = gradients_of_padded_pass(tiny, {"a": start.a, "b": start.b}, weights)
+    a, b = start.a.clone().requires_grad_(), start.b.clone().requires_grad_()
+    engine = TransformersEngine(copy.deepcopy(tiny[0]), tiny[1], batch_tokens)
+    with training(engine.model, {NAME: lambda x: x @ a.T @ b.T}):
+        for indices, values in loglikelihoods(engine, EVERYTHING):
+            (values * weights[list(indices)]).sum().backward()
+    for slope, right in zip((a.grad, b.grad), expected, strict=True):
+        torch.testing.assert_close(slope, right, atol=1e-5, rtol=1e-5)
+
+
+def test_values_and_gradients_are_bit_identical_when_repeated(tiny: tuple[Any, Any]) -> None:
+    start = change(4)
+    engine = TransformersEngine(copy.deepcopy(tiny[0]).float(), tiny[1], 40)
+    a, b = start.a.float().requires_grad_(), start.b.float().requires_grad_()
+
+    def once() -> list[Any]:
+        results: list[Any] = [engine.loglikelihood(EVERYTHING)]
+        with training(engine.model, {NAME: lambda x: x @ a.T @ b.T}):
+            for indices, values in loglikelihoods(engine, EVERYTHING):
+                slopes = torch.autograd.grad(values.sum(), (a, b))
+                results.append((indices, values.tolist(), *(slope.tolist() for slope in slopes)))
+        return results
+
+    assert once() == once()

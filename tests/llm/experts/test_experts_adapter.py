@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.experts import config
+from pyswarmopt_llm.experts import adapter as adapters
 from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
 from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.experts.files import atomic_directory
@@ -146,7 +146,7 @@ def test_patterns_that_would_not_end_are_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     text, message = BOMBS[bomb]
-    monkeypatch.setattr(config, "SECONDS", 1.0 if bomb == "years" else 60)
+    monkeypatch.setattr(adapters, "SECONDS", 1.0 if bomb == "years" else 60)
     path = Path(shutil.copytree(tiny_experts[0], tmp_path / "expert"))
     configured(**PLACES[place](text))(path)
     with pytest.raises(UserError, match=f"adapter_config.json: a pattern {message}") as error:
@@ -181,7 +181,13 @@ _JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
     max_leaves=5,
 )
-_OPTIONS = [*config._Settings.__annotations__, "peft_type", "bias", "init_lora_weights", "use_dora"]
+_OPTIONS = [
+    *adapters._Settings.__annotations__,
+    "peft_type",
+    "bias",
+    "init_lora_weights",
+    "use_dora",
+]
 
 
 @settings(max_examples=300)

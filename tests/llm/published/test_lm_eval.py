@@ -12,7 +12,7 @@ import pytest
 from search_helpers import WORDS, louder, small, swarm_llm
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.engine.load import load_engine
+from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.published.lm_eval import LmEvalTask
 from pyswarmopt_llm.searching.loop import search

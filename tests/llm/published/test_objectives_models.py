@@ -11,13 +11,13 @@ import torch
 from fake_engine import FakeEngine
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.engine.load import load_engine
+from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.published.abstention import Abstention
 from pyswarmopt_llm.published.classifiers import controllability, load_reward
 from pyswarmopt_llm.published.judge.judge import LocalJudge
 from pyswarmopt_llm.scores.metrics.likelihoods import inverse_perplexity, truthfulness
-from pyswarmopt_llm.scores.metrics.registry import find_metric
+from pyswarmopt_llm.scores.metrics.objectives import find_metric
 from pyswarmopt_llm.scores.tasks import Item
 
 PROMPTS = [

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from pyswarmopt_llm.common.interfaces import Score
-from pyswarmopt_llm.common.paired import compare_paired
-from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.common.statistics import compare_paired, score_of
 from pyswarmopt_llm.scores.metrics.combine import Combine, harmonic
 from pyswarmopt_llm.scores.metrics.other_combines import arithmetic
 from pyswarmopt_llm.searching.scoring.combined import combined_difference

@@ -21,7 +21,7 @@ from rich.console import Console
 
 from pyswarmopt_llm.cli.app import COMMANDS
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.paired import compare_paired
+from pyswarmopt_llm.common.statistics import compare_paired
 from pyswarmopt_llm.report.commands import usage, with_relative_paths
 from pyswarmopt_llm.report.findings import findings
 from pyswarmopt_llm.report.report import render_report

@@ -22,8 +22,7 @@ from search_helpers import (
 import pyswarmopt_llm as sl
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.scores.metrics.registry import Metric, written
-from pyswarmopt_llm.scores.tasks import Item
+from pyswarmopt_llm.scores.metrics.objectives import written
 from pyswarmopt_llm.searching.loop import resume, search
 from pyswarmopt_llm.searching.use.model import evaluate_model
 
@@ -130,7 +129,7 @@ def test_rewards_and_prompts_without_answers(
     prompts = [[{"prompt": f"Tell {k} {i}"} for i in range(3)] for k in "ab"]
     task = str(write_task(tmp_path / "p.json", *prompts, metric="length"))
     metrics = {"length": written("length", words, "nothing", new=8)}
-    monkeypatch.setattr("pyswarmopt_llm.scores.metrics.registry.METRICS", metrics)
+    monkeypatch.setattr("pyswarmopt_llm.scores.metrics.objectives.METRICS", metrics)
     result = search(replace(setting, tasks=(task,), max_iter=1)).result
     assert result["objectives"]["p"]["metric"] == "length" and result["scoring"] == "generate"
     dev = evaluate_model(setting.base, str(tmp_path / "run" / "best"), task, "dev", threads=1)
@@ -150,7 +149,7 @@ def test_a_metric_that_fails_midway_keeps_what_was_scored(
         return words(items, texts)
 
     monkeypatch.setattr(
-        "pyswarmopt_llm.scores.metrics.registry.METRICS",
+        "pyswarmopt_llm.scores.metrics.objectives.METRICS",
         {"flaky": written("flaky", flaky, "nothing", new=8)},
     )
     prompts: list[Json] = [{"prompt": f"Tell {i}"} for i in range(3)]
@@ -163,10 +162,3 @@ def test_a_metric_that_fails_midway_keeps_what_was_scored(
     (tmp_path / "run").rename(tmp_path / "resumed")
     search(config)
     ends_as(tmp_path / "resumed", tmp_path / "run")
-
-
-def test_metrics_check_their_items() -> None:
-    metric = Metric("m", lambda *_: pytest.fail("built"), needs="answer")
-    metric.check([Item("1", "?", None, "x")], "f: dev")
-    with pytest.raises(UserError, match="f: dev example 1: no answer"):
-        metric.check([Item("1", "?", None, "")], "f: dev")

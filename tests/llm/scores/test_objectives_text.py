@@ -1,17 +1,31 @@
-"""Scores of written answers against hand-worked numbers, brute force and other libraries."""
+"""Metrics of texts by hand and against libraries; combinations, coefficients."""
 
 from __future__ import annotations
 
 import itertools
 import math
+import textwrap
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Score
+from pyswarmopt_llm.common.optimizers import recipe_options
+from pyswarmopt_llm.common.statistics import compare_tasks
 from pyswarmopt_llm.scores.metrics import text as text_scores
-from pyswarmopt_llm.scores.metrics.registry import METRICS, find_metric, metric_labels, metric_specs
+from pyswarmopt_llm.scores.metrics.combine import find_combine, harmonic
+from pyswarmopt_llm.scores.metrics.objectives import (
+    METRICS,
+    find_metric,
+    metric_labels,
+    metric_specs,
+)
+from pyswarmopt_llm.scores.metrics.other_combines import arithmetic, weighted
 from pyswarmopt_llm.scores.tasks import Item
 
 WORDS = st.lists(st.sampled_from("red green blue tree house".split()), min_size=1, max_size=6)
@@ -111,12 +125,6 @@ def test_numeric(answer: str, text: str, right: float) -> None:
 
 def test_metrics_by_name() -> None:
     assert all(find_metric(name).name == name for name in METRICS)
-    with pytest.raises(UserError, match="did you mean exact-match"):
-        find_metric("exactmatch")
-    with pytest.raises(UserError, match="no answer, which metric f1 needs"):
-        find_metric("f1").check([Item("7", "So", None, "", plain=True)], "mine.json: dev")
-    with pytest.raises(UserError, match=r"mine.json: dev example 7: no choices"):
-        find_metric("mc2").check([Item("7", "So", None, "x")], "mine.json: dev")
 
 
 def test_metrics_per_task() -> None:
@@ -135,3 +143,134 @@ def test_metrics_per_task() -> None:
     ):
         with pytest.raises(UserError, match=message):
             metric_specs(wanted, ["a", "b"])
+
+
+# Permutation test
+
+
+def test_tasks_are_compared_where_both_have_scores_of_the_same_items() -> None:
+    def scores(p: float, n: int) -> list[float]:
+        return [1.0] * round(p * n) + [0.0] * (n - round(p * n))
+
+    ours = {"quiz": scores(0.6, 500), "one": [1.0], "alone": [1.0, 0.0], "more": [1.0] * 3}
+    theirs = {"quiz": scores(0.5, 500), "one": [0.0], "more": [1.0] * 4}
+    found = compare_tasks(ours, theirs)
+    assert list(found) == ["quiz"]
+    assert found["quiz"].p_value < 0.001 and found["quiz"].gained == 50
+    assert compare_tasks(theirs, ours)["quiz"].lost == 50
+    assert compare_tasks({"f": []}, {"f": []}) == {}
+
+
+# Several tasks
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.01, 1.0), st.floats(0.0, 0.3)), min_size=2, max_size=4),
+    st.data(),
+)
+def test_combinations_by_definition(pairs: list[tuple[float, float]], data: Any) -> None:
+    scores = [Score(v, (v,), 1, e) for v, e in pairs]
+    values, errors = np.array(pairs).T
+    weights = data.draw(st.lists(st.floats(0.1, 5.0), min_size=len(pairs), max_size=len(pairs)))
+    assert arithmetic(scores).value == pytest.approx(values.mean())
+    assert arithmetic(scores).stderr == pytest.approx(np.sqrt((errors**2).sum()) / len(pairs))
+    assert weighted(scores, weights).value == pytest.approx(np.average(values, weights=weights))
+    # Each rises with every task's value.
+    i = data.draw(st.integers(0, len(pairs) - 1))
+    raised = [*scores[:i], Score(scores[i].value + 0.1, (1.0,), 1, 0.0), *scores[i + 1 :]]
+    for combine in (
+        harmonic,
+        arithmetic,
+        find_combine("weighted:" + ",".join(map(str, weights)), len(pairs)),
+    ):
+        assert combine(raised).value >= combine(scores).value
+        assert combine(scores).n == len(pairs)
+
+
+@pytest.mark.parametrize(
+    "spec", ["mean", "weighted:1", "weighted:1,0", "weighted:a,b", "weighted:1,2,3", "weighted"]
+)
+def test_unknown_combinations(spec: str) -> None:
+    with pytest.raises(UserError, match=f"combine {spec}"):
+        find_combine(spec, 2)
+
+
+# Coefficients
+
+
+def test_recipe_options() -> None:
+    assert recipe_options(["inertia=0.1", "restart-patience=3", "randomness=none"]) == {
+        "inertia": 0.1,
+        "restart_patience": 3,
+        "randomness": "none",
+    }
+    with pytest.raises(UserError, match="no coefficient patience"):  # an option of its own
+        recipe_options(["patience=3"])
+
+
+# evaluate
+
+
+@pytest.fixture
+def metric_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A metric as `evaluate` wants it: the share of words in common with the reference, and the
+    length.
+    """
+    pytest.importorskip("evaluate")
+    monkeypatch.setattr("datasets.config.HF_MODULES_CACHE", str(tmp_path / "modules"))
+    folder = tmp_path / "overlap_x"
+    folder.mkdir()
+    (folder / "overlap_x.py").write_text(
+        textwrap.dedent(
+            """
+            import datasets
+            import evaluate
+
+            class OverlapX(evaluate.Metric):
+                def _info(self):
+                    text = datasets.Value("string")
+                    features = datasets.Features({"predictions": text, "references": text})
+                    return evaluate.MetricInfo(description="", citation="", inputs_description="", features=features)
+
+                def _compute(self, predictions, references):
+                    shares = [
+                        len(set(p.split()) & set(r.split())) / len(set(r.split()))
+                        for p, r in zip(predictions, references)
+                    ]
+                    lengths = [len(p.split()) for p in predictions]
+                    return {"overlap_x": sum(shares) / len(shares), "words": sum(lengths) / len(lengths)}
+            """
+        )
+    )
+    return folder
+
+
+def test_a_local_metric_of_evaluate(metric_folder: Path) -> None:
+    import evaluate
+
+    from pyswarmopt_llm.scores.metrics.external.evaluate import EvaluateMetric
+
+    items = [
+        Item("1", "?", None, "red green"),
+        Item("2", "?", None, "blue"),
+        Item("3", "?", None, "a b c d"),
+    ]
+    texts = ["green is nice", "red", "d c b a"]
+    found = EvaluateMetric(str(metric_folder))(items, texts)
+    assert found == [0.5, 0.0, 1.0]
+    theirs = evaluate.load(str(metric_folder)).compute(
+        predictions=texts, references=[i.answer for i in items]
+    )
+    assert sum(found) / 3 == pytest.approx(theirs["overlap_x"])
+    assert EvaluateMetric(f"{metric_folder}#words")(items, texts) == [3.0, 1.0, 4.0]
+    with pytest.raises(UserError, match="gives overlap_x, words; say which"):
+        EvaluateMetric(f"{metric_folder}#bytes")(items, texts)
+
+
+def test_no_such_metric_of_evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("evaluate")
+    from pyswarmopt_llm.scores.metrics.external.evaluate import EvaluateMetric
+
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=r"metric evaluate:.*empty"):
+        EvaluateMetric(str(tmp_path / "empty"))

@@ -16,9 +16,9 @@ from search_helpers import ends_as, history
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.engine.generation import Draw
 from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.scores.metrics.objectives import METRICS, find_metric, written
 from pyswarmopt_llm.scores.metrics.questions.sampling import Sampling
 from pyswarmopt_llm.scores.metrics.questions.written import Written
-from pyswarmopt_llm.scores.metrics.registry import METRICS, find_metric, written
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.searching import surrogate
 from pyswarmopt_llm.searching.loop import resume, search

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.scores.metrics.questions.answer_format import possible_scorings
+from pyswarmopt_llm.scores.metrics.accuracy import possible_scorings
 from pyswarmopt_llm.scores.tasks import Item, Task, load_task, render_prompt
 from pyswarmopt_llm.scores.tasks.draw import draw_splits
 
@@ -157,6 +157,18 @@ def test_prompts_beyond_dev_are_spare_and_items_with_options_never(tmp_path: Pat
     assert whole.spare == () and task.spare == whole.dev[15:] and len(task.spare) == 15
     assert task.test == whole.test
     assert load_task(table(tmp_path / "mood.csv", "text,label", moods(60)), dev=5).spare == ()
+
+
+def test_a_question_with_two_answers_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    unlike = {**DEV, "id": "z", "answer": "B" if DEV["answer"] == "A" else "A"}
+    for dev, said in (([DEV, {**DEV, "id": "y"}], ""), ([DEV, {**DEV, "id": "y"}, unlike], "1")):
+        caplog.clear()
+        load_task(write(tmp_path / "a.json", {"dev": dev, "test": [TEST]}))
+        (line,) = caplog.messages
+        assert f"{len(dev) - 1} of {len(dev)} dev examples repeat another" in line
+        assert line.endswith(", 1 of them with another answer" if said else "another")
 
 
 def test_many_bad_rows_are_counted(tmp_path: Path) -> None:

@@ -18,19 +18,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from search_helpers import questions
 
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import chance_bound, score_interval
 from pyswarmopt_llm.scores.metrics import Accuracy, interval, score_of
-from pyswarmopt_llm.scores.metrics.combine import Combine, find_combine, harmonic
-from pyswarmopt_llm.scores.metrics.other_combines import arithmetic, of_the_same_items
-from pyswarmopt_llm.scores.metrics.questions.answer_format import (
+from pyswarmopt_llm.scores.metrics.accuracy import (
     beats_chance,
     knows_letters,
     one_letter,
     option_counts,
     possible_scorings,
 )
+from pyswarmopt_llm.scores.metrics.combine import Combine, find_combine, harmonic
+from pyswarmopt_llm.scores.metrics.other_combines import arithmetic, of_the_same_items
 from pyswarmopt_llm.scores.tasks import Item
 
 Z = 1.959963984540054  # of the normal distribution at 97.5%
@@ -121,8 +120,6 @@ def test_what_a_scoring_leaves_open() -> None:
     assert possible_scorings("auto", [closed, opened]) == ("generate",)
     for known in ("letter", "likelihood", "generate"):
         assert possible_scorings(known, [opened]) == (known,)
-    with pytest.raises(UserError, match="scoring letters: unknown"):
-        possible_scorings("letters", [])
 
 
 def test_option_counts() -> None:

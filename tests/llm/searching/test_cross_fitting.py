@@ -21,7 +21,7 @@ from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import Adapter, load_adapter, read_adapter
 from pyswarmopt_llm.mix.delta import DeltaSpace
 from pyswarmopt_llm.scores.choices import Choices, Schedule, fold_count
-from pyswarmopt_llm.searching.cross_fitting import Fitting, not_worse
+from pyswarmopt_llm.searching.train import Fitting, not_worse
 from pyswarmopt_llm.searching.training.trainer import fit, folds
 from pyswarmopt_rivals.methods.searching.optimizers import cross_fit
 

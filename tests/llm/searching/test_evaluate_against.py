@@ -11,7 +11,7 @@ from search_helpers import Json, questions, small, swarm_llm, write_task
 
 import pyswarmopt_llm.searching.use.model as model
 from pyswarmopt_llm.common.statistics import permutation_test, score_of
-from pyswarmopt_llm.scores.metrics.registry import written
+from pyswarmopt_llm.scores.metrics.objectives import written
 from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.use.model import evaluate_model

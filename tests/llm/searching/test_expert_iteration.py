@@ -1,4 +1,4 @@
-"""Expert iteration: what a search found is trained on the best of its own replies."""
+"""Expert iteration: what a search found is trained on the best of its own replies, and of its teachers'."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ import math
 import random
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from statistics import fmean, pstdev
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from search_helpers import Json, ends_as, files, history, questions, write_task
@@ -28,27 +31,29 @@ from pyswarmopt_llm.experts.adapter import load_adapter, load_factors, read_adap
 from pyswarmopt_llm.report.findings import findings
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.report.verdict import verdict
-from pyswarmopt_llm.scores.metrics.objectives import load_objectives
+from pyswarmopt_llm.scores.metrics.objectives import METRICS, load_objectives, written
 from pyswarmopt_llm.scores.metrics.other_combines import arithmetic
-from pyswarmopt_llm.scores.metrics.registry import METRICS, written
-from pyswarmopt_llm.searching import cross_fitting
+from pyswarmopt_llm.searching import train
 from pyswarmopt_llm.searching.dry_run import dry_run_search
-from pyswarmopt_llm.searching.plan import make_plan
+from pyswarmopt_llm.searching.plan import Budget, make_plan
 from pyswarmopt_llm.searching.prepare import prepare
-from pyswarmopt_llm.searching.scoring.record import Store
+from pyswarmopt_llm.searching.scoring.record import Packed, Row, Store
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import Run
-from pyswarmopt_llm.searching.scoring.search import Budget
-from pyswarmopt_llm.searching.written import expert_iteration, reply_log
-from pyswarmopt_llm.searching.written.expert_iteration import best_reply, gains
-from pyswarmopt_llm.searching.written.replies import warnings_about
-from pyswarmopt_llm.searching.written.reply_log import (
+from pyswarmopt_llm.searching.written import expert_iteration
+from pyswarmopt_llm.searching.written.expert_iteration import (
     Answerer,
     Reply,
     ReplyLog,
+    best_reply,
+    complementary,
+    gains,
+    greedy_cover,
     weights,
     without_rounding,
 )
+from pyswarmopt_llm.searching.written.replies import cut_off, warnings_about
+from pyswarmopt_llm.searching.written.schedule import TEACHERS
 from pyswarmopt_llm.tools.analyse import without_experts
 
 DEV, SAMPLES = 10, 8
@@ -214,13 +219,13 @@ def test_each_prompt_is_answered_by_what_was_not_trained_on_it(
     config: SearchConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained_on: list[dict[str, str]] = []
-    once = cross_fitting.fit
+    once = train.fit
 
     def noted(engine: Any, start: Any, choices: Any, *rest: Any) -> Any:
         trained_on.append({item.pairs[0][0]: item.pairs[0][1] for item in choices})
         return once(engine, start, choices, *rest)
 
-    monkeypatch.setattr(cross_fitting, "fit", noted)
+    monkeypatch.setattr(train, "fit", noted)
     result: Any = search(config).result
     use, rows = result["expert_iteration"], lines(config.out)
     rounds = use["rounds"]
@@ -310,13 +315,13 @@ def test_replies_to_spare_prompts_are_trained_on_and_dev_judges(
     first round four replies are the teachers'.
     """
     trained_on: list[set[str]] = []
-    once = cross_fitting.fit
+    once = train.fit
 
     def noted(engine: Any, start: Any, choices: Any, *rest: Any) -> Any:
         trained_on.append({item.pairs[0][0] for item in choices})
         return once(engine, start, choices, *rest)
 
-    monkeypatch.setattr(cross_fitting, "fit", noted)
+    monkeypatch.setattr(train, "fit", noted)
     monkeypatch.setattr(expert_iteration, "not_worse", lambda trained, mixture: True)
     file = open_task(tmp_path / "open.json", 30)
     config = replace(config, tasks=(str(file),), dev=DEV)
@@ -490,7 +495,9 @@ def test_rounds_end_with_the_time(
         file = open_task(tmp_path / "open.json", DEV + spare)
         config = replace(config, tasks=(str(file),), dev=DEV)
     clock = itertools.count()
-    monkeypatch.setattr(reply_log, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    monkeypatch.setattr(
+        expert_iteration, "time", SimpleNamespace(monotonic=lambda: float(next(clock)))
+    )
     monkeypatch.setattr(Budget, "left", lambda *_: seconds)
     monkeypatch.setattr(expert_iteration, "gains", lambda before, after: False)
     notes: list[str] = []
@@ -619,6 +626,21 @@ def test_a_score_that_rises_with_the_length_is_said(
     assert all(line.startswith("wishes: ") and f"({said})" in line for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("words", "said"), [([3, 3, 4, 2, 1], "3 of the 5"), ([3, 3, 2, 2, 1], "")]
+)
+def test_replies_that_end_because_they_may_have_no_more_tokens_are_said(
+    words: list[int], said: str
+) -> None:
+    """Three tokens are allowed; the first of each text is the tokenizer's own."""
+    engine: Any = SimpleNamespace(count_tokens=lambda text: 1 + len(text.split()))
+    utility: Any = SimpleNamespace(texts=lambda: iter([(None, "Why?", 3)] * 5))
+    rows = [{"replies": [{"text": "so " * 9}, {"text": "so " * count}]} for count in words]
+    lines = cut_off(engine, "wishes", utility, rows)
+    assert [line.partition(" replies")[0] for line in lines] == [f"wishes: {said}"] * bool(said)
+    assert all("end after 3 tokens" in line and "`max_new_tokens`" in line for line in lines)
+
+
 def test_the_number_of_spare_prompts(config: SearchConfig, tmp_path: Path) -> None:
     """Four for each dev prompt, none if there are fewer than these, or as many as are asked for."""
     config = replace(config, combine="arithmetic")
@@ -652,5 +674,59 @@ def test_half_of_the_budget_is_kept_for_the_training(config: SearchConfig) -> No
     )
     left = 60 - 5 - 0.5 * with_training.closing_items  # half a second an item
     assert with_training.left(10, 5.0) == left == 33.0
-    assert with_training.pays(10, 5.0, 6) and not with_training.pays(10, 5.0, 7)
-    assert without.pays(10, 5.0, 60)
+    assert not with_training.exceeded(10, 5.0, 6) and with_training.exceeded(10, 5.0, 7)
+    assert not without.exceeded(10, 5.0, 60)
+
+
+def row(number: int, items: Mapping[str, Packed], bounds: list[float] | None = None) -> Row:
+    coefficients, scored = [float(number), 0.5], sum(map(len, items.values()))
+    return Row("search", 0, number, str(number), coefficients, 0.0, scored, 0.1, items, bounds)
+
+
+def numbers(
+    rows: Sequence[Row], chosen: int, tasks: Sequence[str] = ("t",), count: int = TEACHERS
+) -> list[int]:
+    position = torch.tensor([float(chosen), 0.5], dtype=torch.float64)
+    return [int(teacher[0]) for teacher in complementary(rows, position, tasks, count)]
+
+
+def test_each_adds_most_to_those_before() -> None:
+    answers = ["11110000", "11111000", "00001110", "00000001", "11110000"]
+    rows = [row(number, {"t": items}) for number, items in enumerate(answers)]
+    # Beside 0: 2 has three new ones, then 3 the last one; 1 and 4 have nothing left to add.
+    assert numbers(rows, chosen=0) == [2, 3]
+    assert numbers(rows, chosen=0, count=1) == [2]
+
+
+def test_a_mixture_that_is_not_among_the_rows_counts_for_nothing() -> None:
+    rows = [row(1, {"t": "1100"}), row(2, {"t": "0111"})]
+    assert numbers(rows, chosen=9) == [2, 1]
+    assert numbers([], chosen=9) == []
+
+
+def test_tasks_count_alike() -> None:
+    rows = [
+        row(0, {"few": "00", "many": "00000000"}),
+        row(1, {"few": "10", "many": "00000000"}),  # half of one task
+        row(2, {"few": "00", "many": "11100000"}),  # three eighths of the other
+    ]
+    assert numbers(rows, chosen=0, tasks=("few", "many")) == [1, 2]
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 3), min_size=5, max_size=5), min_size=1, max_size=7),
+    st.lists(st.integers(0, 3), min_size=5, max_size=5),
+)
+def test_greedy_is_within_its_bound_of_the_best_choice(
+    values: list[list[int]], known: list[int]
+) -> None:
+    """Nemhauser, Wolsey & Fisher 1978: at least 1 - 1/e of the most that so many can gain."""
+    table, start = np.array(values, dtype=float), np.array(known, dtype=float)
+    chosen = greedy_cover(table, start, 2)
+
+    def gain(picked: Sequence[int]) -> float:
+        return float(np.vstack([start, table[list(picked)]]).max(axis=0).sum() - start.sum())
+
+    most = max(map(gain, combinations(range(len(table)), min(2, len(table)))))
+    assert gain(chosen) >= (1 - 1 / np.e) * most - 1e-9
+    assert len(set(chosen)) == len(chosen) and all(gain([number]) > 0 for number in chosen)

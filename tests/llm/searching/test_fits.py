@@ -14,8 +14,8 @@ import safetensors.torch
 import torch
 from search_helpers import questions, swarm_llm, write_task
 
-import pyswarmopt_llm.engine.load as load
 import pyswarmopt_llm.engine.memory as memory
+import pyswarmopt_llm.engine.transformers as load
 from pyswarmopt_llm.engine.memory import Sizes, batch_for, copies, decide
 from pyswarmopt_llm.experts.base import resolve_base
 

@@ -43,7 +43,7 @@ def one_line(code: int, out: str, err: str) -> None:
 
 
 @contextmanager
-def not_for_ever(seconds: int = 60) -> Iterator[None]:
+def not_for_ever(seconds: int = 300) -> Iterator[None]:
     """A `TimeoutError` instead of a test that hangs: opening a named pipe waits, /dev/zero has no
     end.
     """

@@ -26,11 +26,12 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.combine import harmonic
+from pyswarmopt_llm.searching.explore import Search
 from pyswarmopt_llm.searching.loop import search
+from pyswarmopt_llm.searching.plan import Budget
 from pyswarmopt_llm.searching.scoring.dropout import Dropout
 from pyswarmopt_llm.searching.scoring.run_directory import Run, about_run
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer
-from pyswarmopt_llm.searching.scoring.search import Budget, Search
 from pyswarmopt_llm.searching.surrogate import make_surrogate
 
 
@@ -183,7 +184,7 @@ def test_the_item_budget_is_kept_if_iterations_do_not_grow(steps: list[int], bud
     steps = sorted(steps, reverse=True)
     totals = list(itertools.accumulate(steps))
     stop = next(
-        (k for k in range(len(steps)) if Budget(None, budget).spent(totals[: k + 1], 1.0)),
+        (k for k, step in enumerate(steps) if Budget(None, budget).exceeded(totals[k], 1.0, step)),
         len(steps) - 1,
     )
     assert totals[stop] <= max(budget, steps[0])

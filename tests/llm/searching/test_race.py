@@ -25,11 +25,12 @@ from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.scores.metrics.combine import Combine, harmonic
 from pyswarmopt_llm.scores.metrics.other_combines import arithmetic, of_the_same_items
-from pyswarmopt_llm.searching.scoring import search as race
+from pyswarmopt_llm.searching import explore as race
+from pyswarmopt_llm.searching.explore import Search, draw_shares, eliminated
+from pyswarmopt_llm.searching.plan import Budget
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import Journal, Run, about_run
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer
-from pyswarmopt_llm.searching.scoring.search import Budget, Search, draw_shares, eliminated
 from pyswarmopt_llm.searching.surrogate import make_surrogate
 
 _SUMS = [[0.0] * 3, [1 / 3] * 3, [1.0] * 3]

@@ -13,10 +13,15 @@ from sklearn.gaussian_process.kernels import Matern
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.combine import harmonic
+from pyswarmopt_llm.searching.score_surrogate import NOISES, ScoreModel, box_around
 from pyswarmopt_llm.searching.scoring.record import Row, pack
-from pyswarmopt_llm.searching.surrogate import Surrogate, make_surrogate
-from pyswarmopt_llm.searching.surrogate.scores import NOISES, ScoreModel, box_around
-from pyswarmopt_llm.searching.surrogate.surrogate import Candidate, Kernel, kernels_for
+from pyswarmopt_llm.searching.surrogate import (
+    Candidate,
+    Kernel,
+    Surrogate,
+    kernels_for,
+    make_surrogate,
+)
 
 
 def candidates(count: int, dim: int, seed: int, items: int = 30) -> list[Candidate]:

@@ -17,7 +17,7 @@ from search_helpers import Json, history, louder, questions, small, write_task
 from torch import Tensor
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.engine import load
+from pyswarmopt_llm.engine import transformers as load
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.prepare import prepare

@@ -381,7 +381,7 @@ def test_eval_asks_a_runs_adapter_as_the_run_did(
     result.json.
     """
     from pyswarmopt_llm.report.run import search
-    from pyswarmopt_llm.scores.metrics.questions import answer_format
+    from pyswarmopt_llm.scores.metrics import accuracy
     from pyswarmopt_llm.searching.use.model import run_scoring
 
     task = write_task(tmp_path / "words.json", questions(12, 1), questions(12, 2))
@@ -390,7 +390,7 @@ def test_eval_asks_a_runs_adapter_as_the_run_did(
         tiny_base, louder(tiny_experts, tmp_path / "experts"), [task], run, scoring="likelihood"
     )
     result = search(config).result
-    monkeypatch.setattr(answer_format, "knows_letters", lambda items, scores: True)
+    monkeypatch.setattr(accuracy, "knows_letters", lambda items, scores: True)
     found = evaluate_model(str(tiny_base), str(run / "best"), str(task), threads=1)
     assert found.scoring == "likelihood" and found.score.value == result["best_test"]
     copied = tmp_path / "elsewhere"

@@ -98,14 +98,18 @@ class Turns:
             self._changed.notify()
         return asked
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """No turn comes any more, whoever was to be asked."""
+        with self._changed:
+            self._left = 0
+            self._changed.notify()
 
     def _run(self) -> None:
         while self._left:
             with self._changed:
                 # until all are at work that can be
                 self._changed.wait_for(lambda: len(self._asked) >= min(self.size(), self._left))
-                if not self._left:
+                if not self._left:  # closed
                     return
                 worker = self._asked.pop(self._rng.randrange(len(self._asked)))
                 fault = self._rng.choice(["", "", "", "died", "timeout"])

@@ -17,8 +17,7 @@ from search_helpers import small
 
 from pyswarmopt_llm.common.errors import NotFiniteError, UserError
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.engine.load import load_engine
-from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.engine.transformers import TransformersEngine, load_engine
 from pyswarmopt_llm.experts.adapter import AdapterFile, AdapterInfo, load_factors
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts

@@ -22,7 +22,7 @@ from engine_reference import load_tiny
 from search_helpers import files, louder, questions, small, swarm_llm, write_task
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.experts import config
+from pyswarmopt_llm.experts import adapter as adapters
 from pyswarmopt_llm.experts.full_model import write_tensors
 from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.tools.export import export_model
@@ -165,6 +165,15 @@ def test_a_run_is_exported_with_the_base_it_names_and_its_card(
     assert "The adapter is merged into the base." in card.text
 
 
+def test_a_question_is_suggested_unless_the_result_was_searched_to_choose(
+    run: Path, tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for place, words in enumerate(([run], [run / "best", "--base", tiny_base])):
+        code, out, _ = swarm_llm(capsys, "export", *words, "--out", tmp_path / str(place))
+        assert code == 0 and "To serve it with vLLM: " in out
+        assert ("To ask it a question: " in out) is bool(place)
+
+
 def test_a_truncated_adapter_is_the_nearest_of_its_rank(
     run: Path, tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -294,7 +303,7 @@ def test_what_is_no_change_of_weights_or_hostile_is_not_given_to_peft(
 ) -> None:
     adapter = other_kind(tiny_base, tmp_path / "adapter", KINDS["dora"])
     monkeypatch.setattr(peft.PeftModel, "from_pretrained", lambda *_, **__: pytest.fail("given"))
-    monkeypatch.setattr(config, "SECONDS", 1.0)
+    monkeypatch.setattr(adapters, "SECONDS", 1.0)
     file = adapter / "adapter_config.json"
     settings = json.loads(file.read_text())
     for change, words in (

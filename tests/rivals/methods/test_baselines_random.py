@@ -12,7 +12,7 @@ import pytest
 import torch
 from search_helpers import louder, questions, write_task
 
-from pyswarmopt_llm.engine.load import load_engine
+from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import Adapter, load_adapter, read_adapter
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.mix import build_space

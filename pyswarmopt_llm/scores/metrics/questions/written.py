@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS, at
-from pyswarmopt_llm.scores.metrics.registry import Chat, InOtherUnits, ScoreTexts
+from pyswarmopt_llm.scores.metrics.objectives import Chat, InOtherUnits, ScoreTexts
 from pyswarmopt_llm.scores.tasks import Item, chat_prompt, render_prompt
 from pyswarmopt_llm.scores.tasks.answers import without_thoughts
 

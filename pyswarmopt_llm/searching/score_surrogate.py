@@ -22,7 +22,7 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.scores.metrics.combine import Combine
-from pyswarmopt_llm.searching.surrogate.surrogate import (
+from pyswarmopt_llm.searching.surrogate import (
     Candidate,
     Floats,
     Kernel,

@@ -6,6 +6,13 @@ hundreds of them do: all have one kernel, and each has a mean and a variance of 
 priors on means and log scales the prediction is Student's t (Santner, Williams & Notz 2003, section
 4.1).
 
+Of items that are answered by choosing among options the margins are modelled. An item is right
+where the right option's score is above that of every other. Such a difference, a *margin*, is a
+smooth function of the coefficients, where counts of right answers are noisy and stepped. The
+*width* at a candidate is the mean over items of the logistic function of the closest rival's
+margin, in units of `SOFTNESS` times the margins' standard deviation: proposals are where the
+expected width is greatest. Other scores have a model of their own (`score_surrogate`).
+
 Experts that harm are not learnt from. One expert that was trained on wrong answers spoils everything
 that it is added to, and what it does to scores is larger than what all others do. A model with one
 kernel for all coefficients then sees little else, and proposes nothing of use.
@@ -13,6 +20,7 @@ kernel for all coefficients then sees little else, and proposes nothing of use.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -22,12 +30,14 @@ import numpy.typing as npt
 import torch
 from scipy.linalg import cholesky, solve_triangular
 from scipy.spatial.distance import cdist
+from scipy.special import expit, stdtr
 from torch import Tensor
 
 import pyswarmopt as pso
 from pyswarmopt.parts.stopping import MaxIter, Patience
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.optimizers import maximise
+from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.scores.metrics.combine import Combine
 from pyswarmopt_llm.searching.scoring.record import Margins, Row
 
@@ -303,3 +313,156 @@ def kernels_for(
     """Kernels to try: with each noise, the shortest lengths by the spread of the positions, (N, D)."""
     unit = float(np.sqrt((cdist(positions, positions) ** 2).mean())) or 1.0
     return [Kernel(unit * length, noise) for length in _LENGTHS[:lengths] for noise in noises]
+
+
+NOISES = (1e-6, 1e-4, 1e-2)  # tried for the kernel
+SOFTNESS = 0.4
+_ITERATIONS = 100  # of the swarm that maximises the width
+
+
+class ItemModel:
+    """Predicts margins at new positions from what they were at others.
+
+    Args:
+        positions: (N, D) of the candidates that were scored, at least two.
+        margins: (N, I, R): for each of I items the score of the right option minus that of each of
+            R others; NaN where an item has fewer options.
+        kernel: None: chosen by marginal likelihood.
+        least_lead: standard errors that it has to expect a proposal to be ahead of the best.
+
+    Example:
+        >>> x = np.linspace(0, 1, 6)[:, None]
+        >>> model = ItemModel(x, np.stack([np.sin(3 * x), x - 0.45], axis=1))
+        >>> model.right(np.array([[0.1], [0.9]])).round(2).tolist()
+        [[1.0, 0.0], [1.0, 1.0]]
+    """
+
+    def __init__(
+        self,
+        positions: Floats,
+        margins: Floats,
+        kernel: Kernel | None = None,
+        least_lead: float = -math.inf,
+    ) -> None:
+        self._positions, self._least_lead, self._shape = positions, least_lead, margins.shape[1:]
+        flat = margins.reshape(len(margins), -1)
+        there = ~np.isnan(margins.sum(axis=0))  # for all candidates
+        self._items, self._there = there.any(axis=1), there.ravel()
+        kernels = kernels_for(positions, NOISES) if kernel is None else [kernel]
+        self._posterior: Posterior = likeliest(kernels, positions, flat[:, self._there])
+        self._seen = self._closest(flat[:, self._there])
+        self._unit = SOFTNESS * (float(self._seen.std()) or 1.0)
+
+    @property
+    def kernel(self) -> Kernel:
+        """The kernel in use."""
+        return self._posterior.kernel
+
+    def right(self, points: npt.ArrayLike) -> Floats:
+        """Probability (M, I) that the candidates at these points, (M, D), get each item right.
+
+        That of being above the closest rival: an upper bound of the probability of being above all,
+        and near it, since one rival usually decides.
+        """
+        mean, error = self._posterior.predict(np.asarray(points), self.kernel.noise)
+        return self._closest(stdtr(len(self._positions) - 1, mean / error))
+
+    def margins(self, points: npt.ArrayLike) -> Floats:
+        """Expected margins (M, I) of the closest rival.
+
+        Example:
+            >>> x = np.linspace(0, 1, 6)[:, None]
+            >>> ItemModel(x, np.stack([x + 1, 0.5 - x], axis=2)).margins(np.array([[0.3], [0.9]])).round(2).tolist()
+            [[0.2], [-0.4]]
+        """
+        return self._closest(self._posterior.predict(np.asarray(points))[0])
+
+    def expected(self) -> Floats:
+        """(N,) the width of each candidate."""
+        return self._width(self._seen)
+
+    def propose(self, seed: int, count: int = 1) -> Sequence[Tensor]:
+        """The position, (D,) float64, where a swarm finds the greatest expected width, if it is
+        expected to be far enough ahead.
+
+        It is one however many are asked for: what is unknown is no gain, and so another would be
+        beside it.
+        """
+        starts = self._positions[np.argsort(-self.expected(), kind="stable")]
+        position = argmax(lambda x: self._width(self.margins(x)), starts, seed, _ITERATIONS)
+        return [position] if self._lead(position.numpy()) >= self._least_lead else []
+
+    def _lead(self, point: Floats) -> float:
+        """By how much a candidate, (D,), is expected to be ahead of the best, in standard errors of
+        that one's accuracy.
+        """
+        best = float((self._seen > 0).mean(axis=1).max())
+        error = math.sqrt(max(best * (1 - best), 1e-12) / self._shape[0])
+        return (float(self.right(point[None]).mean()) - best) / error
+
+    def _width(self, closest: Floats) -> Floats:
+        """(N,) from the (N, I) margins of the closest rivals."""
+        widths: Floats = expit(closest / self._unit).mean(axis=1)
+        return widths
+
+    def _closest(self, values: Floats) -> Floats:
+        """(M, I) the least of each item's rivals, from the (M, K) values of all rivals; of the items
+        of which all candidates' margins are known.
+        """
+        cube = np.full((len(values), self._there.size), np.inf)
+        cube[:, self._there] = values
+        least: Floats = cube.reshape(-1, *self._shape).min(axis=2)
+        return least[:, self._items]
+
+
+def as_cube(rows: Sequence[Margins]) -> Floats:
+    """Margins of candidates as (N, I, R), NaN where an item has fewer options than another, or a
+    margin is not known.
+
+    Example:
+        >>> as_cube([[[1.0, 2.0], [3.0]], [[0.5, 1.5], [4.0]]]).tolist()
+        [[[1.0, 2.0], [3.0, nan]], [[0.5, 1.5], [4.0, nan]]]
+    """
+    rivals = max(len(margins or ()) for row in rows for margins in row)
+    cube = np.full((len(rows), len(rows[0]), rivals), np.nan)
+    for n, row in enumerate(rows):
+        for i, margins in enumerate(row):
+            cube[n, i, : len(margins or ())] = margins or ()
+    return cube
+
+
+LEAST_LEAD = 1.0  # standard errors that the model has to expect of a mixture
+_score_model: Callable[..., Model] = lazy("pyswarmopt_llm.searching.score_surrogate:ScoreModel")
+
+
+def make_surrogate(
+    of: str,
+    tasks: Sequence[str],
+    combine: Combine,
+    most: int,
+    *,
+    choosy: bool = False,
+    noisy: bool = False,
+) -> Surrogate:
+    """The surrogate of a search.
+
+    Args:
+        of: ``items`` or ``scores``, what it models.
+        tasks: their names.
+        combine: the tasks' scores into the value.
+        most: candidates that it proposes.
+        choosy: whether a mixture has to promise something, for a model of the items.
+        noisy: whether the same candidate does not score the same again. The model of the items
+            estimates its noise from the margins in any case.
+    """
+
+    def of_scores(seen: Sequence[Candidate], begun: int) -> Model:
+        return _score_model(seen, combine, noisy, begun)
+
+    def of_items(seen: Sequence[Candidate], begun: int) -> Model:
+        positions = np.stack([candidate.position for candidate in seen])
+        margins = as_cube([candidate.margins for candidate in seen])
+        least_lead = LEAST_LEAD if choosy and len(seen) == begun else -math.inf
+        return ItemModel(positions, margins, least_lead=least_lead)
+
+    return Surrogate(of_scores if of == "scores" else of_items, tasks, combine, most)
