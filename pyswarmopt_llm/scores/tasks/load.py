@@ -43,6 +43,26 @@ _ROLES = ("system", "user", "assistant")
 _columns_of_prompts = lazy("pyswarmopt_llm.scores.tasks.prompt_rows:columns_of_prompts")
 _prompt_reader = lazy("pyswarmopt_llm.scores.tasks.prompt_rows:prompt_reader")
 _read_delimited = lazy("pyswarmopt_llm.scores.tasks.delimited:read_delimited")
+QUESTION, ANSWER = ("question", "text", "sentence"), ("answer", "label", "answerKey")
+LABEL = "label"
+_OURS = ("question", "prompt", "answer", "label", "choices", "id", "domain", "split")
+_LETTER = re.compile("[A-Z]")
+_NUMBER = re.compile("-?[0-9]{1,6}")
+T = TypeVar("T")
+NAMED = 20  # bad rows in a message
+# dev is one item in so many; of prompts, which nobody has to answer, every other one
+DEV_SHARE, DEV_SHARE_OF_PROMPTS = 3, 2
+log = logging.getLogger(__name__)
+BUILTIN = "builtin"
+# Sources of rows that are no files: name, dev, test, reading -> all their items.
+_SOURCES: Mapping[str, Callable[..., Task]] = {
+    "hub": lazy("pyswarmopt_llm.published.datasets:read_hub"),
+    "published": lazy("pyswarmopt_llm.published.datasets:read_published"),
+}
+_NO_FILES = (BUILTIN, "lm-eval", *_SOURCES)
+_builtin_task = lazy("pyswarmopt_llm.published.builtin:builtin_task")
+_WORDS = 4  # of a text that a prompt may need
+_TASK_TEMPLATE = re.compile(r"([\w.-]+)=(.*)", re.DOTALL)
 
 
 class Row(NamedTuple):
@@ -230,13 +250,6 @@ def _parse_json(text: str, path: Path, first_line: int = 1) -> object:
         raise UserError(f"{path}: line {first_line} or below: {e}") from e
 
 
-QUESTION, ANSWER = ("question", "text", "sentence"), ("answer", "label", "answerKey")
-LABEL = "label"
-_OURS = ("question", "prompt", "answer", "label", "choices", "id", "domain", "split")
-_LETTER = re.compile("[A-Z]")
-_NUMBER = re.compile("-?[0-9]{1,6}")
-
-
 @dataclass(frozen=True)
 class Reading:
     """A user's settings of how a file is read."""
@@ -403,12 +416,6 @@ def _missing(names: Sequence[str], missing: Sequence[str], headed: bool) -> str:
     )
 
 
-T = TypeVar("T")
-NAMED = 20  # bad rows in a message
-# dev is one item in so many; of prompts, which nobody has to answer, every other one
-DEV_SHARE, DEV_SHARE_OF_PROMPTS = 3, 2
-
-
 def read_task(path: Path, reading: Reading, prompts: bool = False) -> Task:
     """All items of a file of questions with answers, or of prompts in a column ``prompt``.
 
@@ -538,20 +545,6 @@ def _refusal(path: Path, errors: Sequence[UserError], can_skip: bool) -> UserErr
         texts.append(f"and {len(errors) - NAMED} more")
     texts += [f"mend them, or {text}" for text in remedy] or ["mend them"]
     return UserError(f"{path}: {counted(len(errors), 'bad row')}: {'; '.join(texts)}")
-
-
-log = logging.getLogger(__name__)
-
-BUILTIN = "builtin"
-# Sources of rows that are no files: name, dev, test, reading -> all their items.
-_SOURCES: Mapping[str, Callable[..., Task]] = {
-    "hub": lazy("pyswarmopt_llm.published.datasets:read_hub"),
-    "published": lazy("pyswarmopt_llm.published.datasets:read_published"),
-}
-_NO_FILES = (BUILTIN, "lm-eval", *_SOURCES)
-_builtin_task = lazy("pyswarmopt_llm.published.builtin:builtin_task")
-_WORDS = 4  # of a text that a prompt may need
-_TASK_TEMPLATE = re.compile(r"([\w.-]+)=(.*)", re.DOTALL)
 
 
 def load_task_of(config: Any, spec: str, **other: Any) -> Task:
