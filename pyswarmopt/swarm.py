@@ -420,7 +420,7 @@ class Swarm:
         Raises:
             ValueError: the file is not a checkpoint, or holds a swarm whose recipe must be given.
         """
-        saved = checkpoint.read_tensors(path)
+        saved = checkpoint.read(path, tensors=True)
         if recipe is None:
             if saved.get("options") is None:
                 raise ValueError(

@@ -6,7 +6,7 @@
 
 Each mutation changes one comparison, operator, `not`, `and` / `or`, number or truth value inside a
 function; annotations are left alone. The doctests of the module and the test files nearest to it
-(by imports) run until the first failure: those of `make test`, then those of `make test-slow`. They
+(by name, then by imports) run until the first failure: those of `make test`, then those of `make test-slow`. They
 run in a fork of this process, which has imported torch and transformers once. A line of the output
 is one mutation; those that no test noticed are printed, to be read: some change nothing that can be
 seen. A mutation that is in the output is not tried again. With `--fast` the tests of `make
@@ -24,6 +24,7 @@ import argparse
 import ast
 import contextlib
 import json
+import math
 import multiprocessing
 import os
 import random
@@ -121,6 +122,7 @@ class Imports:
         self._files |= {file.stem: file for file in tests}
         self._importers: dict[Path, set[Path]] = defaultdict(set)
         self._sizes: dict[Path, int] = {}
+        self._texts = {file: file.read_text(encoding="utf-8") for file in self.tests}
         for file in [*sources, *tests]:
             names = imported(file)
             self._sizes[file] = len(names)
@@ -128,9 +130,29 @@ class Imports:
                 self._importers[self._files[name]].add(file)
 
     def nearest_tests(self, module: Path) -> list[Path]:
-        """Test files by the number of imports between them and the module; then those of its room
-        first.
+        """Test files of the module's name; then by the number of imports between them and it, those
+        of its room first; last those that mention it, as tests of commands do.
         """
+        distance = self._distances(module)
+        stem = module.parent.name if module.stem == "__init__" else module.stem
+        rooms = {*module.parts, module.parts[0].partition("_")[2] or "core"}
+
+        def named(file: Path) -> bool:
+            return {*stem.split("_")} <= {*file.stem.split("_")}
+
+        def mentions(file: Path) -> bool:
+            return bool(rooms & {*file.parts}) and stem in self._texts[file]
+
+        def order(file: Path) -> tuple[bool, float, bool, int, Path]:
+            near = distance.get(file, math.inf)
+            return not named(file), near, not rooms & {*file.parts}, self._sizes[file], file
+
+        # the documentation's examples take minutes, and look at few numbers
+        tests = [file for file in self.tests if "docs" not in file.parts]
+        return sorted((f for f in tests if f in distance or mentions(f)), key=order)[:NEAREST]
+
+    def _distances(self, module: Path) -> dict[Path, int]:
+        """How many imports there are between the module and each file that reaches it."""
         reached, latest, distance = {module: 0}, {module}, 0
         while latest:
             distance += 1
@@ -138,13 +160,7 @@ class Imports:
                 importer for file in latest for importer in self._importers[file]
             } - reached.keys()
             reached |= dict.fromkeys(latest, distance)
-        # the documentation's examples take minutes, and look at few numbers
-        tests = [file for file in self.tests if file in reached and "docs" not in file.parts]
-
-        def order(file: Path) -> tuple[int, bool, int, Path]:
-            return reached[file], not {*file.parts} & {*module.parts}, self._sizes[file], file
-
-        return sorted(tests, key=order)[:NEAREST]
+        return reached
 
 
 def imported(file: Path) -> set[str]:

@@ -38,7 +38,7 @@ def executed(path: Path, folder: Path) -> Any:
     }
     where = {"metadata": {"path": str(folder)}}
     options = {"resources": where, "record_timing": False, "coalesce_streams": True}
-    NotebookClient(notebook, km=manager, timeout=120, **options).execute()
+    NotebookClient(notebook, km=manager, timeout=600, startup_timeout=600, **options).execute()
     notebook.metadata = nbformat.from_dict(about)  # the kernel adds the version of its Python
     return notebook
 

@@ -13,7 +13,7 @@ import os
 import stat
 import tokenize
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -94,31 +94,14 @@ def place(path: str | os.PathLike[str]) -> Path:
     return where
 
 
-def read(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """What `write` wrote, tensors and arrays as arrays, bit for bit; NumPy has no bfloat16, so that
-    is float32.
+def read(path: str | os.PathLike[str], tensors: bool = False) -> dict[str, Any]:
+    """What `write` wrote, bit for bit: tensors and arrays as arrays, or both as tensors. NumPy has no
+    bfloat16, so that is its bits, int16, in an array.
 
     Raises:
         FileNotFoundError: no such file.
         ValueError: not a checkpoint of this package, damaged, or of another format.
     """
-    return _load(path, _widened)
-
-
-def read_tensors(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """What `write` wrote, bit for bit, as tensors.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: not a checkpoint of this package, damaged, or of another format.
-    """
-    import torch
-
-    return as_tensors(_load(path, lambda bits: torch.from_numpy(bits).view(torch.bfloat16)))
-
-
-def _load(path: str | os.PathLike[str], from_bits: Callable[[np.ndarray], Any]) -> dict[str, Any]:
-    """The entries of a file; `from_bits` makes numbers of the bits of a bfloat16 tensor."""
     with _open(path) as file:
         try:
             with NpzFile(file, allow_pickle=False) as archive:
@@ -126,8 +109,10 @@ def _load(path: str | os.PathLike[str], from_bits: Callable[[np.ndarray], Any]) 
                 arrays = {name: _numbers(name, archive[name]) for name in archive.files}
             header = json.loads(arrays.pop(HEADER).tobytes())
             version = header["format"]
-            half = {name: from_bits(arrays[name]) for name in header["bfloat16"]}
-            entries = {**header["values"], **arrays, **half}
+            half = {name: arrays[name] for name in header["bfloat16"]}
+            entries = {**header["values"], **arrays}
+            if tensors:
+                entries = as_tensors(entries) | _as_bfloat16(half)
         except (*DAMAGE, ValueError, tokenize.TokenError, zipfile.BadZipFile) as error:
             raise _damaged(path, error) from error
     if version != FORMAT:
@@ -137,9 +122,11 @@ def _load(path: str | os.PathLike[str], from_bits: Callable[[np.ndarray], Any]) 
     return entries
 
 
-def _widened(bits: np.ndarray) -> np.ndarray:
-    """The numbers, float32, of bfloat16's bits, int16: the upper half of theirs."""
-    return (bits.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+def _as_bfloat16(half: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Tensors of bfloat16's bits, int16."""
+    import torch
+
+    return {name: torch.from_numpy(bits).view(torch.bfloat16) for name, bits in half.items()}
 
 
 @contextlib.contextmanager

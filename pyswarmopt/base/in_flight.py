@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from pyswarmopt.base.arrays import Bools, Ints, as_arrays
+from pyswarmopt.base.arrays import Bools, Ints
+from pyswarmopt.base.record import Record, given
 
 IDLE = -1  # instead of a ticket number
 NEVER = -1  # instead of the time of the latest completion
@@ -37,11 +37,13 @@ class Ticket:
 
 
 @dataclass
-class InFlight:
+class InFlight(Record):
     """Which particles are being evaluated."""
 
-    tickets: Ints  # number of each particle's pending ticket, (N,), or `IDLE`
-    completed_at: Ints  # `completed` before each particle's latest evaluation, (N,), or `NEVER`
+    # number of each particle's pending ticket, (N,), or `IDLE`
+    tickets: Ints = given("N", "int64")
+    # `completed` before each particle's latest evaluation, (N,), or `NEVER`
+    completed_at: Ints = given("N", "int64")
     dispatched: int = 0  # number of the next ticket
     completed: int = 0  # evaluations
     in_round: int = 0  # evaluations completed in the present round, which ends after N
@@ -93,13 +95,3 @@ class InFlight:
     def begin_round(self, leader_cost: float, best_cost: float) -> None:
         """Begin a round of N evaluations, with these costs at g and at the best of all."""
         self.in_round, self.leader_cost, self.best_cost = 0, leader_cost, best_cost
-
-    def to_dict(self) -> dict[str, Any]:
-        """Every field, not copied."""
-        return vars(self)
-
-    @classmethod
-    def from_dict(cls, saved: dict[str, Any]) -> InFlight:
-        """The inverse of `to_dict`; arrays may come as tensors."""
-        plain: dict[str, Any] = copy.deepcopy(as_arrays(saved))
-        return cls(**{field.name: plain[field.name] for field in fields(cls)})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 from collections.abc import Callable, Iterable
@@ -77,12 +76,19 @@ def did_you_mean(name: str, names: Iterable[str], otherwise: str) -> str:
         >>> did_you_mean("spere", ["sphere", "ackley"], "see the list")
         'did you mean sphere?'
     """
-    near = difflib.get_close_matches(name, list(names), n=1)
+    near = _nearest(name, list(names))
     return f"did you mean {near[0]}?" if near else otherwise
 
 
+def _nearest(name: str, names: list[str], least: float = 0.6) -> list[str]:
+    """The name that is most like another one, if any is as like as that."""
+    import difflib  # on use: a search without it begins earlier
+
+    return difflib.get_close_matches(name, names, 1, least)
+
+
 def _hint(name: str, names: list[str], hints: dict[str, str]) -> str:
-    near = difflib.get_close_matches(name, [*names, *hints], 1, 0.7)
+    near = _nearest(name, [*names, *hints], 0.7)
     if not near:
         return f"there is {', '.join(names)}"
     return hints.get(near[0], f"here it is {near[0]}=")

@@ -16,14 +16,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyswarmopt.base.arrays import Bools, Floats, Ints, as_tensors
+from pyswarmopt.base.arrays import Bools, Floats, Ints, as_arrays, as_tensors
 from pyswarmopt.base.in_flight import InFlight
 from pyswarmopt.base.record import check
 from pyswarmopt.base.storage import copied
 
 OPTIONAL = ("memory", "in_flight")  # fields that a saved state need not have
 MEMORY = "memory."  # prefix of the entries of `State.memory` in a saved state
-IN_FLIGHT = "flights."  # prefix of the fields of `State.in_flight`
+IN_FLIGHT = "flights"  # prefix of the fields of `State.in_flight`
 
 
 @dataclass
@@ -112,17 +112,11 @@ class State:
         """Take in the cost of one particle of the round, which is asked for once its ticket is
         known to be due.
         """
-        if number != self.generation:
+        due = number == self.generation and particle in range(len(self.arrived))
+        if not due or self.arrived[particle]:
             raise ValueError(
-                f"a ticket of round {number}, but the swarm is at round {self.generation}"
+                f"ticket {number} of particle {particle} was told already, or is not of this round"
             )
-        if particle not in range(len(self.arrived)):
-            raise ValueError(
-                f"a ticket of particle {particle}, but there are {len(self.arrived)}: 0 is the "
-                "first"
-            )
-        if self.arrived[particle]:
-            raise ValueError(f"the ticket of particle {particle} was told already")
         self.incoming[particle] = cost()
         self.arrived[particle] = True
 
@@ -136,7 +130,7 @@ class State:
         """
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in OPTIONAL}
         if self.in_flight is not None:
-            values |= {IN_FLIGHT + name: value for name, value in self.in_flight.to_dict().items()}
+            values |= self.in_flight.state_dict(IN_FLIGHT)
         values |= {MEMORY + name: value for name, value in self.memory.items()}
         return as_tensors(values)
 
@@ -149,11 +143,6 @@ class State:
             ValueError: a field is missing, or of another type or shape.
         """
         kinds = {f.name: str(f.type) for f in fields(cls) if f.name not in OPTIONAL}
-        missing = sorted(kinds.keys() - saved.keys())
-        if missing:
-            raise ValueError(
-                f"not a swarm's state: {', '.join(missing)} missing; use what state_dict() gave"
-            )
         _check(saved, kinds)
         values: dict[str, Any] = {}
         for name, kind in kinds.items():
@@ -163,25 +152,25 @@ class State:
             elif isinstance(value, Tensor):
                 value = value.cpu().numpy().copy()
             values[name] = value
-        in_flight = entries_under(IN_FLIGHT, saved)
+        flights = {name: v for name, v in saved.items() if name.startswith(IN_FLIGHT)}
+        sizes = {"N": len(values["positions"])}
         return cls(
             **values,
             memory={name: owned(value) for name, value in entries_under(MEMORY, saved).items()},
-            in_flight=InFlight.from_dict(in_flight) if in_flight else None,
+            in_flight=InFlight.from_state(as_arrays(flights), IN_FLIGHT, sizes)
+            if flights
+            else None,
         )
 
 
 def _check(saved: Mapping[str, Any], kinds: dict[str, str]) -> None:
     """Refuse entries that are not of the type and shape that they had when they were written."""
-    dtype = getattr(saved["positions"], "dtype", None)
+    dtype = getattr(saved.get("positions"), "dtype", None)
     if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
         raise ValueError("positions are no floating-point tensor")
     scalars: dict[str, Any] = {"float": float, "int": int, "bool": bool}
     of = {"Tensor": dtype, "Floats": torch.float64, "Ints": torch.int64, "Bools": torch.bool}
     expected = {n: scalars.get(kind) or (of[kind], AXES.get(n, "N")) for n, kind in kinds.items()}
-    if any(name.startswith(IN_FLIGHT) for name in saved):
-        for f in fields(InFlight):
-            expected[IN_FLIGHT + f.name] = scalars.get(str(f.type)) or (torch.int64, "N")
     expected |= {
         MEMORY + name: kind for name, kind in KNOWN_MEMORY.items() if MEMORY + name in saved
     }

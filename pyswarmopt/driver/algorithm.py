@@ -39,18 +39,19 @@ def algorithm(options: Options, problem: Problem) -> Recipe | None:
         ValueError: an unknown recipe.
     """
     recipe, constraints = options.recipe, problem.constraints
+    smooth = problem.coding.smooth
     if isinstance(recipe, str):
         return _recipes(f"recipe={recipe!r}").get(recipe)
     if recipe is not None and not hasattr(recipe, "population"):
         raise ValueError(f"recipe={recipe!r}: use a name, a Recipe or None")
     in_rounds = not (constraints.strict or options.asynchronous)
-    by_amounts = problem.dim <= MATRIX_DIM and in_rounds and problem.smooth.any()
+    by_amounts = problem.dim <= MATRIX_DIM and in_rounds and smooth.any()
     if recipe is not None or (not options.noisy and (by_amounts or not constraints)):
         return recipe
     recipes = _recipes("a search with noise or constraints that allow no descents")
     if problem.coding.size > MATRIX_DIM:
         return recipes.constriction(population=_affordable(40, options.max_evals))
-    if not (constraints or problem.discrete):
+    if smooth.all() and not constraints:
         return recipes.surrogate()
     particles = recipes.covariant().population
     if constraints:
@@ -91,16 +92,16 @@ def make_optimizer(
     }  # fmt: skip
     if recipe is None:
         common |= {"max_evals": options.max_evals, "max_iter": options.max_iter, "target": target}
+        common["kinds"] = problem.coding.kinds
         # imported on use: a search without them begins earlier
         if problem.constraints:
             from pyswarmopt.hybrid.constrained import ConstrainedSearch
 
-            kinds = None if problem.smooth.all() else problem.coding.kinds
-            return ConstrainedSearch(smooth=problem.smooth, kinds=kinds, **common)
-        if problem.discrete:
+            return ConstrainedSearch(**common)
+        if not problem.coding.smooth.all():
             from pyswarmopt.hybrid.mixed import MixedSearch
 
-            return MixedSearch(kinds=problem.coding.kinds, **common)
+            return MixedSearch(**common)
         return MemeticSwarm(**common)
     from pyswarmopt.swarm import Swarm
 
@@ -117,7 +118,7 @@ def make_optimizer(
     return Swarm(recipe=replace(recipe, stop=tuple(rules)), **common)
 
 
-def warn_of_idle_workers(search: PhasedSearch, options: Options, workers: int) -> None:
+def warn_of_idle_workers(search: Any, options: Options, workers: int) -> None:
     """Say that workers wait where points are proposed one at a time for a large share of the
     evaluations.
     """

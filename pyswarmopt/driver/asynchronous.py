@@ -92,7 +92,7 @@ class AsynchronousSearch(Search):
 
     def _send(self, ticket: Ticket) -> None:
         points = self._problem.coding.decode(np.asarray(ticket.x)[None])
-        violation = float(self._problem.constraints.excess(points).sum())
+        violation = float(self._problem.constraints.violations(points)[0])
         if violation > 0:
             self._evaluator.skipped += 1
             self._tell(ticket, points[0], math.nan, violation)
@@ -162,7 +162,7 @@ class AsynchronousSearch(Search):
     def _record(self, iteration: int) -> None:
         particles, values, points = zip(*self._told, strict=True)
         self._told = []
-        self._add(iteration, np.array(values), np.array(points), particles=np.array(particles))
+        self._add(iteration, np.array(values), np.array(points), np.array(particles))
 
     def _note_part(self) -> None:
         if self._told:

@@ -7,7 +7,6 @@ from __future__ import annotations
 import math
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -166,6 +165,8 @@ class Evaluator:
         self._deadline = deadline
         if seconds is None:
             return
+        import threading  # on use: a search without it begins earlier
+
         alarms = hasattr(signal, "setitimer")  # not on Windows
         here = alarms and threading.current_thread() is threading.main_thread()
         kind = self.workers.kind

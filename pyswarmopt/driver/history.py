@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.base.arrays import Bools, Floats, Ints
+from pyswarmopt.base.arrays import Floats, Ints
 from pyswarmopt.base.record import check
 
 if TYPE_CHECKING:
@@ -112,7 +112,6 @@ class History:
         best: float,
         values: npt.ArrayLike,
         points: Floats | None = None,
-        evaluated: Bools | None = None,
         particles: Ints | None = None,
     ) -> None:
         """Record an iteration.
@@ -123,7 +122,6 @@ class History:
             best: the best value so far.
             values: (N,) values of its evaluations; means are those of the finite ones.
             points: (N, D) positions, needed for "particles" only.
-            evaluated: (N,) mask of the particles to be recorded; default: all.
             particles: (N,) their numbers; default: in order.
         """
         values = np.asarray(values, dtype=np.float64)
@@ -135,11 +133,8 @@ class History:
             raise ValueError("a history of particles needs their positions: add(..., points=...)")
         else:
             numbers = range(len(values)) if particles is None else particles.tolist()
-            which = range(len(values)) if evaluated is None else np.flatnonzero(evaluated)
-            records = [
-                ParticleRecord(iteration, numbers[i], float(values[i]), points[i].copy())
-                for i in which
-            ]
+            rows = zip(numbers, values.tolist(), points, strict=True)
+            records = [ParticleRecord(iteration, i, value, x.copy()) for i, value, x in rows]
             coming = len(values)
             limit = max(2 * coming, 256 * self._limit // points.shape[1])
         while iteration % self._stride == 0 and 0 < len(self._records) > limit - coming:

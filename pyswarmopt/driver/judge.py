@@ -132,7 +132,7 @@ class ByOrder:
 
     def judge(self, points: Floats) -> Judged:
         """Evaluate points, (N, D)."""
-        violations = self._constraints.excess(points).sum(axis=1)
+        violations = self._constraints.violations(points)
         judged = self._evaluated(points, violations, violations == 0)
         self._evaluator.skipped += int((violations > 0).sum())
         return judged
@@ -175,7 +175,7 @@ class ByOrder:
         counts = best.violation == 0 and math.isfinite(best.cost)
         return self._sign * (best.cost if counts else math.inf)
 
-    def reached(self, target: float) -> dict[str, float]:
+    def reached(self) -> dict[str, float]:
         """The reason to stop at a target that the search itself does not see."""
         return {}
 

@@ -4,11 +4,9 @@ to stop.
 
 from __future__ import annotations
 
-import json
 import os
 from abc import ABC, abstractmethod
-from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
@@ -17,6 +15,9 @@ from pyswarmopt.driver.evaluation import Evaluator
 from pyswarmopt.driver.judge import ByOrder, Judged
 from pyswarmopt.driver.options import Options, read_problem
 from pyswarmopt.driver.result import FAILED, INTERRUPTED, keep_in, wants_to_stop
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 R = TypeVar("R")
 Reasons = dict[str, float]
@@ -129,6 +130,8 @@ class Loop(ABC, Generic[R]):
     def _write_down(self) -> None:
         """What is on disk and on the screen after an iteration."""
         if self._checkpoint is not None:
+            import json
+
             from pyswarmopt.base.checkpoint import write
 
             state = {"problem": json.dumps(self._identity)}

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.base.arrays import Bools, Floats
+from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.inputs import as_limit, as_seed
 from pyswarmopt.driver.evaluation import Objective, OnError
 from pyswarmopt.driver.history import Granularity
 from pyswarmopt.driver.problem.constraints import Constraints, listed
 from pyswarmopt.driver.problem.encoding import Coding, check_inside, make_coding
-from pyswarmopt.driver.problem.space import Real, Space
+from pyswarmopt.driver.problem.space import Space
 from pyswarmopt.driver.result import Result
 from pyswarmopt.driver.start import Start, starting_points
 from pyswarmopt.driver.workers.pool import MapLike
@@ -108,22 +108,6 @@ class Problem:
         """D."""
         return len(self.coding.low)
 
-    @property
-    def discrete(self) -> bool:
-        """Whether some parameters are integers or categories."""
-        whole = self.coding.integers | self.coding.categories
-        return bool(whole.any()) or (self.space is not None and self.space.discrete)
-
-    @property
-    def smooth(self) -> Bools:
-        """Mask of the search's coordinates, (M,), that are real numbers for the objective, too."""
-        real = ~(self.coding.integers | self.coding.categories)
-        if self.space is not None:
-            real &= [type(self.space.parameter(name)) is Real for name in self.space.names]
-        smooth = np.zeros(self.coding.size, dtype=np.bool_)
-        smooth[self.coding.first[real]] = True
-        return smooth
-
 
 def read_problem(arguments: Options) -> tuple[Options, Problem]:
     """The problem, and the same options with an objective of a point alone.
@@ -138,7 +122,8 @@ def read_problem(arguments: Options) -> tuple[Options, Problem]:
     if start is not None:
         check_inside(start, *bounds)
     constraints = Constraints(options.constraints, len(bounds[0]))
-    coding = make_coding(bounds, options.integrality, options.categorical)
+    rounded = None if space is None else space.rounded
+    coding = make_coding(bounds, options.integrality, options.categorical, rounded)
     identity = {
         "bounds": [side.tolist() for side in bounds],
         "seed": options.seed,

@@ -121,7 +121,8 @@ class ByMeans(ByOrder):
 
     def __init__(self, swarm: Any, *more: Any, target: float | None) -> None:
         super().__init__(swarm, *more)
-        self._target, limit = target, self._evaluator.max_evals
+        self._cost_to_reach = None if target is None else self._sign * target
+        limit = self._evaluator.max_evals
         self._samples: dict[bytes, Sample] = {}
         # draws for the end: half of them choose the result, half report it; none without a limit
         self._reserve = 0
@@ -164,7 +165,7 @@ class ByMeans(ByOrder):
         """Take the best from the swarm, whose bests are means."""
         x, cost, violation = self._best_position(), self._sign * self._search.best.value, 0.0
         if self._constraints and cost > INFEASIBLE:
-            cost, violation = math.nan, float(self._constraints.excess(x[None]).sum())
+            cost, violation = math.nan, float(self._constraints.violations(x[None])[0])
         self.best = Incumbent(x, cost, violation, self._evaluator.calls)
 
     def _decide(self) -> None:
@@ -174,21 +175,21 @@ class ByMeans(ByOrder):
         It has `SURE_DRAWS` then, for of hundreds of bests some are lucky ten times.
         """
         sample = self.sample(self._best_position())
-        if self._target is None or not sample.n or sample.mean > self._sign * self._target:
+        if self._cost_to_reach is None or sample.mean > self._cost_to_reach:
             return
-        if sample.n < SURE_DRAWS:
+        if 0 < sample.n < SURE_DRAWS:
             self._take_again(np.tile(sample.x, (SURE_DRAWS - sample.n, 1)))
             self._revise(self._bests())
 
-    def reached(self, target: float) -> dict[str, float]:
+    def reached(self) -> dict[str, float]:
         """The reason to stop where the mean reaches the target, two standard errors on the safe
         side.
         """
         sample = self.sample(self.best.x)
-        sure = sample.n >= DECISIVE_DRAWS
-        if not (sure and sample.mean + 2 * sample.stderr <= self._sign * target):
+        if self._cost_to_reach is None or sample.n < DECISIVE_DRAWS:
             return {}
-        return {"target": self._sign * sample.mean}
+        sure = sample.mean + 2 * sample.stderr <= self._cost_to_reach
+        return {"target": self._sign * sample.mean} if sure else {}
 
     # ---- the end ----
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import sys
 import time
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.arrays import Floats, Ints
 from pyswarmopt.driver.algorithm import algorithm, make_optimizer, warn_of_idle_workers
 from pyswarmopt.driver.history import Granularity, History
 from pyswarmopt.driver.judge import ByAmounts, ByOrder, Judged
@@ -22,12 +20,12 @@ from pyswarmopt.driver.options import Options, Problem
 from pyswarmopt.driver.resampling import ByMeans
 from pyswarmopt.driver.result import FAILED, INTERRUPTED, TIMEOUT, Result, message
 from pyswarmopt.driver.start import ROUNDING, check_value
-from pyswarmopt.hybrid.search import PhasedSearch
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pyswarmopt.algorithms.recipe import Recipe
 
-LOGGER = logging.getLogger("pyswarmopt")
 CONFIRMED_FROM = 50  # evaluations of which one is for the result once more
 BAR = 20  # signs in the progress bar
 
@@ -55,9 +53,9 @@ class Search(Loop[Result]):
         self._evaluator.confirms = recipe is None and limit >= CONFIRMED_FROM
         self._evaluator.limit_time(self._began + self._timeout, options.evaluation_timeout)
         self._swarm = make_optimizer(options, self._problem, recipe, maximize)
-        if isinstance(self._swarm, PhasedSearch):
+        if recipe is None:
             warn_of_idle_workers(self._swarm, options, self._evaluator.workers.count)
-        self._judge = self._make_judge()
+        self._judge = self._make_judge(by_order=recipe is not None)
         self._identity |= {
             "recipe": self._algorithm,
             "population": options.population if recipe is None else len(self._swarm.positions),
@@ -71,12 +69,12 @@ class Search(Loop[Result]):
         usual: Granularity = "iteration" if space is None else "particles"
         return History(self._options.history or usual, space=space)
 
-    def _make_judge(self) -> ByOrder:
+    def _make_judge(self, by_order: bool) -> ByOrder:
         given = self._swarm, self._problem, self._evaluator, self._sign
         if self._options.noisy:
             return ByMeans(*given, target=self._options.target)
-        amounts = isinstance(self._swarm, PhasedSearch) and self._swarm.takes_amounts
-        return ByAmounts(*given) if amounts else ByOrder(*given)
+        by_order = by_order or not self._problem.constraints
+        return ByOrder(*given) if by_order else ByAmounts(*given)
 
     # ---- the loop ----
 
@@ -86,11 +84,12 @@ class Search(Loop[Result]):
 
     def _note(self, points: Floats, judged: Judged) -> None:
         values = np.where(judged.valued, self._sign * judged.costs, math.nan)
-        self._add(self._iteration, values, points, evaluated=judged.evaluated)
+        rows = np.flatnonzero(judged.evaluated)
+        self._add(self._iteration, values[rows], points[rows], rows)
 
-    def _add(self, iteration: int, values: Floats, points: Floats, **which: Any) -> None:
+    def _add(self, iteration: int, values: Floats, points: Floats, particles: Ints) -> None:
         calls, best = self._evaluator.calls, self._judge.value
-        self._history.add(iteration, calls, best, values, points, **which)
+        self._history.add(iteration, calls, best, values, points, particles)
 
     def _reasons(self) -> Reasons:
         reasons: Reasons = self._swarm.stop()
@@ -98,9 +97,7 @@ class Search(Loop[Result]):
             reasons[TIMEOUT] = self._elapsed()
         if self._options.max_evals is not None and self._evaluator.left == 0:
             reasons["max_evals"] = self._options.max_evals
-        if self._options.target is not None:
-            reasons |= self._judge.reached(self._options.target)
-        return reasons
+        return reasons | self._judge.reached()
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._began
@@ -127,9 +124,8 @@ class Search(Loop[Result]):
             judge.choose()
         x = judge.best.x
         maxcv, feasible = self._problem.constraints.breach(x)
-        worth = judge.worth(feasible)
-        if final:
-            worth = judge.final_worth(feasible, self._history.first_value())
+        scale = self._history.first_value()
+        worth = judge.final_worth(feasible, scale) if final else judge.worth(feasible)
         fun = worth.fun
         result = Result(
             x=x,
@@ -150,8 +146,7 @@ class Search(Loop[Result]):
             feasible=feasible,
         )
         if final:
-            best = f"best {fun:.6g} after {result.nfev} evaluations"
-            LOGGER.info("%s: %s; %s", result.algorithm, result.message, best)
+            _log(result)
         return result
 
     def _succeeded(self, stop: Reasons, fun: float) -> bool:
@@ -175,11 +170,19 @@ class Search(Loop[Result]):
         Not under noise, where another value says nothing.
         """
         best, value = self._judge.best, self._judge.value
-        violation = float(self._problem.constraints.excess(best.x[None]).sum())
+        violation = float(self._problem.constraints.violations(best.x[None])[0])
         if best.violation > 0 or violation > 0:
             check_value(path, best.violation, violation, 0.0, "constraints were broken by")
         elif math.isfinite(value) and not self._judge.noisy:
             check_value(path, value, self._evaluator.again(best.x), self._history.first_value())
+
+
+def _log(result: Result) -> None:
+    """Tell the standard library's log of a result."""
+    import logging  # on use: a search without it begins earlier
+
+    best = f"best {result.fun:.6g} after {result.nfev} evaluations"
+    logging.getLogger("pyswarmopt").info("%s: %s; %s", result.algorithm, result.message, best)
 
 
 def _with_limit(options: Options, problem: Problem, recipe: Recipe | None) -> Options:

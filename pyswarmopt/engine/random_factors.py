@@ -36,7 +36,6 @@ class Factors:
         dtype: of the coefficients.
         whole: whether the coefficients hold the factors per coordinate, which are otherwise left to
             `per_block`.
-        most_moves: the most that are drawn at once.
         bits: the stream of the factors per coordinate; None before the first one is needed.
     """
 
@@ -47,7 +46,6 @@ class Factors:
         generator: torch.Generator,
         dtype: Any = np.float64,
         whole: bool = True,
-        most_moves: int = MOST_MOVES,
         bits: RandomBits | None = None,
     ) -> None:
         self._rule, self._shape, self._generator, self._dtype = rule, shape, generator, dtype
@@ -55,7 +53,7 @@ class Factors:
         self._same_shape = whole and 1 < shape[1] <= FEW_COORDINATES
         n, dim = shape
         size = (len(rule.per_particle) + self._elements * dim + 1) * n
-        self._moves = max(min(MOST_NUMBERS // size, most_moves), 1)
+        self._moves = max(min(MOST_NUMBERS // size, MOST_MOVES), 1)
         self.bits = bits
         self._before: dict[str, Tensor] = {}  # states of generator and bits before the last draw
         self._used = self._moves  # of the moves drawn ahead

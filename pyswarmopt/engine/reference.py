@@ -98,7 +98,7 @@ def move_one(
     others = np.arange(len(state.stagnation)) != i
     seen_by = replace(state, stagnation=np.where(others, 0, state.stagnation))
     x, v, p, _, w = tensors(state)
-    rule, factors = recipe.velocity, None
+    rule = recipe.velocity
     alone = isinstance(rule, SumOfTerms) and rule.looks_at == "element"
     if alone and isinstance(topology, ByInformants):  # without the bests of the others' informants
         g = p[topology.informants(seen_by, generator)[row]]
@@ -107,9 +107,7 @@ def move_one(
         g = g[row] if alone and len(g) > 1 else g
     seen, mine = (row, slice(None)) if alone else (slice(None), row)
     s = Snapshot(x[seen], v[seen], p[seen], g, w[None])
-    if isinstance(rule, SumOfTerms):
-        factors = Factors(rule, (len(s.x), s.x.shape[1]), generator, most_moves=1)
-    v = velocities(s, recipe, factors, k, generator)
+    v = rule(s, k, generator)
     new_x, new_v = step(s.x[mine], v[mine], recipe, k, generator, box)
     state.positions[row] = new_x
     state.velocities[row] = new_v

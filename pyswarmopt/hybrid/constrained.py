@@ -19,12 +19,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
-from pyswarmopt.base.arrays import Bools, Floats
+from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.record import NONE, array
 from pyswarmopt.hybrid.cma_es import CovarianceSwarm
 from pyswarmopt.hybrid.constrained_descent import ConstrainedDescent, GridDescent
@@ -55,18 +54,18 @@ class ProgramDescent(Phase):
         """
         first = self.run is None or (s.swarm.run is None and not self.run.done)
         owed = s.swarm.spent > self.spent - self.granted
-        return bool(s.smooth.any()) and (first or owed)
+        return bool(s.kinds.smooth.any()) and (first or owed)
 
     def begin(self, s: ConstrainedSearch) -> ConstrainedDescent:
         cost = s.best_cost
         self.from_best = self.run is None or (not self.from_best and cost < self.tried)
         self.tried = cost
-        if s.on_grid:
+        if not s.kinds.smooth.all():
             return self._on_grid(s)
         x = s.first_point()
         if not self.from_best:
             x = s.random.random(len(x))
-        return ConstrainedDescent(x, np.flatnonzero(s.smooth))
+        return ConstrainedDescent(x, np.arange(len(x)))
 
     def _on_grid(self, s: ConstrainedSearch) -> GridDescent:
         kinds, random = s.kinds, s.random
@@ -75,7 +74,7 @@ class ProgramDescent(Phase):
             width = WIDTHS[0] * (WIDTHS[1] / WIDTHS[0]) ** random.random(1)
             near = random.random() < NEAR
             x = kinds.neighbours(x, width, random) if near else kinds.draw(1, random)
-        moving = np.flatnonzero(s.smooth | kinds.whole)
+        moving = np.flatnonzero(kinds.smooth | kinds.whole)
         levels = kinds.levels[moving]
         units = np.where(levels > 0, 1 / np.maximum(levels, 1), 0.0)
         return GridDescent(x[0], moving, units=units)
@@ -118,33 +117,13 @@ class PenaltySwarm(Swarm):
 
 
 class ConstrainedSearch(PhasedSearch):
-    """A search with constraints, whose values are `rows`; those told are in Deb's order.
-
-    Args:
-        bounds: the box; this and all other arguments as for `PhasedSearch`.
-        smooth: mask of the coordinates, (D,), in which cost and constraints have slopes; None for
-            all.
-    """
+    """A search with constraints, whose values are `rows`; those told are in Deb's order."""
 
     PHASES: ClassVar = (ProgramDescent, PenaltySwarm)
-    takes_amounts: ClassVar = True
     descent: ProgramDescent
     swarm: PenaltySwarm
     # cost and constraints of the points that are told next, (m, 1 + J), at most 0 where allowed
     rows: Floats
-
-    def __init__(
-        self, bounds: Any, *args: Any, smooth: npt.ArrayLike | None = None, **kwargs: Any
-    ) -> None:
-        super().__init__(bounds, *args, **kwargs)
-        mask = np.ones(len(self.box.low)) if smooth is None else np.asarray(smooth)
-        self._smooth_of_all = mask.astype(np.bool_)
-        self.on_grid = kwargs.get("kinds") is not None
-
-    @property
-    def smooth(self) -> Bools:
-        """Mask of the free coordinates with slopes."""
-        return self._smooth_of_all[self.box.free]
 
 
 def _unit_and_weights(costs: Floats, broken: Floats) -> tuple[float, Floats]:

@@ -67,20 +67,28 @@ class Kinds:
         levels: (M,), 0 for a real number, k for an integer with k values; of no meaning for labels.
         parameter: (M,) number of the parameter, from 0 on, that a coordinate belongs to; those of a
             category are neighbours.
+        smooth: (M,) mask of those that are real numbers for the objective, too.
 
     Example:
-        >>> kinds = Kinds(np.array([0, 4, 0, 0]), np.array([0, 1, 2, 2]))
+        >>> kinds = Kinds(np.array([0, 4, 0, 0]), np.array([0, 1, 2, 2]), np.array([True, False, False, False]))
         >>> kinds.snap(np.array([[0.3, 0.3, 0.6, 0.7]])).tolist()  # a real, the second of 4 values, the second label
         [[0.3, 0.375, 0.0, 1.0]]
     """
 
     levels: Ints
     parameter: Ints
+    smooth: Bools
+
+    @classmethod
+    def real(cls, count: int, smooth: bool = True) -> Kinds:
+        """So many real numbers."""
+        levels = np.zeros(count, dtype=np.int64)
+        return cls(levels, np.arange(count), np.full(count, smooth))
 
     def of(self, coordinates: Ints) -> Kinds:
         """What some of the coordinates are, (k,) numbers in order."""
         parameter = np.unique(self.parameter[coordinates], return_inverse=True)[1]
-        return Kinds(self.levels[coordinates], parameter)
+        return Kinds(self.levels[coordinates], parameter, self.smooth[coordinates])
 
     @property
     def count(self) -> int:

@@ -90,11 +90,11 @@ class Model(Phase):
 
     def propose(self, s: PhasedSearch) -> Floats:
         if self.run is not None:
-            self.run.under_way = s.under_way()
+            self.run.under_way = s.unit_under_way()
         return super().propose(s)
 
     def beside(self, s: PhasedSearch) -> Floats | None:
-        under_way = s.under_way()
+        under_way = s.unit_under_way()
         if self.run is None or len(self.run.points) + len(under_way) >= BESIDE:
             return None
         self.run.under_way = under_way
@@ -139,7 +139,7 @@ class Test(Phase):
 
     def due(self, s: MemeticSwarm) -> bool:
         begun = self.run is None and s.descent.run is not None and s.has_slopes
-        return begun and (s.dear or not s.descent.alone(s))
+        return begun and (gradients_are_dear(s) or not s.descent.alone(s))
 
     def begin(self, s: MemeticSwarm) -> SeparabilityTest:
         return SeparabilityTest(s.best_unit(), s.known_cost)
@@ -168,19 +168,19 @@ class Descent(Phase):
             return s.test.run is None
         if s.axes.run is not None or s.swarm.run is not None:
             return False
-        per_dim = SEPARABLE_DESCENT if s.dear and s.test.separable else FIRST_DESCENT
-        ended = self.run.ended if s.dear else self.run.done
+        per_dim = SEPARABLE_DESCENT if gradients_are_dear(s) and s.test.separable else FIRST_DESCENT
+        ended = self.run.ended if gradients_are_dear(s) else self.run.done
         return not ended and self.granted < per_dim * s.box.dim
 
     def _descent_due(self, s: MemeticSwarm) -> bool:
         """Whether later descents have had less than their share."""
-        ended = s.dear and self.run is not None and self.run.ended
+        ended = gradients_are_dear(s) and self.run is not None and self.run.ended
         ahead = s.best_by == self.name and not ended
         share = SHARE_AHEAD if ahead else SHARE_BEHIND
         return share * s.swarm.spent > self.spent - self.granted
 
     def over(self, s: MemeticSwarm) -> bool:
-        superseded = s.dear and s.best_by == s.swarm.name and self.run.ended
+        superseded = gradients_are_dear(s) and s.best_by == s.swarm.name and self.run.ended
         return self.run.done or superseded
 
     def begin(self, s: MemeticSwarm) -> LineSearchDescent:
@@ -189,7 +189,7 @@ class Descent(Phase):
         """
         first = self.run is None
         x, cost = s.first_point() if first else s.random.random(s.box.dim), math.inf
-        if first or (s.dear and s.best_by == s.swarm.name):
+        if first or (gradients_are_dear(s) and s.best_by == s.swarm.name):
             cost = s.known_cost
             x = s.best_unit() if math.isfinite(cost) else x
         if s.box.dim > MATRIX_DIM:
@@ -297,10 +297,6 @@ class MemeticSwarm(PhasedSearch):
     swarm: Swarm
 
     @property
-    def dear(self) -> bool:
-        return gradients_are_dear(self)
-
-    @property
     def noisy(self) -> bool:
         return self.repeat.run is not None and self.repeat.run.noisy
 
@@ -308,7 +304,7 @@ class MemeticSwarm(PhasedSearch):
     def has_slopes(self) -> bool:
         """Whether differences are slopes, and there are enough evaluations for them."""
         few = self.max_evals is not None and self.max_evals < LEAST_DESCENT * self.box.dim
-        return not self.noisy and not (few and self.dear)
+        return not self.noisy and not (few and gradients_are_dear(self))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the state to one file, atomically and without pickle."""

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.base.arrays import Floats, Ints
+from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.in_flight import Ticket
 from pyswarmopt.base.inputs import (
     as_limit,
@@ -116,18 +116,11 @@ class Progress(Record):
     turn: str = START
     asked: Floats = array("mD")  # points that are to be told
     told: Floats = array("m")  # their values where they are told one by one, NaN before
+    # a row for each ticket under way: its number, its row of the round, whether it is beside the round,
+    # and its point
+    under_way: Floats = array("kt", filled=True)
     rounds: int = 0  # completed
     evaluations: int = 0  # completed, without dropped positions
-
-
-@dataclass
-class Tickets(Record):
-    """Points under way, and of each the ticket's number, its row of the round, and whether it is beside
-    the round.
-    """
-
-    points: Floats = given("kD")
-    numbers: Ints = given("kt", "int64")
 
 
 class PhasedSearch(Progress):
@@ -139,7 +132,6 @@ class PhasedSearch(Progress):
 
     # the most urgent first; the last is always due
     PHASES: ClassVar[tuple[type[Phase], ...]]
-    takes_amounts: ClassVar[bool] = False  # by which constraints are broken
 
     def __init__(
         self,
@@ -159,25 +151,23 @@ class PhasedSearch(Progress):
         best = start[0].copy() if len(start) else (low + high) / 2
         count = as_limit("population", population, 1) or 0
         sign = -1.0 if maximize else 1.0
-        super().__init__(low, high, start, best, sign=sign, population=count)
+        none = np.empty((0, 3 + len(low)))
+        super().__init__(low, high, start, best, sign=sign, population=count, under_way=none)
         self.random = np.random.default_rng(as_seed(seed))
         self.max_evals = as_limit("max_evals", max_evals, 1)
         self._max_iter = as_limit("max_iter", max_iter, 0)
         self._target = None if target is None else as_target(target, maximize)
         self._given_kinds = kinds
-        self._numbers = itertools.count()
+        self._numbers = itertools.count()  # of tickets
+        self._unsent: list[int] = []  # rows of the round, the first one last
         self._enter_box()
         self._take_turns({phase.name: phase() for phase in self.PHASES})
 
     def _enter_box(self) -> None:
-        """Find the box, what its free coordinates are, and nothing under way."""
+        """Find the box, and what its free coordinates are."""
         self.box = UnitBox(self.low, self.high)
-        count, given = self.box.dim, self._given_kinds
-        real = Kinds(np.zeros(count, dtype=np.int64), np.arange(count))
-        self.kinds = real if given is None else given.of(self.box.free)
-        # tickets by number, and whether they are beside the round; points of the round sent
-        self._pending: dict[int, tuple[Ticket, bool]] = {}
-        self._sent = 0
+        given = self._given_kinds
+        self.kinds = Kinds.real(self.box.dim) if given is None else given.of(self.box.free)
 
     def _take_turns(self, phases: dict[str, Phase]) -> None:
         """Have each phase as an attribute, too."""
@@ -274,26 +264,31 @@ class PhasedSearch(Progress):
         """
         asked = self.ask()
         if not len(self.told):
-            self.told, self._sent = np.full(len(asked), math.nan), 0
-        beside = self._sent == len(asked)
+            self.told = np.full(len(asked), math.nan)
+            self._unsent = list(range(len(asked)))[::-1]
+        beside = not self._unsent
         if beside and self.turn == START:
             return None
-        x = self.box.decode(self._beside()[None])[0] if beside else asked[self._sent]
-        ticket = Ticket(x.copy(), self._sent, next(self._numbers))
-        self._pending[ticket.number] = ticket, beside
-        self._sent += not beside
+        row = len(asked) if beside else self._unsent.pop()
+        x = self.box.decode(self._beside()[None])[0] if beside else asked[row].copy()
+        ticket = Ticket(x, row, next(self._numbers))
+        line = np.concatenate([[ticket.number, row, beside], x])
+        self.under_way = np.vstack([self.under_way, line])
         return ticket
 
     def tickets(self) -> list[Ticket]:
         """The tickets of `ask_one` that have no value yet, the oldest first; a point beside the round
         counts as its last. Those of a restored search are to be evaluated again.
         """
-        return [ticket for ticket, _ in self._pending.values()]
+        rows = [(line[3:].copy(), int(line[1]), int(line[0])) for line in self.under_way]
+        return [Ticket(*row) for row in rows]
 
     def _tell_one(self, ticket: Ticket, value: float) -> None:
-        if ticket.number not in self._pending:
+        mine = self.under_way[:, 0] == ticket.number
+        if not mine.any():
             raise ValueError(f"ticket {ticket.number} was told already, or is not of this search")
-        _, beside = self._pending.pop(ticket.number)
+        beside = self.under_way[mine, 2].any()
+        self.under_way = self.under_way[~mine]
         cost = self.sign * value if math.isfinite(value) else math.inf
         self._keep(ticket.x, cost, "beside" if beside else self.turn)
         if beside:
@@ -311,9 +306,9 @@ class PhasedSearch(Progress):
                 return point
         return Mutations(self.kinds, self.best_point()).propose(self.random)[0]
 
-    def under_way(self) -> Floats:
+    def unit_under_way(self) -> Floats:
         """The points under way in the unit box, (k, M), snapped."""
-        points = [self.box.encode(ticket.x) for ticket in self.tickets()]
+        points = [self.box.encode(x) for x in self.under_way[:, 3:]]
         return self.kinds.snap(np.array(points).reshape(-1, self.box.dim))
 
     # ---- results ----
@@ -360,29 +355,10 @@ class PhasedSearch(Progress):
             "random": self.random.bit_generator.state,
             "limits": [self.max_evals, self._max_iter, self._target],
             **super().state_dict(prefix),
-            **self._saved_tickets().state_dict("tickets"),
         }
         for phase in self.phases.values():
             saved |= phase.saved()
         return saved
-
-    def _saved_tickets(self) -> Tickets:
-        numbers = [(t.number, t.particle, beside) for t, beside in self._pending.values()]
-        points = np.array([ticket.x for ticket in self.tickets()])
-        return Tickets(
-            points.reshape(-1, len(self.low)), np.array(numbers, dtype=np.int64).reshape(-1, 3)
-        )
-
-    def _restore_tickets(self, saved: Tickets) -> None:
-        for x, (number, row, beside) in zip(saved.points, saved.numbers.tolist(), strict=True):
-            self._pending[number] = Ticket(x.copy(), row, number), bool(beside)
-        self._numbers = itertools.count(max(self._pending, default=-1) + 1)
-        inside = ((saved.points >= self.low) & (saved.points <= self.high)).all()
-        rows = sorted(t.particle for t, beside in self._pending.values() if not beside)
-        open_rows = np.flatnonzero(np.isnan(self.told)).tolist()
-        self._sent = len(self.told) - len(open_rows) + len(rows)
-        if not inside or rows != open_rows[: len(rows)] or len(self._pending) < len(saved.points):
-            raise ValueError("tickets that are not those of its round")
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """Restore a saved state, bit for bit; the limits stay those given.
@@ -400,7 +376,8 @@ class PhasedSearch(Progress):
             ) from error
 
     def _restore(self, saved: Mapping[str, Any]) -> None:
-        progress = Progress.from_state(saved, "progress", {"D": len(self.low)})
+        dim = len(self.low)
+        progress = Progress.from_state(saved, "progress", {"D": dim, "t": 3 + dim})
         vars(self).update(vars(progress))
         read_bounds((self.low, self.high))
         self._enter_box()
@@ -416,4 +393,10 @@ class PhasedSearch(Progress):
         asked, told = len(self.asked), len(self.told)
         if asked not in (0, len(batch)) or told not in (0, asked):
             raise ValueError("points that are not those of the phase whose turn it is")
-        self._restore_tickets(Tickets.from_state(saved, "tickets", {"D": len(self.low), "t": 3}))
+        points, (numbers, rows, beside) = self.under_way[:, 3:], self.under_way[:, :3].T
+        sent, open_rows = set(rows[beside == 0]), set(np.flatnonzero(np.isnan(self.told)).tolist())
+        inside = ((points >= self.low) & (points <= self.high)).all()
+        if not inside or not sent <= open_rows:
+            raise ValueError("points under way that are not those of its round")
+        self._unsent = sorted(open_rows - sent, reverse=True)
+        self._numbers = itertools.count(int(numbers.max(initial=-1)) + 1)

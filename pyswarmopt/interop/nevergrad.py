@@ -8,7 +8,6 @@ such runs are not bit-for-bit reproducible either.
 
 from __future__ import annotations
 
-import difflib
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.inputs import as_points
+from pyswarmopt.base.spelling import did_you_mean
 from pyswarmopt.interop.nevergrad_swarm import SwarmOptimizer, ng, register
 from pyswarmopt.interop.replay import Replayed
 from pyswarmopt.parts.bounds import read_bounds
@@ -34,9 +34,8 @@ def one_at_a_time(name: str) -> bool:
         ValueError: nevergrad has no optimiser of that name.
     """
     if name not in ng.optimizers.registry:
-        near = difflib.get_close_matches(name, ng.optimizers.registry, n=3, cutoff=0.5)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise ValueError(f"nevergrad has no optimiser {name!r}{hint}")
+        hint = did_you_mean(name, ng.optimizers.registry, "see its documentation")
+        raise ValueError(f"nevergrad has no optimiser {name!r}; {hint}")
     return bool(ng.optimizers.registry[name].no_parallelization)
 
 

@@ -193,7 +193,7 @@ def _after_success(about: About, labelling: Labelling, partly: bool) -> Iterator
     """Use the result, and publish it; `partly`: not all test items were scored."""
     run = _run(about.config)
     if labelling is not None:
-        purpose, line = next(labelling_commands(about.config, *labelling))
+        *_, (purpose, line) = labelling_commands(about.config, *labelling)
         yield purpose[0].lower() + purpose[1:], line
     if partly:
         yield "score it on all test examples", evaluation(about, f"{run}/best")

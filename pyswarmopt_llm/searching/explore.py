@@ -428,7 +428,7 @@ def _tell_start(job: Job, run: Run, tell: OnEvent) -> None:
         "tasks": list(job.objectives.names),
         "particles": config.population,
         "limits": config.limits,
-        "dev_items": job.items,
+        "dev_items": job.distinct("dev"),
         "scoring": config.scoring,
         "dtype": str(job.engine.dtype).removeprefix("torch."),
         "threads": torch.get_num_threads(),

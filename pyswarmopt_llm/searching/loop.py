@@ -300,8 +300,7 @@ def _rivals(job: Job, made: Mapping[str, Contestant]) -> dict[str, Contestant]:
 
     A gain over the best expert may come from training alone; rivals that are trained in the same
     way tell. A search with labels trains both anyway, since either may be its result, so that they
-    cost their scores on test and no more. A search that trains nothing but has a function of the
-    user's to score gets the base alone, and so does one that trains on the best of its replies.
+    cost their scores on test and no more. Any other search gets the base alone.
     """
     if not job.rivals:
         return {}

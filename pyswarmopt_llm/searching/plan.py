@@ -281,12 +281,10 @@ class Plan:
     @property
     def rivals(self) -> int:
         """Models that the result is compared with, at most."""
-        labelled = self.trains and not self.objectives.written
-        if self.config.no_rivals or self.config.quick or self.kind.several_models:
+        if self.config.no_rivals or self.kind.several_models:
             return 0
-        if labelled and self.test_items:
-            return 3
-        return 1 if self.trains or self.objectives.user_scored else 0
+        labelled = self.trains and not (self.objectives.written or self.config.quick)
+        return 3 if labelled and self.test_items else 1
 
     @property
     def choosy(self) -> bool:
@@ -496,11 +494,12 @@ def _automatic(plan: Plan) -> tuple[dict[str, Any], dict[str, str]]:
 def _too_few(plan: Plan) -> str:
     """Why ``auto`` does not train on so few dev items, and the remedy; "" if there are enough."""
     least = LEAST_DEV_BESIDE_SPARE if plan.objectives.spare else LEAST_DEV
-    if plan.items >= least:
+    items = plan.distinct("dev")
+    if items >= least:
         return ""
-    remedy = " or give `train on`" if plan.items >= LEAST_TRAINED else ""
+    remedy = " or give `train on`" if items >= LEAST_TRAINED else ""
     return (
-        f"{counted(plan.items, 'dev prompt')}, too few to train on: `auto` trains from {LEAST_DEV} "
+        f"{counted(items, 'dev prompt')}, too few to train on: `auto` trains from {LEAST_DEV} "
         f"on, or from {LEAST_DEV_BESIDE_SPARE} (`dev` {LEAST_DEV_BESIDE_SPARE}) with as many spare "
         f"ones; add prompts{remedy}"
     )
@@ -525,12 +524,14 @@ def _rounds(plan: Plan) -> dict[str, Any]:
                 **({"particles": starting} if free else {}),
             }
         return {"budget_items": max(CANDIDATES, config.population) * plan.items} if endless else {}
-    if not (endless and (plan.objectives.writes or plan.objectives.user_scored)):
+    if not (plan.objectives.writes or plan.objectives.user_scored):
         return {}
     starting = max(config.particles or 0, starting)
     if free and not reason("proposals", plan):
         most = max(CANDIDATES - starting, ALONE)
         return {"max_iter": 0, "particles": starting, "proposals": most}
+    if not endless:
+        return {}
     particles = config.particles or max(WRITING, experts)
     population = replace(config, particles=particles).population
     return {"particles": particles, "max_iter": max(1, CANDIDATES // population - 1)}

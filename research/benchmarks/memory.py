@@ -46,6 +46,7 @@ from pyswarmopt_llm.scores.tasks import load_task
 
 HERE = Path(__file__).resolve().parents[2] / "examples"
 MIB = 2**20
+ALL_LINEAR = "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj"
 # Linux counts what the parent held when it forked, so a small process starts the command.
 LAUNCH = """
 import os, subprocess, sys
@@ -159,6 +160,14 @@ def measure_commands(args: argparse.Namespace) -> None:
                 f"{out}/runtime",
             ],
             "search (training)": [*search, "--set", "train=on", "--out", f"{out}/trained"],
+            # training alone, of one epoch, on as many items: as a search trains, but for the folds
+            "train-expert": [
+                "train-expert",
+                *common,
+                *("--data", "builtin:requests", "--examples", str(args.items)),
+                *("--loss", "options", "--epochs", "1", "--rank", str(args.rank)),
+                *("--targets", ALL_LINEAR, "--out", f"{out}/expert"),
+            ],
             "check": ["check", *experts, "--base", spec, "--threads", "1"],
             "predict": [
                 "predict",

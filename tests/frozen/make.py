@@ -26,6 +26,7 @@ from safetensors.numpy import save_file
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1]))
+sys.path.insert(0, str(HERE.parent / "core" / "helpers"))
 sys.path.insert(0, str(HERE.parent / "llm"))
 sys.path.insert(0, str(HERE.parent / "llm" / "helpers"))
 
@@ -261,9 +262,9 @@ def command(words: str, out: str, stop: int = 0) -> None:
 
 
 def make_lesson() -> None:
-    from pyswarmopt.teaching.lesson import recorded
+    import lesson_recordings
 
-    recorded.store()
+    lesson_recordings.store()
 
 
 PARTS: dict[str, Callable[[], None]] = {

@@ -33,24 +33,9 @@ class _Constraint:
     high: Floats
     strict: bool = False
 
-    @property
-    def slack(self) -> Floats:
-        """By how much each component may be missed: an equality by a little."""
-        return np.where(self.low == self.high, EQUALITY_TOLERANCE, 0.0)
-
-    def outside(self, x: Floats) -> Floats:
-        """`amounts` without what may be missed."""
-        return self.amounts(x) - self.slack
-
-    def sides(self, x: Floats) -> Floats:
-        """How far x is outside of each bound there is, (K,), at most 0 inside."""
-        outside = self.outside(x)
-        bounds = [np.broadcast_to(side, outside.shape[1:]) for side in (self.low, self.high)]
-        return outside[np.isfinite(bounds)]
-
-    def amounts(self, x: Floats) -> Floats:
-        """How far each component is below `low` and above `high`, (2, J); infinite where it is not a
-        number.
+    def outside(self, x: Floats) -> tuple[Floats, Floats]:
+        """How far x is outside of each bound there is, (K,), at most 0 inside and infinite where that is
+        not a number; and by how much it may be, (K,): of an equality a little.
         """
         value = self.fun(x.copy())
         values = np.atleast_1d(np.asarray(value))
@@ -64,8 +49,11 @@ class _Constraint:
             values = values.astype(np.float64)
         except OverflowError:
             raise ValueError("a constraint returned a number beyond the range of float64") from None
-        outside = np.stack([self.low - values, values - self.high])
-        return np.where(np.isnan(outside), np.inf, outside)
+        low, high, values = np.broadcast_arrays(self.low, self.high, values)
+        amounts = np.concatenate([low - values, values - high])
+        slack = np.tile(np.where(low == high, EQUALITY_TOLERANCE, 0.0), 2)
+        bounds = np.isfinite(np.concatenate([low, high]))
+        return np.where(np.isnan(amounts), np.inf, amounts)[bounds], slack[bounds]
 
 
 class Constraints:
@@ -86,8 +74,8 @@ class Constraints:
 
     Example:
         >>> inside = Constraints(lambda x: x[0] ** 2 + x[1] ** 2 - 1.0, dim=2)
-        >>> inside.excess(np.array([[0.0, 0.5], [2.0, 0.0]])).tolist()
-        [[0.0], [3.0]]
+        >>> inside.violations(np.array([[0.0, 0.5], [2.0, 0.0]])).tolist()
+        [0.0, 3.0]
     """
 
     def __init__(self, constraints: Any, dim: int) -> None:
@@ -107,23 +95,24 @@ class Constraints:
         """All one-sided constraints at each point, (n, D): (n, K), at most 0 where it is
         allowed.
         """
-        return np.array([np.concatenate([c.sides(x) for c in self._constraints]) for x in points])
+        return np.array([amounts - slack for amounts, slack in map(self._outside, points)])
+
+    def violations(self, points: Floats) -> Floats:
+        """By how much each point, (n, D), breaks constraints, in all: (n,), 0 where it breaks none."""
+        return np.maximum(self.sides(points).reshape(len(points), -1), 0.0).sum(axis=1)
 
     def breach(self, x: Floats) -> tuple[float, bool]:
         """The largest amount by which x, (D,), breaks a constraint, and whether x counts as
         feasible all the same.
         """
-        amounts = [constraint.amounts(x) for constraint in self._constraints]
-        largest = max((float(outside.max(initial=0.0)) for outside in amounts), default=0.0)
-        pairs = zip(amounts, self._constraints, strict=True)
-        return largest, not any((outside - c.slack > 0).any() for outside, c in pairs)
+        amounts, slack = self._outside(x)
+        return float(amounts.max(initial=0.0)), not (amounts - slack > 0).any()
 
-    def excess(self, points: Floats) -> Floats:
-        """By how much each point, (n, D), breaks each constraint: (n, J), 0 where it does not."""
-        if not self._constraints:
-            return np.zeros((len(points), 1))
-        worst = [[c.outside(x).max(axis=0) for c in self._constraints] for x in points]
-        return np.maximum(np.array([np.concatenate(row) for row in worst]), 0.0)
+    def _outside(self, x: Floats) -> tuple[Floats, Floats]:
+        """What `_Constraint.outside` says of all constraints."""
+        pairs = [constraint.outside(x) for constraint in self._constraints]
+        amounts, slack = zip(*pairs, strict=True) if pairs else ((np.empty(0),), (np.empty(0),))
+        return np.concatenate(amounts), np.concatenate(slack)
 
 
 def listed(constraints: Any) -> list[Any]:

@@ -28,6 +28,7 @@ class Coding:
         high: upper bounds, (D,).
         integers: (D,) mask of the coordinates that are rounded.
         categories: (D,) mask of those whose values low, low + 1, ..., high have no order.
+        smooth: (D,) mask of those that are real numbers for the objective, too.
         first: where each coordinate begins among the swarm's, (D,).
         size: M.
     """
@@ -36,6 +37,7 @@ class Coding:
     high: Floats
     integers: Bools
     categories: Bools
+    smooth: Bools
     first: npt.NDArray[np.int64]
     size: int
 
@@ -57,7 +59,9 @@ class Coding:
             self.integers, self.high - self.low + 1, self.categories & (self.high == self.low)
         )
         parameter = np.searchsorted(self.first, np.arange(self.size), side="right") - 1
-        return Kinds(levels, parameter)
+        smooth = np.zeros(self.size, dtype=np.bool_)
+        smooth[self.first] = self.smooth
+        return Kinds(levels, parameter, smooth)
 
     def decode(self, positions: Floats) -> Floats:
         """The swarm's positions, (n, M), as the objective sees them, (n, D), never out of
@@ -92,13 +96,15 @@ def make_coding(
     bounds: tuple[Floats, Floats],
     integrality: npt.ArrayLike | None,
     categorical: npt.ArrayLike | None,
+    rounded: npt.ArrayLike | None = None,
 ) -> Coding:
-    """Check the two masks against the bounds.
+    """Check the masks against the bounds.
 
     Args:
         bounds: the user's, low and high, (D,) each.
         integrality: (D,) mask of the integers, or one truth value (no list) for all; None for none.
         categorical: the same for categories.
+        rounded: the same for those that the objective rounds itself.
 
     Raises:
         ValueError: masks of another shape, a coordinate in both, or one without a whole number in
@@ -135,6 +141,7 @@ def make_coding(
         high=np.where(whole, inner_high, high),
         integers=integers,
         categories=categories,
+        smooth=~(whole | _mask("rounded", rounded, len(low))),
         first=first,
         size=int(widths.sum()),
     )

@@ -140,6 +140,10 @@ class Fixed:
 
     value: Any
 
+    def decode(self, x: float) -> Any:
+        """The value, which has no coordinate."""
+        return self.value
+
     def allows(self, value: Any) -> bool:
         """Whether the parameter may have a value."""
         return _same(self.value, value)
@@ -264,6 +268,7 @@ class Space:
         names: of the parameters that are searched, one for each coordinate.
         bounds: (low, high) of each coordinate.
         integrality: which of them are integers.
+        rounded: which are logarithms of integers.
         categorical: which are indices of choices.
 
     Raises:
@@ -283,11 +288,20 @@ class Space:
                 f"space={given!r}: it must be a dict of names to what they may be, as {{'lr': (0, "
                 f"1)}}"
             )
-        self._parameters = {name: _read(name, parameter) for name, parameter in given.items()}
-        for i, name in enumerate(self._parameters):
-            self._check_conditions(name, list(self._parameters)[:i])
-        searched = {name: self.parameter(name) for name in self._parameters}
-        self._searched = {name: p for name, p in searched.items() if not isinstance(p, Fixed)}
+        self._given = {name: _read(name, parameter) for name, parameter in given.items()}
+        # what each is where it is active, and when that is
+        self._parameters: dict[str, Real | Choice | Fixed] = {}
+        self._conditions: dict[str, list[When]] = {}
+        for name, parameter in self._given.items():
+            conditions = []
+            while isinstance(parameter, When):
+                self._check_condition(name, parameter)
+                conditions.append(parameter)
+                parameter = parameter.parameter
+            self._parameters[name], self._conditions[name] = parameter, conditions
+        self._searched = {
+            name: p for name, p in self._parameters.items() if not isinstance(p, Fixed)
+        }
         if not self._searched:
             raise ValueError(
                 "space= holds no parameter that may vary, as (low, high) or a list of choices"
@@ -295,23 +309,16 @@ class Space:
         self.names = list(self._searched)
         self.bounds = [p.bounds for p in self._searched.values()]
         self.integrality = [isinstance(p, Integer) and not p.log for p in self._searched.values()]
+        self.rounded = [isinstance(p, Integer) and p.log for p in self._searched.values()]
         self.categorical = [isinstance(p, Choice) for p in self._searched.values()]
 
     def parameter(self, name: str) -> Real | Choice | Fixed:
         """What a parameter is where it is active."""
-        parameter = self._parameters[name]
-        while isinstance(parameter, When):
-            parameter = parameter.parameter
-        return parameter
-
-    @property
-    def discrete(self) -> bool:
-        """Whether some parameters are no real numbers."""
-        return any(isinstance(p, Integer | Choice) for p in self._searched.values())
+        return self._parameters[name]
 
     def describe(self) -> dict[str, str]:
         """The parameters in words, for a checkpoint."""
-        return {name: repr(parameter) for name, parameter in self._parameters.items()}
+        return {name: repr(parameter) for name, parameter in self._given.items()}
 
     def decode(self, x: Iterable[float]) -> dict[str, Any]:
         """The parameters at a point, (D,), as plain Python values, without those that are inactive
@@ -320,12 +327,8 @@ class Space:
         params: dict[str, Any] = {}
         coordinates = dict(zip(self.names, (float(value) for value in x), strict=True))
         for name, parameter in self._parameters.items():
-            while isinstance(parameter, When) and parameter.holds(params):
-                parameter = parameter.parameter
-            if isinstance(parameter, Fixed):
-                params[name] = parameter.value
-            elif not isinstance(parameter, When):
-                params[name] = parameter.decode(coordinates[name])
+            if all(condition.holds(params) for condition in self._conditions[name]):
+                params[name] = parameter.decode(coordinates.get(name, 0.0))
         return params
 
     def encode(self, params: Mapping[str, Any]) -> Floats:
@@ -343,8 +346,7 @@ class Space:
                 )
             if not self.parameter(name).allows(value):
                 raise ValueError(
-                    f"x0: {name}={value!r} is not in the space, where it is "
-                    f"{self._parameters[name]}"
+                    f"x0: {name}={value!r} is not in the space, where it is {self._given[name]}"
                 )
         x = np.array([sum(bounds) / 2 for bounds in self.bounds])
         x[self.categorical] = 0.0
@@ -385,7 +387,7 @@ class Space:
         problem = _cannot_bind(signature, names)
         if problem and len(takes) == 1 and not takes.keys() & self._parameters.keys():
             return functools.partial(_call, fun, self, True)
-        always = [name for name in names if not isinstance(self._parameters[name], When)]
+        always = [name for name in names if not self._conditions[name]]
         if problem := problem or _cannot_bind(signature, always):
             raise ValueError(
                 f"{what} takes {signature}, but the space has {', '.join(self._parameters)} "
@@ -394,21 +396,13 @@ class Space:
             )
         return functools.partial(_call, fun, self, names if some else None)
 
-    def _check_conditions(self, name: str, earlier: list[str]) -> None:
-        condition = self._parameters[name]
-        while isinstance(condition, When):
-            known = condition.name in earlier
-            parent = self.parameter(condition.name) if known else None
-            if (
-                parent is None
-                or type(parent) is Real
-                or not all(map(parent.allows, condition.values))
-            ):
-                raise ValueError(
-                    f"space[{name!r}]: when({condition.name!r}, ...) must name choices or an "
-                    "integer before this one, and values that it may have"
-                )
-            condition = condition.parameter
+    def _check_condition(self, name: str, condition: When) -> None:
+        parent = self._parameters.get(condition.name)  # of those before
+        if parent is None or type(parent) is Real or not all(map(parent.allows, condition.values)):
+            raise ValueError(
+                f"space[{name!r}]: when({condition.name!r}, ...) must name choices or an "
+                "integer before this one, and values that it may have"
+            )
 
 
 def _call(fun: Callable[..., Any], space: Space, names: Any, x: Any) -> Any:

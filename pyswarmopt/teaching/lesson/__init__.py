@@ -2,7 +2,7 @@
 change them.
 
 The texts, questions and exercises of `CHAPTERS` and the questions of `TEST` are those of
-`chapters.toml`, in HTML. Recordings are made where torch is installed, else read from a stored copy.
+`chapters.toml`, in HTML; recordings and source are those of `STORED`.
 """
 
 from __future__ import annotations
@@ -10,14 +10,23 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import tomllib
 from importlib.resources import files
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt.teaching.lesson.texts import CHAPTERS, STORED, TEST, read
-
+STORED = "recorded.json.gz"
 SCRIPTS = ("swarm.js", "formula.js", "draw.js", "dom.js", "panel.js", "write.js", "page.js")
+
+
+def read(name: str) -> str:
+    """The text of a file of this folder."""
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+_TEXTS = tomllib.loads(read("chapters.toml"))
+CHAPTERS: list[dict[str, Any]] = _TEXTS["chapters"]
+TEST: list[dict[str, Any]] = _TEXTS["test"]
 
 
 def write(out: Path) -> int:
@@ -53,7 +62,7 @@ def data() -> dict[str, Any]:
     """What the page contains: texts, recordings, the library's source."""
     from pyswarmopt import __version__
 
-    recorded = _recorded()
+    recorded = stored()
     recordings = recorded.pop("recordings")
     chapters = [
         {**chapter, **recording} for chapter, recording in zip(CHAPTERS, recordings, strict=True)
@@ -61,17 +70,10 @@ def data() -> dict[str, Any]:
     return {"version": __version__, "chapters": chapters, "test": TEST, **recorded}
 
 
-def _recorded() -> dict[str, Any]:
-    """Recordings and source as they are now; without torch as they were stored."""
-    if find_spec("torch") is None:
-        return stored()
-    from pyswarmopt.teaching.lesson import recorded
-
-    return recorded.data()
-
-
 def stored() -> dict[str, Any]:
-    """The stored copy of recordings and source."""
+    """Runs of the library as the page replays them, and the source that made them; a test compares them
+    with what it does now.
+    """
     packed = files(__package__).joinpath(STORED).read_bytes()
     content: dict[str, Any] = json.loads(gzip.decompress(packed))
     return content

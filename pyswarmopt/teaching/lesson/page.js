@@ -11,7 +11,7 @@
     { key: "social", name: "Social c₂", max: 3, step: 0.01, term: true },
     { key: "repel", name: "Repel c₃", max: 1, step: 0.01, term: true },
     { key: "step", name: "Step length λ", min: 0.1, max: 1.5, step: 0.01 },
-    { key: "decay", name: "λ shrinks by", min: 0.8, max: 1, step: 0.01 },
+    { key: "decay", name: "λ is multiplied by", min: 0.8, max: 1, step: 0.01 },
     { key: "particles", name: "Particles", min: 3, max: 40, step: 1 },
     { key: "restart", name: "Back to p after … moves (0: never)", max: 20, step: 1 },
     { key: "topology", name: "Who informs whom", choices: DATA.topologies },

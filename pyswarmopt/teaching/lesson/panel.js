@@ -93,8 +93,8 @@ const Panel = (() => {
 
   const showPart = (part) => {
     $("part").value = part;
-    $("source").replaceChildren(...DATA.source[part].flatMap(({ file, line, text }) => [
-      element("p", { className: "file", textContent: line ? `${file}, line ${line}` : file }),
+    $("source").replaceChildren(...DATA.source[part].flatMap(({ file, text }) => [
+      element("p", { className: "file", textContent: file }),
       element("pre", { tabIndex: 0 }, element("code", { textContent: text })),
     ]));
     for (const button of $("equation").querySelectorAll("button")) {

@@ -748,11 +748,12 @@ def _check_split(task: Task, split: str) -> None:
     items = task.split(split)
     if not items:
         raise UserError(f"{task.source}: the {split} split is empty; add examples to it")
-    repeats = len(items) - len(set(map(content, items)))
-    if repeats:
-        log.warning(
-            "%s: %d of %d %s examples repeat another", task.source, repeats, len(items), split
-        )
+    asked = len(set(map(content, items)))
+    if repeats := len(items) - asked:
+        other = len({(content(item), item.answer) for item in items}) - asked
+        unlike = f", {other} of them with another answer" if other else ""
+        message = "%s: %d of %d %s examples repeat another%s"
+        log.warning(message, task.source, repeats, len(items), split, unlike)
 
 
 def _check_overlap(task: Task, allow_overlap: bool) -> None:

@@ -16,7 +16,7 @@ from typing import Any, TypedDict
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import fits
 from pyswarmopt_llm.common.files.regular import read_json, write_json
-from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.scores.metrics.questions.written import Written
 from pyswarmopt_llm.searching.explore import Found
 from pyswarmopt_llm.searching.prepare import Job
@@ -77,7 +77,7 @@ def keep_replies(
     expert = job.space.realise(job.space.vertices()[found.single])
     shown |= {f"best expert, {job.space.expert_names[found.single]}": expert, RESULT: best}
     before, after = models["best_single"].dev.items, models["best"].dev.items
-    tasks = []
+    tasks, cut = [], list[str]()
     for name, task in job.tasks.items():
         metric = job.objectives.metrics[name]
         numbers = changed_most(before[name], after[name])
@@ -85,10 +85,12 @@ def keep_replies(
             [task.dev[i] for i in numbers], found.scorings[name], job.engine.chat, task.prompt
         )
         if numbers and metric.usage is None and isinstance(utility, Written):
-            tasks.append({"task": name, "prompts": _answered(job, utility, shown)})
+            prompts = _answered(job, utility, shown)
+            tasks.append({"task": name, "prompts": prompts})
+            cut += cut_off(job.engine, name, utility, prompts)
     if tasks:
         write_json(run.path / REPLIES, {"tasks": tasks})
-    doubts = warnings_about(tasks)
+    doubts = [*warnings_about(tasks), *cut]
     for doubt in doubts:
         log.warning(doubt)
     return doubts
@@ -180,6 +182,22 @@ def _answered(job: Job, utility: Written, models: Mapping[str, Patch]) -> list[d
         for row, reply, value in zip(rows, replies, utility.judge(replies), strict=True):
             row["replies"].append({"model": label, "text": storable(reply), "value": float(value)})
     return rows
+
+
+def cut_off(
+    engine: Engine, task: str, utility: Written, prompts: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """A line if most of the result's replies that are shown have as many tokens as they may have."""
+    most = min(limit for _, _, limit in utility.texts())
+    replies = [row["replies"][-1]["text"] for row in prompts]
+    special = engine.count_tokens("")
+    cut = sum(engine.count_tokens(reply) - special >= most for reply in replies)
+    if 2 * cut <= len(replies):
+        return []
+    return [
+        f"{task}: {cut} of the {len(replies)} replies of the result that are shown end after {most} "
+        "tokens, as they have to: with a larger `max_new_tokens` the score may be another"
+    ]
 
 
 def storable(text: str) -> str:

@@ -14,6 +14,7 @@ import typer
 from pyswarmopt.base.words import counted
 from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.options import Json
+from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.options import OUTPUT, TASK, Option
 
 if TYPE_CHECKING:
@@ -98,10 +99,20 @@ def _steps(source: str, options: Export, done: Exported) -> Iterator[tuple[str, 
         yield "run it in llama.cpp", ["llama-cli", "-m", base, "--lora", f"{out}/adapter.gguf"]
         yield "run it in Ollama", ["ollama", "create", name, "-f", f"{out}/Modelfile"]
     elif options.form == "merged":
-        yield (
-            "ask it a question",
-            ["swarm-llm", "generate", "--base", out, "Which planet is the largest?"],
-        )
+        if not _chooses(source):  # what was searched to choose writes nonsense
+            question = "Which planet is the largest?"
+            yield "ask it a question", ["swarm-llm", "generate", "--base", out, question]
         yield "serve it with vLLM", ["vllm", "serve", out]
     elif options.base is None:
         yield "score it again", ["swarm-llm", "eval", "--run", source, "--adapter", out]
+
+
+def _chooses(source: str) -> bool:
+    """Whether a source is a run whose result chooses among options."""
+    from pyswarmopt_llm.report.commands import labelled
+    from pyswarmopt_llm.searching.scoring.result import read_result
+    from pyswarmopt_llm.searching.scoring.run_directory import read_about
+
+    run = user_path(source)
+    result = read_result(run) if (run / "run.json").is_file() else None
+    return result is not None and labelled(read_about(run), result) is not None

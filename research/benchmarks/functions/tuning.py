@@ -38,7 +38,12 @@ from small_budgets_solvers import find
 
 Loss = Callable[[list[Any]], float]
 BUDGETS = (50, 200)
-PACKAGES = {"pyswarmopt": "pyswarmopt", "optuna-tpe": "optuna", "random": "numpy"}
+PACKAGES = {
+    "pyswarmopt": "pyswarmopt",
+    "optuna-tpe": "optuna",
+    "catcma": "cmaes",
+    "random": "numpy",
+}
 ROWS = 300  # of generated data, half of them for training
 
 

@@ -161,7 +161,7 @@ class Process(Optimiser):
     """
 
     def __init__(self, dim: int, workers: int, points: int, seed: int) -> None:
-        self._kinds = Kinds(np.zeros(dim, dtype=np.int64), np.arange(dim))
+        self._kinds = Kinds.real(dim)
         self._random = np.random.default_rng(seed)
         self._design = list(self._kinds.draw(max(dim + 1, min(workers, points // 4)), self._random))
         self._theta: Floats | None = None
@@ -298,7 +298,7 @@ class Rounds(Optimiser):
         first = max(dim + 1, min(workers, points // 4))
         self.batch = workers
         self._random = np.random.default_rng(seed)
-        kinds = Kinds(np.zeros(dim, dtype=np.int64), np.arange(dim))
+        kinds = Kinds.real(dim)
         self._phase = Proposals(kinds, first, 10**9, workers)
         self._round: list[Floats] = []
         self._costs: dict[int, float] = {}

@@ -19,6 +19,7 @@ import pyswarmopt as pso
 from pyswarmopt.driver.problem.constraints import ranked
 from pyswarmopt.hybrid.constrained import ConstrainedSearch
 from pyswarmopt.hybrid.constrained_descent import ConstrainedDescent, GridDescent
+from pyswarmopt.hybrid.kinds import Kinds
 from pyswarmopt.hybrid.quadratic_program import (
     nonnegative_least_squares,
     quadratic_program,
@@ -175,7 +176,7 @@ def swarm_with_rows(row, rounds):
     """A search that is a swarm only, told some rows of cost and two constraints for the points of
     each round.
     """
-    search = ConstrainedSearch([(-5, 5)] * 2, seed=0, smooth=[False, False])
+    search = ConstrainedSearch([(-5, 5)] * 2, seed=0, kinds=Kinds.real(2, smooth=False))
     for _ in range(rounds):
         x = search.ask()
         rows = np.array([row(i) for i in range(len(x))])
@@ -199,7 +200,7 @@ def test_a_swarm_prefers_what_breaks_nothing_whatever_the_size_of_costs(size):
     """Costs fall where the constraint is broken: the swarm must come back, and go on to the best
     feasible point.
     """
-    search = ConstrainedSearch([(-5, 5)] * 2, seed=0, smooth=[False, False])
+    search = ConstrainedSearch([(-5, 5)] * 2, seed=0, kinds=Kinds.real(2, smooth=False))
     while search.evaluations < 1500:
         x = search.ask()
         costs = size * (x[:, 0] / 10 + 0.02 * np.abs(x[:, 1] - 1))

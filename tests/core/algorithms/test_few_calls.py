@@ -61,7 +61,7 @@ def turns(fun, dim: int, n: int) -> list[str]:
     search, seen = pso.MemeticSwarm([BOX] * dim, seed=0), []
     while len(seen) < n:
         x = search.ask()
-        seen.append(search._search.turn)
+        seen.append(search.turn)
         search.tell(x, [fun(row) for row in x])
     return seen
 

@@ -147,7 +147,7 @@ def test_ruggedness_kinks_and_steps_are_no_noise(fun):
     while search.evaluations < 300:
         x = search.ask()
         search.tell(x, [fun(row) for row in x])
-        assert not search._search.noisy
+        assert not search.noisy
 
 
 # --- separability and axes ---

@@ -12,7 +12,6 @@ import torch
 import pyswarmopt as pso
 from pyswarmopt.algorithms.clpso import Exemplars
 from pyswarmopt.engine import choose, chunked, reference
-from pyswarmopt.engine.random_factors import Factors
 from pyswarmopt.parts import boundary
 from pyswarmopt.parts.restart import RestartAtBest
 
@@ -163,8 +162,6 @@ def test_one_particle_moves_as_it_does_among_all(recipe):
         rule = pso.velocity.SumOfTerms(wide)
 
     recipe, generator = replace(swarm.recipe, velocity=rule), torch.Generator()
-    is_sum = isinstance(rule, pso.velocity.SumOfTerms)
-    factors = Factors(rule, (7, 5), generator, most_moves=1) if is_sum else None
 
     def moved(move, *args):
         state.positions.copy_(start)
@@ -173,7 +170,7 @@ def test_one_particle_moves_as_it_does_among_all(recipe):
         move(state, recipe, *args, generator)
         return state.positions.clone()
 
-    everybody = moved(reference.move, factors)
+    everybody = moved(reference.move, None)
     alone = moved(reference.move_one, 2)
     assert torch.equal(alone[2], everybody[2]) and not torch.equal(alone[2], start[2])
     others = [i for i in range(7) if i != 2]

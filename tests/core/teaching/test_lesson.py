@@ -5,7 +5,6 @@ else.
 from __future__ import annotations
 
 import html.parser
-import itertools
 import json
 import math
 import re
@@ -19,22 +18,21 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lesson_recordings import (
+    BOUNDARIES,
+    LANDSCAPES,
+    TOPOLOGIES,
+    Settings,
+    data,
+    recording,
+)
 
 import pyswarmopt as pso
 from pyswarmopt.inspect.recorder import record
 from pyswarmopt.inspect.step import Step
 from pyswarmopt.teaching import lesson
-from pyswarmopt.teaching.lesson import recorded as recorded_lesson
-from pyswarmopt.teaching.lesson.settings import (
-    BOUNDARIES,
-    LANDSCAPES,
-    TOPOLOGIES,
-    Settings,
-    recording,
-)
 
 quickjs = pytest.importorskip("quickjs", reason="the page's script runs in quickjs (extra: test)")
-ROOT = Path(__file__).parents[3]
 TERMS = ("inertia", "cognitive", "social", "repel")
 
 
@@ -152,6 +150,31 @@ def test_page_and_library_give_the_same_trajectory(settings: Settings, seed: int
             np.testing.assert_allclose(
                 frame["move"]["forces"][name], step.forces[name], rtol=1e-5, atol=1e-5
             )
+
+
+def test_page_minimises_a_readers_function_as_minimize_does(js: Page) -> None:
+    """`Minimise it` in the first chapter: its start, and the random numbers of its recording."""
+    chapter = lesson.CHAPTERS[0]
+    settings, frames = settings_of(chapter), recording_of(chapter)
+    found = js(
+        "(Swarm.define(([a, b]) => (a * a + b - 11) ** 2 + 3 * Math.sin(2 * a)), "
+        "Swarm.run(x, v, {...s, landscape: 'own', shift: [0, 0]}, moves, factors, null))",
+        x=frames[0]["x"],
+        v=frames[0]["v"],
+        s=asdict(settings),
+        moves=chapter["moves"],
+        factors=[frame["move"]["factors"] for frame in frames[:-1]],
+    )[-1]
+    result = pso.minimize(
+        lambda x: (x[0] ** 2 + x[1] - 11) ** 2 + 3 * math.sin(2 * x[0]),
+        [(settings.low, settings.high)] * 2,
+        recipe=settings.recipe(),
+        population=settings.particles,
+        max_iter=chapter["moves"],
+        seed=chapter["seed"],
+    )
+    assert found["best"] == pytest.approx(result.fun, abs=1e-4)
+    np.testing.assert_allclose(found["leader"], result.x, atol=1e-4)
 
 
 def test_landscapes_are_the_librarys(js: Page) -> None:
@@ -329,24 +352,12 @@ def test_page_is_one_file_that_refers_to_nothing() -> None:
     assert len(text) < 1_500_000
 
 
-def test_source_shown_is_the_source_that_runs() -> None:
-    for part, pieces in recorded_lesson.excerpts().items():
-        for piece in pieces:
-            lines = (ROOT / piece["file"]).read_text().splitlines()[piece["line"] - 1 :]
-            shown = piece["text"].splitlines()
-            assert [line.strip() for line in shown] == [
-                line.strip() for line in lines[: len(shown)]
-            ], part
-
-
 # ---- NumPy alone ----
 
 
 def test_stored_copy_is_what_the_library_records() -> None:
-    stored, fresh = lesson.stored(), recorded_lesson.data()
+    stored, fresh = lesson.stored(), data()
     again = "run tests/frozen/make.py lesson"
-    for excerpt in itertools.chain(*fresh["source"].values()):
-        del excerpt["line"]
     assert stored["source"] == fresh["source"], again
     for one, other in zip(stored.pop("recordings"), fresh.pop("recordings"), strict=True):
         assert one["settings"] == json.loads(json.dumps(other["settings"])), again

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lesson_recordings import Settings
 
 from pyswarmopt.teaching import lesson
-from pyswarmopt.teaching.lesson.settings import Settings
 
 quickjs = pytest.importorskip("quickjs", reason="the page's script runs in quickjs (extra: test)")
 FOLDER = Path(lesson.__file__).parent

@@ -10,6 +10,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import typer
+
+from pyswarmopt_llm.cli.running import interruptible
 
 ROOT = Path(__file__).parents[3]
 
@@ -63,3 +66,12 @@ def test_ctrl_c_while_a_module_loads(
     process.send_signal(signal.SIGINT)
     out, err = process.communicate()
     assert (process.returncode, out, err) == (130, "", "")
+
+
+def test_sigterm_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(typer.Exit) as ended, interruptible(lambda: "resume with: R"):
+        signal.raise_signal(signal.SIGTERM)
+    assert ended.value.exit_code == 130
+    assert capsys.readouterr().err == "\ninterrupted; resume with: R\n"
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -12,9 +12,10 @@ and the resumed run must end as the one that never failed, bit for bit.
 `SEARCH+resume` is the second command of a search that died in the middle: its points fail in turn,
 and a third command has to end as the search that never failed.
 
-Cases come in a drawn order, so that a part of them is a sample. Outcomes are kept in
-FOLDER/SEARCH.jsonl, and cases that are there are not repeated. At the end a
-table is printed; the exit code is 1 if a case failed.
+Cases come in a drawn order, so that a part of them is a sample; those of the engine or the server
+take turns with those of files, of which there are many times more. Outcomes are kept in
+FOLDER/SEARCH.jsonl, and cases that are there are not repeated. At the end a table is printed; the
+exit code is 1 if a case failed.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import errno
 import functools
 import hashlib
 import io
+import itertools
 import json
 import os
 import random
@@ -352,6 +354,14 @@ class Search:
             for fault in faults_of(what)
         ]
 
+    def drawn(self, cases: Sequence[tuple[int, str, str]], seed: int) -> list[Any]:
+        """Cases in a drawn order: one of the engine or server, one of files, and so on."""
+        mixed = random.Random(seed).sample(cases, len(cases))
+        own = [case for case in mixed if case[1] == self._middle]
+        others = [case for case in mixed if case[1] != self._middle]
+        turns = itertools.zip_longest(own, others)
+        return [case for turn in turns for case in turn if case is not None]
+
     def _died(self, seen: Sequence[str]) -> list[str]:
         """Let it die at the middle one of its batches or requests, or later if nothing is begun
         there, and keep what it left behind; the points of its resume.
@@ -501,8 +511,7 @@ def main() -> int:
         for name in options.searches:
             search = Search(name, options.folder, url)
             cases = [c for c in search.count() if options.only in (None, c[1])]
-            random.Random(options.seed).shuffle(cases)
-            found += outcomes(search, cases[: options.sample])
+            found += outcomes(search, search.drawn(cases, options.seed)[: options.sample])
     finally:
         os.kill(server, signal.SIGKILL)
         os.waitpid(server, 0)

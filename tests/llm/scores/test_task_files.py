@@ -159,6 +159,18 @@ def test_prompts_beyond_dev_are_spare_and_items_with_options_never(tmp_path: Pat
     assert load_task(table(tmp_path / "mood.csv", "text,label", moods(60)), dev=5).spare == ()
 
 
+def test_a_question_with_two_answers_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    unlike = {**DEV, "id": "z", "answer": "B" if DEV["answer"] == "A" else "A"}
+    for dev, said in (([DEV, {**DEV, "id": "y"}], ""), ([DEV, {**DEV, "id": "y"}, unlike], "1")):
+        caplog.clear()
+        load_task(write(tmp_path / "a.json", {"dev": dev, "test": [TEST]}))
+        (line,) = caplog.messages
+        assert f"{len(dev) - 1} of {len(dev)} dev examples repeat another" in line
+        assert line.endswith(", 1 of them with another answer" if said else "another")
+
+
 def test_many_bad_rows_are_counted(tmp_path: Path) -> None:
     path = table(tmp_path / "a.csv", "text,label", [*moods(12), *([["", "x"]] * 30)])
     with pytest.raises(UserError, match=r"30 bad rows: line 14: .* line 33: [^;]*; and 10 more; m"):

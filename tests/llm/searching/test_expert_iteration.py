@@ -52,7 +52,7 @@ from pyswarmopt_llm.searching.written.expert_iteration import (
     weights,
     without_rounding,
 )
-from pyswarmopt_llm.searching.written.replies import warnings_about
+from pyswarmopt_llm.searching.written.replies import cut_off, warnings_about
 from pyswarmopt_llm.searching.written.schedule import TEACHERS
 from pyswarmopt_llm.tools.analyse import without_experts
 
@@ -624,6 +624,21 @@ def test_a_score_that_rises_with_the_length_is_said(
     lines = warnings_about([{"task": "wishes", "prompts": [row] * 5}])
     assert len(lines) == bool(said)
     assert all(line.startswith("wishes: ") and f"({said})" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [([3, 3, 4, 2, 1], "3 of the 5"), ([3, 3, 2, 2, 1], "")]
+)
+def test_replies_that_end_because_they_may_have_no_more_tokens_are_said(
+    words: list[int], said: str
+) -> None:
+    """Three tokens are allowed; the first of each text is the tokenizer's own."""
+    engine: Any = SimpleNamespace(count_tokens=lambda text: 1 + len(text.split()))
+    utility: Any = SimpleNamespace(texts=lambda: iter([(None, "Why?", 3)] * 5))
+    rows = [{"replies": [{"text": "so " * 9}, {"text": "so " * count}]} for count in words]
+    lines = cut_off(engine, "wishes", utility, rows)
+    assert [line.partition(" replies")[0] for line in lines] == [f"wishes: {said}"] * bool(said)
+    assert all("end after 3 tokens" in line and "`max_new_tokens`" in line for line in lines)
 
 
 def test_the_number_of_spare_prompts(config: SearchConfig, tmp_path: Path) -> None:

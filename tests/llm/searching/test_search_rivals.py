@@ -17,7 +17,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.common.statistics import compare_paired
-from pyswarmopt_llm.report.findings import score_rows
+from pyswarmopt_llm.report.findings import findings, score_rows
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.report.verdict import verdict
 from pyswarmopt_llm.searching import train
@@ -211,6 +211,56 @@ def test_without_test_items_only_the_base_can_be_compared(config: SearchConfig) 
     result: Any = search(replace(config, test=0)).result
     assert "base_dev" in result and "base_test" not in result
     assert "base_tuned" not in result["models"] and Result.from_json(result).lead("base") is None
+    said = verdict(Result.from_json(result)).sentence
+    assert f", and {result['base_dev']:.3f} for the base; there is no test split" in said
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"train": "off"},
+        {"preset": "auto", "particles": None, "max_iter": None, "dev": 8, "train": "auto"},
+        {"preset": "auto", "particles": None, "max_iter": None, "quick": True, "train": "auto"},
+        {"space": "factor", "train": "off", "max_iter": 1},
+    ],
+    ids=["training off", "too few to train", "quick", "published"],
+)
+def test_where_no_rival_is_trained_the_base_stands_beside_the_result_everywhere(
+    config: SearchConfig, more: dict[str, Any]
+) -> None:
+    config = replace(config, **{"surrogate": None, **more})
+    result: Any = search(config).result
+    job, base = prepare(replace(config, out="unused")), result["models"]["base"]
+    for split in ("dev", "test"):
+        values = by_hand(job, None, split)
+        assert unpack(base[split]["tasks"]["words"]["items"]) == [*values]
+    assert result["passes_rivals"] == (config.dev or 16) + 12
+    found = findings(Run.open(Path(config.out)).about, Result.from_json(result))
+    row = f"{base['dev']['value']:.3f} ["
+    assert found.rows["base"].test is not None and f"| base | {row}" in card_of(config)
+    assert "the base as it is (" in found.verdict.sentence
+    assert not [line for line in found.remarks if line.startswith("The base is not scored")]
+
+
+def card_of(config: SearchConfig) -> str:
+    return Path(config.out, "best", "README.md").read_text(encoding="utf-8")
+
+
+def test_a_base_that_is_not_scored_is_said_to_be(config: SearchConfig) -> None:
+    search(replace(config, no_rivals=True))
+    page = Path(config.out, "report.html").read_text(encoding="utf-8")
+    for text in (card_of(config), page):
+        assert "The base is not scored (no-rivals)." in text
+
+
+def test_a_result_that_is_the_base_is_in_the_table_once_and_last(
+    config: SearchConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The report puts the last row first."""
+    force(monkeypatch, [0.0, 0.0, 0.0])
+    found = Result.from_json(search(replace(config, train="off")).result)
+    assert [*score_rows(found)][-1] == "base"
+    assert verdict(found).sentence == "This is the base itself: no mixture did better on dev."
 
 
 @pytest.mark.usefixtures("mixture")
@@ -224,9 +274,17 @@ def test_over_two_tasks_the_difference_is_that_of_the_combined_scores(
         assert lead is not None and 0.0 < lead.p_value <= 1.0
         assert lead.difference == pytest.approx(result["best_test"] - result[f"{name}_test"])
         assert lead.interval[0] <= lead.difference <= lead.interval[1]
+    page = Path(config.out, "report.html").read_text(encoding="utf-8")
+    row = page.partition('<th scope="row">more</th>')[2].partition("</tr>")[0]
+    names = [(name, split) for split in ("dev", "test") for name in ("base", "best_single", "best")]
+    values = [result["models"][name][split]["tasks"]["more"]["value"] for name, split in names]
+    assert row == "".join(f"<td>{value:.3f}</td>" for value in values)
 
 
-@pytest.mark.parametrize(("more", "scored"), [({}, 3), ({"test": 0}, 1), ({"no_rivals": True}, 0)])
+@pytest.mark.parametrize(
+    ("more", "scored"),
+    [({}, 3), ({"test": 0}, 1), ({"no_rivals": True}, 0), ({"train": "off"}, 1)],
+)
 def test_a_dry_run_counts_them(config: SearchConfig, more: dict[str, Any], scored: int) -> None:
     """What they are trained for, the search has trained anyway."""
     setting = replace(config, **more)

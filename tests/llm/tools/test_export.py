@@ -165,6 +165,15 @@ def test_a_run_is_exported_with_the_base_it_names_and_its_card(
     assert "The adapter is merged into the base." in card.text
 
 
+def test_a_question_is_suggested_unless_the_result_was_searched_to_choose(
+    run: Path, tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for place, words in enumerate(([run], [run / "best", "--base", tiny_base])):
+        code, out, _ = swarm_llm(capsys, "export", *words, "--out", tmp_path / str(place))
+        assert code == 0 and "To serve it with vLLM: " in out
+        assert ("To ask it a question: " in out) is bool(place)
+
+
 def test_a_truncated_adapter_is_the_nearest_of_its_rank(
     run: Path, tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

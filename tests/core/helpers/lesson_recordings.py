@@ -1,30 +1,41 @@
-"""The settings of a lesson's swarm, the library's recipe for them, and a run as the page replays
-it.
+"""What the lesson's page contains beside its texts: runs of the library as the page replays them, and the
+source that made them.
+
+`tests/frozen/make.py lesson` stores them in the package, and a test compares what is stored with what
+the library does now.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import gzip
+import inspect
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.algorithms.recipe import Recipe, compose
+from pyswarmopt.engine import reference
 from pyswarmopt.inspect.recorder import record
 from pyswarmopt.inspect.step import Step
 from pyswarmopt.parts import boundary as boundaries
-from pyswarmopt.parts import velocity
+from pyswarmopt.parts import restart, schedule, topology, velocity
 from pyswarmopt.parts.initialise import Interpolate, TowardsPartner, uniform
 from pyswarmopt.parts.restart import RestartAtBest
 from pyswarmopt.parts.schedule import Exponential
 from pyswarmopt.parts.topology import named
 from pyswarmopt.parts.velocity import Randomness
+from pyswarmopt.teaching import lesson
 from pyswarmopt.teaching.functions.function import ToyFunction
 from pyswarmopt.teaching.functions.functions import ALL
 from pyswarmopt.teaching.functions.wrappers import shifted
+
+ROOT = Path(__file__).parents[3]
 
 TOPOLOGIES = ("global", "ring", "von_neumann")
 BOUNDARIES = ("none", "clip", "confine", "reflect", "periodic")
@@ -101,13 +112,7 @@ class Settings:
 
 
 def recording(settings: Settings, moves: int, seed: int) -> list[dict[str, Any]]:
-    """A frame per round: where the particles are, what they know, and the move that follows.
-
-    Example:
-        >>> frames = recording(Settings(particles=3), moves=2, seed=0)
-        >>> [frame["t"] for frame in frames], frames[2]["move"] is None, sorted(frames[0]["move"]["forces"])
-        ([0, 1, 2], True, ['cognitive', 'inertia', 'repel', 'social'])
-    """
+    """A frame per round: where the particles are, what they know, and the move that follows."""
     steps = record(
         settings.function(),
         settings.recipe(),
@@ -158,3 +163,64 @@ def number(value: float) -> float:
 def numbers(array: npt.NDArray[np.float64]) -> Any:
     """Nested lists of such numbers."""
     return np.vectorize(number, otypes=[float])(array).tolist()
+
+
+# ---- what is stored ----
+
+# Part of the step that the page highlights -> what to show of it.
+PARTS: dict[str, tuple[Any, ...]] = {
+    "inertia": (velocity.inertia, velocity.along),
+    "cognitive": (velocity.cognitive, velocity.to_own_best),
+    "social": (velocity.social, velocity.to_known_best),
+    "repel": (velocity.repel, velocity.from_worst),
+    "velocity": (velocity.SumOfTerms.on, velocity.SumOfTerms.normalised),
+    "position": (reference.move, reference.step),
+    "step length": (schedule.Exponential,),
+    "memory": (reference.remember, reference.remember_extremes),
+    "restart": (restart.RestartAtBest.__call__, reference.send_back),
+    "topology: everybody": (topology.Global,),
+    "topology: ring": (topology.Ring, topology.Lattice.informants),
+    "topology: lattice": (topology.VonNeumann,),
+    "wall: clip": (boundaries.clip,),
+    "wall: confine": (boundaries.confine,),
+    "wall: reflect": (boundaries.reflect,),
+    "wall: periodic": (boundaries.periodic,),
+}
+
+
+def store() -> None:
+    """Write the copy that the package reads."""
+    text = json.dumps(data(), separators=(",", ":"), ensure_ascii=False)
+    path = Path(lesson.__file__).with_name(lesson.STORED)
+    path.write_bytes(gzip.compress(text.encode(), 9, mtime=0))
+
+
+def data() -> dict[str, Any]:
+    """The chapters with their recordings, and the library's source."""
+    return {
+        "recordings": [_recorded(chapter) for chapter in lesson.CHAPTERS],
+        "source": excerpts(),
+        "topologies": TOPOLOGIES,
+        "boundaries": BOUNDARIES,
+        "landscapes": LANDSCAPES,
+    }
+
+
+def _recorded(chapter: dict[str, Any]) -> dict[str, Any]:
+    settings = Settings(**chapter["settings"])
+    frames = recording(settings, chapter["moves"], chapter["seed"])
+    return {"settings": asdict(settings), "frames": frames}
+
+
+def excerpts() -> dict[str, list[dict[str, Any]]]:
+    """For each part its pieces of source: file and text."""
+    return {part: [_excerpt(thing) for thing in things] for part, things in PARTS.items()}
+
+
+def _excerpt(thing: Callable[..., Any]) -> dict[str, Any]:
+    lines, _ = inspect.getsourcelines(thing)
+    file = Path(inspect.getsourcefile(thing) or "").resolve().relative_to(ROOT)
+    return {
+        "file": file.as_posix(),
+        "text": inspect.cleandoc("\n" + "".join(lines)).rstrip(),
+    }
