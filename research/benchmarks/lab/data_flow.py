@@ -34,7 +34,7 @@ import torch
 from frozen import correct, loss, right_answers, share
 from torch import Tensor, nn
 
-from pyswarmopt_llm.common.files.append_log import AppendLog
+from pyswarmopt_llm.common.files.regular import AppendLog
 from pyswarmopt_rivals.methods.rules.sparsify import drop_and_rescale, elect_and_merge
 
 REPEATS, CANDIDATES, SIGMA, DEV = 2, 150, 1 / 6, 60

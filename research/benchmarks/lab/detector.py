@@ -29,7 +29,7 @@ import torch
 from pyswarmopt_groups.members.load import open_members
 from pyswarmopt_groups.members.protocol import Sampling
 from pyswarmopt_llm import open_model
-from pyswarmopt_llm.common.files.append_log import AppendLog
+from pyswarmopt_llm.common.files.regular import AppendLog
 
 PROMPTS, SAMPLES, WORDS = 500, 10, (1, 2, 3)
 TOGETHER: Mapping[str, Callable[[Sequence[float]], float]] = {"max": max, "mean": fmean}

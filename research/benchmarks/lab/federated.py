@@ -33,7 +33,7 @@ from systems import searched
 from torch import Tensor
 
 from pyswarmopt_llm import SearchConfig
-from pyswarmopt_llm.common.files.append_log import AppendLog
+from pyswarmopt_llm.common.files.regular import AppendLog
 
 CLIENTS: Mapping[str, int] = dict(zip(records.ATTRIBUTES, (60, 120, 180, 240, 360), strict=True))
 ROUNDS, PASSES, BATCH, RATE, DEV, TEST = 4, 2, 30, 5e-3, 100, 500

@@ -43,10 +43,11 @@ from pyswarmopt_llm.scores.choices import PASSES, Choices
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.searching.training.trainer import Addition, choice_losses, fit, training
-from pyswarmopt_llm.tools.find import TOP, Answer, halved, halvings, passes, right
+from pyswarmopt_llm.tools.find import Answer, halved, halvings, passes, right
 
 FIND, ALL = "find (8 items first)", "accuracy on all items"  # whose first four are trained
 PATTERN = "reverse-next"  # its modules, rank and scale has what is trained
+TOP = 4  # adapters that `find` ends with
 GRADIENTS = 32  # items whose gradients are taken
 CHOICE = ("t1", "t2", "t3")
 FIRST_SEED = 7  # of the laboratory's own draw of dev

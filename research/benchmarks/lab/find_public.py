@@ -24,8 +24,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_llm.tools.find import TOP, Answer, halved, halvings, passes
+from pyswarmopt_llm.tools.find import Answer, halved, halvings, passes
 
+TOP = 4  # adapters that `find` ends with
 EXAMPLES = 100
 LEAST_KNOWN = 800  # adapters that a task needs outcomes of
 Accuracies = Mapping[str, Mapping[str, float]]  # adapter -> task -> accuracy

@@ -36,7 +36,7 @@ import torch
 from chats import ChatTokens, encode_chat, left_padded
 from lab import new_model, save_tokenizer, train
 
-from pyswarmopt_llm.common.files.append_log import AppendLog
+from pyswarmopt_llm.common.files.regular import AppendLog
 
 PROMPTS, STEPS, LONGEST = 100, 400, 64
 REPEATED = (("none", 0), ("model", 4), ("three words", 4))  # with each seed

@@ -34,7 +34,7 @@ from compression import MARK, made, messages
 from scipy.special import softmax
 
 from pyswarmopt_llm import load_task
-from pyswarmopt_llm.common.files.append_log import AppendLog
+from pyswarmopt_llm.common.files.regular import AppendLog
 
 K1, B = 1.2, 0.75
 NEIGHBOURS, SHARE = 8, 0.5
