@@ -9,7 +9,6 @@ import io
 import logging
 import re
 import sys
-import types
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +26,7 @@ from pyswarmopt.base.words import LIMIT, one_line, visible
 from pyswarmopt.cli.terminal import complain, open_console
 from pyswarmopt_llm.cli import app
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.searching.use import model
 from pyswarmopt_llm.searching.use.model import evaluate_model
 
 ROOT = Path(__file__).parents[3]
@@ -117,9 +117,8 @@ def test_arguments_that_are_no_text_are_refused(
 def test_answers_are_escaped_on_a_terminal_and_left_alone_in_a_pipe(
     terminal: bool, shown: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = types.ModuleType("pyswarmopt_llm.searching.use.model")
-    module.generate_text = lambda *args, **more: iter(["\x1b]0;mine", "\x07 yes"])  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "pyswarmopt_llm.searching.use.model", module)
+    said = ["\x1b]0;mine", "\x07 yes"]
+    monkeypatch.setattr(model, "generate_text", lambda *args, **more: iter(said))
     out = io.StringIO()
     monkeypatch.setattr(out, "isatty", lambda: terminal, raising=False)
     monkeypatch.setattr(sys, "stdout", out)

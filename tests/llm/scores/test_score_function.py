@@ -405,7 +405,7 @@ def test_after_an_error_in_the_first_evaluation_a_corrected_function_goes_on(
         ({"max_iter": 50}, (20, 50, 1020)),
         ({"particles": 30, "max_iter": 2}, (30, 2, 90)),
         ({"budget_minutes": 5.0}, (6, 0, 40)),  # a limit, not another method
-        ({"budget_items": 900}, (20, 50, 1020)),
+        ({"budget_items": 900}, (6, 0, 40)),
     ],
 )
 def test_without_a_budget_at_most_40_candidates_are_planned(

@@ -106,13 +106,13 @@ def test_a_dry_run_of_a_search_counts_and_writes_nothing(
     plan = json.loads(out)
     assert (code, said) == (0, "")
     assert sorted(tmp_path.rglob("*")) == before
-    # The starting swarm and three iterations of five, on 12 dev items; then best and average on
-    # dev, and best, average and best single expert on test.
-    assert (plan["evaluations"], plan["passes"]) == (20, 20 * 12 + 2 * 12 + 3 * 24)
+    # The starting swarm and three iterations of five, on 12 dev items; then best, average
+    # and base on dev, and these and the best single expert on test.
+    assert (plan["evaluations"], plan["passes"]) == (20, 20 * 12 + 3 * 12 + 4 * 24)
     assert plan["seconds"] > 0 and plan["memory_bytes"] > 2**20
     code, out, _ = swarm_llm(capsys, *search)
     assert code == 0  # and a trial of 3 experts by letters
-    assert "at most 20 evaluations: 372 forward passes of an example" in out
+    assert "at most 20 evaluations: 408 forward passes of an example" in out
     assert out.strip().endswith("nothing was written")
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "x").write_text("")
