@@ -8,6 +8,7 @@ broken; `pyswarmopt.hybrid.constrained` uses the amounts, too.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.arrays import Bools, Floats
 
 EQUALITY_TOLERANCE = 1e-4  # that of the CEC 2006 problems (Liang et al. 2006)
 
@@ -49,11 +50,17 @@ class _Constraint:
             values = values.astype(np.float64)
         except OverflowError:
             raise ValueError("a constraint returned a number beyond the range of float64") from None
-        low, high, values = np.broadcast_arrays(self.low, self.high, values)
-        amounts = np.concatenate([low - values, values - high])
-        slack = np.tile(np.where(low == high, EQUALITY_TOLERANCE, 0.0), 2)
-        bounds = np.isfinite(np.concatenate([low, high]))
-        return np.where(np.isnan(amounts), np.inf, amounts)[bounds], slack[bounds]
+        amounts = np.concatenate([self.low - values, values - self.high])
+        bounds, slack = _bounds_and_slack(self, len(amounts) // 2)
+        return np.where(np.isnan(amounts), np.inf, amounts)[bounds], slack
+
+
+@functools.lru_cache(maxsize=32)
+def _bounds_and_slack(constraint: _Constraint, count: int) -> tuple[Bools, Floats]:
+    """Which of so many lower and upper bounds there are, (2 J,), and by how much each may be missed."""
+    low, high = (np.broadcast_to(side, count) for side in (constraint.low, constraint.high))
+    bounds = np.isfinite(np.concatenate([low, high]))
+    return bounds, np.tile(np.where(low == high, EQUALITY_TOLERANCE, 0.0), 2)[bounds]
 
 
 class Constraints:
@@ -99,7 +106,9 @@ class Constraints:
 
     def violations(self, points: Floats) -> Floats:
         """By how much each point, (n, D), breaks constraints, in all: (n,), 0 where it breaks none."""
-        return np.maximum(self.sides(points).reshape(len(points), -1), 0.0).sum(axis=1)
+        if not self._constraints:
+            return np.zeros(len(points))
+        return np.maximum(self.sides(points), 0.0).sum(axis=1)
 
     def breach(self, x: Floats) -> tuple[float, bool]:
         """The largest amount by which x, (D,), breaks a constraint, and whether x counts as

@@ -327,7 +327,8 @@ class Space:
         params: dict[str, Any] = {}
         coordinates = dict(zip(self.names, (float(value) for value in x), strict=True))
         for name, parameter in self._parameters.items():
-            if all(condition.holds(params) for condition in self._conditions[name]):
+            conditions = self._conditions[name]
+            if not conditions or all(condition.holds(params) for condition in conditions):
                 params[name] = parameter.decode(coordinates.get(name, 0.0))
         return params
 
