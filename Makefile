@@ -49,8 +49,8 @@ test-all: setup
 	$(PYTEST) $(ARGS)
 
 fuzz: setup
-	@# The tests that draw their inputs, with new ones each time; a failure prints how to reproduce it.
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m hypothesis --hypothesis-profile=fuzz $(ARGS)
+	@# The tests that draw their inputs, with new ones each time; a failure prints how to reproduce it. They may take hours.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -o faulthandler_timeout=0 -m hypothesis --hypothesis-profile=fuzz $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

@@ -19,6 +19,12 @@ from pyswarmopt_llm.engine.batching import Batch, Plan, TokenPair, build_plan
 from pyswarmopt_llm.engine.packed_attention import NAME as PACKED
 from pyswarmopt_llm.engine.packed_attention import Packing, products_win
 
+planned_decoder = lazy("pyswarmopt_llm.engine.generation:PlannedDecoder")
+plain_passes = lazy("pyswarmopt_llm.engine.plain:PlainPasses")
+# Positions normalised at once: their float32 logits stay in the cache of a CPU (four times faster),
+# small on a GPU.
+_HEAD_ROWS, _HEAD_ROWS_OF_CPU = 1024, 16
+
 
 def attention_windows(model: Any) -> dict[str, int | None] | None:
     """The kinds of attention layers of a model, as transformers names them, and their windows.
@@ -124,14 +130,6 @@ class _SharedLayer(DynamicLayer):
         keys = torch.cat([self.keys.expand(n, -1, -1, -1), key_states], dim=-2)
         values = torch.cat([self.values.expand(n, -1, -1, -1), value_states], dim=-2)
         return keys, values
-
-
-planned_decoder = lazy("pyswarmopt_llm.engine.generation:PlannedDecoder")
-plain_passes = lazy("pyswarmopt_llm.engine.plain:PlainPasses")
-
-# Positions normalised at once: their float32 logits stay in the cache of a CPU (four times faster),
-# small on a GPU.
-_HEAD_ROWS, _HEAD_ROWS_OF_CPU = 1024, 16
 
 
 class Decoder(Protocol):

@@ -37,6 +37,7 @@ _write_replies = lazy("pyswarmopt_llm.engine.generation:write_replies")
 
 P = ParamSpec("P")
 T = TypeVar("T")
+AT_RUN_TIME = "candidates are added to the outputs of layers at run time, not merged"
 
 
 class TokenScores(NamedTuple):
@@ -252,9 +253,6 @@ def on_transformers(engine: Engine, purpose: str) -> TransformersEngine:
     if not isinstance(engine, TransformersEngine):
         raise TypeError(f"{purpose} by the engine on transformers")
     return engine
-
-
-AT_RUN_TIME = "candidates are added to the outputs of layers at run time, not merged"
 
 
 def load_engine(

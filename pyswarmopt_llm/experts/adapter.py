@@ -35,20 +35,6 @@ from pyswarmopt_llm.experts.pretrained import quiet_bitsandbytes
 from pyswarmopt_llm.experts.safetensors_file import DTYPES, TensorHeader, read_header
 from pyswarmopt_llm.experts.write import PREFIX
 
-
-class NotPlain(UserError):
-    """An adapter that is more than base + scale * B @ A on linear layers; `export` flattens it.
-
-    Args:
-        file: a file of its directory.
-        what: what it is.
-    """
-
-    def __init__(self, file: Path, what: str) -> None:
-        way = command("export", str(file.parent), base="B", format="peft", rank=16, out="DIR")
-        super().__init__(f"{file}: {what}; flatten it to a plain LoRA ({way})")
-
-
 # Options of peft with which an adapter is not plain.
 _MERGED = {
     "use_dora": "is DoRA, which does not add up linearly",
@@ -82,6 +68,22 @@ for how, pattern in checks:
     for name in names:
         getattr(re, how)(pattern, name)
 """
+_WEIGHTS = "adapter_model.safetensors"
+ADAPTER_FILES = ("adapter_config.json", _WEIGHTS, "tokenizer*.json", "README.md")
+_KEY = re.compile(re.escape(PREFIX) + r"(?P<module>.+)\.lora_(?P<factor>[AB])\.weight")
+
+
+class NotPlain(UserError):
+    """An adapter that is more than base + scale * B @ A on linear layers; `export` flattens it.
+
+    Args:
+        file: a file of its directory.
+        what: what it is.
+    """
+
+    def __init__(self, file: Path, what: str) -> None:
+        way = command("export", str(file.parent), base="B", format="peft", rank=16, out="DIR")
+        super().__init__(f"{file}: {what}; flatten it to a plain LoRA ({way})")
 
 
 class _Settings(TypedDict, total=False):
@@ -275,11 +277,6 @@ def _refuse_other_kinds(path: Path, config: Mapping[str, Any]) -> None:
     start = config.get("init_lora_weights", True)
     if isinstance(start, str) and start.lower().startswith(_BASE_CHANGING):
         raise NotPlain(path, f"init_lora_weights is {start!r}, which changes the base's weights")
-
-
-_WEIGHTS = "adapter_model.safetensors"
-ADAPTER_FILES = ("adapter_config.json", _WEIGHTS, "tokenizer*.json", "README.md")
-_KEY = re.compile(re.escape(PREFIX) + r"(?P<module>.+)\.lora_(?P<factor>[AB])\.weight")
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,10 @@ if TYPE_CHECKING:
 same_model = lazy("pyswarmopt_llm.experts.base_names:same_model")
 SPACES = frozenset({"factor", "delta"})
 _ONLY_FACTOR = frozenset({"factor"})
+LEAST = 3  # adapters from which on one of them can be an outlier
+RATIO = 5.0  # between norms of one module
+IDLE = "changes nothing: B is zero in all its modules, as before training; train it, or export it again"
+EXCESS = 0.15  # of the share of the first singular value, median over modules
 
 
 @dataclass(frozen=True)
@@ -344,12 +348,6 @@ def _vocabulary(path: Path) -> bytes | None:
     return canonical(
         [model.get("vocab") if isinstance(model, dict) else None, content.get("added_tokens")]
     )
-
-
-LEAST = 3  # adapters from which on one of them can be an outlier
-RATIO = 5.0  # between norms of one module
-IDLE = "changes nothing: B is zero in all its modules, as before training; train it, or export it again"
-EXCESS = 0.15  # of the share of the first singular value, median over modules
 
 
 @dataclass(frozen=True)

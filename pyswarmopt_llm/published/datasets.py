@@ -24,7 +24,7 @@ from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.files.json_types import parse_json
 from pyswarmopt_llm.common.registry import lookup
 from pyswarmopt_llm.scores.tasks.items import normalise, parse_item
-from pyswarmopt_llm.scores.tasks.table import (
+from pyswarmopt_llm.scores.tasks.load import (
     ANSWER,
     Reading,
     Table,
@@ -35,7 +35,7 @@ from pyswarmopt_llm.scores.tasks.table import (
     read_text,
     renamed,
 )
-from pyswarmopt_llm.scores.tasks.table import (
+from pyswarmopt_llm.scores.tasks.load import (
     Row as TableRow,
 )
 from pyswarmopt_llm.scores.tasks.types import DEV, TEST, Item, Task

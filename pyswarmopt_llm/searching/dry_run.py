@@ -40,6 +40,16 @@ _BITS = {"nf4": 4.13, "int8": 8.1, INT8: 8.1}  # of a packed weight, with its sc
 _PACKED_BITS = 4.5  # of other formats
 _ADAM = 16  # bytes of a trained number: itself, its gradient and two moments, in float32
 _BATCHES = tuple(LEAST_TOKENS >> halvings for halvings in range(4))
+RUN_FILES = (
+    "run.json",
+    "results.jsonl",
+    "history.jsonl",
+    "checkpoint/",
+    "best/",
+    "result.json",
+    "report.html",
+)
+SAMPLE = 16  # items that are timed
 
 
 @dataclass(frozen=True)
@@ -239,18 +249,6 @@ def weights_of(model: Any, base: BaseModel) -> int:
             if isinstance(layer, torch.nn.Linear) and layer is not output:
                 plain[f"{name}.weight"] = int(layer.weight.numel() * bits / 8)
     return sum(plain.values())
-
-
-RUN_FILES = (
-    "run.json",
-    "results.jsonl",
-    "history.jsonl",
-    "checkpoint/",
-    "best/",
-    "result.json",
-    "report.html",
-)
-SAMPLE = 16  # items that are timed
 
 
 def dry_run_search(config: SearchConfig) -> Cost:

@@ -53,6 +53,13 @@ if TYPE_CHECKING:
 FIRST = 16  # items of the first share; each that follows is twice as large
 ERRORS = 3.0
 OnRound = Callable[[pso.Optimizer, int, float], None]
+make_dropout = lazy("pyswarmopt_llm.searching.scoring.dropout:Dropout")
+make_archive = lazy("pyswarmopt_llm.searching.leaders:Archive")
+start_pools = lazy("pyswarmopt_llm.servers.workers.pool:Pools")
+ScorerOn = Callable[[Questions], Scorer]  # makes the scorer of these questions
+_PHASES = {LETTERS: "letter", "dev": "search"}  # in the history
+_SHOWN = ("iteration", "particle", "value", "n", "seconds", "coefficients")
+_TRIAL = ("phase", "particle", "value", "n", "seconds")
 
 
 @dataclass
@@ -276,15 +283,6 @@ def eliminated(
     variance = (((difference - difference.mean()) ** 2).sum() + 1.0) / (n + 1)
     error = math.sqrt(variance / n * max(1 - n / total, 0.0))
     return bool(difference.mean() > ERRORS * error)
-
-
-make_dropout = lazy("pyswarmopt_llm.searching.scoring.dropout:Dropout")
-make_archive = lazy("pyswarmopt_llm.searching.leaders:Archive")
-start_pools = lazy("pyswarmopt_llm.servers.workers.pool:Pools")
-ScorerOn = Callable[[Questions], Scorer]  # makes the scorer of these questions
-_PHASES = {LETTERS: "letter", "dev": "search"}  # in the history
-_SHOWN = ("iteration", "particle", "value", "n", "seconds", "coefficients")
-_TRIAL = ("phase", "particle", "value", "n", "seconds")
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,10 @@ Publish = Callable[[Run, Result, Mapping[str, Task]], None]  # writes what peopl
 choose_draw = lazy("pyswarmopt_llm.searching.draws:choose_draw")
 train_further = lazy("pyswarmopt_llm.searching.train:train_further")
 still_same = lazy("pyswarmopt_llm.servers.attach:still_same")
+log = logging.getLogger(__name__)
+STAGES = ("mixture", "trained")  # one of them is the result, where something is trained
+save_front = lazy("pyswarmopt_llm.searching.leaders:save_front")
+keep_replies = lazy("pyswarmopt_llm.searching.written.replies:keep_replies")
 
 
 @dataclass(frozen=True)
@@ -219,12 +223,6 @@ def work(job: Job, run: Run, on_event: OnEvent | None, publish: Publish | None) 
         run.finish(content)  # last: where it is, everything is
     tell(Event("done", {"result": content}))
     return SearchResult(run.path, content)
-
-
-log = logging.getLogger(__name__)
-STAGES = ("mixture", "trained")  # one of them is the result, where something is trained
-save_front = lazy("pyswarmopt_llm.searching.leaders:save_front")
-keep_replies = lazy("pyswarmopt_llm.searching.written.replies:keep_replies")
 
 
 def finish(job: Job, run: Run, found: Found, training: Training | None, start: float) -> Result:

@@ -50,6 +50,11 @@ PARTICLES = 40  # of the swarm that maximises what a model predicts
 _PATIENCE = 10
 # beyond, the candidates of a search tell too little of the space for a model of it
 MOST_COEFFICIENTS = 64
+NOISES = (1e-6, 1e-4, 1e-2)  # tried for the kernel
+SOFTNESS = 0.4
+_ITERATIONS = 100  # of the swarm that maximises the width
+LEAST_LEAD = 1.0  # standard errors that the model has to expect of a mixture
+_score_model: Callable[..., Model] = lazy("pyswarmopt_llm.searching.score_surrogate:ScoreModel")
 
 
 @dataclass(frozen=True)
@@ -315,11 +320,6 @@ def kernels_for(
     return [Kernel(unit * length, noise) for length in _LENGTHS[:lengths] for noise in noises]
 
 
-NOISES = (1e-6, 1e-4, 1e-2)  # tried for the kernel
-SOFTNESS = 0.4
-_ITERATIONS = 100  # of the swarm that maximises the width
-
-
 class ItemModel:
     """Predicts margins at new positions from what they were at others.
 
@@ -429,10 +429,6 @@ def as_cube(rows: Sequence[Margins]) -> Floats:
         for i, margins in enumerate(row):
             cube[n, i, : len(margins or ())] = margins or ()
     return cube
-
-
-LEAST_LEAD = 1.0  # standard errors that the model has to expect of a mixture
-_score_model: Callable[..., Model] = lazy("pyswarmopt_llm.searching.score_surrogate:ScoreModel")
 
 
 def make_surrogate(

@@ -44,6 +44,12 @@ from pyswarmopt_llm.searching.surrogate import SOFTNESS
 from pyswarmopt_llm.searching.training.trainer import fit, folds
 
 ALL = "all"  # the LoRA that was trained on all items
+FOLDER = "trained"  # in the run directory
+BASE, EXPERT, MIXTURE = "base", "expert", "mixture"  # what is trained on labels
+FAVOUR = 1 / 3  # standard errors by which the best expert may be behind as a start
+BEHIND = 2.0  # standard errors of cross-fitting by which a trained model may be behind
+train_on_replies = lazy("pyswarmopt_llm.searching.written.expert_iteration:train_on_replies")
+Progress = Callable[[float], None]  # of the share that is done
 
 
 @dataclass
@@ -168,14 +174,6 @@ def not_worse(trained: Score, before: Score, errors: float = 1.0) -> bool:
         differences = zip(trained.per_item, before.per_item, strict=True)
         error = score_of([after - own for after, own in differences]).stderr
     return trained.value >= before.value - (0.0 if math.isnan(error) else errors * error)
-
-
-FOLDER = "trained"  # in the run directory
-BASE, EXPERT, MIXTURE = "base", "expert", "mixture"  # what is trained on labels
-FAVOUR = 1 / 3  # standard errors by which the best expert may be behind as a start
-BEHIND = 2.0  # standard errors of cross-fitting by which a trained model may be behind
-train_on_replies = lazy("pyswarmopt_llm.searching.written.expert_iteration:train_on_replies")
-Progress = Callable[[float], None]  # of the share that is done
 
 
 @dataclass(frozen=True)

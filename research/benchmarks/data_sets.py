@@ -12,8 +12,8 @@ fine-tuned, and the default search. Two files of a domain count by their harmoni
 A line of the outcomes is a row: 1 or 0 for each test example of each file. What is there is not run again.
 
 What is left out: kinds of NLGraph that are not answered with yes or no; test questions that dev has, too;
-all but one of questions that occur several times. Both legal files repeat dev examples in test, so theirs are
-halves of one list without duplicates.
+all but one of questions that occur several times, of Knowledge Crosswords whatever their options. Both legal
+files repeat dev examples in test, so theirs are halves of one list without duplicates.
 """
 
 from __future__ import annotations
@@ -63,17 +63,22 @@ def text_of(item: Mapping[str, Any]) -> str:
     return " ".join([normalise(item["question"]), *options])
 
 
-def distinct(splits: Splits) -> Splits:
-    """Without test examples that dev has, too, and without repetitions."""
+def distinct(splits: Splits, key: Callable[[Mapping[str, Any]], str] = text_of) -> Splits:
+    """Without test examples that dev has, too, and without repetitions, by what `key` gives."""
     seen: set[str] = set()
     kept: dict[str, Items] = {}
     for split in ("dev", "test"):
         kept[split] = []
         for item in splits[split]:
-            if text_of(item) not in seen:
+            if key(item) not in seen:
                 kept[split].append(item)
-            seen.add(text_of(item))
+            seen.add(key(item))
     return kept
+
+
+def distinct_questions(splits: Splits) -> Splits:
+    """Each question once: some are asked again with other wrong options."""
+    return distinct(splits, lambda item: normalise(item["question"]))
 
 
 def yes_or_no(splits: Splits) -> Splits:
@@ -103,7 +108,7 @@ DATA_SETS = {
     "mmlu_pro": DataSet(("mmlu_pro",), distinct),
     "nlgraph": DataSet(("nlgraph",), yes_or_no),
     "hellaswag": DataSet(("hellaswag",), distinct),
-    "knowledge_crosswords": DataSet(("knowledge_crosswords",), distinct),
+    "knowledge_crosswords": DataSet(("knowledge_crosswords",), distinct_questions),
     "truthfulqa": DataSet(("truthfulqa",), distinct),
     "legal": DataSet(("hearsay", "citation_prediction_classification"), halves),
     "cultural": DataSet(("normad_country", "normad_value"), distinct, 100, 500),

@@ -37,6 +37,12 @@ def test_an_example_of_dev_is_not_in_test_whatever_the_order_of_its_options(sets
     assert questions(kept["test"]) == ["r"]
 
 
+def test_a_question_counts_once_where_its_options_were_drawn_again(sets: Any) -> None:
+    dev, test = [item("q", A="x", B="y")], [item("Q", A="x", B="z"), item("r")]
+    kept = sets.distinct_questions({"dev": dev, "test": test})
+    assert (questions(kept["dev"]), questions(kept["test"])) == (["q"], ["r"])
+
+
 def test_problems_with_yes_or_no_become_choices(sets: Any) -> None:
     graphs = [{"question": f"g{n}", "answer": a} for n, a in enumerate(["Yes", "3", "No", "0, 1"])]
     kept = sets.yes_or_no({"dataset": "nlgraph", "dev": graphs, "test": []})["dev"]

@@ -86,9 +86,11 @@ def further_prompts() -> str:
 
 DATA_SETS = {
     "constant": "the most frequent letter of dev",
+    "base": "base",
     "uniform": "uniform average",
     "best-single": "best single expert",
     "model-swarms": "Model Swarms",
+    "item-model": "the search, before training",
     "finetune-once": "base, fine-tuned",
     "finetune-best-once": "best expert, fine-tuned",
     "item-model+dev": "the search (default)",

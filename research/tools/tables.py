@@ -19,6 +19,7 @@ from textwrap import wrap
 
 import combining_tables
 import controls_tables
+import cooperation_tables
 import curve_tables
 import experts_tables
 import find_tables
@@ -472,6 +473,7 @@ TABLES: dict[str, Callable[[], str]] = {
     **rewards_tables.TABLES,
     **tuning_tables.TABLES,
     **combining_tables.TABLES,
+    **cooperation_tables.TABLES,
 }
 
 

@@ -304,7 +304,7 @@
           other.setAttribute("aria-pressed", String(j === k));
         });
         why.hidden = false;
-        why.firstChild.firstChild.textContent = k === question.answer ? "Right. " : `Not so: “${question.choices[question.answer]}”. `;
+        why.firstChild.firstChild.textContent = k === question.answer ? "Right. " : `Not so; the answer is “${question.choices[question.answer]}”. `;
       };
       return button;
     });

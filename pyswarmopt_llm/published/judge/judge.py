@@ -40,6 +40,9 @@ _RATINGS = torch.arange(1, 11, dtype=torch.float64)
 _ANSWER_TOKENS = 32  # of an answer in words
 _PREFIX = "SWARM_LLM_JUDGE_"  # of variables of the environment; the key is never written to a run
 _WHEN_DOWN = "what was scored is kept: resume the run when it is back"
+TIMEOUT = 300.0  # seconds for one answer
+_COUNTS = ("prompt_tokens", "completion_tokens")
+_CACHED = {"key": str, "text": str, "usage": tuple[int, int]}
 
 
 class Judge:
@@ -206,11 +209,6 @@ def local_judge_metric(spec: str, cache: Path | None, device: str) -> dict[str, 
     """The metric ``local-judge:MODEL``; see `Metric.load`."""
     judge = load_local_judge(spec.partition(":")[2], device)
     return {"score": judge.ratings, "compare": judge.win_rate}
-
-
-TIMEOUT = 300.0  # seconds for one answer
-_COUNTS = ("prompt_tokens", "completion_tokens")
-_CACHED = {"key": str, "text": str, "usage": tuple[int, int]}
 
 
 @dataclass(frozen=True)

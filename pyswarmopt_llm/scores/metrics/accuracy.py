@@ -25,6 +25,12 @@ T = TypeVar("T")
 Pairs = Sequence[tuple[str, str]]  # context, continuation
 
 MAX_NEW_TOKENS = 128  # of a generated answer: a worked GSM8K solution fits
+_SCORINGS: tuple[Scoring, ...] = ("letter", "likelihood", "generate")
+LETTERS = 26
+# items and experts of the trial by letters; likelihood serves those that do not know them
+TRIAL, TRIED = 32, 3
+# significance level of the test against guessing, divided by the number of experts (Bonferroni)
+LEVEL = 0.05
 
 
 class Accuracy:
@@ -159,14 +165,6 @@ def _best(scores: Mapping[str, float]) -> str:
     if any(map(math.isnan, scores.values())):
         return ""
     return max(scores, key=lambda letter: scores[letter])
-
-
-_SCORINGS: tuple[Scoring, ...] = ("letter", "likelihood", "generate")
-LETTERS = 26
-# items and experts of the trial by letters; likelihood serves those that do not know them
-TRIAL, TRIED = 32, 3
-# significance level of the test against guessing, divided by the number of experts (Bonferroni)
-LEVEL = 0.05
 
 
 def option_counts(items: Sequence[Item]) -> list[int]:

@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.scores.tasks.table import Row, Table, read_text
+from pyswarmopt_llm.scores.tasks.load import Row, Table, read_text
 
 _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
 

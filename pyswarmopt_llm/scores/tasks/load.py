@@ -1,25 +1,58 @@
-"""Load and check the tasks that ``--task`` names."""
+"""Load and check the tasks that ``--task`` names: generated, of a data set, or a table, rows of JSON in the
+format of the Model Swarms reference, JSONL, CSV (`delimited`) or lines of text.
+
+Six names of columns are known, a user tells others (question=text,label=mood,0=bad). Labels are
+choices; dev and test are as the file says, or drawn.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from string import ascii_uppercase
+from typing import Any, NamedTuple, TypeVar
 
-from pyswarmopt.base.words import SEED
+from pyswarmopt.base.words import SEED, counted
 from pyswarmopt_llm.common.config import PROMPTS
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.registry import lazy
-from pyswarmopt_llm.scores.tasks.items import content, normalise, unordered
+from pyswarmopt_llm.common.files.json_types import parse_json
+from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
+from pyswarmopt_llm.common.registry import closest, lazy, unknown
+from pyswarmopt_llm.scores.tasks.items import (
+    check_unicode,
+    content,
+    kind_of,
+    normalise,
+    parse_item,
+    unordered,
+)
 from pyswarmopt_llm.scores.tasks.prompts import check_template, fillers, placeholders
-from pyswarmopt_llm.scores.tasks.table import Reading, parse_reading, read_task
 from pyswarmopt_llm.scores.tasks.types import DEV, TEST, Item, Task
 
+SPLITS = ("dev", "test")
+DELIMITED = (".csv", ".tsv")
+SUFFIXES = (".json", ".jsonl", *DELIMITED)
+_TEXT = (".txt", "")
+_ROLES = ("system", "user", "assistant")
+_columns_of_prompts = lazy("pyswarmopt_llm.scores.tasks.prompt_rows:columns_of_prompts")
+_prompt_reader = lazy("pyswarmopt_llm.scores.tasks.prompt_rows:prompt_reader")
+_read_delimited = lazy("pyswarmopt_llm.scores.tasks.delimited:read_delimited")
+QUESTION, ANSWER = ("question", "text", "sentence"), ("answer", "label", "answerKey")
+LABEL = "label"
+_OURS = ("question", "prompt", "answer", "label", "choices", "id", "domain", "split")
+_LETTER = re.compile("[A-Z]")
+_NUMBER = re.compile("-?[0-9]{1,6}")
+T = TypeVar("T")
+NAMED = 20  # bad rows in a message
+# dev is one item in so many; of prompts, which nobody has to answer, every other one
+DEV_SHARE, DEV_SHARE_OF_PROMPTS = 3, 2
 log = logging.getLogger(__name__)
-
 BUILTIN = "builtin"
 # Sources of rows that are no files: name, dev, test, reading -> all their items.
 _SOURCES: Mapping[str, Callable[..., Task]] = {
@@ -30,6 +63,488 @@ _NO_FILES = (BUILTIN, "lm-eval", *_SOURCES)
 _builtin_task = lazy("pyswarmopt_llm.published.builtin:builtin_task")
 _WORDS = 4  # of a text that a prompt may need
 _TASK_TEMPLATE = re.compile(r"([\w.-]+)=(.*)", re.DOTALL)
+
+
+class Row(NamedTuple):
+    """A row of a file: its place for messages, the id of one that has none, its values by column."""
+
+    place: str
+    id: str
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of a file, and what it says of its task.
+
+    Attributes:
+        path: of the file.
+        names: of all columns, in the order in which they appear.
+        rows: the rows.
+        has_splits: whether the file has a list for each split; each row names its own then.
+        separator: of its columns; "" in JSON.
+        name, prompt, metric: of the task.
+    """
+
+    path: Path
+    names: Sequence[str]
+    rows: Sequence[Row]
+    has_splits: bool = False
+    separator: str = ""
+    name: str = ""
+    prompt: str | None = None
+    metric: str | None = None
+
+
+def read_table(path: Path, text: str = "") -> Table:
+    """Read a file by its suffix.
+
+    Args:
+        path: of the file.
+        text: column of plain texts, in JSON or on the lines of a text file; without it they are
+            refused.
+
+    Raises:
+        UserError: it cannot be read, or is no table.
+    """
+    suffix, known = path.suffix.lower(), (*SUFFIXES, *_TEXT) if text else SUFFIXES
+    if not os.path.exists(path):  # nor for a name that is too long
+        sources = "builtin:NAME, hub:DATASET, published:NAME or lm-eval:NAME"
+        raise UserError(f"{path}: no such task file; give the path of one, or {sources}")
+    if not path.is_file() or suffix not in known:
+        endings = ", ".join(filter(None, known))
+        raise UserError(f"{path}: not a table; give a file that ends in {endings}")
+    if suffix in DELIMITED:
+        table: Table = _read_delimited(path)
+        return table
+    if suffix in _TEXT:
+        return table_of(path, _lines(path), text)
+    if suffix == ".jsonl":
+        return table_of(path, json_lines(path), text)
+    content = _parse_json(read_text(path), path)
+    if isinstance(content, list) and content:
+        records = enumerate(content, 1)
+        return table_of(path, ((f"{path}: example {i}", record) for i, record in records), text)
+    return _with_splits(path, content)
+
+
+def table_of(path: Path, records: Iterable[tuple[str, object]], text: str = "") -> Table:
+    """The table of records, each after its place: objects, or plain texts of a column."""
+    rows = []
+    for i, (place, record) in enumerate(records, 1):
+        named = {text: record} if text and isinstance(record, str) else record
+        rows.append(Row(place, f"row-{i}", _values(named, place)))
+    return Table(path, _names(rows), rows)
+
+
+def json_lines(path: Path) -> Iterator[tuple[str, object]]:
+    """(place, value) of each line that is not blank."""
+    for place, line in _lines(path):
+        yield place, _parse_json(line, path, int(place.rpartition(" ")[2]))
+
+
+def _lines(path: Path) -> Iterator[tuple[str, str]]:
+    """(place, line) of each line that is not blank, without the space around it."""
+    # Not str.splitlines, which also splits at U+2028 and others that JSON allows inside a text.
+    for n, line in enumerate(read_text(path).split("\n"), start=1):
+        if line.strip():
+            yield f"{path}: line {n}", line.strip()
+
+
+def read_text(path: Path) -> str:
+    """The text of a file, which is UTF-8.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        return read_bytes(path, INPUT_LIMIT).decode("utf-8-sig")
+    except OSError as e:
+        raise UserError(f"{path}: cannot be read ({e.strerror}); check the path") from e
+    except UnicodeDecodeError as e:
+        line = e.object[: e.start].count(b"\n") + 1
+        raise UserError(f"{path}: line {line}: not UTF-8 text; save the file as UTF-8") from e
+
+
+def _with_splits(path: Path, content: object) -> Table:
+    """The table of an object with a list for each split, and perhaps a name, a prompt, a metric."""
+    if not isinstance(content, dict) or not content.keys() >= set(SPLITS):
+        found = f" (found: {', '.join(content) or 'nothing'})" if isinstance(content, dict) else ""
+        shape = '{"dev": [...], "test": [...]}'
+        raise UserError(f"{path}: not an object {shape} or a list of examples{found}; make it one")
+    rows = []
+    for split in SPLITS:
+        if not isinstance(content[split], list):
+            raise UserError(f'{path}: "{split}" must be a list of examples')
+        for i, record in enumerate(content[split]):
+            place = f"{path}: {split} example {i + 1}"
+            rows.append(Row(place, f"{split}-{i}", {**_values(record, place), "split": split}))
+    name, prompt, metric, example = (
+        _optional_text(content, key, path) for key in ("dataset", "prompt", "metric", "icl_prompt")
+    )
+    if prompt is None and example is not None:  # the reference's, before the default one
+        escaped = example.replace("{", "{{").replace("}", "}}")
+        prompt = f"{escaped}\nQuestion: {{question}}\n{{choices}}\nThe answer is"
+    return Table(path, _names(rows), rows, True, "", name or "", prompt, metric)
+
+
+def _optional_text(content: Mapping[str, object], key: str, path: Path) -> str | None:
+    value = content.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise UserError(f'{path}: "{key}" must be a text')
+    check_unicode(value, f'"{key}"', str(path))
+    return value
+
+
+def _names(rows: Sequence[Row]) -> list[str]:
+    return list(dict.fromkeys(str(name) for row in rows for name in row.values))
+
+
+def _values(record: object, place: str) -> Mapping[Any, Any]:
+    """The values of a record; of one whose ``messages`` are a conversation the prompt is the last
+    user's turn, after ``earlier`` turns, and an assistant's turn at the end is the answer.
+
+    Raises:
+        UserError: no object, or no conversation that a user's turn ends.
+    """
+    if not isinstance(record, Mapping):
+        kind = kind_of(record)
+        raise UserError(f"{place}: an example is an object with question and answer, not {kind}")
+    if "messages" not in record or "question" in record or "prompt" in record:
+        return record
+    turns = record["messages"]
+    fine = isinstance(turns, list) and all(map(_is_turn, turns))
+    said = [{"role": turn["role"], "content": turn["content"]} for turn in turns] if fine else []
+    answer = said.pop() if said and said[-1]["role"] == "assistant" else None
+    if not said or said[-1]["role"] != "user":
+        raise UserError(
+            f'{place}: "messages" must be turns with "role" (system, user, assistant) and '
+            '"content", the last one the user\'s, or the answer to it'
+        )
+    others = {name: value for name, value in record.items() if name != "messages"}
+    prompt = said.pop()["content"]
+    answered = {} if answer is None else {"answer": answer["content"]}
+    return {**answered, **others, "prompt": prompt, "earlier": said}
+
+
+def _is_turn(turn: object) -> bool:
+    return (
+        isinstance(turn, Mapping)
+        and isinstance(turn.get("content"), str)
+        and turn.get("role") in _ROLES
+    )
+
+
+def _parse_json(text: str, path: Path, first_line: int = 1) -> object:
+    try:
+        return parse_json(text, unique=True)
+    except json.JSONDecodeError as e:
+        place = f"{path}: line {first_line + e.lineno - 1}, column {e.colno}"
+        lines = "if each line is an object, rename the file to .jsonl"
+        advice = lines if e.msg == "Extra data" else "fix it there"
+        raise UserError(f"{place}: malformed JSON: {e.msg}; {advice}") from e
+    # a repeated key, nested too deeply, or an integer of thousands of digits
+    except ValueError as e:
+        raise UserError(f"{path}: line {first_line} or below: {e}") from e
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A user's settings of how a file is read."""
+
+    columns: Mapping[str, str]  # our name of a column -> the file's
+    seed: int = 0  # of the draw of dev and test, where the file has none
+    # a number in the file -> what the label is called
+    labels: Mapping[str, str] = field(default_factory=dict)
+    skip_bad: bool | None = None  # leave out rows that cannot be read; None: not offered
+
+
+def parse_reading(specs: Sequence[str], seed: int = 0, skip_bad: bool | None = None) -> Reading:
+    """Read ``--columns``: ``name=header`` names a column, ``NUMBER=NAME`` a label.
+
+    Raises:
+        UserError: not of this form, an unknown name, or one that is given twice.
+
+    Example:
+        >>> parse_reading(["question=text", "A=first option"]).columns
+        {'question': 'text', 'A': 'first option'}
+        >>> parse_reading(["0=negative", "1=positive"]).labels
+        {'0': 'negative', '1': 'positive'}
+    """
+    names: dict[str, str] = {}
+    for spec in specs:
+        name, _, column = (part.strip() for part in spec.partition("="))
+        if not (name and column):
+            raise InvalidOption("columns", spec, "write question=COLUMN,answer=COLUMN")
+        if name not in _OURS and not _LETTER.fullmatch(name) and not _NUMBER.fullmatch(name):
+            raise unknown("columns", name, (*_OURS, "A", "B", "C"))
+        if name in names:
+            raise InvalidOption("columns", spec, f"{name} is given twice; give it once")
+        names[name] = column
+    labels = {number: label for number, label in names.items() if _NUMBER.fullmatch(number)}
+    columns = {name: column for name, column in names.items() if name not in labels}
+    return Reading(columns, seed, labels, skip_bad)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a table that hold question, options and answer.
+
+    Attributes:
+        told: our name of a column -> the file's, as the user says.
+        question: our name of the column of the question; ``prompt`` for verbatim prompts.
+        answer: that of the answer; "" if there is none.
+        letters: columns with an option each, A, B, ...
+        split: the file's column of the split; "" if there is none.
+        blank: whether an empty cell says nothing, as in CSV.
+    """
+
+    told: Mapping[str, str]
+    question: str
+    answer: str
+    letters: Sequence[str]
+    split: str
+    blank: bool
+
+    def header(self, name: str) -> str:
+        """The file's name of a column."""
+        return self.told.get(name, name)
+
+    def check(self, row: Row, needed: Iterable[str]) -> None:
+        """Refuse a row with nothing in a column that is needed, or no split in its column.
+
+        Raises:
+            UserError: says where.
+        """
+        split = row.values.get(self.split)
+        if self.split and split not in SPLITS:
+            raise UserError(f'{row.place}: split must be "dev" or "test", not {split!r}; rename it')
+        for name in needed:
+            value = row.values.get(self.header(name))
+            if value is None or not str(value).strip():
+                column = self.header(name)
+                raise UserError(
+                    f'{row.place}: nothing in column "{column}"; fill it in or remove the row'
+                )
+
+    def record(self, row: Row) -> dict[str, Any]:
+        """A row as a record for `parse_item`."""
+        values = {
+            name: value
+            for name, value in renamed(row.values, self.told).items()
+            if name and not (self.blank and value == "")
+        }
+        question, answer = values.pop(self.question), values.pop(self.answer, None)
+        options = [values.pop(letter, None) for letter in self.letters]
+        while options and options[-1] in (None, ""):  # a row may have fewer than another
+            options.pop()
+        values.pop("question", None)
+        choices = values.pop("choices", options or None)
+        ours = "prompt" if self.question == "prompt" else "question"
+        return {**values, ours: question, "choices": choices, "answer": answer}
+
+
+def find_columns(
+    table: Table, told: Mapping[str, str], answered: bool = True, prompts: bool = False
+) -> Columns:
+    """The columns of a table.
+
+    Args:
+        table: the table.
+        told: our name of a column -> the table's.
+        answered: whether questions need a column of answers.
+        prompts: whether there are verbatim prompts only, whatever the columns.
+
+    Raises:
+        UserError: no column of questions, or of answers, or one that the user names.
+    """
+    check_names(told, table.names, str(table.path))
+    names = list(renamed(dict.fromkeys(table.names), told))
+    verbatim = "prompt" in names and (prompts or "question" not in names)
+    question = "prompt" if verbatim else first_of(QUESTION, names)
+    answer = first_of(("answer",) if verbatim else ANSWER, names)
+    csv = table.path.suffix.lower() in DELIMITED
+    missing = [] if question else ["question"]
+    if answered and not answer and not verbatim:
+        missing.append("answer")
+    if missing:
+        raise UserError(f"{table.path}: {_missing(names, missing, csv)}")
+    letters = [] if verbatim else list(takewhile(names.__contains__, ascii_uppercase))
+    split = told.get("split", "split") if "split" in names else ""
+    return Columns(told, question, answer, letters if letters[1:] else (), split, csv or prompts)
+
+
+def first_of(names: Sequence[str], columns: Iterable[str]) -> str:
+    """The first of these names that is a column; "" if there is none."""
+    present = set(columns)
+    return next((name for name in names if name in present), "")
+
+
+def check_names(told: Mapping[str, str], names: Sequence[str], where: str) -> None:
+    """Refuse names of columns that do not exist."""
+    for name, column in told.items():
+        if column not in names:
+            close = closest(column, list(names))
+            hint = f"give {name}=COLUMN" if close is None else f'did you mean "{close}"?'
+            problem = f"`columns` {name}={column}; found: {', '.join(names)}"
+            raise UserError(f'{where}: no column "{column}" ({problem}); {hint}')
+
+
+def renamed(row: Mapping[str, Any], told: Mapping[str, str]) -> dict[str, Any]:
+    """A row by our names; a column that had one of them before is dropped.
+
+    Example:
+        >>> renamed({"text": "Hi", "answer": "?", "mood": "good"}, {"question": "text", "answer": "mood"})
+        {'question': 'Hi', 'answer': 'good'}
+    """
+    others = {
+        name: value for name, value in row.items() if name not in told and name not in told.values()
+    }
+    return {name: row[column] for name, column in told.items() if column in row} | others
+
+
+def _missing(names: Sequence[str], missing: Sequence[str], headed: bool) -> str:
+    """The columns that there are, and how to name those that are missing."""
+    listed = ", ".join(map(str, names)) or "nothing"
+    it, named = "them" if missing[1:] else "it", ",".join(f"{name}=COLUMN" for name in missing)
+    first = " (or add a first line with their names)" if headed and missing[1:] else ""
+    return (
+        f"no column for the {' and the '.join(missing)} (found: {listed}); name {it}: `columns` "
+        f"{named}{first}"
+    )
+
+
+def read_task(path: Path, reading: Reading, prompts: bool = False) -> Task:
+    """All items of a file of questions with answers, or of prompts in a column ``prompt``.
+
+    Args:
+        path: of the file.
+        reading: the user's settings.
+        prompts: whether its items are prompts, whatever the columns, each once: the lines of a text
+            file, plain texts in JSON, or a column of questions. Half of them are drawn as dev.
+
+    Raises:
+        UserError: see `read_table`, `find_columns` and `parse_rows`.
+    """
+    if prompts and not os.path.isfile(path):
+        why = "no such file; give a text file (a prompt a line), JSONL or CSV"
+        raise InvalidOption("prompts", str(path), why)
+    table = read_table(path, "prompt" if prompts else "")
+    if not table.rows:
+        raise UserError(f"{path}: no rows; add some, below the names of the columns in CSV")
+    if prompts:
+        columns: Columns = _columns_of_prompts(table, reading.columns)
+        parse: Callable[[Row], Item] = _prompt_reader(columns)
+    else:
+        columns = find_columns(table, reading.columns)
+        parse = _item_reader(columns)
+    verbatim = columns.question == "prompt"
+    items, note = parse_rows(table, parse, reading.skip_bad)
+    if not verbatim:
+        items, labels = _labelled(items, columns, table, reading)
+        note = "; ".join(filter(None, (note, labels)))
+    if columns.split:
+        split_of = {row.place: row.values[columns.split] for row in table.rows}
+        dev, test = (
+            tuple(item for item in items if split_of[item.place] == name)
+            for name in ("dev", "test")
+        )
+        strata = None
+    else:
+        from pyswarmopt_llm.scores.tasks.draw import draw_splits
+
+        share = DEV_SHARE_OF_PROMPTS if prompts else DEV_SHARE
+        dev, test, strata = draw_splits(items, reading.seed, str(path), share)
+    return Task(
+        table.name or path.stem,
+        dev,
+        test,
+        table.prompt,
+        str(path),
+        metric=table.metric,
+        note=note,
+        column="prompt" if prompts else columns.header(columns.question),
+        strata=strata,
+    )
+
+
+def _item_reader(columns: Columns) -> Callable[[Row], Item]:
+    """Reads the row of an item with an answer, which a verbatim prompt may lack."""
+    verbatim = columns.question == "prompt"
+    needed = ("prompt",) if verbatim else (columns.question, columns.answer)
+
+    def read(row: Row) -> Item:
+        columns.check(row, needed)
+        return parse_item(columns.record(row), row.place, row.id)
+
+    return read
+
+
+def _labelled(
+    items: list[Item], columns: Columns, table: Table, reading: Reading
+) -> tuple[list[Item], str]:
+    """The items with their labels as choices, if they have no options; and a note on that."""
+    if any(item.choices for item in items):
+        if reading.labels:
+            why = f"names labels, but {table.path} has options; remove it"
+            raise InvalidOption("columns", ",".join(reading.labels), why)
+        return items, ""
+    if columns.answer != LABEL and not reading.labels:
+        written = 'answers are written, since there are no choices and no column "label"'
+        return items, "" if table.has_splits else written
+    from pyswarmopt_llm.scores.tasks.labels import with_label_choices
+
+    where = f'{table.path}: column "{columns.header(columns.answer)}"'
+    return with_label_choices(items, reading.labels, where)
+
+
+def parse_rows(
+    table: Table, parse: Callable[[Row], T], skip: bool | None = None
+) -> tuple[list[T], str]:
+    """The results of the good rows, and a note on those that are left out.
+
+    Args:
+        table: the rows.
+        parse: a row -> its result.
+        skip: whether bad rows are left out instead of refused; None: the command cannot.
+
+    Raises:
+        UserError: there are bad rows: of one what is wrong with it, of several a list; or no row is
+            left.
+    """
+    results, bad = [], dict[str, UserError]()
+    for row in table.rows:
+        try:
+            results.append(parse(row))
+        except UserError as error:
+            bad[row.place] = error
+    if bad and not skip:
+        raise _refusal(table.path, list(bad.values()), skip is not None)
+    if not results:
+        rows = counted(len(table.rows), "row")
+        raise UserError(f"{table.path}: none of {rows} is left; see why without `skip_bad_rows`")
+    return results, left_out(table, list(bad)) if bad else ""
+
+
+def left_out(table: Table, places: Sequence[str]) -> str:
+    """How many of a table's rows are left out, and where they stand."""
+    named = ", ".join(place.removeprefix(f"{table.path}: ") for place in places[:NAMED])
+    more = f" and {len(places) - NAMED} more" if len(places) > NAMED else ""
+    return f"{len(places)} of {len(table.rows)} rows left out ({named}{more})"
+
+
+def _refusal(path: Path, errors: Sequence[UserError], can_skip: bool) -> UserError:
+    remedy = ["leave out with `skip_bad_rows`"] if can_skip else []
+    if len(errors) == 1:
+        return UserError(", or ".join([errors[0].text, *remedy]))
+    problems = (error.text.removeprefix(f"{path}: ") for error in errors[:NAMED])
+    texts = [problem.rpartition("; ")[0] or problem for problem in problems]
+    if len(errors) > NAMED:
+        texts.append(f"and {len(errors) - NAMED} more")
+    texts += [f"mend them, or {text}" for text in remedy] or ["mend them"]
+    return UserError(f"{path}: {counted(len(errors), 'bad row')}: {'; '.join(texts)}")
 
 
 def load_task_of(config: Any, spec: str, **other: Any) -> Task:
@@ -93,9 +608,9 @@ def load_task(
         >>> task.name, len(task.dev), len(task.test), task.prompt
         ('kinship', 10, 20, '{question} Say it in one word.')
     """
-    for field, n in (("dev", dev), ("test", test)):
+    for split, n in (("dev", dev), ("test", test)):
         if n is not None and n < 1:
-            raise InvalidOption(field, n, "at least one example is needed")
+            raise InvalidOption(split, n, "at least one example is needed")
     task = _load(spec, dev, test, allow_overlap, parse_reading(columns, split_seed, skip_bad_rows))
     templates = (template,) if isinstance(template, str) else template
     return with_templates({task.name: task}, templates)[task.name]

@@ -8,8 +8,7 @@ from dataclasses import replace
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.tasks.items import parse_item
-from pyswarmopt_llm.scores.tasks.prompts import placeholders
-from pyswarmopt_llm.scores.tasks.table import (
+from pyswarmopt_llm.scores.tasks.load import (
     Row,
     Table,
     find_columns,
@@ -17,6 +16,7 @@ from pyswarmopt_llm.scores.tasks.table import (
     parse_reading,
     parse_rows,
 )
+from pyswarmopt_llm.scores.tasks.prompts import placeholders
 from pyswarmopt_llm.scores.tasks.types import Form, Item
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.tasks.items import content, parse_item
-from pyswarmopt_llm.scores.tasks.table import QUESTION, Columns, Row, Table, find_columns, first_of
+from pyswarmopt_llm.scores.tasks.load import QUESTION, Columns, Row, Table, find_columns, first_of
 from pyswarmopt_llm.scores.tasks.types import Item
 
 

@@ -9,9 +9,8 @@ from typing import Any
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.scores.tasks import Item
-from pyswarmopt_llm.scores.tasks.load import name_and_seed, read_whole
+from pyswarmopt_llm.scores.tasks.load import json_lines, name_and_seed, parse_reading, read_whole
 from pyswarmopt_llm.scores.tasks.prompts import render_prompt
-from pyswarmopt_llm.scores.tasks.table import json_lines, parse_reading
 
 _builtin_examples = lazy("pyswarmopt_llm.published.builtin:builtin_examples")
 _builtin_training_items = lazy("pyswarmopt_llm.published.builtin:builtin_training_items")

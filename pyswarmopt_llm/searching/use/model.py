@@ -67,6 +67,7 @@ _AS_STORED = (
     "max_new_tokens",
 )
 Model = tuple[str, str | None]  # a base and an adapter of it; a whole model and None
+TOKENS = "pyswarmopt_llm.tokens.space"
 
 
 @dataclass(frozen=True)
@@ -618,9 +619,6 @@ def names_in_words(config: EvalConfig) -> tuple[str, str]:
     short = dict(zip(others, unique_names(folders), strict=True))
     first, second = (short.get(name or "", "the base") for name in models)
     return first, second
-
-
-TOKENS = "pyswarmopt_llm.tokens.space"
 
 
 def generate_text(

@@ -28,8 +28,8 @@ from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.metrics.objectives import METRICS, check_window
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
+from pyswarmopt_llm.scores.tasks.load import DELIMITED, SUFFIXES, Table, read_table, table_of
 from pyswarmopt_llm.scores.tasks.new_rows import new_items
-from pyswarmopt_llm.scores.tasks.table import DELIMITED, SUFFIXES, Table, read_table, table_of
 from pyswarmopt_llm.scores.tasks.types import Form
 from pyswarmopt_llm.searching.scoring.record import Store
 from pyswarmopt_llm.searching.scoring.run_directory import read_about, result_of
@@ -39,6 +39,9 @@ from pyswarmopt_llm.searching.use.model import Model, open_named, place_of, run_
 LABEL, PROBABILITIES = "predicted", "probabilities"  # the new columns
 _THERE = "is there already; remove it, or give another file"
 _ROUNDING = 1e-6
+CHUNK = 128  # questions between two points at which an interrupted job goes on
+OnItems = Callable[[int, int], None]  # questions labelled, of how many
+Questions = str | Path | Sequence[str | Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -230,11 +233,6 @@ def _cell(value: Any) -> str:
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-CHUNK = 128  # questions between two points at which an interrupted job goes on
-OnItems = Callable[[int, int], None]  # questions labelled, of how many
-Questions = str | Path | Sequence[str | Mapping[str, Any]]
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,8 @@ MOST = 20.0  # that a reply counts, before scaling
 GREEDY = 0  # number of the reply that is not sampled; the others count from 1
 _SHAPE = {"replies": list[str], "values": dict[str, list[float]], "seconds": float}
 T = TypeVar("T")
+Floats = npt.NDArray[np.float64]
+REPLIES, SPARE = "replies", "spare"  # in the store: to dev prompts, to spare ones
 
 
 @dataclass(frozen=True)
@@ -367,10 +369,6 @@ def _wrong(deck: _Deck, row: Mapping[str, Any]) -> str | None:
         return "values"
     lengths = {len(deck.prompts), len(row["replies"]), *map(len, row["values"].values())}
     return "replies" if len(lengths) > 1 else None
-
-
-Floats = npt.NDArray[np.float64]
-REPLIES, SPARE = "replies", "spare"  # in the store: to dev prompts, to spare ones
 
 
 def train_on_replies(
@@ -685,9 +683,6 @@ def greedy_cover(values: Floats, known: Floats, count: int) -> list[int]:
         best = np.maximum(best, values[number])
         numbers.append(number)
     return numbers
-
-
-REPLIES, SPARE = "replies", "spare"  # in the store: to dev prompts, to spare ones
 
 
 def best_round(rounds: Sequence[Round]) -> Round | None:

@@ -12,14 +12,15 @@ from chats import ChatTokens, encode_chat, left_padded
 from torch import Tensor
 
 LONGEST, ROWS = 64, 500  # tokens of a chat, and chats of a pass
+ASKS = "Question: {question}"
 Encoded = Sequence[ChatTokens]
 LogitsOf = Callable[[Mapping[str, Tensor]], Tensor]
 """Inputs of a model -> logits, (N, T, V)."""
 
 
-def told(item: Mapping[str, Any], answer: str) -> dict[str, Any]:
+def told(item: Mapping[str, Any], answer: str, asks: str = ASKS) -> dict[str, Any]:
     """An item with an answer, as a chat."""
-    asked = {"role": "user", "content": f"Question: {item['question']}"}
+    asked = {"role": "user", "content": asks.format(**item)}
     return {"messages": [asked, {"role": "assistant", "content": answer}]}
 
 
@@ -30,9 +31,11 @@ def right_answers(tokenizer: Any, items: Sequence[Mapping[str, Any]]) -> Encoded
     )
 
 
-def all_options(tokenizer: Any, items: Sequence[Mapping[str, Any]]) -> Encoded:
+def all_options(tokenizer: Any, items: Sequence[Mapping[str, Any]], asks: str = ASKS) -> Encoded:
     """Each item with each of its options, in the order of their letters."""
-    texts = [told(item, text) for item in items for _, text in sorted(item["choices"].items())]
+    texts = [
+        told(item, text, asks) for item in items for _, text in sorted(item["choices"].items())
+    ]
     return encode_chat(tokenizer, texts, LONGEST)
 
 
@@ -53,9 +56,11 @@ def loss(logits_of: LogitsOf, chats: Encoded, pad: int) -> Tensor:
 
 
 @torch.no_grad()
-def correct(logits_of: LogitsOf, tokenizer: Any, items: Sequence[Mapping[str, Any]]) -> str:
-    """1 for each item whose right option is the likeliest, else 0."""
-    chats = all_options(tokenizer, items)
+def correct(
+    logits_of: LogitsOf, tokenizer: Any, items: Sequence[Mapping[str, Any]], asks: str = ASKS
+) -> str:
+    """1 for each item whose right option is the likeliest, else 0; `asks` is the form of a prompt."""
+    chats = all_options(tokenizer, items, asks)
     sums = torch.cat(
         [
             torch.zeros(len(part)).index_add(0, rows, losses)

@@ -88,7 +88,10 @@ def test_compare_gives_medians_over_seeds(capsys: pytest.CaptureFixture[str]) ->
     assert first["interval"] == [min(finals), max(finals)]  # of 6 the range is a 96.9% interval
     assert run(*words.split()) == 0
     table = capsys.readouterr().out
-    assert "shifted:ackley" in table and f"{first['median']:.3g}" in table
+    rows = [line for line in table.splitlines() if "constriction" in line or "default" in line]
+    named = [("sphere" in row, "shifted:ackley" in row) for row in rows]  # in its first row
+    assert named == [(True, False), (False, False), (False, True), (False, False)]
+    assert f"{first['median']:.3g}" in rows[0]
     medians = [outcome["median"] for outcome in out["outcomes"]]
     best = [min(medians[:2]), min(medians[2:])]  # of each function
     assert table.count(" *") == 2 and all(f"{median:.3g} *" in table for median in best)

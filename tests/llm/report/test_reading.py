@@ -73,6 +73,7 @@ def test_emergence_by_hand() -> None:
     assert emergence(graded) == {}  # items that are not right or wrong
     dropped = result_of(items={"best_dev": "100111"}, experts={"x": "110000", "y": "10????"})
     assert emergence(dropped) == {}  # what y knows is unknown
+    assert dropped.dropped == {"y": 2}
 
 
 def test_origin_by_hand() -> None:

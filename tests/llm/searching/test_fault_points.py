@@ -9,14 +9,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path(__file__).parents[1] / "helpers" / "fault_points.py"
-CASES = 6  # of each search and resume
+HERE = ("labels", "score", "workers", "labels+resume", "score+resume")
+SERVED = ("served", "served+resume")  # nothing is trained: a case takes 0.7 s of CPU
 
 
-def test_each_fault_is_one_line_and_the_resumed_run_the_same(tmp_path: Path) -> None:
-    words = [sys.executable, str(SCRIPT), str(tmp_path), "--sample", str(CASES)]
+@pytest.mark.parametrize(("searches", "cases"), [(HERE, 6), (SERVED, 24)], ids=["here", "served"])
+def test_each_fault_is_one_line_and_the_resumed_run_the_same(
+    searches: tuple[str, ...], cases: int, tmp_path: Path
+) -> None:
+    """`cases` of each search, half of them of the engine or the server."""
+    words = [sys.executable, str(SCRIPT), str(tmp_path), *searches, "--sample", str(cases)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    cases = [len(file.read_text().splitlines()) for file in tmp_path.glob("*.jsonl")]
-    assert cases == [CASES] * 7
+    found = [len(file.read_text().splitlines()) for file in tmp_path.glob("*.jsonl")]
+    assert found == [cases] * len(searches)

@@ -65,7 +65,7 @@ def test_threads_that_nevergrad_started_are_gone() -> None:
         optimizer.tell(optimizer.ask(), [0.0])
     for thread in threading.enumerate():
         if thread is not threading.main_thread() and not thread.daemon:
-            thread.join(timeout=5)
+            thread.join(timeout=60)
     assert threading.active_count() <= before
 
 

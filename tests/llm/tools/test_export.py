@@ -168,7 +168,8 @@ def test_a_run_is_exported_with_the_base_it_names_and_its_card(
 def test_a_question_is_suggested_unless_the_result_was_searched_to_choose(
     run: Path, tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for place, words in enumerate(([run], [run / "best", "--base", tiny_base])):
+    sources: list[list[Any]] = [[run], [run / "best", "--base", tiny_base]]
+    for place, words in enumerate(sources):
         code, out, _ = swarm_llm(capsys, "export", *words, "--out", tmp_path / str(place))
         assert code == 0 and "To serve it with vLLM: " in out
         assert ("To ask it a question: " in out) is bool(place)
