@@ -5,7 +5,6 @@ tried on its first half.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from itertools import product
 
 import numpy as np
@@ -15,7 +14,7 @@ from pyswarmopt_llm.common.statistics import permutation_test
 
 Run = dict[str, dict[str, float]]  # solver -> calls -> least value
 CALLS = ("50", "200")
-DEFAULT, TPE, CATCMA = "pyswarmopt", "optuna-tpe", "catcma"
+DEFAULT, TPE = "pyswarmopt", "optuna-tpe"
 HALVES = {"claim": "held out", "choose": "to choose on"}
 IDEAS = {
     "mean": "improvement on the least expected value, not on the least seen",
@@ -39,23 +38,13 @@ def runs(half: str) -> dict[tuple[str, str, int], Run]:
 
 def beside_tpe() -> str:
     """The default beside TPE, by half and kind."""
-    return beside_peer(TPE, "TPE", HALVES)
-
-
-def beside_catcma() -> str:
-    """The default beside CatCMA with Margin, by kind."""
-    return beside_peer(CATCMA, "CatCMA with Margin", ["claim"])
-
-
-def beside_peer(peer: str, name: str, halves: Iterable[str]) -> str:
-    """The default beside a peer, by half and kind."""
     table = []
-    for half, kind in product(halves, ("drawn", "trained", "")):
+    for half, kind in product(HALVES, ("drawn", "trained", "")):
         chosen = {key: run for key, run in runs(half).items() if key[0] == kind or not kind}
-        cells = [cell for calls in CALLS for cell in beside(chosen, DEFAULT, peer, calls)]
+        cells = [cell for calls in CALLS for cell in beside(chosen, DEFAULT, TPE, calls)]
         table.append([f"{HALVES[half]}, {kind or 'all'}", *cells])
     columns = [f"{calls} calls, {what}" for calls in CALLS for what in ("runs", "log regret")]
-    return markdown([f"better, level, worse than {name}", *columns], table)
+    return markdown(["better, level, worse than TPE", *columns], table)
 
 
 def ideas() -> str:
@@ -104,4 +93,4 @@ def regrets(
     return found
 
 
-TABLES = {"tuning": beside_tpe, "tuning-catcma": beside_catcma, "tuning-ideas": ideas}
+TABLES = {"tuning": beside_tpe, "tuning-ideas": ideas}
