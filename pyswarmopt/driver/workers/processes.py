@@ -5,6 +5,7 @@ Imported where a search uses processes: multiprocessing takes longer to import t
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -67,7 +68,17 @@ class _SafeSpawn(SpawnContext):
 
 
 def _begin(unset: bool) -> None:
-    """Have Ctrl-C, which a terminal sends to all processes, end this one without a traceback."""
+    """Have Ctrl-C, which a terminal sends to all processes, end this one without a traceback, and
+    the death of the process that began it, too: its pool would wait for calls for ever.
+    """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     if unset:  # what the objective itself starts is its own business
         os.unsetenv(SAFE)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

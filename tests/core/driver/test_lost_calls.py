@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import multiprocessing
 import os
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -72,6 +74,43 @@ def test_an_asynchronous_search_outlives_a_process_that_dies():
     for record in r.history:
         assert math.isnan(record.value) == (record.x[0] > 0.5)
     assert r.nfev == 12
+
+
+def tells_its_process_and_waits(x):
+    if multiprocessing.parent_process() is not None:
+        print(os.getpid(), flush=True)
+        time.sleep(600)
+    return bowl(x)
+
+
+def _is_there(process):
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+WAITS = """
+import pyswarmopt as pso
+from test_lost_calls import tells_its_process_and_waits
+if __name__ == "__main__":
+    pso.minimize(tells_its_process_and_waits, [(-2.0, 2.0)] * 2, workers="processes:2")
+"""
+
+
+@pytest.mark.slow
+def test_processes_end_with_the_one_that_began_them(tmp_path):
+    (tmp_path / "waits.py").write_text(WAITS)
+    command = [sys.executable, str(tmp_path / "waits.py")]
+    path = os.pathsep.join([os.path.dirname(__file__), *sys.path])
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path}
+    ) as search:
+        process = int(search.stdout.readline())
+        search.kill()
+    while _is_there(process):  # a test that hangs is ended by pytest
+        time.sleep(0.05)
 
 
 @pytest.mark.slow
