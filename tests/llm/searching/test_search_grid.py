@@ -130,7 +130,7 @@ def test_a_candidate_is_scored_once_and_the_totals_count_what_was_scored(
     assert sum(data["iteration"] == 0 for data in scored) == 5
     stored = [json.loads(line) for line in (run / "results.jsonl").read_text().splitlines()]
     tested = [row["who"] for row in stored if row["what"] == "model test"]
-    assert tested == ["best", "best_single", "uniform"]
+    assert tested == ["best", "best_single", "uniform", "base"]
 
 
 def test_what_the_chosen_draw_found_is_trained(setting: SearchConfig, tmp_path: Path) -> None:
