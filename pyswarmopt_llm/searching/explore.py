@@ -234,7 +234,7 @@ def draw_shares(items: Mapping[str, int], seed: int) -> list[Share]:
         seed: of the items' order.
 
     Returns:
-        None where there are few items.
+        The shares, none where there are few items.
 
     Example:
         >>> shares = draw_shares({"a": 40, "b": 20}, seed=0)

@@ -8,10 +8,9 @@ broken; `pyswarmopt.hybrid.constrained` uses the amounts, too.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -33,6 +32,7 @@ class _Constraint:
     low: Floats
     high: Floats
     strict: bool = False
+    _known: dict[int, tuple[Bools, Floats]] = field(default_factory=dict)
 
     def outside(self, x: Floats) -> tuple[Floats, Floats]:
         """How far x is outside of each bound there is, (K,), at most 0 inside and infinite where that is
@@ -51,16 +51,17 @@ class _Constraint:
         except OverflowError:
             raise ValueError("a constraint returned a number beyond the range of float64") from None
         amounts = np.concatenate([self.low - values, values - self.high])
-        bounds, slack = _bounds_and_slack(self, len(amounts) // 2)
+        bounds, slack = self._bounds_and_slack(len(values))
         return np.where(np.isnan(amounts), np.inf, amounts)[bounds], slack
 
-
-@functools.lru_cache(maxsize=32)
-def _bounds_and_slack(constraint: _Constraint, count: int) -> tuple[Bools, Floats]:
-    """Which of so many lower and upper bounds there are, (2 J,), and by how much each may be missed."""
-    low, high = (np.broadcast_to(side, count) for side in (constraint.low, constraint.high))
-    bounds = np.isfinite(np.concatenate([low, high]))
-    return bounds, np.tile(np.where(low == high, EQUALITY_TOLERANCE, 0.0), 2)[bounds]
+    def _bounds_and_slack(self, count: int) -> tuple[Bools, Floats]:
+        """Which of so many lower and upper bounds there are, (2 J,), and by how much each may be missed."""
+        if count not in self._known:
+            low, high = (np.broadcast_to(side, count) for side in (self.low, self.high))
+            bounds = np.isfinite(np.concatenate([low, high]))
+            slack = np.tile(np.where(low == high, EQUALITY_TOLERANCE, 0.0), 2)[bounds]
+            self._known[count] = bounds, slack
+        return self._known[count]
 
 
 class Constraints:

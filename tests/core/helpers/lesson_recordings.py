@@ -111,9 +111,9 @@ class Settings:
         )
 
 
-def recording(settings: Settings, moves: int, seed: int) -> list[dict[str, Any]]:
-    """A frame per round: where the particles are, what they know, and the move that follows."""
-    steps = record(
+def steps_of(settings: Settings, moves: int, seed: int) -> list[Step]:
+    """What the library does with these settings."""
+    return record(
         settings.function(),
         settings.recipe(),
         moves,
@@ -122,6 +122,11 @@ def recording(settings: Settings, moves: int, seed: int) -> list[dict[str, Any]]
         positions=settings.experts or None,
         seed=seed,
     )
+
+
+def recording(settings: Settings, moves: int, seed: int) -> list[dict[str, Any]]:
+    """A frame per round: where the particles are, what they know, and the move that follows."""
+    steps = steps_of(settings, moves, seed)
     return [_frame(now, after) for now, after in pairwise([*steps, None]) if now is not None]
 
 

@@ -25,11 +25,10 @@ from lesson_recordings import (
     Settings,
     data,
     recording,
+    steps_of,
 )
 
 import pyswarmopt as pso
-from pyswarmopt.inspect.recorder import record
-from pyswarmopt.inspect.step import Step
 from pyswarmopt.teaching import lesson
 
 quickjs = pytest.importorskip("quickjs", reason="the page's script runs in quickjs (extra: test)")
@@ -113,21 +112,9 @@ SETTINGS = st.builds(
 )
 
 
-def recorded(settings: Settings, moves: int, seed: int) -> list[Step]:
-    return record(
-        settings.function(),
-        settings.recipe(),
-        moves,
-        bounds=[(settings.low, settings.high)] * 2,
-        population=settings.particles,
-        positions=settings.experts or None,
-        seed=seed,
-    )
-
-
 @given(settings=SETTINGS, seed=st.integers(0, 1000))
 def test_page_and_library_give_the_same_trajectory(settings: Settings, seed: int, js: Page) -> None:
-    steps = recorded(settings, 12, seed)
+    steps = steps_of(settings, 12, seed)
     factors = [
         {name: factor.tolist() for name, factor in step.factors.items()} for step in steps[1:]
     ]
