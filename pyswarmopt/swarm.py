@@ -361,7 +361,7 @@ class Swarm:
     # ---- saving ----
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resume needs: tensors (copies, in memory), numbers and strings."""
+        """State for a resume: tensors (copies, in memory), numbers and strings."""
         return {
             k: v.detach().clone() if isinstance(v, Tensor) else v for k, v in self._saved().items()
         }
@@ -392,7 +392,7 @@ class Swarm:
             raise ValueError(f"the saved swarm follows recipe {saved_as}, this one {here}")
 
     def __getstate__(self) -> dict[str, Any]:
-        """What pickle and copy take."""
+        """State for pickle and copy."""
         return {"recipe": self.recipe, "saved": self._update.saved()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

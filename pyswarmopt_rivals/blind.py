@@ -48,7 +48,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Key:
-    """Which reply is whose.
+    """Key that says which reply is whose.
 
     Attributes:
         names: of the models, "ours" and "theirs".
@@ -165,7 +165,7 @@ def _as_csv(rows: Sequence[Sequence[str]]) -> str:
 
 
 def key_of(file: Path) -> Path:
-    """Where the key of a file is."""
+    """Path of a file's key."""
     return file.with_name(f"{file.name}.key.json")
 
 

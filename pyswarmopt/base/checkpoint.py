@@ -66,7 +66,7 @@ def write(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
 
 
 def _temporary(path: Path) -> Path:
-    """What is written before it takes the place of the file at `path`."""
+    """Temporary file that replaces the one at `path` when it is complete."""
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
@@ -95,7 +95,7 @@ def place(path: str | os.PathLike[str]) -> Path:
 
 
 def read(path: str | os.PathLike[str], tensors: bool = False) -> dict[str, Any]:
-    """What `write` wrote, bit for bit: tensors and arrays as arrays, or both as tensors. NumPy has no
+    """Read what `write` wrote, bit for bit: all as arrays, or all as tensors. NumPy has no
     bfloat16, so that is its bits, int16, in an array.
 
     Raises:

@@ -147,7 +147,7 @@ def _refuse_other_dtypes(named: Mapping[str, Tensor]) -> None:
 
 
 def _refuse_shared_memory(named: Mapping[str, Tensor]) -> None:
-    """Of tensors side by side in memory the next one begins after the end of the one before."""
+    """Refuse tensors that share memory: each has to begin after the end of the one before."""
     spans = []
     for name, tensor in named.items():
         if tensor.numel() and tensor.device.type != "meta":

@@ -38,7 +38,7 @@ class Ticket:
 
 @dataclass
 class InFlight(Record):
-    """Which particles are being evaluated."""
+    """Particles that are being evaluated."""
 
     # number of each particle's pending ticket, (N,), or `IDLE`
     tickets: Ints = given("N", "int64")
@@ -64,7 +64,7 @@ class InFlight(Record):
 
     @property
     def pending(self) -> Bools:
-        """Which particles are being evaluated, (N,)."""
+        """Mask of the particles that are being evaluated, (N,)."""
         return self.tickets != IDLE
 
     def next(self) -> int | None:

@@ -1,4 +1,4 @@
-"""Which algorithm runs, the recipe that was asked for or what suits the problem, and the search
+"""Choice of the algorithm, the requested recipe or one that suits the problem, and the search
 that runs it.
 """
 

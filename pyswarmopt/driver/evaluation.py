@@ -28,7 +28,7 @@ OnError = Literal["raise", "worst"] | tuple[Literal["retry"], int]
 
 
 class Outcome(NamedTuple):
-    """What became of one call: a value, or an error."""
+    """Outcome of one call: a value, or an error."""
 
     value: Any
     error: Exception | None
@@ -61,7 +61,7 @@ class _Call:
 
 
 def _lost(error: Exception) -> Outcome:
-    """What became of a call whose worker gave no answer."""
+    """Outcome of a call whose worker gave no answer."""
     return Outcome(None, error)
 
 
@@ -219,7 +219,7 @@ class Evaluator:
         return values, evaluated, failure
 
     def _outcomes(self, points: Floats) -> dict[int, Outcome]:
-        """What became of each point that was evaluated, with retries."""
+        """Evaluate points, with retries; the outcome of each."""
         outcomes: dict[int, Outcome] = {}
         if self.tensors is None and len(points) and self.left:
             self._trial(points, outcomes)
@@ -248,7 +248,7 @@ class Evaluator:
         return self.workers.submit(self._one(), x)
 
     def outcome(self, future: Future[Outcome], x: Floats) -> Outcome:
-        """What became of the call at x, (D,), that has ended."""
+        """Outcome of the call at x, (D,), that has ended."""
         return _checked(self.workers.answer(future, self._one(), x, self._lost))
 
     def confirm(self, x: Floats, value: float, known: bool = True) -> float:
@@ -436,7 +436,7 @@ class Evaluator:
     # ---- saving ----
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed search must know: the counts and the form of the objective."""
+        """State for a resume: the counts and the form of the objective."""
         return {f"evaluator.{name}": getattr(self, name) for name in SAVED}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
@@ -455,7 +455,7 @@ SAVED: dict[str, Any] = {"calls": int, "skipped": int, "vectorized": MAYBE, "ten
 
 
 def _checked(outcome: Any) -> Outcome:
-    """What a worker answered, if it is what `_Call` gives.
+    """Check a worker's answer: it has the form that `_Call` gives.
 
     Raises:
         ValueError: it is something else.
@@ -469,7 +469,7 @@ def _checked(outcome: Any) -> Outcome:
 
 
 def _as_floats(values: Any) -> Floats:
-    """What `fun` returned, as real numbers.
+    """Read what `fun` returned as real numbers.
 
     Raises:
         WrongShapeError: complex numbers, or some that float64 cannot hold.

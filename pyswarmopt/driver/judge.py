@@ -1,4 +1,4 @@
-"""What evaluates the points of a search, tells it what they are worth, and keeps the best of them."""
+"""Evaluation of a search's points: their values, and the best of them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NOISE = (
 
 
 class Judged(NamedTuple):
-    """What is known of some points, (N, D).
+    """Evaluations of some points, (N, D).
 
     Attributes:
         costs: (N,), lower is better.
@@ -180,14 +180,14 @@ class ByOrder:
         return {}
 
     def worth(self, feasible: bool) -> Worth:
-        """What the best point is worth so far."""
+        """Value of the best point so far."""
         return Worth(self.value)
 
     def choose(self) -> None:
         """Choose the best point at the end."""
 
     def final_worth(self, feasible: bool, scale: float) -> Worth:
-        """What the best point is worth at the end: the objective is called there once more.
+        """Value of the best point at the end: the objective is called there once more.
 
         A value that differs by more than rounding of numbers of the size `scale` is noise.
         """

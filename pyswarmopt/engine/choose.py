@@ -89,7 +89,7 @@ class Update:
         return cls(recipe, state, box, generator_at(saved.get("generator")), saved)
 
     def saved(self) -> dict[str, Any]:
-        """What a resume needs, not copied: the state, the random factors drawn ahead, the generator
+        """State for a resume, not copied: the state, the random factors drawn ahead, the generator
         and the box.
         """
         saved = self.state.to_dict()

@@ -116,7 +116,7 @@ class AxisSearch(Run):
 
 
 def _next(t: Floats, v: Floats, refine: bool) -> float:
-    """Where on an axis to look next, given the points so far, (k,) ascending, and their values."""
+    """Next point on an axis, given the points so far, (k,) ascending, and their values."""
     if len(t) < FIRST_POINTS:
         if t[0] > 0 or t[-1] < 1:
             return 0.0 if t[0] > 1 - t[-1] else 1.0

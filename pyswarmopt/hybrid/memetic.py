@@ -239,7 +239,7 @@ class Swarm(Phase):
         return kind(mean, SIGMA, self.population)
 
     def start(self, s: PhasedSearch) -> Floats | None:
-        """Where the first swarm begins: None, a random point, where a descent has gone before."""
+        """Start of the first swarm: None, a random point, where a descent has gone before."""
         known = len(s.start) or gradients_are_dear(s) or s.noisy
         return s.first_point() if known else None
 

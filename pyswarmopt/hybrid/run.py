@@ -50,8 +50,8 @@ class Run(Record, ABC):
 
     @abstractmethod
     def propose(self, random: np.random.Generator) -> Floats:
-        """What `ask` returns."""
+        """Body of `ask`."""
 
     @abstractmethod
     def learn(self, costs: Floats) -> None:
-        """What `tell` does."""
+        """Body of `tell`."""

@@ -102,7 +102,7 @@ class Phase(Record, ABC):
 
 @dataclass
 class Progress(Record):
-    """What a search has found and chosen so far."""
+    """State of a search: what it has found and chosen so far."""
 
     low: Floats = given("D")  # the user's box
     high: Floats = given("D")
@@ -300,7 +300,7 @@ class PhasedSearch(Progress):
             self.tell(self.asked, self.told)
 
     def _beside(self) -> Floats:
-        """What a phase proposes beside the round, else a mutation of the best point."""
+        """Propose a point beside the round: a phase's, else a mutation of the best point."""
         for phase in self.phases.values():
             if (point := phase.beside(self)) is not None:
                 return point
@@ -332,7 +332,7 @@ class PhasedSearch(Progress):
         return self.kinds.snap(self.best_unit()[None])[0]
 
     def first_point(self) -> Floats:
-        """Where a first run starts: the best point, else near the middle of the box."""
+        """Start of a first run: the best point, else near the middle of the box."""
         if math.isfinite(self.best_cost) or len(self.start):
             return self.best_unit()
         return 0.5 + OFF_CENTRE * self.random.uniform(-1, 1, self.box.dim)

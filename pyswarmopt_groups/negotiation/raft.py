@@ -255,7 +255,7 @@ class Server:
 
 
 class Replicated(NamedTuple):
-    """What was decided, in order; messages sent, terms begun and ticks that it took."""
+    """Decisions in order; messages sent, terms begun and ticks that it took."""
 
     commands: list[str]
     messages: int

@@ -153,7 +153,7 @@ Quiet = Annotated[bool, Option("No progress display.", group=OUTPUT)]
 
 @dataclass(frozen=True)
 class Again:
-    """What a run, perhaps a stranger's, names and only the user permits; see `named_again`."""
+    """Permissions that a run, perhaps a stranger's, asks of its user; see `named_again`."""
 
     allow: Annotated[
         tuple[str, ...],

@@ -81,7 +81,7 @@ class Batch:
         return sum(len(row.tokens) for row in self.rows)
 
     def allowed(self) -> Tensor:
-        """Which tokens of its row each token attends to: (B, L, L) bool. Built on use, since it is
+        """Mask of the tokens that each token attends to: (B, L, L) bool. Built on use, since it is
         quadratic in L.
         """
         n_rows, width = self.input_ids.shape

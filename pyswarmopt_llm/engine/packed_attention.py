@@ -29,7 +29,7 @@ _MOST_SCORES = 2**20
 
 
 class Packing:
-    """Where the N tokens of a batch are among the (B, L) places of its padded rows.
+    """Indices of the N tokens of a batch among the (B, L) cells of its padded rows.
 
     Args:
         batch: of a plan.

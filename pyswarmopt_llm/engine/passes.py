@@ -249,7 +249,7 @@ class Passes:
         return heads, {**inputs, "input_ids": ids.to(device), "position_ids": positions.to(device)}
 
     def packing(self, batch: Batch, n_prefix: int) -> Packing | None:
-        """How a batch is fed without padding, if it is; rows of one length only for the sake of
+        """Feeding of a batch without padding, if it is; rows of one length only for the sake of
         faster attention.
         """
         if self.model.config._attn_implementation != PACKED:

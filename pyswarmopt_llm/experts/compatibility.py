@@ -415,7 +415,7 @@ def inspect_weights(report: PreflightReport, base: str | None = None) -> Preflig
 
 
 def _unusual_norms(spectra: Spectra, pool: Mapping[str, Spectra]) -> Iterator[str]:
-    """How an adapter's changes are louder or quieter than those of its pool, which it is in."""
+    """Remark on an adapter whose changes are louder or quieter than those of its pool."""
     ratios = {}
     for module, spectrum in spectra.items():
         norms = [other[module].norm for other in pool.values() if module in other]
@@ -436,7 +436,7 @@ def _unusual_norms(spectra: Spectra, pool: Mapping[str, Spectra]) -> Iterator[st
 
 
 def _unusual_shares(spectra: Spectra, pool: Mapping[str, Spectra]) -> Iterator[str]:
-    """How much more of an adapter's changes than of its pool's is in one direction a module."""
+    """Remark on an adapter with more in one direction a module than its pool."""
     excesses = []
     for module, spectrum in spectra.items():
         others = (other[module] for other in pool.values() if module in other)

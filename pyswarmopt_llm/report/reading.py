@@ -72,7 +72,7 @@ class Changes(NamedTuple):
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the final best started.
+    """Start of the final best.
 
     Attributes:
         particle: its number in the swarm.
@@ -212,7 +212,7 @@ def headroom(result: Result) -> Headroom | None:
 
 
 def origin(rows: Sequence[Row], result: Result) -> Origin:
-    """Where the final best started.
+    """Start of the final best.
 
     Args:
         rows: of the journal, partial evaluations included.

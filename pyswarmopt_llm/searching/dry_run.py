@@ -71,7 +71,7 @@ class Need:
 
 @dataclass(frozen=True)
 class Fit:
-    """What a search needs on a device, and what the device has.
+    """Memory that a search needs on a device, and that the device has.
 
     Attributes:
         device: its name.

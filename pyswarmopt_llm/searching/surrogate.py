@@ -393,7 +393,7 @@ class ItemModel:
         return [position] if self._lead(position.numpy()) >= self._least_lead else []
 
     def _lead(self, point: Floats) -> float:
-        """By how much a candidate, (D,), is expected to be ahead of the best, in standard errors of
+        """Expected lead of a candidate, (D,), over the best, in standard errors of
         that one's accuracy.
         """
         best = float((self._seen > 0).mean(axis=1).max())

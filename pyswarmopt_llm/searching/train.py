@@ -178,7 +178,7 @@ def not_worse(trained: Score, before: Score, errors: float = 1.0) -> bool:
 
 @dataclass(frozen=True)
 class Training:
-    """What a search found, and what was trained, with their scores on dev; each item by what was
+    """Models before and after training, with their scores on dev; each item by what was
     trained without it.
 
     Attributes:
@@ -289,7 +289,7 @@ def best_start(values: Mapping[str, Score]) -> str:
 
 
 def start_name(coefficients: Mapping[str, float], best_single: str) -> str:
-    """What a trained model with these coefficients began with, as its folder is called.
+    """Name of the folder of a trained model with these coefficients, by what it began with.
 
     Example:
         >>> start_name({"x": 0.0}, "x"), start_name({"x": 1.0}, "x"), start_name({"x": 0.5}, "x")
@@ -302,8 +302,8 @@ def start_name(coefficients: Mapping[str, float], best_single: str) -> str:
 
 
 def _untrained(job: Job, found: Found) -> Contestant:
-    """What the search found; the best expert, unless a mixture is ahead of it by more than a
-    standard error.
+    """Model to hand over without training: the best expert, unless a mixture is ahead of it by more
+    than a standard error.
     """
     chosen = found.chosen
     expert = job.space.vertices()[found.single].to(chosen.position)

@@ -207,7 +207,7 @@ def _card(origin: Source, form: str, rank: int | None) -> str:
 
 @dataclass(frozen=True)
 class Loss:
-    """What a smaller rank leaves out.
+    """Loss of a smaller rank.
 
     Attributes:
         whole: relative Frobenius error over all parameters.

@@ -144,7 +144,7 @@ class Inputs:
 
     @property
     def fingerprints(self) -> dict[str, Any]:
-        """Of all that decides a score."""
+        """Fingerprints of all that decides a score."""
         tasks = {}
         for name, task in self.tasks.items():
             metric = self.metrics[name]
@@ -158,7 +158,7 @@ class Inputs:
 
 
 def directory_of(config: CompareConfig) -> Directory:
-    """Where a comparison is kept."""
+    """Directory of a comparison."""
     return Directory(user_path(config.out), asdict(config), FREE, "a comparison")
 
 
@@ -281,5 +281,5 @@ def _wrong(row: dict[str, Any]) -> str | None:
 
 
 def outcomes_in(folder: Path) -> list[Mapping[str, Any]]:
-    """What the methods of a comparison found, from its directory."""
+    """Read the outcomes of a comparison from its directory."""
     return Store(folder / RESULTS, repair=False).all(OUTCOME)

@@ -198,7 +198,7 @@ def run(entry: Entry) -> dict[str, Any]:
 
 
 def _found(entry: Entry, trial: Trial) -> Merged | Answerer:
-    """What a method makes: a model or an ensemble."""
+    """Output of a method: a model or an ensemble."""
     method, bench, experts = entry.method, entry.bench, entry.bench.experts
     if method.kind == "ensemble":
         if "dev" in method.needs:

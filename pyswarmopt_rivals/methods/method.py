@@ -78,7 +78,7 @@ class Merged:
 
     @property
     def rank(self) -> int | str:
-        """Of the weight changes: the largest LoRA rank, or ``full``."""
+        """Rank of the weight changes: the largest LoRA rank, or ``full``."""
         if self.patch.full_rank:
             return "full"
         return max((len(change.a) for change in self.patch.low_rank.values()), default=0)
@@ -130,7 +130,7 @@ class Method:
     kind: Kind = "rule"
 
     def execute(self, experts: Sequence[Adapter], settings: Settings) -> Merged:
-        """What it makes of these experts."""
+        """Apply the method to these experts."""
         merged: Merged = self._call(replace(settings, experts=experts))
         return merged
 

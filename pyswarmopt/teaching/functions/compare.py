@@ -74,7 +74,7 @@ def _wrapped(wrapper: str, function: ToyFunction, dim: int, seed: int) -> ToyFun
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What a recipe did on a problem."""
+    """Result of a recipe on a problem."""
 
     problem: Problem
     recipe: str

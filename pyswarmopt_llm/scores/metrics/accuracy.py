@@ -137,7 +137,7 @@ class Accuracy:
         return scores
 
     def _length(self, option: str) -> float:
-        """What the log-likelihood of an option is divided by."""
+        """Divisor of an option's log-likelihood."""
         return 1.0 if self.scoring == "letter" else float(len(option.encode()))
 
 

@@ -140,7 +140,7 @@ def of_the_same_items(combine: Combine) -> Combine:
 
 
 def _slope(combine: Combine, scores: Sequence[Score], place: int) -> float:
-    """By how much the combination changes with one of the scores."""
+    """Slope of the combination with one of the scores."""
     ends = []
     for step in (-_STEP, _STEP):
         moved = list(scores)

@@ -193,5 +193,5 @@ def _meta(value: object) -> str:
 
 
 def kind_of(value: object) -> str:
-    """What a value of JSON is, for messages."""
+    """Name the type of a JSON value, for messages."""
     return _KINDS.get(type(value), type(value).__name__)

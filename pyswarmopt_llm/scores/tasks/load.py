@@ -529,7 +529,7 @@ def parse_rows(
 
 
 def left_out(table: Table, places: Sequence[str]) -> str:
-    """How many of a table's rows are left out, and where they stand."""
+    """Note on the rows of a table that are left out: how many, and where they stand."""
     named = ", ".join(place.removeprefix(f"{table.path}: ") for place in places[:NAMED])
     more = f" and {len(places) - NAMED} more" if len(places) > NAMED else ""
     return f"{len(places)} of {len(table.rows)} rows left out ({named}{more})"

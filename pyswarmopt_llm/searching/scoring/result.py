@@ -108,7 +108,7 @@ class Objective:
 
     @property
     def answer_format(self) -> Scoring | None:
-        """How the items are scored; None where a function does it."""
+        """Format of the answers; None where a function scores."""
         return next((scoring for scoring in get_args(Scoring) if scoring == self.scoring), None)
 
 

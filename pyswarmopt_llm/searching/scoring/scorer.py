@@ -32,7 +32,7 @@ LETTERS = "letters"  # in place of a split: the trial by letters, on the first i
 
 @dataclass(frozen=True)
 class Questions:
-    """What candidates are scored on, as another process can rebuild it.
+    """Examples that candidates are scored on, as another process can rebuild them.
 
     Attributes:
         split: ``dev`` or `LETTERS`.
@@ -144,7 +144,7 @@ OnRow = Callable[[Row, bool], None]  # a row, and whether it was known before th
 
 @dataclass(frozen=True)
 class Crew:
-    """Those who evaluate several candidates at a time.
+    """Workers that evaluate several candidates at a time.
 
     Attributes:
         evaluate: has a candidate evaluated; called from the threads.
@@ -253,7 +253,7 @@ class Scorer:
         return f"{self._phase} of {sum(int(wanted.sum()) for wanted in share.values())}"
 
     def _stored(self, call: _Call) -> Row | UndefinedModelError:
-        """What the store knows of a candidate, or finds out now."""
+        """Row of a candidate from the store, else scored now."""
         try:
             tasks, score = self._evaluator.utilities, partial(self._evaluated, call)
             return self._run.store.row(call.what, call.key, tasks, score)

@@ -105,7 +105,7 @@ def check_out(out: Path, names: Sequence[str], labels: Sequence[str]) -> None:
 
 @contextmanager
 def progress_of(out: Path | None, inputs: str) -> Iterator[Store]:
-    """What is known of a file's rows, in ``OUT.progress`` beside it; locked, and removed when the file
+    """Store of a file's rows, ``OUT.progress`` beside it; locked, and removed when the file
     is whole.
 
     Args:

@@ -124,7 +124,7 @@ class ScoreFunction:
 
     @contextmanager
     def _own_code(self, place: str | None) -> Iterator[None]:
-        """Where the user's code runs: it may change the working directory, which is its own, and
+        """Run the user's code: it may change the working directory, which is its own, and
         print; stdout is for results, as with `json`. `place` begins messages; None: an import.
 
         Raises:
