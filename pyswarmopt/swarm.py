@@ -430,12 +430,12 @@ class Swarm:
             with checkpoint.taking_over(path):
                 check(saved, {"recipe": str, "options": str})
                 recipe = recipes.get(saved["recipe"], **json.loads(saved["options"]))
-        place = _usable(device)
+        target = _usable(device)
         swarm = cls.__new__(cls)
         swarm.recipe = recipe
         with checkpoint.taking_over(path):
             swarm._check_recipe(saved)
-            swarm._go_on(Update.of(recipe, saved, owned=lambda tensor: tensor.to(place)))
+            swarm._go_on(Update.of(recipe, saved, owned=lambda tensor: tensor.to(target)))
         return swarm
 
 

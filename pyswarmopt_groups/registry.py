@@ -116,9 +116,9 @@ class Strategy:
         name = f"{self.name}:{text}"
         values = {setting.name: setting.default for setting in self.settings}
         readers = {setting.name: setting for setting in self.settings}
-        for place, part in enumerate(re.split(r":(?=\w+=)", text)):
+        for index, part in enumerate(re.split(r":(?=\w+=)", text)):
             key, _, value = part.partition("=")
-            if place == 0 and self.settings and key not in readers:
+            if index == 0 and self.settings and key not in readers:
                 key, value = self.settings[0].name, part
             if key not in readers:
                 raise InvalidOption("strategy", name, f"has no setting {key}; write {self.usage}")

@@ -132,8 +132,8 @@ def write_pairs(config: EvalConfig, file: Path, on_items: OnItems | None = None)
             on_items(turn * len(items), 2 * len(items))
     names = names_in_words(config)
     key, rows = Key(FORMAT, exam.task.name, config.split, (names[0], names[1]), {}, []), []
-    for place, (item, *texts_of_both) in enumerate(zip(items, *replies, strict=True), start=1):
-        id_ = str(place)  # a task's own ids may repeat from domain to domain
+    for number, (item, *texts_of_both) in enumerate(zip(items, *replies, strict=True), start=1):
+        id_ = str(number)  # a task's own ids may repeat from domain to domain
         reply, rival = map(str.strip, texts_of_both)
         if reply == rival:
             key.alike.append(id_)

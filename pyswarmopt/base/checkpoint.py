@@ -70,14 +70,14 @@ def _temporary(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
-def place(path: str | os.PathLike[str]) -> Path:
+def checked_path(path: str | os.PathLike[str]) -> Path:
     """The path of a checkpoint that is there, or can be written there; nothing is left behind.
 
     Raises:
         ValueError: it cannot be written.
 
     Example:
-        >>> place("no folder of this name/c.npz")
+        >>> checked_path("no folder of this name/c.npz")
         Traceback (most recent call last):
         ValueError: checkpoint='no folder of this name/c.npz': cannot be written (No such file or directory)
     """

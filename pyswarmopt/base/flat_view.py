@@ -50,7 +50,7 @@ class FlatView:
     Raises:
         TypeError: a tensor that holds no floating-point numbers: whole ones and packed codes would
             be cut.
-        ValueError: tensors that share memory, such as the tied weights of a state dict: one place
+        ValueError: tensors that share memory, such as the tied weights of a state dict: one location
             cannot hold two parts of the vector.
 
     Example:

@@ -43,9 +43,11 @@ class Loop(ABC, Generic[R]):
         self._identity, path = self._problem.identity, self._options.checkpoint
         self._checkpoint = None
         if path is not None:
-            from pyswarmopt.base.checkpoint import place  # it takes as long as a short search
+            from pyswarmopt.base.checkpoint import (
+                checked_path,
+            )  # it takes as long as a short search
 
-            self._checkpoint = place(path)
+            self._checkpoint = checked_path(path)
 
     def _make_evaluator(self, max_evals: float, outputs: int | None = None) -> Evaluator:
         options = self._options

@@ -32,7 +32,7 @@ class Factors:
     Args:
         rule: the sum.
         shape: N and D.
-        generator: of the numbers per particle, and of the place where `bits` begin.
+        generator: of the numbers per particle, and of the position where `bits` begin.
         dtype: of the coefficients.
         whole: whether the coefficients hold the factors per coordinate, which are otherwise left to
             `per_block`.

@@ -105,9 +105,9 @@ class AxisSearch(Run):
             points, values = self.points[i], self.values[i]
             here = values[points.index(self.x[i])]
             if t not in points and math.isfinite(cost):
-                place = int(np.searchsorted(points, t))
-                points.insert(place, t)
-                values.insert(place, here + float(cost - self.cost))
+                index = int(np.searchsorted(points, t))
+                points.insert(index, t)
+                values.insert(index, here + float(cost - self.cost))
             best = int(np.argmin(values))
             gain += here - values[best]
             self.x[i] = points[best]

@@ -176,7 +176,7 @@ class Again:
 
 @dataclass(frozen=True)
 class Machine:
-    """The place where a model runs."""
+    """The engine that runs a model."""
 
     dtype: Dtype = "auto"
     device: Device = "auto"

@@ -250,8 +250,8 @@ def _subsets(differ: Floats, level: float, largest: float) -> PairedTest:
     means[np.abs(means) <= ROUNDING * np.abs(differ).max()] = 0.0
     count = means.size + 1  # with the empty subset, which is as extreme in either direction
     extreme = 1 + min(int((means <= 0).sum()), int((means >= 0).sum()))
-    place = math.ceil(count * level / 2) - 2
-    ends = (-largest, largest) if place < 0 else (means[place], means[-1 - place])
+    index = math.ceil(count * level / 2) - 2
+    ends = (-largest, largest) if index < 0 else (means[index], means[-1 - index])
     return PairedTest(min(1.0, 2 * extreme / count), (float(ends[0]), float(ends[1])))
 
 

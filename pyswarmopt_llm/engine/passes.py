@@ -148,7 +148,7 @@ class Decoder(Protocol):
         """The logits after these next tokens of the rows, (B,) int64 -> (B, V)."""
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Keep these rows, in this order; none may be moved to a later place."""
+        """Keep these rows, in this order; none may be moved to a later index."""
 
 
 def passes_of(model: Any) -> Passes:
@@ -244,7 +244,7 @@ class Passes:
         if packing is not None:
             inputs["packing"] = packing
             heads = packing.tokens[heads]
-            ids, positions = ids.take(packing.places)[None], positions.take(packing.places)[None]
+            ids, positions = ids.take(packing.indices)[None], positions.take(packing.indices)[None]
         device = self.model.device
         return heads, {**inputs, "input_ids": ids.to(device), "position_ids": positions.to(device)}
 

@@ -116,7 +116,7 @@ class PlainDecoder(Decoder):
 
     def keep(self, rows: Sequence[int]) -> None:
         """See `Decoder.keep`."""
-        self._rows = [self._rows[place] for place in rows]
+        self._rows = [self._rows[index] for index in rows]
         self._groups = [texts for texts in self._groups if {*texts.rows} & {*self._rows}]
 
 

@@ -253,7 +253,7 @@ def draw(
     Args:
         where: begins messages.
         splits: name -> rows.
-        readers: name -> a row and its place as a record for `parse_item`; None: it has no answer.
+        readers: name -> a row and its location as a record for `parse_item`; None: it has no answer.
         dev: number of dev items, by default 200 as in the paper.
         test: number of test items, by default 1,000.
     """
@@ -263,10 +263,10 @@ def draw(
         order = list(range(len(splits[split])))
         random.Random(0).shuffle(order)
         for i in order:
-            place = f"{where}: {split} row {i}"
-            record = readers[split](splits[split][i], place)
+            location = f"{where}: {split} row {i}"
+            record = readers[split](splits[split][i], location)
             if record is not None:
-                yield parse_item(record, place, f"{split}-{i}")
+                yield parse_item(record, location, f"{split}-{i}")
 
     def has_answers(split: str) -> bool:
         rows = splits.get(split, ())
@@ -380,15 +380,15 @@ def _reader(rows: Any, told: Mapping[str, str], where: str) -> ToRecord:
     """Reads the rows of a split; numbers of answers count its classes or options from 0."""
     check_names(told, rows.column_names, where)
     if not first_of(ANSWER, renamed(dict.fromkeys(rows.column_names), told)):
-        return lambda row, place: None
+        return lambda row, location: None
     columns = find_columns(Table(Path(where), rows.column_names, ()), told)
     header = columns.header(columns.answer)
     classes: Sequence[str] | None = getattr(rows.features[header], "names", None)
 
-    def record(row: Mapping[str, Any], place: str) -> Record | None:
+    def record(row: Mapping[str, Any], location: str) -> Record | None:
         if row[header] in _NONE:
             return None
-        located = TableRow(place, "", row)
+        located = TableRow(location, "", row)
         columns.check(located, (columns.question,))
         found = columns.record(located)
         choices, answer = found["choices"] or classes, found["answer"]

@@ -64,7 +64,7 @@ class Headroom:
 
 
 class Changes(NamedTuple):
-    """Dev items on which the result differs from the best single expert: their places."""
+    """Dev items on which the result differs from the best single expert: their indices."""
 
     gained: list[int]
     lost: list[int]

@@ -114,8 +114,8 @@ class Surrogate:
         if row.complete:
             scores = [row.score(name) for name in self._tasks]
             margins = [own for name in self._tasks for own in row.margins.get(name, ())]
-            place = position.detach().cpu().double().numpy().copy()
-            self._seen[row.key] = Candidate(place, scores, row.value, margins)
+            x = position.detach().cpu().double().numpy().copy()
+            self._seen[row.key] = Candidate(x, scores, row.value, margins)
 
     def propose(self, seed: int, at_once: int) -> Iterator[Sequence[Tensor]]:
         """Candidates to score, (D,) float64, at most as many at once as are scored side by side.

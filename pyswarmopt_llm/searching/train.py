@@ -83,13 +83,13 @@ class Fitting:
 
     @cached_property
     def folds(self) -> list[list[int]]:
-        """The places of each fold's items; none where the schedule has no folds."""
+        """The indices of each fold's items; none where the schedule has no folds."""
         return folds(self.items, self.seed, self.identities) if self.schedule.without_fold else []
 
     def without_folds(self) -> Iterator[tuple[list[int], Patch]]:
-        """The places of each fold's items, and the model that was trained without these."""
+        """The indices of each fold's items, and the model that was trained without these."""
         for number, fold in enumerate(self.folds, start=1):
-            rest = [item for place, item in enumerate(self.items) if place not in fold]
+            rest = [item for index, item in enumerate(self.items) if index not in fold]
             yield fold, self._fitted(f"without-{number}", rest, self.schedule.without_fold)
 
     def whole(self) -> Patch:
@@ -110,12 +110,12 @@ class Fitting:
 
         if self.folder is None:
             return self.start.with_low_rank(trained().low_rank)
-        place = self.folder / name
-        if place.exists():
+        folder = self.folder / name
+        if folder.exists():
             self.done += epochs * len(items)
         else:
-            save_patch(trained(), [self.pattern], place)
-        return self.start.with_low_rank(load_factors(read_adapter(place)))
+            save_patch(trained(), [self.pattern], folder)
+        return self.start.with_low_rank(load_factors(read_adapter(folder)))
 
     def _advance(self, items: int) -> None:
         """Tell of so many more items, of all epochs of all trainings."""

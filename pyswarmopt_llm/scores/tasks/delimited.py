@@ -36,7 +36,7 @@ def read_delimited(path: Path) -> Table:
     except csv.Error as e:
         # `line_num` is the last line of the last good record.
         raise UserError(f"{path}: line {reader.line_num + 1}: {e}; check the quotes there") from e
-    long = next((row.place for row in rows if None in row.values), None)
+    long = next((row.location for row in rows if None in row.values), None)
     if long is not None:
         advice = f"put values that contain a {_SEPARATORS[separator]} in quotes"
         raise UserError(f"{long}: more values than columns; {advice}")

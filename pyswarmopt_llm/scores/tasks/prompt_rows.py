@@ -25,11 +25,11 @@ def prompt_reader(columns: Columns) -> Callable[[Row], Item]:
     def read(row: Row) -> Item:
         columns.check(row, ("prompt",))
         record = {**columns.record(row), "choices": None}
-        item = parse_item(record, row.place, row.id.removeprefix("row-"))
-        other = seen.setdefault(content(item), row.place)
-        if other != row.place:
+        item = parse_item(record, row.location, row.id.removeprefix("row-"))
+        other = seen.setdefault(content(item), row.location)
+        if other != row.location:
             line = other.rpartition(": ")[2]
-            raise UserError(f"{row.place}: the same prompt as {line}; remove one of them")
+            raise UserError(f"{row.location}: the same prompt as {line}; remove one of them")
         return item
 
     return read

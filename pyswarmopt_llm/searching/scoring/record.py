@@ -199,7 +199,7 @@ def wrong_in_row(row: dict[str, Any]) -> str | None:
     try:
         typed(row, Row)
     except WrongType as error:
-        return error.place
+        return error.path
     for name in ("iteration", "particle", "n", "seconds"):
         if row.get(name, 0) < 0:
             return name

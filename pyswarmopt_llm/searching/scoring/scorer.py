@@ -123,14 +123,14 @@ class Evaluator:
         if before is not None:
             values = np.array(before.item_values(name))
             margins = [tuple(own or ()) for own in before.margins.get(name, margins)]
-        places = np.flatnonzero(np.isnan(values) & share[name]).tolist()
-        if places:
-            score = utility(self.engine, places)
-            values[places] = score.per_item
-            for place, of_item in zip(places, score.margins, strict=False):  # or no options
-                margins[place] = of_item
+        indices = np.flatnonzero(np.isnan(values) & share[name]).tolist()
+        if indices:
+            score = utility(self.engine, indices)
+            values[indices] = score.per_item
+            for index, of_item in zip(indices, score.margins, strict=False):  # or no options
+                margins[index] = of_item
         least, items = score_of(np.nan_to_num(values)), tuple(values.tolist())
-        return replace(least, per_item=items, n=len(places), margins=tuple(margins))
+        return replace(least, per_item=items, n=len(indices), margins=tuple(margins))
 
 
 def _least(score: Score) -> Score:

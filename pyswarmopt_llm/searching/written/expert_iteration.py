@@ -270,9 +270,9 @@ class ReplyLog:
         for sample in samples:
             draws = random.Random(f"{self._seed} {model} {sample} {deck.name}")
             of_sample = [draws.getrandbits(63) for _ in deck.prompts]
-            seeds += [of_sample[place] for place in own]
+            seeds += [of_sample[index] for index in own]
         _, _, most = deck.prompts[0]
-        prompts = [deck.prompts[place][1] for place in own] * len(samples)
+        prompts = [deck.prompts[index][1] for index in own] * len(samples)
         draw = None if samples == [GREEDY] else Draw(TEMPERATURE, tuple(seeds))
         texts = iter(self._engine.generate(prompts, most, draw))
         return [[next(texts) for _ in own] for _ in samples]
