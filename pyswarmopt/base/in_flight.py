@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyswarmopt.base.arrays import Bools, Ints
-from pyswarmopt.base.record import Record, given
+from pyswarmopt.base.record import StateRecord, given
 
 IDLE = -1  # instead of a ticket number
 NEVER = -1  # instead of the time of the latest completion
@@ -37,7 +37,7 @@ class Ticket:
 
 
 @dataclass
-class InFlight(Record):
+class InFlight(StateRecord):
     """Particles that are being evaluated."""
 
     # number of each particle's pending ticket, (N,), or `IDLE`

@@ -40,7 +40,7 @@ def given(axes: str, dtype: str = "float64") -> Any:
 
 
 @dataclass
-class Record:
+class StateRecord:
     """A dataclass whose fields are numbers, words, lists of numbers and arrays; all are saved."""
 
     def state_dict(self, prefix: str) -> dict[str, Any]:

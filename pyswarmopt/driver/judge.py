@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pyswarmopt.base.arrays import Bools, Floats
-from pyswarmopt.base.record import Record, given
+from pyswarmopt.base.record import StateRecord, given
 from pyswarmopt.driver.evaluation import Evaluator
 from pyswarmopt.driver.options import Problem
 from pyswarmopt.driver.problem.constraints import ranked
@@ -54,7 +54,7 @@ class Worth(NamedTuple):
 
 
 @dataclass
-class Incumbent(Record):
+class Incumbent(StateRecord):
     """The best point so far by Deb's rules: of feasible points that of least cost, else that of
     least violation.
 

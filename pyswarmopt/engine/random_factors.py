@@ -25,7 +25,7 @@ MOST_NUMBERS = 2**15  # in the coefficients of those moves, which are to fit a c
 FEW_COORDINATES = 16
 
 
-class Factors:
+class RandomFactors:
     """The coefficients of a sum of terms for N particles, move after move; which random numbers they
     hold: see `SumOfTerms`.
 

@@ -28,7 +28,7 @@ from pyswarmopt.base.inputs import (
     as_values,
 )
 from pyswarmopt.base.optimizer import Point
-from pyswarmopt.base.record import DAMAGE, NONE, Record, array, check, given
+from pyswarmopt.base.record import DAMAGE, NONE, StateRecord, array, check, given
 from pyswarmopt.hybrid.kinds import Kinds, UnitBox
 from pyswarmopt.hybrid.proposals import Mutations
 from pyswarmopt.hybrid.run import Run, bounded
@@ -39,7 +39,7 @@ OFF_CENTRE = 0.01  # of the box: in the very middle a symmetrical function has n
 
 
 @dataclass
-class Phase(Record, ABC):
+class Phase(StateRecord, ABC):
     """A phase of a search: when its turn comes, the run that it begins then, and what it has counted.
 
     Methods are given the search, whose other phases they may look at.
@@ -101,7 +101,7 @@ class Phase(Record, ABC):
 
 
 @dataclass
-class Progress(Record):
+class Progress(StateRecord):
     """State of a search: what it has found and chosen so far."""
 
     low: Floats = given("D")  # the user's box

@@ -186,7 +186,7 @@ class Machine:
 
 
 @dataclass(frozen=True)
-class Shown:
+class DisplayOptions:
     """The display of a command that runs a search, during the search and at its end."""
 
     quiet: Quiet = False

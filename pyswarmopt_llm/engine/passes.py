@@ -15,7 +15,7 @@ from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 from pyswarmopt_llm.common.errors import UndefinedModelError
 from pyswarmopt_llm.common.registry import lazy
-from pyswarmopt_llm.engine.batching import Batch, Plan, TokenPair, build_plan
+from pyswarmopt_llm.engine.batching import Batch, BatchPlan, TokenPair, build_plan
 from pyswarmopt_llm.engine.packed_attention import NAME as PACKED
 from pyswarmopt_llm.engine.packed_attention import Packing, products_win
 
@@ -189,7 +189,7 @@ class Passes:
         self.model, self.name = model, "the base"
         self.windows = attention_windows(model) or {}
 
-    def plan(self, pairs: Sequence[TokenPair], batch_tokens: int) -> Plan:
+    def plan(self, pairs: Sequence[TokenPair], batch_tokens: int) -> BatchPlan:
         """The batches of pairs; see `build_plan`."""
         return build_plan(pairs, batch_tokens)
 

@@ -65,7 +65,7 @@ _WORDS = 4  # of a text that a prompt may need
 _TASK_TEMPLATE = re.compile(r"([\w.-]+)=(.*)", re.DOTALL)
 
 
-class Row(NamedTuple):
+class FileRow(NamedTuple):
     """A row of a file: its location for messages, the id of one that has none, its values by column."""
 
     location: str
@@ -88,7 +88,7 @@ class Table:
 
     path: Path
     names: Sequence[str]
-    rows: Sequence[Row]
+    rows: Sequence[FileRow]
     has_splits: bool = False
     separator: str = ""
     name: str = ""
@@ -133,7 +133,7 @@ def table_of(path: Path, records: Iterable[tuple[str, object]], text: str = "") 
     rows = []
     for i, (location, record) in enumerate(records, 1):
         named = {text: record} if text and isinstance(record, str) else record
-        rows.append(Row(location, f"row-{i}", _values(named, location)))
+        rows.append(FileRow(location, f"row-{i}", _values(named, location)))
     return Table(path, _names(rows), rows)
 
 
@@ -179,7 +179,7 @@ def _with_splits(path: Path, content: object) -> Table:
         for i, record in enumerate(content[split]):
             location = f"{path}: {split} example {i + 1}"
             rows.append(
-                Row(location, f"{split}-{i}", {**_values(record, location), "split": split})
+                FileRow(location, f"{split}-{i}", {**_values(record, location), "split": split})
             )
     name, prompt, metric, example = (
         _optional_text(content, key, path) for key in ("dataset", "prompt", "metric", "icl_prompt")
@@ -200,7 +200,7 @@ def _optional_text(content: Mapping[str, object], key: str, path: Path) -> str |
     return value
 
 
-def _names(rows: Sequence[Row]) -> list[str]:
+def _names(rows: Sequence[FileRow]) -> list[str]:
     return list(dict.fromkeys(str(name) for row in rows for name in row.values))
 
 
@@ -314,7 +314,7 @@ class Columns:
         """The file's name of a column."""
         return self.told.get(name, name)
 
-    def check(self, row: Row, needed: Iterable[str]) -> None:
+    def check(self, row: FileRow, needed: Iterable[str]) -> None:
         """Refuse a row with nothing in a column that is needed, or no split in its column.
 
         Raises:
@@ -333,7 +333,7 @@ class Columns:
                     f'{row.location}: nothing in column "{column}"; fill it in or remove the row'
                 )
 
-    def record(self, row: Row) -> dict[str, Any]:
+    def record(self, row: FileRow) -> dict[str, Any]:
         """A row as a record for `parse_item`."""
         values = {
             name: value
@@ -440,7 +440,7 @@ def read_task(path: Path, reading: Reading, prompts: bool = False) -> Task:
         raise UserError(f"{path}: no rows; add some, below the names of the columns in CSV")
     if prompts:
         columns: Columns = _columns_of_prompts(table, reading.columns)
-        parse: Callable[[Row], Item] = _prompt_reader(columns)
+        parse: Callable[[FileRow], Item] = _prompt_reader(columns)
     else:
         columns = find_columns(table, reading.columns)
         parse = _item_reader(columns)
@@ -474,12 +474,12 @@ def read_task(path: Path, reading: Reading, prompts: bool = False) -> Task:
     )
 
 
-def _item_reader(columns: Columns) -> Callable[[Row], Item]:
+def _item_reader(columns: Columns) -> Callable[[FileRow], Item]:
     """Reads the row of an item with an answer, which a verbatim prompt may lack."""
     verbatim = columns.question == "prompt"
     needed = ("prompt",) if verbatim else (columns.question, columns.answer)
 
-    def read(row: Row) -> Item:
+    def read(row: FileRow) -> Item:
         columns.check(row, needed)
         return parse_item(columns.record(row), row.location, row.id)
 
@@ -505,7 +505,7 @@ def _labelled(
 
 
 def parse_rows(
-    table: Table, parse: Callable[[Row], T], skip: bool | None = None
+    table: Table, parse: Callable[[FileRow], T], skip: bool | None = None
 ) -> tuple[list[T], str]:
     """The results of the good rows, and a note on those that are left out.
 

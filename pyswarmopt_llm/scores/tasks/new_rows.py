@@ -9,7 +9,7 @@ from dataclasses import replace
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.tasks.items import parse_item
 from pyswarmopt_llm.scores.tasks.load import (
-    Row,
+    FileRow,
     Table,
     find_columns,
     left_out,
@@ -48,7 +48,7 @@ def new_items(form: Form, table: Table, specs: Sequence[str] = ()) -> list[Item 
     needed = [name for name in needed if name != "choices"]
     blank: dict[str, UserError] = {}
 
-    def parse(row: Row) -> Item | None:
+    def parse(row: FileRow) -> Item | None:
         try:
             columns.check(row, needed)
         except UserError as error:
