@@ -5,15 +5,22 @@ down on that page, and what research/evidence has of other suites and of the par
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from outcomes import lines, markdown, p_value
+from outcomes import RESEARCH, lines, markdown, p_value
 from scipy.stats import rankdata
 
 from pyswarmopt_llm.common.statistics import permutation_test
 
-PAGE = Path(__file__).resolve().parents[2] / "research" / "notes" / "optimiser.md"
+sys.path.insert(0, str(RESEARCH.parent / "benchmarks" / "bbob"))
+from bbob_problems import GROUPS
+from bbob_report import area, load, solved
+
+PAGE = RESEARCH / "notes" / "optimiser.md"
+KEPT = RESEARCH / "evidence" / "bbob"  # runs, compressed by bbob.py
 SOLVERS = {
     "pyswarmopt": "`recipe=None`",
     "pyswarmopt:anywhere": "the same from a random point",
@@ -45,6 +52,40 @@ def summary() -> str:
         cells = [", ".join(rows[solver]) if solver in rows else "" for rows in tables.values()]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def kept() -> str:
+    """Area and share of targets hit of the runs that are kept, and beside the default on the
+    instances that both have: on how many functions a solver has a larger area, and the p-value of
+    the mean difference, signs of functions changed.
+    """
+    table = []
+    for dim, runs in load(KEPT, "bbob").items():
+        for solver, records in runs.items():
+            instances = sorted({r["i"] for r in records})
+            each = [area([r for r in records if r["i"] == i]) for i in instances]
+            ahead = "" if solver == "pyswarmopt" else _ahead(records, runs["pyswarmopt"])
+            table.append([
+                f"{dim}-D", f"{(OTHERS | SOLVERS)[solver]} ({records[0]['package']})", str(len(instances)),
+                f"{area(records):.3f}", f"{min(each):.3f} to {max(each):.3f}",
+                f"{solved(records):.3f}", ahead,
+            ])  # fmt: skip
+    head = ["", "solver", "instances", "area", "per instance", "hit", "ahead of the default, p"]
+    return markdown(head, table)
+
+
+def _ahead(records: list[dict[str, Any]], ours: list[dict[str, Any]]) -> str:
+    """On how many functions the area is larger than ours, by group, and the p-value of them all."""
+    both = {r["i"] for r in records} & {r["i"] for r in ours}
+    more = {
+        function: area([r for r in records if r["f"] == function and r["i"] in both])
+        - area([r for r in ours if r["f"] == function and r["i"] in both])
+        for function in {r["f"] for r in ours}
+    }
+    ahead = [int(function) for function, difference in more.items() if difference > 0]
+    groups = [f"{name} {n}" for name, of in GROUPS.items() if (n := len(set(of) & set(ahead)))]
+    p = p_value(permutation_test(list(more.values())))
+    return f"{len(ahead)} of {len(more)} functions ({', '.join(groups)}), {p}"
 
 
 SUITES = {

@@ -36,7 +36,7 @@ import task_tables
 import tuning_tables
 import unlabelled_tables
 import written_tables
-from bbob_table import competitions, drawn, second_suites, summary, swarm_parts
+from bbob_table import competitions, drawn, kept, second_suites, summary, swarm_parts
 from outcomes import CHOSEN_ON, HELD_OUT, Outcomes, markdown, outcomes, p_value, points
 from written_tables import (
     continuations,
@@ -463,6 +463,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "unlabelled-differences": unlabelled_tables.unlabelled_differences,
     "unlabelled-tries": unlabelled_tables.unlabelled_tries,
     "bbob": summary,
+    "bbob-kept": kept,
     "second-suites": second_suites,
     "competitions": competitions,
     "drawn-50": lambda: drawn(50),
