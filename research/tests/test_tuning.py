@@ -85,6 +85,13 @@ def test_catcma_sees_whole_numbers_on_their_scale(tuning: Any) -> None:
     assert steps(Range(3, 6, whole=True)) == [3, 4, 5, 6]
 
 
+def test_every_solver_has_a_package(tuning: Any) -> None:
+    import small_budgets_solvers as solvers
+
+    assert set(solvers.PACKAGES) == {*solvers.PEERS, "pyswarmopt"}
+    assert solvers.package("pyswarmopt:surrogate") == solvers.package("pyswarmopt")
+
+
 def test_tables_count_runs_and_take_logarithms_of_regrets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -213,7 +214,26 @@ PEERS: dict[str, Callable[..., Any]] = {
     "optuna-gp": lambda *a: optuna(*a, sampler="GPSampler"),
     "smac": smac,
 }
+PACKAGES = {
+    "pyswarmopt": "pyswarmopt",
+    "random": "numpy",
+    "scipy-de": "scipy",
+    "dual-annealing": "scipy",
+    "lq-cma-es": "cma",
+    "cma-es": "cma",
+    "catcma": "cmaes",
+    "optuna-tpe": "optuna",
+    "ngopt": "nevergrad",
+    "optuna-gp": "optuna",
+    "smac": "smac",
+}
 KNOW_THEIR_BUDGET = ("ngopt", "pyswarmopt", "smac")  # the others are run once, with the largest one
+
+
+def package(name: str) -> str:
+    """The package of a solver, with its version: "optuna 5.0.0"."""
+    made_by = PACKAGES[name.partition(":")[0]]
+    return f"{made_by} {version(made_by)}"
 
 
 def find(name: str) -> Callable[..., Any]:
