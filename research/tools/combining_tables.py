@@ -112,6 +112,9 @@ TABLES = {
     "gate": lambda: compared(
         right("gate"), "gate per token", "500 test examples each", ("t4", "t5", "t6")
     ),
+    "data-flow": lambda: compared(
+        right("data-flow"), "both", "500 test examples each", ("t4", "t5", "t6")
+    ),
     "rivals-chosen": lambda: compared(
         right("rivals-chosen"),
         "the search, before training",
