@@ -83,8 +83,9 @@ def _ahead(records: list[dict[str, Any]], ours: list[dict[str, Any]]) -> str:
     }
     ahead = [int(function) for function, difference in more.items() if difference > 0]
     groups = [f"{name} {n}" for name, of in GROUPS.items() if (n := len(set(of) & set(ahead)))]
+    which = f" ({', '.join(groups)})" if groups else ""
     p = p_value(permutation_test(list(more.values())))
-    return f"{len(ahead)} of {len(more)} functions ({', '.join(groups)}), {p}"
+    return f"{len(ahead)} of {len(more)} functions{which}, {p}"
 
 
 SUITES = {
@@ -107,7 +108,8 @@ OTHERS = {
 def second_suites() -> str:
     """Area and share of targets hit on suites that nothing was chosen on, on how many of their
     problems, runs averaged, a solver has a larger area than the default, and the p-value of the mean
-    difference, signs of problems changed.
+    difference, signs of problems changed. One that has not been run on all of a suite is compared
+    on those on which it was.
     """
     runs = {((row["suite"], row["D"]), row["solver"]): row["runs"] for row in lines("other-suites")}
     table = []
@@ -118,12 +120,14 @@ def second_suites() -> str:
                 cells.append("")
                 continue
             ours, theirs = (_by_problem(runs[suite, who]) for who in ("pyswarmopt", solver))
-            more = [theirs[problem][0] - ours[problem][0] for problem in ours]
+            more = [theirs[problem][0] - ours[problem][0] for problem in theirs]
             ahead, p = sum(each > 0 for each in more), permutation_test(more)
-            area, hit = np.mean(list(theirs.values()), axis=0)
-            cells.append(f"{area:.3f}, {hit:.3f}, {ahead} of {len(ours)}, {p_value(p)}")
+            mean, hit = np.mean(list(theirs.values()), axis=0)
+            cells.append(f"{mean:.3f}, {hit:.3f}, {ahead} of {len(theirs)}, {p_value(p)}")
             if solver == "pyswarmopt":
-                cells[-1] = f"{area:.3f}, {hit:.3f}"
+                cells[-1] = f"{mean:.3f}, {hit:.3f}"
+            elif len(theirs) < len(ours):
+                cells[-1] += f" (the default there {mean - np.mean(more):.3f})"
         if any(cells):
             table.append([name, *cells])
     return markdown(["area, targets hit, ahead of the default, p", *SUITES.values()], table)
