@@ -20,6 +20,7 @@ from bbob_report import area, load, solved
 
 PAGE = RESEARCH / "notes" / "optimiser.md"
 KEPT = RESEARCH / "evidence" / "bbob"  # runs, compressed by bbob.py
+FIRST_CALLS = RESEARCH / "evidence" / "bbob-100d"  # with 100 D calls
 SOLVERS = {
     "pyswarmopt": "`recipe=None`",
     "pyswarmopt:anywhere": "the same from a random point",
@@ -120,17 +121,36 @@ def second_suites() -> str:
                 cells.append("")
                 continue
             ours, theirs = (_by_problem(runs[suite, who]) for who in ("pyswarmopt", solver))
-            more = [theirs[problem][0] - ours[problem][0] for problem in theirs]
-            ahead, p = sum(each > 0 for each in more), permutation_test(more)
-            mean, hit = np.mean(list(theirs.values()), axis=0)
-            cells.append(f"{mean:.3f}, {hit:.3f}, {ahead} of {len(theirs)}, {p_value(p)}")
-            if solver == "pyswarmopt":
-                cells[-1] = f"{mean:.3f}, {hit:.3f}"
-            elif len(theirs) < len(ours):
-                cells[-1] += f" (the default there {mean - np.mean(more):.3f})"
+            cells.append(_beside(ours, None if solver == "pyswarmopt" else theirs))
         if any(cells):
             table.append([name, *cells])
     return markdown(["area, targets hit, ahead of the default, p", *SUITES.values()], table)
+
+
+def first_calls() -> str:
+    """The same on MA-BBOB in 20-D within a tenth of the calls."""
+    runs = {
+        solver: [[r["i"], area([r]), solved([r])] for r in records]
+        for solver, records in load(FIRST_CALLS, "ma-bbob")[20].items()
+    }
+    ours = _by_problem(runs["pyswarmopt"])
+    table = [
+        [OTHERS[solver], _beside(ours, None if solver == "pyswarmopt" else _by_problem(each))]
+        for solver, each in runs.items()
+    ]
+    return markdown(["100 D calls", "area, targets hit, ahead of the default, p"], table)
+
+
+def _beside(ours: dict[float, list[float]], theirs: dict[float, list[float]] | None) -> str:
+    """A cell: area, targets hit, on how many problems a solver is ahead of us, and p."""
+    mean, hit = np.mean(list((theirs or ours).values()), axis=0)
+    if theirs is None:
+        return f"{mean:.3f}, {hit:.3f}"
+    more = [theirs[problem][0] - ours[problem][0] for problem in theirs]
+    p = p_value(permutation_test(more))
+    cell = f"{mean:.3f}, {hit:.3f}, {sum(each > 0 for each in more)} of {len(theirs)}, {p}"
+    there = f" (the default there {mean - np.mean(more):.3f})"
+    return cell + (there if len(theirs) < len(ours) else "")
 
 
 def _by_problem(runs: list[list[float]]) -> dict[float, list[float]]:
