@@ -36,7 +36,7 @@ import task_tables
 import tuning_tables
 import unlabelled_tables
 import written_tables
-from bbob_table import competitions, drawn, second_suites, summary, swarm_parts
+from bbob_table import competitions, drawn, first_calls, kept, second_suites, summary, swarm_parts
 from outcomes import CHOSEN_ON, HELD_OUT, Outcomes, markdown, outcomes, p_value, points
 from written_tables import (
     continuations,
@@ -464,7 +464,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "unlabelled-differences": unlabelled_tables.unlabelled_differences,
     "unlabelled-tries": unlabelled_tables.unlabelled_tries,
     "bbob": summary,
+    "bbob-kept": kept,
     "second-suites": second_suites,
+    "mixtures-first-calls": first_calls,
     "competitions": competitions,
     "drawn-50": lambda: drawn(50),
     "drawn-200": lambda: drawn(200),
