@@ -23,7 +23,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-EXTRAS = ("llm", "cma", "evaluate", "hub", "nevergrad", "scikit-learn", "judge", "toy", "text")
+EXTRAS = (
+    *("llm", "cma", "evaluate", "hub", "quantised"),
+    *("nevergrad", "scikit-learn", "judge", "toy", "text"),
+)
 RUNNERS = ("pytest", "pytest-xdist", "hypothesis")
 _REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^]]*])?(?:>=([0-9][^,;]*))?")
 
@@ -58,10 +61,12 @@ def changed(installed: Iterable[str], pinned: dict[str, str], names: Iterable[st
     """Lines for what is installed in another version than the constraints have.
 
     Example:
-        >>> changed(["numpy==3.0", "rich==15.0"], {"numpy": "2.4", "rich": "15.0"}, ["numpy", "rich"])
+        >>> changed(["numpy==3.0", "PyYAML==6.1"], {"numpy": "2.4", "pyyaml": "6.1"}, ["numpy", "pyyaml"])
         ['numpy 3.0 (constraints: 2.4)']
     """
-    now = dict(line.split("==", 1) for line in installed if "==" in line)
+    found = (line.split("==", 1) for line in installed if "==" in line)
+    # pip writes names as their authors do
+    now = {name.lower().replace("_", "-"): version for name, version in found}
     return [
         f"{name} {now[name]} (constraints: {pinned.get(name, 'none')})"
         for name in sorted(names)
@@ -73,7 +78,7 @@ def install(python: str, wanted: Sequence[str], torch: str) -> int:
     """Install what is wanted: torch by pip, whose own settings say where its files are, the rest by
     uv, which resolves in seconds what takes pip more than ten minutes; the exit code of what fails.
     """
-    pip, uv = [python, "-m", "pip", "install", "--quiet", "--no-compile"], [python, "-m", "uv"]
+    pip, uv = [python, "-m", "pip", "install", "-qq", "--no-compile"], [python, "-m", "uv"]
     onto = [*uv, "pip", "install", "--quiet", "--python", python]
     rest = [name for name in wanted if name.partition("==")[0] != "torch"]
     for step in (
@@ -87,9 +92,13 @@ def install(python: str, wanted: Sequence[str], torch: str) -> int:
 
 
 def run_tests(python: str, tests: Sequence[str], workers: int) -> int:
-    """The fast tier, or these tests; the exit code of pytest."""
+    """The fast tier, or these tests; the exit code of pytest.
+
+    A file that cannot be imported fails; the others run.
+    """
     chosen = tests or ["-m", "not slow", "--ignore=research", "-n", str(workers)]
-    command = [python, "-m", "pytest", "-q", "--tb=line", "--hypothesis-profile=ci", *chosen]
+    how = ["-q", "--tb=line", "--hypothesis-profile=ci", "--continue-on-collection-errors"]
+    command = [python, "-m", "pytest", *how, *chosen]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
