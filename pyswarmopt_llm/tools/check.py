@@ -296,7 +296,7 @@ class LayerByLayer:
         self._kept: list[tuple[Tensor, Tensor]] = []
         self.chat = self._prompts.chat
         output = self.model.get_output_embeddings()
-        self._output = output if type(output) is torch.nn.Linear else None
+        self._output: Any = output if type(output) is torch.nn.Linear else None
         if self._output is not None:
             self._output.forward = partial(by_rows, self._output, dtype)
         for name, module, recurse in _parts(self.model):
