@@ -296,9 +296,9 @@ class LayerByLayer:
         self._kept: list[tuple[Tensor, Tensor]] = []
         self.chat = self._prompts.chat
         output = self.model.get_output_embeddings()
-        self._output: Any = output if type(output) is torch.nn.Linear else None
+        self._output = output if type(output) is torch.nn.Linear else None
         if self._output is not None:
-            self._output.forward = partial(by_rows, self._output, dtype)
+            self._output.forward = partial(by_rows, self._output, dtype)  # type: ignore[method-assign]
         for name, module, recurse in _parts(self.model):
             module.register_forward_pre_hook(partial(self._enter, name, recurse))
             module.register_forward_hook(self._leave, always_call=True)
