@@ -361,7 +361,7 @@ class Swarm:
     # ---- saving ----
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resume needs: tensors (copies, in memory), numbers and strings."""
+        """State for a resume: tensors (copies, in memory), numbers and strings."""
         return {
             k: v.detach().clone() if isinstance(v, Tensor) else v for k, v in self._saved().items()
         }
@@ -392,7 +392,7 @@ class Swarm:
             raise ValueError(f"the saved swarm follows recipe {saved_as}, this one {here}")
 
     def __getstate__(self) -> dict[str, Any]:
-        """What pickle and copy take."""
+        """State for pickle and copy."""
         return {"recipe": self.recipe, "saved": self._update.saved()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -430,12 +430,12 @@ class Swarm:
             with checkpoint.taking_over(path):
                 check(saved, {"recipe": str, "options": str})
                 recipe = recipes.get(saved["recipe"], **json.loads(saved["options"]))
-        place = _usable(device)
+        target = _usable(device)
         swarm = cls.__new__(cls)
         swarm.recipe = recipe
         with checkpoint.taking_over(path):
             swarm._check_recipe(saved)
-            swarm._go_on(Update.of(recipe, saved, owned=lambda tensor: tensor.to(place)))
+            swarm._go_on(Update.of(recipe, saved, owned=lambda tensor: tensor.to(target)))
         return swarm
 
 

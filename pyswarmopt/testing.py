@@ -67,12 +67,12 @@ class Watched:
 
 
 def _events(result: Result) -> list[tuple[Any, ...]]:
-    """What a search did, in a form that can be compared; NaN equals NaN."""
+    """Course of a search in a form that can be compared; NaN equals NaN."""
     return [(r.iteration, r.particle, repr(r.value), r.x.tobytes()) for r in result.history]
 
 
 class RecipeTests:
-    """What every recipe keeps when `minimize` runs it.
+    """Invariants of a recipe that `minimize` runs.
 
     Attributes:
         recipe: a name, a `Recipe`, or None for the default search.
@@ -308,7 +308,7 @@ class RecipeTests:
 
 
 class OptimizerTests:
-    """What every `Optimizer` keeps: ask, evaluate, tell, until `stop` gives a reason.
+    """Invariants of an `Optimizer`: ask, evaluate, tell, until `stop` gives a reason.
 
     Attributes:
         bounds: the box.
@@ -424,7 +424,7 @@ class OptimizerTests:
 
 
 class SpaceTests:
-    """What a space keeps: its parameters are allowed values wherever it is asked."""
+    """Invariants of a space: its parameters are allowed values wherever it is asked."""
 
     def space(self) -> Mapping[str, Any]:
         """Parameters by name, as `minimize(space=...)` takes them."""
@@ -487,7 +487,7 @@ class SpaceTests:
 
 
 class ObjectiveTests:
-    """What a search relies on in an objective, or in a wrapper around one.
+    """Invariants of an objective, or of a wrapper around one.
 
     Attributes:
         bounds: the box in which it is defined.

@@ -106,6 +106,6 @@ class Directory:
 
 
 def _as_json(value: Mapping[str, Any]) -> dict[str, Any]:
-    """What a file with this content is read as."""
+    """Convert content to what a file with it is read as."""
     content: dict[str, Any] = json.loads(json.dumps(dict(value)))
     return content

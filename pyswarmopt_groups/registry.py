@@ -36,7 +36,7 @@ _ANY, _AT_LEAST_1 = Option(""), Option("", least=1)
 
 
 @dataclass(frozen=True)
-class Setting:
+class Hyperparameter:
     """A hyperparameter of a strategy, with its default and the values that it may have."""
 
     name: str
@@ -86,7 +86,7 @@ class Strategy:
     function: str
     needs: Collection[Need] = ()
     arguments: tuple[Value, ...] = ()
-    settings: tuple[Setting, ...] = ()
+    settings: tuple[Hyperparameter, ...] = ()
     tolerant: bool = False
     measure: str | None = None
     module: str | None = None
@@ -116,9 +116,9 @@ class Strategy:
         name = f"{self.name}:{text}"
         values = {setting.name: setting.default for setting in self.settings}
         readers = {setting.name: setting for setting in self.settings}
-        for place, part in enumerate(re.split(r":(?=\w+=)", text)):
+        for index, part in enumerate(re.split(r":(?=\w+=)", text)):
             key, _, value = part.partition("=")
-            if place == 0 and self.settings and key not in readers:
+            if index == 0 and self.settings and key not in readers:
                 key, value = self.settings[0].name, part
             if key not in readers:
                 raise InvalidOption("strategy", name, f"has no setting {key}; write {self.usage}")
@@ -143,7 +143,7 @@ def _table(*strategies: Strategy) -> dict[str, Strategy]:
     return {strategy.name: strategy for strategy in strategies}
 
 
-_NEIGHBOURS = Setting("neighbours", 15, _AT_LEAST_1)
+_NEIGHBOURS = Hyperparameter("neighbours", 15, _AT_LEAST_1)
 
 # fmt: off
 VOTES = _table(
@@ -168,7 +168,7 @@ VOTES = _table(
     Strategy("attention", "weights that look at the question (Jacobs 1991)",
              "Jacobs et al. 1991", "voting.attention:attentive",
              {"dev", "choices", "embeddings"},
-             settings=(Setting("strength", 10.0, Option("", above=0)),)),
+             settings=(Hyperparameter("strength", 10.0, Option("", above=0)),)),
     Strategy("cascade", "one after the other until sure (Wald 1945)",
              "Wald 1945; Chen et al. 2023, arXiv 2305.05176", "voting.selection:cascade",
              {"dev", "choices"}),
@@ -182,25 +182,25 @@ VOTES = _table(
              "none", "voting.votes:repaired"),
     Strategy("fuse", "the judge writes from the best three (Jiang 2023)",
              "Jiang, Ren and Lin 2023, arXiv 2306.02561", "voting.reranking:fuse", {"texts"},
-             settings=(Setting("judge", ""),)),
+             settings=(Hyperparameter("judge", ""),)),
     Strategy("self-consistency", "several samples of each member (Wang 2023)",
              "Wang et al. 2023, arXiv 2203.11171", "voting.votes:self_consistency", {"texts"},
-             settings=(Setting("samples", 5, _AT_LEAST_1),
-                       Setting("temperature", 0.7, Option("", above=0, below=100)))),
+             settings=(Hyperparameter("samples", 5, _AT_LEAST_1),
+                       Hyperparameter("temperature", 0.7, Option("", above=0, below=100)))),
     Strategy("reward", "a reward model chooses (Cobbe 2021)",
              "Cobbe et al. 2021, arXiv 2110.14168", "voting.reranking:reward", {"reward"},
-             settings=(Setting("model", ""),)),
+             settings=(Hyperparameter("model", ""),)),
 )
 
 NEGOTIATIONS = _table(
     Strategy("refine", "rounds of arguments until all agree (Du 2023)",
              "Du et al. 2023, arXiv 2305.14325", "negotiation.refinement:refine", {"texts"},
-             settings=(Setting("rounds", 3, _AT_LEAST_1),
-                       Setting("pass", "supported", Option("", choices=("supported", "different"))),
-                       Setting("budget", 256, Option("", least=0)))),
+             settings=(Hyperparameter("rounds", 3, _AT_LEAST_1),
+                       Hyperparameter("pass", "supported", Option("", choices=("supported", "different"))),
+                       Hyperparameter("budget", 256, Option("", least=0)))),
     Strategy("consensus", "proposals and a quorum, though members fail (Lamport 1998)",
              "Lamport 1998", "negotiation.paxos:consensus", {"texts"},
-             settings=(Setting("quorum", 0, Option("", least=0)),), tolerant=True),
+             settings=(Hyperparameter("quorum", 0, Option("", least=0)),), tolerant=True),
     Strategy("game", "proposer and evaluator in equilibrium (Jacob 2023)",
              "Jacob et al. 2023, arXiv 2310.09139", "negotiation.consensus_game:consensus_game",
              {"likelihoods"}),
@@ -212,7 +212,7 @@ NEGOTIATIONS = _table(
              {"dev", "texts"}),
     Strategy("societies", "all traits and thinking patterns (Zhang 2023)",
              "Zhang et al. 2023, arXiv 2310.02124", "negotiation.societies:society", {"texts"},
-             settings=(Setting("agents", 3, _AT_LEAST_1), Setting("rounds", 3, _AT_LEAST_1)),
+             settings=(Hyperparameter("agents", 3, _AT_LEAST_1), Hyperparameter("rounds", 3, _AT_LEAST_1)),
              measure="negotiation.societies:measures"),
 )
 # fmt: on

@@ -97,7 +97,7 @@ class Group:
 
     @property
     def fingerprints(self) -> dict[str, Any]:
-        """Of all that decides a verdict, for the directory of a group with a task."""
+        """Fingerprints of all that decides a verdict, for the directory of a group with a task."""
         prints = {member.name: member.fingerprint for member in self.members}
         if self.task is None:
             return {"members": prints}

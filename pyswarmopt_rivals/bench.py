@@ -133,7 +133,7 @@ class Bench:
         evaluate: Callable[[], dict[str, Any]],
         shape: Mapping[str, Any],
     ) -> Mapping[str, Any]:
-        """What the store knows of a candidate, or finds out now; `shape`: type of each field."""
+        """Result of a candidate from the store, else computed now; `shape`: type of each field."""
 
         def timed() -> dict[str, Any]:
             start = time.perf_counter()
@@ -204,7 +204,7 @@ def task_scoring(
 
 
 class Trial:
-    """What a method is given that looks at dev items or texts: a bench with a budget of dev items.
+    """Input of a method that looks at dev items or texts: a bench with a budget of dev items.
 
     Whatever goes beyond the budget raises RuntimeError.
 

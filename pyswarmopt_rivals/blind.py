@@ -48,7 +48,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Key:
-    """Which reply is whose.
+    """Key that says which reply is whose.
 
     Attributes:
         names: of the models, "ours" and "theirs".
@@ -132,8 +132,8 @@ def write_pairs(config: EvalConfig, file: Path, on_items: OnItems | None = None)
             on_items(turn * len(items), 2 * len(items))
     names = names_in_words(config)
     key, rows = Key(FORMAT, exam.task.name, config.split, (names[0], names[1]), {}, []), []
-    for place, (item, *texts_of_both) in enumerate(zip(items, *replies, strict=True), start=1):
-        id_ = str(place)  # a task's own ids may repeat from domain to domain
+    for number, (item, *texts_of_both) in enumerate(zip(items, *replies, strict=True), start=1):
+        id_ = str(number)  # a task's own ids may repeat from domain to domain
         reply, rival = map(str.strip, texts_of_both)
         if reply == rival:
             key.alike.append(id_)
@@ -165,7 +165,7 @@ def _as_csv(rows: Sequence[Sequence[str]]) -> str:
 
 
 def key_of(file: Path) -> Path:
-    """Where the key of a file is."""
+    """Path of a file's key."""
     return file.with_name(f"{file.name}.key.json")
 
 

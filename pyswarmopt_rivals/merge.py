@@ -32,7 +32,7 @@ from pyswarmopt_rivals.comparison.contest import check_budget
 from pyswarmopt_rivals.merge_config import MergeConfig
 from pyswarmopt_rivals.methods import load_method
 from pyswarmopt_rivals.methods.changes import as_adapter
-from pyswarmopt_rivals.methods.method import Merged, Method, Options, Settings
+from pyswarmopt_rivals.methods.method import Merged, Method, MethodOptions, Settings
 
 # Float32 factors cannot say more: below this an error is rounding.
 _ROUNDING = 1e-5
@@ -135,7 +135,7 @@ def checked(config: MergeConfig) -> tuple[Method, Settings]:
         raise InvalidOption("method", name, "looks at dev examples; give `task`")
     if task is not None and not looks:
         raise InvalidOption("task", task, f"{name} is a fixed rule and looks at no task; remove it")
-    options = Options(_weights(config), config.density, config.rank, config.seed)
+    options = MethodOptions(_weights(config), config.density, config.rank, config.seed)
     return method, method.settings(len(config.experts), config.space, options)
 
 

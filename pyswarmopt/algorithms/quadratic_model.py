@@ -31,7 +31,7 @@ class Quadratic:
     hessian: Floats  # symmetric, (D, D)
 
     def minimum(self, radius: float) -> Floats:
-        """Where the model is least within ``|z| <= radius``, (D,) in the coordinates of the points.
+        """Minimum of the model within ``|z| <= radius``, (D,) in the coordinates of the points.
 
         The condition is that of More & Sorensen 1983, SIAM J. Sci. Stat. Comput. 4(3): ``(H + mu I)
         z = -gradient`` with H + mu I positive definite, and mu = 0 or ``|z| = radius > 0``; mu by

@@ -66,18 +66,18 @@ def write(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
 
 
 def _temporary(path: Path) -> Path:
-    """What is written before it takes the place of the file at `path`."""
+    """Temporary file that replaces the one at `path` when it is complete."""
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
-def place(path: str | os.PathLike[str]) -> Path:
+def checked_path(path: str | os.PathLike[str]) -> Path:
     """The path of a checkpoint that is there, or can be written there; nothing is left behind.
 
     Raises:
         ValueError: it cannot be written.
 
     Example:
-        >>> place("no folder of this name/c.npz")
+        >>> checked_path("no folder of this name/c.npz")
         Traceback (most recent call last):
         ValueError: checkpoint='no folder of this name/c.npz': cannot be written (No such file or directory)
     """
@@ -95,7 +95,7 @@ def place(path: str | os.PathLike[str]) -> Path:
 
 
 def read(path: str | os.PathLike[str], tensors: bool = False) -> dict[str, Any]:
-    """What `write` wrote, bit for bit: tensors and arrays as arrays, or both as tensors. NumPy has no
+    """Read what `write` wrote, bit for bit: all as arrays, or all as tensors. NumPy has no
     bfloat16, so that is its bits, int16, in an array.
 
     Raises:

@@ -50,7 +50,7 @@ class FlatView:
     Raises:
         TypeError: a tensor that holds no floating-point numbers: whole ones and packed codes would
             be cut.
-        ValueError: tensors that share memory, such as the tied weights of a state dict: one place
+        ValueError: tensors that share memory, such as the tied weights of a state dict: one location
             cannot hold two parts of the vector.
 
     Example:
@@ -147,7 +147,7 @@ def _refuse_other_dtypes(named: Mapping[str, Tensor]) -> None:
 
 
 def _refuse_shared_memory(named: Mapping[str, Tensor]) -> None:
-    """Of tensors side by side in memory the next one begins after the end of the one before."""
+    """Refuse tensors that share memory: each has to begin after the end of the one before."""
     spans = []
     for name, tensor in named.items():
         if tensor.numel() and tensor.device.type != "meta":

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyswarmopt.base.arrays import Bools, Ints
-from pyswarmopt.base.record import Record, given
+from pyswarmopt.base.record import StateRecord, given
 
 IDLE = -1  # instead of a ticket number
 NEVER = -1  # instead of the time of the latest completion
@@ -37,8 +37,8 @@ class Ticket:
 
 
 @dataclass
-class InFlight(Record):
-    """Which particles are being evaluated."""
+class InFlight(StateRecord):
+    """Particles that are being evaluated."""
 
     # number of each particle's pending ticket, (N,), or `IDLE`
     tickets: Ints = given("N", "int64")
@@ -64,7 +64,7 @@ class InFlight(Record):
 
     @property
     def pending(self) -> Bools:
-        """Which particles are being evaluated, (N,)."""
+        """Mask of the particles that are being evaluated, (N,)."""
         return self.tickets != IDLE
 
     def next(self) -> int | None:

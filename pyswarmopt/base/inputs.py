@@ -1,4 +1,4 @@
-"""What users hand over, as checked tensors and arrays of the swarm's own memory; a ValueError says
+"""Input of users as checked tensors and arrays of the swarm's own memory; a ValueError says
 what is wrong.
 """
 
@@ -34,7 +34,7 @@ def as_points(name: str, data: npt.ArrayLike | Tensor) -> Floats:
 def matrix(
     name: str, data: npt.ArrayLike | Tensor, shape: tuple[int, ...] | None = None
 ) -> Tensor | np.ndarray:
-    """What was given as a real tensor or array of shape (n, D), not copied if it is one already."""
+    """Convert to a real tensor or array of shape (n, D), not copied if it is one already."""
     if hasattr(data, "named_parameters"):
         raise TypeError(
             f"{name} are a module, {type(data).__name__}; a swarm moves vectors: "

@@ -40,7 +40,7 @@ def given(axes: str, dtype: str = "float64") -> Any:
 
 
 @dataclass
-class Record:
+class StateRecord:
     """A dataclass whose fields are numbers, words, lists of numbers and arrays; all are saved."""
 
     def state_dict(self, prefix: str) -> dict[str, Any]:
@@ -85,7 +85,7 @@ class Record:
 
 
 def _kind(metadata: Mapping[str, Any], annotation: str, value: Any) -> Any:
-    """What `check` must find for a field."""
+    """Expectation of `check` for a field."""
     if "axes" not in metadata:
         return PLAIN.get(annotation, list)
     empty = not metadata.get("filled") and getattr(value, "shape", None) == (0,)

@@ -1,4 +1,4 @@
-"""What other libraries call an argument, and the answer to somebody who types that here."""
+"""Names that other libraries give an argument, and the answer to somebody who types them here."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def answered(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def did_you_mean(name: str, names: Iterable[str], otherwise: str) -> str:
-    """What to say of an unknown name: the nearest known one, or else something else.
+    """Hint for an unknown name: the nearest known one, or else something else.
 
     Example:
         >>> did_you_mean("spere", ["sphere", "ackley"], "see the list")

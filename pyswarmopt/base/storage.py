@@ -40,7 +40,7 @@ def copied(source: Tensor, device: torch.device | None = None) -> Tensor:
 
 
 def too_large(shape: tuple[int, ...], size: int) -> ValueError:
-    """What to raise where an array of that shape and of `size` bytes finds no memory."""
+    """Error for an array of that shape and of `size` bytes that finds no memory."""
     numbers = " x ".join(map(str, shape))
     return ValueError(
         f"{numbers} numbers ({size / 1e9:.3g} GB) find no memory: use fewer particles or "

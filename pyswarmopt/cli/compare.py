@@ -13,7 +13,7 @@ from pyswarmopt.cli.options import Dim, Json, Particles
 from pyswarmopt.cli.terminal import open_console
 
 if TYPE_CHECKING:
-    from pyswarmopt.teaching.functions.compare import Outcome
+    from pyswarmopt.teaching.functions.compare import RecipeResults
 
 
 def command(
@@ -60,7 +60,7 @@ def command(
         _table(outcomes, dim, max_evals, seeds)
 
 
-def _table(outcomes: list[Outcome], dim: int, max_evals: int, seeds: int) -> None:
+def _table(outcomes: list[RecipeResults], dim: int, max_evals: int, seeds: int) -> None:
     from rich.table import Table
 
     sizes = counted(dim, "dimension"), counted(max_evals, "evaluation"), counted(seeds, "seed")

@@ -1,4 +1,4 @@
-"""How the help looks: one line per option, in groups, on one screen; what few people need by name
+"""Layout of the help: a line per option, in groups, on one screen; what few people need by name
 only. ``--help-all`` shows all of it.
 """
 
@@ -204,7 +204,7 @@ def _paragraphs(text: str) -> Iterator[str]:
 
 
 def _left(param: Any) -> str:
-    """How it is typed: ``--experts DIR...``, ``RUN``, ``--json``."""
+    """Spelling of an option: ``--experts DIR...``, ``RUN``, ``--json``."""
     if isinstance(param, TyperArgument):
         return str(param.metavar or param.name.upper())
     # short names first, which the parser keeps in no order
@@ -213,7 +213,7 @@ def _left(param: Any) -> str:
 
 
 def _right(param: Any) -> str:
-    """What it is for, and its default."""
+    """Purpose of an option, and its default."""
     default = default_of(param)
     ending = " (required)" if param.required else "" if default is None else f" [{default}]"
     return f"{param.help or ''}{ending}"

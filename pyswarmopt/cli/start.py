@@ -48,9 +48,9 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     error of it, which the user would see as a traceback. A run can be resumed after any end, so
     nothing is lost.
     """
-    place = frame
-    while place is not None:
-        if place.f_code.co_filename.startswith("<frozen importlib"):
+    caller = frame
+    while caller is not None:
+        if caller.f_code.co_filename.startswith("<frozen importlib"):
             os._exit(INTERRUPTED)
-        place = place.f_back
+        caller = caller.f_back
     raise KeyboardInterrupt

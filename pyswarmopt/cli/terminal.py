@@ -33,7 +33,7 @@ def complain(text: str, arguments: Sequence[str] = ()) -> int:
 
 
 def unreadable(arguments: Sequence[str]) -> str | None:
-    """What is wrong with a command line that is not text, or None.
+    """Message on a command line that is not text; None if it is.
 
     Example:
         >>> unreadable(["run", "sphere"]), unreadable(["run", "caf" + chr(0xDCE9)])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.driver.evaluation import Outcome
+from pyswarmopt.driver.evaluation import CallOutcome
 from pyswarmopt.driver.judge import Judged
 from pyswarmopt.driver.options import Options
 from pyswarmopt.driver.search import Search
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pyswarmopt.base.in_flight import Ticket
 
 
-class _Call(NamedTuple):
+class _PendingCall(NamedTuple):
     """A call under way: whose, where, for which time, and since when."""
 
     ticket: Ticket
@@ -56,8 +56,8 @@ class AsynchronousSearch(Search):
             if holds:
                 raise ValueError(f"asynchronous=True {why}")
         self._identity["asynchronous"] = True
-        self._calls: dict[Future[Outcome], _Call] = {}
-        self._answered: SimpleQueue[Future[Outcome]] = SimpleQueue()
+        self._calls: dict[Future[CallOutcome], _PendingCall] = {}
+        self._answered: SimpleQueue[Future[CallOutcome]] = SimpleQueue()
         self._again: list[Ticket] = []  # in flight when the checkpoint was written
         # particle, value and point, in this iteration
         self._told: list[tuple[int, float, Floats]] = []
@@ -115,7 +115,7 @@ class AsynchronousSearch(Search):
                 "asynchronous=True needs workers whose futures have add_done_callback, which "
                 f"{type(future).__name__} has not"
             )
-        self._calls[future] = _Call(ticket, point, tries, time.monotonic())
+        self._calls[future] = _PendingCall(ticket, point, tries, time.monotonic())
         future.add_done_callback(self._answered.put)
 
     def _hear(self) -> None:
@@ -132,7 +132,7 @@ class AsynchronousSearch(Search):
         else:
             self._tell(ticket, point, float(evaluator.value(outcome, last)))
 
-    def _next_answer(self) -> tuple[Future[Outcome], Outcome | None]:
+    def _next_answer(self) -> tuple[Future[CallOutcome], CallOutcome | None]:
         """The next call that has ended, and what became of it if it was given up."""
         patience = self._evaluator.patience
         while True:
@@ -143,7 +143,7 @@ class AsynchronousSearch(Search):
             except Empty:
                 self._evaluator.workers.give_up(oldest)
                 slow = TimeoutError(f"fun took longer than evaluation_timeout={patience} s")
-                return oldest, Outcome(None, slow)
+                return oldest, CallOutcome(None, slow)
             if future in self._calls:  # else it was given up
                 return future, None
 

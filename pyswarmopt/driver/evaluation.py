@@ -27,8 +27,8 @@ Objective = Callable[[Any], Any]
 OnError = Literal["raise", "worst"] | tuple[Literal["retry"], int]
 
 
-class Outcome(NamedTuple):
-    """What became of one call: a value, or an error."""
+class CallOutcome(NamedTuple):
+    """Outcome of one call: a value, or an error."""
 
     value: Any
     error: Exception | None
@@ -46,7 +46,7 @@ class _Call:
     tensors: bool = False
     seconds: float | None = None
 
-    def __call__(self, x: Floats) -> Outcome:
+    def __call__(self, x: Floats) -> CallOutcome:
         argument: Any = x.copy()
         try:
             if self.tensors:
@@ -56,13 +56,13 @@ class _Call:
             with _at_most(self.seconds):
                 value = self.fun(argument)
         except Exception as error:  # whatever a user's objective raises is the business of on_error
-            return Outcome(None, error)
-        return Outcome(as_array(value) if is_tensor(value) else value, None)
+            return CallOutcome(None, error)
+        return CallOutcome(as_array(value) if is_tensor(value) else value, None)
 
 
-def _lost(error: Exception) -> Outcome:
-    """What became of a call whose worker gave no answer."""
-    return Outcome(None, error)
+def _lost(error: Exception) -> CallOutcome:
+    """Outcome of a call whose worker gave no answer."""
+    return CallOutcome(None, error)
 
 
 @contextmanager
@@ -218,9 +218,9 @@ class Evaluator:
                 failure = failure or error
         return values, evaluated, failure
 
-    def _outcomes(self, points: Floats) -> dict[int, Outcome]:
-        """What became of each point that was evaluated, with retries."""
-        outcomes: dict[int, Outcome] = {}
+    def _outcomes(self, points: Floats) -> dict[int, CallOutcome]:
+        """Evaluate points, with retries; the outcome of each."""
+        outcomes: dict[int, CallOutcome] = {}
         if self.tensors is None and len(points) and self.left:
             self._trial(points, outcomes)
         self._evaluate(points, [i for i in range(len(points)) if i not in outcomes], outcomes)
@@ -229,7 +229,7 @@ class Evaluator:
             self._evaluate(points, again, outcomes)
         return outcomes
 
-    def value(self, outcome: Outcome, last: bool) -> Floats | float:
+    def value(self, outcome: CallOutcome, last: bool) -> Floats | float:
         """The value of a call, NaN if it failed and that is forgiven, as it is where there are retries
         but it was the `last` call.
 
@@ -243,12 +243,12 @@ class Evaluator:
             raise outcome.error
         return math.nan
 
-    def begin(self, x: Floats) -> Future[Outcome]:
+    def begin(self, x: Floats) -> Future[CallOutcome]:
         """Begin a call at one point, (D,), on a worker, for an objective whose form is known."""
         return self.workers.submit(self._one(), x)
 
-    def outcome(self, future: Future[Outcome], x: Floats) -> Outcome:
-        """What became of the call at x, (D,), that has ended."""
+    def outcome(self, future: Future[CallOutcome], x: Floats) -> CallOutcome:
+        """Outcome of the call at x, (D,), that has ended."""
         return _checked(self.workers.answer(future, self._one(), x, self._lost))
 
     def confirm(self, x: Floats, value: float, known: bool = True) -> float:
@@ -298,7 +298,7 @@ class Evaluator:
 
     # ---- which form the objective takes ----
 
-    def _trial(self, points: Floats, outcomes: dict[int, Outcome]) -> None:
+    def _trial(self, points: Floats, outcomes: dict[int, CallOutcome]) -> None:
         """Find out how `fun` wants to be called; the values it gives on the way are kept."""
         asked = self.vectorized
         failure = self._try_forms(points, asked, outcomes)
@@ -326,8 +326,8 @@ class Evaluator:
         outcomes.update(dict.fromkeys(range(count), failure))
 
     def _try_forms(
-        self, points: Floats, asked: bool | None, outcomes: dict[int, Outcome]
-    ) -> Outcome | None:
+        self, points: Floats, asked: bool | None, outcomes: dict[int, CallOutcome]
+    ) -> CallOutcome | None:
         """Try one point, then a batch, as far as `asked` leaves it open: None if it goes well, else
         the failure.
         """
@@ -349,7 +349,7 @@ class Evaluator:
                 values = _as_floats(answer.value) if vectorized else [answer.value]
                 self.vectorized, self.tensors = vectorized, bool(self.tensors)
                 self.calls += count
-                outcomes.update((i, Outcome(value, None)) for i, value in enumerate(values))
+                outcomes.update((i, CallOutcome(value, None)) for i, value in enumerate(values))
                 return None
             if failure is not None and failure.error is not None and answer.error is None:
                 failure.error.add_note(
@@ -361,7 +361,7 @@ class Evaluator:
 
     # ---- calls ----
 
-    def _evaluate(self, points: Floats, which: list[int], outcomes: dict[int, Outcome]) -> None:
+    def _evaluate(self, points: Floats, which: list[int], outcomes: dict[int, CallOutcome]) -> None:
         which = which[: self.left]
         hurried = min(self._deadline, self.patience) < math.inf
         together = self.workers.capacity() if hurried and not self.vectorized else len(which)
@@ -371,7 +371,7 @@ class Evaluator:
             answers = self._batch(points[now]) if self.vectorized else self._one_by_one(points[now])
             outcomes.update(zip(now, answers, strict=True))
 
-    def _one_by_one(self, points: Floats) -> list[Outcome]:
+    def _one_by_one(self, points: Floats) -> list[CallOutcome]:
         outcomes = self.workers.map(self._one(), list(points), self._lost, self.patience)
         return [_checked(outcome) for outcome in outcomes]
 
@@ -381,17 +381,17 @@ class Evaluator:
             self._known = _Call(self._fun, bool(self.tensors), self._seconds)
         return self._known
 
-    def _batch(self, points: Floats) -> list[Outcome]:
+    def _batch(self, points: Floats) -> list[CallOutcome]:
         value, error = self._one()(points)
         if error is not None:
-            return [Outcome(None, error)] * len(points)
+            return [CallOutcome(None, error)] * len(points)
         expected = (len(points), *self.shape)
         if np.shape(value) != expected:
             raise WrongShapeError(
                 f"fun returned shape {np.shape(value)} for points of shape {points.shape}; "
                 f"it must return shape {expected}, {self._wanted} for each"
             )
-        return [Outcome(v, None) for v in _as_floats(value)]
+        return [CallOutcome(v, None) for v in _as_floats(value)]
 
     # ---- what counts as a value ----
 
@@ -429,14 +429,14 @@ class Evaluator:
             )
         return np.asarray(value, dtype=np.float64).reshape(self.shape)
 
-    def failed(self, outcome: Outcome) -> bool:
+    def failed(self, outcome: CallOutcome) -> bool:
         """Whether a call raised an error, or gave NaN."""
         return outcome.error is not None or bool(np.isnan(self._number(outcome.value)).any())
 
     # ---- saving ----
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed search must know: the counts and the form of the objective."""
+        """State for a resume: the counts and the form of the objective."""
         return {f"evaluator.{name}": getattr(self, name) for name in SAVED}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
@@ -454,13 +454,13 @@ MAYBE = (bool, type(None))
 SAVED: dict[str, Any] = {"calls": int, "skipped": int, "vectorized": MAYBE, "tensors": MAYBE}
 
 
-def _checked(outcome: Any) -> Outcome:
-    """What a worker answered, if it is what `_Call` gives.
+def _checked(outcome: Any) -> CallOutcome:
+    """Check a worker's answer: it has the form that `_Call` gives.
 
     Raises:
         ValueError: it is something else.
     """
-    if not isinstance(outcome, Outcome):
+    if not isinstance(outcome, CallOutcome):
         raise ValueError(
             f"workers= gave {type(outcome).__name__} where it must give what the function that it "
             "was handed returns"
@@ -469,7 +469,7 @@ def _checked(outcome: Any) -> Outcome:
 
 
 def _as_floats(values: Any) -> Floats:
-    """What `fun` returned, as real numbers.
+    """Read what `fun` returned as real numbers.
 
     Raises:
         WrongShapeError: complex numbers, or some that float64 cannot hold.

@@ -1,4 +1,4 @@
-"""What happened, as finely as the user wants to know, in bounded memory."""
+"""History of a search, as detailed as the user wants, in bounded memory."""
 
 from __future__ import annotations
 

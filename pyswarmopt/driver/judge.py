@@ -1,4 +1,4 @@
-"""What evaluates the points of a search, tells it what they are worth, and keeps the best of them."""
+"""Evaluation of a search's points: their values, and the best of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pyswarmopt.base.arrays import Bools, Floats
-from pyswarmopt.base.record import Record, given
+from pyswarmopt.base.record import StateRecord, given
 from pyswarmopt.driver.evaluation import Evaluator
 from pyswarmopt.driver.options import Problem
 from pyswarmopt.driver.problem.constraints import ranked
@@ -23,7 +23,7 @@ NOISE = (
 
 
 class Judged(NamedTuple):
-    """What is known of some points, (N, D).
+    """Evaluations of some points, (N, D).
 
     Attributes:
         costs: (N,), lower is better.
@@ -54,7 +54,7 @@ class Worth(NamedTuple):
 
 
 @dataclass
-class Incumbent(Record):
+class Incumbent(StateRecord):
     """The best point so far by Deb's rules: of feasible points that of least cost, else that of
     least violation.
 
@@ -180,14 +180,14 @@ class ByOrder:
         return {}
 
     def worth(self, feasible: bool) -> Worth:
-        """What the best point is worth so far."""
+        """Value of the best point so far."""
         return Worth(self.value)
 
     def choose(self) -> None:
         """Choose the best point at the end."""
 
     def final_worth(self, feasible: bool, scale: float) -> Worth:
-        """What the best point is worth at the end: the objective is called there once more.
+        """Value of the best point at the end: the objective is called there once more.
 
         A value that differs by more than rounding of numbers of the size `scale` is noise.
         """

@@ -43,9 +43,11 @@ class Loop(ABC, Generic[R]):
         self._identity, path = self._problem.identity, self._options.checkpoint
         self._checkpoint = None
         if path is not None:
-            from pyswarmopt.base.checkpoint import place  # it takes as long as a short search
+            from pyswarmopt.base.checkpoint import (
+                checked_path,
+            )  # it takes as long as a short search
 
-            self._checkpoint = place(path)
+            self._checkpoint = checked_path(path)
 
     def _make_evaluator(self, max_evals: float, outputs: int | None = None) -> Evaluator:
         options = self._options
@@ -69,7 +71,7 @@ class Loop(ABC, Generic[R]):
         """Raise ValueError where the checkpoint is that of another objective."""
 
     def _saved(self) -> tuple[Any, ...]:
-        """What a resume needs, in the order in which it is restored."""
+        """State for a resume, in the order in which it is restored."""
         return self._swarm, self._evaluator, self._judge
 
     def _finish(self, stop: Reasons) -> Reasons:
@@ -83,7 +85,7 @@ class Loop(ABC, Generic[R]):
         """Note what was told of an iteration that an exception has ended."""
 
     def _show_progress(self, end: str = "") -> None:
-        """What is on the screen after an iteration."""
+        """Show an iteration on the screen."""
 
     def run(self) -> R:
         """Search until there is a reason to stop; Ctrl-C is one."""
@@ -128,7 +130,7 @@ class Loop(ABC, Generic[R]):
         self._write_down()
 
     def _write_down(self) -> None:
-        """What is on disk and on the screen after an iteration."""
+        """Save and show an iteration."""
         if self._checkpoint is not None:
             import json
 

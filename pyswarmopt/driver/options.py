@@ -87,7 +87,7 @@ class Options:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """What is searched.
+    """Search space of a problem.
 
     Attributes:
         coding: between the user's coordinates, D, and those of the search, M.

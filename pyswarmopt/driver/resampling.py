@@ -38,7 +38,7 @@ SURE_DRAWS = 30  # of a best that seems to reach it
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """What is known of one point.
+    """Evaluations of one point.
 
     Attributes:
         x: the point, (D,).
@@ -131,7 +131,7 @@ class ByMeans(ByOrder):
             self._evaluator.max_evals -= self._reserve
 
     def sample(self, x: Floats) -> Sample:
-        """What is known of the point x, (D,)."""
+        """Evaluations of the point x, (D,)."""
         return self._samples.get(x.tobytes()) or Sample(x.copy())
 
     def judge(self, points: Floats) -> Judged:

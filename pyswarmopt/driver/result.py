@@ -1,4 +1,4 @@
-"""What a search found."""
+"""Result of a search."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MESSAGES = {
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Result(Mapping[str, Any]):
-    """What a search found; the fields that SciPy's `OptimizeResult` has too mean the same here.
+    """Result of a search; fields that SciPy's `OptimizeResult` has too mean the same here.
 
     A field is an attribute and an entry, ``r.x`` and ``r["x"]``; ``dict(r)`` has them all.
 
@@ -131,7 +131,7 @@ class Result(Mapping[str, Any]):
         return records
 
     def importance(self) -> dict[str, float]:
-        """How much each parameter matters by itself, as shares that add up to 1, the largest first.
+        """Importance of each parameter by itself: shares that add up to 1, the largest first.
 
         These are the main effects of `pyswarmopt.driver.problem.importance.main_effects`. Without
         ``space=`` parameters are called x0, x1, ..., and their ranges are those of the evaluated

@@ -64,7 +64,7 @@ class Search(Loop[Result]):
         }
 
     def _make_history(self) -> History:
-        """Of every evaluation where that is asked for, or where parameters have names."""
+        """History of every evaluation, if that is requested or parameters have names."""
         space = self._problem.space
         usual: Granularity = "iteration" if space is None else "particles"
         return History(self._options.history or usual, space=space)
@@ -109,7 +109,7 @@ class Search(Loop[Result]):
             sys.stderr.flush()
 
     def _share(self) -> float:
-        """How much of the limit that comes first has been used, from 0 to 1."""
+        """Share of the limit that comes first that has been used, from 0 to 1."""
         options, used = self._options, self._evaluator.calls + self._evaluator.skipped
         share = self._elapsed() / self._timeout
         for done, limit in (used, options.max_evals), (self._swarm.iteration, options.max_iter):

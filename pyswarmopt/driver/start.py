@@ -1,4 +1,4 @@
-"""Where a search starts, and whether a checkpoint is that of the same objective.
+"""Start of a search, and the check that a checkpoint is of the same objective.
 
 A search that continued with another function would report the value of the old one. So the best
 point is evaluated once more when a checkpoint is read; that call is not counted, draws from no

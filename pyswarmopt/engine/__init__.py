@@ -1,1 +1,1 @@
-"""How a swarm is moved: the update of all particles or of one, random factors, buffers."""
+"""Moves of a swarm: the update of all particles or of one, random factors, buffers."""

@@ -21,7 +21,7 @@ from pyswarmopt.base.state import State, entries_under
 from pyswarmopt.base.storage import copied, empty
 from pyswarmopt.engine import chunked, reference
 from pyswarmopt.engine.lending import Lender
-from pyswarmopt.engine.random_factors import Factors, generator_at
+from pyswarmopt.engine.random_factors import RandomFactors, generator_at
 from pyswarmopt.parts import boundary
 from pyswarmopt.parts.boundary import Box
 from pyswarmopt.parts.topology import ByInformants, Global
@@ -62,15 +62,15 @@ class Update:
         if self._factors is not None:
             self._factors.load(entries_under(FACTORS, saved or {}))
 
-    def _make_factors(self, bits: RandomBits | None) -> Factors | None:
+    def _make_factors(self, bits: RandomBits | None) -> RandomFactors | None:
         if self._sum is None:
             return None
         n, dim = self.state.positions.shape
         if not self._by_blocks:
-            return Factors(self._sum, (n, dim), self._generator, bits=bits)
+            return RandomFactors(self._sum, (n, dim), self._generator, bits=bits)
         whole = n * dim <= min(SMALL, chunked.BLOCK)
         dtype = self._arrays().x.dtype
-        return Factors(self._sum, (n, dim), self._generator, dtype, whole, bits=bits)
+        return RandomFactors(self._sum, (n, dim), self._generator, dtype, whole, bits=bits)
 
     @classmethod
     def of(
@@ -89,7 +89,7 @@ class Update:
         return cls(recipe, state, box, generator_at(saved.get("generator")), saved)
 
     def saved(self) -> dict[str, Any]:
-        """What a resume needs, not copied: the state, the random factors drawn ahead, the generator
+        """State for a resume, not copied: the state, the random factors drawn ahead, the generator
         and the box.
         """
         saved = self.state.to_dict()
@@ -129,7 +129,7 @@ class Update:
             reference.move(st, self._recipe, self._factors, self._generator, self._box, room)
         st.positions = room
 
-    def _move_by_blocks(self, factors: Factors, room: Tensor) -> None:
+    def _move_by_blocks(self, factors: RandomFactors, room: Tensor) -> None:
         st, topology = self.state, self._recipe.topology
         at, informants = self._arrays(), None
         out = at.x if room is st.positions else room.numpy()

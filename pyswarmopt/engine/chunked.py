@@ -19,7 +19,7 @@ from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.base.arrays import Ints
 from pyswarmopt.base.blocks import BLOCK as BLOCK  # `choose` reads it here
 from pyswarmopt.base.blocks import EVERY
-from pyswarmopt.engine.random_factors import FEW_COORDINATES, Factors
+from pyswarmopt.engine.random_factors import FEW_COORDINATES, RandomFactors
 from pyswarmopt.parts.boundary import Boundary, Box
 from pyswarmopt.parts.velocity import Snapshot, SumOfTerms
 
@@ -32,7 +32,7 @@ def move(
     out: Any,
     informants: Ints | None,
     recipe: Recipe,
-    factors: Factors,
+    factors: RandomFactors,
     k: int,
     generator: torch.Generator,
     box: Box | None,

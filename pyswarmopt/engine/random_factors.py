@@ -25,14 +25,14 @@ MOST_NUMBERS = 2**15  # in the coefficients of those moves, which are to fit a c
 FEW_COORDINATES = 16
 
 
-class Factors:
+class RandomFactors:
     """The coefficients of a sum of terms for N particles, move after move; which random numbers they
     hold: see `SumOfTerms`.
 
     Args:
         rule: the sum.
         shape: N and D.
-        generator: of the numbers per particle, and of the place where `bits` begin.
+        generator: of the numbers per particle, and of the position where `bits` begin.
         dtype: of the coefficients.
         whole: whether the coefficients hold the factors per coordinate, which are otherwise left to
             `per_block`.
@@ -101,7 +101,7 @@ class Factors:
         self._made = None
 
     def _coefficients(self, first: int) -> npt.NDArray[Any]:
-        """Those of all moves drawn ahead, of which the first has that number: (moves, terms, N, D
+        """Factors of all moves drawn ahead, of which the first has that number: (moves, terms, N, D
         or 1).
         """
         rule, (n, dim) = self._rule, self._shape
@@ -131,7 +131,7 @@ class Factors:
     # ---- saving ----
 
     def state(self) -> dict[str, Tensor]:
-        """What a resume needs; whatever was drawn ahead is drawn again from it."""
+        """State for a resume; whatever was drawn ahead is drawn again from it."""
         bits = {} if self.bits is None else {"bits": self.bits.state()}
         return {"used": torch.tensor(self._used), **bits, **self._before}
 

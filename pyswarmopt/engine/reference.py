@@ -25,7 +25,7 @@ from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.base.arrays import Bools, Floats
 from pyswarmopt.base.in_flight import InFlight
 from pyswarmopt.base.state import State
-from pyswarmopt.engine.random_factors import Factors
+from pyswarmopt.engine.random_factors import RandomFactors
 from pyswarmopt.parts.boundary import Box
 from pyswarmopt.parts.topology import ByInformants
 from pyswarmopt.parts.velocity import Snapshot, SumOfTerms
@@ -49,7 +49,7 @@ def tensors(state: State) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
 def move(
     state: State,
     recipe: Recipe,
-    factors: Factors | None,
+    factors: RandomFactors | None,
     generator: torch.Generator,
     box: Box | None = None,
     out: Tensor | None = None,
@@ -67,7 +67,7 @@ def move(
 
 
 def velocities(
-    s: Snapshot, recipe: Recipe, factors: Factors | None, k: int, generator: torch.Generator
+    s: Snapshot, recipe: Recipe, factors: RandomFactors | None, k: int, generator: torch.Generator
 ) -> Tensor:
     """``v <- (1/C) sum_k r_k phi_k d_k``, in the paper over d = v, p - x, g - x and x - w; k counts
     the moves.

@@ -105,9 +105,9 @@ class AxisSearch(Run):
             points, values = self.points[i], self.values[i]
             here = values[points.index(self.x[i])]
             if t not in points and math.isfinite(cost):
-                place = int(np.searchsorted(points, t))
-                points.insert(place, t)
-                values.insert(place, here + float(cost - self.cost))
+                index = int(np.searchsorted(points, t))
+                points.insert(index, t)
+                values.insert(index, here + float(cost - self.cost))
             best = int(np.argmin(values))
             gain += here - values[best]
             self.x[i] = points[best]
@@ -116,7 +116,7 @@ class AxisSearch(Run):
 
 
 def _next(t: Floats, v: Floats, refine: bool) -> float:
-    """Where on an axis to look next, given the points so far, (k,) ascending, and their values."""
+    """Next point on an axis, given the points so far, (k,) ascending, and their values."""
     if len(t) < FIRST_POINTS:
         if t[0] > 0 or t[-1] < 1:
             return 0.0 if t[0] > 1 - t[-1] else 1.0

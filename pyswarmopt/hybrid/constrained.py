@@ -27,7 +27,7 @@ from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.record import NONE, array
 from pyswarmopt.hybrid.cma_es import CovarianceSwarm
 from pyswarmopt.hybrid.constrained_descent import ConstrainedDescent, GridDescent
-from pyswarmopt.hybrid.memetic import Swarm
+from pyswarmopt.hybrid.memetic import SwarmPhase
 from pyswarmopt.hybrid.search import Phase, PhasedSearch
 
 HARDER = 1.5  # factor of the weights of constraints that the swarm's best breaks
@@ -86,7 +86,7 @@ class ProgramDescent(Phase):
 
 
 @dataclass
-class PenaltySwarm(Swarm):
+class PenaltySwarm(SwarmPhase):
     """A swarm on the cost and a penalty."""
 
     unit: float = 1.0  # of costs, so that the sum of a huge one and violations does not overflow

@@ -100,7 +100,7 @@ class LineSearchDescent(Run):
 
     @abstractmethod
     def _downhill(self, gradient: Floats, free: Bools) -> Floats:
-        """Where to go, (D,), in the coordinates that are free to move."""
+        """Step, (D,), in the coordinates that are free to move."""
 
     def _head(self, gradient: Floats) -> None:
         """Choose the direction: downhill in the coordinates that are not pushed against a wall."""

@@ -116,7 +116,7 @@ class GaussianProcess:
         return mean, np.sqrt(self._variance * np.maximum(1 - explained, 1e-12))
 
     def _kernel(self, points: Floats) -> Floats:
-        """Of points, (m, M), with those taken in: (m, n)."""
+        """Covariances of points, (m, M), with those taken in: (m, n)."""
         scaled = points * self._units
         norms, ones = (scaled**2).sum(axis=1), np.ones(len(points))
         kernel = np.column_stack([-2 * scaled, norms, ones]) @ self._seen  # squared distances
@@ -172,7 +172,7 @@ def inverse_root(matrix: Floats) -> tuple[Floats, float]:
 
 
 def _inverse_of_lower(lower: Floats) -> Floats:
-    """Of a lower triangular matrix, by halves: NumPy has no solver for triangles."""
+    """Invert a lower triangular matrix by halves: NumPy has no solver for triangles."""
     n, half = len(lower), len(lower) // 2
     if n <= SMALL:
         return np.asarray(np.linalg.inv(lower), dtype=np.float64)

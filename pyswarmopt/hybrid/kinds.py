@@ -61,7 +61,7 @@ class UnitBox:
 
 @dataclass(frozen=True, eq=False)
 class Kinds:
-    """What the M coordinates of the unit box are.
+    """Kinds of the M coordinates of the unit box.
 
     Args:
         levels: (M,), 0 for a real number, k for an integer with k values; of no meaning for labels.
@@ -86,7 +86,7 @@ class Kinds:
         return cls(levels, np.arange(count), np.full(count, smooth))
 
     def of(self, coordinates: Ints) -> Kinds:
-        """What some of the coordinates are, (k,) numbers in order."""
+        """Kinds of some of the coordinates, (k,) numbers in order."""
         parameter = np.unique(self.parameter[coordinates], return_inverse=True)[1]
         return Kinds(self.levels[coordinates], parameter, self.smooth[coordinates])
 
@@ -97,7 +97,7 @@ class Kinds:
 
     @cached_property
     def blocks(self) -> list[slice]:
-        """Where the labels of each category are."""
+        """Slices of the labels of each category."""
         first = np.searchsorted(self.parameter, np.arange(self.count + 1))
         labels = np.flatnonzero(np.diff(first) > 1)
         return [slice(int(first[i]), int(first[i + 1])) for i in labels]

@@ -3,7 +3,7 @@ ever larger.
 
 Its phases in their order are `MemeticSwarm.PHASES`; the first that is due has its turn:
 
-1. `Model`, up to 20 coordinates: a Gaussian process proposes the first 5 points per dimension.
+1. `ProcessPhase`, up to 20 coordinates: a Gaussian process proposes the first 5 points per dimension.
 2. `Check`: where the first step of a descent changes the cost far less than differences predicted,
    or four steps ever shorter find nothing better, the best point is evaluated again, and the model
    proposes as many points once more. If the cost was another one, the differences were noise: only
@@ -17,7 +17,7 @@ Its phases in their order are `MemeticSwarm.PHASES`; the first that is due has i
    many small runs of BIPOP (Hansen 2009, GECCO workshop): half as many evaluations as the swarm
    while the best point is theirs, else an eighth.
 5. `Axes`, only if the test says so: each coordinate is searched by itself.
-6. `Swarm`, whose population doubles at each restart (IPOP: Auger & Hansen 2005, IEEE CEC).
+6. `SwarmPhase`, whose population doubles at each restart (IPOP: Auger & Hansen 2005, IEEE CEC).
 
 Above 100 coordinates `LimitedMemory` and `SeparableSwarm` take the places of the two that keep
 matrices.
@@ -64,7 +64,7 @@ NOISE = 0.01
 LEAST_DESCENT = 3  # evaluations per dimension without which gradients are of no use
 
 
-class Model(Phase):
+class ProcessPhase(Phase):
     """The points that a Gaussian process proposes, where there are few parameters."""
 
     name = "model"
@@ -217,7 +217,7 @@ class Axes(Phase):
 
 
 @dataclass
-class Swarm(Phase):
+class SwarmPhase(Phase):
     """A swarm that adapts its covariance; each new one is larger."""
 
     name = "swarm"
@@ -239,7 +239,7 @@ class Swarm(Phase):
         return kind(mean, SIGMA, self.population)
 
     def start(self, s: PhasedSearch) -> Floats | None:
-        """Where the first swarm begins: None, a random point, where a descent has gone before."""
+        """Start of the first swarm: None, a random point, where a descent has gone before."""
         known = len(s.start) or gradients_are_dear(s) or s.noisy
         return s.first_point() if known else None
 
@@ -288,13 +288,13 @@ class MemeticSwarm(PhasedSearch):
         True
     """
 
-    PHASES: ClassVar = (Model, Check, Test, Descent, Axes, Swarm)
-    model: Model
+    PHASES: ClassVar = (ProcessPhase, Check, Test, Descent, Axes, SwarmPhase)
+    model: ProcessPhase
     repeat: Check
     test: Test
     descent: Descent
     axes: Axes
-    swarm: Swarm
+    swarm: SwarmPhase
 
     @property
     def noisy(self) -> bool:

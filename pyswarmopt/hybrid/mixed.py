@@ -15,7 +15,7 @@ from typing import ClassVar
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.hybrid.memetic import Model, Swarm
+from pyswarmopt.hybrid.memetic import ProcessPhase, SwarmPhase
 from pyswarmopt.hybrid.proposals import Mutations
 from pyswarmopt.hybrid.search import Phase, PhasedSearch
 
@@ -23,7 +23,7 @@ MODELLED = 200  # evaluations
 SHARE_AHEAD, SHARE_BEHIND = 1.0, 0.125  # evaluations of mutations for each one of the swarm
 
 
-class LongModel(Model):
+class LongModel(ProcessPhase):
     """The points that a Gaussian process proposes."""
 
     def points(self, s: PhasedSearch) -> int:
@@ -50,7 +50,7 @@ class Mutate(Phase):
         return super().propose(s)
 
 
-class OrderedSwarm(Swarm):
+class OrderedSwarm(SwarmPhase):
     """A swarm of the coordinates with an order."""
 
     def start(self, s: PhasedSearch) -> Floats:

@@ -10,7 +10,7 @@ from dataclasses import KW_ONLY, dataclass
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.base.record import Record, array
+from pyswarmopt.base.record import StateRecord, array
 
 BATCH = 2**18  # numbers in a batch of differences, at most, unless a single point has more
 HUGE = 2.0**1020  # cost: differences of such costs do not overflow
@@ -30,7 +30,7 @@ def bounded(costs: Floats) -> Floats:
 
 
 @dataclass
-class Run(Record, ABC):
+class Run(StateRecord, ABC):
     """One run; all its numbers are fields, so that it can be saved between any ask and tell."""
 
     _: KW_ONLY
@@ -50,8 +50,8 @@ class Run(Record, ABC):
 
     @abstractmethod
     def propose(self, random: np.random.Generator) -> Floats:
-        """What `ask` returns."""
+        """Body of `ask`."""
 
     @abstractmethod
     def learn(self, costs: Floats) -> None:
-        """What `tell` does."""
+        """Body of `tell`."""

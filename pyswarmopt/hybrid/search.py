@@ -28,7 +28,7 @@ from pyswarmopt.base.inputs import (
     as_values,
 )
 from pyswarmopt.base.optimizer import Point
-from pyswarmopt.base.record import DAMAGE, NONE, Record, array, check, given
+from pyswarmopt.base.record import DAMAGE, NONE, StateRecord, array, check, given
 from pyswarmopt.hybrid.kinds import Kinds, UnitBox
 from pyswarmopt.hybrid.proposals import Mutations
 from pyswarmopt.hybrid.run import Run, bounded
@@ -39,7 +39,7 @@ OFF_CENTRE = 0.01  # of the box: in the very middle a symmetrical function has n
 
 
 @dataclass
-class Phase(Record, ABC):
+class Phase(StateRecord, ABC):
     """A phase of a search: when its turn comes, the run that it begins then, and what it has counted.
 
     Methods are given the search, whose other phases they may look at.
@@ -101,8 +101,8 @@ class Phase(Record, ABC):
 
 
 @dataclass
-class Progress(Record):
-    """What a search has found and chosen so far."""
+class Progress(StateRecord):
+    """State of a search: what it has found and chosen so far."""
 
     low: Floats = given("D")  # the user's box
     high: Floats = given("D")
@@ -300,7 +300,7 @@ class PhasedSearch(Progress):
             self.tell(self.asked, self.told)
 
     def _beside(self) -> Floats:
-        """What a phase proposes beside the round, else a mutation of the best point."""
+        """Propose a point beside the round: a phase's, else a mutation of the best point."""
         for phase in self.phases.values():
             if (point := phase.beside(self)) is not None:
                 return point
@@ -332,7 +332,7 @@ class PhasedSearch(Progress):
         return self.kinds.snap(self.best_unit()[None])[0]
 
     def first_point(self) -> Floats:
-        """Where a first run starts: the best point, else near the middle of the box."""
+        """Start of a first run: the best point, else near the middle of the box."""
         if math.isfinite(self.best_cost) or len(self.start):
             return self.best_unit()
         return 0.5 + OFF_CENTRE * self.random.uniform(-1, 1, self.box.dim)

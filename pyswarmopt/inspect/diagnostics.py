@@ -1,4 +1,4 @@
-"""What a swarm is doing, in words: will its coefficients settle, is it still spread out, does it
+"""Diagnosis of a swarm in words: will its coefficients settle, is it still spread out, does it
 hug the walls.
 
 Stability is that of a particle under stagnation (Poli 2009, IEEE TEC 13(4); Jiang, Luo & Yang 2007,
@@ -49,7 +49,7 @@ class Stability(NamedTuple):
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What `diagnose` found; None where a number is not known or does not apply.
+    """Findings of `diagnose`; None where a number is not known or does not apply.
 
     Attributes:
         sentences: the findings in words.
@@ -183,7 +183,7 @@ def diversity(positions: Tensor, box: Box | None = None) -> float:
 
 
 def _response(term: Term) -> tuple[float, float] | None:
-    """How a term's direction for a particle follows its own x and v; None if not linearly, or
+    """Response of a term's direction for a particle to its own x and v; None if not linear, or to
     others' too.
     """
     generator = torch.Generator().manual_seed(0)

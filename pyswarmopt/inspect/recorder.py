@@ -96,7 +96,7 @@ def _round(s: Swarm, fun: Objective, notes: Notes, number: int) -> Step:
 
 
 class Notes:
-    """What was seen of the latest move."""
+    """Record of the latest move."""
 
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe

@@ -74,7 +74,7 @@ class SwarmSampler(BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Where the next particle moves; nothing while all particles wait for their values."""
+        """Position of the next particle; nothing while all particles wait for their values."""
         if len(study.directions) != 1:
             raise ValueError("SwarmSampler searches one objective; use another sampler for several")
         if not search_space:
@@ -93,7 +93,7 @@ class SwarmSampler(BaseSampler):
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, distribution: Any
     ) -> Any:
-        """By chance: a parameter that not all trials have, or the first trial's."""
+        """Draw at random: a parameter that not all trials have, or the first trial's."""
         return self._random.sample_independent(study, trial, param_name, distribution)
 
     def after_trial(

@@ -1,4 +1,4 @@
-"""Where particles start and how fast.
+"""Starting positions and velocities of particles.
 
 Each of these fills the rows that it is given, block by block. Except for `uniform`, which fills a
 box, every draw is one of scalars per particle: the same seed combines the same starting points in

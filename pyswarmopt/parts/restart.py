@@ -21,7 +21,7 @@ from pyswarmopt.parts.stopping import extent
 
 
 class Restartable(Protocol):
-    """What a policy can do to a swarm.
+    """Methods of a swarm that a policy calls.
 
     Example:
         >>> import pyswarmopt as pso

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class StopRule(Protocol):
-    """What `Swarm.stop` asks after every evaluation.
+    """Limits that `Swarm.stop` checks after every evaluation.
 
     Example:
         >>> import pyswarmopt as pso

@@ -52,7 +52,7 @@ class GraphSpace:
         self._models = [tuple(row) for row in torch.eye(len(members), dtype=torch.float64).tolist()]
 
     def save(self, position: Tensor, out: Path) -> None:
-        """Write a directory with ``graph.json``: the members' names, places and fingerprints, and
+        """Write a directory with ``graph.json``: the members' names, paths and fingerprints, and
         who reads whom.
 
         Raises:
@@ -132,7 +132,7 @@ def read_graph(folder: str | Path) -> tuple[tuple[Member, ...], Patch]:
         nodes = tuple(_node(row, names) for row in content["nodes"])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{file}: damaged ({type(error).__name__}: {error}); restore it") from error
-    if not nodes or any(not 0 <= k < place for place, node in enumerate(nodes) for k in node.reads):
+    if not nodes or any(not 0 <= k < index for index, node in enumerate(nodes) for k in node.reads):
         raise UserError(f"{file}: damaged (a node reads what does not come before it); restore it")
     return members, Patch(graph=nodes)
 
@@ -266,7 +266,7 @@ def called(readers: dict[int, list[int]], models: list[tuple[float, ...]]) -> tu
     order = read[::-1]
     nodes = []
     for v in order:
-        reads = [place for place, u in enumerate(order) if v in readers[u]]
+        reads = [index for index, u in enumerate(order) if v in readers[u]]
         nodes.append(Node(models[v], tuple(reads)))
     return tuple(nodes)
 

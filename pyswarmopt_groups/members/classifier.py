@@ -24,14 +24,14 @@ _BATCH, _LONGEST = 64, 512  # texts at once; tokens of a text, the window of BER
 
 
 @dataclass(frozen=True)
-class ClassifierPlace:
+class ClassifierSource:
     """A classifier that is not loaded."""
 
     spec: str
     model: BaseModel
 
 
-def find_classifier(spec: str) -> ClassifierPlace | None:
+def find_classifier(spec: str) -> ClassifierSource | None:
     """The classifier in a directory; None if there is something else."""
     config = user_path(spec) / "config.json"
     if not config.is_file():
@@ -39,7 +39,7 @@ def find_classifier(spec: str) -> ClassifierPlace | None:
     kinds = json.loads(config.read_text(encoding="utf-8")).get("architectures") or [""]
     if not kinds[0].endswith("ForSequenceClassification"):
         return None
-    return ClassifierPlace(spec, resolve_base(spec))
+    return ClassifierSource(spec, resolve_base(spec))
 
 
 class ClassifierMember(RefusingMember):
@@ -50,19 +50,19 @@ class ClassifierMember(RefusingMember):
 
     Args:
         name: see `Member`.
-        place: the classifier.
+        source: the classifier.
         device: where it goes.
 
     Raises:
         UserError: it cannot be loaded.
     """
 
-    def __init__(self, name: str, place: ClassifierPlace, device: str = "auto") -> None:
+    def __init__(self, name: str, source: ClassifierSource, device: str = "auto") -> None:
         from transformers import AutoModelForSequenceClassification
 
-        super().__init__(name, place.model.fingerprint)
-        path = str(user_path(place.spec))
-        where = f"`members` {place.spec}"
+        super().__init__(name, source.model.fingerprint)
+        path = str(user_path(source.spec))
+        where = f"`members` {source.spec}"
         self._model: Any = load_weights(
             AutoModelForSequenceClassification, path, where, "classifier", dtype=torch.float32
         ).to(pick_device(device))

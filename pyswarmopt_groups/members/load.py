@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pyswarmopt_groups.graph.space import holds_graph
 from pyswarmopt_groups.members.classifier import (
     ClassifierMember,
-    ClassifierPlace,
+    ClassifierSource,
     find_classifier,
 )
 from pyswarmopt_groups.members.endpoint import EndpointMember, EndpointSpec
@@ -25,7 +25,7 @@ from pyswarmopt_llm.tokens.engine import MixtureEngine
 from pyswarmopt_llm.tokens.members import find_members, load_members
 from pyswarmopt_llm.tokens.space import MixtureFile, holds_mixture, read_mixture
 
-Place = EndpointSpec | MixtureFile | ClassifierPlace | token_members.Member
+Source = EndpointSpec | MixtureFile | ClassifierSource | token_members.Member
 
 
 def open_members(
@@ -51,74 +51,74 @@ def open_members(
     """
     if not specs:
         raise InvalidOption("members", None, "none given; name models, adapters, runs or endpoints")
-    places = _find_places(specs, base)
-    names = _names(specs, places)
+    sources = _find_sources(specs, base)
+    names = _names(specs, sources)
     bases: dict[str, SharedBase] = {}
     members: list[Member] = []
-    for name, place in zip(names, places, strict=True):
-        if isinstance(place, EndpointSpec):
-            members.append(EndpointMember(name, place))
-        elif isinstance(place, ClassifierPlace):
-            members.append(ClassifierMember(name, place, device))
-        elif isinstance(place, MixtureFile):
-            engine = MixtureEngine(load_members(place.members, dtype, device, threads))
-            prints = " ".join(member.fingerprint for member in place.members)
-            fingerprint = f"{prints} {place.weights}"
+    for name, source in zip(names, sources, strict=True):
+        if isinstance(source, EndpointSpec):
+            members.append(EndpointMember(name, source))
+        elif isinstance(source, ClassifierSource):
+            members.append(ClassifierMember(name, source, device))
+        elif isinstance(source, MixtureFile):
+            engine = MixtureEngine(load_members(source.members, dtype, device, threads))
+            prints = " ".join(member.fingerprint for member in source.members)
+            fingerprint = f"{prints} {source.weights}"
             members.append(
-                LocalMember(name, fingerprint, SharedBase(engine), Patch(mixture=place.weights))
+                LocalMember(name, fingerprint, SharedBase(engine), Patch(mixture=source.weights))
             )
         else:
-            key = place.base.fingerprint
+            key = source.base.fingerprint
             if key not in bases:
-                bases[key] = SharedBase(load_engine(place.base, dtype, device, threads))
+                bases[key] = SharedBase(load_engine(source.base, dtype, device, threads))
             patch = (
-                Patch() if place.adapter is None else Patch(low_rank=load_factors(place.adapter))
+                Patch() if source.adapter is None else Patch(low_rank=load_factors(source.adapter))
             )
-            members.append(LocalMember(name, place.fingerprint, bases[key], patch))
+            members.append(LocalMember(name, source.fingerprint, bases[key], patch))
     _refuse_twins(members)
     return members
 
 
-def _find_places(specs: Sequence[str], base: str | None) -> list[Place]:
+def _find_sources(specs: Sequence[str], base: str | None) -> list[Source]:
     """Resolve each spec, without loading a model."""
-    places: dict[int, Place] = {}
+    sources: dict[int, Source] = {}
     plain: dict[int, str] = {}
     for number, spec in enumerate(specs):
         path = user_path(spec)
         if _is_endpoint(spec):
-            places[number] = EndpointSpec.parse(spec)
+            sources[number] = EndpointSpec.parse(spec)
         elif (path / "run.json").is_file():
             model, adapter = result_of(path)
-            places[number] = (
+            sources[number] = (
                 _read_model(model) if adapter is None else find_members([adapter], model)[0]
             )
         elif holds_mixture(spec) or holds_graph(spec):
-            places[number] = _read_model(spec)
+            sources[number] = _read_model(spec)
         elif (classifier := find_classifier(spec)) is not None:
-            places[number] = classifier
+            sources[number] = classifier
         else:
             plain[number] = spec
     if plain:
-        places |= dict(zip(plain, find_members(list(plain.values()), base), strict=True))
-    return [places[number] for number in range(len(specs))]
+        sources |= dict(zip(plain, find_members(list(plain.values()), base), strict=True))
+    return [sources[number] for number in range(len(specs))]
 
 
 def _is_endpoint(spec: str) -> bool:
     return spec.startswith(("http://", "https://"))
 
 
-def _read_model(folder: str) -> Place:
+def _read_model(folder: str) -> Source:
     if holds_graph(folder):
         raise UserError(f"{folder}: a graph of models cannot be a member; name its models instead")
     return read_mixture(folder) if holds_mixture(folder) else find_members([folder])[0]
 
 
-def _names(specs: Sequence[str], places: Sequence[Place]) -> list[str]:
+def _names(specs: Sequence[str], sources: Sequence[Source]) -> list[str]:
     """The last part of a path or the model's name, numbered if not unique."""
     local = iter(unique_names([spec for spec in specs if not _is_endpoint(spec)]))
     names: list[str] = []
-    for place in places:
-        name = place.model if isinstance(place, EndpointSpec) else next(local)
+    for source in sources:
+        name = source.model if isinstance(source, EndpointSpec) else next(local)
         names.append(name if name not in names else f"{name}-{len(names) + 1}")
     return names
 

@@ -225,10 +225,10 @@ class Server:
 
     def _store(self, sent: Message) -> None:
         """Append what is new; of two entries that conflict the leader's stays, and nothing after."""
-        for place, entry in enumerate(sent.entries, start=sent.index):
-            if place < len(self.log) and self.log[place].term != entry.term:
-                del self.log[place:]
-            if place == len(self.log):
+        for position, entry in enumerate(sent.entries, start=sent.index):
+            if position < len(self.log) and self.log[position].term != entry.term:
+                del self.log[position:]
+            if position == len(self.log):
                 self.log.append(entry)
 
     def _advance(self, reply: Message) -> list[Message]:
@@ -255,7 +255,7 @@ class Server:
 
 
 class Replicated(NamedTuple):
-    """What was decided, in order; messages sent, terms begun and ticks that it took."""
+    """Decisions in order; messages sent, terms begun and ticks that it took."""
 
     commands: list[str]
     messages: int

@@ -44,8 +44,8 @@ def attentive(context: GroupContext, strength: float) -> Decide:
         shares = attention(features(points), weights)
         pooled = np.einsum("ki,kio->io", shares, context.probabilities(responses))
         letters = [
-            list(item.choices or {})[place]
-            for item, place in zip(items, pooled.argmax(axis=1), strict=True)
+            list(item.choices or {})[index]
+            for item, index in zip(items, pooled.argmax(axis=1), strict=True)
         ]
         return verdicts_for(responses, letters, cost)
 

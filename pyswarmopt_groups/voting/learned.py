@@ -54,7 +54,7 @@ def stacked(context: GroupContext) -> Decide:
         responses = context.collect(items)
         logs, there = _features(context, responses)
         best = np.where(there, logs @ weights, -np.inf).argmax(axis=1)
-        letters = [list(item.choices or {})[place] for item, place in zip(items, best, strict=True)]
+        letters = [list(item.choices or {})[index] for item, index in zip(items, best, strict=True)]
         return verdicts_for(responses, letters)
 
     return decide

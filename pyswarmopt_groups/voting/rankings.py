@@ -42,7 +42,7 @@ def borda(rankings: Rankings) -> Outcome[Ranking]:
     scores = dict.fromkeys(candidates, 0.0)
     for ballot in filter(None, ballots):
         shared = (m - len(ballot) - 1) / 2
-        points = {candidate: m - 1 - place for place, candidate in enumerate(ballot)}
+        points = {candidate: m - 1 - rank for rank, candidate in enumerate(ballot)}
         for candidate in candidates:
             scores[candidate] += points.get(candidate, shared)
     return _settled(ballots, scores, max(scores.values(), default=0.0))
@@ -86,9 +86,9 @@ def duels(rankings: Rankings) -> dict[Duel, int]:
     ballots = _checked(rankings)
     counts = dict.fromkeys(itertools.permutations(_candidates(ballots), 2), 0)
     for ballot in ballots:
-        places = {candidate: place for place, candidate in enumerate(ballot)}
+        ranks = {candidate: rank for rank, candidate in enumerate(ballot)}
         for a, b in counts:
-            if a in places and places[a] < places.get(b, len(ballot)):
+            if a in ranks and ranks[a] < ranks.get(b, len(ballot)):
                 counts[a, b] += 1
     return counts
 
@@ -121,13 +121,13 @@ def _checked(rankings: Rankings) -> list[Ranking]:
                 f"rankings[{i}] is the single text {ranking!r}: give a list of candidates, best "
                 "first"
             )
-        for place, candidate in enumerate(ranking):
+        for rank, candidate in enumerate(ranking):
             if not isinstance(candidate, str) or not candidate.strip():
                 raise ValueError(
-                    f"rankings[{i}][{place}] is {candidate!r}: a candidate is a text that is not "
+                    f"rankings[{i}][{rank}] is {candidate!r}: a candidate is a text that is not "
                     "blank"
                 )
-            if candidate in ranking[:place]:
+            if candidate in ranking[:rank]:
                 raise ValueError(
                     f"rankings[{i}] names {candidate!r} twice: rank each candidate once"
                 )

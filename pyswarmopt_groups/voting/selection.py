@@ -68,9 +68,9 @@ def asked_by_item(
     """Per item the answers of the members that are asked, by number; `asked` is (n, items)."""
     answers: list[dict[int, Answer]] = [{} for _ in items]
     for k, row in enumerate(asked):
-        places = np.flatnonzero(row).tolist()
-        replies = context.answers_of(k, [items[i] for i in places])
-        for i, answer in zip(places, replies, strict=True):
+        indices = np.flatnonzero(row).tolist()
+        replies = context.answers_of(k, [items[i] for i in indices])
+        for i, answer in zip(indices, replies, strict=True):
             answers[i][k] = answer
     return answers
 
@@ -107,8 +107,8 @@ def cascade(context: GroupContext) -> Decide:
     def decide(items: Sequence[Item]) -> list[Verdict]:
         asked: list[dict[int, Answer]] = [{} for _ in items]
 
-        def probabilities(place: int, left: Sequence[int]) -> list[Array]:
-            k, some = order[place], [items[i] for i in left]
+        def probabilities(index: int, left: Sequence[int]) -> list[Array]:
+            k, some = order[index], [items[i] for i in left]
             replies = context.answers_of(k, some)
             for i, answer in zip(left, replies, strict=True):
                 asked[i][k] = answer
@@ -151,10 +151,10 @@ def run_cascade(
     """
     beliefs: list[Array] = [np.ones(1)] * items
     used, left = [0] * items, list(range(items))
-    for place in range(n):
-        for i, p in zip(left, probabilities(place, left), strict=True):
+    for index in range(n):
+        for i, p in zip(left, probabilities(index, left), strict=True):
             product = beliefs[i] * p
-            beliefs[i], used[i] = product / product.sum(), place + 1
+            beliefs[i], used[i] = product / product.sum(), index + 1
         left = [i for i in left if threshold >= 1 or beliefs[i].max() < threshold]
         if not left:
             break

@@ -207,8 +207,8 @@ def flag(field: str, option: Option) -> str:
 def _flags() -> dict[str, str]:
     """Field -> how it is typed, for the options of all commands."""
     flags: dict[str, str] = {}
-    for place in COMMANDS.values():
-        for group in settings_of(load(place)).values():
+    for target in COMMANDS.values():
+        for group in settings_of(load(target)).values():
             flags |= {setting.name: flag(setting.name, setting.option) for setting in group}
     return flags
 

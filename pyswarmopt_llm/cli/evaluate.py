@@ -59,13 +59,13 @@ def evaluated(
 
 
 def choose_engine(engine: str, run: str | Path | None, *, quiet: bool) -> str:
-    """The engine on which a model runs (see `place_of`); a server is named on stderr."""
-    from pyswarmopt_llm.searching.use.model import place_of
+    """The engine on which a model runs (see `engine_of`); a server is named on stderr."""
+    from pyswarmopt_llm.searching.use.model import engine_of
 
-    place = place_of(engine, run)
-    if is_server(place) and not quiet:
-        echo(f"runs on the server at {place} (here: --engine transformers)", err=True)
-    return place
+    engine = engine_of(engine, run)
+    if is_server(engine) and not quiet:
+        echo(f"runs on the server at {engine} (here: --engine transformers)", err=True)
+    return engine
 
 
 def _single(config: EvalConfig, on_items: OnItems) -> Shown:

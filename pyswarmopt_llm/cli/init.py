@@ -55,7 +55,7 @@ def command(
 
 def template(of: str, file: Path) -> str:
     """The text of the file."""
-    groups = {name: settings_of(load(place)) for name, place in COMMANDS.items()}
+    groups = {name: settings_of(load(target)) for name, target in COMMANDS.items()}
     able = {name: group for name, group in groups.items() if "config" in group}
     settings = [setting for group in lookup("of", of, able).values() for setting in group]
     lines = [

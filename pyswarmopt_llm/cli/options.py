@@ -153,7 +153,7 @@ Quiet = Annotated[bool, Option("No progress display.", group=OUTPUT)]
 
 @dataclass(frozen=True)
 class Again:
-    """What a run, perhaps a stranger's, names and only the user permits; see `named_again`."""
+    """Permissions that a run, perhaps a stranger's, asks of its user; see `named_again`."""
 
     allow: Annotated[
         tuple[str, ...],
@@ -176,7 +176,7 @@ class Again:
 
 @dataclass(frozen=True)
 class Machine:
-    """The place where a model runs."""
+    """The engine that runs a model."""
 
     dtype: Dtype = "auto"
     device: Device = "auto"
@@ -186,7 +186,7 @@ class Machine:
 
 
 @dataclass(frozen=True)
-class Shown:
+class DisplayOptions:
     """The display of a command that runs a search, during the search and at its end."""
 
     quiet: Quiet = False

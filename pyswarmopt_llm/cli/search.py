@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from pyswarmopt.cli.terminal import echo
-from pyswarmopt_llm.cli.options import Again, Config, DryRun, Shown
+from pyswarmopt_llm.cli.options import Again, Config, DisplayOptions, DryRun
 from pyswarmopt_llm.cli.running import print_fit, print_plan, run_job
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
@@ -21,7 +21,7 @@ from pyswarmopt_llm.scores.tasks.load import check_files
 
 
 @dataclass(frozen=True)
-class Published:
+class PresetOptions:
     """Presets that have an option of their own."""
 
     paper: Annotated[bool, Option("The paper's procedure, with its grid, untrained.")] = False
@@ -52,13 +52,13 @@ Memory = Annotated[
 
 
 def command(
-    published: Published,
+    published: PresetOptions,
     settings: SearchConfig,
     *,
     config: Config = None,
     dry_run: DryRun = False,
     memory: Memory = None,
-    shown: Shown,
+    shown: DisplayOptions,
 ) -> None:
     """Find a better mixture of experts and train it: RUN/best is the adapter.
 
@@ -89,7 +89,7 @@ def resume(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The run directory.")],
     *,
     again: Again,
-    shown: Shown,
+    shown: DisplayOptions,
 ) -> None:
     """Resume an interrupted run; the result is the same as without the interruption.
 

@@ -32,8 +32,8 @@ SECTIONS: dict[str, dict[str, str]] = {
 }
 # Command -> "module:function", of the rooms that are there.
 COMMANDS = {
-    name: place
+    name: target
     for section in SECTIONS.values()
-    for name, place in section.items()
-    if is_there(place.partition(":")[0])
+    for name, target in section.items()
+    if is_there(target.partition(":")[0])
 }

@@ -53,7 +53,7 @@ def step_display(quiet: bool) -> Iterator[Callable[[int, int, float], None] | No
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainExpertOptions:
     """The options of `swarm-llm train-expert`."""
 
     base: Base
@@ -105,13 +105,13 @@ class Training:
     threads: Threads = None
 
 
-def command(options: Training, quiet: Quiet = False, as_json: Json = False) -> None:
+def command(options: TrainExpertOptions, quiet: Quiet = False, as_json: Json = False) -> None:
     """Train a LoRA expert: on answers, or to choose among options.
 
     Example: swarm-llm train-expert --base B --data builtin:dates --out experts/dates --rank 4
     """
     for name in ("rank", "alpha", "targets") if options.start_from is not None else ():
-        if getattr(options, name) != getattr(Training, name):
+        if getattr(options, name) != getattr(TrainExpertOptions, name):
             why = "is that of `start_from`; remove it"
             raise InvalidOption(name, getattr(options, name), why)
     sources = _sources(options)  # read before a model is loaded
@@ -140,7 +140,7 @@ def command(options: Training, quiet: Quiet = False, as_json: Json = False) -> N
     echo(f"wrote {options.out}: {steps}, {tokens} in {done.seconds:.0f} s; {loss}")
 
 
-def _sources(options: Training) -> dict[str, Sequence[Any]]:
+def _sources(options: TrainExpertOptions) -> dict[str, Sequence[Any]]:
     """Each D and its examples: items, or chats."""
     from pyswarmopt_llm.searching.training.examples import load_examples, training_items
 
@@ -150,7 +150,7 @@ def _sources(options: Training) -> dict[str, Sequence[Any]]:
 
 
 def _train(
-    options: Training, sources: Mapping[str, Sequence[Any]], on_step: OnRound | None
+    options: TrainExpertOptions, sources: Mapping[str, Sequence[Any]], on_step: OnRound | None
 ) -> TrainingResult:
     from pyswarmopt_llm.experts.base import resolve_base
     from pyswarmopt_llm.searching.training.train import TrainingOptions, train_expert

@@ -67,7 +67,7 @@ def task_settings(tasks: Sequence[str]) -> dict[str, tuple[str, ...]]:
 
 
 def changed(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Those settings of a `SearchConfig` that do not have their default values.
+    """Settings of a `SearchConfig` that do not have their default values.
 
     Example:
         >>> changed({"columns": [], "dev": 40, "test": None})

@@ -85,7 +85,7 @@ class Node:
 
     Attributes:
         model: coefficients of its weights, one for each expert; a single 1 is that expert as it is.
-        reads: places in the graph of the nodes whose messages it reads; all come before it.
+        reads: indices in the graph of the nodes whose messages it reads; all come before it.
     """
 
     model: tuple[float, ...]
@@ -248,14 +248,14 @@ class Utility(Protocol):
     """A metric on a task's items: the score of the model that an engine has loaded.
 
     Example:
-        >>> def short(engine, places=None):  # doctest: +SKIP
+        >>> def short(engine, indices=None):  # doctest: +SKIP
         ...     prompts = ["Hello!", "And now?"]
-        ...     asked = prompts if places is None else [prompts[k] for k in places]
+        ...     asked = prompts if indices is None else [prompts[k] for k in places]
         ...     return sl.score_of([-len(reply) for reply in engine.generate(asked, 8)])
     """
 
-    def __call__(self, engine: Engine, places: Sequence[int] | None = None) -> Score:
-        """Score all items, or those at these places alone, in their order.
+    def __call__(self, engine: Engine, indices: Sequence[int] | None = None) -> Score:
+        """Score all items, or those at these indices alone, in their order.
 
         An engine batches what it is given as is best: a value may differ by rounding from that of
         a call with other items.

@@ -68,25 +68,25 @@ def lookup(where: str, name: str, table: Mapping[str, T]) -> T:
     return table[name]
 
 
-def load(place: str) -> Any:
+def load(target: str) -> Any:
     """The object at ``module:name``, imported now.
 
     Example:
         >>> load("math:pi")
         3.141592653589793
     """
-    module, _, name = place.partition(":")
+    module, _, name = target.partition(":")
     return getattr(import_module(module), name)
 
 
-def lazy(place: str) -> Callable[..., Any]:
+def lazy(target: str) -> Callable[..., Any]:
     """The function or class at ``module:name``, whose module is imported when it is called.
 
     Example:
         >>> lazy("math:hypot")(3, 4), lazy("no_such_module:name") is None
         (5.0, False)
     """
-    return lambda *arguments: load(place)(*arguments)
+    return lambda *arguments: load(target)(*arguments)
 
 
 @cache

@@ -233,7 +233,7 @@ def permutation_test(differences: Sequence[float] | Floats) -> float:
 
 
 def _mcnemar(differ: Floats, level: float, largest: float) -> PairedTest:
-    """Of differences of one size: how many are positive is binomial."""
+    """Test differences of one size: the number of positive ones is binomial."""
     test = stats.binomtest(int((differ > 0).sum()), differ.size)
     ends = test.proportion_ci(1 - level, method="exact")
     size = float(np.abs(differ).max())
@@ -243,15 +243,15 @@ def _mcnemar(differ: Floats, level: float, largest: float) -> PairedTest:
 
 
 def _subsets(differ: Floats, level: float, largest: float) -> PairedTest:
-    """Of differences of several sizes: with the signs of a subset changed, the mean is at least as
-    large as it is if the mean of the subset is not above 0.
+    """Test differences of several sizes: with the signs of a subset changed, the mean is at least
+    as large as it is if the mean of the subset is not above 0.
     """
     means = _subset_means(differ)
     means[np.abs(means) <= ROUNDING * np.abs(differ).max()] = 0.0
     count = means.size + 1  # with the empty subset, which is as extreme in either direction
     extreme = 1 + min(int((means <= 0).sum()), int((means >= 0).sum()))
-    place = math.ceil(count * level / 2) - 2
-    ends = (-largest, largest) if place < 0 else (means[place], means[-1 - place])
+    index = math.ceil(count * level / 2) - 2
+    ends = (-largest, largest) if index < 0 else (means[index], means[-1 - index])
     return PairedTest(min(1.0, 2 * extreme / count), (float(ends[0]), float(ends[1])))
 
 

@@ -1,1 +1,1 @@
-"""What runs a model. `TransformersEngine` keeps one base resident and merges candidates into it."""
+"""Engines, which run a model. `TransformersEngine` keeps one base and merges candidates into it."""

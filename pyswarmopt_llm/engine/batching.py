@@ -81,7 +81,7 @@ class Batch:
         return sum(len(row.tokens) for row in self.rows)
 
     def allowed(self) -> Tensor:
-        """Which tokens of its row each token attends to: (B, L, L) bool. Built on use, since it is
+        """Mask of the tokens that each token attends to: (B, L, L) bool. Built on use, since it is
         quadratic in L.
         """
         n_rows, width = self.input_ids.shape
@@ -92,7 +92,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Plan:
+class BatchPlan:
     """All batches for a list of pairs.
 
     Attributes:
@@ -186,7 +186,7 @@ def shared_prefix(contexts: Sequence[tuple[int, ...]]) -> int:
     return min(n, min(len(c) for c in contexts) - 1)
 
 
-def build_plan(pairs: Sequence[TokenPair], batch_tokens: int) -> Plan:
+def build_plan(pairs: Sequence[TokenPair], batch_tokens: int) -> BatchPlan:
     """Batches for `pairs`, at most `batch_tokens` padded tokens each (a longer row is a batch of
     its own).
 
@@ -199,7 +199,7 @@ def build_plan(pairs: Sequence[TokenPair], batch_tokens: int) -> Plan:
     n_prefix = shared_prefix(list(groups))
     prefix = next(iter(groups))[:n_prefix] if groups else ()
     rows = [build_row(context[n_prefix:], members) for context, members in groups.items()]
-    return Plan(prefix, tuple(in_batches(rows, batch_tokens, n_prefix)))
+    return BatchPlan(prefix, tuple(in_batches(rows, batch_tokens, n_prefix)))
 
 
 def in_batches(rows: Sequence[ContextTree], batch_tokens: int, n_prefix: int) -> Iterator[Batch]:

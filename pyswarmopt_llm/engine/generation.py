@@ -147,29 +147,29 @@ def decode(
     for step in range(1, max_new_tokens + 1):
         tokens = choose(logits, rows)
         chosen = tokens.tolist()
-        going = [place for place, token in enumerate(chosen) if token not in stops]
-        yield {rows[place]: chosen[place] for place in going}
+        going = [index for index, token in enumerate(chosen) if token not in stops]
+        yield {rows[index]: chosen[index] for index in going}
         if not going or step == max_new_tokens:
             return
         if len(going) < len(rows):
             going = _closed_up(going)
-            rows = [rows[place] for place in going]
+            rows = [rows[index] for index in going]
             tokens = tokens[going]
             for decoder in decoders:
                 decoder.keep(going)
         logits = [decoder.step(tokens) for decoder in decoders]
 
 
-def _closed_up(places: Sequence[int]) -> list[int]:
-    """The same places, ascending in the input, in an order that moves as few of them as possible.
+def _closed_up(indices: Sequence[int]) -> list[int]:
+    """The same indices, ascending in the input, in an order that moves as few of them as possible.
 
     Example:
         >>> _closed_up([0, 2, 3, 5])
         [0, 5, 2, 3]
     """
-    staying = {place for place in places if place < len(places)}
-    moving = [place for place in places if place >= len(places)]
-    return [place if place in staying else moving.pop() for place in range(len(places))]
+    staying = {index for index in indices if index < len(indices)}
+    moving = [index for index in indices if index >= len(indices)]
+    return [index if index in staying else moving.pop() for index in range(len(indices))]
 
 
 class PlannedDecoder(Decoder):
@@ -295,7 +295,7 @@ class ReplyCache(Cache):
         return positions[:, -1:], additive_mask(distance >= 0, distance, self._windows, model)
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Keep these rows, in this order; none may be moved to a later place."""
+        """Keep these rows, in this order; none may be moved to a later index."""
         self._positions = self._positions[list(rows)]
         for layer in self.layers:
             layer.keep(rows)
@@ -330,9 +330,9 @@ class _ReplyLayer(DynamicLayer):
 
     def keep(self, rows: Sequence[int]) -> None:
         """Rows move within the memory that they have: only those that move are copied."""
-        for place, row in enumerate(rows):
-            if row != place:
-                self.keys[place], self.values[place] = self.keys[row], self.values[row]
+        for index, row in enumerate(rows):
+            if row != index:
+                self.keys[index], self.values[index] = self.keys[row], self.values[row]
         self.keys, self.values = self.keys[: len(rows)], self.values[: len(rows)]
 
 

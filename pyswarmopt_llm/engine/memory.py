@@ -1,4 +1,4 @@
-"""What is free on a device, and the arithmetic of memory from shapes alone: of a pass over tokens, of
+"""Free memory of a device, and memory computed from shapes alone: of a pass over tokens, of
 a candidate, of training.
 
 Counts are upper bounds for plain transformers. Where one is wrong, batches are halved when memory
@@ -56,7 +56,7 @@ class Sizes:
 
     @classmethod
     def of(cls, model: Any) -> Sizes:
-        """Of a causal LM of transformers, which may have no values (device ``meta``)."""
+        """Read the sizes of a causal LM, which may have no values (device ``meta``)."""
         config = model.config.get_text_config()
 
         def number(*names: str) -> int:
@@ -116,7 +116,7 @@ def batch_for(sizes: Sizes, free: int | None) -> int:
 def decide(
     model: Any, mix: str, changed: Collection[str], batch_tokens: int | None
 ) -> tuple[dict[str, Any], str]:
-    """What is left to the memory of the device that holds a model: how candidates get into it, and
+    """Settle what depends on the memory of a model's device: how candidates get into it, and
     how large batches are.
 
     Returns:

@@ -1,4 +1,4 @@
-"""How candidates get into a resident model: merged into its weights, or at run time
+"""Ways of a candidate into a resident model: merged into its weights, or at run time
 (`quantised.added_outputs`).
 """
 

@@ -29,21 +29,21 @@ _MOST_SCORES = 2**20
 
 
 class Packing:
-    """Where the N tokens of a batch are among the (B, L) places of its padded rows.
+    """Indices of the N tokens of a batch among the (B, L) cells of its padded rows.
 
     Args:
         batch: of a plan.
 
     Attributes:
         shape: (B, L).
-        places: (N,) int64, place of each token, ascending.
-        tokens: (B * L,) int64, token at each place; 0 at padding.
+        indices: (N,) int64, place of each token, ascending.
+        tokens: (B * L,) int64, token at each index; 0 at padding.
 
     Example:
         >>> from pyswarmopt_llm.engine.batching import build_row, make_batch
         >>> rows = [build_row(context, [(i, [9])]) for i, context in enumerate([[5, 6], [7]])]
         >>> packing = Packing(make_batch(rows, 0))
-        >>> packing.places.tolist(), packing.tokens.tolist()
+        >>> packing.indices.tolist(), packing.tokens.tolist()
         ([0, 1, 2], [0, 1, 2, 0])
     """
 
@@ -51,9 +51,9 @@ class Packing:
         self.shape = tuple(batch.input_ids.shape)
         lengths = torch.tensor([len(row.tokens) for row in batch.rows])
         real = (torch.arange(self.shape[1]) < lengths[:, None]).flatten()
-        self.places = real.nonzero().squeeze(1)
+        self.indices = real.nonzero().squeeze(1)
         self.tokens = torch.zeros(real.numel(), dtype=torch.int64)
-        self.tokens[self.places] = torch.arange(len(self.places))
+        self.tokens[self.indices] = torch.arange(len(self.indices))
 
     def padded(self, x: Tensor) -> Tensor:
         """Packed heads (1, H, N, D) as (B, H, L, D); padding holds the first token."""
@@ -64,7 +64,7 @@ class Packing:
     def packed(self, x: Tensor) -> Tensor:
         """The inverse of `padded`, with the heads last: (1, N, H, D)."""
         heads, length = x.shape[1:3]
-        row, column = self.places[:, None] // length, self.places[:, None] % length
+        row, column = self.indices[:, None] // length, self.indices[:, None] % length
         at = (row * heads + torch.arange(heads)) * length + column
         return F.embedding(at, x.flatten(0, 2))[None]
 

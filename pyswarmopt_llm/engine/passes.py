@@ -15,7 +15,7 @@ from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 from pyswarmopt_llm.common.errors import UndefinedModelError
 from pyswarmopt_llm.common.registry import lazy
-from pyswarmopt_llm.engine.batching import Batch, Plan, TokenPair, build_plan
+from pyswarmopt_llm.engine.batching import Batch, BatchPlan, TokenPair, build_plan
 from pyswarmopt_llm.engine.packed_attention import NAME as PACKED
 from pyswarmopt_llm.engine.packed_attention import Packing, products_win
 
@@ -148,7 +148,7 @@ class Decoder(Protocol):
         """The logits after these next tokens of the rows, (B,) int64 -> (B, V)."""
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Keep these rows, in this order; none may be moved to a later place."""
+        """Keep these rows, in this order; none may be moved to a later index."""
 
 
 def passes_of(model: Any) -> Passes:
@@ -189,7 +189,7 @@ class Passes:
         self.model, self.name = model, "the base"
         self.windows = attention_windows(model) or {}
 
-    def plan(self, pairs: Sequence[TokenPair], batch_tokens: int) -> Plan:
+    def plan(self, pairs: Sequence[TokenPair], batch_tokens: int) -> BatchPlan:
         """The batches of pairs; see `build_plan`."""
         return build_plan(pairs, batch_tokens)
 
@@ -244,12 +244,12 @@ class Passes:
         if packing is not None:
             inputs["packing"] = packing
             heads = packing.tokens[heads]
-            ids, positions = ids.take(packing.places)[None], positions.take(packing.places)[None]
+            ids, positions = ids.take(packing.indices)[None], positions.take(packing.indices)[None]
         device = self.model.device
         return heads, {**inputs, "input_ids": ids.to(device), "position_ids": positions.to(device)}
 
     def packing(self, batch: Batch, n_prefix: int) -> Packing | None:
-        """How a batch is fed without padding, if it is; rows of one length only for the sake of
+        """Feeding of a batch without padding, if it is; rows of one length only for the sake of
         faster attention.
         """
         if self.model.config._attn_implementation != PACKED:

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.engine.batching import Batch, Plan, TokenPair, build_row, in_batches
+from pyswarmopt_llm.engine.batching import Batch, BatchPlan, TokenPair, build_row, in_batches
 from pyswarmopt_llm.engine.passes import Decoder, Passes
 
 _STATES = ("past_key_values", "cache_params", "state")  # as models of transformers return theirs
@@ -33,14 +33,14 @@ class PlainPasses(Passes):
             "and nothing that texts share is computed once: slower, with the same results"
         )
 
-    def plan(self, pairs: Sequence[TokenPair], batch_tokens: int) -> Plan:
+    def plan(self, pairs: Sequence[TokenPair], batch_tokens: int) -> BatchPlan:
         """See `Passes.plan`."""
         by_length = defaultdict(list)
         for index, (context, continuation) in enumerate(pairs):
             row = build_row(context, [(index, continuation)])
             by_length[len(row.tokens)].append(row)
         alike = [by_length[length] for length in sorted(by_length, reverse=True)]
-        return Plan((), tuple(b for rows in alike for b in in_batches(rows, batch_tokens, 0)))
+        return BatchPlan((), tuple(b for rows in alike for b in in_batches(rows, batch_tokens, 0)))
 
     def logits(self, batch: Batch, cache: object) -> Tensor:
         """See `Passes.logits`; there is no prefix."""
@@ -116,7 +116,7 @@ class PlainDecoder(Decoder):
 
     def keep(self, rows: Sequence[int]) -> None:
         """See `Decoder.keep`."""
-        self._rows = [self._rows[place] for place in rows]
+        self._rows = [self._rows[index] for index in rows]
         self._groups = [texts for texts in self._groups if {*texts.rows} & {*self._rows}]
 
 

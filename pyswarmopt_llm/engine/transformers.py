@@ -16,7 +16,7 @@ from pyswarmopt_llm.common.errors import NoRoomError
 from pyswarmopt_llm.common.hardware import keep_few_products, out_of_memory, pick_device, pick_dtype
 from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.common.registry import lazy
-from pyswarmopt_llm.engine.batching import Batch, Plan, TokenPair, encode_pair
+from pyswarmopt_llm.engine.batching import Batch, BatchPlan, TokenPair, encode_pair
 from pyswarmopt_llm.engine.chat import PromptTokenizer, window_of
 from pyswarmopt_llm.engine.mixing import Mixing, PatchedWeights
 from pyswarmopt_llm.engine.packed_attention import use_packed_attention
@@ -198,7 +198,7 @@ class TransformersEngine(PromptTokenizer, Engine):
             self.tokens_fed += batch.n_tokens
             yield batch, logits
 
-    def _planned(self, pairs: tuple[tuple[str, str], ...], batch_tokens: int) -> Plan:
+    def _planned(self, pairs: tuple[tuple[str, str], ...], batch_tokens: int) -> BatchPlan:
         encoded: list[TokenPair] = []
         for context, continuation in pairs:
             if continuation:

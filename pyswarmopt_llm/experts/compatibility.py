@@ -46,7 +46,7 @@ EXCESS = 0.15  # of the share of the first singular value, median over modules
 
 
 @dataclass(frozen=True)
-class Problem:
+class ExpertProblem:
     """One error or warning about an expert.
 
     Attributes:
@@ -82,7 +82,7 @@ class PreflightReport:
     """
 
     names: tuple[str, ...]
-    problems: tuple[Problem, ...]
+    problems: tuple[ExpertProblem, ...]
     experts: tuple[AdapterInfo, ...]
     spectra: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -93,13 +93,13 @@ class PreflightReport:
 
         return rows_of(self.names, self.experts, self.spectra)
 
-    def errors(self, space: str) -> list[Problem]:
+    def errors(self, space: str) -> list[ExpertProblem]:
         """The problems that prevent mixing in `space`, which demands at least what delta does."""
         errors = [problem for problem in self.problems if problem.severity == "error"]
         return [error for error in errors if error.spaces == SPACES or space in error.spaces]
 
     @property
-    def warnings(self) -> list[Problem]:
+    def warnings(self) -> list[ExpertProblem]:
         """The problems that prevent nothing."""
         return [p for p in self.problems if p.severity == "warning"]
 
@@ -137,12 +137,12 @@ def inspect_experts(paths: Sequence[str | Path], base: BaseModel | None = None) 
     refuse_unmatched(paths)
     names = unique_names(paths)
     experts: list[AdapterInfo] = []
-    problems: list[Problem] = []
+    problems: list[ExpertProblem] = []
     for path, name in zip(paths, names, strict=True):
         try:
             experts.append(read_adapter(path, name))
         except UserError as error:
-            problems.append(Problem(name, error.text))
+            problems.append(ExpertProblem(name, error.text))
     files = None if base is None or not experts else BaseFiles(base)
     for i, info in enumerate(experts):
         problems += _remarks(info, experts[:i])
@@ -169,14 +169,14 @@ def unique_names(paths: Sequence[str | Path]) -> list[str]:
     return unique
 
 
-def _remarks(info: AdapterInfo, others: Sequence[AdapterInfo]) -> Iterator[Problem]:
+def _remarks(info: AdapterInfo, others: Sequence[AdapterInfo]) -> Iterator[ExpertProblem]:
     """Warnings about an expert that can be mixed: ignored modules, the weights of another one."""
     if info.ignored:
-        yield Problem(info.name, ignored_in_words(info), "warning")
+        yield ExpertProblem(info.name, ignored_in_words(info), "warning")
     twin = next((other for other in others if other.fingerprint == info.fingerprint), None)
     if twin is not None:
         text = f"has the same weights as {twin.name}; remove one of them"
-        yield Problem(info.name, text, "warning")
+        yield ExpertProblem(info.name, text, "warning")
 
 
 def ignored_in_words(info: AdapterInfo) -> str:
@@ -198,7 +198,7 @@ def in_words(modules: Sequence[str]) -> str:
     return f"{first} and {counted(len(more), 'more module')}" if more else first
 
 
-def _differences(info: AdapterInfo, first: AdapterInfo) -> Iterator[Problem]:
+def _differences(info: AdapterInfo, first: AdapterInfo) -> Iterator[ExpertProblem]:
     """Differences of an expert from the first one; the table shows which one is the odd one out."""
     lacking = sorted(first.modules.keys() - info.modules)
     added = sorted(info.modules.keys() - first.modules)
@@ -209,7 +209,7 @@ def _differences(info: AdapterInfo, first: AdapterInfo) -> Iterator[Problem]:
     ]
     if parts:
         text = f"{' and '.join(parts)} (against {first.name}); factor needs the same modules"
-        yield Problem(info.name, f"{text}, use `space` delta", spaces=_ONLY_FACTOR)
+        yield ExpertProblem(info.name, f"{text}, use `space` delta", spaces=_ONLY_FACTOR)
     for module in sorted(first.modules.keys() & info.modules):
         a, b = info.modules[module], first.modules[module]
         if (a.rank, a.scale) != (b.rank, b.scale):
@@ -217,23 +217,23 @@ def _differences(info: AdapterInfo, first: AdapterInfo) -> Iterator[Problem]:
                 f"has rank {a.rank} and scale {a.scale:g} at {module}, {first.name} rank {b.rank} "
                 f"and scale {b.scale:g}; factor needs equal rank and alpha, use `space` delta"
             )
-            yield Problem(info.name, text, spaces=_ONLY_FACTOR)
+            yield ExpertProblem(info.name, text, spaces=_ONLY_FACTOR)
             return
 
 
-def _other_base(info: AdapterInfo, first: AdapterInfo) -> Iterator[Problem]:
+def _other_base(info: AdapterInfo, first: AdapterInfo) -> Iterator[ExpertProblem]:
     """Signs that two experts have different bases, where none is given to compare them with."""
     for module, adapted in info.modules.items():
         there = first.modules.get(module, adapted).weight_shape
         if there != adapted.weight_shape:
             text = f"changes {module} of shape {_by(adapted.weight_shape)}, {first.name} one of "
             text += f"{_by(there)}: they have different bases; remove one of them"
-            yield Problem(info.name, text)
+            yield ExpertProblem(info.name, text)
             return
     base, first_base = info.base_model_name, first.base_model_name
     if base and first_base and not same_model(base, first_base):
         text = f"was trained on {base}, {first.name} on {first_base}; give the base that they are "
-        yield Problem(info.name, f"{text}to be mixed on with `base`", "warning")
+        yield ExpertProblem(info.name, f"{text}to be mixed on with `base`", "warning")
 
 
 class BaseFiles:
@@ -260,17 +260,17 @@ class BaseFiles:
             }
         self._vocabulary = _vocabulary(base.path)
 
-    def problems(self, info: AdapterInfo) -> Iterator[Problem]:
+    def problems(self, info: AdapterInfo) -> Iterator[ExpertProblem]:
         """Misfits between an expert and this base: shapes are errors, names are warnings."""
         misfit = self._misfit(info)
         if misfit:
-            yield Problem(info.name, misfit)
+            yield ExpertProblem(info.name, misfit)
         else:
             yield from self._name_problem(info)
         yield from self._selection_problem(info)
         vocabulary = _vocabulary(info.path)
         if None not in (vocabulary, self._vocabulary) and vocabulary != self._vocabulary:
-            yield Problem(
+            yield ExpertProblem(
                 info.name, "has a tokenizer with another vocabulary; the base's is used", "warning"
             )
 
@@ -291,19 +291,19 @@ class BaseFiles:
                 return f"adapts {module}, which {why}; train it on linear layers only"
         return ""
 
-    def _selection_problem(self, info: AdapterInfo) -> Iterator[Problem]:
+    def _selection_problem(self, info: AdapterInfo) -> Iterator[ExpertProblem]:
         """Modules that an expert's config selects, but its file lacks, or the reverse."""
         linear, output = self.skeleton.linear, self.skeleton.output
         selected = info.config.selected(linear, output)
         if info.config.all_linear and output in info.modules:
             text = f"adapts {output}, which its target_modules, all-linear, leave out"
-            yield Problem(info.name, f"{text}; list all modules there")
+            yield ExpertProblem(info.name, f"{text}; list all modules there")
         lacks = sorted(selected - info.modules.keys())
         if lacks and not info.config.begins_as_base:
             text = f"selects {lacks[0]}, whose weights its file lacks and peft draws at random"
-            yield Problem(info.name, f"{text} (init_lora_weights); export it again")
+            yield ExpertProblem(info.name, f"{text} (init_lora_weights); export it again")
 
-    def _name_problem(self, info: AdapterInfo) -> Iterator[Problem]:
+    def _name_problem(self, info: AdapterInfo) -> Iterator[ExpertProblem]:
         """A warning where the base that an expert names is not, or may not be, this one."""
         name, base = info.base_model_name, self._base
         if name is None:
@@ -319,7 +319,7 @@ class BaseFiles:
                 f"was trained on {name}, not on {base.name}: its shapes fit, but it may do less "
                 f"here or add noise; see what it does ({seen})"
             )
-        yield Problem(info.name, text, "warning")
+        yield ExpertProblem(info.name, text, "warning")
 
 
 def _is_base(name: str, base: BaseModel) -> bool:
@@ -398,7 +398,7 @@ def inspect_weights(report: PreflightReport, base: str | None = None) -> Preflig
         try:
             changes = load_factors(info)
         except UserError as error:
-            problems.append(Problem(info.name, error.text))
+            problems.append(ExpertProblem(info.name, error.text))
         else:
             pool[info.name] = {name: spectrum(change) for name, change in changes.items()}
     for info in report.experts:
@@ -410,12 +410,12 @@ def inspect_weights(report: PreflightReport, base: str | None = None) -> Preflig
             seen = command("eval", **models, task="TASK.json")
             words.append(f"see what it does ({seen}), or remove it")
         if words:
-            problems.append(Problem(info.name, "; ".join(words), "warning"))
+            problems.append(ExpertProblem(info.name, "; ".join(words), "warning"))
     return replace(report, problems=tuple(problems), spectra=pool)
 
 
 def _unusual_norms(spectra: Spectra, pool: Mapping[str, Spectra]) -> Iterator[str]:
-    """How an adapter's changes are louder or quieter than those of its pool, which it is in."""
+    """Remark on an adapter whose changes are louder or quieter than those of its pool."""
     ratios = {}
     for module, spectrum in spectra.items():
         norms = [other[module].norm for other in pool.values() if module in other]
@@ -436,7 +436,7 @@ def _unusual_norms(spectra: Spectra, pool: Mapping[str, Spectra]) -> Iterator[st
 
 
 def _unusual_shares(spectra: Spectra, pool: Mapping[str, Spectra]) -> Iterator[str]:
-    """How much more of an adapter's changes than of its pool's is in one direction a module."""
+    """Remark on an adapter with more in one direction a module than its pool."""
     excesses = []
     for module, spectrum in spectra.items():
         others = (other[module] for other in pool.values() if module in other)

@@ -50,10 +50,10 @@ class Abstention:
                 longest = max((item.choices or {}).values(), key=len, default="")
                 yield item, self._reflection(item, longest) + _VERDICTS[1], 0
 
-    def __call__(self, engine: Engine, places: Sequence[int] | None = None) -> Score:
-        """Score all items, or those at these places, in two steps; see `Utility`."""
-        answered = self._accuracy(engine, places)
-        abstained = self._abstained(engine, at(self.items, places), answered.answers)
+    def __call__(self, engine: Engine, indices: Sequence[int] | None = None) -> Score:
+        """Score all items, or those at these indices, in two steps; see `Utility`."""
+        answered = self._accuracy(engine, indices)
+        abstained = self._abstained(engine, at(self.items, indices), answered.answers)
         pairs = zip(answered.per_item, abstained, strict=True)
         score = score_of([0.0 if withheld else 2.0 * right - 1.0 for right, withheld in pairs])
         return replace(score, answers=answered.answers)

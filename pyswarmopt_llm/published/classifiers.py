@@ -81,7 +81,7 @@ class Classifier:
 
     @torch.inference_mode()
     def logits(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Of texts, given as token ids: (texts, labels), float32 on the CPU."""
+        """Logits of texts, given as token ids: (texts, labels), float32 on the CPU."""
         logits = torch.empty(len(rows), self.model.config.num_labels)
         batches = padded_batches(rows, self.tokenizer.pad_token_id, self.model.device)
         for indices, ids, mask in batches:
@@ -209,7 +209,7 @@ def toxicity_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any
 
 
 def controllability(verbose: Sequence[str], concise: Sequence[str]) -> float:
-    """How well a pair of models follows two conflicting preferences: the fraction of prompts on
+    """Measure a pair of models by two conflicting preferences: the fraction of prompts on
     which the model optimised for verbosity writes more words than the one optimised for
     conciseness; ties count one half.
 

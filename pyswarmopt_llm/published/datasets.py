@@ -36,13 +36,13 @@ from pyswarmopt_llm.scores.tasks.load import (
     renamed,
 )
 from pyswarmopt_llm.scores.tasks.load import (
-    Row as TableRow,
+    FileRow as TableRow,
 )
 from pyswarmopt_llm.scores.tasks.types import DEV, TEST, Item, Task
 
-Row = Mapping[str, Any]
+FileRow = Mapping[str, Any]
 Record = dict[str, Any]
-ToRecord = Callable[[Row, str], Record | None]
+ToRecord = Callable[[FileRow, str], Record | None]
 _OPTIONS = 4  # of a knowledge crossword, as in the reference's file
 # Of the splits with answers, the first in this order is the test set and the second is dev.
 SPLIT_ORDER = ("test", "validation", "val", "valid", "dev", "train")
@@ -55,16 +55,16 @@ _NONE = (None, "", -1, "-1")  # in place of an answer
 
 
 @dataclass(frozen=True)
-class Published:
+class DataSet:
     """A published data set."""
 
     # question, choices, answer of a row; None: it has no answer
-    read: Callable[[Row], Record | None]
+    read: Callable[[FileRow], Record | None]
     # data set id and configuration; None: published as files only
     hub: tuple[str, str | None] | None = None
     metric: str | None = None  # default: accuracy
 
-    def record(self, row: Row, where: str) -> Record | None:
+    def record(self, row: FileRow, where: str) -> Record | None:
         """The record of a row."""
         try:
             return self.read(row)
@@ -96,7 +96,7 @@ def read_published(spec: str, dev: int | None, test: int | None, reading: Readin
 # One function per data set
 
 
-def _mmlu(row: Row) -> Record:
+def _mmlu(row: FileRow) -> Record:
     """Hendrycks et al. 2021: rows of the hub, or of CSV files without a header."""
     if "choices" in row:
         answer = row["answer"]
@@ -106,13 +106,13 @@ def _mmlu(row: Row) -> Record:
     return _record(question, choices, answer, domain=Path(row["file"]).stem)
 
 
-def _mmlu_pro(row: Row) -> Record:
+def _mmlu_pro(row: FileRow) -> Record:
     """Wang et al. 2024: up to ten options, some padded with N/A."""
     options = [text for text in row["options"] if text != "N/A"]
     return _record(row["question"], options, row["answer"], domain=row["category"])
 
 
-def _hellaswag(row: Row) -> Record | None:
+def _hellaswag(row: FileRow) -> Record | None:
     """Zellers et al. 2019: labels are texts on the hub, empty in test; integers in the files."""
     if str(row.get("label", "")) == "":
         return None
@@ -121,7 +121,7 @@ def _hellaswag(row: Row) -> Record | None:
     )
 
 
-def _gsm8k(row: Row) -> Record:
+def _gsm8k(row: FileRow) -> Record:
     """Cobbe et al. 2021: the answer ends with ``#### number``."""
     return {
         "question": row["question"],
@@ -129,7 +129,7 @@ def _gsm8k(row: Row) -> Record:
     }
 
 
-def _nlgraph(row: Row) -> Record:
+def _nlgraph(row: FileRow) -> Record:
     """Wang et al. 2023: question and an answer in words; the folder names the kind of problem."""
     return {
         "prompt": row["question"].removesuffix("A:").rstrip(),
@@ -139,7 +139,7 @@ def _nlgraph(row: Row) -> Record:
     }
 
 
-def _knowledge_crosswords(row: Row) -> Record:
+def _knowledge_crosswords(row: FileRow) -> Record:
     """Ding et al. 2024, the MC files: options for each blank.
 
     As in the Model Swarms reference, the model chooses among whole solutions: the right one and
@@ -164,14 +164,14 @@ def _knowledge_crosswords(row: Row) -> Record:
     return _shuffled(question, texts, rng)
 
 
-def _truthfulqa(row: Row) -> Record:
+def _truthfulqa(row: FileRow) -> Record:
     """Lin et al. 2022, MC1: one true answer, published as the first of the list."""
     texts, labels = _targets(row["mc1_targets"])
     texts.insert(0, texts.pop(labels.index(1)))
     return _shuffled(row["question"], texts, _generator_of(row["question"]))
 
 
-def _truthfulqa_mc2(row: Row) -> Record:
+def _truthfulqa_mc2(row: FileRow) -> Record:
     """Lin et al. 2022, MC2: several true answers; ``right`` lists their letters."""
     texts, labels = _targets(row["mc2_targets"])
     pairs = list(zip(texts, labels, strict=True))
@@ -180,7 +180,7 @@ def _truthfulqa_mc2(row: Row) -> Record:
     return _record(row["question"], [text for text, _ in pairs], right[0], right="".join(right))
 
 
-def _real_toxicity_prompts(row: Row) -> Record:
+def _real_toxicity_prompts(row: FileRow) -> Record:
     """Gehman et al. 2020: the beginnings of sentences."""
     text = row["prompt"]["text"] if isinstance(row["prompt"], Mapping) else row["prompt"]
     return {
@@ -189,7 +189,7 @@ def _real_toxicity_prompts(row: Row) -> Record:
     }
 
 
-def _abstainqa(row: Row) -> Record:
+def _abstainqa(row: FileRow) -> Record:
     """Feng et al. 2024, arXiv 2402.00367: records with lettered choices, or rows of MMLU."""
     if isinstance(row.get("choices"), Mapping):
         return _record(row["question"], dict(row["choices"]), row["answer"])
@@ -200,7 +200,7 @@ def _record(question: str, choices: list[str] | dict[str, str], answer: str, **m
     return {"question": question, "choices": choices, "answer": answer, **meta}
 
 
-def _targets(targets: Row) -> tuple[list[str], list[int]]:
+def _targets(targets: FileRow) -> tuple[list[str], list[int]]:
     """Texts and labels, from the hub's two lists or the files' mapping of text to label."""
     if targets.keys() == {"choices", "labels"}:
         return list(targets["choices"]), list(targets["labels"])
@@ -219,27 +219,27 @@ def _generator_of(text: str) -> random.Random:
     return random.Random(hashlib.sha256(text.encode()).hexdigest())
 
 
-PUBLISHED: dict[str, Published] = {
-    "mmlu": Published(_mmlu, ("cais/mmlu", "all")),
-    "mmlu-pro": Published(_mmlu_pro, ("TIGER-Lab/MMLU-Pro", None)),
-    "hellaswag": Published(_hellaswag, ("Rowan/hellaswag", None)),
-    "gsm8k": Published(_gsm8k, ("openai/gsm8k", "main"), "numeric"),
-    "nlgraph": Published(_nlgraph, None, "graph"),
-    "knowledge-crosswords": Published(_knowledge_crosswords),
-    "truthfulqa": Published(_truthfulqa, ("truthfulqa/truthful_qa", "multiple_choice")),
-    "truthfulqa-mc2": Published(
+PUBLISHED: dict[str, DataSet] = {
+    "mmlu": DataSet(_mmlu, ("cais/mmlu", "all")),
+    "mmlu-pro": DataSet(_mmlu_pro, ("TIGER-Lab/MMLU-Pro", None)),
+    "hellaswag": DataSet(_hellaswag, ("Rowan/hellaswag", None)),
+    "gsm8k": DataSet(_gsm8k, ("openai/gsm8k", "main"), "numeric"),
+    "nlgraph": DataSet(_nlgraph, None, "graph"),
+    "knowledge-crosswords": DataSet(_knowledge_crosswords),
+    "truthfulqa": DataSet(_truthfulqa, ("truthfulqa/truthful_qa", "multiple_choice")),
+    "truthfulqa-mc2": DataSet(
         _truthfulqa_mc2, ("truthfulqa/truthful_qa", "multiple_choice"), "mc2"
     ),
-    "realtoxicityprompts": Published(
+    "realtoxicityprompts": DataSet(
         _real_toxicity_prompts, ("allenai/real-toxicity-prompts", None), "toxicity"
     ),
-    "abstainqa": Published(_abstainqa, ("cais/mmlu", "all"), "abstain"),
+    "abstainqa": DataSet(_abstainqa, ("cais/mmlu", "all"), "abstain"),
 }
 
 
 def draw(
     where: str,
-    splits: Mapping[str, Sequence[Row]],
+    splits: Mapping[str, Sequence[FileRow]],
     readers: Mapping[str, ToRecord],
     dev: int | None,
     test: int | None,
@@ -253,7 +253,7 @@ def draw(
     Args:
         where: begins messages.
         splits: name -> rows.
-        readers: name -> a row and its place as a record for `parse_item`; None: it has no answer.
+        readers: name -> a row and its location as a record for `parse_item`; None: it has no answer.
         dev: number of dev items, by default 200 as in the paper.
         test: number of test items, by default 1,000.
     """
@@ -263,10 +263,10 @@ def draw(
         order = list(range(len(splits[split])))
         random.Random(0).shuffle(order)
         for i in order:
-            place = f"{where}: {split} row {i}"
-            record = readers[split](splits[split][i], place)
+            location = f"{where}: {split} row {i}"
+            record = readers[split](splits[split][i], location)
             if record is not None:
-                yield parse_item(record, place, f"{split}-{i}")
+                yield parse_item(record, location, f"{split}-{i}")
 
     def has_answers(split: str) -> bool:
         rows = splits.get(split, ())
@@ -306,7 +306,7 @@ def download(dataset: str, config: str | None) -> Mapping[str, Any]:
     return loaded
 
 
-def read_rows(path: Path) -> dict[str, list[Row]]:
+def read_rows(path: Path) -> dict[str, list[FileRow]]:
     """Split name -> rows of a JSON, JSONL, CSV or Parquet file or a folder of them, each row with
     its ``file``.
 
@@ -319,7 +319,7 @@ def read_rows(path: Path) -> dict[str, list[Row]]:
         raise UserError(
             f"{path}: no {', '.join(_SUFFIXES)} file there; give the published file or folder"
         )
-    splits: dict[str, list[Row]] = {}
+    splits: dict[str, list[FileRow]] = {}
     for file in files or [path]:
         match = _SPLIT.search(str(file.relative_to(path)).lower())
         for name, rows in _by_split(file, match.group(1) if match else "all").items():
@@ -329,7 +329,7 @@ def read_rows(path: Path) -> dict[str, list[Row]]:
     return splits
 
 
-def _by_split(file: Path, split: str) -> dict[str, list[Row]]:
+def _by_split(file: Path, split: str) -> dict[str, list[FileRow]]:
     """The rows of one file by split: of a list, or an object of rows or splits."""
     content = _read(file)
     if isinstance(content, Mapping) and {"dev", "test"} <= content.keys():
@@ -337,7 +337,7 @@ def _by_split(file: Path, split: str) -> dict[str, list[Row]]:
     return {split: _with_file(content.values() if isinstance(content, Mapping) else content, file)}
 
 
-def _with_file(rows: Iterable[Any], file: Path) -> list[Row]:
+def _with_file(rows: Iterable[Any], file: Path) -> list[FileRow]:
     records = list(rows)
     if not all(isinstance(row, dict) for row in records):
         raise UserError(f"{file}: not a table of rows; give the file as its authors publish it")
@@ -380,15 +380,15 @@ def _reader(rows: Any, told: Mapping[str, str], where: str) -> ToRecord:
     """Reads the rows of a split; numbers of answers count its classes or options from 0."""
     check_names(told, rows.column_names, where)
     if not first_of(ANSWER, renamed(dict.fromkeys(rows.column_names), told)):
-        return lambda row, place: None
+        return lambda row, location: None
     columns = find_columns(Table(Path(where), rows.column_names, ()), told)
     header = columns.header(columns.answer)
     classes: Sequence[str] | None = getattr(rows.features[header], "names", None)
 
-    def record(row: Mapping[str, Any], place: str) -> Record | None:
+    def record(row: Mapping[str, Any], location: str) -> Record | None:
         if row[header] in _NONE:
             return None
-        located = TableRow(place, "", row)
+        located = TableRow(location, "", row)
         columns.check(located, (columns.question,))
         found = columns.record(located)
         choices, answer = found["choices"] or classes, found["answer"]

@@ -92,10 +92,10 @@ def _topology(item: Item, text: str) -> bool:
     """An order of all nodes that respects every "before"."""
     rules = [(int(a), int(b)) for a, b in _BEFORE.findall(item.question)]
     order = _longest_sequence(text)
-    place = {node: i for i, node in enumerate(order)}
+    position = {node: i for i, node in enumerate(order)}
     if sorted(order) != sorted(_longest_sequence(item.answer)):
         return False
-    return all(place[a] < place[b] for a, b in rules)
+    return all(position[a] < position[b] for a, b in rules)
 
 
 def _matching(item: Item, text: str) -> bool:

@@ -15,8 +15,7 @@ from pyswarmopt_llm.report.findings import findings
 from pyswarmopt_llm.report.pages import one_line, render
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.scores.tasks.prompts import placeholders, render_prompt
-from pyswarmopt_llm.scores.tasks.types import Form as Asked
-from pyswarmopt_llm.scores.tasks.types import Item
+from pyswarmopt_llm.scores.tasks.types import Form, Item
 from pyswarmopt_llm.searching.scoring.parents import Parent
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import About
@@ -37,7 +36,7 @@ _PERMISSIVE = (
 
 
 @dataclass(frozen=True)
-class Form:
+class FileKind:
     """The kind of the files beside a card.
 
     Attributes:
@@ -53,8 +52,8 @@ class Form:
     sentence: str = ""
 
 
-ADAPTER = Form("peft", "adapter", ("lora",))
-MODEL = Form("transformers", "merge", ())
+ADAPTER = FileKind("peft", "adapter", ("lora",))
+MODEL = FileKind("transformers", "merge", ())
 
 
 def _strict(parents: Sequence[Parent]) -> Mapping[str, str]:
@@ -99,7 +98,7 @@ def licence_conflict(parents: Sequence[Parent]) -> str | None:
 
 
 def model_card(
-    about: About, result: Result, parents: Sequence[Parent] = (), form: Form | None = None
+    about: About, result: Result, parents: Sequence[Parent] = (), form: FileKind | None = None
 ) -> str:
     """The README.md of ``best/``, or of what it was exported to.
 
@@ -136,7 +135,7 @@ def model_card(
     return text.rstrip() + "\n"
 
 
-def _prompt(form: Asked | None, scoring: Scoring) -> str:
+def _prompt(form: Form | None, scoring: Scoring) -> str:
     """The user turn, with the names of columns in braces for what a question puts there."""
     choices = (None if form is None else form.choices) or {"A": "{option A}", "B": "{option B}"}
     template = None if form is None else form.prompt
@@ -145,7 +144,7 @@ def _prompt(form: Asked | None, scoring: Scoring) -> str:
     return render_prompt(item, scoring, template)
 
 
-def _header(form: Form, parents: Sequence[Parent], about: About, result: Result) -> str:
+def _header(form: FileKind, parents: Sequence[Parent], about: About, result: Result) -> str:
     """The header in YAML; without parents there is no licence in it."""
     from huggingface_hub import EvalResult, ModelCardData
 

@@ -38,8 +38,8 @@ def paths(rows: Sequence[Row], coefficients: Mapping[str, float], chosen: Row) -
     values, swarm = np.array([row.value for row in rows], dtype=np.float64), swarm_of(rows)
     flat = project(np.array([row.coefficients for row in rows], dtype=np.float64), values)
     scored = len(coefficients) == 2
-    places = _in_frame(np.vstack([flat.points, flat.experts]), one_unit=not scored)
-    points, experts = places[: len(rows)], places[len(rows) :]
+    framed = _in_frame(np.vstack([flat.points, flat.experts]), one_unit=not scored)
+    points, experts = framed[: len(rows)], framed[len(rows) :]
     ways: dict[int, list[list[float]]] = {}
     for row, at in zip(rows, points, strict=True):
         ways.setdefault(row.particle, []).append(at)
@@ -72,10 +72,10 @@ def _in_frame(points: Floats, one_unit: bool) -> list[list[float]]:
     unit = _ROOM / np.where(high > low, high - low, 1.0)
     if one_unit:
         unit[:] = unit.min()
-    places: list[list[float]] = (
+    framed: list[list[float]] = (
         (_MIDDLE + (points - (low + high) / 2) * unit * (1, -1)).round(1).tolist()
     )
-    return places
+    return framed
 
 
 def _short(name: str) -> str:

@@ -64,7 +64,7 @@ class Headroom:
 
 
 class Changes(NamedTuple):
-    """Dev items on which the result differs from the best single expert: their places."""
+    """Dev items on which the result differs from the best single expert: their indices."""
 
     gained: list[int]
     lost: list[int]
@@ -72,7 +72,7 @@ class Changes(NamedTuple):
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the final best started.
+    """Start of the final best.
 
     Attributes:
         particle: its number in the swarm.
@@ -212,7 +212,7 @@ def headroom(result: Result) -> Headroom | None:
 
 
 def origin(rows: Sequence[Row], result: Result) -> Origin:
-    """Where the final best started.
+    """Start of the final best.
 
     Args:
         rows: of the journal, partial evaluations included.

@@ -72,7 +72,7 @@ class Schedule:
         return training_passes(items, self.epochs) + self.fold_passes(items)
 
     def fold_passes(self, items: int) -> int:
-        """Those of the LoRAs that are trained without a fold.
+        """Passes of the LoRAs that are trained without a fold.
 
         Example:
             >>> labelled(200).fold_passes(200)

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from pyswarmopt_llm.common.events import OnEvent, note
 from pyswarmopt_llm.searching.explore import explore
-from pyswarmopt_llm.searching.grid import Draw, make_grid, save_grid
+from pyswarmopt_llm.searching.grid import GridDraw, make_grid, save_grid
 from pyswarmopt_llm.searching.plan import Plan
 from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.scoring.run_directory import GRID, Run
@@ -28,7 +28,7 @@ def choose_draw(job: Job, run: Run, tell: OnEvent) -> Job:
     grid = make_grid(job.stored)
     budgets = _share(job, len(grid.waiting))
     seen: set[tuple[str, str]] = set()
-    draws: dict[Draw, Job] = {}
+    draws: dict[GridDraw, Job] = {}
     for number, settings in enumerate(grid.waiting, start=1):
         tell(note(f"draw {number} of {len(grid.waiting)}: {' '.join(settings)}"))
         drawn = replace(job.with_settings(settings=settings, **budgets), drawn_from={})
@@ -38,7 +38,7 @@ def choose_draw(job: Job, run: Run, tell: OnEvent) -> Job:
         new = [row for row in run.rows if (row.phase, row.key) not in seen]
         seen |= {(row.phase, row.key) for row in new}
         items, seconds = sum(row.n for row in new), sum(row.seconds for row in new)
-        draws[Draw(name, settings, best, len(new), items, round(seconds, 3))] = drawn
+        draws[GridDraw(name, settings, best, len(new), items, round(seconds, 3))] = drawn
         save_grid(run.path, replace(grid, draws=tuple(draws), waiting=grid.waiting[number:]))
     chosen = max(draws, key=lambda draw: draw.best_dev)
     save_grid(run.path, replace(grid, draws=tuple(draws), waiting=(), chosen=chosen.name))

@@ -71,7 +71,7 @@ class Need:
 
 @dataclass(frozen=True)
 class Fit:
-    """What a search needs on a device, and what the device has.
+    """Memory that a search needs on a device, and that the device has.
 
     Attributes:
         device: its name.
@@ -251,7 +251,7 @@ def weights_of(model: Any, base: BaseModel) -> int:
     return sum(plain.values())
 
 
-def dry_run_search(config: SearchConfig) -> Cost:
+def dry_run_search(config: SearchConfig) -> PlannedCost:
     """The cost of a search, of all draws where it has a grid; of one that does not fit that it does
     not.
 
@@ -365,7 +365,7 @@ class Timed:
 
 
 @dataclass(frozen=True)
-class Cost:
+class PlannedCost:
     """The most that a command would do, with this dtype, threads and device."""
 
     tasks: tuple[Timed, ...]
@@ -422,9 +422,9 @@ def cost_of(
     notes: Sequence[str] = (),
     out: str = "",
     writes: tuple[str, ...] = (),
-) -> Cost:
+) -> PlannedCost:
     """A cost, with the memory that this process has taken and what is free beside it."""
-    return Cost(
+    return PlannedCost(
         tuple(timed),
         evaluations,
         passes,

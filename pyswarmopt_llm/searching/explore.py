@@ -287,7 +287,7 @@ def eliminated(
 
 @dataclass(frozen=True)
 class Found:
-    """What a search found on dev.
+    """Result of a search on dev.
 
     Attributes:
         chosen: the model that is handed over, unless training changes it.
@@ -350,7 +350,7 @@ def _scorer_on(job: Job, run: Run, on_row: OnRow, pools: Any, questions: Questio
 def _found(
     job: Job, run: Run, swarm: pso.Optimizer, scorer_on: ScorerOn, progress: Progress, tell: OnEvent
 ) -> Found:
-    """What a search with this optimizer finds."""
+    """Run the search with this optimizer."""
     scorings = choose_scorings(job, scorer_on, tell)
     scorer = scorer_on(Questions("dev", tuple(scorings.items())))
     surrogate = _surrogate(job, run)
@@ -488,7 +488,7 @@ def _surrogate(job: Job, run: Run) -> Surrogate | None:
 
 
 def _shares(job: Job) -> Sequence[Share]:
-    """Of the race of the experts, where a model of the items is to propose mixtures of them."""
+    """Shares of the experts' race, where a model of the items is to propose mixtures of them."""
     if job.config.surrogate is None and not job.config.quick:
         return []
     return draw_shares(job.objectives.items, job.config.seed)

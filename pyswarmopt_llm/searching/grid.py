@@ -24,7 +24,7 @@ DRAWS = 10
 
 
 @dataclass(frozen=True)
-class Draw:
+class GridDraw:
     """A search of a grid.
 
     Attributes:
@@ -55,7 +55,7 @@ class Grid:
 
     values: dict[str, tuple[str, ...]]
     waiting: tuple[tuple[str, ...], ...] = ()
-    draws: tuple[Draw, ...] = ()
+    draws: tuple[GridDraw, ...] = ()
     chosen: str = ""
 
     @property
@@ -141,7 +141,7 @@ def table(grid: Grid) -> Iterator[list[str]]:
     handed over.
 
     Example:
-        >>> grid = Grid({"inertia": (".1",)}, (), (Draw("draw-01", ("inertia=.1",), 0.5, 9, 900, 1.0),), "draw-01")
+        >>> grid = Grid({"inertia": (".1",)}, (), (GridDraw("draw-01", ("inertia=.1",), 0.5, 9, 900, 1.0),), "draw-01")
         >>> for row in table(grid):
         ...     print(row)
         ['draw', 'inertia', 'dev', 'items']

@@ -152,7 +152,7 @@ def resume(
 
 
 def about(job: Job) -> dict[str, Any]:
-    """What ``run.json`` is to hold of a search."""
+    """Content of ``run.json`` for a search."""
     tasks = job.tasks.items()
     more: dict[str, Any] = {"notes": job.notes} if job.notes else {}
     more["forms"] = {name: form.to_json() for name, task in tasks if (form := form_of(task))}
@@ -285,7 +285,7 @@ def finish(job: Job, run: Run, found: Found, training: Training | None, start: f
 def _contestants(
     job: Job, found: Found, made: Mapping[str, Contestant], own: str
 ) -> dict[str, Contestant]:
-    """What the result is compared with, by name, but for the rivals."""
+    """Models that the result is compared with, by name, but for the rivals."""
     vertices, single = job.space.vertices(), found.single
     expert = Contestant(vertices[single], dev=found.experts[single])
     contestants = {"best_single": expert}
@@ -310,7 +310,7 @@ def _rivals(job: Job, made: Mapping[str, Contestant]) -> dict[str, Contestant]:
 
 
 def _what(split: str) -> str:
-    """What the store calls the scores of a model."""
+    """Name of a model's scores in the store."""
     return f"model {split}"
 
 

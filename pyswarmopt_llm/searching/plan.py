@@ -90,7 +90,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Budget:
-    """When a search has to end so that it keeps within its budget.
+    """Limits of a search, and the time at which it has to end to keep within them.
 
     Seconds are those that the journal has of every evaluation, so that a resumed run ends where the
     interrupted one would have. The closing evaluations (best, best single expert and average, on
@@ -309,7 +309,7 @@ class Plan:
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
-        """What is scored and trained at most, in order; the last one scores the result."""
+        """Parts of the search at most, in order; the last one scores the result."""
         experts, scored = len(self.config.experts), self.affordable
         if self.kind.remembers and not self.without_options:
             scored = experts
@@ -475,7 +475,7 @@ def _published(config: SearchConfig) -> SearchConfig:
 
 
 def _automatic(plan: Plan) -> tuple[dict[str, Any], dict[str, str]]:
-    """What ``auto`` chooses by task, and why not more."""
+    """Choices of ``auto`` by task, and why not more."""
     if plan.config.quick:
         particles = len(plan.config.experts) + 1
         chosen = {"max_iter": 0, "particles": particles, "proposals": 0, "start": "base"}
@@ -548,7 +548,7 @@ def _start(plan: Plan, config: SearchConfig) -> str:
 
 
 def _compat(plan: Plan, config: SearchConfig) -> str:
-    """Whose algorithm runs."""
+    """Source of the algorithm: the paper, its authors' code, or neither."""
     if config.optimizer != MODEL_SWARMS:
         return "none"
     if config.compat == "reference":
@@ -789,7 +789,7 @@ def _check_engine(engine: str) -> None:
 
 @dataclass(frozen=True)
 class Workers:
-    """How many workers, and where.
+    """Number of workers, and where they run.
 
     Attributes:
         count: processes on this machine; 0 where the cluster decides.
@@ -807,7 +807,7 @@ class Workers:
 
     @property
     def side_by_side(self) -> int:
-        """How many score at the same time, as far as that is known."""
+        """Number of workers that score at the same time, as far as that is known."""
         return max(self.count, 1)
 
 

@@ -54,7 +54,9 @@ NOISES = (1e-6, 1e-4, 1e-2)  # tried for the kernel
 SOFTNESS = 0.4
 _ITERATIONS = 100  # of the swarm that maximises the width
 LEAST_LEAD = 1.0  # standard errors that the model has to expect of a mixture
-_score_model: Callable[..., Model] = lazy("pyswarmopt_llm.searching.score_surrogate:ScoreModel")
+_score_model: Callable[..., CandidateModel] = lazy(
+    "pyswarmopt_llm.searching.score_surrogate:ScoreModel"
+)
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Candidate:
     margins: Margins = field(default_factory=list)
 
 
-class Model(Protocol):
+class CandidateModel(Protocol):
     """A model of the candidates that were scored."""
 
     def expected(self) -> Floats:
@@ -87,7 +89,7 @@ class Model(Protocol):
 
 
 # A model of candidates, so many of which were there before the first was proposed.
-Fit = Callable[[Sequence[Candidate], int], Model]
+Fit = Callable[[Sequence[Candidate], int], CandidateModel]
 
 
 class Surrogate:
@@ -114,8 +116,8 @@ class Surrogate:
         if row.complete:
             scores = [row.score(name) for name in self._tasks]
             margins = [own for name in self._tasks for own in row.margins.get(name, ())]
-            place = position.detach().cpu().double().numpy().copy()
-            self._seen[row.key] = Candidate(place, scores, row.value, margins)
+            x = position.detach().cpu().double().numpy().copy()
+            self._seen[row.key] = Candidate(x, scores, row.value, margins)
 
     def propose(self, seed: int, at_once: int) -> Iterator[Sequence[Tensor]]:
         """Candidates to score, (D,) float64, at most as many at once as are scored side by side.
@@ -393,7 +395,7 @@ class ItemModel:
         return [position] if self._lead(position.numpy()) >= self._least_lead else []
 
     def _lead(self, point: Floats) -> float:
-        """By how much a candidate, (D,), is expected to be ahead of the best, in standard errors of
+        """Expected lead of a candidate, (D,), over the best, in standard errors of
         that one's accuracy.
         """
         best = float((self._seen > 0).mean(axis=1).max())
@@ -452,10 +454,10 @@ def make_surrogate(
             estimates its noise from the margins in any case.
     """
 
-    def of_scores(seen: Sequence[Candidate], begun: int) -> Model:
+    def of_scores(seen: Sequence[Candidate], begun: int) -> CandidateModel:
         return _score_model(seen, combine, noisy, begun)
 
-    def of_items(seen: Sequence[Candidate], begun: int) -> Model:
+    def of_items(seen: Sequence[Candidate], begun: int) -> CandidateModel:
         positions = np.stack([candidate.position for candidate in seen])
         margins = as_cube([candidate.margins for candidate in seen])
         least_lead = LEAST_LEAD if choosy and len(seen) == begun else -math.inf

@@ -83,13 +83,13 @@ class Fitting:
 
     @cached_property
     def folds(self) -> list[list[int]]:
-        """The places of each fold's items; none where the schedule has no folds."""
+        """The indices of each fold's items; none where the schedule has no folds."""
         return folds(self.items, self.seed, self.identities) if self.schedule.without_fold else []
 
     def without_folds(self) -> Iterator[tuple[list[int], Patch]]:
-        """The places of each fold's items, and the model that was trained without these."""
+        """The indices of each fold's items, and the model that was trained without these."""
         for number, fold in enumerate(self.folds, start=1):
-            rest = [item for place, item in enumerate(self.items) if place not in fold]
+            rest = [item for index, item in enumerate(self.items) if index not in fold]
             yield fold, self._fitted(f"without-{number}", rest, self.schedule.without_fold)
 
     def whole(self) -> Patch:
@@ -110,12 +110,12 @@ class Fitting:
 
         if self.folder is None:
             return self.start.with_low_rank(trained().low_rank)
-        place = self.folder / name
-        if place.exists():
+        folder = self.folder / name
+        if folder.exists():
             self.done += epochs * len(items)
         else:
-            save_patch(trained(), [self.pattern], place)
-        return self.start.with_low_rank(load_factors(read_adapter(place)))
+            save_patch(trained(), [self.pattern], folder)
+        return self.start.with_low_rank(load_factors(read_adapter(folder)))
 
     def _advance(self, items: int) -> None:
         """Tell of so many more items, of all epochs of all trainings."""
@@ -178,7 +178,7 @@ def not_worse(trained: Score, before: Score, errors: float = 1.0) -> bool:
 
 @dataclass(frozen=True)
 class Training:
-    """What a search found, and what was trained, with their scores on dev; each item by what was
+    """Models before and after training, with their scores on dev; each item by what was
     trained without it.
 
     Attributes:
@@ -289,7 +289,7 @@ def best_start(values: Mapping[str, Score]) -> str:
 
 
 def start_name(coefficients: Mapping[str, float], best_single: str) -> str:
-    """What a trained model with these coefficients began with, as its folder is called.
+    """Name of the folder of a trained model with these coefficients, by what it began with.
 
     Example:
         >>> start_name({"x": 0.0}, "x"), start_name({"x": 1.0}, "x"), start_name({"x": 0.5}, "x")
@@ -302,8 +302,8 @@ def start_name(coefficients: Mapping[str, float], best_single: str) -> str:
 
 
 def _untrained(job: Job, found: Found) -> Contestant:
-    """What the search found; the best expert, unless a mixture is ahead of it by more than a
-    standard error.
+    """Model to hand over without training: the best expert, unless a mixture is ahead of it by more
+    than a standard error.
     """
     chosen = found.chosen
     expert = job.space.vertices()[found.single].to(chosen.position)

@@ -333,7 +333,7 @@ def still_same(run: Run, now: Examination, notes: Mapping[str, str]) -> Mapping[
 
 
 def _texts(config: SearchConfig, objectives: Objectives, engine: ServedEngine) -> Iterator[str]:
-    """What is scored of each task's first dev items, once per item."""
+    """Texts that are scored of each task's first dev items, once per item."""
     for name, task in objectives.tasks.items():
         scoring = objectives.scorings(name, config.scoring, engine.likelihoods)[0]
         questions = objectives.metrics[name].build(

@@ -255,7 +255,7 @@ def _leave(server: CandidateServer, loaded: list[Any]) -> None:
 
 
 class Watch:
-    """What a server runs and how it scores, looked at again after a request that failed; on a new
+    """Second look at what a server runs and how it scores, after a request that failed; on a new
     connection only what it runs.
 
     A server that is restarted may have another base, none of the adapters, or them in another

@@ -87,9 +87,9 @@ class ByteBeam:
             done = self._vocabulary.complete(span)
             going = _Path(path.weight, path.read, span)
             candidates.append((path.weight * float(texts[done.stop : span.hi].sum()), going, None))
-            for place in done:
-                token = int(self._vocabulary.ids[place])
-                candidates.append((path.weight * float(texts[place]), going, token))
+            for index in done:
+                token = int(self._vocabulary.ids[index])
+                candidates.append((path.weight * float(texts[index]), going, token))
         self._paths = self._heaviest(candidates) or self._cut_anew()
 
     def _heaviest(self, candidates: list[tuple[float, _Path, int | None]]) -> list[_Path]:

@@ -227,19 +227,19 @@ def write_members(
 
 
 def _rows(members: Sequence[Member]) -> list[dict[str, Any]]:
-    """Members as JSON: name, place, base and fingerprint of each."""
+    """Members as JSON: name, path, base and fingerprint of each."""
     return [
         {
             "name": member.name,
             "expert": member.spec,
-            "base": None if member.adapter is None else _place(member),
+            "base": None if member.adapter is None else _model_path(member),
             "fingerprint": member.fingerprint,
         }
         for member in members
     ]
 
 
-def _place(member: Member) -> str:
+def _model_path(member: Member) -> str:
     """The base as `find_members` takes it from any working directory."""
     path = user_path(member.base.spec)
     return str(path.resolve()) if path.exists() else member.base.spec

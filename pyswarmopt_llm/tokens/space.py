@@ -54,7 +54,7 @@ class TokenSpace(CoefficientSpace):
         return Patch(mixture=tuple(self.coefficients(position).tolist()))
 
     def save(self, position: Tensor, out: Path) -> None:
-        """Write a directory with ``mixture.json``: the members' names, places and fingerprints, and
+        """Write a directory with ``mixture.json``: the members' names, paths and fingerprints, and
         their weights.
 
         Raises:

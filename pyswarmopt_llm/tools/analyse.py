@@ -179,7 +179,7 @@ def _utilities(job: Job, run: Run, result: Result) -> Mapping[str, Mapping[str, 
 
 
 def _trained(run: Run, result: Result) -> Patch:
-    """What a finished run trained, without the mixture that it was trained on top of."""
+    """LoRA that a finished run trained, without the mixture that it was trained on top of."""
     name = start_name(result.coefficients, result.best_single)
     if result.expert_iteration is not None:
         name = f"round-{result.expert_iteration.round}"

@@ -38,7 +38,7 @@ from pyswarmopt_llm.experts.safetensors_file import StoredTensors
 from pyswarmopt_llm.experts.truncate import truncate_dense, truncate_low_rank
 from pyswarmopt_llm.experts.write import write_adapter
 from pyswarmopt_llm.mix import is_whole_model, saved_kind
-from pyswarmopt_llm.report.card import Form, model_card
+from pyswarmopt_llm.report.card import FileKind, model_card
 from pyswarmopt_llm.searching.scoring.parents import parents_of
 from pyswarmopt_llm.searching.scoring.result import read_result
 from pyswarmopt_llm.searching.scoring.run_directory import read_about, result_of
@@ -51,9 +51,9 @@ CONVERTER = "llama.cpp's convert_lora_to_gguf.py converts it"
 # the rows of queries and keys.
 ARCHITECTURES = {"llama": True, "qwen2": False, "qwen3": False}
 FORMATS = {  # what the model card says of each
-    "merged": Form("transformers", "merge", ("lora",), "The adapter is merged into the base."),
-    "gguf": Form("gguf", "adapter", ("gguf", "lora"), "The adapter is written as GGUF."),
-    "peft": Form("peft", "adapter", ("lora",)),
+    "merged": FileKind("transformers", "merge", ("lora",), "The adapter is merged into the base."),
+    "gguf": FileKind("gguf", "adapter", ("gguf", "lora"), "The adapter is written as GGUF."),
+    "peft": FileKind("peft", "adapter", ("lora",)),
 }
 
 
@@ -207,7 +207,7 @@ def _card(origin: Source, form: str, rank: int | None) -> str:
 
 @dataclass(frozen=True)
 class Loss:
-    """What a smaller rank leaves out.
+    """Loss of a smaller rank.
 
     Attributes:
         whole: relative Frobenius error over all parameters.

@@ -48,7 +48,7 @@ Round = tuple[int, int]  # adapters, and the items that each has been scored on 
 
 
 @dataclass(frozen=True)
-class Answer:
+class ItemAnswer:
     """A model's answer to an item.
 
     Attributes:
@@ -113,8 +113,8 @@ def passes(rounds: Sequence[Round]) -> int:
 
 
 def halved(
-    rounds: Sequence[Round], answers_of: Callable[[int, range], Sequence[Answer]]
-) -> dict[int, list[Answer]]:
+    rounds: Sequence[Round], answers_of: Callable[[int, range], Sequence[ItemAnswer]]
+) -> dict[int, list[ItemAnswer]]:
     """The numbers of all adapters, the best first, and their answers.
 
     Args:
@@ -122,12 +122,12 @@ def halved(
         answers_of: scores an adapter, by its number, on a range of the shuffled items.
 
     Example:
-        >>> ranking = halved([(3, 1), (2, 2)], lambda number, items: [Answer(0, number)] * len(items))
+        >>> ranking = halved([(3, 1), (2, 2)], lambda number, items: [ItemAnswer(0, number)] * len(items))
         >>> {number: len(answers) for number, answers in ranking.items()}
         {2: 2, 1: 2, 0: 1}
     """
     survivors = list(range(rounds[0][0]))
-    answers: dict[int, list[Answer]] = {number: [] for number in survivors}
+    answers: dict[int, list[ItemAnswer]] = {number: [] for number in survivors}
     dropped: list[int] = []
     scored = 0
     for count, items in rounds:
@@ -140,13 +140,13 @@ def halved(
     return {number: answers[number] for number in survivors + dropped}
 
 
-def mean_probability(answers: Sequence[Answer]) -> float:
+def mean_probability(answers: Sequence[ItemAnswer]) -> float:
     """The mean over items, by which adapters are ranked."""
     return fmean(answer.probability for answer in answers)
 
 
 @dataclass(frozen=True)
-class Candidate:
+class PoolAdapter:
     """An adapter of a pool.
 
     Attributes:
@@ -163,7 +163,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Pool:
+class AdapterPool:
     """The adapters that are ranked, and those that are not.
 
     Attributes:
@@ -172,12 +172,12 @@ class Pool:
         copies: name -> the candidate with the same weights.
     """
 
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[PoolAdapter, ...]
     left_out: Mapping[str, str]
     copies: Mapping[str, str]
 
 
-def read_pool(specs: Sequence[str], base: BaseModel) -> Pool:
+def read_pool(specs: Sequence[str], base: BaseModel) -> AdapterPool:
     """The pool that these stand for, see `adapter_paths`; every adapter is read once.
 
     Raises:
@@ -185,7 +185,7 @@ def read_pool(specs: Sequence[str], base: BaseModel) -> Pool:
     """
     paths = adapter_paths(specs)
     files = BaseFiles(base)
-    candidates: dict[str, Candidate] = {}
+    candidates: dict[str, PoolAdapter] = {}
     left_out: dict[str, str] = {}
     copies: dict[str, str] = {}
     for name, path in zip(unique_names(paths), paths, strict=True):
@@ -200,13 +200,13 @@ def read_pool(specs: Sequence[str], base: BaseModel) -> Pool:
         except UserError as error:
             left_out[name] = error.text
             continue
-        first = candidates.setdefault(weights, Candidate(name, path, info, weights))
+        first = candidates.setdefault(weights, PoolAdapter(name, path, info, weights))
         if first.name != name:
             copies[name] = first.name
     if not candidates:
         name, why = next(iter(left_out.items()))
         raise UserError(f"no adapter can be used; {name}: {why}")
-    return Pool(tuple(candidates.values()), left_out, copies)
+    return AdapterPool(tuple(candidates.values()), left_out, copies)
 
 
 def adapter_paths(specs: Sequence[str]) -> list[str]:
@@ -264,7 +264,7 @@ def weights_digest(changes: Mapping[str, LowRank]) -> str:
 
 
 @dataclass(frozen=True)
-class Ranked:
+class RankedAdapter:
     """An adapter, or the bare base, and its answers to the first of the shuffled dev items.
 
     Attributes:
@@ -275,7 +275,7 @@ class Ranked:
 
     name: str
     path: str
-    answers: tuple[Answer, ...]
+    answers: tuple[ItemAnswer, ...]
 
     @property
     def values(self) -> list[float]:
@@ -326,9 +326,9 @@ class FindResult:
             nothing to be mixed with, the one that scores it.
     """
 
-    ranking: tuple[Ranked, ...]
+    ranking: tuple[RankedAdapter, ...]
     top: int
-    base: Ranked
+    base: RankedAdapter
     task: str
     metric: str
     scoring: str
@@ -377,11 +377,11 @@ def find(
     machine = (config.dtype, config.device, config.threads)
     engine = load_engine(base, *machine, changed=changed, system=config.system)
     engine.thinking = config.thinking
-    scorer = Scorer(exam, engine, config, open_scores(scores), base.fingerprint)
+    scorer = ItemScorer(exam, engine, config, open_scores(scores), base.fingerprint)
     total = passes(rounds) + len(exam.items)
     tell = on_items or (lambda done, total: None)
 
-    def answers_of(number: int, numbers: range) -> list[Answer]:
+    def answers_of(number: int, numbers: range) -> list[ItemAnswer]:
         candidate = pool.candidates[number]
         try:
             found = scorer.answers(candidate.digest, numbers, lambda: adapter(candidate.info))
@@ -393,13 +393,13 @@ def find(
     plain = scorer.answers(BARE, range(len(exam.items)), Patch)
     tell(scorer.passes, total)
     ranking = [
-        Ranked(pool.candidates[number].name, pool.candidates[number].path, tuple(answers))
+        RankedAdapter(pool.candidates[number].name, pool.candidates[number].path, tuple(answers))
         for number, answers in halved(rounds, answers_of).items()
     ]
     return FindResult(
         ranking=tuple(ranking),
         top=top,
-        base=Ranked(BARE, config.base, tuple(plain)),
+        base=RankedAdapter(BARE, config.base, tuple(plain)),
         task=exam.task.name,
         metric=exam.metric.name,
         scoring=scorer.scoring,
@@ -434,7 +434,7 @@ def open_scores(scores: str | Path | None) -> Store:
 
 
 def _wrong(count: int, row: dict[str, Any]) -> str | None:
-    """The field of a stored row that `Scorer` has not made for so many items; None if all are as it
+    """The field of a stored row that `ItemScorer` has not made for so many items; None if all are as it
     makes them.
     """
     if wrong := wrong_field(row, {"values": list[float], "probabilities": list[float]}):
@@ -446,7 +446,7 @@ def _wrong(count: int, row: dict[str, Any]) -> str | None:
     return None if len(probabilities) == count and all(likely) else "probabilities"
 
 
-class Scorer:
+class ItemScorer:
     """Scores models on the dev items in a random order, which is the same for all.
 
     Args:
@@ -475,7 +475,7 @@ class Scorer:
         self._print = digest([base, task_print(exam.task), *how])
         self.passes = self.read = 0
 
-    def answers(self, who: str, numbers: range, patch: Callable[[], Patch]) -> list[Answer]:
+    def answers(self, who: str, numbers: range, patch: Callable[[], Patch]) -> list[ItemAnswer]:
         """The answers to these items of the base with a change, known or new."""
         what = f"{self._print} {numbers.start}-{numbers.stop}"
         self.passes += len(numbers)
@@ -483,10 +483,10 @@ class Scorer:
             self.read += len(numbers)
         wrong = partial(_wrong, len(numbers))
         row = self._known.get(what, who, lambda: self.score(patch(), numbers), wrong)
-        return [*map(Answer, row["values"], row["probabilities"])]
+        return [*map(ItemAnswer, row["values"], row["probabilities"])]
 
     def score(self, patch: Patch, numbers: range) -> dict[str, list[float]]:
-        """Values and probabilities of right options, see `Answer`, on these items."""
+        """Values and probabilities of right options, see `ItemAnswer`, on these items."""
         self._engine.load(patch)
         task, items = self._exam.task, self._items[numbers.start : numbers.stop]
         utility = self._exam.metric.build(items, self.scoring, self._engine.chat, task.prompt)

@@ -18,7 +18,7 @@ from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.methods import ENSEMBLES, METHODS, SEARCHING
 
 if TYPE_CHECKING:
-    from pyswarmopt_rivals.comparison.contest import Step
+    from pyswarmopt_rivals.comparison.contest import MethodEvent
 
 UNFOLDED = 1000  # columns, where no terminal says how many it has
 
@@ -58,7 +58,7 @@ def command(
         echo(f"Table and notes: {Path(settings.out) / 'compare.html'}, compare.md and compare.json")
 
 
-def _line(step: Step) -> str:
+def _line(step: MethodEvent) -> str:
     what = f"[{step.done}/{step.total}] {step.task}: {step.method}, seed {step.seed}"
     return what if step.outcome is None else f"{what}: {_scores(step.outcome)}"
 

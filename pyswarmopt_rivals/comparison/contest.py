@@ -29,7 +29,7 @@ from pyswarmopt_llm.scores.tasks import Scoring, Task
 from pyswarmopt_llm.searching.scoring.record import RESULTS, Packed, Store
 from pyswarmopt_rivals.bench import Bench, Chats, task_scoring
 from pyswarmopt_rivals.comparison.config import CompareConfig
-from pyswarmopt_rivals.comparison.contestants import Entry, ordered, run, why_not
+from pyswarmopt_rivals.comparison.contestants import MethodRun, ordered, run, why_not
 from pyswarmopt_rivals.comparison.summary import summarise
 from pyswarmopt_rivals.comparison.table import markdown, render_page
 from pyswarmopt_rivals.methods.ensembles.panel import Panel
@@ -53,11 +53,11 @@ _SHAPE = {
     "trace": list[tuple[int, float]],
 }
 
-OnStep = Callable[["Step"], None]
+OnStep = Callable[["MethodEvent"], None]
 
 
 @dataclass(frozen=True)
-class Step:
+class MethodEvent:
     """One method begun or finished, for a progress display."""
 
     done: int  # entries finished, over tasks, methods and seeds
@@ -144,7 +144,7 @@ class Inputs:
 
     @property
     def fingerprints(self) -> dict[str, Any]:
-        """Of all that decides a score."""
+        """Fingerprints of all that decides a score."""
         tasks = {}
         for name, task in self.tasks.items():
             metric = self.metrics[name]
@@ -158,7 +158,7 @@ class Inputs:
 
 
 def directory_of(config: CompareConfig) -> Directory:
-    """Where a comparison is kept."""
+    """Directory of a comparison."""
     return Directory(user_path(config.out), asdict(config), FREE, "a comparison")
 
 
@@ -233,7 +233,7 @@ def check_settings(config: CompareConfig) -> None:
 
 def plan(
     config: CompareConfig, methods: Sequence[Method], benches: Sequence[Bench]
-) -> tuple[list[Entry], dict[str, str]]:
+) -> tuple[list[MethodRun], dict[str, str]]:
     """The entries, and why other methods are left out.
 
     Raises:
@@ -253,7 +253,7 @@ def plan(
     panels = {bench: Panel.of(bench) for bench in answered}
     # Seed by seed, so that an interrupted comparison has every method's first seed first.
     entries = [
-        Entry(method, bench, seed, budget, config.space, config.particles, panels.get(bench))
+        MethodRun(method, bench, seed, budget, config.space, config.particles, panels.get(bench))
         for seed in range(config.seeds)
         for method, bench in able
         if seed == 0 or method.chance
@@ -261,19 +261,19 @@ def plan(
     return entries, left_out
 
 
-def _run_once(store: Store, entry: Entry, done: int, total: int, on_step: OnStep) -> None:
+def _run_once(store: Store, entry: MethodRun, done: int, total: int, on_step: OnStep) -> None:
     """Run an entry, or take its outcome from the store."""
     task, method, seed = entry.key
 
     def outcome() -> dict[str, Any]:
-        on_step(Step(done, total, *entry.key))
+        on_step(MethodEvent(done, total, *entry.key))
         began = time.perf_counter()
         found = {"task": task, "method": method, "seed": seed, **run(entry)}
         log.info("%s %s %s: %.1f s", *entry.key, time.perf_counter() - began)
         return found
 
     row = store.get(OUTCOME, f"{task} {method} {seed}", outcome, _wrong)
-    on_step(Step(done + 1, total, *entry.key, row))
+    on_step(MethodEvent(done + 1, total, *entry.key, row))
 
 
 def _wrong(row: dict[str, Any]) -> str | None:
@@ -281,5 +281,5 @@ def _wrong(row: dict[str, Any]) -> str | None:
 
 
 def outcomes_in(folder: Path) -> list[Mapping[str, Any]]:
-    """What the methods of a comparison found, from its directory."""
+    """Read the outcomes of a comparison from its directory."""
     return Store(folder / RESULTS, repair=False).all(OUTCOME)

@@ -28,7 +28,7 @@ from pyswarmopt_rivals.methods.method import (
     WITH_DEV,
     Merged,
     Method,
-    Options,
+    MethodOptions,
 )
 from pyswarmopt_rivals.methods.searching.optimizers import (
     MODELLED,
@@ -149,7 +149,7 @@ def _untrainable(bench: Bench, budget: int) -> Iterator[str]:
 
 
 @dataclass(frozen=True)
-class Entry:
+class MethodRun:
     """One run of one method: on which task, with which seed and budget."""
 
     method: Method
@@ -167,7 +167,7 @@ class Entry:
         return self.bench.task.name, self.method.name, self.seed
 
 
-def run(entry: Entry) -> dict[str, Any]:
+def run(entry: MethodRun) -> dict[str, Any]:
     """Let a method find its best and score that on dev and test.
 
     Returns:
@@ -197,15 +197,15 @@ def run(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _found(entry: Entry, trial: Trial) -> Merged | Answerer:
-    """What a method makes: a model or an ensemble."""
+def _found(entry: MethodRun, trial: Trial) -> Merged | Answerer:
+    """Output of a method: a model or an ensemble."""
     method, bench, experts = entry.method, entry.bench, entry.bench.experts
     if method.kind == "ensemble":
         if "dev" in method.needs:
             trial.spend(len(experts) * bench.dev_items)
         panel = entry.panel or Panel.of(bench)
         return method.fit(panel.with_budget(trial), bench.accuracy["dev"], entry.seed)
-    options = Options(seed=entry.seed) if method.chance else None
+    options = MethodOptions(seed=entry.seed) if method.chance else None
     space = entry.space if method.kind == "optimizer" else None
     settings = method.settings(len(experts), space, options)
     return method.execute(experts, replace(settings, trial=trial, particles=entry.particles))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from pyswarmopt_llm.scores.metrics.objectives import scorings_of
-from pyswarmopt_llm.searching.dry_run import Cost, cost_of, time_items
+from pyswarmopt_llm.searching.dry_run import PlannedCost, cost_of, time_items
 from pyswarmopt_llm.searching.scoring.record import RESULTS, Store
 from pyswarmopt_rivals.bench import as_patch
 from pyswarmopt_rivals.comparison.config import CompareConfig
@@ -14,7 +14,7 @@ from pyswarmopt_rivals.comparison.contest import plan, prepare
 COMPARE_FILES = ("about.json", RESULTS, "compare.json", "compare.md", "compare.html")
 
 
-def dry_run_compare(config: CompareConfig) -> Cost:
+def dry_run_compare(config: CompareConfig) -> PlannedCost:
     """The cost of `compare` with this configuration."""
     inputs = prepare(config)
     candidates = [partial(as_patch, expert) for expert in inputs.experts[:2]]

@@ -34,7 +34,7 @@ class Runs:
 
     @classmethod
     def of(cls, rows: Sequence[Json]) -> Runs:
-        """Those of the outcomes of all seeds."""
+        """Select the outcomes of all seeds."""
         splits = [split for split in SPLITS if rows[0][split] is not None]
         scores = {split: np.array([unpack(row[split]) for row in rows]) for split in splits}
         return cls(rows, scores)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table as RichTable
+from rich.table import Table
 
 from pyswarmopt_llm.common.commands import changed, command
 from pyswarmopt_llm.common.config import MODEL_SWARMS, SearchConfig
@@ -38,7 +38,7 @@ WIDTH, HEIGHT, PAD = 720.0, 300.0, 44.0  # of the picture
 
 
 @dataclass(frozen=True)
-class Table:
+class ComparisonTable:
     """A table of a comparison: texts, the method first."""
 
     title: str
@@ -47,16 +47,16 @@ class Table:
     curves: dict[str, Any] | None = None
 
 
-def tables_of(result: Json, drawn: bool = False) -> list[Table]:
+def tables_of(result: Json, drawn: bool = False) -> list[ComparisonTable]:
     """Over all tasks where there are several, then of each; perhaps with their curves."""
     tables = []
     if "tasks" in result:
         rows = [over_tasks(*pair) for pair in result["methods"].items()]
-        tables.append(Table(f"Mean over {len(result['tasks'])} tasks", OVER_TASKS, rows))
+        tables.append(ComparisonTable(f"Mean over {len(result['tasks'])} tasks", OVER_TASKS, rows))
     for task, table in _by_task(result).items():
         rows = [cells(*pair) for pair in table["methods"].items()]
         picture = curves(table["methods"]) if drawn else None
-        tables.append(Table(task, HEADINGS, rows, picture))
+        tables.append(ComparisonTable(task, HEADINGS, rows, picture))
     return tables
 
 
@@ -221,8 +221,8 @@ def print_comparison(console: Console, result: Json) -> None:
         console.print(f"To {purpose}: {line}", **said, soft_wrap=True)
 
 
-def _rich_table(table: Table, columns: int) -> RichTable:
-    rich = RichTable(title=escape(table.title), title_justify="left")
+def _rich_table(table: ComparisonTable, columns: int) -> Table:
+    rich = Table(title=escape(table.title), title_justify="left")
     for number, heading in enumerate(table.headings[:columns]):
         rich.add_column(heading, justify="right" if number else "left", no_wrap=True)
     for row in table.rows:

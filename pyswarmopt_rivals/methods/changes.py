@@ -102,7 +102,7 @@ def as_adapter(merged: Merged, experts: Sequence[Adapter], rank: int | None = No
 
 
 def cut_to_adapter(rule: Method, settings: Settings) -> Merged:
-    """What a fixed rule makes, as the adapter that `merge` writes."""
+    """Result of a fixed rule, as the adapter that `merge` writes."""
     return as_adapter(rule.execute(settings.experts, settings), settings.experts)
 
 

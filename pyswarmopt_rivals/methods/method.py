@@ -33,7 +33,7 @@ RANDOM = "random-adapters"  # item-model on adapters of random factors
 
 
 @dataclass(frozen=True)
-class Options:
+class MethodOptions:
     """Options given by the user; None stands for a method's default."""
 
     weights: tuple[float, ...] | None = None  # one per expert, or a single one for all
@@ -45,7 +45,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Settings:
-    """`Options`, checked and with the defaults filled in."""
+    """`MethodOptions`, checked and with the defaults filled in."""
 
     space: str  # ``factor`` or ``delta``
     weights: Tensor  # (n,) float64, one per expert
@@ -78,7 +78,7 @@ class Merged:
 
     @property
     def rank(self) -> int | str:
-        """Of the weight changes: the largest LoRA rank, or ``full``."""
+        """Rank of the weight changes: the largest LoRA rank, or ``full``."""
         if self.patch.full_rank:
             return "full"
         return max((len(change.a) for change in self.patch.low_rank.values()), default=0)
@@ -130,7 +130,7 @@ class Method:
     kind: Kind = "rule"
 
     def execute(self, experts: Sequence[Adapter], settings: Settings) -> Merged:
-        """What it makes of these experts."""
+        """Apply the method to these experts."""
         merged: Merged = self._call(replace(settings, experts=experts))
         return merged
 
@@ -157,7 +157,7 @@ class Method:
         return budget if passes is None else min(budget, passes * experts * dev_items)
 
     def settings(
-        self, n: int, space: str | None = None, options: Options | None = None
+        self, n: int, space: str | None = None, options: MethodOptions | None = None
     ) -> Settings:
         """The settings for `n` experts, checked before anything is loaded.
 
@@ -165,13 +165,13 @@ class Method:
             >>> method = Method("sum", "a sum", "me", "mine:sum", spaces=("delta",), weight=0.5)
             >>> method.settings(2).weights.tolist()
             [0.5, 0.5]
-            >>> method.settings(2, options=Options(density=0.2))
+            >>> method.settings(2, options=MethodOptions(density=0.2))
             Traceback (most recent call last):
             pyswarmopt_llm.common.errors.InvalidOption: density: sum takes no such option; it takes weights, rank
         """
         import torch
 
-        options = options or Options()
+        options = options or MethodOptions()
         if space is not None and space not in self.spaces:
             where = f"{self.name} works in {' or '.join(self.spaces)} space"
             raise unknown("space", space, self.spaces, where)
@@ -186,7 +186,7 @@ class Method:
             options.seed or 0,
         )
 
-    def _check_taken(self, space: str, options: Options) -> None:
+    def _check_taken(self, space: str, options: MethodOptions) -> None:
         """Refuse options that the method does not take in that space."""
         takes = {
             "weights": self.weight is not None,

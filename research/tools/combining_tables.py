@@ -112,12 +112,16 @@ TABLES = {
     "gate": lambda: compared(
         right("gate"), "gate per token", "500 test examples each", ("t4", "t5", "t6")
     ),
+    "data-flow": lambda: compared(
+        right("data-flow"), "both", "500 test examples each", ("t4", "t5", "t6")
+    ),
     "rivals-chosen": lambda: compared(
         right("rivals-chosen"),
         "the search, before training",
         "500 test examples each",
         ("t4", "t5", "t6"),
     ),
+    "bridges": lambda: compared(right("bridges"), "bytes", "250 questions of each of 3 pools"),
     "permuted": permuted,
     "fuse": lambda: compared(right("fuse"), "fused, lambda 0.9", "500 questions, three seeds"),
     "analogies": lambda: compared(right("analogies"), "analogy", "ten tasks, 200 questions each"),

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from combining_tables import compared, right
 from outcomes import lines, markdown, p_value
 from scipy import stats
 
@@ -136,6 +137,7 @@ def _separated(row: dict[str, Any]) -> tuple[float, float]:
 
 
 TABLES = {
+    "federated": lambda: compared(right("federated"), "federated averaging", "500 questions"),
     "speculative": speculative,
     "speculative-exact": exactness,
     "compression": compression,

@@ -18,7 +18,7 @@ from search_helpers import files, louder, questions, swarm_llm, write_task
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_rivals.comparison.config import CompareConfig
-from pyswarmopt_rivals.comparison.contest import Step, compare, outcomes_in
+from pyswarmopt_rivals.comparison.contest import MethodEvent, compare, outcomes_in
 from pyswarmopt_rivals.comparison.contestants import known_methods
 from pyswarmopt_rivals.comparison.table import next_steps, print_comparison, summary_lines
 
@@ -136,7 +136,7 @@ def test_a_comparison_that_is_stopped_goes_on_to_the_same_end(
 
 
 def test_methods_and_seeds_can_be_added_and_the_rest_is_kept(given: dict[str, Any]) -> None:
-    steps: list[Step] = []
+    steps: list[MethodEvent] = []
     compare(CompareConfig(**{**given, "methods": ("uniform-soup", "model-swarms"), "seeds": 1}))
     before = lasting(Path(given["out"]))
     result = compare(CompareConfig(**given), steps.append)

@@ -21,7 +21,13 @@ from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.scoring.record import Store, unpack
 from pyswarmopt_rivals.bench import Bench, Trial
-from pyswarmopt_rivals.comparison.contestants import Entry, contestant, known_methods, run, why_not
+from pyswarmopt_rivals.comparison.contestants import (
+    MethodRun,
+    contestant,
+    known_methods,
+    run,
+    why_not,
+)
 from pyswarmopt_rivals.methods.searching.optimizers import KIND, BudgetedScorer, can_model
 
 
@@ -48,7 +54,7 @@ def test_the_budget_ends_a_search_and_the_rest_has_no_value(bench: Bench) -> Non
 def test_a_comparison_scores_candidate_by_candidate_what_a_search_does(
     budget: int, bench: Bench, tmp_path: Path
 ) -> None:
-    run(Entry(contestant("item-model"), bench, 3, budget))
+    run(MethodRun(contestant("item-model"), bench, 3, budget))
     scored = [row["key"] for row in bench.store.all("words modelled")]
     experts, task = [expert.info.path for expert in bench.experts], tmp_path / "words.json"
     chosen = {
@@ -67,7 +73,7 @@ def test_a_comparison_scores_candidate_by_candidate_what_a_search_does(
 def test_experts_are_asked_once_for_all_who_pay_for_them(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    outcome = run(Entry(contestant("item-model"), bench, 0, 200))
+    outcome = run(MethodRun(contestant("item-model"), bench, 0, 200))
     assert outcome["items"] <= 200 and mean(unpack(outcome["dev"])) == outcome["trace"][-1][1]
     loaded = []
     monkeypatch.setattr(type(bench.engine), "load", lambda engine, patch: loaded.append(patch))
@@ -87,7 +93,7 @@ def test_model_swarms_is_the_published_search_over_averages_of_factors(
     monkeypatch.setattr(
         space, "realise", lambda own, x: (asked.append(x.tolist()), realise(own, x))[1]
     )
-    outcome = run(Entry(contestant("model-swarms"), bench, 1, 400, particles=5))
+    outcome = run(MethodRun(contestant("model-swarms"), bench, 1, 400, particles=5))
     assert outcome["items"] == 400 and [sum(x) for x in asked] == pytest.approx([1.0] * len(asked))
     experts, task = [expert.info.path for expert in bench.experts], tmp_path / "words.json"
     given = {"preset": None, "compat": "paper", "dtype": "float32", "seed": 1, "test": 0}
@@ -110,7 +116,7 @@ def test_a_swarm_whose_items_cannot_be_foretold_asks_all_of_them(bench: Bench) -
     space = build_space("delta", bench.experts)
     written = replace(bench, scoring="generate")
     assert [can_model(each, space) for each in (bench, whole, written)] == [True, False, False]
-    outcome = run(Entry(contestant("item-model"), whole, 0, 200))
+    outcome = run(MethodRun(contestant("item-model"), whole, 0, 200))
     assert outcome["items"] == 200 and outcome["trace"][-1] == (200, outcome["trace"][-1][1])
     assert mean(outcome["dev"]) == outcome["trace"][-1][1]
 

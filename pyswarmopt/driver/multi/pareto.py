@@ -11,7 +11,7 @@ from pyswarmopt.base.arrays import Bools, Floats
 
 
 def non_dominated(values: npt.ArrayLike) -> Bools:
-    """Which points no other point dominates.
+    """Find the points that no other point dominates.
 
     A point dominates another if it is nowhere worse and somewhere better. Of equal points all count
     or none; one that holds a NaN never does.
@@ -34,7 +34,7 @@ def non_dominated(values: npt.ArrayLike) -> Bools:
 
 
 def crowding_distance(values: npt.ArrayLike) -> Floats:
-    """How far apart each point's neighbours on the front are; infinite at its ends.
+    """Distance between each point's neighbours on the front; infinite at its ends.
 
     Deb, Pratap, Agarwal & Meyarivan 2002, IEEE TEC 6(2), section III-B: per objective the distance
     between the next point on either side, divided by the range, added up.

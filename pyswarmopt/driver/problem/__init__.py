@@ -1,1 +1,1 @@
-"""What a search is given: constraints, integers and categories, named parameters."""
+"""Problem of a search: constraints, integers and categories, named parameters."""

@@ -35,7 +35,7 @@ class _Constraint:
     _known: dict[int, tuple[Bools, Floats]] = field(default_factory=dict)
 
     def outside(self, x: Floats) -> tuple[Floats, Floats]:
-        """How far x is outside of each bound there is, (K,), at most 0 inside and infinite where that is
+        """Distance of x outside of each bound, (K,), at most 0 inside and infinite where that is
         not a number; and by how much it may be, (K,): of an equality a little.
         """
         value = self.fun(x.copy())
@@ -55,7 +55,7 @@ class _Constraint:
         return np.where(np.isnan(amounts), np.inf, amounts)[bounds], slack
 
     def _bounds_and_slack(self, count: int) -> tuple[Bools, Floats]:
-        """Which of so many lower and upper bounds there are, (2 J,), and by how much each may be missed."""
+        """Mask of the bounds that exist, (2 J,), lower ones first, and their slack."""
         if count not in self._known:
             low, high = (np.broadcast_to(side, count) for side in (self.low, self.high))
             bounds = np.isfinite(np.concatenate([low, high]))
@@ -106,7 +106,7 @@ class Constraints:
         return np.array([amounts - slack for amounts, slack in map(self._outside, points)])
 
     def violations(self, points: Floats) -> Floats:
-        """By how much each point, (n, D), breaks constraints, in all: (n,), 0 where it breaks none."""
+        """Total violation of constraints by each point, (n, D): (n,), 0 where it breaks none."""
         if not self._constraints:
             return np.zeros(len(points))
         return np.maximum(self.sides(points), 0.0).sum(axis=1)
@@ -119,7 +119,7 @@ class Constraints:
         return float(amounts.max(initial=0.0)), not (amounts - slack > 0).any()
 
     def _outside(self, x: Floats) -> tuple[Floats, Floats]:
-        """What `_Constraint.outside` says of all constraints."""
+        """Collect `_Constraint.outside` of all constraints."""
         pairs = [constraint.outside(x) for constraint in self._constraints]
         amounts, slack = zip(*pairs, strict=True) if pairs else ((np.empty(0),), (np.empty(0),))
         return np.concatenate(amounts), np.concatenate(slack)

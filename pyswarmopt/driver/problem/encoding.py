@@ -21,7 +21,7 @@ from pyswarmopt.hybrid.kinds import Kinds
 
 @dataclass(frozen=True, eq=False)
 class Coding:
-    """How the user's D coordinates are moved as the swarm's M.
+    """Encoding of the user's D coordinates as the swarm's M.
 
     Attributes:
         low: the user's lower bounds, (D,); those of integers and categories are whole numbers.
@@ -53,7 +53,7 @@ class Coding:
 
     @property
     def kinds(self) -> Kinds:
-        """What the swarm's coordinates are; labels are told apart by their keys."""
+        """Kinds of the swarm's coordinates; labels are told apart by their keys."""
         levels = np.zeros(self.size, dtype=np.int64)
         levels[self.first] = np.where(
             self.integers, self.high - self.low + 1, self.categories & (self.high == self.low)
@@ -87,7 +87,7 @@ class Coding:
         return positions
 
     def _keys(self, i: int) -> slice:
-        """Where the keys of category i are among the swarm's coordinates."""
+        """Slice of the swarm's coordinates that are the keys of category i."""
         first = int(self.first[i])
         return slice(first, first + int(self.high[i] - self.low[i]) + 1)
 

@@ -1,4 +1,4 @@
-"""How much each parameter matters, from the points that a search has evaluated."""
+"""Importance of each parameter, from the points that a search has evaluated."""
 
 from __future__ import annotations
 

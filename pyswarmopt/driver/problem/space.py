@@ -313,7 +313,7 @@ class Space:
         self.categorical = [isinstance(p, Choice) for p in self._searched.values()]
 
     def parameter(self, name: str) -> Real | Choice | Fixed:
-        """What a parameter is where it is active."""
+        """Kind of a parameter where it is active."""
         return self._parameters[name]
 
     def describe(self) -> dict[str, str]:

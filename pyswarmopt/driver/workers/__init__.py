@@ -1,1 +1,1 @@
-"""Who calls the objective, at the same time or not."""
+"""Workers that call the objective, at the same time or not."""

@@ -1,4 +1,4 @@
-"""Who calls the objective: this thread, a pool of threads or processes, Ray, or a map of the user's
+"""Workers that call the objective: this thread, threads, processes, Ray, or a map of the user's
 own.
 """
 
@@ -190,7 +190,7 @@ class Workers:
                 return lost(error)
 
     def capacity(self) -> int:
-        """How many calls can be under way at once; a Ray cluster may grow and shrink."""
+        """Number of calls that can be under way at once; a Ray cluster may grow and shrink."""
         return int(self._executor.capacity()) if self.kind == "ray" else self.count
 
     def _pool(self) -> Any:

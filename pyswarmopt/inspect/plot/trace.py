@@ -1,4 +1,4 @@
-"""What the plots read: the course of a search, wherever it was written down."""
+"""Course of a search for the plots, wherever it was written down."""
 
 from __future__ import annotations
 

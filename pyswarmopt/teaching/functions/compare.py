@@ -21,7 +21,7 @@ from pyswarmopt.teaching.functions.wrappers import rotated, shifted
 
 
 @dataclass(frozen=True)
-class Problem:
+class ToyProblem:
     """A function to be minimised, with its box."""
 
     name: str
@@ -30,7 +30,7 @@ class Problem:
     optimum: float  # the smallest value
 
 
-def problem(name: str, dim: int, seed: int = 0) -> Problem:
+def problem(name: str, dim: int, seed: int = 0) -> ToyProblem:
     """The test problem of that name: a function of `pyswarmopt.functions`.
 
     The prefix "shifted:" moves the optimum to a random place of the box, "rotated:" rotates the
@@ -47,7 +47,7 @@ def problem(name: str, dim: int, seed: int = 0) -> Problem:
         raise ValueError(f"{core} needs {function.dimensions()} dimensions, not {dim}")
     for wrapper in reversed(wrappers):
         function = _wrapped(wrapper, function, dim, seed)
-    return Problem(name, function, function.bounds(dim), function.optimal_value(dim))
+    return ToyProblem(name, function, function.bounds(dim), function.optimal_value(dim))
 
 
 def _toy(name: str) -> ToyFunction:
@@ -73,10 +73,10 @@ def _wrapped(wrapper: str, function: ToyFunction, dim: int, seed: int) -> ToyFun
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
-    """What a recipe did on a problem."""
+class RecipeResults:
+    """Result of a recipe on a problem."""
 
-    problem: Problem
+    problem: ToyProblem
     recipe: str
     results: tuple[Result, ...]  # one per seed
 
@@ -106,13 +106,13 @@ class Outcome:
 
 
 def compare(
-    problems: Sequence[Problem],
+    problems: Sequence[ToyProblem],
     names: Sequence[str],
     seeds: int,
     max_evals: int,
     population: int | None = None,
     on_run: Callable[[], None] = lambda: None,
-) -> list[Outcome]:
+) -> list[RecipeResults]:
     """Run every recipe ("default" is that of `minimize`) on every problem with every seed, 0 to
     seeds - 1.
 
@@ -137,5 +137,5 @@ def compare(
                     raise KeyboardInterrupt  # the comparison ends, not this search alone
                 results.append(result)
                 on_run()
-            outcomes.append(Outcome(problem, name, tuple(results)))
+            outcomes.append(RecipeResults(problem, name, tuple(results)))
     return outcomes

@@ -1,4 +1,4 @@
-"""What a test function knows of itself, and the few words in which all of them are written.
+"""Test functions, and the helpers that all of them are written with.
 
 Sources: Surjanovic & Bingham, Virtual Library of Simulation Experiments; Jamil & Yang 2013, arXiv
 1308.4008 (numbers in brackets); and the COCO bbob functions, Hansen et al. 2009, INRIA RR-6829,

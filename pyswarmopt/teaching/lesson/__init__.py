@@ -59,7 +59,7 @@ def page() -> str:
 
 
 def data() -> dict[str, Any]:
-    """What the page contains: texts, recordings, the library's source."""
+    """Contents of the page: texts, recordings, the library's source."""
     from pyswarmopt import __version__
 
     recorded = stored()

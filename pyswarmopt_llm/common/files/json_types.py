@@ -22,15 +22,15 @@ class WrongType(ValueError):
     """A value is missing or not of its type.
 
     Attributes:
-        place: fields that lead to it, separated by spaces.
+        path: fields that lead to it, separated by spaces.
     """
 
-    def __init__(self, place: str) -> None:
-        super().__init__(f"{place} is missing or of a wrong type")
-        self.place = place
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} is missing or of a wrong type")
+        self.path = path
 
 
-def typed(value: object, hint: Any, place: str = "") -> Any:
+def typed(value: object, hint: Any, path: str = "") -> Any:
     """Read a value of JSON as a type.
 
     Numbers are finite and integers have 64 bits; strings are encodable as UTF-8 and contain no NUL.
@@ -40,7 +40,7 @@ def typed(value: object, hint: Any, place: str = "") -> Any:
         hint: ``None``, ``bool``, ``int``, ``float``, ``str``, ``Any``, a dataclass, a
             ``TypedDict``, a union, or ``list``, ``tuple`` and ``dict[str, ...]`` of those. What a
             dataclass does not name is left out.
-        place: of the value, for the error.
+        path: of the value, for the error.
 
     Raises:
         WrongType: names the place of the first value that is not of its type.
@@ -52,21 +52,21 @@ def typed(value: object, hint: Any, place: str = "") -> Any:
     if hint is Any:
         return value
     if hint in _PLAIN:
-        return value if _PLAIN[hint](value) else _refuse(place)
+        return value if _PLAIN[hint](value) else _refuse(path)
     if is_dataclass(hint):
-        return hint(**_fields(value, hint, place))  # type: ignore[operator]
+        return hint(**_fields(value, hint, path))  # type: ignore[operator]
     if is_typeddict(hint):
-        return _fields(value, hint, place)
+        return _fields(value, hint, path)
     kind, inner = get_origin(hint), get_args(hint)
     if kind in (Union, UnionType):
         fitting = (one for one in reversed(inner) if fits(value, one))
-        return typed(value, next(fitting, inner[0]), place)
+        return typed(value, next(fitting, inner[0]), path)
     if kind in (dict, Mapping):
         if not isinstance(value, dict) or not all(map(_text, value)):
-            return _refuse(place)
-        return {key: typed(part, inner[1], place) for key, part in value.items()}
+            return _refuse(path)
+        return {key: typed(part, inner[1], path) for key, part in value.items()}
     if kind in (list, Sequence, tuple):
-        return _elements(value, tuple if kind is tuple else list, inner, place)
+        return _elements(value, tuple if kind is tuple else list, inner, path)
     raise TypeError(f"{hint!r} is no type that JSON can have")
 
 
@@ -101,16 +101,16 @@ def wrong_field(value: Mapping[str, object], shape: Mapping[str, Any]) -> str | 
     )
 
 
-def _refuse(place: str) -> Any:
-    raise WrongType(place)
+def _refuse(path: str) -> Any:
+    raise WrongType(path)
 
 
-def _fields(value: object, kind: Any, place: str) -> dict[str, Any]:
+def _fields(value: object, kind: Any, path: str) -> dict[str, Any]:
     """The fields of a dataclass or ``TypedDict`` that an object has."""
     if not isinstance(value, dict):
-        return _refuse(place)
+        return _refuse(path)
     hints, required = _hints(kind)
-    where = f"{place} ".lstrip()
+    where = f"{path} ".lstrip()
     read = {}
     for name, hint in hints.items():
         if name in value:
@@ -132,14 +132,14 @@ def _hints(kind: Any) -> tuple[dict[str, Any], frozenset[str]]:
     return {f.name: hints[f.name] for f in fields(kind)}, frozenset(required)
 
 
-def _elements(value: object, make: Callable[..., Any], inner: tuple[Any, ...], place: str) -> Any:
+def _elements(value: object, make: Callable[..., Any], inner: tuple[Any, ...], path: str) -> Any:
     if not isinstance(value, list):
-        return _refuse(place)
+        return _refuse(path)
     if make is list or inner[-1] is Ellipsis:
         inner = inner[:1] * len(value)
     if len(value) != len(inner):
-        return _refuse(place)
-    return make(typed(part, hint, place) for part, hint in zip(value, inner, strict=True))
+        return _refuse(path)
+    return make(typed(part, hint, path) for part, hint in zip(value, inner, strict=True))
 
 
 def _whole(value: object) -> bool:

@@ -229,15 +229,15 @@ def requests(business: str) -> Maker:
     def make(rng: random.Random) -> Draft:
         topics: dict[str, list[str]] = table("requests")[business]
         topic, *others = rng.sample(sorted(topics), 4)
-        place = rng.randrange(len(topics[topic]))
-        desk, text = _DESKS.get(business, business), topics[topic][place]
+        index = rng.randrange(len(topics[topic]))
+        desk, text = _DESKS.get(business, business), topics[topic][index]
         question = f'What does this customer of the {desk} want? "{text}"'
-        return Draft(question, topic, tuple(others), _partition_at(place))
+        return Draft(question, topic, tuple(others), _partition_at(index))
 
     return make
 
 
-def _partition_at(place: int) -> Partition:
-    if place < _TRAIN:
+def _partition_at(index: int) -> Partition:
+    if index < _TRAIN:
         return "train"
-    return "dev" if place < _TRAIN + _DEV else "test"
+    return "dev" if index < _TRAIN + _DEV else "test"

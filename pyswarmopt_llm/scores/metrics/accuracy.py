@@ -95,19 +95,19 @@ class Accuracy:
             for context, option in options:
                 yield item, context + option, 0
 
-    def __call__(self, engine: Engine, places: Sequence[int] | None = None) -> Score:
-        """Score all items, or those at these places; see `Utility`."""
+    def __call__(self, engine: Engine, indices: Sequence[int] | None = None) -> Score:
+        """Score all items, or those at these indices; see `Utility`."""
         if self.scoring == "generate":
-            texts = engine.generate(at(self.prompts, places), max_new_tokens=MAX_NEW_TOKENS)
-            return replace(score_of(self.judge(texts, places)), answers=tuple(texts))
-        scores = self.option_scores(engine, places)
+            texts = engine.generate(at(self.prompts, indices), max_new_tokens=MAX_NEW_TOKENS)
+            return replace(score_of(self.judge(texts, indices)), answers=tuple(texts))
+        scores = self.option_scores(engine, indices)
         answers = tuple(map(_best, scores))
-        margins = tuple(map(_margins, at(self.items, places), scores))
-        return replace(score_of(self.judge(answers, places)), margins=margins, answers=answers)
+        margins = tuple(map(_margins, at(self.items, indices), scores))
+        return replace(score_of(self.judge(answers, indices)), margins=margins, answers=answers)
 
-    def judge(self, answers: Sequence[str], places: Sequence[int] | None = None) -> list[float]:
-        """1 for each right answer to all items, or to those at these places, else 0."""
-        pairs = zip(at(self.items, places), answers, strict=True)
+    def judge(self, answers: Sequence[str], indices: Sequence[int] | None = None) -> list[float]:
+        """1 for each right answer to all items, or to those at these indices, else 0."""
+        pairs = zip(at(self.items, indices), answers, strict=True)
         if self.scoring != "generate":
             return [float(item.answer == answer) for item, answer in pairs]
         from pyswarmopt_llm.scores.tasks.answers import is_correct
@@ -115,7 +115,7 @@ class Accuracy:
         return [float(is_correct(item, answer)) for item, answer in pairs]
 
     def option_scores(
-        self, engine: Engine, places: Sequence[int] | None = None
+        self, engine: Engine, indices: Sequence[int] | None = None
     ) -> list[dict[str, float]]:
         """Per item letter -> log-probability of the option, per byte with ``likelihood``.
 
@@ -126,10 +126,10 @@ class Accuracy:
             raise ValueError(
                 "generate scoring extracts the answer from a text: there are no option scores"
             )
-        rows = at(self._options, places)
+        rows = at(self._options, indices)
         scores = []
         for item, options, values in zip(
-            at(self.items, places), rows, loglikelihoods(engine, rows), strict=True
+            at(self.items, indices), rows, loglikelihoods(engine, rows), strict=True
         ):
             lengths = [self._length(option) for _, option in options]
             per_length = map(truediv, values, lengths)
@@ -137,7 +137,7 @@ class Accuracy:
         return scores
 
     def _length(self, option: str) -> float:
-        """What the log-likelihood of an option is divided by."""
+        """Divisor of an option's log-likelihood."""
         return 1.0 if self.scoring == "letter" else float(len(option.encode()))
 
 
@@ -147,9 +147,9 @@ def loglikelihoods(engine: Engine, rows: Sequence[Pairs]) -> list[list[float]]:
     return [list(islice(values, len(row))) for row in rows]
 
 
-def at(rows: Sequence[T], places: Sequence[int] | None) -> Sequence[T]:
-    """The rows at these places; None: all."""
-    return rows if places is None else [rows[place] for place in places]
+def at(rows: Sequence[T], indices: Sequence[int] | None) -> Sequence[T]:
+    """The rows at these indices; None: all."""
+    return rows if indices is None else [rows[index] for index in indices]
 
 
 def _margins(item: Item, scores: Mapping[str, float]) -> tuple[float, ...]:

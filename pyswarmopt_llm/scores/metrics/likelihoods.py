@@ -44,10 +44,10 @@ class Likelihoods:
             for context, text in row:
                 yield item, context + text, 0
 
-    def __call__(self, engine: Engine, places: Sequence[int] | None = None) -> Score:
-        """Score all items, or those at these places; see `Utility`."""
-        rows = loglikelihoods(engine, at(self._rows, places))
-        values = map(self._value, at(self.items, places), rows)
+    def __call__(self, engine: Engine, indices: Sequence[int] | None = None) -> Score:
+        """Score all items, or those at these indices; see `Utility`."""
+        rows = loglikelihoods(engine, at(self._rows, indices))
+        values = map(self._value, at(self.items, indices), rows)
         return score_of([0.0 if math.isnan(value) else value for value in values])
 
 

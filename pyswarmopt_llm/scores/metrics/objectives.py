@@ -621,7 +621,7 @@ def find_metrics(
 def _on(external: External, split: str) -> Utility:
     """An objective without items on a split."""
 
-    def utility(engine: Engine, places: Sequence[int] | None = None) -> Score:
+    def utility(engine: Engine, indices: Sequence[int] | None = None) -> Score:
         return external(engine, split)
 
     return utility

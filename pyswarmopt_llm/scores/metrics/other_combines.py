@@ -132,18 +132,18 @@ def of_the_same_items(combine: Combine) -> Combine:
         if len({len(score.per_item) for score in scores}) > 1 or len(scores[0].per_item) < 2:
             return total
         values = np.zeros(len(scores[0].per_item))
-        for place, score in enumerate(scores):
-            values += _slope(combine, scores, place) * np.array(score.per_item)
+        for index, score in enumerate(scores):
+            values += _slope(combine, scores, index) * np.array(score.per_item)
         return replace(total, stderr=score_of(values).stderr)
 
     return combined
 
 
-def _slope(combine: Combine, scores: Sequence[Score], place: int) -> float:
-    """By how much the combination changes with one of the scores."""
+def _slope(combine: Combine, scores: Sequence[Score], index: int) -> float:
+    """Slope of the combination with one of the scores."""
     ends = []
     for step in (-_STEP, _STEP):
         moved = list(scores)
-        moved[place] = replace(scores[place], value=scores[place].value + step)
+        moved[index] = replace(scores[index], value=scores[index].value + step)
         ends.append(combine(moved).value)
     return (ends[1] - ends[0]) / (2 * _STEP)

@@ -38,7 +38,7 @@ _VERDICTS = ("yes", "no", "true", "false", "maybe")
 
 
 def without_thoughts(text: str) -> str:
-    """What a reply says after its thoughts; all of it where it has none.
+    """Strip the thoughts from a reply; all of it where it has none.
 
     Example:
         >>> without_thoughts("<think>Two and two...</think> Four.")

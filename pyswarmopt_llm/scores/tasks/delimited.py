@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.scores.tasks.load import Row, Table, read_text
+from pyswarmopt_llm.scores.tasks.load import FileRow, Table, read_text
 
 _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
 
@@ -30,13 +30,13 @@ def read_delimited(path: Path) -> Table:
             raise UserError(f'{path}: line 1: two columns are named "{repeated}"; rename one')
         reader.fieldnames = names
         rows = [
-            Row(f"{path}: line {reader.line_num}", f"row-{i}", row)
+            FileRow(f"{path}: line {reader.line_num}", f"row-{i}", row)
             for i, row in enumerate(reader, 1)
         ]
     except csv.Error as e:
         # `line_num` is the last line of the last good record.
         raise UserError(f"{path}: line {reader.line_num + 1}: {e}; check the quotes there") from e
-    long = next((row.place for row in rows if None in row.values), None)
+    long = next((row.location for row in rows if None in row.values), None)
     if long is not None:
         advice = f"put values that contain a {_SEPARATORS[separator]} in quotes"
         raise UserError(f"{long}: more values than columns; {advice}")

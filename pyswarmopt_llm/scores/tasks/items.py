@@ -27,7 +27,7 @@ _LONG = 40  # characters of an answer in a message
 
 
 def parse_item(
-    record: Mapping[str, Any], place: str, default_id: str, answered: bool = True
+    record: Mapping[str, Any], location: str, default_id: str, answered: bool = True
 ) -> Item:
     """An item from a record with ``question``, ``answer`` and, for multiple choice, ``choices``.
 
@@ -35,7 +35,7 @@ def parse_item(
     ``answer`` a label or, if unambiguous, the text of a choice. An ``answer`` that is a list, and
     ``answers``, hold further right answers; ``id`` is optional; the rest goes to `Item.meta`. A
     record with ``prompt`` instead of ``question`` is given to the model verbatim and needs no
-    ``answer``. `place` begins error messages. Unless `answered`, an answer is neither needed nor
+    ``answer``. `location` begins error messages. Unless `answered`, an answer is neither needed nor
     looked at.
 
     Example:
@@ -45,24 +45,24 @@ def parse_item(
     plain = "question" not in record
     column = "prompt" if plain else "question"
     meta = {str(k): _meta(v) for k, v in record.items() if k not in _RESERVED and v is not None}
-    answer, others = "", _others(record.get("answers"), place)
-    choices, letters = _choices(record.get("choices"), place)
+    answer, others = "", _others(record.get("answers"), location)
+    choices, letters = _choices(record.get("choices"), location)
     if answered and not (plain and record.get("answer") is None):
         first, *more = _right_answers(record["answer"])
-        answer, others = _text(first, "answer", place), [*more, *others]
+        answer, others = _text(first, "answer", location), [*more, *others]
         if choices is not None:
-            answer = _right_letter(answer, choices, letters, place, isinstance(first, int))
+            answer = _right_letter(answer, choices, letters, location, isinstance(first, int))
     if others:
         meta["answers"] = _meta(others)
     has_id = record.get("id") not in (None, "")
     return Item(
-        id=_text(record["id"], "id", place) if has_id else default_id,
-        question=_text(record[column], column, place),
+        id=_text(record["id"], "id", location) if has_id else default_id,
+        question=_text(record[column], column, location),
         choices=choices,
         answer=answer,
         meta=meta,
         plain=plain,
-        place=place,
+        location=location,
     )
 
 
@@ -157,7 +157,7 @@ def _labelled(raw: object, where: str) -> tuple[list[str], list[Any]]:
 def _right_letter(
     answer: str, choices: Mapping[str, str], labels: Mapping[str, str], where: str, number: bool
 ) -> str:
-    """The letter of the right choice, given by label or text; a number may mean its place."""
+    """The letter of the right choice, given by label or text; a number may mean its index."""
     if answer in labels:
         return labels[answer]
     if number:
@@ -193,5 +193,5 @@ def _meta(value: object) -> str:
 
 
 def kind_of(value: object) -> str:
-    """What a value of JSON is, for messages."""
+    """Name the type of a JSON value, for messages."""
     return _KINDS.get(type(value), type(value).__name__)

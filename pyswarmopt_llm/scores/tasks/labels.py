@@ -40,7 +40,7 @@ def with_label_choices(
     if unnamed is not None:
         spec = ",".join(f"{number}={name}" for number, name in names.items())
         raise UserError(
-            f"{unnamed.place}: the label {unnamed.answer!r} has no name in `columns` {spec}; add "
+            f"{unnamed.location}: the label {unnamed.answer!r} has no name in `columns` {spec}; add "
             f"{unnamed.answer}=NAME"
         )
     answers = [names.get(item.answer, item.answer) for item in items]

@@ -65,10 +65,10 @@ _WORDS = 4  # of a text that a prompt may need
 _TASK_TEMPLATE = re.compile(r"([\w.-]+)=(.*)", re.DOTALL)
 
 
-class Row(NamedTuple):
-    """A row of a file: its place for messages, the id of one that has none, its values by column."""
+class FileRow(NamedTuple):
+    """A row of a file: its location for messages, the id of one that has none, its values by column."""
 
-    place: str
+    location: str
     id: str
     values: Mapping[str, Any]
 
@@ -88,7 +88,7 @@ class Table:
 
     path: Path
     names: Sequence[str]
-    rows: Sequence[Row]
+    rows: Sequence[FileRow]
     has_splits: bool = False
     separator: str = ""
     name: str = ""
@@ -129,22 +129,22 @@ def read_table(path: Path, text: str = "") -> Table:
 
 
 def table_of(path: Path, records: Iterable[tuple[str, object]], text: str = "") -> Table:
-    """The table of records, each after its place: objects, or plain texts of a column."""
+    """The table of records, each after its location: objects, or plain texts of a column."""
     rows = []
-    for i, (place, record) in enumerate(records, 1):
+    for i, (location, record) in enumerate(records, 1):
         named = {text: record} if text and isinstance(record, str) else record
-        rows.append(Row(place, f"row-{i}", _values(named, place)))
+        rows.append(FileRow(location, f"row-{i}", _values(named, location)))
     return Table(path, _names(rows), rows)
 
 
 def json_lines(path: Path) -> Iterator[tuple[str, object]]:
-    """(place, value) of each line that is not blank."""
-    for place, line in _lines(path):
-        yield place, _parse_json(line, path, int(place.rpartition(" ")[2]))
+    """(location, value) of each line that is not blank."""
+    for location, line in _lines(path):
+        yield location, _parse_json(line, path, int(location.rpartition(" ")[2]))
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
-    """(place, line) of each line that is not blank, without the space around it."""
+    """(location, line) of each line that is not blank, without the space around it."""
     # Not str.splitlines, which also splits at U+2028 and others that JSON allows inside a text.
     for n, line in enumerate(read_text(path).split("\n"), start=1):
         if line.strip():
@@ -177,8 +177,10 @@ def _with_splits(path: Path, content: object) -> Table:
         if not isinstance(content[split], list):
             raise UserError(f'{path}: "{split}" must be a list of examples')
         for i, record in enumerate(content[split]):
-            place = f"{path}: {split} example {i + 1}"
-            rows.append(Row(place, f"{split}-{i}", {**_values(record, place), "split": split}))
+            location = f"{path}: {split} example {i + 1}"
+            rows.append(
+                FileRow(location, f"{split}-{i}", {**_values(record, location), "split": split})
+            )
     name, prompt, metric, example = (
         _optional_text(content, key, path) for key in ("dataset", "prompt", "metric", "icl_prompt")
     )
@@ -198,11 +200,11 @@ def _optional_text(content: Mapping[str, object], key: str, path: Path) -> str |
     return value
 
 
-def _names(rows: Sequence[Row]) -> list[str]:
+def _names(rows: Sequence[FileRow]) -> list[str]:
     return list(dict.fromkeys(str(name) for row in rows for name in row.values))
 
 
-def _values(record: object, place: str) -> Mapping[Any, Any]:
+def _values(record: object, location: str) -> Mapping[Any, Any]:
     """The values of a record; of one whose ``messages`` are a conversation the prompt is the last
     user's turn, after ``earlier`` turns, and an assistant's turn at the end is the answer.
 
@@ -211,7 +213,7 @@ def _values(record: object, place: str) -> Mapping[Any, Any]:
     """
     if not isinstance(record, Mapping):
         kind = kind_of(record)
-        raise UserError(f"{place}: an example is an object with question and answer, not {kind}")
+        raise UserError(f"{location}: an example is an object with question and answer, not {kind}")
     if "messages" not in record or "question" in record or "prompt" in record:
         return record
     turns = record["messages"]
@@ -220,7 +222,7 @@ def _values(record: object, place: str) -> Mapping[Any, Any]:
     answer = said.pop() if said and said[-1]["role"] == "assistant" else None
     if not said or said[-1]["role"] != "user":
         raise UserError(
-            f'{place}: "messages" must be turns with "role" (system, user, assistant) and '
+            f'{location}: "messages" must be turns with "role" (system, user, assistant) and '
             '"content", the last one the user\'s, or the answer to it'
         )
     others = {name: value for name, value in record.items() if name != "messages"}
@@ -241,10 +243,10 @@ def _parse_json(text: str, path: Path, first_line: int = 1) -> object:
     try:
         return parse_json(text, unique=True)
     except json.JSONDecodeError as e:
-        place = f"{path}: line {first_line + e.lineno - 1}, column {e.colno}"
+        location = f"{path}: line {first_line + e.lineno - 1}, column {e.colno}"
         lines = "if each line is an object, rename the file to .jsonl"
         advice = lines if e.msg == "Extra data" else "fix it there"
-        raise UserError(f"{place}: malformed JSON: {e.msg}; {advice}") from e
+        raise UserError(f"{location}: malformed JSON: {e.msg}; {advice}") from e
     # a repeated key, nested too deeply, or an integer of thousands of digits
     except ValueError as e:
         raise UserError(f"{path}: line {first_line} or below: {e}") from e
@@ -312,7 +314,7 @@ class Columns:
         """The file's name of a column."""
         return self.told.get(name, name)
 
-    def check(self, row: Row, needed: Iterable[str]) -> None:
+    def check(self, row: FileRow, needed: Iterable[str]) -> None:
         """Refuse a row with nothing in a column that is needed, or no split in its column.
 
         Raises:
@@ -320,16 +322,18 @@ class Columns:
         """
         split = row.values.get(self.split)
         if self.split and split not in SPLITS:
-            raise UserError(f'{row.place}: split must be "dev" or "test", not {split!r}; rename it')
+            raise UserError(
+                f'{row.location}: split must be "dev" or "test", not {split!r}; rename it'
+            )
         for name in needed:
             value = row.values.get(self.header(name))
             if value is None or not str(value).strip():
                 column = self.header(name)
                 raise UserError(
-                    f'{row.place}: nothing in column "{column}"; fill it in or remove the row'
+                    f'{row.location}: nothing in column "{column}"; fill it in or remove the row'
                 )
 
-    def record(self, row: Row) -> dict[str, Any]:
+    def record(self, row: FileRow) -> dict[str, Any]:
         """A row as a record for `parse_item`."""
         values = {
             name: value
@@ -436,7 +440,7 @@ def read_task(path: Path, reading: Reading, prompts: bool = False) -> Task:
         raise UserError(f"{path}: no rows; add some, below the names of the columns in CSV")
     if prompts:
         columns: Columns = _columns_of_prompts(table, reading.columns)
-        parse: Callable[[Row], Item] = _prompt_reader(columns)
+        parse: Callable[[FileRow], Item] = _prompt_reader(columns)
     else:
         columns = find_columns(table, reading.columns)
         parse = _item_reader(columns)
@@ -446,9 +450,9 @@ def read_task(path: Path, reading: Reading, prompts: bool = False) -> Task:
         items, labels = _labelled(items, columns, table, reading)
         note = "; ".join(filter(None, (note, labels)))
     if columns.split:
-        split_of = {row.place: row.values[columns.split] for row in table.rows}
+        split_of = {row.location: row.values[columns.split] for row in table.rows}
         dev, test = (
-            tuple(item for item in items if split_of[item.place] == name)
+            tuple(item for item in items if split_of[item.location] == name)
             for name in ("dev", "test")
         )
         strata = None
@@ -470,14 +474,14 @@ def read_task(path: Path, reading: Reading, prompts: bool = False) -> Task:
     )
 
 
-def _item_reader(columns: Columns) -> Callable[[Row], Item]:
+def _item_reader(columns: Columns) -> Callable[[FileRow], Item]:
     """Reads the row of an item with an answer, which a verbatim prompt may lack."""
     verbatim = columns.question == "prompt"
     needed = ("prompt",) if verbatim else (columns.question, columns.answer)
 
-    def read(row: Row) -> Item:
+    def read(row: FileRow) -> Item:
         columns.check(row, needed)
-        return parse_item(columns.record(row), row.place, row.id)
+        return parse_item(columns.record(row), row.location, row.id)
 
     return read
 
@@ -501,7 +505,7 @@ def _labelled(
 
 
 def parse_rows(
-    table: Table, parse: Callable[[Row], T], skip: bool | None = None
+    table: Table, parse: Callable[[FileRow], T], skip: bool | None = None
 ) -> tuple[list[T], str]:
     """The results of the good rows, and a note on those that are left out.
 
@@ -519,7 +523,7 @@ def parse_rows(
         try:
             results.append(parse(row))
         except UserError as error:
-            bad[row.place] = error
+            bad[row.location] = error
     if bad and not skip:
         raise _refusal(table.path, list(bad.values()), skip is not None)
     if not results:
@@ -528,11 +532,11 @@ def parse_rows(
     return results, left_out(table, list(bad)) if bad else ""
 
 
-def left_out(table: Table, places: Sequence[str]) -> str:
-    """How many of a table's rows are left out, and where they stand."""
-    named = ", ".join(place.removeprefix(f"{table.path}: ") for place in places[:NAMED])
-    more = f" and {len(places) - NAMED} more" if len(places) > NAMED else ""
-    return f"{len(places)} of {len(table.rows)} rows left out ({named}{more})"
+def left_out(table: Table, locations: Sequence[str]) -> str:
+    """Note on the rows of a table that are left out: how many, and where they stand."""
+    named = ", ".join(location.removeprefix(f"{table.path}: ") for location in locations[:NAMED])
+    more = f" and {len(locations) - NAMED} more" if len(locations) > NAMED else ""
+    return f"{len(locations)} of {len(table.rows)} rows left out ({named}{more})"
 
 
 def _refusal(path: Path, errors: Sequence[UserError], can_skip: bool) -> UserError:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.tasks.items import parse_item
 from pyswarmopt_llm.scores.tasks.load import (
-    Row,
+    FileRow,
     Table,
     find_columns,
     left_out,
@@ -48,11 +48,11 @@ def new_items(form: Form, table: Table, specs: Sequence[str] = ()) -> list[Item 
     needed = [name for name in needed if name != "choices"]
     blank: dict[str, UserError] = {}
 
-    def parse(row: Row) -> Item | None:
+    def parse(row: FileRow) -> Item | None:
         try:
             columns.check(row, needed)
         except UserError as error:
-            blank[row.place] = error
+            blank[row.location] = error
             return None
         record = columns.record(row)
         values = {n: value for n, value in record.items() if value and n not in _NOT_ASKED}
@@ -60,9 +60,9 @@ def new_items(form: Form, table: Table, specs: Sequence[str] = ()) -> list[Item 
             values.pop("choices", None)
         elif "choices" not in values:
             raise UserError(
-                f"{row.place}: no choices; add them, as the search's questions have them"
+                f"{row.location}: no choices; add them, as the search's questions have them"
             )
-        item = parse_item(values, row.place, row.place, answered=False)
+        item = parse_item(values, row.location, row.location, answered=False)
         return item if form.choices is None else replace(item, choices=dict(form.choices))
 
     items, _ = parse_rows(table, parse)

@@ -6,7 +6,14 @@ from collections.abc import Callable, Mapping
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.tasks.items import content, parse_item
-from pyswarmopt_llm.scores.tasks.load import QUESTION, Columns, Row, Table, find_columns, first_of
+from pyswarmopt_llm.scores.tasks.load import (
+    QUESTION,
+    Columns,
+    FileRow,
+    Table,
+    find_columns,
+    first_of,
+)
 from pyswarmopt_llm.scores.tasks.types import Item
 
 
@@ -18,18 +25,18 @@ def columns_of_prompts(table: Table, told: Mapping[str, str]) -> Columns:
     return find_columns(table, told, answered=False, prompts=True)
 
 
-def prompt_reader(columns: Columns) -> Callable[[Row], Item]:
+def prompt_reader(columns: Columns) -> Callable[[FileRow], Item]:
     """Reads the row of a prompt, and refuses one that was there before."""
     seen: dict[tuple[str, ...], str] = {}
 
-    def read(row: Row) -> Item:
+    def read(row: FileRow) -> Item:
         columns.check(row, ("prompt",))
         record = {**columns.record(row), "choices": None}
-        item = parse_item(record, row.place, row.id.removeprefix("row-"))
-        other = seen.setdefault(content(item), row.place)
-        if other != row.place:
+        item = parse_item(record, row.location, row.id.removeprefix("row-"))
+        other = seen.setdefault(content(item), row.location)
+        if other != row.location:
             line = other.rpartition(": ")[2]
-            raise UserError(f"{row.place}: the same prompt as {line}; remove one of them")
+            raise UserError(f"{row.location}: the same prompt as {line}; remove one of them")
         return item
 
     return read

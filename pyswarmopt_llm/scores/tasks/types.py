@@ -31,7 +31,7 @@ class Item:
     # further fields of the source, for example ``domain``
     meta: Mapping[str, str] = field(default_factory=dict)
     plain: bool = False  # whether the question is a complete prompt, given to the model verbatim
-    place: str = field(default="", compare=False, repr=False)  # in its source, for messages
+    location: str = field(default="", compare=False, repr=False)  # in its source, for messages
 
     @property
     def earlier(self) -> list[dict[str, str]]:

@@ -81,7 +81,7 @@ def _not_mean(score: Score) -> bool:
 
 
 def _slopes(combine: Combine, values: Floats) -> Floats:
-    """By how much the combination of the tasks' values rises with each of them."""
+    """Slopes of the combination of the tasks' values, (K,)."""
     rises = []
     for step in np.eye(values.size) * _STEP:
         above, below = (combined_value(combine, (values + s).tolist()) for s in (step, -step))

@@ -1,4 +1,4 @@
-"""What a run remembers: a `Row` for each evaluation, a line of ``history.jsonl``, and the `Store` of
+"""Memory of a run: a `Row` for each evaluation, a line of ``history.jsonl``; and the `Store` of
 everything expensive, by what it is and whose. To resume is to replay. Torch is not needed to read
 them.
 """
@@ -199,7 +199,7 @@ def wrong_in_row(row: dict[str, Any]) -> str | None:
     try:
         typed(row, Row)
     except WrongType as error:
-        return error.place
+        return error.path
     for name in ("iteration", "particle", "n", "seconds"):
         if row.get(name, 0) < 0:
             return name
@@ -220,7 +220,7 @@ def _is_real(value: object) -> bool:
 
 
 class Store:
-    """What is known, in memory and in a file of JSON lines; threads may share it.
+    """Store of results, in memory and in a file of JSON lines; threads may share it.
 
     Args:
         path: the file, which need not exist; None: memory alone.
@@ -261,7 +261,7 @@ class Store:
         compute: Callable[[], Mapping[str, Any]],
         wrong: Callable[[dict[str, Any]], str | None] = lambda content: None,
     ) -> Mapping[str, Any]:
-        """What is known; else it is computed and kept.
+        """Return what is stored; else compute and store it.
 
         Args:
             what: was found out.
@@ -283,7 +283,7 @@ class Store:
         return content
 
     def row(self, what: str, who: str, tasks: Collection[str], score: Callable[[], Row]) -> Row:
-        """What is known of a candidate on these tasks; else it is scored and kept.
+        """Return the stored row of a candidate on these tasks; else score and store it.
 
         Raises:
             UserError: what is known is damaged, or of other tasks.
@@ -296,7 +296,7 @@ class Store:
         return Row.from_json(self.get(what, who, lambda: score().to_json(), wrong))
 
     def all(self, what: str) -> list[Mapping[str, Any]]:
-        """What is known of this kind."""
+        """All stored results of this kind."""
         return [row for row in list(self.known.values()) if row["what"] == what]
 
     def add(self, what: str, who: str, content: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -108,7 +108,7 @@ class Objective:
 
     @property
     def answer_format(self) -> Scoring | None:
-        """How the items are scored; None where a function does it."""
+        """Format of the answers; None where a function scores."""
         return next((scoring for scoring in get_args(Scoring) if scoring == self.scoring), None)
 
 
@@ -372,11 +372,11 @@ def _json(value: Any) -> Any:
     return [_json(part) for part in value] if isinstance(value, list | tuple) else value
 
 
-def _says(place: Field[Any], value: Any) -> bool:
+def _says(at: Field[Any], value: Any) -> bool:
     """Whether a field is written; the None of a field without a default is an outcome."""
     if value is None:
-        return place.default is not None
-    return bool(value) or place.default_factory is MISSING
+        return at.default is not None
+    return bool(value) or at.default_factory is MISSING
 
 
 def read_result(path: Path) -> Result | None:

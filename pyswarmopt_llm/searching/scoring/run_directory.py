@@ -352,7 +352,7 @@ def check_new(path: Path) -> None:
 
 
 def about_run(config: SearchConfig, fingerprints: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    """What ``run.json`` holds beside the format."""
+    """Content of ``run.json`` beside the format."""
     return {
         "config": asdict(config),
         "fingerprints": dict(fingerprints),
@@ -444,7 +444,7 @@ def read_about(path: Path) -> About:
 
 
 def about_from(content: Mapping[str, Any], file: Path) -> About:
-    """What a file like ``run.json`` says of a run.
+    """Read a file like ``run.json``.
 
     Raises:
         UserError: it is damaged, or a later version's.
@@ -511,5 +511,5 @@ def result_of(run: Path) -> tuple[str, str | None]:
 
 
 def this_process() -> str:
-    """What `OWNER` says while this process is at work on a run."""
+    """Content of `OWNER` while this process is at work on a run."""
     return f"process {os.getpid()} on {socket.gethostname()}"

@@ -32,7 +32,7 @@ LETTERS = "letters"  # in place of a split: the trial by letters, on the first i
 
 @dataclass(frozen=True)
 class Questions:
-    """What candidates are scored on, as another process can rebuild it.
+    """Examples that candidates are scored on, as another process can rebuild them.
 
     Attributes:
         split: ``dev`` or `LETTERS`.
@@ -123,14 +123,14 @@ class Evaluator:
         if before is not None:
             values = np.array(before.item_values(name))
             margins = [tuple(own or ()) for own in before.margins.get(name, margins)]
-        places = np.flatnonzero(np.isnan(values) & share[name]).tolist()
-        if places:
-            score = utility(self.engine, places)
-            values[places] = score.per_item
-            for place, of_item in zip(places, score.margins, strict=False):  # or no options
-                margins[place] = of_item
+        indices = np.flatnonzero(np.isnan(values) & share[name]).tolist()
+        if indices:
+            score = utility(self.engine, indices)
+            values[indices] = score.per_item
+            for index, of_item in zip(indices, score.margins, strict=False):  # or no options
+                margins[index] = of_item
         least, items = score_of(np.nan_to_num(values)), tuple(values.tolist())
-        return replace(least, per_item=items, n=len(places), margins=tuple(margins))
+        return replace(least, per_item=items, n=len(indices), margins=tuple(margins))
 
 
 def _least(score: Score) -> Score:
@@ -144,7 +144,7 @@ OnRow = Callable[[Row, bool], None]  # a row, and whether it was known before th
 
 @dataclass(frozen=True)
 class Crew:
-    """Those who evaluate several candidates at a time.
+    """Workers that evaluate several candidates at a time.
 
     Attributes:
         evaluate: has a candidate evaluated; called from the threads.
@@ -156,7 +156,7 @@ class Crew:
 
 
 @dataclass(frozen=True)
-class _Call:
+class _Evaluation:
     """An evaluation, with its names in the store and in the history."""
 
     what: str
@@ -233,12 +233,12 @@ class Scorer:
             UserError: a score is not a number; it names the candidate.
         """
         keys = [position_key(position) for position in positions]
-        calls: dict[str, _Call] = {}
+        calls: dict[str, _Evaluation] = {}
         for number, key, position in zip(numbers or range(len(keys)), keys, positions, strict=True):
             before = self._latest.get(key)
             if not _covers(before, share):
                 request = Request(position, share or _all(before), before)
-                call = _Call(self._what(share), key, request, iteration, number)
+                call = _Evaluation(self._what(share), key, request, iteration, number)
                 calls.setdefault(key, call)
         for call, stored in zip(
             calls.values(), self._each(self._stored, calls.values()), strict=True
@@ -252,8 +252,8 @@ class Scorer:
             return self._phase
         return f"{self._phase} of {sum(int(wanted.sum()) for wanted in share.values())}"
 
-    def _stored(self, call: _Call) -> Row | UndefinedModelError:
-        """What the store knows of a candidate, or finds out now."""
+    def _stored(self, call: _Evaluation) -> Row | UndefinedModelError:
+        """Row of a candidate from the store, else scored now."""
         try:
             tasks, score = self._evaluator.utilities, partial(self._evaluated, call)
             return self._run.store.row(call.what, call.key, tasks, score)
@@ -262,11 +262,11 @@ class Scorer:
         except NotFiniteError as error:
             raise UserError(f"{call.text}: {error}; correct it and resume") from error
 
-    def _evaluated(self, call: _Call) -> Row:
+    def _evaluated(self, call: _Evaluation) -> Row:
         row = self._evaluate(call.request)
         return replace(row, phase=self._phase, iteration=call.iteration, particle=call.particle)
 
-    def _take_in(self, call: _Call, stored: Row | UndefinedModelError) -> None:
+    def _take_in(self, call: _Evaluation, stored: Row | UndefinedModelError) -> None:
         """Count a row; it takes the place of the one before it."""
         if isinstance(stored, UndefinedModelError):
             stored = self._as_the_worst(call, stored)
@@ -279,7 +279,7 @@ class Scorer:
         if self._on_row is not None:
             self._on_row(row, known)
 
-    def _as_the_worst(self, call: _Call, error: UndefinedModelError) -> Row:
+    def _as_the_worst(self, call: _Evaluation, error: UndefinedModelError) -> Row:
         """A candidate without numbers; where there is none before it, the base or the dtype is at
         fault.
         """

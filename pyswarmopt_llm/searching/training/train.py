@@ -206,7 +206,7 @@ def train_expert(
 
 
 class _Given(NamedTuple):
-    """What is trained on: the items of each step, the number of different ones, and the rest."""
+    """Training data: the items of each step, the number of different ones, and the rest."""
 
     steps: Sequence[Sequence[Choices]]
     examples: int
@@ -314,7 +314,7 @@ def _chat_steps(
 
 
 def _mean_loss(engine: TransformersEngine, chats: Sequence[Choices]) -> float:
-    """Of the model that is loaded; nan if there are none."""
+    """Mean loss of the loaded model on chats; nan if there are none."""
     values = engine.loglikelihood([chat.pairs[0] for chat in chats])
     losses = [-value * chat.weight for value, chat in zip(values, chats, strict=True)]
     return fmean(losses) if losses else math.nan

@@ -55,7 +55,7 @@ def shuffled(items: Sequence[Choices], epochs: int, seed: int) -> list[list[list
 def folds(
     items: Sequence[Choices], seed: int, identities: Sequence[Hashable] | None = None
 ) -> list[list[int]]:
-    """The places of each fold's items, ascending, stratified by answer: of two items with the same
+    """The indices of each fold's items, ascending, stratified by answer: of two items with the same
     one, each fold has one.
 
     The items of a fold can be scored with what was trained on the others (cross-fitting; stacked
@@ -71,7 +71,7 @@ def folds(
 
     Example:
         >>> items = [Choices(((q, "yes" if q < "e" else "no"),), (1.0,), 0) for q in "aabcdefgh"]
-        >>> [[items[place].pairs[0][0] for place in fold] for fold in folds(items, seed=0)]
+        >>> [[items[index].pairs[0][0] for index in fold] for fold in folds(items, seed=0)]
         [['c', 'e'], ['a', 'a', 'f'], ['d', 'h'], ['g'], ['b']]
     """
 
@@ -82,10 +82,10 @@ def folds(
     known_by = identities or [(item.pairs, item.right) for item in items]
     if len(set(known_by)) < count:
         known_by = range(len(items))
-    places: dict[Hashable, list[int]] = {}
-    for place, identity in enumerate(known_by):
-        places.setdefault(identity, []).append(place)
-    groups = list(places.values())
+    indices: dict[Hashable, list[int]] = {}
+    for index, identity in enumerate(known_by):
+        indices.setdefault(identity, []).append(index)
+    groups = list(indices.values())
     random.Random(seed).shuffle(groups)
     groups.sort(key=lambda group: answer(items[group[-1]]))
     return [sorted(chain.from_iterable(groups[k::count])) for k in range(count)]

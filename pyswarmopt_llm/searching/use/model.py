@@ -286,7 +286,7 @@ def model_of(base: str, name: str | None) -> Model:
     return model
 
 
-def place_of(engine: str, run: str | Path | None) -> str:
+def engine_of(engine: str, run: str | Path | None) -> str:
     """The server that runs a model, or ``transformers`` where it runs here.
 
     Args:
@@ -319,8 +319,8 @@ def open_named(config: EvalConfig, model: Model) -> Engine:
     from pyswarmopt_llm.mix.load import open_model, open_served
 
     base, adapter = model
-    place = place_of(config.engine, config.run)
-    if not is_server(place):
+    engine_name = engine_of(config.engine, config.run)
+    if not is_server(engine_name):
         machine = (config.dtype, config.device, config.threads)
         engine = open_model(base, adapter, *machine, config.system)
         engine.thinking = config.thinking
@@ -332,7 +332,7 @@ def open_named(config: EvalConfig, model: Model) -> Engine:
     else:
         known = replace(read_about(user_path(run)).config, base=base)
     here: dict[str, Any] = {"server_folder": config.server_folder, "dtype": config.dtype}
-    engine = open_served(replace(known, engine=place, system=config.system, **here), adapter)
+    engine = open_served(replace(known, engine=engine_name, system=config.system, **here), adapter)
     engine.thinking = config.thinking
     return engine
 
@@ -545,10 +545,10 @@ class Turns:
     """Models that take turns on one engine, which is opened anew where their bases differ."""
 
     def __init__(self, config: EvalConfig, models: Sequence[Model]) -> None:
-        place = place_of(config.engine, config.run)
-        self._config, self._served = config, is_server(place)
+        engine_name = engine_of(config.engine, config.run)
+        self._config, self._served = config, is_server(engine_name)
         if self._served and models[0][0] != models[1][0]:
-            raise InvalidOption("engine", place, "runs one base; compare two bases here")
+            raise InvalidOption("engine", engine_name, "runs one base; compare two bases here")
         # Before a base is loaded: an adapter that does not fit is found at once.
         self._patches = {
             (base, adapter): Patch() if adapter is None else adapter_patch(base, adapter)
@@ -646,7 +646,7 @@ def generate_text(
         dtype: of the weights.
         device: where they go.
         threads: CPU threads.
-        engine: see `place_of`.
+        engine: see `engine_of`.
         run: that the model comes from, if any.
         server_folder: a folder that the server sees, too.
 

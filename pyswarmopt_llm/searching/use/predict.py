@@ -41,7 +41,7 @@ from pyswarmopt_llm.scores.tasks.types import Form
 from pyswarmopt_llm.searching.scoring.record import Store
 from pyswarmopt_llm.searching.scoring.run_directory import read_about, result_of
 from pyswarmopt_llm.searching.use.config import EvalConfig
-from pyswarmopt_llm.searching.use.model import Model, open_named, place_of, run_scoring, specs_of
+from pyswarmopt_llm.searching.use.model import Model, engine_of, open_named, run_scoring, specs_of
 
 LABEL, PROBABILITIES = "predicted", "probabilities"  # the new columns
 _THERE = "is there already; remove it, or give another file"
@@ -112,7 +112,7 @@ def check_out(out: Path, names: Sequence[str], labels: Sequence[str]) -> None:
 
 @contextmanager
 def progress_of(out: Path | None, inputs: str) -> Iterator[Store]:
-    """What is known of a file's rows, in ``OUT.progress`` beside it; locked, and removed when the file
+    """Store of a file's rows, ``OUT.progress`` beside it; locked, and removed when the file
     is whole.
 
     Args:
@@ -300,7 +300,7 @@ def predict(
         dtype: of the weights; ``auto`` is the search's.
         device: where they go.
         threads: CPU threads.
-        engine: see `place_of`.
+        engine: see `engine_of`.
         server_folder: a folder that the server sees, too.
         on_items: called with the number of questions labelled so far, and of all.
 
@@ -333,10 +333,10 @@ def predict(
         engine=engine,
         server_folder=server_folder,
     )
-    place = place_of(engine, run)
+    engine = engine_of(engine, run)
     given: list[Any] = [source.prints, source.scoring, form.to_json(), specs]
     given += [{"dtype": config.dtype, "device": device}, [row.values for row in table.rows]]
-    inputs = digest([*given, place] if is_server(place) else given)
+    inputs = digest([*given, engine] if is_server(engine) else given)
     target = None if out is None else user_path(out)
     header = _header(table)
     if target is not None:

@@ -111,7 +111,7 @@ class Answerer:
     unseen: Sequence[tuple[Sequence[int], Patch]] = ()
 
     def shares(self, numbers: Sequence[int]) -> Iterator[tuple[Patch, list[int]]]:
-        """Who answers, and the numbers of the prompts, of these alone."""
+        """Select the answerers and the numbers of the prompts of these alone."""
         left = list(numbers)
         for own, patch in self.unseen:
             if theirs := [number for number in left if number in own]:
@@ -122,7 +122,7 @@ class Answerer:
 
 
 def weights(values: Sequence[float]) -> list[float]:
-    """How much replies of these values count in training, 1 in the mean.
+    """Weights of replies of these values in training, 1 in the mean.
 
     That is e to the number of standard deviations that a value is above the mean, at most 20
     (advantage-weighted regression, Peng et al. 2019, arXiv 1910.00177, with the same limit). Where
@@ -270,9 +270,9 @@ class ReplyLog:
         for sample in samples:
             draws = random.Random(f"{self._seed} {model} {sample} {deck.name}")
             of_sample = [draws.getrandbits(63) for _ in deck.prompts]
-            seeds += [of_sample[place] for place in own]
+            seeds += [of_sample[index] for index in own]
         _, _, most = deck.prompts[0]
-        prompts = [deck.prompts[place][1] for place in own] * len(samples)
+        prompts = [deck.prompts[index][1] for index in own] * len(samples)
         draw = None if samples == [GREEDY] else Draw(TEMPERATURE, tuple(seeds))
         texts = iter(self._engine.generate(prompts, most, draw))
         return [[next(texts) for _ in own] for _ in samples]
@@ -315,7 +315,7 @@ class ReplyLog:
 
     @cached_property
     def identities(self) -> list[Hashable]:
-        """What the item of each prompt is known by: the prompt, its options and its answers."""
+        """Identity of each prompt's item: the prompt, its options and its answers."""
         return [
             (prompt, tuple((item.choices or {}).values()), tuple(item.references))
             for deck in self._decks
@@ -564,7 +564,7 @@ class _Rounds:
         return self.log.training_items([best_reply(replies, floor) for replies, floor in pairs])
 
     def identities(self, items: Mapping[int, Choices]) -> list[object]:
-        """What each item is known by."""
+        """Identity of each item."""
         return [self.log.identities[prompt] for prompt in items]
 
     def train(self, items: Mapping[int, Choices], progress: Progress) -> tuple[Round, Round]:

@@ -45,17 +45,17 @@ class Prompt(TypedDict):
     replies: list[ModelReply]
 
 
-class Changed(TypedDict):
+class ChangedPrompts(TypedDict):
     """The prompts of a task that changed most."""
 
     task: str
     prompts: list[Prompt]
 
 
-class Shown(TypedDict):
+class RepliesFile(TypedDict):
     """The content of ``replies.json``."""
 
-    tasks: list[Changed]
+    tasks: list[ChangedPrompts]
 
 
 def keep_replies(
@@ -220,7 +220,7 @@ def read_replies(run: Run) -> list[dict[str, Any]]:
     if not file.is_file():
         return []
     content = read_json(file)
-    if not fits(content, Shown):
+    if not fits(content, RepliesFile):
         raise UserError(f"{file}: is damaged; remove it: the report then shows no replies")
     tasks: list[dict[str, Any]] = content["tasks"]
     return tasks

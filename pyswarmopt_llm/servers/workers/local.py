@@ -49,7 +49,7 @@ class ForkServer:
         self._line: socket.socket | None = None
 
     def size(self) -> int:
-        """How many workers there are to be."""
+        """Number of workers."""
         return self._count
 
     def start(self, slot: int) -> LocalWorker:
@@ -67,7 +67,7 @@ class ForkServer:
 
     @property
     def pid(self) -> int | None:
-        """Of its process; None before the first worker is started."""
+        """Identifier of its process; None before the first worker is started."""
         return None if self._process is None else self._process.pid
 
     @property

@@ -59,7 +59,7 @@ class Pool:
         self._threads = ThreadPoolExecutor(MOST, "worker")
 
     def crew(self, questions: Questions) -> Crew:
-        """Those who evaluate candidates on these questions."""
+        """Crew that evaluates candidates on these questions."""
         return Crew(partial(self.evaluate, questions), self._threads)
 
     def evaluate(self, questions: Questions, request: Request) -> Row:
@@ -195,7 +195,7 @@ class Pools:
 
 
 def host_of(job: Job, load: Callable[..., Job]) -> Host:
-    """Where the workers of a search run."""
+    """Host of a search's workers."""
     # What `auto` and the preset stand for is decided once: another process or machine might decide
     # otherwise.
     dtype = str(job.engine.dtype).removeprefix("torch.")

@@ -57,7 +57,7 @@ class RayCluster:
         self._on_gpus = config.device != "cpu" and self._total("GPU") > 0
 
     def size(self) -> int:
-        """How many actors the cluster has room for now; nodes may join and leave."""
+        """Number of actors that the cluster has room for now; nodes may join and leave."""
         return max(
             int(self._total("GPU") if self._on_gpus else self._total("CPU") // self._cores), 1
         )

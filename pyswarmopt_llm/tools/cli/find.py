@@ -22,7 +22,7 @@ from pyswarmopt_llm.scores.tasks.load import check_files
 from pyswarmopt_llm.searching.use.config import EvalConfig
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.tools.find import FindResult, Ranked
+    from pyswarmopt_llm.tools.find import FindResult, RankedAdapter
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def table(result: FindResult) -> Table:
     return shown
 
 
-def _cells(adapter: Ranked) -> Iterator[str]:
+def _cells(adapter: RankedAdapter) -> Iterator[str]:
     low, high = adapter.interval
     yield escape(adapter.name)
     yield f"{adapter.score:.3f}"

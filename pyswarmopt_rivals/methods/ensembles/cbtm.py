@@ -18,7 +18,7 @@ from scipy.special import softmax
 from torch import Tensor
 
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
-from pyswarmopt_rivals.methods.ensembles.panel import Likelihoods, Pairs, Panel, contexts_of
+from pyswarmopt_rivals.methods.ensembles.panel import LikelihoodAnswerer, Pairs, Panel, contexts_of
 
 TEMPERATURE = 0.1
 
@@ -62,7 +62,7 @@ def experts_of(labels: np.ndarray, right: np.ndarray) -> list[int]:
     return chosen
 
 
-def fit(panel: Panel, dev: Accuracy, seed: int) -> Likelihoods:
+def fit(panel: Panel, dev: Accuracy, seed: int) -> LikelihoodAnswerer:
     """Cluster dev, give each cluster its expert."""
     keys = np.array([item.answer for item in dev.items])
     right = (np.array(panel.answers(dev)) == keys).astype(np.float64)
@@ -83,4 +83,4 @@ def fit(panel: Panel, dev: Accuracy, seed: int) -> Likelihoods:
             for (context, _), rows in zip(pairs, logprobs, strict=True)
         ]
 
-    return Likelihoods(loglikelihood)
+    return LikelihoodAnswerer(loglikelihood)

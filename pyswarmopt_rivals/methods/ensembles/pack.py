@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
-from pyswarmopt_rivals.methods.ensembles.panel import Likelihoods, Pairs, Panel, contexts_of
+from pyswarmopt_rivals.methods.ensembles.panel import LikelihoodAnswerer, Pairs, Panel, contexts_of
 
 TAU = 1.0
 GRID = torch.linspace(0, 1, 21)
@@ -29,7 +29,7 @@ all items that have it.
 """
 
 
-def fit_sim(panel: Panel, dev: Accuracy, seed: int) -> Likelihoods:
+def fit_sim(panel: Panel, dev: Accuracy, seed: int) -> LikelihoodAnswerer:
     """PackLLM-sim."""
 
     def weigh(contexts: Sequence[str]) -> Mapping[str, Tensor]:
@@ -40,7 +40,7 @@ def fit_sim(panel: Panel, dev: Accuracy, seed: int) -> Likelihoods:
     return _fused(panel, weigh)
 
 
-def fit_opt(panel: Panel, dev: Accuracy, seed: int) -> Likelihoods:
+def fit_opt(panel: Panel, dev: Accuracy, seed: int) -> LikelihoodAnswerer:
     """PackLLM-opt."""
 
     def weigh(contexts: Sequence[str]) -> Mapping[str, Tensor]:
@@ -93,7 +93,7 @@ def fuse(logprobs: Tensor, weights: Tensor) -> Tensor:
     return torch.tensordot(weights, logprobs, dims=1).log_softmax(-1)
 
 
-def _fused(panel: Panel, weigh: Weigh) -> Likelihoods:
+def _fused(panel: Panel, weigh: Weigh) -> LikelihoodAnswerer:
     """Options scored by the fused distribution, with each prompt's own weights."""
 
     def loglikelihood(pairs: Pairs) -> list[float]:
@@ -104,4 +104,4 @@ def _fused(panel: Panel, weigh: Weigh) -> Likelihoods:
             values.append(float(chosen.sum()))
         return values
 
-    return Likelihoods(loglikelihood)
+    return LikelihoodAnswerer(loglikelihood)

@@ -148,7 +148,7 @@ class Answerer:
         return (self.models or len(bench.experts)) * bench.tokens_per_item
 
 
-class Likelihoods(Answerer):
+class LikelihoodAnswerer(Answerer):
     """Has a log-likelihood for every option (as `Engine.loglikelihood`), and so chooses as a single
     model does.
     """

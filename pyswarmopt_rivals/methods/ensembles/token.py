@@ -12,12 +12,12 @@ from torch import Tensor
 from pyswarmopt_llm.common.optimizers import make_optimizer, maximise
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.tokens.mixing import OptionTable, mixing_weights
-from pyswarmopt_rivals.methods.ensembles.panel import Likelihoods, Pairs, Panel
+from pyswarmopt_rivals.methods.ensembles.panel import LikelihoodAnswerer, Pairs, Panel
 
 PARTICLES, ROUNDS, PATIENCE = 20, 50, 10  # the paper's N, K and c
 
 
-class Mixture:
+class PanelMixture:
     """The experts of a panel, mixed by one set of weights; evaluated once for each list of
     pairs.
     """
@@ -40,10 +40,10 @@ class Mixture:
         return self._tables[key].loglikelihood(self.weights)
 
 
-def fit(panel: Panel, dev: Accuracy, seed: int) -> Likelihoods:
+def fit(panel: Panel, dev: Accuracy, seed: int) -> LikelihoodAnswerer:
     """Let a swarm maximise accuracy on dev."""
-    mixture = Mixture(panel)
-    mixed = Likelihoods(mixture.loglikelihood)
+    mixture = PanelMixture(panel)
+    mixed = LikelihoodAnswerer(mixture.loglikelihood)
 
     def value(position: Tensor) -> float:
         mixture.weights = mixing_weights(position)

@@ -133,11 +133,11 @@ def drop_rates(changes: Tensor, density: float) -> Tensor:
         [0.75, 0.25, 0.5]
     """
     # 0 for the largest
-    places = changes.abs().argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)
+    ranks = changes.abs().argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)
     last = max(1, changes.shape[-1] - 1)
     middle = 0.5 if changes.shape[-1] > 1 else 0.0
     mean = 1 - density
-    return mean + min(mean, density) * (places.to(changes.dtype) / last - middle)
+    return mean + min(mean, density) * (ranks.to(changes.dtype) / last - middle)
 
 
 def _only(flat: Tensor, kept: Tensor) -> Tensor:

@@ -195,13 +195,13 @@ def cross_fit(fitting: Fitting, score: Callable[[list[int]], Sequence[T]]) -> li
 
     Args:
         fitting: with folds.
-        score: places of items -> their outcomes, by the model that is loaded.
+        score: indices of items -> their outcomes, by the model that is loaded.
     """
     outcomes: dict[int, T] = {}
     for fold, patch in fitting.without_folds():
         fitting.engine.load(patch)
         outcomes |= zip(fold, score(fold), strict=True)
-    return [outcomes[place] for place in range(len(fitting.items))]
+    return [outcomes[index] for index in range(len(fitting.items))]
 
 
 def _trained(trial: Trial, mixture: Patch, seed: int) -> Merged:
@@ -214,7 +214,7 @@ def _trained(trial: Trial, mixture: Patch, seed: int) -> Merged:
     settings = (bench.engine, mixture, items, bench.experts[0].info, seed)
     fitting = Fitting(*settings, schedule=labelled(len(items)))
     dev = bench.accuracy["dev"]
-    result = score_of(cross_fit(fitting, lambda places: dev(bench.engine, places).per_item))
+    result = score_of(cross_fit(fitting, lambda indices: dev(bench.engine, indices).per_item))
     before = bench.score(mixture, "dev")[0]
     if not_worse(result, before):
         return Merged(fitting.whole(), dev=result)

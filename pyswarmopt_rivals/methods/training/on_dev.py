@@ -128,7 +128,7 @@ def finetune(from_best: bool, once: bool, settings: Settings) -> Merged:
     return Merged(start.with_low_rank(trained.low_rank) if from_best else trained)
 
 
-class Mixture:
+class TrainableMixture:
     """A weighted sum of the experts' changes, dW = sum_i c_i s_i B_i A_i, with trainable
     coefficients.
 
@@ -179,7 +179,7 @@ def gradient(single: bool, settings: Settings) -> Merged:
     trial, rates = settings.trial, COEFFICIENT_RATES if single else MODULE_RATES
     trial.load(Patch())
 
-    def make() -> Mixture:
-        return Mixture(settings.experts, single, trial.model)
+    def make() -> TrainableMixture:
+        return TrainableMixture(settings.experts, single, trial.model)
 
     return Merged(train_on_dev(trial, make, rates, settings.seed))

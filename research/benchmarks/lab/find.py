@@ -43,7 +43,7 @@ from pyswarmopt_llm.scores.choices import PASSES, Choices
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.searching.training.trainer import Addition, choice_losses, fit, training
-from pyswarmopt_llm.tools.find import Answer, halved, halvings, passes, right
+from pyswarmopt_llm.tools.find import ItemAnswer, halved, halvings, passes, right
 
 FIND, ALL = "find (8 items first)", "accuracy on all items"  # whose first four are trained
 PATTERN = "reverse-next"  # its modules, rank and scale has what is trained
@@ -145,9 +145,9 @@ def _halving(kind: str, first: int, rows: Rows, seed: int) -> Order:
     names = random.Random(seed).sample(sorted(rows), len(rows))  # ties are broken at random
     order = random.Random(seed).sample(range(DEV), DEV)
 
-    def answers_of(number: int, places: range) -> list[Answer]:
+    def answers_of(number: int, places: range) -> list[ItemAnswer]:
         values = rows[names[number]][kind]
-        return [Answer(0.0, values[order[place]]) for place in places]
+        return [ItemAnswer(0.0, values[order[place]]) for place in places]
 
     rounds = halvings(len(names), DEV, TOP, first)
     return [names[number] for number in halved(rounds, answers_of)], passes(rounds)

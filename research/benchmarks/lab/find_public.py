@@ -24,7 +24,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_llm.tools.find import Answer, halved, halvings, passes
+from pyswarmopt_llm.tools.find import ItemAnswer, halved, halvings, passes
 
 TOP = 4  # adapters that `find` ends with
 EXAMPLES = 100
@@ -70,7 +70,7 @@ def orders(scored: Sequence[float], names: Sequence[str], task: str, seed: int) 
         right = round(accuracy * EXAMPLES)
         values = [1.0] * right + [0.0] * (EXAMPLES - right)
         rng.shuffle(values)
-        answers.append([Answer(value, value) for value in values])
+        answers.append([ItemAnswer(value, value) for value in values])
     for first in (2, 4, 8, EXAMPLES):
         rounds = halvings(len(names), EXAMPLES, TOP, first)
         ranking = halved(rounds, lambda number, places: answers[number][places.start : places.stop])

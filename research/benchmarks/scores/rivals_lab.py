@@ -40,7 +40,7 @@ from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.scoring.record import Store
 from pyswarmopt_rivals.bench import Bench, Trial, as_patch
 from pyswarmopt_rivals.methods import load_method
-from pyswarmopt_rivals.methods.method import Options
+from pyswarmopt_rivals.methods.method import MethodOptions
 
 VOTES = 8  # replies to a test item that vote
 # Chosen on t1 to t3.
@@ -102,7 +102,7 @@ def as_it_is(start: Start, trial: Trial, seed: int) -> Result:
 def merged(method: str, trial: Trial, seed: int) -> Result:
     """A searching method of `compare`, with its own defaults."""
     experts, rule = trial.bench.experts, load_method(method)
-    settings = rule.settings(len(experts), None, Options(seed=seed))
+    settings = rule.settings(len(experts), None, MethodOptions(seed=seed))
     return scored(trial, rule.execute(experts, replace(settings, trial=trial)).patch)
 
 

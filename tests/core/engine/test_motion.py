@@ -14,7 +14,7 @@ import pyswarmopt as pso
 from pyswarmopt.base.random_bits import RandomBits
 from pyswarmopt.engine import lending
 from pyswarmopt.engine.lending import Lender
-from pyswarmopt.engine.random_factors import Factors
+from pyswarmopt.engine.random_factors import RandomFactors
 from pyswarmopt.parts.velocity import SumOfTerms
 
 
@@ -136,13 +136,13 @@ def test_the_stream_is_that_of_published_numbers():
 def test_factors_go_on_from_their_state_between_two_draws():
     rule = SumOfTerms((pso.inertia(0.7, "scalar"), pso.social(2.0, "element")), normalise=True)
     generator = torch.Generator().manual_seed(1)
-    factors = Factors(rule, (3, 5), generator)
+    factors = RandomFactors(rule, (3, 5), generator)
     for move in range(70):  # more than are drawn at once
         factors.next(move)
     saved, at = factors.state(), generator.get_state()
     expected = [factors.next(move).copy() for move in range(70, 200)]
     generator.set_state(at)
-    resumed = Factors(rule, (3, 5), generator)
+    resumed = RandomFactors(rule, (3, 5), generator)
     resumed.load(saved)
     np.testing.assert_array_equal([resumed.next(move) for move in range(70, 200)], expected)
     assert (np.array(expected).sum(axis=1) == pytest.approx(1.0)) and len(

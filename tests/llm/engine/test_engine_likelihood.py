@@ -21,7 +21,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.engine.batching import Plan, TokenPair, build_plan, encode_pair, shared_prefix
+from pyswarmopt_llm.engine.batching import (
+    BatchPlan,
+    TokenPair,
+    build_plan,
+    encode_pair,
+    shared_prefix,
+)
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 
 PAD = 0
@@ -31,7 +37,7 @@ _tokens = st.lists(st.integers(1, 3), max_size=6).map(tuple)
 _pairs = st.lists(st.tuples(_tokens.filter(bool), _tokens), max_size=12)
 
 
-def predictions(plan: Plan) -> list[tuple[int, tuple[int, ...], int]]:
+def predictions(plan: BatchPlan) -> list[tuple[int, tuple[int, ...], int]]:
     """(pair, tokens that the predicting position sees in the order of their position ids, predicted
     token).
     """

@@ -15,7 +15,7 @@ from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.experts.adapter import Adapter
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_rivals.methods import load_method
-from pyswarmopt_rivals.methods.method import Options
+from pyswarmopt_rivals.methods.method import MethodOptions
 
 
 def dense(patch: Patch) -> dict[str, torch.Tensor]:
@@ -102,7 +102,7 @@ def run(
 ) -> Patch:
     """What a searching method finds."""
     method = load_method(name)
-    options = Options(seed=seed) if "seed" in method.needs else None
+    options = MethodOptions(seed=seed) if "seed" in method.needs else None
     settings = method.settings(len(experts), space, options)
     return method.execute(experts, replace(settings, trial=trial)).patch
 

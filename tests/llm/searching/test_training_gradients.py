@@ -16,7 +16,7 @@ from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import Adapter, load_adapter, read_adapter
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.searching.training.trainer import loglikelihoods, training
-from pyswarmopt_rivals.methods.training.on_dev import Mixture
+from pyswarmopt_rivals.methods.training.on_dev import TrainableMixture
 
 PAIRS = [
     ("What is it?", " a cat"),
@@ -48,7 +48,7 @@ def values(engine: TransformersEngine) -> torch.Tensor:
 def test_derivatives_by_coefficients_are_those_of_merged_models(
     engine: TransformersEngine, experts: list[Adapter], single: bool
 ) -> None:
-    mixture = Mixture(experts, single, engine.model)
+    mixture = TrainableMixture(experts, single, engine.model)
     with training(engine.model, mixture.additions()):
         (slopes,) = torch.autograd.grad(values(engine).sum(), mixture.coefficients)
     step, modules = 1e-3, sorted(experts[0].factors)
@@ -87,7 +87,7 @@ def summed(
 def test_the_mixture_is_the_candidate_of_delta_space(
     experts: list[Adapter], engine: TransformersEngine
 ) -> None:
-    mixture = Mixture(experts, True, engine.model)
+    mixture = TrainableMixture(experts, True, engine.model)
     with torch.no_grad():
         mixture.coefficients.copy_(torch.tensor([[0.5, -0.25, 2.0]]))
     expected = build_space("delta", experts).realise(
@@ -106,7 +106,7 @@ def test_the_model_is_as_before_afterwards(
     attention, before = model.config._attn_implementation, engine.loglikelihood(PAIRS)
     with (
         pytest.raises(ZeroDivisionError),
-        training(model, Mixture(experts, True, model).additions()),
+        training(model, TrainableMixture(experts, True, model).additions()),
     ):
         assert not any(parameter.requires_grad for parameter in model.parameters())
         raise ZeroDivisionError

@@ -27,8 +27,8 @@ from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_llm.searching.use.model import evaluate_model
 from pyswarmopt_llm.tools.find import (
-    Answer,
-    Scorer,
+    ItemAnswer,
+    ItemScorer,
     adapter_paths,
     find,
     halved,
@@ -144,9 +144,9 @@ def test_halving_finds_the_best_of_adapters_that_every_item_ranks_alike(
     skills = random.Random(seed).sample(range(1000), adapters)
     scored: list[int] = []
 
-    def answers(number: int, items: range) -> list[Answer]:
+    def answers(number: int, items: range) -> list[ItemAnswer]:
         scored.append(len(items))
-        return [Answer(0.0, skills[number])] * len(items)
+        return [ItemAnswer(0.0, skills[number])] * len(items)
 
     ranking = halved(
         plan(adapters, 50, top=4),
@@ -220,15 +220,15 @@ def test_a_ranking_that_was_stopped_goes_on_where_it_was(
     file = tmp_path / "scores.jsonl"
     scored: list[int] = []
     left = [12]  # calls until it is stopped
-    score = Scorer.score
+    score = ItemScorer.score
 
-    def counted(self: Scorer, patch: Patch, numbers: range) -> dict[str, list[float]]:
+    def counted(self: ItemScorer, patch: Patch, numbers: range) -> dict[str, list[float]]:
         if len(scored) == left[0]:
             raise KeyboardInterrupt
         scored.append(len(numbers))
         return score(self, patch, numbers)
 
-    monkeypatch.setattr(Scorer, "score", counted)
+    monkeypatch.setattr(ItemScorer, "score", counted)
     with pytest.raises(KeyboardInterrupt):
         find([str(folder)], config, top=2, scores=file)
     known, left[0] = sum(scored), -1

@@ -21,7 +21,7 @@ from pyswarmopt_llm.experts.base import load_model, resolve_base
 from pyswarmopt_rivals.bench import as_patch
 from pyswarmopt_rivals.methods import load_method
 from pyswarmopt_rivals.methods.changes import SideBySide
-from pyswarmopt_rivals.methods.method import Options
+from pyswarmopt_rivals.methods.method import MethodOptions
 from pyswarmopt_rivals.methods.training import inside
 
 PROMPTS = ["amber birch cedar?", "delta", "ember fjord grove heath?", "a b"]
@@ -145,7 +145,7 @@ def test_every_expert_has_an_equal_share_of_the_budget(
     """
     trial = OnModel(engine, 15)
     method = load_method(name)
-    settings = method.settings(3, options=Options(seed=1) if "seed" in method.needs else None)
+    settings = method.settings(3, options=MethodOptions(seed=1) if "seed" in method.needs else None)
     method.execute(experts, replace(settings, trial=trial))
     assert 15 - trial.items_left == 3 * spent
 
@@ -202,7 +202,7 @@ def test_the_budget_is_kept_and_the_same_seed_gives_the_same_bits(
     name: str, engine: TransformersEngine, experts: list[Adapter]
 ) -> None:
     method = load_method(name)
-    settings = method.settings(3, options=Options(seed=1) if "seed" in method.needs else None)
+    settings = method.settings(3, options=MethodOptions(seed=1) if "seed" in method.needs else None)
     found = []
     for _ in range(2):
         trial = OnModel(engine, 30)

@@ -11,7 +11,7 @@ import torch
 from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
 from pyswarmopt_rivals.methods import load_method
 from pyswarmopt_rivals.methods.changes import as_adapter
-from pyswarmopt_rivals.methods.method import Options
+from pyswarmopt_rivals.methods.method import MethodOptions
 
 WEIGHTS = (0.7, 0.4, -0.3)
 DENSITY = 0.21  # not a whole number of entries
@@ -39,7 +39,7 @@ def merged_by_peft(
 
 
 def merged_here(
-    experts: list[Path], method: str, space: str, options: Options
+    experts: list[Path], method: str, space: str, options: MethodOptions
 ) -> dict[str, torch.Tensor]:
     rule = load_method(method)
     loaded = [load_adapter(read_adapter(path)) for path in experts]
@@ -77,7 +77,7 @@ def test_weighted_sums_and_trimmed_ones(
     expected = merged_by_peft(
         tiny_base, tiny_experts, by_svd if rank else kind, density=density, **more
     )
-    options = Options(weights=WEIGHTS, density=density, rank=rank)
+    options = MethodOptions(weights=WEIGHTS, density=density, rank=rank)
     assert_same(merged_here(tiny_experts, method, "delta" if rank else "factor", options), expected)
 
 
@@ -112,6 +112,8 @@ def test_dare_with_the_same_draws(
     )
     assert not masks
     assert_same(
-        merged_here(experts, method, space, Options(weights=WEIGHTS, density=DENSITY, seed=11)),
+        merged_here(
+            experts, method, space, MethodOptions(weights=WEIGHTS, density=DENSITY, seed=11)
+        ),
         expected,
     )

@@ -22,7 +22,7 @@ from trials import NearTo, flat
 from pyswarmopt_llm.experts.adapter import Adapter, load_adapter, read_adapter
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_rivals.methods import load_method
-from pyswarmopt_rivals.methods.method import Options
+from pyswarmopt_rivals.methods.method import MethodOptions
 
 SCRIPT = Path(__file__).parents[3] / "research" / "benchmarks" / "peers" / "mergekit_check.py"
 
@@ -56,7 +56,7 @@ def test_lorahub_looks_at_the_weights_of_the_released_loop(
 
     space = build_space("factor", experts)
     goal = flat(space.realise(torch.tensor([0.6, -0.3, 0.9], dtype=torch.float64)))
-    settings = load_method("lorahub").settings(3, "factor", Options(seed=42))
+    settings = load_method("lorahub").settings(3, "factor", MethodOptions(seed=42))
     ours, theirs = NearTo(goal, steps), NearTo(goal, steps)
     found = load_method("lorahub").execute(experts, replace(settings, trial=ours)).patch
 

@@ -19,7 +19,7 @@ from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.scoring.record import Store
 from pyswarmopt_rivals.bench import Bench, Trial
-from pyswarmopt_rivals.comparison.contestants import Entry, contestant, run
+from pyswarmopt_rivals.comparison.contestants import MethodRun, contestant, run
 from pyswarmopt_rivals.methods.changes import random_adapters
 
 
@@ -68,10 +68,10 @@ def test_the_search_on_random_adapters_never_takes_the_experts_scores(bench: Ben
     weights.
     """
     mine = replace(bench, store=Store(None))
-    own = run(Entry(contestant("item-model"), mine, 0, 100))
-    random = run(Entry(contestant("random-adapters"), mine, 0, 100))
-    other = run(Entry(contestant("random-adapters"), mine, 1, 100))
-    alone = run(Entry(contestant("random-adapters"), replace(bench, store=Store(None)), 0, 100))
+    own = run(MethodRun(contestant("item-model"), mine, 0, 100))
+    random = run(MethodRun(contestant("random-adapters"), mine, 0, 100))
+    other = run(MethodRun(contestant("random-adapters"), mine, 1, 100))
+    alone = run(MethodRun(contestant("random-adapters"), replace(bench, store=Store(None)), 0, 100))
     del alone["seconds"], random["seconds"]
     assert alone == random and random["models"] == 1
     assert random["items"] <= 100 and own["items"] <= 100

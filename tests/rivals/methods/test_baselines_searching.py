@@ -18,7 +18,7 @@ import pyswarmopt as pso
 from pyswarmopt_llm.experts.adapter import Adapter, load_adapter, read_adapter
 from pyswarmopt_rivals.bench import as_patch
 from pyswarmopt_rivals.methods import load_method
-from pyswarmopt_rivals.methods.method import Options
+from pyswarmopt_rivals.methods.method import MethodOptions
 from pyswarmopt_rivals.methods.searching.by_optimizer import candidate, decode, recipe
 from pyswarmopt_rivals.methods.searching.natural_niches import draw_parents
 
@@ -87,7 +87,7 @@ def test_greedy_soup_is_recipe_1_of_the_paper(experts: list[Adapter]) -> None:
 def test_evolmerge_candidates_are_dare_ties_entry_by_entry(experts: list[Adapter]) -> None:
     u = torch.tensor([0.7, 0.2, 0.9, 0.4, 0.8, 0.6], dtype=torch.float64)
     weights, densities = (part.tolist() for part in decode(u))
-    settings = load_method("evolmerge").settings(3, "delta", Options(seed=4))
+    settings = load_method("evolmerge").settings(3, "delta", MethodOptions(seed=4))
     found = candidate(replace(settings, experts=experts), u)
     generator = torch.Generator().manual_seed(4)
     for module in sorted(experts[0].factors):

@@ -25,7 +25,7 @@ from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.searching.training.trainer import fit
 from pyswarmopt_rivals.bench import as_patch
 from pyswarmopt_rivals.methods import load_method
-from pyswarmopt_rivals.methods.method import Options
+from pyswarmopt_rivals.methods.method import MethodOptions
 from pyswarmopt_rivals.methods.training import on_dev
 from pyswarmopt_rivals.methods.training.on_dev import train_on_dev
 
@@ -105,7 +105,7 @@ def trial(tiny_base: Path, experts: list[Adapter], weights: list[float], budget:
 
 def run(name: str, experts: list[Adapter], resident: Any, seed: int = 0) -> Patch:
     method = load_method(name)
-    settings = method.settings(len(experts), None, Options(seed=seed))
+    settings = method.settings(len(experts), None, MethodOptions(seed=seed))
     return method.execute(experts, replace(settings, trial=resident)).patch
 
 

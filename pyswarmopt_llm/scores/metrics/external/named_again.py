@@ -1,4 +1,4 @@
-"""What of a run, perhaps a stranger's, needs the user's word again: code, and a server."""
+"""Permissions that a run, perhaps a stranger's, needs from its user: for code, and for a server."""
 
 from __future__ import annotations
 

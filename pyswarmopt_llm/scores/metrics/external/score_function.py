@@ -76,7 +76,7 @@ class ScoreFunction:
             InvalidOption: the function raised, or returned something else; with the number of the
                 prompt.
         """
-        places = [
+        locations = [
             f"prompt {item.id} ({_short(prompt)}): "
             for prompt, item in zip(prompts, items, strict=True)
         ]
@@ -88,15 +88,15 @@ class ScoreFunction:
         else:
             rows = zip(prompts, replies, items, strict=True)
             returned = [
-                self._call(dict(zip(ONE, row, strict=True)), place)
-                for row, place in zip(rows, places, strict=True)
+                self._call(dict(zip(ONE, row, strict=True)), location)
+                for row, location in zip(rows, locations, strict=True)
             ]
-        parts = list(map(self._checked, returned, places))
-        for row, place in zip(parts, places, strict=True):
+        parts = list(map(self._checked, returned, locations))
+        for row, location in zip(parts, locations, strict=True):
             if row.keys() != parts[0].keys():
                 names, first = (", ".join(part) or "one number" for part in (row, parts[0]))
                 raise self._refusal(
-                    f"{place}returned {names}, but {first} for the first; return the same names "
+                    f"{location}returned {names}, but {first} for the first; return the same names "
                     "for every prompt"
                 )
         return parts
@@ -117,15 +117,15 @@ class ScoreFunction:
             raise self._refusal(f"returned {returned} for {count} replies; return one for each")
         return listed
 
-    def _call(self, arguments: Mapping[str, Any], place: str = "") -> Any:
-        with self._own_code(place):
+    def _call(self, arguments: Mapping[str, Any], location: str = "") -> Any:
+        with self._own_code(location):
             value = self._function(**{name: arguments[name] for name in self._parameters})
             return list(value) if isinstance(value, Iterator) else value
 
     @contextmanager
-    def _own_code(self, place: str | None) -> Iterator[None]:
-        """Where the user's code runs: it may change the working directory, which is its own, and
-        print; stdout is for results, as with `json`. `place` begins messages; None: an import.
+    def _own_code(self, location: str | None) -> Iterator[None]:
+        """Run the user's code: it may change the working directory, which is its own, and
+        print; stdout is for results, as with `json`. `location` begins messages; None: an import.
 
         Raises:
             InvalidOption: whatever it raises but an interrupt.
@@ -138,17 +138,17 @@ class ScoreFunction:
             raise
         except BaseException as error:
             kind, line = type(error).__name__, line_in(error, str(self._file))
-            what = f"{place}raised {kind} ({first_line(error)}){line}"
-            if place is None:
+            what = f"{location}raised {kind} ({first_line(error)}){line}"
+            if location is None:
                 what = f"cannot be imported ({kind}: {first_line(error)}{line})"
             raise self._refusal(f"{what}; correct it") from error
 
-    def _checked(self, value: object, place: str) -> dict[str, float]:
+    def _checked(self, value: object, location: str) -> dict[str, float]:
         """The named numbers that one value stands for."""
         named = value if isinstance(value, Mapping) else {"": value}
         parts = {str(name): _number(part) for name, part in named.items()}
         if not parts or not math.isfinite(sum(parts.values())):
-            returned = f"{place}returned {_short(value)}"
+            returned = f"{location}returned {_short(value)}"
             raise self._refusal(f"{returned}; return a finite number, or a dict of them")
         return parts
 
@@ -188,20 +188,20 @@ class FunctionUtility(Written):
     """A `Utility`: replies scored by `ScoreFunction.parts`; the score has its named numbers, too."""
 
     def score_samples(
-        self, samples: Sequence[Sequence[str]], places: Sequence[int] | None = None
+        self, samples: Sequence[Sequence[str]], indices: Sequence[int] | None = None
     ) -> Score:
         """See `Written`."""
-        scored = [self._parts(replies, places) for replies in samples]
+        scored = [self._parts(replies, indices) for replies in samples]
         rows = list(chain.from_iterable(scored))
         named = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0] if name}
         return replace(score_of(means_of_items([means(parts) for parts in scored])), named=named)
 
-    def judge(self, answers: Sequence[str], places: Sequence[int] | None = None) -> list[float]:
+    def judge(self, answers: Sequence[str], indices: Sequence[int] | None = None) -> list[float]:
         """The value of each answer."""
-        return means(self._parts(answers, places))
+        return means(self._parts(answers, indices))
 
-    def _parts(self, replies: Sequence[str], places: Sequence[int] | None) -> Parts:
-        parts: Parts = self._score(at(self.turns, places), replies, at(self.items, places))
+    def _parts(self, replies: Sequence[str], indices: Sequence[int] | None) -> Parts:
+        parts: Parts = self._score(at(self.turns, indices), replies, at(self.items, indices))
         return parts
 
 

@@ -57,9 +57,9 @@ class Sampling:
         engine: Engine,
         prompts: Sequence[str],
         max_new_tokens: int,
-        places: Sequence[int] | None = None,
+        indices: Sequence[int] | None = None,
     ) -> list[list[str]]:
-        """The loaded model's answers, sample by sample; with `places`, to the prompts there alone.
+        """The loaded model's answers, sample by sample; with `indices`, to the prompts there alone.
 
         Raises:
             TypeError: the engine does not sample.
@@ -67,15 +67,15 @@ class Sampling:
         from pyswarmopt_llm.engine.generation import Draw
         from pyswarmopt_llm.engine.transformers import on_transformers
 
-        places = range(len(prompts)) if places is None else places
+        indices = range(len(prompts)) if indices is None else indices
         seeds: list[int] = []
         for sample in range(self.samples):
             of_sample = self.seeds(prompts, sample)
-            seeds += [of_sample[place] for place in places]
+            seeds += [of_sample[index] for index in indices]
         draw = Draw(self.temperature, tuple(seeds))
-        repeated = [prompts[place] for place in places] * self.samples
+        repeated = [prompts[index] for index in indices] * self.samples
         texts = on_transformers(engine, "replies are sampled").generate(
             repeated, max_new_tokens, draw
         )
-        starts = range(0, len(texts), len(places))
-        return [texts[start : start + len(places)] for start in starts]
+        starts = range(0, len(texts), len(indices))
+        return [texts[start : start + len(indices)] for start in starts]

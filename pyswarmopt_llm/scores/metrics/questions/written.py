@@ -69,39 +69,41 @@ class Written:
         for item, prompt in zip(self.items, self._prompts, strict=True):
             yield item, prompt, self._new
 
-    def answers(self, engine: Engine, places: Sequence[int] | None = None) -> list[str]:
-        """The model's greedy answers to the items at these places; None: to all."""
-        return engine.generate(at(self._prompts, places), max_new_tokens=self._new)
+    def answers(self, engine: Engine, indices: Sequence[int] | None = None) -> list[str]:
+        """The model's greedy answers to the items at these indices; None: to all."""
+        return engine.generate(at(self._prompts, indices), max_new_tokens=self._new)
 
-    def samples(self, engine: Engine, places: Sequence[int] | None = None) -> list[list[str]]:
+    def samples(self, engine: Engine, indices: Sequence[int] | None = None) -> list[list[str]]:
         """The answers that are scored, sample by sample; one sample, of greedy answers, without
         sampling.
         """
         if self._sampling is None:
-            return [self.answers(engine, places)]
-        return self._sampling.replies(engine, self._prompts, self._new, places)
+            return [self.answers(engine, indices)]
+        return self._sampling.replies(engine, self._prompts, self._new, indices)
 
-    def __call__(self, engine: Engine, places: Sequence[int] | None = None) -> Score:
-        """Score all items, or those at these places; see `Utility`."""
-        samples = self.samples(engine, places)
-        score = self.score_samples(samples, places)
+    def __call__(self, engine: Engine, indices: Sequence[int] | None = None) -> Score:
+        """Score all items, or those at these indices; see `Utility`."""
+        samples = self.samples(engine, indices)
+        score = self.score_samples(samples, indices)
         return score if self.sampled else replace(score, answers=tuple(samples[0]))
 
     def score_samples(
-        self, samples: Sequence[Sequence[str]], places: Sequence[int] | None = None
+        self, samples: Sequence[Sequence[str]], indices: Sequence[int] | None = None
     ) -> Score:
-        """The score of answers to all items, or to those at these places, sample by sample."""
-        return self.score(means_of_items([self.judge(answers, places) for answers in samples]))
+        """The score of answers to all items, or to those at these indices, sample by sample."""
+        return self.score(means_of_items([self.judge(answers, indices) for answers in samples]))
 
     def score(self, values: Sequence[float]) -> Score:
         """The score of answers with these values, one per item."""
         score = score_of(values)
         return score if self._named is None else replace(score, named=self._named(score.per_item))
 
-    def judge(self, answers: Sequence[str], places: Sequence[int] | None = None) -> Sequence[float]:
+    def judge(
+        self, answers: Sequence[str], indices: Sequence[int] | None = None
+    ) -> Sequence[float]:
         """The value of each answer, without its thoughts."""
         said = list(map(without_thoughts, answers))
-        values: Sequence[float] = self._score(at(self.items, places), said)
+        values: Sequence[float] = self._score(at(self.items, indices), said)
         return values
 
 
