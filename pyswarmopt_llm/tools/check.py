@@ -17,6 +17,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import linear
+from torch.nn.utils.rnn import pad_sequence
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.hardware import pick_device
@@ -45,6 +47,7 @@ PROMPTS = (
     "Is this sentence friendly or rude? Thank you for your help.",
     "Name three colours.",
 )
+ROWS = 4096  # of the output over the vocabulary, at a time
 ROUNDING = 3e-5  # of float32, relative to the largest log-probability
 ROUNDED = (
     "rounding the base to 4 bits changes its weights {:.2g} times as much as the adapter does "
@@ -272,7 +275,8 @@ class LayerByLayer:
     """A plain base with a patch, merged into each layer as it runs.
 
     Sums that merging rounds can be compared in float32 alone; all of a base of 7B would need 28 GB.
-    Memory holds the base as it is stored, and one layer in float32.
+    Memory holds the base as it is stored, and one layer in float32. Of the vocabulary's weights
+    that are not changed the input has the rows of the prompts, the output `ROWS` at a time.
 
     Args:
         base: with plain weights.
@@ -291,6 +295,10 @@ class LayerByLayer:
         self._changes: Mapping[str, LowRank] = {}
         self._kept: list[tuple[Tensor, Tensor]] = []
         self.chat = self._prompts.chat
+        output = self.model.get_output_embeddings()
+        self._output = output if type(output) is torch.nn.Linear else None
+        if self._output is not None:
+            self._output.forward = partial(by_rows, self._output, dtype)  # type: ignore[method-assign]
         for name, module, recurse in _parts(self.model):
             module.register_forward_pre_hook(partial(self._enter, name, recurse))
             module.register_forward_hook(self._leave, always_call=True)
@@ -302,12 +310,13 @@ class LayerByLayer:
     @torch.inference_mode()
     def next_token_logprobs(self, prompts: Sequence[str]) -> Tensor:
         """See `TransformersEngine.next_token_logprobs`."""
-        rows = []
-        for prompt in prompts:
-            ids = torch.tensor([self._prompts.encode_prompt(prompt)], device=self.model.device)
-            logits = self.model(input_ids=ids, use_cache=False).logits[0, -1]
-            rows.append(logits.float().log_softmax(-1).cpu())
-        return torch.stack(rows)
+        rows = [torch.tensor(self._prompts.encode_prompt(prompt)) for prompt in prompts]
+        # what is to the right of a prompt is not seen from it
+        ids = pad_sequence(rows, batch_first=True).to(self.model.device)
+        seen = torch.ones_like(ids)
+        logits = self.model(input_ids=ids, attention_mask=seen, use_cache=False).logits
+        last = torch.stack([logits[n, len(row) - 1] for n, row in enumerate(rows)])
+        return last.float().log_softmax(-1).cpu()
 
     def _enter(self, name: str, recurse: bool, module: Any, inputs: object) -> None:
         """Put one part into the dtype of computation, with its changes."""
@@ -316,16 +325,41 @@ class LayerByLayer:
             for weight, change in self._changes.items()
             if weight.startswith(f"{name}.")
         }
+        if not own and self._of_vocabulary(module):
+            return
+        stored = {}
         for key, parameter in module.named_parameters(recurse=recurse):
             self._kept.append((parameter, parameter.data))
+            stored[key] = parameter.data
             parameter.data = parameter.data.to(self.dtype, copy=key in own)
         if own:
-            PatchedWeights(module).load(Patch(low_rank=own))
+            PatchedWeights(module, stored).load(Patch(low_rank=own))
 
-    def _leave(self, *_: object) -> None:
+    def _leave(self, module: Any, inputs: object, output: Any) -> Any:
         for parameter, stored in self._kept:
             parameter.data = stored
         self._kept.clear()
+        if output is None or not self._of_vocabulary(module):  # None: it failed
+            return output
+        return output.to(self.dtype)
+
+    def _of_vocabulary(self, module: Any) -> bool:
+        """Whether its output can be in the dtype of computation without its weights."""
+        return module is self._output or type(module) is torch.nn.Embedding
+
+
+def by_rows(layer: torch.nn.Linear, dtype: torch.dtype, inputs: Tensor) -> Tensor:
+    """The layer's output in a dtype, to which so many rows of its weights are taken at a time.
+
+    Example:
+        >>> layer = torch.nn.Linear(2, 3, bias=False, dtype=torch.bfloat16)
+        >>> by_rows(layer, torch.float32, torch.zeros(1, 2))
+        tensor([[0., 0., 0.]], grad_fn=<CatBackward0>)
+    """
+    inputs = inputs.to(dtype)
+    parts = [linear(inputs, rows.to(dtype)) for rows in layer.weight.split(ROWS)]
+    output = torch.cat(parts, dim=-1)
+    return output if layer.bias is None else output + layer.bias.to(dtype)
 
 
 def _parts(model: Any) -> Iterator[tuple[str, Any, bool]]:

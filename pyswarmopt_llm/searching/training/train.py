@@ -166,7 +166,10 @@ def train_expert(
     fed, start = engine.tokens_fed, time.perf_counter()
     losses = train(engine, lora, [[step] for step in given.steps], options.lr, on_round=on_step)
     seconds, tokens = time.perf_counter() - start, engine.tokens_fed - fed
-    engine.load(lora.patch())
+    after = math.nan
+    if given.heldout:
+        engine.load(lora.patch())
+        after = _mean_loss(engine, given.heldout)
     shown = max(1, min(20, len(losses) // 4))
     result = TrainingResult(
         name=out.resolve().name,
@@ -178,7 +181,7 @@ def train_expert(
         train_loss_first=fmean(losses[:shown]),
         train_loss_last=fmean(losses[-shown:]),
         heldout_loss_base=before,
-        heldout_loss_expert=_mean_loss(engine, given.heldout),
+        heldout_loss_expert=after,
         cut=given.cut,
         dropped=given.dropped,
     )

@@ -8,6 +8,7 @@ import json
 import math
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -275,6 +276,21 @@ def test_same_seed_same_files_and_another_seed_others(base: BaseModel, tmp_path:
         return (tmp_path / name / "adapter_model.safetensors").read_bytes()
 
     assert weights("one", 0) == weights("two", 0) != weights("three", 1)
+
+
+def test_what_is_not_scored_is_not_merged_into_the_base(
+    base: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A merge would take memory beside what training took."""
+    loaded: list[str] = []
+    monkeypatch.setattr(
+        TransformersEngine, "load", lambda self, patch: loaded.extend(patch.low_rank)
+    )
+    options = TrainingOptions(max_tokens=200, heldout=0)
+    train_expert(base, EXAMPLES, tmp_path / "out", options)
+    assert not loaded
+    train_expert(base, EXAMPLES, tmp_path / "scored", replace(options, heldout=2))
+    assert loaded
 
 
 def test_budget_of_tokens(base: BaseModel, tmp_path: Path) -> None:

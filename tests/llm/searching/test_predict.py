@@ -304,6 +304,17 @@ def test_options_of_their_own(tiny_base: Path, tiny_experts: list[Path], tmp_pat
         sl.predict(run, ["Which?"])
 
 
+def test_names_of_columns_keep_the_blanks_around_them(
+    runs: dict[str, Path], tmp_path: Path
+) -> None:
+    new, out = tmp_path / "new.csv", tmp_path / "out.csv"
+    new.write_text('nr; body ;"Abteilung "\n1;amber;x\n')
+    sl.predict(runs["letter"], new, out)
+    head, row = out.read_text().splitlines()
+    assert head.startswith("nr; body ;Abteilung ;predicted;p(")
+    assert row.startswith("1;amber;x;")
+
+
 def test_blank_rows_stay_without_a_label_and_the_others_have_theirs(
     runs: dict[str, Path], tmp_path: Path, capsys: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -16,10 +16,13 @@ import torch
 import transformers
 from bitsandbytes.functional import dequantize_4bit, quantize_4bit
 from search_helpers import swarm_llm
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import pyswarmopt_llm as sl
+import pyswarmopt_llm.tools.check as check_module
 from pyswarmopt_llm.common.interfaces import LowRank
 from pyswarmopt_llm.experts.adapter import AdapterConfig
+from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.tools.check import (
     AdapterCheck,
     LayerByLayer,
@@ -232,6 +235,65 @@ def test_memory_holds_the_base_as_stored_and_one_layer_in_float32(
     layer = sum(value.numel() for name, value in tensors.items() if ".layers.0." in name)
     head = tensors["model.embed_tokens.weight"].numel()  # tied
     assert stored < max(peaks) <= stored + 2 * max(layer, head)  # two bytes more than before
+
+
+class Made(TorchDispatchMode):
+    """Shapes of the float32 tensors that are computed, those of copies in the same dtype too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shapes: set[tuple[int, ...]] = set()
+        self.copied: set[tuple[int, ...]] = set()
+
+    def __torch_dispatch__(
+        self, func: Any, types: object, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if getattr(out, "dtype", None) == torch.float32:
+            self.shapes.add(tuple(out.shape))
+            if func is torch.ops.aten.clone.default:
+                self.copied.add(tuple(out.shape))
+        return out
+
+
+def test_a_vocabulary_and_second_copies_are_never_in_float32(
+    tiny_base: Path, make_expert: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check_module, "ROWS", 16)
+    expert = make_expert("ant", 1, target_modules="all-linear")
+    tensors = safetensors.torch.load_file(tiny_base / "model.safetensors")
+    with Made() as made:
+        assert only(expert, tiny_base).ok
+    changed = {tuple(v.shape) for name, v in tensors.items() if "_proj" in name}
+    assert tuple(tensors["model.embed_tokens.weight"].shape) not in made.shapes
+    assert changed <= made.shapes and not changed & made.copied
+
+
+def test_an_adapter_of_the_output_over_the_vocabulary_is_checked_too(
+    tiny_base: Path, by_hand: Callable[..., Path], tmp_path: Path
+) -> None:
+    model = transformers.AutoModelForCausalLM.from_pretrained(tiny_base)
+    model.config.tie_word_embeddings = False
+    model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.flip(0))
+    untied = tmp_path / "untied"
+    model.save_pretrained(untied)
+    transformers.AutoTokenizer.from_pretrained(tiny_base).save_pretrained(untied)
+    rows, width = model.lm_head.weight.shape
+    b, a = [[0.1 * (n % 3)] for n in range(rows)], [[0.1 * (n % 5) for n in range(width)]]
+    assert only(by_hand("ant", {"lm_head": (b, a)}), untied).problems == ()
+
+
+def test_layers_of_a_stored_base_compute_what_the_whole_base_does_in_float32(
+    tiny_base: Path, make_expert: Callable[..., Path]
+) -> None:
+    """One prompt at a time, all weights in float32, by transformers alone."""
+    base = resolve_base(str(tiny_base))
+    whole = transformers.AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32)
+    layers = LayerByLayer(base, "cpu", torch.float32)
+    prompts = [layers.chat(prompt) for prompt in ("One word.", "A question of several words?")]
+    ids = [torch.tensor([layers._prompts.encode_prompt(prompt)]) for prompt in prompts]
+    expected = [whole(row).logits[0, -1].log_softmax(-1) for row in ids]
+    torch.testing.assert_close(layers.next_token_logprobs(prompts), torch.stack(expected))
 
 
 def test_the_ratio_of_rounding_to_4_bits_and_change_is_said(
