@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tomllib
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -65,12 +64,6 @@ def test_the_core_needs_numpy_alone_and_what_uses_tensors_brings_torch(
         if any("torch" in Requirement(line).extras for line in lines)
     }
     assert brings == {"all", "bench", "cma", "llm", "nevergrad", "toy"}
-
-
-def test_scripts_point_at_functions(project: dict[str, Any]) -> None:
-    for target in project["scripts"].values():
-        module, function = target.split(":")
-        assert callable(getattr(import_module(module), function))
 
 
 def test_every_command_of_the_reference_exists() -> None:

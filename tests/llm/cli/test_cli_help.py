@@ -31,6 +31,16 @@ def test_the_help_of_a_command_fits_a_screen_and_ends_with_an_example(
     assert {max(option.opts, key=len) for option in options} <= set(rows)
 
 
+def in_a_process(call: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", f"from pyswarmopt_llm.cli.app import main; {call}"],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
@@ -45,27 +55,13 @@ def test_the_shell_completes_commands_and_options(words: str, expected: str) -> 
         "COMP_WORDS": words,
         "COMP_CWORD": str(words.count(" ")),
     }
-    script = "from pyswarmopt_llm.cli.app import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env={**os.environ, **asked},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = in_a_process("main()", asked)
     assert done.stdout.split() == [expected], done.stderr
 
 
 def test_completion_can_be_installed(tmp_path: Any) -> None:
-    script = "from pyswarmopt_llm.cli.app import main; main(['--install-completion', 'bash'])"
     home = {"HOME": str(tmp_path), "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env={**os.environ, **home},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = in_a_process("main(['--install-completion', 'bash'])", home)
     assert done.returncode == 0, done.stderr
     written = [
         path for path in tmp_path.rglob("*") if path.is_file() and "swarm-llm" in path.read_text()

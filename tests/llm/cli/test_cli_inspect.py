@@ -4,24 +4,12 @@ from __future__ import annotations
 
 import json
 import shlex
-import shutil
 from pathlib import Path
 
 import pytest
-from search_helpers import exit_code
+from search_helpers import exit_code, louder
 
 from pyswarmopt_llm.cli.inspect import next_command, recommended
-
-
-@pytest.fixture
-def louder(tiny_experts: list[Path], tmp_path: Path) -> Path:
-    """The second expert with twice its alpha: mixable as weights, not as factors."""
-    path = tmp_path / "louder"
-    shutil.copytree(tiny_experts[1], path)
-    config = json.loads((path / "adapter_config.json").read_text())
-    config["lora_alpha"] = 2 * config["lora_alpha"]
-    (path / "adapter_config.json").write_text(json.dumps(config))
-    return path
 
 
 def test_experts_of_one_kind_can_be_mixed_anyhow(
@@ -68,10 +56,12 @@ def test_factor_is_recommended_where_weight_changes_cannot_be_mixed() -> None:
 
 
 def test_json_says_the_same(
-    tiny_experts: list[Path], louder: Path, capsys: pytest.CaptureFixture[str]
+    tiny_experts: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert exit_code("inspect", tiny_experts[0], louder, "--json") == 0
+    """Of an expert with another alpha: mixable as weights, not as factors."""
+    (loud,) = louder(tiny_experts[1:2], tmp_path, alpha=16)
+    assert exit_code("inspect", tiny_experts[0], loud, "--json") == 0
     record = json.loads(capsys.readouterr().out)
-    assert [row["expert"] for row in record["experts"]] == ["ant", "louder"]
-    assert [(p["expert"], p["spaces"]) for p in record["problems"]] == [("louder", ["factor"])]
+    assert [row["expert"] for row in record["experts"]] == ["ant", "bee"]
+    assert [(p["expert"], p["spaces"]) for p in record["problems"]] == [("bee", ["factor"])]
     assert record["errors"] == {"factor": 1, "delta": 0} and record["recommended"] == "delta"

@@ -200,27 +200,16 @@ def test_another_error_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
         app.main(["search"])
 
 
-@pytest.fixture(scope="module")
-def task(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_task(
-        tmp_path_factory.mktemp("task") / "words.json", questions(12, 1), questions(20, 2)
-    )
-
-
 @pytest.mark.parametrize("scoring", ["likelihood", "letter", "generate"])
 def test_eval_says_how_far_it_is_and_finds_the_same(
-    scoring: str, tiny_base: Path, task: Path
+    scoring: str, tiny_base: Path, tmp_path: Path
 ) -> None:
+    task = write_task(tmp_path / "words.json", questions(12, 1), questions(20, 2))
     seen: list[tuple[int, int]] = []
     options = {"scoring": scoring, "threads": 1, "test": 9}
-    found = evaluate_model(
-        str(tiny_base),
-        None,
-        str(task),
-        on_items=lambda done, total: seen.append((done, total)),
-        **options,
-    )
-    assert found.score == evaluate_model(str(tiny_base), None, str(task), **options).score
+    model = (str(tiny_base), None, str(task))
+    found = evaluate_model(*model, on_items=lambda *numbers: seen.append(numbers), **options)
+    assert found.score == evaluate_model(*model, **options).score
     done = [number for number, _ in seen]
     assert done == sorted(set(done)) and seen[-1] == (9, 9) and {total for _, total in seen} == {9}
 

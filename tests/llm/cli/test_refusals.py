@@ -12,11 +12,10 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-import safetensors.torch
 import torch
+from changed_copies import changed_copy, each
 from llm_fixtures import save_by_hand
 from search_helpers import louder, questions, small, swarm_llm, write_task
 
@@ -28,18 +27,6 @@ FIGURES = "def size(reply):\n    return len(reply)\n"
 IN_8_BITS = {"quantization_config": {"quant_method": "bitsandbytes", "load_in_8bit": True}}
 
 
-def with_weights(source: Path, out: Path, change: Any) -> None:
-    """A copy of an adapter, each of its tensors changed."""
-    shutil.copytree(source, out)
-    file = out / "adapter_model.safetensors"
-    tensors = safetensors.torch.load_file(file)
-    safetensors.torch.save_file({name: change(name, t) for name, t in tensors.items()}, file)
-
-
-def doubled(name: str, tensor: torch.Tensor) -> torch.Tensor:
-    return torch.cat([tensor, tensor], dim=1) if "lora_A" in name else tensor
-
-
 @pytest.fixture(scope="module")
 def place(
     tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory
@@ -47,13 +34,12 @@ def place(
     """What the commands of the corpus name."""
     folder = tmp_path_factory.mktemp("place")
     shutil.copytree(tiny_base, folder / "base")
-    shutil.copytree(tiny_base, folder / "packed")
-    config = json.loads((folder / "packed/config.json").read_text())
-    (folder / "packed/config.json").write_text(json.dumps(config | IN_8_BITS))
+    changed_copy(tiny_base, folder / "packed", **IN_8_BITS)
     ant, bee, _ = experts = louder(tiny_experts, folder / "experts")
-    with_weights(ant, folder / "nan", lambda name, tensor: tensor * torch.nan)
+    changed_copy(ant, folder / "nan", each(lambda name, tensor: tensor * torch.nan))
+    doubled = each(lambda name, t: torch.cat([t, t], dim=1) if "lora_A" in name else t)
     for expert in (ant, bee):  # they agree with each other and not with the base
-        with_weights(expert, folder / "wide" / expert.name, doubled)
+        changed_copy(expert, folder / "wide" / expert.name, doubled)
     save_by_hand(folder / "odd", {"model.layers.0.self_attn.q_proj": ([[1.0]] * 48, [[1.0] * 32])})
     write_task(folder / "words.json", questions(16, 1), questions(12, 2))
     write_task(folder / "more.json", questions(16, 3), questions(12, 4))

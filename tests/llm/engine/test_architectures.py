@@ -4,13 +4,20 @@ architectures against `model(...)`, row by row.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from engine_reference import load_tiny, naive_loglikelihood, plain_ids
+from engine_reference import (
+    ARCHITECTURES,
+    load_tiny,
+    naive_loglikelihood,
+    plain_ids,
+    random_model,
+)
 from torch import Tensor
 
 from pyswarmopt_llm.engine.generation import write
@@ -19,55 +26,10 @@ from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.searching.training.trainer import Lora, choice_losses, training
 
-SIZE = {
-    **{
-        "hidden_size": 32,
-        "intermediate_size": 48,
-        "num_hidden_layers": 2,
-        "initializer_range": 0.3,
-    },
-    **{"num_attention_heads": 4, "max_position_embeddings": 256},
-}
-GROUPED = {**SIZE, "num_key_value_heads": 2, "head_dim": 8}
-EXPERTS = {**GROUPED, "num_experts_per_tok": 2, "moe_intermediate_size": 16, "num_experts": 4}
-LINEAR = {
-    **{"linear_num_value_heads": 4, "linear_num_key_heads": 2, "linear_key_head_dim": 8},
-    **{"linear_value_head_dim": 8, "layer_types": ["linear_attention", "full_attention"]},
-}
-STATE = {"hidden_size": 32, "num_hidden_layers": 2, "state_size": 8, "initializer_range": 0.3}
-SHORT = 8  # tokens of a window or chunk: shorter than the texts
-
-SLIDING = {**GROUPED, "sliding_window": SHORT}
-KINDS = {"layer_types": ["sliding_attention", "full_attention"]}
-GRIFFIN = {"num_hidden_layers": 3, "lru_width": 32, "attention_window_size": SHORT}
-CHUNKED = {"attention_chunk_size": SHORT, "num_local_experts": 4, "intermediate_size_mlp": 48}
-NANO = {"hidden_size_per_layer_input": 8, "laurel_rank": 4, "num_kv_shared_layers": 0}
-
-# model_type -> settings; the first of each pair of lists cannot be planned.
-PLAIN = {
-    "qwen3_next": {**EXPERTS, **LINEAR},
-    "qwen3_5_text": {**GROUPED, **LINEAR},
-    "minimax": {**GROUPED, "num_local_experts": 4, "layer_types": LINEAR["layer_types"]},
-    "mamba": STATE,
-    "falcon_mamba": STATE,
-    "recurrent_gemma": {**GROUPED, **GRIFFIN},
-    "rwkv": {"hidden_size": 32, "attention_hidden_size": 32, "num_hidden_layers": 2},
-    "llama4_text": {**GROUPED, **CHUNKED},
-    "bloom": {"hidden_size": 32, "n_layer": 2, "n_head": 4, "initializer_range": 0.3},
-}
-PLANNED = {
-    "llama": GROUPED,
-    "qwen2": {**GROUPED},
-    "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 256, "initializer_range": 0.3},
-    "gemma2": SLIDING,
-    "gemma3_text": {**SLIDING, **KINDS},
-    "gemma3n_text": {**SLIDING, **NANO, **KINDS},
-    "phi3": {**SIZE, "num_key_value_heads": 2},
-    "mistral": SLIDING,
-    "mixtral": {**GROUPED, "num_local_experts": 4},
-    "qwen3_moe": EXPERTS,
-    "gpt_oss": {**SLIDING, "num_local_experts": 4},
-}
+# tiny models of these types; a window or chunk of them has 8 tokens: shorter than the texts
+CORPUS = Path(__file__).with_name("architectures.jsonl").read_text(encoding="utf-8").splitlines()
+TYPES = {row["model_type"]: row for row in map(json.loads, CORPUS)}
+PLAIN = [name for name, row in TYPES.items() if not row["planned"]]  # whose batches are not planned
 PAIRS = [
     ("The answer to this question is", " yes"),
     ("The answer to this question is", " no"),
@@ -75,14 +37,17 @@ PAIRS = [
     ("The answer, of course", " is"),
     ("The", "re we are again"),
 ]
-PROMPTS = ["b", "The answer is", "The answer, and more of it", "xyz"]
+# the second and the third begin alike by more than a window
+PROMPTS = ["b", "The answer is, of course", "The answer is, and more of it", "xyz"]
 NEW = 5
 
 
 def tiny_of(kind: str, vocabulary: int) -> Any:
     from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 
-    options: dict[str, Any] = {**PLAIN, **PLANNED}[kind]
+    if kind in ARCHITECTURES:
+        return random_model(kind, vocabulary)
+    options = TYPES[kind]["config"]
     ids = {"bos_token_id": vocabulary - 2, "eos_token_id": None, "pad_token_id": vocabulary - 1}
     if kind == "gemma3n_text":
         ids["vocab_size_per_layer_input"] = vocabulary
@@ -94,7 +59,6 @@ def tiny_of(kind: str, vocabulary: int) -> Any:
             for parameter in model.parameters():
                 if parameter.dim() == 1:
                     parameter.add_(0.1 * torch.randn_like(parameter))
-    model.generation_config.eos_token_id = None
     return model
 
 
@@ -114,18 +78,18 @@ def read_whole(model: Any, ids: Sequence[int]) -> list[int]:
     return text[len(ids) :]
 
 
-every = pytest.mark.parametrize("engine", [*PLAIN, *PLANNED], indirect=True)
-
-
-@every
+@pytest.mark.parametrize("engine", [*TYPES, *ARCHITECTURES], indirect=True)
 def test_scores_and_replies_are_those_of_the_model_row_by_row(engine: TransformersEngine) -> None:
     encode = plain_ids(engine.tokenizer)
     expected = [naive_loglikelihood(engine.model, encode(a), encode(b)) for a, b in PAIRS]
     assert engine.loglikelihood(PAIRS) == pytest.approx(expected, abs=1e-4)
     assert max(expected) - min(expected) > 1
+    # Where all begin alike, by more than a window: that is read once.
+    assert engine.loglikelihood(PAIRS[:3]) == pytest.approx(expected[:3], abs=1e-4)
     prompts = [encode(prompt) for prompt in PROMPTS]
     new = write(engine.decoder(prompts, NEW), len(prompts), frozenset(), NEW)
     assert new == [read_whole(engine.model, ids) for ids in prompts]
+    assert write(engine.decoder(prompts[1:3], NEW), 2, frozenset(), NEW) == new[1:3]
     # A text that ends does not disturb the others.
     stop = new[1][1]
     stopped = write(engine.decoder(prompts, NEW), len(prompts), frozenset([stop]), NEW)

@@ -51,14 +51,11 @@ def test_a_prompt_is_that_of_transformers(tiny_base: Path) -> None:
         assert prompt_of(tokenizer, words, TALK[-1]["content"], TALK[:-1]) == expected
 
 
-def test_models_that_can_think_first_do_not(tokenizer: Any) -> None:
-    assert prompt_of(tokenizer, "", "Hi") == "<user>Hi<assistant><no>"
-
-
 def test_models_that_can_think_first_do_where_that_is_asked_for(
     tiny_base: Path, tokenizer: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Their thoughts come on top of the reply's length, and the end of both is told."""
+    assert prompt_of(tokenizer, "", "Hi") == "<user>Hi<assistant><no>"
     assert prompt_of(tokenizer, "", "Hi", thinking=1) == "<user>Hi<assistant>"
     model, _ = load_tiny(tiny_base)
     model.generation_config.eos_token_id = None
@@ -103,9 +100,6 @@ def test_a_search_and_what_uses_its_result_think(
         code, _, err = swarm_llm(capsys, *words, "--run", tmp_path / "run", "--threads", "1")
         assert code == 0, err
     assert lengths == {12}
-    words = ("search", "--space", "token", "--experts", base, base, "--task", task)
-    code, _, err = swarm_llm(capsys, *words, "--out", tmp_path / "n", "--set", "thinking=9")
-    assert code == 2 and "--set thinking=9: goes with one --base only" in err
 
 
 def test_thoughts_must_fit_the_window(tiny_base: Path, tmp_path: Path) -> None:
@@ -139,20 +133,6 @@ def test_a_conversations_own_system_turn_comes_first(tokenizer: Any) -> None:
     )
 
 
-def rows(n: int, seed: int) -> list[dict[str, Any]]:
-    answered = [*TALK, {"role": "assistant", "content": "A cat."}]
-    first = [{"role": "user", "content": f"Talk {seed} {i}."} for i in range(n)]
-    return [{"messages": [one, *answered[1:]], "id": f"{seed}-{i}"} for i, one in enumerate(first)]
-
-
-def test_one_conversation_in_dev_and_test_is_refused(tmp_path: Path) -> None:
-    """And conversations that end alike are not one."""
-    load_task(str(write_task(tmp_path / "apart.json", rows(4, 1), rows(4, 2))))
-    file = write_task(tmp_path / "same.json", rows(4, 1), rows(5, 1)[1:])
-    with pytest.raises(UserError, match="3 dev examples are also in test"):
-        load_task(str(file))
-
-
 def test_a_search_and_what_scores_its_result_have_the_same_system_turn(
     tiny_base: Path,
     tiny_experts: list[Path],
@@ -177,11 +157,6 @@ def test_a_search_and_what_scores_its_result_have_the_same_system_turn(
     assert plain["best_test"] != result["best_test"]
     code, _, err = swarm_llm(capsys, "generate", "Where?", "--run", tmp_path / "run")
     assert code == 0, err
-    code, _, err = swarm_llm(
-        capsys, "search", "--space", "token", "--experts", tiny_base, tiny_base, "--task", task,
-        "--out", tmp_path / "token", "--set", "system=Say amber."
-    )  # fmt: skip
-    assert code == 2 and "--set system=Say amber.: goes with one --base only" in err
 
 
 def test_replies_that_end_by_their_length_are_said_once(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from engine_reference import ARCHITECTURES, load_tiny, naive_greedy, plain_ids, random_model
+from engine_reference import load_tiny, naive_greedy, plain_ids, random_model
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
@@ -63,20 +63,6 @@ def test_texts_are_those_of_one_prompt_at_a_time(
     )
     replies = TransformersEngine(*tiny_forever, batch_tokens=batch_tokens).generate(PROMPTS, NEW)
     assert replies == texts(tiny_forever[1], expected)
-
-
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_texts_on_every_architecture(tiny_forever: tuple[Any, Any], architecture: str) -> None:
-    tokenizer = tiny_forever[1]
-    model = random_model(architecture, len(tokenizer))
-    model.generation_config.eos_token_id = tokenizer.eos_token_id
-    stops = [tokenizer.eos_token_id]
-    together = [f"Answer in a word. {prompt}" for prompt in PROMPTS]
-    for prompts in (PROMPTS, together):
-        expected = texts(tokenizer, reference(model, tokenizer, prompts), stops)
-        assert (
-            TransformersEngine(model, tokenizer, batch_tokens=90).generate(prompts, NEW) == expected
-        )
 
 
 def test_what_prompts_have_in_common_and_equal_prompts_are_computed_once(

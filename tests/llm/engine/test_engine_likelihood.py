@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,12 +11,10 @@ from typing import Any
 import pytest
 import torch
 from engine_reference import (
-    ARCHITECTURES,
     load_tiny,
     naive_loglikelihood,
     naive_logprobs,
     plain_ids,
-    random_model,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -178,28 +177,9 @@ TOLERANCE = 1e-4  # float32, summed over up to some fifty tokens
 SYSTEM = "You answer in one word. Q: one plus one? A: two. "
 
 
-def asked(context: str, *options: str) -> list[Pair]:
-    return [(context, option) for option in options]
-
-
-LENGTHS = (("x", 1), ("yz", 60), ("w", 7))
-CASES: dict[str, list[Pair]] = {
-    "options that begin alike": asked("What is it?", " a cat", " a car", " a dog", " no idea"),
-    "an option that begins another": asked("Sure?", " yes", " yes indeed", " yes indeed so", " ye"),
-    "the same option twice": asked("Which?", " left", " right", " left"),
-    "one-token options": asked("The answer is", *"ABCD"),
-    "a single pair": [("Hello,", " world")],
-    "a context of one token": [("Q", "ab"), ("Q", "ac"), ("R", "ab")],
-    "a shared beginning": [
-        pair
-        for q in ("Two?", "Two and two?", "One?")
-        for pair in asked(SYSTEM + q, " 1", " 4", " 12")
-    ],
-    "a context that begins another": [("ab", "cd"), ("abc", "d"), ("a", "bcd"), ("abcd", "e")],
-    "very different lengths": [pair for c, n in LENGTHS for pair in asked(c * n, "ab", "abc", "q")],
-    "the same context far apart": [*zip(("one", "two") * 2 + ("one",), "abcba", strict=True)],
-}
-EVERYTHING = [pair for pairs in CASES.values() for pair in pairs]
+# contexts that begin alike or not, options that begin alike, of one token or of many lengths
+CORPUS = Path(__file__).with_name("pairs.jsonl").read_text(encoding="utf-8").splitlines()
+EVERYTHING = [(context, option) for line in CORPUS for context, option in json.loads(line)["pairs"]]
 
 
 def reference(model: Any, tokenizer: Any, pairs: Sequence[Pair]) -> list[float]:
@@ -232,26 +212,6 @@ def test_likelihood_of_any_pairs(
 ) -> None:
     values = TransformersEngine(*tiny, batch_tokens=batch_tokens).loglikelihood(pairs)
     assert values == pytest.approx(reference(*tiny, pairs), abs=TOLERANCE)
-
-
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_likelihood_on_every_architecture(tiny: tuple[Any, Any], architecture: str) -> None:
-    tokenizer = tiny[1]
-    model = random_model(architecture, len(tokenizer))
-    pairs = EVERYTHING + [
-        (SYSTEM * 4 + question, o)
-        for question in ("Two?", "Or three?")
-        for o in (" 2", " 23", "33")
-    ]
-    expected = reference(model, tokenizer, pairs)
-    # Together there is hardly a shared beginning; the second call has one that is longer than the
-    # short windows.
-    assert TransformersEngine(model, tokenizer, 400).loglikelihood(pairs) == pytest.approx(
-        expected, abs=TOLERANCE
-    )
-    assert TransformersEngine(model, tokenizer).loglikelihood(pairs[-6:]) == pytest.approx(
-        expected[-6:], abs=TOLERANCE
-    )
 
 
 def test_no_pairs_and_empty_continuations(tiny: tuple[Any, Any]) -> None:

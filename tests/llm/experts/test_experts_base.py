@@ -6,14 +6,14 @@ import importlib.util
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import safetensors.torch
 import torch
+from changed_copies import changed_copy, each, edited
 from engine_reference import load_tiny
-from safetensors.torch import load_file, save_file
 from search_helpers import questions, small, swarm_llm, write_task
 
 from pyswarmopt_llm.common.errors import UserError
@@ -55,46 +55,6 @@ def test_fingerprint_sees_weights_and_config_but_not_the_writer(
     assert changed("writer", "config.json", with_config(transformers_version="9.9")) == original
     assert changed("config", "config.json", with_config(rms_norm_eps=1e-3)) != original
     assert changed("weights", "model.safetensors", flip) != original
-
-
-@pytest.mark.parametrize(
-    ("breaks", "message"),
-    [
-        (lambda p: (p / "config.json").unlink(), "config.json: cannot be read"),
-        (lambda p: (p / "config.json").write_text("{\n\n,"), "line 3: not valid JSON"),
-        (lambda p: (p / "model.safetensors").rename(p / "pytorch_model.bin"), "no \\*.safetensors"),
-    ],
-)
-def test_broken_bases(tiny_base: Path, tmp_path: Path, breaks: object, message: str) -> None:
-    path = Path(shutil.copytree(tiny_base, tmp_path / "base"))
-    breaks(path)  # type: ignore[operator]
-    with pytest.raises(UserError, match=message):
-        resolve_base(str(path))
-
-
-def test_truncated_weights_and_missing_tokenizer(tiny_base: Path, tmp_path: Path) -> None:
-    path = Path(shutil.copytree(tiny_base, tmp_path / "base"))
-    weights = path / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-100])
-    with pytest.raises(
-        UserError, match=r"truncated or corrupt|cannot be loaded as a language model"
-    ):
-        load_model(resolve_base(str(path)), torch.float32)
-    for file in path.glob("tokenizer*"):
-        file.unlink()
-    with pytest.raises(UserError, match="tokenizer cannot be loaded"):
-        load_tokenizer(resolve_base(str(path)))
-
-
-def test_missing_weights_are_not_made_up(tiny_base: Path, tmp_path: Path) -> None:
-    path = Path(shutil.copytree(tiny_base, tmp_path / "base"))
-    tensors = safetensors.torch.load_file(path / "model.safetensors")
-    del tensors["model.layers.1.mlp.up_proj.weight"]
-    safetensors.torch.save_file(tensors, path / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(
-        UserError, match=r"lacks 1 weights such as model\.layers\.1\.mlp\.up_proj\.weight"
-    ):
-        load_model(resolve_base(str(path)), torch.float32)
 
 
 def test_pad_token_falls_back_to_the_end_token(tiny_base: Path, tmp_path: Path) -> None:
@@ -148,19 +108,11 @@ def test_embedded_model_talks(monkeypatch: pytest.MonkeyPatch) -> None:
     assert tokenizer.decode(best) == " Paris"
 
 
+MODEL = "model.safetensors"
 PROJ = "model.layers.0.self_attn.q_proj.weight"
-
-
-def changed(base: Path, folder: Path, weights: Any = None, **config: Any) -> Path:
-    """A copy of a base with another configuration, and with its tensors changed."""
-    shutil.copytree(base, folder)
-    file = folder / "config.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), **config}))
-    if weights is not None:
-        tensors = load_file(folder / "model.safetensors")
-        weights(tensors)
-        save_file(tensors, folder / "model.safetensors", {"format": "pt"})
-    return folder
+CORPUS = Path(__file__).with_name("chat_templates.jsonl").read_text(encoding="utf-8").splitlines()
+TEMPLATES = {case["name"]: case for case in map(json.loads, CORPUS)}
+TRAP = TEMPLATES["escapes"]["template"]
 
 
 def in_int8(tensors: dict[str, torch.Tensor]) -> None:
@@ -172,26 +124,35 @@ PLAIN = {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_t
 IN_8 = {"quant_method": "bitsandbytes", "load_in_8bit": True}
 LESS = "its files hold 9 weights that its config.json leaves out, such as model.layers.1."
 UNKNOWN = "its weights are packed by zzz; transformers does not know it"
-BROKEN: dict[str, tuple[Any, dict[str, Any], str]] = {
-    "a layer less": (None, {"num_hidden_layers": 1}, LESS),
-    "int8": (in_int8, {}, f"{PROJ} is packed (I8), and config.json does not say how"),
-    "unknown method": (None, {"quantization_config": {"quant_method": "zzz"}}, UNKNOWN),
-    "plain in 4 bits": (None, {"quantization_config": PLAIN}, "and they are plain; remove"),
-    "plain in 8 bits": (None, {"quantization_config": IN_8}, "and they are plain; remove"),
-}
+BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no configuration": (lambda p: (p / "config.json").unlink(), "config.json: cannot be read"),
+    "bad JSON": (lambda p: (p / "config.json").write_text("{\n\n,"), "line 3: not valid JSON"),
+    "pickled": (lambda p: (p / MODEL).rename(p / "pytorch_model.bin"), "no *.safetensors"),
+    "truncated": (lambda p: (p / MODEL).write_bytes((p / MODEL).read_bytes()[:-100]), "truncated"),
+    "no tokenizer": (lambda p: [f.unlink() for f in p.glob("token*")], "tokenizer cannot be loaded"),
+    "a weight less": (lambda p: edited(p, lambda t: t.pop(PROJ)), f"lacks 1 weights such as {PROJ}"),
+    "a layer less": (lambda p: edited(p, num_hidden_layers=1), LESS),
+    "int8": (lambda p: edited(p, in_int8), f"{PROJ} is packed (I8), and config.json does not say how"),
+    "unknown method": (lambda p: edited(p, quantization_config={"quant_method": "zzz"}), UNKNOWN),
+    "plain in 4 bits": (lambda p: edited(p, quantization_config=PLAIN), "and they are plain; remove"),
+    "plain in 8 bits": (lambda p: edited(p, quantization_config=IN_8), "and they are plain; remove"),
+    "template": (lambda p: (p / "chat_template.jinja").write_text(TRAP), "base: its chat template"),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_a_configuration_that_does_not_describe_the_files_is_one_line(
+def test_a_broken_base_is_one_line(
     tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
-    weights, config, said = BROKEN[kind]
-    if "quantization_config" in config:
+    breaks, said = BROKEN[kind]
+    if kind.startswith("plain"):
         pytest.importorskip("bitsandbytes")
-    base = changed(tiny_base, tmp_path / "base", weights, **config)
+    base = changed_copy(tiny_base, tmp_path / "base")
+    breaks(base)
     task = write_task(tmp_path / "words.json", questions(4, 1), questions(4, 2))
     code, out, err = swarm_llm(capsys, "eval", "--base", base, "--task", task, "--threads", "1")
     assert (code, out) == (2, "") and err.count("\n") == 1 and said in err, err
+    assert err.strip().isprintable()
 
 
 def test_weights_of_another_part_are_said_and_harmless_ones_are_not(
@@ -201,7 +162,7 @@ def test_weights_of_another_part_are_said_and_harmless_ones_are_not(
         tensors["model.layers.0.self_attn.rotary_emb.inv_freq"] = torch.ones(4)
         tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].clone()
 
-    base = changed(tiny_base, tmp_path / "harmless", harmless)
+    base = changed_copy(tiny_base, tmp_path / "harmless", harmless)
     load_model(resolve_base(str(base)), torch.float32)
     assert caplog.text == ""
 
@@ -209,7 +170,7 @@ def test_weights_of_another_part_are_said_and_harmless_ones_are_not(
         harmless(tensors)
         tensors["vision_tower.blocks.0.weight"] = torch.ones(4)
 
-    base = changed(tiny_base, tmp_path / "towers", towers)
+    base = changed_copy(tiny_base, tmp_path / "towers", towers)
     load_model(resolve_base(str(base)), torch.float32)
     assert "1 weights of its files are not used, such as vision_tower.blocks.0.we" in caplog.text
 
@@ -230,7 +191,7 @@ def test_an_fp8_base_runs_on_a_cpu_in_every_dtype(
 
     packing = {"quant_method": "fp8", "weight_block_size": [128, 128]}
     packing |= {"activation_scheme": "dynamic"}
-    base = changed(tiny_base, tmp_path / "base", in_fp8, quantization_config=packing)
+    base = changed_copy(tiny_base, tmp_path / "base", in_fp8, quantization_config=packing)
     model, _ = load_model(resolve_base(str(base)), dtype)
     assert {parameter.dtype for parameter in model.parameters()} == {dtype}
     plain, tokenizer = load_tiny(tiny_base, dtype)
@@ -241,9 +202,6 @@ def test_an_fp8_base_runs_on_a_cpu_in_every_dtype(
 
 
 # Chat templates
-
-CORPUS = Path(__file__).with_name("chat_templates.jsonl").read_text(encoding="utf-8").splitlines()
-TEMPLATES = {case["name"]: case for case in map(json.loads, CORPUS)}
 
 
 @pytest.fixture(scope="module")
@@ -261,17 +219,6 @@ def test_a_chat_template_that_fails_is_one_line_without_control_characters(
         prompt_of(tokenizer, "", "Where?")
     text = str(caught.value)
     assert said in text and text.isprintable(), text
-
-
-def test_a_command_says_so(
-    tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    base = changed(tiny_base, tmp_path / "base")
-    (base / "chat_template.jinja").write_text(TEMPLATES["escapes"]["template"])
-    task = write_task(tmp_path / "words.json", questions(4, 1), questions(4, 2))
-    code, out, err = swarm_llm(capsys, "eval", "--base", base, "--task", task, "--threads", "1")
-    assert (code, out) == (2, "") and err.count("\n") == 1 and "base: its chat template" in err
-    assert err.strip().isprintable()
 
 
 def test_a_long_conversation_and_arguments_by_name_are_no_error(
@@ -296,15 +243,6 @@ def test_real_pairs_of_names_are_judged_right() -> None:
     assert wrong == [pair for pair in PAIRS if same_model(pair[1], pair[0]) != pair[2]]
 
 
-def stating(expert: Path, folder: Path, name: str) -> Path:
-    """A copy of an expert that states another base."""
-    copy = Path(shutil.copytree(expert, folder))
-    file = copy / "adapter_config.json"
-    config = json.loads(file.read_text()) | {"base_model_name_or_path": name}
-    file.write_text(json.dumps(config))
-    return copy
-
-
 @pytest.fixture
 def named(tiny_base: Path, tmp_path: Path) -> Path:
     """The base in a directory with the name of a model."""
@@ -322,7 +260,10 @@ def named(tiny_base: Path, tmp_path: Path) -> Path:
 def test_a_base_given_by_hand_takes_every_adapter_whose_shapes_fit(
     name: str, words: str | None, named: Path, tiny_experts: list[Path], tmp_path: Path
 ) -> None:
-    experts = [stating(tiny_experts[0], tmp_path / "one", name), tiny_experts[1]]
+    experts = [
+        changed_copy(tiny_experts[0], tmp_path / "one", base_model_name_or_path=name),
+        tiny_experts[1],
+    ]
     report = inspect_experts(experts, resolve_base(str(named)))
     for space in ("factor", "delta"):
         report.require(space)
@@ -336,20 +277,15 @@ def test_a_base_given_by_hand_takes_every_adapter_whose_shapes_fit(
 def test_a_search_says_what_is_odd_about_its_experts(
     named: Path, tiny_experts: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import safetensors.torch
-
     def scaled(expert: Path, name: str, factor: float) -> Path:
-        copy = Path(shutil.copytree(expert, tmp_path / name))
-        file = copy / "adapter_model.safetensors"
-        tensors = safetensors.torch.load_file(file)
-        for key in tensors:
-            tensors[key] *= factor if "lora_B" in key else 1
-        safetensors.torch.save_file(tensors, file)
-        return copy
+        louder = each(lambda key, tensor: tensor * factor if "lora_B" in key else tensor)
+        return changed_copy(expert, tmp_path / name, louder)
 
     experts = [
         *tiny_experts,
-        stating(tiny_experts[0], tmp_path / "odd", "anna/Huge-Llama-3-8B"),
+        changed_copy(
+            tiny_experts[0], tmp_path / "odd", base_model_name_or_path="anna/Huge-Llama-3-8B"
+        ),
         scaled(tiny_experts[1], "zeros", 0),
         scaled(tiny_experts[2], "loud", 122),
     ]

@@ -19,7 +19,6 @@ from pyswarmopt_llm.experts.base import load_tokenizer, resolve_base
 from pyswarmopt_llm.scores.metrics import Accuracy
 from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.loop import SearchResult, search
-from pyswarmopt_llm.searching.use.model import evaluate_model
 
 pytestmark = [
     pytest.mark.model,
@@ -75,13 +74,3 @@ def test_plain_peft_scores_the_same(finished: SearchResult, intents: Path) -> No
     for split in ("dev", "test"):
         score = Accuracy(load_task(str(intents)).split(split), "likelihood", engine.chat)(engine)
         assert score.value == finished.result[f"best_{split}"]
-
-
-def test_the_best_single_expert_evaluated_alone(
-    finished: SearchResult, chosen: list[Path], intents: Path
-) -> None:
-    expert = next(folder for folder in chosen if folder.name == finished.result["best_single"])
-    alone = evaluate_model(
-        BASE, str(expert), str(intents), "dev", scoring="likelihood", dtype="float32"
-    )
-    assert alone.score.value == finished.result["best_single_dev"]

@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-import safetensors.torch
 import torch
+from changed_copies import changed_copy, each
 from engine_reference import load_tiny
 from search_helpers import questions, search_words, small, swarm_llm, write_task
 
@@ -147,15 +147,9 @@ def test_models_that_do_not_fit_are_one_clear_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     task = write_task(tmp_path / "words.json", questions(4, 1), questions(4, 2))
-    odd = tmp_path / "odd"
-    shutil.copytree(models[0], odd)
-    tensors = safetensors.torch.load_file(odd / "model.safetensors")
-    tensors["model.norm.weight"] = tensors["model.norm.weight"][:16].clone()
-    safetensors.torch.save_file(tensors, odd / "model.safetensors", metadata={"format": "pt"})
-    other = tmp_path / "other"
-    shutil.copytree(models[0], other)
-    config = json.loads((other / "config.json").read_text())
-    (other / "config.json").write_text(json.dumps({**config, "model_type": "gpt2"}))
+    half = each(lambda name, value: value[:16].clone() if name == "model.norm.weight" else value)
+    odd = changed_copy(models[0], tmp_path / "odd", half)
+    other = changed_copy(models[0], tmp_path / "other", model_type="gpt2")
     for expert, message in (
         (odd, "odd: the base has model.norm.weight of shape 32, this model has it as 16"),
         (other, "other: is a gpt2 model"),
@@ -184,6 +178,3 @@ def test_experts_are_read_one_at_a_time(
         build_space(name, files)
         assert reads == ["ant", "bee", "cat"]
         reads.clear()
-
-
-# What a search does with them

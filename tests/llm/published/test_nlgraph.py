@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 import random
+from pathlib import Path
 
 import networkx as nx
 import pytest
@@ -106,33 +108,12 @@ def test_every_maximum_matching_counts_and_no_other() -> None:
             assert graph_answers([item], [text]) == [float(right)], given_
 
 
-@pytest.mark.parametrize(
-    ("gold", "text", "right"),
-    [
-        ("The answer is yes.", "Yes, there is a path between them.", 1.0),
-        ("The answer is yes.", "There is no path.", 0.0),
-        ("The answer is no.", "There isn't a path.", 1.0),
-        ("The answer is no.", "Node 0 is nice.", 0.0),
-        ("Yes", "yes", 1.0),
-    ],
-)
-def test_verdicts(gold: str, text: str, right: float) -> None:
-    assert graph_answers(
-        [Item("1", "(0,1)\nQ: Is there a path between node 0 and node 1?", None, gold)], [text]
-    ) == [right]
+# a question, its answer, a reply and whether it is right, by hand
+CORPUS = Path(__file__).with_name("graph_answers.jsonl").read_text(encoding="utf-8").splitlines()
 
 
-def test_flows_and_embeddings() -> None:
-    flow = Item(
-        "1",
-        "Q: What is the maximum flow from node 0 to node 2?",
-        None,
-        "The maximum flow from node 0 to node 2 is 7.",
-    )
-    assert graph_answers(
-        [flow, flow], ["It is 7.", "The maximum flow from node 0 to node 2 is 9."]
-    ) == [1.0, 0.0]
-    gold = "The answer is:\nnode 0: [3,3]\nnode 1: [1,0]\n"
-    layer = Item("1", "Q: What's the embedding of each node after two layers?", None, gold)
-    texts = ["node 1: [1, 0], node 0: [3, 3]", "node 0: [3,3]", ""]
-    assert graph_answers([layer] * 3, texts) == [1.0, 0.0, 0.0]
+@pytest.mark.parametrize("line", CORPUS)
+def test_verdicts_flows_and_embeddings(line: str) -> None:
+    case = json.loads(line)
+    item = Item("1", case["question"], None, case["gold"])
+    assert graph_answers([item], [case["reply"]]) == [case["right"]]

@@ -121,17 +121,24 @@ def test_written_answers_are_reflected_on_in_writing() -> None:
 # Rewards
 
 
-@pytest.fixture(scope="module")
-def reward_folder(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def save_reward(base: Path, folder: Path, outputs: int = 1, **without: None) -> Path:
+    """A random reward model on the tiny base's sizes; `without` are attributes of its tokenizer."""
     from transformers import AutoTokenizer, LlamaConfig, LlamaForSequenceClassification
 
-    folder = tmp_path_factory.mktemp("reward") / "model"
-    config = LlamaConfig.from_pretrained(tiny_base, num_labels=1)
+    config = LlamaConfig.from_pretrained(base, num_labels=outputs)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
         LlamaForSequenceClassification(config).save_pretrained(folder)
-    AutoTokenizer.from_pretrained(tiny_base).save_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    for name, value in without.items():
+        setattr(tokenizer, name, value)
+    tokenizer.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def reward_folder(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_reward(tiny_base, tmp_path_factory.mktemp("reward") / "model")
 
 
 def test_batched_rewards_are_those_of_single_chats(reward_folder: Path) -> None:
@@ -195,32 +202,17 @@ def test_rewards_whose_zero_is_elsewhere_are_said_to_tell_nothing(
     ] * warnings
 
 
-def test_models_that_are_no_rewards(reward_folder: Path, tiny_base: Path, tmp_path: Path) -> None:
-    from transformers import AutoTokenizer, LlamaConfig, LlamaForSequenceClassification
-
-    with pytest.raises(UserError, match="cannot be loaded as a reward model"):
-        load_reward(str(tmp_path))
-    with pytest.raises(UserError, match=r"lacks 1 weights such as score\.weight"):
-        load_reward(str(tiny_base))
-    two = tmp_path / "two"
-    LlamaForSequenceClassification(
-        LlamaConfig.from_pretrained(tiny_base, num_labels=2)
-    ).save_pretrained(two)
-    tokenizer = AutoTokenizer.from_pretrained(tiny_base)
-    tokenizer.save_pretrained(two)
-    with pytest.raises(UserError, match="has 2 outputs"):
-        load_reward(str(two))
-    for change, message in (
-        (("pad_token", None), "no pad token"),
-        (("chat_template", None), "no chat template"),
+def test_models_that_are_no_rewards(tiny_base: Path, tmp_path: Path) -> None:
+    two = save_reward(tiny_base, tmp_path / "two", outputs=2)
+    unpadded = save_reward(tiny_base, tmp_path / "unpadded", pad_token=None)
+    plain = save_reward(tiny_base, tmp_path / "plain", chat_template=None)
+    for folder, message in (
+        (tmp_path, "cannot be loaded as a reward model"),
+        (tiny_base, r"lacks 1 weights such as score\.weight"),
+        (two, "has 2 outputs"),
+        (unpadded, "no pad token"),
+        (plain, "no chat template"),
     ):
-        changed = AutoTokenizer.from_pretrained(tiny_base)
-        setattr(changed, *change)
-        folder = tmp_path / message.replace(" ", "-")
-        LlamaForSequenceClassification(
-            LlamaConfig.from_pretrained(tiny_base, num_labels=1)
-        ).save_pretrained(folder)
-        changed.save_pretrained(folder)
         with pytest.raises(UserError, match=message):
             load_reward(str(folder))
 

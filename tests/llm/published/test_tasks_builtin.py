@@ -7,8 +7,6 @@ import itertools
 import json
 import random
 import re
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -235,9 +233,8 @@ def test_the_seed_decides_and_nothing_else() -> None:
     assert first == again
     assert first.fingerprint != other.fingerprint
     assert load_task("builtin:requests:4", dev=30).dev == first.dev[:30]
-    code = "from pyswarmopt_llm.scores.tasks import load_task; print(load_task('builtin:requests:4').fingerprint)"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == first.fingerprint
+    # in any process: strings are hashed anew in each
+    assert first.fingerprint[:8] == "97adaca8"
 
 
 def test_an_exhausted_skill_says_so() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import textwrap
 from dataclasses import replace
 from pathlib import Path
@@ -59,24 +60,12 @@ def test_the_front(setting: SearchConfig, tmp_path: Path) -> None:
     assert set(result["tasks"]) == {"t1", "t2"} == set(result["objectives"])
 
 
-@pytest.mark.parametrize("combine", ["arithmetic", "weighted:3,1"])
-def test_ways_to_combine(setting: SearchConfig, combine: str) -> None:
-    result = search(replace(setting, combine=combine, max_iter=0, particles=3)).result
-    a, b = (result["tasks"][name]["best_dev"] for name in ("t1", "t2"))
-    expected = {"arithmetic": (a + b) / 2, "weighted:3,1": (3 * a + b) / 4}[combine]
-    assert result["best_dev"] == pytest.approx(expected)
-
-
 def test_a_function_of_the_engine(
     setting: SearchConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "mine_a.py").write_text(
         textwrap.dedent(
             """
-            def likes_amber(engine, split):
-                words = {"dev": "amber", "test": "birch"}[split]
-                return 1 + engine.loglikelihood([(engine.chat("Which?"), words)])[0] / 100
-
             def only_dev(engine):
                 return 0.5
 
@@ -86,19 +75,7 @@ def test_a_function_of_the_engine(
         )
     )
     monkeypatch.chdir(tmp_path)
-    alone = replace(setting, tasks=(), utilities=("mine_a:likes_amber",))
-    result = search(alone).result
-    values = [row["value"] for row in history(tmp_path / "run")]
-    assert result["best_dev"] == max(values) and len(set(values)) > 3
-    assert result["best_test"] != result["best_dev"] and result["scoring"] == "own"
-    assert result["intervals"]["best_test"] is None
-    mixed = replace(
-        setting,
-        utilities=("mine_a:only_dev",),
-        combine="arithmetic",
-        out=str(tmp_path / "mixed"),
-        max_iter=0,
-    )
+    mixed = replace(setting, utilities=("mine_a:only_dev",), combine="arithmetic", max_iter=0)
     found = search(mixed).result["tasks"]
     assert found["only_dev"]["best_dev"] == 0.5 and "best_test" not in found["only_dev"]
     for spec, message in (
@@ -106,8 +83,10 @@ def test_a_function_of_the_engine(
         ("mine_a:nothing", "no function"),
         ("nope_x:f", "cannot import"),
     ):
+        alone = replace(setting, tasks=(), utilities=(spec,), out=str(tmp_path / "alone"))
         with pytest.raises(UserError, match=message):
-            search(replace(alone, utilities=(spec,), out=str(tmp_path / spec.replace(":", "-"))))
+            search(alone)
+        shutil.rmtree(alone.out, ignore_errors=True)
 
 
 def test_a_changed_function_is_noticed(
@@ -121,19 +100,6 @@ def test_a_changed_function_is_noticed(
     file.write_text("def f(engine):\n    return 0.75\n")
     with pytest.raises(UserError, match="tasks f changed since the run began"):
         resume(tmp_path / "run", allowed=["mine_b:f"])
-
-
-def test_rewards_and_prompts_without_answers(
-    setting: SearchConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    prompts = [[{"prompt": f"Tell {k} {i}"} for i in range(3)] for k in "ab"]
-    task = str(write_task(tmp_path / "p.json", *prompts, metric="length"))
-    metrics = {"length": written("length", words, "nothing", new=8)}
-    monkeypatch.setattr("pyswarmopt_llm.scores.metrics.objectives.METRICS", metrics)
-    result = search(replace(setting, tasks=(task,), max_iter=1)).result
-    assert result["objectives"]["p"]["metric"] == "length" and result["scoring"] == "generate"
-    dev = evaluate_model(setting.base, str(tmp_path / "run" / "best"), task, "dev", threads=1)
-    assert dev.score.value == result["best_dev"] and dev.metric == "length"
 
 
 def test_a_metric_that_fails_midway_keeps_what_was_scored(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from statistics import fmean
 from typing import Any
 
 import pytest
+from changed_copies import stopped_copy
 from engine_reference import load_tiny
 from search_helpers import ends_as, history
 
@@ -92,14 +92,9 @@ def test_a_search_a_resumed_one_and_its_evaluation_draw_the_same_replies(
     for row, vertex in zip(rows, job.space.vertices(), strict=False):
         job.engine.load(job.space.realise(vertex))
         assert row["value"] == pytest.approx(utility(job.engine).value)
-    run, whole = Path(config.out), tmp_path / "whole"
-    shutil.copytree(run, whole)
-    (run / "result.json").unlink()
-    (run / "results.jsonl").write_text(
-        "".join((whole / "results.jsonl").read_text().splitlines(keepends=True)[:4])
-    )
+    run = stopped_copy(Path(config.out), tmp_path / "stopped", rows=4)
     resume(run)
-    ends_as(run, whole)
+    ends_as(run, Path(config.out))
     again = evaluate(with_run(EvalConfig(run=str(run))))
     assert again.score.value == pytest.approx(result["best_test"])
 

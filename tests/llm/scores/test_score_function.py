@@ -17,7 +17,6 @@ from search_helpers import history, lasting, louder, small, swarm_llm, write_tas
 from pyswarmopt_llm.cli.running import resuming
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.report.commands import with_relative_paths
 from pyswarmopt_llm.report.findings import findings
@@ -184,20 +183,14 @@ def test_its_values_are_those_of_the_replies_that_transformers_writes(config: Se
 def test_a_search_has_statistics_the_base_notes_and_replies_in_its_report(
     config: SearchConfig,
 ) -> None:
-    notes: list[tuple[str, str]] = []
-    result = search(
-        config, lambda event: notes.append((event.kind, event.data.get("text", "")))
-    ).result
-    texts = [text for kind, text in notes if kind == "note"]
-    assert any("5 particles, at most 1 iteration" in text for text in texts)
+    texts: list[str] = []
+    result = search(config, lambda event: texts.append(event.data.get("text", ""))).result
     drawn = (
         "asks.txt names no split: 6 dev and 6 test examples drawn from its 12 prompts with split "
         "seed 0"
     )
     assert drawn in texts and result["notes"] == [drawn]
-    assert any(text.startswith("at most 102 passes of an example, about 0:0") for text in texts)
-    kinds = [kind for kind, text in notes if kind == "evaluation" or "pace of the first" in text]
-    assert kinds[:3] == ["evaluation", "note", "evaluation"]
+    assert any(text.startswith("at most 102 passes of an example, about ") for text in texts)
     assert (
         result["objectives"]["asks"]["metric"] == "mine.py:letters"
         and result["scoring"] == "generate"
@@ -250,38 +243,20 @@ def test_named_numbers_are_reported_beside_their_mean(
     assert code == 0 and json.loads(out)["named"] == own
 
 
-def test_two_scores_that_may_be_negative_have_their_mean_by_default_and_it_is_said(
-    config: SearchConfig,
+def test_several_scores_of_the_same_prompts_are_combined(
+    config: SearchConfig, capsys: pytest.CaptureFixture[str], mine: Path
 ) -> None:
+    """Of scores that may be negative the mean is the default, and that is said."""
     notes: list[str] = []
     two = replace(config, metrics=("mine.py:letters", "mine.py:size"))
     found = search(two, lambda event: notes.append(event.data.get("text", "")))
     (said,) = (text for text in notes if "the mean of the scores" in text)
     assert said.startswith("letters, size: ") and "`combine` arithmetic" in said
-    own = [found.result["tasks"][name]["best_test"] for name in ("letters", "size")]
-    assert found.result["best_test"] == pytest.approx(sum(own) / 2)
-    about = read_about(found.run)
-    assert about.config.combine == "arithmetic"
-    assert findings(about, Result.from_json(found.result)).scored == "mean of letters, size"
+    known, result = read_about(found.run), found.result
+    assert known.config.combine == "arithmetic"
+    assert findings(known, Result.from_json(result)).scored == "mean of letters, size"
     with pytest.raises(UserError, match="harmonic mean is undefined"):
         load_objectives(replace(two, combine="harmonic"))
-
-
-def test_several_scores_of_the_same_prompts_are_combined(
-    config: SearchConfig, capsys: pytest.CaptureFixture[str], mine: Path
-) -> None:
-    """A reply is written once for both; each is an objective of its own."""
-    written = []
-    generate = TransformersEngine._written
-
-    def counted(self: TransformersEngine, prompts: Sequence[str], *rest: Any) -> list[str]:
-        written.append(tuple(prompts))
-        return generate(self, prompts, *rest)
-
-    two = replace(config, metrics=("mine.py:letters", "mine.py:size"), combine="arithmetic")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TransformersEngine, "_written", counted)
-        result = search(two).result
     dev, test = result["tasks"]["letters"], result["tasks"]["size"]
     assert list(result["tasks"]) == ["letters", "size"]
     assert result["best_test"] == pytest.approx((dev["best_test"] + test["best_test"]) / 2)
@@ -289,10 +264,7 @@ def test_several_scores_of_the_same_prompts_are_combined(
     assert lead["difference"] == pytest.approx(result["best_test"] - result["best_single_test"])
     low, high = lead["interval"]
     assert lead["n"] == 6 and low <= lead["difference"] <= high
-    candidates = {row["key"] for row in history(Path(config.out)) if row["phase"] == "search"}
-    assert written.count(written[0]) < 2 * len(candidates)
-    notes = [note for note in result["notes"] if "names no split" in note]
-    assert len(notes) == 1
+    assert sum("names no split" in note for note in result["notes"]) == 1
     code, _, err = swarm_llm(capsys, "eval", "--run", config.out)
     assert code == 2 and "has 2 metrics (mine.py:letters, mine.py:size); choose one" in err
     code, out, _ = swarm_llm(
@@ -404,7 +376,6 @@ def test_after_an_error_in_the_first_evaluation_a_corrected_function_goes_on(
         ({"particles": 4}, (6, 0, 40)),
         ({"max_iter": 50}, (20, 50, 1020)),
         ({"particles": 30, "max_iter": 2}, (30, 2, 90)),
-        ({"budget_minutes": 5.0}, (6, 0, 40)),  # a limit, not another method
         ({"budget_items": 900}, (6, 0, 40)),
     ],
 )
@@ -500,12 +471,11 @@ def test_eval_and_compare_take_it(
     code, out, err = swarm_llm(capsys, "eval", *words(config, "--max-new-tokens 8 --json"))
     assert code == 0, err
     assert json.loads(out)["n"] == 18 and json.loads(out)["metric"] == "mine.py:letters"
-    out_folder = str(tmp_path / "table")
     more = "--methods best-single,uniform-soup,model-swarms --seeds 1 --budget-items 60"
-    more += f" --max-new-tokens 8 --dev 10 --out {out_folder}"
+    more += f" --max-new-tokens 8 --dev 10 --out {tmp_path / 'table'}"
     code, out, err = swarm_llm(capsys, "compare", *words(config, f"{experts(config)} {more}"))
     assert code == 0, err
-    table = json.loads((Path(out_folder) / "compare.json").read_text())
+    table = json.loads((tmp_path / "table" / "compare.json").read_text())
     assert {"best-single", "uniform-soup", "model-swarms"} <= table["methods"].keys()
 
 

@@ -6,10 +6,8 @@ import csv
 import io
 import json
 import logging
-import os
 import random
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,8 +23,6 @@ from pyswarmopt_llm.scores.tasks.draw import draw_splits
 
 # A file or another spec, the options, and what `outcome` has to be: checked by eye when added.
 CORPUS = Path(__file__).with_name("task_files.jsonl").read_text(encoding="utf-8").splitlines()
-# the authors' legal domain: dev items that are in test
-LEAKY = {"hearsay": 94, "citation_prediction_classification": 48}
 OPTIONS = {"A": "Lima", "B": "Quito"}
 DEV = {"question": "Capital of Peru?", "choices": OPTIONS, "answer": "A", "id": "p"}
 TEST = {"question": "Capital of Ecuador?", "choices": OPTIONS, "answer": "B", "id": "e"}
@@ -159,24 +155,6 @@ def test_prompts_beyond_dev_are_spare_and_items_with_options_never(tmp_path: Pat
     assert load_task(table(tmp_path / "mood.csv", "text,label", moods(60)), dev=5).spare == ()
 
 
-def test_a_question_with_two_answers_is_said(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    unlike = {**DEV, "id": "z", "answer": "B" if DEV["answer"] == "A" else "A"}
-    for dev, said in (([DEV, {**DEV, "id": "y"}], ""), ([DEV, {**DEV, "id": "y"}, unlike], "1")):
-        caplog.clear()
-        load_task(write(tmp_path / "a.json", {"dev": dev, "test": [TEST]}))
-        (line,) = caplog.messages
-        assert f"{len(dev) - 1} of {len(dev)} dev examples repeat another" in line
-        assert line.endswith(", 1 of them with another answer" if said else "another")
-
-
-def test_many_bad_rows_are_counted(tmp_path: Path) -> None:
-    path = table(tmp_path / "a.csv", "text,label", [*moods(12), *([["", "x"]] * 30)])
-    with pytest.raises(UserError, match=r"30 bad rows: line 14: .* line 33: [^;]*; and 10 more; m"):
-        load_task(path)
-
-
 # Labels
 
 
@@ -198,20 +176,10 @@ def test_more_labels_than_letters_are_scored_by_likelihood(tmp_path: Path) -> No
         possible_scorings("letter", task.dev)
 
 
-@pytest.mark.parametrize(
-    ("label", "message"),
-    [
-        (lambda i: f"intent {i % 201}", "201 different labels.* at most 200 can be choices"),
-        (lambda i: f"It was {i} o'clock.", "603 different labels in 603 rows look like free text"),
-    ],
-)
-def test_labels_that_cannot_be_choices(
-    tmp_path: Path, label: Callable[[int], str], message: str
-) -> None:
-    with pytest.raises(UserError, match=message):
-        load_task(
-            table(tmp_path / "i.csv", "text,label", [[f"t{i}", label(i)] for i in range(603)])
-        )
+def test_more_than_200_labels_cannot_be_choices(tmp_path: Path) -> None:
+    rows = [[f"t{i}", f"intent {i % 201}"] for i in range(603)]
+    with pytest.raises(UserError, match=r"201 different labels.* at most 200 can be choices"):
+        load_task(table(tmp_path / "i.csv", "text,label", rows))
 
 
 # The draw
@@ -287,17 +255,16 @@ def test_the_test_set_depends_on_the_split_seed_and_on_nothing_else(tmp_path: Pa
 
 
 def test_public_files_load() -> None:
-    """Those beside the checkout, and the authors' 33 in one of theirs that MODEL_SWARM names."""
-    folders = [Path(__file__).resolve().parents[4] / "shared" / "data"]
-    folders += [Path(os.environ["MODEL_SWARM"]) / "data"] if "MODEL_SWARM" in os.environ else []
-    paths = [path for folder in folders for path in sorted(folder.glob("*/*.json"))]
+    """Those beside the checkout."""
+    folder = Path(__file__).resolve().parents[4] / "shared" / "data"
+    paths = sorted(folder.glob("*/*.json"))
     if not paths:
         pytest.skip("the public data sets are not at hand")
     for path in paths:
-        if leaked := LEAKY.get(path.stem):
-            with pytest.raises(UserError, match=f"{leaked} dev examples are also in test"):
+        if leaks := path.stem == "hearsay":  # as its authors publish it
+            with pytest.raises(UserError, match="94 dev examples are also in test"):
                 load_task(str(path))
-        task = load_task(str(path), allow_overlap=bool(leaked))
+        task = load_task(str(path), allow_overlap=leaks)
         for split, stored in json.loads(path.read_text()).items():
             if split not in ("dev", "test"):
                 continue

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.scores.tasks.answers import extract_choice, extract_number, is_correct
 
-# a text and what is found in it: of four capitals, as a number, or whether it is right; by hand
+# a text and what is found in it: of four capitals or other options, as a number, or whether it is right; by hand
 CORPUS = Path(__file__).with_name("answers.jsonl").read_text(encoding="utf-8").splitlines()
 CAPITALS = {"A": "Lima", "B": "Quito", "C": "La Paz", "D": "Paz"}
 
@@ -23,36 +23,16 @@ def test_what_is_found_is_what_the_corpus_says(line: str) -> None:
     case = json.loads(line)
     text, finds = case["text"], case["finds"]
     if case["kind"] == "choice":
-        assert extract_choice(text, CAPITALS) == finds
+        assert extract_choice(text, case.get("of", CAPITALS)) == finds
     elif case["kind"] == "number":
         assert extract_number(text) == (None if finds is None else Decimal(finds))
     else:
         assert is_correct(Item("1", "?", None, case["gold"]), text) is finds
 
 
-def test_options_that_look_like_letters_or_differ_in_case_only() -> None:
-    letters = {"A": "n", "B": "e", "C": "b", "D": "o"}
-    assert extract_choice("b", letters) == "C"  # an option, as it stands
-    assert extract_choice("B", letters) == "B"
-    assert extract_choice('The last letter is "e".', letters) == "B"
-    case = {"A": "lemon", "B": "LEMON", "C": "nomel"}
-    assert extract_choice("LEMON", case) == "B"
-    assert extract_choice("The answer is lemon.", case) == "A"
-    assert extract_choice("Lemon", case) is None
-    assert extract_choice("Yes", {"A": "yes", "B": "yes"}) is None
-
-
 @given(st.text(), st.dictionaries(st.sampled_from("ABCDEFGHIJ"), st.text(min_size=1), min_size=2))
 def test_choice_is_an_option_or_none_for_any_text(text: str, choices: dict[str, str]) -> None:
     assert extract_choice(text, choices) in (None, *choices)
-
-
-@given(
-    st.sampled_from("ABCD"),
-    st.sampled_from(["{}", "({})", "{}.", "The answer is {}.", "Answer: {}\n\nQ:"]),
-)
-def test_a_named_letter_is_found(letter: str, form: str) -> None:
-    assert extract_choice(form.format(letter), CAPITALS) == letter
 
 
 @given(
@@ -86,6 +66,5 @@ def test_the_right_answer_itself_is_right(text: str) -> None:
 def test_choices_are_judged_by_the_option() -> None:
     item = Item("1", "Capital of Ecuador?", CAPITALS, "B")
     assert is_correct(item, "The answer is B")
-    assert is_correct(item, "Quito")
     assert not is_correct(item, "The answer is A")
     assert not is_correct(item, "Lima or Quito")

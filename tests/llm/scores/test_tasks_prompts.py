@@ -10,22 +10,16 @@ from hypothesis import strategies as st
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.tasks import Item, render_prompt
-from pyswarmopt_llm.scores.tasks.prompts import check_template
 
 ITEM = Item("7", "Capital of Peru?", {"A": "Lima", "B": "Quito"}, "A")
 OPEN = Item("8", "Capital of Peru?", None, "Lima")
 
-LETTER = """\
-Answer the question with the letter of the right option.
-Question: Capital of Peru?
-A: Lima
-B: Quito
-The answer is"""
-
 
 def test_defaults() -> None:
-    assert render_prompt(ITEM, "letter") == LETTER
-    assert render_prompt(ITEM, "generate") == LETTER
+    letter = render_prompt(ITEM, "letter")
+    assert letter.startswith("Answer the question with the letter of the right option.\nQuestion: ")
+    assert letter.endswith("Capital of Peru?\nA: Lima\nB: Quito\nThe answer is")
+    assert render_prompt(ITEM, "generate") == letter
     assert render_prompt(ITEM, "likelihood") == "Question: Capital of Peru?"
     assert render_prompt(OPEN, "generate") == "Question: Capital of Peru?"
 
@@ -37,26 +31,11 @@ def test_a_template_replaces_the_default(scoring: str) -> None:
     assert render_prompt(ITEM, scoring, template) == wanted  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    "template",
-    [
-        "{question.__class__}",
-        "{question!r}",
-        "{question[0]}",
-        "{0}",
-        "{}",
-        "{answer}",
-        "{question:>99}",
-    ],
-)
-def test_a_template_reaches_nothing_else(template: str) -> None:
-    with pytest.raises(UserError, match="unknown placeholder"):
-        render_prompt(ITEM, "letter", "{question}" + template)
-
-
-def test_a_template_without_the_question_is_refused() -> None:
-    with pytest.raises(UserError, match=r"mine.json: the prompt has no \{question\}"):
-        check_template("{{question}} {choices}", "mine.json")
+@pytest.mark.parametrize("field", ["", *"0 answer question!r question[0] question:>9".split()])
+def test_a_template_reaches_nothing_else(field: str) -> None:
+    for inside in (field, f"{field}.__class__"):
+        with pytest.raises(UserError, match="unknown placeholder"):
+            render_prompt(ITEM, "letter", f"{{question}}{{{inside}}}")
 
 
 @given(st.text(), st.text())

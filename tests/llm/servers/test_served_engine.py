@@ -197,6 +197,12 @@ def test_a_letter_that_llamacpp_does_not_list_is_no_answer(
 # A server that comes back
 
 
+def rename(server: ModelServer) -> None:
+    server.adapters.reverse()
+    server.paths.reverse()
+    server.name = "another/base"
+
+
 @pytest.mark.parametrize("kind", ["vllm", "llamacpp"])
 @pytest.mark.parametrize("change", ["nothing", "another base", "no adapters", "another order"])
 def test_a_server_that_failed_is_looked_at_again(
@@ -217,9 +223,7 @@ def test_a_server_that_failed_is_looked_at_again(
     server.restarted(1.1 if change == "another base" else 1.0)
     server.ignores_adapters = change == "no adapters"
     if change == "another order":
-        server.adapters.reverse()
-        server.paths.reverse()
-        server.name = "another/base"
+        rename(server)
     troubles = iter(["die"] if kind == "llamacpp" else [])  # vLLM has lost the candidate
     server.trouble = lambda server, path: next(troubles, "")
     if change == "nothing":
@@ -256,9 +260,7 @@ def test_a_server_that_restarts_between_two_requests_is_looked_at_again(
     assert 0 < len(server.requests) - requests - usual <= most
     server.trouble = lambda server, path: "bye"
     engine.loglikelihood(LETTERS)
-    server.adapters.reverse()
-    server.paths.reverse()
-    server.name = "another/base"
+    rename(server)
     with pytest.raises(UserError, match=r"came back with.*start it as it was") as error:
         engine.loglikelihood(LETTERS)
     assert "\n" not in error.value.text

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from model_server import ModelServer
-from search_helpers import history, louder, questions, small, swarm_llm, write_task
+from search_helpers import files, history, louder, questions, small, swarm_llm, write_task
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
@@ -28,6 +28,15 @@ from pyswarmopt_llm.searching.use.model import evaluate, evaluate_against, with_
 from pyswarmopt_llm.servers.engine import KEY
 
 Make = Callable[..., SearchConfig]
+WEIGHTS = "adapter_model.safetensors"
+
+
+def new_rows(folder: Path) -> Path:
+    """A file with a question to be answered."""
+    (row,) = questions(1, 7)
+    file = folder / "rows.jsonl"
+    file.write_text(json.dumps({key: row[key] for key in ("question", "choices")}) + "\n")
+    return file
 
 
 @pytest.fixture(scope="module")
@@ -87,11 +96,7 @@ def test_a_search_ends_as_on_the_resident_model(
     assert json.loads((served.run / "run.json").read_text(encoding="utf-8"))["notes"] == {
         "engine": note
     }
-    files = [
-        (run / "best" / "adapter_model.safetensors").read_bytes()
-        for run in (served.run, reference.run)
-    ]
-    assert files[0] == files[1]
+    assert files(served.run / "best")[WEIGHTS] == files(reference.run / "best")[WEIGHTS]
     assert len(server.loaded) <= 1  # the last one is unloaded with the engine
     of_run = EvalConfig(run=str(served.run), split="dev", engine=server.url)
     again = evaluate(with_run(of_run))
@@ -250,8 +255,7 @@ def test_commands_of_a_served_run_use_the_server_that_is_named(
 ) -> None:
     server = start("vllm")
     run = str(search(config("asked", engine=server.url)).run)
-    rows = tmp_path / "rows.jsonl"
-    rows.write_text(json.dumps({k: questions(1, 7)[0][k] for k in ("question", "choices")}) + "\n")
+    rows = new_rows(tmp_path)
     commands: list[list[str]] = [
         ["eval", "--run", run, "--split", "dev"],
         ["generate", "--run", run, "Name a colour.", "--max-new-tokens", "4"],
@@ -302,8 +306,7 @@ def test_a_strangers_run_does_not_choose_the_server_or_the_folder(
 ) -> None:
     server, run, folder = strangers
     monkeypatch.setenv(KEY, "sk-mine")
-    rows = tmp_path / "rows.jsonl"
-    rows.write_text(json.dumps({k: questions(1, 7)[0][k] for k in ("question", "choices")}) + "\n")
+    rows = new_rows(tmp_path)
     commands = [
         ["eval", "--run", run, "--split", "dev"],
         ["generate", "--run", run, "Name a colour.", "--max-new-tokens", "2"],

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -46,28 +47,22 @@ def test_workers_that_load_for_themselves_write_the_same_journal(
     assert found.result["workers"]["failures"] == {}
 
 
-def test_drops_and_a_second_objective(crew_config: SearchConfig) -> None:
-    for k, more in enumerate(
-        (
-            {"drop_n": 0.2},
-            {"utilities": ("fragile:fragile",)},
-        )
-    ):
-        settings = replace(crew_config, scoring="likelihood", combine="arithmetic", **more)
-        search(replace(settings, out="one"))
-        search(replace(settings, out="three", workers="3"))
-        same_end("three", "one")
-        for name in ("one", "three"):
-            Path(name).rename(f"{name}-{k}")
+FRAGILE = {"scoring": "likelihood", "combine": "arithmetic", "utilities": ("fragile:fragile",)}
+
+
+@pytest.mark.parametrize("more", [{"drop_n": 0.2, "utilities": ()}, {}])
+def test_drops_and_a_second_objective(crew_config: SearchConfig, more: dict[str, Any]) -> None:
+    settings = replace(crew_config, **{**FRAGILE, **more})
+    search(replace(settings, out="one"))
+    search(replace(settings, out="three", workers="3"))
+    same_end("three", "one")
 
 
 def test_every_fault_is_made_good_and_counted(
     crew_config: SearchConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pyswarmopt_llm.servers.workers.local.LONGEST", 5.0)
-    settings = replace(
-        crew_config, scoring="likelihood", combine="arithmetic", utilities=("fragile:fragile",)
-    )
+    settings = replace(crew_config, **FRAGILE)
     search(replace(settings, out="peace"))
     plan(crew_config, {0: "die", 3: "raise", 5: "nan", 7: "memory", 9: "hang", 11: "die"})
     found = search(replace(settings, out="war", workers="2"))
@@ -81,9 +76,7 @@ def test_every_fault_is_made_good_and_counted(
 def test_what_never_succeeds_stops_in_one_line_and_can_be_resumed(
     crew_config: SearchConfig,
 ) -> None:
-    settings = replace(
-        crew_config, scoring="likelihood", combine="arithmetic", utilities=("fragile:fragile",)
-    )
+    settings = replace(crew_config, **FRAGILE)
     plan(crew_config, dict.fromkeys(range(8, 100), "raise"))
     with pytest.raises(
         UserError,

@@ -49,10 +49,3 @@ def test_members_equal_weights_and_the_search_are_shown_with_what_they_write(
     for line in written:
         question, said = line.removeprefix("Question: ").split(": ", maxsplit=1)
         assert said.endswith(f"{texts[question]!r} by the search")
-
-
-def test_two_demos_at_once_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as end:
-        main(["demo", "--token", "--score"])
-    assert end.value.code == 2
-    assert "give one of them" in capsys.readouterr().err

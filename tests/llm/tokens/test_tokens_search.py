@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from changed_copies import stopped_copy
 from search_helpers import (
     ends_as,
     history,
@@ -135,13 +135,7 @@ def test_a_run_cut_short_ends_the_same(
 ) -> None:
     again = search(small_token(mixed, task, tmp_path / "again")).run
     assert history(again) == history(done)  # the same seed, the same run
-    run = tmp_path / "run"
-    shutil.copytree(done, run)
-    for name in ("result.json", "best/mixture.json", "best/README.md"):
-        (run / name).unlink()
-    (run / "best").rmdir()
-    lines = (run / "results.jsonl").read_text().splitlines(keepends=True)
-    (run / "results.jsonl").write_text("".join(lines[:7]))
+    run = stopped_copy(done, tmp_path / "run", rows=7)
     (run / "checkpoint" / "swarm.npz").unlink()
     resume(run)
     ends_as(run, done)

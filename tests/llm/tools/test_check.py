@@ -15,6 +15,7 @@ import safetensors.torch
 import torch
 import transformers
 from bitsandbytes.functional import dequantize_4bit, quantize_4bit
+from changed_copies import Edit, edited
 from search_helpers import swarm_llm
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -33,17 +34,7 @@ from pyswarmopt_llm.tools.check import (
 )
 
 Tensors = dict[str, torch.Tensor]
-Edit = Callable[[Tensors], None]
 LAYER_0 = "base_model.model.model.layers.0"
-
-
-def edited(adapter: Path, edit: Edit) -> Path:
-    """The adapter with other tensors."""
-    file = adapter / "adapter_model.safetensors"
-    tensors = safetensors.torch.load_file(file)
-    edit(tensors)
-    safetensors.torch.save_file(tensors, file)
-    return adapter
 
 
 def only(adapter: Path, base: Path) -> AdapterCheck:

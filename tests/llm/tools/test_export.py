@@ -8,7 +8,7 @@ import json
 import shutil
 import warnings
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +175,20 @@ def test_a_question_is_suggested_unless_the_result_was_searched_to_choose(
         assert ("To ask it a question: " in out) is bool(place)
 
 
+def nearest(change: torch.Tensor, found: torch.Tensor, rank: int) -> tuple[float, float]:
+    """What is lost of a weight's change, and the whole, both squared: by numpy's SVD."""
+    full, kept = (part.detach().double().numpy() for part in (change, found))
+    u, s, vt = np.linalg.svd(np.atleast_2d(full), full_matrices=False)
+    np.testing.assert_allclose(np.atleast_2d(kept), (u[:, :rank] * s[:rank]) @ vt[:rank], atol=2e-4)
+    return float((s[rank:] ** 2).sum()), float((s**2).sum())
+
+
+def share_of(lost: Iterable[tuple[float, float]]) -> float:
+    """The relative error of several weights."""
+    parts, whole = (sum(numbers) for numbers in zip(*lost, strict=True))
+    return float((parts / whole) ** 0.5)
+
+
 def test_a_truncated_adapter_is_the_nearest_of_its_rank(
     run: Path, tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -188,14 +202,8 @@ def test_a_truncated_adapter_is_the_nearest_of_its_rank(
         merged_by_peft(tiny_base, tmp_path / "out"),
     )
     bare = dict(load_tiny(tiny_base)[0].named_parameters())
-    lost = total = 0.0
-    for name, base in bare.items():
-        full, found = ((w[name] - base).detach().double().numpy() for w in (whole, cut))
-        if full.ndim == 2 and full.any():
-            u, s, vt = np.linalg.svd(full)
-            np.testing.assert_allclose(found, (u[:, :3] * s[:3]) @ vt[:3], atol=1e-4)
-            lost, total = lost + float((s[3:] ** 2).sum()), total + float((s**2).sum())
-    assert record["relative_error"] == pytest.approx((lost / total) ** 0.5, rel=1e-3)
+    lost = [nearest(whole[name] - base, cut[name] - base, 3) for name, base in bare.items()]
+    assert record["relative_error"] == pytest.approx(share_of(lost), rel=1e-3)
     assert f"by {record['relative_error']:.1%}" in (tmp_path / "out" / "README.md").read_text()
 
 
@@ -278,23 +286,13 @@ def test_what_a_search_refuses_is_flattened_to_the_nearest_lora(
     bare = dict(load_tiny(exact_base)[0].named_parameters())
     whole = merged_by_peft(exact_base, adapter)
     flat = merged_by_peft(exact_base, tmp_path / "flat")
-    lost = total = 0.0
-    worst: dict[str, float] = {}
-    for name, base in bare.items():
-        full = (whole[name] - base).detach().double().numpy()
-        found = (flat[name] - base).detach().double().numpy()
-        total += float((full**2).sum())
-        if "proj" in name and full.any():
-            u, s, vt = np.linalg.svd(full)
-            np.testing.assert_allclose(found, (u[:, :4] * s[:4]) @ vt[:4], atol=2e-4)
-            worst[name.removesuffix(".weight")] = ((s[4:] ** 2).sum() / (s**2).sum()) ** 0.5
-            lost += float((s[4:] ** 2).sum())
-        else:
-            assert not found.any()
-            lost += float((full**2).sum())
-    tolerance = 2e-3
-    assert record["relative_error"] == pytest.approx((lost / total) ** 0.5, rel=tolerance, abs=1e-4)
-    assert record["worst"][1] == pytest.approx(max(worst.values()), rel=tolerance, abs=1e-4)
+    lost = {
+        name: nearest(whole[name] - base, flat[name] - base, 4 if "proj" in name else 0)
+        for name, base in bare.items()
+    }
+    worst = max(share_of([one]) for name, one in lost.items() if "proj" in name and one[1])
+    assert record["relative_error"] == pytest.approx(share_of(lost.values()), rel=2e-3, abs=1e-4)
+    assert record["worst"][1] == pytest.approx(worst, rel=2e-3, abs=1e-4)
     assert (record["left_out"] == ["model.embed_tokens.weight"]) == (kind == "embedding")
     assert swarm_llm(capsys, "inspect", tmp_path / "flat", "--base", exact_base)[0] == 0
 

@@ -6,14 +6,13 @@ import json
 import math
 import random
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-import safetensors.torch
 import torch
+from changed_copies import Edit, changed_copy, each
 from hypothesis import given
 from hypothesis import strategies as st
 from search_helpers import louder, questions, swarm_llm, write_task
@@ -43,16 +42,7 @@ WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 Tensors = dict[str, torch.Tensor]
 
 
-def saved(source: Path, out: Path, edit: Callable[[Tensors], None]) -> Path:
-    """A copy of an adapter with other tensors."""
-    shutil.copytree(source, out)
-    tensors = safetensors.torch.load_file(out / WEIGHTS)
-    edit(tensors)
-    safetensors.torch.save_file(tensors, out / WEIGHTS)
-    return out
-
-
-def shaken(seed: int) -> Callable[[Tensors], None]:
+def shaken(seed: int) -> Edit:
     """Multiply B by random numbers."""
     generator = torch.Generator().manual_seed(seed)
 
@@ -70,7 +60,7 @@ def folder(tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -
     parent = tmp_path_factory.mktemp("pool")
     experts = louder(tiny_experts, parent / "adapters")
     for number in range(6):
-        saved(experts[number % 3], parent / "adapters" / f"more-{number}", shaken(number))
+        changed_copy(experts[number % 3], parent / "adapters" / f"more-{number}", shaken(number))
     return parent / "adapters"
 
 
@@ -180,8 +170,8 @@ def test_the_damaged_are_named_and_the_same_weights_ranked_once(
     def not_finite(tensors: Tensors) -> None:
         next(iter(tensors.values()))[0] = torch.nan
 
-    saved(folder / "ant", mixed / "zz-again", in_float32)
-    saved(folder / "bee", mixed / "nan", not_finite)
+    changed_copy(folder / "ant", mixed / "zz-again", in_float32)
+    changed_copy(folder / "bee", mixed / "nan", not_finite)
     for name in ("short", "text", "gone"):
         shutil.copytree(folder / "cat", mixed / name)
     (mixed / "short" / WEIGHTS).write_bytes((folder / "cat" / WEIGHTS).read_bytes()[:999])
@@ -239,7 +229,7 @@ def test_a_ranking_that_was_stopped_goes_on_where_it_was(
     scored.clear()
     assert find([str(folder)], config, top=2, scores=file).read == whole.passes and not scored
     # A larger pool costs what is new; another order of the items, or another format, all.
-    extra = saved(folder / "more-0", tmp_path / "extra", shaken(77))
+    extra = changed_copy(folder / "more-0", tmp_path / "extra", shaken(77))
     grown = find([str(folder), str(extra)], config, top=2, scores=file)
     alone = find([str(folder), str(extra)], config, top=2)
     assert grown.read > 100 and replace(grown, read=0) == alone
@@ -248,16 +238,10 @@ def test_a_ranking_that_was_stopped_goes_on_where_it_was(
 
 
 def test_another_base_is_refused(tiny_base: Path, folder: Path, tmp_path: Path) -> None:
-    other = tmp_path / "other"
-    shutil.copytree(tiny_base, other)
-    settings = json.loads((other / "config.json").read_text())
-    tensors = safetensors.torch.load_file(other / "model.safetensors")
-    del settings["num_key_value_heads"]
-    (other / "config.json").write_text(json.dumps(settings))
-    for name, tensor in tensors.items():
-        if "k_proj" in name or "v_proj" in name:
-            tensors[name] = torch.cat([tensor, tensor])
-    safetensors.torch.save_file(tensors, other / "model.safetensors", {"format": "pt"})
+    def doubled(name: str, tensor: torch.Tensor) -> torch.Tensor:
+        return torch.cat([tensor, tensor]) if "k_proj" in name or "v_proj" in name else tensor
+
+    other = changed_copy(tiny_base, tmp_path / "other", each(doubled), num_key_value_heads=4)
     with pytest.raises(UserError, match="no adapter can be used; ant: "):
         read_pool([str(folder)], resolve_base(str(other)))
 
