@@ -10,6 +10,7 @@ import io
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,18 @@ from browser import needs_browser, visit
 from pyswarmopt.teaching import lesson
 
 pytestmark = [pytest.mark.slow, needs_browser]
+
+
+def seen_by(tmp_path: Path, script: str, *options: str, where: str = "") -> Any:
+    """What the script wrote down in the lesson's page."""
+    path = tmp_path / "lesson.html"
+    path.write_text(lesson.page().replace("<body>", "<body>" + script), encoding="utf-8")
+    done = visit(path.as_uri() + where, tmp_path / "profile", "--dump-dom", *options)
+    assert "CONSOLE" not in done.stderr
+    found = re.search(r'data-seen="([^"]*)"', done.stdout)
+    assert found, done.stderr[-2000:]
+    return json.loads(html.unescape(found[1]))
+
 
 # Does what a reader could do, and writes down what happened.
 READER = """
@@ -104,14 +117,7 @@ addEventListener("load", () => {
 
 
 def test_a_reader_finds_no_error_and_the_page_asks_for_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "lesson.html"
-    path.write_text(lesson.page().replace("<body>", "<body>" + READER), encoding="utf-8")
-    # its narrowest
-    done = visit(path.as_uri(), tmp_path / "profile", "--dump-dom", "--window-size=500,900")
-    assert "CONSOLE" not in done.stderr
-    found = re.search(r'data-seen="([^"]*)"', done.stdout)
-    assert found, done.stderr[-2000:]
-    seen = json.loads(html.unescape(found[1]))
+    seen = seen_by(tmp_path, READER, "--window-size=500,900")  # its narrowest
     assert seen["errors"] == [] and seen["requests"] == [] and not seen["wide"]
     assert seen["theme"] == "dark"
     assert [chapter["title"] for chapter in seen["chapters"]] == [
@@ -173,24 +179,11 @@ addEventListener("load", async () => {
 
 
 def test_no_press_is_lost_however_fast(tmp_path: Path) -> None:
-    path = tmp_path / "lesson.html"
-    path.write_text(lesson.page().replace("<body>", "<body>" + HURRIED), encoding="utf-8")
-    done = visit(path.as_uri(), tmp_path / "profile", "--dump-dom", "--virtual-time-budget=20000")
-    found = re.search(r'data-seen="([^"]*)"', done.stdout)
-    assert found, done.stderr[-2000:]
     moves = lesson.CHAPTERS[0]["moves"]
-    expected = {
-        "keys": 5,
-        "clicks": 5,
-        "back": 1,
-        "home": 0,
-        "ends": min(40, moves),
-        "chapter": 0,
-        "paused": 3,
-    }
-    assert json.loads(html.unescape(found[1])) == {
-        name: f"step {t} of {moves}" for name, t in expected.items()
-    }
+    expected = {"keys": 5, "clicks": 5, "back": 1, "home": 0, "chapter": 0, "paused": 3}
+    expected["ends"] = min(40, moves)
+    seen = seen_by(tmp_path, HURRIED, "--virtual-time-budget=20000")
+    assert seen == {name: f"step {t} of {moves}" for name, t in expected.items()}
 
 
 # Follows a link within the open page, steps, and reads the address.
@@ -220,14 +213,7 @@ addEventListener("load", async () => {
 
 
 def test_links_are_followed_and_can_be_copied(tmp_path: Path) -> None:
-    path = tmp_path / "lesson.html"
-    path.write_text(lesson.page().replace("<body>", "<body>" + LINKS), encoding="utf-8")
-    done = visit(
-        f"{path.as_uri()}#2.5", tmp_path / "profile", "--dump-dom", "--virtual-time-budget=20000"
-    )
-    found = re.search(r'data-seen="([^"]*)"', done.stdout)
-    assert found, done.stderr[-2000:]
-    seen = json.loads(html.unescape(found[1]))
+    seen = seen_by(tmp_path, LINKS, "--virtual-time-budget=20000", where="#2.5")
     moves = [chapter["moves"] for chapter in lesson.CHAPTERS]
     assert seen["opened"] == f"Chapter 2 of 5, step 5 of {moves[1]}"
     assert seen["followed"] == f"Chapter 3 of 5, step 7 of {moves[2]}"
