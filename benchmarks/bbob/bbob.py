@@ -11,7 +11,8 @@ mixtures of them, on those of the CEC 2017 and 2022 competitions, and on moved o
 A run ends when the budget of BUDGET x D evaluations is used or when f - f_opt <= 1e-8; a solver
 that returns earlier is started again with another seed. Each run appends a line to
 OUT/SOLVER-dD.jsonl, and runs that are there are not made again: so stop it at any time, go on
-later, split it over machines. Needs: pip install coco-experiment ioh minionpy cma nevergrad pygmo
+later, split it over machines. `--keep FOLDER` compresses the files, and reports may be made from that
+folder. Needs: pip install coco-experiment ioh minionpy cma nevergrad pygmo
 scipy matplotlib; a solver whose package is missing is left out.
 """
 
@@ -30,8 +31,8 @@ from typing import Any
 
 import numpy as np
 from bbob_problems import SUITES, Floats, Problem
-from bbob_report import TARGETS, area, errors, file_of, outcomes, report, solved
-from bbob_solvers import PEERS, Done, Solver, find, restarted
+from bbob_report import TARGETS, area, errors, file_of, keep, outcomes, report, solved
+from bbob_solvers import PEERS, Done, Solver, find, package, restarted
 
 RECIPES = ("", ":anywhere", ":surrogate", ":covariant", ":constriction", ":spso2011")
 DEFAULT = [f"pyswarmopt{recipe}" for recipe in RECIPES] + list(PEERS)
@@ -94,7 +95,7 @@ def measure(
         for problem in problems:
             if (problem.name, problem.instance) in known:
                 continue
-            records.append(run(solver, problem, budget))
+            records.append({**run(solver, problem, budget), "package": package(name)})
             file.write(json.dumps(records[-1]) + "\n")
             file.flush()
     mine = [r for r in records if r["i"] in instances and r["budget"] == budget]
@@ -130,7 +131,11 @@ def main() -> None:
     parser.add_argument(
         "--errors", type=Path, help="instead of runs: write the errors at the end on CEC functions"
     )
+    parser.add_argument("--keep", type=Path, help="instead of runs: compress them into this folder")
     a = parser.parse_args()
+    if a.keep:
+        keep(a.out, a.keep)
+        return
     if a.errors:
         errors(a.out, a.errors)
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 from collections import defaultdict
@@ -42,14 +43,27 @@ def file_of(solver: str, suite: str, dim: int) -> str:
     return f"{solver.replace(':', '_')}-{'' if suite == 'bbob' else suite + '-'}d{dim:02d}.jsonl"
 
 
+def read(path: Path) -> list[Record]:
+    """The runs of a file, compressed or not."""
+    text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def keep(folder: Path, kept: Path) -> None:
+    """Compress the files of a folder into another one, which may take its place."""
+    kept.mkdir(parents=True, exist_ok=True)
+    for path in sorted(folder.glob("*.jsonl")):
+        (kept / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes(), mtime=0))
+
+
 def load(folder: Path, suite: str) -> dict[int, Runs]:
     """Dimension -> solver -> runs, the better area first."""
     by_dim: dict[int, Runs] = defaultdict(dict)
-    for path in sorted(folder.glob("*.jsonl")):
-        name, _, dim = path.stem.rpartition("-d")
+    for path in sorted(folder.glob("*.jsonl*")):
+        name, _, dim = path.name.partition(".jsonl")[0].rpartition("-d")
         suites = [other for other in list(SUITES)[1:] if name.endswith(f"-{other}")] or ["bbob"]
         if suites == [suite]:
-            records = [json.loads(line) for line in path.read_text().splitlines()]
+            records = read(path)
             solver = name.removesuffix(f"-{suite}").replace("pyswarmopt_", "pyswarmopt:")
             by_dim[int(dim)][solver] = records
     return {

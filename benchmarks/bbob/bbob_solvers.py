@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -187,6 +188,23 @@ PEERS: dict[str, Solver] = {
     "nl-shade-rsp": lambda *a: minion(*a, kind="NLSHADE_RSP"),
     "lsrtde": lambda *a: minion(*a, kind="LSRTDE"),
 }
+
+MADE_BY = {
+    "numpy": "random",
+    "cma": "pycma-bipop pycma-lq",
+    "nevergrad": "nevergrad-pso nevergrad-sqopso nevergrad-ngopt",
+    "pygmo": "pagmo-pso",
+    "scipy": "scipy-de dual-annealing l-bfgs-b",
+    "minionpy": "l-shade jso arrde nl-shade-rsp lsrtde",
+    "pyswarmopt": "pyswarmopt",
+}
+
+
+def package(name: str) -> str:
+    """The package of a solver, with its version: "cma 4.5.0"."""
+    solver = name.partition(":")[0]
+    made_by = next(made_by for made_by, names in MADE_BY.items() if solver in names.split())
+    return f"{made_by} {metadata.version(made_by)}"
 
 
 def find(name: str) -> Solver:

@@ -75,6 +75,23 @@ def test_a_search_of_fifty_calls_is_the_first_fifty_of_two_hundred(
     assert tuning.best_after("pyswarmopt", problem, 3)[50] == longer[50]
 
 
+def test_catcma_sees_whole_numbers_on_their_scale(tuning: Any) -> None:
+    from small_budgets_problems import Range
+    from small_budgets_solvers import steps
+
+    on_log_scale = np.array(steps(Range(1, 1000, log=True, whole=True)))
+    assert np.rint(np.exp(on_log_scale)).tolist() == list(range(1, 1001))
+    assert on_log_scale[99] - on_log_scale[9] == pytest.approx(on_log_scale[9] - on_log_scale[0])
+    assert steps(Range(3, 6, whole=True)) == [3, 4, 5, 6]
+
+
+def test_every_solver_has_a_package(tuning: Any) -> None:
+    import small_budgets_solvers as solvers
+
+    assert set(solvers.PACKAGES) == {*solvers.PEERS, "pyswarmopt"}
+    assert solvers.package("pyswarmopt:surrogate") == solvers.package("pyswarmopt")
+
+
 def test_tables_count_runs_and_take_logarithms_of_regrets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,3 +107,7 @@ def test_tables_count_runs_and_take_logarithms_of_regrets(
     assert cells == ("1 0 0, p = 1.00", f"{np.log10(0.51):.2f}, {np.log10(1.01):.2f}")
     assert tuning_tables.beside(runs, "pyswarmopt", "optuna-tpe", "200")[0] == "0 1 0, p = 1.00"
     assert tuning_tables.beside(runs, "pyswarmopt:mean", "pyswarmopt", "200")[0].startswith("0 0 1")
+    table = tuning_tables.beside_peers().splitlines()[2:]  # no CatCMA, no held-out problem
+    assert [row.split(" | ")[0] for row in table] == [
+        f"| to choose on, {kind}, TPE" for kind in ("trained", "all")
+    ]

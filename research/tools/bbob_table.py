@@ -5,15 +5,22 @@ down on that page, and what research/evidence has of other suites and of the par
 from __future__ import annotations
 
 import re
-from pathlib import Path
+import sys
+from typing import Any
 
 import numpy as np
-from outcomes import lines, markdown, p_value
+from outcomes import RESEARCH, lines, markdown, p_value
 from scipy.stats import rankdata
 
 from pyswarmopt_llm.common.statistics import permutation_test
 
-PAGE = Path(__file__).resolve().parents[2] / "research" / "notes" / "optimiser.md"
+sys.path.insert(0, str(RESEARCH.parent / "benchmarks" / "bbob"))
+from bbob_problems import GROUPS
+from bbob_report import area, load, solved
+
+PAGE = RESEARCH / "notes" / "optimiser.md"
+KEPT = RESEARCH / "evidence" / "bbob"  # runs, compressed by bbob.py
+FIRST_CALLS = RESEARCH / "evidence" / "bbob-100d"  # with 100 D calls
 SOLVERS = {
     "pyswarmopt": "`recipe=None`",
     "pyswarmopt:anywhere": "the same from a random point",
@@ -47,6 +54,41 @@ def summary() -> str:
     return "\n".join(lines)
 
 
+def kept() -> str:
+    """Area and share of targets hit of the runs that are kept, and beside the default on the
+    instances that both have: on how many functions a solver has a larger area, and the p-value of
+    the mean difference, signs of functions changed.
+    """
+    table = []
+    for dim, runs in load(KEPT, "bbob").items():
+        for solver, records in runs.items():
+            instances = sorted({r["i"] for r in records})
+            each = [area([r for r in records if r["i"] == i]) for i in instances]
+            ahead = "" if solver == "pyswarmopt" else _ahead(records, runs["pyswarmopt"])
+            table.append([
+                f"{dim}-D", f"{(OTHERS | SOLVERS)[solver]} ({records[0]['package']})", str(len(instances)),
+                f"{area(records):.3f}", f"{min(each):.3f} to {max(each):.3f}",
+                f"{solved(records):.3f}", ahead,
+            ])  # fmt: skip
+    head = ["", "solver", "instances", "area", "per instance", "hit", "ahead of the default, p"]
+    return markdown(head, table)
+
+
+def _ahead(records: list[dict[str, Any]], ours: list[dict[str, Any]]) -> str:
+    """On how many functions the area is larger than ours, by group, and the p-value of them all."""
+    both = {r["i"] for r in records} & {r["i"] for r in ours}
+    more = {
+        function: area([r for r in records if r["f"] == function and r["i"] in both])
+        - area([r for r in ours if r["f"] == function and r["i"] in both])
+        for function in {r["f"] for r in ours}
+    }
+    ahead = [int(function) for function, difference in more.items() if difference > 0]
+    groups = [f"{name} {n}" for name, of in GROUPS.items() if (n := len(set(of) & set(ahead)))]
+    which = f" ({', '.join(groups)})" if groups else ""
+    p = p_value(permutation_test(list(more.values())))
+    return f"{len(ahead)} of {len(more)} functions{which}, {p}"
+
+
 SUITES = {
     ("ma-bbob", 5): "MA-BBOB, 5-D",
     ("ma-bbob", 20): "MA-BBOB, 20-D",
@@ -67,7 +109,8 @@ OTHERS = {
 def second_suites() -> str:
     """Area and share of targets hit on suites that nothing was chosen on, on how many of their
     problems, runs averaged, a solver has a larger area than the default, and the p-value of the mean
-    difference, signs of problems changed.
+    difference, signs of problems changed. One that has not been run on all of a suite is compared
+    on those on which it was.
     """
     runs = {((row["suite"], row["D"]), row["solver"]): row["runs"] for row in lines("other-suites")}
     table = []
@@ -78,15 +121,36 @@ def second_suites() -> str:
                 cells.append("")
                 continue
             ours, theirs = (_by_problem(runs[suite, who]) for who in ("pyswarmopt", solver))
-            more = [theirs[problem][0] - ours[problem][0] for problem in ours]
-            ahead, p = sum(each > 0 for each in more), permutation_test(more)
-            area, hit = np.mean(list(theirs.values()), axis=0)
-            cells.append(f"{area:.3f}, {hit:.3f}, {ahead} of {len(ours)}, {p_value(p)}")
-            if solver == "pyswarmopt":
-                cells[-1] = f"{area:.3f}, {hit:.3f}"
+            cells.append(_beside(ours, None if solver == "pyswarmopt" else theirs))
         if any(cells):
             table.append([name, *cells])
     return markdown(["area, targets hit, ahead of the default, p", *SUITES.values()], table)
+
+
+def first_calls() -> str:
+    """The same on MA-BBOB in 20-D within a tenth of the calls."""
+    runs = {
+        solver: [[r["i"], area([r]), solved([r])] for r in records]
+        for solver, records in load(FIRST_CALLS, "ma-bbob")[20].items()
+    }
+    ours = _by_problem(runs["pyswarmopt"])
+    table = [
+        [OTHERS[solver], _beside(ours, None if solver == "pyswarmopt" else _by_problem(each))]
+        for solver, each in runs.items()
+    ]
+    return markdown(["100 D calls", "area, targets hit, ahead of the default, p"], table)
+
+
+def _beside(ours: dict[float, list[float]], theirs: dict[float, list[float]] | None) -> str:
+    """A cell: area, targets hit, on how many problems a solver is ahead of us, and p."""
+    mean, hit = np.mean(list((theirs or ours).values()), axis=0)
+    if theirs is None:
+        return f"{mean:.3f}, {hit:.3f}"
+    more = [theirs[problem][0] - ours[problem][0] for problem in theirs]
+    p = p_value(permutation_test(more))
+    cell = f"{mean:.3f}, {hit:.3f}, {sum(each > 0 for each in more)} of {len(theirs)}, {p}"
+    there = f" (the default there {mean - np.mean(more):.3f})"
+    return cell + (there if len(theirs) < len(ours) else "")
 
 
 def _by_problem(runs: list[list[float]]) -> dict[float, list[float]]:

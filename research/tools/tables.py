@@ -36,7 +36,7 @@ import task_tables
 import tuning_tables
 import unlabelled_tables
 import written_tables
-from bbob_table import competitions, drawn, second_suites, summary, swarm_parts
+from bbob_table import competitions, drawn, first_calls, kept, second_suites, summary, swarm_parts
 from outcomes import CHOSEN_ON, HELD_OUT, Outcomes, markdown, outcomes, p_value, points
 from written_tables import (
     continuations,
@@ -136,7 +136,8 @@ def does_it_help() -> str:
             for method in read.methods()
             if method not in own and all((method, task) in read.scores for task in tasks)
         ]
-        rival = max(rivals, key=lambda method, read=read, tasks=tasks: read.mean(method, tasks))
+        means = {method: read.mean(method, tasks) for method in rivals}
+        rival = max(means, key=lambda method: means[method])
         rows.append(
             [
                 name,
@@ -463,7 +464,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "unlabelled-differences": unlabelled_tables.unlabelled_differences,
     "unlabelled-tries": unlabelled_tables.unlabelled_tries,
     "bbob": summary,
+    "bbob-kept": kept,
     "second-suites": second_suites,
+    "mixtures-first-calls": first_calls,
     "competitions": competitions,
     "drawn-50": lambda: drawn(50),
     "drawn-200": lambda: drawn(200),

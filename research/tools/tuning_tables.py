@@ -14,7 +14,8 @@ from pyswarmopt_llm.common.statistics import permutation_test
 
 Run = dict[str, dict[str, float]]  # solver -> calls -> least value
 CALLS = ("50", "200")
-DEFAULT, TPE = "pyswarmopt", "optuna-tpe"
+DEFAULT = "pyswarmopt"
+PEERS = {"optuna-tpe": "TPE", "catcma": "CatCMA with Margin"}
 HALVES = {"claim": "held out", "choose": "to choose on"}
 IDEAS = {
     "mean": "improvement on the least expected value, not on the least seen",
@@ -36,15 +37,16 @@ def runs(half: str) -> dict[tuple[str, str, int], Run]:
     return found
 
 
-def beside_tpe() -> str:
-    """The default beside TPE, by half and kind."""
+def beside_peers() -> str:
+    """The default beside its peers, by half and kind."""
     table = []
-    for half, kind in product(HALVES, ("drawn", "trained", "")):
+    for half, peer, kind in product(HALVES, PEERS, ("drawn", "trained", "")):
         chosen = {key: run for key, run in runs(half).items() if key[0] == kind or not kind}
-        cells = [cell for calls in CALLS for cell in beside(chosen, DEFAULT, TPE, calls)]
-        table.append([f"{HALVES[half]}, {kind or 'all'}", *cells])
+        if any(peer in run for run in chosen.values()):
+            cells = [cell for calls in CALLS for cell in beside(chosen, DEFAULT, peer, calls)]
+            table.append([f"{HALVES[half]}, {kind or 'all'}, {PEERS[peer]}", *cells])
     columns = [f"{calls} calls, {what}" for calls in CALLS for what in ("runs", "log regret")]
-    return markdown(["better, level, worse than TPE", *columns], table)
+    return markdown(["better, level, worse than a peer", *columns], table)
 
 
 def ideas() -> str:
@@ -93,4 +95,4 @@ def regrets(
     return found
 
 
-TABLES = {"tuning": beside_tpe, "tuning-ideas": ideas}
+TABLES = {"tuning": beside_peers, "tuning-ideas": ideas}

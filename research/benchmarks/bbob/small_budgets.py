@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 from small_budgets_problems import Problem, problems
-from small_budgets_solvers import KNOW_THEIR_BUDGET, PEERS, find
+from small_budgets_solvers import KNOW_THEIR_BUDGET, PEERS, find, package
 
 BUDGETS = (20, 50, 200)
 STARTS = 100  # of a solver that ends before its budget does
@@ -110,7 +110,7 @@ def measure(names: list[str], arguments: argparse.Namespace) -> None:
                     if spent <= budget:
                         row = {"group": problem.group, "problem": problem.name,
                                "half": problem.number % 2, "solver": name, "budget": spent,
-                               "seed": seed, "value": value}  # fmt: skip
+                               "seed": seed, "value": value, "package": package(name)}  # fmt: skip
                         file.write(json.dumps(row) + "\n")
                 file.flush()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -90,12 +91,12 @@ def cma_es(fun: Objective, problem: Problem, budget: int, seed: int) -> None:
 
 def catcma(fun: Objective, problem: Problem, budget: int, seed: int) -> None:
     """CatCMA with Margin (Hamano et al. 2025): real numbers, whole ones and options, each kind in a
-    list of its own.
+    list of its own; of a whole number on a logarithmic scale it sees the logarithm.
     """
     from cmaes import CatCMAwM
 
     kinds = ["c" if r.options else "z" if r.whole else "x" for r in problem.space]
-    whole = [range(int(r.low), int(r.high) + 1) for r in problem.space if r.whole]
+    whole = [steps(r) for r in problem.space if r.whole]
     options = [len(r.options) for r in problem.space if r.options]
     real = [[0.0, 1.0]] * kinds.count("x")
     optimizer = CatCMAwM(real or None, whole or None, options or None, seed=seed + 1)
@@ -108,13 +109,20 @@ def catcma(fun: Objective, problem: Problem, budget: int, seed: int) -> None:
         for kind, r in zip(kinds, problem.space, strict=True):
             drawn = next(next_of[kind])
             as_option = {"c": lambda d, r=r: r.options[int(np.argmax(d))],
-                         "z": lambda d, r=r: int(d), "x": lambda d, r=r: r.at(float(d))}  # fmt: skip
+                         "z": lambda d, r=r: int(np.rint(np.exp(d) if r.log else d)),
+                         "x": lambda d, r=r: r.at(float(d))}  # fmt: skip
             values.append(as_option[kind](drawn))
         return fun(values)
 
     while not optimizer.should_stop():
         asked = [optimizer.ask() for _ in range(optimizer.population_size)]
         optimizer.tell([(solution, value(solution)) for solution in asked])
+
+
+def steps(r: Range) -> list[float]:
+    """Where on its scale the numbers of a whole range lie."""
+    numbers = np.arange(int(r.low), int(r.high) + 1)
+    return (np.log(numbers) if r.log else numbers).tolist()
 
 
 def ngopt(fun: Objective, problem: Problem, budget: int, seed: int) -> list[Any]:
@@ -206,7 +214,26 @@ PEERS: dict[str, Callable[..., Any]] = {
     "optuna-gp": lambda *a: optuna(*a, sampler="GPSampler"),
     "smac": smac,
 }
+PACKAGES = {
+    "pyswarmopt": "pyswarmopt",
+    "random": "numpy",
+    "scipy-de": "scipy",
+    "dual-annealing": "scipy",
+    "lq-cma-es": "cma",
+    "cma-es": "cma",
+    "catcma": "cmaes",
+    "optuna-tpe": "optuna",
+    "ngopt": "nevergrad",
+    "optuna-gp": "optuna",
+    "smac": "smac",
+}
 KNOW_THEIR_BUDGET = ("ngopt", "pyswarmopt", "smac")  # the others are run once, with the largest one
+
+
+def package(name: str) -> str:
+    """The package of a solver, with its version: "optuna 5.0.0"."""
+    made_by = PACKAGES[name.partition(":")[0]]
+    return f"{made_by} {version(made_by)}"
 
 
 def find(name: str) -> Callable[..., Any]:

@@ -21,7 +21,6 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -31,22 +30,14 @@ import numpy.typing as npt
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bbob"))
 from small_budgets import KNOW_THEIR_BUDGET, run
 from small_budgets_problems import Problem, Range
+from small_budgets_solvers import package
 
 Floats = npt.NDArray[np.float64]
 KINDS = ("one basin", "rugged", "deceptive", "plateaus", "whole and labels", "noise")
 NUMBERS = range(6)
 BUDGETS = (50, 200)
 HALF = 5.0  # coordinates of a landscape go from -HALF to HALF
-SOLVERS = {
-    "pyswarmopt": "pyswarmopt",
-    "random": "numpy",
-    "scipy-de": "scipy",
-    "cma-es": "cma",
-    "lq-cma-es": "cma",
-    "catcma": "cmaes",
-    "optuna-tpe": "optuna",
-    "ngopt": "nevergrad",
-}
+SOLVERS = "pyswarmopt,random,scipy-de,cma-es,lq-cma-es,catcma,optuna-tpe,ngopt"
 
 
 @dataclass(frozen=True)
@@ -167,7 +158,7 @@ def measure(out: Path, solvers: list[str], seeds: int) -> None:
                 found = {b: v for most in spent for b, v in run(solver, problem, most, seed).items()
                          if b == most or solver not in KNOW_THEIR_BUDGET}  # fmt: skip
                 row = {"kind": kind, "number": number, "solver": solver, "seed": seed,
-                       "package": f"{SOLVERS[solver]} {version(SOLVERS[solver])}",
+                       "package": package(solver),
                        "values": {b: float(f"{found[b]:.9g}") for b in BUDGETS}}  # fmt: skip
                 file.write(json.dumps(row) + "\n")
                 file.flush()
@@ -178,7 +169,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--solvers", default=",".join(SOLVERS))
+    parser.add_argument("--solvers", default=SOLVERS)
     parser.add_argument("--seeds", type=int, default=1)
     arguments = parser.parse_args()
     measure(arguments.out, arguments.solvers.split(","), arguments.seeds)

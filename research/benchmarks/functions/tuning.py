@@ -23,7 +23,6 @@ import sys
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -34,16 +33,10 @@ from sklearn.kernel_ridge import KernelRidge
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bbob"))
 from small_budgets import Counted, Spent
 from small_budgets_problems import Problem, Range
-from small_budgets_solvers import find
+from small_budgets_solvers import find, package
 
 Loss = Callable[[list[Any]], float]
 BUDGETS = (50, 200)
-PACKAGES = {
-    "pyswarmopt": "pyswarmopt",
-    "optuna-tpe": "optuna",
-    "catcma": "cmaes",
-    "random": "numpy",
-}
 ROWS = 300  # of generated data, half of them for training
 
 
@@ -295,9 +288,9 @@ def measure(out: Path, half: str, solvers: list[str], seeds: int) -> None:
             for solver in solvers:
                 if (problem.name, solver, seed) in done:
                     continue
-                found, package = best_after(solver, problem, seed), PACKAGES[solver]
+                found = best_after(solver, problem, seed)
                 row = {"half": half, "kind": problem.group, "problem": problem.name, "seed": seed,
-                       "solver": solver, "package": f"{package} {version(package)}",
+                       "solver": solver, "package": package(solver),
                        "values": {b: float(f"{found[b]:.9g}") for b in BUDGETS}}  # fmt: skip
                 file.write(json.dumps(row) + "\n")
                 file.flush()
