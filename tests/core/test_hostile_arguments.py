@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from scipy.optimize import LinearConstraint
 from scipy.stats import norm
+from swarm_runs import bowl
 
 import pyswarmopt as pso
 from pyswarmopt.algorithms.clpso import Exemplars
@@ -17,10 +20,6 @@ from pyswarmopt.parts.restart import RestartSwarm
 
 BOX = [(-5.0, 5.0)] * 3
 HUGE = 10**400
-
-
-def bowl(x):
-    return float(np.sum((x - 1.0) ** 2))
 
 
 def still(s, move, generator):
@@ -35,62 +34,23 @@ def two(x):
 MINIMIZE = [
     ({"bounds": (-5, 5)}, "do not tell the dimension"),
     ({"bounds": [(3, 3), (2, 2)]}, "nothing to search"),
-    ({"bounds": (np.ones(3), np.ones(3))}, "nothing to search"),
     ({"bounds": [(None, None)] * 2}, "finite"),
-    ({"bounds": [(-math.inf, 1)] * 2}, "finite"),
     ({"bounds": [(0, None)]}, "finite"),
     ({"bounds": [(-1e308, 1e308)] * 2}, "wider than float64 can measure"),
     ({"bounds": [(-1, 1), (-1e200, 1e200)]}, "coordinate 1 .* wider than float64 can measure"),
     ({"bounds": ([0, 1, 2], [1, 2, 3])}, "two NumPy arrays"),
-    ({"bounds": []}, "one pair of finite numbers"),
     ({"bounds": ([0, 0], [1, 1])}, "may be two pairs"),
-    ({"bounds": [0.0, 0.0, 0.0]}, "a starting point is x0= of minimize"),
-    ({"bounds": [0.5, 1.0]}, "a starting point is x0= of minimize"),
     ({"bounds": np.zeros(3)}, "a starting point is x0= of minimize"),
-    ({"bounds": None}, "give bounds"),
-    ({"max_evals": 0}, "max_evals=0"),
-    ({"max_evals": 2.5}, "max_evals=2.5: it must be a whole number"),
-    ({"max_evals": math.inf}, "max_evals=inf: it must be a whole number"),
-    ({"max_iter": -1}, "max_iter=-1"),
-    ({"max_iter": "3"}, "max_iter='3': use a whole number"),
-    ({"population": 2.5}, "population=2.5: it must be a whole number"),
-    ({"seed": -1}, "seed=-1: it must not be negative"),
-    ({"seed": "one"}, r"seed='one': use a whole number, a numpy\.random\.Generator or None"),
-    ({"target": math.nan}, "target=nan: use a finite number"),
-    ({"target": math.inf}, "target=inf: use a finite number"),
-    ({"target": "low"}, "target='low': use a number"),
-    ({"timeout": "1s"}, "timeout='1s': it must be a number of seconds"),
-    ({"timeout": 0}, "timeout=0: it must be"),
-    ({"evaluation_timeout": 0}, "evaluation_timeout=0: it must be"),
     ({"evaluation_timeout": 1, "workers": map}, "use workers=1 in the main"),
-    ({"workers": 0}, "workers=0"),
-    ({"workers": "proceses:2"}, "workers='proceses:2'"),
-    ({"workers": "threads:0"}, "workers='threads:0'"),
-    ({"workers": "processes:2"}, "cannot be sent to processes"),
-    ({"vectorized": "yes"}, "vectorized='yes'"),
-    ({"on_error": "ignore"}, "on_error='ignore'"),
     ({"on_error": ("retry", -1)}, "on_error"),
     ({"on_error": ("retry", 1.5)}, "on_error=.*use 'raise'"),
-    ({"history": "all"}, "history='all'"),
-    ({"noisy": "no"}, "noisy='no': use True or False"),
-    ({"callback": 5}, "callback=5: it cannot be called"),
-    ({"args": 5}, "args=5: use a tuple"),
-    ({"recipe": 5}, "recipe=5: use a name"),
-    ({"recipe": "fipps"}, "'fipps'; did you mean fips"),
-    ({"recipe": "nevergrad:CMA"}, r"'nevergrad:CMA'; there are .*surrogate"),
-    ({"asynchronous": True, "recipe": "fips", "noisy": True}, "noisy"),
-    ({"asynchronous": True, "vectorized": True}, "one point at a time"),
     ({"asynchronous": True, "workers": map}, "threads, processes"),
-    ({"categorical": [1, 0]}, "categorical must have shape"),
-    ({"categorical": 1, "integrality": 1}, "both in integrality and in categorical"),
-    ({"integrality": [1, 0]}, "integrality must have shape"),
     ({"bounds": [(0.2, 0.8)] * 3, "integrality": 1}, "no integer lies"),
-    ({"x0": [0.0, 0.0, 9.0]}, r"x0\[0\]\[2\] = 9.0"),
-    ({"x0": [0.0, 0.0]}, "dimension is 2"),
     ({"x0": [HUGE, 0.0]}, "use a point"),
-    ({"constraints": 7}, "neither a callable"),
     ({"constraints": LinearConstraint([[1, 2]], 0, 1)}, "2 columns"),
     ({"constraints": lambda x: x[0] < 1}, "bool"),
+    ({"constraints": {"type": "le", "fun": bowl}}, "'ineq' or 'eq'"),
+    ({"constraints": {"type": "eq", "fun": bowl, "lb": 0}}, "'ineq' or 'eq'"),
     ({"constraints": lambda x: np.zeros((2, 2))}, "a number or a vector"),
     *(
         ({name: mask}, name)
@@ -110,7 +70,6 @@ FUN = [
     ({"fun": two}, r"must give a number .*pso\.minimize_multi"),
     ({"fun": two, "vectorized": False}, r"must give a number .*pso\.minimize_multi"),
     ({"fun": lambda x: HUGE}, "fun returned a number beyond the range"),
-    ({"fun": lambda x: -HUGE}, "fun returned a number beyond the range"),
     ({"fun": lambda x: [HUGE] * len(x), "vectorized": True}, "beyond the range of float64"),
     ({"fun": lambda x: x[:, 0] * 1j, "vectorized": True}, "complex numbers"),
     ({"constraints": lambda x: HUGE}, "a constraint returned a number beyond the range"),
@@ -167,7 +126,6 @@ PARTS = [
     (lambda: pso.minimize_multi(two, BOX, 2, x0=[9.0] * 3), "not within"),
     (lambda: pso.minimize_multi(two, BOX, 3), "3 numbers"),
     (lambda: pso.log(0, 1), "above 0"),
-    (lambda: pso.log(-1, 1), "above 0"),
     (lambda: pso.integer(0.5, 3), "whole numbers"),
     (lambda: pso.stopping.Target(math.nan), "no value reaches it"),
     (lambda: pso.recipes.constriction(population=2.5), "population=2.5: it must be a whole"),
@@ -197,6 +155,8 @@ PARTS = [
         for name in ("constriction", "inertia_weight", "bare_bones", "fips")
     ),
 ]
+ROWS = Path(__file__).with_name("hostile_arguments.jsonl").read_text().splitlines()
+MINIMIZE += [(row["given"], row["says"]) for row in map(json.loads, ROWS)]
 CORPUS = [
     *(
         (lambda fun, a=a: pso.minimize(**{"fun": fun, "bounds": BOX} | a), say)

@@ -19,15 +19,8 @@ TENNESSEE += [["K", "C", "N", "M"]] * 17
 
 # Schulze 2011, the example of 45 voters: ACBED 5, ADECB 5, BEDAC 8, CABED 3, CAEBD 7, CBADE 2,
 # DCEBA 7, EBADC 8.
-SCHULZE = [
-    list(order)
-    for order, voters in zip(
-        "ACBED ADECB BEDAC CABED CAEBD CBADE DCEBA EBADC".split(),
-        (5, 5, 8, 3, 7, 2, 7, 8),
-        strict=True,
-    )
-    for _ in range(voters)
-]
+ORDERS = "ACBED ADECB BEDAC CABED CAEBD CBADE DCEBA EBADC".split()
+SCHULZE = [list(o) for o, n in zip(ORDERS, (5, 5, 8, 3, 7, 2, 7, 8), strict=True) for _ in range(n)]
 
 RANKINGS = st.lists(
     st.permutations("ABCD").flatmap(lambda order: st.integers(0, 4).map(lambda n: order[:n])),
@@ -51,13 +44,9 @@ def test_schulze_45_voters() -> None:
     assert [duels["A", x] for x in "BCDE"] == [20, 26, 30, 22]
     assert [duels["E", x] for x in "ABCD"] == [23, 27, 21, 31]
     paths = voting.strongest_paths(duels)
-    assert {x: [paths[x, y] for y in "ABCDE" if y != x] for x in "ABCDE"} == {
-        "A": [28, 28, 30, 24],
-        "B": [25, 28, 33, 24],
-        "C": [25, 29, 29, 24],
-        "D": [25, 28, 28, 24],
-        "E": [25, 28, 28, 31],
-    }
+    found = [[paths[x, y] for y in "ABCDE" if y != x] for x in "ABCDE"]
+    assert found[:2] == [[28, 28, 30, 24], [25, 28, 33, 24]]
+    assert found[2:] == [[25, 29, 29, 24], [25, 28, 28, 24], [25, 28, 28, 31]]
     outcome = voting.condorcet(SCHULZE)
     assert outcome.answer == "E"
     assert sorted("ABCDE", key=lambda x: -outcome.scores[x]) == ["E", "A", "C", "B", "D"]
@@ -94,9 +83,7 @@ def test_strongest_paths_by_enumeration(won: list[int]) -> None:
     paths = voting.strongest_paths(duels)
     for a, b in duels:
         others, strengths = set("ABCDE") - {a, b}, [0]
-        for middle in itertools.chain.from_iterable(
-            itertools.permutations(others, n) for n in range(4)
-        ):
+        for middle in (m for n in range(4) for m in itertools.permutations(others, n)):
             steps = list(itertools.pairwise([a, *middle, b]))
             if all(duels[step] > duels[step[::-1]] for step in steps):
                 strengths.append(min(duels[step] for step in steps))
@@ -108,9 +95,8 @@ def test_condorcet_elects_who_wins_all_duels(rankings: list[list[str]]) -> None:
     duels = voting.duels(rankings)
     outcome = voting.condorcet(rankings)
     candidates = [*dict.fromkeys(c for ranking in rankings for c in ranking)]
-    winners = [
-        a for a in candidates if all(duels[a, b] > duels[b, a] for b in candidates if b != a)
-    ]
+    pairs = {a: [(a, b) for b in candidates if b != a] for a in candidates}
+    winners = [a for a in candidates if all(duels[a, b] > duels[b, a] for a, b in pairs[a])]
     if winners:
         assert [outcome.answer] == winners
         assert outcome.tied == (outcome.answer,)
@@ -125,11 +111,8 @@ def test_condorcet_elects_who_wins_all_duels(rankings: list[list[str]]) -> None:
 def test_an_empty_ranking_abstains(rule) -> None:
     assert rule([[], []]).answer is None
     outcome = rule([[], ["A", "B"], [], ["A"]])
-    assert (outcome.answer, outcome.ballots, outcome.agreement) == (
-        "A",
-        ((), ("A", "B"), (), ("A",)),
-        0.5,
-    )
+    assert (outcome.answer, outcome.agreement) == ("A", 0.5)
+    assert outcome.ballots == ((), ("A", "B"), (), ("A",))
     assert rule([["A", "B"], ["A"]]).scores == outcome.scores
 
 

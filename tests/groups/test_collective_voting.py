@@ -25,12 +25,8 @@ def test_majority_is_the_most_common_answer_and_ties_go_to_the_first_listed(
     outcome = voting.majority(answers)
     counts = Counter(answer for answer in answers if answer is not None)
     if not counts:
-        assert (outcome.answer, outcome.agreement, outcome.tied, dict(outcome.scores)) == (
-            None,
-            0.0,
-            (),
-            {},
-        )
+        assert (outcome.answer, outcome.agreement, outcome.tied) == (None, 0.0, ())
+        assert not outcome.scores
         return
     most = max(counts.values())
     assert outcome.answer == next(answer for answer in answers if answer and counts[answer] == most)
@@ -88,11 +84,8 @@ def test_clusters_are_connected_components_whatever_the_order(
 
 def test_weighted_by_hand() -> None:
     outcome = voting.weighted(["A", "B", "b", None], [2.5, 1.0, 1.0, 9.0])
-    assert (outcome.answer, dict(outcome.scores), outcome.agreement) == (
-        "A",
-        {"A": 2.5, "B": 2.0},
-        0.25,
-    )
+    assert (outcome.answer, outcome.agreement) == ("A", 0.25)
+    assert dict(outcome.scores) == {"A": 2.5, "B": 2.0}
 
 
 def test_rounding_does_not_break_a_tie() -> None:
@@ -135,20 +128,16 @@ def test_log_odds_weights_choose_the_most_probable_answer(
     names = ["A", "B", "C"][:options]
     decided = 0
     for profile in itertools.product(names, repeat=3):
+        votes = list(zip(accuracies, profile, strict=True))
         likelihood = {
-            truth: math.prod(
-                p if vote == truth else (1 - p) / (options - 1)
-                for p, vote in zip(accuracies, profile, strict=True)
-            )
+            truth: math.prod(p if vote == truth else (1 - p) / (options - 1) for p, vote in votes)
             for truth in profile  # an answer that nobody gave cannot win a vote
         }
-        ordered = sorted(likelihood.values(), reverse=True)
-        if len(ordered) > 1 and math.isclose(ordered[0], ordered[1], rel_tol=1e-6):
+        best, *rest = sorted(likelihood, key=lambda truth: -likelihood[truth])
+        if rest and math.isclose(likelihood[best], likelihood[rest[0]], rel_tol=1e-6):
             continue
         decided += 1
-        assert voting.weighted(profile, weights).answer == max(
-            likelihood, key=lambda truth: likelihood[truth]
-        )
+        assert voting.weighted(profile, weights).answer == best
     assert decided > options
 
 
@@ -156,9 +145,8 @@ def test_log_odds_by_hand() -> None:
     # 9 of 10 right and half an item each way: log(9.5 / 1.5); of four options a quarter right:
     # log(3 * 9.25 / 1.75)
     assert voting.log_odds([0.9], items=10)[0] == pytest.approx(math.log(9.5 / 1.5))
-    assert voting.log_odds([0.9], items=10, options=4)[0] == pytest.approx(
-        math.log(3 * 9.25 / 1.75)
-    )
+    of_four = voting.log_odds([0.9], items=10, options=4)
+    assert of_four[0] == pytest.approx(math.log(3 * 9.25 / 1.75))
     assert voting.log_odds([0.25, 0.5], items=8, options=4)[0] == pytest.approx(0.0)
     assert all(map(math.isfinite, voting.log_odds([0.0, 1.0], items=1)))
 
@@ -181,16 +169,12 @@ def test_calibrated_is_a_softmax_that_skips_missing_options() -> None:
     logits = np.array([[1.0, 2.0, -np.inf], [-1000.0, -1001.0, -1003.0]])
     assert np.allclose(voting.calibrated(logits, 0.7), softmax(logits / 0.7, axis=1), atol=1e-15)
     assert voting.calibrated(logits, 2.0)[0, 2] == 0
-    assert voting.fit_temperature(logits, [1, 1]) == pytest.approx(
-        voting.fit_temperature(logits - 5, [1, 1])
-    )
+    fitted = [voting.fit_temperature(shifted, [1, 1]) for shifted in (logits, logits - 5)]
+    assert fitted[0] == pytest.approx(fitted[1])
 
 
 @pytest.mark.parametrize("blank", [None, "", "  ", "\n\t"])
 def test_an_empty_answer_abstains_and_lowers_the_agreement(blank: str | None) -> None:
     outcome = voting.majority([blank, "A", blank, blank])
-    assert (outcome.answer, outcome.ballots, outcome.agreement) == (
-        "A",
-        (None, "A", None, None),
-        0.25,
-    )
+    assert (outcome.answer, outcome.agreement) == ("A", 0.25)
+    assert outcome.ballots == (None, "A", None, None)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from search_helpers import files, louder, questions, swarm_llm, write_task
+from search_helpers import files, questions, swarm_llm, write_task
 
 from pyswarmopt_groups.members.local import LocalMember
 from pyswarmopt_groups.registry import VOTES
@@ -18,9 +18,8 @@ pytestmark = pytest.mark.usefixtures("short_texts")
 
 
 @pytest.fixture
-def given(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> list[str]:
+def given(tiny_base: Path, experts: list[Path], tmp_path: Path) -> list[str]:
     """A group and a task of 10 dev and 12 test items."""
-    experts = louder(tiny_experts, tmp_path / "experts")
     task = write_task(tmp_path / "words.json", questions(10, 1, 3), questions(12, 2, 3))
     words = ["--members", *map(str, experts), "--base", str(tiny_base), "--task", str(task)]
     return [*words, "--threads", "1", "--quiet", "--dtype", "float32"]
@@ -33,10 +32,7 @@ def result_of(folder: Path) -> dict[str, Any]:
 
 def lasting(result: dict[str, Any]) -> dict[str, Any]:
     """Without what a clock wrote."""
-    rows = {
-        name: {k: v for k, v in row.items() if k != "seconds"}
-        for name, row in result["strategies"].items()
-    }
+    rows = {name: {**row, "seconds": 0} for name, row in result["strategies"].items()}
     return {**result, "strategies": rows}
 
 
@@ -44,17 +40,8 @@ def test_all_votes_from_one_asking(
     given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "run"
-    code, text, err = swarm_llm(
-        capsys,
-        "ensemble",
-        *given,
-        "--strategy",
-        "all,nearest:2",
-        "--scoring",
-        "likelihood",
-        "--out",
-        out,
-    )
+    words = f"--strategy all,nearest:2 --scoring likelihood --out {out}".split()
+    code, text, err = swarm_llm(capsys, "ensemble", *given, *words)
     assert (code, err) == (0, ""), err
     result = result_of(out)
     assert set(result["strategies"]) == set(VOTES) - {"reward"} | {"nearest:2"}
@@ -65,13 +52,9 @@ def test_all_votes_from_one_asking(
         assert name in text
         of_strategy = [v for v in verdicts if v["strategy"] == name]
         assert [v["id"] for v in of_strategy] == list(answers)
-        assert row["test"] == pytest.approx(
-            sum(v["answer"] == answers[v["id"]] for v in of_strategy) / 12
-        )
-        assert (
-            row["tokens"] == pytest.approx(sum(v["tokens"] for v in of_strategy) / 12)
-            and row["tokens"] > 0
-        )
+        right = sum(v["answer"] == answers[v["id"]] for v in of_strategy)
+        assert row["test"] == pytest.approx(right / 12) and row["tokens"] > 0
+        assert row["tokens"] == pytest.approx(sum(v["tokens"] for v in of_strategy) / 12)
         assert row["test_interval"][0] <= row["test"] <= row["test_interval"][1]
         assert all(len(v["ballots"]) == 3 and 0 <= v["agreement"] <= 1 for v in of_strategy)
     costs = {name: row["tokens"] for name, row in result["strategies"].items()}
@@ -84,10 +67,7 @@ def test_all_votes_from_one_asking(
 
 
 def test_a_run_that_is_stopped_asks_nothing_twice_and_ends_the_same(
-    given: list[str],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    given: list[str], tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = [*given, "--strategy", "weighted,repaired,fuse", "--scoring", "likelihood"]
     assert swarm_llm(capsys, "ensemble", *words, "--out", tmp_path / "whole")[0] == 0
@@ -110,16 +90,12 @@ def test_a_run_that_is_stopped_asks_nothing_twice_and_ends_the_same(
     assert lasting(result_of(tmp_path / "run")) == lasting(result_of(tmp_path / "whole"))
     both = [files(tmp_path / name) for name in ("run", "whole")]
     assert both[0]["verdicts.jsonl"] == both[1]["verdicts.jsonl"]
-    said = [
-        sorted(line for line in each["results.jsonl"].splitlines() if b"response" in line)
-        for each in both
-    ]
+    lines = [each["results.jsonl"].splitlines() for each in both]
+    said = [sorted(line for line in each if b"response" in line) for each in lines]
     assert said[0] == said[1]
     before = len(asked)
-    assert (
-        swarm_llm(capsys, "ensemble", *words, "--out", tmp_path / "run")[0] == 0
-        and len(asked) == before
-    )
+    assert swarm_llm(capsys, "ensemble", *words, "--out", tmp_path / "run")[0] == 0
+    assert len(asked) == before
 
 
 def test_strategies_can_be_added_later_and_other_settings_are_refused(
@@ -129,11 +105,8 @@ def test_strategies_can_be_added_later_and_other_settings_are_refused(
     assert swarm_llm(capsys, *words)[0] == 0
     assert swarm_llm(capsys, *words, "--strategy", "borda")[0] == 0
     assert list(result_of(tmp_path / "run")["strategies"]) == ["majority", "borda"]
-    verdicts = [
-        json.loads(line)["strategy"]
-        for line in (tmp_path / "run" / "verdicts.jsonl").read_text().splitlines()
-    ]
-    assert verdicts == ["majority"] * 12 + ["borda"] * 12
+    lines = (tmp_path / "run" / "verdicts.jsonl").read_text().splitlines()
+    assert [json.loads(line)["strategy"] for line in lines] == ["majority"] * 12 + ["borda"] * 12
     code, _, err = swarm_llm(capsys, *words, "--seed", "3")
     assert code == 2 and "--seed: " in err and "was begun with another (0)" in err
 
@@ -147,10 +120,8 @@ def test_all_on_open_questions_leaves_out_what_chooses(
     code, out, err = swarm_llm(capsys, "ensemble", *words)
     assert code == 0, err
     result = json.loads(out)
-    assert (
-        set(result["left_out"]) == {"attention", "cascade", "reward", "stacked"}
-        and result["scoring"] == "generate"
-    )
+    assert set(result["left_out"]) == {"attention", "cascade", "reward", "stacked"}
+    assert result["scoring"] == "generate"
     assert set(result["strategies"]) == set(VOTES) - set(result["left_out"]) | {"fuse:ant"}
     code, _, err = swarm_llm(capsys, "ensemble", *given, "--task", task, "--strategy", "cascade")
     assert code == 2 and "--strategy cascade: chooses among options" in err

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from member_helpers import Scripted, context_of, quiz
 
 from pyswarmopt_groups.context import Decide, GroupContext
@@ -21,44 +22,13 @@ from pyswarmopt_llm.scores.tasks import Item, Task
 # Six dev and four test items with the right answers ABCABC and ABCA; three members that give
 # probabilities.
 RIGHT = "ABCABCABCA"
-P = {
-    "ann": [
-        [0.8, 0.1, 0.1],
-        [0.1, 0.8, 0.1],
-        [0.2, 0.2, 0.6],
-        [0.5, 0.3, 0.2],
-        [0.6, 0.3, 0.1],
-        [0.1, 0.1, 0.8],
-        [0.6, 0.3, 0.1],
-        [0.5, 0.4, 0.1],
-        [0.2, 0.5, 0.3],
-        [0.2, 0.7, 0.1],
-    ],
-    "bob": [
-        [0.3, 0.4, 0.3],
-        [0.2, 0.5, 0.3],
-        [0.1, 0.2, 0.7],
-        [0.2, 0.5, 0.3],
-        [0.4, 0.5, 0.1],
-        [0.6, 0.2, 0.2],
-        [0.1, 0.8, 0.1],
-        [0.1, 0.8, 0.1],
-        [0.1, 0.1, 0.8],
-        [0.6, 0.3, 0.1],
-    ],
-    "cid": [
-        [0.1, 0.8, 0.1],
-        [0.7, 0.2, 0.1],
-        [0.2, 0.7, 0.1],
-        [0.2, 0.1, 0.7],
-        [0.1, 0.8, 0.1],
-        [0.7, 0.1, 0.2],
-        [0.2, 0.7, 0.1],
-        [0.7, 0.2, 0.1],
-        [0.4, 0.3, 0.3],
-        [0.1, 0.1, 0.8],
-    ],
+# An item a word; the tenths of A, B and C.
+TENTHS = {
+    "ann": "811 181 226 532 631 118 631 541 253 271",
+    "bob": "343 253 127 253 451 622 181 181 118 631",
+    "cid": "181 721 271 217 181 712 271 721 433 118",
 }
+P = {name: [[int(p) / 10 for p in row] for row in rows.split()] for name, rows in TENTHS.items()}
 
 
 @pytest.fixture
@@ -67,11 +37,11 @@ def context() -> GroupContext:
 
 
 def decide(context: GroupContext, name: str) -> list[str | None]:
-    return [verdict.answer for verdict in load_strategy(name).fit(context)(context.task.test)]  # type: ignore[union-attr]
+    return [verdict.answer for verdict in load_strategy(name).fit(context)(context.task.test)]
 
 
 def test_rankings_come_from_all_the_scores(context: GroupContext) -> None:
-    rankings = votes.rankings_of(context.collect(context.task.test), 1)  # type: ignore[union-attr]
+    rankings = votes.rankings_of(context.collect(context.task.test), 1)
     assert rankings == [("A", "B", "C"), ("B", "A", "C"), ("A", "B", "C")]
     points = {"A": 0, "B": 0, "C": 0}
     for row in (P[name][6] for name in P):
@@ -92,13 +62,8 @@ def test_confidences_are_calibrated_on_dev(context: GroupContext) -> None:
     temperatures = []
     for name in P:
         grid = np.exp(np.linspace(np.log(0.01), np.log(100), 2001))
-        losses = [
-            -sum(
-                math.log(tempered(row, t)["ABC".index(a)])
-                for row, a in zip(P[name][:6], RIGHT, strict=False)
-            )
-            for t in grid
-        ]
+        rows = [(row, "ABC".index(a)) for row, a in zip(P[name][:6], RIGHT, strict=False)]
+        losses = [-sum(math.log(tempered(row, t)[k]) for row, k in rows) for t in grid]
         temperatures.append(grid[int(np.argmin(losses))])
     assert context.temperatures == pytest.approx(temperatures, rel=0.01)
     expected = []
@@ -113,7 +78,7 @@ def test_confidences_are_calibrated_on_dev(context: GroupContext) -> None:
 
 def test_a_member_without_scores_is_as_sure_as_it_was_right(context: GroupContext) -> None:
     mute = context_of(P, RIGHT, dev=6, without_scores=("ann",))
-    p = mute.probabilities(mute.collect(mute.task.test))  # type: ignore[union-attr]
+    p = mute.probabilities(mute.collect(mute.task.test))
     sure = (5 + 1 / 3) / 7
     assert p[0, 0].tolist() == pytest.approx([sure, (1 - sure) / 2, (1 - sure) / 2])
     assert p.sum(axis=2) == pytest.approx(np.ones((3, 4)))
@@ -124,7 +89,7 @@ def test_abstentions_are_uniform_and_ask_for_nobody() -> None:
     blank = {name: [list(row) for row in rows] for name, rows in P.items()}
     blank["bob"][6] = [math.nan] * 3
     context = context_of(blank, RIGHT, dev=6)
-    responses = context.collect(context.task.test)  # type: ignore[union-attr]
+    responses = context.collect(context.task.test)
     assert responses.ballots[0] == ["A", None, "B"]
     assert context.probabilities(responses)[1, 0] == pytest.approx([1 / 3] * 3)
     assert votes.rankings_of(responses, 0)[1] == ()
@@ -133,28 +98,19 @@ def test_abstentions_are_uniform_and_ask_for_nobody() -> None:
 
 def test_a_silent_member_is_named() -> None:
     context = context_of({**P, "dot": [[math.nan] * 3] * 10}, RIGHT, dev=6)
-    with pytest.raises(
-        UserError, match="dot: gives no readable answer to any of the 6 dev examples; remove it"
-    ):
+    with pytest.raises(UserError, match="dot: gives no readable answer to any of the 6 dev"):
         decide(context, "weighted")
 
 
 # Selection and routing
 
 
-@given(
-    st.integers(1, 4).flatmap(
-        lambda n: st.lists(
-            st.lists(st.lists(st.floats(0.01, 1), min_size=3, max_size=3), min_size=n, max_size=n),
-            min_size=1,
-            max_size=4,
-        )
-    ),
-    st.floats(0.3, 1),
-)
-def test_a_cascade_asks_until_it_is_sure(rows: list[list[list[float]]], threshold: float) -> None:
+SIZES = st.tuples(st.integers(1, 4), st.integers(1, 4), st.just(3))
+
+
+@given(arrays(np.float64, SIZES, elements=st.floats(0.01, 1)), st.floats(0.3, 1))
+def test_a_cascade_asks_until_it_is_sure(p: np.ndarray, threshold: float) -> None:
     """Member by member, with plain products."""
-    p = np.array(rows).transpose(1, 0, 2)
     p /= p.sum(axis=2, keepdims=True)
     open_ones: list[list[int]] = []
 
@@ -182,15 +138,11 @@ def test_the_threshold_is_the_best_on_dev_and_then_the_cheapest(context: GroupCo
     table = {}
     for threshold in selection.THRESHOLDS:
         beliefs, asked = selection.run_cascade(3, 6, threshold, lambda k, left: dev[k, left])
-        table[threshold] = (
-            np.mean(["ABC"[b.argmax()] == a for b, a in zip(beliefs, RIGHT, strict=False)]),
-            -sum(asked),
-        )
-    verdicts = load_strategy("cascade").fit(context)(context.task.test)  # type: ignore[union-attr]
+        right = ["ABC"[b.argmax()] == a for b, a in zip(beliefs, RIGHT, strict=False)]
+        table[threshold] = (np.mean(right), -sum(asked))
+    verdicts = load_strategy("cascade").fit(context)(context.task.test)
     used = verdicts[0].notes["threshold"]
-    assert table[used] == max(table.values()) and used == min(
-        t for t in table if table[t] == max(table.values())
-    )
+    assert used == min(t for t in table if table[t] == max(table.values()))
     for verdict in verdicts:
         assert sum(b is not None for b in verdict.ballots) == verdict.notes["asked"]
         assert verdict.tokens == 10 * verdict.notes["asked"]  # ten tokens an answer
@@ -206,14 +158,9 @@ class Hood:
         return self._right, [3] * len(items)
 
 
-def with_hood(
-    strategy: object,
-    context: GroupContext,
-    right: Sequence[Sequence[int]],
-    monkeypatch: pytest.MonkeyPatch,
-) -> Decide:
+def with_hood(strategy, context: GroupContext, right, monkeypatch) -> Decide:
     monkeypatch.setattr(selection, "Neighbourhood", lambda context, neighbours: Hood(right))
-    return strategy(context, 15)  # type: ignore[operator, no-any-return]
+    return strategy(context, 15)
 
 
 def test_knora_u_gives_votes_for_right_neighbours(
@@ -221,39 +168,32 @@ def test_knora_u_gives_votes_for_right_neighbours(
 ) -> None:
     # nobody is right near the second item: all vote alike
     right = [[3, 0, 0, 2], [1, 0, 4, 2], [1, 0, 3, 0]]
-    decided = with_hood(selection.nearest, context, right, monkeypatch)(context.task.test)  # type: ignore[union-attr]
+    decided = with_hood(selection.nearest, context, right, monkeypatch)(context.task.test)
     assert [v.answer for v in decided] == ["A", "A", "C", "B"]
-    assert (
-        decided[2].ballots == (None, "C", "A")
-        and decided[2].tokens == 23
-        and decided[2].agreement == 0.5
-    )
+    third = decided[2]
+    assert (third.ballots, third.tokens, third.agreement) == ((None, "C", "A"), 23, 0.5)
 
 
 def test_a_router_asks_the_best_nearby_alone(
     context: GroupContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     right = [[1, 2, 0, 1], [1, 3, 0, 0], [2, 0, 1, 1]]
-    decided = with_hood(selection.by_neighbours, context, right, monkeypatch)(context.task.test)  # type: ignore[union-attr]
+    decided = with_hood(selection.by_neighbours, context, right, monkeypatch)(context.task.test)
     assert [v.notes["member"] for v in decided] == ["cid", "bob", "cid", "ann"]
-    assert [v.answer for v in decided] == ["B", "B", "A", "B"] and {v.tokens for v in decided} == {
-        13
-    }
+    assert [v.answer for v in decided] == ["B", "B", "A", "B"]
+    assert {v.tokens for v in decided} == {13}
 
 
 def test_neighbours_are_those_of_a_search_over_all(tiny_context: GroupContext) -> None:
-    engine = tiny_context.members[0].base.engine  # type: ignore[attr-defined]
+    engine = tiny_context.members[0].base.engine
     hood = Neighbourhood(tiny_context, 4)
-    right, _ = hood.right_nearby(tiny_context.task.test)  # type: ignore[union-attr]
+    right, _ = hood.right_nearby(tiny_context.task.test)
     dev = embed(engine, [item.question for item in tiny_context.dev.items])
-    for i, item in enumerate(tiny_context.task.test):  # type: ignore[union-attr]
+    for i, item in enumerate(tiny_context.task.test):
         (point,) = embed(engine, [item.question])
-        near = sorted(
-            range(len(dev)), key=lambda j: -sum(a * b for a, b in zip(point, dev[j], strict=True))
-        )[:4]
-        assert right[:, i].tolist() == [
-            sum(tiny_context.dev.right[k][j] for j in near) for k in range(tiny_context.n)
-        ]
+        products = [sum(a * b for a, b in zip(point, own, strict=True)) for own in dev]
+        near = sorted(range(len(dev)), key=lambda j: -products[j])[:4]
+        assert right[:, i].tolist() == [sum(row[j] for j in near) for row in tiny_context.dev.right]
 
 
 def test_familiarity_routes_where_it_tells_who_is_right() -> None:
@@ -262,15 +202,17 @@ def test_familiarity_routes_where_it_tells_who_is_right() -> None:
     right = "AB" * 5
     p = {"ann": [[0.9, 0.1]] * 10, "bob": [[0.1, 0.9]] * 10}
     context = context_of(p, right, dev=6, question_logprobs=familiar)
-    decided = selection.by_likelihood(context)(context.task.test)  # type: ignore[union-attr]
+    decided = selection.by_likelihood(context)(context.task.test)
     assert [v.notes["member"] for v in decided] == ["ann", "bob", "ann", "bob"]
     assert [v.answer for v in decided] == list("ABAB") and decided[0].tokens == 10 + 2 * 5
-    values, _ = selection.familiarity(context, context.task.test)  # type: ignore[union-attr]
-    size = len(context.task.test[0].question)  # type: ignore[union-attr]
+    values, _ = selection.familiarity(context, context.task.test)
+    size = len(context.task.test[0].question)
     assert values[:, 0].tolist() == pytest.approx([4 / size, -4 / size])
 
 
 # After the answers
+
+SPLIT = {"ann": [[0.9, 0.1]] * 2, "bob": [[0.1, 0.9]] * 2}
 
 
 def test_pairs_are_compared_in_both_orders_and_a_liking_for_the_first_is_no_help() -> None:
@@ -280,12 +222,10 @@ def test_pairs_are_compared_in_both_orders_and_a_liking_for_the_first_is_no_help
         return 5.0 + (1.0 if b == "blue" else 0.0) - (1.0 if a == "blue" else 0.0)
 
     judge = Scripted("judge", prefers=prefers, writes=lambda prompt: "I cannot say.", answers="??")
-    context = context_of(
-        {"ann": [[0.9, 0.1]] * 2, "bob": [[0.1, 0.9]] * 2}, "AB", dev=1, items=items, judge=judge
-    )
-    (verdict,) = reranking.fuse(context, "judge")(context.task.test)  # type: ignore[union-attr]
-    texts = context.task.test[0].choices  # type: ignore[union-attr]
-    disliked = next(letter for letter, text in texts.items() if text == "blue")  # type: ignore[union-attr]
+    context = context_of(SPLIT, "AB", dev=1, items=items, judge=judge)
+    (verdict,) = reranking.fuse(context, "judge")(context.task.test)
+    texts = context.task.test[0].choices
+    disliked = next(letter for letter, text in texts.items() if text == "blue")
     assert {verdict.answer, disliked} == {"A", "B"}
     assert len(judge.asked) == 4  # two orders, two letters each
     both = sorted((p.index("red") < p.index("blue")) for p, _ in judge.asked)
@@ -294,16 +234,11 @@ def test_pairs_are_compared_in_both_orders_and_a_liking_for_the_first_is_no_help
 
 def test_fusing_reads_the_judge_and_falls_back_to_the_preferred() -> None:
     items = quiz("AB", 1)
-    p = {"ann": [[0.9, 0.1]] * 2, "bob": [[0.1, 0.9]] * 2}
     for words, expected in (("The answer is B.", "B"), ("I cannot say.", "A")):
-        judge = Scripted(
-            "judge",
-            prefers=lambda a, b: 1.0 if a == "red" else -1.0,
-            writes=lambda prompt, w=words: w,
-            answers="??",
-        )
-        context = context_of(p, "AB", dev=1, items=items, judge=judge)
-        (verdict,) = reranking.fuse(context, "judge")(context.task.test)  # type: ignore[union-attr]
+        likes_red = {"prefers": lambda a, b: 1.0 if a == "red" else -1.0}
+        judge = Scripted("judge", writes=lambda prompt, w=words: w, answers="??", **likes_red)
+        context = context_of(SPLIT, "AB", dev=1, items=items, judge=judge)
+        (verdict,) = reranking.fuse(context, "judge")(context.task.test)
         assert verdict.answer == expected and verdict.agreement == pytest.approx(1 / 3)
     (prompt,) = judge.prompts
     assert "Proposal 1: red\nProposal 2: blue" in prompt
@@ -311,15 +246,10 @@ def test_fusing_reads_the_judge_and_falls_back_to_the_preferred() -> None:
 
 def test_three_candidates_are_fused_the_preferred_first() -> None:
     """K = 3 of LLM-Blender, of four different answers."""
-    judge = Scripted(
-        "judge",
-        prefers=lambda a, b: 1.0 if a < b else -1.0,
-        writes=lambda prompt: "bee",
-        answers=[""] * 2,
-    )
-    members = [Scripted(word, answers=[word] * 2) for word in ("dog", "bee", "cow", "ant")] + [
-        judge
-    ]
+    by_name = {"prefers": lambda a, b: 1.0 if a < b else -1.0}
+    judge = Scripted("judge", writes=lambda prompt: "bee", answers=[""] * 2, **by_name)
+    members = [Scripted(word, answers=[word] * 2) for word in ("dog", "bee", "cow", "ant")]
+    members.append(judge)
     items = [Item(str(k), f"Question {k}?", None, "bee") for k in range(2)]
     context = GroupContext(members, Task("open", tuple(items[:1]), tuple(items[1:])), "generate")
     (verdict,) = reranking.fuse(context, "judge")(items[1:])
@@ -328,16 +258,12 @@ def test_three_candidates_are_fused_the_preferred_first() -> None:
 
 
 def test_an_unreadable_answer_is_asked_for_again() -> None:
-    said: Mapping[str, str] = {"first": "Hmm, colours.", "again": "B"}
-    muddled = Scripted("ann", answers=[said["first"]] * 2, writes=lambda prompt: said["again"])
-    clear, lost = (
-        Scripted("bob", answers=["A", "A"]),
-        Scripted("cid", answers=["?", "?"], writes=lambda prompt: "??"),
-    )
-    context = GroupContext(
-        [muddled, clear, lost], context_of({}, "AB", dev=1, items=quiz("AB", 1)).task, "generate"
-    )
-    (verdict,) = votes.repaired(context)(context.task.test)  # type: ignore[union-attr]
+    muddled = Scripted("ann", answers=["Hmm, colours."] * 2, writes=lambda prompt: "B")
+    clear = Scripted("bob", answers=["A", "A"])
+    lost = Scripted("cid", answers=["?", "?"], writes=lambda prompt: "??")
+    task = context_of({}, "AB", dev=1, items=quiz("AB", 1)).task
+    context = GroupContext([muddled, clear, lost], task, "generate")
+    (verdict,) = votes.repaired(context)(context.task.test)
     assert verdict.ballots == ("B", "A", None) and verdict.tokens == 30 + 2 * 7
     assert "You wrote: Hmm, colours." in muddled.prompts[0] and not clear.prompts
 
@@ -347,12 +273,9 @@ def test_self_consistency_counts_every_sample() -> None:
     members = [Scripted(name, samples=rows) for name, rows in samples.items()]
     task = context_of({}, "AB", dev=1, items=quiz("AB", 1)).task
     context = GroupContext(members, task, "generate")
-    (verdict,) = load_strategy("self-consistency:3").fit(context)(task.test)  # type: ignore[union-attr]
-    assert (
-        verdict.answer == "A"
-        and verdict.ballots == ("B", "A")
-        and verdict.agreement == pytest.approx(3 / 6)
-    )
+    (verdict,) = load_strategy("self-consistency:3").fit(context)(task.test)
+    assert verdict.answer == "A" and verdict.ballots == ("B", "A")
+    assert verdict.agreement == pytest.approx(3 / 6)
 
 
 def test_rewards_choose_among_the_different_answers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -365,7 +288,7 @@ def test_rewards_choose_among_the_different_answers(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(classifiers, "load_reward", lambda spec, device: Model())
     p = {"ann": [[0.9, 0.1]] * 2, "bob": [[0.9, 0.1]] * 2, "cid": [[0.1, 0.9]] * 2}
     context = context_of(p, "AB", dev=1, items=quiz("AB", 1))
-    (verdict,) = reranking.reward(context, "R")(context.task.test)  # type: ignore[union-attr]
+    (verdict,) = reranking.reward(context, "R")(context.task.test)
     assert verdict.answer == "B" and verdict.agreement == pytest.approx(1 / 3)
 
 
@@ -387,13 +310,9 @@ def test_plain_and_weighted_majority(context: GroupContext) -> None:
 
 
 def test_a_judge_that_only_writes_is_read() -> None:
-    judge = Scripted(
-        "judge", writes=lambda prompt: "B is better." if "Answer B: blue" in prompt else "A"
-    )
-    assert [value for value, _ in reranking.preferences(judge, ["Answer B: blue", "other"])] == [
-        -1.0,
-        1.0,
-    ]
+    judge = Scripted("judge", writes=lambda said: "B is better." if "B: blue" in said else "A")
+    found = reranking.preferences(judge, ["Answer B: blue", "other"])
+    assert [value for value, _ in found] == [-1.0, 1.0]
     unclear = Scripted("judge", writes=lambda prompt: "neither")
     assert reranking.preferences(unclear, ["x"])[0][0] == 0.0
 
@@ -405,5 +324,5 @@ def test_a_cascade_over_items_with_unequal_numbers_of_options() -> None:
     sure, unsure = [0.98, 0.01, 0.01], [0.55, 0.45]
     p = {"ann": [unsure, sure] * 3, "bob": [[0.9, 0.1], [0.1, 0.8, 0.1]] * 3}
     context = context_of(p, "AAAAAA", dev=4, items=items)
-    first, second = load_strategy("cascade").fit(context)(context.task.test)  # type: ignore[union-attr]
+    first, second = load_strategy("cascade").fit(context)(context.task.test)
     assert (first.answer, second.answer) == ("A", "A") and second.notes["asked"] == 1

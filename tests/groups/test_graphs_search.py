@@ -10,16 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from search_helpers import (
-    ends_as,
-    history,
-    louder,
-    questions,
-    search_words,
-    small,
-    swarm_llm,
-    write_task,
-)
+from search_helpers import ends_as, history, questions, search_words, small, swarm_llm, write_task
 from tokens_helpers import byte_level, member, save_member, sentence_piece
 
 from pyswarmopt_groups.graph import engine
@@ -45,13 +36,8 @@ def short_messages() -> Any:
 @pytest.fixture(scope="module")
 def three() -> GraphEngine:
     """A Llama, a GPT-2 and a Qwen, two tokenizers."""
-    return GraphEngine(
-        {
-            "ant": member(byte_level(), "llama", 1),
-            "bee": member(byte_level(), "gpt2", 2),
-            "cat": member(sentence_piece([("t", "h")]), "qwen3", 3),
-        }
-    )
+    members = {"ant": member(byte_level(), "llama", 1), "bee": member(byte_level(), "gpt2", 2)}
+    return GraphEngine(members | {"cat": member(sentence_piece([("t", "h")]), "qwen3", 3)})
 
 
 def asked(question: str, *messages: str) -> str:
@@ -116,32 +102,26 @@ def test_long_messages_are_cut_to_the_window(
 
 
 @pytest.fixture(scope="module")
-def mixed(tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+def mixed(experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """An adapter of a Llama, a GPT-2 and a Qwen, three tokenizers."""
     folder = tmp_path_factory.mktemp("mixed")
+    gpt2 = save_member(folder / "gpt2", byte_level(), "gpt2", 1)
     return [
-        *louder(tiny_experts[:1], folder),
-        save_member(folder / "gpt2", byte_level(), "gpt2", 1),
+        experts[0],
+        gpt2,
         save_member(folder / "qwen", sentence_piece([("t", "h")]), "qwen3", 2),
     ]
 
 
 @pytest.fixture(scope="module")
 def task(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_task(
-        tmp_path_factory.mktemp("task") / "words.json", questions(8, 1), questions(6, 2)
-    )
+    file = tmp_path_factory.mktemp("task") / "words.json"
+    return write_task(file, questions(8, 1), questions(6, 2))
 
 
 def small_graph(experts: list[Path], task: Path, out: Path, **more: Any) -> Any:
-    return small(
-        "",
-        experts,
-        [task],
-        out,
-        space="graph",
-        **{"particles": 6, "max_iter": 2, "seed": 3, **more},
-    )
+    how = {"space": "graph", "particles": 6, "max_iter": 2, "seed": 3}
+    return small("", experts, [task], out, **how | more)
 
 
 @pytest.fixture(scope="module")
@@ -171,13 +151,9 @@ def test_the_first_particles_are_the_models_by_themselves(
     done: Path, mixed: list[Path], tiny_base: Path, task: Path
 ) -> None:
     sources = [(str(tiny_base), str(mixed[0])), *((str(path), None) for path in mixed[1:])]
-    results = [
-        evaluate_model(base, expert, str(task), "dev", scoring="likelihood")
-        for base, expert in sources
-    ]
-    assert [row.value for row in Run.open(done).rows[:3]] == [
-        outcome.score.value for outcome in results
-    ]
+    how = {"scoring": "likelihood"}
+    found = [evaluate_model(*source, str(task), "dev", **how).score.value for source in sources]
+    assert [row.value for row in Run.open(done).rows[:3]] == found
 
 
 def test_the_files_in_best_score_what_the_result_says(
@@ -193,10 +169,8 @@ def test_the_files_in_best_score_what_the_result_says(
     assert (code, out.endswith("\n")) == (0, True)
     monkeypatch.chdir(tmp_path)
     for split in ("dev", "test"):
-        words = (
-            f"eval --base {done / 'best'} --task {task} --split {split} --scoring likelihood --json"
-        )
-        code, out, _ = swarm_llm(capsys, *words.split())
+        words = f"--base {done / 'best'} --task {task} --split {split} --scoring likelihood --json"
+        code, out, _ = swarm_llm(capsys, "eval", *words.split())
         assert code == 0
         assert json.loads(out)["value"] == result[f"best_{split}"]
 
@@ -253,20 +227,19 @@ def test_a_damaged_graph(
         assert (code, err.count("\n")) == (2, 1)
         return err
 
-    assert "graph.json: damaged" in why(nodes=[])
-    assert "graph.json: damaged" in why(nodes=[{"model": {"gpt2": 1.0}, "reads": [0]}])
-    assert "graph.json: damaged" in why(nodes=[{"model": {"wasp": 1.0}, "reads": []}])
-    assert "graph.json: damaged" in why(nodes=[{"reads": []}])
-    assert "graph.json: damaged" in why(nodes=[{"model": {"gpt2": 0.5}, "reads": []}])
     two = {"gpt2": 1.0, "qwen": 1.0}
-    assert "graph.json: damaged" in why(nodes=[{"model": two, "reads": []}])
+    assert "graph.json: damaged" in why(nodes=[])
+    assert "graph.json: damaged" in why(nodes=[{"reads": []}])
+    assert "graph.json: damaged" in why(nodes=[{"model": {"gpt2": 1.0}, "reads": [0]}])
+    for model in ({"wasp": 1.0}, {"gpt2": 0.5}, two):
+        assert "graph.json: damaged" in why(nodes=[{"model": model, "reads": []}])
     assert "format 9" in why(format=9)
     members = [dict(row) for row in good["members"]]
     members[1]["fingerprint"] = "0" * 64
     assert "is not what it was" in why(members=members)
-    words = ("generate", "--base", done / "best", "--adapter", done, "Which amber?")
-    code, _, err = swarm_llm(capsys, *words)
-    assert (code, "stands for several models" in err) == (2, True)
-    words = ("eval", "--base", done / "best", "--task", "lm-eval:arc_easy")
-    code, _, err = swarm_llm(capsys, *words)
-    assert (code, "holds several" in err) == (2, True)
+    for words, why_not in (
+        (f"generate --base {done / 'best'} --adapter {done} Which?", "stands for several models"),
+        (f"eval --base {done / 'best'} --task lm-eval:arc_easy", "holds several"),
+    ):
+        code, _, err = swarm_llm(capsys, *words.split())
+        assert (code, why_not in err) == (2, True)

@@ -39,29 +39,16 @@ def skipped(
 
 
 def test_what_a_strategy_needs_decides_whether_it_is_skipped() -> None:
-    always = {"route-likelihood", "game"}  # no likelihoods
-    always |= {
-        "attention",
-        "nearest",
-        "route-neighbours",
-    }  # no model in this process, which could embed
-    always.add("reward")
-    fitted = {
-        "weighted",
-        "confidence",
-        "nearest",
-        "cascade",
-        "route-neighbours",
-        "route-likelihood",
-    }
-    fitted |= {"stackelberg", "coalition", "stacked", "trust"}
+    always = {"route-likelihood", "game", "reward"}  # no likelihoods, no reward model
+    # no model in this process, which could embed
+    always |= {"attention", "nearest", "route-neighbours"}
+    fitted = {"weighted", "confidence", "nearest", "cascade", "route-neighbours"}
+    fitted |= {"route-likelihood", "stackelberg", "coalition", "stacked", "trust"}
     assert set(skipped()) == always
     assert set(skipped(task="")) == always | fitted
     assert set(skipped(options=False)) == always | {"cascade", "stackelberg", "stacked"}
     assert skipped("majority", "reward:R", "fuse:b", "consensus:2") == {}
-    with pytest.raises(
-        UserError, match="strategy nearest: embeddings need a model in this process"
-    ):
+    with pytest.raises(UserError, match="strategy nearest: embeddings need a model"):
         skipped(skip=False)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from search_helpers import louder, questions, small, swarm_llm, write_task
+from search_helpers import questions, small, swarm_llm, write_task
 from serving import Server, answer
 from tokens_helpers import byte_level, save_member
 
@@ -48,14 +48,9 @@ def merged(engine: TransformersEngine, folder: Path) -> TransformersEngine:
 
 
 @pytest.fixture(scope="module")
-def loud(tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return louder(tiny_experts, tmp_path_factory.mktemp("members"))
-
-
-@pytest.fixture(scope="module")
-def members(tiny_base: Path, loud: list[Path]) -> list[Any]:
+def members(tiny_base: Path, experts: list[Path]) -> list[Any]:
     return open_members(
-        [*map(str, loud), str(tiny_base)], str(tiny_base), dtype="float32", threads=1
+        [*map(str, experts), str(tiny_base)], str(tiny_base), dtype="float32", threads=1
     )
 
 
@@ -67,23 +62,21 @@ def ids(engine: TransformersEngine, text: str) -> list[int]:
 
 
 def test_members_of_one_base_share_it_and_do_not_mix(
-    members: list[Any], loud: list[Path], plain: TransformersEngine
+    members: list[Any], experts: list[Path], plain: TransformersEngine
 ) -> None:
     assert len({id(member.base) for member in members}) == 1
     by_turns = [[member.answer([item], "likelihood")[0] for member in members] for item in ITEMS]
-    for k, folder in enumerate(loud):
+    for k, folder in enumerate(experts):
         asked = Accuracy(ITEMS, "likelihood", plain.chat)
         engine = merged(plain, folder)
         assert [row[k].text for row in by_turns] == list(asked(engine).answers)
         for row, scores in zip(by_turns, asked.option_scores(engine), strict=True):
             assert row[k].scores == pytest.approx(scores, rel=1e-4)
     plain.load(Patch())
-    assert [row[-1].text for row in by_turns] == list(
-        Accuracy(ITEMS, "likelihood", plain.chat)(plain).answers
-    )
-    assert len({tuple(row[k].text for row in by_turns) for k in range(4)}) > 2, (
-        "they answer differently"
-    )
+    asked = Accuracy(ITEMS, "likelihood", plain.chat)
+    assert [row[-1].text for row in by_turns] == list(asked(plain).answers)
+    said = {tuple(row[k].text for row in by_turns) for k in range(4)}
+    assert len(said) > 2, "they answer differently"
 
 
 def test_costs_are_tokens_read_and_written(members: list[Any], plain: TransformersEngine) -> None:
@@ -91,9 +84,8 @@ def test_costs_are_tokens_read_and_written(members: list[Any], plain: Transforme
     turn = len(ids(plain, plain.chat(render_prompt(item, "likelihood"))))
     options = sum(len(ids(plain, text)) for text in (item.choices or {}).values())
     assert member.answer([item], "likelihood")[0].tokens == turn + options
-    assert member.answer([item], "letter")[0].tokens == len(
-        ids(plain, plain.chat(render_prompt(item, "letter")))
-    )
+    letter = plain.chat(render_prompt(item, "letter"))
+    assert member.answer([item], "letter")[0].tokens == len(ids(plain, letter))
     (said,) = member.generate(["Hello"], Sampling(max_new_tokens=5))
     head = len(ids(plain, plain.chat("Hello")))
     assert said.tokens == head + len(ids(plain, said.texts[0]))
@@ -102,13 +94,12 @@ def test_costs_are_tokens_read_and_written(members: list[Any], plain: Transforme
 
 
 def test_likelihoods_of_replies_and_of_a_users_words(
-    members: list[Any], loud: list[Path], plain: TransformersEngine
+    members: list[Any], experts: list[Path], plain: TransformersEngine
 ) -> None:
     reply, words = members[1].likelihoods([("Which?", "amber"), (None, "birch cedar")])
-    engine = merged(plain, loud[1])
-    assert reply.logprob == pytest.approx(
-        engine.loglikelihood([(plain.chat("Which?"), "amber")])[0], rel=1e-5
-    )
+    engine = merged(plain, experts[1])
+    (own,) = engine.loglikelihood([(plain.chat("Which?"), "amber")])
+    assert reply.logprob == pytest.approx(own, rel=1e-5)
     head, tail = engine.chat("birch cedar").split("birch cedar")
     whole = torch.tensor([ids(engine, f"{head}birch cedar{tail}")])
     with torch.no_grad():
@@ -158,24 +149,14 @@ def test_samples_follow_the_tempered_distribution(plain: TransformersEngine) -> 
 
 
 def test_a_finished_run_and_a_mixture_are_members(
-    tiny_base: Path, loud: list[Path], tmp_path: Path, plain: TransformersEngine
+    tiny_base: Path, experts: list[Path], tmp_path: Path, plain: TransformersEngine
 ) -> None:
     task = write_task(tmp_path / "t.json", questions(6, 1, 3), questions(4, 2, 3))
-    search(small(tiny_base, loud, [task], tmp_path / "run", max_iter=1, dtype="float32"))
-    search(
-        small(
-            "",
-            [tiny_base, loud[0]],
-            [task],
-            tmp_path / "tokens",
-            max_iter=1,
-            space="token",
-            dtype="float32",
-        )
-    )
-    run, mixture = open_members(
-        [str(tmp_path / "run"), str(tmp_path / "tokens")], dtype="float32", threads=1
-    )
+    search(small(tiny_base, experts, [task], tmp_path / "run", max_iter=1, dtype="float32"))
+    how = {"max_iter": 1, "space": "token", "dtype": "float32"}
+    search(small("", [tiny_base, experts[0]], [task], tmp_path / "tokens", **how))
+    folders = [str(tmp_path / name) for name in ("run", "tokens")]
+    run, mixture = open_members(folders, dtype="float32", threads=1)
     test = load_task(str(task)).test
     for member, folder in ((run, "run"), (mixture, "tokens")):
         responses = member.answer(test, "likelihood")
@@ -199,20 +180,15 @@ def test_an_endpoint_writes_and_counts(
     server = serve(lambda prompt, n: answer("The answer is (B)."))
     member = endpoint(server)
     responses = member.answer(ITEMS[:2], "likelihood")
-    assert (
-        [a.text for a in responses] == ["The answer is (B)."] * 2
-        and not responses[0].scores
-        and responses[0].tokens == 15
-    )
+    assert [a.text for a in responses] == ["The answer is (B)."] * 2
+    assert not responses[0].scores and responses[0].tokens == 15
     sent = server.requests[0]
     assert sent["key"] == "Bearer secret" and sent["model"] == "m" and sent["temperature"] == 0
     assert "\nA: " in sent["messages"][0]["content"], "it sees the options, whatever the scoring"
     drawn = member.generate(["x"], Sampling(n=2, temperature=0.7, seed=5))
     assert drawn[0].tokens == 30
-    assert sorted((r["seed"], r["temperature"]) for r in server.requests if "seed" in r) == [
-        (5, 0.7),
-        (6, 0.7),
-    ]
+    seeded = sorted((r["seed"], r["temperature"]) for r in server.requests if "seed" in r)
+    assert seeded == [(5, 0.7), (6, 0.7)]
     with pytest.raises(UserError, match="far: an endpoint gives no likelihoods"):
         member.likelihoods([("a", "b")])
 
@@ -226,37 +202,19 @@ def test_silent_endpoints_are_refused_before_anything_is_asked(
 
 
 def test_a_quorum_decides_though_an_endpoint_is_down(
-    serve: Callable[..., Server],
-    tiny_base: Path,
-    loud: list[Path],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    serve: Callable[..., Server], tiny_base: Path, experts: list[Path], tmp_path: Path, capsys
 ) -> None:
     down = serve(lambda prompt, n: (401, {}, b"no key"))
     task = write_task(tmp_path / "t.json", questions(6, 1, 3), questions(4, 2, 3))
-    words = [
-        "--members",
-        *loud[:2],
-        f"{down.url}#m",
-        "--base",
-        tiny_base,
-        "--task",
-        task,
-        "--threads",
-        1,
-        "--quiet",
-    ]
+    words = ["--members", *experts[:2], f"{down.url}#m", "--base", tiny_base, "--task", task]
+    words += ["--threads", 1, "--quiet"]
     options = ["--strategy", "consensus", "--scoring", "likelihood", "--out", tmp_path / "out"]
     code, _, err = swarm_llm(capsys, "negotiate", *words, *options)
     assert code == 0, err
-    verdicts = [
-        json.loads(line) for line in (tmp_path / "out" / "verdicts.jsonl").read_text().splitlines()
-    ]
-    assert all(
-        verdict["notes"]["failed"] == ["m"] and verdict["ballots"][2] is None
-        for verdict in verdicts
-    )
-    assert any(verdict["answer"] is not None for verdict in verdicts), "two of three are a quorum"
+    lines = (tmp_path / "out" / "verdicts.jsonl").read_text().splitlines()
+    verdicts = list(map(json.loads, lines))
+    assert all(v["notes"]["failed"] == ["m"] and v["ballots"][2] is None for v in verdicts)
+    assert any(v["answer"] is not None for v in verdicts), "two of three are a quorum"
     code, _, err = swarm_llm(capsys, "negotiate", *words, "--strategy", "consensus,stackelberg")
     assert code == 2 and "member m at http" in err
 
@@ -267,9 +225,7 @@ def test_a_quorum_decides_though_an_endpoint_is_down(
 def test_a_missing_chat_template_is_named(tiny_base: Path, tmp_path: Path) -> None:
     bare = save_member(tmp_path / "bare", byte_level(template=None))
     opened = open_members([str(tiny_base), str(bare)], dtype="float32", threads=1)
-    with pytest.raises(
-        UserError, match="bare: has no chat template, other members have one; put a chat_template"
-    ):
+    with pytest.raises(UserError, match="bare: has no chat template, other members have one"):
         check_members(opened, None, "auto")
 
 
@@ -277,9 +233,7 @@ def test_a_context_that_is_too_short_is_named(tiny_base: Path, tmp_path: Path) -
     short = save_member(tmp_path / "short", byte_level(), max_position_embeddings=40)
     task = load_task(str(write_task(tmp_path / "t.json", questions(3, 1, 3), questions(3, 2, 3))))
     opened = open_members([str(tiny_base), str(short)], dtype="float32", threads=1)
-    with pytest.raises(
-        UserError, match=r"letter scoring needs \d+ tokens, short's context window holds 40"
-    ):
+    with pytest.raises(UserError, match=r"needs \d+ tokens, short's context window holds 40"):
         check_members(opened, task, "letter")
 
 
@@ -357,10 +311,7 @@ def test_a_classifier_votes_for_the_option_that_its_label_names(classifier: Path
     ("item", "words"),
     [
         (Item("7", "sky", None, "blue"), "a sequence classifier votes and writes nothing"),
-        (
-            Item("7", "sky", {"A": "blue", "C": "pink"}, "A"),
-            "example 7: option C (pink) is no label",
-        ),
+        (Item("7", "sky", {"A": "blue", "C": "pink"}, "A"), "7: option C (pink) is no label"),
     ],
 )
 def test_a_classifier_refuses_what_its_labels_do_not_name(

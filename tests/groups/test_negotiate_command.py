@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given as drawn
 from hypothesis import strategies as st
-from search_helpers import louder, questions, swarm_llm, write_task
+from search_helpers import questions, swarm_llm, write_task
 
 from pyswarmopt_groups.context import GroupContext
 from pyswarmopt_groups.distillation import COPIES, quotas, soft_chats
@@ -20,10 +20,9 @@ pytestmark = pytest.mark.usefixtures("short_texts")
 
 
 @pytest.fixture
-def given(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> list[str]:
-    experts = louder(tiny_experts[:2], tmp_path / "experts")
+def given(tiny_base: Path, experts: list[Path], tmp_path: Path) -> list[str]:
     task = write_task(tmp_path / "words.json", questions(4, 1, 3), questions(4, 2, 3))
-    words = ["--members", *map(str, experts), "--base", str(tiny_base), "--task", str(task)]
+    words = ["--members", *map(str, experts[:2]), "--base", str(tiny_base), "--task", str(task)]
     return [*words, "--threads", "1", "--quiet", "--dtype", "float32"]
 
 
@@ -38,11 +37,8 @@ def test_all_negotiations_by_one_command(
     result = json.loads((out / "result.json").read_text())
     societies = society_names(2, 1)
     assert set(result["strategies"]) == (set(NEGOTIATIONS) - {"societies"}) | set(societies)
-    assert (
-        len(societies) == 6
-        and all(text.count(name) == 2 for name in societies)
-        and "conformity" in text
-    )
+    assert len(societies) == 6 and "conformity" in text
+    assert all(text.count(name) == 2 for name in societies)
     for name in societies:
         row = result["strategies"][name]
         assert len(row["consensus"]) == 2 and all(0 <= value <= 2 for value in row["consensus"])
@@ -51,11 +47,11 @@ def test_all_negotiations_by_one_command(
         assert 0 <= row["test"] <= 1 and row["tokens"] > 0
     # The first answers of societies of the same traits are asked once, whatever follows.
     verdicts = [json.loads(line) for line in (out / "verdicts.jsonl").read_text().splitlines()]
-    first = {
-        name: [v["notes"]["rounds"][0] for v in verdicts if v["strategy"] == name]
-        for name in societies
-    }
-    assert first["society:ce:d"] == first["society:ce:r"]
+    debating, reflecting = (
+        [v["notes"]["rounds"][0] for v in verdicts if v["strategy"] == name]
+        for name in ("society:ce:d", "society:ce:r")
+    )
+    assert debating == reflecting
 
 
 # Distillation
@@ -73,29 +69,18 @@ def test_a_student_learns_what_the_group_says(
     task = json.loads(Path(given[given.index("--task") + 1]).read_text())
     same = write_task(tmp_path / "same.json", task["dev"], task["dev"])  # test what was taught
     words = [word if word != given[given.index("--task") + 1] else str(same) for word in given]
-    options = [
-        "--strategy",
-        "majority",
-        "--scoring",
-        "likelihood",
-        "--set",
-        "allow-overlap",
-        "--out",
-        tmp_path / "student",
-    ]
-    options += ["--epochs", 60, "--lr", "0.02", "--rank", 8, "--json"]
-    code, out, err = swarm_llm(capsys, "distill", *words, *options)
+    options = "--strategy majority --scoring likelihood --set allow-overlap --epochs 60 --lr 0.02"
+    words += [*options.split(), "--rank", "8", "--json", "--out", str(tmp_path / "student")]
+    code, out, err = swarm_llm(capsys, "distill", *words)
     assert (code, err) == (0, ""), err
     printed = json.loads(out)
-    assert (
-        printed["questions"] == 4 and printed["student"]["tokens"] == printed["group"]["tokens"] / 2
-    )
+    assert printed["questions"] == 4
+    assert printed["student"]["tokens"] == printed["group"]["tokens"] / 2
     assert printed["student"]["test"] == printed["group"]["test"]
     card = (tmp_path / "student" / "README.md").read_text()
     assert "answers of 2 members by majority" in card
-    model = PeftModel.from_pretrained(
-        AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32), tmp_path / "student"
-    )
+    base = AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32)
+    model = PeftModel.from_pretrained(base, tmp_path / "student")
     tokenizer = AutoTokenizer.from_pretrained(tiny_base)
     right = 0
     for item in task["dev"]:
@@ -107,9 +92,8 @@ def test_a_student_learns_what_the_group_says(
             start = len(tokenizer(head, add_special_tokens=False)["input_ids"])
             with torch.no_grad():
                 logprobs = model(ids).logits[0].log_softmax(-1)
-            values[letter] = sum(
-                float(logprobs[t - 1, ids[0, t]]) for t in range(start, ids.shape[1])
-            ) / len(text)
+            said = [float(logprobs[t - 1, ids[0, t]]) for t in range(start, ids.shape[1])]
+            values[letter] = sum(said) / len(text)
         right += max(values, key=lambda letter: values[letter]) == item["answer"]
     assert printed["student"]["test"] == right / 4
 

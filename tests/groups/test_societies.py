@@ -4,6 +4,7 @@ reading of the paper.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 
 import pytest
@@ -20,31 +21,29 @@ BALLOTS = st.lists(st.sampled_from(["A", "B", "C", None]), min_size=3, max_size=
 
 
 def group() -> list[Scripted]:
-    letters = {"ann": "A", "bob": "B"}
-    return [
-        Scripted(name, writes=lambda prompt, n=name, x=letter: f"{n} says so. The answer is {x}.")
-        for name, letter in letters.items()
-    ]
+    says = {"ann": "ann says so. The answer is A.", "bob": "bob says so. The answer is B."}
+    return [Scripted(name, writes=lambda prompt, said=said: said) for name, said in says.items()]
+
+
+def decided(strategy: str, members: list[Scripted]) -> Verdict:
+    items = quiz("AB", 1, 3)
+    context = GroupContext(members, Task("quiz", items[:1], items[1:]), "letter")
+    (verdict,) = load_strategy(strategy).fit(context)(items[1:])
+    return verdict
 
 
 def test_each_agent_is_told_its_trait_and_the_right_words() -> None:
     members = group()
-    items = quiz("AB", 1, 3)
-    strategy = load_strategy("society:cce:dr")
-    (verdict,) = strategy.fit(GroupContext(members, Task("quiz", items[:1], items[1:]), "letter"))(
-        items[1:]
-    )
+    verdict = decided("society:cce:dr", members)
     # Agents: ann, bob, and ann again as the third; three turns each.
     ann, bob = (member.prompts for member in members)
     assert len(ann) == 6 and len(bob) == 3 and verdict.tokens == 9 * TEXT
     confident, easy = societies.TRAITS["c"], societies.TRAITS["e"]
-    assert [p.startswith(confident) for p in ann] == [True, False] * 3 and all(
-        p.startswith(easy) for p in ann[1::2]
-    )
+    assert [p.startswith(confident) for p in ann] == [True, False] * 3
+    assert all(p.startswith(easy) for p in ann[1::2])
     debate, reflection = bob[1], bob[2]
-    assert (
-        debate.count("Somebody else says: ann says so.") == 2 and "Somebody else" not in reflection
-    )
+    assert debate.count("Somebody else says: ann says so.") == 2
+    assert "Somebody else" not in reflection
     assert "Your answer so far: bob says so." in reflection and "Check your answer" in reflection
     assert verdict.answer == "A" and verdict.notes["rounds"] == [["A", "B", "A"]] * 3
     assert verdict.agreement == pytest.approx(2 / 3)
@@ -54,9 +53,8 @@ def test_all_societies_of_the_paper() -> None:
     names = society_names(3, 3)
     assert len(names) == 4 * 8 and len(set(names)) == 32
     assert {name.split(":")[1] for name in names} == {"ccc", "cce", "cee", "eee"}
-    assert {name.split(":")[2] for name in names} == {
-        a + b + c for a in "dr" for b in "dr" for c in "dr"
-    }
+    patterns = set(map("".join, itertools.product("dr", repeat=3)))
+    assert {name.split(":")[2] for name in names} == patterns
     assert find_names(["societies:2:rounds=1"], ["societies"]) == society_names(2, 1)
 
 
@@ -82,24 +80,17 @@ def test_the_measures_by_a_literal_reading(
                     continue
                 if frequency[rounds[j][k]] == max(frequency.values()):
                     conforming[rounds[j - 1][k] == "A", rounds[j][k] == "A"] += 1
-    if debates:
-        assert found["conformity"] == pytest.approx(conforming.total() / debates)
-    else:
-        assert found["conformity"] is None
+    expected = pytest.approx(conforming.total() / debates) if debates else None
+    assert found["conformity"] == expected
     truth = {True: "right", False: "wrong"}
     for (before, after), n in conforming.items():
-        assert found["conforming"][f"{truth[before]} to {truth[after]}"] == pytest.approx(
-            n / conforming.total()
-        )
+        share = found["conforming"][f"{truth[before]} to {truth[after]}"]
+        assert share == pytest.approx(n / conforming.total())
     for j in range(4):
         sizes = [len(set(rounds[j]) - {None}) for rounds in cases]
         assert found["consensus"][j] == pytest.approx(sum(sizes) / len(sizes))
 
 
 def test_without_a_clear_plurality_there_is_no_answer() -> None:
-    items = quiz("AB", 1, 3)
-    decide = load_strategy("society:cc:d").fit(
-        GroupContext(group(), Task("quiz", items[:1], items[1:]), "letter")
-    )
-    (verdict,) = decide(items[1:])
+    verdict = decided("society:cc:d", group())
     assert verdict.answer is None and verdict.agreement == 0.0

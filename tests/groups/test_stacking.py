@@ -28,12 +28,8 @@ def test_with_several_options_the_weights_minimise_the_loss_written_out_item_by_
             total -= np.log(pooled[label] / pooled.sum())
         return float(total)
 
-    plain = minimize(
-        loss,
-        np.zeros(3),
-        method="Nelder-Mead",
-        options={"xatol": 1e-8, "fatol": 1e-10, "maxiter": 4000},
-    )
+    options = {"xatol": 1e-8, "fatol": 1e-10, "maxiter": 4000}
+    plain = minimize(loss, np.zeros(3), method="Nelder-Mead", options=options)
     assert fit_weights(logs, there, labels) == pytest.approx(plain.x, abs=1e-4)
 
 
@@ -42,8 +38,5 @@ def test_a_verdict_names_the_votes_and_how_many_agree() -> None:
     context = context_of({"ann": rows, "bob": [[b, a] for a, b in rows]}, "ABAB", dev=2)
     assert context.task is not None
     found = load_strategy("stacked").fit(context)(context.task.test)
-    assert [(one.answer, one.ballots, one.agreement) for one in found] == [
-        ("A", ("A", "B"), 0.5),
-        ("B", ("B", "A"), 0.5),
-    ]
-    assert [one.tokens for one in found] == [20, 20]
+    assert [(one.answer, one.ballots) for one in found] == [("A", ("A", "B")), ("B", ("B", "A"))]
+    assert [(one.agreement, one.tokens) for one in found] == [(0.5, 20)] * 2

@@ -19,22 +19,18 @@ MEMORY = 50  # items, as docs/collective.md says
 
 def task(dev: int, test: int, rng: random.Random) -> Task:
     choices = dict(zip(LETTERS, "wxyz", strict=True))
-    items = [
-        Item(str(i), f"Question {i}?", choices, rng.choice(LETTERS)) for i in range(dev + test)
-    ]
+    n = range(dev + test)
+    items = [Item(str(i), f"Question {i}?", choices, rng.choice(LETTERS)) for i in n]
     return Task("quiz", tuple(items[:dev]), tuple(items[dev:]))
 
 
 def group(accuracies: Sequence[float], known: Task, rng: random.Random) -> list[Scripted]:
-    items = [*known.dev, *known.test]
+    def answer(right: str, p: float) -> str:
+        return right if rng.random() < p else rng.choice(LETTERS.replace(right, ""))
 
-    def answers(p: float) -> list[str]:
-        return [
-            x.answer if rng.random() < p else rng.choice(LETTERS.replace(x.answer, ""))
-            for x in items
-        ]
-
-    return [Scripted(f"m{k}", answers=answers(p)) for k, p in enumerate(accuracies)]
+    right = [item.answer for item in (*known.dev, *known.test)]
+    answers = [[answer(letter, p) for letter in right] for p in accuracies]
+    return [Scripted(f"m{k}", answers=own) for k, own in enumerate(answers)]
 
 
 def by_hand(
@@ -46,12 +42,8 @@ def by_hand(
     p, answers = list(dev), []
     for row in ballots:
         smooth = [(q * MEMORY + 0.25) / (MEMORY + 1) for q in p]
-        likelihood = {
-            o: math.prod(
-                s if vote == o else (1 - s) / 3 for s, vote in zip(smooth, row, strict=True)
-            )
-            for o in LETTERS
-        }
+        votes = list(zip(smooth, row, strict=True))
+        likelihood = {o: math.prod(s if v == o else (1 - s) / 3 for s, v in votes) for o in LETTERS}
         total = sum(likelihood.values())
         best = max(likelihood[o] for o in row)
         answers.append(next(o for o in row if math.isclose(likelihood[o], best, rel_tol=1e-9)))
@@ -81,6 +73,5 @@ def test_abstentions_move_nothing_and_nobody_may_answer() -> None:
     known = task(2, 3, random.Random(1))
     silent = Scripted("silent", answers=[known.dev[0].answer, "?", "?", "?", "?"])
     verdicts = load_strategy("trust").fit(GroupContext([silent], known, "letter"))(known.test)
-    assert [one.answer for one in verdicts] == [None] * 3 and verdicts[-1].notes[
-        "trust"
-    ] == verdicts[0].notes["trust"]
+    assert [one.answer for one in verdicts] == [None] * 3
+    assert verdicts[-1].notes["trust"] == verdicts[0].notes["trust"]

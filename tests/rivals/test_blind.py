@@ -9,19 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from search_helpers import Json, louder, swarm_llm
+from search_helpers import Json, exit_code, swarm_llm
 
-from pyswarmopt_llm.cli.app import main
 from pyswarmopt_llm.scores.tasks import load_task, render_prompt
 from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_llm.searching.use.model import Turns
 
 N = 12
-
-
-@pytest.fixture(scope="module")
-def experts(tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return louder(tiny_experts, tmp_path_factory.mktemp("loud"))
 
 
 @pytest.fixture(scope="module")
@@ -38,19 +32,8 @@ def written(
 ) -> Path:
     """The pairs of two experts and their key, which tests copy."""
     file = tmp_path_factory.mktemp("pairs") / "pairs.csv"
-    words = [
-        "--base",
-        tiny_base,
-        "--adapter",
-        experts[0],
-        "--against",
-        experts[1],
-        "--task",
-        prompts,
-    ]
-    with pytest.raises(SystemExit) as end:
-        main(["blind", str(file), *map(str, words), "--threads", "1"])
-    assert not end.value.code
+    models = f"--base {tiny_base} --adapter {experts[0]} --against {experts[1]}"
+    assert exit_code("blind", file, *f"{models} --task {prompts} --threads 1".split()) == 0
     return file
 
 
@@ -98,20 +81,17 @@ def test_a_pair_is_what_both_models_write_in_an_order_that_the_key_knows(
     for model in models:
         engine = turns.engine(model)
         chats = [engine.chat(render_prompt(item, "generate")) for item in items.values()]
-        said.append(
-            dict(zip(items, (text.strip() for text in engine.generate(chats, 128)), strict=True))
-        )
+        texts = [text.strip() for text in engine.generate(chats, 128)]
+        said.append(dict(zip(items, texts, strict=True)))
     key, rows = key_of(pairs), rows_of(pairs)
     assert {*key["ours"], *key["alike"]} == set(items) and len(rows) == len(key["ours"]) > 3
     assert set(key["ours"].values()) == {"1", "2"}, "the order is drawn"
     for row in rows:
-        assert row["vote"] == "" and row["prompt"] == f" {items[row['id']].question}", (
-            "no formula for a spreadsheet"
-        )
-        shown = [row["reply 1"].strip(), row["reply 2"].strip()]
-        assert shown == [
-            texts[row["id"]] for texts in (said if key["ours"][row["id"]] == "1" else said[::-1])
-        ]
+        id_, shown = row["id"], [row["reply 1"].strip(), row["reply 2"].strip()]
+        # no formula for a spreadsheet
+        assert row["vote"] == "" and row["prompt"] == f" {items[id_].question}"
+        order = said if key["ours"][id_] == "1" else said[::-1]
+        assert shown == [texts[id_] for texts in order]
     assert "loud" not in pairs.read_text(), "nothing in the file says who wrote a reply"
 
 
@@ -125,11 +105,8 @@ def test_votes_for_ours_are_wins_whichever_number_it_has(
     lost = counted(capsys, vote(pairs, pairs, lambda _, ours: "2" if ours == "1" else "1"))
     assert lost["value"] == pytest.approx(alike / 2 / N) and lost["paired"]["lost"] == n
     low, high = won["interval"]
-    assert (
-        low <= won["value"] <= high
-        and won["verdict"]["kind"] == "better"
-        and lost["verdict"]["kind"] == "worse"
-    )
+    assert low <= won["value"] <= high
+    assert (won["verdict"]["kind"], lost["verdict"]["kind"]) == ("better", "worse")
 
 
 def test_pairs_without_a_vote_are_left_out_and_voters_of_one_pair_are_averaged(
@@ -140,10 +117,11 @@ def test_pairs_without_a_vote_are_left_out_and_voters_of_one_pair_are_averaged(
     second = {ids[0]: "ours", ids[1]: "theirs"}
 
     def by(votes: dict[str, str]) -> Callable[[str, str], str]:
-        other = {"1": "2", "2": "1"}
-        return lambda id_, ours: {"ours": ours, "theirs": other[ours]}.get(
-            votes.get(id_, ""), votes.get(id_, "")
-        )
+        def number(id_: str, ours: str) -> str:
+            said = votes.get(id_, "")
+            return {"ours": ours, "theirs": {"1": "2", "2": "1"}[ours]}.get(said, said)
+
+        return number
 
     copy = vote(pairs, tmp_path / "second.csv", by(second))
     found = counted(capsys, vote(pairs, pairs, by(first)), copy)
@@ -156,10 +134,7 @@ def test_pairs_without_a_vote_are_left_out_and_voters_of_one_pair_are_averaged(
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (
-            lambda file: vote(file, file, lambda *_: "left"),
-            "the vote left is none; write 1, 2 or tie",
-        ),
+        (lambda file: vote(file, file, lambda *_: "left"), "the vote left is none"),
         (lambda file: file, "no votes yet"),
         (lambda file: file.with_name(f"{file.name}.key.json").unlink(), "key.json: missing"),
         (lambda file: file.write_text("id,vote\nstranger,1\n"), "stranger is not in the key"),
@@ -175,11 +150,7 @@ def test_what_cannot_be_counted_is_one_line(
 
 
 def test_votes_are_not_overwritten_and_a_second_model_is_needed(
-    pairs: Path,
-    tiny_base: Path,
-    experts: list[Path],
-    prompts: Path,
-    capsys: pytest.CaptureFixture[str],
+    pairs: Path, tiny_base: Path, experts: list[Path], prompts: Path, capsys
 ) -> None:
     before = pairs.read_bytes()
     words = [pairs, "--base", tiny_base, "--adapter", experts[0], "--task", prompts]

@@ -7,6 +7,7 @@ from __future__ import annotations
 import io
 import json
 import math
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
-from search_helpers import files, louder, questions, swarm_llm, write_task
+from search_helpers import files, questions, swarm_llm, write_task
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_rivals.comparison.config import CompareConfig
@@ -26,9 +27,8 @@ SOME = ("uniform-soup", "best-single", "prediction-merge", "model-swarms", "neve
 
 
 @pytest.fixture
-def given(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> dict[str, Any]:
+def given(tiny_base: Path, experts: list[Path], tmp_path: Path) -> dict[str, Any]:
     """What every call shares."""
-    experts = louder(tiny_experts, tmp_path / "experts")
     task = write_task(tmp_path / "words.json", questions(8, 1), questions(12, 2))
     return {
         "base": str(tiny_base),
@@ -43,6 +43,22 @@ def given(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> dict[str
     }
 
 
+@pytest.fixture
+def perplexity(tmp_path: Path) -> Path:
+    """A task that another metric scores."""
+    file = tmp_path / "texts.json"
+    return write_task(file, questions(6, 3), questions(5, 4), metric="perplexity")
+
+
+def compared(given: dict[str, Any], **changes: Any) -> Any:
+    return compare(CompareConfig(**given | changes))
+
+
+def evaluated(capsys: pytest.CaptureFixture[str], given: dict[str, Any], words: str) -> Any:
+    """What `swarm-llm eval` says of a model of the base."""
+    return json.loads(swarm_llm(capsys, *f"eval --base {given['base']} {words} --json".split())[1])
+
+
 def lasting(folder: Path) -> list[dict[str, Any]]:
     """Outcomes without what a clock wrote, in any order."""
     rows = outcomes_in(folder)
@@ -54,18 +70,11 @@ def test_every_method_takes_part_and_keeps_to_the_budget(
 ) -> None:
     data = {name: tmp_path / f"{name}.jsonl" for name in ("ant", "bee", "cat")}
     for name, file in data.items():
-        turns = [
-            {"role": "user", "content": f"Question: {name}?"},
-            {"role": "assistant", "content": name},
-        ]
-        file.write_text("".join(json.dumps({"messages": turns}) + "\n" for _ in range(6)))
-    given |= {
-        "methods": ("all",),
-        "seeds": 1,
-        "budget_items": 60,
-        "data": tuple((n, str(f)) for n, f in data.items()),
-    }
-    result = compare(CompareConfig(**given))
+        said = {"user": f"Question: {name}?", "assistant": name}
+        turns = [{"role": role, "content": text} for role, text in said.items()]
+        file.write_text((json.dumps({"messages": turns}) + "\n") * 6)
+    pairs = tuple((name, str(file)) for name, file in data.items())
+    result = compared(given, methods=("all",), seeds=1, budget_items=60, data=pairs)
     assert result["left_out"] == {
         "finetune-once": "training takes 80 examples",
         "finetune-best-once": "training takes 104 examples",
@@ -89,9 +98,7 @@ def test_a_swarm_whose_result_is_trained_on_dev_is_charged_for_that(
     given: dict[str, Any], budget: int
 ) -> None:
     names = ("best-single", "item-model", "item-model+dev")
-    result = compare(
-        CompareConfig(**{**given, "methods": names, "seeds": 1, "budget_items": budget})
-    )
+    result = compared(given, methods=names, seeds=1, budget_items=budget)
     spent = result["methods"]["item-model+dev"]["item_evaluations"]
     # Four epochs without each fold and on all, the scoring of what was trained, and three experts.
     assert 4 * 2.5 * (2 * 7 + 3 * 6 + 8) + 8 + 3 * 8 <= spent <= budget
@@ -109,7 +116,7 @@ def test_a_comparison_that_is_stopped_goes_on_to_the_same_end(
     """
     from pyswarmopt_llm.engine.transformers import TransformersEngine
 
-    whole = compare(CompareConfig(**{**given, "out": str(tmp_path / "whole")}))
+    whole = compared(given, out=str(tmp_path / "whole"))
     asked = TransformersEngine.loglikelihood
     calls: list[int] = []
 
@@ -120,69 +127,54 @@ def test_a_comparison_that_is_stopped_goes_on_to_the_same_end(
         return asked(engine, pairs)
 
     monkeypatch.setattr(TransformersEngine, "loglikelihood", stopping)
+    again = None
     for _ in range(20):
-        try:
-            again = compare(CompareConfig(**given))
-            break
-        except KeyboardInterrupt:
-            continue
+        with suppress(KeyboardInterrupt):
+            again = again or compared(given)
     assert len(calls) > 18  # it was stopped more than once
     assert lasting(Path(given["out"])) == lasting(tmp_path / "whole")
-    drop = ("config", "seconds")
+    passing = {"config": None, "seconds": None}
     for name, row in again["methods"].items():
-        assert {k: v for k, v in row.items() if k not in drop} == {
-            k: v for k, v in whole["methods"][name].items() if k not in drop
-        }
+        assert row | passing == whole["methods"][name] | passing
 
 
 def test_methods_and_seeds_can_be_added_and_the_rest_is_kept(given: dict[str, Any]) -> None:
     steps: list[MethodEvent] = []
-    compare(CompareConfig(**{**given, "methods": ("uniform-soup", "model-swarms"), "seeds": 1}))
+    compared(given, methods=("uniform-soup", "model-swarms"), seeds=1)
     before = lasting(Path(given["out"]))
     result = compare(CompareConfig(**given), steps.append)
     assert [row for row in lasting(Path(given["out"])) if row in before] == before
-    assert (
-        result["methods"]["model-swarms"]["seeds"] == 2
-        and result["methods"]["uniform-soup"]["seeds"] == 1
-    )
+    assert result["methods"]["model-swarms"]["seeds"] == 2
+    assert result["methods"]["uniform-soup"]["seeds"] == 1
     begun = [(s.method, s.seed) for s in steps if s.outcome is None]
-    assert (
-        ("uniform-soup", 0) not in begun
-        and ("model-swarms", 0) not in begun
-        and ("model-swarms", 1) in begun
-    )
+    assert not {("uniform-soup", 0), ("model-swarms", 0)} & {*begun}
+    assert ("model-swarms", 1) in begun
     finished = [s.method for s in steps if s.outcome is not None and s.seed == 0]
-    assert (
-        finished.index("uniform-soup")
-        < finished.index("best-single")
-        < finished.index("model-swarms")
-    )  # cheapest first
+    cheapest_first = ["uniform-soup", "best-single", "model-swarms"]
+    assert sorted(cheapest_first, key=finished.index) == cheapest_first
     assert [s.done for s in steps if s.outcome is not None] == list(range(1, 8))
 
 
 def test_the_figures_are_those_of_the_items(given: dict[str, Any]) -> None:
     """Means, differences and permutation test from the outcomes, by other means."""
-    result = compare(CompareConfig(**given))
+    result = compared(given)
     rows = outcomes_in(Path(given["out"]))
     by_method: dict[str, list[Any]] = {}
     for row in sorted(rows, key=lambda row: row["seed"]):
-        by_method.setdefault(row["method"], []).append(
-            [[int(c) for c in row[split]] for split in ("dev", "test")]
-        )
+        scores = [list(map(int, row[split])) for split in ("dev", "test")]
+        by_method.setdefault(row["method"], []).append(scores)
+    single = np.array(by_method["best-single"][0][1])
     for name, row in result["methods"].items():
         own = by_method[name]
         assert row["dev"] == pytest.approx(np.mean([dev for dev, _ in own]))
         assert row["test_seeds"] == pytest.approx([np.mean(test) for _, test in own])
         if name != "best-single":
-            difference = np.mean([test for _, test in own], 0) - np.array(
-                by_method["best-single"][0][1]
-            )
+            difference = np.mean([test for _, test in own], 0) - single
             assert row["against_single"]["difference"] == pytest.approx(difference.mean())
             signs = np.array(np.meshgrid(*[[-1, 1]] * 12)).reshape(12, -1)
             sums = np.abs(difference @ signs)
-            assert row["against_single"]["p"] == pytest.approx(
-                np.mean(sums >= abs(difference.sum()) - 1e-9)
-            )
+            p = np.mean(sums >= abs(difference.sum()) - 1e-9)
+            assert row["against_single"]["p"] == pytest.approx(p)
     best = next(iter(result["methods"]))
     assert all(
         row["against_rival"]["method"] == best
@@ -195,9 +187,7 @@ def test_two_tasks_share_one_base_and_have_a_table_over_both(
     given: dict[str, Any], tmp_path: Path
 ) -> None:
     second = write_task(tmp_path / "more.json", questions(6, 3), questions(10, 4))
-    result = compare(
-        CompareConfig(**{**given, "tasks": (*given["tasks"], str(second)), "seeds": 1})
-    )
+    result = compared(given, tasks=(*given["tasks"], str(second)), seeds=1)
     assert set(result["tasks"]) == {"words", "more"}
     for name, row in result["methods"].items():
         both = [result["tasks"][task]["methods"][name]["test"] for task in ("words", "more")]
@@ -211,103 +201,57 @@ def test_two_tasks_share_one_base_and_have_a_table_over_both(
 
 
 def test_a_task_is_scored_by_its_own_metric(
-    given: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    given: dict[str, Any], perplexity: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """As `swarm-llm eval` scores the merged adapter; who needs right and wrong answers is left
     out.
     """
-    second = write_task(
-        tmp_path / "texts.json", questions(6, 3), questions(5, 4), metric="perplexity"
-    )
-    given |= {"methods": ("uniform-soup", "best-single", "prediction-merge", "lorahub"), "seeds": 1}
-    result = compare(CompareConfig(**{**given, "tasks": (str(second),)}))
-    assert (result["metric"], set(result["methods"])) == (
-        "perplexity",
-        {"uniform-soup", "best-single", "lorahub"},
-    )
+    names = ("uniform-soup", "best-single", "prediction-merge", "lorahub")
+    result = compared(given, methods=names, seeds=1, tasks=(str(perplexity),))
+    assert result["metric"] == "perplexity"
+    assert set(result["methods"]) == {"uniform-soup", "best-single", "lorahub"}
     assert "scored by perplexity" in result["left_out"]["prediction-merge"]
     assert "Scores: texts by perplexity." in (Path(given["out"]) / "compare.md").read_text()
     common = ["--base", given["base"], "--experts", *given["experts"], "--method", "uniform-soup"]
     assert swarm_llm(capsys, "merge", *common, "--out", tmp_path / "soup")[0] == 0
-    words = [
-        "eval",
-        "--base",
-        given["base"],
-        "--adapter",
-        tmp_path / "soup",
-        "--task",
-        second,
-        "--json",
-    ]
-    found = json.loads(swarm_llm(capsys, *words)[1])
+    found = evaluated(capsys, given, f"--adapter {tmp_path / 'soup'} --task {perplexity}")
     assert found["metric"] == "perplexity"
     assert result["methods"]["uniform-soup"]["test"] == pytest.approx(found["value"], rel=1e-3)
 
 
 def test_a_rule_competes_at_full_rank_and_as_the_adapter_that_merge_writes(
-    given: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    given: dict[str, Any], perplexity: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """By perplexity, which tells the two apart; a LoRA of the matrices' own size is the rule's
     result uncut.
     """
-    task = write_task(
-        tmp_path / "texts.json", questions(6, 3), questions(5, 4), metric="perplexity"
-    )
     names = ("ties", "ties:adapter", "task-arithmetic", "task-arithmetic:adapter")
-    given |= {"tasks": (str(task),), "methods": names, "dtype": "float32"}
-    rows = compare(CompareConfig(**given))["methods"]
-    assert {name: row["rank"] for name, row in rows.items()} == {
-        "ties": "full",
-        "ties:adapter": 12,  # three experts of rank 4
-        "task-arithmetic": 12,
-        "task-arithmetic:adapter": 12,
-    }
+    rows = compared(given, tasks=(str(perplexity),), methods=names, dtype="float32")["methods"]
+    assert [rows[name]["rank"] for name in names] == ["full", 12, 12, 12]  # three of rank 4
     assert "relative_error" not in rows["task-arithmetic:adapter"]  # a sum is exact
     assert rows["task-arithmetic"]["test"] == rows["task-arithmetic:adapter"]["test"]
     common = ["--base", given["base"], "--experts", *given["experts"], "--method", "ties", "--json"]
     found = {}
     for name, rank in (("ties", ["--rank", "32"]), ("ties:adapter", [])):
         out = tmp_path / f"{len(found)}"
-        lost = json.loads(swarm_llm(capsys, "merge", *common, *rank, "--out", out)[1])[
-            "relative_error"
-        ]
-        assert rows[name].get("relative_error", 0.0) == pytest.approx(lost)
-        words = [
-            "eval",
-            "--base",
-            given["base"],
-            "--adapter",
-            out,
-            "--task",
-            task,
-            "--dtype",
-            "float32",
-            "--json",
-        ]
-        found[name] = json.loads(swarm_llm(capsys, *words)[1])["value"]
+        merged = json.loads(swarm_llm(capsys, "merge", *common, *rank, "--out", out)[1])
+        lost = rows[name].get("relative_error", 0.0)
+        assert lost == pytest.approx(merged["relative_error"])
+        words = f"--adapter {out} --task {perplexity} --dtype float32"
+        found[name] = evaluated(capsys, given, words)["value"]
         assert rows[name]["test"] == pytest.approx(found[name], rel=1e-4)
     assert found["ties"] != pytest.approx(found["ties:adapter"], rel=1e-3)
     table = (Path(given["out"]) / "compare.md").read_text()
-    assert (
-        f"| 12, {rows['ties:adapter']['relative_error']:.1%} cut |" in table and "| full |" in table
-    )
+    assert f"| 12, {lost:.1%} cut |" in table and "| full |" in table
 
 
 # The command
 
 
 def words(given: dict[str, Any], **changes: Any) -> list[str]:
-    options = {
-        "base": given["base"],
-        "task": given["tasks"][0],
-        "out": given["out"],
-        "methods": ",".join(given["methods"]),
-        "seeds": 1,
-        "budget-items": 24,
-        "threads": 1,
-        "scoring": "likelihood",
-        **changes,
-    }
+    options = {name: given[name] for name in ("base", "out", "threads", "scoring")}
+    options |= {"task": given["tasks"][0], "methods": ",".join(given["methods"])}
+    options |= {"seeds": 1, "budget-items": 24} | changes
     found = ["compare", "--quiet", "--experts", *given["experts"]]
     for name, value in options.items():
         found += [f"--{name}", str(value)]
@@ -361,23 +305,11 @@ def test_merge_writes_what_a_searching_method_finds(
     assert code == 0, err
     assert f"wrote {tmp_path / 'merged'}: {method} of 3 experts" in out
     assert "example evaluations" in (tmp_path / "merged" / "README.md").read_text()
-    asked = {**given, "methods": (method,), "seeds": 1, "scoring": "auto"}
-    row = compare(CompareConfig(**asked))["methods"][method]
-    task = [
-        "--task",
-        given["tasks"][0],
-        "--json",
-        "--scoring",
-        json.loads(stored(given, "compare.json"))["scoring"],
-    ]
-    code, out, _ = swarm_llm(
-        capsys, "eval", "--base", given["base"], "--adapter", tmp_path / "merged", *task
-    )
-    assert json.loads(out)["value"] == pytest.approx(row["test"])
-
-
-def stored(given: dict[str, Any], name: str) -> str:
-    return (Path(given["out"]) / name).read_text()
+    row = compared(given, methods=(method,), seeds=1, scoring="auto")["methods"][method]
+    scoring = json.loads((Path(given["out"]) / "compare.json").read_text())["scoring"]
+    task = f"--task {given['tasks'][0]} --scoring {scoring}"
+    found = evaluated(capsys, given, f"--adapter {tmp_path / 'merged'} {task}")
+    assert found["value"] == pytest.approx(row["test"])
 
 
 # Groups beside the rest
@@ -392,13 +324,9 @@ def test_groups_take_part_with_their_cost_in_tokens(given: dict[str, Any]) -> No
     from pyswarmopt_llm.scores.tasks import load_task
 
     names = ("uniform-soup", "token", "vote:weighted", "vote:cascade", "negotiate:stackelberg")
-    result = compare(CompareConfig(**{**given, "methods": names, "dtype": "float32"}))
-    rows = result["methods"]
-    assert (
-        set(rows) == set(names)
-        and rows["token"]["seeds"] == 2
-        and rows["vote:weighted"]["seeds"] == 1
-    )
+    rows = compared(given, methods=names, dtype="float32")["methods"]
+    assert set(rows) == set(names)
+    assert (rows["token"]["seeds"], rows["vote:weighted"]["seeds"]) == (2, 1)
     task = load_task(given["tasks"][0])
     members = open_members(given["experts"], given["base"], dtype="float32", threads=1)
     context = GroupContext(members, task, "likelihood")
@@ -422,9 +350,7 @@ def test_stars_stand_for_all_groups() -> None:
     wanted = {f"vote:{name}" for name in VOTES} | {f"negotiate:{name}" for name in NEGOTIATIONS}
     assert found == wanted - {"vote:reward", "negotiate:societies"}
     assert contestant("vote:self-consistency").chance and not contestant("vote:majority").chance
-    with pytest.raises(
-        UserError, match="methods vote:majorty: unknown; did you mean vote:majority"
-    ):
+    with pytest.raises(UserError, match="vote:majorty: unknown; did you mean vote:majority"):
         ordered(["vote:majorty"], 3, 10, 100)
 
 
@@ -444,19 +370,12 @@ def test_stars_stand_for_all_groups() -> None:
 def test_a_comparison_ends_with_the_command_that_makes_the_best_result(
     method: str, words: str | None
 ) -> None:
-    config = {
-        "base": "B",
-        "experts": ["x", "y"],
-        "tasks": ["t.csv"],
-        "columns": ["label=team"],
-        "dev": 40,
-    }
-    config["out"] = "runs/a"
+    config = {"base": "B", "experts": ["x", "y"], "tasks": ["t.csv"], "columns": ["label=team"]}
+    config |= {"dev": 40, "out": "runs/a"}
     rows = {method: {"test": 0.7, "dev": 0.6}, "karcher": {"test": 0.5, "dev": 0.9}}
     steps = [command for _, command in next_steps({"methods": rows, "config": config})]
-    assert len(steps) == (words is not None) and all(
-        step.endswith(words or "") for step in steps
-    ), steps
+    assert len(steps) == (words is not None)
+    assert all(step.endswith(words or "") for step in steps), steps
 
 
 def verdict_row(test: float | None, p: float | None = None, dev: float = 0.5) -> dict[str, Any]:
@@ -468,35 +387,25 @@ def verdict_row(test: float | None, p: float | None = None, dev: float = 0.5) ->
     return {"dev": dev, "test": test, "against_single": against}
 
 
+SINGLE, WORSE = verdict_row(0.6), verdict_row(0.5, 1.0)
+NO_TEST = {"ties": verdict_row(None, 0.001, 0.9), "best-single": verdict_row(None)}
+
+
 @pytest.mark.parametrize(
     ("methods", "words"),
     [
         (
-            {
-                "ties": verdict_row(0.7, 0.008),
-                "dare": verdict_row(0.5, 1.0),
-                "best-single": verdict_row(0.6),
-            },
+            {"ties": verdict_row(0.7, 0.008), "dare": WORSE, "best-single": SINGLE},
             "better than the best single expert: 0.700 against 0.600, +0.100 [+0.010, +0.200], "
             "p = 0.008, corrected for 2 baselines.",
         ),
         # .03 of a single test, of the best of two: .06.
         (
-            {
-                "ties": verdict_row(0.7, 0.06),
-                "dare": verdict_row(0.5, 1.0),
-                "best-single": verdict_row(0.6),
-            },
+            {"ties": verdict_row(0.7, 0.06), "dare": WORSE, "best-single": SINGLE},
             "first, not significantly different from the best single expert: ",
         ),
-        (
-            {"ties": verdict_row(0.5, 0.03), "best-single": verdict_row(0.6)},
-            "No method scores higher than the best single expert",
-        ),
-        (
-            {"ties": verdict_row(None, 0.001, 0.9), "best-single": verdict_row(None)},
-            "there is no test split",
-        ),
+        ({"ties": verdict_row(0.5, 0.03), "best-single": SINGLE}, "No method scores higher than"),
+        (NO_TEST, "there is no test split"),
         ({"ties": verdict_row(0.7)}, "No verdict"),
     ],
 )
@@ -510,28 +419,13 @@ def test_the_verdict_on_a_comparison_corrects_for_the_number_of_methods(
 
 @pytest.mark.parametrize(("width", "columns"), [(80, 4), (120, 8), (200, 10)])
 def test_in_a_terminal_the_first_columns_are_shown_that_fit(width: int, columns: int) -> None:
-    row = {
-        "dev": 0.75,
-        "dev_interval": [0.5, 0.9],
-        "test": 1.0,
-        "test_interval": [0.839, 1.0],
-        "models": 1,
-    }
-    row |= {"item_evaluations": 4321.0, "seconds": 12.5, "tokens": 48.0}
+    row = {"dev": 0.75, "dev_interval": [0.5, 0.9], "test": 1.0, "test_interval": [0.839, 1.0]}
+    row |= {"models": 1, "item_evaluations": 4321.0, "seconds": 12.5, "tokens": 48.0}
     against = {"method": "ties", "difference": 0.021, "p": 0.04}
-    methods = {
-        "nevergrad:[CMA]": {**row, "against_single": against, "against_rival": against},
-        "ties": row,
-    }
-    config = {"base": "b", "budget_items": 24, "seeds": 1}
-    result = {
-        "config": config,
-        "experts": 3,
-        "left_out": {},
-        "task": "quiz",
-        "metric": "accuracy",
-        "methods": methods,
-    }
+    own = {**row, "against_single": against, "against_rival": against}
+    result = {"methods": {"nevergrad:[CMA]": own, "ties": row}, "task": "quiz", "experts": 3}
+    result["config"] = {"base": "b", "budget_items": 24, "seeds": 1}
+    result |= {"left_out": {}, "metric": "accuracy"}
     out = io.StringIO()
     print_comparison(Console(file=out, width=width), result)
     lines = out.getvalue().splitlines()

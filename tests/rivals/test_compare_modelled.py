@@ -9,17 +9,13 @@ from statistics import fmean as mean
 
 import pytest
 import torch
-from search_helpers import history, louder, questions, small, write_task
+from search_helpers import history, small
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.engine.transformers import load_engine
-from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
-from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.scores.metrics.objectives import METRICS
-from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.loop import search
-from pyswarmopt_llm.searching.scoring.record import Store, unpack
+from pyswarmopt_llm.searching.scoring.record import unpack
 from pyswarmopt_rivals.bench import Bench, Trial
 from pyswarmopt_rivals.comparison.contestants import (
     MethodRun,
@@ -29,17 +25,6 @@ from pyswarmopt_rivals.comparison.contestants import (
     why_not,
 )
 from pyswarmopt_rivals.methods.searching.optimizers import KIND, BudgetedScorer, can_model
-
-
-@pytest.fixture
-def bench(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> Bench:
-    base = resolve_base(str(tiny_base))
-    engine = load_engine(base, "float32", "cpu", 1)
-    experts = [
-        load_adapter(read_adapter(path)) for path in louder(tiny_experts, tmp_path / "experts")
-    ]
-    task = load_task(str(write_task(tmp_path / "words.json", questions(20, 1), questions(6, 2))))
-    return Bench(base, engine, experts, task, "likelihood", Store(None), {})
 
 
 def test_the_budget_ends_a_search_and_the_rest_has_no_value(bench: Bench) -> None:
@@ -52,20 +37,15 @@ def test_the_budget_ends_a_search_and_the_rest_has_no_value(bench: Bench) -> Non
 
 @pytest.mark.parametrize("budget", [200, 400])
 def test_a_comparison_scores_candidate_by_candidate_what_a_search_does(
-    budget: int, bench: Bench, tmp_path: Path
+    budget: int, bench: Bench, words_task: Path, tmp_path: Path
 ) -> None:
     run(MethodRun(contestant("item-model"), bench, 3, budget))
     scored = [row["key"] for row in bench.store.all("words modelled")]
-    experts, task = [expert.info.path for expert in bench.experts], tmp_path / "words.json"
-    chosen = {
-        "preset": "auto",
-        "particles": None,
-        "max_iter": None,
-        "patience": None,
-        "space": "delta",
-    }
-    more = {"dtype": "float32", "seed": 3, "test": 0, "budget_items": budget}
-    search(small(bench.base.path, experts, [task], tmp_path / "run", **chosen, **more))
+    experts = [expert.info.path for expert in bench.experts]
+    how = dict.fromkeys(("particles", "max_iter", "patience"))
+    how |= {"preset": "auto", "space": "delta", "dtype": "float32", "seed": 3, "test": 0}
+    how["budget_items"] = budget
+    search(small(bench.base.path, experts, [words_task], tmp_path / "run", **how))
     assert 6 < len(scored) <= budget / 20
     assert scored == [row["key"] for row in history(tmp_path / "run")]
 
@@ -84,35 +64,29 @@ def test_experts_are_asked_once_for_all_who_pay_for_them(
 
 
 def test_model_swarms_is_the_published_search_over_averages_of_factors(
-    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, words_task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Candidate by candidate what `search --compat paper` scores."""
     space = type(build_space("factor", bench.experts))
     asked: list[list[float]] = []
     realise = space.realise
-    monkeypatch.setattr(
-        space, "realise", lambda own, x: (asked.append(x.tolist()), realise(own, x))[1]
-    )
+
+    def noted(own, x):
+        asked.append(x.tolist())
+        return realise(own, x)
+
+    monkeypatch.setattr(space, "realise", noted)
     outcome = run(MethodRun(contestant("model-swarms"), bench, 1, 400, particles=5))
     assert outcome["items"] == 400 and [sum(x) for x in asked] == pytest.approx([1.0] * len(asked))
-    experts, task = [expert.info.path for expert in bench.experts], tmp_path / "words.json"
+    experts = [expert.info.path for expert in bench.experts]
     given = {"preset": None, "compat": "paper", "dtype": "float32", "seed": 1, "test": 0}
-    search(small(bench.base.path, experts, [task], tmp_path / "run", **given))
+    search(small(bench.base.path, experts, [words_task], tmp_path / "run", **given))
     rows = [row["coefficients"] for row in history(tmp_path / "run")]
     assert len(rows) == 20 and asked[:20] == [pytest.approx(row) for row in rows]
 
 
 def test_a_swarm_whose_items_cannot_be_foretold_asks_all_of_them(bench: Bench) -> None:
-    whole = Bench(
-        bench.base,
-        bench.engine,
-        bench.experts,
-        bench.task,
-        "likelihood",
-        Store(None),
-        {},
-        METRICS["perplexity"],
-    )
+    whole = replace(bench, metric=METRICS["perplexity"])
     space = build_space("delta", bench.experts)
     written = replace(bench, scoring="generate")
     assert [can_model(each, space) for each in (bench, whole, written)] == [True, False, False]
@@ -133,12 +107,9 @@ def test_no_other_method_has_those_endings(name: str) -> None:
 def test_experts_whose_factors_have_other_shapes_leave_model_swarms_out(bench: Bench) -> None:
     assert why_not(contestant("model-swarms"), bench, 1000) is None
     first, second, third = bench.experts
-    fewer = replace(
-        second, info=replace(second.info, modules=dict(list(second.info.modules.items())[:1]))
-    )
-    other = Bench(
-        bench.base, bench.engine, [first, fewer, third], bench.task, "likelihood", Store(None), {}
-    )
+    modules = dict(list(second.info.modules.items())[:1])
+    fewer = replace(second, info=replace(second.info, modules=modules))
+    other = replace(bench, experts=[first, fewer, third])
     why = why_not(contestant("model-swarms"), other, 1000)
     assert why is not None and why.startswith("averages LoRA factors; ") and second.info.name in why
     assert why_not(contestant("item-model"), other, 1000) is None

@@ -44,13 +44,10 @@ def test_the_interval_over_tasks_covers_the_mean() -> None:
     rng = np.random.default_rng(7)
     shares, sizes, covered = np.array([0.5, 0.9, 0.97]), (60, 80, 100), 0
     for _ in range(2000):
-        tasks = [
-            (rng.random(n) < share).astype(float).tolist()
-            for share, n in zip(shares, sizes, strict=True)
-        ]
-        low, high = interval_over_tasks(
-            [float(np.mean(task)) for task in tasks], [interval(task) for task in tasks]
-        )
+        drawn = [rng.random(n) < share for share, n in zip(shares, sizes, strict=True)]
+        tasks = [right.astype(float).tolist() for right in drawn]
+        means = [float(np.mean(task)) for task in tasks]
+        low, high = interval_over_tasks(means, list(map(interval, tasks)))
         covered += low <= shares.mean() <= high
     assert 0.94 <= covered / 2000 <= 0.975
     assert interval_over_tasks([0.4], [(0.3, 0.6)]) == pytest.approx((0.3, 0.6))
@@ -59,10 +56,9 @@ def test_the_interval_over_tasks_covers_the_mean() -> None:
 def test_where_seeds_differ_the_interval_is_that_of_the_bootstrap() -> None:
     rng = np.random.default_rng(5)
     scores = (rng.random((4, 200)) < 0.7).astype(float)
-    means = bootstrap_means(scores, np.random.default_rng(6))
-    assert interval_over_seeds(scores, np.random.default_rng(6)) == pytest.approx(
-        np.quantile(means, [0.025, 0.975])
-    )
+    expected = np.quantile(bootstrap_means(scores, np.random.default_rng(6)), [0.025, 0.975])
+    found = interval_over_seeds(scores, np.random.default_rng(6))
+    assert found == pytest.approx(expected)
 
 
 def test_nor_has_one_seed() -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import math
 import random
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from search_helpers import Json, louder, questions, swarm_llm, write_task
+from search_helpers import questions, swarm_llm, write_task
 
+from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import permutation_test
 from pyswarmopt_llm.scores.tasks import Item, load_task
 from pyswarmopt_llm.searching.use.model import evaluate_model
@@ -29,11 +29,8 @@ def test_typos_leave_digits_options_and_answer_alone(text: str, seed: int, rate:
     found = with_typos(item, random.Random(seed), rate)
     digits = [character for character in text if character.isdigit()]
     assert [character for character in found.question if character.isdigit()] == digits
-    assert (found.choices, found.answer, found.id) == (
-        item.choices,
-        "B",
-        "1",
-    ) and found.question.strip()
+    assert (found.choices, found.answer, found.id) == (item.choices, "B", "1")
+    assert found.question.strip()
 
 
 def test_each_kind_of_typo_is_as_frequent_as_the_rate_says() -> None:
@@ -53,73 +50,41 @@ def test_each_kind_of_typo_is_as_frequent_as_the_rate_says() -> None:
 
 
 @pytest.fixture(scope="module")
-def expert(tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return louder(tiny_experts, tmp_path_factory.mktemp("loud"))[0]
-
-
-@pytest.fixture(scope="module")
 def task(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_task(
-        tmp_path_factory.mktemp("task") / "words.json", questions(10, 1), questions(40, 2)
-    )
-
-
-def record(item: Item) -> Json:
-    return {
-        name: value
-        for name, value in asdict(item).items()
-        if name in ("id", "question", "choices", "answer")
-    }
+    file = tmp_path_factory.mktemp("task") / "words.json"
+    return write_task(file, questions(10, 1), questions(40, 2))
 
 
 def test_the_scores_are_those_of_files_with_the_perturbed_items(
-    tiny_base: Path, expert: Path, task: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_base: Path, experts: list[Path], task: Path, tmp_path: Path, capsys
 ) -> None:
-    words = [
-        "--base",
-        tiny_base,
-        "--adapter",
-        expert,
-        "--task",
-        task,
-        "--scoring",
-        "letter",
-        "--threads",
-        1,
-    ]
-    perturb = ["typos=0.3", "typos=0.6", "--seed", 7]
-    code, out, err = swarm_llm(capsys, "perturb", *words, *perturb, "--json")
+    def scored(file: Path) -> Score:
+        words = (str(tiny_base), str(experts[0]), str(file))
+        return evaluate_model(*words, scoring="letter", threads=1).score
+
+    words = f"--base {tiny_base} --adapter {experts[0]} --task {task} --scoring letter --threads 1"
+    words += " typos=0.3 typos=0.6 --seed 7"
+    code, out, err = swarm_llm(capsys, "perturb", *words.split(), "--json")
     assert code == 0, err
-    found = json.loads(out)
-    items = load_task(str(task)).test
+    found, plain, items = json.loads(out), scored(task), load_task(str(task)).test
     changed = {
         f"typos={rate}": [with_typos(i, random.Random(f"7 {i.question}"), rate) for i in items]
         for rate in (0.3, 0.6)
     }
-    plain = evaluate_model(
-        str(tiny_base), str(expert), str(task), scoring="letter", threads=1
-    ).score
-    assert (found["value"], found["seed"], set(found["perturbed"])) == (
-        plain.value,
-        7,
-        set(changed),
-    )
+    assert (found["value"], found["seed"]) == (plain.value, 7)
+    assert set(found["perturbed"]) == set(changed)
     for spec, own in changed.items():
-        file = write_task(
-            tmp_path / f"{spec}.json",
-            questions(10, 1),
-            [record(item) for item in own],
-        )
-        score = evaluate_model(
-            str(tiny_base), str(expert), str(file), scoring="letter", threads=1
-        ).score
+        rows = [
+            asked | {"question": i.question} for asked, i in zip(questions(40, 2), own, strict=True)
+        ]
+        score = scored(write_task(tmp_path / f"{spec}.json", questions(10, 1), rows))
         row = found["perturbed"][spec]
         differences = [a - b for a, b in zip(score.per_item, plain.per_item, strict=True)]
         assert row["value"] == score.value
         assert row["paired"]["difference"] == pytest.approx(sum(differences) / 40)
         assert row["paired"]["p_value"] == permutation_test(differences)
         assert any(differences), f"{spec} changes nothing, which proves nothing"
-    code, out, _ = swarm_llm(capsys, "perturb", *words, *perturb)
+    code, out, _ = swarm_llm(capsys, "perturb", *words.split())
     lines = out.splitlines()
     lost = found["perturbed"]["typos=0.6"]["paired"]["lost"]
     assert code == 0 and lines[0].startswith("words test: accuracy ")

@@ -14,7 +14,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from swarm_runs import drive
+from scipy import optimize
+from swarm_runs import bowl, drive
 
 import pyswarmopt as pso
 from pyswarmopt.algorithms.covariant import EigenFactors
@@ -27,6 +28,7 @@ from pyswarmopt.hybrid.limited_memory import LimitedMemory
 from pyswarmopt.hybrid.memetic import MemeticSwarm
 from pyswarmopt.hybrid.run import BATCH, Run
 from pyswarmopt.parts.velocity import Snapshot
+from pyswarmopt.testing import Watched
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks" / "bbob"))
 
@@ -81,56 +83,37 @@ def test_the_measured_hessian_is_the_hessian():
     np.testing.assert_allclose(half @ np.linalg.inv(phase.inverse) @ half.T, np.eye(6), atol=0.05)
 
 
+@pytest.mark.parametrize(
+    ("descent", "batch"), [(QuasiNewton, 1), (LimitedMemory, 10**6), (LimitedMemory, 7)]
+)
 @settings(max_examples=20)
-@given(seed=st.integers(0, 10**6), dim=st.integers(1, 5))
-def test_at_the_walls_the_descent_ends_where_scipy_ends(seed, dim):
-    scipy_optimize = pytest.importorskip("scipy.optimize")
-    a = spd(dim, 10.0, seed)
-    best = np.random.default_rng(seed).uniform(-1, 2, dim)  # often outside
+@given(seed=st.integers(0, 10**6), dim=st.integers(1, 6))
+def test_at_the_walls_the_descent_ends_where_scipy_ends(monkeypatch, descent, batch, seed, dim):
+    monkeypatch.setattr("pyswarmopt.hybrid.limited_memory.BATCH", batch)
+    a, best = spd(dim, 10.0, seed), np.random.default_rng(seed).uniform(-1, 2, dim)  # often outside
 
     def fun(x):
         return (x - best) @ a @ (x - best)
 
-    ours = run(QuasiNewton(np.full(dim, 0.5)), fun)
-    theirs = scipy_optimize.minimize(
-        fun, np.full(dim, 0.5), bounds=[(0, 1)] * dim, method="L-BFGS-B"
-    )
+    ours, start = run(descent(np.full(dim, 0.5)), fun), np.full(dim, 0.5)
+    theirs = optimize.minimize(fun, start, bounds=[(0, 1)] * dim, method="L-BFGS-B", tol=1e-14)
     assert ours.cost <= theirs.fun + 1e-6 * max(1.0, theirs.fun)
 
 
 # --- noise ---
 
 
-def with_noise(fun, size: float):
-    noise = np.random.default_rng(3)
-    return lambda x: fun(x) + size * noise.normal()
-
-
-def points_of(fun, dim: int, budget: int, seed: int = 0) -> np.ndarray:
-    seen = []
-    pso.minimize(
-        lambda x: seen.append(x) or fun(x),
-        [(-5, 5)] * dim,
-        max_evals=budget,
-        seed=seed,
-        vectorized=False,
-    )
-    return np.array(seen)
-
-
-def repeats(points: np.ndarray) -> int:
-    return len(points) - len(np.unique(points.round(12), axis=0))
-
-
 @pytest.mark.parametrize("dim", [2, 5, 40, 120])
 def test_a_noisy_function_has_one_point_evaluated_twice_and_no_differences_after_it(dim):
-    points = points_of(with_noise(lambda x: float(((x - 1) ** 2).sum()), 1.0), dim, 12 * dim + 40)
+    noise = np.random.default_rng(3)
+    fun = Watched(lambda x: bowl(x) + noise.normal())
+    pso.minimize(fun, [(-5, 5)] * dim, max_evals=12 * dim + 40, seed=0, vectorized=False)
     # the last call of a default search is for its result, the best point, where noise shows that
     # the search itself did not look for; what the search evaluated is all that comes before
-    points, closing = points[:-1], points[-1]
+    points, closing = np.array(fun.points[:-1]), fun.points[-1]
     assert (points == closing).all(axis=1).any()
-    assert repeats(points) == 1
     rounded = points.round(12).tolist()
+    assert len(points) - len(np.unique(rounded, axis=0)) == 1
     again = next(i for i, x in enumerate(rounded) if x in rounded[:i])
     assert again <= (7 if dim <= 20 else 2) * dim + 6  # 5 of them are a model's
     # a difference is 1e-3 of this box or less
@@ -215,12 +198,8 @@ def literal_generations(mean, sigma, points, values, r):
             r.c_sigma * (2 - r.c_sigma) * r.mu_eff
         ) * inverse_root @ y_w
         norm = np.sqrt(np.sum(p_s**2))
-        h = (
-            1
-            if norm / np.sqrt(1 - (1 - r.c_sigma) ** (2 * g))
-            < (1.4 + 2 / (n + 1)) * r.expected_norm
-            else 0
-        )
+        limit = (1.4 + 2 / (n + 1)) * r.expected_norm
+        h = float(norm / np.sqrt(1 - (1 - r.c_sigma) ** (2 * g)) < limit)
         p_c = (1 - r.c_c) * p_c + h * np.sqrt(r.c_c * (2 - r.c_c) * r.mu_eff) * y_w
         rank_mu = np.zeros((n, n))
         for w, y_i in zip(r.weights, y, strict=True):
@@ -284,10 +263,6 @@ def test_later_descents_have_a_share_of_what_the_swarm_has_had_since_it_began(le
 
 
 # --- what minimize makes of it ---
-
-
-def bowl(x):
-    return float(((x - 1.0) ** 2).sum())
 
 
 @pytest.mark.parametrize(
@@ -359,22 +334,6 @@ def test_a_limited_memory_descent_takes_the_steps_of_bfgs_while_it_remembers_all
     np.testing.assert_allclose(
         phase._downhill(gradient, np.ones(4, bool)), -inverse @ gradient, rtol=1e-9
     )
-
-
-@pytest.mark.parametrize("batch", [10**6, 7])
-def test_a_limited_memory_descent_ends_where_scipy_ends_whatever_its_batches(batch, monkeypatch):
-    scipy_optimize = pytest.importorskip("scipy.optimize")
-    monkeypatch.setattr("pyswarmopt.hybrid.limited_memory.BATCH", batch)
-    a, best = spd(6, 100.0, seed=3), np.array([0.3, 0.7, -0.5, 1.4, 0.5, 0.6])
-
-    def fun(x):
-        return (x - best) @ a @ (x - best)
-
-    ours = run(LimitedMemory(np.full(6, 0.5)), fun)
-    theirs = scipy_optimize.minimize(
-        fun, np.full(6, 0.5), bounds=[(0, 1)] * 6, method="L-BFGS-B", tol=1e-14
-    )
-    assert ours.cost == pytest.approx(theirs.fun, rel=1e-9)
 
 
 @pytest.mark.parametrize("batch", [10**6, 70])

@@ -2,68 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
-import numpy as np
 import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from literal_recipes import factors, source_of_factors
 
 import pyswarmopt as pso
 from pyswarmopt.parts import boundary, schedule
-
-
-def constriction_run(start, velocities, fun, seed: int, rounds: int, ring: bool):
-    """Clerc & Kennedy 2002, equations 3 and 4, loop by loop; positions of each round."""
-    n, d = len(start), len(start[0])
-    source = source_of_factors(torch.Generator().manual_seed(seed))
-    phi = 4.1
-    chi = 2 / abs(2 - phi - math.sqrt(phi**2 - 4 * phi))
-    x = [list(row) for row in start]
-    v = [list(row) for row in velocities]
-    p = [list(row) for row in start]
-    fp = [fun(row) for row in x]
-    for _ in range(rounds):
-        r1, r2 = factors(2, n, d, source)
-        old_p, old_fp = [list(row) for row in p], list(fp)
-        for i in range(n):
-            best = i
-            for j in [(i - 1) % n, (i + 1) % n] if ring else range(n):
-                if old_fp[j] < old_fp[best]:
-                    best = j
-            for k in range(d):
-                pull = 2.05 * r1[i][k] * (old_p[i][k] - x[i][k]) + 2.05 * r2[i][k] * (
-                    old_p[best][k] - x[i][k]
-                )
-                v[i][k] = chi * (v[i][k] + pull)
-                x[i][k] += v[i][k]
-        for i in range(n):
-            if fun(x[i]) < fp[i]:
-                p[i], fp[i] = list(x[i]), fun(x[i])
-    return x, v, p
-
-
-@pytest.mark.parametrize("shape", ["ring", "global"])
-def test_constriction_is_that_of_clerc_and_kennedy(shape):
-    start = (
-        torch.rand((7, 3), generator=torch.Generator().manual_seed(9), dtype=torch.float64) * 8
-    ).tolist()
-
-    def valley(row):
-        return sum((row[k + 1] - row[k] ** 2) ** 2 + 0.1 * (1 - row[k]) ** 2 for k in range(2))
-
-    v = [[0.1 * i, -0.2, 0.3] for i in range(7)]
-    recipe = pso.recipes.constriction(topology=shape)
-    swarm = pso.Swarm(positions=start, velocities=v, recipe=recipe, seed=3)
-    for _ in range(31):
-        x = swarm.ask()
-        swarm.tell(x, [valley(row) for row in x.tolist()])
-    x, v, p = constriction_run(start, v, valley, seed=3, rounds=30, ring=shape == "ring")
-    np.testing.assert_allclose(swarm.positions.numpy(), x, rtol=1e-11, atol=1e-11)
-    np.testing.assert_allclose(swarm.velocities.numpy(), v, rtol=1e-11, atol=1e-11)
-    np.testing.assert_allclose(swarm.personal_bests.numpy(), p, rtol=1e-11, atol=1e-11)
 
 
 def test_a_term_of_ones_own_joins_a_composition():
@@ -115,7 +60,8 @@ def test_the_optimum_of_a_sphere_off_the_centre_is_found(recipe, reached):
 
 # --- boundaries ---
 
-BOX = boundary.make_box([(0.0, 10.0)], None, torch.float64, torch.device("cpu"))
+# both x here are counted from the lower wall
+BOX = boundary.make_box([(1.0, 11.0)], None, torch.float64, torch.device("cpu"))
 
 
 @pytest.mark.parametrize(
@@ -136,8 +82,8 @@ BOX = boundary.make_box([(0.0, 10.0)], None, torch.float64, torch.device("cpu"))
 )
 def test_boundaries_by_hand(rule, x, v, new_x, new_v):
     one = torch.ones((1, 1), dtype=torch.float64)
-    got_x, got_v = rule(x * one, v * one, BOX, torch.Generator())
-    assert (got_x.item(), got_v.item()) == (new_x, new_v)
+    got_x, got_v = rule((x + 1) * one, v * one, BOX, torch.Generator())
+    assert (got_x.item() - 1, got_v.item()) == (new_x, new_v)
 
 
 @pytest.mark.parametrize(
@@ -163,25 +109,17 @@ def test_boundaries_keep_the_inside_and_bring_the_rest_in(rule, box, data):
 
 
 def test_every_stop_rule_names_itself():
-    rules = (
-        pso.stopping.MaxIter(3),
-        pso.stopping.MaxEvals(6),
-        pso.stopping.Target(5.0),
-        pso.stopping.Patience(2),
-    )
+    kinds = {"MaxIter": 3, "MaxEvals": 6, "Target": 5.0, "Patience": 2}
+    rules = [getattr(pso.stopping, kind)(limit) for kind, limit in kinds.items()]
     recipe = pso.compose(terms=(pso.inertia(1.0),), stop=rules)
     swarm = pso.Swarm(positions=[[0.0], [1.0]], recipe=recipe, maximize=True, seed=0)
     answers = [swarm.stop()]
     for best in (4.0, 5.0, 5.0, 5.0):
         swarm.tell(swarm.ask(), [best, 0.0])
         answers.append(swarm.stop())
-    assert answers == [
-        {},
-        {},
-        {"target": 5.0},
-        {"max_evals": 6, "target": 5.0},
-        {"max_iter": 3, "max_evals": 8, "target": 5.0, "patience": 2},
-    ]
+    assert answers[:3] == [{}, {}, {"target": 5.0}]
+    assert answers[3] == {"max_evals": 6, "target": 5.0}
+    assert answers[4] == {"max_iter": 3, "max_evals": 8, "target": 5.0, "patience": 2}
 
 
 def test_a_linear_schedule_of_one_move_ends_after_it():
@@ -190,10 +128,3 @@ def test_a_linear_schedule_of_one_move_ends_after_it():
     )
     with pytest.raises(ValueError, match="at least 1"):
         pso.schedule.Linear(0.9, 0.4, moves=0)
-
-
-def test_periodic_walls_of_a_box_that_is_not_about_zero():
-    box = pso.Box(torch.tensor([1.0]), torch.tensor([4.0]))
-    x = torch.tensor([[4.5], [0.5], [8.0], [2.0]])
-    wrapped, _ = boundary.periodic(x, torch.zeros(4, 1), box, torch.Generator())
-    assert wrapped.flatten().tolist() == [1.5, 3.5, 2.0, 2.0]

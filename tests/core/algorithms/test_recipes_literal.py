@@ -49,6 +49,13 @@ def assert_same(swarm: pso.Swarm, run: literal.Run) -> None:
     np.testing.assert_allclose(swarm.personal_best_values, run.fp, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("topology", ["ring", "global"])
+def test_constriction_is_that_of_clerc_and_kennedy(topology):
+    x, v = start(3)
+    run = literal.constriction(x, v, valley, seed=3, rounds=30, ring=topology == "ring")
+    assert_same(swarm_run(pso.recipes.constriction(topology=topology), x, v, 3, 30), run)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_inertia_weight_is_that_of_shi_and_eberhart(seed):
     x, v = start(seed)

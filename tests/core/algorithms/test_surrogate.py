@@ -99,9 +99,19 @@ def test_the_number_of_points_decides_what_is_fitted():
     assert not np.array_equal(full, np.diag(np.diag(full)))
 
 
-@pytest.mark.parametrize("values", [np.zeros(30), np.array([-1.7e308, 1.7e308] * 15)])
-def test_there_is_no_model_of_values_that_say_nothing(values):
-    assert fit(np.random.default_rng(0).standard_normal((30, 2)), values) is None
+CLOUD = np.random.default_rng(0).standard_normal((30, 2))
+
+
+@pytest.mark.parametrize(
+    ("x", "values"),
+    [
+        (CLOUD, np.zeros(30)),
+        (CLOUD, np.array([-1.7e308, 1.7e308] * 15)),
+        (np.ones((30, 2)), CLOUD[:, 0]),  # one point
+    ],
+)
+def test_there_is_no_model_of_values_that_say_nothing(x, values):
+    assert fit(x, values) is None
 
 
 @pytest.mark.parametrize("maximize", [False, True])
@@ -110,11 +120,9 @@ def test_the_scout_lands_on_the_optimum_of_a_quadratic(maximize):
     swarm = pso.Swarm(bounds=[(-5, 5)] * 3, recipe="surrogate", maximize=maximize, seed=3)
     for _ in range(7):  # 42 points; the 10 unknowns take 11
         x = swarm.ask()
-        d = x - optimum
-        swarm.tell(
-            x,
-            (d[:, 0] ** 2 + 9 * (d[:, 0] + d[:, 1]) ** 2 + d[:, 2] ** 2) * (-1 if maximize else 1),
-        )
+        a, b, c = (x - optimum).T
+        values = a**2 + 9 * (a + b) ** 2 + c**2
+        swarm.tell(x, -values if maximize else values)
     assert (swarm.ask()[0] - optimum).norm() < 1e-4
     # the others are still on their way
     assert (swarm.positions[1:] - optimum).norm(dim=1).min() > 1e-2
@@ -151,14 +159,7 @@ def test_what_is_remembered_was_evaluated_once_and_is_bounded():
 
 
 def test_an_informant_for_all_may_guide_the_others():
-    recipe = pso.compose(
-        velocity=pso.recipes.surrogate().velocity, topology=ModelInformant(Global()), population=6
-    )
-    assert (
-        pso.minimize(pso.functions.sphere, [(-5, 5)] * 2, recipe=recipe, max_evals=300, seed=0).fun
-        < 1e-8
-    )
-
-
-def test_there_is_no_model_of_one_point_however_often_it_was_evaluated():
-    assert fit(np.ones((30, 2)), np.random.default_rng(0).standard_normal(30)) is None
+    rule = pso.recipes.surrogate().velocity
+    recipe = pso.compose(velocity=rule, topology=ModelInformant(Global()), population=6)
+    r = pso.minimize(pso.functions.sphere, [(-5, 5)] * 2, recipe, max_evals=300, seed=0)
+    assert r.fun < 1e-8

@@ -29,10 +29,6 @@ def test_flatten_and_views_are_inverse_and_share_memory(shapes):
     views = layout.views(flat)
     for name, tensor in named.items():
         assert torch.equal(views[name], tensor)
-        assert (
-            tensor.numel() == 0
-            or views[name].untyped_storage().data_ptr() == flat.untyped_storage().data_ptr()
-        )
         views[name].add_(1.0)
     assert torch.equal(flat, layout.flatten({name: tensor + 1.0 for name, tensor in named.items()}))
     assert layout.size == flat.numel()
@@ -174,7 +170,5 @@ def test_a_flat_view_refuses_tensors_that_share_memory():
     with pytest.raises(ValueError, match="a and b share memory"):
         pso.FlatView({"a": base[:6], "b": base[5:]})
     assert pso.FlatView({"a": base[:5], "b": base[5:], "c": base[:0]}).size == 10
-    assert (
-        pso.FlatView({"a": torch.zeros(2, device="meta"), "b": torch.zeros(2, device="meta")}).size
-        == 4
-    )
+    meta = torch.zeros(2, device="meta")
+    assert pso.FlatView({"a": meta, "b": meta.clone()}).size == 4

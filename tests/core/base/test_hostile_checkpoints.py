@@ -22,8 +22,13 @@ import pyswarmopt as pso
 from pyswarmopt.base import checkpoint
 
 BOX = [(-4.0, 4.0)] * 2
-SWARMS = ["swarm", "ring one by one", "random links", "clpso", "surrogate", "memetic"]
-KINDS = [*SWARMS, "search", "noisy", "multi"]
+RECIPES = {
+    "swarm": "constriction",
+    "random links": "spso2011",
+    "clpso": "clpso",
+    "surrogate": "surrogate",
+}
+KINDS = [*RECIPES, "ring one by one", "memetic", "search", "noisy", "multi"]
 
 
 def bowl(x):
@@ -47,14 +52,8 @@ def search(path: Path, **more: Any) -> Any:
 
 def write(kind: str, path: Path) -> None:
     """A good file of that kind."""
-    recipes = {
-        "swarm": "constriction",
-        "random links": "spso2011",
-        "clpso": "clpso",
-        "surrogate": "surrogate",
-    }
-    if kind in recipes:
-        driven(pso.Swarm(bounds=BOX, population=5, recipe=recipes[kind], seed=1)).save(path)
+    if kind in RECIPES:
+        driven(pso.Swarm(bounds=BOX, population=5, recipe=RECIPES[kind], seed=1)).save(path)
     elif kind == "ring one by one":
         swarm = pso.Swarm(bounds=BOX, population=5, seed=1)
         for _ in range(12):
@@ -136,25 +135,22 @@ HEADERS = {
     "the version before the first": json.dumps({**PLAIN, "format": 0}).encode(),
     "not UTF-8": b"\xff\xfe{}",
 }
+
+
+def described(descr: str, shape: str, data: bytes = b"") -> bytes:
+    """An array of npy with this type and shape."""
+    return array_header(f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}}}", data)
+
+
 ARRAYS = {
     "another version of npy": b"\x93NUMPY\x02\x00" + array_header("{}")[8:],
-    "objects": array_header("{'descr': '|O', 'fortran_order': False, 'shape': (1,)}", b"\0" * 8),
-    "text": array_header("{'descr': '<U2', 'fortran_order': False, 'shape': (1,)}", b"\0" * 8),
-    "of the other byte order": array_header(
-        "{'descr': '>f8', 'fortran_order': False, 'shape': (1,)}", b"\0" * 8
-    ),
-    "10^12 numbers": array_header(
-        "{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,)}", b"\0" * 8
-    ),
-    "negative lengths": array_header(
-        "{'descr': '<f8', 'fortran_order': False, 'shape': (-1, -1)}", b"\0" * 8
-    ),
-    "no length but a huge one": array_header(
-        "{'descr': '<f8', 'fortran_order': False, 'shape': (0, 10**30)}"
-    ),
-    "lengths in parentheses": array_header(
-        "{'descr': '<f8', 'fortran_order': False, 'shape': " + "(" * 60 + "}"
-    ),
+    "objects": described("|O", "(1,)", b"\0" * 8),
+    "text": described("<U2", "(1,)", b"\0" * 8),
+    "of the other byte order": described(">f8", "(1,)", b"\0" * 8),
+    "10^12 numbers": described("<f8", "(1000000000000,)", b"\0" * 8),
+    "negative lengths": described("<f8", "(-1, -1)", b"\0" * 8),
+    "no length but a huge one": described("<f8", "(0, 10**30)"),
+    "lengths in parentheses": described("<f8", "(" * 60),
 }
 
 
@@ -201,13 +197,10 @@ def test_arrays(tmp_path, name):
 
 
 def test_what_would_grow_when_it_is_read_is_refused_before(tmp_path):
-    zeros = array_header(
-        "{'descr': '|u1', 'fortran_order': False, 'shape': (100000000,)}", b"\0" * 10**8
-    )
+    zeros = described("|u1", "(100000000,)", b"\0" * 10**8)
     archive(tmp_path / "c", json.dumps(PLAIN).encode(), zipfile.ZIP_DEFLATED, x=zeros)
-    assert os.path.getsize(tmp_path / "c") < 10**6 and "compressed" in refused(
-        "swarm", tmp_path / "c"
-    )
+    assert os.path.getsize(tmp_path / "c") < 10**6
+    assert "compressed" in refused("swarm", tmp_path / "c")
 
 
 def test_two_entries_of_one_name_are_refused(tmp_path):
@@ -223,20 +216,15 @@ def test_a_header_that_is_too_long_is_not_parsed(tmp_path, monkeypatch):
     assert "a header of more than" in refused("swarm", tmp_path / "c")
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
 @pytest.mark.parametrize("kind", ["swarm", "search", "multi", "memetic"])
-def test_a_pipe_is_not_waited_for(tmp_path, kind):
-    os.mkfifo(tmp_path / "c")
-    refused(kind, tmp_path / "c")
-
-
-@pytest.mark.parametrize("kind", ["swarm", "search", "multi", "memetic"])
-def test_a_folder_and_a_device_are_refused(tmp_path, kind):
-    (tmp_path / "c").mkdir()
-    refused(kind, tmp_path / "c")
+def test_a_folder_a_device_and_a_pipe_are_refused_and_not_waited_for(tmp_path, kind):
+    (tmp_path / "folder").mkdir()
     if os.path.exists("/dev/zero"):
-        (tmp_path / "d").symlink_to("/dev/zero")
-        refused(kind, tmp_path / "d")
+        (tmp_path / "device").symlink_to("/dev/zero")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+    for path in sorted(tmp_path.iterdir()):
+        refused(kind, path)
 
 
 # --- what is in it ---
@@ -248,20 +236,8 @@ def test_a_good_file_is_taken_up(tmp_path, good, kind):
     read(kind, tmp_path / "c")
 
 
-ODD = [
-    None,
-    -1,
-    10**30,
-    0.5,
-    "x",
-    [],
-    {},
-    [[1]],
-    True,
-    torch.zeros(0),
-    torch.ones(3, 3, 3),
-    torch.tensor([1, 2]),
-]
+ODD = [None, -1, 10**30, 0.5, "x", [], {}, [[1]], True]
+ODD += [torch.zeros(0), torch.ones(3, 3, 3), torch.tensor([1, 2])]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -35,19 +35,14 @@ def test_a_half_told_round_of_tickets_is_kept(tmp_path):
     assert torch.equal(loaded.ask(), whole.ask())
 
 
-@pytest.mark.parametrize(
-    "state",
-    [
-        {},
-        {
-            "x": torch.tensor([1.5, -0.0, float("nan")]),
-            "n": 3,
-            "f": 0.1 + 0.2,
-            "deep": {"a": [None, "b"]},
-        },
-        {"b": torch.tensor([True, False]), "h": torch.tensor([[1.0078125]], dtype=torch.bfloat16)},
-    ],
-)
+STATES = [
+    {},
+    {"x": torch.tensor([1.5, -0.0, math.nan]), "n": 3, "f": 0.1 + 0.2, "deep": {"a": [None, "b"]}},
+    {"b": torch.tensor([True, False]), "h": torch.tensor([[1.0078125]], dtype=torch.bfloat16)},
+]
+
+
+@pytest.mark.parametrize("state", STATES)
 def test_a_checkpoint_reads_back_to_the_bit(tmp_path, state):
     checkpoint.write(tmp_path / "c", state)
     back = checkpoint.read(tmp_path / "c", tensors=True)
@@ -62,24 +57,16 @@ def test_a_checkpoint_reads_back_to_the_bit(tmp_path, state):
 
 
 def test_tensors_and_arrays_are_the_same_file_and_read_back_as_arrays(tmp_path):
-    arrays = {
-        "x": np.array([[1.5, -0.0], [math.nan, math.inf]]),
-        "n": np.array(3),
-        "b": np.array([True]),
-    }
+    numbers = np.array([[1.5, -0.0], [math.nan, math.inf]])
+    arrays = {"x": numbers, "n": np.array(3), "b": np.array([True])}
     checkpoint.write(tmp_path / "arrays", arrays)
-    checkpoint.write(
-        tmp_path / "tensors", {name: torch.from_numpy(array) for name, array in arrays.items()}
-    )
+    checkpoint.write(tmp_path / "tensors", {k: torch.from_numpy(v) for k, v in arrays.items()})
     back = checkpoint.read(tmp_path / "tensors")
-    assert all(
-        back[k].dtype == v.dtype and back[k].tobytes() == v.tobytes() for k, v in arrays.items()
-    )
-    files = [
-        {i.filename: i.CRC for i in zipfile.ZipFile(tmp_path / k).infolist()}
-        for k in ("arrays", "tensors")
-    ]
-    assert files[0] == files[1]
+    assert all(back[k].dtype == v.dtype for k, v in arrays.items())
+    assert all(back[k].tobytes() == v.tobytes() for k, v in arrays.items())
+    inside = [zipfile.ZipFile(tmp_path / k).infolist() for k in ("arrays", "tensors")]
+    assert [i.CRC for i in inside[0]] == [i.CRC for i in inside[1]]
+    assert [i.filename for i in inside[0]] == [i.filename for i in inside[1]]
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
@@ -112,9 +99,8 @@ def test_a_composition_of_ones_own_is_loaded_with_its_recipe(tmp_path):
     yours = pso.compose(terms=(pso.inertia(0.1), pso.social(0.5)), name="yours")
     with pytest.raises(ValueError, match=r"'mine'.*'yours'"):
         pso.Swarm.load(tmp_path / "s", recipe=yours)
-    assert same_state(
-        drive(pso.Swarm.load(tmp_path / "s", recipe=recipe), ripples, 5), drive(swarm, ripples, 5)
-    )
+    loaded = pso.Swarm.load(tmp_path / "s", recipe=recipe)
+    assert same_state(drive(loaded, ripples, 5), drive(swarm, ripples, 5))
     other = pso.Swarm(bounds=[(-5, 5)] * 2, recipe="constriction")
     with pytest.raises(ValueError, match="mine"):
         other.load_state_dict(swarm.state_dict())

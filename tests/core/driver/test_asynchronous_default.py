@@ -4,13 +4,13 @@ it.
 
 from __future__ import annotations
 
-from concurrent.futures import Executor, Future
-
 import numpy as np
 import pytest
+from executors import Bare
+from swarm_runs import events
 
 import pyswarmopt as pso
-from pyswarmopt.hybrid.memetic import MemeticSwarm
+from pyswarmopt.testing import Watched
 
 BOX = [(-3.0, 4.0)] * 3
 
@@ -25,13 +25,8 @@ def steps(x):
 
 def searched(fun, **options):
     """The points that were evaluated, in their order, and the result."""
-    seen = []
-
-    def watched(x):
-        seen.append(x.copy())
-        return fun(x)
-
-    return seen, pso.minimize(watched, BOX, seed=1, **options)
+    watched = Watched(fun)
+    return watched.points, pso.minimize(watched, BOX, seed=1, **options)
 
 
 @pytest.mark.parametrize("fun", [valley, steps])
@@ -45,15 +40,10 @@ def test_with_one_worker_it_is_the_search_in_rounds(fun, options):
     assert np.array_equal(seen, singly) and one_by_one.fun == in_rounds.fun
 
 
-class InTurn(Executor):
+class InTurn(Bare):
     """Three workers whose calls end in the order in which they began."""
 
     _max_workers = 3
-
-    def submit(self, function, x):
-        future = Future()
-        future.set_result(function(x))
-        return future
 
 
 @pytest.mark.parametrize("whole", [False, True])
@@ -62,24 +52,13 @@ def test_a_killed_search_of_several_workers_goes_on_to_the_bit(tmp_path, at, who
     """Also with the points that were under way beside a round."""
     settings = {"asynchronous": True, "workers": InTurn(), "history": "particles", "max_evals": 90}
     settings["integrality"] = [whole, False, False]
-
-    def fatal(x):
-        if len(seen) == at:
-            raise InterruptedError
-        seen.append(x)
-        return valley(x)
-
-    seen, path = [], tmp_path / "c.npz"
+    fatal, path = Watched(valley, at + 1, InterruptedError), tmp_path / "c.npz"
     with pytest.raises(InterruptedError):
         pso.minimize(fatal, BOX, seed=1, checkpoint=path, **settings)
     points, resumed = searched(valley, checkpoint=path, **settings)
     every, never_killed = searched(valley, **settings)
     assert resumed.nfev == never_killed.nfev == 90 and resumed.fun == never_killed.fun
-    rows = [
-        [(r.iteration, r.particle, r.value, *r.x) for r in run.history]
-        for run in (resumed, never_killed)
-    ]
-    assert rows[0] == rows[1]
+    assert events(resumed) == events(never_killed)
     # the best once more, then what was open, then the others
     assert np.array_equal(points[1:], every[len(every) - len(points) + 1 :])
 
@@ -87,7 +66,7 @@ def test_a_killed_search_of_several_workers_goes_on_to_the_bit(tmp_path, at, who
 @pytest.mark.parametrize("dim", [3, 21])  # beside a model's proposals; mutations of the best point
 def test_others_have_something_to_do_while_a_round_is_waited_for(dim):
     """Nine of ten workers never answer: nobody gets the same point, and the tenth gets on."""
-    search = MemeticSwarm([(-3, 4)] * dim, seed=0)
+    search = pso.MemeticSwarm([(-3, 4)] * dim, seed=0)
     never = [search.ask_one() for _ in range(9)]
     points = [ticket.x for ticket in never]
     for _ in range(60):
@@ -99,7 +78,7 @@ def test_others_have_something_to_do_while_a_round_is_waited_for(dim):
 
 
 def test_tickets_are_told_once():
-    search = MemeticSwarm(BOX, positions=[[0.0, 0.0, 0.0]], seed=0)
+    search = pso.MemeticSwarm(BOX, positions=[[0.0, 0.0, 0.0]], seed=0)
     ticket = search.ask_one()
     assert np.array_equal(ticket.x, np.zeros(3)) and search.ask_one() is None
     search.tell(ticket, 1.0)

@@ -9,26 +9,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from swarm_runs import bowl
 
 import pyswarmopt as pso
+from pyswarmopt.testing import Watched
 
 BOX = [(-5.0, 5.0)] * 3
 
 
-class Recorded:
-    """A bowl that keeps what it was asked."""
-
-    def __init__(self):
-        self.points, self.values = [], []
-
-    def __call__(self, x):
-        self.points.append(x.copy())
-        self.values.append(float(np.sum((x - 1.0) ** 2)))
-        return self.values[-1]
-
-
 def test_history_can_be_exported(tmp_path):
-    fun = Recorded()
+    fun = Watched(bowl)
     r = pso.minimize(fun, BOX, recipe="constriction", population=10, max_evals=50, seed=0)
     r.history.to_csv(tmp_path / "h.csv")
     lines = (tmp_path / "h.csv").read_text().splitlines()
@@ -41,7 +31,7 @@ def test_history_can_be_exported(tmp_path):
 
 
 def test_particles_are_the_evaluations(tmp_path):
-    fun = Recorded()
+    fun = Watched(bowl)
     r = pso.minimize(
         fun, BOX, "constriction", population=6, max_evals=28, seed=0, history="particles"
     )

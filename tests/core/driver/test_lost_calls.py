@@ -9,10 +9,11 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from executors import Bare
 
 import pyswarmopt as pso
 from pyswarmopt.driver.workers.pool import Workers
@@ -138,56 +139,24 @@ def test_searches_in_several_threads_leave_the_environment_as_it_was(monkeypatch
 
 
 def test_an_executor_that_gives_no_future_or_no_answer_is_told_so():
-    class Bare:
+    class NoFuture:
         def submit(self, function, item):
             return 3.0
 
-    class Other(Bare):
+    class NoAnswer(Bare):
         def submit(self, function, item):
-            future = Future()
-            future.set_result(3.0)
-            return future
+            return super().submit(lambda x: 3.0, item)
 
     with pytest.raises(ValueError, match="gave float; it must give a future"):
-        pso.minimize(bowl, BOX, max_evals=20, workers=Bare())
+        pso.minimize(bowl, BOX, max_evals=20, workers=NoFuture())
     for asynchronous in (False, True):
         with pytest.raises(ValueError, match="workers= gave float"):
-            pso.minimize(bowl, BOX, max_evals=20, workers=Other(), asynchronous=asynchronous)
+            pso.minimize(bowl, BOX, max_evals=20, workers=NoAnswer(), asynchronous=asynchronous)
     with pytest.raises(ValueError, match="workers= gave float"):
         pso.minimize(bowl, BOX, max_evals=20, workers=lambda f, items: [3.0 for _ in items])
     for size in (-3, 0, math.nan, math.inf, [2], True, "4"):
-        Bare._max_workers = size
-        assert Workers(Bare()).capacity() == (os.cpu_count() or 1)
-
-
-class Deaf:
-    """An executor that never answers what lies right of the middle."""
-
-    _max_workers = 2
-
-    def submit(self, function, item):
-        future = Future()
-        if item[0] <= 0:
-            future.set_result(function(item))
-        return future
-
-
-@pytest.mark.parametrize("asynchronous", [False, True])
-def test_a_call_that_never_answers_is_given_up(asynchronous):
-    began = time.monotonic()
-    r = pso.minimize(
-        bowl, BOX, "constriction", population=4, max_evals=12, seed=1, workers=Deaf(),
-        evaluation_timeout=0.05, on_error="worst", asynchronous=asynchronous, history="particles",
-        x0=[[-1.0, 0.0], [1.0, 0.0]],
-    )  # fmt: skip
-    lost = [record.x[0] > 0 for record in r.history if math.isnan(record.value)]
-    assert lost and all(lost) and r.nfev == 12 and r.fun == bowl(r.x)
-    assert time.monotonic() - began < 60
-    with pytest.raises(TimeoutError):
-        pso.minimize(
-            bowl, BOX, "constriction", max_evals=12, seed=1, workers=Deaf(), x0=[[1.0, 0.0]],
-            evaluation_timeout=0.05, asynchronous=asynchronous,
-        )  # fmt: skip
+        NoFuture._max_workers = size
+        assert Workers(NoFuture()).capacity() == (os.cpu_count() or 1)
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
@@ -199,12 +168,13 @@ def test_a_thread_that_hangs_is_left_behind(asynchronous):
             enough.wait(60)
         return bowl(x)
 
+    options = {"recipe": "constriction", "population": 4, "max_evals": 12, "seed": 1, "workers": 2,
+               "evaluation_timeout": 0.3, "history": "particles", "asynchronous": asynchronous,
+               "x0": [[1.0, 0.0], [1.0, 1.0]]}  # fmt: skip
     try:
-        r = pso.minimize(
-            fun, BOX, "constriction", population=4, max_evals=12, seed=1, workers=2,
-            evaluation_timeout=0.3, on_error="worst", history="particles",
-            x0=[[1.0, 0.0], [1.0, 1.0]], asynchronous=asynchronous,
-        )  # fmt: skip
+        with pytest.raises(TimeoutError):
+            pso.minimize(fun, BOX, **options)
+        r = pso.minimize(fun, BOX, on_error="worst", **options)
         # another call may be late, too, on a busy machine; test_schedules has a clock of its own
         hung = [math.isnan(record.value) for record in r.history if record.x[0] > 0]
         assert r.nfev == 12 and not enough.is_set() and len(hung) >= 2 and all(hung)

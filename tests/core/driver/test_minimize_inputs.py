@@ -11,16 +11,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from swarm_runs import bowl
 
 import pyswarmopt as pso
 from pyswarmopt.driver.problem.encoding import make_coding
 from pyswarmopt.teaching.functions.wrappers import noisy, rotated, shifted
 
 BOX = [(-5.0, 5.0)] * 3
-
-
-def bowl(x):
-    return float(np.sum((x - 1.0) ** 2))
 
 
 # --- integers and categories ---
@@ -115,14 +112,11 @@ def test_noise_is_normal_and_repeatable():
 
 
 def test_a_column_of_values_is_explained():
+    def column(x):
+        return (x**2).sum(1, keepdims=True)
+
     with pytest.raises(Exception, match="axis 1 is out of bounds") as caught:
-        pso.minimize(
-            lambda x: (x**2).sum(1, keepdims=True),
-            [(-5, 5)] * 3,
-            "constriction",
-            population=8,
-            seed=0,
-        )
+        pso.minimize(column, BOX, "constriction", population=8, seed=0)
     assert "(8, 1)" in caught.value.__notes__[0] and "(8,)" in caught.value.__notes__[0]
 
 

@@ -6,10 +6,10 @@ import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor
 
-import numpy as np
 import pytest
 import torch
-from swarm_runs import same_result
+from executors import Bare, Client, Jobs
+from swarm_runs import bowl, same_result
 
 import pyswarmopt as pso
 from pyswarmopt.driver.workers.pool import Workers
@@ -17,15 +17,11 @@ from pyswarmopt.driver.workers.pool import Workers
 BOX = [(-5.0, 5.0)] * 3
 
 
-def bowl(x):
-    return float(np.sum((x - 1.0) ** 2))
-
-
 def torch_bowl(x):
     return torch.sum(torch.square(x - 1.0))
 
 
-@pytest.mark.parametrize("workers", [3, "threads:2", "threads", map])
+@pytest.mark.parametrize("workers", [3, "threads:2", "threads", map, Bare(), Client(), Jobs()])
 def test_workers_make_the_same_search(workers):
     serial = pso.minimize(bowl, BOX, max_evals=300, seed=5)
     assert same_result(pso.minimize(bowl, BOX, max_evals=300, seed=5, workers=workers), serial)
@@ -76,9 +72,7 @@ def test_threads_do_work_at_the_same_time():
             together.wait(timeout=60)  # passes only if three calls are under way at once
         return bowl(x)
 
-    found = pso.minimize(
-        fun, BOX, population=7, max_evals=7, seed=0, workers=3, recipe="constriction"
-    )
+    found = pso.minimize(fun, BOX, "constriction", population=7, max_evals=7, seed=0, workers=3)
     assert found.nfev == 7
 
 

@@ -164,15 +164,9 @@ def test_constraints_integers_and_failures():
 
     seen = []
     r = minimize_multi(
-        lambda x: seen.append(x[0]) or fun(x),
-        [(0, 9)],
-        2,
-        population=20,
-        max_evals=600,
-        seed=0,
-        integrality=True,
-        constraints=lambda x: 1.5 - x[0],
-    )
+        lambda x: seen.append(x[0]) or fun(x), [(0, 9)], 2, population=20, max_evals=600, seed=0,
+        integrality=True, constraints=lambda x: 1.5 - x[0],
+    )  # fmt: skip
     assert min(seen) == 2 and r.x[:, 0].tolist() == [2.0, 4.0, 5.0, 6.0] and r.maxcv == 0
     nothing = minimize_multi(
         fun, [(0, 9)], 2, population=20, max_evals=300, seed=0, constraints=lambda x: x[0] + 1
@@ -185,10 +179,6 @@ def test_constraints_integers_and_failures():
     assert not broken.success and "no finite value" in broken.message and len(broken.x) == 0
 
 
-class Killed(Exception):
-    pass
-
-
 @pytest.mark.parametrize("at", [3, 40, 173])
 @pytest.mark.parametrize(
     "how", [{}, {"constraints": lambda x: x[0] - 1, "integrality": [True, False]}]
@@ -199,24 +189,15 @@ def test_a_killed_search_goes_on_to_the_bit(tmp_path, at, how):
     def fun(x):
         calls.append(1)
         if len(calls) == at:
-            raise Killed
+            raise InterruptedError
         return x[0] ** 2 + x[1], (x[0] - 2) ** 2 + x[1] ** 2
 
-    def search(fun, max_evals=200, **more):
-        return minimize_multi(
-            fun,
-            [(-4, 4)] * 2,
-            2,
-            population=20,
-            archive=15,
-            max_evals=max_evals,
-            seed=3,
-            **how,
-            **more,
-        )
+    def search(fun, max_evals=200, population=20, **more):
+        options = {"population": population, "archive": 15, "max_evals": max_evals, "seed": 3}
+        return minimize_multi(fun, [(-4, 4)] * 2, 2, **options, **how, **more)
 
     path = tmp_path / "c.npz"
-    with pytest.raises(Killed):
+    with pytest.raises(InterruptedError):
         search(fun, checkpoint=path)
     resumed = search(fun, checkpoint=path)
     whole = search(lambda x: (x[0] ** 2 + x[1], (x[0] - 2) ** 2 + x[1] ** 2))
@@ -225,9 +206,7 @@ def test_a_killed_search_goes_on_to_the_bit(tmp_path, at, how):
     assert search(fun, checkpoint=path).nfev == whole.nfev  # finished: no further call counts
     assert search(fun, max_evals=240, checkpoint=path).nit > whole.nit
     with pytest.raises(ValueError, match="other population"):
-        minimize_multi(
-            fun, [(-4, 4)] * 2, 2, population=21, archive=15, seed=3, **how, checkpoint=path
-        )
+        search(fun, population=21, checkpoint=path)
 
 
 def test_parameters_by_name_are_the_coordinates_search_with_names():
@@ -243,11 +222,8 @@ def test_parameters_by_name_are_the_coordinates_search_with_names():
     named = minimize_multi(costs, space=space, **options)
     box = [(math.log(1e-3), 0.0), (1, 5), (0, 1)]
     other = minimize_multi(plain, box, 2, integrality=[0, 1, 0], categorical=[0, 0, 1], **options)
-    assert (
-        np.array_equal(named.x, other.x)
-        and np.array_equal(named.fun, other.fun)
-        and other.params is None
-    )
+    assert np.array_equal(named.x, other.x) and np.array_equal(named.fun, other.fun)
+    assert other.params is None
     assert [costs(**params) for params in named.params] == named.fun.tolist()
     with pytest.raises(ValueError, match="the space says it all"):
         minimize_multi(costs, box, space=space)

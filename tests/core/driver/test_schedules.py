@@ -11,17 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from swarm_runs import bowl, events
 
 import pyswarmopt as pso
 from pyswarmopt.driver import asynchronous, evaluation
 from pyswarmopt.driver.workers import pool
+from pyswarmopt.testing import Watched
 
 SCHEDULES = range(1000)
 BOX = [(-5.0, 5.0)] * 3
-
-
-def bowl(x):
-    return float(np.sum((x - 1.0) ** 2))
 
 
 class Executor:
@@ -159,38 +157,15 @@ def test_an_answer_that_is_lost_is_said(simulated):
 @pytest.mark.parametrize("faults", [(), ("twice",), ("lost", "twice"), ("hangs", "lost", "twice")])
 def test_an_asynchronous_search_counts_each_answer_once(simulated, faults):
     for seed in SCHEDULES[: len(SCHEDULES) // 4]:
-        executor, seen = simulated(Executor(seed, faults)), []
-
-        def fun(x, seen=seen):
-            seen.append((bowl(x), *x))
-            return bowl(x)
-
+        executor, fun = simulated(Executor(seed, faults)), Watched(bowl)
         r = search(
-            fun,
-            workers=executor,
-            max_evals=40,
-            asynchronous=True,
-            on_error="worst",
-            evaluation_timeout=100.0,
-            history="particles",
-        )
+            fun, workers=executor, max_evals=40, asynchronous=True, on_error="worst",
+            evaluation_timeout=100.0, history="particles",
+        )  # fmt: skip
+        seen = [(value, *x) for value, x in zip(fun.values, fun.points, strict=True)]
         told = [(h.value, *h.x) for h in r.history if np.isfinite(h.value)]
         assert r.nfev == len(r.history) == 40, executor.happened
         assert sorted(told) == sorted(seen) and (r.fun, *r.x) == min(seen)
-
-
-def test_the_same_schedule_is_the_same_search(simulated):
-    for seed in SCHEDULES[:100]:
-        first, again = (
-            search(
-                workers=simulated(Executor(seed, ("lost", "twice"))),
-                max_evals=40,
-                asynchronous=True,
-                on_error=("retry", 20),
-            )
-            for _ in range(2)
-        )
-        assert np.array_equal(first.x, again.x) and list(first.history) == list(again.history)
 
 
 class Death(BaseException):
@@ -209,19 +184,10 @@ def test_a_search_that_dies_under_a_schedule_goes_on_to_the_bit(simulated, tmp_p
         return pso.minimize(fun, BOX, workers=executor, on_error="worst", **options, **more)
 
     for seed in range(seeds):
-        path, last = tmp_path / f"{seed}.npz", random.Random(seed).randrange(8, 28)
-        calls = []
-
-        def fatal(x, calls=calls, last=last):
-            calls.append(x)
-            if len(calls) == last:
-                raise Death
-            return bowl(x)
-
+        path = tmp_path / f"{seed}.npz"
+        fatal = Watched(bowl, random.Random(seed).randrange(8, 28), Death)
         with pytest.raises(Death):
             run(fatal, seed, checkpoint=path)
         never, resumed = run(bowl, seed), run(bowl, seed, checkpoint=path)
-        rows = [[(h.iteration, h.particle, *h.x) for h in r.history] for r in (never, resumed)]
-        values = [[h.value for h in r.history] for r in (never, resumed)]
-        assert rows[0] == rows[1] and np.array_equal(*values, equal_nan=True), seed
+        assert events(never) == events(resumed), seed
         assert resumed.nfev == never.nfev == 40

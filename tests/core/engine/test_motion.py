@@ -81,9 +81,8 @@ def test_in_a_loop_two_arrays_take_turns_and_one_does_when_nothing_is_held(monke
     for _ in range(6):
         x = lender.next_after(x)
         addresses.add(x.data_ptr())
-        held = lender.hand_out(
-            x, x.numpy()
-        )  # as in `x = swarm.ask()`: the former one is let go now
+        # as in `x = swarm.ask()`: the former one is let go now
+        held = lender.hand_out(x, x.numpy())
     assert len(addresses) == 2 and held.data_ptr() == x.data_ptr()
     del held
     assert lender.next_after(x) is x

@@ -91,6 +91,26 @@ def first_best(costs: list[float], among: list[int]) -> int:
     return best
 
 
+def constriction(x, v, fun: Fun, seed: int, rounds: int, ring: bool) -> Run:
+    """Clerc & Kennedy 2002, equations 3 and 4."""
+    run, generator = begin(x, v, fun), torch.Generator().manual_seed(seed)
+    n, dim = len(x), len(x[0])
+    source = source_of_factors(generator)
+    chi = 2 / abs(2 - 4.1 - math.sqrt(4.1**2 - 4 * 4.1))
+    for _ in range(rounds):
+        r1, r2 = factors(2, n, dim, source)
+        old, old_f = [list(row) for row in run.p], list(run.fp)
+        for i in range(n):
+            best = first_best(old_f, [i, (i - 1) % n, (i + 1) % n] if ring else [i, *range(n)])
+            for d in range(dim):
+                pull = 2.05 * r1[i][d] * (old[i][d] - run.x[i][d])
+                pull += 2.05 * r2[i][d] * (old[best][d] - run.x[i][d])
+                run.v[i][d] = chi * (run.v[i][d] + pull)
+                run.x[i][d] += run.v[i][d]
+        run.evaluate(fun)
+    return run
+
+
 def inertia_weight(x, v, fun: Fun, seed: int, rounds: int, horizon: int, v_max: float) -> Run:
     """Shi & Eberhart 1998: v = w v + c1 r1 (p - x) + c2 r2 (g - x), |v| <= V_max, w from .9 to .4,
     c1 = c2 = 2.

@@ -11,6 +11,11 @@ import torch
 import pyswarmopt as pso
 
 
+def bowl(x: Any) -> float:
+    """Least, 0, at (1, 1, ...); (D,) -> a number."""
+    return float(np.sum((x - 1.0) ** 2))
+
+
 def drive(swarm: Any, fun: Callable[..., Any], rounds: int) -> Any:
     """Ask, evaluate all points at once, tell; the swarm."""
     for _ in range(rounds):
@@ -28,6 +33,11 @@ def same_state(a: Any, b: Any) -> bool:
         else left[k] == right[k]
         for k in left
     )
+
+
+def events(result: pso.Result) -> list[tuple[Any, ...]]:
+    """The course of a search with history="particles"; NaN equals NaN."""
+    return [(r.iteration, r.particle, repr(r.value), *r.x) for r in result.history]
 
 
 def same_result(a: pso.Result, b: pso.Result) -> bool:

@@ -19,6 +19,7 @@ import pyswarmopt as pso
 from pyswarmopt.inspect.plot.curves import median_interval
 
 BOX = [(-5.0, 5.0)] * 2
+ackley = pso.functions.ackley
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +33,7 @@ def figures():
 
 def search(history: str = "iteration", seed: int = 0, dim: int = 2) -> pso.Result:
     box, recipe = [(-5, 5)] * dim, pso.recipes.constriction(population=6)
-    return pso.minimize(pso.functions.ackley, box, recipe, max_evals=60, seed=seed, history=history)
+    return pso.minimize(ackley, box, recipe, max_evals=60, seed=seed, history=history)
 
 
 def test_convergence_draws_the_history() -> None:
@@ -53,25 +54,17 @@ def test_convergence_of_many_is_their_median_above_the_optimum() -> None:
 
 def test_all_sources_tell_the_same_story(tmp_path: Path) -> None:
     recipe = pso.recipes.constriction(population=6)
-    steps = pso.record(pso.functions.ackley, recipe, 9, bounds=BOX, seed=3)
-    result = pso.minimize(
-        pso.functions.ackley, BOX, recipe, max_evals=60, seed=3, history="particles"
-    )
+    steps = pso.record(ackley, recipe, 9, bounds=BOX, seed=3)
+    result = pso.minimize(ackley, BOX, recipe, max_evals=60, seed=3, history="particles")
     rows = [
-        {
-            "phase": "search",
-            "iteration": s.number,
-            "particle": i,
-            "coefficients": x.tolist(),
-            "value": -float(v),
-        }
-        for s in steps
-        for i, (x, v) in enumerate(zip(s.x, s.values, strict=True))
+        {"phase": "confirm", "iteration": 0, "particle": 0, "coefficients": [0, 0], "value": 99.0}
     ]
-    rows.insert(0, {**rows[0], "phase": "confirm", "value": 99.0})
-    (tmp_path / "history.jsonl").write_text(
-        "".join(json.dumps(row) + "\n" for row in rows) + '{"half'
-    )
+    for s in steps:
+        for i, (x, v) in enumerate(zip(s.x.tolist(), s.values, strict=True)):
+            row = {"iteration": s.number, "particle": i, "coefficients": x, "value": -float(v)}
+            rows.append({"phase": "search", **row})
+    written = "".join(json.dumps(row) + "\n" for row in rows)
+    (tmp_path / "history.jsonl").write_text(written + '{"half')
     folder, searched = pso.plot.trace(tmp_path), pso.plot.trace(SimpleNamespace(run=tmp_path))
     of_steps, of_result = pso.plot.trace(steps), pso.plot.trace(result)
     assert folder.maximize and not of_result.maximize
@@ -112,15 +105,14 @@ def test_trajectories_of_many_dimensions_are_drawn_in_a_plane() -> None:
     assert f"{spread[0] / spread.sum():.0%}" in ax.get_xlabel() and len(ways) == 2
 
 
-def named(seek=pso.minimize):
-    space = {
-        "lr": pso.log(1e-4, 1.0),
-        "opt": ["adam", "sgd"],
-        "decay": pso.when("opt", "sgd", (0, 1)),
-    }
-    return seek(
-        lambda p: math.log10(p["lr"]) ** 2 + p.get("decay", 1.0), space=space, max_evals=60, seed=0
-    )
+def named():
+    space = {"lr": pso.log(1e-4, 1.0), "opt": ["adam", "sgd"]}
+    space["decay"] = pso.when("opt", "sgd", (0, 1))
+
+    def loss(p):
+        return math.log10(p["lr"]) ** 2 + p.get("decay", 1.0)
+
+    return pso.minimize(loss, space=space, max_evals=60, seed=0)
 
 
 def test_parameters_are_drawn_in_their_own_units() -> None:
@@ -164,14 +156,9 @@ def test_landscape_marks_the_optimum_and_takes_any_function() -> None:
         (lambda: pso.plot.convergence("nowhere"), "no history.jsonl"),
         (lambda: pso.plot.landscape(len), "needs bounds"),
         (lambda: pso.plot.landscape(len, [(0, 1)] * 3), "have 3"),
+        (lambda: pso.plot.animate(search("particles", dim=3), "a.gif", ackley), "search has 3"),
         (
-            lambda: pso.plot.animate(search("particles", dim=3), "a.gif", pso.functions.ackley),
-            "this search has 3",
-        ),
-        (
-            lambda: pso.plot.forces(
-                pso.record(pso.functions.ackley, pso.recipes.fips(), 0, bounds=BOX)[0]
-            ),
+            lambda: pso.plot.forces(pso.record(ackley, pso.recipes.fips(), 0, bounds=BOX)[0]),
             "no forces",
         ),
     ],
@@ -186,9 +173,9 @@ DRAWINGS = {
     "convergence": lambda ax: pso.plot.convergence(search(), ax),
     "diversity": lambda ax: pso.plot.diversity(search("particles"), ax),
     "forces": lambda ax: pso.plot.forces(
-        pso.record(pso.functions.ackley, pso.recipes.constriction(), 1, bounds=BOX, seed=1)[1], ax
+        pso.record(ackley, pso.recipes.constriction(), 1, bounds=BOX, seed=1)[1], ax
     ),
-    "landscape": lambda ax: pso.plot.landscape(pso.functions.ackley, BOX, ax, points=10),
+    "landscape": lambda ax: pso.plot.landscape(ackley, BOX, ax, points=10),
     "trajectory": lambda ax: pso.plot.trajectory(search("particles"), ax),
     "importance": lambda ax: pso.plot.importance(named(), ax),
     "parameter": lambda ax: pso.plot.parameter(named(), "lr", ax),

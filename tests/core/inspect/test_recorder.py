@@ -68,10 +68,5 @@ def test_rules_that_are_no_sum_have_a_trajectory_but_no_forces() -> None:
 
 def test_recordings_of_large_swarms_are_refused() -> None:
     with pytest.raises(ValueError, match="at most 65,536"):
-        record(
-            pso.functions.sphere,
-            pso.recipes.constriction(),
-            1,
-            bounds=[(-1, 1)] * 40000,
-            population=2,
-        )
+        wide = {"bounds": [(-1, 1)] * 40000, "population": 2}
+        record(pso.functions.sphere, pso.recipes.constriction(), 1, **wide)

@@ -25,6 +25,10 @@ def seeded(parametrization, seed=1):
     return parametrization
 
 
+def plane():
+    return seeded(ng.p.Array(shape=(2,)))
+
+
 def bowl(x):
     return float(((x - 0.7) ** 2).sum())
 
@@ -79,9 +83,7 @@ def test_sequential_asks_are_the_swarm():
 @pytest.mark.parametrize("in_flight", [3, 25, 60])
 def test_out_of_order_with_some_always_in_flight(in_flight):
     random = np.random.default_rng(0)
-    optimizer = ng.optimizers.registry["PySwarmOptConstriction"](
-        seeded(ng.p.Array(shape=(2,))), 2000, in_flight
-    )
+    optimizer = ng.optimizers.registry["PySwarmOptConstriction"](plane(), 2000, in_flight)
     flying, told = [], []
     for _ in range(2000):
         flying.append(optimizer.ask())
@@ -93,9 +95,7 @@ def test_out_of_order_with_some_always_in_flight(in_flight):
 
 
 def test_suggestions_and_points_never_asked_for_are_used():
-    optimizer = nevergrad.SwarmOptimizer("constriction", population=10)(
-        seeded(ng.p.Array(shape=(2,))), budget=500
-    )
+    optimizer = nevergrad.SwarmOptimizer("constriction", population=10)(plane(), budget=500)
     optimizer.suggest(np.array([0.7, 0.7]))
     candidate = optimizer.ask()
     assert candidate.value.tolist() == [0.7, 0.7]
@@ -111,9 +111,7 @@ def test_suggestions_and_points_never_asked_for_are_used():
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_a_lost_candidate_is_handed_out_again_and_its_late_value_changes_nothing(workers):
-    optimizer = nevergrad.SwarmOptimizer("constriction", population=4)(
-        seeded(ng.p.Array(shape=(2,))), 100, workers
-    )
+    optimizer = nevergrad.SwarmOptimizer("constriction", population=4)(plane(), 100, workers)
     lost, *others = (optimizer.ask() for _ in range(4))
     again = optimizer.ask()
     assert np.array_equal(again.value, lost.value)
@@ -125,9 +123,7 @@ def test_a_lost_candidate_is_handed_out_again_and_its_late_value_changes_nothing
 
 def test_dump_and_load(tmp_path):
     def fresh():
-        return nevergrad.SwarmOptimizer("spso2011", population=6)(
-            seeded(ng.p.Array(shape=(2,))), budget=100
-        )
+        return nevergrad.SwarmOptimizer("spso2011", population=6)(plane(), budget=100)
 
     def go(optimizer, count):
         for _ in range(count):
@@ -185,9 +181,8 @@ class TestTheirs(OptimizerTests):
 
 
 def test_a_state_of_another_is_refused():
-    saved = drive(
-        nevergrad.NevergradOptimizer("DE", [(-2, 3)] * 2, population=5, seed=0), rounds=3
-    ).state_dict()
+    first = nevergrad.NevergradOptimizer("DE", [(-2, 3)] * 2, population=5, seed=0)
+    saved = drive(first, rounds=3).state_dict()
     with pytest.raises(ValueError, match="name"):
         nevergrad.NevergradOptimizer("CMA", [(-2, 3)] * 2, population=5).load_state_dict(saved)
     with pytest.raises(ValueError, match="other positions"):
@@ -203,10 +198,9 @@ def test_ngopt_and_its_metamodels_work_with_this_numpy_and_can_be_let_go():
 def test_starting_positions_come_first_and_are_used():
     start = [[0.7, 0.7], [5.0, 5.0], [4.0, -4.0]]
     for name in ("CMA", "DE", "OnePlusOne"):
-        optimizer = nevergrad.NevergradOptimizer(
-            name, positions=start, population=2, budget=40, seed=0
-        )
-        first, second = optimizer.ask(), None
+        options = {"population": 2, "budget": 40, "seed": 0}
+        optimizer = nevergrad.NevergradOptimizer(name, positions=start, **options)
+        first = optimizer.ask()
         optimizer.tell(first, [0.0, 36.98])
         second = optimizer.ask()
         assert first.tolist() == start[:2] and second[0].tolist() == start[2]
@@ -214,14 +208,9 @@ def test_starting_positions_come_first_and_are_used():
 
 
 def test_without_bounds_the_first_step_is_the_spread_of_the_positions():
-    near, far = (
-        nevergrad.NevergradOptimizer(
-            "CMA", positions=scale * np.array([[1.0, 1.0], [-1.0, -1.0]]), seed=0
-        )
-        for scale in (1e-3, 1e3)
-    )
-    steps = []
-    for optimizer in (near, far):
+    steps, corners = [], np.array([[1.0, 1.0], [-1.0, -1.0]])
+    for scale in (1e-3, 1e3):
+        optimizer = nevergrad.NevergradOptimizer("CMA", positions=scale * corners, seed=0)
         for _ in range(3):
             x = optimizer.ask()
             optimizer.tell(x, np.arange(len(x), dtype=float))

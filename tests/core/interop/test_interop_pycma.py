@@ -24,12 +24,8 @@ def test_after_the_starting_positions_it_draws_what_pycma_draws():
     assert ours.ask().tolist() == START.tolist()
     drive(ours, bowl, 1)
     random = np.random.default_rng(4)
-    options = {
-        "seed": np.nan,
-        "verbose": -9,
-        "popsize": 6,
-        "randn": lambda *shape: random.standard_normal(shape),
-    }
+    options = {"seed": np.nan, "verbose": -9, "popsize": 6}
+    options["randn"] = lambda *shape: random.standard_normal(shape)
     theirs = cma.CMAEvolutionStrategy(START.mean(0), float(START.std(0).mean()), options)
     for _ in range(12):
         x, y = ours.ask(), np.array(theirs.ask())
@@ -40,10 +36,8 @@ def test_after_the_starting_positions_it_draws_what_pycma_draws():
 
 
 def test_maximize_failures_and_the_budget():
-    low, high = (
-        PycmaOptimizer(START, budget=50, seed=0),
-        PycmaOptimizer(START, budget=50, seed=0, maximize=True),
-    )
+    low = PycmaOptimizer(START, budget=50, seed=0)
+    high = PycmaOptimizer(START, budget=50, seed=0, maximize=True)
     while not low.stop():
         x = low.ask()
         values = torch.where(x[:, 0] < 0, torch.nan, bowl(x))
@@ -54,16 +48,12 @@ def test_maximize_failures_and_the_budget():
 
 
 def test_a_saved_one_goes_on_to_the_bit():
-    whole, half = (
-        drive(PycmaOptimizer(START, seed=1), bowl, 7),
-        drive(PycmaOptimizer(START, seed=1), bowl, 4),
-    )
+    whole, half = (drive(PycmaOptimizer(START, seed=1), bowl, rounds) for rounds in (7, 4))
     half.ask()
     back = PycmaOptimizer(START, seed=9)
     back.load_state_dict(half.state_dict())
-    assert (
-        torch.equal(drive(back, bowl, 3).ask(), whole.ask()) and back.best.value == whole.best.value
-    )
+    assert torch.equal(drive(back, bowl, 3).ask(), whole.ask())
+    assert back.best.value == whole.best.value
     with pytest.raises(ValueError, match="another budget"):
         PycmaOptimizer(START, budget=9).load_state_dict(half.state_dict())
     with pytest.raises(ValueError, match="other positions"):

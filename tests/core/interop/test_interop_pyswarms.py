@@ -74,9 +74,8 @@ def test_with_equal_random_numbers_the_moves_are_those_of_the_formulas(
     optimizer = kind(8, 2, options, seed=1, **more)
     start, v = optimizer.swarm.position.copy(), optimizer.swarm.velocity.copy()
     cost, position = optimizer.optimize(bowl, 30, verbose=False)
-    path, best = literal(
-        start, v, draws[:30], leader, more.get("velocity_clamp"), more.get("bounds")
-    )
+    walls = more.get("velocity_clamp"), more.get("bounds")
+    path, best = literal(start, v, draws[:30], leader, *walls)
     assert np.allclose(optimizer.pos_history, path[:-1])
     assert np.allclose(optimizer.swarm.position, path[-1])
     assert cost == pytest.approx(best) and bowl(position) == pytest.approx(best)
@@ -91,16 +90,10 @@ def test_with_equal_random_numbers_the_moves_are_those_of_the_formulas(
 @pytest.mark.parametrize("vh_strategy, after", [("unmodified", 1.2), ("invert", -0.6), ("zero", 0)])
 def test_walls(bh_strategy, place, vh_strategy, after):
     optimizer = ps.single.GlobalBestPSO(
-        3,
-        2,
-        OPTIONS,
-        ([0.0, 0.0], [1.0, 9.0]),
-        init_pos=np.full((3, 2), 0.5),
+        3, 2, OPTIONS, ([0.0, 0.0], [1.0, 9.0]), init_pos=np.full((3, 2), 0.5), seed=0,
         velocity_clamp=(1.2, 1.2),  # every move is this long
-        bh_strategy=bh_strategy,
-        vh_strategy=vh_strategy,
-        seed=0,
-    )
+        bh_strategy=bh_strategy, vh_strategy=vh_strategy,
+    )  # fmt: skip
     optimizer.optimize(bowl, 1, verbose=False)
     x, v = optimizer.swarm.position, optimizer.swarm.velocity
     assert np.allclose(x[:, 1], 1.7) and np.allclose(v[:, 1], 1.2)

@@ -22,9 +22,8 @@ FOLDS = StratifiedKFold(3, shuffle=True, random_state=0)
 
 def searches():
     regression = SwarmSearchCV(Ridge(), {"alpha": [0.1, 1.0]}, n_iter=2, cv=2, random_state=0)
-    classes = SwarmSearchCV(
-        LogisticRegression(), {"C": pso.log(0.1, 1.0)}, n_iter=2, cv=2, random_state=0
-    )
+    space = {"C": pso.log(0.1, 1.0)}
+    classes = SwarmSearchCV(LogisticRegression(), space, n_iter=2, cv=2, random_state=0)
     return [regression, classes]
 
 
@@ -35,9 +34,8 @@ def checks():
     for search in searches():
         for estimator, check in estimator_checks_generator(search):
             if "array_api" not in check.func.__name__:
-                yield pytest.param(
-                    estimator, check, id=f"{estimator.estimator}-{check.func.__name__}"
-                )
+                name = f"{estimator.estimator}-{check.func.__name__}"
+                yield pytest.param(estimator, check, id=name)
 
 
 @pytest.mark.slow
@@ -58,9 +56,8 @@ def test_scores_are_those_of_cross_validation_and_no_candidate_is_fitted_twice()
     assert 2 <= len(tried) <= 15 and len({repr(p) for p in tried}) == len(tried)
     assert all(("gamma" in p) == (p["kernel"] == "rbf") for p in tried)
     assert search.best_score_ == search.cv_results_["mean_test_score"].max()
-    assert search.best_score_ == pytest.approx(
-        cross_val_score(SVC(**search.best_params_), x, y, cv=FOLDS).mean()
-    )
+    scores = cross_val_score(SVC(**search.best_params_), x, y, cv=FOLDS)
+    assert search.best_score_ == pytest.approx(scores.mean())
     again = SwarmSearchCV(SVC(), space, n_iter=15, cv=FOLDS, random_state=1).fit(x, y)
     assert again.cv_results_["params"] == tried
 
@@ -76,10 +73,9 @@ def test_with_several_metrics_the_one_of_refit_counts():
         found[refit] = search.cv_results_["mean_test_neg_log_loss"].max()
         assert search.best_index_ == np.argmin(search.cv_results_[f"rank_test_{refit}"])
     assert found["neg_log_loss"] >= found["accuracy"]
+    metrics = {"scoring": ["accuracy", "f1_macro"], "refit": False}
     with pytest.raises(ValueError, match="name the one to maximise"):
-        SwarmSearchCV(
-            SVC(), {"C": (1, 2)}, n_iter=3, scoring=["accuracy", "f1_macro"], refit=False
-        ).fit(x, y)
+        SwarmSearchCV(SVC(), {"C": (1, 2)}, n_iter=3, **metrics).fit(x, y)
 
 
 def test_fewer_than_two_candidates_are_refused():
@@ -92,13 +88,9 @@ def test_the_distributions_of_randomized_search_are_taken_as_they_are():
     from sklearn.tree import DecisionTreeClassifier
 
     distributions = {"max_depth": randint(1, 5), "min_impurity_decrease": loguniform(1e-4, 1e-1)}
-    search = SwarmSearchCV(
-        DecisionTreeClassifier(random_state=0),
-        param_distributions=distributions,
-        n_iter=6,
-        cv=FOLDS,
-        random_state=0,
-    ).fit(*load_iris(return_X_y=True))
+    tree, options = DecisionTreeClassifier(random_state=0), {"cv": FOLDS, "random_state": 0}
+    search = SwarmSearchCV(tree, param_distributions=distributions, n_iter=6, **options)
+    search.fit(*load_iris(return_X_y=True))
     for params in search.cv_results_["params"]:
         assert isinstance(params["max_depth"], int) and params["max_depth"] in (1, 2, 3, 4)
         assert 1e-4 <= params["min_impurity_decrease"] <= 1e-1

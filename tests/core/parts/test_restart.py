@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from swarm_runs import same_state
 
 import pyswarmopt as pso
 from pyswarmopt.parts.restart import RestartSwarm
@@ -19,12 +20,8 @@ BOUNDS = [(-5.0, 5.0)] * 2
 
 
 def recipe(name: str = "constriction", population: int = 4, **policy) -> pso.Recipe:
-    return replace(
-        pso.recipes.get(name, population=population),
-        name="mine",
-        restart=(RestartSwarm(**policy),),
-        options=None,
-    )
+    made = pso.recipes.get(name, population=population)
+    return replace(made, name="mine", restart=(RestartSwarm(**policy),), options=None)
 
 
 def ripples(x: torch.Tensor) -> torch.Tensor:
@@ -77,9 +74,8 @@ def test_a_particle_without_a_first_value_has_not_stagnated_yet():
     """Patience 2: values after the first are flat, and the third round is the second without a
     change.
     """
-    made = pso.compose(
-        [pso.social(1.0)], restart=[pso.restart.RestartAtBest(patience=2)], population=2
-    )
+    restart = pso.restart.RestartAtBest(patience=2)
+    made = pso.compose([pso.social(1.0)], restart=[restart], population=2)
     swarm = pso.Swarm(bounds=BOUNDS, recipe=made, seed=0)
     counts = []
     for _ in range(3):
@@ -97,9 +93,7 @@ def test_the_new_swarm_starts_in_the_box_and_is_evaluated_before_it_moves():
     tell(swarm, 1.0)
     tell(swarm, 1.0)
     fresh, v = swarm.positions.clone(), swarm.velocities.clone()
-    assert (
-        fresh.shape == (6, 2) and (fresh.abs() <= 5).all() and fresh.unique(dim=0).shape == (6, 2)
-    )
+    assert (fresh.abs() <= 5).all() and fresh.unique(dim=0).shape == fresh.shape == (6, 2)
     assert np.isnan(swarm.values).all() and np.isinf(swarm.personal_best_values).all()
     assert torch.equal(tell(swarm, 2.0), fresh)
     assert torch.equal(swarm.personal_bests, fresh) and torch.equal(swarm.velocities, v)
@@ -153,13 +147,7 @@ def test_a_saved_swarm_of_any_size_goes_on_to_the_bit(tmp_path, name, saved_afte
     half.save(tmp_path / "s")
     loaded = pso.Swarm.load(tmp_path / "s", recipe=made)
     assert drive(loaded, 30 - saved_after) == sizes[saved_after:]
-    a, b = whole.state_dict(), loaded.state_dict()
-    assert a.keys() == b.keys()
-    for key, value in a.items():
-        if isinstance(value, torch.Tensor):
-            assert torch.equal(value.double().nan_to_num(), b[key].double().nan_to_num()), key
-        else:
-            assert value == b[key], key
+    assert same_state(whole, loaded)
 
 
 def test_tickets_make_the_same_run_across_restarts():

@@ -139,9 +139,8 @@ def test_schedules_and_stop_rules_count_a_move_per_n_values():
 
 @pytest.mark.parametrize("once", [True, False])
 def test_a_particle_that_stagnates_goes_back_when_it_lands_and_not_while_it_flies(once):
-    recipe = pso.compose(
-        [pso.inertia(1.0)], restart=pso.restart.RestartAtBest(2, once), boundary=pso.boundary.none
-    )
+    back = pso.restart.RestartAtBest(2, once)
+    recipe = pso.compose([pso.inertia(1.0)], restart=back, boundary=pso.boundary.none)
     swarm = pso.Swarm(positions=[[0.0], [10.0]], velocities=[[1.0], [1.0]], recipe=recipe, seed=0)
     a, b = swarm.ask_one(), swarm.ask_one()
     swarm.tell(a, 0.0)
@@ -179,30 +178,24 @@ def test_nothing_is_lost_or_doubled(recipe, workers, seed, count, maximize):
     # in the air: what was handed out and not told, at the positions it was handed out with
     flying = {t.number: t for t in swarm.tickets()}
     assert flying.keys() == {t.number for t in fleet.flying}
-    assert all(
-        torch.equal(flying[t.number].x, t.x) and flying[t.number].particle == t.particle
-        for t in fleet.flying
-    )
+    for t in fleet.flying:
+        assert torch.equal(flying[t.number].x, t.x) and flying[t.number].particle == t.particle
     # every personal best is the best that its particle was told, and the best the best of all
     for i in range(5):
         own = [(sign * value, ticket.x) for ticket, value in fleet.told if ticket.particle == i]
         if own:
             cost, x = min(own, key=lambda pair: pair[0])
-            assert swarm.personal_best_values[i] == sign * cost and torch.equal(
-                swarm.personal_bests[i], x
-            )
-    values = [value for _, value in fleet.told]
-    assert (
-        swarm.best.value == sign * min(sign * v for v in values)
-        and sign * bowl(swarm.best.x) == swarm.best.value
-    )
-    assert swarm.worst.value == sign * max(sign * v for v in values)
+            assert swarm.personal_best_values[i] == sign * cost
+            assert torch.equal(swarm.personal_bests[i], x)
+    costs = [sign * value for _, value in fleet.told]
+    assert swarm.best.value == sign * min(costs) == sign * bowl(swarm.best.x)
+    assert swarm.worst.value == sign * max(costs)
 
 
 @settings(max_examples=20)
 @given(data=st.data())
 def test_a_value_that_is_not_finite_never_becomes_a_best_or_worst(data):
-    swarm, fleet = fresh(seed=0), None
+    swarm = fresh(seed=0)
     value = st.one_of(st.sampled_from([math.nan, math.inf, -math.inf]), st.floats(-1e6, 1e6))
     fleet = Fleet(swarm, 3, 0).run(data.draw(st.integers(1, 25)), lambda x: data.draw(value))
     finite = [v for _, v in fleet.told if math.isfinite(v)]
@@ -217,9 +210,8 @@ def test_a_value_that_is_not_finite_never_becomes_a_best_or_worst(data):
 @settings(max_examples=8)
 @given(workers=st.integers(1, 6), seed=st.integers(0, 99))
 def test_a_swarm_that_restarts_waits_for_those_in_flight(workers, seed):
-    recipe = replace(
-        pso.recipes.constriction(population=4), restart=(RestartSwarm(patience=3, growth=2.0),)
-    )
+    restart = (RestartSwarm(patience=3, growth=2.0),)
+    recipe = replace(pso.recipes.constriction(population=4), restart=restart)
     swarm = fresh(recipe, None, seed)
     fleet = Fleet(swarm, workers, seed)
     grounded = 0

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import Bounds
 from swarm_runs import drive
 
 import pyswarmopt as pso
@@ -53,16 +54,8 @@ def test_bad_calls_say_what_is_wrong():
 def test_every_form_of_bounds_means_the_same_box():
     low, high = np.array([-1.0, 2.0]), np.array([0.0, 5.0])
 
-    class Bounds:
-        lb, ub = low, high
-
-    forms = [
-        [(-1, 0), (2, 5)],
-        ((-1, 0), (2, 5)),
-        (low, high),
-        np.array([[-1, 0], [2, 5]]),
-        Bounds(),
-    ]
+    pairs = [(-1, 0), (2, 5)]
+    forms = [pairs, tuple(pairs), (low, high), np.array(pairs), Bounds(low, high)]
     starts = [pso.Swarm(bounds=form, seed=5, population=9).ask() for form in forms]
     for start in starts:
         assert torch.equal(start, starts[0])
@@ -125,14 +118,10 @@ def test_complex_values_and_positions_are_refused():
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 def test_positions_come_back_in_any_container_but_as_they_were(dtype):
-    for container in (
-        lambda x: x,
-        lambda x: x.clone(),
-        lambda x: x.double().numpy(),
-        lambda x: x.double().tolist(),
-    ):
+    for kind in ("clone", "numpy", "tolist", "contiguous"):
         swarm = pso.Swarm(bounds=[(-5, 5)] * 2, population=3, seed=0, dtype=dtype)
-        swarm.tell(container(swarm.ask()), [1.0, 2.0, 3.0])
+        x = swarm.ask() if kind in ("clone", "contiguous") else swarm.ask().double()
+        swarm.tell(getattr(x, kind)(), [1.0, 2.0, 3.0])
         x = swarm.ask()
         for wrong in (x.flip(0), x + 1, torch.zeros_like(x)):
             with pytest.raises(ValueError, match="positions that ask"):
@@ -152,11 +141,8 @@ def test_a_ticket_of_a_particle_that_is_not_there_is_refused(particle, one_by_on
 
 @pytest.mark.parametrize("name", pso.recipes.RECIPES)
 def test_every_swarm_can_be_pickled_and_goes_on(name):
-    swarm = drive(
-        pso.Swarm(bounds=(-5, 5), dim=2, population=5, recipe=name, seed=1, dtype=torch.float32),
-        bowl,
-        3,
-    )
+    options = {"bounds": (-5, 5), "dim": 2, "population": 5, "dtype": torch.float32}
+    swarm = drive(pso.Swarm(recipe=name, seed=1, **options), bowl, 3)
     x = swarm.ask()
     copy = pickle.loads(pickle.dumps(swarm))
     copy.tell(x, bowl(x))
@@ -167,12 +153,9 @@ def test_every_swarm_can_be_pickled_and_goes_on(name):
 @pytest.mark.parametrize("name", pso.recipes.RECIPES)
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_every_recipe_moves_numbers_of_16_bits(name, dtype):
-    swarm = drive(
-        pso.Swarm(bounds=[(-5, 5)] * 3, population=12, recipe=name, seed=1, dtype=dtype), bowl, 60
-    )
-    assert (
-        swarm.ask().dtype == dtype and torch.isfinite(swarm.ask()).all() and swarm.best.value < 0.5
-    )
+    swarm = pso.Swarm(bounds=[(-5, 5)] * 3, population=12, recipe=name, seed=1, dtype=dtype)
+    x = drive(swarm, bowl, 60).ask()
+    assert x.dtype == dtype and torch.isfinite(x).all() and swarm.best.value < 0.5
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])

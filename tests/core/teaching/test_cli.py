@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -34,14 +35,8 @@ def told(capsys: pytest.CaptureFixture[str], *argv: str) -> dict:
 def test_run_is_minimize(capsys: pytest.CaptureFixture[str]) -> None:
     words = "run rastrigin --recipe fips --dim 3 --particles 12 --max-evals 600 --seed 5 --json"
     out = told(capsys, *words.split())
-    same = pso.minimize(
-        pso.functions.rastrigin,
-        pso.functions.rastrigin.bounds(3),
-        "fips",
-        population=12,
-        max_evals=600,
-        seed=5,
-    )
+    rastrigin, options = pso.functions.rastrigin, {"max_evals": 600, "seed": 5}
+    same = pso.minimize(rastrigin, rastrigin.bounds(3), "fips", population=12, **options)
     assert (out["x"], out["value"], out["evaluations"]) == (same.x.tolist(), same.fun, 600)
     assert out["optimum"] == 0.0 and out["stop"] == {"max_evals": 600}
     assert run(*words.split()[:-1]) == 0
@@ -74,15 +69,9 @@ def test_compare_gives_medians_over_seeds(capsys: pytest.CaptureFixture[str]) ->
         (f, r) for f in ("sphere", "shifted:ackley") for r in ("constriction", "default")
     ]
     first = out["outcomes"][0]
+    problem = {"fun": pso.functions.sphere, "bounds": pso.functions.sphere.bounds(2)}
     finals = [
-        pso.minimize(
-            pso.functions.sphere,
-            pso.functions.sphere.bounds(2),
-            "constriction",
-            max_evals=200,
-            seed=s,
-        ).fun
-        for s in range(6)
+        pso.minimize(**problem, recipe="constriction", max_evals=200, seed=s).fun for s in range(6)
     ]
     assert first["finals"] == finals and first["median"] == np.median(finals)
     assert first["interval"] == [min(finals), max(finals)]  # of 6 the range is a 96.9% interval
@@ -107,10 +96,7 @@ def test_list_knows_every_function_and_recipe(capsys: pytest.CaptureFixture[str]
         assert float(function(entry["optimum"])) == pytest.approx(entry["optimal_value"], abs=1e-9)
         assert entry["formula"] and entry["source"]
     for entry in out["recipes"]:
-        assert any(
-            year in entry["title"]
-            for year in ("1998", "2002", "2003", "2004", "2006", "2007", "2012", "2024")
-        )
+        assert re.search("1998|20[0-2][0-9]", entry["title"])
         assert "x" in entry["equation"] and len(entry["equation"]) > 20
     assert run("list", "beale") == 0
     assert "[-4.5, 4.5]" in capsys.readouterr().out
@@ -135,11 +121,7 @@ def test_list_knows_every_function_and_recipe(capsys: pytest.CaptureFixture[str]
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(
-    words: str,
-    reason: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    words: str, reason: str, tmp_path: Path, monkeypatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert run(*words.split()) == 2

@@ -62,9 +62,8 @@ def test_the_panel_reads_what_plain_forward_passes_give(panel: Panel) -> None:
             p, ids = distributions(panel, patch, *pair)
             assert tokens.tolist() == ids
             np.testing.assert_allclose(rows[i].exp().numpy(), p, rtol=1e-3, atol=1e-6)
-            np.testing.assert_allclose(
-                logprobs[k][i].exp().numpy(), p[range(len(ids)), ids], rtol=1e-3, atol=1e-7
-            )
+            said = logprobs[k][i].exp().numpy()
+            np.testing.assert_allclose(said, p[range(len(ids)), ids], rtol=1e-3, atol=1e-7)
 
 
 def test_pack_sim_weighs_by_perplexity_and_adds_logits(panel: Panel) -> None:
@@ -80,9 +79,8 @@ def test_pack_sim_weighs_by_perplexity_and_adds_logits(panel: Panel) -> None:
         for w, patch in zip(weights, panel.experts.values(), strict=True):
             p, ids = distributions(panel, patch, context, continuation)
             fused = fused + w * np.log(p)
-        expected = sum(
-            row[i] - np.log(np.exp(row).sum()) for row, i in zip(fused, ids, strict=True)
-        )
+        rows = zip(fused, ids, strict=True)
+        expected = sum(row[i] - np.log(np.exp(row).sum()) for row, i in rows)
         assert value == pytest.approx(expected, rel=1e-3)
 
 
@@ -99,15 +97,14 @@ def test_pack_opt_of_two_is_the_best_of_the_grid_and_of_three_is_greedy(seed: in
     logprobs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
     tokens = rng.integers(11, size=7)
     grid = np.linspace(0, 1, 21)
-    two = (
-        pack.greedy_weights(torch.from_numpy(logprobs[:2]).float(), torch.from_numpy(tokens))
-        .double()
-        .numpy()
-    )
+
+    def found(k: int) -> np.ndarray:
+        rows = torch.from_numpy(logprobs[:k]).float()
+        return pack.greedy_weights(rows, torch.from_numpy(tokens)).double().numpy()
+
     best = min(perplexity(np.array([t, 1 - t]), logprobs[:2], tokens) for t in grid)
-    assert perplexity(two, logprobs[:2], tokens) == pytest.approx(
-        best, rel=1e-5
-    ) and two.sum() == pytest.approx(1)
+    assert perplexity(found(2), logprobs[:2], tokens) == pytest.approx(best, rel=1e-5)
+    assert found(2).sum() == pytest.approx(1)
 
     alone = [perplexity(np.eye(3)[i], logprobs, tokens) for i in range(3)]
     order = np.argsort(alone)
@@ -117,14 +114,8 @@ def test_pack_opt_of_two_is_the_best_of_the_grid_and_of_three_is_greedy(seed: in
             (t * weights + (1 - t) * np.eye(3)[k] for t in grid),
             key=lambda w: perplexity(w, logprobs, tokens),
         )
-    three = (
-        pack.greedy_weights(torch.from_numpy(logprobs).float(), torch.from_numpy(tokens))
-        .double()
-        .numpy()
-    )
-    assert perplexity(three, logprobs, tokens) == pytest.approx(
-        perplexity(weights, logprobs, tokens), rel=1e-5
-    )
+    expected = perplexity(weights, logprobs, tokens)
+    assert perplexity(found(3), logprobs, tokens) == pytest.approx(expected, rel=1e-5)
 
 
 # cBTM
@@ -140,24 +131,19 @@ def test_a_clusters_expert_is_the_better_one_on_all_of_dev_where_two_are_level_t
 
 
 def test_cbtm_mixes_probabilities_by_the_inputs_cluster(panel: Panel) -> None:
-    items = [
-        SimpleNamespace(question=q, answer=a)
-        for q, a in [("red one", "A"), ("red fish", "B"), ("red one two", "A")]
-    ]
+    asked = {"red one": "A", "red fish": "B", "red one two": "A"}
+    items = [SimpleNamespace(question=q, answer=a) for q, a in asked.items()]
     sheets = iter([["A", "C", "A"], ["C", "B", "C"], ["C", "C", "C"]])
     asked = Sheet(items=items, sheets=sheets)
     voice = cbtm.fit(panel, asked, 0)
     clusters = cbtm.Clusters([item.question for item in items], 3, 0)
-    chosen = cbtm.experts_of(
-        clusters.labels, np.array([[1, 0, 1], [0, 1, 0], [0, 0, 0]], dtype=float)
-    )
+    right = np.array([[1.0, 0, 1], [0, 1, 0], [0, 0, 0]])
+    chosen, patches = cbtm.experts_of(clusters.labels, right), list(panel.experts.values())
     for value, (context, continuation) in zip(voice.loglikelihood(PAIRS), PAIRS, strict=True):
         shares = clusters.probabilities([panel.questions([context])[0][1]])[0]
         mixed = 0.0
         for share, expert in zip(shares, chosen, strict=True):
-            p, ids = distributions(
-                panel, list(panel.experts.values())[expert], context, continuation
-            )
+            p, ids = distributions(panel, patches[expert], context, continuation)
             mixed = mixed + share * p[range(len(ids)), ids]
         assert value == pytest.approx(float(np.log(mixed).sum()), rel=1e-3)
 
@@ -166,15 +152,10 @@ def test_cbtm_mixes_probabilities_by_the_inputs_cluster(panel: Panel) -> None:
 
 
 def test_open_questions_are_for_votes_and_examples_only(panel: Panel) -> None:
-    asked = SimpleNamespace(
-        scoring="generate",
-        items=[SimpleNamespace(question="?", answer="x")],
-        answers=lambda e: ["y"],
-    )
-    assert [name for name in ENSEMBLES if ENSEMBLES[name].open_questions] == [
-        "prediction-merge",
-        "few-shot",
-    ]
+    items = [SimpleNamespace(question="?", answer="x")]
+    asked = SimpleNamespace(scoring="generate", items=items, answers=lambda e: ["y"])
+    open_ones = [name for name in ENSEMBLES if ENSEMBLES[name].open_questions]
+    assert open_ones == ["prediction-merge", "few-shot"]
     with pytest.raises(UserError, match="examples with choices"):
         ENSEMBLES["pack-opt"].fit(panel, asked, 0).answers(asked)
 
@@ -184,13 +165,8 @@ def test_open_questions_are_for_votes_and_examples_only(panel: Panel) -> None:
 
 @pytest.fixture(scope="module")
 def dev(panel: Panel, tmp_path_factory: pytest.TempPathFactory) -> Accuracy:
-    task = load_task(
-        str(
-            write_task(
-                tmp_path_factory.mktemp("task") / "t.json", questions(12, 1), questions(3, 2)
-            )
-        )
-    )
+    file = tmp_path_factory.mktemp("task") / "t.json"
+    task = load_task(str(write_task(file, questions(12, 1), questions(3, 2))))
     return Accuracy(task.dev, "likelihood", panel.engine.chat)
 
 
@@ -240,20 +216,12 @@ class Purse:
 
 def shown_to(panel: Panel, examples: list[Item], item: Item) -> str:
     """The prompt, by the tokenizer's own template."""
-    turns = [
-        {"role": role, "content": text}
-        for one in examples
-        for role, text in (
-            ("user", f"Question: {one.question}"),
-            ("assistant", one.choices[one.answer]),
-        )
-    ]
-    turns.append({"role": "user", "content": f"Question: {item.question}"})
-    return str(
-        panel.engine.tokenizer.apply_chat_template(
-            turns, tokenize=False, add_generation_prompt=True
-        )
-    )
+    turns = []
+    for one in (*examples, item):
+        turns.append({"role": "user", "content": f"Question: {one.question}"})
+        turns.append({"role": "assistant", "content": one.choices[one.answer]})
+    template = panel.engine.tokenizer.apply_chat_template
+    return str(template(turns[:-1], tokenize=False, add_generation_prompt=True))
 
 
 def test_the_base_answers_after_the_examples(panel: Panel, dev: Accuracy) -> None:
@@ -283,11 +251,8 @@ def test_k_and_examples_are_the_best_on_the_rest_of_dev(panel: Panel, dev: Accur
     found = few_shot.fit(panel.with_budget(purse), dev, 3)
     values, spent = [], 0
     for chosen in few_shot.draws(12, 3):
-        rest = Accuracy(
-            [item for i, item in enumerate(dev.items) if i not in chosen],
-            "likelihood",
-            panel.engine.chat,
-        )
+        others = [item for i, item in enumerate(dev.items) if i not in chosen]
+        rest = Accuracy(others, "likelihood", panel.engine.chat)
         if spent + len(rest.items) > 100:
             continue
         spent += len(rest.items)
@@ -321,11 +286,8 @@ def test_the_earliest_examples_go_where_the_context_window_is_full(
 
 def test_examples_show_letters_where_the_prompt_does() -> None:
     item = Item("1", "Two plus two?", {"A": "four", "B": "five"}, "A")
-    assert [few_shot.answer_of(item, how) for how in ("letter", "likelihood", "generate")] == [
-        "A",
-        "four",
-        "A",
-    ]
+    shown = [few_shot.answer_of(item, how) for how in ("letter", "likelihood", "generate")]
+    assert shown == ["A", "four", "A"]
     assert few_shot.answer_of(Item("2", "Two plus two?", None, "four"), "generate") == "four"
 
 
@@ -340,20 +302,17 @@ def test_earlier_turns_without_a_chat_template_are_lines(
 def test_clusters_are_found_and_new_texts_go_to_the_nearest() -> None:
     texts = ["apple pear plum", "pear apple", "plum pear", "road car bus", "bus car", "car road"]
     clusters = cbtm.Clusters(texts, 2, seed=0)
-    assert (
-        len(set(clusters.labels[:3])) == len(set(clusters.labels[3:])) == 1
-        and clusters.labels[0] != clusters.labels[3]
-    )
+    assert len(set(clusters.labels[:3])) == len(set(clusters.labels[3:])) == 1
+    assert clusters.labels[0] != clusters.labels[3]
     fruit, traffic = clusters.labels[0], clusters.labels[3]
     p = clusters.probabilities(["plum apple", "bus road", "nothing known"])
     assert p.sum(1) == pytest.approx(np.ones(3)) and p[0, fruit] > 0.9 and p[1, traffic] > 0.9
 
 
 def test_the_plurality_wins_and_ties_go_to_the_first() -> None:
-    fake = SimpleNamespace(
-        answers=lambda asked: [["A", "B", "C", ""], ["B", "B", "A", ""], ["B", "C", "B", ""]]
-    )
-    assert votes.Vote(fake).answers(None) == ["B", "B", "C", ""]  # type: ignore[arg-type]
+    said = [["A", "B", "C", ""], ["B", "B", "A", ""], ["B", "C", "B", ""]]
+    fake = SimpleNamespace(answers=lambda asked: said)
+    assert votes.Vote(fake).answers(None) == ["B", "B", "C", ""]
 
 
 def test_what_is_asked_of_a_prompt_is_all_behind_the_template(panel: Panel) -> None:
@@ -372,21 +331,17 @@ def test_draws_leave_something_to_score() -> None:
     drawn = list(few_shot.draws(5, 0))
     assert sorted({len(chosen) for chosen in drawn}) == [1, 2, 4] and len(drawn) == 30
     assert all(len(set(chosen)) == len(chosen) and max(chosen) < 5 for chosen in drawn)
-    assert drawn == list(few_shot.draws(5, 0)) != list(few_shot.draws(5, 1)) and not list(
-        few_shot.draws(1, 0)
-    )
+    assert drawn == list(few_shot.draws(5, 0)) != list(few_shot.draws(5, 1))
+    assert not list(few_shot.draws(1, 0))
 
 
-def test_fused_options_are_chosen_as_a_model_chooses(panel: Panel, tmp_path: Path) -> None:
+def test_fused_options_are_chosen_as_a_model_chooses(panel: Panel, dev: Accuracy) -> None:
     """The option with the highest fused likelihood per byte."""
-    task = load_task(str(write_task(tmp_path / "t.json", questions(5, 1), questions(3, 2))))
-    asked = Accuracy(task.dev, "likelihood", panel.engine.chat)
+    asked = Accuracy(dev.items[:5], "likelihood", panel.engine.chat)
     voice = ENSEMBLES["pack-sim"].fit(panel, asked, 0)
     chosen = voice.answers(asked)
-    for item, letter in zip(task.dev, chosen, strict=True):
-        context = panel.engine.chat(f"Question: {item.question}")
-        pairs = [(context, text) for text in item.choices.values()]
-        values = [
-            v / len(t.encode()) for v, (_, t) in zip(voice.loglikelihood(pairs), pairs, strict=True)
-        ]
+    for item, letter in zip(asked.items, chosen, strict=True):
+        context, texts = panel.engine.chat(f"Question: {item.question}"), item.choices.values()
+        found = voice.loglikelihood([(context, text) for text in texts])
+        values = [v / len(text.encode()) for v, text in zip(found, texts, strict=True)]
         assert letter == list(item.choices)[int(np.argmax(values))]

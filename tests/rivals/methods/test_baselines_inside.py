@@ -12,16 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from trials import NearTo, flat
+from trials import NearTo, flat, run
 
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
-from pyswarmopt_llm.experts.adapter import Adapter, Factors, load_adapter, read_adapter
+from pyswarmopt_llm.experts.adapter import Adapter, Factors
 from pyswarmopt_llm.experts.base import load_model, resolve_base
 from pyswarmopt_rivals.bench import as_patch
 from pyswarmopt_rivals.methods import load_method
 from pyswarmopt_rivals.methods.changes import SideBySide
-from pyswarmopt_rivals.methods.method import MethodOptions
 from pyswarmopt_rivals.methods.training import inside
 
 PROMPTS = ["amber birch cedar?", "delta", "ember fjord grove heath?", "a b"]
@@ -49,11 +48,6 @@ def engine(tiny_base: Path) -> TransformersEngine:
     return TransformersEngine(*load_model(resolve_base(str(tiny_base)), torch.float32))
 
 
-@pytest.fixture(scope="module")
-def experts(tiny_experts: list[Path]) -> list[Adapter]:
-    return [load_adapter(read_adapter(path)) for path in tiny_experts]
-
-
 def test_regmean_sees_the_inputs_of_the_experts_own_model(
     engine: TransformersEngine, experts: list[Adapter]
 ) -> None:
@@ -64,11 +58,8 @@ def test_regmean_sees_the_inputs_of_the_experts_own_model(
     with torch.no_grad():
         for prompt in PROMPTS:
             ids = torch.tensor([engine.tokenizer(prompt, add_special_tokens=False)["input_ids"]])
-            x = (
-                engine.model.model.layers[0]
-                .input_layernorm(engine.model.model.embed_tokens(ids))[0]
-                .double()
-            )
+            embedded = engine.model.model.embed_tokens(ids)
+            x = engine.model.model.layers[0].input_layernorm(embedded)[0].double()
             expected += x.T @ x
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
     second = "model.layers.1.self_attn.q_proj"  # behind what the expert changes
@@ -101,14 +92,9 @@ def test_fisher_is_the_mean_of_squared_gradients(
 
 def test_adamerging_clips_its_coefficients_to_0_and_1() -> None:
     """W = 2 and changes of 10 and 100: .5 and 1.5 give 2 + 5 + 100, -.5 and .1 give 2 + 0 + 10."""
-    parts = [
-        Factors(b=torch.tensor([[change]]), a=torch.ones(1, 1), scale=1.0)
-        for change in (10.0, 100.0)
-    ]
-    base, factors = (
-        {n: torch.full((1, 1), 2.0) for n in "ab"},
-        dict.fromkeys("ab", SideBySide.of(parts)),
-    )
+    one = torch.ones(1, 1)
+    parts = [Factors(b=change * one, a=one, scale=1.0) for change in (10.0, 100.0)]
+    base, factors = dict.fromkeys("ab", 2 * one), dict.fromkeys("ab", SideBySide.of(parts))
     found = inside.merged_parameters(base, factors, torch.tensor([[0.5, 1.5], [-0.5, 0.1]]))
     assert found["a"].item() == pytest.approx(107.0) and found["b"].item() == pytest.approx(12.0)
 
@@ -120,9 +106,8 @@ def test_regmean_softens_by_the_papers_nine_tenths() -> None:
     parts = [Factors(b=torch.randn(3, 2), a=torch.randn(2, 4), scale=2.0) for _ in range(2)]
     changes = [(2.0 * part.b.double() @ part.a.double()).numpy() for part in parts]
     soft = [np.where(np.eye(4, dtype=bool), gram, 0.9 * gram) for gram in grams]
-    expected = sum(
-        change @ gram for change, gram in zip(changes, soft, strict=True)
-    ) @ np.linalg.inv(sum(soft))
+    weighted = [change @ gram for change, gram in zip(changes, soft, strict=True)]
+    expected = sum(weighted) @ np.linalg.inv(sum(soft))
     found = inside.merge_module(parts, [torch.from_numpy(gram) for gram in grams])
     np.testing.assert_allclose(found.dense().numpy(), expected, rtol=1e-3, atol=1e-4)
 
@@ -144,9 +129,7 @@ def test_every_expert_has_an_equal_share_of_the_budget(
     half.
     """
     trial = OnModel(engine, 15)
-    method = load_method(name)
-    settings = method.settings(3, options=MethodOptions(seed=1) if "seed" in method.needs else None)
-    method.execute(experts, replace(settings, trial=trial))
+    run(name, experts, trial, seed=1)
     assert 15 - trial.items_left == 3 * spent
 
 
@@ -174,11 +157,8 @@ def test_adamerging_follows_adam_on_the_entropy(
         total = torch.zeros(())
         for prompt in PROMPTS:  # one by one: nothing is padded here
             ids = torch.tensor([engine.tokenizer(prompt, add_special_tokens=False)["input_ids"]])
-            p = (
-                torch.func.functional_call(engine.model, own, (), {"input_ids": ids})
-                .logits[0, -1]
-                .softmax(-1)
-            )
+            out = torch.func.functional_call(engine.model, own, (), {"input_ids": ids})
+            p = out.logits[0, -1].softmax(-1)
             total = total - (p * p.log()).sum() / len(PROMPTS)
         return total
 
@@ -191,9 +171,8 @@ def test_adamerging_follows_adam_on_the_entropy(
         weights = weights - 0.01 * (m / (1 - 0.9**step)) / ((v / (1 - 0.999**step)).sqrt() + 1e-8)
     for row, module in zip(weights, modules, strict=True):
         expected = (row[:, None, None] * dense[module]).sum(0)
-        torch.testing.assert_close(
-            found.low_rank[f"{module}.weight"].dense(), expected, rtol=1e-3, atol=1e-4
-        )
+        own = found.low_rank[f"{module}.weight"].dense()
+        torch.testing.assert_close(own, expected, rtol=1e-3, atol=1e-4)
     assert all(p.grad is None or not p.grad.any() for p in engine.model.parameters())
 
 
@@ -201,23 +180,15 @@ def test_adamerging_follows_adam_on_the_entropy(
 def test_the_budget_is_kept_and_the_same_seed_gives_the_same_bits(
     name: str, engine: TransformersEngine, experts: list[Adapter]
 ) -> None:
-    method = load_method(name)
-    settings = method.settings(3, options=MethodOptions(seed=1) if "seed" in method.needs else None)
-    found = []
-    for _ in range(2):
-        trial = OnModel(engine, 30)
-        found.append(method.execute(experts, replace(settings, trial=trial)).patch)
-        assert 0 <= trial.items_left < 30
-    assert torch.equal(flat(found[0]), flat(found[1])) and flat(found[0]).abs().max() > 0
+    trials = [OnModel(engine, 30), OnModel(engine, 30)]
+    first, second = (flat(run(name, experts, trial, seed=1)) for trial in trials)
+    assert 0 <= trials[0].items_left == trials[1].items_left < 30
+    assert torch.equal(first, second) and first.abs().max() > 0
 
 
 def test_regmean_with_full_softening_is_an_average_by_input_coordinate() -> None:
     """alpha = 0 leaves the diagonals: each input coordinate is averaged by its own energy."""
     parts = [Factors(b=torch.ones(1, 1), a=torch.tensor([[1.0, 1.0]]), scale=1.0), None]
-    grams = [
-        torch.tensor([[3.0, 9.0], [9.0, 1.0]]).double(),
-        torch.tensor([[1.0, 0.0], [0.0, 1.0]]).double(),
-    ]
-    assert inside.merge_module(parts, grams, alpha=0.0).dense().numpy() == pytest.approx(
-        np.array([[0.75, 0.5]]), rel=1e-4
-    )
+    grams = [torch.tensor([[3.0, 9.0], [9.0, 1.0]]).double(), torch.eye(2).double()]
+    found = inside.merge_module(parts, grams, alpha=0.0).dense().numpy()
+    assert found == pytest.approx(np.array([[0.75, 0.5]]), rel=1e-4)

@@ -5,7 +5,6 @@ experts.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,25 +20,6 @@ from pyswarmopt_rivals.methods.method import Merged, MethodOptions
 
 EACH = [(name, space) for name in METHODS for space in load_method(name).spaces]
 DELTA = [name for name, space in EACH if space == "delta"]
-
-
-@pytest.fixture(scope="module")
-def experts(tiny_experts: list[Path]) -> list[Adapter]:
-    """Three experts with a part in common, as experts of one base have: model-stock is 0 where they
-    have none.
-    """
-    loaded = [load_adapter(read_adapter(path)) for path in tiny_experts]
-    common = loaded[0].factors
-    return [
-        Adapter(
-            expert.info,
-            {
-                module: replace(part, a=part.a + common[module].a, b=part.b + common[module].b)
-                for module, part in expert.factors.items()
-            },
-        )
-        for expert in loaded
-    ]
 
 
 def merge(experts: list[Adapter], name: str, space: str | None = None, **options: object) -> Merged:
@@ -60,11 +40,20 @@ def changes(experts: list[Adapter], module: str) -> torch.Tensor:
     return torch.stack([part.scale * (part.b.double() @ part.a.double()) for part in parts])
 
 
+def assert_close(found: torch.Tensor, expected: torch.Tensor) -> None:
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
 def full(name: str) -> dict[str, object]:
     """Options under which a method neither drops nor scales anything."""
     method = load_method(name)
     given: dict[str, object] = {"weights": (1.0,)} if method.weight is not None else {}
     return given | ({"density": 1.0} if method.density is not None else {})
+
+
+@pytest.fixture
+def experts(relatives: list[Adapter]) -> list[Adapter]:
+    return relatives
 
 
 # What holds for every method
@@ -84,21 +73,15 @@ def test_the_same_settings_give_the_same_bits(
         assert torch.equal(second[module], change) and change.abs().max() > 0
 
 
-AVERAGING = [
-    (n, s)
-    for n, s in EACH
-    if n not in ("task-arithmetic", "dare-linear", "magnitude-prune", "breadcrumbs")
-]
+SUMS = ("task-arithmetic", "dare-linear", "magnitude-prune", "breadcrumbs")
+AVERAGING = [(name, space) for name, space in EACH if name not in SUMS]
 
 
 @pytest.mark.parametrize(("name", "space"), AVERAGING)
 def test_identical_experts_give_that_expert(name: str, space: str, experts: list[Adapter]) -> None:
     found = dense(merge([experts[1]] * 3, name, space, **full(name)))
     for module in experts[1].factors:
-        expected = changes([experts[1]], module)[0]
-        torch.testing.assert_close(
-            found[f"{module}.weight"].double(), expected, rtol=1e-4, atol=1e-5
-        )
+        assert_close(found[f"{module}.weight"].double(), changes([experts[1]], module)[0])
 
 
 @pytest.mark.parametrize("name", DELTA)
@@ -119,19 +102,12 @@ def test_default_weights_and_densities_are_those_of_the_papers_or_of_the_page() 
     """
     defaults = {name: (method.weight, method.density) for name, method in METHODS.items()}
     assert defaults == {
-        "uniform-soup": (None, None),
-        "task-arithmetic": (0.4, None),
-        "slerp": (1.0, None),
-        "karcher": (1.0, None),
-        "ties": (1.0, 0.2),
-        "dare-linear": (0.4, 0.5),
-        "dare-ties": (1.0, 0.5),
-        "magnitude-prune": (0.4, 0.2),
-        "della": (1.0, 0.5),
-        "breadcrumbs": (0.2, 0.15),
-        "model-stock": (None, None),
+        "uniform-soup": (None, None), "model-stock": (None, None),
+        "task-arithmetic": (0.4, None), "slerp": (1.0, None), "karcher": (1.0, None),
+        "ties": (1.0, 0.2), "dare-linear": (0.4, 0.5), "dare-ties": (1.0, 0.5),
+        "magnitude-prune": (0.4, 0.2), "della": (1.0, 0.5), "breadcrumbs": (0.2, 0.15),
         "knots": (1.0, 1.0),
-    }
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", DELTA)
@@ -146,13 +122,8 @@ def test_unequal_experts_in_delta(name: str, make_expert: Callable[..., Path]) -
     ]
     loaded = [load_adapter(read_adapter(path)) for path in paths]
     found = dense(merge(loaded, name, "delta"))
-    assert {module.split(".")[-2] for module in found} == {
-        "q_proj",
-        "k_proj",
-        "v_proj",
-        "o_proj",
-        "down_proj",
-    }
+    names = {module.split(".")[-2] for module in found}
+    assert names == {"q_proj", "k_proj", "v_proj", "o_proj", "down_proj"}
     assert all(torch.isfinite(change).all() for change in found.values())
     if load_method(name).spaces != ("delta",):
         with pytest.raises(UserError, match="use space delta"):
@@ -172,13 +143,8 @@ def test_slerp_of_dense_changes(experts: list[Adapter]) -> None:
     two = dense(merge(experts[:2], "slerp", weights=(0.7, 0.3)))
     for module in experts[0].factors:
         x, y, z = changes(experts, module)
-        expected = arc(arc(x, y, 1 / 3), z, 1 / 2)
-        torch.testing.assert_close(
-            found[f"{module}.weight"].double(), expected, rtol=1e-4, atol=1e-5
-        )
-        torch.testing.assert_close(
-            two[f"{module}.weight"].double(), arc(x, y, 0.3), rtol=1e-4, atol=1e-5
-        )
+        assert_close(found[f"{module}.weight"].double(), arc(arc(x, y, 1 / 3), z, 1 / 2))
+        assert_close(two[f"{module}.weight"].double(), arc(x, y, 0.3))
 
 
 def test_knots_against_the_dense_svd(experts: list[Adapter]) -> None:
@@ -212,4 +178,4 @@ def test_slerp_of_factors(experts: list[Adapter]) -> None:
     for module in experts[0].factors:
         x, y = (expert.factors[module] for expert in experts[:2])
         expected = x.scale * arc(x.b, y.b, 0.3) @ arc(x.a, y.a, 0.3)
-        torch.testing.assert_close(found[f"{module}.weight"], expected, rtol=1e-4, atol=1e-5)
+        assert_close(found[f"{module}.weight"], expected)

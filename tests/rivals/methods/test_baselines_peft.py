@@ -65,18 +65,12 @@ def assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor
 )
 @pytest.mark.parametrize("rank", [None, 3, 12])  # None: in space factor
 def test_weighted_sums_and_trimmed_ones(
-    method: str,
-    kind: str,
-    density: float | None,
-    rank: int | None,
-    tiny_base: Path,
-    tiny_experts: list[Path],
+    method, kind, density, rank, tiny_base: Path, tiny_experts: list[Path]
 ) -> None:
-    by_svd = "svd" if kind == "linear" else f"{kind}_svd"
-    more = {} if rank is None else {"svd_rank": rank}
-    expected = merged_by_peft(
-        tiny_base, tiny_experts, by_svd if rank else kind, density=density, **more
-    )
+    more = {"density": density}
+    if rank is not None:
+        kind, more["svd_rank"] = "svd" if kind == "linear" else f"{kind}_svd", rank
+    expected = merged_by_peft(tiny_base, tiny_experts, kind, **more)
     options = MethodOptions(weights=WEIGHTS, density=density, rank=rank)
     assert_same(merged_here(tiny_experts, method, "delta" if rank else "factor", options), expected)
 
@@ -86,12 +80,7 @@ def test_weighted_sums_and_trimmed_ones(
 )
 @pytest.mark.parametrize("space", ["factor", "delta"])
 def test_dare_with_the_same_draws(
-    method: str,
-    kind: str,
-    space: str,
-    tiny_base: Path,
-    make_expert: Callable[..., Path],
-    monkeypatch: pytest.MonkeyPatch,
+    method, kind, space, tiny_base: Path, make_expert: Callable[..., Path], monkeypatch
 ) -> None:
     """peft draws from the global state, mask by mask; here it is handed the masks of our generator,
     one module.
@@ -100,20 +89,11 @@ def test_dare_with_the_same_draws(
     experts = [make_expert(f"e{seed}", seed, **one) for seed in range(3)]
     generator = torch.Generator().manual_seed(11)
     shapes = [(3, 4, 32), (3, 32, 4)] if space == "factor" else [(3, 32, 32)]
-    masks = [
-        mask.float()
-        for shape in shapes
-        for mask in torch.rand(shape, generator=generator) < DENSITY
-    ]
+    drawn = [torch.rand(shape, generator=generator) < DENSITY for shape in shapes]
+    masks = [mask.float() for kind in drawn for mask in kind]
     monkeypatch.setattr(torch, "bernoulli", lambda input: masks.pop(0))
-    more = {"svd_rank": 12} if space == "delta" else {}
-    expected = merged_by_peft(
-        tiny_base, experts, kind if space == "factor" else f"{kind}_svd", density=DENSITY, **more
-    )
+    kind, more = (f"{kind}_svd", {"svd_rank": 12}) if space == "delta" else (kind, {})
+    expected = merged_by_peft(tiny_base, experts, kind, density=DENSITY, **more)
     assert not masks
-    assert_same(
-        merged_here(
-            experts, method, space, MethodOptions(weights=WEIGHTS, density=DENSITY, seed=11)
-        ),
-        expected,
-    )
+    options = MethodOptions(weights=WEIGHTS, density=DENSITY, seed=11)
+    assert_same(merged_here(experts, method, space, options), expected)

@@ -19,7 +19,7 @@ import pytest
 import torch
 from trials import NearTo, flat
 
-from pyswarmopt_llm.experts.adapter import Adapter, load_adapter, read_adapter
+from pyswarmopt_llm.experts.adapter import Adapter
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_rivals.methods import load_method
 from pyswarmopt_rivals.methods.method import MethodOptions
@@ -27,21 +27,9 @@ from pyswarmopt_rivals.methods.method import MethodOptions
 SCRIPT = Path(__file__).parents[3] / "research" / "benchmarks" / "peers" / "mergekit_check.py"
 
 
-@pytest.fixture(scope="module")
-def experts(tiny_experts: list[Path]) -> list[Adapter]:
-    """Three experts with a part in common: without one, Model Stock stays at the base."""
-    loaded = [load_adapter(read_adapter(path)) for path in tiny_experts]
-    common = loaded[0].factors
-    return [
-        replace(
-            e,
-            factors={
-                m: replace(f, a=f.a + common[m].a, b=f.b + common[m].b)
-                for m, f in e.factors.items()
-            },
-        )
-        for e in loaded
-    ]
+@pytest.fixture
+def experts(relatives: list[Adapter]) -> list[Adapter]:
+    return relatives
 
 
 # LoraHub
@@ -64,10 +52,9 @@ def test_lorahub_looks_at_the_weights_of_the_released_loop(
 
     def get_score(weights: np.ndarray) -> float:
         loss = theirs.loss(space.realise(torch.tensor(weights, dtype=torch.float64)))
-        looked.append(
-            (loss + 0.05 * sum(abs(x) for x in weights) / len(weights), np.array(weights))
-        )
-        return looked[-1][0]
+        value = loss + 0.05 * sum(abs(x) for x in weights) / len(weights)
+        looked.append((value, np.array(weights)))
+        return value
 
     box = ng.p.Array(init=[0] * 3, upper=[1.5] * 3, lower=[-1.5] * 3)
     box.random_state = np.random.RandomState(42)
@@ -104,15 +91,9 @@ def script() -> Any:
 def test_our_rules_are_mergekits(script: Any, experts: list[Adapter]) -> None:
     generator = torch.Generator().manual_seed(0)
     base = {
-        module: torch.randn(
-            part.b.shape[0], part.a.shape[1], generator=generator, dtype=torch.float64
-        )
+        module: torch.randn(len(part.b), part.a.shape[1], generator=generator, dtype=torch.float64)
         for module, part in sorted(experts[0].factors.items())
     }
-    far = {
-        f"{case.ours} / {case.theirs}": found
-        for case in script.CASES
-        if (found := script.agreement(*script.compared(base, experts, case, same_draws=True)))[0]
-        > 0
-    }
-    assert not far
+    for case in script.CASES:
+        found = script.agreement(*script.compared(base, experts, case, same_draws=True))
+        assert found[0] <= 0, f"{case.ours} / {case.theirs}: {found}"

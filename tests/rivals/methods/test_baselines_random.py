@@ -10,32 +10,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from search_helpers import louder, questions, write_task
 
-from pyswarmopt_llm.engine.transformers import load_engine
-from pyswarmopt_llm.experts.adapter import Adapter, load_adapter, read_adapter
-from pyswarmopt_llm.experts.base import resolve_base
+from pyswarmopt_llm.experts.adapter import Adapter
 from pyswarmopt_llm.mix import build_space
-from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.scoring.record import Store
 from pyswarmopt_rivals.bench import Bench, Trial
 from pyswarmopt_rivals.comparison.contestants import MethodRun, contestant, run
 from pyswarmopt_rivals.methods.changes import random_adapters
-
-
-@pytest.fixture(scope="module")
-def bench(
-    tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory
-) -> Bench:
-    folder = tmp_path_factory.mktemp("random")
-    base = resolve_base(str(tiny_base))
-    experts = [
-        load_adapter(read_adapter(path)) for path in louder(tiny_experts, folder / "experts")
-    ]
-    task = load_task(str(write_task(folder / "words.json", questions(20, 1), questions(6, 2))))
-    return Bench(
-        base, load_engine(base, "float32", "cpu", 1), experts, task, "likelihood", Store(None), {}
-    )
 
 
 def test_each_module_has_the_experts_shapes_and_norm_and_another_direction(bench: Bench) -> None:
@@ -47,11 +28,8 @@ def test_each_module_has_the_experts_shapes_and_norm_and_another_direction(bench
         assert random.info is expert.info and list(random.factors) == list(expert.factors)
         for module, own in expert.factors.items():
             other = random.factors[module]
-            assert (
-                other.a.shape == own.a.shape
-                and other.b.shape == own.b.shape
-                and other.scale == own.scale
-            )
+            assert (other.a.shape, other.b.shape) == (own.a.shape, own.b.shape)
+            assert other.scale == own.scale
             change, ours = own.low_rank().dense().double(), other.low_rank().dense().double()
             assert float(ours.norm()) == pytest.approx(float(change.norm()), rel=1e-5)
             assert float(other.a.norm()) == pytest.approx(float(own.a.norm()), rel=1e-5)
@@ -67,18 +45,17 @@ def test_the_search_on_random_adapters_never_takes_the_experts_scores(bench: Ben
     """Both searches begin at the same coefficients; each one's first scores are those of its own
     weights.
     """
-    mine = replace(bench, store=Store(None))
-    own = run(MethodRun(contestant("item-model"), mine, 0, 100))
-    random = run(MethodRun(contestant("random-adapters"), mine, 0, 100))
-    other = run(MethodRun(contestant("random-adapters"), mine, 1, 100))
+    own = run(MethodRun(contestant("item-model"), bench, 0, 100))
+    random = run(MethodRun(contestant("random-adapters"), bench, 0, 100))
+    other = run(MethodRun(contestant("random-adapters"), bench, 1, 100))
     alone = run(MethodRun(contestant("random-adapters"), replace(bench, store=Store(None)), 0, 100))
     del alone["seconds"], random["seconds"]
     assert alone == random and random["models"] == 1
     assert random["items"] <= 100 and own["items"] <= 100
-    assert mine.store.all("words modelled") and mine.store.all("words modelled random-adapters 1")
+    assert bench.store.all("words modelled") and bench.store.all("words modelled random-adapters 1")
     for seed, outcome in ((0, random), (1, other)):
         space = build_space("delta", random_adapters(bench.experts, seed))
-        best = max(mine.score(space.realise(x), "dev")[0].value for x in space.vertices())
+        best = max(bench.score(space.realise(x), "dev")[0].value for x in space.vertices())
         early = [value for spent, value in outcome["trace"] if spent <= 60]
         assert max(early) == best  # three adapters of 20 items
 
@@ -90,9 +67,8 @@ def test_some_items_are_scored_as_among_all_and_charged_one_by_one(
     bench: Bench, tmp_path: Path
 ) -> None:
     mine = replace(bench, store=Store(tmp_path / "results.jsonl"))
-    patch = build_space("delta", bench.experts).realise(
-        torch.tensor([0.5, 1.0, -0.5], dtype=torch.float64)
-    )
+    weights = torch.tensor([0.5, 1.0, -0.5], dtype=torch.float64)
+    patch = build_space("delta", bench.experts).realise(weights)
     trial = Trial(mine, 30)
     whole = trial.score(patch).per_item
     found = trial.score_items(patch, [7, 2, 13])
