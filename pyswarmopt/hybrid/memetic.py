@@ -17,7 +17,10 @@ Its phases in their order are `MemeticSwarm.PHASES`; the first that is due has i
    many small runs of BIPOP (Hansen 2009, GECCO workshop): half as many evaluations as the swarm
    while the best point is theirs, else an eighth.
 5. `Axes`, only if the test says so: each coordinate is searched by itself.
-6. `SwarmPhase`, whose population doubles at each restart (IPOP: Auger & Hansen 2005, IEEE CEC).
+6. `Mutate`, after 2,000 evaluations per dimension: mutations of the best point, an eighth of the
+   swarm's evaluations. Each changes a few coordinates and keeps the others, which helps where
+   coordinates belong to different functions.
+7. `SwarmPhase`, whose population doubles at each restart (IPOP: Auger & Hansen 2005, IEEE CEC).
 
 Above 100 coordinates `LimitedMemory` and `SeparableSwarm` take the places of the two that keep
 matrices.
@@ -42,7 +45,7 @@ from pyswarmopt.hybrid.descent import (
     RepeatedCall,
 )
 from pyswarmopt.hybrid.limited_memory import LimitedMemory
-from pyswarmopt.hybrid.proposals import Proposals
+from pyswarmopt.hybrid.proposals import Mutations, Proposals
 from pyswarmopt.hybrid.search import Phase, PhasedSearch
 
 MODELLED_DIM = 20  # the most parameters with a model of the costs
@@ -52,6 +55,7 @@ BESIDE = 200  # points up to which the model also proposes where a round is wait
 ROUGH = 10  # in all, where the first descent's differences are no slopes
 FIRST_DESCENT = 100  # evaluations per dimension that the first descent has for itself
 SHARE_AHEAD, SHARE_BEHIND = 0.5, 0.125  # evaluations of later descents for each one of the swarm
+LATE = 2000  # evaluations per dimension from which on there are mutations
 SIGMA = 0.2  # first step size of the swarm, as a share of the box
 LEAST_POPULATION = 4
 GROWTH = 2  # of its population at a restart
@@ -216,6 +220,25 @@ class Axes(Phase):
         return AxisSearch(s.best_unit(), s.known_cost)
 
 
+class Mutate(Phase):
+    """Mutations of the best point of all."""
+
+    name = "mutations"
+    kinds = (Mutations,)
+
+    def due(self, s: PhasedSearch) -> bool:
+        late = s.evaluations > LATE * s.box.dim and not s.noisy
+        return late and SHARE_BEHIND * s.swarm.spent > self.spent
+
+    def begin(self, s: PhasedSearch) -> Mutations:
+        return Mutations(s.kinds, s.best_point(), s.known_cost)
+
+    def propose(self, s: PhasedSearch) -> Floats:
+        if self.run is not None and s.known_cost < self.run.cost:
+            self.run = self.begin(s)
+        return super().propose(s)
+
+
 @dataclass
 class SwarmPhase(Phase):
     """A swarm that adapts its covariance; each new one is larger."""
@@ -288,12 +311,13 @@ class MemeticSwarm(PhasedSearch):
         True
     """
 
-    PHASES: ClassVar = (ProcessPhase, Check, Test, Descent, Axes, SwarmPhase)
+    PHASES: ClassVar = (ProcessPhase, Check, Test, Descent, Axes, Mutate, SwarmPhase)
     model: ProcessPhase
     repeat: Check
     test: Test
     descent: Descent
     axes: Axes
+    mutations: Mutate
     swarm: SwarmPhase
 
     @property

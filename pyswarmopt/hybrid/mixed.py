@@ -3,7 +3,7 @@
 Its phases in their order are `MixedSearch.PHASES`:
 
 1. `LongModel`: a Gaussian process proposes the first 200 points, up to 20 parameters.
-2. `Mutate`: mutations of the best point, as many evaluations as the swarm has, an eighth while the
+2. `EarlyMutate`: mutations of the best point, as many evaluations as the swarm has, an eighth while the
    best point is the swarm's.
 3. `OrderedSwarm` of those coordinates that have an order, with the best point's labels.
 """
@@ -15,9 +15,8 @@ from typing import ClassVar
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.hybrid.memetic import ProcessPhase, SwarmPhase
-from pyswarmopt.hybrid.proposals import Mutations
-from pyswarmopt.hybrid.search import Phase, PhasedSearch
+from pyswarmopt.hybrid.memetic import Mutate, ProcessPhase, SwarmPhase
+from pyswarmopt.hybrid.search import PhasedSearch
 
 MODELLED = 200  # evaluations
 SHARE_AHEAD, SHARE_BEHIND = 1.0, 0.125  # evaluations of mutations for each one of the swarm
@@ -30,24 +29,13 @@ class LongModel(ProcessPhase):
         return MODELLED
 
 
-class Mutate(Phase):
-    """Mutations of the best point of all."""
+class EarlyMutate(Mutate):
+    """Mutations of the best point of all, from the beginning."""
 
-    name = "mutations"
-    kinds = (Mutations,)
-
-    def due(self, s: MixedSearch) -> bool:
+    def due(self, s: PhasedSearch) -> bool:
         """Whether it has had no more than its share, or nothing else can be proposed."""
         share = SHARE_BEHIND if s.best_by == s.swarm.name else SHARE_AHEAD
         return not s.kinds.ordered.any() or share * s.swarm.spent >= self.spent
-
-    def begin(self, s: MixedSearch) -> Mutations:
-        return Mutations(s.kinds, s.best_point(), s.known_cost)
-
-    def propose(self, s: MixedSearch) -> Floats:
-        if self.run is not None and s.known_cost < self.run.cost:
-            self.run = self.begin(s)
-        return super().propose(s)
 
 
 class OrderedSwarm(SwarmPhase):
@@ -69,6 +57,6 @@ class OrderedSwarm(SwarmPhase):
 class MixedSearch(PhasedSearch):
     """A search of real numbers, integers and categories together."""
 
-    PHASES: ClassVar = (LongModel, Mutate, OrderedSwarm)
-    mutations: Mutate
+    PHASES: ClassVar = (LongModel, EarlyMutate, OrderedSwarm)
+    mutations: EarlyMutate
     swarm: OrderedSwarm

@@ -132,6 +132,7 @@ class PhasedSearch(Progress):
 
     # the most urgent first; the last is always due
     PHASES: ClassVar[tuple[type[Phase], ...]]
+    swarm: Phase
 
     def __init__(
         self,

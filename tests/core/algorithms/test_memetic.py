@@ -262,6 +262,37 @@ def test_later_descents_have_a_share_of_what_the_swarm_has_had_since_it_began(le
     assert spent["descent"] / spent["swarm"] == pytest.approx(share, rel=0.1)
 
 
+def test_a_long_search_mutates_its_best_point_for_an_eighth_of_the_swarm_s_evaluations(tmp_path):
+    search, fun = MemeticSwarm([(-5, 5)] * 2, seed=0), rotated(rastrigin, 2)
+    spent, first = {"swarm": 0, "mutations": 0}, 0
+    while search.evaluations < 6000:
+        x, turn = search.ask(), search.turn
+        if turn == "mutations":
+            first = first or search.evaluations
+        spent[turn] = spent.get(turn, 0) + len(x)
+        search.tell(x, [fun(row) for row in x])
+    assert 4000 < first < 4100  # 2,000 per coordinate
+    assert spent["mutations"] / spent["swarm"] == pytest.approx(1 / 8, rel=0.05)
+
+    search.save(tmp_path / "search.npz")
+    again = MemeticSwarm.load(tmp_path / "search.npz")
+    for _ in range(20):
+        x, same = search.ask(), again.ask()
+        assert np.array_equal(x, same)
+        for one in (search, again):
+            one.tell(x, [fun(row) for row in x])
+
+
+def test_a_long_search_of_a_noisy_function_mutates_nothing():
+    search, noise = MemeticSwarm([(-5, 5)] * 2, seed=0), np.random.default_rng(0)
+    turns = set()
+    while search.evaluations < 4500:
+        x = search.ask()
+        turns.add(search.turn)
+        search.tell(x, [bowl(row) + noise.normal() for row in x])
+    assert search.noisy and "mutations" not in turns
+
+
 # --- what minimize makes of it ---
 
 
