@@ -11,10 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import peft
 import pytest
 import torch
 import torch.nn.functional as F
-from search_helpers import swarm_llm
+from search_helpers import Shell
 
 from pyswarmopt_llm.engine.chat import reply_frame, split_chat
 from pyswarmopt_llm.engine.transformers import TransformersEngine
@@ -109,9 +110,7 @@ def test_schedule() -> None:
 def test_training_lowers_the_heldout_loss_and_peft_loads_the_result(
     base: BaseModel, tmp_path: Path
 ) -> None:
-    import peft
-
-    steps = []
+    steps: list[tuple[int, int, float]] = []
     options = TrainingOptions(2, 4, lr=2e-2, epochs=6, batch_tokens=400, threads=1, targets=TARGETS)
     state = torch.random.get_rng_state()
     result = train_expert(
@@ -121,22 +120,16 @@ def test_training_lowers_the_heldout_loss_and_peft_loads_the_result(
         options,
         dtype="float32",
         data="laughter",
-        on_step=lambda step, total, loss: steps.append((step, total, loss)),
+        on_step=lambda *step: steps.append(step),
     )
     assert torch.equal(state, torch.random.get_rng_state())
     assert result.heldout == 8 and result.examples == 32
     assert result.heldout_loss_expert < result.heldout_loss_base - 0.5
-    assert [s[0] for s in steps] == list(range(1, result.steps + 1)) and {s[1] for s in steps} == {
-        result.steps
-    }
+    assert [step[:2] for step in steps] == [(k, result.steps) for k in range(1, result.steps + 1)]
     info = read_adapter(tmp_path / "laugh")
-    dtypes = {tensor.dtype for tensor in info.tensors.values()}
-    assert (info.base_model_name, dtypes, info.config.peft.r, info.config.peft.lora_alpha) == (
-        base.name,
-        {"BF16"},
-        2,
-        4.0,
-    )
+    assert {tensor.dtype for tensor in info.tensors.values()} == {"BF16"}
+    assert info.base_model_name == base.name
+    assert (info.config.peft.r, info.config.peft.lora_alpha) == (2, 4.0)
     model, tokenizer = load_model(base, torch.float32)
     model = peft.PeftModel.from_pretrained(model, tmp_path / "laugh")
     # The loss that the result claims is that of the files, read back by peft (rounded to bf16 when
@@ -154,8 +147,6 @@ def test_losses_are_those_of_plain_steps_on_peft_from_the_same_start(
     base: BaseModel, tmp_path: Path
 ) -> None:
     """One chat a step, in float32, without padding, hooks or shortened backward passes."""
-    import peft
-
     targets = TARGETS
     options = TrainingOptions(
         rank=2, alpha=4, lr=1e-2, epochs=1, batch_tokens=1, heldout=0, targets=targets, seed=5
@@ -196,8 +187,6 @@ def test_going_on_from_an_adapter_is_going_on_with_peft(
     base: BaseModel, tiny_base: Path, make_expert: Callable[..., Path], tmp_path: Path
 ) -> None:
     """Ranks and scales that differ between modules, too; one step of plain AdamW on peft."""
-    import peft
-
     start = make_expert("ant", 1, rank_pattern={"k_proj": 2}, alpha_pattern={"v_proj": 3})
     options = TrainingOptions(
         start=str(start), lr=1e-2, epochs=1, batch_tokens=10_000, heldout=0, threads=1
@@ -233,24 +222,21 @@ def test_going_on_from_an_adapter_is_going_on_with_peft(
 
 
 def test_chats_that_are_cut_or_left_out_are_counted_and_said(
-    base: BaseModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    base: BaseModel, tmp_path: Path, shell: Shell
 ) -> None:
     data = tmp_path / "chats.jsonl"
     long = [chat("hi", "ha " * 300), chat("ha " * 300, "yes"), *EXAMPLES[:6]]
     data.write_text("".join(json.dumps(example) + "\n" for example in long))
     words = ["train-expert", "--base", base.spec, "--data", data, "--epochs", 1, "--rank", 2]
-    code, out, err = swarm_llm(capsys, *words, "--threads", 1, "--out", tmp_path / "a")
-    assert code == 0, err
+    out = shell(*words, "--threads", 1, "--out", tmp_path / "a")
     assert f"{data}: 8 rows" in out
     assert "of 8 chats 1 are cut to 448 tokens, and 1 left out" in out and "--max-len N" in out
-    code, out, _ = swarm_llm(
-        capsys, *words, "--threads", 1, "--out", tmp_path / "b", "--max-len", 2000
-    )
-    assert code == 0 and "cut to" not in out
+    out = shell(*words, "--threads", 1, "--out", tmp_path / "b", "--max-len", 2000)
+    assert "cut to" not in out
 
 
 def test_rows_of_a_table_are_trained_on_as_chats(
-    base: BaseModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    base: BaseModel, tmp_path: Path, shell: Shell
 ) -> None:
     data = tmp_path / "export 2026.csv"
     data.write_text("Ticket,Team\n" + "".join(f"Where is it {i}?,post\n" for i in range(9)))
@@ -260,10 +246,9 @@ def test_rows_of_a_table_are_trained_on_as_chats(
     ]
     assert {example["messages"][1]["content"] for example in examples} == {"post"}
     words = ["train-expert", "--base", base.spec, "--data", data, "--rank", 2, "--epochs", 1]
-    columns = ["--columns", "question=Ticket,answer=Team", "--threads", 1, "--json"]
-    code, out, err = swarm_llm(capsys, *words, *columns, "--out", tmp_path / "a")
-    assert code == 0, err
-    assert json.loads(out)["examples"] + json.loads(out)["heldout"] == 9
+    words += ["--columns", "question=Ticket,answer=Team", "--threads", 1, "--out", tmp_path / "a"]
+    done = shell.json(*words)
+    assert done["examples"] + done["heldout"] == 9
 
 
 def test_same_seed_same_files_and_another_seed_others(base: BaseModel, tmp_path: Path) -> None:

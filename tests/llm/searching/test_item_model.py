@@ -57,12 +57,6 @@ def literal(kernel: Kernel, x: np.ndarray, y: np.ndarray, new: np.ndarray) -> tu
     return float(stats.t.sf(0, n - 1, loc=mean, scale=math.sqrt(share * variance))), float(mean)
 
 
-@pytest.mark.parametrize("kernel", [WIGGLY, SMOOTH])
-def test_correlations_are_those_of_scikit_learn(kernel: Kernel) -> None:
-    x, new = positions(7, 3, 0), positions(4, 3, 1)
-    np.testing.assert_allclose(kernel(x, new), Matern(kernel.length, nu=2.5)(x, new), rtol=1e-12)
-
-
 @given(
     st.integers(2, 9), st.integers(1, 4), st.integers(0, 10**6), st.sampled_from([WIGGLY, SMOOTH])
 )

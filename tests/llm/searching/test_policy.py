@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,18 +11,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from search_helpers import (
-    Hull,
-    Position,
-    history,
-    questions,
-    small,
-    write_task,
-)
-from torch import Tensor
+from search_helpers import Hull, MakeSearch, Position, history
 
 import pyswarmopt as pso
-from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.combine import harmonic
@@ -30,14 +21,9 @@ from pyswarmopt_llm.searching.explore import Search
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.plan import Budget
 from pyswarmopt_llm.searching.scoring.dropout import Dropout
-from pyswarmopt_llm.searching.scoring.run_directory import Run, about_run
+from pyswarmopt_llm.searching.scoring.run_directory import Journal
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer
 from pyswarmopt_llm.searching.surrogate import make_surrogate
-
-
-@pytest.fixture(autouse=True)
-def no_waiting_for_disks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyswarmopt_llm.common.files.regular.os.fsync", lambda descriptor: None)
 
 
 class Thresholds:
@@ -54,52 +40,6 @@ class Thresholds:
         return score_of((self._w @ engine.x > self._b).double().tolist())
 
 
-def config_of(seed: int, **more: Any) -> SearchConfig:
-    return SearchConfig("b", ("x", "y"), ("t",), "r", seed=seed, **more)
-
-
-def opened(path: Path, config: SearchConfig) -> Run:
-    run = Run.open(path) if path.exists() else Run.create(path, about_run(config, {}))
-    run.rows = []  # as under its lock
-    return run
-
-
-def scorer_of(run: Run, seed: int, tasks: int = 1) -> tuple[Scorer, list[Thresholds]]:
-    utilities = [Thresholds(60, 4, seed + 100 * k) for k in range(tasks)]
-    named = {f"t{k}": u for k, u in enumerate(utilities)}
-    return Scorer(run, Evaluator(Hull(4), Position(), named, harmonic)), utilities  # type: ignore[arg-type]
-
-
-def states(config: SearchConfig, scorer: Scorer, compat: Any) -> list[dict[str, Any]]:
-    """The swarm's state after each iteration."""
-    recipe = pso.recipes.model_swarms(max_iter=9, patience=20, compat=compat, restart_patience=3)
-    vertices = torch.eye(4, dtype=torch.float64)
-    swarm = pso.Swarm(
-        positions=vertices, population=7, recipe=recipe, maximize=True, seed=config.seed
-    )
-    kept: list[dict[str, Any]] = []
-    dropout = None
-    if config.drop_k is not None and config.drop_n is not None:
-        dropout = Dropout(config.drop_k, config.drop_n, config.seed)
-    budget, more = Budget(None, None), {"population": 7, "items": 60, "seed": config.seed}
-
-    def on_round(optimizer: pso.Optimizer, iteration: int, best: float) -> None:
-        kept.append(optimizer.state_dict())
-
-    steps = Search(Hull(4), scorer, swarm, budget, **more, dropout=dropout, on_round=on_round)  # type: ignore[arg-type]
-    steps.run()
-    return kept
-
-
-def same(one: dict[str, Any], other: dict[str, Any], but: str = "") -> bool:
-    assert one.keys() == other.keys()
-    return all(bits(one[k]) == bits(other[k]) for k in one.keys() - {but})
-
-
-def bits(value: Any) -> Any:
-    return value.numpy().tobytes() if isinstance(value, Tensor) else value
-
-
 # Drops and budgets
 
 
@@ -113,10 +53,9 @@ def test_dropped_evaluations_are_as_frequent_as_asked_for_and_spare_the_start() 
 
 
 def test_a_dropped_iteration_moves_on_without_a_single_evaluation(
-    tiny_base: Path, experts: list[Path], tmp_path: Path
+    words_search: MakeSearch,
 ) -> None:
-    task = write_task(tmp_path / "words.json", questions(8, 1), questions(4, 2))
-    config = small(tiny_base, experts, [task], tmp_path / "r", max_iter=6, drop_k=0.5, seed=1)
+    config = words_search(8, 4, max_iter=6, drop_k=0.5, seed=1)
     dropout = Dropout(0.5, 0.0, config.seed)
     expected = [k for k in range(7) if not dropout.dropped(k, 5).any()]
     found = search(config)
@@ -125,21 +64,19 @@ def test_a_dropped_iteration_moves_on_without_a_single_evaluation(
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 5])
-def test_proposals_are_scored_in_batches_and_within_the_budget(
-    at_once: int, tmp_path: Path
-) -> None:
+def test_proposals_are_scored_in_batches_and_within_the_budget(at_once: int) -> None:
     """Six of 60 items each, of two tasks; all of a batch are proposed before the first of it is
     scored.
     """
-    config = config_of(1, proposals=6, max_iter=0, particles=7)
-    scorer, utilities = scorer_of(opened(tmp_path / "r", config), 1, tasks=2)
+    utilities = {f"t{k}": Thresholds(60, 4, 1 + 100 * k) for k in range(2)}
+    scorer = Scorer(Journal(), Evaluator(Hull(4), Position(), utilities, harmonic))  # type: ignore[arg-type]
     surrogate = make_surrogate("scores", ["t0", "t1"], harmonic, 6)
     asked: list[int] = []
     propose = surrogate.propose
 
     def watched(seed: int, at_once: int) -> Any:
         for batch in propose(seed, at_once):
-            asked.append(utilities[0].calls)
+            asked.append(utilities["t0"].calls)
             yield batch
 
     surrogate.propose = watched  # type: ignore[method-assign]
@@ -158,27 +95,6 @@ def test_proposals_are_scored_in_batches_and_within_the_budget(
     assert [row.particle for row in rows] == list(range(7, 7 + whole))
 
 
-@pytest.mark.parametrize("more", [{}, {"drop_k": 0.3, "drop_n": 0.3}])
-def test_a_search_cut_off_anywhere_replays_to_the_same_end(
-    more: dict[str, Any], tmp_path: Path
-) -> None:
-    config = config_of(1, **more)
-    scorer, _ = scorer_of(opened(tmp_path / "whole", config), 1, tasks=2)
-    whole = states(config, scorer, "reference")
-    journal = (tmp_path / "whole" / "results.jsonl").read_text().splitlines(keepends=True)
-    reference = history(tmp_path / "whole")
-    for cut in (0, 5, 9, len(journal) // 2, len(journal) - 1, len(journal)):
-        run = opened(tmp_path / f"cut{cut}", config)
-        (run.path / "results.jsonl").write_text("".join(journal[:cut]))
-        run = opened(run.path, config)
-        scorer, utilities = scorer_of(run, 1, tasks=2)
-        again = states(config, scorer, "reference")
-        assert len(whole) == len(again) and all(map(same, whole, again))
-        run.finish({})
-        assert history(run.path) == reference
-        assert [utility.calls for utility in utilities] == [len(reference) - cut] * 2
-
-
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=20), st.integers(1, 400))
 def test_the_item_budget_is_kept_if_iterations_do_not_grow(steps: list[int], budget: int) -> None:
     steps = sorted(steps, reverse=True)
@@ -191,15 +107,11 @@ def test_the_item_budget_is_kept_if_iterations_do_not_grow(steps: list[int], bud
     assert stop == len(steps) - 1 or totals[stop] + steps[stop] > budget
 
 
-def test_a_search_keeps_within_its_budget_and_says_so(
-    tiny_base: Path, experts: list[Path], tmp_path: Path
-) -> None:
-    task = write_task(tmp_path / "words.json", questions(10, 1), questions(4, 2))
-    found = search(small(tiny_base, experts, [task], tmp_path / "i", max_iter=9, budget_items=170))
+def test_a_search_keeps_within_its_budget_and_says_so(words_search: MakeSearch) -> None:
+    config = words_search(10, 4, max_iter=9)
+    found = search(replace(config, budget_items=170))
     assert 50 < found.result["item_evaluations"] <= 170
     assert found.result["stop"] == {"budget_items": found.result["item_evaluations"]}
-    found = search(
-        small(tiny_base, experts, [task], tmp_path / "m", max_iter=9, budget_minutes=1e-6)
-    )
+    found = search(replace(config, out=f"{config.out}-timed", budget_minutes=1e-6))
     assert list(found.result["stop"]) == ["budget_minutes"]
     assert {row["iteration"] for row in history(found.run)} == {0}  # the start is always evaluated

@@ -4,11 +4,10 @@ refused stand in ``cli/refusals.jsonl``.
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
-from search_helpers import louder, questions, small, swarm_llm, write_task
+from search_helpers import MakeSearch, questions, small, write_task
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
@@ -29,27 +28,21 @@ def test_a_function_of_one_model_is_no_objective_for_several(
         search(small("b", [], [Path("words.json")], "run"))
 
 
-def test_the_longest_item_that_fits_is_not_refused(
-    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    experts, out, task = (
-        louder(tiny_experts, tmp_path / "loud"),
-        tmp_path / "run",
-        tmp_path / "t.json",
-    )
+def test_the_longest_item_that_fits_is_not_refused(words_search: MakeSearch) -> None:
+    config = words_search(1, 2, particles=4, max_iter=1)
 
     def fits(length: int) -> bool:
-        shutil.rmtree(out, ignore_errors=True)
         item = {"question": "a" * length, "choices": {"A": "x", "B": "y"}, "answer": "A"}
-        words = ["search", "--base", tiny_base, "--experts", *experts, "--out", out, "--quiet"]
-        words += ["--task", write_task(task, [item], questions(2, 2)), "--scoring", "likelihood"]
-        sizes = "--particles 4 --max-iter 1 --threads 1".split()
-        code, _, err = swarm_llm(capsys, *words, *sizes)
-        assert code == 0 or ("tokens" in err and not out.exists())
-        return code == 0
+        write_task(Path(*config.tasks), [item], questions(2, 2))
+        try:
+            search(config)
+        except UserError as error:
+            assert "tokens" in str(error)
+            return False
+        return True
 
     # The template: one special token, "user\nQuestion: ", the text, one, "\n", one, "assistant\n",
     # the option.
     overhead = 1 + len("user\nQuestion: ") + 1 + 1 + 1 + len("assistant\n") + 1
+    assert not fits(1024 - overhead + 1) and not Path(config.out).exists()
     assert fits(1024 - overhead)
-    assert not fits(1024 - overhead + 1)

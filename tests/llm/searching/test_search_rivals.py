@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from search_helpers import ends_as, questions, write_task
+from search_helpers import MakeSearch, ends_as, questions, stopped, write_task
 
 from pyswarmopt.base.optimizer import Point
 from pyswarmopt_llm.common.config import SearchConfig
@@ -32,7 +31,7 @@ from pyswarmopt_llm.searching.training.trainer import fit, folds
 
 
 @pytest.fixture
-def config(words_search: Callable[..., SearchConfig]) -> SearchConfig:
+def config(words_search: MakeSearch) -> SearchConfig:
     more = {"space": "delta", "surrogate": "items", "train": "on", "dtype": "float32"}
     return words_search(16, 12, max_iter=0, **more)
 
@@ -165,13 +164,8 @@ def test_a_run_that_was_stopped_among_its_rivals_ends_as_one_that_was_not(
     rivals = [("dev", "base"), ("test", "base"), ("test", "base_tuned"), ("test", "expert_tuned")]
     assert who[-4:] == rivals
 
-    def closing(event: Any) -> None:
-        if event.kind == "closing":
-            raise KeyboardInterrupt
-
     # What is scored is not scored again, a line that was cut off is; nothing is trained again.
-    with pytest.raises(KeyboardInterrupt):
-        search(config, closing)
+    stopped(config, 1, "closing")
     cut = "".join(lines[:-1]) + lines[-1][:40]
     (Path(config.out) / "results.jsonl").write_text(cut)
     trained: list[str] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from search_helpers import questions, swarm_llm, write_task
+from search_helpers import Shell, questions, write_task
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
@@ -32,9 +31,8 @@ OPTIONS = TrainingOptions(rank=4, alpha=8, targets=("q_proj", "v_proj"), lr=0.02
 def test_the_files_choose_as_the_adapter_did_that_was_trained(
     tiny_base: Path, tmp_path: Path
 ) -> None:
-    items = load_task(
-        str(write_task(tmp_path / "words.json", questions(24, 1), questions(2, 2)))
-    ).dev
+    task = write_task(tmp_path / "words.json", questions(24, 1), questions(2, 2))
+    items = load_task(str(task)).dev
     rounds: list[tuple[int, int, float]] = []
     out = tmp_path / "expert"
     done = on_options(
@@ -79,24 +77,18 @@ def test_builtin_tasks_train_on_their_training_part_only() -> None:
 
 
 def test_the_command_trains_on_a_task_file_and_says_what_it_wrote(
-    tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_base: Path, tmp_path: Path, shell: Shell
 ) -> None:
     task = write_task(tmp_path / "words.json", questions(12, 1), questions(4, 2))
     words = ["train-expert", "--base", tiny_base, "--loss", "options", "--data", task]
-    words += ["--examples", "10"]
-    words += ["--rank", "2", "--epochs", "2", "--out", str(tmp_path / "a"), "--quiet", "--json"]
-    code, out, err = swarm_llm(capsys, *words)
-    assert code == 0, err
-    record = json.loads(out)
+    words += ["--examples", "10", "--rank", "2", "--epochs", "2", "--out", tmp_path / "a"]
+    record = shell.json(*words, "--quiet")
     assert (record["examples"], record["steps"], record["heldout_loss_base"]) == (10, 2, None)
     assert evaluate_model(str(tiny_base), str(tmp_path / "a"), str(task)).n == 4
 
 
 def test_all_rows_of_a_table_without_split_are_trained_on(
-    tiny_base: Path,
-    make_expert: Callable[..., Path],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    tiny_base: Path, make_expert: Callable[..., Path], tmp_path: Path, shell: Shell
 ) -> None:
     """Columns are named as for a search; it goes on from an adapter."""
     table = tmp_path / "export 2026.csv"
@@ -105,12 +97,9 @@ def test_all_rows_of_a_table_without_split_are_trained_on(
     words = ["train-expert", "--base", tiny_base, "--loss", "options", "--data", table]
     words += ["--columns", "question=Ticket,label=Team", "--epochs", 1]
     words += ["--from", make_expert("ant", 1), "--out", tmp_path / "a"]
-    code, out, err = swarm_llm(capsys, *words, "--threads", 1)
-    assert code == 0, err
-    assert f"{table}: 12 rows" in out
+    assert f"{table}: 12 rows" in shell(*words, "--threads", 1)
     assert read_adapter(tmp_path / "a").modules["model.layers.0.self_attn.k_proj"].rank == 4
-    code, _, err = swarm_llm(capsys, *words, "--rank", 2)
-    assert code == 2 and "--rank 2: is that of --from; remove it" in err
+    assert "--rank 2: is that of --from; remove it" in shell.refused(*words, "--rank", 2)
 
 
 def test_items_without_answers_are_refused(tiny_base: Path, tmp_path: Path) -> None:
