@@ -8,7 +8,7 @@ import math
 import random
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -21,10 +21,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from search_helpers import Json, ends_as, files, history, questions, write_task
+from search_helpers import Json, MakeSearch, ends_as, files, history, questions, write_task
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import load_adapter, load_factors, read_adapter
@@ -64,9 +65,7 @@ def few_letters(items: Any, texts: Any) -> list[float]:
 
 
 @pytest.fixture
-def config(
-    words_search: Callable[..., SearchConfig], monkeypatch: pytest.MonkeyPatch
-) -> SearchConfig:
+def config(words_search: MakeSearch, monkeypatch: pytest.MonkeyPatch) -> SearchConfig:
     few = written("few", few_letters, "nothing", new=8, signed=True)
     monkeypatch.setitem(METRICS, "few", few)
     more: dict[str, Any] = {"space": "delta", "train": "on", "dtype": "float32", "no_rivals": True}
@@ -78,6 +77,15 @@ def opened(config: SearchConfig) -> tuple[Any, list[Any]]:
     """The engine, and what scores the dev prompts."""
     job = prepare(replace(config, out="unused"))
     return job.engine, list(job.utilities("dev", {"words": "generate"}).values())
+
+
+def told(config: SearchConfig) -> tuple[Any, list[Event]]:
+    events: list[Event] = []
+    return search(config, events.append).result, events
+
+
+def notes(events: Sequence[Event]) -> list[str]:
+    return [event.data["text"] for event in events if event.kind == "note"]
 
 
 def lines(run: str | Path, what: str = "replies") -> list[Json]:
@@ -215,9 +223,8 @@ def test_a_gain_is_more_than_a_standard_error_of_the_differences() -> None:
     assert gains(before, [Reply("", 2.0), *after[1:]])  # 1, 0, 0, 4: mean 1.25, standard error .946
 
 
-def test_each_prompt_is_answered_by_what_was_not_trained_on_it(
-    config: SearchConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
+    """Of each training from now on the prompts, with their replies."""
     trained_on: list[dict[str, str]] = []
     once = train.fit
 
@@ -226,6 +233,13 @@ def test_each_prompt_is_answered_by_what_was_not_trained_on_it(
         return once(engine, start, choices, *rest)
 
     monkeypatch.setattr(train, "fit", noted)
+    return trained_on
+
+
+def test_each_prompt_is_answered_by_what_was_not_trained_on_it(
+    config: SearchConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained_on = watched(monkeypatch)
     result: Any = search(config).result
     use, rows = result["expert_iteration"], lines(config.out)
     rounds = use["rounds"]
@@ -314,22 +328,14 @@ def test_replies_to_spare_prompts_are_trained_on_and_dev_judges(
     """20 spare prompts with four samples each: of 10 dev prompts, eight each would be as many. Of the
     first round four replies are the teachers'.
     """
-    trained_on: list[set[str]] = []
-    once = train.fit
-
-    def noted(engine: Any, start: Any, choices: Any, *rest: Any) -> Any:
-        trained_on.append({item.pairs[0][0] for item in choices})
-        return once(engine, start, choices, *rest)
-
-    monkeypatch.setattr(train, "fit", noted)
+    trained_on = watched(monkeypatch)
     monkeypatch.setattr(expert_iteration, "not_worse", lambda trained, mixture: True)
     file = open_task(tmp_path / "open.json", 30)
     config = replace(config, tasks=(str(file),), dev=DEV)
     planned = dry_run_search(config).passes - dry_run_search(replace(config, train="off")).passes
     assert planned == 2 * 30 + 4 * (80 + DEV) + 4 * 4 * 2.5 * 20 + DEV + 6
-    notes: list[str] = []
-    result: Any = search(config, lambda event: notes.append(event.data.get("text", ""))).result
-    assert any("then expert iteration on the 20 spare prompts" in note for note in notes)
+    result, events = told(config)
+    assert any("then expert iteration on the 20 spare prompts" in note for note in notes(events))
     job = prepare(replace(config, out="unused"))
     prompts = {}
     for split in ("dev", "spare"):
@@ -339,7 +345,7 @@ def test_replies_to_spare_prompts_are_trained_on_and_dev_judges(
     use = result["expert_iteration"]
     rounds, folder = use["rounds"], train_folder(config)
     assert len(trained_on) == rounds and all(
-        len(kept) > 0 and kept <= {*prompts["spare"]} for kept in trained_on
+        len(kept) > 0 and {*kept} <= {*prompts["spare"]} for kept in trained_on
     )
     assert use["kept"] == len(trained_on[use["round"] - 1]) and use["spare"] == 20
     run = Run.open(Path(config.out))
@@ -390,8 +396,7 @@ def test_the_mixture_is_handed_over_where_it_is_better_on_dev(
     config: SearchConfig, monkeypatch: pytest.MonkeyPatch, kept: bool
 ) -> None:
     monkeypatch.setattr(expert_iteration, "not_worse", lambda trained, mixture: kept)
-    notes: list[str] = []
-    result: Any = search(config, lambda event: notes.append(event.data.get("text", ""))).result
+    result, events = told(config)
     plain: Any = search(replace(config, train="off", out=f"{config.out}-off")).result
     assert not (Path(f"{config.out}-off") / "trained").exists() and "expert_iteration" not in plain
     assert result["trained"] is kept
@@ -401,8 +406,13 @@ def test_the_mixture_is_handed_over_where_it_is_better_on_dev(
     runs = [Path(config.out), Path(f"{config.out}-off")]
     weights = [(run / "best" / "adapter_model.safetensors").read_bytes() for run in runs]
     assert (weights[0] == weights[1]) is not kept
-    assert any("then expert iteration on the 10 dev prompts" in note for note in notes)
-    assert any(note.startswith("expert iteration: round 1: ") for note in notes)
+    assert any("then expert iteration on the 10 dev prompts" in note for note in notes(events))
+    assert any(note.startswith("expert iteration: round 1: ") for note in notes(events))
+    # Training is the second half of a round.
+    shares = [event.data["share"] for event in events if event.kind == "training"]
+    done = result["expert_iteration"]["rounds"] / expert_iteration.ROUNDS
+    assert shares == sorted(shares) and shares[-1] == pytest.approx(done)
+    assert 0.5 < shares[0] * expert_iteration.ROUNDS < 1
     reasons = " ".join(verdict(Result.from_json(result)).reasons)
     number = result["expert_iteration"]["kept"]
     assert f"on its best replies to {number} prompts" in reasons and "examples" not in reasons
@@ -500,11 +510,10 @@ def test_rounds_end_with_the_time(
     )
     monkeypatch.setattr(Budget, "left", lambda *_: seconds)
     monkeypatch.setattr(expert_iteration, "gains", lambda before, after: False)
-    notes: list[str] = []
-    result: Any = search(config, lambda event: notes.append(event.data.get("text", ""))).result
+    result, events = told(config)
     assert result.get("expert_iteration", {"rounds": 0})["rounds"] == rounds
     late = f"expert iteration: round {rounds + 1}: no time is left for it"
-    assert (late in notes) == (rounds < 2)
+    assert (late in notes(events)) == (rounds < 2)
     run, whole = Path(config.out), tmp_path / "whole"
     shutil.copytree(run, whole)
     (run / "result.json").unlink()
@@ -546,19 +555,11 @@ def test_without_replies_that_are_better_nothing_is_trained(
 ) -> None:
     level = written("few", lambda items, texts: [1.0] * len(texts), "nothing", new=8)
     monkeypatch.setitem(METRICS, "few", level)
-    notes: list[str] = []
-    result: Any = search(config, lambda event: notes.append(event.data.get("text", ""))).result
-    assert any("0 of 10 prompts have a better reply: too few to train on" in note for note in notes)
+    result, events = told(config)
+    assert any(
+        "0 of 10 prompts have a better reply: too few to train on" in note for note in notes(events)
+    )
     assert not result["trained"] and math.isclose(result["best_dev"], 1.0)
-
-
-def test_training_is_the_second_half_of_a_round() -> None:
-    seen: list[float] = []
-    for number in (1, 2):
-        for share in (0.0, 0.5, 1.0):
-            expert_iteration._in_round(seen.append, number, share)
-    rounds = [0.5, 0.75, 1.0, 1.5, 1.75, 2.0]
-    assert seen == pytest.approx([done / expert_iteration.ROUNDS for done in rounds])
 
 
 def test_of_equal_rounds_the_last_is_handed_over() -> None:
