@@ -167,7 +167,7 @@ def make_search(tiny_base: Path, experts: list[Path]) -> Callable[..., SearchCon
     from search_helpers import questions, small, write_task
 
     def make(
-        folder: Path, dev: int, test: int, metric: str | None = None, out: str = "", **more: Any
+        folder: Path, dev: int, test: int, /, metric: str | None = None, out: str = "", **more: Any
     ) -> SearchConfig:
         how = {} if metric is None else {"metric": metric}
         task = write_task(folder / "words.json", questions(dev, 1), questions(test, 2), **how)

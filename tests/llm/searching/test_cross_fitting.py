@@ -39,7 +39,9 @@ def test_what_is_there_is_not_trained_again_and_what_is_missing_is(
     schedule, epochs = Schedule(without_fold=without_fold), 5 * without_fold + 4
 
     def trained() -> tuple[list[Any], dict[str, bytes]]:
-        fitting = Fitting(engine, Patch(), CHOICES, pattern, 0, folder, schedule, shares.append)
+        fitting = Fitting(
+            engine, Patch(), CHOICES, pattern, 0, folder, schedule, progress=shares.append
+        )
         values = cross_fit(
             fitting, lambda places: engine.loglikelihood([CHOICES[i].pairs[0] for i in places])
         )

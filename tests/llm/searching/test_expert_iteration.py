@@ -223,6 +223,23 @@ def test_a_gain_is_more_than_a_standard_error_of_the_differences() -> None:
     assert gains(before, [Reply("", 2.0), *after[1:]])  # 1, 0, 0, 4: mean 1.25, standard error .946
 
 
+def written_in_turn(rows: Sequence[Json], rounds: int, samples: int, after: bool) -> list[str]:
+    """Check who wrote which sample: the teachers are samples less in the first round; `after` each
+    round its model writes, too. What wrote the samples, and the model of the last round.
+    """
+    models = ["start", *(f"round-{number}" for number in range(1, rounds + 1))]
+    teachers = [row["model"] for row in rows if row["model"].startswith("teacher")]
+    assert teachers == [f"teacher-{number}" for number in range(1, len(teachers) + 1)]
+    assert 1 <= len(teachers) <= 4
+    expected = [(model, 0) for model in ("base", "start", *teachers)]
+    for number, model in enumerate(models[:-1]):
+        count = samples - (0 if number else len(teachers))
+        expected += [(model, sample) for sample in range(1, count + 1)]
+        expected += [(models[number + 1], 0)] * after
+    assert [(row["model"], row["sample"]) for row in rows] == expected
+    return models
+
+
 def watched(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
     """Of each training from now on the prompts, with their replies."""
     trained_on: list[dict[str, str]] = []
@@ -246,19 +263,9 @@ def test_each_prompt_is_answered_by_what_was_not_trained_on_it(
     job = prepare(replace(config, out="unused"))
     (utility,) = job.utilities("dev", {"words": "generate"}).values()
     prompts = [prompt for _, prompt, _ in utility.texts()]  # type: ignore[attr-defined]
-    # What was written, and what it took: the teachers are samples less in the first round.
-    models = ["start", *(f"round-{number}" for number in range(1, rounds + 1))]
-    teachers = [row["model"] for row in rows if row["model"].startswith("teacher")]
-    assert teachers == [f"teacher-{number}" for number in range(1, len(teachers) + 1)]
-    assert 1 <= len(teachers) <= 4
-    expected = [("base", 0), ("start", 0), *((teacher, 0) for teacher in teachers)]
-    for number, model in enumerate(models[:-1]):
-        samples = SAMPLES - (0 if number else len(teachers))
-        expected += [
-            *((model, sample) for sample in range(1, samples + 1)),
-            (models[number + 1], 0),
-        ]
-    assert [(row["model"], row["sample"]) for row in rows] == expected and 2 <= rounds <= 4
+    # What was written, and what it took.
+    models = written_in_turn(rows, rounds, SAMPLES, after=True)
+    assert 2 <= rounds <= 4
     assert all(row["values"] == few_letters(None, row["replies"]) for row in rows)
     assert use["replies"] == DEV * len(rows) and use["tokens"] > use["replies"]
     # What was kept: by hand, and with its prompt what the last of a round's LoRAs was trained on.
@@ -353,14 +360,7 @@ def test_replies_to_spare_prompts_are_trained_on_and_dev_judges(
     assert about == "On dev the result is scored on prompts that it was not trained on."
     assert [place.name for place in (folder / "round-1").iterdir()] == ["all"]
     spare = lines(config.out, "spare")
-    expected = [("base", 0), ("start", 0)]
-    teachers = [row["model"] for row in spare if row["model"].startswith("teacher")]
-    expected += [(teacher, 0) for teacher in teachers]
-    expected += [("start", sample) for sample in range(1, 5 - len(teachers))]
-    models = ["start", *(f"round-{number}" for number in range(1, rounds + 1))]
-    for model in models[1:-1]:
-        expected += [(model, sample) for sample in range(1, 5)]
-    assert [(row["model"], row["sample"]) for row in spare] == expected and teachers
+    models = written_in_turn(spare, rounds, 4, after=False)
     on_dev = [(row["model"], row["sample"]) for row in lines(config.out)]
     assert on_dev == [("base", 0), *((model, 0) for model in models)]
     assert use["replies"] == 20 * len(spare) + DEV * len(on_dev)
