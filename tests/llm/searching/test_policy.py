@@ -1,9 +1,13 @@
-"""Dropped evaluations and budgets."""
+"""The race of the experts: who drops out, and what a search does when it is decided; dropped
+evaluations, proposals and budgets.
+"""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,30 +18,173 @@ from hypothesis import strategies as st
 from search_helpers import Hull, MakeSearch, Position, history
 
 import pyswarmopt as pso
+from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.scores.metrics.combine import harmonic
-from pyswarmopt_llm.searching.explore import Search
-from pyswarmopt_llm.searching.loop import search
+from pyswarmopt_llm.report.run import search
+from pyswarmopt_llm.scores.metrics.combine import Combine, harmonic
+from pyswarmopt_llm.scores.metrics.other_combines import arithmetic, of_the_same_items
+from pyswarmopt_llm.searching import explore as race
+from pyswarmopt_llm.searching.explore import Search, draw_shares, eliminated
 from pyswarmopt_llm.searching.plan import Budget
 from pyswarmopt_llm.searching.scoring.dropout import Dropout
-from pyswarmopt_llm.searching.scoring.run_directory import Journal
+from pyswarmopt_llm.searching.scoring.result import Result
+from pyswarmopt_llm.searching.scoring.run_directory import Journal, Run, about_run
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer
 from pyswarmopt_llm.searching.surrogate import make_surrogate
 
+_SUMS = [[0.0] * 3, [1 / 3] * 3, [1.0] * 3]
 
-class Thresholds:
-    """Item k is right where w_k . x > b_k: a smooth task, cheap enough for whole searches."""
 
-    def __init__(self, n: int, dim: int, seed: int) -> None:
-        generator = torch.Generator().manual_seed(seed)
-        self.n, self.calls = n, 0
-        self._w = torch.randn(n, dim, generator=generator, dtype=torch.float64)
-        self._b = 0.7 * torch.randn(n, generator=generator, dtype=torch.float64)
+@given(st.integers(1, 300), st.integers(1, 60), st.integers(0, 9))
+def test_shares_double_from_16_items_and_hold_the_one_before(one: int, two: int, seed: int) -> None:
+    items = {"one": one, "two": two}
+    before = {name: np.zeros(count, dtype=bool) for name, count in items.items()}
+    shares = draw_shares(items, seed)
+    assert len(shares) == sum(16 * 2**k <= 2 / 3 * (one + two) for k in range(9))
+    for number, share in enumerate(shares):
+        part = 16 * 2**number / (one + two)
+        for name, count in items.items():
+            assert part * count <= share[name].sum() < part * count + 1
+            assert share[name].shape == (count,) and not (before[name] & ~share[name]).any()
+        before = dict(share)
 
-    def __call__(self, engine: Any) -> Score:
-        self.calls += 1
-        return score_of((self._w @ engine.x > self._b).double().tolist())
+
+def test_a_candidate_drops_out_by_the_paired_difference_and_what_is_left_of_the_items() -> None:
+    leader, values = np.repeat([1.0, 0.0], [20, 5]), np.repeat([1.0, 0.0, 1.0], [11, 12, 2])
+    # 9 lost, 2 gained of 25: mean .28, variance (9 + 2 - 25 * .28**2 + 1) / 26 = .38615
+    error = (0.38615 / 25) ** 0.5
+    assert eliminated(values, leader, 10**6) is (3 * error < 0.28) is False
+    # of 40 items in all the error is sqrt(15 / 40) of that
+    assert eliminated(values, leader, 40) is (3 * error * (15 / 40) ** 0.5 < 0.28) is True
+    assert not eliminated(leader, leader, 25)
+
+
+def test_few_items_that_agree_do_not_decide() -> None:
+    """The variance of sixteen equal differences is that of one more item, 1 / 17: 3 standard errors
+    are 0.182.
+    """
+    ones = np.ones(16)
+    assert [eliminated(ones - gap, ones, 10**6) for gap in (0.18, 0.185)] == [False, True]
+
+
+class Skills:
+    """Item i is right if the position's weights of the experts that know it outweigh the others."""
+
+    def __init__(self, known: Sequence[float]) -> None:
+        self._knows = np.random.default_rng(0).random((100, len(known))) < np.array(known)
+        self.asked, self.n = 0, 100
+
+    def __call__(self, engine: Any, places: Sequence[int] | None = None) -> Score:
+        chosen = list(range(self.n) if places is None else places)
+        self.asked += len(chosen)
+        margins = (self._knows - 0.5)[chosen] @ engine.x.numpy()
+        return replace(score_of(margins > 0), margins=tuple((float(m),) for m in margins))
+
+
+@pytest.mark.parametrize("combine", [harmonic, of_the_same_items(arithmetic)])
+def test_a_share_and_then_the_others_is_all_items_at_once(combine: Combine, tmp_path: Path) -> None:
+    """Nothing is scored twice; what is not scored counts as wrong."""
+    tasks = {"one": Skills((0.6, 0.7)), "two": Skills((0.9, 0.4))}
+    scorers = [
+        Scorer(Journal(), Evaluator(Hull(2), Position(), tasks, combine, margins=True))  # type: ignore[arg-type]
+        for _ in range(2)
+    ]
+    x = torch.tensor([0.5, 0.8], dtype=torch.float64)
+    (whole,) = scorers[0].score([x], 0)
+    first, second, *_ = draw_shares({"one": 100, "two": 100}, seed=1)
+    for share in (first, second):
+        (row,) = scorers[1].score([x], 0, share=share)
+        items = {name: np.array(row.item_values(name)) for name in tasks}
+        assert all((np.isnan(items[name]) == ~share[name]).all() for name in tasks)
+        least = [score_of(np.nan_to_num(values)) for values in items.values()]
+        assert row.value == combine(least).value and not row.complete
+    assert scorers[1].score([x], 0, share=first) == [row]  # enough is known
+    (row,) = scorers[1].score([x], 0)
+    assert (row.value, row.items, row.margins) == (whole.value, whole.items, whole.margins)
+    assert row.complete and scorers[1].item_evaluations == scorers[0].item_evaluations == 200
+
+
+def fly(run: Path, known: Sequence[float], races: bool = True) -> tuple[Search, Scorer, Skills]:
+    """A default search over three experts that know these shares of 100 items."""
+    utility, seed = Skills(known), 3
+    space, engine, tasks = Hull(3), Position(), {"t": utility}
+    config = SearchConfig("b", ("x", "y"), ("t",), "r", seed=seed, max_iter=0, surrogate="items")
+    opened = Run.open(run) if run.exists() else Run.create(run, about_run(config, {}))
+    opened.rows = []  # as under its lock
+    scorer = Scorer(opened, Evaluator(space, engine, tasks, harmonic, margins=True))
+    positions = torch.cat([torch.eye(3), torch.tensor(_SUMS)]).double()
+    recipe = pso.recipes.model_swarms(max_iter=0)
+    swarm = pso.Swarm(positions=positions, population=6, recipe=recipe, maximize=True, seed=seed)
+    flown = Search(
+        space,
+        scorer,
+        swarm,
+        Budget(None, None),
+        population=6,
+        items=100,
+        seed=seed,
+        surrogate=make_surrogate("items", ["t"], harmonic, 6),
+        shares=draw_shares({"t": 100}, seed) if races else (),
+    )
+    flown.score_experts()
+    flown.run()
+    return flown, scorer, utility
+
+
+def test_where_one_expert_is_far_ahead_the_others_drop_out_and_nothing_is_proposed(
+    tmp_path: Path,
+) -> None:
+    flown, scorer, utility = fly(tmp_path / "run", (0.9, 0.4, 0.5))
+    assert flown.decided and flown.proposed == 0
+    assert scorer.item_evaluations == utility.asked < 100 + 5 * 64
+    latest = {row.particle: row for row in scorer.rows}
+    assert {number for number, row in latest.items() if row.complete} <= {0, 4, 5}
+    assert latest[0].complete
+    for number in (1, 2):
+        values = [v for v in latest[number].item_values("t") if v == v]
+        assert len(values) in (16, 32, 64) and latest[number].value == sum(values) / 100
+        assert latest[number].score("t").value == np.mean(values)
+    best = flown.best()
+    assert best.value == max(row.value for row in latest.values() if row.complete)
+    # Again, from any line on: the same rows.
+    journal = tmp_path / "run" / "results.jsonl"
+    lines, whole = journal.read_bytes().splitlines(keepends=True), history(tmp_path / "run")
+    for kept in range(len(lines)):
+        journal.write_bytes(b"".join(lines[:kept]))
+        fly(tmp_path / "run", (0.9, 0.4, 0.5))
+        again = history(tmp_path / "run")
+        assert [{**row, "seconds": 0} for row in again] == [{**row, "seconds": 0} for row in whole]
+
+
+def test_where_experts_are_close_the_search_is_that_without_a_race(tmp_path: Path) -> None:
+    known = (0.6, 0.6, 0.55)
+    raced, scorer, utility = fly(tmp_path / "raced", known)
+    plain, all_items, whole = fly(tmp_path / "plain", known, races=False)
+    assert not raced.decided and raced.proposed == plain.proposed > 0
+    assert utility.asked == whole.asked
+    assert raced.best().x.equal(plain.best().x)
+    rows = {row.key: row for row in scorer.rows}
+    assert list(rows) == [row.key for row in all_items.rows]
+    assert all(rows[row.key].items == row.items for row in all_items.rows)
+    assert all(rows[row.key].margins == row.margins for row in all_items.rows)
+
+
+def test_a_decided_run_says_on_how_many_items_each_expert_was_scored(
+    words_search: MakeSearch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(race, "ERRORS", 0.0)  # whoever is behind drops out
+    more = {"space": "delta", "surrogate": "items", "train": "off", "dtype": "float32"}
+    config = words_search(24, 12, max_iter=0, **more)
+    said: list[str] = []
+    done: Any = search(config, lambda event: said.append(event.data.get("text", ""))).result
+    dropped = Result.from_json(done).dropped
+    assert len(dropped) == 2 and done["best_single"] not in dropped
+    assert set(dropped.values()) == {16} and done["stop"] == {"proposals": 0}
+    outcome = next(text for text in said if "is ahead of every other expert" in text)
+    assert outcome.startswith(done["best_single"]) and "after 16 of 24 dev examples" in outcome
+    report = (tmp_path / "run" / "report.html").read_text()
+    assert all(f"{name}, on 16 dev examples" in report for name in dropped)
 
 
 # Drops and budgets
@@ -65,10 +212,10 @@ def test_a_dropped_iteration_moves_on_without_a_single_evaluation(
 
 @pytest.mark.parametrize("at_once", [1, 2, 5])
 def test_proposals_are_scored_in_batches_and_within_the_budget(at_once: int) -> None:
-    """Six of 60 items each, of two tasks; all of a batch are proposed before the first of it is
+    """Six of 100 items each, of two tasks; all of a batch are proposed before the first of it is
     scored.
     """
-    utilities = {f"t{k}": Thresholds(60, 4, 1 + 100 * k) for k in range(2)}
+    utilities = {f"t{k}": Skills((0.6, 0.5, 0.4, 0.3 + k / 3)) for k in range(2)}
     scorer = Scorer(Journal(), Evaluator(Hull(4), Position(), utilities, harmonic))  # type: ignore[arg-type]
     surrogate = make_surrogate("scores", ["t0", "t1"], harmonic, 6)
     asked: list[int] = []
@@ -76,15 +223,15 @@ def test_proposals_are_scored_in_batches_and_within_the_budget(at_once: int) -> 
 
     def watched(seed: int, at_once: int) -> Any:
         for batch in propose(seed, at_once):
-            asked.append(utilities["t0"].calls)
+            asked.append(utilities["t0"].asked // 100)
             yield batch
 
     surrogate.propose = watched  # type: ignore[method-assign]
     recipe = pso.recipes.model_swarms(max_iter=0)
     vertices = torch.eye(4, dtype=torch.float64)
     swarm = pso.Swarm(positions=vertices, population=7, recipe=recipe, maximize=True, seed=1)
-    budget = Budget(None, (7 + 5) * 120)
-    more = {"population": 7, "items": 120, "seed": 1, "at_once": at_once}
+    budget = Budget(None, (7 + 5) * 200)
+    more = {"population": 7, "items": 200, "seed": 1, "at_once": at_once}
     steps = Search(Hull(4), scorer, swarm, budget, surrogate=surrogate, **more)  # type: ignore[arg-type]
     steps.run()
     whole = {1: 5, 2: 4, 5: 5}[at_once]  # a batch that the budget does not cover is not begun
