@@ -16,7 +16,7 @@ from search_helpers import MakeSearch, history, swarm_llm
 from pyswarmopt_llm.common.config import SearchConfig, given_settings
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.report.run import resume, search
-from pyswarmopt_llm.searching.plan import make_plan
+from pyswarmopt_llm.searching.plan import make_plan, with_preset
 
 
 @pytest.fixture
@@ -47,6 +47,15 @@ def test_what_a_search_is_decided_to_be(config: SearchConfig, line: str) -> None
 def tuples(found: dict[str, Any]) -> dict[str, Any]:
     """Lists are tuples in a configuration."""
     return {k: tuple(v) if isinstance(v, list) else v for k, v in found.items()}
+
+
+def test_published_procedures_have_their_grid_unless_one_set_of_coefficients_is_given() -> None:
+    plain = SearchConfig("b", ("x", "y"), ("t",), "r")
+    paper, reference = (with_preset(replace(plain, preset=name)) for name in ("paper", "reference"))
+    assert (paper.grid, paper.settings) == ("paper", ())
+    assert (reference.grid, reference.settings) == ("paper", ("restart_patience=7",))
+    assert with_preset(replace(plain, compat="paper")) == replace(paper, grid="given")
+    assert not with_preset(replace(plain, preset="paper", optimizer="constriction")).is_grid
 
 
 def test_a_search_without_iterations_scores_experts_sums_and_proposals(
