@@ -169,6 +169,19 @@ def stop_at(
     return on_event
 
 
+def hand_over(monkeypatch: pytest.MonkeyPatch, start: str = "") -> None:
+    """What a search found is trained, whatever base and best expert would have; of what is trained
+    that from `start` is best, by default that from the mixture, or else from the expert.
+    """
+    from pyswarmopt_llm.searching import train
+
+    def best(values: Mapping[str, Any]) -> str:
+        return start or ("mixture" if "mixture" in values else "expert")
+
+    monkeypatch.setattr(train, "_untrained", lambda job, found: found.chosen)
+    monkeypatch.setattr(train, "best_start", best)
+
+
 def stopped(config: SearchConfig, number: int = 1, kind: str = "evaluation") -> Path:
     """The run of a search that was stopped at the `number`-th event of that kind."""
     from pyswarmopt_llm.searching.loop import search

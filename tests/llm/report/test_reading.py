@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from result_helpers import about_of, result_of
 from rich.console import Console
 
-from pyswarmopt_llm.common.words import duration, mixture_text
+from pyswarmopt_llm.common.words import duration
 from pyswarmopt_llm.report.findings import findings, score_rows
 from pyswarmopt_llm.report.reading import (
     Headroom,
@@ -145,13 +145,6 @@ def test_names_are_never_read_as_markup() -> None:
     result = result_of(best_single=hostile, coefficients={hostile: 0.5, "y": 0.5}, uniform_dev=0.5)
     print_findings(Console(file=out, width=100), Path("runs/a"), findings(about_of(), result))
     assert out.getvalue().count(hostile) == 3
-
-
-def test_small_weights_are_counted_not_listed() -> None:
-    weights = {"a": 0.63, "b": -0.61, "c": 0.049, "d": -0.001, "e": 0.0}
-    assert mixture_text(weights) == "0.63 a - 0.61 b, and 2 more below 0.05"
-    # all are small: all are shown
-    assert mixture_text({"a": 0.01, "b": -0.02}) == "-0.02 b + 0.01 a"
 
 
 @pytest.mark.parametrize(

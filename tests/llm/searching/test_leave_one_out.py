@@ -14,7 +14,16 @@ from pathlib import Path
 
 import pytest
 import safetensors.torch
-from search_helpers import Json, MakeSearch, Shell, files, questions, swarm_llm, write_task
+from search_helpers import (
+    Json,
+    MakeSearch,
+    Shell,
+    files,
+    hand_over,
+    questions,
+    swarm_llm,
+    write_task,
+)
 
 import pyswarmopt_groups.run as group_run
 from pyswarmopt_groups.config import CouncilConfig
@@ -84,10 +93,7 @@ def test_an_expert_that_was_trained_on_dev_is_left_out_as_the_others_are(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(train, "not_worse", lambda trained, before, *_: trained is not before)
-    monkeypatch.setattr(train, "_untrained", lambda job, found: found.chosen)
-    monkeypatch.setattr(
-        train, "best_start", lambda values: "mixture" if "mixture" in values else "expert"
-    )
+    hand_over(monkeypatch)
     result = search(replace(setting, space="delta", train="on", max_iter=1)).result
     found = left_out(shell, tmp_path / "run")
     assert found["all"]["words"] == {"test": result["best_test"]}  # it was trained on dev

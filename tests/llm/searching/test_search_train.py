@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from search_helpers import MakeSearch, ends_as, history, stopped
+from search_helpers import MakeSearch, ends_as, hand_over, history, stopped
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.interfaces import Score
@@ -26,11 +26,7 @@ def config(words_search: MakeSearch) -> SearchConfig:
 
 @pytest.fixture(autouse=True)
 def found_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The mixture that was found is handed over, whatever base and best expert would have."""
-    monkeypatch.setattr(train, "_untrained", lambda job, found: found.chosen)
-    monkeypatch.setattr(
-        train, "best_start", lambda values: "mixture" if "mixture" in values else "expert"
-    )
+    hand_over(monkeypatch)
 
 
 def test_what_the_search_found_is_trained_and_its_files_are_what_is_scored(
