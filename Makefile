@@ -55,6 +55,7 @@ fuzz: setup
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy research/tools
 
 docs: setup
 	@# The notice is about a successor; docs/release.md says what it means here.

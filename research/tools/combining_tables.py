@@ -121,6 +121,7 @@ TABLES = {
         "500 test examples each",
         ("t4", "t5", "t6"),
     ),
+    "bridges": lambda: compared(right("bridges"), "bytes", "250 questions of each of 3 pools"),
     "permuted": permuted,
     "fuse": lambda: compared(right("fuse"), "fused, lambda 0.9", "500 questions, three seeds"),
     "analogies": lambda: compared(right("analogies"), "analogy", "ten tasks, 200 questions each"),

@@ -16,7 +16,7 @@ from outcomes import lines, markdown
 from pyswarmopt_rivals.comparison.summary import interval_over_seeds
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks" / "lab"))
-import studies_table
+import studies_table as studies_table
 
 Rows = Sequence[dict[str, Any]]
 KINDS = ("careful", "careless")

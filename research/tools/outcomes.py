@@ -103,9 +103,9 @@ class Outcomes:
         for task in tasks:
             differences = self.scores[first, task] - self.scores[second, task]
             if np.ptp(differences, axis=0).any():
-                ends = np.quantile(bootstrap_means(differences, rng), [0.025, 0.975])
+                ends = np.quantile(bootstrap_means(differences, rng), [0.025, 0.975]).tolist()
             else:
-                ends = np.array(paired_test(differences[0]).interval)
+                ends = list(paired_test(differences[0]).interval)
             means.append(float(differences.mean()))
             intervals.append(ends)
         return float(np.mean(means)), *interval_over_tasks(means, intervals)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -68,7 +69,7 @@ class Film:
         kept = mpl.colors.LinearSegmentedColormap.from_list(
             "scores", [self.theme.faint, self.theme.accent]
         )
-        look = {
+        look: dict[str, Any] = {
             "cmap": kept,
             "vmin": 0.36,
             "vmax": 0.5,
@@ -183,7 +184,8 @@ def _most_frequent(shot: Image.Image, n: int) -> Image.Image:
     stays exact.
     """
     kept: list[tuple[int, ...]] = []
-    for _, colour in sorted(shot.getcolors(shot.width * shot.height), reverse=True):
+    colours: Any = shot.getcolors(shot.width * shot.height)
+    for _, colour in sorted(colours, reverse=True):
         if all(max(abs(a - b) for a, b in zip(colour, other, strict=True)) > 8 for other in kept):
             kept.append(colour)
     palette = Image.new("P", (1, 1))

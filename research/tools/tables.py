@@ -136,7 +136,8 @@ def does_it_help() -> str:
             for method in read.methods()
             if method not in own and all((method, task) in read.scores for task in tasks)
         ]
-        rival = max(rivals, key=lambda method, read=read, tasks=tasks: read.mean(method, tasks))
+        means = {method: read.mean(method, tasks) for method in rivals}
+        rival = max(means, key=lambda method: means[method])
         rows.append(
             [
                 name,
