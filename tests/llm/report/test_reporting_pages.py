@@ -171,7 +171,8 @@ def test_a_mixture_of_whole_models_is_a_merge_of_all_of_them() -> None:
 
 
 def test_the_card_states_scores_weights_data_and_command() -> None:
-    card = model_card(about_of(particles=4), result_of())
+    chosen = {"chosen": {"space": "factor", "optimizer": "model-swarms"}}
+    card = model_card(about_of(chosen, particles=4), result_of())
     command = "swarm-llm search --base org/base --experts e/x e/y --task t.json --out r"
     lines = {
         "| best single expert: x | 0.600 | 0.650 [0.580, 0.720] |",
