@@ -1,13 +1,16 @@
-"""Each fault point of four small searches, and of resuming them, fails once, in each way.
+"""Each fault point of four small searches, of resuming them, and of a comparison fails once, in
+each way.
 
     python tests/llm/helpers/fault_points.py FOLDER [SEARCH ...] [--sample N --seed S] [--only KIND]
+        [--fault FAULT]
 
 A search is run once to count its fault points: each opening, read, write, flush to disk, renaming,
 removal and new folder below its directory, each file of base, experts and task that is read, each
 batch of the engine and each request to the server; of a search with workers each order, wait and
 answer. Then each of them fails, in a fork of this process, where everything is imported. After that
 the command must have said one line (a plain exception, which stands for a bug, may be a traceback),
-and the resumed run must end as the one that never failed, bit for bit.
+no worker may be left behind, and the resumed run must end as the one that never failed, bit for
+bit. Between two points nothing is written, so a death anywhere leaves what one of them leaves.
 
 `SEARCH+resume` is the second command of a search that died in the middle: its points fail in turn,
 and a third command has to end as the search that never failed.
@@ -36,6 +39,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -55,19 +59,23 @@ ANSWER = ("died", "died, again", *ORDER)  # of a worker
 LASTING = ("memory, again", "no server", "died, again")
 DEAD = 137
 SCORE = "def score(reply):\n    return len(set(reply)) / 100\n"
-BASE = "--base {f}/base --experts {f}/experts/ant {f}/experts/bee {f}/experts/cat --preset none"
+EXPERTS = "--base {f}/base --experts {f}/experts/ant {f}/experts/bee {f}/experts/cat"
+BASE = f"{EXPERTS} --preset none"
 SMALL = (
     "--space delta --particles 3 --max-iter 1 --threads 1 --dtype float32 --quiet --out {here}/run"
 )
 SEARCHES = {
-    "labels": f"{BASE} {SMALL} --task {{f}}/words.json --dev 8 --test 2 --scoring likelihood "
+    "labels": f"search {BASE} {SMALL} --task {{f}}/words.json --dev 8 --test 2 --scoring likelihood "
     "--set train=on",
-    "score": f"{BASE} {SMALL} --prompts {{here}}/prompts.txt --dev 8 --test 2 --metric score.py:score "
+    "score": f"search {BASE} {SMALL} --prompts {{here}}/prompts.txt --dev 8 --test 2 --metric score.py:score "
     "--max-new-tokens 2 --set train=on",
-    "served": f"{BASE} {SMALL} --task {{f}}/words.json --dev 4 --test 2 --scoring letter "
+    "served": f"search {BASE} {SMALL} --task {{f}}/words.json --dev 4 --test 2 --scoring letter "
     "--engine {url}",
-    "workers": f"{BASE} {SMALL} --task {{f}}/words.json --dev 8 --test 2 --scoring likelihood "
+    "workers": f"search {BASE} {SMALL} --task {{f}}/words.json --dev 8 --test 2 --scoring likelihood "
     "--workers 2",
+    "compare": f"compare {EXPERTS} --methods best-single,greedy-soup,model-swarms --seeds 1 "
+    "--budget-items 60 --threads 1 --quiet --out {here}/run --task {f}/words.json --dev 8 --test 2 "
+    "--scoring likelihood",
 }
 TWICE = tuple(f"{name}+resume" for name in ("labels", "score", "served"))
 MIDDLE = {"served": "request"}  # what the search dies at before its resume fails, else a batch
@@ -298,10 +306,12 @@ def ended(run: Path) -> Json:
     store = {(row["what"], row["who"]): timeless(row) for row in rows}
     store = {key: row for key, row in store.items() if key[0] != "failure"}
     found = files(run)
+    searched = "history.jsonl" in found
     kept = {name: data for name, data in found.items() if name.startswith(("best/a", "trained"))}
     names = sorted(name for name in found if not Path(name).name.startswith("."))
-    result = timeless(lasting(json.loads(found["result.json"])))
-    return {"history": history(run), "store": store, "kept": kept, "names": names, "result": result}
+    result = timeless(lasting(json.loads(found["result.json" if searched else "compare.json"])))
+    rows = history(run) if searched else []
+    return {"history": rows, "store": store, "kept": kept, "names": names, "result": result}
 
 
 def state(run: Path) -> str:
@@ -330,9 +340,11 @@ class Search:
         self.name, self.folder = name, out / name
         own, _, self._twice = name.partition("+")
         places = {"f": FROZEN, "here": self.folder, "url": url}
-        self.words = ["search", *SEARCHES[own].format(**places).split()]
+        self.words = SEARCHES[own].format(**places).split()
         run = f"{self.folder}/run"
         self.again = ["resume", run, "--quiet", *AGAIN.get(own, "").format(url=url).split()]
+        if own == "compare":
+            self.again = self.words
         self._crew = "--workers" in self.words
         self._middle = MIDDLE.get(own, "batch")
         self.file = out / f"{name}.jsonl"
@@ -404,7 +416,7 @@ class Search:
         left = state(self.folder / "run")
         if left not in self._ends:
             self._ends[left] = self._resumed(failed["code"] == 0)
-        problem = self._problem(fault, failed) or self._ends[left]
+        problem = self._problem(fault, failed) or self._ends[left] or left_behind()
         case = {"number": number, "what": what, "fault": fault, "code": failed["code"]}
         return {**case, "said": failed["said"][-2000:], "problem": problem}
 
@@ -496,6 +508,7 @@ def main() -> int:
     parser.add_argument("--sample", type=int)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", help="a kind of points, such as request")
+    parser.add_argument("--fault", help="a way to fail, such as death")
     options = parser.parse_args()
     options.folder = options.folder.resolve()
     options.folder.mkdir(parents=True, exist_ok=True)
@@ -511,6 +524,7 @@ def main() -> int:
         for name in options.searches:
             search = Search(name, options.folder, url)
             cases = [c for c in search.count() if options.only in (None, c[1])]
+            cases = [c for c in cases if options.fault in (None, c[2])]
             found += outcomes(search, search.drawn(cases, options.seed)[: options.sample])
     finally:
         os.kill(server, signal.SIGKILL)
@@ -539,6 +553,20 @@ def warm_up(folder: Path, names: Sequence[str], url: str) -> None:
             os.chdir(HERE)
 
 
+KEPT: list[Any] = []  # the fork server, if there are workers
+
+
+def left_behind() -> str:
+    """Which workers are still there a minute after the search that had them."""
+    import psutil
+
+    for _ in range(1200 if KEPT else 0):
+        if not (found := psutil.Process(KEPT[0].pid).children()):
+            return ""
+        time.sleep(0.05)
+    return f"left behind: {found}" if KEPT else ""
+
+
 def keep_fork_server() -> None:
     """Workers of this process and of its forks come from one fork server, which loads once."""
     from pyswarmopt_llm.servers.workers import local, pool
@@ -549,11 +577,9 @@ def keep_fork_server() -> None:
         def close(self) -> None:
             """It ends with this process."""
 
-    kept: list[Kept] = []
-
     def fork_server(*given: Any) -> Kept:
-        kept[:] = kept or [Kept(*given)]
-        return kept[0]
+        KEPT[:] = KEPT or [Kept(*given)]
+        return KEPT[0]
 
     local.ForkServer = fork_server  # type: ignore[assignment,misc]
 

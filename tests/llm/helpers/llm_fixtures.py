@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ import torch
 from serving import Answer, Server
 
 if TYPE_CHECKING:
+    from search_helpers import Shell
+
     from pyswarmopt_llm.common.config import SearchConfig
     from pyswarmopt_llm.servers.workers.local import ForkServer
     from pyswarmopt_llm.servers.workers.worker import Load
@@ -156,21 +159,37 @@ def experts(tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) 
     return louder(tiny_experts, tmp_path_factory.mktemp("loud"))
 
 
-@pytest.fixture
-def words_search(
-    tiny_base: Path, experts: list[Path], tmp_path: Path
-) -> Callable[..., SearchConfig]:
-    """A search of well under a second in the test's own directory: ``words_search(dev items, test
-    items, **settings)``.
+@pytest.fixture(scope="session")
+def make_search(tiny_base: Path, experts: list[Path]) -> Callable[..., SearchConfig]:
+    """A search of well under a second: ``make_search(folder, dev items, test items, **settings)``;
+    its task is ``folder/words.json``, its run ``folder/run`` unless `out` is given.
     """
     from search_helpers import questions, small, write_task
 
-    def make(dev: int, test: int, metric: str | None = None, **more: Any) -> SearchConfig:
+    def make(
+        folder: Path, dev: int, test: int, /, metric: str | None = None, out: str = "", **more: Any
+    ) -> SearchConfig:
         how = {} if metric is None else {"metric": metric}
-        task = write_task(tmp_path / "words.json", questions(dev, 1), questions(test, 2), **how)
-        return small(tiny_base, experts, [task], tmp_path / "run", **more)
+        task = write_task(folder / "words.json", questions(dev, 1), questions(test, 2), **how)
+        return small(tiny_base, experts, [task], out or folder / "run", **more)
 
     return make
+
+
+@pytest.fixture
+def words_search(
+    make_search: Callable[..., SearchConfig], tmp_path: Path
+) -> Callable[..., SearchConfig]:
+    """`make_search` in the test's own directory."""
+    return partial(make_search, tmp_path)
+
+
+@pytest.fixture
+def shell(capsys: pytest.CaptureFixture[str]) -> Shell:
+    """``swarm-llm`` in this process."""
+    from search_helpers import Shell
+
+    return Shell(capsys)
 
 
 @pytest.fixture

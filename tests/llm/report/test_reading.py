@@ -1,20 +1,35 @@
-"""Leaders, fronts and analyses of a history, by brute force and by hand."""
+"""Leaders, fronts and analyses of a history, by brute force and by hand; what tables say of them."""
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from result_helpers import result_of
+from result_helpers import about_of, result_of
+from rich.console import Console
 
-from pyswarmopt_llm.report.reading import best_row, emergence, origin, searched
+from pyswarmopt_llm.common.words import duration
+from pyswarmopt_llm.report.findings import findings, score_rows
+from pyswarmopt_llm.report.reading import (
+    Headroom,
+    best_row,
+    emergence,
+    headroom,
+    origin,
+    searched,
+)
+from pyswarmopt_llm.report.terminal import print_findings
 from pyswarmopt_llm.searching.leaders import FRONT, Archive
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import Result
+from pyswarmopt_rivals.comparison.table import cells
+from pyswarmopt_rivals.methods import METHODS
 
 # Archive
 
@@ -91,3 +106,50 @@ def test_what_the_item_model_proposed_has_no_start() -> None:
     start = origin([*rows, proposed], result_of(coefficients={"x": 0.2, "y": 0.9}))
     assert start.proposed and not start.weak_to_strong
     assert (start.iteration, start.population) == (2, 3)
+
+
+def test_the_two_averages_name_their_spaces() -> None:
+    result = result_of(uniform_dev=0.5, space="delta")
+    assert "uniform average (space delta)" in score_rows(result)
+    found = {"dev": 0.5, "test": 0.5, "item_evaluations": 0, "seconds": 0.0, "models": 1}
+    found["tokens"] = None
+    assert (
+        cells("uniform-soup", found)[0]
+        == f"uniform-soup (space {METHODS['uniform-soup'].spaces[0]})"
+    )
+
+
+def test_the_headroom_is_that_of_the_items_that_all_experts_were_scored_on() -> None:
+    """By hand: of the four items all experts know (the last two dropped y), the best of each has 3 of 4,
+    x alone 1, the result 2.
+    """
+
+    def found(x: str, y: str, best: str = "101011") -> Headroom | None:
+        return headroom(result_of(items={"best_dev": best}, experts={"x": x, "y": y}))
+
+    assert found("100011", "0110??") == Headroom(0.75, 0.25, 0.5, 0.5, 4, partial=True)
+    whole = found("100011", "011000")
+    assert whole is not None and not whole.partial and whole.n == 6
+    assert whole.share == pytest.approx((4 / 6 - 3 / 6) / (5 / 6 - 3 / 6))
+    assert found("1000??", "????11") is None  # no item that both were scored on
+    assert headroom(result_of(items={"best_dev": "10"}, experts={"x": "10"})) is None
+    alike = found("100011", "100011")
+    assert alike is not None and alike.share is None
+
+
+# The closing table
+
+
+def test_names_are_never_read_as_markup() -> None:
+    hostile, out = "[red]x[/red]", io.StringIO()
+    result = result_of(best_single=hostile, coefficients={hostile: 0.5, "y": 0.5}, uniform_dev=0.5)
+    print_findings(Console(file=out, width=100), Path("runs/a"), findings(about_of(), result))
+    assert out.getvalue().count(hostile) == 3
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0:00"), (59.6, "1:00"), (3599.4, "59:59"), (3600, "1:00:00"), (90061, "25:01:01")],
+)
+def test_duration(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

@@ -49,7 +49,7 @@ def page(experts: int) -> str:
     """The report of an invented run with long names and every section."""
     rng = random.Random(experts)
     names = [f"expert-with-a-name-{i}" for i in range(experts)]
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     for iteration in range(6):
         for particle in range(experts + 3):
             mixture = [float(i == particle) for i in range(experts)]
@@ -57,41 +57,29 @@ def page(experts: int) -> str:
                 raw = [rng.random() ** 3 + 0.2 * rng.random() for _ in names]
                 mixture = [weight / sum(raw) for weight in raw]
             items = "".join(str(int(rng.random() < 0.4 + 0.07 * iteration)) for _ in range(60))
-            row = {"phase": "search", "iteration": iteration, "particle": particle, "n": 60}
-            row |= {"key": f"{iteration} {particle}", "seconds": 1.0, "items": {"quiz": items}}
-            rows.append({**row, "coefficients": mixture, "value": items.count("1") / 60})
-    best = max(rows, key=lambda row: row["value"])
+            key, value = f"{iteration} {particle}", items.count("1") / 60
+            found = ("search", iteration, particle, key, mixture, value, 60, 1.0)
+            rows.append(Row(*found, {"quiz": items}))
+    best = max(rows, key=lambda row: row.value)
     test = pair(0.1, 0.08, 0.01, 90, gained=20, lost=11)
-    dev, first = best["items"]["quiz"], rows[0]["items"]["quiz"]
-    result = {"best_dev": best["value"], "best_single_dev": 0.5, "uniform_dev": 0.45}
+    items = [str(row.items["quiz"]) for row in (best, *rows[:experts])]
+    result = {"best_dev": best.value, "best_single_dev": 0.5, "uniform_dev": 0.45}
     result |= {"best_test": 0.7, "best_single_test": 0.6, "uniform_test": 0.5, "task": "quiz"}
     result |= {"best_single": names[0], "evaluations": len(rows), "scoring": "letter"}
     result |= {"item_evaluations": 60 * len(rows), "stop": {"patience": 3}}
-    result |= {
-        "paired": {"test": {"quiz": test}},
-        "items": {"best_dev": dev, "best_single_dev": first},
-    }
+    result |= {"items": {"best_dev": items[0], "best_single_dev": items[1]}}
     result |= {"intervals": {"best_dev": [0.6, 0.8], "best_test": [0.62, 0.77]}}
-    result |= {"coefficients": dict(zip(names, best["coefficients"], strict=True))}
-    result |= {
-        "experts": {name: row["items"]["quiz"] for name, row in zip(names, rows, strict=False)}
-    }
-    result |= {
-        "notes": ["A remark that is broken into lines on a telephone, as they usually are. " * 2]
-    }
+    result |= {"coefficients": dict(zip(names, best.coefficients, strict=True))}
+    result |= {"experts": dict(zip(names, items[1:], strict=True))}
+    result |= {"notes": ["A remark that is broken into lines on a telephone, as usual. " * 2]}
     more = {"fingerprints": {"tasks": {"quiz": "1"}, "experts": dict.fromkeys(names, "0123456789")}}
     about = about_of(
         more, experts=tuple(names), tasks=("a/very/long/path/" * 6 + "quiz.json",), out="runs/first"
     )
-    dev = tuple(
-        Item(str(i), f"Is {i} a question? " * 9, {"A": "yes", "B": "no"}, "A") for i in range(60)
-    )
-    return render_report(
-        about,
-        result_of(**result),
-        map(Row.from_json, rows),
-        {"quiz": Task("quiz", dev, ())},
-    )
+    options = {"A": "yes", "B": "no"}
+    dev = tuple(Item(str(i), f"Is {i} a question? " * 9, options, "A") for i in range(60))
+    paired = {"test": {"quiz": test}}
+    return render_report(about, result_of(paired, **result), rows, {"quiz": Task("quiz", dev, ())})
 
 
 # The stylesheet
@@ -120,22 +108,25 @@ def test_contrast_of_text_and_of_marks(theme: int) -> None:
 
 
 def test_every_page_has_the_one_stylesheet() -> None:
-    compared = {
-        "experts": 2,
-        "config": {"base": "b", "budget_items": 9, "seeds": 1},
-        "left_out": {},
-        "task": "t",
-    }
-    pages = [page(3), render_page({**compared, "metric": "accuracy", "methods": {}})]
-    for text in pages:
-        assert (
-            STYLESHEET.read_text() in text
-            and text.count("<style>") == 1
-            and text.startswith("<!DOCTYPE html>")
-        )
+    for text in (page(3), compared()):
+        assert STYLESHEET.read_text() in text and text.count("<style>") == 1
+        assert text.startswith("<!DOCTYPE html>")
 
 
 # The browser
+
+
+def seen_in(path: Path, text: str, width: int) -> Any:
+    """What the script in a page has seen in a window so wide."""
+    # The page forbids scripts, so the one that looks at it has to lift that; the pictures below are
+    # of the page itself.
+    path.write_text(re.sub(r"<meta http-equiv[^>]*>", "", text), encoding="utf-8")
+    profile = path.with_name("profile")
+    done = visit(path.as_uri(), profile, "--dump-dom", f"--window-size={width},900")
+    assert "CONSOLE" not in done.stderr
+    found = re.search(r'data-seen="([^"]*)"', done.stdout)
+    assert found, done.stderr[-2000:]
+    return json.loads(html.unescape(found[1]))
 
 
 @needs_browser
@@ -144,17 +135,8 @@ def test_every_page_has_the_one_stylesheet() -> None:
 def test_a_reader_finds_no_error_and_the_page_asks_for_nothing(
     experts: int, width: int, tmp_path: Path
 ) -> None:
-    path = tmp_path / "report.html"
-    # The page forbids scripts, so the one that looks at it has to lift that; the pictures below are
-    # of the page itself.
-    path.write_text(
-        re.sub(r"<meta http-equiv[^>]*>", "", page(experts)).replace("<body>", "<body>" + READER)
-    )
-    done = visit(path.as_uri(), tmp_path / "profile", "--dump-dom", f"--window-size={width},900")
-    assert "CONSOLE" not in done.stderr
-    found = re.search(r'data-seen="([^"]*)"', done.stdout)
-    assert found, done.stderr[-2000:]
-    seen = json.loads(html.unescape(found[1]))
+    text = page(experts).replace("<body>", "<body>" + READER)
+    seen = seen_in(tmp_path / "report.html", text, width)
     assert seen["errors"] == [] and seen["requests"] == [] and not seen["wide"]
     assert len(seen["figures"]) == 1 and min(seen["figures"]) > 300
     assert seen["colours"] >= 8
@@ -166,16 +148,10 @@ def compared() -> str:
         "nevergrad:TwoPointsDE negotiate:consensus-game vote:weighted-majority best-single".split()
     )
     against = {"method": names[0], "difference": -0.021, "p": 0.0004}
-    row = {
-        "dev": 0.75,
-        "dev_interval": [0.6, 0.9],
-        "test": 0.7,
-        "test_interval": [0.6, 0.8],
-        "gain": 0.123,
-        "wins": 1,
-    }
-    row |= {"item_evaluations": 17996.0, "seconds": 12345.6, "models": 12, "tokens": 1480.0}
-    methods = {name: {**row, "against_single": against, "against_rival": against} for name in names}
+    row = {"dev": 0.75, "dev_interval": [0.6, 0.9], "test": 0.7, "test_interval": [0.6, 0.8]}
+    row |= {"gain": 0.123, "wins": 1, "item_evaluations": 17996.0, "seconds": 12345.6}
+    row |= {"models": 12, "tokens": 1480.0, "against_single": against, "against_rival": against}
+    methods = dict.fromkeys(names, row)
     task = {"methods": methods, "metric": "accuracy"}
     about = {"config": {"base": "b", "budget_items": 9, "seeds": 3}, "experts": 12, "left_out": {}}
     return render_page({**about, "methods": methods, "tasks": {"intent": task, "demo": task}})
@@ -186,7 +162,6 @@ def compared() -> str:
 # 500 is Chromium's narrowest; phones have the same layout
 @pytest.mark.parametrize("width", [1280, 700, 500])
 def test_no_column_of_a_comparison_is_cut(width: int, tmp_path: Path) -> None:
-    path = tmp_path / "compare.html"
     look = """<script>addEventListener("load", () => {
       const hidden = (node) => node.scrollWidth > node.clientWidth;
       const wide = [...document.querySelectorAll(".wide")];
@@ -194,12 +169,8 @@ def test_no_column_of_a_comparison_is_cut(width: int, tmp_path: Path) -> None:
         page: hidden(document.documentElement), cut: wide.some(hidden), tables: wide.length,
         scroll: wide.every((node) => getComputedStyle(node).overflowX === "auto") });
     })</script>"""
-    text = re.sub(r"<meta http-equiv[^>]*>", "", compared())
-    path.write_text(text.replace("</body>", f"{look}</body>"), encoding="utf-8")
-    done = visit(path.as_uri(), tmp_path / "profile", "--dump-dom", f"--window-size={width},900")
-    found = re.search(r'data-seen="([^"]*)"', done.stdout)
-    assert found, done.stderr[-2000:]
-    seen = json.loads(html.unescape(found[1]))
+    text = compared().replace("</body>", f"{look}</body>")
+    seen = seen_in(tmp_path / "compare.html", text, width)
     assert seen["tables"] == 3 and not seen["page"]
     # Between the two layouts a table scrolls, in a box that the keyboard reaches; else all of it is
     # seen.

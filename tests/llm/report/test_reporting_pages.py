@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import yaml
+from huggingface_hub import ModelCard
 from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -21,7 +22,7 @@ from result_helpers import about_of, result_of
 from sklearn.decomposition import PCA
 
 from pyswarmopt_llm.report.card import model_card
-from pyswarmopt_llm.report.commands import command_line, usage
+from pyswarmopt_llm.report.commands import usage
 from pyswarmopt_llm.report.figures import HEIGHT, WIDTH, project
 from pyswarmopt_llm.report.pages import code, plain
 from pyswarmopt_llm.report.report import render_report
@@ -112,16 +113,8 @@ def test_code_renders_as_the_very_text(text: str) -> None:
 def test_the_front_matter_is_yaml_that_gives_the_base_back(base: str) -> None:
     header = front_matter(model_card(about_of(base=base), result_of()))
     assert header["base_model"] == " ".join(base.split())
-    assert set(header) == {
-        *(
-            "base_model",
-            "base_model_relation",
-            "library_name",
-            "pipeline_tag",
-            "tags",
-            "model-index",
-        )
-    }
+    keys = "base_model base_model_relation library_name pipeline_tag tags model-index"
+    assert header.keys() == {*keys.split()}
     assert (header["library_name"], header["base_model_relation"]) == ("peft", "adapter")
     assert {"lora", "merge"} <= set(header["tags"])
 
@@ -132,19 +125,12 @@ def test_the_base_goes_by_its_public_name_where_it_has_one() -> None:
 
 
 def test_the_hub_reads_the_held_out_scores_of_the_card() -> None:
-    from huggingface_hub import ModelCard
-
-    dev = {"scoring": "letter"}
-    tasks = {
-        "a": {**dev, "best_test": 0.5},
-        "b": {**dev, "best_test": 0.25},
-        "c": {**dev, "best_test": 0.125},
-    }
+    tasks = {n: {"scoring": "letter", "best_test": x} for n, x in (("a", 0.5), ("b", 0.25))}
     for result, expected in (
         (result_of(), [("t", "accuracy", 0.62)]),
         (
             result_of(tasks=tasks, metrics={"a": "f1"}),
-            [("a", "f1", 0.5), ("b", "accuracy", 0.25), ("c", "accuracy", 0.125)],
+            [("a", "f1", 0.5), ("b", "accuracy", 0.25)],
         ),
     ):
         scores = ModelCard(model_card(about_of(), result)).data.eval_results
@@ -176,42 +162,32 @@ def test_the_licence_of_the_card_is_that_of_base_and_experts(
 
 
 def test_a_mixture_of_whole_models_is_a_merge_of_all_of_them() -> None:
-    parents = [
-        Parent("org/base", "mit"),
-        Parent("org/a", "mit", on_hub=True),
-        Parent("dir/b", "mit"),
-    ]
+    parents = [Parent("org/base", "mit"), Parent("org/a", "mit", on_hub=True)]
+    parents.append(Parent("dir/b", "mit"))
     header = front_matter(model_card(about_of(space="full"), result_of(), parents))
-    assert (
-        header["base_model"] == ["org/base", "org/a"] and header["base_model_relation"] == "merge"
-    )
+    assert header["base_model"] == ["org/base", "org/a"]
+    assert header["base_model_relation"] == "merge" and "lora" not in header["tags"]
     assert (header["library_name"], header["license"]) == ("transformers", "mit")
-    assert "lora" not in header["tags"]
 
 
 def test_the_card_states_scores_weights_data_and_command() -> None:
-    card = model_card(
-        about_of({"chosen": {"space": "factor", "optimizer": "model-swarms"}}, particles=4),
-        result_of(),
-    )
-    for line in (
+    chosen = {"chosen": {"space": "factor", "optimizer": "model-swarms"}}
+    card = model_card(about_of(chosen, particles=4), result_of())
+    command = "swarm-llm search --base org/base --experts e/x e/y --task t.json --out r"
+    lines = {
         "| best single expert: x | 0.600 | 0.650 [0.580, 0.720] |",
         "| mixture | 0.700 | 0.620 [0.550, 0.690] |",
         "| x | 1.25 |",
         "| y | -0.25 |",
         "- `t.json`",
-        (
-            "    swarm-llm search --base org/base --experts e/x e/y --task t.json --out r "
-            "--particles 4"
-        ),
-    ):
-        assert line in card.splitlines()
+        f"    {command} --particles 4",
+    }
+    assert lines <= {*card.splitlines()}
     title, sentence, *_ = card.split("---\n", 2)[2].strip().split("\n\n")
     assert title.startswith("# ") and sentence == plain(verdict(result_of()).sentence)
-    assert "Nothing was trained." in card
+    assert "Nothing was trained." in card and "torch 2.13.0" in card
     trained = model_card(about_of(), result_of(trained=True))
     assert "What it found was trained on the dev examples." in trained and "Nothing" not in trained
-    assert "torch 2.13.0" in card
 
 
 def test_a_hostile_name_stays_text_in_the_card() -> None:
@@ -221,15 +197,6 @@ def test_a_hostile_name_stays_text_in_the_card() -> None:
     body = rendered(card.split("---\n", 2)[2])
     assert not {"script", "a", "em"} & set(body.tags)
     assert body.tags.count("h1") == 1
-
-
-def test_the_command_parses_back_to_the_configuration() -> None:
-    config = about_of(experts=("a b", "c'd"), max_iter=3, no_rivals=True).config
-    words = shlex.split(command_line(config))
-    assert words[words.index("--experts") + 1 : words.index("--task")] == ["a b", "c'd"]
-    assert words[words.index("--max-iter") + 1] == "3"
-    assert words[-2:] == ["--set", "no-rivals=true"]
-    assert "--dev" not in words
 
 
 def pictures(rows: list[Row], **more: Any) -> list[ElementTree.Element]:
@@ -339,12 +306,7 @@ def test_the_report_states_the_numbers_and_needs_nothing_from_outside(rows: list
     for word in ("0.620 [0.550, 0.690]", "1.25 x - 0.25 y", "1:20"):
         assert word in " ".join(elements.text.split())
     assert all(link.startswith("#") for link in elements.links)
-    assert (
-        "http:" not in page
-        and "https:" not in page
-        and "@import" not in page
-        and "url(" not in page
-    )
+    assert not re.search(r"https?:|@import|url\(", page)
     assert "default-src 'none'" in page
     assert ("Paths of the particles" in page) == bool(rows)
 
@@ -358,16 +320,15 @@ def test_every_link_leads_to_a_section_and_every_name_to_an_element() -> None:
     assert len(re.findall(r"<svg[^>]*(?:role=.img.|aria-hidden)", page)) == page.count("<svg")
 
 
+def shown(dev: tuple[Item, ...] | None = DEV, **more: Any) -> str:
+    """The text of the report of a history, with the items of its task if they are there."""
+    tasks = {} if dev is None else {"t": Task("t", dev=dev, test=DEV)}
+    page = Elements(render_report(about_of(), result_of(items=ITEMS, **more), HISTORY, tasks))
+    return " ".join(page.text.split())
+
+
 def test_items_gained_and_lost_by_hand() -> None:
-    page = Elements(
-        render_report(
-            about_of(),
-            result_of(items=ITEMS, experts=EXPERTS),
-            HISTORY,
-            {"t": Task("t", dev=DEV, test=DEV)},
-        )
-    ).text
-    text = " ".join(page.split())
+    text = shown(experts=EXPERTS)
     # Of the best single expert x: items 1 to 6. Gained 7, 8, 9; lost 2.
     assert "On dev the result gains 3 examples and loses 1." in text
     assert (
@@ -381,54 +342,29 @@ def test_items_gained_and_lost_by_hand() -> None:
     assert "right answer: yes" in gained
 
 
-def test_without_the_task_file_items_are_counted_only() -> None:
-    other = Task("t", dev=DEV[:3], test=())  # another file by that name
-    for tasks in ({}, {"t": other}):
-        text = Elements(render_report(about_of(), result_of(items=ITEMS), HISTORY, tasks)).text
-        assert (
-            "Question" not in text
-            and " ".join(text.split()).count("gains 3 examples and loses 1") == 1
-        )
+@pytest.mark.parametrize("dev", [None, DEV[:3]], ids=["no file", "another by that name"])
+def test_without_the_task_file_items_are_counted_only(dev: tuple[Item, ...] | None) -> None:
+    text = shown(dev)
+    assert "Question" not in text and text.count("gains 3 examples and loses 1") == 1
 
 
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        (
-            {},
-            [
-                "PeftModel.from_pretrained(base, 'r/best')",
-                "AutoTokenizer.from_pretrained('org/base')",
-            ],
-        ),
-        ({"space": "full"}, ["AutoModelForCausalLM.from_pretrained('r/best')"]),
         ({"space": "token"}, ["swarm-llm eval --run r"]),
-        ({"space": "graph"}, ["swarm-llm eval --run r"]),
         ({"out": "my 'run"}, ["swarm-llm generate --run 'my '\"'\"'run'", '"my \'run/best"']),
     ],
 )
 def test_code_to_copy_is_code(config: dict[str, Any], words: list[str]) -> None:
-    found = list(usage(about_of(**config), result_of()))
-    for what, text in found:
+    """What it is for other spaces stands in the golden file of the sentences."""
+    found = dict(usage(about_of(**config), result_of()))
+    for what, text in found.items():
         if what.startswith("Load"):
             compile(text, "report", "exec")
         else:
             assert shlex.split(text)[0] == "swarm-llm"
-    everything = "\n".join(text for _, text in found)
+    everything = "\n".join(found.values())
     assert all(word in everything for word in words), everything
-
-
-def test_several_tasks_have_their_table() -> None:
-    scores = {
-        "best_single_dev": 0.1,
-        "best_dev": 0.2,
-        "best_single_test": 0.3,
-        "best_test": 0.4,
-        "scoring": "letter",
-    }
-    page = render_report(about_of(), result_of(tasks={"a": scores, "b": scores}), HISTORY)
-    text = " ".join(re.sub("<[^>]*>", " ", page).split())
-    assert "a 0.100 0.200 0.300 0.400 b 0.100" in text
 
 
 def test_a_hostile_name_stays_text_in_the_report() -> None:
@@ -443,22 +379,13 @@ def test_a_hostile_name_stays_text_in_the_report() -> None:
     words = {"best_single": HOSTILE, "coefficients": named, "scoring": HOSTILE, "notes": [HOSTILE]}
     words |= {"task": HOSTILE, "items": ITEMS, "experts": {HOSTILE: "1111110000", "y": "0" * 10}}
     page = render_report(about, result_of(**words, stop={HOSTILE: HOSTILE}), rows, tasks)
-    shown = Elements(page)
-    assert not {"script", "a-b", "img", "iframe"} & set(shown.tags)
-    assert shown.tags.count("pre") == page.count("<pre") and "javascript:" not in "".join(
-        shown.links
-    )
-    assert shown.text.count("{{ 7 * 7 }}") >= 10 and "<script>" not in page
-    assert set(shown.tags) <= set(
-        Elements(
-            render_report(
-                about_of(),
-                result_of(notes=["n"], items=ITEMS, experts=EXPERTS),
-                HISTORY,
-                {"t": Task("t", DEV, ())},
-            )
-        ).tags
-    )
+    found = Elements(page)
+    given = result_of(notes=["n"], items=ITEMS, experts=EXPERTS)
+    harmless = Elements(render_report(about_of(), given, HISTORY, {"t": Task("t", DEV, ())}))
+    assert {*found.tags} <= {*harmless.tags} - {"script", "a-b", "img", "iframe"}
+    assert found.tags.count("pre") == page.count("<pre")
+    assert not [link for link in found.links if "javascript:" in link]
+    assert found.text.count("{{ 7 * 7 }}") >= 10 and "<script>" not in page
 
 
 @pytest.mark.parametrize("scoring", ["letter", "likelihood"])

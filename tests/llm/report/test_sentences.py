@@ -9,6 +9,7 @@ writes ``tests/frozen/sentences.txt`` anew. Read the diff.
 from __future__ import annotations
 
 import io
+import json
 import re
 import shlex
 from dataclasses import replace
@@ -29,132 +30,51 @@ from pyswarmopt_llm.report.terminal import print_findings
 from pyswarmopt_llm.report.verdict import verdict
 from pyswarmopt_llm.scores.tasks.types import Form
 from pyswarmopt_llm.searching.scoring.record import Row
+from pyswarmopt_llm.searching.scoring.result import Result
+from pyswarmopt_llm.searching.scoring.run_directory import About
 
 GOLDEN = Path(__file__).parents[2] / "frozen" / "sentences.txt"
 OUT = "runs/a b"
-BETTER, WORSE = pair(0.1, 0.08, 0.01), pair(-0.15, 0.05, 0.01)
-LEVEL, SAME = pair(0.02, 0.1, 0.6, 1), pair(0.0, 0.0, 1.0, gained=0, lost=0)
-POWER = pair(0.02, 0.05, 0.7, needed=900)
-EXPERTS = {"x": 0.6, "y": 0.4}
-TRAINED = {
-    **{"trained": True, "mixture_dev": 0.5, "mixture_test": 0.5, "trained_dev": 0.6},
-    **{"trained_test": 0.7, "leads": {("mixture", "test"): pair(0.2, 0.1, 0.001)}},
-}
-RIVALS = {
-    **{"base_dev": 0.5, "base_test": 0.5, "base_tuned_dev": 0.6, "base_tuned_test": 0.776},
-    **{"trained": True, "trained_dev": 0.7, "mixture_dev": 0.6},
-}
-BEHIND = {("base", "test"): pair(0.306, 0.1, 0.001), ("base_tuned", "test"): WORSE}
-AT_BASE = {("base", "test"): pair(0.0, 0.1, 1.0), ("base_tuned", "test"): BETTER}
-TASKS = {n: {"best_dev": 0.5, "best_single_dev": 0.4, "scoring": "likelihood"} for n in "tu"}
-ITEMS = {f"{name}_test": "1100" for name in ("best", "best_single")}
-DEV = {"best_dev": "1110000000"}
-NAMED = {
-    "best_single_test": {"short": 0.5, "polite": 1.0},
-    "best_test": {"short": 0.75, "polite": 1.0},
-}
-FALLS = {
-    "best_single_test": {"short": 0.5, "polite": 0.7},
-    "best_test": {"short": 0.75, "polite": 0.5},
-}
-RMSE = {"best_single_test": {"rmse": 0.5}, "best_test": {"rmse": 0.4}}
-ONE = {"judge": {"judge": {"requests": 1, "prompt_tokens": 1, "completion_tokens": 0}}}
-FORM = Form("body", {"A": "card", "B": "loan"}, None, "Where is my card?")
-LABELS = {"fingerprints": {"tasks": {"t": "x"}}, "forms": {"t": FORM}, "left": {"t": 0}}
-AUTO = {"chosen": {"train": "off"}}
-CHOOSE = {"fingerprints": {"tasks": {"t": "x"}}, "left": {"t": 3}}
-EVEN, FIRST, NONE = {"x": 0.5, "y": 0.5}, {"x": 1.0, "y": 0.0}, {"x": 0.0, "y": 0.0}
-
-# name -> the comparison on test and on dev, other fields of the result, of run.json, settings
-Case = tuple[Any, Any, dict[str, Any], dict[str, Any], dict[str, Any]]
-CASES: dict[str, Case] = {
-    "better": (BETTER, None, {}, {}, {}),
-    "better, part of test": (BETTER, None, {}, {}, {"test": 50}),
-    "worse": (WORSE, None, {}, {}, {}),
-    "worse, with columns": (WORSE, None, {}, {}, {"columns": ["label=team"], "split_seed": 3}),
-    "level": (LEVEL, None, {}, {}, {}),
-    "level, part of dev": (LEVEL, None, {}, {}, {"dev": 40}),
-    "level, part of test": (LEVEL, None, {}, {}, {"test": 50}),
-    "the user trains nothing": (LEVEL, None, {}, {}, {"dev": 20, "budget_items": 800, "train": "off"}),
-    "auto trains nothing": (LEVEL, None, {}, AUTO, {"dev": 20, "budget_items": 800, "train": "off"}),
-    "several tasks": (BETTER, None, {"tasks": TASKS}, {}, {}),
-    "one of them kept": (BETTER, None, {"tasks": TASKS, "combine": "keep:0.35"}, {}, {}),
-    "one task's items": (None, None, {"items": ITEMS, "tasks": TASKS}, {}, {}),
-    "items alone": (None, None, {"items": ITEMS}, {}, {}),
-    "nothing paired": (None, None, {}, {}, {}),
-    "no test": (None, None, {"best_test": None, "best_single_test": None}, {}, {}),
-    "an expert": (SAME, None, {"coefficients": FIRST}, {}, {}),
-    "a graph of one": (SAME, None, {"coefficients": FIRST, "graph": "x -> y"}, {}, {}),
-    "the base": (WORSE, None, {"coefficients": NONE}, {}, {}),
-    "the average": (LEVEL, None, {"coefficients": EVEN, "uniform_dev": 0.5, "space": "delta"}, {}, {}),
-    "the sum": (LEVEL, None, {"coefficients": {"x": 1.0, "y": 1.0}}, {}, {}),
-    "trained": (BETTER, pair(0.0, 0.1, 0.9, 80), TRAINED, {}, {}),
-    "trained, no lead": (BETTER, pair(0.0, 0.1, 0.9, 80), {**TRAINED, "leads": {}}, {}, {}),
-    "an expert, trained": (LEVEL, pair(0.0, 0.1, 0.9, 80), {**TRAINED, "coefficients": FIRST}, {}, {}),
-    "the base, trained": (WORSE, pair(0.0, 0.1, 0.9, 80), {**TRAINED, "coefficients": NONE}, {}, {}),
-    "trained in vain": (LEVEL, pair(0.0, 0.1, 0.9, 80), {**TRAINED, "trained": False}, {}, {}),
-    "rivals": (BETTER, None, {**RIVALS, "leads": BEHIND}, {}, {}),
-    "rivals, level": (BETTER, None, {**RIVALS, "leads": AT_BASE}, {}, {}),
-    "a rival itself": (BETTER, None, {**RIVALS, "coefficients": NONE}, {}, {}),
-    "trained and behind": (BETTER, None, {**RIVALS, "trained": False}, {}, {}),
-    "dev only": (pair(0.01, 0.05, 0.7), pair(0.1, 0.04, 0.01), {"experts": EXPERTS}, {}, {}),
-    "ahead": (WORSE, None, {"experts": EXPERTS, "ahead": pair(0.2, 0.1, 0.001)}, {}, {}),
-    "too few": (POWER, pair(0.02, 0.05, 0.7), {"experts": EXPERTS}, {}, {}),
-    "far too few": (pair(0.001, 0.05, 0.9, needed=90_000), None, {"experts": EXPERTS}, {}, {}),
-    "a loss": (pair(-0.02, 0.05, 0.7, needed=900), None, {"experts": EXPERTS}, {}, {}),
-    "shown already": (pair(0.1, 0.05, 0.01, needed=120), None, {"experts": EXPERTS}, {}, {}),
-    "headroom": (LEVEL, None, {"items": DEV, "best_single": "y",
-                               "experts": {"x": "1100000000", "y": "1011000000"}}, {}, {}),
-    "dropped": (None, None, {"items": DEV, "experts": {"x": "1100000000", "y": "11????????"}}, {}, {}),
-    "named": (None, None, {"named": NAMED, "task": "letters"}, {}, {}),
-    "one falls": (None, None, {"named": FALLS, "task": "letters"}, {}, {}),
-    "one falls, and the score": (None, None, {"named": FALLS, "best_test": 0.5}, {}, {}),
-    "the only one falls": (None, None, {"named": RMSE, "task": "letters"}, {}, {}),
-    "one of each": (pair(0.1, 0.2, 0.5, 1), None, {"evaluations": 1, **ONE,
-                    "stop": {"max_iter": 1}, "front": {"points": [{}]}}, {}, {}),
-    "no proposal": (None, None, {"stop": {"proposals": 0}}, {}, {}),
-    "two proposals": (None, None, {"stop": {"proposals": 2}}, {}, {}),
-    "dev below test": (None, None, {"best_dev": 0.5, "best_test": 0.6}, {}, {}),
-    "labels": (BETTER, None, {"scoring": "letter"}, LABELS, {"test": 98}),
-    "labels, part of test": (BETTER, None, {"scoring": "letter"}, {**LABELS, "left": {"t": 3}}, {"test": 98}),
-    "labels, no example": (BETTER, None, {"scoring": "letter"},
-                           {**LABELS, "forms": {"t": replace(FORM, example="")}}, {}),
-    "labels, own choices": (BETTER, None, {"scoring": "letter"},
-                            {**LABELS, "forms": {"t": replace(FORM, choices=None)}}, {}),
-    "texts, part of test": (BETTER, None, {"scoring": "generate"}, CHOOSE, {"test": 98}),
-    "whole models": (BETTER, None, {}, {}, {"space": "full"}),
-    "side by side": (BETTER, None, {}, {}, {"space": "token"}),
-}  # fmt: skip
-
-WHOLE = (
-    "one of them kept",
-    "better",
-    "trained",
-    "one of each",
-    "no proposal",
-    "two proposals",
-    "labels",
-    "whole models",
-)
+Json = dict[str, Any]
 
 
-def result(case: Case) -> Any:
-    test, dev, fields, _, _ = case
-    found = {split: found for split, found in (("dev", dev), ("test", test)) if found}
-    leads = {("best_single", split): pair for split, pair in found.items()}
+def as_comparison(found: Json) -> Json:
+    """What says of a comparison what `pair` takes, as that."""
+    return pair(**found) if "mean" in found else found
+
+
+# Of each case the name, the comparisons on test and on dev, the other fields of the result, of
+# run.json and of the settings; `whole`: all that a terminal shows is in the golden file.
+LINES = Path(__file__).with_name("sentences.jsonl").read_text(encoding="utf-8").splitlines()
+CASES: dict[str, Json] = {
+    case["name"]: case for case in (json.loads(line, object_hook=as_comparison) for line in LINES)
+}
+
+
+def result(case: Json) -> Result:
+    paired = {split: case[split] for split in ("test", "dev") if split in case}
+    fields = case.get("result", {})
+    leads = {("best_single", split): pair for split, pair in paired.items()}
+    leads |= {tuple(key.split()): pair for key, pair in fields.get("leads", {}).items()}
     given = {"best_single_test": 0.6, "coefficients": {"x": 0.63, "y": -0.61}, **fields}
-    given["leads"] = leads | fields.get("leads", {})
-    return result_of(paired={split: {"t": pair} for split, pair in found.items()}, **given)
+    given["leads"] = leads
+    return result_of(paired={split: {"t": pair} for split, pair in paired.items()}, **given)
+
+
+def about(case: Json) -> About:
+    more = dict(case.get("about", {}))
+    if "forms" in more:
+        more["forms"] = {task: Form(**form) for task, form in more["forms"].items()}
+    return about_of(more, out=OUT, **case.get("config", {}))
 
 
 def said(name: str) -> str:
     """Verdict, models, remarks and steps; of some the whole text of a terminal, and the code to copy."""
-    case = CASES[name]
-    about, outcome, out = about_of(case[3], out=OUT, **case[4]), result(case), io.StringIO()
-    found = findings(about, outcome)
-    if name in WHOLE:
+    run, outcome, out = about(CASES[name]), result(CASES[name]), io.StringIO()
+    found = findings(run, outcome)
+    if CASES[name].get("whole"):
         print_findings(Console(file=out, width=110), Path(OUT), found)
-        uses = [f"{purpose}: {code}" for purpose, code in usage(about, outcome)]
+        uses = [f"{purpose}: {code}" for purpose, code in usage(run, outcome)]
         return "\n".join([found.verdict.kind, out.getvalue().rstrip(), *uses])
     lines = [found.verdict.sentence, *found.verdict.reasons, *found.rows, *found.about_dev]
     steps = [f"To {purpose}: {command}" for purpose, command in found.steps]
@@ -209,8 +129,7 @@ def test_the_sentences_are_those_of_the_golden_file() -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_every_step_is_a_command(name: str) -> None:
-    case = CASES[name]
-    steps = findings(about_of(case[3], out=OUT, **case[4]), result(case)).steps
+    steps = findings(about(CASES[name]), result(CASES[name])).steps
     assert 1 <= len(steps) <= 3
     for _, line in steps:
         program, command, *_ = shlex.split(line)
@@ -225,7 +144,7 @@ def test_the_words_the_interval_and_p_agree(gained: int, lost: int, kind: str) -
     theirs = [0.0] * gained + [1.0] * lost + [1.0] * same
     found = compare_paired(ours, theirs)
     assert (found.p_value < 0.05) is (found.interval[0] > 0) is (kind == "better")
-    said = verdict(result((found.record(), None, {}, {}, {})))
+    said = verdict(result({"test": found.record()}))
     assert said.kind == kind and f"p = {found.p_value:.3f}" in said.sentence
 
 

@@ -9,10 +9,11 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from search_helpers import files, questions, small, swarm_llm, write_task
+from search_helpers import MakeSearch, Shell, files, search_words, swarm_llm
 
 import pyswarmopt
 import pyswarmopt_groups
@@ -60,32 +61,22 @@ def stopped(config: SearchConfig, path: Path) -> Path:
 )
 @pytest.mark.parametrize("command", ["eval", "search"])
 def test_a_task_file_names_a_metric_by_its_plain_name_only(
-    spec: str,
-    command: str,
-    trap: Path,
-    tiny_base: Path,
-    tiny_experts: list[Path],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    spec: str, command: str, trap: Path, words_search: MakeSearch, shell: Shell
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    task = write_task(
-        tmp_path / "words.json", questions(6, 1), questions(6, 2), metric=spec.format(trap)
-    )
-    words = ["--base", tiny_base, "--task", task]
+    config = words_search(6, 6, metric=spec.format(trap))
+    words = ["--base", config.base, "--task", *config.tasks]
     if command == "search":
-        words += ["--experts", *tiny_experts, "--out", tmp_path / "run", "--quiet"]
-    code, _, err = swarm_llm(capsys, command, *words)
-    assert code == 2 and err.count("\n") == 1 and f"add --metric {spec.format(trap)}" in err
-    assert not sprung(trap) and not (tmp_path / "run").exists()
+        words += ["--experts", *config.experts, "--out", config.out, "--quiet"]
+    assert f"add --metric {spec.format(trap)}" in shell.refused(command, *words)
+    assert not sprung(trap) and not Path(config.out).exists()
 
 
 def test_the_option_says_that_a_script_may_run(
-    trap: Path, tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trap: Path, words_search: MakeSearch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    task = write_task(tmp_path / "words.json", questions(6, 1), questions(6, 2), metric="numeric")
-    swarm_llm(capsys, "eval", "--base", tiny_base, "--task", task, "--metric", f"evaluate:{trap}")
+    config = words_search(6, 6, metric="numeric")
+    words = ["--base", config.base, "--task", *config.tasks, "--metric", f"evaluate:{trap}"]
+    swarm_llm(capsys, "eval", *words)
     assert sprung(trap)
 
 
@@ -119,75 +110,53 @@ def test_a_strangers_run_is_not_resumed_with_its_code(
     option: str,
     where: str,
     trap: Path,
-    tiny_base: Path,
-    tiny_experts: list[Path],
-    tmp_path: Path,
+    words_search: MakeSearch,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    shell: Shell,
 ) -> None:
-    task = write_task(tmp_path / "words.json", questions(6, 1), questions(6, 2))
-    config = {"tasks": (str(task),), **setting}
-    run = stopped(
-        SearchConfig(base=str(tiny_base), experts=tuple(map(str, tiny_experts)), out="r", **config),  # type: ignore[arg-type]
-        trap / "run",
-    )
+    run = stopped(replace(words_search(6, 6), **setting), trap / "run")  # type: ignore[arg-type]
     for file in ("trapdoor.py", "trap.py", "task.yaml"):
         shutil.copy(trap / file, run)
     monkeypatch.chdir(run if where == "the run" else trap)
     before = files(run)
-    code, _, err = swarm_llm(capsys, "resume", run, "--quiet")
-    assert code == 2 and err.count("\n") == 1 and option in err
+    assert option in shell.refused("resume", run, "--quiet")
     assert not sprung(trap) and "trapdoor" not in sys.modules
     assert files(run) == before
 
 
 def test_a_run_with_a_function_is_resumed_where_the_option_is_given_again(
-    tiny_base: Path,
-    tiny_experts: list[Path],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    words_search: MakeSearch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shell: Shell
 ) -> None:
     (tmp_path / "own_again.py").write_text("def f(engine):\n    return 0.25\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delitem(sys.modules, "own_again", raising=False)
-    config = small(
-        tiny_base, tiny_experts, [], "run", particles=3, max_iter=1, utilities=("own_again:f",)
-    )
-    whole = search(config).result
+    own = {"tasks": (), "utilities": ("own_again:f",), "particles": 3, "max_iter": 1, "out": "run"}
+    whole = search(replace(words_search(6, 6), **own)).result  # type: ignore[arg-type]
     (tmp_path / "run" / "result.json").unlink()
     with pytest.raises(UserError, match="add allow own_again:f"):
         resume("run")
     with pytest.raises(UserError, match="was not started with other:f"):
         resume("run", allowed=["own_again:f", "other:f"])
-    code, _, err = swarm_llm(capsys, "resume", "run", "--allow", "own_again:f", "--quiet")
-    assert code == 0, err
+    shell("resume", "run", "--allow", "own_again:f", "--quiet")
     assert json.loads(Path("run/result.json").read_text())["best_dev"] == whole["best_dev"]
 
 
 def test_looking_at_a_run_imports_nothing_that_it_names(
-    trap: Path,
-    tiny_base: Path,
-    tiny_experts: list[Path],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    trap: Path, words_search: MakeSearch, monkeypatch: pytest.MonkeyPatch, shell: Shell
 ) -> None:
-    task = write_task(tmp_path / "words.json", questions(6, 1), questions(6, 2))
     run = trap / "run"
-    search(small(tiny_base, tiny_experts, [task], run, particles=3, max_iter=1))
+    config = words_search(6, 6, particles=3, max_iter=1, out=run)
+    search(config)
     about = json.loads((run / "run.json").read_text())
-    about["config"] |= {"utilities": ["trapdoor:score"], "tasks": [str(task), "lm-eval:task.yaml"]}
-    about["config"] |= {"metrics": ["evaluate:./"]}
+    about["config"] |= {"utilities": ["trapdoor:score"], "metrics": ["evaluate:./"]}
+    about["config"] |= {"tasks": [*config.tasks, "lm-eval:task.yaml"]}
     (run / "run.json").write_text(json.dumps(about))
     monkeypatch.chdir(trap)
-    for words in (["report"], ["resume", "--quiet"]):
-        assert swarm_llm(capsys, words[0], run, *words[1:])[0] == 0
-    assert swarm_llm(capsys, "generate", "--run", run, "--max-new-tokens", 1, "hello")[0] == 0
-    adapted = ["eval", "--base", tiny_base, "--adapter", run / "best", "--task", task]
-    assert swarm_llm(capsys, *adapted)[0] == 0
-    code, _, err = swarm_llm(capsys, "analyse", run)
-    assert code == 2 and "add --allow trapdoor:score" in err
+    shell("report", run)
+    shell("resume", run, "--quiet")
+    shell("generate", "--run", run, "--max-new-tokens", 1, "hello")
+    shell("eval", "--base", config.base, "--adapter", run / "best", "--task", *config.tasks)
+    assert "add --allow trapdoor:score" in shell.refused("analyse", run)
     assert not sprung(trap)
 
 
@@ -204,52 +173,44 @@ def hostile_place(folder: Path, names: list[str]) -> Path:
     return folder
 
 
-def caught(folder: Path) -> list[str]:
-    return [file.name for file in folder.glob("sprung-*")]
+def python_at(here: Path, script: str) -> str:
+    """What a script prints that is run as an installed command is: its own directory is on the
+    path, not `here`; nothing there may be imported.
+    """
+    file = here.with_name("script.py")
+    file.write_text(script)
+    environment = {**os.environ, "PYTHONPATH": str(Path(pyswarmopt.__file__).parents[1])}
+    environment.pop("PYTHONSAFEPATH", None)
+    done = subprocess.run(
+        [sys.executable, file], cwd=here, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert not [*here.glob("sprung-*")]
+    return done.stdout
 
 
 @pytest.mark.model
 def test_workers_do_not_import_from_the_current_directory(
-    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
+    words_search: MakeSearch, tmp_path: Path
 ) -> None:
     here = hostile_place(
         tmp_path / "here", ["filelock", "struct", "multiprocessing", "safetensors", "yaml", "torch"]
     )
-    task = write_task(tmp_path / "words.json", questions(6, 1), questions(6, 2))
-    words = ["search", "--base", str(tiny_base), "--experts", *map(str, tiny_experts)]
-    words += ["--task", str(task), "--out", str(tmp_path / "run")]
-    words += "--workers 2 --threads 1 --max-iter 1 --quiet --particles 3".split()
-    words += ["--scoring", "likelihood"]
-    # as the installed one: its own directory is on the path, not the current one
-    script = tmp_path / "swarm-llm"
-    script.write_text(f"from pyswarmopt_llm.cli.app import main\nmain({words!r})\n")
-    root = str(Path(pyswarmopt_llm.__file__).parents[1])
-    environment = {**os.environ, "PYTHONPATH": root}
-    environment.pop("PYTHONSAFEPATH", None)
-    done = subprocess.run(
-        [sys.executable, script], cwd=here, env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert caught(here) == []
+    words = [*search_words(words_search(6, 6, max_iter=1, particles=3)), "--workers", "2"]
+    python_at(here, f"from pyswarmopt_llm.cli.app import main\nmain({words!r})\n")
 
 
 def test_pools_of_processes_do_not_import_from_the_current_directory(tmp_path: Path) -> None:
     here = hostile_place(tmp_path / "here", ["struct", "multiprocessing", "selectors", "numpy"])
-    script = tmp_path / "script.py"
-    script.write_text(
+    printed = python_at(
+        here,
         "import math, os\n"
         "from pyswarmopt.driver.workers.pool import Workers\n"
         "if __name__ == '__main__':\n"
         "    with Workers('processes:2') as workers:\n"
-        "        print(workers.map(math.sqrt, [1.0, 4.0]), 'PYTHONSAFEPATH' in os.environ)\n"
+        "        print(workers.map(math.sqrt, [1.0, 4.0]), 'PYTHONSAFEPATH' in os.environ)\n",
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(pyswarmopt.__file__).parents[1])}
-    environment.pop("PYTHONSAFEPATH", None)
-    done = subprocess.run(
-        [sys.executable, script], cwd=here, env=environment, capture_output=True, text=True
-    )
-    assert done.stdout == "[1.0, 2.0] False\n", done.stderr
-    assert caught(here) == []
+    assert printed == "[1.0, 2.0] False\n"
 
 
 # Every place of that kind in both packages

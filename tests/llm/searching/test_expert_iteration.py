@@ -7,8 +7,7 @@ import json
 import math
 import random
 import shutil
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -21,12 +20,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from search_helpers import Json, ends_as, files, history, questions, write_task
+from search_helpers import Json, MakeSearch, ends_as, files, history, questions, write_task
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import load_adapter, load_factors, read_adapter
 from pyswarmopt_llm.report.findings import findings
 from pyswarmopt_llm.report.run import resume, search
@@ -64,9 +63,7 @@ def few_letters(items: Any, texts: Any) -> list[float]:
 
 
 @pytest.fixture
-def config(
-    words_search: Callable[..., SearchConfig], monkeypatch: pytest.MonkeyPatch
-) -> SearchConfig:
+def config(words_search: MakeSearch, monkeypatch: pytest.MonkeyPatch) -> SearchConfig:
     few = written("few", few_letters, "nothing", new=8, signed=True)
     monkeypatch.setitem(METRICS, "few", few)
     more: dict[str, Any] = {"space": "delta", "train": "on", "dtype": "float32", "no_rivals": True}
@@ -78,6 +75,15 @@ def opened(config: SearchConfig) -> tuple[Any, list[Any]]:
     """The engine, and what scores the dev prompts."""
     job = prepare(replace(config, out="unused"))
     return job.engine, list(job.utilities("dev", {"words": "generate"}).values())
+
+
+def told(config: SearchConfig) -> tuple[Any, list[Event]]:
+    events: list[Event] = []
+    return search(config, events.append).result, events
+
+
+def notes(events: Sequence[Event]) -> list[str]:
+    return [event.data["text"] for event in events if event.kind == "note"]
 
 
 def lines(run: str | Path, what: str = "replies") -> list[Json]:
@@ -215,9 +221,25 @@ def test_a_gain_is_more_than_a_standard_error_of_the_differences() -> None:
     assert gains(before, [Reply("", 2.0), *after[1:]])  # 1, 0, 0, 4: mean 1.25, standard error .946
 
 
-def test_each_prompt_is_answered_by_what_was_not_trained_on_it(
-    config: SearchConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def written_in_turn(rows: Sequence[Json], rounds: int, samples: int, after: bool) -> list[str]:
+    """Check who wrote which sample: the teachers are samples less in the first round; `after` each
+    round its model writes, too. What wrote the samples, and the model of the last round.
+    """
+    models = ["start", *(f"round-{number}" for number in range(1, rounds + 1))]
+    teachers = [row["model"] for row in rows if row["model"].startswith("teacher")]
+    assert teachers == [f"teacher-{number}" for number in range(1, len(teachers) + 1)]
+    assert 1 <= len(teachers) <= 4
+    expected = [(model, 0) for model in ("base", "start", *teachers)]
+    for number, model in enumerate(models[:-1]):
+        count = samples - (0 if number else len(teachers))
+        expected += [(model, sample) for sample in range(1, count + 1)]
+        expected += [(models[number + 1], 0)] * after
+    assert [(row["model"], row["sample"]) for row in rows] == expected
+    return models
+
+
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
+    """Of each training from now on the prompts, with their replies."""
     trained_on: list[dict[str, str]] = []
     once = train.fit
 
@@ -226,25 +248,22 @@ def test_each_prompt_is_answered_by_what_was_not_trained_on_it(
         return once(engine, start, choices, *rest)
 
     monkeypatch.setattr(train, "fit", noted)
+    return trained_on
+
+
+def test_each_prompt_is_answered_by_what_was_not_trained_on_it(
+    config: SearchConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained_on = watched(monkeypatch)
     result: Any = search(config).result
     use, rows = result["expert_iteration"], lines(config.out)
     rounds = use["rounds"]
     job = prepare(replace(config, out="unused"))
     (utility,) = job.utilities("dev", {"words": "generate"}).values()
     prompts = [prompt for _, prompt, _ in utility.texts()]  # type: ignore[attr-defined]
-    # What was written, and what it took: the teachers are samples less in the first round.
-    models = ["start", *(f"round-{number}" for number in range(1, rounds + 1))]
-    teachers = [row["model"] for row in rows if row["model"].startswith("teacher")]
-    assert teachers == [f"teacher-{number}" for number in range(1, len(teachers) + 1)]
-    assert 1 <= len(teachers) <= 4
-    expected = [("base", 0), ("start", 0), *((teacher, 0) for teacher in teachers)]
-    for number, model in enumerate(models[:-1]):
-        samples = SAMPLES - (0 if number else len(teachers))
-        expected += [
-            *((model, sample) for sample in range(1, samples + 1)),
-            (models[number + 1], 0),
-        ]
-    assert [(row["model"], row["sample"]) for row in rows] == expected and 2 <= rounds <= 4
+    # What was written, and what it took.
+    models = written_in_turn(rows, rounds, SAMPLES, after=True)
+    assert 2 <= rounds <= 4
     assert all(row["values"] == few_letters(None, row["replies"]) for row in rows)
     assert use["replies"] == DEV * len(rows) and use["tokens"] > use["replies"]
     # What was kept: by hand, and with its prompt what the last of a round's LoRAs was trained on.
@@ -314,22 +333,14 @@ def test_replies_to_spare_prompts_are_trained_on_and_dev_judges(
     """20 spare prompts with four samples each: of 10 dev prompts, eight each would be as many. Of the
     first round four replies are the teachers'.
     """
-    trained_on: list[set[str]] = []
-    once = train.fit
-
-    def noted(engine: Any, start: Any, choices: Any, *rest: Any) -> Any:
-        trained_on.append({item.pairs[0][0] for item in choices})
-        return once(engine, start, choices, *rest)
-
-    monkeypatch.setattr(train, "fit", noted)
+    trained_on = watched(monkeypatch)
     monkeypatch.setattr(expert_iteration, "not_worse", lambda trained, mixture: True)
     file = open_task(tmp_path / "open.json", 30)
     config = replace(config, tasks=(str(file),), dev=DEV)
     planned = dry_run_search(config).passes - dry_run_search(replace(config, train="off")).passes
     assert planned == 2 * 30 + 4 * (80 + DEV) + 4 * 4 * 2.5 * 20 + DEV + 6
-    notes: list[str] = []
-    result: Any = search(config, lambda event: notes.append(event.data.get("text", ""))).result
-    assert any("then expert iteration on the 20 spare prompts" in note for note in notes)
+    result, events = told(config)
+    assert any("then expert iteration on the 20 spare prompts" in note for note in notes(events))
     job = prepare(replace(config, out="unused"))
     prompts = {}
     for split in ("dev", "spare"):
@@ -339,7 +350,7 @@ def test_replies_to_spare_prompts_are_trained_on_and_dev_judges(
     use = result["expert_iteration"]
     rounds, folder = use["rounds"], train_folder(config)
     assert len(trained_on) == rounds and all(
-        len(kept) > 0 and kept <= {*prompts["spare"]} for kept in trained_on
+        len(kept) > 0 and {*kept} <= {*prompts["spare"]} for kept in trained_on
     )
     assert use["kept"] == len(trained_on[use["round"] - 1]) and use["spare"] == 20
     run = Run.open(Path(config.out))
@@ -347,14 +358,7 @@ def test_replies_to_spare_prompts_are_trained_on_and_dev_judges(
     assert about == "On dev the result is scored on prompts that it was not trained on."
     assert [place.name for place in (folder / "round-1").iterdir()] == ["all"]
     spare = lines(config.out, "spare")
-    expected = [("base", 0), ("start", 0)]
-    teachers = [row["model"] for row in spare if row["model"].startswith("teacher")]
-    expected += [(teacher, 0) for teacher in teachers]
-    expected += [("start", sample) for sample in range(1, 5 - len(teachers))]
-    models = ["start", *(f"round-{number}" for number in range(1, rounds + 1))]
-    for model in models[1:-1]:
-        expected += [(model, sample) for sample in range(1, 5)]
-    assert [(row["model"], row["sample"]) for row in spare] == expected and teachers
+    models = written_in_turn(spare, rounds, 4, after=False)
     on_dev = [(row["model"], row["sample"]) for row in lines(config.out)]
     assert on_dev == [("base", 0), *((model, 0) for model in models)]
     assert use["replies"] == 20 * len(spare) + DEV * len(on_dev)
@@ -390,8 +394,7 @@ def test_the_mixture_is_handed_over_where_it_is_better_on_dev(
     config: SearchConfig, monkeypatch: pytest.MonkeyPatch, kept: bool
 ) -> None:
     monkeypatch.setattr(expert_iteration, "not_worse", lambda trained, mixture: kept)
-    notes: list[str] = []
-    result: Any = search(config, lambda event: notes.append(event.data.get("text", ""))).result
+    result, events = told(config)
     plain: Any = search(replace(config, train="off", out=f"{config.out}-off")).result
     assert not (Path(f"{config.out}-off") / "trained").exists() and "expert_iteration" not in plain
     assert result["trained"] is kept
@@ -401,8 +404,13 @@ def test_the_mixture_is_handed_over_where_it_is_better_on_dev(
     runs = [Path(config.out), Path(f"{config.out}-off")]
     weights = [(run / "best" / "adapter_model.safetensors").read_bytes() for run in runs]
     assert (weights[0] == weights[1]) is not kept
-    assert any("then expert iteration on the 10 dev prompts" in note for note in notes)
-    assert any(note.startswith("expert iteration: round 1: ") for note in notes)
+    assert any("then expert iteration on the 10 dev prompts" in note for note in notes(events))
+    assert any(note.startswith("expert iteration: round 1: ") for note in notes(events))
+    # Training is the second half of a round.
+    shares = [event.data["share"] for event in events if event.kind == "training"]
+    done = result["expert_iteration"]["rounds"] / expert_iteration.ROUNDS
+    assert shares == sorted(shares) and shares[-1] == pytest.approx(done)
+    assert 0.5 < shares[0] * expert_iteration.ROUNDS < 1
     reasons = " ".join(verdict(Result.from_json(result)).reasons)
     number = result["expert_iteration"]["kept"]
     assert f"on its best replies to {number} prompts" in reasons and "examples" not in reasons
@@ -437,42 +445,11 @@ def test_a_run_that_was_stopped_between_two_files_ends_as_one_that_was_not(
         shutil.rmtree(run)
 
 
-def test_replies_that_are_there_are_not_written_again(
-    config: SearchConfig, monkeypatch: pytest.MonkeyPatch
+def test_dev_that_the_base_has_answered_is_not_asked_again_for_the_rivals(
+    config: SearchConfig,
 ) -> None:
-    """The base and a round's model write to dev once, and again what is shown; of the samples of the
-    first round those are left out that the teachers write.
-    """
-    written: Counter[str] = Counter()
-    generate = TransformersEngine.generate
-    (utility,) = opened(config)[1]
-    prompts_of_dev = {prompt for _, prompt, _ in utility.texts()}
-
-    def noted(engine: Any, prompts: Any, max_new_tokens: int, draw: Any = None) -> list[str]:
-        if draw is not None:
-            written["sampled"] += len(prompts)
-            return generate(engine, prompts, max_new_tokens, draw)
-        ranks = {len(change.a) for change in loaded[-1].low_rank.values()}
-        who = {0: "base", 12: "mixed", 16: "trained"}[max(ranks, default=0)]  # three experts, LoRA
-        written[who] += len(prompts_of_dev.intersection(prompts))
-        return generate(engine, prompts, max_new_tokens)
-
-    loaded: list[Any] = []
-    load = TransformersEngine.load
-
-    def followed(engine: Any, patch: Any) -> None:
-        loaded.append(patch)
-        load(engine, patch)
-
-    monkeypatch.setattr(TransformersEngine, "load", followed)
-    monkeypatch.setattr(TransformersEngine, "generate", noted)
-    monkeypatch.setattr(expert_iteration, "not_worse", lambda trained, mixture: True)
     result: Any = search(replace(config, no_rivals=False)).result
-    rounds = result["expert_iteration"]["rounds"]
-    shown = json.loads((Path(config.out) / "replies.json").read_text())["tasks"][0]["prompts"]
-    teachers = sum(row["model"].startswith("teacher") for row in lines(config.out))
-    expected = [DEV + len(shown), (rounds * SAMPLES - teachers) * DEV, rounds * DEV + len(shown)]
-    assert [written[who] for who in ("base", "sampled", "trained")] == expected
+    assert result["passes_rivals"] == 6  # on test
     assert "base" in result["models"] and "base_tuned" not in result["models"]
 
 
@@ -500,11 +477,10 @@ def test_rounds_end_with_the_time(
     )
     monkeypatch.setattr(Budget, "left", lambda *_: seconds)
     monkeypatch.setattr(expert_iteration, "gains", lambda before, after: False)
-    notes: list[str] = []
-    result: Any = search(config, lambda event: notes.append(event.data.get("text", ""))).result
+    result, events = told(config)
     assert result.get("expert_iteration", {"rounds": 0})["rounds"] == rounds
     late = f"expert iteration: round {rounds + 1}: no time is left for it"
-    assert (late in notes) == (rounds < 2)
+    assert (late in notes(events)) == (rounds < 2)
     run, whole = Path(config.out), tmp_path / "whole"
     shutil.copytree(run, whole)
     (run / "result.json").unlink()
@@ -546,19 +522,11 @@ def test_without_replies_that_are_better_nothing_is_trained(
 ) -> None:
     level = written("few", lambda items, texts: [1.0] * len(texts), "nothing", new=8)
     monkeypatch.setitem(METRICS, "few", level)
-    notes: list[str] = []
-    result: Any = search(config, lambda event: notes.append(event.data.get("text", ""))).result
-    assert any("0 of 10 prompts have a better reply: too few to train on" in note for note in notes)
+    result, events = told(config)
+    assert any(
+        "0 of 10 prompts have a better reply: too few to train on" in note for note in notes(events)
+    )
     assert not result["trained"] and math.isclose(result["best_dev"], 1.0)
-
-
-def test_training_is_the_second_half_of_a_round() -> None:
-    seen: list[float] = []
-    for number in (1, 2):
-        for share in (0.0, 0.5, 1.0):
-            expert_iteration._in_round(seen.append, number, share)
-    rounds = [0.5, 0.75, 1.0, 1.5, 1.75, 2.0]
-    assert seen == pytest.approx([done / expert_iteration.ROUNDS for done in rounds])
 
 
 def test_of_equal_rounds_the_last_is_handed_over() -> None:

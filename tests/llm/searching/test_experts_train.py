@@ -9,26 +9,34 @@ import math
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import peft
 import pytest
 import torch
 import torch.nn.functional as F
-from search_helpers import swarm_llm
+from search_helpers import Shell, questions, write_task
 
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.chat import reply_frame, split_chat
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import load_factors, read_adapter
 from pyswarmopt_llm.experts.base import BaseModel, load_model, resolve_base
-from pyswarmopt_llm.searching.training.examples import load_examples
+from pyswarmopt_llm.published.builtin import builtin_examples
+from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
+from pyswarmopt_llm.scores.tasks import load_task
+from pyswarmopt_llm.searching.training.examples import load_examples, training_items
 from pyswarmopt_llm.searching.training.train import (
     TrainingOptions,
     chat_items,
     target_shapes,
     train_expert,
 )
-from pyswarmopt_llm.searching.training.trainer import Lora, warmup_cosine
+from pyswarmopt_llm.searching.training.trainer import Lora, choice_loss, warmup_cosine
+from pyswarmopt_llm.searching.use.model import evaluate_model
 
 
 def chat(question: str, answer: str) -> dict[str, Any]:
@@ -110,9 +118,7 @@ def test_schedule() -> None:
 def test_training_lowers_the_heldout_loss_and_peft_loads_the_result(
     base: BaseModel, tmp_path: Path
 ) -> None:
-    import peft
-
-    steps = []
+    steps: list[tuple[int, int, float]] = []
     options = TrainingOptions(2, 4, lr=2e-2, epochs=6, batch_tokens=400, threads=1, targets=TARGETS)
     state = torch.random.get_rng_state()
     result = train_expert(
@@ -122,22 +128,16 @@ def test_training_lowers_the_heldout_loss_and_peft_loads_the_result(
         options,
         dtype="float32",
         data="laughter",
-        on_step=lambda step, total, loss: steps.append((step, total, loss)),
+        on_step=lambda *step: steps.append(step),
     )
     assert torch.equal(state, torch.random.get_rng_state())
     assert result.heldout == 8 and result.examples == 32
     assert result.heldout_loss_expert < result.heldout_loss_base - 0.5
-    assert [s[0] for s in steps] == list(range(1, result.steps + 1)) and {s[1] for s in steps} == {
-        result.steps
-    }
+    assert [step[:2] for step in steps] == [(k, result.steps) for k in range(1, result.steps + 1)]
     info = read_adapter(tmp_path / "laugh")
-    dtypes = {tensor.dtype for tensor in info.tensors.values()}
-    assert (info.base_model_name, dtypes, info.config.peft.r, info.config.peft.lora_alpha) == (
-        base.name,
-        {"BF16"},
-        2,
-        4.0,
-    )
+    assert {tensor.dtype for tensor in info.tensors.values()} == {"BF16"}
+    assert info.base_model_name == base.name
+    assert (info.config.peft.r, info.config.peft.lora_alpha) == (2, 4.0)
     model, tokenizer = load_model(base, torch.float32)
     model = peft.PeftModel.from_pretrained(model, tmp_path / "laugh")
     # The loss that the result claims is that of the files, read back by peft (rounded to bf16 when
@@ -155,8 +155,6 @@ def test_losses_are_those_of_plain_steps_on_peft_from_the_same_start(
     base: BaseModel, tmp_path: Path
 ) -> None:
     """One chat a step, in float32, without padding, hooks or shortened backward passes."""
-    import peft
-
     targets = TARGETS
     options = TrainingOptions(
         rank=2, alpha=4, lr=1e-2, epochs=1, batch_tokens=1, heldout=0, targets=targets, seed=5
@@ -197,8 +195,6 @@ def test_going_on_from_an_adapter_is_going_on_with_peft(
     base: BaseModel, tiny_base: Path, make_expert: Callable[..., Path], tmp_path: Path
 ) -> None:
     """Ranks and scales that differ between modules, too; one step of plain AdamW on peft."""
-    import peft
-
     start = make_expert("ant", 1, rank_pattern={"k_proj": 2}, alpha_pattern={"v_proj": 3})
     options = TrainingOptions(
         start=str(start), lr=1e-2, epochs=1, batch_tokens=10_000, heldout=0, threads=1
@@ -234,24 +230,21 @@ def test_going_on_from_an_adapter_is_going_on_with_peft(
 
 
 def test_chats_that_are_cut_or_left_out_are_counted_and_said(
-    base: BaseModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    base: BaseModel, tmp_path: Path, shell: Shell
 ) -> None:
     data = tmp_path / "chats.jsonl"
     long = [chat("hi", "ha " * 300), chat("ha " * 300, "yes"), *EXAMPLES[:6]]
     data.write_text("".join(json.dumps(example) + "\n" for example in long))
     words = ["train-expert", "--base", base.spec, "--data", data, "--epochs", 1, "--rank", 2]
-    code, out, err = swarm_llm(capsys, *words, "--threads", 1, "--out", tmp_path / "a")
-    assert code == 0, err
+    out = shell(*words, "--threads", 1, "--out", tmp_path / "a")
     assert f"{data}: 8 rows" in out
     assert "of 8 chats 1 are cut to 448 tokens, and 1 left out" in out and "--max-len N" in out
-    code, out, _ = swarm_llm(
-        capsys, *words, "--threads", 1, "--out", tmp_path / "b", "--max-len", 2000
-    )
-    assert code == 0 and "cut to" not in out
+    out = shell(*words, "--threads", 1, "--out", tmp_path / "b", "--max-len", 2000)
+    assert "cut to" not in out
 
 
 def test_rows_of_a_table_are_trained_on_as_chats(
-    base: BaseModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    base: BaseModel, tmp_path: Path, shell: Shell
 ) -> None:
     data = tmp_path / "export 2026.csv"
     data.write_text("Ticket,Team\n" + "".join(f"Where is it {i}?,post\n" for i in range(9)))
@@ -261,10 +254,9 @@ def test_rows_of_a_table_are_trained_on_as_chats(
     ]
     assert {example["messages"][1]["content"] for example in examples} == {"post"}
     words = ["train-expert", "--base", base.spec, "--data", data, "--rank", 2, "--epochs", 1]
-    columns = ["--columns", "question=Ticket,answer=Team", "--threads", 1, "--json"]
-    code, out, err = swarm_llm(capsys, *words, *columns, "--out", tmp_path / "a")
-    assert code == 0, err
-    assert json.loads(out)["examples"] + json.loads(out)["heldout"] == 9
+    words += ["--columns", "question=Ticket,answer=Team", "--threads", 1, "--out", tmp_path / "a"]
+    done = shell.json(*words)
+    assert done["examples"] + done["heldout"] == 9
 
 
 def test_same_seed_same_files_and_another_seed_others(base: BaseModel, tmp_path: Path) -> None:
@@ -301,3 +293,90 @@ def test_budget_of_tokens(base: BaseModel, tmp_path: Path) -> None:
     assert any(
         change.b.abs().max() > 0 for change in load_factors(read_adapter(tmp_path / "out")).values()
     )
+
+
+# A LoRA that is trained to choose: `train-expert --loss options`
+
+on_options = partial(train_expert, loss="options")
+OPTIONS = TrainingOptions(rank=4, alpha=8, targets=("q_proj", "v_proj"), lr=0.02, epochs=6)
+
+
+def test_the_files_choose_as_the_adapter_did_that_was_trained(
+    base: BaseModel, tmp_path: Path
+) -> None:
+    task = write_task(tmp_path / "words.json", questions(24, 1), questions(2, 2))
+    items = load_task(str(task)).dev
+    rounds: list[tuple[int, int, float]] = []
+    out = tmp_path / "expert"
+    done = on_options(
+        base,
+        items,
+        out,
+        OPTIONS,
+        dtype="float32",
+        on_step=lambda *step: rounds.append(step),
+    )
+    assert [step[:2] for step in rounds] == [(step, 12) for step in range(1, 13)]
+    assert (done.examples, done.steps, done.name) == (24, 12, "expert")
+    losses = [loss for *_, loss in rounds]
+    assert done.train_loss_last == pytest.approx(sum(losses[-3:]) / 3, rel=1e-12)
+    assert done.train_loss_last < 0.7 * done.train_loss_first
+    # What the files hold lowers the loss of the very items, over all their options, by itself.
+    model, tokenizer = load_model(base, torch.float32)
+    engine = TransformersEngine(model, tokenizer)
+    choices = Accuracy(items, "likelihood", engine.chat).choices()
+
+    def mean_loss(patch: Patch) -> float:
+        engine.load(patch)
+        losses = [
+            choice_loss(item, torch.as_tensor(engine.loglikelihood(item.pairs))) for item in choices
+        ]
+        return float(sum(losses)) / len(losses)
+
+    assert mean_loss(Patch(low_rank=load_factors(read_adapter(out)))) < 0.7 * mean_loss(Patch())
+    card = (out / "README.md").read_text()
+    assert "loss of options" in card and "24 training examples" in card
+
+
+def test_builtin_tasks_train_on_their_training_part_only() -> None:
+    items = training_items("builtin:requests-bank:1", 90, seed=5)
+    other = training_items("builtin:requests-bank", 90, seed=1)
+    assert items == other
+    chats = builtin_examples("requests-bank", 96, 1) + builtin_examples("requests-bank", 96, 2)
+    trained = {chat["messages"][0]["content"] for chat in chats}
+    assert {f"Question: {item.question}" for item in items} <= trained
+    task = load_task("builtin:requests", dev=192, test=320)
+    assert not {item.question for item in items} & {item.question for item in task.dev + task.test}
+
+
+def test_the_command_trains_on_a_task_file_and_says_what_it_wrote(
+    tiny_base: Path, tmp_path: Path, shell: Shell
+) -> None:
+    task = write_task(tmp_path / "words.json", questions(12, 1), questions(4, 2))
+    words = ["train-expert", "--base", tiny_base, "--loss", "options", "--data", task]
+    words += ["--examples", "10", "--rank", "2", "--epochs", "2", "--out", tmp_path / "a"]
+    record = shell.json(*words, "--quiet")
+    assert (record["examples"], record["steps"], record["heldout_loss_base"]) == (10, 2, None)
+    assert evaluate_model(str(tiny_base), str(tmp_path / "a"), str(task)).n == 4
+
+
+def test_all_rows_of_a_table_without_split_are_trained_on(
+    tiny_base: Path, make_expert: Callable[..., Path], tmp_path: Path, shell: Shell
+) -> None:
+    """Columns are named as for a search; it goes on from an adapter."""
+    table = tmp_path / "export 2026.csv"
+    rows = "".join(f"Is it here {i}?,{'yes' if i % 3 else 'no'}\n" for i in range(12))
+    table.write_text(f"Ticket,Team\n{rows}")
+    words = ["train-expert", "--base", tiny_base, "--loss", "options", "--data", table]
+    words += ["--columns", "question=Ticket,label=Team", "--epochs", 1]
+    words += ["--from", make_expert("ant", 1), "--out", tmp_path / "a"]
+    assert f"{table}: 12 rows" in shell(*words, "--threads", 1)
+    assert read_adapter(tmp_path / "a").modules["model.layers.0.self_attn.k_proj"].rank == 4
+    assert "--rank 2: is that of --from; remove it" in shell.refused(*words, "--rank", 2)
+
+
+def test_items_without_answers_are_refused(base: BaseModel, tmp_path: Path) -> None:
+    file = write_task(tmp_path / "words.json", questions(4, 1), questions(2, 2))
+    unanswered = [replace(item, answer=None) for item in load_task(str(file)).dev]
+    with pytest.raises(UserError, match="no example has a right answer"):
+        on_options(base, unanswered, tmp_path / "a", OPTIONS)

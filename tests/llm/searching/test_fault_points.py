@@ -1,5 +1,5 @@
-"""A sample of the fault points of four searches and of three resumes; `helpers/fault_points.py` goes
-through them all.
+"""A sample of the fault points of four searches, of three resumes and of a comparison, deaths among
+them; `helpers/fault_points.py` goes through them all.
 """
 
 from __future__ import annotations
@@ -16,12 +16,19 @@ HERE = ("labels", "score", "workers", "labels+resume", "score+resume")
 SERVED = ("served", "served+resume")  # nothing is trained: a case takes 0.7 s of CPU
 
 
-@pytest.mark.parametrize(("searches", "cases"), [(HERE, 6), (SERVED, 24)], ids=["here", "served"])
+KILLED = ("labels", "labels+resume", "workers", "compare")
+
+
+@pytest.mark.parametrize(
+    ("searches", "cases", "more"),
+    [(HERE, 6, ()), (SERVED, 24, ()), (KILLED, 10, ("--fault", "death"))],
+    ids=["here", "served", "killed"],
+)
 def test_each_fault_is_one_line_and_the_resumed_run_the_same(
-    searches: tuple[str, ...], cases: int, tmp_path: Path
+    searches: tuple[str, ...], cases: int, more: tuple[str, ...], tmp_path: Path
 ) -> None:
     """`cases` of each search, half of them of the engine or the server."""
-    words = [sys.executable, str(SCRIPT), str(tmp_path), *searches, "--sample", str(cases)]
+    words = [sys.executable, str(SCRIPT), str(tmp_path), *searches, "--sample", str(cases), *more]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
-from search_helpers import questions, swarm_llm, write_task
+from search_helpers import MakeSearch, Shell, search_words
 
 import pyswarmopt_llm.engine.memory as memory
 import pyswarmopt_llm.engine.transformers as load
@@ -81,65 +81,49 @@ def shapes(tmp_path: Path) -> Callable[..., list[object]]:
 )
 def test_7b_in_bf16_fits_a_card_of_24_gb_at_run_time_and_not_merged(
     shapes: Callable[..., list[object]],
-    capsys: pytest.CaptureFixture[str],
+    shell: Shell,
     config: dict[str, Any],
     base: float,
     merged: float,
 ) -> None:
     words = shapes(config)
-    code, out, said = swarm_llm(capsys, *words, "--memory", "25.77GB", "--json")
-    fit = json.loads(out)
-    assert (code, said, fit["fits"], fit["scoring"]["mix"]) == (0, "", True, "runtime")
+    fit = shell.json(*words, "--memory", "25.77GB")
+    assert fit["fits"] and fit["scoring"]["mix"] == "runtime"
     assert fit["base"] / GB == pytest.approx(base, abs=0.05)
     weights = sum(2 * out * into for out, into in linear(config).values())
     assert (fit["base"] + weights) / GB == pytest.approx(merged, abs=0.1)  # FIELD.md, section 3
     assert fit["merged"] >= fit["base"] + weights
     # Training keeps the activations of every layer: on a smaller card with checkpointing only.
-    smaller = json.loads(swarm_llm(capsys, *words, "--memory", "21GB", "--json")[1])
+    smaller = shell.json(*words, "--memory", "21GB")
     assert smaller["fits"] and smaller["training"]["checkpointing"]
-    code, out, _ = swarm_llm(capsys, *words, "--memory", "25.77GB")
+    out = shell(*words, "--memory", "25.77GB")
     assert out.startswith("a GPU of 25.77GB, 24.7 GB free: fits") and "run time" in out
-    code, out, _ = swarm_llm(capsys, *words, "--memory", "80GB", "--json")
-    fit = json.loads(out)
+    fit = shell.json(*words, "--memory", "80GB")
     assert fit["fits"] and fit["scoring"]["mix"] == "merged"
     assert not fit["training"]["checkpointing"]
 
 
-def test_what_does_not_fit_says_why(
-    shapes: Callable[..., list[object]], capsys: pytest.CaptureFixture[str]
-) -> None:
-    code, out, _ = swarm_llm(capsys, *shapes(QWEN_7B), "--memory", "12GB")
-    assert code == 0 and "12GB" in out and "does not fit" in out
-    assert "too many" in out and "nf4:" in out
+def test_what_does_not_fit_says_why(shapes: Callable[..., list[object]], shell: Shell) -> None:
+    out = shell(*shapes(QWEN_7B), "--memory", "12GB")
+    assert all(word in out for word in ("12GB", "does not fit", "too many", "nf4:"))
 
 
-def test_four_bits_fit_a_card_of_8_gb(
-    shapes: Callable[..., list[object]], capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = shapes(QWEN_7B, "nf4:")
-    code, out, _ = swarm_llm(capsys, *words, "--memory", "8GiB", "--json")
-    fit = json.loads(out)
+def test_four_bits_fit_a_card_of_8_gb(shapes: Callable[..., list[object]], shell: Shell) -> None:
+    fit = shell.json(*shapes(QWEN_7B, "nf4:"), "--memory", "8GiB")
     packed = sum(out * into for out, into in linear(QWEN_7B).values())
     embeddings = 2 * 2 * 152064 * 3584
-    assert code == 0 and fit["fits"] and fit["merged"] is None
+    assert fit["fits"] and fit["merged"] is None
     assert fit["base"] == pytest.approx(packed * 4.13 / 8 + embeddings, rel=0.01)
 
 
 def test_a_dry_run_asks_what_is_free_and_refuses_before_it_loads(
-    tiny_base: Path,
-    tiny_experts: list[Path],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    words_search: MakeSearch, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    task = write_task(tmp_path / "t.json", questions(12, 1), questions(4, 2))
-    words = ["search", "--base", tiny_base, "--experts", *tiny_experts, "--task", task]
-    words += ["--out", tmp_path / "run", "--dry-run", "--device", "cpu"]
-    code, out, _ = swarm_llm(capsys, *words)
-    assert code == 0 and "free: fits" in out
+    config = words_search(12, 4)
+    words = [*search_words(config), "--dry-run", "--device", "cpu"]
+    assert "free: fits" in shell(*words)
     monkeypatch.setattr(memory, "free_memory", lambda device: 10_000)
-    code, _, said = swarm_llm(capsys, *words)
-    assert code == 2 and "does not fit" in said and not (tmp_path / "run").exists()
+    assert "does not fit" in shell.refused(*words) and not Path(config.out).exists()
 
 
 @pytest.mark.parametrize("spare", [1, -1])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from search_helpers import Json, history, swarm_llm
+from search_helpers import Json, Shell, history
 
 FROZEN = Path(__file__).parents[2] / "frozen"
 RUNS = sorted(path.name for path in (FROZEN / "runs").iterdir())
@@ -60,11 +60,10 @@ def rounded(value: Any) -> Any:
 
 @pytest.mark.parametrize("allowed", RUNS, indirect=True)
 def test_a_half_finished_run_is_resumed_to_the_finished_one(
-    allowed: list[str], capsys: pytest.CaptureFixture[str]
+    allowed: list[str], shell: Shell
 ) -> None:
     before = stored("half")
-    code, _, err = swarm_llm(capsys, "resume", "half", "--quiet", *named("--allow", allowed))
-    assert code == 0, err
+    shell("resume", "half", "--quiet", *named("--allow", allowed))
     assert kept("half") == rounded(kept("finished"))
     assert history(Path("half")) == rounded(history(Path("finished")))
     assert "overflowed" not in Path("half/result.json").read_text()  # a note on what did not happen
@@ -72,23 +71,20 @@ def test_a_half_finished_run_is_resumed_to_the_finished_one(
 
 
 @pytest.mark.parametrize("allowed", RUNS, indirect=True)
-def test_a_finished_run_is_reported_evaluated_and_used(
-    allowed: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_finished_run_is_reported_evaluated_and_used(allowed: list[str], shell: Shell) -> None:
     result = json.loads(Path("finished/result.json").read_text(encoding="utf-8"))
-    code, out, err = swarm_llm(capsys, "resume", "finished", "--quiet", "--json")
-    assert code == 0, err
-    found = json.loads(out)  # later versions may have more keys, or fewer
+    found = shell.json(
+        "resume", "finished", "--quiet"
+    )  # later versions may have more keys, or fewer
     assert {"models", "experts", "best_dev"} <= found.keys() & result.keys()
     assert all(found[name] == result[name] for name in found.keys() & result.keys())
-    code, _, err = swarm_llm(capsys, "report", "finished")
-    assert code == 0 and "</html>" in Path("finished/report.html").read_text(), err
+    shell("report", "finished")
+    assert "</html>" in Path("finished/report.html").read_text()
     scores = result["models"]["best"]["test"]["tasks"]
     for task, score in scores.items():
         one = ["--task", f"{task}.json"] if len(scores) > 1 else []
-        words = ["eval", "--run", "finished", "--json", *one, *named("--metric", allowed)]
-        code, out, err = swarm_llm(capsys, *words)
-        assert code == 0 and json.loads(out)["value"] == score["value"], err
+        words = ["eval", "--run", "finished", *one, *named("--metric", allowed)]
+        assert shell.json(*words)["value"] == score["value"]
     Path("row.json").write_text(
         json.dumps([{"question": "Which?", "choices": {"A": "ant", "B": "bee"}}])
     )
@@ -96,6 +92,5 @@ def test_a_finished_run_is_reported_evaluated_and_used(
     if not allowed:
         one = ["--task", task] if len(scores) > 1 else []
         use = ["predict", "--run", "finished", "row.json", "--out", "labels.jsonl", *one]
-    code, out, err = swarm_llm(capsys, *use)
-    assert code == 0, err
+    shell(*use)
     assert allowed or json.loads(Path("labels.jsonl").read_text())["predicted"] in ("A", "B")

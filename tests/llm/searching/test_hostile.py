@@ -12,13 +12,14 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from search_helpers import files, questions, small, swarm_llm, write_task
+from search_helpers import MakeSearch, Shell, files, questions, small, swarm_llm, write_task
 
 import pyswarmopt as pso
 from pyswarmopt_llm.cli.options import read_config as read_options
@@ -35,11 +36,6 @@ from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.training.examples import read_examples
-
-
-def one_line(code: int, out: str, err: str) -> None:
-    assert code == 2 and err.startswith("error: ") and err.count("\n") == 1, (code, err)
-    assert len(err) < 2000
 
 
 @contextmanager
@@ -199,22 +195,20 @@ def test_what_is_no_path_is_one_short_line(reader: Callable[[str], object], spec
 
 
 @pytest.fixture(scope="module")
-def finished(
-    tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def finished(make_search: MakeSearch, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("hostile")
-    tasks = [
-        write_task(folder / "words.json", questions(6, 1), questions(6, 2)),
-        write_task(folder / "more.json", questions(5, 3), questions(5, 4)),
-    ]
-    config = small(tiny_base, tiny_experts, tasks, folder / "run", particles=3, max_iter=1)
-    return search(config).run
+    config = make_search(folder, 6, 6, particles=3, max_iter=1)
+    more = write_task(folder / "more.json", questions(5, 3), questions(5, 4))
+    return search(replace(config, tasks=(*config.tasks, str(more)))).run
 
 
 @pytest.fixture
 def run(finished: Path, tmp_path: Path) -> Path:
     """A copy to spoil, finished."""
     return Path(shutil.copytree(finished, tmp_path / "run"))
+
+
+Capsys = pytest.CaptureFixture[str]
 
 
 def unfinished(run: Path) -> Path:
@@ -232,7 +226,7 @@ def unfinished(run: Path) -> Path:
 )
 @pytest.mark.parametrize("hostile", KINDS)
 def test_a_hostile_file_in_a_run_is_one_line_and_nothing_is_written(
-    command: str, name: str, hostile: str, run: Path, capsys: pytest.CaptureFixture[str]
+    command: str, name: str, hostile: str, run: Path, shell: Shell, capsys: Capsys
 ) -> None:
     if command == "resume" and name != "result.json":
         unfinished(run)
@@ -240,11 +234,13 @@ def test_a_hostile_file_in_a_run_is_one_line_and_nothing_is_written(
     KINDS[hostile](run / name)
     before = {path: path.lstat().st_mtime_ns for path in run.iterdir()}
     words = ["--quiet"] if command == "resume" else []
-    with not_for_ever():
-        found = swarm_llm(capsys, command, run, *words)
     # nobody holds the lock, so its owner is not read; an empty store holds nothing
-    if name != ".owner" and (name, hostile) not in {("results.jsonl", "nothing")}:
-        one_line(*found)
+    if name == ".owner" or (name, hostile) == ("results.jsonl", "nothing"):
+        with not_for_ever():
+            swarm_llm(capsys, command, run, *words)
+    else:
+        with not_for_ever():
+            shell.refused(command, run, *words)
         changed = {path for path, when in before.items() if path.lstat().st_mtime_ns != when}
         assert not {path.name for path in changed} - {".lock", ".owner"}
 
@@ -262,16 +258,14 @@ def test_a_hostile_file_in_a_run_is_one_line_and_nothing_is_written(
     ],
 )  # fmt: skip
 def test_a_wrong_value_of_run_json_is_named_by_file_and_field(
-    place: str, value: Any, said: str, run: Path, capsys: pytest.CaptureFixture[str]
+    place: str, value: Any, said: str, run: Path, shell: Shell
 ) -> None:
     about = json.loads((run / "run.json").read_text())
     *folder, name = place.split()
     (about[folder[0]] if folder else about)[name] = value
     (run / "run.json").write_text(json.dumps(about))
     before = files(run)
-    code, out, err = swarm_llm(capsys, "report", run)
-    one_line(code, out, err)
-    assert f"run.json: {said}" in err and files(run) == before
+    assert f"run.json: {said}" in shell.refused("report", run) and files(run) == before
 
 
 @settings(max_examples=300)
@@ -370,12 +364,7 @@ LINKED += (".owner", ".lock", "judge.jsonl", "checkpoint/swarm.npz", "checkpoint
     ],
 )
 def test_nothing_is_written_through_a_link(
-    command: str,
-    name: str,
-    folder: bool,
-    run: Path,
-    treasure: Path,
-    capsys: pytest.CaptureFixture[str],
+    command: str, name: str, folder: bool, run: Path, treasure: Path, shell: Shell
 ) -> None:
     if name == "results.jsonl":  # a store that could be gone on with
         (treasure / "file").write_bytes((run / name).read_bytes()[:-20])
@@ -387,17 +376,18 @@ def test_nothing_is_written_through_a_link(
     (run / name).unlink(missing_ok=True)
     (run / name).symlink_to(treasure if folder else treasure / "file")
     words = ["--quiet"] if command == "resume" else []
-    one_line(*swarm_llm(capsys, command, run, *words))
+    shell.refused(command, run, *words)
     assert files(treasure) == before
 
 
 def test_a_link_in_a_temporary_place_is_removed_and_not_followed(
-    run: Path, treasure: Path, capsys: pytest.CaptureFixture[str]
+    run: Path, treasure: Path, shell: Shell
 ) -> None:
     part = run / ".1-0a1b2c3d.part"
     part.symlink_to(treasure / "file")
     os.utime(part, (0, 0), follow_symlinks=False)
-    assert swarm_llm(capsys, "report", run)[0] == 0 and not part.is_symlink()
+    shell("report", run)
+    assert not part.is_symlink()
     checkpoint = run / f".swarm.npz.{os.getpid()}.tmp"  # of the core's own writer
     checkpoint.symlink_to(treasure / "file")
     pso.Swarm(3, 2, (0.0, 1.0), seed=0).save(run / "swarm.npz")
@@ -408,21 +398,21 @@ def test_a_link_in_a_temporary_place_is_removed_and_not_followed(
 
 
 def test_code_in_a_model_directory_is_not_run(
-    tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    words_search: MakeSearch, tmp_path: Path, shell: Shell
 ) -> None:
-    base, sprung = shutil.copytree(tiny_base, tmp_path / "base"), tmp_path / "sprung"
+    found, sprung = words_search(6, 6), tmp_path / "sprung"
+    base = shutil.copytree(found.base, tmp_path / "base")
     config = json.loads((base / "config.json").read_text())
     config["auto_map"] = {"AutoModelForCausalLM": "trap.Trap", "AutoConfig": "trap.Trap"}
     config["model_type"] = "unheard-of"
     (base / "config.json").write_text(json.dumps(config))
     (base / "trap.py").write_text(f"open({str(sprung)!r}, 'w').close()\nclass Trap: pass\n")
-    task = write_task(tmp_path / "words.json", questions(6, 1), questions(6, 2))
-    one_line(*swarm_llm(capsys, "eval", "--base", base, "--task", task))
+    shell.refused("eval", "--base", base, "--task", *found.tasks)
     assert not sprung.exists()
 
 
 def test_an_adapter_whose_weights_are_a_link_elsewhere_gives_nothing_away(
-    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, capsys: Capsys
 ) -> None:
     (tmp_path / "secret.txt").write_text("correct horse battery staple " * 10)
     expert = shutil.copytree(tiny_experts[0], tmp_path / "linked")

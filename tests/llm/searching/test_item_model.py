@@ -14,8 +14,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from kriging import covariance, kriged
 from scipy import integrate, stats
-from sklearn.gaussian_process.kernels import Matern
 
 from pyswarmopt_llm.scores.metrics.combine import harmonic
 from pyswarmopt_llm.searching.scoring.record import Row, pack
@@ -35,32 +35,10 @@ def positions(n: int, dim: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).dirichlet(np.ones(dim), n)
 
 
-def covariance(kernel: Kernel, x: np.ndarray) -> np.ndarray:
-    return Matern(kernel.length, nu=2.5)(x) + kernel.noise * np.eye(len(x))
-
-
 def literal(kernel: Kernel, x: np.ndarray, y: np.ndarray, new: np.ndarray) -> tuple[float, float]:
-    """P(margin > 0) and its mean at `new` by ordinary kriging as one bordered system, and Student's
-    t.
-    """
-    n = len(x)
-    bordered = np.block(
-        [[covariance(kernel, x), np.ones((n, 1))], [np.ones((1, n)), np.zeros((1, 1))]]
-    )
-    k = np.append(Matern(kernel.length, nu=2.5)(x, new[None])[:, 0], 1.0)
-    weights = np.linalg.solve(bordered, k)
-    mean = weights[:n] @ y
-    share = 1 + kernel.noise - weights @ k
-    inverse = np.linalg.inv(covariance(kernel, x))
-    level = inverse.sum(0) @ y / inverse.sum()
-    variance = (y - level) @ inverse @ (y - level) / (n - 1)
-    return float(stats.t.sf(0, n - 1, loc=mean, scale=math.sqrt(share * variance))), float(mean)
-
-
-@pytest.mark.parametrize("kernel", [WIGGLY, SMOOTH])
-def test_correlations_are_those_of_scikit_learn(kernel: Kernel) -> None:
-    x, new = positions(7, 3, 0), positions(4, 3, 1)
-    np.testing.assert_allclose(kernel(x, new), Matern(kernel.length, nu=2.5)(x, new), rtol=1e-12)
+    """P(margin > 0) by Student's t, and the margin's mean at `new`."""
+    mean, error = kriged(kernel, x, y, new, kernel.noise)
+    return float(stats.t.sf(0, len(x) - 1, loc=mean, scale=error)), mean
 
 
 @given(

@@ -8,13 +8,22 @@ import json
 import math
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import safetensors.torch
-from search_helpers import Json, files, louder, questions, swarm_llm, write_task
+from search_helpers import (
+    Json,
+    MakeSearch,
+    Shell,
+    files,
+    hand_over,
+    questions,
+    swarm_llm,
+    write_task,
+)
 
 import pyswarmopt_groups.run as group_run
 from pyswarmopt_groups.config import CouncilConfig
@@ -27,14 +36,12 @@ NAMES = ("ant", "bee", "cat")
 
 
 @pytest.fixture
-def setting(words_search: Callable[..., SearchConfig]) -> SearchConfig:
+def setting(words_search: MakeSearch) -> SearchConfig:
     return words_search(24, 20, space="factor")
 
 
-def left_out(capsys: pytest.CaptureFixture[str], run: Path) -> Json:
-    code, out, err = swarm_llm(capsys, "analyse", run, "--json")
-    assert code == 0, err
-    found: Json = json.loads(out)["leave_one_out"]
+def left_out(shell: Shell, run: Path) -> Json:
+    found: Json = shell.json("analyse", run)["leave_one_out"]
     return found
 
 
@@ -52,11 +59,11 @@ def averaged(experts: Sequence[str], weights: Mapping[str, float], out: Path) ->
 
 
 def test_each_score_is_that_of_an_adapter_averaged_by_hand_without_the_expert(
-    setting: SearchConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    setting: SearchConfig, tmp_path: Path, shell: Shell
 ) -> None:
     config, result = setting, search(setting).result
     journal = files(tmp_path / "run")["history.jsonl"]
-    found = left_out(capsys, tmp_path / "run")
+    found = left_out(shell, tmp_path / "run")
     weights = result["coefficients"]
     assert found["all"] == {"words": {"dev": result["best_dev"], "test": result["best_test"]}}
     assert set(found["experts"]) == {name for name in NAMES if weights[name]} != set()
@@ -81,16 +88,14 @@ def test_each_score_is_that_of_an_adapter_averaged_by_hand_without_the_expert(
 def test_an_expert_that_was_trained_on_dev_is_left_out_as_the_others_are(
     setting: SearchConfig,
     tmp_path: Path,
+    shell: Shell,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(train, "not_worse", lambda trained, before, *_: trained is not before)
-    monkeypatch.setattr(train, "_untrained", lambda job, found: found.chosen)
-    monkeypatch.setattr(
-        train, "best_start", lambda values: "mixture" if "mixture" in values else "expert"
-    )
+    hand_over(monkeypatch)
     result = search(replace(setting, space="delta", train="on", max_iter=1)).result
-    found = left_out(capsys, tmp_path / "run")
+    found = left_out(shell, tmp_path / "run")
     assert found["all"]["words"] == {"test": result["best_test"]}  # it was trained on dev
     used = {name for name, weight in result["coefficients"].items() if weight}
     assert result["trained"] and set(found["experts"]) == {*used, "trained-on-dev"}
@@ -99,34 +104,30 @@ def test_an_expert_that_was_trained_on_dev_is_left_out_as_the_others_are(
     assert own["scores"]["words"] == {"test": result["mixture_test"]}
     shutil.rmtree(tmp_path / "run" / "trained")
     code, _, err = swarm_llm(capsys, "analyse", tmp_path / "run")
-    assert code == 2 and "trained" in err and err.splitlines()[-1].startswith("error: ")
+    assert code == 2 and "trained" in err.splitlines()[-1]
 
 
 def test_what_has_changed_is_refused_in_one_line(
-    setting: SearchConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    setting: SearchConfig, tmp_path: Path, shell: Shell
 ) -> None:
     search(replace(setting, max_iter=1))
     task = Path(setting.tasks[0])
     write_task(task, questions(24, 5), questions(20, 6))
-    code, out, err = swarm_llm(capsys, "analyse", tmp_path / "run")
-    assert (code, out) == (2, "") and "words changed since the run began" in err
+    assert "words changed since the run began" in shell.refused("analyse", tmp_path / "run")
 
 
 # Groups
 
 
 @pytest.fixture(scope="module")
-def answered(
-    tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def answered(make_search: MakeSearch, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("answered")
-    task = write_task(folder / "words.json", questions(24, 1), questions(20, 2))
-    experts = tuple(map(str, louder(tiny_experts, folder)))
+    given = make_search(folder, 24, 20)
     strategies, out = ("majority", "weighted", "borda", "nearest"), str(folder / "group")
-    machine = {"scoring": "likelihood", "threads": 1}
+    machine: Json = {"scoring": "likelihood", "threads": 1}
     group_run.decide_task(
-        CouncilConfig(experts, strategies, str(task), out, str(tiny_base), **machine)
-    )  # type: ignore[arg-type]
+        CouncilConfig(given.experts, strategies, *given.tasks, out, given.base, **machine)
+    )
     return folder / "group"
 
 
@@ -146,13 +147,13 @@ def first_of_most(ballots: Sequence[str], weights: Sequence[float]) -> str:
 
 
 def test_votes_are_counted_again_without_each_member_and_without_a_model(
-    group: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    group: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         group_run, "open_members", lambda *_, **__: pytest.fail("a model is loaded")
     )
     before = files(group)
-    found = left_out(capsys, group)
+    found = left_out(shell, group)
     result = json.loads((group / "result.json").read_text())
     verdicts = [json.loads(line) for line in (group / "verdicts.jsonl").read_text().splitlines()]
     ballots = [row["ballots"] for row in verdicts if row["strategy"] == "majority"]
@@ -199,9 +200,8 @@ def test_votes_are_counted_again_without_each_member_and_without_a_model(
     ],
 )
 def test_damaged_files_of_a_group_are_one_line(
-    file: str, change: Json, group: Path, capsys: pytest.CaptureFixture[str]
+    file: str, change: Json, group: Path, shell: Shell
 ) -> None:
     content = json.loads((group / file).read_text())
     (group / file).write_text(json.dumps(content | change))
-    code, out, err = swarm_llm(capsys, "analyse", group)
-    assert (code, out) == (2, "") and err.count("\n") == 1 and err.startswith("error: ")
+    shell.refused("analyse", group)

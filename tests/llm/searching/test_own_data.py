@@ -7,15 +7,9 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
-from search_helpers import WORDS, louder, swarm_llm
-
-from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.scores.tasks import Item, Task
-from pyswarmopt_llm.searching.dry_run import time_items
+from search_helpers import WORDS, Shell, swarm_llm
 
 NOTE = (
     "names no split: 12 dev and 24 test examples drawn from its 36 rows with split seed 0, "
@@ -35,20 +29,18 @@ def mood(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def words(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, mood: Path) -> list[object]:
+def words(tiny_base: Path, experts: list[Path], mood: Path) -> list[object]:
     """The options that say what is searched."""
-    experts = louder(tiny_experts[:3], tmp_path / "loud")
     columns = ["--columns", "question=body,label=feeling", "--template", "{question}\nMood:"]
     return ["--base", tiny_base, "--experts", *experts, "--task", mood, *columns, "--threads", "1"]
 
 
 def test_a_search_says_how_it_drew_and_resumes_to_the_same_items(
-    words: list[object], mood: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    words: list[object], mood: Path, tmp_path: Path, shell: Shell
 ) -> None:
     run = tmp_path / "run"
     sizes = ["--particles", "4", "--max-iter", "2", *BY_TEXTS]
-    code, out, _ = swarm_llm(capsys, "search", *words, "--out", run, *sizes, "--json-lines")
-    assert code == 0
+    out = shell("search", *words, "--out", run, *sizes, "--json-lines")
     events = [json.loads(line) for line in out.splitlines()]
     notes = [event["text"] for event in events if event["event"] == "note"]
     assert notes[0].startswith("preset auto") and notes[1].startswith(f"{mood} {NOTE}")
@@ -62,30 +54,27 @@ def test_a_search_says_how_it_drew_and_resumes_to_the_same_items(
     before, lines = (run / "history.jsonl").read_text(), mood.read_text().splitlines()
     # another order of the rows, other row numbers
     mood.write_text("\n".join([lines[0], *lines[:0:-1]]))
-    code, _, said = swarm_llm(capsys, "resume", run, "--quiet")
-    assert code == 2 and "tasks mood changed since the run began" in said
+    assert "tasks mood changed since the run" in shell.refused("resume", run, "--quiet")
     mood.write_text("\n".join(lines))
-    assert swarm_llm(capsys, "resume", run, "--quiet")[0] == 0
+    shell("resume", run, "--quiet")
     assert (run / "history.jsonl").read_text() == before
     assert json.loads((run / "result.json").read_text())["best_test"] == result["best_test"]
 
     left = [word for word in words if word not in words[3:6] and word != "--experts"]
-    adapter = ["--adapter", run / "best", *BY_TEXTS, "--json"]
-    found = json.loads(swarm_llm(capsys, "eval", *left, *adapter)[1])
+    found = shell.json("eval", *left, "--adapter", run / "best", *BY_TEXTS)
     assert (found["n"], found["value"]) == (24, result["best_test"])
     assert NOTE in found["note"]
 
 
 def test_compare_ensemble_and_merge_read_the_same_table(
-    words: list[object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    words: list[object], tmp_path: Path, shell: Shell, capsys: pytest.CaptureFixture[str]
 ) -> None:
     methods = ["--methods", "best-single,uniform-soup", "--seeds", "1", *BY_TEXTS, "--quiet"]
-    code, out, _ = swarm_llm(capsys, "compare", *words, *methods, "--out", tmp_path / "c", "--json")
-    assert code == 0 and NOTE in json.loads(out)["notes"][0]
+    assert NOTE in shell.json("compare", *words, *methods, "--out", tmp_path / "c")["notes"][0]
     assert NOTE in (tmp_path / "c" / "compare.md").read_text()
     members = ["--members" if word == "--experts" else word for word in words]
-    code, out, _ = swarm_llm(capsys, "ensemble", *members, *BY_TEXTS, "--quiet", "--json")
-    assert code == 0 and NOTE in json.loads(out)["note"] and json.loads(out)["test_items"] == 24
+    decided = shell.json("ensemble", *members, *BY_TEXTS, "--quiet")
+    assert NOTE in decided["note"] and decided["test_items"] == 24
     merge = [word for word in words if word not in ("--threads", "1")]
     out_words = ["--out", tmp_path / "m", "--method", "greedy-soup", "--budget-items", "300"]
     code, _, said = swarm_llm(capsys, "merge", *merge, *out_words)
@@ -97,48 +86,30 @@ def test_compare_ensemble_and_merge_read_the_same_table(
 
 
 def test_a_dry_run_of_a_search_counts_and_writes_nothing(
-    words: list[object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    words: list[object], tmp_path: Path, shell: Shell
 ) -> None:
     before = sorted(tmp_path.rglob("*"))
     sizes = ["--particles", "5", "--max-iter", "3", "--preset", "none", "--dry-run"]
     search = ["search", *words, "--out", tmp_path / "run", *sizes]
-    code, out, said = swarm_llm(capsys, *search, *BY_TEXTS, "--json")
-    plan = json.loads(out)
-    assert (code, said) == (0, "")
+    plan = shell.json(*search, *BY_TEXTS)
     assert sorted(tmp_path.rglob("*")) == before
     # The starting swarm and three iterations of five, on 12 dev items; then best, average
     # and base on dev, and these and the best single expert on test.
     assert (plan["evaluations"], plan["passes"]) == (20, 20 * 12 + 3 * 12 + 4 * 24)
     assert plan["seconds"] > 0 and plan["memory_bytes"] > 2**20
-    code, out, _ = swarm_llm(capsys, *search)
-    assert code == 0  # and a trial of 3 experts by letters
+    out = shell(*search)  # and a trial of 3 experts by letters
     assert "at most 20 evaluations: 408 forward passes of an example" in out
     assert out.strip().endswith("nothing was written")
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "x").write_text("")
-    code, _, said = swarm_llm(capsys, *search)
-    assert code == 2 and "exists and is not empty" in said
+    assert "exists and is not empty" in shell.refused(*search)
 
 
 def test_a_dry_run_of_a_comparison_counts_and_writes_nothing(
-    words: list[object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    words: list[object], tmp_path: Path, shell: Shell
 ) -> None:
     given = ["--methods", "best-single,uniform-soup,pycma", "--budget-items", "60", "--seeds", "2"]
-    given += ["--out", str(tmp_path / "c"), *BY_TEXTS, "--dry-run", "--json"]
-    code, out, _ = swarm_llm(capsys, "compare", *words, *given)
-    assert code == 0 and not (tmp_path / "c").exists()
+    given += ["--out", str(tmp_path / "c"), *BY_TEXTS, "--dry-run"]
     # 3 experts on dev, nothing, the whole budget twice; each of the 4 results on dev and test.
-    assert json.loads(out)["passes"] == 3 * 12 + 2 * 60 + 4 * (12 + 24)
-
-
-def test_each_candidate_is_put_into_the_model_and_timed_twice() -> None:
-    loaded: list[Patch] = []
-    scored: list[int] = []
-    engine: Any = SimpleNamespace(chat=str, load=loaded.append)
-    metric: Any = SimpleNamespace(
-        usage=None, build=lambda items, *_: lambda engine: scored.append(len(items))
-    )
-    task = Task("t", tuple(Item(str(k), f"{k}?", None, "yes") for k in range(3)), ())
-    patches = [Patch(), Patch(mixture=(1.0,))]
-    time_items(engine, task, metric, ("likelihood",), [lambda: patches[0], lambda: patches[1]])
-    assert loaded == [*patches, *patches] and scored == [3, 3, 3, 3]
+    assert shell.json("compare", *words, *given)["passes"] == 3 * 12 + 2 * 60 + 4 * (12 + 24)
+    assert not (tmp_path / "c").exists()

@@ -1,8 +1,12 @@
-"""Dropped evaluations and budgets."""
+"""The race of the experts: who drops out, and what a search does when it is decided; dropped
+evaluations, proposals and budgets.
+"""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,93 +15,176 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from search_helpers import (
-    Hull,
-    Position,
-    history,
-    questions,
-    small,
-    write_task,
-)
-from torch import Tensor
+from search_helpers import Hull, MakeSearch, Position, history
 
 import pyswarmopt as pso
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.scores.metrics.combine import harmonic
-from pyswarmopt_llm.searching.explore import Search
-from pyswarmopt_llm.searching.loop import search
+from pyswarmopt_llm.report.run import search
+from pyswarmopt_llm.scores.metrics.combine import Combine, harmonic
+from pyswarmopt_llm.scores.metrics.other_combines import arithmetic, of_the_same_items
+from pyswarmopt_llm.searching import explore as race
+from pyswarmopt_llm.searching.explore import Search, draw_shares, eliminated
 from pyswarmopt_llm.searching.plan import Budget
 from pyswarmopt_llm.searching.scoring.dropout import Dropout
-from pyswarmopt_llm.searching.scoring.run_directory import Run, about_run
+from pyswarmopt_llm.searching.scoring.result import Result
+from pyswarmopt_llm.searching.scoring.run_directory import Journal, Run, about_run
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer
 from pyswarmopt_llm.searching.surrogate import make_surrogate
 
-
-@pytest.fixture(autouse=True)
-def no_waiting_for_disks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyswarmopt_llm.common.files.regular.os.fsync", lambda descriptor: None)
+_SUMS = [[0.0] * 3, [1 / 3] * 3, [1.0] * 3]
 
 
-class Thresholds:
-    """Item k is right where w_k . x > b_k: a smooth task, cheap enough for whole searches."""
-
-    def __init__(self, n: int, dim: int, seed: int) -> None:
-        generator = torch.Generator().manual_seed(seed)
-        self.n, self.calls = n, 0
-        self._w = torch.randn(n, dim, generator=generator, dtype=torch.float64)
-        self._b = 0.7 * torch.randn(n, generator=generator, dtype=torch.float64)
-
-    def __call__(self, engine: Any) -> Score:
-        self.calls += 1
-        return score_of((self._w @ engine.x > self._b).double().tolist())
-
-
-def config_of(seed: int, **more: Any) -> SearchConfig:
-    return SearchConfig("b", ("x", "y"), ("t",), "r", seed=seed, **more)
+@given(st.integers(1, 300), st.integers(1, 60), st.integers(0, 9))
+def test_shares_double_from_16_items_and_hold_the_one_before(one: int, two: int, seed: int) -> None:
+    items = {"one": one, "two": two}
+    before = {name: np.zeros(count, dtype=bool) for name, count in items.items()}
+    shares = draw_shares(items, seed)
+    assert len(shares) == sum(16 * 2**k <= 2 / 3 * (one + two) for k in range(9))
+    for number, share in enumerate(shares):
+        part = 16 * 2**number / (one + two)
+        for name, count in items.items():
+            assert part * count <= share[name].sum() < part * count + 1
+            assert share[name].shape == (count,) and not (before[name] & ~share[name]).any()
+        before = dict(share)
 
 
-def opened(path: Path, config: SearchConfig) -> Run:
-    run = Run.open(path) if path.exists() else Run.create(path, about_run(config, {}))
-    run.rows = []  # as under its lock
-    return run
+def test_a_candidate_drops_out_by_the_paired_difference_and_what_is_left_of_the_items() -> None:
+    leader, values = np.repeat([1.0, 0.0], [20, 5]), np.repeat([1.0, 0.0, 1.0], [11, 12, 2])
+    # 9 lost, 2 gained of 25: mean .28, variance (9 + 2 - 25 * .28**2 + 1) / 26 = .38615
+    error = (0.38615 / 25) ** 0.5
+    assert eliminated(values, leader, 10**6) is (3 * error < 0.28) is False
+    # of 40 items in all the error is sqrt(15 / 40) of that
+    assert eliminated(values, leader, 40) is (3 * error * (15 / 40) ** 0.5 < 0.28) is True
+    assert not eliminated(leader, leader, 25)
 
 
-def scorer_of(run: Run, seed: int, tasks: int = 1) -> tuple[Scorer, list[Thresholds]]:
-    utilities = [Thresholds(60, 4, seed + 100 * k) for k in range(tasks)]
-    named = {f"t{k}": u for k, u in enumerate(utilities)}
-    return Scorer(run, Evaluator(Hull(4), Position(), named, harmonic)), utilities  # type: ignore[arg-type]
+def test_few_items_that_agree_do_not_decide() -> None:
+    """The variance of sixteen equal differences is that of one more item, 1 / 17: 3 standard errors
+    are 0.182.
+    """
+    ones = np.ones(16)
+    assert [eliminated(ones - gap, ones, 10**6) for gap in (0.18, 0.185)] == [False, True]
 
 
-def states(config: SearchConfig, scorer: Scorer, compat: Any) -> list[dict[str, Any]]:
-    """The swarm's state after each iteration."""
-    recipe = pso.recipes.model_swarms(max_iter=9, patience=20, compat=compat, restart_patience=3)
-    vertices = torch.eye(4, dtype=torch.float64)
-    swarm = pso.Swarm(
-        positions=vertices, population=7, recipe=recipe, maximize=True, seed=config.seed
+class Skills:
+    """Item i is right if the position's weights of the experts that know it outweigh the others."""
+
+    def __init__(self, known: Sequence[float]) -> None:
+        self._knows = np.random.default_rng(0).random((100, len(known))) < np.array(known)
+        self.asked, self.n = 0, 100
+
+    def __call__(self, engine: Any, places: Sequence[int] | None = None) -> Score:
+        chosen = list(range(self.n) if places is None else places)
+        self.asked += len(chosen)
+        margins = (self._knows - 0.5)[chosen] @ engine.x.numpy()
+        return replace(score_of(margins > 0), margins=tuple((float(m),) for m in margins))
+
+
+@pytest.mark.parametrize("combine", [harmonic, of_the_same_items(arithmetic)])
+def test_a_share_and_then_the_others_is_all_items_at_once(combine: Combine, tmp_path: Path) -> None:
+    """Nothing is scored twice; what is not scored counts as wrong."""
+    tasks = {"one": Skills((0.6, 0.7)), "two": Skills((0.9, 0.4))}
+    scorers = [
+        Scorer(Journal(), Evaluator(Hull(2), Position(), tasks, combine, margins=True))  # type: ignore[arg-type]
+        for _ in range(2)
+    ]
+    x = torch.tensor([0.5, 0.8], dtype=torch.float64)
+    (whole,) = scorers[0].score([x], 0)
+    first, second, *_ = draw_shares({"one": 100, "two": 100}, seed=1)
+    for share in (first, second):
+        (row,) = scorers[1].score([x], 0, share=share)
+        items = {name: np.array(row.item_values(name)) for name in tasks}
+        assert all((np.isnan(items[name]) == ~share[name]).all() for name in tasks)
+        least = [score_of(np.nan_to_num(values)) for values in items.values()]
+        assert row.value == combine(least).value and not row.complete
+    assert scorers[1].score([x], 0, share=first) == [row]  # enough is known
+    (row,) = scorers[1].score([x], 0)
+    assert (row.value, row.items, row.margins) == (whole.value, whole.items, whole.margins)
+    assert row.complete and scorers[1].item_evaluations == scorers[0].item_evaluations == 200
+
+
+def fly(run: Path, known: Sequence[float], races: bool = True) -> tuple[Search, Scorer, Skills]:
+    """A default search over three experts that know these shares of 100 items."""
+    utility, seed = Skills(known), 3
+    space, engine, tasks = Hull(3), Position(), {"t": utility}
+    config = SearchConfig("b", ("x", "y"), ("t",), "r", seed=seed, max_iter=0, surrogate="items")
+    opened = Run.open(run) if run.exists() else Run.create(run, about_run(config, {}))
+    opened.rows = []  # as under its lock
+    scorer = Scorer(opened, Evaluator(space, engine, tasks, harmonic, margins=True))
+    positions = torch.cat([torch.eye(3), torch.tensor(_SUMS)]).double()
+    recipe = pso.recipes.model_swarms(max_iter=0)
+    swarm = pso.Swarm(positions=positions, population=6, recipe=recipe, maximize=True, seed=seed)
+    flown = Search(
+        space,
+        scorer,
+        swarm,
+        Budget(None, None),
+        population=6,
+        items=100,
+        seed=seed,
+        surrogate=make_surrogate("items", ["t"], harmonic, 6),
+        shares=draw_shares({"t": 100}, seed) if races else (),
     )
-    kept: list[dict[str, Any]] = []
-    dropout = None
-    if config.drop_k is not None and config.drop_n is not None:
-        dropout = Dropout(config.drop_k, config.drop_n, config.seed)
-    budget, more = Budget(None, None), {"population": 7, "items": 60, "seed": config.seed}
-
-    def on_round(optimizer: pso.Optimizer, iteration: int, best: float) -> None:
-        kept.append(optimizer.state_dict())
-
-    steps = Search(Hull(4), scorer, swarm, budget, **more, dropout=dropout, on_round=on_round)  # type: ignore[arg-type]
-    steps.run()
-    return kept
+    flown.score_experts()
+    flown.run()
+    return flown, scorer, utility
 
 
-def same(one: dict[str, Any], other: dict[str, Any], but: str = "") -> bool:
-    assert one.keys() == other.keys()
-    return all(bits(one[k]) == bits(other[k]) for k in one.keys() - {but})
+def test_where_one_expert_is_far_ahead_the_others_drop_out_and_nothing_is_proposed(
+    tmp_path: Path,
+) -> None:
+    flown, scorer, utility = fly(tmp_path / "run", (0.9, 0.4, 0.5))
+    assert flown.decided and flown.proposed == 0
+    assert scorer.item_evaluations == utility.asked < 100 + 5 * 64
+    latest = {row.particle: row for row in scorer.rows}
+    assert {number for number, row in latest.items() if row.complete} <= {0, 4, 5}
+    assert latest[0].complete
+    for number in (1, 2):
+        values = [v for v in latest[number].item_values("t") if v == v]
+        assert len(values) in (16, 32, 64) and latest[number].value == sum(values) / 100
+        assert latest[number].score("t").value == np.mean(values)
+    best = flown.best()
+    assert best.value == max(row.value for row in latest.values() if row.complete)
+    # Again, from any line on: the same rows.
+    journal = tmp_path / "run" / "results.jsonl"
+    lines, whole = journal.read_bytes().splitlines(keepends=True), history(tmp_path / "run")
+    for kept in range(len(lines)):
+        journal.write_bytes(b"".join(lines[:kept]))
+        fly(tmp_path / "run", (0.9, 0.4, 0.5))
+        again = history(tmp_path / "run")
+        assert [{**row, "seconds": 0} for row in again] == [{**row, "seconds": 0} for row in whole]
 
 
-def bits(value: Any) -> Any:
-    return value.numpy().tobytes() if isinstance(value, Tensor) else value
+def test_where_experts_are_close_the_search_is_that_without_a_race(tmp_path: Path) -> None:
+    known = (0.6, 0.6, 0.55)
+    raced, scorer, utility = fly(tmp_path / "raced", known)
+    plain, all_items, whole = fly(tmp_path / "plain", known, races=False)
+    assert not raced.decided and raced.proposed == plain.proposed > 0
+    assert utility.asked == whole.asked
+    assert raced.best().x.equal(plain.best().x)
+    rows = {row.key: row for row in scorer.rows}
+    assert list(rows) == [row.key for row in all_items.rows]
+    assert all(rows[row.key].items == row.items for row in all_items.rows)
+    assert all(rows[row.key].margins == row.margins for row in all_items.rows)
+
+
+def test_a_decided_run_says_on_how_many_items_each_expert_was_scored(
+    words_search: MakeSearch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(race, "ERRORS", 0.0)  # whoever is behind drops out
+    more = {"space": "delta", "surrogate": "items", "train": "off", "dtype": "float32"}
+    config = words_search(24, 12, max_iter=0, **more)
+    said: list[str] = []
+    done: Any = search(config, lambda event: said.append(event.data.get("text", ""))).result
+    dropped = Result.from_json(done).dropped
+    assert len(dropped) == 2 and done["best_single"] not in dropped
+    assert set(dropped.values()) == {16} and done["stop"] == {"proposals": 0}
+    outcome = next(text for text in said if "is ahead of every other expert" in text)
+    assert outcome.startswith(done["best_single"]) and "after 16 of 24 dev examples" in outcome
+    report = (tmp_path / "run" / "report.html").read_text()
+    assert all(f"{name}, on 16 dev examples" in report for name in dropped)
 
 
 # Drops and budgets
@@ -113,10 +200,9 @@ def test_dropped_evaluations_are_as_frequent_as_asked_for_and_spare_the_start() 
 
 
 def test_a_dropped_iteration_moves_on_without_a_single_evaluation(
-    tiny_base: Path, experts: list[Path], tmp_path: Path
+    words_search: MakeSearch,
 ) -> None:
-    task = write_task(tmp_path / "words.json", questions(8, 1), questions(4, 2))
-    config = small(tiny_base, experts, [task], tmp_path / "r", max_iter=6, drop_k=0.5, seed=1)
+    config = words_search(8, 4, max_iter=6, drop_k=0.5, seed=1)
     dropout = Dropout(0.5, 0.0, config.seed)
     expected = [k for k in range(7) if not dropout.dropped(k, 5).any()]
     found = search(config)
@@ -125,29 +211,27 @@ def test_a_dropped_iteration_moves_on_without_a_single_evaluation(
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 5])
-def test_proposals_are_scored_in_batches_and_within_the_budget(
-    at_once: int, tmp_path: Path
-) -> None:
-    """Six of 60 items each, of two tasks; all of a batch are proposed before the first of it is
+def test_proposals_are_scored_in_batches_and_within_the_budget(at_once: int) -> None:
+    """Six of 100 items each, of two tasks; all of a batch are proposed before the first of it is
     scored.
     """
-    config = config_of(1, proposals=6, max_iter=0, particles=7)
-    scorer, utilities = scorer_of(opened(tmp_path / "r", config), 1, tasks=2)
+    utilities = {f"t{k}": Skills((0.6, 0.5, 0.4, 0.3 + k / 3)) for k in range(2)}
+    scorer = Scorer(Journal(), Evaluator(Hull(4), Position(), utilities, harmonic))  # type: ignore[arg-type]
     surrogate = make_surrogate("scores", ["t0", "t1"], harmonic, 6)
     asked: list[int] = []
     propose = surrogate.propose
 
     def watched(seed: int, at_once: int) -> Any:
         for batch in propose(seed, at_once):
-            asked.append(utilities[0].calls)
+            asked.append(utilities["t0"].asked // 100)
             yield batch
 
     surrogate.propose = watched  # type: ignore[method-assign]
     recipe = pso.recipes.model_swarms(max_iter=0)
     vertices = torch.eye(4, dtype=torch.float64)
     swarm = pso.Swarm(positions=vertices, population=7, recipe=recipe, maximize=True, seed=1)
-    budget = Budget(None, (7 + 5) * 120)
-    more = {"population": 7, "items": 120, "seed": 1, "at_once": at_once}
+    budget = Budget(None, (7 + 5) * 200)
+    more = {"population": 7, "items": 200, "seed": 1, "at_once": at_once}
     steps = Search(Hull(4), scorer, swarm, budget, surrogate=surrogate, **more)  # type: ignore[arg-type]
     steps.run()
     whole = {1: 5, 2: 4, 5: 5}[at_once]  # a batch that the budget does not cover is not begun
@@ -156,27 +240,6 @@ def test_proposals_are_scored_in_batches_and_within_the_budget(
     )
     rows = [row for row in scorer.rows if row.particle >= 7]
     assert [row.particle for row in rows] == list(range(7, 7 + whole))
-
-
-@pytest.mark.parametrize("more", [{}, {"drop_k": 0.3, "drop_n": 0.3}])
-def test_a_search_cut_off_anywhere_replays_to_the_same_end(
-    more: dict[str, Any], tmp_path: Path
-) -> None:
-    config = config_of(1, **more)
-    scorer, _ = scorer_of(opened(tmp_path / "whole", config), 1, tasks=2)
-    whole = states(config, scorer, "reference")
-    journal = (tmp_path / "whole" / "results.jsonl").read_text().splitlines(keepends=True)
-    reference = history(tmp_path / "whole")
-    for cut in (0, 5, 9, len(journal) // 2, len(journal) - 1, len(journal)):
-        run = opened(tmp_path / f"cut{cut}", config)
-        (run.path / "results.jsonl").write_text("".join(journal[:cut]))
-        run = opened(run.path, config)
-        scorer, utilities = scorer_of(run, 1, tasks=2)
-        again = states(config, scorer, "reference")
-        assert len(whole) == len(again) and all(map(same, whole, again))
-        run.finish({})
-        assert history(run.path) == reference
-        assert [utility.calls for utility in utilities] == [len(reference) - cut] * 2
 
 
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=20), st.integers(1, 400))
@@ -191,15 +254,11 @@ def test_the_item_budget_is_kept_if_iterations_do_not_grow(steps: list[int], bud
     assert stop == len(steps) - 1 or totals[stop] + steps[stop] > budget
 
 
-def test_a_search_keeps_within_its_budget_and_says_so(
-    tiny_base: Path, experts: list[Path], tmp_path: Path
-) -> None:
-    task = write_task(tmp_path / "words.json", questions(10, 1), questions(4, 2))
-    found = search(small(tiny_base, experts, [task], tmp_path / "i", max_iter=9, budget_items=170))
+def test_a_search_keeps_within_its_budget_and_says_so(words_search: MakeSearch) -> None:
+    config = words_search(10, 4, max_iter=9)
+    found = search(replace(config, budget_items=170))
     assert 50 < found.result["item_evaluations"] <= 170
     assert found.result["stop"] == {"budget_items": found.result["item_evaluations"]}
-    found = search(
-        small(tiny_base, experts, [task], tmp_path / "m", max_iter=9, budget_minutes=1e-6)
-    )
+    found = search(replace(config, out=f"{config.out}-timed", budget_minutes=1e-6))
     assert list(found.result["stop"]) == ["budget_minutes"]
     assert {row["iteration"] for row in history(found.run)} == {0}  # the start is always evaluated

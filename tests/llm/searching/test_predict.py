@@ -9,15 +9,15 @@ import json
 import math
 import random
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from search_helpers import WORDS, louder, questions, small, write_task
+from search_helpers import WORDS, MakeSearch, Shell, questions, write_task
 
 import pyswarmopt_llm as sl
-from pyswarmopt_llm.cli.app import main
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.use import predict as job
@@ -39,9 +39,9 @@ def write_rows(path: Path, n: int, seed: int, label: bool = True) -> Path:
     return path
 
 
-def read(path: Path) -> list[dict[str, str]]:
+def read(path: Path, delimiter: str = ";") -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file, delimiter=";"))
+        return list(csv.DictReader(file, delimiter=delimiter))
 
 
 @pytest.fixture(scope="module")
@@ -50,18 +50,46 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def runs(tiny_base: Path, tiny_experts: list[Path], folder: Path) -> dict[str, Path]:
+def runs(make_search: MakeSearch, folder: Path) -> dict[str, Path]:
     """Scoring -> a finished search over a table of labels."""
-    task = write_rows(folder / "tickets.csv", 36, 1)
-    experts = louder(tiny_experts, folder / "louder")
+    table = {"tasks": (str(write_rows(folder / "tickets.csv", 36, 1)),), "dtype": "float32"}
     found = {}
     for scoring in ("letter", "likelihood"):
-        config = small(
-            tiny_base, experts, [task], folder / scoring, scoring=scoring, max_iter=1,
-            columns=("question=body", "label=team"), dtype="float32",
-        )  # fmt: skip
-        found[scoring] = search(config).run
+        config = make_search(folder, 1, 1, scoring=scoring, max_iter=1, out=folder / scoring)
+        columns = ("question=body", "label=team")
+        found[scoring] = search(replace(config, columns=columns, **table)).run  # type: ignore[arg-type]
     return found
+
+
+@pytest.fixture(autouse=True)
+def four_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job, "CHUNK", 4)
+
+
+@pytest.fixture
+def new(tmp_path: Path) -> Path:
+    """A table of eleven rows."""
+    return write_rows(tmp_path / "new.csv", 11, 3)
+
+
+@pytest.fixture(scope="module")
+def whole(runs: dict[str, Path], folder: Path) -> bytes:
+    """What `new` is when it is labelled at once."""
+    out = folder / "whole.csv"
+    sl.predict(runs["letter"], write_rows(folder / "rows.csv", 11, 3), out)
+    return out.read_bytes()
+
+
+def stopped(run: Path, new: Path, out: Path, rows: int) -> Path:
+    """The progress of a file that was stopped after so many rows."""
+
+    def stop(done: int, total: int) -> None:
+        if done == rows:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sl.predict(run, new, out, on_items=stop)
+    return out.with_name(f"{out.name}.progress")
 
 
 def by_transformers(run: Path, base: Path, texts: list[str], scoring: str) -> list[list[float]]:
@@ -116,78 +144,42 @@ def test_labels_are_those_of_transformers(
         assert row["predicted"] == one.label == LABELS[max(range(3), key=wanted.__getitem__)]
 
 
-def test_goes_on_where_it_was_interrupted(
-    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(job, "CHUNK", 4)
-    new, whole, out = (
-        write_rows(tmp_path / "new.csv", 11, 3),
-        tmp_path / "whole.csv",
-        tmp_path / "out.csv",
-    )
-    sl.predict(runs["letter"], new, whole)
-
-    def stop(done: int, total: int) -> None:
-        if done == 8:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        sl.predict(runs["letter"], new, out, on_items=stop)
+def test_goes_on_where_it_was_interrupted(runs: dict[str, Path], new: Path, whole: bytes) -> None:
+    out = new.with_name("out.csv")
+    progress = stopped(runs["letter"], new, out, 8)
     assert not out.exists()
-    with (tmp_path / "out.csv.progress").open("a") as file:
+    with progress.open("a") as file:
         file.write('{"probabilities": [[0.1')  # a line that was cut short
     counts: list[int] = []
     sl.predict(runs["letter"], new, out, on_items=lambda done, total: counts.append(done))
     assert counts == [11]  # eight were known
-    assert out.read_bytes() == whole.read_bytes()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["new.csv", "out.csv", "whole.csv"]
+    assert out.read_bytes() == whole
+    assert sorted(path.name for path in new.parent.iterdir()) == ["new.csv", "out.csv"]
 
 
-def test_refuses_to_mix_inputs(
-    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(job, "CHUNK", 4)
-    new, out = write_rows(tmp_path / "new.csv", 11, 3), tmp_path / "out.csv"
-
-    def stop(done: int, total: int) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        sl.predict(runs["letter"], new, out, on_items=stop)
+def test_refuses_to_mix_inputs(runs: dict[str, Path], new: Path, tmp_path: Path) -> None:
+    run, out = shutil.copytree(runs["letter"], tmp_path / "run"), tmp_path / "out.csv"
+    progress = stopped(run, new, out, 4)
     with pytest.raises(UserError, match="other inputs"):
         sl.predict(runs["likelihood"], new, out)
     write_rows(new, 11, 4)
     with pytest.raises(UserError, match=r"out.csv.progress: is of other inputs; remove the file"):
-        sl.predict(runs["letter"], new, out)
+        sl.predict(run, new, out)
+    write_rows(new, 11, 3)
+    about = json.loads((run / "run.json").read_text())
+    about["forms"]["tickets"]["prompt"] = "Which team? {question}{choices}"
+    (run / "run.json").write_text(json.dumps(about))
+    with pytest.raises(UserError, match="other inputs"):
+        sl.predict(run, new, out)
     out.write_text("mine")
-    (tmp_path / "out.csv.progress").unlink()
+    progress.unlink()
     with pytest.raises(UserError, match="is there already"):
         sl.predict(runs["letter"], new, out)
     assert out.read_text() == "mine"
 
 
-def stopped(run: Path, new: Path, out: Path, rows: int) -> Path:
-    """The progress of a file that was stopped after so many rows."""
-
-    def stop(done: int, total: int) -> None:
-        if done == rows:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        sl.predict(run, new, out, on_items=stop)
-    return out.with_name(f"{out.name}.progress")
-
-
-def test_two_at_once_do_not_write_one_file(
-    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(job, "CHUNK", 4)
-    new, whole, out = (
-        write_rows(tmp_path / "new.csv", 11, 3),
-        tmp_path / "w.csv",
-        tmp_path / "o.csv",
-    )
-    sl.predict(runs["letter"], new, whole)
+def test_two_at_once_do_not_write_one_file(runs: dict[str, Path], new: Path, whole: bytes) -> None:
+    out = new.with_name("o.csv")
     said: list[str] = []
 
     def meanwhile(done: int, total: int) -> None:
@@ -198,20 +190,18 @@ def test_two_at_once_do_not_write_one_file(
         said.append(error.value.text)
 
     sl.predict(runs["letter"], new, out, on_items=meanwhile)
-    assert len(said) == 3 and out.read_bytes() == whole.read_bytes()
+    assert len(said) == 3 and out.read_bytes() == whole
 
 
 def test_a_chunk_that_is_there_twice_counts_once(
-    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    runs: dict[str, Path], new: Path, whole: bytes
 ) -> None:
-    monkeypatch.setattr(job, "CHUNK", 4)
-    new, out = write_rows(tmp_path / "new.csv", 11, 3), tmp_path / "o.csv"
-    sl.predict(runs["letter"], new, whole := tmp_path / "whole.csv")
+    out = new.with_name("o.csv")
     progress = stopped(runs["letter"], new, out, 4)
     (chunk,) = progress.read_text().splitlines(keepends=True)
     progress.write_text(chunk + chunk)
     sl.predict(runs["letter"], new, out)
-    assert out.read_bytes() == whole.read_bytes()
+    assert out.read_bytes() == whole
 
 
 THIRD = [1 / 3] * 3
@@ -226,35 +216,19 @@ def test_probabilities_that_are_none_are_refused(rows: Any) -> None:
     assert wrong_chunk([3], {"probabilities": rows}) == "probabilities"
 
 
-def test_a_damaged_progress_is_one_line(runs: dict[str, Path], tmp_path: Path) -> None:
-    new, out = write_rows(tmp_path / "new.csv", 3, 3), tmp_path / "out.csv"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(job, "CHUNK", 1)
-        progress = stopped(runs["letter"], new, out, 1)
-        row = json.loads(progress.read_text())
-        progress.write_text(json.dumps({**row, "probabilities": [[9, 9, 9]]}) + "\n")
-        with pytest.raises(UserError, match=r"rows 0 of .*: probabilities is missing") as e:
-            sl.predict(runs["letter"], new, out)
-    assert "\n" not in e.value.text
+def test_a_damaged_progress_is_one_line(runs: dict[str, Path], new: Path) -> None:
+    out = new.with_name("out.csv")
+    progress = stopped(runs["letter"], new, out, 4)
+    row = json.loads(progress.read_text())
+    progress.write_text(json.dumps({**row, "probabilities": [[9, 9, 9]] * 4}) + "\n")
+    with pytest.raises(UserError, match=r"rows 0 of .*: probabilities is missing") as error:
+        sl.predict(runs["letter"], new, out)
+    assert "\n" not in error.value.text
 
 
 def test_what_a_model_that_overflows_answers_is_kept_and_has_no_label() -> None:
     assert wrong_chunk([3], {"probabilities": [[None] * 3]}) is None
     assert Prediction.of(["a", "b", "c"], [math.nan] * 3).label == ""
-
-
-def test_another_form_of_the_question_is_another_input(
-    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(job, "CHUNK", 4)
-    run = shutil.copytree(runs["letter"], tmp_path / "run")
-    new, out = write_rows(tmp_path / "new.csv", 11, 3), tmp_path / "o.csv"
-    stopped(run, new, out, 4)
-    about = json.loads((run / "run.json").read_text())
-    about["forms"]["tickets"]["prompt"] = "Which team? {question}{choices}"
-    (run / "run.json").write_text(json.dumps(about))
-    with pytest.raises(UserError, match="is of other inputs"):
-        sl.predict(run, new, out)
 
 
 @pytest.mark.parametrize("suffix", ["json", "jsonl"])
@@ -279,15 +253,13 @@ def test_json_in_and_out(suffix: str, runs: dict[str, Path], tmp_path: Path) -> 
     assert [one.label for one in alone] == [row["predicted"] for row in found]
 
 
-def test_options_of_their_own(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> None:
+def test_options_of_their_own(words_search: MakeSearch, tmp_path: Path) -> None:
     """Where each question has its own choices, a new row brings them, in any of the forms of a
     task.
     """
-    task = write_task(tmp_path / "quiz.json", questions(8, 1), questions(4, 2))
-    run = search(
-        small(tiny_base, tiny_experts, [task], tmp_path / "run", max_iter=0, scoring="letter")
-    ).run
-    task.unlink()  # the run remembers what it needs
+    config = words_search(8, 4, max_iter=0, scoring="letter")
+    run = search(config).run
+    Path(*config.tasks).unlink()  # the run remembers what it needs
     new, table = questions(5, 3), tmp_path / "new.csv"
     whole = sl.predict(run, new)
     with table.open("w", newline="") as file:
@@ -296,8 +268,7 @@ def test_options_of_their_own(tiny_base: Path, tiny_experts: list[Path], tmp_pat
         writer.writerows([row["question"], *row["choices"].values()] for row in new)
     out = tmp_path / "out.csv"
     assert sl.predict(run, table, out) == whole
-    with out.open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read(out, ",")
     assert [row["predicted"] for row in rows] == [one.label for one in whole]
     assert json.loads(rows[0]["probabilities"]).keys() == set("ABCD")
     with pytest.raises(UserError, match="question 1: no choices"):
@@ -316,17 +287,14 @@ def test_names_of_columns_keep_the_blanks_around_them(
 
 
 def test_blank_rows_stay_without_a_label_and_the_others_have_theirs(
-    runs: dict[str, Path], tmp_path: Path, capsys: Any, caplog: pytest.LogCaptureFixture
+    runs: dict[str, Path], tmp_path: Path, shell: Shell, caplog: pytest.LogCaptureFixture
 ) -> None:
     new, out = tmp_path / "new.csv", tmp_path / "out.csv"
     new.write_text("nr;body\n1;\n2;amber\n3;  \n4;birch\n")
-    with pytest.raises(SystemExit) as ended:
-        main(["predict", str(new), "--run", str(runs["letter"]), "--out", str(out)])
-    shown = capsys.readouterr()
-    assert not ended.value.code
+    shown = shell("predict", new, "--run", runs["letter"], "--out", out)
     (said,) = (line for line in caplog.messages if "blank" in line)
     assert "new.csv: 2 of 4 rows left out (line 2, line 4), since they are blank" in said
-    assert "2 rows labelled in" in shown.out and "undefined" not in shown.out
+    assert "2 rows labelled in" in shown and "undefined" not in shown
     rows, alone = read(out), sl.predict(runs["letter"], ["amber", "birch"])
     assert [row["nr"] for row in rows] == list("1234")
     assert [row["predicted"] for row in rows] == ["", alone[0].label, "", alone[1].label]
@@ -334,52 +302,34 @@ def test_blank_rows_stay_without_a_label_and_the_others_have_theirs(
     assert float(rows[3]["p(loan)"]) == pytest.approx(alone[1].probabilities["loan"], abs=1e-5)
 
 
-def test_a_task_that_writes_points_to_generate(
-    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
-) -> None:
+def test_a_task_that_writes_points_to_generate(words_search: MakeSearch, tmp_path: Path) -> None:
     items = [{"question": f"{i}?", "answer": str(i)} for i in range(6)]
     task = write_task(tmp_path / "open.json", items[:4], items[4:])
-    config = small(
-        tiny_base,
-        tiny_experts,
-        [task],
-        tmp_path / "run",
-        max_iter=0,
-        scoring="generate",
-        metrics=("f1",),
-    )
-    run = search(config).run
+    config = words_search(1, 1, max_iter=0, scoring="generate", metrics=("f1",))
+    run = search(replace(config, tasks=(str(task),))).run
     with pytest.raises(UserError, match="its answers are written; use swarm-llm generate"):
         sl.predict(run, ["1?"])
 
 
-def test_the_command(runs: dict[str, Path], tmp_path: Path, capsys: Any) -> None:
-    def call(*words: str) -> str:
-        with pytest.raises(SystemExit) as stopped:
-            main(["predict", "--run", str(runs["letter"]), *words])
-        assert stopped.value.code == 0
-        return str(capsys.readouterr().out)
-
+def test_the_command(runs: dict[str, Path], tmp_path: Path, shell: Shell) -> None:
+    words = ["predict", "--run", runs["letter"]]
     new, out = write_rows(tmp_path / "new.csv", 5, 5), tmp_path / "out.csv"
-    assert f"5 rows labelled in {out}" in call(str(new), "--out", str(out))
+    assert f"5 rows labelled in {out}" in shell(*words, new, "--out", out)
     (one,) = sl.predict(runs["letter"], ["amber"])
-    assert call("--text", "amber").splitlines()[0] == one.label
-    assert json.loads(call("--text", "amber", "--json")) == {
-        "label": one.label,
-        "probabilities": one.probabilities,
-    }
+    assert shell(*words, "--text", "amber").splitlines()[0] == one.label
+    found = shell.json(*words, "--text", "amber")
+    assert found == {"label": one.label, "probabilities": one.probabilities}
 
 
 def test_an_error_of_the_model_is_not_said_to_be_one_of_the_file(
-    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    runs: dict[str, Path], new: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lost(*given: object) -> None:
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(job, "probabilities_of", lost)
-    new = write_rows(tmp_path / "new.csv", 3, 3)
     with pytest.raises(OSError, match="Input/output error"):
-        sl.predict(runs["letter"], new, tmp_path / "out.csv")
+        sl.predict(runs["letter"], new, new.with_name("out.csv"))
 
 
 def test_a_task_of_a_run_goes_by_its_name_or_by_what_the_search_was_given() -> None:

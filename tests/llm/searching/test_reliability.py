@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import torch
-from search_helpers import ends_as, history, lasting, swarm_llm
+from search_helpers import Shell, ends_as, history, lasting
 from workers_helpers import plan
 
 from pyswarmopt_llm.common.config import SearchConfig
@@ -70,23 +70,21 @@ def test_a_run_of_an_older_version_goes_on(copy: Path, finished: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("place", "value", "message"),
     [
-        ({"format": 0}, "format 0, not 1; resume with the version that wrote it"),
-        ({"format": 2}, "format 2, not 1; resume with the version that wrote it"),
-        ({"config": {"warp": 9}}, "knows a setting 'warp' that this version does not"),
+        ("format", 0, "format 0, not 1; resume with the version that wrote it"),
+        ("format", 2, "format 2, not 1; resume with the version that wrote it"),
+        ("config", {"warp": 9}, "knows a setting 'warp' that this version does not"),
     ],
 )
 def test_a_run_of_a_version_that_is_not_understood_is_refused(
-    change: dict[str, Any], message: str, copy: Path, capsys: pytest.CaptureFixture[str]
+    place: str, value: Any, message: str, copy: Path, shell: Shell
 ) -> None:
     about = json.loads((copy / "run.json").read_text())
-    about["config"] |= change.get("config", {})
-    about |= {name: value for name, value in change.items() if name != "config"}
+    about[place] = {**about[place], **value} if place == "config" else value
     (copy / "run.json").write_text(json.dumps(about))
     (copy / "result.json").unlink()
-    code, _, err = swarm_llm(capsys, "resume", copy, "--quiet")
-    assert code == 2 and message in err and err.count("\n") == 1
+    assert message in shell.refused("resume", copy, "--quiet")
 
 
 def test_ten_workers_and_hundreds_of_evaluations_leave_nothing_behind(

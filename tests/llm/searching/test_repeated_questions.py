@@ -18,7 +18,7 @@ import pytest
 import torch
 from engine_reference import load_tiny, naive_loglikelihood, plain_ids
 from peft import PeftModel
-from search_helpers import WORDS, Json, history, louder, small, write_task
+from search_helpers import WORDS, Json, MakeSearch, history, write_task
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
@@ -51,16 +51,13 @@ def asking(questions: int, split: int) -> list[Json]:
 @pytest.fixture(scope="module", params=[1, 20], ids=["one question", "twenty questions"])
 def done(
     request: pytest.FixtureRequest,
-    tiny_base: Path,
-    tiny_experts: list[Path],
+    make_search: MakeSearch,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[SearchConfig, Json]:
     """A search whose result is trained, and its ``result.json``."""
-    folder = tmp_path_factory.mktemp("repeated")
-    task = write_task(folder / "words.json", asking(request.param, 0), asking(request.param, 1))
-    more: Options = {"space": "delta", "train": "on", "dtype": "float32"}
-    experts = louder(tiny_experts, folder / "experts")
-    config = small(tiny_base, experts, [task], folder / "run", max_iter=1, **more)
+    more: Options = {"space": "delta", "train": "on", "dtype": "float32", "max_iter": 1}
+    config = make_search(tmp_path_factory.mktemp("repeated"), 1, 1, **more)
+    write_task(Path(*config.tasks), asking(request.param, 0), asking(request.param, 1))
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(train, "not_worse", lambda *_: True)
         return config, dict(search(config).result)

@@ -17,7 +17,7 @@ from result_helpers import nested
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.searching.scoring.record import Row, pack, unpack, wrong_in_row
+from pyswarmopt_llm.searching.scoring.record import Row, pack, unpack
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import (
     Run,
@@ -160,7 +160,7 @@ def test_a_column_of_another_type_is_named(column: str, value: object, tmp_path:
     stored = {"what": "search", "who": "k", **ROW, column: value}
     (run.path / "results.jsonl").write_text(json.dumps(stored) + "\n")
     with pytest.raises(UserError, match=rf"results\.jsonl: search of k: {column} is missing"):
-        Run.open(run.path).store.get("search", "k", dict, wrong_in_row)
+        Run.open(run.path).store.row("search", "k", ["t"], lambda: pytest.fail("scored again"))
 
 
 def test_a_result_counts_only_with_its_adapter(tmp_path: Path) -> None:
@@ -173,6 +173,3 @@ def test_a_result_counts_only_with_its_adapter(tmp_path: Path) -> None:
     (run.path / "result.json").write_text("{")
     with pytest.raises(UserError, match=r"result\.json: damaged.*remove it and resume"):
         _ = run.result
-
-
-# Checkpoints as witnesses

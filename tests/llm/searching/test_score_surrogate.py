@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 import torch
+from kriging import covariance, kriged
 from scipy import integrate, stats
-from sklearn.gaussian_process.kernels import Matern
 
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
@@ -30,6 +31,10 @@ def candidates(count: int, dim: int, seed: int, items: int = 30) -> list[Candida
     """
     positions = np.random.default_rng(seed).uniform(-0.5, 1.5, (count, dim))
     return [scored(position, items) for position in positions]
+
+
+def positions_of(seen: Sequence[Candidate]) -> np.ndarray:
+    return np.stack([candidate.position for candidate in seen])
 
 
 def scored(position: np.ndarray, items: int = 30) -> Candidate:
@@ -63,30 +68,15 @@ def told(seen: list[Candidate]) -> Surrogate:
     return surrogate
 
 
-def kriged(x: np.ndarray, y: np.ndarray, kernel: Kernel, new: np.ndarray) -> tuple[float, float]:
-    """Mean and standard error at `new` by ordinary kriging as one bordered system (Santner et al.
-    2003).
-    """
-    n, correlation = len(x), Matern(kernel.length, nu=2.5)
-    covariance = correlation(x) + kernel.noise * np.eye(n)
-    bordered = np.block([[covariance, np.ones((n, 1))], [np.ones((1, n)), np.zeros((1, 1))]])
-    k = np.append(correlation(x, new[None])[:, 0], 1.0)
-    weights = np.linalg.solve(bordered, k)
-    inverse = np.linalg.inv(covariance)
-    level = inverse.sum(0) @ y / inverse.sum()
-    variance = (y - level) @ inverse @ (y - level) / (n - 1)
-    return float(weights[:n] @ y), math.sqrt(max((1 - weights @ k) * variance, 0.0))
-
-
 def literal(model: ScoreModel, seen: list[Candidate], new: np.ndarray) -> tuple[float, float]:
     """Kriging with noise predicts the candidates themselves, kriging without noise goes through
     that.
     """
-    x = np.stack([candidate.position for candidate in seen])
+    x = positions_of(seen)
     y = np.array([candidate.value for candidate in seen])
     (kernel,) = model.kernels
-    smooth = np.array([kriged(x, y, kernel, position)[0] for position in x])
-    return kriged(x, smooth, Kernel(kernel.length, 1e-6), new)
+    smooth = np.array([kriged(kernel, x, y, position)[0] for position in x])
+    return kriged(Kernel(kernel.length, 1e-6), x, smooth, new)
 
 
 @pytest.mark.parametrize(("count", "dim"), [(5, 1), (9, 3), (20, 4)])
@@ -110,7 +100,7 @@ def test_a_candidate_that_was_scored_is_not_proposed_again() -> None:
         assert min(np.abs(position.numpy() - candidate.position).max() for candidate in seen) > 1e-3
         seen.append(rising(position.numpy()))
     model = ScoreModel(seen, harmonic)
-    at_candidates = model.improvement(np.stack([candidate.position for candidate in seen]))
+    at_candidates = model.improvement(positions_of(seen))
     assert model.kernels[0].noise > 1e-4 and at_candidates.max() < 0.01
 
 
@@ -130,13 +120,12 @@ def evidence(kernel: Kernel, x: np.ndarray, columns: np.ndarray) -> float:
     variances, but a constant.
     """
     n = len(x)
-    covariance = Matern(kernel.length, nu=2.5)(x) + kernel.noise * np.eye(n)
-    inverse = np.linalg.inv(covariance)
+    inverse = np.linalg.inv(covariance(kernel, x))
     total = inverse.sum()
     logs = []
     for y in columns.T:
         rest = y - inverse.sum(0) @ y / total
-        logs.append(-0.5 * np.linalg.slogdet(covariance)[1] - 0.5 * math.log(total))
+        logs.append(-0.5 * np.linalg.slogdet(covariance(kernel, x))[1] - 0.5 * math.log(total))
         logs.append(-0.5 * (n - 1) * math.log(rest @ inverse @ rest))
     return sum(logs)
 
@@ -144,7 +133,7 @@ def evidence(kernel: Kernel, x: np.ndarray, columns: np.ndarray) -> float:
 @pytest.mark.parametrize("seed", range(2))
 def test_the_items_choose_the_length_and_the_values_the_noise(seed: int) -> None:
     seen = candidates(14, 2, seed)
-    x = np.stack([candidate.position for candidate in seen])
+    x = positions_of(seen)
     items = np.stack([candidate.scores[0].per_item for candidate in seen])
     values = np.array([[candidate.value] for candidate in seen])
     varying = items[:, items.std(0) > 0]
@@ -162,7 +151,7 @@ def test_proposals_find_what_the_same_number_of_random_candidates_does_not() -> 
         scored(row) for row in [*np.eye(dim), np.zeros(dim), np.full(dim, 1 / dim), np.ones(dim)]
     ]
     begun = len(seen)
-    bounds = box_around(np.stack([candidate.position for candidate in seen]))
+    bounds = box_around(positions_of(seen))
     while len(seen) < budget:
         (position,) = proposals(seen, len(seen), begun=begun)
         assert all(
@@ -194,7 +183,7 @@ def test_where_scores_are_noisy_nothing_is_interpolated() -> None:
     nothing.
     """
     seen = candidates(14, 2, 0)
-    x = np.stack([candidate.position for candidate in seen])
+    x = positions_of(seen)
     (exact, no_error), (noisy, error) = (
         ScoreModel(seen, harmonic, noisy).predict(x) for noisy in (False, True)
     )

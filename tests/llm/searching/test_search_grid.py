@@ -11,15 +11,14 @@ from typing import Any
 
 import pytest
 from search_helpers import (
+    MakeSearch,
+    Shell,
+    ends_as,
     files,
     history,
     lasting,
-    louder,
-    questions,
     search_words,
-    small,
-    swarm_llm,
-    write_task,
+    stopped,
 )
 
 from pyswarmopt_llm.common.config import SearchConfig
@@ -32,13 +31,8 @@ SETTINGS = ("inertia=0.1,0.9", "step=0.5,1.0", "repel=0")
 
 
 @pytest.fixture(scope="module")
-def setting(
-    tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory
-) -> SearchConfig:
-    folder = tmp_path_factory.mktemp("grid")
-    experts = louder(tiny_experts, folder / "experts")
-    task = write_task(folder / "words.json", questions(24, 1), questions(20, 2))
-    return small(tiny_base, experts, [task], folder / "grid", settings=SETTINGS)
+def setting(make_search: MakeSearch, tmp_path_factory: pytest.TempPathFactory) -> SearchConfig:
+    return make_search(tmp_path_factory.mktemp("grid"), 24, 20, settings=SETTINGS)
 
 
 @pytest.fixture(scope="module")
@@ -153,18 +147,6 @@ def test_a_budget_is_for_all_draws_together_in_equal_shares(
 # Interruptions
 
 
-class Stop:
-    """Presses Ctrl-C at the n-th event of a kind."""
-
-    def __init__(self, kind: str, n: int) -> None:
-        self.kind, self.left = kind, n
-
-    def __call__(self, event: Event) -> None:
-        self.left -= event.kind == self.kind
-        if self.left == 0 and event.kind == self.kind:
-            raise KeyboardInterrupt
-
-
 @pytest.mark.parametrize(
     ("kind", "n"),
     [("note", 1), ("evaluation", 3), ("evaluation", 30), ("start", 5), ("closing", 1)],
@@ -172,18 +154,13 @@ class Stop:
 def test_an_interrupted_grid_ends_as_one_that_was_not(
     kind: str, n: int, setting: SearchConfig, finished: Path, tmp_path: Path
 ) -> None:
-    run = tmp_path / "run"
-    with pytest.raises(KeyboardInterrupt):
-        search(replace(setting, out=str(run)), Stop(kind, n))
+    run = stopped(replace(setting, out=str(tmp_path / "run")), n, kind)
     resume(run)
-    assert history(run) == history(finished)
+    ends_as(run, finished)
     ours, whole = (
         [replace(draw, seconds=0.0) for draw in read_grid(one).draws] for one in (run, finished)
     )
     assert ours == whole
-    assert lasting(json.loads((run / "result.json").read_text())) == lasting(
-        json.loads((finished / "result.json").read_text())
-    )
 
 
 # What is refused
@@ -199,9 +176,7 @@ def test_a_damaged_grid_is_refused_in_one_line(damage: str, tmp_path: Path) -> N
 def test_a_grid_that_names_code_is_not_resumed_unless_that_is_allowed(
     setting: SearchConfig, tmp_path: Path
 ) -> None:
-    run = tmp_path / "run"
-    with pytest.raises(KeyboardInterrupt):
-        search(replace(setting, out=str(run)), Stop("evaluation", 3))
+    run = stopped(replace(setting, out=str(tmp_path / "run")), 3)
     about = json.loads((run / "run.json").read_text())
     about["config"]["utilities"] = ["evil:score"]
     (run / "run.json").write_text(json.dumps(about))
@@ -213,27 +188,19 @@ def test_a_grid_that_names_code_is_not_resumed_unless_that_is_allowed(
 
 
 def test_the_command_prints_the_draws_and_resume_goes_on(
-    setting: SearchConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    setting: SearchConfig, tmp_path: Path, shell: Shell
 ) -> None:
     out = tmp_path / "run"
-    words = [
-        *search_words(replace(setting, out=str(out))),
-        "--set",
-        "inertia=0.1,0.9",
-        "--max-iter",
-        "1",
-    ]
-    code, shown, _ = swarm_llm(capsys, *words, "--dry-run")
-    assert code == 0 and not out.exists()
+    words = search_words(replace(setting, out=str(out), max_iter=1))
+    words += ["--set", "inertia=0.1,0.9"]
+    shown = shell(*words, "--dry-run")
+    assert not out.exists()
     assert "2 searches, draws from 2 combinations" in shown and "at most 15 evaluations" in shown
-    code, shown, error = swarm_llm(capsys, *words)
-    assert code == 0, error
+    shown = shell(*words)
     chosen = read_grid(out).chosen
     assert f"{chosen} *" in shown and "Draws from the grid" in shown
     (out / "result.json").unlink()
-    code, again, error = swarm_llm(capsys, "resume", out, "--quiet")
-    assert code == 0 and f"{chosen} *" in again
-    code, _, error = swarm_llm(
-        capsys, *search_words(replace(setting, out=f"{out}2")), "--set", "draws=3"
-    )
-    assert code == 2 and "--set draws=3: nothing to draw from; give several values" in error
+    assert f"{chosen} *" in shell("resume", out, "--quiet")
+    refused = [*search_words(replace(setting, out=f"{out}2")), "--set", "draws=3"]
+    expected = "--set draws=3: nothing to draw from; give several values"
+    assert expected in shell.refused(*refused)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from card import OnCard, card, with_card
-from search_helpers import Json, history, louder, questions, small, write_task
+from search_helpers import Json, MakeSearch, history
 from torch import Tensor
 
 from pyswarmopt_llm.common.config import SearchConfig
@@ -29,15 +29,10 @@ QUESTIONS = Questions("dev", (("words", "likelihood"),))
 
 
 @pytest.fixture(scope="module")
-def config(
-    tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory
-) -> SearchConfig:
+def config(make_search: MakeSearch, tmp_path_factory: pytest.TempPathFactory) -> SearchConfig:
     """Three loud experts, and then candidates that a model of the items proposes."""
-    folder = tmp_path_factory.mktemp("card")
-    task = write_task(folder / "words.json", questions(12, 1), questions(4, 2))
-    experts = louder(tiny_experts, folder / "loud")
     proposing = {"preset": "auto", "max_iter": None, "particles": 3, "proposals": 3}
-    return small(tiny_base, experts, [task], folder / "run", dtype="float32", **proposing)
+    return make_search(tmp_path_factory.mktemp("card"), 12, 4, dtype="float32", **proposing)
 
 
 @pytest.fixture

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from search_helpers import (
+    MakeSearch,
+    Shell,
     ends_as,
     files,
     history,
     questions,
     small,
-    swarm_llm,
+    stopped,
     write_task,
 )
 
@@ -31,18 +35,10 @@ from pyswarmopt_llm.searching.scoring.run_directory import Run
 OUT = "run"  # relative, so that two runs are asked for with the same words
 
 
-class Stopped(Exception):
-    """Stands for whatever ends a process."""
-
-
 @pytest.fixture(scope="module")
-def config(
-    tiny_base: Path, experts: list[Path], tmp_path_factory: pytest.TempPathFactory
-) -> SearchConfig:
-    task = write_task(
-        tmp_path_factory.mktemp("task") / "words.json", questions(16, 1), questions(8, 2)
-    )
-    return small(tiny_base, experts, [task], OUT, particles=4, max_iter=2, scoring="auto")
+def config(make_search: MakeSearch, tmp_path_factory: pytest.TempPathFactory) -> SearchConfig:
+    more = {"particles": 4, "max_iter": 2, "scoring": "auto"}
+    return make_search(tmp_path_factory.mktemp("task"), 16, 8, out=OUT, **more)
 
 
 @pytest.fixture(scope="module")
@@ -57,21 +53,6 @@ def reference(config: SearchConfig, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-
-
-def stop_at(
-    number: int, kind: str = "evaluation", error: type[BaseException] = Stopped
-) -> Callable[[Event], None]:
-    """A listener that ends the process at the `number`-th event of that kind, counted from 1."""
-    seen = 0
-
-    def on_event(event: Event) -> None:
-        nonlocal seen
-        seen += event.kind == kind
-        if seen == number:
-            raise error
-
-    return on_event
 
 
 def copy(reference: Path) -> Path:
@@ -93,8 +74,7 @@ def test_a_run_stopped_at_any_evaluation(config: SearchConfig, reference: Path) 
     assert len(rows) > len(searched) >= 9  # letters were tried, and particles moved
     assert len({row["value"] for row in searched}) > 2  # or resuming wrongly might go unseen
     for k in range(1, len(searched) + 1):
-        with pytest.raises(Stopped):
-            search(config, stop_at(k))
+        stopped(config, k)
         assert history(Path(OUT)) == rows[: len(rows) - len(searched) + k]
         assert not (Path(OUT) / "result.json").exists()
         resume(OUT)
@@ -103,8 +83,7 @@ def test_a_run_stopped_at_any_evaluation(config: SearchConfig, reference: Path) 
 
 
 def test_a_run_without_its_checkpoint(config: SearchConfig, reference: Path) -> None:
-    with pytest.raises(Stopped):
-        search(config, stop_at(6))
+    stopped(config, 6)
     shutil.rmtree(Path(OUT) / "checkpoint")
     (Path(OUT) / "checkpoint").mkdir()
     resume(OUT)
@@ -121,7 +100,14 @@ def test_stopped_while_the_result_was_written(reference: Path) -> None:
     assert (run / "report.html").is_file()
 
 
-@pytest.mark.parametrize("more", [{"compat": "paper"}, {"space": "delta", "compat": "reference"}])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"compat": "paper"},
+        {"space": "delta", "compat": "reference"},
+        {"drop_k": 0.3, "drop_n": 0.3, "max_iter": 4},
+    ],
+)
 def test_every_space_resumes(
     more: dict[str, Any], config: SearchConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,15 +117,13 @@ def test_every_space_resumes(
     monkeypatch.chdir("a")
     search(settings)
     monkeypatch.chdir("../b")
-    with pytest.raises(Stopped):
-        search(settings, stop_at(7))
+    stopped(settings, 7)
     resume(OUT)
     ends_as(Path(OUT), Path("../a") / OUT)
 
 
 def test_time_spent_before_the_stop_counts(config: SearchConfig) -> None:
-    with pytest.raises(Stopped):
-        search(config, stop_at(5))
+    stopped(config, 5)
     journal = Path(OUT) / "results.jsonl"
     rows = [json.loads(line) for line in journal.read_text().splitlines()]
     journal.write_text("".join(json.dumps({**row, "seconds": 1000.0}) + "\n" for row in rows))
@@ -161,24 +145,19 @@ def test_a_finished_run_is_left_as_it_is(reference: Path) -> None:
 
 
 @pytest.fixture
-def stopped(tiny_base: Path, experts: list[Path]) -> Path:
+def begun(tiny_base: Path, experts: list[Path]) -> Path:
     """A stopped run over files of its own: base, experts/NAME and words.json in the current
     directory.
     """
     shutil.copytree(tiny_base, "base")
-    for expert in experts:
-        shutil.copytree(expert, Path("experts") / expert.name)
-        config_file = Path("experts") / expert.name / "adapter_config.json"
-        settings = json.loads(config_file.read_text())
-        config_file.write_text(
-            json.dumps({**settings, "base_model_name_or_path": str(Path("base").resolve())})
-        )
-    write_task(Path("words.json"), questions(8, 1), questions(8, 2))
     names = [Path("experts") / expert.name for expert in experts]
-    config = small(Path("base"), names, [Path("words.json")], OUT)
-    with pytest.raises(Stopped):
-        search(config, stop_at(6))
-    return Path(OUT)
+    for expert, name in zip(experts, names, strict=True):
+        shutil.copytree(expert, name)
+        file = name / "adapter_config.json"
+        own = {**json.loads(file.read_text()), "base_model_name_or_path": os.path.abspath("base")}
+        file.write_text(json.dumps(own))
+    write_task(Path("words.json"), questions(8, 1), questions(8, 2))
+    return stopped(small(Path("base"), names, [Path("words.json")], OUT), 6)
 
 
 def flip_last_byte(file: Path) -> None:
@@ -187,12 +166,7 @@ def flip_last_byte(file: Path) -> None:
     file.write_bytes(bytes(data))
 
 
-def change_expert() -> None:
-    flip_last_byte(Path("experts/bee/adapter_model.safetensors"))
-
-
-def change_base() -> None:
-    flip_last_byte(Path("base/model.safetensors"))
+BEE = Path("experts/bee/adapter_model.safetensors")
 
 
 def change_dev() -> None:
@@ -201,32 +175,31 @@ def change_dev() -> None:
 
 @pytest.mark.parametrize(
     ("change", "name"),
-    [(change_expert, "experts bee"), (change_base, "base"), (change_dev, "tasks words")],
+    [
+        (partial(flip_last_byte, BEE), "experts bee"),
+        (partial(flip_last_byte, Path("base/model.safetensors")), "base"),
+        (change_dev, "tasks words"),
+    ],
 )
 def test_a_run_does_not_go_on_with_other_files(
-    change: Callable[[], None], name: str, stopped: Path, capsys: pytest.CaptureFixture[str]
+    change: Callable[[], None], name: str, begun: Path, shell: Shell
 ) -> None:
-    before = files(stopped)
+    before = files(begun)
     change()
-    code, _, err = swarm_llm(capsys, "resume", stopped, "--quiet")
-    assert code == 2
-    assert err.startswith("error: ") and err.count("\n") == 1
-    assert f"{name} changed since the run began" in err
-    assert files(stopped) == before
+    assert f"{name} changed since the run began" in shell.refused("resume", begun, "--quiet")
+    assert files(begun) == before
 
 
-def test_files_that_come_back_are_welcome(stopped: Path) -> None:
-    change_expert()
+def test_files_that_come_back_are_welcome(begun: Path) -> None:
+    flip_last_byte(BEE)
     with pytest.raises(UserError, match="experts bee changed"):
-        resume(stopped)
-    change_expert()  # flips the bit back
-    assert resume(stopped).result["evaluations"] > 6
+        resume(begun)
+    flip_last_byte(BEE)
+    assert resume(begun).result["evaluations"] > 6
 
 
 def test_a_replay_that_differs_from_the_checkpoint_is_refused(config: SearchConfig) -> None:
-    with pytest.raises(Stopped):
-        search(config, stop_at(2, "iteration"))
-    checkpoint = Path(OUT) / "checkpoint" / "swarm.npz"
+    checkpoint = stopped(config, 2, "iteration") / "checkpoint" / "swarm.npz"
     swarm = pso.Swarm.load(checkpoint)
     state = swarm.state_dict()
     state["positions"][0, 0] += 1e-15
@@ -239,9 +212,7 @@ def test_a_replay_that_differs_from_the_checkpoint_is_refused(config: SearchConf
 
 
 def test_a_damaged_checkpoint_is_named(config: SearchConfig) -> None:
-    with pytest.raises(Stopped):
-        search(config, stop_at(2, "iteration"))
-    checkpoint = Path(OUT) / "checkpoint" / "swarm.npz"
+    checkpoint = stopped(config, 2, "iteration") / "checkpoint" / "swarm.npz"
     checkpoint.write_bytes(checkpoint.read_bytes()[:-30])
     with pytest.raises(UserError, match=r"swarm\.npz.*remove the file"):
         resume(OUT)
@@ -249,11 +220,8 @@ def test_a_damaged_checkpoint_is_named(config: SearchConfig) -> None:
     assert resume(OUT).result["evaluations"] > 0
 
 
-def test_a_second_process_is_kept_off(
-    config: SearchConfig, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(Stopped):
-        search(config, stop_at(4))
+def test_a_second_process_is_kept_off(config: SearchConfig, shell: Shell) -> None:
+    stopped(config, 4)
     journal = Path(OUT) / "results.jsonl"
     with journal.open("ab") as file:
         file.write(b'{"what": "sea')  # what the other process is about to complete
@@ -269,11 +237,10 @@ def test_a_second_process_is_kept_off(
     )
     try:
         assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
-        code, _, err = swarm_llm(capsys, "resume", OUT, "--quiet")
+        err = shell.refused("resume", OUT, "--quiet")
     finally:
         holder.communicate()
-    assert code == 2
-    assert err.startswith("error: ") and "another process is at work on this run" in err
+    assert "another process is at work on this run" in err
     assert files(Path(OUT)) == before
     whole = [json.loads(line) for line in journal.read_bytes().splitlines()[:-1]]
     assert all((row["what"], row["who"]) in Run.open(Path(OUT)).store for row in whole)

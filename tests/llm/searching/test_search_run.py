@@ -7,38 +7,39 @@ from __future__ import annotations
 import json
 import math
 import random
+import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import peft
 import pytest
 import torch
-from search_helpers import files, history, lasting, louder, questions, small, write_task
+from search_helpers import Json, MakeSearch, files, history, lasting, questions, small, write_task
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.mix.load import open_model
 from pyswarmopt_llm.report.run import SearchResult, search
-from pyswarmopt_llm.scores.metrics import Accuracy
+from pyswarmopt_llm.scores.metrics import Accuracy, accuracy
 from pyswarmopt_llm.scores.tasks import Item, load_task
 from pyswarmopt_llm.searching import loop
-from pyswarmopt_llm.searching.use.model import evaluate_model
+from pyswarmopt_llm.searching.use.model import EvalResult, evaluate_model, run_scoring
 
 
 @pytest.fixture(scope="module")
-def task(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_task(
-        tmp_path_factory.mktemp("task") / "words.json", questions(24, 1), questions(20, 2)
-    )
+def config(make_search: MakeSearch, tmp_path_factory: pytest.TempPathFactory) -> SearchConfig:
+    return make_search(tmp_path_factory.mktemp("runs"), 24, 20)
 
 
 @pytest.fixture(scope="module")
-def finished(
-    tiny_base: Path, experts: list[Path], task: Path, tmp_path_factory: pytest.TempPathFactory
-) -> SearchResult:
-    return search(small(tiny_base, experts, [task], tmp_path_factory.mktemp("runs") / "run"))
+def finished(config: SearchConfig) -> SearchResult:
+    return search(config)
 
 
 def note_texts(events: Sequence[Event]) -> list[str]:
@@ -48,18 +49,14 @@ def note_texts(events: Sequence[Event]) -> list[str]:
     return [text for text in texts[1:] if "pace of the first" not in text]
 
 
-def loaded_by_peft(base: Path, adapter: Path, dtype: torch.dtype) -> Any:
-    import peft
-    from transformers import AutoModelForCausalLM
-
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype)
-    return peft.PeftModel.from_pretrained(model, str(adapter)).eval()
-
-
-def tokenizer_of(base: Path) -> Any:
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(base)
+def by_peft(config: SearchConfig, split: str, scoring: Any, dtype: Any = torch.bfloat16) -> float:
+    """The score of what plain peft reads from ``best/`` and merges."""
+    model = AutoModelForCausalLM.from_pretrained(config.base, dtype=dtype)
+    model = peft.PeftModel.from_pretrained(model, str(Path(config.out) / "best")).eval()
+    tokenizer = AutoTokenizer.from_pretrained(config.base)
+    engine = TransformersEngine(model.merge_and_unload(), tokenizer)
+    items = load_task(config.tasks[0]).split(split)
+    return Accuracy(items, scoring, engine.chat)(engine).value
 
 
 # 1. The score in result.json is the score of the files
@@ -78,34 +75,25 @@ def tokenizer_of(base: Path) -> Any:
     ],
 )
 def test_the_result_is_the_score_of_best_merged_by_plain_peft(
-    space: str, dtype: str, scoring: Any, tiny_base: Path, experts: list[Path], tmp_path: Path
+    space: str, dtype: str, scoring: Any, words_search: MakeSearch
 ) -> None:
     n, moves = (3, 1) if scoring == "generate" else (24, 3)
-    path = write_task(tmp_path / "t.json", questions(n, 1), questions(n, 2))
-    options = {"space": space, "scoring": scoring, "dtype": dtype, "max_iter": moves}
-    found = search(small(tiny_base, experts, [path], tmp_path / "r", **options))
-
-    merged = loaded_by_peft(
-        tiny_base, tmp_path / "r" / "best", getattr(torch, dtype)
-    ).merge_and_unload()
-    engine = TransformersEngine(merged, tokenizer_of(tiny_base))
-    loaded = load_task(str(path))
+    config = words_search(n, n, space=space, scoring=scoring, dtype=dtype, max_iter=moves)
+    found = search(config).result
     for split in ("dev", "test"):
-        score = Accuracy(loaded.split(split), scoring, engine.chat)(engine)
-        assert score.value == found.result[f"best_{split}"]
+        assert by_peft(config, split, scoring, getattr(torch, dtype)) == found[f"best_{split}"]
 
 
 def test_the_best_single_expert_is_the_best_of_the_experts_evaluated_alone(
-    finished: SearchResult, tiny_base: Path, experts: list[Path], task: Path
+    finished: SearchResult, config: SearchConfig
 ) -> None:
+    how: Json = {"scoring": "likelihood", "threads": 1}
     alone = {
-        expert.name: {
-            split: evaluate_model(
-                str(tiny_base), str(expert), str(task), split, scoring="likelihood", threads=1
-            ).score.value
+        Path(expert).name: {
+            split: evaluate_model(config.base, expert, *config.tasks, split, **how).score.value
             for split in ("dev", "test")
         }
-        for expert in experts
+        for expert in config.experts
     }
     # otherwise there is nothing to choose
     assert len({scores["dev"] for scores in alone.values()}) > 1
@@ -139,22 +127,20 @@ def test_the_result_agrees_with_the_journal(finished: SearchResult) -> None:
 
 
 def test_card_and_report_are_written_by_whoever_runs_the_search(
-    finished: SearchResult, tiny_base: Path, experts: list[Path], task: Path, tmp_path: Path
+    finished: SearchResult, config: SearchConfig, tmp_path: Path
 ) -> None:
     scores = [f"{finished.result[f'best_{split}']:.3f}" for split in ("dev", "test")]
     for file in ("best/README.md", "report.html"):
         text = (finished.run / file).read_text(encoding="utf-8")
         assert all(word in text for word in ("ant", "bee", "cat", "words.json", *scores))
-    alone = loop.search(small(tiny_base, experts, [task], tmp_path / "run"))
+    alone = loop.search(replace(config, out=str(tmp_path / "run")))
     assert lasting(alone.result) == lasting(finished.result)
     assert not {"best/README.md", "report.html"} & files(alone.run).keys()
 
 
-def test_events_tell_every_evaluation_once(
-    tiny_base: Path, experts: list[Path], task: Path, tmp_path: Path
-) -> None:
+def test_events_tell_every_evaluation_once(config: SearchConfig, tmp_path: Path) -> None:
     events: list[Event] = []
-    found = search(small(tiny_base, experts, [task], tmp_path / "r"), events.append)
+    found = search(replace(config, out=str(tmp_path / "r")), events.append)
     kinds = [event.kind for event in events]
     rows = history(found.run)
     assert kinds.count("evaluation") == len(rows)
@@ -171,14 +157,10 @@ def test_events_tell_every_evaluation_once(
 
 
 def test_same_seed_same_run_other_seed_other_run(
-    tiny_base: Path,
-    experts: list[Path],
-    task: Path,
-    finished: SearchResult,
-    tmp_path: Path,
+    config: SearchConfig, finished: SearchResult, tmp_path: Path
 ) -> None:
-    again = search(small(tiny_base, experts, [task], tmp_path / "same"))
-    other = search(small(tiny_base, experts, [task], tmp_path / "other", seed=1))
+    again = search(replace(config, out=str(tmp_path / "same")))
+    other = search(replace(config, out=str(tmp_path / "other"), seed=1))
     assert history(again.run) == history(finished.run)
     assert lasting(again.result) == lasting(finished.result)
     tensors = [
@@ -192,10 +174,8 @@ def test_same_seed_same_run_other_seed_other_run(
 
 @pytest.mark.parametrize("scoring", ["auto", "generate"])
 def test_a_search_leaves_the_global_random_states_alone(
-    scoring: str, tiny_base: Path, experts: list[Path], tmp_path: Path
+    scoring: str, words_search: MakeSearch
 ) -> None:
-    path = write_task(tmp_path / "t.json", questions(2, 1), questions(2, 2))
-
     def states() -> tuple[Any, ...]:
         name, keys, *rest = np.random.get_state()
         return (
@@ -209,7 +189,7 @@ def test_a_search_leaves_the_global_random_states_alone(
     # One draw from each, or a seed that an earlier search set would go unseen.
     torch.rand(1), np.random.random_sample(), random.random()
     before = states()
-    search(small(tiny_base, experts, [path], tmp_path / "r", scoring=scoring, max_iter=1))
+    search(words_search(2, 2, scoring=scoring, max_iter=1))
     assert states() == before
 
 
@@ -218,16 +198,12 @@ def test_a_search_leaves_the_global_random_states_alone(
 
 @pytest.mark.parametrize("scoring", ["auto", "letter", "likelihood"])
 def test_other_test_items_change_nothing_in_the_search(
-    scoring: str, tiny_base: Path, experts: list[Path], tmp_path: Path
+    scoring: str, words_search: MakeSearch
 ) -> None:
-    runs = []
-    for name, held_out in (("one", questions(20, 2)), ("two", questions(7, 3, options=2))):
-        (tmp_path / name).mkdir()
-        path = write_task(tmp_path / name / "t.json", questions(24, 1), held_out)
-        runs.append(
-            search(small(tiny_base, experts, [path], tmp_path / name / "r", scoring=scoring))
-        )
-    one, two = runs
+    config = words_search(24, 20, scoring=scoring)
+    one = search(config)
+    write_task(Path(*config.tasks), questions(24, 1), questions(7, 3, options=2))
+    two = search(replace(config, out=f"{config.out}-two"))
     assert history(one.run) == history(two.run)
     assert one.result["coefficients"] == two.result["coefficients"]
     assert one.result["best_dev"] == two.result["best_dev"]
@@ -237,26 +213,23 @@ def test_other_test_items_change_nothing_in_the_search(
 # How tasks are asked
 
 
-def chosen(base: Path, adapter: Path, items: Sequence[Item], scoring: Any) -> list[str]:
-    engine = open_model(str(base), str(adapter), "auto", "cpu", 1)
+def chosen(base: str, adapter: str, items: Sequence[Item], scoring: Any) -> list[str]:
+    engine = open_model(base, adapter, "auto", "cpu", 1)
     return list(Accuracy(items, scoring, engine.chat)(engine).answers)
 
 
 def test_auto_asks_for_letters_where_an_expert_knows_them(
-    tiny_base: Path, experts: list[Path], tmp_path: Path
+    words_search: MakeSearch,
 ) -> None:
     """It tries three of six experts on 32 of 40 items."""
-    raw = write_task(tmp_path / "raw.json", questions(40, 1), questions(8, 2))
-    letters = chosen(tiny_base, experts[1], load_task(str(raw)).dev, "letter")
+    config = words_search(40, 8, scoring="auto", particles=6)
+    letters = chosen(config.base, config.experts[1], load_task(*config.tasks).dev, "letter")
     items = [
         {**item, "answer": letter} for item, letter in zip(questions(40, 1), letters, strict=True)
     ]
-    path = write_task(tmp_path / "t.json", items, questions(8, 2))
+    write_task(Path(*config.tasks), items, questions(8, 2))
     events: list[Event] = []
-    six = [*experts, *experts]
-    found = search(
-        small(tiny_base, six, [path], tmp_path / "r", scoring="auto", particles=6), events.append
-    )
+    found = search(replace(config, experts=config.experts * 2), events.append)
     assert found.result["scoring"] == "letter"
     assert found.result["best_single"].endswith("bee") and found.result["best_single_dev"] == 1.0
     (note,) = [text for text in note_texts(events) if "same weights" not in text]  # six of three
@@ -272,10 +245,10 @@ def test_auto_asks_for_letters_where_an_expert_knows_them(
 
 
 def test_auto_asks_for_texts_where_letters_are_at_chance_and_says_when_all_is_chance(
-    tiny_base: Path, experts: list[Path], task: Path, tmp_path: Path
+    config: SearchConfig, tmp_path: Path
 ) -> None:
     events: list[Event] = []
-    found = search(small(tiny_base, experts, [task], tmp_path / "r", scoring="auto"), events.append)
+    found = search(replace(config, scoring="auto", out=str(tmp_path / "r")), events.append)
     assert found.result["scoring"] == "likelihood"
     choice, warning = note_texts(events)
     assert "within chance" in choice and "scoring is likelihood" in choice
@@ -285,18 +258,20 @@ def test_auto_asks_for_texts_where_letters_are_at_chance_and_says_when_all_is_ch
 # Several tasks
 
 
+def with_task(config: SearchConfig, other: Path) -> SearchConfig:
+    return replace(config, tasks=(*config.tasks, str(other)))
+
+
 def test_two_tasks_are_weighed_by_their_harmonic_mean(
-    tiny_base: Path, experts: list[Path], tmp_path: Path
+    words_search: MakeSearch, tmp_path: Path
 ) -> None:
-    one = write_task(tmp_path / "one.json", questions(24, 1), questions(20, 2))
-    two = write_task(
-        tmp_path / "two.json", questions(30, 3, options=2), questions(10, 4, options=2)
-    )
-    found = search(small(tiny_base, experts, [one, two], tmp_path / "r"))
+    splits = questions(30, 3, options=2), questions(10, 4, options=2)
+    config = with_task(words_search(24, 20), write_task(tmp_path / "more.json", *splits))
+    found = search(config)
     tasks = found.result["tasks"]
-    assert tasks.keys() == {"one", "two"}
+    assert tasks.keys() == {"words", "more"}
     for label in ("best_dev", "best_test", "best_single_dev", "best_single_test"):
-        a, b = tasks["one"][label], tasks["two"][label]
+        a, b = tasks["words"][label], tasks["more"][label]
         assert math.isclose(
             found.result[label], 2 * a * b / (a + b) if a * b else 0.0, rel_tol=1e-12
         )
@@ -304,33 +279,26 @@ def test_two_tasks_are_weighed_by_their_harmonic_mean(
         # An evaluation that ended early is told as if all items left were right.
         a, b = (
             sum(sign != "0" for sign in row["items"][name]) / n
-            for name, n in (("one", 24), ("two", 30))
+            for name, n in (("words", 24), ("more", 30))
         )
         assert math.isclose(row["value"], 2 * a * b / (a + b), rel_tol=1e-12)
         assert row["n"] == 54 - sum(items.count("?") for items in row["items"].values())
-    for name, path in (("one", one), ("two", two)):
-        alone = evaluate_model(
-            str(tiny_base),
-            str(found.run / "best"),
-            str(path),
-            "test",
-            scoring="likelihood",
-            threads=1,
-        )
-        assert tasks[name]["best_test"] == alone.score.value
-        assert tasks[name]["scoring"] == "likelihood"
+    for path in config.tasks:
+        task, best = tasks[Path(path).stem], str(found.run / "best")
+        alone = evaluate_model(config.base, best, path, scoring="likelihood", threads=1)
+        assert task["best_test"] == alone.score.value
+        assert task["scoring"] == "likelihood"
 
 
 def test_a_task_that_nobody_solves_makes_the_mean_zero_and_the_files_stay_valid(
-    tiny_base: Path, experts: list[Path], tmp_path: Path
+    words_search: MakeSearch, tmp_path: Path
 ) -> None:
-    one = write_task(tmp_path / "one.json", questions(12, 1), questions(12, 2))
     # The last of equal options is never chosen.
     items = [
         {**item, "choices": {"A": "same", "B": "same"}, "answer": "B"} for item in questions(12, 3)
     ]
     two = write_task(tmp_path / "two.json", items[:6], items[6:])
-    found = search(small(tiny_base, experts, [one, two], tmp_path / "r", max_iter=1))
+    found = search(with_task(words_search(12, 12, max_iter=1), two))
     text = (found.run / "result.json").read_text(encoding="utf-8")
     on_disk = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
     assert on_disk["best_dev"] == on_disk["best_test"] == 0.0
@@ -338,20 +306,15 @@ def test_a_task_that_nobody_solves_makes_the_mean_zero_and_the_files_stay_valid(
     assert "0.000" in (found.run / "best" / "README.md").read_text(encoding="utf-8")
 
 
-def test_tasks_may_be_asked_in_different_ways(
-    tiny_base: Path, experts: list[Path], tmp_path: Path
-) -> None:
-    closed = write_task(tmp_path / "closed.json", questions(12, 1), questions(12, 2))
+def test_tasks_may_be_asked_in_different_ways(words_search: MakeSearch, tmp_path: Path) -> None:
     items = [
         {"question": f"Say {word}.", "answer": word}
         for word in ("amber", "birch", "cedar", "delta")
     ]
     opened = write_task(tmp_path / "open.json", items[:2], items[2:])
-    found = search(
-        small(tiny_base, experts, [closed, opened], tmp_path / "r", scoring="auto", max_iter=1)
-    )
+    found = search(with_task(words_search(12, 12, scoring="auto", max_iter=1), opened))
     assert found.result["scoring"] == "mixed"
-    assert found.result["tasks"]["closed"]["scoring"] in ("letter", "likelihood")
+    assert found.result["tasks"]["words"]["scoring"] in ("letter", "likelihood")
     assert found.result["tasks"]["open"]["scoring"] == "generate"
 
 
@@ -359,48 +322,76 @@ def test_tasks_may_be_asked_in_different_ways(
 
 
 def test_experts_of_unequal_rank_work_in_delta_and_factor_says_so(
-    tiny_base: Path, make_expert: Callable[..., Path], task: Path, tmp_path: Path
+    words_search: MakeSearch, make_expert: Callable[..., Path]
 ) -> None:
     unequal = [make_expert("small", 1, rank=2, alpha=24), make_expert("large", 2, rank=4, alpha=48)]
+    config = replace(words_search(24, 20), experts=tuple(map(str, unequal)))
     with pytest.raises(UserError, match=r"large.*space delta"):
-        search(small(tiny_base, unequal, [task], tmp_path / "f"))
-    assert not (tmp_path / "f").exists()
-    found = search(small(tiny_base, unequal, [task], tmp_path / "d", space="delta"))
-    config = json.loads((found.run / "best" / "adapter_config.json").read_text())
-    assert config["r"] == 6  # 2 + 4
-    merged = loaded_by_peft(tiny_base, found.run / "best", torch.bfloat16).merge_and_unload()
-    engine = TransformersEngine(merged, tokenizer_of(tiny_base))
-    score = Accuracy(load_task(str(task)).test, "likelihood", engine.chat)(engine)
-    assert score.value == found.result["best_test"]
+        search(config)
+    assert not Path(config.out).exists()
+    config = replace(config, space="delta")
+    found = search(config)
+    adapter = json.loads((found.run / "best" / "adapter_config.json").read_text())
+    assert adapter["r"] == 6  # 2 + 4
+    assert by_peft(config, "test", "likelihood") == found.result["best_test"]
 
 
 def test_eval_asks_a_runs_adapter_as_the_run_did(
-    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    words_search: MakeSearch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By itself the adapter might look better than chance at letters: then eval would contradict
     result.json.
     """
-    from pyswarmopt_llm.report.run import search
-    from pyswarmopt_llm.scores.metrics import accuracy
-    from pyswarmopt_llm.searching.use.model import run_scoring
-
-    task = write_task(tmp_path / "words.json", questions(12, 1), questions(12, 2))
-    run = tmp_path / "run"
-    config = small(
-        tiny_base, louder(tiny_experts, tmp_path / "experts"), [task], run, scoring="likelihood"
-    )
-    result = search(config).result
+    config = words_search(12, 12)
+    found = search(config)
     monkeypatch.setattr(accuracy, "knows_letters", lambda items, scores: True)
-    found = evaluate_model(str(tiny_base), str(run / "best"), str(task), threads=1)
-    assert found.scoring == "likelihood" and found.score.value == result["best_test"]
-    copied = tmp_path / "elsewhere"
-    copied.mkdir()
-    for file in (run / "best").iterdir():
-        (copied / file.name).write_bytes(file.read_bytes())
-    assert evaluate_model(str(tiny_base), str(copied), str(task), threads=1).scoring == "letter"
+
+    def evaluated(adapter: Path, task: Path | str) -> EvalResult:
+        return evaluate_model(config.base, str(adapter), str(task), threads=1)
+
+    best, (task,) = found.run / "best", config.tasks
+    ours = evaluated(best, task)
+    assert ours.scoring == "likelihood" and ours.score.value == found.result["best_test"]
+    copied = Path(shutil.copytree(best, tmp_path / "elsewhere"))
+    assert evaluated(copied, task).scoring == "letter"
     other = write_task(tmp_path / "other.json", questions(12, 3), questions(12, 4))
-    assert (
-        evaluate_model(str(tiny_base), str(run / "best"), str(other), threads=1).scoring == "letter"
-    )
-    (run / "run.json").write_text("{}")
-    assert run_scoring(run / "best", "words") is None
+    assert evaluated(best, other).scoring == "letter"
+    (found.run / "run.json").write_text("{}")
+    assert run_scoring(best, "words") is None
+
+
+# Wrong input that only the library can be given, and how long an item may be
+
+
+@pytest.mark.parametrize("space", ["token", "graph"])
+def test_a_function_of_one_model_is_no_objective_for_several(
+    space: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine_alone.py").write_text("def calm(engine):\n    return 1.0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    models = (str(tmp_path), str(tmp_path))
+    config = SearchConfig("", models, (), "r", utilities=("mine_alone:calm",), space=space)
+    with pytest.raises(UserError, match=f"space {space}: calm scores one model, not several"):
+        search(config)
+    with pytest.raises(UserError, match="experts: 0 given"):
+        search(small("b", [], [Path("words.json")], "run"))
+
+
+def test_the_longest_item_that_fits_is_not_refused(words_search: MakeSearch) -> None:
+    config = words_search(1, 2, particles=4, max_iter=1)
+
+    def fits(length: int) -> bool:
+        item = {"question": "a" * length, "choices": {"A": "x", "B": "y"}, "answer": "A"}
+        write_task(Path(*config.tasks), [item], questions(2, 2))
+        try:
+            search(config)
+        except UserError as error:
+            assert "tokens" in str(error)
+            return False
+        return True
+
+    # The template: one special token, "user\nQuestion: ", the text, one, "\n", one, "assistant\n",
+    # the option.
+    overhead = 1 + len("user\nQuestion: ") + 1 + 1 + 1 + len("assistant\n") + 1
+    assert not fits(1024 - overhead + 1) and not Path(config.out).exists()
+    assert fits(1024 - overhead)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from search_helpers import ends_as, history
+from search_helpers import MakeSearch, ends_as, hand_over, history, stopped
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.interfaces import Score
@@ -20,17 +20,13 @@ from pyswarmopt_llm.searching.scoring.result import Result
 
 
 @pytest.fixture
-def config(words_search: Callable[..., SearchConfig]) -> SearchConfig:
+def config(words_search: MakeSearch) -> SearchConfig:
     return words_search(16, 12, space="delta", train="on", dtype="float32", no_rivals=True)
 
 
 @pytest.fixture(autouse=True)
 def found_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The mixture that was found is handed over, whatever base and best expert would have."""
-    monkeypatch.setattr(train, "_untrained", lambda job, found: found.chosen)
-    monkeypatch.setattr(
-        train, "best_start", lambda values: "mixture" if "mixture" in values else "expert"
-    )
+    hand_over(monkeypatch)
 
 
 def test_what_the_search_found_is_trained_and_its_files_are_what_is_scored(
@@ -107,16 +103,10 @@ def test_the_result_has_what_was_found_before_and_after_training(
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(
     config: SearchConfig, tmp_path: Path
 ) -> None:
-    def stop(event: Any, kind: str) -> None:
-        if event.kind == kind:
-            raise KeyboardInterrupt
-
     search(config)
     Path(config.out).rename(tmp_path / "whole")
     for kind in ("iteration", "training"):
-        with pytest.raises(KeyboardInterrupt):
-            search(config, lambda event, kind=kind: stop(event, kind))
-        resume(config.out)
+        resume(stopped(config, 1, kind))
         ends_as(Path(config.out), tmp_path / "whole")
         Path(config.out).rename(tmp_path / f"after-{kind}")
 
