@@ -129,6 +129,8 @@ def test_the_command_makes_one_member_lie_and_all_of_them_noisy(
     again = json.loads(out)["leave_one_out"]["strategies"]
     assert again.keys() == result.keys()
     assert all(row["test"] == result[name]["test"] for name, row in again.items())
+    whole, alone = again["majority"]["test"], again["majority"]["members"]["bee"]
+    assert alone["test"] == pytest.approx(whole - alone["paired"]["difference"])
 
 
 def test_an_abstention_is_a_uniform_vote() -> None:

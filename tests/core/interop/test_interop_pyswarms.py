@@ -139,6 +139,8 @@ def test_ftol_counts_iterations_without_change():
         ({"options": {"c1": 1, "w": 1}}, "c2 missing"),
         ({"options": {**NEAR, "k": 9}}, "k must be 1 to n_particles=8"),
         ({"options": OPTIONS}, "k must be"),
+        ({"options": {**OPTIONS, "k": 2}}, "p must be"),
+        ({"options": {**OPTIONS, "p": 2}}, "k must be"),
         ({"bh_strategy": "shrink"}, "periodic, nearest.*pso.boundary"),
         ({"vh_strategy": "adjust"}, "unmodified, invert.*pso.boundary"),
         ({"init_pos": np.zeros((3, 2))}, "shape \\(8, 2\\)"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from serving import Answer, Server, answer
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files import http
 from pyswarmopt_llm.common.files.http import Json
-from pyswarmopt_llm.published.judge.judge import ChatClient, Judge, load_judge
+from pyswarmopt_llm.published.judge.judge import ChatClient, Judge, LocalJudge, load_judge
 from pyswarmopt_llm.scores.tasks import Item
 
 pytest.importorskip("httpx")
@@ -234,6 +235,21 @@ def test_win_rate_with_swapped_positions() -> None:
         assert undecided.win_rate(ITEMS, ["a"] * 3, ["b"] * 3).per_item == (0.5, 0.5, 0.5)
     with pytest.raises(UserError, match="named no better reply for example 0"):
         Judge(lambda prompts: ["Both!"] * len(prompts)).win_rate(ITEMS, ["a"] * 3, ["b"] * 3)
+
+
+def test_a_local_judge_prefers_what_its_likelier_answer_names() -> None:
+    def loglikelihood(pairs: list[tuple[str, str]]) -> list[float]:
+        """Nine in ten for the long reply."""
+        values = []
+        for prompt, said in pairs:
+            first = prompt[prompt.index("Reply A") : prompt.index("Reply B")]
+            right = ("long" in first) == said.endswith("A")
+            values.append(math.log(0.9 if right else 0.1))
+        return values
+
+    engine: Any = SimpleNamespace(chat=lambda text: text, loglikelihood=loglikelihood)
+    score = LocalJudge(engine).win_rate(ITEMS[:2], ["long", "x"], ["y", "long"])
+    assert score.per_item == pytest.approx((0.9, 0.1))
 
 
 def test_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
