@@ -12,6 +12,7 @@ import pytest
 from swarm_runs import same_result
 
 import pyswarmopt as pso
+from pyswarmopt.base import checkpoint
 
 BOX = [(-4.0, 4.0)] * 3
 
@@ -54,6 +55,32 @@ def test_the_result_so_far_is_given_back_and_the_search_goes_on_from_its_checkpo
     assert resumed.success and resumed.nfev == 120 and "max_evals" in resumed.stop
     if how.get("workers", 1) == 1:
         assert same_result(resumed, pso.minimize(bowl, **arguments))
+
+
+class Drawn:
+    """Noise that follows from a point and from how often it was drawn before."""
+
+    def __init__(self, at: int | None = None) -> None:
+        self.points, self.at = [], at
+
+    def __call__(self, x):
+        if len(self.points) == self.at:
+            raise KeyboardInterrupt
+        key = x.tobytes()
+        seed = [self.points.count(key), *np.frombuffer(key, np.uint32).tolist()]
+        self.points.append(key)
+        return float(x @ x) + np.random.default_rng(seed).normal()
+
+
+def test_a_noisy_search_goes_on_with_the_draws_of_each_point(tmp_path):
+    arguments = {"noisy": True, "recipe": "constriction", "population": 6, "max_evals": 400}
+    arguments |= {"bounds": BOX, "seed": 1, "vectorized": False}
+    fun, path = Drawn(at=200), tmp_path / "c.npz"
+    pso.minimize(fun, checkpoint=path, **arguments)
+    del fun.points[int(checkpoint.read(path)["evaluator.calls"]) :]  # what is drawn again
+    fun.at = None
+    resumed = pso.minimize(fun, checkpoint=path, **arguments)
+    assert same_result(resumed, pso.minimize(Drawn(), **arguments))
 
 
 def test_a_front_is_given_back_and_goes_on(tmp_path):
