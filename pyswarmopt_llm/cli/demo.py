@@ -31,6 +31,9 @@ def command(
     ] = None,
     seed: Annotated[int, Option("Random seed, of the questions too.", "S", least=0)] = 0,
     score: Annotated[bool, Option("Without labels: a program scores written letters.")] = False,
+    real: Annotated[
+        bool, Option("With --score: a real base, eight rules of style (15 minutes).")
+    ] = False,
     token: Annotated[bool, Option("Models of three architectures, by --space token.")] = False,
     dry_run: DryRun = False,
     quiet: Quiet = False,
@@ -42,10 +45,12 @@ def command(
     Example: swarm-llm demo --out runs/demo
     """
     run = out or free_directory(Path("runs"), f"demo{'-score' * score}{'-token' * token}")
+    if real and not score:
+        raise UserError("--real goes with --score; the demo of labels has a real base")
     if score and token:
         raise UserError("--score and --token are two demos; give one of them")
-    chosen = letters_search if score else token_search if token else demo_search
-    config = chosen(seed, run)
+    labelled = token_search if token else demo_search
+    config = (style_search if real else letters_search if score else labelled)(seed, run)
     if dry_run:
         from pyswarmopt_llm.searching.dry_run import dry_run_search
 
@@ -57,7 +62,7 @@ def command(
     if token and not as_json:
         for line in beside_members(config):
             echo(line)
-    if score and not as_json:
+    if score and not (real or as_json):
         for line in gained_replies(run / "replies.json")[:SHOWN]:
             echo(line)
         plain = search(model_swarms_beside(config)).result
@@ -97,6 +102,26 @@ def letters_search(seed: int, out: Path) -> SearchConfig:
         spare=400,
         max_new_tokens=6,
         dtype="float32",
+        seed=seed,
+    )
+
+
+def style_search(seed: int, out: Path) -> SearchConfig:
+    """The same with a real base: five experts, of which four keep two rules of style each."""
+    folder = demo_folder("house_style")
+    return SearchConfig(
+        base=demo_base(),
+        experts=adapters(folder / "experts"),
+        tasks=(),
+        prompts=str(folder / "prompts.jsonl"),
+        metrics=(f"{folder / 'style.py'}:style",),
+        out=str(out),
+        dev=16,
+        spare=32,
+        test=32,
+        max_new_tokens=40,
+        proposals=8,
+        train="on",
         seed=seed,
     )
 
