@@ -24,7 +24,8 @@ def read_delimited(path: Path) -> Table:
         io.StringIO(text, newline=""), strict=True, delimiter=separator, restval=""
     )
     try:
-        names = [name.strip() for name in reader.fieldnames or []]
+        header = list(reader.fieldnames or [])
+        names = [name.strip() for name in header]
         repeated = next((name for name in names if names.count(name) > 1), None)
         if repeated is not None:
             raise UserError(f'{path}: line 1: two columns are named "{repeated}"; rename one')
@@ -40,7 +41,7 @@ def read_delimited(path: Path) -> Table:
     if long is not None:
         advice = f"put values that contain a {_SEPARATORS[separator]} in quotes"
         raise UserError(f"{long}: more values than columns; {advice}")
-    return Table(path, names, rows, separator=separator)
+    return Table(path, names, rows, separator=separator, header=header)
 
 
 def _separator(text: str) -> str:

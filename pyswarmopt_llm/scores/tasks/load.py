@@ -84,6 +84,7 @@ class Table:
         has_splits: whether the file has a list for each split; each row names its own then.
         separator: of its columns; "" in JSON.
         name, prompt, metric: of the task.
+        header: the names as a CSV file has them, with the blanks around them.
     """
 
     path: Path
@@ -94,6 +95,7 @@ class Table:
     name: str = ""
     prompt: str | None = None
     metric: str | None = None
+    header: Sequence[str] = ()
 
 
 def read_table(path: Path, text: str = "") -> Table:

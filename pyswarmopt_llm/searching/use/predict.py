@@ -28,14 +28,7 @@ from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.metrics.objectives import METRICS, check_window
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
-from pyswarmopt_llm.scores.tasks.load import (
-    DELIMITED,
-    SUFFIXES,
-    Table,
-    read_table,
-    read_text,
-    table_of,
-)
+from pyswarmopt_llm.scores.tasks.load import DELIMITED, SUFFIXES, Table, read_table, table_of
 from pyswarmopt_llm.scores.tasks.new_rows import new_items
 from pyswarmopt_llm.scores.tasks.types import Form
 from pyswarmopt_llm.searching.scoring.record import Store
@@ -149,18 +142,13 @@ def writing(path: Path | None) -> Iterator[None]:
 
 
 def write_predictions(
-    out: Path,
-    table: Table,
-    header: Sequence[str],
-    predictions: Sequence[Prediction],
-    labels: Sequence[str],
+    out: Path, table: Table, predictions: Sequence[Prediction], labels: Sequence[str]
 ) -> None:
     """Write the file whole.
 
     Args:
         out: the file.
         table: the rows as they were read; a CSV file has the separator of theirs.
-        header: what a CSV file calls their columns.
         predictions: one for each row.
         labels: that all questions have: each has a column ``p(LABEL)`` in a CSV file; none: one
             column of JSON.
@@ -169,7 +157,7 @@ def write_predictions(
     if suffix in DELIMITED:
         same = suffix == table.path.suffix.lower()
         separator = "\t" if suffix == ".tsv" else table.separator if same else ","
-        text = _as_csv(table, header, predictions, labels, separator)
+        text = _as_csv(table, predictions, labels, separator)
     else:
         text = _as_json(table, predictions, suffix == ".jsonl")
     with writing(out):
@@ -220,27 +208,15 @@ def _as_json(table: Table, predictions: Sequence[Prediction], by_line: bool) -> 
     return "\n".join([*lines, ""]) if by_line else "[\n" + ",\n".join(lines) + "\n]\n"
 
 
-def _header(table: Table) -> Sequence[str]:
-    """The names of its columns with the blanks around them that a CSV file has."""
-    if not table.separator:
-        return table.names
-    lines = io.StringIO(read_text(table.path), newline="")
-    return next(csv.reader(lines, delimiter=table.separator))
-
-
 def _as_csv(
-    table: Table,
-    header: Sequence[str],
-    predictions: Sequence[Prediction],
-    labels: Sequence[str],
-    separator: str,
+    table: Table, predictions: Sequence[Prediction], labels: Sequence[str], separator: str
 ) -> str:
     text = io.StringIO(newline="")
     new = [LABEL, *map(_column, labels)]
     new += [] if labels else [PROBABILITIES]
     columns = [*table.names, *new]
     writer = csv.DictWriter(text, columns, "", delimiter=separator, lineterminator="\n")
-    writer.writer.writerow([*header, *new])
+    writer.writer.writerow([*(table.header or table.names), *new])
     for row, prediction in zip(table.rows, predictions, strict=True):
         cells = {str(name): _cell(value) for name, value in row.values.items()}
         cells[LABEL] = prediction.label
@@ -338,7 +314,6 @@ def predict(
     given += [{"dtype": config.dtype, "device": device}, [row.values for row in table.rows]]
     inputs = digest([*given, engine] if is_server(engine) else given)
     target = None if out is None else user_path(out)
-    header = _header(table)
     if target is not None:
         check_out(target, table.names, shared or [])
     load = cache(lambda: _checked(items, source, open_named(config, source.model), table.path))
@@ -358,7 +333,7 @@ def predict(
         labelled = (Prediction.of(*pair) for pair in zip(labels, rows, strict=True))
         predictions = [BLANK if item is None else next(labelled) for item in questioned]
         if target is not None:
-            write_predictions(target, table, header, predictions, shared or ())
+            write_predictions(target, table, predictions, shared or ())
     return predictions
 
 
