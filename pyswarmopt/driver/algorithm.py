@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pyswarmopt.base.arrays import needing_torch
 from pyswarmopt.driver.options import Options, Problem
 from pyswarmopt.driver.workers.pool import Workers
-from pyswarmopt.hybrid.memetic import MATRIX_DIM, MemeticSwarm, ProcessPhase
+from pyswarmopt.hybrid.memetic import MATRIX_DIM, MemeticSwarm, ModelPhase
 from pyswarmopt.hybrid.search import PhasedSearch
 from pyswarmopt.parts.stopping import MaxIter, Target
 
@@ -122,9 +122,9 @@ def warn_of_idle_workers(search: Any, options: Options, workers: int) -> None:
     """Say that workers wait where points are proposed one at a time for a large share of the
     evaluations.
     """
-    model = search.phases.get(ProcessPhase.name)
+    model = search.phases.get(ModelPhase.name)
     waiting = workers > 1 and not options.asynchronous and options.population is None
-    if not (waiting and isinstance(model, ProcessPhase) and model.due(search)):
+    if not (waiting and isinstance(model, ModelPhase) and model.due(search)):
         return
     one_by_one = model.points(search)
     if options.max_evals is None or IDLE_SHARE * one_by_one >= options.max_evals:

@@ -87,7 +87,7 @@ class Options:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Search space of a problem.
+    """A problem as a search takes it.
 
     Attributes:
         coding: between the user's coordinates, D, and those of the search, M.

@@ -3,7 +3,7 @@ ever larger.
 
 Its phases in their order are `MemeticSwarm.PHASES`; the first that is due has its turn:
 
-1. `ProcessPhase`, up to 20 coordinates: a Gaussian process proposes the first 5 points per dimension.
+1. `ModelPhase`, up to 20 coordinates: a Gaussian process proposes the first 5 points per dimension.
 2. `Check`: where the first step of a descent changes the cost far less than differences predicted,
    or four steps ever shorter find nothing better, the best point is evaluated again, and the model
    proposes as many points once more. If the cost was another one, the differences were noise: only
@@ -54,7 +54,8 @@ MODELLED = 5  # evaluations per dimension that the model proposes
 BESIDE = 200  # points up to which the model also proposes where a round is waited for
 ROUGH = 10  # in all, where the first descent's differences are no slopes
 FIRST_DESCENT = 100  # evaluations per dimension that the first descent has for itself
-SHARE_AHEAD, SHARE_BEHIND = 0.5, 0.125  # evaluations of later descents for each one of the swarm
+# evaluations of later descents for each one of the swarm; of mutations as of descents behind
+SHARE_AHEAD, SHARE_BEHIND = 0.5, 0.125
 LATE = 2000  # evaluations per dimension from which on there are mutations
 SIGMA = 0.2  # first step size of the swarm, as a share of the box
 LEAST_POPULATION = 4
@@ -68,7 +69,7 @@ NOISE = 0.01
 LEAST_DESCENT = 3  # evaluations per dimension without which gradients are of no use
 
 
-class ProcessPhase(Phase):
+class ModelPhase(Phase):
     """The points that a Gaussian process proposes, where there are few parameters."""
 
     name = "model"
@@ -311,8 +312,8 @@ class MemeticSwarm(PhasedSearch):
         True
     """
 
-    PHASES: ClassVar = (ProcessPhase, Check, Test, Descent, Axes, Mutate, SwarmPhase)
-    model: ProcessPhase
+    PHASES: ClassVar = (ModelPhase, Check, Test, Descent, Axes, Mutate, SwarmPhase)
+    model: ModelPhase
     repeat: Check
     test: Test
     descent: Descent

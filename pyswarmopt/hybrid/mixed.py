@@ -3,8 +3,8 @@
 Its phases in their order are `MixedSearch.PHASES`:
 
 1. `LongModel`: a Gaussian process proposes the first 200 points, up to 20 parameters.
-2. `EarlyMutate`: mutations of the best point, as many evaluations as the swarm has, an eighth while the
-   best point is the swarm's.
+2. `EarlyMutate`: mutations of the best point, as many evaluations as the swarm has, an eighth while
+   the best point is the swarm's.
 3. `OrderedSwarm` of those coordinates that have an order, with the best point's labels.
 """
 
@@ -15,14 +15,14 @@ from typing import ClassVar
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.hybrid.memetic import Mutate, ProcessPhase, SwarmPhase
+from pyswarmopt.hybrid.memetic import SHARE_BEHIND, ModelPhase, Mutate, SwarmPhase
 from pyswarmopt.hybrid.search import PhasedSearch
 
 MODELLED = 200  # evaluations
-SHARE_AHEAD, SHARE_BEHIND = 1.0, 0.125  # evaluations of mutations for each one of the swarm
+SHARE_AHEAD = 1.0  # evaluations of mutations for each one of the swarm
 
 
-class LongModel(ProcessPhase):
+class LongModel(ModelPhase):
     """The points that a Gaussian process proposes."""
 
     def points(self, s: PhasedSearch) -> int:

@@ -250,7 +250,7 @@ class Utility(Protocol):
     Example:
         >>> def short(engine, indices=None):  # doctest: +SKIP
         ...     prompts = ["Hello!", "And now?"]
-        ...     asked = prompts if indices is None else [prompts[k] for k in places]
+        ...     asked = prompts if indices is None else [prompts[k] for k in indices]
         ...     return sl.score_of([-len(reply) for reply in engine.generate(asked, 8)])
     """
 

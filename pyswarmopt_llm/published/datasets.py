@@ -26,6 +26,7 @@ from pyswarmopt_llm.common.registry import lookup
 from pyswarmopt_llm.scores.tasks.items import normalise, parse_item
 from pyswarmopt_llm.scores.tasks.load import (
     ANSWER,
+    FileRow,
     Reading,
     Table,
     check_names,
@@ -35,14 +36,11 @@ from pyswarmopt_llm.scores.tasks.load import (
     read_text,
     renamed,
 )
-from pyswarmopt_llm.scores.tasks.load import (
-    FileRow as TableRow,
-)
 from pyswarmopt_llm.scores.tasks.types import DEV, TEST, Item, Task
 
-FileRow = Mapping[str, Any]
+Row = Mapping[str, Any]
 Record = dict[str, Any]
-ToRecord = Callable[[FileRow, str], Record | None]
+ToRecord = Callable[[Row, str], Record | None]
 _OPTIONS = 4  # of a knowledge crossword, as in the reference's file
 # Of the splits with answers, the first in this order is the test set and the second is dev.
 SPLIT_ORDER = ("test", "validation", "val", "valid", "dev", "train")
@@ -59,12 +57,12 @@ class DataSet:
     """A published data set."""
 
     # question, choices, answer of a row; None: it has no answer
-    read: Callable[[FileRow], Record | None]
+    read: Callable[[Row], Record | None]
     # data set id and configuration; None: published as files only
     hub: tuple[str, str | None] | None = None
     metric: str | None = None  # default: accuracy
 
-    def record(self, row: FileRow, where: str) -> Record | None:
+    def record(self, row: Row, where: str) -> Record | None:
         """The record of a row."""
         try:
             return self.read(row)
@@ -96,7 +94,7 @@ def read_published(spec: str, dev: int | None, test: int | None, reading: Readin
 # One function per data set
 
 
-def _mmlu(row: FileRow) -> Record:
+def _mmlu(row: Row) -> Record:
     """Hendrycks et al. 2021: rows of the hub, or of CSV files without a header."""
     if "choices" in row:
         answer = row["answer"]
@@ -106,13 +104,13 @@ def _mmlu(row: FileRow) -> Record:
     return _record(question, choices, answer, domain=Path(row["file"]).stem)
 
 
-def _mmlu_pro(row: FileRow) -> Record:
+def _mmlu_pro(row: Row) -> Record:
     """Wang et al. 2024: up to ten options, some padded with N/A."""
     options = [text for text in row["options"] if text != "N/A"]
     return _record(row["question"], options, row["answer"], domain=row["category"])
 
 
-def _hellaswag(row: FileRow) -> Record | None:
+def _hellaswag(row: Row) -> Record | None:
     """Zellers et al. 2019: labels are texts on the hub, empty in test; integers in the files."""
     if str(row.get("label", "")) == "":
         return None
@@ -121,7 +119,7 @@ def _hellaswag(row: FileRow) -> Record | None:
     )
 
 
-def _gsm8k(row: FileRow) -> Record:
+def _gsm8k(row: Row) -> Record:
     """Cobbe et al. 2021: the answer ends with ``#### number``."""
     return {
         "question": row["question"],
@@ -129,7 +127,7 @@ def _gsm8k(row: FileRow) -> Record:
     }
 
 
-def _nlgraph(row: FileRow) -> Record:
+def _nlgraph(row: Row) -> Record:
     """Wang et al. 2023: question and an answer in words; the folder names the kind of problem."""
     return {
         "prompt": row["question"].removesuffix("A:").rstrip(),
@@ -139,7 +137,7 @@ def _nlgraph(row: FileRow) -> Record:
     }
 
 
-def _knowledge_crosswords(row: FileRow) -> Record:
+def _knowledge_crosswords(row: Row) -> Record:
     """Ding et al. 2024, the MC files: options for each blank.
 
     As in the Model Swarms reference, the model chooses among whole solutions: the right one and
@@ -164,14 +162,14 @@ def _knowledge_crosswords(row: FileRow) -> Record:
     return _shuffled(question, texts, rng)
 
 
-def _truthfulqa(row: FileRow) -> Record:
+def _truthfulqa(row: Row) -> Record:
     """Lin et al. 2022, MC1: one true answer, published as the first of the list."""
     texts, labels = _targets(row["mc1_targets"])
     texts.insert(0, texts.pop(labels.index(1)))
     return _shuffled(row["question"], texts, _generator_of(row["question"]))
 
 
-def _truthfulqa_mc2(row: FileRow) -> Record:
+def _truthfulqa_mc2(row: Row) -> Record:
     """Lin et al. 2022, MC2: several true answers; ``right`` lists their letters."""
     texts, labels = _targets(row["mc2_targets"])
     pairs = list(zip(texts, labels, strict=True))
@@ -180,7 +178,7 @@ def _truthfulqa_mc2(row: FileRow) -> Record:
     return _record(row["question"], [text for text, _ in pairs], right[0], right="".join(right))
 
 
-def _real_toxicity_prompts(row: FileRow) -> Record:
+def _real_toxicity_prompts(row: Row) -> Record:
     """Gehman et al. 2020: the beginnings of sentences."""
     text = row["prompt"]["text"] if isinstance(row["prompt"], Mapping) else row["prompt"]
     return {
@@ -189,7 +187,7 @@ def _real_toxicity_prompts(row: FileRow) -> Record:
     }
 
 
-def _abstainqa(row: FileRow) -> Record:
+def _abstainqa(row: Row) -> Record:
     """Feng et al. 2024, arXiv 2402.00367: records with lettered choices, or rows of MMLU."""
     if isinstance(row.get("choices"), Mapping):
         return _record(row["question"], dict(row["choices"]), row["answer"])
@@ -200,7 +198,7 @@ def _record(question: str, choices: list[str] | dict[str, str], answer: str, **m
     return {"question": question, "choices": choices, "answer": answer, **meta}
 
 
-def _targets(targets: FileRow) -> tuple[list[str], list[int]]:
+def _targets(targets: Row) -> tuple[list[str], list[int]]:
     """Texts and labels, from the hub's two lists or the files' mapping of text to label."""
     if targets.keys() == {"choices", "labels"}:
         return list(targets["choices"]), list(targets["labels"])
@@ -239,7 +237,7 @@ PUBLISHED: dict[str, DataSet] = {
 
 def draw(
     where: str,
-    splits: Mapping[str, Sequence[FileRow]],
+    splits: Mapping[str, Sequence[Row]],
     readers: Mapping[str, ToRecord],
     dev: int | None,
     test: int | None,
@@ -306,7 +304,7 @@ def download(dataset: str, config: str | None) -> Mapping[str, Any]:
     return loaded
 
 
-def read_rows(path: Path) -> dict[str, list[FileRow]]:
+def read_rows(path: Path) -> dict[str, list[Row]]:
     """Split name -> rows of a JSON, JSONL, CSV or Parquet file or a folder of them, each row with
     its ``file``.
 
@@ -319,7 +317,7 @@ def read_rows(path: Path) -> dict[str, list[FileRow]]:
         raise UserError(
             f"{path}: no {', '.join(_SUFFIXES)} file there; give the published file or folder"
         )
-    splits: dict[str, list[FileRow]] = {}
+    splits: dict[str, list[Row]] = {}
     for file in files or [path]:
         match = _SPLIT.search(str(file.relative_to(path)).lower())
         for name, rows in _by_split(file, match.group(1) if match else "all").items():
@@ -329,7 +327,7 @@ def read_rows(path: Path) -> dict[str, list[FileRow]]:
     return splits
 
 
-def _by_split(file: Path, split: str) -> dict[str, list[FileRow]]:
+def _by_split(file: Path, split: str) -> dict[str, list[Row]]:
     """The rows of one file by split: of a list, or an object of rows or splits."""
     content = _read(file)
     if isinstance(content, Mapping) and {"dev", "test"} <= content.keys():
@@ -337,7 +335,7 @@ def _by_split(file: Path, split: str) -> dict[str, list[FileRow]]:
     return {split: _with_file(content.values() if isinstance(content, Mapping) else content, file)}
 
 
-def _with_file(rows: Iterable[Any], file: Path) -> list[FileRow]:
+def _with_file(rows: Iterable[Any], file: Path) -> list[Row]:
     records = list(rows)
     if not all(isinstance(row, dict) for row in records):
         raise UserError(f"{file}: not a table of rows; give the file as its authors publish it")
@@ -388,7 +386,7 @@ def _reader(rows: Any, told: Mapping[str, str], where: str) -> ToRecord:
     def record(row: Mapping[str, Any], location: str) -> Record | None:
         if row[header] in _NONE:
             return None
-        located = TableRow(location, "", row)
+        located = FileRow(location, "", row)
         columns.check(located, (columns.question,))
         found = columns.record(located)
         choices, answer = found["choices"] or classes, found["answer"]

@@ -138,9 +138,7 @@ class Eva:
             if lot is not None:
                 embeddings = embeddings[lot.permutation(len(embeddings))]
             cosines = similarities(embeddings, _embeddings(main), list(same.items()))
-            if lot is not None:
-                same = {}
-            self._matrices.append(projection(cosines, same))
+            self._matrices.append(projection(cosines, same if lot is None else {}))
 
     def __call__(self, reads: Sequence[Text]) -> bytes | None:
         """The most probable token of the main vocabulary; None for the end."""
