@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from laboratory import importing
 
 from pyswarmopt_llm.tokens.vocabulary import Vocabulary
-
-TOKENS = Path(__file__).parents[1] / "benchmarks" / "tokens"
 
 
 @pytest.fixture(scope="module")
 def bridges() -> Iterator[Any]:
-    before = list(sys.path)
-    sys.path[:0] = [str(TOKENS), str(TOKENS.parent / "lab"), str(TOKENS.parent / "groups")]
-    import bridges
+    with importing("benchmarks/tokens", "benchmarks/lab", "benchmarks/groups"):
+        import bridges
 
-    yield bridges
-    sys.path[:] = before
+        yield bridges
 
 
 def model(texts: Sequence[str], embeddings: np.ndarray | None = None) -> Any:

@@ -4,28 +4,22 @@ what they were taught, variants are what their names say, and the figures are th
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+from laboratory import importing
 
 
 @pytest.fixture(scope="module")
 def modules() -> Iterator[Any]:
-    before = list(sys.path)
-    sys.path[:0] = [str(BENCHMARKS / name) for name in ("lab", "functions")]
-    sys.path.insert(0, str(BENCHMARKS.parent / "tools"))
-    import classifiers
-    import inertia
-    from outcomes import lines
+    with importing("tools", "benchmarks/lab", "benchmarks/functions"):
+        import classifiers
+        import inertia
+        from outcomes import lines
 
-    yield classifiers, inertia, lines
-    sys.path[:] = before
+        yield classifiers, inertia, lines
 
 
 @pytest.fixture(scope="module")
@@ -107,13 +101,11 @@ def test_diversity_is_a_share_of_the_start_and_a_swarm_without_pull_keeps_it(mod
 
 @pytest.fixture(scope="module")
 def setting(modules: Any) -> Iterator[Any]:
-    before = list(sys.path)
-    sys.path[:0] = [str(BENCHMARKS / "lab"), str(BENCHMARKS.parent / "tools")]
-    import published_setting
-    import setting_tables
+    with importing("benchmarks/lab", "tools"):
+        import published_setting
+        import setting_tables
 
-    yield published_setting, setting_tables
-    sys.path[:] = before
+        yield published_setting, setting_tables
 
 
 def test_the_published_search_is_that_of_the_ablations(

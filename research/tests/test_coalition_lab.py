@@ -6,14 +6,13 @@ from __future__ import annotations
 
 import itertools
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from laboratory import importing
 from member_helpers import Scripted
 
 from pyswarmopt_groups.context import GroupContext
@@ -21,7 +20,6 @@ from pyswarmopt_groups.registry import load_strategy
 from pyswarmopt_groups.responses import is_right
 from pyswarmopt_llm.scores.tasks import Task
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 TURN = {
     "reverse": lambda letters: letters[::-1],
     "rotate": lambda letters: letters[1:] + letters[:1],
@@ -30,13 +28,11 @@ TURN = {
 
 @pytest.fixture(scope="module")
 def scripts() -> Iterator[Any]:
-    before = list(sys.path)
-    sys.path[:0] = [str(BENCHMARKS / "groups"), str(BENCHMARKS / "lab")]
-    import coalition
-    import game
+    with importing("benchmarks/groups", "benchmarks/lab"):
+        import coalition
+        import game
 
-    yield SimpleNamespace(coalition=coalition, game=game)
-    sys.path[:] = before
+        yield SimpleNamespace(coalition=coalition, game=game)
 
 
 def test_what_three_jobs_are_taught_answers_the_question(scripts: Any) -> None:

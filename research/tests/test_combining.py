@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import itertools
 import random
-import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -16,25 +15,22 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-
-LAB = Path(__file__).parents[1] / "benchmarks" / "lab"
+from laboratory import importing
 
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Any]:
-    before = list(sys.path)
-    sys.path.insert(0, str(LAB))
-    import frozen
-    import fuse
-    import gate
-    import glue
-    import modular
-    import permuted
+    with importing("benchmarks/lab"):
+        import frozen
+        import fuse
+        import gate
+        import glue
+        import modular
+        import permuted
 
-    yield SimpleNamespace(
-        frozen=frozen, fuse=fuse, gate=gate, glue=glue, modular=modular, permuted=permuted
-    )
-    sys.path[:] = before
+        yield SimpleNamespace(
+            frozen=frozen, fuse=fuse, gate=gate, glue=glue, modular=modular, permuted=permuted
+        )
 
 
 @pytest.fixture(scope="module")

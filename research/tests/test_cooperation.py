@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,32 +16,30 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from laboratory import importing
 from scipy import stats
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 WORDS, END = 4, 0
 
 
 @pytest.fixture(scope="module")
 def made() -> Iterator[Any]:
-    before = list(sys.path)
-    sys.path[:0] = [str(BENCHMARKS / "lab"), str(BENCHMARKS / "tokens")]
-    import compression
-    import data_flow
-    import detector
-    import federated
-    import retrieval
-    import speculative
+    with importing("benchmarks/lab", "benchmarks/tokens"):
+        import compression
+        import data_flow
+        import detector
+        import federated
+        import retrieval
+        import speculative
 
-    yield SimpleNamespace(
-        compression=compression,
-        data_flow=data_flow,
-        detector=detector,
-        federated=federated,
-        retrieval=retrieval,
-        speculative=speculative,
-    )
-    sys.path[:] = before
+        yield SimpleNamespace(
+            compression=compression,
+            data_flow=data_flow,
+            detector=detector,
+            federated=federated,
+            retrieval=retrieval,
+            speculative=speculative,
+        )
 
 
 # Speculative decoding

@@ -6,21 +6,19 @@ from __future__ import annotations
 
 import itertools
 import random
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from laboratory import importing
 
 from pyswarmopt_groups.context import GroupContext
 from pyswarmopt_groups.negotiation.debate import first_turn, later_turn
 from pyswarmopt_groups.negotiation.societies import TRAITS
 from pyswarmopt_llm.scores.tasks import Item, Task
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 NAMES = (
     "adverse_members adverse_texts attack biased chess_squares design machinesom mended objectives "
     "programs tools translation"
@@ -29,20 +27,16 @@ NAMES = (
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Any]:
-    before = list(sys.path)
-    sys.path[:0] = [str(BENCHMARKS / "groups"), str(BENCHMARKS / "lab")]
-    yield SimpleNamespace(**{name: __import__(name) for name in NAMES.split()})
-    sys.path[:] = before
+    with importing("benchmarks/groups", "benchmarks/lab"):
+        yield SimpleNamespace(**{name: __import__(name) for name in NAMES.split()})
 
 
 @pytest.fixture(scope="module")
 def task_tables() -> Iterator[Any]:
-    before = list(sys.path)
-    sys.path.insert(0, str(BENCHMARKS.parent / "tools"))
-    import task_tables
+    with importing("tools"):
+        import task_tables
 
-    yield task_tables
-    sys.path[:] = before
+        yield task_tables
 
 
 def said(member: Any, prompt: str) -> str:

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-
-TOKENS = Path(__file__).parents[1] / "benchmarks" / "tokens"
+from laboratory import importing
 
 
 @pytest.fixture(scope="module")
 def log_contrast() -> Iterator[Any]:
-    before = list(sys.path)
-    sys.path[:0] = [str(TOKENS), str(TOKENS.parent / "lab")]
-    import log_contrast
+    with importing("benchmarks/tokens", "benchmarks/lab"):
+        import log_contrast
 
-    yield log_contrast
-    sys.path[:] = before
+        yield log_contrast
 
 
 def test_contrast_is_the_objective_of_li_et_al(log_contrast: Any) -> None:

@@ -8,32 +8,29 @@ import json
 import math
 import random
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from laboratory import importing
 
 from pyswarmopt_llm.scores.metrics.external.score_function import ScoreFunction
 from pyswarmopt_llm.scores.tasks import Item
 
 ROOT = Path(__file__).parents[2]
-LAB = ROOT / "research" / "benchmarks" / "lab"
 FACTS = {"color": "d", "size": "a", "owner": "j"}
 
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Any]:
-    before = list(sys.path)
-    sys.path[:0] = [str(LAB), str(LAB.parent / "scores")]
-    import analogies
-    import ratings
-    import records
+    with importing("benchmarks/lab", "benchmarks/scores"):
+        import analogies
+        import ratings
+        import records
 
-    yield SimpleNamespace(analogies=analogies, ratings=ratings, records=records)
-    sys.path[:] = before
+        yield SimpleNamespace(analogies=analogies, ratings=ratings, records=records)
 
 
 def scores(*replies: str) -> list[float]:

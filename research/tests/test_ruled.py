@@ -5,13 +5,12 @@ rules of `talk.Speaker` say, the lecture's programs do what they are called, con
 from __future__ import annotations
 
 import random
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from laboratory import importing
 
 from pyswarmopt_groups.context import GroupContext
 from pyswarmopt_groups.members.protocol import Answer, Texts
@@ -20,7 +19,6 @@ from pyswarmopt_groups.negotiation.societies import TRAITS
 from pyswarmopt_groups.voting.reranking import comparison_prompt, fusion_prompt
 from pyswarmopt_llm.scores.tasks import Item, Task
 
-GROUPS = Path(__file__).parents[1] / "benchmarks" / "groups"
 TOLD = "surely swap d b c a surely next . The answer is e c d b"
 UNSURE = "perhaps swap a a a a perhaps next . The answer is j j j j"
 ITEM = Item("1", "swap next a b c d", None, "e c d b")
@@ -28,14 +26,12 @@ ITEM = Item("1", "swap next a b c d", None, "e c d b")
 
 @pytest.fixture(scope="module")
 def modules() -> Iterator[Any]:
-    before = list(sys.path)
-    sys.path[:0] = [str(GROUPS), str(GROUPS.parent / "lab")]
-    import classifier_game
-    import raft
-    import ruled
+    with importing("benchmarks/groups", "benchmarks/lab"):
+        import classifier_game
+        import raft
+        import ruled
 
-    yield ruled, raft, classifier_game
-    sys.path[:] = before
+        yield ruled, raft, classifier_game
 
 
 def said(member: Any, prompt: str) -> str:

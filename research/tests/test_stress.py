@@ -5,31 +5,26 @@ liars say what they are said to say, a policy learns from its own rewards alone.
 from __future__ import annotations
 
 import random
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from laboratory import importing
 from scipy import stats
 
 from pyswarmopt_groups.members.protocol import Answer
 from pyswarmopt_llm.scores.tasks import Item
 
-GROUPS = Path(__file__).parents[1] / "benchmarks" / "groups"
-
 
 @pytest.fixture(scope="module")
 def modules() -> Iterator[Any]:
-    before = list(sys.path)
-    sys.path[:0] = [str(GROUPS), str(GROUPS.parent / "lab")]
-    import game
-    import reinforced
-    import stress
+    with importing("benchmarks/groups", "benchmarks/lab"):
+        import game
+        import reinforced
+        import stress
 
-    yield stress, reinforced, game
-    sys.path[:] = before
+        yield stress, reinforced, game
 
 
 def test_other_words_have_the_same_answer(modules: Any) -> None:

@@ -5,31 +5,26 @@ and a control moves arguments to another question.
 from __future__ import annotations
 
 import random
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+from laboratory import importing
 from member_helpers import Scripted
 
 from pyswarmopt_groups.negotiation.debate import later_turn
 from pyswarmopt_groups.responses import is_right
 from pyswarmopt_llm.scores.tasks import Item
 
-GROUPS = Path(__file__).parents[1] / "benchmarks" / "groups"
-
 
 @pytest.fixture(scope="module")
 def modules() -> Iterator[Any]:
-    before = list(sys.path)
-    sys.path[:0] = [str(GROUPS), str(GROUPS.parent / "lab")]
-    import talk
-    import talking
-    import unlike
+    with importing("benchmarks/groups", "benchmarks/lab"):
+        import talk
+        import talking
+        import unlike
 
-    yield talk, talking, unlike
-    sys.path[:] = before
+        yield talk, talking, unlike
 
 
 def test_a_speaker_uses_its_own_knowledge_then_what_others_are_sure_of(modules: Any) -> None:

@@ -4,28 +4,24 @@ what its docstring says.
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+from laboratory import importing
 
 from pyswarmopt_llm.scores.tasks import Item, Task
 
-TOKENS = Path(__file__).parents[1] / "benchmarks" / "tokens"
 POOLS = range(4)
 
 
 @pytest.fixture(scope="module")
 def unlike() -> Iterator[Any]:
-    before = list(sys.path)
-    sys.path[:0] = [str(TOKENS), str(TOKENS.parent / "lab"), str(TOKENS.parent / "groups")]
-    import unlike_models
+    with importing("benchmarks/tokens", "benchmarks/lab", "benchmarks/groups"):
+        import unlike_models
 
-    yield unlike_models
-    sys.path[:] = before
+        yield unlike_models
 
 
 def dealt(unlike: Any, pool: int) -> list[str]:
