@@ -113,7 +113,11 @@ def descended(fun, rules, start, units, seed=0):
     while not descent.done:
         x = descent.ask(random)
         asked.append(x)
+        before, moving = descent.x[descent.smooth], len(descent.smooth)
         descent.tell(np.array([[fun(point), *rules(point)] for point in x]))
+        if len(descent.direction) and descent.mode == "gradient" and moving == len(descent.smooth):
+            moved = descent.x[descent.smooth] - before  # what the slopes to come are compared over
+            assert descent.t * descent.direction == pytest.approx(moved, abs=1e-15)
     return np.concatenate(asked), descent
 
 
