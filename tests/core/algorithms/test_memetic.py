@@ -79,6 +79,12 @@ def test_the_second_point_of_a_line_is_the_lowest_of_its_parabola(curvature):
     np.testing.assert_allclose(line[1] - start, lowest * step, rtol=1e-3)
 
 
+def test_a_descent_ends_where_its_curvature_has_become_singular():
+    x = np.full(2, 0.5)
+    phase = QuasiNewton(x, bowl(x), inverse=np.diag([1.0, 0.0]))
+    assert run(phase, bowl, most=100).done and phase.spent == 2
+
+
 def test_the_measured_hessian_is_the_hessian():
     a = spd(6, 1e4, seed=1)
     phase = QuasiNewton(np.full(6, 0.5))
