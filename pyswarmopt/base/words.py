@@ -78,8 +78,8 @@ def cut(text: str, limit: int = LIMIT) -> str:
     """The beginning of a long text, with dots.
 
     Example:
-        >>> cut("a long text", 10), cut("a long text", 11)
-        ('a long ...', 'a long text')
+        >>> cut("a long text", 10) == "a long ...", cut("a long text", 11)
+        (True, 'a long text')
     """
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
