@@ -337,7 +337,7 @@ class Evaluator:
         # each.
         most = min(n, self.left) if asked else min(n - (n == d), self.left - 1)
         for vectorized in (False, True) if asked is None else (asked,):
-            count = max(most, 0) if vectorized else 1
+            count = most if vectorized else 1
             if not count:
                 break
             answer = call(points[:count] if vectorized else points[0])

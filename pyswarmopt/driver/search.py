@@ -37,7 +37,7 @@ class Search(Loop[Result]):
         ValueError: options that do not make sense.
     """
 
-    def __init__(self, arguments: Options, maximize: bool = False) -> None:
+    def __init__(self, arguments: Options, maximize: bool) -> None:
         super().__init__(arguments)
         recipe = algorithm(self._options, self._problem)
         self._algorithm = "memetic" if recipe is None else recipe.name

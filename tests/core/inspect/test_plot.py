@@ -161,6 +161,10 @@ def test_landscape_marks_the_optimum_and_takes_any_function() -> None:
             lambda: pso.plot.forces(pso.record(ackley, pso.recipes.fips(), 0, bounds=BOX)[0]),
             "no forces",
         ),
+        (
+            lambda: pso.plot.forces(pso.record(ackley, pso.recipes.bare_bones(), 1, bounds=BOX)[1]),
+            "no forces",
+        ),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(draw, reason: str) -> None:

@@ -127,6 +127,13 @@ def test_a_search_continues_and_begins_again():
     assert np.array_equal(optimizer.pos_history, first[:4])
 
 
+def test_walls_belong_to_the_box():
+    corners = np.array([BOX[0], BOX[1], BOX[0]])
+    optimizer = ps.single.GlobalBestPSO(3, 2, OPTIONS, bounds=BOX, init_pos=corners)
+    optimizer.optimize(bowl, 1, verbose=False)
+    assert np.array_equal(optimizer.pos_history[0], corners)
+
+
 def test_ftol_counts_iterations_without_change():
     optimizer = ps.single.GlobalBestPSO(5, 2, OPTIONS, ftol=1e-3, ftol_iter=3)
     optimizer.optimize(lambda x: np.full(len(x), 7.0), 50, verbose=False)
