@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import functools
+import numbers
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -73,7 +75,7 @@ class Options:
             object.__setattr__(self, name, count)  # the dataclass is frozen
         for name in ("timeout", "evaluation_timeout"):
             seconds = getattr(self, name)
-            if seconds is not None and not (isinstance(seconds, int | float) and seconds > 0):
+            if seconds is not None and not (isinstance(seconds, numbers.Real) and seconds > 0):
                 raise ValueError(f"{name}={seconds!r}: it must be a number of seconds above 0")
         for name in ("noisy", "asynchronous", "progress"):
             if getattr(self, name) not in (True, False):
@@ -181,6 +183,15 @@ def _call_on_dicts(fun: Objective, space: Space, points: Any) -> Any:
 def _named(constraint: Any, space: Space) -> Any:
     if isinstance(constraint, dict) and "fun" in constraint:
         return {**constraint, "fun": space.named(constraint["fun"], "a constraint", some=True)}
+    if hasattr(constraint, "A"):
+        raise ValueError(
+            "space= and a linear constraint: its columns have no names; use a NonlinearConstraint or "
+            "a callable of the parameters"
+        )
+    if hasattr(constraint, "lb") and hasattr(constraint, "fun"):
+        named = copy.copy(constraint)
+        named.fun = space.named(constraint.fun, "a constraint", some=True)
+        return named
     return space.named(constraint, "a constraint", some=True)
 
 
