@@ -109,7 +109,10 @@ SWARMS = [
     ({"positions": [[0.0]], "population": 3}, "at least 2, or bounds"),
     ({"positions": [[0.0], [1.0]], "velocities": [[0.0]]}, "velocities must have shape"),
     ({"positions": [[0.0], [1.0]], "recipe": "gradient"}, "no recipe is called 'gradient'"),
-    ({"positions": [[0.0], [1.0]], "dtype": torch.int64}, "floating"),
+    *(
+        ({"positions": [[0.0], [1.0]], "dtype": dtype}, "a floating dtype of torch")
+        for dtype in (torch.int64, "float32", np.float32)
+    ),
     ({"positions": torch.nn.Linear(2, 1)}, r"a module, Linear; .*pso\.FlatView\(module\)\.flatten"),
     ({"bounds": (-1, 1), "dim": 10**12, "population": 10}, "find no memory"),
     ({"bounds": (-1, 1), "dim": 3, "population": 10**30}, "find no memory"),
