@@ -148,7 +148,7 @@ def as_values(data: npt.ArrayLike | Tensor, shape: tuple[int, ...]) -> Floats:
     if not (isinstance(data, np.ndarray) or is_tensor(data)):
         data = np.asarray(data)
     _refuse_complex("values", data)
-    if not (is_tensor(data) or holds_numbers(data)):
+    if isinstance(data, np.ndarray) and not holds_numbers(data):
         raise ValueError("values hold something else than numbers")
     try:
         values = np.array(
