@@ -45,7 +45,7 @@ class WrongShapeError(ValueError):
     """The objective returned something else than one number per point."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class _Call:
     """Calls the objective on a copy and catches what it raises; picklable if the objective is."""
 

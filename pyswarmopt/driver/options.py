@@ -19,7 +19,6 @@ from pyswarmopt.driver.evaluation import Objective, OnError
 from pyswarmopt.driver.history import Granularity
 from pyswarmopt.driver.problem.constraints import Constraints, listed
 from pyswarmopt.driver.problem.encoding import Coding, check_inside, make_coding
-from pyswarmopt.driver.problem.space import Space
 from pyswarmopt.driver.result import Result
 from pyswarmopt.driver.start import Start, starting_points
 from pyswarmopt.driver.workers.pool import MapLike
@@ -29,11 +28,12 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from pyswarmopt.algorithms.recipe import Recipe
+    from pyswarmopt.driver.problem.space import Space
 
 Callback = Callable[[Any], bool | None]  # given the result so far
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Options:
     """The arguments of `pyswarmopt.minimize`, where they are described.
 
@@ -75,7 +75,9 @@ class Options:
             object.__setattr__(self, name, count)  # the dataclass is frozen
         for name in ("timeout", "evaluation_timeout"):
             seconds = getattr(self, name)
-            if seconds is not None and not (isinstance(seconds, numbers.Real) and seconds > 0):
+            if seconds is not None and not (
+                isinstance(seconds, numbers.Real) and float(seconds) > 0
+            ):
                 raise ValueError(f"{name}={seconds!r}: it must be a number of seconds above 0")
         for name in ("noisy", "asynchronous", "progress"):
             if getattr(self, name) not in (True, False):
@@ -87,7 +89,7 @@ class Options:
         object.__setattr__(self, "seed", as_seed(self.seed))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Problem:
     """A problem as a search takes it.
 
@@ -158,6 +160,9 @@ def _in_coordinates(options: Options) -> tuple[Options, Space | None]:
         raise ValueError(
             "space= and args=: fun gets its parameters by name; use functools.partial for others"
         )
+    # on use: a search without it begins earlier
+    from pyswarmopt.driver.problem.space import Space
+
     space, many = Space(options.space), options.vectorized is True
     on_dicts = functools.partial(_call_on_dicts, options.fun, space)
     return replace(

@@ -24,7 +24,7 @@ INFEASIBLE = 4.5e296  # ranks above this are those of points that break a constr
 LARGEST = float(np.finfo(np.float64).max)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class _Constraint:
     """low <= fun(x) <= high."""
 
