@@ -71,9 +71,8 @@ class Search(Loop[Result]):
     def _make_judge(self, by_order: bool) -> ByOrder:
         given = self._swarm, self._problem, self._evaluator, self._sign
         if self._options.noisy:
-            from pyswarmopt.driver.resampling import (
-                ByMeans,
-            )  # on use: a search without it begins earlier
+            # on use: a search without it begins earlier
+            from pyswarmopt.driver.resampling import ByMeans
 
             return ByMeans(*given, target=self._options.target)
         by_order = by_order or not self._problem.constraints
