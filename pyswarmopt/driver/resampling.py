@@ -36,7 +36,7 @@ DECISIVE_DRAWS = 10  # without these a mean does not count as reaching the targe
 SURE_DRAWS = 30  # of a best that seems to reach it
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Sample:
     """Evaluations of one point.
 

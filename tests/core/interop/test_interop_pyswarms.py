@@ -160,6 +160,12 @@ def test_what_does_not_make_sense_is_one_line(change, message):
     assert "\n" not in str(error.value)
 
 
+def test_a_search_of_no_iterations_is_refused():
+    swarm = ps.single.GlobalBestPSO(8, 2, OPTIONS)
+    with pytest.raises(ValueError, match="iters=0: it must be at least 1"):
+        swarm.optimize(lambda x: x.sum(1), iters=0)
+
+
 @pytest.mark.parametrize(
     "change, message", [({"bounds": BOX}, "no bounds"), ({"init_pos": np.full((8, 2), 2)}, "bits")]
 )

@@ -25,6 +25,7 @@ from pyswarmopt_rivals.methods import load_method
 from pyswarmopt_rivals.methods.method import MethodOptions
 from pyswarmopt_rivals.methods.searching.by_optimizer import candidate, decode, recipe
 from pyswarmopt_rivals.methods.searching.natural_niches import draw_parents
+from pyswarmopt_rivals.methods.searching.soups import greedy
 
 # Those that look at no gradients and no activations
 
@@ -66,6 +67,16 @@ def test_greedy_soup_is_recipe_1_of_the_paper(experts: list[Adapter]) -> None:
     found = flat(run("greedy-soup", experts, trial, "delta"))
     torch.testing.assert_close(found, torch.stack(ingredients).mean(0), rtol=1e-4, atol=1e-6)
     assert len(trial.seen) == 5
+
+
+def test_an_ingredient_is_compared_with_the_soup_so_far() -> None:
+    """By hand: 2 and 0 are better together, 3 does not hurt, 1 is better than 2 alone but not than
+    the soup.
+    """
+    accuracy = {(0,): 0.6, (1,): 0.5, (2,): 0.7, (3,): 0.6}
+    accuracy |= {(2, 0): 0.8, (2, 0, 3): 0.8, (2, 0, 3, 1): 0.75}
+    assert greedy(4, lambda chosen: accuracy[tuple(chosen)], lambda: 9) == [2, 0, 3]
+    assert greedy(4, lambda chosen: accuracy[tuple(chosen)], lambda: 0) == [2]
 
 
 def test_evolmerge_candidates_are_dare_ties_entry_by_entry(experts: list[Adapter]) -> None:
