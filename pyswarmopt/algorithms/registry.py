@@ -66,7 +66,6 @@ def as_recipe(recipe: str | Recipe) -> Recipe:
 
 __all__ = [
     "RECIPES",
-    "as_recipe",
     "bare_bones",
     "clpso",
     "constriction",
