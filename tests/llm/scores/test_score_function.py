@@ -431,7 +431,7 @@ def test_where_too_few_prompts_are_there_to_train_the_reason_and_the_remedy_stan
     known = findings(about, Result.from_json(found.result))
     assert known.verdict.reasons[-1] == f"Nothing was trained: {why}."
     assert why not in known.remarks
-    assert known.steps[0][0] == "train the result, too, with more prompts"
+    assert known.steps[0][0] == "train the result, too, with more examples"
     assert f"--out {with_relative_paths(about.config).out}-more" in known.steps[0][1]
 
 
