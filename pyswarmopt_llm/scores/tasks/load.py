@@ -247,7 +247,8 @@ def _parse_json(text: str, path: Path, first_line: int = 1) -> object:
     except json.JSONDecodeError as e:
         location = f"{path}: line {first_line + e.lineno - 1}, column {e.colno}"
         lines = "if each line is an object, rename the file to .jsonl"
-        advice = lines if e.msg == "Extra data" else "fix it there"
+        several = e.msg == "Extra data" and path.suffix.lower() != ".jsonl"
+        advice = lines if several else "fix it there"
         raise UserError(f"{location}: malformed JSON: {e.msg}; {advice}") from e
     # a repeated key, nested too deeply, or an integer of thousands of digits
     except ValueError as e:
