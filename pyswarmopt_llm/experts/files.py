@@ -36,7 +36,7 @@ def local_directory(spec: str | Path, patterns: Sequence[str]) -> Path:
     if path.is_dir():
         return path
     if path.exists():
-        raise UserError(f"{spec}: is a file; give its directory")
+        raise UserError(f"{spec}: is a file; give its directory, or unpack it first")
     if not _HUB_ID.fullmatch(str(spec)) or str(spec).startswith("."):
         raise UserError(f"{spec}: no such directory; check the path")
     from huggingface_hub import snapshot_download
