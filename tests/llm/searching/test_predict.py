@@ -271,7 +271,7 @@ def test_options_of_their_own(words_search: MakeSearch, tmp_path: Path) -> None:
     rows = read(out, ",")
     assert [row["predicted"] for row in rows] == [one.label for one in whole]
     assert json.loads(rows[0]["probabilities"]).keys() == set("ABCD")
-    with pytest.raises(UserError, match="question 1: no choices"):
+    with pytest.raises(UserError, match="question 1: no choices; give a file whose rows have them"):
         sl.predict(run, ["Which?"])
 
 
