@@ -112,7 +112,7 @@ def read_table(path: Path, text: str = "") -> Table:
     suffix, known = path.suffix.lower(), (*SUFFIXES, *_TEXT) if text else SUFFIXES
     if not os.path.exists(path):  # nor for a name that is too long
         sources = "builtin:NAME, hub:DATASET, published:NAME or lm-eval:NAME"
-        raise UserError(f"{path}: no such task file; give the path of one, or {sources}")
+        raise UserError(f"{path}: no such task file; check path and folder, or give {sources}")
     if not path.is_file() or suffix not in known:
         endings = ", ".join(filter(None, known))
         raise UserError(f"{path}: not a table; give a file that ends in {endings}")
