@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pyswarmopt.base.words import counted
+from pyswarmopt.base.words import counted, cut
 from pyswarmopt_llm.report.commands import usage, with_relative_paths
 from pyswarmopt_llm.report.figures import paths
 from pyswarmopt_llm.report.findings import findings
@@ -103,4 +103,4 @@ def _questions(result: Result, tasks: Mapping[str, Task]) -> dict[str, list[tupl
 
 def _text(item: Item) -> tuple[str, str]:
     text = item.question
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…", item.answer_text
+    return cut(text, LONGEST), item.answer_text
