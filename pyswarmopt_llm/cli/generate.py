@@ -64,6 +64,8 @@ def command(
     Example: swarm-llm generate --run runs/first "Which planet is the largest?"
     """
     base, adapter = settings.model
+    if settings.run is not None and not as_json:
+        _warn_of_labels(settings.run)
     from pyswarmopt_llm.searching.use.model import generate_text
 
     options = {**vars(machine), "fusion": settings.fusion, "run": settings.run}
@@ -81,3 +83,17 @@ def command(
     for piece in answer:
         write(piece, end="")
     write("")
+
+
+def _warn_of_labels(run: Path) -> None:
+    """Say that a result was found by its choices, where it was: its replies were never scored."""
+    from pyswarmopt_llm.report.commands import labelled
+    from pyswarmopt_llm.searching.scoring.result import read_result
+    from pyswarmopt_llm.searching.scoring.run_directory import read_about
+
+    result = read_result(run)
+    if result is None or result.scoring not in ("letter", "likelihood"):
+        return
+    if labelled(read_about(run), result) is not None:
+        text = "found by its choices among options, replies were not scored; use swarm-llm predict"
+        echo(f"{run}: {text}", err=True)

@@ -123,7 +123,9 @@ def show_result(console: Console, run: Path, result: Mapping[str, Any]) -> None:
 
     notes = [with_flags(note) for note in result.get("notes", ())]
     shown = Result.from_json({**result, "notes": notes})
-    print_findings(console, run, findings(read_about(run), shown, str(run)))
+    about = read_about(run)
+    about = replace(about, notes={name: with_flags(note) for name, note in about.notes.items()})
+    print_findings(console, run, findings(about, shown, str(run)))
     if not (run / GRID).is_file():
         return
     from pyswarmopt_llm.searching.grid import read_grid, table

@@ -86,7 +86,7 @@ def resolve_base(spec: str, weights: bool = True) -> BaseModel:
     Example:
         >>> resolve_base("no/such/directory")
         Traceback (most recent call last):
-        pyswarmopt_llm.common.errors.UserError: no/such/directory: no such directory; check the path
+        pyswarmopt_llm.common.errors.UserError: no/such/directory: no such directory; check path and folder
     """
     if not spec:
         raise InvalidOption("base", None, "is empty; name a directory, a hub id or embedded:NAME")

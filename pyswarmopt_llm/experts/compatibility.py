@@ -142,7 +142,7 @@ def inspect_experts(paths: Sequence[str | Path], base: BaseModel | None = None) 
         try:
             experts.append(read_adapter(path, name))
         except UserError as error:
-            problems.append(ExpertProblem(name, error.text))
+            problems.append(ExpertProblem(name, error.text.removeprefix(f"{name}: ")))
     files = None if base is None or not experts else BaseFiles(base)
     for i, info in enumerate(experts):
         problems += _remarks(info, experts[:i])

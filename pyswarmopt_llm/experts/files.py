@@ -36,16 +36,16 @@ def local_directory(spec: str | Path, patterns: Sequence[str]) -> Path:
     if path.is_dir():
         return path
     if path.exists():
-        raise UserError(f"{spec}: is a file; give its directory")
+        raise UserError(f"{spec}: is a file; give its directory, or unpack it first")
     if not _HUB_ID.fullmatch(str(spec)) or str(spec).startswith("."):
-        raise UserError(f"{spec}: no such directory; check the path")
+        raise UserError(f"{spec}: no such directory; check path and folder")
     from huggingface_hub import snapshot_download
 
     try:
         return Path(snapshot_download(str(spec), allow_patterns=list(patterns)))
     except Exception as error:  # network, access, no such repository: the remedy is the same
         if path.parent.is_dir():  # a name in a folder that is here
-            raise UserError(f"{spec}: no such directory; check the path") from error
+            raise UserError(f"{spec}: no such directory; check path and folder") from error
         raise UserError(
             f"{spec}: no such directory, and not available from the hub "
             f"({type(error).__name__}: {first_line(error)}); "
@@ -62,11 +62,11 @@ def refuse_unmatched(specs: Sequence[str | Path]) -> None:
     Example:
         >>> refuse_unmatched(["none-here/*"])
         Traceback (most recent call last):
-        pyswarmopt_llm.common.errors.UserError: none-here/* does not exist; check the path and the folder you are in
+        pyswarmopt_llm.common.errors.UserError: none-here/* does not exist; check path and folder
     """
     for spec in specs:
         if any(letter in str(spec) for letter in "*?[") and not user_path(spec).exists():
-            raise UserError(f"{spec} does not exist; check the path and the folder you are in")
+            raise UserError(f"{spec} does not exist; check path and folder")
 
 
 def inside(spec: str | Path, name: str) -> str:

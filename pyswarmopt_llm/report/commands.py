@@ -174,7 +174,7 @@ def next_steps(kind: str, about: About, result: Result, out: str | None = None) 
     typed = replace(with_relative_paths(user_settings(about)), out=config.out)
     if UNTRAINED in about.notes:
         more = replace(typed, out=f"{run}-more")
-        yield "train the result, too, with more prompts", command_line(more)
+        yield "train the result, too, with more examples", command_line(more)
     single = dict(zip(result.coefficients, config.experts, strict=False)).get(result.best_single)
     given = config.test is not None
     partly = bool(config.tasks) and (any(about.left.values()) if about.left else given)

@@ -377,6 +377,7 @@ def _found(
     experts = search.score_experts()
     single = best_expert(job, experts)
     if search.decided:
+        progress.planned -= job.proposals
         tell(note(_decided(job, experts, single)))
     warn_of_useless_scores(job, experts, scorings, tell)
     reasons = search.run()
@@ -566,7 +567,7 @@ def choose_scorings(job: Job, scorer_on: ScorerOn, tell: OnEvent) -> dict[str, S
         tell(
             note(
                 f"{name}: with option letters the best of {counted(len(rows), 'expert')} reaches "
-                f"{best:.3f} on {scores[0].n} dev examples, one letter for all "
+                f"{best:.3f} on {counted(scores[0].n, 'dev example')}, one letter for all "
                 f"{one_letter(dev[: scores[0].n]):.3f}: "
                 f"{'above' if chosen == 'letter' else 'within'} chance, so scoring is {chosen}"
             )

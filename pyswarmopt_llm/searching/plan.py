@@ -486,7 +486,7 @@ def _automatic(plan: Plan) -> tuple[dict[str, Any], dict[str, str]]:
         return chosen, why
     if not few:
         chosen["train"] = "on"
-    elif plan.objectives.written and plan.config.train == "auto":
+    elif plan.config.train == "auto":
         why[UNTRAINED] = few
     return chosen, why
 
@@ -498,10 +498,13 @@ def _too_few(plan: Plan) -> str:
     if items >= least:
         return ""
     remedy = " or give `train on`" if items >= LEAST_TRAINED else ""
+    name, beside = "example", ""
+    if plan.objectives.written:
+        name, least = "prompt", LEAST_DEV_BESIDE_SPARE
+        beside = f", or from {least} (`dev` {least}) with as many spare ones"
     return (
-        f"{counted(items, 'dev prompt')}, too few to train on: `auto` trains from {LEAST_DEV} "
-        f"on, or from {LEAST_DEV_BESIDE_SPARE} (`dev` {LEAST_DEV_BESIDE_SPARE}) with as many spare "
-        f"ones; add prompts{remedy}"
+        f"{counted(items, f'dev {name}')}, too few to train on: `auto` trains from {LEAST_DEV} "
+        f"on{beside}; add {name}s{remedy}"
     )
 
 

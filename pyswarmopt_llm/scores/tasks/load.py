@@ -112,7 +112,7 @@ def read_table(path: Path, text: str = "") -> Table:
     suffix, known = path.suffix.lower(), (*SUFFIXES, *_TEXT) if text else SUFFIXES
     if not os.path.exists(path):  # nor for a name that is too long
         sources = "builtin:NAME, hub:DATASET, published:NAME or lm-eval:NAME"
-        raise UserError(f"{path}: no such task file; give the path of one, or {sources}")
+        raise UserError(f"{path}: no such task file; check path and folder, or give {sources}")
     if not path.is_file() or suffix not in known:
         endings = ", ".join(filter(None, known))
         raise UserError(f"{path}: not a table; give a file that ends in {endings}")
@@ -247,7 +247,8 @@ def _parse_json(text: str, path: Path, first_line: int = 1) -> object:
     except json.JSONDecodeError as e:
         location = f"{path}: line {first_line + e.lineno - 1}, column {e.colno}"
         lines = "if each line is an object, rename the file to .jsonl"
-        advice = lines if e.msg == "Extra data" else "fix it there"
+        several = e.msg == "Extra data" and path.suffix.lower() != ".jsonl"
+        advice = lines if several else "fix it there"
         raise UserError(f"{location}: malformed JSON: {e.msg}; {advice}") from e
     # a repeated key, nested too deeply, or an integer of thousands of digits
     except ValueError as e:

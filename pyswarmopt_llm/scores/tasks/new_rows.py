@@ -60,7 +60,7 @@ def new_items(form: Form, table: Table, specs: Sequence[str] = ()) -> list[Item 
             values.pop("choices", None)
         elif "choices" not in values:
             raise UserError(
-                f"{row.location}: no choices; add them, as the search's questions have them"
+                f"{row.location}: no choices; give a file whose rows have them, as the search's questions do"
             )
         item = parse_item(values, row.location, row.location, answered=False)
         return item if form.choices is None else replace(item, choices=dict(form.choices))

@@ -431,8 +431,10 @@ def read_about(path: Path) -> About:
     try:
         content = read_json(file)
     except OSError as error:
+        inside = (path.parent / file.name).is_file()  # RUN/best
+        remedy = f"did you mean {path.parent}?" if inside else "check the path"
         raise UserError(
-            f"{path}: not a run directory ({file.name}: {error.strerror}); check the path"
+            f"{path}: not a run directory ({file.name}: {error.strerror}); {remedy}"
         ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         version = content.get("format") if isinstance(content, dict) else None

@@ -39,9 +39,11 @@ from pyswarmopt_llm.scores.metrics.objectives import (
     check_window,
     find_metric,
     harness_task,
+    load_split,
     longest_reply,
     metric_given,
     scorings_of,
+    task_print,
 )
 from pyswarmopt_llm.scores.metrics.questions.sampling import Sampling
 from pyswarmopt_llm.scores.metrics.questions.written import Written
@@ -227,7 +229,21 @@ def load_items(config: EvalConfig) -> Task:
             "task", config.task, "only the harness knows its examples; use a task file"
         )
     _check_names(config)
-    return load_task_of(config, config.task)
+    task = load_task_of(config, config.task)
+    if config.run is None or not _is_changed(read_about(user_path(config.run)), config.task):
+        return task
+    why = f"{task.source} changed since the search: the examples may be among those that it saw"
+    return replace(task, note="; ".join(filter(None, (task.note, why))))
+
+
+def _is_changed(about: About, spec: str) -> bool:
+    """Whether a task is one of the search's, and no longer as the search read it."""
+    stored = about.config
+    if spec not in stored.tasks:
+        return False
+    alone = replace(stored, tasks=(spec,), template=_templates(stored, spec))
+    before = about.fingerprints.get("tasks", {})
+    return any(before.get(name) != task_print(task) for name, task in load_split(alone).items())
 
 
 def _check_names(config: EvalConfig) -> None:

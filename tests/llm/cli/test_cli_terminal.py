@@ -56,12 +56,12 @@ def test_other_writing_is_left_alone() -> None:
 def test_values_of_the_command_line_are_cut(long: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         complain(
-            f"--task {long}: no such task file; give the path of one", ["eval", "--task", long]
+            f"--task {long}: no such task file; check path and folder", ["eval", "--task", long]
         )
         == 2
     )
     err = capsys.readouterr().err
-    assert len(err) < LIMIT + 80 and err.endswith("...: no such task file; give the path of one\n")
+    assert len(err) < LIMIT + 80 and err.endswith("...: no such task file; check path and folder\n")
 
 
 def test_values_of_files_are_cut_where_they_are_quoted_and_the_advice_stays() -> None:

@@ -4,6 +4,7 @@ report.
 
 from __future__ import annotations
 
+import io
 import json
 import textwrap
 from collections.abc import Sequence
@@ -12,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from search_helpers import history, lasting, louder, small, swarm_llm, write_task
 
-from pyswarmopt_llm.cli.running import resuming
+from pyswarmopt_llm.cli.running import resuming, show_result
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.experts.base import resolve_base
@@ -431,7 +433,10 @@ def test_where_too_few_prompts_are_there_to_train_the_reason_and_the_remedy_stan
     known = findings(about, Result.from_json(found.result))
     assert known.verdict.reasons[-1] == f"Nothing was trained: {why}."
     assert why not in known.remarks
-    assert known.steps[0][0] == "train the result, too, with more prompts"
+    assert known.steps[0][0] == "train the result, too, with more examples"
+    out = io.StringIO()
+    show_result(Console(file=out, width=200), found.run, found.result)
+    assert out.getvalue().count("too few to train on") == 1 and "(--dev 16)" in out.getvalue()
     assert f"--out {with_relative_paths(about.config).out}-more" in known.steps[0][1]
 
 

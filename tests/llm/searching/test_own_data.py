@@ -66,6 +66,19 @@ def test_a_search_says_how_it_drew_and_resumes_to_the_same_items(
     assert NOTE in found["note"]
 
 
+def test_an_evaluation_of_a_run_says_that_its_file_changed(
+    words: list[object], mood: Path, tmp_path: Path, shell: Shell
+) -> None:
+    run = tmp_path / "run"
+    shell("search", *words, "--out", run, "--particles", "4", "--max-iter", "0", *BY_TEXTS)
+    assert "changed" not in shell.json("eval", "--run", run)["note"]
+    with mood.open("a", encoding="utf-8") as stream:
+        stream.writelines(f"another {number};bad\n" for number in range(9))
+    said = f"{mood} changed since the search: the examples may be among those that it saw"
+    assert said in shell.json("eval", "--run", run)["note"]
+    assert said in shell.json("eval", "--run", run, "--against", "base")["note"]
+
+
 def test_compare_ensemble_and_merge_read_the_same_table(
     words: list[object], tmp_path: Path, shell: Shell, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -19,6 +19,7 @@ from search_helpers import Hull, MakeSearch, Position, history
 
 import pyswarmopt as pso
 from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.report.run import search
@@ -177,7 +178,14 @@ def test_a_decided_run_says_on_how_many_items_each_expert_was_scored(
     more = {"space": "delta", "surrogate": "items", "train": "off", "dtype": "float32"}
     config = words_search(24, 12, max_iter=0, **more)
     said: list[str] = []
-    done: Any = search(config, lambda event: said.append(event.data.get("text", ""))).result
+    left: list[int] = []
+
+    def listen(event: Event) -> None:
+        said.append(event.data.get("text", ""))
+        left.append(event.data.get("evaluations_left", -1))
+
+    done: Any = search(config, listen).result
+    assert [number for number in left if number >= 0][-1] == 0
     dropped = Result.from_json(done).dropped
     assert len(dropped) == 2 and done["best_single"] not in dropped
     assert set(dropped.values()) == {16} and done["stop"] == {"proposals": 0}

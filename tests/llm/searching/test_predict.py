@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import torch
-from search_helpers import WORDS, MakeSearch, Shell, questions, write_task
+from search_helpers import WORDS, MakeSearch, Shell, questions, swarm_llm, write_task
 
 import pyswarmopt_llm as sl
 from pyswarmopt_llm.common.errors import UserError
@@ -271,7 +271,7 @@ def test_options_of_their_own(words_search: MakeSearch, tmp_path: Path) -> None:
     rows = read(out, ",")
     assert [row["predicted"] for row in rows] == [one.label for one in whole]
     assert json.loads(rows[0]["probabilities"]).keys() == set("ABCD")
-    with pytest.raises(UserError, match="question 1: no choices"):
+    with pytest.raises(UserError, match="question 1: no choices; give a file whose rows have them"):
         sl.predict(run, ["Which?"])
 
 
@@ -309,6 +309,15 @@ def test_a_task_that_writes_points_to_generate(words_search: MakeSearch, tmp_pat
     run = search(replace(config, tasks=(str(task),))).run
     with pytest.raises(UserError, match="its answers are written; use swarm-llm generate"):
         sl.predict(run, ["1?"])
+
+
+def test_generate_says_that_a_result_for_labels_was_not_found_by_its_replies(
+    runs: dict[str, Path], words_search: MakeSearch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words, said = ("--max-new-tokens", "2", "Why?"), "found by its choices among options"
+    assert said in swarm_llm(capsys, "generate", "--run", runs["letter"], *words)[2]
+    written = search(words_search(4, 4, max_iter=0, scoring="generate")).run
+    assert said not in swarm_llm(capsys, "generate", "--run", written, *words)[2]
 
 
 def test_the_command(runs: dict[str, Path], tmp_path: Path, shell: Shell) -> None:

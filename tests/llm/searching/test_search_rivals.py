@@ -213,6 +213,8 @@ def test_where_no_rival_is_trained_the_base_stands_beside_the_result_everywhere(
     row = f"{base['dev']['value']:.3f} ["
     assert found.rows["base"].test is not None and f"| base | {row}" in card_of(config)
     assert "the base as it is (" in found.verdict.sentence
+    few = "Nothing was trained: 8 dev examples, too few to train on: `auto` trains from 40 on; add"
+    assert (few in " ".join(found.verdict.reasons)) == (config.dev == 8)
     assert not [line for line in found.remarks if line.startswith("The base is not scored")]
 
 

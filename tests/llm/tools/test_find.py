@@ -284,7 +284,9 @@ def test_a_missing_name_in_a_folder_that_is_here_is_a_path(
         raise ConnectionError("no network")
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", offline)
-    with pytest.raises(UserError, match=r"^adapters/lwa: no such directory; check the path$"):
+    with pytest.raises(
+        UserError, match=r"^adapters/lwa: no such directory; check path and folder$"
+    ):
         read_adapter("adapters/lwa")
     with pytest.raises(UserError, match=r"^org/lwa: no such directory, and not available from the"):
         read_adapter("org/lwa")
