@@ -25,9 +25,8 @@ import torch
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
-from pyswarmopt_llm.common.files.fingerprint import versions
 from pyswarmopt_llm.common.files.json_types import typed
-from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.common.files.regular import user_path, versions
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.common.optimizers import optimizer, released
 from pyswarmopt_llm.common.registry import lazy
@@ -339,7 +338,8 @@ def _scored(evaluator: Evaluator, load: Callable[[], None], what: str, name: str
 
 def _scores(job: Job, row: Row) -> Scores:
     """The scores on a split, by task and combined."""
-    tasks, scale = {task: row.score(task) for task in row.items}, job.objectives.scales
+    tasks = {task: row.score(task) for task in row.items}
+    scale = next((metric.scale for metric in job.objectives.metrics.values()), None)
     total = job.objectives.combine(list(tasks.values()))
     return Scores(
         total.value,
@@ -347,7 +347,7 @@ def _scores(job: Job, row: Row) -> Scores:
             name: Outcome(score.value, row.items[name], dict(row.named.get(name, {})))
             for name, score in tasks.items()
         },
-        score_interval(total, len(tasks), scale.get(job.objectives.names[0])),
+        score_interval(total, len(tasks), scale),
         None if math.isnan(total.stderr) else total.stderr,
     )
 

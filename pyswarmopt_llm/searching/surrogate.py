@@ -88,26 +88,35 @@ class CandidateModel(Protocol):
         """
 
 
-# A model of candidates, so many of which were there before the first was proposed.
-Fit = Callable[[Sequence[Candidate], int], CandidateModel]
-
-
 class Surrogate:
     """Learns from candidates, proposes others, and chooses the one to hand over.
 
     Args:
-        fit: makes a model.
+        of: ``items`` or ``scores``, what it models.
         tasks: their names.
         combine: the tasks' scores into the value.
         most: candidates that it proposes at most.
+        choosy: whether a mixture has to promise something, for a model of the items.
+        noisy: whether the same candidate does not score the same again. The model of the items
+            estimates its noise from the margins in any case.
 
     Attributes:
         left_out: numbers of the experts that are in no proposal: they are clearly worse than the
             base. What was scored with them is not learnt from.
     """
 
-    def __init__(self, fit: Fit, tasks: Sequence[str], combine: Combine, most: int) -> None:
-        self._fit, self._tasks, self._combine, self._most = fit, tuple(tasks), combine, most
+    def __init__(
+        self,
+        of: str,
+        tasks: Sequence[str],
+        combine: Combine,
+        most: int,
+        *,
+        choosy: bool = False,
+        noisy: bool = False,
+    ) -> None:
+        self._of, self._tasks, self._combine, self._most = of, tuple(tasks), combine, most
+        self._choosy, self._noisy = choosy, noisy
         self._seen: dict[str, Candidate] = {}
         self.left_out: Sequence[int] = ()
 
@@ -164,6 +173,15 @@ class Surrogate:
             return None
         expected = self._fit(scored, 0).expected()
         return torch.from_numpy(scored[max(near, key=lambda number: expected[number])].position)
+
+    def _fit(self, seen: Sequence[Candidate], begun: int) -> CandidateModel:
+        """A model of candidates, so many of which were there before the first was proposed."""
+        if self._of == "scores":
+            return _score_model(seen, self._combine, self._noisy, begun)
+        positions = np.stack([candidate.position for candidate in seen])
+        margins = as_cube([candidate.margins for candidate in seen])
+        least_lead = LEAST_LEAD if self._choosy and len(seen) == begun else -math.inf
+        return ItemModel(positions, margins, least_lead=least_lead)
 
     @property
     def scored(self) -> list[Candidate]:
@@ -431,36 +449,3 @@ def as_cube(rows: Sequence[Margins]) -> Floats:
         for i, margins in enumerate(row):
             cube[n, i, : len(margins or ())] = margins or ()
     return cube
-
-
-def make_surrogate(
-    of: str,
-    tasks: Sequence[str],
-    combine: Combine,
-    most: int,
-    *,
-    choosy: bool = False,
-    noisy: bool = False,
-) -> Surrogate:
-    """The surrogate of a search.
-
-    Args:
-        of: ``items`` or ``scores``, what it models.
-        tasks: their names.
-        combine: the tasks' scores into the value.
-        most: candidates that it proposes.
-        choosy: whether a mixture has to promise something, for a model of the items.
-        noisy: whether the same candidate does not score the same again. The model of the items
-            estimates its noise from the margins in any case.
-    """
-
-    def of_scores(seen: Sequence[Candidate], begun: int) -> CandidateModel:
-        return _score_model(seen, combine, noisy, begun)
-
-    def of_items(seen: Sequence[Candidate], begun: int) -> CandidateModel:
-        positions = np.stack([candidate.position for candidate in seen])
-        margins = as_cube([candidate.margins for candidate in seen])
-        least_lead = LEAST_LEAD if choosy and len(seen) == begun else -math.inf
-        return ItemModel(positions, margins, least_lead=least_lead)
-
-    return Surrogate(of_scores if of == "scores" else of_items, tasks, combine, most)

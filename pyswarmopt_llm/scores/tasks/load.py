@@ -32,16 +32,23 @@ from pyswarmopt_llm.scores.tasks.items import (
     parse_item,
     unordered,
 )
-from pyswarmopt_llm.scores.tasks.prompts import check_template, fillers, placeholders
-from pyswarmopt_llm.scores.tasks.types import DEV, TEST, Item, Task
+from pyswarmopt_llm.scores.tasks.types import (
+    DEV,
+    TEST,
+    Item,
+    Task,
+    check_template,
+    fillers,
+    placeholders,
+)
 
 SPLITS = ("dev", "test")
 DELIMITED = (".csv", ".tsv")
 SUFFIXES = (".json", ".jsonl", *DELIMITED)
 _TEXT = (".txt", "")
 _ROLES = ("system", "user", "assistant")
-_columns_of_prompts = lazy("pyswarmopt_llm.scores.tasks.prompt_rows:columns_of_prompts")
-_prompt_reader = lazy("pyswarmopt_llm.scores.tasks.prompt_rows:prompt_reader")
+_columns_of_prompts = lazy("pyswarmopt_llm.scores.tasks.new_rows:columns_of_prompts")
+_prompt_reader = lazy("pyswarmopt_llm.scores.tasks.new_rows:prompt_reader")
 _read_delimited = lazy("pyswarmopt_llm.scores.tasks.delimited:read_delimited")
 QUESTION, ANSWER = ("question", "text", "sentence"), ("answer", "label", "answerKey")
 LABEL = "label"
@@ -500,7 +507,7 @@ def _labelled(
     if columns.answer != LABEL and not reading.labels:
         written = 'answers are written, since there are no choices and no column "label"'
         return items, "" if table.has_splits else written
-    from pyswarmopt_llm.scores.tasks.labels import with_label_choices
+    from pyswarmopt_llm.scores.tasks.draw import with_label_choices
 
     where = f'{table.path}: column "{columns.header(columns.answer)}"'
     return with_label_choices(items, reading.labels, where)

@@ -271,10 +271,14 @@ class Scorer:
         if isinstance(stored, UndefinedModelError):
             stored = self._as_the_worst(call, stored)
         row = replace(stored, iteration=call.iteration, particle=call.particle)
-        known = (call.what, call.key) in self._run.store.earlier
         self._latest[row.key] = row
         self.item_evaluations += row.n
         self.seconds += row.seconds
+        self.tell(call.what, row)
+
+    def tell(self, what: str, row: Row) -> None:
+        """Add a row to the history, and call `on_row`; `what` it is called in the store."""
+        known = (what, row.key) in self._run.store.earlier
         self._run.append(row, known)
         if self._on_row is not None:
             self._on_row(row, known)

@@ -43,9 +43,9 @@ from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.engine.chat import reply_frame
 from pyswarmopt_llm.engine.generation import Draw
 from pyswarmopt_llm.engine.transformers import on_transformers
-from pyswarmopt_llm.scores.choices import FULL, Choices
+from pyswarmopt_llm.scores.choices import FULL, ON_SPARE, ROUNDS, TEACHERS, Choices, samples_of
 from pyswarmopt_llm.scores.metrics.combine import Combine, combined_value
-from pyswarmopt_llm.scores.metrics.questions.written import Written
+from pyswarmopt_llm.scores.metrics.written import Written
 from pyswarmopt_llm.scores.tasks import Item, Scoring
 from pyswarmopt_llm.searching.explore import Found
 from pyswarmopt_llm.searching.prepare import Contestant, Job
@@ -62,7 +62,6 @@ from pyswarmopt_llm.searching.train import (
     trained_row,
 )
 from pyswarmopt_llm.searching.written.replies import storable
-from pyswarmopt_llm.searching.written.schedule import ON_SPARE, ROUNDS, TEACHERS, samples_of
 
 TEMPERATURE = 1.0
 MOST = 20.0  # that a reply counts, before scaling

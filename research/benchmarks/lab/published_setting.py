@@ -36,9 +36,9 @@ import pyswarmopt as pso
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.files.regular import AppendLog
 from pyswarmopt_llm.common.optimizers import recipe_options
-from pyswarmopt_llm.mix.starts import even_sums, sums
+from pyswarmopt_llm.mix.coefficients import even_sums, sums
+from pyswarmopt_llm.searching.explore import Dropout
 from pyswarmopt_llm.searching.grid import make_grid
-from pyswarmopt_llm.searching.scoring.dropout import Dropout
 
 PUBLISHED, TRIES = "published", 10
 SHARES = (0.2, 0.5, 0.8)
