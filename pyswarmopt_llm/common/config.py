@@ -43,15 +43,15 @@ MODEL_SWARMS = "model-swarms"
 NEVERGRAD = "nevergrad:"
 PYCMA = "pycma"
 TRANSFORMERS = "transformers"  # the engine where none is chosen
-LM_EVAL = "lm-eval:"  # that of a task of the harness
 PROMPTS = "prompts:"  # begins the name of a task of prompts without answers
+LM_EVAL = "lm-eval:"  # that of a task of the harness
 PARTICLES, PATIENCE, MAX_ITER = 20, 10, 50  # the paper's
 ALONE = 6  # candidates that the model of the items proposes, where none are asked for
 
 # Dev items from which on `auto` trains: on them, or on replies to as many spare prompts or more.
 LEAST_DEV, LEAST_DEV_BESIDE_SPARE = 40, 16
 LEAST_TRAINED = 8  # dev items of what is trained on them at all
-EVEN_SUMS = 3  # see `spaces.starts.even_sums`
+EVEN_SUMS = 3  # see `mix.coefficients.even_sums`
 
 
 @documented

@@ -27,6 +27,7 @@ Ends = tuple[float, float]
 NO_ENDS = (-math.inf, math.inf)
 
 LEVEL = 0.05  # of tests; an interval holds 95% unless told otherwise
+POWER = 0.8
 SUBSETS = 10_000  # drawn where there are too many to go through
 _EXACT = 16  # differences up to which all subsets are gone through
 # of the largest difference: a mean below it is 0, but for the rounding of its sum
@@ -60,17 +61,14 @@ def score_of(per_item: Sequence[float] | Floats) -> Score:
     )
 
 
-def interval(
-    per_item: Sequence[float], confidence: float = 0.95, scale: Ends | None = None
-) -> tuple[float, float]:
-    """A confidence interval of the mean over items.
+def interval(per_item: Sequence[float], scale: Ends | None = None) -> tuple[float, float]:
+    """A 95% interval of the mean over items.
 
     Wilson's score interval (Wilson 1927) where every item is right or wrong, else
     `student_interval`.
 
     Args:
         per_item: at least one value.
-        confidence: level.
         scale: the least and the greatest value that an item can have; None: see `assumed_scale`.
 
     Returns:
@@ -89,11 +87,11 @@ def interval(
     """
     values = np.asarray(per_item, dtype=np.float64)
     if np.isin(values, (0.0, 1.0)).all() and (scale is None or scale == (0.0, 1.0)):
-        return _wilson(int(values.sum()), values.size, confidence)
-    return student_interval(values, scale, confidence)
+        return _wilson(int(values.sum()), values.size)
+    return student_interval(values, scale)
 
 
-def _wilson(hits: int, n: int, confidence: float) -> Ends:
+def _wilson(hits: int, n: int, confidence: float = 0.95) -> Ends:
     bounds = stats.binomtest(hits, n).proportion_ci(confidence, method="wilson")
     return float(bounds.low), float(bounds.high)
 
@@ -115,9 +113,7 @@ def assumed_scale(values: Sequence[float] | Floats) -> Ends:
     return low - pad, high + pad
 
 
-def student_interval(
-    values: Sequence[float] | Floats, scale: Ends | None, confidence: float = 0.95
-) -> tuple[float, float]:
+def student_interval(values: Sequence[float] | Floats, scale: Ends | None) -> tuple[float, float]:
     """Student's interval of the mean, with one pseudo-observation at either end of the scale.
 
     Few items may all have the same score, or miss a rare one; without more, an interval of zero
@@ -130,7 +126,6 @@ def student_interval(
         values: one per item, at least one.
         scale: its ends, to which the interval is cut; None: see `assumed_scale`, cut to 0 and 1 if
             all values are there.
-        confidence: level.
 
     Example:
         >>> low, high = student_interval([0.2, 0.4, 0.6, 0.8], (0.0, 1.0))
@@ -141,7 +136,7 @@ def student_interval(
     if scale is None:
         scale = (0.0, 1.0) if 0.0 <= np.min(values) <= np.max(values) <= 1.0 else NO_ENDS
     centre, error = sample.mean(), sample.std(ddof=1) / math.sqrt(sample.size)
-    half = float(stats.t.ppf((1 + confidence) / 2, sample.size - 1)) * error
+    half = float(stats.t.ppf(0.975, sample.size - 1)) * error
     return max(scale[0], float(centre - half)), min(scale[1], float(centre + half))
 
 
@@ -278,10 +273,8 @@ def _product_end(mean: float, end: float, share: float, shares: Ends) -> float:
     return min(farthest, share * mean + error)
 
 
-def items_needed(
-    differences: Sequence[float] | Floats, level: float = LEVEL, power: float = 0.8
-) -> int | None:
-    """Items at which a mean of such differences would be significant with probability `power`.
+def items_needed(differences: Sequence[float] | Floats) -> int | None:
+    """Items at which a mean of such differences would be significant with probability `POWER`.
 
     The differences are drawn again and again, and tested after each item: exactly if all that are
     not 0 have one size, else by the normal approximation of `paired_test`. Above 2,000 items,
@@ -298,8 +291,8 @@ def items_needed(
     d = np.asarray(differences, dtype=np.float64)
     if d.size < 2 or abs(d.mean()) <= ROUNDING * np.abs(d).max():
         return None
-    z = float(stats.norm.isf(level / 2))
-    ratio = (z + stats.norm.isf(1 - power)) * d.std(ddof=1) / d.mean()
+    z = float(stats.norm.isf(LEVEL / 2))
+    ratio = (z + stats.norm.isf(1 - POWER)) * d.std(ddof=1) / d.mean()
     about = max(6, math.ceil(ratio**2))
     if about > 2000:
         return about
@@ -310,11 +303,11 @@ def items_needed(
     if np.ptp(d[d != 0] ** 2) <= ROUNDING:
         differ = np.arange(draws.shape[1] + 1)
         # one size: so many more gained than lost are significant
-        margin = 2 * (stats.binom.isf(level / 2, differ, 0.5) + 1) - differ
+        margin = 2 * (stats.binom.isf(LEVEL / 2, differ, 0.5) + 1) - differ
         significant = sums + 0.5 > margin[np.rint(squares).astype(int)]
     else:
         significant = sums > z * np.sqrt(squares)
-    enough = significant.mean(axis=0) >= power
+    enough = significant.mean(axis=0) >= POWER
     return int(enough.argmax()) + 1 if enough.any() else draws.shape[1]
 
 
@@ -397,18 +390,15 @@ def compare_paired(
     return compare_differences(np.subtract(first, second, dtype=np.float64), largest=high - low)
 
 
-def compare_differences(
-    differences: Sequence[float] | Floats, level: float = LEVEL, largest: float = 1.0
-) -> Comparison:
+def compare_differences(differences: Sequence[float] | Floats, largest: float = 1.0) -> Comparison:
     """The comparison of two models by the differences of their scores, item by item.
 
     Args:
         differences: at least one.
-        level: of the test; the interval holds ``1 - level``.
         largest: size of the largest difference that an item can have.
     """
     d = np.asarray(differences, dtype=np.float64)
-    p_value, interval = paired_test(d, level, largest)
+    p_value, interval = paired_test(d, largest=largest)
     gained, lost = int(np.sum(d > 0)), int(np.sum(d < 0))
     return Comparison(float(d.mean()), interval, p_value, d.size, gained, lost, items_needed(d))
 

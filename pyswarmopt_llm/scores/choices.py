@@ -99,7 +99,7 @@ def labelled(items: int) -> Schedule:
     return Schedule(without_fold=EPOCHS // 2 if fold_count(items) == 2 else EPOCHS)
 
 
-ROUNDS, TEACHERS = 4, 4
+ROUNDS, TEACHERS = 4, 4  # of expert iteration, and the other mixtures that write in the first
 SAMPLES, LEAST_SAMPLES = 8, 2  # replies to a prompt in a round
 ON_SPARE = Schedule(without_fold=0)  # dev, which judges, is not trained on
 

@@ -350,7 +350,10 @@ def _found(
     scorer = scorer_on(Questions("dev", tuple(scorings.items())))
     surrogate = _surrogate(job, run)
     archive = make_archive(job.objectives.names) if len(job.objectives.names) > 1 else None
-    drops, shares = (job.config.drop_k or 0.0, job.config.drop_n or 0.0), _shares(job)
+    drops = (job.config.drop_k or 0.0, job.config.drop_n or 0.0)
+    # the experts race where a model of the items is to propose mixtures of them
+    races = job.config.surrogate is not None or job.config.quick
+    shares = draw_shares(job.objectives.items, job.config.seed) if races else []
     search = Search(
         job.space,
         scorer,
@@ -479,13 +482,6 @@ def _surrogate(job: Job, run: Run) -> Surrogate | None:
         # the noise with which the run began: another measurement gives another number
         noisy=run.about.noise > 0 or job.config.temperature > 0,
     )
-
-
-def _shares(job: Job) -> Sequence[Share]:
-    """Shares of the experts' race, where a model of the items is to propose mixtures of them."""
-    if job.config.surrogate is None and not job.config.quick:
-        return []
-    return draw_shares(job.objectives.items, job.config.seed)
 
 
 def _decided(job: Job, experts: Sequence[Row], single: int) -> str:

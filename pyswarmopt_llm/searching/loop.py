@@ -36,7 +36,7 @@ from pyswarmopt_llm.scores.tasks import Scoring, Task
 from pyswarmopt_llm.scores.tasks.types import form_of
 from pyswarmopt_llm.searching.explore import Found, explore
 from pyswarmopt_llm.searching.prepare import Contestant, Job, prepare
-from pyswarmopt_llm.searching.scoring.record import CANDIDATES, Row
+from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import (
     SPLITS,
     Cost,
@@ -308,11 +308,6 @@ def _rivals(job: Job, made: Mapping[str, Contestant]) -> dict[str, Contestant]:
     return {"base": made.get("base", base), **(tuned if job.rivals > 1 else {})}
 
 
-def _what(split: str) -> str:
-    """Name of a model's scores in the store."""
-    return f"model {split}"
-
-
 def _measure(
     job: Job, run: Run, splits: Mapping[str, Evaluator], name: str, one: Contestant
 ) -> Model:
@@ -321,7 +316,7 @@ def _measure(
     load = cache(lambda: job.engine.load(one.realise(job.space)))  # not at all if all is known
     for split, evaluator in splits.items():
         if evaluator.utilities and split not in rows and (one.patch is not None or not one.trained):
-            what = _what(split)
+            what = f"model {split}"
             new = partial(_scored, evaluator, load, what, name)
             rows[split] = run.store.row(what, name, evaluator.utilities, new)
     scores = {split: _scores(job, row) for split, row in rows.items()}
@@ -380,11 +375,11 @@ def _cost(
     workers_memory: int,
 ) -> Cost:
     items = sum(row.n for row in run.rows)
-    scored = [row for split in SPLITS for row in run.store.all(_what(split))]
+    scored = [row for split in SPLITS for row in run.store.all(f"model {split}")]
     spent = [row for row in scored if row["who"] in rivals]
     metrics = job.objectives.metrics.values()
     return Cost(
-        evaluations=len({(row.phase, row.key) for row in run.rows if row.phase in CANDIDATES}),
+        evaluations=len({row.key for row in run.searched}),
         item_evaluations=items,
         passes=items + (0 if training is None else training.passes),
         passes_rivals=sum(row["n"] for row in spent) if job.rivals else None,

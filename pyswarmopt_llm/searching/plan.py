@@ -260,13 +260,10 @@ class Plan:
         """Evaluations if nothing stops the search early."""
         return self.config.population * (self.config.iterations + 1) + self.proposals
 
-    @property
-    def affordable(self) -> int:
-        """Evaluations that the budget of items pays for."""
-        return self.affordable_by(1)
-
-    def affordable_by(self, draws: int) -> int:
-        """Evaluations of so many draws, of which the first alone scores the starting swarm."""
+    def affordable(self, draws: int = 1) -> int:
+        """Evaluations that the budget of items pays for, of so many draws, of which the first alone
+        scores the starting swarm.
+        """
         most = self.evaluations + (draws - 1) * (self.evaluations - self.config.population)
         items = self.config.budget_items
         return most if items is None else min(most, max(items // max(self.items, 1), 1))
@@ -303,7 +300,7 @@ class Plan:
     @cached_property
     def parts(self) -> tuple[Part, ...]:
         """Parts of the search at most, in order; the last one scores the result."""
-        experts, scored = len(self.config.experts), self.affordable
+        experts, scored = len(self.config.experts), self.affordable()
         if self.kind.remembers and not self.without_options:
             scored = experts
         possible = self.objectives.scorings

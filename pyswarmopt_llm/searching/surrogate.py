@@ -179,7 +179,7 @@ class Surrogate:
         if self._of == "scores":
             return _score_model(seen, self._combine, self._noisy, begun)
         positions = np.stack([candidate.position for candidate in seen])
-        margins = as_cube([candidate.margins for candidate in seen])
+        margins = [candidate.margins for candidate in seen]
         least_lead = LEAST_LEAD if self._choosy and len(seen) == begun else -math.inf
         return ItemModel(positions, margins, least_lead=least_lead)
 
@@ -345,14 +345,14 @@ class ItemModel:
 
     Args:
         positions: (N, D) of the candidates that were scored, at least two.
-        margins: (N, I, R): for each of I items the score of the right option minus that of each of
-            R others; NaN where an item has fewer options.
+        margins: of each candidate, for each of I items the score of the right option minus that of
+            each other one; None: not known.
         kernel: None: chosen by marginal likelihood.
         least_lead: standard errors that it has to expect a proposal to be ahead of the best.
 
     Example:
         >>> x = np.linspace(0, 1, 6)[:, None]
-        >>> model = ItemModel(x, np.stack([np.sin(3 * x), x - 0.45], axis=1))
+        >>> model = ItemModel(x, [[[math.sin(3 * p)], [p - 0.45]] for p in x.ravel().tolist()])
         >>> model.right(np.array([[0.1], [0.9]])).round(2).tolist()
         [[1.0, 0.0], [1.0, 1.0]]
     """
@@ -360,17 +360,17 @@ class ItemModel:
     def __init__(
         self,
         positions: Floats,
-        margins: Floats,
+        margins: Sequence[Margins],
         kernel: Kernel | None = None,
         least_lead: float = -math.inf,
     ) -> None:
-        self._positions, self._least_lead, self._shape = positions, least_lead, margins.shape[1:]
-        flat = margins.reshape(len(margins), -1)
-        there = ~np.isnan(margins.sum(axis=0))  # for all candidates
-        self._items, self._there = there.any(axis=1), there.ravel()
+        self._positions, self._least_lead, self._count = positions, least_lead, len(margins[0])
+        items = [own for own in zip(*margins, strict=True) if all(map(bool, own))]
+        columns = np.hstack([np.array(own, dtype=np.float64) for own in items])
+        self._first = np.cumsum([0, *(len(own[0] or ()) for own in items[:-1])])
         kernels = kernels_for(positions, NOISES) if kernel is None else [kernel]
-        self._posterior: Posterior = likeliest(kernels, positions, flat[:, self._there])
-        self._seen = self._closest(flat[:, self._there])
+        self._posterior: Posterior = likeliest(kernels, positions, columns)
+        self._seen = self._closest(columns)
         self._unit = SOFTNESS * (float(self._seen.std()) or 1.0)
 
     @property
@@ -392,7 +392,8 @@ class ItemModel:
 
         Example:
             >>> x = np.linspace(0, 1, 6)[:, None]
-            >>> ItemModel(x, np.stack([x + 1, 0.5 - x], axis=2)).margins(np.array([[0.3], [0.9]])).round(2).tolist()
+            >>> model = ItemModel(x, [[[p + 1, 0.5 - p]] for p in x.ravel().tolist()])
+            >>> model.margins(np.array([[0.3], [0.9]])).round(2).tolist()
             [[0.2], [-0.4]]
         """
         return self._closest(self._posterior.predict(np.asarray(points))[0])
@@ -417,7 +418,7 @@ class ItemModel:
         that one's accuracy.
         """
         best = float((self._seen > 0).mean(axis=1).max())
-        error = math.sqrt(max(best * (1 - best), 1e-12) / self._shape[0])
+        error = math.sqrt(max(best * (1 - best), 1e-12) / self._count)
         return (float(self.right(point[None]).mean()) - best) / error
 
     def _width(self, closest: Floats) -> Floats:
@@ -429,23 +430,5 @@ class ItemModel:
         """(M, I) the least of each item's rivals, from the (M, K) values of all rivals; of the items
         of which all candidates' margins are known.
         """
-        cube = np.full((len(values), self._there.size), np.inf)
-        cube[:, self._there] = values
-        least: Floats = cube.reshape(-1, *self._shape).min(axis=2)
-        return least[:, self._items]
-
-
-def as_cube(rows: Sequence[Margins]) -> Floats:
-    """Margins of candidates as (N, I, R), NaN where an item has fewer options than another, or a
-    margin is not known.
-
-    Example:
-        >>> as_cube([[[1.0, 2.0], [3.0]], [[0.5, 1.5], [4.0]]]).tolist()
-        [[[1.0, 2.0], [3.0, nan]], [[0.5, 1.5], [4.0, nan]]]
-    """
-    rivals = max(len(margins or ()) for row in rows for margins in row)
-    cube = np.full((len(rows), len(rows[0]), rivals), np.nan)
-    for n, row in enumerate(rows):
-        for i, margins in enumerate(row):
-            cube[n, i, : len(margins or ())] = margins or ()
-    return cube
+        least = np.minimum.reduceat(values, self._first, axis=1)
+        return np.asfortranarray(least)  # the order in which the items are summed

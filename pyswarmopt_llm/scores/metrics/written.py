@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any, Self
@@ -17,7 +17,6 @@ from pyswarmopt_llm.scores.tasks.answers import without_thoughts
 
 Chat = Callable[..., str]  # a user turn, and the turns before it
 ScoreTexts = Callable[..., Any]  # items and texts -> one value per item
-InOtherUnits = Callable[[Sequence[float]], Mapping[str, float]]
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,6 @@ class Written:
             plain text.
         template: the task's prompt, see `render_prompt`.
         max_new_tokens: maximum length of an answer.
-        named: the values of all items -> the score in other units, by name (`Score.named`).
         sampling: several sampled answers to each item; None: a greedy one.
 
     Attributes:
@@ -121,11 +119,10 @@ class Written:
         chat: Chat | None,
         template: str | None = None,
         max_new_tokens: int = MAX_NEW_TOKENS,
-        named: InOtherUnits | None = None,
         sampling: Sampling | None = None,
     ) -> None:
         self.items, self._score, self._new = tuple(items), score, max_new_tokens
-        self._named, self._sampling = named, sampling
+        self._sampling = sampling
         self.turns = [render_prompt(item, "generate", template) for item in self.items]
         self._prompts = self.turns
         if chat is not None:
@@ -167,8 +164,7 @@ class Written:
 
     def score(self, values: Sequence[float]) -> Score:
         """The score of answers with these values, one per item."""
-        score = score_of(values)
-        return score if self._named is None else replace(score, named=self._named(score.per_item))
+        return score_of(values)
 
     def judge(
         self, answers: Sequence[str], indices: Sequence[int] | None = None

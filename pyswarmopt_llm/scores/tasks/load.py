@@ -624,7 +624,21 @@ def load_task(
     for split, n in (("dev", dev), ("test", test)):
         if n is not None and n < 1:
             raise InvalidOption(split, n, "at least one example is needed")
-    task = _load(spec, dev, test, allow_overlap, parse_reading(columns, split_seed, skip_bad_rows))
+    reading, kind = parse_reading(columns, split_seed, skip_bad_rows), spec.partition(":")[0]
+    if kind in (BUILTIN, "published", "lm-eval") and (reading.columns or reading.labels):
+        raise InvalidOption("columns", None, f"{spec} has no columns to name; remove it")
+    if kind == "lm-eval":
+        raise UserError(
+            f"{spec}: a task of lm-evaluation-harness has no examples here; give it to search or eval"
+        )
+    if kind == BUILTIN:
+        task: Task = _builtin_task(*name_and_seed(spec), dev, test)
+    else:
+        whole = read_whole(spec, dev, test, reading)
+        for split in SPLITS:
+            _check_split(whole, split)
+        _check_overlap(whole, allow_overlap)
+        task = _cut(whole, dev, test, split_seed)
     templates = (template,) if isinstance(template, str) else template
     return with_templates({task.name: task}, templates)[task.name]
 
@@ -672,26 +686,6 @@ def _with_prompt(task: Task, template: str | None) -> Task:
     if note and texts:
         note += f"; not in the prompt: {', '.join(texts)} (add {{{texts[0]}}} to `template`)"
     return replace(task, prompt=prompt, note=note)
-
-
-def _load(
-    spec: str, dev: int | None, test: int | None, allow_overlap: bool, reading: Reading
-) -> Task:
-    kind = spec.partition(":")[0]
-    if kind in (BUILTIN, "published", "lm-eval") and (reading.columns or reading.labels):
-        raise InvalidOption("columns", None, f"{spec} has no columns to name; remove it")
-    if kind == BUILTIN:
-        task: Task = _builtin_task(*name_and_seed(spec), dev, test)
-        return task
-    if kind == "lm-eval":
-        raise UserError(
-            f"{spec}: a task of lm-evaluation-harness has no examples here; give it to search or eval"
-        )
-    whole = read_whole(spec, dev, test, reading)
-    for split in ("dev", "test"):
-        _check_split(whole, split)
-    _check_overlap(whole, allow_overlap)
-    return _cut(whole, dev, test, reading.seed)
 
 
 def read_whole(spec: str, dev: int | None, test: int | None, reading: Reading) -> Task:

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 Margins = list[list[float] | None]
 Packed = str | list[float | None]  # values of a task's items, see `pack`
 TRAINED = "trained"  # phase of the row of what was trained on dev
-WEIGHTS = "weights"  # phase of the rows of the weight step of a search over graphs
-CANDIDATES = ("search", WEIGHTS)  # phases of the rows of candidates that a search chooses from
 RESULTS = "results.jsonl"  # in a run directory
 _SOMETIMES = ("values", "named", "margins")  # columns that not every row has
 REMEDY = "restore it, or remove this line and those after it"

@@ -255,7 +255,7 @@ class Run(Journal):
                 f"{self.path}: cannot write there ({error.strerror}); check its permissions"
             ) from error
         try:
-            write_text(owner, this_process())
+            write_text(owner, f"process {os.getpid()} on {socket.gethostname()}")
             remove_abandoned(self.path)
             self.store = Store(self.path / RESULTS)
             self.begin()
@@ -486,8 +486,3 @@ def result_of(run: Path) -> tuple[str, str | None]:
         if (run / "best" / "adapter_config.json").is_file()
         else (str(run / "best"), None)
     )
-
-
-def this_process() -> str:
-    """Content of `OWNER` while this process is at work on a run."""
-    return f"process {os.getpid()} on {socket.gethostname()}"

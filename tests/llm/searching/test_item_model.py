@@ -52,7 +52,8 @@ def test_probabilities_are_those_of_the_literal_formulas_item_by_item(
     margins = rng.normal(size=(n, 4, 3)) + rng.normal(size=(4, 3))
     margins[:, 1, 2] = margins[:, 2, 1:] = math.nan  # fewer options
     margins[0, 3] = math.nan
-    model = ItemModel(x, margins, kernel)
+    there = [[[m for m in own if not math.isnan(m)] for own in one] for one in margins.tolist()]
+    model = ItemModel(x, [[own or None for own in one] for one in there], kernel)
     found, means = model.right(new), model.margins(new)
     assert found.shape == means.shape == (3, 3)
     for m, i in itertools.product(range(3), range(3)):
@@ -97,7 +98,7 @@ def test_the_length_is_found_and_probabilities_mean_what_they_say() -> None:
     true = Kernel(0.8, 1e-4)
     x = positions(45, 4, 5)
     margins = drawn(true, x, 600, 6)
-    model = ItemModel(x[:25], margins[:25])
+    model = ItemModel(x[:25], margins[:25].tolist())
     assert true.length / 2 < model.kernel.length < 2 * true.length and model.kernel.noise < 1e-2
     p, right = model.right(x[25:]).ravel(), (margins[25:] > 0).ravel()
     for low, high in itertools.pairwise([0, 0.02, 0.1, 0.3, 0.7, 0.9, 0.98, 1]):
@@ -109,7 +110,7 @@ def test_the_length_is_found_and_probabilities_mean_what_they_say() -> None:
 def test_what_was_scored_is_known_and_what_never_changed_does_not_divide_by_zero() -> None:
     x = positions(8, 3, 7)
     margins = np.concatenate([drawn(SMOOTH, x, 5, 8), np.full((8, 1, 1), 0.25)], axis=1)
-    found = ItemModel(x, margins, Kernel(2.0, 1e-6)).right(x)
+    found = ItemModel(x, margins.tolist(), Kernel(2.0, 1e-6)).right(x)
     np.testing.assert_array_equal(found[:, :5] > 0.5, margins[:, :5, 0] > 0)
     assert (found[:, 5] > 0.999).all()
 
