@@ -14,10 +14,10 @@ adapters on all linear layers in bfloat16: most resident memory above Python and
 the base's size.
 
     python research/benchmarks/memory.py --commands --items 16
-    python research/benchmarks/memory.py --commands --items 16 --wide 8
+    python research/benchmarks/memory.py --commands --items 16 --wide 8 --width 4096
 
-`--wide 8` takes a base of random weights, 0.5 B of them, with the tokenizer of `--base`: a batch is small
-beside it, as it is beside the bases that people use.
+`--wide 8` takes a base of random weights, 0.5 B of them, with the tokenizer of `--base`, `--width 4096` layers
+of the width of a 7B: a batch is small beside it, as it is beside the bases that people use.
 """
 
 from __future__ import annotations
@@ -72,13 +72,17 @@ def peak() -> float:
     )
 
 
-def wide_base(spec: str, layers: int, out: Path) -> str:
-    """A random model of wide layers with the tokenizer of a base."""
+def wide_base(spec: str, layers: int, width: int, out: Path) -> str:
+    """A random model of wide layers, shaped as Llama's, with the tokenizer of a base."""
     from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
 
     path = resolve_base(spec).path
-    sizes = {"hidden_size": 2048, "intermediate_size": 5632, "num_hidden_layers": layers}
-    heads = {"num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 64}
+    sizes = {
+        "hidden_size": width,
+        "intermediate_size": width * 11 // 4,
+        "num_hidden_layers": layers,
+    }
+    heads = {"num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": width // 32}
     config = LlamaConfig.from_pretrained(path, **sizes, **heads, dtype=torch.bfloat16)
     torch.manual_seed(0)
     AutoModelForCausalLM.from_config(config).save_pretrained(out)
@@ -123,7 +127,7 @@ def measure_commands(args: argparse.Namespace) -> None:
     """Search, check, predict and training, one after another."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
-        spec = wide_base(args.base, args.wide, out / "base") if args.wide else args.base
+        spec = wide_base(args.base, args.wide, args.width, out / "base") if args.wide else args.base
         base = resolve_base(spec)
         model, _ = load_model(base, torch.bfloat16)
         weights = sum(p.numel() * p.element_size() for p in model.parameters()) / MIB
@@ -208,6 +212,7 @@ def main() -> None:
     parser.add_argument(
         "--wide", type=int, default=0, help="a base of so many random layers of 50 M weights"
     )
+    parser.add_argument("--width", type=int, default=2048, help="of a wide layer; 4096: 185 M")
     parser.add_argument("--only", nargs="+", default=[""], help="commands that have such a word")
     parser.add_argument("--rank", type=int, default=16, help="of their adapters")
     args = parser.parse_args()
