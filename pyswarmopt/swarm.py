@@ -80,7 +80,7 @@ class Swarm:
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
     ) -> None:
-        self.recipe = recipes.get(recipe) if isinstance(recipe, str) else recipe
+        self.recipe = recipes.as_recipe(recipe)
         start = None if positions is None else matrix("positions", positions)
         dtype, device = _dtype_of(dtype, start), _usable(device)
         generator = _generator_of(as_seed(seed))
@@ -474,8 +474,8 @@ def _dtype_of(dtype: torch.dtype | None, positions: Rows) -> torch.dtype:
     if dtype is None:
         floating = isinstance(positions, Tensor) and positions.dtype.is_floating_point
         return cast(torch.dtype, positions.dtype) if floating else torch.float64  # type: ignore[union-attr]
-    if not dtype.is_floating_point:
-        raise ValueError(f"dtype={dtype}: positions need a floating dtype")
+    if not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise ValueError(f"dtype={dtype!r}: use a floating dtype of torch, such as torch.float32")
     return dtype
 
 

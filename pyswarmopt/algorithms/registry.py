@@ -54,8 +54,19 @@ def get(name: str, **options: Any) -> Recipe:
     return RECIPES[known](**options)
 
 
+def as_recipe(recipe: str | Recipe) -> Recipe:
+    """A recipe, or the one of a name.
+
+    Example:
+        >>> as_recipe("fips").name
+        'fips'
+    """
+    return get(recipe) if isinstance(recipe, str) else recipe
+
+
 __all__ = [
     "RECIPES",
+    "as_recipe",
     "bare_bones",
     "clpso",
     "constriction",

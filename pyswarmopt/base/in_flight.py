@@ -36,7 +36,7 @@ class Ticket:
     number: int
 
 
-@dataclass
+@dataclass(repr=False, eq=False)
 class InFlight(StateRecord):
     """Particles that are being evaluated."""
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.base.arrays import Bools, Floats, is_tensor
+from pyswarmopt.base.arrays import Bools, Floats, holds_numbers, is_tensor
 from pyswarmopt.base.blocks import blocks
 
 if TYPE_CHECKING:
@@ -148,6 +148,8 @@ def as_values(data: npt.ArrayLike | Tensor, shape: tuple[int, ...]) -> Floats:
     if not (isinstance(data, np.ndarray) or is_tensor(data)):
         data = np.asarray(data)
     _refuse_complex("values", data)
+    if isinstance(data, np.ndarray) and not holds_numbers(data):
+        raise ValueError("values hold something else than numbers")
     try:
         values = np.array(
             data.double().numpy(force=True) if is_tensor(data) else data, dtype=np.float64

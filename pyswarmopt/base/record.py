@@ -39,7 +39,7 @@ def given(axes: str, dtype: str = "float64") -> Any:
     return field(metadata={"axes": axes, "dtype": dtype, "filled": True})
 
 
-@dataclass
+@dataclass(repr=False, eq=False)
 class StateRecord:
     """A dataclass whose fields are numbers, words, lists of numbers and arrays; all are saved."""
 

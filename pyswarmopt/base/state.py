@@ -26,7 +26,7 @@ MEMORY = "memory."  # prefix of the entries of `State.memory` in a saved state
 IN_FLIGHT = "flights"  # prefix of the fields of `State.in_flight`
 
 
-@dataclass
+@dataclass(repr=False, eq=False)
 class State:
     """State of a swarm of N particles in D dimensions; g and w are the first particle until a
     finite value was seen.

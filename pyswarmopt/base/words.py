@@ -78,8 +78,8 @@ def cut(text: str, limit: int = LIMIT) -> str:
     """The beginning of a long text, with dots.
 
     Example:
-        >>> cut("a long text", 8)
-        'a lon...'
+        >>> cut("a long text", 10) == "a long ...", cut("a long text", 11)
+        (True, 'a long text')
     """
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
@@ -96,7 +96,7 @@ def one_line(text: str, values: Iterable[str] = ()) -> str:
         >>> one_line("--split " + 5000 * "x" + ": unknown;\\n use dev or test").replace("x", "")
         '--split ...: unknown; use dev or test'
     """
-    for value in sorted((value for value in values if len(value) > LIMIT), key=len, reverse=True):
+    for value in sorted(values, key=len, reverse=True):
         text = text.replace(value, cut(value))
     text = visible(" ".join(text.split()))
     text = _LONG_WORD.sub(_cut_word, _LONG_QUOTE.sub(lambda match: _in_quotes(match[0]), text))

@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from pyswarmopt.base.arrays import Bools, Floats, as_array, is_tensor, torch_is_installed
+from pyswarmopt.base.arrays import (
+    Bools,
+    Floats,
+    as_array,
+    holds_numbers,
+    is_tensor,
+    torch_is_installed,
+)
 from pyswarmopt.base.record import check
 from pyswarmopt.driver.workers.pool import MapLike, Workers
 
@@ -38,7 +45,7 @@ class WrongShapeError(ValueError):
     """The objective returned something else than one number per point."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class _Call:
     """Calls the objective on a copy and catches what it raises; picklable if the objective is."""
 
@@ -337,7 +344,7 @@ class Evaluator:
         # each.
         most = min(n, self.left) if asked else min(n - (n == d), self.left - 1)
         for vectorized in (False, True) if asked is None else (asked,):
-            count = max(most, 0) if vectorized else 1
+            count = most if vectorized else 1
             if not count:
                 break
             answer = call(points[:count] if vectorized else points[0])
@@ -409,8 +416,7 @@ class Evaluator:
 
     def _fits(self, value: Any) -> bool:
         try:
-            # NumPy would make a NaN of None, drop an imaginary part, and read numbers in text
-            if value is None or np.asarray(value).dtype.kind in "cSU":
+            if not holds_numbers(np.asarray(value)):
                 return False
             array = _as_floats(value)
         except WrongShapeError:

@@ -53,7 +53,7 @@ class Worth(NamedTuple):
     note: str = ""
 
 
-@dataclass
+@dataclass(repr=False, eq=False)
 class Incumbent(StateRecord):
     """The best point so far by Deb's rules: of feasible points that of least cost, else that of
     least violation.

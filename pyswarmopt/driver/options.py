@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import functools
+import numbers
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +19,6 @@ from pyswarmopt.driver.evaluation import Objective, OnError
 from pyswarmopt.driver.history import Granularity
 from pyswarmopt.driver.problem.constraints import Constraints, listed
 from pyswarmopt.driver.problem.encoding import Coding, check_inside, make_coding
-from pyswarmopt.driver.problem.space import Space
 from pyswarmopt.driver.result import Result
 from pyswarmopt.driver.start import Start, starting_points
 from pyswarmopt.driver.workers.pool import MapLike
@@ -27,11 +28,12 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from pyswarmopt.algorithms.recipe import Recipe
+    from pyswarmopt.driver.problem.space import Space
 
 Callback = Callable[[Any], bool | None]  # given the result so far
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Options:
     """The arguments of `pyswarmopt.minimize`, where they are described.
 
@@ -73,7 +75,9 @@ class Options:
             object.__setattr__(self, name, count)  # the dataclass is frozen
         for name in ("timeout", "evaluation_timeout"):
             seconds = getattr(self, name)
-            if seconds is not None and not (isinstance(seconds, int | float) and seconds > 0):
+            if seconds is not None and not (
+                isinstance(seconds, numbers.Real) and float(seconds) > 0
+            ):
                 raise ValueError(f"{name}={seconds!r}: it must be a number of seconds above 0")
         for name in ("noisy", "asynchronous", "progress"):
             if getattr(self, name) not in (True, False):
@@ -85,7 +89,7 @@ class Options:
         object.__setattr__(self, "seed", as_seed(self.seed))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Problem:
     """A problem as a search takes it.
 
@@ -156,6 +160,9 @@ def _in_coordinates(options: Options) -> tuple[Options, Space | None]:
         raise ValueError(
             "space= and args=: fun gets its parameters by name; use functools.partial for others"
         )
+    # on use: a search without it begins earlier
+    from pyswarmopt.driver.problem.space import Space
+
     space, many = Space(options.space), options.vectorized is True
     on_dicts = functools.partial(_call_on_dicts, options.fun, space)
     return replace(
@@ -181,6 +188,15 @@ def _call_on_dicts(fun: Objective, space: Space, points: Any) -> Any:
 def _named(constraint: Any, space: Space) -> Any:
     if isinstance(constraint, dict) and "fun" in constraint:
         return {**constraint, "fun": space.named(constraint["fun"], "a constraint", some=True)}
+    if hasattr(constraint, "A"):
+        raise ValueError(
+            "space= and a linear constraint: its columns have no names; use a NonlinearConstraint or "
+            "a callable of the parameters"
+        )
+    if hasattr(constraint, "lb") and hasattr(constraint, "fun"):
+        named = copy.copy(constraint)
+        named.fun = space.named(constraint.fun, "a constraint", some=True)
+        return named
     return space.named(constraint, "a constraint", some=True)
 
 

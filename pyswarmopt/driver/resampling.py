@@ -36,7 +36,7 @@ DECISIVE_DRAWS = 10  # without these a mean does not count as reaching the targe
 SURE_DRAWS = 30  # of a best that seems to reach it
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Sample:
     """Evaluations of one point.
 
@@ -122,13 +122,10 @@ class ByMeans(ByOrder):
     def __init__(self, swarm: Any, *more: Any, target: float | None) -> None:
         super().__init__(swarm, *more)
         self._cost_to_reach = None if target is None else self._sign * target
-        limit = self._evaluator.max_evals
         self._samples: dict[bytes, Sample] = {}
-        # draws for the end: half of them choose the result, half report it; none without a limit
-        self._reserve = 0
-        if math.isfinite(limit):
-            self._reserve = 2 * min(int(limit) // FINAL_SHARE, FINAL_DRAWS)
-            self._evaluator.max_evals -= self._reserve
+        # draws for the end, of a limit: half of them choose the result, half report it
+        self._reserve = 2 * int(min(self._evaluator.max_evals / FINAL_SHARE, FINAL_DRAWS))
+        self._evaluator.max_evals -= self._reserve
 
     def sample(self, x: Floats) -> Sample:
         """Evaluations of the point x, (D,)."""

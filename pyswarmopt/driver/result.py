@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.driver.history import History, ParticleRecord
-from pyswarmopt.driver.problem.importance import main_effects
-from pyswarmopt.driver.problem.space import Space
 from pyswarmopt.parts import stopping
+
+if TYPE_CHECKING:
+    from pyswarmopt.driver.problem.space import Space
 
 R = TypeVar("R")
 Values = npt.NDArray[np.float64]
@@ -141,6 +142,8 @@ class Result(Mapping[str, Any]):
             ValueError: the evaluated points were not kept, as they are with ``space=`` or
                 ``history="particles"``.
         """
+        from pyswarmopt.driver.problem.importance import main_effects
+
         x, values = self.coordinates(), self.evaluated()[1]
         if self.space is None:
             names, low, high = [f"x{i}" for i in range(x.shape[1])], x.min(axis=0), x.max(axis=0)

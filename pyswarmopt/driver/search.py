@@ -17,7 +17,6 @@ from pyswarmopt.driver.history import Granularity, History
 from pyswarmopt.driver.judge import ByAmounts, ByOrder, Judged
 from pyswarmopt.driver.loop import Loop, Reasons
 from pyswarmopt.driver.options import Options, Problem
-from pyswarmopt.driver.resampling import ByMeans
 from pyswarmopt.driver.result import FAILED, INTERRUPTED, TIMEOUT, Result, message
 from pyswarmopt.driver.start import ROUNDING, check_value
 
@@ -37,7 +36,7 @@ class Search(Loop[Result]):
         ValueError: options that do not make sense.
     """
 
-    def __init__(self, arguments: Options, maximize: bool = False) -> None:
+    def __init__(self, arguments: Options, maximize: bool) -> None:
         super().__init__(arguments)
         recipe = algorithm(self._options, self._problem)
         self._algorithm = "memetic" if recipe is None else recipe.name
@@ -72,6 +71,9 @@ class Search(Loop[Result]):
     def _make_judge(self, by_order: bool) -> ByOrder:
         given = self._swarm, self._problem, self._evaluator, self._sign
         if self._options.noisy:
+            # on use: a search without it begins earlier
+            from pyswarmopt.driver.resampling import ByMeans
+
             return ByMeans(*given, target=self._options.target)
         by_order = by_order or not self._problem.constraints
         return ByOrder(*given) if by_order else ByAmounts(*given)
@@ -179,8 +181,9 @@ class Search(Loop[Result]):
 
 def _log(result: Result) -> None:
     """Tell the standard library's log of a result."""
-    import logging  # on use: a search without it begins earlier
-
+    logging = sys.modules.get("logging")
+    if logging is None:  # nobody listens
+        return
     best = f"best {result.fun:.6g} after {result.nfev} evaluations"
     logging.getLogger("pyswarmopt").info("%s: %s; %s", result.algorithm, result.message, best)
 

@@ -27,7 +27,7 @@ SMALLEST_INTERVAL = 1e-9
 STEPS = 400  # points on each axis
 
 
-@dataclass
+@dataclass(repr=False, eq=False)
 class SeparabilityTest(Run):
     """Exchanges coordinates between x, the best point, and a random one; five points."""
 
@@ -55,7 +55,7 @@ class SeparabilityTest(Run):
         self.separable = bool((error <= AGREEMENT * spread + 1e-14 * size).all())
 
 
-@dataclass
+@dataclass(repr=False, eq=False)
 class AxisSearch(Run):
     """One search along each axis through x, all at once: a batch has a point on each, or on as many
     as fit in, and x again.

@@ -13,7 +13,7 @@ from dataclasses import KW_ONLY, dataclass, field
 
 import numpy as np
 
-from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.arrays import Floats, median
 from pyswarmopt.base.record import array, given
 from pyswarmopt.hybrid.run import EPS, Run
 
@@ -63,7 +63,7 @@ def _mirror(points: Floats) -> None:
     np.subtract(1, points, out=points)
 
 
-@dataclass
+@dataclass(repr=False, eq=False)
 class CovarianceSwarm(Run):
     """One run from a mean and a step size until it has converged or stagnates."""
 
@@ -183,10 +183,10 @@ class CovarianceSwarm(Run):
             return False
         part = int(0.3 * span)
         histories = self.bests[-span:], self.medians[-span:]
-        return all(np.median(h[-part:]) >= np.median(h[:part]) for h in histories)
+        return all(median(h[-part:]) >= median(h[:part]) for h in histories)
 
 
-@dataclass
+@dataclass(repr=False, eq=False)
 class SeparableSwarm(CovarianceSwarm):
     """One run of sep-CMA-ES (Ros & Hansen 2008, PPSN X), whose covariance is diagonal.
 

@@ -38,7 +38,7 @@ NEAR = 0.8  # share of neighbours of the best point among the starts of later de
 WIDTHS = (1e-3, 0.3)  # of them, as a share of the range
 
 
-@dataclass
+@dataclass(repr=False, eq=False)
 class ProgramDescent(Phase):
     """Descents that learn cost and constraints."""
 
@@ -85,7 +85,7 @@ class ProgramDescent(Phase):
             self.granted = self.spent
 
 
-@dataclass
+@dataclass(repr=False, eq=False)
 class PenaltySwarm(SwarmPhase):
     """A swarm on the cost and a penalty."""
 

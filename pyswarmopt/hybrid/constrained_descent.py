@@ -36,7 +36,7 @@ SHORTER = 0.35  # factor between them
 GRID_TRIVIAL_GAIN = 1e-9  # of the merit, thrice in a row: the end of moves of whole numbers
 
 
-@dataclass
+@dataclass(repr=False, eq=False)
 class ConstrainedDescent(Run):
     """Descends in the box [0, 1]^D to a local minimum that is feasible.
 
@@ -226,7 +226,7 @@ class ConstrainedDescent(Run):
         self.hessian, self.direction, self.scaled, self.mode = NONE, NONE, False, "gradient"
 
 
-@dataclass
+@dataclass(repr=False, eq=False)
 class GridDescent(ConstrainedDescent):
     """Descends with whole numbers on their grid, and where they lead no further by the real numbers
     alone.

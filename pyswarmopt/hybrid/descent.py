@@ -34,7 +34,7 @@ DOUBTFUL = 0.1
 TRIVIAL_GAIN = 1e-14  # of the cost, thrice in a row: the end
 
 
-@dataclass
+@dataclass(repr=False, eq=False)
 class LineSearchDescent(Run):
     """Descends from x to a local minimum in the box [0, 1]^D."""
 
@@ -177,7 +177,7 @@ def parabola(rises: Floats, moves: Floats) -> Floats:
     return np.stack([first, 2 * (rise_a / a - rise_b / b) / (a - b)])
 
 
-@dataclass
+@dataclass(repr=False, eq=False)
 class QuasiNewton(LineSearchDescent):
     """One descent by BFGS. What differs from the textbook's:
 
@@ -302,7 +302,7 @@ class QuasiNewton(LineSearchDescent):
         return direction
 
 
-@dataclass
+@dataclass(repr=False, eq=False)
 class RepeatedCall(Run):
     """Evaluates x again: whether differences show slopes, or noise."""
 

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.arrays import Floats, median
 from pyswarmopt.hybrid.kinds import Kinds
 
 TYPICAL_LENGTH = 0.3  # of the range, times the root of the number of parameters
@@ -37,11 +37,7 @@ def on_log_scale(costs: Floats) -> Floats:
     """
     finite = np.isfinite(costs)
     away = costs - costs[finite].min() if finite.any() else np.zeros(len(costs))
-    unit = (
-        (float(np.median(away[finite])) or float(away[finite].max()) or 1.0)
-        if finite.any()
-        else 1.0
-    )
+    unit = (median(away[finite]) or float(away[finite].max()) or 1.0) if finite.any() else 1.0
     away[~finite] = (float(away[finite].max()) if finite.any() else 0.0) + unit
     scores = np.log1p(away / unit)
     return (scores - scores.mean()) / (float(scores.std()) or 1.0)

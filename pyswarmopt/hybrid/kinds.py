@@ -16,7 +16,7 @@ from pyswarmopt.base.arrays import Bools, Floats, Ints
 MUTATED = 1.5  # parameters changed in a neighbour, on average, one of them always
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class UnitBox:
     """The unit box of the coordinates whose bounds differ.
 
@@ -59,7 +59,7 @@ class UnitBox:
         return np.clip((x[self.free] - low) / (high - low), 0.0, 1.0)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Kinds:
     """Kinds of the M coordinates of the unit box.
 

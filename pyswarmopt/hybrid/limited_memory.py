@@ -31,7 +31,7 @@ PAIRS = 50  # of moves and changes of the gradient that are kept
 FLATTEST = 1e-10  # the smallest curvature that is believed, as a share of the largest
 
 
-@dataclass
+@dataclass(repr=False, eq=False)
 class LimitedMemory(LineSearchDescent):
     """One descent; its second derivatives are the diagonal of the Hessian."""
 

@@ -154,7 +154,7 @@ class Test(Phase):
         return self.run is not None and self.run.separable
 
 
-@dataclass
+@dataclass(repr=False, eq=False)
 class Descent(Phase):
     """The first descent, and later ones beside the swarm."""
 
@@ -240,7 +240,7 @@ class Mutate(Phase):
         return super().propose(s)
 
 
-@dataclass
+@dataclass(repr=False, eq=False)
 class SwarmPhase(Phase):
     """A swarm that adapts its covariance; each new one is larger."""
 

@@ -28,7 +28,7 @@ MUTANTS = 8  # points of a round
 NARROWEST, WIDEST = 1e-4, 0.5  # of a mutation, as a share of the range
 
 
-@dataclass
+@dataclass(repr=False, eq=False)
 class Proposals(Run):
     """Proposes the points of greatest expected improvement by a Gaussian process, after a Latin
     hypercube.
@@ -135,7 +135,7 @@ def expected_improvement(process: GaussianProcess, best: float) -> Merit:
     return merit
 
 
-@dataclass
+@dataclass(repr=False, eq=False)
 class Mutations(Run):
     """Neighbours of the best point, of all widths; it goes where one is better."""
 

@@ -29,7 +29,7 @@ def bounded(costs: Floats) -> Floats:
     return np.where(size > HUGE, np.copysign(HUGE + (size - HUGE) / 8, costs), costs)
 
 
-@dataclass
+@dataclass(repr=False, eq=False)
 class Run(StateRecord, ABC):
     """One run; all its numbers are fields, so that it can be saved between any ask and tell."""
 

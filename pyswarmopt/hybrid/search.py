@@ -38,7 +38,7 @@ START = "start"  # the turn of the points that were given, before any phase
 OFF_CENTRE = 0.01  # of the box: in the very middle a symmetrical function has no slope
 
 
-@dataclass
+@dataclass(repr=False, eq=False)
 class Phase(StateRecord, ABC):
     """A phase of a search: when its turn comes, the run that it begins then, and what it has counted.
 
@@ -100,7 +100,7 @@ class Phase(StateRecord, ABC):
         return self.from_state(saved, name, {}, run=run)
 
 
-@dataclass
+@dataclass(repr=False, eq=False)
 class Progress(StateRecord):
     """State of a search: what it has found and chosen so far."""
 

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt.algorithms.recipe import Recipe
+from pyswarmopt.algorithms.registry import as_recipe
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.state import State
 from pyswarmopt.engine.choose import Update
@@ -75,11 +76,11 @@ class Diagnosis:
         return "\n".join(self.sentences)
 
 
-def diagnose(subject: Swarm | Recipe) -> Diagnosis:
+def diagnose(subject: Swarm | Recipe | str) -> Diagnosis:
     """Explain a recipe's coefficients, and the state of a swarm, which is not changed.
 
     Args:
-        subject: a recipe, at its first move, or a swarm.
+        subject: a recipe or its name, at its first move, or a swarm.
 
     Returns:
         The findings, whose `str` is a text.
@@ -92,7 +93,8 @@ def diagnose(subject: Swarm | Recipe) -> Diagnosis:
         of the positions grows without end, and only walls or a velocity clamp hold the particles. With w = 0.9
         the pulls must add up to less than 24(1-w^2)/(7-5w) = 1.824; they add up to 4.
     """
-    if isinstance(subject, Recipe):
+    if isinstance(subject, Recipe | str):
+        subject = as_recipe(subject)
         radii = stability(subject)
         return Diagnosis((_say_stability(subject, 0, radii),), radii)
     saved, recipe = subject.state_dict(), subject.recipe

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt.algorithms.recipe import Recipe
+from pyswarmopt.algorithms.registry import as_recipe
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.blocks import BLOCK
 from pyswarmopt.inspect.step import Step
@@ -28,12 +29,12 @@ from pyswarmopt.swarm import Swarm
 Objective = Callable[[Any], Any]
 
 
-def record(fun: Objective, recipe: Recipe, moves: int, **swarm: Any) -> list[Step]:
+def record(fun: Objective, recipe: str | Recipe, moves: int, **swarm: Any) -> list[Step]:
     """Run a swarm for some moves and keep every step.
 
     Args:
         fun: the objective, (N, D) tensor -> (N,).
-        recipe: the algorithm; its own stop rules are obeyed.
+        recipe: the algorithm, or its name; its own stop rules are obeyed.
         moves: the most moves.
         swarm: further arguments of `Swarm`: bounds, population, positions, velocities, seed,
             maximize.
@@ -52,6 +53,7 @@ def record(fun: Objective, recipe: Recipe, moves: int, **swarm: Any) -> list[Ste
         >>> bool(np.allclose(sum(steps[1].forces.values()), steps[1].v))  # no wall was hit
         True
     """
+    recipe = as_recipe(recipe)
     notes = Notes(recipe)
     rule = recipe.velocity
     watched: VelocityRule = notes.watch

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from pyswarmopt.algorithms.recipe import compose
 from pyswarmopt.base.arrays import Floats, Ints
-from pyswarmopt.base.inputs import as_points
+from pyswarmopt.base.inputs import as_count, as_points
 from pyswarmopt.base.state import State
 from pyswarmopt.driver.workers.pool import Workers
 from pyswarmopt.parts import boundary
@@ -162,6 +162,7 @@ class GlobalBestPSO:
             ValueError: not one cost for each particle, or a function that cannot be sent to
                 processes.
         """
+        as_count("iters", iters, 1)
         swarm, state = self._begin(), self.swarm
         function = functools.partial(objective_func, **kwargs)
         latest: deque[bool] = deque(maxlen=self.ftol_iter)

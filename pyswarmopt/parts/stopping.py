@@ -163,7 +163,7 @@ def extent(state: State) -> float:
         3.0
     """
     x = state.positions
-    parts = (x,) if x.numel() <= BLOCK else x.split(max(BLOCK // len(x), 1), dim=1)
+    parts = x.split(max(BLOCK // len(x), 1), dim=1)
     sides = (part.aminmax(dim=0) for part in parts)
     return max(float((high - low).max()) for low, high in sides)
 

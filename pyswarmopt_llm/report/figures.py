@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pyswarmopt.base.words import cut
 from pyswarmopt_llm.report.reading import proposing_model, swarm_of
 from pyswarmopt_llm.searching.scoring.record import Row
 
@@ -59,7 +60,7 @@ def paths(rows: Sequence[Row], coefficients: Mapping[str, float], chosen: Row) -
         "starts": {particle: ways[particle][0] for particle in ways if particle in swarm},
         "experts": list(named.items()),
         "best": (best, f"the result, {chosen.value:.3f} on dev"),
-        "labels": [(_short(name), *named[name]) for name in heaviest],
+        "labels": [(cut(name, _LABEL), *named[name]) for name in heaviest],
         "up": [(f"{values[end]:.3f}", points[end][1]) for end in ends],
     }
 
@@ -76,10 +77,6 @@ def _in_frame(points: Floats, one_unit: bool) -> list[list[float]]:
         (_MIDDLE + (points - (low + high) / 2) * unit * (1, -1)).round(1).tolist()
     )
     return framed
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= _LABEL else name[: _LABEL - 1] + "…"
 
 
 # Mixing weights in two dimensions

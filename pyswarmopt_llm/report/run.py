@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt.base.words import counted
+from pyswarmopt.base.words import counted, cut
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import OnEvent
@@ -118,7 +118,7 @@ def _questions(result: Result, tasks: Mapping[str, Task]) -> dict[str, list[tupl
 
 def _text(item: Item) -> tuple[str, str]:
     text = item.question
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…", item.answer_text
+    return cut(text, LONGEST), item.answer_text
 
 
 log = logging.getLogger(__name__)

@@ -400,8 +400,7 @@ def write_lora(base: BaseModel, changes: Mapping[str, LowRank], path: Path) -> N
     """Write changes of a base's weights as an adapter in float32, for llama.cpp and Ollama.
 
     Names are those of the table of the `gguf` package. llama.cpp scales each pair of factors by
-    alpha / its own rank. Alpha is the largest rank, and B of a pair of smaller rank is divided by
-    what that adds.
+    alpha / its own rank: alpha is 1, and B is multiplied by the rank.
 
     Raises:
         UserError: llama.cpp's architecture is not one of `ARCHITECTURES`, or lacks a weight.
@@ -415,16 +414,15 @@ def write_lora(base: BaseModel, changes: Mapping[str, LowRank], path: Path) -> N
             f"{base.spec}: {config.model_type} is not among the architectures written "
             f"as GGUF ({', '.join(ARCHITECTURES)}); {CONVERTER}"
         )
-    alpha = max(change.a.shape[0] for change in changes.values())
     writer = gguf.GGUFWriter(path, config.model_type)
     writer.add_type(gguf.GGUFType.ADAPTER)
     writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
-    writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, float(alpha))
+    writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, 1.0)
     writer.add_base_model_count(1)
     writer.add_base_model_name(0, base.name)
     for weight, change in changes.items():
         name = gguf_name(config, weight)
-        b = reordered(config, weight, change.b * (change.a.shape[0] / alpha))
+        b = reordered(config, weight, change.b * change.a.shape[0])
         writer.add_tensor(f"{name}.lora_a", change.a.contiguous().numpy())
         writer.add_tensor(f"{name}.lora_b", b.contiguous().numpy())
     try:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from laboratory import importing
+from scipy.linalg import sqrtm
 
 from pyswarmopt_llm.tokens.vocabulary import Vocabulary
 
@@ -50,6 +51,29 @@ def test_embeddings_that_are_turned_and_stretched_are_told_apart_by_a_part_of_th
     assert (mixed == np.arange(40)).sum() < 20
 
 
+def test_embeddings_are_compared_as_artetxe_et_al_compare_them(bridges: Any) -> None:
+    """With M = X^T Z of the dictionary the products after both maps are x M z, the squared lengths
+    x (M M^T)^(1/2) x and z (M^T M)^(1/2) z: no singular vectors are needed.
+    """
+    rng = np.random.default_rng(1)
+    ours, theirs = rng.normal(size=(12, 4)) + 1, rng.normal(size=(9, 5)) * [1, 2, 3, 4, 5]
+    pairs = [(0, 1), (3, 2), (5, 8), (7, 0), (8, 4), (11, 6)]
+
+    def normalised(rows: np.ndarray) -> np.ndarray:
+        rows = rows / np.linalg.norm(rows, axis=1)[:, None]
+        rows = rows - rows.mean(axis=0)
+        return rows / np.linalg.norm(rows, axis=1)[:, None]
+
+    x, z = normalised(ours), normalised(theirs)
+    m = sum(np.outer(x[i], z[j]) for i, j in pairs)
+    lengths = [
+        np.sqrt(np.einsum("ij,jk,ik->i", rows, np.real(sqrtm(square)), rows))
+        for rows, square in ((x, m @ m.T), (z, m.T @ m))
+    ]
+    expected = x @ m @ z.T / np.outer(*lengths)
+    assert bridges.similarities(ours, theirs, pairs) == pytest.approx(expected, abs=1e-5)
+
+
 def test_a_projection_keeps_ten_alike_tokens_and_drops_rows_that_say_nothing(bridges: Any) -> None:
     cosines = np.vstack(
         [
@@ -78,6 +102,19 @@ def test_eva_adds_up_what_others_say_in_the_words_of_the_first(bridges: Any) -> 
     assert says == b"nay"
     ends = [read(first, [0.4, 0.0, 0.0, 0.0], end=0.6), read(second, [0.4, 0.0, 0.0, 0.0], end=0.6)]
     assert choose(ends) is None
+
+
+def test_a_member_whose_likeliest_token_no_other_expects_sits_the_step_out(bridges: Any) -> None:
+    """Twelve tokens; the third member is sure of the last, which is the eleventh of both others."""
+    letters = [chr(ord("a") + k) for k in range(12)]
+    same = model(letters, np.eye(12))
+    first = [0.2, *[0.08] * 9, 0.05, 0.0]
+    second = [0.1, 0.2, *[0.08] * 8, 0.05, 0.0]
+    choose = bridges.Eva([same] * 3, [0.3, 0.25, 0.45])
+    stray = np.eye(12)[11] * 0.9
+    assert choose([read(same, first), read(same, second), read(same, stray)]) == b"a"
+    near = np.eye(12)[1] * 0.9  # of the ten likeliest of the others: it is heard
+    assert choose([read(same, first), read(same, second), read(same, near)]) == b"b"
 
 
 def test_unite_takes_the_first_piece_of_a_token_that_a_member_lacks(bridges: Any) -> None:

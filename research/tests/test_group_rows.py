@@ -21,7 +21,7 @@ from pyswarmopt_llm.scores.tasks import Item, Task
 
 NAMES = (
     "adverse_members adverse_texts attack biased chess_squares design machinesom mended objectives "
-    "programs tools translation"
+    "programs rankings tools translation"
 )
 
 
@@ -500,3 +500,35 @@ def test_typos_are_in_test_questions_alone_and_liars_and_noise_in_their_settings
     assert [s.config.seed for s in settings if s.config.epsilon] == [0, 1, 2]
     assert {s.config.liar for s in settings} == {None, "best", "best:test", "last", "last:test"}
     assert {s.without for s in settings} == {None, "best", "last"}
+
+
+# Rankings
+
+
+def test_the_control_of_rankings_keeps_first_choices_alone(lab: Any) -> None:
+    r = lab.rankings
+    drawn = {r.by_lot(("A", "B", "C", "D"), random.Random(i)) for i in range(200)}
+    assert drawn == {("A", *rest) for rest in itertools.permutations("BCD")}
+    # A has two first choices of five, B no last place, and C the others'
+    rankings = [("A", "B", "C")] * 2 + [("B", "A", "C")] + [("C", "B", "A")] * 2
+    found = r.answers(rankings, random.Random(0))
+    assert (found["`majority`"], found["`borda`"], found["`condorcet`"]) == ("A", "B", "B")
+
+
+def test_kept_rankings_are_counted_anew(lab: Any, task_tables: Any) -> None:
+    """Borda by NumPy, from the members' weights: six less the place, ties to who is named first."""
+    o = lab.objectives
+    kept = {
+        row["method"]: row["test"]
+        for row in task_tables.lines("rankings")
+        if (row["task"], row["seed"]) == ("5 members", 2)
+    }
+    pairs = o.texts(500, "test 2")
+    counts = o.counted([text for text, _ in pairs])
+    scores = [counts @ m.weights + m.bias for m in lab.adverse_texts.everybody(2)[:5]]
+    places = np.array([np.argsort(-member, axis=1, kind="stable") for member in scores])
+    points = sum(5 - np.argsort(member, axis=1) for member in places)
+    for i, (_, intent) in enumerate(pairs):
+        named = list(dict.fromkeys(places[:, i].ravel().tolist()))
+        winner = max(named, key=lambda k, i=i: points[i, k])
+        assert kept["`borda`"][i] == str(int(o.INTENTS[winner] == intent))

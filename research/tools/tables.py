@@ -444,6 +444,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "biased": task_tables.biased,
     "objectives": task_tables.objectives,
     "adverse": task_tables.adverse,
+    "rankings": task_tables.rankings,
     "curve": curve_tables.curve,
     "curve-differences": curve_tables.differences,
     "curve-few": curve_tables.few,

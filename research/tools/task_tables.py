@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-from outcomes import lines, markdown
+from outcomes import lines, markdown, outcomes, points_over_seeds
 
 from pyswarmopt_rivals.comparison.summary import interval_over_seeds
 
@@ -271,3 +271,27 @@ def adverse() -> str:
         table.append([task, *(f"{_mean(rows):.3f}" if rows else "" for rows in found)])
     names = [method if " " in method else f"`{method}`" for method in methods]
     return markdown(["1,500 texts", *names], table)
+
+
+def rankings() -> str:
+    """A row per rule and number of members: accuracy, and what it is ahead of first choices and of
+    the same rule with the lower places by lot.
+    """
+    read, table = outcomes("rankings"), []
+    for task in read.tasks("`majority`"):
+        table.append(
+            [f"{task}: `majority`", f"{read.accuracy('`majority`', task):.3f}", "", "", ""]
+        )
+        for rule in ("`borda`", "`condorcet`"):
+            control = f"{rule}, below the first by lot"
+            table.append(
+                [
+                    f"{task}: {rule}",
+                    f"{read.accuracy(rule, task):.3f}",
+                    points_over_seeds(read, rule, "`majority`", [task]),
+                    f"{read.accuracy(control, task):.3f}",
+                    points_over_seeds(read, rule, control, [task]),
+                ]
+            )
+    head = ["1,500 texts", "accuracy", "minus `majority`", "places below the first by lot", "ahead"]
+    return markdown(head, table)

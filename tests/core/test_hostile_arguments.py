@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from scipy.optimize import LinearConstraint
+from scipy.optimize import LinearConstraint, NonlinearConstraint
 from scipy.stats import norm
 from swarm_runs import bowl
 
@@ -52,6 +52,11 @@ MINIMIZE = [
     ({"constraints": {"type": "le", "fun": bowl}}, "'ineq' or 'eq'"),
     ({"constraints": {"type": "eq", "fun": bowl, "lb": 0}}, "'ineq' or 'eq'"),
     ({"constraints": lambda x: np.zeros((2, 2))}, "a number or a vector"),
+    *(
+        ({"constraints": lambda x, value=value: value}, "a constraint returned .* a number or a")
+        for value in (None, [None, 1.0], 1j, "1")
+    ),
+    ({"constraints": NonlinearConstraint(lambda x: x, [0, 0], 1)}, "2 bounds, lb and ub, for 3"),
     *(
         ({name: mask}, name)
         for name in ("integrality", "categorical")
@@ -104,7 +109,10 @@ SWARMS = [
     ({"positions": [[0.0]], "population": 3}, "at least 2, or bounds"),
     ({"positions": [[0.0], [1.0]], "velocities": [[0.0]]}, "velocities must have shape"),
     ({"positions": [[0.0], [1.0]], "recipe": "gradient"}, "no recipe is called 'gradient'"),
-    ({"positions": [[0.0], [1.0]], "dtype": torch.int64}, "floating"),
+    *(
+        ({"positions": [[0.0], [1.0]], "dtype": dtype}, "a floating dtype of torch")
+        for dtype in (torch.int64, "float32", np.float32)
+    ),
     ({"positions": torch.nn.Linear(2, 1)}, r"a module, Linear; .*pso\.FlatView\(module\)\.flatten"),
     ({"bounds": (-1, 1), "dim": 10**12, "population": 10}, "find no memory"),
     ({"bounds": (-1, 1), "dim": 3, "population": 10**30}, "find no memory"),
@@ -112,6 +120,11 @@ SWARMS = [
 RESTARTED = pso.compose([pso.inertia(1.0)], restart=RestartSwarm(patience=2), population=2)
 PARTS = [
     (lambda: pso.Swarm(positions=[[0.0], [1.0]], recipe=RESTARTED), "give bounds"),
+    *(
+        (lambda swarm=swarm, value=value: swarm.tell(swarm.ask(), [value]), "else than numbers")
+        for swarm in (pso.MemeticSwarm([(0, 1)]), pso.Swarm(bounds=[(0, 1)], population=1))
+        for value in (None, "1")
+    ),
     (lambda: pso.MemeticSwarm(BOX, population=2.5), "population=2.5: it must be a whole"),
     (lambda: pso.MemeticSwarm(BOX, max_evals=2.5), "max_evals=2.5: it must be a whole"),
     (lambda: pso.MemeticSwarm(BOX, max_iter="x"), "max_iter='x': use a whole number"),

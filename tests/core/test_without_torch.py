@@ -45,6 +45,23 @@ def test_the_default_imports_numpy_alone():
     assert set(run("-c", code).stdout.split()) <= {"pyswarmopt", "numpy"}
 
 
+def test_a_search_begins_without_what_it_does_not_use():
+    code = (
+        "import sys, pyswarmopt as pso; f = lambda x: float((x**2).sum()); "
+        "pso.minimize(f, [(-5, 5)] * 3, max_evals=60, seed=1); print(*sys.modules)"
+    )
+    spared = {f"pyswarmopt.driver.{name}" for name in ("problem.space", "resampling")}
+    assert not (spared | {"numpy.ma", "logging"}) & set(run("-c", code).stdout.split())
+
+
+def test_what_has_been_asked_to_listen_hears_the_result():
+    code = (
+        "import logging, pyswarmopt as pso; logging.basicConfig(level='INFO'); "
+        "pso.minimize(lambda x: float(x[0]), [(0, 1)], max_evals=3, seed=1)"
+    )
+    assert "INFO:pyswarmopt:memetic: the limit of evaluations was reached" in run("-c", code).stderr
+
+
 @pytest.mark.parametrize(
     ("use", "what"),
     [

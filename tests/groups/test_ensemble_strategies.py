@@ -184,6 +184,16 @@ def test_a_router_asks_the_best_nearby_alone(
     assert {v.tokens for v in decided} == {13}
 
 
+def test_a_tie_of_routes_goes_to_the_better_on_dev(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ann is right on five dev items of six, bob on three, cid on one; they are listed the other
+    way round.
+    """
+    context = context_of({name: P[name] for name in ("cid", "bob", "ann")}, RIGHT, dev=6)
+    right = [[2, 0, 1, 0], [2, 1, 1, 2], [2, 1, 1, 2]]
+    decided = with_hood(selection.by_neighbours, context, right, monkeypatch)(context.task.test)
+    assert [v.notes["member"] for v in decided] == ["ann", "ann", "ann", "ann"]
+
+
 def test_neighbours_are_those_of_a_search_over_all(tiny_context: GroupContext) -> None:
     engine = tiny_context.members[0].base.engine
     hood = Neighbourhood(tiny_context, 4)

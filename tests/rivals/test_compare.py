@@ -192,6 +192,9 @@ def test_two_tasks_share_one_base_and_have_a_table_over_both(
     for name, row in result["methods"].items():
         both = [result["tasks"][task]["methods"][name]["test"] for task in ("words", "more")]
         assert row["test"] == pytest.approx(np.mean(both))
+        single = [result["tasks"][t]["methods"]["best-single"]["test"] for t in ("words", "more")]
+        gains = [own / other - 1 for own, other in zip(both, single, strict=True)]
+        assert row["gain"] == pytest.approx(np.mean(gains))
     assert sum(row["wins"] for row in result["methods"].values()) == 2
     text = (Path(given["out"]) / "compare.md").read_text()
     assert "## Mean over 2 tasks" in text and "## words" in text and "## more" in text

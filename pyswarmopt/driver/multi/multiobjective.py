@@ -222,7 +222,7 @@ class MultiSearch(Loop[MultiResult]):
         """Evaluate a point of the front once more."""
         swarm = self._swarm
         if len(swarm.archive) and not swarm.violation:
-            x, scale = swarm.archive[:1], np.abs(swarm.archive_values).max(axis=0)
+            x, scale = swarm.archive, np.abs(swarm.archive_values).max(axis=0)
             again = self._evaluator.again(self._problem.coding.decode(x)[0])
             check_value(path, swarm.archive_values[0], again, scale)
 

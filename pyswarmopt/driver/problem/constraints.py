@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from pyswarmopt.base.arrays import Bools, Floats
+from pyswarmopt.base.arrays import Bools, Floats, holds_numbers
 
 EQUALITY_TOLERANCE = 1e-4  # that of the CEC 2006 problems (Liang et al. 2006)
 
@@ -24,7 +24,7 @@ INFEASIBLE = 4.5e296  # ranks above this are those of points that break a constr
 LARGEST = float(np.finfo(np.float64).max)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class _Constraint:
     """low <= fun(x) <= high."""
 
@@ -40,7 +40,7 @@ class _Constraint:
         """
         value = self.fun(x.copy())
         values = np.atleast_1d(np.asarray(value))
-        if values.dtype == np.bool_ or values.ndim != 1:
+        if values.dtype == np.bool_ or values.ndim != 1 or not holds_numbers(values):
             raise ValueError(
                 f"a constraint returned {values.dtype} of shape {np.shape(value)}; it must return "
                 "the amount by which "
@@ -50,13 +50,18 @@ class _Constraint:
             values = values.astype(np.float64)
         except OverflowError:
             raise ValueError("a constraint returned a number beyond the range of float64") from None
-        amounts = np.concatenate([self.low - values, values - self.high])
         bounds, slack = self._bounds_and_slack(len(values))
+        amounts = np.concatenate([self.low - values, values - self.high])
         return np.where(np.isnan(amounts), np.inf, amounts)[bounds], slack
 
     def _bounds_and_slack(self, count: int) -> tuple[Bools, Floats]:
         """Mask of the bounds that exist, (2 J,), lower ones first, and their slack."""
         if count not in self._known:
+            if not {self.low.size, self.high.size} <= {1, count}:
+                raise ValueError(
+                    f"a constraint has {max(self.low.size, self.high.size)} bounds, lb and ub, for "
+                    f"{count} values"
+                )
             low, high = (np.broadcast_to(side, count) for side in (self.low, self.high))
             bounds = np.isfinite(np.concatenate([low, high]))
             slack = np.tile(np.where(low == high, EQUALITY_TOLERANCE, 0.0), 2)[bounds]

@@ -19,7 +19,7 @@ from pyswarmopt.base.arrays import Bools, Floats
 from pyswarmopt.hybrid.kinds import Kinds
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Coding:
     """Encoding of the user's D coordinates as the swarm's M.
 

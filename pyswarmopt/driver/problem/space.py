@@ -402,7 +402,7 @@ class Space:
         if parent is None or type(parent) is Real or not all(map(parent.allows, condition.values)):
             raise ValueError(
                 f"space[{name!r}]: when({condition.name!r}, ...) must name choices or an "
-                "integer before this one, and values that it may have"
+                "integer before this one, and values that it may have, several as a list"
             )
 
 

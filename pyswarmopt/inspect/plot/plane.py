@@ -47,7 +47,8 @@ def landscape(
         The axes.
 
     Raises:
-        ValueError: no bounds, or bounds of another dimension.
+        ValueError: no bounds, or bounds of another dimension; a function that gives something else than
+            a number for each point.
 
     Example:
         >>> import matplotlib.pyplot
@@ -68,7 +69,13 @@ def landscape(
     (left, bottom), (right, top) = low, high
     x, y = np.linspace(left, right, points), np.linspace(bottom, top, points)
     grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-    z = np.asarray(function(grid), dtype=np.float64).reshape(points, points)
+    z = np.asarray(function(grid), dtype=np.float64)
+    if z.shape != (len(grid),):
+        raise ValueError(
+            f"function gave shape {z.shape} for points of shape {grid.shape}: it takes many at once; "
+            "give one of a single point as lambda points: [function(x) for x in points]"
+        )
+    z = z.reshape(points, points)
     height = np.log1p(40 * (z - z.min()) / (np.ptp(z) or 1.0))
     ax = axes_or_new(ax)
     ax.contourf(x, y, height, levels=levels, cmap="GnBu_r", alpha=0.75)

@@ -103,7 +103,7 @@ class Journal:
         self._file = None if path is None else path / "history.jsonl"
         self._history = AppendLog(self._file, REMEDY, wrong_in_row)
         self.replayed_seconds = 0.0
-        self._behind = path is not None  # whether the file lacks rows
+        self._behind = self._file  # while it lacks rows
 
     @cached_property
     def store(self) -> Store:
@@ -117,7 +117,7 @@ class Journal:
 
     def begin(self) -> None:
         """Begin the history anew; what the store knows now is replayed."""
-        self.rows, self.replayed_seconds, self._behind = [], 0.0, self._file is not None
+        self.rows, self.replayed_seconds, self._behind = [], 0.0, self._file
         self.store.earlier = frozenset(self.store.known)
 
     @property
@@ -140,17 +140,17 @@ class Journal:
         """Add a row to the history; it may have been known before this process."""
         self.rows.append(row)
         self.replayed_seconds += row.seconds if known else 0.0
-        if not self._behind:
+        if self._behind is None:
             self._history.append(row.to_json())
         elif not known:
             self.write_history()
 
     def write_history(self) -> None:
         """Write the history's file anew, if it lacks rows."""
-        if self._file is not None and self._behind:
+        if self._behind is not None:
             lines = "".join(json.dumps(row.to_json()) + "\n" for row in self.rows)
-            write_text(self._file, lines)
-        self._behind = False
+            write_text(self._behind, lines)
+        self._behind = None
 
 
 class Run(Journal):

@@ -3,9 +3,10 @@ input is to theirs.
 
 Gururangan et al. 2023, arXiv 2303.14177: tf-idf vectors, k-means; P(token) = sum_j P(j | input)
 P_j(token) with P(j | input) in proportion to exp(-dist(input, centre_j)^2 / T). They train an
-expert on each cluster. Here the experts are given, so the dev questions are clustered, into at most
-as many clusters as experts, and a cluster's expert is the one with the most right answers on its
-dev items (on a tie the better one on all of dev, then the first). T = 0.1, our choice.
+expert on each cluster, and balance the sizes of clusters. Here the experts are given, so the dev
+questions are clustered, by plain k-means, into at most as many clusters as experts, and a cluster's
+expert is the one with the most right answers on its dev items (on a tie the better one on all of
+dev, then the first). T = 0.1, our choice; all clusters take part, the nearest most.
 """
 
 from __future__ import annotations

@@ -125,8 +125,9 @@ def drop_rates(changes: Tensor, density: float) -> Tensor:
     average.
 
     Within an output row, `changes` (..., entries), rates rise linearly by rank of magnitude from p
-    - epsilon/2 for the largest to p + epsilon/2 for the smallest, p = 1 - density. The paper tunes
-    epsilon; here it is min(p, 1 - p), half of the widest range that leaves all rates within [0, 1].
+    - epsilon/2 for the largest to p + epsilon/2 for the smallest, p = 1 - density (in the paper to a
+    step of epsilon/n less, n the entries of a row). The paper tunes epsilon; here it is min(p, 1 -
+    p), half of the widest range that leaves all rates within [0, 1].
 
     Example:
         >>> drop_rates(torch.tensor([1.0, -9.0, 5.0]), density=0.5).tolist()

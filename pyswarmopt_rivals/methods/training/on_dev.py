@@ -149,7 +149,7 @@ class TrainableMixture:
             for name, part in self._parts.items()
         }
         self._rows = {module: 0 if single else row for row, module in enumerate(self._parts)}
-        shape = (1 if single else len(self._parts), len(experts))
+        shape = (len({*self._rows.values()}), len(experts))
         self.coefficients = torch.full(
             shape, 1 / len(experts), device=model.device, requires_grad=True
         )

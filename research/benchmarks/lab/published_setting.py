@@ -7,9 +7,9 @@ library's coefficients. Rows, six pools and five seeds each:
 
 - `grid K`: the K-th draw of ten of the paper's grid (`searching/grid.py`); control: `repeat K`, the
   published coefficients with other seeds. Which of ten is best on dev, the table says.
-- `drop-k P`, `drop-n P`: evaluations left out by `searching/scoring/dropout.py`; controls with fewer
+- `drop-k P`, `drop-n P`: evaluations left out by `searching/explore.py`; controls with fewer
   evaluations: `10 particles`, the experts alone, and `patience 5`.
-- `sums`, `even`: ten points between two experts replaced by sums of all (`mix/starts.py`).
+- `sums`, `even`: ten points between two experts replaced by sums of all (`mix/coefficients.py`).
 - handed over in place of the global best: the best of the last iteration, a personal best by lot,
   and the means of the last positions and of the personal bests.
 

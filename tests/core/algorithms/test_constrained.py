@@ -113,7 +113,11 @@ def descended(fun, rules, start, units, seed=0):
     while not descent.done:
         x = descent.ask(random)
         asked.append(x)
+        before, moving = descent.x[descent.smooth], len(descent.smooth)
         descent.tell(np.array([[fun(point), *rules(point)] for point in x]))
+        if len(descent.direction) and descent.mode == "gradient" and moving == len(descent.smooth):
+            moved = descent.x[descent.smooth] - before  # what the slopes to come are compared over
+            assert descent.t * descent.direction == pytest.approx(moved, abs=1e-15)
     return np.concatenate(asked), descent
 
 
@@ -129,6 +133,17 @@ def test_a_grid_descent_stays_on_the_grid_and_ends_at_the_best_real_number():
     x = min(ends, key=ends.get)
     assert descent.x == pytest.approx([x, 1.2 - x], abs=1e-6) and len(asked) < 80
     assert descent.smooth.tolist() == [1]  # in the end the real number moved alone
+
+
+@pytest.mark.parametrize("distance", [0.03, 0.06, 0.09])
+def test_after_a_step_too_far_the_next_point_is_the_lowest_of_the_parabola(distance):
+    descent, random = ConstrainedDescent(np.array([0.3]), np.arange(1)), np.random.default_rng(0)
+    line = []
+    while len(line) < 2:
+        on_line, x = descent.mode == "line", descent.ask(random)
+        line += [float(x[0, 0])] if on_line else []
+        descent.tell(7 + 5 * (x - 0.3 - distance) ** 2)
+    assert line[0] > 0.3 + 2 * distance and line[1] == pytest.approx(0.3 + distance, abs=1e-4)
 
 
 def test_an_error_where_a_constraint_is_broken_says_how_to_keep_from_there():

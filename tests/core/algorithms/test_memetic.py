@@ -63,6 +63,28 @@ def test_the_descent_solves_an_ill_conditioned_quadratic(dim, offset):
     assert phase.spent < 60 * dim
 
 
+@pytest.mark.parametrize("curvature", [0.02, 1.0, 9.0, 60.0])
+def test_the_second_point_of_a_line_is_the_lowest_of_its_parabola(curvature):
+    """Whether the first one is too short, too long, or no better than the start."""
+    a, start = np.diag([curvature, curvature / 3]), np.full(2, 0.5)
+    phase, random, line = QuasiNewton(start), np.random.default_rng(0), []
+    gradient = 2 * a @ (start - [0.9, 0.2])
+    while len(line) < 2:
+        on_line = phase.mode == "line"
+        x = phase.ask(random)
+        line += [x[0]] if on_line else []
+        phase.tell(np.array([1 + (row - [0.9, 0.2]) @ a @ (row - [0.9, 0.2]) for row in x]))
+    step = line[0] - start
+    lowest = -gradient @ step / (2 * step @ a @ step)
+    np.testing.assert_allclose(line[1] - start, lowest * step, rtol=1e-3)
+
+
+def test_a_descent_ends_where_its_curvature_has_become_singular():
+    x = np.full(2, 0.5)
+    phase = QuasiNewton(x, bowl(x), inverse=np.diag([1.0, 0.0]))
+    assert run(phase, bowl, most=100).done and phase.spent == 2
+
+
 def test_the_measured_hessian_is_the_hessian():
     a = spd(6, 1e4, seed=1)
     phase = QuasiNewton(np.full(6, 0.5))

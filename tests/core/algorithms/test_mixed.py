@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
-from scipy.optimize import approx_fprime
+from scipy.optimize import approx_fprime, minimize
 
 import pyswarmopt as pso
 from pyswarmopt.driver.problem.encoding import make_coding
@@ -99,6 +99,17 @@ def test_the_slope_of_its_loss_is_that_of_differences():
     _, slope = process._loss(theta, squares, y)
     by_differences = approx_fprime(theta, lambda t: process._loss(t, squares, y)[0], 1e-6)
     np.testing.assert_allclose(slope, by_differences, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_lengths_learnt_are_where_scipy_finds_no_greater_density(seed):
+    points = some_points(40, seed)
+    scores = points[:, 0] + 0.1 * np.random.default_rng(seed).standard_normal(40)
+    process = GaussianProcess(KINDS)
+    squares = process._squares(points)
+    process.learn_lengths(points, scores)
+    found = minimize(process._loss, process.theta, (squares, scores), jac=True)
+    assert process._loss(process.theta, squares, scores)[0] == pytest.approx(found.fun, abs=0.02)
 
 
 def test_the_expected_improvement_is_the_integral():

@@ -194,6 +194,9 @@ def test_a_function_of_several_objectives_is_one_for_minimize_multi():
 
     with pytest.raises(ValueError, match=r"a number for a point.*pso\.minimize_multi"):
         pso.minimize(later, BOX)
+    with pytest.raises(ValueError, match="2 numbers for a point") as refused:
+        pso.minimize_multi(lambda x: [bowl(x)], BOX, 2)
+    assert "n_objectives=1" not in str(refused.value)  # which would be refused as well
 
 
 @pytest.mark.parametrize("recipe", [None, "constriction"])

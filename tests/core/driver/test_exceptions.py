@@ -87,6 +87,19 @@ def test_the_history_of_a_search_that_failed_holds_all_points_that_it_was_told(h
     assert not lost and records[-1].iteration == max(r.iteration for r in records)
 
 
+@pytest.mark.parametrize("limit", [1, 2])
+def test_a_function_that_fails_at_once_is_called_no_more_often_than_the_limit_says(limit):
+    calls = []
+
+    def fails(x):
+        calls.append(x)
+        raise LicenceError("licence server down")
+
+    with pytest.raises(LicenceError):
+        pso.minimize(fails, BOX, max_evals=limit)
+    assert len(calls) == limit  # with one point, and with some at once
+
+
 def test_what_is_wrong_before_the_first_call_has_no_result():
     with pytest.raises(ValueError, match="fun returned") as caught:
         pso.minimize(lambda x: "no", BOX, max_evals=10)

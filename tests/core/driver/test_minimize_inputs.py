@@ -128,3 +128,10 @@ def test_tensors_of_any_dtype_are_bounds_starts_and_values():
     for bounds in (box, tuple(box.T), list(box)):
         r = pso.minimize(lambda x: torch.tensor(bowl(x)).bfloat16(), bounds, x0=start, max_evals=9)
         assert (r.nfev, r.history[0].best) == (9, 3.0)
+
+
+def test_seconds_may_be_numbers_of_numpy():
+    r = pso.minimize(
+        bowl, BOX, timeout=np.float32(60), evaluation_timeout=np.int64(60), max_evals=9
+    )
+    assert r.nfev == 9

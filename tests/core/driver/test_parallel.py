@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -25,6 +26,18 @@ def torch_bowl(x):
 def test_workers_make_the_same_search(workers):
     serial = pso.minimize(bowl, BOX, max_evals=300, seed=5)
     assert same_result(pso.minimize(bowl, BOX, max_evals=300, seed=5, workers=workers), serial)
+
+
+def test_a_ray_cluster_has_a_place_for_each_processor_and_one_where_it_names_none(monkeypatch):
+    resources = [{"CPU": 3.0}, {"GPU": 4.0}, {"CPU": 0.0}]
+    ray = SimpleNamespace(
+        remote=lambda function: None,
+        is_initialized=lambda: True,
+        cluster_resources=lambda: resources.pop(0),
+    )
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    workers = Workers("ray")
+    assert [workers.capacity() for _ in range(3)] == [3, 1, 1]
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def test_nothing_else_writes_to_positions_that_are_held(asynchronous, monkeypatc
 def test_the_stream_is_that_of_published_numbers():
     """The first ones of SplitMix64 from 1234567, as S. Vigna's reference code in C gives them."""
     bits = RandomBits.from_state(torch.tensor([1234567]))
-    numbers = bits.take((5, 4)).view(np.uint64)[:, 0].tolist()
+    numbers = np.concatenate([bits.take((2, 4)), bits.take((3, 4))]).view(np.uint64)[:, 0].tolist()
     assert numbers[:3] == [6457827717110365317, 3203168211198807973, 9817491932198370423]
     assert numbers[3:] == [4593380528125082431, 16408922859458223821]
 

@@ -150,4 +150,4 @@ def test_the_words_fit_the_numbers():
     assert "order 2" in str(pso.diagnose(canonical(0.9, 2.0, 1.0))) and "24" not in str(
         pso.diagnose(canonical(0.9, 2.0, 1.0))
     )
-    assert "are stable" in str(pso.diagnose(pso.recipes.constriction()))
+    assert "are stable" in str(pso.diagnose("constriction"))

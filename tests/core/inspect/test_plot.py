@@ -156,9 +156,14 @@ def test_landscape_marks_the_optimum_and_takes_any_function() -> None:
         (lambda: pso.plot.convergence("nowhere"), "no history.jsonl"),
         (lambda: pso.plot.landscape(len), "needs bounds"),
         (lambda: pso.plot.landscape(len, [(0, 1)] * 3), "have 3"),
+        (lambda: pso.plot.landscape(lambda x: x[0] ** 2, BOX, points=9), r"\(2,\) for .*many at"),
         (lambda: pso.plot.animate(search("particles", dim=3), "a.gif", ackley), "search has 3"),
         (
             lambda: pso.plot.forces(pso.record(ackley, pso.recipes.fips(), 0, bounds=BOX)[0]),
+            "no forces",
+        ),
+        (
+            lambda: pso.plot.forces(pso.record(ackley, pso.recipes.bare_bones(), 1, bounds=BOX)[1]),
             "no forces",
         ),
     ],

@@ -127,6 +127,13 @@ def test_a_search_continues_and_begins_again():
     assert np.array_equal(optimizer.pos_history, first[:4])
 
 
+def test_walls_belong_to_the_box():
+    corners = np.array([BOX[0], BOX[1], BOX[0]])
+    optimizer = ps.single.GlobalBestPSO(3, 2, OPTIONS, bounds=BOX, init_pos=corners)
+    optimizer.optimize(bowl, 1, verbose=False)
+    assert np.array_equal(optimizer.pos_history[0], corners)
+
+
 def test_ftol_counts_iterations_without_change():
     optimizer = ps.single.GlobalBestPSO(5, 2, OPTIONS, ftol=1e-3, ftol_iter=3)
     optimizer.optimize(lambda x: np.full(len(x), 7.0), 50, verbose=False)
@@ -151,6 +158,12 @@ def test_what_does_not_make_sense_is_one_line(change, message):
     with pytest.raises(ValueError, match=message) as error:
         ps.single.LocalBestPSO(**{"n_particles": 8, "dimensions": 2, "options": NEAR, **change})
     assert "\n" not in str(error.value)
+
+
+def test_a_search_of_no_iterations_is_refused():
+    swarm = ps.single.GlobalBestPSO(8, 2, OPTIONS)
+    with pytest.raises(ValueError, match="iters=0: it must be at least 1"):
+        swarm.optimize(lambda x: x.sum(1), iters=0)
 
 
 @pytest.mark.parametrize(

@@ -171,9 +171,10 @@ class ModelServer:
                     if self.knows_token_ids
                     else logprobs[-1].topk(2).indices.tolist()
                 )
-                choice["logprobs"] = {
-                    "top_logprobs": [{f"token_id:{t}": self._number(logprobs[-1, t]) for t in top}]
-                }
+                named = body.get("return_tokens_as_token_ids")
+                names = [f"token_id:{t}" if named else self.tokenizer.decode([t]) for t in top]
+                numbers = [self._number(logprobs[-1, t]) for t in top]
+                choice["logprobs"] = {"top_logprobs": [dict(zip(names, numbers, strict=True))]}
             choices.append(choice)
         return 200, {"object": "text_completion", "choices": choices[::-1]}
 

@@ -238,6 +238,19 @@ def test_a_local_metric_of_evaluate(metric_folder: Path) -> None:
         EvaluateMetric(f"{metric_folder}#bytes")(items, texts)
 
 
+def test_a_metric_that_takes_a_list_of_references_gets_all_of_them(metric_folder: Path) -> None:
+    from pyswarmopt_llm.scores.metrics.external.evaluate import EvaluateMetric
+
+    script = metric_folder / "overlap_x.py"
+    code = script.read_text().replace('"references": text', '"references": datasets.Sequence(text)')
+    of_each = "len(set(p.split()) & set(r.split())) / len(set(r.split()))"
+    best = "max(len(set(p.split()) & set(one.split())) / len(set(one.split())) for one in r)"
+    assert of_each in code
+    script.write_text(code.replace(of_each, best))
+    items = [Item("1", "?", None, "red green", {"answers": '["nice"]'})]
+    assert EvaluateMetric(str(metric_folder))(items, ["green is nice"]) == [1.0]
+
+
 def test_no_such_metric_of_evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("evaluate")
     from pyswarmopt_llm.scores.metrics.external.evaluate import EvaluateMetric

@@ -135,12 +135,21 @@ def dry(capsys: pytest.CaptureFixture[str], config: SearchConfig, name: str) -> 
     return capsys.readouterr().out
 
 
-def test_a_dry_run_calls_it_once(config: SearchConfig, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_run_calls_it_once(
+    config: SearchConfig, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[float] = []
+    once = CallableUtility.try_once
+
+    def in_three_seconds(utility: CallableUtility, engine: Any) -> float:
+        calls.append(once(utility, engine))
+        return 3.0
+
+    monkeypatch.setattr(CallableUtility, "try_once", in_three_seconds)
     out = dry(capsys, config, "no_split")
-    assert "at most 40 evaluations" in out
-    assert (
-        " s an evaluation, at most 40 of them take about " in out and "nothing is held out" in out
-    )
+    assert "at most 40 evaluations" in out and len(calls) == 1
+    assert "3 s an evaluation, at most 40 of them take about 2:00" in out
+    assert "nothing is held out" in out
 
 
 def test_a_dry_run_finds_a_function_that_does_not_work(

@@ -8,6 +8,7 @@ import gc
 import json
 import random
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,7 +22,7 @@ from workers_helpers import plan
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.searching.loop import resume, search
+from pyswarmopt_llm.searching.loop import peak_memory, resume, search
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.scorer import Questions, Request
 from pyswarmopt_llm.servers.workers import local
@@ -67,6 +68,16 @@ def test_a_run_of_an_older_version_goes_on(copy: Path, finished: Path) -> None:
     journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:-3]))
     resume(copy)
     ends_as(copy, finished)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc")
+def test_peak_memory_is_that_of_the_process_and_of_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    status = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
+    peak = peak_memory()
+    assert peak == pytest.approx(1024 * int(status["VmHWM"].split()[0]), rel=0.01)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.max_memory_allocated", lambda: 2**40)
+    assert peak_memory() == pytest.approx(peak + 2**40, abs=0.01 * peak)
 
 
 @pytest.mark.parametrize(

@@ -235,12 +235,16 @@ def test_of_several_tasks_each_is_modelled_and_what_is_predicted_combined() -> N
     assert error == pytest.approx(expected**2 / 2 * np.hypot(of_a / a**2, of_b / b**2))
 
 
-def test_a_function_without_items_of_its_own_is_modelled_by_its_values() -> None:
-    x = np.linspace(0, 1, 9)
-    seen = [
-        Candidate(np.array([p]), [Score(1 - (p - 0.6) ** 2, (), 0, math.nan)], 1 - (p - 0.6) ** 2)
-        for p in x
-    ]
+@pytest.mark.parametrize("sizes", [(0, 0), (2, 3)])
+def test_a_function_without_items_of_its_own_is_modelled_by_its_values(
+    sizes: Sequence[int],
+) -> None:
+    """It gives none, or now more and now fewer."""
+    seen = []
+    for i, p in enumerate(np.linspace(0, 1, 9)):
+        value, n = 1 - (p - 0.6) ** 2, sizes[i % 2]
+        score = Score(value, (float(value),) * n, n, math.nan)
+        seen.append(Candidate(np.array([p]), [score], value))
     (position,) = proposals(seen, 0)
     assert float(position) == pytest.approx(0.6, abs=0.05)
     assert told(seen).choice(0.0) is not None

@@ -113,9 +113,11 @@ def test_letters_of_a_vllm_without_logprob_token_ids(
     start: Start, connect: Connect, resident: TransformersEngine
 ) -> None:
     server = start("vllm")
-    server.knows_token_ids = False
-    assert_same(connect(server), resident, Patch(), LETTERS)
-    assert any("prompt_logprobs" in body for _, body in server.requests)
+    for server.knows_token_ids in (True, False):
+        server.requests.clear()
+        assert_same(connect(server), resident, Patch(), LETTERS)
+        texts = any("prompt_logprobs" in body for _, body in server.requests)
+        assert texts != server.knows_token_ids  # letters are the next token's, where they are told
 
 
 def test_a_restarted_server_gets_the_candidate_again_and_loses_it_at_the_end(
@@ -401,6 +403,14 @@ def test_the_examination_measures_noise(
     assert least <= outcome.noise <= most
     assert "weight 0 is the base within 0" in outcome.text
     assert ("agrees bit for bit" in outcome.text) == (outcome.noise == 0.0)
+
+
+def test_a_text_of_two_tokens_is_enough_to_examine_a_server(
+    start: Start, connect: Connect, space: DeltaSpace
+) -> None:
+    engine = connect(start("vllm"))
+    text = next(text for text in ("a", "ab", "x y") if len(engine.encode(text)) == 2)
+    assert len(examine(engine, space, space.infos, [text]).scores) == 1
 
 
 @pytest.mark.parametrize("damage", ["no A", "a vector"])

@@ -49,6 +49,16 @@ def test_union_adds_up_equal_texts(weights: list[float], expected: bytes) -> Non
     assert choose(Union, weights, FIRST, decoder({"dog": 0.6, "ca": 0.35}, end=0.05)) == expected
 
 
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    # cat .5 w, the end .1 w + .7 v
+    [([0.7, 0.3], b"cat"), ([0.5, 0.5], None), ([0.6, 0.4], None), ([0.65, 0.35], b"cat")],
+)
+def test_the_end_is_weighted_as_tokens_are(weights: list[float], expected: bytes | None) -> None:
+    ends = decoder({"dog": 0.1, "ca": 0.2}, end=0.7)
+    assert choose(Union, weights, FIRST, ends) == expected
+
+
 # Relative representations
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 from engine_reference import naive_logprobs
 from hypothesis import given
 from hypothesis import strategies as st
-from tokens_helpers import byte_level, member, sentence_piece
+from tokens_helpers import byte_level, member, save_member, sentence_piece
 
 from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.engine.transformers import load_engine
+from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.tokens.engine import MixtureEngine
+from pyswarmopt_llm.tokens.members import find_members, load_members
 from pyswarmopt_llm.tokens.mixing import IMPOSSIBLE, ask_members, log_mixture, mixing_weights
 
 PAIRS = [("the one", "another"), ("the one", "a"), ("on and on", "then"), ("x", "no one")]
@@ -44,6 +48,25 @@ def test_contrast_by_hand() -> None:
     found = log_mixture(logprobs, torch.tensor([1.5, -0.5], dtype=torch.float64))
     assert float(found[0]) == pytest.approx(math.log(1.5 * 0.5 - 0.5 * 0.2))
     assert float(found[1]) == IMPOSSIBLE  # 0.15 - 0.45 is below 0
+
+
+@pytest.mark.parametrize("kind", ["members", "base"])
+def test_models_are_loaded_with_the_threads_that_are_asked_for(kind: str, tmp_path: Path) -> None:
+    folder, before = save_member(tmp_path / "one", byte_level()), torch.get_num_threads()
+    members, base = find_members([str(folder)]), resolve_base(str(folder))
+
+    def load(threads: int | None) -> None:
+        if kind == "members":
+            load_members(members, "float32", "cpu", threads)
+        else:
+            load_engine(base, "float32", "cpu", threads)
+
+    try:
+        for threads, expected in ((None, before), (before + 1, before + 1)):
+            load(threads)
+            assert torch.get_num_threads() == expected
+    finally:
+        torch.set_num_threads(before)
 
 
 @given(st.lists(st.floats(-3, 3), min_size=1, max_size=6))

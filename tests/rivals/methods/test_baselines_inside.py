@@ -62,9 +62,17 @@ def test_regmean_sees_the_inputs_of_the_experts_own_model(
             x = engine.model.model.layers[0].input_layernorm(embedded)[0].double()
             expected += x.T @ x
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
-    second = "model.layers.1.self_attn.q_proj"  # behind what the expert changes
+    second = "model.layers.1.self_attn.q_proj"  # behind what the expert changes, and padding, too
     grams = [inside.input_grams(trial, expert, [second], PROMPTS)[second] for expert in experts[:2]]
     assert not torch.allclose(*grams)
+    expected = torch.zeros(32, 32, dtype=torch.float64)
+    with torch.no_grad():
+        for prompt in PROMPTS:  # one by one: nothing is padded; the second expert is loaded
+            ids = torch.tensor([engine.tokenizer(prompt, add_special_tokens=False)["input_ids"]])
+            states = engine.model(input_ids=ids, output_hidden_states=True).hidden_states
+            x = engine.model.model.layers[1].input_layernorm(states[1])[0].double()
+            expected += x.T @ x
+    torch.testing.assert_close(grams[1], expected, rtol=1e-4, atol=1e-6)
 
 
 def test_fisher_is_the_mean_of_squared_gradients(

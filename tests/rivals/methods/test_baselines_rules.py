@@ -143,6 +143,38 @@ def test_della_keeps_the_expectation() -> None:
     torch.testing.assert_close((drawn != 0).float().mean(0), stay, atol=0.013, rtol=0)
 
 
+# Which sparsifier goes with which consensus
+
+
+@pytest.mark.parametrize(
+    ("rule", "remains", "elects"),
+    [
+        (sparsify.TASK_ARITHMETIC, lambda x, draws: x, False),
+        (sparsify.MAGNITUDE_PRUNE, lambda x, draws: sparsify.keep_largest(x, 0.5), False),
+        (sparsify.BREADCRUMBS, lambda x, draws: sparsify.keep_middle(x, 0.5), False),
+        (sparsify.DARE_LINEAR, lambda x, draws: x * (draws < 0.5) / 0.5, False),
+        (sparsify.TIES, lambda x, draws: sparsify.keep_largest(x, 0.5), True),
+        (sparsify.DARE_TIES, lambda x, draws: x * (draws < 0.5) / 0.5, True),
+        (
+            sparsify.DELLA,
+            lambda x, draws: x * (draws < 1 - drop_rates(x, 0.5)) / (1 - drop_rates(x, 0.5)),
+            True,
+        ),
+    ],
+)
+def test_a_rule_is_its_sparsifier_and_then_a_sum_or_an_election(rule, remains, elects) -> None:
+    """DARE-TIES elects signs among what DARE left; DARE alone, a weighted sum, does not."""
+    changes = normal(3, 3, 6, 5)
+    draws = torch.rand(3, 6, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    rows = remains(changes, draws).flatten(1)
+    weights = torch.full((3,), 0.7, dtype=torch.float64)
+    expected = 0.7 * rows.sum(0)
+    if elects:  # with nothing left to trim
+        expected = 0.7 * torch.tensor(ties_in_loops(rows.tolist(), 30), dtype=torch.float64)
+    found = rule.merge(changes, weights, 0.5).flatten()
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
 # On the sphere
 
 

@@ -25,6 +25,7 @@ from pyswarmopt_rivals.methods import load_method
 from pyswarmopt_rivals.methods.method import MethodOptions
 from pyswarmopt_rivals.methods.searching.by_optimizer import candidate, decode, recipe
 from pyswarmopt_rivals.methods.searching.natural_niches import draw_parents
+from pyswarmopt_rivals.methods.searching.soups import greedy
 
 # Those that look at no gradients and no activations
 
@@ -66,6 +67,16 @@ def test_greedy_soup_is_recipe_1_of_the_paper(experts: list[Adapter]) -> None:
     found = flat(run("greedy-soup", experts, trial, "delta"))
     torch.testing.assert_close(found, torch.stack(ingredients).mean(0), rtol=1e-4, atol=1e-6)
     assert len(trial.seen) == 5
+
+
+def test_an_ingredient_is_compared_with_the_soup_so_far() -> None:
+    """By hand: 2 and 0 are better together, 3 does not hurt, 1 is better than 2 alone but not than
+    the soup.
+    """
+    accuracy = {(0,): 0.6, (1,): 0.5, (2,): 0.7, (3,): 0.6}
+    accuracy |= {(2, 0): 0.8, (2, 0, 3): 0.8, (2, 0, 3, 1): 0.75}
+    assert greedy(4, lambda chosen: accuracy[tuple(chosen)], lambda: 9) == [2, 0, 3]
+    assert greedy(4, lambda chosen: accuracy[tuple(chosen)], lambda: 0) == [2]
 
 
 def test_evolmerge_candidates_are_dare_ties_entry_by_entry(experts: list[Adapter]) -> None:
@@ -127,6 +138,15 @@ def test_pso_mergings_constants_recovered_from_many_particles() -> None:
     least, most = torch.stack(found).amin(0).tolist(), torch.stack(found).amax(0).tolist()
     assert least == pytest.approx([0.2 - 2, 0.0], abs=0.03)
     assert most == pytest.approx([0.2, 2.0], abs=0.03)
+
+
+def test_natural_niches_of_experts_without_changes_is_the_base(experts: list[Adapter]) -> None:
+    still = [
+        replace(expert, factors={m: replace(f, b=0 * f.b) for m, f in expert.factors.items()})
+        for expert in experts
+    ]
+    goal = target(experts, [0.4, 0.3, 0.3], "delta")
+    assert not flat(run("natural-niches", still, NearTo(goal, 9))).any()
 
 
 def test_natural_niches_is_the_published_loop_on_whole_vectors(experts: list[Adapter]) -> None:

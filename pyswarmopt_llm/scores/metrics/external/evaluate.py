@@ -20,6 +20,7 @@ class EvaluateMetric:
 
     For a metric that is a mean over items (exact match, ROUGE, METEOR, SARI, ...) the mean is the
     library's own value. Corpus-level metrics (such as Matthews correlation) are refused.
+    A metric that takes a list of references gets all of an item, one that takes a text the first.
 
     Args:
         spec: a folder with a metric's script (works offline) or a hub name; ``rouge#rougeL`` says
