@@ -22,7 +22,8 @@ from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.experts.files import check_free
 from pyswarmopt_llm.scores.tasks import Item, Scoring, render_prompt
 from pyswarmopt_llm.searching.scoring.record import Store
-from pyswarmopt_llm.searching.training.train import TrainingOptions, train_expert
+from pyswarmopt_llm.searching.training.examples import TrainingOptions
+from pyswarmopt_llm.searching.training.train import train_expert
 from pyswarmopt_llm.searching.training.trainer import OnRound
 
 COPIES = 8  # examples that represent one question's probabilities

@@ -12,8 +12,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.files.fingerprint import versions
-from pyswarmopt_llm.common.files.regular import read_json, refuse_links, write_json
+from pyswarmopt_llm.common.files.regular import read_json, refuse_links, versions, write_json
 from pyswarmopt_llm.searching.scoring.record import RESULTS, Store
 
 ABOUT = "about.json"

@@ -30,15 +30,12 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.mix.load import adapter_patch, open_model
     from pyswarmopt_llm.published.classifiers import RewardModel, controllability, load_reward
     from pyswarmopt_llm.report.run import resume, search
-    from pyswarmopt_llm.scores.metrics.questions.written import Written
+    from pyswarmopt_llm.scores.metrics.written import Written
     from pyswarmopt_llm.scores.tasks import Task
     from pyswarmopt_llm.scores.tasks.load import load_task
     from pyswarmopt_llm.searching.loop import SearchResult
-    from pyswarmopt_llm.searching.training.train import (
-        TrainingOptions,
-        TrainingResult,
-        train_expert,
-    )
+    from pyswarmopt_llm.searching.training.examples import TrainingOptions
+    from pyswarmopt_llm.searching.training.train import TrainingResult, train_expert
     from pyswarmopt_llm.searching.use.model import EvalResult
     from pyswarmopt_llm.searching.use.model import evaluate_model as evaluate
     from pyswarmopt_llm.searching.use.model import generate_text as generate
@@ -63,11 +60,11 @@ _HOME = {
     "SearchResult": "searching.loop",
     "Space": "common.interfaces",
     "Task": "scores.tasks",
-    "TrainingOptions": "searching.training.train",
+    "TrainingOptions": "searching.training.examples",
     "TrainingResult": "searching.training.train",
     "UserError": "common.errors",
     "Utility": "common.interfaces",
-    "Written": "scores.metrics.questions.written",
+    "Written": "scores.metrics.written",
     "adapter_patch": "mix.load",
     "check": "tools.check",
     "controllability": "published.classifiers",

@@ -28,7 +28,7 @@ from pyswarmopt_llm.common.files.regular import (
 )
 from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interval, score_of
-from pyswarmopt_llm.report.verdict import Verdict, between
+from pyswarmopt_llm.report.findings import Verdict, between
 from pyswarmopt_llm.scores.metrics.objectives import written
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.searching.use.config import EvalConfig

@@ -24,8 +24,7 @@ import pyswarmopt_llm
 from pyswarmopt.cli.app import app as pyswarmopt_app
 from pyswarmopt.cli.help import default_of, grouped
 from pyswarmopt_llm.cli.app import app as swarm_llm_app
-from pyswarmopt_llm.cli.build import settings_of, with_flags
-from pyswarmopt_llm.cli.table import COMMANDS
+from pyswarmopt_llm.cli.build import COMMANDS, settings_of, with_flags
 from pyswarmopt_llm.common.options import RARE, option_name
 from pyswarmopt_llm.common.registry import load, plugins
 

@@ -117,7 +117,7 @@ def print_tables(console: Console, result: Mapping[str, Any]) -> None:
     """Members and strategies with test scores, intervals and costs; societies with their
     metrics.
     """
-    from pyswarmopt_llm.report.summary import against_text
+    from pyswarmopt_llm.report.pages import against_text
 
     plain: dict[str, Any] = {"markup": False, "highlight": False}
     console.print(
@@ -149,7 +149,7 @@ def print_tables(console: Console, result: Mapping[str, Any]) -> None:
 
 
 def _scored(row: Mapping[str, Any]) -> tuple[str, str]:
-    from pyswarmopt_llm.report.summary import score_text
+    from pyswarmopt_llm.report.pages import score_text
 
     return score_text(row["test"], row["test_interval"]), f"{row['tokens']:,.0f}"
 

@@ -15,8 +15,8 @@ from pyswarmopt_groups.members.protocol import (
     Sampling,
     Texts,
 )
-from pyswarmopt_llm.common.files.fingerprint import digest
 from pyswarmopt_llm.common.files.json_types import wrong_field
+from pyswarmopt_llm.common.files.regular import digest
 from pyswarmopt_llm.scores.tasks import Item, Scoring
 from pyswarmopt_llm.searching.scoring.record import Store
 

@@ -14,9 +14,8 @@ import typer
 
 from pyswarmopt.cli.help import HelpGroup, run_app, version_option
 from pyswarmopt.cli.terminal import complain, tame_warnings, unreadable
-from pyswarmopt_llm.cli.build import as_command, as_flag
+from pyswarmopt_llm.cli.build import COMMANDS, SECTIONS, as_command, as_flag
 from pyswarmopt_llm.cli.options import SwarmCommand
-from pyswarmopt_llm.cli.table import COMMANDS, SECTIONS
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.registry import load
 

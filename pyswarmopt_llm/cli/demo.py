@@ -220,7 +220,7 @@ def beside_members(config: SearchConfig) -> Iterator[str]:
     what all of them write to questions that the result answers right.
     """
     from pyswarmopt_llm.common.interfaces import Patch
-    from pyswarmopt_llm.scores.metrics import Accuracy
+    from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
     from pyswarmopt_llm.scores.tasks.load import load_task_of
 
     engine = open_mixture(Path(config.out) / "best", config.dtype)

@@ -9,8 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from pyswarmopt.cli.terminal import echo
-from pyswarmopt_llm.cli.build import COEFFICIENTS, EMPTY, Setting, settings_of, with_flags
-from pyswarmopt_llm.cli.table import COMMANDS
+from pyswarmopt_llm.cli.build import COEFFICIENTS, COMMANDS, EMPTY, Setting, settings_of, with_flags
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.options import GROUPS, RARE, Option, option_name
 from pyswarmopt_llm.common.registry import load, lookup

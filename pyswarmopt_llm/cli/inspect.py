@@ -15,7 +15,7 @@ from pyswarmopt.base.words import counted
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Json
-from pyswarmopt_llm.common.commands import command as command_text
+from pyswarmopt_llm.common.config import command as command_text
 from pyswarmopt_llm.common.options import TASK, Option
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -23,20 +23,17 @@ from pyswarmopt_llm.common.options import (
     Device,
     Dtype,
     Option,
-    Threads,
+)
+from pyswarmopt_llm.searching.training.examples import (
+    BUILTIN_EXAMPLES,
+    TrainingOptions,
+    load_examples,
+    training_items,
 )
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.training.train import TrainingResult
     from pyswarmopt_llm.searching.training.trainer import OnRound
-
-BUILTIN_EXAMPLES = 2000  # what two cores train on in a few minutes
-# Options that `TrainingOptions` has, too.
-RECIPE = (
-    *("rank", "alpha", "targets", "lr", "epochs", "max_tokens", "max_len", "seed"),
-    "threads",
-)
-TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
 
 
 @contextmanager
@@ -54,7 +51,7 @@ def step_display(quiet: bool) -> Iterator[Callable[[int, int, float], None] | No
 
 @dataclass(frozen=True)
 class TrainExpertOptions:
-    """The options of `swarm-llm train-expert`."""
+    """The options of `swarm-llm train-expert` beside those of the training."""
 
     base: Base
     data: Annotated[
@@ -79,11 +76,6 @@ class TrainExpertOptions:
         ),
     ] = "answer"
     columns: Columns = ()
-    rank: Annotated[int, Option("LoRA rank.", "R", least=1)] = 8
-    alpha: Annotated[float, Option("LoRA alpha; the scale is alpha / rank.", "A", hidden=True)] = 16
-    targets: Annotated[
-        tuple[str, ...], Option("Names of the target modules.", "M,M", commas=True, hidden=True)
-    ] = TARGETS
     start_from: Annotated[
         str | None,
         Option(
@@ -93,33 +85,31 @@ class TrainExpertOptions:
             name="from",
         ),
     ] = None
-    lr: Annotated[float, Option("Peak learning rate.", "LR")] = 5e-4
-    epochs: Annotated[float, Option("Maximum number of epochs.", "E")] = 2.0
-    max_tokens: Annotated[int, Option("Training budget in tokens.", "N", hidden=True, least=1)] = (
-        120_000
-    )
-    max_len: Annotated[int, Option("Cut chats to N tokens.", "N", hidden=True, least=2)] = 448
-    seed: Annotated[int, Option("Random seed.", "S", least=0)] = 0
     dtype: Dtype = "auto"
     device: Device = "auto"
-    threads: Threads = None
 
 
-def command(options: TrainExpertOptions, quiet: Quiet = False, as_json: Json = False) -> None:
+def command(
+    options: TrainExpertOptions,
+    recipe: TrainingOptions,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
     """Train a LoRA expert: on answers, or to choose among options.
 
     Example: swarm-llm train-expert --base B --data builtin:dates --out experts/dates --rank 4
     """
     for name in ("rank", "alpha", "targets") if options.start_from is not None else ():
-        if getattr(options, name) != getattr(TrainExpertOptions, name):
+        if getattr(recipe, name) != getattr(TrainingOptions, name):
             why = "is that of `start_from`; remove it"
-            raise InvalidOption(name, getattr(options, name), why)
-    sources = _sources(options)  # read before a model is loaded
+            raise InvalidOption(name, getattr(recipe, name), why)
+    recipe = replace(recipe, start=options.start_from)
+    sources = _sources(options, recipe.seed)  # read before a model is loaded
     if not (as_json or quiet):
         for spec, source in sources.items():
             echo(f"{spec}: {counted(len(source), 'row')}")
     with step_display(quiet) as on_step:
-        done = _train(options, sources, on_step)
+        done = _train(options, recipe, sources, on_step)
     if as_json:
         # JSON has no NaN
         record = {key: None if value != value else value for key, value in asdict(done).items()}
@@ -128,7 +118,7 @@ def command(options: TrainExpertOptions, quiet: Quiet = False, as_json: Json = F
     if done.cut or done.dropped:
         echo(
             f"of {sum(map(len, sources.values()))} chats {done.cut} are cut to "
-            f"{options.max_len} tokens, and {done.dropped} left out, whose answers begin later; "
+            f"{recipe.max_len} tokens, and {done.dropped} left out, whose answers begin later; "
             "--max-len N takes more"
         )
     first, last = done.train_loss_first, done.train_loss_last
@@ -140,27 +130,27 @@ def command(options: TrainExpertOptions, quiet: Quiet = False, as_json: Json = F
     echo(f"wrote {options.out}: {steps}, {tokens} in {done.seconds:.0f} s; {loss}")
 
 
-def _sources(options: TrainExpertOptions) -> dict[str, Sequence[Any]]:
+def _sources(options: TrainExpertOptions, seed: int) -> dict[str, Sequence[Any]]:
     """Each D and its examples: items, or chats."""
-    from pyswarmopt_llm.searching.training.examples import load_examples, training_items
-
     load = training_items if options.loss == "options" else load_examples
-    asked = (options.examples, options.seed, options.columns)
+    asked = (options.examples, seed, options.columns)
     return {spec: load(spec, *asked) for spec in options.data}
 
 
 def _train(
-    options: TrainExpertOptions, sources: Mapping[str, Sequence[Any]], on_step: OnRound | None
+    options: TrainExpertOptions,
+    recipe: TrainingOptions,
+    sources: Mapping[str, Sequence[Any]],
+    on_step: OnRound | None,
 ) -> TrainingResult:
     from pyswarmopt_llm.experts.base import resolve_base
-    from pyswarmopt_llm.searching.training.train import TrainingOptions, train_expert
+    from pyswarmopt_llm.searching.training.train import train_expert
 
-    given = {name: getattr(options, name) for name in RECIPE}
     return train_expert(
         resolve_base(options.base),
         [example for source in sources.values() for example in source],
         options.out,
-        TrainingOptions(**given, start=options.start_from),
+        recipe,
         loss=options.loss,
         dtype=options.dtype,
         device=options.device,

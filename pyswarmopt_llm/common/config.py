@@ -1,8 +1,11 @@
-"""The configuration of a search: every choice that decides its result, in one frozen record."""
+"""The configuration of a search: every choice that decides its result, in one frozen record; and
+commands of `swarm-llm` to copy, from settings.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Annotated, Any
 
@@ -32,6 +35,8 @@ from pyswarmopt_llm.common.options import (
     Thinking,
     Threads,
     documented,
+    option_name,
+    options_of,
 )
 
 MODEL_SWARMS = "model-swarms"
@@ -39,13 +44,14 @@ NEVERGRAD = "nevergrad:"
 PYCMA = "pycma"
 TRANSFORMERS = "transformers"  # the engine where none is chosen
 PROMPTS = "prompts:"  # begins the name of a task of prompts without answers
+LM_EVAL = "lm-eval:"  # that of a task of the harness
 PARTICLES, PATIENCE, MAX_ITER = 20, 10, 50  # the paper's
 ALONE = 6  # candidates that the model of the items proposes, where none are asked for
 
 # Dev items from which on `auto` trains: on them, or on replies to as many spare prompts or more.
 LEAST_DEV, LEAST_DEV_BESIDE_SPARE = 40, 16
 LEAST_TRAINED = 8  # dev items of what is trained on them at all
-EVEN_SUMS = 3  # see `spaces.starts.even_sums`
+EVEN_SUMS = 3  # see `mix.coefficients.even_sums`
 
 
 @documented
@@ -143,7 +149,13 @@ class SearchConfig:
     ] = "auto"
     particles: Annotated[int | None, Option("Particles (the preset's).", "N", least=1)] = None
     start: Annotated[
-        str, Option("Points besides the experts: segments, sums, even, base.", "S", RARE)
+        str,
+        Option(
+            "Points besides the experts: segments, sums, even, base.",
+            "S",
+            RARE,
+            choices=("auto", "segments", "sums", "even", "base"),
+        ),
     ] = "auto"
     max_iter: Annotated[
         int | None, Option("Maximum number of iterations (the preset's).", "K", least=0)
@@ -359,3 +371,98 @@ def for_all_tasks(metrics: Sequence[str]) -> list[str]:
         ['f1']
     """
     return [metric for metric in metrics if "=" not in metric]
+
+
+def is_function(spec: str) -> bool:
+    """Whether a metric is a function of a Python file.
+
+    Example:
+        >>> is_function("mine.py:score"), is_function("style=mine.py:score"), is_function("judge:rules.txt")
+        (True, True, False)
+    """
+    return spec.endswith(".py") or spec.rpartition(":")[0].endswith(".py")
+
+
+def asks_server(config: SearchConfig) -> Iterator[tuple[str, str]]:
+    """Field and value of the server that gets the items and the user's key, and of the folder that
+    candidates are written to.
+
+    Example:
+        >>> served = SearchConfig("b", (), (), "r", engine="http://a:1", server_folder="/dev/shm")
+        >>> [*asks_server(served)], [*asks_server(SearchConfig("b", (), (), "r"))]
+        ([('engine', 'http://a:1'), ('server_folder', '/dev/shm')], [])
+    """
+    if config.served:
+        yield "engine", config.engine
+        if config.server_folder:
+            yield "server_folder", config.server_folder
+
+
+def command(verb: str, *arguments: str, **settings: Any) -> str:
+    """A command line.
+
+    Args:
+        verb: the command.
+        *arguments: what stands before its options.
+        **settings: its options, which are those of `SearchConfig` where they have the same name;
+            None, False and what is empty is left out.
+
+    Example:
+        >>> command("merge", base="b", experts=["x", "y z"], rank=3, task=None)
+        "swarm-llm merge --base b --experts x 'y z' --rank 3"
+        >>> command("search", columns=["question=body", "label=team"], metrics=("f1",), samples=3)
+        'swarm-llm search --columns question=body,label=team --metric f1 --set samples=3'
+    """
+    return shlex.join(["swarm-llm", verb, *arguments, *_words(settings)])
+
+
+def _words(settings: Mapping[str, Any]) -> Iterator[str]:
+    options = options_of(SearchConfig)
+    for name, value in settings.items():
+        option = options.get(name, Option(""))
+        values = list(value) if isinstance(value, list | tuple) else [value]
+        texts = [_text(each) for each in values if each is not None and each is not False]
+        if option.commas:
+            texts = [",".join(texts)]
+        texts = list(filter(None, texts))
+        flag = f"--{option_name(name, option)}"
+        if option.metavar.endswith("...") and texts:
+            yield from (flag, *texts)
+            continue
+        for text in texts:
+            if option.group == RARE:
+                yield from ("--set", text if name == "settings" else f"{flag[2:]}={text}")
+            else:
+                yield from (flag,) if value is True else (flag, text)
+
+
+def _text(value: object) -> str:
+    return "true" if value is True else str(value)
+
+
+def task_settings(tasks: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Tasks as the options that name them.
+
+    Example:
+        >>> command("eval", **task_settings(["quiz.csv", "prompts:asks.txt"]))
+        'swarm-llm eval --task quiz.csv --prompts asks.txt'
+    """
+    files = [task for task in tasks if task.startswith(PROMPTS)]
+    return {
+        "tasks": tuple(task for task in tasks if task not in files),
+        "prompts": tuple(file.removeprefix(PROMPTS) for file in files),
+    }
+
+
+def changed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a `SearchConfig` that do not have their default values.
+
+    Example:
+        >>> changed({"columns": [], "dev": 40, "test": None})
+        {'dev': 40}
+    """
+    return {
+        name: value
+        for name, value in settings.items()
+        if value not in (getattr(SearchConfig, name), [])
+    }

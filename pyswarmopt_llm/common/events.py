@@ -1,8 +1,8 @@
-"""Events of a search while it runs: for progress displays, loggers, tests."""
+"""What is told of a search: events while it runs, and numbers, mixtures and remarks as text."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,3 +37,79 @@ OnEvent = Callable[[Event], None]
 def note(text: str) -> Event:
     """A sentence for whoever listens."""
     return Event("note", {"text": text})
+
+
+SMALL = 0.05  # weights below this are not listed
+
+
+def duration(seconds: float) -> str:
+    """Seconds as hours, minutes and seconds.
+
+    Example:
+        >>> duration(75.2), duration(3 * 3600 + 62)
+        ('1:15', '3:01:02')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def split_small_weights(
+    coefficients: Mapping[str, float],
+) -> tuple[list[tuple[str, float]], list[str]]:
+    """The weights of at least `SMALL` (all, if none is), the largest first; names of the others.
+
+    Example:
+        >>> split_small_weights({"a": 0.01, "b": -0.4, "c": 1.3})
+        ([('c', 1.3), ('b', -0.4)], ['a'])
+    """
+    ordered = sorted(coefficients.items(), key=lambda pair: -abs(pair[1]))
+    large = [pair for pair in ordered if abs(pair[1]) >= SMALL] or ordered
+    return large, [name for name, _ in ordered[len(large) :]]
+
+
+def mixture_text(coefficients: Mapping[str, float]) -> str:
+    """The mixture on one line; of weights that are all 0, the base.
+
+    Example:
+        >>> mixture_text({"instruct": -0.61, "banking": 0.63, "math": 0.02, "code": 0.0}), mixture_text({"math": 1.0})
+        ('0.63 banking - 0.61 instruct, and 1 more below 0.05', '1.00 math')
+        >>> mixture_text({"math": 0.0})
+        'the base'
+    """
+    if not any(coefficients.values()):
+        return "the base"
+    large, rest = split_small_weights(
+        {name: weight for name, weight in coefficients.items() if weight}
+    )
+    (name, weight), *others = large
+    text = f"{weight:.2f} {name}"
+    for name, weight in others:
+        text += f" {'-' if weight < 0 else '+'} {abs(weight):.2f} {name}"
+    return f"{text}, and {len(rest)} more below {SMALL}" if rest else text
+
+
+def not_held_out(name: str) -> str:
+    """The remark on a score of the user's own that has no test split.
+
+    Example:
+        >>> print(not_held_out("style"))
+        style has no parameter `split`, so nothing is held out and there is no test score: write
+        def style(engine, split="dev") and score other prompts where split is "test"
+    """
+    remedy = f'write def {name}(engine, split="dev") and score other prompts where split is "test"'
+    return (
+        f"{name} has no parameter `split`, so nothing is held out and there is no test score: "
+        f"{remedy}"
+    )
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words in a sentence.
+
+    Example:
+        >>> listed(["a"]), listed(["a", "b", "c"])
+        ('a', 'a, b and c')
+    """
+    *others, last = words
+    return f"{', '.join(others)} and {last}" if others else last

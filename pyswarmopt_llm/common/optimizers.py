@@ -17,8 +17,7 @@ from pyswarmopt.parts.restart import RestartSwarm
 from pyswarmopt.parts.stopping import MaxIter, Patience
 from pyswarmopt_llm.common.config import MODEL_SWARMS, NEVERGRAD, PATIENCE, PYCMA, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.extras import need_extra
-from pyswarmopt_llm.common.registry import unknown
+from pyswarmopt_llm.common.registry import need_extra, unknown
 
 OWN = "pso"  # the library's choice without bounds, which the default for functions needs
 _OWN_RECIPE = "constriction"
@@ -39,7 +38,7 @@ def is_swarm(name: str) -> bool:
 
 
 def module_of(name: str) -> str | None:
-    """The module that an optimizer needs of an extra (`common.extras`)."""
+    """The module that an optimizer needs of an extra (`common.registry`)."""
     return "nevergrad" if name.startswith(NEVERGRAD) else "cma" if name == PYCMA else None
 
 

@@ -27,6 +27,7 @@ Ends = tuple[float, float]
 NO_ENDS = (-math.inf, math.inf)
 
 LEVEL = 0.05  # of tests; an interval holds 95% unless told otherwise
+POWER = 0.8
 SUBSETS = 10_000  # drawn where there are too many to go through
 _EXACT = 16  # differences up to which all subsets are gone through
 # of the largest difference: a mean below it is 0, but for the rounding of its sum
@@ -93,7 +94,7 @@ def interval(
     return student_interval(values, scale, confidence)
 
 
-def _wilson(hits: int, n: int, confidence: float) -> Ends:
+def _wilson(hits: int, n: int, confidence: float = 0.95) -> Ends:
     bounds = stats.binomtest(hits, n).proportion_ci(confidence, method="wilson")
     return float(bounds.low), float(bounds.high)
 
@@ -278,10 +279,8 @@ def _product_end(mean: float, end: float, share: float, shares: Ends) -> float:
     return min(farthest, share * mean + error)
 
 
-def items_needed(
-    differences: Sequence[float] | Floats, level: float = LEVEL, power: float = 0.8
-) -> int | None:
-    """Items at which a mean of such differences would be significant with probability `power`.
+def items_needed(differences: Sequence[float] | Floats) -> int | None:
+    """Items at which a mean of such differences would be significant with probability `POWER`.
 
     The differences are drawn again and again, and tested after each item: exactly if all that are
     not 0 have one size, else by the normal approximation of `paired_test`. Above 2,000 items,
@@ -298,8 +297,8 @@ def items_needed(
     d = np.asarray(differences, dtype=np.float64)
     if d.size < 2 or abs(d.mean()) <= ROUNDING * np.abs(d).max():
         return None
-    z = float(stats.norm.isf(level / 2))
-    ratio = (z + stats.norm.isf(1 - power)) * d.std(ddof=1) / d.mean()
+    z = float(stats.norm.isf(LEVEL / 2))
+    ratio = (z + stats.norm.isf(1 - POWER)) * d.std(ddof=1) / d.mean()
     about = max(6, math.ceil(ratio**2))
     if about > 2000:
         return about
@@ -310,11 +309,11 @@ def items_needed(
     if np.ptp(d[d != 0] ** 2) <= ROUNDING:
         differ = np.arange(draws.shape[1] + 1)
         # one size: so many more gained than lost are significant
-        margin = 2 * (stats.binom.isf(level / 2, differ, 0.5) + 1) - differ
+        margin = 2 * (stats.binom.isf(LEVEL / 2, differ, 0.5) + 1) - differ
         significant = sums + 0.5 > margin[np.rint(squares).astype(int)]
     else:
         significant = sums > z * np.sqrt(squares)
-    enough = significant.mean(axis=0) >= power
+    enough = significant.mean(axis=0) >= POWER
     return int(enough.argmax()) + 1 if enough.any() else draws.shape[1]
 
 
@@ -397,18 +396,15 @@ def compare_paired(
     return compare_differences(np.subtract(first, second, dtype=np.float64), largest=high - low)
 
 
-def compare_differences(
-    differences: Sequence[float] | Floats, level: float = LEVEL, largest: float = 1.0
-) -> Comparison:
+def compare_differences(differences: Sequence[float] | Floats, largest: float = 1.0) -> Comparison:
     """The comparison of two models by the differences of their scores, item by item.
 
     Args:
         differences: at least one.
-        level: of the test; the interval holds ``1 - level``.
         largest: size of the largest difference that an item can have.
     """
     d = np.asarray(differences, dtype=np.float64)
-    p_value, interval = paired_test(d, level, largest)
+    p_value, interval = paired_test(d, largest=largest)
     gained, lost = int(np.sum(d > 0)), int(np.sum(d < 0))
     return Comparison(float(d.mean()), interval, p_value, d.size, gained, lost, items_needed(d))
 

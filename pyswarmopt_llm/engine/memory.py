@@ -138,6 +138,3 @@ def decide(
         batch_tokens = batch_for(sizes, left)
     # what changes no weights that are known has no `mix`
     return {"batch_tokens": batch_tokens, **({"mix": mix} if changed else {})}, why
-
-
-__all__ = ["LEAST_TOKENS", "Sizes", "batch_for", "copies", "decide", "free_memory"]

@@ -24,16 +24,14 @@ import safetensors
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.common.commands import command
+from pyswarmopt_llm.common.config import command
 from pyswarmopt_llm.common.errors import UserError, first_line
-from pyswarmopt_llm.common.files.fingerprint import canonical
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
-from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.common.files.regular import canonical, user_path
 from pyswarmopt_llm.common.interfaces import LowRank
-from pyswarmopt_llm.experts.files import inside, local_directory, read_json
+from pyswarmopt_llm.experts.files import PREFIX, inside, local_directory, read_json
 from pyswarmopt_llm.experts.pretrained import quiet_bitsandbytes
 from pyswarmopt_llm.experts.safetensors_file import DTYPES, TensorHeader, read_header
-from pyswarmopt_llm.experts.write import PREFIX
 
 # Options of peft with which an adapter is not plain.
 _MERGED = {

@@ -11,9 +11,8 @@ from typing import Any
 import torch
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError, first_line
-from pyswarmopt_llm.common.extras import BITSANDBYTES
-from pyswarmopt_llm.common.files.fingerprint import canonical, sample_digest
-from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.common.files.regular import canonical, sample_digest, user_path
+from pyswarmopt_llm.common.registry import BITSANDBYTES
 from pyswarmopt_llm.experts.files import EMBEDDED, GGUF, local_directory, read_json
 from pyswarmopt_llm.experts.pretrained import (
     load_weights,

@@ -21,10 +21,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pyswarmopt.base.words import counted
-from pyswarmopt_llm.common.commands import command
+from pyswarmopt_llm.common.config import command
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.fingerprint import canonical
-from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.common.files.regular import canonical, user_path
 from pyswarmopt_llm.common.interfaces import LowRank
 from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_adapter

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from pyswarmopt_llm.common.errors import UserError, first_line
-from pyswarmopt_llm.common.extras import BITSANDBYTES
+from pyswarmopt_llm.common.registry import BITSANDBYTES
 from pyswarmopt_llm.experts.safetensors_file import DTYPES, read_header
 
 log = logging.getLogger(__name__)

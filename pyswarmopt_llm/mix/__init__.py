@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path
@@ -247,8 +245,3 @@ def build_space(name: str, experts: Sequence[Expert]) -> Space:
     if not experts:
         raise UserError("no experts given; name their directories with `experts`")
     return over(experts)
-
-
-def uniform_position(space: Space) -> Tensor:
-    """The position of the uniform average of all experts, (size,): the mean of the vertices."""
-    return space.vertices().mean(0)

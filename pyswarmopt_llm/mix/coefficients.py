@@ -1,4 +1,12 @@
-"""Spaces whose positions are coefficients, one per expert."""
+"""Spaces whose positions are coefficients, one per expert, and the points where a search begins.
+
+``segments`` is the paper's way: points between two experts, whose coefficients sum to 1. ``sums``
+adds weighted sums of all experts whose coefficients sum to anything from 1/2 to a few. Where
+experts know different things, a sum that keeps more than a share of each is better than any average
+(task arithmetic, Ilharco et al. 2023, arXiv 2212.04089), and a swarm that starts on averages finds
+its way there late or never. ``even`` begins these sums with the base, the average and the sum of
+the experts, ``base`` with the base.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +14,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.common.interfaces import Patch, Space
 from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_adapter
-from pyswarmopt_llm.experts.write import write_adapter
+from pyswarmopt_llm.experts.files import write_adapter
 
 
 def as_vector(position: Tensor, size: int) -> Tensor:
@@ -115,3 +124,54 @@ def save_patch(
         target_modules={target for expert in experts for target in expert.target_modules},
         card=card,
     )
+
+
+SUMS = {"sums": 0, "base": 1, "even": 3}  # start -> how many of `even_sums` begin it
+LEAST_SUM = 0.5
+
+
+def starting_points(space: Space, start: str, count: int, seed: int) -> Tensor:
+    """Positions to begin with, the experts first; a population that they do not fill is the
+    optimizer's to fill.
+
+    Args:
+        space: what positions mean.
+        start: ``segments``, ``sums``, ``even`` or ``base``.
+        count: population.
+        seed: of the draws.
+
+    Returns:
+        (at least n, size).
+    """
+    if start in SUMS:
+        vertices = space.vertices()
+        n = len(vertices)
+        vertices = torch.cat([vertices, even_sums(vertices)[: SUMS[start]]])
+        return torch.cat([vertices, sums(n, max(0, count - len(vertices)), seed)])
+    return space.starts(count, seed)
+
+
+def even_sums(vertices: Tensor) -> Tensor:
+    """The base without these experts, their average and their sum: (3, size) float64.
+
+    Example:
+        >>> even_sums(torch.eye(4))[:, 0].tolist()
+        [0.0, 0.25, 1.0]
+    """
+    return torch.stack([torch.zeros_like(vertices[0]), vertices.mean(0), vertices.sum(0)]).to(
+        torch.float64
+    )
+
+
+def sums(experts: int, count: int, seed: int) -> Tensor:
+    """Weighted sums, (count, experts) float64: shares uniform on the simplex, times totals ~ U(1/2,
+    1 + experts / 3).
+
+    Example:
+        >>> sums(2, 3, seed=0).shape
+        torch.Size([3, 2])
+    """
+    rng = np.random.default_rng([seed, 5])
+    shares = rng.dirichlet(np.ones(experts), size=count)
+    totals = rng.uniform(LEAST_SUM, 1 + experts / 3, size=(count, 1))
+    return torch.from_numpy(totals * shares)

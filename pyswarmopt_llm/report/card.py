@@ -14,8 +14,7 @@ from pyswarmopt_llm.report.commands import labelled
 from pyswarmopt_llm.report.findings import findings
 from pyswarmopt_llm.report.pages import one_line, render
 from pyswarmopt_llm.scores.tasks import Scoring
-from pyswarmopt_llm.scores.tasks.prompts import placeholders, render_prompt
-from pyswarmopt_llm.scores.tasks.types import Form, Item
+from pyswarmopt_llm.scores.tasks.types import Form, Item, placeholders, render_prompt
 from pyswarmopt_llm.searching.scoring.parents import Parent
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import About

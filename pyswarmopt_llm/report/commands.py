@@ -8,10 +8,15 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_llm.common.commands import changed, command, task_settings
-from pyswarmopt_llm.common.config import PROMPTS, SearchConfig
+from pyswarmopt_llm.common.config import (
+    PROMPTS,
+    SearchConfig,
+    asks_server,
+    changed,
+    command,
+    task_settings,
+)
 from pyswarmopt_llm.report.pages import words
-from pyswarmopt_llm.scores.metrics.external.permission import asks_server
 from pyswarmopt_llm.scores.tasks.types import Form
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import UNTRAINED, About

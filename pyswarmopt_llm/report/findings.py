@@ -1,23 +1,96 @@
-"""The findings of a finished search, in numbers and sentences, for terminal, report and card."""
+"""The findings of a finished search, in numbers and sentences, for terminal, report and card; the
+verdict on it, or on two models: what their scores on the same items say.
+
+The words are those of ``words.txt.j2``; here is which of them hold.
+"""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 
 from pyswarmopt_llm.common.config import PARTICLES
-from pyswarmopt_llm.common.words import mixture_text, split_small_weights
+from pyswarmopt_llm.common.events import mixture_text, split_small_weights
+from pyswarmopt_llm.common.statistics import Comparison
 from pyswarmopt_llm.report.commands import (
     command_line,
     next_steps,
     user_settings,
     with_relative_paths,
 )
-from pyswarmopt_llm.report.pages import lines_of, words
+from pyswarmopt_llm.report.pages import lines_of, mixture_name, words
 from pyswarmopt_llm.report.reading import headroom
-from pyswarmopt_llm.report.summary import mixture_name
-from pyswarmopt_llm.report.verdict import Verdict, verdict
 from pyswarmopt_llm.searching.scoring.result import Model, Result
 from pyswarmopt_llm.searching.scoring.run_directory import UNTRAINED, About
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The meaning of a result.
+
+    Attributes:
+        kind: ``better``, ``level``, ``worse``, ``same`` (it is an expert itself), ``untested`` (no
+            test split) or ``unpaired`` (no outcomes item by item).
+        sentence: the result in words.
+        reasons: what else was measured, the most telling first.
+    """
+
+    kind: str
+    sentence: str
+    reasons: tuple[str, ...] = ()
+
+
+def verdict(result: Result) -> Verdict:
+    """The verdict on a finished search, with at most two reasons."""
+    test, alone = result.lead(), _alone(result)
+    if alone:
+        kind = "same"
+    elif result.best.test is None or result.models["best_single"].test is None:
+        kind = "untested"
+    else:
+        kind = "unpaired" if test is None else kind_of(test)
+    sentence = " ".join(lines_of(words().outcome(kind, result, test, alone)))
+    reasons = lines_of(words().reasons(kind, result, result.lead(split="dev"), test))
+    return Verdict(kind, sentence, tuple(reasons[:2]))
+
+
+def kind_of(pair: Comparison) -> str:
+    """``better``, ``level`` or ``worse``: the interval decides, and p says the same."""
+    return {1: "better", 0: "level", -1: "worse"}[pair.sign]
+
+
+def _alone(result: Result) -> str | None:
+    """The result's name if it equals one of its sources, and no item is answered otherwise."""
+    if result.best.trained or result.graph is not None:
+        return None
+    name = mixture_name(result)
+    if name == "base":
+        return "the base"
+    pairs = [*result.by_task(split="dev").values(), *result.by_task().values()]
+    changed = any(pair.gained or pair.lost for pair in pairs)
+    best = name == f"expert {result.best_single}"
+    return name if name.startswith("expert ") and not (best and changed) else None
+
+
+def between(
+    names: tuple[str, str], scores: tuple[float, float], pair: Comparison, split: str
+) -> Verdict:
+    """The verdict on two models on the same items.
+
+    Args:
+        names: of the models.
+        scores: of each.
+        pair: the first compared with the second.
+        split: that of the items, dev or test.
+
+    Example:
+        >>> pair = Comparison(0.1, (0.02, 0.18), 0.014, 90, 15, 6, 80)
+        >>> found = between(("the base", "x"), (0.7, 0.6), pair, "test")
+        >>> found.kind, found.sentence.partition(", ")[2]
+        ('better', '+0.100 (95% interval +0.020 to +0.180, p = 0.014).')
+    """
+    kind = kind_of(pair) if pair.gained or pair.lost else "same"
+    sentence = words().between(kind, *names, scores, pair, f"{split} example")
+    return Verdict(kind, sentence, tuple(lines_of(words().about(kind, pair, split))))
 
 
 @dataclass(frozen=True)

@@ -1,24 +1,97 @@
-"""Pages from their templates: HTML escaped, model cards in Markdown, nothing from the network."""
+"""Numbers and mixtures as text, and pages from their templates: HTML escaped, model cards in
+Markdown, nothing from the network.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, PrefixLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from pyswarmopt.base.words import counted
-from pyswarmopt_llm.common.words import SMALL, duration, not_held_out
-from pyswarmopt_llm.report.summary import (
-    WEIGHTS,
-    mixture_name,
-    p_text,
-    score,
-    score_text,
+from pyswarmopt_llm.common.events import SMALL, duration, not_held_out
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.searching.scoring.result import Result, Scores
+
+
+Interval = tuple[float, float]
+UNIT = 5e-4  # a weight this close to 0 or 1 is 0 or 1
+WEIGHTS = (
+    "A weight scales what an expert contributes: a negative one subtracts it, and weights "
+    "need not sum to 1."
 )
+
+
+def score_text(value: float | None, interval: Interval | None = None) -> str:
+    """A score with its 95% interval.
+
+    Example:
+        >>> score_text(0.65432, (0.6, 0.7)), score_text(0.65432), score_text(None)
+        ('0.654 [0.600, 0.700]', '0.654', '-')
+    """
+    if value is None:
+        return "-"
+    return (
+        f"{value:.3f}"
+        if interval is None
+        else f"{value:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]"
+    )
+
+
+def score(scores: Scores | None) -> str:
+    """A model's score on a split."""
+    return "-" if scores is None else score_text(scores.value, scores.interval)
+
+
+def p_text(p_value: float) -> str:
+    """A p-value.
+
+    Example:
+        >>> p_text(0.00009), p_text(0.0707), p_text(0.5)
+        ('p < 0.001', 'p = 0.071', 'p = 0.50')
+    """
+    if p_value < 0.001:
+        return "p < 0.001"
+    return f"p = {p_value:.3f}" if p_value < 0.1 else f"p = {p_value:.2f}"
+
+
+def against_text(against: Mapping[str, Any] | None, named: bool = False) -> str:
+    """A difference with its p-value.
+
+    Example:
+        >>> against_text({"method": "ties", "difference": 0.0213, "p": 0.00009}, named=True)
+        '+0.021 (p < 0.001) ties'
+    """
+    if against is None:
+        return "-"
+    name = f" {against['method']}" if named else ""
+    return f"{against['difference']:+.3f} ({p_text(against['p'])}){name}"
+
+
+def mixture_name(result: Result) -> str:
+    """The search's result before any training, by the name of its weights if they have one.
+
+    These are ``base``, ``sum of all experts``, ``average of all experts`` and ``expert NAME``; any
+    other is a ``mixture``, or a ``graph``.
+    """
+    if result.graph is not None:
+        return "graph"
+    weights = result.coefficients
+    if len(weights) < 2:
+        return "mixture"
+    equal = {"base": 0.0, "sum of all experts": 1.0, "average of all experts": 1 / len(weights)}
+    for name, weight in equal.items():
+        if all(abs(other - weight) < UNIT for other in weights.values()):
+            return name
+    used = [name for name, weight in weights.items() if abs(weight) >= UNIT]
+    return f"expert {used[0]}" if len(used) == 1 and abs(weights[used[0]] - 1) < UNIT else "mixture"
+
 
 FOLDER = "pyswarmopt_llm/report"
 # Markup inside a line of text; what is markup only at the start of a line is not here.

@@ -14,10 +14,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column, Table
 
-from pyswarmopt_llm.common.events import Event, OnEvent
-from pyswarmopt_llm.common.words import duration
-from pyswarmopt_llm.report.pages import lines_of, words
-from pyswarmopt_llm.report.summary import score
+from pyswarmopt_llm.common.events import Event, OnEvent, duration
+from pyswarmopt_llm.report.pages import lines_of, score, words
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.report.findings import Findings

@@ -15,22 +15,22 @@ import torch
 import pyswarmopt_llm.engine.memory as memory_of
 from pyswarmopt_llm.common.config import PATIENCE, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, NoRoomError
+from pyswarmopt_llm.common.events import duration, not_held_out
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.common.optimizers import optimizer, released
-from pyswarmopt_llm.common.words import duration, not_held_out
 from pyswarmopt_llm.engine.memory import LEAST_TOKENS, Sizes, copies, free_memory
 from pyswarmopt_llm.experts.adapter import AdapterInfo, changed_weights
 from pyswarmopt_llm.experts.base import INT8, BaseModel, empty_model, resolve_base
 from pyswarmopt_llm.mix import space_kind
 from pyswarmopt_llm.mix.one_base import find_adapters
-from pyswarmopt_llm.scores.metrics.external.callables import CallableUtility
+from pyswarmopt_llm.scores.metrics.external.score_function import CallableUtility
 from pyswarmopt_llm.scores.metrics.objectives import Metric
 from pyswarmopt_llm.scores.tasks import Scoring, Task
 from pyswarmopt_llm.searching.grid import make_grid
 from pyswarmopt_llm.searching.loop import peak_memory
-from pyswarmopt_llm.searching.plan import Pace, parse_workers, with_preset
+from pyswarmopt_llm.searching.plan import parse_workers, with_preset
 from pyswarmopt_llm.searching.prepare import Job, prepare
 from pyswarmopt_llm.searching.scoring.run_directory import GRID, check_new
 
@@ -273,10 +273,10 @@ def dry_run_search(config: SearchConfig) -> PlannedCost:
     notes += [] if fit is None else [*fit.lines()]
     timed, calls = _timed(job), _calls(job)
     # only the first draw scores the starting swarm
-    evaluations = job.affordable_by(draws)
-    more = job.items * (evaluations - job.affordable)
+    evaluations = job.affordable(draws)
+    more = job.items * (evaluations - job.affordable())
     passes = sum(job.passes.values())
-    seconds = sum(job.seconds(_pace(timed, calls)).values()) * (passes + more) / max(passes, 1)
+    seconds = sum(_seconds(job, timed, calls).values()) * (passes + more) / max(passes, 1)
     if draws > 1 and (minutes := job.config.budget_minutes) is not None:
         seconds = min(seconds, 60 * minutes)
     result = cost_of(
@@ -304,15 +304,15 @@ def _timed(job: Job) -> list[Timed]:
     return timed
 
 
-def _pace(timed: Sequence[Timed], calls: Mapping[str, float | None]) -> Pace:
-    """The pace of a search with these tasks, and with functions that take so many seconds."""
+def _seconds(
+    job: Job, timed: Sequence[Timed], calls: Mapping[str, float | None]
+) -> Mapping[str, float]:
+    """Part of a search -> its seconds, with these tasks and functions that take so many."""
     called = sum(seconds for seconds in calls.values() if seconds is not None)
-    test = any(one.test for one in timed)
-    return Pace(
-        dev=called + sum(one.seconds(one.dev) for one in timed),
-        test=sum(one.seconds(one.test) for one in timed) if test else 0.0,
-        item=sum(one.seconds(one.dev, 0) for one in timed) / max(sum(one.dev for one in timed), 1),
-    )
+    dev = called + sum(one.seconds(one.dev) for one in timed)
+    test = sum(one.seconds(one.test) for one in timed) if any(one.test for one in timed) else 0.0
+    items = sum(one.dev for one in timed)
+    return job.seconds(dev, test, sum(one.seconds(one.dev, 0) for one in timed) / max(items, 1))
 
 
 def _calls(job: Job) -> dict[str, float | None]:
@@ -332,7 +332,7 @@ def _notes(job: Job, timed: Iterable[Timed], calls: Mapping[str, float | None]) 
         if seconds is None:
             notes.append(f"{name} has no examples and is not in the time")
             continue
-        evaluations = job.affordable
+        evaluations = job.affordable()
         notes.append(
             f"{name}: {seconds:.2g} s an evaluation, at most {evaluations:,} of them take about "
             f"{duration(evaluations * seconds)}"

@@ -25,11 +25,10 @@ from torch import Tensor
 import pyswarmopt as pso
 from pyswarmopt.base.optimizer import Point
 from pyswarmopt.base.words import counted
-from pyswarmopt_llm.common.events import Event, OnEvent, note
+from pyswarmopt_llm.common.events import Event, OnEvent, duration, not_held_out, note
 from pyswarmopt_llm.common.interfaces import Patch, Space
 from pyswarmopt_llm.common.optimizers import optimizer, play_round, released
 from pyswarmopt_llm.common.registry import lazy
-from pyswarmopt_llm.common.words import duration, not_held_out
 from pyswarmopt_llm.scores.metrics.accuracy import (
     TRIED,
     beats_chance,
@@ -38,7 +37,7 @@ from pyswarmopt_llm.scores.metrics.accuracy import (
     option_counts,
 )
 from pyswarmopt_llm.scores.tasks import Scoring
-from pyswarmopt_llm.searching.plan import Budget, Pace, preset_text
+from pyswarmopt_llm.searching.plan import Budget, preset_text
 from pyswarmopt_llm.searching.prepare import Contestant, Job, prepare
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import Checkpoint, Run
@@ -46,14 +45,12 @@ from pyswarmopt_llm.searching.scoring.scorer import LETTERS, OnRow, Questions, S
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.leaders import Archive
-    from pyswarmopt_llm.searching.scoring.dropout import Dropout
     from pyswarmopt_llm.searching.surrogate import Surrogate
 
 
 FIRST = 16  # items of the first share; each that follows is twice as large
 ERRORS = 3.0
 OnRound = Callable[[pso.Optimizer, int, float], None]
-make_dropout = lazy("pyswarmopt_llm.searching.scoring.dropout:Dropout")
 make_archive = lazy("pyswarmopt_llm.searching.leaders:Archive")
 start_pools = lazy("pyswarmopt_llm.servers.workers.pool:Pools")
 ScorerOn = Callable[[Questions], Scorer]  # makes the scorer of these questions
@@ -297,7 +294,6 @@ class Found:
         scorings: how each task is scored.
         stop: reasons, as in ``result.json``.
         scorer: of dev; its workers have ended.
-        on_row: is called with rows, and whether they were known before.
         memory: bytes that workers took.
     """
 
@@ -308,7 +304,6 @@ class Found:
     scorings: Mapping[str, Scoring]
     stop: Mapping[str, Any]
     scorer: Scorer
-    on_row: OnRow
     memory: int = 0
 
 
@@ -355,7 +350,10 @@ def _found(
     scorer = scorer_on(Questions("dev", tuple(scorings.items())))
     surrogate = _surrogate(job, run)
     archive = make_archive(job.objectives.names) if len(job.objectives.names) > 1 else None
-    drops, shares = (job.config.drop_k or 0.0, job.config.drop_n or 0.0), _shares(job)
+    drops = (job.config.drop_k or 0.0, job.config.drop_n or 0.0)
+    # the experts race where a model of the items is to propose mixtures of them
+    races = job.config.surrogate is not None or job.config.quick
+    shares = draw_shares(job.objectives.items, job.config.seed) if races else []
     search = Search(
         job.space,
         scorer,
@@ -365,7 +363,7 @@ def _found(
         items=job.items,
         seed=job.config.seed,
         surrogate=surrogate,
-        dropout=make_dropout(*drops, job.config.seed) if any(drops) else None,
+        dropout=Dropout(*drops, job.config.seed) if any(drops) else None,
         at_once=job.workers.side_by_side,
         on_scored=None if archive is None else archive.add,
         on_round=progress.on_round,
@@ -393,7 +391,6 @@ def _found(
         scorings=scorings,
         stop=_stop(job, search, reasons),
         scorer=scorer,
-        on_row=progress.on_row,
     )
 
 
@@ -455,7 +452,7 @@ def _tell_price(job: Job, first: Row, tell: OnEvent) -> None:
     """Say what all of a search takes at most, at the pace of the first evaluation."""
     item = first.seconds / first.n if first.n else 0.0
     on_dev = first.seconds * (job.items / first.n if first.n else 1)
-    taken = job.seconds(Pace(on_dev, item * job.test_items, item))
+    taken = job.seconds(on_dev, item * job.test_items, item)
     passes = sum(job.passes.values())
     price = f"at most {passes:,} passes of an example, " if passes else ""
     price += f"about {duration(sum(taken.values()))} at the pace of the first: "
@@ -475,9 +472,9 @@ def _surrogate(job: Job, run: Run) -> Surrogate | None:
     """The model that proposes candidates, if one does."""
     if not job.proposals:
         return None
-    from pyswarmopt_llm.searching.surrogate import make_surrogate
+    from pyswarmopt_llm.searching.surrogate import Surrogate
 
-    return make_surrogate(
+    return Surrogate(
         job.config.surrogate or "scores",
         job.objectives.names,
         job.objectives.combine,
@@ -486,13 +483,6 @@ def _surrogate(job: Job, run: Run) -> Surrogate | None:
         # the noise with which the run began: another measurement gives another number
         noisy=run.about.noise > 0 or job.config.temperature > 0,
     )
-
-
-def _shares(job: Job) -> Sequence[Share]:
-    """Shares of the experts' race, where a model of the items is to propose mixtures of them."""
-    if job.config.surrogate is None and not job.config.quick:
-        return []
-    return draw_shares(job.objectives.items, job.config.seed)
 
 
 def _decided(job: Job, experts: Sequence[Row], single: int) -> str:
@@ -604,3 +594,32 @@ def warn_of_useless_scores(
                     f"{len(task.dev)} dev prompts; a search cannot tell candidates apart by it"
                 )
             )
+
+
+class Dropout:
+    """Leaves evaluations out at random: Drop-K a whole iteration, Drop-N a single candidate.
+
+    The particles move on all the same. The starting swarm is always evaluated. The draws are its
+    own, so that the same seed moves the swarm by the same random numbers with and without it.
+
+    Args:
+        drop_k: probability that a whole iteration is left out.
+        drop_n: probability that a single candidate is left out.
+        seed: of the search.
+
+    Example:
+        >>> dropout = Dropout(0.0, 0.5, seed=0)
+        >>> dropout.dropped(0, 4).tolist(), dropout.dropped(1, 4).tolist()
+        ([False, False, False, False], [False, False, False, True])
+    """
+
+    def __init__(self, drop_k: float, drop_n: float, seed: int) -> None:
+        self._whole, self._single = drop_k, drop_n
+        self._random = np.random.default_rng([seed, 1])
+
+    def dropped(self, iteration: int, particles: int) -> npt.NDArray[np.bool_]:
+        """(N,) mask of the particles that are not evaluated."""
+        if iteration == 0:
+            return np.zeros(particles, dtype=np.bool_)
+        whole = self._random.random() < self._whole
+        return (self._random.random(particles) < self._single) | whole

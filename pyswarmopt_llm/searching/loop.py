@@ -25,9 +25,8 @@ import torch
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
-from pyswarmopt_llm.common.files.fingerprint import versions
 from pyswarmopt_llm.common.files.json_types import typed
-from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.common.files.regular import user_path, versions
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.common.optimizers import optimizer, released
 from pyswarmopt_llm.common.registry import lazy
@@ -37,7 +36,7 @@ from pyswarmopt_llm.scores.tasks import Scoring, Task
 from pyswarmopt_llm.scores.tasks.types import form_of
 from pyswarmopt_llm.searching.explore import Found, explore
 from pyswarmopt_llm.searching.prepare import Contestant, Job, prepare
-from pyswarmopt_llm.searching.scoring.record import CANDIDATES, Row
+from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import (
     SPLITS,
     Cost,
@@ -309,11 +308,6 @@ def _rivals(job: Job, made: Mapping[str, Contestant]) -> dict[str, Contestant]:
     return {"base": made.get("base", base), **(tuned if job.rivals > 1 else {})}
 
 
-def _what(split: str) -> str:
-    """Name of a model's scores in the store."""
-    return f"model {split}"
-
-
 def _measure(
     job: Job, run: Run, splits: Mapping[str, Evaluator], name: str, one: Contestant
 ) -> Model:
@@ -322,7 +316,7 @@ def _measure(
     load = cache(lambda: job.engine.load(one.realise(job.space)))  # not at all if all is known
     for split, evaluator in splits.items():
         if evaluator.utilities and split not in rows and (one.patch is not None or not one.trained):
-            what = _what(split)
+            what = f"model {split}"
             new = partial(_scored, evaluator, load, what, name)
             rows[split] = run.store.row(what, name, evaluator.utilities, new)
     scores = {split: _scores(job, row) for split, row in rows.items()}
@@ -339,7 +333,8 @@ def _scored(evaluator: Evaluator, load: Callable[[], None], what: str, name: str
 
 def _scores(job: Job, row: Row) -> Scores:
     """The scores on a split, by task and combined."""
-    tasks, scale = {task: row.score(task) for task in row.items}, job.objectives.scales
+    tasks = {task: row.score(task) for task in row.items}
+    scale = next((metric.scale for metric in job.objectives.metrics.values()), None)
     total = job.objectives.combine(list(tasks.values()))
     return Scores(
         total.value,
@@ -347,7 +342,7 @@ def _scores(job: Job, row: Row) -> Scores:
             name: Outcome(score.value, row.items[name], dict(row.named.get(name, {})))
             for name, score in tasks.items()
         },
-        score_interval(total, len(tasks), scale.get(job.objectives.names[0])),
+        score_interval(total, len(tasks), scale),
         None if math.isnan(total.stderr) else total.stderr,
     )
 
@@ -380,11 +375,11 @@ def _cost(
     workers_memory: int,
 ) -> Cost:
     items = sum(row.n for row in run.rows)
-    scored = [row for split in SPLITS for row in run.store.all(_what(split))]
+    scored = [row for split in SPLITS for row in run.store.all(f"model {split}")]
     spent = [row for row in scored if row["who"] in rivals]
     metrics = job.objectives.metrics.values()
     return Cost(
-        evaluations=len({(row.phase, row.key) for row in run.rows if row.phase in CANDIDATES}),
+        evaluations=len({row.key for row in run.searched}),
         item_evaluations=items,
         passes=items + (0 if training is None else training.passes),
         passes_rivals=sum(row["n"] for row in spent) if job.rivals else None,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import KW_ONLY, asdict, dataclass, field, replace
 from functools import cache, cached_property, partial
 from typing import Any, Self
 
@@ -29,6 +29,7 @@ from pyswarmopt_llm.common.config import (
     TRANSFORMERS,
     SearchConfig,
     given_settings,
+    is_server,
     with_defaults,
 )
 from pyswarmopt_llm.common.errors import InvalidOption
@@ -36,7 +37,7 @@ from pyswarmopt_llm.common.optimizers import check_optimizer, is_swarm
 from pyswarmopt_llm.common.options import check_options, option_name, options_of
 from pyswarmopt_llm.experts.files import inside, refuse_unmatched
 from pyswarmopt_llm.mix import SpaceKind, space_kind
-from pyswarmopt_llm.mix.starts import check_start
+from pyswarmopt_llm.mix.coefficients import SUMS
 from pyswarmopt_llm.scores.choices import FULL, MOST_STARTS, labelled
 from pyswarmopt_llm.scores.metrics.accuracy import TRIED, trial_items
 from pyswarmopt_llm.scores.metrics.objectives import Objectives, load_objectives
@@ -63,15 +64,6 @@ _OF_SCRIPTS = {"restart_patience": "7"}
 _OF_SEARCH_PY = {"inertia": "0.4", "cognitive": "0.3", "social": "0.3", "repel": "0.3", "step": "1"}
 _MOST_RELEASED = 200
 _OF_ITERATIONS = ("optimizer", "max_iter", "patience", "settings", "drop_k", "drop_n")
-
-
-@dataclass(frozen=True)
-class Pace:
-    """Seconds of an evaluation on dev, of one on test, and of another pass of an item."""
-
-    dev: float
-    test: float
-    item: float
 
 
 @dataclass(frozen=True)
@@ -158,6 +150,7 @@ class Plan:
     kind: SpaceKind
     workers: Workers
     load: Callable[[], Objectives]
+    _: KW_ONLY
     why: Mapping[str, str] = field(default_factory=dict)
     drawn_from: Mapping[str, Any] = field(default_factory=dict)
 
@@ -267,13 +260,10 @@ class Plan:
         """Evaluations if nothing stops the search early."""
         return self.config.population * (self.config.iterations + 1) + self.proposals
 
-    @property
-    def affordable(self) -> int:
-        """Evaluations that the budget of items pays for."""
-        return self.affordable_by(1)
-
-    def affordable_by(self, draws: int) -> int:
-        """Evaluations of so many draws, of which the first alone scores the starting swarm."""
+    def affordable(self, draws: int = 1) -> int:
+        """Evaluations that the budget of items pays for, of so many draws, of which the first alone
+        scores the starting swarm.
+        """
         most = self.evaluations + (draws - 1) * (self.evaluations - self.config.population)
         items = self.config.budget_items
         return most if items is None else min(most, max(items // max(self.items, 1), 1))
@@ -310,7 +300,7 @@ class Plan:
     @cached_property
     def parts(self) -> tuple[Part, ...]:
         """Parts of the search at most, in order; the last one scores the result."""
-        experts, scored = len(self.config.experts), self.affordable
+        experts, scored = len(self.config.experts), self.affordable()
         if self.kind.remembers and not self.without_options:
             scored = experts
         possible = self.objectives.scorings
@@ -332,7 +322,7 @@ class Plan:
         if not self.objectives.written:
             starts = 1 if self.config.quick else MOST_STARTS
             return starts * labelled(self.items).passes(self.items)
-        from pyswarmopt_llm.searching.written.schedule import (
+        from pyswarmopt_llm.scores.choices import (
             ON_SPARE,
             ROUNDS,
             planned_replies,
@@ -350,11 +340,16 @@ class Plan:
         """
         return {part.name: int(part.of(self.items, self.test_items, 1)) for part in self.parts}
 
-    def seconds(self, pace: Pace) -> dict[str, float]:
+    def seconds(self, dev: float, test: float, other: float) -> dict[str, float]:
         """Part -> seconds that it takes at most; `budget_minutes` bounds all but training and
         rivals.
+
+        Args:
+            dev: seconds of an evaluation on dev.
+            test: of one on test.
+            other: of another pass of an item.
         """
-        taken = {part.name: part.of(pace.dev, pace.test, pace.item) for part in self.parts}
+        taken = {part.name: part.of(dev, test, other) for part in self.parts}
         for name in ("experts", "mixtures"):
             taken[name] /= self.workers.side_by_side
         bounded = [name for name in taken if name not in ("training", "rivals")]
@@ -690,6 +685,11 @@ SETTINGS = (
         "`engine` {f.config.engine} writes greedy replies only; remove it",
     ),
     Rule(
+        "start",
+        lambda f: f.kind.adapters or f.config.start not in SUMS,
+        "sums weight changes by coefficients, which `space` {f.kind.name} does not have; remove it",
+    ),
+    Rule(
         "surrogate", lambda f: not f.config.iterations, "goes without iterations; give `max_iter` 0"
     ),
     Rule(
@@ -761,7 +761,6 @@ def check(plan: Plan) -> None:
     _check_experts(config)
     check_options(config)
     kind.check(config)
-    check_start(config.start, kind)
     _check_engine(config.engine)
     check_optimizer(config.optimizer, config.settings)
     for rule in (*SETTINGS, *TASKS):
@@ -785,7 +784,7 @@ def _check_engine(engine: str) -> None:
         return
     from pyswarmopt_llm.common.files.http import server_url
 
-    if not engine.startswith(("http://", "https://")):
+    if not is_server(engine):
         raise InvalidOption("engine", engine, "unknown; use transformers or http://HOST:PORT")
     server_url(engine)
 

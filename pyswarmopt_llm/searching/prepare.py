@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from torch import Tensor
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.interfaces import Engine, Patch, Score, Space, Utility
+from pyswarmopt_llm.common.interfaces import Patch, Score, Space, Utility
 from pyswarmopt_llm.common.registry import lazy
-from pyswarmopt_llm.mix.starts import starting_points
+from pyswarmopt_llm.mix import Prepared
+from pyswarmopt_llm.mix.coefficients import starting_points
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy, trial_of
 from pyswarmopt_llm.scores.metrics.combine import harmonic
@@ -26,27 +27,17 @@ from pyswarmopt_llm.searching.scoring.scorer import LETTERS, Evaluator, Question
 check_served = lazy("pyswarmopt_llm.servers.attach:check_served")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Job(Plan):
-    """A plan with its models, ready to run.
+@dataclass(frozen=True)
+class Job(Prepared, Plan):
+    """A plan with what it needs, ready to run.
+
+    The fingerprints are also of the tasks, and of score functions; the notes also say how a task's
+    dev and test were drawn, if its file has no split.
 
     Attributes:
-        space: holds the experts' weights, or knows where they are.
-        engine: holds the resident base, or all experts.
-        experts: what the space was made of, see `Prepared`.
-        base_name: the base's public name; "" where the experts have several.
-        fingerprints: of base, experts and tasks, for ``run.json``.
-        notes: task -> how its dev and test were drawn, if its file has no split; what to know of
-            the base.
         examination: of the server; None where the base runs here.
     """
 
-    space: Space
-    engine: Engine
-    experts: Sequence[Any]
-    base_name: str
-    fingerprints: Mapping[str, Any]
-    notes: Mapping[str, str]
     examination: Any = None
 
     @property
@@ -138,16 +129,12 @@ def prepare(config: SearchConfig, given: Mapping[str, Any] | None = None) -> Job
         examination = check_served(config, objectives, prepared)
         notes["engine"] = examination.text
     plan = plan.with_settings(**prepared.engine.decided)  # a copy, which holds its fields alone
-    return Job(
-        **vars(plan),
-        space=prepared.space,
-        engine=prepared.engine,
-        experts=prepared.experts,
-        base_name=prepared.base_name,
+    prepared = replace(
+        prepared,
         fingerprints={**prepared.fingerprints, **_fingerprints(objectives)},
         notes={**notes, **prepared.notes},
-        examination=examination,
     )
+    return Job(**vars(plan), **vars(prepared), examination=examination)
 
 
 def _fingerprints(objectives: Objectives) -> dict[str, Any]:

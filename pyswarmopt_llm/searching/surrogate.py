@@ -88,26 +88,35 @@ class CandidateModel(Protocol):
         """
 
 
-# A model of candidates, so many of which were there before the first was proposed.
-Fit = Callable[[Sequence[Candidate], int], CandidateModel]
-
-
 class Surrogate:
     """Learns from candidates, proposes others, and chooses the one to hand over.
 
     Args:
-        fit: makes a model.
+        of: ``items`` or ``scores``, what it models.
         tasks: their names.
         combine: the tasks' scores into the value.
         most: candidates that it proposes at most.
+        choosy: whether a mixture has to promise something, for a model of the items.
+        noisy: whether the same candidate does not score the same again. The model of the items
+            estimates its noise from the margins in any case.
 
     Attributes:
         left_out: numbers of the experts that are in no proposal: they are clearly worse than the
             base. What was scored with them is not learnt from.
     """
 
-    def __init__(self, fit: Fit, tasks: Sequence[str], combine: Combine, most: int) -> None:
-        self._fit, self._tasks, self._combine, self._most = fit, tuple(tasks), combine, most
+    def __init__(
+        self,
+        of: str,
+        tasks: Sequence[str],
+        combine: Combine,
+        most: int,
+        *,
+        choosy: bool = False,
+        noisy: bool = False,
+    ) -> None:
+        self._of, self._tasks, self._combine, self._most = of, tuple(tasks), combine, most
+        self._choosy, self._noisy = choosy, noisy
         self._seen: dict[str, Candidate] = {}
         self.left_out: Sequence[int] = ()
 
@@ -164,6 +173,15 @@ class Surrogate:
             return None
         expected = self._fit(scored, 0).expected()
         return torch.from_numpy(scored[max(near, key=lambda number: expected[number])].position)
+
+    def _fit(self, seen: Sequence[Candidate], begun: int) -> CandidateModel:
+        """A model of candidates, so many of which were there before the first was proposed."""
+        if self._of == "scores":
+            return _score_model(seen, self._combine, self._noisy, begun)
+        positions = np.stack([candidate.position for candidate in seen])
+        margins = [candidate.margins for candidate in seen]
+        least_lead = LEAST_LEAD if self._choosy and len(seen) == begun else -math.inf
+        return ItemModel(positions, margins, least_lead=least_lead)
 
     @property
     def scored(self) -> list[Candidate]:
@@ -327,14 +345,14 @@ class ItemModel:
 
     Args:
         positions: (N, D) of the candidates that were scored, at least two.
-        margins: (N, I, R): for each of I items the score of the right option minus that of each of
-            R others; NaN where an item has fewer options.
+        margins: of each candidate, for each of I items the score of the right option minus that of
+            each other one; None: not known.
         kernel: None: chosen by marginal likelihood.
         least_lead: standard errors that it has to expect a proposal to be ahead of the best.
 
     Example:
         >>> x = np.linspace(0, 1, 6)[:, None]
-        >>> model = ItemModel(x, np.stack([np.sin(3 * x), x - 0.45], axis=1))
+        >>> model = ItemModel(x, [[[math.sin(3 * p)], [p - 0.45]] for p in x.ravel().tolist()])
         >>> model.right(np.array([[0.1], [0.9]])).round(2).tolist()
         [[1.0, 0.0], [1.0, 1.0]]
     """
@@ -342,17 +360,17 @@ class ItemModel:
     def __init__(
         self,
         positions: Floats,
-        margins: Floats,
+        margins: Sequence[Margins],
         kernel: Kernel | None = None,
         least_lead: float = -math.inf,
     ) -> None:
-        self._positions, self._least_lead, self._shape = positions, least_lead, margins.shape[1:]
-        flat = margins.reshape(len(margins), -1)
-        there = ~np.isnan(margins.sum(axis=0))  # for all candidates
-        self._items, self._there = there.any(axis=1), there.ravel()
+        self._positions, self._least_lead, self._count = positions, least_lead, len(margins[0])
+        items = [own for own in zip(*margins, strict=True) if all(map(bool, own))]
+        columns = np.hstack([np.array(own, dtype=np.float64) for own in items])
+        self._first = np.cumsum([0, *(len(own[0] or ()) for own in items[:-1])])
         kernels = kernels_for(positions, NOISES) if kernel is None else [kernel]
-        self._posterior: Posterior = likeliest(kernels, positions, flat[:, self._there])
-        self._seen = self._closest(flat[:, self._there])
+        self._posterior: Posterior = likeliest(kernels, positions, columns)
+        self._seen = self._closest(columns)
         self._unit = SOFTNESS * (float(self._seen.std()) or 1.0)
 
     @property
@@ -374,7 +392,8 @@ class ItemModel:
 
         Example:
             >>> x = np.linspace(0, 1, 6)[:, None]
-            >>> ItemModel(x, np.stack([x + 1, 0.5 - x], axis=2)).margins(np.array([[0.3], [0.9]])).round(2).tolist()
+            >>> model = ItemModel(x, [[[p + 1, 0.5 - p]] for p in x.ravel().tolist()])
+            >>> model.margins(np.array([[0.3], [0.9]])).round(2).tolist()
             [[0.2], [-0.4]]
         """
         return self._closest(self._posterior.predict(np.asarray(points))[0])
@@ -399,7 +418,7 @@ class ItemModel:
         that one's accuracy.
         """
         best = float((self._seen > 0).mean(axis=1).max())
-        error = math.sqrt(max(best * (1 - best), 1e-12) / self._shape[0])
+        error = math.sqrt(max(best * (1 - best), 1e-12) / self._count)
         return (float(self.right(point[None]).mean()) - best) / error
 
     def _width(self, closest: Floats) -> Floats:
@@ -411,56 +430,5 @@ class ItemModel:
         """(M, I) the least of each item's rivals, from the (M, K) values of all rivals; of the items
         of which all candidates' margins are known.
         """
-        cube = np.full((len(values), self._there.size), np.inf)
-        cube[:, self._there] = values
-        least: Floats = cube.reshape(-1, *self._shape).min(axis=2)
-        return least[:, self._items]
-
-
-def as_cube(rows: Sequence[Margins]) -> Floats:
-    """Margins of candidates as (N, I, R), NaN where an item has fewer options than another, or a
-    margin is not known.
-
-    Example:
-        >>> as_cube([[[1.0, 2.0], [3.0]], [[0.5, 1.5], [4.0]]]).tolist()
-        [[[1.0, 2.0], [3.0, nan]], [[0.5, 1.5], [4.0, nan]]]
-    """
-    rivals = max(len(margins or ()) for row in rows for margins in row)
-    cube = np.full((len(rows), len(rows[0]), rivals), np.nan)
-    for n, row in enumerate(rows):
-        for i, margins in enumerate(row):
-            cube[n, i, : len(margins or ())] = margins or ()
-    return cube
-
-
-def make_surrogate(
-    of: str,
-    tasks: Sequence[str],
-    combine: Combine,
-    most: int,
-    *,
-    choosy: bool = False,
-    noisy: bool = False,
-) -> Surrogate:
-    """The surrogate of a search.
-
-    Args:
-        of: ``items`` or ``scores``, what it models.
-        tasks: their names.
-        combine: the tasks' scores into the value.
-        most: candidates that it proposes.
-        choosy: whether a mixture has to promise something, for a model of the items.
-        noisy: whether the same candidate does not score the same again. The model of the items
-            estimates its noise from the margins in any case.
-    """
-
-    def of_scores(seen: Sequence[Candidate], begun: int) -> CandidateModel:
-        return _score_model(seen, combine, noisy, begun)
-
-    def of_items(seen: Sequence[Candidate], begun: int) -> CandidateModel:
-        positions = np.stack([candidate.position for candidate in seen])
-        margins = as_cube([candidate.margins for candidate in seen])
-        least_lead = LEAST_LEAD if choosy and len(seen) == begun else -math.inf
-        return ItemModel(positions, margins, least_lead=least_lead)
-
-    return Surrogate(of_scores if of == "scores" else of_items, tasks, combine, most)
+        least = np.minimum.reduceat(values, self._first, axis=1)
+        return np.asfortranarray(least)  # the order in which the items are summed

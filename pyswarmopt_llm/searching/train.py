@@ -25,11 +25,10 @@ import torch
 from scipy.special import expit
 from torch import Tensor
 
-from pyswarmopt_llm.common.events import Event, OnEvent, note
+from pyswarmopt_llm.common.events import Event, OnEvent, listed, mixture_text, note
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
 from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.common.words import listed, mixture_text
 from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_adapter
 from pyswarmopt_llm.mix.coefficients import save_patch
 from pyswarmopt_llm.scores.choices import FULL, PASSES, Choices, Schedule, labelled
@@ -360,8 +359,6 @@ def trained_row(job: Job, run: Run, found: Found, position: Tensor, new: Callabl
     def named() -> Row:
         return replace(new(), phase=TRAINED, key=key, coefficients=weights.tolist())
 
-    known = (TRAINED, key) in run.store.earlier
     row = run.store.row(TRAINED, key, job.objectives.names, named)
-    run.append(row, known)
-    found.on_row(row, known)
+    found.scorer.tell(TRAINED, row)
     return row

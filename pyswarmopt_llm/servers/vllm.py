@@ -24,7 +24,7 @@ from pyswarmopt_llm.common.files.http import Json, Refusal, documented
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.engine.batching import TokenPair
 from pyswarmopt_llm.experts.adapter import ADAPTER_FILES, AdapterInfo
-from pyswarmopt_llm.experts.write import write_adapter
+from pyswarmopt_llm.experts.files import write_adapter
 from pyswarmopt_llm.servers.engine import in_order
 
 log = logging.getLogger(__name__)

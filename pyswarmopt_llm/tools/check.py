@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import math
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,15 +21,15 @@ from torch import Tensor
 from torch.nn.functional import linear
 from torch.nn.utils.rnn import pad_sequence
 
-from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.hardware import pick_device
+from pyswarmopt_llm.common.errors import UserError, first_line
+from pyswarmopt_llm.common.hardware import out_of_memory, pick_device
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.engine.chat import PromptTokenizer
 from pyswarmopt_llm.engine.mixing import PatchedWeights
 from pyswarmopt_llm.engine.passes import undefined
 from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import ADAPTER_FILES, AdapterInfo, load_factors
-from pyswarmopt_llm.experts.base import INT8, BaseModel, resolve_base, skeleton
+from pyswarmopt_llm.experts.base import INT8, BaseModel, load_model, resolve_base, skeleton
 from pyswarmopt_llm.experts.compatibility import (
     ignored_in_words,
     in_words,
@@ -36,9 +37,9 @@ from pyswarmopt_llm.experts.compatibility import (
     inspect_weights,
 )
 from pyswarmopt_llm.experts.files import local_directory, refuse_unmatched
+from pyswarmopt_llm.experts.pretrained import quiet_bitsandbytes
 from pyswarmopt_llm.experts.safetensors_file import StoredTensors
 from pyswarmopt_llm.experts.truncate import squared_norm
-from pyswarmopt_llm.tools.by_peft import load_by_peft, load_stored
 
 LEAST_KEPT = 0.5  # of an adapter's effect, in bfloat16
 PROMPTS = (
@@ -545,3 +546,29 @@ def _unwrap(model: Any) -> None:
         model.set_submodule(name, model.get_submodule(name).get_base_layer())
     if hasattr(model, "peft_config"):
         del model.peft_config
+
+
+def load_stored(base: BaseModel, device: torch.device | str = "cpu") -> tuple[Any, Any]:
+    """`load_model` in the dtype of the base's largest weight."""
+    stored = StoredTensors(base.weight_files)
+    largest = max(stored, key=lambda name: math.prod(stored.shapes[name]))
+    return load_model(base, stored.dtype(largest), device)
+
+
+def load_by_peft(model: Any, folder: Path) -> None:
+    """Wrap the layers of a model as PEFT does for an adapter.
+
+    Raises:
+        UserError: PEFT does not load it.
+    """
+    quiet_bitsandbytes()  # peft imports it if it is installed
+    import peft
+
+    try:
+        # It draws what a file lacks, and warns of it.
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings(action="ignore"):
+            peft.PeftModel.from_pretrained(model, folder, torch_device=str(model.device)).eval()
+    except Exception as error:  # whatever a configuration leads to
+        if out_of_memory(error):
+            raise
+        raise UserError(f"PEFT does not load it ({first_line(error)}); export it again") from error

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.common.commands import command
+from pyswarmopt_llm.common.config import command
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Computed, LowRank
+from pyswarmopt_llm.common.registry import need_extra
 from pyswarmopt_llm.experts.adapter import (
     NotPlain,
     adapter_folder,
@@ -31,18 +31,17 @@ from pyswarmopt_llm.experts.base import (
     skeleton,
 )
 from pyswarmopt_llm.experts.compatibility import inspect_experts
-from pyswarmopt_llm.experts.files import atomic_directory, check_free, read_json
+from pyswarmopt_llm.experts.files import atomic_directory, check_free, read_json, write_adapter
 from pyswarmopt_llm.experts.full_model import write_model
 from pyswarmopt_llm.experts.quantised.embedded import source_gguf
 from pyswarmopt_llm.experts.safetensors_file import StoredTensors
 from pyswarmopt_llm.experts.truncate import truncate_dense, truncate_low_rank
-from pyswarmopt_llm.experts.write import write_adapter
 from pyswarmopt_llm.mix import is_whole_model, saved_kind
 from pyswarmopt_llm.report.card import FileKind, model_card
 from pyswarmopt_llm.searching.scoring.parents import parents_of
 from pyswarmopt_llm.searching.scoring.result import read_result
 from pyswarmopt_llm.searching.scoring.run_directory import read_about, result_of
-from pyswarmopt_llm.tools.by_peft import load_by_peft, load_stored
+from pyswarmopt_llm.tools.check import load_by_peft, load_stored
 
 ADAPTER_FILE = "adapter.gguf"
 BASE_FILE = "./base.gguf"  # beside the Modelfile of an adapter; its user puts the base there

@@ -17,11 +17,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from pyswarmopt_llm.common.commands import changed, command, task_settings
+from pyswarmopt_llm.common.config import changed, command, task_settings
 from pyswarmopt_llm.common.errors import InvalidOption, UndefinedModelError, UserError
-from pyswarmopt_llm.common.files.fingerprint import digest
 from pyswarmopt_llm.common.files.json_types import wrong_field
-from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.common.files.regular import digest, user_path
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.common.statistics import interval
 from pyswarmopt_llm.engine.transformers import TransformersEngine, load_engine

@@ -31,7 +31,7 @@ def command(
 
 
 def _perturbed(config: EvalConfig, perturbations: list[str], on_items: OnItems) -> Shown:
-    from pyswarmopt_llm.report.summary import p_text, score_text
+    from pyswarmopt_llm.report.pages import p_text, score_text
     from pyswarmopt_rivals.perturbed import evaluate_perturbed
 
     plain, results = evaluate_perturbed(config, perturbations, on_items)

@@ -11,12 +11,11 @@ from typing import Any
 
 from pyswarmopt_groups.locked_directory import Directory
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.extras import missing_extra
-from pyswarmopt_llm.common.files.fingerprint import digest
 from pyswarmopt_llm.common.files.json_types import wrong_field
-from pyswarmopt_llm.common.files.regular import user_path, write_json, write_text
+from pyswarmopt_llm.common.files.regular import digest, user_path, write_json, write_text
 from pyswarmopt_llm.common.optimizers import check_optimizer
 from pyswarmopt_llm.common.options import check_options
+from pyswarmopt_llm.common.registry import missing_extra
 from pyswarmopt_llm.engine.transformers import TransformersEngine, load_engine
 from pyswarmopt_llm.experts.adapter import Adapter, load_adapter
 from pyswarmopt_llm.experts.base import BaseModel, refuse_quantised, resolve_base
@@ -24,7 +23,7 @@ from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.experts.files import refuse_unmatched
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.scores.metrics.objectives import Metric, check_window, find_metrics, load_tasks
-from pyswarmopt_llm.scores.metrics.questions.sampling import Sampling
+from pyswarmopt_llm.scores.metrics.written import Sampling
 from pyswarmopt_llm.scores.tasks import Scoring, Task
 from pyswarmopt_llm.searching.scoring.record import RESULTS, Packed, Store
 from pyswarmopt_rivals.bench import Bench, Chats, task_scoring

@@ -39,9 +39,9 @@ from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import AdapterFile
 from pyswarmopt_llm.experts.base import load_model, resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts
-from pyswarmopt_llm.experts.write import write_adapter
+from pyswarmopt_llm.experts.files import write_adapter
 from pyswarmopt_llm.mix import build_space
-from pyswarmopt_llm.scores.metrics import Accuracy
+from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import load_task
 
 HERE = Path(__file__).resolve().parents[2] / "examples"

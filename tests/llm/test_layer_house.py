@@ -183,7 +183,7 @@ def test_only_the_commands_import_the_cores_commands() -> None:
 
 
 SPELL_OPTIONS = {
-    "common/commands.py": "puts the dashes before the name of a setting in a command",
+    "common/config.py": "puts the dashes before the name of a setting in a command",
     "report/commands.py": "builds the commands that reports and model cards give",
     "experts/quantised/embedded.py": "an option of pip",
 }

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.extras import BITSANDBYTES, need_extra, optional
+from pyswarmopt_llm.common.registry import BITSANDBYTES, need_extra, optional
 from pyswarmopt_llm.experts.pretrained import load_weights, quiet_bitsandbytes
 from pyswarmopt_llm.experts.safetensors_file import DTYPES, read_header
 

@@ -19,10 +19,9 @@ from typing import Any
 import torch
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.files.fingerprint import digest
 from pyswarmopt_llm.common.files.http import Json, documented
 from pyswarmopt_llm.common.files.json_types import wrong_field
-from pyswarmopt_llm.common.files.regular import AppendLog, user_path
+from pyswarmopt_llm.common.files.regular import AppendLog, digest, user_path
 from pyswarmopt_llm.common.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of

@@ -4,36 +4,32 @@ harness tasks; combined. A new metric is a function and one line here.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from pyswarmopt_llm.common.config import SearchConfig, for_all_tasks
+from pyswarmopt_llm.common.config import LM_EVAL, SearchConfig, for_all_tasks, is_function
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.extras import need_extra
-from pyswarmopt_llm.common.files.fingerprint import digest
-from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.common.files.regular import digest, user_path
 from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.common.interfaces import Engine, Score, Utility
-from pyswarmopt_llm.common.registry import lazy, unknown
+from pyswarmopt_llm.common.registry import lazy, need_extra, unknown
 from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS, Accuracy, possible_scorings
 from pyswarmopt_llm.scores.metrics.combine import Combine, find_combine
-from pyswarmopt_llm.scores.metrics.external.permission import LM_EVAL, is_function, metric_of
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task, with_templates
 from pyswarmopt_llm.scores.tasks.load import load_task_of
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.scores.metrics.questions.sampling import Sampling
+    from pyswarmopt_llm.scores.metrics.written import Chat, Sampling, ScoreTexts
 
 
 # Most tokens of a reply that a reward model or a judge scores, as in the Model Swarms reference, and
 # of RealToxicityPrompts' continuations, as in its paper and the reference.
 REWARD_TOKENS, JUDGED_TOKENS, CONTINUED_TOKENS = 200, 512, 20
 
-Chat = Callable[..., str]  # a user turn, and the turns before it
-ScoreTexts = Callable[..., Any]  # items and texts -> one value per item
-InOtherUnits = Callable[[Sequence[float]], Mapping[str, float]]
 Needs = Literal["nothing", "answer", "choices"]
 Compare = Callable[[Sequence[Item], Sequence[str], Sequence[str]], Score]
 # what the user gave, a file for answers of a judge, a device -> fields of the metric
@@ -59,10 +55,10 @@ class Metric:
         scoring: its own scoring; None: the one of ``--scoring``.
         needs: what every item must have.
         signed: whether values may be zero or negative, so that a harmonic mean is undefined.
-        module: that it needs of an extra (`common.extras`).
+        module: that it needs of an extra (`registry.EXTRAS`).
         scale: the least and the greatest score of an item; None: not known.
         new_tokens: maximum length of a reply; None: it is not for written replies.
-        score: of written replies, see `Written`, as for `named`.
+        score: of written replies, see `Written`.
         plain: whether replies continue the plain text, without a chat template.
         sampling: of the replies; None: greedy ones.
         load: of a metric with an argument behind a colon, what it brings; see `find_metric`.
@@ -81,7 +77,6 @@ class Metric:
     scale: tuple[float, float] | None = None
     new_tokens: int | None = None
     score: ScoreTexts | None = None
-    named: InOtherUnits | None = None
     plain: bool = False
     sampling: Sampling | None = None
     load: Load | None = None
@@ -95,7 +90,7 @@ class Metric:
         """The utility that scores these items."""
         if self.new_tokens is None:
             return self.make(items, scoring, chat, template)
-        how = (template, self.new_tokens, self.named, self.sampling)
+        how = (template, self.new_tokens, self.sampling)
         return self.make(items, self.score, None if self.plain else chat, *how)
 
     def up_to(self, tokens: int | None, sampling: Sampling | None = None) -> Metric:
@@ -134,16 +129,15 @@ class Metric:
 
 
 # Heavy imports, and those of other metrics, wait until a metric is used.
-_TEXT, _LIKELIHOODS, _EXTERNAL, _PUBLISHED = (
+_TEXT, _EXTERNAL, _PUBLISHED = (
     f"pyswarmopt_llm.{room}"
     for room in (
         "scores.metrics.text",
-        "scores.metrics.likelihoods",
         "scores.metrics.external",
         "published",
     )
 )
-_written = lazy("pyswarmopt_llm.scores.metrics.questions.written:Written")
+_written = lazy("pyswarmopt_llm.scores.metrics.written:Written")
 
 
 def written(
@@ -170,8 +164,8 @@ METRICS: dict[str, Metric] = {
         Metric(
             "abstain", lazy(f"{_PUBLISHED}.abstention:Abstention"), needs="choices", signed=True
         ),
-        Metric("mc2", lazy(f"{_LIKELIHOODS}:truthfulness"), "likelihood", "choices"),
-        Metric("perplexity", lazy(f"{_LIKELIHOODS}:inverse_perplexity"), "likelihood", "answer"),
+        Metric("mc2", lazy(f"{_TEXT}:truthfulness"), "likelihood", "choices"),
+        Metric("perplexity", lazy(f"{_TEXT}:inverse_perplexity"), "likelihood", "answer"),
         written("exact-match", lazy(f"{_TEXT}:exact_match")),
         written("numeric", lazy(f"{_TEXT}:numeric"), new=256),
         written("graph", lazy(f"{_PUBLISHED}.nlgraph:graph_answers")),
@@ -255,6 +249,26 @@ def _known(spec: str) -> Metric | None:
     return FAMILIES[FUNCTION] if is_function(spec) else None
 
 
+def metric_of(task: Task) -> str:
+    """The task's own metric, else accuracy. A file may give a plain name only.
+
+    Raises:
+        UserError: the metric is a module, a path or a model.
+
+    Example:
+        >>> metric_of(Task("quiz", (), (), metric="numeric"))
+        'numeric'
+    """
+    if task.metric is None:
+        return "accuracy"
+    if ":" in task.metric:
+        raise UserError(
+            f"{task.source}: its metric {task.metric!r} is more than a plain name, which is all "
+            f"that a file may give; if you trust it, add `metric` {shlex.quote(task.metric)}"
+        )
+    return task.metric
+
+
 def reply_limit(spec: str) -> int | None:
     """Most tokens of a reply to a chat that a metric scores; None: it scores no such replies.
 
@@ -276,38 +290,6 @@ def longest_reply(specs: Sequence[str]) -> int | None:
     """
     limits = [limit for limit in map(reply_limit, specs) if limit is not None]
     return max(limits) if len(limits) > 1 else None
-
-
-def metric_labels(specs: Sequence[str]) -> dict[str, str]:
-    """Label -> metric, of several metrics that are all for one task: a function's name, or the kind
-    of metric, with what it loads where two are of a kind.
-
-    Raises:
-        InvalidOption: a metric is there twice.
-
-    Example:
-        >>> metric_labels(["mine.py:short", "judge", "reward:a/kind", "reward:b/true"])
-        {'short': 'mine.py:short', 'judge': 'judge', 'reward-kind': 'reward:a/kind', 'reward-true': 'reward:b/true'}
-        >>> list(metric_labels(["a.py:score", "b.py:score"]))
-        ['a-score', 'b-score']
-    """
-    kinds = list(map(_label, specs))
-    labels: dict[str, str] = {}
-    for spec, kind in zip(specs, kinds, strict=True):
-        label = _label(spec, whole=kinds.count(kind) > 1)
-        if label in labels:
-            raise InvalidOption("metric", spec, f"a second metric that is called {label}")
-        labels[label] = spec
-    return labels
-
-
-def _label(spec: str, whole: bool = False) -> str:
-    """The name of a function or the kind of metric; `whole`: with that of its file or model."""
-    if ".py:" in spec:
-        file, _, function = spec.rpartition(":")
-        return f"{Path(file).stem}-{function}" if whole else function
-    kind, _, argument = spec.partition(":")
-    return f"{kind}-{Path(argument).stem}" if whole and argument else kind
 
 
 def metric_specs(specs: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
@@ -355,9 +337,10 @@ def metric_given(specs: Sequence[str], task: str) -> str | None:
 
 
 SPARE = 4  # spare items for each dev item, at most
+metric_labels = lazy("pyswarmopt_llm.scores.metrics.other_combines:metric_labels")
 of_the_same_items = lazy("pyswarmopt_llm.scores.metrics.other_combines:of_the_same_items")
 harness_task = lazy("pyswarmopt_llm.published.lm_eval:LmEvalTask")
-_user_function = lazy("pyswarmopt_llm.scores.metrics.external.callables:CallableUtility")
+_user_function = lazy("pyswarmopt_llm.scores.metrics.external.score_function:CallableUtility")
 
 
 class External(Protocol):
@@ -405,11 +388,6 @@ class Objectives:
         return {name: len(self.tasks[name].dev) if name in self.tasks else 0 for name in self.names}
 
     @property
-    def scales(self) -> dict[str, tuple[float, float] | None]:
-        """Task name -> scale of its scores, see `Metric.scale`."""
-        return {name: metric.scale for name, metric in self.metrics.items()}
-
-    @property
     def writes(self) -> bool:
         """Whether replies are written, or a function scores the engine: that is expensive."""
         return bool(self.externals) or any(
@@ -449,7 +427,7 @@ class Objectives:
                 utilities[name] = self.metrics[name].build(items, scorings[name], chat, task.prompt)
         for name, external in self.externals.items():
             if split == "dev" or (split == "test" and external.has_test and self.tested):
-                utilities[name] = _on(external, split)
+                utilities[name] = partial(external, split=split)
         return utilities
 
     def scorings(self, name: str, scoring: str, likelihoods: bool = True) -> tuple[Scoring, ...]:
@@ -469,7 +447,7 @@ def load_objectives(config: SearchConfig) -> Objectives:
         raise UserError("no task; give one with `task`, or `prompts` and `metric`")
     sampling = None
     if config.temperature or config.samples > 1:
-        from pyswarmopt_llm.scores.metrics.questions.sampling import Sampling
+        from pyswarmopt_llm.scores.metrics.written import Sampling
 
         sampling = Sampling.of(config.temperature, config.samples, config.seed)
     cache = user_path(config.out) / "judge.jsonl"
@@ -616,15 +594,6 @@ def find_metrics(
         for split in ("dev", "test"):
             metrics[names[name]].check(task.split(split), f"{task.source}: {split}")
     return {name: metrics[spec] for name, spec in names.items()}
-
-
-def _on(external: External, split: str) -> Utility:
-    """An objective without items on a split."""
-
-    def utility(engine: Engine, indices: Sequence[int] | None = None) -> Score:
-        return external(engine, split)
-
-    return utility
 
 
 def check_window(

@@ -1,5 +1,5 @@
-"""Combinations of scores other than the harmonic mean: means with weights, a task that is kept at a
-floor; and standard errors of several scores of the same items.
+"""Several scores: combinations other than the harmonic mean (means with weights, a task that is kept
+at a floor), standard errors of several scores of the same items, and their names.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -147,3 +148,35 @@ def _slope(combine: Combine, scores: Sequence[Score], index: int) -> float:
         moved[index] = replace(scores[index], value=scores[index].value + step)
         ends.append(combine(moved).value)
     return (ends[1] - ends[0]) / (2 * _STEP)
+
+
+def metric_labels(specs: Sequence[str]) -> dict[str, str]:
+    """Label -> metric, of several metrics that are all for one task: a function's name, or the kind
+    of metric, with what it loads where two are of a kind.
+
+    Raises:
+        InvalidOption: a metric is there twice.
+
+    Example:
+        >>> metric_labels(["mine.py:short", "judge", "reward:a/kind", "reward:b/true"])
+        {'short': 'mine.py:short', 'judge': 'judge', 'reward-kind': 'reward:a/kind', 'reward-true': 'reward:b/true'}
+        >>> list(metric_labels(["a.py:score", "b.py:score"]))
+        ['a-score', 'b-score']
+    """
+    kinds = list(map(_label, specs))
+    labels: dict[str, str] = {}
+    for spec, kind in zip(specs, kinds, strict=True):
+        label = _label(spec, whole=kinds.count(kind) > 1)
+        if label in labels:
+            raise InvalidOption("metric", spec, f"a second metric that is called {label}")
+        labels[label] = spec
+    return labels
+
+
+def _label(spec: str, whole: bool = False) -> str:
+    """The name of a function or the kind of metric; `whole`: with that of its file or model."""
+    if ".py:" in spec:
+        file, _, function = spec.rpartition(":")
+        return f"{Path(file).stem}-{function}" if whole else function
+    kind, _, argument = spec.partition(":")
+    return f"{kind}-{Path(argument).stem}" if whole and argument else kind

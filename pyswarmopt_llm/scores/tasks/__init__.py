@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from pyswarmopt_llm.scores.tasks.load import load_task, with_templates
-from pyswarmopt_llm.scores.tasks.prompts import Scoring, chat_prompt, render_prompt
-from pyswarmopt_llm.scores.tasks.types import Item, Task
+from pyswarmopt_llm.scores.tasks.types import Item, Scoring, Task, chat_prompt, render_prompt
 
 __all__ = [
     "Item",

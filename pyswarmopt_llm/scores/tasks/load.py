@@ -32,16 +32,23 @@ from pyswarmopt_llm.scores.tasks.items import (
     parse_item,
     unordered,
 )
-from pyswarmopt_llm.scores.tasks.prompts import check_template, fillers, placeholders
-from pyswarmopt_llm.scores.tasks.types import DEV, TEST, Item, Task
+from pyswarmopt_llm.scores.tasks.types import (
+    DEV,
+    TEST,
+    Item,
+    Task,
+    check_template,
+    fillers,
+    placeholders,
+)
 
 SPLITS = ("dev", "test")
 DELIMITED = (".csv", ".tsv")
 SUFFIXES = (".json", ".jsonl", *DELIMITED)
 _TEXT = (".txt", "")
 _ROLES = ("system", "user", "assistant")
-_columns_of_prompts = lazy("pyswarmopt_llm.scores.tasks.prompt_rows:columns_of_prompts")
-_prompt_reader = lazy("pyswarmopt_llm.scores.tasks.prompt_rows:prompt_reader")
+_columns_of_prompts = lazy("pyswarmopt_llm.scores.tasks.new_rows:columns_of_prompts")
+_prompt_reader = lazy("pyswarmopt_llm.scores.tasks.new_rows:prompt_reader")
 _read_delimited = lazy("pyswarmopt_llm.scores.tasks.delimited:read_delimited")
 QUESTION, ANSWER = ("question", "text", "sentence"), ("answer", "label", "answerKey")
 LABEL = "label"
@@ -501,7 +508,7 @@ def _labelled(
     if columns.answer != LABEL and not reading.labels:
         written = 'answers are written, since there are no choices and no column "label"'
         return items, "" if table.has_splits else written
-    from pyswarmopt_llm.scores.tasks.labels import with_label_choices
+    from pyswarmopt_llm.scores.tasks.draw import with_label_choices
 
     where = f'{table.path}: column "{columns.header(columns.answer)}"'
     return with_label_choices(items, reading.labels, where)
@@ -618,7 +625,21 @@ def load_task(
     for split, n in (("dev", dev), ("test", test)):
         if n is not None and n < 1:
             raise InvalidOption(split, n, "at least one example is needed")
-    task = _load(spec, dev, test, allow_overlap, parse_reading(columns, split_seed, skip_bad_rows))
+    reading, kind = parse_reading(columns, split_seed, skip_bad_rows), spec.partition(":")[0]
+    if kind in (BUILTIN, "published", "lm-eval") and (reading.columns or reading.labels):
+        raise InvalidOption("columns", None, f"{spec} has no columns to name; remove it")
+    if kind == "lm-eval":
+        raise UserError(
+            f"{spec}: a task of lm-evaluation-harness has no examples here; give it to search or eval"
+        )
+    if kind == BUILTIN:
+        task: Task = _builtin_task(*name_and_seed(spec), dev, test)
+    else:
+        whole = read_whole(spec, dev, test, reading)
+        for split in SPLITS:
+            _check_split(whole, split)
+        _check_overlap(whole, allow_overlap)
+        task = _cut(whole, dev, test, split_seed)
     templates = (template,) if isinstance(template, str) else template
     return with_templates({task.name: task}, templates)[task.name]
 
@@ -666,26 +687,6 @@ def _with_prompt(task: Task, template: str | None) -> Task:
     if note and texts:
         note += f"; not in the prompt: {', '.join(texts)} (add {{{texts[0]}}} to `template`)"
     return replace(task, prompt=prompt, note=note)
-
-
-def _load(
-    spec: str, dev: int | None, test: int | None, allow_overlap: bool, reading: Reading
-) -> Task:
-    kind = spec.partition(":")[0]
-    if kind in (BUILTIN, "published", "lm-eval") and (reading.columns or reading.labels):
-        raise InvalidOption("columns", None, f"{spec} has no columns to name; remove it")
-    if kind == BUILTIN:
-        task: Task = _builtin_task(*name_and_seed(spec), dev, test)
-        return task
-    if kind == "lm-eval":
-        raise UserError(
-            f"{spec}: a task of lm-evaluation-harness has no examples here; give it to search or eval"
-        )
-    whole = read_whole(spec, dev, test, reading)
-    for split in ("dev", "test"):
-        _check_split(whole, split)
-    _check_overlap(whole, allow_overlap)
-    return _cut(whole, dev, test, reading.seed)
 
 
 def read_whole(spec: str, dev: int | None, test: int | None, reading: Reading) -> Task:

@@ -25,11 +25,9 @@ if TYPE_CHECKING:
 Margins = list[list[float] | None]
 Packed = str | list[float | None]  # values of a task's items, see `pack`
 TRAINED = "trained"  # phase of the row of what was trained on dev
-WEIGHTS = "weights"  # phase of the rows of the weight step of a search over graphs
-CANDIDATES = ("search", WEIGHTS)  # phases of the rows of candidates that a search chooses from
 RESULTS = "results.jsonl"  # in a run directory
 _SOMETIMES = ("values", "named", "margins")  # columns that not every row has
-_REMEDY = "restore it, or remove this line and those after it"
+REMEDY = "restore it, or remove this line and those after it"
 
 
 @dataclass(frozen=True)
@@ -184,11 +182,6 @@ def _stored_margins(margins: Sequence[float]) -> list[float] | None:
     return [float(f"{margin:.6g}") for margin in margins]
 
 
-def journal(path: Path | None) -> AppendLog:
-    """The log of rows in a file; None: nothing is kept."""
-    return AppendLog(path, _REMEDY, wrong_in_row)
-
-
 def wrong_in_row(row: dict[str, Any]) -> str | None:
     """The first column of a JSON object that is not what `Row.to_json` writes; None if all are.
 
@@ -244,9 +237,7 @@ class Store:
     def __init__(self, path: Path | None, repair: bool = True) -> None:
         self._path, self._lock = path, threading.Lock()
         self._failure: OSError | None = None
-        self._log = AppendLog(
-            path, _REMEDY, lambda row: wrong_field(row, {"what": str, "who": str})
-        )
+        self._log = AppendLog(path, REMEDY, lambda row: wrong_field(row, {"what": str, "who": str}))
         rows = self._log.repaired() if repair else self._log.read()
         self.known = {(row["what"], row["who"]): row for row in rows}
         self.earlier = frozenset(self.known)
@@ -278,7 +269,7 @@ class Store:
         if (what, who) in self.earlier and (field := wrong(content)):
             raise UserError(
                 f"{self._path}: {what} of {who[:40]}: {field} is missing or of a wrong type; "
-                f"{_REMEDY}"
+                f"{REMEDY}"
             )
         return content
 

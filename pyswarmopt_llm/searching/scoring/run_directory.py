@@ -28,6 +28,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import (
+    AppendLog,
     read_json,
     read_text,
     refuse_links,
@@ -36,7 +37,7 @@ from pyswarmopt_llm.common.files.regular import (
 )
 from pyswarmopt_llm.experts.files import atomic_directory, remove_abandoned
 from pyswarmopt_llm.scores.tasks.types import Form
-from pyswarmopt_llm.searching.scoring.record import RESULTS, Row, Store, journal
+from pyswarmopt_llm.searching.scoring.record import REMEDY, RESULTS, Row, Store, wrong_in_row
 from pyswarmopt_llm.searching.scoring.result import Result, read_result
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class Journal:
     def __init__(self, path: Path | None = None) -> None:
         self._results = None if path is None else path / RESULTS
         self._file = None if path is None else path / "history.jsonl"
-        self._history = journal(self._file)
+        self._history = AppendLog(self._file, REMEDY, wrong_in_row)
         self.replayed_seconds = 0.0
         self._behind = self._file  # while it lacks rows
 
@@ -254,7 +255,7 @@ class Run(Journal):
                 f"{self.path}: cannot write there ({error.strerror}); check its permissions"
             ) from error
         try:
-            write_text(owner, this_process())
+            write_text(owner, f"process {os.getpid()} on {socket.gethostname()}")
             remove_abandoned(self.path)
             self.store = Store(self.path / RESULTS)
             self.begin()
@@ -442,40 +443,17 @@ def read_about(path: Path) -> About:
             f"{file}: format {str(version)[:40]}, not {FORMAT}; resume with the version that "
             "wrote it"
         )
-    return about_from(content, file)
-
-
-def about_from(content: Mapping[str, Any], file: Path) -> About:
-    """Read a file like ``run.json``.
-
-    Raises:
-        UserError: it is damaged, or a later version's.
-    """
     if not all(isinstance(content.get(key), dict) for key in ("config", "fingerprints")):
         raise UserError(f"{file}: lacks config or fingerprints; restore the file")
-    config = stored_config(content["config"], file)  # which names what is missing
+    settings = _settings(content["config"], "config", file)
+    if missing := next((name for name in _NEEDED if name not in settings), None):
+        raise UserError(f"{file}: its config is damaged (no {missing}); restore the file")
     try:
         about: About = typed(content, About)
     except WrongType as error:
         raise UserError(f"{file}: {error}; restore the file") from error
     given, chosen = _settings(about.given, "given", file), _settings(about.chosen, "chosen", file)
-    return replace(about, config=config, given=given, chosen=chosen)
-
-
-def stored_config(stored: Mapping[str, Any], file: Path) -> SearchConfig:
-    """The configuration that a run was begun with.
-
-    Args:
-        stored: its settings in `file`.
-        file: for messages.
-
-    Raises:
-        UserError: they are damaged, or a later version's.
-    """
-    missing = next((name for name in _NEEDED if name not in stored), None)
-    if missing is not None:
-        raise UserError(f"{file}: its config is damaged (no {missing}); restore the file")
-    return SearchConfig(**_settings(stored, "config", file))
+    return replace(about, config=SearchConfig(**settings), given=given, chosen=chosen)
 
 
 def _settings(stored: Mapping[str, Any], part: str, file: Path) -> dict[str, Any]:
@@ -510,8 +488,3 @@ def result_of(run: Path) -> tuple[str, str | None]:
         if (run / "best" / "adapter_config.json").is_file()
         else (str(run / "best"), None)
     )
-
-
-def this_process() -> str:
-    """Content of `OWNER` while this process is at work on a run."""
-    return f"process {os.getpid()} on {socket.gethostname()}"

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -116,14 +115,16 @@ class Evaluator:
         NaN where an item is not known.
         """
         utility = self.utilities[name]
-        if share is None:
-            return utility(self.engine)
-        values = np.full(len(share[name]), math.nan)
-        margins = [tuple[float, ...]()] * len(values)
         if before is not None:
             values = np.array(before.item_values(name))
-            margins = [tuple(own or ()) for own in before.margins.get(name, margins)]
-        indices = np.flatnonzero(np.isnan(values) & share[name]).tolist()
+        elif share is not None:
+            values = np.full(len(share[name]), math.nan)
+        else:
+            return utility(self.engine)
+        known = {} if before is None else before.margins
+        margins = [tuple(own or ()) for own in known.get(name, [None] * len(values))]
+        wanted = True if share is None else share[name]
+        indices = np.flatnonzero(np.isnan(values) & wanted).tolist()
         if indices:
             score = utility(self.engine, indices)
             values[indices] = score.per_item
@@ -237,7 +238,7 @@ class Scorer:
         for number, key, position in zip(numbers or range(len(keys)), keys, positions, strict=True):
             before = self._latest.get(key)
             if not _covers(before, share):
-                request = Request(position, share or _all(before), before)
+                request = Request(position, share, before)
                 call = _Evaluation(self._what(share), key, request, iteration, number)
                 calls.setdefault(key, call)
         for call, stored in zip(
@@ -254,27 +255,31 @@ class Scorer:
 
     def _stored(self, call: _Evaluation) -> Row | UndefinedModelError:
         """Row of a candidate from the store, else scored now."""
+
+        def score() -> Row:
+            row = self._evaluate(call.request)
+            return replace(row, phase=self._phase, iteration=call.iteration, particle=call.particle)
+
         try:
-            tasks, score = self._evaluator.utilities, partial(self._evaluated, call)
-            return self._run.store.row(call.what, call.key, tasks, score)
+            return self._run.store.row(call.what, call.key, self._evaluator.utilities, score)
         except UndefinedModelError as error:  # counts as the worst before it, in its turn
             return error
         except NotFiniteError as error:
             raise UserError(f"{call.text}: {error}; correct it and resume") from error
-
-    def _evaluated(self, call: _Evaluation) -> Row:
-        row = self._evaluate(call.request)
-        return replace(row, phase=self._phase, iteration=call.iteration, particle=call.particle)
 
     def _take_in(self, call: _Evaluation, stored: Row | UndefinedModelError) -> None:
         """Count a row; it takes the place of the one before it."""
         if isinstance(stored, UndefinedModelError):
             stored = self._as_the_worst(call, stored)
         row = replace(stored, iteration=call.iteration, particle=call.particle)
-        known = (call.what, call.key) in self._run.store.earlier
         self._latest[row.key] = row
         self.item_evaluations += row.n
         self.seconds += row.seconds
+        self.tell(call.what, row)
+
+    def tell(self, what: str, row: Row) -> None:
+        """Add a row to the history, and call `on_row`; `what` it is called in the store."""
+        known = (what, row.key) in self._run.store.earlier
         self._run.append(row, known)
         if self._on_row is not None:
             self._on_row(row, known)
@@ -302,10 +307,3 @@ def _covers(row: Row | None, share: Share | None) -> bool:
         return row is not None and row.complete
     known = {name: ~np.isnan(row.item_values(name)) for name in share}
     return all(known[name][wanted].all() for name, wanted in share.items())
-
-
-def _all(before: Row | None) -> Share | None:
-    """All items, where some are known."""
-    if before is None:
-        return None
-    return {name: np.ones(len(items), dtype=np.bool_) for name, items in before.items.items()}

@@ -1,22 +1,70 @@
-"""The examples that experts are trained on: chats, or items with options. Reading them needs no torch."""
+"""What experts are trained on, chats or items with options, and how. Reading it needs no torch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.options import Option, Threads
 from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.scores.tasks.load import json_lines, name_and_seed, parse_reading, read_whole
-from pyswarmopt_llm.scores.tasks.prompts import render_prompt
+from pyswarmopt_llm.scores.tasks.types import render_prompt
 
 _builtin_examples = lazy("pyswarmopt_llm.published.builtin:builtin_examples")
 _builtin_training_items = lazy("pyswarmopt_llm.published.builtin:builtin_training_items")
 BUILTIN = "builtin:"
 BUILTIN_ITEMS = 200  # as many as a search has dev items
 BUILTIN_EXAMPLES = 2000  # a few minutes of training on two cores
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """Adapter, optimiser and budget of an expert.
+
+    Attributes:
+        rank: LoRA rank r.
+        alpha: LoRA alpha; the scale is alpha / r.
+        targets: names of the modules that get an adapter.
+        lr: peak learning rate.
+        max_tokens: training budget in tokens.
+        epochs: maximum number of passes over the examples.
+        batch_tokens: tokens per step.
+        max_len: longer chats are truncated to this many tokens.
+        seed: of the initial adapter, the held-out split and the order.
+        heldout: number of held-out examples, at most a fifth of all.
+        threads: CPU threads; default: torch's current setting.
+        start: an adapter of this base to go on from, directory or hub id; its modules, ranks and
+            scale stay.
+
+    Example:
+        >>> TrainingOptions(rank=16, lr=2e-4, targets=("q_proj", "v_proj")).alpha
+        16
+    """
+
+    rank: Annotated[int, Option("LoRA rank.", "R", least=1)] = 8
+    alpha: Annotated[float, Option("LoRA alpha; the scale is alpha / rank.", "A", hidden=True)] = 16
+    targets: Annotated[
+        tuple[str, ...], Option("Names of the target modules.", "M,M", commas=True, hidden=True)
+    ] = ("q_proj", "k_proj", "v_proj", "o_proj")
+    lr: Annotated[float, Option("Peak learning rate.", "LR")] = 5e-4
+    max_tokens: Annotated[int, Option("Training budget in tokens.", "N", hidden=True, least=1)] = (
+        120_000
+    )
+    epochs: Annotated[float, Option("Maximum number of epochs.", "E")] = 2.0
+    batch_tokens: int = 1024
+    max_len: Annotated[int, Option("Cut chats to N tokens.", "N", hidden=True, least=2)] = 448
+    seed: Annotated[int, Option("Random seed.", "S", least=0)] = 0
+    heldout: int = 60
+    threads: Threads = None
+    start: str | None = None
+
+    def __str__(self) -> str:
+        shape = f"r={self.rank}, alpha={self.alpha:g}, targets {', '.join(self.targets)}"
+        return shape if self.start is None else f"trained further from {self.start}"
 
 
 def load_examples(

@@ -23,54 +23,12 @@ from pyswarmopt_llm.engine.transformers import TransformersEngine, load_engine
 from pyswarmopt_llm.experts.adapter import load_adapter
 from pyswarmopt_llm.experts.base import BaseModel
 from pyswarmopt_llm.experts.compatibility import inspect_experts
-from pyswarmopt_llm.experts.files import check_free
-from pyswarmopt_llm.experts.write import write_adapter
+from pyswarmopt_llm.experts.files import check_free, write_adapter
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import Item
+from pyswarmopt_llm.searching.training.examples import TrainingOptions
 from pyswarmopt_llm.searching.training.trainer import Lora, OnRound, shuffled, train
-
-
-@dataclass(frozen=True)
-class TrainingOptions:
-    """Adapter, optimiser and budget of an expert.
-
-    Attributes:
-        rank: LoRA rank r.
-        alpha: LoRA alpha; the scale is alpha / r.
-        targets: names of the modules that get an adapter.
-        lr: peak learning rate.
-        max_tokens: training budget in tokens.
-        epochs: maximum number of passes over the examples.
-        batch_tokens: tokens per step.
-        max_len: longer chats are truncated to this many tokens.
-        seed: of the initial adapter, the held-out split and the order.
-        heldout: number of held-out examples, at most a fifth of all.
-        threads: CPU threads; default: torch's current setting.
-        start: an adapter of this base to go on from, directory or hub id; its modules, ranks and
-            scale stay.
-
-    Example:
-        >>> TrainingOptions(rank=16, lr=2e-4, targets=("q_proj", "v_proj")).alpha
-        16
-    """
-
-    rank: int = 8
-    alpha: float = 16
-    targets: Sequence[str] = ("q_proj", "k_proj", "v_proj", "o_proj")
-    lr: float = 5e-4
-    max_tokens: int = 120_000
-    epochs: float = 2.0
-    batch_tokens: int = 1024
-    max_len: int = 448
-    seed: int = 0
-    heldout: int = 60
-    threads: int | None = None
-    start: str | None = None
-
-    def __str__(self) -> str:
-        shape = f"r={self.rank}, alpha={self.alpha:g}, targets {', '.join(self.targets)}"
-        return shape if self.start is None else f"trained further from {self.start}"
 
 
 @dataclass(frozen=True)

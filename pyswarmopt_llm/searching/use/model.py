@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from pyswarmopt_llm.common.config import (
+    LM_EVAL,
     PROMPTS,
     TRANSFORMERS,
     SearchConfig,
@@ -21,7 +22,8 @@ from pyswarmopt_llm.common.files.http import server_url
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
-from pyswarmopt_llm.common.registry import load, unknown
+from pyswarmopt_llm.common.options import check_options
+from pyswarmopt_llm.common.registry import load
 from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interval, score_of
 from pyswarmopt_llm.experts.compatibility import unique_names
 from pyswarmopt_llm.mix import is_whole_model, saved_kind
@@ -29,11 +31,9 @@ from pyswarmopt_llm.mix.load import adapter_patch
 from pyswarmopt_llm.scores.metrics.accuracy import (
     MAX_NEW_TOKENS,
     choose_scoring,
-    possible_scorings,
     trial_of,
 )
 from pyswarmopt_llm.scores.metrics.external.named_again import require
-from pyswarmopt_llm.scores.metrics.external.permission import LM_EVAL, metric_of
 from pyswarmopt_llm.scores.metrics.objectives import (
     Metric,
     check_window,
@@ -42,11 +42,11 @@ from pyswarmopt_llm.scores.metrics.objectives import (
     load_split,
     longest_reply,
     metric_given,
+    metric_of,
     scorings_of,
     task_print,
 )
-from pyswarmopt_llm.scores.metrics.questions.sampling import Sampling
-from pyswarmopt_llm.scores.metrics.questions.written import Written
+from pyswarmopt_llm.scores.metrics.written import Sampling, Written
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
 from pyswarmopt_llm.scores.tasks.load import load_task_of
 from pyswarmopt_llm.searching.scoring.result import read_result
@@ -228,7 +228,7 @@ def load_items(config: EvalConfig) -> Task:
         raise InvalidOption(
             "task", config.task, "only the harness knows its examples; use a task file"
         )
-    _check_names(config)
+    check_options(config)
     task = load_task_of(config, config.task)
     if config.run is None or not _is_changed(read_about(user_path(config.run)), config.task):
         return task
@@ -246,15 +246,8 @@ def _is_changed(about: About, spec: str) -> bool:
     return any(before.get(name) != task_print(task) for name, task in load_split(alone).items())
 
 
-def _check_names(config: EvalConfig) -> None:
-    """Refuse a split or a scoring that does not exist, before anything is loaded."""
-    if config.split not in ("dev", "test"):
-        raise unknown("split", config.split, ("dev", "test"))
-    possible_scorings(config.scoring, ())
-
-
 def _evaluate_harness(config: EvalConfig) -> EvalResult:
-    _check_names(config)
+    check_options(config)
     if saved_kind(config.base) is not None:
         several = f"the harness scores one model, {config.base} holds several"
         raise InvalidOption("task", config.task, f"{several}; use a task file")

@@ -20,10 +20,15 @@ from scipy.special import softmax
 
 from pyswarmopt_llm.common.config import SearchConfig, is_server
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.files.fingerprint import digest, sample_digest
 from pyswarmopt_llm.common.files.json_types import fits
 from pyswarmopt_llm.common.files.lock import locked
-from pyswarmopt_llm.common.files.regular import refuse_link, user_path, write_text
+from pyswarmopt_llm.common.files.regular import (
+    digest,
+    refuse_link,
+    sample_digest,
+    user_path,
+    write_text,
+)
 from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.metrics.objectives import METRICS, check_window

@@ -43,9 +43,9 @@ from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.engine.chat import reply_frame
 from pyswarmopt_llm.engine.generation import Draw
 from pyswarmopt_llm.engine.transformers import on_transformers
-from pyswarmopt_llm.scores.choices import FULL, Choices
+from pyswarmopt_llm.scores.choices import FULL, ON_SPARE, ROUNDS, TEACHERS, Choices, samples_of
 from pyswarmopt_llm.scores.metrics.combine import Combine, combined_value
-from pyswarmopt_llm.scores.metrics.questions.written import Written
+from pyswarmopt_llm.scores.metrics.written import Written
 from pyswarmopt_llm.scores.tasks import Item, Scoring
 from pyswarmopt_llm.searching.explore import Found
 from pyswarmopt_llm.searching.prepare import Contestant, Job
@@ -62,7 +62,6 @@ from pyswarmopt_llm.searching.train import (
     trained_row,
 )
 from pyswarmopt_llm.searching.written.replies import storable
-from pyswarmopt_llm.searching.written.schedule import ON_SPARE, ROUNDS, TEACHERS, samples_of
 
 TEMPERATURE = 1.0
 MOST = 20.0  # that a reply counts, before scaling
@@ -380,16 +379,12 @@ def train_on_replies(
     dev = cast(Mapping[str, Written], job.utilities("dev", found.scorings))
     same = objectives.combine if ask_the_same(dev) else None
     items, seconds = sum(row.n for row in searched), sum(row.seconds for row in searched)
-    iteration = expert_iteration(
-        job,
-        position,
-        found.scorings,
-        run.store,
-        run.path / FOLDER,
-        teachers=complementary(searched, position, objectives.names, combine=same),
-        seconds=job.budget.left(items, seconds),
-        say=lambda text: tell(note(text)),
-        progress=progress,
+    rounds = ExpertIteration(job, position, found.scorings, run.store, run.path / FOLDER)
+    iteration = rounds.run(
+        complementary(searched, position, objectives.names, combine=same),
+        job.budget.left(items, seconds),
+        lambda text: tell(note(text)),
+        progress,
     )
     if iteration.best is None:
         return None
@@ -449,26 +444,9 @@ class Iteration:
     passes: int
 
 
-def expert_iteration(
-    job: Job,
-    position: Tensor,
-    scorings: Mapping[str, Scoring],
-    store: Store,
-    folder: Path,
-    *,
-    teachers: Sequence[Tensor] = (),
-    samples: int | None = None,
-    seconds: float | None = None,
-    say: Callable[[str], None] = lambda text: None,
-    progress: Progress = lambda share: None,
-) -> Iteration:
-    """Train a mixture on the best of its replies, again while dev gains more than a standard error.
-
-    A round begins if there is time for one like the latest; the first, for writing its samples one
-    after the other.
-
-    The first round is always followed by a second: it is compared with a mixture that was chosen by
-    the same prompts, whose score is optimistic. What store and folder hold already is not made again.
+class ExpertIteration:
+    """A mixture is trained on the best of its replies, again and again. What store and folder hold
+    already is not made again.
 
     Args:
         job: whose tasks have written replies.
@@ -476,41 +454,7 @@ def expert_iteration(
         scorings: of the tasks.
         store: has, or will have, replies and their scores.
         folder: holds, or will hold, the LoRAs of each round in ``round-N``.
-        teachers: positions of other mixtures; each takes the place of a sample in the first round.
         samples: replies to a prompt in a round; None: see `samples_of`.
-        seconds: that are left; None: any number.
-        say: called with a sentence on each round.
-        progress: called with the share that is done of what all rounds take, in 0..1.
-    """
-    folder.mkdir(exist_ok=True)
-    rounds = _Rounds(job, position, scorings, store, folder, samples)
-    latest = rounds.samples * rounds.log.seconds / 2
-    for number in range(1, ROUNDS + 1):
-        lead, begun = f"expert iteration: round {number}: ", rounds.elapsed
-        if seconds is not None and begun + latest > seconds:
-            say(f"{lead}no time is left for it")
-            break
-        items = rounds.write(teachers if number == 1 else ())
-        lead += f"{len(items)} of {len(rounds.floor)} prompts have a better reply"
-        if len(set(rounds.identities(items))) < LEAST_TRAINED:
-            say(f"{lead}: too few to train on")
-            break
-        before, after = rounds.train(items, partial(_in_round, progress, number))
-        latest = rounds.elapsed - begun
-        gain = f"dev {before.value:.3f} to {after.value:.3f}"
-        say(f"{lead} than the base's or the mixture's; trained on them, {gain}")
-        if number > 1 and not gains(before.replies, after.replies):
-            break
-    return rounds.outcome()
-
-
-def _in_round(progress: Progress, number: int, share: float) -> None:
-    """Training is the second half of a round."""
-    progress((number - 0.5 + share / 2) / ROUNDS)
-
-
-class _Rounds:
-    """All replies so far, and the models that were trained on them.
 
     Attributes:
         dev: replies to dev prompts, which tell what a round is worth.
@@ -527,8 +471,9 @@ class _Rounds:
         scorings: Mapping[str, Scoring],
         store: Store,
         folder: Path,
-        samples: int | None,
+        samples: int | None = None,
     ) -> None:
+        folder.mkdir(exist_ok=True)
         self._job, self._folder, self._spare = job, folder, job.objectives.spare
         self._schedule = ON_SPARE if self._spare else FULL
         settings = (job.objectives.combine, store, job.config.seed)
@@ -545,6 +490,45 @@ class _Rounds:
         self._start = start.patch
         self._done = [Round("start", start, 0, before, self._value(before))]
         self.samples = samples or samples_of(len(self.floor), len(before))
+
+    def run(
+        self,
+        teachers: Sequence[Tensor] = (),
+        seconds: float | None = None,
+        say: Callable[[str], None] = lambda text: None,
+        progress: Progress = lambda share: None,
+    ) -> Iteration:
+        """Train round by round, while dev gains more than a standard error.
+
+        A round begins if there is time for one like the latest; the first, for writing its samples
+        one after the other. The first round is always followed by a second: it is compared with a
+        mixture that was chosen by the same prompts, whose score is optimistic.
+
+        Args:
+            teachers: positions of other mixtures; each takes the place of a sample in the first
+                round.
+            seconds: that are left; None: any number.
+            say: called with a sentence on each round.
+            progress: called with the share that is done of what all rounds take, in 0..1.
+        """
+        latest = self.samples * self.log.seconds / 2
+        for number in range(1, ROUNDS + 1):
+            lead, begun = f"expert iteration: round {number}: ", self.elapsed
+            if seconds is not None and begun + latest > seconds:
+                say(f"{lead}no time is left for it")
+                break
+            items = self.write(teachers if number == 1 else ())
+            lead += f"{len(items)} of {len(self.floor)} prompts have a better reply"
+            if len(set(self.identities(items))) < LEAST_TRAINED:
+                say(f"{lead}: too few to train on")
+                break
+            before, after = self.train(items, partial(_in_round, progress, number))
+            latest = self.elapsed - begun
+            gain = f"dev {before.value:.3f} to {after.value:.3f}"
+            say(f"{lead} than the base's or the mixture's; trained on them, {gain}")
+            if number > 1 and not gains(before.replies, after.replies):
+                break
+        return self.outcome()
 
     @property
     def elapsed(self) -> float:
@@ -614,6 +598,11 @@ class _Rounds:
     def _value(self, replies: Sequence[Reply]) -> float:
         """The value of replies to the dev prompts."""
         return self._job.objectives.combine(list(self.dev.scores(replies).values())).value
+
+
+def _in_round(progress: Progress, number: int, share: float) -> None:
+    """Training is the second half of a round."""
+    progress((number - 0.5 + share / 2) / ROUNDS)
 
 
 def complementary(

@@ -26,7 +26,7 @@ from pyswarmopt_llm.common.interfaces import Patch, Space
 from pyswarmopt_llm.common.optimizers import is_swarm, make_optimizer, released
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.mix import build_space, space_kind
-from pyswarmopt_llm.mix.starts import starting_points
+from pyswarmopt_llm.mix.coefficients import starting_points
 from pyswarmopt_llm.scores.choices import labelled
 from pyswarmopt_llm.scores.metrics.combine import harmonic
 from pyswarmopt_llm.searching.explore import Search
@@ -34,7 +34,7 @@ from pyswarmopt_llm.searching.plan import Budget
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import Journal, position_key
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer, Share
-from pyswarmopt_llm.searching.surrogate import MOST_COEFFICIENTS, make_surrogate
+from pyswarmopt_llm.searching.surrogate import MOST_COEFFICIENTS, Surrogate
 from pyswarmopt_llm.searching.train import Fitting, not_worse
 from pyswarmopt_rivals.bench import Bench, Trial
 from pyswarmopt_rivals.methods.changes import random_adapters
@@ -176,7 +176,7 @@ def modelled_best(
         population=population,
         items=bench.dev_items,
         seed=seed,
-        surrogate=make_surrogate("items", [bench.task.name], harmonic, ALONE),
+        surrogate=Surrogate("items", [bench.task.name], harmonic, ALONE),
     )
     with released(optimizer):
         search.score_experts()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from pyswarmopt_llm.mix import build_space, uniform_position
+from pyswarmopt_llm.mix import build_space
 from pyswarmopt_rivals.bench import as_patch
 from pyswarmopt_rivals.methods.method import Merged, Settings
 
@@ -20,7 +20,7 @@ from pyswarmopt_rivals.methods.method import Merged, Settings
 def uniform_soup(settings: Settings) -> Merged:
     """The average; the candidate that a search in that space scores as its uniform average."""
     space = build_space(settings.space, settings.experts)
-    return Merged(space.realise(uniform_position(space)))
+    return Merged(space.realise(space.vertices().mean(0)))
 
 
 def best_single(settings: Settings) -> Merged:

@@ -18,7 +18,8 @@ from pyswarmopt_rivals.methods.method import Merged, Settings
 
 def execute(settings: Settings) -> Merged:
     """Train for one pass over the union, shuffled."""
-    from pyswarmopt_llm.searching.training.train import TrainingOptions, train_expert
+    from pyswarmopt_llm.searching.training.examples import TrainingOptions
+    from pyswarmopt_llm.searching.training.train import train_expert
 
     trial = settings.trial
     chats = []
@@ -42,7 +43,7 @@ def execute(settings: Settings) -> Merged:
             TrainingOptions(
                 rank=shape.rank,
                 alpha=shape.rank * shape.scale,
-                targets=sorted({name.rsplit(".", 1)[-1] for name in modules}),
+                targets=tuple(sorted({name.rsplit(".", 1)[-1] for name in modules})),
                 max_tokens=10**9,
                 epochs=1.0,
                 seed=settings.seed,

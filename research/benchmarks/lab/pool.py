@@ -109,7 +109,8 @@ def engine_of(base: Path) -> Any:
 def make(base: Path, out: Path) -> None:
     """Whatever is not there yet."""
     from pyswarmopt_llm.experts.base import resolve_base
-    from pyswarmopt_llm.searching.training.train import TrainingOptions, train_expert
+    from pyswarmopt_llm.searching.training.examples import TrainingOptions
+    from pyswarmopt_llm.searching.training.train import train_expert
 
     pool = out / "adapters"
     rehearsal = rehearsal_of(base)

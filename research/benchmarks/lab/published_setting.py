@@ -7,9 +7,9 @@ library's coefficients. Rows, six pools and five seeds each:
 
 - `grid K`: the K-th draw of ten of the paper's grid (`searching/grid.py`); control: `repeat K`, the
   published coefficients with other seeds. Which of ten is best on dev, the table says.
-- `drop-k P`, `drop-n P`: evaluations left out by `searching/scoring/dropout.py`; controls with fewer
+- `drop-k P`, `drop-n P`: evaluations left out by `searching/explore.py`; controls with fewer
   evaluations: `10 particles`, the experts alone, and `patience 5`.
-- `sums`, `even`: ten points between two experts replaced by sums of all (`mix/starts.py`).
+- `sums`, `even`: ten points between two experts replaced by sums of all (`mix/coefficients.py`).
 - handed over in place of the global best: the best of the last iteration, a personal best by lot,
   and the means of the last positions and of the personal bests.
 
@@ -36,9 +36,9 @@ import pyswarmopt as pso
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.files.regular import AppendLog
 from pyswarmopt_llm.common.optimizers import recipe_options
-from pyswarmopt_llm.mix.starts import even_sums, sums
+from pyswarmopt_llm.mix.coefficients import even_sums, sums
+from pyswarmopt_llm.searching.explore import Dropout
 from pyswarmopt_llm.searching.grid import make_grid
-from pyswarmopt_llm.searching.scoring.dropout import Dropout
 
 PUBLISHED, TRIES = "published", 10
 SHARES = (0.2, 0.5, 0.8)

@@ -11,12 +11,12 @@ import numpy as np
 from torch import Tensor
 
 from pyswarmopt_llm.common.interfaces import Score
+from pyswarmopt_llm.scores.choices import ROUNDS, TEACHERS, planned_replies
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.scoring.record import RESULTS, Store
 from pyswarmopt_llm.searching.train import not_worse
-from pyswarmopt_llm.searching.written.expert_iteration import expert_iteration, greedy_cover
-from pyswarmopt_llm.searching.written.schedule import ROUNDS, TEACHERS, planned_replies
+from pyswarmopt_llm.searching.written.expert_iteration import ExpertIteration, greedy_cover
 
 EVALUATIONS = 40  # of every method
 FROM_BASE, FROM_BEST = "expert-iteration-base", "expert-iteration-best-single"
@@ -84,15 +84,10 @@ def iterated(
     dev = job.utilities("dev", scorings)
     folder.mkdir(parents=True, exist_ok=True)
     spare = job.trained_items if job.objectives.spare else 0
-    iteration = expert_iteration(
-        job.with_settings(seed=seed),
-        position,
-        scorings,
-        Store(folder / RESULTS),
-        folder,
-        teachers=teachers,
-        samples=samples(spent, job.items, spare),
-        say=lambda text: print(" ", text, flush=True),
+    replies, settings = Store(folder / RESULTS), job.with_settings(seed=seed)
+    most = samples(spent, job.items, spare)
+    iteration = ExpertIteration(settings, position, scorings, replies, folder, most).run(
+        teachers, say=lambda text: print(" ", text, flush=True)
     )
     patch = job.space.realise(position)
     if iteration.best is not None:

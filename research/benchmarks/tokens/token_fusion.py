@@ -39,7 +39,8 @@ import pyswarmopt as pso
 from pyswarmopt_groups import voting
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.scores.metrics import Accuracy, interval
+from pyswarmopt_llm.common.statistics import interval
+from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import Item, Task, load_task
 from pyswarmopt_llm.tokens.engine import FUSIONS, MixtureEngine
 from pyswarmopt_llm.tokens.members import find_members, load_members

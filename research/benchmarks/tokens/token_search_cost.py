@@ -18,8 +18,7 @@ from pathlib import Path
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.report.run import search
-from pyswarmopt_llm.scores.metrics import Accuracy
-from pyswarmopt_llm.scores.metrics.accuracy import possible_scorings
+from pyswarmopt_llm.scores.metrics.accuracy import Accuracy, possible_scorings
 from pyswarmopt_llm.searching.prepare import prepare
 
 

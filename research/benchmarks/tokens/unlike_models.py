@@ -46,7 +46,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.files.regular import AppendLog
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.report.run import search
-from pyswarmopt_llm.scores.metrics import Accuracy
+from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task, load_task
 from pyswarmopt_llm.tokens.engine import MixtureEngine
 from pyswarmopt_llm.tokens.members import find_members, load_members

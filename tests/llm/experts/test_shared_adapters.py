@@ -16,7 +16,7 @@ from search_helpers import write_task
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.base import load_tokenizer, resolve_base
-from pyswarmopt_llm.scores.metrics import Accuracy
+from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.loop import SearchResult, search
 

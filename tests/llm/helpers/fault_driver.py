@@ -35,7 +35,6 @@ import torch
 import pyswarmopt.base.checkpoint
 import pyswarmopt_llm.common.files.regular
 import pyswarmopt_llm.experts.files
-import pyswarmopt_llm.experts.write
 import pyswarmopt_llm.searching.explore
 import pyswarmopt_llm.searching.loop
 import pyswarmopt_llm.searching.scoring.record
@@ -59,7 +58,7 @@ from pyswarmopt_rivals.comparison.contest import compare
 
 MODULES = (
     *(pyswarmopt.base.checkpoint, pyswarmopt_llm.common.files.regular),
-    *(pyswarmopt_llm.experts.files, pyswarmopt_llm.experts.write),
+    *(pyswarmopt_llm.experts.files, pyswarmopt_llm.experts.files),
     *(pyswarmopt_llm.searching.explore, pyswarmopt_llm.searching.loop),
     *(pyswarmopt_llm.searching.loop, pyswarmopt_llm.searching.scoring.record),
     *(pyswarmopt_llm.searching.scoring.scorer, pyswarmopt_llm.searching.explore),

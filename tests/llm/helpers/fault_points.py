@@ -266,7 +266,6 @@ def run_here(folder: Path, words: Sequence[str], points: Points | None, err: int
     from pyswarmopt_llm.common.files import http
     from pyswarmopt_llm.searching import train
     from pyswarmopt_llm.searching.training import trainer
-    from pyswarmopt_llm.searching.written.expert_iteration import expert_iteration
 
     os.chdir(folder)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -275,11 +274,10 @@ def run_here(folder: Path, words: Sequence[str], points: Points | None, err: int
     tempfile.tempdir = str(folder / "tmp")
     http.PATIENCE = 0.02  # one repetition
     http.time.sleep = lambda seconds: None
-    # A short training: one epoch, two folds, one round.
+    # A short training: one epoch, two folds.
     fit = train.fit
     train.fit = lambda *given: fit(*given[:-1], 1)
     trainer.fold_count = lambda items: 2
-    expert_iteration.__kwdefaults__["rounds"] = 1
     code = 70
     signal.alarm(600)  # a hang, on a busy machine, too
     try:

@@ -21,12 +21,11 @@ LAYER = "pyswarmopt_llm"
 # What only another choice than the search's needs: of any search here, of the published one.
 OTHERS = (
     *("mix.full", "tokens", "servers", "published", "tools"),
-    "scores.metrics.external.callables",
-    *("scores.metrics.text", "scores.metrics.likelihoods"),
+    "scores.metrics.external.score_function",
+    "scores.metrics.text",
     *(
         "scores.tasks.answers",
         "scores.tasks.draw",
-        "scores.tasks.labels",
         "scores.tasks.new_rows",
         "engine.generation",
         "searching.use",
@@ -78,10 +77,10 @@ def code_tokens(file: Path) -> int:
             {"particles": 4, "max_iter": 1, "preset": "paper", "grid": "given"},
             "factor",
             (*OTHERS, *TRAINING),
-            74_600,
+            73_520,
         ),
         # as by default: candidates of the item model, then training
-        ({}, "delta", OTHERS, 82_200),
+        ({}, "delta", OTHERS, 80_880),
     ],
     ids=["paper", "auto"],
 )

@@ -129,7 +129,7 @@ def test_a_search_over_whole_models(tiny_base: Path, models: list[Path], tmp_pat
     assert len({row["value"] for row in rows}) > 1
     assert outcome.result["best_dev"] == max(row["value"] for row in rows)
     engine = TransformersEngine(*load_tiny(outcome.run / "best", torch.bfloat16))
-    from pyswarmopt_llm.scores.metrics import Accuracy
+    from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
     from pyswarmopt_llm.scores.tasks import load_task
 
     for split in ("dev", "test"):

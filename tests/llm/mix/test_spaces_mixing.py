@@ -22,9 +22,9 @@ from pyswarmopt_llm.common.optimizers import make_optimizer
 from pyswarmopt_llm.experts.adapter import Adapter, load_adapter, load_factors, read_adapter
 from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.mix import build_space, space_kind
+from pyswarmopt_llm.mix.coefficients import check_start, starting_points, sums
 from pyswarmopt_llm.mix.delta import DeltaSpace
 from pyswarmopt_llm.mix.factor import FactorSpace
-from pyswarmopt_llm.mix.starts import check_start, starting_points, sums
 from pyswarmopt_llm.searching.loop import search
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from result_helpers import about_of, result_of
 from rich.console import Console
 
-from pyswarmopt_llm.common.words import duration
+from pyswarmopt_llm.common.events import duration
 from pyswarmopt_llm.report.findings import findings, score_rows
 from pyswarmopt_llm.report.reading import (
     Headroom,

@@ -24,12 +24,11 @@ from sklearn.decomposition import PCA
 from pyswarmopt_llm.report.card import model_card
 from pyswarmopt_llm.report.commands import usage
 from pyswarmopt_llm.report.figures import HEIGHT, WIDTH, project
+from pyswarmopt_llm.report.findings import verdict
 from pyswarmopt_llm.report.pages import code, plain
-from pyswarmopt_llm.report.report import render_report
-from pyswarmopt_llm.report.verdict import verdict
+from pyswarmopt_llm.report.run import render_report
 from pyswarmopt_llm.scores.tasks import Item, Task
-from pyswarmopt_llm.scores.tasks.prompts import render_prompt
-from pyswarmopt_llm.scores.tasks.types import Form
+from pyswarmopt_llm.scores.tasks.types import Form, render_prompt
 from pyswarmopt_llm.searching.scoring.parents import Parent
 from pyswarmopt_llm.searching.scoring.record import Row
 

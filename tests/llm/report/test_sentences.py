@@ -24,10 +24,9 @@ from pyswarmopt_llm.cli.app import COMMANDS
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.statistics import compare_paired
 from pyswarmopt_llm.report.commands import usage, with_relative_paths
-from pyswarmopt_llm.report.findings import findings
-from pyswarmopt_llm.report.report import render_report
+from pyswarmopt_llm.report.findings import findings, verdict
+from pyswarmopt_llm.report.run import render_report
 from pyswarmopt_llm.report.terminal import print_findings
-from pyswarmopt_llm.report.verdict import verdict
 from pyswarmopt_llm.scores.tasks.types import Form
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import Result

@@ -18,10 +18,9 @@ from pyswarmopt_llm.cli.running import print_plan
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.report.findings import score_rows
+from pyswarmopt_llm.report.findings import score_rows, verdict
 from pyswarmopt_llm.report.run import search
-from pyswarmopt_llm.report.verdict import verdict
-from pyswarmopt_llm.scores.metrics.external.callables import CallableUtility
+from pyswarmopt_llm.scores.metrics.external.score_function import CallableUtility
 from pyswarmopt_llm.searching.dry_run import dry_run_search
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.result import Result

@@ -17,8 +17,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.engine.generation import Draw
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.metrics.objectives import METRICS, find_metric, written
-from pyswarmopt_llm.scores.metrics.questions.sampling import Sampling
-from pyswarmopt_llm.scores.metrics.questions.written import Written
+from pyswarmopt_llm.scores.metrics.written import Sampling, Written
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.searching import surrogate
 from pyswarmopt_llm.searching.loop import resume, search
@@ -109,7 +108,7 @@ def test_a_model_of_sampled_scores_does_not_interpolate(
         noises.append(noisy)
         return made(*arguments, noisy=noisy, **more)
 
-    made = surrogate.make_surrogate
-    monkeypatch.setattr(surrogate, "make_surrogate", seen)
+    made = surrogate.Surrogate
+    monkeypatch.setattr(surrogate, "Surrogate", seen)
     search(replace(config, temperature=temperature, samples=1, proposals=1))
     assert noises == [temperature > 0]

@@ -23,8 +23,11 @@ from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.report.commands import with_relative_paths
 from pyswarmopt_llm.report.findings import findings
 from pyswarmopt_llm.report.run import resume, search
-from pyswarmopt_llm.scores.metrics.external.callables import CallableUtility
-from pyswarmopt_llm.scores.metrics.external.score_function import ScoreFunction, means
+from pyswarmopt_llm.scores.metrics.external.score_function import (
+    CallableUtility,
+    ScoreFunction,
+    means,
+)
 from pyswarmopt_llm.scores.metrics.objectives import find_metrics, load_objectives
 from pyswarmopt_llm.scores.tasks import Item, Task
 from pyswarmopt_llm.searching.plan import make_plan

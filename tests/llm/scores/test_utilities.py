@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from search_helpers import questions
 
 from pyswarmopt_llm.common.interfaces import Score
-from pyswarmopt_llm.common.statistics import chance_bound, score_interval
-from pyswarmopt_llm.scores.metrics import Accuracy, interval, score_of
+from pyswarmopt_llm.common.statistics import chance_bound, interval, score_interval, score_of
 from pyswarmopt_llm.scores.metrics.accuracy import (
+    Accuracy,
     beats_chance,
     knows_letters,
     one_letter,

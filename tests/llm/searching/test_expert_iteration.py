@@ -27,9 +27,9 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.experts.adapter import load_adapter, load_factors, read_adapter
-from pyswarmopt_llm.report.findings import findings
+from pyswarmopt_llm.report.findings import findings, verdict
 from pyswarmopt_llm.report.run import resume, search
-from pyswarmopt_llm.report.verdict import verdict
+from pyswarmopt_llm.scores.choices import TEACHERS
 from pyswarmopt_llm.scores.metrics.objectives import METRICS, load_objectives, written
 from pyswarmopt_llm.scores.metrics.other_combines import arithmetic
 from pyswarmopt_llm.searching import train
@@ -52,7 +52,6 @@ from pyswarmopt_llm.searching.written.expert_iteration import (
     without_rounding,
 )
 from pyswarmopt_llm.searching.written.replies import cut_off, warnings_about
-from pyswarmopt_llm.searching.written.schedule import TEACHERS
 from pyswarmopt_llm.tools.analyse import without_experts
 
 DEV, SAMPLES = 10, 8

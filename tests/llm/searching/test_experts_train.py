@@ -28,13 +28,12 @@ from pyswarmopt_llm.experts.base import BaseModel, load_model, resolve_base
 from pyswarmopt_llm.published.builtin import builtin_examples
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import load_task
-from pyswarmopt_llm.searching.training.examples import load_examples, training_items
-from pyswarmopt_llm.searching.training.train import (
+from pyswarmopt_llm.searching.training.examples import (
     TrainingOptions,
-    chat_items,
-    target_shapes,
-    train_expert,
+    load_examples,
+    training_items,
 )
+from pyswarmopt_llm.searching.training.train import chat_items, target_shapes, train_expert
 from pyswarmopt_llm.searching.training.trainer import Lora, choice_loss, warmup_cosine
 from pyswarmopt_llm.searching.use.model import evaluate_model
 

@@ -311,7 +311,7 @@ def test_whatever_one_value_is_replaced_by_readers_answer_or_refuse(name: str, r
     """
     from pyswarmopt_llm.report.card import model_card
     from pyswarmopt_llm.report.reading import emergence, origin, read_run, searched
-    from pyswarmopt_llm.report.report import render_report
+    from pyswarmopt_llm.report.run import render_report
     from pyswarmopt_llm.searching.scoring.run_directory import result_of
 
     def everything() -> None:

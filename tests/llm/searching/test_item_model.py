@@ -25,7 +25,6 @@ from pyswarmopt_llm.searching.surrogate import (
     Posterior,
     Surrogate,
     harmful,
-    make_surrogate,
 )
 
 WIGGLY, SMOOTH = Kernel(0.4, 1e-4), Kernel(2.0, 1e-2)
@@ -53,7 +52,8 @@ def test_probabilities_are_those_of_the_literal_formulas_item_by_item(
     margins = rng.normal(size=(n, 4, 3)) + rng.normal(size=(4, 3))
     margins[:, 1, 2] = margins[:, 2, 1:] = math.nan  # fewer options
     margins[0, 3] = math.nan
-    model = ItemModel(x, margins, kernel)
+    there = [[[m for m in own if not math.isnan(m)] for own in one] for one in margins.tolist()]
+    model = ItemModel(x, [[own or None for own in one] for one in there], kernel)
     found, means = model.right(new), model.margins(new)
     assert found.shape == means.shape == (3, 3)
     for m, i in itertools.product(range(3), range(3)):
@@ -98,7 +98,7 @@ def test_the_length_is_found_and_probabilities_mean_what_they_say() -> None:
     true = Kernel(0.8, 1e-4)
     x = positions(45, 4, 5)
     margins = drawn(true, x, 600, 6)
-    model = ItemModel(x[:25], margins[:25])
+    model = ItemModel(x[:25], margins[:25].tolist())
     assert true.length / 2 < model.kernel.length < 2 * true.length and model.kernel.noise < 1e-2
     p, right = model.right(x[25:]).ravel(), (margins[25:] > 0).ravel()
     for low, high in itertools.pairwise([0, 0.02, 0.1, 0.3, 0.7, 0.9, 0.98, 1]):
@@ -110,7 +110,7 @@ def test_the_length_is_found_and_probabilities_mean_what_they_say() -> None:
 def test_what_was_scored_is_known_and_what_never_changed_does_not_divide_by_zero() -> None:
     x = positions(8, 3, 7)
     margins = np.concatenate([drawn(SMOOTH, x, 5, 8), np.full((8, 1, 1), 0.25)], axis=1)
-    found = ItemModel(x, margins, Kernel(2.0, 1e-6)).right(x)
+    found = ItemModel(x, margins.tolist(), Kernel(2.0, 1e-6)).right(x)
     np.testing.assert_array_equal(found[:, :5] > 0.5, margins[:, :5, 0] > 0)
     assert (found[:, 5] > 0.999).all()
 
@@ -120,7 +120,7 @@ def test_what_was_scored_is_known_and_what_never_changed_does_not_divide_by_zero
 
 def learnt(margins: np.ndarray, x: np.ndarray, choosy: bool = False) -> Surrogate:
     """A surrogate of candidates at `x`, (N, D), with these margins, (N, I, R)."""
-    surrogate = make_surrogate("items", ["t"], harmonic, 6, choosy=choosy)
+    surrogate = Surrogate("items", ["t"], harmonic, 6, choosy=choosy)
     for number, (position, own) in enumerate(zip(x, margins, strict=True)):
         right = (own.min(axis=1) > 0).astype(float).tolist()
         value, items = sum(right) / len(right), {"t": pack(right)}
@@ -160,7 +160,7 @@ def test_a_proposal_is_where_margins_are_widest() -> None:
         return heights - ((x[:, None] - tops) ** 2).sum(2)
 
     x = np.random.default_rng(0).uniform(0, 1, (40, 2))
-    assert list(make_surrogate("items", ["t"], harmonic, 6).propose(0, 1)) == []
+    assert list(Surrogate("items", ["t"], harmonic, 6).propose(0, 1)) == []
     surrogate = learnt(margins(x)[..., None], x)
     soft = 0.4 * margins(x).std()
     grid = np.stack(np.meshgrid(*[np.linspace(0, 1, 201)] * 2), axis=-1).reshape(-1, 2)
@@ -197,7 +197,7 @@ def row(key: object, value: float) -> Row:
 def begun(of: str, harm: bool, most: int = 6) -> Surrogate:
     """A surrogate of the start of a search; `harm`: the last expert spoils what has it."""
     values = [0.3, 0.32, 0.28, 0.3, 0.31, 0.0 if harm else 0.15, 0.2, 0.15, 0.0]
-    surrogate = make_surrogate(of, ["t"], harmonic, most)
+    surrogate = Surrogate(of, ["t"], harmonic, most)
     for key, (position, value) in enumerate(zip(START, values, strict=True)):
         surrogate.tell(torch.from_numpy(position), row(key, value))
     return surrogate
@@ -228,7 +228,7 @@ def test_an_expert_that_harms_is_in_no_proposal(of: str, sizes: Sequence[int]) -
 @pytest.mark.parametrize("of", ["items", "scores"])
 def test_proposals_are_those_of_a_pool_without_it(of: str) -> None:
     """But for the sum, which is a candidate of the smaller pool from the start."""
-    surrogate, smaller = begun(of, harm=True, most=3), make_surrogate(of, ["t"], harmonic, 2)
+    surrogate, smaller = begun(of, harm=True, most=3), Surrogate(of, ["t"], harmonic, 2)
     proposals = surrogate.propose(0, 1)
     (total,) = next(proposals)
     surrogate.tell(total, row("sum", 0.25))

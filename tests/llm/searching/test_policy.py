@@ -26,13 +26,12 @@ from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.scores.metrics.combine import Combine, harmonic
 from pyswarmopt_llm.scores.metrics.other_combines import arithmetic, of_the_same_items
 from pyswarmopt_llm.searching import explore as race
-from pyswarmopt_llm.searching.explore import Search, draw_shares, eliminated
+from pyswarmopt_llm.searching.explore import Dropout, Search, draw_shares, eliminated
 from pyswarmopt_llm.searching.plan import Budget
-from pyswarmopt_llm.searching.scoring.dropout import Dropout
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import Journal, Run, about_run
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer
-from pyswarmopt_llm.searching.surrogate import make_surrogate
+from pyswarmopt_llm.searching.surrogate import Surrogate
 
 _SUMS = [[0.0] * 3, [1 / 3] * 3, [1.0] * 3]
 
@@ -125,7 +124,7 @@ def fly(run: Path, known: Sequence[float], races: bool = True) -> tuple[Search, 
         population=6,
         items=100,
         seed=seed,
-        surrogate=make_surrogate("items", ["t"], harmonic, 6),
+        surrogate=Surrogate("items", ["t"], harmonic, 6),
         shares=draw_shares({"t": 100}, seed) if races else (),
     )
     flown.score_experts()
@@ -225,7 +224,7 @@ def test_proposals_are_scored_in_batches_and_within_the_budget(at_once: int) -> 
     """
     utilities = {f"t{k}": Skills((0.6, 0.5, 0.4, 0.3 + k / 3)) for k in range(2)}
     scorer = Scorer(Journal(), Evaluator(Hull(4), Position(), utilities, harmonic))  # type: ignore[arg-type]
-    surrogate = make_surrogate("scores", ["t0", "t1"], harmonic, 6)
+    surrogate = Surrogate("scores", ["t0", "t1"], harmonic, 6)
     asked: list[int] = []
     propose = surrogate.propose
 

@@ -21,7 +21,6 @@ from pyswarmopt_llm.searching.surrogate import (
     Kernel,
     Surrogate,
     kernels_for,
-    make_surrogate,
 )
 
 
@@ -58,7 +57,7 @@ def proposals(
 
 def told(seen: list[Candidate]) -> Surrogate:
     """A surrogate that has been told of these candidates."""
-    surrogate = make_surrogate("scores", ["t"], harmonic, 6)
+    surrogate = Surrogate("scores", ["t"], harmonic, 6)
     for key, one in enumerate(seen):
         (score,) = one.scores
         own = {} if score.per_item else {"t": [score.value, score.stderr, score.n]}
@@ -200,13 +199,13 @@ def test_all_alike() -> None:
 
 def test_it_learns_what_was_scored_in_full_and_proposes_as_many_as_asked() -> None:
     def learnt() -> Surrogate:
-        surrogate = make_surrogate("scores", ["t"], harmonic, 3)
+        surrogate = Surrogate("scores", ["t"], harmonic, 3)
         for i, items in enumerate(["1100", "1110", "0100", "111?"]):
             row = Row("search", 0, 0, str(i), (), items.count("1") / 4, 4, 0.1, {"t": items})
             surrogate.tell(torch.tensor([float(i), 1.0 - i]), row)
         return surrogate
 
-    empty = make_surrogate("scores", ["t"], harmonic, 3)
+    empty = Surrogate("scores", ["t"], harmonic, 3)
     assert list(empty.propose(0, 1)) == [] and empty.choice(0.0) is None
     proposed = [position for batch in learnt().propose(0, 1) for position in batch]
     assert len(proposed) == 3 and all(position.shape == (2,) for position in proposed)

@@ -16,9 +16,8 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.common.statistics import compare_paired
-from pyswarmopt_llm.report.findings import findings, score_rows
+from pyswarmopt_llm.report.findings import findings, score_rows, verdict
 from pyswarmopt_llm.report.run import resume, search
-from pyswarmopt_llm.report.verdict import verdict
 from pyswarmopt_llm.searching import train
 from pyswarmopt_llm.searching.dry_run import dry_run_search
 from pyswarmopt_llm.searching.explore import Search

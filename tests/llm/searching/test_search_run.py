@@ -26,7 +26,8 @@ from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.mix.load import open_model
 from pyswarmopt_llm.report.run import SearchResult, search
-from pyswarmopt_llm.scores.metrics import Accuracy, accuracy
+from pyswarmopt_llm.scores.metrics import accuracy
+from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import Item, load_task
 from pyswarmopt_llm.searching import loop
 from pyswarmopt_llm.searching.use.model import EvalResult, evaluate_model, run_scoring

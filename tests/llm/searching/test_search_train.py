@@ -13,8 +13,8 @@ from search_helpers import MakeSearch, ends_as, hand_over, history, stopped
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.report.findings import score_rows
+from pyswarmopt_llm.report.pages import mixture_name
 from pyswarmopt_llm.report.run import resume, search
-from pyswarmopt_llm.report.summary import mixture_name
 from pyswarmopt_llm.searching import train
 from pyswarmopt_llm.searching.scoring.result import Result
 

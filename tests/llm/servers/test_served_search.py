@@ -192,8 +192,8 @@ def test_noise_is_measured_once_and_given_to_the_model_of_the_scores(
         noises.append(noisy)
         return made(*arguments, noisy=noisy, **more)
 
-    made = surrogate.make_surrogate
-    monkeypatch.setattr(surrogate, "make_surrogate", seen)
+    made = surrogate.Surrogate
+    monkeypatch.setattr(surrogate, "Surrogate", seen)
     server = start("vllm")
     server.noise = 0.001
     proposing: dict[str, Any] = {"preset": "auto", "max_iter": None, "proposals": 2}

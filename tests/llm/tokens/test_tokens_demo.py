@@ -14,7 +14,7 @@ from pyswarmopt_llm import open_model
 from pyswarmopt_llm.cli import demo
 from pyswarmopt_llm.cli.app import main
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.scores.metrics import Accuracy
+from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import load_task
 
 

@@ -6,9 +6,8 @@ import shlex
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.config import LM_EVAL, SearchConfig, asks_server, is_function
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.scores.metrics.external.permission import LM_EVAL, asks_server, is_function
 
 
 def runs_code(config: SearchConfig) -> Iterator[tuple[str, str]]:

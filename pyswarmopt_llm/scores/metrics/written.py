@@ -2,20 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import Any, Self
 
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS, at
-from pyswarmopt_llm.scores.metrics.objectives import Chat, InOtherUnits, ScoreTexts
 from pyswarmopt_llm.scores.tasks import Item, chat_prompt, render_prompt
 from pyswarmopt_llm.scores.tasks.answers import without_thoughts
 
-if TYPE_CHECKING:
-    from pyswarmopt_llm.scores.metrics.questions.sampling import Sampling
+Chat = Callable[..., str]  # a user turn, and the turns before it
+ScoreTexts = Callable[..., Any]  # items and texts -> one value per item
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """The sampling of answers.
+
+    Attributes:
+        temperature: above 0.
+        samples: answers to an item.
+        seed: of the run.
+    """
+
+    temperature: float
+    samples: int
+    seed: int
+
+    @classmethod
+    def of(cls, temperature: float, samples: int, seed: int) -> Self | None:
+        """The sampling that these settings describe; None: one greedy answer.
+
+        Raises:
+            InvalidOption: several greedy answers.
+        """
+        if temperature > 0:
+            return cls(temperature, samples, seed)
+        if samples > 1:
+            raise InvalidOption(
+                "samples", samples, "greedy replies are all the same; add `temperature`"
+            )
+        return None
+
+    def seeds(self, prompts: Sequence[str], sample: int) -> list[int]:
+        """The seed of each answer of a sample: those of all candidates are the same (common random
+        numbers). Items with the same prompt have different ones.
+
+        Example:
+            >>> sampling = Sampling(1.0, 2, seed=0)
+            >>> sampling.seeds(["a", "b"], 0)[1] == sampling.seeds(["b"], 0)[0] != sampling.seeds(["b"], 1)[0]
+            True
+        """
+        draws = {prompt: random.Random(f"{self.seed} {sample} {prompt}") for prompt in prompts}
+        return [draws[prompt].getrandbits(63) for prompt in prompts]
+
+    def replies(
+        self,
+        engine: Engine,
+        prompts: Sequence[str],
+        max_new_tokens: int,
+        indices: Sequence[int] | None = None,
+    ) -> list[list[str]]:
+        """The loaded model's answers, sample by sample; with `indices`, to the prompts there alone.
+
+        Raises:
+            TypeError: the engine does not sample.
+        """
+        from pyswarmopt_llm.engine.generation import Draw
+        from pyswarmopt_llm.engine.transformers import on_transformers
+
+        indices = range(len(prompts)) if indices is None else indices
+        seeds: list[int] = []
+        for sample in range(self.samples):
+            of_sample = self.seeds(prompts, sample)
+            seeds += [of_sample[index] for index in indices]
+        draw = Draw(self.temperature, tuple(seeds))
+        repeated = [prompts[index] for index in indices] * self.samples
+        texts = on_transformers(engine, "replies are sampled").generate(
+            repeated, max_new_tokens, draw
+        )
+        starts = range(0, len(texts), len(indices))
+        return [texts[start : start + len(indices)] for start in starts]
 
 
 class Written:
@@ -28,7 +99,6 @@ class Written:
             plain text.
         template: the task's prompt, see `render_prompt`.
         max_new_tokens: maximum length of an answer.
-        named: the values of all items -> the score in other units, by name (`Score.named`).
         sampling: several sampled answers to each item; None: a greedy one.
 
     Attributes:
@@ -49,11 +119,10 @@ class Written:
         chat: Chat | None,
         template: str | None = None,
         max_new_tokens: int = MAX_NEW_TOKENS,
-        named: InOtherUnits | None = None,
         sampling: Sampling | None = None,
     ) -> None:
         self.items, self._score, self._new = tuple(items), score, max_new_tokens
-        self._named, self._sampling = named, sampling
+        self._sampling = sampling
         self.turns = [render_prompt(item, "generate", template) for item in self.items]
         self._prompts = self.turns
         if chat is not None:
@@ -95,8 +164,7 @@ class Written:
 
     def score(self, values: Sequence[float]) -> Score:
         """The score of answers with these values, one per item."""
-        score = score_of(values)
-        return score if self._named is None else replace(score, named=self._named(score.per_item))
+        return score_of(values)
 
     def judge(
         self, answers: Sequence[str], indices: Sequence[int] | None = None

@@ -1,1 +1,0 @@
-"""From items to prompts: answer formats and generated answers."""
