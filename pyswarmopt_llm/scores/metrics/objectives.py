@@ -23,7 +23,7 @@ from pyswarmopt_llm.scores.tasks import Item, Scoring, Task, with_templates
 from pyswarmopt_llm.scores.tasks.load import load_task_of
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.scores.metrics.written import Chat, Sampling, ScoreTexts
+    from pyswarmopt_llm.scores.metrics.written import Chat, InOtherUnits, Sampling, ScoreTexts
 
 
 # Most tokens of a reply that a reward model or a judge scores, as in the Model Swarms reference, and
@@ -58,7 +58,7 @@ class Metric:
         module: that it needs of an extra (`registry.EXTRAS`).
         scale: the least and the greatest score of an item; None: not known.
         new_tokens: maximum length of a reply; None: it is not for written replies.
-        score: of written replies, see `Written`.
+        score: of written replies, see `Written`, as for `named`.
         plain: whether replies continue the plain text, without a chat template.
         sampling: of the replies; None: greedy ones.
         load: of a metric with an argument behind a colon, what it brings; see `find_metric`.
@@ -77,6 +77,7 @@ class Metric:
     scale: tuple[float, float] | None = None
     new_tokens: int | None = None
     score: ScoreTexts | None = None
+    named: InOtherUnits | None = None
     plain: bool = False
     sampling: Sampling | None = None
     load: Load | None = None
@@ -90,7 +91,7 @@ class Metric:
         """The utility that scores these items."""
         if self.new_tokens is None:
             return self.make(items, scoring, chat, template)
-        how = (template, self.new_tokens, self.sampling)
+        how = (template, self.new_tokens, self.named, self.sampling)
         return self.make(items, self.score, None if self.plain else chat, *how)
 
     def up_to(self, tokens: int | None, sampling: Sampling | None = None) -> Metric:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any, Self
@@ -17,6 +17,7 @@ from pyswarmopt_llm.scores.tasks.answers import without_thoughts
 
 Chat = Callable[..., str]  # a user turn, and the turns before it
 ScoreTexts = Callable[..., Any]  # items and texts -> one value per item
+InOtherUnits = Callable[[Sequence[float]], Mapping[str, float]]
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ class Written:
             plain text.
         template: the task's prompt, see `render_prompt`.
         max_new_tokens: maximum length of an answer.
+        named: the values of all items -> the score in other units, by name (`Score.named`).
         sampling: several sampled answers to each item; None: a greedy one.
 
     Attributes:
@@ -119,10 +121,11 @@ class Written:
         chat: Chat | None,
         template: str | None = None,
         max_new_tokens: int = MAX_NEW_TOKENS,
+        named: InOtherUnits | None = None,
         sampling: Sampling | None = None,
     ) -> None:
         self.items, self._score, self._new = tuple(items), score, max_new_tokens
-        self._sampling = sampling
+        self._named, self._sampling = named, sampling
         self.turns = [render_prompt(item, "generate", template) for item in self.items]
         self._prompts = self.turns
         if chat is not None:
@@ -164,7 +167,8 @@ class Written:
 
     def score(self, values: Sequence[float]) -> Score:
         """The score of answers with these values, one per item."""
-        return score_of(values)
+        score = score_of(values)
+        return score if self._named is None else replace(score, named=self._named(score.per_item))
 
     def judge(
         self, answers: Sequence[str], indices: Sequence[int] | None = None

@@ -21,8 +21,8 @@ from pyswarmopt_llm.common.interfaces import Patch, Space
 from pyswarmopt_llm.common.optimizers import make_optimizer
 from pyswarmopt_llm.experts.adapter import Adapter, load_adapter, load_factors, read_adapter
 from pyswarmopt_llm.experts.compatibility import inspect_experts
-from pyswarmopt_llm.mix import build_space, space_kind
-from pyswarmopt_llm.mix.coefficients import check_start, starting_points, sums
+from pyswarmopt_llm.mix import build_space
+from pyswarmopt_llm.mix.coefficients import starting_points, sums
 from pyswarmopt_llm.mix.delta import DeltaSpace
 from pyswarmopt_llm.mix.factor import FactorSpace
 from pyswarmopt_llm.searching.loop import search
@@ -96,13 +96,6 @@ def test_what_a_search_begins_with(
     if more.get("optimizer") != "pycma":  # which asks the experts alone, in a round of their own
         rest = totals[3:]
         assert rest and all(abs(total - 1) > 1e-6 for total in rest) == summed
-
-
-def test_starts_that_do_not_exist_are_refused() -> None:
-    check_start("sums", space_kind("delta"))
-    for start, space in (("none", "delta"), ("sums", "token")):
-        with pytest.raises(UserError, match="start"):
-            check_start(start, space_kind(space))
 
 
 def load(*paths: Path) -> list[Adapter]:

@@ -212,7 +212,7 @@ def test_data_merge_trains_on_the_union(
     assert sorted((c["of"], c["i"]) for c in given["chats"]) == union
     options = given["options"]
     assert (options.rank, options.alpha) == (4, 8)
-    assert options.targets == ["k_proj", "o_proj", "q_proj", "v_proj"]
+    assert options.targets == ("k_proj", "o_proj", "q_proj", "v_proj")
     trial.lacking = "bee"
     with pytest.raises(UserError, match="no data of the expert bee"):
         method.execute(experts, settings)
