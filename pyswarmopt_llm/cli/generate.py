@@ -64,8 +64,6 @@ def command(
     Example: swarm-llm generate --run runs/first "Which planet is the largest?"
     """
     base, adapter = settings.model
-    if settings.run is not None and not as_json:
-        _warn_of_labels(settings.run)
     from pyswarmopt_llm.searching.use.model import generate_text
 
     options = {**vars(machine), "fusion": settings.fusion, "run": settings.run}
@@ -78,6 +76,8 @@ def command(
             )
         )
         return
+    if settings.run is not None:
+        _warn_of_labels(settings.run)
     # A file or another program gets what the model wrote, byte for byte.
     write = echo if sys.stdout.isatty() else partial(print, flush=True)
     for piece in answer:
