@@ -516,11 +516,7 @@ def _rounds(plan: Plan) -> dict[str, Any]:
     endless = config.max_iter is None and config.budget_items is None
     if not reason("surrogate", plan):
         if free or config.max_iter == 0:
-            return {
-                "max_iter": 0,
-                "surrogate": "items",
-                **({"particles": starting} if free else {}),
-            }
+            return {"max_iter": 0, "surrogate": "items", "particles": starting}
         return {"budget_items": max(CANDIDATES, config.population) * plan.items} if endless else {}
     if not (plan.objectives.writes or plan.objectives.user_scored):
         return {}

@@ -62,6 +62,7 @@ def test_a_search_without_iterations_scores_experts_sums_and_proposals(
     config: SearchConfig,
 ) -> None:
     free = replace(config, max_iter=None, particles=None, train="off")
+    assert make_plan(replace(free, max_iter=0)).config == make_plan(free).config
     result = search(free).result
     # of an expert in a race the latest row
     rows = list({row["key"]: row for row in history(Path(config.out))}.values())
