@@ -36,6 +36,8 @@ def card() -> torch.device:
     """The device; registered once in a process."""
     if not _ready:
         _setup_privateuseone_for_python_backend(_NAME)
+        # torch 2.14 asks a registered device for it wherever something is trained, on the CPU too
+        getattr(torch, _NAME).get_amp_supported_dtype = lambda: [torch.bfloat16]
         _ready.append(torch.device(_NAME, 0))
     return _ready[0]
 
