@@ -129,20 +129,27 @@ def structured() -> str:
     return _embedded("validity and F1 of the fields, mean", "structured")
 
 
+def structured_fields() -> str:
+    """Structured answers by an expert for each field."""
+    return _embedded("validity and F1 of the fields, mean", "structured-fields", "orders")
+
+
 def continuations() -> str:
     """Continuations that are judged for profanity."""
     return _embedded("1 less the chance of profanity", "continuations")
 
 
-def _embedded(score: str, name: str) -> str:
+def _embedded(score: str, name: str, task: str = "") -> str:
     """A row per method on the model that people use: the score, its interval, and how far the
     result is ahead.
 
     Args:
         score: in words.
-        name: of the task and of its outcomes.
+        name: of the outcomes.
+        task: among them; "" if it has their name.
     """
-    read, tasks = outcomes(name), (name,)
+    read, task = outcomes(name), task or name
+    tasks = (task,)
     result = "trained" if "trained" in read.methods() else "default"
     labels = {**LABELS, **EMBEDDED}
     rows = []
@@ -152,7 +159,7 @@ def _embedded(score: str, name: str) -> str:
         rows.append(
             [labels[method], f"{read.mean(method, tasks):.3f} [{low:.3f}, {high:.3f}]", ahead]
         )
-    prompts = read.scores[result, name].shape[1]
+    prompts = read.scores[result, task].shape[1]
     return markdown([f"{prompts} test prompts", score, "the search minus"], rows)
 
 

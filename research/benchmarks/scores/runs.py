@@ -16,7 +16,7 @@ from iteration import FROM_BASE, FROM_BEST, best_of, iterated, on_dev
 
 from pyswarmopt_llm import SearchConfig, resume, search
 from pyswarmopt_llm.searching.prepare import prepare
-from pyswarmopt_llm.searching.scoring.record import RESULTS, unpack
+from pyswarmopt_llm.searching.scoring.record import unpack
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 from lab import DEV
@@ -39,6 +39,10 @@ OF_DEFAULT = {
     "uniform": "uniform",
     "mixture": "default",
     "trained": "trained",
+    # what the result is compared with
+    "base": "base",
+    "base_tuned": "base_tuned",
+    "expert_tuned": "expert_tuned",
 }
 Outcome = tuple[str, list[float]]
 """A method, and its value of each test item."""
@@ -170,17 +174,6 @@ def searched(config: SearchConfig, method: str) -> Iterator[Outcome]:
         beside = {name: label for name, label in OF_DEFAULT.items() if name in result["models"]}
         models = beside if "mixture" in beside else {**beside, "best": method}
     yield from outcomes(result, models)
-    if method == "default":
-        yield from _rivals(Path(config.out))
-
-
-def _rivals(run: Path) -> Iterator[Outcome]:
-    """What a run compares its result with."""
-    for text in (run / RESULTS).read_text(encoding="utf-8").splitlines():
-        row = json.loads(text)
-        if row["what"] == "model test" and row["who"] in ("base", "base_tuned", "expert_tuned"):
-            (outcome,) = row["scores"]["tasks"].values()
-            yield row["who"], unpack(outcome["items"])
 
 
 def without_search(config: SearchConfig, method: str) -> Iterator[Outcome]:
