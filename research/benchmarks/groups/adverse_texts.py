@@ -10,13 +10,11 @@ The texts, intents and models of texts (naive Bayes) of `objectives.py`; each of
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from adverse_members import Setting, answered, settings_of, with_typed
+from by_seed import write_rows
 from objectives import DEV, TEST, items, model_of_texts, texts
 
 from pyswarmopt_groups.context import GroupContext
@@ -56,16 +54,5 @@ def rows(seed: int) -> Iterator[dict[str, Any]]:
             }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--outcomes", type=Path, required=True, help="JSONL file, written anew")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    args = parser.parse_args()
-    made = [row for seed in args.seeds for row in rows(seed)]
-    args.outcomes.write_text("".join(f"{json.dumps(row)}\n" for row in made), encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    write_rows(__doc__, rows)

@@ -14,15 +14,13 @@ the right answers (total variation), and the excess of the class that is most ov
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import json
 import warnings
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from by_seed import write_rows
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
@@ -111,18 +109,5 @@ def rows(seed: int) -> Iterator[dict[str, Any]]:
             yield row | means | {"test": first}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--outcomes", type=Path, required=True, help="JSONL file, written anew")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    args = parser.parse_args()
-    made = [row for seed in args.seeds for row in rows(seed)]
-    for row in made:
-        print({key: value for key, value in row.items() if key != "test"}, flush=True)
-    args.outcomes.write_text("".join(f"{json.dumps(row)}\n" for row in made), encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    write_rows(__doc__, rows, lambda row: {key: row[key] for key in row if key != "test"})

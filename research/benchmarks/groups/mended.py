@@ -16,16 +16,15 @@ leaves alone. 500 tables, three draws.
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import json
 import math
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from statistics import fmean
 from typing import Any
+
+from by_seed import write_rows
 
 from pyswarmopt_groups.voting import majority
 from pyswarmopt_llm.scores.metrics.text import rouge_l
@@ -173,18 +172,5 @@ def rows(seed: int) -> Iterator[dict[str, Any]]:
             }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--outcomes", type=Path, required=True, help="JSONL file, written anew")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    args = parser.parse_args()
-    made = [row for seed in args.seeds for row in rows(seed)]
-    for row in made:
-        print({**row, "test": row["test"].count("1") / TEST}, flush=True)
-    args.outcomes.write_text("".join(f"{json.dumps(row)}\n" for row in made), encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    write_rows(__doc__, rows, lambda row: {**row, "test": row["test"].count("1") / TEST})

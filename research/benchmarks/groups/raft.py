@@ -12,15 +12,15 @@ may be decided.
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import json
 import random
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from by_seed import write_rows
 
 from pyswarmopt_groups import voting
 from pyswarmopt_groups.negotiation.paxos import make_members
@@ -142,16 +142,5 @@ def rows(seed: int) -> Iterator[dict[str, Any]]:
         }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--outcomes", type=Path, required=True, help="JSONL file, written anew")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    args = parser.parse_args()
-    made = [json.dumps(row) for seed in args.seeds for row in rows(seed)]
-    args.outcomes.write_text("".join(f"{row}\n" for row in made), encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    write_rows(__doc__, rows)

@@ -10,14 +10,12 @@ control has the same first choices, and all places below them by lot. 500 test t
 
 from __future__ import annotations
 
-import argparse
-import json
 import random
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from adverse_texts import everybody
+from by_seed import write_rows
 from objectives import TEST, items
 
 from pyswarmopt_groups import voting
@@ -69,16 +67,5 @@ def rows(seed: int) -> Iterator[dict[str, Any]]:
             yield {"method": name, "task": f"{size} members", "seed": seed, "test": test}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--outcomes", type=Path, required=True, help="JSONL file, written anew")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    args = parser.parse_args()
-    made = [row for seed in args.seeds for row in rows(seed)]
-    args.outcomes.write_text("".join(f"{json.dumps(row)}\n" for row in made), encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    write_rows(__doc__, rows)
