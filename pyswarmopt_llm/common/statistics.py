@@ -94,7 +94,7 @@ def interval(
     return student_interval(values, scale, confidence)
 
 
-def _wilson(hits: int, n: int, confidence: float = 0.95) -> Ends:
+def _wilson(hits: int, n: int, confidence: float) -> Ends:
     bounds = stats.binomtest(hits, n).proportion_ci(confidence, method="wilson")
     return float(bounds.low), float(bounds.high)
 

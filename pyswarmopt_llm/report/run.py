@@ -42,6 +42,8 @@ from pyswarmopt_llm.searching.scoring.run_directory import REPLIES, About, Run
 
 SHOWN = 10  # questions of each kind
 LONGEST = 500  # characters of a question
+log = logging.getLogger(__name__)
+read_replies = lazy("pyswarmopt_llm.searching.written.replies:read_replies")
 
 
 def render_report(
@@ -119,10 +121,6 @@ def _questions(result: Result, tasks: Mapping[str, Task]) -> dict[str, list[tupl
 def _text(item: Item) -> tuple[str, str]:
     text = item.question
     return cut(text, LONGEST), item.answer_text
-
-
-log = logging.getLogger(__name__)
-read_replies = lazy("pyswarmopt_llm.searching.written.replies:read_replies")
 
 
 def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResult:

@@ -38,7 +38,14 @@ from pyswarmopt_llm.common.options import check_options, option_name, options_of
 from pyswarmopt_llm.experts.files import inside, refuse_unmatched
 from pyswarmopt_llm.mix import SpaceKind, space_kind
 from pyswarmopt_llm.mix.coefficients import SUMS
-from pyswarmopt_llm.scores.choices import FULL, MOST_STARTS, labelled
+from pyswarmopt_llm.scores.choices import (
+    FULL,
+    MOST_STARTS,
+    ON_SPARE,
+    ROUNDS,
+    labelled,
+    planned_replies,
+)
 from pyswarmopt_llm.scores.metrics.accuracy import TRIED, trial_items
 from pyswarmopt_llm.scores.metrics.objectives import Objectives, load_objectives
 from pyswarmopt_llm.searching.scoring.run_directory import UNTRAINED
@@ -322,12 +329,6 @@ class Plan:
         if not self.objectives.written:
             starts = 1 if self.config.quick else MOST_STARTS
             return starts * labelled(self.items).passes(self.items)
-        from pyswarmopt_llm.scores.choices import (
-            ON_SPARE,
-            ROUNDS,
-            planned_replies,
-        )
-
         spare = self.trained_items if self.objectives.spare else 0
         schedule = ON_SPARE if spare else FULL
         replies = planned_replies(self.distinct("dev"), spare)

@@ -21,6 +21,9 @@ from pyswarmopt_llm.scores.tasks.load import (
 )
 from pyswarmopt_llm.scores.tasks.types import Form, Item, placeholders
 
+log = logging.getLogger(__name__)
+_NOT_ASKED = ("prompt", "id", "answer", "answers", "right")
+
 
 def columns_of_prompts(table: Table, told: Mapping[str, str]) -> Columns:
     """The columns as the user tells them; the one of the questions holds the prompts."""
@@ -47,8 +50,6 @@ def prompt_reader(columns: Columns) -> Callable[[FileRow], Item]:
     return read
 
 
-log = logging.getLogger(__name__)
-_NOT_ASKED = ("prompt", "id", "answer", "answers", "right")
 _UNNEEDED = ("answer", "label", "split")  # columns that new rows may lack
 
 

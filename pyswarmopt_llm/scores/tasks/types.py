@@ -8,7 +8,6 @@ question.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -16,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.regular import digest
 
 _LONGEST = 200  # characters of an example
 _SPLITS = ("dev", "test", "spare")
@@ -159,8 +159,7 @@ def _fingerprint(dev: tuple[Item, ...], test: tuple[Item, ...]) -> str:
         ]
         for split, items in (("dev", dev), ("test", test))
     }
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return digest(content)
 
 
 Scoring = Literal["letter", "likelihood", "generate"]
