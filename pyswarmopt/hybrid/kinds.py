@@ -54,9 +54,9 @@ class UnitBox:
         return x
 
     def encode(self, x: Floats) -> Floats:
-        """A point of the user's box, (D,), in the unit box, (F,)."""
+        """Points of the user's box, (..., D), in the unit box, (..., F)."""
         low, high = self.low[self.free], self.high[self.free]
-        return np.clip((x[self.free] - low) / (high - low), 0.0, 1.0)
+        return np.clip((x[..., self.free] - low) / (high - low), 0.0, 1.0)
 
 
 @dataclass(frozen=True, repr=False, eq=False)

@@ -7,7 +7,6 @@ Which phases there are, and in which order, is for subclasses to say: `pyswarmop
 from __future__ import annotations
 
 import copy
-import itertools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.arrays import Floats, Ints
 from pyswarmopt.base.in_flight import Ticket
 from pyswarmopt.base.inputs import (
     as_limit,
@@ -119,6 +118,7 @@ class Progress(StateRecord):
     # a row for each ticket under way: its number, its row of the round, whether it is beside the round,
     # and its point
     under_way: Floats = array("kt", filled=True)
+    sent: int = 0  # tickets
     rounds: int = 0  # completed
     evaluations: int = 0  # completed, without dropped positions
 
@@ -159,8 +159,6 @@ class PhasedSearch(Progress):
         self._max_iter = as_limit("max_iter", max_iter, 0)
         self._target = None if target is None else as_target(target, maximize)
         self._given_kinds = kinds
-        self._numbers = itertools.count()  # of tickets
-        self._unsent: list[int] = []  # rows of the round, the first one last
         self._enter_box()
         self._take_turns({phase.name: phase() for phase in self.PHASES})
 
@@ -238,7 +236,7 @@ class PhasedSearch(Progress):
 
     def _hear(self, x: Floats, costs: Floats) -> None:
         """Have the phases take in points, (n, D), that none of them has proposed for a round."""
-        points = np.array([self.box.encode(point) for point in x])
+        points = self.box.encode(x)
         for phase in self.phases.values():
             phase.hear(self, points, bounded(costs))
 
@@ -266,16 +264,25 @@ class PhasedSearch(Progress):
         asked = self.ask()
         if not len(self.told):
             self.told = np.full(len(asked), math.nan)
-            self._unsent = list(range(len(asked)))[::-1]
-        beside = not self._unsent
+        waiting = np.setdiff1d(self._open_rows(), self._sent_rows())
+        beside = not waiting.size
         if beside and self.turn == START:
             return None
-        row = len(asked) if beside else self._unsent.pop()
+        row = len(asked) if beside else int(waiting[0])
         x = self.box.decode(self._beside()[None])[0] if beside else asked[row].copy()
-        ticket = Ticket(x, row, next(self._numbers))
+        ticket = Ticket(x, row, self.sent)
+        self.sent += 1
         line = np.concatenate([[ticket.number, row, beside], x])
         self.under_way = np.vstack([self.under_way, line])
         return ticket
+
+    def _open_rows(self) -> Ints:
+        """Rows of the round that have no value."""
+        return np.flatnonzero(np.isnan(self.told))
+
+    def _sent_rows(self) -> Floats:
+        """Rows of the round that are under way."""
+        return self.under_way[self.under_way[:, 2] == 0, 1]
 
     def tickets(self) -> list[Ticket]:
         """The tickets of `ask_one` that have no value yet, the oldest first; a point beside the round
@@ -309,8 +316,7 @@ class PhasedSearch(Progress):
 
     def unit_under_way(self) -> Floats:
         """The points under way in the unit box, (k, M), snapped."""
-        points = [self.box.encode(x) for x in self.under_way[:, 3:]]
-        return self.kinds.snap(np.array(points).reshape(-1, self.box.dim))
+        return self.kinds.snap(self.box.encode(self.under_way[:, 3:]))
 
     # ---- results ----
 
@@ -354,7 +360,6 @@ class PhasedSearch(Progress):
         """All that a resume needs: arrays (copies), numbers and strings."""
         saved: dict[str, Any] = {
             "random": self.random.bit_generator.state,
-            "limits": [self.max_evals, self._max_iter, self._target],
             **super().state_dict(prefix),
         }
         for phase in self.phases.values():
@@ -394,10 +399,7 @@ class PhasedSearch(Progress):
         asked, told = len(self.asked), len(self.told)
         if asked not in (0, len(batch)) or told not in (0, asked):
             raise ValueError("points that are not those of the phase whose turn it is")
-        points, (numbers, rows, beside) = self.under_way[:, 3:], self.under_way[:, :3].T
-        sent, open_rows = set(rows[beside == 0]), set(np.flatnonzero(np.isnan(self.told)).tolist())
+        points = self.under_way[:, 3:]
         inside = ((points >= self.low) & (points <= self.high)).all()
-        if not inside or not sent <= open_rows:
+        if not inside or not np.isin(self._sent_rows(), self._open_rows()).all():
             raise ValueError("points under way that are not those of its round")
-        self._unsent = sorted(open_rows - sent, reverse=True)
-        self._numbers = itertools.count(int(numbers.max(initial=-1)) + 1)
