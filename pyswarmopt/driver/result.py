@@ -170,12 +170,21 @@ class Result(Mapping[str, Any]):
         usual = ("message", "success", "fun", "x", "nit", "nfev", "algorithm")
         shown = (*usual[:3], "fun_stderr", "n_best", "maxcv", "x", "params", *usual[4:])
         names = [name for name in shown if name in usual or self[name] != _DEFAULTS[name]]
-        width = max(map(len, names)) + 2
-        with np.printoptions(precision=3, threshold=10, edgeitems=3):
-            return "\n".join(f"{name:>{width}}: {self[name]}" for name in names)
+        return lines({name: self[name] for name in names})
 
 
 _DEFAULTS = {f.name: f.default for f in fields(Result)}
+
+
+def lines(values: Mapping[str, Any]) -> str:
+    """A line for each value behind its name, arrays in short."""
+    width = max(map(len, values)) + 2
+    with np.printoptions(precision=3, threshold=10, edgeitems=3):
+        texts = {
+            name: str(value).replace("\n", "\n" + " " * (width + 2))
+            for name, value in values.items()
+        }
+    return "\n".join(f"{name:>{width}}: {text}" for name, text in texts.items())
 
 
 def keep_in(error: Exception, result: Any) -> None:

@@ -21,7 +21,7 @@ from pyswarmopt.driver.loop import Loop, Reasons
 from pyswarmopt.driver.multi.pareto import hypervolume
 from pyswarmopt.driver.multi.smpso import MultiSwarm
 from pyswarmopt.driver.options import Options
-from pyswarmopt.driver.result import FAILED, INTERRUPTED, message
+from pyswarmopt.driver.result import FAILED, INTERRUPTED, lines, message
 from pyswarmopt.driver.start import check_value
 from pyswarmopt.driver.workers.pool import MapLike
 
@@ -65,11 +65,7 @@ class MultiResult:
         if self.maxcv > 0:
             shown["maxcv"] = self.maxcv
         shown |= {"nit": self.nit, "nfev": self.nfev, "x": self.x, "fun": self.fun}
-        with np.printoptions(precision=3, threshold=10, edgeitems=2):
-            texts = {
-                name: str(value).replace("\n", "\n" + " " * 11) for name, value in shown.items()
-            }
-        return "\n".join(f"{name:>9}: {text}" for name, text in texts.items())
+        return lines(shown)
 
     def hypervolume(self, reference: npt.ArrayLike) -> float:
         """The volume that the front dominates, up to `reference`, (M,); see
