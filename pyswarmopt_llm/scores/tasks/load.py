@@ -551,20 +551,18 @@ def left_out(table: Table, locations: Sequence[str]) -> str:
 
 def _refusal(path: Path, bad: Mapping[str, UserError], can_skip: bool) -> UserError:
     """What is wrong with the rows at these locations; rows with the same fault share its line."""
-    remedy = ["leave out with `skip_bad_rows`"] if can_skip else []
+    or_skip = ", or leave out with `skip_bad_rows`" if can_skip else ""
     if len(bad) == 1:
-        return UserError(", or ".join([*(error.text for error in bad.values()), *remedy]))
+        return UserError(next(iter(bad.values())).text + or_skip)
     rows = dict[str, list[str]]()
     for location, error in bad.items():
         problem = error.text.removeprefix(f"{location}: ")
         fault = problem.rpartition("; ")[0] or problem
         rows.setdefault(fault, []).append(location.removeprefix(f"{path}: "))
     texts = [f"{_listed(places, ALIKE)}: {fault}" for fault, places in rows.items()]
-    shown = texts[:NAMED]
-    if len(texts) > NAMED:
-        shown.append(f"and {len(texts) - NAMED} other faults")
-    shown += [f"mend them, or {text}" for text in remedy] or ["mend them"]
-    return UserError(f"{path}: {counted(len(bad), 'bad row')}: {'; '.join(shown)}")
+    more = f"; and {len(texts) - NAMED} other faults" if len(texts) > NAMED else ""
+    faults = "; ".join(texts[:NAMED]) + more
+    return UserError(f"{path}: {counted(len(bad), 'bad row')}: {faults}; mend them{or_skip}")
 
 
 def _listed(names: Sequence[str], most: int) -> str:
