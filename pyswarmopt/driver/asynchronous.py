@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
+from pyswarmopt.driver.evaluation import CallOutcome
 from pyswarmopt.driver.judge import Judged
 from pyswarmopt.driver.options import Options
 from pyswarmopt.driver.search import Search
-from pyswarmopt.driver.workers.pool import CallOutcome
 
 if TYPE_CHECKING:
     from pyswarmopt.base.in_flight import Ticket
@@ -123,7 +123,7 @@ class AsynchronousSearch(Search):
             return
         ticket, point, tries = self._calls.pop(future)
         evaluator.calls += 1
-        outcome = evaluator.workers.outcome(future, point)
+        outcome = evaluator.outcome(future, point)
         last = evaluator.left <= len(self._calls)
         if tries <= evaluator.retries and not last and evaluator.failed(outcome):
             self._call(ticket, point, tries + 1)

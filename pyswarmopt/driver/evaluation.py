@@ -8,24 +8,51 @@ import math
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from pyswarmopt.base.arrays import Bools, Floats, holds_numbers
+from pyswarmopt.base.arrays import Bools, Floats, as_array, holds_numbers, is_tensor
 from pyswarmopt.base.record import check
-from pyswarmopt.driver.workers.pool import CallOutcome, MapLike, Workers
+from pyswarmopt.driver.workers.pool import MapLike, Workers
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
+    from concurrent.futures import Executor, Future
 
 Objective = Callable[[Any], Any]
 OnError = Literal["raise", "worst"] | tuple[Literal["retry"], int]
 
 
+class CallOutcome(NamedTuple):
+    """Outcome of one call: a value, or an error."""
+
+    value: Any
+    error: Exception | None
+
+
 class WrongShapeError(ValueError):
     """The objective returned something else than one number per point."""
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class _Call:
+    """Calls the objective on a copy and catches what it raises; picklable if the objective is."""
+
+    fun: Objective
+
+    def __call__(self, x: Floats) -> CallOutcome:
+        try:
+            value = self.fun(x.copy())
+        except Exception as error:  # whatever a user's objective raises is the business of on_error
+            return CallOutcome(None, error)
+        return CallOutcome(as_array(value) if is_tensor(value) else value, None)
+
+
+def _lost(error: Exception) -> CallOutcome:
+    """Outcome of a call whose worker gave no answer."""
+    return CallOutcome(None, error)
 
 
 class Evaluator:
@@ -82,10 +109,11 @@ class Evaluator:
         self.vectorized: bool | None = None if vectorized == "auto" else bool(vectorized)
         self.max_evals = max_evals
         self.shape = () if outputs is None else (outputs,)
+        self._call = _Call(fun)
         self._forgive, self.retries = _read_on_error(on_error)
         # else the first error of a worker ends the search at once
-        self.workers = Workers(workers, fun, self._forgive or self.retries > 0)
-        self._call = self.workers.call
+        lost = _lost if self._forgive or self.retries else None
+        self.workers = Workers(workers, self._call, lost)
 
     @property
     def late(self) -> bool:
@@ -148,6 +176,10 @@ class Evaluator:
             raise outcome.error
         return math.nan
 
+    def outcome(self, future: Future[CallOutcome], x: Floats) -> CallOutcome:
+        """Outcome of the call at x, (D,), that has ended."""
+        return _checked(self.workers.answer(future, x))
+
     def confirm(self, x: Floats, value: float, known: bool = True) -> float:
         """``fun(x)`` as the user will get it.
 
@@ -166,7 +198,7 @@ class Evaluator:
 
     def _at_last(self, x: Floats) -> float:
         """The value of one more call at x, NaN if it fails."""
-        outcome = self._call(x) if self.vectorized else self.workers.map([x])[0]
+        outcome = self._call(x) if self.vectorized else self._one_by_one(x[None])[0]
         if self.vectorized and (outcome.error is not None or not self._fits(outcome.value)):
             outcome = self._batch(x[None])[0]  # a single point is not what it takes
         return math.nan if outcome.error is not None else float(self._number(outcome.value))
@@ -232,10 +264,12 @@ class Evaluator:
         while which and not self.late:
             now, which = which[:together], which[together:]
             self.calls += len(now)
-            answers = (
-                self._batch(points[now]) if self.vectorized else self.workers.map(list(points[now]))
-            )
+            answers = self._batch(points[now]) if self.vectorized else self._one_by_one(points[now])
             outcomes.update(zip(now, answers, strict=True))
+
+    def _one_by_one(self, points: Floats) -> list[CallOutcome]:
+        outcomes = self.workers.map(list(points))
+        return [_checked(outcome) for outcome in outcomes]
 
     def _batch(self, points: Floats) -> list[CallOutcome]:
         value, error = self._call(points)
@@ -307,6 +341,20 @@ class Evaluator:
 
 
 SAVED: dict[str, Any] = {"calls": int, "skipped": int, "vectorized": (bool, type(None))}
+
+
+def _checked(outcome: Any) -> CallOutcome:
+    """Check a worker's answer: it has the form that `_Call` gives.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if not isinstance(outcome, CallOutcome):
+        raise ValueError(
+            f"workers= gave {type(outcome).__name__} where it must give what the function that it "
+            "was handed returns"
+        )
+    return outcome
 
 
 def _as_floats(values: Any) -> Floats:

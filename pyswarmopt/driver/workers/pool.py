@@ -5,73 +5,50 @@ from __future__ import annotations
 import os
 import pickle
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
-
-from pyswarmopt.base.arrays import Floats, as_array, is_tensor
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 if TYPE_CHECKING:  # imported on use: this thread alone needs none of it
     from concurrent.futures import Executor, Future
+
+X = TypeVar("X")
+Y = TypeVar("Y")
 
 # Like the built-in map: a function and what to call it on, to the results in the same order.
 MapLike = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 
 
-class CallOutcome(NamedTuple):
-    """Outcome of one call: a value, or an error."""
-
-    value: Any
-    error: Exception | None
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class Call:
-    """Calls the objective on a copy and catches what it raises; picklable if the objective is."""
-
-    fun: Callable[[Any], Any]
-
-    def __call__(self, x: Floats) -> CallOutcome:
-        try:
-            value = self.fun(x.copy())
-        except Exception as error:  # whatever a user's objective raises is the business of on_error
-            return CallOutcome(None, error)
-        return CallOutcome(as_array(value) if is_tensor(value) else value, None)
-
-
-class Workers:
-    """A pool of workers that call the objective; it is opened at its first use and must be closed.
+class Workers(Generic[X, Y]):
+    """A pool of workers that call one function; it is opened at its first use and must be closed.
 
     Args:
         spec: a number of threads, -1 for as many as there are cores; "threads", "threads:N",
             "processes" or "processes:N" (N defaults to the number of cores); an executor, which
             stays open: one of `concurrent.futures` or mpi4py, Dask's client, or another object
             with `submit`; or a callable like the built-in `map`.
-        fun: the objective.
-        forgiving: whether a call fails whose worker gives no answer, since its process died or sent
-            what cannot be pickled; else that error is raised.
+        function: what they call.
+        lost: from an error to what stands for the answer of a worker that gave none: its process
+            died, or it sent what cannot be pickled. None: the error is raised.
 
     Raises:
-        ValueError: none of these; or an objective that processes cannot be sent.
+        ValueError: none of these; or a function that processes cannot be sent.
 
     Processes are started afresh ("spawn": a fork of a process that runs torch's threads may hang),
     so a script needs its ``if __name__ == "__main__":``, and the objective must be importable: a
     function at the top level of a module.
 
     Example:
-        >>> import numpy as np
-        >>> with Workers("threads:2", sum) as workers:
-        ...     [outcome.value for outcome in workers.map([np.arange(3), np.arange(4)])]
-        [np.int64(3), np.int64(6)]
+        >>> with Workers("threads:2", abs) as workers:
+        ...     workers.map([-1, 2, -3])
+        [1, 2, 3]
     """
 
     def __init__(
         self,
         spec: int | str | MapLike | Executor,
-        fun: Callable[[Any], Any],
-        forgiving: bool = False,
+        function: Callable[[X], Y],
+        lost: Callable[[Exception], Y] | None = None,
     ) -> None:
-        self.call = Call(fun)
-        self._forgiving = forgiving
+        self._function, self._lost = function, lost
         self._map: MapLike | None = None
         self._executor: Any = None
         if hasattr(spec, "submit"):
@@ -84,31 +61,31 @@ class Workers:
             self.kind, self.count = _parse(spec)
 
         if self.kind == "processes":
-            _check_sendable(fun)
+            _check_sendable(function)
 
-    def map(self, points: list[Floats]) -> list[CallOutcome]:
-        """The outcomes at points, (D,) each, in their order; calls may be made at the same time."""
+    def map(self, items: list[X]) -> list[Y]:
+        """The answers for `items`, in their order, possibly found at the same time."""
         if self._map is not None:
-            outcomes = list(map(_checked, self._map(self.call, points)))
-            if len(outcomes) != len(points):
+            answers = list(self._map(self._function, items))
+            if len(answers) != len(items):
                 raise ValueError(
-                    f"workers= gave {len(outcomes)} answers for {len(points)} points; use a "
-                    "callable like map"
+                    f"workers= gave {len(answers)} answers for {len(items)} points; use a callable "
+                    "like map"
                 )
-            return outcomes
+            return answers
         if self.kind == "serial":
-            return [self.call(x) for x in points]
-        futures = [self.submit(x) for x in points]
+            return [self._function(item) for item in items]
+        futures = [self.submit(item) for item in items]
         try:
-            return [self.outcome(*pair) for pair in zip(futures, points, strict=True)]
+            return [self.answer(*pair) for pair in zip(futures, items, strict=True)]
         except BaseException:
             for future in futures:
                 if hasattr(future, "cancel"):
                     future.cancel()
             raise
 
-    def submit(self, x: Floats) -> Future[CallOutcome]:
-        """Begin a call at x, (D,), and go on; a worker that is this thread makes it at once. Not for a map of
+    def submit(self, item: X) -> Future[Y]:
+        """Begin a call and go on; a worker that is this thread makes it at once. Not for a map of
         the user's own.
 
         Raises:
@@ -117,16 +94,16 @@ class Workers:
         from concurrent import futures
 
         if self.kind == "serial":
-            future: Future[CallOutcome] = futures.Future()
-            future.set_result(self.call(x))
+            future: Future[Y] = futures.Future()
+            future.set_result(self._function(item))
             return future
         try:
-            future = self._pool().submit(self.call, x)
+            future = self._pool().submit(self._function, item)
         except futures.BrokenExecutor:
             if self.kind != "processes":
                 raise
             self.close(wait=False)  # a process has died
-            future = self._pool().submit(self.call, x)
+            future = self._pool().submit(self._function, item)
         if not hasattr(future, "result"):
             raise ValueError(
                 f"workers=: submit() of {type(self._executor).__name__} gave "
@@ -134,32 +111,34 @@ class Workers:
             )
         return future
 
-    def outcome(self, future: Future[CallOutcome], x: Floats) -> CallOutcome:
-        """The outcome of a call at x, (D,), that was submitted.
+    def answer(self, future: Future[Y], item: X) -> Y:
+        """The answer for an item that was submitted.
 
         Where a process dies, so do all calls of its pool: each is made again, in a process of its
-        own, and what dies there has failed.
+        own, and what dies there is lost.
         """
         from concurrent import futures
 
         try:
-            answer = future.result()
-        except Exception as error:
-            died = isinstance(error, futures.BrokenExecutor)
-            if not self._forgiving or (died and self.kind != "processes"):
+            return future.result()
+        except futures.BrokenExecutor:
+            if self._lost is None or self.kind != "processes":
                 raise
-            return self._alone(x) if died else CallOutcome(None, error)
-        return _checked(answer)
+            return self._alone(item, self._lost)
+        except Exception as error:
+            if self._lost is None:
+                raise
+            return self._lost(error)
 
-    def _alone(self, x: Floats) -> CallOutcome:
+    def _alone(self, item: X, lost: Callable[[Exception], Y]) -> Y:
         from pyswarmopt.driver.workers.processes import open_pool
 
         with open_pool(1) as pool:
             try:
-                return pool.submit(self.call, x).result()
+                return pool.submit(self._function, item).result()
             except Exception as error:
                 error.add_note("the process that called fun died, or sent what cannot be read")
-                return CallOutcome(None, error)
+                return lost(error)
 
     def _pool(self) -> Any:
         if self._executor is None and self.kind == "threads":
@@ -187,23 +166,9 @@ class Workers:
         self.close(wait=kind is not KeyboardInterrupt)
 
 
-def _checked(outcome: Any) -> CallOutcome:
-    """Check a worker's answer: it has the form that `Call` gives.
-
-    Raises:
-        ValueError: it is something else.
-    """
-    if not isinstance(outcome, CallOutcome):
-        raise ValueError(
-            f"workers= gave {type(outcome).__name__} where it must give what the function that it "
-            "was handed returns"
-        )
-    return outcome
-
-
-def _check_sendable(fun: Callable[..., Any]) -> None:
+def _check_sendable(function: Callable[..., Any]) -> None:
     try:
-        pickle.dumps(fun)
+        pickle.dumps(function)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise ValueError(
             f"the objective cannot be sent to processes ({error}); define it at the top level of a "
