@@ -51,6 +51,7 @@ def minimize(
     space: Mapping[str, Any] | None = None,
     args: tuple[Any, ...] = (),
     timeout: float | None = None,
+    evaluation_timeout: float | None = None,
 ) -> Result:
     """Find the point of a box, or the parameters of a space, where `fun` is smallest.
 
@@ -58,8 +59,9 @@ def minimize(
     ``message="interrupted"``, and the calls of the iteration under way are lost.
 
     Args:
-        fun: ``(D,) float64 array -> float``, or ``(m, D) -> (m,)``; it gets copies.
-            A value that is not finite counts as the worst possible.
+        fun: ``(D,) float64 array -> float``, or ``(m, D) -> (m,)``; it gets copies. One that raises
+            TypeError or AttributeError on arrays is tried with torch tensors (CPU, float64) where
+            torch is installed. A value that is not finite counts as the worst possible.
         bounds: D pairs (low, high) of finite numbers as in SciPy, or its `Bounds`, or two NumPy
             arrays (low, high); see `pyswarmopt.boundary.make_box`. Either this or `space`.
         recipe: a name, a `Recipe`, or None: what does best in docs/evidence.md. That is
@@ -87,7 +89,7 @@ def minimize(
         target: stop when the best value is at least as good.
         seed: the same seed gives the same search; None takes one from the operating system, a NumPy
             `Generator` draws one.
-        workers: a number of threads (-1: one for each core), "threads:N", "processes:N", an
+        workers: a number of threads (-1: one for each core), "threads:N", "processes:N", "ray", an
             executor, or a map-like callable; the result is the same (see
             `pyswarmopt.driver.workers.pool.Workers`). They share the points that are proposed at a
             time: with ``workers=4`` say ``population=4``, or three of them wait; a warning says so
@@ -137,7 +139,12 @@ def minimize(
             ones. `x0` may then be such a dict, or several.
         args: further arguments of `fun`: ``fun(x, *args)``.
         timeout: seconds after which no call of `fun` begins, and ``stop`` has the key "timeout"; the
-            calls under way are waited for. A search that goes on from a checkpoint has them anew.
+            calls under way are waited for, which `evaluation_timeout` bounds. A search that goes on
+            from a checkpoint has them anew.
+        evaluation_timeout: seconds after which a call of `fun` fails with TimeoutError, as
+            `on_error` says. With workers=1 in the main thread and in processes it is interrupted;
+            on threads, executors and Ray nobody waits for it any longer, and where as many calls
+            are under way as there are workers. A thread that hangs keeps the program from ending.
 
     Returns:
         The best point found, its value, and how it was found.
@@ -177,6 +184,7 @@ def minimize(
         callback=callback, x0=x0, progress=progress, on_error=on_error, checkpoint=checkpoint,
         integrality=integrality, constraints=constraints, categorical=categorical, noisy=noisy,
         history=history, asynchronous=asynchronous, space=space, args=args, timeout=timeout,
+        evaluation_timeout=evaluation_timeout,
     )  # fmt: skip
     return _search(options, maximize=False)
 
@@ -207,6 +215,7 @@ def maximize(
     space: Mapping[str, Any] | None = None,
     args: tuple[Any, ...] = (),
     timeout: float | None = None,
+    evaluation_timeout: float | None = None,
 ) -> Result:
     """Find the point of a box where `fun` is largest; arguments and result are those of `minimize`.
 
@@ -231,6 +240,7 @@ def maximize(
         callback=callback, x0=x0, progress=progress, on_error=on_error, checkpoint=checkpoint,
         integrality=integrality, constraints=constraints, categorical=categorical, noisy=noisy,
         history=history, asynchronous=asynchronous, space=space, args=args, timeout=timeout,
+        evaluation_timeout=evaluation_timeout,
     )  # fmt: skip
     return _search(options, maximize=True)
 

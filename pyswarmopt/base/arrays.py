@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
@@ -30,6 +31,11 @@ def is_tensor(thing: Any) -> TypeGuard[Tensor]:
         False
     """
     return isinstance(thing, getattr(sys.modules.get("torch"), "Tensor", ()))
+
+
+def torch_is_installed() -> bool:
+    """Whether torch could be imported; it is not, here."""
+    return find_spec("torch") is not None
 
 
 @contextmanager

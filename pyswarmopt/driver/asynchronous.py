@@ -5,8 +5,9 @@ there.
 from __future__ import annotations
 
 import math
+import time
 from concurrent.futures import Future
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -22,11 +23,12 @@ if TYPE_CHECKING:
 
 
 class _PendingCall(NamedTuple):
-    """A call under way: whose, where, and for which time."""
+    """A call under way: whose, where, for which time, and since when."""
 
     ticket: Ticket
     point: Floats
     tries: int
+    began: float
 
 
 class AsynchronousSearch(Search):
@@ -46,7 +48,7 @@ class AsynchronousSearch(Search):
             "cannot be noisy=True: bests are evaluated again after whole iterations": options.noisy,
             "evaluates one point at a time: fun cannot be vectorized=True": options.vectorized
             is True,
-            "needs workers that answer one by one: threads, processes or an executor": (
+            "needs workers that answer one by one: threads, processes or 'ray'": (
                 self._evaluator.workers.kind == "map"
             ),
         }
@@ -65,9 +67,9 @@ class AsynchronousSearch(Search):
         for again in self._again:
             self._send(again)
         self._again = []
-        count = self._evaluator.workers.count
+        capacity = self._evaluator.workers.capacity()
         while swarm.rounds == began and not swarm.stop():
-            free = len(self._calls) < min(count, self._evaluator.left)
+            free = len(self._calls) < min(capacity, self._evaluator.left)
             ticket = swarm.ask_one() if free and not self._evaluator.late else None
             if ticket is not None:
                 self._send(ticket)
@@ -107,28 +109,43 @@ class AsynchronousSearch(Search):
             self._call(ticket, points[0], tries=1)
 
     def _call(self, ticket: Ticket, point: Floats, tries: int) -> None:
-        future = self._evaluator.workers.submit(point)
+        future = self._evaluator.begin(point)
         if not hasattr(future, "add_done_callback"):
             raise ValueError(
                 "asynchronous=True needs workers whose futures have add_done_callback, which "
                 f"{type(future).__name__} has not"
             )
-        self._calls[future] = _PendingCall(ticket, point, tries)
+        self._calls[future] = _PendingCall(ticket, point, tries, time.monotonic())
         future.add_done_callback(self._answered.put)
 
     def _hear(self) -> None:
-        """Wait for one answer and take it in."""
-        evaluator, future = self._evaluator, self._answered.get()
-        if future not in self._calls:  # it has called back twice
-            return
-        ticket, point, tries = self._calls.pop(future)
+        """Wait for one answer and take it in, or give up a call that has none in time."""
+        evaluator = self._evaluator
+        future, outcome = self._next_answer()
+        ticket, point, tries, _ = self._calls.pop(future)
         evaluator.calls += 1
-        outcome = evaluator.outcome(future, point)
+        if outcome is None:
+            outcome = evaluator.outcome(future, point)
         last = evaluator.left <= len(self._calls)
         if tries <= evaluator.retries and not last and evaluator.failed(outcome):
             self._call(ticket, point, tries + 1)
         else:
             self._tell(ticket, point, float(evaluator.value(outcome, last)))
+
+    def _next_answer(self) -> tuple[Future[CallOutcome], CallOutcome | None]:
+        """The next call that has ended, and what became of it if it was given up."""
+        patience = self._evaluator.patience
+        while True:
+            oldest = min(self._calls, key=lambda future: self._calls[future].began)
+            left = self._calls[oldest].began + patience - time.monotonic()
+            try:
+                future = self._answered.get(timeout=None if left == math.inf else max(left, 0.0))
+            except Empty:
+                self._evaluator.workers.give_up(oldest)
+                slow = TimeoutError(f"fun took longer than evaluation_timeout={patience} s")
+                return oldest, CallOutcome(None, slow)
+            if future in self._calls:  # else it was given up
+                return future, None
 
     def _tell(self, ticket: Ticket, point: Floats, value: float, violation: float = 0.0) -> None:
         iteration = self._swarm.rounds

@@ -5,16 +5,25 @@ fails.
 from __future__ import annotations
 
 import math
+import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from pyswarmopt.base.arrays import Bools, Floats, as_array, holds_numbers, is_tensor
+from pyswarmopt.base.arrays import (
+    Bools,
+    Floats,
+    as_array,
+    holds_numbers,
+    is_tensor,
+    torch_is_installed,
+)
 from pyswarmopt.base.record import check
 from pyswarmopt.driver.workers.pool import MapLike, Workers
 
@@ -41,10 +50,18 @@ class _Call:
     """Calls the objective on a copy and catches what it raises; picklable if the objective is."""
 
     fun: Objective
+    tensors: bool = False
+    seconds: float | None = None
 
     def __call__(self, x: Floats) -> CallOutcome:
+        argument: Any = x.copy()
         try:
-            value = self.fun(x.copy())
+            if self.tensors:
+                import torch
+
+                argument = torch.from_numpy(argument)
+            with _at_most(self.seconds):
+                value = self.fun(argument)
         except Exception as error:  # whatever a user's objective raises is the business of on_error
             return CallOutcome(None, error)
         return CallOutcome(as_array(value) if is_tensor(value) else value, None)
@@ -55,12 +72,34 @@ def _lost(error: Exception) -> CallOutcome:
     return CallOutcome(None, error)
 
 
+@contextmanager
+def _at_most(seconds: float | None) -> Iterator[None]:
+    """Raise TimeoutError in what takes longer; in the main thread of a process, where signals
+    arrive.
+    """
+    if seconds is None:
+        yield
+        return
+
+    def end(number: int, frame: Any) -> None:
+        raise TimeoutError(f"fun took longer than evaluation_timeout={seconds} s")
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
 class Evaluator:
     """Evaluates batches of points and counts the calls; never makes more than it may.
 
     Args:
-        fun: ``(D,) float64 -> float``, or ``(m, D) -> (m,)``, on NumPy arrays. Results may be
-            torch tensors, too, wherever they live.
+        fun: ``(D,) float64 -> float``, or ``(m, D) -> (m,)``; on NumPy arrays, or on torch tensors
+            (CPU, float64) if it raises TypeError or AttributeError on arrays. Results may be
+            either, wherever they live.
         vectorized: True, False, or "auto": the first point is tried alone; if `fun` does not give a
             number for it, the first batch is tried as a whole. A function that takes both is called
             point by point, so that its value at a point never depends on the batch; say True where
@@ -79,10 +118,11 @@ class Evaluator:
         calls: calls so far.
         skipped: points that used up budget without a call, because they broke a constraint.
         confirms: whether a call is kept back for `confirm`, as a vectorised `fun` always has it.
-        deadline: no call begins after it, by `time.monotonic`.
         retries: how often a failed call is made again.
         vectorized: how `fun` is called; None until the trial.
+        tensors: whether it takes tensors; None until the trial.
         shape: of a value: () or (outputs,).
+        patience: seconds that a call under way is waited for.
         workers: the pool; close it in the end.
 
     Raises:
@@ -105,20 +145,54 @@ class Evaluator:
         self.calls = 0
         self.skipped = 0
         self.confirms = False
-        self.deadline = math.inf
         self.vectorized: bool | None = None if vectorized == "auto" else bool(vectorized)
+        self.tensors: bool | None = None
         self.max_evals = max_evals
         self.shape = () if outputs is None else (outputs,)
-        self._call = _Call(fun)
+        self._fun = fun
+        self._known: _Call | None = None
+        self._again = -1, math.nan  # calls before the best point was called again, and its value
+        self._deadline = self.patience = math.inf
+        self._seconds: float | None = None  # after which a call is interrupted
+        self._seconds_here: float | None = None  # the same for the trial, which is made here
         self._forgive, self.retries = _read_on_error(on_error)
         # else the first error of a worker ends the search at once
-        lost = _lost if self._forgive or self.retries else None
-        self.workers = Workers(workers, self._call, lost)
+        self._lost = _lost if self._forgive or self.retries else None
+        self.workers = Workers(workers)
+        self.workers.check(fun)
+
+    def limit_time(self, deadline: float, seconds: float | None) -> None:
+        """Begin no call after `deadline`, by `time.monotonic`, and let none take longer than
+        `seconds`: it then fails. It is interrupted in this thread and in processes; elsewhere it is
+        waited for no longer.
+
+        Raises:
+            ValueError: calls that can neither be interrupted nor left alone.
+        """
+        self._deadline = deadline
+        if seconds is None:
+            return
+        import threading  # on use: a search without it begins earlier
+
+        alarms = hasattr(signal, "setitimer")  # not on Windows
+        here = alarms and threading.current_thread() is threading.main_thread()
+        kind = self.workers.kind
+        self._seconds_here = seconds if here else None
+        if kind == "map" or (kind == "serial" and not here):
+            raise ValueError(
+                "evaluation_timeout= cannot end calls outside of the main thread, nor those of a "
+                "map, nor on Windows those of the process itself: use workers=1 in the main "
+                "thread, 2 and more, 'processes:N' or an executor"
+            )
+        if alarms and kind in ("serial", "processes"):
+            self._seconds = seconds
+        else:
+            self.patience = seconds
 
     @property
     def late(self) -> bool:
         """Whether no call may begin any more."""
-        return time.monotonic() >= self.deadline
+        return time.monotonic() >= self._deadline
 
     @property
     def left(self) -> int:
@@ -154,7 +228,7 @@ class Evaluator:
     def _outcomes(self, points: Floats) -> dict[int, CallOutcome]:
         """Evaluate points, with retries; the outcome of each."""
         outcomes: dict[int, CallOutcome] = {}
-        if self.vectorized is None and len(points) and self.left:
+        if self.tensors is None and len(points) and self.left:
             self._trial(points, outcomes)
         self._evaluate(points, [i for i in range(len(points)) if i not in outcomes], outcomes)
         for _ in range(self.retries):
@@ -176,9 +250,13 @@ class Evaluator:
             raise outcome.error
         return math.nan
 
+    def begin(self, x: Floats) -> Future[CallOutcome]:
+        """Begin a call at one point, (D,), on a worker, for an objective whose form is known."""
+        return self.workers.submit(self._one(), x)
+
     def outcome(self, future: Future[CallOutcome], x: Floats) -> CallOutcome:
         """Outcome of the call at x, (D,), that has ended."""
-        return _checked(self.workers.answer(future, x))
+        return _checked(self.workers.answer(future, self._one(), x, self._lost))
 
     def confirm(self, x: Floats, value: float, known: bool = True) -> float:
         """``fun(x)`` as the user will get it.
@@ -192,20 +270,22 @@ class Evaluator:
         """
         if (known and not self._keeps_one) or self.calls >= self.max_evals or self.late:
             return value
-        now = self._at_last(x)
+        made_at, now = self._again
+        if self.vectorized or made_at != self.calls or not math.isfinite(now):
+            now = self._at_last(x)
         self.calls += 1
         return now if math.isfinite(now) else value
 
     def _at_last(self, x: Floats) -> float:
         """The value of one more call at x, NaN if it fails."""
-        outcome = self._call(x) if self.vectorized else self._one_by_one(x[None])[0]
+        outcome = self._one()(x) if self.vectorized else self._one_by_one(x[None])[0]
         if self.vectorized and (outcome.error is not None or not self._fits(outcome.value)):
             outcome = self._batch(x[None])[0]  # a single point is not what it takes
         return math.nan if outcome.error is not None else float(self._number(outcome.value))
 
     def again(self, x: Floats) -> Floats | float:
         """``fun(x)`` in the form that is known, for a point, (D,), that was evaluated before; it is
-        not counted.
+        not counted, unless `confirm` would make the same call next.
 
         Returns:
             The value, of `shape`; NaN if the call failed and that is forgiven.
@@ -215,52 +295,83 @@ class Evaluator:
             Exception: what `fun` raised, if `on_error` says so.
         """
         for _ in range(self.retries + 1):
-            outcome = self._batch(x[None])[0] if self.vectorized else self._call(x)
+            outcome = self._batch(x[None])[0] if self.vectorized else self._one()(x)
             if not self.failed(outcome):
                 break
-        return self.value(outcome, last=not self.left)
+        value = self.value(outcome, last=not self.left)
+        if not self.shape:
+            self._again = self.calls, float(value)
+        return value
 
     # ---- which form the objective takes ----
 
     def _trial(self, points: Floats, outcomes: dict[int, CallOutcome]) -> None:
-        """Find out whether `fun` takes one point or many; the values it gives on the way are
-        kept.
-        """
-        alone = self._call(points[0])
-        fits = alone.error is None and self._fits(alone.value)
-        self.vectorized = not fits and self._takes_many(points, alone, outcomes)
-        if not self.vectorized:
-            self.calls += 1
-            outcomes[0] = alone
+        """Find out how `fun` wants to be called; the values it gives on the way are kept."""
+        asked = self.vectorized
+        failure = self._try_forms(points, asked, outcomes)
+        # these are what torch's functions raise on arrays
+        if failure is not None and isinstance(failure.error, TypeError | AttributeError):
+            self.tensors = torch_is_installed()
+            if self.tensors:
+                second = self._try_forms(points, asked, outcomes)
+                if second is None:
+                    return
+                failure.error.add_note(f"On a torch tensor fun raised {second.error!r}.")
+        self.tensors = False
+        if failure is None:
+            return
+        self.vectorized = bool(asked)
+        count = min(len(points), self.left) if asked else 1
+        if failure.error is None:
+            given = points[:count].shape if asked else points[0].shape
+            raise WrongShapeError(
+                f"fun returned {type(failure.value).__name__} of shape {np.shape(failure.value)} "
+                f"given shape {given}; it must give {self._wanted} for a point of shape (D,), or "
+                f"{self._wanted} for each of many, shape (m, D){self._several(failure.value)}"
+            )
+        self.calls += count
+        outcomes.update(dict.fromkeys(range(count), failure))
 
-    def _takes_many(
-        self, points: Floats, alone: CallOutcome, outcomes: dict[int, CallOutcome]
-    ) -> bool:
-        """Whether `fun` takes the first points together, where one `alone` has no value."""
+    def _try_forms(
+        self, points: Floats, asked: bool | None, outcomes: dict[int, CallOutcome]
+    ) -> CallOutcome | None:
+        """Try one point, then a batch, as far as `asked` leaves it open: None if it goes well, else
+        the failure.
+        """
+        call, failure = _Call(self._fun, bool(self.tensors), self._seconds_here), None
         n, d = points.shape
         # With as many points as coordinates a result of shape (D,) would look like one number for
         # each.
-        count = min(n - (n == d), self.left - 1)
-        if not count:
-            return False
-        try:
-            together = self._batch(points[:count])
-        except WrongShapeError as error:
-            if alone.error is not None:
-                alone.error.add_note(str(error))
-            return False
-        if together[0].error is not None:
-            return False
-        self.calls += count
-        outcomes.update(enumerate(together))
-        return True
+        most = min(n, self.left) if asked else min(n - (n == d), self.left - 1)
+        for vectorized in (False, True) if asked is None else (asked,):
+            count = most if vectorized else 1
+            if not count:
+                break
+            answer = call(points[:count] if vectorized else points[0])
+            wanted = (count, *self.shape)
+            shape = np.shape(answer.value) if vectorized else ()
+            if answer.error is None and (
+                shape == wanted if vectorized else self._fits(answer.value)
+            ):
+                values = _as_floats(answer.value) if vectorized else [answer.value]
+                self.vectorized, self.tensors = vectorized, bool(self.tensors)
+                self.calls += count
+                outcomes.update((i, CallOutcome(value, None)) for i, value in enumerate(values))
+                return None
+            if failure is not None and failure.error is not None and answer.error is None:
+                failure.error.add_note(
+                    f"On points of shape {(count, d)} fun returned shape {shape}; "
+                    f"one that takes many points must return shape {wanted}."
+                )
+            failure = failure or answer
+        return failure
 
     # ---- calls ----
 
     def _evaluate(self, points: Floats, which: list[int], outcomes: dict[int, CallOutcome]) -> None:
         which = which[: self.left]
-        hurried = self.deadline < math.inf
-        together = self.workers.count if hurried and not self.vectorized else len(which)
+        hurried = min(self._deadline, self.patience) < math.inf
+        together = self.workers.capacity() if hurried and not self.vectorized else len(which)
         while which and not self.late:
             now, which = which[:together], which[together:]
             self.calls += len(now)
@@ -268,11 +379,17 @@ class Evaluator:
             outcomes.update(zip(now, answers, strict=True))
 
     def _one_by_one(self, points: Floats) -> list[CallOutcome]:
-        outcomes = self.workers.map(list(points))
+        outcomes = self.workers.map(self._one(), list(points), self._lost, self.patience)
         return [_checked(outcome) for outcome in outcomes]
 
+    def _one(self) -> _Call:
+        """The same object every time, so that workers elsewhere need be sent it once."""
+        if self._known is None or self._known.tensors != bool(self.tensors):
+            self._known = _Call(self._fun, bool(self.tensors), self._seconds)
+        return self._known
+
     def _batch(self, points: Floats) -> list[CallOutcome]:
-        value, error = self._call(points)
+        value, error = self._one()(points)
         if error is not None:
             return [CallOutcome(None, error)] * len(points)
         expected = (len(points), *self.shape)
@@ -313,8 +430,7 @@ class Evaluator:
             return value
         if not self._fits(value):
             raise WrongShapeError(
-                f"fun must return {self._wanted} for a point, shape (D,), or {self._wanted} for "
-                f"each of many, shape (m, D); it returned {type(value).__name__} of shape "
+                f"fun must return {self._wanted} for a point, got {type(value).__name__} of shape "
                 f"{np.shape(value)}{self._several(value)}"
             )
         return np.asarray(value, dtype=np.float64).reshape(self.shape)
@@ -340,7 +456,8 @@ class Evaluator:
             setattr(self, name, saved[f"evaluator.{name}"])
 
 
-SAVED: dict[str, Any] = {"calls": int, "skipped": int, "vectorized": (bool, type(None))}
+MAYBE = (bool, type(None))
+SAVED: dict[str, Any] = {"calls": int, "skipped": int, "vectorized": MAYBE, "tensors": MAYBE}
 
 
 def _checked(outcome: Any) -> CallOutcome:

@@ -51,9 +51,12 @@ class Loop(ABC, Generic[R]):
 
     def _make_evaluator(self, max_evals: float, outputs: int | None = None) -> Evaluator:
         options = self._options
-        return Evaluator(
+        evaluator = Evaluator(
             options.fun, options.vectorized, options.workers, options.on_error, max_evals, outputs
         )
+        if self._problem.space is not None:
+            evaluator.tensors = False  # known, like vectorized: no trial is needed
+        return evaluator
 
     @abstractmethod
     def _reasons(self) -> Reasons:

@@ -67,14 +67,18 @@ class Options:
     space: Mapping[str, Any] | None = None
     args: tuple[Any, ...] = ()
     timeout: float | None = None
+    evaluation_timeout: float | None = None
 
     def __post_init__(self) -> None:
         for name, least in ("max_evals", 1), ("max_iter", 0), ("population", 1):
             count = as_limit(name, getattr(self, name), least)
             object.__setattr__(self, name, count)  # the dataclass is frozen
-        seconds = self.timeout
-        if seconds is not None and not (isinstance(seconds, numbers.Real) and float(seconds) > 0):
-            raise ValueError(f"timeout={seconds!r}: it must be a number of seconds above 0")
+        for name in ("timeout", "evaluation_timeout"):
+            seconds = getattr(self, name)
+            if seconds is not None and not (
+                isinstance(seconds, numbers.Real) and float(seconds) > 0
+            ):
+                raise ValueError(f"{name}={seconds!r}: it must be a number of seconds above 0")
         for name in ("noisy", "asynchronous", "progress"):
             if getattr(self, name) not in (True, False):
                 raise ValueError(f"{name}={getattr(self, name)!r}: use True or False")

@@ -50,7 +50,7 @@ class Search(Loop[Result]):
         self._evaluator = self._make_evaluator(limit)
         # not of a recipe by name: the last iteration of a swarm would be cut
         self._evaluator.confirms = recipe is None and limit >= CONFIRMED_FROM
-        self._evaluator.deadline = self._began + self._timeout
+        self._evaluator.limit_time(self._began + self._timeout, options.evaluation_timeout)
         self._swarm = make_optimizer(options, self._problem, recipe, maximize)
         if recipe is None:
             warn_of_idle_workers(self._swarm, options, self._evaluator.workers.count)

@@ -4,6 +4,7 @@ sign, names.
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Mapping
@@ -17,6 +18,12 @@ from swarm_runs import bowl
 import pyswarmopt as pso
 
 BOX = [(-5.0, 5.0)] * 3
+
+
+def hangs_at_the_left(x):
+    if x[0] < 0:
+        time.sleep(60)
+    return bowl(x)
 
 
 # ---- the result ----
@@ -63,6 +70,19 @@ def test_no_call_begins_after_the_timeout(monkeypatch, recipe):
     r = pso.minimize(fun, BOX, recipe, max_evals=500, seed=0, timeout=25)
     assert r.nfev == 25 and list(r.stop) == ["timeout"] and "limit of time" in r.message
     assert r.fun == bowl(r.x)
+
+
+def test_a_call_that_takes_too_long_fails():
+    limits = {"max_evals": 12, "seed": 0, "evaluation_timeout": 0.3}
+    with pytest.raises(TimeoutError, match=r"longer than evaluation_timeout=0\.3"):
+        pso.minimize(hangs_at_the_left, BOX, "constriction", **limits)
+    r = pso.minimize(
+        hangs_at_the_left, BOX, "constriction", on_error="worst", history="particles", **limits
+    )
+    values = {(bool(record.x[0] >= 0), math.isfinite(record.value)) for record in r.history}
+    # a busy machine may be too slow for others, too
+    assert {(True, True), (False, False)} <= values and (False, True) not in values
+    assert r.x[0] >= 0
 
 
 def test_progress_shows_the_share_and_the_time_left(monkeypatch, capsys):

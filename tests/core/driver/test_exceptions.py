@@ -101,10 +101,8 @@ def test_a_function_that_fails_at_once_is_called_no_more_often_than_the_limit_sa
 
 
 def test_what_is_wrong_before_the_first_call_has_no_result():
-    with pytest.raises(ValueError, match="fun must return a number for a point"):
+    with pytest.raises(ValueError, match="fun returned") as caught:
         pso.minimize(lambda x: "no", BOX, max_evals=10)
-    with pytest.raises(ValueError, match="max_evals=0") as caught:
-        pso.minimize(lambda x: 0.0, BOX, max_evals=0)
     assert not hasattr(caught.value, "result")
 
 

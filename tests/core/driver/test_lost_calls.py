@@ -1,4 +1,4 @@
-"""Workers that die, or answer something else; values at the end of float64."""
+"""Workers that die, hang, or answer something else; values at the end of float64."""
 
 from __future__ import annotations
 
@@ -156,7 +156,31 @@ def test_an_executor_that_gives_no_future_or_no_answer_is_told_so():
         pso.minimize(bowl, BOX, max_evals=20, workers=lambda f, items: [3.0 for _ in items])
     for size in (-3, 0, math.nan, math.inf, [2], True, "4"):
         NoFuture._max_workers = size
-        assert Workers(NoFuture(), abs).count == (os.cpu_count() or 1)
+        assert Workers(NoFuture()).capacity() == (os.cpu_count() or 1)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_thread_that_hangs_is_left_behind(asynchronous):
+    enough = threading.Event()
+
+    def fun(x):
+        if x[0] > 0:
+            enough.wait(60)
+        return bowl(x)
+
+    options = {"recipe": "constriction", "population": 4, "max_evals": 12, "seed": 1, "workers": 2,
+               "evaluation_timeout": 0.3, "history": "particles", "asynchronous": asynchronous,
+               "x0": [[1.0, 0.0], [1.0, 1.0]]}  # fmt: skip
+    try:
+        with pytest.raises(TimeoutError):
+            pso.minimize(fun, BOX, **options)
+        r = pso.minimize(fun, BOX, on_error="worst", **options)
+        # another call may be late, too, on a busy machine; test_schedules has a clock of its own
+        hung = [math.isnan(record.value) for record in r.history if record.x[0] > 0]
+        assert r.nfev == 12 and not enough.is_set() and len(hung) >= 2 and all(hung)
+        assert r.x[0] <= 0 and r.fun == bowl(r.x)
+    finally:
+        enough.set()
 
 
 @pytest.mark.parametrize("options", [{}, {"integrality": [1, 0]}, {"constraints": lambda x: x[1] - 1},

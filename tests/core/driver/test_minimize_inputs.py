@@ -131,5 +131,7 @@ def test_tensors_of_any_dtype_are_bounds_starts_and_values():
 
 
 def test_seconds_may_be_numbers_of_numpy():
-    for minute in (np.float32(60), np.int64(60)):
-        assert pso.minimize(bowl, BOX, timeout=minute, max_evals=9).nfev == 9
+    r = pso.minimize(
+        bowl, BOX, timeout=np.float32(60), evaluation_timeout=np.int64(60), max_evals=9
+    )
+    assert r.nfev == 9

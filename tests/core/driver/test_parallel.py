@@ -1,11 +1,14 @@
-"""Workers: the same search whoever calls the objective."""
+"""Workers: the same search whoever calls the objective; objectives on torch tensors."""
 
 from __future__ import annotations
 
+import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor
+from types import SimpleNamespace
 
 import pytest
+import torch
 from executors import Bare, Client, Jobs
 from swarm_runs import bowl, same_result
 
@@ -15,10 +18,26 @@ from pyswarmopt.driver.workers.pool import Workers
 BOX = [(-5.0, 5.0)] * 3
 
 
+def torch_bowl(x):
+    return torch.sum(torch.square(x - 1.0))
+
+
 @pytest.mark.parametrize("workers", [3, "threads:2", "threads", map, Bare(), Client(), Jobs()])
 def test_workers_make_the_same_search(workers):
     serial = pso.minimize(bowl, BOX, max_evals=300, seed=5)
     assert same_result(pso.minimize(bowl, BOX, max_evals=300, seed=5, workers=workers), serial)
+
+
+def test_a_ray_cluster_has_a_place_for_each_processor_and_one_where_it_names_none(monkeypatch):
+    resources = [{"CPU": 3.0}, {"GPU": 4.0}, {"CPU": 0.0}]
+    ray = SimpleNamespace(
+        remote=lambda function: None,
+        is_initialized=lambda: True,
+        cluster_resources=lambda: resources.pop(0),
+    )
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    workers = Workers("ray")
+    assert [workers.capacity() for _ in range(3)] == [3, 1, 1]
 
 
 @pytest.mark.parametrize(
@@ -30,25 +49,31 @@ def test_workers_make_the_same_search(workers):
 )  # fmt: skip
 def test_the_kind_and_number_of_workers(spec, kind, count, monkeypatch):
     monkeypatch.setattr("os.cpu_count", lambda: 7)
-    workers = Workers(spec, abs)
+    workers = Workers(spec)
     assert (workers.kind, workers.count) == (kind, count)
 
 
 @pytest.mark.parametrize("spec", [0, -2, "threads:0", "threads:", "processes:-1", "pool", 1.5])
 def test_other_workers_are_refused(spec):
     with pytest.raises(ValueError, match="-1 for all cores"):
-        Workers(spec, abs)
+        Workers(spec)
 
 
 @pytest.mark.slow
 def test_processes_make_the_same_search():
     assert same_result(
-        pso.minimize(bowl, BOX, max_evals=200, seed=5, workers="processes:2"),
-        pso.minimize(bowl, BOX, max_evals=200, seed=5),
+        pso.minimize(torch_bowl, BOX, max_evals=200, seed=5, workers="processes:2"),
+        pso.minimize(torch_bowl, BOX, max_evals=200, seed=5),
     )
     with ProcessPoolExecutor(2) as pool:
         given = pso.minimize(bowl, BOX, max_evals=200, seed=5, workers=pool.map)
     assert same_result(given, pso.minimize(bowl, BOX, max_evals=200, seed=5))
+
+
+def test_without_ray_there_is_a_clear_error(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ImportError, match="pip install ray"):
+        pso.minimize(bowl, BOX, workers="ray")
 
 
 def test_threads_do_work_at_the_same_time():
@@ -77,3 +102,41 @@ def test_the_pool_ends_with_the_search_and_after_an_error():
     with pytest.raises(RuntimeError, match="left"):
         pso.minimize(fails, BOX, seed=0, workers=4)
     assert {*threading.enumerate()} <= before
+
+
+# --- torch ---
+
+
+def torch_batches(x):
+    return torch.sum(torch.square(x - 1.0), dim=1)
+
+
+@pytest.mark.parametrize(
+    ("fun", "vectorized"), [(torch_bowl, "auto"), (torch_bowl, False), (torch_batches, True)]
+)
+def test_an_objective_on_tensors_is_recognised(fun, vectorized):
+    seen = []
+
+    def watched(x):
+        value = fun(x)
+        seen.append(x)
+        return value
+
+    r = pso.minimize(watched, BOX, max_evals=500, seed=1, vectorized=vectorized)
+    numpy = pso.minimize(bowl, BOX, max_evals=500, seed=1, vectorized=False)
+    assert all(isinstance(x, torch.Tensor) and x.dtype == torch.float64 for x in seen)
+    assert sum(1 if x.ndim == 1 else len(x) for x in seen) == r.nfev == 500
+    assert r.fun == float(fun(torch.tensor(r.x)[None] if vectorized is True else torch.tensor(r.x)))
+    assert r.fun < 0.1 and numpy.fun < 0.1
+
+
+def test_a_fault_on_tensors_is_shown_beside_that_on_arrays():
+    def fun(x):
+        return torch.sum(x, dim=5)
+
+    with pytest.raises(TypeError) as caught:
+        pso.minimize(fun, BOX, seed=0)
+    assert any("tensor" in note and "IndexError" in note for note in caught.value.__notes__)
+
+
+# --- several objectives ---
