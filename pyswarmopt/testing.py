@@ -1,4 +1,4 @@
-"""Tests that a recipe or an optimiser of your own inherits.
+"""Tests that a recipe, an optimiser, a space or an objective of your own inherits.
 
 A class that inherits one of these is collected by pytest; each method is one promise of this package.
 
@@ -18,6 +18,7 @@ import random
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -25,6 +26,7 @@ import numpy as np
 
 from pyswarmopt import _minimize
 from pyswarmopt.base.arrays import Floats, as_arrays
+from pyswarmopt.driver.problem.space import Fixed, Space
 from pyswarmopt.driver.result import Result
 
 if TYPE_CHECKING:
@@ -421,6 +423,137 @@ class OptimizerTests:
         assert isinstance(reasons, dict) and all(isinstance(name, str) for name in reasons)
 
 
+class SpaceTests:
+    """Invariants of a space: its parameters are allowed values wherever it is asked."""
+
+    def space(self) -> Mapping[str, Any]:
+        """Parameters by name, as `minimize(space=...)` takes them."""
+        raise NotImplementedError("return the space that is to be tested")
+
+    def _points(self) -> tuple[Space, Floats]:
+        """The space, and points of its box: corners and others."""
+        space = Space(self.space())
+        low, high = np.array(space.bounds).T
+        share = np.random.default_rng(0).random((40, len(low)))
+        share[:2] = [[0.0], [1.0]]
+        x = low + share * (high - low)
+        whole = np.array(space.integrality) | np.array(space.categorical)
+        return space, np.where(whole, np.rint(x), x)
+
+    def test_bounds_are_finite_and_in_order(self) -> None:
+        low, high = np.array(Space(self.space()).bounds).T
+        assert np.isfinite([low, high]).all() and (low <= high).all()
+
+    def test_every_coordinate_has_a_name_and_one_kind(self) -> None:
+        space = Space(self.space())
+        count = len(space.bounds)
+        assert len(set(space.names)) == len(space.integrality) == len(space.categorical) == count
+        assert not any(i and c for i, c in zip(space.integrality, space.categorical, strict=True))
+
+    def test_every_point_has_allowed_parameters(self) -> None:
+        space, x = self._points()
+        for params in map(space.decode, x):
+            wrong = [
+                name for name, value in params.items() if not space.parameter(name).allows(value)
+            ]
+            assert not wrong
+
+    def test_the_same_point_has_the_same_parameters(self) -> None:
+        space, x = self._points()
+        assert [space.decode(point) for point in x] == [space.decode(point) for point in x]
+
+    def test_parameters_lead_back_to_themselves(self) -> None:
+        space, x = self._points()
+        for params in map(space.decode, x):
+            again = space.decode(space.encode(params))
+            assert again.keys() == params.keys()
+            for name, value in params.items():
+                close = isinstance(value, float) and math.isclose(
+                    value, again[name], rel_tol=1e-9, abs_tol=1e-12
+                )
+                assert close or value == again[name]
+
+    def test_fixed_parameters_are_always_there(self) -> None:
+        space, x = self._points()
+        given = {name: p.value for name, p in self.space().items() if isinstance(p, Fixed)}
+        assert all(given.items() <= space.decode(point).items() for point in x)
+
+    def test_a_search_returns_parameters_of_the_space(self) -> None:
+        r = _minimize.minimize(
+            lambda params: float(len(params)), space=self.space(), max_evals=20, seed=0
+        )
+        assert r.params is not None
+        assert all(Space(self.space()).parameter(name).allows(v) for name, v in r.params.items())
+
+
+class ObjectiveTests:
+    """Invariants of an objective, or of a wrapper around one.
+
+    Attributes:
+        bounds: the box in which it is defined.
+        deterministic: whether one point always has one value.
+    """
+
+    bounds: ClassVar[Bounds] = [(-4.0, 3.0)] * 3
+    deterministic = True
+
+    def objective(self) -> Fun:
+        """A new one, ``(D,) -> float``."""
+        raise NotImplementedError("return the objective that is to be tested")
+
+    def points(self) -> Floats:
+        """Points of the box, (n, D), its corners among them."""
+        low, high = np.array(self.bounds).T
+        share = np.random.default_rng(0).random((8, len(low)))
+        share[:2] = [[0.0], [1.0]]
+        return low + share * (high - low)
+
+    def _values(self, points: Floats) -> list[float]:
+        fun = self.objective()
+        return [float(fun(x.copy())) for x in points]
+
+    def test_a_point_has_one_number(self) -> None:
+        fun = self.objective()
+        assert all(np.size(fun(x.copy())) == 1 for x in self.points())
+
+    def test_values_are_finite_in_the_whole_box(self) -> None:
+        assert np.isfinite(self._values(self.points())).all()
+
+    def test_the_argument_is_left_alone(self) -> None:
+        fun, points = self.objective(), self.points()
+        before = points.copy()
+        for x in points:
+            fun(x)
+        assert np.array_equal(points, before)
+
+    def test_a_point_has_one_value(self) -> None:
+        fun = self.objective()
+        first, second = ([float(fun(x.copy())) for x in self.points()] for _ in range(2))
+        assert first == second or not self.deterministic
+
+    def test_the_order_of_calls_does_not_matter(self) -> None:
+        points = self.points()
+        same = self._values(points) == self._values(points[::-1])[::-1]
+        assert same or not self.deterministic
+
+    def test_threads_do_not_matter(self) -> None:
+        fun, points = self.objective(), self.points()
+        with ThreadPoolExecutor(4) as pool:
+            values = list(pool.map(lambda x: float(fun(x.copy())), points))
+        assert values == self._values(points) or not self.deterministic
+
+    def test_processes_can_be_sent_it(self) -> None:
+        fun, x = self.objective(), self.points()[0]
+        sent = pickle.loads(pickle.dumps(fun))
+        assert float(sent(x.copy())) == float(fun(x.copy())) or not self.deterministic
+
+    def test_a_search_finds_what_it_says(self) -> None:
+        r = _minimize.minimize(
+            self.objective(), self.bounds, max_evals=40, seed=0, noisy=not self.deterministic
+        )
+        assert not self.deterministic or r.fun == float(self.objective()(r.x.copy()))
+
+
 def _global_states() -> list[bytes]:
     """The states of the generators that everybody shares, torch's where it was imported."""
     states = [repr(random.getstate()).encode(), pickle.dumps(np.random.get_state())]
@@ -437,4 +570,4 @@ def _copy(x: Any) -> Floats:
     return np.asarray(x).astype(np.float64)
 
 
-__all__ = ["OptimizerTests", "RecipeTests", "Watched", "valley"]
+__all__ = ["ObjectiveTests", "OptimizerTests", "RecipeTests", "SpaceTests", "Watched", "valley"]

@@ -12,7 +12,7 @@ import pytest
 
 import pyswarmopt as pso
 from pyswarmopt import testing
-from pyswarmopt.testing import OptimizerTests, RecipeTests
+from pyswarmopt.testing import ObjectiveTests, OptimizerTests, RecipeTests, SpaceTests
 
 RECIPES = [None, *pso.recipes.RECIPES]
 
@@ -44,6 +44,32 @@ def made(request):
 class TestOptimizers(OptimizerTests):
     def optimizer(self, seed=0, maximize=False):
         return self.make(seed, maximize)
+
+
+class TestSpace(SpaceTests):
+    def space(self):
+        return {
+            "rate": pso.log(1e-5, 1.0), "layers": pso.integer(1, 8), "width": pso.integer(4, 64, log=True),
+            "kind": ["a", "b", None], "seed": pso.fixed(3), "momentum": pso.when("kind", "b", (0.0, 1.0)),
+        }  # fmt: skip
+
+
+class TestAckley(ObjectiveTests):
+    def objective(self):
+        return pso.functions.ackley
+
+
+@pytest.fixture(params=["shifted", "rotated", "noisy"])
+def wrapped(request):
+    by = {"shifted": ([0.5, -1.0, 2.0],), "rotated": (3,), "noisy": (0.1, 0)}[request.param]
+    request.instance.wrap = lambda: getattr(pso.wrappers, request.param)(pso.functions.sphere, *by)
+    request.instance.deterministic = request.param != "noisy"
+
+
+@pytest.mark.usefixtures("wrapped")
+class TestWrappers(ObjectiveTests):
+    def objective(self):
+        return self.wrap()
 
 
 # ---- the page ----
@@ -80,6 +106,21 @@ class Forgetful(pso.MemeticSwarm):
 
     def load_state_dict(self, saved):
         pass
+
+
+class Careless(ObjectiveTests):
+    def objective(self):
+        seen = []
+        return lambda x: float(len(seen.append(0) or seen))
+
+
+class Shallow(SpaceTests):
+    def space(self):
+        class Double(type(pso.log(1.0, 2.0))):
+            def decode(self, x):
+                return 2 * super().decode(x)
+
+        return {"rate": Double(1.0, 2.0)}
 
 
 class Unsteady(RecipeTests):
@@ -133,6 +174,10 @@ class Wrong(OptimizerTests):
         (Wrong, "test_the_best_is_the_best_told"),
         (Wrong, "test_a_saved_state_goes_on_bit_for_bit"),
         (Wrong, "test_a_refused_call_loses_nothing"),
+        (Careless, "test_a_point_has_one_value"),
+        (Careless, "test_the_order_of_calls_does_not_matter"),
+        (Shallow, "test_every_point_has_allowed_parameters"),
+        (Shallow, "test_parameters_lead_back_to_themselves"),
         (Unsteady, "test_the_same_seed_gives_the_same_search"),
         (Unsteady, "test_global_generators_are_left_alone"),
         (Unsteady, "test_resumed_is_uninterrupted"),

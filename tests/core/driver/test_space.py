@@ -70,23 +70,6 @@ def test_x0_may_be_parameters_and_the_first_call_is_there():
         pso.minimize(loss, space=SPACE, x0=start | {"speed": 9})
 
 
-def test_parameters_lead_back_to_themselves():
-    space = pso.Space({
-        "rate": pso.log(1e-5, 1.0), "layers": pso.integer(1, 8), "width": pso.integer(4, 64, log=True),
-        "kind": ["a", "b", None], "seed": pso.fixed(3), "momentum": pso.when("kind", "b", (0.0, 1.0)),
-    })  # fmt: skip
-    low, high = np.array(space.bounds).T
-    shares = np.vstack([np.zeros(5), np.ones(5), np.random.default_rng(0).random((40, 5))])
-    for x in low + shares * (high - low):
-        params = space.decode(x)
-        assert all(space.parameter(name).allows(value) for name, value in params.items())
-        again = space.decode(space.encode(params))
-        assert again.keys() == params.keys() and ("momentum" in params) == (params["kind"] == "b")
-        for name, value in params.items():
-            close = isinstance(value, float) and math.isclose(value, again[name], rel_tol=1e-9)
-            assert close or value == again[name]
-
-
 def test_conditions_may_stand_on_conditions_and_list_several_values():
     space = pso.Space(
         {
