@@ -10,19 +10,23 @@ import contextlib
 import glob
 import json
 import os
+import stat
 import tokenize
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 
 from pyswarmopt.base.arrays import as_tensors, is_tensor
 from pyswarmopt.base.record import DAMAGE, check, dtype_name
 
 FORMAT = 1
 HEADER = "header.json"
+MOST_ENTRIES = 1024
+MOST_HEADER = 2**27  # bytes of JSON: the bounds of a million coordinates
 MOST_TEXT = 200  # characters of an error
 
 
@@ -85,8 +89,7 @@ def checked_path(path: str | os.PathLike[str]) -> Path:
             temporary.unlink()
     except (OSError, ValueError) as error:  # a ValueError: a null byte
         raise ValueError(
-            f"checkpoint={_brief(where)!r}: cannot be written "
-            f"({getattr(error, 'strerror', None) or error})"
+            f"checkpoint={_brief(where)!r}: cannot be written ({_reason(error)})"
         ) from error
     return where
 
@@ -99,19 +102,19 @@ def read(path: str | os.PathLike[str], tensors: bool = False) -> dict[str, Any]:
         FileNotFoundError: no such file.
         ValueError: not a checkpoint of this package, damaged, or of another format.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: _numbers(name, archive[name]) for name in archive.files}
-        header = json.loads(arrays.pop(HEADER).tobytes())
-        version = header["format"]
-        half = {name: arrays[name] for name in header["bfloat16"]}
-        entries = {**header["values"], **arrays}
-        if tensors:
-            entries = as_tensors(entries) | _as_bfloat16(half)
-    except FileNotFoundError:
-        raise
-    except (*DAMAGE, ValueError, tokenize.TokenError, zipfile.BadZipFile) as error:
-        raise _damaged(path, error) from error
+    with _open(path) as file:
+        try:
+            with NpzFile(file, allow_pickle=False) as archive:
+                _check_entries(archive.zip, os.fstat(file.fileno()).st_size)
+                arrays = {name: _numbers(name, archive[name]) for name in archive.files}
+            header = json.loads(arrays.pop(HEADER).tobytes())
+            version = header["format"]
+            half = {name: arrays[name] for name in header["bfloat16"]}
+            entries = {**header["values"], **arrays}
+            if tensors:
+                entries = as_tensors(entries) | _as_bfloat16(half)
+        except (*DAMAGE, ValueError, tokenize.TokenError, zipfile.BadZipFile) as error:
+            raise _damaged(path, error) from error
     if version != FORMAT:
         raise ValueError(
             f"{path}: has checkpoint format {_brief(version)}, this version reads format {FORMAT}"
@@ -139,12 +142,49 @@ def taking_over(path: str | os.PathLike[str]) -> Iterator[None]:
         raise _damaged(path, error) from error
 
 
+_AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # POSIX; Windows
+
+
+def _open(path: str | os.PathLike[str]) -> BinaryIO:
+    """The file, open; a pipe or a device, which may never end, is not waited for."""
+    try:
+        file = os.fdopen(os.open(path, os.O_RDONLY | _AT_ONCE), "rb")
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: no such checkpoint") from None
+    except (OSError, ValueError) as error:  # a directory, no permission, or a null byte
+        raise ValueError(
+            f"{_brief(path)!r}: cannot be read as a checkpoint ({_reason(error)})"
+        ) from error
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise ValueError(f"{path}: not a checkpoint but a pipe or a device")
+    return file
+
+
+def _check_entries(file: Any, size: int) -> None:
+    """Refuse entries of a zip file that `write` does not make, so that together they are not larger
+    than the file.
+    """
+    entries = file.infolist()
+    if len(set(file.namelist())) != len(entries) or len(entries) > MOST_ENTRIES:
+        raise ValueError("too many entries, or two of one name")
+    plain = all(e.compress_type == zipfile.ZIP_STORED and not e.flag_bits & 1 for e in entries)
+    if not plain or sum(entry.file_size for entry in entries) > size:
+        raise ValueError("entries that are compressed, encrypted or larger than the file")
+    if file.getinfo(f"{HEADER}.npy").file_size > MOST_HEADER:
+        raise ValueError(f"a header of more than {MOST_HEADER >> 20} MiB")
+
+
 def _numbers(name: str, array: np.ndarray) -> np.ndarray:
     """The array, if it holds numbers of this machine."""
     dtype = array.dtype
     if dtype.kind not in "biuf" or dtype.itemsize > 8 or not dtype.isnative:
         raise ValueError(f"entry {name} holds {dtype}, which are no numbers of this machine")
     return array
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _brief(thing: object) -> str:

@@ -1,4 +1,5 @@
-"""Diagnosis of a recipe in words: will its coefficients settle.
+"""Diagnosis of a swarm in words: will its coefficients settle, is it still spread out, does it
+hug the walls.
 
 Stability is that of a particle under stagnation (Poli 2009, IEEE TEC 13(4); Jiang, Luo & Yang 2007,
 Information Processing Letters 102): its attractors stand still, only its random factors vary. Then
@@ -20,9 +21,13 @@ from torch import Tensor
 from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.algorithms.registry import as_recipe
 from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.state import State
+from pyswarmopt.engine.choose import Update
+from pyswarmopt.engine.random_factors import generator_at
 from pyswarmopt.parts.boundary import Box
 from pyswarmopt.parts.schedule import as_schedule
 from pyswarmopt.parts.velocity import Snapshot, SumOfTerms, Term
+from pyswarmopt.swarm import Swarm
 
 NODES = 100_000  # the most quadrature nodes
 
@@ -45,30 +50,37 @@ class Stability(NamedTuple):
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Findings of `diagnose`.
+    """Findings of `diagnose`; None where a number is not known or does not apply.
 
     Attributes:
-        text: the findings in words.
-        stability: of the coefficients; None where it is not known.
+        sentences: the findings in words.
+        stability: of the coefficients at the next move.
+        diversity: mean distance of the particles from their mean, as a share of the box's diagonal;
+            without bounds in the units of x.
+        leaving: share of the coordinates that the next move would carry out of the box, were it
+            now.
+        on_bounds: share of the coordinates of personal bests that lie on a bound.
 
     Example:
-        >>> print(Diagnosis("They are stable.", Stability(0.8, 0.9)))
-        They are stable.
+        >>> print(Diagnosis(("It is collapsed.",)))
+        It is collapsed.
     """
 
-    text: str
-    stability: Stability | None
+    sentences: tuple[str, ...]
+    stability: Stability | None = None
+    diversity: float | None = None
+    leaving: float | None = None
+    on_bounds: float | None = None
 
     def __str__(self) -> str:
-        return self.text
+        return "\n".join(self.sentences)
 
 
-def diagnose(recipe: Recipe | str, move: int = 0) -> Diagnosis:
-    """Explain a recipe's coefficients.
+def diagnose(subject: Swarm | Recipe | str) -> Diagnosis:
+    """Explain a recipe's coefficients, and the state of a swarm, which is not changed.
 
     Args:
-        recipe: the recipe or its name.
-        move: the move, from 0, whose coefficients are looked at.
+        subject: a recipe or its name, at its first move, or a swarm.
 
     Returns:
         The findings, whose `str` is a text.
@@ -81,9 +93,30 @@ def diagnose(recipe: Recipe | str, move: int = 0) -> Diagnosis:
         of the positions grows without end, and only walls or a velocity clamp hold the particles. With w = 0.9
         the pulls must add up to less than 24(1-w^2)/(7-5w) = 1.824; they add up to 4.
     """
-    recipe = as_recipe(recipe)
+    if isinstance(subject, Recipe | str):
+        subject = as_recipe(subject)
+        radii = stability(subject)
+        return Diagnosis((_say_stability(subject, 0, radii),), radii)
+    saved, recipe = subject.state_dict(), subject.recipe
+    state = State.from_dict(saved, owned=lambda copied: copied)
+    move = max(state.age - 1, 0)
     radii = stability(recipe, move)
-    return Diagnosis(_say_stability(recipe, move, radii), radii)
+    sentences = [_say_stability(recipe, move, radii)]
+    if "low" not in saved:
+        spread = diversity(state.positions)
+        away = f"On average a particle is {spread:.3g} away from the middle of the swarm."
+        return Diagnosis((*sentences, away), radii, spread)
+    box = Box(saved["low"], saved["high"])
+    spread = diversity(state.positions, box)
+    p = state.best_positions
+    on_bounds = float(((p <= box.low) | (p >= box.high)).double().mean())
+    leaving = None
+    if state.age > 0:
+        Update(recipe, state, None, generator_at(saved["generator"]), saved=saved).move()
+        x = state.positions
+        leaving = float(((x < box.low) | (x > box.high)).double().mean())
+    sentences += [_say_diversity(spread), _say_walls(leaving, on_bounds)]
+    return Diagnosis(tuple(sentences), radii, spread, leaving, on_bounds)
 
 
 def stability(recipe: Recipe, move: int = 0) -> Stability | None:
@@ -232,6 +265,26 @@ def _say_limit(recipe: Recipe, move: int) -> str:
     return (
         f" With w = {w:g} the pulls must add up to less than 24(1-w^2)/(7-5w) = {limit:.4g}; they "
         f"add up to {c1 + c2:g}."
+    )
+
+
+def _say_diversity(spread: float) -> str:
+    local = "searching locally" if spread > 1e-6 else "collapsed"
+    return (
+        f"On average a particle is {spread:.2g} of the box's diagonal away from the middle of the "
+        f"swarm, which is {'still looking around' if spread > 0.05 else local}."
+    )
+
+
+def _say_walls(leaving: float | None, on_bounds: float) -> str:
+    text = f"Of the coordinates of personal bests {on_bounds:.0%} lie on a bound"
+    if on_bounds > 0.1:
+        text += ": the optimum may lie beyond it, so widen the box if you can"
+    if leaving is None:
+        return f"{text}."
+    fast = ", too many: smaller coefficients would waste fewer moves" if leaving > 0.3 else ""
+    return (
+        f"The next move would carry {leaving:.0%} of all coordinates out of the box{fast}. {text}."
     )
 
 

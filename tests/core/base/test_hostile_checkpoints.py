@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import pickle
 import zipfile
 from pathlib import Path
@@ -60,7 +61,7 @@ def write(kind: str, path: Path) -> None:
             swarm.tell(ticket, float((ticket.x**2).sum()))
         swarm.save(path)
     elif kind == "memetic":
-        checkpoint.write(path, driven(pso.MemeticSwarm(BOX, seed=1), 60).state_dict())
+        driven(pso.MemeticSwarm(BOX, seed=1), 60).save(path)
     else:
         read(kind, path)
 
@@ -74,10 +75,7 @@ def read(kind: str, path: Path) -> None:
     elif kind == "search":
         search(path, recipe="constriction")
     elif kind == "memetic":
-        saved, memetic = checkpoint.read(path), pso.MemeticSwarm(BOX)
-        with checkpoint.taking_over(path):
-            memetic.load_state_dict(saved)
-        driven(memetic, 1)
+        driven(pso.MemeticSwarm.load(path), 1)
     elif kind == "ring one by one":
         swarm = pso.Swarm.load(path)
         swarm.tell(swarm.ask_one(), 1.0)
@@ -105,13 +103,15 @@ def good(tmp_path_factory) -> dict[str, dict[str, Any]]:
 # --- the container ---
 
 
-def archive(path: Path, header: bytes = b"", **arrays: bytes) -> None:
+def archive(
+    path: Path, header: bytes = b"", compression: int = zipfile.ZIP_STORED, **arrays: bytes
+) -> None:
     def npy(array: np.ndarray) -> bytes:
         made = io.BytesIO()
         np.save(made, array)
         return made.getvalue()
 
-    with zipfile.ZipFile(path, "w") as file:
+    with zipfile.ZipFile(path, "w", compression) as file:
         file.writestr("header.json.npy", npy(np.frombuffer(header, np.uint8)))
         for name, content in arrays.items():
             file.writestr(f"{name}.npy", content)
@@ -196,9 +196,35 @@ def test_arrays(tmp_path, name):
         assert "damaged" in refused(kind, tmp_path / "c")
 
 
-def test_a_folder_is_refused(tmp_path):
-    for kind in ("swarm", "search", "multi", "memetic"):
-        refused(kind, tmp_path)
+def test_what_would_grow_when_it_is_read_is_refused_before(tmp_path):
+    zeros = described("|u1", "(100000000,)", b"\0" * 10**8)
+    archive(tmp_path / "c", json.dumps(PLAIN).encode(), zipfile.ZIP_DEFLATED, x=zeros)
+    assert os.path.getsize(tmp_path / "c") < 10**6
+    assert "compressed" in refused("swarm", tmp_path / "c")
+
+
+def test_two_entries_of_one_name_are_refused(tmp_path):
+    archive(tmp_path / "c", json.dumps(PLAIN).encode())
+    with zipfile.ZipFile(tmp_path / "c", "a") as file, pytest.warns(UserWarning, match="Duplicate"):
+        file.writestr("header.json.npy", b"")
+    assert "two of one name" in refused("swarm", tmp_path / "c")
+
+
+def test_a_header_that_is_too_long_is_not_parsed(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "MOST_HEADER", 200)
+    archive(tmp_path / "c", json.dumps(PLAIN).encode() + b" " * 1000)
+    assert "a header of more than" in refused("swarm", tmp_path / "c")
+
+
+@pytest.mark.parametrize("kind", ["swarm", "search", "multi", "memetic"])
+def test_a_folder_a_device_and_a_pipe_are_refused_and_not_waited_for(tmp_path, kind):
+    (tmp_path / "folder").mkdir()
+    if os.path.exists("/dev/zero"):
+        (tmp_path / "device").symlink_to("/dev/zero")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+    for path in sorted(tmp_path.iterdir()):
+        refused(kind, path)
 
 
 # --- what is in it ---
