@@ -213,7 +213,6 @@ class Trial:
         choices: the dev items that have a right answer, as they are scored.
         spent: item evaluations so far.
         earlier: seconds of scorings that this process did not wait for, since they were known.
-        trace: the best-so-far curve: (items so far, best dev score so far).
     """
 
     def __init__(self, bench: Bench, budget: int) -> None:
@@ -221,7 +220,6 @@ class Trial:
         self.engine, self.base, self.choices = bench.engine, bench.base, bench.choices
         self.model, self.tokenizer = bench.engine.model, bench.engine.tokenizer
         self.spent, self.earlier = 0, 0.0
-        self.trace: list[tuple[int, float]] = []
 
     @property
     def left(self) -> int:
@@ -235,12 +233,10 @@ class Trial:
 
     def score(self, patch: Patch) -> Score:
         """The candidate's score on dev; one pass over dev."""
-        score = self.pay(self.bench.dev_items, lambda: self.bench.score(patch, "dev"))
-        self.note(score.value)
-        return score
+        return self.pay(self.bench.dev_items, lambda: self.bench.score(patch, "dev"))
 
     def score_items(self, patch: Patch, items: Sequence[int]) -> Score:
-        """The score on these dev items alone, which is no point of the best-so-far curve."""
+        """The score on these dev items alone."""
         return self.pay(len(items), lambda: self.bench.score(patch, "dev", items))
 
     def loss(self, patch: Patch) -> float:
@@ -270,10 +266,6 @@ class Trial:
     def _check(self, items: int) -> None:
         if items > self.items_left:
             raise RuntimeError("the budget of item evaluations is spent")
-
-    def note(self, value: float) -> None:
-        """Add a dev score to the best-so-far curve."""
-        self.trace.append((self.spent, max(value, self.trace[-1][1]) if self.trace else value))
 
     def load(self, patch: Patch) -> None:
         """Make the model ``base + patch``."""

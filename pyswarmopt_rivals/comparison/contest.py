@@ -49,7 +49,6 @@ _SHAPE = {
     "items": int,
     "seconds": float,
     "models": int,
-    "trace": list[tuple[int, float]],
 }
 
 OnStep = Callable[["MethodEvent"], None]

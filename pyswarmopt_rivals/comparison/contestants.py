@@ -173,8 +173,7 @@ def run(entry: MethodRun) -> dict[str, Any]:
         ``dev``, ``test`` (None without such a split): packed values of the items; ``items``: dev
             items evaluated to find it; ``seconds`` to find it, those of its evaluations included,
             whenever they were done; ``models`` run on each item in use; ``tokens`` read and written
-            for each item in use, None if unknown; ``trace``: (items so far, best dev score so far);
-            ``rank`` of the weight changes, None if it is not one model; ``relative_error`` of a cut
+            for each item in use, None if unknown; ``rank`` of the weight changes, None if it is not one model; ``relative_error`` of a cut
             to that rank.
     """
     bench, trial = entry.bench, Trial(entry.bench, entry.budget)
@@ -190,7 +189,6 @@ def run(entry: MethodRun) -> dict[str, Any]:
         "seconds": round(seconds, 3),
         "models": found.models or len(bench.experts),
         "tokens": None if tokens is None else round(tokens, 1),
-        "trace": _corners(trial.trace),
         "rank": found.rank,
         **({"relative_error": found.error} if found.error else {}),
     }
@@ -208,12 +206,6 @@ def _found(entry: MethodRun, trial: Trial) -> Merged | Answerer:
     space = entry.space if method.kind == "optimizer" else None
     settings = method.settings(len(experts), space, options)
     return method.execute(experts, replace(settings, trial=trial, particles=entry.particles))
-
-
-def _corners(trace: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
-    """The points at which a staircase rises, and its end."""
-    kept = [point for i, point in enumerate(trace) if i == 0 or point[1] > trace[i - 1][1]]
-    return kept if not trace or kept[-1] == trace[-1] else [*kept, trace[-1]]
 
 
 def ordered(names: Sequence[str], experts: int, dev_items: int, budget: int) -> list[Method]:

@@ -123,9 +123,6 @@ def _own_row(method: str, runs: Runs) -> dict[str, Any]:
     }
     if (error := runs.mean("relative_error")) is not None:
         row["relative_error"] = error
-    traces = [[list(point) for point in outcome["trace"]] for outcome in runs.rows]
-    if any(len(trace) > 1 for trace in traces):
-        row["traces"] = traces
     return row
 
 

@@ -114,9 +114,6 @@ class BudgetedScorer(Scorer):
 
     What the budget does not cover has the value NaN. Rows are kept by `kind` and position: a space
     over other adapters has its own kind.
-
-    Attributes:
-        best: value of the best complete evaluation so far.
     """
 
     def __init__(self, trial: Trial, space: Space, kind: str) -> None:
@@ -125,8 +122,8 @@ class BudgetedScorer(Scorer):
         utilities = {bench.task.name: bench.accuracy["dev"]}
         evaluator = Evaluator(space, bench.engine, utilities, harmonic, margins=True)
         phase = f"{bench.task.name} {kind}"
-        super().__init__(journal, evaluator, phase, on_row=self._note)
-        self._trial, self.best = trial, -math.inf
+        super().__init__(journal, evaluator, phase)
+        self._trial = trial
 
     def score(
         self,
@@ -153,10 +150,6 @@ class BudgetedScorer(Scorer):
             return row, row.seconds if isinstance(row, Row) else 0.0
 
         return self._trial.pay(self._trial.bench.dev_items, evaluate)
-
-    def _note(self, row: Row, known: bool) -> None:
-        self.best = max(self.best, row.value)
-        self._trial.note(self.best)
 
 
 def modelled_best(
