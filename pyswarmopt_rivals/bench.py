@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -23,6 +23,7 @@ from pyswarmopt_llm.scores.metrics.accuracy import TRIED, Accuracy, choose_scori
 from pyswarmopt_llm.scores.metrics.objectives import METRICS, ItemsUtility, Metric, scorings_of
 from pyswarmopt_llm.scores.tasks import Scoring, Task, render_prompt
 from pyswarmopt_llm.searching.scoring.record import Packed, Store, pack, unpack
+from pyswarmopt_rivals.methods.ensembles.panel import Panel
 
 Chats = Mapping[str, Sequence[Mapping[str, Any]]]
 Answer = TypeVar("Answer")
@@ -102,6 +103,36 @@ class Bench:
         """Number of dev items."""
         return len(self.task.dev)
 
+    @cached_property
+    def panel(self) -> Panel:
+        """The experts as an ensemble asks them; they answer an item once for all ensembles."""
+        experts = {expert.info.name: as_patch(expert) for expert in self.experts}
+        return Panel(self.engine, experts, self.store)
+
+    def settled(self, setting: str, store: Store) -> Bench:
+        """The same with a store and the scoring that a setting comes to.
+
+        ``auto`` tries letters on the first experts as a search does, once, outside any budget.
+        """
+        possible = scorings_of(self.metric, setting, self.task)
+
+        def letters() -> list[Score]:
+            trial, scores = trial_of(self.task, self.engine.chat), []
+            for expert in self.experts[:TRIED]:
+                self.engine.load(as_patch(expert))
+                scores.append(trial(self.engine))
+            return scores
+
+        if len(possible) == 1:
+            return replace(self, store=store, scoring=possible[0])
+        row = store.get(
+            f"{self.task.name} scoring",
+            setting,
+            lambda: {"scoring": choose_scoring(possible, self.task.dev, letters)},
+            lambda row: None if row.get("scoring") in possible else "scoring",
+        )
+        return replace(self, store=store, scoring=row["scoring"])
+
     def score(
         self, patch: Patch, split: str, items: Sequence[int] | None = None
     ) -> tuple[Score, float]:
@@ -169,38 +200,6 @@ def patch_key(patch: Patch) -> str:
             digest.update(f"{kind}{name}".encode())
             digest.update(value.detach().cpu().float().contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def task_scoring(
-    task: Task,
-    setting: str,
-    engine: TransformersEngine,
-    experts: Sequence[Adapter],
-    store: Store,
-    metric: Metric,
-) -> Scoring:
-    """The scoring of a task; ``auto`` tries letters on the first experts as a search does, once,
-    outside any budget.
-    """
-    possible = scorings_of(metric, setting, task)
-
-    def letters() -> list[Score]:
-        trial, scores = trial_of(task, engine.chat), []
-        for expert in experts[:TRIED]:
-            engine.load(as_patch(expert))
-            scores.append(trial(engine))
-        return scores
-
-    if len(possible) == 1:
-        return possible[0]
-    row = store.get(
-        f"{task.name} scoring",
-        setting,
-        lambda: {"scoring": choose_scoring(possible, task.dev, letters)},
-        lambda row: None if row.get("scoring") in possible else "scoring",
-    )
-    scoring: Scoring = row["scoring"]
-    return scoring
 
 
 class Trial:

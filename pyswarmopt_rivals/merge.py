@@ -27,12 +27,12 @@ from pyswarmopt_llm.report.pages import render
 from pyswarmopt_llm.scores.metrics.objectives import check_window, find_metrics
 from pyswarmopt_llm.scores.tasks import Task, load_task
 from pyswarmopt_llm.searching.scoring.record import Store
-from pyswarmopt_rivals.bench import Bench, Trial, task_scoring
+from pyswarmopt_rivals.bench import Bench, Trial
 from pyswarmopt_rivals.comparison.contest import check_budget
 from pyswarmopt_rivals.merge_config import MergeConfig
 from pyswarmopt_rivals.methods import load_method
 from pyswarmopt_rivals.methods.changes import as_adapter
-from pyswarmopt_rivals.methods.method import Merged, Method, MethodOptions, Settings
+from pyswarmopt_rivals.methods.method import Merged, Method, Settings
 
 # Float32 factors cannot say more: below this an error is rounding.
 _ROUNDING = 1e-5
@@ -135,8 +135,14 @@ def checked(config: MergeConfig) -> tuple[Method, Settings]:
         raise InvalidOption("method", name, "looks at dev examples; give `task`")
     if task is not None and not looks:
         raise InvalidOption("task", task, f"{name} is a fixed rule and looks at no task; remove it")
-    options = MethodOptions(_weights(config), config.density, config.rank, config.seed)
-    return method, method.settings(len(config.experts), config.space, options)
+    return method, method.settings(
+        len(config.experts),
+        config.space,
+        weights=_weights(config),
+        density=config.density,
+        rank=config.rank,
+        seed=config.seed,
+    )
 
 
 def _weights(config: MergeConfig) -> tuple[float, ...] | None:
@@ -159,9 +165,8 @@ def _trial(base: BaseModel, experts: Sequence[Adapter], task: Task, budget_items
     engine = load_engine(base, "auto", "auto", None)
     metric = find_metrics({task.name: task})[task.name]
     check_window(task, "auto", engine, ("dev",), metric)
-    store = Store(None)
-    scoring = task_scoring(task, "auto", engine, experts, store, metric)
-    return Trial(Bench(base, engine, experts, task, scoring, store, metric=metric), budget_items)
+    bench = Bench(base, engine, experts, task, "generate", Store(None), metric=metric)
+    return Trial(bench.settled("auto", Store(None)), budget_items)
 
 
 def _result(settings: Settings, merged: Merged, task: Task | None) -> MergeResult:

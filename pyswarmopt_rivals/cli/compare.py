@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.build import with_flags
@@ -16,9 +16,6 @@ from pyswarmopt_llm.cli.running import interruptible, print_plan, repeating, ste
 from pyswarmopt_llm.scores.tasks.load import check_files
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.methods import ENSEMBLES, METHODS, SEARCHING
-
-if TYPE_CHECKING:
-    from pyswarmopt_rivals.comparison.contest import MethodEvent
 
 UNFOLDED = 1000  # columns, where no terminal says how many it has
 
@@ -42,7 +39,7 @@ def command(
     with interruptible(repeating), nullcontext() if quiet else steps() as show:
         result = compare(
             settings,
-            None if show is None else lambda step: show(_line(step), step.outcome is not None),
+            None if show is None else lambda *step: show(_line(*step), step[-1] is not None),
         )
     if as_json:
         echo(json.dumps(result))
@@ -58,9 +55,9 @@ def command(
         echo(f"Table and notes: {Path(settings.out) / 'compare.html'}, compare.md and compare.json")
 
 
-def _line(step: MethodEvent) -> str:
-    what = f"[{step.done}/{step.total}] {step.task}: {step.method}, seed {step.seed}"
-    return what if step.outcome is None else f"{what}: {_scores(step.outcome)}"
+def _line(done: int, total: int, name: str, row: Mapping[str, Any] | None) -> str:
+    scores = "" if row is None else f": {_scores(row)}"
+    return f"[{done}/{total}] {name}{scores}"
 
 
 def _scores(row: Mapping[str, Any]) -> str:

@@ -20,15 +20,8 @@ from pyswarmopt_llm.searching.surrogate import MOST_COEFFICIENTS
 from pyswarmopt_rivals.bench import Bench, Trial
 from pyswarmopt_rivals.comparison.groups import is_group, load_group, written_out
 from pyswarmopt_rivals.methods import ENSEMBLES, METHODS, SEARCHING
-from pyswarmopt_rivals.methods.ensembles.panel import Answerer, Panel
-from pyswarmopt_rivals.methods.method import (
-    ITEM_MODEL,
-    RANDOM,
-    WITH_DEV,
-    Merged,
-    Method,
-    MethodOptions,
-)
+from pyswarmopt_rivals.methods.ensembles.panel import Answerer
+from pyswarmopt_rivals.methods.method import ITEM_MODEL, RANDOM, WITH_DEV, Merged, Method
 from pyswarmopt_rivals.methods.searching.optimizers import (
     MODELLED,
     optimizer_of,
@@ -158,12 +151,6 @@ class MethodRun:
     space: str = "delta"  # of optimizers
     # of optimizers; None: as many as experts, and the sums that the item model begins with
     particles: int | None = None
-    panel: Panel | None = None  # of ensembles, which share what its experts have answered
-
-    @property
-    def key(self) -> tuple[str, str, int]:
-        """Task, method and seed, which tell entries of a comparison apart."""
-        return self.bench.task.name, self.method.name, self.seed
 
 
 def run(entry: MethodRun) -> dict[str, Any]:
@@ -173,8 +160,8 @@ def run(entry: MethodRun) -> dict[str, Any]:
         ``dev``, ``test`` (None without such a split): packed values of the items; ``items``: dev
             items evaluated to find it; ``seconds`` to find it, those of its evaluations included,
             whenever they were done; ``models`` run on each item in use; ``tokens`` read and written
-            for each item in use, None if unknown; ``rank`` of the weight changes, None if it is not one model; ``relative_error`` of a cut
-            to that rank.
+            for each item in use, None if unknown; ``rank`` of the weight changes, None if it is not
+            one model; ``relative_error`` of a cut to that rank.
     """
     bench, trial = entry.bench, Trial(entry.bench, entry.budget)
     start = time.perf_counter()
@@ -200,11 +187,12 @@ def _found(entry: MethodRun, trial: Trial) -> Merged | Answerer:
     if method.kind == "ensemble":
         if "dev" in method.needs:
             trial.spend(len(experts) * bench.dev_items)
-        panel = entry.panel or Panel.of(bench)
-        return method.fit(panel.with_budget(trial), bench.accuracy["dev"], entry.seed)
-    options = MethodOptions(seed=entry.seed) if method.chance else None
+        bench.panel.budget = trial
+        answerer: Answerer = method.call(bench.panel, bench.accuracy["dev"], entry.seed)
+        return answerer
     space = entry.space if method.kind == "optimizer" else None
-    settings = method.settings(len(experts), space, options)
+    seed = entry.seed if method.chance else None
+    settings = method.settings(len(experts), space, seed=seed)
     return method.execute(experts, replace(settings, trial=trial, particles=entry.particles))
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pyswarmopt_llm.common.statistics import LEVEL, Floats, interval, paired_test
 from pyswarmopt_llm.searching.scoring.record import unpack
 from pyswarmopt_rivals.comparison.config import CompareConfig
+
+if TYPE_CHECKING:
+    from pyswarmopt_rivals.bench import Bench
 
 Json = Mapping[str, Any]
 
@@ -52,19 +55,23 @@ class Runs:
 def summarise(
     config: CompareConfig,
     outcomes: Sequence[Json],
-    scored: Mapping[str, Mapping[str, str]],
+    benches: Sequence[Bench],
     left_out: Mapping[str, str],
-    experts: int,
 ) -> dict[str, Any]:
-    """The content of ``compare.json``; `scored`: task -> its ``scoring`` and ``metric``."""
+    """The content of ``compare.json``, for tasks that have outcomes."""
     tasks = {
-        task: {"methods": _task_table(_runs_of(outcomes, task)), **how}
-        for task, how in scored.items()
+        bench.task.name: {
+            "methods": _task_table(_runs_of(outcomes, bench.task.name)),
+            "scoring": bench.scoring,
+            "metric": bench.metric.name,
+        }
+        for bench in benches
     }
     result: dict[str, Any] = {
         "config": asdict(config),
-        "experts": experts,
+        "experts": len(config.experts),
         "left_out": dict(left_out),
+        "notes": [bench.task.note for bench in benches if bench.task.note],
     }
     if len(tasks) > 1:
         return {**result, "methods": _over_tasks([*tasks.values()]), "tasks": tasks}

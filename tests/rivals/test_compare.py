@@ -19,7 +19,7 @@ from search_helpers import files, questions, swarm_llm, write_task
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_rivals.comparison.config import CompareConfig
-from pyswarmopt_rivals.comparison.contest import MethodEvent, compare, outcomes_in
+from pyswarmopt_rivals.comparison.contest import compare, outcomes_in
 from pyswarmopt_rivals.comparison.contestants import known_methods
 from pyswarmopt_rivals.comparison.table import next_steps, print_comparison, summary_lines
 
@@ -139,20 +139,20 @@ def test_a_comparison_that_is_stopped_goes_on_to_the_same_end(
 
 
 def test_methods_and_seeds_can_be_added_and_the_rest_is_kept(given: dict[str, Any]) -> None:
-    steps: list[MethodEvent] = []
+    steps: list[tuple[int, int, str, Any]] = []
     compared(given, methods=("uniform-soup", "model-swarms"), seeds=1)
     before = lasting(Path(given["out"]))
-    result = compare(CompareConfig(**given), steps.append)
+    result = compare(CompareConfig(**given), lambda *step: steps.append(step))
     assert [row for row in lasting(Path(given["out"])) if row in before] == before
     assert result["methods"]["model-swarms"]["seeds"] == 2
     assert result["methods"]["uniform-soup"]["seeds"] == 1
-    begun = [(s.method, s.seed) for s in steps if s.outcome is None]
-    assert not {("uniform-soup", 0), ("model-swarms", 0)} & {*begun}
-    assert ("model-swarms", 1) in begun
-    finished = [s.method for s in steps if s.outcome is not None and s.seed == 0]
+    begun = [name for *_, name, row in steps if row is None]
+    assert not {"words: uniform-soup, seed 0", "words: model-swarms, seed 0"} & {*begun}
+    assert "words: model-swarms, seed 1" in begun
+    finished = [row["method"] for *_, row in steps if row is not None and row["seed"] == 0]
     cheapest_first = ["uniform-soup", "best-single", "model-swarms"]
     assert sorted(cheapest_first, key=finished.index) == cheapest_first
-    assert [s.done for s in steps if s.outcome is not None] == list(range(1, 8))
+    assert [done for done, *_, row in steps if row is not None] == list(range(1, 8))
 
 
 def test_the_figures_are_those_of_the_items(given: dict[str, Any]) -> None:

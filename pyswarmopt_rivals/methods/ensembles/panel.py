@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -16,7 +15,9 @@ from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.searching.scoring.record import Store
-from pyswarmopt_rivals.bench import Bench, Trial, as_patch
+
+if TYPE_CHECKING:
+    from pyswarmopt_rivals.bench import Bench, Trial
 
 # held at once while distributions over the vocabulary are fused: half a GiB of float32
 _FLOATS = 2**27
@@ -32,33 +33,21 @@ class Panel:
     Attributes:
         experts: name -> expert.
         store: of the experts' responses as members of a group.
-        budget: of an ensemble that pays for the dev items that it evaluates.
+        budget: of the ensemble that is fitted.
     """
 
     budget: Trial
 
     def __init__(
-        self, engine: TransformersEngine, experts: Mapping[str, Patch], store: Store | None = None
+        self, engine: TransformersEngine, experts: Mapping[str, Patch], store: Store
     ) -> None:
-        self.engine, self.experts, self.store = engine, dict(experts), store or Store(None)
+        self.engine, self.experts, self.store = engine, dict(experts), store
         self._known: dict[Hashable, Any] = {}
-
-    @classmethod
-    def of(cls, bench: Bench) -> Panel:
-        """The experts of a bench; their responses are in its store."""
-        experts = {expert.info.name: as_patch(expert) for expert in bench.experts}
-        return cls(bench.engine, experts, bench.store)
 
     @property
     def n(self) -> int:
         """Number of experts."""
         return len(self.experts)
-
-    def with_budget(self, budget: Trial) -> Panel:
-        """The same panel with what it knows, for an ensemble that pays."""
-        panel = copy.copy(self)
-        panel.budget = budget
-        return panel
 
     def option_scores(self, questions: Accuracy, expert: int) -> list[dict[str, float]]:
         """One expert's `Accuracy.option_scores`."""

@@ -17,6 +17,7 @@ from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
 from pyswarmopt_llm.experts.base import load_model, resolve_base
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import Item, load_task
+from pyswarmopt_llm.searching.scoring.record import Store
 from pyswarmopt_rivals.bench import as_patch
 from pyswarmopt_rivals.methods import ENSEMBLES
 from pyswarmopt_rivals.methods.ensembles import cbtm, few_shot, pack, votes
@@ -31,7 +32,8 @@ def panel(
 ) -> Panel:
     engine = TransformersEngine(*load_model(resolve_base(str(tiny_base)), torch.float32))
     loud = louder(tiny_experts, tmp_path_factory.mktemp("loud"))
-    return Panel(engine, {path.name: as_patch(load_adapter(read_adapter(path))) for path in loud})
+    experts = {path.name: as_patch(load_adapter(read_adapter(path))) for path in loud}
+    return Panel(engine, experts, Store(None))
 
 
 class Sheet(SimpleNamespace):
@@ -67,7 +69,7 @@ def test_the_panel_reads_what_plain_forward_passes_give(panel: Panel) -> None:
 
 
 def test_pack_sim_weighs_by_perplexity_and_adds_logits(panel: Panel) -> None:
-    found = ENSEMBLES["pack-sim"].fit(panel, None, 0).loglikelihood(PAIRS)
+    found = ENSEMBLES["pack-sim"].call(panel, None, 0).loglikelihood(PAIRS)
     for value, (context, continuation) in zip(found, PAIRS, strict=True):
         head, tail = panel.questions([context])[0]
         perplexities, fused = [], 0.0
@@ -157,7 +159,7 @@ def test_open_questions_are_for_votes_and_examples_only(panel: Panel) -> None:
     open_ones = [name for name in ENSEMBLES if ENSEMBLES[name].open_questions]
     assert open_ones == ["prediction-merge", "few-shot"]
     with pytest.raises(UserError, match="examples with choices"):
-        ENSEMBLES["pack-opt"].fit(panel, asked, 0).answers(asked)
+        ENSEMBLES["pack-opt"].call(panel, asked, 0).answers(asked)
 
 
 # The best experts
@@ -248,7 +250,8 @@ def test_the_base_answers_after_the_examples(panel: Panel, dev: Accuracy) -> Non
 def test_k_and_examples_are_the_best_on_the_rest_of_dev(panel: Panel, dev: Accuracy) -> None:
     # of the first draws of 1, 2, 4, 8 examples of 12 items; 11 + 10 + 8 + 4 = 33 a round
     purse = Purse(100)
-    found = few_shot.fit(panel.with_budget(purse), dev, 3)
+    panel.budget = purse
+    found = few_shot.fit(panel, dev, 3)
     values, spent = [], 0
     for chosen in few_shot.draws(12, 3):
         others = [item for i, item in enumerate(dev.items) if i not in chosen]
@@ -262,10 +265,12 @@ def test_k_and_examples_are_the_best_on_the_rest_of_dev(panel: Panel, dev: Accur
         values.append((float(np.mean(right)), [dev.items[i].id for i in chosen]))
     assert [item.id for item in found.examples] == max(values, key=lambda pair: pair[0])[1]
     assert purse.spent == spent <= 100
-    again = few_shot.fit(panel.with_budget(Purse(100)), dev, 3)
+    panel.budget = Purse(100)
+    again = few_shot.fit(panel, dev, 3)
     assert again.examples == found.examples
+    panel.budget = Purse(3)
     with pytest.raises(UserError, match="two dev examples"):
-        few_shot.fit(panel.with_budget(Purse(3)), dev, 3)
+        few_shot.fit(panel, dev, 3)
 
 
 def test_the_earliest_examples_go_where_the_context_window_is_full(
@@ -338,7 +343,7 @@ def test_draws_leave_something_to_score() -> None:
 def test_fused_options_are_chosen_as_a_model_chooses(panel: Panel, dev: Accuracy) -> None:
     """The option with the highest fused likelihood per byte."""
     asked = Accuracy(dev.items[:5], "likelihood", panel.engine.chat)
-    voice = ENSEMBLES["pack-sim"].fit(panel, asked, 0)
+    voice = ENSEMBLES["pack-sim"].call(panel, asked, 0)
     chosen = voice.answers(asked)
     for item, letter in zip(asked.items, chosen, strict=True):
         context, texts = panel.engine.chat(f"Question: {item.question}"), item.choices.values()

@@ -22,7 +22,6 @@ from pyswarmopt_llm.experts.adapter import Adapter
 from pyswarmopt_llm.searching.training import train
 from pyswarmopt_rivals.bench import as_patch
 from pyswarmopt_rivals.methods import load_method
-from pyswarmopt_rivals.methods.method import MethodOptions
 from pyswarmopt_rivals.methods.searching.by_optimizer import candidate, decode, recipe
 from pyswarmopt_rivals.methods.searching.natural_niches import draw_parents
 from pyswarmopt_rivals.methods.searching.soups import greedy
@@ -82,7 +81,7 @@ def test_an_ingredient_is_compared_with_the_soup_so_far() -> None:
 def test_evolmerge_candidates_are_dare_ties_entry_by_entry(experts: list[Adapter]) -> None:
     u = torch.tensor([0.7, 0.2, 0.9, 0.4, 0.8, 0.6], dtype=torch.float64)
     weights, densities = (part.tolist() for part in decode(u))
-    settings = load_method("evolmerge").settings(3, "delta", MethodOptions(seed=4))
+    settings = load_method("evolmerge").settings(3, "delta", seed=4)
     found = candidate(replace(settings, experts=experts), u)
     generator = torch.Generator().manual_seed(4)
     for module in sorted(experts[0].factors):
