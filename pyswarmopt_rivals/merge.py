@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from pyswarmopt_llm.common.config import changed, command
+from pyswarmopt_llm.common.config import command
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.options import check_options
@@ -202,25 +202,13 @@ def merge_card(
         weights=settings.weights.tolist(),
         result=result,
         task=config.task,
-        again=_again(config, method, settings),
+        again=_again(config),
     )
     return f"{text}\n"
 
 
-def _again(config: MergeConfig, method: Method, settings: Settings) -> str:
-    weights = ",".join(f"{weight:.9g}" for weight in settings.weights.tolist())
-    reading = {name: getattr(config, name) for name in ("columns", "template", "split_seed")}
-    return command(
-        "merge",
-        base=config.base,
-        experts=config.experts,
-        method=method.name,
-        space=settings.space,
-        weights=None if method.weight is None else weights,
-        density=None if method.density is None else f"{settings.density:g}",
-        rank=settings.rank,
-        seed=settings.seed if "seed" in method.needs else None,
-        task=config.task,
-        out="ADAPTER",
-        **changed(reading if config.task else {}),
-    )
+def _again(config: MergeConfig) -> str:
+    """The command, with the settings that were given."""
+    settings = [(field, getattr(config, field.name)) for field in fields(config)]
+    given = {field.name: value for field, value in settings if value != field.default}
+    return command("merge", **given | {"out": "ADAPTER"})

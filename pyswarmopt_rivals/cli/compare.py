@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from pyswarmopt.cli.terminal import echo, open_console
+from pyswarmopt_groups.cli.options import following
 from pyswarmopt_llm.cli.build import with_flags
-from pyswarmopt_llm.cli.options import Config, DryRun, Json, Quiet, names_block
-from pyswarmopt_llm.cli.running import interruptible, print_plan, repeating, steps
+from pyswarmopt_llm.cli.options import Config, Json, Quiet, names_block
 from pyswarmopt_llm.scores.tasks.load import check_files
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.methods import ENSEMBLES, METHODS, SEARCHING
@@ -23,24 +22,15 @@ UNFOLDED = 1000  # columns, where no terminal says how many it has
 def command(
     settings: CompareConfig,
     config: Config = None,
-    dry_run: DryRun = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     check_files(settings, settings.tasks)
-    if dry_run:
-        from pyswarmopt_rivals.comparison.dry_run import dry_run_compare
-
-        print_plan(dry_run_compare(settings), as_json)
-        return
     from pyswarmopt_rivals.comparison.contest import compare
     from pyswarmopt_rivals.comparison.table import print_comparison
 
-    with interruptible(repeating), nullcontext() if quiet else steps() as show:
-        result = compare(
-            settings,
-            None if show is None else lambda *step: show(_line(*step), step[-1] is not None),
-        )
+    with following(quiet, _scores) as on_step:
+        result = compare(settings, on_step)
     if as_json:
         echo(json.dumps(result))
     else:
@@ -53,11 +43,6 @@ def command(
         terminal = sys.stdout.isatty()
         print_comparison(open_console(width=None if terminal else UNFOLDED), result)
         echo(f"Table and notes: {Path(settings.out) / 'compare.html'}, compare.md and compare.json")
-
-
-def _line(done: int, total: int, name: str, row: Mapping[str, Any] | None) -> str:
-    scores = "" if row is None else f": {_scores(row)}"
-    return f"[{done}/{total}] {name}{scores}"
 
 
 def _scores(row: Mapping[str, Any]) -> str:

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_groups.members.local import as_users_words
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.searching.scoring.record import Store
+from pyswarmopt_llm.tokens.mixing import OptionTable
 
 if TYPE_CHECKING:
     from pyswarmopt_rivals.bench import Bench, Trial
@@ -73,6 +73,16 @@ class Panel:
             return [torch.stack([s.logprobs.float() for s in row]) for row in rows]
 
         return self._once(tuple(pairs), compute)
+
+    def table(self, pairs: Pairs) -> OptionTable:
+        """The same as a table, whose experts can be mixed by token."""
+
+        def compute() -> OptionTable:
+            rows = self.token_logprobs(pairs)
+            owner = torch.tensor([k for k, row in enumerate(rows) for _ in range(row.shape[1])])
+            return OptionTable(torch.cat([row.double().T for row in rows]), owner, len(rows))
+
+        return self._once(("table", *pairs), compute)
 
     def distributions(self, pairs: Pairs) -> Iterator[tuple[Tensor, Tensor]]:
         """Per pair, the experts' log-distributions along its tokens, (n, T, V), and the tokens,
@@ -146,16 +156,7 @@ class LikelihoodAnswerer(Answerer):
         self.loglikelihood = loglikelihood
 
     def answers(self, questions: Accuracy) -> list[str]:
-        refuse_open(questions)
         return list(questions(self).answers)  # type: ignore[arg-type]
-
-
-def refuse_open(questions: Accuracy) -> None:
-    """Raise `UserError` for items that are scored by what is generated."""
-    if questions.scoring == "generate":
-        raise UserError(
-            "combining the experts' probabilities needs examples with choices; remove the method"
-        )
 
 
 def contexts_of(pairs: Pairs) -> list[str]:

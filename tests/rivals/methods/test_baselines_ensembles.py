@@ -153,13 +153,9 @@ def test_cbtm_mixes_probabilities_by_the_inputs_cluster(panel: Panel) -> None:
 # Votes and items
 
 
-def test_open_questions_are_for_votes_and_examples_only(panel: Panel) -> None:
-    items = [SimpleNamespace(question="?", answer="x")]
-    asked = SimpleNamespace(scoring="generate", items=items, answers=lambda e: ["y"])
+def test_open_questions_are_for_votes_and_examples_only() -> None:
     open_ones = [name for name in ENSEMBLES if ENSEMBLES[name].open_questions]
     assert open_ones == ["prediction-merge", "few-shot"]
-    with pytest.raises(UserError, match="examples with choices"):
-        ENSEMBLES["pack-opt"].call(panel, asked, 0).answers(asked)
 
 
 # The best experts
