@@ -139,13 +139,9 @@ class GroupContext:
         """The answers of all members to the dev items.
 
         Raises:
-            UserError: there are none, or a member answers none of them readably.
+            UserError: a member answers none of them readably.
         """
-        if self.task is None or not self.task.dev:
-            raise UserError(
-                "this strategy is fitted on dev examples, a single prompt has none; give `task`"
-            )
-        responses = self.collect(self.task.dev)
+        responses = self.collect(() if self.task is None else self.task.dev)
         for k, member in enumerate(self.members):
             if not self.tolerant and all(row[k] is None for row in responses.ballots):
                 count = len(responses.items)
@@ -200,12 +196,6 @@ class GroupContext:
         `log_odds`) and the other options share the rest equally; an abstention is a uniform
         distribution.
         """
-        open_one = next((item.id for item in items if item.choices is None), None)
-        if open_one is not None:
-            raise UserError(
-                f"example {open_one}: has no choices, which this strategy needs; use majority or "
-                "refine"
-            )
         responses = Responses(items, [answers])
         scores, temperature = responses.scores(0), self.temperatures[k]
         if scores is not None and temperature is not None:

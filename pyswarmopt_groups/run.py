@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from pyswarmopt_groups.config import CouncilConfig
@@ -246,7 +247,7 @@ def accuracy_row(right: Sequence[float], tokens: float) -> dict[str, Any]:
 
 def verdicts_row(items: Sequence[Item], verdicts: Sequence[Verdict]) -> dict[str, Any]:
     """`accuracy_row` of verdicts."""
-    return accuracy_row(rights(items, verdicts), _mean([verdict.tokens for verdict in verdicts]))
+    return accuracy_row(rights(items, verdicts), fmean(verdict.tokens for verdict in verdicts))
 
 
 def rights(items: Sequence[Item], verdicts: Sequence[Verdict]) -> list[float]:
@@ -271,7 +272,7 @@ def _strategy_row(
     return {
         "source": strategy.source,
         **verdicts_row(items, verdicts),
-        "agreement": _mean([verdict.agreement for verdict in verdicts]),
+        "agreement": fmean(verdict.agreement for verdict in verdicts),
         "ties": sum(verdict.tied for verdict in verdicts),
         "undecided": sum(verdict.answer is None for verdict in verdicts),
         "against_single": {
@@ -280,7 +281,3 @@ def _strategy_row(
             "p": test.p_value,
         },
     } | strategy.measures(items, verdicts)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)

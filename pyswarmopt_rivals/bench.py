@@ -12,17 +12,17 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from pyswarmopt_groups.members.local import tokens_read
-from pyswarmopt_llm.common.files.json_types import wrong_field
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.engine.transformers import TransformersEngine
-from pyswarmopt_llm.experts.adapter import Adapter
-from pyswarmopt_llm.experts.base import BaseModel
+from pyswarmopt_llm.experts.adapter import Adapter, load_adapter
+from pyswarmopt_llm.experts.base import BaseModel, refuse_quantised, resolve_base
+from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.accuracy import TRIED, Accuracy, choose_scoring, trial_of
 from pyswarmopt_llm.scores.metrics.objectives import METRICS, ItemsUtility, Metric, scorings_of
 from pyswarmopt_llm.scores.tasks import Scoring, Task, render_prompt
-from pyswarmopt_llm.searching.scoring.record import Packed, Store, pack, unpack
+from pyswarmopt_llm.searching.scoring.record import Row, Store
 from pyswarmopt_rivals.methods.ensembles.panel import Panel
 
 Chats = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -140,42 +140,42 @@ class Bench:
         now or when it was first scored.
         """
         kind = split if items is None else f"{split} {','.join(map(str, items))}"
-
-        def evaluate() -> dict[str, Any]:
-            return {"items": pack(self.questions[split](self.engine, items).per_item)}
-
-        row = self._stored(patch, kind, evaluate, {"items": Packed})
-        return score_of(unpack(row["items"])), float(row["seconds"])
+        return self._stored(patch, kind, lambda: self.questions[split](self.engine, items))
 
     def loss(self, patch: Patch) -> tuple[float, float]:
         """Mean over dev items of -ln P(right answer | question), and the seconds."""
-
-        def evaluate() -> dict[str, Any]:
-            logs = self.engine.loglikelihood(self.right_dev)
-            return {"loss": -sum(logs) / len(logs)}
-
-        row = self._stored(patch, "loss", evaluate, {"loss": float})
-        return float(row["loss"]), float(row["seconds"])
+        score, seconds = self._stored(
+            patch, "loss", lambda: score_of(self.engine.loglikelihood(self.right_dev))
+        )
+        return -score.value, seconds
 
     def _stored(
-        self,
-        patch: Patch,
-        kind: str,
-        evaluate: Callable[[], dict[str, Any]],
-        shape: Mapping[str, Any],
-    ) -> Mapping[str, Any]:
-        """Result of a candidate from the store, else computed now; `shape`: type of each field."""
+        self, patch: Patch, kind: str, evaluate: Callable[[], Score]
+    ) -> tuple[Score, float]:
+        """A candidate's score from the store, else computed now, and the seconds that it took."""
+        name = self.task.name
 
-        def timed() -> dict[str, Any]:
+        def timed() -> Row:
             start = time.perf_counter()
             self.engine.load(patch)
-            row = evaluate()
-            return {**row, "seconds": round(time.perf_counter() - start, 4)}
+            score = evaluate()
+            return Row.of({name: score}, score, time.perf_counter() - start)
 
-        def wrong(row: dict[str, Any]) -> str | None:
-            return wrong_field(row, {**shape, "seconds": float})
+        row = self.store.row(f"{name} {kind}", patch_key(patch), [name], timed)
+        return row.score(name), row.seconds
 
-        return self.store.get(f"{self.task.name} {kind}", patch_key(patch), timed, wrong)
+
+def load_pool(base: str, experts: Sequence[str], space: str) -> tuple[BaseModel, list[Adapter]]:
+    """The base, without its weights, and the experts.
+
+    Raises:
+        UserError: they cannot be used together, or not in that space.
+    """
+    found = resolve_base(base)
+    refuse_quantised(found)
+    report = inspect_experts(experts, found)
+    report.require(space)
+    return found, [load_adapter(info) for info in report.experts]
 
 
 def as_patch(expert: Adapter) -> Patch:
@@ -217,7 +217,7 @@ class Trial:
     def __init__(self, bench: Bench, budget: int) -> None:
         self.bench, self._budget = bench, budget
         self.engine, self.base, self.choices = bench.engine, bench.base, bench.choices
-        self.model, self.tokenizer = bench.engine.model, bench.engine.tokenizer
+        self.model = bench.engine.model
         self.spent, self.earlier = 0, 0.0
 
     @property
@@ -265,10 +265,6 @@ class Trial:
     def _check(self, items: int) -> None:
         if items > self.items_left:
             raise RuntimeError("the budget of item evaluations is spent")
-
-    def load(self, patch: Patch) -> None:
-        """Make the model ``base + patch``."""
-        self.engine.load(patch)
 
     def prompts(self, expert: str) -> Sequence[str]:
         """The questions of the expert's own data in the chat template, else the dev prompts."""

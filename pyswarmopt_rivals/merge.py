@@ -18,16 +18,15 @@ from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.common.registry import need_extra
 from pyswarmopt_llm.engine.transformers import load_engine
-from pyswarmopt_llm.experts.adapter import Adapter, AdapterInfo, load_adapter
-from pyswarmopt_llm.experts.base import BaseModel, refuse_quantised, resolve_base
-from pyswarmopt_llm.experts.compatibility import inspect_experts
+from pyswarmopt_llm.experts.adapter import Adapter, AdapterInfo
+from pyswarmopt_llm.experts.base import BaseModel
 from pyswarmopt_llm.experts.files import check_free
 from pyswarmopt_llm.mix.coefficients import save_patch
 from pyswarmopt_llm.report.pages import render
 from pyswarmopt_llm.scores.metrics.objectives import check_window, find_metrics
 from pyswarmopt_llm.scores.tasks import Task, load_task
 from pyswarmopt_llm.searching.scoring.record import Store
-from pyswarmopt_rivals.bench import Bench, Trial
+from pyswarmopt_rivals.bench import Bench, Trial, load_pool
 from pyswarmopt_rivals.comparison.contest import check_budget
 from pyswarmopt_rivals.merge_config import MergeConfig
 from pyswarmopt_rivals.methods import load_method
@@ -103,17 +102,14 @@ def merge(config: MergeConfig) -> MergeResult:
             template=config.template,
             split_seed=config.split_seed,
         )
-    base = resolve_base(config.base)
-    refuse_quantised(base)
-    report = inspect_experts(config.experts, base)
-    report.require(settings.space)
-    experts = [load_adapter(info) for info in report.experts]
+    base, experts = load_pool(config.base, config.experts, settings.space)
+    infos = [expert.info for expert in experts]
     if task is not None:
         settings = replace(settings, trial=_trial(base, experts, task, config.budget_items))
     merged = as_adapter(method.execute(experts, settings), experts, settings.rank)
     result = _result(settings, merged, task)
-    card = merge_card(config, report.experts, method, settings, result)
-    save_patch(merged.patch, report.experts, folder, card)
+    card = merge_card(config, infos, method, settings, result)
+    save_patch(merged.patch, infos, folder, card)
     return result
 
 

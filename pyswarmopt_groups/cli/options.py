@@ -113,7 +113,7 @@ def following(
     quiet: bool,
     scores: Callable[[Mapping[str, Any]], str],
     advice: Callable[[], str] = repeating,
-) -> Iterator[OnStep | None]:
+) -> Iterator[OnStep]:
     """Shows the steps of a job on stderr; Ctrl-C ends it with advice.
 
     Args:
@@ -124,10 +124,11 @@ def following(
     with interruptible(advice), nullcontext() if quiet else steps("loading ...") as show:
 
         def on_step(done: int, total: int, name: str, row: Mapping[str, Any] | None) -> None:
-            said = "" if row is None else f": {scores(row)}"
-            show(f"[{done}/{total}] {name}{said}", row is not None)
+            if show is not None:
+                said = "" if row is None else f": {scores(row)}"
+                show(f"[{done}/{total}] {name}{said}", row is not None)
 
-        yield None if show is None else on_step
+        yield on_step
 
 
 def print_tables(console: Console, result: Mapping[str, Any]) -> None:

@@ -81,26 +81,24 @@ def open_members(
 
 def _find_sources(specs: Sequence[str], base: str | None) -> list[Source]:
     """Resolve each spec, without loading a model."""
-    sources: dict[int, Source] = {}
-    plain: dict[int, str] = {}
-    for number, spec in enumerate(specs):
-        path = user_path(spec)
-        if _is_endpoint(spec):
-            sources[number] = EndpointSpec.parse(spec)
-        elif (path / "run.json").is_file():
-            model, adapter = result_of(path)
-            sources[number] = (
-                _read_model(model) if adapter is None else find_members([adapter], model)[0]
-            )
-        elif holds_mixture(spec) or holds_graph(spec):
-            sources[number] = _read_model(spec)
-        elif (classifier := find_classifier(spec)) is not None:
-            sources[number] = classifier
-        else:
-            plain[number] = spec
+    sources = {spec: found for spec in specs if (found := _special(spec)) is not None}
+    plain = [spec for spec in specs if spec not in sources]
     if plain:
-        sources |= dict(zip(plain, find_members(list(plain.values()), base), strict=True))
-    return [sources[number] for number in range(len(specs))]
+        sources |= dict(zip(plain, find_members(plain, base), strict=True))
+    return [sources[spec] for spec in specs]
+
+
+def _special(spec: str) -> Source | None:
+    """An endpoint, the result of a run, a mixture or a classifier; None for something else."""
+    path = user_path(spec)
+    if _is_endpoint(spec):
+        return EndpointSpec.parse(spec)
+    if (path / "run.json").is_file():
+        model, adapter = result_of(path)
+        return _read_model(model) if adapter is None else find_members([adapter], model)[0]
+    if holds_mixture(spec) or holds_graph(spec):
+        return _read_model(spec)
+    return find_classifier(spec)
 
 
 def _is_endpoint(spec: str) -> bool:

@@ -18,9 +18,6 @@ from pyswarmopt_llm.common.optimizers import check_optimizer
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.common.registry import missing_extra
 from pyswarmopt_llm.engine.transformers import load_engine
-from pyswarmopt_llm.experts.adapter import load_adapter
-from pyswarmopt_llm.experts.base import refuse_quantised, resolve_base
-from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.experts.files import refuse_unmatched
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.scores.metrics.objectives import (
@@ -32,7 +29,7 @@ from pyswarmopt_llm.scores.metrics.objectives import (
 from pyswarmopt_llm.scores.metrics.written import Sampling
 from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.searching.scoring.record import RESULTS, Packed, Store
-from pyswarmopt_rivals.bench import Bench, Chats
+from pyswarmopt_rivals.bench import Bench, Chats, load_pool
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contestants import MethodRun, ordered, run, why_not
 from pyswarmopt_rivals.comparison.summary import summarise
@@ -117,7 +114,7 @@ def prepare(config: CompareConfig) -> tuple[list[Bench], list[Method]]:
     Raises:
         UserError: bad input, or an output directory of another comparison.
     """
-    check_settings(config)
+    methods = check_settings(config)
     directory_of(config).check()
     tasks = load_tasks(config, config.tasks)
     if not tasks:
@@ -129,17 +126,11 @@ def prepare(config: CompareConfig) -> tuple[list[Bench], list[Method]]:
         new_tokens=config.max_new_tokens,
         sampling=Sampling.of(config.temperature, config.samples, 0),
     )
-    base = resolve_base(config.base)
-    refuse_quantised(base)
-    report = inspect_experts(config.experts, base)
-    report.require(config.space)
-    experts = [load_adapter(info) for info in report.experts]
+    base, experts = load_pool(config.base, config.experts, config.space)
     build_space(config.space, experts)  # refuses what it cannot mix
-    chats = _load_chats(config, [info.name for info in report.experts])
+    chats = _load_chats(config, [expert.info.name for expert in experts])
     for task in tasks.values():
         check_budget(config.budget_items, task)
-    fewest = min(len(task.dev) for task in tasks.values())
-    methods = ordered(config.methods, len(experts), fewest, config.budget_items)
     engine = load_engine(base, config.dtype, config.device, config.threads)
     benches = []
     for name, task in tasks.items():
@@ -172,16 +163,18 @@ def _load_chats(config: CompareConfig, experts: Sequence[str]) -> Chats:
     return chats
 
 
-def check_settings(config: CompareConfig) -> None:
-    """Refuse settings that are out of range or unknown."""
+def check_settings(config: CompareConfig) -> list[Method]:
+    """The methods; refuses settings that are out of range or unknown."""
     refuse_unmatched(config.experts)
     if len(config.experts) < 2:
         why = f"{len(config.experts)} given, a comparison mixes at least 2; name more"
         raise InvalidOption("experts", None, why)
     check_options(config)
-    for method in ordered(config.methods, len(config.experts), 1, config.budget_items):
+    methods = ordered(config.methods)
+    for method in methods:
         if method.kind == "optimizer" and missing_extra(method.module) is None:
             check_optimizer(optimizer_of(method.name))
+    return methods
 
 
 def plan(

@@ -7,7 +7,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 from pyswarmopt_llm.common.config import EVEN_SUMS, MODEL_SWARMS, NEVERGRAD
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
@@ -21,7 +21,7 @@ from pyswarmopt_rivals.bench import Bench, Trial
 from pyswarmopt_rivals.comparison.groups import is_group, load_group, written_out
 from pyswarmopt_rivals.methods import ENSEMBLES, METHODS, SEARCHING
 from pyswarmopt_rivals.methods.ensembles.panel import Answerer
-from pyswarmopt_rivals.methods.method import ITEM_MODEL, RANDOM, WITH_DEV, Merged, Method
+from pyswarmopt_rivals.methods.method import ITEM_MODEL, RANDOM, WITH_DEV, Kind, Merged, Method
 from pyswarmopt_rivals.methods.searching.optimizers import (
     MODELLED,
     optimizer_of,
@@ -196,8 +196,8 @@ def _found(entry: MethodRun, trial: Trial) -> Merged | Answerer:
     return method.execute(experts, replace(settings, trial=trial, particles=entry.particles))
 
 
-def ordered(names: Sequence[str], experts: int, dev_items: int, budget: int) -> list[Method]:
-    """The methods, the cheapest first; ``all`` stands for `known_methods`."""
+def ordered(names: Sequence[str]) -> list[Method]:
+    """The methods, what takes least first; ``all`` stands for `known_methods`."""
     names_in_full: list[str] = []
     for name in names:
         names_in_full += (
@@ -208,4 +208,4 @@ def ordered(names: Sequence[str], experts: int, dev_items: int, budget: int) -> 
             "methods", None, "none given; use all, or names with commas between them"
         )
     methods = [contestant(name) for name in dict.fromkeys(names_in_full)]
-    return sorted(methods, key=lambda method: method.cost(experts, dev_items, budget))
+    return sorted(methods, key=lambda method: get_args(Kind).index(method.kind))

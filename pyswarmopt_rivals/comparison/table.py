@@ -29,8 +29,6 @@ OVER_TASKS = (
 )
 _READING = ("columns", "template", "split_seed", "skip_bad_rows")
 _SEARCHING = ("base", "experts", "tasks", *_READING, "scoring", "allow_overlap", "dev", "test")
-# An average of a search in its default space, delta, is another model under nearly the same name.
-_LABELS = {"uniform-soup": "uniform-soup (space factor)"}
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ def tables_of(result: Json) -> list[ComparisonTable]:
     """Over all tasks where there are several, then of each."""
     tables = []
     if "tasks" in result:
-        rows = [over_tasks(*pair) for pair in result["methods"].items()]
+        rows = [cells(name, row, OVER_TASKS) for name, row in result["methods"].items()]
         tables.append(ComparisonTable(f"Mean over {len(result['tasks'])} tasks", OVER_TASKS, rows))
     for task, table in _by_task(result).items():
         rows = [cells(*pair) for pair in table["methods"].items()]
@@ -59,36 +57,25 @@ def _by_task(result: Json) -> dict[str, Json]:
     return result["tasks"] if "tasks" in result else {result["task"]: result}
 
 
-def cells(method: str, row: Json) -> list[str]:
-    """One row as text, under `HEADINGS`."""
-    return [
-        *_scores(method, row),
-        *_costs(row),
-        str(row["models"]),
-        _tokens(row),
-        rank_text(row),
-        against_text(row.get("against_single")),
-        against_text(row.get("against_rival"), named=True),
-    ]
-
-
-def over_tasks(method: str, row: Json) -> list[str]:
-    """One row as text, under `OVER_TASKS`."""
-    gain = "-" if row["gain"] is None else f"{row['gain']:+.1%}"
-    return [*_scores(method, row), gain, str(row["wins"]), *_costs(row), _tokens(row)]
-
-
-def _scores(method: str, row: Json) -> list[str]:
-    scores = [score_text(row[split], row.get(f"{split}_interval")) for split in ("dev", "test")]
-    return [_LABELS.get(method, method), *scores]
-
-
-def _costs(row: Json) -> list[str]:
-    return [f"{row['item_evaluations']:,.0f}", f"{row['seconds']:,.1f}"]
-
-
-def _tokens(row: Json) -> str:
-    return "-" if row["tokens"] is None else f"{row['tokens']:,.0f}"
+def cells(method: str, row: Json, headings: Sequence[str] = HEADINGS) -> list[str]:
+    """One row as text, under these headings."""
+    gain, tokens = row.get("gain"), row["tokens"]
+    texts = {
+        # An average of a search in its default space, delta, is another model of nearly that name.
+        "method": "uniform-soup (space factor)" if method == "uniform-soup" else method,
+        "dev": score_text(row["dev"], row.get("dev_interval")),
+        "test": score_text(row["test"], row.get("test_interval")),
+        "gain over best single": "-" if gain is None else f"{gain:+.1%}",
+        "first on": str(row.get("wins")),
+        "items": f"{row['item_evaluations']:,.0f}",
+        "seconds": f"{row['seconds']:,.1f}",
+        "models": str(row["models"]),
+        "tokens": "-" if tokens is None else f"{tokens:,.0f}",
+        "rank": rank_text(row),
+        "against best single": against_text(row.get("against_single")),
+        "against best baseline": against_text(row.get("against_rival"), named=True),
+    }
+    return [texts[heading] for heading in headings]
 
 
 def rank_text(row: Json) -> str:

@@ -130,9 +130,10 @@ class SideBySide:
         owner = torch.cat([torch.full((part.a.shape[0],), i) for i, part in present])
         return cls(b, a, owner, len(parts))
 
-    def to(self, device: torch.device) -> SideBySide:
+    def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> SideBySide:
         """The same on another device."""
-        return SideBySide(self.b.to(device), self.a.to(device), self.owner.to(device), self.n)
+        a, b = self.a.to(device, dtype), self.b.to(device, dtype)
+        return SideBySide(b, a, self.owner.to(device), self.n)
 
     def weighted(self, weights: Tensor) -> LowRank:
         """sum_i w_i dW_i, for weights (n,)."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # Beside the experts: it draws; it scores candidates on dev (an ensemble: every expert answers dev);
 # it looks at training or dev texts; it pays for the dev items that it evaluates.
 Need = Literal["seed", "dev", "data", "budget"]
-Kind = Literal["rule", "searching", "ensemble", "optimizer"]
+Kind = Literal["rule", "ensemble", "searching", "optimizer"]
 DELTA, FACTOR_FIRST, BOTH = ("delta",), ("factor", "delta"), ("delta", "factor")
 
 ITEM_MODEL = "item-model"  # candidates that a model of the items proposes, as `search` by default
@@ -130,15 +130,6 @@ class Method:
     def chance(self) -> bool:
         """Whether another seed can change it."""
         return "seed" in self.needs
-
-    def cost(self, experts: int, dev_items: int, budget: int) -> int:
-        """Roughly the dev items that it will evaluate."""
-        passes = {"best-single": 1, "greedy-soup": 2, "data-merge": 0}.get(self.name)
-        if self.kind == "rule":
-            passes = 0
-        elif self.kind == "ensemble" and "budget" not in self.needs:
-            passes = int("dev" in self.needs)
-        return budget if passes is None else min(budget, passes * experts * dev_items)
 
     def settings(self, n: int, space: str | None = None, **options: Any) -> Settings:
         """The settings for `n` experts, checked before anything is loaded.

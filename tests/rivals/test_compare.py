@@ -349,12 +349,12 @@ def test_stars_stand_for_all_groups() -> None:
     from pyswarmopt_groups.registry import NEGOTIATIONS, VOTES
     from pyswarmopt_rivals.comparison.contestants import contestant, ordered
 
-    found = {who.name for who in ordered(["vote:*", "negotiate:*"], 3, 10, 100)}
+    found = {who.name for who in ordered(["vote:*", "negotiate:*"])}
     wanted = {f"vote:{name}" for name in VOTES} | {f"negotiate:{name}" for name in NEGOTIATIONS}
     assert found == wanted - {"vote:reward", "negotiate:societies"}
     assert contestant("vote:self-consistency").chance and not contestant("vote:majority").chance
     with pytest.raises(UserError, match="vote:majorty: unknown; did you mean vote:majority"):
-        ordered(["vote:majorty"], 3, 10, 100)
+        ordered(["vote:majorty"])
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import Tensor
 
-from pyswarmopt_groups.members.local import as_users_words
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.engine.transformers import TransformersEngine
@@ -103,12 +102,6 @@ class Panel:
             for rows in zip(*scored, strict=True):
                 yield torch.stack([logprobs for logprobs, _ in rows]), rows[0][1]
             start = stop
-
-    def questions(self, contexts: Sequence[str]) -> list[tuple[str, str]]:
-        """The user turns of these contexts; see
-        `pyswarmopt_groups.members.local.as_users_words`.
-        """
-        return as_users_words(self.engine, contexts)
 
     def _each(self) -> Iterator[Patch]:
         for patch in self.experts.values():

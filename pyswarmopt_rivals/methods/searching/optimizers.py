@@ -32,8 +32,8 @@ from pyswarmopt_llm.scores.metrics.combine import harmonic
 from pyswarmopt_llm.searching.explore import Search
 from pyswarmopt_llm.searching.plan import Budget
 from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.run_directory import Journal, position_key
-from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer, Share
+from pyswarmopt_llm.searching.scoring.run_directory import Journal
+from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer
 from pyswarmopt_llm.searching.surrogate import MOST_COEFFICIENTS, Surrogate
 from pyswarmopt_llm.searching.train import Fitting, not_worse
 from pyswarmopt_rivals.bench import Bench, Trial
@@ -125,31 +125,17 @@ class BudgetedScorer(Scorer):
         super().__init__(journal, evaluator, phase)
         self._trial = trial
 
-    def score(
-        self,
-        positions: Sequence[Tensor],
-        iteration: int,
-        numbers: Sequence[int] | None = None,
-        share: Share | None = None,
-    ) -> list[Row]:
-        """See `Scorer.score`; all items are scored."""
-        numbers, rows = numbers or range(len(positions)), list[Row]()
-        for position, number in zip(positions, numbers, strict=True):
-            key = position_key(position)
-            if key in self._latest or self._trial.left > 0:
-                rows += super().score([position], iteration, [number])
-            else:
-                task = self._trial.bench.task
-                unknown = {task.name: "?" * len(task.dev)}
-                rows.append(Row("", iteration, number, key, (), math.nan, 0, 0.0, unknown))
-        return rows
-
     def _stored(self, call: Any) -> Row | UndefinedModelError:
+        trial, task = self._trial, self._trial.bench.task
+        if trial.left < 1:
+            unknown = {task.name: "?" * len(task.dev)}
+            return Row("", call.iteration, call.particle, call.key, (), math.nan, 0, 0.0, unknown)
+
         def evaluate() -> tuple[Row | UndefinedModelError, float]:
             row = super(BudgetedScorer, self)._stored(call)
             return row, row.seconds if isinstance(row, Row) else 0.0
 
-        return self._trial.pay(self._trial.bench.dev_items, evaluate)
+        return trial.pay(len(task.dev), evaluate)
 
 
 def modelled_best(

@@ -124,7 +124,7 @@ def information(
     """Module -> mean over prompts of the squared gradient, (out, in) float32 on the CPU. Leaves the
     expert loaded.
     """
-    trial.load(as_patch(expert))
+    trial.engine.load(as_patch(expert))
     model: Any = trial.model
     weights = {f"{module}.weight": model.get_submodule(module).weight for module in modules}
     squares = {name: torch.zeros(value.shape) for name, value in weights.items()}
@@ -195,7 +195,7 @@ def input_grams(
 
         return hook
 
-    trial.load(as_patch(expert))
+    trial.engine.load(as_patch(expert))
     try:
         handles = [model.get_submodule(m).register_forward_pre_hook(listen(m)) for m in modules]
         for batch in token_batches(trial.engine, prompts):
@@ -272,7 +272,7 @@ def adamerging(settings: Settings) -> Merged:
     for hundreds. A step on 8 prompts costs 20 item evaluations (`PASSES` for each).
     """
     trial = settings.trial
-    trial.load(Patch())
+    trial.engine.load(Patch())
     model: Any = trial.model
     parts = {
         f"{module}.weight": SideBySide.of(part) for module, part in by_module(settings.experts)

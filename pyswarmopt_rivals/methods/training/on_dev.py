@@ -123,7 +123,7 @@ def finetune(from_best: bool, once: bool, settings: Settings) -> Merged:
         trial.spend(training_passes(len(trial.choices)))
         trained = fit(trial.engine, start, trial.choices, pattern, seed)
     else:
-        trial.load(start)
+        trial.engine.load(start)
         trained = train_on_dev(trial, make, RATES, seed)
     return Merged(start.with_low_rank(trained.low_rank) if from_best else trained)
 
@@ -141,12 +141,7 @@ class TrainableMixture:
     def __init__(self, experts: Sequence[Adapter], single: bool, model: Any) -> None:
         self._parts = {module: SideBySide.of(part) for module, part in by_module(experts)}
         self._resident = {
-            name: (
-                part.a.to(model.device, model.dtype),
-                part.b.to(model.device, model.dtype),
-                part.owner,
-            )
-            for name, part in self._parts.items()
+            name: part.to(model.device, model.dtype) for name, part in self._parts.items()
         }
         self._rows = {module: 0 if single else row for row, module in enumerate(self._parts)}
         shape = (len({*self._rows.values()}), len(experts))
@@ -160,9 +155,9 @@ class TrainableMixture:
         return {module: partial(self._output, module) for module in self._parts}
 
     def _output(self, module: str, x: Tensor) -> Tensor:
-        a, b, owner = self._resident[module]
-        weights = self.coefficients[self._rows[module]][owner].to(x.dtype)
-        return ((x @ a.T) * weights) @ b.T
+        part = self._resident[module]
+        weights = self.coefficients[self._rows[module]][part.owner].to(x.dtype)
+        return ((x @ part.a.T) * weights) @ part.b.T
 
     def patch(self) -> Patch:
         """The candidate at the present coefficients."""
@@ -177,7 +172,7 @@ class TrainableMixture:
 def gradient(single: bool, settings: Settings) -> Merged:
     """Coefficients by gradient descent: one for each expert, or one for each expert and module."""
     trial, rates = settings.trial, COEFFICIENT_RATES if single else MODULE_RATES
-    trial.load(Patch())
+    trial.engine.load(Patch())
 
     def make() -> TrainableMixture:
         return TrainableMixture(settings.experts, single, trial.model)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from search_helpers import louder, questions, write_task
 
+from pyswarmopt_groups.members.local import as_users_words
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
@@ -71,7 +72,7 @@ def test_the_panel_reads_what_plain_forward_passes_give(panel: Panel) -> None:
 def test_pack_sim_weighs_by_perplexity_and_adds_logits(panel: Panel) -> None:
     found = ENSEMBLES["pack-sim"].call(panel, None, 0).loglikelihood(PAIRS)
     for value, (context, continuation) in zip(found, PAIRS, strict=True):
-        head, tail = panel.questions([context])[0]
+        head, tail = as_users_words(panel.engine, [context])[0]
         perplexities, fused = [], 0.0
         for patch in panel.experts.values():
             p, ids = distributions(panel, patch, head, tail)
@@ -142,7 +143,7 @@ def test_cbtm_mixes_probabilities_by_the_inputs_cluster(panel: Panel) -> None:
     right = np.array([[1.0, 0, 1], [0, 1, 0], [0, 0, 0]])
     chosen, patches = cbtm.experts_of(clusters.labels, right), list(panel.experts.values())
     for value, (context, continuation) in zip(voice.loglikelihood(PAIRS), PAIRS, strict=True):
-        shares = clusters.probabilities([panel.questions([context])[0][1]])[0]
+        shares = clusters.probabilities([as_users_words(panel.engine, [context])[0][1]])[0]
         mixed = 0.0
         for share, expert in zip(shares, chosen, strict=True):
             p, ids = distributions(panel, patches[expert], context, continuation)
@@ -318,9 +319,9 @@ def test_the_plurality_wins_and_ties_go_to_the_first() -> None:
 
 def test_what_is_asked_of_a_prompt_is_all_behind_the_template(panel: Panel) -> None:
     text = panel.engine.chat("What is red?")
-    ((head, tail),) = panel.questions([text])
+    ((head, tail),) = as_users_words(panel.engine, [text])
     assert head + tail == text and tail.startswith("What is red?") and "user" in head
-    assert panel.questions(["no template here"]) == [("no", " template here")]
+    assert as_users_words(panel.engine, ["no template here"]) == [("no", " template here")]
 
 
 def test_scores_that_are_not_numbers_answer_nothing() -> None:
