@@ -107,7 +107,7 @@ class Bench:
     def panel(self) -> Panel:
         """The experts as an ensemble asks them; they answer an item once for all ensembles."""
         experts = {expert.info.name: as_patch(expert) for expert in self.experts}
-        return Panel(self.engine, experts, self.store)
+        return Panel(self.engine, experts)
 
     def settled(self, setting: str, store: Store) -> Bench:
         """The same with a store and the scoring that a setting comes to.
@@ -189,16 +189,13 @@ def as_patch(expert: Adapter) -> Patch:
 
 def patch_key(patch: Patch) -> str:
     """A digest of a candidate's weights."""
+    parts = {f"{name} b": change.b for name, change in patch.low_rank.items()}
+    parts |= {f"{name} a": change.a for name, change in patch.low_rank.items()}
+    parts |= {f"{name} changed by": change for name, change in patch.full_rank.items()}
     digest = hashlib.blake2b(digest_size=16)
-    for name, change in sorted(patch.low_rank.items()):
-        digest.update(name.encode())
-        for factor in (change.b, change.a):
-            digest.update(repr(tuple(factor.shape)).encode())
-            digest.update(factor.detach().cpu().contiguous().numpy().tobytes())
-    for kind, part in (("", patch.dense), ("change of ", patch.full_rank)):
-        for name, value in sorted(part.items()):
-            digest.update(f"{kind}{name}".encode())
-            digest.update(value.detach().cpu().float().contiguous().numpy().tobytes())
+    for name, value in sorted((parts | dict(patch.dense)).items()):
+        digest.update(f"{name} {tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().float().contiguous().numpy().tobytes())
     return digest.hexdigest()
 
 

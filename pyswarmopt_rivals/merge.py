@@ -31,7 +31,7 @@ from pyswarmopt_rivals.comparison.contest import check_budget
 from pyswarmopt_rivals.merge_config import MergeConfig
 from pyswarmopt_rivals.methods import load_method
 from pyswarmopt_rivals.methods.changes import as_adapter
-from pyswarmopt_rivals.methods.method import Merged, Method, Settings
+from pyswarmopt_rivals.methods.method import Method, Settings
 
 # Float32 factors cannot say more: below this an error is rounding.
 _ROUNDING = 1e-5
@@ -107,7 +107,13 @@ def merge(config: MergeConfig) -> MergeResult:
     if task is not None:
         settings = replace(settings, trial=_trial(base, experts, task, config.budget_items))
     merged = as_adapter(method.execute(experts, settings), experts, settings.rank)
-    result = _result(settings, merged, task)
+    result = MergeResult(
+        space=settings.space,
+        ranks=tuple(sorted({change.a.shape[0] for change in merged.patch.low_rank.values()})),
+        error=0.0 if merged.error < _ROUNDING else merged.error,
+        items=0 if task is None else settings.trial.spent,
+        note="" if task is None else task.note,
+    )
     card = merge_card(config, infos, method, settings, result)
     save_patch(merged.patch, infos, folder, card)
     return result
@@ -163,16 +169,6 @@ def _trial(base: BaseModel, experts: Sequence[Adapter], task: Task, budget_items
     check_window(task, "auto", engine, ("dev",), metric)
     bench = Bench(base, engine, experts, task, "generate", Store(None), metric=metric)
     return Trial(bench.settled("auto", Store(None)), budget_items)
-
-
-def _result(settings: Settings, merged: Merged, task: Task | None) -> MergeResult:
-    return MergeResult(
-        space=settings.space,
-        ranks=tuple(sorted({change.a.shape[0] for change in merged.patch.low_rank.values()})),
-        error=0.0 if merged.error < _ROUNDING else merged.error,
-        items=0 if task is None else settings.trial.spent,
-        note="" if task is None else task.note,
-    )
 
 
 def merge_card(

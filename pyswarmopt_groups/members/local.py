@@ -18,7 +18,7 @@ class SharedBase:
     """A resident base for several members; loads a patch only when the member changes.
 
     Args:
-        engine: the base; after loading a candidate onto it elsewhere, call `invalidate`.
+        engine: the base, which nothing else loads candidates onto.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -32,10 +32,6 @@ class SharedBase:
             self.engine.load(patch)
             self._patch = patch
         return self.engine
-
-    def invalidate(self) -> None:
-        """Forget the loaded patch, since something else has been loaded."""
-        self._patch = None
 
 
 class LocalMember:

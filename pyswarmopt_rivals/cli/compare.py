@@ -64,9 +64,7 @@ Example: swarm-llm compare --base B --experts adapters/* --task questions.json -
     [
         *names_block("Fixed rules (RULE:adapter: cut to a LoRA)", METHODS),
         *names_block("Searching", SEARCHING),
-        *names_block(
-            "Ensembles", [*ENSEMBLES, "vote:NAME", "vote:*", "negotiate:NAME", "negotiate:*"]
-        ),
+        *names_block("Ensembles", ENSEMBLES),
         (
             "Optimizers: model-swarms (the published update), item-model, item-model+dev, "
             "constriction,"

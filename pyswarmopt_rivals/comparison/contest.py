@@ -1,4 +1,4 @@
-"""The comparison: every method on every task and seed, the cheapest first, stored as it goes."""
+"""The comparison: every method on every task and seed, fixed rules first, stored as it goes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contestants import MethodRun, ordered, run, why_not
 from pyswarmopt_rivals.comparison.summary import summarise
 from pyswarmopt_rivals.comparison.table import markdown, render_page
-from pyswarmopt_rivals.methods.method import Method
+from pyswarmopt_rivals.methods.method import DELTA, Method
 from pyswarmopt_rivals.methods.searching.optimizers import optimizer_of
 
 log = logging.getLogger(__name__)
@@ -97,9 +97,10 @@ def _fingerprints(benches: Sequence[Bench]) -> dict[str, Any]:
     for bench in benches:
         task, metric = bench.task, bench.metric
         tasks[task.name] = digest([task.fingerprint, task.prompt, metric.name, metric.fingerprint])
-    experts = {expert.info.name: expert.info.fingerprint for expert in bench.experts}
-    data = {name: digest(list(examples)) for name, examples in bench.chats.items()}
-    return {"base": bench.base.fingerprint, "experts": experts, "tasks": tasks, "data": data}
+    any_one = benches[0]  # they share all but the task
+    experts = {expert.info.name: expert.info.fingerprint for expert in any_one.experts}
+    data = {name: digest(list(examples)) for name, examples in any_one.chats.items()}
+    return {"base": any_one.base.fingerprint, "experts": experts, "tasks": tasks, "data": data}
 
 
 def directory_of(config: CompareConfig) -> Directory:
@@ -126,8 +127,8 @@ def prepare(config: CompareConfig) -> tuple[list[Bench], list[Method]]:
         new_tokens=config.max_new_tokens,
         sampling=Sampling.of(config.temperature, config.samples, 0),
     )
-    base, experts = load_pool(config.base, config.experts, config.space)
-    build_space(config.space, experts)  # refuses what it cannot mix
+    base, experts = load_pool(config.base, config.experts, DELTA[0])
+    build_space(DELTA[0], experts)  # refuses what it cannot mix
     chats = _load_chats(config, [expert.info.name for expert in experts])
     for task in tasks.values():
         check_budget(config.budget_items, task)
@@ -197,7 +198,7 @@ def plan(
         raise InvalidOption("methods", None, f"none can take part; {reasons}")
     # Seed by seed, so that an interrupted comparison has every method's first seed first.
     entries = [
-        MethodRun(method, bench, seed, budget, config.space, config.particles)
+        MethodRun(method, bench, seed, budget)
         for seed in range(config.seeds)
         for method, bench in able
         if seed == 0 or method.chance

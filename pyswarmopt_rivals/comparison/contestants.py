@@ -18,10 +18,17 @@ from pyswarmopt_llm.scores.choices import training_passes
 from pyswarmopt_llm.searching.scoring.record import pack
 from pyswarmopt_llm.searching.surrogate import MOST_COEFFICIENTS
 from pyswarmopt_rivals.bench import Bench, Trial
-from pyswarmopt_rivals.comparison.groups import is_group, load_group, written_out
 from pyswarmopt_rivals.methods import ENSEMBLES, METHODS, SEARCHING
 from pyswarmopt_rivals.methods.ensembles.panel import Answerer
-from pyswarmopt_rivals.methods.method import ITEM_MODEL, RANDOM, WITH_DEV, Kind, Merged, Method
+from pyswarmopt_rivals.methods.method import (
+    DELTA,
+    ITEM_MODEL,
+    RANDOM,
+    WITH_DEV,
+    Kind,
+    Merged,
+    Method,
+)
 from pyswarmopt_rivals.methods.searching.optimizers import (
     MODELLED,
     optimizer_of,
@@ -73,8 +80,6 @@ def contestant(name: str) -> Method:
         return replace(
             rule, name=name, function="methods.changes:cut_to_adapter", arguments=(rule,)
         )
-    if is_group(name):
-        return load_group(name)
     if name.startswith(NEVERGRAD) or name in (*MODELLED, *optimizer_names()):
         return Method(
             name,
@@ -82,6 +87,7 @@ def contestant(name: str) -> Method:
             "",
             "methods.searching.optimizers:optimise",
             (name,),
+            spaces=DELTA,
             needs=frozenset({"dev", "seed"}),
             module=module_of(optimizer_of(name)),
             kind="optimizer",
@@ -124,7 +130,7 @@ def _reasons(method: Method, bench: Bench, budget: int) -> Iterator[str]:
         yield "needs a dev example to show and another one to score"
     if ensemble and not method.open_questions:
         open_ones = any(item.choices is None for item in (*bench.task.dev, *bench.task.test))
-        if open_ones or (bench.scoring == "generate" and not is_group(name)):
+        if open_ones or bench.scoring == "generate":
             yield "needs examples with choices"
 
 
@@ -148,9 +154,6 @@ class MethodRun:
     bench: Bench
     seed: int
     budget: int  # dev items that it may evaluate
-    space: str = "delta"  # of optimizers
-    # of optimizers; None: as many as experts, and the sums that the item model begins with
-    particles: int | None = None
 
 
 def run(entry: MethodRun) -> dict[str, Any]:
@@ -190,19 +193,15 @@ def _found(entry: MethodRun, trial: Trial) -> Merged | Answerer:
         bench.panel.budget = trial
         answerer: Answerer = method.call(bench.panel, bench.accuracy["dev"], entry.seed)
         return answerer
-    space = entry.space if method.kind == "optimizer" else None
-    seed = entry.seed if method.chance else None
-    settings = method.settings(len(experts), space, seed=seed)
-    return method.execute(experts, replace(settings, trial=trial, particles=entry.particles))
+    settings = method.settings(len(experts), seed=entry.seed if method.chance else None)
+    return method.execute(experts, replace(settings, trial=trial))
 
 
 def ordered(names: Sequence[str]) -> list[Method]:
     """The methods, what takes least first; ``all`` stands for `known_methods`."""
     names_in_full: list[str] = []
     for name in names:
-        names_in_full += (
-            known_methods() if name == "all" else written_out(name) if is_group(name) else [name]
-        )
+        names_in_full += known_methods() if name == "all" else [name]
     if not names_in_full:
         raise InvalidOption(
             "methods", None, "none given; use all, or names with commas between them"

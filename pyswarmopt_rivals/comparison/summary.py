@@ -113,13 +113,11 @@ def _own_row(method: str, runs: Runs) -> dict[str, Any]:
     """The row of a method, without a comparison with others."""
     # A generator per row: a row does not change because another method was added.
     rng = np.random.default_rng([*method.encode()])
-    row: dict[str, Any] = {}
-    for split in SPLITS:
-        scores = runs.scores.get(split)
-        row[split] = None if scores is None else float(scores.mean())
-        row[f"{split}_seeds"] = None if scores is None else scores.mean(1).tolist()
-        if scores is not None:
-            row[f"{split}_interval"] = list(interval_over_seeds(scores, rng))
+    row: dict[str, Any] = dict.fromkeys(SPLITS)
+    for split, scores in runs.scores.items():
+        row[split] = float(scores.mean())
+        row[f"{split}_seeds"] = scores.mean(1).tolist()
+        row[f"{split}_interval"] = list(interval_over_seeds(scores, rng))
     row |= {
         "seeds": len(runs.rows),
         "item_evaluations": runs.mean("items"),

@@ -187,30 +187,22 @@ def next_steps(result: Json) -> Iterator[tuple[str, str]]:
     if first == SINGLE or "tasks" not in config:  # or an early version's
         return
     name, kind = first.removesuffix(ADAPTER), contestant(first).kind
+    out = config["out"].rstrip("/")
+
+    def given(*names: str) -> dict[str, Any]:
+        return {each: config[each] for each in names if each in config}
+
     if kind in ("rule", "searching") and name != "data-merge":
-        yield f"make the adapter of {first}", _merge(config, name, kind == "searching")
+        how = given("base", "experts") | {"method": name}
+        if kind == "searching":
+            how |= {"task": config["tasks"][0], **changed(given(*_READING))}
+        yield f"make the adapter of {first}", command("merge", **how, out=f"{out}-{name}")
     elif kind == "optimizer" and name != RANDOM:
-        yield f"search with {first}", _search(config, name)
-
-
-def _merge(config: Json, method: str, looks: bool) -> str:
-    task = config["tasks"][0] if looks else None
-    reading = changed(_options(config, _READING)) if looks else {}
-    models = _options(config, ("base", "experts"))
-    out = f"{config['out'].rstrip('/')}-{method}"
-    return command("merge", **models, method=method, task=task, **reading, out=out)
-
-
-def _search(config: Json, method: str) -> str:
-    how = _options(config, _SEARCHING) | {"out": f"{config['out'].rstrip('/')}-search"}
-    if method == MODEL_SWARMS:
-        how |= {"compat": "paper", "particles": config.get("particles")}
-    elif method != WITH_DEV:
-        how |= {"train": "off"}
-    if method not in (MODEL_SWARMS, ITEM_MODEL, WITH_DEV):
-        how |= {"optimizer": method}
-    return command_line(SearchConfig(**how))
-
-
-def _options(config: Json, keys: tuple[str, ...]) -> dict[str, Any]:
-    return {key: config[key] for key in keys if key in config}
+        how = given(*_SEARCHING) | {"out": f"{out}-search"}
+        if name == MODEL_SWARMS:
+            how |= {"compat": "paper"}
+        elif name != WITH_DEV:
+            how |= {"train": "off"}
+        if name not in (MODEL_SWARMS, ITEM_MODEL, WITH_DEV):
+            how |= {"optimizer": name}
+        yield f"search with {first}", command_line(SearchConfig(**how))

@@ -41,7 +41,6 @@ class Settings:
     # experts' ranks; methods ignore it
     rank: int | None = None
     seed: int = 0
-    particles: int | None = None  # of an optimizer of coefficients; None: its own number
     experts: Sequence[Adapter] = ()
     trial: Trial = None  # type: ignore[assignment]  # of methods that need more than a seed
 

@@ -12,7 +12,6 @@ from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
-from pyswarmopt_llm.searching.scoring.record import Store
 from pyswarmopt_llm.tokens.mixing import OptionTable
 
 if TYPE_CHECKING:
@@ -31,16 +30,13 @@ class Panel:
 
     Attributes:
         experts: name -> expert.
-        store: of the experts' responses as members of a group.
         budget: of the ensemble that is fitted.
     """
 
     budget: Trial
 
-    def __init__(
-        self, engine: TransformersEngine, experts: Mapping[str, Patch], store: Store
-    ) -> None:
-        self.engine, self.experts, self.store = engine, dict(experts), store
+    def __init__(self, engine: TransformersEngine, experts: Mapping[str, Patch]) -> None:
+        self.engine, self.experts = engine, dict(experts)
         self._known: dict[Hashable, Any] = {}
 
     @property

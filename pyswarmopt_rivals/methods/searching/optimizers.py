@@ -25,7 +25,7 @@ from pyswarmopt_llm.common.errors import UndefinedModelError
 from pyswarmopt_llm.common.interfaces import Patch, Space
 from pyswarmopt_llm.common.optimizers import is_swarm, make_optimizer, released
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.mix import build_space, space_kind
+from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.mix.coefficients import starting_points
 from pyswarmopt_llm.scores.choices import labelled
 from pyswarmopt_llm.scores.metrics.combine import harmonic
@@ -76,14 +76,12 @@ def _search(name: str, settings: Settings) -> Patch:
     published, swarm = name == MODEL_SWARMS, is_swarm(optimizer_of(name))
     space = build_space("factor" if published else settings.space, settings.experts)
     modelled = name in MODELLED and can_model(trial.bench, space)
-    least = count = len(space.expert_names)
-    linear = swarm and space_kind(settings.space).linear
-    start, rounds, population = "sums" if linear else "segments", UNENDING, count
+    count = len(space.expert_names)
+    start, rounds, population = "sums" if swarm else "segments", UNENDING, count
     if published:
-        start, rounds, population = "segments", MAX_ITER, PARTICLES
+        start, rounds, population = "segments", MAX_ITER, max(PARTICLES, count)
     elif modelled:
-        start, rounds, least = "even", 0, count + EVEN_SUMS
-    population = max(settings.particles or population, least)
+        start, rounds, population = "even", 0, count + EVEN_SUMS
     if name.startswith(NEVERGRAD):
         rounds = max(trial.left // population - 1, 0)
     optimizer = make_optimizer(

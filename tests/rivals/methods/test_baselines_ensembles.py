@@ -18,7 +18,6 @@ from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
 from pyswarmopt_llm.experts.base import load_model, resolve_base
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import Item, load_task
-from pyswarmopt_llm.searching.scoring.record import Store
 from pyswarmopt_rivals.bench import as_patch
 from pyswarmopt_rivals.methods import ENSEMBLES
 from pyswarmopt_rivals.methods.ensembles import cbtm, few_shot, pack, votes
@@ -34,7 +33,7 @@ def panel(
     engine = TransformersEngine(*load_model(resolve_base(str(tiny_base)), torch.float32))
     loud = louder(tiny_experts, tmp_path_factory.mktemp("loud"))
     experts = {path.name: as_patch(load_adapter(read_adapter(path))) for path in loud}
-    return Panel(engine, experts, Store(None))
+    return Panel(engine, experts)
 
 
 class Sheet(SimpleNamespace):
