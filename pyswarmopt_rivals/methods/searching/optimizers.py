@@ -14,12 +14,12 @@ from torch import Tensor
 import pyswarmopt as pso
 from pyswarmopt_llm.common.config import (
     ALONE,
-    EVEN_SUMS,
     MAX_ITER,
     MODEL_SWARMS,
     NEVERGRAD,
     PARTICLES,
     PATIENCE,
+    SUMS,
 )
 from pyswarmopt_llm.common.errors import UndefinedModelError
 from pyswarmopt_llm.common.interfaces import Patch, Space
@@ -81,7 +81,7 @@ def _search(name: str, settings: Settings) -> Patch:
     if published:
         start, rounds, population = "segments", MAX_ITER, max(PARTICLES, count)
     elif modelled:
-        start, rounds, population = "even", 0, count + EVEN_SUMS
+        start, rounds, population = "even", 0, count + SUMS["even"]
     if name.startswith(NEVERGRAD):
         rounds = max(trial.left // population - 1, 0)
     optimizer = make_optimizer(
