@@ -29,10 +29,6 @@ from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.searching.scoring.record import RESULTS, Store
 
 
-class NotRecorded(UserError):
-    """A response that the group was never asked for."""
-
-
 class Recorded(RefusingMember):
     """A `Member` that only its recorded responses are left of; behind a `CachedMember`, which has
     those.
@@ -42,7 +38,7 @@ class Recorded(RefusingMember):
 
     def refuse(self) -> NoReturn:
         """See `RefusingMember`."""
-        raise NotRecorded(f"needs responses of {self.name} that are not recorded")
+        raise UserError(f"needs responses of {self.name} that are not recorded")
 
 
 @dataclass(frozen=True)

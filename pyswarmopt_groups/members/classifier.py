@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NoReturn
 
 from pyswarmopt_groups.members.protocol import Answer, RefusingMember
@@ -21,15 +20,7 @@ from pyswarmopt_llm.scores.tasks.items import normalise
 _LONGEST = 512  # tokens of a text, the window of BERT-like classifiers
 
 
-@dataclass(frozen=True)
-class ClassifierSource:
-    """A classifier that is not loaded."""
-
-    spec: str
-    model: BaseModel
-
-
-def find_classifier(spec: str) -> ClassifierSource | None:
+def find_classifier(spec: str) -> BaseModel | None:
     """The classifier in a directory; None if there is something else."""
     config = user_path(spec) / "config.json"
     if not config.is_file():
@@ -37,7 +28,7 @@ def find_classifier(spec: str) -> ClassifierSource | None:
     kinds = json.loads(config.read_text(encoding="utf-8")).get("architectures") or [""]
     if not kinds[0].endswith("ForSequenceClassification"):
         return None
-    return ClassifierSource(spec, resolve_base(spec))
+    return resolve_base(spec)
 
 
 class ClassifierMember(RefusingMember):
@@ -55,8 +46,8 @@ class ClassifierMember(RefusingMember):
         UserError: it cannot be loaded.
     """
 
-    def __init__(self, name: str, source: ClassifierSource, device: str = "auto") -> None:
-        super().__init__(name, source.model.fingerprint)
+    def __init__(self, name: str, source: BaseModel, device: str = "auto") -> None:
+        super().__init__(name, source.fingerprint)
         where = f"`members` {source.spec}"
         self._model = Classifier(source.spec, where, "classifier", str(pick_device(device)))
         labels = self._model.model.config.id2label
