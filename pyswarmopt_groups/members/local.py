@@ -82,7 +82,8 @@ class LocalMember:
         engine = self.base.load(self._patch)
         chats = [engine.chat(prompt) for prompt in prompts]
         if how.temperature == 0.0:
-            written = [(text,) for text in engine.generate(chats, how.max_new_tokens)]
+            greedy = engine.generate(chats, how.max_new_tokens)
+            written: list[tuple[str, ...]] = [(text,) for text in greedy]
             texts = [once * how.n for once in written]
         elif engine not in self.models:
             raise UserError(
@@ -91,7 +92,8 @@ class LocalMember:
         else:
             draws = Draws(how.temperature, how.n, how.seed)
             samples = draws.replies(engine, chats, how.max_new_tokens)
-            texts = written = list(zip(*samples, strict=True))
+            written = list(zip(*samples, strict=True))
+            texts = written
         return [
             Texts(row, len(once) * self._turn_tokens(prompt) + sum(map(self.count, once)))
             for row, once, prompt in zip(texts, written, prompts, strict=True)
