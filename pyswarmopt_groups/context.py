@@ -84,7 +84,7 @@ class GroupContext:
 
     Attributes:
         members: most trusted first: ties go to the first-listed.
-        task: dev and test; None for a single question, without dev to fit on.
+        task: dev and test; a single question has no dev to fit on.
         scoring: how members answer items.
         seed: of samples.
         device: of a reward model.
@@ -92,7 +92,7 @@ class GroupContext:
     """
 
     members: Sequence[Member]
-    task: Task | None
+    task: Task
     scoring: Scoring
     seed: int = 0
     device: str = "auto"
@@ -106,7 +106,7 @@ class GroupContext:
     @property
     def template(self) -> str | None:
         """The task's own prompt template."""
-        return None if self.task is None else self.task.prompt
+        return self.task.prompt
 
     def collect(
         self, items: Sequence[Item], on_down: Callable[[int, MemberDown], None] | None = None
@@ -139,12 +139,8 @@ class GroupContext:
         """The answers of all members to the dev items.
 
         Raises:
-            UserError: there are none, or a member answers none of them readably.
+            UserError: a member answers none of them readably.
         """
-        if self.task is None or not self.task.dev:
-            raise UserError(
-                "this strategy is fitted on dev examples, a single prompt has none; give `task`"
-            )
         responses = self.collect(self.task.dev)
         for k, member in enumerate(self.members):
             if not self.tolerant and all(row[k] is None for row in responses.ballots):
@@ -162,8 +158,8 @@ class GroupContext:
 
     @property
     def order(self) -> list[int]:
-        """Members by accuracy on dev, best first; in the given order if equal or without a task."""
-        if self.task is None:
+        """Members by accuracy on dev, best first; in the given order if equal or without dev."""
+        if not self.task.dev:
             return list(range(self.n))
         return sorted(range(self.n), key=lambda k: (-self.accuracies[k], k))
 
@@ -200,12 +196,6 @@ class GroupContext:
         `log_odds`) and the other options share the rest equally; an abstention is a uniform
         distribution.
         """
-        open_one = next((item.id for item in items if item.choices is None), None)
-        if open_one is not None:
-            raise UserError(
-                f"example {open_one}: has no choices, which this strategy needs; use majority or "
-                "refine"
-            )
         responses = Responses(items, [answers])
         scores, temperature = responses.scores(0), self.temperatures[k]
         if scores is not None and temperature is not None:

@@ -59,7 +59,7 @@ def distill(config: DistillConfig, on_step: OnRound | None = None) -> dict[str, 
             None,
             f"needs examples with options, those of {config.task} have none; remove it",
         )
-    group = Group.opened(replace(config, strategies=(name,)), task, (*task.dev, *task.test))
+    group = Group.opened(replace(config, strategies=(name,)), task)
     (strategy,) = group.strategies
     context = group.context(Store(None))
     decide = strategy.fit(context)

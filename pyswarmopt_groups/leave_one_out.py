@@ -8,7 +8,7 @@ leaves it out.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,7 +16,7 @@ from pyswarmopt_groups.config import CouncilConfig
 from pyswarmopt_groups.context import GroupContext
 from pyswarmopt_groups.locked_directory import ABOUT, FORMAT
 from pyswarmopt_groups.members.cache import CachedMember
-from pyswarmopt_groups.members.protocol import Member, RefusingMember
+from pyswarmopt_groups.members.protocol import RefusingMember
 from pyswarmopt_groups.registry import Strategy, load_strategy
 from pyswarmopt_groups.run import RESULT, VERDICTS, rights, voters
 from pyswarmopt_llm.common.errors import UserError
@@ -29,10 +29,6 @@ from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.searching.scoring.record import RESULTS, Store
 
 
-class NotRecorded(UserError):
-    """A response that the group was never asked for."""
-
-
 class Recorded(RefusingMember):
     """A `Member` that only its recorded responses are left of; behind a `CachedMember`, which has
     those.
@@ -42,7 +38,7 @@ class Recorded(RefusingMember):
 
     def refuse(self) -> NoReturn:
         """See `RefusingMember`."""
-        raise NotRecorded(f"needs responses of {self.name} that are not recorded")
+        raise UserError(f"needs responses of {self.name} that are not recorded")
 
 
 @dataclass(frozen=True)
@@ -62,7 +58,6 @@ class _About:
 @dataclass(frozen=True)
 class _Result:
     scoring: str
-    strategies: dict[str, Any]
 
 
 def holds(path: Path) -> bool:
@@ -101,17 +96,16 @@ def without_members(path: Path, tell: Callable[[str], None]) -> dict[str, Any]:
     scoring = possible_scorings(result.scoring, task.dev)[0]
     store = Store(path / RESULTS, repair=False)
 
-    def context(without: str | None = None) -> GroupContext:
-        recorded: list[Member] = [
-            CachedMember(Recorded(*pair), store) for pair in prints.members.items()
-        ]
-        left = [member for member in voters(recorded, config, task) if member.name != without]
-        return GroupContext(left, task, scoring, config.seed)
-
+    recorded = [CachedMember(Recorded(*pair), store) for pair in prints.members.items()]
+    members = voters(recorded, config, task)
+    whole = GroupContext(members, task, scoring, config.seed)
     # what they fit on dev serves all strategies
-    contexts = {name: context(name) for name in prints.members}
-    whole, decided, left_out = context(), {}, {}
-    for strategy in map(load_strategy, result.strategies):
+    contexts = {
+        member.name: replace(whole, members=[other for other in members if other is not member])
+        for member in members
+    }
+    decided, left_out = {}, {}
+    for strategy in [load_strategy(row["who"]) for row in store.all("strategy")]:
         tell(f"leave one out: {strategy.name}")
         try:
             decided[strategy.name] = _decided(strategy, whole, contexts, task)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,13 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.files.regular import read_json, refuse_links, versions, write_json
+from pyswarmopt_llm.common.files.regular import (
+    canonical,
+    read_json,
+    refuse_links,
+    versions,
+    write_json,
+)
 from pyswarmopt_llm.searching.scoring.record import RESULTS, Store
 
 ABOUT = "about.json"
@@ -56,10 +61,11 @@ class Directory:
                 f"{file}: format {about.get('format')!r}, not {FORMAT}; go on with the version "
                 "that wrote it"
             )
-        for name, value in _as_json(self.config).items():
+        for name, value in self.config.items():
             # A setting that the version which began it did not have is not compared; what it
             # changes has a fingerprint.
-            if name not in self.free and name in before and before[name] != value:
+            known = name not in self.free and name in before
+            if known and canonical(before[name]) != canonical(value):
                 why = f"{self.path} was begun with another ({before[name]}); choose another `out`"
                 raise InvalidOption(name, None, why)
 
@@ -97,14 +103,8 @@ class Directory:
         if not file.exists():
             about = {"config": self.config, "fingerprints": fingerprints, "versions": versions()}
             write_json(file, {"format": FORMAT, **about})
-        elif read_json(file).get("fingerprints") != _as_json(fingerprints):
+        elif canonical(read_json(file).get("fingerprints")) != canonical(fingerprints):
             raise UserError(
                 f"{self.path}: base, experts or tasks changed since it was begun; choose another "
                 "`out`"
             )
-
-
-def _as_json(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Convert content to what a file with it is read as."""
-    content: dict[str, Any] = json.loads(json.dumps(dict(value)))
-    return content

@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from pyswarmopt_groups.config import CouncilConfig
@@ -49,33 +50,32 @@ class Group:
 
     Attributes:
         config: as given.
-        task: what is decided; None for a single prompt.
+        task: what is decided; a prompt is a task of one item, without dev.
         members: most trusted first.
         strategies: those that can be used.
         left_out: why the others cannot: name -> reason.
     """
 
     config: CouncilConfig
-    task: Task | None
+    task: Task
     members: list[Member]
     strategies: list[Strategy]
     left_out: dict[str, str]
 
     @classmethod
-    def opened(cls, config: CouncilConfig, task: Task | None, items: Sequence[Item]) -> Group:
+    def opened(cls, config: CouncilConfig, task: Task) -> Group:
         """Check the configuration, then load the members.
 
         Args:
             config: whose strategies are names of `registry.find_names`.
             task: see `Group`.
-            items: all that are asked.
 
         Raises:
             UserError: whatever is wrong with the input.
         """
         named = [load_strategy(name) for name in config.strategies]
-        if task is not None:
-            check_task(config, task)
+        items = (*task.dev, *task.test)
+        check_task(config, task)
         check_votes(config, items)
         check_options(config)
         members = open_members(
@@ -99,26 +99,24 @@ class Group:
     def fingerprints(self) -> dict[str, Any]:
         """Fingerprints of all that decides a verdict, for the directory of a group with a task."""
         prints = {member.name: member.fingerprint for member in self.members}
-        if self.task is None:
-            return {"members": prints}
         return {"members": prints, "task": self.task.fingerprint, "prompt": self.task.prompt}
 
     def context(self, store: Store) -> GroupContext:
         """The context for strategies; requests go through the store."""
         config, task = self.config, self.task
         cached: list[Member] = [CachedMember(member, store) for member in self.members]
-        scoring = "generate" if task is None else _task_scoring(cached, task, config.scoring)
+        scoring = _task_scoring(cached, task, config.scoring) if task.dev else "generate"
         voting = voters(cached, config, task)
         return GroupContext(voting, task, scoring, config.seed, config.device, self.tolerant)
 
 
-def voters(members: Sequence[Member], config: CouncilConfig, task: Task | None) -> list[Member]:
+def voters(members: Sequence[Member], config: CouncilConfig, task: Task) -> list[Member]:
     """The members as the configuration has them vote: one may lie, all may randomise their votes.
 
     Raises:
         InvalidOption: the liar is no member.
     """
-    voting = with_liar(members, config.liar, () if task is None else task.dev)
+    voting = with_liar(members, config.liar, task.dev)
     if config.epsilon is None:
         return voting
     return [PrivateMember(member, config.epsilon, config.seed) for member in voting]
@@ -162,7 +160,7 @@ def decide_task(config: CouncilConfig, on_step: OnStep | None = None) -> dict[st
     directory = None if out is None else Directory(out, vars(config), FREE, "an ensemble")
     if directory is not None:
         directory.check()
-    group = Group.opened(config, task, (*task.dev, *task.test))
+    group = Group.opened(config, task)
     opened = nullcontext(Store(None)) if directory is None else directory.opened(group.fingerprints)
     with opened as store:
         return _report(group, task, store, out, on_step or (lambda *step: None))
@@ -174,10 +172,10 @@ def decide_prompt(config: CouncilConfig, prompt: str) -> dict[str, Verdict]:
     Raises:
         UserError: bad input, or a strategy that is fitted on dev.
     """
-    item = Item("prompt", prompt, None, "", plain=True)
-    group = Group.opened(config, None, [item])
+    task = Task("prompt", (), (Item("prompt", prompt, None, "", plain=True),))
+    group = Group.opened(config, task)
     context = group.context(Store(None))
-    return {strategy.name: strategy.fit(context)([item])[0] for strategy in group.strategies}
+    return {strategy.name: strategy.fit(context)(task.test)[0] for strategy in group.strategies}
 
 
 def _report(
@@ -246,7 +244,7 @@ def accuracy_row(right: Sequence[float], tokens: float) -> dict[str, Any]:
 
 def verdicts_row(items: Sequence[Item], verdicts: Sequence[Verdict]) -> dict[str, Any]:
     """`accuracy_row` of verdicts."""
-    return accuracy_row(rights(items, verdicts), _mean([verdict.tokens for verdict in verdicts]))
+    return accuracy_row(rights(items, verdicts), fmean(verdict.tokens for verdict in verdicts))
 
 
 def rights(items: Sequence[Item], verdicts: Sequence[Verdict]) -> list[float]:
@@ -271,7 +269,7 @@ def _strategy_row(
     return {
         "source": strategy.source,
         **verdicts_row(items, verdicts),
-        "agreement": _mean([verdict.agreement for verdict in verdicts]),
+        "agreement": fmean(verdict.agreement for verdict in verdicts),
         "ties": sum(verdict.tied for verdict in verdicts),
         "undecided": sum(verdict.answer is None for verdict in verdicts),
         "against_single": {
@@ -280,7 +278,3 @@ def _strategy_row(
             "p": test.p_value,
         },
     } | strategy.measures(items, verdicts)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)

@@ -42,13 +42,13 @@ def check_votes(config: CouncilConfig, items: Sequence[Item]) -> None:
 
 
 def check_members(
-    members: Sequence[Member], task: Task | None, scoring: str, tolerant: bool = False
+    members: Sequence[Member], task: Task, scoring: str, tolerant: bool = False
 ) -> None:
     """Check chat templates, context windows, and that endpoints respond.
 
     Args:
         members: of the group.
-        task: the task; None for a single prompt.
+        task: the task.
         scoring: ``auto``, ``letter``, ``likelihood`` or ``generate``.
         tolerant: skip the endpoints: the strategy continues without them.
 
@@ -69,7 +69,7 @@ def check_members(
                 raise UserError(
                     f"{member.name}: answers nothing to {_PROBE!r}; check its model, or remove it"
                 )
-    if task is not None:  # members of one base share its context window and tokenizer
+    if task.dev:  # members of one base share its context window and tokenizer
         for member in {id(member.base): member for member in reversed(local)}.values():
             check_window(task, scoring, member.base.engine, model=member.name)
 

@@ -7,22 +7,23 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
 from pyswarmopt_groups.members.local import tokens_read
-from pyswarmopt_llm.common.files.json_types import wrong_field
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.engine.transformers import TransformersEngine
-from pyswarmopt_llm.experts.adapter import Adapter
-from pyswarmopt_llm.experts.base import BaseModel
+from pyswarmopt_llm.experts.adapter import Adapter, load_adapter
+from pyswarmopt_llm.experts.base import BaseModel, refuse_quantised, resolve_base
+from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.accuracy import TRIED, Accuracy, choose_scoring, trial_of
 from pyswarmopt_llm.scores.metrics.objectives import METRICS, ItemsUtility, Metric, scorings_of
 from pyswarmopt_llm.scores.tasks import Scoring, Task, render_prompt
-from pyswarmopt_llm.searching.scoring.record import Packed, Store, pack, unpack
+from pyswarmopt_llm.searching.scoring.record import Row, Store
+from pyswarmopt_rivals.methods.ensembles.panel import Panel
 
 Chats = Mapping[str, Sequence[Mapping[str, Any]]]
 Answer = TypeVar("Answer")
@@ -102,6 +103,36 @@ class Bench:
         """Number of dev items."""
         return len(self.task.dev)
 
+    @cached_property
+    def panel(self) -> Panel:
+        """The experts as an ensemble asks them; they answer an item once for all ensembles."""
+        experts = {expert.info.name: as_patch(expert) for expert in self.experts}
+        return Panel(self.engine, experts)
+
+    def settled(self, setting: str, store: Store) -> Bench:
+        """The same with a store and the scoring that a setting comes to.
+
+        ``auto`` tries letters on the first experts as a search does, once, outside any budget.
+        """
+        possible = scorings_of(self.metric, setting, self.task)
+
+        def letters() -> list[Score]:
+            trial, scores = trial_of(self.task, self.engine.chat), []
+            for expert in self.experts[:TRIED]:
+                self.engine.load(as_patch(expert))
+                scores.append(trial(self.engine))
+            return scores
+
+        if len(possible) == 1:
+            return replace(self, store=store, scoring=possible[0])
+        row = store.get(
+            f"{self.task.name} scoring",
+            setting,
+            lambda: {"scoring": choose_scoring(possible, self.task.dev, letters)},
+            lambda row: None if row.get("scoring") in possible else "scoring",
+        )
+        return replace(self, store=store, scoring=row["scoring"])
+
     def score(
         self, patch: Patch, split: str, items: Sequence[int] | None = None
     ) -> tuple[Score, float]:
@@ -109,42 +140,42 @@ class Bench:
         now or when it was first scored.
         """
         kind = split if items is None else f"{split} {','.join(map(str, items))}"
-
-        def evaluate() -> dict[str, Any]:
-            return {"items": pack(self.questions[split](self.engine, items).per_item)}
-
-        row = self._stored(patch, kind, evaluate, {"items": Packed})
-        return score_of(unpack(row["items"])), float(row["seconds"])
+        return self._stored(patch, kind, lambda: self.questions[split](self.engine, items))
 
     def loss(self, patch: Patch) -> tuple[float, float]:
         """Mean over dev items of -ln P(right answer | question), and the seconds."""
-
-        def evaluate() -> dict[str, Any]:
-            logs = self.engine.loglikelihood(self.right_dev)
-            return {"loss": -sum(logs) / len(logs)}
-
-        row = self._stored(patch, "loss", evaluate, {"loss": float})
-        return float(row["loss"]), float(row["seconds"])
+        score, seconds = self._stored(
+            patch, "loss", lambda: score_of(self.engine.loglikelihood(self.right_dev))
+        )
+        return -score.value, seconds
 
     def _stored(
-        self,
-        patch: Patch,
-        kind: str,
-        evaluate: Callable[[], dict[str, Any]],
-        shape: Mapping[str, Any],
-    ) -> Mapping[str, Any]:
-        """Result of a candidate from the store, else computed now; `shape`: type of each field."""
+        self, patch: Patch, kind: str, evaluate: Callable[[], Score]
+    ) -> tuple[Score, float]:
+        """A candidate's score from the store, else computed now, and the seconds that it took."""
+        name = self.task.name
 
-        def timed() -> dict[str, Any]:
+        def timed() -> Row:
             start = time.perf_counter()
             self.engine.load(patch)
-            row = evaluate()
-            return {**row, "seconds": round(time.perf_counter() - start, 4)}
+            score = evaluate()
+            return Row.of({name: score}, score, time.perf_counter() - start)
 
-        def wrong(row: dict[str, Any]) -> str | None:
-            return wrong_field(row, {**shape, "seconds": float})
+        row = self.store.row(f"{name} {kind}", patch_key(patch), [name], timed)
+        return row.score(name), row.seconds
 
-        return self.store.get(f"{self.task.name} {kind}", patch_key(patch), timed, wrong)
+
+def load_pool(base: str, experts: Sequence[str], space: str) -> tuple[BaseModel, list[Adapter]]:
+    """The base, without its weights, and the experts.
+
+    Raises:
+        UserError: they cannot be used together, or not in that space.
+    """
+    found = resolve_base(base)
+    refuse_quantised(found)
+    report = inspect_experts(experts, found)
+    report.require(space)
+    return found, [load_adapter(info) for info in report.experts]
 
 
 def as_patch(expert: Adapter) -> Patch:
@@ -158,49 +189,14 @@ def as_patch(expert: Adapter) -> Patch:
 
 def patch_key(patch: Patch) -> str:
     """A digest of a candidate's weights."""
+    parts = {f"{name} b": change.b for name, change in patch.low_rank.items()}
+    parts |= {f"{name} a": change.a for name, change in patch.low_rank.items()}
+    parts |= {f"{name} changed by": change for name, change in patch.full_rank.items()}
     digest = hashlib.blake2b(digest_size=16)
-    for name, change in sorted(patch.low_rank.items()):
-        digest.update(name.encode())
-        for factor in (change.b, change.a):
-            digest.update(repr(tuple(factor.shape)).encode())
-            digest.update(factor.detach().cpu().contiguous().numpy().tobytes())
-    for kind, part in (("", patch.dense), ("change of ", patch.full_rank)):
-        for name, value in sorted(part.items()):
-            digest.update(f"{kind}{name}".encode())
-            digest.update(value.detach().cpu().float().contiguous().numpy().tobytes())
+    for name, value in sorted((parts | dict(patch.dense)).items()):
+        digest.update(f"{name} {tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().float().contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def task_scoring(
-    task: Task,
-    setting: str,
-    engine: TransformersEngine,
-    experts: Sequence[Adapter],
-    store: Store,
-    metric: Metric,
-) -> Scoring:
-    """The scoring of a task; ``auto`` tries letters on the first experts as a search does, once,
-    outside any budget.
-    """
-    possible = scorings_of(metric, setting, task)
-
-    def letters() -> list[Score]:
-        trial, scores = trial_of(task, engine.chat), []
-        for expert in experts[:TRIED]:
-            engine.load(as_patch(expert))
-            scores.append(trial(engine))
-        return scores
-
-    if len(possible) == 1:
-        return possible[0]
-    row = store.get(
-        f"{task.name} scoring",
-        setting,
-        lambda: {"scoring": choose_scoring(possible, task.dev, letters)},
-        lambda row: None if row.get("scoring") in possible else "scoring",
-    )
-    scoring: Scoring = row["scoring"]
-    return scoring
 
 
 class Trial:
@@ -213,15 +209,13 @@ class Trial:
         choices: the dev items that have a right answer, as they are scored.
         spent: item evaluations so far.
         earlier: seconds of scorings that this process did not wait for, since they were known.
-        trace: the best-so-far curve: (items so far, best dev score so far).
     """
 
     def __init__(self, bench: Bench, budget: int) -> None:
         self.bench, self._budget = bench, budget
         self.engine, self.base, self.choices = bench.engine, bench.base, bench.choices
-        self.model, self.tokenizer = bench.engine.model, bench.engine.tokenizer
+        self.model = bench.engine.model
         self.spent, self.earlier = 0, 0.0
-        self.trace: list[tuple[int, float]] = []
 
     @property
     def left(self) -> int:
@@ -235,12 +229,10 @@ class Trial:
 
     def score(self, patch: Patch) -> Score:
         """The candidate's score on dev; one pass over dev."""
-        score = self.pay(self.bench.dev_items, lambda: self.bench.score(patch, "dev"))
-        self.note(score.value)
-        return score
+        return self.pay(self.bench.dev_items, lambda: self.bench.score(patch, "dev"))
 
     def score_items(self, patch: Patch, items: Sequence[int]) -> Score:
-        """The score on these dev items alone, which is no point of the best-so-far curve."""
+        """The score on these dev items alone."""
         return self.pay(len(items), lambda: self.bench.score(patch, "dev", items))
 
     def loss(self, patch: Patch) -> float:
@@ -270,14 +262,6 @@ class Trial:
     def _check(self, items: int) -> None:
         if items > self.items_left:
             raise RuntimeError("the budget of item evaluations is spent")
-
-    def note(self, value: float) -> None:
-        """Add a dev score to the best-so-far curve."""
-        self.trace.append((self.spent, max(value, self.trace[-1][1]) if self.trace else value))
-
-    def load(self, patch: Patch) -> None:
-        """Make the model ``base + patch``."""
-        self.engine.load(patch)
 
     def prompts(self, expert: str) -> Sequence[str]:
         """The questions of the expert's own data in the chat template, else the dev prompts."""

@@ -12,10 +12,9 @@ import csv
 import io
 import itertools
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
@@ -26,11 +25,10 @@ from pyswarmopt_llm.common.files.regular import (
     write_json,
     write_text,
 )
-from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interval, score_of
 from pyswarmopt_llm.report.findings import Verdict, between
+from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS
 from pyswarmopt_llm.scores.metrics.objectives import written
-from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_llm.searching.use.model import (
     Exam,
@@ -89,20 +87,6 @@ class Votes:
     agreement: float | None
     verdict: Verdict
 
-    def record(self) -> dict[str, Any]:
-        """As JSON values."""
-        words = {"kind": self.verdict.kind, "sentence": self.verdict.sentence}
-        return {**vars(self), "paired": self.paired.record(), "verdict": words}
-
-
-def free_replies(config: EvalConfig) -> Exam:
-    """The items of a configuration, with replies that nothing here scores."""
-
-    def unscored(items: Sequence[Item], texts: Sequence[str]) -> Sequence[float]:
-        raise TypeError("replies are scored by people")
-
-    return Exam(load_items(config), config.split, written("human votes", unscored, "nothing"))
-
 
 def write_pairs(config: EvalConfig, file: Path, on_items: OnItems | None = None) -> Key:
     """Let both models reply to all items, and write the pairs to a CSV file, their key beside it.
@@ -121,15 +105,17 @@ def write_pairs(config: EvalConfig, file: Path, on_items: OnItems | None = None)
     for path in (file, key_of(file)):
         if path.exists():
             raise UserError(f"{path}: exists, with votes perhaps; name another file")
-    exam = free_replies(config)
+    exam = Exam(load_items(config), config.split, written("human votes", needs="nothing"))
     items, replies = exam.items, []
-    for turn, engine in enumerate(_engines(config, exam), start=1):
+    models = two_models(config)
+    turns = Turns(config, models)
+    for done, model in enumerate(models, start=1):
+        engine = turns.engine(model)
+        exam.check(engine, "generate")
         utility = exam.metric.build(items, "generate", engine.chat, exam.task.prompt)
-        texts = list(utility.texts())
-        longest = max((new for *_, new in texts), default=1)
-        replies.append(engine.generate([text for _, text, _ in texts], longest))
+        replies.append(engine.generate([text for _, text, _ in utility.texts()], MAX_NEW_TOKENS))
         if on_items is not None:
-            on_items(turn * len(items), 2 * len(items))
+            on_items(done * len(items), 2 * len(items))
     names = names_in_words(config)
     key, rows = Key(FORMAT, exam.task.name, config.split, (names[0], names[1]), {}, []), []
     for number, (item, *texts_of_both) in enumerate(zip(items, *replies, strict=True), start=1):
@@ -144,16 +130,6 @@ def write_pairs(config: EvalConfig, file: Path, on_items: OnItems | None = None)
     write_json(key_of(file), asdict(key))
     write_text(file, _as_csv(rows))
     return key
-
-
-def _engines(config: EvalConfig, exam: Exam) -> Iterator[Engine]:
-    """Both models, one after the other."""
-    models = two_models(config)
-    opened = Turns(config, models)
-    for model in models:
-        engine = opened.engine(model)
-        exam.check(engine, "generate")
-        yield engine
 
 
 def _as_csv(rows: Sequence[Sequence[str]]) -> str:

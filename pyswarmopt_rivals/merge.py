@@ -6,33 +6,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from pyswarmopt_llm.common.config import changed, command
+from pyswarmopt_llm.common.config import command
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.common.registry import need_extra
 from pyswarmopt_llm.engine.transformers import load_engine
-from pyswarmopt_llm.experts.adapter import Adapter, AdapterInfo, load_adapter
-from pyswarmopt_llm.experts.base import BaseModel, refuse_quantised, resolve_base
-from pyswarmopt_llm.experts.compatibility import inspect_experts
+from pyswarmopt_llm.experts.adapter import Adapter, AdapterInfo
+from pyswarmopt_llm.experts.base import BaseModel
 from pyswarmopt_llm.experts.files import check_free
 from pyswarmopt_llm.mix.coefficients import save_patch
 from pyswarmopt_llm.report.pages import render
 from pyswarmopt_llm.scores.metrics.objectives import check_window, find_metrics
 from pyswarmopt_llm.scores.tasks import Task, load_task
 from pyswarmopt_llm.searching.scoring.record import Store
-from pyswarmopt_rivals.bench import Bench, Trial, task_scoring
+from pyswarmopt_rivals.bench import Bench, Trial, load_pool
 from pyswarmopt_rivals.comparison.contest import check_budget
 from pyswarmopt_rivals.merge_config import MergeConfig
 from pyswarmopt_rivals.methods import load_method
 from pyswarmopt_rivals.methods.changes import as_adapter
-from pyswarmopt_rivals.methods.method import Merged, Method, MethodOptions, Settings
+from pyswarmopt_rivals.methods.method import Method, Settings
 
 # Float32 factors cannot say more: below this an error is rounding.
 _ROUNDING = 1e-5
@@ -103,17 +102,20 @@ def merge(config: MergeConfig) -> MergeResult:
             template=config.template,
             split_seed=config.split_seed,
         )
-    base = resolve_base(config.base)
-    refuse_quantised(base)
-    report = inspect_experts(config.experts, base)
-    report.require(settings.space)
-    experts = [load_adapter(info) for info in report.experts]
+    base, experts = load_pool(config.base, config.experts, settings.space)
+    infos = [expert.info for expert in experts]
     if task is not None:
         settings = replace(settings, trial=_trial(base, experts, task, config.budget_items))
     merged = as_adapter(method.execute(experts, settings), experts, settings.rank)
-    result = _result(settings, merged, task)
-    card = merge_card(config, report.experts, method, settings, result)
-    save_patch(merged.patch, report.experts, folder, card)
+    result = MergeResult(
+        space=settings.space,
+        ranks=tuple(sorted({change.a.shape[0] for change in merged.patch.low_rank.values()})),
+        error=0.0 if merged.error < _ROUNDING else merged.error,
+        items=0 if task is None else settings.trial.spent,
+        note="" if task is None else task.note,
+    )
+    card = merge_card(config, infos, method, settings, result)
+    save_patch(merged.patch, infos, folder, card)
     return result
 
 
@@ -135,8 +137,14 @@ def checked(config: MergeConfig) -> tuple[Method, Settings]:
         raise InvalidOption("method", name, "looks at dev examples; give `task`")
     if task is not None and not looks:
         raise InvalidOption("task", task, f"{name} is a fixed rule and looks at no task; remove it")
-    options = MethodOptions(_weights(config), config.density, config.rank, config.seed)
-    return method, method.settings(len(config.experts), config.space, options)
+    return method, method.settings(
+        len(config.experts),
+        config.space,
+        weights=_weights(config),
+        density=config.density,
+        rank=config.rank,
+        seed=config.seed,
+    )
 
 
 def _weights(config: MergeConfig) -> tuple[float, ...] | None:
@@ -159,19 +167,8 @@ def _trial(base: BaseModel, experts: Sequence[Adapter], task: Task, budget_items
     engine = load_engine(base, "auto", "auto", None)
     metric = find_metrics({task.name: task})[task.name]
     check_window(task, "auto", engine, ("dev",), metric)
-    store = Store(None)
-    scoring = task_scoring(task, "auto", engine, experts, store, metric)
-    return Trial(Bench(base, engine, experts, task, scoring, store, metric=metric), budget_items)
-
-
-def _result(settings: Settings, merged: Merged, task: Task | None) -> MergeResult:
-    return MergeResult(
-        space=settings.space,
-        ranks=tuple(sorted({change.a.shape[0] for change in merged.patch.low_rank.values()})),
-        error=0.0 if merged.error < _ROUNDING else merged.error,
-        items=0 if task is None else settings.trial.spent,
-        note="" if task is None else task.note,
-    )
+    bench = Bench(base, engine, experts, task, "generate", Store(None), metric=metric)
+    return Trial(bench.settled("auto", Store(None)), budget_items)
 
 
 def merge_card(
@@ -197,25 +194,13 @@ def merge_card(
         weights=settings.weights.tolist(),
         result=result,
         task=config.task,
-        again=_again(config, method, settings),
+        again=_again(config),
     )
     return f"{text}\n"
 
 
-def _again(config: MergeConfig, method: Method, settings: Settings) -> str:
-    weights = ",".join(f"{weight:.9g}" for weight in settings.weights.tolist())
-    reading = {name: getattr(config, name) for name in ("columns", "template", "split_seed")}
-    return command(
-        "merge",
-        base=config.base,
-        experts=config.experts,
-        method=method.name,
-        space=settings.space,
-        weights=None if method.weight is None else weights,
-        density=None if method.density is None else f"{settings.density:g}",
-        rank=settings.rank,
-        seed=settings.seed if "seed" in method.needs else None,
-        task=config.task,
-        out="ADAPTER",
-        **changed(reading if config.task else {}),
-    )
+def _again(config: MergeConfig) -> str:
+    """The command, with the settings that were given."""
+    settings = [(field, getattr(config, field.name)) for field in fields(config)]
+    given = {field.name: value for field, value in settings if value != field.default}
+    return command("merge", **given | {"out": "ADAPTER"})

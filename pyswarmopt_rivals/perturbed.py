@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from string import ascii_lowercase
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
@@ -18,19 +18,8 @@ from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_llm.searching.use.model import EvalResult, Exam, OnItems, model_of, open_and_score
 
 TYPOS, RATE = "typos", 0.05
-
-
-@dataclass(frozen=True)
-class Perturbed:
-    """The result of `evaluate_perturbed` for one rate.
-
-    Attributes:
-        result: the score on the perturbed items.
-        paired: perturbed minus plain, item by item.
-    """
-
-    result: EvalResult
-    paired: Comparison
+Perturbed = tuple[EvalResult, Comparison]
+"""The score on perturbed items, and perturbed minus plain, item by item."""
 
 
 def with_typos(item: Item, rng: random.Random, rate: float = RATE) -> Item:
@@ -92,7 +81,7 @@ def evaluate_perturbed(
         perturbed = replace(exam, task=_with_typos(exam, config.seed, rate))
         result = perturbed.score(engine, plain.scoring, on_items)
         paired = compare_paired(result.score.per_item, plain.score.per_item)
-        results[spec] = Perturbed(result, paired)
+        results[spec] = result, paired
     return plain, results
 
 

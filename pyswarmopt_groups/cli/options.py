@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -22,6 +22,9 @@ from pyswarmopt_llm.cli.options import Config, Json, Quiet, names_block
 from pyswarmopt_llm.cli.running import interruptible, repeating, steps
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.options import Option
+
+if TYPE_CHECKING:
+    from pyswarmopt_groups.run import OnStep
 
 Prompt = Annotated[
     str | None, typer.Argument(metavar="[PROMPT]", help="One question, instead of --task.")
@@ -73,14 +76,9 @@ def run_council(config: CouncilConfig, prompt: str | None, quiet: bool, as_json:
         return
     from pyswarmopt_groups.run import decide_task
 
-    again = repeating if config.out is not None else lambda: "nothing was kept"
-    with (
-        interruptible(again),
-        nullcontext() if quiet else steps("querying the members ...") as show,
-    ):
-        result = decide_task(
-            config, None if show is None else lambda *step: show(_line(*step), step[-1] is not None)
-        )
+    advice = repeating if config.out is not None else lambda: "nothing was kept"
+    with following(quiet, _scores, advice) as on_step:
+        result = decide_task(config, on_step)
     if as_json:
         typer.echo(json.dumps(result))
         return
@@ -106,11 +104,31 @@ def _answer(config: CouncilConfig, prompt: str, as_json: bool) -> None:
         echo(f"  {verdict.agreement:.0%} agree, {votes} of {len(verdict.ballots)} answer, {tokens}")
 
 
-def _line(done: int, total: int, name: str, row: Mapping[str, Any] | None) -> str:
-    scores = (
-        "" if row is None else f": test {row['test']:.3f}, {row['tokens']:,.0f} tokens per example"
-    )
-    return f"[{done}/{total}] {name}{scores}"
+def _scores(row: Mapping[str, Any]) -> str:
+    return f"test {row['test']:.3f}, {row['tokens']:,.0f} tokens per example"
+
+
+@contextmanager
+def following(
+    quiet: bool,
+    scores: Callable[[Mapping[str, Any]], str],
+    advice: Callable[[], str] = repeating,
+) -> Iterator[OnStep]:
+    """Shows the steps of a job on stderr; Ctrl-C ends it with advice.
+
+    Args:
+        quiet: show nothing.
+        scores: the row of a finished step in words.
+        advice: how to go on.
+    """
+    with interruptible(advice), nullcontext() if quiet else steps("loading ...") as show:
+
+        def on_step(done: int, total: int, name: str, row: Mapping[str, Any] | None) -> None:
+            if show is not None:
+                said = "" if row is None else f": {scores(row)}"
+                show(f"[{done}/{total}] {name}{said}", row is not None)
+
+        yield on_step
 
 
 def print_tables(console: Console, result: Mapping[str, Any]) -> None:

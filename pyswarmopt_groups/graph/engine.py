@@ -55,11 +55,11 @@ class GraphEngine(Engine):
     def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
         """The last model's greedy answers to user turns, special tokens left out."""
         turns = self._turns(tuple(prompts), max_new_tokens)
-        return list(self._write(expert_of(self._graph[-1]), turns, max_new_tokens))
+        return list(self._write(self._graph[-1].expert, turns, max_new_tokens))
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         """Natural log of the last model's P(continuation | user turn and messages)."""
-        expert = expert_of(self._graph[-1])
+        expert = self._graph[-1].expert
         tokenizer = self._engines[expert].tokenizer
         longest = max(len(tokenizer(continuation)["input_ids"]) for _, continuation in pairs)
         # What the others write is to the prompt alone, whatever the options after it.
@@ -83,14 +83,14 @@ class GraphEngine(Engine):
         messages: list[tuple[str, ...]] = []
         for node in self._graph[:-1]:
             turns = self._turns_of(node, prompts, messages, MESSAGE_TOKENS)
-            messages.append(self._write(expert_of(node), turns, MESSAGE_TOKENS))
+            messages.append(self._write(node.expert, turns, MESSAGE_TOKENS))
         return self._turns_of(self._graph[-1], prompts, messages, new)
 
     def _turns_of(
         self, node: Node, prompts: tuple[str, ...], messages: Sequence[tuple[str, ...]], new: int
     ) -> tuple[str, ...]:
         """User turns of a model, with room for `new` tokens."""
-        engine = self._engines[expert_of(node)]
+        engine = self._engines[node.expert]
         read = [messages[k] for k in node.reads]
         by_prompt = zip(*read, strict=True) if read else [()] * len(prompts)
         pairs = zip(prompts, by_prompt, strict=True)
@@ -103,11 +103,6 @@ class GraphEngine(Engine):
     def _score_anew(self, expert: int, pairs: tuple[tuple[str, str], ...]) -> tuple[float, ...]:
         engine = self._engines[expert]
         return tuple(engine.loglikelihood([(engine.chat(turn), text) for turn, text in pairs]))
-
-
-def expert_of(node: Node) -> int:
-    """The number of the expert at a node."""
-    return node.model.index(1.0)
 
 
 def with_messages(question: str, messages: Sequence[str]) -> str:
@@ -131,10 +126,10 @@ def in_words(graph: Sequence[Node], names: Sequence[str]) -> str:
     """The graph in words: who reads whom, in the order of calling.
 
     Example:
-        >>> in_words([Node((1.0, 0.0)), Node((0.0, 1.0), (0,))], ["ant", "bee"])
+        >>> in_words([Node(0), Node(1, (0,))], ["ant", "bee"])
         'ant; bee reads ant and answers'
     """
-    models = [names[expert_of(node)] for node in graph]
+    models = [names[node.expert] for node in graph]
     lines = []
     for model, node in zip(models, graph, strict=True):
         read = ", ".join(models[k] for k in node.reads)

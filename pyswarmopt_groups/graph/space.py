@@ -4,16 +4,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pyswarmopt_groups.graph.engine import GraphEngine, expert_of, in_words
+from pyswarmopt_groups.graph.engine import GraphEngine, in_words
 from pyswarmopt_llm.common.config import PARTICLES, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path
@@ -49,7 +48,6 @@ class GraphSpace:
     def __init__(self, members: Sequence[Member], seed: int = 0) -> None:
         self._members, self._seed = tuple(members), seed
         self.expert_names = tuple(member.name for member in members)
-        self._models = [tuple(row) for row in torch.eye(len(members), dtype=torch.float64).tolist()]
 
     def save(self, position: Tensor, out: Path) -> None:
         """Write a directory with ``graph.json``: the members' names, paths and fingerprints, and
@@ -59,7 +57,7 @@ class GraphSpace:
             UserError: `out` exists already.
         """
         nodes = [
-            {"model": {self.expert_names[expert_of(node)]: 1.0}, "reads": list(node.reads)}
+            {"model": self.expert_names[node.expert], "reads": list(node.reads)}
             for node in self.realise(position).graph
         ]
         write_members(Path(out) / FILE, self._members, nodes=nodes)
@@ -99,9 +97,8 @@ class GraphSpace:
 
     def coefficients(self, position: Tensor) -> Tensor:
         """The share of each expert among the graph's models, (n,) float64, summing to 1."""
-        return torch.tensor(
-            [node.model for node in self.realise(position).graph], dtype=torch.float64
-        ).mean(0)
+        used = torch.tensor([node.expert for node in self.realise(position).graph])
+        return torch.bincount(used, minlength=len(self._members)).double() / len(used)
 
     def realise(self, position: Tensor) -> Patch:
         """The graph at `position`."""
@@ -110,7 +107,7 @@ class GraphSpace:
             [self._seed, 4, *np.frombuffer(flat.tobytes(), dtype=np.uint32).tolist()]
         )
         readers = g_decode(flat.reshape(len(self._members), -1), rng)
-        return Patch(graph=called(readers, self._models))
+        return Patch(graph=called(readers))
 
 
 def holds_graph(folder: str | Path) -> bool:
@@ -129,26 +126,15 @@ def read_graph(folder: str | Path) -> tuple[tuple[Member, ...], Patch]:
     content, members = read_members(file)
     names = [member.name for member in members]
     try:
-        nodes = tuple(_node(row, names) for row in content["nodes"])
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        nodes = tuple(
+            Node(names.index(row["model"]), tuple(map(int, row["reads"])))
+            for row in content["nodes"]
+        )
+    except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{file}: damaged ({type(error).__name__}: {error}); restore it") from error
     if not nodes or any(not 0 <= k < index for index, node in enumerate(nodes) for k in node.reads):
         raise UserError(f"{file}: damaged (a node reads what does not come before it); restore it")
     return members, Patch(graph=nodes)
-
-
-def _node(row: Mapping[str, Any], names: Sequence[str]) -> Node:
-    """A node as `GraphSpace.save` wrote it.
-
-    Raises:
-        ValueError: it stands for no member, or for several.
-    """
-    if list(row["model"].values()) != [1.0]:
-        raise ValueError("a node stands for one member, as it is")
-    (name,) = row["model"]
-    model = [0.0] * len(names)
-    model[names.index(name)] = 1.0
-    return Node(tuple(model), tuple(map(int, row["reads"])))
 
 
 def open_graph(
@@ -247,17 +233,13 @@ def g_decode(
     return readers
 
 
-def called(readers: dict[int, list[int]], models: list[tuple[float, ...]]) -> tuple[Node, ...]:
+def called(readers: dict[int, list[int]]) -> tuple[Node, ...]:
     """The graph in the order of calling, the model that answers last; models that no other model
     reads are left out.
 
-    Args:
-        readers: see `g_decode`.
-        models: the coefficients of each model.
-
     Example:
-        >>> called({2: [], 1: [2], 0: []}, [(1.0, 0.0), (0.0, 1.0), (0.5, 0.5)])
-        (Node(model=(0.0, 1.0), reads=()), Node(model=(0.5, 0.5), reads=(0,)))
+        >>> called({2: [], 1: [2], 0: []})  # as `g_decode` gives them
+        (Node(expert=1, reads=()), Node(expert=2, reads=(0,)))
     """
     read: list[int] = []  # readers come before those they read
     for u, readers_of_u in readers.items():
@@ -267,7 +249,7 @@ def called(readers: dict[int, list[int]], models: list[tuple[float, ...]]) -> tu
     nodes = []
     for v in order:
         reads = [index for index, u in enumerate(order) if v in readers[u]]
-        nodes.append(Node(models[v], tuple(reads)))
+        nodes.append(Node(v, tuple(reads)))
     return tuple(nodes)
 
 

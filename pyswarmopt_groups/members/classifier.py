@@ -6,32 +6,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, NoReturn
-
-import torch
+from typing import NoReturn
 
 from pyswarmopt_groups.members.protocol import Answer, RefusingMember
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.experts.base import BaseModel, resolve_base
-from pyswarmopt_llm.experts.pretrained import load_weights, read_tokenizer
+from pyswarmopt_llm.published.classifiers import Classifier
 from pyswarmopt_llm.scores.tasks import Item, Scoring
 from pyswarmopt_llm.scores.tasks.items import normalise
 
-_BATCH, _LONGEST = 64, 512  # texts at once; tokens of a text, the window of BERT-like classifiers
+_LONGEST = 512  # tokens of a text, the window of BERT-like classifiers
 
 
-@dataclass(frozen=True)
-class ClassifierSource:
-    """A classifier that is not loaded."""
-
-    spec: str
-    model: BaseModel
-
-
-def find_classifier(spec: str) -> ClassifierSource | None:
+def find_classifier(spec: str) -> BaseModel | None:
     """The classifier in a directory; None if there is something else."""
     config = user_path(spec) / "config.json"
     if not config.is_file():
@@ -39,7 +28,7 @@ def find_classifier(spec: str) -> ClassifierSource | None:
     kinds = json.loads(config.read_text(encoding="utf-8")).get("architectures") or [""]
     if not kinds[0].endswith("ForSequenceClassification"):
         return None
-    return ClassifierSource(spec, resolve_base(spec))
+    return resolve_base(spec)
 
 
 class ClassifierMember(RefusingMember):
@@ -57,17 +46,11 @@ class ClassifierMember(RefusingMember):
         UserError: it cannot be loaded.
     """
 
-    def __init__(self, name: str, source: ClassifierSource, device: str = "auto") -> None:
-        from transformers import AutoModelForSequenceClassification
-
-        super().__init__(name, source.model.fingerprint)
-        path = str(user_path(source.spec))
+    def __init__(self, name: str, source: BaseModel, device: str = "auto") -> None:
+        super().__init__(name, source.fingerprint)
         where = f"`members` {source.spec}"
-        self._model: Any = load_weights(
-            AutoModelForSequenceClassification, path, where, "classifier", dtype=torch.float32
-        ).to(pick_device(device))
-        self._tokenizer: Any = read_tokenizer(path, where)
-        labels = self._model.config.id2label
+        self._model = Classifier(source.spec, where, "classifier", str(pick_device(device)))
+        labels = self._model.model.config.id2label
         self.labels = {normalise(str(label)): int(index) for index, label in labels.items()}
 
     def answer(
@@ -80,14 +63,11 @@ class ClassifierMember(RefusingMember):
         """
         columns = [self._columns(item) for item in items]
         rows = [self._ids(item.question) for item in items]
+        logprobs = self._model.logits(rows).log_softmax(-1).tolist()
         answers = []
-        for start in range(0, len(items), _BATCH):
-            part = slice(start, start + _BATCH)
-            for values, named, ids in zip(
-                self._logprobs(rows[part]), columns[part], rows[part], strict=True
-            ):
-                scores = {letter: float(values[index]) for letter, index in named.items()}
-                answers.append(Answer(max(scores, key=lambda k: scores[k]), len(ids), scores))
+        for ids, named, values in zip(rows, columns, logprobs, strict=True):
+            scores = {letter: values[index] for letter, index in named.items()}
+            answers.append(Answer(max(scores, key=lambda k: scores[k]), len(ids), scores))
         return answers
 
     def count(self, text: str) -> int:
@@ -117,14 +97,5 @@ class ClassifierMember(RefusingMember):
         return found
 
     def _ids(self, text: str) -> list[int]:
-        return list(self._tokenizer(text, truncation=True, max_length=_LONGEST)["input_ids"])
-
-    @torch.inference_mode()
-    def _logprobs(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
-        """(texts, labels), padded on the right."""
-        width, pad = max(map(len, rows)), self._tokenizer.pad_token_id or 0
-        ids = torch.tensor([[*row, *[pad] * (width - len(row))] for row in rows])
-        mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows])
-        device = self._model.device
-        logits = self._model(input_ids=ids.to(device), attention_mask=mask.to(device)).logits
-        return torch.log_softmax(logits.float().cpu(), dim=-1)
+        tokenizer = self._model.tokenizer
+        return list(tokenizer(text, truncation=True, max_length=_LONGEST)["input_ids"])

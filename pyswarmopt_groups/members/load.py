@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pyswarmopt_groups.graph.space import holds_graph
-from pyswarmopt_groups.members.classifier import (
-    ClassifierMember,
-    ClassifierSource,
-    find_classifier,
-)
+from pyswarmopt_groups.members.classifier import ClassifierMember, find_classifier
 from pyswarmopt_groups.members.endpoint import EndpointMember, EndpointSpec
 from pyswarmopt_groups.members.local import LocalMember, SharedBase
 from pyswarmopt_groups.members.protocol import Member
@@ -18,6 +14,7 @@ from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import load_factors
+from pyswarmopt_llm.experts.base import BaseModel
 from pyswarmopt_llm.experts.compatibility import unique_names
 from pyswarmopt_llm.searching.scoring.run_directory import result_of
 from pyswarmopt_llm.tokens import members as token_members
@@ -25,7 +22,7 @@ from pyswarmopt_llm.tokens.engine import MixtureEngine
 from pyswarmopt_llm.tokens.members import find_members, load_members
 from pyswarmopt_llm.tokens.space import MixtureFile, holds_mixture, read_mixture
 
-Source = EndpointSpec | MixtureFile | ClassifierSource | token_members.Member
+Source = EndpointSpec | MixtureFile | BaseModel | token_members.Member
 
 
 def open_members(
@@ -58,7 +55,7 @@ def open_members(
     for name, source in zip(names, sources, strict=True):
         if isinstance(source, EndpointSpec):
             members.append(EndpointMember(name, source))
-        elif isinstance(source, ClassifierSource):
+        elif isinstance(source, BaseModel):
             members.append(ClassifierMember(name, source, device))
         elif isinstance(source, MixtureFile):
             engine = MixtureEngine(load_members(source.members, dtype, device, threads))
@@ -81,26 +78,24 @@ def open_members(
 
 def _find_sources(specs: Sequence[str], base: str | None) -> list[Source]:
     """Resolve each spec, without loading a model."""
-    sources: dict[int, Source] = {}
-    plain: dict[int, str] = {}
-    for number, spec in enumerate(specs):
-        path = user_path(spec)
-        if _is_endpoint(spec):
-            sources[number] = EndpointSpec.parse(spec)
-        elif (path / "run.json").is_file():
-            model, adapter = result_of(path)
-            sources[number] = (
-                _read_model(model) if adapter is None else find_members([adapter], model)[0]
-            )
-        elif holds_mixture(spec) or holds_graph(spec):
-            sources[number] = _read_model(spec)
-        elif (classifier := find_classifier(spec)) is not None:
-            sources[number] = classifier
-        else:
-            plain[number] = spec
+    sources = {spec: found for spec in specs if (found := _special(spec)) is not None}
+    plain = [spec for spec in specs if spec not in sources]
     if plain:
-        sources |= dict(zip(plain, find_members(list(plain.values()), base), strict=True))
-    return [sources[number] for number in range(len(specs))]
+        sources |= dict(zip(plain, find_members(plain, base), strict=True))
+    return [sources[spec] for spec in specs]
+
+
+def _special(spec: str) -> Source | None:
+    """An endpoint, the result of a run, a mixture or a classifier; None for something else."""
+    path = user_path(spec)
+    if _is_endpoint(spec):
+        return EndpointSpec.parse(spec)
+    if (path / "run.json").is_file():
+        model, adapter = result_of(path)
+        return _read_model(model) if adapter is None else find_members([adapter], model)[0]
+    if holds_mixture(spec) or holds_graph(spec):
+        return _read_model(spec)
+    return find_classifier(spec)
 
 
 def _is_endpoint(spec: str) -> bool:

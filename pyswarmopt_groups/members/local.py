@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 
 from pyswarmopt_groups.members.protocol import GREEDY, Answer, Likelihood, Pair, Sampling, Texts
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Engine, Patch
-from pyswarmopt_llm.engine.generation import Draw
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
+from pyswarmopt_llm.scores.metrics.written import Sampling as Draws
 from pyswarmopt_llm.scores.tasks import Item, Scoring, render_prompt
 
 
@@ -19,7 +18,7 @@ class SharedBase:
     """A resident base for several members; loads a patch only when the member changes.
 
     Args:
-        engine: the base; after loading a candidate onto it elsewhere, call `invalidate`.
+        engine: the base, which nothing else loads candidates onto.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -33,10 +32,6 @@ class SharedBase:
             self.engine.load(patch)
             self._patch = patch
         return self.engine
-
-    def invalidate(self) -> None:
-        """Forget the loaded patch, since something else has been loaded."""
-        self._patch = None
 
 
 class LocalMember:
@@ -84,23 +79,21 @@ class LocalMember:
         Raises:
             UserError: a prompt does not fit, or the temperature of a mixture is not 0.
         """
-        engine, n = self.base.load(self._patch), how.n
+        engine = self.base.load(self._patch)
         chats = [engine.chat(prompt) for prompt in prompts]
         if how.temperature == 0.0:
-            texts = [(text,) * n for text in engine.generate(chats, how.max_new_tokens)]
-            written = [row[:1] for row in texts]
-        elif not isinstance(engine, TransformersEngine):
+            greedy = engine.generate(chats, how.max_new_tokens)
+            written: list[tuple[str, ...]] = [(text,) for text in greedy]
+            texts = [once * how.n for once in written]
+        elif engine not in self.models:
             raise UserError(
                 f"{self.name}: a mixture writes greedily only; remove it, or set `temperature` 0"
             )
         else:
-            seeds = tuple(_seed(how.seed, j, prompt) for prompt in prompts for j in range(n))
-            draw, repeated = (
-                Draw(how.temperature, seeds),
-                [chat for chat in chats for _ in range(n)],
-            )
-            drawn = engine.generate(repeated, how.max_new_tokens, draw)
-            texts = written = [tuple(drawn[i * n : (i + 1) * n]) for i in range(len(prompts))]
+            draws = Draws(how.temperature, how.n, how.seed)
+            samples = draws.replies(engine, chats, how.max_new_tokens)
+            written = list(zip(*samples, strict=True))
+            texts = written
         return [
             Texts(row, len(once) * self._turn_tokens(prompt) + sum(map(self.count, once)))
             for row, once, prompt in zip(texts, written, prompts, strict=True)
@@ -145,12 +138,6 @@ def tokens_read(
 
 def _count(model: TransformersEngine, text: str) -> int:
     return len(model.tokenizer(text, add_special_tokens=False)["input_ids"])
-
-
-def _seed(seed: int, sample: int, prompt: str) -> int:
-    """A seed for each sample that does not depend on the rest of the batch."""
-    digest = hashlib.blake2b(f"{seed} {sample} {prompt}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 1
 
 
 def as_users_words(engine: Engine, turns: Sequence[str]) -> list[tuple[str, str]]:

@@ -5,14 +5,13 @@ equivalent.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from pyswarmopt_llm.scores.tasks.answers import stated_answer
 
 BallotT = TypeVar("BallotT")
-Same = Callable[[str, str], bool]
 Answers = Sequence[str | None]
 
 # Sums of the same weights in another order differ by rounding: that must not decide a vote.
@@ -35,19 +34,12 @@ def equivalent(a: str, b: str) -> bool:
     return stated_answer(a) == stated_answer(b)
 
 
-def cluster(answers: Answers, same: Same = equivalent) -> list[str | None]:
-    """Each answer replaced by the first-listed one with the same meaning; None for an abstention
-    (None or blank).
-
-    Clusters are the connected components of `same`, so they do not depend on the order of the
-    members.
-
-    Args:
-        answers: one per member.
-        same: whether two different texts mean the same; called once per pair, so it may be a model.
+def cluster(answers: Answers) -> list[str | None]:
+    """Each answer replaced by the first-listed `equivalent` one; None for an abstention (None or
+    blank).
 
     Raises:
-        ValueError: `answers` is a single string, or contains anything but strings and None.
+        ValueError: `answers` is a single string.
 
     Example:
         >>> cluster(["42", "forty-two", " 42.0 ", "", None])
@@ -57,20 +49,9 @@ def cluster(answers: Answers, same: Same = equivalent) -> list[str | None]:
         raise ValueError(
             f"answers is the single text {answers!r}: give a list with one answer per member"
         )
-    for i, answer in enumerate(answers):
-        if not (answer is None or isinstance(answer, str)):
-            raise ValueError(
-                f"answers[{i}] is {answer!r}: give a text, or None for a member that abstains"
-            )
-    texts = [None if answer is None or not answer.strip() else answer.strip() for answer in answers]
-    leader: dict[str, str] = {}
-    for text in dict.fromkeys(text for text in texts if text is not None):
-        joined = {leader[other] for other in leader if same(other, text)}
-        first = next((other for other in leader if other in joined), text)
-        leader = {other: first if old in joined else old for other, old in leader.items()} | {
-            text: first
-        }
-    return [None if text is None else leader[text] for text in texts]
+    texts = [(answer or "").strip() for answer in answers]
+    first: dict[object, str] = {}
+    return [first.setdefault(stated_answer(text), text) if text else None for text in texts]
 
 
 @dataclass(frozen=True)
@@ -123,13 +104,13 @@ def settle(
     return Outcome(tied[0], tuple(ballots), dict(scores), tied, agreement)
 
 
-def majority(answers: Answers, same: Same = equivalent) -> Outcome[str | None]:
+def majority(answers: Answers) -> Outcome[str | None]:
     """The answer that most members give (plurality vote; self-consistency where the members are
     samples of one model).
 
     Source: Wang et al. 2023, arXiv 2203.11171, section 2 (self-consistency).
 
-    Answers that are the `same` count as one, worded as by the first-listed member. None and blank
+    Answers that are `equivalent` count as one, worded as by the first-listed member. None and blank
     texts abstain. A tie goes to the answer given first. `scores` are votes.
 
     Raises:
@@ -140,12 +121,10 @@ def majority(answers: Answers, same: Same = equivalent) -> Outcome[str | None]:
         >>> outcome.answer, dict(outcome.scores), outcome.agreement
         ('Paris', {'Lyon': 1.0, 'Paris': 2.0}, 0.5)
     """
-    return weighted(answers, [1.0] * len(answers), same)
+    return weighted(answers, [1.0] * len(answers))
 
 
-def weighted(
-    answers: Answers, weights: Sequence[float], same: Same = equivalent
-) -> Outcome[str | None]:
+def weighted(answers: Answers, weights: Sequence[float]) -> Outcome[str | None]:
     """The answer with the greatest sum of its members' weights.
 
     `log_odds` gives the optimal weights for members with independent errors. A negative weight
@@ -158,7 +137,7 @@ def weighted(
         >>> weighted(["A", "B", "B"], [3, 1, 1]).answer
         'A'
     """
-    ballots = cluster(answers, same)
+    ballots = cluster(answers)
     _check_numbers(weights, len(ballots), "weights")
     cast: dict[str, list[float]] = {}
     for ballot, weight in zip(ballots, weights, strict=True):
@@ -168,9 +147,7 @@ def weighted(
     return settle(ballots, ballots, scores, scale=math.fsum(abs(w) for w in weights))
 
 
-def confidence(
-    answers: Answers, confidences: Sequence[float], same: Same = equivalent
-) -> Outcome[str | None]:
+def confidence(answers: Answers, confidences: Sequence[float]) -> Outcome[str | None]:
     """The answer with the greatest sum of its members' confidences, the expected number of members
     who are right.
 
@@ -191,7 +168,7 @@ def confidence(
         if not 0 <= value <= 1:
             raise ValueError(f"confidences[{i}] is {value}: a confidence is a probability, 0 to 1")
     _check_numbers(confidences, len(answers), "confidences")
-    return weighted(answers, confidences, same)
+    return weighted(answers, confidences)
 
 
 def log_odds(accuracies: Sequence[float], items: int, options: int = 2) -> list[float]:

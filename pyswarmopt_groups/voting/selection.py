@@ -212,13 +212,14 @@ def fit_logistic(x: Array, right: NDArray[np.bool_]) -> Callable[[Array], Array]
         True
     """
     from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
 
     if right.all() or not right.any():
         share = (right.sum() + 0.5) / (len(right) + 1)
         return lambda new: np.full(len(new), share)
-    middle, scale = x.mean(), x.std() or 1.0
-    model = LogisticRegression(C=1.0).fit(((x - middle) / scale)[:, None], right)
-    return lambda new: np.asarray(model.predict_proba(((new - middle) / scale)[:, None])[:, 1])
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(x[:, None], right)
+    return lambda new: np.asarray(model.predict_proba(new[:, None])[:, 1])
 
 
 def _routed(context: GroupContext, rate: Rate) -> Decide:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from pyswarmopt_groups import voting
 from pyswarmopt_groups.context import Decide, GroupContext, Verdict, verdict_of
 from pyswarmopt_groups.members.protocol import Sampling
-from pyswarmopt_groups.responses import Array, Responses, read_ballot
+from pyswarmopt_groups.responses import Responses, read_ballot
 from pyswarmopt_groups.voting.rankings import Ranking
 from pyswarmopt_llm.scores.tasks import Item, render_prompt
-
-Logits = list[list[list[float]]]  # per member and item [log p, log(1 - p)]
 
 
 def deciding(
@@ -70,68 +65,19 @@ def rankings_of(responses: Responses, i: int) -> list[Ranking]:
 
 
 def confidence(context: GroupContext) -> Decide:
-    """See `voting.confidence`: the calibrated probability of the chosen option, or of a text
-    (`_text_logits`).
-    """
-    if context.dev.items[0].choices is None:
-        return _confidence_of_texts(context)
+    """See `voting.confidence`, with the calibrated probability of the option that is chosen."""
 
     def decide(items: Sequence[Item]) -> list[Verdict]:
         responses = context.collect(items)
         p = context.probabilities(responses)
-        chosen = np.zeros(p.shape[:2])
+        verdicts = []
         for i, (item, ballots) in enumerate(zip(items, responses.ballots, strict=True)):
             letters = list(item.choices or {})
-            chosen[:, i] = [p[k, i, letters.index(b)] if b else 0.0 for k, b in enumerate(ballots)]
-        return _by_confidence(responses, chosen, [0] * len(items))
+            sure = [float(p[k, i, letters.index(b)]) if b else 0.0 for k, b in enumerate(ballots)]
+            verdicts.append(verdict_of(voting.confidence(ballots, sure), responses.cost(i)))
+        return verdicts
 
     return decide
-
-
-def _confidence_of_texts(context: GroupContext) -> Decide:
-    logits, _ = _text_logits(context, context.dev)
-    labels = np.where(context.dev.right, 0, 1).tolist()
-    temperatures = [
-        voting.fit_temperature(rows, row) for rows, row in zip(logits, labels, strict=True)
-    ]
-
-    def decide(items: Sequence[Item]) -> list[Verdict]:
-        responses = context.collect(items)
-        logits, cost = _text_logits(context, responses)
-        p = [voting.calibrated(rows, t)[:, 0] for rows, t in zip(logits, temperatures, strict=True)]
-        return _by_confidence(responses, np.array(p), cost)
-
-    return decide
-
-
-def _by_confidence(responses: Responses, p: Array, more: Sequence[int]) -> list[Verdict]:
-    """Votes by the probabilities that ballots are right, (n, items); `more` tokens per item."""
-    verdicts = []
-    for i, ballots in enumerate(responses.ballots):
-        pairs = zip(ballots, p[:, i].tolist(), strict=True)
-        confidences = [0.0 if ballot is None else value for ballot, value in pairs]
-        outcome = voting.confidence(ballots, confidences)
-        verdicts.append(verdict_of(outcome, responses.cost(i) + more[i]))
-    return verdicts
-
-
-def _text_logits(context: GroupContext, responses: Responses) -> tuple[Logits, list[int]]:
-    """[log p, log(1 - p)] of each member's answer to each item, and the cost of an item.
-
-    p is the geometric mean of the answer's byte probabilities: independent of length and tokenizer,
-    to be calibrated.
-    """
-    logits: Logits = []
-    cost = [0] * len(responses.items)
-    turns = [render_prompt(item, "generate", context.template) for item in responses.items]
-    for member, answers in zip(context.members, responses.answers, strict=True):
-        texts = [answer.text or " " for answer in answers]
-        logits.append([])
-        for i, likelihood in enumerate(member.likelihoods(list(zip(turns, texts, strict=True)))):
-            log_p = min(likelihood.logprob / len(texts[i].encode()), -1e-6)
-            logits[-1].append([log_p, math.log1p(-math.exp(log_p))])
-            cost[i] += likelihood.tokens
-    return logits, cost
 
 
 def self_consistency(context: GroupContext, samples: int, temperature: float) -> Decide:

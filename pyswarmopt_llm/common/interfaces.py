@@ -84,11 +84,11 @@ class Node:
     """A model in a graph of models that read each other's messages.
 
     Attributes:
-        model: coefficients of its weights, one for each expert; a single 1 is that expert as it is.
+        expert: its number.
         reads: indices in the graph of the nodes whose messages it reads; all come before it.
     """
 
-    model: tuple[float, ...]
+    expert: int
     reads: tuple[int, ...] = ()
 
 

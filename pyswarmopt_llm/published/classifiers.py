@@ -56,7 +56,7 @@ class Classifier:
 
     Args:
         spec: directory or hub id.
-        metric: the metric's name, for error messages: ``reward`` of ``--metric reward:DIR``.
+        where: start of error messages: the setting that names it.
         kind: what it should be, for error messages: ``reward model``.
         device: device of the model.
 
@@ -67,11 +67,10 @@ class Classifier:
         model, tokenizer: of transformers.
     """
 
-    def __init__(self, spec: str, metric: str, kind: str, device: str) -> None:
+    def __init__(self, spec: str, where: str, kind: str, device: str) -> None:
         from transformers import AutoModelForSequenceClassification
 
         path = str(user_path(spec)) if user_path(spec).is_dir() else spec
-        where = f"`metric` {metric}:{spec}"
         dtype = torch.float32 if device == "cpu" else "auto"
         model = load_weights(AutoModelForSequenceClassification, path, where, kind, dtype=dtype)
         self.tokenizer = read_tokenizer(path, where)
@@ -180,7 +179,7 @@ def load_reward(spec: str, device: str = "cpu") -> RewardModel:
         >>> load_reward("my/reward").scores([sl.load_task("questions.json").dev[0]], ["A reply."])  # doctest: +SKIP
         [0.31]
     """
-    classifier = Classifier(spec, "reward", "reward model", device)
+    classifier = Classifier(spec, f"`metric` reward:{spec}", "reward model", device)
     config, tokenizer = classifier.model.config, classifier.tokenizer
     problem = ""
     if config.num_labels != 1:
@@ -301,7 +300,7 @@ def load_toxicity(spec: str, device: str = "cpu") -> ToxicityModel:
     Raises:
         UserError: it cannot be loaded, or has no such output.
     """
-    classifier = Classifier(spec, "toxicity", "classifier", device)
+    classifier = Classifier(spec, f"`metric` toxicity:{spec}", "classifier", device)
     labels = classifier.model.config.id2label
     names = {str(name).lower(): int(label) for label, name in labels.items()}
     label = next((names[name] for name in _LABELS if name in names), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -67,7 +68,7 @@ def votes(
 
     result = count_votes(files)
     if as_json:
-        typer.echo(json.dumps(result.record()))
+        typer.echo(json.dumps(asdict(result)))
         return
     for line in _lines(result):
         echo(line)

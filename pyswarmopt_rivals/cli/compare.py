@@ -5,20 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyswarmopt.cli.terminal import echo, open_console
+from pyswarmopt_groups.cli.options import following
 from pyswarmopt_llm.cli.build import with_flags
-from pyswarmopt_llm.cli.options import Config, DryRun, Json, Quiet, names_block
-from pyswarmopt_llm.cli.running import interruptible, print_plan, repeating, steps
+from pyswarmopt_llm.cli.options import Config, Json, Quiet, names_block
 from pyswarmopt_llm.scores.tasks.load import check_files
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.methods import ENSEMBLES, METHODS, SEARCHING
-
-if TYPE_CHECKING:
-    from pyswarmopt_rivals.comparison.contest import MethodEvent
 
 UNFOLDED = 1000  # columns, where no terminal says how many it has
 
@@ -26,24 +22,15 @@ UNFOLDED = 1000  # columns, where no terminal says how many it has
 def command(
     settings: CompareConfig,
     config: Config = None,
-    dry_run: DryRun = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     check_files(settings, settings.tasks)
-    if dry_run:
-        from pyswarmopt_rivals.comparison.dry_run import dry_run_compare
-
-        print_plan(dry_run_compare(settings), as_json)
-        return
     from pyswarmopt_rivals.comparison.contest import compare
     from pyswarmopt_rivals.comparison.table import print_comparison
 
-    with interruptible(repeating), nullcontext() if quiet else steps() as show:
-        result = compare(
-            settings,
-            None if show is None else lambda step: show(_line(step), step.outcome is not None),
-        )
+    with following(quiet, _scores) as on_step:
+        result = compare(settings, on_step)
     if as_json:
         echo(json.dumps(result))
     else:
@@ -56,11 +43,6 @@ def command(
         terminal = sys.stdout.isatty()
         print_comparison(open_console(width=None if terminal else UNFOLDED), result)
         echo(f"Table and notes: {Path(settings.out) / 'compare.html'}, compare.md and compare.json")
-
-
-def _line(step: MethodEvent) -> str:
-    what = f"[{step.done}/{step.total}] {step.task}: {step.method}, seed {step.seed}"
-    return what if step.outcome is None else f"{what}: {_scores(step.outcome)}"
 
 
 def _scores(row: Mapping[str, Any]) -> str:
@@ -82,9 +64,7 @@ Example: swarm-llm compare --base B --experts adapters/* --task questions.json -
     [
         *names_block("Fixed rules (RULE:adapter: cut to a LoRA)", METHODS),
         *names_block("Searching", SEARCHING),
-        *names_block(
-            "Ensembles", [*ENSEMBLES, "vote:NAME", "vote:*", "negotiate:NAME", "negotiate:*"]
-        ),
+        *names_block("Ensembles", ENSEMBLES),
         (
             "Optimizers: model-swarms (the published update), item-model, item-model+dev, "
             "constriction,"

@@ -37,8 +37,7 @@ def _perturbed(config: EvalConfig, perturbations: list[str], on_items: OnItems) 
     plain, results = evaluate_perturbed(config, perturbations, on_items)
     lines, record, note = scored(config, plain)
     shown, rows = list(lines), {}
-    for spec, perturbed in results.items():
-        result, paired = perturbed.result, perturbed.paired
+    for spec, (result, paired) in results.items():
         low, high = paired.interval
         shown.append(
             f"  {spec}: {score_text(result.score.value, result.interval)}, difference "

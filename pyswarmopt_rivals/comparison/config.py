@@ -43,13 +43,6 @@ class CompareConfig:
     budget_items: Annotated[
         int, Option("Dev-example budget per method, task and seed.", "N", least=1)
     ] = 8000
-    space: Annotated[
-        str, Option("Space of the optimizers but model-swarms: delta or factor.", "S", hidden=True)
-    ] = "delta"
-    particles: Annotated[
-        int | None,
-        Option("Population (20 for model-swarms, else by the budget).", "N", hidden=True, least=1),
-    ] = None
     data: Annotated[
         tuple[tuple[str, str], ...],
         Option(

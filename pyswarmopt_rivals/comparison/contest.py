@@ -1,38 +1,40 @@
-"""The comparison: every method on every task and seed, the cheapest first, stored as it goes."""
+"""The comparison: every method on every task and seed, fixed rules first, stored as it goes."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from pyswarmopt_groups.locked_directory import Directory
+from pyswarmopt_groups.run import OnStep
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.json_types import wrong_field
 from pyswarmopt_llm.common.files.regular import digest, user_path, write_json, write_text
 from pyswarmopt_llm.common.optimizers import check_optimizer
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.common.registry import missing_extra
-from pyswarmopt_llm.engine.transformers import TransformersEngine, load_engine
-from pyswarmopt_llm.experts.adapter import Adapter, load_adapter
-from pyswarmopt_llm.experts.base import BaseModel, refuse_quantised, resolve_base
-from pyswarmopt_llm.experts.compatibility import inspect_experts
+from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.files import refuse_unmatched
 from pyswarmopt_llm.mix import build_space
-from pyswarmopt_llm.scores.metrics.objectives import Metric, check_window, find_metrics, load_tasks
+from pyswarmopt_llm.scores.metrics.objectives import (
+    check_window,
+    find_metrics,
+    load_tasks,
+    scorings_of,
+)
 from pyswarmopt_llm.scores.metrics.written import Sampling
-from pyswarmopt_llm.scores.tasks import Scoring, Task
+from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.searching.scoring.record import RESULTS, Packed, Store
-from pyswarmopt_rivals.bench import Bench, Chats, task_scoring
+from pyswarmopt_rivals.bench import Bench, Chats, load_pool
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contestants import MethodRun, ordered, run, why_not
 from pyswarmopt_rivals.comparison.summary import summarise
 from pyswarmopt_rivals.comparison.table import markdown, render_page
-from pyswarmopt_rivals.methods.ensembles.panel import Panel
-from pyswarmopt_rivals.methods.method import Method
+from pyswarmopt_rivals.methods.method import DELTA, Method
 from pyswarmopt_rivals.methods.searching.optimizers import optimizer_of
 
 log = logging.getLogger(__name__)
@@ -49,22 +51,7 @@ _SHAPE = {
     "items": int,
     "seconds": float,
     "models": int,
-    "trace": list[tuple[int, float]],
 }
-
-OnStep = Callable[["MethodEvent"], None]
-
-
-@dataclass(frozen=True)
-class MethodEvent:
-    """One method begun or finished, for a progress display."""
-
-    done: int  # entries finished, over tasks, methods and seeds
-    total: int
-    task: str
-    method: str
-    seed: int
-    outcome: Mapping[str, Any] | None = None  # what it found; None while it runs
 
 
 def compare(config: CompareConfig, on_step: OnStep | None = None) -> dict[str, Any]:
@@ -85,24 +72,18 @@ def compare(config: CompareConfig, on_step: OnStep | None = None) -> dict[str, A
         UserError: bad input, before anything is written.
         KeyboardInterrupt: on Ctrl-C; the same call resumes.
     """
-    inputs = prepare(config)
-    with directory_of(config).opened(inputs.fingerprints) as store:
-        benches = [inputs.bench(name, config.scoring, store) for name in inputs.tasks]
-        entries, left_out = plan(config, inputs.methods, benches)
+    prepared, methods = prepare(config)
+    with directory_of(config).opened(_fingerprints(prepared)) as store:
+        benches = [bench.settled(config.scoring, store) for bench in prepared]
+        entries, left_out = plan(config, methods, benches)
         try:
             for done, entry in enumerate(entries):
-                _run_once(store, entry, done, len(entries), on_step or (lambda step: None))
+                _run_once(store, entry, done, len(entries), on_step or (lambda *step: None))
         finally:  # an interrupted comparison shows what it has
             outcomes = store.all(OUTCOME)
             begun = {row["task"] for row in outcomes}
-            scored = {
-                bench.task.name: {"scoring": bench.scoring, "metric": bench.metric.name}
-                for bench in benches
-                if bench.task.name in begun
-            }
-            if scored:
-                result = summarise(config, outcomes, scored, left_out, len(inputs.experts))
-                result |= {"notes": inputs.notes} if inputs.notes else {}
+            if scored := [bench for bench in benches if bench.task.name in begun]:
+                result = summarise(config, outcomes, scored, left_out)
                 folder = user_path(config.out)
                 write_json(folder / "compare.json", result)
                 write_text(folder / "compare.md", markdown(result))
@@ -110,50 +91,16 @@ def compare(config: CompareConfig, on_step: OnStep | None = None) -> dict[str, A
         return result
 
 
-@dataclass(frozen=True)
-class Inputs:
-    """The resident base, the experts, tasks and metrics of a configuration, and the methods that
-    take part; checked.
-    """
-
-    base: BaseModel
-    engine: TransformersEngine
-    experts: list[Adapter]
-    tasks: Mapping[str, Task]
-    metrics: Mapping[str, Metric]
-    chats: Chats
-    methods: list[Method]
-
-    @property
-    def notes(self) -> list[str]:
-        """The draw of dev and test of tasks without a split."""
-        return [task.note for task in self.tasks.values() if task.note]
-
-    def bench(self, name: str, setting: str, store: Store, scoring: Scoring | None = None) -> Bench:
-        """A task as the methods see it; without a `scoring` the one that `setting` comes to."""
-        task, metric, engine, experts = (
-            self.tasks[name],
-            self.metrics[name],
-            self.engine,
-            self.experts,
-        )
-        if scoring is None:
-            scoring = task_scoring(task, setting, engine, experts, store, metric)
-        return Bench(self.base, engine, experts, task, scoring, store, self.chats, metric)
-
-    @property
-    def fingerprints(self) -> dict[str, Any]:
-        """Fingerprints of all that decides a score."""
-        tasks = {}
-        for name, task in self.tasks.items():
-            metric = self.metrics[name]
-            tasks[name] = digest([task.fingerprint, task.prompt, metric.name, metric.fingerprint])
-        return {
-            "base": self.base.fingerprint,
-            "experts": {expert.info.name: expert.info.fingerprint for expert in self.experts},
-            "tasks": tasks,
-            "data": {name: digest(list(examples)) for name, examples in self.chats.items()},
-        }
+def _fingerprints(benches: Sequence[Bench]) -> dict[str, Any]:
+    """Fingerprints of all that decides a score."""
+    tasks = {}
+    for bench in benches:
+        task, metric = bench.task, bench.metric
+        tasks[task.name] = digest([task.fingerprint, task.prompt, metric.name, metric.fingerprint])
+    any_one = benches[0]  # they share all but the task
+    experts = {expert.info.name: expert.info.fingerprint for expert in any_one.experts}
+    data = {name: digest(list(examples)) for name, examples in any_one.chats.items()}
+    return {"base": any_one.base.fingerprint, "experts": experts, "tasks": tasks, "data": data}
 
 
 def directory_of(config: CompareConfig) -> Directory:
@@ -161,13 +108,14 @@ def directory_of(config: CompareConfig) -> Directory:
     return Directory(user_path(config.out), asdict(config), FREE, "a comparison")
 
 
-def prepare(config: CompareConfig) -> Inputs:
-    """All that a comparison needs, the base's weights last.
+def prepare(config: CompareConfig) -> tuple[list[Bench], list[Method]]:
+    """The benches of all tasks, whose scoring may not be settled, and the methods that take part;
+    the base's weights are loaded last.
 
     Raises:
         UserError: bad input, or an output directory of another comparison.
     """
-    check_settings(config)
+    methods = check_settings(config)
     directory_of(config).check()
     tasks = load_tasks(config, config.tasks)
     if not tasks:
@@ -179,21 +127,19 @@ def prepare(config: CompareConfig) -> Inputs:
         new_tokens=config.max_new_tokens,
         sampling=Sampling.of(config.temperature, config.samples, 0),
     )
-    base = resolve_base(config.base)
-    refuse_quantised(base)
-    report = inspect_experts(config.experts, base)
-    report.require(config.space)
-    experts = [load_adapter(info) for info in report.experts]
-    build_space(config.space, experts)  # refuses what it cannot mix
-    chats = _load_chats(config, [info.name for info in report.experts])
+    base, experts = load_pool(config.base, config.experts, DELTA[0])
+    build_space(DELTA[0], experts)  # refuses what it cannot mix
+    chats = _load_chats(config, [expert.info.name for expert in experts])
     for task in tasks.values():
         check_budget(config.budget_items, task)
-    fewest = min(len(task.dev) for task in tasks.values())
-    methods = ordered(config.methods, len(experts), fewest, config.budget_items)
     engine = load_engine(base, config.dtype, config.device, config.threads)
+    benches = []
     for name, task in tasks.items():
         check_window(task, config.scoring, engine, metric=metrics[name])
-    return Inputs(base, engine, experts, tasks, metrics, chats, methods)
+        scoring = scorings_of(metrics[name], config.scoring, task)[-1]
+        parts = (task, scoring, Store(None), chats, metrics[name])
+        benches.append(Bench(base, engine, experts, *parts))
+    return benches, methods
 
 
 def check_budget(budget_items: int, task: Task) -> None:
@@ -218,16 +164,18 @@ def _load_chats(config: CompareConfig, experts: Sequence[str]) -> Chats:
     return chats
 
 
-def check_settings(config: CompareConfig) -> None:
-    """Refuse settings that are out of range or unknown."""
+def check_settings(config: CompareConfig) -> list[Method]:
+    """The methods; refuses settings that are out of range or unknown."""
     refuse_unmatched(config.experts)
     if len(config.experts) < 2:
         why = f"{len(config.experts)} given, a comparison mixes at least 2; name more"
         raise InvalidOption("experts", None, why)
     check_options(config)
-    for method in ordered(config.methods, len(config.experts), 1, config.budget_items):
+    methods = ordered(config.methods)
+    for method in methods:
         if method.kind == "optimizer" and missing_extra(method.module) is None:
             check_optimizer(optimizer_of(method.name))
+    return methods
 
 
 def plan(
@@ -248,11 +196,9 @@ def plan(
     if not able:
         reasons = "; ".join(map(": ".join, left_out.items()))
         raise InvalidOption("methods", None, f"none can take part; {reasons}")
-    answered = {bench for method, bench in able if method.kind == "ensemble"}
-    panels = {bench: Panel.of(bench) for bench in answered}
     # Seed by seed, so that an interrupted comparison has every method's first seed first.
     entries = [
-        MethodRun(method, bench, seed, budget, config.space, config.particles, panels.get(bench))
+        MethodRun(method, bench, seed, budget)
         for seed in range(config.seeds)
         for method, bench in able
         if seed == 0 or method.chance
@@ -262,17 +208,18 @@ def plan(
 
 def _run_once(store: Store, entry: MethodRun, done: int, total: int, on_step: OnStep) -> None:
     """Run an entry, or take its outcome from the store."""
-    task, method, seed = entry.key
+    task, method, seed = entry.bench.task.name, entry.method.name, entry.seed
+    name = f"{task}: {method}, seed {seed}"
 
     def outcome() -> dict[str, Any]:
-        on_step(MethodEvent(done, total, *entry.key))
+        on_step(done, total, name, None)
         began = time.perf_counter()
         found = {"task": task, "method": method, "seed": seed, **run(entry)}
-        log.info("%s %s %s: %.1f s", *entry.key, time.perf_counter() - began)
+        log.info("%s: %.1f s", name, time.perf_counter() - began)
         return found
 
     row = store.get(OUTCOME, f"{task} {method} {seed}", outcome, _wrong)
-    on_step(MethodEvent(done + 1, total, *entry.key, row))
+    on_step(done + 1, total, name, row)
 
 
 def _wrong(row: dict[str, Any]) -> str | None:

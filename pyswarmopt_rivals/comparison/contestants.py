@@ -7,7 +7,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 from pyswarmopt_llm.common.config import MODEL_SWARMS, NEVERGRAD, SUMS
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
@@ -18,16 +18,16 @@ from pyswarmopt_llm.scores.choices import training_passes
 from pyswarmopt_llm.searching.scoring.record import pack
 from pyswarmopt_llm.searching.surrogate import MOST_COEFFICIENTS
 from pyswarmopt_rivals.bench import Bench, Trial
-from pyswarmopt_rivals.comparison.groups import is_group, load_group, written_out
 from pyswarmopt_rivals.methods import ENSEMBLES, METHODS, SEARCHING
-from pyswarmopt_rivals.methods.ensembles.panel import Answerer, Panel
+from pyswarmopt_rivals.methods.ensembles.panel import Answerer
 from pyswarmopt_rivals.methods.method import (
+    DELTA,
     ITEM_MODEL,
     RANDOM,
     WITH_DEV,
+    Kind,
     Merged,
     Method,
-    MethodOptions,
 )
 from pyswarmopt_rivals.methods.searching.optimizers import (
     MODELLED,
@@ -80,8 +80,6 @@ def contestant(name: str) -> Method:
         return replace(
             rule, name=name, function="methods.changes:cut_to_adapter", arguments=(rule,)
         )
-    if is_group(name):
-        return load_group(name)
     if name.startswith(NEVERGRAD) or name in (*MODELLED, *optimizer_names()):
         return Method(
             name,
@@ -89,6 +87,7 @@ def contestant(name: str) -> Method:
             "",
             "methods.searching.optimizers:optimise",
             (name,),
+            spaces=DELTA,
             needs=frozenset({"dev", "seed"}),
             module=module_of(optimizer_of(name)),
             kind="optimizer",
@@ -131,7 +130,7 @@ def _reasons(method: Method, bench: Bench, budget: int) -> Iterator[str]:
         yield "needs a dev example to show and another one to score"
     if ensemble and not method.open_questions:
         open_ones = any(item.choices is None for item in (*bench.task.dev, *bench.task.test))
-        if open_ones or (bench.scoring == "generate" and not is_group(name)):
+        if open_ones or bench.scoring == "generate":
             yield "needs examples with choices"
 
 
@@ -155,15 +154,6 @@ class MethodRun:
     bench: Bench
     seed: int
     budget: int  # dev items that it may evaluate
-    space: str = "delta"  # of optimizers
-    # of optimizers; None: as many as experts, and the sums that the item model begins with
-    particles: int | None = None
-    panel: Panel | None = None  # of ensembles, which share what its experts have answered
-
-    @property
-    def key(self) -> tuple[str, str, int]:
-        """Task, method and seed, which tell entries of a comparison apart."""
-        return self.bench.task.name, self.method.name, self.seed
 
 
 def run(entry: MethodRun) -> dict[str, Any]:
@@ -173,9 +163,8 @@ def run(entry: MethodRun) -> dict[str, Any]:
         ``dev``, ``test`` (None without such a split): packed values of the items; ``items``: dev
             items evaluated to find it; ``seconds`` to find it, those of its evaluations included,
             whenever they were done; ``models`` run on each item in use; ``tokens`` read and written
-            for each item in use, None if unknown; ``trace``: (items so far, best dev score so far);
-            ``rank`` of the weight changes, None if it is not one model; ``relative_error`` of a cut
-            to that rank.
+            for each item in use, None if unknown; ``rank`` of the weight changes, None if it is not
+            one model; ``relative_error`` of a cut to that rank.
     """
     bench, trial = entry.bench, Trial(entry.bench, entry.budget)
     start = time.perf_counter()
@@ -190,7 +179,6 @@ def run(entry: MethodRun) -> dict[str, Any]:
         "seconds": round(seconds, 3),
         "models": found.models or len(bench.experts),
         "tokens": None if tokens is None else round(tokens, 1),
-        "trace": _corners(trial.trace),
         "rank": found.rank,
         **({"relative_error": found.error} if found.error else {}),
     }
@@ -202,30 +190,21 @@ def _found(entry: MethodRun, trial: Trial) -> Merged | Answerer:
     if method.kind == "ensemble":
         if "dev" in method.needs:
             trial.spend(len(experts) * bench.dev_items)
-        panel = entry.panel or Panel.of(bench)
-        return method.fit(panel.with_budget(trial), bench.accuracy["dev"], entry.seed)
-    options = MethodOptions(seed=entry.seed) if method.chance else None
-    space = entry.space if method.kind == "optimizer" else None
-    settings = method.settings(len(experts), space, options)
-    return method.execute(experts, replace(settings, trial=trial, particles=entry.particles))
+        bench.panel.budget = trial
+        answerer: Answerer = method.call(bench.panel, bench.accuracy["dev"], entry.seed)
+        return answerer
+    settings = method.settings(len(experts), seed=entry.seed if method.chance else None)
+    return method.execute(experts, replace(settings, trial=trial))
 
 
-def _corners(trace: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
-    """The points at which a staircase rises, and its end."""
-    kept = [point for i, point in enumerate(trace) if i == 0 or point[1] > trace[i - 1][1]]
-    return kept if not trace or kept[-1] == trace[-1] else [*kept, trace[-1]]
-
-
-def ordered(names: Sequence[str], experts: int, dev_items: int, budget: int) -> list[Method]:
-    """The methods, the cheapest first; ``all`` stands for `known_methods`."""
+def ordered(names: Sequence[str]) -> list[Method]:
+    """The methods, what takes least first; ``all`` stands for `known_methods`."""
     names_in_full: list[str] = []
     for name in names:
-        names_in_full += (
-            known_methods() if name == "all" else written_out(name) if is_group(name) else [name]
-        )
+        names_in_full += known_methods() if name == "all" else [name]
     if not names_in_full:
         raise InvalidOption(
             "methods", None, "none given; use all, or names with commas between them"
         )
     methods = [contestant(name) for name in dict.fromkeys(names_in_full)]
-    return sorted(methods, key=lambda method: method.cost(experts, dev_items, budget))
+    return sorted(methods, key=lambda method: get_args(Kind).index(method.kind))

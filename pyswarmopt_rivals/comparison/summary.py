@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pyswarmopt_llm.common.statistics import LEVEL, Floats, interval, paired_test
 from pyswarmopt_llm.searching.scoring.record import unpack
 from pyswarmopt_rivals.comparison.config import CompareConfig
+
+if TYPE_CHECKING:
+    from pyswarmopt_rivals.bench import Bench
 
 Json = Mapping[str, Any]
 
@@ -52,19 +55,23 @@ class Runs:
 def summarise(
     config: CompareConfig,
     outcomes: Sequence[Json],
-    scored: Mapping[str, Mapping[str, str]],
+    benches: Sequence[Bench],
     left_out: Mapping[str, str],
-    experts: int,
 ) -> dict[str, Any]:
-    """The content of ``compare.json``; `scored`: task -> its ``scoring`` and ``metric``."""
+    """The content of ``compare.json``, for tasks that have outcomes."""
     tasks = {
-        task: {"methods": _task_table(_runs_of(outcomes, task)), **how}
-        for task, how in scored.items()
+        bench.task.name: {
+            "methods": _task_table(_runs_of(outcomes, bench.task.name)),
+            "scoring": bench.scoring,
+            "metric": bench.metric.name,
+        }
+        for bench in benches
     }
     result: dict[str, Any] = {
         "config": asdict(config),
-        "experts": experts,
+        "experts": len(config.experts),
         "left_out": dict(left_out),
+        "notes": [bench.task.note for bench in benches if bench.task.note],
     }
     if len(tasks) > 1:
         return {**result, "methods": _over_tasks([*tasks.values()]), "tasks": tasks}
@@ -106,13 +113,11 @@ def _own_row(method: str, runs: Runs) -> dict[str, Any]:
     """The row of a method, without a comparison with others."""
     # A generator per row: a row does not change because another method was added.
     rng = np.random.default_rng([*method.encode()])
-    row: dict[str, Any] = {}
-    for split in SPLITS:
-        scores = runs.scores.get(split)
-        row[split] = None if scores is None else float(scores.mean())
-        row[f"{split}_seeds"] = None if scores is None else scores.mean(1).tolist()
-        if scores is not None:
-            row[f"{split}_interval"] = list(interval_over_seeds(scores, rng))
+    row: dict[str, Any] = dict.fromkeys(SPLITS)
+    for split, scores in runs.scores.items():
+        row[split] = float(scores.mean())
+        row[f"{split}_seeds"] = scores.mean(1).tolist()
+        row[f"{split}_interval"] = list(interval_over_seeds(scores, rng))
     row |= {
         "seeds": len(runs.rows),
         "item_evaluations": runs.mean("items"),
@@ -123,9 +128,6 @@ def _own_row(method: str, runs: Runs) -> dict[str, Any]:
     }
     if (error := runs.mean("relative_error")) is not None:
         row["relative_error"] = error
-    traces = [[list(point) for point in outcome["trace"]] for outcome in runs.rows]
-    if any(len(trace) > 1 for trace in traces):
-        row["traces"] = traces
     return row
 
 

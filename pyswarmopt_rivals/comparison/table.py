@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -30,9 +29,6 @@ OVER_TASKS = (
 )
 _READING = ("columns", "template", "split_seed", "skip_bad_rows")
 _SEARCHING = ("base", "experts", "tasks", *_READING, "scoring", "allow_overlap", "dev", "test")
-# An average of a search in its default space, delta, is another model under nearly the same name.
-_LABELS = {"uniform-soup": "uniform-soup (space factor)"}
-WIDTH, HEIGHT, PAD = 720.0, 300.0, 44.0  # of the picture
 
 
 @dataclass(frozen=True)
@@ -42,19 +38,17 @@ class ComparisonTable:
     title: str
     headings: tuple[str, ...]
     rows: list[list[str]]
-    curves: dict[str, Any] | None = None
 
 
-def tables_of(result: Json, drawn: bool = False) -> list[ComparisonTable]:
-    """Over all tasks where there are several, then of each; perhaps with their curves."""
+def tables_of(result: Json) -> list[ComparisonTable]:
+    """Over all tasks where there are several, then of each."""
     tables = []
     if "tasks" in result:
-        rows = [over_tasks(*pair) for pair in result["methods"].items()]
+        rows = [cells(name, row, OVER_TASKS) for name, row in result["methods"].items()]
         tables.append(ComparisonTable(f"Mean over {len(result['tasks'])} tasks", OVER_TASKS, rows))
     for task, table in _by_task(result).items():
         rows = [cells(*pair) for pair in table["methods"].items()]
-        picture = curves(table["methods"]) if drawn else None
-        tables.append(ComparisonTable(task, HEADINGS, rows, picture))
+        tables.append(ComparisonTable(task, HEADINGS, rows))
     return tables
 
 
@@ -63,36 +57,25 @@ def _by_task(result: Json) -> dict[str, Json]:
     return result["tasks"] if "tasks" in result else {result["task"]: result}
 
 
-def cells(method: str, row: Json) -> list[str]:
-    """One row as text, under `HEADINGS`."""
-    return [
-        *_scores(method, row),
-        *_costs(row),
-        str(row["models"]),
-        _tokens(row),
-        rank_text(row),
-        against_text(row.get("against_single")),
-        against_text(row.get("against_rival"), named=True),
-    ]
-
-
-def over_tasks(method: str, row: Json) -> list[str]:
-    """One row as text, under `OVER_TASKS`."""
-    gain = "-" if row["gain"] is None else f"{row['gain']:+.1%}"
-    return [*_scores(method, row), gain, str(row["wins"]), *_costs(row), _tokens(row)]
-
-
-def _scores(method: str, row: Json) -> list[str]:
-    scores = [score_text(row[split], row.get(f"{split}_interval")) for split in ("dev", "test")]
-    return [_LABELS.get(method, method), *scores]
-
-
-def _costs(row: Json) -> list[str]:
-    return [f"{row['item_evaluations']:,.0f}", f"{row['seconds']:,.1f}"]
-
-
-def _tokens(row: Json) -> str:
-    return "-" if row["tokens"] is None else f"{row['tokens']:,.0f}"
+def cells(method: str, row: Json, headings: Sequence[str] = HEADINGS) -> list[str]:
+    """One row as text, under these headings."""
+    gain, tokens = row.get("gain"), row["tokens"]
+    texts = {
+        # An average of a search in its default space, delta, is another model of nearly that name.
+        "method": "uniform-soup (space factor)" if method == "uniform-soup" else method,
+        "dev": score_text(row["dev"], row.get("dev_interval")),
+        "test": score_text(row["test"], row.get("test_interval")),
+        "gain over best single": "-" if gain is None else f"{gain:+.1%}",
+        "first on": str(row.get("wins")),
+        "items": f"{row['item_evaluations']:,.0f}",
+        "seconds": f"{row['seconds']:,.1f}",
+        "models": str(row["models"]),
+        "tokens": "-" if tokens is None else f"{tokens:,.0f}",
+        "rank": rank_text(row),
+        "against best single": against_text(row.get("against_single")),
+        "against best baseline": against_text(row.get("against_rival"), named=True),
+    }
+    return [texts[heading] for heading in headings]
 
 
 def rank_text(row: Json) -> str:
@@ -138,53 +121,11 @@ def summary_lines(result: Json) -> Sequence[str]:
     return lines_of(text)
 
 
-def mean_curve(traces: Sequence[Sequence[Sequence[float]]]) -> list[tuple[float, float]]:
-    """The mean over seeds of best-so-far curves, as points at which it may rise, from where all
-    have begun.
-
-    Example:
-        >>> mean_curve([[(10, 0.5), (20, 0.7)], [(10, 0.3), (30, 0.4)]])
-        [(10.0, 0.4), (20.0, 0.5), (30.0, 0.55)]
-    """
-    start = max(trace[0][0] for trace in traces)
-    at = sorted({float(n) for trace in traces for n, _ in trace if n >= start})
-    values = [[max(v for n, v in trace if n <= x) for trace in traces] for x in at]
-    return [(x, float(np.round(np.mean(row), 12))) for x, row in zip(at, values, strict=True)]
-
-
-def scale(values: Iterable[float], start: float, end: float) -> Any:
-    """Numbers to coordinates: the least of `values` at `start`, the largest at `end`.
-
-    Example:
-        >>> x = scale([0.5, 0.9], 10, 90)
-        >>> x(0.5), x(0.7), x(0.9)
-        (10.0, 50.0, 90.0)
-    """
-    numbers = list(values)
-    low, span = min(numbers), (max(numbers) - min(numbers)) or 1.0
-    return lambda value: round(start + (value - low) / span * (end - start), 1)
-
-
-def curves(methods: Json) -> dict[str, Any] | None:
-    """The best dev score so far of each method that searched, as a way through a picture; None if
-    none did.
-    """
-    lines = {name: mean_curve(row["traces"]) for name, row in methods.items() if row.get("traces")}
-    if not lines:
-        return None
-    points = [point for line in lines.values() for point in line]
-    end, values = max(x for x, _ in points), [y for _, y in points]
-    across, up = scale([0.0, end], PAD, WIDTH - PAD), scale(values, HEIGHT - PAD, PAD)
-    ways = {name: [(across(x), up(y)) for x, y in line] for name, line in lines.items()}
-    return {"ways": ways, "low": min(values), "high": max(values), "end": end}
-
-
-def _content(result: Json, drawn: bool) -> dict[str, Any]:
+def _content(result: Json) -> dict[str, Any]:
     """The variables of a template."""
     return {
         "lines": summary_lines(result),
-        "tables": tables_of(result, drawn),
-        "box": (WIDTH, HEIGHT, PAD),
+        "tables": tables_of(result),
         "steps": list(next_steps(result)),
         "reading": [line.split(": ", 1) for line in lines_of(render(f"{FOLDER}/reading.txt.j2"))],
     }
@@ -192,12 +133,12 @@ def _content(result: Json, drawn: bool) -> dict[str, Any]:
 
 def markdown(result: Json) -> str:
     """``compare.md``."""
-    return render(f"{FOLDER}/compare.md.j2", **_content(result, drawn=False)).rstrip() + "\n"
+    return render(f"{FOLDER}/compare.md.j2", **_content(result)).rstrip() + "\n"
 
 
 def render_page(result: Json) -> str:
     """``compare.html``, a pure function of ``compare.json``: no scripts, no external links."""
-    return render(f"{FOLDER}/compare.html.j2", **_content(result, drawn=True))
+    return render(f"{FOLDER}/compare.html.j2", **_content(result))
 
 
 def print_comparison(console: Console, result: Json) -> None:
@@ -246,30 +187,22 @@ def next_steps(result: Json) -> Iterator[tuple[str, str]]:
     if first == SINGLE or "tasks" not in config:  # or an early version's
         return
     name, kind = first.removesuffix(ADAPTER), contestant(first).kind
+    out = config["out"].rstrip("/")
+
+    def given(*names: str) -> dict[str, Any]:
+        return {each: config[each] for each in names if each in config}
+
     if kind in ("rule", "searching") and name != "data-merge":
-        yield f"make the adapter of {first}", _merge(config, name, kind == "searching")
+        how = given("base", "experts") | {"method": name}
+        if kind == "searching":
+            how |= {"task": config["tasks"][0], **changed(given(*_READING))}
+        yield f"make the adapter of {first}", command("merge", **how, out=f"{out}-{name}")
     elif kind == "optimizer" and name != RANDOM:
-        yield f"search with {first}", _search(config, name)
-
-
-def _merge(config: Json, method: str, looks: bool) -> str:
-    task = config["tasks"][0] if looks else None
-    reading = changed(_options(config, _READING)) if looks else {}
-    models = _options(config, ("base", "experts"))
-    out = f"{config['out'].rstrip('/')}-{method}"
-    return command("merge", **models, method=method, task=task, **reading, out=out)
-
-
-def _search(config: Json, method: str) -> str:
-    how = _options(config, _SEARCHING) | {"out": f"{config['out'].rstrip('/')}-search"}
-    if method == MODEL_SWARMS:
-        how |= {"compat": "paper", "particles": config.get("particles")}
-    elif method != WITH_DEV:
-        how |= {"train": "off"}
-    if method not in (MODEL_SWARMS, ITEM_MODEL, WITH_DEV):
-        how |= {"optimizer": method}
-    return command_line(SearchConfig(**how))
-
-
-def _options(config: Json, keys: tuple[str, ...]) -> dict[str, Any]:
-    return {key: config[key] for key in keys if key in config}
+        how = given(*_SEARCHING) | {"out": f"{out}-search"}
+        if name == MODEL_SWARMS:
+            how |= {"compat": "paper"}
+        elif name != WITH_DEV:
+            how |= {"train": "off"}
+        if name not in (MODEL_SWARMS, ITEM_MODEL, WITH_DEV):
+            how |= {"optimizer": name}
+        yield f"search with {first}", command_line(SearchConfig(**how))

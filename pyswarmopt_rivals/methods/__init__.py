@@ -22,16 +22,22 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from pyswarmopt_llm.common.registry import lookup
-from pyswarmopt_rivals.methods.method import DELTA, FACTOR_FIRST, Method, Need
+from pyswarmopt_rivals.methods.method import DELTA, FACTOR_FIRST, Kind, Method, Need
 
 _SEED: frozenset[Need] = frozenset({"seed"})
 _DEV: frozenset[Need] = frozenset({"dev"})
 _DATA: frozenset[Need] = frozenset({"data"})
 _BUDGET: frozenset[Need] = frozenset({"budget"})
 
+
+def _table(kind: Kind, *methods: Method) -> Mapping[str, Method]:
+    return {method.name: replace(method, kind=kind) for method in methods}
+
+
 # fmt: off
 # name, what it does, paper, code; then what differs from the defaults of `Method`
-_METHODS = (
+METHODS = _table(
+    "rule",
     Method("uniform-soup", "plain average (Wortsman 2022)",
            "Wortsman et al. 2022, arXiv 2203.05482", "methods.searching.soups:uniform_soup",
            spaces=FACTOR_FIRST),
@@ -69,7 +75,8 @@ _METHODS = (
            "Stoica et al. 2024, arXiv 2410.19735",
            "methods.rules.sparsify:knots", spaces=DELTA, weight=1.0, density=1.0),
 )
-_SEARCHING = (
+SEARCHING = _table(
+    "searching",
     Method("best-single", "the expert that is best on dev",
            "none: the choice that everything else is compared with",
            "methods.searching.soups:best_single", spaces=FACTOR_FIRST, needs=_DEV),
@@ -122,7 +129,8 @@ _SEARCHING = (
            "a trivial baseline of Feng et al. 2024, arXiv 2410.11163",
            "methods.training.data_merge:execute", spaces=FACTOR_FIRST, needs=_DATA | _SEED),
 )
-_ENSEMBLES = (
+ENSEMBLES = _table(
+    "ensemble",
     Method("prediction-merge", "plurality vote of all experts",
            "a trivial baseline of Feng et al. 2024, arXiv 2410.11163",
            "methods.ensembles.votes:prediction_merge", open_questions=True),
@@ -147,14 +155,6 @@ _ENSEMBLES = (
 )
 
 # fmt: on
-
-METHODS: Mapping[str, Method] = {method.name: method for method in _METHODS}
-SEARCHING: Mapping[str, Method] = {
-    method.name: replace(method, kind="searching") for method in _SEARCHING
-}
-ENSEMBLES: Mapping[str, Method] = {
-    method.name: replace(method, kind="ensemble") for method in _ENSEMBLES
-}
 
 
 def load_method(name: str) -> Method:

@@ -14,7 +14,7 @@ what competes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -60,11 +60,8 @@ def mix(settings: Settings, coefficients: Coefficients) -> Merged:
             return torch.tensordot(coefficients(rows @ rows.T).to(torch.float32), stack, dims=1)
 
         return _on_factors(settings, summed, summed)
-    changes = {}
-    for module, parts in by_module(settings.experts):
-        beside = SideBySide.of(parts)
-        changes[f"{module}.weight"] = beside.weighted(coefficients(beside.gram()))
-    return Merged(Patch(low_rank=changes))
+    parts = side_by_side(settings.experts)
+    return Merged(mixture(parts, [coefficients(part.gram()) for part in parts.values()]))
 
 
 def _on_factors(
@@ -130,9 +127,10 @@ class SideBySide:
         owner = torch.cat([torch.full((part.a.shape[0],), i) for i, part in present])
         return cls(b, a, owner, len(parts))
 
-    def to(self, device: torch.device) -> SideBySide:
+    def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> SideBySide:
         """The same on another device."""
-        return SideBySide(self.b.to(device), self.a.to(device), self.owner.to(device), self.n)
+        a, b = self.a.to(device, dtype), self.b.to(device, dtype)
+        return SideBySide(b, a, self.owner.to(device), self.n)
 
     def weighted(self, weights: Tensor) -> LowRank:
         """sum_i w_i dW_i, for weights (n,)."""
@@ -145,6 +143,17 @@ class SideBySide:
         # <b_i a_i, b_j a_j> = sum over entries of (b_i^T b_j) * (a_i a_j^T), summed over the
         # columns of i and of j.
         return member.T @ ((b.T @ b) * (a @ a.T)) @ member
+
+
+def side_by_side(experts: Sequence[Adapter]) -> dict[str, SideBySide]:
+    """Name of a weight -> the factors of all experts there."""
+    return {f"{name}.weight": SideBySide.of(parts) for name, parts in by_module(experts)}
+
+
+def mixture(parts: Mapping[str, SideBySide], weights: Iterable[Tensor]) -> Patch:
+    """The sum of the experts with weights, (n,), of each part."""
+    pairs = zip(weights, parts.items(), strict=True)
+    return Patch(low_rank={name: part.weighted(row) for row, (name, part) in pairs})
 
 
 def dense_changes(parts: Sequence[Factors | None]) -> Tensor:

@@ -4,7 +4,7 @@ is fast.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,14 +17,12 @@ if TYPE_CHECKING:
 
     from pyswarmopt_llm.common.interfaces import Patch, Score
     from pyswarmopt_llm.experts.adapter import Adapter
-    from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
     from pyswarmopt_rivals.bench import Bench, Trial
-    from pyswarmopt_rivals.methods.ensembles.panel import Answerer, Panel
 
 # Beside the experts: it draws; it scores candidates on dev (an ensemble: every expert answers dev);
 # it looks at training or dev texts; it pays for the dev items that it evaluates.
 Need = Literal["seed", "dev", "data", "budget"]
-Kind = Literal["rule", "searching", "ensemble", "optimizer"]
+Kind = Literal["rule", "ensemble", "searching", "optimizer"]
 DELTA, FACTOR_FIRST, BOTH = ("delta",), ("factor", "delta"), ("delta", "factor")
 
 ITEM_MODEL = "item-model"  # candidates that a model of the items proposes, as `search` by default
@@ -33,27 +31,16 @@ RANDOM = "random-adapters"  # item-model on adapters of random factors
 
 
 @dataclass(frozen=True)
-class MethodOptions:
-    """Options given by the user; None stands for a method's default."""
-
-    weights: tuple[float, ...] | None = None  # one per expert, or a single one for all
-    density: float | None = None  # fraction of entries kept, in (0, 1]
-    # of the adapter that is written (``delta`` space); default: the sum of the experts' ranks
-    rank: int | None = None
-    seed: int | None = None
-
-
-@dataclass(frozen=True)
 class Settings:
-    """`MethodOptions`, checked and with the defaults filled in."""
+    """What a method is applied with, see `Method.settings`."""
 
     space: str  # ``factor`` or ``delta``
     weights: Tensor  # (n,) float64, one per expert
-    density: float = 1.0
-    # of the adapter that is made of the result (`changes.as_adapter`); methods ignore it
+    density: float = 1.0  # fraction of entries kept, in (0, 1]
+    # of the adapter that is made of the result (`changes.as_adapter`), by default the sum of the
+    # experts' ranks; methods ignore it
     rank: int | None = None
     seed: int = 0
-    particles: int | None = None  # of an optimizer of coefficients; None: its own number
     experts: Sequence[Adapter] = ()
     trial: Trial = None  # type: ignore[assignment]  # of methods that need more than a seed
 
@@ -131,15 +118,11 @@ class Method:
 
     def execute(self, experts: Sequence[Adapter], settings: Settings) -> Merged:
         """Apply the method to these experts."""
-        merged: Merged = self._call(replace(settings, experts=experts))
+        merged: Merged = self.call(replace(settings, experts=experts))
         return merged
 
-    def fit(self, panel: Panel, dev: Accuracy, seed: int) -> Answerer:
-        """The ensemble, fitted on dev items."""
-        answerer: Answerer = self._call(panel, dev, seed)
-        return answerer
-
-    def _call(self, *given: Any) -> Any:
+    def call(self, *given: Any) -> Any:
+        """Call its function; that of an ensemble takes a panel, dev items and a seed."""
         return load(f"pyswarmopt_rivals.{self.function}")(*self.arguments, *given)
 
     @property
@@ -147,46 +130,40 @@ class Method:
         """Whether another seed can change it."""
         return "seed" in self.needs
 
-    def cost(self, experts: int, dev_items: int, budget: int) -> int:
-        """Roughly the dev items that it will evaluate."""
-        passes = {"best-single": 1, "greedy-soup": 2, "data-merge": 0}.get(self.name)
-        if self.kind == "rule":
-            passes = 0
-        elif self.kind == "ensemble" and "budget" not in self.needs:
-            passes = int("dev" in self.needs)
-        return budget if passes is None else min(budget, passes * experts * dev_items)
-
-    def settings(
-        self, n: int, space: str | None = None, options: MethodOptions | None = None
-    ) -> Settings:
+    def settings(self, n: int, space: str | None = None, **options: Any) -> Settings:
         """The settings for `n` experts, checked before anything is loaded.
+
+        Args:
+            n: number of experts.
+            space: ``factor``, ``delta``, or None for the method's own.
+            **options: ``weights`` (one per expert, or a single one for all), ``density``, ``rank``,
+                ``seed``; None stands for the method's default.
 
         Example:
             >>> method = Method("sum", "a sum", "me", "mine:sum", spaces=("delta",), weight=0.5)
             >>> method.settings(2).weights.tolist()
             [0.5, 0.5]
-            >>> method.settings(2, options=MethodOptions(density=0.2))
+            >>> method.settings(2, density=0.2)
             Traceback (most recent call last):
             pyswarmopt_llm.common.errors.InvalidOption: density: sum takes no such option; it takes weights, rank
         """
         import torch
 
-        options = options or MethodOptions()
         if space is not None and space not in self.spaces:
             where = f"{self.name} works in {' or '.join(self.spaces)} space"
             raise unknown("space", space, self.spaces, where)
         space = space or self.spaces[0]
-        self._check_taken(space, options)
-        weights = _spread(options.weights, self.weight, n)
+        given = {name: value for name, value in options.items() if value is not None}
+        self._check_taken(space, given)
         return Settings(
             space,
-            torch.tensor(weights, dtype=torch.float64),
-            options.density or self.density or 1.0,
-            options.rank,
-            options.seed or 0,
+            torch.tensor(_spread(given.get("weights"), self.weight, n), dtype=torch.float64),
+            given.get("density", self.density or 1.0),
+            given.get("rank"),
+            given.get("seed", 0),
         )
 
-    def _check_taken(self, space: str, options: MethodOptions) -> None:
+    def _check_taken(self, space: str, given: Collection[str]) -> None:
         """Refuse options that the method does not take in that space."""
         takes = {
             "weights": self.weight is not None,
@@ -194,11 +171,10 @@ class Method:
             "rank": space == "delta",
             "seed": self.chance,
         }
-        taken = [f"`{name}`" for name in takes if takes[name]]
-        for name in takes:
-            if getattr(options, name) is not None and not takes[name]:
+        for name in given:
+            if not takes[name]:
                 where = f" in {space} space" if name == "rank" else ""
-                rest = ", ".join(taken) or "none"
+                rest = ", ".join(f"`{other}`" for other in takes if takes[other]) or "none"
                 why = f"{self.name} takes no such option{where}; it takes {rest}"
                 raise InvalidOption(name, None, why)
 

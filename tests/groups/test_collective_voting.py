@@ -62,26 +62,6 @@ def test_equivalent_answers(a: str, b: str, same: bool) -> None:
     assert voting.cluster([a, b]) == [a.strip(), a.strip() if same else b.strip()]
 
 
-@given(
-    st.permutations(list(range(7))),
-    st.sets(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=6),
-)
-def test_clusters_are_connected_components_whatever_the_order(
-    order: list[int], pairs: set[tuple[int, int]]
-) -> None:
-    def same(a: str, b: str) -> bool:
-        return (int(a), int(b)) in pairs or (int(b), int(a)) in pairs
-
-    reach = np.eye(7, dtype=int)
-    for a, b in pairs:
-        reach[a, b] = reach[b, a] = 1
-    reach = np.linalg.matrix_power(reach, 7)
-    leaders = voting.cluster([str(i) for i in order], same)
-    for i, leader in zip(order, leaders, strict=True):
-        # the first-listed of its component
-        assert leader == str(next(j for j in order if reach[i, j]))
-
-
 def test_weighted_by_hand() -> None:
     outcome = voting.weighted(["A", "B", "b", None], [2.5, 1.0, 1.0, 9.0])
     assert (outcome.answer, outcome.agreement) == ("A", 0.25)
@@ -100,7 +80,6 @@ def test_rounding_does_not_break_a_tie() -> None:
     [
         (lambda: voting.majority("AAB"), "single text"),  # type: ignore[arg-type]
         (lambda: voting.majority([]), "no members"),
-        (lambda: voting.majority(["A", 3]), r"answers\[1\] is 3"),  # type: ignore[list-item]
         (lambda: voting.weighted(["A", "B"], [1.0]), "1 weights for 2 answers"),
         (lambda: voting.weighted(["A", "B"], [1.0, math.nan]), r"weights\[1\] is nan"),
         (lambda: voting.weighted(["A"], [math.inf]), r"weights\[0\] is inf"),

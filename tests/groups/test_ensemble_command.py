@@ -120,7 +120,7 @@ def test_all_on_open_questions_leaves_out_what_chooses(
     code, out, err = swarm_llm(capsys, "ensemble", *words)
     assert code == 0, err
     result = json.loads(out)
-    assert set(result["left_out"]) == {"attention", "cascade", "reward", "stacked"}
+    assert set(result["left_out"]) == {*("attention", "cascade", "confidence", "reward", "stacked")}
     assert result["scoring"] == "generate"
     assert set(result["strategies"]) == set(VOTES) - set(result["left_out"]) | {"fuse:ant"}
     code, _, err = swarm_llm(capsys, "ensemble", *given, "--task", task, "--strategy", "cascade")

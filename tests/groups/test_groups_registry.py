@@ -46,7 +46,9 @@ def test_what_a_strategy_needs_decides_whether_it_is_skipped() -> None:
     fitted |= {"route-likelihood", "stackelberg", "coalition", "stacked", "trust"}
     assert set(skipped()) == always
     assert set(skipped(task="")) == always | fitted
-    assert set(skipped(options=False)) == always | {"cascade", "stackelberg", "stacked"}
+    assert set(skipped(options=False)) == always | {
+        *("cascade", "confidence", "stackelberg", "stacked")
+    }
     assert skipped("majority", "reward:R", "fuse:b", "consensus:2") == {}
     with pytest.raises(UserError, match="strategy nearest: embeddings need a model"):
         skipped(skip=False)

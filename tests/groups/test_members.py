@@ -29,7 +29,7 @@ from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import load_factors, read_adapter
 from pyswarmopt_llm.experts.base import load_model, resolve_base
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
-from pyswarmopt_llm.scores.tasks import Item, load_task, render_prompt
+from pyswarmopt_llm.scores.tasks import Item, Task, load_task, render_prompt
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.scoring.record import Store
 
@@ -198,7 +198,7 @@ def test_silent_endpoints_are_refused_before_anything_is_asked(
 ) -> None:
     server = serve(lambda prompt, n: answer("  "))
     with pytest.raises(UserError, match="far: answers nothing to 'Reply with the word: ready'"):
-        check_members([endpoint(server)], None, "auto")
+        check_members([endpoint(server)], Task("prompt", (), ()), "auto")
 
 
 def test_a_quorum_decides_though_an_endpoint_is_down(
@@ -226,7 +226,7 @@ def test_a_missing_chat_template_is_named(tiny_base: Path, tmp_path: Path) -> No
     bare = save_member(tmp_path / "bare", byte_level(template=None))
     opened = open_members([str(tiny_base), str(bare)], dtype="float32", threads=1)
     with pytest.raises(UserError, match="bare: has no chat template, other members have one"):
-        check_members(opened, None, "auto")
+        check_members(opened, Task("prompt", (), ()), "auto")
 
 
 def test_a_context_that_is_too_short_is_named(tiny_base: Path, tmp_path: Path) -> None:

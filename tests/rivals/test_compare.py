@@ -17,9 +17,8 @@ from rich.cells import cell_len
 from rich.console import Console
 from search_helpers import files, questions, swarm_llm, write_task
 
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_rivals.comparison.config import CompareConfig
-from pyswarmopt_rivals.comparison.contest import MethodEvent, compare, outcomes_in
+from pyswarmopt_rivals.comparison.contest import compare, outcomes_in
 from pyswarmopt_rivals.comparison.contestants import known_methods
 from pyswarmopt_rivals.comparison.table import next_steps, print_comparison, summary_lines
 
@@ -139,20 +138,20 @@ def test_a_comparison_that_is_stopped_goes_on_to_the_same_end(
 
 
 def test_methods_and_seeds_can_be_added_and_the_rest_is_kept(given: dict[str, Any]) -> None:
-    steps: list[MethodEvent] = []
+    steps: list[tuple[int, int, str, Any]] = []
     compared(given, methods=("uniform-soup", "model-swarms"), seeds=1)
     before = lasting(Path(given["out"]))
-    result = compare(CompareConfig(**given), steps.append)
+    result = compare(CompareConfig(**given), lambda *step: steps.append(step))
     assert [row for row in lasting(Path(given["out"])) if row in before] == before
     assert result["methods"]["model-swarms"]["seeds"] == 2
     assert result["methods"]["uniform-soup"]["seeds"] == 1
-    begun = [(s.method, s.seed) for s in steps if s.outcome is None]
-    assert not {("uniform-soup", 0), ("model-swarms", 0)} & {*begun}
-    assert ("model-swarms", 1) in begun
-    finished = [s.method for s in steps if s.outcome is not None and s.seed == 0]
+    begun = [name for *_, name, row in steps if row is None]
+    assert not {"words: uniform-soup, seed 0", "words: model-swarms, seed 0"} & {*begun}
+    assert "words: model-swarms, seed 1" in begun
+    finished = [row["method"] for *_, row in steps if row is not None and row["seed"] == 0]
     cheapest_first = ["uniform-soup", "best-single", "model-swarms"]
     assert sorted(cheapest_first, key=finished.index) == cheapest_first
-    assert [s.done for s in steps if s.outcome is not None] == list(range(1, 8))
+    assert [done for done, *_, row in steps if row is not None] == list(range(1, 8))
 
 
 def test_the_figures_are_those_of_the_items(given: dict[str, Any]) -> None:
@@ -315,46 +314,24 @@ def test_merge_writes_what_a_searching_method_finds(
     assert found["value"] == pytest.approx(row["test"])
 
 
-# Groups beside the rest
+# Tokens
 
 
-def test_groups_take_part_with_their_cost_in_tokens(given: dict[str, Any]) -> None:
-    """Against the same members asked by `swarm-llm ensemble`'s own parts."""
+def test_a_row_has_the_tokens_that_an_example_costs(given: dict[str, Any]) -> None:
+    """Against a member of a group, which counts its own."""
     from pyswarmopt_groups.context import GroupContext
     from pyswarmopt_groups.members.load import open_members
-    from pyswarmopt_groups.registry import load_strategy
-    from pyswarmopt_groups.responses import is_right
     from pyswarmopt_llm.scores.tasks import load_task
 
-    names = ("uniform-soup", "token", "vote:weighted", "vote:cascade", "negotiate:stackelberg")
-    rows = compared(given, methods=names, dtype="float32")["methods"]
-    assert set(rows) == set(names)
-    assert (rows["token"]["seeds"], rows["vote:weighted"]["seeds"]) == (2, 1)
+    rows = compared(given, methods=("uniform-soup", "token"), dtype="float32")["methods"]
+    assert (rows["token"]["seeds"], rows["uniform-soup"]["seeds"]) == (2, 1)
+    assert rows["token"]["item_evaluations"] == 24 and rows["token"]["models"] == 3
     task = load_task(given["tasks"][0])
-    members = open_members(given["experts"], given["base"], dtype="float32", threads=1)
-    context = GroupContext(members, task, "likelihood")
-    for name in ("vote:weighted", "vote:cascade", "negotiate:stackelberg"):
-        verdicts = load_strategy(name.partition(":")[2]).fit(context)(task.test)
-        right = [is_right(item, v.answer) for item, v in zip(task.test, verdicts, strict=True)]
-        assert rows[name]["test"] == pytest.approx(np.mean(right)), name
-        assert rows[name]["tokens"] == pytest.approx(np.mean([v.tokens for v in verdicts]), abs=0.1)
-        assert rows[name]["item_evaluations"] == 24 and rows[name]["models"] == 3
-    one = float(context.collect(task.test).tokens[0].mean())
+    members = open_members(given["experts"][:1], given["base"], dtype="float32", threads=1)
+    one = float(GroupContext(members, task, "likelihood").collect(task.test).tokens[0].mean())
     assert rows["uniform-soup"]["tokens"] == pytest.approx(one, abs=0.1)
     assert rows["token"]["tokens"] == pytest.approx(3 * one, abs=0.2)
     assert "| tokens |" in (Path(given["out"]) / "compare.md").read_text()
-
-
-def test_stars_stand_for_all_groups() -> None:
-    from pyswarmopt_groups.registry import NEGOTIATIONS, VOTES
-    from pyswarmopt_rivals.comparison.contestants import contestant, ordered
-
-    found = {who.name for who in ordered(["vote:*", "negotiate:*"], 3, 10, 100)}
-    wanted = {f"vote:{name}" for name in VOTES} | {f"negotiate:{name}" for name in NEGOTIATIONS}
-    assert found == wanted - {"vote:reward", "negotiate:societies"}
-    assert contestant("vote:self-consistency").chance and not contestant("vote:majority").chance
-    with pytest.raises(UserError, match="vote:majorty: unknown; did you mean vote:majority"):
-        ordered(["vote:majorty"], 3, 10, 100)
 
 
 @pytest.mark.parametrize(
@@ -367,7 +344,7 @@ def test_stars_stand_for_all_groups() -> None:
         ("model-swarms", "--dev 40 --columns label=team --compat paper"),
         ("item-model", "--dev 40 --columns label=team --set train=off"),
         ("item-model+dev", "--dev 40 --columns label=team"),
-        ("vote:majority", None),
+        ("prediction-merge", None),
     ],
 )
 def test_a_comparison_ends_with_the_command_that_makes_the_best_result(

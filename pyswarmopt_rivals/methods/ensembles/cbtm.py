@@ -18,6 +18,7 @@ import torch
 from scipy.special import softmax
 from torch import Tensor
 
+from pyswarmopt_groups.members.local import as_users_words
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_rivals.methods.ensembles.panel import LikelihoodAnswerer, Pairs, Panel, contexts_of
 
@@ -71,7 +72,9 @@ def fit(panel: Panel, dev: Accuracy, seed: int) -> LikelihoodAnswerer:
     chosen = experts_of(clusters.labels, right)
 
     def weigh(contexts: Sequence[str]) -> dict[str, Tensor]:
-        shares = clusters.probabilities([text for _, text in panel.questions(contexts)])
+        shares = clusters.probabilities(
+            [text for _, text in as_users_words(panel.engine, contexts)]
+        )
         weights = torch.zeros(len(contexts), panel.n)
         weights.index_add_(1, torch.tensor(chosen), torch.from_numpy(shares).float())
         return dict(zip(contexts, weights, strict=True))

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from pyswarmopt_groups.members.local import as_users_words
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_rivals.methods.ensembles.panel import LikelihoodAnswerer, Pairs, Panel, contexts_of
 
@@ -33,7 +34,7 @@ def fit_sim(panel: Panel, dev: Accuracy, seed: int) -> LikelihoodAnswerer:
     """PackLLM-sim."""
 
     def weigh(contexts: Sequence[str]) -> Mapping[str, Tensor]:
-        logprobs = panel.token_logprobs(panel.questions(contexts))
+        logprobs = panel.token_logprobs(as_users_words(panel.engine, contexts))
         pairs = zip(contexts, logprobs, strict=True)
         return {context: similarity_weights(rows) for context, rows in pairs}
 
@@ -44,7 +45,7 @@ def fit_opt(panel: Panel, dev: Accuracy, seed: int) -> LikelihoodAnswerer:
     """PackLLM-opt."""
 
     def weigh(contexts: Sequence[str]) -> Mapping[str, Tensor]:
-        distributions = panel.distributions(panel.questions(contexts))
+        distributions = panel.distributions(as_users_words(panel.engine, contexts))
         pairs = zip(contexts, distributions, strict=True)
         return {context: greedy_weights(*along) for context, along in pairs}
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from pyswarmopt_groups.members.local import as_users_words
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
-from pyswarmopt_llm.searching.scoring.record import Store
-from pyswarmopt_rivals.bench import Bench, Trial, as_patch
+from pyswarmopt_llm.tokens.mixing import OptionTable
+
+if TYPE_CHECKING:
+    from pyswarmopt_rivals.bench import Bench, Trial
 
 # held at once while distributions over the vocabulary are fused: half a GiB of float32
 _FLOATS = 2**27
@@ -31,34 +30,19 @@ class Panel:
 
     Attributes:
         experts: name -> expert.
-        store: of the experts' responses as members of a group.
-        budget: of an ensemble that pays for the dev items that it evaluates.
+        budget: of the ensemble that is fitted.
     """
 
     budget: Trial
 
-    def __init__(
-        self, engine: TransformersEngine, experts: Mapping[str, Patch], store: Store | None = None
-    ) -> None:
-        self.engine, self.experts, self.store = engine, dict(experts), store or Store(None)
+    def __init__(self, engine: TransformersEngine, experts: Mapping[str, Patch]) -> None:
+        self.engine, self.experts = engine, dict(experts)
         self._known: dict[Hashable, Any] = {}
-
-    @classmethod
-    def of(cls, bench: Bench) -> Panel:
-        """The experts of a bench; their responses are in its store."""
-        experts = {expert.info.name: as_patch(expert) for expert in bench.experts}
-        return cls(bench.engine, experts, bench.store)
 
     @property
     def n(self) -> int:
         """Number of experts."""
         return len(self.experts)
-
-    def with_budget(self, budget: Trial) -> Panel:
-        """The same panel with what it knows, for an ensemble that pays."""
-        panel = copy.copy(self)
-        panel.budget = budget
-        return panel
 
     def option_scores(self, questions: Accuracy, expert: int) -> list[dict[str, float]]:
         """One expert's `Accuracy.option_scores`."""
@@ -85,6 +69,16 @@ class Panel:
 
         return self._once(tuple(pairs), compute)
 
+    def table(self, pairs: Pairs) -> OptionTable:
+        """The same as a table, whose experts can be mixed by token."""
+
+        def compute() -> OptionTable:
+            rows = self.token_logprobs(pairs)
+            owner = torch.tensor([k for k, row in enumerate(rows) for _ in range(row.shape[1])])
+            return OptionTable(torch.cat([row.double().T for row in rows]), owner, len(rows))
+
+        return self._once(("table", *pairs), compute)
+
     def distributions(self, pairs: Pairs) -> Iterator[tuple[Tensor, Tensor]]:
         """Per pair, the experts' log-distributions along its tokens, (n, T, V), and the tokens,
         (T,).
@@ -104,12 +98,6 @@ class Panel:
             for rows in zip(*scored, strict=True):
                 yield torch.stack([logprobs for logprobs, _ in rows]), rows[0][1]
             start = stop
-
-    def questions(self, contexts: Sequence[str]) -> list[tuple[str, str]]:
-        """The user turns of these contexts; see
-        `pyswarmopt_groups.members.local.as_users_words`.
-        """
-        return as_users_words(self.engine, contexts)
 
     def _each(self) -> Iterator[Patch]:
         for patch in self.experts.values():
@@ -157,16 +145,7 @@ class LikelihoodAnswerer(Answerer):
         self.loglikelihood = loglikelihood
 
     def answers(self, questions: Accuracy) -> list[str]:
-        refuse_open(questions)
         return list(questions(self).answers)  # type: ignore[arg-type]
-
-
-def refuse_open(questions: Accuracy) -> None:
-    """Raise `UserError` for items that are scored by what is generated."""
-    if questions.scoring == "generate":
-        raise UserError(
-            "combining the experts' probabilities needs examples with choices; remove the method"
-        )
 
 
 def contexts_of(pairs: Pairs) -> list[str]:

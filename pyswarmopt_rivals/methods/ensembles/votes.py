@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 
 from pyswarmopt_groups import voting
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
-from pyswarmopt_rivals.methods.ensembles.panel import Answerer, Panel, refuse_open
+from pyswarmopt_rivals.methods.ensembles.panel import Answerer, Panel
 
 
 class Vote(Answerer):
@@ -71,7 +71,6 @@ class TopExperts(Answerer):
         self._panel, self.experts, self.models = panel, tuple(experts), len(experts)
 
     def answers(self, questions: Accuracy) -> list[str]:
-        refuse_open(questions)
         rows = [self._panel.option_scores(questions, expert) for expert in self.experts]
         return [averaged(scores) for scores in zip(*rows, strict=True)]
 

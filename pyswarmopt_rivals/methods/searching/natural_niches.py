@@ -27,7 +27,7 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.experts.adapter import Adapter
-from pyswarmopt_rivals.methods.changes import SideBySide, by_module
+from pyswarmopt_rivals.methods.changes import mixture, side_by_side
 from pyswarmopt_rivals.methods.method import Merged, Settings
 from pyswarmopt_rivals.methods.rules.angles import arc_weights
 
@@ -63,15 +63,12 @@ class _Modules:
 
     def __init__(self, experts: Sequence[Adapter]) -> None:
         self.n = len(experts)
-        self._parts = {
-            f"{module}.weight": SideBySide.of(parts) for module, parts in by_module(experts)
-        }
+        self._parts = side_by_side(experts)
         self.grams = torch.stack([part.gram() for part in self._parts.values()])
 
     def patch(self, weights: Tensor) -> Patch:
         """The model with these weights, (modules, n) float64."""
-        pairs = zip(weights, self._parts.items(), strict=True)
-        return Patch(low_rank={name: part.weighted(row) for row, (name, part) in pairs})
+        return mixture(self._parts, weights)
 
     def child(self, a: Tensor, b: Tensor, t: float, split: int) -> Tensor:
         """The weights of two models' child, (modules, n), with `split` modules before the split

@@ -25,15 +25,15 @@ from pyswarmopt_llm.common.errors import UndefinedModelError
 from pyswarmopt_llm.common.interfaces import Patch, Space
 from pyswarmopt_llm.common.optimizers import is_swarm, make_optimizer, released
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.mix import build_space, space_kind
+from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.mix.coefficients import starting_points
 from pyswarmopt_llm.scores.choices import labelled
 from pyswarmopt_llm.scores.metrics.combine import harmonic
 from pyswarmopt_llm.searching.explore import Search
 from pyswarmopt_llm.searching.plan import Budget
 from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.run_directory import Journal, position_key
-from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer, Share
+from pyswarmopt_llm.searching.scoring.run_directory import Journal
+from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer
 from pyswarmopt_llm.searching.surrogate import MOST_COEFFICIENTS, Surrogate
 from pyswarmopt_llm.searching.train import Fitting, not_worse
 from pyswarmopt_rivals.bench import Bench, Trial
@@ -76,14 +76,12 @@ def _search(name: str, settings: Settings) -> Patch:
     published, swarm = name == MODEL_SWARMS, is_swarm(optimizer_of(name))
     space = build_space("factor" if published else settings.space, settings.experts)
     modelled = name in MODELLED and can_model(trial.bench, space)
-    least = count = len(space.expert_names)
-    linear = swarm and space_kind(settings.space).linear
-    start, rounds, population = "sums" if linear else "segments", UNENDING, count
+    count = len(space.expert_names)
+    start, rounds, population = "sums" if swarm else "segments", UNENDING, count
     if published:
-        start, rounds, population = "segments", MAX_ITER, PARTICLES
+        start, rounds, population = "segments", MAX_ITER, max(PARTICLES, count)
     elif modelled:
-        start, rounds, least = "even", 0, count + SUMS["even"]
-    population = max(settings.particles or population, least)
+        start, rounds, population = "even", 0, count + SUMS["even"]
     if name.startswith(NEVERGRAD):
         rounds = max(trial.left // population - 1, 0)
     optimizer = make_optimizer(
@@ -114,9 +112,6 @@ class BudgetedScorer(Scorer):
 
     What the budget does not cover has the value NaN. Rows are kept by `kind` and position: a space
     over other adapters has its own kind.
-
-    Attributes:
-        best: value of the best complete evaluation so far.
     """
 
     def __init__(self, trial: Trial, space: Space, kind: str) -> None:
@@ -125,38 +120,20 @@ class BudgetedScorer(Scorer):
         utilities = {bench.task.name: bench.accuracy["dev"]}
         evaluator = Evaluator(space, bench.engine, utilities, harmonic, margins=True)
         phase = f"{bench.task.name} {kind}"
-        super().__init__(journal, evaluator, phase, on_row=self._note)
-        self._trial, self.best = trial, -math.inf
-
-    def score(
-        self,
-        positions: Sequence[Tensor],
-        iteration: int,
-        numbers: Sequence[int] | None = None,
-        share: Share | None = None,
-    ) -> list[Row]:
-        """See `Scorer.score`; all items are scored."""
-        numbers, rows = numbers or range(len(positions)), list[Row]()
-        for position, number in zip(positions, numbers, strict=True):
-            key = position_key(position)
-            if key in self._latest or self._trial.left > 0:
-                rows += super().score([position], iteration, [number])
-            else:
-                task = self._trial.bench.task
-                unknown = {task.name: "?" * len(task.dev)}
-                rows.append(Row("", iteration, number, key, (), math.nan, 0, 0.0, unknown))
-        return rows
+        super().__init__(journal, evaluator, phase)
+        self._trial = trial
 
     def _stored(self, call: Any) -> Row | UndefinedModelError:
+        trial, task = self._trial, self._trial.bench.task
+        if trial.left < 1:
+            unknown = {task.name: "?" * len(task.dev)}
+            return Row("", call.iteration, call.particle, call.key, (), math.nan, 0, 0.0, unknown)
+
         def evaluate() -> tuple[Row | UndefinedModelError, float]:
             row = super(BudgetedScorer, self)._stored(call)
             return row, row.seconds if isinstance(row, Row) else 0.0
 
-        return self._trial.pay(self._trial.bench.dev_items, evaluate)
-
-    def _note(self, row: Row, known: bool) -> None:
-        self.best = max(self.best, row.value)
-        self._trial.note(self.best)
+        return trial.pay(len(task.dev), evaluate)
 
 
 def modelled_best(

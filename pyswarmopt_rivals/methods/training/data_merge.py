@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import random
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
 from pyswarmopt_rivals.bench import as_patch
 from pyswarmopt_rivals.methods.method import Merged, Settings
@@ -22,15 +23,9 @@ def execute(settings: Settings) -> Merged:
     from pyswarmopt_llm.searching.training.train import train_expert
 
     trial = settings.trial
-    chats = []
+    chats: list[Mapping[str, Any]] = []
     for expert in settings.experts:
-        examples = trial.examples(expert.info.name)
-        if not examples:
-            raise UserError(
-                f"data-merge: no data of the expert {expert.info.name}; give them with `data` "
-                "NAME=FILE"
-            )
-        chats += list(examples)
+        chats += trial.examples(expert.info.name)
     random.Random(settings.seed).shuffle(chats)
     modules = settings.experts[0].info.modules
     shape = next(iter(modules.values()))

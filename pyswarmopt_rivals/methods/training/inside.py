@@ -20,7 +20,13 @@ from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import Adapter, Factors
 from pyswarmopt_llm.scores.choices import PASSES
 from pyswarmopt_rivals.bench import Trial, as_patch
-from pyswarmopt_rivals.methods.changes import SideBySide, by_module, dense_changes
+from pyswarmopt_rivals.methods.changes import (
+    SideBySide,
+    by_module,
+    dense_changes,
+    mixture,
+    side_by_side,
+)
 from pyswarmopt_rivals.methods.method import Merged, Settings
 
 Look = TypeVar("Look")
@@ -124,7 +130,7 @@ def information(
     """Module -> mean over prompts of the squared gradient, (out, in) float32 on the CPU. Leaves the
     expert loaded.
     """
-    trial.load(as_patch(expert))
+    trial.engine.load(as_patch(expert))
     model: Any = trial.model
     weights = {f"{module}.weight": model.get_submodule(module).weight for module in modules}
     squares = {name: torch.zeros(value.shape) for name, value in weights.items()}
@@ -195,7 +201,7 @@ def input_grams(
 
         return hook
 
-    trial.load(as_patch(expert))
+    trial.engine.load(as_patch(expert))
     try:
         handles = [model.get_submodule(m).register_forward_pre_hook(listen(m)) for m in modules]
         for batch in token_batches(trial.engine, prompts):
@@ -272,11 +278,9 @@ def adamerging(settings: Settings) -> Merged:
     for hundreds. A step on 8 prompts costs 20 item evaluations (`PASSES` for each).
     """
     trial = settings.trial
-    trial.load(Patch())
+    trial.engine.load(Patch())
     model: Any = trial.model
-    parts = {
-        f"{module}.weight": SideBySide.of(part) for module, part in by_module(settings.experts)
-    }
+    parts = side_by_side(settings.experts)
     on_device = {name: part.to(model.device) for name, part in parts.items()}
     base = {name: model.get_parameter(name).detach() for name in parts}
     batches = cycle(list(token_batches(trial.engine, trial.prompts(""))))
@@ -292,6 +296,4 @@ def adamerging(settings: Settings) -> Merged:
             )
             weights.grad = torch.autograd.grad(loss, weights)[0]
             optimizer.step()
-    learnt = weights.detach().clamp(0, 1).cpu()
-    pairs = zip(learnt, parts.items(), strict=True)
-    return Merged(Patch(low_rank={name: part.weighted(row) for row, (name, part) in pairs}))
+    return Merged(mixture(parts, weights.detach().clamp(0, 1).cpu()))

@@ -35,7 +35,7 @@ from pyswarmopt_llm.searching.training.trainer import (
     train,
 )
 from pyswarmopt_rivals.bench import Trial
-from pyswarmopt_rivals.methods.changes import SideBySide, by_module
+from pyswarmopt_rivals.methods.changes import mixture, side_by_side
 from pyswarmopt_rivals.methods.method import Merged, Settings
 from pyswarmopt_rivals.methods.searching.soups import best_single
 
@@ -123,7 +123,7 @@ def finetune(from_best: bool, once: bool, settings: Settings) -> Merged:
         trial.spend(training_passes(len(trial.choices)))
         trained = fit(trial.engine, start, trial.choices, pattern, seed)
     else:
-        trial.load(start)
+        trial.engine.load(start)
         trained = train_on_dev(trial, make, RATES, seed)
     return Merged(start.with_low_rank(trained.low_rank) if from_best else trained)
 
@@ -139,17 +139,9 @@ class TrainableMixture:
     """
 
     def __init__(self, experts: Sequence[Adapter], single: bool, model: Any) -> None:
-        self._parts = {module: SideBySide.of(part) for module, part in by_module(experts)}
-        self._resident = {
-            name: (
-                part.a.to(model.device, model.dtype),
-                part.b.to(model.device, model.dtype),
-                part.owner,
-            )
-            for name, part in self._parts.items()
-        }
-        self._rows = {module: 0 if single else row for row, module in enumerate(self._parts)}
-        shape = (len({*self._rows.values()}), len(experts))
+        self._parts = side_by_side(experts)
+        self._resident = [part.to(model.device, model.dtype) for part in self._parts.values()]
+        shape = (1 if single else len(self._parts), len(experts))
         self.coefficients = torch.full(
             shape, 1 / len(experts), device=model.device, requires_grad=True
         )
@@ -157,27 +149,27 @@ class TrainableMixture:
 
     def additions(self) -> dict[str, Addition]:
         """Module name -> the mixture's part of its output."""
-        return {module: partial(self._output, module) for module in self._parts}
+        names = [name.removesuffix(".weight") for name in self._parts]
+        return {name: partial(self._output, number) for number, name in enumerate(names)}
 
-    def _output(self, module: str, x: Tensor) -> Tensor:
-        a, b, owner = self._resident[module]
-        weights = self.coefficients[self._rows[module]][owner].to(x.dtype)
-        return ((x @ a.T) * weights) @ b.T
+    def _output(self, number: int, x: Tensor) -> Tensor:
+        part = self._resident[number]
+        weights = self._rows(self.coefficients)[number][part.owner].to(x.dtype)
+        return ((x @ part.a.T) * weights) @ part.b.T
+
+    def _rows(self, coefficients: Tensor) -> Tensor:
+        """The coefficients of each module, (modules, n)."""
+        return coefficients.expand(len(self._parts), -1)
 
     def patch(self) -> Patch:
         """The candidate at the present coefficients."""
-        rows = self.coefficients.detach().cpu()
-        changes = {
-            f"{name}.weight": part.weighted(rows[self._rows[name]])
-            for name, part in self._parts.items()
-        }
-        return Patch(low_rank=changes)
+        return mixture(self._parts, self._rows(self.coefficients.detach().cpu()))
 
 
 def gradient(single: bool, settings: Settings) -> Merged:
     """Coefficients by gradient descent: one for each expert, or one for each expert and module."""
     trial, rates = settings.trial, COEFFICIENT_RATES if single else MODULE_RATES
-    trial.load(Patch())
+    trial.engine.load(Patch())
 
     def make() -> TrainableMixture:
         return TrainableMixture(settings.experts, single, trial.model)

@@ -77,7 +77,7 @@ def main() -> None:
         dtype="float32",
         threads=1,
     )
-    compare(config, lambda step: None)
+    compare(config)
     rows = outcomes_in(args.out / "compare")
     kept = [
         {name: row[name] for name in ("method", "task", "seed", "test", "items")} for row in rows

@@ -25,7 +25,7 @@ from lab import TASKS
 from lab_skills import items
 
 from pyswarmopt_rivals.comparison.config import CompareConfig
-from pyswarmopt_rivals.comparison.contest import MethodEvent, compare, outcomes_in
+from pyswarmopt_rivals.comparison.contest import compare, outcomes_in
 
 DEV, TEST, DRAW = 200, 1000, 23
 BUDGET, UNLIMITED = 8_000, 1_000_000
@@ -89,11 +89,11 @@ def outcomes(out: Path) -> Iterator[dict[str, Any]]:
             yield {name: row[name] for name in ("method", "task", "seed", "test", "items")}
 
 
-def show(step: MethodEvent) -> None:
+def show(done: int, total: int, name: str, outcome: Mapping[str, Any] | None) -> None:
     """A line for each method that is done."""
-    if step.outcome is not None:
-        right = step.outcome["test"].count("1") / len(step.outcome["test"])
-        print(step.task, step.seed, step.method, f"{right:.3f}", step.outcome["items"], flush=True)
+    if outcome is not None:
+        right = outcome["test"].count("1") / len(outcome["test"])
+        print(name, f"{right:.3f}", outcome["items"], flush=True)
 
 
 def main() -> None:

@@ -34,7 +34,6 @@ from pyswarmopt_llm.experts.base import load_model, resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_rivals.methods import load_method
 from pyswarmopt_rivals.methods.changes import by_module, dense_changes
-from pyswarmopt_rivals.methods.method import MethodOptions
 
 Changes = dict[str, Tensor]  # module -> (n, out, in) float64, what each expert changes there
 
@@ -130,9 +129,7 @@ SHIPPED = (
 def our_change(experts: Sequence[Adapter], case: Case) -> dict[str, Tensor]:
     """Module -> our change at full rank."""
     method = load_method(case.ours)
-    patch = method.execute(
-        experts, method.settings(len(experts), "delta", MethodOptions(**case.options))
-    ).patch
+    patch = method.execute(experts, method.settings(len(experts), "delta", **case.options)).patch
     changes = {name: change.dense() for name, change in patch.low_rank.items()} | dict(
         patch.full_rank
     )

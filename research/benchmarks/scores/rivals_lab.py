@@ -26,7 +26,6 @@ from grpo import GrpoOptions, train
 from iteration import EVALUATIONS
 from runs import NEW_TOKENS, TASKS, parser, written
 
-from pyswarmopt_groups import voting
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.generation import Draw
 from pyswarmopt_llm.engine.transformers import load_engine
@@ -40,7 +39,6 @@ from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.scoring.record import Store
 from pyswarmopt_rivals.bench import Bench, Trial, as_patch
 from pyswarmopt_rivals.methods import load_method
-from pyswarmopt_rivals.methods.method import MethodOptions
 
 VOTES = 8  # replies to a test item that vote
 # Chosen on t1 to t3.
@@ -102,7 +100,7 @@ def as_it_is(start: Start, trial: Trial, seed: int) -> Result:
 def merged(method: str, trial: Trial, seed: int) -> Result:
     """A searching method of `compare`, with its own defaults."""
     experts, rule = trial.bench.experts, load_method(method)
-    settings = rule.settings(len(experts), None, MethodOptions(seed=seed))
+    settings = rule.settings(len(experts), None, seed=seed)
     return scored(trial, rule.execute(experts, replace(settings, trial=trial)).patch)
 
 
@@ -116,13 +114,15 @@ def majority(start: Start, trial: Trial, seed: int) -> Result:
     replies = bench.engine.generate(prompts, NEW_TOKENS, Draw(1.0, seeds))
     chosen = []
     for row in range(0, len(replies), VOTES):
-        chosen.append(voting.majority(replies[row : row + VOTES], same_answer).answer or "")
+        chosen.append(most_frequent(replies[row : row + VOTES]))
     return Result(exact_match(bench.task.test, chosen))
 
 
-def same_answer(first: str, second: str) -> bool:
-    """Whether two replies are one to the metric."""
-    return squad_words(first) == squad_words(second)
+def most_frequent(replies: Sequence[str]) -> str:
+    """The first of the replies that most are one with to the metric; "" if all are blank."""
+    said = [reply.strip() for reply in replies if reply.strip()]
+    words = [squad_words(reply) for reply in said]
+    return said[max(range(len(said)), key=lambda i: words.count(words[i]))] if said else ""
 
 
 def evolved(start: Start, options: EvolutionOptions, trial: Trial, seed: int) -> Result:

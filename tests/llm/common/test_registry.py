@@ -131,7 +131,7 @@ def test_a_comparison_says_which_methods_lack_an_extra(without: Callable[..., No
     without("cma", "nevergrad", "sklearn")
     expected = {
         **{"lorahub": "nevergrad", "nevergrad:DE": "nevergrad", "evolmerge": "cma", "pycma": "cma"},
-        **{"cbtm": "scikit-learn", "vote:route-likelihood": "scikit-learn"},
+        "cbtm": "scikit-learn",
     }
     names = {*METHODS, *SEARCHING, *ENSEMBLES, "model-swarms", *expected}
     reasons = {name: missing_extra(contestant(name).module) for name in names}

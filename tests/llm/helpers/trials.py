@@ -15,7 +15,6 @@ from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.experts.adapter import Adapter
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_rivals.methods import load_method
-from pyswarmopt_rivals.methods.method import MethodOptions
 
 
 def dense(patch: Patch) -> dict[str, torch.Tensor]:
@@ -102,8 +101,7 @@ def run(
 ) -> Patch:
     """What a searching method finds."""
     method = load_method(name)
-    options = MethodOptions(seed=seed) if "seed" in method.needs else None
-    settings = method.settings(len(experts), space, options)
+    settings = method.settings(len(experts), space, seed=seed if method.chance else None)
     return method.execute(experts, replace(settings, trial=trial)).patch
 
 

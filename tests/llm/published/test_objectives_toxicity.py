@@ -65,7 +65,7 @@ def test_it_scores_as_detoxify_does(folder: Path) -> None:
     ours = load_toxicity(str(folder))
     # Its own loader wants a checkpoint from its releases; its predict is given the same model.
     theirs = object.__new__(detoxify.Detoxify)
-    same = Classifier(str(folder), "toxicity", "classifier", "cpu")
+    same = Classifier(str(folder), "`metric` toxicity", "classifier", "cpu")
     theirs.model, theirs.tokenizer = same.model, same.tokenizer
     theirs.class_names = ["obscene", "toxicity"]
     theirs.tokenizer.model_max_length = 512
@@ -83,7 +83,7 @@ def test_one_of_several_labels_is_a_softmax(tiny_base: Path, tmp_path: Path) -> 
         problem_type="single_label_classification",
     )
     found = load_toxicity(str(path))
-    same = Classifier(str(path), "toxicity", "classifier", "cpu")
+    same = Classifier(str(path), "`metric` toxicity", "classifier", "cpu")
     inputs = same.tokenizer(["go away now"], return_tensors="pt")
     logits = same.model(**inputs).logits[0].detach()
     assert found.harmlessness(ITEMS[:1], ["go away now"]) == pytest.approx(

@@ -195,7 +195,6 @@ def test_votes_are_counted_again_without_each_member_and_without_a_model(
         ("about.json", {"config": {"members": ["a"], "task": "t", "seed": -1}}),
         ("about.json", {"config": {"members": ["a"], "task": "t", "epsilon": "x"}}),
         ("about.json", {"fingerprints": {"members": ["a"]}}),
-        ("result.json", {"strategies": ["majority"]}),
         ("result.json", {"scoring": "evil"}),
     ],
 )

@@ -116,13 +116,3 @@ def test_a_dry_run_of_a_search_counts_and_writes_nothing(
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "x").write_text("")
     assert "exists and is not empty" in shell.refused(*search)
-
-
-def test_a_dry_run_of_a_comparison_counts_and_writes_nothing(
-    words: list[object], tmp_path: Path, shell: Shell
-) -> None:
-    given = ["--methods", "best-single,uniform-soup,pycma", "--budget-items", "60", "--seeds", "2"]
-    given += ["--out", str(tmp_path / "c"), *BY_TEXTS, "--dry-run"]
-    # 3 experts on dev, nothing, the whole budget twice; each of the 4 results on dev and test.
-    assert shell.json("compare", *words, *given)["passes"] == 3 * 12 + 2 * 60 + 4 * (12 + 24)
-    assert not (tmp_path / "c").exists()

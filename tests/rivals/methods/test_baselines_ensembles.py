@@ -10,6 +10,7 @@ import pytest
 import torch
 from search_helpers import louder, questions, write_task
 
+from pyswarmopt_groups.members.local import as_users_words
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
@@ -31,7 +32,8 @@ def panel(
 ) -> Panel:
     engine = TransformersEngine(*load_model(resolve_base(str(tiny_base)), torch.float32))
     loud = louder(tiny_experts, tmp_path_factory.mktemp("loud"))
-    return Panel(engine, {path.name: as_patch(load_adapter(read_adapter(path))) for path in loud})
+    experts = {path.name: as_patch(load_adapter(read_adapter(path))) for path in loud}
+    return Panel(engine, experts)
 
 
 class Sheet(SimpleNamespace):
@@ -67,9 +69,9 @@ def test_the_panel_reads_what_plain_forward_passes_give(panel: Panel) -> None:
 
 
 def test_pack_sim_weighs_by_perplexity_and_adds_logits(panel: Panel) -> None:
-    found = ENSEMBLES["pack-sim"].fit(panel, None, 0).loglikelihood(PAIRS)
+    found = ENSEMBLES["pack-sim"].call(panel, None, 0).loglikelihood(PAIRS)
     for value, (context, continuation) in zip(found, PAIRS, strict=True):
-        head, tail = panel.questions([context])[0]
+        head, tail = as_users_words(panel.engine, [context])[0]
         perplexities, fused = [], 0.0
         for patch in panel.experts.values():
             p, ids = distributions(panel, patch, head, tail)
@@ -140,7 +142,7 @@ def test_cbtm_mixes_probabilities_by_the_inputs_cluster(panel: Panel) -> None:
     right = np.array([[1.0, 0, 1], [0, 1, 0], [0, 0, 0]])
     chosen, patches = cbtm.experts_of(clusters.labels, right), list(panel.experts.values())
     for value, (context, continuation) in zip(voice.loglikelihood(PAIRS), PAIRS, strict=True):
-        shares = clusters.probabilities([panel.questions([context])[0][1]])[0]
+        shares = clusters.probabilities([as_users_words(panel.engine, [context])[0][1]])[0]
         mixed = 0.0
         for share, expert in zip(shares, chosen, strict=True):
             p, ids = distributions(panel, patches[expert], context, continuation)
@@ -151,13 +153,9 @@ def test_cbtm_mixes_probabilities_by_the_inputs_cluster(panel: Panel) -> None:
 # Votes and items
 
 
-def test_open_questions_are_for_votes_and_examples_only(panel: Panel) -> None:
-    items = [SimpleNamespace(question="?", answer="x")]
-    asked = SimpleNamespace(scoring="generate", items=items, answers=lambda e: ["y"])
+def test_open_questions_are_for_votes_and_examples_only() -> None:
     open_ones = [name for name in ENSEMBLES if ENSEMBLES[name].open_questions]
     assert open_ones == ["prediction-merge", "few-shot"]
-    with pytest.raises(UserError, match="examples with choices"):
-        ENSEMBLES["pack-opt"].fit(panel, asked, 0).answers(asked)
 
 
 # The best experts
@@ -248,7 +246,8 @@ def test_the_base_answers_after_the_examples(panel: Panel, dev: Accuracy) -> Non
 def test_k_and_examples_are_the_best_on_the_rest_of_dev(panel: Panel, dev: Accuracy) -> None:
     # of the first draws of 1, 2, 4, 8 examples of 12 items; 11 + 10 + 8 + 4 = 33 a round
     purse = Purse(100)
-    found = few_shot.fit(panel.with_budget(purse), dev, 3)
+    panel.budget = purse
+    found = few_shot.fit(panel, dev, 3)
     values, spent = [], 0
     for chosen in few_shot.draws(12, 3):
         others = [item for i, item in enumerate(dev.items) if i not in chosen]
@@ -262,10 +261,12 @@ def test_k_and_examples_are_the_best_on_the_rest_of_dev(panel: Panel, dev: Accur
         values.append((float(np.mean(right)), [dev.items[i].id for i in chosen]))
     assert [item.id for item in found.examples] == max(values, key=lambda pair: pair[0])[1]
     assert purse.spent == spent <= 100
-    again = few_shot.fit(panel.with_budget(Purse(100)), dev, 3)
+    panel.budget = Purse(100)
+    again = few_shot.fit(panel, dev, 3)
     assert again.examples == found.examples
+    panel.budget = Purse(3)
     with pytest.raises(UserError, match="two dev examples"):
-        few_shot.fit(panel.with_budget(Purse(3)), dev, 3)
+        few_shot.fit(panel, dev, 3)
 
 
 def test_the_earliest_examples_go_where_the_context_window_is_full(
@@ -317,9 +318,9 @@ def test_the_plurality_wins_and_ties_go_to_the_first() -> None:
 
 def test_what_is_asked_of_a_prompt_is_all_behind_the_template(panel: Panel) -> None:
     text = panel.engine.chat("What is red?")
-    ((head, tail),) = panel.questions([text])
+    ((head, tail),) = as_users_words(panel.engine, [text])
     assert head + tail == text and tail.startswith("What is red?") and "user" in head
-    assert panel.questions(["no template here"]) == [("no", " template here")]
+    assert as_users_words(panel.engine, ["no template here"]) == [("no", " template here")]
 
 
 def test_scores_that_are_not_numbers_answer_nothing() -> None:
@@ -338,7 +339,7 @@ def test_draws_leave_something_to_score() -> None:
 def test_fused_options_are_chosen_as_a_model_chooses(panel: Panel, dev: Accuracy) -> None:
     """The option with the highest fused likelihood per byte."""
     asked = Accuracy(dev.items[:5], "likelihood", panel.engine.chat)
-    voice = ENSEMBLES["pack-sim"].fit(panel, asked, 0)
+    voice = ENSEMBLES["pack-sim"].call(panel, asked, 0)
     chosen = voice.answers(asked)
     for item, letter in zip(asked.items, chosen, strict=True):
         context, texts = panel.engine.chat(f"Question: {item.question}"), item.choices.values()

@@ -16,7 +16,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.experts.adapter import Adapter, load_adapter, read_adapter
 from pyswarmopt_rivals.methods import METHODS, load_method
 from pyswarmopt_rivals.methods.changes import as_adapter
-from pyswarmopt_rivals.methods.method import Merged, MethodOptions
+from pyswarmopt_rivals.methods.method import Merged
 
 EACH = [(name, space) for name in METHODS for space in load_method(name).spaces]
 DELTA = [name for name, space in EACH if space == "delta"]
@@ -25,7 +25,7 @@ DELTA = [name for name, space in EACH if space == "delta"]
 def merge(experts: list[Adapter], name: str, space: str | None = None, **options: object) -> Merged:
     """What a method makes; with a rank, as an adapter."""
     method = load_method(name)
-    settings = method.settings(len(experts), space, MethodOptions(**options))
+    settings = method.settings(len(experts), space, **options)
     merged = method.execute(experts, settings)
     return merged if settings.rank is None else as_adapter(merged, experts, settings.rank)
 

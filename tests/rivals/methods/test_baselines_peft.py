@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,6 @@ import torch
 from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
 from pyswarmopt_rivals.methods import load_method
 from pyswarmopt_rivals.methods.changes import as_adapter
-from pyswarmopt_rivals.methods.method import MethodOptions
 
 WEIGHTS = (0.7, 0.4, -0.3)
 DENSITY = 0.21  # not a whole number of entries
@@ -39,12 +39,12 @@ def merged_by_peft(
 
 
 def merged_here(
-    experts: list[Path], method: str, space: str, options: MethodOptions
+    experts: list[Path], method: str, space: str, **options: Any
 ) -> dict[str, torch.Tensor]:
     rule = load_method(method)
     loaded = [load_adapter(read_adapter(path)) for path in experts]
-    merged = rule.execute(loaded, rule.settings(len(experts), space, options))
-    patch = as_adapter(merged, loaded, options.rank).patch
+    merged = rule.execute(loaded, rule.settings(len(experts), space, **options))
+    patch = as_adapter(merged, loaded, options.get("rank")).patch
     return {name.removesuffix(".weight"): change.dense() for name, change in patch.low_rank.items()}
 
 
@@ -71,8 +71,9 @@ def test_weighted_sums_and_trimmed_ones(
     if rank is not None:
         kind, more["svd_rank"] = "svd" if kind == "linear" else f"{kind}_svd", rank
     expected = merged_by_peft(tiny_base, tiny_experts, kind, **more)
-    options = MethodOptions(weights=WEIGHTS, density=density, rank=rank)
-    assert_same(merged_here(tiny_experts, method, "delta" if rank else "factor", options), expected)
+    space = "delta" if rank else "factor"
+    options = {"weights": WEIGHTS, "density": density, "rank": rank}
+    assert_same(merged_here(tiny_experts, method, space, **options), expected)
 
 
 @pytest.mark.parametrize(
@@ -95,5 +96,5 @@ def test_dare_with_the_same_draws(
     kind, more = (f"{kind}_svd", {"svd_rank": 12}) if space == "delta" else (kind, {})
     expected = merged_by_peft(tiny_base, experts, kind, density=DENSITY, **more)
     assert not masks
-    options = MethodOptions(weights=WEIGHTS, density=DENSITY, seed=11)
-    assert_same(merged_here(experts, method, space, options), expected)
+    options = {"weights": WEIGHTS, "density": DENSITY, "seed": 11}
+    assert_same(merged_here(experts, method, space, **options), expected)

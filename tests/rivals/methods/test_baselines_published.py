@@ -22,7 +22,6 @@ from trials import NearTo, flat
 from pyswarmopt_llm.experts.adapter import Adapter
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_rivals.methods import load_method
-from pyswarmopt_rivals.methods.method import MethodOptions
 
 SCRIPT = Path(__file__).parents[3] / "research" / "benchmarks" / "peers" / "mergekit_check.py"
 
@@ -44,7 +43,7 @@ def test_lorahub_looks_at_the_weights_of_the_released_loop(
 
     space = build_space("factor", experts)
     goal = flat(space.realise(torch.tensor([0.6, -0.3, 0.9], dtype=torch.float64)))
-    settings = load_method("lorahub").settings(3, "factor", MethodOptions(seed=42))
+    settings = load_method("lorahub").settings(3, "factor", seed=42)
     ours, theirs = NearTo(goal, steps), NearTo(goal, steps)
     found = load_method("lorahub").execute(experts, replace(settings, trial=ours)).patch
 

@@ -53,11 +53,12 @@ def test_the_search_on_random_adapters_never_takes_the_experts_scores(bench: Ben
     assert alone == random and random["models"] == 1
     assert random["items"] <= 100 and own["items"] <= 100
     assert bench.store.all("words modelled") and bench.store.all("words modelled random-adapters 1")
-    for seed, outcome in ((0, random), (1, other)):
+    assert other["items"] <= 100
+    for seed in (0, 1):
         space = build_space("delta", random_adapters(bench.experts, seed))
         best = max(bench.score(space.realise(x), "dev")[0].value for x in space.vertices())
-        early = [value for spent, value in outcome["trace"] if spent <= 60]
-        assert max(early) == best  # three adapters of 20 items
+        scored = bench.store.all(f"words modelled random-adapters {seed}")
+        assert max(row["value"] for row in scored[:3]) == best  # the three adapters alone
 
 
 # Some items of dev
@@ -73,7 +74,7 @@ def test_some_items_are_scored_as_among_all_and_charged_one_by_one(
     whole = trial.score(patch).per_item
     found = trial.score_items(patch, [7, 2, 13])
     assert list(found.per_item) == [whole[7], whole[2], whole[13]] and found.n == 3
-    assert trial.spent == 23 and [spent for spent, _ in trial.trace] == [20]
+    assert trial.spent == 23
     with pytest.raises(RuntimeError, match="spent"):
         trial.score_items(patch, range(8))
     assert trial.spent == 23
