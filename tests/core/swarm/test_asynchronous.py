@@ -12,16 +12,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from swarm_runs import same_state
+from swarm_runs import bowl, same_state
 
 import pyswarmopt as pso
 from pyswarmopt.parts.restart import RestartSwarm
 
 RECIPES = sorted(pso.recipes.RECIPES)
-
-
-def bowl(x: torch.Tensor) -> float:
-    return float(((x - 1.0) ** 2).sum())
 
 
 def fresh(recipe="constriction", population=5, seed=3, **options) -> pso.Swarm:
@@ -70,17 +66,6 @@ class Fleet:
 
 
 # --- who moves when ---
-
-
-@pytest.mark.parametrize("recipe", RECIPES)
-def test_with_one_worker_the_particles_take_turns(recipe):
-    swarm = fresh(recipe)
-    start = swarm.positions.clone()
-    tickets = one_worker(swarm, 60)
-    assert [t.particle for t in tickets] == list(range(5)) * 12
-    assert torch.equal(torch.stack([t.x for t in tickets[:5]]), start)
-    assert swarm.evaluations == 60 and swarm.iteration == 11
-    assert swarm.best.value == min(bowl(t.x) for t in tickets)
 
 
 def test_the_one_that_has_waited_longest_is_next():
