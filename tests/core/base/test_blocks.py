@@ -73,6 +73,17 @@ def test_starts_are_what_the_formulas_give_at_once(
     assert torch.equal(swarm.positions, x) and torch.equal(swarm.velocities, v)
 
 
+@given(n=st.integers(1, 30), dim=st.integers(1, 200), size=st.integers(1, 400))
+def test_blocks_cover_an_array_in_the_order_of_its_memory(n, dim, size):
+    before, blocks.BLOCK = blocks.BLOCK, size
+    try:
+        array = np.arange(n * dim).reshape(n, dim)
+        parts = [array[block].ravel() for block in blocks.blocks(n, dim)]
+    finally:
+        blocks.BLOCK = before
+    assert np.concatenate(parts).tolist() == list(range(n * dim)) and max(map(len, parts)) <= size
+
+
 def test_a_checkpoint_is_one_that_numpy_reads(tmp_path):
     checkpoint.write(
         tmp_path / "s.npz",

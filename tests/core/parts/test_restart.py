@@ -1,4 +1,6 @@
-"""Restarts of the whole swarm: when, how large, what is kept, and that saving stays exact."""
+"""Restarts of the whole swarm: when, how large, what is kept, and that saving and tickets stay
+exact.
+"""
 
 from __future__ import annotations
 
@@ -146,3 +148,16 @@ def test_a_saved_swarm_of_any_size_goes_on_to_the_bit(tmp_path, name, saved_afte
     loaded = pso.Swarm.load(tmp_path / "s", recipe=made)
     assert drive(loaded, 30 - saved_after) == sizes[saved_after:]
     assert same_state(whole, loaded)
+
+
+def test_tickets_make_the_same_run_across_restarts():
+    made = recipe(patience=2, population=3)
+    whole, single = (pso.Swarm(bounds=BOUNDS, recipe=made, seed=5) for _ in range(2))
+    sizes = drive(whole, 20)
+    assert len(set(sizes)) >= 3
+    for size in sizes:
+        tickets = single.tickets()
+        assert len(tickets) == size
+        for ticket in reversed(tickets):
+            single.tell(ticket, float(ripples(ticket.x)))
+    assert torch.equal(whole.ask(), single.ask()) and whole.best.value == single.best.value
