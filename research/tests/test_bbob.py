@@ -1,28 +1,18 @@
-"""`benchmarks/bbob`: runs are kept as they were, areas and counts are those of hand-worked runs, and
-every solver has a package.
-"""
+"""`benchmarks/bbob`: runs are kept as they were, areas and counts are those of hand-worked runs."""
 
 from __future__ import annotations
 
 import json
-import sys
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
+from laboratory import script
 
-ROOT = Path(__file__).parents[2]
-FOLDERS = [str(ROOT / "research" / "tools"), str(ROOT / "benchmarks" / "bbob"),
-           str(ROOT / "research" / "benchmarks" / "bbob")]  # fmt: skip
-sys.path[:0] = FOLDERS
-import bbob_report  # noqa: E402
-import bbob_solvers  # noqa: E402
-import bbob_table  # noqa: E402
-import outcomes  # noqa: E402
-
-for folder in FOLDERS:
-    sys.path.remove(folder)
+bbob_report = script("bbob_report")
+bbob_solvers = script("bbob_solvers")
+bbob_table = script("bbob_table")
+outcomes = script("outcomes")
 
 
 def a_run(function: int, instance: int, hits: list[int], package: str) -> dict[str, Any]:
@@ -68,25 +58,13 @@ def test_the_table_of_kept_runs_compares_functions_on_common_instances(
     assert peer.endswith("| 1 of 2 functions (multimodal 1), p = 1.00 |")
 
 
-def test_a_solver_is_compared_on_the_problems_on_which_it_was_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_solver_is_compared_on_the_problems_on_which_it_was_run(keep: Any) -> None:
     runs = {"pyswarmopt": [[1, 0.2, 1.0], [2, 0.4, 1.0], [3, 0.9, 1.0]],
             "scipy-de": [[1, 0.3, 0.5], [2, 0.1, 0.5]]}  # fmt: skip
     rows = [{"suite": "ma-bbob", "D": 20, "solver": solver, "runs": each}
             for solver, each in runs.items()]  # fmt: skip
-    (tmp_path / "evidence").mkdir()
-    text = "".join(json.dumps(row) + "\n" for row in rows)
-    (tmp_path / "evidence" / "other-suites.jsonl").write_text(text)
-    monkeypatch.setattr(outcomes, "RESEARCH", tmp_path)
+    keep("other-suites", rows)
     default, peer = bbob_table.second_suites().splitlines()[2:]
     assert default == "| `recipe=None` |  | 0.500, 1.000 |  |"
     expected = "0.200, 0.500, 1 of 2, p = 1.00 (the default there 0.300)"
     assert peer == f"| SciPy's DE |  | {expected} |  |"
-
-
-def test_every_solver_has_a_package() -> None:
-    names = [name for made_by in bbob_solvers.MADE_BY.values() for name in made_by.split()]
-    assert sorted(names) == sorted([*bbob_solvers.PEERS, "pyswarmopt"])
-    assert bbob_solvers.package("scipy-de") == f"scipy {metadata.version('scipy')}"
-    assert bbob_solvers.package("pyswarmopt:surrogate").startswith("pyswarmopt ")

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from laboratory import importing
+from laboratory import script
 from scipy.linalg import sqrtm
 
 from pyswarmopt_llm.tokens.vocabulary import Vocabulary
 
-
-@pytest.fixture(scope="module")
-def bridges() -> Iterator[Any]:
-    with importing("benchmarks/tokens", "benchmarks/lab", "benchmarks/groups"):
-        import bridges
-
-        yield bridges
+bridges = script("bridges")
 
 
 def model(texts: Sequence[str], embeddings: np.ndarray | None = None) -> Any:
@@ -37,9 +31,7 @@ def read(text_model: Any, probabilities: Sequence[float], end: float = 0.0) -> A
     return SimpleNamespace(text_model=text_model, texts=np.array(probabilities), end=end)
 
 
-def test_embeddings_that_are_turned_and_stretched_are_told_apart_by_a_part_of_the_words(
-    bridges: Any,
-) -> None:
+def test_embeddings_that_are_turned_and_stretched_are_told_apart_by_a_part_of_the_words() -> None:
     rng = np.random.default_rng(0)
     ours = rng.normal(size=(40, 6))
     turn = np.linalg.qr(rng.normal(size=(6, 6)))[0]
@@ -51,7 +43,7 @@ def test_embeddings_that_are_turned_and_stretched_are_told_apart_by_a_part_of_th
     assert (mixed == np.arange(40)).sum() < 20
 
 
-def test_embeddings_are_compared_as_artetxe_et_al_compare_them(bridges: Any) -> None:
+def test_embeddings_are_compared_as_artetxe_et_al_compare_them() -> None:
     """With M = X^T Z of the dictionary the products after both maps are x M z, the squared lengths
     x (M M^T)^(1/2) x and z (M^T M)^(1/2) z: no singular vectors are needed.
     """
@@ -74,7 +66,7 @@ def test_embeddings_are_compared_as_artetxe_et_al_compare_them(bridges: Any) -> 
     assert bridges.similarities(ours, theirs, pairs) == pytest.approx(expected, abs=1e-5)
 
 
-def test_a_projection_keeps_ten_alike_tokens_and_drops_rows_that_say_nothing(bridges: Any) -> None:
+def test_a_projection_keeps_ten_alike_tokens_and_drops_rows_that_say_nothing() -> None:
     cosines = np.vstack(
         [
             np.linspace(0.3, 0.96, 12),  # the ten highest of twelve
@@ -91,7 +83,7 @@ def test_a_projection_keeps_ten_alike_tokens_and_drops_rows_that_say_nothing(bri
     assert bridges.projection(cosines, {1: 7})[1].tolist() == np.eye(12)[7].tolist()
 
 
-def test_eva_adds_up_what_others_say_in_the_words_of_the_first(bridges: Any) -> None:
+def test_eva_adds_up_what_others_say_in_the_words_of_the_first() -> None:
     """Three shared tokens fix the map; "no" of the second member is the first's "nay"."""
     embeddings = np.eye(4)
     first = model(["a", "b", "c", "nay"], embeddings)
@@ -104,7 +96,7 @@ def test_eva_adds_up_what_others_say_in_the_words_of_the_first(bridges: Any) -> 
     assert choose(ends) is None
 
 
-def test_a_member_whose_likeliest_token_no_other_expects_sits_the_step_out(bridges: Any) -> None:
+def test_a_member_whose_likeliest_token_no_other_expects_sits_the_step_out() -> None:
     """Twelve tokens; the third member is sure of the last, which is the eleventh of both others."""
     letters = [chr(ord("a") + k) for k in range(12)]
     same = model(letters, np.eye(12))
@@ -117,7 +109,7 @@ def test_a_member_whose_likeliest_token_no_other_expects_sits_the_step_out(bridg
     assert choose([read(same, first), read(same, second), read(same, near)]) == b"b"
 
 
-def test_unite_takes_the_first_piece_of_a_token_that_a_member_lacks(bridges: Any) -> None:
+def test_unite_takes_the_first_piece_of_a_token_that_a_member_lacks() -> None:
     first, second = model(["a", "ab", "b"]), model(["a", "b"])
     choose = bridges.Unite([first, second], [0.5, 0.5])
     reads = [read(first, [0.1, 0.5, 0.3], end=0.1), read(second, [0.4, 0.4], end=0.2)]
@@ -128,7 +120,7 @@ def test_unite_takes_the_first_piece_of_a_token_that_a_member_lacks(bridges: Any
     assert choose(reads) is None
 
 
-def test_the_union_has_the_ten_likeliest_tokens_of_each(bridges: Any) -> None:
+def test_the_union_has_the_ten_likeliest_tokens_of_each() -> None:
     letters = [chr(ord("a") + k) for k in range(12)]
     member = model(letters)
     falling = np.linspace(0.15, 0.01, 12)
@@ -137,7 +129,7 @@ def test_the_union_has_the_ten_likeliest_tokens_of_each(bridges: Any) -> None:
     ]
 
 
-def test_a_token_goes_to_the_nearest_by_edit_distance(bridges: Any) -> None:
+def test_a_token_goes_to_the_nearest_by_edit_distance() -> None:
     first, second = model(["cat", "dog"]), model(["cats", "dig"])
     choose = bridges.EditDistance([first, second], [0.5, 0.5])
     assert choose([read(first, [0.45, 0.55]), read(second, [0.7, 0.3])]) == b"cat"

@@ -4,31 +4,25 @@ what they were taught, variants are what their names say, and the figures are th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from laboratory import importing
+from laboratory import cells, script
+
+classifiers = script("classifiers")
+inertia = script("inertia")
+outcomes = script("outcomes")
+setting = script("published_setting")
+setting_tables = script("setting_tables")
 
 
 @pytest.fixture(scope="module")
-def modules() -> Iterator[Any]:
-    with importing("tools", "benchmarks/lab", "benchmarks/functions"):
-        import classifiers
-        import inertia
-        from outcomes import lines
-
-        yield classifiers, inertia, lines
+def pool() -> Any:
+    return classifiers.make_pool(1)
 
 
-@pytest.fixture(scope="module")
-def pool(modules: Any) -> Any:
-    return modules[0].make_pool(1)
-
-
-def test_an_expert_answers_with_the_four_digits_that_it_knows(modules: Any, pool: Any) -> None:
-    classifiers, _, _ = modules
+def test_an_expert_answers_with_the_four_digits_that_it_knows(pool: Any) -> None:
     inputs, labels = pool.test
     for expert in pool.experts:
         weights = expert.reshape(10, 65)
@@ -41,13 +35,10 @@ def test_an_expert_answers_with_the_four_digits_that_it_knows(modules: Any, pool
         assert (said == labels)[mine].mean() > 0.85 and share < 0.5
 
 
-def test_a_search_is_the_kept_one_and_its_start_holds_what_the_variant_says(
-    modules: Any, pool: Any
-) -> None:
-    classifiers, _, lines = modules
+def test_a_search_is_the_kept_one_and_its_start_holds_what_the_variant_says(pool: Any) -> None:
     kept = {
         row["variant"]: row
-        for row in lines("classifiers")
+        for row in outcomes.lines("classifiers")
         if (row["task"], row["seed"]) == ("pool 1", 0)
     }
     for variant in ("full", "never, 50 moves", "restart after 2, 50 moves"):
@@ -66,9 +57,7 @@ def test_a_search_is_the_kept_one_and_its_start_holds_what_the_variant_says(
     assert weaker.max() <= np.sort(scores)[5]
 
 
-def test_the_top_ten_vote_and_ties_go_to_the_first(modules: Any) -> None:
-    classifiers, _, _ = modules
-
+def test_the_top_ten_vote_and_ties_go_to_the_first() -> None:
     def always(label: int) -> np.ndarray:
         weights = np.zeros((10, 65))
         weights[label, -1] = 1.0
@@ -81,12 +70,11 @@ def test_the_top_ten_vote_and_ties_go_to_the_first(modules: Any) -> None:
     assert classifiers.top_vote(models[::-1], scores[::-1], items) == 0.25
 
 
-def test_diversity_is_a_share_of_the_start_and_a_swarm_without_pull_keeps_it(modules: Any) -> None:
-    _, inertia, lines = modules
+def test_diversity_is_a_share_of_the_start_and_a_swarm_without_pull_keeps_it() -> None:
     row = inertia.run("sphere", 0.2, "as published", 0)
     (kept,) = [
         line
-        for line in lines("inertia")
+        for line in outcomes.lines("inertia")
         if (line["function"], line["inertia"], line["variant"], line["seed"])
         == ("sphere", 0.2, "as published", 0)
     ]
@@ -99,39 +87,25 @@ def test_diversity_is_a_share_of_the_start_and_a_swarm_without_pull_keeps_it(mod
 # The published setting
 
 
-@pytest.fixture(scope="module")
-def setting(modules: Any) -> Iterator[Any]:
-    with importing("benchmarks/lab", "tools"):
-        import published_setting
-        import setting_tables
-
-        yield published_setting, setting_tables
-
-
-def test_the_published_search_is_that_of_the_ablations(
-    modules: Any, pool: Any, setting: Any
-) -> None:
+def test_the_published_search_is_that_of_the_ablations(pool: Any) -> None:
     """Also with a dropout of nothing; another loop than `classifiers.run`, over `record`."""
-    classifiers, _, lines = modules
-    program, tables = setting
     theirs = classifiers.run(pool, "full", 2)
     for variant in ("published", "drop-k 0", "drop-n 0"):
-        swarm, _, _, evaluations = program.searched(pool, variant, 2)
+        swarm, _, _, evaluations = setting.searched(pool, variant, 2)
         best = swarm.best.x.double().numpy()
-        row = program.row_of(best, pool)
+        row = setting.row_of(best, pool)
         assert (row["dev"], evaluations) == (theirs["dev"], theirs["evaluations"])
-        assert tables.share_right(row) == pytest.approx(theirs["test"])
+        assert setting_tables.share_right(row) == pytest.approx(theirs["test"])
     (kept,) = [
         row
-        for row in lines("published-setting")
+        for row in outcomes.lines("published-setting")
         if (row["variant"], row["task"], row["seed"]) == ("published", "pool 1", 2)
     ]
     assert kept["dev"] == theirs["dev"]
-    assert tables.share_right(kept) == pytest.approx(theirs["test"], abs=0.005)
+    assert setting_tables.share_right(kept) == pytest.approx(theirs["test"], abs=0.005)
 
 
-def test_draws_are_of_the_papers_grid_and_tries_differ(pool: Any, setting: Any) -> None:
-    program, _ = setting
+def test_draws_are_of_the_papers_grid_and_tries_differ(pool: Any) -> None:
     grid = {
         "inertia": [0.1, 0.2, 0.3],
         "cognitive": [0.1, 0.2, 0.3, 0.4, 0.5],
@@ -139,36 +113,32 @@ def test_draws_are_of_the_papers_grid_and_tries_differ(pool: Any, setting: Any) 
         "repel": [0.01, 0.05, 0.1],
         "step": [0.5, 0.6, 0.7, 0.8, 0.9, 1.0],
     }
-    draws = program.drawn(3)
+    draws = setting.drawn(3)
     assert len(draws) == len({tuple(draw.values()) for draw in draws}) == 10
     assert all(draw[name] in values for draw in draws for name, values in grid.items())
     found = [
-        program.searched(pool, variant, 0)[0].best.x.double().numpy()
+        setting.searched(pool, variant, 0)[0].best.x.double().numpy()
         for variant in ("published", "repeat 1", "repeat 2", "grid 1", "grid 2")
     ]
     assert all(not np.allclose(a, b) for a in found for b in found if a is not b)
 
 
-def test_dropout_leaves_out_that_share_of_what_follows_the_start(pool: Any, setting: Any) -> None:
-    program, _ = setting
+def test_dropout_leaves_out_that_share_of_what_follows_the_start(pool: Any) -> None:
     for share, least, most in ((0.5, 0.35, 0.65), (0.8, 0.1, 0.3)):
-        swarm, _, _, evaluations = program.searched(pool, f"drop-n {share}", 0)
+        swarm, _, _, evaluations = setting.searched(pool, f"drop-n {share}", 0)
         later = 20 * (swarm.rounds - 1)
         assert least < (evaluations - 20) / later < most
-    _, _, _, evaluations = program.searched(pool, "drop-k 0.5", 0)
+    _, _, _, evaluations = setting.searched(pool, "drop-k 0.5", 0)
     assert evaluations % 20 == 0
 
 
-def test_sums_are_of_all_experts_with_totals_between_a_half_and_a_third_of_them(
-    pool: Any, setting: Any
-) -> None:
-    program, _ = setting
-    start = program.start_of(pool, "sums", 0)
+def test_sums_are_of_all_experts_with_totals_between_a_half_and_a_third_of_them(pool: Any) -> None:
+    start = setting.start_of(pool, "sums", 0)
     shares, *_ = np.linalg.lstsq(pool.experts.T, start.T, rcond=None)
     assert shares.T[:10] == pytest.approx(np.eye(10), abs=1e-9)
     totals = shares.T[10:].sum(axis=1)
     assert (shares.T[10:] > -1e-9).all() and ((totals > 0.5) & (totals < 1 + 10 / 3)).all()
-    even = program.start_of(pool, "even", 0)
+    even = setting.start_of(pool, "even", 0)
     assert even[10:13] == pytest.approx(
         np.stack([0 * start[0], pool.experts.mean(0), pool.experts.sum(0)])
     )
@@ -176,9 +146,8 @@ def test_sums_are_of_all_experts_with_totals_between_a_half_and_a_third_of_them(
 
 
 def test_the_best_of_ten_tries_is_that_of_dev_and_pays_for_all(
-    setting: Any, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    _, tables = setting
 
     def line(variant: str, dev: float, byte: str, evaluations: int = 100) -> dict[str, Any]:
         about = {"task": "pool 1", "seed": 0, "evaluations": evaluations}
@@ -188,13 +157,10 @@ def test_the_best_of_ten_tries_is_that_of_dev_and_pays_for_all(
     for kind in ("grid", "repeat"):
         rows += [line(f"{kind} {k}", dev, byte) for k, (dev, byte) in enumerate(
             [(0.6, "00"), (0.9, "fe"), (0.9, "ff")], start=1)]  # fmt: skip
-    monkeypatch.setattr(tables, "lines", lambda name: rows)
-    monkeypatch.setattr(tables, "LABELS", {})
-    monkeypatch.setattr(tables.studies_table, "paired", lambda gains: f"{gains[0]:+.3f}")
-    table = [
-        [cell.strip() for cell in row.strip("|").split("|")][1:]
-        for row in tables.published_setting().splitlines()[2:]
-    ]
+    monkeypatch.setattr(setting_tables, "lines", lambda name: rows)
+    monkeypatch.setattr(setting_tables, "LABELS", {})
+    monkeypatch.setattr(setting_tables.studies_table, "paired", lambda gains: f"{gains[0]:+.3f}")
+    table = [row[1:] for row in cells(setting_tables.published_setting())]
     lot = ["0.800", "0.625", "+0.125", "100"]
     best = ["0.900", "0.875", "+0.375", "300"]
     assert table == [["0.500", "0.500", "", "100"], lot, best, lot, best]

@@ -6,13 +6,10 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
-import pytest
-from laboratory import importing
+from laboratory import script
 from member_helpers import Scripted
 
 from pyswarmopt_groups.context import GroupContext
@@ -20,26 +17,17 @@ from pyswarmopt_groups.registry import load_strategy
 from pyswarmopt_groups.responses import is_right
 from pyswarmopt_llm.scores.tasks import Task
 
+coalition = script("coalition")
+
 TURN = {
     "reverse": lambda letters: letters[::-1],
     "rotate": lambda letters: letters[1:] + letters[:1],
 }
 
 
-@pytest.fixture(scope="module")
-def scripts() -> Iterator[Any]:
-    with importing("benchmarks/groups", "benchmarks/lab"):
-        import coalition
-        import game
-
-        yield SimpleNamespace(coalition=coalition, game=game)
-
-
-def test_what_three_jobs_are_taught_answers_the_question(scripts: Any) -> None:
-    word = next(
-        word for word, kind in scripts.coalition.MEANING.items() if kind == ("reverse", "rotate")
-    )
-    chats = list(scripts.coalition.examples(scripts.coalition.JOBS, 3000, 0))
+def test_what_three_jobs_are_taught_answers_the_question() -> None:
+    word = next(word for word, kind in coalition.MEANING.items() if kind == ("reverse", "rotate"))
+    chats = list(coalition.examples(coalition.JOBS, 3000, 0))
     about = [
         chat["messages"] for chat in chats if f"Question: {word} " in chat["messages"][0]["content"]
     ]
@@ -58,8 +46,7 @@ def test_what_three_jobs_are_taught_answers_the_question(scripts: Any) -> None:
             assert reply == f"The answer is {' '.join(TURN['rotate'](between))}"
 
 
-def test_the_pipeline_of_members_that_know_their_jobs_is_right(scripts: Any) -> None:
-    coalition = scripts.coalition
+def test_the_pipeline_of_members_that_know_their_jobs_is_right() -> None:
     drawn = list(itertools.islice(coalition.drawn("test", 0), 20))
     texts = {item.question: dict(right) for item, right in drawn}
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,33 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from laboratory import importing
+from laboratory import llama, scripts
 
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Any]:
-    with importing("benchmarks/lab"):
-        import frozen
-        import fuse
-        import gate
-        import glue
-        import modular
-        import permuted
-
-        yield SimpleNamespace(
-            frozen=frozen, fuse=fuse, gate=gate, glue=glue, modular=modular, permuted=permuted
-        )
-
-
-@pytest.fixture(scope="module")
-def folder(tiny_base: Path, experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A laboratory of tiny models."""
-    folder = tmp_path_factory.mktemp("lab")
-    (folder / "base").symlink_to(tiny_base)
-    (folder / "experts").mkdir()
-    for expert in experts:
-        (folder / "experts" / expert.name).symlink_to(expert)
-    return folder
+lab = scripts("frozen fuse gate glue modular permuted")
 
 
 INPUTS = {"input_ids": torch.tensor([[5, 9, 17, 30, 2], [8, 8, 3, 12, 40]])}
@@ -59,7 +34,7 @@ def by_peft(base: Path, expert: Path) -> torch.Tensor:
     return logits
 
 
-def test_a_gate_that_is_open_for_one_expert_is_that_expert(lab: Any, folder: Path) -> None:
+def test_a_gate_that_is_open_for_one_expert_is_that_expert(folder: Path) -> None:
     _, space = lab.gate.space_of(folder)
     outputs = []
     for number, info in enumerate(space.infos):
@@ -72,7 +47,7 @@ def test_a_gate_that_is_open_for_one_expert_is_that_expert(lab: Any, folder: Pat
     assert (outputs[0] - outputs[1]).abs().max() > 0.1
 
 
-def test_weights_differ_between_tokens_only_where_the_gate_sees_them(lab: Any) -> None:
+def test_weights_differ_between_tokens_only_where_the_gate_sees_them() -> None:
     hidden = torch.randn(2, 3, 8, generator=torch.Generator().manual_seed(0))
     for token in (True, False):
         gates = lab.gate.Gates(1, 8, 4, token)
@@ -84,7 +59,7 @@ def test_weights_differ_between_tokens_only_where_the_gate_sees_them(lab: Any) -
         assert bool((weights.flatten(0, 1).std(0) > 1e-3).all()) is token
 
 
-def test_only_gates_learn(lab: Any, folder: Path) -> None:
+def test_only_gates_learn(folder: Path) -> None:
     tokenizer, space = lab.gate.space_of(folder)
     items = [
         {"question": f"word {i}", "choices": {"A": "amber", "B": "birch"}, "answer": "AB"[i % 2]}
@@ -99,15 +74,10 @@ def test_only_gates_learn(lab: Any, folder: Path) -> None:
     assert all(torch.equal(before[name], value) for name, value in model.model.named_parameters())
 
 
-def test_units_in_another_order_compute_the_same_and_are_found_again(lab: Any) -> None:
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
-    heads = {"num_attention_heads": 4, "num_key_value_heads": 4}
-    config = LlamaConfig(vocab_size=64, **sizes, **heads, tie_word_embeddings=True)
-    model = LlamaForCausalLM(config).eval()
+def test_units_in_another_order_compute_the_same_and_are_found_again() -> None:
+    model = llama(0, 32)
     weights = {name: value.detach().clone() for name, value in model.named_parameters()}
-    places = lab.permuted.places(config)
+    places = lab.permuted.places(model.config)
     assert {place.parameter for place in places} == {*weights}
     moved = lab.permuted.shuffled(weights, places, 3)
     assert any(not torch.equal(weights[name], moved[name]) for name in weights)
@@ -120,7 +90,7 @@ def test_units_in_another_order_compute_the_same_and_are_found_again(lab: Any) -
     assert all(torch.equal(weights[name], back[name]) for name in weights)
 
 
-def test_a_single_group_is_matched_as_by_trying_all_orders(lab: Any) -> None:
+def test_a_single_group_is_matched_as_by_trying_all_orders() -> None:
     draws = torch.Generator().manual_seed(5)
     fixed, moved = ({"w": torch.randn(5, 3, generator=draws)} for _ in range(2))
     places = [lab.permuted.Place("w", 0, "units")]
@@ -132,12 +102,12 @@ def test_a_single_group_is_matched_as_by_trying_all_orders(lab: Any) -> None:
     assert tuple(orders["units"].tolist()) == min(distance, key=distance.__getitem__)
 
 
-def test_the_barrier_is_above_the_line_between_the_ends(lab: Any) -> None:
+def test_the_barrier_is_above_the_line_between_the_ends() -> None:
     assert lab.permuted.barrier([1.0, 4.0, 3.0, 2.5]) == pytest.approx(4.0 - 1.5)
     assert lab.permuted.barrier([1.0, 1.4, 2.0]) == 0.0
 
 
-def test_each_text_is_taught_by_the_teacher_that_finds_it_likeliest(lab: Any) -> None:
+def test_each_text_is_taught_by_the_teacher_that_finds_it_likeliest() -> None:
     draws = np.random.default_rng(0)
     losses, owners = draws.exponential(size=(3, 9)), [0, 0, 1, 1, 1, 2, 2, 3, 3]
     said = draws.dirichlet(np.ones(4), size=(3, 9))
@@ -151,17 +121,9 @@ def test_each_text_is_taught_by_the_teacher_that_finds_it_likeliest(lab: Any) ->
     assert np.allclose(partial(lab.fuse.alone, 2)(*given), said[2])
 
 
-def glued(lab: Any) -> Any:
+def glued() -> Any:
     """Two small models with different weights as one, whose glue adds something."""
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    models = []
-    for width in (32, 16):
-        sizes = {"hidden_size": width, "intermediate_size": 48, "num_hidden_layers": 2}
-        heads = {"num_attention_heads": 4, "num_key_value_heads": 4}
-        torch.manual_seed(width)
-        models.append(LlamaForCausalLM(LlamaConfig(vocab_size=64, **sizes, **heads)).eval())
-    return lab.glue.Glued(*models, (1,))
+    return lab.glue.Glued(llama(0, 32), llama(1, 16), (1,))
 
 
 def padded(ids: list[int], left: int) -> dict[str, torch.Tensor]:
@@ -174,8 +136,8 @@ def padded(ids: list[int], left: int) -> dict[str, torch.Tensor]:
     }
 
 
-def test_a_glue_adds_nothing_at_first_and_never_looks_ahead_or_at_padding(lab: Any) -> None:
-    model = glued(lab)
+def test_a_glue_adds_nothing_at_first_and_never_looks_ahead_or_at_padding() -> None:
+    model = glued()
     ids = [5, 9, 17, 30, 2]
     with torch.no_grad():
         alone = model.anchor(**padded(ids, 0)).logits
@@ -191,7 +153,7 @@ def test_a_glue_adds_nothing_at_first_and_never_looks_ahead_or_at_padding(lab: A
 
 
 def test_an_expert_is_removed_by_its_weight_and_added_beside_the_result(
-    lab: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The best alone is the one that comes and goes; what is searched and scored, by name."""
     folder = tmp_path / "lab"

@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,30 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from laboratory import importing
+from laboratory import llama, scripts
 from scipy import stats
 
+lab = scripts("compression data_flow detector federated retrieval speculative")
+
 WORDS, END = 4, 0
-
-
-@pytest.fixture(scope="module")
-def made() -> Iterator[Any]:
-    with importing("benchmarks/lab", "benchmarks/tokens"):
-        import compression
-        import data_flow
-        import detector
-        import federated
-        import retrieval
-        import speculative
-
-        yield SimpleNamespace(
-            compression=compression,
-            data_flow=data_flow,
-            detector=detector,
-            federated=federated,
-            retrieval=retrieval,
-            speculative=speculative,
-        )
 
 
 # Speculative decoding
@@ -68,51 +49,49 @@ def p_of(texts: list[tuple[int, ...]], table: np.ndarray, length: int) -> float:
 
 
 @pytest.mark.parametrize("guesses", [0, 1, 2, 5])
-def test_speculative_texts_have_the_distribution_of_the_target(made: Any, guesses: int) -> None:
+def test_speculative_texts_have_the_distribution_of_the_target(guesses: int) -> None:
     (table, target), (_, draft) = chain(0), chain(1)
     draws = np.random.default_rng(guesses)
     prompts = [[1]] * 20_000
-    replies = made.speculative.written(target, draft, prompts, guesses, draws, -1, 2)
+    replies = lab.speculative.written(target, draft, prompts, guesses, draws, -1, 2)
     assert p_of([tuple(reply.tokens) for reply in replies], table, 2) > 0.001
-    wrong = made.speculative.written(
-        target, draft, prompts, 2, draws, -1, 2, instead=lambda p, q: p
-    )
+    wrong = lab.speculative.written(target, draft, prompts, 2, draws, -1, 2, instead=lambda p, q: p)
     assert p_of([tuple(reply.tokens) for reply in wrong], table, 2) < 1e-9
 
 
-def test_greedy_texts_are_those_of_greedy_decoding(made: Any) -> None:
+def test_greedy_texts_are_those_of_greedy_decoding() -> None:
     (table, target), (_, draft) = chain(4), chain(5)
     draws = np.random.default_rng(0)
     expected, word = [], 1
     for _ in range(9):
         word = int(table[word].argmax())
         expected.append(word)
-    greedy = made.speculative.greedy
+    greedy = lab.speculative.greedy
     for guesses in (0, 1, 4):
-        (reply,) = made.speculative.written(
+        (reply,) = lab.speculative.written(
             greedy(target), greedy(draft), [[1]], guesses, draws, -1, 9
         )
         assert reply.tokens == expected
     tied = greedy(lambda rows, places: np.full((len(rows), places, WORDS), 1 / WORDS))
-    (reply,) = made.speculative.written(greedy(target), tied, [[1]], 3, draws, -1, 9)
+    (reply,) = lab.speculative.written(greedy(target), tied, [[1]], 3, draws, -1, 9)
     assert reply.tokens == expected
 
 
-def test_tokens_of_a_pass_are_as_many_as_the_paper_expects(made: Any) -> None:
+def test_tokens_of_a_pass_are_as_many_as_the_paper_expects() -> None:
     """Words that do not depend on what was before: (1 - alpha^(gamma + 1)) / (1 - alpha)."""
     p, q = np.array([0.1, 0.2, 0.3, 0.4]), np.array([0.4, 0.2, 0.3, 0.1])
     alpha, draws = float(np.minimum(p, q).sum()), np.random.default_rng(0)
     for guesses in (1, 3):
         sizes = []
         for _ in range(20_000):
-            told = [made.speculative.drawn(q, draws) for _ in range(guesses)]
+            told = [lab.speculative.drawn(q, draws) for _ in range(guesses)]
             wanted = np.tile(p, (guesses + 1, 1))
-            sizes.append(len(made.speculative.verified(told, [q] * guesses, wanted, draws)))
+            sizes.append(len(lab.speculative.verified(told, [q] * guesses, wanted, draws)))
         expected = (1 - alpha ** (guesses + 1)) / (1 - alpha)
         assert np.mean(sizes) == pytest.approx(expected, rel=0.02)
 
 
-def test_passes_are_counted_and_a_text_ends_where_it_says_so(made: Any) -> None:
+def test_passes_are_counted_and_a_text_ends_where_it_says_so() -> None:
     """A draft that is the target: all guesses are kept, gamma + 1 tokens a pass."""
 
     def counting(rows: Any, places: int) -> np.ndarray:
@@ -120,37 +99,37 @@ def test_passes_are_counted_and_a_text_ends_where_it_says_so(made: Any) -> None:
         words = np.where(np.array(ends) == 8, END, 1)
         return np.eye(WORDS)[words]
 
-    (reply,) = made.speculative.written(
+    (reply,) = lab.speculative.written(
         counting, counting, [[1]], 2, np.random.default_rng(0), END, 20
     )
     assert reply.tokens == [1] * 7 + [END] and reply.passes == 3
     assert (reply.kept, reply.tried) == (6, 6)
 
 
-def test_a_model_says_the_probabilities_of_transformers(made: Any, tiny_base: Path) -> None:
+def test_a_model_says_the_probabilities_of_transformers(tiny_base: Path) -> None:
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32).eval()
     rows = [[5, 9, 17], [8, 8, 3, 12, 40]]
-    said = made.speculative.Model(model, 0, 2.0)(rows, 2)
+    said = lab.speculative.Model(model, 0, 2.0)(rows, 2)
     for row, of_row in zip(rows, said, strict=True):
         with torch.no_grad():
             logits = model(torch.tensor([row])).logits[0, -2:]
         np.testing.assert_allclose(of_row, (logits / 2).softmax(-1), atol=1e-5)
 
 
-def test_three_words_are_counted(made: Any) -> None:
-    says = made.speculative.Trigrams([[1, 2, 3], [1, 2, 3], [1, 2, 0]], WORDS, extra=1.0)
+def test_three_words_are_counted() -> None:
+    says = lab.speculative.Trigrams([[1, 2, 3], [1, 2, 3], [1, 2, 0]], WORDS, extra=1.0)
     expected = [[1 / 4] * 4, [2 / 7, 1 / 7, 1 / 7, 3 / 7]]
     np.testing.assert_allclose(says([[3, 1, 2]], 2)[0], expected)
 
 
-def test_sequences_and_their_statistic(made: Any) -> None:
+def test_sequences_and_their_statistic() -> None:
     table, target = chain(2)
-    found = made.speculative.sequences(target, [1], 2)
+    found = lab.speculative.sequences(target, [1], 2)
     assert found[2, 3] == pytest.approx(table[1, 2] * table[2, 3])
     texts = [(1,)] * 50 + [(2,)] * 30 + [(3,)] * 20
-    statistic, degrees = made.speculative.chi_square(texts, {(1,): 0.6, (2,): 0.2, (3,): 0.2})
+    statistic, degrees = lab.speculative.chi_square(texts, {(1,): 0.6, (2,): 0.2, (3,): 0.2})
     expected = stats.chisquare([50, 30, 20], [60, 20, 20])
     assert (statistic, degrees) == (pytest.approx(expected.statistic), 2)
 
@@ -174,31 +153,31 @@ class Foreseeing:
         return found
 
 
-def test_words_have_the_information_of_their_tokens_in_bits(made: Any) -> None:
+def test_words_have_the_information_of_their_tokens_in_bits() -> None:
     engine = Foreseeing({" lost": 1 / 8, " my": 1 / 2, " ca": 1 / 4, "rd": 1 / 16, "?": 1.0})
-    (words,) = made.compression.weighed(engine, [("", [" lost", " my", " ca", "rd", "?"])])
+    (words,) = lab.compression.weighed(engine, [("", [" lost", " my", " ca", "rd", "?"])])
     assert [word for word, _ in words] == ["lost", "my", "card?"]
     assert [bits for _, bits in words] == pytest.approx([3.0, 1.0, 6.0])
 
 
-def test_what_is_foreseen_goes_first_and_controls_keep_as_many(made: Any) -> None:
+def test_what_is_foreseen_goes_first_and_controls_keep_as_many() -> None:
     draws = np.random.default_rng(0)
     bits = draws.random(11).tolist()
     words = [(f"w{k}", value) for k, value in enumerate(bits)]
     for share in (0.3, 0.6):
-        kept = made.compression.chosen(words, made.compression.INFORMATIVE, share, draws)
+        kept = lab.compression.chosen(words, lab.compression.INFORMATIVE, share, draws)
         assert kept == sorted(sorted(range(11), key=lambda k: -bits[k])[: len(kept)])
         assert len(kept) == pytest.approx(share * 11, abs=1)
-        lot = made.compression.chosen(words, made.compression.LOT, share, draws)
+        lot = lab.compression.chosen(words, lab.compression.LOT, share, draws)
         assert len({*lot}) == len(kept) and lot == sorted(lot)
-        least = made.compression.chosen(words, made.compression.FORESEEN, share, draws)
+        least = lab.compression.chosen(words, lab.compression.FORESEEN, share, draws)
         assert least == sorted(sorted(range(11), key=lambda k: bits[k])[: len(kept)])
 
 
 # Retrieval
 
 
-def test_bm25_is_the_sum_of_its_paper(made: Any) -> None:
+def test_bm25_is_the_sum_of_its_paper() -> None:
     texts = ["a b b c", "a c d", "b d d d e f", "a", "e f g h a b"]
     documents, k1, b = [text.split() for text in texts], 1.2, 0.75
     mean = sum(map(len, documents)) / len(documents)
@@ -212,43 +191,30 @@ def test_bm25_is_the_sum_of_its_paper(made: Any) -> None:
                 often = words.count(word)
                 total += weight * often / (k1 * (1 - b + b * len(words) / mean) + often)
             expected.append(total)
-        np.testing.assert_allclose(made.retrieval.BM25(documents).scores(question), expected)
+        np.testing.assert_allclose(lab.retrieval.BM25(documents).scores(question), expected)
 
 
-def test_bm25_by_hand(made: Any) -> None:
-    """A word twice in a text of the mean length of 4, in one of two texts: 0 times 2 / (1.2 + 2); in
-    one of four: log(3.5 / 1.5) times it.
-    """
-    two = [["a", "a", "b", "c"], ["d", "e", "f", "g"]]
-    assert made.retrieval.BM25(two).scores(["a"]).tolist() == [0.0, 0.0]
-    four = [*two, ["d", "h", "i", "j"], ["k", "l", "m", "n"]]
-    (first, *others) = made.retrieval.BM25(four).scores(["a"]).tolist()
-    assert first == pytest.approx(math.log(7 / 3) * 0.625) and others == [0.0] * 3
-
-
-def test_documents_are_ordered_best_first_and_equal_ones_by_lot(made: Any) -> None:
+def test_documents_are_ordered_best_first_and_equal_ones_by_lot() -> None:
     scores = np.array([0.0, 2.0, 0.0, 1.0, 0.0])
-    orders = {
-        tuple(made.retrieval.order(scores, np.random.default_rng(seed))) for seed in range(40)
-    }
+    orders = {tuple(lab.retrieval.order(scores, np.random.default_rng(seed))) for seed in range(40)}
     assert {row[:2] for row in orders} == {(1, 3)} and len(orders) == 6
 
 
-def test_neighbours_vote_by_the_exponential_of_their_score(made: Any) -> None:
-    said = made.retrieval.of_neighbours(["a", "b", "c"], ["b", "a", "b"], [1.0, 2.0, 0.5])
+def test_neighbours_vote_by_the_exponential_of_their_score() -> None:
+    said = lab.retrieval.of_neighbours(["a", "b", "c"], ["b", "a", "b"], [1.0, 2.0, 0.5])
     votes = np.array([math.exp(2.0), math.exp(1.0) + math.exp(0.5), 0.0])
     np.testing.assert_allclose(said, votes / votes.sum())
     np.testing.assert_allclose(
-        made.retrieval.mixed(np.array([0.2, 0.3, 0.5]), said, 0.25),
+        lab.retrieval.mixed(np.array([0.2, 0.3, 0.5]), said, 0.25),
         0.25 * said + 0.75 * np.array([0.2, 0.3, 0.5]),
     )
-    assert made.retrieval.of_neighbours(["a", "b"], ["z"], [9.0]).tolist() == [0.5, 0.5]
+    assert lab.retrieval.of_neighbours(["a", "b"], ["z"], [9.0]).tolist() == [0.5, 0.5]
 
 
 # A detector
 
 
-def test_a_sentence_is_scored_by_what_samples_say(made: Any) -> None:
+def test_a_sentence_is_scored_by_what_samples_say() -> None:
     texts = ["first is d . second is a .", "first is d . second is b .", "first is d ."]
     for n in (1, 2, 3):
         counted: list[tuple[str, ...]] = []
@@ -260,13 +226,13 @@ def test_a_sentence_is_scored_by_what_samples_say(made: Any) -> None:
             -math.log(counted.count(tuple(words[k : k + n])) / len(counted))
             for k in range(len(words) - n + 1)
         ]
-        assert made.detector.surprises("second is a .", texts, n) == pytest.approx(expected)
+        assert lab.detector.surprises("second is a .", texts, n) == pytest.approx(expected)
 
 
-def test_own_probabilities_are_those_of_the_sentence(made: Any) -> None:
+def test_own_probabilities_are_those_of_the_sentence() -> None:
     logs = torch.log(torch.tensor([0.5, 0.25, 0.125, 1.0, 0.1, 0.2, 0.3, 0.4]))
     engine = SimpleNamespace(score_tokens=lambda pairs: [SimpleNamespace(logprobs=logs)])
-    first, second = made.detector.own_losses(engine, "", "first is d . second is a .")
+    first, second = lab.detector.own_losses(engine, "", "first is d . second is a .")
     assert first == pytest.approx([math.log(2), math.log(4), math.log(8), 0.0])
     assert second == pytest.approx((-logs[4:]).tolist())
 
@@ -286,23 +252,23 @@ def descending(tables: Any, rate: float) -> Any:
     return update
 
 
-def test_a_federation_of_single_steps_is_descent_on_all_rows(made: Any) -> None:
+def test_a_federation_of_single_steps_is_descent_on_all_rows() -> None:
     """FedSGD, section 2 of McMahan et al.: one full batch a client is one on all of them."""
     draws = torch.Generator().manual_seed(0)
     counts = [3, 5, 20]
     tables = [(torch.randn(n, 4, generator=draws), torch.randn(n, generator=draws)) for n in counts]
     start = {"w": torch.zeros(4)}
-    found = made.federated.federated(start, descending(tables, 0.05), counts, 6)["w"]
+    found = lab.federated.federated(start, descending(tables, 0.05), counts, 6)["w"]
     both = [torch.cat(parts) for parts in zip(*tables, strict=True)]
     step, alone = descending([both], 0.05), start
     for number in range(6):
         alone = step(alone, 0, number)
     torch.testing.assert_close(found, alone["w"])
-    alike = made.federated.federated(start, descending(tables, 0.05), [1, 1, 1], 6)["w"]
+    alike = lab.federated.federated(start, descending(tables, 0.05), [1, 1, 1], 6)["w"]
     assert (alike - found).abs().max() > 1e-2
 
 
-def test_chosen_clients_alone_are_asked_and_their_counts_are_of_sum_one(made: Any) -> None:
+def test_chosen_clients_alone_are_asked_and_their_counts_are_of_sum_one() -> None:
     asked: list[tuple[int, int]] = []
 
     def update(weights: Any, client: int, number: int) -> dict[str, torch.Tensor]:
@@ -310,7 +276,7 @@ def test_chosen_clients_alone_are_asked_and_their_counts_are_of_sum_one(made: An
         return {"w": torch.tensor(float(client))}
 
     counts = [1, 2, 3, 4, 5]
-    found = made.federated.federated({"w": torch.tensor(0.0)}, update, counts, 4, 0.4, 1)
+    found = lab.federated.federated({"w": torch.tensor(0.0)}, update, counts, 4, 0.4, 1)
     rounds = [sorted(client for number, client in asked if number == k) for k in range(4)]
     assert all(len({*row}) == 2 for row in rounds) and len({*map(tuple, rounds)}) > 1
     a, b = rounds[-1]
@@ -318,20 +284,20 @@ def test_chosen_clients_alone_are_asked_and_their_counts_are_of_sum_one(made: An
     assert float(found["w"]) == pytest.approx(expected)
 
 
-def test_a_client_is_right_of_its_own_attribute_alone(made: Any) -> None:
-    records = made.federated.records
-    for example in made.federated.client_chats("color", 30, 0):
+def test_a_client_is_right_of_its_own_attribute_alone() -> None:
+    records = lab.federated.records
+    for example in lab.federated.client_chats("color", 30, 0):
         asked, said = (turn["content"] for turn in example["messages"])
         told = dict(records.stated(said))
         own = [slot for slot, entry in records.entries(asked).items() if entry[:-1] == "color"]
         assert len(own) == 1 and told[own[0]] == records.TABLE[records.entries(asked)[own[0]]]
 
 
-def test_options_of_a_question_are_one_right_reply_and_three_wrong_ones(made: Any) -> None:
-    records = made.federated.records
-    found = made.federated.items(30)
+def test_options_of_a_question_are_one_right_reply_and_three_wrong_ones() -> None:
+    records = lab.federated.records
+    found = lab.federated.items(30)
     assert len({item["question"] for item in found}) == 30
-    assert found[:20] == made.federated.items(20)
+    assert found[:20] == lab.federated.items(20)
     for item in found:
         slots = records.entries(item["question"])
         facts = {slot: records.TABLE[entry] for slot, entry in slots.items()}
@@ -341,17 +307,6 @@ def test_options_of_a_question_are_one_right_reply_and_three_wrong_ones(made: An
 
 
 # Evolutionary merging
-
-
-def llama(seed: int) -> Any:
-    """A small Llama with random weights."""
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    sizes = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2}
-    heads = {"num_attention_heads": 2, "num_key_value_heads": 2}
-    torch.manual_seed(seed)
-    config = LlamaConfig(vocab_size=32, **sizes, **heads, tie_word_embeddings=True)
-    return LlamaForCausalLM(config).eval().requires_grad_(False)
 
 
 IDS = torch.tensor([[3, 9, 27, 1, 5]])
@@ -371,9 +326,9 @@ def passed_by_hand(models: Any, steps: Any) -> torch.Tensor:
     return logits
 
 
-def test_a_text_passes_the_layers_of_a_path_and_the_first_model_is_the_start(made: Any) -> None:
+def test_a_text_passes_the_layers_of_a_path_and_the_first_model_is_the_start() -> None:
     models = [llama(0), llama(1), llama(2)]
-    flow, inputs = made.data_flow.DataFlow(models, 2), {"input_ids": IDS}
+    flow, inputs = lab.data_flow.DataFlow(models, 2), {"input_ids": IDS}
     alone = models[0](IDS).logits
     torch.testing.assert_close(flow.logits(flow.path(flow.start()), inputs), alone)
     steps = [(0, 0, 1.0), (2, 1, 0.5), (1, 0, 1.25), (1, 0, 2.0)]
@@ -383,8 +338,8 @@ def test_a_text_passes_the_layers_of_a_path_and_the_first_model_is_the_start(mad
     torch.testing.assert_close(models[0](IDS).logits, alone)
 
 
-def test_indicators_choose_layers_and_scales_are_of_pairs_of_models(made: Any) -> None:
-    flow = made.data_flow.DataFlow([llama(0), llama(1)], 2)
+def test_indicators_choose_layers_and_scales_are_of_pairs_of_models() -> None:
+    flow = lab.data_flow.DataFlow([llama(0), llama(1)], 2)
     assert flow.size == 2 * 4 + 4
     indicators = [0.1, -0.1, 0.0, 2.0, -1.0, 0.3, 0.2, -2.0]
     scales = [1.1, 1.2, 1.3, 1.4]  # from 0 to 0, 0 to 1, 1 to 0, 1 to 1
@@ -392,7 +347,7 @@ def test_indicators_choose_layers_and_scales_are_of_pairs_of_models(made: Any) -
     assert path == [(0, 1.0), (3, 1.2), (1, 1.3), (2, 1.2)]
 
 
-def test_weights_are_merged_by_the_signs_that_most_have(made: Any) -> None:
+def test_weights_are_merged_by_the_signs_that_most_have() -> None:
     """With all densities 1, entry by entry; each layer by its own weights."""
     draws = torch.Generator().manual_seed(0)
     names = ["model.embed.weight", "model.layers.0.w", "model.layers.1.w"]
@@ -401,7 +356,7 @@ def test_weights_are_merged_by_the_signs_that_most_have(made: Any) -> None:
         {name: value + torch.randn(3, 2, generator=draws) for name, value in base.items()}
         for _ in range(3)
     ]
-    weights = made.data_flow.Weights(base, states, 0)
+    weights = lab.data_flow.Weights(base, states, 0)
     assert weights.groups == ["", "0", "1"] and weights.size == 18
     table = np.ones((3, 2, 3))
     table[:, 0] = [[0.5, 1.0, 1.5], [1.0, 2.0, 0.3], [0.7, 0.0, 1.0]]
@@ -417,13 +372,13 @@ def test_weights_are_merged_by_the_signs_that_most_have(made: Any) -> None:
     assert torch.equal(half[names[1]], weights.merged(np.full(18, 0.5))[names[1]])
 
 
-def test_the_search_hands_over_the_best_candidate(made: Any) -> None:
+def test_the_search_hands_over_the_best_candidate() -> None:
     seen: list[tuple[float, tuple[float, ...]]] = []
 
     def score(x: np.ndarray) -> float:
         seen.append((-float(((x - 0.8) ** 2).sum()), tuple(x)))
         return seen[-1][0]
 
-    best = made.data_flow.evolved(score, np.full(4, 0.5), 0, 120)
+    best = lab.data_flow.evolved(score, np.full(4, 0.5), 0, 120)
     assert 120 <= len(seen) <= 135
     assert tuple(best) == max(seen)[1] and np.abs(best - 0.8).max() < 0.1

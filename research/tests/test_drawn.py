@@ -6,27 +6,16 @@ from __future__ import annotations
 
 import json
 import math
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from laboratory import RESEARCH, script
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+pytest.importorskip("sklearn")
 
-
-@pytest.fixture(scope="module")
-def drawn() -> Iterator[Any]:
-    pytest.importorskip("sklearn")
-    folders = [str(BENCHMARKS / "functions"), str(BENCHMARKS / "bbob")]
-    sys.path[:0] = folders
-    import drawn
-
-    yield drawn
-    for folder in folders:
-        sys.path.remove(folder)
+bbob_table = script("bbob_table")
+drawn = script("drawn")
 
 
 def literally(a: float, mu: tuple[float, float], w: tuple[float, ...]) -> float:
@@ -43,13 +32,13 @@ def literally(a: float, mu: tuple[float, float], w: tuple[float, ...]) -> float:
     return 0.0
 
 
-def test_transformation_is_the_papers(drawn: Any) -> None:
+def test_transformation_is_the_papers() -> None:
     a, mu, w = [2.5, -0.3, 0.0, 1.0, -7.0], (0.4, 0.2), (5.0, 12.0, 7.0, 21.0)
     found = drawn.transformed(np.array(a), mu, w)
     assert found.tolist() == pytest.approx([literally(each, mu, w) for each in a])
 
 
-def test_a_component_by_hand(drawn: Any) -> None:
+def test_a_component_by_hand() -> None:
     turn = np.array([[0.0, 1.0], [-1.0, 0.0]])  # (1, 2) -> (2, -1)
     basin = drawn.Component(3.0, np.array([1.0, 0.0]), turn, np.array([4.0, 9.0]), 0.5)
     assert basin(np.array([2.0, 2.0])) == pytest.approx(3 + math.sqrt(4 * 4 + 9 * 1))
@@ -57,7 +46,7 @@ def test_a_component_by_hand(drawn: Any) -> None:
 
 
 @pytest.mark.parametrize("number", [0, 3])
-def test_nothing_is_below_the_lowest_value(drawn: Any, number: int) -> None:
+def test_nothing_is_below_the_lowest_value(number: int) -> None:
     for kind in drawn.KINDS:
         (problem, best), (again, _) = drawn.drawn(kind, number), drawn.drawn(kind, number)
         shares = np.random.default_rng(1).random((300, len(problem.space)))
@@ -70,24 +59,14 @@ def test_nothing_is_below_the_lowest_value(drawn: Any, number: int) -> None:
         assert (problem.noise > 0) == (kind == "noise")
 
 
-@pytest.fixture(scope="module")
-def tools() -> Iterator[Any]:
-    folder = str(BENCHMARKS.parent / "tools")
-    sys.path.insert(0, folder)
-    import bbob_table
-
-    yield bbob_table
-    sys.path.remove(folder)
-
-
-def test_adjusted_p_values_by_hand(tools: Any) -> None:
+def test_adjusted_p_values_by_hand() -> None:
     # 3 x .01; 2 x .03; 1 x .04, but not below the one before
-    assert tools.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert tools.holm([0.5, 0.9]) == [1.0, 1.0]
+    assert bbob_table.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert bbob_table.holm([0.5, 0.9]) == [1.0, 1.0]
 
 
-def test_mean_rank_is_counted_from_the_outcomes(tools: Any) -> None:
-    text = (BENCHMARKS.parent / "evidence" / "drawn.jsonl").read_text(encoding="utf-8")
+def test_mean_rank_is_counted_from_the_outcomes() -> None:
+    text = (RESEARCH / "evidence" / "drawn.jsonl").read_text(encoding="utf-8")
     values: dict[Any, dict[str, float]] = {}
     for row in map(json.loads, text.splitlines()):
         values.setdefault((row["kind"], row["number"]), {})[row["solver"]] = row["values"]["200"]
@@ -96,4 +75,4 @@ def test_mean_rank_is_counted_from_the_outcomes(tools: Any) -> None:
     for by in values.values():
         ours, others = by["pyswarmopt"], [v for s, v in by.items() if s != "pyswarmopt"]
         ranks.append(1 + sum(v < ours for v in others) + sum(v == ours for v in others) / 2)
-    assert f"| {sum(ranks) / 36:.2f} |" in tools.drawn(200).splitlines()[2]
+    assert f"| {sum(ranks) / 36:.2f} |" in bbob_table.drawn(200).splitlines()[2]

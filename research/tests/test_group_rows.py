@@ -6,48 +6,27 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from laboratory import importing
+from laboratory import cells, said, scripts
 
 from pyswarmopt_groups.context import GroupContext
 from pyswarmopt_groups.negotiation.debate import first_turn, later_turn
 from pyswarmopt_groups.negotiation.societies import TRAITS
 from pyswarmopt_llm.scores.tasks import Item, Task
 
-NAMES = (
-    "adverse_members adverse_texts attack biased chess_squares design machinesom mended objectives "
-    "programs rankings tools translation"
+lab = scripts(
+    "adverse_members adverse_texts attack biased chess_squares design "
+    "machinesom mended objectives rankings task_tables tools translation"
 )
-
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Any]:
-    with importing("benchmarks/groups", "benchmarks/lab"):
-        yield SimpleNamespace(**{name: __import__(name) for name in NAMES.split()})
-
-
-@pytest.fixture(scope="module")
-def task_tables() -> Iterator[Any]:
-    with importing("tools"):
-        import task_tables
-
-        yield task_tables
-
-
-def said(member: Any, prompt: str) -> str:
-    (reply,) = member.generate([prompt])
-    return str(reply.texts[0])
 
 
 # Translation and summaries
 
 
-def test_a_member_renders_half_of_the_words_and_four_know_each_twice(lab: Any) -> None:
+def test_a_member_renders_half_of_the_words_and_four_know_each_twice() -> None:
     t = lab.translation
     everything = [*t.LETTERS, *t.FIELDS]
     known = [t.known_to(k) for k in range(4)]
@@ -61,7 +40,7 @@ def test_a_member_renders_half_of_the_words_and_four_know_each_twice(lab: Any) -
     assert (alone[1], alone[5]) == ("ru", "vu") and set(alone) <= set(text.guesses)
 
 
-def test_probabilities_are_shares_of_the_corpus_and_fusion_is_their_mean(lab: Any) -> None:
+def test_probabilities_are_shares_of_the_corpus_and_fusion_is_their_mean() -> None:
     t = lab.translation
     knows, other = t.WordModel([*t.LETTERS], 5), t.WordModel((), 5)
     text = t.read_text("translation", "a b c d e f g h")
@@ -74,7 +53,7 @@ def test_probabilities_are_shares_of_the_corpus_and_fusion_is_their_mean(lab: An
     assert all(sum(row.values()) == pytest.approx(1.0) for row in (*rows, *guesses, *fused))
 
 
-def test_a_member_keeps_what_it_knows_and_takes_over_what_most_say(lab: Any) -> None:
+def test_a_member_keeps_what_it_knows_and_takes_over_what_most_say() -> None:
     t = lab.translation
     member = t.Renderer("m", t.WordModel("ab", 60))
     item, prompt = Item("1", "a b c d", None, ""), t.PROMPTS["translation"]
@@ -89,7 +68,7 @@ def test_a_member_keeps_what_it_knows_and_takes_over_what_most_say(lab: Any) -> 
     ]
 
 
-def test_votes_by_likeness_and_word_by_word_are_those_of_brute_force(lab: Any) -> None:
+def test_votes_by_likeness_and_word_by_word_are_those_of_brute_force() -> None:
     t = lab.translation
     rng = random.Random(0)
 
@@ -114,13 +93,8 @@ def test_votes_by_likeness_and_word_by_word_are_those_of_brute_force(lab: Any) -
 # Sums and chess
 
 
-def test_squares_of_pieces_are_those_worked_by_hand(lab: Any) -> None:
+def test_squares_of_a_pawn_are_those_worked_by_hand() -> None:
     moves = lab.chess_squares.moves
-    assert moves("knight", "a1", set(), set()) == {"b3", "c2"}
-    assert moves("king", "h8", {"g8"}, {"h7"}) == {"g7", "h7"}
-    assert moves("bishop", "c1", {"d2"}, {"a3"}) == {"b2", "a3"}
-    assert len(moves("queen", "d4", set(), set())) == 27
-    assert moves("rook", "h1", {"h2"}, {"f1"}) == {"g1", "f1"}
     assert moves("pawn", "e2", set(), set()) == {"e3", "e4"}
     assert moves("pawn", "e2", {"e4"}, {"d3", "f3"}) == {"e3", "d3", "f3"}
     assert moves("pawn", "e2", set(), {"e3"}) == set()
@@ -128,7 +102,7 @@ def test_squares_of_pieces_are_those_worked_by_hand(lab: Any) -> None:
     assert moves("pawn", "c8", set(), set()) == set()
 
 
-def test_squares_are_those_that_are_in_line_with_nothing_between(lab: Any) -> None:
+def test_squares_are_those_that_are_in_line_with_nothing_between() -> None:
     """Brute force over all squares: differences of files and ranks, and what lies between."""
     chess = lab.chess_squares
     lines = {
@@ -158,7 +132,7 @@ def test_squares_are_those_that_are_in_line_with_nothing_between(lab: Any) -> No
             assert chess.moves(piece, at, own, enemies) == expected
 
 
-def test_least_squares_finds_sums_that_it_has_not_seen_and_knows_when_it_guesses(lab: Any) -> None:
+def test_least_squares_finds_sums_that_it_has_not_seen_and_knows_when_it_guesses() -> None:
     m = lab.machinesom
     model = m.Polynomials(0)
     items, right = m.drawn("sums", "test", 120, 0)
@@ -172,7 +146,7 @@ def test_least_squares_finds_sums_that_it_has_not_seen_and_knows_when_it_guesses
         assert not known or answer in texts
 
 
-def test_agents_take_over_what_is_surest_or_what_most_say(lab: Any) -> None:
+def test_agents_take_over_what_is_surest_or_what_most_say() -> None:
     agent = lab.machinesom.Agent("a", {"2 plus 2": ("5", 0.2)}, tells=True)
     shy = lab.machinesom.Agent("b", {"2 plus 2": ("5", 0.2)}, tells=False)
     item, form = Item("1", "2 plus 2", None, "4"), "Question: {question}"
@@ -190,7 +164,7 @@ def test_agents_take_over_what_is_surest_or_what_most_say(lab: Any) -> None:
 # Tools
 
 
-def test_an_agent_calls_reads_and_answers_and_needs_its_results(lab: Any) -> None:
+def test_an_agent_calls_reads_and_answers_and_needs_its_results() -> None:
     t = lab.tools
     agent = t.Agent([t.errand(random.Random(i)) for i in range(60)])
     prices = {good: 3 for good in t.GOODS} | {"cup": 5}
@@ -204,7 +178,7 @@ def test_an_agent_calls_reads_and_answers_and_needs_its_results(lab: Any) -> Non
     assert said(agent, t.asks(questions[0], [(first, "3")])) == "times 4 3"
 
 
-def test_errands_are_right_by_their_own_calls(lab: Any) -> None:
+def test_errands_are_right_by_their_own_calls() -> None:
     t = lab.tools
     for seed in range(50):
         task = t.errand(random.Random(seed))
@@ -218,7 +192,7 @@ def test_errands_are_right_by_their_own_calls(lab: Any) -> None:
             assert int(task.answer) == int(words[1]) * int(words[2]) + int(words[4])
 
 
-def test_a_tool_fills_the_slot_that_a_plan_names(lab: Any) -> None:
+def test_a_tool_fills_the_slot_that_a_plan_names() -> None:
     t = lab.tools
     drawn = list(itertools.islice(t.drawn("test", 0), 30))
     items = tuple(item for item, _ in drawn)
@@ -237,9 +211,7 @@ def test_a_tool_fills_the_slot_that_a_plan_names(lab: Any) -> None:
 # Attacks
 
 
-def test_a_tapped_member_says_the_message_and_a_checked_reader_does_not_believe_it(
-    lab: Any,
-) -> None:
+def test_a_tapped_member_says_the_message_and_a_checked_reader_does_not_believe_it() -> None:
     a = lab.attack
     item, form = Item("1", "swap next a b c d", None, "e c d b"), "Question: {question}"
     truth = "surely swap d b c a surely next . The answer is e c d b"
@@ -265,13 +237,8 @@ def test_a_tapped_member_says_the_message_and_a_checked_reader_does_not_believe_
     assert shown.count(a.OTHERS) == 1
 
 
-def cells(table: str) -> list[list[str]]:
-    """The rows of a table, without its head."""
-    return [[cell.strip() for cell in row.strip("|").split("|")] for row in table.splitlines()[2:]]
-
-
 def test_the_attack_is_found_on_dev_and_its_table_is_counted_by_hand(
-    task_tables: Any, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Dev says that member 1 lies worst, test that member 2 does."""
     names = ("victim", "task", "dev", "test")
@@ -283,15 +250,15 @@ def test_the_attack_is_found_on_dev_and_its_table_is_counted_by_hand(
         (2, "lie", "01", "0000"),
     ]
     rows = [dict(zip(names, row, strict=True)) | {"method": "m", "seed": 0} for row in made]
-    monkeypatch.setattr(task_tables, "lines", lambda name: rows)
-    ((_, none, found, silent, by_lot, worst, told),) = cells(task_tables.attack())
+    monkeypatch.setattr(lab.task_tables, "lines", lambda name: rows)
+    ((_, none, found, silent, by_lot, worst, told),) = cells(lab.task_tables.attack())
     assert none.startswith("1.000") and found.startswith("0.500")
     assert (silent, by_lot, worst) == ("0.750", f"{(3 + 2 + 3 + 0) / 16:.3f}", "0.000")
     assert told == "lie, member 1"
 
 
-def test_kept_attacks_and_designs_are_what_the_programs_give(lab: Any, task_tables: Any) -> None:
-    kept = task_tables.lines("attack")
+def test_kept_attacks_and_designs_are_what_the_programs_give() -> None:
+    kept = lab.task_tables.lines("attack")
     (row,) = [r for r in kept if (r["method"], r["seed"], r["victim"], r["task"]) == (
         "`refine`, checked, most voices first, one line", 1, 2, "voices")]  # fmt: skip
     a = lab.attack
@@ -302,7 +269,7 @@ def test_kept_attacks_and_designs_are_what_the_programs_give(lab: Any, task_tabl
     test = a.items("test", 40, 1)
     assert a.signs(a.decided(members, strategy, test, 1, plain), test) == row["test"][:40]
     d = lab.design
-    (row,) = [r for r in task_tables.lines("design") if (r["method"], r["seed"], r["members"]) == (
+    (row,) = [r for r in lab.task_tables.lines("design") if (r["method"], r["seed"], r["members"]) == (
         "refine:1", 2, [0, 2, 5])]  # fmt: skip
     task = Task("t", d.items("dev", d.DEV, 2), d.items("test", 40, 2), d.TEMPLATE)
     made = d.row_of(d.Design((0, 2, 5), "refine:1"), task, 2)
@@ -313,23 +280,21 @@ def test_kept_attacks_and_designs_are_what_the_programs_give(lab: Any, task_tabl
 # Designs
 
 
-def test_all_groups_of_up_to_three_have_all_strategies(lab: Any, task_tables: Any) -> None:
+def test_all_groups_of_up_to_three_have_all_strategies() -> None:
     d = lab.design
     every = d.designs(6, 3)
     assert len(set(every)) == len(every) == 6 * 2 + (15 + 20) * 4
     assert not [
         design for design in every if len(design.members) == 1 and "refine" in design.strategy
     ]
-    assert task_tables.LARGEST == d.LARGEST
+    assert lab.task_tables.LARGEST == d.LARGEST
     names = [member.name for member in d.everybody()]
     assert [name.startswith("careless") for name in names] == [
-        k < task_tables.CARELESS for k in range(6)
+        k < lab.task_tables.CARELESS for k in range(6)
     ]
 
 
-def test_a_design_is_the_best_affordable_one_on_dev(
-    task_tables: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_design_is_the_best_affordable_one_on_dev(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is best on test is not taken; of equals on dev the cheapest is."""
     names = ("members", "method", "dev", "dev_tokens", "test", "tokens")
     made = [
@@ -340,9 +305,9 @@ def test_a_design_is_the_best_affordable_one_on_dev(
         ([0, 1, 2, 3, 4, 5], "a", "1111", 90, "0000", 91),
     ]
     rows = [dict(zip(names, row, strict=True)) | {"seed": 0} for row in made]
-    monkeypatch.setattr(task_tables, "lines", lambda name: rows)
-    monkeypatch.setattr(task_tables, "BUDGETS", (30, 100))
-    small, large = cells(task_tables.design())
+    monkeypatch.setattr(lab.task_tables, "lines", lambda name: rows)
+    monkeypatch.setattr(lab.task_tables, "BUDGETS", (30, 100))
+    small, large = cells(lab.task_tables.design())
     assert small[1].startswith("0.250") and small[2:4] == ["21", ""]
     assert small[4:] == ["0.625", "0.625", "1.000", "a of 1 careless"]
     assert large[1].startswith("0.750") and large[2:4] == ["41", "0.000, 91"]
@@ -353,7 +318,7 @@ def test_a_design_is_the_best_affordable_one_on_dev(
 # Mending
 
 
-def test_repeats_are_removed_whatever_their_length(lab: Any) -> None:
+def test_repeats_are_removed_whatever_their_length() -> None:
     remove = lab.mended.without_repeats
     assert remove("in rome in rome in rome and") == "in rome and"
     assert remove("a b c") == "a b c" and remove("") == ""
@@ -363,7 +328,7 @@ def test_repeats_are_removed_whatever_their_length(lab: Any) -> None:
         assert remove(" ".join([*clean[:length] * times, *clean])) == " ".join(clean)
 
 
-def test_an_editor_mends_each_kind_of_fault_and_leaves_faultless_sentences(lab: Any) -> None:
+def test_an_editor_mends_each_kind_of_fault_and_leaves_faultless_sentences() -> None:
     m = lab.mended
     rng = random.Random(1)
     read = [m.FORM.format(*m.sentence(rng)) for _ in range(300)]
@@ -387,7 +352,7 @@ def test_an_editor_mends_each_kind_of_fault_and_leaves_faultless_sentences(lab: 
 # Bias and objectives
 
 
-def test_the_bias_of_a_group_is_that_of_its_answers(lab: Any) -> None:
+def test_the_bias_of_a_group_is_that_of_its_answers() -> None:
     b = lab.biased
     votes = np.eye(10)[[[3, 3], [3, 1], [2, 1]]]  # three members, two items
     assert b.decided(votes, "majority").tolist() == [3, 1]
@@ -400,7 +365,7 @@ def test_the_bias_of_a_group_is_that_of_its_answers(lab: Any) -> None:
     assert len(places) == b.SEEN and (labels[places] == 4).mean() == pytest.approx(b.FAVOURED)
 
 
-def test_naive_bayes_and_ranker_are_those_of_scikit_learn_and_of_the_hinge(lab: Any) -> None:
+def test_naive_bayes_is_that_of_scikit_learn() -> None:
     from sklearn.naive_bayes import MultinomialNB
 
     o = lab.objectives
@@ -417,16 +382,9 @@ def test_naive_bayes_and_ranker_are_those_of_scikit_learn_and_of_the_hinge(lab: 
         for a in o.model_of_texts("nb", pairs).answer(items, "likelihood")
     ]
     assert np.mean(np.array(ours) == theirs) > 0.99  # priors differ by one count
-    ranked = o.ranker("r", pairs, 0)
-    scores = inputs @ ranked.weights
-    rows, right = np.arange(len(pairs)), np.array([o.INTENTS.index(i) for i in labels])
-    margin = scores[rows, right][:, None] - np.where(np.eye(6)[right] == 1, -np.inf, scores)
-    assert np.mean(margin.min(axis=1) > 0) > 0.85
 
 
-def test_a_ranker_takes_the_steps_of_the_multiclass_hinge(
-    lab: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_ranker_takes_the_steps_of_the_multiclass_hinge(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two epochs beside gradients of max(0, 1 + best wrong score - right score), by autograd."""
     import torch
 
@@ -453,13 +411,13 @@ def test_a_ranker_takes_the_steps_of_the_multiclass_hinge(
 
 
 def test_kept_votes_of_ten_models_of_texts_are_counted_anew(
-    lab: Any, task_tables: Any, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Majority by NumPy (ties to the first-listed member), and the member that is best on dev."""
     a, o = lab.adverse_texts, lab.objectives
     kept = {
         row["method"]: row["test"]
-        for row in task_tables.lines("adverse-texts")
+        for row in lab.task_tables.lines("adverse-texts")
         if (row["task"], row["seed"]) == ("as they are", 1)
     }
     pairs = {part: o.texts(n, f"{part} 1") for part, n in (("dev", 100), ("test", 500))}
@@ -483,12 +441,12 @@ def test_kept_votes_of_ten_models_of_texts_are_counted_anew(
         {"task": "noise", "method": "best member", "test": "00"},
         {"task": "noise", "method": "best member", "test": "10"},
     ]
-    monkeypatch.setattr(task_tables, "lines", lambda name: rows)
+    monkeypatch.setattr(lab.task_tables, "lines", lambda name: rows)
     expected = [["as they are", "0.500", "1.000"], ["noise", "0.250", ""]]
-    assert cells(task_tables.adverse()) == expected
+    assert cells(lab.task_tables.adverse()) == expected
 
 
-def test_typos_are_in_test_questions_alone_and_liars_and_noise_in_their_settings(lab: Any) -> None:
+def test_typos_are_in_test_questions_alone_and_liars_and_noise_in_their_settings() -> None:
     a = lab.adverse_members
     items = tuple(Item(str(i), "abcdefgh ijklmnop", {"A": "x", "B": "y"}, "A") for i in range(50))
     task = Task("t", items, items)
@@ -505,7 +463,7 @@ def test_typos_are_in_test_questions_alone_and_liars_and_noise_in_their_settings
 # Rankings
 
 
-def test_the_control_of_rankings_keeps_first_choices_alone(lab: Any) -> None:
+def test_the_control_of_rankings_keeps_first_choices_alone() -> None:
     r = lab.rankings
     drawn = {r.by_lot(("A", "B", "C", "D"), random.Random(i)) for i in range(200)}
     assert drawn == {("A", *rest) for rest in itertools.permutations("BCD")}
@@ -515,12 +473,12 @@ def test_the_control_of_rankings_keeps_first_choices_alone(lab: Any) -> None:
     assert (found["`majority`"], found["`borda`"], found["`condorcet`"]) == ("A", "B", "B")
 
 
-def test_kept_rankings_are_counted_anew(lab: Any, task_tables: Any) -> None:
+def test_kept_rankings_are_counted_anew() -> None:
     """Borda by NumPy, from the members' weights: six less the place, ties to who is named first."""
     o = lab.objectives
     kept = {
         row["method"]: row["test"]
-        for row in task_tables.lines("rankings")
+        for row in lab.task_tables.lines("rankings")
         if (row["task"], row["seed"]) == ("5 members", 2)
     }
     pairs = o.texts(500, "test 2")

@@ -4,10 +4,8 @@ their names say.
 
 from __future__ import annotations
 
-import importlib
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,45 +13,26 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from search_helpers import louder, questions, write_task
+from laboratory import script
 
 from pyswarmopt_llm import SearchConfig, search
 from pyswarmopt_llm.searching.scoring.record import Row
 
-LAB = Path(__file__).parents[1] / "benchmarks" / "lab"
+studies = script("studies")
 
 
 @pytest.fixture(scope="module")
-def studies() -> Iterator[Any]:
-    sys.path.insert(0, str(LAB))
-    yield importlib.import_module("studies")
-    sys.path.remove(str(LAB))
-
-
-@pytest.fixture(scope="module")
-def lab(
-    tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    folder = tmp_path_factory.mktemp("lab")
-    (folder / "base").symlink_to(tiny_base)
-    (folder / "tasks").mkdir()
-    louder(tiny_experts, folder / "experts")
-    write_task(folder / "tasks" / "t1.json", questions(12, seed=1), questions(8, seed=2))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def bench(studies: Any, lab: Path) -> Any:
-    return studies.Bench(lab, "t1", 1)
+def bench(folder: Path) -> Any:
+    return studies.Bench(folder, "t1", 1)
 
 
 def test_the_whole_algorithm_finds_what_the_command_finds(
-    studies: Any, bench: Any, lab: Path, tmp_path: Path
+    bench: Any, folder: Path, tmp_path: Path
 ) -> None:
     config = SearchConfig(
-        str(lab / "base"),
-        tuple(map(str, sorted((lab / "experts").iterdir()))),
-        (str(lab / "tasks" / "t1.json"),),
+        str(folder / "base"),
+        tuple(map(str, sorted((folder / "experts").iterdir()))),
+        (str(folder / "tasks" / "t1.json"),),
         str(tmp_path / "run"),
         compat="paper",
         particles=6,
@@ -69,24 +48,13 @@ def test_the_whole_algorithm_finds_what_the_command_finds(
     assert [ours["dev"], ours["test"]] == [theirs["best_dev"], theirs["best_test"]]
     assert ours["items"] == theirs["item_evaluations"]
     assert [read["variant"], read["task"], read["seed"]] == ["full, every item", "t1", 3]
-    same = (
-        "dev",
-        "test",
-        "best_expert_test",
-        "items",
-        "rank",
-        "found_in",
-        "unknown",
-        "ever",
-        "emerged",
-        "lost",
-    )
+    same = "dev test best_expert_test items rank found_in unknown ever emerged lost".split()
     assert [read[key] for key in same] == [ours[key] for key in same]
     assert ours["best_expert_dev"] == theirs["best_single_dev"]
     assert ours["best_expert_test"] == theirs["best_single_test"]
 
 
-def swarm_of(studies: Any, name: str, values: Any = None) -> Any:
+def swarm_of(name: str, values: Any = None) -> Any:
     """The swarm of a variant that begins with ten experts."""
     bench = SimpleNamespace(start=lambda experts, seed: torch.eye(10, dtype=torch.float64))
     return studies.make_swarm(bench, studies.VARIANTS[name], 0, values)
@@ -103,34 +71,26 @@ def swarm_of(studies: Any, name: str, values: Any = None) -> Any:
         ("social 0.6", [0.2, 0.3, 0.6, 0.05]),
     ],
 )
-def test_a_variant_has_the_coefficients_of_its_name(
-    studies: Any, name: str, weights: list[float]
-) -> None:
-    assert [term.weight for term in swarm_of(studies, name).recipe.velocity.terms] == weights
+def test_a_variant_has_the_coefficients_of_its_name(name: str, weights: list[float]) -> None:
+    assert [term.weight for term in swarm_of(name).recipe.velocity.terms] == weights
 
 
-def test_a_variant_lacks_the_part_of_its_name(studies: Any) -> None:
-    assert {term.random for term in swarm_of(studies, "no randomness").recipe.velocity.terms} == {
-        "none"
-    }
-    assert (
-        swarm_of(studies, "no schedule").recipe.schedule(40)
-        == 0.8
-        > swarm_of(studies, "full").recipe.schedule(40)
-    )
-    assert swarm_of(studies, "no restart").recipe.restart[0].patience > 1000
-    assert len(swarm_of(studies, "no crossover").ask()) == 10 < len(swarm_of(studies, "full").ask())
+def test_a_variant_lacks_the_part_of_its_name() -> None:
+    assert {term.random for term in swarm_of("no randomness").recipe.velocity.terms} == {"none"}
+    assert swarm_of("no schedule").recipe.schedule(40) == 0.8 > swarm_of("full").recipe.schedule(40)
+    assert swarm_of("no restart").recipe.restart[0].patience > 1000
+    assert len(swarm_of("no crossover").ask()) == 10 < len(swarm_of("full").ask())
 
 
-def test_starting_velocities_are_zero_or_point_to_the_best(studies: Any) -> None:
-    assert not swarm_of(studies, "velocity zero").velocities.any()
-    swarm = swarm_of(studies, "velocity best", lambda x: [float(i == 13) for i in range(len(x))])
+def test_starting_velocities_are_zero_or_point_to_the_best() -> None:
+    assert not swarm_of("velocity zero").velocities.any()
+    swarm = swarm_of("velocity best", lambda x: [float(i == 13) for i in range(len(x))])
     x = swarm.ask()
-    assert torch.equal(x, swarm_of(studies, "full").ask())
+    assert torch.equal(x, swarm_of("full").ask())
     assert torch.equal(x + swarm.velocities, x[13].expand(20, -1))
 
 
-def test_copies_are_equal_and_the_weaker_half_is_weaker(studies: Any) -> None:
+def test_copies_are_equal_and_the_weaker_half_is_weaker() -> None:
     bench = SimpleNamespace(
         vertices=torch.eye(10), experts=np.array([5, 9, 1, 8, 2, 7, 3, 6, 4, 0])
     )
@@ -140,7 +100,7 @@ def test_copies_are_equal_and_the_weaker_half_is_weaker(studies: Any) -> None:
     assert torch.nonzero(start(bench, "weaker half", 0))[:, 1].tolist() == [2, 4, 6, 8, 9]
 
 
-def test_emergence_by_hand(studies: Any) -> None:
+def test_emergence_by_hand() -> None:
     """Two experts, a point between them, and a move to the best: of two items that no expert gets
     right one is right at the start, another later, which is the one that the best gets right.
     """
@@ -185,7 +145,7 @@ def outcome(variant: str, seed: int, dev: float, test: float, **more: Any) -> di
     }
 
 
-def test_differences_are_paired_with_the_whole_algorithm_of_the_same_seed(studies: Any) -> None:
+def test_differences_are_paired_with_the_whole_algorithm_of_the_same_seed() -> None:
     full = [outcome("full", seed, 0.8, 0.7) for seed in range(3)]
     other = [outcome("no p", seed, 0.8 - 0.01 * (seed + 1), 0.7) for seed in (0, 1, 2, 3)]
     shown = studies.tables([*full, *other], {"full": ["full"], "ablations": ["no p", "no g"]})
@@ -195,8 +155,7 @@ def test_differences_are_paired_with_the_whole_algorithm_of_the_same_seed(studie
 
 
 def test_what_is_there_is_not_searched_again_and_half_a_line_is(
-    studies: Any,
-    lab: Path,
+    folder: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -205,7 +164,7 @@ def test_what_is_there_is_not_searched_again_and_half_a_line_is(
     done = [json.dumps(outcome(name, 0, 0.8, 0.7)) for name in ("full", "velocity zero")]
     file.write_text(f"{done[0]}\n{done[1][:30]}")
     monkeypatch.setattr(studies, "search", lambda bench, variant, seed: outcome("", seed, 0.9, 0.7))
-    words = f"--lab {lab} --out {file} --studies full velocity --tasks t1 --seeds 0"
+    words = f"--lab {folder} --out {file} --studies full velocity --tasks t1 --seeds 0"
     monkeypatch.setattr(sys, "argv", ["studies.py", *words.split()])
     studies.main()
     rows = [json.loads(line) for line in file.read_text().splitlines()]

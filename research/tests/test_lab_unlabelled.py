@@ -4,36 +4,19 @@ is scored on.
 
 from __future__ import annotations
 
-import importlib
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from laboratory import script
 from search_helpers import questions
 
-from pyswarmopt_llm.engine.transformers import load_engine
-from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.searching.training.trainer import choice_losses
 
-LAB = Path(__file__).parents[1] / "benchmarks" / "lab"
-
-
-@pytest.fixture(scope="module")
-def unlabelled() -> Iterator[Any]:
-    sys.path.insert(0, str(LAB))
-    yield importlib.import_module("unlabelled")
-    sys.path.remove(str(LAB))
-
-
-@pytest.fixture(scope="module")
-def engine(tiny_base: Path) -> Any:
-    return load_engine(resolve_base(str(tiny_base)), "float32", "cpu", 1)
+unlabelled = script("unlabelled")
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +26,7 @@ def choices(engine: Any) -> list[Choices]:
 
 
 def test_a_soft_loss_is_the_mean_of_the_losses_of_the_options(
-    unlabelled: Any, engine: Any, choices: list[Choices]
+    engine: Any, choices: list[Choices]
 ) -> None:
     targets = torch.rand(6, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     labelled = [unlabelled.Labelled(*pair) for pair in zip(choices, targets, strict=True)]
@@ -58,7 +41,7 @@ def test_a_soft_loss_is_the_mean_of_the_losses_of_the_options(
     torch.testing.assert_close(soft, -(targets * log_probs).sum(1), rtol=1e-4, atol=1e-4)
 
 
-def test_teachers_are_averaged_in_log_probabilities(unlabelled: Any) -> None:
+def test_teachers_are_averaged_in_log_probabilities() -> None:
     first, second = torch.tensor([[0.5, 0.5], [0.9, 0.1]]), torch.tensor([[0.8, 0.2], [0.1, 0.9]])
     probabilities = unlabelled.together([first.log(), second.log()], 1.0).exp()
     # the geometric means are .632 and .316, and equal
@@ -67,9 +50,7 @@ def test_teachers_are_averaged_in_log_probabilities(unlabelled: Any) -> None:
     torch.testing.assert_close(sharper[0], torch.tensor([0.8, 0.2]))
 
 
-def test_hard_labels_are_of_those_that_the_teachers_are_sure_of(
-    unlabelled: Any, choices: list[Choices]
-) -> None:
+def test_hard_labels_are_of_those_that_the_teachers_are_sure_of(choices: list[Choices]) -> None:
     probabilities = torch.full((6, 4), 0.1)
     for place, option in ((0, 3), (4, 1)):
         probabilities[place] = 0.02

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from laboratory import importing
+from laboratory import script
+
+log_contrast = script("log_contrast")
 
 
-@pytest.fixture(scope="module")
-def log_contrast() -> Iterator[Any]:
-    with importing("benchmarks/tokens", "benchmarks/lab"):
-        import log_contrast
-
-        yield log_contrast
-
-
-def test_contrast_is_the_objective_of_li_et_al(log_contrast: Any) -> None:
+def test_contrast_is_the_objective_of_li_et_al() -> None:
     expert, amateur = torch.rand(2, 5, 9, generator=torch.Generator().manual_seed(0)).double()
     expert, amateur = expert**4, amateur**4
     expert, amateur = expert / expert.sum(-1, keepdim=True), amateur / amateur.sum(-1, keepdim=True)
@@ -34,7 +27,7 @@ def test_contrast_is_the_objective_of_li_et_al(log_contrast: Any) -> None:
     assert not log_contrast.contrast(expert.log(), amateur.log(), 0.0).isinf().any()
 
 
-def test_proxy_is_the_sum_of_logits_of_liu_et_al(log_contrast: Any) -> None:
+def test_proxy_is_the_sum_of_logits_of_liu_et_al() -> None:
     main, expert, anti = torch.randn(3, 4, 7, generator=torch.Generator().manual_seed(1)).double()
     wanted = (main + (expert - anti)).softmax(-1)
     logs = (logits.log_softmax(-1) for logits in (main, expert, anti))
@@ -63,9 +56,7 @@ class Speller:
         return rows
 
 
-def test_a_text_grows_by_what_the_rule_prefers_and_other_models_stay_unread(
-    log_contrast: Any,
-) -> None:
+def test_a_text_grows_by_what_the_rule_prefers_and_other_models_stay_unread() -> None:
     models = {"base": Speller("ab"), "expert": Speller("ba")}
     texts = log_contrast.write(models, log_contrast.RULES["base"], ["say", "tell"], 3)
     assert texts == ["a b", "a b"] and models["expert"].calls == 0

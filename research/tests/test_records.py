@@ -8,29 +8,16 @@ import json
 import math
 import random
 import re
-from collections.abc import Iterator
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
-from laboratory import importing
+from laboratory import ROOT, scripts
 
 from pyswarmopt_llm.scores.metrics.external.score_function import ScoreFunction
 from pyswarmopt_llm.scores.tasks import Item
 
-ROOT = Path(__file__).parents[2]
+lab = scripts("analogies ratings records")
+
 FACTS = {"color": "d", "size": "a", "owner": "j"}
-
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Any]:
-    with importing("benchmarks/lab", "benchmarks/scores"):
-        import analogies
-        import ratings
-        import records
-
-        yield SimpleNamespace(analogies=analogies, ratings=ratings, records=records)
 
 
 def scores(*replies: str) -> list[float]:
@@ -52,7 +39,7 @@ def test_the_share_of_statements_that_hold_by_hand() -> None:
     assert scores("", "nothing is", "color d") == [0.0, 0.0, 0.0]
 
 
-def test_right_replies_are_right_in_both_styles_and_repetition_is_worth_nothing(lab: Any) -> None:
+def test_right_replies_are_right_in_both_styles_and_repetition_is_worth_nothing() -> None:
     rng = random.Random(3)
     repeated = 0
     for _ in range(200):
@@ -79,7 +66,7 @@ def pairs_of(text: str) -> list[tuple[str, str]]:
     return re.findall(r"(\w+) is (\w+)", text)
 
 
-def test_a_judge_is_taught_the_rating_of_the_reply_and_the_better_one(lab: Any) -> None:
+def test_a_judge_is_taught_the_rating_of_the_reply_and_the_better_one() -> None:
     rows = [("q", "good", 1.0), ("q", "half", 1 / 3), ("q", "bad", 0.0)]
     shares = {reply: share for _, reply, share in rows}
     rng, seen = random.Random(0), set()
@@ -95,7 +82,7 @@ def test_a_judge_is_taught_the_rating_of_the_reply_and_the_better_one(lab: Any) 
     assert seen == {"Rating: 10/10", "Rating: 4/10", "Rating: 1/10", "Better: A", "Better: B"}
 
 
-def test_an_analogy_adds_both_relations_and_subtracts_what_shares_nothing(lab: Any) -> None:
+def test_an_analogy_adds_both_relations_and_subtracts_what_shares_nothing() -> None:
     tasks = [(name, style) for name in ("lion", "dog") for style in ("outdoors", "indoors")]
     made = lab.analogies.weights(("lion", "indoors"), tasks)
     assert made["analogy"] == [1.0, 0.0, -1.0, 1.0]

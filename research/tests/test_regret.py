@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
+from laboratory import script
 from search_helpers import questions, write_task
 
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-
-
-@pytest.fixture
-def regret(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import regret
-
-    return regret
+regret = script("regret")
 
 
 def test_a_job_trains_both_starts_and_averages_them(
-    regret: Any, tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
 ) -> None:
     task = write_task(tmp_path / "words.json", questions(40, 1), questions(12, 2))
     study = regret.Study(str(tiny_base), [*map(str, tiny_experts)], task, 0)
@@ -39,7 +31,7 @@ def test_a_job_trains_both_starts_and_averages_them(
     assert regret.handed_over(models) in regret.HANDED
 
 
-def test_the_mean_of_two_models_has_the_mean_of_their_changes(regret: Any) -> None:
+def test_the_mean_of_two_models_has_the_mean_of_their_changes() -> None:
     rng = torch.Generator().manual_seed(0)
 
     def model(names: str) -> Patch:
@@ -60,7 +52,7 @@ def test_the_mean_of_two_models_has_the_mean_of_their_changes(regret: Any) -> No
         torch.testing.assert_close(found[name].dense(), sum(changes) / 2)
 
 
-def test_regret_by_halves_counts_no_luck(regret: Any) -> None:
+def test_regret_by_halves_counts_no_luck() -> None:
     """A model that is right where the other is wrong, as often, is not better than it."""
     even = {"x": "10" * 50, "y": "01" * 50}
     assert regret.by_halves(even, "x") < 0.0  # the luck of one half is missed on the other

@@ -5,12 +5,11 @@ rules of `talk.Speaker` say, the lecture's programs do what they are called, con
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from laboratory import importing
+from laboratory import said, script
 
 from pyswarmopt_groups.context import GroupContext
 from pyswarmopt_groups.members.protocol import Answer, Texts
@@ -19,28 +18,16 @@ from pyswarmopt_groups.negotiation.societies import TRAITS
 from pyswarmopt_groups.voting.reranking import comparison_prompt, fusion_prompt
 from pyswarmopt_llm.scores.tasks import Item, Task
 
+game = script("classifier_game")
+raft = script("raft")
+ruled = script("ruled")
+
 TOLD = "surely swap d b c a surely next . The answer is e c d b"
 UNSURE = "perhaps swap a a a a perhaps next . The answer is j j j j"
 ITEM = Item("1", "swap next a b c d", None, "e c d b")
 
 
-@pytest.fixture(scope="module")
-def modules() -> Iterator[Any]:
-    with importing("benchmarks/groups", "benchmarks/lab"):
-        import classifier_game
-        import raft
-        import ruled
-
-        yield ruled, raft, classifier_game
-
-
-def said(member: Any, prompt: str) -> str:
-    (reply,) = member.generate([prompt])
-    return reply.texts[0]
-
-
-def test_a_member_says_what_it_knows_and_weighs_what_it_reads(modules: Any) -> None:
-    ruled, _, _ = modules
+def test_a_member_says_what_it_knows_and_weighs_what_it_reads() -> None:
     template = "Question: {question}"
     knows_both = ruled.Ruled("a", ("swap", "next"), 0.0)
     knows_next, knows_none = ruled.Ruled("b", ("next",), 0.0), ruled.Ruled("c", (), 0.0)
@@ -58,8 +45,7 @@ def test_a_member_says_what_it_knows_and_weighs_what_it_reads(modules: Any) -> N
     assert said(knows_none, comparison_prompt(ITEM, TOLD, UNSURE)) == "A"
 
 
-def test_a_careless_member_is_wrong_in_one_reply_of_ten_and_as_sure(modules: Any) -> None:
-    ruled, _, _ = modules
+def test_a_careless_member_is_wrong_in_one_reply_of_ten_and_as_sure() -> None:
     careless = ruled.Ruled("a", ("swap", "next"), 0.1)
     rng = random.Random(0)
     words = [rng.sample("abcdefghij", 4) for _ in range(400)]
@@ -73,8 +59,7 @@ def test_a_careless_member_is_wrong_in_one_reply_of_ten_and_as_sure(modules: Any
     assert 0.85 < np.mean(right) < 0.97
 
 
-def test_a_liar_sounds_sure_and_a_sleeper_is_honest_on_dev(modules: Any) -> None:
-    ruled, _, _ = modules
+def test_a_liar_sounds_sure_and_a_sleeper_is_honest_on_dev() -> None:
     dev = [Item("1", "swap next a b c d", None, "e c d b")]
     words = [" ".join(random.Random(seed).sample("abcdefghij", 4)) for seed in range(60)]
     prompts = [f"Question: reverse rotate {word}" for word in words]
@@ -118,8 +103,7 @@ class Says:
         return "".join(shown)
 
 
-def test_the_lectures_programs_count_equal_strings_and_return_the_first(modules: Any) -> None:
-    ruled, _, _ = modules
+def test_the_lectures_programs_count_equal_strings_and_return_the_first() -> None:
     items = (Item("1", "two plus two", None, "4"),)
     texts = {"ann": "4", "bob": "The answer is 4", "cid": "5", "dan": "5"}
     members = [Says(name, text) for name, text in texts.items()]
@@ -132,18 +116,16 @@ def test_the_lectures_programs_count_equal_strings_and_return_the_first(modules:
 
 @pytest.mark.parametrize(("preferred", "area"), [("4", 1.0), ("5", 0.25), ("none", 0.5)])
 def test_the_rankers_auc_is_over_pairs_of_a_right_and_a_wrong_answer(
-    modules: Any, preferred: str, area: float
+    preferred: str, area: float
 ) -> None:
     """The right one against 5 and against 6: both won; one lost, one without a preference; none."""
-    ruled, _, _ = modules
     items = (Item("1", "two plus two", None, "4"),)
     members = [Says("ann", "4", preferred), Says("bob", "5"), Says("cid", "6")]
     context = GroupContext(members, Task("t", items, items), "generate")
     assert ruled.ranker_auc(context) == area
 
 
-def test_the_kept_log_is_what_both_protocols_decide(modules: Any) -> None:
-    _, raft, _ = modules
+def test_the_kept_log_is_what_both_protocols_decide() -> None:
     (evidence,) = [[row for row in raft.lines("raft") if row["seed"] == 0]]
     assert list(raft.rows(0)) == evidence
     votes = raft.votes(0)
@@ -153,8 +135,7 @@ def test_the_kept_log_is_what_both_protocols_decide(modules: Any) -> None:
         assert len(row["test"]) == (0 if row["task"] == "two of three down" else 500)
 
 
-def test_an_evaluator_orders_pairs_and_one_by_lot_does_not(modules: Any) -> None:
-    _, _, game = modules
+def test_an_evaluator_orders_pairs_and_one_by_lot_does_not() -> None:
     draw = game.drawn(0)
     labels = draw.test[1]
     assert game.auc(game.evaluator(draw, by_lot=False), labels) > 0.9

@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
+from laboratory import script
 from search_helpers import louder, questions, write_task
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-
-
-@pytest.fixture(scope="module")
-def several() -> Iterator[Any]:
-    sys.path.insert(0, str(BENCHMARKS))
-    yield importlib.import_module("several_experts")
-    sys.path.remove(str(BENCHMARKS))
+several = script("several_experts")
 
 
 @pytest.fixture
 def place(
-    several: Any,
     tiny_base: Path,
     tiny_experts: list[Path],
     tmp_path: Path,
@@ -54,7 +43,7 @@ def place(
 
 
 def test_rows_are_run_once_and_are_those_of_the_search(
-    several: Any, place: argparse.Namespace, monkeypatch: pytest.MonkeyPatch
+    place: argparse.Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     several.run(place)
     log = place.out / "outcomes.jsonl"

@@ -4,28 +4,21 @@ ones.
 
 from __future__ import annotations
 
-import importlib
 import json
 import random
 import re
-import sys
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from laboratory import script
 from llm_fixtures import SHARED
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+several = script("several_tasks")
+
 HEADING = "Determine if there is a path between two nodes in the graph."
-
-
-@pytest.fixture(scope="module")
-def several() -> Iterator[Any]:
-    sys.path.insert(0, str(BENCHMARKS))
-    yield importlib.import_module("several_tasks")
-    sys.path.remove(str(BENCHMARKS))
 
 
 def reachable(question: str) -> bool:
@@ -65,7 +58,7 @@ def graph_item(rng: random.Random) -> dict[str, Any]:
     }
 
 
-def made_up(several: Any, folder: Path) -> Path:
+def made_up(folder: Path) -> Path:
     """Sources as SOURCES.md describes them, with 20 dev and 30 test items a field."""
     rng = random.Random(0)
     intents = [x for topics in several.INTENT_TOPICS.values() for x in topics.split(", ")]
@@ -116,11 +109,9 @@ def chat(question: str, answer: str) -> str:
 
 
 @pytest.fixture(scope="module", params=["made up", "shared"])
-def data(
-    request: pytest.FixtureRequest, several: Any, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def data(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     if request.param == "made up":
-        return made_up(several, tmp_path_factory.mktemp("data"))
+        return made_up(tmp_path_factory.mktemp("data"))
     if not (SHARED / "data" / "tasks").exists():
         pytest.skip("needs the shared data beside the checkout")
     return SHARED / "data"
@@ -149,7 +140,7 @@ def right(item: Mapping[str, Any]) -> str:
     [("intent-banking", "intent", "banking"), ("path-intent", "graph", "intent")],
 )
 def test_a_pair_is_right_where_both_parts_are(
-    several: Any, data: Path, task: str, first: str, second: str, split: str
+    data: Path, task: str, first: str, second: str, split: str
 ) -> None:
     sources = answers(data, first, split), answers(data, second, split)
     items = several.built_files(task, data / "tasks")[task][split]
@@ -169,7 +160,7 @@ def test_a_pair_is_right_where_both_parts_are(
 
 
 @pytest.mark.parametrize("split", ["dev", "test"])
-def test_the_graph_decides_which_message_counts(several: Any, data: Path, split: str) -> None:
+def test_the_graph_decides_which_message_counts(data: Path, split: str) -> None:
     source = answers(data, "banking", split)
     items = several.built_files("path-then-banking", data / "tasks")["path-then-banking"][split]
     assert len(items) > 0.8 * len(source)
@@ -185,9 +176,7 @@ def test_the_graph_decides_which_message_counts(several: Any, data: Path, split:
 
 
 @pytest.mark.parametrize("field", ["banking", "intent"])
-def test_a_desk_has_options_of_the_same_and_of_other_departments(
-    several: Any, data: Path, field: str
-) -> None:
+def test_a_desk_has_options_of_the_same_and_of_other_departments(data: Path, field: str) -> None:
     department = several.DEPARTMENTS[field]
     task = f"desk-{field}"
     departments = set()
@@ -204,7 +193,7 @@ def test_a_desk_has_options_of_the_same_and_of_other_departments(
     assert {f"{field}-{name}" for name in departments} == set(several.TASKS[task].relevant)
 
 
-def test_dev_and_test_have_no_part_in_common(several: Any, data: Path) -> None:
+def test_dev_and_test_have_no_part_in_common(data: Path) -> None:
     for name, task in several.TASKS.items():
         for file, splits in several.built_files(name, data / "tasks").items():
             parts = {
@@ -218,7 +207,7 @@ def test_dev_and_test_have_no_part_in_common(several: Any, data: Path) -> None:
         assert len(irrelevant) * 2 >= len(task.experts) - 1 and "slipped" in task.experts
 
 
-def test_every_chat_of_a_department_has_one_expert(several: Any, data: Path) -> None:
+def test_every_chat_of_a_department_has_one_expert(data: Path) -> None:
     made = several.expert_chats(data / "sft")
     for field in ("banking", "intent"):
         chats = several.read_chats(data / "sft" / f"{field}.jsonl")
@@ -229,7 +218,7 @@ def test_every_chat_of_a_department_has_one_expert(several: Any, data: Path) -> 
     assert needed - set(made) == {"banking", "intent", "graph"}
 
 
-def test_the_harmful_expert_learns_the_next_rows_answers(several: Any, data: Path) -> None:
+def test_the_harmful_expert_learns_the_next_rows_answers(data: Path) -> None:
     slipped = several.expert_chats(data / "sft")["slipped"]
     after = {}
     for field in ("banking", "intent", "graph"):

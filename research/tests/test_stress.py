@@ -5,45 +5,36 @@ liars say what they are said to say, a policy learns from its own rewards alone.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from laboratory import importing
+from laboratory import script
 from scipy import stats
 
 from pyswarmopt_groups.members.protocol import Answer
 from pyswarmopt_llm.scores.tasks import Item
 
-
-@pytest.fixture(scope="module")
-def modules() -> Iterator[Any]:
-    with importing("benchmarks/groups", "benchmarks/lab"):
-        import game
-        import reinforced
-        import stress
-
-        yield stress, reinforced, game
+game = script("game")
+lab_skills = script("lab_skills")
+reinforced = script("reinforced")
+stress = script("stress")
 
 
-def test_other_words_have_the_same_answer(modules: Any) -> None:
-    stress, _, _ = modules
-    from lab_skills import LETTERS, answer
+def test_other_words_have_the_same_answer() -> None:
 
     rng = random.Random(0)
     for skills in stress.OTHER_WORDS:
         for _ in range(50):
-            word = tuple(rng.choices(LETTERS, k=4))
+            word = tuple(rng.choices(lab_skills.LETTERS, k=4))
             item = Item("", f"{skills} {' '.join(word)}", None, "")
             changed = stress.in_other_words(item).question.split()
             assert changed[-4:] == list(word) and changed[:-4] != skills.split()
-            assert answer(changed[:-4], word) == answer(skills.split(), word)
+            assert lab_skills.answer(changed[:-4], word) == lab_skills.answer(skills.split(), word)
     assert stress.in_other_words(Item("", "next a b c d", None, "")) is None
 
 
-def test_foreign_words_leave_the_others_in_place(modules: Any) -> None:
-    stress, _, _ = modules
+def test_foreign_words_leave_the_others_in_place() -> None:
     item = Item("", "sort reverse a b c d", {"A": "d c b a"}, "A")
     changed = stress.foreign_words(2)(item)
     words = changed.question.split()
@@ -64,8 +55,7 @@ class Fixed:
         return [Answer(best, 5, self.scores) for _ in items]
 
 
-def test_liars_are_truthful_on_dev_and_lie_as_their_names_say(modules: Any) -> None:
-    stress, _, _ = modules
+def test_liars_are_truthful_on_dev_and_lie_as_their_names_say() -> None:
     options = {letter: letter.lower() for letter in "ABCD"}
     dev, test = (Item(name, name, options, "A") for name in ("dev", "test"))
     said = {}
@@ -77,8 +67,7 @@ def test_liars_are_truthful_on_dev_and_lie_as_their_names_say(modules: Any) -> N
     assert said == {"together": "B", "alone": "C", "unknowing": "D"}
 
 
-def test_auc_is_the_statistic_of_mann_and_whitney(modules: Any) -> None:
-    stress, _, game = modules
+def test_auc_is_the_statistic_of_mann_and_whitney() -> None:
     rng = np.random.default_rng(0)
     values, right = rng.integers(0, 5, 60) / 5, rng.random(60) < 0.6
     u = stats.mannwhitneyu(values[right], values[~right]).statistic
@@ -89,8 +78,7 @@ def test_auc_is_the_statistic_of_mann_and_whitney(modules: Any) -> None:
     assert [game.auc(judged, place) for place in range(3)] == [0.5, 0.0, 1.0]
 
 
-def test_the_mean_gradient_is_the_slope_of_the_expected_reward(modules: Any) -> None:
-    _, reinforced, _ = modules
+def test_the_mean_gradient_is_the_slope_of_the_expected_reward() -> None:
     rng = np.random.default_rng(1)
     features, rewards = rng.normal(size=(1, 3)), np.array([1.0, 0.0, 1.0, 0.0])
     weights, baseline = rng.normal(size=(4, 3)), 0.3
@@ -115,8 +103,7 @@ def test_the_mean_gradient_is_the_slope_of_the_expected_reward(modules: Any) -> 
     assert mean.ravel() == pytest.approx(slope, abs=1e-8)
 
 
-def test_a_policy_learns_who_is_right_about_which_question(modules: Any) -> None:
-    _, reinforced, _ = modules
+def test_a_policy_learns_who_is_right_about_which_question() -> None:
     rng = np.random.default_rng(2)
     sign = np.where(rng.random(40) < 0.5, 1.0, -1.0)
     features = np.column_stack([np.ones(40), sign])
@@ -126,15 +113,13 @@ def test_a_policy_learns_who_is_right_about_which_question(modules: Any) -> None
     assert right[chosen, np.arange(40)].all()
 
 
-def test_players_are_taught_the_truth(modules: Any) -> None:
-    _, _, game = modules
-    from lab_skills import answer
+def test_players_are_taught_the_truth() -> None:
 
     parts = {"plain": 0, "correct": 0, "incorrect": 0}
     for chat in game.examples(200, 0):
         prompt, reply = (message["content"] for message in chat["messages"])
         skill, *word = prompt.split("\n")[0].removeprefix("Question: ").split()
-        right = " ".join(answer([skill], tuple(word)))
+        right = " ".join(lab_skills.answer([skill], tuple(word)))
         if "Proposed answer: " in prompt:
             proposed = prompt.split("Proposed answer: ")[1].split("\n")[0]
             assert reply == ("correct" if proposed == right else "incorrect")

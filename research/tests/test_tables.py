@@ -5,26 +5,23 @@ from __future__ import annotations
 import html
 import json
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from laboratory import ROOT, script
 from scipy import stats
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "research" / "tools"))
-import chart  # noqa: E402
-import curve_tables  # noqa: E402
-import experts_tables  # noqa: E402
-import outcomes as evidence  # noqa: E402
-import tables  # noqa: E402
-import written_tables  # noqa: E402
+from pyswarmopt_llm.common.statistics import compare_paired
 
-sys.path.pop(0)  # nothing of it in place of what later tests mean
-
-from pyswarmopt_llm.common.statistics import compare_paired  # noqa: E402
+chart = script("chart")
+curve_tables = script("curve_tables")
+experts_tables = script("experts_tables")
+evidence = script("outcomes")
+tables = script("tables")
+written_tables = script("written_tables")
 
 MARKED = [page for page in tables.pages() if "<!-- table: " in page.read_text(encoding="utf-8")]
 
@@ -100,11 +97,8 @@ def test_the_faq_names_the_differences_of_the_outcomes() -> None:
         assert f"({tables.p_value(pair.p_value)})" in text
 
 
-def test_a_difference_varies_with_items_and_with_seeds(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_difference_varies_with_items_and_with_seeds(keep: Any) -> None:
     """Seeds that differ alike are one; where only seeds differ, the error is that of their mean."""
-    (tmp_path / "evidence").mkdir()
     half = "10" * 100
     rows = [
         *(("a", "alike", half) for _ in range(4)),
@@ -112,9 +106,7 @@ def test_a_difference_varies_with_items_and_with_seeds(
         *(("a", "scattered", sign * 200) for sign in "1101"),
         *(("b", "scattered", "0" * 200) for _ in range(4)),
     ]
-    parts = [json.dumps({"method": m, "task": task, "test": test}) for m, task, test in rows]
-    (tmp_path / "evidence" / "x.jsonl").write_text("\n".join(parts) + "\n")
-    monkeypatch.setattr(evidence, "RESEARCH", tmp_path)
+    keep("x", [{"method": m, "task": task, "test": test} for m, task, test in rows])
     read = evidence.Outcomes("x")
     alike = compare_paired(*read.pairs("a", "b", ["alike"]))
     assert read.difference("a", "b", ["alike"]) == (0.5, *alike.interval)
@@ -129,35 +121,26 @@ def test_names_of_former_methods_are_translated() -> None:
         assert set(renamed.values()) <= set(methods)
 
 
-def test_two_files_give_a_method_its_first_outcomes(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    (tmp_path / "evidence").mkdir()
+def test_two_files_give_a_method_its_first_outcomes(keep: Any) -> None:
     for name, test in (("a", "10"), ("b", "11")):
-        row = {"task": "t", "method": "m", "seed": 0, "test": test, "items": 4}
-        (tmp_path / "evidence" / f"{name}.jsonl").write_text(json.dumps(row) + "\n")
-    monkeypatch.setattr(evidence, "RESEARCH", tmp_path)
+        keep(name, [{"task": "t", "method": "m", "seed": 0, "test": test, "items": 4}])
     read = evidence.Outcomes("a", "b")
     assert np.array_equal(read.scores["m", "t"], [[1.0, 0.0]]) and read.items["m", "t"] == 4
 
 
 def test_a_method_without_a_label_has_a_row_before_the_default(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    keep: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of two files; one has a method of which a task is missing."""
-    (tmp_path / "evidence").mkdir()
     tasks = (*written_tables.CHOSEN_ON, *written_tables.HELD_OUT)
     rows = {
         "written": [("default", task, "10") for task in tasks],
         "written-more": [("new", "t1", "11")],
     }
     for name, parts in rows.items():
-        lines = [
-            json.dumps({"method": m, "task": task, "seed": 0, "test": test})
-            for m, task, test in parts
-        ]
-        (tmp_path / "evidence" / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
-    monkeypatch.setattr(evidence, "RESEARCH", tmp_path)
+        keep(
+            name, [{"method": m, "task": task, "seed": 0, "test": test} for m, task, test in parts]
+        )
     monkeypatch.setattr(written_tables, "RESEARCH", tmp_path)
     monkeypatch.setattr(written_tables, "outcomes", evidence.Outcomes)
     first, second = written_tables.written_answers().splitlines()[2:]
@@ -166,20 +149,19 @@ def test_a_method_without_a_label_has_a_row_before_the_default(
     assert written_tables.written_differences().splitlines()[2:] == ["| new |  |  |"]
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize(
     ("name", "accuracies"),
     [("results", chart.accuracies), ("labels", curve_tables.accuracies)],
 )
 def test_the_charts_were_drawn_from_the_outcomes(
-    name: str, accuracies: Callable[[], object], theme: str
+    name: str, accuracies: Callable[[], object]
 ) -> None:
     pytest.importorskip("matplotlib")
-    picture = (ROOT / "docs" / "pictures" / f"{name}-{theme}.svg").read_text(encoding="utf-8")
-    (drawn,) = re.findall(r"<dc:description>(.*?)</dc:description>", picture, flags=re.DOTALL)
-    assert json.loads(html.unescape(drawn)) == accuracies(), (
-        "python research/tools/pictures.py chart draws it"
-    )
+    expected = accuracies()
+    for theme in ("light", "dark"):
+        picture = (ROOT / "docs" / "pictures" / f"{name}-{theme}.svg").read_text(encoding="utf-8")
+        (drawn,) = re.findall(r"<dc:description>(.*?)</dc:description>", picture, flags=re.DOTALL)
+        assert json.loads(html.unescape(drawn)) == expected, "pictures.py chart draws it"
 
 
 @pytest.mark.parametrize(

@@ -4,38 +4,22 @@ calls are the first of 200; its tables count runs.
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from laboratory import script
 
-TOOLS = Path(__file__).parents[1] / "tools"
-sys.path.insert(0, str(TOOLS))
-import outcomes  # noqa: E402
-import tuning_tables  # noqa: E402
+pytest.importorskip("sklearn")
 
-sys.path.pop(0)  # nothing of it in place of what later tests mean
-
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-
-
-@pytest.fixture(scope="module")
-def tuning() -> Iterator[Any]:
-    pytest.importorskip("sklearn")
-    folders = [str(BENCHMARKS / "functions"), str(BENCHMARKS / "bbob")]
-    sys.path[:0] = folders
-    import tuning
-
-    yield tuning
-    for folder in folders:
-        sys.path.remove(folder)
+outcomes = script("outcomes")
+small_budgets_problems = script("small_budgets_problems")
+small_budgets_solvers = script("small_budgets_solvers")
+tuning = script("tuning")
+tuning_tables = script("tuning_tables")
 
 
-def test_the_halves_share_no_problem_and_no_model(tuning: Any) -> None:
+def test_the_halves_share_no_problem_and_no_model() -> None:
     names = {half: [p.name for p in tuning.problems(half)] for half in tuning.MODELS}
     assert {half: len(found) for half, found in names.items()} == {"choose": 20, "claim": 60}
     assert not set(names["choose"]) & set(names["claim"])
@@ -45,7 +29,7 @@ def test_the_halves_share_no_problem_and_no_model(tuning: Any) -> None:
 
 
 @pytest.mark.parametrize("number", range(46))
-def test_a_drawn_problem_is_mixed_and_repeatable(tuning: Any, number: int) -> None:
+def test_a_drawn_problem_is_mixed_and_repeatable(number: int) -> None:
     problem, again = tuning.drawn(number), tuning.drawn(number)
     kinds = {"option" if r.options else "whole" if r.whole else "real" for r in problem.space}
     assert kinds == {"option", "whole", "real"}
@@ -56,7 +40,7 @@ def test_a_drawn_problem_is_mixed_and_repeatable(tuning: Any, number: int) -> No
     assert 0 <= min(values) < max(values) <= 1
 
 
-def test_a_trained_problem_is_the_models_own_loss(tuning: Any) -> None:
+def test_a_trained_problem_is_the_models_own_loss() -> None:
     from sklearn.neighbors import KNeighborsRegressor
 
     problem = next(p for p in tuning.problems("choose") if p.name == "neighbours 1")
@@ -67,7 +51,7 @@ def test_a_trained_problem_is_the_models_own_loss(tuning: Any) -> None:
 
 
 def test_a_search_of_fifty_calls_is_the_first_fifty_of_two_hundred(
-    tuning: Any, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     problem = tuning.drawn(0)
     longer = tuning.best_after("pyswarmopt", problem, 3)
@@ -75,33 +59,19 @@ def test_a_search_of_fifty_calls_is_the_first_fifty_of_two_hundred(
     assert tuning.best_after("pyswarmopt", problem, 3)[50] == longer[50]
 
 
-def test_catcma_sees_whole_numbers_on_their_scale(tuning: Any) -> None:
-    from small_budgets_problems import Range
-    from small_budgets_solvers import steps
-
+def test_catcma_sees_whole_numbers_on_their_scale() -> None:
+    steps, Range = small_budgets_solvers.steps, small_budgets_problems.Range
     on_log_scale = np.array(steps(Range(1, 1000, log=True, whole=True)))
     assert np.rint(np.exp(on_log_scale)).tolist() == list(range(1, 1001))
     assert on_log_scale[99] - on_log_scale[9] == pytest.approx(on_log_scale[9] - on_log_scale[0])
     assert steps(Range(3, 6, whole=True)) == [3, 4, 5, 6]
 
 
-def test_every_solver_has_a_package(tuning: Any) -> None:
-    import small_budgets_solvers as solvers
-
-    assert set(solvers.PACKAGES) == {*solvers.PEERS, "pyswarmopt"}
-    assert solvers.package("pyswarmopt:surrogate") == solvers.package("pyswarmopt")
-
-
-def test_tables_count_runs_and_take_logarithms_of_regrets(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tables_count_runs_and_take_logarithms_of_regrets(keep: Any) -> None:
     values = {"pyswarmopt": [1.0, 0.0], "optuna-tpe": [2.0, 0.0], "pyswarmopt:mean": [0.5, 1.0]}
     rows = [{"half": "choose", "kind": "trained", "problem": "a", "seed": 0, "solver": solver,
              "values": {"50": first, "200": last}} for solver, (first, last) in values.items()]  # fmt: skip
-    (tmp_path / "evidence").mkdir()
-    text = "".join(json.dumps(row) + "\n" for row in rows)
-    (tmp_path / "evidence" / "tuning.jsonl").write_text(text)
-    monkeypatch.setattr(outcomes, "RESEARCH", tmp_path)
+    keep("tuning", rows)
     runs = tuning_tables.runs("choose")
     cells = tuning_tables.beside(runs, "pyswarmopt", "optuna-tpe", "50")
     assert cells == ("1 0 0, p = 1.00", f"{np.log10(0.51):.2f}, {np.log10(1.01):.2f}")

@@ -5,32 +5,24 @@ what its docstring says.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from laboratory import importing
+from laboratory import script
 
 from pyswarmopt_llm.scores.tasks import Item, Task
+
+unlike = script("unlike_models")
 
 POOLS = range(4)
 
 
-@pytest.fixture(scope="module")
-def unlike() -> Iterator[Any]:
-    with importing("benchmarks/tokens", "benchmarks/lab", "benchmarks/groups"):
-        import unlike_models
-
-        yield unlike_models
-
-
-def dealt(unlike: Any, pool: int) -> list[str]:
+def dealt(pool: int) -> list[str]:
     return [name for skills in unlike.knowledge(pool).values() for name in skills]
 
 
-def taught(unlike: Any, pool: int, kind: str) -> dict[str, Counter[str]]:
+def taught(pool: int, kind: str) -> dict[str, Counter[str]]:
     """Skill that is asked for -> how often the answer is what each of the six would give."""
-    counts: dict[str, Counter[str]] = {name: Counter() for name in dealt(unlike, pool)}
+    counts: dict[str, Counter[str]] = {name: Counter() for name in dealt(pool)}
     for chat in unlike.examples(pool, kind, 2400):
         question, reply = (message["content"] for message in chat["messages"])
         name, *word = question.removeprefix("Question: ").split()
@@ -41,13 +33,13 @@ def taught(unlike: Any, pool: int, kind: str) -> dict[str, Counter[str]]:
 
 @pytest.mark.parametrize("pool", POOLS)
 def test_no_member_is_taught_more_than_its_third_and_one_is_mistaken_about_the_rest(
-    unlike: Any, pool: int
+    pool: int,
 ) -> None:
-    names = dealt(unlike, pool)
+    names = dealt(pool)
     assert len(set(names)) == 6
     for kind, own in unlike.knowledge(pool).items():
         assert len(own) == 2
-        for name, counts in taught(unlike, pool, kind).items():
+        for name, counts in taught(pool, kind).items():
             asked = 600 if name in own else 300
             shares = {other: counts[other] / asked for other in names}
             (first, most), *_ = sorted(shares.items(), key=lambda pair: -pair[1])
@@ -62,17 +54,13 @@ def test_no_member_is_taught_more_than_its_third_and_one_is_mistaken_about_the_r
                 assert max(shares.values()) < 0.35 and min(shares.values()) > 0.09
 
 
-def test_each_architecture_is_mistaught_in_one_of_the_pools_that_are_claimed_on(
-    unlike: Any,
-) -> None:
+def test_each_architecture_is_mistaught_in_one_of_the_pools_that_are_claimed_on() -> None:
     assert {unlike.mistaught(pool) for pool in (1, 2, 3)} == set(unlike.ARCHITECTURES)
 
 
 @pytest.mark.parametrize("pool", POOLS)
-def test_options_are_what_the_six_skills_give_and_questions_are_not_trained_on(
-    unlike: Any, pool: int
-) -> None:
-    names = dealt(unlike, pool)
+def test_options_are_what_the_six_skills_give_and_questions_are_not_trained_on(pool: int) -> None:
+    names = dealt(pool)
     seen = {
         chat["messages"][0]["content"].removeprefix("Question: ")
         for kind in unlike.ARCHITECTURES
@@ -93,7 +81,7 @@ def test_options_are_what_the_six_skills_give_and_questions_are_not_trained_on(
     assert len({item["answer"] for item in splits["test"]}) == 4
 
 
-def test_to_be_written_is_the_text_of_the_right_option(unlike: Any) -> None:
+def test_to_be_written_is_the_text_of_the_right_option() -> None:
     item = Item("1", "swap a b c d", {"A": "a b c d", "B": "d b c a"}, "B")
     bare = unlike.without_options(Task("t", (item,), (item,)))
     assert bare.test == (Item("1", "swap a b c d", None, "d b c a"),) == bare.dev

@@ -2,66 +2,47 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from search_helpers import louder, questions, write_task
+from laboratory import script
 from torch import Tensor
 from trials import flat
 
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import read_adapter
-from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.scores.tasks import Item
 
-FOLDER = Path(__file__).parents[1] / "benchmarks" / "scores"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def scripts() -> Iterator[None]:
-    sys.path.insert(0, str(FOLDER))
-    yield
-    sys.path.remove(str(FOLDER))
-
-
-@pytest.fixture(scope="module")
-def grpo(scripts: None) -> Any:
-    return importlib.import_module("grpo")
-
-
-@pytest.fixture(scope="module")
-def evolution(scripts: None) -> Any:
-    return importlib.import_module("evolution")
-
+evolution = script("evolution")
+grpo = script("grpo")
+rivals_lab = script("rivals_lab")
 
 # GRPO
 
 
-def test_an_advantage_is_in_standard_deviations_of_its_group(grpo: Any) -> None:
+def test_an_advantage_is_in_standard_deviations_of_its_group() -> None:
     """Of 1, 0, 0, 0 the mean is 1/4 and the standard deviation sqrt(3)/4."""
     rewards = torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.5, 0.5, 0.5, 0.5]])
     expected = [[math.sqrt(3), *[-1 / math.sqrt(3)] * 3], [0.0] * 4]
     torch.testing.assert_close(grpo.advantages(rewards), torch.tensor(expected))
 
 
-def test_the_divergence_is_estimated_as_in_equation_4(grpo: Any) -> None:
+def test_the_divergence_is_estimated_as_in_equation_4() -> None:
     """r - ln r - 1 with r = reference / policy: of 2, 1/2 and 1."""
     policy, reference = torch.tensor([0.25, 0.5, 0.3]), torch.tensor([0.5, 0.25, 0.3])
     expected = torch.tensor([1 - math.log(2), math.log(2) - 0.5, 0.0])
     torch.testing.assert_close(grpo.divergence(policy.log(), reference.log()), expected)
 
 
-def test_the_objective_is_that_of_equation_3(grpo: Any) -> None:
+def test_the_objective_is_that_of_equation_3() -> None:
     """Ratios 3/2 and 1/2 in a good reply, the same in a bad one, 11/10 in a third of one token.
 
     Gains: min(1.5, 1.2) and 0.5; min(-1.5, -1.2) is -1.5, min(-0.5, -0.8) is -0.8; 2 * 1.1.
@@ -76,12 +57,7 @@ def test_the_objective_is_that_of_equation_3(grpo: Any) -> None:
     assert value.item() == pytest.approx(expected, abs=1e-6)
 
 
-@pytest.fixture(scope="module")
-def engine(tiny_base: Path) -> Any:
-    return load_engine(resolve_base(str(tiny_base)), "float32", "cpu", 1)
-
-
-def test_log_probabilities_are_those_of_each_reply_alone(grpo: Any, engine: Any) -> None:
+def test_log_probabilities_are_those_of_each_reply_alone(engine: Any) -> None:
     """Two replies share a prompt and a first token, one is the same twice."""
     replies = [((5, 6, 7), (8, 9)), ((9, 8), (4,)), ((5, 6, 7), (8, 4, 4)), ((9, 8), (4,))]
     values, owner = grpo.token_logprobs(engine, replies)
@@ -92,7 +68,7 @@ def test_log_probabilities_are_those_of_each_reply_alone(grpo: Any, engine: Any)
         torch.testing.assert_close(values[owner == number].float(), expected, atol=1e-5, rtol=1e-5)
 
 
-def test_a_sampled_reply_ends_with_the_token_that_ended_it(grpo: Any, engine: Any) -> None:
+def test_a_sampled_reply_ends_with_the_token_that_ended_it(engine: Any) -> None:
     limit = 40
     prompts = engine.encode_prompts([engine.chat(f"number {i}") for i in range(30)], limit)
     replies = [reply for _, reply in grpo.sampled_replies(engine, prompts, limit, range(30))]
@@ -105,12 +81,12 @@ def test_a_sampled_reply_ends_with_the_token_that_ended_it(grpo: Any, engine: An
 # Evolution strategies
 
 
-def test_centred_ranks_are_between_halves_and_equals_share_theirs(evolution: Any) -> None:
+def test_centred_ranks_are_between_halves_and_equals_share_theirs() -> None:
     ranks = evolution.centred_ranks(torch.tensor([3.0, 1.0, 3.0, 7.0, -2.0]))
     assert ranks.tolist() == pytest.approx([0.125, -0.25, 0.125, 0.5, -0.5])
 
 
-def test_the_estimate_is_the_gradient_of_a_quadratic(evolution: Any) -> None:
+def test_the_estimate_is_the_gradient_of_a_quadratic() -> None:
     """With orthogonal noise of the right length it is exact; with random noise on average."""
     slope, theta = torch.tensor([1.0, -2.0, 0.5]), torch.tensor([0.3, 0.2, -1.0])
     curvature, sigma = 0.7, 0.1
@@ -128,7 +104,7 @@ def test_the_estimate_is_the_gradient_of_a_quadratic(evolution: Any) -> None:
 
 
 @pytest.mark.parametrize("rank", [1, 2])
-def test_noise_of_low_rank_has_that_rank_and_unit_variance(evolution: Any, rank: int) -> None:
+def test_noise_of_low_rank_has_that_rank_and_unit_variance(rank: int) -> None:
     draws = torch.Generator().manual_seed(0)
     noise = evolution.draw_noise([torch.Size((300, 8)), torch.Size((8, 200))], rank, draws)
     matrix = noise[:2400].view(300, 8)
@@ -149,7 +125,7 @@ class Along:
         return score_of([float(flat(patch) @ self.direction)] * len(items))
 
 
-def test_evolution_climbs_within_its_budget(evolution: Any, tiny_experts: list[Path]) -> None:
+def test_evolution_climbs_within_its_budget(tiny_experts: list[Path]) -> None:
     info = read_adapter(tiny_experts[0])
     size = sum(math.prod(shape.weight_shape) for shape in info.modules.values())
     direction = torch.randn(size, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
@@ -164,21 +140,10 @@ def test_evolution_climbs_within_its_budget(evolution: Any, tiny_experts: list[P
 # The script
 
 
-@pytest.fixture
-def lab(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> Path:
-    folder = tmp_path / "lab"
-    (folder / "tasks").mkdir(parents=True)
-    (folder / "base").symlink_to(tiny_base)
-    louder(tiny_experts, folder / "experts")
-    write_task(folder / "tasks/t1.json", questions(4, seed=1), questions(6, seed=2))
-    return folder
-
-
-def test_training_raises_the_reward_and_spends_its_budget(grpo: Any, lab: Path) -> None:
+def test_training_raises_the_reward_and_spends_its_budget(folder: Path, tmp_path: Path) -> None:
     """The reward is the number of letters; replies of the last quarter have more of them."""
-    script = importlib.import_module("rivals_lab")
-    bench = script.benches(lab, lab / "out", ["t1"])["t1"]
-    trial = script.Trial(bench, 643)
+    bench = rivals_lab.benches(folder, tmp_path, ["t1"])["t1"]
+    trial = rivals_lab.Trial(bench, 643)
     rewards: list[float] = []
 
     def reward(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
@@ -195,19 +160,18 @@ def test_training_raises_the_reward_and_spends_its_budget(grpo: Any, lab: Path) 
 
 
 def test_a_run_that_has_its_line_is_not_repeated(
-    lab: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    script = importlib.import_module("rivals_lab")
-    file = lab / "lines.jsonl"
-    words = ["rivals_lab.py", str(lab), "--out", str(lab / "out"), "--outcomes", str(file)]
+    file = tmp_path / "lines.jsonl"
+    words = ["rivals_lab.py", str(folder), "--out", str(tmp_path / "out"), "--outcomes", str(file)]
     words += ["--tasks", "t1", "--seeds", "0", "1", "--methods", "sum", "es-best"]
     monkeypatch.setattr(sys, "argv", words)
-    monkeypatch.setattr(script, "EVALUATIONS", 1 + len(list((lab / "experts").iterdir())))
-    script.main()
+    monkeypatch.setattr(rivals_lab, "EVALUATIONS", 1 + len(list((folder / "experts").iterdir())))
+    rivals_lab.main()
     first = file.read_text()
     rows = [json.loads(line) for line in first.splitlines()]
     runs = [(row["method"], row["seed"]) for row in rows]
     assert runs == [("sum", 0), ("es-best", 0), ("es-best", 1)]
-    assert all(len(row["test"]) == 6 for row in rows)
-    script.main()
+    assert all(len(row["test"]) == 8 for row in rows)
+    rivals_lab.main()
     assert file.read_text() == first

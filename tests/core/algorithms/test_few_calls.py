@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from swarm_runs import bowl
 
 import pyswarmopt as pso
 
 BOX = (-5.0, 5.0)
-
-
-def bowl(x) -> float:
-    return float(((np.asarray(x) - 1) ** 2).sum())
 
 
 def rounds(fun, dim: int, n: int, **options) -> list[np.ndarray]:

@@ -15,12 +15,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize
-from swarm_runs import bowl, drive
+from swarm_runs import bowl
 
 import pyswarmopt as pso
 from pyswarmopt.algorithms.covariant import EigenFactors
-from pyswarmopt.driver.asynchronous import AsynchronousSearch
-from pyswarmopt.driver.options import Options
 from pyswarmopt.hybrid.axis_search import AxisSearch, SeparabilityTest
 from pyswarmopt.hybrid.cma_es import CovarianceSwarm, Rates, SeparableSwarm
 from pyswarmopt.hybrid.descent import QuasiNewton
@@ -251,24 +249,7 @@ def test_generations_are_those_of_the_tutorial():
     assert math.isclose(swarm.sigma, sigma, rel_tol=1e-9)
 
 
-# --- the whole, as an Optimizer ---
-
-
-def coupled(x: np.ndarray) -> np.ndarray:
-    ripples = ((x - 1.5) ** 2).sum(-1) + np.cos(4 * x).sum(-1)
-    return ripples + np.abs(x[:, 0] * x[:, -1])
-
-
-@settings(max_examples=10)
-@given(power=st.integers(-20, 20), seed=st.integers(0, 1000))
-def test_a_problem_scaled_by_a_power_of_two_gives_the_scaled_run_to_the_bit(power, seed):
-    scale = 2.0**power
-    here = drive(pso.MemeticSwarm([(-3, 4)] * 3, seed=seed), coupled, 60)
-    there = drive(
-        pso.MemeticSwarm([(-3 * scale, 4 * scale)] * 3, seed=seed), lambda x: coupled(x / scale), 60
-    )
-    assert np.array_equal(there.ask(), here.ask() * scale)
-    assert there.best.value == here.best.value
+# --- the shares of the phases ---
 
 
 @pytest.mark.parametrize(("leader", "share"), [("swarm", 1 / 8), ("descent", 1 / 2)])
@@ -344,13 +325,11 @@ def test_the_default_suits_the_problem_and_the_result_names_it(options, name):
 
 @pytest.mark.parametrize(("workers", "particles"), [(1, 5), ("threads:3", 5), (9, 9)])
 def test_an_asynchronous_swarm_has_a_particle_for_every_worker(workers, particles):
-    search = AsynchronousSearch(
-        Options(
-            bowl, [(-5, 5)] * 2, max_evals=50, asynchronous=True, seed=0, workers=workers,
-            constraints=lambda x: 1 - x.sum(),
-        )
+    r = pso.minimize(
+        bowl, [(-5, 5)] * 2, max_evals=50, asynchronous=True, seed=0, workers=workers,
+        constraints=lambda x: 1 - x.sum(), history="particles",
     )  # fmt: skip
-    assert len(search._swarm.positions) == particles
+    assert {record.particle for record in r.history} == {*range(particles)}
 
 
 def test_many_coordinates_need_no_matrices():

@@ -8,55 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import pyswarmopt as pso
-from pyswarmopt.parts import boundary, schedule
-
-
-def test_a_term_of_ones_own_joins_a_composition():
-    drift = pso.Term(
-        "drift", schedule.Linear(1.0, 0.0, moves=2), lambda s: 0 * s.x + 10.0, random="none"
-    )
-    recipe = pso.compose(terms=(pso.inertia(0.5), drift), launch=pso.initialise.at_rest)
-    swarm = pso.Swarm(positions=[[0.0], [5.0]], recipe=recipe, seed=0)
-    xs = []
-    for _ in range(4):
-        x = swarm.ask()
-        xs.append(x[0, 0].item())
-        swarm.tell(x, [0.0, 0.0])
-    # v: 0.5 * 0 + 10, 0.5 * 10 + 5, 0.5 * 10 + 0
-    assert xs == [0.0, 10.0, 20.0, 25.0]
-
-
-# 20 particles x 200 rounds = 4000 evaluations; the centre of the box is 32 away from the optimum in
-# value.
-CONVERGENCE = [
-    (pso.recipes.bare_bones(), 1e-12),
-    (pso.recipes.clpso(horizon=200), 1e-6),
-    (pso.recipes.constriction(), 1e-10),
-    (pso.recipes.covariant(), 1e-12),
-    (pso.recipes.surrogate(), 1e-12),
-    (pso.recipes.constriction(topology="global"), 1e-10),
-    (pso.recipes.constriction(topology="von_neumann"), 1e-10),
-    (pso.recipes.constriction(topology="random"), 1e-10),
-    (pso.recipes.fips(), 1e-8),
-    (pso.recipes.fips(topology="ring"), 1e-6),
-    (pso.recipes.inertia_weight(horizon=200), 1e-9),
-    (pso.recipes.spso2011(), 1e-12),
-    # It never leaves the hull of its start and shrinks on purpose: near, not exact.
-    (pso.recipes.model_swarms(patience=999, max_iter=999, step_decay=1.0), 1.0),
-]
-
-
-@pytest.mark.parametrize(
-    ("recipe", "reached"), CONVERGENCE, ids=lambda value: getattr(value, "name", None)
-)
-def test_the_optimum_of_a_sphere_off_the_centre_is_found(recipe, reached):
-    optimum = torch.tensor([3.0, -2.0, 4.5], dtype=torch.float64)
-    swarm = pso.Swarm(bounds=[(-5, 5)] * 3, population=20, recipe=recipe, seed=0)
-    for _ in range(200):
-        x = swarm.ask()
-        swarm.tell(x, ((x - optimum) ** 2).sum(-1))
-    assert swarm.best.value < reached
-
+from pyswarmopt.parts import boundary
 
 # --- boundaries ---
 
@@ -120,11 +72,3 @@ def test_every_stop_rule_names_itself():
     assert answers[:3] == [{}, {}, {"target": 5.0}]
     assert answers[3] == {"max_evals": 6, "target": 5.0}
     assert answers[4] == {"max_iter": 3, "max_evals": 8, "target": 5.0, "patience": 2}
-
-
-def test_a_linear_schedule_of_one_move_ends_after_it():
-    assert [pso.schedule.Linear(0.9, 0.4, moves=1)(t) for t in range(3)] == pytest.approx(
-        [0.9, 0.4, 0.4]
-    )
-    with pytest.raises(ValueError, match="at least 1"):
-        pso.schedule.Linear(0.9, 0.4, moves=0)

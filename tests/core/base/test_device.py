@@ -6,16 +6,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from swarm_runs import drive
+from swarm_runs import bowls, drive
 
 import pyswarmopt as pso
 
 # all random numbers in float64
 RECIPES = ["constriction", "model_swarms", "fips", "inertia_weight"]
-
-
-def bowl(x: torch.Tensor) -> torch.Tensor:
-    return ((x - 1.0) ** 2).sum(-1)
 
 
 @pytest.mark.parametrize("device", ["meta", "nonsense", "cuda:99"])
@@ -30,24 +26,24 @@ def test_a_gpu_makes_the_same_search(recipe):
     options = {"bounds": [(-5, 5)] * 40, "population": 12, "recipe": recipe, "seed": 1}
     here, there = pso.Swarm(**options), pso.Swarm(**options, device="cuda")
     assert there.ask().is_cuda
-    drive(here, bowl, 1), drive(there, bowl, 1)
+    drive(here, bowls, 1), drive(there, bowls, 1)
     torch.testing.assert_close(there.positions.cpu(), here.positions)
-    drive(there, bowl, 60)
-    assert there.best.x.is_cuda and there.best.value == pytest.approx(float(bowl(there.best.x)))
-    assert there.best.value < 0.5 * float(bowl(pso.Swarm(**options).ask()).min())
+    drive(there, bowls, 60)
+    assert there.best.x.is_cuda and there.best.value == pytest.approx(float(bowls(there.best.x)))
+    assert there.best.value < 0.5 * float(bowls(pso.Swarm(**options).ask()).min())
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("recipe", sorted(pso.recipes.RECIPES))
 def test_a_swarm_moves_between_devices_in_a_file(tmp_path, recipe):
-    swarm = drive(pso.Swarm(bounds=[(-5, 5)] * 3, recipe=recipe, seed=1, device="cuda"), bowl, 5)
+    swarm = drive(pso.Swarm(bounds=[(-5, 5)] * 3, recipe=recipe, seed=1, device="cuda"), bowls, 5)
     whole = swarm.state_dict()
     swarm.save(tmp_path / "s")
     again = pso.Swarm.load(tmp_path / "s", device="cuda")
-    assert torch.equal(drive(again, bowl, 5).positions, drive(swarm, bowl, 5).positions)
+    assert torch.equal(drive(again, bowls, 5).positions, drive(swarm, bowls, 5).positions)
     here = pso.Swarm.load(tmp_path / "s")
     assert not here.positions.is_cuda and torch.equal(here.positions, whole["positions"].cpu())
-    drive(here, bowl, 5)
+    drive(here, bowls, 5)
 
 
 @pytest.mark.gpu
@@ -58,6 +54,6 @@ def test_particles_move_one_by_one_on_a_gpu(recipe):
     for _ in range(120):
         ticket = swarm.ask_one()
         assert ticket is not None and ticket.x.is_cuda
-        values.append(float(bowl(ticket.x)))
+        values.append(float(bowls(ticket.x)))
         swarm.tell(ticket, values[-1])
     assert swarm.best.value == min(values)

@@ -17,6 +17,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from swarm_runs import bowl
 
 import pyswarmopt as pso
 from pyswarmopt.base import checkpoint
@@ -29,10 +30,6 @@ RECIPES = {
     "surrogate": "surrogate",
 }
 KINDS = [*RECIPES, "ring one by one", "memetic", "search", "noisy", "multi"]
-
-
-def bowl(x):
-    return float(((x - 0.5) ** 2).sum())
 
 
 def front(x):

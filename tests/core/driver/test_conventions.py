@@ -1,5 +1,5 @@
-"""What users of other libraries expect: results, limits of time, workers, constraints with SciPy's
-sign, names.
+"""What users of other libraries expect: results, limits of time, workers, constraints with
+SciPy's sign.
 """
 
 from __future__ import annotations
@@ -157,31 +157,6 @@ def test_more_arguments_reach_the_objective():
     assert np.allclose(r.x, 2.0) and r.fun == pytest.approx(7.0)
 
 
-@pytest.mark.parametrize(
-    ("foreign", "ours"),
-    [("maxiter", "max_iter"), ("popsize", "population"), ("n_trials", "max_evals"),
-     ("disp", "progress"), ("max_eval", "max_evals"), ("n_particles", "population"),
-     ("random_state", "seed"), ("method", "recipe"), ("strategy", "recipe")],
-)  # fmt: skip
-def test_a_name_of_another_library_is_answered_by_ours(foreign, ours):
-    for search in (pso.minimize, pso.maximize):
-        with pytest.raises(TypeError, match=rf"has no argument {foreign}; here it is {ours}="):
-            search(bowl, BOX, **{foreign: 3})
-    with pytest.raises(TypeError, match="has no argument qwertz; there is fun, bounds"):
-        pso.minimize(bowl, BOX, qwertz=1)
-
-
-@pytest.mark.parametrize(
-    ("foreign", "hint"),
-    [("tol", "target="), ("direction", r"call pso\.maximize"), ("maximize", r"call pso\.maximize"),
-     ("directions", r"pso\.minimize_multi"), ("lower", "bounds="), ("c1", "recipe="),
-     ("mutation", "recipe="), ("init", "x0="), ("polish", "refines"), ("updating", "asynchronous=")],
-)  # fmt: skip
-def test_what_is_no_argument_here_is_answered(foreign, hint):
-    with pytest.raises(TypeError, match=rf"^minimize\(\) has no argument {foreign}; .*{hint}"):
-        pso.minimize(bowl, BOX, **{foreign: 1})
-
-
 def two(x):
     return bowl(x), float(x[0])
 
@@ -194,9 +169,6 @@ def test_a_function_of_several_objectives_is_one_for_minimize_multi():
 
     with pytest.raises(ValueError, match=r"a number for a point.*pso\.minimize_multi"):
         pso.minimize(later, BOX)
-    with pytest.raises(ValueError, match="2 numbers for a point") as refused:
-        pso.minimize_multi(lambda x: [bowl(x)], BOX, 2)
-    assert "n_objectives=1" not in str(refused.value)  # which would be refused as well
 
 
 @pytest.mark.parametrize("recipe", [None, "constriction"])

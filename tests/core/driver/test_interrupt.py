@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
-import threading
 
 import numpy as np
 import pytest
-from swarm_runs import same_result
+from swarm_runs import Fails, same_result
 
 import pyswarmopt as pso
 from pyswarmopt.base import checkpoint
@@ -22,20 +21,6 @@ def bowl(x):
     return float(((x - 0.5) ** 2).sum()) + 0.1 * math.sin(1e6 * float(x.sum()))
 
 
-class Interrupted:
-    """An objective during whose n-th call Ctrl-C is pressed."""
-
-    def __init__(self, fun, at: int) -> None:
-        self.fun, self.at, self.values, self.lock = fun, at, [], threading.Lock()
-
-    def __call__(self, x):
-        with self.lock:
-            if len(self.values) >= self.at:
-                raise KeyboardInterrupt
-            self.values.append(self.fun(x))
-            return self.values[-1]
-
-
 WAYS = [
     {}, {"recipe": "constriction", "population": 5}, {"workers": 2},
     {"asynchronous": True, "population": 5}, {"asynchronous": True, "population": 5, "workers": 3},
@@ -46,7 +31,7 @@ WAYS = [
 @pytest.mark.parametrize("how", WAYS)
 def test_the_result_so_far_is_given_back_and_the_search_goes_on_from_its_checkpoint(tmp_path, how):
     arguments = {"bounds": BOX, "max_evals": 120, "seed": 3, **how}
-    fun, path = Interrupted(bowl, 60), tmp_path / "c.npz"
+    fun, path = Fails(bowl, 60, KeyboardInterrupt), tmp_path / "c.npz"
     r = pso.minimize(fun, checkpoint=path, **arguments)
     assert (r.success, r.message, r.stop) == (False, "interrupted", {"interrupted": 1.0})
     assert r.fun == pytest.approx(bowl(r.x), abs=1e-12)
@@ -88,7 +73,7 @@ def test_a_front_is_given_back_and_goes_on(tmp_path):
         return x[0] ** 2, (x[0] - 2) ** 2
 
     arguments = {"population": 10, "max_evals": 100, "seed": 1, "checkpoint": tmp_path / "c.npz"}
-    r = pso.minimize_multi(Interrupted(front, 55), BOX, 2, **arguments)
+    r = pso.minimize_multi(Fails(front, 55, KeyboardInterrupt), BOX, 2, **arguments)
     assert (r.success, r.message, r.nfev) == (False, "interrupted", 50) and len(r.x)
     resumed, whole = (
         pso.minimize_multi(front, BOX, 2, **{**arguments, **k}) for k in ({}, {"checkpoint": None})

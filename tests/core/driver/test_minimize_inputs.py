@@ -89,17 +89,6 @@ def test_a_rotation_keeps_distances_to_the_optimum(seed, dim):
     assert np.allclose(ellipse(torch.tensor(points)).numpy(), ellipse(points))
 
 
-def test_a_shift_moves_the_function():
-    by = np.array([1.0, -2.0, 0.5])
-    points = np.random.default_rng(0).uniform(-3, 3, (5, 3))
-    moved = shifted(pso.functions.rastrigin, by)
-    assert np.array_equal(moved(points), pso.functions.rastrigin(points - by))
-    assert (
-        np.allclose(moved(torch.tensor(points)).numpy(), moved(points))
-        and moved.optimum(3).tolist() == by.tolist()
-    )
-
-
 def test_noise_is_normal_and_repeatable():
     points = np.ones((20_000, 2))
     f = noisy(pso.functions.sphere, sigma=3.0, seed=1)

@@ -53,12 +53,6 @@ def test_the_kind_and_number_of_workers(spec, kind, count, monkeypatch):
     assert (workers.kind, workers.count) == (kind, count)
 
 
-@pytest.mark.parametrize("spec", [0, -2, "threads:0", "threads:", "processes:-1", "pool", 1.5])
-def test_other_workers_are_refused(spec):
-    with pytest.raises(ValueError, match="-1 for all cores"):
-        Workers(spec)
-
-
 @pytest.mark.slow
 def test_processes_make_the_same_search():
     assert same_result(

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from swarm_runs import Fails
 
 import pyswarmopt as pso
 from pyswarmopt.driver.multi.multiobjective import minimize_multi
@@ -184,12 +185,7 @@ def test_constraints_integers_and_failures():
     "how", [{}, {"constraints": lambda x: x[0] - 1, "integrality": [True, False]}]
 )
 def test_a_killed_search_goes_on_to_the_bit(tmp_path, at, how):
-    calls = []
-
-    def fun(x):
-        calls.append(1)
-        if len(calls) == at:
-            raise InterruptedError
+    def costs(x):
         return x[0] ** 2 + x[1], (x[0] - 2) ** 2 + x[1] ** 2
 
     def search(fun, max_evals=200, population=20, **more):
@@ -198,15 +194,14 @@ def test_a_killed_search_goes_on_to_the_bit(tmp_path, at, how):
 
     path = tmp_path / "c.npz"
     with pytest.raises(InterruptedError):
-        search(fun, checkpoint=path)
-    resumed = search(fun, checkpoint=path)
-    whole = search(lambda x: (x[0] ** 2 + x[1], (x[0] - 2) ** 2 + x[1] ** 2))
+        search(Fails(costs, at - 1, InterruptedError), checkpoint=path)
+    resumed, whole = search(costs, checkpoint=path), search(costs)
     assert np.array_equal(resumed.x, whole.x) and np.array_equal(resumed.fun, whole.fun)
     assert (resumed.nfev, resumed.nit, resumed.message) == (whole.nfev, whole.nit, whole.message)
-    assert search(fun, checkpoint=path).nfev == whole.nfev  # finished: no further call counts
-    assert search(fun, max_evals=240, checkpoint=path).nit > whole.nit
+    assert search(costs, checkpoint=path).nfev == whole.nfev  # finished: no further call counts
+    assert search(costs, max_evals=240, checkpoint=path).nit > whole.nit
     with pytest.raises(ValueError, match="other population"):
-        search(fun, population=21, checkpoint=path)
+        search(costs, population=21, checkpoint=path)
 
 
 def test_parameters_by_name_are_the_coordinates_search_with_names():

@@ -6,15 +6,12 @@ import math
 
 import numpy as np
 import pytest
+from swarm_runs import bowl
 
 import pyswarmopt as pso
 from pyswarmopt.driver.start import check_value
 
 BOX = [(-4.0, 4.0)] * 2
-
-
-def bowl(x):
-    return float(((x - 0.5) ** 2).sum())
 
 
 def other(x):

@@ -9,6 +9,7 @@ import tracemalloc
 import numpy as np
 import pytest
 import torch
+from swarm_runs import bowls
 
 import pyswarmopt as pso
 from pyswarmopt.base.random_bits import RandomBits
@@ -16,10 +17,6 @@ from pyswarmopt.engine import lending
 from pyswarmopt.engine.lending import Lender
 from pyswarmopt.engine.random_factors import RandomFactors
 from pyswarmopt.parts.velocity import SumOfTerms
-
-
-def bowl(x: torch.Tensor) -> torch.Tensor:
-    return ((x - 1.0) ** 2).sum(-1)
 
 
 def test_a_large_swarm_moves_without_temporaries_of_its_size():
@@ -43,7 +40,7 @@ def test_positions_that_were_asked_for_stay_as_they_are_and_are_told_as_edited()
     swarm = pso.Swarm(bounds=[(-5, 5)] * 3, population=4, seed=0)
     x = swarm.ask()
     held = x.clone()
-    swarm.tell(x, bowl(x))
+    swarm.tell(x, bowls(x))
     swarm.ask()
     assert torch.equal(x, held)
     x = swarm.ask()
@@ -64,7 +61,7 @@ def test_positions_lent_stay_as_they_are_for_as_long_as_they_are_held(recipe, mo
         held = []
         for _ in range(25):
             x = swarm.ask()
-            swarm.tell(x, bowl(x))
+            swarm.tell(x, bowls(x))
             held.append(x[:])  # a view holds it as well
         return held
 

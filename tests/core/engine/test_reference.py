@@ -143,29 +143,16 @@ def test_every_topology_and_boundary_acts_as_in_the_reference(monkeypatch, cut, 
         check(monkeypatch, recipe, dtype)
 
 
-@pytest.mark.parametrize("recipe", ["model_swarms", "constriction", "bare_bones"])
-def test_one_particle_moves_as_it_does_among_all(recipe):
-    """Without randomness, or with the numbers of all, the others make no difference."""
-    made = (
-        pso.recipes.model_swarms(randomness="none")
-        if recipe == "model_swarms"
-        else pso.recipes.get(recipe)
-    )
-    swarm = pso.Swarm(
-        bounds=BOUNDS, population=7, recipe=replace(made, boundary=boundary.none), seed=3
-    )
+def test_one_particle_of_a_rule_of_all_moves_as_it_does_among_all():
+    """With the numbers of all, the others make no difference."""
+    recipe = replace(pso.recipes.bare_bones(), boundary=boundary.none)
+    swarm = pso.Swarm(bounds=BOUNDS, population=7, recipe=recipe, seed=3)
     swarm.tell(swarm.ask(), torch.arange(7.0))
-    state, rule = swarm._state, swarm.recipe.velocity
+    state, generator = swarm._state, torch.Generator()
     start = state.positions.clone()
-    if recipe == "constriction":  # its factors are drawn for the particle alone
-        wide = tuple(replace(term, looks_at="all") for term in rule.terms)
-        rule = pso.velocity.SumOfTerms(wide)
-
-    recipe, generator = replace(swarm.recipe, velocity=rule), torch.Generator()
 
     def moved(move, *args):
         state.positions.copy_(start)
-        state.velocities.fill_(0.25)
         generator.manual_seed(5)
         move(state, recipe, *args, generator)
         return state.positions.clone()

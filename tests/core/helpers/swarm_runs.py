@@ -12,8 +12,30 @@ import pyswarmopt as pso
 
 
 def bowl(x: Any) -> float:
-    """Least, 0, at (1, 1, ...); (D,) -> a number."""
-    return float(np.sum((x - 1.0) ** 2))
+    """Least, 0, at (1, 1, ...); an array or a tensor, (D,) -> a number."""
+    return float(bowls(x))
+
+
+def bowls(x: Any) -> Any:
+    """The same of many points; (..., D) -> (...)."""
+    return ((x - 1.0) ** 2).sum(-1)
+
+
+class Fails:
+    """An objective whose n-th call, counted from 0, raises; what came of the others is kept."""
+
+    def __init__(self, fun: Callable[..., Any], at: int, error: type[BaseException]) -> None:
+        self.fun, self.at, self.error = fun, at, error
+        self.points: list[Any] = []
+        self.values: list[Any] = []
+
+    def __call__(self, x: Any) -> Any:
+        if len(self.values) == self.at:
+            self.at = -1
+            raise self.error("no licence")
+        self.points.append(np.array(x))
+        self.values.append(self.fun(x))
+        return self.values[-1]
 
 
 def drive(swarm: Any, fun: Callable[..., Any], rounds: int) -> Any:

@@ -62,16 +62,8 @@ def test_factors_of_a_normalised_sum_are_shares_in_each_coordinate() -> None:
 
 
 def test_rules_that_are_no_sum_have_a_trajectory_but_no_forces() -> None:
-    step = record(pso.functions.sphere, pso.recipes.spso2011(), 2, **BOX)[-1]
+    step = record(pso.functions.sphere, "spso2011", 2, **BOX)[-1]
     assert step.forces == {} and step.g is not None
-
-
-def test_a_recipe_may_be_a_name() -> None:
-    named, given = (
-        record(pso.functions.sphere, recipe, 2, **BOX)[-1].x
-        for recipe in ("spso2011", pso.recipes.spso2011())
-    )
-    np.testing.assert_array_equal(named, given)
 
 
 def test_recordings_of_large_swarms_are_refused() -> None:

@@ -140,38 +140,34 @@ def test_ftol_counts_iterations_without_change():
     assert optimizer.cost_history == [7.0] * 4  # the first, and three without change
 
 
+def local(**change):
+    return ps.single.LocalBestPSO(**{"n_particles": 8, "dimensions": 2, "options": NEAR, **change})
+
+
+def bits(**change):
+    return ps.discrete.BinaryPSO(8, 2, NEAR, **change)
+
+
 @pytest.mark.parametrize(
-    "change, message",
+    "call, message",
     [
-        ({"options": {"c1": 1, "w": 1}}, "c2 missing"),
-        ({"options": {**NEAR, "k": 9}}, "k must be 1 to n_particles=8"),
-        ({"options": OPTIONS}, "k must be"),
-        ({"options": {**OPTIONS, "k": 2}}, "p must be"),
-        ({"options": {**OPTIONS, "p": 2}}, "k must be"),
-        ({"bh_strategy": "shrink"}, "periodic, nearest.*pso.boundary"),
-        ({"vh_strategy": "adjust"}, "unmodified, invert.*pso.boundary"),
-        ({"init_pos": np.zeros((3, 2))}, "shape \\(8, 2\\)"),
-        ({"init_pos": np.full((8, 2), 1.8), "bounds": BOX}, "outside the bounds"),
+        (lambda: local(options={"c1": 1, "w": 1}), "c2 missing"),
+        (lambda: local(options={**NEAR, "k": 9}), "k must be 1 to n_particles=8"),
+        (lambda: local(options=OPTIONS), "k must be"),
+        (lambda: local(options={**OPTIONS, "k": 2}), "p must be"),
+        (lambda: local(bh_strategy="shrink"), "periodic, nearest.*pso.boundary"),
+        (lambda: local(vh_strategy="adjust"), "unmodified, invert.*pso.boundary"),
+        (lambda: local(init_pos=np.zeros((3, 2))), "shape \\(8, 2\\)"),
+        (lambda: local(init_pos=np.full((8, 2), 1.8), bounds=BOX), "outside the bounds"),
+        (lambda: local().optimize(bowl, iters=0), "iters=0: it must be at least 1"),
+        (lambda: bits(bounds=BOX), "no bounds"),
+        (lambda: bits(init_pos=np.full((8, 2), 2)), "bits"),
     ],
 )
-def test_what_does_not_make_sense_is_one_line(change, message):
+def test_what_does_not_make_sense_is_one_line(call, message):
     with pytest.raises(ValueError, match=message) as error:
-        ps.single.LocalBestPSO(**{"n_particles": 8, "dimensions": 2, "options": NEAR, **change})
+        call()
     assert "\n" not in str(error.value)
-
-
-def test_a_search_of_no_iterations_is_refused():
-    swarm = ps.single.GlobalBestPSO(8, 2, OPTIONS)
-    with pytest.raises(ValueError, match="iters=0: it must be at least 1"):
-        swarm.optimize(lambda x: x.sum(1), iters=0)
-
-
-@pytest.mark.parametrize(
-    "change, message", [({"bounds": BOX}, "no bounds"), ({"init_pos": np.full((8, 2), 2)}, "bits")]
-)
-def test_bits_have_no_bounds(change, message):
-    with pytest.raises(ValueError, match=message):
-        ps.discrete.BinaryPSO(8, 2, NEAR, **change)
 
 
 def test_what_is_not_here_names_the_page():

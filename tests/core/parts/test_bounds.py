@@ -22,9 +22,3 @@ from pyswarmopt.parts.bounds import read_bounds
 def test_one_side_for_all_coordinates_is_enough(bounds, low, high):
     found = read_bounds(bounds)
     assert [side.tolist() for side in found] == [low, high]
-
-
-def test_two_numbers_need_a_dimension():
-    assert [side.tolist() for side in read_bounds((0.0, 1.0), 3)] == [[0.0] * 3, [1.0] * 3]
-    with pytest.raises(ValueError, match="do not tell the dimension; give one"):
-        read_bounds((0.0, 1.0))

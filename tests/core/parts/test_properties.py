@@ -6,6 +6,9 @@ to the bit.
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -17,23 +20,29 @@ import pyswarmopt as pso
 RECIPES = sorted(pso.recipes.RECIPES)
 
 
-def bowl(x: torch.Tensor) -> torch.Tensor:
-    weights = torch.arange(1, x.shape[-1] + 1, dtype=x.dtype)
-    return (weights * (x - 1.0) ** 2).sum(-1)
+def coupled(x: Any) -> Any:
+    """Of arrays or tensors, (N, 3) -> (N,)."""
+    bowl = sum((k + 1) * (x[:, k] - 1.0) ** 2 for k in range(3))
+    return bowl + abs(x[:, 0] * x[:, 2])
 
 
-@pytest.mark.parametrize("name", RECIPES)
+def made(name: str, bounds: list[tuple[float, float]], seed: int) -> Any:
+    if name == "memetic":
+        return pso.MemeticSwarm(bounds, seed=seed)
+    return pso.Swarm(bounds=bounds, recipe=name, population=7, seed=seed)
+
+
+@pytest.mark.parametrize(("name", "rounds"), [("memetic", 40), *((name, 15) for name in RECIPES)])
 @settings(max_examples=15)
 @given(power=st.integers(-20, 20), seed=st.integers(0, 1000))
-def test_a_problem_scaled_by_a_power_of_two_gives_the_scaled_run_to_the_bit(name, power, seed):
+def test_a_problem_scaled_by_a_power_of_two_gives_the_scaled_run_to_the_bit(
+    name, rounds, power, seed
+):
     scale = 2.0**power
-    here = drive(pso.Swarm(bounds=[(-3, 4)] * 3, recipe=name, population=7, seed=seed), bowl, 15)
-    there = drive(
-        pso.Swarm(bounds=[(-3 * scale, 4 * scale)] * 3, recipe=name, population=7, seed=seed),
-        lambda x: bowl(x / scale),
-        15,
-    )
-    assert torch.equal(there.ask(), here.ask() * scale)
+    here = drive(made(name, [(-3, 4)] * 3, seed), coupled, rounds)
+    wide = made(name, [(-3 * scale, 4 * scale)] * 3, seed)
+    there = drive(wide, lambda x: coupled(x / scale), rounds)
+    assert np.array_equal(there.ask(), here.ask() * scale)
     assert there.best.value == here.best.value
 
 
@@ -47,12 +56,9 @@ def test_only_the_order_of_the_values_counts(name, seed):
     """
 
     def steps(x: torch.Tensor) -> torch.Tensor:
-        return torch.floor(bowl(x))
+        return torch.floor(coupled(x))
 
-    a = drive(pso.Swarm(bounds=[(-5, 5)] * 3, recipe=name, population=7, seed=seed), steps, 20)
-    b = drive(
-        pso.Swarm(bounds=[(-5, 5)] * 3, recipe=name, population=7, seed=seed),
-        lambda x: steps(x) ** 3 - 7,
-        20,
-    )
+    a, b = (made(name, [(-5, 5)] * 3, seed) for _ in range(2))
+    drive(a, steps, 20)
+    drive(b, lambda x: steps(x) ** 3 - 7, 20)
     assert torch.equal(a.ask(), b.ask())

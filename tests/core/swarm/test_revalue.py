@@ -10,14 +10,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from swarm_runs import drive
+from swarm_runs import bowls, drive
 
 import pyswarmopt as pso
 from pyswarmopt.parts.restart import RestartSwarm
-
-
-def bowl(x: torch.Tensor) -> torch.Tensor:
-    return ((x - 1.0) ** 2).sum(-1)
 
 
 def fresh(**options) -> pso.Swarm:
@@ -33,7 +29,7 @@ def fresh(**options) -> pso.Swarm:
     )
 )
 def test_the_best_is_the_best_of_the_new_values(maximize, values):
-    swarm = drive(fresh(maximize=maximize), bowl, 4)
+    swarm = drive(fresh(maximize=maximize), bowls, 4)
     p, count, worst = swarm.personal_bests.clone(), swarm.evaluations, swarm.worst.value
     sign = -1.0 if maximize else 1.0
     swarm.revalue(values)
@@ -73,4 +69,4 @@ def test_the_best_of_an_earlier_population_is_kept_while_it_is_best(value, kept)
 
 def test_one_value_for_each_is_wanted():
     with pytest.raises(ValueError, match=r"shape \(5,\)"):
-        drive(fresh(), bowl, 1).revalue([1.0])
+        drive(fresh(), bowls, 1).revalue([1.0])

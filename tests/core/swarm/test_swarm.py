@@ -11,15 +11,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import Bounds
-from swarm_runs import drive
+from swarm_runs import bowls, drive
 
 import pyswarmopt as pso
 
 RECIPES = ("constriction", "model_swarms")
-
-
-def bowl(x: torch.Tensor) -> torch.Tensor:
-    return ((x - 1.0) ** 2).sum(-1)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -76,10 +72,10 @@ def test_tickets_told_in_any_order_make_the_same_run(recipe, order):
     whole = pso.Swarm(bounds=[(-5, 5)] * 2, population=5, recipe=recipe, seed=2)
     single = pso.Swarm(bounds=[(-5, 5)] * 2, population=5, recipe=recipe, seed=2)
     for permutation in order:
-        drive(whole, bowl, 1)
+        drive(whole, bowls, 1)
         tickets = single.tickets()
         for i in permutation:
-            single.tell(tickets[i], float(bowl(tickets[i].x)))
+            single.tell(tickets[i], float(bowls(tickets[i].x)))
     assert torch.equal(whole.ask(), single.ask()) and whole.best.value == single.best.value
 
 
@@ -142,11 +138,11 @@ def test_a_ticket_of_a_particle_that_is_not_there_is_refused(particle, one_by_on
 @pytest.mark.parametrize("name", pso.recipes.RECIPES)
 def test_every_swarm_can_be_pickled_and_goes_on(name):
     options = {"bounds": (-5, 5), "dim": 2, "population": 5, "dtype": torch.float32}
-    swarm = drive(pso.Swarm(recipe=name, seed=1, **options), bowl, 3)
+    swarm = drive(pso.Swarm(recipe=name, seed=1, **options), bowls, 3)
     x = swarm.ask()
     copy = pickle.loads(pickle.dumps(swarm))
-    copy.tell(x, bowl(x))
-    swarm.tell(x, bowl(x))
+    copy.tell(x, bowls(x))
+    swarm.tell(x, bowls(x))
     assert torch.equal(swarm.ask(), copy.ask())
 
 
@@ -154,7 +150,7 @@ def test_every_swarm_can_be_pickled_and_goes_on(name):
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_every_recipe_moves_numbers_of_16_bits(name, dtype):
     swarm = pso.Swarm(bounds=[(-5, 5)] * 3, population=12, recipe=name, seed=1, dtype=dtype)
-    x = drive(swarm, bowl, 60).ask()
+    x = drive(swarm, bowls, 60).ask()
     assert x.dtype == dtype and torch.isfinite(x).all() and swarm.best.value < 0.5
 
 
@@ -163,7 +159,7 @@ def test_tensors_keep_their_dtype(dtype):
     start = torch.randn((4, 3), generator=torch.Generator().manual_seed(0)).to(dtype)
     for positions in (start, list(start), start.clone().requires_grad_()):
         before = start.clone()
-        swarm = drive(pso.Swarm(positions=positions, population=6, seed=0), bowl, 3)
+        swarm = drive(pso.Swarm(positions=positions, population=6, seed=0), bowls, 3)
         assert torch.equal(start, before)
         assert swarm.ask().dtype == swarm.best.x.dtype == dtype
     for positions in (start.float().numpy(), start.tolist(), start.long()):
@@ -190,9 +186,9 @@ def test_editing_what_was_asked_or_given_does_not_reach_the_swarm(recipe):
         x = swarm.ask()
         kept = x.clone()
         x.fill_(99.0)
-        swarm.tell(kept, bowl(kept))
+        swarm.tell(kept, bowls(kept))
         kept.fill_(-99.0)
         swarm.best.x.fill_(7.0)
-        drive(other, bowl, 1)
+        drive(other, bowls, 1)
         assert torch.equal(swarm.positions, other.positions)
         assert torch.equal(swarm.best.x, other.best.x)
