@@ -25,6 +25,7 @@ from pyswarmopt_llm.experts.adapter import (
 )
 from pyswarmopt_llm.experts.base import (
     BaseModel,
+    load_model,
     refuse_quantised,
     resolve_base,
     scheme_of,
@@ -41,7 +42,7 @@ from pyswarmopt_llm.report.card import FileKind, model_card
 from pyswarmopt_llm.searching.scoring.parents import parents_of
 from pyswarmopt_llm.searching.scoring.result import read_result
 from pyswarmopt_llm.searching.scoring.run_directory import read_about, result_of
-from pyswarmopt_llm.tools.check import load_by_peft, load_stored
+from pyswarmopt_llm.tools.check import load_by_peft
 
 ADAPTER_FILE = "adapter.gguf"
 BASE_FILE = "./base.gguf"  # beside the Modelfile of an adapter; its user puts the base there
@@ -340,13 +341,15 @@ def flatten(spec: str, base: BaseModel, rank: int) -> Source:
     config = read_config(folder / "adapter_config.json", plain=False)
     modules = skeleton(base)
     config.check_patterns(modules.linear | modules.others.keys())
-    model, _ = load_stored(base)
+    stored = StoredTensors(base.weight_files)
+    largest = max(stored, key=lambda name: math.prod(stored.shapes[name]))
+    model, _ = load_model(base, stored.dtype(largest))
     load_by_peft(model, folder)
     changes: dict[str, LowRank] = {}
     errors: dict[str, float] = {}
     left_out: list[str] = []
     lost = total = 0.0
-    for name, change in _changes(model, StoredTensors(base.weight_files)):
+    for name, change in _changes(model, stored):
         square = float(change.square().sum(dtype=torch.float64))
         total += square
         module = name.removesuffix(".weight")

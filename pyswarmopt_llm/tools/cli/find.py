@@ -41,10 +41,6 @@ class Ranking:
             least=1,
         ),
     ] = None
-    scores: Annotated[
-        str | None,
-        Option("Keep scores in this file; the same command continues from it.", "F", opt.OUTPUT),
-    ] = None
     seed: Annotated[
         int, Option("Seed of the order of the examples.", "S", hidden=True, least=0)
     ] = 0
@@ -69,7 +65,7 @@ class Ranking:
     @property
     def exam(self) -> EvalConfig:
         """The task that the adapters are scored on."""
-        apart = ("top", "budget", "scores")
+        apart = ("top", "budget")
         settings = {name: value for name, value in vars(self).items() if name not in apart}
         return EvalConfig(split="dev", **settings)
 
@@ -96,7 +92,7 @@ def command(
     from pyswarmopt_llm.tools.find import find
 
     with items_bar(open_console(stderr=True), quiet or as_json) as on_items:
-        result = find(adapters, exam, settings.top, settings.budget, on_items, settings.scores)
+        result = find(adapters, exam, settings.top, settings.budget, on_items)
     if as_json:
         typer.echo(json.dumps(result.to_json()))
         return
@@ -110,11 +106,8 @@ def remarks(result: FindResult) -> Iterator[str]:
     """The adapters that were not ranked, and the cost."""
     for name, why in result.left_out.items():
         yield f"left out: {name}: {why}"
-    for name, first in result.copies.items():
-        yield f"left out: {name}: has the same weights as {first}"
     ranked = counted(len(result.ranking), "adapter")
-    read = f", {result.read:,} of which were known" if result.read else ""
-    yield f"{ranked} ranked by {result.passes:,} forward passes of an example{read}"
+    yield f"{ranked} ranked by {result.passes:,} forward passes of an example"
 
 
 def table(result: FindResult) -> Table:
