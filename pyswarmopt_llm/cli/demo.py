@@ -21,8 +21,7 @@ open_mixture = lazy("pyswarmopt_llm.tokens.space:open_mixture")
 PACKAGE = Path(__file__).resolve().parents[1]
 EMBEDDED = "embedded:smollm2-135m"
 UNLIKE = ("llama", "gpt2", "gemma3")
-SHOWN = 2  # replies that the search improved, or got right
-WRITTEN = 20  # questions that models of three architectures answer in words
+SHOWN = 2  # replies that the search improved
 
 
 def command(
@@ -31,9 +30,6 @@ def command(
     ] = None,
     seed: Annotated[int, Option("Random seed, of the questions too.", "S", least=0)] = 0,
     score: Annotated[bool, Option("Without labels: a program scores written letters.")] = False,
-    real: Annotated[
-        bool, Option("With --score: a real base, eight rules of style (15 minutes).")
-    ] = False,
     token: Annotated[bool, Option("Models of three architectures, by --space token.")] = False,
     dry_run: DryRun = False,
     quiet: Quiet = False,
@@ -45,12 +41,10 @@ def command(
     Example: swarm-llm demo --out runs/demo
     """
     run = out or free_directory(Path("runs"), f"demo{'-score' * score}{'-token' * token}")
-    if real and not score:
-        raise UserError("--real goes with --score; the demo of labels has a real base")
     if score and token:
         raise UserError("--score and --token are two demos; give one of them")
     labelled = token_search if token else demo_search
-    config = (style_search if real else letters_search if score else labelled)(seed, run)
+    config = (letters_search if score else labelled)(seed, run)
     if dry_run:
         from pyswarmopt_llm.searching.dry_run import dry_run_search
 
@@ -62,7 +56,7 @@ def command(
     if token and not as_json:
         for line in beside_members(config):
             echo(line)
-    if score and not (real or as_json):
+    if score and not as_json:
         for line in gained_replies(run / "replies.json")[:SHOWN]:
             echo(line)
         plain = search(model_swarms_beside(config)).result
@@ -102,26 +96,6 @@ def letters_search(seed: int, out: Path) -> SearchConfig:
         spare=400,
         max_new_tokens=6,
         dtype="float32",
-        seed=seed,
-    )
-
-
-def style_search(seed: int, out: Path) -> SearchConfig:
-    """The same with a real base: five experts, of which four keep two rules of style each."""
-    folder = demo_folder("house_style")
-    return SearchConfig(
-        base=demo_base(),
-        experts=adapters(folder / "experts"),
-        tasks=(),
-        prompts=str(folder / "prompts.jsonl"),
-        metrics=(f"{folder / 'style.py'}:style",),
-        out=str(out),
-        dev=16,
-        spare=32,
-        test=32,
-        max_new_tokens=40,
-        proposals=8,
-        train="on",
         seed=seed,
     )
 
@@ -216,9 +190,7 @@ def gained_replies(file: Path) -> list[str]:
 
 
 def beside_members(config: SearchConfig) -> Iterator[str]:
-    """The test accuracies of each member, of equal weights and of the result of a token search, and
-    what all of them write to questions that the result answers right.
-    """
+    """The test accuracies of each member, of equal weights and of the result of a token search."""
     from pyswarmopt_llm.common.interfaces import Patch
     from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
     from pyswarmopt_llm.scores.tasks.load import load_task_of
@@ -229,14 +201,6 @@ def beside_members(config: SearchConfig) -> Iterator[str]:
     mixtures["equal weights"] = (1 / len(names),) * len(names)
     mixtures["the search"] = tuple(engine.weights.tolist())
     asked = Accuracy(test, "likelihood", engine.chat)
-    texts = {}
     for name, weights in mixtures.items():
         engine.load(Patch(mixture=weights))
         yield f"{name}: {asked(engine).value:.3f} on {len(test)} test examples"
-        questions = [f"Question: {item.question}" for item in test[:WRITTEN]]
-        texts[name] = [text.strip() for text in engine.generate(questions, 8)]
-    rows = zip(test, *texts.values(), strict=False)
-    right = [(item, row) for item, *row in rows if row[-1] == item.answer_text]
-    for item, row in right[:SHOWN]:
-        said = [f"{text!r} by {name}" for name, text in zip(mixtures, row, strict=True)]
-        yield f"Question: {item.question}: {', '.join(said)}"

@@ -20,7 +20,6 @@ from pyswarmopt_llm.common.files.http import Json, Refusal
 from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.engine.batching import TokenPair, encode_pair
 from pyswarmopt_llm.engine.chat import PromptTokenizer
-from pyswarmopt_llm.experts.adapter import AdapterInfo
 
 KEY = "SWARM_LLM_SERVER_KEY"  # the variable with the bearer token
 _WHEN_DOWN = (
@@ -75,11 +74,6 @@ class CandidateServer(Protocol):
 
         Raises:
             UserError: the server cannot run it.
-        """
-
-    def from_file(self, info: AdapterInfo) -> Any:
-        """An expert from its own file, without our arithmetic; None where the server has it
-        already.
         """
 
     def unload(self, candidate: Any) -> None:
@@ -175,6 +169,7 @@ class ServedEngine(PromptTokenizer, Engine):
         """An engine on the same server, for another candidate at the same time."""
         other = ServedEngine(self.server, self.tokenizer, self.window, self.dtype)
         other.watch, other.system, other.thinking = self.watch, self.system, self.thinking
+        other._encoded = self._encoded
         return other
 
     def load(self, patch: Patch) -> None:
@@ -289,23 +284,19 @@ class Watch:
             failed = lost or failures != self._failures
             if not failed and connections == self._connections:
                 return
-            self._check_running()
-            if failed:
-                self._check_scores()
+            self._compare(scores=failed)
             self._failures, self._connections = failures, connections
 
-    def _check_running(self) -> None:
-        running = self._server.running()
+    def _compare(self, scores: bool) -> None:
+        running, came_back = self._server.running(), f"{self._server.name}: came back"
         if running != self._running:
-            name = self._server.name
-            raise UserError(f"{name}: came back with {running}, and had {self._running}; {_REMEDY}")
-
-    def _check_scores(self) -> None:
-        difference = per_token(self._scored(), self._scores, [*self._pairs, *self._pairs])
+            raise UserError(f"{came_back} with {running}, and had {self._running}; {_REMEDY}")
+        pairs = [*self._pairs, *self._pairs]
+        difference = per_token(self._scored(), self._scores, pairs) if scores else 0.0
         if difference > self._tolerance:
             raise UserError(
-                f"{self._server.name}: came back as another model or without its adapters, a text "
-                f"differs by {difference:.2g} nats per token; {_REMEDY}"
+                f"{came_back} as another model or without its adapters, a text differs by "
+                f"{difference:.2g} nats per token; {_REMEDY}"
             )
 
     def _scored(self) -> list[float]:

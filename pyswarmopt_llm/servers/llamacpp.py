@@ -94,9 +94,6 @@ class LlamaCpp:
             )
         return self._scales(weights.tolist())
 
-    def from_file(self, info: AdapterInfo) -> None:
-        """See `CandidateServer.from_file`: the server has all experts."""
-
     def unload(self, candidate: Scales | None) -> None:
         """See `CandidateServer.unload`: nothing was loaded."""
 

@@ -12,7 +12,7 @@ import logging
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.http import Json, Refusal, documented
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.engine.batching import TokenPair
-from pyswarmopt_llm.experts.adapter import ADAPTER_FILES, AdapterInfo
 from pyswarmopt_llm.experts.files import write_adapter
 from pyswarmopt_llm.servers.engine import in_order
 
@@ -93,20 +92,21 @@ class Vllm:
         factors = {module: self._padded(change, rank) for module, change in changes.items()}
         targets = {module.rpartition(".")[2] for module in changes}
 
-        def write(path: Path) -> None:
+        name = f"candidate-{self._run}-{next(self._numbers)}"
+        path = self._folder / name
+        try:
             write_adapter(path, factors, base_model_name="", target_modules=targets)
-
-        return self._added(write)
-
-    def from_file(self, info: AdapterInfo) -> str:
-        """See `CandidateServer.from_file`."""
-
-        def copy(path: Path) -> None:
-            path.mkdir()
-            for name in ADAPTER_FILES[:2]:
-                shutil.copyfile(info.path / name, path / name)
-
-        return self._added(copy)
+            body = {"lora_name": name, "lora_path": str(path.resolve())}
+            self.http.send("/v1/load_lora_adapter", body)
+        except Refusal as refusal:
+            if "already been loaded" in refusal.text:  # its answer was lost, and it was asked again
+                return name
+            shutil.rmtree(path, ignore_errors=True)
+            raise self._why_refused(refusal) from refusal
+        except BaseException:
+            shutil.rmtree(path, ignore_errors=True)
+            raise
+        return name
 
     def unload(self, candidate: str | None) -> None:
         """See `CandidateServer.unload`; nothing comes of a server that has it no more."""
@@ -122,24 +122,6 @@ class Vllm:
         missing = rank - change.a.shape[0]
         b, a = pad(change.b, (0, missing)), pad(change.a, (0, 0, 0, missing))
         return b.to(self._dtype), a.to(self._dtype)
-
-    def _added(self, write: Callable[[Path], None]) -> str:
-        """Write an adapter where the server reads it, and load it there."""
-        name = f"candidate-{self._run}-{next(self._numbers)}"
-        path = self._folder / name
-        body = {"lora_name": name, "lora_path": str(path.resolve())}
-        try:
-            write(path)
-            self.http.send("/v1/load_lora_adapter", body)
-        except Refusal as refusal:
-            if "already been loaded" in refusal.text:  # its answer was lost, and it was asked again
-                return name
-            shutil.rmtree(path, ignore_errors=True)
-            raise self._why_refused(refusal) from refusal
-        except BaseException:
-            shutil.rmtree(path, ignore_errors=True)
-            raise
-        return name
 
     def _why_refused(self, refusal: Refusal) -> UserError:
         if refusal.status == 404 and "Not Found" in refusal.text:

@@ -211,12 +211,10 @@ class Loss:
 
     Attributes:
         whole: relative Frobenius error over all parameters.
-        worst: the module with the largest error of its own, and this, where it was flattened.
         left_out: parameters whose change no LoRA of linear layers can hold; they count as lost.
     """
 
     whole: float
-    worst: tuple[str, float] | None = None
     left_out: tuple[str, ...] = ()
 
 
@@ -346,27 +344,23 @@ def flatten(spec: str, base: BaseModel, rank: int) -> Source:
     model, _ = load_model(base, stored.dtype(largest))
     load_by_peft(model, folder)
     changes: dict[str, LowRank] = {}
-    errors: dict[str, float] = {}
     left_out: list[str] = []
     lost = total = 0.0
     for name, change in _changes(model, stored):
         square = float(change.square().sum(dtype=torch.float64))
         total += square
-        module = name.removesuffix(".weight")
-        if module not in modules.linear:
+        if name.removesuffix(".weight") not in modules.linear:
             left_out.append(name)
             lost += square
             continue
-        cut = truncate_dense(change, rank)
-        changes[name] = cut.change
-        errors[module] = math.sqrt(cut.lost / cut.total)
-        lost += cut.lost
+        changes[name], cut, _ = truncate_dense(change, rank)
+        lost += cut
     if not changes:
         raise UserError(f"{spec}: changes no linear layer of {base.spec}; train it as plain LoRA")
-    worst = max(errors, key=errors.__getitem__)
-    loss = Loss(math.sqrt(lost / total), (worst, errors[worst]), tuple(left_out))
+    loss = Loss(math.sqrt(lost / total), tuple(left_out))
     name = config.base_model_name or base.name
-    return Source(base, changes, spec, name, tuple(errors), loss=loss)
+    targets = tuple(weight.removesuffix(".weight") for weight in changes)
+    return Source(base, changes, spec, name, targets, loss=loss)
 
 
 def _changes(model: Any, stored: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:

@@ -76,7 +76,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """A checkout with adapters by name only; the configurations of the searches that are run
     there.
     """
-    adapters = "experts/b experts/a others/c house_style/experts/d letters/experts/e".split()
+    adapters = "experts/b experts/a others/c letters/experts/e".split()
     for name in ("experts/no-expert", *adapters):
         (tmp_path / "examples" / name).mkdir(parents=True)
     for name in adapters:
@@ -103,18 +103,6 @@ def test_demo_searches_over_the_experts_of_the_checkout(
         3,
     )
     assert config.out == str(tmp_path / "run")
-
-
-def test_the_real_demo_of_a_score_names_its_program_and_prompts(
-    checkout: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert exit_code("demo", "--score", "--real", "--out", str(tmp_path / "run")) == 0
-    (config,) = checkout
-    folder = tmp_path / "examples" / "house_style"
-    assert config.tasks == (f"prompts:{folder / 'prompts.jsonl'}",)
-    assert config.metrics == (f"{folder / 'style.py'}:style",)
-    assert exit_code("demo", "--real") == 2
-    assert "--real goes with --score" in capsys.readouterr().err
 
 
 def test_demo_of_a_score_shows_what_was_gained_and_model_swarms_beside_it(

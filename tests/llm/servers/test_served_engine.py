@@ -370,7 +370,6 @@ def test_what_is_no_mixture_is_refused(start: Start, connect: Connect, space: De
     [
         ({"tokens_moved": 1}, "into other tokens than base does: it runs another base"),
         ({"ignores_adapters": True}, "weight 1 of ant gives what the base gives"),
-        ({"ignores_alpha": True}, "weight 1 of ant differs from its own file by"),
         ({"noise": math.nan}, "gives nan for a log-probability; its weights are damaged"),
         ({"drift": 0.05}, "weight 0 of all experts differs from its base by 0.05 nats per token"),
     ],
