@@ -146,9 +146,7 @@ def examine(
     """
     server = engine.server
     pairs = [pair for text in texts[:TEXTS] for pair in _pairs(engine, text)]
-    single, again = (
-        [log_likelihoods(server, None, [pair])[0] for pair in pairs] for _ in range(2)
-    )
+    single, again = ([log_likelihoods(server, None, [pair])[0] for pair in pairs] for _ in range(2))
     # other contexts, as the same one is sent once
     beside = [(head[:-k], tail) for k in range(1, _FULL) for head, tail in pairs if len(head) > k]
     full = log_likelihoods(server, None, [*pairs, *beside])[: len(pairs)]
@@ -177,8 +175,7 @@ def examine(
         f"0 is the base within {from_base:.1g} nats per token, weight 1 changes it for each "
         f"expert; the same request again, alone and in a full batch, {repeats}"
     )
-    remark = f"; {server.remark}" if server.remark else ""
-    return Examination(text + remark, noise, tuple(single))
+    return Examination(text, noise, tuple(single))
 
 
 def check_loaded(engine: ServedEngine, patch: Patch, name: str) -> None:

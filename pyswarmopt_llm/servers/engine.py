@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import threading
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import torch
 
 from pyswarmopt_llm.common.errors import InvalidOption, NotFiniteError, UserError
-from pyswarmopt_llm.common.files.http import Json, Refusal
+from pyswarmopt_llm.common.files.http import Json, Refusal, documented
 from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.engine.batching import TokenPair, encode_pair
 from pyswarmopt_llm.engine.chat import PromptTokenizer
@@ -40,7 +41,7 @@ def connection(url: str) -> Json:
     return Json(url.rstrip("/").removesuffix("/v1"), KEY, "the server", _WHEN_DOWN)
 
 
-class CandidateServer(Protocol):
+class CandidateServer(ABC):
     """A server that runs one base with candidates on it; called by several threads.
 
     A candidate is whatever `load` returns: the name of an adapter, or its scales; None is the base.
@@ -51,8 +52,8 @@ class CandidateServer(Protocol):
         base: what it calls the base; "" if it does not say.
         likelihoods: whether it gives log-probabilities of given texts, not only of the next token.
         window: its context window; None if it does not say.
-        remark: what to know of it; "" for nothing.
         together: how many candidates it can score in one batch.
+        written: the field of an answer that has its text.
     """
 
     http: Json
@@ -60,15 +61,14 @@ class CandidateServer(Protocol):
     base: str
     likelihoods: bool
     window: int | None
-    remark: str
     together: int
+    written: str
 
+    @abstractmethod
     def running(self) -> object:
         """The base that the server says it runs, and the adapters that it was started with."""
 
-    def tokens(self, text: str) -> list[int]:
-        """Token ids of a text without special tokens, by the server's tokenizer."""
-
+    @abstractmethod
     def load(self, patch: Patch) -> Any:
         """Make a candidate ready.
 
@@ -76,9 +76,11 @@ class CandidateServer(Protocol):
             UserError: the server cannot run it.
         """
 
+    @abstractmethod
     def unload(self, candidate: Any) -> None:
         """Forget a candidate."""
 
+    @abstractmethod
     def score(self, candidate: Any, pairs: Sequence[TokenPair]) -> list[list[Any]]:
         """Natural log of P(token | those before it) of each token of each continuation, as the
         server gives it; `log_likelihoods` checks it.
@@ -87,10 +89,29 @@ class CandidateServer(Protocol):
             UserError: the server refuses, or does not answer.
         """
 
+    @abstractmethod
+    def complete(
+        self, candidate: Any, prompts: Sequence[Sequence[int]], new: int, **options: Any
+    ) -> list[Any]:
+        """The server's answers to prompts, greedy, as it gives them."""
+
+    @abstractmethod
+    def to_cut(self, text: str) -> dict[str, Any]:
+        """The body of a request for the token ids of a text, without special tokens."""
+
+    def tokens(self, text: str) -> list[int]:
+        """Token ids of a text without special tokens, by the server's tokenizer."""
+        answer = self.http.post("/tokenize", self.to_cut(text))
+        with documented(self.name):
+            return list(answer["tokens"])
+
     def generate(
         self, candidate: Any, prompts: Sequence[Sequence[int]], max_new_tokens: int
     ) -> list[str]:
         """Greedy continuations, without special tokens."""
+        answers = self.complete(candidate, prompts, max_new_tokens)
+        with documented(self.name):
+            return [str(answer[self.written]) for answer in answers]
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from pyswarmopt_llm.common.files.http import Json, Refusal, documented
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.engine.batching import TokenPair
 from pyswarmopt_llm.experts.files import write_adapter
-from pyswarmopt_llm.servers.engine import in_order
+from pyswarmopt_llm.servers.engine import CandidateServer, in_order
 
 log = logging.getLogger(__name__)
 _TOKENS = 128  # at most in `logprob_token_ids`
@@ -33,7 +33,7 @@ _TOKENS = 128  # at most in `logprob_token_ids`
 _TOP = 20
 
 
-class Vllm:
+class Vllm(CandidateServer):
     """See `CandidateServer`; a candidate is a LoRA folder, by its name.
 
     Args:
@@ -48,7 +48,7 @@ class Vllm:
         UserError: no such folder.
     """
 
-    likelihoods, remark = True, ""
+    likelihoods, written = True, "text"
 
     def __init__(
         self, http: Json, version: str, folder: Path | None, dtype: torch.dtype, together: int
@@ -74,12 +74,9 @@ class Vllm:
             base = next(card for card in cards["data"] if not card.get("parent"))
             return str(base["id"]), str(base.get("root") or base["id"]), base.get("max_model_len")
 
-    def tokens(self, text: str) -> list[int]:
-        """See `CandidateServer.tokens`."""
-        body = {"model": self._model, "prompt": text, "add_special_tokens": False}
-        answer = self.http.post("/tokenize", body)
-        with documented(self.name):
-            return list(answer["tokens"])
+    def to_cut(self, text: str) -> dict[str, Any]:
+        """See `CandidateServer.to_cut`."""
+        return {"model": self._model, "prompt": text, "add_special_tokens": False}
 
     def load(self, patch: Patch) -> str | None:
         """See `CandidateServer.load`."""
@@ -150,7 +147,7 @@ class Vllm:
             return {}
         contexts = list(dict.fromkeys(context for context, _ in pairs))
         options = {"logprobs": _TOP, "logprob_token_ids": ids, "return_tokens_as_token_ids": True}
-        choices = self._complete(candidate, contexts, 1, **options)
+        choices = self.complete(candidate, contexts, 1, **options)
         with documented(self.name):
             tops = (choice["logprobs"]["top_logprobs"][0] for choice in choices)
             top_of = dict(zip(contexts, tops, strict=True))
@@ -164,7 +161,7 @@ class Vllm:
         self, candidate: str | None, pairs: Sequence[TokenPair]
     ) -> dict[TokenPair, list[Any]]:
         texts = [context + continuation for context, continuation in pairs]
-        choices = self._complete(candidate, texts, 1, prompt_logprobs=1)
+        choices = self.complete(candidate, texts, 1, prompt_logprobs=1)
         values = {}
         with documented(self.name):
             for choice, ids, pair in zip(choices, texts, pairs, strict=True):
@@ -173,17 +170,10 @@ class Vllm:
                 values[pair] = [rows[i][str(ids[i])]["logprob"] for i in scored]
         return values
 
-    def generate(
-        self, candidate: str | None, prompts: Sequence[Sequence[int]], max_new_tokens: int
-    ) -> list[str]:
-        """See `CandidateServer.generate`."""
-        choices = self._complete(candidate, prompts, max_new_tokens)
-        with documented(self.name):
-            return [str(choice["text"]) for choice in choices]
-
-    def _complete(
+    def complete(
         self, candidate: str | None, prompts: Sequence[Sequence[int]], new: int, **options: Any
     ) -> list[Any]:
+        """See `CandidateServer.complete`."""
         body = {
             "model": self._model if candidate is None else candidate,
             "prompt": [list(ids) for ids in prompts],

@@ -6,37 +6,32 @@ What decides is the mean probability of the right options: eight items tell litt
 from __future__ import annotations
 
 import math
-import os
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from pyswarmopt_llm.common.config import changed, command, task_settings
 from pyswarmopt_llm.common.errors import InvalidOption, UndefinedModelError, UserError
-from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.statistics import interval
 from pyswarmopt_llm.engine.transformers import load_engine
-from pyswarmopt_llm.experts.adapter import AdapterInfo, changed_weights, load_factors, read_adapter
+from pyswarmopt_llm.experts.adapter import AdapterInfo, changed_weights, load_factors
 from pyswarmopt_llm.experts.base import BaseModel, resolve_base
-from pyswarmopt_llm.experts.compatibility import BaseFiles, unique_names
-from pyswarmopt_llm.experts.files import refuse_unmatched
+from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.scores.tasks import Item, Scoring
 from pyswarmopt_llm.searching.use.config import BARE, EvalConfig
 from pyswarmopt_llm.searching.use.model import Exam, OnItems
 
 FIRST_ITEMS = 8
 LARGE = 500.0  # a logit whose exponential is still finite
-PARTS = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin")
 # settings of the task that a search shares
 AS_READ = (
     *("dev", "columns", "template", "system", "thinking", "split_seed", "skip_bad_rows", "scoring"),
-    *("max_new_tokens", "temperature", "samples", "allow_overlap", "dtype", "device", "threads"),
+    *("max_new_tokens", "allow_overlap", "dtype", "device", "threads"),
 )
 Round = tuple[int, int]  # adapters, and the items that each has been scored on after it
 
@@ -54,37 +49,15 @@ class ItemAnswer:
     probability: float
 
 
-def plan(adapters: int, items: int, top: int, budget: int | None = None) -> list[Round]:
-    """The rounds of a pool: the first with `FIRST_ITEMS`, or with what the budget allows.
-
-    Raises:
-        InvalidOption: the budget is not enough for a single item.
-
-    Example:
-        >>> plan(64, 100, top=4)
-        [(64, 8), (32, 16), (16, 32), (8, 64), (4, 100)]
-        >>> plan(64, 100, top=4, budget=3000)[0], plan(3, 100, top=4)
-        ((64, 21), [(3, 100)])
-    """
-    if budget is None:
-        return halvings(adapters, items, top, FIRST_ITEMS)
-    plans = (halvings(adapters, items, top, first) for first in range(items, 0, -1))
-    for rounds in plans:
-        if passes(rounds) + items <= budget:
-            return rounds
-    least = passes(rounds) + items
-    raise InvalidOption(
-        "budget",
-        budget,
-        f"{adapters} adapters and the base take {least} passes at least; give as many",
-    )
-
-
-def halvings(adapters: int, items: int, top: int, first: int) -> list[Round]:
+def halvings(adapters: int, items: int, top: int, first: int = FIRST_ITEMS) -> list[Round]:
     """The rounds that begin with so many items and end with `top` adapters on all of them.
 
     Source: Karnin, Koren and Somekh 2013, "Almost optimal exploration in multi-armed bandits",
     ICML; here the items that an adapter was scored on count in all later rounds.
+
+    Example:
+        >>> halvings(64, 100, top=4), halvings(3, 100, top=4)
+        ([(64, 8), (32, 16), (16, 32), (8, 64), (4, 100)], [(3, 100)])
     """
     rounds = []
     scored = min(first, items)
@@ -112,7 +85,7 @@ def halved(
     """The numbers of all adapters, the best first, and their answers.
 
     Args:
-        rounds: of `plan`; each goes on with the best of the one before.
+        rounds: of `halvings`; each goes on with the best of the one before.
         answers_of: scores an adapter, by its number, on a range of the shuffled items.
 
     Example:
@@ -190,77 +163,43 @@ class RankedAdapter:
 def read_pool(
     specs: Sequence[str], base: BaseModel
 ) -> tuple[list[RankedAdapter], dict[str, str], frozenset[str]]:
-    """The adapters that these stand for, see `adapter_paths`; every adapter is read once.
+    """The adapters at these directories or hub ids; every adapter is read once.
 
     Returns:
         The adapters to rank, in the order given; name -> why another one is left out; the weights
         that they change.
 
     Raises:
-        UserError: a folder has no adapters, or none of them can be used.
+        UserError: none is given, or none of them can be used.
     """
-    paths = adapter_paths(specs)
-    files = BaseFiles(base)
+    report = inspect_experts(specs, base)
+    left_out = {problem.expert: problem.text for problem in reversed(report.errors("delta"))}
     infos: dict[str, AdapterInfo] = {}
-    pool: list[RankedAdapter] = []
-    left_out: dict[str, str] = {}
-    for name, path in zip(unique_names(paths), paths, strict=True):
+    for info in report.experts:
+        if info.name in left_out:
+            continue
         try:
-            if user_path(path).is_dir() and not _is_adapter(user_path(path)):
-                raise UserError(f"{path}: holds no adapter; check the path")
-            info = read_adapter(path, name)
-            errors = [p.text for p in files.problems(info) if p.severity == "error"]
-            if errors:
-                raise UserError(errors[0])
             load_factors(info)  # refuses damaged weights
         except UserError as error:
-            left_out[name] = error.text
+            left_out[info.name] = error.text
             continue
         first = infos.setdefault(info.fingerprint, info)
-        if first is info:
-            pool.append(RankedAdapter(name, path, partial(adapter, info)))
-        else:
-            left_out[name] = f"has the same weights as {first.name}"
-    if not pool:
-        name, why = next(iter(left_out.items()))
-        raise UserError(f"no adapter can be used; {name}: {why}")
+        if first is not info:
+            left_out[info.name] = f"has the same weights as {first.name}"
+    if not infos:
+        name = report.names[0]
+        raise UserError(f"no adapter can be used; {name}: {left_out[name]}")
+    paths = dict(zip(report.names, specs, strict=True))
+    pool = [
+        RankedAdapter(info.name, paths[info.name], partial(adapter, info))
+        for info in infos.values()
+    ]
     return pool, left_out, changed_weights(infos.values())
 
 
 def adapter(info: AdapterInfo) -> Patch:
     """The candidate that is an adapter alone."""
     return Patch(low_rank=load_factors(info))
-
-
-def adapter_paths(specs: Sequence[str]) -> list[str]:
-    """The adapters that directories, folders of them and hub ids name, once each.
-
-    In a folder of adapters, what holds no file of an adapter is skipped.
-
-    Raises:
-        UserError: nothing is named.
-    """
-    refuse_unmatched(specs)
-    paths = [path for spec in specs for path in _in_folder(spec)]
-    if not paths:
-        raise UserError("no adapters given; name their directories, or a folder of them")
-    distinct: dict[str, str] = {}
-    for path in paths:
-        distinct.setdefault(os.path.abspath(user_path(path)), path)
-    return list(distinct.values())
-
-
-def _in_folder(spec: str) -> list[str]:
-    """The adapters in a folder, by name; another directory or hub id stands for itself."""
-    folder = user_path(spec)
-    if not folder.is_dir() or _is_adapter(folder):
-        return [spec]
-    return [str(child) for child in sorted(folder.iterdir()) if _is_adapter(child)] or [spec]
-
-
-def _is_adapter(folder: Path) -> bool:
-    """Whether a directory holds any file of an adapter."""
-    return any((folder / name).is_file() for name in PARTS)
 
 
 @dataclass(frozen=True)
@@ -298,7 +237,6 @@ def find(
     adapters: Sequence[str],
     config: EvalConfig,
     top: int = 4,
-    budget: int | None = None,
     on_items: OnItems = lambda done, total: None,
 ) -> FindResult:
     """Rank adapters of one base by their scores on dev.
@@ -306,14 +244,13 @@ def find(
     One adapter is in memory at a time, beside the base.
 
     Args:
-        adapters: directories, folders of them, or hub ids.
+        adapters: directories or hub ids.
         config: base, task and how it is scored; its `seed` shuffles the items.
         top: number of adapters to end with, which are scored on all dev items.
-        budget: maximum number of forward passes of an item, the base's included.
         on_items: receives the number of passes so far, and of all.
 
     Raises:
-        UserError: no adapter can be used, the task or the base cannot, or the budget is too small.
+        UserError: no adapter can be used, or the task or the base cannot.
     """
     if not config.task:
         raise InvalidOption("task", None, "missing; name a file or builtin:NAME, or give `prompts`")
@@ -321,7 +258,7 @@ def find(
     base = resolve_base(config.base)
     pool, left_out, changed = read_pool(adapters, base)
     items = random.Random(config.seed).sample(exam.items, len(exam.items))
-    rounds = plan(len(pool), len(items), top, budget)
+    rounds = halvings(len(pool), len(items), top)
     machine = (config.dtype, config.device, config.threads)
     engine = load_engine(base, *machine, changed=changed, system=config.system)
     engine.thinking = config.thinking

@@ -15,12 +15,15 @@ from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.options import Json
 from pyswarmopt_llm.common.options import OUTPUT, TASK, Option
 
+
 def command(
     source: Annotated[
         str, typer.Argument(metavar="SOURCE", help="Finished run, adapter, or model directory.")
     ],
     out: Annotated[str, Option("Directory to create.", "DIR", OUTPUT)],
-    base: Annotated[str | None, Option("Base model, where SOURCE is an adapter.", "B", TASK)] = None,
+    base: Annotated[
+        str | None, Option("Base model, where SOURCE is an adapter.", "B", TASK)
+    ] = None,
     form: Annotated[
         str,
         Option("merged, gguf or peft.", "F", name="format", choices=("merged", "gguf", "peft")),

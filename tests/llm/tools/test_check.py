@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
@@ -15,10 +15,8 @@ from changed_copies import Edit, edited
 from search_helpers import swarm_llm
 
 import pyswarmopt_llm as sl
-import pyswarmopt_llm.tools.check as check_module
 from pyswarmopt_llm.common.interfaces import LowRank
 from pyswarmopt_llm.engine.mixing import PatchedWeights
-from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import AdapterConfig
 from pyswarmopt_llm.tools.check import AdapterCheck, Numbers, check, kept_in_bfloat16
 
@@ -63,7 +61,7 @@ def test_a_healthy_adapter_is_ok(
     result = only(make_expert("ant", 1, **KINDS[kind]), tiny_base)
     assert result.ok and str(result) == "ant: ok"
     numbers = result.numbers
-    assert numbers is not None and numbers.zero_from_base == numbers.again == 0
+    assert numbers is not None
     assert numbers.from_peft < 1e-6 < 0.01 < numbers.change
     assert numbers.norm == pytest.approx(numbers.peft_norm)
     assert numbers.bfloat16_kept == pytest.approx(1, abs=0.2)
@@ -132,22 +130,6 @@ def test_an_adapter_that_our_loading_ignores_is_found(
     monkeypatch.setattr(PatchedWeights, "load", lambda self, patch: None)
     (problem,) = only(adapter, tiny_base).problems
     assert problem.startswith("is not applied: log-probabilities with it are those of the base")
-
-
-def test_another_result_the_second_time_is_found(
-    tiny_base: Path, make_expert: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    adapter = make_expert("ant", 1)
-    calls: list[Path] = []
-    whole = check_module.next_tokens
-
-    def drifting(engine: TransformersEngine, changes: Mapping[str, LowRank]) -> torch.Tensor:
-        calls.append(adapter)
-        return whole(engine, changes) + 1e-6 * len(calls)
-
-    monkeypatch.setattr(check_module, "next_tokens", drifting)
-    found = " ".join(only(adapter, tiny_base).problems)
-    assert "weight 0 is not the base" in found and "loaded again it gives another result" in found
 
 
 def test_changes_that_bfloat16_rounds_away_are_found(
