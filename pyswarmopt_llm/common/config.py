@@ -51,7 +51,8 @@ ALONE = 6  # candidates that the model of the items proposes, where none are ask
 # Dev items from which on `auto` trains: on them, or on replies to as many spare prompts or more.
 LEAST_DEV, LEAST_DEV_BESIDE_SPARE = 40, 16
 LEAST_TRAINED = 8  # dev items of what is trained on them at all
-EVEN_SUMS = 3  # see `mix.coefficients.even_sums`
+# Start -> how many of the base, the average and the sum of the experts begin it (`even_sums`).
+SUMS = {"sums": 0, "base": 1, "even": 3}
 
 
 @documented
@@ -272,15 +273,14 @@ class SearchConfig:
 
     @property
     def population(self) -> int:
-        """Particles of the swarm, never fewer than it begins with: experts, perhaps `EVEN_SUMS`.
+        """Particles of the swarm, never fewer than it begins with: experts, perhaps `SUMS`.
 
         Example:
             >>> config = SearchConfig("b", ("x", "y"), ("t",), "r", particles=1)
             >>> config.population, replace(config, start="even").population
             (2, 5)
         """
-        sums = {"even": EVEN_SUMS, "base": 1}.get(self.start, 0)
-        return max(self.particles or PARTICLES, len(self.experts) + sums)
+        return max(self.particles or PARTICLES, len(self.experts) + SUMS.get(self.start, 0))
 
     @property
     def iterations(self) -> int:

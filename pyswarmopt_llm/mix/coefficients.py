@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pyswarmopt_llm.common.config import SUMS
 from pyswarmopt_llm.common.interfaces import Patch, Space
 from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_adapter
 from pyswarmopt_llm.experts.files import write_adapter
@@ -126,7 +127,6 @@ def save_patch(
     )
 
 
-SUMS = {"sums": 0, "base": 1, "even": 3}  # start -> how many of `even_sums` begin it
 LEAST_SUM = 0.5
 
 

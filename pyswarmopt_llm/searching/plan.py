@@ -18,7 +18,6 @@ from typing import Any, Self
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.config import (
     ALONE,
-    EVEN_SUMS,
     LEAST_DEV,
     LEAST_DEV_BESIDE_SPARE,
     LEAST_TRAINED,
@@ -26,6 +25,7 @@ from pyswarmopt_llm.common.config import (
     MODEL_SWARMS,
     PARTICLES,
     PATIENCE,
+    SUMS,
     TRANSFORMERS,
     SearchConfig,
     given_settings,
@@ -37,7 +37,6 @@ from pyswarmopt_llm.common.optimizers import check_optimizer, is_swarm
 from pyswarmopt_llm.common.options import check_options, option_name, options_of
 from pyswarmopt_llm.experts.files import inside, refuse_unmatched
 from pyswarmopt_llm.mix import SpaceKind, space_kind
-from pyswarmopt_llm.mix.coefficients import SUMS
 from pyswarmopt_llm.scores.choices import (
     FULL,
     MOST_STARTS,
@@ -512,7 +511,7 @@ def _rounds(plan: Plan) -> dict[str, Any]:
     Iterations that nothing ends have a budget, without which they may take hours.
     """
     config, experts = plan.config, len(plan.config.experts)
-    starting = experts + EVEN_SUMS
+    starting = experts + SUMS["even"]
     free = not any(name in plan.given for name in _OF_ITERATIONS)
     endless = config.max_iter is None and config.budget_items is None
     if not reason("surrogate", plan):

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pyswarmopt_llm.common.config import EVEN_SUMS, MODEL_SWARMS, NEVERGRAD
+from pyswarmopt_llm.common.config import MODEL_SWARMS, NEVERGRAD, SUMS
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.optimizers import module_of, optimizer_names
 from pyswarmopt_llm.common.registry import missing_extra, unknown
@@ -142,7 +142,7 @@ def _untrainable(bench: Bench, budget: int) -> Iterator[str]:
         yield "its result is trained on options"
     if experts > MOST_COEFFICIENTS:
         yield f"goes with at most {MOST_COEFFICIENTS} experts"
-    needed = training(bench) + (experts + EVEN_SUMS) * bench.dev_items
+    needed = training(bench) + (experts + SUMS["even"]) * bench.dev_items
     if budget < needed:
         yield f"training and the experts alone take {needed} examples"
 

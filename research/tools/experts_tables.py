@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import harmonic_mean
+from typing import Any
 
 import numpy as np
 from outcomes import Floats, lines, markdown, p_value
@@ -83,8 +84,9 @@ def difference(read: Right, first: str, second: str, task: str) -> str:
 
 # How much of a gain on dev is left on test
 
+PUBLISHED = "model-swarms"
 SWARMS = {
-    "model-swarms": "Model Swarms",
+    PUBLISHED: "Model Swarms",
     "cma-es": "CMA-ES, weight changes",
     "default, untrained": "the search, untrained",
 }
@@ -96,11 +98,9 @@ def dev_size() -> str:
     """
     gains: dict[tuple[int, str], dict[str, list[tuple[float, float]]]] = {}
     for row in lines("dev-size"):
-        single, best = row["best_single"], row["best"]
-        dev = 100 * (best["dev"] - single["dev"])
-        test = 100 * (_accuracy(best["test"]) - _accuracy(single["test"]))
-        key = row["size"], row["method"]
-        gains.setdefault(key, {}).setdefault(row["task"], []).append((dev, test))
+        if row["method"] in SWARMS:
+            key = row["size"], row["method"]
+            gains.setdefault(key, {}).setdefault(row["task"], []).append(_gains(row))
     rows = []
     for (size, method), tasks in sorted(gains.items(), key=_size_then_method):
         if len(tasks) == 6:
@@ -112,6 +112,39 @@ def dev_size() -> str:
             rows.append([f"{size:,}, {SWARMS[method]}", *cells, left, str(seeds)])
     head = ["gain on dev, points", "gain on test", "left on test", "seeds"]
     return markdown(["dev examples, method", *head], rows)
+
+
+def dev_size_ablations() -> str:
+    """A row per part of Model Swarms that is left out: gains with 1,000 dev examples minus those of
+    the whole algorithm, of the same tasks and seeds; the unit of the intervals is the task.
+    """
+    found: dict[str, dict[tuple[str, int], tuple[float, float]]] = {}
+    for row in lines("dev-size"):
+        if row["size"] == 1000:
+            found.setdefault(row["method"], {})[row["task"], row["seed"]] = _gains(row)
+    whole, rows = found[PUBLISHED], list[list[str]]()
+    for method, gains in found.items():
+        shared = gains.keys() & whole.keys()
+        tasks = {task for task, _ in shared}
+        if method in SWARMS or len(tasks) < 6:
+            continue
+        differences = np.array(
+            [
+                np.mean([np.subtract(gains[at], whole[at]) for at in shared if at[0] == task], 0)
+                for task in sorted(tasks)
+            ]
+        )
+        cells = [_with_interval(differences[:, column]) for column in (0, 1)]
+        rows.append([method, *cells, str(len(shared) // 6)])
+    head = ["gain on dev - whole, points", "gain on test - whole", "seeds"]
+    return markdown(["1,000 dev examples", *head], rows)
+
+
+def _gains(row: Mapping[str, Any]) -> tuple[float, float]:
+    """Gains over the best single expert on dev and on test, in points."""
+    single, best = row["best_single"], row["best"]
+    test = _accuracy(best["test"]) - _accuracy(single["test"])
+    return 100 * (best["dev"] - single["dev"]), 100 * test
 
 
 def _size_then_method(entry: tuple[tuple[int, str], object]) -> tuple[int, int]:

@@ -463,6 +463,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "several-experts": experts_tables.several_experts,
     "several-experts-differences": experts_tables.several_experts_differences,
     "dev-size": experts_tables.dev_size,
+    "dev-size-ablations": experts_tables.dev_size_ablations,
     "unlabelled": unlabelled_tables.unlabelled,
     "unlabelled-differences": unlabelled_tables.unlabelled_differences,
     "unlabelled-tries": unlabelled_tables.unlabelled_tries,

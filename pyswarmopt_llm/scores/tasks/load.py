@@ -56,7 +56,8 @@ _OURS = ("question", "prompt", "answer", "label", "choices", "id", "domain", "sp
 _LETTER = re.compile("[A-Z]")
 _NUMBER = re.compile("-?[0-9]{1,6}")
 T = TypeVar("T")
-NAMED = 20  # bad rows in a message
+NAMED = 20  # bad rows, or kinds of them, in a message
+ALIKE = 3  # rows of one kind
 # dev is one item in so many; of prompts, which nobody has to answer, every other one
 DEV_SHARE, DEV_SHARE_OF_PROMPTS = 3, 2
 log = logging.getLogger(__name__)
@@ -535,7 +536,7 @@ def parse_rows(
         except UserError as error:
             bad[row.location] = error
     if bad and not skip:
-        raise _refusal(table.path, list(bad.values()), skip is not None)
+        raise _refusal(table.path, bad, skip is not None)
     if not results:
         rows = counted(len(table.rows), "row")
         raise UserError(f"{table.path}: none of {rows} is left; see why without `skip_bad_rows`")
@@ -544,21 +545,30 @@ def parse_rows(
 
 def left_out(table: Table, locations: Sequence[str]) -> str:
     """Note on the rows of a table that are left out: how many, and where they stand."""
-    named = ", ".join(location.removeprefix(f"{table.path}: ") for location in locations[:NAMED])
-    more = f" and {len(locations) - NAMED} more" if len(locations) > NAMED else ""
-    return f"{len(locations)} of {len(table.rows)} rows left out ({named}{more})"
+    places = [location.removeprefix(f"{table.path}: ") for location in locations]
+    return f"{len(places)} of {len(table.rows)} rows left out ({_listed(places, NAMED)})"
 
 
-def _refusal(path: Path, errors: Sequence[UserError], can_skip: bool) -> UserError:
-    remedy = ["leave out with `skip_bad_rows`"] if can_skip else []
-    if len(errors) == 1:
-        return UserError(", or ".join([errors[0].text, *remedy]))
-    problems = (error.text.removeprefix(f"{path}: ") for error in errors[:NAMED])
-    texts = [problem.rpartition("; ")[0] or problem for problem in problems]
-    if len(errors) > NAMED:
-        texts.append(f"and {len(errors) - NAMED} more")
-    texts += [f"mend them, or {text}" for text in remedy] or ["mend them"]
-    return UserError(f"{path}: {counted(len(errors), 'bad row')}: {'; '.join(texts)}")
+def _refusal(path: Path, bad: Mapping[str, UserError], can_skip: bool) -> UserError:
+    """What is wrong with the rows at these locations; rows with the same fault share its line."""
+    or_skip = ", or leave out with `skip_bad_rows`" if can_skip else ""
+    if len(bad) == 1:
+        return UserError(next(iter(bad.values())).text + or_skip)
+    rows = dict[str, list[str]]()
+    for location, error in bad.items():
+        problem = error.text.removeprefix(f"{location}: ")
+        fault = problem.rpartition("; ")[0] or problem
+        rows.setdefault(fault, []).append(location.removeprefix(f"{path}: "))
+    texts = [f"{_listed(places, ALIKE)}: {fault}" for fault, places in rows.items()]
+    more = f"; and {len(texts) - NAMED} other faults" if len(texts) > NAMED else ""
+    faults = "; ".join(texts[:NAMED]) + more
+    return UserError(f"{path}: {counted(len(bad), 'bad row')}: {faults}; mend them{or_skip}")
+
+
+def _listed(names: Sequence[str], most: int) -> str:
+    """Names, at most so many, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
 
 
 def load_task_of(config: Any, spec: str, **other: Any) -> Task:

@@ -236,7 +236,7 @@ class Store:
 
     def __init__(self, path: Path | None, repair: bool = True) -> None:
         self._path, self._lock = path, threading.Lock()
-        self._failure: OSError | None = None
+        self._failure: BaseException | None = None
         self._log = AppendLog(path, REMEDY, lambda row: wrong_field(row, {"what": str, "who": str}))
         rows = self._log.repaired() if repair else self._log.read()
         self.known = {(row["what"], row["who"]): row for row in rows}
@@ -298,7 +298,7 @@ class Store:
                 raise self._failure
             try:
                 self._log.append(row)
-            except OSError as error:
+            except BaseException as error:  # by memory or a signal, too
                 self._failure = error
                 raise
         self.known[what, who] = row

@@ -14,12 +14,12 @@ from torch import Tensor
 import pyswarmopt as pso
 from pyswarmopt_llm.common.config import (
     ALONE,
-    EVEN_SUMS,
     MAX_ITER,
     MODEL_SWARMS,
     NEVERGRAD,
     PARTICLES,
     PATIENCE,
+    SUMS,
 )
 from pyswarmopt_llm.common.errors import UndefinedModelError
 from pyswarmopt_llm.common.interfaces import Patch, Space
@@ -82,7 +82,7 @@ def _search(name: str, settings: Settings) -> Patch:
     if published:
         start, rounds, population = "segments", MAX_ITER, PARTICLES
     elif modelled:
-        start, rounds, least = "even", 0, count + EVEN_SUMS
+        start, rounds, least = "even", 0, count + SUMS["even"]
     population = max(settings.particles or population, least)
     if name.startswith(NEVERGRAD):
         rounds = max(trial.left // population - 1, 0)

@@ -4,7 +4,8 @@
 Per task, seed and number of dev items (more hold the fewer) each method has the same number of
 evaluations, `EVALUATIONS`, each of all dev items: the published algorithm in its own space, the
 same update on weight changes, CMA-ES and random points there; beside them the default's mixture,
-which nothing is trained on. Nothing is chosen here, so all six tasks count.
+which nothing is trained on. Nothing is chosen here, so all six tasks count. `ABLATIONS` are the
+published algorithm but for one thing each.
 
 A line of --out is a method: values of the best single expert and of what was found, on dev and
 item by item on test. What is there is not run again.
@@ -33,8 +34,21 @@ SIZES = (50, 200, 1000, 100, 400)
 EVALUATIONS = 200
 _SWARM: Mapping[str, Any] = {"preset": "none", "particles": 10, "max_iter": 19, "patience": 19}
 _DELTA: Mapping[str, Any] = {**_SWARM, "space": "delta", "start": "segments"}
+_PUBLISHED: Mapping[str, Any] = {**_SWARM, "space": "factor", "start": "segments"}
+NEVER = 1_000_000  # evaluations without a new best before a particle is sent back
+ABLATIONS: Mapping[str, Mapping[str, Any]] = {
+    "no p": {"settings": ("cognitive=0",)},
+    "no g": {"settings": ("social=0",)},
+    "no repel": {"settings": ("repel=0",)},
+    "no inertia": {"settings": ("inertia=0",)},
+    "no randomness": {"settings": ("randomness=none",)},
+    "no restart": {"settings": (f"restart_patience={NEVER}",)},
+    "no schedule": {"settings": ("step_decay=1",)},
+    "crossover": {"particles": 20, "max_iter": 9},
+}
 METHODS: Mapping[str, Mapping[str, Any]] = {
-    "model-swarms": {**_SWARM, "space": "factor", "start": "segments"},
+    "model-swarms": _PUBLISHED,
+    **{name: {**_PUBLISHED, **other} for name, other in ABLATIONS.items()},
     "model-swarms, weight changes": _DELTA,
     "cma-es": {**_DELTA, "optimizer": "pycma"},
     "random": {**_DELTA, "optimizer": "nevergrad:RandomSearch"},

@@ -17,7 +17,8 @@ from result_helpers import nested
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.searching.scoring.record import Row, pack, unpack
+from pyswarmopt_llm.common.files import regular
+from pyswarmopt_llm.searching.scoring.record import Row, Store, pack, unpack
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import (
     Run,
@@ -173,3 +174,25 @@ def test_a_result_counts_only_with_its_adapter(tmp_path: Path) -> None:
     (run.path / "result.json").write_text("{")
     with pytest.raises(UserError, match=r"result\.json: damaged.*remove it and resume"):
         _ = run.result
+
+
+@pytest.mark.parametrize("error", [OSError(28, "full"), MemoryError(), KeyboardInterrupt()])
+def test_nothing_is_written_after_a_line_that_is_half_written(
+    error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "results.jsonl"
+    store = Store(file)
+    store.add("search", "a", {"value": 1.0})
+
+    def half(path: Path, text: str) -> None:
+        with path.open("a", encoding="utf-8") as out:
+            out.write(text[: len(text) // 2])
+        raise error
+
+    with monkeypatch.context() as failing:
+        failing.setattr(regular, "append", half)
+        with pytest.raises(type(error)):
+            store.add("search", "b", {"value": 2.0})
+    with pytest.raises(type(error)):  # another thread, to which nothing has happened
+        store.add("search", "c", {"value": 3.0})
+    assert [row["who"] for row in Store(file).all("search")] == ["a"]
