@@ -43,12 +43,12 @@ Memory = Annotated[
 
 
 def command(
-    settings: SearchConfig,
+    *,
     paper: Annotated[bool, Option("The paper's procedure, with its grid, untrained.")] = False,
     reference: Annotated[
         bool, Option("The procedure of the authors' released scripts.", hidden=True)
     ] = False,
-    *,
+    settings: SearchConfig,
     config: Config = None,
     dry_run: DryRun = False,
     memory: Memory = None,
