@@ -24,9 +24,7 @@ import pyswarmopt_llm
 from pyswarmopt.cli.app import app as pyswarmopt_app
 from pyswarmopt.cli.help import default_of, grouped
 from pyswarmopt_llm.cli.app import app as swarm_llm_app
-from pyswarmopt_llm.cli.build import COMMANDS, settings_of, with_flags
-from pyswarmopt_llm.common.options import RARE, option_name
-from pyswarmopt_llm.common.registry import load, plugins
+from pyswarmopt_llm.common.registry import plugins
 
 ROOT = Path(__file__).resolve().parents[2]
 # Files of the top folder that are pages of the site.
@@ -114,7 +112,7 @@ def command_line() -> str:
     for app, intro in (
         (
             swarm_llm_app,
-            "Options of a command can also stand in a file, see `swarm-llm init` and `--config`.",
+            "Options of a command can also stand in a file, see `--config`.",
         ),
         (pyswarmopt_app, "Needs the extra `toy`."),
     ):
@@ -146,14 +144,6 @@ def command_page(command: Any, parent: Any, name: str) -> Iterator[str]:
         yield from (f"| {heading} | | default |", "|---|---|---|")
         for param in params:
             yield option_row(param)
-        yield ""
-    groups = settings_of(load(COMMANDS[name])) if parent.info_name == "swarm-llm" else {}
-    rare = [setting for group in groups.values() for setting in group if setting.rare]
-    if rare:
-        yield from (f"| {RARE}, with `--set` | |", "|---|---|")
-        for setting in rare:
-            typed = "=".join(filter(None, (option_name(setting.name), setting.option.metavar)))
-            yield f"| `{typed}` | {with_flags(setting.option.help)} |"
         yield ""
 
 

@@ -19,7 +19,7 @@ from pyswarmopt_llm.common.registry import is_there, load, plugins, unknown
 _CLI, _TOOLS = "pyswarmopt_llm.cli", "pyswarmopt_llm.tools.cli"
 
 SECTIONS: dict[str, dict[str, str]] = {
-    "Start": {"demo": f"{_CLI}.demo:command", "init": f"{_CLI}.init:command"},
+    "Start": {"demo": f"{_CLI}.demo:command"},
     "Search": {
         "search": f"{_CLI}.search:command",
         "resume": f"{_CLI}.search:resume",
@@ -59,7 +59,7 @@ SET = Annotated[
         "--set",
         metavar="NAME=VALUE",
         hidden=True,
-        help="A rare setting; `swarm-llm init` lists them.",
+        help="A rare setting, of those above.",
         rich_help_panel=SETTINGS,
     ),
 ]
@@ -192,8 +192,18 @@ def as_command(function: Callable[..., None]) -> Callable[..., None]:
     parameters.sort(key=lambda parameter: parameter.default is not EMPTY)  # required ones first
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    command.__doc__ = function.__doc__
+    command.__doc__ = "\n\n".join([inspect.cleandoc(function.__doc__ or ""), *_listed(rare)])
     return command
+
+
+def _listed(rare: Mapping[str, Setting]) -> list[str]:
+    """A paragraph of the whole help: each rare setting, and what it means."""
+    lines = [
+        f"  {option_name(name)}={setting.option.metavar or 'true'}  {with_flags(setting.option.help)}"
+        for name, setting in rare.items()
+        if name != COEFFICIENTS
+    ]
+    return ["\n".join(["\b", f"{RARE}, with --set:", *lines])] if lines else []
 
 
 def _named(texts: Sequence[str], rare: Mapping[str, Setting]) -> dict[str, Any]:

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from dataclasses import replace
-from itertools import chain, count
 from pathlib import Path
 from typing import Annotated
 
-from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.options import DryRun, Json, Quiet
 from pyswarmopt_llm.cli.running import print_plan, run_job
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.options import OUTPUT, Option
-from pyswarmopt_llm.common.registry import lazy
 
-open_mixture = lazy("pyswarmopt_llm.tokens.space:open_mixture")
 PACKAGE = Path(__file__).resolve().parents[1]
 EMBEDDED = "embedded:smollm2-135m"
 UNLIKE = ("llama", "gpt2", "gemma3")
-SHOWN = 2  # replies that the search improved, or got right
-WRITTEN = 20  # questions that models of three architectures answer in words
 
 
 def command(
@@ -31,9 +22,6 @@ def command(
     ] = None,
     seed: Annotated[int, Option("Random seed, of the questions too.", "S", least=0)] = 0,
     score: Annotated[bool, Option("Without labels: a program scores written letters.")] = False,
-    real: Annotated[
-        bool, Option("With --score: a real base, eight rules of style (15 minutes).")
-    ] = False,
     token: Annotated[bool, Option("Models of three architectures, by --space token.")] = False,
     dry_run: DryRun = False,
     quiet: Quiet = False,
@@ -44,13 +32,11 @@ def command(
 
     Example: swarm-llm demo --out runs/demo
     """
-    run = out or free_directory(Path("runs"), f"demo{'-score' * score}{'-token' * token}")
-    if real and not score:
-        raise UserError("--real goes with --score; the demo of labels has a real base")
+    run = out or Path("runs", f"demo{'-score' * score}{'-token' * token}")
     if score and token:
         raise UserError("--score and --token are two demos; give one of them")
     labelled = token_search if token else demo_search
-    config = (style_search if real else letters_search if score else labelled)(seed, run)
+    config = (letters_search if score else labelled)(seed, run)
     if dry_run:
         from pyswarmopt_llm.searching.dry_run import dry_run_search
 
@@ -59,17 +45,6 @@ def command(
     from pyswarmopt_llm.report.run import search
 
     run_job(lambda on_event: search(config, on_event), run, quiet=quiet, as_json=as_json)
-    if token and not as_json:
-        for line in beside_members(config):
-            echo(line)
-    if score and not (real or as_json):
-        for line in gained_replies(run / "replies.json")[:SHOWN]:
-            echo(line)
-        plain = search(model_swarms_beside(config)).result
-        echo(
-            f"Model Swarms, as published, with {plain['evaluations']} evaluations: "
-            f"{plain['best_test']:.3f} on test"
-        )
 
 
 def demo_search(seed: int, out: Path) -> SearchConfig:
@@ -106,26 +81,6 @@ def letters_search(seed: int, out: Path) -> SearchConfig:
     )
 
 
-def style_search(seed: int, out: Path) -> SearchConfig:
-    """The same with a real base: five experts, of which four keep two rules of style each."""
-    folder = demo_folder("house_style")
-    return SearchConfig(
-        base=demo_base(),
-        experts=adapters(folder / "experts"),
-        tasks=(),
-        prompts=str(folder / "prompts.jsonl"),
-        metrics=(f"{folder / 'style.py'}:style",),
-        out=str(out),
-        dev=16,
-        spare=32,
-        test=32,
-        max_new_tokens=40,
-        proposals=8,
-        train="on",
-        seed=seed,
-    )
-
-
 def token_search(seed: int, out: Path) -> SearchConfig:
     """The search of the demo of predictions: a Llama, a GPT-2 and a Gemma 3, each with two of six
     skills; the last is mistaken about the other four.
@@ -142,22 +97,6 @@ def token_search(seed: int, out: Path) -> SearchConfig:
         scoring="likelihood",
         dtype="float32",
         seed=seed,
-    )
-
-
-def model_swarms_beside(config: SearchConfig) -> SearchConfig:
-    """Model Swarms on the same prompts, with as many evaluations: ten particles, three
-    iterations.
-    """
-    return replace(
-        config,
-        out=f"{config.out}-model-swarms",
-        preset="none",
-        space="factor",
-        start="segments",
-        particles=10,
-        max_iter=3,
-        no_rivals=True,
     )
 
 
@@ -190,53 +129,3 @@ def demo_base() -> str:
 
     name = embedded_model(EMBEDDED).name
     return spec_of(name) or name
-
-
-def free_directory(parent: Path, name: str) -> Path:
-    """`parent/name`, or the first of `parent/name-2`, `parent/name-3`, ... that does not exist
-    yet.
-    """
-    numbered = (parent / f"{name}-{number}" for number in count(2))
-    return next(path for path in chain([parent / name], numbered) if not path.exists())
-
-
-def gained_replies(file: Path) -> list[str]:
-    """The prompts that the result answers better than the best expert, with both replies."""
-    (task,) = json.loads(file.read_text(encoding="utf-8"))["tasks"]
-    lines = []
-    for row in task["prompts"]:
-        (before,) = [it for it in row["replies"] if it["model"].startswith("best expert")]
-        (after,) = [it for it in row["replies"] if it["model"] == "result"]
-        if after["value"] > before["value"]:
-            lines.append(
-                f"{row['prompt']}: {before['text']!r} by the best expert, {after['text']!r} by the "
-                "result"
-            )
-    return lines
-
-
-def beside_members(config: SearchConfig) -> Iterator[str]:
-    """The test accuracies of each member, of equal weights and of the result of a token search, and
-    what all of them write to questions that the result answers right.
-    """
-    from pyswarmopt_llm.common.interfaces import Patch
-    from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
-    from pyswarmopt_llm.scores.tasks.load import load_task_of
-
-    engine = open_mixture(Path(config.out) / "best", config.dtype)
-    test, names = load_task_of(config, config.tasks[0]).test, list(engine.members)
-    mixtures = {name: tuple(float(name == other) for other in names) for name in names}
-    mixtures["equal weights"] = (1 / len(names),) * len(names)
-    mixtures["the search"] = tuple(engine.weights.tolist())
-    asked = Accuracy(test, "likelihood", engine.chat)
-    texts = {}
-    for name, weights in mixtures.items():
-        engine.load(Patch(mixture=weights))
-        yield f"{name}: {asked(engine).value:.3f} on {len(test)} test examples"
-        questions = [f"Question: {item.question}" for item in test[:WRITTEN]]
-        texts[name] = [text.strip() for text in engine.generate(questions, 8)]
-    rows = zip(test, *texts.values(), strict=False)
-    right = [(item, row) for item, *row in rows if row[-1] == item.answer_text]
-    for item, row in right[:SHOWN]:
-        said = [f"{text!r} by {name}" for name, text in zip(mixtures, row, strict=True)]
-        yield f"Question: {item.question}: {', '.join(said)}"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -18,43 +16,19 @@ from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import TASK, Option
 
 
-@dataclass(frozen=True)
-class Generation:
-    """The model that answers, and its settings."""
-
-    run: Annotated[Path | None, Option("Finished run; provides base and adapter.", "RUN", TASK)] = (
-        None
-    )
-    base: Annotated[
-        str | None, Option("Base model, mixture or graph, instead of `run`.", "B", TASK)
-    ] = None
-    adapter: Annotated[str | None, Option("LoRA adapter on `base`.", "A", TASK)] = None
-    max_new_tokens: Annotated[int, Option("Maximum number of new tokens.", "N", least=1)] = 128
-    fusion: Annotated[str, Option("For mixtures: auto, exact, bytes, union, relative.", "F")] = (
-        "auto"
-    )
-
-    @property
-    def model(self) -> tuple[str, str | None]:
-        """Base and adapter, of the run or as given."""
-        if self.run is not None:
-            if self.base is not None or self.adapter is not None:
-                raise InvalidOption(
-                    "run", None, "brings its own base and adapter; remove `base` and `adapter`"
-                )
-            from pyswarmopt_llm.searching.scoring.run_directory import result_of
-
-            return result_of(self.run)
-        if self.base is None:
-            raise InvalidOption(
-                "run", None, "missing; give a finished run, or `base` with `adapter`"
-            )
-        return self.base, self.adapter
-
-
 def command(
     prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="The prompt.")],
-    settings: Generation,
+    run: Annotated[
+        Path | None, Option("Finished run; provides base and adapter.", "RUN", TASK)
+    ] = None,
+    base: Annotated[
+        str | None, Option("Base model, mixture or graph, instead of `run`.", "B", TASK)
+    ] = None,
+    adapter: Annotated[str | None, Option("LoRA adapter on `base`.", "A", TASK)] = None,
+    max_new_tokens: Annotated[int, Option("Maximum number of new tokens.", "N", least=1)] = 128,
+    fusion: Annotated[str, Option("For mixtures: auto, exact, bytes, union, relative.", "F")] = (
+        "auto"
+    ),
     *,
     machine: Machine,
     as_json: Json = False,
@@ -63,26 +37,28 @@ def command(
 
     Example: swarm-llm generate --run runs/first "Which planet is the largest?"
     """
-    base, adapter = settings.model
     from pyswarmopt_llm.searching.use.model import generate_text
 
-    options = {**vars(machine), "fusion": settings.fusion, "run": settings.run}
-    options["engine"] = choose_engine(machine.engine, settings.run, quiet=as_json)
-    answer = generate_text(base, adapter, prompt, settings.max_new_tokens, **options)
+    if run is not None:
+        if base is not None or adapter is not None:
+            why = "brings its own base and adapter; remove `base` and `adapter`"
+            raise InvalidOption("run", None, why)
+        from pyswarmopt_llm.searching.scoring.run_directory import result_of
+
+        base, adapter = result_of(run)
+    if base is None:
+        raise InvalidOption("run", None, "missing; give a finished run, or `base` with `adapter`")
+    options = {**vars(machine), "fusion": fusion, "run": run}
+    options["engine"] = choose_engine(machine.engine, run, quiet=as_json)
+    answer = "".join(generate_text(base, adapter, prompt, max_new_tokens, **options))
     if as_json:
-        typer.echo(
-            json.dumps(
-                {"base": base, "adapter": adapter, "prompt": prompt, "answer": "".join(answer)}
-            )
-        )
+        record = {"base": base, "adapter": adapter, "prompt": prompt, "answer": answer}
+        typer.echo(json.dumps(record))
         return
-    if settings.run is not None:
-        _warn_of_labels(settings.run)
+    if run is not None:
+        _warn_of_labels(run)
     # A file or another program gets what the model wrote, byte for byte.
-    write = echo if sys.stdout.isatty() else partial(print, flush=True)
-    for piece in answer:
-        write(piece, end="")
-    write("")
+    (echo if sys.stdout.isatty() else print)(answer)
 
 
 def _warn_of_labels(run: Path) -> None:
@@ -92,8 +68,6 @@ def _warn_of_labels(run: Path) -> None:
     from pyswarmopt_llm.searching.scoring.run_directory import read_about
 
     result = read_result(run)
-    if result is None or result.scoring not in ("letter", "likelihood"):
-        return
-    if labelled(read_about(run), result) is not None:
+    if result is not None and labelled(read_about(run), result) is not None:
         text = "found by its choices among options, replies were not scored; use swarm-llm predict"
         echo(f"{run}: {text}", err=True)

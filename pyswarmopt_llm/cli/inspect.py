@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.experts.table import ExpertRow
 
 DEFAULT = "delta"  # the space of `--preset auto`
-NUMBERS = ("parameters", "MB", "norm", "top share")
-HEADINGS = ("expert", "base", "rank", "alpha", "kind", "targets", "dtype", *NUMBERS)
+WORDS = ("expert", "base", "rank", "alpha", "kind", "targets", "dtype")  # columns of the table
 
 
 def command(
@@ -89,23 +88,19 @@ def _show(report: PreflightReport, rows: Sequence[ExpertRow], errors: dict[str, 
 
 def report_table(rows: Sequence[ExpertRow]) -> tuple[str, Table]:
     """The common properties of all experts in one line, and a table of their differences."""
-    cells = [
-        (
-            *(r.expert, r.base, r.rank, r.alpha, r.kind, r.targets, r.dtype),
-            *(f"{r.parameters:,}", f"{r.bytes / 1e6:.1f}"),
-            *("-" if value is None else f"{value:.2f}" for value in (r.norm, r.top_share)),
-        )
-        for r in rows
-    ]
-    shared, table, shown = [], Table(), []
-    for heading, values in zip(HEADINGS, zip(*cells, strict=True), strict=True):
-        if len(cells) > 1 and len(set(values)) == 1:
-            shared.append(f"{heading} {values[0]}")
-            continue
-        justify: Any = "right" if heading in NUMBERS else "left"
-        table.add_column(heading, overflow="fold", justify=justify)
-        shown.append(values)
-    for row in zip(*shown, strict=True):
-        table.add_row(*map(escape, row))
-    experts = counted(len(cells), "expert")
-    return f"{experts}, all with {', '.join(shared)}" if shared else experts, table
+    columns = {
+        **{name: [getattr(row, name) for row in rows] for name in WORDS},
+        "parameters": [f"{row.parameters:,}" for row in rows],
+        "MB": [f"{row.bytes / 1e6:.1f}" for row in rows],
+        "norm": ["-" if row.norm is None else f"{row.norm:.2f}" for row in rows],
+        "top share": ["-" if row.top_share is None else f"{row.top_share:.2f}" for row in rows],
+    }
+    shared = [name for name, cells in columns.items() if len(rows) > 1 and len({*cells}) == 1]
+    table = Table()
+    for name in [each for each in columns if each not in shared]:
+        table.add_column(name, overflow="fold", justify="left" if name in WORDS else "right")
+    for cells in zip(*(columns[name] for name in columns if name not in shared), strict=True):
+        table.add_row(*map(escape, cells))
+    common = ", ".join(f"{name} {columns[name][0]}" for name in shared)
+    experts = counted(len(rows), "expert")
+    return f"{experts}, all with {common}" if shared else experts, table

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,27 +26,20 @@ if TYPE_CHECKING:
 _SHOWN = 5  # choices of a question on the terminal
 
 
-@dataclass(frozen=True)
-class Labelling:
-    """The model that labels, and the destination of the labels."""
-
-    run: Annotated[Path, Option("Finished run of a task with choices.", "RUN", opt.TASK)]
-    out: Annotated[
-        Path | None,
-        Option("File to write: the rows with labels and probabilities.", "F", opt.OUTPUT),
-    ] = None
-    text: Annotated[str | None, Option("A question, instead of a file.", "TEXT", opt.TASK)] = None
-    task: Annotated[
-        str | None, Option("Which one, of a run with several tasks.", "T", opt.TASK)
-    ] = None
-    columns: opt.Columns = ()
-
-
 def command(
-    settings: Labelling,
+    run: Annotated[Path, Option("Finished run of a task with choices.", "RUN", opt.TASK)],
     file: Annotated[
         Path | None, typer.Argument(metavar="[FILE]", help="CSV, TSV, JSONL or JSON of new rows.")
     ] = None,
+    out: Annotated[
+        Path | None,
+        Option("File to write: the rows with labels and probabilities.", "F", opt.OUTPUT),
+    ] = None,
+    text: Annotated[str | None, Option("A question, instead of a file.", "TEXT", opt.TASK)] = None,
+    task: Annotated[
+        str | None, Option("Which one, of a run with several tasks.", "T", opt.TASK)
+    ] = None,
+    columns: opt.Columns = (),
     *,
     machine: Machine,
     quiet: Quiet = False,
@@ -59,25 +52,25 @@ def command(
 
     Example: swarm-llm predict --run runs/first new.csv --out labelled.csv
     """
-    if (file is None) == (settings.text is None):
+    if (file is None) == (text is None):
         raise InvalidOption("text", None, "give a file of rows or `text`, one of the two")
-    if file is not None and settings.out is None:
+    if file is not None and out is None:
         raise InvalidOption("out", None, "missing; name the file to write")
-    if settings.text is not None and settings.out is not None:
-        raise InvalidOption("out", str(settings.out), "is for a file of rows; remove it")
+    if text is not None and out is not None:
+        raise InvalidOption("out", str(out), "is for a file of rows; remove it")
     from pyswarmopt_llm.searching.use.predict import predict
 
-    options = {**vars(machine), "task": settings.task, "columns": settings.columns}
-    options["engine"] = choose_engine(machine.engine, settings.run, quiet=quiet or as_json)
-    questions = [settings.text or ""] if file is None else file
+    options = {**vars(machine), "task": task, "columns": columns}
+    options["engine"] = choose_engine(machine.engine, run, quiet=quiet or as_json)
+    questions = [text or ""] if file is None else file
     with interruptible(repeating), items_bar(open_console(stderr=True), quiet or as_json) as items:
-        found = predict(settings.run, questions, settings.out, on_items=items, **options)
-    if settings.out is None:
-        record, lines = asdict(found[0]), _single(found[0])
-    else:
-        counts = _counts(found)
-        record, lines = {"out": str(settings.out), "labels": counts}, _many(counts, settings.out)
-    print_either(record, lines, as_json)
+        found = predict(run, questions, out, on_items=items, **options)
+    if out is None:
+        print_either(asdict(found[0]), _single(found[0]), as_json)
+        return
+    labels = Counter(prediction.label for prediction in found if prediction.probabilities)
+    counts = dict(labels.most_common())
+    print_either({"out": str(out), "labels": counts}, _many(counts, out), as_json)
 
 
 def _single(prediction: Prediction) -> Iterator[str]:
@@ -92,8 +85,3 @@ def _many(counts: Mapping[str, int], out: Path) -> Iterator[str]:
     """The place of the rows, and the number with each label."""
     yield f"{counted(sum(counts.values()), 'row')} labelled in {out}"
     yield ", ".join(f"{count} {label or 'undefined'}" for label, count in counts.items())
-
-
-def _counts(predictions: Sequence[Prediction]) -> dict[str, int]:
-    labels = (prediction.label for prediction in predictions if prediction.probabilities)
-    return dict(Counter(labels).most_common())

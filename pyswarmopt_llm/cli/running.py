@@ -26,7 +26,7 @@ from pyswarmopt_llm.report.pages import lines_of, words
 from pyswarmopt_llm.report.terminal import json_lines, progress
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.searching.dry_run import Fit, PlannedCost
+    from pyswarmopt_llm.searching.dry_run import PlannedCost
     from pyswarmopt_llm.searching.loop import SearchResult
 
 
@@ -142,11 +142,6 @@ def show_result(console: Console, run: Path, result: Mapping[str, Any]) -> None:
 def print_plan(plan: PlannedCost, as_json: bool) -> None:
     """Print the cost of a command, for a person or as JSON."""
     print_either(asdict(plan), lines_of(with_flags(words().cost_of(plan))), as_json)
-
-
-def print_fit(fit: Fit, as_json: bool) -> None:
-    """Print whether a search fits on a card."""
-    print_either({"fits": fit.fits, **asdict(fit)}, fit.lines(), as_json)
 
 
 def print_either(record: Mapping[str, Any], lines: Iterable[str], as_json: bool) -> None:

@@ -4,7 +4,7 @@ one anew.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +12,7 @@ import typer
 
 from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.options import Again, Config, DisplayOptions, DryRun
-from pyswarmopt_llm.cli.running import print_fit, print_plan, run_job
+from pyswarmopt_llm.cli.running import print_either, print_plan, run_job
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
@@ -20,29 +20,20 @@ from pyswarmopt_llm.common.options import MACHINE, Option
 from pyswarmopt_llm.scores.tasks.load import check_files
 
 
-@dataclass(frozen=True)
-class PresetOptions:
-    """Presets that have an option of their own."""
+def with_preset(settings: SearchConfig, **presets: bool) -> SearchConfig:
+    """The settings with the preset that has an option of its own, if it is chosen.
 
-    paper: Annotated[bool, Option("The paper's procedure, with its grid, untrained.")] = False
-    reference: Annotated[
-        bool, Option("The procedure of the authors' released scripts.", hidden=True)
-    ] = False
-
-    def applied(self, settings: SearchConfig) -> SearchConfig:
-        """The settings with the preset.
-
-        Raises:
-            InvalidOption: they name another one.
-        """
-        for name in (name for name, chosen in vars(self).items() if chosen):
-            for setting, default in (("preset", None), ("compat", "auto")):
-                value = getattr(settings, setting)
-                if value not in (default, name):
-                    why = f"contradicts `{setting} {value}`; remove one of them"
-                    raise InvalidOption(name, True, why)
-            settings = replace(settings, preset=name)
-        return settings
+    Raises:
+        InvalidOption: they name another one.
+    """
+    for name in (name for name, chosen in presets.items() if chosen):
+        for setting, default in (("preset", None), ("compat", "auto")):
+            value = getattr(settings, setting)
+            if value not in (default, name):
+                why = f"contradicts `{setting} {value}`; remove one of them"
+                raise InvalidOption(name, True, why)
+        settings = replace(settings, preset=name)
+    return settings
 
 
 Memory = Annotated[
@@ -52,9 +43,12 @@ Memory = Annotated[
 
 
 def command(
-    published: PresetOptions,
-    settings: SearchConfig,
     *,
+    paper: Annotated[bool, Option("The paper's procedure, with its grid, untrained.")] = False,
+    reference: Annotated[
+        bool, Option("The procedure of the authors' released scripts.", hidden=True)
+    ] = False,
+    settings: SearchConfig,
     config: Config = None,
     dry_run: DryRun = False,
     memory: Memory = None,
@@ -64,7 +58,7 @@ def command(
 
     Example: swarm-llm search --base B --experts adapters/* --task questions.json --out runs/first
     """
-    settings = published.applied(settings)
+    settings = with_preset(settings, paper=paper, reference=reference)
     as_json = shown.as_json or shown.as_lines
     if memory is not None:
         if not dry_run:
@@ -72,7 +66,7 @@ def command(
         from pyswarmopt_llm.searching.dry_run import fit_of
 
         if (fit := fit_of(settings, memory)) is not None:
-            print_fit(fit, as_json)
+            print_either({"fits": fit.fits, **asdict(fit)}, fit.lines(), as_json)
         return
     check_files(settings, settings.tasks)
     if dry_run:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from dataclasses import asdict, replace
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.progress import Progress
@@ -31,10 +31,6 @@ from pyswarmopt_llm.searching.training.examples import (
     training_items,
 )
 
-if TYPE_CHECKING:
-    from pyswarmopt_llm.searching.training.train import TrainingResult
-    from pyswarmopt_llm.searching.training.trainer import OnRound
-
 
 @contextmanager
 def step_display(quiet: bool) -> Iterator[Callable[[int, int, float], None] | None]:
@@ -49,24 +45,18 @@ def step_display(quiet: bool) -> Iterator[Callable[[int, int, float], None] | No
         )
 
 
-@dataclass(frozen=True)
-class TrainExpertOptions:
-    """The options of `swarm-llm train-expert` beside those of the training."""
-
-    base: Base
+def command(
+    base: Base,
     data: Annotated[
         tuple[str, ...],
-        Option(
-            'JSONL of {"messages": [...]}, a task file, builtin:NAME.',
-            "D",
-            TASK,
-        ),
-    ]
-    out: Annotated[str, Option("Adapter directory to create.", "DIR", OUTPUT)]
+        Option('JSONL of {"messages": [...]}, a task file, builtin:NAME.', "D", TASK),
+    ],
+    out: Annotated[str, Option("Adapter directory to create.", "DIR", OUTPUT)],
+    recipe: TrainingOptions,
     examples: Annotated[
         int | None,
         Option(f"Examples per D (all, or {BUILTIN_EXAMPLES} generated).", "N", TASK, least=1),
-    ] = None
+    ] = None,
     loss: Annotated[
         Literal["answer", "options"],
         Option(
@@ -74,24 +64,16 @@ class TrainExpertOptions:
             "KIND",
             TASK,
         ),
-    ] = "answer"
-    columns: Columns = ()
+    ] = "answer",
+    columns: Columns = (),
     start_from: Annotated[
         str | None,
         Option(
-            "Continue this adapter, with its modules, ranks and scale.",
-            "DIR",
-            TASK,
-            name="from",
+            "Continue this adapter, with its modules, ranks and scale.", "DIR", TASK, name="from"
         ),
-    ] = None
-    dtype: Dtype = "auto"
-    device: Device = "auto"
-
-
-def command(
-    options: TrainExpertOptions,
-    recipe: TrainingOptions,
+    ] = None,
+    dtype: Dtype = "auto",
+    device: Device = "auto",
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -99,21 +81,35 @@ def command(
 
     Example: swarm-llm train-expert --base B --data builtin:dates --out experts/dates --rank 4
     """
-    for name in ("rank", "alpha", "targets") if options.start_from is not None else ():
+    for name in ("rank", "alpha", "targets") if start_from is not None else ():
         if getattr(recipe, name) != getattr(TrainingOptions, name):
             why = "is that of `start_from`; remove it"
             raise InvalidOption(name, getattr(recipe, name), why)
-    recipe = replace(recipe, start=options.start_from)
-    sources = _sources(options, recipe.seed)  # read before a model is loaded
+    load: Callable[..., Sequence[Any]] = training_items if loss == "options" else load_examples
+    # read before a model is loaded
+    sources = {spec: load(spec, examples, recipe.seed, columns) for spec in data}
     if not (as_json or quiet):
         for spec, source in sources.items():
             echo(f"{spec}: {counted(len(source), 'row')}")
+    from pyswarmopt_llm.experts.base import resolve_base
+    from pyswarmopt_llm.searching.training.train import train_expert
+
     with step_display(quiet) as on_step:
-        done = _train(options, recipe, sources, on_step)
+        done = train_expert(
+            resolve_base(base),
+            [example for source in sources.values() for example in source],
+            out,
+            replace(recipe, start=start_from),
+            loss=loss,
+            dtype=dtype,
+            device=device,
+            data="; ".join(f"{spec}, {len(rows)} examples" for spec, rows in sources.items()),
+            on_step=on_step,
+        )
     if as_json:
         # JSON has no NaN
         record = {key: None if value != value else value for key, value in asdict(done).items()}
-        typer.echo(json.dumps({"out": options.out, **record}))
+        typer.echo(json.dumps({"out": out, **record}))
         return
     if done.cut or done.dropped:
         echo(
@@ -121,39 +117,11 @@ def command(
             f"{recipe.max_len} tokens, and {done.dropped} left out, whose answers begin later; "
             "--max-len N takes more"
         )
-    first, last = done.train_loss_first, done.train_loss_last
-    loss = f"training loss {first:.3f} (first) -> {last:.3f} (last)"
+    change = (
+        f"training loss {done.train_loss_first:.3f} (first) -> {done.train_loss_last:.3f} (last)"
+    )
     if done.heldout:
         before, after = done.heldout_loss_base, done.heldout_loss_expert
-        loss = f"held-out loss {before:.3f} (base) -> {after:.3f} (expert)"
+        change = f"held-out loss {before:.3f} (base) -> {after:.3f} (expert)"
     steps, tokens = counted(done.steps, "step"), counted(done.tokens, "token")
-    echo(f"wrote {options.out}: {steps}, {tokens} in {done.seconds:.0f} s; {loss}")
-
-
-def _sources(options: TrainExpertOptions, seed: int) -> dict[str, Sequence[Any]]:
-    """Each D and its examples: items, or chats."""
-    load = training_items if options.loss == "options" else load_examples
-    asked = (options.examples, seed, options.columns)
-    return {spec: load(spec, *asked) for spec in options.data}
-
-
-def _train(
-    options: TrainExpertOptions,
-    recipe: TrainingOptions,
-    sources: Mapping[str, Sequence[Any]],
-    on_step: OnRound | None,
-) -> TrainingResult:
-    from pyswarmopt_llm.experts.base import resolve_base
-    from pyswarmopt_llm.searching.training.train import train_expert
-
-    return train_expert(
-        resolve_base(options.base),
-        [example for source in sources.values() for example in source],
-        options.out,
-        recipe,
-        loss=options.loss,
-        dtype=options.dtype,
-        device=options.device,
-        data="; ".join(f"{spec}, {len(rows)} examples" for spec, rows in sources.items()),
-        on_step=on_step,
-    )
+    echo(f"wrote {out}: {steps}, {tokens} in {done.seconds:.0f} s; {change}")

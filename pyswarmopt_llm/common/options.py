@@ -1,7 +1,7 @@
 """Options as data: a configuration is a dataclass, and each of its fields carries an `Option`.
 
-From these fields alone come the command line with its help, `swarm-llm init`, the range checks and
-the command in a model card. A new option is one new field:
+From these fields alone come the command line with its help, the range checks and the command in a
+model card. A new option is one new field:
 
     inertia: Annotated[float, Option("Weight of the former velocity.", "W", least=0, below=1)] = 0.2
 
@@ -35,7 +35,7 @@ class Option:
         metavar: placeholder of the value; ends in ``...`` if the option takes several. Switches
             have none.
         group: heading of the help, one of `GROUPS`, or `RARE`.
-        hidden: the help only names it; `swarm-llm init` explains it.
+        hidden: the help only names it; ``--help-all`` explains it.
         name: on the command line, if different from the field's.
         required: False: optional on the command line though the field has no default; empty then.
         commas: values of a tuple are comma-separated, instead of repeating the option.

@@ -148,16 +148,6 @@ class RewardModel:
         return [int(i) for i in tokenizer(text, add_special_tokens=False)["input_ids"]]
 
 
-def preferred(rewards: Sequence[float]) -> dict[str, float]:
-    """Mean probability of being preferred to a reply of reward 0 (Bradley and Terry 1952).
-
-    Example:
-        >>> preferred([0.0, 0.0]), preferred([900.0])
-        ({'preferred': 0.5}, {'preferred': 1.0})
-    """
-    return {"preferred": round(sum(map(_logistic, rewards)) / len(rewards), 9)}
-
-
 def _logistic(value: float) -> float:
     return 1 / (1 + math.exp(-max(min(value, 50.0), -50.0)))
 
@@ -198,7 +188,7 @@ def reward_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
     kind, _, folder = spec.partition(":")
     model = load_reward(folder, device)
     if kind == "reward":
-        return {"score": model.scores, "named": preferred}
+        return {"score": model.scores}
     return {"score": model.verbose if kind == "verbose" else model.concise}
 
 

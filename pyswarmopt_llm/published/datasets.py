@@ -11,7 +11,7 @@ import csv
 import hashlib
 import random
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice, product
@@ -318,24 +318,21 @@ def read_rows(path: Path) -> dict[str, list[Row]]:
         )
     splits: dict[str, list[Row]] = {}
     for file in files or [path]:
+        content = _read(file)
         match = _SPLIT.search(str(file.relative_to(path)).lower())
-        for name, rows in _by_split(file, match.group(1) if match else "all").items():
-            splits.setdefault(name, []).extend(rows)
+        parts = {match.group(1) if match else "all": content}
+        if isinstance(content, Mapping) and {"dev", "test"} <= content.keys():
+            parts = {name: content[name] for name in ("dev", "test")}
+        for name, rows in parts.items():
+            splits.setdefault(name, []).extend(_with_file(rows, file))
     if len(splits) > 1:
         splits.pop("all", None)
     return splits
 
 
-def _by_split(file: Path, split: str) -> dict[str, list[Row]]:
-    """The rows of one file by split: of a list, or an object of rows or splits."""
-    content = _read(file)
-    if isinstance(content, Mapping) and {"dev", "test"} <= content.keys():
-        return {name: _with_file(content[name], file) for name in ("dev", "test")}
-    return {split: _with_file(content.values() if isinstance(content, Mapping) else content, file)}
-
-
-def _with_file(rows: Iterable[Any], file: Path) -> list[Row]:
-    records = list(rows)
+def _with_file(rows: Any, file: Path) -> list[Row]:
+    """The rows of a list, or of an object of rows, each with its file."""
+    records = list(rows.values() if isinstance(rows, Mapping) else rows)
     if not all(isinstance(row, dict) for row in records):
         raise UserError(f"{file}: not a table of rows; give the file as its authors publish it")
     return [{**row, "file": str(file)} for row in records]

@@ -83,20 +83,21 @@ class LmEvalTask:
             samples = results["samples"][key]
             metric = self._metric_of(task, samples[0])
             first = samples[0]["filter"]
-            values += [_number(self._spec, s[metric]) for s in samples if s["filter"] == first]
+            values += [float(each[metric]) for each in samples if each["filter"] == first]
         return score_of(values)
 
     def _metric_of(self, task: Any, sample: Mapping[str, Any]) -> str:
-        """The metric that is maximised, which a task must have."""
+        """The metric that is maximised: one that a task has, with a number for each document."""
         better = task.higher_is_better()
         metric = self._metric or next(iter(better))
         # Our engine does not compute whether an option is the greedy continuation.
         greedy = metric == "exact_match" and task.OUTPUT_TYPE == "multiple_choice"
-        if metric not in sample or greedy or not better.get(metric, True):
+        number = isinstance(sample.get(metric), bool | int | float)
+        if not number or greedy or not better.get(metric, True):
             metrics = ", ".join(name for name, higher in better.items() if higher)
             raise UserError(
-                f"lm-eval:{self._spec}: no metric {metric} to maximise; name one behind #: "
-                f"{metrics}"
+                f"lm-eval:{self._spec}: no metric {metric} to maximise document by document; name "
+                f"one behind #: {metrics}"
             )
         return metric
 
@@ -161,17 +162,15 @@ def _harness_model(engine: Engine) -> Any:
             raise NotImplementedError("perplexity tasks are refused")
 
         def generate_until(self, requests: Sequence[Any]) -> list[str]:
-            replies = [""] * len(requests)
-            by_length: dict[int, list[int]] = {}
-            for i, request in enumerate(requests):
-                by_length.setdefault(int(request.args[1].get("max_gen_toks", 256)), []).append(i)
-            for length, indices in by_length.items():
-                texts = engine.generate(
-                    [requests[i].args[0] for i in indices], max_new_tokens=length
-                )
-                for i, text in zip(indices, texts, strict=True):
-                    replies[i] = _cut(text, requests[i].args[1].get("until") or [])
-            return replies
+            replies: dict[int, str] = {}
+            lengths = [int(request.args[1].get("max_gen_toks", 256)) for request in requests]
+            for length in set(lengths):
+                chosen = [k for k, own in enumerate(lengths) if own == length]
+                prompts = [requests[k].args[0] for k in chosen]
+                texts = engine.generate(prompts, max_new_tokens=length)
+                replies |= dict(zip(chosen, texts, strict=True))
+            stops = [request.args[1].get("until") or [] for request in requests]
+            return [_cut(replies[k], stops[k]) for k in range(len(requests))]
 
     return Resident()
 
@@ -182,12 +181,6 @@ def _cut(text: str, stops: str | Sequence[str]) -> str:
         if stop:
             text = text.split(stop, 1)[0]
     return text
-
-
-def _number(spec: str, value: object) -> float:
-    if isinstance(value, bool | int | float):
-        return float(value)
-    raise UserError(f"lm-eval:{spec}: this metric has no value per document; name another behind #")
 
 
 @contextlib.contextmanager

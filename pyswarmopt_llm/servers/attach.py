@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
@@ -31,7 +30,6 @@ from pyswarmopt_llm.servers.engine import (
     ServedEngine,
     Watch,
     connection,
-    loaded,
     log_likelihoods,
     per_token,
 )
@@ -134,8 +132,8 @@ def _greet(http: Json, path: str, field: str) -> dict[str, Any] | None:
 def examine(
     engine: ServedEngine, space: Space, experts: Sequence[AdapterInfo], texts: Sequence[str]
 ) -> Examination:
-    """Prove that weight 0 is the base and weight 1 each expert, and measure how repeatable the
-    server is.
+    """Prove that weight 0 is the base and weight 1 of each expert is applied, and measure how
+    repeatable the server is.
 
     Args:
         engine: from `attach`.
@@ -144,26 +142,26 @@ def examine(
         texts: to score, `TEXTS` of them are used.
 
     Raises:
-        UserError: the server runs another base, or does not apply adapters as peft does.
+        UserError: the server runs another base, or does not apply adapters.
     """
     server = engine.server
     pairs = [pair for text in texts[:TEXTS] for pair in _pairs(engine, text)]
-    single, again = ([_alone(server, pair) for pair in pairs] for _ in range(2))
+    single, again = ([log_likelihoods(server, None, [pair])[0] for pair in pairs] for _ in range(2))
     # other contexts, as the same one is sent once
     beside = [(head[:-k], tail) for k in range(1, _FULL) for head, tail in pairs if len(head) > k]
     full = log_likelihoods(server, None, [*pairs, *beside])[: len(pairs)]
     noise = max(_distance(single, values) for values in (again, full))
 
-    from_base = _weight_0(engine, space, pairs, single, TOLERANCE + noise)
+    engine.load(space.realise(space.vertices()[0] * 0))
+    from_base = per_token(engine.score(pairs), single, pairs)
+    if from_base > TOLERANCE + noise:
+        differs = f"differs from its base by {from_base:.2g} nats per token"
+        raise UserError(f"{server.name}: weight 0 of all experts {differs}")
     patches = [space.realise(vertex) for vertex in space.vertices()]
-    differences = [
-        _weight_1(engine, info, patch, pairs, single, noise)
-        for info, patch in zip(experts, patches, strict=True)
-    ]
-    from_files = [difference for difference in differences if difference is not None]
-    each = (
-        f"each expert within {max(from_files):.1g}" if from_files else "changes it for each expert"
-    )
+    for info, patch in zip(experts, patches, strict=True):
+        engine.load(patch)
+        values = engine.score(pairs)
+        _require_applied(server, f"weight 1 of {info.name}", patch, values, single, noise)
     engine.leave()
     engine.watch = Watch(server, patches[0], pairs[:2], TOLERANCE + noise)
     repeats = (
@@ -174,51 +172,10 @@ def examine(
     )
     text = (
         f"the base runs in {server.name} (as {server.base}): on {len(texts[:TEXTS])} texts weight "
-        f"0 is the base within {from_base:.1g} nats per token, weight 1 {each}; the "
-        f"same request again, alone and in a full batch, {repeats}"
+        f"0 is the base within {from_base:.1g} nats per token, weight 1 changes it for each "
+        f"expert; the same request again, alone and in a full batch, {repeats}"
     )
-    remark = f"; {server.remark}" if server.remark else ""
-    return Examination(text + remark, noise, tuple(single))
-
-
-def _weight_0(
-    engine: ServedEngine,
-    space: Space,
-    pairs: Sequence[TokenPair],
-    base: Sequence[float],
-    tolerance: float,
-) -> float:
-    """The difference between the experts at weight 0 and the base, in nats per token."""
-    values = _scored(engine, space.realise(space.vertices()[0] * 0), pairs)
-    difference = per_token(values, base, pairs)
-    if difference > tolerance:
-        differs = f"differs from its base by {difference:.2g} nats per token"
-        raise UserError(f"{engine.server.name}: weight 0 of all experts {differs}")
-    return difference
-
-
-def _weight_1(
-    engine: ServedEngine,
-    info: AdapterInfo,
-    patch: Patch,
-    pairs: Sequence[TokenPair],
-    base: Sequence[float],
-    noise: float,
-) -> float | None:
-    """The difference between an expert at weight 1 and its own file, in nats per token; None where
-    the server has the file anyway.
-    """
-    server, name = engine.server, f"weight 1 of {info.name}"
-    values = _scored(engine, patch, pairs)
-    _require_applied(server, name, patch, _distance(values, base), noise)
-    with loaded(server, partial(server.from_file, info)) as candidate:
-        if candidate is None:
-            return None
-        difference = per_token(log_likelihoods(server, candidate, pairs), values, pairs)
-    if difference > TOLERANCE + noise:
-        differs = f"differs from its own file by {difference:.2g} nats per token"
-        raise UserError(f"{server.name}: {name} {differs}; does it support this adapter?")
-    return difference
+    return Examination(text, noise, tuple(single))
 
 
 def check_loaded(engine: ServedEngine, patch: Patch, name: str) -> None:
@@ -230,17 +187,22 @@ def check_loaded(engine: ServedEngine, patch: Patch, name: str) -> None:
     server = engine.server
     pairs = [pair for text in PLAIN for pair in _pairs(engine, engine.chat(text))]
     single, again = (log_likelihoods(server, None, pairs) for _ in range(2))
-    distance, noise = _distance(engine.score(pairs), single), _distance(single, again)
-    _require_applied(server, name, patch, distance, noise)
+    noise = _distance(single, again)
+    _require_applied(server, name, patch, engine.score(pairs), single, noise)
     engine.watch = Watch(server, patch, pairs[:2], TOLERANCE + noise)
 
 
 def _require_applied(
-    server: CandidateServer, name: str, patch: Patch, distance: float, noise: float
+    server: CandidateServer,
+    name: str,
+    patch: Patch,
+    values: Sequence[float],
+    base: Sequence[float],
+    noise: float,
 ) -> None:
-    """Refuse an adapter that changes the base by no more than the server's noise, in nats."""
+    """Refuse an adapter that changes the base's scores by no more than the server's noise."""
     changes = any(bool(change.b.any()) for change in patch.low_rank.values())
-    if changes and distance <= noise:
+    if changes and _distance(values, base) <= noise:
         raise UserError(f"{server.name}: {name} gives what the base gives: it is not applied")
 
 
@@ -274,18 +236,8 @@ def _pairs(engine: ServedEngine, text: str) -> Iterator[TokenPair]:
         yield ids[:half], ids[half : half + CONTINUED]
 
 
-def _scored(engine: ServedEngine, patch: Patch, pairs: Sequence[TokenPair]) -> list[float]:
-    engine.load(patch)
-    return engine.score(pairs)
-
-
 def _distance(a: Sequence[float], b: Sequence[float]) -> float:
     return max(abs(x - y) for x, y in zip(a, b, strict=True))
-
-
-def _alone(server: CandidateServer, pair: TokenPair) -> float:
-    """The log-likelihood of a pair in a request of its own."""
-    return log_likelihoods(server, None, [pair])[0]
 
 
 def check_served(config: SearchConfig, objectives: Objectives, prepared: Prepared) -> Examination:

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import threading
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import torch
 
 from pyswarmopt_llm.common.errors import InvalidOption, NotFiniteError, UserError
-from pyswarmopt_llm.common.files.http import Json, Refusal
+from pyswarmopt_llm.common.files.http import Json, Refusal, documented
 from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.engine.batching import TokenPair, encode_pair
 from pyswarmopt_llm.engine.chat import PromptTokenizer
-from pyswarmopt_llm.experts.adapter import AdapterInfo
 
 KEY = "SWARM_LLM_SERVER_KEY"  # the variable with the bearer token
 _WHEN_DOWN = (
@@ -41,7 +41,7 @@ def connection(url: str) -> Json:
     return Json(url.rstrip("/").removesuffix("/v1"), KEY, "the server", _WHEN_DOWN)
 
 
-class CandidateServer(Protocol):
+class CandidateServer(ABC):
     """A server that runs one base with candidates on it; called by several threads.
 
     A candidate is whatever `load` returns: the name of an adapter, or its scales; None is the base.
@@ -52,8 +52,8 @@ class CandidateServer(Protocol):
         base: what it calls the base; "" if it does not say.
         likelihoods: whether it gives log-probabilities of given texts, not only of the next token.
         window: its context window; None if it does not say.
-        remark: what to know of it; "" for nothing.
         together: how many candidates it can score in one batch.
+        written: the field of an answer that has its text.
     """
 
     http: Json
@@ -61,15 +61,14 @@ class CandidateServer(Protocol):
     base: str
     likelihoods: bool
     window: int | None
-    remark: str
     together: int
+    written: str
 
+    @abstractmethod
     def running(self) -> object:
         """The base that the server says it runs, and the adapters that it was started with."""
 
-    def tokens(self, text: str) -> list[int]:
-        """Token ids of a text without special tokens, by the server's tokenizer."""
-
+    @abstractmethod
     def load(self, patch: Patch) -> Any:
         """Make a candidate ready.
 
@@ -77,14 +76,11 @@ class CandidateServer(Protocol):
             UserError: the server cannot run it.
         """
 
-    def from_file(self, info: AdapterInfo) -> Any:
-        """An expert from its own file, without our arithmetic; None where the server has it
-        already.
-        """
-
+    @abstractmethod
     def unload(self, candidate: Any) -> None:
         """Forget a candidate."""
 
+    @abstractmethod
     def score(self, candidate: Any, pairs: Sequence[TokenPair]) -> list[list[Any]]:
         """Natural log of P(token | those before it) of each token of each continuation, as the
         server gives it; `log_likelihoods` checks it.
@@ -93,10 +89,29 @@ class CandidateServer(Protocol):
             UserError: the server refuses, or does not answer.
         """
 
+    @abstractmethod
+    def complete(
+        self, candidate: Any, prompts: Sequence[Sequence[int]], new: int, **options: Any
+    ) -> list[Any]:
+        """The server's answers to prompts, greedy, as it gives them."""
+
+    @abstractmethod
+    def to_cut(self, text: str) -> dict[str, Any]:
+        """The body of a request for the token ids of a text, without special tokens."""
+
+    def tokens(self, text: str) -> list[int]:
+        """Token ids of a text without special tokens, by the server's tokenizer."""
+        answer = self.http.post("/tokenize", self.to_cut(text))
+        with documented(self.name):
+            return list(answer["tokens"])
+
     def generate(
         self, candidate: Any, prompts: Sequence[Sequence[int]], max_new_tokens: int
     ) -> list[str]:
         """Greedy continuations, without special tokens."""
+        answers = self.complete(candidate, prompts, max_new_tokens)
+        with documented(self.name):
+            return [str(answer[self.written]) for answer in answers]
 
 
 @contextmanager
@@ -175,6 +190,7 @@ class ServedEngine(PromptTokenizer, Engine):
         """An engine on the same server, for another candidate at the same time."""
         other = ServedEngine(self.server, self.tokenizer, self.window, self.dtype)
         other.watch, other.system, other.thinking = self.watch, self.system, self.thinking
+        other._encoded = self._encoded
         return other
 
     def load(self, patch: Patch) -> None:
@@ -289,23 +305,19 @@ class Watch:
             failed = lost or failures != self._failures
             if not failed and connections == self._connections:
                 return
-            self._check_running()
-            if failed:
-                self._check_scores()
+            self._compare(scores=failed)
             self._failures, self._connections = failures, connections
 
-    def _check_running(self) -> None:
-        running = self._server.running()
+    def _compare(self, scores: bool) -> None:
+        running, came_back = self._server.running(), f"{self._server.name}: came back"
         if running != self._running:
-            name = self._server.name
-            raise UserError(f"{name}: came back with {running}, and had {self._running}; {_REMEDY}")
-
-    def _check_scores(self) -> None:
-        difference = per_token(self._scored(), self._scores, [*self._pairs, *self._pairs])
+            raise UserError(f"{came_back} with {running}, and had {self._running}; {_REMEDY}")
+        pairs = [*self._pairs, *self._pairs]
+        difference = per_token(self._scored(), self._scores, pairs) if scores else 0.0
         if difference > self._tolerance:
             raise UserError(
-                f"{self._server.name}: came back as another model or without its adapters, a text "
-                f"differs by {difference:.2g} nats per token; {_REMEDY}"
+                f"{came_back} as another model or without its adapters, a text differs by "
+                f"{difference:.2g} nats per token; {_REMEDY}"
             )
 
     def _scored(self) -> list[float]:

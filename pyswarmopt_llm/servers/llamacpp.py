@@ -19,17 +19,16 @@ from pyswarmopt_llm.common.files.http import Json, documented
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.engine.batching import TokenPair
 from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors
-from pyswarmopt_llm.servers.engine import in_order
+from pyswarmopt_llm.servers.engine import CandidateServer, in_order
 
 # log-probabilities of how many tokens; all where a letter is not among the first
 _FIRST, _ALL = 100, 2**24
 _CLOSE = 1e-4  # relative error of a mixture in float32
-_NEAR = 1e-2  # of norms in half precision
 _PROBES = 4  # numbers for each weight
 Scales = list[dict[str, float]]
 
 
-class LlamaCpp:
+class LlamaCpp(CandidateServer):
     """See `CandidateServer`; a candidate is the scales of the experts.
 
     Args:
@@ -41,7 +40,7 @@ class LlamaCpp:
         UserError: the server lacks one.
     """
 
-    likelihoods = False
+    likelihoods, written = False, "content"
     together = 1  # requests with other scales wait: its batches have one set of them
 
     def __init__(
@@ -53,10 +52,6 @@ class LlamaCpp:
         self.window: int | None = props.get("default_generation_settings", {}).get("n_ctx")
         files = {number: Path(path) for number, path in self._adapters()}
         self._ids = [_number_of(info, files, self.name) for info in experts]
-        unread = not all(files[number].is_file() for number in self._ids)
-        self.remark = "its adapters " + (
-            "are the experts' by name, some unread" if unread else "have the experts' weights"
-        )
         self._idle = sorted(files.keys() - set(self._ids))
         changes = [load_factors(info) for info in experts]
         self._weights = sorted({name for change in changes for name in change})
@@ -73,12 +68,9 @@ class LlamaCpp:
         with documented(self.name):
             return [(int(adapter["id"]), str(adapter["path"])) for adapter in adapters]
 
-    def tokens(self, text: str) -> list[int]:
-        """See `CandidateServer.tokens`."""
-        body = {"content": text, "add_special": False, "parse_special": True}
-        answer = self.http.post("/tokenize", body)
-        with documented(self.name):
-            return list(answer["tokens"])
+    def to_cut(self, text: str) -> dict[str, Any]:
+        """See `CandidateServer.to_cut`."""
+        return {"content": text, "add_special": False, "parse_special": True}
 
     def load(self, patch: Patch) -> Scales | None:
         """See `CandidateServer.load`: the scales of the experts, read from the patch."""
@@ -93,9 +85,6 @@ class LlamaCpp:
                 "this candidate is none (trained, or of a truncated rank); use vLLM for it"
             )
         return self._scales(weights.tolist())
-
-    def from_file(self, info: AdapterInfo) -> None:
-        """See `CandidateServer.from_file`: the server has all experts."""
 
     def unload(self, candidate: Scales | None) -> None:
         """See `CandidateServer.unload`: nothing was loaded."""
@@ -121,7 +110,7 @@ class LlamaCpp:
         distinct = list(dict.fromkeys(contexts))
         # The end token is a letter's rival, too, but a row that begins with it would have no
         # probabilities.
-        answers = self._complete(candidate, distinct, 1, n_probs=n, ignore_eos=True)
+        answers = self.complete(candidate, distinct, 1, n_probs=n, ignore_eos=True)
         with documented(self.name):
             tops = [row["completion_probabilities"][0]["top_logprobs"] for row in answers]
             return {
@@ -129,17 +118,10 @@ class LlamaCpp:
                 for context, top in zip(distinct, tops, strict=True)
             }
 
-    def generate(
-        self, candidate: Scales | None, prompts: Sequence[Sequence[int]], max_new_tokens: int
-    ) -> list[str]:
-        """See `CandidateServer.generate`."""
-        answers = self._complete(candidate, prompts, max_new_tokens)
-        with documented(self.name):
-            return [str(answer["content"]) for answer in answers]
-
-    def _complete(
+    def complete(
         self, candidate: Scales | None, prompts: Sequence[Sequence[int]], new: int, **options: Any
     ) -> list[Any]:
+        """See `CandidateServer.complete`."""
         body = {
             "prompt": [list(ids) for ids in prompts],
             "n_predict": new,
@@ -177,50 +159,17 @@ def _probe(change: LowRank | None) -> Tensor:
 
 
 def _number_of(info: AdapterInfo, files: Mapping[int, Path], name: str) -> int:
-    """The server's number of an expert: by its weights where the file can be read, else by name.
+    """The server's number of an expert, whose name its file or the file's folder has.
 
     Raises:
         UserError: it is not there.
     """
-    norms = _norms([(change.a, change.b) for change in load_factors(info).values()])
     for number, path in files.items():
-        if path.is_file():
-            other = _norms_of_file(path)
-            if norms.shape == other.shape and torch.allclose(norms, other, rtol=_NEAR):
-                return number
-        elif info.name in (path.stem, path.parent.name):
+        ends = (path.with_suffix(""), path.parent)
+        if any(f"/{end}".endswith(f"/{info.name}") for end in ends):
             return number
     listed = ", ".join(map(str, files.values())) or "none"
     raise UserError(
-        f"{name}: none of its adapters ({listed}) has the weights or the name of {info.name}; "
-        "start it with each expert as GGUF (swarm-llm export), in a file or folder of its name"
+        f"{name}: none of its adapters ({listed}) has the name of {info.name}; start it with each "
+        "expert as GGUF (swarm-llm export), in a file or folder of its name"
     )
-
-
-def _norms(factors: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-    """The product of the Frobenius norms of each pair (a, b), sorted: the same for any order of
-    modules and rows.
-    """
-    return (
-        torch.tensor([float(a.float().norm() * b.float().norm()) for a, b in factors]).sort().values
-    )
-
-
-def _norms_of_file(path: Path) -> Tensor:
-    import gguf
-
-    try:
-        reader = gguf.GGUFReader(path)
-        alpha = float(reader.fields[gguf.Keys.Adapter.LORA_ALPHA].contents())
-        factors = {
-            t.name: torch.tensor(gguf.quants.dequantize(t.data, t.tensor_type))
-            for t in reader.tensors
-        }
-        pairs = [
-            (factors[f"{name[:-1]}a"], b * (alpha / b.shape[1]))
-            for name, b in factors.items()
-            if name.endswith(".lora_b")
-        ]
-    except (ValueError, LookupError, OSError, NotImplementedError) as error:
-        raise UserError(f"{path}: is no LoRA adapter as GGUF ({error}); export it again") from error
-    return _norms(pairs)

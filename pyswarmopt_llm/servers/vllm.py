@@ -12,7 +12,7 @@ import logging
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,8 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.http import Json, Refusal, documented
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.engine.batching import TokenPair
-from pyswarmopt_llm.experts.adapter import ADAPTER_FILES, AdapterInfo
 from pyswarmopt_llm.experts.files import write_adapter
-from pyswarmopt_llm.servers.engine import in_order
+from pyswarmopt_llm.servers.engine import CandidateServer, in_order
 
 log = logging.getLogger(__name__)
 _TOKENS = 128  # at most in `logprob_token_ids`
@@ -34,7 +33,7 @@ _TOKENS = 128  # at most in `logprob_token_ids`
 _TOP = 20
 
 
-class Vllm:
+class Vllm(CandidateServer):
     """See `CandidateServer`; a candidate is a LoRA folder, by its name.
 
     Args:
@@ -49,7 +48,7 @@ class Vllm:
         UserError: no such folder.
     """
 
-    likelihoods, remark = True, ""
+    likelihoods, written = True, "text"
 
     def __init__(
         self, http: Json, version: str, folder: Path | None, dtype: torch.dtype, together: int
@@ -75,12 +74,9 @@ class Vllm:
             base = next(card for card in cards["data"] if not card.get("parent"))
             return str(base["id"]), str(base.get("root") or base["id"]), base.get("max_model_len")
 
-    def tokens(self, text: str) -> list[int]:
-        """See `CandidateServer.tokens`."""
-        body = {"model": self._model, "prompt": text, "add_special_tokens": False}
-        answer = self.http.post("/tokenize", body)
-        with documented(self.name):
-            return list(answer["tokens"])
+    def to_cut(self, text: str) -> dict[str, Any]:
+        """See `CandidateServer.to_cut`."""
+        return {"model": self._model, "prompt": text, "add_special_tokens": False}
 
     def load(self, patch: Patch) -> str | None:
         """See `CandidateServer.load`."""
@@ -93,20 +89,21 @@ class Vllm:
         factors = {module: self._padded(change, rank) for module, change in changes.items()}
         targets = {module.rpartition(".")[2] for module in changes}
 
-        def write(path: Path) -> None:
+        name = f"candidate-{self._run}-{next(self._numbers)}"
+        path = self._folder / name
+        try:
             write_adapter(path, factors, base_model_name="", target_modules=targets)
-
-        return self._added(write)
-
-    def from_file(self, info: AdapterInfo) -> str:
-        """See `CandidateServer.from_file`."""
-
-        def copy(path: Path) -> None:
-            path.mkdir()
-            for name in ADAPTER_FILES[:2]:
-                shutil.copyfile(info.path / name, path / name)
-
-        return self._added(copy)
+            body = {"lora_name": name, "lora_path": str(path.resolve())}
+            self.http.send("/v1/load_lora_adapter", body)
+        except Refusal as refusal:
+            if "already been loaded" in refusal.text:  # its answer was lost, and it was asked again
+                return name
+            shutil.rmtree(path, ignore_errors=True)
+            raise self._why_refused(refusal) from refusal
+        except BaseException:
+            shutil.rmtree(path, ignore_errors=True)
+            raise
+        return name
 
     def unload(self, candidate: str | None) -> None:
         """See `CandidateServer.unload`; nothing comes of a server that has it no more."""
@@ -122,24 +119,6 @@ class Vllm:
         missing = rank - change.a.shape[0]
         b, a = pad(change.b, (0, missing)), pad(change.a, (0, 0, 0, missing))
         return b.to(self._dtype), a.to(self._dtype)
-
-    def _added(self, write: Callable[[Path], None]) -> str:
-        """Write an adapter where the server reads it, and load it there."""
-        name = f"candidate-{self._run}-{next(self._numbers)}"
-        path = self._folder / name
-        body = {"lora_name": name, "lora_path": str(path.resolve())}
-        try:
-            write(path)
-            self.http.send("/v1/load_lora_adapter", body)
-        except Refusal as refusal:
-            if "already been loaded" in refusal.text:  # its answer was lost, and it was asked again
-                return name
-            shutil.rmtree(path, ignore_errors=True)
-            raise self._why_refused(refusal) from refusal
-        except BaseException:
-            shutil.rmtree(path, ignore_errors=True)
-            raise
-        return name
 
     def _why_refused(self, refusal: Refusal) -> UserError:
         if refusal.status == 404 and "Not Found" in refusal.text:
@@ -168,7 +147,7 @@ class Vllm:
             return {}
         contexts = list(dict.fromkeys(context for context, _ in pairs))
         options = {"logprobs": _TOP, "logprob_token_ids": ids, "return_tokens_as_token_ids": True}
-        choices = self._complete(candidate, contexts, 1, **options)
+        choices = self.complete(candidate, contexts, 1, **options)
         with documented(self.name):
             tops = (choice["logprobs"]["top_logprobs"][0] for choice in choices)
             top_of = dict(zip(contexts, tops, strict=True))
@@ -182,7 +161,7 @@ class Vllm:
         self, candidate: str | None, pairs: Sequence[TokenPair]
     ) -> dict[TokenPair, list[Any]]:
         texts = [context + continuation for context, continuation in pairs]
-        choices = self._complete(candidate, texts, 1, prompt_logprobs=1)
+        choices = self.complete(candidate, texts, 1, prompt_logprobs=1)
         values = {}
         with documented(self.name):
             for choice, ids, pair in zip(choices, texts, pairs, strict=True):
@@ -191,17 +170,10 @@ class Vllm:
                 values[pair] = [rows[i][str(ids[i])]["logprob"] for i in scored]
         return values
 
-    def generate(
-        self, candidate: str | None, prompts: Sequence[Sequence[int]], max_new_tokens: int
-    ) -> list[str]:
-        """See `CandidateServer.generate`."""
-        choices = self._complete(candidate, prompts, max_new_tokens)
-        with documented(self.name):
-            return [str(choice["text"]) for choice in choices]
-
-    def _complete(
+    def complete(
         self, candidate: str | None, prompts: Sequence[Sequence[int]], new: int, **options: Any
     ) -> list[Any]:
+        """See `CandidateServer.complete`."""
         body = {
             "model": self._model if candidate is None else candidate,
             "prompt": [list(ids) for ids in prompts],

@@ -10,13 +10,12 @@ the token being written; paths of little weight are dropped.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pyswarmopt_llm.tokens.reading import Text, TextModel
-from pyswarmopt_llm.tokens.vocabulary import Span
 
 END = 256  # behind the bytes in a distribution: the text is over
 # of English text in common vocabularies; how a limit in tokens becomes one in bytes
@@ -32,18 +31,18 @@ class _Path:
     Attributes:
         weight: probability of the tokens read, up to a common factor.
         read: the text of these tokens.
-        span: tokens that the begun one may still become (all of them if none has begun).
+        begun: the bytes of the token that has begun; empty if none has.
     """
 
     weight: float
     read: Text
-    span: Span
+    begun: bytes = b""
 
     def next_bytes(self) -> NDArray[np.float64]:
         """Weight by next byte, (257,); the end only between tokens."""
         weights = np.zeros(END + 1)
-        weights[:END] = self.read.text_model.vocabulary.next_bytes(self.span, self.read.texts)
-        if self.span.depth == 0:
+        weights[:END] = self.read.text_model.vocabulary.next_bytes(self.begun, self.read.texts)
+        if not self.begun:
             weights[END] = self.read.end
         return self.weight * weights
 
@@ -61,7 +60,7 @@ class ByteBeam:
         self._most, self._least = paths, least
         self._prompt, self._vocabulary = prompt, prompt.text_model.vocabulary
         self._written = b""
-        self._paths = [_Path(1.0, prompt, self._vocabulary.root)]
+        self._paths = [_Path(1.0, prompt)]
 
     @property
     def full(self) -> bool:
@@ -83,10 +82,11 @@ class ByteBeam:
         # share, path before, the token that it completes
         candidates: list[tuple[float, _Path, int | None]] = []
         for path in self._paths:
-            texts, span = path.read.texts, self._vocabulary.narrow(path.span, byte)
-            done = self._vocabulary.complete(span)
-            going = _Path(path.weight, path.read, span)
-            candidates.append((path.weight * float(texts[done.stop : span.hi].sum()), going, None))
+            texts, begun = path.read.texts, path.begun + bytes([byte])
+            done, inside = self._vocabulary.complete(begun), self._vocabulary.beginning(begun)
+            going = _Path(path.weight, path.read, begun)
+            share = path.weight * float(texts[done.stop : inside.stop].sum())
+            candidates.append((share, going, None))
             for index in done:
                 token = int(self._vocabulary.ids[index])
                 candidates.append((path.weight * float(texts[index]), going, token))
@@ -100,10 +100,9 @@ class ByteBeam:
             if share <= self._least * total:
                 continue
             if token is None:
-                paths.append(_Path(path.weight / total, path.read, path.span))
+                paths.append(replace(path, weight=path.weight / total))
             else:
-                read = path.read.read((*path.read.ids, token))
-                paths.append(_Path(share / total, read, self._vocabulary.root))
+                paths.append(_Path(share / total, path.read.read((*path.read.ids, token))))
         return paths
 
     def _cut_anew(self) -> list[_Path]:
@@ -115,7 +114,7 @@ class ByteBeam:
         if ids is None:
             return []
         read = self._prompt.read((*self._prompt.ids, *ids))
-        return [_Path(1.0, read, self._vocabulary.root)]
+        return [_Path(1.0, read)]
 
 
 class ByteMixture:

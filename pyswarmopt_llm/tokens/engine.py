@@ -4,8 +4,7 @@ distributions.
 
 from __future__ import annotations
 
-import codecs
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import torch
@@ -24,7 +23,6 @@ from pyswarmopt_llm.tokens.reading import TextModel
 from pyswarmopt_llm.tokens.vocabulary import same_tokenizer
 
 FUSIONS = ("exact", "bytes", *TOKEN_FUSIONS)
-Speaking = tuple[list[TransformersEngine], list[float]]  # members and their weights
 
 
 class MixtureEngine(Engine):
@@ -99,45 +97,23 @@ class MixtureEngine(Engine):
         return self._tables[key].loglikelihood(self.weights)
 
     def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
-        """Greedy answers to user turns, special tokens left out."""
-        speaking = self._speaking(prompts, max_new_tokens)
-        if self.fusion != "exact":
-            write = self._writer(speaking)
-            texts = [b"".join(write(prompt, max_new_tokens)) for prompt in prompts]
-            return [text.decode("utf-8", errors="replace") for text in texts]
-        answers: list[list[int]] = [[] for _ in prompts]
-        for step in exact_tokens(speaking, prompts, max_new_tokens):
-            for row, token in step.items():
-                answers[row].append(token)
-        tokenizer = speaking[0][0].tokenizer
-        return [tokenizer.decode(ids, skip_special_tokens=True) for ids in answers]
-
-    def stream(self, prompt: str, max_new_tokens: int = 64) -> Iterator[str]:
-        """The greedy answer to a user turn, piece by piece; with different tokenizers the limit is
-        4 bytes a token.
+        """Greedy answers to user turns, special tokens left out; with different tokenizers, one
+        after the other, and the limit is 4 bytes a token.
         """
-        speaking = self._speaking([prompt], max_new_tokens)
-        if self.fusion != "exact":
-            pieces = self._writer(speaking)(prompt, max_new_tokens)
-            return codecs.iterdecode(pieces, "utf-8", errors="replace")
-        return exact_pieces(speaking, prompt, max_new_tokens)
-
-    def _writer(self, speaking: Speaking) -> Callable[[str, int], Iterator[bytes]]:
-        """Writes an answer to a prompt, by members of several vocabularies."""
-        members, weights = speaking
+        chosen = [k for k, weight in enumerate(self.weights.tolist()) if weight != 0.0]
+        members, weights = [list(self.members.values())[k] for k in chosen], self.weights[chosen]
+        for member in members:  # whether the prompts are known to fit
+            member.encode_prompts([member.chat(prompt) for prompt in prompts], max_new_tokens)
+        if self.fusion == "exact":
+            return exact_texts(members, weights, prompts, max_new_tokens)
         text_models = [self._text_model(member) for member in members]
         if self.fusion == "bytes":
-            return partial(byte_pieces, text_models, weights)
-        choose = TOKEN_FUSIONS[self.fusion](text_models, weights)
-        return partial(token_pieces, text_models, choose)
-
-    def _speaking(self, prompts: Sequence[str], max_new_tokens: int) -> Speaking:
-        """The members that have a weight, and their weights, once the prompts are known to fit."""
-        pairs = zip(self.members.values(), self.weights.tolist(), strict=True)
-        speaking = [(member, weight) for member, weight in pairs if weight != 0.0]
-        for member, _ in speaking:
-            member.encode_prompts([member.chat(prompt) for prompt in prompts], max_new_tokens)
-        return [member for member, _ in speaking], [weight for _, weight in speaking]
+            write = partial(byte_pieces, text_models, weights.tolist())
+        else:
+            choose = TOKEN_FUSIONS[self.fusion](text_models, weights.tolist())
+            write = partial(token_pieces, text_models, choose)
+        texts = [b"".join(write(prompt, max_new_tokens)) for prompt in prompts]
+        return [text.decode("utf-8", errors="replace") for text in texts]
 
     def _text_model(self, member: TransformersEngine) -> TextModel:
         """Adapters of one base share a vocabulary, which is sorted once."""
@@ -159,43 +135,35 @@ class MixtureEngine(Engine):
         return user
 
 
-def exact_tokens(
-    speaking: Speaking, users: Sequence[str], max_new_tokens: int
-) -> Iterator[dict[int, int]]:
-    """Greedy tokens of sum_i w_i P_i(next token): after each step the new token of each text that
-    goes on.
+def exact_texts(
+    members: Sequence[TransformersEngine],
+    weights: Tensor,
+    users: Sequence[str],
+    max_new_tokens: int,
+) -> list[str]:
+    """Greedy answers by sum_i w_i P_i(next token).
 
     Args:
-        speaking: members with one tokenizer, whose chat templates may differ, and their weights.
+        members: with one tokenizer; their chat templates may differ.
+        weights: (n,) float64, of the members.
         users: what the user says, one for each text.
         max_new_tokens: most tokens of each text.
     """
-    members, weights = speaking
-    w = torch.tensor(weights, dtype=torch.float64)
 
     def choose(logits: Sequence[Tensor], _rows: Sequence[int]) -> Tensor:
         logprobs = [part.double().log_softmax(-1).cpu() for part in logits]
         size = min(part.shape[-1] for part in logprobs)  # output layers may be padded differently
-        return log_mixture(torch.stack([part[:, :size] for part in logprobs], dim=-1), w).argmax(-1)
+        stacked = torch.stack([part[:, :size] for part in logprobs], dim=-1)
+        return log_mixture(stacked, weights).argmax(-1)
 
     decoders = []
     for member in members:
         prompts = [member.encode_prompt(member.chat(user)) for user in users]
         decoders.append(member.decoder(prompts, max_new_tokens))
     stops = frozenset.union(*(member.stops() for member in members))
-    yield from decode(decoders, len(users), choose, stops, max_new_tokens)
-
-
-def exact_pieces(speaking: Speaking, user: str, max_new_tokens: int) -> Iterator[str]:
-    """The text of `exact_tokens` as it grows; a character that is not whole yet waits."""
-    tokenizer = speaking[0][0].tokenizer
-    ids: list[int] = []
-    text = shown = ""
-    for step in exact_tokens(speaking, [user], max_new_tokens):
-        ids += step.values()
-        text = str(tokenizer.decode(ids, skip_special_tokens=True))
-        if not text.endswith("\ufffd"):
-            yield text[len(shown) :]
-            shown = text
-    if text != shown:
-        yield text[len(shown) :]
+    answers: list[list[int]] = [[] for _ in users]
+    for step in decode(decoders, len(users), choose, stops, max_new_tokens):
+        for row, token in step.items():
+            answers[row].append(token)
+    tokenizer = members[0].tokenizer
+    return [tokenizer.decode(ids, skip_special_tokens=True) for ids in answers]

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +54,8 @@ class Member:
         """SHA-256 (hex) of all its weights and its tokenizer."""
         if self.adapter is None:
             return self.base.fingerprint
-        return hashlib.sha256(
-            f"{self.base.fingerprint} {self.adapter.fingerprint}".encode()
-        ).hexdigest()
+        both = f"{self.base.fingerprint} {self.adapter.fingerprint}"
+        return hashlib.sha256(both.encode()).hexdigest()
 
 
 def find_members(specs: Sequence[str], base: str | None = None) -> tuple[Member, ...]:
@@ -76,12 +75,11 @@ def find_members(specs: Sequence[str], base: str | None = None) -> tuple[Member,
     members = []
     for spec, name in zip(specs, unique_names(specs), strict=True):
         path = user_path(spec)
-        resolved = str(path.resolve()) if path.exists() else spec
         if (path / "adapter_config.json").is_file():
             info = read_adapter(path, name)
-            members.append(Member(name, resolved, common_base or _stated_base(info), info))
+            members.append(Member(name, _absolute(spec), common_base or _stated_base(info), info))
         else:
-            members.append(Member(name, resolved, resolve_base(spec)))
+            members.append(Member(name, _absolute(spec), resolve_base(spec)))
     _check_adapters(members)
     return tuple(members)
 
@@ -218,31 +216,21 @@ def write_members(
     Raises:
         UserError: the directory exists already, or cannot be made.
     """
-    rows = _rows(members)
-    if weights:
-        rows = [{**row, "weight": weight} for row, weight in zip(rows, weights, strict=True)]
+    rows = []
+    for place, member in enumerate(members):
+        weight = {"weight": weights[place]} if weights else {}
+        base = None if member.adapter is None else _absolute(member.base.spec)
+        row = {"name": member.name, "expert": member.spec, "base": base}
+        rows.append({**row, "fingerprint": member.fingerprint, **weight})
     with atomic_directory(file.parent) as folder:
         text = json.dumps({"format": FORMAT, "members": rows, **more}, indent=2)
         (folder / file.name).write_text(text + "\n", encoding="utf-8")
 
 
-def _rows(members: Sequence[Member]) -> list[dict[str, Any]]:
-    """Members as JSON: name, path, base and fingerprint of each."""
-    return [
-        {
-            "name": member.name,
-            "expert": member.spec,
-            "base": None if member.adapter is None else _model_path(member),
-            "fingerprint": member.fingerprint,
-        }
-        for member in members
-    ]
-
-
-def _model_path(member: Member) -> str:
-    """The base as `find_members` takes it from any working directory."""
-    path = user_path(member.base.spec)
-    return str(path.resolve()) if path.exists() else member.base.spec
+def _absolute(spec: str) -> str:
+    """A directory's path from any working directory; a hub id as it is."""
+    path = user_path(spec)
+    return str(path.resolve()) if path.exists() else spec
 
 
 def read_members(file: Path) -> tuple[dict[str, Any], tuple[Member, ...]]:
@@ -257,16 +245,16 @@ def read_members(file: Path) -> tuple[dict[str, Any], tuple[Member, ...]]:
         raise UserError(
             f"{file}: format {content.get('format')!r}, not {FORMAT}; use the version that wrote it"
         )
-    rows: Any = content.get("members")
+    members = []
     with undamaged(file):
-        members = tuple(_member(row) for row in rows)
-        prints = [row["fingerprint"] for row in rows]
-    for member, fingerprint in zip(members, prints, strict=True):
-        if member.fingerprint != fingerprint:
-            raise UserError(
-                f"{file}: {member.name} ({member.spec}) is not what it was when the file was made"
-            )
-    return content, members
+        for row in content["members"]:
+            (found,) = find_members([row["expert"]], row["base"])
+            members.append(replace(found, name=str(row["name"])))
+            if found.fingerprint != row["fingerprint"]:
+                raise UserError(
+                    f"{file}: {row['name']} ({found.spec}) is not what it was when the file was made"
+                )
+    return content, tuple(members)
 
 
 @contextmanager
@@ -280,8 +268,3 @@ def undamaged(file: Path) -> Iterator[None]:
         yield
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{file}: damaged ({type(error).__name__}: {error}); restore it") from error
-
-
-def _member(row: dict[str, Any]) -> Member:
-    (member,) = find_members([row["expert"]], row["base"])
-    return Member(str(row["name"]), member.spec, member.base, member.adapter)

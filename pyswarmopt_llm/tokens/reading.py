@@ -88,28 +88,19 @@ class Text:
         window = self.text_model.engine.window
         return window is not None and len(self.ids) >= window
 
-    @cached_property
+    @property
     def texts(self) -> NDArray[np.float64]:
         """Probability of each text token, (M,), in the order of the vocabulary."""
-        return self._expected[self.text_model.vocabulary.ids] / self._total
-
-    @cached_property
-    def end(self) -> float:
-        """Probability that the text ends here."""
-        return float(self._expected[self.text_model.vocabulary.ends].sum() / self._total)
-
-    @cached_property
-    def _total(self) -> float:
-        vocabulary, expected = self.text_model.vocabulary, self._expected
-        return float(expected[vocabulary.ids].sum() + expected[vocabulary.ends].sum())
-
-    @property
-    def _expected(self) -> NDArray[np.float64]:
         return self._outcome[0]
 
+    @property
+    def end(self) -> float:
+        """Probability that the text ends here."""
+        return self._outcome[1]
+
     @cached_property
-    def _outcome(self) -> tuple[NDArray[np.float64], Layers]:
-        """The distribution of the next token, (V,), and all keys and values.
+    def _outcome(self) -> tuple[NDArray[np.float64], float, Layers]:
+        """`texts`, `end`, and all keys and values.
 
         All layers keep all tokens; the model's masks know of its windows.
         """
@@ -117,7 +108,7 @@ class Text:
         known = 0
         if self._before is not None:
             known = self._shared_with(self._before)
-            earlier = self._before._outcome[1]
+            earlier = self._before._outcome[2]
             layers = [(k[..., :known, :], v[..., :known, :]) for k, v in earlier]
             self._before = None  # its memory is needed no more
         engine = self.text_model.engine
@@ -131,7 +122,11 @@ class Text:
             )
         engine.tokens_fed += len(self.ids) - known
         expected = out.logits[0, -1].double().softmax(-1).cpu().numpy()
-        return expected, [(layer.keys, layer.values) for layer in cache.layers]
+        vocabulary = self.text_model.vocabulary
+        texts, end = expected[vocabulary.ids], expected[vocabulary.ends].sum()
+        total = texts.sum() + end
+        keys_and_values = [(layer.keys, layer.values) for layer in cache.layers]
+        return texts / total, float(end / total), keys_and_values
 
     def _shared_with(self, earlier: Text) -> int:
         """Tokens that this text and an earlier one begin with; one token at least is left to

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 import string
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from pyswarmopt_llm.common.errors import UserError
 
 _BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 _SPACE = "▁"  # U+2581, SentencePiece's space
+_PREFIXES = 10_000  # of tokens, whose places in a vocabulary are kept
 # Bytes that tokenizers must have in common to write one text.
 _NEEDED = frozenset((string.ascii_letters + string.digits + " ").encode())
 
@@ -111,21 +113,10 @@ def _from_pieces(token: str) -> bytes:
     return bytes([int(byte[1], 16)]) if byte else token.replace(_SPACE, " ").encode()
 
 
-@dataclass(frozen=True)
-class Span:
-    """The tokens that begin with certain bytes: `lo` to `hi` of the sorted vocabulary, `depth`
-    bytes long.
-    """
-
-    lo: int
-    hi: int
-    depth: int
-
-
 class Vocabulary:
     """A model's token ids and the bytes that they stand for.
 
-    Tokens that begin alike lie side by side, so a prefix is a range.
+    Tokens that begin alike lie side by side, so those with a prefix are a range.
 
     Args:
         tokens: bytes of each id; None (and empty) for ids that are no text.
@@ -140,8 +131,8 @@ class Vocabulary:
         >>> vocabulary = Vocabulary([b"b", b"ab", None, b"a"], ends=[2])
         >>> vocabulary.texts, vocabulary.ids.tolist()
         ([b'a', b'ab', b'b'], [3, 1, 0])
-        >>> vocabulary.narrow(vocabulary.root, ord("a"))
-        Span(lo=0, hi=2, depth=1)
+        >>> vocabulary.beginning(b"a"), vocabulary.complete(b"a")
+        (range(0, 2), range(0, 1))
     """
 
     def __init__(self, tokens: Sequence[bytes | None], ends: Iterable[int]) -> None:
@@ -150,41 +141,34 @@ class Vocabulary:
         pairs = sorted((token, i) for i, token in enumerate(tokens) if token and i not in closing)
         self.texts = [token for token, _ in pairs]
         self.ids = np.array([i for _, i in pairs], dtype=np.int64)
-        # One row for each place in a token: its byte there, -1 behind its end. Sorted as Python
-        # sorts bytes.
-        longest = max(map(len, self.texts), default=0)
-        self._bytes = np.full((longest + 1, len(pairs)), -1, dtype=np.int16)
-        for k, token in enumerate(self.texts):
-            self._bytes[: len(token), k] = np.frombuffer(token, dtype=np.uint8)
+        self._longest = max(map(len, self.texts), default=0)
+        self._edges = lru_cache(_PREFIXES)(self._find_edges)
 
-    @property
-    def root(self) -> Span:
-        """All tokens."""
-        return Span(0, len(self.texts), 0)
+    def beginning(self, prefix: bytes) -> range:
+        """Places of the tokens that begin with these bytes."""
+        start = bisect_left(self.texts, prefix)
+        behind = prefix + b"\xff" * self._longest
+        return range(start, bisect_right(self.texts, behind, start))
 
-    def narrow(self, span: Span, byte: int) -> Span:
-        """The tokens of `span` that go on with this byte."""
-        lo, hi = np.searchsorted(self._here(span), [byte, byte + 1])
-        return Span(span.lo + int(lo), span.lo + int(hi), span.depth + 1)
+    def complete(self, text: bytes) -> range:
+        """Places of the tokens that are these bytes and no more."""
+        start = bisect_left(self.texts, text)
+        return range(start, bisect_right(self.texts, text, start))
 
-    def complete(self, span: Span) -> range:
-        """Places of the tokens that are `span`'s bytes and no more."""
-        return range(span.lo, span.lo + int(np.searchsorted(self._here(span), 0)))
-
-    def next_bytes(self, span: Span, mass: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Sum of `mass` ((M,), in sorted order) over the tokens of `span`, by the byte they go on
-        with: (256,).
+    def next_bytes(self, prefix: bytes, mass: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Sum of `mass` ((M,), in sorted order) over the tokens that begin with these bytes, by the
+        byte they go on with: (256,).
         """
-        start = self.complete(span).stop
-        here = self._here(Span(start, span.hi, span.depth))
-        sums = np.bincount(here, mass[start : span.hi], minlength=256)
-        return sums.astype(np.float64, copy=False)
+        edges = self._edges(prefix)
+        sums = np.add.reduceat(np.append(mass, 0.0), edges)[:256]
+        return np.where(np.diff(edges) > 0, sums, 0.0)
 
-    def _here(self, span: Span) -> NDArray[np.int16]:
-        """The byte behind the beginning that the tokens of `span` share; -1 where they end."""
-        if span.lo >= span.hi:  # also behind the end of the longest token
-            return np.empty(0, dtype=np.int16)
-        return self._bytes[span.depth, span.lo : span.hi]
+    def _find_edges(self, prefix: bytes) -> list[int]:
+        """Where the tokens begin that go on with each byte, and where the last of them end: 257."""
+        inside = self.beginning(prefix)
+        longer = (prefix + bytes([byte]) for byte in range(256))
+        starts = [bisect_left(self.texts, each, inside.start, inside.stop) for each in longer]
+        return [*starts, inside.stop]
 
     def cut(self, text: bytes) -> list[int] | None:
         """Ids that spell `text`, the longest token first; None if there are none.
@@ -195,13 +179,10 @@ class Vocabulary:
         """
         ids, at = [], 0
         while at < len(text):
-            span, best = self.root, None
-            while span.hi > span.lo and at + span.depth < len(text):
-                span = self.narrow(span, text[at + span.depth])
-                if len(self.complete(span)):
-                    best = span
-            if best is None:
+            sizes = range(min(self._longest, len(text) - at), 0, -1)
+            size = next((size for size in sizes if self.complete(text[at : at + size])), None)
+            if size is None:
                 return None
-            ids.append(int(self.ids[best.lo]))
-            at += best.depth
+            ids.append(int(self.ids[self.complete(text[at : at + size]).start]))
+            at += size
         return ids

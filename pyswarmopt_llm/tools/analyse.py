@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,16 +29,6 @@ LORA = "trained-on-dev"  # the name of what was trained, among the experts
 Scores = Mapping[str, Mapping[str, Score]]  # task -> split -> score of a candidate
 
 
-class GroupAnalysis(Protocol):
-    """The functions of `pyswarmopt_groups` on the directories of its groups."""
-
-    def holds(self, path: Path) -> bool:
-        """Whether a directory holds a group."""
-
-    def without_members(self, path: Path, tell: Callable[[str], None]) -> dict[str, Any]:
-        """The decisions of the group without each member."""
-
-
 def analyse(
     path: Path,
     out: Path,
@@ -55,9 +45,9 @@ def analyse(
         allowed: what of the run's configuration may run code; see `named_again.require`.
 
     Returns:
-        ``leave_one_out``: see `without_experts` and `GroupAnalysis`.
+        ``leave_one_out``: see `without_experts`, or what the package of a group's analysis says.
     """
-    analyses: list[GroupAnalysis] = [point.load() for point in plugins("analyses").values()]
+    analyses = (point.load() for point in plugins("analyses").values())
     group = next((analysis for analysis in analyses if analysis.holds(path)), None)
     if group is not None:
         left_out = group.without_members(path, tell)
@@ -74,14 +64,9 @@ def analyse(
 
 def _make(out: Path, run: Path) -> None:
     """Create the output directory; in the run, which may be a stranger's, it is no link."""
-    try:
-        if out == run / "analysis":
-            refuse_link(out)
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"{out}: cannot be created ({error.strerror}); choose another `out`"
-        ) from error
+    if out == run / "analysis":
+        refuse_link(out)
+    out.mkdir(parents=True, exist_ok=True)
 
 
 def without_experts(run: Run, result: Result, tell: Callable[[str], None]) -> dict[str, Any]:
@@ -106,15 +91,28 @@ def without_experts(run: Run, result: Result, tell: Callable[[str], None]) -> di
         UserError: base, experts or data changed since the run, its space has no coefficient per
             expert, or it was trained on dev and has no test items.
     """
-    job = _opened(run)
-    position = _position(job, run.path, result)
+    job = prepare(replace(run.config, out=str(run.path), preset="none", workers="1"))
+    run.check_fingerprints(job.fingerprints)
+    if not job.kind.averages:
+        raise UserError(
+            f"{run.path}: its space has no coefficient per expert that could be set to 0"
+        )
+    names, weights = job.space.expert_names, result.coefficients
+    if set(weights) != set(names):
+        raise UserError(
+            f"{run.path / 'result.json'}: its coefficients are not those of this run; restore the "
+            "file"
+        )
+    position = torch.tensor([weights[name] for name in names], dtype=torch.float64)
     utilities = _utilities(job, run, result)
-    names = job.space.expert_names
-    lora = _trained(run, result) if result.best.trained else Patch()
     coefficients = dict(zip(names, job.space.coefficients(position).tolist(), strict=True))
-    candidates = {
-        name: (_without(position, k), lora) for k, name in enumerate(names) if position[k]
-    }
+    lora = _trained(run, result) if result.best.trained else Patch()
+    candidates = {}
+    for k, name in enumerate(names):
+        others = position.clone()
+        others[k] = 0.0
+        if position[k]:
+            candidates[name] = (others, lora)
     if result.best.trained:
         coefficients[LORA] = 1.0
         candidates[LORA] = (position, Patch())
@@ -127,36 +125,9 @@ def without_experts(run: Run, result: Result, tell: Callable[[str], None]) -> di
             experts[name] = {
                 "coefficient": coefficients[name],
                 "scores": _values(without),
-                "paired": _paired(everyone, without),
+                "paired": {task: _paired(everyone[task], without[task]) for task in everyone},
             }
     return {"all": _values(everyone), "experts": experts}
-
-
-def _opened(run: Run) -> Job:
-    """The search's components, in this process."""
-    job = prepare(replace(run.config, out=str(run.path), preset="none", workers="1"))
-    run.check_fingerprints(job.fingerprints)
-    if not job.kind.averages:
-        raise UserError(
-            f"{run.path}: its space has no coefficient per expert that could be set to 0"
-        )
-    return job
-
-
-def _position(job: Job, run: Path, result: Result) -> Tensor:
-    """The position of the result, (n,) float64: one coefficient per expert."""
-    weights = result.coefficients
-    if set(weights) != set(job.space.expert_names):
-        raise UserError(
-            f"{run / 'result.json'}: its coefficients are not those of this run; restore the file"
-        )
-    return torch.tensor([weights[name] for name in job.space.expert_names], dtype=torch.float64)
-
-
-def _without(position: Tensor, expert: int) -> Tensor:
-    changed = position.clone()
-    changed[expert] = 0.0
-    return changed
 
 
 def _utilities(job: Job, run: Run, result: Result) -> Mapping[str, Mapping[str, Utility]]:
@@ -202,17 +173,12 @@ def _scored(
     return scores
 
 
-def _paired(everyone: Scores, without: Scores) -> dict[str, dict[str, Any]]:
-    """Task -> split -> all experts compared with all but one, as JSON values."""
-    compared: dict[str, dict[str, Any]] = {}
-    for task, scores in everyone.items():
-        pairs = compare_tasks(_items(scores), _items(without[task]))
-        compared[task] = {split: pair.record() for split, pair in pairs.items()}
-    return compared
-
-
-def _items(scores: Mapping[str, Score]) -> dict[str, tuple[float, ...]]:
-    return {split: score.per_item for split, score in scores.items()}
+def _paired(everyone: Mapping[str, Score], without: Mapping[str, Score]) -> dict[str, Any]:
+    """Split -> all experts compared with all but one, as JSON values."""
+    first, second = (
+        {split: score.per_item for split, score in scores.items()} for scores in (everyone, without)
+    )
+    return {split: pair.record() for split, pair in compare_tasks(first, second).items()}
 
 
 def _values(scores: Scores) -> dict[str, dict[str, float]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from pyswarmopt_llm.experts.adapter import (
 )
 from pyswarmopt_llm.experts.base import (
     BaseModel,
+    load_model,
     refuse_quantised,
     resolve_base,
     scheme_of,
@@ -41,7 +42,7 @@ from pyswarmopt_llm.report.card import FileKind, model_card
 from pyswarmopt_llm.searching.scoring.parents import parents_of
 from pyswarmopt_llm.searching.scoring.result import read_result
 from pyswarmopt_llm.searching.scoring.run_directory import read_about, result_of
-from pyswarmopt_llm.tools.check import load_by_peft, load_stored
+from pyswarmopt_llm.tools.check import load_by_peft
 
 ADAPTER_FILE = "adapter.gguf"
 BASE_FILE = "./base.gguf"  # beside the Modelfile of an adapter; its user puts the base there
@@ -82,7 +83,7 @@ def export_model(
     """Write a model in another format; memory holds one weight at a time.
 
     An adapter that is no plain LoRA (DoRA, saved modules, LoHa, ...) becomes the nearest one of
-    rank `rank` in `form` peft; then memory holds the base, too.
+    rank `rank` in `form` peft; then memory holds the base in float32, too.
 
     Args:
         source: a finished run, whose result is exported, an adapter, or a model directory.
@@ -108,15 +109,10 @@ def export_model(
         origin = find_source(source, base)
         _check(origin, source, form, out)
         origin = _truncated(origin, rank)
-    try:
-        with atomic_directory(folder) as part:
-            _write(origin, form, part)
-            if origin.run is not None:
-                (part / "README.md").write_text(_card(origin, form, rank), encoding="utf-8")
-    except OSError as error:
-        raise UserError(
-            f"{folder}: cannot be written ({error.strerror}); nothing was kept"
-        ) from error
+    with atomic_directory(folder) as part:  # whole, or not at all
+        _write(origin, form, part)
+        if origin.run is not None:
+            (part / "README.md").write_text(_card(origin, form, rank), encoding="utf-8")
     files = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
     return Exported(files, origin.loss, str(_gguf_of(origin) or ""))
 
@@ -210,12 +206,10 @@ class Loss:
 
     Attributes:
         whole: relative Frobenius error over all parameters.
-        worst: the module with the largest error of its own, and this, where it was flattened.
         left_out: parameters whose change no LoRA of linear layers can hold; they count as lost.
     """
 
     whole: float
-    worst: tuple[str, float] | None = None
     left_out: tuple[str, ...] = ()
 
 
@@ -324,8 +318,8 @@ def is_plain(spec: str) -> bool:
 def flatten(spec: str, base: BaseModel, rank: int) -> Source:
     """The nearest plain LoRA of a rank to an adapter of any kind that PEFT can merge.
 
-    What PEFT makes of the base's weights, minus the weights, is cut by SVD (see `truncate`), one
-    layer at a time in float32, beside the base as it is stored.
+    What PEFT makes of the base's weights, minus the weights, is cut by SVD (see `truncate`). Memory
+    holds the base in float32.
 
     Args:
         spec: an adapter's directory or hub id.
@@ -340,60 +334,30 @@ def flatten(spec: str, base: BaseModel, rank: int) -> Source:
     config = read_config(folder / "adapter_config.json", plain=False)
     modules = skeleton(base)
     config.check_patterns(modules.linear | modules.others.keys())
-    model, _ = load_stored(base)
-    load_by_peft(model, folder)
+    stored = StoredTensors(base.weight_files)
+    model, _ = load_model(base, torch.float32)
+    merged = load_by_peft(model, folder).merge_and_unload()
     changes: dict[str, LowRank] = {}
-    errors: dict[str, float] = {}
     left_out: list[str] = []
     lost = total = 0.0
-    for name, change in _changes(model, StoredTensors(base.weight_files)):
+    for name, parameter in merged.named_parameters():
+        change = parameter.detach() - stored[name].float()
+        if not change.any():
+            continue
         square = float(change.square().sum(dtype=torch.float64))
         total += square
-        module = name.removesuffix(".weight")
-        if module not in modules.linear:
+        if name.removesuffix(".weight") not in modules.linear:
             left_out.append(name)
             lost += square
             continue
-        cut = truncate_dense(change, rank)
-        changes[name] = cut.change
-        errors[module] = math.sqrt(cut.lost / cut.total)
-        lost += cut.lost
+        changes[name], cut, _ = truncate_dense(change, rank)
+        lost += cut
     if not changes:
         raise UserError(f"{spec}: changes no linear layer of {base.spec}; train it as plain LoRA")
-    worst = max(errors, key=errors.__getitem__)
-    loss = Loss(math.sqrt(lost / total), (worst, errors[worst]), tuple(left_out))
+    loss = Loss(math.sqrt(lost / total), tuple(left_out))
     name = config.base_model_name or base.name
-    return Source(base, changes, spec, name, tuple(errors), loss=loss)
-
-
-def _changes(model: Any, stored: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
-    """Parameter -> what the adapter adds to it, float32, where that is not zero.
-
-    A parameter that two modules share stands for both, under the name in the base's files.
-    """
-    seen: set[int] = set()
-    for name in stored:
-        path, _, key = name.rpartition(".")
-        module = _merged(model.get_submodule(path))
-        parameter = getattr(module, key)
-        if id(parameter) in seen:
-            continue
-        seen.add(id(parameter))
-        change = parameter.detach().float() - stored[name].float()
-        if change.any():
-            yield name, change
-
-
-def _merged(module: Any) -> Any:
-    """A module of the base with what PEFT adds to it, merged in float32."""
-    if hasattr(module, "unload_and_optionally_merge_module"):
-        return module.float().unload_and_optionally_merge_module(
-            merge=True, safe_merge=False, adapter_names=None
-        )
-    if not hasattr(module, "base_layer"):
-        return module
-    module.float().merge()
-    return module.get_base_layer()
+    targets = tuple(weight.removesuffix(".weight") for weight in changes)
+    return Source(base, changes, spec, name, targets, loss=loss)
 
 
 def write_lora(base: BaseModel, changes: Mapping[str, LowRank], path: Path) -> None:

@@ -36,7 +36,6 @@ _CHOICE = re.compile(r"better\W{0,6}(A|B|tie)\b", re.IGNORECASE)
 
 Complete = Callable[[Sequence[str]], list[str]]
 _RATINGS = torch.arange(1, 11, dtype=torch.float64)
-_ANSWER_TOKENS = 32  # of an answer in words
 _PREFIX = "SWARM_LLM_JUDGE_"  # of variables of the environment; the key is never written to a run
 _WHEN_DOWN = "what was scored is kept: resume the run when it is back"
 TIMEOUT = 300.0  # seconds for one answer
@@ -159,13 +158,7 @@ class LocalJudge(Judge):
     """
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        super().__init__(self._complete)
-
-    def _complete(self, prompts: Sequence[str]) -> list[str]:
-        return self._engine.generate(
-            [self._engine.chat(prompt) for prompt in prompts], max_new_tokens=_ANSWER_TOKENS
-        )
+        self._engine, self._rubric = engine, RUBRIC
 
     def _rate(self, prompts: Sequence[str], items: Sequence[Item]) -> list[float]:
         """The mean of the ratings 1 to 10, each by the likelihood of the answer that gives it."""

@@ -7,7 +7,6 @@ Results do not depend on the worker.
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, ThreadPoolExecutor
@@ -130,41 +129,8 @@ class Pool:
         return memory
 
 
-class ServedPool:
-    """Evaluates several candidates at a time on one server, each by a thread.
-
-    Args:
-        evaluator: of this process.
-        engine: its engine.
-    """
-
-    def __init__(self, evaluator: Evaluator, engine: ServedEngine) -> None:
-        self._evaluator, count = evaluator, engine.server.together
-        self._free: queue.SimpleQueue[ServedEngine] = queue.SimpleQueue()
-        for _ in range(count):
-            self._free.put(engine.another())
-        self.crew = Crew(self._evaluate, ThreadPoolExecutor(count, "candidate"))
-
-    def close(self) -> None:
-        """Wait for those that have begun; the others are not evaluated."""
-        self.crew.threads.shutdown(cancel_futures=True)
-
-    def _evaluate(self, request: Request) -> Row:
-        engine = self._free.get()
-        try:
-            return self._evaluated(engine, request)
-        finally:  # else the next one would wait for it for ever
-            self._free.put(engine)
-
-    def _evaluated(self, engine: ServedEngine, request: Request) -> Row:
-        try:
-            return replace(self._evaluator, engine=engine).evaluate(request)
-        finally:
-            engine.leave()
-
-
 class Pools:
-    """The pools of one search, for one set of questions after the other: processes, a Ray cluster,
+    """The crews of one search, for one set of questions after the other: processes, a Ray cluster,
     or candidates in flight on a server.
 
     Args:
@@ -176,7 +142,7 @@ class Pools:
     def __init__(self, job: Job, run: Run, load: Callable[..., Job]) -> None:
         self._job = job
         self._pool: Pool | None = None
-        self._served: list[ServedPool] = []
+        self._threads: list[ThreadPoolExecutor] = []
         if not job.config.served:
             self._pool = Pool(host_of(job, load), job.fingerprints, run.note_failure)
 
@@ -184,14 +150,27 @@ class Pools:
         """The crew for these questions; `evaluator` scores them in this process."""
         if self._pool is not None:
             return self._pool.crew(questions)
-        self._served.append(ServedPool(evaluator, cast(ServedEngine, self._job.engine)))
-        return self._served[-1].crew
+        engine = cast(ServedEngine, self._job.engine)
+        threads = ThreadPoolExecutor(engine.server.together, "candidate")
+        self._threads.append(threads)
+        return Crew(partial(evaluate_served, evaluator, engine), threads)
 
     def close(self) -> int:
-        """End the workers; returns the bytes of memory that those on this machine took."""
-        for pool in self._served:
-            pool.close()
+        """End the workers, once a server has answered what has begun; returns the bytes of memory
+        that those on this machine took.
+        """
+        for threads in self._threads:
+            threads.shutdown(cancel_futures=True)
         return 0 if self._pool is None else self._pool.close()
+
+
+def evaluate_served(evaluator: Evaluator, engine: ServedEngine, request: Request) -> Row:
+    """Evaluate a candidate on the server of an engine, beside others."""
+    own = engine.another()
+    try:
+        return replace(evaluator, engine=own).evaluate(request)
+    finally:
+        own.leave()
 
 
 def host_of(job: Job, load: Callable[..., Job]) -> Host:

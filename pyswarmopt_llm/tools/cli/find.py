@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import fields, make_dataclass
+from typing import TYPE_CHECKING, Annotated, get_type_hints
 
 import typer
 from rich.markup import escape
@@ -15,8 +15,7 @@ from pyswarmopt.base.words import counted
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Json, Quiet
-from pyswarmopt_llm.common import options as opt
-from pyswarmopt_llm.common.options import Option
+from pyswarmopt_llm.common.options import SETTINGS, Option
 from pyswarmopt_llm.report.terminal import items_bar
 from pyswarmopt_llm.scores.tasks.load import check_files
 from pyswarmopt_llm.searching.use.config import EvalConfig
@@ -25,61 +24,33 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.tools.find import FindResult, RankedAdapter
 
 
-@dataclass(frozen=True)
-class Ranking:
-    """The options of `swarm-llm find`, as `EvalConfig` calls them, and its own."""
-
-    base: opt.Base
-    task: Annotated[str, replace(opt.TASK_FILE, required=False)] = ""
-    top: Annotated[int, Option("Adapters to end with.", "K", opt.SETTINGS, least=1)] = 4
-    budget: Annotated[
-        int | None,
-        Option(
-            "Maximum forward passes; sets the examples of the first round (8).",
-            "PASSES",
-            opt.SETTINGS,
-            least=1,
-        ),
-    ] = None
-    scores: Annotated[
-        str | None,
-        Option("Keep scores in this file; the same command continues from it.", "F", opt.OUTPUT),
-    ] = None
-    seed: Annotated[
-        int, Option("Seed of the order of the examples.", "S", hidden=True, least=0)
-    ] = 0
-    dev: opt.Dev = None
-    columns: opt.Columns = ()
-    template: opt.Template = ()
-    system: opt.System = ""
-    thinking: opt.Thinking = 0
-    split_seed: opt.SplitSeed = 0
-    skip_bad_rows: opt.SkipBad = False
-    metric: Annotated[
-        str | None, Option("accuracy, f1, mine.py:score, ... (the task's own).", "M", opt.TASK)
-    ] = None
-    prompts: opt.Prompts = None
-    max_new_tokens: opt.NewTokens = None
-    scoring: opt.Scoring = "auto"
-    allow_overlap: opt.Overlap = False
-    dtype: opt.Dtype = "auto"
-    device: opt.Device = "auto"
-    threads: opt.Threads = None
-
-    @property
-    def exam(self) -> EvalConfig:
-        """The task that the adapters are scored on."""
-        apart = ("top", "budget", "scores")
-        settings = {name: value for name, value in vars(self).items() if name not in apart}
-        return EvalConfig(split="dev", **settings)
+# Of the options of `swarm-llm eval`: those of another model, split or sampled replies are not here.
+_OTHERS = frozenset(
+    [
+        "adapter",
+        "against",
+        "run",
+        "split",
+        "test",
+        "temperature",
+        "samples",
+        "seed",
+        "engine",
+        "server_folder",
+    ]
+)
+_HINTS = get_type_hints(EvalConfig, include_extras=True)
+Exam = make_dataclass(
+    "Exam",
+    [(f.name, _HINTS[f.name], f) for f in fields(EvalConfig) if f.name not in _OTHERS],
+    frozen=True,
+)
 
 
 def command(
-    adapters: Annotated[
-        list[str],
-        typer.Argument(metavar="ADAPTERS...", help="LoRA adapters, or folders of them."),
-    ],
-    settings: Ranking,
+    adapters: Annotated[list[str], typer.Argument(metavar="ADAPTERS...", help="LoRA adapters.")],
+    settings: Exam,  # type: ignore[valid-type]
+    top: Annotated[int, Option("Adapters to end with.", "K", SETTINGS, least=1)] = 4,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -88,15 +59,15 @@ def command(
     All are scored on some dev items, the better half on more, and so on; the last line is a search
     with the best.
 
-    Example: swarm-llm find adapters/ --base B --task questions.json
+    Example: swarm-llm find adapters/* --base B --task questions.json
     """
-    exam = settings.exam
+    exam = EvalConfig(split="dev", **vars(settings))
     if exam.task:
-        check_files(settings, [exam.task])
+        check_files(exam, [exam.task])
     from pyswarmopt_llm.tools.find import find
 
     with items_bar(open_console(stderr=True), quiet or as_json) as on_items:
-        result = find(adapters, exam, settings.top, settings.budget, on_items, settings.scores)
+        result = find(adapters, exam, top, on_items)
     if as_json:
         typer.echo(json.dumps(result.to_json()))
         return
@@ -110,11 +81,8 @@ def remarks(result: FindResult) -> Iterator[str]:
     """The adapters that were not ranked, and the cost."""
     for name, why in result.left_out.items():
         yield f"left out: {name}: {why}"
-    for name, first in result.copies.items():
-        yield f"left out: {name}: has the same weights as {first}"
     ranked = counted(len(result.ranking), "adapter")
-    read = f", {result.read:,} of which were known" if result.read else ""
-    yield f"{ranked} ranked by {result.passes:,} forward passes of an example{read}"
+    yield f"{ranked} ranked by {result.passes:,} forward passes of an example"
 
 
 def table(result: FindResult) -> Table:

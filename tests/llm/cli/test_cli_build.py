@@ -1,29 +1,26 @@
-"""Options are data: one line in a configuration, and help, init, range check, run.json and the
-message know it.
+"""Options are data: one line in a configuration, and help, range check, run.json and the message
+know it.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import re
-import tomllib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
 import typer
 from search_helpers import swarm_llm
 
-from pyswarmopt_llm.cli.app import COMMANDS, app
-from pyswarmopt_llm.cli.build import as_command, as_flag, with_flags
-from pyswarmopt_llm.cli.init import EXAMPLES
+from pyswarmopt_llm.cli.app import COMMANDS
+from pyswarmopt_llm.cli.build import as_command, as_flag, settings_of, with_flags
 from pyswarmopt_llm.cli.options import Config, SwarmCommand
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.options import GROUPS, RARE, Option, check_options
+from pyswarmopt_llm.common.options import GROUPS, RARE, Option, check_options, option_name
+from pyswarmopt_llm.common.registry import load
 from pyswarmopt_llm.report.commands import command_line
 from pyswarmopt_llm.searching.scoring.run_directory import about_run
 
@@ -66,7 +63,7 @@ def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
 NEEDED = ("search", "--experts", "x", "y", "--task", "t", "--out", "r")
 
 
-def test_the_help_shows_an_option_in_its_group_with_its_default_and_no_rare_setting(
+def test_the_help_shows_an_option_in_its_group_with_its_default_and_rare_ones_on_demand(
     call: Callable[..., Any],
 ) -> None:
     text = call("search", "--help-all")[1]
@@ -74,7 +71,8 @@ def test_the_help_shows_an_option_in_its_group_with_its_default_and_no_rare_sett
     (row,) = [number for number, line in enumerate(lines) if "--swing W" in line]
     assert lines[row].rstrip().endswith("Swing, below --particles. [0.5]")
     assert [line.strip() for line in lines[:row] if line.strip() in GROUPS][-1] == "Machine"
-    assert "--set NAME=VALUE" in text and "sway" not in text.lower()
+    assert "--set NAME=VALUE" in text and "\n  sway=N  Sway.\n" in text
+    assert "sway" not in call("search", "--help")[1].lower()
 
 
 def test_an_option_reaches_the_configuration_and_run_json(call: Callable[..., Any]) -> None:
@@ -179,35 +177,17 @@ def test_pairs_commas_and_parameters_of_their_own() -> None:
         assert error.value.field == field
 
 
-# ---------------------------------------------------------------- swarm-llm init
-
-
 @pytest.mark.parametrize("command", ["search", "compare"])
-def test_init_explains_every_option_with_its_default(
-    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_the_whole_help_explains_every_rare_setting(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = tmp_path / "c.toml"
-    assert swarm_llm(capsys, "init", file, "--for", command)[0] == 0
-    text = file.read_text()
-    group: Any = typer.main.get_command(app)
-    params = [p for p in group.commands[command].params if p.rich_help_panel in GROUPS]
-    assert set(tomllib.loads(text)) == set(EXAMPLES) & {p.opts[0][2:] for p in params}
-    told = {"config", "dry_run", "memory", "set"}
-    for param in (param for param in params if param.name not in told):
-        meaning, name = re.escape(param.help), max(param.opts, key=len)[2:]
-        assert re.search(rf"^# {meaning}\n(# )?{name} = ", text, flags=re.MULTILINE), name
-
-
-def test_what_init_comments_out_is_the_default(
-    tmp_path: Path, call: Callable[..., Any], capsys: pytest.CaptureFixture[str]
-) -> None:
-    file = tmp_path / "c.toml"
-    assert swarm_llm(capsys, "init", file)[0] == 0
-    # Values that a person has to think of are capital letters, which no default is.
-    lines = [line.removeprefix("# ") for line in file.read_text().splitlines()]
-    setting = re.compile(r'[a-z-]+ = [^A-Z]*$|    "[a-z-]+=[^A-Z"]*",|set = \[|\]$')
-    file.write_text("\n".join(line for line in lines if setting.match(line)))
-    (config,), _ = call("search", "--config", str(file))
-    needed = {"experts": ("adapters/one", "adapters/two"), "tasks": ("questions.json",)}
-    assert config == Longer("embedded:smollm2-135m", **needed, out="runs/first")
-    assert file.read_text().count("\n") > 24
+    monkeypatch.setenv("COLUMNS", "200")
+    _, out, _ = swarm_llm(capsys, command, "--help-all")
+    words = " ".join(out.split())
+    groups = settings_of(load(COMMANDS[command]))
+    rare = [setting for group in groups.values() for setting in group if setting.rare]
+    assert rare
+    for setting in rare:
+        if setting.name != "settings":
+            assert f"{option_name(setting.name)}=" in words
+            assert " ".join(with_flags(setting.option.help).split()) in words

@@ -46,7 +46,7 @@ def in_a_process(call: str, environment: dict[str, str]) -> subprocess.Completed
     [
         ("swarm-llm se", "search"),
         ("swarm-llm search --part", "--particles"),
-        ("swarm-llm ini", "init"),
+        ("swarm-llm dem", "demo"),
     ],
 )
 def test_the_shell_completes_commands_and_options(words: str, expected: str) -> None:

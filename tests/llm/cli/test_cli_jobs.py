@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import types
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from result_helpers import RESULT as FLAT
 from result_helpers import nested
 from search_helpers import exit_code
 
-from pyswarmopt_llm.cli.demo import EMBEDDED, demo_base, free_directory
+from pyswarmopt_llm.cli.demo import EMBEDDED, demo_base
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.experts.quantised.embedded import MODELS, embedded_model
 from pyswarmopt_llm.searching.scoring.run_directory import About
@@ -76,7 +75,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """A checkout with adapters by name only; the configurations of the searches that are run
     there.
     """
-    adapters = "experts/b experts/a others/c house_style/experts/d letters/experts/e".split()
+    adapters = "experts/b experts/a others/c letters/experts/e".split()
     for name in ("experts/no-expert", *adapters):
         (tmp_path / "examples" / name).mkdir(parents=True)
     for name in adapters:
@@ -105,41 +104,10 @@ def test_demo_searches_over_the_experts_of_the_checkout(
     assert config.out == str(tmp_path / "run")
 
 
-def test_the_real_demo_of_a_score_names_its_program_and_prompts(
-    checkout: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert exit_code("demo", "--score", "--real", "--out", str(tmp_path / "run")) == 0
-    (config,) = checkout
-    folder = tmp_path / "examples" / "house_style"
-    assert config.tasks == (f"prompts:{folder / 'prompts.jsonl'}",)
-    assert config.metrics == (f"{folder / 'style.py'}:style",)
-    assert exit_code("demo", "--real") == 2
-    assert "--real goes with --score" in capsys.readouterr().err
-
-
-def test_demo_of_a_score_shows_what_was_gained_and_model_swarms_beside_it(
-    checkout: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "run").mkdir()
-    values = {"lost": (1.0, 0.0), "won": (0.0, 1.0)}
-    prompts = [
-        {
-            "prompt": prompt,
-            "replies": [
-                {"model": "best expert, e", "text": f"{prompt} before", "value": before},
-                {"model": "result", "text": f"{prompt} after", "value": after},
-            ],
-        }
-        for prompt, (before, after) in values.items()
-    ]
-    (tmp_path / "run" / "replies.json").write_text(json.dumps({"tasks": [{"prompts": prompts}]}))
+def test_the_demo_of_a_score_has_a_base_of_its_own(checkout: list[Any], tmp_path: Path) -> None:
     assert exit_code("demo", "--score", "--out", str(tmp_path / "run")) == 0
-    out = capsys.readouterr().out
-    assert "won: 'won before' by the best expert, 'won after' by the result" in out
-    assert "lost before" not in out
-    shown, beside = checkout
-    assert shown.base == str(tmp_path / "examples/letters/base")
-    assert (shown.space, beside.space) == ("auto", "factor")
+    (config,) = checkout
+    assert config.base == str(tmp_path / "examples/letters/base")
 
 
 def test_demo_takes_its_base_from_the_hub_where_the_embedded_model_is_not_installed(
@@ -148,12 +116,3 @@ def test_demo_takes_its_base_from_the_hub_where_the_embedded_model_is_not_instal
     without = replace(embedded_model(EMBEDDED), module="no_such_package")
     monkeypatch.setitem(MODELS, "smollm2-135m", without)
     assert demo_base() == "HuggingFaceTB/SmolLM2-135M-Instruct"
-
-
-def test_free_directory_never_names_what_exists(tmp_path: Path) -> None:
-    names = []
-    for _ in range(3):
-        path = free_directory(tmp_path, "demo")
-        names.append(path.name)
-        path.mkdir()
-    assert names == ["demo", "demo-2", "demo-3"]

@@ -42,7 +42,7 @@ class ModelServer:
         self.key = ""
         self.keys: set[str | None] = set()
         self.knows_token_ids, self.tokens_moved, self.ignores_adapters = True, 0, False
-        self.ignores_alpha, self.noise = False, 0.0
+        self.noise = 0.0
         # added in requests of more than four prompts; added where an adapter is applied
         self.batch_noise, self.drift = 0.0, 0.0
         # what is said in place of log-probabilities where an adapter is applied; tokens left out
@@ -145,7 +145,7 @@ class ModelServer:
                         "message": f"Loading lora {body['lora_name']} failed: No adapter found"
                     }
                 }
-            self.loaded[body["lora_name"]] = changes(Path(body["lora_path"]), self.ignores_alpha)
+            self.loaded[body["lora_name"]] = changes(Path(body["lora_path"]))
             return 200, f"Success: LoRA adapter '{body['lora_name']}' added successfully."
         if path == "/v1/unload_lora_adapter":
             del self.loaded[body["lora_name"]]
@@ -256,14 +256,14 @@ class ModelServer:
         return str(self.tokenizer.decode(written, skip_special_tokens=True))
 
 
-def changes(folder: Path, ignores_alpha: bool = False) -> Json:
+def changes(folder: Path) -> Json:
     """Parameter name -> change of an adapter, scale alpha / r."""
     config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
     tensors = {
         name: tensor.float()
         for name, tensor in load_file(folder / "adapter_model.safetensors").items()
     }
-    scale = 1.0 if ignores_alpha else config["lora_alpha"] / config["r"]
+    scale = config["lora_alpha"] / config["r"]
     return {
         name.removeprefix("base_model.model.").replace(".lora_A.weight", ".weight"): scale
         * tensors[name.replace("lora_A", "lora_B")]

@@ -16,7 +16,6 @@ from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.published.abstention import Abstention
 from pyswarmopt_llm.published.classifiers import controllability, load_reward
 from pyswarmopt_llm.published.judge.judge import LocalJudge
-from pyswarmopt_llm.scores.metrics.objectives import find_metric
 from pyswarmopt_llm.scores.metrics.text import inverse_perplexity, truthfulness
 from pyswarmopt_llm.scores.tasks import Item
 
@@ -159,17 +158,6 @@ def test_batched_rewards_are_those_of_single_chats(reward_folder: Path) -> None:
             # The last position's score, by hand.
             hidden = model.model(input_ids=ids).last_hidden_state[:, -1]
             assert value == pytest.approx(float(model.score(hidden)), abs=1e-4)
-
-
-def test_a_reward_is_told_as_a_probability_too(reward_folder: Path) -> None:
-    class Parrot:
-        def generate(self, prompts: list[str], max_new_tokens: int) -> list[str]:
-            return [prompt[:5] for prompt in prompts]
-
-    metric = find_metric(f"reward:{reward_folder}")
-    score = metric.build(PROMPTS, "generate", str, None)(Parrot())  # type: ignore[arg-type]
-    shares = [1 / (1 + math.exp(-value)) for value in score.per_item]
-    assert score.named == {"preferred": pytest.approx(sum(shares) / 3)} and len({*shares}) == 3
 
 
 def test_verbose_and_concise_contradict_each_other(reward_folder: Path) -> None:

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +18,7 @@ from pyswarmopt_llm.common.errors import UndefinedModelError, UserError
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.scorer import Questions, Request
 from pyswarmopt_llm.servers.workers import local
-from pyswarmopt_llm.servers.workers.pool import TRIES, Pool, ServedPool
+from pyswarmopt_llm.servers.workers.pool import TRIES, Pool
 from pyswarmopt_llm.servers.workers.worker import Failure, Handler, Order, Reply
 
 QUESTIONS = Questions("dev", (("t", "letter"),))
@@ -170,27 +169,6 @@ def test_no_worker_starts_while_those_of_a_pool_that_closes_are_counted() -> Non
     host = Counted(found)
     pool = Pool(host, {})
     assert pool.close() == 7 and host.started == []
-
-
-def test_an_engine_of_a_server_goes_back_whatever_happens_to_it() -> None:
-    class Broken:
-        """An engine that cannot leave its candidate."""
-
-        server = SimpleNamespace(together=1)
-
-        def another(self) -> Broken:
-            return self
-
-        def leave(self) -> None:
-            raise MemoryError("no more")
-
-    evaluator: Any = SimpleNamespace(on=lambda engine: SimpleNamespace(evaluate=lambda request: 1))
-    pool = ServedPool(evaluator, Broken())  # type: ignore[arg-type]
-    request = Request(torch.zeros(1))
-    for _ in range(2):
-        with pytest.raises(MemoryError):
-            pool.crew.threads.submit(pool.crew.evaluate, request).result(60)
-    pool.close()
 
 
 def test_a_fork_server_that_could_not_be_started_is_tried_once_more(

@@ -80,20 +80,17 @@ def test_ranges_of_the_sorted_vocabulary(tokens: list[bytes], prefix: bytes, ran
     vocabulary = Vocabulary([*tokens, None, b"a"], ends=[len(tokens)])
     everything = [*tokens, b"a"]
     mass = np.array([random.random() for _ in vocabulary.texts])
-    span = vocabulary.root
-    for byte in prefix:
-        span = vocabulary.narrow(span, byte)
     inside = [k for k, text in enumerate(vocabulary.texts) if text.startswith(prefix)]
     assert len(vocabulary.texts) == len(everything)
-    assert list(range(span.lo, span.hi)) == inside
-    assert [vocabulary.texts[k] for k in vocabulary.complete(span)] == [
+    assert list(vocabulary.beginning(prefix)) == inside
+    assert [vocabulary.texts[k] for k in vocabulary.complete(prefix)] == [
         t for t in everything if t == prefix
     ]
     expected = np.zeros(256)
     for k in inside:
         if vocabulary.texts[k] != prefix:
             expected[vocabulary.texts[k][len(prefix)]] += mass[k]
-    assert vocabulary.next_bytes(span, mass) == pytest.approx(expected)
+    assert vocabulary.next_bytes(prefix, mass) == pytest.approx(expected)
 
 
 @given(tokens_of_two_letters, st.text("ab", max_size=8).map(str.encode))

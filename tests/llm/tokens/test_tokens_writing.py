@@ -1,6 +1,4 @@
-"""Text from a mixture: against the same sum written out, against members alone, and piece by
-piece.
-"""
+"""Text from a mixture: against the same sum written out, and against members alone."""
 
 from __future__ import annotations
 
@@ -47,7 +45,6 @@ def test_the_exact_mixture_writes_what_the_sum_says() -> None:
     assert engine.fusion == "exact"
     expected = [greedy_by_hand(members, [0.6, 0.4], user, 8) for user in USERS]
     assert engine.generate(USERS, 8) == expected
-    assert ["".join(engine.stream(user, 8)) for user in USERS] == expected
     engine.load(Patch(mixture=(0.0, 1.0)))
     assert engine.generate(USERS, 8) == members[1].generate(
         [members[1].chat(user) for user in USERS], 8
@@ -66,7 +63,6 @@ def test_members_of_three_vocabularies_write_a_text(fusion: str) -> None:
     )
     engine.load(Patch(mixture=(0.5, 0.3, 0.2)))
     (text,) = engine.generate(USERS[:1], 5)
-    assert text == "".join(engine.stream(USERS[0], 5))
     assert len(text) <= (20 if fusion == "bytes" else 1000)
 
 

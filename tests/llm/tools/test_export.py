@@ -165,16 +165,6 @@ def test_a_run_is_exported_with_the_base_it_names_and_its_card(
     assert "The adapter is merged into the base." in card.text
 
 
-def test_a_question_is_suggested_unless_the_result_was_searched_to_choose(
-    run: Path, tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    sources: list[list[Any]] = [[run], [run / "best", "--base", tiny_base]]
-    for place, words in enumerate(sources):
-        code, out, _ = swarm_llm(capsys, "export", *words, "--out", tmp_path / str(place))
-        assert code == 0 and "To serve it with vLLM: " in out
-        assert ("To ask it a question: " in out) is bool(place)
-
-
 def nearest(change: torch.Tensor, found: torch.Tensor, rank: int) -> tuple[float, float]:
     """What is lost of a weight's change, and the whole, both squared: by numpy's SVD."""
     full, kept = (part.detach().double().numpy() for part in (change, found))
@@ -290,9 +280,7 @@ def test_what_a_search_refuses_is_flattened_to_the_nearest_lora(
         name: nearest(whole[name] - base, flat[name] - base, 4 if "proj" in name else 0)
         for name, base in bare.items()
     }
-    worst = max(share_of([one]) for name, one in lost.items() if "proj" in name and one[1])
     assert record["relative_error"] == pytest.approx(share_of(lost.values()), rel=2e-3, abs=1e-4)
-    assert record["worst"][1] == pytest.approx(worst, rel=2e-3, abs=1e-4)
     assert (record["left_out"] == ["model.embed_tokens.weight"]) == (kind == "embedding")
     assert swarm_llm(capsys, "inspect", tmp_path / "flat", "--base", exact_base)[0] == 0
 
@@ -346,6 +334,6 @@ def test_a_disk_that_fails_leaves_nothing(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(gguf.GGUFWriter, "write_tensors_to_file", fails)
-    with pytest.raises(UserError, match="cannot be written \\(No space left on device\\)"):
+    with pytest.raises(OSError, match="No space left on device"):
         export_model(str(expert), tmp_path / "made" / "out", "gguf", base=str(tiny_base))
     assert not list((tmp_path / "made").iterdir())

@@ -6,7 +6,6 @@ import json
 import math
 import random
 import shutil
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,8 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from search_helpers import louder, questions, swarm_llm, write_task
 
-from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.experts.adapter import read_adapter
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.mix.load import open_model
@@ -27,13 +25,10 @@ from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_llm.searching.use.model import evaluate_model
 from pyswarmopt_llm.tools.find import (
     ItemAnswer,
-    ItemScorer,
-    adapter_paths,
     find,
     halved,
     halvings,
     passes,
-    plan,
     read_pool,
 )
 
@@ -71,6 +66,11 @@ def config(tiny_base: Path, folder: Path) -> EvalConfig:
     return EvalConfig(str(tiny_base), str(task), split="dev", **settings)
 
 
+def pool(folder: Path) -> list[str]:
+    """The adapters in a folder, as a shell's ``folder/*``."""
+    return [str(child) for child in sorted(folder.iterdir())]
+
+
 # The ranking
 
 
@@ -90,7 +90,7 @@ def probability(config: EvalConfig, adapter: Path) -> float:
 
 
 def test_on_all_items_it_is_brute_force(config: EvalConfig, folder: Path) -> None:
-    result = find([str(folder)], config, budget=10_000)
+    result = find(pool(folder), config, top=9)
     expected = {child.name: probability(config, child) for child in folder.iterdir()}
     assert {a.name: a.probability for a in result.ranking} == pytest.approx(expected, abs=1e-5)
     assert [a.name for a in result.ranking] == sorted(expected, key=lambda name: -expected[name])
@@ -103,25 +103,19 @@ def test_on_all_items_it_is_brute_force(config: EvalConfig, folder: Path) -> Non
 def test_the_top_is_scored_on_all_items_and_the_others_on_the_first(
     config: EvalConfig, folder: Path
 ) -> None:
-    result = find([str(folder)], config, top=2)
+    result = find(pool(folder), config, top=2)
     assert [len(adapter.answers) for adapter in result.ranking] == [20] * 3 + [16] * 2 + [8] * 4
     assert len(result.base.answers) == DEV
     assert result.passes == DEV + 9 * 8 + 5 * 8 + 3 * 4
-    whole = {a.name: a.answers for a in find([str(folder)], config, budget=10_000).ranking}
+    whole = {a.name: a.answers for a in find(pool(folder), config, top=9).ranking}
     for adapter in result.ranking:
         first = whole[adapter.name][: len(adapter.answers)]
         assert [a.value for a in adapter.answers] == [a.value for a in first]
 
 
-@given(st.integers(1, 300), st.integers(1, 120), st.integers(1, 12), st.integers(1, 20_000))
-def test_a_plan_keeps_to_its_budget(adapters: int, items: int, top: int, budget: int) -> None:
-    least = passes(halvings(adapters, items, top, 1)) + items
-    if budget < least:
-        with pytest.raises(InvalidOption, match=f"take {least} passes at least"):
-            plan(adapters, items, top, budget)
-        return
-    rounds = plan(adapters, items, top, budget)
-    assert passes(rounds) + items <= budget
+@given(st.integers(1, 300), st.integers(1, 120), st.integers(1, 12))
+def test_rounds_end_with_the_top_on_all_items(adapters: int, items: int, top: int) -> None:
+    rounds = halvings(adapters, items, top)
     assert rounds[0][0] == adapters and rounds[-1][1] == items
     assert rounds[-1][0] >= min(top, adapters)
     assert all(after[0] < before[0] and after[1] > before[1] for before, after in pairwise(rounds))
@@ -138,23 +132,12 @@ def test_halving_finds_the_best_of_adapters_that_every_item_ranks_alike(
         scored.append(len(items))
         return [ItemAnswer(0.0, skills[number])] * len(items)
 
-    ranking = halved(
-        plan(adapters, 50, top=4),
-        answers,
-    )
+    ranking = halved(halvings(adapters, 50, top=4), answers)
     assert list(ranking) == sorted(range(adapters), key=lambda number: -skills[number])
-    assert sum(scored) == passes(plan(adapters, 50, top=4))
+    assert sum(scored) == passes(halvings(adapters, 50, top=4))
 
 
 # What is left out
-
-
-def test_a_folder_names_its_adapters_and_none_twice(folder: Path) -> None:
-    expected = [str(folder / name) for name in sorted(child.name for child in folder.iterdir())]
-    assert adapter_paths([str(folder)]) == expected
-    second = f"{expected[1]}/"
-    assert adapter_paths([second, str(folder)]) == [second, expected[0], *expected[2:]]
-    assert adapter_paths(["org/other"]) == ["org/other"]
 
 
 def test_the_damaged_are_named_and_the_same_weights_ranked_once(
@@ -162,32 +145,28 @@ def test_the_damaged_are_named_and_the_same_weights_ranked_once(
 ) -> None:
     mixed = tmp_path / "mixed"
     shutil.copytree(folder, mixed)
-    (mixed / "notes").mkdir()  # no adapter, nothing to say
-
-    def in_float32(tensors: Tensors) -> None:
-        tensors.update({name: tensor.double() for name, tensor in tensors.items()})
 
     def not_finite(tensors: Tensors) -> None:
         next(iter(tensors.values()))[0] = torch.nan
 
-    changed_copy(folder / "ant", mixed / "zz-again", in_float32)
+    shutil.copytree(folder / "ant", mixed / "zz-again")
     changed_copy(folder / "bee", mixed / "nan", not_finite)
     for name in ("short", "text", "gone"):
         shutil.copytree(folder / "cat", mixed / name)
     (mixed / "short" / WEIGHTS).write_bytes((folder / "cat" / WEIGHTS).read_bytes()[:999])
     (mixed / "text" / CONFIG).write_text("{")
     (mixed / "gone" / WEIGHTS).unlink()
-    result = find([str(mixed), "nowhere/at-all/x"], config)
-    assert result.copies == {"zz-again": "ant"}
-    assert set(result.left_out) == {"nan", "short", "text", "gone", "x"}
-    plain = find([str(folder)], config)
+    result = find([*pool(mixed), "nowhere/at-all/x"], config)
+    assert result.left_out["zz-again"] == "has the same weights as ant"
+    assert set(result.left_out) == {"nan", "short", "text", "gone", "zz-again", "x"}
+    plain = find(pool(folder), config)
     assert [a.name for a in result.ranking] == [a.name for a in plain.ranking]
     words = ["--base", config.base, "--task", config.task, "--scoring", "likelihood"]
-    code, out, err = swarm_llm(capsys, "find", mixed, *words, "--top", 2, "--threads", 1)
+    code, out, err = swarm_llm(capsys, "find", *pool(mixed), *words, "--top", 2, "--threads", 1)
     assert code == 0
     for name in ("nan", "short", "text", "gone", "zz-again"):
         assert sum(line.startswith(f"left out: {name}: ") for line in err.splitlines()) == 1
-    best = " ".join(adapter.path for adapter in find([str(mixed)], config, top=2).ranking[:2])
+    best = " ".join(adapter.path for adapter in find(pool(mixed), config, top=2).ranking[:2])
     assert f"--experts {best} --task {config.task}" in out.splitlines()[-1]
 
 
@@ -196,45 +175,10 @@ def test_json_has_the_whole_ranking(
 ) -> None:
     words = ["--base", config.base, "--task", config.task, "--scoring", "likelihood", "--json"]
     code, out, _ = swarm_llm(
-        capsys, "find", folder, *words, "--dtype", "float32", "--threads", 1, "--budget", 120
+        capsys, "find", *pool(folder), *words, "--dtype", "float32", "--threads", 1
     )
-    result = find([str(folder)], config, budget=120)
+    result = find(pool(folder), config)
     assert code == 0 and json.loads(out) == json.loads(json.dumps(result.to_json()))
-    assert result.passes <= 120
-
-
-def test_a_ranking_that_was_stopped_goes_on_where_it_was(
-    config: EvalConfig, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = find([str(folder)], config, top=2)
-    file = tmp_path / "scores.jsonl"
-    scored: list[int] = []
-    left = [12]  # calls until it is stopped
-    score = ItemScorer.score
-
-    def counted(self: ItemScorer, patch: Patch, numbers: range) -> dict[str, list[float]]:
-        if len(scored) == left[0]:
-            raise KeyboardInterrupt
-        scored.append(len(numbers))
-        return score(self, patch, numbers)
-
-    monkeypatch.setattr(ItemScorer, "score", counted)
-    with pytest.raises(KeyboardInterrupt):
-        find([str(folder)], config, top=2, scores=file)
-    known, left[0] = sum(scored), -1
-    scored.clear()
-    result = find([str(folder)], config, top=2, scores=file)
-    assert (result.read, sum(scored)) == (known, whole.passes - known)
-    assert replace(result, read=0) == whole
-    scored.clear()
-    assert find([str(folder)], config, top=2, scores=file).read == whole.passes and not scored
-    # A larger pool costs what is new; another order of the items, or another format, all.
-    extra = changed_copy(folder / "more-0", tmp_path / "extra", shaken(77))
-    grown = find([str(folder), str(extra)], config, top=2, scores=file)
-    alone = find([str(folder), str(extra)], config, top=2)
-    assert grown.read > 100 and replace(grown, read=0) == alone
-    for other in (replace(config, seed=1), replace(config, scoring="letter")):
-        assert find([str(folder)], other, top=2, scores=file).read == 0
 
 
 def test_another_base_is_refused(tiny_base: Path, folder: Path, tmp_path: Path) -> None:
@@ -243,35 +187,7 @@ def test_another_base_is_refused(tiny_base: Path, folder: Path, tmp_path: Path) 
 
     other = changed_copy(tiny_base, tmp_path / "other", each(doubled), num_key_value_heads=4)
     with pytest.raises(UserError, match="no adapter can be used; ant: "):
-        read_pool([str(folder)], resolve_base(str(other)))
-
-
-@pytest.mark.parametrize("field", ["values", "probabilities"])
-def test_a_damaged_row_is_named(
-    field: str, config: EvalConfig, folder: Path, tmp_path: Path
-) -> None:
-    file = tmp_path / "scores.jsonl"
-    find([str(folder / "ant")], config, scores=file)
-    rows = list(map(json.loads, file.read_text().splitlines()))
-    numbers = rows[0][field]
-    wrong = [[0.5], [*numbers, 1.0], [1e308] * len(numbers)]
-    if field == "probabilities":
-        wrong += [[*numbers[:-1], 7], [-1, *numbers[1:]]]
-    for damaged in wrong:
-        changed = [rows[0] | {field: damaged}, *rows[1:]]
-        file.write_text("".join(json.dumps(row) + "\n" for row in changed))
-        said = rf"scores\.jsonl: .*{field} is missing or of a wrong type"
-        with pytest.raises(UserError, match=said):
-            find([str(folder / "ant")], config, scores=file)
-
-
-def test_scores_that_cannot_be_kept_are_one_line(
-    config: EvalConfig, folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = ["--base", config.base, "--task", config.task, "--threads", "1"]
-    code, out, err = swarm_llm(capsys, "find", folder / "ant", *words, "--scores", "/proc/scores")
-    assert (code, out) == (2, "") and err.splitlines()[-1].startswith("error: "), err
-    assert "Traceback" not in err
+        read_pool(pool(folder), resolve_base(str(other)))
 
 
 def test_a_missing_name_in_a_folder_that_is_here_is_a_path(
