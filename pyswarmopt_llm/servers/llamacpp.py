@@ -24,6 +24,7 @@ from pyswarmopt_llm.servers.engine import CandidateServer, in_order
 # log-probabilities of how many tokens; all where a letter is not among the first
 _FIRST, _ALL = 100, 2**24
 _CLOSE = 1e-4  # relative error of a mixture in float32
+_NEAR = 1e-2  # of norms in half precision
 _PROBES = 4  # numbers for each weight
 Scales = list[dict[str, float]]
 
@@ -159,17 +160,50 @@ def _probe(change: LowRank | None) -> Tensor:
 
 
 def _number_of(info: AdapterInfo, files: Mapping[int, Path], name: str) -> int:
-    """The server's number of an expert, whose name its file or the file's folder has.
+    """The server's number of an expert: by its weights where the file can be read, else by name.
 
     Raises:
         UserError: it is not there.
     """
+    norms = _norms([(change.a, change.b) for change in load_factors(info).values()])
     for number, path in files.items():
-        ends = (path.with_suffix(""), path.parent)
-        if any(f"/{end}".endswith(f"/{info.name}") for end in ends):
+        if path.is_file():
+            other = _norms_of_file(path)
+            if norms.shape == other.shape and torch.allclose(norms, other, rtol=_NEAR):
+                return number
+        elif info.name in (path.stem, path.parent.name):
             return number
     listed = ", ".join(map(str, files.values())) or "none"
     raise UserError(
-        f"{name}: none of its adapters ({listed}) has the name of {info.name}; start it with each "
-        "expert as GGUF (swarm-llm export), in a file or folder of its name"
+        f"{name}: none of its adapters ({listed}) has the weights or the name of {info.name}; "
+        "start it with each expert as GGUF (swarm-llm export), in a file or folder of its name"
     )
+
+
+def _norms(factors: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    """The product of the Frobenius norms of each pair (a, b), sorted: the same for any order of
+    modules and rows.
+    """
+    return (
+        torch.tensor([float(a.float().norm() * b.float().norm()) for a, b in factors]).sort().values
+    )
+
+
+def _norms_of_file(path: Path) -> Tensor:
+    import gguf
+
+    try:
+        reader = gguf.GGUFReader(path)
+        alpha = float(reader.fields[gguf.Keys.Adapter.LORA_ALPHA].contents())
+        factors = {
+            t.name: torch.tensor(gguf.quants.dequantize(t.data, t.tensor_type))
+            for t in reader.tensors
+        }
+        pairs = [
+            (factors[f"{name[:-1]}a"], b * (alpha / b.shape[1]))
+            for name, b in factors.items()
+            if name.endswith(".lora_b")
+        ]
+    except (ValueError, LookupError, OSError, NotImplementedError) as error:
+        raise UserError(f"{path}: is no LoRA adapter as GGUF ({error}); export it again") from error
+    return _norms(pairs)

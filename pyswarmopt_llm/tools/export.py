@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,7 @@ def export_model(
     """Write a model in another format; memory holds one weight at a time.
 
     An adapter that is no plain LoRA (DoRA, saved modules, LoHa, ...) becomes the nearest one of
-    rank `rank` in `form` peft; then memory holds the base in float32, too.
+    rank `rank` in `form` peft; then memory holds the base, too.
 
     Args:
         source: a finished run, whose result is exported, an adapter, or a model directory.
@@ -318,8 +318,8 @@ def is_plain(spec: str) -> bool:
 def flatten(spec: str, base: BaseModel, rank: int) -> Source:
     """The nearest plain LoRA of a rank to an adapter of any kind that PEFT can merge.
 
-    What PEFT makes of the base's weights, minus the weights, is cut by SVD (see `truncate`). Memory
-    holds the base in float32.
+    What PEFT makes of the base's weights, minus the weights, is cut by SVD (see `truncate`), one
+    layer at a time in float32, beside the base as it is stored.
 
     Args:
         spec: an adapter's directory or hub id.
@@ -335,15 +335,13 @@ def flatten(spec: str, base: BaseModel, rank: int) -> Source:
     modules = skeleton(base)
     config.check_patterns(modules.linear | modules.others.keys())
     stored = StoredTensors(base.weight_files)
-    model, _ = load_model(base, torch.float32)
-    merged = load_by_peft(model, folder).merge_and_unload()
+    largest = max(stored, key=lambda name: math.prod(stored.shapes[name]))
+    model, _ = load_model(base, stored.dtype(largest))
+    load_by_peft(model, folder)
     changes: dict[str, LowRank] = {}
     left_out: list[str] = []
     lost = total = 0.0
-    for name, parameter in merged.named_parameters():
-        change = parameter.detach() - stored[name].float()
-        if not change.any():
-            continue
+    for name, change in _changes(model, stored):
         square = float(change.square().sum(dtype=torch.float64))
         total += square
         if name.removesuffix(".weight") not in modules.linear:
@@ -358,6 +356,36 @@ def flatten(spec: str, base: BaseModel, rank: int) -> Source:
     name = config.base_model_name or base.name
     targets = tuple(weight.removesuffix(".weight") for weight in changes)
     return Source(base, changes, spec, name, targets, loss=loss)
+
+
+def _changes(model: Any, stored: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+    """Parameter -> what the adapter adds to it, float32, where that is not zero.
+
+    A parameter that two modules share stands for both, under the name in the base's files.
+    """
+    seen: set[int] = set()
+    for name in stored:
+        path, _, key = name.rpartition(".")
+        module = _merged(model.get_submodule(path))
+        parameter = getattr(module, key)
+        if id(parameter) in seen:
+            continue
+        seen.add(id(parameter))
+        change = parameter.detach().float() - stored[name].float()
+        if change.any():
+            yield name, change
+
+
+def _merged(module: Any) -> Any:
+    """A module of the base with what PEFT adds to it, merged in float32."""
+    if hasattr(module, "unload_and_optionally_merge_module"):
+        return module.float().unload_and_optionally_merge_module(
+            merge=True, safe_merge=False, adapter_names=None
+        )
+    if not hasattr(module, "base_layer"):
+        return module
+    module.float().merge()
+    return module.get_base_layer()
 
 
 def write_lora(base: BaseModel, changes: Mapping[str, LowRank], path: Path) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import gguf
+import numpy as np
 import pytest
 import torch
 from model_server import ModelServer
@@ -22,6 +24,7 @@ from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.mix.delta import DeltaSpace
 from pyswarmopt_llm.servers.attach import attach, examine
 from pyswarmopt_llm.servers.engine import KEY, ServedEngine
+from pyswarmopt_llm.tools.export import write_lora
 
 TEXTS = [("amber birch", " cedar"), ("delta", " ember fjord"), ("grove?", " heath")]
 LETTERS = [("amber birch", "A"), ("amber birch", "B"), ("delta", "A"), ("delta", "C")]
@@ -316,15 +319,30 @@ def scales(engine: ServedEngine, patch: Patch) -> list[float]:
     return [round(scale["scale"], 6) for scale in listed]
 
 
-def test_adapters_are_told_apart_by_the_names_of_files_or_folders(
-    start: Start, connect: Connect, space: DeltaSpace
+def test_adapters_are_told_apart_by_their_weights_or_else_their_names(
+    start: Start,
+    connect: Connect,
+    experts: tuple[AdapterInfo, ...],
+    tiny_base: Path,
+    space: DeltaSpace,
+    tmp_path: Path,
 ) -> None:
+    files = []
+    for info in experts:
+        files.append(str(tmp_path / f"{info.name[0]}.gguf"))
+        write_lora(resolve_base(str(tiny_base)), load_factors(info), Path(files[-1]))
     server, patch = start("llamacpp"), mixture(space, 0.1, 0.2, 0.3)
+    server.paths = [files[2], files[0], files[1]]
+    assert scales(connect(server), patch) == [0.3, 0.1, 0.2]
+    assert scales(connect(server), Patch(load_factors(experts[1]))) == [0.0, 0.0, 1.0]
+    server.paths = [files[1], files[2], "/gone/ant.gguf"]
+    assert scales(connect(server), patch) == [0.2, 0.3, 0.1]
     server.paths = ["/gone/bee/adapter.gguf", "/gone/cat.gguf", "/gone/ant.gguf"]
     assert scales(connect(server), patch) == [0.2, 0.3, 0.1]
-    server.paths = ["/gone/a.gguf"]
-    with pytest.raises(UserError, match=r"none of its adapters .* has the name of ant"):
-        connect(server)
+    for paths, lacking in (([files[2], files[0], files[0]], "bee"), (["/gone/a.gguf"], "ant")):
+        server.paths = paths
+        with pytest.raises(UserError, match=f"none of its adapters .* the name of {lacking}"):
+            connect(server)
 
 
 def test_what_is_no_mixture_is_refused(start: Start, connect: Connect, space: DeltaSpace) -> None:
@@ -391,3 +409,24 @@ def test_a_text_of_two_tokens_is_enough_to_examine_a_server(
     engine = connect(start("vllm"))
     text = next(text for text in ("a", "ab", "x y") if len(engine.encode(text)) == 2)
     assert len(examine(engine, space, space.infos, [text]).scores) == 1
+
+
+@pytest.mark.parametrize("damage", ["no A", "a vector"])
+def test_a_gguf_that_is_no_adapter_is_one_line(
+    damage: str, start: Start, connect: Connect, tmp_path: Path
+) -> None:
+    path = tmp_path / "ant.gguf"
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, 8.0)
+    shape = (4,) if damage == "a vector" else (4, 4)
+    writer.add_tensor("blk.0.attn_q.weight.lora_b", np.ones(shape, dtype=np.float32))
+    if damage == "a vector":
+        writer.add_tensor("blk.0.attn_q.weight.lora_a", np.ones((4,), dtype=np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    server = start("llamacpp")
+    server.paths[0] = str(path)
+    with pytest.raises(UserError, match=r"ant\.gguf: is no LoRA adapter as GGUF"):
+        connect(server)
