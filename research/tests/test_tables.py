@@ -188,6 +188,28 @@ def test_gains_by_the_number_of_dev_examples_are_means_over_tasks() -> None:
     assert cell in experts_tables.dev_size()
 
 
+def test_an_ablation_is_beside_the_whole_algorithm_on_the_same_tasks_and_seed() -> None:
+    def gains(method: str) -> list[float]:
+        rows = [
+            row
+            for row in evidence.lines("dev-size")
+            if (row["size"], row["method"], row["seed"]) == (200, method, 1)
+        ]
+        return [
+            row["best"]["test"].count("1") - row["best_single"]["test"].count("1")
+            for row in sorted(rows, key=lambda row: row["task"])
+        ]
+
+    without, whole = gains("no inertia"), gains("model-swarms")
+    differences = [(a - b) / 5 for a, b in zip(without, whole, strict=True)]
+    half = stats.sem(differences) * stats.t.ppf(0.975, 5)
+    (line,) = [
+        line for line in experts_tables.dev_size_ablations().splitlines() if "no inertia" in line
+    ]
+    assert len(differences) == 6
+    assert line.split(" | ")[2] == f"{np.mean(differences):+.1f} ± {half:.1f}"
+
+
 def test_two_files_of_a_task_count_by_their_harmonic_mean_and_differ_by_all_items() -> None:
     (row,) = [row for row in evidence.lines("several-experts") if "graph" in row["task"]]
     found = row["outcomes"]["best-single"]

@@ -115,12 +115,12 @@ def dev_size() -> str:
 
 
 def dev_size_ablations() -> str:
-    """A row per part of Model Swarms that is left out: gains with 1,000 dev examples minus those of
+    """A row per part of Model Swarms that is left out: gains with 200 dev examples minus those of
     the whole algorithm, of the same tasks and seeds; the unit of the intervals is the task.
     """
     found: dict[str, dict[tuple[str, int], tuple[float, float]]] = {}
     for row in lines("dev-size"):
-        if row["size"] == 1000:
+        if row["size"] == 200:
             found.setdefault(row["method"], {})[row["task"], row["seed"]] = _gains(row)
     whole, rows = found[PUBLISHED], list[list[str]]()
     for method, gains in found.items():
@@ -137,7 +137,7 @@ def dev_size_ablations() -> str:
         cells = [_with_interval(differences[:, column]) for column in (0, 1)]
         rows.append([method, *cells, str(len(shared) // 6)])
     head = ["gain on dev - whole, points", "gain on test - whole", "seeds"]
-    return markdown(["1,000 dev examples", *head], rows)
+    return markdown(["200 dev examples", *head], rows)
 
 
 def _gains(row: Mapping[str, Any]) -> tuple[float, float]:

@@ -128,6 +128,13 @@ def does_it_help() -> str:
             "default",
             written_tables.EMBEDDED,
         ),
+        "orders as JSON, an adapter a field": (
+            outcomes("structured-fields"),
+            ("orders",),
+            "trained",
+            "default",
+            written_tables.EMBEDDED,
+        ),
     }
     rows = []
     for name, (read, tasks, ours, untrained, labels) in cases.items():
