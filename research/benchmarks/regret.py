@@ -43,6 +43,7 @@ from pyswarmopt_rivals.methods.searching.optimizers import cross_fit
 
 CLAIM = ("mmlu:200", "stem:200", "commonsense:200", "normad_country:200", "hellaswag:200")
 CLAIM += ("mmlu:50", "stem:50", "commonsense:50")
+CLAIM += ("medqa:200", "scifact:200")  # named on 26 November 2026, before they ran
 CHOOSE = ("banking:200", "completion:200", "medmcqa:200", "intent:200", "science:200", "graph:200")
 CHOOSE += ("generalist:200", "banking:50", "completion:50", "science:50", "medmcqa:50", "graph:50")
 CHOOSE += ("normad_country:50", "intent:50")
