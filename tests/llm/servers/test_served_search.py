@@ -171,7 +171,7 @@ def test_a_run_whose_server_dies_is_resumed(
 
     def after_the_experts(server: ModelServer, path: str) -> str:
         loads = sum(path == "/v1/load_lora_adapter" for path, _ in server.requests)
-        return "die" if loads > 11 else ""  # 8 before the first candidate
+        return "die" if loads > 8 else ""  # 5 before the first candidate
 
     server.trouble = after_the_experts
     monkeypatch.setattr(http, "PATIENCE", 0.0)
@@ -233,7 +233,7 @@ def test_a_number_that_is_none_names_its_candidate(
     server = start("vllm")
 
     def overflows(server: ModelServer, path: str) -> str:
-        if sum(path == "/v1/load_lora_adapter" for path, _ in server.requests) > 11:
+        if sum(path == "/v1/load_lora_adapter" for path, _ in server.requests) > 8:
             server.said = [math.nan]
         return ""
 
