@@ -160,15 +160,16 @@ class Vocabulary:
         byte they go on with: (256,).
         """
         edges = self._edges(prefix)
-        sums = np.add.reduceat(np.append(mass, 0.0), edges)[:256]
+        start, stop = edges[0], edges[-1]
+        sums = np.add.reduceat(np.append(mass[start:stop], 0.0), edges - start)[:256]
         return np.where(np.diff(edges) > 0, sums, 0.0)
 
-    def _find_edges(self, prefix: bytes) -> list[int]:
-        """Where the tokens begin that go on with each byte, and where the last of them end: 257."""
+    def _find_edges(self, prefix: bytes) -> NDArray[np.int64]:
+        """Where the tokens begin that go on with each byte, and where the last of them end, (257,)."""
         inside = self.beginning(prefix)
         longer = (prefix + bytes([byte]) for byte in range(256))
         starts = [bisect_left(self.texts, each, inside.start, inside.stop) for each in longer]
-        return [*starts, inside.stop]
+        return np.array([*starts, inside.stop])
 
     def cut(self, text: bytes) -> list[int] | None:
         """Ids that spell `text`, the longest token first; None if there are none.
