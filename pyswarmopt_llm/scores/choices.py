@@ -101,6 +101,7 @@ def labelled(items: int) -> Schedule:
 
 ROUNDS, TEACHERS = 4, 4  # of expert iteration, and the other mixtures that write in the first
 SAMPLES, LEAST_SAMPLES = 8, 2  # replies to a prompt in a round
+BARE = 2  # times as many in the base's first round: few of its replies are good
 ON_SPARE = Schedule(without_fold=0)  # dev, which judges, is not trained on
 
 
@@ -121,12 +122,13 @@ def planned_replies(dev: int, spare: int = 0) -> int:
     """Replies that are written at most, with so many dev prompts and spare ones.
 
     Example:
-        >>> planned_replies(1)  # base, mixture, and in four rounds eight samples and one after training
-        38
-        >>> planned_replies(100, spare=400)  # 2 x 500, 4 x 400 of teachers, 3 x 2 x 400 samples, 4 x 100
-        5400
+        >>> planned_replies(1)  # base and mixture; each 4 after training, and 4 x 8 or 5 x 8 samples
+        82
+        >>> planned_replies(100, spare=400)  # 2 x 500, 8 x 100, 4 x 400 of teachers, 3 x 2 x 400, 5 x 2 x 400
+        9800
     """
     prompts = spare or dev
     samples = samples_of(prompts, dev)
-    first = max(samples, TEACHERS)
-    return 2 * (dev + spare) + (first + (ROUNDS - 1) * samples) * prompts + ROUNDS * dev
+    first = max(samples, TEACHERS) + BARE * samples
+    written = first + 2 * (ROUNDS - 1) * samples
+    return 2 * (dev + spare) + written * prompts + 2 * ROUNDS * dev

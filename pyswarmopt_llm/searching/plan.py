@@ -279,8 +279,9 @@ class Plan:
         """Models that the result is compared with, at most."""
         if self.config.no_rivals or self.kind.several_models:
             return 0
-        labelled = self.trains and not (self.objectives.written or self.config.quick)
-        return 3 if labelled and self.test_items else 1
+        if self.config.quick or not (self.trains and self.test_items):
+            return 1
+        return 2 if self.objectives.written else 3
 
     @property
     def choosy(self) -> bool:
@@ -331,7 +332,7 @@ class Plan:
         spare = self.trained_items if self.objectives.spare else 0
         schedule = ON_SPARE if spare else FULL
         replies = planned_replies(self.distinct("dev"), spare)
-        return ROUNDS * schedule.passes(self.trained_items) + replies
+        return 2 * ROUNDS * schedule.passes(self.trained_items) + replies
 
     @property
     def passes(self) -> dict[str, int]:

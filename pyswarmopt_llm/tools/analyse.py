@@ -23,7 +23,7 @@ from pyswarmopt_llm.searching.prepare import Job, prepare
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.train import ALL as WHOLE
-from pyswarmopt_llm.searching.train import FOLDER, start_name
+from pyswarmopt_llm.searching.train import BASE, FOLDER, START, round_name, start_name
 
 LORA = "trained-on-dev"  # the name of what was trained, among the experts
 Scores = Mapping[str, Mapping[str, Score]]  # task -> split -> score of a candidate
@@ -153,7 +153,8 @@ def _trained(run: Run, result: Result) -> Patch:
     """LoRA that a finished run trained, without the mixture that it was trained on top of."""
     name = start_name(result.coefficients, result.best_single)
     if result.expert_iteration is not None:
-        name = f"round-{result.expert_iteration.round}"
+        start = BASE if name == BASE else START
+        name = round_name(start, result.expert_iteration.round)
     return Patch(low_rank=load_factors(read_adapter(run.path / FOLDER / name / WHOLE)))
 
 

@@ -17,7 +17,10 @@ the base's size.
     python research/benchmarks/memory.py --commands --items 16 --wide 8 --width 4096
 
 `--wide 8` takes a base of random weights, 0.5 B of them, with the tokenizer of `--base`, `--width 4096` layers
-of the width of a 7B: a batch is small beside it, as it is beside the bases that people use.
+of the width of a 7B: a batch is small beside it, as it is beside the bases that people use. With
+`--device cuda` it is the most memory that torch holds on the GPU, and `--nf4` the same base in four bits.
+
+    python research/benchmarks/memory.py --commands --device cuda --items 200 --wide 32 --width 4096 --nf4
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +50,7 @@ from pyswarmopt_llm.scores.tasks import load_task
 
 HERE = Path(__file__).resolve().parents[2] / "examples"
 MIB = 2**20
+Commands = dict[str, list[str]]
 ALL_LINEAR = "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj"
 # Linux counts what the parent held when it forked, so a small process starts the command.
 LAUNCH = """
@@ -55,7 +60,16 @@ _, status, used = os.wait4(process.pid, 0)
 print(used.ru_maxrss)
 sys.exit(bool(status))
 """
-START = "from pyswarmopt.cli.start import swarm_llm; swarm_llm()"
+START = """
+import atexit, os, sys
+from pyswarmopt.cli.start import swarm_llm
+@atexit.register
+def tell():
+    torch = sys.modules.get("torch")
+    if torch and torch.cuda.is_initialized():
+        open(os.environ["GPU_PEAK"], "w").write(str(torch.cuda.max_memory_reserved()))
+swarm_llm()
+"""
 
 
 def _bytes(info: Any) -> int:
@@ -72,11 +86,11 @@ def peak() -> float:
     )
 
 
-def wide_base(spec: str, layers: int, width: int, out: Path) -> str:
-    """A random model of wide layers, shaped as Llama's, with the tokenizer of a base."""
+def wide_base(spec: str, layers: int, width: int, device: str, out: Path) -> str:
+    """A random model of wide layers, shaped as Llama's, with the tokenizer of a base; a device draws it."""
     from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
 
-    path = resolve_base(spec).path
+    path = resolve_base(spec, weights=False).path
     sizes = {
         "hidden_size": width,
         "intermediate_size": width * 11 // 4,
@@ -85,7 +99,9 @@ def wide_base(spec: str, layers: int, width: int, out: Path) -> str:
     heads = {"num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": width // 32}
     config = LlamaConfig.from_pretrained(path, **sizes, **heads, dtype=torch.bfloat16)
     torch.manual_seed(0)
-    AutoModelForCausalLM.from_config(config).save_pretrained(out)
+    with torch.device(device):
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+    model.save_pretrained(out)
     AutoTokenizer.from_pretrained(path).save_pretrained(out)
     return str(out)
 
@@ -105,29 +121,73 @@ def random_adapter(base: Any, model: Any, out: Path, seed: int, rank: int) -> st
     return str(out)
 
 
-def peak_of(*command: str) -> float:
-    """Most resident memory of a command, MiB; it has one thread.
+def peak_of(*command: str, device: str = "cpu") -> tuple[float, float]:
+    """Most memory of a command on the device, MiB, and its seconds; it has one thread.
 
     Raises:
         SystemExit: it failed.
     """
-    process = subprocess.run(
-        [sys.executable, "-c", LAUNCH, *command],
-        stdout=subprocess.PIPE,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        text=True,
-        check=False,
-    )
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)}: ended with status {process.returncode}")
-    return float(process.stdout) * (1 if sys.platform == "darwin" else 1024) / MIB
+    start = time.perf_counter()
+    with tempfile.NamedTemporaryFile("r") as gpu:
+        process = subprocess.run(
+            [sys.executable, "-c", LAUNCH, *command],
+            stdout=subprocess.PIPE,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "GPU_PEAK": gpu.name},
+            text=True,
+            check=False,
+        )
+        taken = time.perf_counter() - start
+        if process.returncode:
+            raise SystemExit(f"{' '.join(command)}: ended with status {process.returncode}")
+        if device == "cuda":
+            return int(gpu.read() or 0) / MIB, taken
+    return float(process.stdout) * (1 if sys.platform == "darwin" else 1024) / MIB, taken
+
+
+def commands_of(args: argparse.Namespace, spec: str, experts: list[str], out: Path) -> Commands:
+    """Name -> a command: search, check, predict and training."""
+    machine = ["--dtype", "bfloat16", "--threads", "1"]
+    placed = [*machine, "--device", args.device]
+    data = ["--task", args.task or "builtin:requests", "--dev", str(args.items)]
+    search = ["search", "--experts", *experts, *placed, *data, "--test", "0", "--quiet"]
+    search += ["--set", "no-rivals", "--set", "allow-overlap"]
+    of_base = [*search, "--base", spec]
+    scored = ["--set", "train=off"]
+    commands = {
+        "search (scoring)": [*of_base, *scored, "--out", f"{out}/scored"],
+        "search (scoring, --mix runtime)": [
+            *of_base, *scored, "--mix", "runtime", "--out", f"{out}/runtime"
+        ],
+        "search (training)": [*of_base, "--set", "train=on", "--out", f"{out}/trained"],
+        # training alone, of one epoch, on as many items: as a search trains, but for the folds
+        "train-expert": [
+            "train-expert", "--base", spec, *machine,
+            *("--data", "builtin:requests", "--examples", str(args.items)),
+            *("--loss", "options", "--epochs", "1", "--rank", str(args.rank)),
+            *("--targets", ALL_LINEAR, "--out", f"{out}/expert"),
+        ],
+        "check": ["check", *experts, "--base", spec, "--threads", "1"],
+        "predict": [
+            "predict", "--run", f"{out}/scored", str(HERE / "new_requests.csv"),
+            "--out", f"{out}/labelled.csv", *machine,
+        ],
+    }  # fmt: skip
+    if args.nf4:
+        four = [*search, "--base", f"nf4:{spec}"]
+        commands["search in four bits (scoring)"] = [*four, *scored, "--out", f"{out}/scored-nf4"]
+        commands["search in four bits (training)"] = [
+            *four, "--set", "train=on", "--out", f"{out}/trained-nf4"
+        ]  # fmt: skip
+    return commands
 
 
 def measure_commands(args: argparse.Namespace) -> None:
-    """Search, check, predict and training, one after another."""
+    """The commands, one after another."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
-        spec = wide_base(args.base, args.wide, args.width, out / "base") if args.wide else args.base
+        spec = args.base
+        if args.wide:
+            spec = wide_base(args.base, args.wide, args.width, args.device, out / "base")
         base = resolve_base(spec)
         model, _ = load_model(base, torch.bfloat16)
         weights = sum(p.numel() * p.element_size() for p in model.parameters()) / MIB
@@ -137,60 +197,19 @@ def measure_commands(args: argparse.Namespace) -> None:
         ]
         del model
         size = sum(map(_bytes, inspect_experts(experts, base).experts)) / MIB
-        machine = ["--dtype", "bfloat16", "--threads", "1"]
-        common = ["--base", spec, *machine]
-        data = ["--task", "builtin:requests", "--dev", str(args.items)]
-        search = [
-            "search",
-            *common,
-            *data,
-            "--test",
-            "0",
-            "--experts",
-            *experts,
-            "--set",
-            "no-rivals",
-        ]
-        search += ["--set", "allow-overlap", "--quiet"]
-        commands = {
-            "search (scoring)": [*search, "--set", "train=off", "--out", f"{out}/scored"],
-            "search (scoring, --mix runtime)": [
-                *search,
-                "--set",
-                "train=off",
-                "--mix",
-                "runtime",
-                "--out",
-                f"{out}/runtime",
-            ],
-            "search (training)": [*search, "--set", "train=on", "--out", f"{out}/trained"],
-            # training alone, of one epoch, on as many items: as a search trains, but for the folds
-            "train-expert": [
-                "train-expert",
-                *common,
-                *("--data", "builtin:requests", "--examples", str(args.items)),
-                *("--loss", "options", "--epochs", "1", "--rank", str(args.rank)),
-                *("--targets", ALL_LINEAR, "--out", f"{out}/expert"),
-            ],
-            "check": ["check", *experts, "--base", spec, "--threads", "1"],
-            "predict": [
-                "predict",
-                "--run",
-                f"{out}/scored",
-                str(HERE / "new_requests.csv"),
-                "--out",
-                f"{out}/labelled.csv",
-                *machine,
-            ],
-        }
         imports = "import pyswarmopt_llm, transformers.models.llama.modeling_llama"
-        libraries = peak_of("-c", imports)
+        libraries, _ = peak_of("-c", imports, device=args.device)
         print(f"base {weights:.0f} MiB, adapters in float32 {size:.0f}, libraries {libraries:.0f}")
-        for name, command in commands.items():
+        for name, command in commands_of(args, spec, experts, out).items():
             if not any(word in name for word in args.only):
                 continue
-            used = peak_of("-c", START, *command) - libraries
-            print(f"{name:<31} {used:6.0f} MiB above libraries: {used / weights:.2f} x the base")
+            most, taken = peak_of("-c", START, *command, device=args.device)
+            used = most - libraries
+            print(
+                f"{name:<31} {used:6.0f} MiB above libraries: {used / weights:.2f} x the base, "
+                f"{taken:.0f} s",
+                flush=True,
+            )
 
 
 def main() -> None:
@@ -204,11 +223,13 @@ def main() -> None:
         default=HERE / "experts",
         help="folder with one directory per expert",
     )
-    parser.add_argument("--task", default="builtin:mixture")
+    parser.add_argument("--task", help="builtin:mixture; of commands builtin:requests")
     parser.add_argument("--space", default="factor")
     parser.add_argument("--items", type=int, default=40)
     parser.add_argument("--candidates", type=int, default=3)
     parser.add_argument("--commands", action="store_true", help="measure commands")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="of commands")
+    parser.add_argument("--nf4", action="store_true", help="commands in four bits, too")
     parser.add_argument(
         "--wide", type=int, default=0, help="a base of so many random layers of 50 M weights"
     )
@@ -224,7 +245,7 @@ def main() -> None:
     infos = inspect_experts(
         [str(p) for p in sorted(args.experts.iterdir()) if p.is_dir()], base
     ).experts
-    task = load_task(args.task, dev=args.items, allow_overlap=True)
+    task = load_task(args.task or "builtin:mixture", dev=args.items, allow_overlap=True)
     import transformers.models.llama.modeling_llama  # noqa: F401  # what libraries take is not ours to count
 
     stages = {"Python and libraries": peak()}

@@ -4,8 +4,12 @@ labels.
 Anthony, Tian & Barber 2017, arXiv 1705.08439; with language models RAFT (Dong et al. 2023, arXiv
 2304.06767) and ReST (Gulcehre et al. 2023, arXiv 2308.08998).
 
-In a round the latest model writes several replies to each prompt, at random; before the first,
-other mixtures of the search that are right where this one is not write one each. The best reply so
+Two models are trained, each on replies of its own: the mixture, and the base alone. Whichever is
+better on dev is handed over. What the mixture cannot write, no LoRA on top of it learns from its
+replies, where the base may find it (research/notes/written-answers.md).
+
+In a round the latest model writes several replies to each prompt, at random; before the mixture's
+first, other mixtures of the search that are right where this one is not write one each. The best reply so
 far is kept if it is better than what the base or the mixture writes, and a new LoRA is trained on
 those that are kept, on top of the mixture. The replies to dev prompts tell what a round is worth.
 Trained on is what answers spare prompts; where there are too few of these, what answers dev
@@ -43,7 +47,15 @@ from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.engine.chat import reply_frame
 from pyswarmopt_llm.engine.generation import Draw
 from pyswarmopt_llm.engine.transformers import on_transformers
-from pyswarmopt_llm.scores.choices import FULL, ON_SPARE, ROUNDS, TEACHERS, Choices, samples_of
+from pyswarmopt_llm.scores.choices import (
+    BARE,
+    FULL,
+    ON_SPARE,
+    ROUNDS,
+    TEACHERS,
+    Choices,
+    samples_of,
+)
 from pyswarmopt_llm.scores.metrics.combine import Combine, combined_value
 from pyswarmopt_llm.scores.metrics.written import Written
 from pyswarmopt_llm.scores.tasks import Item, Scoring
@@ -53,12 +65,15 @@ from pyswarmopt_llm.searching.scoring.record import Row, Store
 from pyswarmopt_llm.searching.scoring.result import Iterated
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.train import (
+    BASE,
     FOLDER,
+    START,
     Fitting,
     Progress,
     Training,
     announce,
     not_worse,
+    round_name,
     trained_row,
 )
 from pyswarmopt_llm.searching.written.replies import storable
@@ -351,6 +366,10 @@ class ReplyLog:
         """
         return sum(row["seconds"] for row in self._rows.values())
 
+    def seconds_of(self, model: str) -> float:
+        """The part of these seconds that a model's replies took."""
+        return sum(row["seconds"] for (_, who), row in self._rows.items() if who == model)
+
     @property
     def tokens(self) -> int:
         """Tokens of all replies so far."""
@@ -373,36 +392,56 @@ def _wrong(deck: _Deck, row: Mapping[str, Any]) -> str | None:
 def train_on_replies(
     job: Job, run: Run, found: Found, tell: OnEvent, progress: Progress
 ) -> Training | None:
-    """Train the mixture on the best of its replies, round by round; None if there are too few."""
-    position, searched, objectives = found.chosen.position, run.searched, job.objectives
-    announce(job, run, [position], tell)
-    dev = cast(Mapping[str, Written], job.utilities("dev", found.scorings))
-    same = objectives.combine if ask_the_same(dev) else None
-    items, seconds = sum(row.n for row in searched), sum(row.seconds for row in searched)
-    rounds = ExpertIteration(job, position, found.scorings, run.store, run.path / FOLDER)
-    iteration = rounds.run(
-        complementary(searched, position, objectives.names, combine=same),
-        job.budget.left(items, seconds),
-        lambda text: tell(note(text)),
-        progress,
-    )
-    if iteration.best is None:
+    """Train the mixture and the base, each on the best of its replies, round by round; None if both
+    have too few.
+    """
+    mixture = found.chosen.position
+    starts = {START: mixture} if mixture.any() else {}
+    starts[BASE] = torch.zeros_like(mixture)
+    announce(job, run, starts.values(), tell)
+    replies = Replies(job, found.scorings, run.store)
+    iterations = _iterated(job, run, replies, starts, tell, progress)
+    trained: dict[str, Contestant] = {}
+    for name, iteration in iterations.items():
+        if (best := iteration.best) is not None:
+            row = trained_row(job, run, found, starts[name], partial(replies.row, best))
+            trained[name] = Contestant(starts[name], best.model.patch, True, row, row.value)
+    if not trained:
         return None
+    own = max(trained, key=lambda name: trained[name].value)  # of equals the mixture
+    (row,) = found.scorer.score([mixture], 0)
+    kept = not_worse(job.total(cast(Row, trained[own].dev)), job.total(row))
+    known = None if job.config.temperature else replies.of_base  # else scores are of samples
+    base = Contestant(torch.zeros_like(mixture), Patch(), dev=known)
+    before = base if kept and own == BASE else replace(found.chosen, dev=row)
+    models = {"mixture": before, "trained": trained[own], "base": base}
+    if BASE in trained:
+        models[f"{BASE}_tuned"] = trained[BASE]
+    passes = replies.count + sum(iteration.passes for iteration in iterations.values())
+    best_model = "trained" if kept else "mixture"
+    return Training(models, best_model, passes, replies.use(iterations[own]))
 
-    def row_of(scores: Mapping[str, Score]) -> Row:
-        return Row.of(scores, objectives.combine(list(scores.values())))
 
-    (before,) = found.scorer.score([position], 0)
-    after = trained_row(job, run, found, position, lambda: row_of(iteration.scores))
-    patch = iteration.best.model.patch
-    models = {
-        "mixture": replace(found.chosen, dev=before),
-        "trained": Contestant(position, patch, True, after, after.value),
-    }
-    if not job.config.temperature:  # else scores are of sampled replies
-        models["base"] = Contestant(torch.zeros_like(position), Patch(), dev=row_of(iteration.base))
-    best = "trained" if not_worse(job.total(after), job.total(before)) else "mixture"
-    return Training(models, best, iteration.passes, iteration.use)
+def _iterated(
+    job: Job,
+    run: Run,
+    replies: Replies,
+    starts: Mapping[str, Tensor],
+    tell: OnEvent,
+    progress: Progress,
+) -> dict[str, Iteration]:
+    """Train one start after the other, each within its share of the time that is left."""
+    searched = run.searched
+    left = job.budget.left(sum(row.n for row in searched), sum(row.seconds for row in searched))
+    iterations: dict[str, Iteration] = {}
+    for number, (name, position) in enumerate(starts.items(), start=1):
+        iterations[name] = ExpertIteration(job, position, replies, run.path / FOLDER, name).run(
+            replies.teachers(searched, position) if name == START else (),
+            None if left is None else left * number / len(starts),
+            lambda text: tell(note(text)),
+            partial(_of_start, progress, number, len(starts)),
+        )
+    return iterations
 
 
 @dataclass(frozen=True)
@@ -431,36 +470,104 @@ class Iteration:
     Attributes:
         best: the round with the best value on dev, of equals the last one; None if too few replies
             were kept to train on, or there was no time.
-        scores: task name -> score of the best round on dev, as the search scores it.
-        base: the same of the base.
-        use: what it took, for ``result.json``.
-        passes: forward passes of a prompt that it took, training included.
+        rounds: that were trained.
+        round: the number of the best one, from 1; 0 if there is none.
+        passes: forward passes of a prompt that training took.
     """
 
     best: Round | None
-    scores: Mapping[str, Score]
-    base: Mapping[str, Score]
-    use: Iterated
+    rounds: int
+    round: int
     passes: int
 
 
+class Replies:
+    """The replies to dev prompts, and to those that are trained on.
+
+    Args:
+        job: whose tasks have written replies.
+        scorings: of the tasks.
+        store: has, or will have, replies and their scores.
+
+    Attributes:
+        dev: to dev prompts, which tell what a model is worth.
+        log: to the prompts that are trained on; dev prompts too, unless there are spare ones.
+    """
+
+    def __init__(self, job: Job, scorings: Mapping[str, Scoring], store: Store) -> None:
+        self._job, self.spare = job, job.objectives.spare
+        settings = (job.objectives.combine, store, job.config.seed)
+        self._tasks = cast(Mapping[str, Written], job.utilities("dev", scorings))
+        self.dev = self.log = ReplyLog(job.engine, self._tasks, *settings, REPLIES)
+        if self.spare:
+            written = cast(Mapping[str, Written], job.utilities("spare", scorings))
+            self.log = ReplyLog(job.engine, written, *settings, SPARE)
+
+    @property
+    def logs(self) -> list[ReplyLog]:
+        """Both, or the one that is both."""
+        return [self.dev, self.log] if self.spare else [self.dev]
+
+    @property
+    def count(self) -> int:
+        """Replies so far."""
+        return sum(log.count for log in self.logs)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds so far; each log counts from its first entry to its last."""
+        return max(log.seconds for log in self.logs)
+
+    def teachers(self, rows: Sequence[Row], position: Tensor) -> list[Tensor]:
+        """Positions of the mixtures that write beside this one; see `complementary`."""
+        objectives = self._job.objectives
+        same = objectives.combine if ask_the_same(self._tasks) else None
+        return complementary(rows, position, objectives.names, combine=same)
+
+    def value(self, replies: Sequence[Reply]) -> float:
+        """The value of replies to the dev prompts."""
+        return self._row(self.dev.scores(replies)).value
+
+    def row(self, best: Round) -> Row:
+        """The scores of a round on dev, as the search scores it."""
+        return self._row(self.dev.final(best.replies, best.model))
+
+    @property
+    def of_base(self) -> Row:
+        """The scores of the base's replies to the dev prompts."""
+        return self._row(self.dev.scores(self.dev.greedy(BASE, Answerer(Patch()))))
+
+    def use(self, iteration: Iteration) -> Iterated:
+        """What all took, with the rounds of the one that is handed over."""
+        return Iterated(
+            rounds=iteration.rounds,
+            round=iteration.round,
+            kept=0 if iteration.best is None else iteration.best.kept,
+            replies=self.count,
+            tokens=sum(log.tokens for log in self.logs),
+            spare=len(self.log.identities) if self.spare else 0,
+        )
+
+    def _row(self, scores: Mapping[str, Score]) -> Row:
+        return Row.of(scores, self._job.objectives.combine(list(scores.values())))
+
+
 class ExpertIteration:
-    """A mixture is trained on the best of its replies, again and again. What store and folder hold
+    """A model is trained on the best of its replies, again and again. What store and folder hold
     already is not made again.
 
     Args:
         job: whose tasks have written replies.
         position: that of the mixture to begin with, or of an expert, or of the base (all 0).
-        scorings: of the tasks.
-        store: has, or will have, replies and their scores.
-        folder: holds, or will hold, the LoRAs of each round in ``round-N``.
+        replies: of all models.
+        folder: holds, or will hold, the LoRAs of each round in ``round-N``, of the base's in
+            ``base-round-N``.
+        start: the name of the model to begin with, `START` or `BASE`.
         samples: replies to a prompt in a round; None: see `samples_of`.
 
     Attributes:
-        dev: replies to dev prompts, which tell what a round is worth.
-        log: replies to the prompts that are trained on.
-        floor: value that a reply to each of these has to exceed to be learned from: the lower one
-            of base and mixture.
+        floor: value that a reply to each prompt has to exceed to be learned from: the lower one of
+            the base's and the start's.
         samples: replies to a prompt in a round.
     """
 
@@ -468,27 +575,22 @@ class ExpertIteration:
         self,
         job: Job,
         position: Tensor,
-        scorings: Mapping[str, Scoring],
-        store: Store,
+        replies: Replies,
         folder: Path,
+        start: str = START,
         samples: int | None = None,
     ) -> None:
         folder.mkdir(exist_ok=True)
-        self._job, self._folder, self._spare = job, folder, job.objectives.spare
-        self._schedule = ON_SPARE if self._spare else FULL
-        settings = (job.objectives.combine, store, job.config.seed)
-        written = cast(Mapping[str, Written], job.utilities("dev", scorings))
-        self.dev = self.log = ReplyLog(job.engine, written, *settings, REPLIES)
-        if self._spare:
-            written = cast(Mapping[str, Written], job.utilities("spare", scorings))
-            self.log = ReplyLog(job.engine, written, *settings, SPARE)
-        base, start = Answerer(Patch()), Answerer(job.space.realise(position))
-        first = zip(self.log.greedy("base", base), self.log.greedy("start", start), strict=True)
-        self._replies = [list(pair) for pair in first]
+        self._job, self._folder, self._all = job, folder, replies
+        self._schedule = ON_SPARE if replies.spare else FULL
+        self._start = start
+        self._called = "expert iteration" + " from the base" * (start == BASE)
+        models = {BASE: Answerer(Patch()), start: Answerer(job.space.realise(position))}
+        first = [replies.log.greedy(name, model) for name, model in models.items()]
+        self._replies = [list(of_prompt) for of_prompt in zip(*first, strict=True)]
         self.floor = [min(reply.value for reply in replies) for replies in self._replies]
-        self._base, before = self.dev.greedy("base", base), self.dev.greedy("start", start)
-        self._start = start.patch
-        self._done = [Round("start", start, 0, before, self._value(before))]
+        before = [replies.dev.greedy(name, model) for name, model in models.items()][-1]
+        self._done = [Round(start, models[start], 0, before, replies.value(before))]
         self.samples = samples or samples_of(len(self.floor), len(before))
 
     def run(
@@ -507,13 +609,13 @@ class ExpertIteration:
         Args:
             teachers: positions of other mixtures; each takes the place of a sample in the first
                 round.
-            seconds: that are left; None: any number.
+            seconds: that all replies may take, with those before; None: any number.
             say: called with a sentence on each round.
             progress: called with the share that is done of what all rounds take, in 0..1.
         """
-        latest = self.samples * self.log.seconds / 2
+        latest = self.first * self._all.log.seconds_of(BASE)
         for number in range(1, ROUNDS + 1):
-            lead, begun = f"expert iteration: round {number}: ", self.elapsed
+            lead, begun = f"{self._called}: round {number}: ", self._all.elapsed
             if seconds is not None and begun + latest > seconds:
                 say(f"{lead}no time is left for it")
                 break
@@ -523,40 +625,40 @@ class ExpertIteration:
                 say(f"{lead}: too few to train on")
                 break
             before, after = self.train(items, partial(_in_round, progress, number))
-            latest = self.elapsed - begun
+            latest = self._all.elapsed - begun
             gain = f"dev {before.value:.3f} to {after.value:.3f}"
-            say(f"{lead} than the base's or the mixture's; trained on them, {gain}")
+            say(f"{lead} than before; trained on them, {gain}")
             if number > 1 and not gains(before.replies, after.replies):
                 break
         return self.outcome()
 
     @property
-    def elapsed(self) -> float:
-        """Seconds so far; each log counts from its first entry to its last."""
-        return max(self.dev.seconds, self.log.seconds)
+    def first(self) -> int:
+        """Samples of the first round."""
+        return self.samples * (BARE if self._start == BASE else 1)
 
     def write(self, teachers: Sequence[Tensor]) -> dict[int, Choices]:
         """Have teachers and the latest model write replies; the best ones, by number of prompt."""
-        latest = self._done[-1]
+        latest, log = self._done[-1], self._all.log
         for number, position in enumerate(teachers, start=1):
             teacher = Answerer(self._job.space.realise(position))
-            self._add(self.log.greedy(f"teacher-{number}", teacher))
-        count = max(self.samples - len(teachers), 0)
-        for sample in self.log.sampled(latest.name, latest.model, count):
+            self._add(log.greedy(f"teacher-{number}", teacher))
+        samples = self.samples if len(self._done) > 1 else self.first
+        for sample in log.sampled(latest.name, latest.model, max(samples - len(teachers), 0)):
             self._add(sample)
         pairs = zip(self._replies, self.floor, strict=True)
-        return self.log.training_items([best_reply(replies, floor) for replies, floor in pairs])
+        return log.training_items([best_reply(replies, floor) for replies, floor in pairs])
 
     def identities(self, items: Mapping[int, Choices]) -> list[object]:
         """Identity of each item."""
-        return [self.log.identities[prompt] for prompt in items]
+        return [self._all.log.identities[prompt] for prompt in items]
 
     def train(self, items: Mapping[int, Choices], progress: Progress) -> tuple[Round, Round]:
         """Train a new LoRA on these items; the rounds before and after."""
-        name, prompts = f"round-{len(self._done)}", list(items)
+        name, prompts = round_name(self._start, len(self._done)), list(items)
         fitting = Fitting(
             self._job.engine,
-            self._start,
+            self._done[0].model.patch,
             list(items.values()),
             self._job.experts[0],
             self._job.config.seed,
@@ -567,37 +669,32 @@ class ExpertIteration:
         )
         unseen = [([prompts[k] for k in fold], patch) for fold, patch in fitting.without_folds()]
         model = Answerer(fitting.whole(), unseen)
-        replies = self.dev.greedy(name, model)
-        if not self._spare:
+        replies = self._all.dev.greedy(name, model)
+        if not self._all.spare:
             self._add(replies)
-        self._done.append(Round(name, model, len(items), replies, self._value(replies)))
+        self._done.append(Round(name, model, len(items), replies, self._all.value(replies)))
         return self._done[-2], self._done[-1]
 
     def outcome(self) -> Iteration:
         """The best of the rounds, and what all took."""
         _, *trained = self._done
-        best, logs = best_round(trained), [self.dev, self.log] if self._spare else [self.dev]
-        written = sum(log.count for log in logs)
-        use = Iterated(
+        best = best_round(trained)
+        return Iteration(
+            best,
             rounds=len(trained),
             round=0 if best is None else self._done.index(best),
-            kept=0 if best is None else best.kept,
-            replies=written,
-            tokens=sum(log.tokens for log in logs),
-            spare=len(self.floor) if self._spare else 0,
+            passes=sum(self._schedule.passes(each.kept) for each in trained),
         )
-        final = {} if best is None else self.dev.final(best.replies, best.model)
-        passes = written + sum(self._schedule.passes(each.kept) for each in trained)
-        return Iteration(best, final, self.dev.scores(self._base), use, passes)
 
     def _add(self, replies: Sequence[Reply]) -> None:
         """Add a reply to each prompt."""
         for of_prompt, reply in zip(self._replies, replies, strict=True):
             of_prompt.append(reply)
 
-    def _value(self, replies: Sequence[Reply]) -> float:
-        """The value of replies to the dev prompts."""
-        return self._job.objectives.combine(list(self.dev.scores(replies).values())).value
+
+def _of_start(progress: Progress, number: int, starts: int, share: float) -> None:
+    """The starts are trained one after the other."""
+    progress((number - 1 + share) / starts)
 
 
 def _in_round(progress: Progress, number: int, share: float) -> None:

@@ -16,7 +16,11 @@ from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.scoring.record import RESULTS, Store
 from pyswarmopt_llm.searching.train import not_worse
-from pyswarmopt_llm.searching.written.expert_iteration import ExpertIteration, greedy_cover
+from pyswarmopt_llm.searching.written.expert_iteration import (
+    ExpertIteration,
+    Replies,
+    greedy_cover,
+)
 
 EVALUATIONS = 40  # of every method
 FROM_BASE, FROM_BEST = "expert-iteration-base", "expert-iteration-best-single"
@@ -84,9 +88,10 @@ def iterated(
     dev = job.utilities("dev", scorings)
     folder.mkdir(parents=True, exist_ok=True)
     spare = job.trained_items if job.objectives.spare else 0
-    replies, settings = Store(folder / RESULTS), job.with_settings(seed=seed)
+    settings = job.with_settings(seed=seed)
+    replies = Replies(settings, scorings, Store(folder / RESULTS))
     most = samples(spent, job.items, spare)
-    iteration = ExpertIteration(settings, position, scorings, replies, folder, most).run(
+    iteration = ExpertIteration(settings, position, replies, folder, samples=most).run(
         teachers, say=lambda text: print(" ", text, flush=True)
     )
     patch = job.space.realise(position)
@@ -94,7 +99,8 @@ def iterated(
         job.engine.load(patch)
         before = [utility(job.engine) for utility in dev.values()]
         combine = job.objectives.combine
-        if not_worse(combine([*iteration.scores.values()]), combine(before)):
+        scores = replies.dev.final(iteration.best.replies, iteration.best.model)
+        if not_worse(combine([*scores.values()]), combine(before)):
             patch = iteration.best.model.patch
     job.engine.load(patch)
     (utility,) = job.utilities("test", scorings).values()

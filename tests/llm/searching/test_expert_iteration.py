@@ -7,8 +7,8 @@ import json
 import math
 import random
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from statistics import fmean, pstdev
@@ -27,7 +27,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.experts.adapter import load_adapter, load_factors, read_adapter
-from pyswarmopt_llm.report.findings import findings, verdict
+from pyswarmopt_llm.report.findings import findings, score_rows, verdict
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.scores.choices import TEACHERS
 from pyswarmopt_llm.scores.metrics.objectives import METRICS, load_objectives, written
@@ -42,16 +42,19 @@ from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.written import expert_iteration
 from pyswarmopt_llm.searching.written.expert_iteration import (
     Answerer,
+    ExpertIteration,
+    Iteration,
     Reply,
     ReplyLog,
     best_reply,
     complementary,
     gains,
     greedy_cover,
+    train_on_replies,
     weights,
     without_rounding,
 )
-from pyswarmopt_llm.searching.written.replies import cut_off, warnings_about
+from pyswarmopt_llm.searching.written.replies import cut_off, storable, warnings_about
 from pyswarmopt_llm.tools.analyse import without_experts
 
 DEV, SAMPLES = 10, 8
@@ -220,21 +223,41 @@ def test_a_gain_is_more_than_a_standard_error_of_the_differences() -> None:
     assert gains(before, [Reply("", 2.0), *after[1:]])  # 1, 0, 0, 4: mean 1.25, standard error .946
 
 
-def written_in_turn(rows: Sequence[Json], rounds: int, samples: int, after: bool) -> list[str]:
-    """Check who wrote which sample: the teachers are samples less in the first round; `after` each
-    round its model writes, too. What wrote the samples, and the model of the last round.
+@dataclass(frozen=True)
+class Chain:
+    """What is trained on its own replies: its models, one more in each round, and what they wrote."""
+
+    models: list[str]
+    rows: list[Json]
+
+
+def written_in_turn(
+    config: SearchConfig, rows: Sequence[Json], samples: int, after: bool
+) -> list[Chain]:
+    """Check who wrote which sample: the mixture, then the base, with twice as many in its first round.
+    Teachers are samples less in the mixture's first round; `after` each round its model writes, too.
     """
-    models = ["start", *(f"round-{number}" for number in range(1, rounds + 1))]
     teachers = [row["model"] for row in rows if row["model"].startswith("teacher")]
     assert teachers == [f"teacher-{number}" for number in range(1, len(teachers) + 1)]
     assert 1 <= len(teachers) <= 4
     expected = [(model, 0) for model in ("base", "start", *teachers)]
-    for number, model in enumerate(models[:-1]):
-        count = samples - (0 if number else len(teachers))
-        expected += [(model, sample) for sample in range(1, count + 1)]
-        expected += [(models[number + 1], 0)] * after
+    firsts = {"start": samples - len(teachers), "base": 2 * samples}
+    chains = []
+    for start, first in firsts.items():
+        prefix = "" if start == "start" else "base-"
+        rounds = len(list(train_folder(config).glob(f"{prefix}round-*")))
+        models = [start, *(f"{prefix}round-{number}" for number in range(1, rounds + 1))]
+        for number, model in enumerate(models[:-1]):
+            count = samples if number else first
+            expected += [(model, sample) for sample in range(1, count + 1)]
+            expected += [(models[number + 1], 0)] * after
+        own = {"base", *models, *(teachers if start == "start" else ())}
+        mine = [row for row in rows if row["model"] in own]
+        if start == "start":
+            mine = [row for row in mine if row["model"] != "base" or not row["sample"]]
+        chains.append(Chain(models, mine))
     assert [(row["model"], row["sample"]) for row in rows] == expected
-    return models
+    return chains
 
 
 def watched(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
@@ -256,65 +279,89 @@ def test_each_prompt_is_answered_by_what_was_not_trained_on_it(
     trained_on = watched(monkeypatch)
     result: Any = search(config).result
     use, rows = result["expert_iteration"], lines(config.out)
-    rounds = use["rounds"]
     job = prepare(replace(config, out="unused"))
     (utility,) = job.utilities("dev", {"words": "generate"}).values()
     prompts = [prompt for _, prompt, _ in utility.texts()]  # type: ignore[attr-defined]
     # What was written, and what it took.
-    models = written_in_turn(rows, rounds, SAMPLES, after=True)
-    assert 2 <= rounds <= 4
+    chains = written_in_turn(config, rows, SAMPLES, after=True)
     assert all(row["values"] == few_letters(None, row["replies"]) for row in rows)
     assert use["replies"] == DEV * len(rows) and use["tokens"] > use["replies"]
-    # What was kept: by hand, and with its prompt what the last of a round's LoRAs was trained on.
-    replies = {(row["model"], row["sample"]): row for row in rows}
-    least = [min(replies[model, 0]["values"][i] for model in ("base", "start")) for i in range(DEV)]
     places = iter(trained_on)
     passes = result["item_evaluations"] + use["replies"]
-    for number in range(1, rounds + 1):
-        so_far = rows[: 2 + number * (SAMPLES + 1) - 1]
-        best: dict[str, str] = {}
-        for i, prompt in enumerate(prompts):
-            texts = sorted(
-                (row["replies"][i] for row in so_far), key=lambda text: (len(set(text)), len(text))
-            )
-            if -len(set(texts[0])) > least[i]:
-                best[prompt] = texts[0]
-        shares = [
-            next(places)
-            for _ in range(len(list((train_folder(config) / f"round-{number}").iterdir())))
-        ]
-        assert {
-            prompt: text.removesuffix("</s>") for prompt, text in shares[-1].items()
-        }.keys() == best.keys()
-        assert all(shares[-1][prompt].startswith(text) for prompt, text in best.items())
-        passes += (len(shares) - 1) * 4 * 2.5 * len(best)
-        # Who answers: a LoRA that was not trained on the prompt, with the mixture as matrices.
-        experts = [load_adapter(read_adapter(Path(path))) for path in config.experts]
-        answers: list[dict[str, str]] = []
-        for name in (*(f"without-{k + 1}" for k in range(len(shares) - 1)), "all"):
-            lora = load_factors(read_adapter(train_folder(config) / f"round-{number}" / name))
-            changes = {parameter: change.dense() for parameter, change in lora.items()}
-            for expert, weight in zip(experts, result["coefficients"].values(), strict=True):
-                for module, part in expert.factors.items():
-                    changes[f"{module}.weight"] += weight * part.scale * part.b @ part.a
-            job.engine.load(Patch(full_rank=changes))
-            answers.append(dict(zip(prompts, utility.answers(job.engine), strict=True)))  # type: ignore[attr-defined]
-        for prompt, text in zip(prompts, replies[f"round-{number}", 0]["replies"], strict=True):
-            unseen = [k for k, share in enumerate(shares) if prompt not in share]
-            assert (
-                unseen and answers[unseen[-1] if prompt not in best else unseen[0]][prompt] == text
-            )
+    made = [row for row in history(Path(config.out)) if row["phase"] == "trained"]
+    on_dev: dict[str, float] = {}
+    for chain, row in zip(chains, made, strict=True):
+        *weights_of_start, lora = row["coefficients"]
+        assert lora == 1 and any(weights_of_start) == (chain.models[0] == "start")
+        passes += kept_and_answered(config, job, utility, prompts, chain, weights_of_start, places)
+        values = [mean_letters(rows, model) for model in chain.models[1:]]
+        assert 2 <= len(values) <= 4 and row["value"] == pytest.approx(max(values))
+        on_dev |= dict(zip(chain.models[1:], values, strict=True))
     assert result["passes"] == passes and next(places, None) is None
-    on_dev = [-sum(map(len, map(set, replies[model, 0]["replies"]))) / DEV for model in models[1:]]
-    assert (
-        result["trained_dev"]
-        == pytest.approx(max(on_dev))
-        == pytest.approx(on_dev[use["round"] - 1])
-    )
-    assert history(Path(config.out))[-1]["phase"] == "trained"
+    assert result["trained_dev"] == pytest.approx(max(on_dev.values()))
+    prefix = "" if any(result["coefficients"].values()) else "base-"
+    assert on_dev[f"{prefix}round-{use['round']}"] == pytest.approx(max(on_dev.values()))
     # Leaving experts out begins with what was trained.
     again = without_experts(Run.open(Path(config.out)), Result.from_json(result), lambda text: None)
     assert again["all"]["words"]["test"] == result["best_test"]
+
+
+def mean_letters(rows: Sequence[Json], model: str) -> float:
+    """The score of a model's replies."""
+    (row,) = (row for row in rows if (row["model"], row["sample"]) == (model, 0))
+    return -sum(map(len, map(set, row["replies"]))) / DEV
+
+
+def kept_and_answered(
+    config: SearchConfig,
+    job: Any,
+    utility: Any,
+    prompts: Sequence[str],
+    chain: Chain,
+    start: Sequence[float],
+    places: Iterator[dict[str, str]],
+) -> float:
+    """Check what each round of a chain was trained on, and who answered; its passes.
+
+    Of the replies so far the best is kept, by hand, and with its prompt what the last of a round's
+    LoRAs was trained on. Who answers is a LoRA that was not trained on the prompt, with the mixture
+    as matrices.
+    """
+    passes = 0.0
+    replies = {(row["model"], row["sample"]): row for row in chain.rows}
+    floors = {"base", chain.models[0]}
+    least = [min(replies[model, 0]["values"][i] for model in floors) for i in range(DEV)]
+    experts = [load_adapter(read_adapter(Path(path))) for path in config.experts]
+    for name in chain.models[1:]:
+        until = next(i for i, row in enumerate(chain.rows) if row["model"] == name)
+        best: dict[str, str] = {}
+        for i, prompt in enumerate(prompts):
+            texts = sorted(
+                (row["replies"][i] for row in chain.rows[:until]),
+                key=lambda text: (len(set(text)), len(text)),
+            )
+            if -len(set(texts[0])) > least[i]:
+                best[prompt] = texts[0]
+        folder = train_folder(config) / name
+        shares = [next(places) for _ in folder.iterdir()]
+        assert shares[-1].keys() == best.keys()
+        assert all(shares[-1][prompt].startswith(text) for prompt, text in best.items())
+        passes += (len(shares) - 1) * 4 * 2.5 * len(best)
+        answers: list[dict[str, str]] = []
+        for part in (*(f"without-{k + 1}" for k in range(len(shares) - 1)), "all"):
+            lora = load_factors(read_adapter(folder / part))
+            changes = {parameter: change.dense() for parameter, change in lora.items()}
+            for expert, weight in zip(experts, start, strict=True):
+                for module, factors in expert.factors.items():
+                    changes[f"{module}.weight"] += weight * factors.scale * factors.b @ factors.a
+            job.engine.load(Patch(full_rank=changes))
+            texts = map(storable, utility.answers(job.engine))
+            answers.append(dict(zip(prompts, texts, strict=True)))
+        for prompt, text in zip(prompts, replies[name, 0]["replies"], strict=True):
+            unseen = [k for k, share in enumerate(shares) if prompt not in share]
+            by = unseen[-1] if prompt not in best else unseen[0]
+            assert answers[by][prompt] == text
+    return passes
 
 
 def open_task(path: Path, dev: int) -> Path:
@@ -330,14 +377,14 @@ def test_replies_to_spare_prompts_are_trained_on_and_dev_judges(
     config: SearchConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """20 spare prompts with four samples each: of 10 dev prompts, eight each would be as many. Of the
-    first round four replies are the teachers'.
+    mixture's first round four replies are the teachers', and the base's has eight.
     """
     trained_on = watched(monkeypatch)
     monkeypatch.setattr(expert_iteration, "not_worse", lambda trained, mixture: True)
     file = open_task(tmp_path / "open.json", 30)
     config = replace(config, tasks=(str(file),), dev=DEV)
     planned = dry_run_search(config).passes - dry_run_search(replace(config, train="off")).passes
-    assert planned == 2 * 30 + 4 * (80 + DEV) + 4 * 4 * 2.5 * 20 + DEV + 6
+    assert planned == 2 * 30 + 9 * 80 + 8 * DEV + 8 * 4 * 2.5 * 20 + DEV + 6
     result, events = told(config)
     assert any("then expert iteration on the 20 spare prompts" in note for note in notes(events))
     job = prepare(replace(config, out="unused"))
@@ -346,20 +393,21 @@ def test_replies_to_spare_prompts_are_trained_on_and_dev_judges(
         (utility,) = job.utilities(split, {"open": "generate"}).values()
         prompts[split] = [prompt for _, prompt, _ in utility.texts()]  # type: ignore[attr-defined]
     assert not {*prompts["dev"]} & {*prompts["spare"]} and len(prompts["spare"]) == 20
-    use = result["expert_iteration"]
-    rounds, folder = use["rounds"], train_folder(config)
-    assert len(trained_on) == rounds and all(
-        len(kept) > 0 and {*kept} <= {*prompts["spare"]} for kept in trained_on
-    )
-    assert use["kept"] == len(trained_on[use["round"] - 1]) and use["spare"] == 20
+    use, folder = result["expert_iteration"], train_folder(config)
+    assert all(len(kept) > 0 and {*kept} <= {*prompts["spare"]} for kept in trained_on)
     run = Run.open(Path(config.out))
     (about,) = findings(run.about, Result.from_json(result)).about_dev
     assert about == "On dev the result is scored on prompts that it was not trained on."
     assert [place.name for place in (folder / "round-1").iterdir()] == ["all"]
     spare = lines(config.out, "spare")
-    models = written_in_turn(spare, rounds, 4, after=False)
+    chains = written_in_turn(config, spare, 4, after=False)
+    models = [model for chain in chains for model in chain.models]
     on_dev = [(row["model"], row["sample"]) for row in lines(config.out)]
-    assert on_dev == [("base", 0), *((model, 0) for model in models)]
+    assert on_dev == [("base", 0), *((model, 0) for model in models if model != "base")]
+    own = chains[0 if any(result["coefficients"].values()) else 1].models
+    rounds = [model for model in models if model not in ("start", "base")]
+    assert len(trained_on) == len(rounds) and use["rounds"] == len(own) - 1
+    assert use["kept"] == len(trained_on[rounds.index(own[use["round"]])]) and use["spare"] == 20
     assert use["replies"] == 20 * len(spare) + DEV * len(on_dev)
     # What is handed over is what answered the dev prompts.
     (utility,) = job.utilities("dev", {"open": "generate"}).values()
@@ -405,11 +453,11 @@ def test_the_mixture_is_handed_over_where_it_is_better_on_dev(
     assert (weights[0] == weights[1]) is not kept
     assert any("then expert iteration on the 10 dev prompts" in note for note in notes(events))
     assert any(note.startswith("expert iteration: round 1: ") for note in notes(events))
-    # Training is the second half of a round.
+    # Mixture and base are a half each, and training is the second half of a round.
     shares = [event.data["share"] for event in events if event.kind == "training"]
-    done = result["expert_iteration"]["rounds"] / expert_iteration.ROUNDS
-    assert shares == sorted(shares) and shares[-1] == pytest.approx(done)
-    assert 0.5 < shares[0] * expert_iteration.ROUNDS < 1
+    of_base = len(list(train_folder(config).glob("base-round-*"))) / expert_iteration.ROUNDS
+    assert shares == sorted(shares) and shares[-1] == pytest.approx((1 + of_base) / 2)
+    assert 0.5 < 2 * shares[0] * expert_iteration.ROUNDS < 1
     reasons = " ".join(verdict(Result.from_json(result)).reasons)
     number = result["expert_iteration"]["kept"]
     assert f"on its best replies to {number} prompts" in reasons and "examples" not in reasons
@@ -448,13 +496,85 @@ def test_dev_that_the_base_has_answered_is_not_asked_again_for_the_rivals(
     config: SearchConfig,
 ) -> None:
     result: Any = search(replace(config, no_rivals=False)).result
-    assert result["passes_rivals"] == 6  # on test
-    assert "base" in result["models"] and "base_tuned" not in result["models"]
+    assert (
+        result["passes_rivals"] == 2 * 6
+    )  # on test: the base, and what was trained on its replies
+    assert "base" in result["models"] and "expert_tuned" not in result["models"]
+    ((_, dev), (_, of_base)) = (
+        (row["coefficients"], row["value"])
+        for row in history(Path(config.out))
+        if row["phase"] == "trained"
+    )
+    assert result["models"]["base_tuned"]["dev"]["value"] == of_base < dev == result["best_dev"]
+    run = Run.open(Path(config.out))
+    rows = score_rows(Result.from_json(result))
+    assert "base, trained on its replies" in rows
+    text = findings(run.about, Result.from_json(result)).verdict.sentence
+    assert "the base, trained alone on its own replies" in text
+
+
+def test_the_base_is_handed_over_where_its_own_replies_teach_more(
+    config: SearchConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here the mixture's teach nothing."""
+    once = ExpertIteration.run
+
+    def run(self: ExpertIteration, *args: Any) -> Iteration:
+        of_base = self.first > self.samples
+        return once(self, *args) if of_base else Iteration(None, 0, 0, 0)
+
+    monkeypatch.setattr(ExpertIteration, "run", run)
+    monkeypatch.setattr(expert_iteration, "not_worse", lambda trained, mixture: True)
+    result: Any = search(replace(config, no_rivals=False)).result
+    assert result["trained"] and not any(result["coefficients"].values())
+    assert not list(train_folder(config).glob("round-*"))
+    models = result["models"]
+    assert (
+        models["base_tuned"] == models["best"]
+        and models["mixture"]["weights"] == models["base"]["weights"]
+    )
+    job = prepare(replace(config, out="unused"))
+    best = job.space.read(Path(config.out) / "best")
+    number = result["expert_iteration"]["round"]
+    lora = load_factors(read_adapter(train_folder(config) / f"base-round-{number}" / "all"))
+    assert best.low_rank.keys() == lora.keys()
+    for name, change in lora.items():
+        torch.testing.assert_close(best.low_rank[name].dense(), change.dense())
+    about = Run.open(Path(config.out)).about
+    judged = verdict(Result.from_json(result))
+    assert "This is the base, trained on its own replies." in judged.sentence
+    assert "It is the base, trained on its best replies to" in " ".join(judged.reasons)
+    assert (
+        "The base was trained on its best replies"
+        in (Path(config.out) / "best" / "README.md").read_text()
+    )
+    again = without_experts(Run.open(Path(config.out)), Result.from_json(result), lambda text: None)
+    assert again["all"]["words"]["test"] == result["best_test"] and about.config.out
+
+
+def test_a_search_that_found_the_base_trains_it_alone(
+    config: SearchConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def of_base(job: Any, run: Run, found: Any, *rest: Any) -> Any:
+        base = replace(found.chosen, position=torch.zeros_like(found.chosen.position))
+        return train_on_replies(job, run, replace(found, chosen=base), *rest)
+
+    monkeypatch.setattr(train, "train_on_replies", of_base)
+    events = told(config)[1]
+    assert {place.name[:5] for place in train_folder(config).iterdir()} == {"base-"}
+    assert not any(row["model"] == "start" for row in lines(config.out))
+    assert "on top of the base" in " ".join(notes(events))
+    training = [event.data["share"] for event in events if event.kind == "training"]
+    rounds = len(list(train_folder(config).iterdir()))
+    assert training[-1] == pytest.approx(rounds / expert_iteration.ROUNDS)
 
 
 @pytest.mark.parametrize(
-    ("seconds", "rounds", "spare"),
-    [(9.0, 0, 0), (19.0, 1, 0), (20.0, 2, 0), (8.0, 0, 20), (14.0, 1, 20), (15.0, 2, 20)],
+    ("seconds", "rounds", "of_base", "spare"),
+    [
+        *[(17.0, 0, 0, 0), (18.0, 0, 1, 0), (20.0, 1, 0, 0), (40.0, 2, 1, 0), (54.0, 2, 2, 0)],
+        *[(12.0, 0, 0, 20), (13.0, 0, 1, 20), (18.0, 1, 1, 20), (30.0, 2, 1, 20), (33.0, 2, 2, 20)],
+    ],
 )
 def test_rounds_end_with_the_time(
     config: SearchConfig,
@@ -462,10 +582,12 @@ def test_rounds_end_with_the_time(
     tmp_path: Path,
     seconds: float,
     rounds: int,
+    of_base: int,
     spare: int,
 ) -> None:
     """A line takes a second, and so does to begin a file: base and mixture 2, a round 9; the first
-    one is expected to take 8. With spare prompts base and mixture 5, a round 5, expected 4.
+    one is expected to take 8, the base's 16. With spare prompts base and mixture 5, a round 5,
+    expected 4, the base's 8. The mixture has half of the time.
     """
     if spare:
         file = open_task(tmp_path / "open.json", DEV + spare)
@@ -477,9 +599,12 @@ def test_rounds_end_with_the_time(
     monkeypatch.setattr(Budget, "left", lambda *_: seconds)
     monkeypatch.setattr(expert_iteration, "gains", lambda before, after: False)
     result, events = told(config)
-    assert result.get("expert_iteration", {"rounds": 0})["rounds"] == rounds
-    late = f"expert iteration: round {rounds + 1}: no time is left for it"
-    assert (late in notes(events)) == (rounds < 2)
+    for start, done in (("", rounds), ("base-", of_base)):
+        assert len(list(train_folder(config).glob(f"{start}round-*"))) == done
+        lead = "expert iteration from the base" if start else "expert iteration"
+        late = f"{lead}: round {done + 1}: no time is left for it"
+        assert (late in notes(events)) == (done < 2)
+    assert ("expert_iteration" in result) == (rounds + of_base > 0)
     run, whole = Path(config.out), tmp_path / "whole"
     shutil.copytree(run, whole)
     (run / "result.json").unlink()
