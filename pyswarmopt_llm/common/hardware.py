@@ -15,6 +15,8 @@ from pyswarmopt_llm.common.registry import unknown
 # PyTorch on a CPU keeps a compiled product for every shape of a batch, up to 1,024 of some 0.4 MB in
 # each of two caches; a training step has about 50 shapes.
 _PRODUCTS = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128", "LRU_CACHE_CAPACITY": "128"}
+# Of torch on a CPU, of the CUDA driver (`torch.AcceleratorError`), and of cuBLAS and cuDNN.
+_NO_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "STATUS_ALLOC_FAILED")
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 
 
@@ -97,7 +99,10 @@ def pick_dtype(name: str, device: torch.device) -> torch.dtype:
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether memory ran out, on a GPU or on the CPU (for which torch has no class).
+    """Whether memory ran out, on a GPU or on the CPU.
+
+    torch has a class for what its own allocator lacks. What a library or the driver lacks, as on a
+    GPU that others use, it tells by the text of a `RuntimeError`.
 
     Example:
         >>> out_of_memory(torch.OutOfMemoryError("CUDA out of memory")), out_of_memory(RuntimeError("shapes differ"))
@@ -105,4 +110,4 @@ def out_of_memory(error: Exception) -> bool:
     """
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in _NO_MEMORY)

@@ -114,6 +114,7 @@ def written_differences() -> str:
 EMBEDDED = {
     "expert-iteration-base": "expert iteration, from the base, as many replies",
     "expert-iteration-best-single": "expert iteration, from the best expert, as many replies",
+    "base_tuned": "the base, trained on its own replies",
     "default": "the search, before training",
     "trained": "the search (default)",
 }
@@ -132,6 +133,27 @@ def structured() -> str:
 def structured_fields() -> str:
     """Structured answers by an expert for each field."""
     return _embedded("validity and F1 of the fields, mean", "structured-fields", "orders")
+
+
+STARTS = ("orders", "trips", "style", "continuations", "visits", "loans")
+
+
+def starts() -> str:
+    """A row per task: what is trained on the mixture's replies and on the base's, on test with dev in
+    brackets, and what the better one on dev gains.
+    """
+    read = outcomes("starts")
+    dev = {(line["task"], line["method"]): line["dev"] for line in lines("starts")}
+    rows = []
+    for task in STARTS:
+        mixture, base = "start-8", "base-8"
+        cells = [f"{read.accuracy(name, task):.3f}" for name in ("base", "best-single", "mixture")]
+        for name in (mixture, base):
+            cells.append(f"{read.accuracy(name, task):.3f} ({dev[task, name]:.3f})")
+        ahead = dev[task, base] > dev[task, mixture]
+        rows.append([task, *cells, points(read, base, mixture, [task]) if ahead else "0"])
+    head = ["base", "best expert", "mixture", "mixture, trained (dev)", "base, trained (dev)"]
+    return markdown(["150 or 300 test prompts", *head, "gain of what dev prefers"], rows)
 
 
 def continuations() -> str:

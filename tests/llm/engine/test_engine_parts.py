@@ -66,9 +66,12 @@ class Short:
 
 CUDA = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 CPU = RuntimeError("[enforce fail at alloc_cpu.cpp:118] DefaultCPUAllocator: can't allocate memory")
+# Both were seen on an H100 that other processes had filled.
+DRIVER = torch.AcceleratorError("CUDA error: out of memory")
+CUBLAS = RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
 
 
-@pytest.mark.parametrize("error", [CUDA, CPU, MemoryError()])
+@pytest.mark.parametrize("error", [CUDA, DRIVER, CUBLAS, CPU, MemoryError()])
 def test_out_of_memory_halves_the_batch_and_says_so_once(
     error: Exception, tiny_base: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
