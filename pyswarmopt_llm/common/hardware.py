@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 from functools import cache
 from typing import Any
 
@@ -15,8 +16,6 @@ from pyswarmopt_llm.common.registry import unknown
 # PyTorch on a CPU keeps a compiled product for every shape of a batch, up to 1,024 of some 0.4 MB in
 # each of two caches; a training step has about 50 shapes.
 _PRODUCTS = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128", "LRU_CACHE_CAPACITY": "128"}
-# Of torch on a CPU, of the CUDA driver (`torch.AcceleratorError`), and of cuBLAS and cuDNN.
-_NO_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "STATUS_ALLOC_FAILED")
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 
 
@@ -101,13 +100,13 @@ def pick_dtype(name: str, device: torch.device) -> torch.dtype:
 def out_of_memory(error: Exception) -> bool:
     """Whether memory ran out, on a GPU or on the CPU.
 
-    torch has a class for what its own allocator lacks. What a library or the driver lacks, as on a
-    GPU that others use, it tells by the text of a `RuntimeError`.
+    torch has a class for what its own allocator lacks. What it lacks on a CPU, and what the driver or
+    cuBLAS lacks on a GPU that others use, too, is a `RuntimeError` that says so.
 
     Example:
         >>> out_of_memory(torch.OutOfMemoryError("CUDA out of memory")), out_of_memory(RuntimeError("shapes differ"))
         (True, False)
     """
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(text in str(error) for text in _NO_MEMORY)
+    said = "can't allocate memory|out of memory|ALLOC_FAILED"
+    lacking = isinstance(error, RuntimeError) and re.search(said, str(error))
+    return isinstance(error, MemoryError) or bool(lacking)

@@ -129,6 +129,5 @@ def planned_replies(dev: int, spare: int = 0) -> int:
     """
     prompts = spare or dev
     samples = samples_of(prompts, dev)
-    first = max(samples, TEACHERS) + BARE * samples
-    written = first + 2 * (ROUNDS - 1) * samples
+    written = max(samples, TEACHERS) + (2 * ROUNDS - 2 + BARE) * samples
     return 2 * (dev + spare) + written * prompts + 2 * ROUNDS * dev

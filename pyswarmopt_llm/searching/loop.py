@@ -258,8 +258,9 @@ def finish(job: Job, run: Run, found: Found, training: Training | None, start: f
     if seen != chosen.value:
         why = ": the server does not repeat itself" if run.about.noise else ""
         log.warning("best/ scores %s, the search saw %s%s", seen, chosen.value, why)
-    several = len(job.objectives.names) > 1
-    front: Front | None = save_front(job, run, found.archive, chosen) if several else None
+    front: Front | None = None
+    if len(job.objectives.names) > 1:
+        front = save_front(job, run, found.archive, chosen)
     cost = _cost(job, run, training, rivals, found.memory)
     # What processes that were interrupted spent; their workers ran side by side.
     earlier = run.replayed_seconds / job.workers.side_by_side
@@ -286,8 +287,7 @@ def _contestants(
 ) -> dict[str, Contestant]:
     """Models that the result is compared with, by name, but for the rivals."""
     vertices, single = job.space.vertices(), found.single
-    expert = Contestant(vertices[single], dev=found.experts[single])
-    contestants = {"best_single": expert}
+    contestants = {"best_single": Contestant(vertices[single], dev=found.experts[single])}
     contestants |= {name: made[name] for name in STAGES if name in made and name != own}
     if job.kind.averages:
         contestants["uniform"] = Contestant(vertices.mean(0))
@@ -375,9 +375,9 @@ def _cost(
     workers_memory: int,
 ) -> Cost:
     items = sum(row.n for row in run.rows)
-    scored = [row for split in SPLITS for row in run.store.all(f"model {split}")]
-    spent = [row for row in scored if row["who"] in rivals]
-    metrics = job.objectives.metrics.values()
+    spent = [
+        row for split in SPLITS for row in run.store.all(f"model {split}") if row["who"] in rivals
+    ]
     return Cost(
         evaluations=len({row.key for row in run.searched}),
         item_evaluations=items,
@@ -388,7 +388,11 @@ def _cost(
         seconds_scoring=round(sum(row.seconds for row in run.rows), 3),
         peak_memory_bytes=peak_memory() + workers_memory,
         workers=None if job.workers.alone else WorkerUse(job.config.workers, run.failures),
-        judge={m.name: typed(m.usage(), JudgeUse) for m in metrics if m.usage is not None},
+        judge={
+            metric.name: typed(metric.usage(), JudgeUse)
+            for metric in job.objectives.metrics.values()
+            if metric.usage is not None
+        },
     )
 
 

@@ -330,9 +330,8 @@ class Plan:
             starts = 1 if self.config.quick else MOST_STARTS
             return starts * labelled(self.items).passes(self.items)
         spare = self.trained_items if self.objectives.spare else 0
-        schedule = ON_SPARE if spare else FULL
-        replies = planned_replies(self.distinct("dev"), spare)
-        return 2 * ROUNDS * schedule.passes(self.trained_items) + replies
+        passes = (ON_SPARE if spare else FULL).passes(self.trained_items)
+        return 2 * ROUNDS * passes + planned_replies(self.distinct("dev"), spare)
 
     @property
     def passes(self) -> dict[str, int]:

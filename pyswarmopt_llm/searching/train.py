@@ -45,7 +45,6 @@ from pyswarmopt_llm.searching.training.trainer import fit, folds
 ALL = "all"  # the LoRA that was trained on all items
 FOLDER = "trained"  # in the run directory
 BASE, EXPERT, MIXTURE = "base", "expert", "mixture"  # what is trained on labels
-START = "start"  # the mixture, of training on replies
 FAVOUR = 1 / 3  # standard errors by which the best expert may be behind as a start
 BEHIND = 2.0  # standard errors of cross-fitting by which a trained model may be behind
 train_on_replies = lazy("pyswarmopt_llm.searching.written.expert_iteration:train_on_replies")
@@ -299,16 +298,6 @@ def start_name(coefficients: Mapping[str, float], best_single: str) -> str:
     if not used:
         return BASE
     return EXPERT if used == {best_single: 1.0} else MIXTURE
-
-
-def round_name(start: str, number: int) -> str:
-    """Name of a round of expert iteration, in the store and of its folder.
-
-    Example:
-        >>> round_name(START, 1), round_name(BASE, 2)
-        ('round-1', 'base-round-2')
-    """
-    return f"{'' if start == START else f'{start}-'}round-{number}"
 
 
 def _untrained(job: Job, found: Found) -> Contestant:

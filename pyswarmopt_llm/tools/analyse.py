@@ -23,7 +23,8 @@ from pyswarmopt_llm.searching.prepare import Job, prepare
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.train import ALL as WHOLE
-from pyswarmopt_llm.searching.train import BASE, FOLDER, START, round_name, start_name
+from pyswarmopt_llm.searching.train import BASE, FOLDER, start_name
+from pyswarmopt_llm.searching.written.expert_iteration import START, round_name
 
 LORA = "trained-on-dev"  # the name of what was trained, among the experts
 Scores = Mapping[str, Mapping[str, Score]]  # task -> split -> score of a candidate

@@ -67,17 +67,16 @@ from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.train import (
     BASE,
     FOLDER,
-    START,
     Fitting,
     Progress,
     Training,
     announce,
     not_worse,
-    round_name,
     trained_row,
 )
 from pyswarmopt_llm.searching.written.replies import storable
 
+START = "start"  # name of the mixture in the store; the base has its own
 TEMPERATURE = 1.0
 MOST = 20.0  # that a reply counts, before scaling
 GREEDY = 0  # number of the reply that is not sampled; the others count from 1
@@ -85,6 +84,16 @@ _SHAPE = {"replies": list[str], "values": dict[str, list[float]], "seconds": flo
 T = TypeVar("T")
 Floats = npt.NDArray[np.float64]
 REPLIES, SPARE = "replies", "spare"  # in the store: to dev prompts, to spare ones
+
+
+def round_name(start: str, number: int) -> str:
+    """Name of a round of a start, in the store and of its folder.
+
+    Example:
+        >>> round_name(START, 1), round_name(BASE, 2)
+        ('round-1', 'base-round-2')
+    """
+    return f"{'' if start == START else f'{start}-'}round-{number}"
 
 
 @dataclass(frozen=True)
