@@ -410,11 +410,11 @@ def train_on_replies(
     announce(job, run, starts.values(), tell)
     replies = Replies(job, found.scorings, run.store)
     iterations = _iterated(job, run, replies, starts, tell, progress)
-    trained: dict[str, Contestant] = {}
-    for name, iteration in iterations.items():
-        if (best := iteration.best) is not None:
-            row = trained_row(job, run, found, starts[name], partial(replies.row, best))
-            trained[name] = Contestant(starts[name], best.model.patch, True, row, row.value)
+    trained = {
+        name: _trained(job, run, found, starts[name], best, replies)
+        for name, iteration in iterations.items()
+        if (best := iteration.best) is not None
+    }
     if not trained:
         return None
     own = max(trained, key=lambda name: trained[name].value)  # of equals the mixture
@@ -429,6 +429,14 @@ def train_on_replies(
     passes = replies.count + sum(iteration.passes for iteration in iterations.values())
     best_model = "trained" if kept else "mixture"
     return Training(models, best_model, passes, replies.use(iterations[own]))
+
+
+def _trained(
+    job: Job, run: Run, found: Found, start: Tensor, best: Round, replies: Replies
+) -> Contestant:
+    """The best round of a start, with its scores on dev in the run's history."""
+    row = trained_row(job, run, found, start, partial(replies.row, best))
+    return Contestant(start, best.model.patch, True, row, row.value)
 
 
 def _iterated(

@@ -1,5 +1,6 @@
 """Expert iteration without a search, from the base or from the best expert, with as many replies as
-a search and its training take.
+a search and the training of its mixture take; the base's training, which a search has beside it, is
+not counted.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from pyswarmopt_llm.common.interfaces import Score
-from pyswarmopt_llm.scores.choices import ROUNDS, TEACHERS, planned_replies
+from pyswarmopt_llm.scores.choices import BARE, ROUNDS, TEACHERS, planned_replies, samples_of
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.scoring.record import RESULTS, Store
@@ -27,7 +28,7 @@ FROM_BASE, FROM_BEST = "expert-iteration-base", "expert-iteration-best-single"
 
 
 def samples(spent: int, dev: int, spare: int = 0) -> int:
-    """Samples of a prompt in a round, so that all rounds take what a search and its training take.
+    """Samples of a prompt in a round, so that all rounds take what a search and its mixture's take.
 
     Args:
         spent: evaluations of all dev prompts before.
@@ -40,8 +41,10 @@ def samples(spent: int, dev: int, spare: int = 0) -> int:
         >>> samples(10, 100, 400)  # (8,400 - 1,000 - 400) / 1,600
         4
     """
-    left = (EVALUATIONS - spent) * dev + planned_replies(dev, spare) - 2 * (dev + spare)
-    return (left - ROUNDS * dev) // (ROUNDS * (spare or dev))
+    prompts = spare or dev
+    of_base = (ROUNDS - 1 + BARE) * samples_of(prompts, dev) * prompts + ROUNDS * dev
+    left = (EVALUATIONS - spent) * dev + planned_replies(dev, spare) - of_base - 2 * (dev + spare)
+    return (left - ROUNDS * dev) // (ROUNDS * prompts)
 
 
 def on_dev(job: Job) -> list[Score]:
