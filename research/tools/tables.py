@@ -104,7 +104,8 @@ def does_it_help() -> str:
     """README's table: the best adapter, the best of all rivals that were run, and the search."""
     written = outcomes(*sorted(path.stem for path in EVIDENCE.glob("written*.jsonl")))
     style, demo = outcomes("house-style"), outcomes("demo")
-    same_prompts = {"expert-iteration-spare", "expert-iteration-taught"}  # had more, or are ours
+    # had more, or are ours
+    same_prompts = {"expert-iteration-spare", "expert-iteration-taught", "mixture-trained"}
     cases: dict[str, Case] = {
         "four real tasks, 200 labels": (outcomes("present"), HELD_OUT, SEARCH, MIXTURE, LABELS),
         "demo, 100 labels, one seed": (demo, ("five-desks",), SEARCH, MIXTURE, LABELS),

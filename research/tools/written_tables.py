@@ -115,6 +115,7 @@ EMBEDDED = {
     "expert-iteration-base": "expert iteration, from the base, as many replies",
     "expert-iteration-best-single": "expert iteration, from the best expert, as many replies",
     "base_tuned": "the base, trained on its own replies",
+    "mixture-trained": "the mixture, trained: the search until 26 November",
     "default": "the search, before training",
     "trained": "the search (default)",
 }

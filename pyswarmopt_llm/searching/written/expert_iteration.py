@@ -375,9 +375,11 @@ class ReplyLog:
         """
         return sum(row["seconds"] for row in self._rows.values())
 
-    def seconds_of(self, model: str) -> float:
-        """The part of these seconds that a model's replies took."""
-        return sum(row["seconds"] for (_, who), row in self._rows.items() if who == model)
+    @property
+    def seconds_of_base(self) -> float:
+        """The part of these seconds that one reply of the base to each prompt took."""
+        names = {f"{self._what} {GREEDY} {deck.name}" for deck in self._decks}
+        return sum(self._rows[what, BASE]["seconds"] for what in names)
 
     @property
     def tokens(self) -> int:
@@ -401,12 +403,13 @@ def _wrong(deck: _Deck, row: Mapping[str, Any]) -> str | None:
 def train_on_replies(
     job: Job, run: Run, found: Found, tell: OnEvent, progress: Progress
 ) -> Training | None:
-    """Train the mixture and the base, each on the best of its replies, round by round; None if both
-    have too few.
+    """Train the base and the mixture, each on the best of its replies, round by round; None if both
+    have too few. The base comes first: where its replies are of no use it leaves its time.
     """
     mixture = found.chosen.position
-    starts = {START: mixture} if mixture.any() else {}
-    starts[BASE] = torch.zeros_like(mixture)
+    starts = {BASE: torch.zeros_like(mixture)}
+    if mixture.any():
+        starts[START] = mixture
     announce(job, run, starts.values(), tell)
     replies = Replies(job, found.scorings, run.store)
     iterations = _iterated(job, run, replies, starts, tell, progress)
@@ -417,11 +420,11 @@ def train_on_replies(
     }
     if not trained:
         return None
-    own = max(trained, key=lambda name: trained[name].value)  # of equals the mixture
+    own = max(reversed(trained), key=lambda name: trained[name].value)  # of equals the mixture
     (row,) = found.scorer.score([mixture], 0)
     kept = not_worse(job.total(cast(Row, trained[own].dev)), job.total(row))
     known = None if job.config.temperature else replies.of_base  # else scores are of samples
-    base = Contestant(torch.zeros_like(mixture), Patch(), dev=known)
+    base = Contestant(starts[BASE], Patch(), dev=known)
     before = base if kept and own == BASE else replace(found.chosen, dev=row)
     models = {"mixture": before, "trained": trained[own], "base": base}
     if BASE in trained:
@@ -630,7 +633,7 @@ class ExpertIteration:
             say: called with a sentence on each round.
             progress: called with the share that is done of what all rounds take, in 0..1.
         """
-        latest = self.first * self._all.log.seconds_of(BASE)
+        latest = self.first * self._all.log.seconds_of_base
         for number in range(1, ROUNDS + 1):
             lead, begun = f"{self._called}: round {number}: ", self._all.elapsed
             if seconds is not None and begun + latest > seconds:

@@ -234,16 +234,17 @@ class Chain:
 def written_in_turn(
     config: SearchConfig, rows: Sequence[Json], samples: int, after: bool
 ) -> list[Chain]:
-    """Check who wrote which sample: the mixture, then the base, with twice as many in its first round.
+    """Check who wrote which sample: the base, with twice as many in its first round, then the mixture.
     Teachers are samples less in the mixture's first round; `after` each round its model writes, too.
     """
     teachers = [row["model"] for row in rows if row["model"].startswith("teacher")]
     assert teachers == [f"teacher-{number}" for number in range(1, len(teachers) + 1)]
     assert 1 <= len(teachers) <= 4
-    expected = [(model, 0) for model in ("base", "start", *teachers)]
-    firsts = {"start": samples - len(teachers), "base": 2 * samples}
+    expected = list[tuple[str, int]]()
+    firsts = {"base": 2 * samples, "start": samples - len(teachers)}
     chains = []
     for start, first in firsts.items():
+        expected += [(model, 0) for model in (start, *(teachers if start == "start" else ()))]
         prefix = "" if start == "start" else "base-"
         rounds = len(list(train_folder(config).glob(f"{prefix}round-*")))
         models = [start, *(f"{prefix}round-{number}" for number in range(1, rounds + 1))]
@@ -403,8 +404,8 @@ def test_replies_to_spare_prompts_are_trained_on_and_dev_judges(
     chains = written_in_turn(config, spare, 4, after=False)
     models = [model for chain in chains for model in chain.models]
     on_dev = [(row["model"], row["sample"]) for row in lines(config.out)]
-    assert on_dev == [("base", 0), *((model, 0) for model in models if model != "base")]
-    own = chains[0 if any(result["coefficients"].values()) else 1].models
+    assert on_dev == [(model, 0) for model in models]
+    own = chains[1 if any(result["coefficients"].values()) else 0].models
     rounds = [model for model in models if model not in ("start", "base")]
     assert len(trained_on) == len(rounds) and use["rounds"] == len(own) - 1
     assert use["kept"] == len(trained_on[rounds.index(own[use["round"]])]) and use["spare"] == 20
@@ -453,10 +454,10 @@ def test_the_mixture_is_handed_over_where_it_is_better_on_dev(
     assert (weights[0] == weights[1]) is not kept
     assert any("then expert iteration on the 10 dev prompts" in note for note in notes(events))
     assert any(note.startswith("expert iteration: round 1: ") for note in notes(events))
-    # Mixture and base are a half each, and training is the second half of a round.
+    # Base and mixture are a half each, and training is the second half of a round.
     shares = [event.data["share"] for event in events if event.kind == "training"]
-    of_base = len(list(train_folder(config).glob("base-round-*"))) / expert_iteration.ROUNDS
-    assert shares == sorted(shares) and shares[-1] == pytest.approx((1 + of_base) / 2)
+    rounds = len(list(train_folder(config).glob("round-*"))) / expert_iteration.ROUNDS
+    assert shares == sorted(shares) and shares[-1] == pytest.approx((1 + rounds) / 2)
     assert 0.5 < 2 * shares[0] * expert_iteration.ROUNDS < 1
     reasons = " ".join(verdict(Result.from_json(result)).reasons)
     number = result["expert_iteration"]["kept"]
@@ -473,10 +474,10 @@ def test_a_run_that_was_stopped_between_two_files_ends_as_one_that_was_not(
     stored = (whole / "results.jsonl").read_text().splitlines(keepends=True)
     log = [line for line in stored if line.startswith('{"what": "replies ')]
     scored = stored[: stored.index(log[0])]
-    rounds = sorted(place.name for place in (whole / "trained").glob("round-*"))
-    first = 2 + SAMPLES  # lines before the first round was trained
-    cuts: list[tuple[int, list[str]]] = [(1, []), (5, []), (first, []), (first, ["round-1"])]
-    cuts += [(first + 1, ["round-1"]), (len(log), rounds)]
+    rounds = sorted(place.name for place in (whole / "trained").glob("*round-*"))
+    first = 1 + 2 * SAMPLES  # lines before the first round was trained
+    cuts: list[tuple[int, list[str]]] = [(1, []), (5, []), (first, []), (first, ["base-round-1"])]
+    cuts += [(first + 1, ["base-round-1"]), (len(log), rounds)]
     for number, (count, kept) in enumerate(cuts):
         shutil.copytree(whole, run)
         (run / "result.json").unlink()
@@ -485,7 +486,7 @@ def test_a_run_that_was_stopped_between_two_files_ends_as_one_that_was_not(
         for name in set(rounds) - set(kept):
             shutil.rmtree(run / "trained" / name)
         if number == 3:
-            shutil.rmtree(run / "trained" / "round-1" / "all")
+            shutil.rmtree(run / "trained" / "base-round-1" / "all")
         resume(run)
         ends_as(run, whole)
         assert without_seconds(run) == without_seconds(whole)
@@ -500,11 +501,7 @@ def test_dev_that_the_base_has_answered_is_not_asked_again_for_the_rivals(
         result["passes_rivals"] == 2 * 6
     )  # on test: the base, and what was trained on its replies
     assert "base" in result["models"] and "expert_tuned" not in result["models"]
-    ((_, dev), (_, of_base)) = (
-        (row["coefficients"], row["value"])
-        for row in history(Path(config.out))
-        if row["phase"] == "trained"
-    )
+    of_base, dev = (row["value"] for row in history(Path(config.out)) if row["phase"] == "trained")
     assert result["models"]["base_tuned"]["dev"]["value"] == of_base < dev == result["best_dev"]
     run = Run.open(Path(config.out))
     rows = score_rows(Result.from_json(result))
@@ -572,8 +569,9 @@ def test_a_search_that_found_the_base_trains_it_alone(
 @pytest.mark.parametrize(
     ("seconds", "rounds", "of_base", "spare"),
     [
-        *[(17.0, 0, 0, 0), (18.0, 0, 1, 0), (20.0, 1, 0, 0), (40.0, 2, 1, 0), (54.0, 2, 2, 0)],
-        *[(12.0, 0, 0, 20), (13.0, 0, 1, 20), (18.0, 1, 1, 20), (30.0, 2, 1, 20), (33.0, 2, 2, 20)],
+        *[(9.0, 0, 0, 0), (10.0, 1, 0, 0), (20.0, 2, 0, 0), (34.0, 1, 1, 0), (37.0, 2, 1, 0)],
+        *[(70.0, 2, 2, 0)],
+        *[(7.0, 0, 0, 20), (11.0, 1, 0, 20), (22.0, 1, 1, 20), (40.0, 2, 2, 20)],
     ],
 )
 def test_rounds_end_with_the_time(
@@ -585,9 +583,9 @@ def test_rounds_end_with_the_time(
     of_base: int,
     spare: int,
 ) -> None:
-    """A line takes a second, and so does to begin a file: base and mixture 2, a round 9; the first
-    one is expected to take 8, the base's 16. With spare prompts base and mixture 5, a round 5,
-    expected 4, the base's 8. The mixture has half of the time.
+    """A line takes a second, and so does to begin a file: base and mixture 1 each, a round 9 and the
+    base's first 17; the first is expected to take 8, the base's 16. The base has half of the time,
+    the mixture what is left.
     """
     if spare:
         file = open_task(tmp_path / "open.json", DEV + spare)
