@@ -39,22 +39,24 @@ from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.record import Packed, Row, Store
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import Run
-from pyswarmopt_llm.searching.written import expert_iteration
+from pyswarmopt_llm.searching.written import expert_iteration, reply_log
 from pyswarmopt_llm.searching.written.expert_iteration import (
-    Answerer,
     ExpertIteration,
     Iteration,
+    complementary,
+    greedy_cover,
+    train_on_replies,
+)
+from pyswarmopt_llm.searching.written.replies import cut_off, storable, warnings_about
+from pyswarmopt_llm.searching.written.reply_log import (
+    Answerer,
     Reply,
     ReplyLog,
     best_reply,
-    complementary,
     gains,
-    greedy_cover,
-    train_on_replies,
     weights,
     without_rounding,
 )
-from pyswarmopt_llm.searching.written.replies import cut_off, storable, warnings_about
 from pyswarmopt_llm.tools.analyse import without_experts
 
 DEV, SAMPLES = 10, 8
@@ -591,9 +593,7 @@ def test_rounds_end_with_the_time(
         file = open_task(tmp_path / "open.json", DEV + spare)
         config = replace(config, tasks=(str(file),), dev=DEV)
     clock = itertools.count()
-    monkeypatch.setattr(
-        expert_iteration, "time", SimpleNamespace(monotonic=lambda: float(next(clock)))
-    )
+    monkeypatch.setattr(reply_log, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
     monkeypatch.setattr(Budget, "left", lambda *_: seconds)
     monkeypatch.setattr(expert_iteration, "gains", lambda before, after: False)
     result, events = told(config)
