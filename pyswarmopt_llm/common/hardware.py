@@ -107,6 +107,7 @@ def out_of_memory(error: Exception) -> bool:
         >>> out_of_memory(torch.OutOfMemoryError("CUDA out of memory")), out_of_memory(RuntimeError("shapes differ"))
         (True, False)
     """
-    said = "can't allocate memory|out of memory|ALLOC_FAILED"
-    lacking = isinstance(error, RuntimeError) and re.search(said, str(error))
-    return isinstance(error, MemoryError) or bool(lacking)
+    lacking = isinstance(error, RuntimeError) and re.search(
+        "can't allocate memory|out of memory|ALLOC_FAILED", str(error)
+    )
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or bool(lacking)

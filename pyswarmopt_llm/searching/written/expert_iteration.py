@@ -11,7 +11,7 @@ replies, where the base may find it (research/notes/written-answers.md).
 In a round the latest model writes several replies to each prompt, at random; before the mixture's
 first, other mixtures of the search that are right where this one is not write one each. The best reply so
 far is kept if it is better than what the base or the mixture writes, and a new LoRA is trained on
-those that are kept, on top of the mixture. The replies to dev prompts tell what a round is worth.
+those that are kept, on top of the mixture or the base. The replies to dev prompts tell what a round is worth.
 Trained on is what answers spare prompts; where there are too few of these, what answers dev
 prompts, by cross-fitting: each is answered by what was not trained on it, and so are the samples of
 the next round.
@@ -299,7 +299,7 @@ class ExpertIteration:
         first = [replies.log.greedy(name, model) for name, model in models.items()]
         self._replies = [list(of_prompt) for of_prompt in zip(*first, strict=True)]
         self.floor = [min(reply.value for reply in replies) for replies in self._replies]
-        before = [replies.dev.greedy(name, model) for name, model in models.items()][-1]
+        before = replies.dev.greedy(start, models[start])
         self._done = [Round(start, models[start], 0, before, replies.value(before))]
         self.samples = samples or samples_of(len(self.floor), len(before))
 

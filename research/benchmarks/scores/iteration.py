@@ -101,9 +101,8 @@ def iterated(
     if iteration.best is not None:
         job.engine.load(patch)
         before = [utility(job.engine) for utility in dev.values()]
-        combine = job.objectives.combine
-        scores = replies.dev.final(iteration.best.replies, iteration.best.model)
-        if not_worse(combine([*scores.values()]), combine(before)):
+        after = job.total(replies.row(iteration.best))
+        if not_worse(after, job.objectives.combine(before)):
             patch = iteration.best.model.patch
     job.engine.load(patch)
     (utility,) = job.utilities("test", scorings).values()
