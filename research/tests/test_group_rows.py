@@ -182,6 +182,16 @@ def test_least_squares_finds_sums_that_it_has_not_seen_and_knows_when_it_guesses
         assert not known or answer in texts
 
 
+def test_a_number_is_as_sure_as_a_normal_error_is_below_a_half() -> None:
+    model = lab.machinesom.Polynomials(0)
+    weights = np.array([0.0, 1.0, 1.0, 0.0, 0.0, 0.0])
+    model.fits = {"plus": (weights, 0.5), "minus": (weights, 1.0)}
+    answers = model.says(["3 plus 4", "3 minus 4"])
+    # 68.27% of a normal distribution are within one standard deviation, 38.29% within a half
+    assert answers["3 plus 4"] == ("7", pytest.approx(0.6827, abs=1e-4))
+    assert answers["3 minus 4"] == ("7", pytest.approx(0.3829, abs=1e-4))
+
+
 def test_agents_take_over_what_is_surest_or_what_most_say() -> None:
     agent = lab.machinesom.Agent("a", {"2 plus 2": ("5", 0.2)}, tells=True)
     shy = lab.machinesom.Agent("b", {"2 plus 2": ("5", 0.2)}, tells=False)

@@ -157,6 +157,29 @@ def test_the_mean_gradient_is_the_slope_of_the_expected_reward() -> None:
     assert mean.ravel() == pytest.approx(slope, abs=1e-8)
 
 
+def test_the_rounds_of_a_policy_are_those_written_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """REINFORCE with a baseline for each item, item by item: the mean of its rewards and of the share
+    of right answers, which is the first.
+    """
+    monkeypatch.setattr(reinforced, "ROUNDS", 200)
+    features = np.array([[1.0, 0.5], [1.0, -1.0], [1.0, 2.0]])
+    right = np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]])
+    draws, weights = np.random.default_rng(3), np.zeros((2, 2))
+    rewards: list[list[float]] = [[4 / 6] for _ in range(3)]
+    for _ in range(200):
+        slope = np.zeros((2, 2))
+        for item, draw in enumerate(draws.random(3)):
+            score = np.exp(weights @ features[item])
+            share = score / score.sum()
+            chosen = 0 if draw <= share[0] else 1
+            gain = right[chosen, item] - np.mean(rewards[item])
+            slope += gain * np.outer(np.eye(2)[chosen] - share, features[item]) / 3
+            rewards[item].append(right[chosen, item])
+        weights = weights + 0.5 * (slope - 0.001 * weights)
+    found = reinforced.fit_policy(features, right, np.random.default_rng(3))
+    assert found == pytest.approx(weights, rel=1e-6)
+
+
 def test_a_policy_learns_who_is_right_about_which_question() -> None:
     rng = np.random.default_rng(2)
     sign = np.where(rng.random(40) < 0.5, 1.0, -1.0)
