@@ -20,6 +20,7 @@ from textwrap import wrap
 import combining_tables
 import controls_tables
 import cooperation_tables
+import core_tables
 import curve_tables
 import experts_tables
 import find_tables
@@ -492,6 +493,7 @@ TABLES: dict[str, Callable[[], str]] = {
     **tuning_tables.TABLES,
     **combining_tables.TABLES,
     **cooperation_tables.TABLES,
+    **core_tables.TABLES,
 }
 
 
