@@ -41,11 +41,13 @@ def test_a_search_is_the_kept_one_and_its_start_holds_what_the_variant_says(pool
         for row in outcomes.lines("classifiers")
         if (row["task"], row["seed"]) == ("pool 1", 0)
     }
-    for variant in ("full", "never, 50 moves", "restart after 2, 50 moves"):
+    for variant in ("full", "never, 50 moves", "restart after 2, 50 moves", "top 10 vote"):
         found = classifiers.run(pool, variant, 0)
         assert found["moves"] == kept[variant]["moves"]
         assert found["restarts"] == kept[variant]["restarts"]
         assert found["test"] == pytest.approx(kept[variant]["test"], abs=0.005)
+    # the last found is the vote of the personal bests, and of the start
+    assert found["start_test"] == pytest.approx(kept["top 10 vote"]["start_test"], abs=0.005)
     assert kept["never, 50 moves"]["restarts"] == 0 < kept["full"]["restarts"]
     ten, size = classifiers.start_of(pool, "no crossover", 0)
     assert (ten == pool.experts).all() and size == 10
@@ -63,8 +65,9 @@ def test_the_top_ten_vote_and_ties_go_to_the_first() -> None:
         weights[label, -1] = 1.0
         return weights.ravel()
 
-    models = np.array([always(label) for label in (9, 3, 3, 3, 3, 3, 4, 4, 4, 4, 4, 9)])
-    scores = np.array([0.1, *[0.5] * 10, 0.2])  # the nines are not among the ten best
+    # the nines are not among the ten best, and the eleventh that is as good comes too late
+    models = np.array([always(label) for label in (9, 3, 3, 3, 3, 3, 4, 4, 4, 4, 4, 4, 9)])
+    scores = np.array([0.1, *[0.5] * 11, 0.2])
     items = (np.zeros((4, 64)), np.array([3, 3, 4, 9]))
     assert classifiers.top_vote(models, scores, items) == 0.5
     assert classifiers.top_vote(models[::-1], scores[::-1], items) == 0.25

@@ -152,6 +152,41 @@ def test_a_glue_adds_nothing_at_first_and_never_looks_ahead_or_at_padding() -> N
         assert (model(padded(ids, 0)) - both).abs().max() > 1e-4
 
 
+def test_a_glue_is_the_cross_attention_of_its_paper() -> None:
+    """Behind layer 0: h + softmax(q k^T / sqrt(d)) v of four heads, q of the anchor's normalised states, k
+    and v of the projected states behind the same layer of the other model; then the anchor's layer 1.
+    """
+    anchor, other = llama(0, 32), llama(1, 16)
+    model = lab.glue.Glued(anchor, other, (0,))
+    glue = model.glue["0"]
+    torch.nn.init.normal_(glue.attend.out_proj.weight)
+    ids = torch.tensor([[5, 9, 17, 30, 2]])
+    with torch.no_grad():
+        ours, theirs = (
+            of(input_ids=ids, output_hidden_states=True).hidden_states[1] for of in (anchor, other)
+        )
+        seen = glue.project(theirs)
+        bias = glue.attend.in_proj_bias
+        q, k, v = (
+            (states @ weight.T + more).reshape(1, 5, 4, 8).transpose(1, 2)
+            for states, weight, more in zip(
+                (glue.norm(ours), seen, seen),
+                glue.attend.in_proj_weight.chunk(3),
+                bias.chunk(3),
+                strict=True,
+            )
+        )
+        later = torch.full((5, 5), -torch.inf).triu(1)
+        shares = (q @ k.transpose(2, 3) / 8**0.5 + later).softmax(-1)
+        hidden = ours + glue.attend.out_proj((shares @ v).transpose(1, 2).reshape(1, 5, 32))
+        places = anchor.model.rotary_emb(hidden, torch.arange(5)[None])
+        out = anchor.model.layers[1](hidden, position_embeddings=places, attention_mask=later[None, None])
+        hidden = out[0] if isinstance(out, tuple) else out
+        torch.testing.assert_close(
+            model(padded(ids[0].tolist(), 0)), anchor.lm_head(anchor.model.norm(hidden))
+        )
+
+
 def test_an_expert_is_removed_by_its_weight_and_added_beside_the_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,5 @@
-"""`research/benchmarks/functions/both_ways.py` and `scaling/flat_views.py`, and their tables: searches
-through nevergrad are the kept ones, and what shares memory is not counted.
+"""`research/benchmarks/functions/both_ways.py`, `on_functions.py` and `scaling/flat_views.py`, and their
+tables: searches through nevergrad are the kept ones, and what shares memory is not counted.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ pytest.importorskip("nevergrad")
 pytestmark = pytest.mark.filterwarnings("ignore")  # nevergrad's and pycma's own
 
 both_ways, flat_views = script("both_ways"), script("flat_views")
+on_functions = script("on_functions")
 tables, outcomes = script("core_tables"), script("outcomes")
 
 
@@ -68,3 +69,43 @@ def test_a_row_of_flat_views_says_what_its_line_says(keep: Callable[..., None]) 
     view, copy = {"bytes": 0, "microseconds": 35}, {"bytes": 4000, "microseconds": 2339}
     keep("flat-views", [{"weights": 1000, "view": view, "copy": copy}])
     assert cells(tables.flat_views()) == [["1,000", "0", "4,000", "35", "2,339"]]
+
+
+def test_kept_searches_on_functions_are_found_again() -> None:
+    """By ask and tell, and what C and the schedule are left out of."""
+    kept = {
+        (row["recipe"], row["function"], row["seed"]): row["found"]
+        for row in outcomes.lines("on-functions")
+    }
+    sphere = pso.functions.sphere
+    swarm = pso.Swarm(
+        bounds=sphere.bounds(10), population=20, recipe=pso.recipes.model_swarms(), seed=3
+    )
+    while not swarm.stop():
+        x = swarm.ask()
+        swarm.tell(x, (x**2).sum(dim=1))
+    assert kept["model_swarms", "sphere", 3] == pytest.approx(float(swarm.best.value), rel=1e-4)
+    without_c, at_rest = (
+        on_functions.WITHOUT[name]
+        for name in ("model_swarms without C", "model_swarms, lambda does not fall")
+    )
+    assert not without_c.velocity.normalise and at_rest.velocity.normalise
+    assert [recipe.schedule.factor for recipe in (without_c, at_rest)] == [0.95, 1.0]
+    low, high = np.array(sphere.bounds(10)).T
+    points = np.random.default_rng(4).uniform(low, high, (1_020, 10))
+    assert kept["by lot", "sphere", 4] == pytest.approx((points**2).sum(axis=1).min(), rel=1e-5)
+
+
+def test_a_row_of_recipes_is_counted_by_hand(keep: Callable[..., None]) -> None:
+    """Medians of three, the interval of three is their range; seed 1 is behind points by lot."""
+    made = {"model_swarms": (1.0, 4321.0, 3.0), "by lot": (2.0, 9.0, 5.0)}
+    keep(
+        "on-functions",
+        [
+            {"recipe": name, "function": "f", "seed": seed, "found": value}
+            for name, values in made.items()
+            for seed, value in enumerate(values)
+        ],
+    )
+    expected = [["model_swarms", "3 [1, 4,300]", "2 of 3"], ["by lot", "5", ""]]
+    assert cells(tables.on_functions()) == expected

@@ -53,6 +53,34 @@ def test_probabilities_are_shares_of_the_corpus_and_fusion_is_their_mean() -> No
     assert all(sum(row.values()) == pytest.approx(1.0) for row in (*rows, *guesses, *fused))
 
 
+def test_kept_fusions_write_what_the_mean_of_their_members_finds_likeliest() -> None:
+    """Forty texts by NumPy: two, three and four members, and the words that most of six pairs write."""
+    t = lab.translation
+    kept = {
+        row["method"]: list(bytes.fromhex(row["scores"]))
+        for row in lab.task_tables.lines("translation")
+        if (row["members"], row["task"], row["seed"]) == (t.CAREFUL, "translation", 1)
+    }
+    items = t.items("translation", "test", 40, 1)
+    models = [t.WordModel(knowledge, t.CORPUS) for knowledge in t.KNOWLEDGE.values()]
+    rows = [[m.distributions(t.read_text("translation", i.question)) for i in items] for m in models]
+    shares = np.array(
+        [[[[row[w] for w in t.SYLLABLES] for row in text] for text in of_model] for of_model in rows]
+    )
+
+    def scores(places: Any) -> list[int]:
+        texts = [" ".join(t.SYLLABLES[k] for k in row) for row in places]
+        return [round(100 * value) for value in t.bleu(items, texts)]
+
+    for count in (2, 3, 4):
+        places = shares[:count].mean(axis=0).argmax(axis=-1)
+        assert scores(places) == kept[f"fusion of {count}"][:40]
+    pairs = [shares[[*pair]].mean(axis=0).argmax(-1) for pair in itertools.combinations(range(4), 2)]
+    votes = np.array([[np.bincount(c).argmax() for c in text.T] for text in np.stack(pairs, axis=1)])
+    same = [a == b for a, b in zip(scores(votes), kept["vote of six fusions of two"], strict=False)]
+    assert np.mean(same) > 0.9  # ties go to the first-listed there, to the first word here
+
+
 def test_a_specialist_is_helped_by_what_it_lacks_at_the_weight_that_is_best_on_dev(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -60,3 +60,26 @@ def test_a_text_grows_by_what_the_rule_prefers_and_other_models_stay_unread() ->
     models = {"base": Speller("ab"), "expert": Speller("ba")}
     texts = log_contrast.write(models, log_contrast.RULES["base"], ["say", "tell"], 3)
     assert texts == ["a b", "a b"] and models["expert"].calls == 0
+
+
+def test_rules_are_of_the_models_that_they_name() -> None:
+    """By hand, in shares: the expert finds the third token below a tenth of its likeliest."""
+    shares = {
+        "base": [0.7, 0.29, 0.01],
+        "expert": [0.8, 0.19, 0.01],
+        "main": [0.2, 0.3, 0.5],
+    }
+    logs = {name: torch.tensor([row]).double().log() for name, row in shares.items()}
+    expected = {
+        "base": shares["base"],
+        "expert": shares["expert"],
+        "fine-tune": shares["main"],
+        "contrast": [0.8 / 0.7, 0.19 / 0.29, 0.0],
+        "contrast without the cut": [0.8 / 0.7, 0.19 / 0.29, 1.0],
+        "proxy": [0.2 * 0.8 / 0.7, 0.3 * 0.19 / 0.29, 0.5],
+        "proxy without the base": [0.2 * 0.8, 0.3 * 0.19, 0.5 * 0.01],
+        "mean of probabilities": [1.0, 0.49, 0.51],
+    }
+    assert {*expected} == {*log_contrast.RULES}
+    for name, row in expected.items():
+        assert log_contrast.RULES[name](logs).exp()[0].tolist() == pytest.approx(row), name

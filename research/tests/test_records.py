@@ -90,3 +90,15 @@ def test_an_analogy_adds_both_relations_and_subtracts_what_shares_nothing() -> N
     assert made["same attribute"] == [1.0, 0.0, 0.0, 0.0]
     assert made["same style"] == [0.0, 0.0, 0.0, 1.0]
     assert made["trained for it"] == [0.0, 1.0, 0.0, 0.0]
+
+
+def test_a_reply_knows_an_attribute_that_it_states_once_and_rightly() -> None:
+    a = lab.analogies
+    prompt, facts = a.question(random.Random(0), ["color"])
+    (slot,) = [slot for slot, entry in a.entries(prompt).items() if entry[:-1] == "color"]
+    wrong = next(value for value in facts.values() if value != facts[slot])
+    said = f"{slot} is {facts[slot]} ."
+    assert a.knows("color", prompt, facts, said)
+    assert not a.knows("color", prompt, facts, f"{said} {said}")
+    assert not a.knows("color", prompt, facts, f"{slot} is {wrong} .")
+    assert not a.knows("color", prompt, facts, f"{said} {slot} is {wrong} .")

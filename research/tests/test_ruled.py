@@ -89,6 +89,7 @@ class Says:
     def __init__(self, name: str, text: str, preferred: str = "") -> None:
         self.name = self.fingerprint = name
         self.text, self.preferred = text, preferred
+        self.read: list[str] = []
 
     def answer(self, items: Any, scoring: str, template: str | None = None) -> list[Answer]:
         return [Answer(self.text, 1) for _ in items]
@@ -97,6 +98,7 @@ class Says:
         return [Texts((self._reply(prompt),), 1) for prompt in prompts]
 
     def _reply(self, prompt: str) -> str:
+        self.read.append(prompt)
         if not prompt.startswith("Which of two"):
             return self.text
         shown = [letter for letter in "AB" if f"Answer {letter}: {self.preferred}" in prompt]
@@ -112,6 +114,34 @@ def test_the_lectures_programs_count_equal_strings_and_return_the_first() -> Non
     (first,) = ruled.appended(context)(items)
     assert (equal.answer, first.answer) == ("5", "4")
     assert (equal.tokens, first.tokens) == (4, 4)
+    asked = members[0].read[-1]
+    assert [member.read[-1].removeprefix(asked) for member in members] == [
+        "",
+        "\n4",
+        "\n4\nThe answer is 4",
+        "\n4\nThe answer is 4\n5",
+    ]
+    tied = GroupContext([members[k] for k in (0, 2, 3)] + members[:1], context.task, "generate")
+    assert ruled.equal_strings(tied)(items)[0].answer == "4"  # two and two: the first-listed
+
+
+def test_who_is_wrong_on_dev_is_left_out_and_who_lies_on_test_alone_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By the words of a vote: four members' replies, three without a liar, two without two."""
+    monkeypatch.setattr(ruled, "DEV", 40)
+    monkeypatch.setattr(ruled, "TEST", 10)
+    words = {(row["task"], row["method"]): row["tokens"] for row in ruled.attacks(0)}
+    each = words["0 lie", "`majority`"] / 4
+    for task, left in {
+        "0 lie": 4,
+        "1 lie": 3,
+        "2 lie": 2,
+        "1 lie, on test alone": 4,
+        "2 lie, on test alone": 4,
+    }.items():
+        assert words[task, "`majority`"] == pytest.approx(4 * each)
+        assert words[task, "`majority`, defended"] == pytest.approx(left * each)
 
 
 @pytest.mark.parametrize(("preferred", "area"), [("4", 1.0), ("5", 0.25), ("none", 0.5)])

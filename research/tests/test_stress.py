@@ -132,6 +132,46 @@ def test_the_best_member_is_as_sure_as_its_calibrated_probability() -> None:
     assert shown == pytest.approx([beliefs[0, 0], beliefs[1, 1]]) and min(shown) > 0.5
 
 
+RIGHT, WRONG = [0.9, 0.1], [0.1, 0.9]  # of items whose answer is A
+
+
+def test_members_are_added_by_what_the_group_does_on_dev_and_are_counted_on_test(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Four dev items and two test items. Of dev ann has three, bob two, cid none, but all of test. A vote
+    of two is its first member's where they differ, so that cid, who is listed first, comes second.
+    """
+    members = {
+        "cid": [WRONG] * 4 + [RIGHT] * 2,
+        "bob": [RIGHT] * 2 + [WRONG] * 2 + [RIGHT, WRONG],
+        "ann": [RIGHT] * 3 + [WRONG, WRONG, RIGHT],
+    }
+    context = context_of(members, "A" * 6, dev=4)
+    chosen = stress.chosen_on_dev(context.members, context.task, "majority", 3)
+    assert chosen == [2, 0, 1]
+    rows = [row for row in stress.sizes(context.members, context.task) if row["method"] == "majority"]
+    # ann alone; ann before cid; all three: cid and bob are right on the first, cid and ann on the second
+    assert [row["accuracy"] for row in rows] == [0.5, 0.5, 1.0]
+    assert [row["tokens"] for row in rows] == [10, 20, 30]
+
+
+def test_liars_have_earned_their_weights_on_dev(monkeypatch: pytest.MonkeyPatch) -> None:
+    context = context_of({"ann": [RIGHT] * 6, "bob": [RIGHT] * 6}, "A" * 6, dev=4)
+    seen = []
+
+    def noted(group: Any, name: str, items: Any) -> list[Verdict]:
+        seen.append(group.accuracies.tolist())
+        return decided(group, name, items)
+
+    decided = stress.decided
+    monkeypatch.setattr(stress, "decided", noted)
+    monkeypatch.setattr(stress, "LIARS", (2,))
+    monkeypatch.setattr(stress, "STRATEGIES", ("majority", "weighted"))
+    rows = list(stress.liars(context.members, context.task))
+    assert [row["accuracy"] for row in rows] == [0.0] * 6
+    assert seen == [[1.0, 1.0]] * 12  # three lies, two draws, two strategies
+
+
 def test_the_mean_gradient_is_the_slope_of_the_expected_reward() -> None:
     rng = np.random.default_rng(1)
     features, rewards = rng.normal(size=(1, 3)), np.array([1.0, 0.0, 1.0, 0.0])

@@ -235,3 +235,18 @@ def test_a_larger_quorum_can_be_asked_for() -> None:
 
     assert agree(["A", "B", "C"], delivers=delivers, quorum=3).answer is None
     assert agree(["A", "B", "C"], quorum=3).answer == "A"
+
+
+def test_a_prepare_that_comes_late_takes_no_promise_back() -> None:
+    """Members 0 and 1 promise round 0, members 1 and 2 round 1. Were member 1 to promise round 0 once
+    more, it would accept A of round 0 behind it, and then C of round 1: both with a quorum.
+    """
+    network = three()
+    network.promises(0, 0, [0, 1])
+    late = Message("prepare", 0, 1, 0, "A")
+    network.promises(2, 2, [1, 2])
+    network.send(network.members[1].receive(late))
+    network.deliver("propose", 0, 0, [0, 1])
+    network.deliver("propose", 2, 2, [1, 2])
+    network.check()
+    assert network.decisions == {"C"}

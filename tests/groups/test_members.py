@@ -303,6 +303,10 @@ def test_a_classifier_votes_for_the_option_that_its_label_names(classifier: Path
         assert vote.scores == pytest.approx({"A": values[0], "B": values[1]}, abs=1e-5)
         assert vote.text == ("A" if values[0] > values[1] else "B")
         assert vote.tokens == len(ids) == member.count(item.question)
+    # option B is "blue": the text names the first label, though there is a label B, too
+    (other,) = member.answer([Item("9", "sky", {"A": "green", "B": "blue"}, "A")], "likelihood")
+    values = model(**tokenizer("sky", return_tensors="pt")).logits[0].log_softmax(-1).tolist()
+    assert other.scores == pytest.approx({"A": values[2], "B": values[0]}, abs=1e-5)
     (again,) = open_members([str(classifier)], None)
     assert again.fingerprint == member.fingerprint and not member.gives_likelihoods
 
