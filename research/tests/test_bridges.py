@@ -118,6 +118,9 @@ def test_unite_takes_the_first_piece_of_a_token_that_a_member_lacks() -> None:
     assert choose(reads) == b"ab"
     reads = [read(first, [0.1, 0.3, 0.3], end=0.3), read(second, [0.1, 0.2], end=0.7)]
     assert choose(reads) is None
+    # (0.1, 0.35, 0.45, 0.1) and (0.4, 0.4, 0.27, 0.33) / 1.4: "ab" without the division
+    reads = [read(first, [0.1, 0.35, 0.45], end=0.1), read(second, [0.4, 0.27], end=0.33)]
+    assert choose(reads) == b"b"
 
 
 def test_the_union_has_the_ten_likeliest_tokens_of_each() -> None:
@@ -130,6 +133,7 @@ def test_the_union_has_the_ten_likeliest_tokens_of_each() -> None:
 
 
 def test_a_token_goes_to_the_nearest_by_edit_distance() -> None:
+    assert bridges.nearest(b"sun", [b"suns", b"s", b"sum"]) == 2  # the shortest of equals
     first, second = model(["cat", "dog"]), model(["cats", "dig"])
     choose = bridges.EditDistance([first, second], [0.5, 0.5])
     assert choose([read(first, [0.45, 0.55]), read(second, [0.7, 0.3])]) == b"cat"

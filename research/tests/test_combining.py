@@ -180,7 +180,9 @@ def test_a_glue_is_the_cross_attention_of_its_paper() -> None:
         shares = (q @ k.transpose(2, 3) / 8**0.5 + later).softmax(-1)
         hidden = ours + glue.attend.out_proj((shares @ v).transpose(1, 2).reshape(1, 5, 32))
         places = anchor.model.rotary_emb(hidden, torch.arange(5)[None])
-        out = anchor.model.layers[1](hidden, position_embeddings=places, attention_mask=later[None, None])
+        out = anchor.model.layers[1](
+            hidden, position_embeddings=places, attention_mask=later[None, None]
+        )
         hidden = out[0] if isinstance(out, tuple) else out
         torch.testing.assert_close(
             model(padded(ids[0].tolist(), 0)), anchor.lm_head(anchor.model.norm(hidden))

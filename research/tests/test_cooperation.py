@@ -160,6 +160,11 @@ def test_words_have_the_information_of_their_tokens_in_bits() -> None:
     assert [bits for _, bits in words] == pytest.approx([3.0, 1.0, 6.0])
 
 
+def test_words_of_the_percentile_itself_are_kept() -> None:
+    words = [(word, float(bits)) for word, bits in zip("abcde", (5, 1, 3, 2, 4), strict=True)]
+    assert lab.compression.informative(words, 0.5) == [0, 2, 4]  # the median, 3, among them
+
+
 def test_what_is_foreseen_goes_first_and_controls_keep_as_many() -> None:
     draws = np.random.default_rng(0)
     bits = draws.random(11).tolist()

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -63,21 +64,34 @@ def test_kept_fusions_write_what_the_mean_of_their_members_finds_likeliest() -> 
     }
     items = t.items("translation", "test", 40, 1)
     models = [t.WordModel(knowledge, t.CORPUS) for knowledge in t.KNOWLEDGE.values()]
-    rows = [[m.distributions(t.read_text("translation", i.question)) for i in items] for m in models]
+    rows = [
+        [m.distributions(t.read_text("translation", i.question)) for i in items] for m in models
+    ]
     shares = np.array(
-        [[[[row[w] for w in t.SYLLABLES] for row in text] for text in of_model] for of_model in rows]
+        [
+            [[[row[w] for w in t.SYLLABLES] for row in text] for text in of_model]
+            for of_model in rows
+        ]
     )
 
     def scores(places: Any) -> list[int]:
         texts = [" ".join(t.SYLLABLES[k] for k in row) for row in places]
         return [round(100 * value) for value in t.bleu(items, texts)]
 
+    task = Task("translation", items[:1], items, t.PROMPTS["translation"])
+    study = t.Study([t.Renderer("m", models[0])], task, 1, t.CAREFUL)
+    found = {row["method"]: list(bytes.fromhex(row["scores"])) for row in study.fusions(models)}
+    assert found == {method: kept[method][:40] for method in found}
     for count in (2, 3, 4):
         places = shares[:count].mean(axis=0).argmax(axis=-1)
-        assert scores(places) == kept[f"fusion of {count}"][:40]
-    pairs = [shares[[*pair]].mean(axis=0).argmax(-1) for pair in itertools.combinations(range(4), 2)]
-    votes = np.array([[np.bincount(c).argmax() for c in text.T] for text in np.stack(pairs, axis=1)])
-    same = [a == b for a, b in zip(scores(votes), kept["vote of six fusions of two"], strict=False)]
+        assert scores(places) == found[f"fusion of {count}"]
+    pairs = [
+        shares[[*pair]].mean(axis=0).argmax(-1) for pair in itertools.combinations(range(4), 2)
+    ]
+    votes = np.array(
+        [[np.bincount(c).argmax() for c in text.T] for text in np.stack(pairs, axis=1)]
+    )
+    same = [a == b for a, b in zip(scores(votes), found["vote of six fusions of two"], strict=True)]
     assert np.mean(same) > 0.9  # ties go to the first-listed there, to the first word here
 
 
@@ -210,6 +224,31 @@ def test_least_squares_finds_sums_that_it_has_not_seen_and_knows_when_it_guesses
         assert not known or answer in texts
 
 
+def test_kept_rows_of_sums_are_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    m = lab.machinesom
+    kept = {
+        row["method"]: row["test"]
+        for row in lab.task_tables.lines("machinesom")
+        if (row["task"], row["seed"]) == ("sums", 2)
+    }
+    monkeypatch.setattr(m, "TEST", 60)
+    found = {
+        row["method"]: row["test"] for row in m.rows([*map(m.Polynomials, range(3))], "sums", 2)
+    }
+    assert found == {method: marks[:60] for method, marks in kept.items()}
+    alone = [found[f"member {k}"].count("1") for k in (1, 2, 3)]
+    assert min(alone) > 20 and max(alone) < 40  # each knows half of the kinds
+
+
+def test_a_chess_question_is_read_square_by_square() -> None:
+    m = lab.machinesom
+    (row,) = m.encoded(["pawn a2 white c3 black h8 a1 b1"])
+    squares = [m.SQUARES.index(square) for square in ("a2", "c3", "h8", "a1", "b1")]
+    at, own, *others = squares
+    blocks = [64 * m.PIECES.index("pawn") + at, 384 + own, *(448 + square for square in others)]
+    assert np.flatnonzero(row).tolist() == sorted(blocks)
+
+
 def test_a_number_is_as_sure_as_a_normal_error_is_below_a_half() -> None:
     model = lab.machinesom.Polynomials(0)
     weights = np.array([0.0, 1.0, 1.0, 0.0, 0.0, 0.0])
@@ -266,6 +305,19 @@ def test_errands_are_right_by_their_own_calls() -> None:
             assert int(task.answer) == int(words[1]) * int(words[2]) + int(words[4])
 
 
+def test_kept_rows_of_tools_and_their_controls_are_found_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    t = lab.tools
+    kept = {(r["task"], r["method"]): r for r in lab.task_tables.lines("tools") if r["seed"] == 1}
+    monkeypatch.setattr(t, "TEST", 40)
+    rows = [*t.agent_rows(1), *t.coalition_rows(1)]
+    assert len(rows) == len(kept) == 12
+    for row in rows:
+        # the last errand has the first one's prices, of 40 as of 500
+        assert row["test"][:39] == kept[row["task"], row["method"]]["test"][:39], row["method"]
+
+
 def test_a_tool_fills_the_slot_that_a_plan_names() -> None:
     t = lab.tools
     drawn = list(itertools.islice(t.drawn("test", 0), 30))
@@ -305,6 +357,9 @@ def test_a_tapped_member_says_the_message_and_a_checked_reader_does_not_believe_
     assert said(naive, later_turn(item, form, unsure, [wrong, truth])) != truth
     # two voices for the truth and one against it
     assert said(a.Quorum(naive), later_turn(item, form, unsure, [wrong, truth, truth])) == truth
+    # an echo is somebody else's claim, and sounds sure of it
+    repeated = said(a.Tapped(honest, a.echo), later_turn(item, form, truth, [unsure, wrong]))
+    assert repeated == unsure.replace("perhaps", "surely")
     forged = said(a.Tapped(honest, a.voices), turn)
     assert forged.count(a.OTHERS) == 2
     shown = a.one_line(later_turn)(item, form, unsure, [forged])
@@ -437,6 +492,32 @@ def test_the_bias_of_a_group_is_that_of_its_answers() -> None:
     rng, labels = np.random.default_rng(0), np.arange(1000) % 10
     places = b.skewed(labels, 4, rng)
     assert len(places) == b.SEEN and (labels[places] == 4).mean() == pytest.approx(b.FAVOURED)
+
+
+def test_kept_biases_are_found_again() -> None:
+    b = lab.biased
+    key = ("task", "method", "members")
+    kept = {
+        tuple(row[k] for k in key): row
+        for row in lab.task_tables.lines("biased")
+        if row["seed"] == 1
+    }
+    rows = {tuple(row[k] for k in key): row for row in b.rows(1)}
+    assert rows.keys() == kept.keys()
+    for name, row in rows.items():
+        assert row["bias"] == pytest.approx(kept[name]["bias"], abs=0.01), name
+        assert row["excess"] == pytest.approx(kept[name]["excess"], abs=0.01), name
+
+
+def test_members_have_a_draw_of_the_texts_each_or_all_of_them(tmp_path: Path) -> None:
+    o = lab.objectives
+    pairs = o.texts(o.TRAIN, "train 7")
+    for resampled in (False, True):
+        members = o.group(["model of texts"] * 2, tmp_path, 7, resampled)
+        for k, member in enumerate(members):
+            drawn = random.Random(f"7 {k}").choices(pairs, k=o.TRAIN) if resampled else pairs
+            assert (member.weights == o.model_of_texts("m", drawn).weights).all()
+        assert (members[0].weights == members[1].weights).all() != resampled
 
 
 def test_naive_bayes_is_that_of_scikit_learn() -> None:

@@ -95,6 +95,15 @@ def test_an_analogy_adds_both_relations_and_subtracts_what_shares_nothing() -> N
 def test_a_reply_knows_an_attribute_that_it_states_once_and_rightly() -> None:
     a = lab.analogies
     prompt, facts = a.question(random.Random(0), ["color"])
+    replies = {
+        style: " ".join(
+            a.STYLES[style].format(name=slot, value=fact)
+            for slot, fact in zip(("first", "second"), "da", strict=True)
+        )
+        for style in a.STYLES
+    }
+    for style, text in replies.items():
+        assert [other for other in a.STYLES if a.in_style(other, text)] == [style]
     (slot,) = [slot for slot, entry in a.entries(prompt).items() if entry[:-1] == "color"]
     wrong = next(value for value in facts.values() if value != facts[slot])
     said = f"{slot} is {facts[slot]} ."

@@ -121,7 +121,7 @@ def test_the_lectures_programs_count_equal_strings_and_return_the_first() -> Non
         "\n4\nThe answer is 4",
         "\n4\nThe answer is 4\n5",
     ]
-    tied = GroupContext([members[k] for k in (0, 2, 3)] + members[:1], context.task, "generate")
+    tied = GroupContext([members[k] for k in (0, 0, 2, 3)], context.task, "generate")
     assert ruled.equal_strings(tied)(items)[0].answer == "4"  # two and two: the first-listed
 
 

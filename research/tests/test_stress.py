@@ -149,7 +149,9 @@ def test_members_are_added_by_what_the_group_does_on_dev_and_are_counted_on_test
     context = context_of(members, "A" * 6, dev=4)
     chosen = stress.chosen_on_dev(context.members, context.task, "majority", 3)
     assert chosen == [2, 0, 1]
-    rows = [row for row in stress.sizes(context.members, context.task) if row["method"] == "majority"]
+    rows = [
+        row for row in stress.sizes(context.members, context.task) if row["method"] == "majority"
+    ]
     # ann alone; ann before cid; all three: cid and bob are right on the first, cid and ann on the second
     assert [row["accuracy"] for row in rows] == [0.5, 0.5, 1.0]
     assert [row["tokens"] for row in rows] == [10, 20, 30]

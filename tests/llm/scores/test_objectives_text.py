@@ -229,6 +229,8 @@ def test_a_local_metric_of_evaluate(metric_folder: Path) -> None:
     texts = ["green is nice", "red", "d c b a"]
     found = EvaluateMetric(str(metric_folder))(items, texts)
     assert found == [0.5, 0.0, 1.0]
+    several = Item("4", "?", None, "red green", {"answers": '["nice"]'})
+    assert EvaluateMetric(str(metric_folder))([several], ["green is nice"]) == [0.5]  # the first
     theirs = evaluate.load(str(metric_folder)).compute(
         predictions=texts, references=[i.answer for i in items]
     )
