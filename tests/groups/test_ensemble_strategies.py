@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -206,6 +207,18 @@ def test_neighbours_are_those_of_a_search_over_all(tiny_context: GroupContext) -
         assert right[:, i].tolist() == [sum(row[j] for j in near) for row in tiny_context.dev.right]
 
 
+def test_an_embedding_is_the_mean_last_state_of_the_bare_text(tiny_context: GroupContext) -> None:
+    """One text at a time, without padding and without a chat template."""
+    engine = tiny_context.members[0].base.engine
+    texts = ["amber", "birch cedar delta, and so on to the very end", "x"]
+    for text, found in zip(texts, embed(engine, texts), strict=True):
+        ids = torch.tensor([engine.encode_prompt(text)])
+        with torch.no_grad():
+            states = engine.model(ids, output_hidden_states=True).hidden_states[-1][0].double()
+        mean = states.mean(0).numpy()
+        assert found == pytest.approx(mean / np.sqrt((mean**2).sum()), abs=1e-5)
+
+
 def test_familiarity_routes_where_it_tells_who_is_right() -> None:
     """Ann is right on questions that she finds likelier than bob does, and the other way round."""
     familiar = {"ann": [-1.0, -9.0] * 5, "bob": [-9.0, -1.0] * 5}
@@ -218,6 +231,17 @@ def test_familiarity_routes_where_it_tells_who_is_right() -> None:
     values, _ = selection.familiarity(context, context.task.test)
     size = len(context.task.test[0].question)
     assert values[:, 0].tolist() == pytest.approx([4 / size, -4 / size])
+
+
+def test_each_members_own_results_say_what_familiarity_is_worth() -> None:
+    """Ann is right whatever she thinks of a question, bob where he finds it likely: ann is asked,
+    though bob is as sure of the questions that he knows.
+    """
+    familiar = {"ann": [-1.0, -9.0] * 5, "bob": [-9.0, -1.0] * 5}
+    p = {"ann": [[0.9, 0.1]] * 10, "bob": [[0.1, 0.9], [0.9, 0.1]] * 5}
+    context = context_of(p, "A" * 10, dev=6, question_logprobs=familiar)
+    decided = selection.by_likelihood(context)(context.task.test)
+    assert [v.notes["member"] for v in decided] == ["ann"] * 4
 
 
 # After the answers

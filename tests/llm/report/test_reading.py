@@ -79,11 +79,11 @@ def journal() -> tuple[list[Row], Result]:
 
 def test_emergence_by_hand() -> None:
     experts = {"x": "110000", "y": "101000"}
-    result = result_of(items={"best_dev": "100111"}, experts=experts)
+    result = result_of(items={"best_dev": "100110"}, experts=experts)
     case = emergence(result)["t"]
-    # Known to an expert: items 1 to 3. The best is right on 1, 4, 5, 6.
-    assert (case.kept, case.lost, case.emerged, case.never) == (1, 2, 3, 0)
-    assert case.share == 1.0
+    # Known to an expert: items 1 to 3. The best is right on 1, 4, 5.
+    assert (case.kept, case.lost, case.emerged, case.never) == (1, 2, 2, 1)
+    assert case.share == pytest.approx(2 / 3)
     graded = result_of(items={"best_dev": [0.5, *[1.0] * 5]}, experts=experts)
     assert emergence(graded) == {}  # items that are not right or wrong
     dropped = result_of(items={"best_dev": "100111"}, experts={"x": "110000", "y": "10????"})

@@ -29,15 +29,18 @@ PROMPTS = ["amber birch cedar?", "delta", "ember fjord grove heath?", "a b"]
 class OnModel(NearTo):
     """A trial on the tiny model in float32, with the same prompts for everyone."""
 
-    def __init__(self, engine: TransformersEngine, items: int) -> None:
+    def __init__(
+        self, engine: TransformersEngine, items: int, asked: Sequence[str] = PROMPTS
+    ) -> None:
         super().__init__(torch.zeros(1), 1, items)
         self.engine, self.model, self.tokenizer = engine, engine.model, engine.tokenizer
+        self.asked = asked
 
     def load(self, patch: Patch) -> None:
         self.engine.load(patch)
 
     def prompts(self, expert: str) -> Sequence[str]:
-        return PROMPTS
+        return self.asked
 
     def examples(self, expert: str) -> Sequence[Mapping[str, Any]]:
         return []
@@ -98,6 +101,43 @@ def test_fisher_is_the_mean_of_squared_gradients(
     torch.testing.assert_close(found[module], expected.detach(), rtol=1e-3, atol=1e-9)
 
 
+class OwnPrompts(OnModel):
+    """A trial in which each expert has two prompts of its own."""
+
+    def prompts(self, expert: str) -> Sequence[str]:
+        return [f"{expert} {word}" for word in ("amber birch", "cedar?")]
+
+
+def test_fisher_weights_are_of_each_expert_on_its_own_prompts(
+    engine: TransformersEngine, experts: list[Adapter]
+) -> None:
+    """sum F_i dW_i / sum F_i; gradients by a backward pass, one draw of a token for each prompt."""
+    trial = OwnPrompts(engine, 100)
+    settings = load_method("fisher").settings(len(experts), seed=3)
+    found = inside.fisher(replace(settings, experts=experts, trial=trial)).patch.full_rank
+    generator = torch.Generator().manual_seed(3)
+    modules = sorted(experts[0].factors)
+    weighted = {module: [] for module in modules}
+    for expert in experts:
+        engine.load(as_patch(expert))
+        weights = [engine.model.get_submodule(module).weight for module in modules]
+        squares = [torch.zeros_like(weight) for weight in weights]
+        for prompt in trial.prompts(expert.info.name):
+            ids = torch.tensor([engine.tokenizer(prompt, add_special_tokens=False)["input_ids"]])
+            logprobs = engine.model(input_ids=ids).logits[0, -1].log_softmax(-1)
+            drawn = int(torch.multinomial(logprobs.detach().exp(), 1, generator=generator))
+            for square, slope in zip(
+                squares, torch.autograd.grad(logprobs[drawn], weights), strict=True
+            ):
+                square += slope**2 / 2
+        for module, square in zip(modules, squares, strict=True):
+            information = square.detach() + 1e-6 * square.detach().mean()
+            weighted[module].append((information, expert.factors[module].low_rank().dense()))
+    for module, pairs in weighted.items():
+        expected = sum(f * change for f, change in pairs) / sum(f for f, _ in pairs)
+        torch.testing.assert_close(found[f"{module}.weight"], expected, rtol=1e-2, atol=1e-4)
+
+
 def test_adamerging_clips_its_coefficients_to_0_and_1() -> None:
     """W = 2 and changes of 10 and 100: .5 and 1.5 give 2 + 5 + 100, -.5 and .1 give 2 + 0 + 10."""
     one = torch.ones(1, 1)
@@ -144,10 +184,11 @@ def test_every_expert_has_an_equal_share_of_the_budget(
 def test_adamerging_follows_adam_on_the_entropy(
     engine: TransformersEngine, experts: list[Adapter]
 ) -> None:
-    """Two steps with dense changes written into copies of the parameters, and a finite difference
-    of the loss.
+    """Two steps with dense changes written into copies of the parameters, by autograd; the second
+    step is on the prompts that follow.
     """
-    trial = OnModel(engine, 2 * 20)  # two steps of 8 prompts at 2.5
+    asked = [f"{word} {prompt}" for word in ("one", "two", "three") for prompt in PROMPTS]
+    trial = OnModel(engine, 2 * 20, asked)  # two steps of 8 prompts at 2.5
     settings = load_method("adamerging").settings(len(experts))
     found = inside.adamerging(replace(settings, experts=experts, trial=trial)).patch
     assert trial.items_left == 0
@@ -157,24 +198,24 @@ def test_adamerging_follows_adam_on_the_entropy(
     dense = {m: torch.stack([e.factors[m].low_rank().dense() for e in experts]) for m in modules}
     pristine = {m: engine.model.get_submodule(m).weight.detach().clone() for m in modules}
 
-    def entropy(weights: torch.Tensor) -> torch.Tensor:
+    def entropy(weights: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
         own = {
             f"{m}.weight": pristine[m] + (w[:, None, None] * dense[m]).sum(0)
             for w, m in zip(weights, modules, strict=True)
         }
         total = torch.zeros(())
-        for prompt in PROMPTS:  # one by one: nothing is padded here
+        for prompt in prompts:  # one by one: nothing is padded here
             ids = torch.tensor([engine.tokenizer(prompt, add_special_tokens=False)["input_ids"]])
             out = torch.func.functional_call(engine.model, own, (), {"input_ids": ids})
             p = out.logits[0, -1].softmax(-1)
-            total = total - (p * p.log()).sum() / len(PROMPTS)
+            total = total - (p * p.log()).sum() / len(prompts)
         return total
 
     weights = torch.full((len(modules), len(experts)), 0.3)
     m = v = torch.zeros_like(weights)
-    for step in (1, 2):
+    for step, prompts in ((1, asked[:8]), (2, asked[8:])):
         leaf = weights.clone().requires_grad_()
-        g = torch.autograd.grad(entropy(leaf.clamp(0, 1)), leaf)[0]
+        g = torch.autograd.grad(entropy(leaf.clamp(0, 1), prompts), leaf)[0]
         m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
         weights = weights - 0.01 * (m / (1 - 0.9**step)) / ((v / (1 - 0.999**step)).sqrt() + 1e-8)
     for row, module in zip(weights, modules, strict=True):
