@@ -111,23 +111,19 @@ def model_card(
         Markdown with YAML front matter; every name from outside is escaped. A card is published: no
         question of a task is in it, and nothing that needs the run.
     """
-    kind = about.kind
-    form = form or (ADAPTER if kind.library == "peft" else MODEL)
+    form = form or (ADAPTER if about.kind.adapters else MODEL)
     task, asked = labelled(about, result) or ("", None)
     scoring = (result.objectives[task].answer_format if task else None) or "likelihood"
     text = render(
         "pyswarmopt_llm/report/card.md.j2",
-        header=_header(form, parents, about, result) if kind.library else "",
-        kind=kind,
+        **vars(findings(about, result)),
+        header=_header(form, parents, about, result) if about.kind.library else "",
         form=form,
-        about=about,
-        result=result,
         task=task,
         task_scoring=scoring,
         choices=list(asked.choices.values()) if asked and asked.choices else [],
         most_choices=MOST_CHOICES,
         prompt=_prompt(asked, scoring).splitlines() if task else [],
-        findings=findings(about, result),
         conflict=licence_conflict(parents),
         unstated=[parent.name for parent in parents if parent.licence is None],
     )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.base.words import cut
-from pyswarmopt_llm.report.reading import proposing_model, swarm_of
+from pyswarmopt_llm.report.reading import Course
 from pyswarmopt_llm.searching.scoring.record import Row
 
 Floats = npt.NDArray[np.float64]
@@ -20,23 +19,18 @@ _LEVELS = 5  # shades of a value
 _LABELS, _LABEL = 3, 24  # experts whose name is beside their point, and its characters
 
 
-def described(row: Row, swarm: Container[int]) -> str:
-    """A row of the search in words; `swarm`: the numbers of the particles."""
+def described(row: Row, course: Course) -> str:
+    """A row of the search in words."""
     who = f"particle {row.particle}, iteration {row.iteration}"
-    if row.particle not in swarm:
-        who = f"proposed by the {proposing_model([row])}"
+    if row.particle not in course.starts:
+        who = f"proposed by the {course.model}"
     return f"{who}: {row.value:.3f}"
 
 
-def paths(rows: Sequence[Row], coefficients: Mapping[str, float], chosen: Row) -> dict[str, Any]:
-    """Paths of the particles between the experts.
-
-    Args:
-        rows: those of the search, at least one.
-        coefficients: expert -> weight in the result; their order is that of the rows' coefficients.
-        chosen: the row of the result.
-    """
-    values, swarm = np.array([row.value for row in rows], dtype=np.float64), swarm_of(rows)
+def paths(course: Course) -> dict[str, Any]:
+    """Paths of the particles between the experts; `course` has at least one row."""
+    rows, coefficients = course.rows, course.result.coefficients
+    values = np.array([row.value for row in rows], dtype=np.float64)
     flat = project(np.array([row.coefficients for row in rows], dtype=np.float64), values)
     scored = len(coefficients) == 2
     framed = _in_frame(np.vstack([flat.points, flat.experts]), one_unit=not scored)
@@ -44,7 +38,7 @@ def paths(rows: Sequence[Row], coefficients: Mapping[str, float], chosen: Row) -
     ways: dict[int, list[list[float]]] = {}
     for row, at in zip(rows, points, strict=True):
         ways.setdefault(row.particle, []).append(at)
-    best = next(at for row, at in zip(rows, points, strict=True) if row is chosen)
+    best = next(at for row, at in zip(rows, points, strict=True) if row is course.best)
     shades = values.argsort(kind="stable").argsort(kind="stable") * _LEVELS // len(rows)
     heaviest = sorted(coefficients, key=lambda name: -abs(coefficients[name]))[:_LABELS]
     named = dict(zip(coefficients, experts, strict=True))
@@ -53,13 +47,15 @@ def paths(rows: Sequence[Row], coefficients: Mapping[str, float], chosen: Row) -
         "caption": flat.caption,
         "corners": [*experts, experts[0]] if len(experts) == 3 else [],
         "ways": list(ways.values()),
-        "dots": points,
-        "shades": shades.tolist(),
-        "titles": [described(row, swarm) for row in rows],
-        "strong": ways[chosen.particle],
-        "starts": {particle: ways[particle][0] for particle in ways if particle in swarm},
-        "experts": list(named.items()),
-        "best": (best, f"the result, {chosen.value:.3f} on dev"),
+        "dots": [
+            (*at, shade, described(row, course))
+            for at, shade, row in zip(points, shades, rows, strict=True)
+        ],
+        "strong": ways[course.best.particle],
+        "starts": {particle: ways[particle][0] for particle in ways if particle in course.starts},
+        "experts": named,
+        "best": best,
+        "value": course.best.value,
         "labels": [(cut(name, _LABEL), *named[name]) for name in heaviest],
         "up": [(f"{values[end]:.3f}", points[end][1]) for end in ends],
     }

@@ -6,10 +6,8 @@ The words are those of ``words.txt.j2``; here is which of them hold.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
-from pyswarmopt_llm.common.config import PARTICLES
-from pyswarmopt_llm.common.events import mixture_text, split_small_weights
 from pyswarmopt_llm.common.statistics import Comparison
 from pyswarmopt_llm.report.commands import (
     command_line,
@@ -17,7 +15,7 @@ from pyswarmopt_llm.report.commands import (
     user_settings,
     with_relative_paths,
 )
-from pyswarmopt_llm.report.pages import lines_of, mixture_name, words
+from pyswarmopt_llm.report.pages import mixture_name, said, words
 from pyswarmopt_llm.report.reading import headroom
 from pyswarmopt_llm.searching.scoring.result import Model, Result
 from pyswarmopt_llm.searching.scoring.run_directory import UNTRAINED, About
@@ -48,8 +46,8 @@ def verdict(result: Result) -> Verdict:
         kind = "untested"
     else:
         kind = "unpaired" if test is None else kind_of(test)
-    sentence = " ".join(lines_of(words().outcome(kind, result, test, alone)))
-    reasons = lines_of(words().reasons(kind, result, result.lead(split="dev"), test))
+    sentence = " ".join(said("outcome", kind, result, test, alone))
+    reasons = said("reasons", kind, result, result.lead(split="dev"), test)
     return Verdict(kind, sentence, tuple(reasons[:2]))
 
 
@@ -90,41 +88,29 @@ def between(
     """
     kind = kind_of(pair) if pair.gained or pair.lost else "same"
     sentence = words().between(kind, *names, scores, pair, f"{split} example")
-    return Verdict(kind, sentence, tuple(lines_of(words().about(kind, pair, split))))
+    return Verdict(kind, sentence, tuple(said("about", kind, pair, split)))
 
 
 @dataclass(frozen=True)
 class Findings:
-    """The findings of a search, computed once.
+    """The findings of a search, computed once; templates ask ``words.txt.j2`` for the rest.
 
     Attributes:
-        verdict: on the result.
+        about: ``run.json``.
         result: ``result.json``.
-        scored: the combination of several objectives; "" of one.
+        verdict: on the result.
         rows: label -> model, the rivals first and the result last.
-        about_dev: sentences on scores on dev whose items were trained on.
         remarks: paired tests, the gap from dev to test, and whatever else a reader of the scores
             should know.
-        mixture: the weights on one line.
-        weights, small: experts with their weights, the largest first, and the names of those with
-            small ones.
-        costs: name -> what the run spent, and why it stopped.
-        method: the way of the search.
         steps: (purpose, command), what to do next.
         command: that searches again.
     """
 
-    verdict: Verdict
+    about: About
     result: Result
-    scored: str
+    verdict: Verdict
     rows: dict[str, Model]
-    about_dev: list[str]
     remarks: list[str]
-    mixture: str
-    weights: list[tuple[str, float]]
-    small: list[str]
-    costs: dict[str, str]
-    method: str
     steps: list[tuple[str, str]]
     command: str
 
@@ -140,19 +126,13 @@ def findings(about: About, result: Result, out: str | None = None) -> Findings:
     judged, why = verdict(result), about.notes.get(UNTRAINED)
     if why is not None:
         judged = replace(judged, reasons=(*judged.reasons, f"Nothing was trained: {why}."))
-    weights, small = split_small_weights(result.coefficients)
+    remarks = [*said("remarks", result, headroom(result)), *result.notes]
     return Findings(
-        verdict=judged,
-        result=result,
-        scored=words().scored(result),
-        rows=score_rows(result),
-        about_dev=lines_of(words().about_dev(result)),
-        remarks=[line for line in remarks(result) if line != why],
-        mixture=mixture_text(result.coefficients),
-        weights=weights,
-        small=small,
-        costs=costs(result),
-        method=method(about),
+        about,
+        result,
+        judged,
+        score_rows(result),
+        remarks=[line for line in remarks if line != why],
         steps=list(next_steps(judged.kind, about, result, out)),
         command=command_line(with_relative_paths(user_settings(about))),
     )
@@ -161,38 +141,9 @@ def findings(about: About, result: Result, out: str | None = None) -> Findings:
 def score_rows(result: Result) -> dict[str, Model]:
     """Label -> model that was scored, the result last; what is a rival and the result, once."""
     rows, own = {}, result.models.get("trained")
-    for line in lines_of(words().labels(result, mixture_name(result))):
+    for line in said("labels", result, mixture_name(result)):
         name, _, label = line.partition(": ")
         model = result.models.get(name)
         if model and not (own and name.endswith("_tuned") and model.same(own)):
             rows[label] = model
     return rows
-
-
-def remarks(result: Result) -> list[str]:
-    """Remarks on the scores: items gained and lost, headroom, the gap from dev to test, warnings."""
-    return [*lines_of(words().remarks(result, headroom(result))), *result.notes]
-
-
-def costs(result: Result) -> dict[str, str]:
-    """The costs of the run, and why it stopped: name -> text."""
-    lines = lines_of(words().costs(result, result.cost))
-    return {name: text for name, _, text in (line.partition(": ") for line in lines)}
-
-
-def method(about: About) -> str:
-    """The search method, and its differences from Model Swarms as published.
-
-    Example:
-        >>> from pyswarmopt_llm.common.config import SearchConfig
-        >>> settings = {"optimizer": "model-swarms", "space": "factor", "particles": 10}
-        >>> config = SearchConfig("b", ("x",), (), "r", **settings)
-        >>> method(About(config, {}))
-        'Model Swarms as published (10 particles, at most 50 iterations)'
-        >>> method(About(replace(config, space="delta", start="sums"), {}))
-        'Model Swarms, not as published (space delta, starts: sums)'
-    """
-    config = about.config
-    departures = about.kind.departures(asdict(config))
-    size = max(config.particles or PARTICLES, len(config.experts))
-    return " ".join(lines_of(words().method(config, departures, size)))

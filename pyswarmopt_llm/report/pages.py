@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,14 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, PrefixLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from pyswarmopt.base.words import counted
-from pyswarmopt_llm.common.events import SMALL, duration, not_held_out
+from pyswarmopt.base.words import counted, cut
+from pyswarmopt_llm.common.events import (
+    SMALL,
+    duration,
+    mixture_text,
+    not_held_out,
+    split_small_weights,
+)
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.scoring.result import Result, Scores
@@ -145,6 +152,11 @@ def words() -> Any:
     return _template(f"{FOLDER}/words.txt.j2").module
 
 
+def said(about: str, *arguments: Any) -> list[str]:
+    """The lines of a macro of ``words.txt.j2``."""
+    return lines_of(getattr(words(), about)(*arguments))
+
+
 def lines_of(text: str) -> list[str]:
     """The lines of a text that say something."""
     return [line.rstrip() for line in text.splitlines() if line.strip()]
@@ -160,9 +172,12 @@ def _template(name: str) -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters = (code, one_line, plain, counted, duration, mixture_name, not_held_out, score)
+    filters = (
+        *(code, one_line, plain, counted, cut, duration, mixture_name, mixture_text),
+        *(split_small_weights, not_held_out, score, asdict),
+    )
     environment.filters |= {"p": p_text, **{each.__name__: each for each in filters}}
     style = Markup((files("pyswarmopt_llm.report") / "page.css").read_text("utf-8"))
     environment.globals |= {"smallest": SMALL, "about_weights": WEIGHTS, "stylesheet": style}
-    environment.globals["score_text"] = score_text
+    environment.globals |= {"score_text": score_text, "said": said}
     return environment.get_template(name)

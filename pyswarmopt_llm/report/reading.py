@@ -1,9 +1,10 @@
-"""Analyses of a finished run: correctness emergence, headroom, and where its best particle started."""
+"""Analyses of a finished run: correctness emergence, headroom, and the way to its best candidate."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,12 +36,6 @@ class Emergence(NamedTuple):
     emerged: int
     never: int
 
-    @property
-    def share(self) -> float | None:
-        """Share of the items without a right expert that the best gets right; None without any."""
-        unknown = self.emerged + self.never
-        return self.emerged / unknown if unknown else None
-
 
 @dataclass(frozen=True)
 class Headroom:
@@ -71,32 +66,75 @@ class Changes(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Origin:
-    """Start of the final best.
+class Course:
+    """The course of a search: from where its swarm began to the candidate that it chose.
 
     Attributes:
-        particle: its number in the swarm.
-        start: the value of its starting point.
-        rank: of that value in the starting swarm, 1 for the best; equal values share the middle of
-            their ranks.
-        population: particles.
-        value: the best value.
-        iteration: when it was found; of a proposal the one after the last.
-        proposed: by a model; no particle found it, and `start` is its own value.
+        rows: of the journal.
+        result: ``result.json``.
     """
 
-    particle: int
-    start: float
-    rank: float
-    population: int
-    value: float
-    iteration: int
-    proposed: bool = False
+    rows: Sequence[Row]
+    result: Result
+
+    @cached_property
+    def starts(self) -> dict[int, float]:
+        """Particle of the swarm -> the value of its starting point; proposals have other numbers."""
+        begun = (row for row in self.rows if row.phase == "search" and row.iteration == 0)
+        return {row.particle: row.value for row in begun}
+
+    @cached_property
+    def best(self) -> Row:
+        """The row of the best candidate: by its mixture, else by its value.
+
+        Different graphs may use the same experts; of these, the one with the result's value.
+        """
+        mixture, rows = list(self.result.coefficients.values()), searched(self.rows)
+        for row in rows:
+            same = self.result.graph is None or row.value == self.result.best.dev.value
+            if row.coefficients == mixture and same:
+                return row
+        return max(rows, key=lambda row: row.value)
+
+    @property
+    def proposed(self) -> bool:
+        """Whether a model proposed the best candidate; no particle found it."""
+        return self.best.particle not in self.starts
+
+    @property
+    def start(self) -> float:
+        """The value of the starting point of the best particle; of a proposal its own."""
+        return self.starts.get(self.best.particle, self.best.value)
+
+    @property
+    def rank(self) -> float:
+        """The rank of `start` in the starting swarm, 1 for the best; equal values share the middle
+        of their ranks.
+        """
+        values = list(self.starts.values())
+        return 1 + sum(v > self.start for v in values) + (values.count(self.start) - 1) / 2
 
     @property
     def weak_to_strong(self) -> bool:
-        """It started in the lower half of the swarm."""
-        return not self.proposed and self.rank > (self.population + 1) / 2
+        """Whether the best particle started in the lower half of the swarm."""
+        return not self.proposed and self.rank > (len(self.starts) + 1) / 2
+
+    @property
+    def later(self) -> int:
+        """Evaluations after those of the starting swarm."""
+        return sum(row.iteration > 0 for row in self.rows)
+
+    @property
+    def iterated(self) -> bool:
+        """Whether particles moved."""
+        return any(row.iteration and row.particle in self.starts for row in self.rows)
+
+    @property
+    def model(self) -> str:
+        """The model that proposed candidates: of the items where rows have margins, else of the
+        scores.
+        """
+        return "item model" if any(row.margins for row in self.rows) else "model of the scores"
 
 
 def read_run(path: Path) -> tuple[Run, Result]:
@@ -129,21 +167,6 @@ def _shape(row: Row) -> tuple[int, tuple[tuple[str, int], ...]]:
 def searched(rows: Iterable[Row]) -> list[Row]:
     """The rows of the search itself, without partial evaluations."""
     return [row for row in rows if row.phase == "search" and row.complete]
-
-
-def swarm_of(rows: Iterable[Row]) -> set[int]:
-    """The particles' numbers; proposals of a model have others."""
-    return {row.particle for row in rows if row.phase == "search" and row.iteration == 0}
-
-
-def proposing_model(rows: Iterable[Row]) -> str:
-    """The model that proposed candidates: of the items where rows have margins, else of the scores.
-
-    Example:
-        >>> proposing_model([Row("search", 0, 0, "k", [1.0], 0.5, 2, 1.0, {"t": "10"})])
-        'model of the scores'
-    """
-    return "item model" if any(row.margins for row in rows) else "model of the scores"
 
 
 def _known(result: Result) -> dict[str, Floats]:
@@ -209,35 +232,3 @@ def headroom(result: Result) -> Headroom | None:
     way = oracle - alone
     share = (best - alone) / way if way > ROUNDING * abs(oracle) else None
     return Headroom(oracle, alone, best, share, count, partial)
-
-
-def origin(rows: Sequence[Row], result: Result) -> Origin:
-    """Start of the final best.
-
-    Args:
-        rows: of the journal, partial evaluations included.
-        result: ``result.json``.
-    """
-    best = best_row(searched(rows), result)
-    begun = [row for row in rows if row.phase == "search" and row.iteration == 0]
-    starts = {row.particle: row.value for row in begun}
-    start = starts.get(best.particle, best.value)
-    values = list(starts.values())
-    rank = 1 + sum(v > start for v in values) + (values.count(start) - 1) / 2
-    proposed = best.particle not in swarm_of(rows)
-    return Origin(best.particle, start, rank, len(values), best.value, best.iteration, proposed)
-
-
-def best_row(rows: Sequence[Row], result: Result) -> Row:
-    """The row of the best candidate of a search: by its mixture, else by its value.
-
-    Different graphs may use the same experts; of these, the one with the result's value.
-    """
-    mixture = list(result.coefficients.values())
-    same = [
-        row
-        for row in rows
-        if row.coefficients == mixture
-        and (result.graph is None or row.value == result.best.dev.value)
-    ]
-    return same[0] if same else max(rows, key=lambda row: row.value)

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt.base.words import counted, cut
+from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import OnEvent
@@ -22,17 +22,8 @@ from pyswarmopt_llm.report.commands import usage, with_relative_paths
 from pyswarmopt_llm.report.figures import paths
 from pyswarmopt_llm.report.findings import findings
 from pyswarmopt_llm.report.pages import render
-from pyswarmopt_llm.report.reading import (
-    best_row,
-    changes,
-    emergence,
-    origin,
-    proposing_model,
-    read_run,
-    searched,
-    swarm_of,
-)
-from pyswarmopt_llm.scores.tasks import Item, Task
+from pyswarmopt_llm.report.reading import Course, changes, emergence, read_run, searched
+from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.searching import loop
 from pyswarmopt_llm.searching.loop import SearchResult
 from pyswarmopt_llm.searching.scoring.parents import parents_of
@@ -66,28 +57,22 @@ def render_report(
         HTML without scripts and without a link to anything outside; every value is escaped.
     """
     rows = searched(history)
-    finite, swarm = [row for row in rows if math.isfinite(row.value)], swarm_of(rows)
+    finite = [row for row in rows if math.isfinite(row.value)]
     found = findings(about, result)
     return render(
         "pyswarmopt_llm/report/report.html.j2",
-        findings=found,
-        result=result,
-        about=about,
+        **vars(found),
         config=with_relative_paths(about.config),
-        tasks=about.task_names or list(with_relative_paths(about.config).tasks),
         models=_models(result, found.rows),
         usage=list(usage(about, result)),
         replies=replies,
         emergence=emergence(result),
         changes=changes(result),
-        questions=_questions(result, tasks or {}),
+        tasks=tasks or {},
         shown=SHOWN,
-        # Nothing where there are no complete evaluations.
-        paths=paths(finite, result.coefficients, best_row(finite, result)) if finite else None,
-        origin=origin(rows, result) if rows else None,
-        model=proposing_model(rows),
-        later=sum(row.iteration > 0 for row in rows),
-        iterated=any(row.iteration and row.particle in swarm for row in rows),
+        longest=LONGEST,
+        paths=paths(Course(finite, result)) if finite else None,
+        course=Course(rows, result),
     )
 
 
@@ -106,21 +91,6 @@ def _models(result: Result, rows: Mapping[str, Model]) -> dict[str, Model]:
             )
             models[name + on] = result.experts[name]
     return models
-
-
-def _questions(result: Result, tasks: Mapping[str, Task]) -> dict[str, list[tuple[str, str]]]:
-    """Task -> question and right answer of each dev item, where its file is the one of the run."""
-    items = result.best.dev.items
-    return {
-        name: [_text(item) for item in task.dev]
-        for name, task in tasks.items()
-        if len(task.dev) == len(items.get(name, ()))
-    }
-
-
-def _text(item: Item) -> tuple[str, str]:
-    text = item.question
-    return cut(text, LONGEST), item.answer_text
 
 
 def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResult:

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column, Table
 
 from pyswarmopt_llm.common.events import Event, OnEvent, duration
-from pyswarmopt_llm.report.pages import lines_of, score, words
+from pyswarmopt_llm.report.pages import said, score, words
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.report.findings import Findings
@@ -140,7 +140,7 @@ class SearchState:
     @property
     def words(self) -> str:
         """Iteration, best scores, evaluations done and left, and speed."""
-        return ", ".join(lines_of(words().so_far(self)))
+        return ", ".join(said("so_far", self))
 
     @property
     def time_left(self) -> str:
@@ -230,7 +230,7 @@ def print_findings(console: Console, run: Path, findings: Findings) -> None:
     """
     for line in (findings.verdict.sentence, *findings.verdict.reasons):
         say(console, line)
-    title = ": ".join(filter(None, ["Scores with 95% intervals", findings.scored]))
+    title = ": ".join(filter(None, ["Scores with 95% intervals", *said("scored", findings.result)]))
     table = Table(title=escape(title), title_justify="left")
     table.add_column("")
     table.add_column("dev", justify="right", no_wrap=True)
@@ -238,5 +238,5 @@ def print_findings(console: Console, run: Path, findings: Findings) -> None:
     for label, model in findings.rows.items():
         table.add_row(escape(label), score(model.dev), score(model.test))
     console.print(table)
-    for line in words().below_scores(findings, str(run)).splitlines():
+    for line in said("below_scores", findings, str(run)):
         say(console, line)
