@@ -5,15 +5,16 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import dataclass, is_dataclass
 from functools import cache
+from itertools import chain
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
 from pyswarmopt_llm.common.errors import InvalidOption, spell
 from pyswarmopt_llm.common.files.json_types import fits, typed
-from pyswarmopt_llm.common.options import RARE, SETTINGS, Option, option_in, option_name, options_of
+from pyswarmopt_llm.common.options import RARE, SETTINGS, Option, option_in, option_name
 from pyswarmopt_llm.common.registry import is_there, load, plugins, unknown
 
 _CLI, _TOOLS = "pyswarmopt_llm.cli", "pyswarmopt_llm.tools.cli"
@@ -131,8 +132,9 @@ class Setting:
         return value
 
 
-def settings_of(function: Callable[..., None]) -> dict[str, list[Setting]]:
-    """Parameter of a command -> the options that it stands for; none for Typer's own.
+def settings_of(function: Callable[..., Any]) -> dict[str, list[Setting]]:
+    """Parameter of a command, or of a configuration -> the options that it stands for; none for
+    Typer's own.
 
     Example:
         >>> from pyswarmopt_llm.common.config import SearchConfig
@@ -141,24 +143,15 @@ def settings_of(function: Callable[..., None]) -> dict[str, list[Setting]]:
         ['base', 'experts']
     """
     hints = get_type_hints(function, include_extras=True)
-    parameters = inspect.signature(function).parameters.values()
-    return {p.name: _settings(p.name, hints[p.name], p.default) for p in parameters}
+    parameters = inspect.signature(function).parameters
+    return {name: _settings(name, hints[name], p.default) for name, p in parameters.items()}
 
 
 def _settings(name: str, hint: Any, default: Any) -> list[Setting]:
     if option := option_in(hint):
+        default = "" if default is EMPTY and not option.required else default
         return [Setting(name, get_args(hint)[0], option, default)]
-    if not (isinstance(hint, type) and is_dataclass(hint)):
-        return []
-    kinds = get_type_hints(hint)
-    defaults = {field.name: field.default for field in fields(hint)}
-    settings = []
-    for field, option in options_of(hint).items():
-        value = defaults[field]
-        if value is MISSING:
-            value = EMPTY if option.required else ""
-        settings.append(Setting(field, kinds[field], option, value))
-    return settings
+    return list(chain(*settings_of(hint).values())) if is_dataclass(hint) else []
 
 
 def as_command(function: Callable[..., None]) -> Callable[..., None]:
@@ -169,24 +162,24 @@ def as_command(function: Callable[..., None]) -> Callable[..., None]:
     """
     hints = get_type_hints(function, include_extras=True)
     groups = settings_of(function)
-    settings = [setting for group in groups.values() for setting in group]
+    settings = [*chain(*groups.values())]
     rare = {setting.name: setting for setting in settings if setting.rare}
 
     def command(**values: Any) -> None:
         named = _named(values.pop("set", None) or (), rare)
         read = {s.name: s.read(values[s.name]) for s in settings if not s.rare} | named
-        arguments = {}
+        arguments = values | read
         for name, group in groups.items():
-            given = {s.name: read[s.name] for s in group if s.name in read}
-            own = given.get(name, values.get(name))
-            arguments[name] = hints[name](**given) if is_dataclass(hints[name]) else own
-        function(**arguments)
+            if is_dataclass(hints[name]):
+                given = {s.name: read[s.name] for s in group if s.name in read}
+                arguments[name] = hints[name](**given)
+        function(**{name: arguments[name] for name in groups})
 
-    parameters: list[inspect.Parameter] = []
-    for name, own in inspect.signature(function).parameters.items():
-        parameters += [setting.parameter() for setting in groups[name] if not setting.rare]
-        if not groups[name]:
-            parameters.append(_keyword(name, hints[name], own.default))
+    own = inspect.signature(function).parameters
+    parameters = [
+        _keyword(name, hints[name], own[name].default) for name in own if not groups[name]
+    ]
+    parameters += [setting.parameter() for setting in settings if not setting.rare]
     if rare:
         parameters.append(_keyword("set", SET, None))
     parameters.sort(key=lambda parameter: parameter.default is not EMPTY)  # required ones first

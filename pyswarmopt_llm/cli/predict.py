@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pyswarmopt.base.words import counted
-from pyswarmopt.cli.terminal import open_console
 from pyswarmopt_llm.cli.evaluate import choose_engine
 from pyswarmopt_llm.cli.options import Json, Machine, Quiet
-from pyswarmopt_llm.cli.running import interruptible, print_either, repeating
+from pyswarmopt_llm.cli.running import interruptible, items_bar, print_either, repeating
 from pyswarmopt_llm.common import options as opt
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import Option
-from pyswarmopt_llm.report.terminal import items_bar
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.use.predict import Prediction
@@ -63,7 +61,7 @@ def command(
     options = {**vars(machine), "task": task, "columns": columns}
     options["engine"] = choose_engine(machine.engine, run, quiet=quiet or as_json)
     questions = [text or ""] if file is None else file
-    with interruptible(repeating), items_bar(open_console(stderr=True), quiet or as_json) as items:
+    with interruptible(repeating), items_bar(quiet or as_json) as items:
         found = predict(run, questions, out, on_items=items, **options)
     if out is None:
         print_either(asdict(found[0]), _single(found[0]), as_json)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import Progress
 from rich.table import Table
 
 from pyswarmopt.cli.terminal import echo, open_console
@@ -59,6 +60,19 @@ def resuming(run: Path) -> str:
 def repeating() -> str:
     """The hint how to resume a command that goes on where it was stopped."""
     return f"resume with: {shlex.join(['swarm-llm', *sys.argv[1:]])}"
+
+
+@contextmanager
+def items_bar(quiet: bool, waiting: str = "loading the model") -> Iterator[Callable[..., None]]:
+    """A progress bar on a terminal: takes the numbers done and in all, and what they count."""
+    console = open_console(stderr=True)
+    with Progress(console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
+        task = bar.add_task(waiting, total=None)
+
+        def show(done: int, total: int, what: str = "examples") -> None:
+            bar.update(task, description=what, completed=done, total=total)
+
+        yield show
 
 
 @contextmanager

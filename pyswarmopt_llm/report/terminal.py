@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -208,16 +208,6 @@ def progress(console: Console) -> Iterator[OnEvent]:
             )
 
         yield on_event
-
-
-@contextmanager
-def items_bar(console: Console, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar of items, for a terminal: a function of the numbers done and in all."""
-    with Progress(console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
-        task = bar.add_task("loading the model", total=None)
-        yield lambda done, total: bar.update(
-            task, description="examples", completed=done, total=total
-        )
 
 
 def print_findings(console: Console, run: Path, findings: Findings) -> None:

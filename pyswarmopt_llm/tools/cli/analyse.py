@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +10,7 @@ import typer
 from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Again, Json
+from pyswarmopt_llm.cli.running import print_either
 from pyswarmopt_llm.common.options import OUTPUT, Option
 from pyswarmopt_llm.report.pages import lines_of, words
 
@@ -32,9 +32,5 @@ def command(
 
     folder = out or run / "analysis"
     record = analyse(run, folder, allowed=again.allowed, tell=lambda text: echo(text, err=True))
-    if as_json:
-        echo(json.dumps(record))
-        return
-    for line in lines_of(with_flags(words().left_out(record["leave_one_out"]))):
-        echo(line)
-    echo(f"All figures: {folder}/analysis.json")
+    lines = lines_of(with_flags(words().left_out(record["leave_one_out"])))
+    print_either(record, [*lines, f"All figures: {folder}/analysis.json"], as_json)

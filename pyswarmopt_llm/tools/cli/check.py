@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.options import Json
+from pyswarmopt_llm.cli.running import print_either
 from pyswarmopt_llm.common.options import Base, Device, Threads
-
-if TYPE_CHECKING:
-    from pyswarmopt_llm.tools.check import CheckReport
 
 
 def command(
@@ -32,16 +28,8 @@ def command(
     from pyswarmopt_llm.tools.check import check
 
     report = check(adapters, base, device, threads)
-    if as_json:
-        typer.echo(json.dumps(check_record(report)))
-    else:
-        for adapter in report.adapters:
-            echo(str(adapter))
+    rows = [{**asdict(adapter), "ok": adapter.ok} for adapter in report.adapters]
+    record = {"base": report.base, "adapters": rows, "ok": report.ok}
+    print_either(record, map(str, report.adapters), as_json)
     if not report.ok:
         raise typer.Exit(1)
-
-
-def check_record(report: CheckReport) -> dict[str, Any]:
-    """The report as JSON values."""
-    adapters = [{**asdict(adapter), "ok": adapter.ok} for adapter in report.adapters]
-    return {"base": report.base, "adapters": adapters, "ok": report.ok}

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pyswarmopt.base.words import counted
-from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.options import Json
+from pyswarmopt_llm.cli.running import print_either
 from pyswarmopt_llm.common.options import OUTPUT, TASK, Option
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.tools.export import Exported
 
 
 def command(
@@ -46,37 +48,41 @@ def command(
     from pyswarmopt_llm.tools.export import export_model
 
     done = export_model(source, out, form, base=base, rank=rank)
-    if as_json:
-        record: dict[str, Any] = {"source": source, "out": out, "format": form}
-        record |= {"files": dict(done.files), "rank": rank}
-        record |= {"relative_error": done.loss and done.loss.whole}
-        record |= {"left_out": done.loss.left_out if done.loss else ()}
-        typer.echo(json.dumps(record))
-        return
+    record: dict[str, Any] = {"source": source, "out": out, "format": form}
+    record |= {"files": dict(done.files), "rank": rank}
+    record |= {"relative_error": done.loss and done.loss.whole}
+    record |= {"left_out": done.loss.left_out if done.loss else ()}
+    lines = [*_written(done, out, rank), *_steps(out.rstrip("/"), form, done.base)]
+    if form == "peft" and base is None:
+        lines.append(_to("score it again", "swarm-llm", "eval", "--run", source, "--adapter", out))
+    print_either(record, lines, as_json)
+
+
+def _written(done: Exported, out: str, rank: int | None) -> Iterator[str]:
+    """The files, and what they lack."""
     size = sum(done.files.values()) / 2**20
-    echo(f"wrote {out}: {', '.join(done.files)} ({size:,.1f} MiB)")
+    yield f"wrote {out}: {', '.join(done.files)} ({size:,.1f} MiB)"
     if done.loss is not None:
-        echo(f"rank {rank}: {done.loss.whole:.1%} of the weights lost in the Frobenius norm")
+        yield f"rank {rank}: {done.loss.whole:.1%} of the weights lost in the Frobenius norm"
         if left_out := done.loss.left_out:
             more = len(left_out) - 1
             also = f" and {counted(more, 'more parameter')}" if more else ""
             held = "no LoRA of linear layers holds them"
-            echo(f"Left out, and counted as lost: {left_out[0]}{also}; {held}")
-    if form == "gguf" and not done.base:
-        echo(f"The base goes to {out}/base.gguf; llama.cpp's convert_hf_to_gguf.py writes it")
-    for purpose, words in _steps(out.rstrip("/"), form, done.base):
-        echo(f"To {purpose}: {shlex.join(words)}")
-    if form == "peft" and base is None:
-        again = ["swarm-llm", "eval", "--run", source, "--adapter", out]
-        echo(f"To score it again: {shlex.join(again)}")
+            yield f"Left out, and counted as lost: {left_out[0]}{also}; {held}"
 
 
-def _steps(out: str, form: str, base: str) -> Iterator[tuple[str, list[str]]]:
-    """(purpose, command): the programs that run what was written."""
+def _steps(out: str, form: str, base: str) -> Iterator[str]:
+    """The programs that run what was written."""
     if form == "gguf":
+        if not base:
+            yield f"The base goes to {out}/base.gguf; llama.cpp's convert_hf_to_gguf.py writes it"
         model = base or f"{out}/base.gguf"
-        yield "run it in llama.cpp", ["llama-cli", "-m", model, "--lora", f"{out}/adapter.gguf"]
+        yield _to("run it in llama.cpp", "llama-cli", "-m", model, "--lora", f"{out}/adapter.gguf")
         name = Path(out).name.lower()
-        yield "run it in Ollama", ["ollama", "create", name, "-f", f"{out}/Modelfile"]
+        yield _to("run it in Ollama", "ollama", "create", name, "-f", f"{out}/Modelfile")
     elif form == "merged":
-        yield "serve it with vLLM", ["vllm", "serve", out]
+        yield _to("serve it with vLLM", "vllm", "serve", out)
+
+
+def _to(purpose: str, *words: str) -> str:
+    return f"To {purpose}: {shlex.join(words)}"

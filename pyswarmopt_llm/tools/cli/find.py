@@ -15,8 +15,8 @@ from pyswarmopt.base.words import counted
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Json, Quiet
+from pyswarmopt_llm.cli.running import items_bar
 from pyswarmopt_llm.common.options import SETTINGS, Option
-from pyswarmopt_llm.report.terminal import items_bar
 from pyswarmopt_llm.scores.tasks.load import check_files
 from pyswarmopt_llm.searching.use.config import EvalConfig
 
@@ -66,7 +66,7 @@ def command(
         check_files(exam, [exam.task])
     from pyswarmopt_llm.tools.find import find
 
-    with items_bar(open_console(stderr=True), quiet or as_json) as on_items:
+    with items_bar(quiet or as_json) as on_items:
         result = find(adapters, exam, top, on_items)
     if as_json:
         typer.echo(json.dumps(result.to_json()))
