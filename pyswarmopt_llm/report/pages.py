@@ -8,10 +8,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
+from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, PackageLoader, PrefixLoader, StrictUndefined, Template
+from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from pyswarmopt.base.words import counted, cut
@@ -103,7 +104,6 @@ def mixture_name(result: Result) -> str:
 FOLDER = "pyswarmopt_llm/report"
 # Markup inside a line of text; what is markup only at the start of a line is not here.
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$])")
-_HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
 def one_line(value: object) -> str:
@@ -118,10 +118,7 @@ def plain(value: object) -> str:
         >>> print(plain("a|b <i> [x](y)"))
         a\\|b &lt;i&gt; \\[x\\](y)
     """
-    text = one_line(value)
-    for sign, entity in _HTML.items():
-        text = text.replace(sign, entity)
-    return _SPECIAL.sub(r"\\\1", text)
+    return _SPECIAL.sub(r"\\\1", escape(one_line(value), quote=False))
 
 
 def code(value: object) -> str:
@@ -162,11 +159,15 @@ def lines_of(text: str) -> list[str]:
     return [line.rstrip() for line in text.splitlines() if line.strip()]
 
 
+def _source(name: str) -> str:
+    package, _, path = name.partition("/")
+    return (files(package) / path).read_text("utf-8")
+
+
 @cache
 def _template(name: str) -> Template:
-    packages = {FOLDER.partition("/")[0], name.partition("/")[0]}
     environment = Environment(
-        loader=PrefixLoader({package: PackageLoader(package, ".") for package in packages}),
+        loader=FunctionLoader(_source),
         autoescape=name.endswith(".html.j2"),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -177,7 +178,7 @@ def _template(name: str) -> Template:
         *(split_small_weights, not_held_out, score, asdict),
     )
     environment.filters |= {"p": p_text, **{each.__name__: each for each in filters}}
-    style = Markup((files("pyswarmopt_llm.report") / "page.css").read_text("utf-8"))
+    style = Markup(_source(f"{FOLDER}/page.css"))
     environment.globals |= {"smallest": SMALL, "about_weights": WEIGHTS, "stylesheet": style}
     environment.globals |= {"score_text": score_text, "said": said}
     return environment.get_template(name)

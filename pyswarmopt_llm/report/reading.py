@@ -1,22 +1,22 @@
-"""Analyses of a finished run: correctness emergence, headroom, and the way to its best candidate."""
+"""Analyses of a finished run: correctness emergence, headroom, the way to its best candidate, and a
+picture of it as numbers, for ``figures.html.j2`` to draw.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.statistics import ROUNDING
 from pyswarmopt_llm.scores.metrics.combine import combined_value, find_combine
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import Result
-from pyswarmopt_llm.searching.scoring.run_directory import Run
 
 Floats = npt.NDArray[np.float64]
 
@@ -137,33 +137,6 @@ class Course:
         return "item model" if any(row.margins for row in self.rows) else "model of the scores"
 
 
-def read_run(path: Path) -> tuple[Run, Result]:
-    """A finished run and its result.
-
-    Raises:
-        UserError: not a run, not finished, or without a complete evaluation.
-    """
-    run = Run.open(path)
-    result = run.result
-    if result is None:
-        raise UserError(f"{path}: is not finished; finish it with: swarm-llm resume {path}")
-    journal = run.path / "history.jsonl"
-    rows = searched(run.rows)
-    if not rows:
-        raise UserError(f"{journal}: has no complete evaluation; nothing to analyse")
-    shapes = {_shape(row) for row in run.rows if row.phase == "search"}
-    if len(shapes) > 1 or len(rows[0].coefficients) != len(result.coefficients):
-        raise UserError(
-            f"{journal}: its lines differ in tasks, examples or experts, among them or from "
-            "result.json; restore the files"
-        )
-    return run, result
-
-
-def _shape(row: Row) -> tuple[int, tuple[tuple[str, int], ...]]:
-    return len(row.coefficients), tuple((name, len(items)) for name, items in row.items.items())
-
-
 def searched(rows: Iterable[Row]) -> list[Row]:
     """The rows of the search itself, without partial evaluations."""
     return [row for row in rows if row.phase == "search" and row.complete]
@@ -232,3 +205,105 @@ def headroom(result: Result) -> Headroom | None:
     way = oracle - alone
     share = (best - alone) / way if way > ROUNDING * abs(oracle) else None
     return Headroom(oracle, alone, best, share, count, partial)
+
+
+# The picture of a search: where each point lies
+
+WIDTH, HEIGHT = 480, 320  # units of the viewBox, in which text has the size of the page's
+_MIDDLE, _ROOM = np.array([258.0, 147.0]), np.array([420.0, 266.0])  # of the frame in it
+_LEVELS = 5  # shades of a value
+_LABELS = 3  # experts whose name is beside their point
+
+
+def described(row: Row, course: Course) -> str:
+    """A row of the search in words."""
+    who = f"particle {row.particle}, iteration {row.iteration}"
+    if row.particle not in course.starts:
+        who = f"proposed by the {course.model}"
+    return f"{who}: {row.value:.3f}"
+
+
+def paths(course: Course) -> dict[str, Any]:
+    """Paths of the particles between the experts; `course` has at least one row."""
+    rows, coefficients = course.rows, course.result.coefficients
+    values = np.array([row.value for row in rows], dtype=np.float64)
+    flat = project(np.array([row.coefficients for row in rows], dtype=np.float64), values)
+    scored = len(coefficients) == 2
+    framed = _in_frame(np.vstack([flat.points, flat.experts]), one_unit=not scored)
+    points, experts = framed[: len(rows)], dict(zip(coefficients, framed[len(rows) :], strict=True))
+    ways: dict[int, list[list[float]]] = {}
+    for row, at in zip(rows, points, strict=True):
+        ways.setdefault(row.particle, []).append(at)
+    shades = values.argsort(kind="stable").argsort(kind="stable") * _LEVELS // len(rows)
+    ends = {int(values.argmin()), int(values.argmax())} if scored else set[int]()
+    return {
+        "caption": flat.caption,
+        "course": course,
+        "ways": ways,
+        "dots": [
+            (*at, shade, described(row, course))
+            for at, shade, row in zip(points, shades, rows, strict=True)
+        ],
+        "experts": experts,
+        "best": points[rows.index(course.best)],
+        "named": sorted(coefficients, key=lambda name: -abs(coefficients[name]))[:_LABELS],
+        "up": [(f"{values[end]:.3f}", points[end][1]) for end in ends],
+    }
+
+
+def _in_frame(points: Floats, one_unit: bool) -> list[list[float]]:
+    """Points of a plane, (N, 2), as coordinates that fill the frame, where up is less; of `one_unit`
+    along both axes.
+    """
+    low, high = points.min(0), points.max(0)
+    unit = _ROOM / np.where(high > low, high - low, 1.0)
+    if one_unit:
+        unit[:] = unit.min()
+    framed: list[list[float]] = (
+        (_MIDDLE + (points - (low + high) / 2) * unit * (1, -1)).round(1).tolist()
+    )
+    return framed
+
+
+# Mixing weights in two dimensions
+
+
+class Flat(NamedTuple):
+    """Mixtures, (N, 2) float64, and experts, (n, 2) float64, as points of a plane, and its axes."""
+
+    points: Floats
+    experts: Floats
+    caption: str
+
+
+def project(weights: Floats, values: Floats) -> Flat:
+    """Mixtures of n experts as points of a plane; with two experts the value is its height.
+
+    Args:
+        weights: mixing weights, (N, n) float64.
+        values: their scores, (N,) float64.
+    """
+    n = weights.shape[1]
+    if n == 2:
+        heights = [values[(weights == one).all(1)].max(initial=values.min()) for one in np.eye(2)]
+        caption = "Across: the weight of the second expert. Up: the dev score."
+        experts = np.column_stack([[0.0, 1.0], heights])
+        return Flat(np.column_stack([weights[:, 1], values]), experts, caption)
+    if n == 3:
+        corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, math.sqrt(3) / 2]])
+        caption = "The triangle of the three experts; outside it a weight is negative."
+        return Flat(weights @ corners, corners, caption)
+    return _principal(weights)
+
+
+def _principal(weights: Floats) -> Flat:
+    n, centre = weights.shape[1], weights.mean(0)
+    _, singular, axes = np.linalg.svd(weights - centre, full_matrices=False)
+    share = (singular[:2] ** 2).sum() / max(float((singular**2).sum()), 1e-300)
+    axes = axes[:2] if len(axes) > 1 else np.vstack([axes, np.zeros(n)])
+    # The sign of a component is arbitrary; this one draws the same run the same way everywhere.
+    axes = axes * np.where(axes[np.arange(2), np.abs(axes).argmax(1)] < 0, -1.0, 1.0)[:, None]
+    caption = (
+        f"The first two principal components of the positions, with {share:.0%} of the variance."
+    )
+    return Flat((weights - centre) @ axes.T, (np.eye(n) - centre) @ axes.T, caption)

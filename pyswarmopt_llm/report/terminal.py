@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from rich.console import Console
 from rich.markup import escape
@@ -210,6 +210,17 @@ def progress(console: Console) -> Iterator[OnEvent]:
         yield on_event
 
 
+def table_of(title: str, headings: Sequence[str], rows: Iterable[Iterable[str]]) -> Table:
+    """A table: texts on the left, then numbers, which are not wrapped."""
+    table = Table(title=escape(title), title_justify="left")
+    for number, heading in enumerate(headings):
+        justify: Literal["left", "right"] = "right" if number else "left"
+        table.add_column(heading, justify=justify, no_wrap=number > 0)
+    for row in rows:
+        table.add_row(*map(escape, row))
+    return table
+
+
 def print_findings(console: Console, run: Path, findings: Findings) -> None:
     """Print verdict, scores, mixture, cost, where the files are, and what to do next.
 
@@ -221,12 +232,7 @@ def print_findings(console: Console, run: Path, findings: Findings) -> None:
     for line in (findings.verdict.sentence, *findings.verdict.reasons):
         say(console, line)
     title = ": ".join(filter(None, ["Scores with 95% intervals", *said("scored", findings.result)]))
-    table = Table(title=escape(title), title_justify="left")
-    table.add_column("")
-    table.add_column("dev", justify="right", no_wrap=True)
-    table.add_column("test (held out)", justify="right", no_wrap=True)
-    for label, model in findings.rows.items():
-        table.add_row(escape(label), score(model.dev), score(model.test))
-    console.print(table)
+    rows = ((name, score(model.dev), score(model.test)) for name, model in findings.rows.items())
+    console.print(table_of(title, ("", "dev", "test (held out)"), rows))
     for line in said("below_scores", findings, str(run)):
         say(console, line)

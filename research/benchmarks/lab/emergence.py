@@ -18,7 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_llm.report.reading import emergence, read_run
+from pyswarmopt_llm.report.finished import read_run
+from pyswarmopt_llm.report.reading import emergence
 
 METHODS = ("paper", "model-swarms", "swarm", "random", "pycma", "default")
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from less_work import paired
 
-from pyswarmopt_llm.report.reading import Course, emergence, read_run, searched
+from pyswarmopt_llm.report.finished import read_run
+from pyswarmopt_llm.report.reading import Course, emergence, searched
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import Cost, Model, Objective, Outcome, Result, Scores
 

@@ -23,8 +23,7 @@ from rich.console import Console
 from pyswarmopt_llm.cli.app import COMMANDS
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.statistics import compare_paired
-from pyswarmopt_llm.report.commands import usage, with_relative_paths
-from pyswarmopt_llm.report.findings import findings, verdict
+from pyswarmopt_llm.report.findings import findings, usage, verdict, with_relative_paths
 from pyswarmopt_llm.report.pages import said as said_of
 from pyswarmopt_llm.report.run import render_report
 from pyswarmopt_llm.report.terminal import print_findings

@@ -20,8 +20,7 @@ from pyswarmopt_llm.cli.running import resuming, show_result
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.experts.base import resolve_base
-from pyswarmopt_llm.report.commands import with_relative_paths
-from pyswarmopt_llm.report.findings import findings
+from pyswarmopt_llm.report.findings import findings, with_relative_paths
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.scores.metrics.external.score_function import (
     CallableUtility,
@@ -221,7 +220,7 @@ def test_its_replies_are_in_the_report_and_escaped(config: SearchConfig, mine: P
         assert before != after
     found["prompts"][0]["replies"][0]["text"] = f"Hello {trap}"
     (run / "replies.json").write_text(json.dumps({"tasks": [found]}))
-    from pyswarmopt_llm.report.run import write_report
+    from pyswarmopt_llm.report.finished import write_report
 
     page = write_report(run).read_text()
     assert "Hello &lt;script&gt;alert(1)&lt;/script&gt;" in page and "<script>alert" not in page
