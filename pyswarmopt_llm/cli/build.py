@@ -14,7 +14,7 @@ import typer
 
 from pyswarmopt_llm.common.errors import InvalidOption, spell
 from pyswarmopt_llm.common.files.json_types import fits, typed
-from pyswarmopt_llm.common.options import RARE, SETTINGS, Option, option_in, option_name
+from pyswarmopt_llm.common.options import RARE, Option, option_in, option_name
 from pyswarmopt_llm.common.registry import is_there, load, plugins, unknown
 
 _CLI, _TOOLS = "pyswarmopt_llm.cli", "pyswarmopt_llm.tools.cli"
@@ -25,18 +25,18 @@ SECTIONS: dict[str, dict[str, str]] = {
         "search": f"{_CLI}.search:command",
         "resume": f"{_CLI}.search:resume",
         "report": f"{_CLI}.search:report",
-        "analyse": f"{_TOOLS}.analyse:command",
+        "analyse": f"{_TOOLS}:analyse",
     },
     "Use a result": {
-        "predict": f"{_CLI}.predict:command",
-        "generate": f"{_CLI}.generate:command",
-        "export": f"{_TOOLS}.export:command",
+        "predict": f"{_CLI}.use:predict",
+        "generate": f"{_CLI}.use:generate",
+        "export": f"{_TOOLS}:export",
     },
     "Check and find": {
         "eval": f"{_CLI}.evaluate:command",
         "inspect": f"{_CLI}.inspect:command",
-        "check": f"{_TOOLS}.check:command",
-        "find": f"{_TOOLS}.find:command",
+        "check": f"{_TOOLS}:check",
+        "find": f"{_TOOLS}:find",
     },
     "Compare and combine": {
         "train-expert": f"{_CLI}.train_expert:command",
@@ -54,16 +54,6 @@ COMMANDS = {
 
 EMPTY = inspect.Parameter.empty
 COEFFICIENTS = "settings"  # the field for what `--set` names beside rare settings
-SET = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="NAME=VALUE",
-        hidden=True,
-        help="A rare setting, of those above.",
-        rich_help_panel=SETTINGS,
-    ),
-]
 
 
 @dataclass(frozen=True)
@@ -132,6 +122,11 @@ class Setting:
         return value
 
 
+SET = Setting(
+    "set", tuple[str, ...], Option("A rare setting, of those above.", "NAME=VALUE", hidden=True), ()
+)
+
+
 def settings_of(function: Callable[..., Any]) -> dict[str, list[Setting]]:
     """Parameter of a command, or of a configuration -> the options that it stands for; none for
     Typer's own.
@@ -166,7 +161,7 @@ def as_command(function: Callable[..., None]) -> Callable[..., None]:
     rare = {setting.name: setting for setting in settings if setting.rare}
 
     def command(**values: Any) -> None:
-        named = _named(values.pop("set", None) or (), rare)
+        named = _named(values.get("set") or (), rare)
         read = {s.name: s.read(values[s.name]) for s in settings if not s.rare} | named
         arguments = values | read
         for name, group in groups.items():
@@ -181,7 +176,7 @@ def as_command(function: Callable[..., None]) -> Callable[..., None]:
     ]
     parameters += [setting.parameter() for setting in settings if not setting.rare]
     if rare:
-        parameters.append(_keyword("set", SET, None))
+        parameters.append(SET.parameter())
     parameters.sort(key=lambda parameter: parameter.default is not EMPTY)  # required ones first
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}

@@ -16,9 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import Progress
-from rich.table import Table
 
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.build import with_flags
@@ -76,7 +74,7 @@ def items_bar(quiet: bool, waiting: str = "loading the model") -> Iterator[Calla
 
 
 @contextmanager
-def steps(status: str = "") -> Iterator[Callable[[str, bool], None]]:
+def steps(status: str) -> Iterator[Callable[[str, bool], None]]:
     """Takes texts: of a step that is done, for a line on stderr; of another for the status on a
     terminal.
     """
@@ -131,7 +129,7 @@ def show_result(console: Console, run: Path, result: Mapping[str, Any]) -> None:
     grid.
     """
     from pyswarmopt_llm.report.findings import findings
-    from pyswarmopt_llm.report.terminal import print_findings
+    from pyswarmopt_llm.report.terminal import print_findings, table_of
     from pyswarmopt_llm.searching.scoring.result import Result
     from pyswarmopt_llm.searching.scoring.run_directory import GRID, read_about
 
@@ -145,12 +143,7 @@ def show_result(console: Console, run: Path, result: Mapping[str, Any]) -> None:
     from pyswarmopt_llm.searching.grid import read_grid, table
 
     headings, *rows = table(read_grid(run))
-    draws = Table(title="Draws from the grid (*: handed over)", title_justify="left")
-    for heading in headings:
-        draws.add_column(heading, justify="left" if heading == "draw" else "right")
-    for row in rows:
-        draws.add_row(*map(escape, row))
-    console.print(draws)
+    console.print(table_of("Draws from the grid (*: handed over)", headings, rows))
 
 
 def print_plan(plan: PlannedCost, as_json: bool) -> None:
