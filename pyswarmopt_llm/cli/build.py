@@ -170,11 +170,11 @@ def as_command(function: Callable[..., None]) -> Callable[..., None]:
                 arguments[name] = hints[name](**given)
         function(**{name: arguments[name] for name in groups})
 
-    own = inspect.signature(function).parameters
-    parameters = [
-        _keyword(name, hints[name], own[name].default) for name in own if not groups[name]
-    ]
-    parameters += [setting.parameter() for setting in settings if not setting.rare]
+    parameters: list[inspect.Parameter] = []
+    for name, own in inspect.signature(function).parameters.items():
+        parameters += [setting.parameter() for setting in groups[name] if not setting.rare]
+        if not groups[name]:
+            parameters.append(_keyword(name, hints[name], own.default))
     if rare:
         parameters.append(SET.parameter())
     parameters.sort(key=lambda parameter: parameter.default is not EMPTY)  # required ones first

@@ -21,7 +21,7 @@ from rich.progress import Progress
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.common.events import Event, OnEvent
-from pyswarmopt_llm.report.pages import lines_of, words
+from pyswarmopt_llm.report.pages import said
 from pyswarmopt_llm.report.terminal import json_lines, progress
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def show_result(console: Console, run: Path, result: Mapping[str, Any]) -> None:
 
 def print_plan(plan: PlannedCost, as_json: bool) -> None:
     """Print the cost of a command, for a person or as JSON."""
-    print_either(asdict(plan), lines_of(with_flags(words().cost_of(plan))), as_json)
+    print_either(asdict(plan), map(with_flags, said("cost_of", plan)), as_json)
 
 
 def print_either(record: Mapping[str, Any], lines: Iterable[str], as_json: bool) -> None:

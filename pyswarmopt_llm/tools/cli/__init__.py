@@ -18,7 +18,7 @@ from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Again, Json, Quiet
 from pyswarmopt_llm.cli.running import items_bar, print_either
 from pyswarmopt_llm.common.options import OUTPUT, SETTINGS, TASK, Base, Device, Option, Threads
-from pyswarmopt_llm.report.pages import lines_of, words
+from pyswarmopt_llm.report.pages import said
 from pyswarmopt_llm.report.terminal import table_of
 from pyswarmopt_llm.scores.tasks.load import check_files
 from pyswarmopt_llm.searching.use.config import EvalConfig
@@ -45,7 +45,7 @@ def analyse(
 
     folder = out or run / "analysis"
     record = analyse(run, folder, allowed=again.allowed, tell=lambda text: echo(text, err=True))
-    lines = lines_of(with_flags(words().left_out(record["leave_one_out"])))
+    lines = map(with_flags, said("left_out", record["leave_one_out"]))
     print_either(record, [*lines, f"All figures: {folder}/analysis.json"], as_json)
 
 
