@@ -146,7 +146,9 @@ def _settings(name: str, hint: Any, default: Any) -> list[Setting]:
     if option := option_in(hint):
         default = "" if default is EMPTY and not option.required else default
         return [Setting(name, get_args(hint)[0], option, default)]
-    return list(chain(*settings_of(hint).values())) if is_dataclass(hint) else []
+    if isinstance(hint, type) and is_dataclass(hint):
+        return list(chain(*settings_of(hint).values()))
+    return []
 
 
 def as_command(function: Callable[..., None]) -> Callable[..., None]:
