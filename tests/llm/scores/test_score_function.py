@@ -258,7 +258,7 @@ def test_several_scores_of_the_same_prompts_are_combined(
     assert said.startswith("letters, size: ") and "`combine` arithmetic" in said
     known, result = read_about(found.run), found.result
     assert known.config.combine == "arithmetic"
-    assert said("scored", Result.from_json(result)) == ["mean of letters, size"]
+    assert said_of("scored", Result.from_json(result)) == ["mean of letters, size"]
     with pytest.raises(UserError, match="harmonic mean is undefined"):
         load_objectives(replace(two, combine="harmonic"))
     dev, test = result["tasks"]["letters"], result["tasks"]["size"]
