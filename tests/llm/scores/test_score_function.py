@@ -21,6 +21,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.report.findings import findings, with_relative_paths
+from pyswarmopt_llm.report.pages import said as said_of
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.scores.metrics.external.score_function import (
     CallableUtility,
