@@ -11,7 +11,7 @@ from pyswarmopt.cli.terminal import echo
 from pyswarmopt_groups.config import DistillConfig
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Json, Quiet
-from pyswarmopt_llm.cli.train_expert import step_display
+from pyswarmopt_llm.cli.running import items_bar
 
 
 def command(config: DistillConfig, *, quiet: Quiet = False, as_json: Json = False) -> None:
@@ -22,8 +22,8 @@ def command(config: DistillConfig, *, quiet: Quiet = False, as_json: Json = Fals
     """
     from pyswarmopt_groups.distillation import distill
 
-    with step_display(quiet) as on_step:
-        result = distill(config, on_step)
+    with items_bar(quiet, "loss -") as show:
+        result = distill(config, lambda step, steps, loss: show(step, steps, f"loss {loss:.3f}"))
     if as_json:
         typer.echo(json.dumps(result))
         return

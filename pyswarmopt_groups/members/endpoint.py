@@ -18,7 +18,7 @@ from pyswarmopt_groups.members.protocol import (
 )
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.http import Json, server_url
-from pyswarmopt_llm.published.judge.judge import TIMEOUT, ChatClient, Completion
+from pyswarmopt_llm.published.judge import TIMEOUT, ChatClient, Completion
 from pyswarmopt_llm.scores.tasks import Item, Scoring, render_prompt
 
 KEY = "SWARM_LLM_MEMBER_KEY"

@@ -156,7 +156,7 @@ _continued: dict[str, Any] = {"needs": "nothing", "new": CONTINUED_TOKENS, "plai
 _rewarded: dict[str, Any] = {"needs": "nothing", "new": REWARD_TOKENS}
 _judged: dict[str, Any] = {"needs": "nothing", "new": JUDGED_TOKENS, "scale": (1.0, 10.0)}
 _reward = lazy(f"{_PUBLISHED}.classifiers:reward_metric")
-_judge = lazy(f"{_PUBLISHED}.judge.judge:judge_metric")
+_judge = lazy(f"{_PUBLISHED}.judge:judge_metric")
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
@@ -201,7 +201,7 @@ FAMILIES: dict[str, Metric] = {
         written("judge:RUBRIC.txt", load=_judge, **_judged),
         written(
             "local-judge:MODEL",
-            load=lazy(f"{_PUBLISHED}.judge.judge:local_judge_metric"),
+            load=lazy(f"{_PUBLISHED}.judge:local_judge_metric"),
             **_judged,
         ),
         written(
