@@ -23,7 +23,7 @@ from pyswarmopt_llm.scores.metrics.accuracy import TRIED, Accuracy, choose_scori
 from pyswarmopt_llm.scores.metrics.objectives import METRICS, ItemsUtility, Metric, scorings_of
 from pyswarmopt_llm.scores.tasks import Scoring, Task, render_prompt
 from pyswarmopt_llm.searching.scoring.record import Row, Store
-from pyswarmopt_rivals.methods.ensembles.panel import Panel
+from pyswarmopt_rivals.panel import Panel
 
 Chats = Mapping[str, Sequence[Mapping[str, Any]]]
 Answer = TypeVar("Answer")
@@ -216,6 +216,16 @@ class Trial:
         self.engine, self.base, self.choices = bench.engine, bench.base, bench.choices
         self.model = bench.engine.model
         self.spent, self.earlier = 0, 0.0
+
+    @property
+    def panel(self) -> Panel:
+        """The experts as an ensemble asks them."""
+        return self.bench.panel
+
+    @property
+    def dev(self) -> Accuracy:
+        """The dev items as ensembles answer them, right or wrong."""
+        return self.bench.accuracy["dev"]
 
     @property
     def left(self) -> int:

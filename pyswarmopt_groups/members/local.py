@@ -120,7 +120,7 @@ class LocalMember:
 
     def count(self, text: str) -> int:
         """Tokens by its own tokenizer; of a mixture the sum over its models."""
-        return sum(_count(model, text) for model in self.models if text)
+        return sum(count_tokens(model, text) for model in self.models if text)
 
     def _turn_tokens(self, turn: str) -> int:
         """Tokens of a user turn in the chat template."""
@@ -132,11 +132,16 @@ def tokens_read(
 ) -> int:
     """Tokens read to answer an item: the user turn, and with ``likelihood`` the options."""
     turn = model.encode_prompt(model.chat(render_prompt(item, scoring, template)))
-    options = list((item.choices or {}).values()) if scoring == "likelihood" else []
-    return len(turn) + sum(_count(model, text) for text in options)
+    return len(turn) + sum(count_tokens(model, text) for text in options_read(item, scoring))
 
 
-def _count(model: TransformersEngine, text: str) -> int:
+def options_read(item: Item, scoring: Scoring) -> list[str]:
+    """The options that are read beside the prompt; a letter is only predicted."""
+    return list((item.choices or {}).values()) if scoring == "likelihood" else []
+
+
+def count_tokens(model: TransformersEngine, text: str) -> int:
+    """Tokens of a text that the model reads or writes, without special ones."""
     return len(model.tokenizer(text, add_special_tokens=False)["input_ids"])
 
 

@@ -19,14 +19,12 @@ from pyswarmopt_llm.searching.scoring.record import pack
 from pyswarmopt_llm.searching.surrogate import MOST_COEFFICIENTS
 from pyswarmopt_rivals.bench import Bench, Trial
 from pyswarmopt_rivals.methods import ENSEMBLES, METHODS, SEARCHING
-from pyswarmopt_rivals.methods.ensembles.panel import Answerer
 from pyswarmopt_rivals.methods.method import (
     DELTA,
     ITEM_MODEL,
     RANDOM,
     WITH_DEV,
     Kind,
-    Merged,
     Method,
 )
 from pyswarmopt_rivals.methods.searching.optimizers import (
@@ -184,15 +182,11 @@ def run(entry: MethodRun) -> dict[str, Any]:
     }
 
 
-def _found(entry: MethodRun, trial: Trial) -> Merged | Answerer:
-    """Output of a method: a model or an ensemble."""
-    method, bench, experts = entry.method, entry.bench, entry.bench.experts
-    if method.kind == "ensemble":
-        if "dev" in method.needs:
-            trial.spend(len(experts) * bench.dev_items)
-        bench.panel.budget = trial
-        answerer: Answerer = method.call(bench.panel, bench.accuracy["dev"], entry.seed)
-        return answerer
+def _found(entry: MethodRun, trial: Trial) -> Any:
+    """Output of a method: a `Merged`, or an `Answerer` of an ensemble."""
+    method, experts = entry.method, entry.bench.experts
+    if method.kind == "ensemble" and "dev" in method.needs:  # each expert answers dev
+        trial.spend(len(experts) * entry.bench.dev_items)
     settings = method.settings(len(experts), seed=entry.seed if method.chance else None)
     return method.execute(experts, replace(settings, trial=trial))
 

@@ -4,8 +4,8 @@
 look at texts through a `method.Trial`, which `swarm-llm compare` and `merge` give them. `ENSEMBLES`
 run all experts on every item instead of merging them.
 
-To add one: a function ``settings -> Merged`` (an ensemble: ``(panel, dev, seed) -> Answerer``) in a
-file, and a line in a table. Importing this package loads no torch, so that ``--help`` can show
+To add one: a function ``settings -> Merged`` (of an ensemble ``-> Answerer``) in a file, and a line
+in a table. Importing this package loads no torch, so that ``--help`` can show
 the tables.
 
 Example:

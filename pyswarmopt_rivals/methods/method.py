@@ -90,7 +90,7 @@ class Method:
         text: what it does, in a few words.
         paper: author, year, arXiv number or journal.
         function: ``module:function`` within this package, imported on use: settings -> `Merged`, of
-            an ensemble (panel, dev items, seed) -> `panel.Answerer`.
+            an ensemble `Answerer`.
         arguments: of the function, before these.
         spaces: where it is defined, the default first: ``factor`` (on A and B each) and ``delta``
             (on dW = s B A).
@@ -116,14 +116,10 @@ class Method:
     open_questions: bool = False
     kind: Kind = "rule"
 
-    def execute(self, experts: Sequence[Adapter], settings: Settings) -> Merged:
-        """Apply the method to these experts."""
-        merged: Merged = self.call(replace(settings, experts=experts))
-        return merged
-
-    def call(self, *given: Any) -> Any:
-        """Call its function; that of an ensemble takes a panel, dev items and a seed."""
-        return load(f"pyswarmopt_rivals.{self.function}")(*self.arguments, *given)
+    def execute(self, experts: Sequence[Adapter], settings: Settings) -> Any:
+        """Apply the method to these experts: a `Merged`, of an ensemble an `Answerer`."""
+        function = load(f"pyswarmopt_rivals.{self.function}")
+        return function(*self.arguments, replace(settings, experts=experts))
 
     @property
     def chance(self) -> bool:
