@@ -62,7 +62,7 @@ def check_members(
     for member in members:
         if isinstance(member, EndpointMember) and not tolerant:
             (reply,) = member.generate([_PROBE], Sampling(max_new_tokens=8))
-            if not reply.texts[0].strip():
+            if not reply.text:
                 raise UserError(
                     f"{member.name}: answers nothing to {_PROBE!r}; check its model, or remove it"
                 )

@@ -46,6 +46,11 @@ class Texts:
     texts: tuple[str, ...]
     tokens: int
 
+    @property
+    def text(self) -> str:
+        """The first text, stripped."""
+        return self.texts[0].strip()
+
 
 @dataclass(frozen=True)
 class Likelihood:
@@ -143,4 +148,4 @@ def written_answers(
 ) -> list[Answer]:
     """The texts that a member writes to items; choices are shown with their letters."""
     replies = member.generate([render_prompt(item, "generate", template) for item in items])
-    return [Answer(reply.texts[0].strip(), reply.tokens) for reply in replies]
+    return [Answer(reply.text, reply.tokens) for reply in replies]

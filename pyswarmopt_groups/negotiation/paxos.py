@@ -275,4 +275,4 @@ def accepts(member: Member, item: Item, answer: str, template: str | None) -> tu
         yes, no = member.likelihoods([(prompt, "yes"), (prompt, "no")])
         return yes.logprob > no.logprob, shared_cost((yes, no))
     (reply,) = member.generate([prompt], Sampling(max_new_tokens=8))
-    return reply.texts[0].strip().lower().startswith("yes"), reply.tokens
+    return reply.text.lower().startswith("yes"), reply.tokens

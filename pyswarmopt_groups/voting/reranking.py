@@ -78,7 +78,7 @@ def fuse(context: GroupContext, judge: str) -> Decide:
 def _with_text(item: Item, verdict: Verdict, written: Texts) -> Verdict:
     """The same ballots with the answer that a text states, if it is readable."""
     tokens = verdict.tokens + written.tokens
-    fused = read_ballot(item, written.texts[0])
+    fused = read_ballot(item, written.text)
     if fused is None:
         return replace(verdict, tokens=tokens)
     answer = cluster([*verdict.ballots, fused])[-1]
@@ -140,7 +140,7 @@ def preferences(judge: Member, prompts: Sequence[str]) -> list[tuple[float, int]
         ]
     preferred = []
     for reply in judge.generate(prompts, Sampling(max_new_tokens=8)):
-        letter = _REPLY.search(reply.texts[0])
+        letter = _REPLY.search(reply.text)
         value = 0.0 if letter is None else {"A": 1.0, "B": -1.0}[letter[1]]
         preferred.append((value, reply.tokens))
     return preferred

@@ -115,7 +115,7 @@ def repaired(context: GroupContext) -> Decide:
                 [_retry(items[i], text, context.template) for i, text in pairs]
             )
             for i, reply in zip(unread, replies, strict=True):
-                ballots[i][k] = read_ballot(items[i], reply.texts[0])
+                ballots[i][k] = read_ballot(items[i], reply.text)
                 costs[i] += reply.tokens
         return [*map(verdict_of, map(voting.majority, ballots), costs)]
 
