@@ -66,7 +66,7 @@ def experts_of(labels: np.ndarray, right: np.ndarray) -> list[int]:
 
 def fit(settings: Settings) -> LikelihoodAnswerer:
     """Cluster dev, give each cluster its expert."""
-    panel, dev = settings.trial.panel, settings.trial.dev
+    panel, dev = settings.trial.bench.panel, settings.trial.bench.labelled
     keys = np.array([item.answer for item in dev.items])
     right = (np.array(panel.answers(dev)) == keys).astype(np.float64)
     clusters = Clusters([item.question for item in dev.items], panel.n, settings.seed)

@@ -111,7 +111,7 @@ def answer_of(item: Item, scoring: Scoring) -> str:
 def fit(settings: Settings) -> FewShot:
     """Choose k and the examples on dev."""
     trial, best, most = settings.trial, None, -1.0
-    dev, engine = trial.dev, trial.engine
+    dev, engine = trial.bench.labelled, trial.engine
     for chosen in draws(len(dev.items), settings.seed):
         rest = [i for i in range(len(dev.items)) if i not in set(chosen)]
         if len(rest) > trial.items_left:

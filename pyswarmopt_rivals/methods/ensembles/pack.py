@@ -32,13 +32,13 @@ Along = TypeVar("Along")
 
 def fit_sim(settings: Settings) -> LikelihoodAnswerer:
     """PackLLM-sim."""
-    panel = settings.trial.panel
+    panel = settings.trial.bench.panel
     return _fused(panel, panel.token_logprobs, similarity_weights)
 
 
 def fit_opt(settings: Settings) -> LikelihoodAnswerer:
     """PackLLM-opt."""
-    panel = settings.trial.panel
+    panel = settings.trial.bench.panel
     return _fused(panel, panel.distributions, lambda along: greedy_weights(*along))
 
 

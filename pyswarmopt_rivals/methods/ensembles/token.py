@@ -19,13 +19,14 @@ PARTICLES, ROUNDS, PATIENCE = 20, 50, 10  # the paper's N, K and c
 
 def fit(settings: Settings) -> LikelihoodAnswerer:
     """Let a swarm maximise accuracy on dev."""
-    panel, dev = settings.trial.panel, settings.trial.dev
-    weights = torch.full((panel.n,), 1 / panel.n, dtype=torch.float64)
-    mixed = LikelihoodAnswerer(lambda pairs: panel.table(pairs).loglikelihood(weights))
+    panel, dev = settings.trial.bench.panel, settings.trial.bench.labelled
+
+    def mixed(position: Tensor) -> LikelihoodAnswerer:
+        weights = mixing_weights(position)
+        return LikelihoodAnswerer(lambda pairs: panel.table(pairs).loglikelihood(weights))
 
     def value(position: Tensor) -> float:
-        weights.copy_(mixing_weights(position))
-        return sum(dev.judge(mixed.answers(dev))) / len(dev.items)
+        return sum(dev.judge(mixed(position).answers(dev))) / len(dev.items)
 
     swarm = make_optimizer(
         "model-swarms",
@@ -35,6 +36,4 @@ def fit(settings: Settings) -> LikelihoodAnswerer:
         patience=PATIENCE,
         seed=settings.seed,
     )
-    best = maximise(swarm, lambda positions: [value(x) for x in positions])
-    weights.copy_(mixing_weights(best.x))
-    return mixed
+    return mixed(maximise(swarm, lambda positions: [value(x) for x in positions]).x)

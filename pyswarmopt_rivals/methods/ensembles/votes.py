@@ -28,7 +28,7 @@ from pyswarmopt_rivals.panel import Panel
 
 def prediction_merge(settings: Settings) -> Answerer:
     """Nothing to fit."""
-    panel = settings.trial.panel
+    panel = settings.trial.bench.panel
     return Answerer(lambda questions: plurality(panel.answers(questions)))
 
 
@@ -44,7 +44,7 @@ def plurality(answers: Sequence[Sequence[str]]) -> list[str]:
 
 def top_k(settings: Settings) -> Answerer:
     """Rank the experts, then choose how many."""
-    panel, dev = settings.trial.panel, settings.trial.dev
+    panel, dev = settings.trial.bench.panel, settings.trial.bench.labelled
 
     def right(experts: Sequence[int]) -> float:
         return sum(dev.judge(by_mean(panel, experts, dev)))

@@ -74,9 +74,7 @@ def keep_largest(changes: Tensor, density: float, _: Generator | None = None) ->
         >>> keep_largest(torch.tensor([[3.0, -4.0, 1.0, 2.0]]), density=0.5).tolist()
         [[3.0, -4.0, 0.0, 0.0]]
     """
-    flat = changes.flatten(1)
-    largest = flat.abs().topk(max(1, int(density * flat.shape[1])), dim=1).indices
-    return _only(flat, largest).view_as(changes)
+    return keep_middle(changes, density, outliers=0.0)
 
 
 def keep_middle(
@@ -92,11 +90,11 @@ def keep_middle(
         [[3.0, 0.0, 0.0, 2.0]]
     """
     flat = changes.flatten(1)
-    first = int(outliers * flat.shape[1])
-    order = flat.abs().argsort(dim=1, descending=True)
-    return _only(flat, order[:, first : first + max(1, int(density * flat.shape[1]))]).view_as(
-        changes
-    )
+    entries = flat.shape[1]
+    first = int(outliers * entries)
+    last = min(first + max(1, int(density * entries)), entries)
+    kept = flat.abs().topk(last, dim=1).indices[:, first:]
+    return torch.zeros_like(flat).scatter(1, kept, flat.gather(1, kept)).view_as(changes)
 
 
 def drop_and_rescale(changes: Tensor, density: float | Tensor, generator: Generator) -> Tensor:
@@ -138,11 +136,6 @@ def drop_rates(changes: Tensor, density: float) -> Tensor:
     middle = 0.5 if changes.shape[-1] > 1 else 0.0
     mean = 1 - density
     return mean + min(mean, density) * (ranks.to(changes.dtype) / last - middle)
-
-
-def _only(flat: Tensor, kept: Tensor) -> Tensor:
-    """Zeros but for the entries at these columns, (n, entries)."""
-    return torch.zeros_like(flat).scatter(1, kept, flat.gather(1, kept))
 
 
 # Consensus

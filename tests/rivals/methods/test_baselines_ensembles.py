@@ -47,9 +47,10 @@ class Sheet(SimpleNamespace):
         return SimpleNamespace(answers=next(self.sheets))
 
 
-def settings(seed: int = 0, **trial: object) -> Settings:
-    """What an ensemble is made with: a trial of these parts."""
-    return Settings("delta", torch.ones(3), seed=seed, trial=SimpleNamespace(**trial))
+def settings(seed: int = 0, **bench: object) -> Settings:
+    """What an ensemble is made with: a trial on a bench of these parts."""
+    trial = SimpleNamespace(bench=SimpleNamespace(**bench))
+    return Settings("delta", torch.ones(3), seed=seed, trial=trial)
 
 
 def distributions(
@@ -144,7 +145,7 @@ def test_cbtm_mixes_probabilities_by_the_inputs_cluster(panel: Panel) -> None:
     items = [SimpleNamespace(question=q, answer=a) for q, a in asked.items()]
     sheets = iter([["A", "C", "A"], ["C", "B", "C"], ["C", "C", "C"]])
     asked = Sheet(items=items, sheets=sheets)
-    voice = cbtm.fit(settings(panel=panel, dev=asked))
+    voice = cbtm.fit(settings(panel=panel, labelled=asked))
     clusters = cbtm.Clusters([item.question for item in items], 3, 0)
     right = np.array([[1.0, 0, 1], [0, 1, 0], [0, 0, 0]])
     chosen, patches = cbtm.experts_of(clusters.labels, right), list(panel.experts.values())
@@ -198,7 +199,7 @@ def test_top_k_averages_the_best_experts_and_takes_the_best_k(panel: Panel, dev:
 
     ranked = sorted(range(3), key=lambda i: -accuracy([i]))
     best = max((ranked[:k] for k in (1, 2, 3)), key=accuracy)
-    found = votes.top_k(settings(panel=panel, dev=dev))
+    found = votes.top_k(settings(panel=panel, labelled=dev))
     assert found.answers(dev) == votes.by_mean(panel, best, dev) and found.models == len(best)
     for chosen in ([0], [2, 1], [0, 1, 2]):
         letters = np.array(list("ABCD"))[np.mean([options[i] for i in chosen], 0).argmax(1)]
@@ -213,7 +214,7 @@ class Purse:
 
     def __init__(self, items: int, panel: Panel, dev: Accuracy) -> None:
         self.items_left, self.spent = items, 0
-        self.engine, self.dev = panel.engine, dev
+        self.engine, self.bench = panel.engine, SimpleNamespace(labelled=dev)
 
     def spend(self, items: int) -> None:
         self.items_left, self.spent = self.items_left - items, self.spent + items
