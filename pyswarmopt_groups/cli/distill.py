@@ -21,6 +21,7 @@ def command(config: DistillConfig, *, quiet: Quiet = False, as_json: Json = Fals
     weighted --out student
     """
     from pyswarmopt_groups.distillation import distill
+    from pyswarmopt_llm.report.pages import score_text
 
     with items_bar(quiet, "loss -") as show:
         result = distill(config, lambda step, steps, loss: show(step, steps, f"loss {loss:.3f}"))
@@ -31,11 +32,7 @@ def command(config: DistillConfig, *, quiet: Quiet = False, as_json: Json = Fals
         echo(with_flags(result["note"]), err=True)
     for who in ("base", "group", "student"):
         row = result[who]
-        low, high = row["test_interval"]
-        interval = f"[{low:.3f}, {high:.3f}]"
-        echo(f"{who:8}test {row['test']:.3f} {interval}, {row['tokens']:,.0f} tokens per example")
-    steps, questions = (
-        counted(result["steps"], "step"),
-        counted(result["questions"], "dev question"),
-    )
-    echo(f"wrote {config.out}: {steps} on {questions}")
+        test = score_text(row["test"], row["test_interval"])
+        echo(f"{who:8}test {test}, {row['tokens']:,.0f} tokens per example")
+    questions = counted(result["questions"], "dev question")
+    echo(f"wrote {config.out}: {counted(result['steps'], 'step')} on {questions}")
