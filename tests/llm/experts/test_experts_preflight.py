@@ -56,6 +56,21 @@ def test_missing_and_extra_modules_block_factor_only(
     assert (severity, spaces) == ("error", {"factor"})
 
 
+def test_a_module_that_peft_would_draw_at_random_is_named(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
+) -> None:
+    lost = "model.layers.1.self_attn.k_proj"
+
+    def without(tensors: dict[str, Tensor]) -> None:
+        for name in [name for name in tensors if lost in name]:
+            del tensors[name]
+
+    odd = changed_copy(tiny_experts[1], tmp_path / "odd", without, init_lora_weights=False)
+    report = inspect_experts([tiny_experts[0], odd], resolve_base(str(tiny_base)))
+    (text,) = {str(problem) for problem in report.problems if "at random" in str(problem)}
+    assert text.startswith(f"odd: selects {lost}, whose weights its file lacks")
+
+
 def test_other_base_by_name(tiny_experts: list[Path], tmp_path: Path) -> None:
     """Shapes decide: a name alone is a warning."""
     odd = changed_copy(
