@@ -18,11 +18,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import safetensors
 import torch
 from torch import Tensor
+from typing_extensions import TypedDict
 
 from pyswarmopt_llm.common.config import command
 from pyswarmopt_llm.common.errors import UserError, first_line
