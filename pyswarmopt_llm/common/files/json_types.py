@@ -12,13 +12,14 @@ from itertools import chain
 from typing import Any
 
 DEEPEST = 100  # levels; real files have about ten
+_TYPES = ("str", "int")  # which pydantic names, too, where a value may have several types
 
 
 class WrongType(ValueError):
     """A value is missing or not of its type.
 
     Attributes:
-        path: where it is, and its outermost field.
+        path: fields and keys that lead to it, separated by spaces.
     """
 
     def __init__(self, path: str) -> None:
@@ -54,9 +55,10 @@ def typed(value: object, hint: Any, path: str = "") -> Any:
     except ValidationError as error:
         wrong = error.errors()[0]
         cause = wrong.get("ctx", {}).get("error")  # of a dataclass that checks itself
-        field = next((place for place in wrong["loc"] if isinstance(place, str)), "")
         inner = cause.path if isinstance(cause, WrongType) else ""
-        raise WrongType(" ".join(filter(None, [path, field, inner]))) from error
+        places = [place for place in wrong["loc"] if isinstance(place, str)]
+        names = [name for name in (path, *places, inner) if name not in _TYPES]
+        raise WrongType(" ".join(filter(None, names))) from error
 
 
 def _is_large(value: object) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.registry import optional
+from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.searching.plan import RAY
 from pyswarmopt_llm.servers.workers.worker import Failure, Handler, Load, Order, Reply
 
