@@ -99,7 +99,8 @@ def labelled(items: int) -> Schedule:
     return Schedule(without_fold=EPOCHS // 2 if fold_count(items) == 2 else EPOCHS)
 
 
-ROUNDS, TEACHERS = 4, 4  # of expert iteration, and the other mixtures that write in the first
+# of expert iteration at most, while dev gains; and the other mixtures that write in the first
+ROUNDS, TEACHERS = 6, 4
 SAMPLES, LEAST_SAMPLES = 8, 2  # replies to a prompt in a round
 BARE = 2  # times as many in the base's first round: few of its replies are good
 ON_SPARE = Schedule(without_fold=0)  # dev, which judges, is not trained on
@@ -122,10 +123,10 @@ def planned_replies(dev: int, spare: int = 0) -> int:
     """Replies that are written at most, with so many dev prompts and spare ones.
 
     Example:
-        >>> planned_replies(1)  # base and mixture; each 4 after training, and 4 x 8 or 5 x 8 samples
-        82
-        >>> planned_replies(100, spare=400)  # 2 x 500, 8 x 100, 4 x 400 of teachers, 3 x 2 x 400, 5 x 2 x 400
-        9800
+        >>> planned_replies(1)  # base and mixture; each 6 after training, and 6 x 8 or 7 x 8 samples
+        118
+        >>> planned_replies(100, spare=400)  # 2 x 500, 12 x 100, 4 x 400 of teachers, 5 x 2 x 400, 7 x 2 x 400
+        13400
     """
     prompts = spare or dev
     samples = samples_of(prompts, dev)

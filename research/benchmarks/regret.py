@@ -23,14 +23,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from scipy.special import softmax
 
@@ -38,7 +41,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.interfaces import LowRank, Patch, Score
 from pyswarmopt_llm.scores.choices import labelled
 from pyswarmopt_llm.searching.prepare import prepare
-from pyswarmopt_llm.searching.train import BEHIND, Fitting, best_start, not_worse, softened
+from pyswarmopt_llm.searching.train import BEHIND, FAVOUR, Fitting, best_start, not_worse, softened
 from pyswarmopt_rivals.methods.searching.optimizers import cross_fit
 
 CLAIM = ("mmlu:200", "stem:200", "commonsense:200", "normad_country:200", "hellaswag:200")
@@ -52,6 +55,7 @@ RACED = 48  # dev items on which all experts are scored; the best four see the o
 SPLITS = 200  # of the test items into halves
 STARTS = ("base", "expert")
 HANDED = ("expert", "base tuned", "expert tuned")  # one of these is handed over
+FloatArray = npt.NDArray[np.float64]
 COMBINED = {
     "sum": "sum of their changes",
     "halves": "halves of both",
@@ -221,16 +225,110 @@ def margins(values: Any) -> list[float]:
     return [round(min(of_item), 3) for of_item in values]
 
 
+def expected(margins: Sequence[float]) -> Score:
+    """The score that margins of dev let expect, as a search reads them."""
+    return softened([[margin] for margin in margins])
+
+
 def handed_over(models: Mapping[str, Any]) -> str:
     """The model that the search's rule keeps."""
-
-    def expected(name: str) -> Score:
-        return softened([[margin] for margin in models[name]["dev"]])
-
-    values = {start: expected(f"{start} tuned") for start in STARTS}
+    values = {start: expected(models[f"{start} tuned"]["dev"]) for start in STARTS}
     best = best_start(values)
-    kept = not_worse(values[best], expected("expert"), BEHIND)
+    kept = not_worse(values[best], expected(models["expert"]["dev"]), BEHIND)
     return f"{best} tuned" if kept else "expert"
+
+
+def soft(margins: Sequence[float]) -> FloatArray:
+    """What an item counts by its margin, as a search counts it."""
+    return np.array(expected(margins).per_item)
+
+
+def ruled(
+    models: Mapping[str, Any],
+    favour: float = FAVOUR,
+    behind: float = BEHIND,
+    hedge: str = "",
+    near: float = 1.0,
+    by: Callable[[Sequence[float]], FloatArray] = soft,
+) -> str:
+    """The model that another rule keeps; with these defaults `handed_over`.
+
+    Args:
+        models: of a job.
+        favour: standard errors by which the best expert may be behind as a start.
+        behind: those by which a trained model may be behind the untrained expert.
+        hedge: a combination of the two trained models that is handed over where they are close.
+        near: standard errors that are close.
+        by: margins of dev -> what an item counts.
+    """
+    base, expert, alone = (
+        by(models[name]["dev"]) for name in ("base tuned", "expert tuned", "expert")
+    )
+    lead = leads(base, expert) - favour
+    best, dev = ("base tuned", base) if lead > 0 else ("expert tuned", expert)
+    if hedge and abs(lead) < near:
+        best, dev = hedge, (base + expert) / 2
+    return best if leads(dev, alone) >= -behind else "expert"
+
+
+def leads(one: FloatArray, other: FloatArray) -> float:
+    """The mean difference of items, in its standard errors.
+
+    Example:
+        >>> leads(np.array([1.0, 1.0, 0.0, 1.0]), np.array([0.0, 1.0, 0.0, 1.0]))
+        1.0
+    """
+    difference = one - other
+    error = difference.std(ddof=1) / math.sqrt(difference.size)
+    return float(difference.mean() / error) if error else 0.0
+
+
+def better_on_test(models: Mapping[str, Any]) -> str:
+    """The better of the two trained models: what a perfect rule that never declines keeps."""
+    return max(("base tuned", "expert tuned"), key=lambda name: accuracy(models[name]))
+
+
+def right_or_wrong(margins: Sequence[float]) -> FloatArray:
+    """An item counts 1 if its margin is positive."""
+    return (np.array(margins) > 0).astype(float)
+
+
+RULES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "the search's": handed_over,
+    "training is never declined": partial(ruled, behind=math.inf),
+    "training is declined at one standard error": partial(ruled, behind=1.0),
+    "base and expert are alike as starts": partial(ruled, favour=0.0),
+    "always the expert, fine-tuned": partial(ruled, favour=math.inf, behind=math.inf),
+    "items count right or wrong": partial(ruled, by=right_or_wrong),
+    "halves of both, if they are within one standard error": partial(ruled, hedge="halves"),
+    "mean of their predictions, if they are": partial(ruled, hedge="predictions"),
+    "the better one on test (no rule)": better_on_test,
+}
+
+
+def rules_table(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Lines of a Markdown table: mean and worst regret of each rule, on jobs of either kind.
+
+    A combination may be ahead of the best of the three, which counts as a regret below 0.
+    """
+    yield "| mean and worst regret | to choose on | to claim on |"
+    yield "| --- | ---: | ---: |"
+    for name, rule in RULES.items():
+        cells = []
+        for kind in ("choose", "claim"):
+            lost = [
+                max(accuracy(row["models"][one]) for one in HANDED) - accuracy(row["models"][own])
+                for row in rows
+                if kind_of(row) == kind and (own := rule(row["models"])) in row["models"]
+            ]
+            cells.append(f"{100 * np.mean(lost):.1f}, {100 * np.max(lost):.1f} ({len(lost)})")
+        yield f"| {name} | {' | '.join(cells)} |"
+
+
+def kind_of(row: Mapping[str, Any]) -> str:
+    """Whether a job is to ``claim`` on or to ``choose`` on."""
+    task, labels, _ = row["job"].split(":")
+    return "claim" if f"{task}:{labels}" in CLAIM else "choose"
 
 
 def accuracy(model: Mapping[str, Any]) -> float:
@@ -271,7 +369,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for row in rows:
         models = row["models"]
         task, labels, seed = row["job"].split(":")
-        kind = "claim" if f"{task}:{labels}" in CLAIM else "choose"
+        kind = kind_of(row)
         scores = [accuracy(models[name]) for name in HANDED]
         handed = handed_over(models)
         tests = {name: models[name]["test"] for name in HANDED}

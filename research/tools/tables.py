@@ -381,6 +381,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "demo": demo,
     "regret": lambda: regret("table"),
     "regret-combined": lambda: regret("combined_table"),
+    "regret-rules": lambda: regret("rules_table"),
     "written": written_answers,
     "written-short": written_short,
     "written-differences": written_differences,

@@ -1,6 +1,5 @@
 """Expert iteration without a search, from the base or from the best expert, with as many replies as
-a search and the training of its mixture take; the base's training, which a search has beside it, is
-not counted.
+a search takes at most, its candidates and both of its trainings counted.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from pyswarmopt_llm.common.interfaces import Score
-from pyswarmopt_llm.scores.choices import BARE, ROUNDS, TEACHERS, planned_replies, samples_of
+from pyswarmopt_llm.scores.choices import ROUNDS, TEACHERS, planned_replies
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.scoring.record import RESULTS, Store
@@ -28,7 +27,7 @@ FROM_BASE, FROM_BEST = "expert-iteration-base", "expert-iteration-best-single"
 
 
 def samples(spent: int, dev: int, spare: int = 0) -> int:
-    """Samples of a prompt in a round, so that all rounds take what a search and its mixture's take.
+    """Samples of a prompt in a round, so that all rounds take what a search takes at most.
 
     Args:
         spent: evaluations of all dev prompts before.
@@ -36,15 +35,13 @@ def samples(spent: int, dev: int, spare: int = 0) -> int:
         spare: number of spare prompts.
 
     Example:
-        >>> samples(0, 100), samples(10, 100)  # (40 + 38 - 2) / 4 - 1
-        (18, 15)
-        >>> samples(10, 100, 400)  # (8,400 - 1,000 - 400) / 1,600
-        4
+        >>> samples(0, 100), samples(10, 100)  # (40 + 118 - 2) / 6 - 1
+        (25, 23)
+        >>> samples(10, 100, 400)  # (16,400 - 1,000 - 600) / 2,400
+        6
     """
-    prompts = spare or dev
-    of_base = (ROUNDS - 1 + BARE) * samples_of(prompts, dev) * prompts + ROUNDS * dev
-    left = (EVALUATIONS - spent) * dev + planned_replies(dev, spare) - of_base - 2 * (dev + spare)
-    return (left - ROUNDS * dev) // (ROUNDS * prompts)
+    left = (EVALUATIONS - spent) * dev + planned_replies(dev, spare) - 2 * (dev + spare)
+    return (left - ROUNDS * dev) // (ROUNDS * (spare or dev))
 
 
 def on_dev(job: Job) -> list[Score]:

@@ -389,7 +389,7 @@ def test_replies_to_spare_prompts_are_trained_on_and_dev_judges(
     file = open_task(tmp_path / "open.json", 30)
     config = replace(config, tasks=(str(file),), dev=DEV)
     planned = dry_run_search(config).passes - dry_run_search(replace(config, train="off")).passes
-    assert planned == 2 * 30 + 9 * 80 + 8 * DEV + 8 * 4 * 2.5 * 20 + DEV + 6
+    assert planned == 2 * 30 + 13 * 80 + 12 * DEV + 12 * 4 * 2.5 * 20 + DEV + 6
     result, events = told(config)
     assert any("then expert iteration on the 20 spare prompts" in note for note in notes(events))
     job = prepare(replace(config, out="unused"))
@@ -566,6 +566,17 @@ def test_a_search_that_found_the_base_trains_it_alone(
     training = [event.data["share"] for event in events if event.kind == "training"]
     rounds = len(list(train_folder(config).iterdir()))
     assert training[-1] == pytest.approx(rounds / expert_iteration.ROUNDS)
+
+
+@pytest.mark.parametrize(("gaining", "rounds"), [(True, 6), (False, 2)])
+def test_rounds_go_on_while_dev_gains_six_at_most(
+    config: SearchConfig, monkeypatch: pytest.MonkeyPatch, gaining: bool, rounds: int
+) -> None:
+    monkeypatch.setattr(expert_iteration, "gains", lambda before, after: gaining)
+    search(config)
+    trained = {place.name for place in train_folder(config).iterdir()}
+    expected = {f"{start}round-{k}" for start in ("", "base-") for k in range(1, rounds + 1)}
+    assert trained == expected
 
 
 @pytest.mark.parametrize(
