@@ -80,8 +80,11 @@ def fits(value: object, hint: Any) -> bool:
     """Check whether `value` is of type `hint`, see `typed`.
 
     Example:
+        >>> import math
         >>> fits([1, 2.5], tuple[float, ...]), fits([1], tuple[float, float]), fits(True, int), fits("x", str | None)
         (True, False, False, True)
+        >>> fits([2**62], list[int]), fits([2**63], list[int]), fits(math.nan, float)
+        (True, False, False)
     """
     try:
         typed(value, hint)
