@@ -13,7 +13,7 @@ import torch
 ROOT = Path(__file__).parents[2]
 RESEARCH = ROOT / "research"
 BENCHMARKS = RESEARCH / "benchmarks"
-KINDS = ("lab", "groups", "tokens", "scores", "functions", "bbob")
+KINDS = ("lab", "groups", "tokens", "scores", "functions", "bbob", "scaling")
 FOLDERS = [RESEARCH / "tools", BENCHMARKS, *(BENCHMARKS / kind for kind in KINDS)]
 PLACES = [*map(str, FOLDERS), str(ROOT / "benchmarks" / "bbob")]
 sys.path += PLACES  # for what a script imports when a function of it is called

@@ -53,6 +53,42 @@ def test_probabilities_are_shares_of_the_corpus_and_fusion_is_their_mean() -> No
     assert all(sum(row.values()) == pytest.approx(1.0) for row in (*rows, *guesses, *fused))
 
 
+def test_a_specialist_is_helped_by_what_it_lacks_at_the_weight_that_is_best_on_dev(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The worth of a fusion is here the weight of the helper, of which 0.7 is the largest."""
+    t = lab.translation
+    (strong, _), (weak, _) = (t.HELPED[name] for name in (t.SPECIALIST, t.WEAKER))
+    everything = {*t.LETTERS, *t.FIELDS}
+    assert len(strong) == len(everything) * 5 / 6 and len(weak) == len(everything) / 2
+    assert everything - {*strong} < {*weak}
+    task = Task(
+        "translation",
+        t.items("translation", "dev", 2, 0),
+        t.items("translation", "test", 2, 0),
+        None,
+    )
+    study = t.Study([t.Renderer("m", t.WordModel(strong, 2))], task, 0, t.CAREFUL)
+    fused = []
+
+    def alone(member: Any) -> list[Any]:
+        fused.append(member.model)
+        return []
+
+    monkeypatch.setattr(study, "alone", alone)
+    monkeypatch.setattr(study, "row", lambda name, verdicts: {"method": name})
+    monkeypatch.setattr(study, "worth", lambda member: member.model.weights[1])
+    rows = list(study.helped())
+    assert [row.get("weight") for row in rows] == [None, None, 0.7, 0.7]
+    specialist, weaker, helped, misled = fused
+    text = t.read_text("translation", "a b c d e f g h")
+    for fusion, asked in ((helped, "a b c d e f g h"), (misled, "b c d e f g h a")):
+        help_ = weaker.distributions(t.read_text("translation", asked))
+        for place, own in enumerate(specialist.distributions(text)):
+            for word, value in fusion.distributions(text)[place].items():
+                assert value == pytest.approx(0.3 * own[word] + 0.7 * help_[place][word])
+
+
 def test_a_member_keeps_what_it_knows_and_takes_over_what_most_say() -> None:
     t = lab.translation
     member = t.Renderer("m", t.WordModel("ab", 60))
@@ -144,6 +180,16 @@ def test_least_squares_finds_sums_that_it_has_not_seen_and_knows_when_it_guesses
         known = kind in m.known_to(0, "sums")
         assert (sure > 0.99) == known
         assert not known or answer in texts
+
+
+def test_a_number_is_as_sure_as_a_normal_error_is_below_a_half() -> None:
+    model = lab.machinesom.Polynomials(0)
+    weights = np.array([0.0, 1.0, 1.0, 0.0, 0.0, 0.0])
+    model.fits = {"plus": (weights, 0.5), "minus": (weights, 1.0)}
+    answers = model.says(["3 plus 4", "3 minus 4"])
+    # 68.27% of a normal distribution are within one standard deviation, 38.29% within a half
+    assert answers["3 plus 4"] == ("7", pytest.approx(0.6827, abs=1e-4))
+    assert answers["3 minus 4"] == ("7", pytest.approx(0.3829, abs=1e-4))
 
 
 def test_agents_take_over_what_is_surest_or_what_most_say() -> None:

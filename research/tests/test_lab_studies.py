@@ -97,6 +97,8 @@ def test_copies_are_equal_and_the_weaker_half_is_weaker() -> None:
     start = studies.Bench.start
     copies = start(bench, "2 x 5", 0)
     assert len(copies) == 10 and copies.unique(dim=0, return_counts=True)[1].tolist() == [5, 5]
+    drawn = [start(bench, "2 x 5", seed)[:2].argmax(dim=1).tolist() for seed in range(40)]
+    assert {number for pair in drawn for number in pair} == set(range(10))
     assert torch.nonzero(start(bench, "weaker half", 0))[:, 1].tolist() == [2, 4, 6, 8, 9]
 
 

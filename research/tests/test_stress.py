@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from laboratory import script
+from member_helpers import context_of, quiz
 from scipy import stats
 
+from pyswarmopt_groups.context import Verdict
 from pyswarmopt_groups.members.protocol import Answer
-from pyswarmopt_llm.scores.tasks import Item
+from pyswarmopt_llm.scores.tasks import Item, Task
 
 game = script("game")
 lab_skills = script("lab_skills")
@@ -78,6 +80,58 @@ def test_auc_is_the_statistic_of_mann_and_whitney() -> None:
     assert [game.auc(judged, place) for place in range(3)] == [0.5, 0.0, 1.0]
 
 
+def said(answers: str, *agreement: float) -> list[Verdict]:
+    return [
+        Verdict(letter, (letter,), share, 1)
+        for letter, share in zip(answers, agreement or (1.0,) * len(answers), strict=True)
+    ]
+
+
+def test_the_surer_half_is_the_one_with_most_agreement(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Right are the first and the fourth, with agreements of 0.9 and 0.5 of 0.9, 0.6, 0.3 and 0.5."""
+    task = Task("quiz", (), quiz("ABAB", 0))
+    verdicts = said("AABB", 0.9, 0.6, 0.3, 0.5)
+    monkeypatch.setattr(stress, "decided", lambda context, name, items: verdicts)
+    (row, *_) = stress.agreement(None, task)
+    assert (row["accuracy"], row["upper_half"], row["auc"]) == (0.5, 0.5, 0.75)
+    verdicts = said("AABB", 0.9, 0.3, 0.4, 0.5)
+    (row, *_) = stress.agreement(None, task)
+    assert (row["accuracy"], row["upper_half"], row["auc"]) == (0.5, 1.0, 1.0)
+
+
+def test_answers_are_the_same_or_not_and_right_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The third item cannot be put in other words, and counts nowhere."""
+    task = Task("quiz", (), quiz("ABAB", 0))
+    change = {"1": "one", "0": "zero", "3": "three"}
+
+    def other(item: Item) -> Item | None:
+        word = change.get(item.id)
+        return None if word is None else Item(item.id, word, item.choices, item.answer)
+
+    answers = {"Question 0?": "A", "Question 1?": "A", "Question 3?": "B"}
+    answers |= {"zero": "B", "one": "A", "three": "B"}
+    monkeypatch.setattr(stress, "CHANGES", {"other": other})
+    monkeypatch.setattr(
+        stress,
+        "decided",
+        lambda context, name, items: said("".join(answers[item.question] for item in items)),
+    )
+    (row, *_) = stress.inputs(None, task)
+    assert (row["plain"], row["test"], row["same"]) == ("101", "001", "011")
+
+
+def test_the_best_member_is_as_sure_as_its_calibrated_probability() -> None:
+    """Bob is right on dev, ann is not; both are sure of what they say."""
+    right = [[0.9, 0.1], [0.2, 0.8], [0.7, 0.3], [0.4, 0.6]]
+    members = {"ann": [row[::-1] for row in right], "bob": right}
+    context = context_of(members, "ABAB", dev=2)
+    verdicts = stress.decided(context, stress.SINGLE, context.task.test)
+    assert [verdict.answer for verdict in verdicts] == ["A", "B"]
+    beliefs = context.beliefs(1, context.task.test, context.collect(context.task.test).answers[1])
+    shown = [verdict.agreement for verdict in verdicts]
+    assert shown == pytest.approx([beliefs[0, 0], beliefs[1, 1]]) and min(shown) > 0.5
+
+
 def test_the_mean_gradient_is_the_slope_of_the_expected_reward() -> None:
     rng = np.random.default_rng(1)
     features, rewards = rng.normal(size=(1, 3)), np.array([1.0, 0.0, 1.0, 0.0])
@@ -103,6 +157,29 @@ def test_the_mean_gradient_is_the_slope_of_the_expected_reward() -> None:
     assert mean.ravel() == pytest.approx(slope, abs=1e-8)
 
 
+def test_the_rounds_of_a_policy_are_those_written_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """REINFORCE with a baseline for each item, item by item: the mean of its rewards and of the share
+    of right answers, which is the first.
+    """
+    monkeypatch.setattr(reinforced, "ROUNDS", 200)
+    features = np.array([[1.0, 0.5], [1.0, -1.0], [1.0, 2.0]])
+    right = np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]])
+    draws, weights = np.random.default_rng(3), np.zeros((2, 2))
+    rewards: list[list[float]] = [[4 / 6] for _ in range(3)]
+    for _ in range(200):
+        slope = np.zeros((2, 2))
+        for item, draw in enumerate(draws.random(3)):
+            score = np.exp(weights @ features[item])
+            share = score / score.sum()
+            chosen = 0 if draw <= share[0] else 1
+            gain = right[chosen, item] - np.mean(rewards[item])
+            slope += gain * np.outer(np.eye(2)[chosen] - share, features[item]) / 3
+            rewards[item].append(right[chosen, item])
+        weights = weights + 0.5 * (slope - 0.001 * weights)
+    found = reinforced.fit_policy(features, right, np.random.default_rng(3))
+    assert found == pytest.approx(weights, rel=1e-6)
+
+
 def test_a_policy_learns_who_is_right_about_which_question() -> None:
     rng = np.random.default_rng(2)
     sign = np.where(rng.random(40) < 0.5, 1.0, -1.0)
@@ -111,6 +188,34 @@ def test_a_policy_learns_who_is_right_about_which_question() -> None:
     weights = reinforced.fit_policy(features, right, np.random.default_rng(0))
     chosen = reinforced.attention(features, weights).argmax(axis=0)
     assert right[chosen, np.arange(40)].all()
+
+
+class Parity:
+    """Embeds an item by whether its number is even."""
+
+    def __init__(self, context: object) -> None:
+        pass
+
+    def of(self, items: Any) -> tuple[np.ndarray, list[int]]:
+        return np.array([[(-1.0) ** int(item.id), 0.0] for item in items]), [2] * len(items)
+
+
+def test_the_policys_member_answers_and_pays_for_one_member_and_the_question(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Even knows the even questions, odd the others: no single member has more than half."""
+    monkeypatch.setattr(reinforced, "QuestionEmbedding", Parity)
+    rng = random.Random(0)
+    right = "".join(rng.choice("AB") for _ in range(60))
+    rows: dict[str, list[list[float]]] = {"even": [], "odd": []}
+    for number, letter in enumerate(right):
+        good, bad = ([0.7, 0.3], [0.3, 0.7]) if letter == "A" else ([0.3, 0.7], [0.7, 0.3])
+        rows["even"].append(bad if number % 2 else good)
+        rows["odd"].append(good if number % 2 else bad)
+    context = context_of(rows, right, dev=40)
+    policy, control = reinforced.rows(context, context.task.test, seed=1)
+    assert policy["test"] == "1" * 20 and policy["tokens"] == 10 + 2
+    assert control["test"].count("1") < 20
 
 
 def test_players_are_taught_the_truth() -> None:

@@ -20,6 +20,7 @@ from textwrap import wrap
 import combining_tables
 import controls_tables
 import cooperation_tables
+import core_tables
 import curve_tables
 import experts_tables
 import find_tables
@@ -105,7 +106,7 @@ def does_it_help() -> str:
     written = outcomes(*sorted(path.stem for path in EVIDENCE.glob("written*.jsonl")))
     style, demo = outcomes("house-style"), outcomes("demo")
     # had more, or are ours
-    same_prompts = {"expert-iteration-spare", "expert-iteration-taught", "mixture-trained"}
+    same_prompts = {"expert-iteration-spare", "expert-iteration-taught", "mixture-trained", "four-rounds"}
     cases: dict[str, Case] = {
         "four real tasks, 200 labels": (outcomes("present"), HELD_OUT, SEARCH, MIXTURE, LABELS),
         "demo, 100 labels, one seed": (demo, ("five-desks",), SEARCH, MIXTURE, LABELS),
@@ -492,6 +493,7 @@ TABLES: dict[str, Callable[[], str]] = {
     **tuning_tables.TABLES,
     **combining_tables.TABLES,
     **cooperation_tables.TABLES,
+    **core_tables.TABLES,
 }
 
 

@@ -112,10 +112,11 @@ def written_differences() -> str:
 
 # The same methods where a model that people use has other numbers of replies.
 EMBEDDED = {
-    "expert-iteration-base": "expert iteration, from the base, as many replies",
+    "expert-iteration-base": "expert iteration, from the base",
     "expert-iteration-best-single": "expert iteration, from the best expert, as many replies",
     "base_tuned": "the base, trained on its own replies",
-    "mixture-trained": "the mixture, trained: the search until 26 November",
+    "mixture-trained": "the mixture, trained for four rounds",
+    "four-rounds": "the base, trained for four rounds, not six",
     "default": "the search, before training",
     "trained": "the search (default)",
 }

@@ -66,6 +66,21 @@ def test_it_ends_as_soon_as_all_agree() -> None:
     assert sum(len(member.prompts) for member in group) == 2 * 3
 
 
+def test_a_question_that_is_agreed_on_costs_no_more_rounds_while_another_goes_on() -> None:
+    """On question 0 both say A at once; on question 1 they never agree."""
+
+    def member(name: str, second: str) -> Scripted:
+        def speak(prompt: str) -> str:
+            return f"The answer is {'A' if 'Question 0?' in prompt else second}."
+
+        return Scripted(name, answers=["A", second], writes=speak)
+
+    group = [member("ann", "B"), member("bob", "C")]
+    first, second = load_strategy("refine:3").fit(context(group))(quiz("AB", 0, 3))
+    assert first.notes["rounds"] == [["A", "A"]] and first.tokens == 2 * TEXT
+    assert second.notes["rounds"] == [["B", "C"]] * 4 and second.tokens == 4 * 2 * TEXT
+
+
 def test_all_speak_at_once() -> None:
     """Two members who each take over what the other said swap for ever; in turn they would
     agree.

@@ -3,18 +3,22 @@
 
 A swarm's particle is one vector. `FlatView.views` shows it as named tensors that share its memory;
 without it the vector is cut up and each piece copied, one set of weights per particle.
-The shapes are those of transformers of several widths; times are the least of several repeats.
+The shapes are those of transformers of several widths; times are the least of several repeats. A line
+of the outcomes is a width.
 
-    python research/benchmarks/scaling/flat_views.py
+    python research/benchmarks/scaling/flat_views.py --outcomes research/evidence/flat-views.jsonl
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import timeit
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from time import process_time
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -53,23 +57,30 @@ def least(call: Callable[[], object]) -> float:
     return min(timeit.repeat(call, timer=process_time, number=1, repeat=REPEATS)) * 1e6
 
 
+def row(width: int) -> dict[str, Any]:
+    """Bytes and microseconds of both ways."""
+    tensors = weights(width)
+    layout = pso.FlatView(tensors)
+    vector = layout.flatten(tensors)
+    found: dict[str, Any] = {"width": width, "weights": layout.size, "tensors": len(tensors)}
+    for name, way in (
+        ("view", partial(layout.views, vector)),
+        ("copy", partial(copied, layout, vector)),
+    ):
+        found[name] = {"bytes": new_bytes(way(), vector), "microseconds": round(least(way))}
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--widths", type=int, nargs="+", default=[128, 384, 768])
+    parser.add_argument("--outcomes", type=Path, required=True, help="JSONL file, written anew")
+    args = parser.parse_args()
     torch.set_num_threads(1)
-    print("| weights | bytes, view | bytes, copy | microseconds, view | microseconds, copy |")
-    print("|---:|---:|---:|---:|---:|")
-    for width in parser.parse_args().widths:
-        tensors = weights(width)
-        layout = pso.FlatView(tensors)
-        vector = layout.flatten(tensors)
-
-        ways = (partial(layout.views, vector), partial(copied, layout, vector))
-        sizes = [new_bytes(way(), vector) for way in ways]
-        times = [round(least(way)) for way in ways]
-        print("|" + "".join(f" {value:,} |" for value in (layout.size, *sizes, *times)))
+    made = [json.dumps(row(width)) for width in args.widths]
+    args.outcomes.write_text("".join(f"{line}\n" for line in made), encoding="utf-8")
 
 
 if __name__ == "__main__":

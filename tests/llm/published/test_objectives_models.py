@@ -233,5 +233,6 @@ def test_a_local_judge_expects_a_rating(engine: Any) -> None:
 def test_controllability() -> None:
     assert controllability(["a b c", "a b", "a"], ["a", "a b", "a b"]) == pytest.approx(0.5)
     assert controllability(["a b"] * 4, ["a"] * 4) == 1.0
+    assert controllability(["a b"], ["abcdef"]) == 1.0  # words, not letters
     with pytest.raises(ValueError, match="at least one"):
         controllability([], [])

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from search_helpers import (
     Json,
     ends_as,
@@ -24,7 +25,9 @@ import pyswarmopt_llm as sl
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.metrics.objectives import written
+from pyswarmopt_llm.searching.leaders import Archive
 from pyswarmopt_llm.searching.loop import resume, search
+from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.use.model import evaluate_model
 
 
@@ -38,6 +41,25 @@ def setting(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> Search
 
 def words(items: Any, texts: Any) -> list[float]:
     return [len(text.split()) / 10 for text in texts]
+
+
+def scored(key: str, a: int, b: int, left: str = "") -> Row:
+    """A candidate with so many of ten items right in each of two tasks."""
+    items = {"a": "1" * a + "0" * (10 - a), "b": ("1" * b + "0" * (10 - b))[len(left) :] + left}
+    return Row("search", 0, 0, key, [1.0], value=0.0, n=20, seconds=0.0, items=items)
+
+
+def test_the_front_and_its_spread_by_hand() -> None:
+    archive = Archive(("a", "b"))
+    front = [(1, 9), (2, 8), (3, 7), (5, 6), (6, 4), (7, 3), (9, 1)]
+    for number, (a, b) in enumerate([*front, (5, 5), (3, 6), (1, 1)]):
+        archive.add(torch.tensor([a, b]), scored(str(number), a, b))
+    archive.add(torch.tensor([0, 0]), scored("the same point again", 5, 6))
+    archive.add(torch.tensor([0, 0]), scored("not scored in full", 9, 9, left="?"))
+    assert [tuple(point.position.tolist()) for point in archive.front] == front
+    # (2, 8) is nearest to its neighbours, 2/8 and 2/8 apart, then (6, 4), 2/8 and 3/8
+    spread = [tuple(point.position.tolist()) for point in archive.spread(without=None)]
+    assert spread == [(1, 9), (3, 7), (5, 6), (7, 3), (9, 1)]
 
 
 def test_the_front(setting: SearchConfig, tmp_path: Path) -> None:

@@ -132,7 +132,17 @@ def test_a_clusters_expert_is_the_better_one_on_all_of_dev_where_two_are_level_t
     assert cbtm.experts_of(np.array([0, 0]), np.array([[0.0, 1], [1.0, 0]])) == [0]
 
 
-def test_cbtm_mixes_probabilities_by_the_inputs_cluster(panel: Panel) -> None:
+def test_nearness_falls_with_the_square_of_the_distance() -> None:
+    """exp(-0.09 / 0.1) and exp(-0.25 / 0.1): shares of 1 / (1 + exp(-1.6)) and the rest."""
+    found = cbtm.nearness(np.array([[0.3, 0.5], [1.0, 1.0]]))
+    assert found == pytest.approx(np.array([[0.832018, 0.167982], [0.5, 0.5]]), abs=1e-6)
+
+
+def test_cbtm_mixes_probabilities_by_the_inputs_cluster(
+    panel: Panel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a temperature at which all clusters count."""
+    monkeypatch.setattr(cbtm, "TEMPERATURE", 3.0)
     asked = {"red one": "A", "red fish": "B", "red one two": "A"}
     items = [SimpleNamespace(question=q, answer=a) for q, a in asked.items()]
     sheets = iter([["A", "C", "A"], ["C", "B", "C"], ["C", "C", "C"]])
@@ -143,6 +153,7 @@ def test_cbtm_mixes_probabilities_by_the_inputs_cluster(panel: Panel) -> None:
     chosen, patches = cbtm.experts_of(clusters.labels, right), list(panel.experts.values())
     for value, (context, continuation) in zip(voice.loglikelihood(PAIRS), PAIRS, strict=True):
         shares = clusters.probabilities([as_users_words(panel.engine, [context])[0][1]])[0]
+        assert max(shares) < 0.6
         mixed = 0.0
         for share, expert in zip(shares, chosen, strict=True):
             p, ids = distributions(panel, patches[expert], context, continuation)

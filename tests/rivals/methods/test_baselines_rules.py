@@ -272,6 +272,8 @@ def test_model_stock_by_hand() -> None:
         assert model_stock_weights(own).tolist() == pytest.approx([2 / 9] * 3)
     assert model_stock_weights(torch.eye(3, dtype=torch.float64)).tolist() == [0, 0, 0]
     assert model_stock_weights(torch.eye(1, dtype=torch.float64)).tolist() == [1]
+    apart = torch.tensor([[1.0, -0.5], [-0.5, 1.0]], dtype=torch.float64)  # the base
+    assert model_stock_weights(apart).tolist() == [0, 0]
 
 
 # Truncation

@@ -1,0 +1,70 @@
+"""`research/benchmarks/functions/both_ways.py` and `scaling/flat_views.py`, and their tables: searches
+through nevergrad are the kept ones, and what shares memory is not counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from laboratory import cells, script
+
+import pyswarmopt as pso
+
+pytest.importorskip("nevergrad")
+pytestmark = pytest.mark.filterwarnings("ignore")  # nevergrad's and pycma's own
+
+both_ways, flat_views = script("both_ways"), script("flat_views")
+tables, outcomes = script("core_tables"), script("outcomes")
+
+
+def test_a_kept_search_is_found_again_through_the_other_package() -> None:
+    (kept,) = [
+        row["found"]
+        for row in outcomes.lines("both-ways")
+        if (row["optimiser"], row["way"], row["function"], row["seed"])
+        == ("constriction", "directly", "sphere", 0)
+    ]
+    low, high = np.array(pso.functions.sphere.bounds(10)).T
+
+    def values(x: np.ndarray) -> np.ndarray:
+        return np.asarray((x**2).sum(axis=1))
+
+    found = {seed: both_ways.ours_in_nevergrad(values, (low, high), seed) for seed in (0, 1)}
+    assert found[0] == pytest.approx(kept, rel=1e-6) and found[1] != pytest.approx(kept, rel=1e-2)
+
+
+def test_the_rows_of_both_ways_are_counted_by_hand(keep: Callable[..., None]) -> None:
+    rows: list[dict[str, Any]] = []
+    for name in ("constriction", "CMA", "PSO"):
+        values = {"directly": (1.0, 2.0), "through": (1.0 + 1e-9, 2.1), "another seed": (3.0, 1.0)}
+        for way, found in values.items():
+            rows += [
+                {"optimiser": name, "way": way, "function": "f", "seed": seed, "found": value}
+                for seed, value in enumerate(found)
+            ]
+    for seed in (0, 1):
+        lot = {"optimiser": "by lot", "way": "directly", "function": "f", "seed": seed}
+        rows.append({**lot, "found": 1.5})
+    keep("both-ways", rows)
+    assert [row[1:] for row in cells(tables.both_ways())] == [["1", "0", "1"]] * 3
+
+
+def test_views_have_no_bytes_of_their_own_and_copies_all() -> None:
+    tensors = flat_views.weights(4)
+    layout = pso.FlatView(tensors)
+    vector = torch.arange(float(layout.size))
+    assert layout.size == 12 * 12 * 4 * 4
+    assert flat_views.new_bytes(layout.views(vector), vector) == 0
+    copies = flat_views.copied(layout, vector)
+    assert flat_views.new_bytes(copies, vector) == 4 * layout.size
+    assert all(torch.equal(copies[name], view) for name, view in layout.views(vector).items())
+
+
+def test_a_row_of_flat_views_says_what_its_line_says(keep: Callable[..., None]) -> None:
+    view, copy = {"bytes": 0, "microseconds": 35}, {"bytes": 4000, "microseconds": 2339}
+    keep("flat-views", [{"weights": 1000, "view": view, "copy": copy}])
+    assert cells(tables.flat_views()) == [["1,000", "0", "4,000", "35", "2,339"]]

@@ -1,0 +1,62 @@
+"""The tables of nevergrad in both directions and of flat views, from research/evidence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from outcomes import lines, markdown
+
+Line = Mapping[str, Any]
+SAME = 1e-6  # relative
+LOT = "by lot"
+LABELS = {
+    "constriction": "`constriction`, as an optimiser of nevergrad's",
+    "CMA": "nevergrad's `CMA`, as an optimiser of ours",
+    "PSO": "nevergrad's `PSO`, as an optimiser of ours",
+}
+
+
+def both_ways() -> str:
+    """A row per optimiser: how often the other package finds the same, another seed, and less than
+    points by lot.
+    """
+    rows = lines("both-ways")
+    found = {
+        (row["optimiser"], row["way"], row["function"], row["seed"]): row["found"] for row in rows
+    }
+    searches = sorted({(row["function"], row["seed"]) for row in rows})
+    table = []
+    for name, label in LABELS.items():
+        counts = [
+            sum(
+                math.isclose(
+                    found[name, "directly", *search], found[name, way, *search], rel_tol=SAME
+                )
+                for search in searches
+            )
+            for way in ("through", "another seed")
+        ]
+        ahead = sum(
+            found[name, "directly", *search] < found[LOT, "directly", *search]
+            for search in searches
+        )
+        table.append([label, *map(str, [*counts, ahead])])
+    head = ["finds what it finds alone", "alone, another seed", "ahead of points by lot"]
+    return markdown([f"{len(searches)} searches each", *head], table)
+
+
+def flat_views() -> str:
+    """A row per size: bytes and microseconds of a view and of a copy."""
+    rows = lines("flat-views")
+    table = [
+        [f"{row['weights']:,}"]
+        + [f"{row[way][what]:,}" for what in ("bytes", "microseconds") for way in ("view", "copy")]
+        for row in rows
+    ]
+    ways = [f"{what}, {way}" for what in ("bytes", "microseconds") for way in ("view", "copy")]
+    return markdown(["weights", *ways], table)
+
+
+TABLES = {"both-ways": both_ways, "flat-views": flat_views}
