@@ -11,7 +11,7 @@ from pyswarmopt_groups.members.protocol import Member, Sampling
 from pyswarmopt_groups.registry import Strategy
 from pyswarmopt_groups.voting.selection import embedding_member
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.registry import missing_extra
+from pyswarmopt_llm.common.extras import missing_extra
 from pyswarmopt_llm.scores.metrics.objectives import check_window
 from pyswarmopt_llm.scores.tasks import Item, Task
 

@@ -14,9 +14,9 @@ import yaml
 
 from pyswarmopt_llm.common.config import command
 from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.options import check_options
-from pyswarmopt_llm.common.registry import need_extra
 from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import Adapter, AdapterInfo
 from pyswarmopt_llm.experts.base import BaseModel

@@ -12,11 +12,11 @@ from typing import Any
 from pyswarmopt_groups.locked_directory import Directory
 from pyswarmopt_groups.run import OnStep
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.extras import missing_extra
 from pyswarmopt_llm.common.files.json_types import wrong_field
 from pyswarmopt_llm.common.files.regular import digest, user_path, write_json, write_text
 from pyswarmopt_llm.common.optimizers import check_optimizer
 from pyswarmopt_llm.common.options import check_options
-from pyswarmopt_llm.common.registry import missing_extra
 from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.files import refuse_unmatched
 from pyswarmopt_llm.mix import build_space

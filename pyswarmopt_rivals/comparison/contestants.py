@@ -11,8 +11,10 @@ from typing import Any, get_args
 
 from pyswarmopt_llm.common.config import MODEL_SWARMS, NEVERGRAD, SUMS
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.optimizers import module_of, optimizer_names
-from pyswarmopt_llm.common.registry import missing_extra, unknown
+from pyswarmopt_llm.common.extras import missing_extra
+from pyswarmopt_llm.common.optimizers import optimizer_names
+from pyswarmopt_llm.common.other_optimizers import module_of
+from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.mix.factor import require_equal_modules
 from pyswarmopt_llm.scores.choices import training_passes
 from pyswarmopt_llm.searching.scoring.record import pack

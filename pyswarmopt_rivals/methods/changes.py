@@ -176,7 +176,7 @@ def random_adapters(experts: Sequence[Adapter], seed: int) -> list[Adapter]:
     adapters = []
     for expert in experts:
         factors = {name: random_factors(part, generator) for name, part in expert.factors.items()}
-        adapters.append(replace(expert, factors=factors))
+        adapters.append(replace(expert, held=factors))
     return adapters
 
 

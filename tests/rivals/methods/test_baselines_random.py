@@ -88,5 +88,5 @@ def test_some_items_are_scored_as_among_all_and_charged_one_by_one(
 def test_a_module_that_changes_nothing_stays_so(bench: Bench) -> None:
     expert = bench.experts[0]
     first, own = next(iter(expert.factors.items()))
-    still = replace(expert, factors={first: replace(own, b=torch.zeros_like(own.b))})
+    still = replace(expert, held={first: replace(own, b=torch.zeros_like(own.b))})
     assert not random_adapters([still], 0)[0].factors[first].low_rank().dense().any()
