@@ -106,7 +106,10 @@ def does_it_help() -> str:
     written = outcomes(*sorted(path.stem for path in EVIDENCE.glob("written*.jsonl")))
     style, demo = outcomes("house-style"), outcomes("demo")
     # had more, or are ours
-    same_prompts = {"expert-iteration-spare", "expert-iteration-taught", "mixture-trained", "four-rounds"}
+    same_prompts = {"expert-iteration-spare", "expert-iteration-taught", "mixture-trained"} | {
+        "four-rounds",
+        "expert-iteration-base-4",
+    }
     cases: dict[str, Case] = {
         "four real tasks, 200 labels": (outcomes("present"), HELD_OUT, SEARCH, MIXTURE, LABELS),
         "demo, 100 labels, one seed": (demo, ("five-desks",), SEARCH, MIXTURE, LABELS),

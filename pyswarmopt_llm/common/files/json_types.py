@@ -30,7 +30,7 @@ class WrongType(ValueError):
 def typed(value: object, hint: Any, path: str = "") -> Any:
     """Read a value of JSON as a type, by pydantic in its strict mode.
 
-    Numbers are finite, and integers have 64 bits.
+    Numbers are finite, integers have 64 bits, and strings contain no NUL.
 
     Args:
         value: read from JSON.
@@ -48,8 +48,8 @@ def typed(value: object, hint: Any, path: str = "") -> Any:
     """
     from pydantic import ValidationError
 
-    if _is_large(value):
-        raise WrongType(path or "an integer of 64 bits")
+    if _is_unsafe(value):
+        raise WrongType(path or "an integer of 64 bits, or a text without NUL,")
     try:
         return _reader(hint).validate_json(json.dumps([value]))[0]
     except ValidationError as error:
@@ -61,10 +61,14 @@ def typed(value: object, hint: Any, path: str = "") -> Any:
         raise WrongType(" ".join(filter(None, names))) from error
 
 
-def _is_large(value: object) -> bool:
-    """Whether an integer in a value has more than 64 bits."""
-    if isinstance(value, dict | list):
-        return any(map(_is_large, value.values() if isinstance(value, dict) else value))
+def _is_unsafe(value: object) -> bool:
+    """Whether an integer in a value has more than 64 bits, or a text contains NUL."""
+    if isinstance(value, dict):
+        return any(map(_is_unsafe, chain(value, value.values())))
+    if isinstance(value, list):
+        return any(map(_is_unsafe, value))
+    if isinstance(value, str):
+        return "\0" in value
     return isinstance(value, int) and value.bit_length() > 63
 
 
@@ -83,8 +87,8 @@ def fits(value: object, hint: Any) -> bool:
         >>> import math
         >>> fits([1, 2.5], tuple[float, ...]), fits([1], tuple[float, float]), fits(True, int), fits("x", str | None)
         (True, False, False, True)
-        >>> fits([2**62], list[int]), fits([2**63], list[int]), fits(math.nan, float)
-        (True, False, False)
+        >>> fits([2**62], list[int]), fits([2**63], list[int]), fits(math.nan, float), fits(chr(0), str)
+        (True, False, False, False)
     """
     try:
         typed(value, hint)
