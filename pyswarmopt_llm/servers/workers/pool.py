@@ -16,8 +16,8 @@ from typing import Any, cast
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.common.extras import optional
+from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.searching.plan import RAY
 from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.scoring.record import Row
