@@ -16,7 +16,7 @@ from member_helpers import Scripted, context_of, quiz
 from pyswarmopt_groups.context import Decide, GroupContext
 from pyswarmopt_groups.registry import load_strategy
 from pyswarmopt_groups.voting import reranking, selection, votes
-from pyswarmopt_groups.voting.selection import Neighbourhood, embed
+from pyswarmopt_groups.voting.selection import embed, right_nearby
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.tasks import Item, Task
 
@@ -149,18 +149,13 @@ def test_the_threshold_is_the_best_on_dev_and_then_the_cheapest(context: GroupCo
         assert verdict.tokens == 10 * verdict.notes["asked"]  # ten tokens an answer
 
 
-class Hood:
-    """Neighbours that were counted elsewhere."""
-
-    def __init__(self, right: Sequence[Sequence[int]]) -> None:
-        self._right = np.array(right)
-
-    def right_nearby(self, items: Sequence[Item]) -> tuple[np.ndarray, list[int]]:
-        return self._right, [3] * len(items)
-
-
 def with_hood(strategy, context: GroupContext, right, monkeypatch) -> Decide:
-    monkeypatch.setattr(selection, "Neighbourhood", lambda context, neighbours: Hood(right))
+    """The strategy with neighbours that were counted elsewhere."""
+
+    def rate(items: Sequence[Item]) -> tuple[np.ndarray, list[int]]:
+        return np.array(right), [3] * len(items)
+
+    monkeypatch.setattr(selection, "right_nearby", lambda context, neighbours: rate)
     return strategy(context, 15)
 
 
@@ -197,8 +192,7 @@ def test_a_tie_of_routes_goes_to_the_better_on_dev(monkeypatch: pytest.MonkeyPat
 
 def test_neighbours_are_those_of_a_search_over_all(tiny_context: GroupContext) -> None:
     engine = tiny_context.members[0].base.engine
-    hood = Neighbourhood(tiny_context, 4)
-    right, _ = hood.right_nearby(tiny_context.task.test)
+    right, _ = right_nearby(tiny_context, 4)(tiny_context.task.test)
     dev = embed(engine, [item.question for item in tiny_context.dev.items])
     for i, item in enumerate(tiny_context.task.test):
         (point,) = embed(engine, [item.question])

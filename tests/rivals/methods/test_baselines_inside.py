@@ -54,9 +54,9 @@ def engine(tiny_base: Path) -> TransformersEngine:
 def test_regmean_sees_the_inputs_of_the_experts_own_model(
     engine: TransformersEngine, experts: list[Adapter]
 ) -> None:
-    module = "model.layers.0.self_attn.q_proj"
-    trial = OnModel(engine, 100)
-    found = inside.input_grams(trial, experts[0], [module], PROMPTS)[module]
+    first = "model.layers.0.self_attn.q_proj.weight"
+    engine.load(as_patch(experts[0]))
+    found = inside.input_grams(engine, [first], PROMPTS)[first]
     expected = torch.zeros(32, 32, dtype=torch.float64)
     with torch.no_grad():
         for prompt in PROMPTS:
@@ -65,8 +65,11 @@ def test_regmean_sees_the_inputs_of_the_experts_own_model(
             x = engine.model.model.layers[0].input_layernorm(embedded)[0].double()
             expected += x.T @ x
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
-    second = "model.layers.1.self_attn.q_proj"  # behind what the expert changes, and padding, too
-    grams = [inside.input_grams(trial, expert, [second], PROMPTS)[second] for expert in experts[:2]]
+    # behind what the expert changes, and padding, too
+    second, grams = "model.layers.1.self_attn.q_proj.weight", []
+    for expert in experts[:2]:
+        engine.load(as_patch(expert))
+        grams.append(inside.input_grams(engine, [second], PROMPTS)[second])
     assert not torch.allclose(*grams)
     expected = torch.zeros(32, 32, dtype=torch.float64)
     with torch.no_grad():
@@ -82,13 +85,11 @@ def test_fisher_is_the_mean_of_squared_gradients(
     engine: TransformersEngine, experts: list[Adapter]
 ) -> None:
     """Against backward passes through the model's own parameters, one prompt at a time."""
-    module = "model.layers.1.self_attn.v_proj"
-    found = inside.information(
-        OnModel(engine, 100), experts[1], [module], PROMPTS, torch.Generator().manual_seed(2)
-    )
-    generator = torch.Generator().manual_seed(2)
+    name, generator = "model.layers.1.self_attn.v_proj.weight", torch.Generator()
     engine.load(as_patch(experts[1]))
-    weight = engine.model.get_submodule(module).weight
+    found = inside.information(engine, [name], PROMPTS, generator.manual_seed(2))
+    generator.manual_seed(2)
+    weight = engine.model.get_parameter(name)
     expected = torch.zeros_like(weight)
     for prompt in PROMPTS:
         ids = torch.tensor([engine.tokenizer(prompt, add_special_tokens=False)["input_ids"]])
@@ -98,7 +99,7 @@ def test_fisher_is_the_mean_of_squared_gradients(
         logprobs[drawn].sum().backward()
         expected += weight.grad**2 / len(PROMPTS)
     engine.model.zero_grad()
-    torch.testing.assert_close(found[module], expected.detach(), rtol=1e-3, atol=1e-9)
+    torch.testing.assert_close(found[name], expected.detach(), rtol=1e-3, atol=1e-9)
 
 
 class OwnPrompts(OnModel):
@@ -156,7 +157,7 @@ def test_regmean_softens_by_the_papers_nine_tenths() -> None:
     soft = [np.where(np.eye(4, dtype=bool), gram, 0.9 * gram) for gram in grams]
     weighted = [change @ gram for change, gram in zip(changes, soft, strict=True)]
     expected = sum(weighted) @ np.linalg.inv(sum(soft))
-    found = inside.merge_module(parts, [torch.from_numpy(gram) for gram in grams])
+    found = inside.merge_module(SideBySide.of(parts), [torch.from_numpy(gram) for gram in grams])
     np.testing.assert_allclose(found.dense().numpy(), expected, rtol=1e-3, atol=1e-4)
 
 
@@ -239,5 +240,5 @@ def test_regmean_with_full_softening_is_an_average_by_input_coordinate() -> None
     """alpha = 0 leaves the diagonals: each input coordinate is averaged by its own energy."""
     parts = [Factors(b=torch.ones(1, 1), a=torch.tensor([[1.0, 1.0]]), scale=1.0), None]
     grams = [torch.tensor([[3.0, 9.0], [9.0, 1.0]]).double(), torch.eye(2).double()]
-    found = inside.merge_module(parts, grams, alpha=0.0).dense().numpy()
+    found = inside.merge_module(SideBySide.of(parts), grams, alpha=0.0).dense().numpy()
     assert found == pytest.approx(np.array([[0.75, 0.5]]), rel=1e-4)

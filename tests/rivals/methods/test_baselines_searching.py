@@ -159,7 +159,7 @@ def test_pso_mergings_constants_recovered_from_many_particles() -> None:
 
 def test_natural_niches_of_experts_without_changes_is_the_base(experts: list[Adapter]) -> None:
     still = [
-        replace(expert, factors={m: replace(f, b=0 * f.b) for m, f in expert.factors.items()})
+        replace(expert, held={m: replace(f, b=0 * f.b) for m, f in expert.factors.items()})
         for expert in experts
     ]
     goal = target(experts, [0.4, 0.3, 0.3], "delta")
