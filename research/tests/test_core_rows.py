@@ -1,5 +1,5 @@
-"""`research/benchmarks/functions/both_ways.py` and `scaling/flat_views.py`, and their tables: searches
-through nevergrad are the kept ones, and what shares memory is not counted.
+"""`research/benchmarks/functions/both_ways.py`, `scaling/flat_views.py` and `scaling/workers.py`, and their
+tables: searches through nevergrad are the kept ones, and what shares memory is not counted.
 """
 
 from __future__ import annotations
@@ -68,3 +68,20 @@ def test_a_row_of_flat_views_says_what_its_line_says(keep: Callable[..., None]) 
     view, copy = {"bytes": 0, "microseconds": 35}, {"bytes": 4000, "microseconds": 2339}
     keep("flat-views", [{"weights": 1000, "view": view, "copy": copy}])
     assert cells(tables.flat_views()) == [["1,000", "0", "4,000", "35", "2,339"]]
+
+
+def test_a_row_of_workers_says_seconds_their_bound_and_equal_journals(
+    keep: Callable[..., None],
+) -> None:
+    """Three rounds of 20 by eight workers take three times three seconds at least."""
+
+    def line(workers: int, seed: int, seconds: float, journal: str) -> dict[str, Any]:
+        about = {"workers": workers, "seed": seed, "evaluations": 60}
+        return {**about, "seconds": seconds, "journal": journal}
+
+    rows = [line(1, 0, 61.0, "a"), line(1, 1, 63.0, "b")]
+    keep("waiting-workers", [*rows, line(8, 0, 10.0, "a"), line(8, 1, 20.0, "other")])
+    assert cells(tables.waiting_workers()) == [
+        ["1", "62.0", "60", "0.97", "2 of 2"],
+        ["8", "15.0", "9", "0.50", "1 of 2"],
+    ]
