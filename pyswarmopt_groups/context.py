@@ -9,9 +9,10 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pyswarmopt_groups import voting
-from pyswarmopt_groups.members.protocol import Answer, Member, MemberDown
+from pyswarmopt_groups.members.protocol import BLANK, Answer, Member, MemberDown
 from pyswarmopt_groups.responses import Array, Responses
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
@@ -46,14 +47,13 @@ class Verdict:
 Decide = Callable[[Sequence[Item]], list[Verdict]]
 
 
-def verdict_of(outcome: voting.Outcome[Any], tokens: int, **notes: Any) -> Verdict:
+def verdict_of(outcome: voting.Outcome, tokens: int, **notes: Any) -> Verdict:
     """The verdict of a vote; a ranking counts as a vote for its first place."""
     ballots = tuple(
         b if b is None or isinstance(b, str) else (b[0] if b else None) for b in outcome.ballots
     )
-    return Verdict(
-        outcome.answer, ballots, outcome.agreement, int(tokens), len(outcome.tied) > 1, notes
-    )
+    answer, tied = outcome.answer, len(outcome.tied) > 1
+    return Verdict(answer, ballots, outcome.agreement, int(tokens), tied, notes)
 
 
 def verdict_for(
@@ -127,7 +127,16 @@ class GroupContext:
                     log.warning("%s; it abstains", error)
                 else:
                     raise
-                rows.append([Answer("", 0)] * len(items))
+                rows.append([BLANK] * len(items))
+        return Responses(items, rows)
+
+    def collect_some(self, items: Sequence[Item], asked: NDArray[np.bool_]) -> Responses:
+        """The answers of the members that are asked, (n, items); those of others are blank."""
+        rows = []
+        for k, row in enumerate(asked):
+            some = [item for item, there in zip(items, row, strict=True) if there]
+            answers = iter(self.answers_of(k, some))
+            rows.append([next(answers) if there else BLANK for there in row])
         return Responses(items, rows)
 
     def answers_of(self, k: int, items: Sequence[Item]) -> list[Answer]:

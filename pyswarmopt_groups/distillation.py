@@ -16,11 +16,11 @@ from pyswarmopt_groups.context import GroupContext, Verdict
 from pyswarmopt_groups.members.load import open_members
 from pyswarmopt_groups.registry import NEGOTIATIONS, VOTES, find_names
 from pyswarmopt_groups.responses import Array
-from pyswarmopt_groups.run import Group, accuracy_row, verdicts_row
+from pyswarmopt_groups.run import Group, member_row, verdicts_row
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.experts.files import check_free
-from pyswarmopt_llm.scores.tasks import Item, Scoring, render_prompt
+from pyswarmopt_llm.scores.tasks import Item, render_prompt
 from pyswarmopt_llm.searching.scoring.record import Store
 from pyswarmopt_llm.searching.training.examples import TrainingOptions
 from pyswarmopt_llm.searching.training.train import train_expert
@@ -63,9 +63,7 @@ def distill(config: DistillConfig, on_step: OnRound | None = None) -> dict[str, 
     (strategy,) = group.strategies
     context = group.context(Store(None))
     decide = strategy.fit(context)
-    examples = (
-        soft_chats(context) if config.soft else hard_chats(task.dev, decide(task.dev), context)
-    )
+    examples = soft_chats(context) if config.soft else hard_chats(context, decide(task.dev))
     kind = "probabilities" if config.soft else "answers"
     source = f"{kind} of {context.n} members by {strategy.name} on {task.source}"
     steps = _train(examples, config, source, on_step)
@@ -79,23 +77,16 @@ def distill(config: DistillConfig, on_step: OnRound | None = None) -> dict[str, 
     rows = {}
     for name, member in (("base", plain), ("student", student)):
         alone = GroupContext([member], task, context.scoring).collect(task.test)
-        right = alone.right[0].astype(float).tolist()
-        rows[name] = accuracy_row(right, float(alone.tokens[0].mean()))
+        rows[name] = member_row(alone, 0)
     rows["group"] = verdicts_row(task.test, decide(task.test))
     note = {"note": task.note} if task.note else {}
     return {**rows, "strategy": strategy.name, "questions": len(task.dev), "steps": steps, **note}
 
 
-def hard_chats(
-    items: Sequence[Item], verdicts: Sequence[Verdict], context: GroupContext
-) -> list[dict[str, Any]]:
-    """A chat for each question that the group answers, if any."""
-    pairs = zip(items, verdicts, strict=True)
-    chats = [
-        _chat(item, v.answer, context.scoring, context.template)
-        for item, v in pairs
-        if v.answer is not None
-    ]
+def hard_chats(context: GroupContext, verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
+    """A chat for each dev question that the group answers, if any."""
+    pairs = zip(context.task.dev, verdicts, strict=True)
+    chats = [_chat(context, item, v.answer) for item, v in pairs if v.answer is not None]
     if not chats:
         raise UserError("the group answers none of the dev questions: there is nothing to learn")
     return chats
@@ -112,7 +103,7 @@ def soft_chats(context: GroupContext) -> list[dict[str, Any]]:
         letters = list(item.choices or {})
         counts = quotas(p[: len(letters)], COPIES)
         for letter, count in zip(letters, counts, strict=True):
-            chats += [_chat(item, letter, context.scoring, context.template)] * count
+            chats += [_chat(context, item, letter)] * count
     return chats
 
 
@@ -131,12 +122,13 @@ def quotas(shares: Array, total: int) -> list[int]:
     return [int(count) for count in counts]
 
 
-def _chat(item: Item, answer: str, scoring: Scoring, template: str | None) -> dict[str, Any]:
+def _chat(context: GroupContext, item: Item, answer: str) -> dict[str, Any]:
     """The question's prompt, and the answer in the form that is scored."""
+    scoring = context.scoring
     words = item.choices[answer] if item.choices and scoring == "likelihood" else answer
     return {
         "messages": [
-            {"role": "user", "content": render_prompt(item, scoring, template)},
+            {"role": "user", "content": render_prompt(item, scoring, context.template)},
             {"role": "assistant", "content": words},
         ]
     }

@@ -16,7 +16,7 @@ from pyswarmopt_groups.config import CouncilConfig
 from pyswarmopt_groups.context import GroupContext
 from pyswarmopt_groups.locked_directory import ABOUT, FORMAT
 from pyswarmopt_groups.members.cache import CachedMember
-from pyswarmopt_groups.members.protocol import RefusingMember
+from pyswarmopt_groups.members.protocol import Member
 from pyswarmopt_groups.registry import Strategy, load_strategy
 from pyswarmopt_groups.run import RESULT, VERDICTS, rights, voters
 from pyswarmopt_llm.common.errors import UserError
@@ -29,7 +29,7 @@ from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.searching.scoring.record import RESULTS, Store
 
 
-class Recorded(RefusingMember):
+class Recorded(Member):
     """A `Member` that only its recorded responses are left of; behind a `CachedMember`, which has
     those.
     """
@@ -37,7 +37,7 @@ class Recorded(RefusingMember):
     gives_likelihoods = True  # where it gave none, none is recorded
 
     def refuse(self) -> NoReturn:
-        """See `RefusingMember`."""
+        """See `Member`."""
         raise UserError(f"needs responses of {self.name} that are not recorded")
 
 

@@ -37,27 +37,27 @@ _ANY, _AT_LEAST_1 = Option(""), Option("", least=1)
 
 @dataclass(frozen=True)
 class Hyperparameter:
-    """A hyperparameter of a strategy, with its default and the values that it may have."""
+    """A hyperparameter of a strategy: its value, the default at first, and what that may be."""
 
     name: str
-    default: Value
+    value: Value
     bounds: Option = _ANY
 
-    def read(self, strategy: str, text: str) -> Value:
-        """The value that a text stands for.
+    def read(self, strategy: str, text: str) -> Hyperparameter:
+        """The same with the value that a text stands for.
 
         Raises:
             InvalidOption: it is out of range, or no number where the default is one.
         """
         try:
-            value = type(self.default)(text)
+            value = type(self.value)(text)
             self.bounds.check(self.name, value)
         except ValueError as error:
-            why = f"{self.name} is a number, not {text}; {self.default} is the default"
+            why = f"{self.name} is a number, not {text}; {self.value} is the default"
             raise InvalidOption("strategy", strategy, why) from error
         except InvalidOption as error:
             raise InvalidOption("strategy", strategy, f"{self.name} {error.why}") from error
-        return value
+        return replace(self, value=value)
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,8 @@ class Strategy:
         function: ``module:function`` within this package; imported on use.
         needs: what it cannot run without; ``embeddings`` need a model in this process, ``texts``
             members that do more than vote, ``reward`` a reward model.
-        arguments: of the function, after the context; those given of a strategy with settings.
-        settings: hyperparameters, in the order of the function's arguments. A user writes them
+        arguments: of the function, after the context.
+        settings: hyperparameters, the arguments after these. A user writes them
             behind the name: ``refine:rounds=2:pass=different``; the first one needs no name:
             ``nearest:4``.
         tolerant: whether it continues when members fail.
@@ -94,18 +94,17 @@ class Strategy:
     @property
     def values(self) -> tuple[Value, ...]:
         """The function's arguments, after the context."""
-        return self.arguments or tuple(setting.default for setting in self.settings)
+        return (*self.arguments, *(setting.value for setting in self.settings))
 
     @property
     def usage(self) -> str:
-        """The name with its settings at their defaults, as a user may write it."""
-        pairs = [f":{part.name}={part.default or part.name.upper()}" for part in self.settings]
+        """The name with its settings, as a user may write it."""
+        pairs = [f":{part.name}={part.value or part.name.upper()}" for part in self.settings]
         return "".join([self.name, *pairs])
 
     def value(self, setting: str) -> Value | None:
         """The value of a setting; None if it is none of this strategy."""
-        names = [part.name for part in self.settings]
-        return self.values[names.index(setting)] if setting in names else None
+        return next((part.value for part in self.settings if part.name == setting), None)
 
     def with_settings(self, text: str) -> Strategy:
         """The same strategy with settings, written as in a name.
@@ -114,16 +113,15 @@ class Strategy:
             InvalidOption: a value is out of range, or the strategy has no such setting.
         """
         name = f"{self.name}:{text}"
-        values = {setting.name: setting.default for setting in self.settings}
-        readers = {setting.name: setting for setting in self.settings}
+        settings = {setting.name: setting for setting in self.settings}
         for index, part in enumerate(re.split(r":(?=\w+=)", text)):
             key, _, value = part.partition("=")
-            if index == 0 and self.settings and key not in readers:
+            if index == 0 and self.settings and key not in settings:
                 key, value = self.settings[0].name, part
-            if key not in readers:
+            if key not in settings:
                 raise InvalidOption("strategy", name, f"has no setting {key}; write {self.usage}")
-            values[key] = readers[key].read(name, value)
-        return replace(self, name=name, arguments=tuple(values.values()))
+            settings[key] = settings[key].read(name, value)
+        return replace(self, name=name, settings=tuple(settings.values()))
 
     def fit(self, context: GroupContext) -> Decide:
         """Fit on dev, if needed; returns the function that decides items."""
@@ -167,7 +165,7 @@ VOTES = _table(
              "Ko, Sabourin and Britto 2008", "voting.selection:nearest", {"dev", "embeddings"},
              settings=(_NEIGHBOURS,)),
     Strategy("attention", "weights that look at the question (Jacobs 1991)",
-             "Jacobs et al. 1991", "voting.attention:attentive",
+             "Jacobs et al. 1991", "voting.learned:attentive",
              {"dev", "choices", "embeddings"},
              settings=(Hyperparameter("strength", 10.0, Option("", above=0)),)),
     Strategy("cascade", "one after the other until sure (Wald 1945)",

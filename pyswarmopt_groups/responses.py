@@ -26,26 +26,21 @@ class Responses:
         """Per item each member's vote: a letter if there are choices, else its text; None
         abstains.
         """
-        rows = []
-        for i, item in enumerate(self.items):
-            rows.append([read_ballot(item, row[i].text) for row in self.answers])
-        return rows
+        by_item = zip(*self.answers, strict=True)
+        pairs = zip(self.items, by_item, strict=True)
+        return [[read_ballot(item, answer.text) for answer in given] for item, given in pairs]
 
     @cached_property
     def right(self) -> NDArray[np.bool_]:
         """Whether each member answers each item correctly, (n, items)."""
-        rows = []
-        for item, ballots in zip(self.items, self.ballots, strict=True):
-            rows.append([is_right(item, ballot) for ballot in ballots])
+        pairs = zip(self.items, self.ballots, strict=True)
+        rows = [[is_right(item, ballot) for ballot in ballots] for item, ballots in pairs]
         return np.array(rows, dtype=np.bool_).T
 
     @cached_property
     def tokens(self) -> NDArray[np.int64]:
         """Cost of each answer in tokens, (n, items)."""
-        rows = []
-        for row in self.answers:
-            rows.append([answer.tokens for answer in row])
-        return np.array(rows)
+        return np.array([[answer.tokens for answer in row] for row in self.answers])
 
     def cost(self, item: int) -> int:
         """Tokens of all members' answers to an item."""

@@ -21,7 +21,7 @@ from pyswarmopt_groups.members.load import open_members
 from pyswarmopt_groups.members.protocol import Member
 from pyswarmopt_groups.registry import Strategy, load_strategy
 from pyswarmopt_groups.responses import Responses, is_right
-from pyswarmopt_groups.validate import check_members, check_task, check_votes, usable
+from pyswarmopt_groups.validate import check_members, check_task, usable
 from pyswarmopt_llm.common.files.json_types import wrong_field
 from pyswarmopt_llm.common.files.regular import user_path, write_json, write_text
 from pyswarmopt_llm.common.interfaces import Score
@@ -39,6 +39,7 @@ from pyswarmopt_llm.searching.scoring.record import Store
 # What may differ between two calls that fill one directory.
 FREE = ("strategies", "skip", "out", "device", "threads")
 RESULT, VERDICTS = "result.json", "verdicts.jsonl"
+_SHAPE = {"row": dict[str, Any], "verdicts": list[dict[str, Any]]}  # of a strategy's stored row
 
 # done, total, strategy, its row when finished
 OnStep = Callable[[int, int, str, Mapping[str, Any] | None], None]
@@ -76,7 +77,6 @@ class Group:
         named = [load_strategy(name) for name in config.strategies]
         items = (*task.dev, *task.test)
         check_task(config, task)
-        check_votes(config, items)
         check_options(config)
         members = open_members(
             config.members,
@@ -163,7 +163,7 @@ def decide_task(config: CouncilConfig, on_step: OnStep | None = None) -> dict[st
     group = Group.opened(config, task)
     opened = nullcontext(Store(None)) if directory is None else directory.opened(group.fingerprints)
     with opened as store:
-        return _report(group, task, store, out, on_step or (lambda *step: None))
+        return _report(group, store, out, on_step or (lambda *step: None))
 
 
 def decide_prompt(config: CouncilConfig, prompt: str) -> dict[str, Verdict]:
@@ -178,13 +178,11 @@ def decide_prompt(config: CouncilConfig, prompt: str) -> dict[str, Verdict]:
     return {strategy.name: strategy.fit(context)(task.test)[0] for strategy in group.strategies}
 
 
-def _report(
-    group: Group, task: Task, store: Store, out: Path | None, on_step: OnStep
-) -> dict[str, Any]:
+def _report(group: Group, store: Store, out: Path | None, on_step: OnStep) -> dict[str, Any]:
     """``result.json`` and ``verdicts.jsonl``, written after each strategy from what the store has;
     strategies of earlier calls are kept.
     """
-    context = group.context(store)
+    context, task = group.context(store), group.task
     responses, single = context.collect(task.test), context.order[0]
     right = responses.right[single].astype(float).tolist()
     result: dict[str, Any] = {
@@ -201,50 +199,52 @@ def _report(
     for done, strategy in enumerate(group.strategies):
         name = strategy.name
         on_step(done, total, name, None)
-        store.get("strategy", name, partial(_decided, strategy, context, task, right), _wrong)
+        compute = partial(_decided, strategy, context, right)
+        store.get("strategy", name, compute, lambda row: wrong_field(row, _SHAPE))
         decided = store.all("strategy")
         result["strategies"] = {each["who"]: each["row"] for each in decided}
         if out is not None:  # an interrupted call keeps its results so far
             write_json(out / RESULT, result)
-            verdicts = [
-                {"strategy": each["who"], **verdict}
+            lines = [
+                json.dumps({"strategy": each["who"], **verdict}, ensure_ascii=False)
                 for each in decided
                 for verdict in each["verdicts"]
             ]
-            lines = [json.dumps(verdict, ensure_ascii=False) + "\n" for verdict in verdicts]
-            write_text(out / VERDICTS, "".join(lines))
+            write_text(out / VERDICTS, "\n".join([*lines, ""]))
         on_step(done + 1, total, name, result["strategies"][name])
     return result
 
 
-def _decided(
-    strategy: Strategy, context: GroupContext, task: Task, single: Sequence[float]
-) -> dict[str, Any]:
+def _decided(strategy: Strategy, context: GroupContext, single: Sequence[float]) -> dict[str, Any]:
     """A strategy's row of ``result.json`` and its verdicts on test; `single`: right answers of the
     best member.
     """
-    began = time.perf_counter()
-    verdicts = strategy.fit(context)(task.test)
-    row = _strategy_row(strategy, task.test, verdicts, single)
-    pairs = zip(task.test, verdicts, strict=True)
+    began, items = time.perf_counter(), context.task.test
+    verdicts = strategy.fit(context)(items)
+    row = _strategy_row(strategy, items, verdicts, single)
     return {
         "row": row | {"seconds": round(time.perf_counter() - began, 3)},
-        "verdicts": [{"id": item.id, **vars(verdict)} for item, verdict in pairs],
+        "verdicts": [
+            {"id": item.id, **vars(verdict)} for item, verdict in zip(items, verdicts, strict=True)
+        ],
     }
 
 
-def _wrong(content: dict[str, Any]) -> str | None:
-    return wrong_field(content, {"row": dict[str, Any], "verdicts": list[dict[str, Any]]})
-
-
-def accuracy_row(right: Sequence[float], tokens: float) -> dict[str, Any]:
-    """The beginning of every row: accuracy on test, its interval, and tokens per item."""
-    return {"test": score_of(right).value, "test_interval": list(interval(right)), "tokens": tokens}
+def accuracy_row(right: Sequence[float], tokens: Sequence[int]) -> dict[str, Any]:
+    """The beginning of every row, from each item's: accuracy on test, its interval, mean tokens."""
+    score, between = score_of(right).value, list(interval(right))
+    return {"test": score, "test_interval": between, "tokens": fmean(tokens)}
 
 
 def verdicts_row(items: Sequence[Item], verdicts: Sequence[Verdict]) -> dict[str, Any]:
     """`accuracy_row` of verdicts."""
-    return accuracy_row(rights(items, verdicts), fmean(verdict.tokens for verdict in verdicts))
+    return accuracy_row(rights(items, verdicts), [verdict.tokens for verdict in verdicts])
+
+
+def member_row(responses: Responses, k: int) -> dict[str, Any]:
+    """`accuracy_row` of one member's answers."""
+    right = responses.right[k].astype(float).tolist()
+    return accuracy_row(right, responses.tokens[k].tolist())
 
 
 def rights(items: Sequence[Item], verdicts: Sequence[Verdict]) -> list[float]:
@@ -255,10 +255,9 @@ def rights(items: Sequence[Item], verdicts: Sequence[Verdict]) -> list[float]:
 def _member_rows(context: GroupContext, responses: Responses) -> dict[str, Any]:
     rows = {}
     for k, member in enumerate(context.members):
-        right, tokens = responses.right[k].astype(float).tolist(), float(responses.tokens[k].mean())
         silent = sum(row[k] is None for row in responses.ballots)
         dev = float(context.accuracies[k])
-        rows[member.name] = {"dev": dev, **accuracy_row(right, tokens), "silent": silent}
+        rows[member.name] = {"dev": dev, **member_row(responses, k), "silent": silent}
     return rows
 
 

@@ -11,7 +11,7 @@ from pyswarmopt_groups.members.protocol import Member, Sampling
 from pyswarmopt_groups.registry import Strategy
 from pyswarmopt_groups.voting.selection import embedding_member
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.registry import missing_extra
+from pyswarmopt_llm.common.extras import missing_extra
 from pyswarmopt_llm.scores.metrics.objectives import check_window
 from pyswarmopt_llm.scores.tasks import Item, Task
 
@@ -19,7 +19,9 @@ _PROBE = "Reply with the word: ready"
 
 
 def check_task(config: CouncilConfig, task: Task) -> None:
-    """Refuse a task without test items, or with another metric than accuracy."""
+    """Refuse a task without test items, or with another metric than accuracy; and to change votes
+    over options where an item has none.
+    """
     if not task.test:
         raise UserError(
             f"{config.task}: has no test examples, on which a group is reported; add some"
@@ -28,14 +30,9 @@ def check_task(config: CouncilConfig, task: Task) -> None:
         raise UserError(
             f"{config.task}: is scored by {task.metric}; groups are scored by accuracy only"
         )
-
-
-def check_votes(config: CouncilConfig, items: Sequence[Item]) -> None:
-    """Refuse to change votes over options where an item has none."""
-    if all(item.choices for item in items):
-        return
+    open_questions = not all(item.choices for item in (*task.dev, *task.test))
     for name in ("epsilon", "liar"):
-        if (value := getattr(config, name)) is not None:
+        if (value := getattr(config, name)) is not None and open_questions:
             raise InvalidOption(
                 name, value, "goes with options, some examples have none; remove it"
             )
@@ -65,7 +62,7 @@ def check_members(
     for member in members:
         if isinstance(member, EndpointMember) and not tolerant:
             (reply,) = member.generate([_PROBE], Sampling(max_new_tokens=8))
-            if not reply.texts[0].strip():
+            if not reply.text:
                 raise UserError(
                     f"{member.name}: answers nothing to {_PROBE!r}; check its model, or remove it"
                 )

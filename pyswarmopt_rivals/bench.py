@@ -21,9 +21,9 @@ from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.accuracy import TRIED, Accuracy, choose_scoring, trial_of
 from pyswarmopt_llm.scores.metrics.objectives import METRICS, ItemsUtility, Metric, scorings_of
-from pyswarmopt_llm.scores.tasks import Scoring, Task, render_prompt
+from pyswarmopt_llm.scores.tasks import Scoring, Task
 from pyswarmopt_llm.searching.scoring.record import Row, Store
-from pyswarmopt_rivals.methods.ensembles.panel import Panel
+from pyswarmopt_rivals.panel import Panel
 
 Chats = Mapping[str, Sequence[Mapping[str, Any]]]
 Answer = TypeVar("Answer")
@@ -43,8 +43,8 @@ class Bench:
     engine: TransformersEngine
     experts: Sequence[Adapter]
     task: Task
-    scoring: Scoring
-    store: Store
+    scoring: Scoring = "generate"
+    store: Store = field(default_factory=lambda: Store(None))
     chats: Chats = field(default_factory=dict)  # expert name -> its training chats, if given
     metric: Metric = METRICS["accuracy"]
 
@@ -69,23 +69,15 @@ class Bench:
         }
 
     @cached_property
-    def right_dev(self) -> list[tuple[str, str]]:
-        """Each dev item's prompt, and its right answer as the model would have to write it."""
-        return [
-            (
-                self.engine.chat(render_prompt(item, self.scoring, self.task.prompt)),
-                item.answer if self.scoring == "letter" else item.answer_text,
-            )
-            for item in self.task.dev
-        ]
+    def labelled(self) -> Accuracy:
+        """The dev items with their right answers, written ones under another metric."""
+        written = Accuracy(self.task.dev, "generate", self.engine.chat, self.task.prompt)
+        return self.accuracy.get("dev", written)
 
     @cached_property
     def choices(self) -> Sequence[Choices]:
-        """The dev items that have a right answer, as they are scored; by their answers under
-        another metric.
-        """
-        written = Accuracy(self.task.dev, "generate", self.engine.chat, self.task.prompt)
-        return self.accuracy.get("dev", written).choices()
+        """The dev items that have a right answer, as they are scored."""
+        return self.labelled.choices()
 
     @cached_property
     def tokens_per_item(self) -> float | None:
@@ -144,8 +136,9 @@ class Bench:
 
     def loss(self, patch: Patch) -> tuple[float, float]:
         """Mean over dev items of -ln P(right answer | question), and the seconds."""
+        right = [item.pairs[item.right] for item in self.choices]
         score, seconds = self._stored(
-            patch, "loss", lambda: score_of(self.engine.loglikelihood(self.right_dev))
+            patch, "loss", lambda: score_of(self.engine.loglikelihood(right))
         )
         return -score.value, seconds
 
@@ -227,41 +220,34 @@ class Trial:
         """Item evaluations left in the budget."""
         return self._budget - self.spent
 
-    def score(self, patch: Patch) -> Score:
-        """The candidate's score on dev; one pass over dev."""
-        return self.pay(self.bench.dev_items, lambda: self.bench.score(patch, "dev"))
-
-    def score_items(self, patch: Patch, items: Sequence[int]) -> Score:
-        """The score on these dev items alone."""
-        return self.pay(len(items), lambda: self.bench.score(patch, "dev", items))
+    def score(self, patch: Patch, items: Sequence[int] | None = None) -> Score:
+        """The candidate's score on dev, or on these dev items alone."""
+        count = self.bench.dev_items if items is None else len(items)
+        return self.pay(count, lambda: self.bench.score(patch, "dev", items))
 
     def loss(self, patch: Patch) -> float:
         """Mean over dev items of -ln P(right answer | question), in nats; one pass over dev."""
         return self.pay(self.bench.dev_items, lambda: self.bench.loss(patch))
 
     def pay(self, items: int, evaluate: Callable[[], tuple[Answer, float]]) -> Answer:
-        """Evaluate a candidate and charge its items.
+        """Charge the items of a candidate and evaluate it.
 
         `evaluate` gives the answer and the seconds that it took, now or when it was first
         evaluated.
         """
-        self._check(items)
+        self.spend(items)
         start = time.perf_counter()
         answer, seconds = evaluate()
         self.earlier += seconds - (time.perf_counter() - start)
-        self.spend(items)
         return answer
 
     def spend(self, items: int) -> None:
         """Charge passes over single items; a forward and a backward pass together count as
         `PASSES`.
         """
-        self._check(items)
-        self.spent += items
-
-    def _check(self, items: int) -> None:
         if items > self.items_left:
             raise RuntimeError("the budget of item evaluations is spent")
+        self.spent += items
 
     def prompts(self, expert: str) -> Sequence[str]:
         """The questions of the expert's own data in the chat template, else the dev prompts."""
@@ -269,7 +255,7 @@ class Trial:
         if chats:
             turns = [str(chat["messages"][0]["content"]) for chat in chats[:PROMPTS]]
             return [self.engine.chat(turn) for turn in turns]
-        return [context for context, _ in self.bench.right_dev]
+        return self.bench.labelled.prompts
 
     def examples(self, expert: str) -> Sequence[Mapping[str, Any]]:
         """The expert's own training chats; empty if none were given."""

@@ -14,9 +14,9 @@ import yaml
 
 from pyswarmopt_llm.common.config import command
 from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.options import check_options
-from pyswarmopt_llm.common.registry import need_extra
 from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import Adapter, AdapterInfo
 from pyswarmopt_llm.experts.base import BaseModel
@@ -25,7 +25,6 @@ from pyswarmopt_llm.mix.coefficients import save_patch
 from pyswarmopt_llm.report.pages import render
 from pyswarmopt_llm.scores.metrics.objectives import check_window, find_metrics
 from pyswarmopt_llm.scores.tasks import Task, load_task
-from pyswarmopt_llm.searching.scoring.record import Store
 from pyswarmopt_rivals.bench import Bench, Trial, load_pool
 from pyswarmopt_rivals.comparison.contest import check_budget
 from pyswarmopt_rivals.merge_config import MergeConfig
@@ -106,7 +105,7 @@ def merge(config: MergeConfig) -> MergeResult:
     infos = [expert.info for expert in experts]
     if task is not None:
         settings = replace(settings, trial=_trial(base, experts, task, config.budget_items))
-    merged = as_adapter(method.execute(experts, settings), experts, settings.rank)
+    merged = as_adapter(method.execute(experts, settings), experts, config.rank)
     result = MergeResult(
         space=settings.space,
         ranks=tuple(sorted({change.a.shape[0] for change in merged.patch.low_rank.values()})),
@@ -167,8 +166,8 @@ def _trial(base: BaseModel, experts: Sequence[Adapter], task: Task, budget_items
     engine = load_engine(base, "auto", "auto", None)
     metric = find_metrics({task.name: task})[task.name]
     check_window(task, "auto", engine, ("dev",), metric)
-    bench = Bench(base, engine, experts, task, "generate", Store(None), metric=metric)
-    return Trial(bench.settled("auto", Store(None)), budget_items)
+    bench = Bench(base, engine, experts, task, metric=metric)
+    return Trial(bench.settled("auto", bench.store), budget_items)
 
 
 def merge_card(

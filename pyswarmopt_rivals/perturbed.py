@@ -1,6 +1,7 @@
 """One model on the same items as they are and with typos in the questions.
 
-Source: Belinkov and Bisk 2018, arXiv 1711.02173.
+After Belinkov and Bisk 2018, arXiv 1711.02173, whose noise is swapped letters, scrambled words and
+keyboard neighbours; here letters are dropped, doubled, swapped or replaced.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from pyswarmopt.cli.terminal import echo
 from pyswarmopt_groups.config import DistillConfig
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Json, Quiet
-from pyswarmopt_llm.cli.train_expert import step_display
+from pyswarmopt_llm.cli.running import items_bar
 
 
 def command(config: DistillConfig, *, quiet: Quiet = False, as_json: Json = False) -> None:
@@ -21,9 +21,10 @@ def command(config: DistillConfig, *, quiet: Quiet = False, as_json: Json = Fals
     weighted --out student
     """
     from pyswarmopt_groups.distillation import distill
+    from pyswarmopt_llm.report.pages import score_text
 
-    with step_display(quiet) as on_step:
-        result = distill(config, on_step)
+    with items_bar(quiet, "loss -") as show:
+        result = distill(config, lambda step, steps, loss: show(step, steps, f"loss {loss:.3f}"))
     if as_json:
         typer.echo(json.dumps(result))
         return
@@ -31,11 +32,7 @@ def command(config: DistillConfig, *, quiet: Quiet = False, as_json: Json = Fals
         echo(with_flags(result["note"]), err=True)
     for who in ("base", "group", "student"):
         row = result[who]
-        low, high = row["test_interval"]
-        interval = f"[{low:.3f}, {high:.3f}]"
-        echo(f"{who:8}test {row['test']:.3f} {interval}, {row['tokens']:,.0f} tokens per example")
-    steps, questions = (
-        counted(result["steps"], "step"),
-        counted(result["questions"], "dev question"),
-    )
-    echo(f"wrote {config.out}: {steps} on {questions}")
+        test = score_text(row["test"], row["test_interval"])
+        echo(f"{who:8}test {test}, {row['tokens']:,.0f} tokens per example")
+    questions = counted(result["questions"], "dev question")
+    echo(f"wrote {config.out}: {counted(result['steps'], 'step')} on {questions}")

@@ -16,7 +16,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import NoReturn
 
-from pyswarmopt_groups.members.protocol import Answer, Member, RefusingMember
+from pyswarmopt_groups.members.protocol import Answer, Member
 from pyswarmopt_groups.responses import read_ballot
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.scores.tasks import Item, Scoring
@@ -24,7 +24,7 @@ from pyswarmopt_llm.scores.tasks import Item, Scoring
 ON_TEST = ":test"  # after a name: it answers dev items in truth, and so earns its weight
 
 
-class LyingMember:
+class LyingMember(Member):
     """A `Member` that answers items with a wrong option: its second choice where its first is
     right.
 
@@ -37,14 +37,12 @@ class LyingMember:
     """
 
     def __init__(self, member: Member, truthful: Collection[str] = ()) -> None:
+        super().__init__(member.name, f"{member.fingerprint} lies")
         self._member, self._truthful = member, frozenset(truthful)
-        self.name, self.fingerprint = member.name, f"{member.fingerprint} lies"
         self.gives_likelihoods = member.gives_likelihoods
-        self.generate, self.likelihoods, self.count = (
-            member.generate,
-            member.likelihoods,
-            member.count,
-        )
+        self.generate = member.generate  # type: ignore[method-assign]
+        self.likelihoods = member.likelihoods  # type: ignore[method-assign]
+        self.count = member.count  # type: ignore[method-assign]
 
     def answer(
         self, items: Sequence[Item], scoring: Scoring, template: str | None = None
@@ -98,7 +96,7 @@ def kept(epsilon: float, options: int) -> float:
     return 1.0 / (1.0 + (options - 1) * math.exp(-epsilon))
 
 
-class PrivateMember(RefusingMember):
+class PrivateMember(Member):
     """A `Member` whose votes over options are randomised and which gives nothing else.
 
     The same question always gets the same vote, so that asking again reveals nothing more. An
@@ -134,7 +132,7 @@ class PrivateMember(RefusingMember):
         return rng.choice([letter for letter in letters if letter != ballot])
 
     def refuse(self) -> NoReturn:
-        """See `RefusingMember`."""
+        """See `Member`."""
         raise InvalidOption(
             "epsilon",
             self._epsilon,

@@ -27,7 +27,7 @@ RESPONSE = "response"  # in the store
 CHUNK = 64  # requests between two writes: the most that an interrupted run repeats
 
 
-class CachedMember:
+class CachedMember(Member):
     """A `Member` whose responses are kept by the exact request.
 
     Args:
@@ -36,9 +36,10 @@ class CachedMember:
     """
 
     def __init__(self, member: Member, store: Store) -> None:
+        super().__init__(member.name, member.fingerprint)
         self.member, self._store = member, store
-        self.name, self.fingerprint = member.name, member.fingerprint
-        self.gives_likelihoods, self.count = member.gives_likelihoods, member.count
+        self.gives_likelihoods = member.gives_likelihoods
+        self.count = member.count  # type: ignore[method-assign]
 
     def answer(
         self, items: Sequence[Item], scoring: Scoring, template: str | None = None

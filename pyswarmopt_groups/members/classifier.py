@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from typing import NoReturn
 
-from pyswarmopt_groups.members.protocol import Answer, RefusingMember
+from pyswarmopt_groups.members.protocol import Answer, Member
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.hardware import pick_device
@@ -31,7 +31,7 @@ def find_classifier(spec: str) -> BaseModel | None:
     return resolve_base(spec)
 
 
-class ClassifierMember(RefusingMember):
+class ClassifierMember(Member):
     """A `Member` that votes on options, by log-probabilities of labels.
 
     It reads the question alone, without a template: a classifier was not trained on prompts. A label
@@ -75,7 +75,7 @@ class ClassifierMember(RefusingMember):
         return len(self._ids(text))
 
     def refuse(self) -> NoReturn:
-        """See `RefusingMember`."""
+        """See `Member`."""
         raise UserError(
             f"{self.name}: a sequence classifier votes and writes nothing; use a vote such as "
             "majority, or remove it"

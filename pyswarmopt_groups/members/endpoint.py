@@ -5,21 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from pyswarmopt_groups.members.protocol import (
     GREEDY,
     Answer,
-    Likelihood,
+    Member,
     MemberDown,
-    Pair,
     Sampling,
     Texts,
+    written_answers,
 )
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.http import Json, server_url
-from pyswarmopt_llm.published.judge.judge import TIMEOUT, ChatClient, Completion
-from pyswarmopt_llm.scores.tasks import Item, Scoring, render_prompt
+from pyswarmopt_llm.published.judge import TIMEOUT, ChatClient, Completion
+from pyswarmopt_llm.scores.tasks import Item, Scoring
 
 KEY = "SWARM_LLM_MEMBER_KEY"
 _WHEN_DOWN = "check its URL, or remove it; with `out` the same command resumes when it is back"
@@ -53,7 +53,7 @@ class EndpointSpec:
         return cls(url, model)
 
 
-class EndpointMember:
+class EndpointMember(Member):
     """A `Member` behind HTTP; the API key, if any, comes from the variable
     ``SWARM_LLM_MEMBER_KEY``.
 
@@ -62,19 +62,16 @@ class EndpointMember:
         spec: its endpoint.
     """
 
-    gives_likelihoods = False
-
     def __init__(self, name: str, spec: EndpointSpec) -> None:
-        self.name, self.fingerprint = name, f"{spec.url}#{spec.model}"
+        super().__init__(name, f"{spec.url}#{spec.model}")
         server = Json(spec.url, KEY, f"member {name}", _WHEN_DOWN, TIMEOUT)
         self._client = ChatClient(server, spec.model)
 
     def answer(
         self, items: Sequence[Item], scoring: Scoring, template: str | None = None
     ) -> list[Answer]:
-        """Its generated texts; choices are shown with their letters."""
-        replies = self.generate([render_prompt(item, "generate", template) for item in items])
-        return [Answer(reply.texts[0].strip(), reply.tokens) for reply in replies]
+        """See `written_answers`, whatever the scoring."""
+        return written_answers(self, items, template)
 
     def generate(self, prompts: Sequence[str], how: Sampling = GREEDY) -> list[Texts]:
         """One request per text; samples have different seeds, which a server may ignore.
@@ -97,8 +94,8 @@ class EndpointMember:
             replies.append(Texts(texts * (how.n // len(texts)), tokens))
         return replies
 
-    def likelihoods(self, pairs: Sequence[Pair]) -> list[Likelihood]:
-        """Not available: the protocol has no field for them."""
+    def refuse(self) -> NoReturn:
+        """See `Member`; the protocol has no field for likelihoods."""
         raise UserError(
             f"{self.name}: an endpoint gives no likelihoods; remove it, or choose another strategy"
         )

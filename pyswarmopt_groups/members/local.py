@@ -5,7 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from pyswarmopt_groups.members.protocol import GREEDY, Answer, Likelihood, Pair, Sampling, Texts
+from pyswarmopt_groups.members.protocol import (
+    GREEDY,
+    Answer,
+    Likelihood,
+    Member,
+    Pair,
+    Sampling,
+    Texts,
+    written_answers,
+)
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
@@ -34,7 +43,7 @@ class SharedBase:
         return self.engine
 
 
-class LocalMember:
+class LocalMember(Member):
     """A `Member` on a `SharedBase`.
 
     Args:
@@ -50,8 +59,8 @@ class LocalMember:
     gives_likelihoods = True
 
     def __init__(self, name: str, fingerprint: str, base: SharedBase, patch: Patch) -> None:
-        self.name, self.fingerprint, self.base = name, fingerprint, base
-        self._patch = patch
+        super().__init__(name, fingerprint)
+        self.base, self._patch = base, patch
         engines = (base.engine, *base.engine.members.values())
         self.models = [engine for engine in engines if isinstance(engine, TransformersEngine)]
 
@@ -60,8 +69,7 @@ class LocalMember:
     ) -> list[Answer]:
         """The option with the highest score, or a generated text."""
         if scoring == "generate":
-            replies = self.generate([render_prompt(item, scoring, template) for item in items])
-            return [Answer(reply.texts[0].strip(), reply.tokens) for reply in replies]
+            return written_answers(self, items, template)
         engine = self.base.load(self._patch)
         answers = []
         accuracy = Accuracy(items, scoring, engine.chat, template)
@@ -81,10 +89,9 @@ class LocalMember:
         """
         engine = self.base.load(self._patch)
         chats = [engine.chat(prompt) for prompt in prompts]
-        if how.temperature == 0.0:
-            greedy = engine.generate(chats, how.max_new_tokens)
-            written: list[tuple[str, ...]] = [(text,) for text in greedy]
-            texts = [once * how.n for once in written]
+        written: list[tuple[str, ...]]
+        if how.temperature == 0.0:  # once, whatever `n`
+            written = [(text,) for text in engine.generate(chats, how.max_new_tokens)]
         elif engine not in self.models:
             raise UserError(
                 f"{self.name}: a mixture writes greedily only; remove it, or set `temperature` 0"
@@ -93,11 +100,11 @@ class LocalMember:
             draws = Draws(how.temperature, how.n, how.seed)
             samples = draws.replies(engine, chats, how.max_new_tokens)
             written = list(zip(*samples, strict=True))
-            texts = written
-        return [
-            Texts(row, len(once) * self._turn_tokens(prompt) + sum(map(self.count, once)))
-            for row, once, prompt in zip(texts, written, prompts, strict=True)
-        ]
+        replies = []
+        for texts, prompt in zip(written, prompts, strict=True):
+            tokens = len(texts) * self._turn_tokens(prompt) + sum(map(self.count, texts))
+            replies.append(Texts(texts * (how.n // len(texts)), tokens))
+        return replies
 
     def likelihoods(self, pairs: Sequence[Pair]) -> list[Likelihood]:
         """From the engine's scores; a user's text follows the beginning of the chat template."""
@@ -120,7 +127,7 @@ class LocalMember:
 
     def count(self, text: str) -> int:
         """Tokens by its own tokenizer; of a mixture the sum over its models."""
-        return sum(_count(model, text) for model in self.models if text)
+        return sum(count_tokens(model, text) for model in self.models if text)
 
     def _turn_tokens(self, turn: str) -> int:
         """Tokens of a user turn in the chat template."""
@@ -132,11 +139,16 @@ def tokens_read(
 ) -> int:
     """Tokens read to answer an item: the user turn, and with ``likelihood`` the options."""
     turn = model.encode_prompt(model.chat(render_prompt(item, scoring, template)))
-    options = list((item.choices or {}).values()) if scoring == "likelihood" else []
-    return len(turn) + sum(_count(model, text) for text in options)
+    return len(turn) + sum(count_tokens(model, text) for text in options_read(item, scoring))
 
 
-def _count(model: TransformersEngine, text: str) -> int:
+def options_read(item: Item, scoring: Scoring) -> list[str]:
+    """The options that are read beside the prompt; a letter is only predicted."""
+    return list((item.choices or {}).values()) if scoring == "likelihood" else []
+
+
+def count_tokens(model: TransformersEngine, text: str) -> int:
+    """Tokens of a text that the model reads or writes, without special ones."""
     return len(model.tokenizer(text, add_special_tokens=False)["input_ids"])
 
 

@@ -1,5 +1,4 @@
-"""The interface of a group's member, whatever runs it: a model here, an adapter on a shared base,
-an endpoint.
+"""A group's member, whatever runs it: a model here, an adapter on a shared base, an endpoint.
 
 Tokens are those read and written for one request; a context is counted once for all its options.
 """
@@ -8,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NoReturn, Protocol
+from typing import NoReturn
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS
-from pyswarmopt_llm.scores.tasks import Item, Scoring
+from pyswarmopt_llm.scores.tasks import Item, Scoring, render_prompt
 
 Pair = tuple[str | None, str]
 
@@ -37,12 +36,20 @@ class Answer:
     scores: Mapping[str, float] = field(default_factory=dict)
 
 
+BLANK = Answer("", 0)
+
+
 @dataclass(frozen=True)
 class Texts:
     """The texts generated for a prompt, one or several samples, and their total cost."""
 
     texts: tuple[str, ...]
     tokens: int
+
+    @property
+    def text(self) -> str:
+        """The first text, stripped."""
+        return self.texts[0].strip()
 
 
 @dataclass(frozen=True)
@@ -89,51 +96,15 @@ class Sampling:
 GREEDY = Sampling()
 
 
-class Member(Protocol):
-    """A member of a group.
-
-    Attributes:
-        name: short, unique in its group.
-        fingerprint: changes with everything that may change its answers.
-        gives_likelihoods: whether `likelihoods` is available.
-    """
-
-    name: str
-    fingerprint: str
-    gives_likelihoods: bool
-
-    def answer(
-        self, items: Sequence[Item], scoring: Scoring, template: str | None = None
-    ) -> list[Answer]:
-        """Its answers to items; a member without likelihoods generates text, whatever the
-        scoring.
-        """
-
-    def generate(self, prompts: Sequence[str], how: Sampling = GREEDY) -> list[Texts]:
-        """Texts for each user turn.
-
-        The texts depend on prompt and seed only, not on the rest of the batch (an endpoint may
-        ignore the seed).
-        """
-
-    def likelihoods(self, pairs: Sequence[Pair]) -> list[Likelihood]:
-        """For each (user turn, reply) the likelihood of the reply; for (None, text) that of a user
-        writing the text.
-
-        Raises:
-            UserError: the member gives no likelihoods.
-        """
-
-    def count(self, text: str) -> int:
-        """Number of tokens of a text, for budgets."""
-
-
-class RefusingMember:
-    """A `Member` without responses of its own: whatever is requested, `refuse` raises.
+class Member:
+    """A member of a group. What it does not give, it refuses.
 
     Args:
-        name: see `Member`.
-        fingerprint: see `Member`.
+        name: short, unique in its group.
+        fingerprint: changes with everything that may change its answers.
+
+    Attributes:
+        gives_likelihoods: whether `likelihoods` is available.
     """
 
     gives_likelihoods = False
@@ -148,17 +119,33 @@ class RefusingMember:
     def answer(
         self, items: Sequence[Item], scoring: Scoring, template: str | None = None
     ) -> list[Answer]:
-        """See `Member`."""
+        """Its answers to items; a member without likelihoods generates text, whatever the
+        scoring.
+        """
         return [self.refuse() for _ in items]
 
     def generate(self, prompts: Sequence[str], how: Sampling = GREEDY) -> list[Texts]:
-        """See `Member`."""
+        """Texts for each user turn.
+
+        The texts depend on prompt and seed only, not on the rest of the batch (an endpoint may
+        ignore the seed).
+        """
         return [self.refuse() for _ in prompts]
 
     def likelihoods(self, pairs: Sequence[Pair]) -> list[Likelihood]:
-        """See `Member`."""
+        """For each (user turn, reply) the likelihood of the reply; for (None, text) that of a user
+        writing the text.
+        """
         return [self.refuse() for _ in pairs]
 
     def count(self, text: str) -> int:
-        """See `Member`."""
+        """Number of tokens of a text, for budgets."""
         self.refuse()
+
+
+def written_answers(
+    member: Member, items: Sequence[Item], template: str | None = None
+) -> list[Answer]:
+    """The texts that a member writes to items; choices are shown with their letters."""
+    replies = member.generate([render_prompt(item, "generate", template) for item in items])
+    return [Answer(reply.text, reply.tokens) for reply in replies]

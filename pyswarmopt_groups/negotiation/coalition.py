@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 
 from pyswarmopt_groups.context import Decide, GroupContext, Verdict, verdict_for
-from pyswarmopt_groups.members.protocol import Sampling, Texts
+from pyswarmopt_groups.members.protocol import Sampling
 from pyswarmopt_groups.negotiation.debate import ending_of, question_of
 from pyswarmopt_groups.responses import is_right, read_ballot
 from pyswarmopt_llm.scores.tasks import Item
@@ -51,14 +51,12 @@ def work(context: GroupContext, jobs: Jobs, items: Sequence[Item]) -> list[tuple
     questions = [question_of(item, context.template) for item in items]
     planner, filler, speaker = (context.members[jobs[job]] for job in ("plan", "slots", "answer"))
     plans = planner.generate([*map(plan_prompt, questions)], _PLAN)
-    filled = filler.generate([*map(slots_prompt, questions, map(_text, plans))], _PLAN)
-    answers = speaker.generate([*map(answer_prompt, items, questions, map(_text, filled))])
+    prompts = map(slots_prompt, questions, [plan.text for plan in plans])
+    filled = filler.generate([*prompts], _PLAN)
+    prompts = map(answer_prompt, items, questions, [notes.text for notes in filled])
+    answers = speaker.generate([*prompts])
     steps = zip(plans, filled, answers, strict=True)
-    return [(_text(step[-1]), sum(said.tokens for said in step)) for step in steps]
-
-
-def _text(said: Texts) -> str:
-    return said.texts[0]
+    return [(step[-1].text, sum(said.tokens for said in step)) for step in steps]
 
 
 def _best_of_all(context: GroupContext) -> Jobs:

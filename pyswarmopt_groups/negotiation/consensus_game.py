@@ -93,42 +93,38 @@ def proposals(
     member: Member, questions: Sequence[str], named: Sequence[Mapping[str, str]]
 ) -> list[Table]:
     """Per item log P(candidate | signal), (2, K)."""
-    pairs: list[Pair] = [
-        (proposal_prompt(question, signal), text)
+    rows: list[list[list[Pair]]] = [
+        [
+            [(proposal_prompt(question, signal), text) for text in texts.values()]
+            for signal in ("a correct", "an incorrect")
+        ]
         for question, texts in zip(questions, named, strict=True)
-        for signal in ("a correct", "an incorrect")
-        for text in texts.values()
     ]
-    return _tables(member, pairs, [(2, len(texts)) for texts in named])
+    return _tables(member, rows)
 
 
 def judgements(
     member: Member, questions: Sequence[str], named: Sequence[Mapping[str, str]]
 ) -> list[Table]:
     """Per item log P(signal | candidate), (2, K)."""
-    pairs: list[Pair] = [
-        (evaluation_prompt(question, text), signal)
+    rows: list[list[list[Pair]]] = [
+        [
+            [(evaluation_prompt(question, text), signal) for signal in ("correct", "incorrect")]
+            for text in texts.values()
+        ]
         for question, texts in zip(questions, named, strict=True)
-        for text in texts.values()
-        for signal in ("correct", "incorrect")
     ]
-    shapes = [(len(texts), 2) for texts in named]
-    return [(table.T, cost) for table, cost in _tables(member, pairs, shapes)]
+    return [(table.T, cost) for table, cost in _tables(member, rows)]
 
 
-def _tables(
-    member: Member, pairs: Sequence[Pair], shapes: Sequence[tuple[int, int]]
-) -> list[Table]:
-    """The likelihoods in tables of these shapes; a row shares one context."""
-    likelihoods = iter(member.likelihoods(pairs))
+def _tables(member: Member, asked: Sequence[Sequence[Sequence[Pair]]]) -> list[Table]:
+    """The likelihoods of tables of pairs; a row shares one context."""
+    likelihoods = iter(member.likelihoods([pair for rows in asked for row in rows for pair in row]))
     tables = []
-    for rows, columns in shapes:
-        values, cost = np.empty((rows, columns)), 0
-        for row in values:
-            cells = list(itertools.islice(likelihoods, columns))
-            row[:] = [cell.logprob for cell in cells]
-            cost += shared_cost(cells)
-        tables.append((values, cost))
+    for rows in asked:
+        cells = [list(itertools.islice(likelihoods, len(row))) for row in rows]
+        values = np.array([[cell.logprob for cell in row] for row in cells])
+        tables.append((values, sum(map(shared_cost, cells))))
     return tables
 
 

@@ -83,6 +83,5 @@ def hold_round(
     for k, member in enumerate(speakers):
         replies = member.generate([prompt(debate, k) for debate in debates])
         for debate, reply in zip(debates, replies, strict=True):
-            text = reply.texts[0].strip()
-            debate.rounds[-1].append((read_ballot(debate.item, text), text))
+            debate.rounds[-1].append((read_ballot(debate.item, reply.text), reply.text))
             debate.tokens += reply.tokens

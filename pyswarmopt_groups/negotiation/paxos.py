@@ -23,7 +23,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from pyswarmopt_groups.context import Decide, GroupContext, Verdict, verdict_for
@@ -108,9 +108,16 @@ class Participant:
         match message.kind:
             case "prepare" if message.round > self._promised and message.answer is not None:
                 self._promised = message.round
-                approves = self._approves(self.index, message.answer)
                 return [
-                    self._reply(message, "promise", self._accepted, self._accepted_round, approves)
+                    Message(
+                        "promise",
+                        self.index,
+                        message.sender,
+                        message.round,
+                        answer=self._accepted,
+                        accepted_round=self._accepted_round,
+                        approves=self._approves(self.index, message.answer),
+                    )
                 ]
             case "promise" if not stale and self._proposed is None:
                 self._promises[message.sender] = message
@@ -119,7 +126,7 @@ class Participant:
             case "propose" if message.round >= self._promised:
                 self._promised = self._accepted_round = message.round
                 self._accepted = message.answer
-                return [self._reply(message, "accept", message.answer)]
+                return [replace(message, kind="accept", sender=self.index, receiver=message.sender)]
             case "accept" if not stale and len(self._acceptors) < self._quorum:
                 self._acceptors.add(message.sender)
                 if len(self._acceptors) == self._quorum:
@@ -137,11 +144,6 @@ class Participant:
         last = max(promises, key=lambda promise: promise.accepted_round)
         approved = sum(promise.approves for promise in promises) >= self._quorum
         return last.answer if last.answer is not None else self._candidate if approved else None
-
-    def _reply(
-        self, to: Message, kind: Kind, answer: str | None, last: int = -1, approves: bool = False
-    ) -> Message:
-        return Message(kind, self.index, to.sender, to.round, answer, last, approves)
 
     def _to_all(self, kind: Kind, answer: str | None) -> list[Message]:
         return [
@@ -273,4 +275,4 @@ def accepts(member: Member, item: Item, answer: str, template: str | None) -> tu
         yes, no = member.likelihoods([(prompt, "yes"), (prompt, "no")])
         return yes.logprob > no.logprob, shared_cost((yes, no))
     (reply,) = member.generate([prompt], Sampling(max_new_tokens=8))
-    return reply.texts[0].strip().lower().startswith("yes"), reply.tokens
+    return reply.text.lower().startswith("yes"), reply.tokens

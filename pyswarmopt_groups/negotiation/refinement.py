@@ -60,7 +60,7 @@ def agreed(ballots: Sequence[str | None]) -> bool:
         >>> agreed(["12", None, "12 apples"]), agreed(["12", "13"]), agreed([None, None])
         (True, False, False)
     """
-    return len({ballot for ballot in voting.cluster(ballots) if ballot is not None}) == 1
+    return len(voting.majority(ballots).scores) == 1
 
 
 def pass_on(

@@ -15,10 +15,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from pyswarmopt_groups import voting
 from pyswarmopt_groups.context import Decide, GroupContext, Verdict, verdict_for
 from pyswarmopt_groups.negotiation.debate import Debate, first_turn, hold_round, later_turn
 from pyswarmopt_groups.responses import is_right
-from pyswarmopt_groups.voting.ballots import cluster
 from pyswarmopt_llm.scores.tasks import Item
 
 TRAITS = {
@@ -95,17 +95,15 @@ def leading(ballots: Sequence[str | None]) -> set[str]:
         >>> sorted(leading(["A", "B", "B", "A", None])), leading(["A", "B", None])
         (['A', 'B'], set())
     """
-    counts = Counter(ballot for ballot in ballots if ballot is not None)
-    most = max(counts.values(), default=0)
-    return {ballot for ballot, n in counts.items() if n == most} if most > 1 else set()
+    votes = voting.majority(ballots)
+    return set(votes.tied) if max(votes.scores.values(), default=0) > 1 else set()
 
 
 def _verdict(debate: Debate) -> Verdict:
-    rounds = [cluster(ballots) for ballots in debate.ballots]
-    last = rounds[-1]
-    ranked = Counter(ballot for ballot in last if ballot is not None).most_common(2)
-    clear = bool(ranked) and (len(ranked) == 1 or ranked[0][1] > ranked[1][1])
-    return verdict_for(ranked[0][0] if clear else None, last, debate.tokens, rounds=rounds)
+    rounds = [voting.cluster(ballots) for ballots in debate.ballots]
+    tied, last = voting.majority(rounds[-1]).tied, rounds[-1]
+    answer = tied[0] if len(tied) == 1 else None
+    return verdict_for(answer, last, debate.tokens, rounds=rounds)
 
 
 def _truth(item: Item, ballot: str | None) -> str:

@@ -29,14 +29,12 @@ from pyswarmopt_groups.voting.ballots import (
 from pyswarmopt_groups.voting.calibration import calibrated, fit_temperature
 from pyswarmopt_groups.voting.rankings import borda, condorcet, duels, strongest_paths
 
-_RULES: dict[str, Callable[..., Outcome[Any]]] = {
+_RULES: dict[str, Callable[..., Outcome]] = {
     rule.__name__: rule for rule in (majority, weighted, confidence, borda, condorcet)
 }
 
 
-def vote(
-    ballots: Sequence[Any], *more: Any, rule: str = "majority", **options: Any
-) -> Outcome[Any]:
+def vote(ballots: Sequence[Any], *more: Any, rule: str = "majority", **options: Any) -> Outcome:
     """One answer from the members' answers or rankings, by the named rule.
 
     Args:

@@ -7,11 +7,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any
 
 from pyswarmopt_llm.scores.tasks.answers import stated_answer
 
-BallotT = TypeVar("BallotT")
 Answers = Sequence[str | None]
 
 # Sums of the same weights in another order differ by rounding: that must not decide a vote.
@@ -55,7 +54,7 @@ def cluster(answers: Answers) -> list[str | None]:
 
 
 @dataclass(frozen=True)
-class Outcome(Generic[BallotT]):
+class Outcome:
     """The result of a vote.
 
     Attributes:
@@ -71,40 +70,34 @@ class Outcome(Generic[BallotT]):
     """
 
     answer: str | None
-    ballots: tuple[BallotT, ...]
+    ballots: tuple[Any, ...]
     scores: Mapping[str, float]
     tied: tuple[str, ...]
     agreement: float
 
 
-def settle(
-    ballots: Sequence[BallotT],
-    first_choices: Sequence[str | None],
-    scores: Mapping[str, float],
-    scale: float,
-) -> Outcome[BallotT]:
+def settle(ballots: Sequence[str | None], scores: Mapping[str, float], scale: float) -> Outcome:
     """The outcome in which the best score wins; a tie goes to the answer given first.
 
     Args:
-        ballots: one per member.
-        first_choices: each member's first choice, None where it abstained.
+        ballots: one per member, None where it abstained.
         scores: in the order in which the answers were first given (member by member, each ranking
             from its best on), which is the tie rule.
         scale: magnitude of the scores; scores within 1e-9 of it are tied.
 
     Example:
-        >>> settle(["b", "a"], ["b", "a"], {"b": 1.0, "a": 1.0}, scale=2.0).answer
+        >>> settle(["b", "a"], {"b": 1.0, "a": 1.0}, scale=2.0).answer
         'b'
     """
     if not scores:
         return Outcome(None, tuple(ballots), {}, (), 0.0)
     best = max(scores.values())
     tied = tuple(answer for answer, score in scores.items() if score >= best - _TIE * scale)
-    agreement = sum(choice == tied[0] for choice in first_choices) / len(first_choices)
+    agreement = sum(ballot == tied[0] for ballot in ballots) / len(ballots)
     return Outcome(tied[0], tuple(ballots), dict(scores), tied, agreement)
 
 
-def majority(answers: Answers) -> Outcome[str | None]:
+def majority(answers: Answers) -> Outcome:
     """The answer that most members give (plurality vote; self-consistency where the members are
     samples of one model).
 
@@ -124,7 +117,7 @@ def majority(answers: Answers) -> Outcome[str | None]:
     return weighted(answers, [1.0] * len(answers))
 
 
-def weighted(answers: Answers, weights: Sequence[float]) -> Outcome[str | None]:
+def weighted(answers: Answers, weights: Sequence[float]) -> Outcome:
     """The answer with the greatest sum of its members' weights.
 
     `log_odds` gives the optimal weights for members with independent errors. A negative weight
@@ -144,10 +137,10 @@ def weighted(answers: Answers, weights: Sequence[float]) -> Outcome[str | None]:
         if ballot is not None:
             cast.setdefault(ballot, []).append(float(weight))
     scores = {answer: math.fsum(parts) for answer, parts in cast.items()}
-    return settle(ballots, ballots, scores, scale=math.fsum(abs(w) for w in weights))
+    return settle(ballots, scores, scale=math.fsum(abs(w) for w in weights))
 
 
-def confidence(answers: Answers, confidences: Sequence[float]) -> Outcome[str | None]:
+def confidence(answers: Answers, confidences: Sequence[float]) -> Outcome:
     """The answer with the greatest sum of its members' confidences, the expected number of members
     who are right.
 

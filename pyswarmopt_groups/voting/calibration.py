@@ -29,14 +29,13 @@ def fit_temperature(logits: ArrayLike, labels: Sequence[int]) -> float:
         1.82
     """
     from scipy.optimize import minimize_scalar
+    from scipy.special import log_softmax
 
-    z = np.asarray(logits, dtype=np.float64)
-    rows, y = np.arange(len(z)), np.asarray(labels)
-    z = z - z.max(axis=1, keepdims=True)
+    z, rows = np.asarray(logits, dtype=np.float64), np.arange(len(labels))
 
     def loss(log_temperature: float) -> float:
-        scaled = z / np.exp(log_temperature)
-        return float(np.mean(np.log(np.exp(scaled).sum(axis=1)) - scaled[rows, y]))
+        log_p = log_softmax(z / np.exp(log_temperature), axis=1)
+        return -float(log_p[rows, labels].mean())
 
     bounds = (np.log(_COLDEST), np.log(_HOTTEST))
     least = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-8})
@@ -51,6 +50,6 @@ def calibrated(logits: ArrayLike, temperature: float) -> NDArray[np.float64]:
         >>> calibrated([[2.0, 0.0]], temperature=2.0).round(3).tolist()
         [[0.731, 0.269]]
     """
-    z = np.asarray(logits, dtype=np.float64)
-    weights = np.exp((z - z.max(axis=1, keepdims=True)) / temperature)
-    return weights / weights.sum(axis=1, keepdims=True)
+    from scipy.special import softmax
+
+    return np.asarray(softmax(np.asarray(logits, dtype=np.float64) / temperature, axis=1))

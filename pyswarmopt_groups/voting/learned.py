@@ -1,9 +1,12 @@
-"""Weights of members that are learned together on dev (`stacked`), or follow what members do after
-it (`trusted`).
+"""Weights of members that are learned together on dev (`stacked`, `attentive`), or follow what
+members do after it (`trusted`).
 
 Stacked weights: `weighted` looks at one member at a time, as if their errors were independent. Here
 members that make the same errors share one weight, and a member that is wrong on purpose gets a
 negative one. The weights are the same for every question.
+
+Attention: a member's weight is a softmax of scores that are linear in the question's embedding,
+learned together (the gate of a mixture of experts).
 
 Trust: nobody says which test answers were right. What a member answers is compared with what all of
 them together make probable, so that one who changes (a member that was truthful on dev and lies
@@ -14,7 +17,7 @@ are wrong.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +32,7 @@ from pyswarmopt_groups.context import (
     verdicts_for,
 )
 from pyswarmopt_groups.responses import Array, Responses
+from pyswarmopt_groups.voting.selection import question_embeddings
 from pyswarmopt_llm.scores.tasks import Item
 
 MEMORY = 50  # items after which what a member did counts 1 / e
@@ -53,9 +57,8 @@ def stacked(context: GroupContext) -> Decide:
     def decide(items: Sequence[Item]) -> list[Verdict]:
         responses = context.collect(items)
         logs, there = _features(context, responses)
-        best = np.where(there, logs @ weights, -np.inf).argmax(axis=1)
-        letters = [list(item.choices or {})[index] for item, index in zip(items, best, strict=True)]
-        return verdicts_for(responses, letters)
+        pooled = np.where(there, logs @ weights, -np.inf)
+        return verdicts_for(responses, best_options(items, pooled))
 
     return decide
 
@@ -94,7 +97,6 @@ def fit_weights(
         >>> fit_weights(logs, np.ones((2, 2), dtype=bool), [0, 1]).round(1).tolist()
         [0.7, -0.3]
     """
-    from scipy.optimize import minimize
     from scipy.special import log_softmax
 
     rows = np.arange(len(labels))
@@ -106,11 +108,85 @@ def fit_weights(
         slope = w + strength * (expected - right.sum(axis=0))
         return float(w @ w / 2 - strength * log_p[rows, labels].sum()), slope
 
-    return np.asarray(
-        minimize(
-            loss, np.zeros(logs.shape[2]), jac=True, method="L-BFGS-B", options={"gtol": 1e-8}
-        ).x
-    )
+    return least(loss, logs.shape[2])
+
+
+def least(loss: Callable[[Array], tuple[float, Array]], size: int) -> Array:
+    """Where a function of so many numbers is least, by its value and gradient, from 0 on."""
+    from scipy.optimize import minimize
+
+    found = minimize(loss, np.zeros(size), jac=True, method="L-BFGS-B", options={"gtol": 1e-8})
+    return np.asarray(found.x)
+
+
+def best_options(items: Sequence[Item], values: Array) -> list[str]:
+    """The letter of each item's greatest value, (items, options)."""
+    best = values.argmax(axis=1)
+    return [list(item.choices or {})[index] for item, index in zip(items, best, strict=True)]
+
+
+def attentive(context: GroupContext, strength: float) -> Decide:
+    """The option o with the greatest sum over members k of a_k(q) p_k(o), where p_k are calibrated
+    probabilities and a(q) is the softmax over members of W (1, e(q)).
+
+    Embeddings e are scaled to mean 0 and a mean squared length of 1 on dev. W is fitted on dev by
+    `fit_attention`. Source: Jacobs et al. 1991, "Adaptive mixtures of local experts" (the gate),
+    with frozen experts.
+    """
+    points, _ = question_embeddings(context, context.dev.items)
+    center = points.mean(axis=0)
+    scale = float(np.sqrt(((points - center) ** 2).sum(axis=1).mean())) or 1.0
+
+    def features(points: Array) -> Array:
+        return np.column_stack([np.ones(len(points)), (points - center) / scale])
+
+    right = context.probabilities(context.dev)[
+        :, range(len(points)), [label_of(item) for item in context.dev.items]
+    ]
+    weights = fit_attention(features(points), right, strength)
+
+    def decide(items: Sequence[Item]) -> list[Verdict]:
+        responses = context.collect(items)
+        points, cost = question_embeddings(context, items)
+        shares = attention(features(points), weights)
+        pooled = np.einsum("ki,kio->io", shares, context.probabilities(responses))
+        return verdicts_for(responses, best_options(items, pooled), cost)
+
+    return decide
+
+
+def attention(features: Array, weights: Array) -> Array:
+    """Each member's share of each item, (n, items); the shares of an item sum to 1.
+
+    Example:
+        >>> attention(np.array([[1.0, 1.0], [1.0, -1.0]]), np.array([[0.0, 9.0], [0.0, 0.0]])).round(2).tolist()
+        [[1.0, 0.0], [0.0, 1.0]]
+    """
+    from scipy.special import softmax
+
+    return np.asarray(softmax(weights @ features.T, axis=0))
+
+
+def fit_attention(features: Array, right: Array, strength: float) -> Array:
+    """The weights W, (n, d), that minimise |W|^2 / 2 - `strength` * sum over items of log P(right).
+
+    Args:
+        features: (items, d).
+        right: (n, items), each member's probability of the right option, above 0.
+        strength: of the data against the penalty.
+    """
+    n, d = len(right), features.shape[1]
+
+    def loss(flat: Array) -> tuple[float, Array]:
+        weights = flat.reshape(n, d)
+        joint = attention(features, weights) * right
+        p = joint.sum(axis=0)
+        # the posterior of each member less its share: the slope of log P in the member's score
+        slope = (joint / p - joint / right) @ features
+        value = flat @ flat / 2 - strength * np.log(p).sum()
+        return float(value), (weights - strength * slope).ravel()
+
+    return least(loss, n * d).reshape(n, d)
 
 
 def trusted(context: GroupContext) -> Decide:

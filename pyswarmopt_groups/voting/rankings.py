@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from pyswarmopt_groups.voting.ballots import Outcome, settle
 
@@ -16,7 +17,7 @@ Rankings = Sequence[Sequence[str]]
 Duel = tuple[str, str]
 
 
-def borda(rankings: Rankings) -> Outcome[Ranking]:
+def borda(rankings: Rankings) -> Outcome:
     """The candidate that beats the most others, added up over all members.
 
     Source: de Borda 1784; for incomplete rankings Dummett 1997, averaged.
@@ -48,7 +49,7 @@ def borda(rankings: Rankings) -> Outcome[Ranking]:
     return _settled(ballots, scores, max(scores.values(), default=0.0))
 
 
-def condorcet(rankings: Rankings) -> Outcome[Ranking]:
+def condorcet(rankings: Rankings) -> Outcome:
     """The candidate that wins every duel; if there is none, the winner by Schulze's method.
 
     Source: Schulze 2011, "A new monotonic, clone-independent, reversal symmetric, and
@@ -139,7 +140,6 @@ def _candidates(ballots: Sequence[Ranking]) -> list[str]:
     return list(dict.fromkeys(candidate for ballot in ballots for candidate in ballot))
 
 
-def _settled(
-    ballots: Sequence[Ranking], scores: Mapping[str, float], scale: float
-) -> Outcome[Ranking]:
-    return settle(ballots, [ballot[0] if ballot else None for ballot in ballots], scores, scale)
+def _settled(ballots: Sequence[Ranking], scores: Mapping[str, float], scale: float) -> Outcome:
+    first = [ballot[0] if ballot else None for ballot in ballots]
+    return replace(settle(first, scores, scale), ballots=tuple(ballots))

@@ -78,7 +78,7 @@ def fuse(context: GroupContext, judge: str) -> Decide:
 def _with_text(item: Item, verdict: Verdict, written: Texts) -> Verdict:
     """The same ballots with the answer that a text states, if it is readable."""
     tokens = verdict.tokens + written.tokens
-    fused = read_ballot(item, written.texts[0])
+    fused = read_ballot(item, written.text)
     if fused is None:
         return replace(verdict, tokens=tokens)
     answer = cluster([*verdict.ballots, fused])[-1]
@@ -108,23 +108,22 @@ def max_logits(preferences: ArrayLike) -> list[float]:
     return [float(value) for value in m.sum(axis=1) - m.sum(axis=0)]
 
 
-def compare_all(judge: Member, responses: Responses) -> list[tuple[Outcome[str | None], int]]:
+def compare_all(judge: Member, responses: Responses) -> list[tuple[Outcome, int]]:
     """Per item the outcome by `max_logits` of the judge's preferences, and the tokens of the
     comparisons.
     """
-    prompts: list[str] = []
-    for i, item in enumerate(responses.items):
-        pairs = itertools.permutations(candidates(responses, i).values(), 2)
+    named, prompts = [candidates(responses, i) for i in range(len(responses.items))], []
+    for item, texts in zip(responses.items, named, strict=True):
+        pairs = itertools.permutations(texts.values(), 2)
         prompts += [comparison_prompt(item, a, b) for a, b in pairs]
     answers = iter(preferences(judge, prompts))
     outcomes = []
-    for i in range(len(responses.items)):
-        options = list(candidates(responses, i))
-        matrix, cost = np.zeros((len(options), len(options))), 0
-        for a, b in itertools.permutations(range(len(options)), 2):
+    for i, texts in enumerate(named):
+        matrix, cost = np.zeros((len(texts), len(texts))), 0
+        for a, b in itertools.permutations(range(len(texts)), 2):
             matrix[a, b], tokens = next(answers)
             cost += tokens
-        scores = dict(zip(options, max_logits(matrix), strict=True))
+        scores = dict(zip(texts, max_logits(matrix), strict=True))
         outcomes.append((_settled(responses, i, scores), cost))
     return outcomes
 
@@ -141,15 +140,15 @@ def preferences(judge: Member, prompts: Sequence[str]) -> list[tuple[float, int]
         ]
     preferred = []
     for reply in judge.generate(prompts, Sampling(max_new_tokens=8)):
-        letter = _REPLY.search(reply.texts[0])
+        letter = _REPLY.search(reply.text)
         value = 0.0 if letter is None else {"A": 1.0, "B": -1.0}[letter[1]]
         preferred.append((value, reply.tokens))
     return preferred
 
 
-def _settled(responses: Responses, i: int, scores: dict[str, float]) -> Outcome[str | None]:
+def _settled(responses: Responses, i: int, scores: dict[str, float]) -> Outcome:
     ballots = cluster(responses.ballots[i])
-    return settle(ballots, ballots, scores, scale=max(map(abs, scores.values()), default=0.0))
+    return settle(ballots, scores, scale=max(map(abs, scores.values()), default=0.0))
 
 
 def comparison_prompt(item: Item, a: str, b: str) -> str:

@@ -4,7 +4,7 @@ answers, or as many as are needed to be sure.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,8 +23,8 @@ from pyswarmopt_groups.context import (
 )
 from pyswarmopt_groups.members.cache import CachedMember
 from pyswarmopt_groups.members.local import LocalMember
-from pyswarmopt_groups.members.protocol import Answer, Member, Pair
-from pyswarmopt_groups.responses import Array, read_ballot
+from pyswarmopt_groups.members.protocol import BLANK, Member, Pair
+from pyswarmopt_groups.responses import Array, Responses
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
@@ -44,45 +44,21 @@ def nearest(context: GroupContext, neighbours: int) -> Decide:
 
     If no member is right on any of them, all have one vote.
     """
-    neighbourhood = Neighbourhood(context, neighbours)
+    rate = right_nearby(context, neighbours)
 
     def decide(items: Sequence[Item]) -> list[Verdict]:
-        votes, cost = neighbourhood.right_nearby(items)
+        votes, cost = rate(items)
         votes = np.where(votes.sum(axis=0) == 0, 1, votes)
-        asked = asked_by_item(context, items, votes > 0)
+        responses = context.collect_some(items, votes > 0)
         verdicts = []
-        for i, (item, answers) in enumerate(zip(items, asked, strict=True)):
-            ballots = read_ballots(item, answers, context.n)
-            chosen = [ballots[k] for k in answers]
-            outcome = voting.weighted(chosen, votes[list(answers), i].tolist())
-            tokens = cost[i] + cost_of(answers)
-            verdicts.append(replace(verdict_of(outcome, tokens), ballots=ballots))
+        for i, ballots in enumerate(responses.ballots):
+            asked = np.flatnonzero(votes[:, i]).tolist()
+            outcome = voting.weighted([ballots[k] for k in asked], votes[asked, i].tolist())
+            verdict = verdict_of(outcome, cost[i] + responses.cost(i))
+            verdicts.append(replace(verdict, ballots=tuple(ballots)))
         return verdicts
 
     return decide
-
-
-def asked_by_item(
-    context: GroupContext, items: Sequence[Item], asked: NDArray[np.bool_]
-) -> list[dict[int, Answer]]:
-    """Per item the answers of the members that are asked, by number; `asked` is (n, items)."""
-    answers: list[dict[int, Answer]] = [{} for _ in items]
-    for k, row in enumerate(asked):
-        indices = np.flatnonzero(row).tolist()
-        replies = context.answers_of(k, [items[i] for i in indices])
-        for i, answer in zip(indices, replies, strict=True):
-            answers[i][k] = answer
-    return answers
-
-
-def read_ballots(item: Item, answers: Mapping[int, Answer], n: int) -> tuple[str | None, ...]:
-    """Each member's ballot; None for those who abstain or were not asked."""
-    return tuple(read_ballot(item, answers[k].text) if k in answers else None for k in range(n))
-
-
-def cost_of(answers: Mapping[int, Answer]) -> int:
-    """Tokens of all answers."""
-    return sum(answer.tokens for answer in answers.values())
 
 
 def cascade(context: GroupContext) -> Decide:
@@ -105,23 +81,24 @@ def cascade(context: GroupContext) -> Decide:
     threshold = max(THRESHOLDS, key=quality)
 
     def decide(items: Sequence[Item]) -> list[Verdict]:
-        asked: list[dict[int, Answer]] = [{} for _ in items]
+        rows = [[BLANK] * len(items) for _ in context.members]
 
         def probabilities(index: int, left: Sequence[int]) -> list[Array]:
             k, some = order[index], [items[i] for i in left]
             replies = context.answers_of(k, some)
             for i, answer in zip(left, replies, strict=True):
-                asked[i][k] = answer
-            rows = context.beliefs(k, some, replies)
-            return [row[: len(item.choices or {})] for item, row in zip(some, rows, strict=True)]
+                rows[k][i] = answer
+            beliefs = context.beliefs(k, some, replies)
+            return [p[: len(item.choices or {})] for item, p in zip(some, beliefs, strict=True)]
 
         beliefs, used = run_cascade(context.n, len(items), threshold, probabilities)
+        responses = Responses(items, rows)
         verdicts = []
-        for item, answers, belief, count in zip(items, asked, beliefs, used, strict=True):
+        for i, (item, belief, count) in enumerate(zip(items, beliefs, used, strict=True)):
             answer = list(item.choices or {})[int(belief.argmax())]
-            ballots, notes = read_ballots(item, answers, context.n), {"threshold": threshold}
+            ballots, tokens = responses.ballots[i], responses.cost(i)
             verdicts.append(
-                verdict_for(answer, ballots, cost_of(answers), count, asked=count, **notes)
+                verdict_for(answer, ballots, tokens, count, asked=count, threshold=threshold)
             )
         return verdicts
 
@@ -168,7 +145,7 @@ def by_neighbours(context: GroupContext, neighbours: int) -> Decide:
     """The member that is right on most of the item's nearest dev items; ties: the better on dev,
     then the first.
     """
-    return _routed(context, Neighbourhood(context, neighbours).right_nearby)
+    return _routed(context, right_nearby(context, neighbours))
 
 
 def by_likelihood(context: GroupContext) -> Decide:
@@ -193,9 +170,7 @@ def familiarity(context: GroupContext, items: Sequence[Item]) -> tuple[Array, li
     pairs: list[Pair] = [(None, item.question) for item in items]
     rows = [member.likelihoods(pairs) for member in context.members]
     sizes = np.array([len(item.question.encode()) for item in items])
-    values = np.empty((len(rows), len(items)))
-    for k, row in enumerate(rows):
-        values[k] = [cell.logprob for cell in row] / sizes
+    values = np.array([[cell.logprob for cell in row] for row in rows]) / sizes
     tokens = [sum(cell.tokens for cell in column) for column in zip(*rows, strict=True)]
     return values - values.mean(axis=0), tokens
 
@@ -231,11 +206,10 @@ def _routed(context: GroupContext, rate: Rate) -> Decide:
     def decide(items: Sequence[Item]) -> list[Verdict]:
         ratings, cost = rate(items)
         chosen = order[ratings[order].argmax(axis=0)]
-        asked = asked_by_item(context, items, np.arange(context.n)[:, None] == chosen)
+        responses = context.collect_some(items, np.arange(context.n)[:, None] == chosen)
         verdicts = []
-        for i, (k, answers) in enumerate(zip(chosen.tolist(), asked, strict=True)):
-            ballots, name = read_ballots(items[i], answers, context.n), context.members[k].name
-            tokens = cost[i] + cost_of(answers)
+        for i, (k, ballots) in enumerate(zip(chosen, responses.ballots, strict=True)):
+            tokens, name = cost[i] + responses.cost(i), context.members[k].name
             verdicts.append(verdict_for(ballots[k], ballots, tokens, 1, member=name))
         return verdicts
 
@@ -243,7 +217,7 @@ def _routed(context: GroupContext, rate: Rate) -> Decide:
 
 
 @torch.inference_mode()
-def embed(engine: TransformersEngine, texts: Sequence[str]) -> NDArray[np.float64]:
+def embed(engine: TransformersEngine, texts: Sequence[str]) -> Array:
     """The mean of the last layer's hidden states over a text's tokens, scaled to length 1: (N,
     hidden) float64.
 
@@ -277,37 +251,25 @@ def embedding_member(members: Sequence[Member]) -> LocalMember:
     )
 
 
-class QuestionEmbedding:
-    """Questions embedded with the bare base of one member of a group."""
-
-    def __init__(self, context: GroupContext) -> None:
-        member = embedding_member(context.members)
-        self._base, (self._model,) = member.base, member.models
-
-    def of(self, items: Sequence[Item]) -> tuple[NDArray[np.float64], list[int]]:
-        """The embeddings, (items, hidden), and the tokens per item."""
-        self._base.load(Patch())
-        texts = [item.question for item in items]
-        return embed(self._model, texts), [
-            len(self._model.tokenizer(text)["input_ids"]) for text in texts
-        ]
+def question_embeddings(context: GroupContext, items: Sequence[Item]) -> tuple[Array, list[int]]:
+    """Questions embedded with the bare base of one member, (items, hidden); the tokens per item."""
+    member = embedding_member(context.members)
+    (model,) = member.models
+    member.base.load(Patch())
+    texts = [item.question for item in items]
+    return embed(model, texts), [len(model.tokenizer(text)["input_ids"]) for text in texts]
 
 
-class Neighbourhood:
-    """The dev items of a group's task; `neighbours` count as near."""
+def right_nearby(context: GroupContext, neighbours: int) -> Rate:
+    """Rates members by their right answers on the dev items that are nearest by cosine similarity;
+    ties go to the earlier item.
+    """
+    points, _ = question_embeddings(context, context.dev.items)
+    right = context.dev.right
 
-    def __init__(self, context: GroupContext, neighbours: int) -> None:
-        self._embedding = QuestionEmbedding(context)
-        self._points, _ = self._embedding.of(context.dev.items)
-        self._right = context.dev.right
-        self._k = min(neighbours, len(context.dev.items))
+    def rate(items: Sequence[Item]) -> tuple[NDArray[np.int64], list[int]]:
+        asked, tokens = question_embeddings(context, items)
+        near = np.argsort(-(asked @ points.T), axis=1, kind="stable")[:, :neighbours]
+        return right[:, near].sum(axis=2), tokens
 
-    def right_nearby(self, items: Sequence[Item]) -> tuple[NDArray[np.int64], list[int]]:
-        """Per member and item the number of right answers on the k nearest dev items, (n, items);
-        tokens per item.
-
-        Nearest by cosine similarity; ties go to the earlier item.
-        """
-        points, tokens = self._embedding.of(items)
-        nearest = np.argsort(-(points @ self._points.T), axis=1, kind="stable")[:, : self._k]
-        return self._right[:, nearest].sum(axis=2), tokens
+    return rate

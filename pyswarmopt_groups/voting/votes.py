@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 from pyswarmopt_groups import voting
 from pyswarmopt_groups.context import Decide, GroupContext, Verdict, verdict_of
@@ -14,9 +13,7 @@ from pyswarmopt_groups.voting.rankings import Ranking
 from pyswarmopt_llm.scores.tasks import Item, render_prompt
 
 
-def deciding(
-    context: GroupContext, vote: Callable[[Responses, int], voting.Outcome[Any]]
-) -> Decide:
+def deciding(context: GroupContext, vote: Callable[[Responses, int], voting.Outcome]) -> Decide:
     """Decides each item by a vote over all members' answers: `vote(responses, index of the
     item)`.
     """
@@ -40,7 +37,7 @@ def weighted(context: GroupContext) -> Decide:
     """
     accuracies, n = context.accuracies.tolist(), len(context.dev.items)
 
-    def vote(responses: Responses, i: int) -> voting.Outcome[str | None]:
+    def vote(responses: Responses, i: int) -> voting.Outcome:
         options = len(responses.items[i].choices or "ab")
         return voting.weighted(responses.ballots[i], voting.log_odds(accuracies, n, options))
 
@@ -118,7 +115,7 @@ def repaired(context: GroupContext) -> Decide:
                 [_retry(items[i], text, context.template) for i, text in pairs]
             )
             for i, reply in zip(unread, replies, strict=True):
-                ballots[i][k] = read_ballot(items[i], reply.texts[0])
+                ballots[i][k] = read_ballot(items[i], reply.text)
                 costs[i] += reply.tokens
         return [*map(verdict_of, map(voting.majority, ballots), costs)]
 

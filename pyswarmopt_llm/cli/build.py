@@ -5,15 +5,16 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import dataclass, is_dataclass
 from functools import cache
+from itertools import chain
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
 from pyswarmopt_llm.common.errors import InvalidOption, spell
 from pyswarmopt_llm.common.files.json_types import fits, typed
-from pyswarmopt_llm.common.options import RARE, SETTINGS, Option, option_in, option_name, options_of
+from pyswarmopt_llm.common.options import RARE, Option, option_in, option_name
 from pyswarmopt_llm.common.registry import is_there, load, plugins, unknown
 
 _CLI, _TOOLS = "pyswarmopt_llm.cli", "pyswarmopt_llm.tools.cli"
@@ -24,18 +25,18 @@ SECTIONS: dict[str, dict[str, str]] = {
         "search": f"{_CLI}.search:command",
         "resume": f"{_CLI}.search:resume",
         "report": f"{_CLI}.search:report",
-        "analyse": f"{_TOOLS}.analyse:command",
+        "analyse": f"{_TOOLS}:analyse",
     },
     "Use a result": {
-        "predict": f"{_CLI}.predict:command",
-        "generate": f"{_CLI}.generate:command",
-        "export": f"{_TOOLS}.export:command",
+        "predict": f"{_CLI}.use:predict",
+        "generate": f"{_CLI}.use:generate",
+        "export": f"{_TOOLS}:export",
     },
     "Check and find": {
         "eval": f"{_CLI}.evaluate:command",
         "inspect": f"{_CLI}.inspect:command",
-        "check": f"{_TOOLS}.check:command",
-        "find": f"{_TOOLS}.find:command",
+        "check": f"{_TOOLS}:check",
+        "find": f"{_TOOLS}:find",
     },
     "Compare and combine": {
         "train-expert": f"{_CLI}.train_expert:command",
@@ -53,16 +54,6 @@ COMMANDS = {
 
 EMPTY = inspect.Parameter.empty
 COEFFICIENTS = "settings"  # the field for what `--set` names beside rare settings
-SET = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="NAME=VALUE",
-        hidden=True,
-        help="A rare setting, of those above.",
-        rich_help_panel=SETTINGS,
-    ),
-]
 
 
 @dataclass(frozen=True)
@@ -131,8 +122,14 @@ class Setting:
         return value
 
 
-def settings_of(function: Callable[..., None]) -> dict[str, list[Setting]]:
-    """Parameter of a command -> the options that it stands for; none for Typer's own.
+SET = Setting(
+    "set", tuple[str, ...], Option("A rare setting, of those above.", "NAME=VALUE", hidden=True), ()
+)
+
+
+def settings_of(function: Callable[..., Any]) -> dict[str, list[Setting]]:
+    """Parameter of a command, or of a configuration -> the options that it stands for; none for
+    Typer's own.
 
     Example:
         >>> from pyswarmopt_llm.common.config import SearchConfig
@@ -141,24 +138,17 @@ def settings_of(function: Callable[..., None]) -> dict[str, list[Setting]]:
         ['base', 'experts']
     """
     hints = get_type_hints(function, include_extras=True)
-    parameters = inspect.signature(function).parameters.values()
-    return {p.name: _settings(p.name, hints[p.name], p.default) for p in parameters}
+    parameters = inspect.signature(function).parameters
+    return {name: _settings(name, hints[name], p.default) for name, p in parameters.items()}
 
 
 def _settings(name: str, hint: Any, default: Any) -> list[Setting]:
     if option := option_in(hint):
+        default = "" if default is EMPTY and not option.required else default
         return [Setting(name, get_args(hint)[0], option, default)]
-    if not (isinstance(hint, type) and is_dataclass(hint)):
-        return []
-    kinds = get_type_hints(hint)
-    defaults = {field.name: field.default for field in fields(hint)}
-    settings = []
-    for field, option in options_of(hint).items():
-        value = defaults[field]
-        if value is MISSING:
-            value = EMPTY if option.required else ""
-        settings.append(Setting(field, kinds[field], option, value))
-    return settings
+    if isinstance(hint, type) and is_dataclass(hint):
+        return list(chain(*settings_of(hint).values()))
+    return []
 
 
 def as_command(function: Callable[..., None]) -> Callable[..., None]:
@@ -169,18 +159,18 @@ def as_command(function: Callable[..., None]) -> Callable[..., None]:
     """
     hints = get_type_hints(function, include_extras=True)
     groups = settings_of(function)
-    settings = [setting for group in groups.values() for setting in group]
+    settings = [*chain(*groups.values())]
     rare = {setting.name: setting for setting in settings if setting.rare}
 
     def command(**values: Any) -> None:
-        named = _named(values.pop("set", None) or (), rare)
+        named = _named(values.get("set") or (), rare)
         read = {s.name: s.read(values[s.name]) for s in settings if not s.rare} | named
-        arguments = {}
+        arguments = values | read
         for name, group in groups.items():
-            given = {s.name: read[s.name] for s in group if s.name in read}
-            own = given.get(name, values.get(name))
-            arguments[name] = hints[name](**given) if is_dataclass(hints[name]) else own
-        function(**arguments)
+            if is_dataclass(hints[name]):
+                given = {s.name: read[s.name] for s in group if s.name in read}
+                arguments[name] = hints[name](**given)
+        function(**{name: arguments[name] for name in groups})
 
     parameters: list[inspect.Parameter] = []
     for name, own in inspect.signature(function).parameters.items():
@@ -188,7 +178,7 @@ def as_command(function: Callable[..., None]) -> Callable[..., None]:
         if not groups[name]:
             parameters.append(_keyword(name, hints[name], own.default))
     if rare:
-        parameters.append(_keyword("set", SET, None))
+        parameters.append(SET.parameter())
     parameters.sort(key=lambda parameter: parameter.default is not EMPTY)  # required ones first
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}

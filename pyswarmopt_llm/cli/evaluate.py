@@ -6,13 +6,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pyswarmopt.cli.terminal import echo, open_console
+from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Json, Quiet
-from pyswarmopt_llm.cli.running import print_either
+from pyswarmopt_llm.cli.running import items_bar, print_either
 from pyswarmopt_llm.common.config import is_server
-from pyswarmopt_llm.report.pages import lines_of, words
-from pyswarmopt_llm.report.terminal import items_bar
+from pyswarmopt_llm.report.pages import said
 from pyswarmopt_llm.scores.tasks.load import check_files
 from pyswarmopt_llm.searching.use.config import EvalConfig
 
@@ -51,7 +50,7 @@ def evaluated(
 
     config = with_run(options)
     choose_engine(config.engine, config.run, quiet=quiet or as_json)
-    with items_bar(open_console(stderr=True), quiet or as_json) as on_items:
+    with items_bar(quiet or as_json) as on_items:
         lines, record, note = way(config, on_items)
     if note and not quiet:
         echo(with_flags(note), err=True)
@@ -88,7 +87,7 @@ def scored(config: EvalConfig, result: EvalResult) -> Shown:
     }
     if result.score.named:
         record["named"] = dict(result.score.named)
-    return lines_of(words().scored_model(result, config.split)), record, result.note
+    return said("scored_model", result, config.split), record, result.note
 
 
 def _score_record(result: EvalResult) -> dict[str, Any]:
@@ -122,4 +121,4 @@ def _two(config: EvalConfig, on_items: OnItems) -> Shown:
         "gained": [item.record() for item in result.gained],
         "lost": [item.record() for item in result.lost],
     }
-    return lines_of(words().against(result, verdict, SHOWN)), record, one.note
+    return said("against", result, verdict, SHOWN), record, one.note

@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from rich.progress import Progress
 
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.common.events import Event, OnEvent
-from pyswarmopt_llm.report.pages import lines_of, words
+from pyswarmopt_llm.report.pages import said
 from pyswarmopt_llm.report.terminal import json_lines, progress
 
 if TYPE_CHECKING:
@@ -62,7 +61,20 @@ def repeating() -> str:
 
 
 @contextmanager
-def steps(status: str = "") -> Iterator[Callable[[str, bool], None]]:
+def items_bar(quiet: bool, waiting: str = "loading the model") -> Iterator[Callable[..., None]]:
+    """A progress bar on a terminal: takes the numbers done and in all, and what they count."""
+    console = open_console(stderr=True)
+    with Progress(console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
+        task = bar.add_task(waiting, total=None)
+
+        def show(done: int, total: int, what: str = "examples") -> None:
+            bar.update(task, description=what, completed=done, total=total)
+
+        yield show
+
+
+@contextmanager
+def steps(status: str) -> Iterator[Callable[[str, bool], None]]:
     """Takes texts: of a step that is done, for a line on stderr; of another for the status on a
     terminal.
     """
@@ -117,7 +129,7 @@ def show_result(console: Console, run: Path, result: Mapping[str, Any]) -> None:
     grid.
     """
     from pyswarmopt_llm.report.findings import findings
-    from pyswarmopt_llm.report.terminal import print_findings
+    from pyswarmopt_llm.report.terminal import print_findings, table_of
     from pyswarmopt_llm.searching.scoring.result import Result
     from pyswarmopt_llm.searching.scoring.run_directory import GRID, read_about
 
@@ -131,17 +143,12 @@ def show_result(console: Console, run: Path, result: Mapping[str, Any]) -> None:
     from pyswarmopt_llm.searching.grid import read_grid, table
 
     headings, *rows = table(read_grid(run))
-    draws = Table(title="Draws from the grid (*: handed over)", title_justify="left")
-    for heading in headings:
-        draws.add_column(heading, justify="left" if heading == "draw" else "right")
-    for row in rows:
-        draws.add_row(*map(escape, row))
-    console.print(draws)
+    console.print(table_of("Draws from the grid (*: handed over)", headings, rows))
 
 
 def print_plan(plan: PlannedCost, as_json: bool) -> None:
     """Print the cost of a command, for a person or as JSON."""
-    print_either(asdict(plan), lines_of(with_flags(words().cost_of(plan))), as_json)
+    print_either(asdict(plan), map(with_flags, said("cost_of", plan)), as_json)
 
 
 def print_either(record: Mapping[str, Any], lines: Iterable[str], as_json: bool) -> None:

@@ -102,6 +102,6 @@ def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished r
 
     Example: swarm-llm report runs/first
     """
-    from pyswarmopt_llm.report.run import write_report
+    from pyswarmopt_llm.report.finished import write_report
 
     echo(f"wrote {write_report(user_path(run))}")

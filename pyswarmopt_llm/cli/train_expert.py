@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, replace
-from typing import Annotated, Any, Literal
-
-import typer
-from rich.progress import Progress
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pyswarmopt.base.words import counted
-from pyswarmopt.cli.terminal import echo, open_console
+from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.options import Json, Quiet
+from pyswarmopt_llm.cli.running import items_bar, print_either
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import (
     OUTPUT,
@@ -31,18 +27,8 @@ from pyswarmopt_llm.searching.training.examples import (
     training_items,
 )
 
-
-@contextmanager
-def step_display(quiet: bool) -> Iterator[Callable[[int, int, float], None] | None]:
-    """A progress bar on stderr that counts training steps; None when quiet."""
-    if quiet:
-        yield None
-        return
-    with Progress(console=open_console(stderr=True)) as bar:
-        row = bar.add_task("loss -", total=None)
-        yield lambda step, steps, loss: bar.update(
-            row, completed=step, total=steps, description=f"loss {loss:.3f}"
-        )
+if TYPE_CHECKING:
+    from pyswarmopt_llm.searching.training.train import TrainingResult
 
 
 def command(
@@ -94,7 +80,7 @@ def command(
     from pyswarmopt_llm.experts.base import resolve_base
     from pyswarmopt_llm.searching.training.train import train_expert
 
-    with step_display(quiet) as on_step:
+    with items_bar(quiet, "loss -") as show:
         done = train_expert(
             resolve_base(base),
             [example for source in sources.values() for example in source],
@@ -104,18 +90,20 @@ def command(
             dtype=dtype,
             device=device,
             data="; ".join(f"{spec}, {len(rows)} examples" for spec, rows in sources.items()),
-            on_step=on_step,
+            on_step=lambda step, steps, loss: show(step, steps, f"loss {loss:.3f}"),
         )
-    if as_json:
-        # JSON has no NaN
-        record = {key: None if value != value else value for key, value in asdict(done).items()}
-        typer.echo(json.dumps({"out": out, **record}))
-        return
+    # JSON has no NaN
+    record = {key: None if value != value else value for key, value in asdict(done).items()}
+    chats = sum(map(len, sources.values()))
+    print_either({"out": out, **record}, _lines(out, done, chats, recipe.max_len), as_json)
+
+
+def _lines(out: str, done: TrainingResult, chats: int, longest: int) -> Iterator[str]:
+    """What was trained, for people."""
     if done.cut or done.dropped:
-        echo(
-            f"of {sum(map(len, sources.values()))} chats {done.cut} are cut to "
-            f"{recipe.max_len} tokens, and {done.dropped} left out, whose answers begin later; "
-            "--max-len N takes more"
+        yield (
+            f"of {chats} chats {done.cut} are cut to {longest} tokens, and {done.dropped} left "
+            "out, whose answers begin later; --max-len N takes more"
         )
     change = (
         f"training loss {done.train_loss_first:.3f} (first) -> {done.train_loss_last:.3f} (last)"
@@ -124,4 +112,4 @@ def command(
         before, after = done.heldout_loss_base, done.heldout_loss_expert
         change = f"held-out loss {before:.3f} (base) -> {after:.3f} (expert)"
     steps, tokens = counted(done.steps, "step"), counted(done.tokens, "token")
-    echo(f"wrote {out}: {steps}, {tokens} in {done.seconds:.0f} s; {change}")
+    yield f"wrote {out}: {steps}, {tokens} in {done.seconds:.0f} s; {change}"

@@ -455,7 +455,7 @@ def task_settings(tasks: Sequence[str]) -> dict[str, tuple[str, ...]]:
 
 
 def changed(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of a `SearchConfig` that do not have their default values.
+    """Settings of a `SearchConfig` that do not have their default values, or have none.
 
     Example:
         >>> changed({"columns": [], "dev": 40, "test": None})
@@ -464,5 +464,5 @@ def changed(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: value
         for name, value in settings.items()
-        if value not in (getattr(SearchConfig, name), [])
+        if value not in (getattr(SearchConfig, name, None), [])
     }

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import traceback
 from collections.abc import Callable
 from operator import add
 
@@ -47,15 +45,6 @@ def first_line(error: BaseException) -> str:
         ("no such 'device'", 'KeyError')
     """
     return next(iter(str(error).strip().splitlines()), type(error).__name__).replace("`", "'")
-
-
-def line_in(error: BaseException, file: str | None) -> str:
-    """The line of a user's file that an exception came from, to end a clause; "" for none."""
-    if isinstance(error, SyntaxError):
-        return f" in line {error.lineno}"
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if frame.filename == file]
-    return f" in line {lines[-1]} of {os.path.basename(file)}" if file and lines else ""
 
 
 class InvalidOption(UserError):

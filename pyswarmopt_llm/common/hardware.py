@@ -11,12 +11,12 @@ from typing import Any
 import torch
 
 from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.common.options import DTYPES
 from pyswarmopt_llm.common.registry import unknown
 
 # PyTorch on a CPU keeps a compiled product for every shape of a batch, up to 1,024 of some 0.4 MB in
 # each of two caches; a training step has about 50 shapes.
 _PRODUCTS = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128", "LRU_CACHE_CAPACITY": "128"}
-_DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 
 
 @cache
@@ -84,9 +84,10 @@ def pick_dtype(name: str, device: torch.device) -> torch.dtype:
         torch.float32
     """
     if name != "auto":
-        if name not in _DTYPES:
-            raise unknown("dtype", name, ["auto", *_DTYPES])
-        return _DTYPES[name]
+        if name not in DTYPES:
+            raise unknown("dtype", name, DTYPES)
+        dtype: torch.dtype = getattr(torch, name)
+        return dtype
     if device.type == "cuda":
         return (
             torch.bfloat16

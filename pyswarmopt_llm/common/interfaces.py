@@ -266,10 +266,10 @@ class Space(Protocol):
     """Turns positions, which the optimizer moves, into patches, which an engine loads, or files.
 
     Example:
-        >>> from pyswarmopt_llm.experts.adapter import AdapterFile
+        >>> from pyswarmopt_llm.experts.adapter import Adapter
         >>> from pyswarmopt_llm.mix import build_space
         >>> report = sl.inspect_experts(["adapters/math", "adapters/science"])  # doctest: +SKIP
-        >>> space = build_space("delta", [AdapterFile(e) for e in report.experts])  # doctest: +SKIP
+        >>> space = build_space("delta", [Adapter(e) for e in report.experts])  # doctest: +SKIP
         >>> engine = sl.open_model("my/base")  # doctest: +SKIP
         >>> engine.load(space.realise(space.vertices()[0]))  # doctest: +SKIP
     """

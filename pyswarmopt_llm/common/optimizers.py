@@ -1,4 +1,4 @@
-"""Optimizers by name, starting from the experts: swarms by recipe, nevergrad's, pycma."""
+"""Optimizers by name, starting from the experts: swarms by recipe, and `other_optimizers`."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ from pyswarmopt.parts.restart import RestartSwarm
 from pyswarmopt.parts.stopping import MaxIter, Patience
 from pyswarmopt_llm.common.config import MODEL_SWARMS, NEVERGRAD, PATIENCE, PYCMA, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.registry import need_extra, unknown
+from pyswarmopt_llm.common.registry import lazy, unknown
 
 OWN = "pso"  # the library's choice without bounds, which the default for functions needs
 _OWN_RECIPE = "constriction"
+check_other = lazy("pyswarmopt_llm.common.other_optimizers:check_other")
+make_other = lazy("pyswarmopt_llm.common.other_optimizers:make_other")
 # of positions, (N, D); None: not evaluated, NaN: failed
 Values = Callable[[Tensor], Sequence[float | None]]
 # parameters of the recipe with an option of their own
@@ -35,11 +37,6 @@ def optimizer_names() -> tuple[str, ...]:
 def is_swarm(name: str) -> bool:
     """Whether it is a swarm of this library, which only compares values."""
     return not name.startswith(NEVERGRAD) and name != PYCMA
-
-
-def module_of(name: str) -> str | None:
-    """The module that an optimizer needs of an extra (`common.registry`)."""
-    return "nevergrad" if name.startswith(NEVERGRAD) else "cma" if name == PYCMA else None
 
 
 def check_optimizer(name: str, settings: Sequence[str] = ()) -> None:
@@ -59,9 +56,8 @@ def check_optimizer(name: str, settings: Sequence[str] = ()) -> None:
             "settings", settings[0], f"sets coefficients of model-swarms, not of {name}; remove one"
         )
     recipe_options(settings)
-    need_extra(module_of(name), name)
-    if name.startswith(NEVERGRAD):
-        _one_at_a_time(name)
+    if not is_swarm(name):
+        check_other(name)
     elif name not in optimizer_names():
         raise unknown("optimizer", name, [*optimizer_names(), f"{NEVERGRAD}NAME"])
 
@@ -100,23 +96,11 @@ def make_optimizer(
         torch.Size([5, 3])
     """
     check_optimizer(name, settings)
-    evaluations = population * (max_iter + 1)
-    if name.startswith(NEVERGRAD):
-        from pyswarmopt.interop.nevergrad import NevergradOptimizer
-
-        kind = name.removeprefix(NEVERGRAD)
-        width = 1 if _one_at_a_time(name) else population
-        try:
-            return NevergradOptimizer(
-                kind, None, vertices, width, evaluations, seed % 2**32, maximize=True
-            )
-        # a few of nevergrad's cannot be made with more than one point at a time
-        except ValueError as error:
-            raise InvalidOption("optimizer", name, str(error)) from error
-    if name == PYCMA:
-        from pyswarmopt.interop.pycma import PycmaOptimizer
-
-        return PycmaOptimizer(vertices, population, evaluations, seed, maximize=True)
+    if not is_swarm(name):
+        other: pso.Optimizer = make_other(
+            name, vertices, population, population * (max_iter + 1), seed
+        )
+        return other
     if name == MODEL_SWARMS:
         recipe = pso.recipes.model_swarms(
             patience=patience,
@@ -221,13 +205,3 @@ def released(optimizer: pso.Optimizer) -> Iterator[pso.Optimizer]:
     finally:
         if hasattr(optimizer, "close"):
             optimizer.close()
-
-
-def _one_at_a_time(name: str) -> bool:
-    """Whether an optimiser of nevergrad's takes one point at a time."""
-    from pyswarmopt.interop.nevergrad import one_at_a_time
-
-    try:
-        return one_at_a_time(name.removeprefix(NEVERGRAD))
-    except ValueError as error:
-        raise InvalidOption("optimizer", name, str(error)) from error

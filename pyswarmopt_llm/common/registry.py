@@ -2,14 +2,12 @@
 
 Tables of names can stand for functions whose modules are slow to import: `lazy`. Other packages add
 commands, spaces, analyses and names of the Python API through entry points, so that this package
-imports none of them: `plugins`. A package that only one option uses is an extra of this distribution,
-named where it is missing: `optional`.
+imports none of them: `plugins`.
 """
 
 from __future__ import annotations
 
 import difflib
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib import import_module
@@ -115,64 +113,3 @@ def is_there(module: str) -> bool:
         return find_spec(module) is not None
     except ModuleNotFoundError:
         return False
-
-
-BITSANDBYTES = "bitsandbytes"
-EXTRAS = {
-    BITSANDBYTES: "quantised",
-    "cma": "cma",
-    "datasets": "hub",
-    "evaluate": "evaluate",
-    "gguf": "llm",
-    "httpx": "judge",
-    "lm_eval": "lm-eval",
-    "nevergrad": "nevergrad",
-    "profanity_check": "toxicity",
-    "pyarrow": "hub",
-    "ray": "ray",
-    "rouge_score": "text",
-    "sacrebleu": "text",
-    "sklearn": "scikit-learn",
-}
-"""Top-level module -> the extra that installs it."""
-
-
-def optional(module: str, who: str) -> Any:
-    """The imported module of an extra.
-
-    Args:
-        module: dotted name, inside one of `EXTRAS`.
-        who: what needs it, as the user writes it.
-
-    Raises:
-        UserError: it is not installed; says which extra has it.
-    """
-    need_extra(module.partition(".")[0], who)
-    return import_module(module)
-
-
-def need_extra(module: str | None, who: str) -> None:
-    """Refuse what is not installed, before anything is written; imports nothing.
-
-    Args:
-        module: one of `EXTRAS`; None for what needs none.
-        who: what needs it, as the user writes it.
-
-    Raises:
-        UserError: it is not installed; says which extra has it.
-    """
-    if (missing := missing_extra(module)) is not None:
-        raise UserError(f"{who} {missing}")
-
-
-def missing_extra(module: str | None) -> str | None:
-    """The need for a module and how to install it; None if it is installed, or is None itself."""
-    if module is None or _is_installed(module):
-        return None
-    return f'needs {module}: install the extra "{EXTRAS[module]}"'
-
-
-def _is_installed(module: str) -> bool:
-    if module in sys.modules:
-        return sys.modules[module] is not None
-    return find_spec(module) is not None

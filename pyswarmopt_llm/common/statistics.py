@@ -1,7 +1,7 @@
 """Statistics of scores: standard errors, intervals, resampling, chance; two models on the same items.
 
 Intervals of scores are Wilson's for proportions and Student's with two pseudo-observations for
-grades. A difference of two models has one procedure, `paired_test`: its interval inverts its test,
+grades (`common.grades`). A difference of two models has one procedure, `paired_test`: its interval inverts its test,
 so that one never contradicts the other. Draws have fixed seeds: the same scores give the same
 figures.
 """
@@ -18,20 +18,22 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from pyswarmopt_llm.common.registry import lazy
+
 if TYPE_CHECKING:
     from pyswarmopt_llm.common.interfaces import Score
 
 
 Floats = npt.NDArray[np.float64]
 Ends = tuple[float, float]
-NO_ENDS = (-math.inf, math.inf)
 
 LEVEL = 0.05  # of tests; an interval holds 95% unless told otherwise
 POWER = 0.8
-SUBSETS = 10_000  # drawn where there are too many to go through
-_EXACT = 16  # differences up to which all subsets are gone through
 # of the largest difference: a mean below it is 0, but for the rounding of its sum
 ROUNDING = 1e-9
+
+student_interval = lazy("pyswarmopt_llm.common.grades:student_interval")
+_subsets = lazy("pyswarmopt_llm.common.grades:subsets_test")
 
 
 def score_of(per_item: Sequence[float] | Floats) -> Score:
@@ -91,7 +93,8 @@ def interval(
     values = np.asarray(per_item, dtype=np.float64)
     if np.isin(values, (0.0, 1.0)).all() and (scale is None or scale == (0.0, 1.0)):
         return _wilson(int(values.sum()), values.size, confidence)
-    return student_interval(values, scale, confidence)
+    ends: Ends = student_interval(values, scale, confidence)
+    return ends
 
 
 def _wilson(hits: int, n: int, confidence: float) -> Ends:
@@ -114,36 +117,6 @@ def assumed_scale(values: Sequence[float] | Floats) -> Ends:
         return 0.0, 10.0 ** math.ceil(math.log10(high)) if 0.0 < high <= 0.01 else 1.0
     pad = max(0.0, (1.0 - (high - low)) / 2)
     return low - pad, high + pad
-
-
-def student_interval(
-    values: Sequence[float] | Floats, scale: Ends | None, confidence: float = 0.95
-) -> tuple[float, float]:
-    """Student's interval of the mean, with one pseudo-observation at either end of the scale.
-
-    Few items may all have the same score, or miss a rare one; without more, an interval of zero
-    width or a far too narrow one would follow. One observation added at either end is what Agresti
-    & Caffo (2000, The American Statistician 54) do for proportions. In simulations it holds the
-    mean in at least 94% of samples of 6 to 100 items, if `scale` is the scale (the tests make
-    them); where it had to be assumed and values lie outside 0 to 1, in at least 85%.
-
-    Args:
-        values: one per item, at least one.
-        scale: its ends, to which the interval is cut; None: see `assumed_scale`, cut to 0 and 1 if
-            all values are there.
-        confidence: level.
-
-    Example:
-        >>> low, high = student_interval([0.2, 0.4, 0.6, 0.8], (0.0, 1.0))
-        >>> round(low, 3), round(high, 3)
-        (0.107, 0.893)
-    """
-    sample = np.append(values, scale or assumed_scale(values))
-    if scale is None:
-        scale = (0.0, 1.0) if 0.0 <= np.min(values) <= np.max(values) <= 1.0 else NO_ENDS
-    centre, error = sample.mean(), sample.std(ddof=1) / math.sqrt(sample.size)
-    half = float(stats.t.ppf((1 + confidence) / 2, sample.size - 1)) * error
-    return max(scale[0], float(centre - half)), min(scale[1], float(centre + half))
 
 
 def score_interval(
@@ -223,16 +196,6 @@ def paired_test(
     return PairedTest(p_value, (lower, _product_end(mean, high, share, shares)))
 
 
-def permutation_test(differences: Sequence[float] | Floats) -> float:
-    """The p-value of `paired_test`.
-
-    Example:
-        >>> permutation_test([1.0, 1.0, 1.0, 1.0])
-        0.125
-    """
-    return paired_test(differences).p_value
-
-
 def _mcnemar(differ: Floats, level: float, largest: float) -> PairedTest:
     """Test differences of one size: the number of positive ones is binomial."""
     test = stats.binomtest(int((differ > 0).sum()), differ.size)
@@ -241,35 +204,6 @@ def _mcnemar(differ: Floats, level: float, largest: float) -> PairedTest:
     return PairedTest(
         float(test.pvalue), (size * (2 * float(ends.low) - 1), size * (2 * float(ends.high) - 1))
     )
-
-
-def _subsets(differ: Floats, level: float, largest: float) -> PairedTest:
-    """Test differences of several sizes: with the signs of a subset changed, the mean is at least
-    as large as it is if the mean of the subset is not above 0.
-    """
-    means = _subset_means(differ)
-    means[np.abs(means) <= ROUNDING * np.abs(differ).max()] = 0.0
-    count = means.size + 1  # with the empty subset, which is as extreme in either direction
-    extreme = 1 + min(int((means <= 0).sum()), int((means >= 0).sum()))
-    index = math.ceil(count * level / 2) - 2
-    ends = (-largest, largest) if index < 0 else (means[index], means[-1 - index])
-    return PairedTest(min(1.0, 2 * extreme / count), (float(ends[0]), float(ends[1])))
-
-
-def _subset_means(differ: Floats) -> Floats:
-    """Means of the non-empty subsets in ascending order: of all, or of drawn ones."""
-    both = np.stack([differ, np.ones(differ.size)], axis=1)
-    if differ.size <= _EXACT:
-        members = (np.arange(1, 2**differ.size)[:, None] >> np.arange(differ.size)) & 1
-        sums = members @ both
-    else:
-        rng, parts = np.random.default_rng(0), []
-        for _ in range(SUBSETS // 1000):  # in parts: thousands of items by thousands of subsets
-            drawn = rng.integers(0, 256, (1000, -(-differ.size // 8)), dtype=np.uint8)
-            parts.append(np.unpackbits(drawn, axis=1, count=differ.size) @ both)
-        sums = np.concatenate(parts)
-        sums = sums[sums[:, 1] > 0]
-    return np.sort(sums[:, 0] / sums[:, 1])
 
 
 def _product_end(mean: float, end: float, share: float, shares: Ends) -> float:

@@ -8,27 +8,27 @@ adapter_config.json is read by PEFT itself; kinds that cannot be mixed are refus
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import re
-import subprocess
-import sys
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import safetensors
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
+from typing_extensions import TypedDict
 
 from pyswarmopt_llm.common.config import command
 from pyswarmopt_llm.common.errors import UserError, first_line
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import canonical, user_path
 from pyswarmopt_llm.common.interfaces import LowRank
+from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.experts.files import PREFIX, inside, local_directory, read_json
 from pyswarmopt_llm.experts.pretrained import quiet_bitsandbytes
 from pyswarmopt_llm.experts.safetensors_file import DTYPES, TensorHeader, read_header
@@ -57,16 +57,13 @@ _OTHER_KINDS = ("LOHA", "LOKR", "IA3", "OFT", "BOFT", "VERA", "HRA")  # that PEF
 _BEGINS_AS_BASE = ("gaussian", "mica")  # initialisations with B A = 0, besides the default
 # Initialisations that change the base's own weights.
 _BASE_CHANGING = ("pissa", "olora", "corda", "loftq", "lora_ga")
-SECONDS = 10.0  # for all patterns of one adapter; those of real ones take milliseconds
-_PLAIN = re.compile(r"[\w.-]*")  # a pattern that cannot take long
-_MATCH = """
-import json, re, sys
-checks, names = json.load(sys.stdin)
-for how, pattern in checks:
-    for name in names:
-        getattr(re, how)(pattern, name)
-"""
 _WEIGHTS = "adapter_model.safetensors"
+_PLAIN = re.compile(r"[\w.-]*")  # a pattern that cannot take long
+_PATTERNS = (
+    *("target_modules", "exclude_modules", "layers_pattern"),
+    *("rank_pattern", "alpha_pattern"),
+)
+prove_patterns = lazy("pyswarmopt_llm.experts.patterns:prove_patterns")
 ADAPTER_FILES = ("adapter_config.json", _WEIGHTS, "tokenizer*.json", "README.md")
 _KEY = re.compile(re.escape(PREFIX) + r"(?P<module>.+)\.lora_(?P<factor>[AB])\.weight")
 
@@ -112,11 +109,6 @@ class AdapterConfig:
     peft: Any
 
     @property
-    def base_model_name(self) -> str | None:
-        """``base_model_name_or_path``, or None."""
-        return self.peft.base_model_name_or_path or None
-
-    @property
     def all_linear(self) -> bool:
         """Whether all linear layers but the output are targets."""
         targets = self.peft.target_modules
@@ -127,15 +119,6 @@ class AdapterConfig:
         """Whether modules without weights in the file change nothing; else PEFT draws them."""
         start = self.peft.init_lora_weights
         return start is True or str(start).lower() in _BEGINS_AS_BASE
-
-    @property
-    def target_modules(self) -> tuple[str, ...]:
-        """Sorted list of targets; empty if they are given as a pattern or by layers."""
-        peft = self.peft
-        by_layer = peft.layers_to_transform not in (None, [])
-        if by_layer or peft.exclude_modules or isinstance(peft.target_modules, str):
-            return ()
-        return tuple(sorted(peft.target_modules))
 
     def selected(self, modules: Collection[str], output: str | None = None) -> frozenset[str]:
         """The linear layers among these that PEFT adapts.
@@ -170,49 +153,17 @@ class AdapterConfig:
         return patterns.get(get_pattern_key(patterns.keys(), module), default)
 
     def check_patterns(self, modules: Collection[str]) -> None:
-        """Prove, in a process that is killed if need be, that its patterns can be matched.
-
-        An adapter comes from anywhere, and `re` can take years over ``(a+)+$``.
-
-        Args:
-            modules: names that they are to be matched with.
+        """Refuse patterns that cannot be matched with these names, see `patterns`.
 
         Raises:
-            UserError: a pattern is malformed or takes too long.
+            UserError: one is malformed or takes too long.
         """
-        checks = list(_patterns(vars(self.peft)))
-        if not checks:
-            return
-        try:
-            subprocess.run(
-                [sys.executable, "-I", "-c", _MATCH],
-                input=json.dumps([checks, sorted(modules)]),
-                capture_output=True,
-                text=True,
-                timeout=SECONDS,
-                check=True,
-            )
-        except subprocess.TimeoutExpired as error:
-            why = "takes too long to match"
-            raise UserError(f"{self.file}: a pattern {why}; write it more simply") from error
-        except subprocess.CalledProcessError as error:
-            why = error.stderr.strip().rpartition("\n")[2].replace("`", "'")
-            raise UserError(f"{self.file}: a pattern cannot be matched ({why})") from error
-
-
-def _patterns(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The function of `re` and the pattern, of each that is not plain, as PEFT frames them."""
-    for option in ("target_modules", "exclude_modules"):
-        if isinstance(settings.get(option), str) and not _PLAIN.fullmatch(settings[option]):
-            yield "fullmatch", settings[option]
-    layers = settings.get("layers_pattern") or []
-    for text in [layers] if isinstance(layers, str) else layers:
-        if not _PLAIN.fullmatch(text):
-            yield "match", rf"(?:^|.*?\.){text}\.(?P<idx>\d+)\."
-    for option in ("rank_pattern", "alpha_pattern"):
-        for text in settings.get(option) or {}:
-            if not _PLAIN.fullmatch(text):
-                yield "match", rf"(.*\.)?({text})$"
+        values = [vars(self.peft).get(option) or () for option in _PATTERNS]
+        texts = [
+            text for value in values for text in ([value] if isinstance(value, str) else value)
+        ]
+        if not all(map(_PLAIN.fullmatch, texts)):
+            prove_patterns(self.file, vars(self.peft), modules)
 
 
 def read_config(path: Path, plain: bool = True) -> AdapterConfig:
@@ -313,12 +264,18 @@ class AdapterInfo:
     @property
     def base_model_name(self) -> str | None:
         """The base that the adapter states, if any."""
-        return self.config.base_model_name
+        return self.config.peft.base_model_name_or_path or None
 
     @property
     def target_modules(self) -> tuple[str, ...]:
-        """Suffixes that select these modules in the base; their full names if none are listed."""
-        return self.config.target_modules or tuple(self.modules)
+        """Suffixes that select these modules in the base, sorted; their full names if they are
+        given as a pattern or by layers.
+        """
+        peft = self.config.peft
+        by_layer = peft.layers_to_transform not in (None, [])
+        if by_layer or peft.exclude_modules or isinstance(peft.target_modules, str):
+            return tuple(self.modules)
+        return tuple(sorted(peft.target_modules))
 
     @property
     def weights_file(self) -> Path:
@@ -347,24 +304,20 @@ class Factors:
 
 @dataclass(frozen=True)
 class Adapter:
-    """A loaded adapter: module name -> factors, in the order of `info.modules`."""
+    """An adapter with its weights.
+
+    Attributes:
+        info: all but the weights.
+        held: module -> factors, in the order of `info.modules`; None: read on every access.
+    """
 
     info: AdapterInfo
-    factors: Mapping[str, Factors]
-
-
-@dataclass(frozen=True)
-class AdapterFile:
-    """An adapter whose factors are read on every access and not kept."""
-
-    info: AdapterInfo
+    held: Mapping[str, Factors] | None = None
 
     @property
     def factors(self) -> Mapping[str, Factors]:
-        return load_adapter(self.info).factors
-
-
-Expert = Adapter | AdapterFile  # as a space needs it
+        """Module -> factors, in the order of `info.modules`."""
+        return load_adapter(self.info).factors if self.held is None else self.held
 
 
 def adapter_folder(spec: str | Path) -> Path:
@@ -409,20 +362,12 @@ def read_adapter(spec: str | Path, name: str | None = None) -> AdapterInfo:
     tensors = {
         _key(module, factor): tensor for module in used for factor, tensor in pairs[module].items()
     }
-    digest = hashlib.sha256(_content(weights))
+    with weights.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
     scales = [(module, shape.rank, shape.scale) for module, shape in modules.items()]
-    digest.update(canonical([config.base_model_name, *scales]))
+    digest.update(canonical([config.peft.base_model_name_or_path or None, *scales]))
     default = user_path(spec).resolve().name if user_path(spec).is_dir() else Path(spec).name
     return AdapterInfo(name or default, path, config, modules, tensors, digest.hexdigest(), ignored)
-
-
-def _content(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise UserError(
-            f"{file}: cannot be read ({error.strerror}); check that the file is there"
-        ) from error
 
 
 def _key(module: str, factor: str) -> str:
@@ -481,13 +426,12 @@ def load_adapter(info: AdapterInfo) -> Adapter:
     """
     file = info.weights_file
     try:
-        with safetensors.safe_open(file, framework="pt") as stored:
-            raw = {name: stored.get_tensor(name).to(torch.float32) for name in info.tensors}
+        stored = load_file(file)
     except (safetensors.SafetensorError, OSError) as error:
         raise UserError(f"{file}: cannot be read ({error}); copy or export it again") from error
     factors = {}
     for module, shape in info.modules.items():
-        b, a = raw[_key(module, "B")], raw[_key(module, "A")]
+        b, a = (stored[_key(module, factor)].to(torch.float32) for factor in "BA")
         if not _change_is_finite(b, a, shape.scale):
             raise UserError(
                 f"{file}: the weights of {module} are NaN or infinite, or so large "
@@ -498,11 +442,10 @@ def load_adapter(info: AdapterInfo) -> Adapter:
 
 
 def _change_is_finite(b: Tensor, a: Tensor, scale: float) -> bool:
-    """Whether ``scale * b``, `a` and ``scale * b @ a`` are finite, by Cauchy-Schwarz bounds."""
-    rows = float(torch.linalg.vector_norm(b, dim=1, dtype=torch.float64).max()) * abs(scale)
-    columns = float(torch.linalg.vector_norm(a, dim=0, dtype=torch.float64).max())
-    largest = torch.finfo(torch.float32).max
-    return all(bound < largest for bound in (rows, columns, rows * columns))
+    """Whether ``scale * b``, `a` and ``scale * b @ a`` are finite, by their Frobenius norms."""
+    left, right = (float(torch.linalg.vector_norm(each, dtype=torch.float64)) for each in (b, a))
+    bounds = (left * abs(scale), right, left * abs(scale) * right)
+    return all(bound < torch.finfo(torch.float32).max for bound in bounds)
 
 
 def load_factors(info: AdapterInfo) -> dict[str, LowRank]:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from pyswarmopt_llm.common.errors import InvalidOption, UserError, first_line
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import canonical, sample_digest, user_path
-from pyswarmopt_llm.common.registry import BITSANDBYTES
+from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.experts.files import EMBEDDED, GGUF, local_directory, read_json
 from pyswarmopt_llm.experts.pretrained import (
+    BITSANDBYTES,
     load_weights,
-    quiet_transformers,
+    loading,
     read_tokenizer,
     refuse_codes,
 )
@@ -25,6 +26,8 @@ from pyswarmopt_llm.experts.pretrained import (
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 QUANTISED = ("nf4", "int8")  # before the name of a base: bitsandbytes packs its weights on loading
 INT8 = f"{BITSANDBYTES} int8"  # as `BaseModel.packing`
+quantised = lazy("pyswarmopt_llm.experts.quantised.packed:quantised")
+load_packed = lazy("pyswarmopt_llm.experts.quantised.packed:load_packed")
 _WEIGHTS = "*.safetensors"
 _PATTERNS = ("*.json", _WEIGHTS, "*.jinja", "*.model", "*.txt", "README.md")
 
@@ -91,7 +94,8 @@ def resolve_base(spec: str, weights: bool = True) -> BaseModel:
         raise InvalidOption("base", None, "is empty; name a directory, a hub id or embedded:NAME")
     scheme, plain = scheme_of(spec)
     if scheme:
-        return _quantised(spec, scheme, resolve_base(plain, weights))
+        packed: BaseModel = quantised(resolve_base(plain, weights), spec, scheme)
+        return packed
     if spec.startswith(EMBEDDED):
         from pyswarmopt_llm.experts.quantised.embedded import embedded_model, materialise
 
@@ -112,17 +116,6 @@ def resolve_base(spec: str, weights: bool = True) -> BaseModel:
         )
     config = read_json(path / "config.json")
     return BaseModel(spec, path, name, _fingerprint(path, config), packing_of(config))
-
-
-def _quantised(spec: str, scheme: str, base: BaseModel) -> BaseModel:
-    """A base that is quantised on loading: it has another fingerprint than its files."""
-    if base.packing:
-        raise UserError(
-            f"{spec}: {base.spec} is quantised already ({base.packing}); leave out {scheme}:"
-        )
-    fingerprint = hashlib.sha256(f"{scheme} {base.fingerprint}".encode()).hexdigest()
-    packing = INT8 if scheme == "int8" else BITSANDBYTES
-    return replace(base, spec=spec, fingerprint=fingerprint, packing=packing, scheme=scheme)
 
 
 def scheme_of(spec: str) -> tuple[str, str]:
@@ -213,8 +206,6 @@ def load_model(
     """
     tokenizer = load_tokenizer(base)
     if base.packing:
-        from pyswarmopt_llm.experts.quantised.packed import load_packed
-
         model = load_packed(base.path, base.spec, base.packing, base.scheme, dtype, device)
         return model, tokenizer
     from transformers import AutoModelForCausalLM
@@ -239,7 +230,7 @@ class Skeleton:
     linear: frozenset[str]
     others: dict[str, str]
     output: str | None
-    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    shapes: Mapping[str, tuple[int, ...]]
 
 
 def empty_model(base: BaseModel, **options: Any) -> Any:
@@ -251,16 +242,9 @@ def empty_model(base: BaseModel, **options: Any) -> Any:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     safe: dict[str, Any] = {"trust_remote_code": False}
-    try:
-        with quiet_transformers(), torch.device("meta"):
-            config = AutoConfig.from_pretrained(base.path, local_files_only=True, **safe)
-            return AutoModelForCausalLM.from_config(config, **safe, **options)
-    except Exception as error:  # whatever a damaged configuration leads to
-        if isinstance(error, MemoryError):
-            raise
-        raise UserError(
-            f"{base.spec}: cannot be loaded as a language model ({first_line(error)})"
-        ) from error
+    with loading(base.spec, "cannot be loaded as a language model"), torch.device("meta"):
+        config = AutoConfig.from_pretrained(base.path, local_files_only=True, **safe)
+        return AutoModelForCausalLM.from_config(config, **safe, **options)
 
 
 def skeleton(base: BaseModel) -> Skeleton:

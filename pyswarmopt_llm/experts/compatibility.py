@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -29,15 +29,11 @@ from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_adapter
 from pyswarmopt_llm.experts.base import BaseModel, resolve_base, skeleton
 from pyswarmopt_llm.experts.files import GGUF, read_json, refuse_unmatched
-from pyswarmopt_llm.experts.safetensors_file import read_header
-
-if TYPE_CHECKING:
-    from pyswarmopt_llm.experts.table import ExpertRow
-
 
 same_model = lazy("pyswarmopt_llm.experts.base_names:same_model")
+other_base = lazy("pyswarmopt_llm.experts.differences:other_base")
+differences = lazy("pyswarmopt_llm.experts.differences:differences")
 SPACES = frozenset({"factor", "delta"})
-_ONLY_FACTOR = frozenset({"factor"})
 LEAST = 3  # adapters from which on one of them can be an outlier
 RATIO = 5.0  # between norms of one module
 IDLE = "changes nothing: B is zero in all its modules, as before training; train it, or export it again"
@@ -84,13 +80,6 @@ class PreflightReport:
     problems: tuple[ExpertProblem, ...]
     experts: tuple[AdapterInfo, ...]
     spectra: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-
-    @property
-    def rows(self) -> tuple[ExpertRow, ...]:
-        """The table of the experts, in the order given."""
-        from pyswarmopt_llm.experts.table import rows_of
-
-        return rows_of(self.names, self.experts, self.spectra)
 
     def errors(self, space: str) -> list[ExpertProblem]:
         """The problems that prevent mixing in `space`, which demands at least what delta does."""
@@ -148,8 +137,9 @@ def inspect_experts(paths: Sequence[str | Path], base: BaseModel | None = None) 
         if files is not None:
             problems += files.problems(info)
         elif i:
-            problems += _other_base(info, experts[0])
-        problems += _differences(info, experts[0])
+            problems += other_base(info, experts[0])
+        if info.modules != experts[0].modules:
+            problems += differences(info, experts[0])
     return PreflightReport(tuple(names), tuple(problems), tuple(experts))
 
 
@@ -197,50 +187,11 @@ def in_words(modules: Sequence[str]) -> str:
     return f"{first} and {counted(len(more), 'more module')}" if more else first
 
 
-def _differences(info: AdapterInfo, first: AdapterInfo) -> Iterator[ExpertProblem]:
-    """Differences of an expert from the first one; the table shows which one is the odd one out."""
-    lacking = sorted(first.modules.keys() - info.modules)
-    added = sorted(info.modules.keys() - first.modules)
-    parts = [
-        f"{verb} {len(modules)} modules such as {modules[0]}"
-        for verb, modules in (("lacks", lacking), ("adds", added))
-        if modules
-    ]
-    if parts:
-        text = f"{' and '.join(parts)} (against {first.name}); factor needs the same modules"
-        yield ExpertProblem(info.name, f"{text}, use `space` delta", spaces=_ONLY_FACTOR)
-    for module in sorted(first.modules.keys() & info.modules):
-        a, b = info.modules[module], first.modules[module]
-        if (a.rank, a.scale) != (b.rank, b.scale):
-            text = (
-                f"has rank {a.rank} and scale {a.scale:g} at {module}, {first.name} rank {b.rank} "
-                f"and scale {b.scale:g}; factor needs equal rank and alpha, use `space` delta"
-            )
-            yield ExpertProblem(info.name, text, spaces=_ONLY_FACTOR)
-            return
-
-
-def _other_base(info: AdapterInfo, first: AdapterInfo) -> Iterator[ExpertProblem]:
-    """Signs that two experts have different bases, where none is given to compare them with."""
-    for module, adapted in info.modules.items():
-        there = first.modules.get(module, adapted).weight_shape
-        if there != adapted.weight_shape:
-            text = f"changes {module} of shape {_by(adapted.weight_shape)}, {first.name} one of "
-            text += f"{_by(there)}: they have different bases; remove one of them"
-            yield ExpertProblem(info.name, text)
-            return
-    base, first_base = info.base_model_name, first.base_model_name
-    if base and first_base and not same_model(base, first_base):
-        text = f"was trained on {base}, {first.name} on {first_base}; give the base that they are "
-        yield ExpertProblem(info.name, f"{text}to be mixed on with `base`", "warning")
-
-
 class BaseFiles:
-    """The files of a base, read once, to check experts against.
+    """A base as its configuration and tokenizer describe it, to check experts against.
 
     Args:
-        base: the model; the files of a quantised one hold codes, so the shapes are those of its
-            configuration.
+        base: the model.
 
     Attributes:
         skeleton: the base's modules.
@@ -252,11 +203,6 @@ class BaseFiles:
     def __init__(self, base: BaseModel) -> None:
         self._base = base
         self.skeleton = skeleton(base)
-        self._shapes = self.skeleton.shapes
-        if base.weight_files and not base.packing:
-            self._shapes = {
-                name: t.shape for file in base.weight_files for name, t in read_header(file).items()
-            }
         self._vocabulary = _vocabulary(base.path)
 
     def problems(self, info: AdapterInfo) -> Iterator[ExpertProblem]:
@@ -276,18 +222,18 @@ class BaseFiles:
     def _misfit(self, info: AdapterInfo) -> str:
         """The first module that this base does not have, or not as a linear layer; "" if all fit."""
         for module, adapted in info.modules.items():
-            shape = self._shapes.get(f"{module}.weight")
-            if shape != adapted.weight_shape:
-                there = f" (there it is {_by(shape)})" if shape else ""
-                named = f", {info.base_model_name}" if info.base_model_name else ""
-                return (
-                    f"adapts {module} of shape {_by(adapted.weight_shape)}, which "
-                    f"{self._base.spec} does not have{there}: trained on another base{named}; "
-                    "remove it"
-                )
             if module in self.skeleton.others:
                 why = self.skeleton.others[module]
                 return f"adapts {module}, which {why}; train it on linear layers only"
+            shape = self.skeleton.shapes.get(f"{module}.weight")
+            if shape != adapted.weight_shape:
+                there = f" (there it is {in_digits(shape)})" if shape else ""
+                named = f", {info.base_model_name}" if info.base_model_name else ""
+                return (
+                    f"adapts {module} of shape {in_digits(adapted.weight_shape)}, which "
+                    f"{self._base.spec} does not have{there}: trained on another base{named}; "
+                    "remove it"
+                )
         return ""
 
     def _selection_problem(self, info: AdapterInfo) -> Iterator[ExpertProblem]:
@@ -333,7 +279,8 @@ def _is_base(name: str, base: BaseModel) -> bool:
     return stated.path == base.path or stated.fingerprint == base.fingerprint
 
 
-def _by(shape: tuple[int, ...]) -> str:
+def in_digits(shape: tuple[int, ...]) -> str:
+    """A shape in a message, such as ``64 x 32``."""
     return " x ".join(map(str, shape))
 
 

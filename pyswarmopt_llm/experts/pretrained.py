@@ -14,10 +14,10 @@ from typing import Any
 import torch
 
 from pyswarmopt_llm.common.errors import UserError, first_line
-from pyswarmopt_llm.common.registry import BITSANDBYTES
 from pyswarmopt_llm.experts.safetensors_file import DTYPES, read_header
 
 log = logging.getLogger(__name__)
+BITSANDBYTES = "bitsandbytes"
 
 
 def load_weights(kind: Any, path: str | Path, where: str, what: str, **options: Any) -> Any:
@@ -35,20 +35,13 @@ def load_weights(kind: Any, path: str | Path, where: str, what: str, **options: 
             configuration leaves out.
     """
     safe = {"use_safetensors": True, "trust_remote_code": False}
-    try:
-        with quiet_transformers():
-            model, loading = kind.from_pretrained(path, output_loading_info=True, **safe, **options)
-    # the safetensors reader raises an exception of its own, derived from Exception alone
-    except Exception as error:
-        if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-            raise
-        raise UserError(f"{where}: cannot be loaded as a {what} ({first_line(error)})") from error
-    if loading["missing_keys"]:  # transformers fills them with random numbers
-        missing = sorted(loading["missing_keys"])
+    with loading(where, f"cannot be loaded as a {what}"):
+        model, found = kind.from_pretrained(path, output_loading_info=True, **safe, **options)
+    if missing := sorted(found["missing_keys"]):  # transformers fills them with random numbers
         raise UserError(
             f"{where}: lacks {len(missing)} weights such as {missing[0]}; export the {what} again"
         )
-    _judge_unused(model, sorted(loading["unexpected_keys"]), where)
+    _judge_unused(model, sorted(found["unexpected_keys"]), where)
     return model.eval()
 
 
@@ -94,18 +87,34 @@ def read_tokenizer(path: str | Path, where: str, **options: Any) -> Any:
     """
     from transformers import AutoTokenizer
 
-    try:
-        with quiet_transformers():
-            return AutoTokenizer.from_pretrained(path, trust_remote_code=False, **options)
-    except Exception as error:  # the reader of tokenizer.json raises a plain Exception
-        if isinstance(error, MemoryError):
-            raise
-        raise UserError(f"{where}: its tokenizer cannot be loaded ({first_line(error)})") from error
+    with loading(where, "its tokenizer cannot be loaded"):
+        return AutoTokenizer.from_pretrained(path, trust_remote_code=False, **options)
 
 
 # Buffers of earlier versions, tied embeddings, and heads of other tasks.
 _HARMLESS = re.compile(r"(inv_freq|position_ids|masked_bias|attn\.bias|lm_head\.\w+)$")
 _NUMBER = re.compile(r"\.\d+\.")
+
+
+@contextmanager
+def loading(where: str, problem: str) -> Iterator[None]:
+    """Read files by transformers, quietly.
+
+    Args:
+        where: start of the error message.
+        problem: what to say if they cannot be read.
+
+    Raises:
+        UserError: for whatever damaged files lead to; the readers of safetensors and of
+            tokenizer.json raise exceptions that derive from Exception alone.
+    """
+    try:
+        with quiet_transformers():
+            yield
+    except Exception as error:
+        if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+            raise
+        raise UserError(f"{where}: {problem} ({first_line(error)})") from error
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError, first_line
+from pyswarmopt_llm.common.interfaces import Computed
 
 # As the format spells them, in the order in which the library stores tensors.
 DTYPES = {"F64": torch.float64, "F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
@@ -72,7 +73,7 @@ def read_header(path: Path) -> dict[str, TensorHeader]:
     }
 
 
-class StoredTensors(Mapping[str, Tensor]):
+class StoredTensors(Computed[Tensor]):
     """The floating-point tensors of safetensors files, by name; each access reads one anew.
 
     Plain reads instead of a memory map: mapped pages count as resident memory until the system
@@ -96,9 +97,9 @@ class StoredTensors(Mapping[str, Tensor]):
             for name, header in read_header(file).items():
                 if header.dtype in DTYPES:
                     self._files[name], self.headers[name] = file, header
-        self.shapes = {name: header.shape for name, header in self.headers.items()}
+        super().__init__({name: h.shape for name, h in self.headers.items()}, self._read)
 
-    def __getitem__(self, name: str) -> Tensor:
+    def _read(self, name: str) -> Tensor:
         header, dtype = self.headers[name], self.dtype(name)
         data = bytearray(math.prod(header.shape) * dtype.itemsize)
         with self._files[name].open("rb") as stream:
@@ -110,12 +111,6 @@ class StoredTensors(Mapping[str, Tensor]):
         if not data:
             return torch.empty(header.shape, dtype=dtype)
         return torch.frombuffer(data, dtype=dtype).view(header.shape)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.headers)
-
-    def __len__(self) -> int:
-        return len(self.headers)
 
     def dtype(self, name: str) -> torch.dtype:
         """The dtype of one tensor."""

@@ -15,7 +15,7 @@ from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Space
 from pyswarmopt_llm.common.registry import lazy, plugins, unknown
-from pyswarmopt_llm.experts.adapter import Expert
+from pyswarmopt_llm.experts.adapter import Adapter
 
 # Settings that some kinds take, at their defaults in all others -> where they belong.
 _OPTIONS = {
@@ -94,7 +94,7 @@ class SpaceKind:
     """
 
     name: str
-    over: Callable[[Sequence[Expert]], Space] | None = None
+    over: Callable[[Sequence[Adapter]], Space] | None = None
     make: Callable[[SpaceKind, SearchConfig], Prepared] = _prepare_adapters
     library: str = "peft"
     options: frozenset[str] = frozenset({"mix", "system", "thinking"})
@@ -228,12 +228,12 @@ def is_whole_model(folder: Path) -> bool:
     return whole and not (folder / "adapter_config.json").is_file()
 
 
-def build_space(name: str, experts: Sequence[Expert]) -> Space:
+def build_space(name: str, experts: Sequence[Adapter]) -> Space:
     """The space of that name over these adapters.
 
     Args:
         name: ``factor``, ``delta``, or another kind that mixes adapters.
-        experts: adapters; those of type `AdapterFile` are read one at a time.
+        experts: adapters; those whose weights are not held are read one at a time.
 
     Raises:
         UserError: no such space, no experts, or experts that it cannot mix.

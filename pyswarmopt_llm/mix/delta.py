@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.interfaces import Computed, LowRank, Patch
-from pyswarmopt_llm.experts.adapter import Expert, Factors
+from pyswarmopt_llm.experts.adapter import Adapter, Factors
 from pyswarmopt_llm.mix.coefficients import AdapterSpace
 
 
@@ -32,7 +32,7 @@ class DeltaSpace(AdapterSpace):
 
     name = "delta"
 
-    def __init__(self, experts: Sequence[Expert]) -> None:
+    def __init__(self, experts: Sequence[Adapter]) -> None:
         super().__init__([expert.info for expert in experts])
         shapes = {
             f"{m}.weight": s.weight_shape for info in self.infos for m, s in info.modules.items()

@@ -16,7 +16,7 @@ from torch import Tensor
 from pyswarmopt.base.flat_view import FlatView
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Computed, LowRank, Patch
-from pyswarmopt_llm.experts.adapter import AdapterInfo, Expert
+from pyswarmopt_llm.experts.adapter import Adapter, AdapterInfo
 from pyswarmopt_llm.mix.coefficients import AdapterSpace
 
 
@@ -32,7 +32,7 @@ class FactorSpace(AdapterSpace):
 
     name = "factor"
 
-    def __init__(self, experts: Sequence[Expert]) -> None:
+    def __init__(self, experts: Sequence[Adapter]) -> None:
         super().__init__([expert.info for expert in experts])
         require_equal_modules(self.infos)
         self._modules = self.infos[0].modules
@@ -65,7 +65,7 @@ class FactorSpace(AdapterSpace):
         return Patch(low_rank=Computed(self._shapes, change))
 
 
-def _named(expert: Expert) -> dict[str, Tensor]:
+def _named(expert: Adapter) -> dict[str, Tensor]:
     """``<module>.A`` and ``<module>.B`` -> raw factor, in the order of the modules."""
     named: dict[str, Tensor] = {}
     for module, factors in expert.factors.items():

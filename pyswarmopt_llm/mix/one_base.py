@@ -9,7 +9,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.interfaces import Engine, Space
 from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.engine.transformers import load_engine
-from pyswarmopt_llm.experts.adapter import AdapterFile, AdapterInfo, changed_weights
+from pyswarmopt_llm.experts.adapter import Adapter, AdapterInfo, changed_weights
 from pyswarmopt_llm.experts.base import BaseModel, resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts, inspect_weights
 from pyswarmopt_llm.mix import Prepared, SpaceKind, build_space
@@ -29,7 +29,7 @@ def prepare_adapters(kind: SpaceKind, config: SearchConfig) -> Prepared:
         engine = attach(config, base, lambda: experts)
     else:
         engine = resident(config, base, changed=changed_weights(experts))
-    space = build_space(kind.name, [AdapterFile(info) for info in experts])
+    space = build_space(kind.name, [Adapter(info) for info in experts])
     return prepared(space, engine, base, experts, notes)
 
 

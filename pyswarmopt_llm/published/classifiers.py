@@ -19,8 +19,8 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.registry import optional
 from pyswarmopt_llm.engine.chat import rendered
 from pyswarmopt_llm.experts.pretrained import load_weights, read_tokenizer
 from pyswarmopt_llm.scores.metrics.objectives import REWARD_TOKENS

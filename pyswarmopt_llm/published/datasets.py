@@ -20,8 +20,9 @@ from string import ascii_uppercase
 from typing import Any
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError, first_line
+from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.files.json_types import parse_json
-from pyswarmopt_llm.common.registry import lookup, optional
+from pyswarmopt_llm.common.registry import lookup
 from pyswarmopt_llm.scores.tasks.items import normalise, parse_item
 from pyswarmopt_llm.scores.tasks.load import (
     ANSWER,

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError, first_line
+from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Score
-from pyswarmopt_llm.common.registry import optional
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.tasks.types import DEV, TEST
 

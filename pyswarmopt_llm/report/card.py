@@ -6,12 +6,11 @@ https://huggingface.co/docs/hub/model-release-checklist.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyswarmopt_llm.report.commands import labelled
-from pyswarmopt_llm.report.findings import findings
+from pyswarmopt_llm.report.findings import findings, labelled
 from pyswarmopt_llm.report.pages import one_line, render
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.scores.tasks.types import Form, Item, placeholders, render_prompt
@@ -55,45 +54,27 @@ ADAPTER = FileKind("peft", "adapter", ("lora",))
 MODEL = FileKind("transformers", "merge", ())
 
 
-def _strict(parents: Sequence[Parent]) -> Mapping[str, str]:
-    """Parent -> its licence, of those whose licence binds what is made of them."""
-    return {
-        parent.name: parent.licence
-        for parent in parents
-        if parent.licence is not None and parent.licence not in _PERMISSIVE
-    }
-
-
-def joint_licence(parents: Sequence[Parent]) -> str | None:
-    """The licence of what is made of all parents, as far as they state theirs; or None.
+def licence_of(parents: Sequence[Parent]) -> tuple[str | None, str | None]:
+    """The licence of what is made of all parents, as far as they state theirs, and in words those
+    that cannot both be kept.
 
     A permissive licence gives way to one that is not; two different ones that are not cannot both
     be kept.
 
     Example:
-        >>> joint_licence([Parent("base", "llama3.1"), Parent("a", "mit"), Parent("b", None)])
-        'llama3.1'
-        >>> joint_licence([Parent("base", "llama3.1"), Parent("a", "cc-by-nc-4.0")]) is None
-        True
-    """
-    strict = {*_strict(parents).values()}
-    if strict:
-        return strict.pop() if len(strict) == 1 else None
-    stated = [parent.licence for parent in parents if parent.licence is not None]
-    return max(stated, key=_PERMISSIVE.index, default=None)
-
-
-def licence_conflict(parents: Sequence[Parent]) -> str | None:
-    """The licences that cannot both be kept, in words; None if there are none.
-
-    Example:
-        >>> licence_conflict([Parent("b", "llama3.1"), Parent("a", "cc-by-nc-4.0")])
+        >>> licence_of([Parent("base", "llama3.1"), Parent("a", "mit"), Parent("b", None)])
+        ('llama3.1', None)
+        >>> licence_of([Parent("b", "llama3.1"), Parent("a", "cc-by-nc-4.0")])[1]
         'Licences conflict (b: llama3.1, a: cc-by-nc-4.0); ask the authors before you publish this.'
     """
-    strict = _strict(parents)
-    each = ", ".join(f"{name}: {licence}" for name, licence in strict.items())
-    conflict = f"Licences conflict ({each}); ask the authors before you publish this."
-    return conflict if len({*strict.values()}) > 1 else None
+    stated = {parent.name: parent.licence for parent in parents if parent.licence is not None}
+    strict = {name: licence for name, licence in stated.items() if licence not in _PERMISSIVE}
+    if len({*strict.values()}) > 1:
+        each = ", ".join(f"{name}: {licence}" for name, licence in strict.items())
+        return None, f"Licences conflict ({each}); ask the authors before you publish this."
+    if strict:
+        return next(iter(strict.values())), None
+    return max(stated.values(), key=_PERMISSIVE.index, default=None), None
 
 
 def model_card(
@@ -111,24 +92,20 @@ def model_card(
         Markdown with YAML front matter; every name from outside is escaped. A card is published: no
         question of a task is in it, and nothing that needs the run.
     """
-    kind = about.kind
-    form = form or (ADAPTER if kind.library == "peft" else MODEL)
+    form = form or (ADAPTER if about.kind.adapters else MODEL)
     task, asked = labelled(about, result) or ("", None)
     scoring = (result.objectives[task].answer_format if task else None) or "likelihood"
     text = render(
         "pyswarmopt_llm/report/card.md.j2",
-        header=_header(form, parents, about, result) if kind.library else "",
-        kind=kind,
+        **vars(findings(about, result)),
+        header=_header(form, parents, about, result) if about.kind.library else "",
         form=form,
-        about=about,
-        result=result,
         task=task,
         task_scoring=scoring,
         choices=list(asked.choices.values()) if asked and asked.choices else [],
         most_choices=MOST_CHOICES,
         prompt=_prompt(asked, scoring).splitlines() if task else [],
-        findings=findings(about, result),
-        conflict=licence_conflict(parents),
+        conflict=licence_of(parents)[1],
         unstated=[parent.name for parent in parents if parent.licence is None],
     )
     return text.rstrip() + "\n"
@@ -166,7 +143,7 @@ def _header(form: FileKind, parents: Sequence[Parent], about: About, result: Res
         base_model=[base, *experts] if form.relation == "merge" and experts else base,
         base_model_relation=form.relation,
         parents=experts or None,
-        license=joint_licence(parents),
+        license=licence_of(parents)[0],
         library_name=form.library,
         pipeline_tag="text-generation",
         tags=sorted({*form.tags, "merge", "model-swarms", "pyswarmopt"}),

@@ -6,15 +6,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import cache
+from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, PackageLoader, PrefixLoader, StrictUndefined, Template
+from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from pyswarmopt.base.words import counted
-from pyswarmopt_llm.common.events import SMALL, duration, not_held_out
+from pyswarmopt.base.words import counted, cut
+from pyswarmopt_llm.common.events import (
+    SMALL,
+    duration,
+    mixture_text,
+    not_held_out,
+    split_small_weights,
+)
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.scoring.result import Result, Scores
@@ -96,7 +104,6 @@ def mixture_name(result: Result) -> str:
 FOLDER = "pyswarmopt_llm/report"
 # Markup inside a line of text; what is markup only at the start of a line is not here.
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$])")
-_HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
 def one_line(value: object) -> str:
@@ -111,10 +118,7 @@ def plain(value: object) -> str:
         >>> print(plain("a|b <i> [x](y)"))
         a\\|b &lt;i&gt; \\[x\\](y)
     """
-    text = one_line(value)
-    for sign, entity in _HTML.items():
-        text = text.replace(sign, entity)
-    return _SPECIAL.sub(r"\\\1", text)
+    return _SPECIAL.sub(r"\\\1", escape(one_line(value), quote=False))
 
 
 def code(value: object) -> str:
@@ -145,24 +149,36 @@ def words() -> Any:
     return _template(f"{FOLDER}/words.txt.j2").module
 
 
+def said(about: str, *arguments: Any) -> list[str]:
+    """The lines of a macro of ``words.txt.j2``."""
+    return lines_of(getattr(words(), about)(*arguments))
+
+
 def lines_of(text: str) -> list[str]:
     """The lines of a text that say something."""
     return [line.rstrip() for line in text.splitlines() if line.strip()]
 
 
+def _source(name: str) -> str:
+    package, _, path = name.partition("/")
+    return (files(package) / path).read_text("utf-8")
+
+
 @cache
 def _template(name: str) -> Template:
-    packages = {FOLDER.partition("/")[0], name.partition("/")[0]}
     environment = Environment(
-        loader=PrefixLoader({package: PackageLoader(package, ".") for package in packages}),
+        loader=FunctionLoader(_source),
         autoescape=name.endswith(".html.j2"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters = (code, one_line, plain, counted, duration, mixture_name, not_held_out, score)
+    filters = (
+        *(code, one_line, plain, counted, cut, duration, mixture_name, mixture_text),
+        *(split_small_weights, not_held_out, score, asdict),
+    )
     environment.filters |= {"p": p_text, **{each.__name__: each for each in filters}}
-    style = Markup((files("pyswarmopt_llm.report") / "page.css").read_text("utf-8"))
+    style = Markup(_source(f"{FOLDER}/page.css"))
     environment.globals |= {"smallest": SMALL, "about_weights": WEIGHTS, "stylesheet": style}
-    environment.globals["score_text"] = score_text
+    environment.globals |= {"score_text": score_text, "said": said}
     return environment.get_template(name)

@@ -1,21 +1,22 @@
-"""Analyses of a finished run: correctness emergence, headroom, and where its best particle started."""
+"""Analyses of a finished run: correctness emergence, headroom, the way to its best candidate, and a
+picture of it as numbers, for ``figures.html.j2`` to draw.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import NamedTuple
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.statistics import ROUNDING
 from pyswarmopt_llm.scores.metrics.combine import combined_value, find_combine
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import Result
-from pyswarmopt_llm.searching.scoring.run_directory import Run
 
 Floats = npt.NDArray[np.float64]
 
@@ -34,12 +35,6 @@ class Emergence(NamedTuple):
     lost: int
     emerged: int
     never: int
-
-    @property
-    def share(self) -> float | None:
-        """Share of the items without a right expert that the best gets right; None without any."""
-        unknown = self.emerged + self.never
-        return self.emerged / unknown if unknown else None
 
 
 @dataclass(frozen=True)
@@ -71,79 +66,80 @@ class Changes(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Origin:
-    """Start of the final best.
+class Course:
+    """The course of a search: from where its swarm began to the candidate that it chose.
 
     Attributes:
-        particle: its number in the swarm.
-        start: the value of its starting point.
-        rank: of that value in the starting swarm, 1 for the best; equal values share the middle of
-            their ranks.
-        population: particles.
-        value: the best value.
-        iteration: when it was found; of a proposal the one after the last.
-        proposed: by a model; no particle found it, and `start` is its own value.
+        rows: of the journal.
+        result: ``result.json``.
     """
 
-    particle: int
-    start: float
-    rank: float
-    population: int
-    value: float
-    iteration: int
-    proposed: bool = False
+    rows: Sequence[Row]
+    result: Result
+
+    @cached_property
+    def starts(self) -> dict[int, float]:
+        """Particle of the swarm -> the value of its starting point; proposals have other numbers."""
+        begun = (row for row in self.rows if row.phase == "search" and row.iteration == 0)
+        return {row.particle: row.value for row in begun}
+
+    @cached_property
+    def best(self) -> Row:
+        """The row of the best candidate: by its mixture, else by its value.
+
+        Different graphs may use the same experts; of these, the one with the result's value.
+        """
+        mixture, rows = list(self.result.coefficients.values()), searched(self.rows)
+        for row in rows:
+            same = self.result.graph is None or row.value == self.result.best.dev.value
+            if row.coefficients == mixture and same:
+                return row
+        return max(rows, key=lambda row: row.value)
+
+    @property
+    def proposed(self) -> bool:
+        """Whether a model proposed the best candidate; no particle found it."""
+        return self.best.particle not in self.starts
+
+    @property
+    def start(self) -> float:
+        """The value of the starting point of the best particle; of a proposal its own."""
+        return self.starts.get(self.best.particle, self.best.value)
+
+    @property
+    def rank(self) -> float:
+        """The rank of `start` in the starting swarm, 1 for the best; equal values share the middle
+        of their ranks.
+        """
+        values = list(self.starts.values())
+        return 1 + sum(v > self.start for v in values) + (values.count(self.start) - 1) / 2
 
     @property
     def weak_to_strong(self) -> bool:
-        """It started in the lower half of the swarm."""
-        return not self.proposed and self.rank > (self.population + 1) / 2
+        """Whether the best particle started in the lower half of the swarm."""
+        return not self.proposed and self.rank > (len(self.starts) + 1) / 2
 
+    @property
+    def later(self) -> int:
+        """Evaluations after those of the starting swarm."""
+        return sum(row.iteration > 0 for row in self.rows)
 
-def read_run(path: Path) -> tuple[Run, Result]:
-    """A finished run and its result.
+    @property
+    def iterated(self) -> bool:
+        """Whether particles moved."""
+        return any(row.iteration and row.particle in self.starts for row in self.rows)
 
-    Raises:
-        UserError: not a run, not finished, or without a complete evaluation.
-    """
-    run = Run.open(path)
-    result = run.result
-    if result is None:
-        raise UserError(f"{path}: is not finished; finish it with: swarm-llm resume {path}")
-    journal = run.path / "history.jsonl"
-    rows = searched(run.rows)
-    if not rows:
-        raise UserError(f"{journal}: has no complete evaluation; nothing to analyse")
-    shapes = {_shape(row) for row in run.rows if row.phase == "search"}
-    if len(shapes) > 1 or len(rows[0].coefficients) != len(result.coefficients):
-        raise UserError(
-            f"{journal}: its lines differ in tasks, examples or experts, among them or from "
-            "result.json; restore the files"
-        )
-    return run, result
-
-
-def _shape(row: Row) -> tuple[int, tuple[tuple[str, int], ...]]:
-    return len(row.coefficients), tuple((name, len(items)) for name, items in row.items.items())
+    @property
+    def model(self) -> str:
+        """The model that proposed candidates: of the items where rows have margins, else of the
+        scores.
+        """
+        return "item model" if any(row.margins for row in self.rows) else "model of the scores"
 
 
 def searched(rows: Iterable[Row]) -> list[Row]:
     """The rows of the search itself, without partial evaluations."""
     return [row for row in rows if row.phase == "search" and row.complete]
-
-
-def swarm_of(rows: Iterable[Row]) -> set[int]:
-    """The particles' numbers; proposals of a model have others."""
-    return {row.particle for row in rows if row.phase == "search" and row.iteration == 0}
-
-
-def proposing_model(rows: Iterable[Row]) -> str:
-    """The model that proposed candidates: of the items where rows have margins, else of the scores.
-
-    Example:
-        >>> proposing_model([Row("search", 0, 0, "k", [1.0], 0.5, 2, 1.0, {"t": "10"})])
-        'model of the scores'
-    """
-    return "item model" if any(row.margins for row in rows) else "model of the scores"
 
 
 def _known(result: Result) -> dict[str, Floats]:
@@ -211,33 +207,103 @@ def headroom(result: Result) -> Headroom | None:
     return Headroom(oracle, alone, best, share, count, partial)
 
 
-def origin(rows: Sequence[Row], result: Result) -> Origin:
-    """Start of the final best.
+# The picture of a search: where each point lies
+
+WIDTH, HEIGHT = 480, 320  # units of the viewBox, in which text has the size of the page's
+_MIDDLE, _ROOM = np.array([258.0, 147.0]), np.array([420.0, 266.0])  # of the frame in it
+_LEVELS = 5  # shades of a value
+_LABELS = 3  # experts whose name is beside their point
+
+
+def described(row: Row, course: Course) -> str:
+    """A row of the search in words."""
+    who = f"particle {row.particle}, iteration {row.iteration}"
+    if row.particle not in course.starts:
+        who = f"proposed by the {course.model}"
+    return f"{who}: {row.value:.3f}"
+
+
+def paths(course: Course) -> dict[str, Any]:
+    """Paths of the particles between the experts; `course` has at least one row."""
+    rows, coefficients = course.rows, course.result.coefficients
+    values = np.array([row.value for row in rows], dtype=np.float64)
+    flat = project(np.array([row.coefficients for row in rows], dtype=np.float64), values)
+    scored = len(coefficients) == 2
+    framed = _in_frame(np.vstack([flat.points, flat.experts]), one_unit=not scored)
+    points, experts = framed[: len(rows)], dict(zip(coefficients, framed[len(rows) :], strict=True))
+    ways: dict[int, list[list[float]]] = {}
+    for row, at in zip(rows, points, strict=True):
+        ways.setdefault(row.particle, []).append(at)
+    shades = values.argsort(kind="stable").argsort(kind="stable") * _LEVELS // len(rows)
+    ends = {int(values.argmin()), int(values.argmax())} if scored else set[int]()
+    return {
+        "caption": flat.caption,
+        "course": course,
+        "ways": ways,
+        "dots": [
+            (*at, shade, described(row, course))
+            for at, shade, row in zip(points, shades, rows, strict=True)
+        ],
+        "experts": experts,
+        "best": points[rows.index(course.best)],
+        "named": sorted(coefficients, key=lambda name: -abs(coefficients[name]))[:_LABELS],
+        "up": [(f"{values[end]:.3f}", points[end][1]) for end in ends],
+    }
+
+
+def _in_frame(points: Floats, one_unit: bool) -> list[list[float]]:
+    """Points of a plane, (N, 2), as coordinates that fill the frame, where up is less; of `one_unit`
+    along both axes.
+    """
+    low, high = points.min(0), points.max(0)
+    unit = _ROOM / np.where(high > low, high - low, 1.0)
+    if one_unit:
+        unit[:] = unit.min()
+    framed: list[list[float]] = (
+        (_MIDDLE + (points - (low + high) / 2) * unit * (1, -1)).round(1).tolist()
+    )
+    return framed
+
+
+# Mixing weights in two dimensions
+
+
+class Flat(NamedTuple):
+    """Mixtures, (N, 2) float64, and experts, (n, 2) float64, as points of a plane, and its axes."""
+
+    points: Floats
+    experts: Floats
+    caption: str
+
+
+def project(weights: Floats, values: Floats) -> Flat:
+    """Mixtures of n experts as points of a plane; with two experts the value is its height.
 
     Args:
-        rows: of the journal, partial evaluations included.
-        result: ``result.json``.
+        weights: mixing weights, (N, n) float64.
+        values: their scores, (N,) float64.
     """
-    best = best_row(searched(rows), result)
-    begun = [row for row in rows if row.phase == "search" and row.iteration == 0]
-    starts = {row.particle: row.value for row in begun}
-    start = starts.get(best.particle, best.value)
-    values = list(starts.values())
-    rank = 1 + sum(v > start for v in values) + (values.count(start) - 1) / 2
-    proposed = best.particle not in swarm_of(rows)
-    return Origin(best.particle, start, rank, len(values), best.value, best.iteration, proposed)
+    n = weights.shape[1]
+    if n == 2:
+        heights = [values[(weights == one).all(1)].max(initial=values.min()) for one in np.eye(2)]
+        caption = "Across: the weight of the second expert. Up: the dev score."
+        experts = np.column_stack([[0.0, 1.0], heights])
+        return Flat(np.column_stack([weights[:, 1], values]), experts, caption)
+    if n == 3:
+        corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, math.sqrt(3) / 2]])
+        caption = "The triangle of the three experts; outside it a weight is negative."
+        return Flat(weights @ corners, corners, caption)
+    return _principal(weights)
 
 
-def best_row(rows: Sequence[Row], result: Result) -> Row:
-    """The row of the best candidate of a search: by its mixture, else by its value.
-
-    Different graphs may use the same experts; of these, the one with the result's value.
-    """
-    mixture = list(result.coefficients.values())
-    same = [
-        row
-        for row in rows
-        if row.coefficients == mixture
-        and (result.graph is None or row.value == result.best.dev.value)
-    ]
-    return same[0] if same else max(rows, key=lambda row: row.value)
+def _principal(weights: Floats) -> Flat:
+    n, centre = weights.shape[1], weights.mean(0)
+    _, singular, axes = np.linalg.svd(weights - centre, full_matrices=False)
+    share = (singular[:2] ** 2).sum() / max(float((singular**2).sum()), 1e-300)
+    axes = axes[:2] if len(axes) > 1 else np.vstack([axes, np.zeros(n)])
+    # The sign of a component is arbitrary; this one draws the same run the same way everywhere.
+    axes = axes * np.where(axes[np.arange(2), np.abs(axes).argmax(1)] < 0, -1.0, 1.0)[:, None]
+    caption = (
+        f"The first two principal components of the positions, with {share:.0%} of the variance."
+    )
+    return Flat((weights - centre) @ axes.T, (np.eye(n) - centre) @ axes.T, caption)

@@ -1,6 +1,6 @@
 """The public search and resume: a run with its model card and its report.
 
-`report.html` is the run as one self-contained page that works offline. It can be rewritten.
+`report.html` is the run as one self-contained page that works offline.
 """
 
 from __future__ import annotations
@@ -11,28 +11,16 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt.base.words import counted, cut
+from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import OnEvent
 from pyswarmopt_llm.common.files.regular import write_text
 from pyswarmopt_llm.common.registry import lazy
-from pyswarmopt_llm.report.card import licence_conflict, model_card
-from pyswarmopt_llm.report.commands import usage, with_relative_paths
-from pyswarmopt_llm.report.figures import paths
-from pyswarmopt_llm.report.findings import findings
+from pyswarmopt_llm.report.card import licence_of, model_card
+from pyswarmopt_llm.report.findings import findings, usage, with_relative_paths
 from pyswarmopt_llm.report.pages import render
-from pyswarmopt_llm.report.reading import (
-    best_row,
-    changes,
-    emergence,
-    origin,
-    proposing_model,
-    read_run,
-    searched,
-    swarm_of,
-)
-from pyswarmopt_llm.scores.tasks import Item, Task
+from pyswarmopt_llm.report.reading import Course, changes, emergence, paths, searched
+from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.searching import loop
 from pyswarmopt_llm.searching.loop import SearchResult
 from pyswarmopt_llm.searching.scoring.parents import parents_of
@@ -66,28 +54,22 @@ def render_report(
         HTML without scripts and without a link to anything outside; every value is escaped.
     """
     rows = searched(history)
-    finite, swarm = [row for row in rows if math.isfinite(row.value)], swarm_of(rows)
+    finite = [row for row in rows if math.isfinite(row.value)]
     found = findings(about, result)
     return render(
         "pyswarmopt_llm/report/report.html.j2",
-        findings=found,
-        result=result,
-        about=about,
+        **vars(found),
         config=with_relative_paths(about.config),
-        tasks=about.task_names or list(with_relative_paths(about.config).tasks),
         models=_models(result, found.rows),
         usage=list(usage(about, result)),
         replies=replies,
         emergence=emergence(result),
         changes=changes(result),
-        questions=_questions(result, tasks or {}),
+        tasks=tasks or {},
         shown=SHOWN,
-        # Nothing where there are no complete evaluations.
-        paths=paths(finite, result.coefficients, best_row(finite, result)) if finite else None,
-        origin=origin(rows, result) if rows else None,
-        model=proposing_model(rows),
-        later=sum(row.iteration > 0 for row in rows),
-        iterated=any(row.iteration and row.particle in swarm for row in rows),
+        longest=LONGEST,
+        paths=paths(Course(finite, result)) if finite else None,
+        course=Course(rows, result),
     )
 
 
@@ -106,21 +88,6 @@ def _models(result: Result, rows: Mapping[str, Model]) -> dict[str, Model]:
             )
             models[name + on] = result.experts[name]
     return models
-
-
-def _questions(result: Result, tasks: Mapping[str, Task]) -> dict[str, list[tuple[str, str]]]:
-    """Task -> question and right answer of each dev item, where its file is the one of the run."""
-    items = result.best.dev.items
-    return {
-        name: [_text(item) for item in task.dev]
-        for name, task in tasks.items()
-        if len(task.dev) == len(items.get(name, ()))
-    }
-
-
-def _text(item: Item) -> tuple[str, str]:
-    text = item.question
-    return cut(text, LONGEST), item.answer_text
 
 
 def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResult:
@@ -175,47 +142,15 @@ def resume(
 def write_for_people(run: Run, result: Result, tasks: Mapping[str, Task]) -> None:
     """Write the model card and the report."""
     parents = parents_of(run.config) if run.about.kind.library else []
-    if conflict := licence_conflict(parents):
+    if conflict := licence_of(parents)[1]:
         log.warning(conflict)
     write_text(run.path / "best" / "README.md", model_card(run.about, result, parents))
-    _write_page(run, result, tasks)
+    write_page(run, result, tasks)
 
 
-def _write_page(run: Run, result: Result, tasks: Mapping[str, Task]) -> Path:
+def write_page(run: Run, result: Result, tasks: Mapping[str, Task]) -> Path:
+    """Write ``report.html``; returns its path."""
     replies = read_replies(run) if (run.path / REPLIES).is_file() else []
     page = render_report(run.about, result, run.rows, tasks, replies)
     write_text(run.path / "report.html", page)
     return run.path / "report.html"
-
-
-def write_report(path: Path) -> Path:
-    """Rewrite ``report.html`` of a finished run; returns its path.
-
-    Questions are shown if the task files are unchanged; else they are only counted, and a log line
-    says why.
-
-    Raises:
-        UserError: not a finished run, or its directory cannot be written to.
-    """
-    run, result = read_run(path)
-    try:
-        return _write_page(run, result, _unchanged_tasks(run))
-    except OSError as error:
-        file = path / "report.html"
-        why = f"cannot be written ({error.strerror}); check its permissions"
-        raise UserError(f"{file}: {why}") from error
-
-
-def _unchanged_tasks(run: Run) -> dict[str, Task]:
-    from pyswarmopt_llm.scores.metrics.objectives import load_split, task_print
-
-    try:
-        tasks = load_split(run.config)
-    except UserError as error:
-        log.warning("the report shows no questions: %s", error)
-        return {}
-    stored = run.about.fingerprints.get("tasks", {})
-    same = {name: task for name, task in tasks.items() if task_print(task) == stored.get(name)}
-    for name in tasks.keys() - same.keys():
-        log.warning("the report shows no questions of %s: its file has changed since the run", name)
-    return same

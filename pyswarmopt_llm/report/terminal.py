@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from rich.console import Console
 from rich.markup import escape
@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column, Table
 
 from pyswarmopt_llm.common.events import Event, OnEvent, duration
-from pyswarmopt_llm.report.pages import lines_of, score, words
+from pyswarmopt_llm.report.pages import said, score, words
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.report.findings import Findings
@@ -140,7 +140,7 @@ class SearchState:
     @property
     def words(self) -> str:
         """Iteration, best scores, evaluations done and left, and speed."""
-        return ", ".join(lines_of(words().so_far(self)))
+        return ", ".join(said("so_far", self))
 
     @property
     def time_left(self) -> str:
@@ -210,14 +210,15 @@ def progress(console: Console) -> Iterator[OnEvent]:
         yield on_event
 
 
-@contextmanager
-def items_bar(console: Console, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar of items, for a terminal: a function of the numbers done and in all."""
-    with Progress(console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
-        task = bar.add_task("loading the model", total=None)
-        yield lambda done, total: bar.update(
-            task, description="examples", completed=done, total=total
-        )
+def table_of(title: str, headings: Sequence[str], rows: Iterable[Iterable[str]]) -> Table:
+    """A table: texts on the left, then numbers, which are not wrapped."""
+    table = Table(title=escape(title), title_justify="left")
+    for number, heading in enumerate(headings):
+        justify: Literal["left", "right"] = "right" if number else "left"
+        table.add_column(heading, justify=justify, no_wrap=number > 0)
+    for row in rows:
+        table.add_row(*map(escape, row))
+    return table
 
 
 def print_findings(console: Console, run: Path, findings: Findings) -> None:
@@ -230,13 +231,8 @@ def print_findings(console: Console, run: Path, findings: Findings) -> None:
     """
     for line in (findings.verdict.sentence, *findings.verdict.reasons):
         say(console, line)
-    title = ": ".join(filter(None, ["Scores with 95% intervals", findings.scored]))
-    table = Table(title=escape(title), title_justify="left")
-    table.add_column("")
-    table.add_column("dev", justify="right", no_wrap=True)
-    table.add_column("test (held out)", justify="right", no_wrap=True)
-    for label, model in findings.rows.items():
-        table.add_row(escape(label), score(model.dev), score(model.test))
-    console.print(table)
-    for line in words().below_scores(findings, str(run)).splitlines():
+    title = ": ".join(filter(None, ["Scores with 95% intervals", *said("scored", findings.result)]))
+    rows = ((name, score(model.dev), score(model.test)) for name, model in findings.rows.items())
+    console.print(table_of(title, ("", "dev", "test (held out)"), rows))
+    for line in said("below_scores", findings, str(run)):
         say(console, line)

@@ -160,8 +160,7 @@ def examine(
     patches = [space.realise(vertex) for vertex in space.vertices()]
     for info, patch in zip(experts, patches, strict=True):
         engine.load(patch)
-        values = engine.score(pairs)
-        _require_applied(server, f"weight 1 of {info.name}", patch, values, single, noise)
+        _require_applied(engine, f"weight 1 of {info.name}", patch, pairs, single, noise)
     engine.leave()
     engine.watch = Watch(server, patches[0], pairs[:2], TOLERANCE + noise)
     repeats = (
@@ -188,22 +187,23 @@ def check_loaded(engine: ServedEngine, patch: Patch, name: str) -> None:
     pairs = [pair for text in PLAIN for pair in _pairs(engine, engine.chat(text))]
     single, again = (log_likelihoods(server, None, pairs) for _ in range(2))
     noise = _distance(single, again)
-    _require_applied(server, name, patch, engine.score(pairs), single, noise)
+    _require_applied(engine, name, patch, pairs, single, noise)
     engine.watch = Watch(server, patch, pairs[:2], TOLERANCE + noise)
 
 
 def _require_applied(
-    server: CandidateServer,
+    engine: ServedEngine,
     name: str,
     patch: Patch,
-    values: Sequence[float],
+    pairs: Sequence[TokenPair],
     base: Sequence[float],
     noise: float,
 ) -> None:
     """Refuse an adapter that changes the base's scores by no more than the server's noise."""
     changes = any(bool(change.b.any()) for change in patch.low_rank.values())
-    if changes and _distance(values, base) <= noise:
-        raise UserError(f"{server.name}: {name} gives what the base gives: it is not applied")
+    if changes and _distance(engine.score(pairs), base) <= noise:
+        server = engine.server.name
+        raise UserError(f"{server}: {name} gives what the base gives: it is not applied")
 
 
 def _check_base(server: CandidateServer, base: BaseModel) -> None:

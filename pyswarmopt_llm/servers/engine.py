@@ -9,8 +9,7 @@ from __future__ import annotations
 import threading
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import Any, TypeVar
 
@@ -112,16 +111,6 @@ class CandidateServer(ABC):
         answers = self.complete(candidate, prompts, max_new_tokens)
         with documented(self.name):
             return [str(answer[self.written]) for answer in answers]
-
-
-@contextmanager
-def loaded(server: CandidateServer, load: Callable[[], Any]) -> Iterator[Any]:
-    """The candidate that `load` makes, for as long as it is needed."""
-    candidate = load()
-    try:
-        yield candidate
-    finally:
-        server.unload(candidate)
 
 
 def log_likelihoods(
@@ -322,8 +311,11 @@ class Watch:
 
     def _scored(self) -> list[float]:
         scores = log_likelihoods(self._server, None, self._pairs)
-        with loaded(self._server, partial(self._server.load, self._patch)) as candidate:
+        candidate = self._server.load(self._patch)
+        try:
             return scores + log_likelihoods(self._server, candidate, self._pairs)
+        finally:
+            self._server.unload(candidate)
 
 
 def per_token(a: Sequence[float], b: Sequence[float], pairs: Sequence[TokenPair]) -> float:

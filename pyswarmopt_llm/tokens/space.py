@@ -41,7 +41,7 @@ class TokenSpace(CoefficientSpace):
 
     name = "token"
 
-    def __init__(self, members: Sequence[Member], contrast: bool = False) -> None:
+    def __init__(self, members: Sequence[Member], contrast: bool) -> None:
         super().__init__([member.name for member in members])
         self._members, self._contrast = tuple(members), contrast
 

@@ -16,7 +16,7 @@ from pyswarmopt_llm.common.interfaces import Patch, Score, Utility
 from pyswarmopt_llm.common.registry import plugins
 from pyswarmopt_llm.common.statistics import compare_tasks
 from pyswarmopt_llm.experts.adapter import load_factors, read_adapter
-from pyswarmopt_llm.report.reading import read_run
+from pyswarmopt_llm.report.finished import read_run
 from pyswarmopt_llm.scores.metrics.external.named_again import require
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.prepare import Job, prepare
@@ -31,11 +31,7 @@ Scores = Mapping[str, Mapping[str, Score]]  # task -> split -> score of a candid
 
 
 def analyse(
-    path: Path,
-    out: Path,
-    *,
-    tell: Callable[[str], None] = lambda text: None,
-    allowed: Collection[str] = (),
+    path: Path, out: Path, *, tell: Callable[[str], None], allowed: Collection[str]
 ) -> dict[str, Any]:
     """Decide without each expert of a run, or each member of a group; write ``analysis.json``.
 

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.config import command
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Computed, LowRank
-from pyswarmopt_llm.common.registry import need_extra
 from pyswarmopt_llm.experts.adapter import (
     NotPlain,
     adapter_folder,
@@ -240,8 +240,16 @@ class Source:
         """Name -> the weight with its change, in the base's dtype, computed on access.
 
         The sum is float32 before it is rounded.
+
+        Raises:
+            UserError: the base's files name a changed weight otherwise than the model does.
         """
         stored = StoredTensors(self.base.weight_files)
+        if others := sorted(self.changes.keys() - stored.shapes.keys()):
+            raise UserError(
+                f"{self.base.spec}: its files have another name for {others[0]}; load it with "
+                "transformers, save it with save_pretrained, and give that directory"
+            )
 
         def value(name: str) -> Tensor:
             if name not in self.changes:
@@ -353,7 +361,7 @@ def flatten(spec: str, base: BaseModel, rank: int) -> Source:
     if not changes:
         raise UserError(f"{spec}: changes no linear layer of {base.spec}; train it as plain LoRA")
     loss = Loss(math.sqrt(lost / total), tuple(left_out))
-    name = config.base_model_name or base.name
+    name = config.peft.base_model_name_or_path or base.name
     targets = tuple(weight.removesuffix(".weight") for weight in changes)
     return Source(base, changes, spec, name, targets, loss=loss)
 

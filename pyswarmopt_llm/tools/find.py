@@ -8,8 +8,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean
 from typing import Any
@@ -119,14 +118,12 @@ class RankedAdapter:
     Attributes:
         name: unique in the pool.
         path: its directory or hub id, as `search` takes it.
-        patch: makes the candidate that it is; its weights are read anew each time.
         answers: in the items' order.
     """
 
     name: str
     path: str
-    patch: Callable[[], Patch]
-    answers: tuple[ItemAnswer, ...] = ()
+    answers: tuple[ItemAnswer, ...]
 
     @property
     def values(self) -> list[float]:
@@ -162,12 +159,12 @@ class RankedAdapter:
 
 def read_pool(
     specs: Sequence[str], base: BaseModel
-) -> tuple[list[RankedAdapter], dict[str, str], frozenset[str]]:
+) -> tuple[dict[str, AdapterInfo], dict[str, str]]:
     """The adapters at these directories or hub ids; every adapter is read once.
 
     Returns:
-        The adapters to rank, in the order given; name -> why another one is left out; the weights
-        that they change.
+        Directory or hub id of each adapter to rank, in the order given -> the adapter; name -> why
+        another one is left out.
 
     Raises:
         UserError: none is given, or none of them can be used.
@@ -190,16 +187,7 @@ def read_pool(
         name = report.names[0]
         raise UserError(f"no adapter can be used; {name}: {left_out[name]}")
     paths = dict(zip(report.names, specs, strict=True))
-    pool = [
-        RankedAdapter(info.name, paths[info.name], partial(adapter, info))
-        for info in infos.values()
-    ]
-    return pool, left_out, changed_weights(infos.values())
-
-
-def adapter(info: AdapterInfo) -> Patch:
-    """The candidate that is an adapter alone."""
-    return Patch(low_rank=load_factors(info))
+    return {paths[info.name]: info for info in infos.values()}, left_out
 
 
 @dataclass(frozen=True)
@@ -256,36 +244,39 @@ def find(
         raise InvalidOption("task", None, "missing; name a file or builtin:NAME, or give `prompts`")
     exam = Exam.of(config)
     base = resolve_base(config.base)
-    pool, left_out, changed = read_pool(adapters, base)
+    pool, left_out = read_pool(adapters, base)
+    paths, infos = list(pool), list(pool.values())
     items = random.Random(config.seed).sample(exam.items, len(exam.items))
     rounds = halvings(len(pool), len(items), top)
     machine = (config.dtype, config.device, config.threads)
-    engine = load_engine(base, *machine, changed=changed, system=config.system)
+    engine = load_engine(base, *machine, changed=changed_weights(infos), system=config.system)
     engine.thinking = config.thinking
     scoring = exam.format(engine, config.scoring)
     done, total = 0, passes(rounds) + len(items)
 
-    def answers_of(candidate: RankedAdapter, numbers: range) -> list[ItemAnswer]:
+    def answers_of(info: AdapterInfo | None, numbers: range) -> list[ItemAnswer]:
         nonlocal done
-        engine.load(candidate.patch())
+        engine.load(Patch(low_rank=load_factors(info)) if info else Patch())  # read anew each time
         asked = items[numbers.start : numbers.stop]
         utility = exam.metric.build(asked, scoring, engine.chat, exam.task.prompt)
         try:
             score = utility(engine)
         except UndefinedModelError as error:
-            raise UserError(f"{candidate.name}: {error.text}, or leave it out") from error
+            name = info.name if info else BARE
+            raise UserError(f"{name}: {error.text}, or leave it out") from error
         done += len(asked)
         on_items(done, total)
         return answers_in(score, asked, scoring)
 
-    bare = RankedAdapter(BARE, config.base, Patch)
-    plain = replace(bare, answers=tuple(answers_of(bare, range(len(items)))))
-    by_number = halved(rounds, lambda number, numbers: answers_of(pool[number], numbers))
-    ranking = [replace(pool[n], answers=tuple(answers)) for n, answers in by_number.items()]
+    bare = RankedAdapter(BARE, config.base, tuple(answers_of(None, range(len(items)))))
+    by_number = halved(rounds, lambda number, numbers: answers_of(infos[number], numbers))
+    ranking = [
+        RankedAdapter(infos[n].name, paths[n], tuple(found)) for n, found in by_number.items()
+    ]
     return FindResult(
         ranking=tuple(ranking),
         top=top,
-        base=plain,
+        base=bare,
         task=exam.task.name,
         metric=exam.metric.name,
         scoring=scoring,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,14 +31,10 @@ def command(
 
     Example: swarm-llm blind pairs.csv --run runs/first --against base --task questions.json
     """
-
-    def pairs(config: EvalConfig, on_items: OnItems) -> Shown:
-        return _pairs(config, file, on_items)
-
-    evaluated(options, pairs, quiet, as_json)
+    evaluated(options, partial(_pairs, file), quiet, as_json)
 
 
-def _pairs(config: EvalConfig, file: Path, on_items: OnItems) -> Shown:
+def _pairs(file: Path, config: EvalConfig, on_items: OnItems) -> Shown:
     from pyswarmopt_rivals.blind import key_of, write_pairs
 
     path = user_path(file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -23,14 +24,10 @@ def command(
 
     Example: swarm-llm perturb typos=0.05 typos=0.1 --run runs/first
     """
-
-    def perturbed(config: EvalConfig, on_items: OnItems) -> Shown:
-        return _perturbed(config, perturbations, on_items)
-
-    evaluated(options, perturbed, quiet, as_json)
+    evaluated(options, partial(_perturbed, perturbations), quiet, as_json)
 
 
-def _perturbed(config: EvalConfig, perturbations: list[str], on_items: OnItems) -> Shown:
+def _perturbed(perturbations: list[str], config: EvalConfig, on_items: OnItems) -> Shown:
     from pyswarmopt_llm.report.pages import p_text, score_text
     from pyswarmopt_rivals.perturbed import evaluate_perturbed
 

@@ -12,26 +12,21 @@ from typing import Any
 from pyswarmopt_groups.locked_directory import Directory
 from pyswarmopt_groups.run import OnStep
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.extras import missing_extra
 from pyswarmopt_llm.common.files.json_types import wrong_field
 from pyswarmopt_llm.common.files.regular import digest, user_path, write_json, write_text
 from pyswarmopt_llm.common.optimizers import check_optimizer
 from pyswarmopt_llm.common.options import check_options
-from pyswarmopt_llm.common.registry import missing_extra
 from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.files import refuse_unmatched
 from pyswarmopt_llm.mix import build_space
-from pyswarmopt_llm.scores.metrics.objectives import (
-    check_window,
-    find_metrics,
-    load_tasks,
-    scorings_of,
-)
+from pyswarmopt_llm.scores.metrics.objectives import check_window, find_metrics, load_tasks
 from pyswarmopt_llm.scores.metrics.written import Sampling
 from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.searching.scoring.record import RESULTS, Packed, Store
 from pyswarmopt_rivals.bench import Bench, Chats, load_pool
 from pyswarmopt_rivals.comparison.config import CompareConfig
-from pyswarmopt_rivals.comparison.contestants import MethodRun, ordered, run, why_not
+from pyswarmopt_rivals.comparison.contestants import ordered, run, why_not
 from pyswarmopt_rivals.comparison.summary import summarise
 from pyswarmopt_rivals.comparison.table import markdown, render_page
 from pyswarmopt_rivals.methods.method import DELTA, Method
@@ -42,6 +37,8 @@ log = logging.getLogger(__name__)
 # What may differ between two calls that fill the same directory.
 FREE = ("methods", "seeds", "out", "device")
 OUTCOME = "outcome"  # in the store: what a method found
+Entry = tuple[Method, Bench, int, int]
+"""A run of a method: on which bench, with which seed, and dev items that it may evaluate."""
 _SHAPE = {
     "task": str,
     "method": str,
@@ -136,9 +133,7 @@ def prepare(config: CompareConfig) -> tuple[list[Bench], list[Method]]:
     benches = []
     for name, task in tasks.items():
         check_window(task, config.scoring, engine, metric=metrics[name])
-        scoring = scorings_of(metrics[name], config.scoring, task)[-1]
-        parts = (task, scoring, Store(None), chats, metrics[name])
-        benches.append(Bench(base, engine, experts, *parts))
+        benches.append(Bench(base, engine, experts, task, chats=chats, metric=metrics[name]))
     return benches, methods
 
 
@@ -180,7 +175,7 @@ def check_settings(config: CompareConfig) -> list[Method]:
 
 def plan(
     config: CompareConfig, methods: Sequence[Method], benches: Sequence[Bench]
-) -> tuple[list[MethodRun], dict[str, str]]:
+) -> tuple[list[Entry], dict[str, str]]:
     """The entries, and why other methods are left out.
 
     Raises:
@@ -198,7 +193,7 @@ def plan(
         raise InvalidOption("methods", None, f"none can take part; {reasons}")
     # Seed by seed, so that an interrupted comparison has every method's first seed first.
     entries = [
-        MethodRun(method, bench, seed, budget)
+        (method, bench, seed, budget)
         for seed in range(config.seeds)
         for method, bench in able
         if seed == 0 or method.chance
@@ -206,24 +201,21 @@ def plan(
     return entries, left_out
 
 
-def _run_once(store: Store, entry: MethodRun, done: int, total: int, on_step: OnStep) -> None:
+def _run_once(store: Store, entry: Entry, done: int, total: int, on_step: OnStep) -> None:
     """Run an entry, or take its outcome from the store."""
-    task, method, seed = entry.bench.task.name, entry.method.name, entry.seed
+    task, method, seed = entry[1].task.name, entry[0].name, entry[2]
     name = f"{task}: {method}, seed {seed}"
 
     def outcome() -> dict[str, Any]:
         on_step(done, total, name, None)
         began = time.perf_counter()
-        found = {"task": task, "method": method, "seed": seed, **run(entry)}
+        found = {"task": task, "method": method, "seed": seed, **run(*entry)}
         log.info("%s: %.1f s", name, time.perf_counter() - began)
         return found
 
-    row = store.get(OUTCOME, f"{task} {method} {seed}", outcome, _wrong)
+    key = f"{task} {method} {seed}"
+    row = store.get(OUTCOME, key, outcome, lambda row: wrong_field(row, _SHAPE))
     on_step(done + 1, total, name, row)
-
-
-def _wrong(row: dict[str, Any]) -> str | None:
-    return wrong_field(row, _SHAPE)
 
 
 def outcomes_in(folder: Path) -> list[Mapping[str, Any]]:

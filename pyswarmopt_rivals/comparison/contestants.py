@@ -6,27 +6,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, get_args
 
 from pyswarmopt_llm.common.config import MODEL_SWARMS, NEVERGRAD, SUMS
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.optimizers import module_of, optimizer_names
-from pyswarmopt_llm.common.registry import missing_extra, unknown
+from pyswarmopt_llm.common.extras import missing_extra
+from pyswarmopt_llm.common.optimizers import optimizer_names
+from pyswarmopt_llm.common.other_optimizers import module_of
+from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.mix.factor import require_equal_modules
 from pyswarmopt_llm.scores.choices import training_passes
 from pyswarmopt_llm.searching.scoring.record import pack
 from pyswarmopt_llm.searching.surrogate import MOST_COEFFICIENTS
 from pyswarmopt_rivals.bench import Bench, Trial
 from pyswarmopt_rivals.methods import ENSEMBLES, METHODS, SEARCHING
-from pyswarmopt_rivals.methods.ensembles.panel import Answerer
 from pyswarmopt_rivals.methods.method import (
     DELTA,
     ITEM_MODEL,
     RANDOM,
     WITH_DEV,
     Kind,
-    Merged,
     Method,
 )
 from pyswarmopt_rivals.methods.searching.optimizers import (
@@ -146,18 +146,8 @@ def _untrainable(bench: Bench, budget: int) -> Iterator[str]:
         yield f"training and the experts alone take {needed} examples"
 
 
-@dataclass(frozen=True)
-class MethodRun:
-    """One run of one method: on which task, with which seed and budget."""
-
-    method: Method
-    bench: Bench
-    seed: int
-    budget: int  # dev items that it may evaluate
-
-
-def run(entry: MethodRun) -> dict[str, Any]:
-    """Let a method find its best and score that on dev and test.
+def run(method: Method, bench: Bench, seed: int, budget: int) -> dict[str, Any]:
+    """Let a method find its best under a budget of dev items, and score that on dev and test.
 
     Returns:
         ``dev``, ``test`` (None without such a split): packed values of the items; ``items``: dev
@@ -166,9 +156,12 @@ def run(entry: MethodRun) -> dict[str, Any]:
             for each item in use, None if unknown; ``rank`` of the weight changes, None if it is not
             one model; ``relative_error`` of a cut to that rank.
     """
-    bench, trial = entry.bench, Trial(entry.bench, entry.budget)
+    experts, trial = bench.experts, Trial(bench, budget)
     start = time.perf_counter()
-    found = _found(entry, trial)
+    if method.kind == "ensemble" and "dev" in method.needs:  # each expert answers dev
+        trial.spend(len(experts) * bench.dev_items)
+    settings = method.settings(len(experts), seed=seed if method.chance else None)
+    found = method.execute(experts, replace(settings, trial=trial))
     seconds = time.perf_counter() - start + trial.earlier
     scores = {split: found.score(bench, split) for split in bench.questions}
     tokens = found.tokens(bench)
@@ -177,24 +170,11 @@ def run(entry: MethodRun) -> dict[str, Any]:
         "test": pack(scores["test"].per_item) if "test" in scores else None,
         "items": trial.spent,
         "seconds": round(seconds, 3),
-        "models": found.models or len(bench.experts),
+        "models": found.models or len(experts),
         "tokens": None if tokens is None else round(tokens, 1),
         "rank": found.rank,
         **({"relative_error": found.error} if found.error else {}),
     }
-
-
-def _found(entry: MethodRun, trial: Trial) -> Merged | Answerer:
-    """Output of a method: a model or an ensemble."""
-    method, bench, experts = entry.method, entry.bench, entry.bench.experts
-    if method.kind == "ensemble":
-        if "dev" in method.needs:
-            trial.spend(len(experts) * bench.dev_items)
-        bench.panel.budget = trial
-        answerer: Answerer = method.call(bench.panel, bench.accuracy["dev"], entry.seed)
-        return answerer
-    settings = method.settings(len(experts), seed=entry.seed if method.chance else None)
-    return method.execute(experts, replace(settings, trial=trial))
 
 
 def ordered(names: Sequence[str]) -> list[Method]:

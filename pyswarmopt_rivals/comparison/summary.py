@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,18 +30,15 @@ class Runs:
 
     Attributes:
         rows: outcomes, seeds in order.
-        scores: of ``dev``, and ``test`` where there is such a split: (seeds, items) each.
     """
 
     rows: Sequence[Json]
-    scores: Mapping[str, Floats]
 
-    @classmethod
-    def of(cls, rows: Sequence[Json]) -> Runs:
-        """Select the outcomes of all seeds."""
-        splits = [split for split in SPLITS if rows[0][split] is not None]
-        scores = {split: np.array([unpack(row[split]) for row in rows]) for split in splits}
-        return cls(rows, scores)
+    @cached_property
+    def scores(self) -> dict[str, Floats]:
+        """Those of ``dev``, and ``test`` where there is such a split: (seeds, items) each."""
+        splits = [split for split in SPLITS if self.rows[0][split] is not None]
+        return {split: np.array([unpack(row[split]) for row in self.rows]) for split in splits}
 
     @property
     def judged(self) -> Floats:
@@ -85,7 +83,7 @@ def _runs_of(outcomes: Sequence[Json], task: str) -> dict[str, Runs]:
     for row in sorted(outcomes, key=lambda row: (row["method"], row["seed"])):
         if row["task"] == task:
             rows.setdefault(row["method"], []).append(row)
-    return {method: Runs.of(seeds) for method, seeds in rows.items()}
+    return {method: Runs(seeds) for method, seeds in rows.items()}
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -4,8 +4,8 @@
 look at texts through a `method.Trial`, which `swarm-llm compare` and `merge` give them. `ENSEMBLES`
 run all experts on every item instead of merging them.
 
-To add one: a function ``settings -> Merged`` (an ensemble: ``(panel, dev, seed) -> Answerer``) in a
-file, and a line in a table. Importing this package loads no torch, so that ``--help`` can show
+To add one: a function ``settings -> Merged`` (of an ensemble ``-> Answerer``) in a file, and a line
+in a table. Importing this package loads no torch, so that ``--help`` can show
 the tables.
 
 Example:
@@ -27,7 +27,6 @@ from pyswarmopt_rivals.methods.method import DELTA, FACTOR_FIRST, Kind, Method, 
 _SEED: frozenset[Need] = frozenset({"seed"})
 _DEV: frozenset[Need] = frozenset({"dev"})
 _DATA: frozenset[Need] = frozenset({"data"})
-_BUDGET: frozenset[Need] = frozenset({"budget"})
 
 
 def _table(kind: Kind, *methods: Method) -> Mapping[str, Method]:
@@ -151,7 +150,7 @@ ENSEMBLES = _table(
            "methods.ensembles.votes:top_k", needs=_DEV),
     Method("few-shot", "the base, shown dev examples (Brown 2020)",
            "Brown et al. 2020, arXiv 2005.14165",
-           "methods.ensembles.few_shot:fit", needs=_BUDGET | _SEED, open_questions=True),
+           "methods.ensembles.few_shot:fit", needs=_SEED, open_questions=True),
 )
 
 # fmt: on

@@ -14,7 +14,7 @@ what competes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -46,9 +46,10 @@ def combine(settings: Settings, rule: Rule) -> Merged:
         return _on_factors(
             settings, lambda stack: rule(stack, for_a), lambda stack: rule(stack, for_b)
         )
-    modules = by_module(settings.experts)
-    changes = {f"{module}.weight": rule(dense_changes(parts), weights) for module, parts in modules}
-    return Merged(Patch(full_rank=changes))
+    parts = side_by_side(settings.experts)
+    return Merged(
+        Patch(full_rank={name: rule(part.dense(), weights) for name, part in parts.items()})
+    )
 
 
 def mix(settings: Settings, coefficients: Coefficients) -> Merged:
@@ -88,10 +89,10 @@ def as_adapter(merged: Merged, experts: Sequence[Adapter], rank: int | None = No
     Without a rank, changes of full rank get the sum of the experts' ranks in their module, and
     LoRAs stay as they are.
     """
+    parts = side_by_side(experts)
     cut = {name: truncate_low_rank(change, rank) for name, change in merged.patch.low_rank.items()}
-    for module, parts in by_module(experts):
-        if (name := f"{module}.weight") in merged.patch.full_rank:
-            cut[name] = truncate_dense(merged.patch.full_rank[name], rank or total_rank(parts))
+    for name, change in merged.patch.full_rank.items():
+        cut[name] = truncate_dense(change, rank or len(parts[name].owner))
     changes = {name: part.change for name, part in cut.items()}
     lost, whole = sum(part.lost for part in cut.values()), sum(part.total for part in cut.values())
     patch = replace(merged.patch, low_rank=changes, full_rank={})
@@ -101,12 +102,6 @@ def as_adapter(merged: Merged, experts: Sequence[Adapter], rank: int | None = No
 def cut_to_adapter(rule: Method, settings: Settings) -> Merged:
     """Result of a fixed rule, as the adapter that `merge` writes."""
     return as_adapter(rule.execute(settings.experts, settings), settings.experts)
-
-
-def by_module(experts: Sequence[Adapter]) -> Iterator[tuple[str, list[Factors | None]]]:
-    """Module name -> each expert's factors there or None, sorted by name."""
-    for module in sorted({module for expert in experts for module in expert.factors}):
-        yield module, [expert.factors.get(module) for expert in experts]
 
 
 @dataclass(frozen=True)
@@ -136,6 +131,15 @@ class SideBySide:
         """sum_i w_i dW_i, for weights (n,)."""
         return LowRank(b=self.b * weights.to(torch.float32)[self.owner], a=self.a)
 
+    def of_each(self) -> list[LowRank]:
+        """Each expert's own change; of rank 0 where it does not adapt the module."""
+        masks = [self.owner == i for i in range(self.n)]
+        return [LowRank(b=self.b[:, mine], a=self.a[mine]) for mine in masks]
+
+    def dense(self) -> Tensor:
+        """The experts' changes, (n, out, in) float32; zeros where one does not adapt the module."""
+        return torch.stack([change.dense() for change in self.of_each()])
+
     def gram(self) -> Tensor:
         """Inner products of the experts' changes, (n, n) float64."""
         member = torch.nn.functional.one_hot(self.owner, self.n).to(torch.float64)
@@ -146,26 +150,18 @@ class SideBySide:
 
 
 def side_by_side(experts: Sequence[Adapter]) -> dict[str, SideBySide]:
-    """Name of a weight -> the factors of all experts there."""
-    return {f"{name}.weight": SideBySide.of(parts) for name, parts in by_module(experts)}
+    """Name of a weight -> the factors of all experts there, sorted by name."""
+    modules = sorted({module for expert in experts for module in expert.factors})
+    return {
+        f"{module}.weight": SideBySide.of([expert.factors.get(module) for expert in experts])
+        for module in modules
+    }
 
 
 def mixture(parts: Mapping[str, SideBySide], weights: Iterable[Tensor]) -> Patch:
     """The sum of the experts with weights, (n,), of each part."""
     pairs = zip(weights, parts.items(), strict=True)
     return Patch(low_rank={name: part.weighted(row) for row, (name, part) in pairs})
-
-
-def dense_changes(parts: Sequence[Factors | None]) -> Tensor:
-    """The changes of all experts in one module, (n, out, in) float32."""
-    present = next(part for part in parts if part is not None)
-    zeros = torch.zeros(present.b.shape[0], present.a.shape[1])
-    return torch.stack([zeros if part is None else part.low_rank().dense() for part in parts])
-
-
-def total_rank(parts: Sequence[Factors | None]) -> int:
-    """The sum of the experts' ranks in one module."""
-    return sum(part.a.shape[0] for part in parts if part is not None)
 
 
 def random_adapters(experts: Sequence[Adapter], seed: int) -> list[Adapter]:
@@ -180,7 +176,7 @@ def random_adapters(experts: Sequence[Adapter], seed: int) -> list[Adapter]:
     adapters = []
     for expert in experts:
         factors = {name: random_factors(part, generator) for name, part in expert.factors.items()}
-        adapters.append(replace(expert, factors=factors))
+        adapters.append(replace(expert, held=factors))
     return adapters
 
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pyswarmopt_rivals.bench import Bench, Trial
 
 # Beside the experts: it draws; it scores candidates on dev (an ensemble: every expert answers dev);
-# it looks at training or dev texts; it pays for the dev items that it evaluates.
-Need = Literal["seed", "dev", "data", "budget"]
+# it looks at training or dev texts.
+Need = Literal["seed", "dev", "data"]
 Kind = Literal["rule", "ensemble", "searching", "optimizer"]
 DELTA, FACTOR_FIRST, BOTH = ("delta",), ("factor", "delta"), ("delta", "factor")
 
@@ -37,9 +37,6 @@ class Settings:
     space: str  # ``factor`` or ``delta``
     weights: Tensor  # (n,) float64, one per expert
     density: float = 1.0  # fraction of entries kept, in (0, 1]
-    # of the adapter that is made of the result (`changes.as_adapter`), by default the sum of the
-    # experts' ranks; methods ignore it
-    rank: int | None = None
     seed: int = 0
     experts: Sequence[Adapter] = ()
     trial: Trial = None  # type: ignore[assignment]  # of methods that need more than a seed
@@ -90,7 +87,7 @@ class Method:
         text: what it does, in a few words.
         paper: author, year, arXiv number or journal.
         function: ``module:function`` within this package, imported on use: settings -> `Merged`, of
-            an ensemble (panel, dev items, seed) -> `panel.Answerer`.
+            an ensemble `Answerer`.
         arguments: of the function, before these.
         spaces: where it is defined, the default first: ``factor`` (on A and B each) and ``delta``
             (on dW = s B A).
@@ -116,14 +113,10 @@ class Method:
     open_questions: bool = False
     kind: Kind = "rule"
 
-    def execute(self, experts: Sequence[Adapter], settings: Settings) -> Merged:
-        """Apply the method to these experts."""
-        merged: Merged = self.call(replace(settings, experts=experts))
-        return merged
-
-    def call(self, *given: Any) -> Any:
-        """Call its function; that of an ensemble takes a panel, dev items and a seed."""
-        return load(f"pyswarmopt_rivals.{self.function}")(*self.arguments, *given)
+    def execute(self, experts: Sequence[Adapter], settings: Settings) -> Any:
+        """Apply the method to these experts: a `Merged`, of an ensemble an `Answerer`."""
+        function = load(f"pyswarmopt_rivals.{self.function}")
+        return function(*self.arguments, replace(settings, experts=experts))
 
     @property
     def chance(self) -> bool:
@@ -159,8 +152,7 @@ class Method:
             space,
             torch.tensor(_spread(given.get("weights"), self.weight, n), dtype=torch.float64),
             given.get("density", self.density or 1.0),
-            given.get("rank"),
-            given.get("seed", 0),
+            seed=given.get("seed", 0),
         )
 
     def _check_taken(self, space: str, given: Collection[str]) -> None:

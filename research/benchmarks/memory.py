@@ -40,7 +40,7 @@ import torch
 
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import load_engine
-from pyswarmopt_llm.experts.adapter import AdapterFile
+from pyswarmopt_llm.experts.adapter import Adapter
 from pyswarmopt_llm.experts.base import load_model, resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.experts.files import write_adapter
@@ -254,7 +254,7 @@ def main() -> None:
     asked = Accuracy(task.dev, "likelihood", engine.chat, task.prompt)
     asked(engine)
     stages["batch"] = peak()
-    space = build_space(args.space, [AdapterFile(info) for info in infos])
+    space = build_space(args.space, [Adapter(info) for info in infos])
     stages["experts"] = peak()
     n = len(infos)
     for k in range(args.candidates):

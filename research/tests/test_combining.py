@@ -5,6 +5,7 @@ in another order compute the same and are found again, the best teacher of each 
 from __future__ import annotations
 
 import itertools
+import json
 import random
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,9 @@ import pytest
 import torch
 from laboratory import llama, scripts
 
-lab = scripts("frozen fuse gate glue modular permuted")
+from pyswarmopt_llm.experts.adapter import load_adapter
+
+lab = scripts("data_flow frozen fuse gate glue modular permuted")
 
 
 INPUTS = {"input_ids": torch.tensor([[5, 9, 17, 30, 2], [8, 8, 3, 12, 40]])}
@@ -57,6 +60,64 @@ def test_weights_differ_between_tokens_only_where_the_gate_sees_them() -> None:
         weights = gates.weights(0, hidden)
         assert torch.allclose(weights.sum(-1), torch.ones(2, 3))
         assert bool((weights.flatten(0, 1).std(0) > 1e-3).all()) is token
+
+
+@pytest.mark.parametrize("token", [True, False])
+def test_each_layer_has_its_own_gate_which_sees_the_layers_input(folder: Path, token: bool) -> None:
+    """W x + sum_i g_i s_i B_i A_i x for each token, out of what goes into a layer and its module."""
+    _, space = lab.gate.space_of(folder)
+    model = lab.gate.new_model(folder, space, token)
+    torch.manual_seed(0)
+    for gate in model.gates.maps:
+        torch.nn.init.normal_(gate.weight)
+        torch.nn.init.normal_(gate.bias)
+    for number, layer in enumerate(model.model.model.layers):
+        name, seen = f"model.layers.{number}.self_attn.v_proj", []
+        module = layer.self_attn.v_proj
+        handle = module.register_forward_hook(lambda _, x, out, seen=seen: seen.append((x[0], out)))
+        with torch.no_grad():
+            hidden = model.model(**INPUTS, output_hidden_states=True).hidden_states[number]
+        handle.remove()
+        ((x, out),) = seen
+        gate = model.gates.maps[number]
+        for place in itertools.product(range(2), range(5)):
+            scores = gate.bias + (gate.weight @ hidden[place] if token else 0.0)
+            shares = scores.detach().double().softmax(0)
+            expected = (module.weight @ x[place]).double()
+            for share, info in zip(shares, space.infos, strict=True):
+                change = load_adapter(info).factors[name].low_rank().dense().double()
+                expected = expected + share * (change @ x[place].double())
+            torch.testing.assert_close(out[place].double(), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_losses_are_of_answers_and_the_likeliest_option_is_chosen(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pass for each option, without padding; the sum of an answer's tokens decides."""
+    monkeypatch.setattr(lab.frozen, "LONGEST", 500)
+    model = lab.data_flow.loaded(folder / "base")
+    judge = lab.data_flow.Judge(folder, "t1")
+    splits = json.loads((folder / "tasks" / "t1.json").read_text(encoding="utf-8"))
+    tokenizer = judge._tokenizer
+
+    def losses(item: Any, text: str) -> torch.Tensor:
+        turn = [{"role": "user", "content": f"Question: {item['question']}"}]
+        head = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
+        turn.append({"role": "assistant", "content": text})
+        whole = tokenizer.apply_chat_template(turn, tokenize=False).rstrip("\n")
+        start, ids = (
+            tokenizer(part, add_special_tokens=False)["input_ids"] for part in (head, whole)
+        )
+        with torch.no_grad():
+            logprobs = model(torch.tensor([ids])).logits[0].log_softmax(-1)
+        return torch.tensor([-logprobs[t - 1, ids[t]] for t in range(len(start), len(ids))])
+
+    right = [losses(item, item["choices"][item["answer"]]) for item in splits["dev"]]
+    found = judge.line(partial(lab.data_flow.plain, model))
+    assert found["dev"] == pytest.approx(-float(torch.cat(right).mean()), abs=2e-3)
+    for item, sign in zip(splits["test"], found["test"], strict=True):
+        sums = {k: float(losses(item, text).sum()) for k, text in item["choices"].items()}
+        assert sign == str(int(min(sums, key=lambda k: sums[k]) == item["answer"]))
 
 
 def test_only_gates_learn(folder: Path) -> None:
@@ -119,6 +180,47 @@ def test_each_text_is_taught_by_the_teacher_that_finds_it_likeliest() -> None:
     given = (torch.tensor(losses), torch.tensor(owners), torch.tensor(said))
     assert np.allclose(lab.fuse.fused(*given), expected)
     assert np.allclose(partial(lab.fuse.alone, 2)(*given), said[2])
+
+
+def test_a_student_minimises_both_losses_in_the_papers_proportion(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two steps: 0.9 of the loss of right answers, 0.1 of that to the teacher of each text."""
+    f = lab.fuse
+    for name, value in (("STEPS", 2), ("BATCH", 4), ("EXAMPLES", 8)):
+        monkeypatch.setattr(f, name, value)
+    tokenizer, base = lab.data_flow.Judge(folder, "t1")._tokenizer, tmp_path / "base"
+    lab.data_flow.loaded(folder / "base").save_pretrained(base)  # in float32
+    tokenizer.save_pretrained(base)
+    teachers = [lab.data_flow.loaded(base) for _ in range(2)]
+    draws = torch.Generator().manual_seed(0)
+    for teacher in teachers:
+        for weight in teacher.parameters():
+            weight += 0.1 * torch.randn(weight.shape, generator=draws)
+    found = dict(f.train(base, teachers, f.fused, f.PAPER, 1).named_parameters())
+
+    student = lab.data_flow.loaded(base).train().requires_grad_(True)
+    chats = f.encode_chat(tokenizer, f.chats(f.SKILLS, 8, 501), f.LONGEST)
+    rng = random.Random(1)
+    optimizer = torch.optim.AdamW(student.parameters(), 1e-5, betas=(0.9, 0.98), weight_decay=0.01)
+    for step in (1, 2):
+        right, told = [], []
+        for chat in rng.sample(chats, 4):
+            ids, places = torch.tensor([chat.ids]), slice(len(chat.ids) - chat.answer - 1, -1)
+            targets = ids[0, len(chat.ids) - chat.answer :]
+            own = student(ids).logits[0, places].log_softmax(-1)
+            theirs = [t(ids).logits[0, places].log_softmax(-1) for t in teachers]
+            sure = [float(said.gather(1, targets[:, None]).sum()) for said in theirs]
+            best = theirs[int(np.argmax(sure))].exp()
+            right.append(-own.gather(1, targets[:, None])[:, 0])
+            told.append(-(best * own).sum(-1))
+        loss = 0.9 * torch.cat(right).mean() + 0.1 * torch.cat(told).mean()
+        optimizer.param_groups[0]["lr"] = 5e-4 * step / 50
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    for name, weight in student.named_parameters():
+        torch.testing.assert_close(found[name], weight, rtol=0, atol=2e-6)
 
 
 def glued() -> Any:

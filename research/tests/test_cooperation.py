@@ -381,4 +381,6 @@ def test_the_search_hands_over_the_best_candidate() -> None:
 
     best = lab.data_flow.evolved(score, np.full(4, 0.5), 0, 120)
     assert 120 <= len(seen) <= 135
+    first = np.array([x for _, x in seen[1:9]])  # of the first generation, after the start
+    assert np.abs(first - 0.5).mean() == pytest.approx(math.sqrt(2 / math.pi) / 6, rel=0.3)
     assert tuple(best) == max(seen)[1] and np.abs(best - 0.8).max() < 0.1

@@ -5,7 +5,10 @@
 from __future__ import annotations
 
 import itertools
+import json
 import random
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,7 +21,7 @@ from pyswarmopt_groups.negotiation.societies import TRAITS
 from pyswarmopt_llm.scores.tasks import Item, Task
 
 lab = scripts(
-    "adverse_members adverse_texts attack biased chess_squares design "
+    "adverse_members adverse_texts attack biased chess_squares collective culprits design "
     "machinesom mended objectives rankings task_tables tools translation"
 )
 
@@ -124,6 +127,72 @@ def test_votes_by_likeness_and_word_by_word_are_those_of_brute_force() -> None:
             assert column.count(word) == max(map(column.count, column))
     assert t.nearly_agreed(["a b c d", "a b c e"]) and not t.nearly_agreed(["a b c d", "a b e f"])
     assert not t.nearly_agreed(["a b c d", None])
+
+
+def test_kept_translations_are_scored_anew_by_their_names() -> None:
+    """The first 39 texts of each kind: what the members, the votes and their controls wrote. (The
+    40th has the arguments about the first, in place of the 41st.)
+    """
+    t = lab.translation
+    methods = ("member 2", "`majority`", "vote by likeness", "vote word by word", "fusion of 3",
+               "`refine`, three rounds", "without the arguments of others",
+               "arguments about other texts")  # fmt: skip
+    models = [t.WordModel(knowledge, t.CORPUS) for knowledge in t.KNOWLEDGE.values()]
+    members = [t.Renderer(*pair) for pair in zip(t.KNOWLEDGE, models, strict=True)]
+    for kind in t.PROMPTS:
+        kept = {
+            row["method"]: bytes.fromhex(row["scores"])[:39]
+            for row in lab.task_tables.lines("translation")
+            if (row["members"], row["task"], row["seed"]) == (t.CAREFUL, kind, 2)
+        }
+        test = t.items(kind, "test", 500, 2)[:40]
+        study = t.Study(
+            members, Task(kind, t.items(kind, "dev", 2, 2), test, t.PROMPTS[kind]), 2, t.CAREFUL
+        )
+        rows = [*study.votes(), *study.negotiations(), *study.fusions(models)]
+        found = {row["method"]: bytes.fromhex(row["scores"])[:39] for row in rows}
+        assert {name: found[name] for name in methods} == {name: kept[name] for name in methods}
+        assert sum(kept["`refine`, three rounds"]) > sum(kept["arguments about other texts"])
+
+
+def test_outcomes_of_a_group_are_its_verdicts_item_by_item(tmp_path: Path) -> None:
+    """Two items, B and A: the vote is right on the second, ann on the first, bob on both."""
+    options = {"A": "x", "B": "y"}
+    items = (Item("1", "?", options, "B"), Item("2", "?", options, "A"))
+    config = SimpleNamespace(out=tmp_path, load=lambda: Task("t", (), items))
+    verdicts = [
+        {"strategy": name, "answer": answer, "ballots": ballots}
+        for name, answer, ballots in (
+            ("majority", "A", ["B", "B"]),
+            ("majority", "A", [None, "A"]),
+            ("game", "B", []),
+            ("game", None, []),
+        )
+    ]
+    text = "".join(json.dumps(row) + "\n" for row in verdicts)
+    (tmp_path / lab.collective.VERDICTS).write_text(text, encoding="utf-8")
+    result = {
+        "task": "t",
+        "best_single": "bob",
+        "members": {"ann": {"tokens": 3.04}, "bob": {"tokens": 4}},
+        "strategies": {"majority": {"tokens": 7}, "game": {"tokens": 9}},
+    }
+    rows = {row["method"]: row for row in map(json.loads, lab.collective.outcomes(config, result))}
+    assert {name: row["test"] for name, row in rows.items()} == {
+        "majority": "01", "ann": "10", "bob": "11", "game": "10",
+    }  # fmt: skip
+    assert {name: row["tokens"] for name, row in rows.items()} == {
+        "majority": 7, "ann": 3.0, "bob": 4, "game": 9,
+    }  # fmt: skip
+    assert [rows[name].get("best") for name in ("ann", "bob", "game")] == [False, True, None]
+
+
+def test_who_is_to_blame_is_whose_absence_gains_most() -> None:
+    """Without ann 0.5, without bob and cid 0.7, without dan 0.4: bob and cid share the first place."""
+    tests = {"ann": 0.5, "bob": 0.7, "cid": 0.7, "dan": 0.4}
+    row = {"members": {name: {"test": value} for name, value in tests.items()}}
+    places = [lab.culprits.place(row, name) for name in tests]
+    assert places == [3.0, 1.5, 1.5, 4.0]
 
 
 # Sums and chess
@@ -393,6 +462,40 @@ def test_an_editor_mends_each_kind_of_fault_and_leaves_faultless_sentences() -> 
                 [np.log((editor.pairs[p] + 0.001) / (editor.firsts[p[0]] + 0.1)) for p in pairs]
             )
         )
+
+
+def test_kept_votes_of_mended_texts_are_counted_anew() -> None:
+    """The first 25 tables of a draw; the control's editor has read the words in random order."""
+    m = lab.mended
+    kept = {
+        (row["method"], row["task"]): row["test"][:25]
+        for row in lab.task_tables.lines("mended")
+        if row["seed"] == 1
+    }
+    rng = random.Random("mended 1")
+    read = [m.FORM.format(*m.sentence(rng)) for _ in range(m.READ)]
+    scrambled = [" ".join(rng.sample(text.split(), len(text.split()))) for text in read]
+    editor, control = m.Editor(read), m.Editor(scrambled)
+    right = [m.FORM.format(*m.sentence(rng)) for _ in range(m.TEST)]
+    theirs = m.steps(random.Random("mended 1"))
+    ways = {
+        "as they are": lambda text: text,
+        "repeats removed": m.without_repeats,
+        "grammar mended": editor.mend,
+        "repeats removed, grammar mended": lambda text: editor.mend(m.without_repeats(text)),
+        "repeats removed, mended by who knows no grammar": lambda text: control.mend(
+            m.without_repeats(text)
+        ),
+    }
+    tables = [[text.split()[k] for k in (0, 2, 5, 9)] for text in right]
+    texts = [[m.said(values, rng) for _ in range(3)] for values in tables]
+    for name, way in ways.items():
+        rows = [[way(text) for text in row] for row in texts[:25]]
+        assert [theirs[name](text) for text in texts[0]] == rows[0]
+        votes = [max(row, key=lambda text, row=row: row.count(text)) for row in rows]
+        for method, given in (("one member", [row[0] for row in rows]), ("`majority`", votes)):
+            signs = "".join(str(int(a == b)) for a, b in zip(given, right[:25], strict=True))
+            assert signs == kept[method, name], (method, name)
 
 
 # Bias and objectives

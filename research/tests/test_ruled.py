@@ -135,6 +135,32 @@ def test_the_kept_log_is_what_both_protocols_decide() -> None:
         assert len(row["test"]) == (0 if row["task"] == "two of three down" else 500)
 
 
+def test_kept_rankings_of_the_game_are_those_of_its_parts() -> None:
+    """Six digits of a draw on which the rankings differ."""
+    kept = {row["method"]: row["test"] for row in raft.lines("classifier-game") if row["seed"] == 1}
+    names = {
+        "equilibrium, by the proposer (`game`)": (0, False),
+        "equilibrium, by the evaluator": (1, False),
+        "equilibrium with an evaluator by lot": (0, True),
+    }
+    columns = [*zip(*(kept[name] for name in names), strict=True)]
+    some = [columns.index(kind) for kind in dict.fromkeys(columns)]
+    assert len(some) >= 5
+    draw = game.drawn(1)
+    proposed, judged = game.proposer(draw), game.evaluator(draw, by_lot=False)
+    lot = game.evaluator(draw, by_lot=True)
+    scores = {
+        "proposer alone": proposed[some, 0],
+        "evaluator alone": judged[some, 0],
+        "sum of their logarithms": proposed[some, 0] + judged[some, 0],
+    }
+    both = [game.ranked(proposed[some], given[some]) for given in (judged, lot)]
+    scores |= {name: both[by_lot][player] for name, (player, by_lot) in names.items()}
+    for name, values in scores.items():
+        right = values.argmax(axis=1) == draw.test[1][some]
+        assert [*map(int, right)] == [int(kept[name][i]) for i in some], name
+
+
 def test_an_evaluator_orders_pairs_and_one_by_lot_does_not() -> None:
     draw = game.drawn(0)
     labels = draw.test[1]

@@ -190,21 +190,16 @@ def test_a_policy_learns_who_is_right_about_which_question() -> None:
     assert right[chosen, np.arange(40)].all()
 
 
-class Parity:
-    """Embeds an item by whether its number is even."""
-
-    def __init__(self, context: object) -> None:
-        pass
-
-    def of(self, items: Any) -> tuple[np.ndarray, list[int]]:
-        return np.array([[(-1.0) ** int(item.id), 0.0] for item in items]), [2] * len(items)
+def parity(context: object, items: Any) -> tuple[np.ndarray, list[int]]:
+    """Embeds items by whether their numbers are even."""
+    return np.array([[(-1.0) ** int(item.id), 0.0] for item in items]), [2] * len(items)
 
 
 def test_the_policys_member_answers_and_pays_for_one_member_and_the_question(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Even knows the even questions, odd the others: no single member has more than half."""
-    monkeypatch.setattr(reinforced, "QuestionEmbedding", Parity)
+    monkeypatch.setattr(reinforced, "question_embeddings", parity)
     rng = random.Random(0)
     right = "".join(rng.choice("AB") for _ in range(60))
     rows: dict[str, list[list[float]]] = {"even": [], "odd": []}

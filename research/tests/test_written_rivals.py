@@ -120,7 +120,7 @@ class Along:
         self.direction, self.items_left = direction, items
         self.bench = SimpleNamespace(dev_items=10)
 
-    def score_items(self, patch: Patch, items: Sequence[int]) -> Score:
+    def score(self, patch: Patch, items: Sequence[int]) -> Score:
         self.items_left -= len(items)
         return score_of([float(flat(patch) @ self.direction)] * len(items))
 

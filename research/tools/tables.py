@@ -51,7 +51,7 @@ from written_tables import (
     written_short,
 )
 
-from pyswarmopt_llm.common.statistics import compare_paired, permutation_test
+from pyswarmopt_llm.common.statistics import compare_paired, paired_test
 from pyswarmopt_llm.report.pages import words
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -106,7 +106,10 @@ def does_it_help() -> str:
     written = outcomes(*sorted(path.stem for path in EVIDENCE.glob("written*.jsonl")))
     style, demo = outcomes("house-style"), outcomes("demo")
     # had more, or are ours
-    same_prompts = {"expert-iteration-spare", "expert-iteration-taught", "mixture-trained", "four-rounds"}
+    same_prompts = {"expert-iteration-spare", "expert-iteration-taught", "mixture-trained"} | {
+        "four-rounds",
+        "expert-iteration-base-4",
+    }
     cases: dict[str, Case] = {
         "four real tasks, 200 labels": (outcomes("present"), HELD_OUT, SEARCH, MIXTURE, LABELS),
         "demo, 100 labels, one seed": (demo, ("five-desks",), SEARCH, MIXTURE, LABELS),
@@ -298,7 +301,7 @@ def budget_differences() -> str:
 
 def _short(read: Outcomes, first: str, second: str, tasks: Sequence[str]) -> str:
     differences = np.subtract(*read.pairs(first, second, tasks))
-    return f"{100 * differences.mean():+.1f}, {p_value(permutation_test(differences))}"
+    return f"{100 * differences.mean():+.1f}, {p_value(paired_test(differences).p_value)}"
 
 
 # The demo
@@ -322,10 +325,10 @@ def demo() -> str:
         )
         differences.append(mixture - best)
         cells.append(
-            f"{100 * differences[-1].mean():+.1f}, {p_value(permutation_test(differences[-1]))}"
+            f"{100 * differences[-1].mean():+.1f}, {p_value(paired_test(differences[-1]).p_value)}"
         )
     together = np.concatenate(differences)
-    total = f"{100 * together.mean():+.1f}, {p_value(permutation_test(together))}"
+    total = f"{100 * together.mean():+.1f}, {p_value(paired_test(together).p_value)}"
     rows.append(["before training, minus the best of the first three, in points", *cells, total])
     seeds = [f"seed {seed}" for seed in range(len(cells))]
     return markdown(["200 test examples", *seeds, "mean"], rows)

@@ -10,7 +10,7 @@ from itertools import product
 import numpy as np
 from outcomes import lines, markdown, p_value
 
-from pyswarmopt_llm.common.statistics import permutation_test
+from pyswarmopt_llm.common.statistics import paired_test
 
 Run = dict[str, dict[str, float]]  # solver -> calls -> least value
 CALLS = ("50", "200")
@@ -69,7 +69,7 @@ def beside(
     signs = [float(np.sign(run[solver][calls] - run[peer][calls])) for run in both.values()]
     counts = " ".join(str(signs.count(sign)) for sign in (-1.0, 0.0, 1.0))
     means = [np.mean(regrets(chosen, both, each, calls)) for each in (solver, peer)]
-    return f"{counts}, {p_value(permutation_test(signs))}", f"{means[0]:.2f}, {means[1]:.2f}"
+    return f"{counts}, {p_value(paired_test(signs).p_value)}", f"{means[0]:.2f}, {means[1]:.2f}"
 
 
 def regrets(

@@ -113,10 +113,11 @@ def written_differences() -> str:
 # The same methods where a model that people use has other numbers of replies.
 EMBEDDED = {
     "expert-iteration-base": "expert iteration, from the base",
+    "expert-iteration-base-4": "expert iteration, from the base, four rounds at most",
     "expert-iteration-best-single": "expert iteration, from the best expert, as many replies",
     "base_tuned": "the base, trained on its own replies",
     "mixture-trained": "the mixture, trained for four rounds",
-    "four-rounds": "the base, trained for four rounds, not six",
+    "four-rounds": "the search, four rounds at most",
     "default": "the search, before training",
     "trained": "the search (default)",
 }

@@ -11,7 +11,7 @@ from member_helpers import context_of
 from scipy.optimize import minimize
 
 from pyswarmopt_groups.registry import load_strategy
-from pyswarmopt_groups.voting import attention
+from pyswarmopt_groups.voting import learned
 from pyswarmopt_llm.scores.tasks import Item
 
 
@@ -29,18 +29,13 @@ def test_the_weights_minimise_the_loss_written_out_item_by_item() -> None:
 
     options = {"xatol": 1e-8, "fatol": 1e-12, "maxiter": 20_000, "maxfev": 20_000}
     plain = minimize(loss, np.zeros(6), method="Nelder-Mead", options=options)
-    weights = attention.fit_attention(features, right, 2.5)
+    weights = learned.fit_attention(features, right, 2.5)
     assert weights.ravel() == pytest.approx(plain.x, abs=1e-4)
 
 
-class Parity:
-    """Embeds an item by whether its number is even."""
-
-    def __init__(self, context: object) -> None:
-        pass
-
-    def of(self, items: Sequence[Item]) -> tuple[np.ndarray, list[int]]:
-        return np.array([[(-1.0) ** int(item.id), 0.0] for item in items]), [2] * len(items)
+def parity(context: object, items: Sequence[Item]) -> tuple[np.ndarray, list[int]]:
+    """Embeds items by whether their numbers are even."""
+    return np.array([[(-1.0) ** int(item.id), 0.0] for item in items]), [2] * len(items)
 
 
 def test_members_that_know_different_halves_are_listened_to_on_these(
@@ -49,7 +44,7 @@ def test_members_that_know_different_halves_are_listened_to_on_these(
     """Either is surer of its wrong answers than the other of its right ones: no constant weights
     help.
     """
-    monkeypatch.setattr(attention, "QuestionEmbedding", Parity)
+    monkeypatch.setattr(learned, "question_embeddings", parity)
     rng = random.Random(0)
     right = "".join(rng.choice("AB") for _ in range(60))
     p: dict[str, list[list[float]]] = {"even": [], "odd": []}

@@ -112,6 +112,8 @@ def test_equilibrium_ranking_follows_the_paper(
     for v, y in itertools.product(range(2), range(3)):
         assert ranked.proposer[v, y] == pytest.approx(literal_g[v, y], rel=1e-10)
         assert ranked.evaluator[v, y] == pytest.approx(literal_d[v, y], rel=1e-10)
+    best = max(literal_g[0, y] for y in range(3))
+    assert literal_g[0, "abc".index(ranked.answer)] == pytest.approx(best, rel=1e-8)  # ER-G
 
 
 def test_a_tie_of_candidates_goes_to_the_first_listed() -> None:

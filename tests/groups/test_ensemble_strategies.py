@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -15,7 +16,7 @@ from member_helpers import Scripted, context_of, quiz
 from pyswarmopt_groups.context import Decide, GroupContext
 from pyswarmopt_groups.registry import load_strategy
 from pyswarmopt_groups.voting import reranking, selection, votes
-from pyswarmopt_groups.voting.selection import Neighbourhood, embed
+from pyswarmopt_groups.voting.selection import embed, right_nearby
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.tasks import Item, Task
 
@@ -148,18 +149,13 @@ def test_the_threshold_is_the_best_on_dev_and_then_the_cheapest(context: GroupCo
         assert verdict.tokens == 10 * verdict.notes["asked"]  # ten tokens an answer
 
 
-class Hood:
-    """Neighbours that were counted elsewhere."""
-
-    def __init__(self, right: Sequence[Sequence[int]]) -> None:
-        self._right = np.array(right)
-
-    def right_nearby(self, items: Sequence[Item]) -> tuple[np.ndarray, list[int]]:
-        return self._right, [3] * len(items)
-
-
 def with_hood(strategy, context: GroupContext, right, monkeypatch) -> Decide:
-    monkeypatch.setattr(selection, "Neighbourhood", lambda context, neighbours: Hood(right))
+    """The strategy with neighbours that were counted elsewhere."""
+
+    def rate(items: Sequence[Item]) -> tuple[np.ndarray, list[int]]:
+        return np.array(right), [3] * len(items)
+
+    monkeypatch.setattr(selection, "right_nearby", lambda context, neighbours: rate)
     return strategy(context, 15)
 
 
@@ -196,14 +192,25 @@ def test_a_tie_of_routes_goes_to_the_better_on_dev(monkeypatch: pytest.MonkeyPat
 
 def test_neighbours_are_those_of_a_search_over_all(tiny_context: GroupContext) -> None:
     engine = tiny_context.members[0].base.engine
-    hood = Neighbourhood(tiny_context, 4)
-    right, _ = hood.right_nearby(tiny_context.task.test)
+    right, _ = right_nearby(tiny_context, 4)(tiny_context.task.test)
     dev = embed(engine, [item.question for item in tiny_context.dev.items])
     for i, item in enumerate(tiny_context.task.test):
         (point,) = embed(engine, [item.question])
         products = [sum(a * b for a, b in zip(point, own, strict=True)) for own in dev]
         near = sorted(range(len(dev)), key=lambda j: -products[j])[:4]
         assert right[:, i].tolist() == [sum(row[j] for j in near) for row in tiny_context.dev.right]
+
+
+def test_an_embedding_is_the_mean_last_state_of_the_bare_text(tiny_context: GroupContext) -> None:
+    """One text at a time, without padding and without a chat template."""
+    engine = tiny_context.members[0].base.engine
+    texts = ["amber", "birch cedar delta, and so on to the very end", "x"]
+    for text, found in zip(texts, embed(engine, texts), strict=True):
+        ids = torch.tensor([engine.encode_prompt(text)])
+        with torch.no_grad():
+            states = engine.model(ids, output_hidden_states=True).hidden_states[-1][0].double()
+        mean = states.mean(0).numpy()
+        assert found == pytest.approx(mean / np.sqrt((mean**2).sum()), abs=1e-5)
 
 
 def test_familiarity_routes_where_it_tells_who_is_right() -> None:
@@ -218,6 +225,17 @@ def test_familiarity_routes_where_it_tells_who_is_right() -> None:
     values, _ = selection.familiarity(context, context.task.test)
     size = len(context.task.test[0].question)
     assert values[:, 0].tolist() == pytest.approx([4 / size, -4 / size])
+
+
+def test_each_members_own_results_say_what_familiarity_is_worth() -> None:
+    """Ann is right whatever she thinks of a question, bob where he finds it likely: ann is asked,
+    though bob is as sure of the questions that he knows.
+    """
+    familiar = {"ann": [-1.0, -9.0] * 5, "bob": [-9.0, -1.0] * 5}
+    p = {"ann": [[0.9, 0.1]] * 10, "bob": [[0.1, 0.9], [0.9, 0.1]] * 5}
+    context = context_of(p, "A" * 10, dev=6, question_logprobs=familiar)
+    decided = selection.by_likelihood(context)(context.task.test)
+    assert [v.notes["member"] for v in decided] == ["ann"] * 4
 
 
 # After the answers

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given as drawn
 from hypothesis import strategies as st
+from member_helpers import context_of
 from search_helpers import questions, swarm_llm, write_task
 
 from pyswarmopt_groups.context import GroupContext
@@ -104,6 +105,22 @@ def test_quotas_sum_up_and_are_nearest(shares: list[float], total: int) -> None:
     assert sum(counts) == total
     for count, share in zip(counts, shares, strict=True):
         assert abs(count - share / sum(shares) * total) < 1 + 1e-9
+
+
+def test_soft_labels_are_the_mean_of_all_members() -> None:
+    """By hand, one dev item of six: ann says A and is right five times of six, bob and cid say B
+    and are so three times and once. (5 + 1/3) / 7, (3 + 1/3) / 7 and (1 + 1/3) / 7 are theirs, the
+    rest is shared: 0.48, 0.26 and 0.26 of eight copies.
+    """
+    said = {"ann": "AAAAAB", "bob": "BAAACC", "cid": "BBABBB"}
+    rows = {
+        name: (np.eye(3) + 0.1)[["ABC".index(a) for a in row]].tolist()
+        for name, row in said.items()
+    }
+    context = context_of(rows, "AAAAAA", dev=6, without_scores=list(said))
+    assert (context.accuracies * 6).tolist() == [5, 3, 1]
+    letters = [chat["messages"][1]["content"] for chat in soft_chats(context)[:COPIES]]
+    assert letters == list("AAAABBCC")
 
 
 def test_soft_labels_are_taught_in_proportion(tiny_context: GroupContext) -> None:

@@ -265,6 +265,22 @@ def test_leader_and_follower_among_members() -> None:
     assert verdict.tokens == 3 * ANSWER
 
 
+def test_the_follower_believes_what_the_others_believe_on_average() -> None:
+    """By hand: on dev 8, 7, 7 and 5 of nine right, so beliefs of 0.83, 0.73, 0.73 and 0.53, of three
+    options the rest shared. Ann leads with A. Where bob and dan say B and cid A, the mean is 0.27 for
+    A, 0.57 for B; where dan says A, too, 0.47 for A: more than half.
+    """
+    said = {"ann": "A" * 8 + "BAA", "bob": "A" * 7 + "BBBB", "dan": "A" * 7 + "BBBA"}
+    said["cid"] = "A" * 5 + "BBBBAA"
+    rows = {
+        name: (np.eye(3) + 0.1)[["ABC".index(a) for a in row]].tolist()
+        for name, row in said.items()
+    }
+    asked = context_of(rows, "A" * 11, dev=9, without_scores=list(said))
+    verdicts = stackelberg.leader_and_follower(asked)(asked.task.test)
+    assert [verdict.answer for verdict in verdicts] == ["B", "A"]
+
+
 # Coalitions
 
 

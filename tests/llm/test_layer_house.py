@@ -184,7 +184,7 @@ def test_only_the_commands_import_the_cores_commands() -> None:
 
 SPELL_OPTIONS = {
     "common/config.py": "puts the dashes before the name of a setting in a command",
-    "report/commands.py": "builds the commands that reports and model cards give",
+    "report/findings.py": "builds the commands that reports and model cards give",
     "experts/quantised/embedded.py": "an option of pip",
 }
 

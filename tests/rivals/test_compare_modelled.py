@@ -18,7 +18,6 @@ from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.scoring.record import unpack
 from pyswarmopt_rivals.bench import Bench, Trial
 from pyswarmopt_rivals.comparison.contestants import (
-    MethodRun,
     contestant,
     known_methods,
     run,
@@ -39,7 +38,7 @@ def test_the_budget_ends_a_search_and_the_rest_has_no_value(bench: Bench) -> Non
 def test_a_comparison_scores_candidate_by_candidate_what_a_search_does(
     budget: int, bench: Bench, words_task: Path, tmp_path: Path
 ) -> None:
-    run(MethodRun(contestant("item-model"), bench, 3, budget))
+    run(contestant("item-model"), bench, 3, budget)
     scored = [row["key"] for row in bench.store.all("words modelled")]
     experts = [expert.info.path for expert in bench.experts]
     how = dict.fromkeys(("particles", "max_iter", "patience"))
@@ -53,7 +52,7 @@ def test_a_comparison_scores_candidate_by_candidate_what_a_search_does(
 def test_experts_are_asked_once_for_all_who_pay_for_them(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    outcome = run(MethodRun(contestant("item-model"), bench, 0, 200))
+    outcome = run(contestant("item-model"), bench, 0, 200)
     best = max(row["value"] for row in bench.store.all("words modelled"))
     assert outcome["items"] <= 200 and mean(unpack(outcome["dev"])) == best
     loaded = []
@@ -77,7 +76,7 @@ def test_model_swarms_is_the_published_search_over_averages_of_factors(
         return realise(own, x)
 
     monkeypatch.setattr(space, "realise", noted)
-    outcome = run(MethodRun(contestant("model-swarms"), bench, 1, 800))
+    outcome = run(contestant("model-swarms"), bench, 1, 800)
     assert outcome["items"] == 800 and [sum(x) for x in asked] == pytest.approx([1.0] * len(asked))
     experts = [expert.info.path for expert in bench.experts]
     given = {"preset": None, "compat": "paper", "dtype": "float32", "seed": 1, "test": 0}
@@ -92,7 +91,7 @@ def test_a_swarm_whose_items_cannot_be_foretold_asks_all_of_them(bench: Bench) -
     space = build_space("delta", bench.experts)
     written = replace(bench, scoring="generate")
     assert [can_model(each, space) for each in (bench, whole, written)] == [True, False, False]
-    outcome = run(MethodRun(contestant("item-model"), whole, 0, 200))
+    outcome = run(contestant("item-model"), whole, 0, 200)
     seen = [row["value"] for row in bench.store.all("words dev")]
     assert outcome["items"] == 200 and mean(outcome["dev"]) == max(seen)
 

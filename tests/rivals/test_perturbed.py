@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from search_helpers import questions, swarm_llm, write_task
 
 from pyswarmopt_llm.common.interfaces import Score
-from pyswarmopt_llm.common.statistics import permutation_test
+from pyswarmopt_llm.common.statistics import paired_test
 from pyswarmopt_llm.scores.tasks import Item, load_task
 from pyswarmopt_llm.searching.use.model import evaluate_model
 from pyswarmopt_rivals.perturbed import with_typos
@@ -82,7 +82,7 @@ def test_the_scores_are_those_of_files_with_the_perturbed_items(
         differences = [a - b for a, b in zip(score.per_item, plain.per_item, strict=True)]
         assert row["value"] == score.value
         assert row["paired"]["difference"] == pytest.approx(sum(differences) / 40)
-        assert row["paired"]["p_value"] == permutation_test(differences)
+        assert row["paired"]["p_value"] == paired_test(differences).p_value
         assert any(differences), f"{spec} changes nothing, which proves nothing"
     code, out, _ = swarm_llm(capsys, "perturb", *words.split())
     lines = out.splitlines()

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.files.json_types import parse_json
-from pyswarmopt_llm.common.registry import optional
 
 T = TypeVar("T")
 TIMEOUT = 600.0  # seconds for one request

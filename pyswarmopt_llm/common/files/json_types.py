@@ -1,28 +1,25 @@
 """Untrusted JSON: what it may not hold is rejected while parsing; values by annotations.
 
-Dataclasses are read from objects, tuples from lists, everything else as it is.
+Dataclasses are read from objects, tuples from lists.
 """
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, fields, is_dataclass
+from collections.abc import Iterator, Mapping
 from functools import cache
 from itertools import chain
-from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Any
 
-_LARGEST = 2**63 - 1
 DEEPEST = 100  # levels; real files have about ten
+_TYPES = ("str", "int")  # which pydantic names, too, where a value may have several types
 
 
 class WrongType(ValueError):
     """A value is missing or not of its type.
 
     Attributes:
-        path: fields that lead to it, separated by spaces.
+        path: fields and keys that lead to it, separated by spaces.
     """
 
     def __init__(self, path: str) -> None:
@@ -31,9 +28,9 @@ class WrongType(ValueError):
 
 
 def typed(value: object, hint: Any, path: str = "") -> Any:
-    """Read a value of JSON as a type.
+    """Read a value of JSON as a type, by pydantic in its strict mode.
 
-    Numbers are finite and integers have 64 bits; strings are encodable as UTF-8 and contain no NUL.
+    Numbers are finite, integers have 64 bits, and strings contain no NUL.
 
     Args:
         value: read from JSON.
@@ -47,35 +44,51 @@ def typed(value: object, hint: Any, path: str = "") -> Any:
 
     Example:
         >>> typed({"a": [1, 2.5]}, dict[str, tuple[float, ...]])
-        {'a': (1, 2.5)}
+        {'a': (1.0, 2.5)}
     """
-    if hint is Any:
-        return value
-    if hint in _PLAIN:
-        return value if _PLAIN[hint](value) else _refuse(path)
-    if is_dataclass(hint):
-        return hint(**_fields(value, hint, path))  # type: ignore[operator]
-    if is_typeddict(hint):
-        return _fields(value, hint, path)
-    kind, inner = get_origin(hint), get_args(hint)
-    if kind in (Union, UnionType):
-        fitting = (one for one in reversed(inner) if fits(value, one))
-        return typed(value, next(fitting, inner[0]), path)
-    if kind in (dict, Mapping):
-        if not isinstance(value, dict) or not all(map(_text, value)):
-            return _refuse(path)
-        return {key: typed(part, inner[1], path) for key, part in value.items()}
-    if kind in (list, Sequence, tuple):
-        return _elements(value, tuple if kind is tuple else list, inner, path)
-    raise TypeError(f"{hint!r} is no type that JSON can have")
+    from pydantic import ValidationError
+
+    if _is_unsafe(value):
+        raise WrongType(path or "an integer of 64 bits, or a text without NUL,")
+    try:
+        return _reader(hint).validate_json(json.dumps([value]))[0]
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        cause = wrong.get("ctx", {}).get("error")  # of a dataclass that checks itself
+        inner = cause.path if isinstance(cause, WrongType) else ""
+        places = [place for place in wrong["loc"] if isinstance(place, str)]
+        names = [name for name in (path, *places, inner) if name not in _TYPES]
+        raise WrongType(" ".join(filter(None, names))) from error
+
+
+def _is_unsafe(value: object) -> bool:
+    """Whether an integer in a value has more than 64 bits, or a text contains NUL."""
+    if isinstance(value, dict):
+        return any(map(_is_unsafe, chain(value, value.values())))
+    if isinstance(value, list):
+        return any(map(_is_unsafe, value))
+    if isinstance(value, str):
+        return "\0" in value
+    return isinstance(value, int) and value.bit_length() > 63
+
+
+@cache
+def _reader(hint: Any) -> Any:
+    """What reads a list of one value of a type."""
+    from pydantic import ConfigDict, TypeAdapter
+
+    return TypeAdapter(list[hint], config=ConfigDict(strict=True, allow_inf_nan=False))
 
 
 def fits(value: object, hint: Any) -> bool:
     """Check whether `value` is of type `hint`, see `typed`.
 
     Example:
+        >>> import math
         >>> fits([1, 2.5], tuple[float, ...]), fits([1], tuple[float, float]), fits(True, int), fits("x", str | None)
         (True, False, False, True)
+        >>> fits([2**62], list[int]), fits([2**63], list[int]), fits(math.nan, float), fits(chr(0), str)
+        (True, False, False, False)
     """
     try:
         typed(value, hint)
@@ -99,73 +112,6 @@ def wrong_field(value: Mapping[str, object], shape: Mapping[str, Any]) -> str | 
         (name for name, hint in shape.items() if name not in value or not fits(value[name], hint)),
         None,
     )
-
-
-def _refuse(path: str) -> Any:
-    raise WrongType(path)
-
-
-def _fields(value: object, kind: Any, path: str) -> dict[str, Any]:
-    """The fields of a dataclass or ``TypedDict`` that an object has."""
-    if not isinstance(value, dict):
-        return _refuse(path)
-    hints, required = _hints(kind)
-    where = f"{path} ".lstrip()
-    read = {}
-    for name, hint in hints.items():
-        if name in value:
-            read[name] = typed(value[name], hint, where + name)
-        elif name in required:
-            return _refuse(where + name)
-    return read
-
-
-@cache
-def _hints(kind: Any) -> tuple[dict[str, Any], frozenset[str]]:
-    """Field -> type, and the fields without a default."""
-    hints = get_type_hints(kind)
-    if is_typeddict(kind):
-        return hints, kind.__required_keys__
-    required = (
-        f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING
-    )
-    return {f.name: hints[f.name] for f in fields(kind)}, frozenset(required)
-
-
-def _elements(value: object, make: Callable[..., Any], inner: tuple[Any, ...], path: str) -> Any:
-    if not isinstance(value, list):
-        return _refuse(path)
-    if make is list or inner[-1] is Ellipsis:
-        inner = inner[:1] * len(value)
-    if len(value) != len(inner):
-        return _refuse(path)
-    return make(typed(part, hint, path) for part, hint in zip(value, inner, strict=True))
-
-
-def _whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST
-
-
-def _number(value: object) -> bool:
-    return _whole(value) or (isinstance(value, float) and math.isfinite(value))
-
-
-def _text(value: object) -> bool:
-    return (
-        isinstance(value, str)
-        and "\0" not in value
-        and not any("\ud800" <= c <= "\udfff" for c in value)
-    )
-
-
-_PLAIN: dict[Any, Callable[[Any], bool]] = {
-    bool: lambda value: isinstance(value, bool),
-    int: _whole,
-    float: _number,
-    str: _text,
-    None: lambda value: value is None,
-    NoneType: lambda value: value is None,
-}
 
 
 def parse_json(text: str | bytes, unique: bool = False) -> Any:

@@ -314,8 +314,8 @@ class AppendLog:
 
     def _row(self, line: bytes, number: int) -> dict[str, Any] | None:
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
+            row = parse_json(line)
+        except ValueError:
             row = None
         field = self._wrong(row) if isinstance(row, dict) else None
         if isinstance(row, dict) and field is None:

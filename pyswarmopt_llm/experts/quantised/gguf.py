@@ -15,8 +15,8 @@ from typing import Any
 import torch
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.files.regular import sample_digest
-from pyswarmopt_llm.common.registry import need_extra
 from pyswarmopt_llm.experts.files import atomic_directory
 from pyswarmopt_llm.experts.pretrained import load_weights, quiet_transformers, read_tokenizer
 

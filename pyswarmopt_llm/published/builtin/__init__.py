@@ -62,7 +62,7 @@ _BUILTINS: dict[str, _Builtin] = {
 
 
 def builtin_names() -> tuple[str, ...]:
-    """The names accepted by ``builtin:NAME`` and `builtin_examples`.
+    """The names accepted by ``builtin:NAME``.
 
     Example:
         >>> builtin_names()[-2:]
@@ -98,40 +98,13 @@ def builtin_task(name: str, seed: int = 0, dev: int | None = None, test: int | N
     )
 
 
-def builtin_examples(name: str, n: int, seed: int = 0) -> list[dict[str, list[dict[str, str]]]]:
-    """Supervised training examples, none of them a dev or test question of any seed.
+def builtin_training_items(name: str, n: int, seed: int = 0) -> tuple[Item, ...]:
+    """Questions to train on, none of them a dev or test question of any seed.
 
     Args:
         name: one of `builtin_names()`.
-        n: number of examples.
+        n: number of questions.
         seed: seed of the generator.
-
-    Returns:
-        ``{"messages": [{"role": "user", ...}, {"role": "assistant", ...}]}``, the user turn as in
-        likelihood scoring, the assistant turn the text of the right answer.
-
-    Raises:
-        UserError: unknown name, or more examples than the skill can generate.
-
-    Example:
-        >>> user, assistant = builtin_examples("graph", 1, seed=0)[0]["messages"]
-        >>> user["content"].startswith("Question: Roads:")
-        True
-    """
-    drawn = interleaved(_lookup(name).makers, "train", n, seed)
-    return [
-        {
-            "messages": [
-                {"role": "user", "content": f"Question: {draft.question}"},
-                {"role": "assistant", "content": draft.answer},
-            ]
-        }
-        for _, draft in drawn
-    ]
-
-
-def builtin_training_items(name: str, n: int, seed: int = 0) -> tuple[Item, ...]:
-    """The questions of `builtin_examples` with their options.
 
     Raises:
         UserError: unknown name, or more items than there are.
@@ -212,7 +185,6 @@ def to_item(draft: Draft, item_id: str, domain: str, rng: random.Random) -> Item
 
 __all__ = [
     "SKILLS",
-    "builtin_examples",
     "builtin_names",
     "builtin_task",
     "builtin_training_items",

@@ -48,12 +48,10 @@ NAMES = FEMALE + MALE
 WEEKDAYS, MONTHS, NUMBERS = WORDS["weekdays"], WORDS["months"], WORDS["numbers"]
 
 
-def wrong_answers(
-    rng: random.Random, answer: str, candidates: Iterable[str], n: int = 3
-) -> tuple[str, ...]:
-    """Up to `n` distinct candidates other than the answer, drawn at random."""
+def wrong_answers(rng: random.Random, answer: str, candidates: Iterable[str]) -> tuple[str, ...]:
+    """Up to three distinct candidates other than the answer, drawn at random."""
     pool = [c for c in dict.fromkeys(candidates) if c != answer]
-    return tuple(rng.sample(pool, min(n, len(pool))))
+    return tuple(rng.sample(pool, min(3, len(pool))))
 
 
 # Short stories about two numbers below ten.

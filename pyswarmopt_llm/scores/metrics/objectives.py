@@ -16,7 +16,7 @@ from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import digest, user_path
 from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.common.interfaces import Engine, Score, Utility
-from pyswarmopt_llm.common.registry import lazy, need_extra, unknown
+from pyswarmopt_llm.common.registry import lazy, unknown
 from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS, Accuracy, possible_scorings
 from pyswarmopt_llm.scores.metrics.combine import Combine, find_combine
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task, with_templates
@@ -55,7 +55,7 @@ class Metric:
         scoring: its own scoring; None: the one of ``--scoring``.
         needs: what every item must have.
         signed: whether values may be zero or negative, so that a harmonic mean is undefined.
-        module: that it needs of an extra (`registry.EXTRAS`).
+        module: that it needs of an extra (`common.extras`).
         scale: the least and the greatest score of an item; None: not known.
         new_tokens: maximum length of a reply; None: it is not for written replies.
         score: of written replies, see `Written`, as for `named`.
@@ -138,6 +138,7 @@ _TEXT, _EXTERNAL, _PUBLISHED = (
         "published",
     )
 )
+need_extra = lazy("pyswarmopt_llm.common.extras:need_extra")
 _written = lazy("pyswarmopt_llm.scores.metrics.written:Written")
 
 
@@ -156,7 +157,7 @@ _continued: dict[str, Any] = {"needs": "nothing", "new": CONTINUED_TOKENS, "plai
 _rewarded: dict[str, Any] = {"needs": "nothing", "new": REWARD_TOKENS}
 _judged: dict[str, Any] = {"needs": "nothing", "new": JUDGED_TOKENS, "scale": (1.0, 10.0)}
 _reward = lazy(f"{_PUBLISHED}.classifiers:reward_metric")
-_judge = lazy(f"{_PUBLISHED}.judge.judge:judge_metric")
+_judge = lazy(f"{_PUBLISHED}.judge:judge_metric")
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
@@ -201,7 +202,7 @@ FAMILIES: dict[str, Metric] = {
         written("judge:RUBRIC.txt", load=_judge, **_judged),
         written(
             "local-judge:MODEL",
-            load=lazy(f"{_PUBLISHED}.judge.judge:local_judge_metric"),
+            load=lazy(f"{_PUBLISHED}.judge:local_judge_metric"),
             **_judged,
         ),
         written(
@@ -232,7 +233,8 @@ def find_metric(spec: str, cache: Path | None = None, device: str = "cpu") -> Me
     metric = _known(spec)
     if metric is None:
         raise unknown("metric", spec, [*METRICS, *FAMILIES])
-    need_extra(metric.module, f"`metric` {spec}")
+    if metric.module is not None:
+        need_extra(metric.module, f"`metric` {spec}")
     return (
         metric
         if metric.load is None

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
+from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.interfaces import Engine, Score
-from pyswarmopt_llm.common.registry import optional
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.accuracy import at, loglikelihoods
 from pyswarmopt_llm.scores.metrics.written import Chat

@@ -19,9 +19,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from filelock import FileLock, Timeout
+from typing_extensions import TypedDict
 
 import pyswarmopt as pso
 from pyswarmopt_llm.common.config import SearchConfig

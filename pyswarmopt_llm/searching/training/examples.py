@@ -14,7 +14,6 @@ from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.scores.tasks.load import json_lines, name_and_seed, parse_reading, read_whole
 from pyswarmopt_llm.scores.tasks.types import render_prompt
 
-_builtin_examples = lazy("pyswarmopt_llm.published.builtin:builtin_examples")
 _builtin_training_items = lazy("pyswarmopt_llm.published.builtin:builtin_training_items")
 BUILTIN = "builtin:"
 BUILTIN_ITEMS = 200  # as many as a search has dev items
@@ -77,7 +76,8 @@ def load_examples(
         UserError: it cannot be read, or a row has no answer.
     """
     if data.startswith(BUILTIN):
-        return list(_builtin_examples(data.removeprefix(BUILTIN), count or BUILTIN_EXAMPLES, seed))
+        items = training_items(data, count or BUILTIN_EXAMPLES, seed)
+        return [_as_chat(item, None) for item in items]
     if not columns and _has_chats(data):
         return read_examples(Path(data))[:count]
     items, prompt = _rows(data, columns)

@@ -11,7 +11,9 @@ import logging
 import zlib
 from collections.abc import Mapping, Sequence
 from statistics import fmean
-from typing import Any, TypedDict
+from typing import Any
+
+from typing_extensions import TypedDict
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import fits

@@ -1,1 +1,219 @@
-"""The commands of the tools; `swarm-llm` finds them by name."""
+"""The commands of the tools: `swarm-llm analyse`, `check`, `export` and `find`."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator
+from dataclasses import asdict, fields, make_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+from rich.table import Table
+
+from pyswarmopt.base.words import counted
+from pyswarmopt.cli.terminal import echo, open_console
+from pyswarmopt_llm.cli.build import with_flags
+from pyswarmopt_llm.cli.options import Again, Json, Quiet
+from pyswarmopt_llm.cli.running import items_bar, print_either
+from pyswarmopt_llm.common.options import OUTPUT, SETTINGS, TASK, Base, Device, Option, Threads
+from pyswarmopt_llm.report.pages import said
+from pyswarmopt_llm.report.terminal import table_of
+from pyswarmopt_llm.scores.tasks.load import check_files
+from pyswarmopt_llm.searching.use.config import EvalConfig
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.tools.export import Exported
+    from pyswarmopt_llm.tools.find import FindResult, RankedAdapter
+
+
+def analyse(
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A finished run, or a group's directory.")
+    ],
+    out: Annotated[Path | None, Option("Output directory (RUN/analysis).", "DIR", OUTPUT)] = None,
+    as_json: Json = False,
+    *,
+    again: Again,
+) -> None:
+    """Show which experts carry a result: score it without each, or decide without each member.
+
+    Example: swarm-llm analyse runs/first
+    """
+    from pyswarmopt_llm.tools.analyse import analyse
+
+    folder = out or run / "analysis"
+    record = analyse(run, folder, allowed=again.allowed, tell=lambda text: echo(text, err=True))
+    lines = map(with_flags, said("left_out", record["leave_one_out"]))
+    print_either(record, [*lines, f"All figures: {folder}/analysis.json"], as_json)
+
+
+def check(
+    adapters: Annotated[list[str], typer.Argument(metavar="DIR...", help="LoRA adapters.")],
+    base: Base,
+    device: Device = "auto",
+    threads: Threads = None,
+    as_json: Json = False,
+) -> None:
+    """Check that adapters apply, whole and at their scale.
+
+    No examples are needed. Exit code 1 if something is wrong with one of them.
+
+    Example: swarm-llm check adapters/* --base embedded:smollm2-135m
+    """
+    from pyswarmopt_llm.tools.check import check
+
+    report = check(adapters, base, device, threads)
+    rows = [{**asdict(adapter), "ok": adapter.ok} for adapter in report.adapters]
+    record = {"base": report.base, "adapters": rows, "ok": report.ok}
+    print_either(record, map(str, report.adapters), as_json)
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+def export(
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="Finished run, adapter, or model directory.")
+    ],
+    out: Annotated[str, Option("Directory to create.", "DIR", OUTPUT)],
+    base: Annotated[
+        str | None, Option("Base model, where SOURCE is an adapter.", "B", TASK)
+    ] = None,
+    form: Annotated[
+        str,
+        Option("merged, gguf or peft.", "F", name="format", choices=("merged", "gguf", "peft")),
+    ] = "merged",
+    rank: Annotated[
+        int | None,
+        Option(
+            "Truncate the adapter to rank R (peft, gguf); flatten DoRA and others.", "R", least=1
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a result merged, smaller, or as GGUF.
+
+    Formats: merged (transformers, vLLM), gguf (an adapter for llama.cpp, Ollama), peft (an
+    adapter). With --rank, peft makes a plain LoRA of DoRA, saved modules and other kinds.
+
+    Example: swarm-llm export runs/first --out first-merged
+    """
+    from pyswarmopt_llm.tools.export import export_model
+
+    done = export_model(source, out, form, base=base, rank=rank)
+    record: dict[str, Any] = {"source": source, "out": out, "format": form}
+    record |= {"files": dict(done.files), "rank": rank}
+    record |= {"relative_error": done.loss and done.loss.whole}
+    record |= {"left_out": done.loss.left_out if done.loss else ()}
+    lines = [*_written(done, out, rank), *_steps(out.rstrip("/"), form, done.base)]
+    if form == "peft" and base is None:
+        lines.append(_to("score it again", "swarm-llm", "eval", "--run", source, "--adapter", out))
+    print_either(record, lines, as_json)
+
+
+def _written(done: Exported, out: str, rank: int | None) -> Iterator[str]:
+    """The files, and what they lack."""
+    size = sum(done.files.values()) / 2**20
+    yield f"wrote {out}: {', '.join(done.files)} ({size:,.1f} MiB)"
+    if done.loss is not None:
+        yield f"rank {rank}: {done.loss.whole:.1%} of the weights lost in the Frobenius norm"
+        if left_out := done.loss.left_out:
+            more = len(left_out) - 1
+            also = f" and {counted(more, 'more parameter')}" if more else ""
+            held = "no LoRA of linear layers holds them"
+            yield f"Left out, and counted as lost: {left_out[0]}{also}; {held}"
+
+
+def _steps(out: str, form: str, base: str) -> Iterator[str]:
+    """The programs that run what was written."""
+    if form == "gguf":
+        if not base:
+            yield f"The base goes to {out}/base.gguf; llama.cpp's convert_hf_to_gguf.py writes it"
+        model = base or f"{out}/base.gguf"
+        yield _to("run it in llama.cpp", "llama-cli", "-m", model, "--lora", f"{out}/adapter.gguf")
+        name = Path(out).name.lower()
+        yield _to("run it in Ollama", "ollama", "create", name, "-f", f"{out}/Modelfile")
+    elif form == "merged":
+        yield _to("serve it with vLLM", "vllm", "serve", out)
+
+
+def _to(purpose: str, *words: str) -> str:
+    return f"To {purpose}: {shlex.join(words)}"
+
+
+# Of the options of `swarm-llm eval`: those of another model, split or sampled replies are not here.
+_OTHERS = frozenset(
+    [
+        "adapter",
+        "against",
+        "run",
+        "split",
+        "test",
+        "temperature",
+        "samples",
+        "seed",
+        "engine",
+        "server_folder",
+    ]
+)
+_HINTS = get_type_hints(EvalConfig, include_extras=True)
+FindConfig = make_dataclass(
+    "FindConfig",
+    [(f.name, _HINTS[f.name], f) for f in fields(EvalConfig) if f.name not in _OTHERS],
+    frozen=True,
+)
+
+
+def find(
+    adapters: Annotated[list[str], typer.Argument(metavar="ADAPTERS...", help="LoRA adapters.")],
+    settings: FindConfig,  # type: ignore[valid-type]
+    top: Annotated[int, Option("Adapters to end with.", "K", SETTINGS, least=1)] = 4,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Rank many adapters on a task by few of its items.
+
+    All are scored on some dev items, the better half on more, and so on; the last line is a search
+    with the best.
+
+    Example: swarm-llm find adapters/* --base B --task questions.json
+    """
+    exam = EvalConfig(split="dev", **vars(settings))
+    if exam.task:
+        check_files(exam, [exam.task])
+    from pyswarmopt_llm.tools.find import find
+
+    with items_bar(quiet or as_json) as on_items:
+        result = find(adapters, exam, top, on_items)
+    if as_json:
+        typer.echo(json.dumps(result.to_json()))
+        return
+    for line in remarks(result):
+        echo(with_flags(line), err=True)
+    open_console().print(table(result))
+    echo(f"Next: {result.search}")
+
+
+def remarks(result: FindResult) -> Iterator[str]:
+    """The adapters that were not ranked, and the cost."""
+    for name, why in result.left_out.items():
+        yield f"left out: {name}: {why}"
+    ranked = counted(len(result.ranking), "adapter")
+    yield f"{ranked} ranked by {result.passes:,} forward passes of an example"
+
+
+def table(result: FindResult) -> Table:
+    """The best adapters, and the bare base."""
+    title = f"{result.task} dev, {result.metric}, {result.scoring} scoring"
+    headings = ("adapter", "score", "95% interval", "P(right)", "items")
+    return table_of(title, headings, map(_cells, (*result.ranking[: result.top], result.base)))
+
+
+def _cells(adapter: RankedAdapter) -> Iterator[str]:
+    low, high = adapter.interval
+    yield adapter.name
+    yield f"{adapter.score:.3f}"
+    yield f"{low:.3f} to {high:.3f}"
+    yield f"{adapter.probability:.3f}"
+    yield str(len(adapter.answers))

@@ -18,11 +18,11 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from scipy.special import softmax
-from torch import Tensor
 
 from pyswarmopt_groups.members.local import as_users_words
-from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
-from pyswarmopt_rivals.methods.ensembles.panel import LikelihoodAnswerer, Pairs, Panel, contexts_of
+from pyswarmopt_rivals.methods.ensembles.answerer import LikelihoodAnswerer
+from pyswarmopt_rivals.methods.method import Settings
+from pyswarmopt_rivals.panel import Pairs, contexts_of
 
 TEMPERATURE = 0.1
 
@@ -66,23 +66,20 @@ def experts_of(labels: np.ndarray, right: np.ndarray) -> list[int]:
     return chosen
 
 
-def fit(panel: Panel, dev: Accuracy, seed: int) -> LikelihoodAnswerer:
+def fit(settings: Settings) -> LikelihoodAnswerer:
     """Cluster dev, give each cluster its expert."""
+    panel, dev = settings.trial.bench.panel, settings.trial.bench.labelled
     keys = np.array([item.answer for item in dev.items])
     right = (np.array(panel.answers(dev)) == keys).astype(np.float64)
-    clusters = Clusters([item.question for item in dev.items], panel.n, seed)
+    clusters = Clusters([item.question for item in dev.items], panel.n, settings.seed)
     chosen = experts_of(clusters.labels, right)
 
-    def weigh(contexts: Sequence[str]) -> dict[str, Tensor]:
-        shares = clusters.probabilities(
-            [text for _, text in as_users_words(panel.engine, contexts)]
-        )
-        weights = torch.zeros(len(contexts), panel.n)
-        weights.index_add_(1, torch.tensor(chosen), torch.from_numpy(shares).float())
-        return dict(zip(contexts, weights, strict=True))
-
     def loglikelihood(pairs: Pairs) -> list[float]:
-        weights = weigh(contexts_of(pairs))
+        contexts = contexts_of(pairs)
+        texts = [text for _, text in as_users_words(panel.engine, contexts)]
+        shares = torch.from_numpy(clusters.probabilities(texts)).float()
+        by_expert = torch.zeros(len(texts), panel.n).index_add_(1, torch.tensor(chosen), shares)
+        weights = dict(zip(contexts, by_expert, strict=True))
         logprobs = panel.token_logprobs(pairs)
         return [
             float((weights[context].log()[:, None] + rows).logsumexp(0).sum())

@@ -17,12 +17,15 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from pyswarmopt_groups.members.local import count_tokens, options_read
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS, Accuracy
 from pyswarmopt_llm.scores.tasks import Item, Scoring, render_prompt
-from pyswarmopt_rivals.methods.ensembles.panel import Answerer, Panel
+from pyswarmopt_rivals.bench import Bench
+from pyswarmopt_rivals.methods.ensembles.answerer import Answerer
+from pyswarmopt_rivals.methods.method import Settings
 
 SHOTS = (1, 2, 4, 8)
 DRAWS = 10
@@ -33,11 +36,10 @@ class FewShot(Answerer):
     without a patch.
     """
 
-    models = 1
-
     def __init__(
         self, engine: TransformersEngine, examples: Sequence[Item], like: Accuracy
     ) -> None:
+        super().__init__(self._answer, models=1)
         self.examples, self.tokens_per_item = tuple(examples), 0.0
         self._engine = engine
         self._turns = [
@@ -45,14 +47,19 @@ class FewShot(Answerer):
             for item in examples
         ]
 
-    def answers(self, questions: Accuracy) -> list[str]:
+    def tokens(self, bench: Bench) -> float:
+        """Tokens for an item of the split that was scored last, examples included."""
+        return self.tokens_per_item
+
+    def _answer(self, questions: Accuracy) -> list[str]:
         self._engine.load(Patch())
         shown = self.shown(questions)
         answers = list(shown(self._engine).answers)
+        texts = answers
+        if shown.scoring != "generate":
+            texts = [text for item in shown.items for text in options_read(item, shown.scoring)]
         read = sum(len(self._engine.encode_prompt(prompt)) for prompt in shown.prompts)
-        more = sum(
-            map(self._tokens, answers if shown.scoring == "generate" else _scored_texts(shown))
-        )
+        more = sum(count_tokens(self._engine, text) for text in texts)
         self.tokens_per_item = (read + more) / len(questions.items)
         return answers
 
@@ -90,10 +97,8 @@ class FewShot(Answerer):
     def _room(self, item: Item, scoring: Scoring) -> int:
         if scoring == "generate":
             return MAX_NEW_TOKENS
-        return 1 if scoring == "letter" else max(map(self._tokens, (item.choices or {}).values()))
-
-    def _tokens(self, text: str) -> int:
-        return len(self._engine.tokenizer(text, add_special_tokens=False)["input_ids"])
+        options = options_read(item, scoring)
+        return max((count_tokens(self._engine, text) for text in options), default=1)
 
 
 def answer_of(item: Item, scoring: Scoring) -> str:
@@ -103,23 +108,17 @@ def answer_of(item: Item, scoring: Scoring) -> str:
     return item.answer_text if scoring == "likelihood" else item.answer
 
 
-def _scored_texts(questions: Accuracy) -> list[str]:
-    """The options that are read beside the prompt; a letter is only predicted."""
-    if questions.scoring == "letter":
-        return []
-    return [text for item in questions.items for text in (item.choices or {}).values()]
-
-
-def fit(panel: Panel, dev: Accuracy, seed: int) -> FewShot:
+def fit(settings: Settings) -> FewShot:
     """Choose k and the examples on dev."""
-    budget, best, most = panel.budget, None, -1.0
-    for chosen in draws(len(dev.items), seed):
+    trial, best, most = settings.trial, None, -1.0
+    dev, engine = trial.bench.labelled, trial.engine
+    for chosen in draws(len(dev.items), settings.seed):
         rest = [i for i in range(len(dev.items)) if i not in set(chosen)]
-        if len(rest) > budget.items_left:
+        if len(rest) > trial.items_left:
             continue
-        budget.spend(len(rest))
-        prompted = FewShot(panel.engine, [dev.items[i] for i in chosen], dev)
-        part = Accuracy([dev.items[i] for i in rest], dev.scoring, panel.engine.chat, dev.template)
+        trial.spend(len(rest))
+        prompted = FewShot(engine, [dev.items[i] for i in chosen], dev)
+        part = Accuracy([dev.items[i] for i in rest], dev.scoring, engine.chat, dev.template)
         value = float(np.mean(part.judge(prompted.answers(part))))
         if value > most:
             best, most = prompted, value

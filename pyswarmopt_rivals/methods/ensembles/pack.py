@@ -12,44 +12,34 @@ out again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from pyswarmopt_groups.members.local import as_users_words
-from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
-from pyswarmopt_rivals.methods.ensembles.panel import LikelihoodAnswerer, Pairs, Panel, contexts_of
+from pyswarmopt_rivals.methods.ensembles.answerer import LikelihoodAnswerer
+from pyswarmopt_rivals.methods.method import Settings
+from pyswarmopt_rivals.panel import Pairs, Panel, contexts_of
 
 TAU = 1.0
 GRID = torch.linspace(0, 1, 21)
 
-Weigh = Callable[[Sequence[str]], Mapping[str, Tensor]]
-"""contexts -> context: (n,) weights that sum to 1. They are of the prompt alone, and so the same for
-all items that have it.
-"""
+Along = TypeVar("Along")
+"""What the experts give along a text: log-probabilities of its tokens, or distributions."""
 
 
-def fit_sim(panel: Panel, dev: Accuracy, seed: int) -> LikelihoodAnswerer:
+def fit_sim(settings: Settings) -> LikelihoodAnswerer:
     """PackLLM-sim."""
-
-    def weigh(contexts: Sequence[str]) -> Mapping[str, Tensor]:
-        logprobs = panel.token_logprobs(as_users_words(panel.engine, contexts))
-        pairs = zip(contexts, logprobs, strict=True)
-        return {context: similarity_weights(rows) for context, rows in pairs}
-
-    return _fused(panel, weigh)
+    panel = settings.trial.bench.panel
+    return _fused(panel, panel.token_logprobs, similarity_weights)
 
 
-def fit_opt(panel: Panel, dev: Accuracy, seed: int) -> LikelihoodAnswerer:
+def fit_opt(settings: Settings) -> LikelihoodAnswerer:
     """PackLLM-opt."""
-
-    def weigh(contexts: Sequence[str]) -> Mapping[str, Tensor]:
-        distributions = panel.distributions(as_users_words(panel.engine, contexts))
-        pairs = zip(contexts, distributions, strict=True)
-        return {context: greedy_weights(*along) for context, along in pairs}
-
-    return _fused(panel, weigh)
+    panel = settings.trial.bench.panel
+    return _fused(panel, panel.distributions, lambda along: greedy_weights(*along))
 
 
 def similarity_weights(token_logprobs: Tensor) -> Tensor:
@@ -94,11 +84,17 @@ def fuse(logprobs: Tensor, weights: Tensor) -> Tensor:
     return torch.tensordot(weights, logprobs, dims=1).log_softmax(-1)
 
 
-def _fused(panel: Panel, weigh: Weigh) -> LikelihoodAnswerer:
-    """Options scored by the fused distribution, with each prompt's own weights."""
+def _fused(
+    panel: Panel, read: Callable[[Pairs], Iterable[Along]], weigh: Callable[[Along], Tensor]
+) -> LikelihoodAnswerer:
+    """Options scored by the fused distribution, with each prompt's own weights, (n,), which sum
+    to 1.
+    """
 
     def loglikelihood(pairs: Pairs) -> list[float]:
-        weights = weigh(contexts_of(pairs))
+        contexts = contexts_of(pairs)
+        prompts = read(as_users_words(panel.engine, contexts))
+        weights = dict(zip(contexts, map(weigh, prompts), strict=True))
         values = []
         for (context, _), (logprobs, tokens) in zip(pairs, panel.distributions(pairs), strict=True):
             chosen = fuse(logprobs, weights[context])[torch.arange(len(tokens)), tokens]

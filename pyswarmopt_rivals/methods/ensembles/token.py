@@ -10,21 +10,23 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.optimizers import make_optimizer, maximise
-from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.tokens.mixing import mixing_weights
-from pyswarmopt_rivals.methods.ensembles.panel import LikelihoodAnswerer, Panel
+from pyswarmopt_rivals.methods.ensembles.answerer import LikelihoodAnswerer
+from pyswarmopt_rivals.methods.method import Settings
 
 PARTICLES, ROUNDS, PATIENCE = 20, 50, 10  # the paper's N, K and c
 
 
-def fit(panel: Panel, dev: Accuracy, seed: int) -> LikelihoodAnswerer:
+def fit(settings: Settings) -> LikelihoodAnswerer:
     """Let a swarm maximise accuracy on dev."""
-    weights = torch.full((panel.n,), 1 / panel.n, dtype=torch.float64)
-    mixed = LikelihoodAnswerer(lambda pairs: panel.table(pairs).loglikelihood(weights))
+    panel, dev = settings.trial.bench.panel, settings.trial.bench.labelled
+
+    def mixed(position: Tensor) -> LikelihoodAnswerer:
+        weights = mixing_weights(position)
+        return LikelihoodAnswerer(lambda pairs: panel.table(pairs).loglikelihood(weights))
 
     def value(position: Tensor) -> float:
-        weights.copy_(mixing_weights(position))
-        return sum(dev.judge(mixed.answers(dev))) / len(dev.items)
+        return sum(dev.judge(mixed(position).answers(dev))) / len(dev.items)
 
     swarm = make_optimizer(
         "model-swarms",
@@ -32,8 +34,6 @@ def fit(panel: Panel, dev: Accuracy, seed: int) -> LikelihoodAnswerer:
         population=max(PARTICLES, panel.n),
         max_iter=ROUNDS,
         patience=PATIENCE,
-        seed=seed,
+        seed=settings.seed,
     )
-    best = maximise(swarm, lambda positions: [value(x) for x in positions])
-    weights.copy_(mixing_weights(best.x))
-    return mixed
+    return mixed(maximise(swarm, lambda positions: [value(x) for x in positions]).x)

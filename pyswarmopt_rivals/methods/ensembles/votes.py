@@ -13,41 +13,51 @@ with the best dev accuracy of the ensemble.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
+from functools import partial
+
+import numpy as np
+from scipy.special import softmax
 
 from pyswarmopt_groups import voting
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
-from pyswarmopt_rivals.methods.ensembles.panel import Answerer, Panel
+from pyswarmopt_rivals.methods.ensembles.answerer import Answerer
+from pyswarmopt_rivals.methods.method import Settings
+from pyswarmopt_rivals.panel import Panel
 
 
-class Vote(Answerer):
-    """The plurality of a panel."""
-
-    def __init__(self, panel: Panel) -> None:
-        self._panel = panel
-
-    def answers(self, questions: Accuracy) -> list[str]:
-        ballots = zip(*self._panel.answers(questions), strict=True)
-        return [voting.majority(list(answers)).answer or "" for answers in ballots]
-
-
-def prediction_merge(panel: Panel, dev: Accuracy, seed: int) -> Vote:
+def prediction_merge(settings: Settings) -> Answerer:
     """Nothing to fit."""
-    return Vote(panel)
+    panel = settings.trial.bench.panel
+    return Answerer(lambda questions: plurality(panel.answers(questions)))
 
 
-def probabilities(scores: Mapping[str, float]) -> dict[str, float]:
-    """Letter -> softmax of the scores.
+def plurality(answers: Sequence[Sequence[str]]) -> list[str]:
+    """The most frequent answer to each item, from each expert's answers to all.
 
     Example:
-        >>> {letter: round(p, 6) for letter, p in probabilities({"A": math.log(3) - 7, "B": -7.0}).items()}
-        {'A': 0.75, 'B': 0.25}
+        >>> plurality([["A", "B"], ["B", "B"], ["C", "A"]])
+        ['A', 'B']
     """
-    highest = max(scores.values())
-    weights = {letter: math.exp(score - highest) for letter, score in scores.items()}
-    total = sum(weights.values())
-    return {letter: weight / total for letter, weight in weights.items()}
+    return [voting.majority(ballots).answer or "" for ballots in zip(*answers, strict=True)]
+
+
+def top_k(settings: Settings) -> Answerer:
+    """Rank the experts, then choose how many."""
+    panel, dev = settings.trial.bench.panel, settings.trial.bench.labelled
+
+    def right(experts: Sequence[int]) -> float:
+        return sum(dev.judge(by_mean(panel, experts, dev)))
+
+    ranked = sorted(range(panel.n), key=lambda expert: -right([expert]))
+    best = max((ranked[:k] for k in range(1, panel.n + 1)), key=right)
+    return Answerer(partial(by_mean, panel, best), len(best))
+
+
+def by_mean(panel: Panel, experts: Sequence[int], questions: Accuracy) -> list[str]:
+    """The answers of these experts of a panel, averaged."""
+    rows = [panel.option_scores(questions, expert) for expert in experts]
+    return [averaged(scores) for scores in zip(*rows, strict=True)]
 
 
 def averaged(experts: Sequence[Mapping[str, float]]) -> str:
@@ -58,28 +68,7 @@ def averaged(experts: Sequence[Mapping[str, float]]) -> str:
         >>> averaged([{"A": 0.0, "B": -0.1}, {"A": -9.0, "B": 0.0}])
         'B'
     """
-    if any(math.isnan(score) for scores in experts for score in scores.values()):
+    scores = np.array([list(of_expert.values()) for of_expert in experts])
+    if np.isnan(scores).any():
         return ""
-    rows = [probabilities(scores) for scores in experts]
-    return max(rows[0], key=lambda letter: sum(row[letter] for row in rows))
-
-
-class TopExperts(Answerer):
-    """Some experts of a panel, given by index, averaged."""
-
-    def __init__(self, panel: Panel, experts: Sequence[int]) -> None:
-        self._panel, self.experts, self.models = panel, tuple(experts), len(experts)
-
-    def answers(self, questions: Accuracy) -> list[str]:
-        rows = [self._panel.option_scores(questions, expert) for expert in self.experts]
-        return [averaged(scores) for scores in zip(*rows, strict=True)]
-
-
-def top_k(panel: Panel, dev: Accuracy, seed: int) -> TopExperts:
-    """Rank the experts, then choose how many."""
-
-    def right(experts: Sequence[int]) -> float:
-        return sum(dev.judge(TopExperts(panel, experts).answers(dev)))
-
-    ranked = sorted(range(panel.n), key=lambda expert: -right([expert]))
-    return TopExperts(panel, max((ranked[:k] for k in range(1, panel.n + 1)), key=right))
+    return list(experts[0])[int(softmax(scores, axis=1).sum(0).argmax())]

@@ -91,6 +91,14 @@ def arc_weights(cosine: float, t: float) -> tuple[float, float]:
     return math.sin((1 - t) * angle) / math.sin(angle), math.sin(t * angle) / math.sin(angle)
 
 
+def cosine_of(product: Tensor, *squares: Tensor) -> float:
+    """The cosine between two vectors, from their inner product and their squared norms; 1 if one is
+    zero.
+    """
+    norms = math.sqrt(max(0.0, float(squares[0]) * float(squares[1])))
+    return float(product) / norms if norms > 0 else 1.0
+
+
 def slerp_weights(gram: Tensor, weights: Sequence[float]) -> Tensor:
     """The iterated slerp as weights of the experts, (n,) float64, from their (n, n) inner products.
 
@@ -105,8 +113,7 @@ def slerp_weights(gram: Tensor, weights: Sequence[float]) -> Tensor:
     total = weights[0]
     for k, weight in enumerate(weights[1:], start=1):
         total += weight
-        norms = math.sqrt(max(0.0, float(mixed @ gram @ mixed) * float(gram[k, k])))
-        cosine = float(mixed @ gram[k]) / norms if norms > 0 else 1.0
+        cosine = cosine_of(mixed @ gram[k], mixed @ gram @ mixed, gram[k, k])
         stay, go = arc_weights(cosine, weight / total if total > 0 else 1.0)
         mixed = mixed * stay
         mixed[k] = go
@@ -124,11 +131,9 @@ def karcher_weights(gram: Tensor, weights: Tensor) -> Tensor:
         >>> karcher_weights(gram, torch.ones(3, dtype=torch.float64)).round(decimals=4).tolist()
         [0.5774, 0.5774, 0.5774]
     """
-    norms = gram.diagonal().clamp(min=0).sqrt()
+    norms, units, directions = cosines_of(gram)
     shares = weights / weights.sum()
-    units = torch.where(norms > 0, 1 / norms, 0.0)
     part = torch.where(norms > 0, shares, 0.0)
-    directions = units[:, None] * gram * units  # cosines between the experts
     mean = part.clone()  # coefficients of the unit vectors
     length = (mean @ directions @ mean).clamp(min=0).sqrt()
     if length < _TOLERANCE:
@@ -162,7 +167,12 @@ def model_stock_weights(gram: Tensor) -> Tensor:
     n = len(gram)
     if n == 1:
         return torch.ones_like(gram[0])
-    norms = gram.diagonal().clamp(min=0).sqrt()
-    scale = torch.where(norms > 0, 1 / norms, 0.0)
-    cosines = (scale[:, None] * gram * scale)[tuple(torch.triu_indices(n, n, offset=1))]
+    cosines = cosines_of(gram)[-1][tuple(torch.triu_indices(n, n, offset=1))]
     return torch.full_like(gram[0], ratio(float(cosines.mean()), n) / n)
+
+
+def cosines_of(gram: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The experts' norms, their inverses (0 of a zero change), and the cosines between them."""
+    norms = gram.diagonal().clamp(min=0).sqrt()
+    inverse = torch.where(norms > 0, 1 / norms, 0.0)
+    return norms, inverse, inverse[:, None] * gram * inverse

@@ -19,15 +19,14 @@ result has at most the sum of the experts' ranks, so it is exact.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Generator, Tensor
 
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
-from pyswarmopt_llm.experts.adapter import Factors
-from pyswarmopt_rivals.methods.changes import Rule, by_module, combine, mix
+from pyswarmopt_rivals.methods.changes import Rule, SideBySide, combine, mix, side_by_side
 from pyswarmopt_rivals.methods.method import Merged, Settings
 
 Sparsifier = Callable[[Tensor, float, Generator], Tensor]
@@ -75,9 +74,7 @@ def keep_largest(changes: Tensor, density: float, _: Generator | None = None) ->
         >>> keep_largest(torch.tensor([[3.0, -4.0, 1.0, 2.0]]), density=0.5).tolist()
         [[3.0, -4.0, 0.0, 0.0]]
     """
-    flat = changes.flatten(1)
-    largest = flat.abs().topk(max(1, int(density * flat.shape[1])), dim=1).indices
-    return _only(flat, largest).view_as(changes)
+    return keep_middle(changes, density, outliers=0.0)
 
 
 def keep_middle(
@@ -93,11 +90,11 @@ def keep_middle(
         [[3.0, 0.0, 0.0, 2.0]]
     """
     flat = changes.flatten(1)
-    first = int(outliers * flat.shape[1])
-    order = flat.abs().argsort(dim=1, descending=True)
-    return _only(flat, order[:, first : first + max(1, int(density * flat.shape[1]))]).view_as(
-        changes
-    )
+    entries = flat.shape[1]
+    first = int(outliers * entries)
+    last = min(first + max(1, int(density * entries)), entries)
+    kept = flat.abs().topk(last, dim=1).indices[:, first:]
+    return torch.zeros_like(flat).scatter(1, kept, flat.gather(1, kept)).view_as(changes)
 
 
 def drop_and_rescale(changes: Tensor, density: float | Tensor, generator: Generator) -> Tensor:
@@ -139,11 +136,6 @@ def drop_rates(changes: Tensor, density: float) -> Tensor:
     middle = 0.5 if changes.shape[-1] > 1 else 0.0
     mean = 1 - density
     return mean + min(mean, density) * (ranks.to(changes.dtype) / last - middle)
-
-
-def _only(flat: Tensor, kept: Tensor) -> Tensor:
-    """Zeros but for the entries at these columns, (n, entries)."""
-    return torch.zeros_like(flat).scatter(1, kept, flat.gather(1, kept))
 
 
 # Consensus
@@ -189,42 +181,27 @@ DELLA = SparsifyAndSum(magprune, elect_and_merge)
 # KnOTS
 
 
-def align(parts: Sequence[Factors | None]) -> tuple[Tensor, Tensor]:
+def align(part: SideBySide) -> tuple[Tensor, Tensor]:
     """The common basis of one module, and each expert in it.
 
     Returns:
         U, (out, k) float32 with orthonormal columns, and the stack of Sigma V_i^T, (n, k, in)
         float32; U times the i-th is dW_i. k is the numerical rank of all changes together.
     """
-    present = [part for part in parts if part is not None]
-    basis, inner = torch.linalg.qr(torch.cat([part.b * part.scale for part in present], dim=1))
-    zeros = torch.zeros(len(inner), present[0].a.shape[1])
-    cores, column = [], 0
-    for part in parts:
-        if part is None:
-            cores.append(zeros)
-            continue
-        cores.append(inner[:, column : column + len(part.a)] @ part.a)
-        column += len(part.a)
+    basis, inner = torch.linalg.qr(part.b)
+    cores = replace(part, b=inner).dense()
     # U of the wide matrix is basis times the U of these few rows: the basis is orthonormal.
-    left, values, right = torch.linalg.svd(torch.cat(cores, dim=1), full_matrices=False)
+    left, values, right = torch.linalg.svd(torch.cat(list(cores), dim=1), full_matrices=False)
     floor = torch.finfo(values.dtype).eps * max(basis.shape[0], right.shape[1]) * values[0]
     k = max(1, int((values > floor).sum()))
-    aligned = (values[:k, None] * right[:k]).view(k, len(parts), -1).transpose(0, 1)
+    aligned = (values[:k, None] * right[:k]).view(k, part.n, -1).transpose(0, 1)
     return basis @ left[:, :k], aligned
 
 
 def knots(settings: Settings) -> Merged:
     """KnOTS-TIES of each module."""
-    changes = {
-        f"{module}.weight": _aligned_ties(parts, settings)
-        for module, parts in by_module(settings.experts)
-    }
+    weights, changes = settings.weights.to(torch.float32), {}
+    for name, part in side_by_side(settings.experts).items():
+        basis, aligned = align(part)
+        changes[name] = LowRank(b=basis, a=TIES.merge(aligned, weights, settings.density))
     return Merged(Patch(low_rank=changes))
-
-
-def _aligned_ties(parts: Sequence[Factors | None], settings: Settings) -> LowRank:
-    basis, aligned = align(parts)
-    return LowRank(
-        b=basis, a=TIES.merge(aligned, settings.weights.to(torch.float32), settings.density)
-    )

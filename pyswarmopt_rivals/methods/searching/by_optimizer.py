@@ -152,7 +152,7 @@ def changed(expert: Adapter, change: Callable[[Tensor], Tensor]) -> Adapter:
     """The expert with a function of its factors A and B in their places."""
     return replace(
         expert,
-        factors={m: replace(f, a=change(f.a), b=change(f.b)) for m, f in expert.factors.items()},
+        held={m: replace(f, a=change(f.a), b=change(f.b)) for m, f in expert.factors.items()},
     )
 
 

@@ -19,17 +19,13 @@ exact, of rank sum r.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.experts.adapter import Adapter
 from pyswarmopt_rivals.methods.changes import mixture, side_by_side
 from pyswarmopt_rivals.methods.method import Merged, Settings
-from pyswarmopt_rivals.methods.rules.angles import arc_weights
+from pyswarmopt_rivals.methods.rules.angles import arc_weights, cosine_of
 
 
 def shares(solved: np.ndarray) -> np.ndarray:
@@ -58,33 +54,21 @@ def _draw(weights: np.ndarray, rng: np.random.Generator) -> int:
     return int(rng.choice(len(weights), p=weights / total if total > 0 else None))
 
 
-class _Modules:
-    """All experts' factors by module, with the inner products of their changes."""
+def child(grams: Tensor, a: Tensor, b: Tensor, t: float, split: int) -> Tensor:
+    """The weights of two models' child, (modules, n), with `split` modules before the split point.
 
-    def __init__(self, experts: Sequence[Adapter]) -> None:
-        self.n = len(experts)
-        self._parts = side_by_side(experts)
-        self.grams = torch.stack([part.gram() for part in self._parts.values()])
+    `grams` are the inner products of the experts' changes in each module, (modules, n, n).
+    """
 
-    def patch(self, weights: Tensor) -> Patch:
-        """The model with these weights, (modules, n) float64."""
-        return mixture(self._parts, weights)
+    def product(x: Tensor, y: Tensor) -> Tensor:
+        return torch.einsum("mi,mij,mj->", x, grams, y)
 
-    def child(self, a: Tensor, b: Tensor, t: float, split: int) -> Tensor:
-        """The weights of two models' child, (modules, n), with `split` modules before the split
-        point.
-        """
-
-        def product(x: Tensor, y: Tensor) -> float:
-            return float(torch.einsum("mi,mij,mj->", x, self.grams, y))
-
-        norms = (product(a, a) * product(b, b)) ** 0.5
-        cosine = product(a, b) / norms if norms > 0 else 1.0
-        mixed = []
-        for part, at in ((slice(None, split), t), (slice(split, None), 1 - t)):
-            stay, go = arc_weights(cosine, at)
-            mixed.append(stay * a[part] + go * b[part])
-        return torch.cat(mixed)
+    cosine = cosine_of(product(a, b), product(a, a), product(b, b))
+    mixed = []
+    for part, at in ((slice(None, split), t), (slice(split, None), 1 - t)):
+        stay, go = arc_weights(cosine, at)
+        mixed.append(stay * a[part] + go * b[part])
+    return torch.cat(mixed)
 
 
 def execute(settings: Settings) -> Merged:
@@ -92,22 +76,22 @@ def execute(settings: Settings) -> Merged:
     number.
     """
     trial, rng = settings.trial, np.random.default_rng(settings.seed)
-    modules = _Modules(settings.experts)
-    count = len(modules.grams)
-    archive = [
-        torch.eye(modules.n, dtype=torch.float64)[i].repeat(count, 1) for i in range(modules.n)
-    ][: trial.left]
-    scores = [trial.score(modules.patch(weights)) for weights in archive]
+    parts = side_by_side(settings.experts)
+    grams = torch.stack([part.gram() for part in parts.values()])
+    modules, n, _ = grams.shape
+    archive = list(torch.eye(n, dtype=torch.float64)[:, None].repeat(1, modules, 1))[: trial.left]
+    scores = [trial.score(mixture(parts, weights)) for weights in archive]
     best = max(zip(scores, archive, strict=True), key=lambda pair: pair[0].value)
     solved = np.array([score.per_item for score in scores])
     while trial.left > 0:
         a, b = draw_parents(solved, rng)
-        child = modules.child(archive[a], archive[b], float(rng.random()), int(rng.integers(count)))
-        score = trial.score(modules.patch(child))
+        t, split = float(rng.random()), int(rng.integers(modules))
+        made = child(grams, archive[a], archive[b], t, split)
+        score = trial.score(mixture(parts, made))
         if score.value > best[0].value:
-            best = (score, child)
+            best = (score, made)
         everyone = np.vstack([solved, score.per_item])
         weakest = int(shares(everyone).sum(1).argmin())
         if weakest < len(archive):
-            archive[weakest], solved[weakest] = child, score.per_item
-    return Merged(modules.patch(best[1]))
+            archive[weakest], solved[weakest] = made, score.per_item
+    return Merged(mixture(parts, best[1]))

@@ -7,9 +7,10 @@ Their prompts are those of `Trial.prompts`; a look at one costs an item evaluati
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import cycle
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,19 +18,10 @@ from torch.nn.utils.rnn import pad_sequence
 
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
-from pyswarmopt_llm.experts.adapter import Adapter, Factors
 from pyswarmopt_llm.scores.choices import PASSES
-from pyswarmopt_rivals.bench import Trial, as_patch
-from pyswarmopt_rivals.methods.changes import (
-    SideBySide,
-    by_module,
-    dense_changes,
-    mixture,
-    side_by_side,
-)
+from pyswarmopt_rivals.bench import as_patch
+from pyswarmopt_rivals.methods.changes import SideBySide, mixture, side_by_side
 from pyswarmopt_rivals.methods.method import Merged, Settings
-
-Look = TypeVar("Look")
 
 BATCH = 8  # texts at once
 
@@ -62,22 +54,20 @@ def answer_logits(model: Any, batch: Batch, parameters: dict[str, Tensor] | None
     return out.logits[torch.arange(len(ids), device=ids.device), mask.sum(1) - 1].float()
 
 
-def over_prompts(
-    settings: Settings, passes: float, look: Callable[[Adapter, Sequence[str]], Look]
-) -> list[Look]:
-    """Give each expert an equal share of the budget and look at as many of its prompts as that pays
+def prompts_of_each(settings: Settings, passes: float) -> Iterator[Sequence[str]]:
+    """With each expert loaded in turn, as many of its prompts as an equal share of the budget pays
     for.
 
     `passes` is the number of forward passes that a prompt takes; what an expert takes is rounded
     up.
     """
-    trial, results = settings.trial, []
-    budget = trial.items_left // len(settings.experts)
+    trial = settings.trial
+    share = trial.items_left // len(settings.experts)
     for expert in settings.experts:
-        prompts = trial.prompts(expert.info.name)[: int(budget / passes)]
+        prompts = trial.prompts(expert.info.name)[: int(share / passes)]
         trial.spend(math.ceil(passes * len(prompts)))
-        results.append(look(expert, prompts))
-    return results
+        trial.engine.load(as_patch(expert))
+        yield prompts
 
 
 _FLOOR = 1e-6
@@ -92,17 +82,15 @@ def fisher(settings: Settings) -> Merged:
     once per prompt from the expert's own distribution; F_i has 1e-6 of its mean added, so that
     entries on which no expert depends are averaged evenly.
     """
-    trial, generator = settings.trial, settings.generator()
-    parts = dict(by_module(settings.experts))
-    squares = over_prompts(
-        settings,
-        PASSES,
-        lambda expert, prompts: information(trial, expert, list(parts), prompts, generator),
-    )
-    changes = {}
-    for module, part in parts.items():
-        of_module = torch.stack([of_expert[module] for of_expert in squares])
-        changes[f"{module}.weight"] = weighted_by(of_module, dense_changes(part))
+    engine, generator = settings.trial.engine, settings.generator()
+    parts, changes = side_by_side(settings.experts), {}
+    squares = [
+        information(engine, parts, prompts, generator)
+        for prompts in prompts_of_each(settings, PASSES)
+    ]
+    for name, part in parts.items():
+        of_weight = torch.stack([of_expert[name] for of_expert in squares])
+        changes[name] = weighted_by(of_weight, part.dense())
     return Merged(Patch(full_rank=changes))
 
 
@@ -121,29 +109,27 @@ def weighted_by(information: Tensor, changes: Tensor) -> Tensor:
 
 
 def information(
-    trial: Trial,
-    expert: Adapter,
-    modules: Sequence[str],
+    engine: TransformersEngine,
+    names: Iterable[str],
     prompts: Sequence[str],
     generator: torch.Generator,
 ) -> dict[str, Tensor]:
-    """Module -> mean over prompts of the squared gradient, (out, in) float32 on the CPU. Leaves the
-    expert loaded.
+    """Name of a weight -> mean over prompts of the squared gradient of the loaded model, (out, in)
+    float32 on the CPU.
     """
-    trial.engine.load(as_patch(expert))
-    model: Any = trial.model
-    weights = {f"{module}.weight": model.get_submodule(module).weight for module in modules}
+    model: Any = engine.model
+    weights = {name: model.get_parameter(name) for name in names}
     squares = {name: torch.zeros(value.shape) for name, value in weights.items()}
     with torch.enable_grad():
         # Inference tensors cannot carry gradients: copies can.
         leaves = {name: value.detach().clone().requires_grad_() for name, value in weights.items()}
-        for batch in token_batches(trial.engine, prompts, size=1):
+        for batch in token_batches(engine, prompts, size=1):
             logprobs = answer_logits(model, batch, leaves).log_softmax(-1)[0]
             drawn = int(torch.multinomial(logprobs.detach().cpu().exp(), 1, generator=generator))
             gradients = torch.autograd.grad(logprobs[drawn], list(leaves.values()))
             for name, gradient in zip(leaves, gradients, strict=True):
                 squares[name] += gradient.float().cpu() ** 2 / len(prompts)
-    return {name.removesuffix(".weight"): value for name, value in squares.items()}
+    return squares
 
 
 ALPHA = 0.9
@@ -160,51 +146,46 @@ def softened(gram: Tensor, alpha: float = ALPHA) -> Tensor:
     return alpha * gram + (1 - alpha) * torch.diag(gram.diagonal())
 
 
-def merge_module(
-    parts: Sequence[Factors | None], grams: Sequence[Tensor], alpha: float = ALPHA
-) -> LowRank:
+def merge_module(part: SideBySide, grams: Sequence[Tensor], alpha: float = ALPHA) -> LowRank:
     """The merged change of one module.
 
-    `parts` are each expert's factors or None; `grams` the (in, in) float64 sums of x^T x over the
-    inputs in each model.
+    `grams` are the (in, in) float64 sums of x^T x over the inputs in each expert's model.
     """
     soft = [softened(gram, alpha) for gram in grams]
     total = torch.stack(soft).sum(0)
     total += (
         _RIDGE * total.diagonal().mean().clamp(min=1e-12) * torch.eye(len(total), dtype=total.dtype)
     )
-    present = [(part, gram) for part, gram in zip(parts, soft, strict=True) if part is not None]
     # (a_i G_i) S^-1 = (S^-1 (a_i G_i)^T)^T, since S and G_i are symmetric.
-    a = [torch.linalg.solve(total, (part.a.double() @ gram).T).T for part, gram in present]
-    return LowRank(b=torch.cat([p.b * p.scale for p, _ in present], dim=1), a=torch.cat(a).float())
+    a = [
+        torch.linalg.solve(total, (change.a.double() @ gram).T).T
+        for change, gram in zip(part.of_each(), soft, strict=True)
+    ]
+    return LowRank(b=part.b, a=torch.cat(a).float())
 
 
 @torch.no_grad()
 def input_grams(
-    trial: Trial, expert: Adapter, modules: Sequence[str], prompts: Sequence[str]
+    engine: TransformersEngine, names: Iterable[str], prompts: Sequence[str]
 ) -> dict[str, Tensor]:
-    """Module -> sum of x^T x over all tokens of the prompts, (in, in) float64 on the CPU. Leaves
-    the expert loaded.
+    """Name of a weight -> sum of x^T x, x its inputs in the loaded model, over all tokens of the
+    prompts, (in, in) float64 on the CPU.
     """
-    model: Any = trial.model
-    grams: dict[str, Tensor] = {}
+    model: Any = engine.model
+    sizes = {name: model.get_parameter(name).shape[1] for name in names}
+    grams = {name: torch.zeros(n, n, dtype=torch.float64) for name, n in sizes.items()}
     mask: Tensor | None = None
     handles = []
 
-    def listen(module: str) -> Any:
-        def hook(_: object, args: tuple[Tensor, ...]) -> None:
-            x = args[0][mask == 1].double().cpu()
-            grams[module] = (
-                grams.get(module, torch.zeros(x.shape[1], x.shape[1], dtype=torch.float64))
-                + x.T @ x
-            )
+    def add(name: str, _: object, args: tuple[Tensor, ...]) -> None:
+        x = args[0][mask == 1].double().cpu()
+        grams[name] += x.T @ x
 
-        return hook
-
-    trial.engine.load(as_patch(expert))
     try:
-        handles = [model.get_submodule(m).register_forward_pre_hook(listen(m)) for m in modules]
-        for batch in token_batches(trial.engine, prompts):
+        for name in grams:
+            module = model.get_submodule(name.removesuffix(".weight"))
+            handles.append(module.register_forward_pre_hook(partial(add, name)))
+        for batch in token_batches(engine, prompts):
             _, mask = batch
             answer_logits(model, batch)
     finally:
@@ -222,16 +203,11 @@ def regmean(settings: Settings) -> Merged:
     = 0.9. The base cancels: with y = x W^T as in torch, dW_M = (sum_i dW_i G_i) (sum_i G_i)^-1,
     which is of rank sum r_i and so exact as a LoRA, B = [B_1 | B_2 | ...].
     """
-    trial = settings.trial
-    parts = dict(by_module(settings.experts))
-    modules = list(parts)
-    grams = over_prompts(
-        settings, 1, lambda expert, prompts: input_grams(trial, expert, modules, prompts)
-    )
+    engine, parts = settings.trial.engine, side_by_side(settings.experts)
+    grams = [input_grams(engine, parts, prompts) for prompts in prompts_of_each(settings, 1)]
     changes = {}
-    for module, part in parts.items():
-        of_module = [of_expert[module] for of_expert in grams]
-        changes[f"{module}.weight"] = merge_module(part, of_module)
+    for name, part in parts.items():
+        changes[name] = merge_module(part, [of_expert[name] for of_expert in grams])
     return Merged(Patch(low_rank=changes))
 
 

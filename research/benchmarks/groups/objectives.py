@@ -31,7 +31,7 @@ from talk import line
 
 from pyswarmopt_groups.context import GroupContext, Verdict
 from pyswarmopt_groups.members.load import open_members
-from pyswarmopt_groups.members.protocol import Answer, Member, RefusingMember
+from pyswarmopt_groups.members.protocol import Answer, Member
 from pyswarmopt_groups.registry import load_strategy
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
 
@@ -75,7 +75,7 @@ def counted(some: Sequence[str]) -> Array:
     return np.array([[text.split().count(word) for word in WORDS] for text in some], dtype=float)
 
 
-class Linear(RefusingMember):
+class Linear(Member):
     """A member whose scores of intents are linear in the words' counts.
 
     Args:

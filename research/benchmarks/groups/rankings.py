@@ -22,7 +22,7 @@ from pyswarmopt_groups import voting
 from pyswarmopt_groups.voting.rankings import Ranking
 
 SIZES = (3, 5, 10)
-RULES: dict[str, Callable[[Sequence[Ranking]], voting.Outcome[Any]]] = {
+RULES: dict[str, Callable[[Sequence[Ranking]], voting.Outcome]] = {
     "`borda`": voting.borda,
     "`condorcet`": voting.condorcet,
 }

@@ -27,8 +27,8 @@ from talk import line
 
 from pyswarmopt_groups.context import GroupContext, Verdict
 from pyswarmopt_groups.registry import load_strategy
-from pyswarmopt_groups.voting.attention import attention
-from pyswarmopt_groups.voting.selection import QuestionEmbedding
+from pyswarmopt_groups.voting.learned import attention
+from pyswarmopt_groups.voting.selection import question_embeddings
 from pyswarmopt_llm.scores.tasks import Item, load_task
 
 Array = NDArray[np.float64]
@@ -77,8 +77,9 @@ def rows(context: GroupContext, items: Sequence[Item], seed: int) -> Iterator[di
     task = context.task
     if task is None:
         raise ValueError("there is no task to learn on")
-    embedding, rng = QuestionEmbedding(context), np.random.default_rng(seed)
-    (dev, _), (test, cost) = embedding.of(context.dev.items), embedding.of(items)
+    rng = np.random.default_rng(seed)
+    dev, _ = question_embeddings(context, context.dev.items)
+    test, cost = question_embeddings(context, items)
     center = dev.mean(axis=0)
     scale = np.sqrt(((dev - center) ** 2).sum(axis=1).mean())
 

@@ -32,7 +32,7 @@ import numpy as np
 from cached import lab_members
 
 from pyswarmopt_groups.context import GroupContext, Verdict
-from pyswarmopt_groups.members.protocol import Answer, Member, RefusingMember
+from pyswarmopt_groups.members.protocol import Answer, Member
 from pyswarmopt_groups.registry import load_strategy
 from pyswarmopt_groups.responses import is_right
 from pyswarmopt_llm.common.files.regular import AppendLog
@@ -87,7 +87,7 @@ CHANGES: Mapping[str, Change] = {
 }
 
 
-class Liar(RefusingMember):
+class Liar(Member):
     """A `Member` that answers dev items in truth, and others with what `lie` makes of its answer; it
     names an option without scores.
     """
@@ -110,7 +110,7 @@ class Liar(RefusingMember):
         ]
 
     def refuse(self) -> Any:
-        """See `RefusingMember`."""
+        """See `Member`."""
         raise NotImplementedError("a liar votes alone")
 
 

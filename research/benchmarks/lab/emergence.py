@@ -15,11 +15,11 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_llm.report.reading import emergence, read_run
+from pyswarmopt_llm.report.finished import read_run
+from pyswarmopt_llm.report.reading import emergence
 
 METHODS = ("paper", "model-swarms", "swarm", "random", "pycma", "default")
 
@@ -31,7 +31,7 @@ def outcomes(runs: Path) -> Iterator[dict[str, Any]]:
             task, seed = folder.name[:2], int(folder.name[-1])
             _, result = read_run(folder)
             (cases,) = emergence(result).values()
-            yield {"method": method, "task": task, "seed": seed, **asdict(cases)}
+            yield {"method": method, "task": task, "seed": seed, **cases._asdict()}
 
 
 def main() -> None:

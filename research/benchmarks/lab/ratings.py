@@ -34,7 +34,7 @@ from conflicting import asked, replies
 from runs import adapters, finished, parser, write_lines
 
 from pyswarmopt_llm import SearchConfig
-from pyswarmopt_llm.published.judge.judge import Judge, LocalJudge, load_local_judge
+from pyswarmopt_llm.published.judge import Judge, LocalJudge, load_local_judge
 from pyswarmopt_llm.scores.tasks import Item
 
 STEPS, RATE, LONGEST_PROMPT = 400, 2e-3, 256  # of training, and tokens of an example

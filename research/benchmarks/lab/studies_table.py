@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from less_work import paired
 
-from pyswarmopt_llm.report.reading import emergence, origin, read_run, searched
+from pyswarmopt_llm.report.finished import read_run
+from pyswarmopt_llm.report.reading import Course, emergence, searched
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import Cost, Model, Objective, Outcome, Result, Scores
 
@@ -47,11 +48,11 @@ def analysed(task: str, rows: Sequence[Row], result: Result) -> dict[str, Any]:
     """Where the best particle started and, if all items were scored, which emerged; see
     `reporting.reading`.
     """
-    started = origin(rows, result)
+    course = Course(rows, result)
     summary = {
-        "rank": started.rank,
-        "population": started.population,
-        "found_in": started.iteration,
+        "rank": course.rank,
+        "population": len(course.starts),
+        "found_in": course.best.iteration,
     }
     if len(searched(rows)) < len(rows):
         return summary

@@ -33,7 +33,7 @@ from pyswarmopt_llm.experts.adapter import Adapter, load_adapter
 from pyswarmopt_llm.experts.base import load_model, resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_rivals.methods import load_method
-from pyswarmopt_rivals.methods.changes import by_module, dense_changes
+from pyswarmopt_rivals.methods.changes import side_by_side
 
 Changes = dict[str, Tensor]  # module -> (n, out, in) float64, what each expert changes there
 
@@ -205,7 +205,8 @@ def compared(
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Our change and mergekit's; `same_draws`: already divided by p, as ours are."""
     chosen = experts[: case.first]
-    changes = {module: dense_changes(parts).double() for module, parts in by_module(chosen)}
+    parts = side_by_side(chosen)
+    changes = {name.removesuffix(".weight"): part.dense().double() for name, part in parts.items()}
     return our_change(chosen, case), their_change(base, changes, case, same_draws)
 
 

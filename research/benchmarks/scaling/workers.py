@@ -43,7 +43,6 @@ from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.scorer import Questions, Request
 
-
 CREWS = (1, 2, 4, 8)  # workers
 WAITS = """
 import time

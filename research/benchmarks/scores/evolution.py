@@ -120,7 +120,7 @@ def evolve(
         drawn = [draw_noise(shapes, options.noise_rank, draws) for _ in range(options.pairs)]
         noise = torch.stack(drawn)
         points = torch.cat([theta + options.sigma * noise, theta - options.sigma * noise])
-        scores = torch.tensor([trial.score_items(model(point), items).value for point in points])
+        scores = torch.tensor([trial.score(model(point), items).value for point in points])
         above, below = centred_ranks(scores).chunk(2)
         theta.grad = -estimated_gradient(above, below, noise, options.sigma)
         optimizer.step()

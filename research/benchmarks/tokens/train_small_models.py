@@ -38,7 +38,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from pyswarmopt_llm.published.builtin import builtin_examples
+from pyswarmopt_llm.searching.training.examples import load_examples
 
 WINDOW = 256  # tokens
 SPACE = "▁"
@@ -259,7 +259,7 @@ def main() -> None:
             examples = [
                 example
                 for skill in skills
-                for example in builtin_examples(skill, args.examples, args.seed)
+                for example in load_examples(f"builtin:{skill}", args.examples, args.seed)
             ]
         texts = [message["content"] for example in examples for message in example["messages"]]
         tokenizer = make_tokenizer(texts, args.vocabulary)

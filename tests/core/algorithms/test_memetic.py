@@ -19,7 +19,7 @@ from swarm_runs import bowl
 
 import pyswarmopt as pso
 from pyswarmopt.algorithms.covariant import EigenFactors
-from pyswarmopt.hybrid.axis_search import AxisSearch, SeparabilityTest
+from pyswarmopt.hybrid.axis_search import AxisSearch, SeparabilityTest, _next
 from pyswarmopt.hybrid.cma_es import CovarianceSwarm, Rates, SeparableSwarm
 from pyswarmopt.hybrid.descent import QuasiNewton
 from pyswarmopt.hybrid.limited_memory import LimitedMemory
@@ -380,6 +380,15 @@ def test_axes_of_many_coordinates_know_the_cost_of_their_point(batch, monkeypatc
     x = np.random.default_rng(1).random(100)
     phase = run(AxisSearch(x, fun(x)), fun, most=6500)
     assert abs(phase.cost - 7) < 1e-6 and abs(phase.cost - fun(phase.x)) < 1e-9
+
+
+def test_an_axis_without_room_about_its_best_point_goes_on_where_there_is_some():
+    """The best three points are closer than two numbers that matter: the next one is elsewhere."""
+    t = np.array([0.0, 0.5, 0.5 + 2e-10, 0.5 + 4e-10, 1.0])
+    values = np.array([4.0, 1.0, 0.0, 1.0, 2.0])
+    wide = np.array([0.0, 0.4, 0.5, 0.6, 1.0])
+    assert not 0.4 < _next(t, values, refine=True) < 0.6
+    assert 0.4 < _next(wide, values, refine=True) < 0.6
 
 
 def test_variances_are_learnt_as_the_paper_of_sep_cma_says():

@@ -15,9 +15,10 @@ from search_helpers import louder, questions, small, swarm_llm, write_task
 
 from pyswarmopt_groups.registry import VOTES
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.extras import EXTRAS, missing_extra
 from pyswarmopt_llm.common.files.http import Json
 from pyswarmopt_llm.common.optimizers import check_optimizer
-from pyswarmopt_llm.common.registry import EXTRAS, missing_extra, unknown
+from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.published.datasets import download, read_rows
 from pyswarmopt_llm.published.lm_eval import LmEvalTask
 from pyswarmopt_llm.report.run import search

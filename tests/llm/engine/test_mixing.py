@@ -18,7 +18,7 @@ from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.engine.generation import Draw
 from pyswarmopt_llm.engine.transformers import TransformersEngine
-from pyswarmopt_llm.experts.adapter import Expert, load_adapter, load_factors, read_adapter
+from pyswarmopt_llm.experts.adapter import Adapter, load_adapter, load_factors, read_adapter
 from pyswarmopt_llm.experts.quantised.added_outputs import AddedOutputs
 from pyswarmopt_llm.mix.delta import DeltaSpace
 
@@ -56,7 +56,7 @@ def experts(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> list[P
 
 
 def space_of(folders: list[Path]) -> DeltaSpace:
-    adapters: list[Expert] = [load_adapter(read_adapter(folder)) for folder in folders]
+    adapters: list[Adapter] = [load_adapter(read_adapter(folder)) for folder in folders]
     return DeltaSpace(adapters)
 
 

@@ -26,7 +26,7 @@ from engine_reference import random_model
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.mixing import PatchedWeights
-from pyswarmopt_llm.experts.adapter import AdapterFile
+from pyswarmopt_llm.experts.adapter import Adapter
 from pyswarmopt_llm.experts.base import BaseModel, resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.mix import build_space
@@ -137,8 +137,7 @@ def compare(bases: Bases, base: str, adapter: Path, folder: Path) -> str:
         report = inspect_experts([adapter], resolved)
         report.require("factor")
         spaces = {
-            name: build_space(name, [AdapterFile(report.experts[0])])
-            for name in ("delta", "factor")
+            name: build_space(name, [Adapter(report.experts[0])]) for name in ("delta", "factor")
         }
     except UserError as error:
         assert "\n" not in str(error)

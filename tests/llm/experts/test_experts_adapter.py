@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.experts import adapter as adapters
+from pyswarmopt_llm.experts import patterns
 from pyswarmopt_llm.experts.adapter import load_adapter, load_factors, read_adapter
 from pyswarmopt_llm.experts.files import atomic_directory
 
@@ -144,7 +145,7 @@ def test_patterns_that_would_not_end_are_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     text, message = BOMBS[bomb]
-    monkeypatch.setattr(adapters, "SECONDS", 1.0 if bomb == "years" else 60)
+    monkeypatch.setattr(patterns, "SECONDS", 1.0 if bomb == "years" else 60)
     path = Path(shutil.copytree(tiny_experts[0], tmp_path / "expert"))
     configured(**PLACES[place](text))(path)
     with pytest.raises(UserError, match=f"adapter_config.json: a pattern {message}") as error:

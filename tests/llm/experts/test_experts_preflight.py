@@ -23,6 +23,7 @@ from pyswarmopt_llm.experts.compatibility import (
     inspect_weights,
     spectrum,
 )
+from pyswarmopt_llm.experts.table import rows_of
 
 
 def only_problem(report: PreflightReport) -> tuple[str, str, set[str]]:
@@ -54,6 +55,21 @@ def test_missing_and_extra_modules_block_factor_only(
     assert "lacks 2 modules such as model.layers.0.self_attn.o_proj" in text
     assert "adds 2 modules such as model.layers.0.mlp.up_proj" in text
     assert (severity, spaces) == ("error", {"factor"})
+
+
+def test_a_module_that_peft_would_draw_at_random_is_named(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
+) -> None:
+    lost = "model.layers.1.self_attn.k_proj"
+
+    def without(tensors: dict[str, Tensor]) -> None:
+        for name in [name for name in tensors if lost in name]:
+            del tensors[name]
+
+    odd = changed_copy(tiny_experts[1], tmp_path / "odd", without, init_lora_weights=False)
+    report = inspect_experts([tiny_experts[0], odd], resolve_base(str(tiny_base)))
+    (text,) = {str(problem) for problem in report.problems if "at random" in str(problem)}
+    assert text.startswith(f"odd: selects {lost}, whose weights its file lacks")
 
 
 def test_other_base_by_name(tiny_experts: list[Path], tmp_path: Path) -> None:
@@ -119,7 +135,7 @@ def test_unreadable_experts_are_rows_and_problems(tiny_experts: list[Path], tmp_
     pickled = changed_copy(tiny_experts[2], tmp_path / "pickled")
     (pickled / "adapter_model.safetensors").rename(pickled / "adapter_model.bin")
     report = inspect_experts([tiny_experts[0], broken, pickled])
-    assert [(row.expert, row.rank) for row in report.rows] == [
+    assert [(row.expert, row.rank) for row in rows_of(report)] == [
         ("ant", "4"),
         ("broken", "-"),
         ("pickled", "-"),
@@ -136,7 +152,7 @@ def test_names_are_unique(tiny_experts: list[Path], tmp_path: Path) -> None:
         for e, place in zip(tiny_experts, "abc", strict=True)
     ]
     report = inspect_experts([*paths, paths[0], tiny_experts[0]])
-    assert [row.expert for row in report.rows] == [
+    assert [row.expert for row in rows_of(report)] == [
         "a/math",
         "b/math",
         "c/math",
@@ -158,7 +174,7 @@ def warnings(report: PreflightReport) -> dict[str, str]:
 def test_norm_and_share_are_those_of_the_dense_change(tiny_experts: list[Path]) -> None:
     info = read_adapter(tiny_experts[0])
     factors = load_adapter(info).factors
-    (row, *_) = inspected(*tiny_experts).rows
+    (row, *_) = rows_of(inspected(*tiny_experts))
     norms, shares = [], []
     for name, change in load_factors(info).items():
         own = factors[name.removesuffix(".weight")]
@@ -225,7 +241,8 @@ def test_an_adapter_that_changes_nothing_is_found(tiny_experts: list[Path], tmp_
     found = warnings(report)
     assert found.keys() == {"empty"} and found["empty"].startswith("changes nothing: B is zero")
     assert warnings(inspected(empty)) == found  # alone, too
-    assert (report.rows[-1].norm, report.rows[-1].top_share) == (0.0, 0.0)
+    row = rows_of(report)[-1]
+    assert (row.norm, row.top_share) == (0.0, 0.0)
 
 
 def test_a_change_in_a_single_direction_is_found_at_an_ordinary_norm(

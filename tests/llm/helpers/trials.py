@@ -57,12 +57,9 @@ class NearTo:
         assert items <= self.items_left
         self.spent += items
 
-    def score(self, patch: Patch) -> Score:
-        return score_of(self.right(self._look(patch)))
-
-    def score_items(self, patch: Patch, items: Sequence[int]) -> Score:
-        right = self.right(self._look(patch, tuple(items)))
-        return score_of([right[i] for i in items])
+    def score(self, patch: Patch, items: Sequence[int] | None = None) -> Score:
+        right = self.right(self._look(patch, None if items is None else tuple(items)))
+        return score_of(right if items is None else [right[i] for i in items])
 
     @property
     def seen_in_full(self) -> list[torch.Tensor]:

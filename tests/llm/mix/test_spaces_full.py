@@ -16,7 +16,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.mixing import PatchedWeights
 from pyswarmopt_llm.engine.transformers import TransformersEngine
-from pyswarmopt_llm.experts.adapter import AdapterFile, read_adapter
+from pyswarmopt_llm.experts.adapter import Adapter, read_adapter
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.experts.full_model import inspect_models
 from pyswarmopt_llm.experts.safetensors_file import StoredTensors
@@ -93,7 +93,7 @@ def test_a_stored_value_that_is_not_the_resident_one_is_not_used(
     name = "model.layers.0.self_attn.q_proj.weight"
     stored[name] = stored[name] + 1
     engine = TransformersEngine(model, tokenizer, mixing=PatchedWeights(model, stored))
-    space = build_space("delta", [AdapterFile(read_adapter(p)) for p in tiny_experts])
+    space = build_space("delta", [Adapter(read_adapter(p)) for p in tiny_experts])
     before = weights_of(tiny_base)
     engine.load(space.realise(torch.tensor([0.5, 0.5, 0.0])))
     assert set(engine._mixing._copies) == {name}
@@ -170,7 +170,7 @@ def test_experts_are_read_one_at_a_time(
 ) -> None:
     from pyswarmopt_llm.experts import adapter as room
 
-    files = [AdapterFile(read_adapter(path)) for path in tiny_experts]
+    files = [Adapter(read_adapter(path)) for path in tiny_experts]
     reads: list[str] = []
     load = room.load_adapter
     monkeypatch.setattr(room, "load_adapter", lambda info: reads.append(info.name) or load(info))

@@ -16,7 +16,7 @@ from serving import Answer, Server, answer
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files import http
 from pyswarmopt_llm.common.files.http import Json
-from pyswarmopt_llm.published.judge.judge import ChatClient, Judge, LocalJudge, load_judge
+from pyswarmopt_llm.published.judge import ChatClient, Judge, LocalJudge, load_judge
 from pyswarmopt_llm.scores.tasks import Item
 
 pytest.importorskip("httpx")

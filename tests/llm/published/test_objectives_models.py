@@ -15,7 +15,7 @@ from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.published.abstention import Abstention
 from pyswarmopt_llm.published.classifiers import controllability, load_reward
-from pyswarmopt_llm.published.judge.judge import LocalJudge
+from pyswarmopt_llm.published.judge import LocalJudge
 from pyswarmopt_llm.scores.metrics.text import inverse_perplexity, truthfulness
 from pyswarmopt_llm.scores.tasks import Item
 

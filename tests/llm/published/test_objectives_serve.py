@@ -17,7 +17,7 @@ from transformers.utils.import_utils import is_serve_available
 
 from pyswarmopt_llm.common.files.http import Json
 from pyswarmopt_llm.mix.load import open_model
-from pyswarmopt_llm.published.judge.judge import ChatClient
+from pyswarmopt_llm.published.judge import ChatClient
 
 pytest.importorskip("httpx")
 pytestmark = [

@@ -19,12 +19,13 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.published.builtin import (
     DESKS,
     SKILLS,
-    builtin_examples,
     builtin_names,
     builtin_task,
+    builtin_training_items,
     skills,
 )
 from pyswarmopt_llm.scores.tasks import Item, load_task
+from pyswarmopt_llm.searching.training.examples import load_examples
 
 # The number words, spelled out once more and differently from the library.
 UNITS = "one two three four five six seven eight nine".split()
@@ -158,7 +159,7 @@ def test_every_answer_is_right(seed: int) -> None:
             assert item.answer_text == SOLVERS[domain](item.question), item
     assert set(domains) == set(SKILLS)
     for name in set(SKILLS) - {"graph"}:
-        for example in builtin_examples(name, 150, seed):
+        for example in load_examples(f"builtin:{name}", 150, seed):
             user, assistant = example["messages"]
             question = user["content"].removeprefix("Question: ")
             assert assistant["content"] == SOLVERS[name](question), question
@@ -199,10 +200,9 @@ def canonical(question: str) -> str:
 def test_train_dev_and_test_are_disjoint_across_seeds(name: str) -> None:
     train, dev, test = set(), set(), set()
     for seed in (0, 1):
-        for example in builtin_examples(
-            name, TRAINING.get(name, 96 if name in DESKS else 1500), seed
-        ):
-            train.add(canonical(example["messages"][0]["content"].removeprefix("Question: ")))
+        count = TRAINING.get(name, 96 if name in DESKS else 1500)
+        for item in builtin_training_items(name, count, seed):
+            train.add(canonical(item.question))
         task = builtin_task(name, seed)
         dev |= {canonical(item.question) for item in task.dev}
         test |= {canonical(item.question) for item in task.test}
@@ -239,4 +239,4 @@ def test_the_seed_decides_and_nothing_else() -> None:
 
 def test_an_exhausted_skill_says_so() -> None:
     with pytest.raises(UserError, match=r"builtin:kinship: only \d+ different train questions"):
-        builtin_examples("kinship", 10**6)
+        builtin_training_items("kinship", 10**6)

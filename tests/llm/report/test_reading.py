@@ -17,11 +17,10 @@ from rich.console import Console
 from pyswarmopt_llm.common.events import duration
 from pyswarmopt_llm.report.findings import findings, score_rows
 from pyswarmopt_llm.report.reading import (
+    Course,
     Headroom,
-    best_row,
     emergence,
     headroom,
-    origin,
     searched,
 )
 from pyswarmopt_llm.report.terminal import print_findings
@@ -79,11 +78,10 @@ def journal() -> tuple[list[Row], Result]:
 
 def test_emergence_by_hand() -> None:
     experts = {"x": "110000", "y": "101000"}
-    result = result_of(items={"best_dev": "100111"}, experts=experts)
+    result = result_of(items={"best_dev": "100110"}, experts=experts)
     case = emergence(result)["t"]
-    # Known to an expert: items 1 to 3. The best is right on 1, 4, 5, 6.
-    assert (case.kept, case.lost, case.emerged, case.never) == (1, 2, 3, 0)
-    assert case.share == 1.0
+    # Known to an expert: items 1 to 3. The best is right on 1, 4, 5.
+    assert (case.kept, case.lost, case.emerged, case.never) == (1, 2, 2, 1)
     graded = result_of(items={"best_dev": [0.5, *[1.0] * 5]}, experts=experts)
     assert emergence(graded) == {}  # items that are not right or wrong
     dropped = result_of(items={"best_dev": "100111"}, experts={"x": "110000", "y": "10????"})
@@ -93,19 +91,21 @@ def test_emergence_by_hand() -> None:
 
 def test_origin_by_hand() -> None:
     rows, result = journal()
-    start = origin(rows, result)
-    assert (start.particle, start.rank, start.population, start.iteration) == (1, 2.5, 3, 1)
-    assert start.start == pytest.approx(2 / 6)
-    assert start.weak_to_strong and not start.proposed
-    assert best_row(rows[:3], result_of(coefficients={"x": 9.0, "y": 9.0})).particle == 2
+    course = Course(rows, result)
+    assert (course.best.particle, course.best.iteration) == (1, 1)
+    assert (course.rank, len(course.starts)) == (2.5, 3)
+    assert course.start == pytest.approx(2 / 6)
+    assert course.weak_to_strong and not course.proposed
+    unknown = result_of(coefficients={"x": 9.0, "y": 9.0})
+    assert Course(rows[:3], unknown).best.particle == 2
 
 
 def test_what_the_item_model_proposed_has_no_start() -> None:
     rows, _ = journal()
     proposed = replace(rows[-1], iteration=2, particle=3, coefficients=[0.2, 0.9], value=1.0)
-    start = origin([*rows, proposed], result_of(coefficients={"x": 0.2, "y": 0.9}))
-    assert start.proposed and not start.weak_to_strong
-    assert (start.iteration, start.population) == (2, 3)
+    course = Course([*rows, proposed], result_of(coefficients={"x": 0.2, "y": 0.9}))
+    assert course.proposed and not course.weak_to_strong
+    assert (course.best.iteration, len(course.starts)) == (2, 3)
 
 
 def test_the_two_averages_name_their_spaces() -> None:

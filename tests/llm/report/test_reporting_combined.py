@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pyswarmopt_llm.common.interfaces import Score
-from pyswarmopt_llm.common.statistics import compare_paired, score_of
+from pyswarmopt_llm.common.statistics import compare_differences, compare_paired, score_of
 from pyswarmopt_llm.scores.metrics.combine import Combine, harmonic
 from pyswarmopt_llm.scores.metrics.other_combines import arithmetic
 from pyswarmopt_llm.searching.scoring.combined import combined_difference
@@ -82,6 +82,15 @@ def test_where_all_items_are_alike_the_interval_is_that_of_few_items() -> None:
     assert result is not None and 0.5 < result.interval[0] < result.difference == 1.0
     same = combined_difference({"a": none, "b": none}, {"a": none, "b": none}, harmonic, False)
     assert same is not None and (same.difference, same.sign, same.p_value) == (0, 0, 1)
+
+
+def test_of_two_models_that_never_differ_the_interval_is_of_the_greatest_difference() -> None:
+    right_and_wrong = score_of([1.0, 0.0] * 10)
+    both = dict.fromkeys("ab", right_and_wrong)
+    result = combined_difference(both, both, arithmetic, alike=True)
+    expected = compare_differences(np.zeros(20), largest=1.0)
+    assert result is not None and result.interval == pytest.approx(expected.interval, abs=1e-6)
+    assert expected.interval[1] > 0.05
 
 
 @pytest.mark.parametrize(

@@ -22,10 +22,9 @@ from result_helpers import about_of, result_of
 from sklearn.decomposition import PCA
 
 from pyswarmopt_llm.report.card import model_card
-from pyswarmopt_llm.report.commands import usage
-from pyswarmopt_llm.report.figures import HEIGHT, WIDTH, project
-from pyswarmopt_llm.report.findings import verdict
+from pyswarmopt_llm.report.findings import usage, verdict
 from pyswarmopt_llm.report.pages import code, plain
+from pyswarmopt_llm.report.reading import HEIGHT, WIDTH, project
 from pyswarmopt_llm.report.run import render_report
 from pyswarmopt_llm.scores.tasks import Item, Task
 from pyswarmopt_llm.scores.tasks.types import Form, render_prompt

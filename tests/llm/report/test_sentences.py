@@ -23,8 +23,8 @@ from rich.console import Console
 from pyswarmopt_llm.cli.app import COMMANDS
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.statistics import compare_paired
-from pyswarmopt_llm.report.commands import usage, with_relative_paths
-from pyswarmopt_llm.report.findings import findings, verdict
+from pyswarmopt_llm.report.findings import findings, usage, verdict, with_relative_paths
+from pyswarmopt_llm.report.pages import said as said_of
 from pyswarmopt_llm.report.run import render_report
 from pyswarmopt_llm.report.terminal import print_findings
 from pyswarmopt_llm.scores.tasks.types import Form
@@ -75,7 +75,12 @@ def said(name: str) -> str:
         print_findings(Console(file=out, width=110), Path(OUT), found)
         uses = [f"{purpose}: {code}" for purpose, code in usage(run, outcome)]
         return "\n".join([found.verdict.kind, out.getvalue().rstrip(), *uses])
-    lines = [found.verdict.sentence, *found.verdict.reasons, *found.rows, *found.about_dev]
+    lines = [
+        found.verdict.sentence,
+        *found.verdict.reasons,
+        *found.rows,
+        *said_of("about_dev", outcome),
+    ]
     steps = [f"To {purpose}: {command}" for purpose, command in found.steps]
     return "\n".join([found.verdict.kind, *lines, *found.remarks, *steps])
 

@@ -20,8 +20,8 @@ from pyswarmopt_llm.cli.running import resuming, show_result
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.experts.base import resolve_base
-from pyswarmopt_llm.report.commands import with_relative_paths
-from pyswarmopt_llm.report.findings import findings
+from pyswarmopt_llm.report.findings import findings, with_relative_paths
+from pyswarmopt_llm.report.pages import said as said_of
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.scores.metrics.external.score_function import (
     CallableUtility,
@@ -221,7 +221,7 @@ def test_its_replies_are_in_the_report_and_escaped(config: SearchConfig, mine: P
         assert before != after
     found["prompts"][0]["replies"][0]["text"] = f"Hello {trap}"
     (run / "replies.json").write_text(json.dumps({"tasks": [found]}))
-    from pyswarmopt_llm.report.run import write_report
+    from pyswarmopt_llm.report.finished import write_report
 
     page = write_report(run).read_text()
     assert "Hello &lt;script&gt;alert(1)&lt;/script&gt;" in page and "<script>alert" not in page
@@ -259,7 +259,7 @@ def test_several_scores_of_the_same_prompts_are_combined(
     assert said.startswith("letters, size: ") and "`combine` arithmetic" in said
     known, result = read_about(found.run), found.result
     assert known.config.combine == "arithmetic"
-    assert findings(known, Result.from_json(result)).scored == "mean of letters, size"
+    assert said_of("scored", Result.from_json(result)) == ["mean of letters, size"]
     with pytest.raises(UserError, match="harmonic mean is undefined"):
         load_objectives(replace(two, combine="harmonic"))
     dev, test = result["tasks"]["letters"], result["tasks"]["size"]

@@ -11,7 +11,7 @@ from search_helpers import Json, MakeSearch, Shell, write_task
 
 import pyswarmopt_llm.searching.use.model as model
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.statistics import permutation_test, score_of
+from pyswarmopt_llm.common.statistics import paired_test, score_of
 from pyswarmopt_llm.scores.metrics.objectives import written
 from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.loop import search
@@ -59,7 +59,7 @@ def test_items_gained_and_lost_are_those_of_two_separate_evaluations(
     assert [row["id"] for row in found["lost"]] == [item.id for item, a, b in rows if a < b] != []
     differences = [a - b for _, a, b in rows]
     assert found["paired"]["difference"] == pytest.approx(sum(differences) / 40)
-    assert found["paired"]["p_value"] == permutation_test(differences)
+    assert found["paired"]["p_value"] == paired_test(differences).p_value
     for row, right in [(row, 0) for row in found["gained"]] + [(row, 1) for row in found["lost"]]:
         assert row["answers"][right] == row["right"] != row["answers"][1 - right]
 

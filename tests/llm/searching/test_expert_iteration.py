@@ -28,6 +28,7 @@ from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.experts.adapter import load_adapter, load_factors, read_adapter
 from pyswarmopt_llm.report.findings import findings, score_rows, verdict
+from pyswarmopt_llm.report.pages import said
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.scores.choices import TEACHERS
 from pyswarmopt_llm.scores.metrics.objectives import METRICS, load_objectives, written
@@ -401,7 +402,7 @@ def test_replies_to_spare_prompts_are_trained_on_and_dev_judges(
     use, folder = result["expert_iteration"], train_folder(config)
     assert all(len(kept) > 0 and {*kept} <= {*prompts["spare"]} for kept in trained_on)
     run = Run.open(Path(config.out))
-    (about,) = findings(run.about, Result.from_json(result)).about_dev
+    (about,) = said("about_dev", Result.from_json(result))
     assert about == "On dev the result is scored on prompts that it was not trained on."
     assert [place.name for place in (folder / "round-1").iterdir()] == ["all"]
     spare = lines(config.out, "spare")

@@ -25,7 +25,6 @@ from pyswarmopt_llm.engine.chat import reply_frame, split_chat
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import load_factors, read_adapter
 from pyswarmopt_llm.experts.base import BaseModel, load_model, resolve_base
-from pyswarmopt_llm.published.builtin import builtin_examples
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.training.examples import (
@@ -341,7 +340,8 @@ def test_builtin_tasks_train_on_their_training_part_only() -> None:
     items = training_items("builtin:requests-bank:1", 90, seed=5)
     other = training_items("builtin:requests-bank", 90, seed=1)
     assert items == other
-    chats = builtin_examples("requests-bank", 96, 1) + builtin_examples("requests-bank", 96, 2)
+    chats = [*load_examples("builtin:requests-bank", 96, 1)]
+    chats += load_examples("builtin:requests-bank", 96, 2)
     trained = {chat["messages"][0]["content"] for chat in chats}
     assert {f"Question: {item.question}" for item in items} <= trained
     task = load_task("builtin:requests", dev=192, test=320)

@@ -310,7 +310,8 @@ def test_whatever_one_value_is_replaced_by_readers_answer_or_refuse(name: str, r
     line.
     """
     from pyswarmopt_llm.report.card import model_card
-    from pyswarmopt_llm.report.reading import emergence, origin, read_run, searched
+    from pyswarmopt_llm.report.finished import read_run
+    from pyswarmopt_llm.report.reading import Course, emergence, searched
     from pyswarmopt_llm.report.run import render_report
     from pyswarmopt_llm.searching.scoring.run_directory import result_of
 
@@ -319,7 +320,7 @@ def test_whatever_one_value_is_replaced_by_readers_answer_or_refuse(name: str, r
         render_report(opened.about, result, opened.rows)
         model_card(opened.about, result)
         emergence(result)
-        origin(searched(opened.rows), result)
+        _ = Course(searched(opened.rows), result).weak_to_strong
         result_of(run)
         _ = opened.config
 

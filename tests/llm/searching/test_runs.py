@@ -155,12 +155,13 @@ def test_a_column_of_another_type_is_named(column: str, value: object, tmp_path:
     run = new_run(tmp_path / "r")
     (run.path / "history.jsonl").write_text(json.dumps({**ROW, column: value}) + "\n")
     with pytest.raises(
-        UserError, match=rf"history\.jsonl: line 1: {column} is missing or of a wrong type; restore"
+        UserError,
+        match=rf"history\.jsonl: line 1: {column}( t)? is missing or of a wrong type; restore",
     ):
         _ = Run.open(run.path).rows
     stored = {"what": "search", "who": "k", **ROW, column: value}
     (run.path / "results.jsonl").write_text(json.dumps(stored) + "\n")
-    with pytest.raises(UserError, match=rf"results\.jsonl: search of k: {column} is missing"):
+    with pytest.raises(UserError, match=rf"results\.jsonl: search of k: {column}( t)? is missing"):
         Run.open(run.path).store.row("search", "k", ["t"], lambda: pytest.fail("scored again"))
 
 

@@ -317,6 +317,9 @@ def test_tasks_may_be_asked_in_different_ways(words_search: MakeSearch, tmp_path
     assert found.result["scoring"] == "mixed"
     assert found.result["tasks"]["words"]["scoring"] in ("letter", "likelihood")
     assert found.result["tasks"]["open"]["scoring"] == "generate"
+    on_test = found.result["models"]["best"]["test"]["tasks"]
+    for name, flat in found.result["tasks"].items():
+        assert flat["best_test"] == on_test[name]["value"]
 
 
 # Spaces

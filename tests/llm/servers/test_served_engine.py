@@ -18,7 +18,7 @@ from search_helpers import small
 from pyswarmopt_llm.common.errors import NotFiniteError, UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine, load_engine
-from pyswarmopt_llm.experts.adapter import AdapterFile, AdapterInfo, load_factors
+from pyswarmopt_llm.experts.adapter import Adapter, AdapterInfo, load_factors
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.mix.delta import DeltaSpace
@@ -55,7 +55,7 @@ def experts(tiny_base: Path, tiny_experts: list[Path]) -> tuple[AdapterInfo, ...
 
 @pytest.fixture(scope="module")
 def space(experts: tuple[AdapterInfo, ...]) -> DeltaSpace:
-    return DeltaSpace([AdapterFile(info) for info in experts])
+    return DeltaSpace([Adapter(info) for info in experts])
 
 
 @pytest.fixture(scope="module")

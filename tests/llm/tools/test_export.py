@@ -18,12 +18,14 @@ import peft
 import pytest
 import safetensors.torch
 import torch
+from changed_copies import changed_copy
 from engine_reference import load_tiny
 from search_helpers import files, louder, questions, small, swarm_llm, write_task
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.experts import adapter as adapters
+from pyswarmopt_llm.experts import patterns
 from pyswarmopt_llm.experts.full_model import write_tensors
+from pyswarmopt_llm.mix.load import open_model
 from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.tools.export import export_model
 
@@ -59,6 +61,24 @@ def test_the_merged_model_is_the_one_that_peft_merges(
     assert not torch.equal(found[Q], load_tiny(tiny_base, torch.bfloat16)[0].state_dict()[Q])
     kept = {"config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"}
     assert kept <= {file.name for file in (tmp_path / "out").iterdir()}
+
+
+def test_a_base_whose_files_name_its_weights_otherwise_is_mixed_and_not_merged(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
+) -> None:
+    """As a model without its head is saved; the change of no weight is left out in silence."""
+
+    def bare(tensors: dict[str, torch.Tensor]) -> None:
+        for name in [name for name in tensors if name.startswith("model.")]:
+            tensors[name.removeprefix("model.")] = tensors.pop(name)
+
+    base = changed_copy(tiny_base, tmp_path / "bare", bare)
+    prompt = [("2 + 2 =", " 4")]
+    engines = [open_model(str(model), str(tiny_experts[0])) for model in (tiny_base, base)]
+    assert engines[0].loglikelihood(prompt) == engines[1].loglikelihood(prompt)
+    with pytest.raises(UserError, match=r"bare: its files have another name for model\.layers\.0"):
+        export_model(str(tiny_experts[0]), tmp_path / "out", base=str(base))
+    assert not (tmp_path / "out").exists()
 
 
 def test_files_of_tensors_are_those_of_the_library_and_hold_one_in_memory_at_a_time(
@@ -290,7 +310,7 @@ def test_what_is_no_change_of_weights_or_hostile_is_not_given_to_peft(
 ) -> None:
     adapter = other_kind(tiny_base, tmp_path / "adapter", KINDS["dora"])
     monkeypatch.setattr(peft.PeftModel, "from_pretrained", lambda *_, **__: pytest.fail("given"))
-    monkeypatch.setattr(adapters, "SECONDS", 1.0)
+    monkeypatch.setattr(patterns, "SECONDS", 1.0)
     file = adapter / "adapter_config.json"
     settings = json.loads(file.read_text())
     for change, words in (

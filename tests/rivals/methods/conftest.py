@@ -31,6 +31,6 @@ def relatives(tiny_experts: list[Path]) -> list[Adapter]:
     def related(expert: Adapter) -> Adapter:
         own = expert.factors.items()
         parts = {m: replace(f, a=f.a + common[m].a, b=f.b + common[m].b) for m, f in own}
-        return replace(expert, factors=parts)
+        return replace(expert, held=parts)
 
     return [related(expert) for expert in experts]

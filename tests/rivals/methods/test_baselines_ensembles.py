@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,7 +22,8 @@ from pyswarmopt_llm.scores.tasks import Item, load_task
 from pyswarmopt_rivals.bench import as_patch
 from pyswarmopt_rivals.methods import ENSEMBLES
 from pyswarmopt_rivals.methods.ensembles import cbtm, few_shot, pack, votes
-from pyswarmopt_rivals.methods.ensembles.panel import Panel
+from pyswarmopt_rivals.methods.method import Settings
+from pyswarmopt_rivals.panel import Panel
 
 PAIRS = [("red one", " two three"), ("red one", " four"), ("red fish", " five six")]
 
@@ -43,6 +45,12 @@ class Sheet(SimpleNamespace):
 
     def __call__(self, engine: TransformersEngine) -> SimpleNamespace:
         return SimpleNamespace(answers=next(self.sheets))
+
+
+def settings(seed: int = 0, **bench: object) -> Settings:
+    """What an ensemble is made with: a trial on a bench of these parts."""
+    trial = SimpleNamespace(bench=SimpleNamespace(**bench))
+    return Settings("delta", torch.ones(3), seed=seed, trial=trial)
 
 
 def distributions(
@@ -80,7 +88,7 @@ def summed_logits(panel: Panel, weights: np.ndarray, context: str, continuation:
 
 @pytest.mark.parametrize("name", ["pack-sim", "pack-opt"])
 def test_pack_weighs_by_the_prompts_perplexity_and_adds_logits(name: str, panel: Panel) -> None:
-    found = ENSEMBLES[name].call(panel, None, 0).loglikelihood(PAIRS)
+    found = ENSEMBLES[name].execute([], settings(panel=panel)).loglikelihood(PAIRS)
     for value, (context, continuation) in zip(found, PAIRS, strict=True):
         prompt = as_users_words(panel.engine, [context])[0]
         rows, (ids, *_) = zip(
@@ -162,7 +170,7 @@ def test_cbtm_mixes_probabilities_by_the_inputs_cluster(
     items = [SimpleNamespace(question=q, answer=a) for q, a in asked.items()]
     sheets = iter([["A", "C", "A"], ["C", "B", "C"], ["C", "C", "C"]])
     asked = Sheet(items=items, sheets=sheets)
-    voice = cbtm.fit(panel, asked, 0)
+    voice = cbtm.fit(settings(panel=panel, labelled=asked))
     clusters = cbtm.Clusters([item.question for item in items], 3, 0)
     right = np.array([[1.0, 0, 1], [0, 1, 0], [0, 0, 0]])
     chosen, patches = cbtm.experts_of(clusters.labels, right), list(panel.experts.values())
@@ -217,21 +225,22 @@ def test_top_k_averages_the_best_experts_and_takes_the_best_k(panel: Panel, dev:
 
     ranked = sorted(range(3), key=lambda i: -accuracy([i]))
     best = max((ranked[:k] for k in (1, 2, 3)), key=accuracy)
-    found = votes.top_k(panel, dev, 0)
-    assert list(found.experts) == best and found.models == len(best)
+    found = votes.top_k(settings(panel=panel, labelled=dev))
+    assert found.answers(dev) == votes.by_mean(panel, best, dev) and found.models == len(best)
     for chosen in ([0], [2, 1], [0, 1, 2]):
         letters = np.array(list("ABCD"))[np.mean([options[i] for i in chosen], 0).argmax(1)]
-        assert votes.TopExperts(panel, chosen).answers(dev) == letters.tolist()
+        assert votes.by_mean(panel, chosen, dev) == letters.tolist()
 
 
 # Examples
 
 
 class Purse:
-    """Item evaluations."""
+    """A trial of a panel and dev items, with so many item evaluations."""
 
-    def __init__(self, items: int) -> None:
+    def __init__(self, items: int, panel: Panel, dev: Accuracy) -> None:
         self.items_left, self.spent = items, 0
+        self.engine, self.bench = panel.engine, SimpleNamespace(labelled=dev)
 
     def spend(self, items: int) -> None:
         self.items_left, self.spent = self.items_left - items, self.spent + items
@@ -271,9 +280,8 @@ def test_the_base_answers_after_the_examples(panel: Panel, dev: Accuracy) -> Non
 
 def test_k_and_examples_are_the_best_on_the_rest_of_dev(panel: Panel, dev: Accuracy) -> None:
     # of the first draws of 1, 2, 4, 8 examples of 12 items; 11 + 10 + 8 + 4 = 33 a round
-    purse = Purse(100)
-    panel.budget = purse
-    found = few_shot.fit(panel, dev, 3)
+    purse = Purse(100, panel, dev)
+    found = few_shot.fit(drawn := Settings("delta", torch.ones(3), seed=3, trial=purse))
     values, spent = [], 0
     for chosen in few_shot.draws(12, 3):
         others = [item for i, item in enumerate(dev.items) if i not in chosen]
@@ -287,12 +295,10 @@ def test_k_and_examples_are_the_best_on_the_rest_of_dev(panel: Panel, dev: Accur
         values.append((float(np.mean(right)), [dev.items[i].id for i in chosen]))
     assert [item.id for item in found.examples] == max(values, key=lambda pair: pair[0])[1]
     assert purse.spent == spent <= 100
-    panel.budget = Purse(100)
-    again = few_shot.fit(panel, dev, 3)
+    again = few_shot.fit(replace(drawn, trial=Purse(100, panel, dev)))
     assert again.examples == found.examples
-    panel.budget = Purse(3)
     with pytest.raises(UserError, match="two dev examples"):
-        few_shot.fit(panel, dev, 3)
+        few_shot.fit(replace(drawn, trial=Purse(3, panel, dev)))
 
 
 def test_the_earliest_examples_go_where_the_context_window_is_full(
@@ -338,8 +344,9 @@ def test_clusters_are_found_and_new_texts_go_to_the_nearest() -> None:
 
 def test_the_plurality_wins_and_ties_go_to_the_first() -> None:
     said = [["A", "B", "C", ""], ["B", "B", "A", ""], ["B", "C", "B", ""]]
-    fake = SimpleNamespace(answers=lambda asked: said)
-    assert votes.Vote(fake).answers(None) == ["B", "B", "C", ""]
+    panel = SimpleNamespace(answers=lambda asked: said)
+    found = votes.prediction_merge(settings(panel=panel))
+    assert found.answers(None) == ["B", "B", "C", ""]
 
 
 def test_what_is_asked_of_a_prompt_is_all_behind_the_template(panel: Panel) -> None:
@@ -365,7 +372,7 @@ def test_draws_leave_something_to_score() -> None:
 def test_fused_options_are_chosen_as_a_model_chooses(panel: Panel, dev: Accuracy) -> None:
     """The option with the highest fused likelihood per byte."""
     asked = Accuracy(dev.items[:5], "likelihood", panel.engine.chat)
-    voice = ENSEMBLES["pack-sim"].call(panel, asked, 0)
+    voice = ENSEMBLES["pack-sim"].execute([], settings(panel=panel))
     chosen = voice.answers(asked)
     for item, letter in zip(asked.items, chosen, strict=True):
         context, texts = panel.engine.chat(f"Question: {item.question}"), item.choices.values()

@@ -29,15 +29,18 @@ PROMPTS = ["amber birch cedar?", "delta", "ember fjord grove heath?", "a b"]
 class OnModel(NearTo):
     """A trial on the tiny model in float32, with the same prompts for everyone."""
 
-    def __init__(self, engine: TransformersEngine, items: int) -> None:
+    def __init__(
+        self, engine: TransformersEngine, items: int, asked: Sequence[str] = PROMPTS
+    ) -> None:
         super().__init__(torch.zeros(1), 1, items)
         self.engine, self.model, self.tokenizer = engine, engine.model, engine.tokenizer
+        self.asked = asked
 
     def load(self, patch: Patch) -> None:
         self.engine.load(patch)
 
     def prompts(self, expert: str) -> Sequence[str]:
-        return PROMPTS
+        return self.asked
 
     def examples(self, expert: str) -> Sequence[Mapping[str, Any]]:
         return []
@@ -51,9 +54,9 @@ def engine(tiny_base: Path) -> TransformersEngine:
 def test_regmean_sees_the_inputs_of_the_experts_own_model(
     engine: TransformersEngine, experts: list[Adapter]
 ) -> None:
-    module = "model.layers.0.self_attn.q_proj"
-    trial = OnModel(engine, 100)
-    found = inside.input_grams(trial, experts[0], [module], PROMPTS)[module]
+    first = "model.layers.0.self_attn.q_proj.weight"
+    engine.load(as_patch(experts[0]))
+    found = inside.input_grams(engine, [first], PROMPTS)[first]
     expected = torch.zeros(32, 32, dtype=torch.float64)
     with torch.no_grad():
         for prompt in PROMPTS:
@@ -62,8 +65,11 @@ def test_regmean_sees_the_inputs_of_the_experts_own_model(
             x = engine.model.model.layers[0].input_layernorm(embedded)[0].double()
             expected += x.T @ x
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
-    second = "model.layers.1.self_attn.q_proj"  # behind what the expert changes, and padding, too
-    grams = [inside.input_grams(trial, expert, [second], PROMPTS)[second] for expert in experts[:2]]
+    # behind what the expert changes, and padding, too
+    second, grams = "model.layers.1.self_attn.q_proj.weight", []
+    for expert in experts[:2]:
+        engine.load(as_patch(expert))
+        grams.append(inside.input_grams(engine, [second], PROMPTS)[second])
     assert not torch.allclose(*grams)
     expected = torch.zeros(32, 32, dtype=torch.float64)
     with torch.no_grad():
@@ -79,13 +85,11 @@ def test_fisher_is_the_mean_of_squared_gradients(
     engine: TransformersEngine, experts: list[Adapter]
 ) -> None:
     """Against backward passes through the model's own parameters, one prompt at a time."""
-    module = "model.layers.1.self_attn.v_proj"
-    found = inside.information(
-        OnModel(engine, 100), experts[1], [module], PROMPTS, torch.Generator().manual_seed(2)
-    )
-    generator = torch.Generator().manual_seed(2)
+    name, generator = "model.layers.1.self_attn.v_proj.weight", torch.Generator()
     engine.load(as_patch(experts[1]))
-    weight = engine.model.get_submodule(module).weight
+    found = inside.information(engine, [name], PROMPTS, generator.manual_seed(2))
+    generator.manual_seed(2)
+    weight = engine.model.get_parameter(name)
     expected = torch.zeros_like(weight)
     for prompt in PROMPTS:
         ids = torch.tensor([engine.tokenizer(prompt, add_special_tokens=False)["input_ids"]])
@@ -95,7 +99,44 @@ def test_fisher_is_the_mean_of_squared_gradients(
         logprobs[drawn].sum().backward()
         expected += weight.grad**2 / len(PROMPTS)
     engine.model.zero_grad()
-    torch.testing.assert_close(found[module], expected.detach(), rtol=1e-3, atol=1e-9)
+    torch.testing.assert_close(found[name], expected.detach(), rtol=1e-3, atol=1e-9)
+
+
+class OwnPrompts(OnModel):
+    """A trial in which each expert has two prompts of its own."""
+
+    def prompts(self, expert: str) -> Sequence[str]:
+        return [f"{expert} {word}" for word in ("amber birch", "cedar?")]
+
+
+def test_fisher_weights_are_of_each_expert_on_its_own_prompts(
+    engine: TransformersEngine, experts: list[Adapter]
+) -> None:
+    """sum F_i dW_i / sum F_i; gradients by a backward pass, one draw of a token for each prompt."""
+    trial = OwnPrompts(engine, 100)
+    settings = load_method("fisher").settings(len(experts), seed=3)
+    found = inside.fisher(replace(settings, experts=experts, trial=trial)).patch.full_rank
+    generator = torch.Generator().manual_seed(3)
+    modules = sorted(experts[0].factors)
+    weighted = {module: [] for module in modules}
+    for expert in experts:
+        engine.load(as_patch(expert))
+        weights = [engine.model.get_submodule(module).weight for module in modules]
+        squares = [torch.zeros_like(weight) for weight in weights]
+        for prompt in trial.prompts(expert.info.name):
+            ids = torch.tensor([engine.tokenizer(prompt, add_special_tokens=False)["input_ids"]])
+            logprobs = engine.model(input_ids=ids).logits[0, -1].log_softmax(-1)
+            drawn = int(torch.multinomial(logprobs.detach().exp(), 1, generator=generator))
+            for square, slope in zip(
+                squares, torch.autograd.grad(logprobs[drawn], weights), strict=True
+            ):
+                square += slope**2 / 2
+        for module, square in zip(modules, squares, strict=True):
+            information = square.detach() + 1e-6 * square.detach().mean()
+            weighted[module].append((information, expert.factors[module].low_rank().dense()))
+    for module, pairs in weighted.items():
+        expected = sum(f * change for f, change in pairs) / sum(f for f, _ in pairs)
+        torch.testing.assert_close(found[f"{module}.weight"], expected, rtol=1e-2, atol=1e-4)
 
 
 def test_adamerging_clips_its_coefficients_to_0_and_1() -> None:
@@ -116,7 +157,7 @@ def test_regmean_softens_by_the_papers_nine_tenths() -> None:
     soft = [np.where(np.eye(4, dtype=bool), gram, 0.9 * gram) for gram in grams]
     weighted = [change @ gram for change, gram in zip(changes, soft, strict=True)]
     expected = sum(weighted) @ np.linalg.inv(sum(soft))
-    found = inside.merge_module(parts, [torch.from_numpy(gram) for gram in grams])
+    found = inside.merge_module(SideBySide.of(parts), [torch.from_numpy(gram) for gram in grams])
     np.testing.assert_allclose(found.dense().numpy(), expected, rtol=1e-3, atol=1e-4)
 
 
@@ -144,10 +185,11 @@ def test_every_expert_has_an_equal_share_of_the_budget(
 def test_adamerging_follows_adam_on_the_entropy(
     engine: TransformersEngine, experts: list[Adapter]
 ) -> None:
-    """Two steps with dense changes written into copies of the parameters, and a finite difference
-    of the loss.
+    """Two steps with dense changes written into copies of the parameters, by autograd; the second
+    step is on the prompts that follow.
     """
-    trial = OnModel(engine, 2 * 20)  # two steps of 8 prompts at 2.5
+    asked = [f"{word} {prompt}" for word in ("one", "two", "three") for prompt in PROMPTS]
+    trial = OnModel(engine, 2 * 20, asked)  # two steps of 8 prompts at 2.5
     settings = load_method("adamerging").settings(len(experts))
     found = inside.adamerging(replace(settings, experts=experts, trial=trial)).patch
     assert trial.items_left == 0
@@ -157,24 +199,24 @@ def test_adamerging_follows_adam_on_the_entropy(
     dense = {m: torch.stack([e.factors[m].low_rank().dense() for e in experts]) for m in modules}
     pristine = {m: engine.model.get_submodule(m).weight.detach().clone() for m in modules}
 
-    def entropy(weights: torch.Tensor) -> torch.Tensor:
+    def entropy(weights: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
         own = {
             f"{m}.weight": pristine[m] + (w[:, None, None] * dense[m]).sum(0)
             for w, m in zip(weights, modules, strict=True)
         }
         total = torch.zeros(())
-        for prompt in PROMPTS:  # one by one: nothing is padded here
+        for prompt in prompts:  # one by one: nothing is padded here
             ids = torch.tensor([engine.tokenizer(prompt, add_special_tokens=False)["input_ids"]])
             out = torch.func.functional_call(engine.model, own, (), {"input_ids": ids})
             p = out.logits[0, -1].softmax(-1)
-            total = total - (p * p.log()).sum() / len(PROMPTS)
+            total = total - (p * p.log()).sum() / len(prompts)
         return total
 
     weights = torch.full((len(modules), len(experts)), 0.3)
     m = v = torch.zeros_like(weights)
-    for step in (1, 2):
+    for step, prompts in ((1, asked[:8]), (2, asked[8:])):
         leaf = weights.clone().requires_grad_()
-        g = torch.autograd.grad(entropy(leaf.clamp(0, 1)), leaf)[0]
+        g = torch.autograd.grad(entropy(leaf.clamp(0, 1), prompts), leaf)[0]
         m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
         weights = weights - 0.01 * (m / (1 - 0.9**step)) / ((v / (1 - 0.999**step)).sqrt() + 1e-8)
     for row, module in zip(weights, modules, strict=True):
@@ -198,5 +240,5 @@ def test_regmean_with_full_softening_is_an_average_by_input_coordinate() -> None
     """alpha = 0 leaves the diagonals: each input coordinate is averaged by its own energy."""
     parts = [Factors(b=torch.ones(1, 1), a=torch.tensor([[1.0, 1.0]]), scale=1.0), None]
     grams = [torch.tensor([[3.0, 9.0], [9.0, 1.0]]).double(), torch.eye(2).double()]
-    found = inside.merge_module(parts, grams, alpha=0.0).dense().numpy()
+    found = inside.merge_module(SideBySide.of(parts), grams, alpha=0.0).dense().numpy()
     assert found == pytest.approx(np.array([[0.75, 0.5]]), rel=1e-4)

@@ -25,9 +25,9 @@ DELTA = [name for name, space in EACH if space == "delta"]
 def merge(experts: list[Adapter], name: str, space: str | None = None, **options: object) -> Merged:
     """What a method makes; with a rank, as an adapter."""
     method = load_method(name)
-    settings = method.settings(len(experts), space, **options)
-    merged = method.execute(experts, settings)
-    return merged if settings.rank is None else as_adapter(merged, experts, settings.rank)
+    merged: Merged = method.execute(experts, method.settings(len(experts), space, **options))
+    rank = options.get("rank")
+    return merged if rank is None else as_adapter(merged, experts, rank)
 
 
 def dense(merged: Merged) -> dict[str, torch.Tensor]:

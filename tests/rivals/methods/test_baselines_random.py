@@ -15,7 +15,7 @@ from pyswarmopt_llm.experts.adapter import Adapter
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.searching.scoring.record import Store
 from pyswarmopt_rivals.bench import Bench, Trial
-from pyswarmopt_rivals.comparison.contestants import MethodRun, contestant, run
+from pyswarmopt_rivals.comparison.contestants import contestant, run
 from pyswarmopt_rivals.methods.changes import random_adapters
 
 
@@ -45,10 +45,10 @@ def test_the_search_on_random_adapters_never_takes_the_experts_scores(bench: Ben
     """Both searches begin at the same coefficients; each one's first scores are those of its own
     weights.
     """
-    own = run(MethodRun(contestant("item-model"), bench, 0, 100))
-    random = run(MethodRun(contestant("random-adapters"), bench, 0, 100))
-    other = run(MethodRun(contestant("random-adapters"), bench, 1, 100))
-    alone = run(MethodRun(contestant("random-adapters"), replace(bench, store=Store(None)), 0, 100))
+    own = run(contestant("item-model"), bench, 0, 100)
+    random = run(contestant("random-adapters"), bench, 0, 100)
+    other = run(contestant("random-adapters"), bench, 1, 100)
+    alone = run(contestant("random-adapters"), replace(bench, store=Store(None)), 0, 100)
     del alone["seconds"], random["seconds"]
     assert alone == random and random["models"] == 1
     assert random["items"] <= 100 and own["items"] <= 100
@@ -72,21 +72,21 @@ def test_some_items_are_scored_as_among_all_and_charged_one_by_one(
     patch = build_space("delta", bench.experts).realise(weights)
     trial = Trial(mine, 30)
     whole = trial.score(patch).per_item
-    found = trial.score_items(patch, [7, 2, 13])
+    found = trial.score(patch, [7, 2, 13])
     assert list(found.per_item) == [whole[7], whole[2], whole[13]] and found.n == 3
     assert trial.spent == 23
     with pytest.raises(RuntimeError, match="spent"):
-        trial.score_items(patch, range(8))
+        trial.score(patch, range(8))
     assert trial.spent == 23
     rows = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
     assert [row["what"] for row in rows] == ["words dev", "words dev 7,2,13"]
     resumed = Trial(replace(bench, store=Store(tmp_path / "results.jsonl")), 30)
     resumed.bench.engine.load(patch)
-    assert resumed.score_items(patch, [7, 2, 13]).per_item == found.per_item and resumed.spent == 3
+    assert resumed.score(patch, [7, 2, 13]).per_item == found.per_item and resumed.spent == 3
 
 
 def test_a_module_that_changes_nothing_stays_so(bench: Bench) -> None:
     expert = bench.experts[0]
     first, own = next(iter(expert.factors.items()))
-    still = replace(expert, factors={first: replace(own, b=torch.zeros_like(own.b))})
+    still = replace(expert, held={first: replace(own, b=torch.zeros_like(own.b))})
     assert not random_adapters([still], 0)[0].factors[first].low_rank().dense().any()

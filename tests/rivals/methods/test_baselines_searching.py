@@ -21,6 +21,7 @@ from pyswarmopt_llm.experts.adapter import Adapter
 from pyswarmopt_llm.searching.training import train
 from pyswarmopt_rivals.bench import as_patch
 from pyswarmopt_rivals.methods import load_method
+from pyswarmopt_rivals.methods.searching import by_optimizer
 from pyswarmopt_rivals.methods.searching.by_optimizer import candidate, decode, recipe
 from pyswarmopt_rivals.methods.searching.natural_niches import draw_parents
 from pyswarmopt_rivals.methods.searching.soups import greedy
@@ -99,6 +100,24 @@ def test_evolmerge_candidates_are_dare_ties_entry_by_entry(experts: list[Adapter
         torch.testing.assert_close(own, expected, rtol=1e-5, atol=1e-6)
 
 
+def test_evolmerge_starts_in_the_middle_with_a_sixth_of_the_box(
+    experts: list[Adapter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two points at first, then pycma's nine candidates of six numbers."""
+    seen: list[torch.Tensor] = []
+
+    def noted(settings: Any, u: torch.Tensor) -> Any:
+        seen.append(u)
+        return candidate(settings, u)
+
+    monkeypatch.setattr(by_optimizer, "candidate", noted)
+    run("evolmerge", experts, NearTo(target(experts, [0.6, 0.3, 0.1], "delta"), 11))
+    first = torch.stack(seen[2:11])
+    assert first.shape == (9, 6) and float(first.mean()) == pytest.approx(0.5, abs=0.08)
+    assert float((first - 0.5).square().mean().sqrt()) == pytest.approx(1 / 6, rel=0.25)
+    assert [u.tolist() for u in seen[:2]] == [pytest.approx([x] * 6) for x in (1 / 3, 2 / 3)]
+
+
 def test_pso_merging_starts_from_base_experts_and_sparse_experts(experts: list[Adapter]) -> None:
     trial = NearTo(target(experts, [0.5, 0.5, 0.0], "delta"), 14)
     run("pso-merging", experts, trial, "delta")
@@ -140,7 +159,7 @@ def test_pso_mergings_constants_recovered_from_many_particles() -> None:
 
 def test_natural_niches_of_experts_without_changes_is_the_base(experts: list[Adapter]) -> None:
     still = [
-        replace(expert, factors={m: replace(f, b=0 * f.b) for m, f in expert.factors.items()})
+        replace(expert, held={m: replace(f, b=0 * f.b) for m, f in expert.factors.items()})
         for expert in experts
     ]
     goal = target(experts, [0.4, 0.3, 0.3], "delta")

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError, first_line
+from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.registry import optional
 from pyswarmopt_llm.scores.tasks import Item
 
 

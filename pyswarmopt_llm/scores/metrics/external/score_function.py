@@ -13,6 +13,7 @@ import numbers
 import os
 import sys
 import time
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager, redirect_stdout
 from dataclasses import replace
@@ -27,7 +28,6 @@ from pyswarmopt_llm.common.errors import (
     NotFiniteError,
     UserError,
     first_line,
-    line_in,
 )
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Score
@@ -148,7 +148,7 @@ class ScoreFunction:
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            kind, line = type(error).__name__, line_in(error, str(self._file))
+            kind, line = type(error).__name__, _line_in(error, str(self._file))
             what = f"{location}raised {kind} ({first_line(error)}){line}"
             if location is None:
                 what = f"cannot be imported ({kind}: {first_line(error)}{line})"
@@ -331,7 +331,7 @@ class CallableUtility:
             raise
         except Exception as error:  # whatever the user's code raises
             file = getattr(sys.modules[self.spec.partition(":")[0]], "__file__", None)
-            what = f"raised {type(error).__name__} ({first_line(error)}){line_in(error, file)}"
+            what = f"raised {type(error).__name__} ({first_line(error)}){_line_in(error, file)}"
             raise InvalidOption(
                 "utility", self.spec, f"{what}; it is called as {self._call}"
             ) from error
@@ -379,3 +379,12 @@ def _find(spec: str) -> Any:
     if not callable(function):
         raise InvalidOption("utility", spec, f"{module} has no function {name}")
     return function
+
+
+def _line_in(error: BaseException, file: str | None) -> str:
+    """The line of a user's file that an exception came from, to end a clause; "" for none."""
+    if isinstance(error, SyntaxError):
+        return f" in line {error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == file]
+    return f" in line {lines[-1]} of {os.path.basename(file)}" if file and lines else ""

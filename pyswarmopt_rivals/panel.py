@@ -1,21 +1,17 @@
-"""The experts on one resident base, and the interface of ensembles of them."""
+"""The experts on one resident base."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.common.interfaces import Patch, Score
-from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.tokens.mixing import OptionTable
-
-if TYPE_CHECKING:
-    from pyswarmopt_rivals.bench import Bench, Trial
 
 # held at once while distributions over the vocabulary are fused: half a GiB of float32
 _FLOATS = 2**27
@@ -30,10 +26,7 @@ class Panel:
 
     Attributes:
         experts: name -> expert.
-        budget: of the ensemble that is fitted.
     """
-
-    budget: Trial
 
     def __init__(self, engine: TransformersEngine, experts: Mapping[str, Patch]) -> None:
         self.engine, self.experts = engine, dict(experts)
@@ -109,43 +102,6 @@ class Panel:
             self._known[what] = compute()
         known: T = self._known[what]
         return known
-
-
-class Answerer:
-    """Answers items; what an ensemble makes."""
-
-    rank: int | str | None = None  # it is not one model
-    error = 0.0
-    models: int | None = None  # run on an item; None: all experts
-    # of the latest answers; None: each of the models reads the item once
-    tokens_per_item: float | None = None
-
-    def answers(self, questions: Accuracy) -> list[str]:
-        """The chosen letter of each item, or a text (``generate``)."""
-        raise NotImplementedError
-
-    def score(self, bench: Bench, split: str) -> Score:
-        """Its score on a split."""
-        questions = bench.accuracy[split]
-        return score_of(questions.judge(self.answers(questions)))
-
-    def tokens(self, bench: Bench) -> float | None:
-        """Tokens for an item in use, those of the split that was scored last; None: unknown."""
-        if self.tokens_per_item is not None or bench.tokens_per_item is None:
-            return self.tokens_per_item
-        return (self.models or len(bench.experts)) * bench.tokens_per_item
-
-
-class LikelihoodAnswerer(Answerer):
-    """Has a log-likelihood for every option (as `Engine.loglikelihood`), and so chooses as a single
-    model does.
-    """
-
-    def __init__(self, loglikelihood: Callable[[Pairs], list[float]]) -> None:
-        self.loglikelihood = loglikelihood
-
-    def answers(self, questions: Accuracy) -> list[str]:
-        return list(questions(self).answers)  # type: ignore[arg-type]
 
 
 def contexts_of(pairs: Pairs) -> list[str]:

@@ -1,0 +1,144 @@
+"""A result in use: `swarm-llm predict` labels new questions, `swarm-llm generate` answers a prompt."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pyswarmopt.base.words import counted
+from pyswarmopt.cli.terminal import echo
+from pyswarmopt_llm.cli.evaluate import choose_engine
+from pyswarmopt_llm.cli.options import Json, Machine, Quiet
+from pyswarmopt_llm.cli.running import interruptible, items_bar, print_either, repeating
+from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.common.options import OUTPUT, TASK, Columns, Option
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.searching.use.predict import Prediction
+
+_SHOWN = 5  # choices of a question on the terminal
+
+
+def predict(
+    run: Annotated[Path, Option("Finished run of a task with choices.", "RUN", TASK)],
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="CSV, TSV, JSONL or JSON of new rows.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        Option("File to write: the rows with labels and probabilities.", "F", OUTPUT),
+    ] = None,
+    text: Annotated[str | None, Option("A question, instead of a file.", "TEXT", TASK)] = None,
+    task: Annotated[
+        str | None, Option("Which one, of a run with several tasks.", "T", TASK)
+    ] = None,
+    columns: Columns = (),
+    *,
+    machine: Machine,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Label new rows with a search's result.
+
+    Each gets its choice and the probabilities of all. Prompt, choices and scoring are the search's.
+    If it is interrupted, the same command goes on where it stopped.
+
+    Example: swarm-llm predict --run runs/first new.csv --out labelled.csv
+    """
+    if (file is None) == (text is None):
+        raise InvalidOption("text", None, "give a file of rows or `text`, one of the two")
+    if file is not None and out is None:
+        raise InvalidOption("out", None, "missing; name the file to write")
+    if text is not None and out is not None:
+        raise InvalidOption("out", str(out), "is for a file of rows; remove it")
+    from pyswarmopt_llm.searching.use.predict import predict
+
+    options = {**vars(machine), "task": task, "columns": columns}
+    options["engine"] = choose_engine(machine.engine, run, quiet=quiet or as_json)
+    questions = [text or ""] if file is None else file
+    with interruptible(repeating), items_bar(quiet or as_json) as items:
+        found = predict(run, questions, out, on_items=items, **options)
+    if out is None:
+        print_either(asdict(found[0]), _single(found[0]), as_json)
+        return
+    labels = Counter(prediction.label for prediction in found if prediction.probabilities)
+    counts = dict(labels.most_common())
+    print_either({"out": str(out), "labels": counts}, _many(counts, out), as_json)
+
+
+def _single(prediction: Prediction) -> Iterator[str]:
+    """The label, and the most probable choices."""
+    yield prediction.label or "(undefined: the model's numbers overflow)"
+    best = sorted(prediction.probabilities.items(), key=lambda pair: -pair[1])
+    for label, probability in best[:_SHOWN]:
+        yield f"  {probability:.3f}  {label}"
+
+
+def _many(counts: Mapping[str, int], out: Path) -> Iterator[str]:
+    """The place of the rows, and the number with each label."""
+    yield f"{counted(sum(counts.values()), 'row')} labelled in {out}"
+    yield ", ".join(f"{count} {label or 'undefined'}" for label, count in counts.items())
+
+
+def generate(
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="The prompt.")],
+    run: Annotated[
+        Path | None, Option("Finished run; provides base and adapter.", "RUN", TASK)
+    ] = None,
+    base: Annotated[
+        str | None, Option("Base model, mixture or graph, instead of `run`.", "B", TASK)
+    ] = None,
+    adapter: Annotated[str | None, Option("LoRA adapter on `base`.", "A", TASK)] = None,
+    max_new_tokens: Annotated[int, Option("Maximum number of new tokens.", "N", least=1)] = 128,
+    fusion: Annotated[str, Option("For mixtures: auto, exact, bytes, union, relative.", "F")] = (
+        "auto"
+    ),
+    *,
+    machine: Machine,
+    as_json: Json = False,
+) -> None:
+    """Answer a prompt: greedily, in the base's chat template.
+
+    Example: swarm-llm generate --run runs/first "Which planet is the largest?"
+    """
+    from pyswarmopt_llm.searching.use.model import generate_text
+
+    if run is not None:
+        if base is not None or adapter is not None:
+            why = "brings its own base and adapter; remove `base` and `adapter`"
+            raise InvalidOption("run", None, why)
+        from pyswarmopt_llm.searching.scoring.run_directory import result_of
+
+        base, adapter = result_of(run)
+    if base is None:
+        raise InvalidOption("run", None, "missing; give a finished run, or `base` with `adapter`")
+    options = {**vars(machine), "fusion": fusion, "run": run}
+    options["engine"] = choose_engine(machine.engine, run, quiet=as_json)
+    answer = "".join(generate_text(base, adapter, prompt, max_new_tokens, **options))
+    if as_json:
+        record = {"base": base, "adapter": adapter, "prompt": prompt, "answer": answer}
+        typer.echo(json.dumps(record))
+        return
+    if run is not None:
+        _warn_of_labels(run)
+    # A file or another program gets what the model wrote, byte for byte.
+    (echo if sys.stdout.isatty() else print)(answer)
+
+
+def _warn_of_labels(run: Path) -> None:
+    """Say that a result was found by its choices, where it was: its replies were never scored."""
+    from pyswarmopt_llm.report.findings import labelled
+    from pyswarmopt_llm.searching.scoring.result import read_result
+    from pyswarmopt_llm.searching.scoring.run_directory import read_about
+
+    result = read_result(run)
+    if result is not None and labelled(read_about(run), result) is not None:
+        text = "found by its choices among options, replies were not scored; use swarm-llm predict"
+        echo(f"{run}: {text}", err=True)

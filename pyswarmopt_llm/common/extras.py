@@ -1,0 +1,71 @@
+"""Packages that only one option uses: each is an extra of this distribution, named where it is
+missing.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from pyswarmopt_llm.common.errors import UserError
+
+EXTRAS = {
+    "bitsandbytes": "quantised",
+    "cma": "cma",
+    "datasets": "hub",
+    "evaluate": "evaluate",
+    "gguf": "llm",
+    "httpx": "judge",
+    "lm_eval": "lm-eval",
+    "nevergrad": "nevergrad",
+    "profanity_check": "toxicity",
+    "pyarrow": "hub",
+    "ray": "ray",
+    "rouge_score": "text",
+    "sacrebleu": "text",
+    "sklearn": "scikit-learn",
+}
+"""Top-level module -> the extra that installs it."""
+
+
+def optional(module: str, who: str) -> Any:
+    """The imported module of an extra.
+
+    Args:
+        module: dotted name, inside one of `EXTRAS`.
+        who: what needs it, as the user writes it.
+
+    Raises:
+        UserError: it is not installed; says which extra has it.
+    """
+    need_extra(module.partition(".")[0], who)
+    return import_module(module)
+
+
+def need_extra(module: str | None, who: str) -> None:
+    """Refuse what is not installed, before anything is written; imports nothing.
+
+    Args:
+        module: one of `EXTRAS`; None for what needs none.
+        who: what needs it, as the user writes it.
+
+    Raises:
+        UserError: it is not installed; says which extra has it.
+    """
+    if (missing := missing_extra(module)) is not None:
+        raise UserError(f"{who} {missing}")
+
+
+def missing_extra(module: str | None) -> str | None:
+    """The need for a module and how to install it; None if it is installed, or is None itself."""
+    if module is None or _is_installed(module):
+        return None
+    return f'needs {module}: install the extra "{EXTRAS[module]}"'
+
+
+def _is_installed(module: str) -> bool:
+    if module in sys.modules:
+        return sys.modules[module] is not None
+    return find_spec(module) is not None

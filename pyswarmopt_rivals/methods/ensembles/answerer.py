@@ -1,0 +1,48 @@
+"""What an ensemble makes: something that answers items, and is not one model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pyswarmopt_llm.common.interfaces import Score
+from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
+from pyswarmopt_rivals.bench import Bench
+from pyswarmopt_rivals.panel import Pairs
+
+
+@dataclass(eq=False)
+class Answerer:
+    """Answers items.
+
+    Attributes:
+        answers: of items the chosen letter each, or a text (``generate``).
+        models: run on an item; None: all experts.
+    """
+
+    answers: Callable[[Accuracy], list[str]]
+    models: int | None = None
+
+    rank = None  # it is not one model
+    error = 0.0
+
+    def score(self, bench: Bench, split: str) -> Score:
+        """Its score on a split."""
+        questions = bench.accuracy[split]
+        return score_of(questions.judge(self.answers(questions)))
+
+    def tokens(self, bench: Bench) -> float | None:
+        """Tokens for an item in use, which each of the models reads once; None: unknown."""
+        of_one = bench.tokens_per_item
+        return None if of_one is None else (self.models or len(bench.experts)) * of_one
+
+
+class LikelihoodAnswerer(Answerer):
+    """Has a log-likelihood for every option (as `Engine.loglikelihood`), and so chooses as a single
+    model does.
+    """
+
+    def __init__(self, loglikelihood: Callable[[Pairs], list[float]]) -> None:
+        super().__init__(lambda questions: list(questions(self).answers))  # type: ignore[arg-type]
+        self.loglikelihood = loglikelihood
