@@ -1,4 +1,4 @@
-"""`research/benchmarks/functions/both_ways.py`, `on_functions.py` and `scaling/flat_views.py`, and their
+"""`research/benchmarks/functions/both_ways.py`, `on_functions.py`, `scaling/flat_views.py` and `workers.py`, and their
 tables: searches through nevergrad are the kept ones, and what shares memory is not counted.
 """
 
@@ -109,3 +109,20 @@ def test_a_row_of_recipes_is_counted_by_hand(keep: Callable[..., None]) -> None:
     )
     expected = [["model_swarms", "3 [1, 4,300]", "2 of 3"], ["by lot", "5", ""]]
     assert cells(tables.on_functions()) == expected
+
+
+def test_a_row_of_workers_says_seconds_their_bound_and_equal_journals(
+    keep: Callable[..., None],
+) -> None:
+    """Three rounds of 20 by eight workers take three times three seconds at least."""
+
+    def line(workers: int, seed: int, seconds: float, journal: str) -> dict[str, Any]:
+        about = {"workers": workers, "seed": seed, "evaluations": 60}
+        return {**about, "seconds": seconds, "journal": journal}
+
+    rows = [line(1, 0, 61.0, "a"), line(1, 1, 63.0, "b")]
+    keep("waiting-workers", [*rows, line(8, 0, 10.0, "a"), line(8, 1, 20.0, "other")])
+    assert cells(tables.waiting_workers()) == [
+        ["1", "62.0", "60", "0.97", "2 of 2"],
+        ["8", "15.0", "9", "0.50", "1 of 2"],
+    ]

@@ -1,4 +1,4 @@
-"""The tables of nevergrad in both directions, of flat views and of recipes on test functions, from
+"""The tables of nevergrad in both directions, of flat views, of recipes on test functions and of workers, from
 research/evidence.
 """
 
@@ -17,6 +17,7 @@ from pyswarmopt.inspect.plot.curves import median_interval
 Line = Mapping[str, Any]
 SAME = 1e-6  # relative
 LOT, PUBLISHED = "by lot", "model_swarms"
+PARTICLES = 20  # of the searches with workers
 LABELS = {
     "constriction": "`constriction`, as an optimiser of nevergrad's",
     "CMA": "nevergrad's `CMA`, as an optimiser of ours",
@@ -94,4 +95,29 @@ def _digits(value: float) -> str:
     return f"{float(f'{value:.2g}'):,.0f}" if value >= 100 else f"{value:.2g}"
 
 
-TABLES = {"both-ways": both_ways, "flat-views": flat_views, "on-functions": on_functions}
+def waiting_workers() -> str:
+    """A row per number of workers: seconds, the least possible, and journals equal to those of
+    one.
+    """
+    rows = lines("waiting-workers")
+    alone = {row["seed"]: row["journal"] for row in rows if row["workers"] == 1}
+    table = []
+    for workers in sorted({row["workers"] for row in rows}):
+        mine = [row for row in rows if row["workers"] == workers]
+        seconds = sum(row["seconds"] for row in mine) / len(mine)
+        rounds = mine[0]["evaluations"] / PARTICLES
+        same = sum(row["journal"] == alone[row["seed"]] for row in mine)
+        table.append([
+            str(workers), f"{seconds:.1f}", f"{rounds * math.ceil(PARTICLES / workers):.0f}",
+            f"{mine[0]['evaluations'] / seconds / workers:.2f}", f"{same} of {len(mine)}",
+        ])  # fmt: skip
+    head = ["workers", "seconds", "at least", "share of their time in which workers evaluate"]
+    return markdown([*head, "journals as with one, bit for bit"], table)
+
+
+TABLES = {
+    "both-ways": both_ways,
+    "flat-views": flat_views,
+    "on-functions": on_functions,
+    "waiting-workers": waiting_workers,
+}

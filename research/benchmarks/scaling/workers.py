@@ -6,18 +6,21 @@ long search leaks.
         [--workers 2] [--threads 1]
                                                     [--dev 40]
     python research/benchmarks/scaling/workers.py leak       [--evaluations 10000]
+    python research/benchmarks/scaling/workers.py waiting    --outcomes FILE [--seeds 0 1]
 
-`cost` and `leak` use the tiny random model of the tests. `cost`: CPU time of the search's own
+`cost`, `leak` and `waiting` use the tiny random model of the tests. `cost`: CPU time of the search's own
 process (rules, journal with its fsync, swarm, everything but the workers) and what goes through the
 sockets, for one evaluation. `efficiency`: the same search with one worker and with --workers, each
 with --threads; the time from the first evaluation to the last, so that loading does not count; the
 two journals must be equal. `leak`: resident memory and open files of one process, every tenth of
-the way.
+the way. `waiting`: a search whose candidates wait for a second each, as for a device, so that other
+work on the machine matters little; with 1, 2, 4 and 8 workers, a line each.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import sys
@@ -35,9 +38,19 @@ from search_helpers import history, louder, questions, small, write_task
 import pyswarmopt_llm.servers.workers.local as process
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import Event
+from pyswarmopt_llm.common.files.regular import AppendLog
 from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.scorer import Questions, Request
+
+CREWS = (1, 2, 4, 8)  # workers
+WAITS = """
+import time
+
+def waits(engine):
+    time.sleep(1.0)
+    return engine.loglikelihood([("amber", " birch")])[0] / 100
+"""
 
 
 class Folder:
@@ -154,6 +167,45 @@ def leak(args: argparse.Namespace) -> None:
             evaluator.evaluate(Request(torch.randn(3, generator=generator, dtype=torch.float64)))
 
 
+def waited(folder: Path, workers: int, seed: int) -> dict[str, object]:
+    """The line of a search whose candidates wait; the first round, in which workers load, does not
+    count.
+    """
+    moments: list[float] = []
+
+    def listen(event: Event) -> None:
+        if event.kind == "evaluation":
+            moments.append(time.perf_counter())
+
+    about = {"utilities": ("waits:waits",), "combine": "arithmetic", "patience": 999}
+    config = tiny(
+        folder, 8, particles=20, max_iter=3, workers=str(workers), seed=seed, test=0, **about
+    )
+    search(config, listen)
+    journal = json.dumps(history(Path(config.out))).encode()
+    return {
+        "workers": workers,
+        "seed": seed,
+        "evaluations": len(moments) - 20,
+        "seconds": round(moments[-1] - moments[19], 2),
+        "journal": hashlib.sha256(journal).hexdigest(),
+    }
+
+
+def waiting(args: argparse.Namespace) -> None:
+    log = AppendLog(args.outcomes)
+    done = {(row["workers"], row["seed"]) for row in log.repaired()}
+    with tempfile.TemporaryDirectory() as name:
+        (Path(name) / "waits.py").write_text(WAITS)
+        os.chdir(name)
+        for seed in args.seeds:
+            for workers in CREWS:
+                if (workers, seed) not in done:
+                    folder = Path(name) / f"{workers}-{seed}"
+                    folder.mkdir()
+                    log.append(waited(folder, workers, seed))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -179,6 +231,10 @@ def main() -> None:
     three = kinds.add_parser("leak")
     three.add_argument("--evaluations", type=int, default=10_000)
     three.set_defaults(run=leak)
+    four = kinds.add_parser("waiting")
+    four.add_argument("--outcomes", type=lambda name: Path(name).resolve(), required=True)
+    four.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    four.set_defaults(run=waiting)
     args = parser.parse_args()
     args.run(args)
 

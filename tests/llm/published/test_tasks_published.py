@@ -77,8 +77,10 @@ def test_hellaswag_without_labels_is_no_test_split(tmp_path: Path) -> None:
         rows = [{**row, "ctx": f"{split}{i}", **label} for i in range(3)]
         lines(tmp_path / f"hellaswag_{split}.jsonl", rows)
     task = load_task(f"published:hellaswag:{tmp_path}")
-    assert {(i.question, i.answer) for i in task.test} == {(f"val{i}", "C") for i in range(3)}
-    assert {i.question for i in task.dev} == {f"train{i}" for i in range(3)}
+    options = dict(zip("ABCD", "abcd", strict=True))
+    for items, split, right in ((task.test, "val", "C"), (task.dev, "train", "B")):
+        assert {(i.question, i.answer) for i in items} == {(f"{split}{k}", right) for k in range(3)}
+        assert all(i.choices == options for i in items)
 
 
 def test_nlgraph_is_a_folder_of_kinds(tmp_path: Path) -> None:
@@ -116,7 +118,7 @@ def test_knowledge_crosswords_become_whole_solutions(tmp_path: Path) -> None:
 
 def test_truthfulqa_is_shuffled(tmp_path: Path) -> None:
     targets = {
-        "mc1_targets": {"right": 1, "wrong": 0, "worse": 0},
+        "mc1_targets": {"wrong": 0, "right": 1, "worse": 0},
         "mc2_targets": {"right": 1, "also right": 1, "wrong": 0},
     }
     rows = [{"question": f"Q{k}?", **targets} for k in range(30)]

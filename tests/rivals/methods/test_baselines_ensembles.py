@@ -76,21 +76,31 @@ def test_the_panel_reads_what_plain_forward_passes_give(panel: Panel) -> None:
             np.testing.assert_allclose(said, p[range(len(ids)), ids], rtol=1e-3, atol=1e-7)
 
 
-def test_pack_sim_weighs_by_perplexity_and_adds_logits(panel: Panel) -> None:
-    found = ENSEMBLES["pack-sim"].execute([], settings(panel=panel)).loglikelihood(PAIRS)
+def summed_logits(panel: Panel, weights: np.ndarray, context: str, continuation: str) -> float:
+    """The log-likelihood of a continuation by the experts' logits, summed with these weights."""
+    fused = 0.0
+    for w, patch in zip(weights, panel.experts.values(), strict=True):
+        p, ids = distributions(panel, patch, context, continuation)
+        fused = fused + w * np.log(p)
+    rows = zip(fused, ids, strict=True)
+    return float(sum(row[i] - np.log(np.exp(row).sum()) for row, i in rows))
+
+
+@pytest.mark.parametrize("name", ["pack-sim", "pack-opt"])
+def test_pack_weighs_by_the_prompts_perplexity_and_adds_logits(name: str, panel: Panel) -> None:
+    found = ENSEMBLES[name].execute([], settings(panel=panel)).loglikelihood(PAIRS)
     for value, (context, continuation) in zip(found, PAIRS, strict=True):
-        head, tail = as_users_words(panel.engine, [context])[0]
-        perplexities, fused = [], 0.0
-        for patch in panel.experts.values():
-            p, ids = distributions(panel, patch, head, tail)
-            perplexities.append(np.exp(-np.log(p[range(len(ids)), ids]).mean()))
-        # softmax(-ln PPL)
-        weights = (1 / np.array(perplexities)) / (1 / np.array(perplexities)).sum()
-        for w, patch in zip(weights, panel.experts.values(), strict=True):
-            p, ids = distributions(panel, patch, context, continuation)
-            fused = fused + w * np.log(p)
-        rows = zip(fused, ids, strict=True)
-        expected = sum(row[i] - np.log(np.exp(row).sum()) for row, i in rows)
+        prompt = as_users_words(panel.engine, [context])[0]
+        rows, (ids, *_) = zip(
+            *(distributions(panel, patch, *prompt) for patch in panel.experts.values()), strict=True
+        )
+        logprobs, tokens = np.log(np.array(rows)), np.array(ids)
+        if name == "pack-sim":  # softmax(-ln PPL)
+            weights = np.array([1 / perplexity(one, logprobs, tokens) for one in np.eye(3)])
+            weights /= weights.sum()
+        else:
+            weights = greedy_by_perplexity(logprobs, tokens)
+        expected = summed_logits(panel, weights, context, continuation)
         assert value == pytest.approx(expected, rel=1e-3)
 
 
@@ -98,6 +108,19 @@ def perplexity(weights: np.ndarray, logprobs: np.ndarray, tokens: np.ndarray) ->
     fused = np.tensordot(weights, logprobs, 1)
     fused = fused - np.log(np.exp(fused).sum(-1, keepdims=True))
     return float(np.exp(-fused[np.arange(len(tokens)), tokens].mean()))
+
+
+def greedy_by_perplexity(logprobs: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    """The weights of three experts: the best first, then each other one at the best of 21 shares."""
+    alone = [perplexity(one, logprobs, tokens) for one in np.eye(3)]
+    first, *others = np.argsort(alone)
+    weights = np.eye(3)[first]
+    for k in others:
+        weights = min(
+            (t * weights + (1 - t) * np.eye(3)[k] for t in np.linspace(0, 1, 21)),
+            key=lambda w: perplexity(w, logprobs, tokens),
+        )
+    return weights
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -116,15 +139,7 @@ def test_pack_opt_of_two_is_the_best_of_the_grid_and_of_three_is_greedy(seed: in
     assert perplexity(found(2), logprobs[:2], tokens) == pytest.approx(best, rel=1e-5)
     assert found(2).sum() == pytest.approx(1)
 
-    alone = [perplexity(np.eye(3)[i], logprobs, tokens) for i in range(3)]
-    order = np.argsort(alone)
-    weights = np.eye(3)[order[0]]
-    for k in order[1:]:
-        weights = min(
-            (t * weights + (1 - t) * np.eye(3)[k] for t in grid),
-            key=lambda w: perplexity(w, logprobs, tokens),
-        )
-    expected = perplexity(weights, logprobs, tokens)
+    expected = perplexity(greedy_by_perplexity(logprobs, tokens), logprobs, tokens)
     assert perplexity(found(3), logprobs, tokens) == pytest.approx(expected, rel=1e-5)
 
 

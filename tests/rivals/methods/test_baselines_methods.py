@@ -133,6 +133,15 @@ def test_unequal_experts_in_delta(name: str, make_expert: Callable[..., Path]) -
 # What each makes of whole experts
 
 
+def test_uniform_soup_is_the_mean_of_the_changes_or_of_the_factors(experts: list[Adapter]) -> None:
+    delta, factor = (dense(merge(experts, "uniform-soup", space)) for space in ("delta", "factor"))
+    for module in experts[0].factors:
+        parts = [expert.factors[module] for expert in experts]
+        b, a = sum(part.b for part in parts) / 3, sum(part.a for part in parts) / 3
+        assert_close(delta[f"{module}.weight"].double(), changes(experts, module).mean(0))
+        assert_close(factor[f"{module}.weight"], parts[0].scale * b @ a)
+
+
 def arc(x: torch.Tensor, y: torch.Tensor, t: float) -> torch.Tensor:
     angle = torch.acos((x * y).sum() / x.norm() / y.norm())
     return (((1 - t) * angle).sin() * x + (t * angle).sin() * y) / angle.sin()

@@ -226,8 +226,10 @@ def test_data_merge_trains_on_the_union(
     found = method.execute(experts, settings)
     assert torch.equal(flat(found.patch), flat(as_patch(experts[2])))
     union = [(name, str(i)) for name in ("ant", "bee", "cat") for i in range(4)]
-    assert sorted((c["of"], c["i"]) for c in given["chats"]) == union
+    trained = [(c["of"], c["i"]) for c in given["chats"]]
+    assert sorted(trained) == union != trained
     options = given["options"]
+    assert options.epochs == 1 and options.max_tokens >= 10**9  # one pass over all of it
     assert (options.rank, options.alpha) == (4, 8)
     assert options.targets == ("k_proj", "o_proj", "q_proj", "v_proj")
 
