@@ -41,11 +41,10 @@ def command(
     """
     from pyswarmopt_llm.experts.base import resolve_base
     from pyswarmopt_llm.experts.compatibility import SPACES, inspect_experts, inspect_weights
-    from pyswarmopt_llm.experts.table import rows_of
 
     report = inspect_experts(experts, None if base is None else resolve_base(base))
     report = inspect_weights(report, base)
-    rows = rows_of(report)
+    rows = report.rows
     errors = {space: len(report.errors(space)) for space in sorted(SPACES, reverse=True)}
     best = recommended(errors)
     if as_json:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -29,6 +29,9 @@ from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_adapter
 from pyswarmopt_llm.experts.base import BaseModel, resolve_base, skeleton
 from pyswarmopt_llm.experts.files import GGUF, read_json, refuse_unmatched
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.experts.table import ExpertRow
 
 same_model = lazy("pyswarmopt_llm.experts.base_names:same_model")
 other_base = lazy("pyswarmopt_llm.experts.differences:other_base")
@@ -80,6 +83,13 @@ class PreflightReport:
     problems: tuple[ExpertProblem, ...]
     experts: tuple[AdapterInfo, ...]
     spectra: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> tuple[ExpertRow, ...]:
+        """The table of the experts, in the order given."""
+        from pyswarmopt_llm.experts.table import rows_of
+
+        return rows_of(self.names, self.experts, self.spectra)
 
     def errors(self, space: str) -> list[ExpertProblem]:
         """The problems that prevent mixing in `space`, which demands at least what delta does."""

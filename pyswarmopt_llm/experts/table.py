@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
 from pyswarmopt_llm.experts.adapter import AdapterInfo
-from pyswarmopt_llm.experts.compatibility import PreflightReport
 
 
 @dataclass(frozen=True)
@@ -32,10 +31,14 @@ class ExpertRow:
     top_share: float | None = None
 
 
-def rows_of(report: PreflightReport) -> tuple[ExpertRow, ...]:
-    """The table of the experts, in the order given; for the norms see `inspect_weights`."""
-    read = {info.name: _row(info, report.spectra.get(info.name)) for info in report.experts}
-    return tuple(read.get(name, ExpertRow(name)) for name in report.names)
+def rows_of(
+    names: Sequence[str], experts: Sequence[AdapterInfo], spectra: Mapping[str, Mapping[str, Any]]
+) -> tuple[ExpertRow, ...]:
+    """The table of the experts, in the order of the names; for the norms see
+    `compatibility.inspect_weights`.
+    """
+    read = {info.name: _row(info, spectra.get(info.name)) for info in experts}
+    return tuple(read.get(name, ExpertRow(name)) for name in names)
 
 
 def _row(info: AdapterInfo, spectra: Mapping[str, Any] | None) -> ExpertRow:
