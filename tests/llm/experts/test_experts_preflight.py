@@ -23,7 +23,6 @@ from pyswarmopt_llm.experts.compatibility import (
     inspect_weights,
     spectrum,
 )
-from pyswarmopt_llm.experts.table import rows_of
 
 
 def only_problem(report: PreflightReport) -> tuple[str, str, set[str]]:
@@ -135,7 +134,7 @@ def test_unreadable_experts_are_rows_and_problems(tiny_experts: list[Path], tmp_
     pickled = changed_copy(tiny_experts[2], tmp_path / "pickled")
     (pickled / "adapter_model.safetensors").rename(pickled / "adapter_model.bin")
     report = inspect_experts([tiny_experts[0], broken, pickled])
-    assert [(row.expert, row.rank) for row in rows_of(report)] == [
+    assert [(row.expert, row.rank) for row in report.rows] == [
         ("ant", "4"),
         ("broken", "-"),
         ("pickled", "-"),
@@ -152,7 +151,7 @@ def test_names_are_unique(tiny_experts: list[Path], tmp_path: Path) -> None:
         for e, place in zip(tiny_experts, "abc", strict=True)
     ]
     report = inspect_experts([*paths, paths[0], tiny_experts[0]])
-    assert [row.expert for row in rows_of(report)] == [
+    assert [row.expert for row in report.rows] == [
         "a/math",
         "b/math",
         "c/math",
@@ -174,7 +173,7 @@ def warnings(report: PreflightReport) -> dict[str, str]:
 def test_norm_and_share_are_those_of_the_dense_change(tiny_experts: list[Path]) -> None:
     info = read_adapter(tiny_experts[0])
     factors = load_adapter(info).factors
-    (row, *_) = rows_of(inspected(*tiny_experts))
+    (row, *_) = inspected(*tiny_experts).rows
     norms, shares = [], []
     for name, change in load_factors(info).items():
         own = factors[name.removesuffix(".weight")]
@@ -241,7 +240,7 @@ def test_an_adapter_that_changes_nothing_is_found(tiny_experts: list[Path], tmp_
     found = warnings(report)
     assert found.keys() == {"empty"} and found["empty"].startswith("changes nothing: B is zero")
     assert warnings(inspected(empty)) == found  # alone, too
-    row = rows_of(report)[-1]
+    row = report.rows[-1]
     assert (row.norm, row.top_share) == (0.0, 0.0)
 
 
