@@ -19,7 +19,6 @@ from typing import Any
 
 import safetensors
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 from typing_extensions import TypedDict
 
@@ -31,7 +30,7 @@ from pyswarmopt_llm.common.interfaces import LowRank
 from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.experts.files import PREFIX, inside, local_directory, read_json
 from pyswarmopt_llm.experts.pretrained import quiet_bitsandbytes
-from pyswarmopt_llm.experts.safetensors_file import DTYPES, TensorHeader, read_header
+from pyswarmopt_llm.experts.safetensors_file import DTYPES, TensorHeader, read_header, readable
 
 # Options of peft with which an adapter is not plain.
 _MERGED = {
@@ -59,10 +58,7 @@ _BEGINS_AS_BASE = ("gaussian", "mica")  # initialisations with B A = 0, besides 
 _BASE_CHANGING = ("pissa", "olora", "corda", "loftq", "lora_ga")
 _WEIGHTS = "adapter_model.safetensors"
 _PLAIN = re.compile(r"[\w.-]*")  # a pattern that cannot take long
-_PATTERNS = (
-    *("target_modules", "exclude_modules", "layers_pattern"),
-    *("rank_pattern", "alpha_pattern"),
-)
+_PATTERNS = ["target_modules", "exclude_modules", "layers_pattern", "rank_pattern", "alpha_pattern"]
 prove_patterns = lazy("pyswarmopt_llm.experts.patterns:prove_patterns")
 ADAPTER_FILES = ("adapter_config.json", _WEIGHTS, "tokenizer*.json", "README.md")
 _KEY = re.compile(re.escape(PREFIX) + r"(?P<module>.+)\.lora_(?P<factor>[AB])\.weight")
@@ -158,12 +154,14 @@ class AdapterConfig:
         Raises:
             UserError: one is malformed or takes too long.
         """
-        values = [vars(self.peft).get(option) or () for option in _PATTERNS]
+        settings = vars(self.peft)
         texts = [
-            text for value in values for text in ([value] if isinstance(value, str) else value)
+            text
+            for value in map(settings.get, _PATTERNS)
+            for text in ([value] if isinstance(value, str) else value or ())
         ]
         if not all(map(_PLAIN.fullmatch, texts)):
-            prove_patterns(self.file, vars(self.peft), modules)
+            prove_patterns(self.file, settings, modules)
 
 
 def read_config(path: Path, plain: bool = True) -> AdapterConfig:
@@ -272,8 +270,11 @@ class AdapterInfo:
         given as a pattern or by layers.
         """
         peft = self.config.peft
-        by_layer = peft.layers_to_transform not in (None, [])
-        if by_layer or peft.exclude_modules or isinstance(peft.target_modules, str):
+        if (
+            peft.layers_to_transform not in (None, [])
+            or peft.exclude_modules
+            or isinstance(peft.target_modules, str)
+        ):
             return tuple(self.modules)
         return tuple(sorted(peft.target_modules))
 
@@ -362,7 +363,7 @@ def read_adapter(spec: str | Path, name: str | None = None) -> AdapterInfo:
     tensors = {
         _key(module, factor): tensor for module in used for factor, tensor in pairs[module].items()
     }
-    with weights.open("rb") as file:
+    with readable(weights), weights.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")
     scales = [(module, shape.rank, shape.scale) for module, shape in modules.items()]
     digest.update(canonical([config.peft.base_model_name_or_path or None, *scales]))
@@ -425,27 +426,24 @@ def load_adapter(info: AdapterInfo) -> Adapter:
             changes may not be.
     """
     file = info.weights_file
-    try:
-        stored = load_file(file)
-    except (safetensors.SafetensorError, OSError) as error:
-        raise UserError(f"{file}: cannot be read ({error}); copy or export it again") from error
     factors = {}
-    for module, shape in info.modules.items():
-        b, a = (stored[_key(module, factor)].to(torch.float32) for factor in "BA")
-        if not _change_is_finite(b, a, shape.scale):
-            raise UserError(
-                f"{file}: the weights of {module} are NaN or infinite, or so large "
-                "that its change overflows; train or export the expert again"
-            )
-        factors[module] = Factors(b=b, a=a, scale=shape.scale)
+    with readable(file), safetensors.safe_open(file, framework="pt") as stored:
+        for module, shape in info.modules.items():
+            b, a = (stored.get_tensor(_key(module, f)).to(torch.float32) for f in "BA")
+            if not _change_is_finite(b, a, shape.scale):
+                raise UserError(
+                    f"{file}: the weights of {module} are NaN or infinite, or so large "
+                    "that its change overflows; train or export the expert again"
+                )
+            factors[module] = Factors(b=b, a=a, scale=shape.scale)
     return Adapter(info, factors)
 
 
 def _change_is_finite(b: Tensor, a: Tensor, scale: float) -> bool:
     """Whether ``scale * b``, `a` and ``scale * b @ a`` are finite, by their Frobenius norms."""
-    left, right = (float(torch.linalg.vector_norm(each, dtype=torch.float64)) for each in (b, a))
-    bounds = (left * abs(scale), right, left * abs(scale) * right)
-    return all(bound < torch.finfo(torch.float32).max for bound in bounds)
+    left, right = float(b.double().norm()) * abs(scale), float(a.double().norm())
+    largest = torch.finfo(torch.float32).max
+    return all(bound < largest for bound in (left, right, left * right))
 
 
 def load_factors(info: AdapterInfo) -> dict[str, LowRank]:

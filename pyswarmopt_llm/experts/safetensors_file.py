@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import math
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,21 +41,15 @@ class TensorHeader:
     start: int = field(default=0, compare=False)
 
 
-def read_header(path: Path) -> dict[str, TensorHeader]:
-    """Names, shapes and dtypes of the tensors in a safetensors file.
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Read a safetensors file.
 
     Raises:
-        UserError: the file is missing, no regular one, or damaged.
+        UserError: it is missing, cannot be read, or is damaged.
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would wait for a writer
-            raise UserError(f"{path}: not a regular file; copy or export it again")
-        # The library checks that the header is one and that its tensors fill the file.
-        with safetensors.safe_open(path, framework="pt"):
-            pass
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            entries = json.loads(file.read(length))
+        yield
     except OSError as error:
         raise UserError(
             f"{path}: cannot be read ({error.strerror or first_line(error)}); check that the file "
@@ -64,6 +59,23 @@ def read_header(path: Path) -> dict[str, TensorHeader]:
         raise UserError(
             f"{path}: truncated or corrupt ({first_line(error)}); copy or export it again"
         ) from error
+
+
+def read_header(path: Path) -> dict[str, TensorHeader]:
+    """Names, shapes and dtypes of the tensors in a safetensors file.
+
+    Raises:
+        UserError: the file is missing, no regular one, or damaged.
+    """
+    with readable(path):
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would wait for a writer
+            raise UserError(f"{path}: not a regular file; copy or export it again")
+        # The library checks that the header is one and that its tensors fill the file.
+        with safetensors.safe_open(path, framework="pt"):
+            pass
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            entries = json.loads(file.read(length))
     return {
         name: TensorHeader(
             tuple(entry["shape"]), entry["dtype"], 8 + length + entry["data_offsets"][0]

@@ -14,16 +14,14 @@ seed, with how much the best value found is above the optimum.
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import json
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from rows_file import write_rows
 
 import pyswarmopt as pso
 from pyswarmopt.interop.nevergrad import NevergradOptimizer, SwarmOptimizer, ng
@@ -141,15 +139,8 @@ def rows(seeds: list[int]) -> Iterator[dict[str, Any]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--outcomes", type=Path, required=True, help="JSONL file, written anew")
-    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(15)))
-    args = parser.parse_args()
     warnings.simplefilter("ignore")  # nevergrad's and pycma's own
-    made = [json.dumps(row) for row in rows(args.seeds)]
-    args.outcomes.write_text("".join(f"{row}\n" for row in made), encoding="utf-8")
+    write_rows(__doc__, rows, seeds=15)
 
 
 if __name__ == "__main__":

@@ -11,15 +11,13 @@ shorter step, which keeps a swarm apart for longer.
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from rows_file import write_rows
 
 import pyswarmopt as pso
 from pyswarmopt.inspect.diagnostics import diversity
@@ -64,14 +62,7 @@ def rows(seeds: list[int]) -> Iterator[dict[str, Any]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--outcomes", type=Path, required=True, help="JSONL file, written anew")
-    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(6)))
-    args = parser.parse_args()
-    made = [json.dumps(row) for row in rows(args.seeds)]
-    args.outcomes.write_text("".join(f"{row}\n" for row in made), encoding="utf-8")
+    write_rows(__doc__, rows, seeds=6)
 
 
 if __name__ == "__main__":

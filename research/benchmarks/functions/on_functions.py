@@ -10,15 +10,13 @@ seed, with how much the best value found is above the optimum.
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import json
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rows_file import write_rows
 
 import pyswarmopt as pso
 from pyswarmopt.teaching.functions.compare import ToyProblem, problem
@@ -71,14 +69,7 @@ def rows(seeds: list[int]) -> Iterator[dict[str, Any]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--outcomes", type=Path, required=True, help="JSONL file, written anew")
-    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(15)))
-    args = parser.parse_args()
-    made = [json.dumps(row) for row in rows(args.seeds)]
-    args.outcomes.write_text("".join(f"{row}\n" for row in made), encoding="utf-8")
+    write_rows(__doc__, rows, seeds=15)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ broken and hostile files.
 
 from __future__ import annotations
 
+import errno
+import itertools
 import json
 import shutil
 from collections.abc import Callable
@@ -234,3 +236,20 @@ def test_atomic_directory_leaves_nothing_behind_and_overwrites_nothing(tmp_path:
     with pytest.raises(UserError, match="exists already"), atomic_directory(tmp_path / "out"):
         pass
     assert [path.name for path in tmp_path.rglob("*")] == ["out", "mine"]
+
+
+@pytest.mark.parametrize("call", [1, 2])
+def test_weights_that_cannot_be_opened_are_refused_in_one_line(
+    tiny_experts: list[Path], monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    """The header is read first, then the digest of all."""
+    opened, calls = Path.open, itertools.count(1)
+
+    def fails(self: Path, *args: Any, **options: Any) -> Any:
+        if self.suffix == ".safetensors" and next(calls) == call:
+            raise OSError(errno.EIO, "Input/output error", str(self))
+        return opened(self, *args, **options)
+
+    monkeypatch.setattr(Path, "open", fails)
+    with pytest.raises(UserError, match=r"cannot be read \(Input/output error\)"):
+        read_adapter(tiny_experts[0])
