@@ -357,7 +357,6 @@ class PhasedSearch(Progress):
         """All that a resume needs: arrays (copies), numbers and strings."""
         saved: dict[str, Any] = {
             "random": self.random.bit_generator.state,
-            "limits": [self.max_evals, self._max_iter, self._target],
             **super().state_dict(prefix),
         }
         for phase in self.phases.values():
