@@ -1,6 +1,4 @@
-"""Other libraries, loaded on use: `pyswarmopt.interop.nevergrad`, `.pycma`, `.pyswarms` and
-`.sklearn`.
-"""
+"""Other libraries, loaded on use: `pyswarmopt.interop.nevergrad`, `.pycma` and `.pyswarms`."""
 
 from __future__ import annotations
 
@@ -9,7 +7,7 @@ from typing import Any
 
 from pyswarmopt.base.arrays import needing_torch
 
-__all__ = ["nevergrad", "pycma", "pyswarms", "sklearn"]
+__all__ = ["nevergrad", "pycma", "pyswarms"]
 
 
 def __getattr__(name: str) -> Any:
