@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 Callback = Callable[[Any], bool | None]  # given the result so far
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(repr=False, eq=False)
 class Options:
     """The arguments of `pyswarmopt.minimize`, where they are described.
 
@@ -70,7 +70,7 @@ class Options:
     def __post_init__(self) -> None:
         for name, least in ("max_evals", 1), ("max_iter", 0), ("population", 1):
             count = as_limit(name, getattr(self, name), least)
-            object.__setattr__(self, name, count)  # the dataclass is frozen
+            setattr(self, name, count)
         for name in ("timeout", "evaluation_timeout"):
             seconds = getattr(self, name)
             if seconds is not None and not (
@@ -84,7 +84,7 @@ class Options:
             raise TypeError(f"callback={self.callback!r}: it cannot be called")
         if not isinstance(self.args, tuple | list | np.ndarray):
             raise TypeError(f"args={self.args!r}: use a tuple, such as args=(2.0,)")
-        object.__setattr__(self, "seed", as_seed(self.seed))
+        self.seed = as_seed(self.seed)
 
 
 @dataclass(frozen=True, repr=False, eq=False)

@@ -35,7 +35,7 @@ def starting_points(x0: Start, space: Space | None = None) -> Floats:
     """
     if isinstance(x0, Result):
         return x0.x[None]
-    named = x0 if isinstance(x0, list) and x0 else [x0]
+    named: Any = x0 if isinstance(x0, list) and x0 else [x0]
     if space is not None and all(isinstance(params, Mapping) for params in named):
         return np.array([space.encode(params) for params in named])
     try:

@@ -64,8 +64,9 @@ class Coding:
         """Kinds of the swarm's coordinates; labels are told apart by their keys."""
         only = self.categories & (self.widths == 1)
         levels = np.where(self.integers, self.high - self.low + 1, only).astype(np.int64)
-        each = levels, np.arange(len(levels)), self.smooth
-        return Kinds(*(np.repeat(of_each, self.widths) for of_each in each))
+        parameter = np.repeat(np.arange(len(levels)), self.widths)
+        smooth = np.repeat(self.smooth, self.widths)
+        return Kinds(np.repeat(levels, self.widths), parameter, smooth)
 
     def decode(self, positions: Floats) -> Floats:
         """The swarm's positions, (n, M), as the objective sees them, (n, D), never out of
@@ -84,12 +85,10 @@ class Coding:
         """Positions of the swarm, (n, M), that decode to the points x, (n, D)."""
         if not self.categories.any():
             return x
-        keys, labels = (
-            np.repeat(side, self.widths) for side in (self.categories, self.low - self.first)
-        )
+        keys = np.repeat(self.categories, self.widths)
+        labels = np.repeat(self.low - self.first, self.widths) + np.arange(self.size)
         positions = np.repeat(x, self.widths, axis=1)
-        chosen = np.rint(positions) == labels + np.arange(self.size)
-        return np.where(keys, chosen, positions)
+        return np.where(keys, np.rint(positions) == labels, positions)
 
 
 def make_coding(
