@@ -16,6 +16,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
+
+from pyswarmopt.algorithms import registry as recipes
+from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.in_flight import Ticket
+from pyswarmopt.base.inputs import as_points
+from pyswarmopt.base.spelling import did_you_mean
+from pyswarmopt.interop.replay import Replayed
+from pyswarmopt.parts import boundary
+from pyswarmopt.parts.bounds import read_bounds
+from pyswarmopt.swarm import Swarm
 
 _state = np.random.get_state()
 import nevergrad as ng  # noqa: E402
@@ -23,18 +34,6 @@ from nevergrad.optimization import base, metamodel  # noqa: E402
 from nevergrad.parametrization.helpers import Normalizer  # noqa: E402
 
 np.random.set_state(_state)  # importing it draws from NumPy's global generator
-
-from torch import Tensor  # noqa: E402
-
-from pyswarmopt.algorithms import registry as recipes  # noqa: E402
-from pyswarmopt.base.arrays import Floats  # noqa: E402
-from pyswarmopt.base.in_flight import Ticket  # noqa: E402
-from pyswarmopt.base.inputs import as_points  # noqa: E402
-from pyswarmopt.base.spelling import did_you_mean  # noqa: E402
-from pyswarmopt.interop.replay import Replayed  # noqa: E402
-from pyswarmopt.parts import boundary  # noqa: E402
-from pyswarmopt.parts.bounds import read_bounds  # noqa: E402
-from pyswarmopt.swarm import Swarm  # noqa: E402
 
 WORST = 1e20  # told to nevergrad for a value that is not finite; it cuts off at 5e20
 
