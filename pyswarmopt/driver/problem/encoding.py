@@ -62,8 +62,7 @@ class Coding:
     @property
     def kinds(self) -> Kinds:
         """Kinds of the swarm's coordinates; labels are told apart by their keys."""
-        only = self.categories & (self.widths == 1)
-        levels = np.where(self.integers, self.high - self.low + 1, only).astype(np.int64)
+        levels = np.where(self.integers, self.high - self.low + 1, self.categories).astype(np.int64)
         parameter = np.repeat(np.arange(len(levels)), self.widths)
         smooth = np.repeat(self.smooth, self.widths)
         return Kinds(np.repeat(levels, self.widths), parameter, smooth)
