@@ -1,4 +1,6 @@
-"""Other libraries, loaded on use: `pyswarmopt.interop.nevergrad`, `.pycma` and `.pyswarms`."""
+"""Other libraries, loaded on use: `pyswarmopt.interop.nevergrad`, `.pycma`, `.pyswarms` and
+`.sklearn`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from typing import Any
 
 from pyswarmopt.base.arrays import needing_torch
 
-__all__ = ["nevergrad", "pycma", "pyswarms"]
+__all__ = ["nevergrad", "pycma", "pyswarms", "sklearn"]
 
 
 def __getattr__(name: str) -> Any:

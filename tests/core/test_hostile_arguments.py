@@ -77,7 +77,7 @@ SPACES = [
     ({"a": (1, 2, 3)}, "choices are a list"),
     ({"a": ("x", "y")}, "choices are a list"),
     ({"a": object()}, r"space\['a'\] = <object"),
-    ({"a": norm()}, r"space\['a'\] = <scipy.*: use \(low, high\)"),
+    ({"a": norm()}, r"space\['a'\] = norm\(.*uniform, loguniform and randint"),
     ({"a": (0, 1), "b": pso.when("c", 1, (0, 1))}, "must name choices or an integer"),
     ({"a": (0, 1), "b": pso.when("a", 1, (0, 1))}, "must name choices"),
     ({"a": [1, 2], "b": pso.when("a", True, (0, 1))}, "values that it may have"),

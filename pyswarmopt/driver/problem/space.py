@@ -261,8 +261,8 @@ class Space:
 
     Args:
         given: name to what it may be: ``(low, high)`` a real number, ``[a, b, ...]`` a choice,
-            `log`, `integer`, `fixed`, `when`, or a plain number, string, truth value or None, which
-            is fixed.
+            `log`, `integer`, `fixed`, `when`, SciPy's ``uniform(...)``, ``loguniform(...)`` or
+            ``randint(...)``, or a plain number, string, truth value or None, which is fixed.
 
     Attributes:
         names: of the parameters that are searched, one for each coordinate.
@@ -428,6 +428,8 @@ def _read(name: str, spec: Any) -> Parameter:
             spec = spec.tolist()
         if isinstance(spec, list):
             return Choice(tuple(spec))
+        if hasattr(spec, "dist") and callable(getattr(spec, "support", None)):
+            return _range_of(spec)
     except ValueError as error:
         raise ValueError(f"space[{name!r}] = {error}") from None
     if spec is None or isinstance(spec, str | bool | int | float):
@@ -436,6 +438,20 @@ def _read(name: str, spec: Any) -> Parameter:
         f"space[{name!r}] = {spec!r}: use (low, high), a list of choices, pso.log(low, high), "
         "pso.integer(low, high), "
         "pso.fixed(value) or pso.when(name, value, ...)"
+    )
+
+
+def _range_of(distribution: Any) -> Real:
+    """The range of one of SciPy's frozen distributions: uniform, loguniform or randint."""
+    name = distribution.dist.name
+    low, high = np.array(distribution.support()).tolist()
+    if name == "randint":
+        return Integer(int(low), int(high))
+    if name in ("loguniform", "reciprocal", "uniform"):
+        return Real(low, high, log=name != "uniform")
+    raise ValueError(
+        f"{name}(...): of SciPy's distributions uniform, loguniform and randint are ranges to "
+        "search; give (low, high)"
     )
 
 

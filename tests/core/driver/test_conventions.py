@@ -187,3 +187,16 @@ def test_a_generator_is_a_seed(recipe, tmp_path):
     assert search(np.random.default_rng(1), 24, checkpoint=path).nfev == 24
     with pytest.raises(ValueError, match="other seed"):
         search(np.random.default_rng(2), 24, checkpoint=path)
+
+
+def test_scipys_distributions_are_ranges():
+    stats = pytest.importorskip("scipy.stats")
+    space = {
+        "rate": stats.loguniform(1e-4, 1.0),
+        "depth": stats.randint(2, 9),
+        "share": stats.uniform(0.5, 0.25),
+    }
+    ours = {"rate": pso.log(1e-4, 1.0), "depth": pso.integer(2, 8), "share": (0.5, 0.75)}
+    read, meant = pso.Space(space), pso.Space(ours)
+    assert np.allclose(read.bounds, meant.bounds, rtol=1e-12)
+    assert (read.names, read.integrality) == (meant.names, meant.integrality)

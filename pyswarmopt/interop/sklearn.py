@@ -1,0 +1,127 @@
+"""A search for scikit-learn's estimators: `SwarmSearchCV` takes the place of
+`RandomizedSearchCV`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.utils import get_tags
+
+from pyswarmopt._minimize import maximize
+
+if TYPE_CHECKING:
+    from pyswarmopt.algorithms.recipe import Recipe
+
+
+class SwarmSearchCV(BaseSearchCV):
+    """Search an estimator's parameters with a swarm, by cross-validation.
+
+    What it has beside these arguments, after `fit`, is what every search of scikit-learn has:
+    `best_params_`, `best_score_`, `best_estimator_`, `cv_results_`, `predict`, ...
+
+    Args:
+        estimator: what is fitted.
+        param_distributions: its parameters by name; see `pyswarmopt.Space`, which reads SciPy's
+            distributions, too. `pso.when` leaves a parameter at the estimator's default.
+        n_iter: the most candidates; each is fitted once for every fold, and none twice.
+        recipe: see `pyswarmopt.minimize`.
+        random_state: seed of the search; a `numpy.random.RandomState` gives one.
+        scoring: as in `sklearn.model_selection.RandomizedSearchCV`, like all that follow. With
+            several metrics the one that `refit` names is maximised.
+        n_jobs: processes; at first no more of them have work than there are folds, since up to 20
+            parameters the first candidates come one at a time: 5 for each parameter, with integers
+            or categories 200.
+        refit: fit the best candidate on all data; with several metrics the name of one.
+        cv: folds.
+        verbose: how much is printed.
+        pre_dispatch: jobs that are sent ahead.
+        error_score: of a candidate whose fit fails.
+        return_train_score: score the training folds, too.
+
+    Example:
+        >>> import pyswarmopt as pso
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.svm import SVC
+        >>> space = {"C": pso.log(1e-3, 1e3), "gamma": pso.log(1e-4, 10.0)}
+        >>> search = SwarmSearchCV(SVC(), space, n_iter=30, random_state=0).fit(*load_iris(return_X_y=True))
+        >>> bool(search.best_score_ > 0.95), len(search.cv_results_["params"]) <= 30
+        (True, True)
+    """
+
+    def __init__(
+        self,
+        estimator: Any,
+        param_distributions: Mapping[str, Any],
+        *,
+        n_iter: int = 50,
+        recipe: str | Recipe | None = None,
+        random_state: Any = None,
+        scoring: Any = None,
+        n_jobs: int | None = None,
+        refit: Any = True,
+        cv: Any = None,
+        verbose: int = 0,
+        pre_dispatch: int | str = "2*n_jobs",
+        error_score: Any = np.nan,
+        return_train_score: bool = False,
+    ) -> None:
+        super().__init__(
+            estimator=estimator, scoring=scoring, n_jobs=n_jobs, refit=refit, cv=cv,
+            verbose=verbose, pre_dispatch=pre_dispatch, error_score=error_score,
+            return_train_score=return_train_score,
+        )  # fmt: skip
+        self.param_distributions = param_distributions
+        self.n_iter = n_iter
+        self.recipe = recipe
+        self.random_state = random_state
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags = get_tags(self.estimator).target_tags
+        return tags
+
+    def fit(self, X: Any, y: Any = None, **params: Any) -> Any:
+        """Search, then fit the best candidate on all data.
+
+        Raises:
+            ValueError: the estimator needs y, and it is None.
+        """
+        if y is None and get_tags(self.estimator).target_tags.required:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None"
+            )
+        return super().fit(X, y, **params)
+
+    def _run_search(
+        self, evaluate_candidates: Callable[[list[dict[str, Any]]], dict[str, Any]]
+    ) -> None:
+        """scikit-learn's hook: candidates in, all results so far out."""
+        if self.n_iter < 2:
+            raise ValueError(f"n_iter={self.n_iter}: a search needs at least 2 candidates")
+        score_of: dict[str, float] = {}
+
+        def scores(candidates: list[dict[str, Any]]) -> list[float]:
+            new = {repr(params): params for params in candidates if repr(params) not in score_of}
+            if new:
+                results = evaluate_candidates(list(new.values()))
+                mean = results.get(f"mean_test_{self.refit}", results.get("mean_test_score"))
+                if mean is None:
+                    raise ValueError(
+                        f"refit={self.refit!r}: with several metrics, name the one to maximise"
+                    )
+                score_of.update(zip(new, mean[-len(new) :].tolist(), strict=True))
+            return [score_of[repr(params)] for params in candidates]
+
+        seed = self.random_state
+        if isinstance(seed, np.random.RandomState):
+            seed = seed.randint(2**31)
+        # the last call is for the best point once more, whose score is known
+        limit = self.n_iter + 1
+        space = self.param_distributions
+        maximize(
+            scores, recipe=self.recipe, max_evals=limit, seed=seed, vectorized=True, space=space
+        )
