@@ -1,5 +1,5 @@
-"""Other libraries, loaded on use: `pyswarmopt.interop.nevergrad`, `.pycma`, `.pyswarms` and
-`.sklearn`.
+"""Other libraries, loaded on use: `pyswarmopt.interop.nevergrad`, `.optuna`, `.pycma`, `.pyswarms`
+and `.sklearn`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any
 
 from pyswarmopt.base.arrays import needing_torch
 
-__all__ = ["nevergrad", "pycma", "pyswarms", "sklearn"]
+__all__ = ["nevergrad", "optuna", "pycma", "pyswarms", "sklearn"]
 
 
 def __getattr__(name: str) -> Any:
