@@ -1,0 +1,135 @@
+"""A sampler for optuna: ``optuna.create_study(sampler=SwarmSampler(seed=0))``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.search_space import IntersectionSearchSpace
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from pyswarmopt.algorithms.recipe import Recipe
+from pyswarmopt.base.in_flight import Ticket
+from pyswarmopt.driver.problem.encoding import make_coding
+from pyswarmopt.driver.problem.space import Choice, Integer, Parameter, Real, Space
+from pyswarmopt.parts.bounds import read_bounds
+from pyswarmopt.swarm import Swarm
+
+
+class SwarmSampler(BaseSampler):
+    """Trials are the positions of a swarm, which moves particle by particle, so that trials may run
+    side by side.
+
+    The parameters that all trials so far have in common are searched by the swarm; others, and the
+    first trial, are drawn at random. Where that search space changes, a new swarm begins. For one
+    objective. A failed or pruned trial counts as the worst.
+
+    Args:
+        seed: the same seed and the same values give the same trials.
+        recipe: of `pyswarmopt.recipes`, or a name.
+        population: particles; default: the recipe's. No more trials than that run side by side
+            without chance's help.
+
+    Example:
+        >>> import optuna
+        >>> optuna.logging.set_verbosity(optuna.logging.WARNING)
+        >>> study = optuna.create_study(sampler=SwarmSampler(seed=1))
+        >>> study.optimize(lambda t: (t.suggest_float("x", -9, 9) - 2) ** 2, n_trials=60)
+        >>> study.best_value < 0.01
+        True
+    """
+
+    def __init__(
+        self,
+        seed: int | None = None,
+        recipe: str | Recipe = "surrogate",
+        population: int | None = None,
+    ):
+        self._seed, self._recipe, self._population = seed, recipe, population
+        self._random = RandomSampler(seed)
+        self._common = IntersectionSearchSpace()
+        self._swarm: Swarm | None = None
+        self._searched: dict[str, BaseDistribution] = {}
+        self._tickets: dict[int, Ticket] = {}
+
+    def reseed_rng(self) -> None:
+        """Draw other random numbers from now on; optuna calls it in each process."""
+        self._random.reseed_rng()
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """The parameters that all trials so far share."""
+        return {name: d for name, d in self._common.calculate(study).items() if not d.single()}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Position of the next particle; nothing while all particles wait for their values."""
+        if len(study.directions) != 1:
+            raise ValueError("SwarmSampler searches one objective; use another sampler for several")
+        if not search_space:
+            return {}
+        if self._swarm is None or search_space != self._searched:
+            self._swarm = self._begin(
+                search_space, maximize=study.direction is StudyDirection.MAXIMIZE
+            )
+        ticket = self._swarm.ask_one()
+        if ticket is None:
+            return {}
+        self._tickets[trial.number] = ticket
+        params = self._space.decode(self._coding.decode(ticket.x.numpy()[None])[0])
+        return {name: _value(search_space[name], params[name]) for name in search_space}
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, distribution: Any
+    ) -> Any:
+        """Draw at random: a parameter that not all trials have, or the first trial's."""
+        return self._random.sample_independent(study, trial, param_name, distribution)
+
+    def after_trial(
+        self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
+    ) -> None:
+        """Tell the particle its value."""
+        ticket = self._tickets.pop(trial.number, None)
+        if ticket is not None and self._swarm is not None:
+            self._swarm.tell(
+                ticket, values[0] if state == TrialState.COMPLETE and values else math.nan
+            )
+
+    def _begin(self, search_space: dict[str, BaseDistribution], maximize: bool) -> Swarm:
+        self._space = space = Space({name: _parameter(d) for name, d in search_space.items()})
+        self._coding = make_coding(read_bounds(space.bounds), space.integrality, space.categorical)
+        self._searched, self._tickets = dict(search_space), {}
+        return Swarm(
+            bounds=self._coding.bounds(), population=self._population, recipe=self._recipe,
+            maximize=maximize, seed=self._seed,
+        )  # fmt: skip
+
+
+def _parameter(distribution: BaseDistribution) -> Parameter:
+    """Ours for one of optuna's; what goes in steps is searched by the number of steps."""
+    if isinstance(distribution, CategoricalDistribution):
+        return Choice(distribution.choices)
+    if not isinstance(distribution, FloatDistribution | IntDistribution):
+        raise ValueError(f"{distribution}: SwarmSampler knows floats, integers and categories")
+    low, high, step = distribution.low, distribution.high, distribution.step
+    if distribution.log:
+        return (Integer if isinstance(distribution, IntDistribution) else Real)(low, high, log=True)
+    return Real(low, high) if step is None else Integer(0, round((high - low) / step))
+
+
+def _value(distribution: BaseDistribution, value: Any) -> Any:
+    step = getattr(distribution, "step", None)
+    if step is None or getattr(distribution, "log", False):
+        return value
+    return distribution.low + value * step

@@ -1,0 +1,80 @@
+"""SwarmSampler: optuna's distributions, trials side by side, failed trials, another search
+space.
+"""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+optuna = pytest.importorskip("optuna")
+from pyswarmopt.interop.optuna import SwarmSampler  # noqa: E402
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def everything(trial):
+    x = trial.suggest_float("x", -5, 5)
+    lr = trial.suggest_float("lr", 1e-5, 1, log=True)
+    step = trial.suggest_float("step", 0.5, 2.0, step=0.25)
+    n = trial.suggest_int("n", 1, 9, step=2)
+    units = trial.suggest_int("units", 1, 512, log=True)
+    opt = trial.suggest_categorical("opt", ["adam", "sgd"])
+    assert step in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
+    assert n in (1, 3, 5, 7, 9) and isinstance(units, int)
+    reals = (x - 1) ** 2 + (math.log10(lr) + 2) ** 2 + abs(step - 1)
+    return reals + abs(n - 7) + math.log(units) + (opt == "sgd")
+
+
+def run(sampler, objective=everything, n_trials=150, **kwargs):
+    study = optuna.create_study(sampler=sampler, direction=kwargs.pop("direction", "minimize"))
+    study.optimize(objective, n_trials=n_trials, **kwargs)
+    return study
+
+
+@pytest.mark.parametrize(("direction", "sign"), [("minimize", 1), ("maximize", -1)])
+def test_every_kind_of_parameter_is_searched_better_than_at_random(direction, sign):
+    def searched(sampler):
+        return run(sampler, lambda trial: sign * everything(trial), direction=direction)
+
+    ours, random = searched(SwarmSampler(seed=0)), searched(optuna.samplers.RandomSampler(seed=0))
+    assert sign * ours.best_value < sign * random.best_value
+    again = searched(SwarmSampler(seed=0))
+    assert [t.value for t in again.trials] == [t.value for t in ours.trials]
+
+
+def test_trials_may_run_side_by_side_and_fail():
+    def objective(trial):
+        x = trial.suggest_float("x", -9, 9)
+        if x < -5:
+            raise RuntimeError("no")
+        return (x - 2) ** 2
+
+    study = run(SwarmSampler(seed=2), objective, 80, n_jobs=1, catch=RuntimeError)
+    assert study.best_value < 0.01
+
+    study = optuna.create_study(sampler=SwarmSampler(seed=3, population=4))
+    study.optimize(lambda t: t.suggest_float("x", -9, 9) ** 2, n_trials=1)
+    trials = [study.ask() for _ in range(6)]  # two more than there are particles
+    asked = [trial.suggest_float("x", -9, 9) for trial in trials]
+    for trial, x in reversed(list(zip(trials, asked, strict=True))):
+        study.tell(trial, x**2)
+    study.optimize(lambda t: t.suggest_float("x", -9, 9) ** 2, n_trials=60)
+    assert len(study.trials) == 67 and study.best_value < 0.01
+
+
+def test_parameters_that_only_some_trials_have_are_left_to_chance():
+    def objective(trial):
+        kind = trial.suggest_categorical("kind", ["a", "b"])
+        extra = trial.suggest_float("extra", 0, 1) if kind == "b" else 0.0
+        return trial.suggest_float("x", -5, 5) ** 2 + extra
+
+    assert run(SwarmSampler(seed=0), objective, 80).best_value < 0.05
+
+
+def test_several_objectives_are_refused():
+    study = optuna.create_study(sampler=SwarmSampler(), directions=["minimize", "minimize"])
+    with pytest.raises(ValueError, match="one objective"):
+        study.optimize(lambda t: (t.suggest_float("x", 0, 1), 1.0), n_trials=3)
