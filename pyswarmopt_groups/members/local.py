@@ -120,11 +120,6 @@ class LocalMember(Member):
             for value, (context, text) in zip(engine.loglikelihood(requests), requests, strict=True)
         ]
 
-    @property
-    def has_chat_template(self) -> bool:
-        """Whether each of its models has one."""
-        return all(model.tokenizer.chat_template is not None for model in self.models)
-
     def count(self, text: str) -> int:
         """Tokens by its own tokenizer; of a mixture the sum over its models."""
         return sum(count_tokens(model, text) for model in self.models if text)
