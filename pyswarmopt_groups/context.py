@@ -44,9 +44,6 @@ class Verdict:
     notes: Mapping[str, Any] = field(default_factory=dict)
 
 
-Decide = Callable[[Sequence[Item]], list[Verdict]]
-
-
 def verdict_of(outcome: voting.Outcome, tokens: int, **notes: Any) -> Verdict:
     """The verdict of a vote."""
     answer, tied = outcome.answer, len(outcome.tied) > 1

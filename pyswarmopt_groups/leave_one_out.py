@@ -118,11 +118,11 @@ def _decided(
     strategy: Strategy, whole: GroupContext, contexts: Mapping[str, GroupContext], task: Task
 ) -> dict[str, Any]:
     """The strategy's entry: its score, and what changes without each member."""
-    verdicts = strategy.fit(whole)(task.test)
+    verdicts = strategy.decide(whole, task.test)
     right = rights(task.test, verdicts)
     members = {}
     for name, context in contexts.items():
-        others = strategy.fit(context)(task.test)
+        others = strategy.decide(context, task.test)
         right_without = rights(task.test, others)
         rows = zip(task.test, verdicts, others, strict=True)
         members[name] = {

@@ -175,7 +175,7 @@ def decide_prompt(config: CouncilConfig, prompt: str) -> dict[str, Verdict]:
     task = Task("prompt", (), (Item("prompt", prompt, None, "", plain=True),))
     group = Group.opened(config, task)
     context = group.context(Store(None))
-    return {strategy.name: strategy.fit(context)(task.test)[0] for strategy in group.strategies}
+    return {strategy.name: strategy.decide(context, task.test)[0] for strategy in group.strategies}
 
 
 def _report(group: Group, store: Store, out: Path | None, on_step: OnStep) -> dict[str, Any]:
@@ -220,7 +220,7 @@ def _decided(strategy: Strategy, context: GroupContext, single: Sequence[float])
     best member.
     """
     began, items = time.perf_counter(), context.task.test
-    verdicts = strategy.fit(context)(items)
+    verdicts = strategy.decide(context, items)
     row = _strategy_row(strategy, items, verdicts, single)
     return {
         "row": row | {"seconds": round(time.perf_counter() - began, 3)},
