@@ -86,7 +86,7 @@ class EndpointMember(Member):
         for prompt, completions in zip(prompts, zip(*rounds, strict=True), strict=True):
             texts = tuple(completion.text for completion in completions)
             tokens = sum(self._cost(prompt, completion) for completion in completions)
-            replies.append(Texts(texts * (how.n // len(texts)), tokens))
+            replies.append(Texts(texts, tokens))
         return replies
 
     def refuse(self) -> NoReturn:

@@ -90,7 +90,7 @@ class LocalMember(Member):
         engine = self.base.load(self._patch)
         chats = [engine.chat(prompt) for prompt in prompts]
         written: list[tuple[str, ...]]
-        if how.temperature == 0.0:  # once, whatever `n`
+        if how.temperature == 0.0:
             written = [(text,) for text in engine.generate(chats, how.max_new_tokens)]
         elif engine not in self.models:
             raise UserError(
@@ -103,7 +103,7 @@ class LocalMember(Member):
         replies = []
         for texts, prompt in zip(written, prompts, strict=True):
             tokens = len(texts) * self._turn_tokens(prompt) + sum(map(self.count, texts))
-            replies.append(Texts(texts * (how.n // len(texts)), tokens))
+            replies.append(Texts(texts, tokens))
         return replies
 
     def likelihoods(self, pairs: Sequence[Pair]) -> list[Likelihood]:

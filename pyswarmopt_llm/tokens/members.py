@@ -58,6 +58,20 @@ class Member:
         return hashlib.sha256(both.encode()).hexdigest()
 
 
+class SeveralModels(Engine):
+    """An engine of several models, each with a chat template of its own."""
+
+    def chat(self, user: str, earlier: Sequence[Mapping[str, str]] = ()) -> str:
+        """The user's turn as it is.
+
+        Raises:
+            UserError: there are turns before it.
+        """
+        if earlier:
+            raise UserError("several models take single turns, no conversations; use one `base`")
+        return user
+
+
 def find_members(specs: Sequence[str], base: str | None = None) -> tuple[Member, ...]:
     """Find the experts: a directory with an adapter_config.json is an adapter, anything else a
     model.
