@@ -17,8 +17,6 @@ from pyswarmopt_llm.published.classifiers import Classifier
 from pyswarmopt_llm.scores.tasks import Item, Scoring
 from pyswarmopt_llm.scores.tasks.items import normalise
 
-_LONGEST = 512  # tokens of a text, the window of BERT-like classifiers
-
 
 def find_classifier(spec: str) -> BaseModel | None:
     """The classifier in a directory; None if there is something else."""
@@ -62,7 +60,7 @@ class ClassifierMember(Member):
             UserError: an item has no options, or one that no label names.
         """
         columns = [self._columns(item) for item in items]
-        rows = [self._ids(item.question) for item in items]
+        rows = self._model.encode([item.question for item in items])
         logprobs = self._model.logits(rows).log_softmax(-1).tolist()
         answers = []
         for ids, named, values in zip(rows, columns, logprobs, strict=True):
@@ -72,7 +70,7 @@ class ClassifierMember(Member):
 
     def count(self, text: str) -> int:
         """See `Member`."""
-        return len(self._ids(text))
+        return len(self._model.encode([text])[0])
 
     def refuse(self) -> NoReturn:
         """See `Member`."""
@@ -95,7 +93,3 @@ class ClassifierMember(Member):
                 )
             found[letter] = self.labels[named[0]]
         return found
-
-    def _ids(self, text: str) -> list[int]:
-        tokenizer = self._model.tokenizer
-        return list(tokenizer(text, truncation=True, max_length=_LONGEST)["input_ids"])
