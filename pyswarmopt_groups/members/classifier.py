@@ -4,7 +4,6 @@ its labels names.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -13,6 +12,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.experts.base import BaseModel, resolve_base
+from pyswarmopt_llm.experts.files import read_json
 from pyswarmopt_llm.published.classifiers import Classifier
 from pyswarmopt_llm.scores.tasks import Item, Scoring
 from pyswarmopt_llm.scores.tasks.items import normalise
@@ -23,7 +23,7 @@ def find_classifier(spec: str) -> BaseModel | None:
     config = user_path(spec) / "config.json"
     if not config.is_file():
         return None
-    kinds = json.loads(config.read_text(encoding="utf-8")).get("architectures") or [""]
+    kinds = read_json(config).get("architectures") or [""]
     if not kinds[0].endswith("ForSequenceClassification"):
         return None
     return resolve_base(spec)
