@@ -19,8 +19,8 @@ from pyswarmopt_llm.common.interfaces import Engine, Score, Utility
 from pyswarmopt_llm.common.registry import lazy, unknown
 from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS, Accuracy, possible_scorings
 from pyswarmopt_llm.scores.metrics.combine import Combine, find_combine
-from pyswarmopt_llm.scores.tasks import Item, Scoring, Task, with_templates
-from pyswarmopt_llm.scores.tasks.load import load_task_of
+from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
+from pyswarmopt_llm.scores.tasks.load import load_task_of, with_templates
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.scores.metrics.written import Chat, InOtherUnits, Sampling, ScoreTexts
@@ -486,13 +486,13 @@ def load_tasks(config: Any, specs: Sequence[str], **other: Any) -> dict[str, Tas
     """
     tasks: dict[str, Task] = {}
     for spec in specs:
-        task = load_task_of(config, spec, template=(), **other)
+        task = load_task_of(config, spec, template=None, **other)
         if task.name in tasks:
             raise InvalidOption(
                 "task", spec, f"another task is also called {task.name}; rename the file"
             )
         tasks[task.name] = task
-    tasks = with_templates(tasks, config.template)
+    tasks = dict(with_templates(tasks, config.template))
     general = for_all_tasks(config.metrics)
     if len(general) < 2 or len(tasks) != 1:
         return tasks

@@ -18,7 +18,6 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any, NamedTuple, TypeVar
 
-from pyswarmopt.base.words import SEED, counted
 from pyswarmopt_llm.common.config import PROMPTS
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.json_types import parse_json
@@ -37,16 +36,12 @@ from pyswarmopt_llm.scores.tasks.types import (
     TEST,
     Item,
     Task,
-    check_template,
-    fillers,
-    placeholders,
 )
 
 SPLITS = ("dev", "test")
 DELIMITED = (".csv", ".tsv")
 SUFFIXES = (".json", ".jsonl", *DELIMITED)
 _TEXT = (".txt", "")
-_ROLES = ("system", "user", "assistant")
 _columns_of_prompts = lazy("pyswarmopt_llm.scores.tasks.new_rows:columns_of_prompts")
 _prompt_reader = lazy("pyswarmopt_llm.scores.tasks.new_rows:prompt_reader")
 _read_delimited = lazy("pyswarmopt_llm.scores.tasks.delimited:read_delimited")
@@ -56,8 +51,6 @@ _OURS = ("question", "prompt", "answer", "label", "choices", "id", "domain", "sp
 _LETTER = re.compile("[A-Z]")
 _NUMBER = re.compile("-?[0-9]{1,6}")
 T = TypeVar("T")
-NAMED = 20  # bad rows, or kinds of them, in a message
-ALIKE = 3  # rows of one kind
 # dev is one item in so many; of prompts, which nobody has to answer, every other one
 DEV_SHARE, DEV_SHARE_OF_PROMPTS = 3, 2
 log = logging.getLogger(__name__)
@@ -67,10 +60,14 @@ _SOURCES: Mapping[str, Callable[..., Task]] = {
     "hub": lazy("pyswarmopt_llm.published.datasets:read_hub"),
     "published": lazy("pyswarmopt_llm.published.datasets:read_published"),
 }
-_NO_FILES = (BUILTIN, "lm-eval", *_SOURCES)
-_builtin_task = lazy("pyswarmopt_llm.published.builtin:builtin_task")
-_WORDS = 4  # of a text that a prompt may need
-_TASK_TEMPLATE = re.compile(r"([\w.-]+)=(.*)", re.DOTALL)
+NO_FILES = (BUILTIN, "lm-eval", *_SOURCES)
+_builtin_task = lazy("pyswarmopt_llm.published.builtin:task_of")
+# What few tasks need is loaded when one does.
+_of_conversation = lazy("pyswarmopt_llm.scores.tasks.conversations:of_conversation")
+_note_on_bad = lazy("pyswarmopt_llm.scores.tasks.bad_rows:note_on_bad")
+_label_choices = lazy("pyswarmopt_llm.scores.tasks.draw:label_choices")
+_draw_splits = lazy("pyswarmopt_llm.scores.tasks.draw:draw_splits")
+_prompted = lazy("pyswarmopt_llm.scores.tasks.templates:prompted")
 
 
 class FileRow(NamedTuple):
@@ -215,8 +212,7 @@ def _names(rows: Sequence[FileRow]) -> list[str]:
 
 
 def _values(record: object, location: str) -> Mapping[Any, Any]:
-    """The values of a record; of one whose ``messages`` are a conversation the prompt is the last
-    user's turn, after ``earlier`` turns, and an assistant's turn at the end is the answer.
+    """The values of a record; of one with ``messages`` alone see `of_conversation`.
 
     Raises:
         UserError: no object, or no conversation that a user's turn ends.
@@ -226,27 +222,8 @@ def _values(record: object, location: str) -> Mapping[Any, Any]:
         raise UserError(f"{location}: an example is an object with question and answer, not {kind}")
     if "messages" not in record or "question" in record or "prompt" in record:
         return record
-    turns = record["messages"]
-    fine = isinstance(turns, list) and all(map(_is_turn, turns))
-    said = [{"role": turn["role"], "content": turn["content"]} for turn in turns] if fine else []
-    answer = said.pop() if said and said[-1]["role"] == "assistant" else None
-    if not said or said[-1]["role"] != "user":
-        raise UserError(
-            f'{location}: "messages" must be turns with "role" (system, user, assistant) and '
-            '"content", the last one the user\'s, or the answer to it'
-        )
-    others = {name: value for name, value in record.items() if name != "messages"}
-    prompt = said.pop()["content"]
-    answered = {} if answer is None else {"answer": answer["content"]}
-    return {**answered, **others, "prompt": prompt, "earlier": said}
-
-
-def _is_turn(turn: object) -> bool:
-    return (
-        isinstance(turn, Mapping)
-        and isinstance(turn.get("content"), str)
-        and turn.get("role") in _ROLES
-    )
+    values: Mapping[Any, Any] = _of_conversation(record, location)
+    return values
 
 
 def _parse_json(text: str, path: Path, first_line: int = 1) -> object:
@@ -458,7 +435,7 @@ def read_task(path: Path, reading: Reading, prompts: bool = False) -> Task:
     verbatim = columns.question == "prompt"
     items, note = parse_rows(table, parse, reading.skip_bad)
     if not verbatim:
-        items, labels = _labelled(items, columns, table, reading)
+        items, labels = _labelled(items, columns, table, reading.labels)
         note = "; ".join(filter(None, (note, labels)))
     if columns.split:
         split_of = {row.location: row.values[columns.split] for row in table.rows}
@@ -468,10 +445,8 @@ def read_task(path: Path, reading: Reading, prompts: bool = False) -> Task:
         )
         strata = None
     else:
-        from pyswarmopt_llm.scores.tasks.draw import draw_splits
-
         share = DEV_SHARE_OF_PROMPTS if prompts else DEV_SHARE
-        dev, test, strata = draw_splits(items, reading.seed, str(path), share)
+        dev, test, strata = _draw_splits(items, reading.seed, str(path), share)
     return Task(
         table.name or path.stem,
         dev,
@@ -498,21 +473,15 @@ def _item_reader(columns: Columns) -> Callable[[FileRow], Item]:
 
 
 def _labelled(
-    items: list[Item], columns: Columns, table: Table, reading: Reading
+    items: list[Item], columns: Columns, table: Table, names: Mapping[str, str]
 ) -> tuple[list[Item], str]:
     """The items with their labels as choices, if they have no options; and a note on that."""
-    if any(item.choices for item in items):
-        if reading.labels:
-            why = f"names labels, but {table.path} has options; remove it"
-            raise InvalidOption("columns", ",".join(reading.labels), why)
+    if columns.answer == LABEL or names:
+        labelled: tuple[list[Item], str] = _label_choices(items, columns, table.path, names)
+        return labelled
+    if table.has_splits or any(item.choices for item in items):
         return items, ""
-    if columns.answer != LABEL and not reading.labels:
-        written = 'answers are written, since there are no choices and no column "label"'
-        return items, "" if table.has_splits else written
-    from pyswarmopt_llm.scores.tasks.draw import with_label_choices
-
-    where = f'{table.path}: column "{columns.header(columns.answer)}"'
-    return with_label_choices(items, reading.labels, where)
+    return items, 'answers are written, since there are no choices and no column "label"'
 
 
 def parse_rows(
@@ -535,62 +504,13 @@ def parse_rows(
             results.append(parse(row))
         except UserError as error:
             bad[row.location] = error
-    if bad and not skip:
-        raise _refusal(table.path, bad, skip is not None)
-    if not results:
-        rows = counted(len(table.rows), "row")
-        raise UserError(f"{table.path}: none of {rows} is left; see why without `skip_bad_rows`")
-    return results, left_out(table, list(bad)) if bad else ""
-
-
-def left_out(table: Table, locations: Sequence[str]) -> str:
-    """Note on the rows of a table that are left out: how many, and where they stand."""
-    places = [location.removeprefix(f"{table.path}: ") for location in locations]
-    return f"{len(places)} of {len(table.rows)} rows left out ({_listed(places, NAMED)})"
-
-
-def _refusal(path: Path, bad: Mapping[str, UserError], can_skip: bool) -> UserError:
-    """What is wrong with the rows at these locations; rows with the same fault share its line."""
-    or_skip = ", or leave out with `skip_bad_rows`" if can_skip else ""
-    if len(bad) == 1:
-        return UserError(next(iter(bad.values())).text + or_skip)
-    rows = dict[str, list[str]]()
-    for location, error in bad.items():
-        problem = error.text.removeprefix(f"{location}: ")
-        fault = problem.rpartition("; ")[0] or problem
-        rows.setdefault(fault, []).append(location.removeprefix(f"{path}: "))
-    texts = [f"{_listed(places, ALIKE)}: {fault}" for fault, places in rows.items()]
-    more = f"; and {len(texts) - NAMED} other faults" if len(texts) > NAMED else ""
-    faults = "; ".join(texts[:NAMED]) + more
-    return UserError(f"{path}: {counted(len(bad), 'bad row')}: {faults}; mend them{or_skip}")
-
-
-def _listed(names: Sequence[str], most: int) -> str:
-    """Names, at most so many, and how many more there are."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return f"{', '.join(names[:most])}{more}"
+    return results, _note_on_bad(table, bad, skip, len(results)) if bad else ""
 
 
 def load_task_of(config: Any, spec: str, **other: Any) -> Task:
     """`load_task` with the fields of a configuration; `other` replaces some of them."""
     names = ("dev", "test", "allow_overlap", "columns", "template", "split_seed", "skip_bad_rows")
     return load_task(spec, **{name: getattr(config, name) for name in names} | other)
-
-
-def check_files(config: Any, specs: Sequence[str]) -> None:
-    """Read the task files of a configuration, to say what is wrong before a model is loaded.
-
-    Args:
-        config: see `load_task_of`.
-        specs: its tasks; those that are no files are not looked at.
-
-    Raises:
-        UserError: no such file, or one that cannot be read.
-    """
-    reading = parse_reading(config.columns, config.split_seed, config.skip_bad_rows)
-    for spec in specs:
-        if spec.partition(":")[0] not in _NO_FILES:
-            read_whole(spec, None, None, reading)
 
 
 def load_task(
@@ -600,7 +520,7 @@ def load_task(
     test: int | None = None,
     allow_overlap: bool = False,
     columns: Sequence[str] = (),
-    template: str | Sequence[str] = (),
+    template: str | Sequence[str] | None = (),
     split_seed: int = 0,
     skip_bad_rows: bool = False,
 ) -> Task:
@@ -616,7 +536,7 @@ def load_task(
         columns: other names of a file's columns: ``"question=text"``, ``"label=mood"``;
             ``"0=bad"`` names a label.
         template: the user turn, with ``{question}`` and perhaps ``{choices}`` or other columns; see
-            `with_templates`.
+            `templates.prompted`. None: `with_templates` is still to come.
         split_seed: draws dev (a third; half of prompts) and test of a file that has no splits; 200
             and 1,000 of them are used unless `dev` and `test` say otherwise.
         skip_bad_rows: leave out rows of a file that cannot be read; `Task.note` says which.
@@ -643,60 +563,25 @@ def load_task(
             f"{spec}: a task of lm-evaluation-harness has no examples here; give it to search or eval"
         )
     if kind == BUILTIN:
-        task: Task = _builtin_task(*name_and_seed(spec), dev, test)
+        task: Task = _builtin_task(spec, dev, test)
     else:
         whole = read_whole(spec, dev, test, reading)
         for split in SPLITS:
             _check_split(whole, split)
         _check_overlap(whole, allow_overlap)
         task = _cut(whole, dev, test, split_seed)
+    if template is None:
+        return task
     templates = (template,) if isinstance(template, str) else template
     return with_templates({task.name: task}, templates)[task.name]
 
 
-def with_templates(tasks: Mapping[str, Task], templates: Sequence[str]) -> dict[str, Task]:
-    """The tasks with their prompts replaced: by ``TEXT``, for all of them, or by ``TASK=TEXT``.
-
-    Example:
-        >>> task = Task("mood", (), ())
-        >>> with_templates({"mood": task}, ["{question}\\nMood:", "mood={question}\\n"])["mood"].prompt
-        '{question}\\n'
-    """
-    texts: dict[str | None, str] = {}  # by task; None: for all others
-    for template in templates:
-        named = _TASK_TEMPLATE.match(template)
-        name, text = (None, template) if named is None else (named[1], named[2])
-        if name is None and None in texts:
-            raise InvalidOption(
-                "template", template, f"a second one for all tasks; write TASK={template}"
-            )
-        if name is not None and name not in tasks:
-            raise InvalidOption(
-                "template", template, f"no task is called {name}; choose one of: {', '.join(tasks)}"
-            )
-        texts[name] = text
-    return {
-        name: _with_prompt(task, texts.get(name, texts.get(None))) for name, task in tasks.items()
-    }
-
-
-def _with_prompt(task: Task, template: str | None) -> Task:
-    """The task with its prompt, and a note on columns of text that the prompt leaves out."""
-    items = (*task.dev, *task.test)
-    columns = set.intersection(*(set(fillers(item)) for item in items)) if items else set()
-    prompt, where = (template, "`template`") if template is not None else (task.prompt, task.source)
-    if prompt is not None:
-        check_template(prompt, where, sorted(columns))
-    left_out = columns - {"question", "choices", *placeholders(prompt or "")}
-    texts = [
-        name
-        for name in sorted(left_out)
-        if any(len(item.meta[name].split()) >= _WORDS for item in items)  # sentences, not codes
-    ]
-    note = task.note
-    if note and texts:
-        note += f"; not in the prompt: {', '.join(texts)} (add {{{texts[0]}}} to `template`)"
-    return replace(task, prompt=prompt, note=note)
+def with_templates(tasks: Mapping[str, Task], templates: Sequence[str]) -> Mapping[str, Task]:
+    """The tasks as they ask, with custom prompts and those of their files; see `templates.prompted`."""
+    if not templates and not any(task.note or task.prompt is not None for task in tasks.values()):
+        return tasks
+    asking: Mapping[str, Task] = _prompted(tasks, templates)
+    return asking
 
 
 def read_whole(spec: str, dev: int | None, test: int | None, reading: Reading) -> Task:
@@ -706,24 +591,6 @@ def read_whole(spec: str, dev: int | None, test: int | None, reading: Reading) -
         return _SOURCES[kind](name, dev, test, reading)
     prompts = spec.startswith(PROMPTS)
     return read_task(Path(name if prompts else spec), reading, prompts)
-
-
-def name_and_seed(spec: str, default: int = 0) -> tuple[str, int]:
-    """The name and seed in ``builtin:NAME[:SEED]``.
-
-    Raises:
-        UserError: the seed is no whole number, or more than 63 bits.
-    """
-    name, _, seed = spec.partition(":")[2].partition(":")
-    if not seed:
-        return name, default
-    # The length first: Python reads no number of thousands of digits.
-    if not (seed.isascii() and seed.isdigit()) or len(seed) > len(str(SEED)) or int(seed) > SEED:
-        raise UserError(
-            f"{spec[:60]}: the seed must be a whole number of at most {SEED}; write "
-            f"builtin:{name}:1"
-        )
-    return name, int(seed)
 
 
 def _cut(task: Task, dev: int | None, test: int | None, seed: int) -> Task:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.scores.tasks.bad_rows import left_out
 from pyswarmopt_llm.scores.tasks.items import content, parse_item
 from pyswarmopt_llm.scores.tasks.load import (
     QUESTION,
@@ -15,11 +16,11 @@ from pyswarmopt_llm.scores.tasks.load import (
     Table,
     find_columns,
     first_of,
-    left_out,
     parse_reading,
     parse_rows,
 )
-from pyswarmopt_llm.scores.tasks.types import Form, Item, placeholders
+from pyswarmopt_llm.scores.tasks.templates import placeholders
+from pyswarmopt_llm.scores.tasks.types import Form, Item
 
 log = logging.getLogger(__name__)
 _NOT_ASKED = ("prompt", "id", "answer", "answers", "right")
