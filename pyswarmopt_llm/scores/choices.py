@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+UNKNOWN = -1  # right option
 # forward passes that a forward and a backward pass take, whatever is trained; see docs/baselines.md
 PASSES = 2.5
 EPOCHS = 4  # of what is trained on labelled items
@@ -20,7 +21,7 @@ class Choices:
     Attributes:
         pairs: (context, option); one pair, the answer, for an item without options.
         lengths: what each log-likelihood is divided by.
-        right: index of the right option.
+        right: index of the right option; `UNKNOWN`: nobody says.
         weight: of its loss.
     """
 

@@ -29,7 +29,7 @@ import train_small_models as small
 
 from pyswarmopt_llm import load_task, open_model
 from pyswarmopt_llm.common.files.regular import AppendLog
-from pyswarmopt_llm.scores.metrics.objectives import METRICS
+from pyswarmopt_llm.scores.metrics.by_name import METRICS
 
 KEPT = (0.7, 0.4)
 INFORMATIVE, LOT, FORESEEN = "most informative", "by lot", "least informative"
