@@ -377,7 +377,7 @@ def _reader(rows: Any, told: Mapping[str, str], where: str) -> ToRecord:
     if not first_of(ANSWER, renamed(dict.fromkeys(rows.column_names), told)):
         return lambda row, location: None
     columns = find_columns(Table(Path(where), rows.column_names, ()), told)
-    header = columns.header(columns.answer)
+    header = columns.header("answer")
     classes: Sequence[str] | None = getattr(rows.features[header], "names", None)
 
     def record(row: Mapping[str, Any], location: str) -> Record | None:

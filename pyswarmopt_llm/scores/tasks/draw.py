@@ -29,7 +29,7 @@ def label_choices(
         UserError: see `with_label_choices`; or there are options, and names of labels.
     """
     if not any(item.choices for item in items):
-        where = f'{path}: column "{columns.header(columns.answer)}"'
+        where = f'{path}: column "{columns.header("answer")}"'
         return with_label_choices(items, names, where)
     if names:
         why = f"names labels, but {path} has options; remove it"

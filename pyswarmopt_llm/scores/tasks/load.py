@@ -283,24 +283,34 @@ class Columns:
     """The columns of a table that hold question, options and answer.
 
     Attributes:
-        told: our name of a column -> the file's, as the user says.
+        names: our name of a column -> the table's; the answer is ``answer``, also if it is a label.
         question: our name of the column of the question; ``prompt`` for verbatim prompts.
-        answer: that of the answer; "" if there is none.
+        labels: whether the answers are labels.
         letters: columns with an option each, A, B, ...
-        split: the file's column of the split; "" if there is none.
+        split: the table's column of the split; "" if there is none.
         blank: whether an empty cell says nothing, as in CSV.
     """
 
-    told: Mapping[str, str]
+    names: Mapping[str, str]
     question: str
-    answer: str
+    labels: bool
     letters: Sequence[str]
     split: str
     blank: bool
 
     def header(self, name: str) -> str:
-        """The file's name of a column."""
-        return self.told.get(name, name)
+        """The table's name of a column."""
+        return self.names.get(name, name)
+
+    def item(self, row: FileRow) -> Item:
+        """The item of a row; a verbatim prompt may lack an answer.
+
+        Raises:
+            UserError: what is wrong with it.
+        """
+        verbatim = self.question == "prompt"
+        self.check(row, ("prompt",) if verbatim else ("question", "answer"))
+        return parse_item(self.record(row), row.location, row.id)
 
     def check(self, row: FileRow, needed: Iterable[str]) -> None:
         """Refuse a row with nothing in a column that is needed, or no split in its column.
@@ -325,17 +335,13 @@ class Columns:
         """A row as a record for `parse_item`."""
         values = {
             name: value
-            for name, value in renamed(row.values, self.told).items()
+            for name, value in renamed(row.values, self.names).items()
             if name and not (self.blank and value == "")
         }
-        question, answer = values.pop(self.question), values.pop(self.answer, None)
         options = [values.pop(letter, None) for letter in self.letters]
         while options and options[-1] in (None, ""):  # a row may have fewer than another
             options.pop()
-        values.pop("question", None)
-        choices = values.pop("choices", options or None)
-        ours = "prompt" if self.question == "prompt" else "question"
-        return {**values, ours: question, "choices": choices, "answer": answer}
+        return {"choices": options or None, **values}
 
 
 def find_columns(
@@ -355,17 +361,23 @@ def find_columns(
     check_names(told, table.names, str(table.path))
     names = list(renamed(dict.fromkeys(table.names), told))
     verbatim = "prompt" in names and (prompts or "question" not in names)
-    question = "prompt" if verbatim else first_of(QUESTION, names)
-    answer = first_of(("answer",) if verbatim else ANSWER, names)
+    asked = "prompt" if verbatim else first_of(QUESTION, names)
+    replied = first_of(("answer",) if verbatim else ANSWER, names)
     csv = table.path.suffix.lower() in DELIMITED
-    missing = [] if question else ["question"]
-    if answered and not answer and not verbatim:
+    missing = [] if asked else ["question"]
+    if answered and not replied and not verbatim:
         missing.append("answer")
     if missing:
         raise UserError(f"{table.path}: {_missing(names, missing, csv)}")
     letters = [] if verbatim else list(takewhile(names.__contains__, ascii_uppercase))
     split = told.get("split", "split") if "split" in names else ""
-    return Columns(told, question, answer, letters if letters[1:] else (), split, csv or prompts)
+    question = "prompt" if verbatim else "question"
+    ours = {name: column for name, column in told.items() if name != replied}
+    ours[question] = told.get(asked, asked)
+    if replied:
+        ours["answer"] = told.get(replied, replied)
+    options = letters if letters[1:] else ()
+    return Columns(ours, question, replied == LABEL, options, split, csv or prompts)
 
 
 def first_of(names: Sequence[str], columns: Iterable[str]) -> str:
@@ -431,7 +443,7 @@ def read_task(path: Path, reading: Reading, prompts: bool = False) -> Task:
         parse: Callable[[FileRow], Item] = _prompt_reader(columns)
     else:
         columns = find_columns(table, reading.columns)
-        parse = _item_reader(columns)
+        parse = columns.item
     verbatim = columns.question == "prompt"
     items, note = parse_rows(table, parse, reading.skip_bad)
     if not verbatim:
@@ -460,23 +472,11 @@ def read_task(path: Path, reading: Reading, prompts: bool = False) -> Task:
     )
 
 
-def _item_reader(columns: Columns) -> Callable[[FileRow], Item]:
-    """Reads the row of an item with an answer, which a verbatim prompt may lack."""
-    verbatim = columns.question == "prompt"
-    needed = ("prompt",) if verbatim else (columns.question, columns.answer)
-
-    def read(row: FileRow) -> Item:
-        columns.check(row, needed)
-        return parse_item(columns.record(row), row.location, row.id)
-
-    return read
-
-
 def _labelled(
     items: list[Item], columns: Columns, table: Table, names: Mapping[str, str]
 ) -> tuple[list[Item], str]:
     """The items with their labels as choices, if they have no options; and a note on that."""
-    if columns.answer == LABEL or names:
+    if columns.labels or names:
         labelled: tuple[list[Item], str] = _label_choices(items, columns, table.path, names)
         return labelled
     if table.has_splits or any(item.choices for item in items):

@@ -41,6 +41,7 @@ def prompt_reader(columns: Columns) -> Callable[[FileRow], Item]:
     def read(row: FileRow) -> Item:
         columns.check(row, ("prompt",))
         record = {**columns.record(row), "choices": None}
+        record.pop("question", None)  # of another column
         item = parse_item(record, row.location, row.id.removeprefix("row-"))
         other = seen.setdefault(content(item), row.location)
         if other != row.location:

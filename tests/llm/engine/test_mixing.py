@@ -16,6 +16,7 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
+from pyswarmopt_llm.engine.by_token import next_token_logprobs
 from pyswarmopt_llm.engine.generation import Draw
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import Adapter, load_adapter, load_factors, read_adapter
@@ -72,7 +73,7 @@ def test_an_expert_at_weight_1_is_as_peft_runs_it(
     ids = runtime.encode("Which one?")
     expected = naive_logprobs(model, ids)[-1].float()
     torch.testing.assert_close(
-        runtime.next_token_logprobs(["Which one?"])[0], expected, rtol=0, atol=1e-4
+        next_token_logprobs(runtime, ["Which one?"])[0], expected, rtol=0, atol=1e-4
     )
 
 
