@@ -255,7 +255,7 @@ def load_engine(
         why = why or short
     mixing: Mixing
     if mix == "runtime":
-        from pyswarmopt_llm.experts.quantised.added_outputs import AddedOutputs
+        from pyswarmopt_llm.engine.added_outputs import AddedOutputs
 
         mixing = AddedOutputs(model)
     else:

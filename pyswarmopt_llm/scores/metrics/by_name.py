@@ -3,37 +3,70 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyswarmopt_llm.common.config import for_all_tasks, is_function
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.common.registry import lazy, unknown
+from pyswarmopt_llm.scores.metrics import text
 from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS
-from pyswarmopt_llm.scores.metrics.objectives import ACCURACY, Metric, Needs, metric_labels
-from pyswarmopt_llm.scores.tasks import Task
-
-if TYPE_CHECKING:
-    from pyswarmopt_llm.scores.metrics.written import Sampling, ScoreTexts
+from pyswarmopt_llm.scores.metrics.objectives import (
+    ACCURACY,
+    ItemsUtility,
+    Metric,
+    Needs,
+    metric_labels,
+)
+from pyswarmopt_llm.scores.metrics.written import (
+    Chat,
+    InOtherUnits,
+    Sampling,
+    ScoreTexts,
+    Written,
+)
+from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
 
 # Most tokens of a reply that a reward model or a judge scores, as in the Model Swarms reference, and
 # of RealToxicityPrompts' continuations, as in its paper and the reference.
 REWARD_TOKENS, JUDGED_TOKENS, CONTINUED_TOKENS = 200, 512, 20
 
-# Heavy imports, and those of other metrics, wait until a metric is used.
-_TEXT, _EXTERNAL, _PUBLISHED = (
-    f"pyswarmopt_llm.{room}"
-    for room in (
-        "scores.metrics.text",
-        "scores.metrics.external",
-        "published",
-    )
-)
-_written = lazy("pyswarmopt_llm.scores.metrics.written:Written")
+# What needs a model, an extra or a file waits until a metric is used.
+_EXTERNAL, _PUBLISHED = "pyswarmopt_llm.scores.metrics.external", "pyswarmopt_llm.published"
+
+
+# what the user gave, a file for answers of a judge, a device -> fields of the metric
+Load = Callable[[str, Path | None, str], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class WrittenMetric(Metric):
+    """A metric of written replies, greedy or sampled ones; see `Written`.
+
+    Attributes:
+        score: items and replies -> one value per item.
+        named: the values of all items -> the score in other units.
+        plain: whether replies continue the plain text, without a chat template.
+        sampling: of the replies; None: greedy ones.
+        load: of a metric with an argument behind a colon, what it brings; see `find_metric`.
+    """
+
+    score: ScoreTexts | None = None
+    named: InOtherUnits | None = None
+    plain: bool = False
+    sampling: Sampling | None = None
+    load: Load | None = None
+
+    def build(
+        self, items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None
+    ) -> ItemsUtility:
+        """The utility that scores replies to these items."""
+        how = (template, self.new_tokens, self.named, self.sampling)
+        return self.make(items, self.score, None if self.plain else chat, *how)
 
 
 def written(
@@ -42,9 +75,9 @@ def written(
     needs: Needs = "answer",
     new: int = MAX_NEW_TOKENS,
     **more: Any,
-) -> Metric:
-    """A metric of written replies of at most `new` tokens; the other arguments as for `Metric`."""
-    return Metric(name, _written, "generate", needs, new_tokens=new, score=score, **more)
+) -> WrittenMetric:
+    """A metric of written replies of at most `new` tokens."""
+    return WrittenMetric(name, Written, "generate", needs, new_tokens=new, score=score, **more)
 
 
 _continued: dict[str, Any] = {"needs": "nothing", "new": CONTINUED_TOKENS, "plain": True}
@@ -60,15 +93,15 @@ METRICS: dict[str, Metric] = {
         Metric(
             "abstain", lazy(f"{_PUBLISHED}.abstention:Abstention"), needs="choices", signed=True
         ),
-        Metric("mc2", lazy(f"{_TEXT}:truthfulness"), "likelihood", "choices"),
-        Metric("perplexity", lazy(f"{_TEXT}:inverse_perplexity"), "likelihood", "answer"),
-        written("exact-match", lazy(f"{_TEXT}:exact_match")),
-        written("numeric", lazy(f"{_TEXT}:numeric"), new=256),
+        Metric("mc2", text.truthfulness, "likelihood", "choices"),
+        Metric("perplexity", text.inverse_perplexity, "likelihood", "answer"),
+        written("exact-match", text.exact_match),
+        written("numeric", text.numeric, new=256),
         written("graph", lazy(f"{_PUBLISHED}.nlgraph:graph_answers")),
-        written("f1", lazy(f"{_TEXT}:token_f1")),
-        written("bleu", lazy(f"{_TEXT}:bleu"), module="sacrebleu"),
-        written("rouge-l", lazy(f"{_TEXT}:rouge_l"), module="rouge_score"),
-        written("chrf", lazy(f"{_TEXT}:chrf"), module="sacrebleu"),
+        written("f1", text.token_f1),
+        written("bleu", text.bleu, module="sacrebleu"),
+        written("rouge-l", text.rouge_l, module="rouge_score"),
+        written("chrf", text.chrf, module="sacrebleu"),
         written(
             "toxicity",
             lazy(f"{_PUBLISHED}.classifiers:harmlessness"),
@@ -80,7 +113,7 @@ METRICS: dict[str, Metric] = {
 # Metrics with an argument behind a colon, by how they are written; what they score with is loaded
 # when one is used.
 FUNCTION = "FILE.py:FUNCTION"
-FAMILIES: dict[str, Metric] = {
+FAMILIES: dict[str, WrittenMetric] = {
     metric.name: metric
     for metric in (
         written("evaluate:NAME", signed=True, load=lazy(f"{_EXTERNAL}.evaluate:evaluate_metric")),
@@ -129,11 +162,9 @@ def find_metric(spec: str, cache: Path | None = None, device: str = "cpu") -> Me
         raise unknown("metric", spec, [*METRICS, *FAMILIES])
     if metric.module is not None:
         need_extra(metric.module, f"`metric` {spec}")
-    return (
-        metric
-        if metric.load is None
-        else replace(metric, name=spec, **metric.load(spec, cache, device))
-    )
+    if not isinstance(metric, WrittenMetric) or metric.load is None:
+        return metric
+    return replace(metric, name=spec, **metric.load(spec, cache, device))
 
 
 def _known(spec: str) -> Metric | None:
@@ -174,7 +205,9 @@ def reply_limit(spec: str) -> int | None:
         (256, 200, None)
     """
     metric = _known(spec)
-    return None if metric is None or metric.plain else metric.new_tokens
+    if not isinstance(metric, WrittenMetric) or metric.plain:
+        return None
+    return metric.new_tokens
 
 
 def metric_specs(specs: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
@@ -241,7 +274,7 @@ def up_to(metric: Metric, tokens: int | None, sampling: Sampling | None = None) 
     """
     if tokens is None and sampling is None:
         return metric
-    if metric.new_tokens is None:
+    if not isinstance(metric, WrittenMetric):
         why = f"is for scores of written replies, not for {metric.name}; remove it"
         if sampling is not None:
             raise InvalidOption("temperature", sampling.temperature, why)

@@ -22,13 +22,11 @@ from pyswarmopt_llm.scores.tasks.load import load_task_of, with_templates
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.scores.metrics.external.objectives import External
-    from pyswarmopt_llm.scores.metrics.written import Chat, InOtherUnits, Sampling, ScoreTexts
+    from pyswarmopt_llm.scores.metrics.written import Chat, Sampling
 
 
 Needs = Literal["nothing", "answer", "choices"]
 Compare = Callable[[Sequence[Item], Sequence[str], Sequence[str]], Score]
-# what the user gave, a file for answers of a judge, a device -> fields of the metric
-Load = Callable[[str, Path | None, str], Mapping[str, Any]]
 
 
 class ItemsUtility(Utility, Protocol):
@@ -46,17 +44,13 @@ class Metric:
 
     Attributes:
         name: as given by the user.
-        make: items, scoring, chat and template -> the utility; of written replies as `Written`.
+        make: items, scoring, chat and template -> the utility; see `by_name.WrittenMetric`, too.
         scoring: its own scoring; None: the one of ``--scoring``.
         needs: what every item must have.
         signed: whether values may be zero or negative, so that a harmonic mean is undefined.
         module: that it needs of an extra (`common.extras`).
         scale: the least and the greatest score of an item; None: not known.
         new_tokens: maximum length of a reply; None: it is not for written replies.
-        score: of written replies, see `Written`, as for `named`.
-        plain: whether replies continue the plain text, without a chat template.
-        sampling: of the replies; None: greedy ones.
-        load: of a metric with an argument behind a colon, what it brings; see `by_name`.
         compare: items and two models' texts -> win rate of the first; None: the two are scored one
             by one.
         usage: what it has spent, for ``result.json``; None if it costs nothing but time.
@@ -71,11 +65,6 @@ class Metric:
     module: str | None = None
     scale: tuple[float, float] | None = None
     new_tokens: int | None = None
-    score: ScoreTexts | None = None
-    named: InOtherUnits | None = None
-    plain: bool = False
-    sampling: Sampling | None = None
-    load: Load | None = None
     compare: Compare | None = None
     usage: Callable[[], dict[str, Any]] | None = None
     fingerprint: str = ""
@@ -84,10 +73,7 @@ class Metric:
         self, items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None
     ) -> ItemsUtility:
         """The utility that scores these items."""
-        if self.new_tokens is None:
-            return self.make(items, scoring, chat, template)
-        how = (template, self.new_tokens, self.named, self.sampling)
-        return self.make(items, self.score, None if self.plain else chat, *how)
+        return self.make(items, scoring, chat, template)
 
     def check(self, items: Sequence[Item], where: str) -> None:
         """Refuse items that this metric cannot score.

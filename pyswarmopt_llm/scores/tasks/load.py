@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
@@ -29,7 +29,6 @@ from pyswarmopt_llm.scores.tasks.items import (
     kind_of,
     normalise,
     parse_item,
-    unordered,
 )
 from pyswarmopt_llm.scores.tasks.types import (
     DEV,
@@ -44,6 +43,8 @@ SUFFIXES = (".json", ".jsonl", *DELIMITED)
 _TEXT = (".txt", "")
 _columns_of_prompts = lazy("pyswarmopt_llm.scores.tasks.new_rows:columns_of_prompts")
 _prompt_reader = lazy("pyswarmopt_llm.scores.tasks.new_rows:prompt_reader")
+_text_lines = lazy("pyswarmopt_llm.scores.tasks.lines:text_lines")
+_json_lines = lazy("pyswarmopt_llm.scores.tasks.lines:json_lines")
 _read_delimited = lazy("pyswarmopt_llm.scores.tasks.delimited:read_delimited")
 QUESTION, ANSWER = ("question", "text", "sentence"), ("answer", "label", "answerKey")
 LABEL = "label"
@@ -125,10 +126,10 @@ def read_table(path: Path, text: str = "") -> Table:
         table: Table = _read_delimited(path)
         return table
     if suffix in _TEXT:
-        return table_of(path, _lines(path), text)
+        return table_of(path, _text_lines(path), text)
     if suffix == ".jsonl":
-        return table_of(path, json_lines(path), text)
-    content = _parse_json(read_text(path), path)
+        return table_of(path, _json_lines(path), text)
+    content = parse_text(read_text(path), path)
     if isinstance(content, list) and content:
         records = enumerate(content, 1)
         return table_of(path, ((f"{path}: example {i}", record) for i, record in records), text)
@@ -142,20 +143,6 @@ def table_of(path: Path, records: Iterable[tuple[str, object]], text: str = "") 
         named = {text: record} if text and isinstance(record, str) else record
         rows.append(FileRow(location, f"row-{i}", _values(named, location)))
     return Table(path, _names(rows), rows)
-
-
-def json_lines(path: Path) -> Iterator[tuple[str, object]]:
-    """(location, value) of each line that is not blank."""
-    for location, line in _lines(path):
-        yield location, _parse_json(line, path, int(location.rpartition(" ")[2]))
-
-
-def _lines(path: Path) -> Iterator[tuple[str, str]]:
-    """(location, line) of each line that is not blank, without the space around it."""
-    # Not str.splitlines, which also splits at U+2028 and others that JSON allows inside a text.
-    for n, line in enumerate(read_text(path).split("\n"), start=1):
-        if line.strip():
-            yield f"{path}: line {n}", line.strip()
 
 
 def read_text(path: Path) -> str:
@@ -226,7 +213,12 @@ def _values(record: object, location: str) -> Mapping[Any, Any]:
     return values
 
 
-def _parse_json(text: str, path: Path, first_line: int = 1) -> object:
+def parse_text(text: str, path: Path, first_line: int = 1) -> object:
+    """The value of a JSON text, which begins at a line of a file.
+
+    Raises:
+        UserError: says where it is no JSON.
+    """
     try:
         return parse_json(text, unique=True)
     except json.JSONDecodeError as e:
@@ -654,15 +646,10 @@ def _check_overlap(task: Task, allow_overlap: bool) -> None:
         if not allow_overlap:
             raise UserError(f"{message}; remove them from one split, or add `allow_overlap`")
         log.warning("%s; the test score will be optimistic", message)
-    told = len(shared)
-    for key, how in (
-        (unordered, " with their options in another order"),
-        (_solved, ", with the same answer among other options"),
-    ):
-        count = len(_shared(task, key))
-        if count > told:
-            log.warning("%s: %d dev examples are also in test%s", task.source, count - told, how)
-            told = count
+    more = len(_shared(task, _solved)) - len(shared)
+    if more > 0:
+        how = "with the same answer among other options or in another order"
+        log.warning("%s: %d dev examples are also in test, %s", task.source, more, how)
 
 
 def _shared(task: Task, key: Callable[[Item], tuple[str, ...]]) -> list[Item]:

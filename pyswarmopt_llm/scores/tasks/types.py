@@ -11,7 +11,9 @@ from typing import Any, Literal
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import digest
+from pyswarmopt_llm.common.registry import lazy
 
+_fill = lazy("pyswarmopt_llm.scores.tasks.templates:fill")
 _LONGEST = 200  # characters of an example
 _SPLITS = ("dev", "test", "spare")
 DEV, TEST = 200, 1000  # default sizes, those of the Model Swarms reference
@@ -197,9 +199,8 @@ def render_prompt(item: Item, scoring: Scoring, template: str | None = None) -> 
             "column of labels (`columns` label=COLUMN)"
         )
     if template is not None:
-        from pyswarmopt_llm.scores.tasks.templates import fill
-
-        return fill(template, item)
+        filled: str = _fill(template, item)
+        return filled
     if item.plain and item.choices is None:
         return item.question
     if scoring == "likelihood" or item.choices is None:

@@ -11,7 +11,8 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.options import Option, Threads
 from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.scores.tasks import Item
-from pyswarmopt_llm.scores.tasks.load import json_lines, parse_reading, read_whole
+from pyswarmopt_llm.scores.tasks.lines import json_lines
+from pyswarmopt_llm.scores.tasks.load import parse_reading, read_whole
 from pyswarmopt_llm.scores.tasks.types import render_prompt
 
 _name_and_seed = lazy("pyswarmopt_llm.published.builtin:name_and_seed")

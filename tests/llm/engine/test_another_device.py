@@ -16,11 +16,11 @@ from card import OnCard, card, with_card
 from engine_reference import load_tiny
 
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
+from pyswarmopt_llm.engine.added_outputs import AddedOutputs
 from pyswarmopt_llm.engine.by_token import distributions, next_token_logprobs, score_tokens
 from pyswarmopt_llm.engine.generation import Draw
 from pyswarmopt_llm.engine.mixing import Mixing, PatchedWeights
 from pyswarmopt_llm.engine.transformers import TransformersEngine
-from pyswarmopt_llm.experts.quantised.added_outputs import AddedOutputs
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.searching.training.trainer import Lora, shuffled, train
 
