@@ -97,8 +97,8 @@ class Metric:
 
 ACCURACY = Metric("accuracy", Accuracy, needs="answer")
 SPARE = 4  # spare items for each dev item, at most
-metric_labels = lazy("pyswarmopt_llm.scores.metrics.other_combines:metric_labels")
-of_the_same_items = lazy("pyswarmopt_llm.scores.metrics.other_combines:of_the_same_items")
+metric_labels = lazy("pyswarmopt_llm.scores.metrics.combines:metric_labels")
+of_the_same_items = lazy("pyswarmopt_llm.scores.metrics.combines:of_the_same_items")
 _find_metrics = lazy("pyswarmopt_llm.scores.metrics.by_name:find_metrics")
 _load_externals = lazy("pyswarmopt_llm.scores.metrics.external.objectives:load_externals")
 

@@ -18,7 +18,6 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any, NamedTuple, TypeVar
 
-from pyswarmopt_llm.common.config import PROMPTS
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.json_types import parse_json
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
@@ -41,8 +40,6 @@ SPLITS = ("dev", "test")
 DELIMITED = (".csv", ".tsv")
 SUFFIXES = (".json", ".jsonl", *DELIMITED)
 _TEXT = (".txt", "")
-_columns_of_prompts = lazy("pyswarmopt_llm.scores.tasks.new_rows:columns_of_prompts")
-_prompt_reader = lazy("pyswarmopt_llm.scores.tasks.new_rows:prompt_reader")
 _text_lines = lazy("pyswarmopt_llm.scores.tasks.lines:text_lines")
 _json_lines = lazy("pyswarmopt_llm.scores.tasks.lines:json_lines")
 _read_delimited = lazy("pyswarmopt_llm.scores.tasks.delimited:read_delimited")
@@ -52,16 +49,16 @@ _OURS = ("question", "prompt", "answer", "label", "choices", "id", "domain", "sp
 _LETTER = re.compile("[A-Z]")
 _NUMBER = re.compile("-?[0-9]{1,6}")
 T = TypeVar("T")
-# dev is one item in so many; of prompts, which nobody has to answer, every other one
-DEV_SHARE, DEV_SHARE_OF_PROMPTS = 3, 2
+DEV_SHARE = 3  # dev is one item in so many
 log = logging.getLogger(__name__)
 BUILTIN = "builtin"
-# Sources of rows that are no files: name, dev, test, reading -> all their items.
+# Other sources of rows than tables: name, dev, test, reading -> all their items.
 _SOURCES: Mapping[str, Callable[..., Task]] = {
     "hub": lazy("pyswarmopt_llm.published.datasets:read_hub"),
     "published": lazy("pyswarmopt_llm.published.datasets:read_published"),
+    "prompts": lazy("pyswarmopt_llm.scores.tasks.new_rows:read_prompts"),
 }
-NO_FILES = (BUILTIN, "lm-eval", *_SOURCES)
+NO_FILES = (BUILTIN, "lm-eval", "hub", "published")
 _builtin_task = lazy("pyswarmopt_llm.published.builtin:task_of")
 # What few tasks need is loaded when one does.
 _of_conversation = lazy("pyswarmopt_llm.scores.tasks.conversations:of_conversation")
@@ -113,8 +110,15 @@ def read_table(path: Path, text: str = "") -> Table:
             refused.
 
     Raises:
-        UserError: it cannot be read, or is no table.
+        UserError: it cannot be read, is no table, or has no rows.
     """
+    table = _table_at(path, text)
+    if not table.rows:
+        raise UserError(f"{path}: no rows; add some, below the names of the columns in CSV")
+    return table
+
+
+def _table_at(path: Path, text: str) -> Table:
     suffix, known = path.suffix.lower(), (*SUFFIXES, *_TEXT) if text else SUFFIXES
     if not os.path.exists(path):  # nor for a name that is too long
         sources = "builtin:NAME, hub:DATASET, published:NAME or lm-eval:NAME"
@@ -412,54 +416,51 @@ def _missing(names: Sequence[str], missing: Sequence[str], headed: bool) -> str:
     )
 
 
-def read_task(path: Path, reading: Reading, prompts: bool = False) -> Task:
-    """All items of a file of questions with answers, or of prompts in a column ``prompt``.
+def read_task(path: Path, reading: Reading) -> Task:
+    """All items of a file of questions with answers.
 
     Args:
         path: of the file.
         reading: the user's settings.
-        prompts: whether its items are prompts, whatever the columns, each once: the lines of a text
-            file, plain texts in JSON, or a column of questions. Half of them are drawn as dev.
 
     Raises:
         UserError: see `read_table`, `find_columns` and `parse_rows`.
     """
-    if prompts and not os.path.isfile(path):
-        why = "no such file; give a text file (a prompt a line), JSONL or CSV"
-        raise InvalidOption("prompts", str(path), why)
-    table = read_table(path, "prompt" if prompts else "")
-    if not table.rows:
-        raise UserError(f"{path}: no rows; add some, below the names of the columns in CSV")
-    if prompts:
-        columns: Columns = _columns_of_prompts(table, reading.columns)
-        parse: Callable[[FileRow], Item] = _prompt_reader(columns)
-    else:
-        columns = find_columns(table, reading.columns)
-        parse = columns.item
-    verbatim = columns.question == "prompt"
-    items, note = parse_rows(table, parse, reading.skip_bad)
-    if not verbatim:
+    table = read_table(path)
+    columns = find_columns(table, reading.columns)
+    items, note = parse_rows(table, columns.item, reading.skip_bad)
+    if columns.question == "question":
         items, labels = _labelled(items, columns, table, reading.labels)
         note = "; ".join(filter(None, (note, labels)))
+    return task_of(table, columns, items, note, reading.seed)
+
+
+def task_of(
+    table: Table,
+    columns: Columns,
+    items: Sequence[Item],
+    note: str,
+    seed: int,
+    share: int = DEV_SHARE,
+) -> Task:
+    """The task of a table's items: dev and test as the rows say, or drawn, one in `share` as dev."""
+    strata = None
     if columns.split:
         split_of = {row.location: row.values[columns.split] for row in table.rows}
         dev, test = (
-            tuple(item for item in items if split_of[item.location] == name)
-            for name in ("dev", "test")
+            tuple(item for item in items if split_of[item.location] == name) for name in SPLITS
         )
-        strata = None
     else:
-        share = DEV_SHARE_OF_PROMPTS if prompts else DEV_SHARE
-        dev, test, strata = _draw_splits(items, reading.seed, str(path), share)
+        dev, test, strata = _draw_splits(items, seed, str(table.path), share)
     return Task(
-        table.name or path.stem,
+        table.name or table.path.stem,
         dev,
         test,
         table.prompt,
-        str(path),
+        str(table.path),
         metric=table.metric,
         note=note,
-        column="prompt" if prompts else columns.header(columns.question),
+        column=columns.header(columns.question),
         strata=strata,
     )
 
@@ -581,8 +582,7 @@ def read_whole(spec: str, dev: int | None, test: int | None, reading: Reading) -
     kind, _, name = spec.partition(":")
     if kind in _SOURCES:
         return _SOURCES[kind](name, dev, test, reading)
-    prompts = spec.startswith(PROMPTS)
-    return read_task(Path(name if prompts else spec), reading, prompts)
+    return read_task(Path(spec), reading)
 
 
 def _cut(task: Task, dev: int | None, test: int | None, seed: int) -> Task:

@@ -24,7 +24,7 @@ OTHERS = (
     *(
         "scores.metrics.by_name",
         "scores.metrics.external",
-        "scores.metrics.other_combines",
+        "scores.metrics.combines",
         "scores.metrics.text",
         "scores.metrics.written",
     ),

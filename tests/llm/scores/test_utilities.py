@@ -27,8 +27,8 @@ from pyswarmopt_llm.scores.metrics.accuracy import (
     one_letter,
     possible_scorings,
 )
-from pyswarmopt_llm.scores.metrics.combine import Combine, find_combine, harmonic
-from pyswarmopt_llm.scores.metrics.other_combines import arithmetic, of_the_same_items
+from pyswarmopt_llm.scores.metrics.combine import Combine, find_combine
+from pyswarmopt_llm.scores.metrics.combines import arithmetic, harmonic, of_the_same_items
 from pyswarmopt_llm.scores.tasks import Item
 
 Z = 1.959963984540054  # of the normal distribution at 97.5%

@@ -31,8 +31,8 @@ from pyswarmopt_llm.report.findings import findings, score_rows, verdict
 from pyswarmopt_llm.report.pages import said
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.scores.metrics.by_name import METRICS, written
+from pyswarmopt_llm.scores.metrics.combines import arithmetic
 from pyswarmopt_llm.scores.metrics.objectives import load_objectives
-from pyswarmopt_llm.scores.metrics.other_combines import arithmetic
 from pyswarmopt_llm.searching import train
 from pyswarmopt_llm.searching.dry_run import dry_run_search
 from pyswarmopt_llm.searching.plan import Budget, make_plan
