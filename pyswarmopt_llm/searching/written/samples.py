@@ -46,6 +46,8 @@ def planned_passes(dev: int, spare: int) -> int:
     Example:
         >>> planned_passes(100, spare=0) - planned_replies(100)  # 12 trainings of 2,000 each
         24000
+        >>> planned_passes(100, spare=400) - planned_replies(100, 400)  # 12 of 4,000: no folds
+        48000
     """
     passes = (ON_SPARE if spare else FULL).passes(spare or dev)
     return 2 * ROUNDS * passes + planned_replies(dev, spare)
