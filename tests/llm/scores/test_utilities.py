@@ -26,7 +26,6 @@ from pyswarmopt_llm.scores.metrics.accuracy import (
     beats_chance,
     knows_letters,
     one_letter,
-    possible_scorings,
 )
 from pyswarmopt_llm.scores.metrics.combine import Combine, find_combine
 from pyswarmopt_llm.scores.metrics.combines import arithmetic, harmonic, of_the_same_items
@@ -129,14 +128,6 @@ def test_items_are_trained_on_as_they_are_scored_and_those_without_a_right_answe
 
 
 # Choice of the scoring
-
-
-def test_what_a_scoring_leaves_open() -> None:
-    closed, opened = item(A="x", B="y"), item()
-    assert possible_scorings("auto", [closed, closed]) == ("letter", "likelihood")
-    assert possible_scorings("auto", [closed, opened]) == ("generate",)
-    for known in ("letter", "likelihood", "generate"):
-        assert possible_scorings(known, [opened]) == (known,)
 
 
 def test_guessers_rarely_beat_chance_and_those_who_know_do() -> None:
