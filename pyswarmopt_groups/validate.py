@@ -12,8 +12,9 @@ from pyswarmopt_groups.registry import Strategy
 from pyswarmopt_groups.voting.selection import embedding_member
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import missing_extra
-from pyswarmopt_llm.scores.metrics.objectives import check_window
+from pyswarmopt_llm.scores.metrics.objectives import ACCURACY, check_window
 from pyswarmopt_llm.scores.tasks import Item, Task
+from pyswarmopt_llm.tokens.members import check_templates, has_template
 
 _PROBE = "Reply with the word: ready"
 
@@ -30,6 +31,8 @@ def check_task(config: CouncilConfig, task: Task) -> None:
         raise UserError(
             f"{config.task}: is scored by {task.metric}; groups are scored by accuracy only"
         )
+    for split in ("dev", "test"):
+        ACCURACY.check(task.split(split), f"{task.source}: {split}")
     open_questions = not all(item.choices for item in (*task.dev, *task.test))
     for name in ("epsilon", "liar"):
         if (value := getattr(config, name)) is not None and open_questions:
@@ -53,12 +56,7 @@ def check_members(
         UserError: names the member, what is wrong and what to do.
     """
     local = [member for member in members if isinstance(member, LocalMember)]
-    without = [member.name for member in local if not member.has_chat_template]
-    if 0 < len(without) < len(local):
-        raise UserError(
-            f"{without[0]}: has no chat template, other members have one; "
-            "put a chat_template.jinja beside its tokenizer, or remove it"
-        )
+    check_templates({m.name: all(map(has_template, m.models)) for m in local})
     for member in members:
         if isinstance(member, EndpointMember) and not tolerant:
             (reply,) = member.generate([_PROBE], Sampling(max_new_tokens=8))

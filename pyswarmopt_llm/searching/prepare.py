@@ -17,7 +17,7 @@ from pyswarmopt_llm.mix import Prepared
 from pyswarmopt_llm.mix.coefficients import starting_points
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy, trial_of
-from pyswarmopt_llm.scores.metrics.combine import harmonic
+from pyswarmopt_llm.scores.metrics.combine import find_combine
 from pyswarmopt_llm.scores.metrics.objectives import Objectives, check_window, task_print
 from pyswarmopt_llm.scores.tasks import Scoring, Task
 from pyswarmopt_llm.searching.plan import Plan, make_plan
@@ -54,7 +54,8 @@ class Job(Prepared, Plan):
         if questions.split == LETTERS:
             tasks = [self.tasks[name] for name, _ in questions.scorings]
             trials = {task.name: trial_of(task, self.engine.chat) for task in tasks}
-            return Evaluator(self.space, self.engine, trials, harmonic)
+            combine = find_combine("harmonic", len(trials))
+            return Evaluator(self.space, self.engine, trials, combine)
         utilities = self.utilities(questions.split, dict(questions.scorings))
         margins = self.config.surrogate == "items" if margins is None else margins
         return Evaluator(self.space, self.engine, utilities, self.objectives.combine, margins)

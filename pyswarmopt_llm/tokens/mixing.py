@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pyswarmopt_llm.engine.by_token import score_tokens
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 
 # Log of what contrast makes impossible: finite, so that such options can still be compared by their
@@ -59,7 +60,7 @@ def log_mixture(logprobs: Tensor, weights: Tensor) -> Tensor:
 
     Args:
         logprobs: (..., n) float64, natural logarithms.
-        weights: (n,) float64; where negative weights outweigh the others the result is
+        weights: (n,) or (..., n) float64; where negative weights outweigh the others the result is
             `IMPOSSIBLE`.
 
     Returns:
@@ -96,8 +97,8 @@ class OptionTable:
     n: int
 
     def loglikelihood(self, weights: Tensor) -> list[float]:
-        """log P(continuation) under the mixture of (n,) weights: the sum over parts of log sum_i
-        w_i p_i.
+        """log P(continuation) under the mixture of weights, (n,) or for each part (T, n): the sum
+        over parts of log sum_i w_i p_i.
         """
         totals = torch.zeros(self.n, dtype=torch.float64)
         return totals.index_add_(0, self.owner, log_mixture(self.logprobs, weights)).tolist()
@@ -121,7 +122,7 @@ def ask_members(
     scores = []
     for member in members.values():
         own = [(member.chat(context), continuation) for context, continuation in pairs]
-        scores.append(member.score_tokens(own))
+        scores.append(score_tokens(member, own))
     cuts = [[score.tokens for score in of_member] for of_member in scores]
     by_token = by_token and all(cut == cuts[0] for cut in cuts)
     columns = [

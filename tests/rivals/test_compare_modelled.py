@@ -13,7 +13,7 @@ from search_helpers import history, small
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.mix import build_space
-from pyswarmopt_llm.scores.metrics.objectives import METRICS
+from pyswarmopt_llm.scores.metrics.by_name import METRICS
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.scoring.record import unpack
 from pyswarmopt_rivals.bench import Bench, Trial
@@ -61,6 +61,19 @@ def test_experts_are_asked_once_for_all_who_pay_for_them(
     scorer = BudgetedScorer(trial, build_space("delta", bench.experts), KIND)
     scorer.score(list(torch.eye(3, dtype=torch.float64)), 0)
     assert trial.spent == 60 and not loaded
+
+
+@pytest.mark.parametrize("name", ["best-single", "lorahub", "item-model"])
+def test_what_was_scored_before_counts_with_the_seconds_of_then(name: str, bench: Bench) -> None:
+    if name == "lorahub":
+        pytest.importorskip("nevergrad")
+    first = run(contestant(name), bench, 0, 80)
+    known = bench.store.known
+    for key, row in known.items():
+        known[key] = {**row, "seconds": 100.0}
+    again = run(contestant(name), bench, 0, 80)
+    assert first["seconds"] < 100 and again["items"] == first["items"]
+    assert 0 <= again["seconds"] - 100 * again["items"] / 20 < 100
 
 
 def test_model_swarms_is_the_published_search_over_averages_of_factors(

@@ -46,7 +46,7 @@ def combined_difference(
         None for a single task, and where a task's score is not the mean of the same items of both.
 
     Example:
-        >>> from pyswarmopt_llm.scores.metrics.combine import harmonic
+        >>> from pyswarmopt_llm.scores.metrics.combines import harmonic
         >>> better, worse = score_of([0.75] * 40), score_of([0.5] * 20 + [0.0] * 20)
         >>> gain = combined_difference(dict(a=better, b=better), dict(a=better, b=worse), harmonic, False)
         >>> gain.difference, gain.sign, gain.p_value < 0.001, gain.n

@@ -18,8 +18,8 @@ from typing import Any, Literal, NamedTuple
 import torch
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.engine.chat import split_chat
 from pyswarmopt_llm.engine.transformers import TransformersEngine, load_engine
+from pyswarmopt_llm.engine.turns import split_chat
 from pyswarmopt_llm.experts.adapter import load_adapter
 from pyswarmopt_llm.experts.base import BaseModel
 from pyswarmopt_llm.experts.compatibility import inspect_experts

@@ -33,16 +33,19 @@ from pyswarmopt_llm.scores.metrics.accuracy import (
     choose_scoring,
     trial_of,
 )
-from pyswarmopt_llm.scores.metrics.external.named_again import require
-from pyswarmopt_llm.scores.metrics.objectives import (
-    Metric,
-    check_window,
+from pyswarmopt_llm.scores.metrics.by_name import (
     find_metric,
-    harness_task,
-    load_split,
     longest_reply,
     metric_given,
     metric_of,
+    up_to,
+)
+from pyswarmopt_llm.scores.metrics.external.named_again import require
+from pyswarmopt_llm.scores.metrics.external.objectives import harness_task
+from pyswarmopt_llm.scores.metrics.objectives import (
+    Metric,
+    check_window,
+    load_split,
     scorings_of,
     task_print,
 )
@@ -162,8 +165,10 @@ class Exam:
         metric = find_metric(
             config.metric or metric_of(task), device=str(pick_device(config.device))
         )
-        metric = metric.up_to(
-            config.max_new_tokens, Sampling.of(config.temperature, config.samples, config.seed)
+        metric = up_to(
+            metric,
+            config.max_new_tokens,
+            Sampling.of(config.temperature, config.samples, config.seed),
         )
         metric.check(task.split(config.split), f"{task.source}: {config.split}")
         return cls(task, config.split, metric)

@@ -39,15 +39,7 @@ from torch import Tensor
 from pyswarmopt_llm.common.config import LEAST_TRAINED
 from pyswarmopt_llm.common.events import OnEvent, note
 from pyswarmopt_llm.common.interfaces import Patch, Score
-from pyswarmopt_llm.scores.choices import (
-    BARE,
-    FULL,
-    ON_SPARE,
-    ROUNDS,
-    TEACHERS,
-    Choices,
-    samples_of,
-)
+from pyswarmopt_llm.scores.choices import FULL, Choices
 from pyswarmopt_llm.scores.metrics.combine import Combine, combined_value
 from pyswarmopt_llm.scores.metrics.written import Written
 from pyswarmopt_llm.scores.tasks import Scoring
@@ -74,6 +66,7 @@ from pyswarmopt_llm.searching.written.reply_log import (
     best_reply,
     gains,
 )
+from pyswarmopt_llm.searching.written.samples import BARE, ON_SPARE, ROUNDS, TEACHERS, samples_of
 
 START = "start"  # name of the mixture in the store; the base has its own
 Floats = npt.NDArray[np.float64]

@@ -11,7 +11,6 @@ import numpy as np
 from torch import Tensor
 
 from pyswarmopt_llm.common.interfaces import Score
-from pyswarmopt_llm.scores.choices import ROUNDS, TEACHERS, planned_replies
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.scoring.record import RESULTS, Store
@@ -21,6 +20,7 @@ from pyswarmopt_llm.searching.written.expert_iteration import (
     Replies,
     greedy_cover,
 )
+from pyswarmopt_llm.searching.written.samples import ROUNDS, TEACHERS, planned_replies
 
 EVALUATIONS = 40  # of every method
 FROM_BASE, FROM_BEST = "expert-iteration-base", "expert-iteration-best-single"

@@ -30,9 +30,9 @@ from pyswarmopt_llm.experts.adapter import load_adapter, load_factors, read_adap
 from pyswarmopt_llm.report.findings import findings, score_rows, verdict
 from pyswarmopt_llm.report.pages import said
 from pyswarmopt_llm.report.run import resume, search
-from pyswarmopt_llm.scores.choices import TEACHERS
-from pyswarmopt_llm.scores.metrics.objectives import METRICS, load_objectives, written
-from pyswarmopt_llm.scores.metrics.other_combines import arithmetic
+from pyswarmopt_llm.scores.metrics.by_name import METRICS, written
+from pyswarmopt_llm.scores.metrics.combines import arithmetic
+from pyswarmopt_llm.scores.metrics.objectives import load_objectives
 from pyswarmopt_llm.searching import train
 from pyswarmopt_llm.searching.dry_run import dry_run_search
 from pyswarmopt_llm.searching.plan import Budget, make_plan
@@ -58,6 +58,7 @@ from pyswarmopt_llm.searching.written.reply_log import (
     weights,
     without_rounding,
 )
+from pyswarmopt_llm.searching.written.samples import TEACHERS
 from pyswarmopt_llm.tools.analyse import without_experts
 
 DEV, SAMPLES = 10, 8

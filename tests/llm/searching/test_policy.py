@@ -23,8 +23,8 @@ from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.report.run import search
-from pyswarmopt_llm.scores.metrics.combine import Combine, harmonic
-from pyswarmopt_llm.scores.metrics.other_combines import arithmetic, of_the_same_items
+from pyswarmopt_llm.scores.metrics.combine import Combine
+from pyswarmopt_llm.scores.metrics.combines import arithmetic, harmonic, of_the_same_items
 from pyswarmopt_llm.searching import explore as race
 from pyswarmopt_llm.searching.explore import Dropout, Search, draw_shares, eliminated
 from pyswarmopt_llm.searching.plan import Budget
