@@ -35,7 +35,7 @@ from pyswarmopt_llm.common.interfaces import Engine, LowRank, Patch
 from pyswarmopt_llm.engine.packed_attention import NAME as PACKED
 from pyswarmopt_llm.engine.passes import PrefixCache, target_logprobs
 from pyswarmopt_llm.engine.transformers import TransformersEngine, on_transformers
-from pyswarmopt_llm.experts.adapter import Adapter, AdapterInfo
+from pyswarmopt_llm.experts.adapter import AdapterInfo
 from pyswarmopt_llm.scores.choices import EPOCHS, RATE, Choices, fold_count
 
 ITEMS_PER_STEP = 16
@@ -326,61 +326,57 @@ class Lora:
     """``x -> scale * B A x`` in each of several modules (Hu et al. 2021, arXiv 2106.09685, section
     4.1).
 
-    A is drawn uniformly from +- 1 / sqrt(in), as peft does, and B is zero.
-
     Args:
-        shapes: module name -> (out, in) of its weight.
-        rank: r.
+        factors: module name -> (A, B), float32.
         scale: alpha / r.
-        seed: of A.
-        device: where the model is.
 
     Attributes:
-        tensors: all A and B, float32 leaves.
+        tensors: all A and B, leaves.
         scale: as given.
 
     Example:
-        >>> lora = Lora({"layer": (3, 4)}, rank=2, scale=2.0, seed=0)
+        >>> lora = Lora.new({"layer": (3, 4)}, rank=2, scale=2.0, seed=0)
         >>> lora.patch().low_rank["layer.weight"].dense().abs().sum().item()
         0.0
     """
 
-    def __init__(
-        self,
+    def __init__(self, factors: Mapping[str, tuple[Tensor, Tensor]], scale: float) -> None:
+        self.scale = scale
+        self._a = {module: a.requires_grad_() for module, (a, _) in factors.items()}
+        self._b = {module: b.requires_grad_() for module, (_, b) in factors.items()}
+        self.tensors: Sequence[Tensor] = [*self._a.values(), *self._b.values()]
+
+    @classmethod
+    def new(
+        cls,
         shapes: Mapping[str, tuple[int, int]],
         rank: int,
         scale: float,
         seed: int,
         device: torch.device | str = "cpu",
-    ) -> None:
+    ) -> Lora:
+        """One to begin with: A is drawn uniformly from +- 1 / sqrt(in), as peft does, B is zero.
+
+        Args:
+            shapes: module name -> (out, in) of its weight.
+            rank: r.
+            scale: alpha / r.
+            seed: of A.
+            device: where the model is.
+        """
         draws = torch.Generator().manual_seed(seed)
-        self.scale = scale
-        self._a: dict[str, Tensor] = {}
-        self._b: dict[str, Tensor] = {}
+        factors = {}
         for module, (out, into) in shapes.items():
             a = (2 * torch.rand(rank, into, generator=draws) - 1) / math.sqrt(into)
-            self._a[module] = a.to(device).requires_grad_()
-            self._b[module] = torch.zeros(out, rank, device=device, requires_grad=True)
-        self.tensors: Sequence[Tensor] = [*self._a.values(), *self._b.values()]
+            factors[module] = a.to(device), torch.zeros(out, rank, device=device)
+        return cls(factors, scale)
 
     @classmethod
     def like(cls, info: AdapterInfo, seed: int, device: torch.device | str = "cpu") -> Lora:
         """A new one on the modules of an adapter, with the rank and scale of the first of them."""
         first = next(iter(info.modules.values()))
         shapes = {module: shape.weight_shape for module, shape in info.modules.items()}
-        return cls(shapes, first.rank, first.scale, seed, device)
-
-    @classmethod
-    def going_on(cls, adapter: Adapter, device: torch.device | str) -> Lora:
-        """An adapter to be trained further: its modules and ranks, and the scale of the first
-        module, to which other scales are brought in B.
-        """
-        lora = cls({}, 0, next(iter(adapter.factors.values())).scale, 0, device)
-        for module, part in adapter.factors.items():
-            lora._a[module] = part.a.clone().to(device).requires_grad_()
-            lora._b[module] = (part.b * (part.scale / lora.scale)).to(device).requires_grad_()
-        lora.tensors = [*lora._a.values(), *lora._b.values()]
-        return lora
+        return cls.new(shapes, first.rank, first.scale, seed, device)
 
     def additions(self) -> dict[str, Addition]:
         """Module name -> the LoRA's part of its output."""
