@@ -50,24 +50,16 @@ from pyswarmopt_llm.scores.metrics.written import Sampling, Written
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
 from pyswarmopt_llm.scores.tasks.load import load_task_of
 from pyswarmopt_llm.searching.scoring.result import read_result
-from pyswarmopt_llm.searching.scoring.run_directory import About, read_about, result_of
+from pyswarmopt_llm.searching.scoring.run_directory import About, read_about
 from pyswarmopt_llm.searching.use.config import BARE, EvalConfig
 
 OnItems = Callable[[int, int], None]  # items scored, of how many
 # Settings of a run that an evaluation of it takes where it has none.
 _AS_STORED = (
-    *(
-        "system",
-        "thinking",
-        "columns",
-        "split_seed",
-        "skip_bad_rows",
-        "dev",
-        "test",
-        "allow_overlap",
-    ),
-    "max_new_tokens",
+    *("system", "thinking", "columns", "template", "split_seed", "skip_bad_rows", "dev", "test"),
+    *("allow_overlap", "max_new_tokens", "scoring", "dtype"),
 )
+_SAMPLING = ("temperature", "samples", "seed")  # of one model alone
 Model = tuple[str, str | None]  # a base and an adapter of it; a whole model and None
 TOKENS = "pyswarmopt_llm.tokens.space"
 
@@ -295,6 +287,23 @@ def model_of(base: str, name: str | None) -> Model:
     return model
 
 
+def result_of(run: Path) -> tuple[str, str | None]:
+    """(base, adapter) of a finished run; of one over whole models (its best model, mixture or
+    graph, None).
+
+    Raises:
+        UserError: not a run directory, or one that has not ended yet.
+    """
+    base = read_about(run).config.base
+    if not (run / "best").is_dir():
+        raise UserError(f"{run}: has no best/ yet; finish it with: swarm-llm resume {run}")
+    return (
+        (base, str(run / "best"))
+        if (run / "best" / "adapter_config.json").is_file()
+        else (str(run / "best"), None)
+    )
+
+
 def engine_of(engine: str, run: str | Path | None) -> str:
     """The server that runs a model, or ``transformers`` where it runs here.
 
@@ -399,17 +408,14 @@ def _only_metric(stored: SearchConfig, task: str, run: Path) -> str | None:
 
 def _reading(stored: SearchConfig, config: EvalConfig) -> dict[str, Any]:
     """The settings by which the search read and scored the task, where none are given."""
-    values = {name: getattr(config, name) or getattr(stored, name) for name in _AS_STORED}
-    values["test"] = values["test"] or None  # a search may leave test out
     several = for_all_tasks(stored.metrics)
-    if config.metric in several and values["max_new_tokens"] is None:
-        values["max_new_tokens"] = longest_reply(several)
-    values["template"] = config.template or _templates(stored, config.task)
-    for name in ("scoring", "dtype"):
-        values[name] = getattr(stored if getattr(config, name) == "auto" else config, name)
-    if stored.temperature and not config.temperature and config.against is None:
-        values |= {name: getattr(stored, name) for name in ("temperature", "samples", "seed")}
-    return values
+    if config.metric in several and stored.max_new_tokens is None:
+        stored = replace(stored, max_new_tokens=longest_reply(several))
+    templates = _templates(stored, config.task)
+    stored = replace(stored, template=templates, test=stored.test or None)  # or it left test out
+    names = _AS_STORED if config.against is not None else (*_AS_STORED, *_SAMPLING)
+    left = [name for name in names if getattr(config, name) == getattr(EvalConfig, name)]
+    return {name: getattr(stored, name) for name in left}
 
 
 def _name(task: str) -> str:
@@ -495,7 +501,8 @@ def evaluate_against(config: EvalConfig, on_items: OnItems | None = None) -> Aga
     """Score two models on the same items in the same answer format.
 
     A judge is shown both answers, in both orders: the score of each is then its share of wins.
-    `on_items` receives the number of items scored so far, by both models together, and of all.
+    `on_items` receives the number of items scored so far by the first model, then by the second,
+    and of all.
 
     Raises:
         UserError: whatever is wrong with the input, in one line.
@@ -505,11 +512,11 @@ def evaluate_against(config: EvalConfig, on_items: OnItems | None = None) -> Aga
     scoring = _scoring(config, models, exam, turns)
     scores: list[Score] = []
     answers: list[Sequence[str]] = []
-    for number, model in enumerate(models):
+    for model in models:
         engine = turns.engine(model)
         exam.check(engine, scoring)
         utility = exam.metric.build(exam.items, scoring, engine.chat, exam.task.prompt)
-        with followed(engine, len(exam.items), _half(on_items, number)):
+        with followed(engine, len(exam.items), on_items):
             if exam.metric.compare is not None and isinstance(utility, Written):
                 answers.append(utility.answers(engine))
             else:
@@ -592,13 +599,6 @@ def _scoring(config: EvalConfig, models: Sequence[Model], exam: Exam, turns: Tur
     return choose_scoring(scorings_of(exam.metric, scoring, task), task.dev, letters)
 
 
-def _half(on_items: OnItems | None, turn: int) -> OnItems | None:
-    """Progress of the first or the second of two models."""
-    return (
-        None if on_items is None else lambda done, total: on_items(turn * total + done, 2 * total)
-    )
-
-
 def _in_words(items: Sequence[Item], *answers: Sequence[str]) -> list[tuple[str, ...]]:
     """The answers of each model to each item: the text of an option in place of its letter."""
     if not all(answers):
@@ -621,12 +621,13 @@ def _changed(
 
 def names_in_words(config: EvalConfig) -> tuple[str, str]:
     """The names of the models in sentences: the last parts of their paths, or the base."""
-    models = (config.adapter, config.against)
+    names = [name or BARE for name in (config.adapter, config.against)]
+    short = unique_names([Path(n).parent if Path(n).name == "best" else n for n in names])
     bare = (config.base, None)
-    others = [name for name in models if name is not None and model_of(config.base, name) != bare]
-    folders = [Path(name).parent if Path(name).name == "best" else name for name in others]
-    short = dict(zip(others, unique_names(folders), strict=True))
-    first, second = (short.get(name or "", "the base") for name in models)
+    first, second = (
+        "the base" if model_of(config.base, name) == bare else last
+        for name, last in zip(names, short, strict=True)
+    )
     return first, second
 
 
