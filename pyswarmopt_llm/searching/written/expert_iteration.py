@@ -104,9 +104,9 @@ def train_on_replies(job: Job, run: Run, found: Found, tell: OnEvent) -> Trainin
     meter = Meter(len(starts) * ROUNDS * replies.schedule.passes(job.trained_items), tell)
     iterations = _iterated(job, run, replies, starts, meter)
     trained = {
-        name: _trained(job, run, found, starts[name], best, replies)
-        for name, iteration in iterations.items()
-        if (best := iteration.best) is not None
+        name: _trained(job, run, found, starts[name], best_round(rounds), replies)
+        for name, rounds in iterations.items()
+        if rounds
     }
     if not trained:
         return None
@@ -134,11 +134,11 @@ def _trained(
 
 def _iterated(
     job: Job, run: Run, replies: Replies, starts: Mapping[str, Tensor], meter: Meter
-) -> dict[str, Iteration]:
+) -> dict[str, list[Round]]:
     """Train one start after the other, each within its share of the time that is left."""
     searched = run.searched
     left = job.budget.left(sum(row.n for row in searched), sum(row.seconds for row in searched))
-    iterations: dict[str, Iteration] = {}
+    iterations: dict[str, list[Round]] = {}
     for number, (name, position) in enumerate(starts.items(), start=1):
         iterations[name] = ExpertIteration(job, position, replies, run.path / FOLDER, name).run(
             replies.teachers(searched, position) if name == START else (),
@@ -166,22 +166,6 @@ class Round:
     kept: int
     replies: Sequence[Reply]
     value: float
-
-
-@dataclass(frozen=True)
-class Iteration:
-    """The outcome of expert iteration.
-
-    Attributes:
-        best: the round with the best value on dev, of equals the last one; None if too few replies
-            were kept to train on, or there was no time.
-        rounds: that were trained.
-        round: the number of the best one, from 1; 0 if there is none.
-    """
-
-    best: Round | None
-    rounds: int
-    round: int
 
 
 class Replies:
@@ -242,12 +226,13 @@ class Replies:
         """The scores of the base's replies to the dev prompts."""
         return self._row(self.dev.scores(self.dev.greedy(BASE, Answerer(Patch()))))
 
-    def use(self, iteration: Iteration) -> Iterated:
-        """What all took, with the rounds of the one that is handed over."""
+    def use(self, rounds: Sequence[Round]) -> Iterated:
+        """What all took, with the rounds of the model that is handed over."""
+        best = best_round(rounds)
         return Iterated(
-            rounds=iteration.rounds,
-            round=iteration.round,
-            kept=0 if iteration.best is None else iteration.best.kept,
+            rounds=len(rounds),
+            round=rounds.index(best) + 1,
+            kept=best.kept,
             replies=self.count,
             tokens=sum(log.tokens for log in self.logs),
             spare=len(self.log.identities) if self.spare else 0,
@@ -303,7 +288,7 @@ class ExpertIteration:
         seconds: float | None = None,
         say: Callable[[str], None] = lambda text: None,
         spend: Spend = lambda passes: None,
-    ) -> Iteration:
+    ) -> list[Round]:
         """Train round by round, while dev gains more than a standard error.
 
         A round begins if there is time for one like the latest; the first, for writing its samples
@@ -316,6 +301,9 @@ class ExpertIteration:
             seconds: that all replies may take, with those before; None: any number.
             say: called with a sentence on each round.
             spend: see `Fitting`.
+
+        Returns:
+            The rounds; none if too few replies were kept to train on, or there was no time.
         """
         latest = self.first * self._all.log.seconds_of_base
         for number in range(1, ROUNDS + 1):
@@ -334,7 +322,7 @@ class ExpertIteration:
             say(f"{lead} than before; trained on them, {gain}")
             if number > 1 and not gains(before.replies, after.replies):
                 break
-        return self.outcome()
+        return self._done[1:]
 
     @property
     def first(self) -> int:
@@ -378,16 +366,6 @@ class ExpertIteration:
             self._add(replies)
         self._done.append(Round(name, model, len(items), replies, self._all.value(replies)))
         return self._done[-2], self._done[-1]
-
-    def outcome(self) -> Iteration:
-        """The best of the rounds, and what all took."""
-        _, *trained = self._done
-        best = best_round(trained)
-        return Iteration(
-            best,
-            rounds=len(trained),
-            round=0 if best is None else self._done.index(best),
-        )
 
     def _add(self, replies: Sequence[Reply]) -> None:
         """Add a reply to each prompt."""
@@ -464,6 +442,6 @@ def greedy_cover(values: Floats, known: Floats, count: int) -> list[int]:
     return numbers
 
 
-def best_round(rounds: Sequence[Round]) -> Round | None:
-    """The round of the highest value, of equals the last; None of none."""
-    return max(reversed(rounds), key=lambda round: round.value, default=None)
+def best_round(rounds: Sequence[Round]) -> Round:
+    """The round of the highest value, of equals the last."""
+    return max(reversed(rounds), key=lambda round: round.value)
