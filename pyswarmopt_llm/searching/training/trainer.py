@@ -292,14 +292,13 @@ def warmup_cosine(step: int, steps: int) -> float:
 def training(model: Any, additions: Mapping[str, Addition]) -> Iterator[None]:
     """Add these to the outputs of linear layers, by module name, and let gradients flow.
 
-    It is undone at the end. The weights of the model are frozen. On a CPU the backward pass of
+    It is undone at the end, but that the weights of the model are frozen from now on. On a CPU the backward pass of
     plain matrix products is faster than that of the fused attention kernel.
 
     Raises:
         AttributeError: the model has no such module.
     """
     attention = model.config._attn_implementation
-    unfrozen = [parameter for parameter in model.parameters() if parameter.requires_grad]
     hooks = [
         model.get_submodule(name).register_forward_hook(partial(_add, addition))
         for name, addition in additions.items()
@@ -314,8 +313,6 @@ def training(model: Any, additions: Mapping[str, Addition]) -> Iterator[None]:
         for hook in hooks:
             hook.remove()
         model.set_attn_implementation(attention)
-        for parameter in unfrozen:
-            parameter.requires_grad_(True)
 
 
 def _add(addition: Addition, module: object, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
