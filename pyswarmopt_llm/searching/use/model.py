@@ -338,19 +338,24 @@ def open_named(config: EvalConfig, model: Model) -> Engine:
 
     base, adapter = model
     engine_name = engine_of(config.engine, config.run)
-    if not is_server(engine_name):
+    if is_server(engine_name):
+        # a run knows which adapters the server was started with
+        run = _run_of(user_path(adapter)) if config.run is None and adapter else config.run
+        if run is None:
+            known = SearchConfig(base, () if adapter is None else (adapter,), (), "")
+        else:
+            known = replace(read_about(user_path(run)).config, base=base)
+        known = replace(
+            known,
+            engine=engine_name,
+            system=config.system,
+            server_folder=config.server_folder,
+            dtype=config.dtype,
+        )
+        engine = open_served(known, adapter)
+    else:
         machine = (config.dtype, config.device, config.threads)
         engine = open_model(base, adapter, *machine, config.system)
-        engine.thinking = config.thinking
-        return engine
-    # a run knows which adapters the server was started with
-    run = _run_of(user_path(adapter)) if config.run is None and adapter else config.run
-    if run is None:
-        known = SearchConfig(base, () if adapter is None else (adapter,), (), "")
-    else:
-        known = replace(read_about(user_path(run)).config, base=base)
-    here: dict[str, Any] = {"server_folder": config.server_folder, "dtype": config.dtype}
-    engine = open_served(replace(known, engine=engine_name, system=config.system, **here), adapter)
     engine.thinking = config.thinking
     return engine
 
@@ -379,10 +384,15 @@ def with_run(config: EvalConfig) -> EvalConfig:
         return filled
     metric = config.metric or _only_metric(stored, filled.task, run)
     # Code that the run names, and not the user, is refused: the run may be a stranger's.
-    code: dict[str, Any] = {"utilities": (), "workers": "1", "engine": TRANSFORMERS}
-    code["tasks"] = () if config.task == filled.task else (filled.task,)
-    code["metrics"] = () if config.metric or metric is None else (metric,)
-    require(replace(stored, **code), (), run, "")
+    code = replace(
+        stored,
+        utilities=(),
+        workers="1",
+        engine=TRANSFORMERS,
+        tasks=() if config.task == filled.task else (filled.task,),
+        metrics=() if config.metric or metric is None else (metric,),
+    )
+    require(code, (), run, "")
     return replace(filled, metric=metric, **_reading(stored, filled))
 
 
@@ -574,16 +584,14 @@ class Turns:
 
     def engine(self, model: Model) -> Engine:
         """The engine with this model loaded."""
-        if self._served:
-            if self._loaded is None or self._loaded[1] != model:
-                self._loaded = open_named(self._config, model), model
-            return self._loaded[0]
-        bare: Model = (model[0], None)
-        if self._loaded is None or self._loaded[1] != bare:
+        opened: Model = model if self._served else (model[0], None)
+        if self._loaded is None or self._loaded[1] != opened:
             self._loaded = None  # two bases need not fit into memory together
-            self._loaded = open_named(self._config, bare), bare
-        self._loaded[0].load(self._patches[model])
-        return self._loaded[0]
+            self._loaded = open_named(self._config, opened), opened
+        engine, _ = self._loaded
+        if not self._served:
+            engine.load(self._patches[model])
+        return engine
 
 
 def _scoring(config: EvalConfig, models: Sequence[Model], exam: Exam, turns: Turns) -> Scoring:
@@ -671,13 +679,16 @@ def generate_text(
         'Hello! How can I help you?'
     """
     if fusion == "auto":
-        machine: dict[str, Any] = {"dtype": dtype, "device": device, "threads": threads}
-        served: dict[str, Any] = {"engine": engine, "server_folder": server_folder}
-        config = EvalConfig(**machine, **served)
+        config = EvalConfig(
+            dtype=dtype,
+            device=device,
+            threads=threads,
+            engine=engine,
+            server_folder=server_folder,
+        )
         if run is not None:
             stored = read_about(user_path(run)).config
-            turns: dict[str, Any] = {"system": stored.system, "thinking": stored.thinking}
-            config = replace(config, run=str(run), **turns)
+            config = replace(config, run=str(run), system=stored.system, thinking=stored.thinking)
         model = open_named(config, (base, adapter))
     elif adapter is None and saved_kind(base) is not None:
         model = load(f"{TOKENS}:open_mixture")(base, dtype, device, threads, fusion)
