@@ -6,18 +6,31 @@ https://huggingface.co/docs/hub/model-release-checklist.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.report.findings import findings, labelled
 from pyswarmopt_llm.report.pages import one_line, render
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.scores.tasks.types import Form, Item, placeholders, render_prompt
+from pyswarmopt_llm.searching.scoring.parents import Parent
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import About
 
 MOST_CHOICES = 20  # named in a card
+# Licences that let a derived work be given away under another one of them, the least demanding
+# first.
+_PERMISSIVE = (
+    "cc0-1.0",
+    "unlicense",
+    "mit",
+    "isc",
+    "bsd-2-clause",
+    "bsd-3-clause",
+    "apache-2.0",
+    "cc-by-4.0",
+)
 
 
 @dataclass(frozen=True)
@@ -41,12 +54,38 @@ ADAPTER = FileKind("peft", "adapter", ("lora",))
 MODEL = FileKind("transformers", "merge", ())
 
 
-def model_card(about: About, result: Result, form: FileKind | None = None) -> str:
+def licence_of(parents: Sequence[Parent]) -> tuple[str | None, str | None]:
+    """The licence of what is made of all parents, as far as they state theirs, and in words those
+    that cannot both be kept.
+
+    A permissive licence gives way to one that is not; two different ones that are not cannot both
+    be kept.
+
+    Example:
+        >>> licence_of([Parent("base", "llama3.1"), Parent("a", "mit"), Parent("b", None)])
+        ('llama3.1', None)
+        >>> licence_of([Parent("b", "llama3.1"), Parent("a", "cc-by-nc-4.0")])[1]
+        'Licences conflict (b: llama3.1, a: cc-by-nc-4.0); ask the authors before you publish this.'
+    """
+    stated = {parent.name: parent.licence for parent in parents if parent.licence is not None}
+    strict = {name: licence for name, licence in stated.items() if licence not in _PERMISSIVE}
+    if len({*strict.values()}) > 1:
+        each = ", ".join(f"{name}: {licence}" for name, licence in strict.items())
+        return None, f"Licences conflict ({each}); ask the authors before you publish this."
+    if strict:
+        return next(iter(strict.values())), None
+    return max(stated.values(), key=_PERMISSIVE.index, default=None), None
+
+
+def model_card(
+    about: About, result: Result, parents: Sequence[Parent] = (), form: FileKind | None = None
+) -> str:
     """The README.md of ``best/``, or of what it was exported to.
 
     Args:
         about: ``run.json``.
         result: ``result.json``.
+        parents: base and experts, whose licences the result inherits.
         form: of the files; None: that of ``best/``.
 
     Returns:
@@ -54,38 +93,40 @@ def model_card(about: About, result: Result, form: FileKind | None = None) -> st
         question of a task is in it, and nothing that needs the run.
     """
     form = form or (ADAPTER if about.kind.adapters else MODEL)
-    task, asked = labelled(about, result) or ("", Form("", None, None, ""))
+    task, asked = labelled(about, result) or ("", None)
     scoring = (result.objectives[task].answer_format if task else None) or "likelihood"
     text = render(
         "pyswarmopt_llm/report/card.md.j2",
         **vars(findings(about, result)),
-        header=_header(form, about, result) if about.kind.library else "",
+        header=_header(form, parents, about, result) if about.kind.library else "",
         form=form,
         task=task,
         task_scoring=scoring,
-        choices=list((asked.choices or {}).values()),
+        choices=list(asked.choices.values()) if asked and asked.choices else [],
         most_choices=MOST_CHOICES,
         prompt=_prompt(asked, scoring).splitlines() if task else [],
+        conflict=licence_of(parents)[1],
+        unstated=[parent.name for parent in parents if parent.licence is None],
     )
     return text.rstrip() + "\n"
 
 
-def _prompt(form: Form, scoring: Scoring) -> str:
+def _prompt(form: Form | None, scoring: Scoring) -> str:
     """The user turn, with the names of columns in braces for what a question puts there."""
-    choices = form.choices or {"A": "{option A}", "B": "{option B}"}
-    columns = {name: f"{{{name}}}" for name in placeholders(form.prompt or "")}
+    choices = (None if form is None else form.choices) or {"A": "{option A}", "B": "{option B}"}
+    template = None if form is None else form.prompt
+    columns = {name: f"{{{name}}}" for name in placeholders(template or "")}
     item = Item("", "{question}", dict(choices), "", meta=columns)
-    return render_prompt(item, scoring, form.prompt)
+    return render_prompt(item, scoring, template)
 
 
-def _header(form: FileKind, about: About, result: Result) -> str:
-    """The header in YAML; its licence is for whoever publishes it to state."""
+def _header(form: FileKind, parents: Sequence[Parent], about: About, result: Result) -> str:
+    """The header in YAML; without parents there is no licence in it."""
     from huggingface_hub import EvalResult, ModelCardData
 
-    parents = [about.base]
-    if form.relation == "merge":  # of those of the hub
-        parents += [spec for spec in about.config.experts if not user_path(spec).exists()]
-    models = list(dict.fromkeys(map(one_line, parents)))
+    base = one_line(about.base)
+    on_hub = [one_line(parent.name) for parent in parents if parent.on_hub]
+    experts = [name for name in on_hub if name != base]
     tests = {} if result.best.test is None else result.best.test.tasks
     scores = [
         EvalResult(
@@ -99,8 +140,10 @@ def _header(form: FileKind, about: About, result: Result) -> str:
         for name, outcome in tests.items()
     ]
     data = ModelCardData(
-        base_model=models if len(models) > 1 else models[0],
+        base_model=[base, *experts] if form.relation == "merge" and experts else base,
         base_model_relation=form.relation,
+        parents=experts or None,
+        license=licence_of(parents)[0],
         library_name=form.library,
         pipeline_tag="text-generation",
         tags=sorted({*form.tags, "merge", "model-swarms", "pyswarmopt"}),

@@ -1,5 +1,6 @@
 """The findings of a finished search, in numbers and sentences, for terminal, report and card: the
-verdict on it, and commands to copy: the search again, its result in use, what to do next.
+verdict on it, or on two models, by their scores on the same items; and commands to copy: the search
+again, its result in use, what to do next.
 
 The words are those of ``words.txt.j2``; here is which of them hold.
 """
@@ -9,9 +10,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.config import (
+    PROMPTS,
     SearchConfig,
     asks_server,
     changed,
@@ -74,6 +77,28 @@ def _alone(result: Result) -> str | None:
     return name if name.startswith("expert ") and not (best and changed) else None
 
 
+def between(
+    names: tuple[str, str], scores: tuple[float, float], pair: Comparison, split: str
+) -> Verdict:
+    """The verdict on two models on the same items.
+
+    Args:
+        names: of the models.
+        scores: of each.
+        pair: the first compared with the second.
+        split: that of the items, dev or test.
+
+    Example:
+        >>> pair = Comparison(0.1, (0.02, 0.18), 0.014, 90, 15, 6, 80)
+        >>> found = between(("the base", "x"), (0.7, 0.6), pair, "test")
+        >>> found.kind, found.sentence.partition(", ")[2]
+        ('better', '+0.100 (95% interval +0.020 to +0.180, p = 0.014).')
+    """
+    kind = kind_of(pair) if pair.gained or pair.lost else "same"
+    sentence = words().between(kind, *names, scores, pair, f"{split} example")
+    return Verdict(kind, sentence, tuple(said("about", kind, pair, split)))
+
+
 @dataclass(frozen=True)
 class Findings:
     """The findings of a search, computed once; templates ask ``words.txt.j2`` for the rest.
@@ -117,7 +142,7 @@ def findings(about: About, result: Result, out: str | None = None) -> Findings:
         score_rows(result),
         remarks=[line for line in remarks if line != why],
         steps=list(next_steps(judged.kind, about, result, out)),
-        command=command_line(user_settings(about)),
+        command=command_line(with_relative_paths(user_settings(about))),
     )
 
 
@@ -135,6 +160,7 @@ def score_rows(result: Result) -> dict[str, Model]:
 # Commands to copy
 
 Step = tuple[str, str]  # purpose and command
+Labelling = tuple[str, Form | None] | None  # a task with choices, and the form of its questions
 _FIRST = ("base", "experts", "tasks", "prompts")  # of a command
 _READING = (  # of a task
     *("metrics", "max_new_tokens", "columns", "template", "system", "thinking", "split_seed"),
@@ -168,40 +194,60 @@ def user_settings(about: About) -> SearchConfig:
     return replace(about.config, **{**defaults, **about.given})
 
 
-def comparison(about: About, best: str, expert: str) -> str:
-    """The command that compares a result with an expert on all test items of a search's first task.
+def evaluation(about: About, model: str, against: str | None = None) -> str:
+    """The command that scores an adapter of a search's base, or a model, on test of its first task.
 
     Args:
         about: of the search.
-        best: the result, an adapter of the search's base, or a model.
-        expert: what it is compared with.
+        model: what is scored.
+        against: what it is compared with.
 
     Example:
         >>> config = SearchConfig("b", (), ("t.csv",), "r", space="delta", columns=("label=team",))
-        >>> comparison(About(config, {}), "r/best", "e")
-        'swarm-llm eval --base b --adapter r/best --task t.csv --columns label=team --against e'
-        >>> comparison(About(SearchConfig("", (), ("t.json",), "r", space="full"), {}), "m", "n")
+        >>> evaluation(About(config, {}), "runs/a/best")
+        'swarm-llm eval --base b --adapter runs/a/best --task t.csv --columns label=team'
+        >>> evaluation(About(SearchConfig("", (), ("t.json",), "r", space="full"), {}), "m", against="n")
         'swarm-llm eval --base m --task t.json --against n'
         >>> two = SearchConfig("b", (), ("t",), "r", space="delta", metrics=("f1", "bleu"))
-        >>> comparison(About(two, {}), "a", "e")
-        'swarm-llm eval --base b --adapter a --task t --metric f1 --against e'
+        >>> evaluation(About(two, {}), "a")
+        'swarm-llm eval --base b --adapter a --task t --metric f1'
     """
-    config = replace(about.config, metrics=about.config.metrics[:1])  # an evaluation has one
+    config, adapter = about.config, about.kind.adapters
+    config = replace(config, metrics=config.metrics[:1])  # an evaluation has one
     reading = _READING if len(config.tasks) == 1 else ()  # of several tasks each may have its own
-    model = {"base": config.base, "adapter": best} if about.kind.adapters else {"base": best}
     return command(
         "eval",
-        **model,
+        base=config.base if adapter else model,
+        adapter=model if adapter else None,
         **task_settings(config.tasks[:1]),
-        **changed({name: getattr(config, name) for name in reading}),
-        against=expert,
+        against=against,
         **dict(asks_server(config)),
+        **changed({name: getattr(config, name) for name in reading}),
     )
+
+
+def with_relative_paths(config: SearchConfig) -> SearchConfig:
+    """The configuration with paths below the working directory as seen from there.
+
+    Example:
+        >>> with_relative_paths(SearchConfig("org/base", ("/x/y",), (str(Path.cwd() / "t.csv"),), "r")).tasks
+        ('t.csv',)
+    """
+    experts, tasks = tuple(map(_near, config.experts)), tuple(map(_near, config.tasks))
+    base, out = _near(config.base), _near(config.out)
+    return replace(config, experts=experts, tasks=tasks, base=base, out=out)
+
+
+def _near(path: str) -> str:
+    prefix = PROMPTS if path.startswith(PROMPTS) else ""
+    here, below = Path.cwd(), Path(path.removeprefix(prefix))
+    inside = below.is_absolute() and here in below.parents
+    return f"{prefix}{below.relative_to(here)}" if inside else path
 
 
 def usage(about: About, result: Result) -> Iterator[Step]:
     """Uses of the result: (purpose, code to copy)."""
-    config = about.config
+    config = with_relative_paths(about.config)
     best, library = f"{_run(config)}/best", about.kind.library
     if library:
         base = about.base_name or config.base
@@ -219,22 +265,24 @@ def _on(name: str, config: SearchConfig, **options: Any) -> str:
     return command(name, run=config.out, **options, **dict(asks_server(config)))
 
 
-def labelled(about: About, result: Result) -> tuple[str, Form] | None:
-    """The first task whose questions have choices, and their form; None without such a task."""
-    for name, form in (about.forms or {}).items():
+def labelled(about: About, result: Result) -> Labelling:
+    """The first task with choices and its form, None if unknown; None without such a task."""
+    for name in about.task_names or about.forms or ():
         objective = result.objectives.get(name)
-        if objective is not None and objective.scoring in ("letter", "likelihood"):
-            return name, form
+        if objective is None or objective.scoring not in ("letter", "likelihood"):
+            continue
+        if objective.metric != "perplexity" if about.forms is None else name in about.forms:
+            return name, (about.forms or {}).get(name)
     return None
 
 
-def labelling_commands(config: SearchConfig, task: str, form: Form) -> Iterator[Step]:
+def labelling_commands(config: SearchConfig, task: str, form: Form | None) -> Iterator[Step]:
     """(purpose, command): for a question of the search, if it is known, and, last, for a file.
 
     Args:
         config: the run's configuration.
         task: its name.
-        form: of its questions.
+        form: of its questions, see `labelled`.
 
     Example:
         >>> form = Form("body", {"A": "card", "B": "loan"}, None, "Lost it!")
@@ -242,13 +290,14 @@ def labelling_commands(config: SearchConfig, task: str, form: Form) -> Iterator[
         ["swarm-llm predict --run r --text 'Lost it!'", 'swarm-llm predict --run r new.csv --out labelled.csv']
     """
     predict = _on("predict", config, task=task if len(config.tasks) > 1 else None)
-    if form.choices and form.example:
+    if form is not None and form.choices and form.example:
         yield "Label a question", f"{predict} {shlex.join(['--text', form.example])}"
     yield "Label new rows", f"{predict} new.csv --out labelled.csv"
 
 
 def next_steps(kind: str, about: About, result: Result, out: str | None = None) -> Iterator[Step]:
-    """(purpose, command): what to do after a verdict of that kind beside reading the report.
+    """(purpose, command): what to do after a verdict of that kind beside reading the report, one to
+    three things.
 
     Args:
         kind: of the `Verdict`.
@@ -256,36 +305,48 @@ def next_steps(kind: str, about: About, result: Result, out: str | None = None) 
         result: ``result.json``.
         out: where the run is now; None: where it was begun.
     """
-    config = replace(about.config, out=out or about.config.out)
-    typed = replace(user_settings(about), out=config.out)
-    run, untrained = _run(config), UNTRAINED in about.notes
-    single = dict(zip(result.coefficients, config.experts, strict=False)).get(result.best_single)
-    partly = any(about.left.values()) if about.left else config.test is not None
-    if untrained:
+    config = with_relative_paths(replace(about.config, out=out or about.config.out))
+    here, run = replace(about, config=config), _run(config)
+    typed = replace(with_relative_paths(user_settings(about)), out=config.out)
+    if UNTRAINED in about.notes:
         more = replace(typed, out=f"{run}-more")
         yield "train the result, too, with more examples", command_line(more)
-    if partly and config.tasks and single and kind in ("better", "level"):
-        yield "compare them on all test examples", comparison(about, f"{run}/best", single)
+    single = dict(zip(result.coefficients, config.experts, strict=False)).get(result.best_single)
+    given = config.test is not None
+    partly = bool(config.tasks) and (any(about.left.values()) if about.left else given)
     if kind == "better":
-        if (labelling := labelled(about, result)) is not None:
-            *_, (_, line) = labelling_commands(config, *labelling)
-            yield "label new rows", line
-        elif about.kind.library:
-            export = command("export", run, format="gguf", out=f"{run}-gguf")
-            yield "run it in llama.cpp or Ollama", export
-        yield "publish it", shlex.join(["hf", "upload", "YOUR-NAME/YOUR-MODEL", f"{run}/best"])
-    elif not untrained:
+        yield from _after_success(here, labelled(about, result), partly)
+        return
+    if kind in ("worse", "same") and config.tasks and single:
+        yield "score that expert", evaluation(here, single)
+    elif kind == "level" and partly and single:
+        yield "compare them on all test examples", evaluation(here, f"{run}/best", against=single)
+    if UNTRAINED not in about.notes:
         yield _again(typed)
+
+
+def _after_success(about: About, labelling: Labelling, partly: bool) -> Iterator[Step]:
+    """Use the result, and publish it; `partly`: not all test items were scored."""
+    run = _run(about.config)
+    if labelling is not None:
+        *_, (purpose, line) = labelling_commands(about.config, *labelling)
+        yield purpose[0].lower() + purpose[1:], line
+    if partly:
+        yield "score it on all test examples", evaluation(about, f"{run}/best")
+    elif about.kind.library and labelling is None:
+        export = command("export", run, format="gguf", out=f"{run}-gguf")
+        yield "run it in llama.cpp or Ollama", export
+    yield "publish it", shlex.join(["hf", "upload", "YOUR-NAME/YOUR-MODEL", f"{run}/best"])
 
 
 def _again(config: SearchConfig) -> Step:
     """A search on more dev items where ``--dev`` held some back, else with another seed."""
-    run = _run(config)
     if config.dev is not None:
         items = None if config.budget_items is None else 2 * config.budget_items
-        more = replace(config, dev=2 * config.dev, budget_items=items, out=f"{run}-more")
+        more = replace(config, dev=2 * config.dev, budget_items=items, out=f"{_run(config)}-more")
         return "search on more dev examples", command_line(more)
-    other = replace(config, seed=config.seed + 1, out=f"{run}-seed{config.seed + 1}")
+    seed = config.seed + 1
+    other = replace(config, seed=seed, out=f"{_run(config)}-seed{seed}")
     return "search with another seed", command_line(other)
 
 

@@ -1,9 +1,10 @@
-"""Analyses of a finished run: headroom, the way to its best candidate, and a
+"""Analyses of a finished run: correctness emergence, headroom, the way to its best candidate, and a
 picture of it as numbers, for ``figures.html.j2`` to draw.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +21,24 @@ from pyswarmopt_llm.searching.scoring.result import Result
 Floats = npt.NDArray[np.float64]
 
 
-class Headroom(NamedTuple):
+class Emergence(NamedTuple):
+    """Dev items of one task by who gets them right: any expert, the result (Feng et al. 2024).
+
+    Attributes:
+        kept: some expert and the best.
+        lost: some expert, but not the best.
+        emerged: no expert, but the best.
+        never: neither.
+    """
+
+    kept: int
+    lost: int
+    emerged: int
+    never: int
+
+
+@dataclass(frozen=True)
+class Headroom:
     """The way from the best expert to the best expert of each item, on dev.
 
     Attributes:
@@ -28,12 +46,16 @@ class Headroom(NamedTuple):
         best_single: the score of the best expert.
         best: the score of the result.
         share: of the way that the result goes; None where there is none to go.
+        n: items, of all tasks.
+        partial: whether some items are missing, since an expert dropped out before them.
     """
 
     oracle: float
     best_single: float
     best: float
     share: float | None
+    n: int
+    partial: bool = False
 
 
 class Changes(NamedTuple):
@@ -85,6 +107,19 @@ class Course:
         return self.starts.get(self.best.particle, self.best.value)
 
     @property
+    def rank(self) -> float:
+        """The rank of `start` in the starting swarm, 1 for the best; equal values share the middle
+        of their ranks.
+        """
+        values = list(self.starts.values())
+        return 1 + sum(v > self.start for v in values) + (values.count(self.start) - 1) / 2
+
+    @property
+    def weak_to_strong(self) -> bool:
+        """Whether the best particle started in the lower half of the swarm."""
+        return not self.proposed and self.rank > (len(self.starts) + 1) / 2
+
+    @property
     def later(self) -> int:
         """Evaluations after those of the starting swarm."""
         return sum(row.iteration > 0 for row in self.rows)
@@ -107,6 +142,33 @@ def searched(rows: Iterable[Row]) -> list[Row]:
     return [row for row in rows if row.phase == "search" and row.complete]
 
 
+def _known(result: Result) -> dict[str, Floats]:
+    """Task -> dev scores of the items that all experts and the result were scored on: a row for each
+    expert, the last for the result.
+    """
+    tables = {}
+    for name, ours in result.best.dev.items.items():
+        rows = [*(expert.dev.items[name] for expert in result.experts.values()), ours]
+        alike = len({*map(len, rows)}) == 1
+        table = np.array(rows) if alike else np.empty((len(rows), 0))
+        tables[name] = table[:, ~np.isnan(table).any(axis=0)]
+    return tables
+
+
+def emergence(result: Result) -> dict[str, Emergence]:
+    """Task -> its four cases, for tasks whose items are right or wrong.
+
+    Empty where an expert dropped out: what it knows is unknown.
+    """
+    cases = {}
+    for name, table in _known(result).items() if not result.dropped else ():
+        if table.size and np.isin(table, (0, 1)).all():
+            expert, right = table[:-1].any(axis=0), table[-1] == 1
+            counts = (expert & right, expert & ~right, ~expert & right, ~expert & ~right)
+            cases[name] = Emergence(*(int(count.sum()) for count in counts))
+    return cases
+
+
 def changes(result: Result) -> dict[str, Changes]:
     """Task -> the dev items on which the result is better or worse than the best single expert."""
     single, found = result.models["best_single"].dev.items, {}
@@ -121,25 +183,28 @@ def changes(result: Result) -> dict[str, Changes]:
 def headroom(result: Result) -> Headroom | None:
     """The headroom on dev, from scores that the search has made: nothing is scored for it.
 
-    None for fewer than two experts, where one dropped out, and where a task has no scores of items.
+    Where experts dropped out of a race it is of the items that all of them were scored on. None for
+    fewer than two experts, and where a task has no item that all were scored on.
     """
-    if len(result.experts) < 2 or result.dropped:
+    if len(result.experts) < 2:
         return None
     single = list(result.experts).index(result.best_single)
-    means = []
-    for name, best in result.best.dev.items.items():
-        rows = [*(expert.dev.items[name] for expert in result.experts.values()), best]
-        if not best or len({*map(len, rows)}) > 1:
-            return None
-        table = np.array(rows)
-        means.append([table[:-1].max(axis=0).mean(), table[single].mean(), table[-1].mean()])
+    tables = _known(result)
+    if not all(table.size for table in tables.values()):
+        return None
+    means = [
+        [table[:-1].max(axis=0).mean(), table[single].mean(), table[-1].mean()]
+        for table in tables.values()
+    ]
+    count = sum(table.shape[1] for table in tables.values())
+    partial = count < sum(map(len, result.best.dev.items.values()))
     combine = find_combine(result.combine, len(means))
-    oracle, alone, found = (
+    oracle, alone, best = (
         float(combined_value(combine, column)) for column in zip(*means, strict=True)
     )
     way = oracle - alone
-    share = (found - alone) / way if way > ROUNDING * abs(oracle) else None
-    return Headroom(oracle, alone, found, share)
+    share = (best - alone) / way if way > ROUNDING * abs(oracle) else None
+    return Headroom(oracle, alone, best, share, count, partial)
 
 
 # The picture of a search: where each point lies
@@ -162,51 +227,83 @@ def paths(course: Course) -> dict[str, Any]:
     """Paths of the particles between the experts; `course` has at least one row."""
     rows, coefficients = course.rows, course.result.coefficients
     values = np.array([row.value for row in rows], dtype=np.float64)
-    flat, caption = project(np.array([row.coefficients for row in rows], dtype=np.float64))
-    framed = _in_frame(flat)
-    points, experts = framed[: len(rows)], framed[len(rows) :]
+    flat = project(np.array([row.coefficients for row in rows], dtype=np.float64), values)
+    scored = len(coefficients) == 2
+    framed = _in_frame(np.vstack([flat.points, flat.experts]), one_unit=not scored)
+    points, experts = framed[: len(rows)], dict(zip(coefficients, framed[len(rows) :], strict=True))
     ways: dict[int, list[list[float]]] = {}
     for row, at in zip(rows, points, strict=True):
         ways.setdefault(row.particle, []).append(at)
     shades = values.argsort(kind="stable").argsort(kind="stable") * _LEVELS // len(rows)
+    ends = {int(values.argmin()), int(values.argmax())} if scored else set[int]()
     return {
-        "caption": caption,
+        "caption": flat.caption,
         "course": course,
         "ways": ways,
         "dots": [
             (*at, shade, described(row, course))
             for at, shade, row in zip(points, shades, rows, strict=True)
         ],
-        "experts": dict(zip(coefficients, experts, strict=True)),
+        "experts": experts,
         "best": points[rows.index(course.best)],
         "named": sorted(coefficients, key=lambda name: -abs(coefficients[name]))[:_LABELS],
+        "up": [(f"{values[end]:.3f}", points[end][1]) for end in ends],
     }
 
 
-def _in_frame(points: Floats) -> list[list[float]]:
-    """Points of a plane, (N, 2), as coordinates that fill the frame, where up is less."""
+def _in_frame(points: Floats, one_unit: bool) -> list[list[float]]:
+    """Points of a plane, (N, 2), as coordinates that fill the frame, where up is less; of `one_unit`
+    along both axes.
+    """
     low, high = points.min(0), points.max(0)
-    unit = (_ROOM / np.maximum(high - low, 1e-9)).min()
+    unit = _ROOM / np.where(high > low, high - low, 1.0)
+    if one_unit:
+        unit[:] = unit.min()
     framed: list[list[float]] = (
         (_MIDDLE + (points - (low + high) / 2) * unit * (1, -1)).round(1).tolist()
     )
     return framed
 
 
-def project(weights: Floats) -> tuple[Floats, str]:
-    """Mixtures of n experts, and then these, as points of a plane, (N + n, 2), and its axes.
+# Mixing weights in two dimensions
+
+
+class Flat(NamedTuple):
+    """Mixtures, (N, 2) float64, and experts, (n, 2) float64, as points of a plane, and its axes."""
+
+    points: Floats
+    experts: Floats
+    caption: str
+
+
+def project(weights: Floats, values: Floats) -> Flat:
+    """Mixtures of n experts as points of a plane; with two experts the value is its height.
 
     Args:
         weights: mixing weights, (N, n) float64.
+        values: their scores, (N,) float64.
     """
+    n = weights.shape[1]
+    if n == 2:
+        heights = [values[(weights == one).all(1)].max(initial=values.min()) for one in np.eye(2)]
+        caption = "Across: the weight of the second expert. Up: the dev score."
+        experts = np.column_stack([[0.0, 1.0], heights])
+        return Flat(np.column_stack([weights[:, 1], values]), experts, caption)
+    if n == 3:
+        corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, math.sqrt(3) / 2]])
+        caption = "The triangle of the three experts; outside it a weight is negative."
+        return Flat(weights @ corners, corners, caption)
+    return _principal(weights)
+
+
+def _principal(weights: Floats) -> Flat:
     n, centre = weights.shape[1], weights.mean(0)
-    _, singular, components = np.linalg.svd(weights - centre, full_matrices=False)
+    _, singular, axes = np.linalg.svd(weights - centre, full_matrices=False)
     share = (singular[:2] ** 2).sum() / max(float((singular**2).sum()), 1e-300)
-    axes = np.zeros((2, n))
-    axes[: len(components)] = components[:2]
+    axes = axes[:2] if len(axes) > 1 else np.vstack([axes, np.zeros(n)])
     # The sign of a component is arbitrary; this one draws the same run the same way everywhere.
-    axes *= np.where(axes[np.arange(2), np.abs(axes).argmax(1)] < 0, -1.0, 1.0)[:, None]
+    axes = axes * np.where(axes[np.arange(2), np.abs(axes).argmax(1)] < 0, -1.0, 1.0)[:, None]
     caption = (
         f"The first two principal components of the positions, with {share:.0%} of the variance."
     )
-    return (np.vstack([weights, np.eye(n)]) - centre) @ axes.T, caption
+    return Flat((weights - centre) @ axes.T, (np.eye(n) - centre) @ axes.T, caption)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,19 +16,21 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import OnEvent
 from pyswarmopt_llm.common.files.regular import write_text
 from pyswarmopt_llm.common.registry import lazy
-from pyswarmopt_llm.report.card import model_card
-from pyswarmopt_llm.report.findings import findings, usage
+from pyswarmopt_llm.report.card import licence_of, model_card
+from pyswarmopt_llm.report.findings import findings, usage, with_relative_paths
 from pyswarmopt_llm.report.pages import render
-from pyswarmopt_llm.report.reading import Course, changes, paths, searched
+from pyswarmopt_llm.report.reading import Course, changes, emergence, paths, searched
 from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.searching import loop
 from pyswarmopt_llm.searching.loop import SearchResult
+from pyswarmopt_llm.searching.scoring.parents import parents_of
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import Model, Result
 from pyswarmopt_llm.searching.scoring.run_directory import REPLIES, About, Run
 
 SHOWN = 10  # questions of each kind
 LONGEST = 500  # characters of a question
+log = logging.getLogger(__name__)
 read_replies = lazy("pyswarmopt_llm.searching.written.replies:read_replies")
 
 
@@ -56,10 +59,11 @@ def render_report(
     return render(
         "pyswarmopt_llm/report/report.html.j2",
         **vars(found),
-        config=about.config,
+        config=with_relative_paths(about.config),
         models=_models(result, found.rows),
         usage=list(usage(about, result)),
         replies=replies,
+        emergence=emergence(result),
         changes=changes(result),
         tasks=tasks or {},
         shown=SHOWN,
@@ -137,7 +141,10 @@ def resume(
 
 def write_for_people(run: Run, result: Result, tasks: Mapping[str, Task]) -> None:
     """Write the model card and the report."""
-    write_text(run.path / "best" / "README.md", model_card(run.about, result))
+    parents = parents_of(run.config) if run.about.kind.library else []
+    if conflict := licence_of(parents)[1]:
+        log.warning(conflict)
+    write_text(run.path / "best" / "README.md", model_card(run.about, result, parents))
     write_page(run, result, tasks)
 
 

@@ -39,9 +39,9 @@ from pyswarmopt_llm.experts.safetensors_file import StoredTensors
 from pyswarmopt_llm.experts.truncate import truncate_dense, truncate_low_rank
 from pyswarmopt_llm.mix import is_whole_model, saved_kind
 from pyswarmopt_llm.report.card import FileKind, model_card
+from pyswarmopt_llm.searching.scoring.parents import parents_of
 from pyswarmopt_llm.searching.scoring.result import read_result
-from pyswarmopt_llm.searching.scoring.run_directory import read_about
-from pyswarmopt_llm.searching.use.model import result_of
+from pyswarmopt_llm.searching.scoring.run_directory import read_about, result_of
 from pyswarmopt_llm.tools.check import load_by_peft
 
 ADAPTER_FILE = "adapter.gguf"
@@ -196,7 +196,8 @@ def _card(origin: Source, form: str, rank: int | None) -> str:
             "in the Frobenius norm. The scores below are those of the whole adapter."
         )
         as_form = replace(as_form, sentence=f"{as_form.sentence} {truncation}".strip())
-    return model_card(read_about(run), result, as_form)
+    about = read_about(run)
+    return model_card(about, result, parents_of(about.config), as_form)
 
 
 @dataclass(frozen=True)

@@ -16,44 +16,12 @@ import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import Any
 
 from pyswarmopt_llm.report.finished import read_run
-from pyswarmopt_llm.searching.scoring.result import Result
+from pyswarmopt_llm.report.reading import emergence
 
 METHODS = ("paper", "model-swarms", "swarm", "random", "pycma", "default")
-
-
-class Emergence(NamedTuple):
-    """Dev items of one task by who gets them right: any expert, the result (Feng et al. 2024).
-
-    Attributes:
-        kept: some expert and the best.
-        lost: some expert, but not the best.
-        emerged: no expert, but the best.
-        never: neither.
-    """
-
-    kept: int
-    lost: int
-    emerged: int
-    never: int
-
-
-def emergence(result: Result) -> dict[str, Emergence]:
-    """Task -> its four cases, for tasks whose items are right or wrong; none where an expert
-    dropped out: what it knows is unknown.
-    """
-    cases = {}
-    for name, ours in result.best.dev.items.items() if not result.dropped else ():
-        experts = [expert.dev.items[name] for expert in result.experts.values()]
-        if np.isin([*experts, ours], (0, 1)).all():
-            known, right = np.any(experts, axis=0), np.array(ours) == 1
-            counts = (known & right, known & ~right, ~known & right, ~known & ~right)
-            cases[name] = Emergence(*(int(count.sum()) for count in counts))
-    return cases
 
 
 def outcomes(runs: Path) -> Iterator[dict[str, Any]]:

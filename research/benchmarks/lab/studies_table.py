@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from emergence import emergence
 from less_work import paired
 
 from pyswarmopt_llm.report.finished import read_run
-from pyswarmopt_llm.report.reading import Course, searched
+from pyswarmopt_llm.report.reading import Course, emergence, searched
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import Cost, Model, Objective, Outcome, Result, Scores
 
@@ -45,21 +44,13 @@ def outcome(rows: Sequence[Row], coefficients: Mapping[str, float]) -> Result:
     )
 
 
-def rank(course: Course) -> float:
-    """The rank of the best particle's starting point in the starting swarm, 1 for the best; equal
-    values share the middle of their ranks.
-    """
-    values = list(course.starts.values())
-    return 1 + sum(v > course.start for v in values) + (values.count(course.start) - 1) / 2
-
-
 def analysed(task: str, rows: Sequence[Row], result: Result) -> dict[str, Any]:
     """Where the best particle started and, if all items were scored, which emerged; see
-    `emergence`.
+    `reporting.reading`.
     """
     course = Course(rows, result)
     summary = {
-        "rank": rank(course),
+        "rank": course.rank,
         "population": len(course.starts),
         "found_in": course.best.iteration,
     }

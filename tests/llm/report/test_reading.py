@@ -19,6 +19,7 @@ from pyswarmopt_llm.report.findings import findings, score_rows
 from pyswarmopt_llm.report.reading import (
     Course,
     Headroom,
+    emergence,
     headroom,
     searched,
 )
@@ -75,12 +76,26 @@ def journal() -> tuple[list[Row], Result]:
     return searched(rows), result_of(coefficients={"x": 0.3, "y": 0.7})
 
 
+def test_emergence_by_hand() -> None:
+    experts = {"x": "110000", "y": "101000"}
+    result = result_of(items={"best_dev": "100110"}, experts=experts)
+    case = emergence(result)["t"]
+    # Known to an expert: items 1 to 3. The best is right on 1, 4, 5.
+    assert (case.kept, case.lost, case.emerged, case.never) == (1, 2, 2, 1)
+    graded = result_of(items={"best_dev": [0.5, *[1.0] * 5]}, experts=experts)
+    assert emergence(graded) == {}  # items that are not right or wrong
+    dropped = result_of(items={"best_dev": "100111"}, experts={"x": "110000", "y": "10????"})
+    assert emergence(dropped) == {}  # what y knows is unknown
+    assert dropped.dropped == {"y": 2}
+
+
 def test_origin_by_hand() -> None:
     rows, result = journal()
     course = Course(rows, result)
     assert (course.best.particle, course.best.iteration) == (1, 1)
-    assert len(course.starts) == 3 and not course.proposed
+    assert (course.rank, len(course.starts)) == (2.5, 3)
     assert course.start == pytest.approx(2 / 6)
+    assert course.weak_to_strong and not course.proposed
     unknown = result_of(coefficients={"x": 9.0, "y": 9.0})
     assert Course(rows[:3], unknown).best.particle == 2
 
@@ -89,7 +104,7 @@ def test_what_the_item_model_proposed_has_no_start() -> None:
     rows, _ = journal()
     proposed = replace(rows[-1], iteration=2, particle=3, coefficients=[0.2, 0.9], value=1.0)
     course = Course([*rows, proposed], result_of(coefficients={"x": 0.2, "y": 0.9}))
-    assert course.proposed
+    assert course.proposed and not course.weak_to_strong
     assert (course.best.iteration, len(course.starts)) == (2, 3)
 
 
@@ -104,16 +119,19 @@ def test_the_two_averages_name_their_spaces() -> None:
     )
 
 
-def test_the_headroom_by_hand() -> None:
-    """Of six items all experts know; the best of each has 5 of 6, x alone 3, the result 4."""
+def test_the_headroom_is_that_of_the_items_that_all_experts_were_scored_on() -> None:
+    """By hand: of the four items all experts know (the last two dropped y), the best of each has 3 of 4,
+    x alone 1, the result 2.
+    """
 
     def found(x: str, y: str, best: str = "101011") -> Headroom | None:
         return headroom(result_of(items={"best_dev": best}, experts={"x": x, "y": y}))
 
-    assert found("100011", "011000") == pytest.approx((5 / 6, 3 / 6, 4 / 6, 1 / 2))
-    assert found("100011", "0110??") is None  # what y knows is unknown
-    dropped = result_of(items={"best_dev": "100111"}, experts={"x": "110000", "y": "10????"})
-    assert dropped.dropped == {"y": 2}
+    assert found("100011", "0110??") == Headroom(0.75, 0.25, 0.5, 0.5, 4, partial=True)
+    whole = found("100011", "011000")
+    assert whole is not None and not whole.partial and whole.n == 6
+    assert whole.share == pytest.approx((4 / 6 - 3 / 6) / (5 / 6 - 3 / 6))
+    assert found("1000??", "????11") is None  # no item that both were scored on
     assert headroom(result_of(items={"best_dev": "10"}, experts={"x": "10"})) is None
     alike = found("100011", "100011")
     assert alike is not None and alike.share is None

@@ -8,7 +8,6 @@ import re
 import shlex
 from dataclasses import replace
 from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -29,6 +28,7 @@ from pyswarmopt_llm.report.reading import HEIGHT, WIDTH, project
 from pyswarmopt_llm.report.run import render_report
 from pyswarmopt_llm.scores.tasks import Item, Task
 from pyswarmopt_llm.scores.tasks.types import Form, render_prompt
+from pyswarmopt_llm.searching.scoring.parents import Parent
 from pyswarmopt_llm.searching.scoring.record import Row
 
 HOSTILE = "</pre><script>alert('1')</script>`|[x](javascript:0)\n# *b* {{ 7 * 7 }}"
@@ -137,13 +137,35 @@ def test_the_hub_reads_the_held_out_scores_of_the_card() -> None:
     assert "model-index" not in front_matter(model_card(about_of(), result_of(best_test=None)))
 
 
-def test_a_mixture_of_whole_models_is_a_merge_of_all_of_them(tmp_path: Path) -> None:
-    """Of those of the hub; who publishes it says under which licence."""
-    about = about_of(base="org/base", space="full", experts=("org/base", "org/a", str(tmp_path)))
-    header = front_matter(model_card(about, result_of()))
+@pytest.mark.parametrize(
+    ("licences", "joint", "conflict"),
+    [
+        (["apache-2.0", "mit", None], "apache-2.0", False),
+        (["mit", "llama3.1", "llama3.1"], "llama3.1", False),
+        (["llama3.1", "gemma", "mit"], None, True),
+        ([None, None], None, False),
+    ],
+)
+def test_the_licence_of_the_card_is_that_of_base_and_experts(
+    licences: list[str | None], joint: str | None, conflict: bool
+) -> None:
+    parents = [Parent(f"org/{i}", licence, on_hub=i == 1) for i, licence in enumerate(licences)]
+    card = model_card(about_of(), result_of(), parents)
+    assert front_matter(card).get("license") == joint
+    assert ("Licences conflict (" in card) == conflict
+    assert ("No licence is stated by" in card) == (None in licences)
+    assert front_matter(card)["parents"] == ["org/1"]
+    alone = model_card(about_of(), result_of(), [Parent("org/base", "mit", on_hub=True)])
+    assert "parents" not in front_matter(alone)
+
+
+def test_a_mixture_of_whole_models_is_a_merge_of_all_of_them() -> None:
+    parents = [Parent("org/base", "mit"), Parent("org/a", "mit", on_hub=True)]
+    parents.append(Parent("dir/b", "mit"))
+    header = front_matter(model_card(about_of(space="full"), result_of(), parents))
     assert header["base_model"] == ["org/base", "org/a"]
     assert header["base_model_relation"] == "merge" and "lora" not in header["tags"]
-    assert header["library_name"] == "transformers" and "license" not in header
+    assert (header["library_name"], header["license"]) == ("transformers", "mit")
 
 
 def test_the_card_states_scores_weights_data_and_command() -> None:
@@ -209,22 +231,31 @@ def points_of(picture: ElementTree.Element) -> dict[str, tuple[float, float]]:
     return found
 
 
-def test_distances_between_three_experts_are_those_of_the_mixtures() -> None:
+def test_three_experts_are_a_triangle_and_distances_in_it_are_those_of_the_mixtures() -> None:
     mixtures = np.array([[1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0], [0.2, 0.3, 0.5], [1.5, -0.5, 0]])
-    points, caption = project(mixtures)
-    whole = np.vstack([mixtures, np.eye(3)])
-    flat, real = (np.linalg.norm(p[:, None] - p[None], axis=2) for p in (points, whole))
-    assert np.allclose(flat, real) and "with 100% of the variance" in caption
+    found = project(mixtures, np.zeros(5))
+    flat, real = (np.linalg.norm(p[:, None] - p[None], axis=2) for p in (found.points, mixtures))
+    assert (
+        np.allclose(flat * real[0, 1], real * flat[0, 1])
+        and (found.experts == found.points[:3]).all()
+    )
 
 
-@given(st.integers(2, 9), st.integers(3, 30), st.integers(0, 99))
+def test_two_experts_have_their_scores_as_height() -> None:
+    mixtures = np.array([[1.0, 0.0], [0.25, 0.75], [0.0, 1.0]])
+    found = project(mixtures, np.array([0.3, 0.6, 0.4]))
+    assert found.points.tolist() == [[0.0, 0.3], [0.75, 0.6], [1.0, 0.4]]
+    assert found.experts.tolist() == [[0.0, 0.3], [1.0, 0.4]]
+
+
+@given(st.integers(4, 9), st.integers(3, 30), st.integers(0, 99))
 def test_the_projection_is_the_one_of_scikit_learn(n: int, count: int, seed: int) -> None:
     mixtures = np.random.default_rng(seed).dirichlet(np.ones(n), count)
-    points, caption = project(mixtures)
+    found = project(mixtures, np.zeros(count))
     reference = PCA(2).fit(mixtures)
-    assert np.allclose(np.abs(points[:count]), np.abs(reference.transform(mixtures)), atol=1e-6)
-    assert np.allclose(np.abs(points[count:]), np.abs(reference.transform(np.eye(n))), atol=1e-6)
-    assert f"{reference.explained_variance_ratio_.sum():.0%}" in caption
+    for ours, theirs in ((found.points, mixtures), (found.experts, np.eye(n))):
+        assert np.allclose(np.abs(ours), np.abs(reference.transform(theirs)), atol=1e-6)
+    assert f"{reference.explained_variance_ratio_.sum():.0%}" in found.caption
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 6])
@@ -235,7 +266,7 @@ def test_the_picture_of_the_paths_has_every_position_in_its_place(n: int) -> Non
         for i, mixture in enumerate(mixtures)
     ]
     names = [f"{chr(97 + i)}$^$ <{i}>" for i in range(n)]
-    flat, _ = project(np.array(mixtures))
+    flat = project(np.array(mixtures), np.array([one.value for one in rows]))
     given = {"coefficients": dict(zip(names, mixtures[-1], strict=True)), "best_single": names[0]}
     (picture,) = pictures(rows, **given)
     at = points_of(picture)
@@ -244,15 +275,17 @@ def test_the_picture_of_the_paths_has_every_position_in_its_place(n: int) -> Non
     ]
     where = np.array([at[title] for title in titles + names])
     assert (where >= 0).all() and (where <= (WIDTH, HEIGHT)).all()
-    # a linear map, the same along both axes
+    # a linear map, the same along both axes where both have one unit
     for axis, sign in ((0, 1), (1, -1)):
-        real = sign * flat[:, axis]
+        real = sign * np.vstack([flat.points, flat.experts])[:, axis]
         slope, offset = (
             np.polyfit(real, where[:, axis], 1) if np.ptp(real) else (0.0, where[0, axis])
         )
         assert np.allclose(where[:, axis], slope * real + offset, atol=0.1) and slope >= 0
-    ratio = np.ptp(where, axis=0) / np.ptp(flat, axis=0).clip(1e-9)
-    assert n < 2 or ratio[0] == pytest.approx(ratio[1], abs=0.2)
+    ratio = np.ptp(where, axis=0) / np.ptp(np.vstack([flat.points, flat.experts]), axis=0).clip(
+        1e-9
+    )
+    assert n < 3 or ratio[0] == pytest.approx(ratio[1], abs=0.2)
     assert at[f"the result, {rows[-1].value:.3f} on dev"] == at[titles[-1]]
     ways = [tuple(map(tuple, way)) for way in lines_of(picture, "way")]
     assert all(tuple(at[title] for title in titles[i::3]) in ways for i in (0, 1))
@@ -293,9 +326,14 @@ def shown(dev: tuple[Item, ...] | None = DEV, **more: Any) -> str:
 
 
 def test_items_gained_and_lost_by_hand() -> None:
-    text = shown()
+    text = shown(experts=EXPERTS)
     # Of the best single expert x: items 1 to 6. Gained 7, 8, 9; lost 2.
     assert "On dev the result gains 3 examples and loses 1." in text
+    assert (
+        "The result gets 3 of the 4 dev examples right that no expert does, and loses 1 of the 6 "
+        "that some expert gets "
+        "right." in text
+    )
     gained, lost = text.split("Gained: 3")[1].split("Lost: 1")
     assert [number for number in range(1, 11) if f"Question {number} <b>?" in gained] == [7, 8, 9]
     assert [number for number in range(1, 11) if f"Question {number} <b>?" in lost] == [2]

@@ -21,8 +21,9 @@ from result_helpers import about_of, pair, result_of
 from rich.console import Console
 
 from pyswarmopt_llm.cli.app import COMMANDS
+from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.statistics import compare_paired
-from pyswarmopt_llm.report.findings import findings, usage, verdict
+from pyswarmopt_llm.report.findings import findings, usage, verdict, with_relative_paths
 from pyswarmopt_llm.report.pages import said as said_of
 from pyswarmopt_llm.report.run import render_report
 from pyswarmopt_llm.report.terminal import print_findings
@@ -149,3 +150,17 @@ def test_the_words_the_interval_and_p_agree(gained: int, lost: int, kind: str) -
     assert (found.p_value < 0.05) is (found.interval[0] > 0) is (kind == "better")
     said = verdict(result({"test": found.record()}))
     assert said.kind == kind and f"p = {found.p_value:.3f}" in said.sentence
+
+
+def test_commands_are_of_paths_as_seen_from_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = SearchConfig(
+        "org/base", (str(tmp_path / "e"), "/elsewhere/f"), (), str(tmp_path / "runs" / "a")
+    )
+    assert with_relative_paths(config).out == "runs/a" and with_relative_paths(config).experts == (
+        "e",
+        "/elsewhere/f",
+    )
+    assert with_relative_paths(replace(config, base=str(tmp_path))).base == str(tmp_path)

@@ -20,7 +20,7 @@ from pyswarmopt_llm.cli.running import resuming, show_result
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.experts.base import resolve_base
-from pyswarmopt_llm.report.findings import findings
+from pyswarmopt_llm.report.findings import findings, with_relative_paths
 from pyswarmopt_llm.report.pages import said as said_of
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.scores.metrics.external.score_function import (
@@ -33,7 +33,7 @@ from pyswarmopt_llm.scores.tasks import Item, Task
 from pyswarmopt_llm.searching.plan import make_plan
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.result import Result
-from pyswarmopt_llm.searching.scoring.run_directory import UNTRAINED, About, Run, read_about
+from pyswarmopt_llm.searching.scoring.run_directory import UNTRAINED, Run, about_run, read_about
 from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_llm.searching.use.model import with_run
 
@@ -166,7 +166,7 @@ def by_transformers(config: SearchConfig, expert: str | None, prompts: Sequence[
 
 
 def test_the_hint_how_to_resume_names_the_function_again(config: SearchConfig) -> None:
-    run = Run.create(Path(config.out), About(config, {}, base_name="", versions={}))
+    run = Run.create(Path(config.out), about_run(config, {}, base_name="", versions={}))
     assert resuming(run.path).endswith(f"swarm-llm resume {run.path} --allow mine.py:letters")
 
 
@@ -364,7 +364,7 @@ def test_after_an_error_in_the_first_evaluation_a_corrected_function_goes_on(
 ) -> None:
     with pytest.raises(UserError, match="prompt 2 "):
         search(replace(config, metrics=("mine.py:raises",), split_seed=1))
-    assert not Run(Path(config.out)).rows
+    assert not Run.open(Path(config.out)).rows
     text = (mine / "mine.py").read_text()
     (mine / "mine.py").write_text(text.replace('1 / (item.id != "2")', "len(reply)"))
     assert resume(config.out, allowed=["mine.py:raises"]).result["evaluations"] > 5
@@ -440,7 +440,7 @@ def test_where_too_few_prompts_are_there_to_train_the_reason_and_the_remedy_stan
     out = io.StringIO()
     show_result(Console(file=out, width=200), found.run, found.result)
     assert out.getvalue().count("too few to train on") == 1 and "(--dev 16)" in out.getvalue()
-    assert f"--out {about.config.out}-more" in known.steps[0][1]
+    assert f"--out {with_relative_paths(about.config).out}-more" in known.steps[0][1]
 
 
 # Commands

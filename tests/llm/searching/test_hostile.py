@@ -248,8 +248,8 @@ def test_a_hostile_file_in_a_run_is_one_line_and_nothing_is_written(
 @pytest.mark.parametrize(
     ("place", "value", "said"),
     [
-        ("config", {}, "config base is missing"),
-        ("config", {"base": "b"}, "config experts is missing"),
+        ("config", {}, "its config is damaged (no base)"),
+        ("config", {"base": "b"}, "its config is damaged (no experts)"),
         *[(f"config {name}", value, f"config {name}") for name, value in
           {"tasks": 5, "experts": {"a": 1}, "particles": "20", "seed": None}.items()],
         ("fingerprints tasks", [], "fingerprints tasks"),
@@ -279,7 +279,7 @@ def test_any_bytes_in_a_journal_are_read_or_refused_in_one_line(
     spoiled = good[:cut] + data.draw(st.binary(max_size=40) | st.just(b"[" * 9999)) + good[cut:]
     (tmp_path / name).write_bytes(spoiled)
     try:
-        run = Run(tmp_path)
+        run = Run.open(tmp_path)
         assert sum(run.failures.values()) == 0 and run.rows is not None
     except UserError as error:
         assert "\n" not in str(error) and name in str(error)
@@ -311,15 +311,16 @@ def test_whatever_one_value_is_replaced_by_readers_answer_or_refuse(name: str, r
     """
     from pyswarmopt_llm.report.card import model_card
     from pyswarmopt_llm.report.finished import read_run
-    from pyswarmopt_llm.report.reading import Course, searched
+    from pyswarmopt_llm.report.reading import Course, emergence, searched
     from pyswarmopt_llm.report.run import render_report
-    from pyswarmopt_llm.searching.use.model import result_of
+    from pyswarmopt_llm.searching.scoring.run_directory import result_of
 
     def everything() -> None:
         opened, result = read_run(run)
         render_report(opened.about, result, opened.rows)
         model_card(opened.about, result)
-        _ = Course(searched(opened.rows), result).start
+        emergence(result)
+        _ = Course(searched(opened.rows), result).weak_to_strong
         result_of(run)
         _ = opened.config
 
