@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pyswarmopt.base.words import counted
 from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.options import Json, Quiet
 from pyswarmopt_llm.cli.running import items_bar, print_either
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import (
     OUTPUT,
     TASK,
@@ -51,6 +52,12 @@ def command(
         ),
     ] = "answer",
     columns: Columns = (),
+    start_from: Annotated[
+        str | None,
+        Option(
+            "Continue this adapter, with its modules, ranks and scale.", "DIR", TASK, name="from"
+        ),
+    ] = None,
     dtype: Dtype = "auto",
     device: Device = "auto",
     quiet: Quiet = False,
@@ -60,6 +67,10 @@ def command(
 
     Example: swarm-llm train-expert --base B --data builtin:dates --out experts/dates --rank 4
     """
+    for name in ("rank", "alpha", "targets") if start_from is not None else ():
+        if getattr(recipe, name) != getattr(TrainingOptions, name):
+            why = "is that of `start_from`; remove it"
+            raise InvalidOption(name, getattr(recipe, name), why)
     load: Callable[..., Sequence[Any]] = training_items if loss == "options" else load_examples
     # read before a model is loaded
     sources = {spec: load(spec, examples, recipe.seed, columns) for spec in data}
@@ -74,7 +85,7 @@ def command(
             resolve_base(base),
             [example for source in sources.values() for example in source],
             out,
-            recipe,
+            replace(recipe, start=start_from),
             loss=loss,
             dtype=dtype,
             device=device,

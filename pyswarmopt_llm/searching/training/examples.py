@@ -36,6 +36,8 @@ class TrainingOptions:
         seed: of the initial adapter, the held-out split and the order.
         heldout: number of held-out examples, at most a fifth of all.
         threads: CPU threads; default: torch's current setting.
+        start: an adapter of this base to go on from, directory or hub id; its modules, ranks and
+            scale stay.
 
     Example:
         >>> TrainingOptions(rank=16, lr=2e-4, targets=("q_proj", "v_proj")).alpha
@@ -57,9 +59,11 @@ class TrainingOptions:
     seed: Annotated[int, Option("Random seed.", "S", least=0)] = 0
     heldout: int = 60
     threads: Threads = None
+    start: str | None = None
 
     def __str__(self) -> str:
-        return f"r={self.rank}, alpha={self.alpha:g}, targets {', '.join(self.targets)}"
+        shape = f"r={self.rank}, alpha={self.alpha:g}, targets {', '.join(self.targets)}"
+        return shape if self.start is None else f"trained further from {self.start}"
 
 
 def load_examples(

@@ -20,7 +20,9 @@ import torch
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.engine.chat import split_chat
 from pyswarmopt_llm.engine.transformers import TransformersEngine, load_engine
+from pyswarmopt_llm.experts.adapter import Adapter, load_adapter
 from pyswarmopt_llm.experts.base import BaseModel
+from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.experts.files import check_free, write_adapter
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
@@ -102,8 +104,8 @@ def train_expert(
         Counts and losses of the training.
 
     Raises:
-        UserError: `out` exists, an example is malformed, no example is left, or a target is not in
-            the model.
+        UserError: `out` exists, an example is malformed, no example is left, a target is not in the
+            model, or `start` does not fit the base.
 
     Example:
         >>> turns = [("user", "2 + 2?"), ("assistant", "4")]  # doctest: +SKIP
@@ -116,8 +118,7 @@ def train_expert(
     out = Path(out)
     check_free(out)
     engine = load_engine(base, dtype, device, options.threads)
-    shapes, scale = target_shapes(engine.model, options.targets), options.alpha / options.rank
-    lora = Lora.new(shapes, options.rank, scale, options.seed, engine.model.device)
+    lora = _lora(base, engine.model, options)
     given = (_from_chats if loss == "answer" else _from_items)(engine, examples, options)
     before = _mean_loss(engine, given.heldout)
     fed, start = engine.tokens_fed, time.perf_counter()
@@ -142,9 +143,11 @@ def train_expert(
         cut=given.cut,
         dropped=given.dropped,
     )
+    new = options.start is None
+    scale = lora.scale if new else 1.0  # of an adapter that goes on it stays in B
     factors = {
         name.removesuffix(".weight"): (
-            (change.b / lora.scale).to(torch.bfloat16),
+            (change.b / scale).to(torch.bfloat16),
             change.a.to(torch.bfloat16),
         )
         for name, change in lora.patch().low_rank.items()
@@ -153,8 +156,8 @@ def train_expert(
         out,
         factors,
         base_model_name=base.name,
-        target_modules=options.targets,
-        alpha=options.alpha,
+        target_modules=options.targets if new else factors,
+        alpha=options.alpha if new else None,
         card=_card(result, base.name, f"{data or 'not described'}; loss of {loss}", options),
     )
     return result
@@ -294,6 +297,29 @@ tags: [lora]
 - optimiser: AdamW, peak lr {options.lr:g}, seed {options.seed}
 - training loss: {done.train_loss_first:.4f} (first steps) -> {done.train_loss_last:.4f} (last steps)
 {heldout if done.heldout else ""}"""
+
+
+def _lora(base: BaseModel, model: Any, options: TrainingOptions) -> Lora:
+    """The adapter of a model to train."""
+    if options.start is not None:
+        report = inspect_experts([options.start], base)
+        report.require("delta")
+        return _going_on(load_adapter(report.experts[0]), model.device)
+    scale = options.alpha / options.rank
+    shapes = target_shapes(model, options.targets)
+    return Lora.new(shapes, options.rank, scale, options.seed, model.device)
+
+
+def _going_on(adapter: Adapter, device: torch.device) -> Lora:
+    """An adapter to be trained further: its modules and ranks, and the scale of the first module,
+    to which other scales are brought in B.
+    """
+    scale = next(iter(adapter.factors.values())).scale
+    factors = {
+        module: (part.a.clone().to(device), (part.b * (part.scale / scale)).to(device))
+        for module, part in adapter.factors.items()
+    }
+    return Lora(factors, scale)
 
 
 def target_shapes(model: Any, targets: Sequence[str]) -> dict[str, tuple[int, int]]:

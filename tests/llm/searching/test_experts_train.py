@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import math
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -188,6 +189,44 @@ def test_losses_are_those_of_plain_steps_on_peft_from_the_same_start(
     assert losses == pytest.approx(expected, rel=1e-3)
 
 
+def test_going_on_from_an_adapter_is_going_on_with_peft(
+    base: BaseModel, tiny_base: Path, make_expert: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Ranks and scales that differ between modules, too; one step of plain AdamW on peft."""
+    start = make_expert("ant", 1, rank_pattern={"k_proj": 2}, alpha_pattern={"v_proj": 3})
+    options = TrainingOptions(
+        start=str(start), lr=1e-2, epochs=1, batch_tokens=10_000, heldout=0, threads=1
+    )
+    losses: list[float] = []
+    on_step = lambda step, steps, loss: losses.append(loss)  # noqa: E731
+    out = tmp_path / "out"
+    train_expert(base, EXAMPLES[:1], out, options, dtype="float32", on_step=on_step)
+
+    model, tokenizer = load_model(base, torch.float32)
+    plain = peft.PeftModel.from_pretrained(model, start, is_trainable=True)
+    loss = loss_of(plain, *ids_of(tokenizer, EXAMPLES[0]))
+    assert losses == pytest.approx([loss.item()], rel=1e-3)
+    loss.backward()
+    before, after = (load_factors(read_adapter(path)) for path in (start, out))
+    assert {name: change.a.shape for name, change in before.items()} == {
+        name: change.a.shape for name, change in after.items()
+    }
+    moved = 0
+    for name, parameter in plain.named_parameters():
+        if "lora_A" in name:
+            weight = name.split("base_model.model.")[1].replace("lora_A.default.", "")
+            step = after[weight].a - before[weight].a  # of AdamW's first: lr against the gradient
+            clear = parameter.grad.abs() > 1e-4
+            rounding = before[weight].a.abs() / 200
+            off = (step + 1e-2 * parameter.grad.sign()).abs()
+            assert (off[clear] <= rounding[clear] + 1e-3).all()
+            moved += int(clear.sum())
+    assert moved > 100
+    config = json.loads((out / "adapter_config.json").read_text())
+    assert config["peft_type"] == "LORA" and not config["use_rslora"]
+    assert "trained further from" in (out / "README.md").read_text()
+
+
 def test_chats_that_are_cut_or_left_out_are_counted_and_said(
     base: BaseModel, tmp_path: Path, shell: Shell
 ) -> None:
@@ -321,17 +360,18 @@ def test_the_command_trains_on_a_task_file_and_says_what_it_wrote(
 
 
 def test_all_rows_of_a_table_without_split_are_trained_on(
-    tiny_base: Path, tmp_path: Path, shell: Shell
+    tiny_base: Path, make_expert: Callable[..., Path], tmp_path: Path, shell: Shell
 ) -> None:
-    """Columns are named as for a search."""
+    """Columns are named as for a search; it goes on from an adapter."""
     table = tmp_path / "export 2026.csv"
     rows = "".join(f"Is it here {i}?,{'yes' if i % 3 else 'no'}\n" for i in range(12))
     table.write_text(f"Ticket,Team\n{rows}")
     words = ["train-expert", "--base", tiny_base, "--loss", "options", "--data", table]
     words += ["--columns", "question=Ticket,label=Team", "--epochs", 1]
-    words += ["--rank", 4, "--out", tmp_path / "a"]
+    words += ["--from", make_expert("ant", 1), "--out", tmp_path / "a"]
     assert f"{table}: 12 rows" in shell(*words, "--threads", 1)
     assert read_adapter(tmp_path / "a").modules["model.layers.0.self_attn.k_proj"].rank == 4
+    assert "--rank 2: is that of --from; remove it" in shell.refused(*words, "--rank", 2)
 
 
 def test_items_without_answers_are_refused(base: BaseModel, tmp_path: Path) -> None:
