@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 import zlib
-from collections import Counter
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from typing_extensions import TypedDict
@@ -100,19 +100,51 @@ def keep_replies(
 
 def warnings_about(tasks: Sequence[Mapping[str, Any]]) -> list[str]:
     """A line for each task to which most of the result's replies that are shown repeat themselves,
-    and most of no other model's do: such a score was cheated, and says nothing.
+    and most of no other model's do: such a score was cheated, and says nothing. Otherwise a line
+    if they score more than every other model's, and have another length.
     """
     lines = []
     for task in tasks:
-        prompts = task["prompts"]
-        replies = [reply for row in prompts for reply in row["replies"]]
-        repeated = Counter(r["model"] for r in replies if repeats_itself(r["text"]))
-        if [model for model, count in repeated.items() if 2 * count > len(prompts)] == [RESULT]:
+        replies: dict[str, list[ModelReply]] = {}
+        for row in task["prompts"]:
+            for reply in row["replies"]:
+                replies.setdefault(reply["model"], []).append(reply)
+        repeated = {m: sum(repeats_itself(r["text"]) for r in rs) for m, rs in replies.items()}
+        if [m for m, count in repeated.items() if 2 * count > len(replies[m])] == [RESULT]:
             lines.append(
                 f"{task['task']}: the result's replies repeat one thing over and over, which the "
                 "score rewards: read them in the report before you use it"
             )
+        elif lengths := other_length(replies):
+            lines.append(
+                f"{task['task']}: where the score changes most it rises with another length of the "
+                f"replies ({lengths}): read them in the report before you use it"
+            )
     return lines
+
+
+def other_length(replies: Mapping[str, Sequence[ModelReply]]) -> str:
+    """The mean lengths, if the result's replies score more than those of every other model, and are
+    at least twice as long as any, or at most half as long; else "".
+
+    Example:
+        >>> short = {"model": "base", "text": "Yes.", "value": 0.2}
+        >>> long = {"model": "result", "text": "Yes, of course.", "value": 0.6}
+        >>> other_length({"base": [short], "result": [long]})
+        '15 characters, the others 4'
+        >>> other_length({"base": [short], "result": [{**long, "value": 0.2}]})
+        ''
+    """
+    values = {model: fmean(reply["value"] for reply in each) for model, each in replies.items()}
+    lengths = {
+        model: fmean(len(reply["text"]) for reply in each) for model, each in replies.items()
+    }
+    value, length = values.pop(RESULT), lengths.pop(RESULT)
+    least, most = min(lengths.values()), max(lengths.values())
+    if value <= max(values.values()) or least < 2 * length < 4 * most:
+        return ""
+    others = f"{least:.0f} to {most:.0f}" if round(most) > round(least) else f"{most:.0f}"
+    return f"{length:.0f} characters, the others {others}"
 
 
 def repeats_itself(text: str) -> bool:

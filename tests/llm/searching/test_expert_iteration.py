@@ -700,6 +700,31 @@ def test_a_result_that_repeats_itself_where_no_other_model_does_is_said() -> Non
 
 
 @pytest.mark.parametrize(
+    ("base", "expert", "result", "said"),
+    [
+        ((100, 0.5), (120, 0.6), (240, 0.7), "240 characters, the others 100 to 120"),
+        ((100, 0.5), (120, 0.6), (50, 0.7), "50 characters, the others 100 to 120"),
+        ((100, 0.5), (120, 0.6), (239, 0.7), ""),  # less than twice the longest
+        ((100, 0.5), (120, 0.6), (51, 0.7), ""),
+        ((100, 0.5), (120, 0.7), (240, 0.7), ""),  # the score does not rise
+        ((120, 0.9), (100, 0.5), (300, 0.7), ""),
+    ],
+)
+def test_a_score_that_rises_with_the_length_is_said(
+    base: tuple[int, float], expert: tuple[int, float], result: tuple[int, float], said: str
+) -> None:
+    models = {"base": base, "best expert, x": expert, "result": result}
+    replies = [
+        {"model": model, "text": "".join(random.Random(n).choices("abcdefgh", k=n)), "value": value}
+        for model, (n, value) in models.items()
+    ]
+    row = {"prompt": "Why?", "replies": replies}
+    lines = warnings_about([{"task": "wishes", "prompts": [row] * 5}])
+    assert len(lines) == bool(said)
+    assert all(line.startswith("wishes: ") and f"({said})" in line for line in lines)
+
+
+@pytest.mark.parametrize(
     ("words", "said"), [([3, 3, 4, 2, 1], "3 of the 5"), ([3, 3, 2, 2, 1], "")]
 )
 def test_replies_that_end_because_they_may_have_no_more_tokens_are_said(
