@@ -189,15 +189,3 @@ def test_kept_rankings_of_the_game_are_those_of_its_parts() -> None:
     for name, values in scores.items():
         right = values.argmax(axis=1) == draw.test[1][some]
         assert [*map(int, right)] == [int(kept[name][i]) for i in some], name
-
-
-def test_an_evaluator_orders_pairs_and_one_by_lot_does_not() -> None:
-    draw = game.drawn(0)
-    labels = draw.test[1]
-    assert game.auc(game.evaluator(draw, by_lot=False), labels) > 0.9
-    assert 0.3 < game.auc(game.evaluator(draw, by_lot=True), labels) < 0.7
-    assert (game.wrong_labels(labels, draw.rng) != labels).all()
-    inputs = game.pair_inputs(draw.test[0][:2], labels[:2])
-    first = labels[0]
-    assert (inputs[0, first * 64 : (first + 1) * 64] == draw.test[0][0]).all()
-    assert inputs[0].sum() == pytest.approx(draw.test[0][0].sum() + 1)

@@ -233,26 +233,6 @@ def test_the_consensus_game_is_played_with_normalised_policies() -> None:
     assert "correct or incorrect" in bob.asked[0][0]
 
 
-BELIEFS = st.lists(st.floats(0.01, 1), min_size=2, max_size=4)
-
-
-@given(BELIEFS, BELIEFS)
-def test_the_leader_prevails_where_the_follower_believes_half_as_much(
-    leading: list[float], following: list[float]
-) -> None:
-    k = min(len(leading), len(following))
-    leader, follower = (np.array(row[:k]) / sum(row[:k]) for row in (leading, following))
-    plan = stackelberg.bargain(leader, follower)
-    top, best = int(np.argmax(leader)), int(np.argmax(follower))
-    # it may always announce what the follower delivers anyway
-    assert plan.leader_value >= leader[best] - 1e-6
-    if np.sum(leader > leader.max() - 1e-6) > 1 or abs(follower[top] - follower[best] / 2) < 1e-6:
-        return
-    assert (plan.response == top) == (follower[top] > follower[best] / 2)
-    if plan.response == top:
-        assert plan.leader_value == pytest.approx(leader[top])
-
-
 def test_leader_and_follower_among_members() -> None:
     p = {"ann": [[0.7, 0.2, 0.1]] * 6, "bob": [[0.1, 0.8, 0.1]] * 6, "cid": [[0.4, 0.5, 0.1]] * 6}
     asked = context_of(p, "AABBAB", dev=5)
