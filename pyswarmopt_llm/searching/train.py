@@ -53,12 +53,12 @@ Spend = Callable[[float], None]  # called with forward passes of an item that we
 
 @dataclass
 class Meter:
-    """The passes that training has taken, told with each of them.
+    """The passes that training has taken in this process, told with each of them.
 
     Attributes:
         most: that it takes at most.
         tell: called with the share of these, in 0..1.
-        passes: so far; what a run has already counts as if it had been made again.
+        passes: so far, with those of what the run directory has already.
     """
 
     most: int
@@ -115,19 +115,24 @@ class Fitting:
         """The model that was trained on all items."""
         return self._fitted(ALL, self.items, self.schedule.epochs)
 
+    def passes(self, whole: bool) -> int:
+        """Forward passes of an item, with those of a training on all items or without."""
+        count = len(self.items)
+        return self.schedule.passes(count) if whole else self.schedule.fold_passes(count)
+
     def _fitted(self, name: str, items: Sequence[Choices], epochs: int) -> Patch:
         """The model after training on items."""
-        passes = PASSES * len(items)
+        of_epoch = PASSES * len(items)
 
         def trained() -> Patch:
-            settings = (self.pattern, self.seed, lambda *_: self.spend(passes), epochs)
+            settings = (self.pattern, self.seed, lambda *_: self.spend(of_epoch), epochs)
             return fit(self.engine, self.start, items, *settings)
 
         if self.folder is None:
             return self.start.with_low_rank(trained().low_rank)
         folder = self.folder / name
         if folder.exists():
-            self.spend(epochs * passes)
+            self.spend(epochs * of_epoch)
         else:
             save_patch(trained(), [self.pattern], folder)
         return self.start.with_low_rank(load_factors(read_adapter(folder)))
@@ -264,7 +269,8 @@ def _on_labels(job: Job, run: Run, found: Found, tell: OnEvent) -> Training:
         tuned[name] = Contestant(starts[name], patch, True, rows[name], rows[name].value)
     models = {"mixture": replace(untrained, dev=row), "trained": tuned[best]}
     models |= {f"{name}_tuned": tuned[name] for name in (BASE, EXPERT) if name in tuned}
-    return Training(models, "trained" if kept else "mixture", round(meter.passes))
+    passes = sum(f.passes(tuned[name].patch is not None) for name, f in fittings.items())
+    return Training(models, "trained" if kept else "mixture", passes)
 
 
 def best_start(values: Mapping[str, Score]) -> str:

@@ -119,7 +119,8 @@ def train_on_replies(job: Job, run: Run, found: Found, tell: OnEvent) -> Trainin
     models = {"mixture": before, "trained": trained[own], "base": base}
     if BASE in trained:
         models[f"{BASE}_tuned"] = trained[BASE]
-    passes = replies.count + round(meter.passes)
+    trainings = [replies.schedule.passes(r.kept) for each in iterations.values() for r in each]
+    passes = replies.count + sum(trainings)
     best_model = "trained" if kept else "mixture"
     return Training(models, best_model, passes, replies.use(iterations[own]))
 
