@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import struct
 from pathlib import Path
@@ -142,9 +143,16 @@ def test_a_damaged_line_is_named(line: str, tmp_path: Path) -> None:
         _ = Run(run.path).store
 
 
+def test_a_standard_error_that_is_not_known_is_read_again(tmp_path: Path) -> None:
+    run, unknown = new_run(tmp_path / "r"), {"t": [0.5, math.nan, 1]}
+    (run.path / "history.jsonl").write_text(json.dumps({**ROW, "values": unknown}) + "\n")
+    (row,) = Run(run.path).rows
+    assert row.score("t").value == 0.5 and math.isnan(row.score("t").stderr)
+
+
 WRONG: dict[str, list[Any]] = {
     **{"phase": [1], "iteration": [-1], "particle": [True], "key": [None], "value": ["0.5"]},
-    **{"n": [1.5], "seconds": [-0.1], "coefficients": ["1"], "items": [{}, {"t": "12"}, 5]},
+    **{"n": [1.5, -1], "seconds": [-0.1], "coefficients": ["1"], "items": [{}, {"t": "12"}, 5]},
     **{"margins": [{"t": [["x"]]}, {"t": 1}]},
     **{"values": [{"t": [0.5, "0", 1]}, {"t": [0.5, 0.1, -1]}]},
 }
