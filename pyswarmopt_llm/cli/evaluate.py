@@ -93,7 +93,7 @@ def _score_record(result: EvalResult) -> dict[str, Any]:
 
 
 def _two(config: EvalConfig, on_items: OnItems) -> Shown:
-    from pyswarmopt_llm.report.findings import between
+    from pyswarmopt_llm.report.against import between
     from pyswarmopt_llm.searching.use.model import evaluate_against
 
     result = evaluate_against(config, on_items)

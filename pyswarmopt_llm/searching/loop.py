@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
@@ -51,8 +51,9 @@ from pyswarmopt_llm.searching.scoring.result import (
 )
 from pyswarmopt_llm.searching.scoring.run_directory import (
     UNDEFINED,
+    About,
+    Fingerprints,
     Run,
-    about_run,
     check_new,
     position_key,
 )
@@ -135,7 +136,7 @@ def resume(
         UserError: not a run, one that would run code that is not allowed, or base, experts or data
             changed since it began.
     """
-    opened = Run.open(user_path(run))
+    opened = Run(user_path(run))
     if (finished := opened.result) is not None:
         result = finished.to_json()
         if on_event is not None:
@@ -150,17 +151,21 @@ def resume(
     return work(job, opened, on_event, publish)
 
 
-def about(job: Job) -> dict[str, Any]:
+def about(job: Job) -> About:
     """Content of ``run.json`` for a search."""
     tasks = job.tasks.items()
-    more: dict[str, Any] = {"notes": job.notes} if job.notes else {}
-    more["forms"] = {name: form.to_json() for name, task in tasks if (form := form_of(task))}
-    more["left"] = {name: task.left for name, task in tasks if task.left is not None}
-    if job.examination is not None:
-        more |= job.examination.stored
-    more |= {"given": job.given, "chosen": job.chosen}
-    names = {"base_name": job.base_name, "versions": versions()}
-    return about_run(job.stored, job.fingerprints, **names, **more)
+    return About(
+        job.stored,
+        cast(Fingerprints, job.fingerprints),
+        job.base_name,
+        versions(),
+        job.notes,
+        job.given,
+        job.chosen,
+        {name: form for name, task in tasks if (form := form_of(task))},
+        {name: task.left for name, task in tasks if task.left is not None},
+        **({} if job.examination is None else job.examination.stored),
+    )
 
 
 def reopened(run: Run, job: Job) -> Job:

@@ -37,9 +37,16 @@ from pyswarmopt_llm.scores.tasks.load import DELIMITED, SUFFIXES, Table, read_ta
 from pyswarmopt_llm.scores.tasks.new_rows import new_items
 from pyswarmopt_llm.scores.tasks.types import Form
 from pyswarmopt_llm.searching.scoring.record import Store
-from pyswarmopt_llm.searching.scoring.run_directory import read_about, result_of
+from pyswarmopt_llm.searching.scoring.run_directory import read_about
 from pyswarmopt_llm.searching.use.config import EvalConfig
-from pyswarmopt_llm.searching.use.model import Model, engine_of, open_named, run_scoring, specs_of
+from pyswarmopt_llm.searching.use.model import (
+    Model,
+    engine_of,
+    open_named,
+    result_of,
+    run_scoring,
+    specs_of,
+)
 
 LABEL, PROBABILITIES = "predicted", "probabilities"  # the new columns
 _THERE = "is there already; remove it, or give another file"

@@ -100,7 +100,7 @@ def trained(base: Path, mix: str, on_card: bool) -> tuple[list[float], list[list
     with with_card():
         engine = engine_on(base, mix, card() if on_card else "cpu")
         engine.load(patch(1))
-        lora = Lora(SHAPES, 2, 2.0, seed=3, device=engine.model.device)
+        lora = Lora.new(SHAPES, 2, 2.0, seed=3, device=engine.model.device)
         losses = train(engine, lora, shuffled(items, 2, seed=0), 1e-2)
         change = lora.patch().low_rank[f"{NAMES[0]}.weight"]
         assert isinstance(lora.tensors[0], OnCard) == on_card

@@ -22,7 +22,7 @@ import pyswarmopt_rivals
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.searching.loop import resume, search
-from pyswarmopt_llm.searching.scoring.run_directory import Run, about_run
+from pyswarmopt_llm.searching.scoring.run_directory import About, Run
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def sprung(trap: Path) -> bool:
 
 def stopped(config: SearchConfig, path: Path) -> Path:
     """A run that a stranger made: begun, and never scored."""
-    Run.create(path, about_run(config, {"base": "0", "experts": {}, "tasks": {}}))
+    Run.create(path, About(config, {"base": "0", "experts": {}, "tasks": {}}))
     return path
 
 

@@ -29,7 +29,7 @@ from pyswarmopt_llm.searching import explore as race
 from pyswarmopt_llm.searching.explore import Dropout, Search, draw_shares, eliminated
 from pyswarmopt_llm.searching.plan import Budget
 from pyswarmopt_llm.searching.scoring.result import Result
-from pyswarmopt_llm.searching.scoring.run_directory import Journal, Run, about_run
+from pyswarmopt_llm.searching.scoring.run_directory import About, Journal, Run
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer
 from pyswarmopt_llm.searching.surrogate import Surrogate
 
@@ -110,7 +110,7 @@ def fly(run: Path, known: Sequence[float], races: bool = True) -> tuple[Search, 
     utility, seed = Skills(known), 3
     space, engine, tasks = Hull(3), Position(), {"t": utility}
     config = SearchConfig("b", ("x", "y"), ("t",), "r", seed=seed, max_iter=0, surrogate="items")
-    opened = Run.open(run) if run.exists() else Run.create(run, about_run(config, {}))
+    opened = Run(run) if run.exists() else Run.create(run, About(config, {}))
     opened.rows = []  # as under its lock
     scorer = Scorer(opened, Evaluator(space, engine, tasks, harmonic, margins=True))
     positions = torch.cat([torch.eye(3), torch.tensor(_SUMS)]).double()
