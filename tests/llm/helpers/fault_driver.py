@@ -37,6 +37,7 @@ import pyswarmopt_llm.common.files.regular
 import pyswarmopt_llm.experts.files
 import pyswarmopt_llm.searching.explore
 import pyswarmopt_llm.searching.loop
+import pyswarmopt_llm.searching.resuming
 import pyswarmopt_llm.searching.scoring.record
 import pyswarmopt_llm.searching.scoring.run_directory
 import pyswarmopt_llm.searching.scoring.scorer
@@ -48,8 +49,9 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.base import resolve_base
-from pyswarmopt_llm.searching.loop import resume, search
+from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.prepare import Job, prepare
+from pyswarmopt_llm.searching.resuming import resume
 from pyswarmopt_llm.searching.scoring.scorer import Questions, Request
 from pyswarmopt_llm.servers.workers.local import ForkServer
 from pyswarmopt_llm.servers.workers.worker import Order
@@ -60,7 +62,7 @@ MODULES = (
     *(pyswarmopt.base.checkpoint, pyswarmopt_llm.common.files.regular),
     *(pyswarmopt_llm.experts.files, pyswarmopt_llm.experts.files),
     *(pyswarmopt_llm.searching.explore, pyswarmopt_llm.searching.loop),
-    *(pyswarmopt_llm.searching.loop, pyswarmopt_llm.searching.scoring.record),
+    *(pyswarmopt_llm.searching.resuming, pyswarmopt_llm.searching.scoring.record),
     *(pyswarmopt_llm.searching.scoring.scorer, pyswarmopt_llm.searching.explore),
     *(pyswarmopt_llm.searching.scoring.run_directory, pyswarmopt_llm.servers.workers.pool),
     *(pyswarmopt_rivals.bench, pyswarmopt_rivals.comparison.contest),
@@ -126,6 +128,7 @@ def loaded(settings: str) -> Callable[[], object]:
 
     def run() -> object:
         pyswarmopt_llm.searching.loop.prepare = prepared
+        pyswarmopt_llm.searching.resuming.prepare = prepared
         pyswarmopt_llm.servers.workers.local.ForkServer = lambda *_: fork_server
         if (Path(config.out) / "run.json").exists():
             return resume(config.out)

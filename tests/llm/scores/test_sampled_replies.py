@@ -20,8 +20,9 @@ from pyswarmopt_llm.scores.metrics.objectives import METRICS, find_metric, writt
 from pyswarmopt_llm.scores.metrics.written import Sampling, Written
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.searching import surrogate
-from pyswarmopt_llm.searching.loop import resume, search
+from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.prepare import prepare
+from pyswarmopt_llm.searching.resuming import resume
 from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_llm.searching.use.model import evaluate, with_run
 

@@ -11,7 +11,8 @@ import torch
 from search_helpers import MakeSearch, history
 
 from pyswarmopt_llm.common.optimizers import make_optimizer, optimizer_names, released
-from pyswarmopt_llm.searching.loop import resume, search
+from pyswarmopt_llm.searching.loop import search
+from pyswarmopt_llm.searching.resuming import resume
 
 NAMES = [
     *optimizer_names(),

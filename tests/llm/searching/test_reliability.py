@@ -22,8 +22,9 @@ from workers_helpers import plan
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.searching.loop import peak_memory, resume, search
+from pyswarmopt_llm.searching.loop import peak_memory, search
 from pyswarmopt_llm.searching.prepare import prepare
+from pyswarmopt_llm.searching.resuming import resume
 from pyswarmopt_llm.searching.scoring.scorer import Questions, Request
 from pyswarmopt_llm.servers.workers import local
 from pyswarmopt_llm.servers.workers.worker import Order

@@ -17,8 +17,9 @@ from workers_helpers import plan, same_end
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.searching.loop import resume, search
+from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.plan import Workers, make_plan, threads_of
+from pyswarmopt_llm.searching.resuming import resume
 from pyswarmopt_llm.servers.workers import local, pool
 from pyswarmopt_llm.servers.workers.local import ForkServer
 
