@@ -184,7 +184,7 @@ def finish(job: Job, run: Run, found: Found, training: Training | None, start: f
         front = save_front(job, run, found.archive, chosen)
     cost = _cost(job, run, training, rivals, found.memory)
     # What processes that were interrupted spent; their workers ran side by side.
-    earlier = run.replayed_seconds / job.workers.side_by_side
+    earlier = run.replayed_seconds / job.side_by_side
     seconds = round(earlier + time.perf_counter() - start - apart, 3)
     return Result(
         models=models,
@@ -308,7 +308,7 @@ def _cost(
         seconds_rivals=round(sum(row["seconds"] for row in spent), 3) if job.rivals else None,
         seconds_scoring=round(sum(row.seconds for row in run.rows), 3),
         peak_memory_bytes=peak_memory() + workers_memory,
-        workers=None if job.workers.alone else WorkerUse(job.config.workers, run.failures),
+        workers=None if job.alone else WorkerUse(job.config.workers, run.failures),
         judge={
             metric.name: typed(metric.usage(), JudgeUse)
             for metric in job.objectives.metrics.values()

@@ -37,6 +37,7 @@ import pyswarmopt_llm.common.files.regular
 import pyswarmopt_llm.experts.files
 import pyswarmopt_llm.searching.explore
 import pyswarmopt_llm.searching.loop
+import pyswarmopt_llm.searching.proposals
 import pyswarmopt_llm.searching.resuming
 import pyswarmopt_llm.searching.scoring.record
 import pyswarmopt_llm.searching.scoring.run_directory
@@ -63,7 +64,7 @@ MODULES = (
     *(pyswarmopt_llm.experts.files, pyswarmopt_llm.experts.files),
     *(pyswarmopt_llm.searching.explore, pyswarmopt_llm.searching.loop),
     *(pyswarmopt_llm.searching.resuming, pyswarmopt_llm.searching.scoring.record),
-    *(pyswarmopt_llm.searching.scoring.scorer, pyswarmopt_llm.searching.explore),
+    *(pyswarmopt_llm.searching.scoring.scorer, pyswarmopt_llm.searching.proposals),
     *(pyswarmopt_llm.searching.scoring.run_directory, pyswarmopt_llm.servers.workers.pool),
     *(pyswarmopt_rivals.bench, pyswarmopt_rivals.comparison.contest),
 )
