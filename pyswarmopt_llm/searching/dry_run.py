@@ -273,8 +273,9 @@ def dry_run_search(config: SearchConfig) -> PlannedCost:
     notes += [] if fit is None else [*fit.lines()]
     timed, calls = _timed(job), _calls(job)
     # only the first draw scores the starting swarm
-    evaluations = job.affordable(draws)
-    more = job.items * (evaluations - job.affordable())
+    later = (draws - 1) * (job.evaluations - job.config.population)
+    evaluations = job.affordable(job.evaluations + later)
+    more = job.items * (evaluations - job.affordable(job.evaluations))
     passes = sum(job.passes.values())
     seconds = sum(_seconds(job, timed, calls).values()) * (passes + more) / max(passes, 1)
     if draws > 1 and (minutes := job.config.budget_minutes) is not None:
@@ -332,7 +333,7 @@ def _notes(job: Job, timed: Iterable[Timed], calls: Mapping[str, float | None]) 
         if seconds is None:
             notes.append(f"{name} has no examples and is not in the time")
             continue
-        evaluations = job.affordable()
+        evaluations = job.affordable(job.evaluations)
         notes.append(
             f"{name}: {seconds:.2g} s an evaluation, at most {evaluations:,} of them take about "
             f"{duration(evaluations * seconds)}"

@@ -242,13 +242,11 @@ class Plan:
         """Evaluations if nothing stops the search early."""
         return self.config.population * (self.config.iterations + 1) + self.proposals
 
-    def affordable(self, draws: int = 1) -> int:
-        """Evaluations that the budget of items pays for, of so many draws, of which the first alone
-        scores the starting swarm.
-        """
-        most = self.evaluations + (draws - 1) * (self.evaluations - self.config.population)
+    def affordable(self, evaluations: int) -> int:
+        """Those of so many evaluations that the budget of items pays for."""
         items = self.config.budget_items
-        return most if items is None else min(most, max(items // max(self.items, 1), 1))
+        most = evaluations if items is None else max(items // max(self.items, 1), 1)
+        return min(evaluations, most)
 
     @property
     def rivals(self) -> int:
@@ -258,11 +256,6 @@ class Plan:
         if self.config.quick or not (self.trains and self.test_items):
             return 1
         return 2 if self.objectives.written else 3
-
-    @property
-    def choosy(self) -> bool:
-        """Whether a proposal has to promise something, since all that is found is trained anyway."""
-        return self.trains and "proposals" not in self.given
 
     @cached_property
     def budget(self) -> Budget:
@@ -287,7 +280,7 @@ class Plan:
             test: of one on test.
             other: of another pass of an item.
         """
-        experts, scored = len(self.config.experts), self.affordable()
+        experts, scored = len(self.config.experts), self.affordable(self.evaluations)
         if self.kind.remembers and not self.without_options:
             scored = experts
         possible = self.objectives.scorings

@@ -163,7 +163,8 @@ def proposing_search(job: Job, run: Run, plain: Search) -> ProposingSearch:
             job.objectives.names,
             job.objectives.combine,
             job.proposals,
-            choosy=job.choosy,
+            # a proposal has to promise something where all that is found is trained anyway
+            choosy=job.trains and "proposals" not in job.given,
             # the noise with which the run began: another measurement gives another number
             noisy=run.about.noise > 0 or job.config.temperature > 0,
         )
