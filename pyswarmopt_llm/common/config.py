@@ -398,6 +398,8 @@ def command(verb: str, *arguments: str, **settings: Any) -> str:
         "swarm-llm merge --base b --experts x 'y z' --rank 3"
         >>> command("search", columns=["question=body", "label=team"], metrics=("f1",), samples=3)
         'swarm-llm search --columns question=body,label=team --metric f1 --set samples=3'
+        >>> command("eval", tasks=["quiz.csv", "prompts:asks.txt"])
+        'swarm-llm eval --task quiz.csv --prompts asks.txt'
     """
     return shlex.join(["swarm-llm", verb, *arguments, *_words(settings)])
 
@@ -416,7 +418,9 @@ def _words(settings: Mapping[str, Any]) -> Iterator[str]:
             yield from (flag, *texts)
             continue
         for text in texts:
-            if option.group == RARE:
+            if text.startswith(PROMPTS):  # a task
+                yield from ("--prompts", text.removeprefix(PROMPTS))
+            elif option.group == RARE:
                 yield from ("--set", text if name == "settings" else f"{flag[2:]}={text}")
             else:
                 yield from (flag,) if value is True else (flag, text)
@@ -424,20 +428,6 @@ def _words(settings: Mapping[str, Any]) -> Iterator[str]:
 
 def _text(value: object) -> str:
     return "true" if value is True else str(value)
-
-
-def task_settings(tasks: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Tasks as the options that name them.
-
-    Example:
-        >>> command("eval", **task_settings(["quiz.csv", "prompts:asks.txt"]))
-        'swarm-llm eval --task quiz.csv --prompts asks.txt'
-    """
-    files = [task for task in tasks if task.startswith(PROMPTS)]
-    return {
-        "tasks": tuple(task for task in tasks if task not in files),
-        "prompts": tuple(file.removeprefix(PROMPTS) for file in files),
-    }
 
 
 def changed(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -243,16 +243,9 @@ def _tell_start(job: Job, run: Run, tell: OnEvent) -> None:
         "passes": job.passes,
     }
     tell(Event("start", start))
-    notes = list(job.notes.values())
     externals = job.objectives.externals.items()
-    notes += [not_held_out(name) for name, external in externals if not external.has_test]
-    if config.particles is not None and config.population > config.particles:
-        begins = f"the search begins at all {len(config.experts)} experts"
-        begins += ", the base, their average and their sum" if config.start == "even" else ""
-        notes.append(
-            f"`particles` {config.particles}: raised to {config.population}, since {begins}"
-        )
-    for text in notes:
+    not_tested = [not_held_out(name) for name, external in externals if not external.has_test]
+    for text in (*job.notes.values(), *not_tested):
         tell(note(text))
 
 

@@ -182,7 +182,6 @@ def finish(job: Job, run: Run, found: Found, training: Training | None, start: f
     front: Front | None = None
     if len(job.objectives.names) > 1:
         front = save_front(job, run, found.archive, chosen)
-    cost = _cost(job, run, training, rivals, found.memory)
     # What processes that were interrupted spent; their workers ran side by side.
     earlier = run.replayed_seconds / job.side_by_side
     seconds = round(earlier + time.perf_counter() - start - apart, 3)
@@ -190,7 +189,7 @@ def finish(job: Job, run: Run, found: Found, training: Training | None, start: f
         models=models,
         objectives=_objectives(job, found.scorings),
         best_single=job.space.expert_names[found.single],
-        cost=replace(cost, seconds=seconds),
+        cost=_cost(job, run, training, rivals, seconds, found.memory),
         stop=dict(found.stop),
         combine=job.objectives.combined_by,
         alike=job.objectives.alike,
@@ -293,6 +292,7 @@ def _cost(
     run: Run,
     training: Training | None,
     rivals: Collection[str],
+    seconds: float,
     workers_memory: int,
 ) -> Cost:
     items = sum(row.n for row in run.rows)
@@ -304,7 +304,7 @@ def _cost(
         item_evaluations=items,
         passes=items + (0 if training is None else training.passes),
         passes_rivals=sum(row["n"] for row in spent) if job.rivals else None,
-        seconds=0.0,
+        seconds=seconds,
         seconds_rivals=round(sum(row["seconds"] for row in spent), 3) if job.rivals else None,
         seconds_scoring=round(sum(row.seconds for row in run.rows), 3),
         peak_memory_bytes=peak_memory() + workers_memory,

@@ -119,7 +119,8 @@ class ProposingSearch(Search):
 
     def _outcome(self, experts: Sequence[Row], winner: int) -> str:
         """The outcome of the race, where it is decided, in words."""
-        *_, latest, _most = sorted(map(scored_items, experts))
+        counts = [sum(row.score(task).n for task in row.items) for row in experts]
+        *_, latest, _most = sorted(counts)
         return (
             f"{self.space.expert_names[winner]} is ahead of every other expert by more than three "
             f"standard errors, after {latest} of {self.items} dev examples at the latest: they drop "
@@ -186,11 +187,6 @@ def proposing_search(job: Job, run: Run, plain: Search) -> ProposingSearch:
         surrogate=surrogate,
         at_once=job.side_by_side,
     )
-
-
-def scored_items(row: Row) -> int:
-    """Items of all tasks that were scored."""
-    return sum(not math.isnan(value) for task in row.items for value in row.item_values(task))
 
 
 def draw_shares(items: Mapping[str, int], seed: int) -> list[Share]:
