@@ -23,7 +23,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -41,9 +41,6 @@ from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.scores.metrics.combine import Combine
 from pyswarmopt_llm.searching.scoring.record import Margins, Row
 
-if TYPE_CHECKING:
-    from pyswarmopt_llm.searching.score_surrogate import ScoreModel
-
 Floats = npt.NDArray[np.float64]
 _LENGTHS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)  # tried, in units of the positions' own spread
 _TINY = 1e-12  # of a variance: a column that never changed
@@ -55,7 +52,9 @@ NOISES = (1e-6, 1e-4, 1e-2)  # tried for the kernel
 SOFTNESS = 0.4
 _ITERATIONS = 100  # of the swarm that maximises the width
 LEAST_LEAD = 1.0  # standard errors that the model has to expect of a mixture
-_score_model = lazy("pyswarmopt_llm.searching.score_surrogate:ScoreModel")
+_score_model: Callable[..., CandidateModel] = lazy(
+    "pyswarmopt_llm.searching.score_surrogate:ScoreModel"
+)
 
 
 @dataclass(frozen=True)
@@ -73,6 +72,18 @@ class Candidate:
     scores: Sequence[Score]
     value: float
     margins: Margins = field(default_factory=list)
+
+
+class CandidateModel(Protocol):
+    """A model of the candidates that were scored."""
+
+    def expected(self) -> Floats:
+        """(N,) what it expects of each of them, in any unit."""
+
+    def propose(self, seed: int, count: int) -> Sequence[Tensor]:
+        """At most so many positions, (D,) float64, of which it expects most; none: of nothing
+        enough.
+        """
 
 
 @dataclass
@@ -154,11 +165,10 @@ class Surrogate:
         expected = self._fit(scored, 0).expected()
         return torch.from_numpy(scored[max(near, key=lambda number: expected[number])].position)
 
-    def _fit(self, seen: Sequence[Candidate], begun: int) -> ItemModel | ScoreModel:
+    def _fit(self, seen: Sequence[Candidate], begun: int) -> CandidateModel:
         """A model of candidates, so many of which were there before the first was proposed."""
         if self.of == "scores":
-            model: ScoreModel = _score_model(seen, self.combine, self.noisy, begun)
-            return model
+            return _score_model(seen, self.combine, self.noisy, begun)
         positions = np.stack([candidate.position for candidate in seen])
         margins = [candidate.margins for candidate in seen]
         least_lead = LEAST_LEAD if self.choosy and len(seen) == begun else -math.inf
