@@ -292,7 +292,7 @@ class Plan:
             "option letters": other * tried * min(experts, TRIED),
             "experts": dev * min(experts, scored),
             "mixtures": dev * max(scored - experts, 0),
-            "training": other * self._training() if self.trains else 0,
+            "training": other * (self._training() if self.trains else 0),
             "rivals": (dev + test) * self.rivals,
             "result": dev * (2 + self.trains) + test * (3 + self.trains),
         }

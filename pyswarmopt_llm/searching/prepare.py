@@ -133,7 +133,9 @@ def prepare(config: SearchConfig, given: Mapping[str, Any] | None = None) -> Job
 
 
 def _fingerprints(objectives: Objectives) -> dict[str, Any]:
-    """Fingerprints of tasks and of the user's own scores, and of the files of score functions."""
+    """Fingerprints of tasks and of the user's own scores, and of the files of score functions where
+    there are any.
+    """
     tasks = {name: task_print(task) for name, task in objectives.tasks.items()}
     tasks |= {name: external.fingerprint for name, external in objectives.externals.items()}
     scores = {
@@ -141,4 +143,4 @@ def _fingerprints(objectives: Objectives) -> dict[str, Any]:
         for name, metric in objectives.metrics.items()
         if metric.fingerprint
     }
-    return {"tasks": tasks, "scores": scores}
+    return {"tasks": tasks, "scores": scores} if scores else {"tasks": tasks}

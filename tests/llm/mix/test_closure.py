@@ -32,11 +32,19 @@ OTHERS = (
         "searching.grid",
         "searching.draws",
         "searching.dry_run",
+        "searching.dropout",
+        "searching.elsewhere",
+        "searching.resuming",
+        "common.other_optimizers",
+        "common.other_options",
+        "common.swarm_settings",
     ),
 )
 TRAINING = (
     "mix.delta",
     "searching.training",
+    "searching.automatic",
+    "searching.proposals",
     "searching.surrogate",
     "searching.train",
 )
@@ -77,10 +85,10 @@ def code_tokens(file: Path) -> int:
             {"particles": 4, "max_iter": 1, "preset": "paper", "grid": "given"},
             "factor",
             (*OTHERS, *TRAINING),
-            70_280,
+            66_100,
         ),
         # as by default: candidates of the item model, then training
-        ({}, "delta", OTHERS, 77_650),
+        ({}, "delta", OTHERS, 75_150),
     ],
     ids=["paper", "auto"],
 )
