@@ -89,7 +89,7 @@ def minimize(
         target: stop when the best value is at least as good.
         seed: the same seed gives the same search; None takes one from the operating system, a NumPy
             `Generator` draws one.
-        workers: a number of threads (-1: one for each core), "threads:N", "processes:N", "ray", an
+        workers: a number of threads (-1: one for each core), "threads:N", "processes:N", an
             executor, or a map-like callable; the result is the same (see
             `pyswarmopt.driver.workers.pool.Workers`). They share the points that are proposed at a
             time: with ``workers=4`` say ``population=4``, or three of them wait; a warning says so
@@ -143,8 +143,8 @@ def minimize(
             from a checkpoint has them anew.
         evaluation_timeout: seconds after which a call of `fun` fails with TimeoutError, as
             `on_error` says. With workers=1 in the main thread and in processes it is interrupted;
-            on threads, executors and Ray nobody waits for it any longer, and where as many calls
-            are under way as there are workers. A thread that hangs keeps the program from ending.
+            on threads and executors nobody waits for it any longer, and where as many calls are
+            under way as there are workers. A thread that hangs keeps the program from ending.
 
     Returns:
         The best point found, its value, and how it was found.

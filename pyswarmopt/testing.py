@@ -433,10 +433,7 @@ class SpaceTests:
     def _points(self) -> tuple[Space, Floats]:
         """The space, and points of its box: corners and others."""
         space = Space(self.space())
-        low, high = np.array(space.bounds).T
-        share = np.random.default_rng(0).random((40, len(low)))
-        share[:2] = [[0.0], [1.0]]
-        x = low + share * (high - low)
+        x = _points_of(space.bounds, 40)
         whole = np.array(space.integrality) | np.array(space.categorical)
         return space, np.where(whole, np.rint(x), x)
 
@@ -503,10 +500,7 @@ class ObjectiveTests:
 
     def points(self) -> Floats:
         """Points of the box, (n, D), its corners among them."""
-        low, high = np.array(self.bounds).T
-        share = np.random.default_rng(0).random((8, len(low)))
-        share[:2] = [[0.0], [1.0]]
-        return low + share * (high - low)
+        return _points_of(self.bounds, 8)
 
     def _values(self, points: Floats) -> list[float]:
         fun = self.objective()
@@ -552,6 +546,14 @@ class ObjectiveTests:
             self.objective(), self.bounds, max_evals=40, seed=0, noisy=not self.deterministic
         )
         assert not self.deterministic or r.fun == float(self.objective()(r.x.copy()))
+
+
+def _points_of(bounds: Bounds, count: int) -> Floats:
+    """Points of a box, (count, D), two opposite corners first."""
+    low, high = np.array(bounds).T
+    share = np.random.default_rng(0).random((count, len(low)))
+    share[:2] = [[0.0], [1.0]]
+    return low + share * (high - low)
 
 
 def _global_states() -> list[bytes]:

@@ -44,16 +44,10 @@ class Verdict:
     notes: Mapping[str, Any] = field(default_factory=dict)
 
 
-Decide = Callable[[Sequence[Item]], list[Verdict]]
-
-
 def verdict_of(outcome: voting.Outcome, tokens: int, **notes: Any) -> Verdict:
-    """The verdict of a vote; a ranking counts as a vote for its first place."""
-    ballots = tuple(
-        b if b is None or isinstance(b, str) else (b[0] if b else None) for b in outcome.ballots
-    )
+    """The verdict of a vote."""
     answer, tied = outcome.answer, len(outcome.tied) > 1
-    return Verdict(answer, ballots, outcome.agreement, int(tokens), tied, notes)
+    return Verdict(answer, outcome.ballots, outcome.agreement, int(tokens), tied, notes)
 
 
 def verdict_for(

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from pyswarmopt_groups.config import DistillConfig
-from pyswarmopt_groups.context import GroupContext, Verdict
+from pyswarmopt_groups.context import GroupContext
 from pyswarmopt_groups.members.load import open_members
-from pyswarmopt_groups.registry import NEGOTIATIONS, VOTES, find_names
+from pyswarmopt_groups.registry import NEGOTIATIONS, VOTES, Strategy, find_names
 from pyswarmopt_groups.responses import Array
 from pyswarmopt_groups.run import Group, member_row, verdicts_row
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
@@ -62,8 +62,7 @@ def distill(config: DistillConfig, on_step: OnRound | None = None) -> dict[str, 
     group = Group.opened(replace(config, strategies=(name,)), task)
     (strategy,) = group.strategies
     context = group.context(Store(None))
-    decide = strategy.fit(context)
-    examples = soft_chats(context) if config.soft else hard_chats(context, decide(task.dev))
+    examples = soft_chats(context) if config.soft else hard_chats(context, strategy)
     kind = "probabilities" if config.soft else "answers"
     source = f"{kind} of {context.n} members by {strategy.name} on {task.source}"
     steps = _train(examples, config, source, on_step)
@@ -78,14 +77,15 @@ def distill(config: DistillConfig, on_step: OnRound | None = None) -> dict[str, 
     for name, member in (("base", plain), ("student", student)):
         alone = GroupContext([member], task, context.scoring).collect(task.test)
         rows[name] = member_row(alone, 0)
-    rows["group"] = verdicts_row(task.test, decide(task.test))
+    rows["group"] = verdicts_row(task.test, strategy.decide(context, task.test))
     note = {"note": task.note} if task.note else {}
     return {**rows, "strategy": strategy.name, "questions": len(task.dev), "steps": steps, **note}
 
 
-def hard_chats(context: GroupContext, verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
+def hard_chats(context: GroupContext, strategy: Strategy) -> list[dict[str, Any]]:
     """A chat for each dev question that the group answers, if any."""
-    pairs = zip(context.task.dev, verdicts, strict=True)
+    questions = context.task.dev
+    pairs = zip(questions, strategy.decide(context, questions), strict=True)
     chats = [_chat(context, item, v.answer) for item, v in pairs if v.answer is not None]
     if not chats:
         raise UserError("the group answers none of the dev questions: there is nothing to learn")

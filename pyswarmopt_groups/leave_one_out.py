@@ -15,16 +15,14 @@ from typing import Any, NoReturn
 from pyswarmopt_groups.config import CouncilConfig
 from pyswarmopt_groups.context import GroupContext
 from pyswarmopt_groups.locked_directory import ABOUT, FORMAT
-from pyswarmopt_groups.members.cache import CachedMember
 from pyswarmopt_groups.members.protocol import Member
 from pyswarmopt_groups.registry import Strategy, load_strategy
-from pyswarmopt_groups.run import RESULT, VERDICTS, rights, voters
+from pyswarmopt_groups.run import RESULT, VERDICTS, Group, rights
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import read_json
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.common.statistics import compare_paired
-from pyswarmopt_llm.scores.metrics.accuracy import possible_scorings
 from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.searching.scoring.record import RESULTS, Store
 
@@ -93,19 +91,19 @@ def without_members(path: Path, tell: Callable[[str], None]) -> dict[str, Any]:
         raise UserError(f"{path}: {config.task} changed since the group answered it; put it back")
     if len(prints.members) < 2:
         raise UserError(f"{path}: has one member, and nobody else to decide without it")
-    scoring = possible_scorings(result.scoring, task.dev)[0]
     store = Store(path / RESULTS, repair=False)
-
-    recorded = [CachedMember(Recorded(*pair), store) for pair in prints.members.items()]
-    members = voters(recorded, config, task)
-    whole = GroupContext(members, task, scoring, config.seed)
+    strategies = [load_strategy(row["who"]) for row in store.all("strategy")]
+    recorded: list[Member] = [Recorded(*pair) for pair in prints.members.items()]
+    settled = replace(config, scoring=result.scoring)
+    whole = Group(settled, task, recorded, strategies, {}).context(store)
+    members = whole.members
     # what they fit on dev serves all strategies
     contexts = {
         member.name: replace(whole, members=[other for other in members if other is not member])
         for member in members
     }
     decided, left_out = {}, {}
-    for strategy in [load_strategy(row["who"]) for row in store.all("strategy")]:
+    for strategy in strategies:
         tell(f"leave one out: {strategy.name}")
         try:
             decided[strategy.name] = _decided(strategy, whole, contexts, task)
@@ -118,11 +116,11 @@ def _decided(
     strategy: Strategy, whole: GroupContext, contexts: Mapping[str, GroupContext], task: Task
 ) -> dict[str, Any]:
     """The strategy's entry: its score, and what changes without each member."""
-    verdicts = strategy.fit(whole)(task.test)
+    verdicts = strategy.decide(whole, task.test)
     right = rights(task.test, verdicts)
     members = {}
     for name, context in contexts.items():
-        others = strategy.fit(context)(task.test)
+        others = strategy.decide(context, task.test)
         right_without = rights(task.test, others)
         rows = zip(task.test, verdicts, others, strict=True)
         members[name] = {

@@ -29,13 +29,13 @@ class Directory:
     """The directory of a comparison or of a group.
 
     Attributes:
-        path: it need not exist.
+        path: it need not exist; None: nothing is written.
         config: name -> setting.
         free: settings that may differ between calls.
         what: content of the directory, with its article: a comparison, an ensemble.
     """
 
-    path: Path
+    path: Path | None
     config: Mapping[str, Any]
     free: Collection[str]
     what: str
@@ -46,15 +46,16 @@ class Directory:
         Raises:
             UserError: names what differs.
         """
-        if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
+        path = self.path
+        if path is None or not path.exists() or (path.is_dir() and not any(path.iterdir())):
             return
-        file = self.path / ABOUT
+        file = path / ABOUT
         try:
             about = read_json(file)
             before = dict(about["config"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(
-                f"{self.path}: holds something else than {self.what}; choose another `out`"
+                f"{path}: holds something else than {self.what}; choose another `out`"
             ) from error
         if about.get("format") != FORMAT:
             raise UserError(
@@ -66,7 +67,7 @@ class Directory:
             # changes has a fingerprint.
             known = name not in self.free and name in before
             if known and canonical(before[name]) != canonical(value):
-                why = f"{self.path} was begun with another ({before[name]}); choose another `out`"
+                why = f"{path} was begun with another ({before[name]}); choose another `out`"
                 raise InvalidOption(name, None, why)
 
     @contextmanager
@@ -79,32 +80,35 @@ class Directory:
         Raises:
             UserError: not writable, locked by another process, or the inputs have changed.
         """
-        lock = FileLock(self.path / ".lock", timeout=0)
+        path = self.path
+        if path is None:
+            yield Store(None)
+            return
+        lock = FileLock(path / ".lock", timeout=0)
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            refuse_links(self.path)
+            path.mkdir(parents=True, exist_ok=True)
+            refuse_links(path)
             held = lock.acquire()
         except Timeout as error:
             noun = self.what.split()[-1]
             raise UserError(
-                f"{self.path}: another process is at work on this {noun}; wait for it or stop it"
+                f"{path}: another process is at work on this {noun}; wait for it or stop it"
             ) from error
         except OSError as error:
             raise UserError(
-                f"{self.path}: cannot write there ({error.strerror}); choose another `out`"
+                f"{path}: cannot write there ({error.strerror}); choose another `out`"
             ) from error
         with held:
-            self._describe(fingerprints)
-            yield Store(self.path / RESULTS)
+            self._describe(path, fingerprints)
+            yield Store(path / RESULTS)
 
-    def _describe(self, fingerprints: Mapping[str, Any]) -> None:
+    def _describe(self, path: Path, fingerprints: Mapping[str, Any]) -> None:
         """Write ``about.json``, or compare with the one that is there."""
-        file = self.path / ABOUT
+        file = path / ABOUT
         if not file.exists():
             about = {"config": self.config, "fingerprints": fingerprints, "versions": versions()}
             write_json(file, {"format": FORMAT, **about})
         elif canonical(read_json(file).get("fingerprints")) != canonical(fingerprints):
             raise UserError(
-                f"{self.path}: base, experts or tasks changed since it was begun; choose another "
-                "`out`"
+                f"{path}: base, experts or tasks changed since it was begun; choose another `out`"
             )

@@ -1,7 +1,7 @@
 """All strategies by name; importing this module loads no model code.
 
-To add one: a function from `GroupContext` to `Decide` in a file of `voting/` or `negotiation/`, and
-an entry in `VOTES` or `NEGOTIATIONS`.
+To add one: a function of `GroupContext`, items and settings that gives verdicts, in a file of
+`voting/` or `negotiation/`, and an entry in `VOTES` or `NEGOTIATIONS`.
 
 Example:
     >>> VOTES["borda"].text
@@ -26,7 +26,7 @@ from pyswarmopt_llm.common.options import Option
 from pyswarmopt_llm.common.registry import load, lookup, unknown
 
 if TYPE_CHECKING:
-    from pyswarmopt_groups.context import Decide, GroupContext, Verdict
+    from pyswarmopt_groups.context import GroupContext, Verdict
     from pyswarmopt_llm.scores.tasks import Item
 
 Need = Literal["reward", "texts", "dev", "choices", "likelihoods", "embeddings"]
@@ -71,7 +71,7 @@ class Strategy:
         function: ``module:function`` within this package; imported on use.
         needs: what it cannot run without; ``embeddings`` need a model in this process, ``texts``
             members that do more than vote, ``reward`` a reward model.
-        arguments: of the function, after the context.
+        arguments: of the function, after the context and the items.
         settings: hyperparameters, the arguments after these. A user writes them
             behind the name: ``refine:rounds=2:pass=different``; the first one needs no name:
             ``nearest:4``.
@@ -93,7 +93,7 @@ class Strategy:
 
     @property
     def values(self) -> tuple[Value, ...]:
-        """The function's arguments, after the context."""
+        """The function's arguments, after the context and the items."""
         return (*self.arguments, *(setting.value for setting in self.settings))
 
     @property
@@ -123,10 +123,11 @@ class Strategy:
             settings[key] = settings[key].read(name, value)
         return replace(self, name=name, settings=tuple(settings.values()))
 
-    def fit(self, context: GroupContext) -> Decide:
-        """Fit on dev, if needed; returns the function that decides items."""
-        decide: Decide = load(f"pyswarmopt_groups.{self.function}")(context, *self.values)
-        return decide
+    def decide(self, context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
+        """A verdict on each item; what the strategy needs of dev is fitted first."""
+        function = load(f"pyswarmopt_groups.{self.function}")
+        verdicts: list[Verdict] = function(context, items, *self.values)
+        return verdicts
 
     def measures(self, items: Sequence[Item], verdicts: Sequence[Verdict]) -> dict[str, Any]:
         """Further metrics for the strategy's row of ``result.json``."""

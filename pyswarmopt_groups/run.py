@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -157,12 +156,10 @@ def decide_task(config: CouncilConfig, on_step: OnStep | None = None) -> dict[st
     """
     task = config.load()
     out = None if config.out is None else user_path(config.out)
-    directory = None if out is None else Directory(out, vars(config), FREE, "an ensemble")
-    if directory is not None:
-        directory.check()
+    directory = Directory(out, vars(config), FREE, "an ensemble")
+    directory.check()
     group = Group.opened(config, task)
-    opened = nullcontext(Store(None)) if directory is None else directory.opened(group.fingerprints)
-    with opened as store:
+    with directory.opened(group.fingerprints) as store:
         return _report(group, store, out, on_step or (lambda *step: None))
 
 
@@ -175,7 +172,7 @@ def decide_prompt(config: CouncilConfig, prompt: str) -> dict[str, Verdict]:
     task = Task("prompt", (), (Item("prompt", prompt, None, "", plain=True),))
     group = Group.opened(config, task)
     context = group.context(Store(None))
-    return {strategy.name: strategy.fit(context)(task.test)[0] for strategy in group.strategies}
+    return {strategy.name: strategy.decide(context, task.test)[0] for strategy in group.strategies}
 
 
 def _report(group: Group, store: Store, out: Path | None, on_step: OnStep) -> dict[str, Any]:
@@ -220,7 +217,7 @@ def _decided(strategy: Strategy, context: GroupContext, single: Sequence[float])
     best member.
     """
     began, items = time.perf_counter(), context.task.test
-    verdicts = strategy.fit(context)(items)
+    verdicts = strategy.decide(context, items)
     row = _strategy_row(strategy, items, verdicts, single)
     return {
         "row": row | {"seconds": round(time.perf_counter() - began, 3)},

@@ -14,6 +14,7 @@ from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import missing_extra
 from pyswarmopt_llm.scores.metrics.objectives import check_window
 from pyswarmopt_llm.scores.tasks import Item, Task
+from pyswarmopt_llm.tokens.members import check_templates, has_template
 
 _PROBE = "Reply with the word: ready"
 
@@ -53,12 +54,7 @@ def check_members(
         UserError: names the member, what is wrong and what to do.
     """
     local = [member for member in members if isinstance(member, LocalMember)]
-    without = [member.name for member in local if not member.has_chat_template]
-    if 0 < len(without) < len(local):
-        raise UserError(
-            f"{without[0]}: has no chat template, other members have one; "
-            "put a chat_template.jinja beside its tokenizer, or remove it"
-        )
+    check_templates({m.name: all(map(has_template, m.models)) for m in local})
     for member in members:
         if isinstance(member, EndpointMember) and not tolerant:
             (reply,) = member.generate([_PROBE], Sampling(max_new_tokens=8))

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
 from pyswarmopt_groups.members.local import tokens_read
 from pyswarmopt_llm.common.interfaces import Patch, Score
@@ -26,7 +26,6 @@ from pyswarmopt_llm.searching.scoring.record import Row, Store
 from pyswarmopt_rivals.panel import Panel
 
 Chats = Mapping[str, Sequence[Mapping[str, Any]]]
-Answer = TypeVar("Answer")
 
 PROMPTS = 200  # of an expert's own data that methods look at which want its inputs
 
@@ -47,6 +46,7 @@ class Bench:
     store: Store = field(default_factory=lambda: Store(None))
     chats: Chats = field(default_factory=dict)  # expert name -> its training chats, if given
     metric: Metric = METRICS["accuracy"]
+    replayed_seconds: float = 0.0  # of scorings that a method did not wait for: they were known
 
     @cached_property
     def questions(self) -> dict[str, ItemsUtility]:
@@ -125,37 +125,33 @@ class Bench:
         )
         return replace(self, store=store, scoring=row["scoring"])
 
-    def score(
-        self, patch: Patch, split: str, items: Sequence[int] | None = None
-    ) -> tuple[Score, float]:
-        """A candidate's score on a split, or on some of its items, and the seconds that it took,
-        now or when it was first scored.
-        """
+    def score(self, patch: Patch, split: str, items: Sequence[int] | None = None) -> Score:
+        """A candidate's score on a split, or on some of its items."""
         kind = split if items is None else f"{split} {','.join(map(str, items))}"
         return self._stored(patch, kind, lambda: self.questions[split](self.engine, items))
 
-    def loss(self, patch: Patch) -> tuple[float, float]:
-        """Mean over dev items of -ln P(right answer | question), and the seconds."""
+    def loss(self, patch: Patch) -> float:
+        """Mean over dev items of -ln P(right answer | question)."""
         right = [item.pairs[item.right] for item in self.choices]
-        score, seconds = self._stored(
+        return -self._stored(
             patch, "loss", lambda: score_of(self.engine.loglikelihood(right))
-        )
-        return -score.value, seconds
+        ).value
 
-    def _stored(
-        self, patch: Patch, kind: str, evaluate: Callable[[], Score]
-    ) -> tuple[Score, float]:
-        """A candidate's score from the store, else computed now, and the seconds that it took."""
-        name = self.task.name
+    def _stored(self, patch: Patch, kind: str, evaluate: Callable[[], Score]) -> Score:
+        """A candidate's score from the store, else computed now."""
+        task, who = self.task.name, patch_key(patch)
+        what = f"{task} {kind}"
+        known = (what, who) in self.store
 
         def timed() -> Row:
             start = time.perf_counter()
             self.engine.load(patch)
             score = evaluate()
-            return Row.of({name: score}, score, time.perf_counter() - start)
+            return Row.of({task: score}, score, time.perf_counter() - start)
 
-        row = self.store.row(f"{name} {kind}", patch_key(patch), [name], timed)
-        return row.score(name), row.seconds
+        row = self.store.row(what, who, [task], timed)
+        self.replayed_seconds += row.seconds if known else 0.0
+        return row.score(task)
 
 
 def load_pool(base: str, experts: Sequence[str], space: str) -> tuple[BaseModel, list[Adapter]]:
@@ -201,14 +197,13 @@ class Trial:
         model: a transformers causal LM, with the patch that was loaded or scored last.
         choices: the dev items that have a right answer, as they are scored.
         spent: item evaluations so far.
-        earlier: seconds of scorings that this process did not wait for, since they were known.
     """
 
     def __init__(self, bench: Bench, budget: int) -> None:
         self.bench, self._budget = bench, budget
         self.engine, self.base, self.choices = bench.engine, bench.base, bench.choices
         self.model = bench.engine.model
-        self.spent, self.earlier = 0, 0.0
+        self.spent = 0
 
     @property
     def left(self) -> int:
@@ -222,24 +217,13 @@ class Trial:
 
     def score(self, patch: Patch, items: Sequence[int] | None = None) -> Score:
         """The candidate's score on dev, or on these dev items alone."""
-        count = self.bench.dev_items if items is None else len(items)
-        return self.pay(count, lambda: self.bench.score(patch, "dev", items))
+        self.spend(self.bench.dev_items if items is None else len(items))
+        return self.bench.score(patch, "dev", items)
 
     def loss(self, patch: Patch) -> float:
         """Mean over dev items of -ln P(right answer | question), in nats; one pass over dev."""
-        return self.pay(self.bench.dev_items, lambda: self.bench.loss(patch))
-
-    def pay(self, items: int, evaluate: Callable[[], tuple[Answer, float]]) -> Answer:
-        """Charge the items of a candidate and evaluate it.
-
-        `evaluate` gives the answer and the seconds that it took, now or when it was first
-        evaluated.
-        """
-        self.spend(items)
-        start = time.perf_counter()
-        answer, seconds = evaluate()
-        self.earlier += seconds - (time.perf_counter() - start)
-        return answer
+        self.spend(self.bench.dev_items)
+        return self.bench.loss(patch)
 
     def spend(self, items: int) -> None:
         """Charge passes over single items; a forward and a backward pass together count as

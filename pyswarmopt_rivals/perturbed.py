@@ -12,18 +12,16 @@ from dataclasses import replace
 from string import ascii_lowercase
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.common.statistics import Comparison, compare_paired
 from pyswarmopt_llm.scores.tasks import Item, Task
 from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_llm.searching.use.model import EvalResult, Exam, OnItems, model_of, open_and_score
 
-TYPOS, RATE = "typos", 0.05
 Perturbed = tuple[EvalResult, Comparison]
 """The score on perturbed items, and perturbed minus plain, item by item."""
 
 
-def with_typos(item: Item, rng: random.Random, rate: float = RATE) -> Item:
+def with_typos(item: Item, rng: random.Random, rate: float) -> Item:
     """The item with typos in its question; digits stay, as another number is another question.
 
     Args:
@@ -57,8 +55,8 @@ def with_typos(item: Item, rng: random.Random, rate: float = RATE) -> Item:
 
 
 def evaluate_perturbed(
-    config: EvalConfig, specs: Sequence[str], on_items: OnItems | None = None
-) -> tuple[EvalResult, dict[str, Perturbed]]:
+    config: EvalConfig, rates: Sequence[float], on_items: OnItems | None = None
+) -> tuple[EvalResult, dict[float, Perturbed]]:
     """Score a model on a task as it is, and with typos, in the same answer format.
 
     Every item is perturbed by a generator of its own, seeded by `config.seed` and its text: the
@@ -66,7 +64,7 @@ def evaluate_perturbed(
 
     Args:
         config: of one model.
-        specs: ``typos=RATE``, one or several.
+        rates: of letters that get a typo, one or several.
         on_items: called with the number of items scored so far, and of all.
 
     Raises:
@@ -74,30 +72,20 @@ def evaluate_perturbed(
     """
     if config.against is not None:
         raise InvalidOption("against", config.against, "one model is perturbed; remove it")
-    rates = {spec: _rate(spec) for spec in specs}
+    for rate in rates:
+        if not 0 < rate <= 1:
+            raise UserError(
+                f"{rate}: give the share of letters, above 0 and at most 1, such as 0.05"
+            )
     base, adapter = model_of(config.base, config.adapter)
     exam, results = Exam.of(config), {}
     engine, plain = open_and_score(replace(config, base=base, adapter=adapter), exam, on_items)
-    for spec, rate in rates.items():
+    for rate in rates:
         perturbed = replace(exam, task=_with_typos(exam, config.seed, rate))
         result = perturbed.score(engine, plain.scoring, on_items)
         paired = compare_paired(result.score.per_item, plain.score.per_item)
-        results[spec] = result, paired
+        results[rate] = result, paired
     return plain, results
-
-
-def _rate(spec: str) -> float:
-    """The rate of a perturbation, after its equals sign."""
-    name, equals, value = spec.partition("=")
-    if name != TYPOS:
-        raise unknown("the perturbation", name, (TYPOS,))
-    try:
-        rate = float(value) if equals else RATE
-    except ValueError:
-        rate = -1.0
-    if not 0 < rate <= 1:
-        raise UserError(f"{spec}: give the share of letters, above 0 and at most 1: typos={RATE}")
-    return rate
 
 
 def _with_typos(exam: Exam, seed: int, rate: float) -> Task:

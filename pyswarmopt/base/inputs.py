@@ -163,6 +163,23 @@ def as_values(data: npt.ArrayLike | Tensor, shape: tuple[int, ...]) -> Floats:
     return values
 
 
+def as_costs(
+    asked: Floats, positions: npt.ArrayLike | Tensor, values: npt.ArrayLike | Tensor, sign: float
+) -> Floats:
+    """Costs of a round, (m,), of the positions, (m, D), that were asked: `sign` times the values,
+    +inf where one is not finite.
+
+    Raises:
+        ValueError: nothing was asked, other positions, or not one value for each.
+    """
+    if not len(asked):
+        raise ValueError("tell() without ask(): each round of positions can be told once")
+    if not np.array_equal(as_points("positions", positions), asked):
+        raise ValueError("tell() must be given the positions that ask() returned")
+    costs = sign * as_values(values, (len(asked),))
+    return np.where(np.isfinite(costs), costs, math.inf)
+
+
 def _refuse_complex(name: str, data: Tensor | np.ndarray) -> None:
     if data.dtype.kind == "c" if isinstance(data, np.ndarray) else data.is_complex():
         raise ValueError(f"{name} are complex: a swarm takes real numbers, such as abs(value)")

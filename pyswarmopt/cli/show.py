@@ -13,7 +13,7 @@ from pyswarmopt.cli.options import Json
 from pyswarmopt.cli.terminal import open_console
 
 if TYPE_CHECKING:
-    from pyswarmopt.teaching.functions.function import ToyFunction
+    from pyswarmopt.teaching.functions.functions import ToyFunction
 
 SHEETS = ("all", "functions", "recipes")
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from pyswarmopt.algorithms.recipe import Recipe
     from pyswarmopt.swarm import Swarm
 
-UNKNOWN_WORKERS = 40  # particles for as many workers as there may be
 # particles: ten converge before they find the thin feasible part of problem G06
 TO_A_FEASIBLE_POINT = 20
 IDLE_SHARE = 10  # workers that wait during one of this many evaluations, or more, are warned of
@@ -57,9 +56,7 @@ def algorithm(options: Options, problem: Problem) -> Recipe | None:
     if constraints:
         particles = _affordable(TO_A_FEASIBLE_POINT, options.max_evals)
     if options.asynchronous:  # no more calls are under way than there are particles
-        workers = Workers(options.workers)
-        at_once = UNKNOWN_WORKERS if workers.kind in ("ray", "map") else workers.count
-        particles = max(particles, at_once)
+        particles = max(particles, Workers(options.workers, options.fun).count)
     return recipes.covariant(population=particles)
 
 

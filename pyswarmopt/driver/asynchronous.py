@@ -48,7 +48,7 @@ class AsynchronousSearch(Search):
             "cannot be noisy=True: bests are evaluated again after whole iterations": options.noisy,
             "evaluates one point at a time: fun cannot be vectorized=True": options.vectorized
             is True,
-            "needs workers that answer one by one: threads, processes or 'ray'": (
+            "needs workers that answer one by one: threads, processes or an executor": (
                 self._evaluator.workers.kind == "map"
             ),
         }
@@ -67,7 +67,7 @@ class AsynchronousSearch(Search):
         for again in self._again:
             self._send(again)
         self._again = []
-        capacity = self._evaluator.workers.capacity()
+        capacity = self._evaluator.workers.count
         while swarm.rounds == began and not swarm.stop():
             free = len(self._calls) < min(capacity, self._evaluator.left)
             ticket = swarm.ask_one() if free and not self._evaluator.late else None
@@ -109,7 +109,7 @@ class AsynchronousSearch(Search):
             self._call(ticket, points[0], tries=1)
 
     def _call(self, ticket: Ticket, point: Floats, tries: int) -> None:
-        future = self._evaluator.begin(point)
+        future = self._evaluator.workers.submit(point)
         if not hasattr(future, "add_done_callback"):
             raise ValueError(
                 "asynchronous=True needs workers whose futures have add_done_callback, which "

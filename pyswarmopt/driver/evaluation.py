@@ -45,12 +45,12 @@ class WrongShapeError(ValueError):
     """The objective returned something else than one number per point."""
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(repr=False, eq=False)
 class _Call:
     """Calls the objective on a copy and catches what it raises; picklable if the objective is."""
 
     fun: Objective
-    tensors: bool = False
+    tensors: bool | None = None  # None until the trial
     seconds: float | None = None
 
     def __call__(self, x: Floats) -> CallOutcome:
@@ -72,12 +72,22 @@ def _lost(error: Exception) -> CallOutcome:
     return CallOutcome(None, error)
 
 
-@contextmanager
-def _at_most(seconds: float | None) -> Iterator[None]:
-    """Raise TimeoutError in what takes longer; in the main thread of a process, where signals
+HAS_ALARMS = hasattr(signal, "setitimer")  # not on Windows
+
+
+def _interrupts() -> bool:
+    """Whether a call can be interrupted here: in the main thread of a process, where signals
     arrive.
     """
-    if seconds is None:
+    import threading  # on use: a search without it begins earlier
+
+    return HAS_ALARMS and threading.current_thread() is threading.main_thread()
+
+
+@contextmanager
+def _at_most(seconds: float | None) -> Iterator[None]:
+    """Raise TimeoutError in what takes longer, where that is possible."""
+    if seconds is None or not _interrupts():
         yield
         return
 
@@ -120,7 +130,6 @@ class Evaluator:
         confirms: whether a call is kept back for `confirm`, as a vectorised `fun` always has it.
         retries: how often a failed call is made again.
         vectorized: how `fun` is called; None until the trial.
-        tensors: whether it takes tensors; None until the trial.
         shape: of a value: () or (outputs,).
         patience: seconds that a call under way is waited for.
         workers: the pool; close it in the end.
@@ -146,25 +155,29 @@ class Evaluator:
         self.skipped = 0
         self.confirms = False
         self.vectorized: bool | None = None if vectorized == "auto" else bool(vectorized)
-        self.tensors: bool | None = None
         self.max_evals = max_evals
         self.shape = () if outputs is None else (outputs,)
-        self._fun = fun
-        self._known: _Call | None = None
         self._again = -1, math.nan  # calls before the best point was called again, and its value
         self._deadline = self.patience = math.inf
-        self._seconds: float | None = None  # after which a call is interrupted
-        self._seconds_here: float | None = None  # the same for the trial, which is made here
         self._forgive, self.retries = _read_on_error(on_error)
+        self._call = _Call(fun)
         # else the first error of a worker ends the search at once
-        self._lost = _lost if self._forgive or self.retries else None
-        self.workers = Workers(workers)
-        self.workers.check(fun)
+        lost = _lost if self._forgive or self.retries else None
+        self.workers = Workers(workers, self._call, lost)
+
+    @property
+    def tensors(self) -> bool | None:
+        """Whether `fun` takes tensors; None until the trial."""
+        return self._call.tensors
+
+    @tensors.setter
+    def tensors(self, takes: bool | None) -> None:
+        self._call.tensors = takes
 
     def limit_time(self, deadline: float, seconds: float | None) -> None:
         """Begin no call after `deadline`, by `time.monotonic`, and let none take longer than
-        `seconds`: it then fails. It is interrupted in this thread and in processes; elsewhere it is
-        waited for no longer.
+        `seconds`: it then fails. It is interrupted in the main thread of this and other processes;
+        elsewhere it is waited for no longer.
 
         Raises:
             ValueError: calls that can neither be interrupted nor left alone.
@@ -172,21 +185,15 @@ class Evaluator:
         self._deadline = deadline
         if seconds is None:
             return
-        import threading  # on use: a search without it begins earlier
-
-        alarms = hasattr(signal, "setitimer")  # not on Windows
-        here = alarms and threading.current_thread() is threading.main_thread()
         kind = self.workers.kind
-        self._seconds_here = seconds if here else None
-        if kind == "map" or (kind == "serial" and not here):
+        if kind == "map" or (kind == "serial" and not _interrupts()):
             raise ValueError(
                 "evaluation_timeout= cannot end calls outside of the main thread, nor those of a "
                 "map, nor on Windows those of the process itself: use workers=1 in the main "
                 "thread, 2 and more, 'processes:N' or an executor"
             )
-        if alarms and kind in ("serial", "processes"):
-            self._seconds = seconds
-        else:
+        self._call.seconds = seconds
+        if kind not in ("serial", "processes") or not HAS_ALARMS:
             self.patience = seconds
 
     @property
@@ -250,13 +257,9 @@ class Evaluator:
             raise outcome.error
         return math.nan
 
-    def begin(self, x: Floats) -> Future[CallOutcome]:
-        """Begin a call at one point, (D,), on a worker, for an objective whose form is known."""
-        return self.workers.submit(self._one(), x)
-
     def outcome(self, future: Future[CallOutcome], x: Floats) -> CallOutcome:
         """Outcome of the call at x, (D,), that has ended."""
-        return _checked(self.workers.answer(future, self._one(), x, self._lost))
+        return _checked(self.workers.answer(future, x))
 
     def confirm(self, x: Floats, value: float, known: bool = True) -> float:
         """``fun(x)`` as the user will get it.
@@ -278,7 +281,7 @@ class Evaluator:
 
     def _at_last(self, x: Floats) -> float:
         """The value of one more call at x, NaN if it fails."""
-        outcome = self._one()(x) if self.vectorized else self._one_by_one(x[None])[0]
+        outcome = self._call(x) if self.vectorized else self._one_by_one(x[None])[0]
         if self.vectorized and (outcome.error is not None or not self._fits(outcome.value)):
             outcome = self._batch(x[None])[0]  # a single point is not what it takes
         return math.nan if outcome.error is not None else float(self._number(outcome.value))
@@ -295,7 +298,7 @@ class Evaluator:
             Exception: what `fun` raised, if `on_error` says so.
         """
         for _ in range(self.retries + 1):
-            outcome = self._batch(x[None])[0] if self.vectorized else self._one()(x)
+            outcome = self._batch(x[None])[0] if self.vectorized else self._call(x)
             if not self.failed(outcome):
                 break
         value = self.value(outcome, last=not self.left)
@@ -338,7 +341,7 @@ class Evaluator:
         """Try one point, then a batch, as far as `asked` leaves it open: None if it goes well, else
         the failure.
         """
-        call, failure = _Call(self._fun, bool(self.tensors), self._seconds_here), None
+        failure = None
         n, d = points.shape
         # With as many points as coordinates a result of shape (D,) would look like one number for
         # each.
@@ -347,7 +350,7 @@ class Evaluator:
             count = most if vectorized else 1
             if not count:
                 break
-            answer = call(points[:count] if vectorized else points[0])
+            answer = self._call(points[:count] if vectorized else points[0])
             wanted = (count, *self.shape)
             shape = np.shape(answer.value) if vectorized else ()
             if answer.error is None and (
@@ -371,7 +374,7 @@ class Evaluator:
     def _evaluate(self, points: Floats, which: list[int], outcomes: dict[int, CallOutcome]) -> None:
         which = which[: self.left]
         hurried = min(self._deadline, self.patience) < math.inf
-        together = self.workers.capacity() if hurried and not self.vectorized else len(which)
+        together = self.workers.count if hurried and not self.vectorized else len(which)
         while which and not self.late:
             now, which = which[:together], which[together:]
             self.calls += len(now)
@@ -379,17 +382,11 @@ class Evaluator:
             outcomes.update(zip(now, answers, strict=True))
 
     def _one_by_one(self, points: Floats) -> list[CallOutcome]:
-        outcomes = self.workers.map(self._one(), list(points), self._lost, self.patience)
+        outcomes = self.workers.map(list(points), self.patience)
         return [_checked(outcome) for outcome in outcomes]
 
-    def _one(self) -> _Call:
-        """The same object every time, so that workers elsewhere need be sent it once."""
-        if self._known is None or self._known.tensors != bool(self.tensors):
-            self._known = _Call(self._fun, bool(self.tensors), self._seconds)
-        return self._known
-
     def _batch(self, points: Floats) -> list[CallOutcome]:
-        value, error = self._one()(points)
+        value, error = self._call(points)
         if error is not None:
             return [CallOutcome(None, error)] * len(points)
         expected = (len(points), *self.shape)

@@ -179,14 +179,11 @@ class ByOrder:
         """The reason to stop at a target that the search itself does not see."""
         return {}
 
-    def worth(self, feasible: bool) -> Worth:
+    def worth(self) -> Worth:
         """Value of the best point so far."""
         return Worth(self.value)
 
-    def choose(self) -> None:
-        """Choose the best point at the end."""
-
-    def final_worth(self, feasible: bool, scale: float) -> Worth:
+    def final_worth(self, scale: float) -> Worth:
         """Value of the best point at the end: the objective is called there once more.
 
         A value that differs by more than rounding of numbers of the size `scale` is noise.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import numbers
 import os
@@ -17,9 +16,8 @@ from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.inputs import as_limit, as_seed
 from pyswarmopt.driver.evaluation import Objective, OnError
 from pyswarmopt.driver.history import Granularity
-from pyswarmopt.driver.problem.constraints import Constraints, listed
+from pyswarmopt.driver.problem.constraints import Constraints
 from pyswarmopt.driver.problem.encoding import Coding, check_inside, make_coding
-from pyswarmopt.driver.result import Result
 from pyswarmopt.driver.start import Start, starting_points
 from pyswarmopt.driver.workers.pool import MapLike
 from pyswarmopt.parts.bounds import read_bounds
@@ -33,7 +31,7 @@ if TYPE_CHECKING:
 Callback = Callable[[Any], bool | None]  # given the result so far
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(repr=False, eq=False)
 class Options:
     """The arguments of `pyswarmopt.minimize`, where they are described.
 
@@ -72,7 +70,7 @@ class Options:
     def __post_init__(self) -> None:
         for name, least in ("max_evals", 1), ("max_iter", 0), ("population", 1):
             count = as_limit(name, getattr(self, name), least)
-            object.__setattr__(self, name, count)  # the dataclass is frozen
+            setattr(self, name, count)
         for name in ("timeout", "evaluation_timeout"):
             seconds = getattr(self, name)
             if seconds is not None and not (
@@ -86,7 +84,7 @@ class Options:
             raise TypeError(f"callback={self.callback!r}: it cannot be called")
         if not isinstance(self.args, tuple | list | np.ndarray):
             raise TypeError(f"args={self.args!r}: use a tuple, such as args=(2.0,)")
-        object.__setattr__(self, "seed", as_seed(self.seed))
+        self.seed = as_seed(self.seed)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -121,11 +119,11 @@ def read_problem(arguments: Options) -> tuple[Options, Problem]:
         ValueError: see `Space`; or options that do not fit each other.
     """
     options, space = _in_coordinates(arguments)
-    start = None if options.x0 is None else starting_points(options.x0)
+    start = None if options.x0 is None else starting_points(options.x0, space)
     bounds = read_bounds(options.bounds, None if start is None else start.shape[1])
     if start is not None:
         check_inside(start, *bounds)
-    constraints = Constraints(options.constraints, len(bounds[0]))
+    constraints = Constraints(options.constraints, len(bounds[0]), space)
     rounded = None if space is None else space.rounded
     coding = make_coding(bounds, options.integrality, options.categorical, rounded)
     identity = {
@@ -171,8 +169,6 @@ def _in_coordinates(options: Options) -> tuple[Options, Space | None]:
         bounds=space.bounds,
         integrality=space.integrality,
         categorical=space.categorical,
-        constraints=[_named(constraint, space) for constraint in listed(options.constraints)],
-        x0=_encoded(options.x0, space),
         vectorized=many,
     ), space
 
@@ -183,26 +179,3 @@ def _with_more(fun: Objective, args: Sequence[Any], x: Any) -> Any:
 
 def _call_on_dicts(fun: Objective, space: Space, points: Any) -> Any:
     return fun([space.decode(x) for x in points])
-
-
-def _named(constraint: Any, space: Space) -> Any:
-    if isinstance(constraint, dict) and "fun" in constraint:
-        return {**constraint, "fun": space.named(constraint["fun"], "a constraint", some=True)}
-    if hasattr(constraint, "A"):
-        raise ValueError(
-            "space= and a linear constraint: its columns have no names; use a NonlinearConstraint or "
-            "a callable of the parameters"
-        )
-    if hasattr(constraint, "lb") and hasattr(constraint, "fun"):
-        named = copy.copy(constraint)
-        named.fun = space.named(constraint.fun, "a constraint", some=True)
-        return named
-    return space.named(constraint, "a constraint", some=True)
-
-
-def _encoded(x0: Any, space: Space) -> Any:
-    if isinstance(x0, Mapping) and not isinstance(x0, Result):
-        return space.encode(x0)
-    if isinstance(x0, list) and x0 and all(isinstance(params, Mapping) for params in x0):
-        return np.array([space.encode(params) for params in x0])
-    return x0

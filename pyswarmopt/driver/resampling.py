@@ -190,7 +190,7 @@ class ByMeans(ByOrder):
 
     # ---- the end ----
 
-    def choose(self) -> None:
+    def _choose(self) -> None:
         """Choose among the swarm's bests by more draws: the last round's may be lucky ones."""
         budget = self._final_draws()
         self._evaluator.max_evals += self._reserve
@@ -200,10 +200,11 @@ class ByMeans(ByOrder):
         self._revise(self._bests())
         self._look()
 
-    def final_worth(self, feasible: bool, scale: float) -> Worth:
+    def final_worth(self, scale: float) -> Worth:
         """The mean of fresh draws: those that had the best chosen were lucky ones."""
-        if not feasible:
-            return super().final_worth(feasible, scale)
+        self._choose()
+        if self.best.violation > 0:
+            return super().final_worth(scale)
         x = self.best.x
         sample = Sample(x)
         costs, evaluated = self.draw(np.tile(x, (self._final_draws(), 1)))
@@ -211,9 +212,11 @@ class ByMeans(ByOrder):
             sample = sample.add(float(cost))
         return self._mean(sample if sample.n > 1 else self.sample(x))
 
-    def worth(self, feasible: bool) -> Worth:
+    def worth(self) -> Worth:
         """The mean so far."""
-        return self._mean(self.sample(self.best.x)) if feasible else Worth(self.value)
+        if 0 < self.best.violation < math.inf:
+            return super().worth()
+        return self._mean(self.sample(self.best.x))
 
     def _mean(self, sample: Sample) -> Worth:
         return Worth(self._sign * sample.mean if sample.n else self.value, sample.stderr, sample.n)

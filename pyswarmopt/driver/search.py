@@ -122,13 +122,9 @@ class Search(Loop[Result]):
 
     def _result(self, stop: Reasons, final: bool = False) -> Result:
         judge, space = self._judge, self._problem.space
-        if final:
-            judge.choose()
-        x = judge.best.x
+        worth = judge.final_worth(self._history.first_value()) if final else judge.worth()
+        x, fun = judge.best.x, worth.fun
         maxcv, feasible = self._problem.constraints.breach(x)
-        scale = self._history.first_value()
-        worth = judge.final_worth(feasible, scale) if final else judge.worth(feasible)
-        fun = worth.fun
         result = Result(
             x=x,
             fun=fun,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,20 +18,26 @@ import numpy.typing as npt
 from pyswarmopt.base.arrays import Floats, as_array, is_tensor
 from pyswarmopt.driver.result import Result
 
+if TYPE_CHECKING:
+    from pyswarmopt.driver.problem.space import Space
+
 # of the larger of the value and what the search began with: other machines and batches round
 # otherwise
 ROUNDING = 1e-9
 Start = npt.ArrayLike | Result | Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
 
-def starting_points(x0: Start) -> Floats:
+def starting_points(x0: Start, space: Space | None = None) -> Floats:
     """Starting points, (n, D).
 
     Raises:
-        ValueError: not a point, several, or a result.
+        ValueError: not a point, several, or a result; parameters that are not in the space.
     """
     if isinstance(x0, Result):
         return x0.x[None]
+    named: Any = x0 if isinstance(x0, list) and x0 else [x0]
+    if space is not None and all(isinstance(params, Mapping) for params in named):
+        return np.array([space.encode(params) for params in named])
     try:
         points = as_array(x0) if is_tensor(x0) else x0
         start = np.atleast_2d(np.asarray(points, dtype=np.float64))

@@ -6,7 +6,6 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
@@ -14,7 +13,6 @@ from torch import Tensor
 from pyswarmopt.base.storage import empty
 
 LENT_FROM = 2**18  # numbers, from which on a copy takes longer than to keep track of a loan
-FEW_NUMBERS = 2**12  # up to which their bytes are compared faster than the tensors
 Array = npt.NDArray[Any]
 
 
@@ -31,7 +29,6 @@ class Lender:
     """
 
     def __init__(self) -> None:
-        self._copied: tuple[Tensor | None, Array] = None, np.empty(0)
         self._lent: Tensor | None = None
         self._former: Tensor | None = None
         # Each gives an array that exists as long as some tensor or array is a view of it.
@@ -41,26 +38,12 @@ class Lender:
     def hand_out(self, x: Tensor, array: Array) -> Tensor:
         """A copy of x, whose memory is that of the array, or x itself."""
         if array.size < LENT_FROM:
-            copy = array.copy()
-            self._copied = torch.from_numpy(copy), copy
-            return self._copied[0]
+            return torch.from_numpy(array.copy())
         view = self._held() if self._lent is x else None
         if view is None:
             view = array.view()
             self._lent, self._held = x, weakref.ref(view)
         return torch.from_numpy(view)
-
-    def is_unedited(self, told: Any, x: Tensor, array: Array) -> bool:
-        """Whether that is x itself, or the copy of few numbers that was handed out last, as it was."""
-        handed, copy = self._copied
-        if told is handed:
-            few = copy.size <= FEW_NUMBERS
-            return few and copy.tobytes() == array.tobytes()
-        return (
-            isinstance(told, Tensor)
-            and told.data_ptr() == x.data_ptr()
-            and (told.shape, told.stride(), told.dtype) == (x.shape, x.stride(), x.dtype)
-        )
 
     def next_after(self, x: Tensor) -> Tensor:
         """Memory for the positions after x: that of x unless the user holds it."""

@@ -29,9 +29,8 @@ matrices.
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 
@@ -330,31 +329,6 @@ class MemeticSwarm(PhasedSearch):
         """Whether differences are slopes, and there are enough evaluations for them."""
         few = self.max_evals is not None and self.max_evals < LEAST_DESCENT * self.box.dim
         return not self.noisy and not (few and gradients_are_dear(self))
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the state to one file, atomically and without pickle."""
-        from pyswarmopt.base import checkpoint  # it takes as long as a short search
-
-        checkpoint.write(path, self.state_dict())
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """The search that `save` wrote.
-
-        Raises:
-            ValueError: the file is not a checkpoint of a memetic swarm.
-        """
-        from pyswarmopt.base import checkpoint
-
-        saved = checkpoint.read(path)
-        if "progress.low" not in saved:
-            raise ValueError(f"{path}: not the checkpoint of a memetic swarm")
-        with checkpoint.taking_over(path):
-            max_evals, max_iter, target = saved["limits"]
-            box = saved["progress.low"], saved["progress.high"]
-            search = cls(box, max_evals=max_evals, max_iter=max_iter, target=target)
-            search.load_state_dict(saved)
-        return search
 
 
 def affords_hessian(s: PhasedSearch) -> bool:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from pyswarmopt.base.arrays import Floats, Ints
 from pyswarmopt.base.in_flight import Ticket
 from pyswarmopt.base.inputs import (
+    as_costs,
     as_limit,
     as_mask,
     as_points,
@@ -209,15 +210,11 @@ class PhasedSearch(Progress):
             self._tell_one(positions, float(as_values(values, ())))
             return
         asked = self.asked
-        if not len(asked):
-            raise ValueError("tell() without ask(): each round of positions can be told once")
-        if not np.array_equal(as_points("positions", positions), asked):
-            raise ValueError("tell() must be given the positions that ask() returned")
-        costs = self.sign * as_values(values, (len(asked),))
+        costs = as_costs(asked, positions, values, self.sign)
         evaluated = np.ones(len(asked), np.bool_)
         if dropped is not None:
             evaluated = ~as_mask(dropped, len(asked))
-        costs = np.where(evaluated & np.isfinite(costs), costs, math.inf)
+        costs[~evaluated] = math.inf
         i = int(costs.argmin())
         self._keep(asked[i], float(costs[i]), self.turn)
         self.rounds += 1
@@ -360,7 +357,6 @@ class PhasedSearch(Progress):
         """All that a resume needs: arrays (copies), numbers and strings."""
         saved: dict[str, Any] = {
             "random": self.random.bit_generator.state,
-            "limits": [self.max_evals, self._max_iter, self._target],
             **super().state_dict(prefix),
         }
         for phase in self.phases.values():

@@ -1,5 +1,4 @@
-"""Diagnosis of a swarm in words: will its coefficients settle, is it still spread out, does it
-hug the walls.
+"""Diagnosis of a recipe in words: will its coefficients settle.
 
 Stability is that of a particle under stagnation (Poli 2009, IEEE TEC 13(4); Jiang, Luo & Yang 2007,
 Information Processing Letters 102): its attractors stand still, only its random factors vary. Then
@@ -16,18 +15,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.algorithms.registry import as_recipe
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.base.state import State
-from pyswarmopt.engine.choose import Update
-from pyswarmopt.engine.random_factors import generator_at
-from pyswarmopt.parts.boundary import Box
 from pyswarmopt.parts.schedule import as_schedule
 from pyswarmopt.parts.velocity import Snapshot, SumOfTerms, Term
-from pyswarmopt.swarm import Swarm
 
 NODES = 100_000  # the most quadrature nodes
 
@@ -50,37 +43,30 @@ class Stability(NamedTuple):
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Findings of `diagnose`; None where a number is not known or does not apply.
+    """Findings of `diagnose`.
 
     Attributes:
-        sentences: the findings in words.
-        stability: of the coefficients at the next move.
-        diversity: mean distance of the particles from their mean, as a share of the box's diagonal;
-            without bounds in the units of x.
-        leaving: share of the coordinates that the next move would carry out of the box, were it
-            now.
-        on_bounds: share of the coordinates of personal bests that lie on a bound.
+        text: the findings in words.
+        stability: of the coefficients; None where it is not known.
 
     Example:
-        >>> print(Diagnosis(("It is collapsed.",)))
-        It is collapsed.
+        >>> print(Diagnosis("They are stable.", Stability(0.8, 0.9)))
+        They are stable.
     """
 
-    sentences: tuple[str, ...]
-    stability: Stability | None = None
-    diversity: float | None = None
-    leaving: float | None = None
-    on_bounds: float | None = None
+    text: str
+    stability: Stability | None
 
     def __str__(self) -> str:
-        return "\n".join(self.sentences)
+        return self.text
 
 
-def diagnose(subject: Swarm | Recipe | str) -> Diagnosis:
-    """Explain a recipe's coefficients, and the state of a swarm, which is not changed.
+def diagnose(recipe: Recipe | str, move: int = 0) -> Diagnosis:
+    """Explain a recipe's coefficients.
 
     Args:
-        subject: a recipe or its name, at its first move, or a swarm.
+        recipe: the recipe or its name.
+        move: the move, from 0, whose coefficients are looked at.
 
     Returns:
         The findings, whose `str` is a text.
@@ -93,30 +79,9 @@ def diagnose(subject: Swarm | Recipe | str) -> Diagnosis:
         of the positions grows without end, and only walls or a velocity clamp hold the particles. With w = 0.9
         the pulls must add up to less than 24(1-w^2)/(7-5w) = 1.824; they add up to 4.
     """
-    if isinstance(subject, Recipe | str):
-        subject = as_recipe(subject)
-        radii = stability(subject)
-        return Diagnosis((_say_stability(subject, 0, radii),), radii)
-    saved, recipe = subject.state_dict(), subject.recipe
-    state = State.from_dict(saved, owned=lambda copied: copied)
-    move = max(state.age - 1, 0)
+    recipe = as_recipe(recipe)
     radii = stability(recipe, move)
-    sentences = [_say_stability(recipe, move, radii)]
-    if "low" not in saved:
-        spread = diversity(state.positions)
-        away = f"On average a particle is {spread:.3g} away from the middle of the swarm."
-        return Diagnosis((*sentences, away), radii, spread)
-    box = Box(saved["low"], saved["high"])
-    spread = diversity(state.positions, box)
-    p = state.best_positions
-    on_bounds = float(((p <= box.low) | (p >= box.high)).double().mean())
-    leaving = None
-    if state.age > 0:
-        Update(recipe, state, None, generator_at(saved["generator"]), saved=saved).move()
-        x = state.positions
-        leaving = float(((x < box.low) | (x > box.high)).double().mean())
-    sentences += [_say_diversity(spread), _say_walls(leaving, on_bounds)]
-    return Diagnosis(tuple(sentences), radii, spread, leaving, on_bounds)
+    return Diagnosis(_say_stability(recipe, move, radii), radii)
 
 
 def stability(recipe: Recipe, move: int = 0) -> Stability | None:
@@ -161,27 +126,6 @@ def stability(recipe: Recipe, move: int = 0) -> Stability | None:
     mean = np.einsum("n,nij->ij", probability, matrices)
     second = np.einsum("n,nij,nkl->ikjl", probability, matrices, matrices).reshape(4, 4)
     return Stability(*(float(np.abs(np.linalg.eigvals(m)).max()) for m in (mean, second)))
-
-
-def diversity(positions: Tensor, box: Box | None = None) -> float:
-    """Mean distance of the particles, (N, D), from their mean, as a share of the box's diagonal if
-    there is one.
-
-    Args:
-        positions: (N, D).
-        box: the bounds.
-
-    Returns:
-        The distance; 0 in a box without room.
-
-    Example:
-        >>> diversity(torch.tensor([[0.0, 0.0], [6.0, 8.0]]))
-        5.0
-    """
-    x = positions.double()
-    distance = float((x - x.mean(0)).norm(dim=1).mean())
-    diagonal = 1.0 if box is None else float((box.high - box.low).double().norm())
-    return distance / diagonal if diagonal > 0 else 0.0
 
 
 def _response(term: Term) -> tuple[float, float] | None:
@@ -268,24 +212,4 @@ def _say_limit(recipe: Recipe, move: int) -> str:
     )
 
 
-def _say_diversity(spread: float) -> str:
-    local = "searching locally" if spread > 1e-6 else "collapsed"
-    return (
-        f"On average a particle is {spread:.2g} of the box's diagonal away from the middle of the "
-        f"swarm, which is {'still looking around' if spread > 0.05 else local}."
-    )
-
-
-def _say_walls(leaving: float | None, on_bounds: float) -> str:
-    text = f"Of the coordinates of personal bests {on_bounds:.0%} lie on a bound"
-    if on_bounds > 0.1:
-        text += ": the optimum may lie beyond it, so widen the box if you can"
-    if leaving is None:
-        return f"{text}."
-    fast = ", too many: smaller coefficients would waste fewer moves" if leaving > 0.3 else ""
-    return (
-        f"The next move would carry {leaving:.0%} of all coordinates out of the box{fast}. {text}."
-    )
-
-
-__all__ = ["Diagnosis", "Stability", "diagnose", "diversity", "stability"]
+__all__ = ["Diagnosis", "Stability", "diagnose", "stability"]

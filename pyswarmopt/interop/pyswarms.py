@@ -166,12 +166,12 @@ class GlobalBestPSO:
         swarm, state = self._begin(), self.swarm
         function = functools.partial(objective_func, **kwargs)
         latest: deque[bool] = deque(maxlen=self.ftol_iter)
-        with Workers(1 if n_processes is None else f"processes:{n_processes}") as workers:
-            workers.check(function)
+        who = 1 if n_processes is None else f"processes:{n_processes}"
+        with Workers(who, function) as workers:
             swarm.ask()
             for i in range(iters):
                 parts = np.array_split(state.position, min(workers.count, self.n_particles))
-                costs = [np.atleast_1d(part) for part in workers.map(function, parts)]
+                costs = [np.atleast_1d(part) for part in workers.map(parts)]
                 before, state.current_cost = swarm.best.value, np.concatenate(costs)
                 # a function may repair the positions in place, and a binary swarm makes its own
                 positions = torch.from_numpy(state.position.astype(np.float64))

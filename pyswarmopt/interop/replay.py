@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.base.inputs import as_limit, as_values
+from pyswarmopt.base.inputs import as_costs, as_limit
 from pyswarmopt.base.optimizer import Point
 
 
@@ -92,18 +92,13 @@ class Replayed(ABC):
         """
         if dropped is not None:
             raise ValueError("every position needs a value: none can be dropped")
-        if self._pending is None:
-            raise ValueError("tell() without ask(): each round of positions can be told once")
-        asked = self.ask()
-        if positions.shape != asked.shape or not torch.equal(positions.to(asked), asked):
-            raise ValueError("tell() must be given the positions that ask() returned")
-        costs = as_values(values, (len(asked),)) * (-1.0 if self._maximize else 1.0)
-        costs = np.where(np.isfinite(costs), costs, np.inf)
+        candidates, asked = self._pending or (None, np.empty((0, 0)))
+        costs = as_costs(asked, positions, values, -1.0 if self._maximize else 1.0)
         i = int(costs.argmin())
         if costs[i] < self._best_cost:
-            self._best_cost, self._best_x = float(costs[i]), asked[i]
-        self._learn(self._pending[0], costs)
-        self._digest.update(asked.numpy().tobytes())
+            self._best_cost, self._best_x = float(costs[i]), torch.tensor(asked[i])
+        self._learn(candidates, costs)
+        self._digest.update(asked.tobytes())
         self._told += costs.tolist()
         self._pending = None
 

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
-import typer
-
 from pyswarmopt.base.words import counted
-from pyswarmopt.cli.terminal import echo
 from pyswarmopt_groups.config import DistillConfig
-from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Json, Quiet
-from pyswarmopt_llm.cli.running import items_bar
+from pyswarmopt_llm.cli.running import items_bar, print_either
 
 
 def command(config: DistillConfig, *, quiet: Quiet = False, as_json: Json = False) -> None:
@@ -25,14 +19,11 @@ def command(config: DistillConfig, *, quiet: Quiet = False, as_json: Json = Fals
 
     with items_bar(quiet, "loss -") as show:
         result = distill(config, lambda step, steps, loss: show(step, steps, f"loss {loss:.3f}"))
-    if as_json:
-        typer.echo(json.dumps(result))
-        return
-    if "note" in result:
-        echo(with_flags(result["note"]), err=True)
+    lines = []
     for who in ("base", "group", "student"):
         row = result[who]
         test = score_text(row["test"], row["test_interval"])
-        echo(f"{who:8}test {test}, {row['tokens']:,.0f} tokens per example")
+        lines.append(f"{who:8}test {test}, {row['tokens']:,.0f} tokens per example")
     questions = counted(result["questions"], "dev question")
-    echo(f"wrote {config.out}: {counted(result['steps'], 'step')} on {questions}")
+    lines.append(f"wrote {config.out}: {counted(result['steps'], 'step')} on {questions}")
+    print_either(result, lines, as_json, result.get("note", ""))

@@ -19,11 +19,12 @@ from pyswarmopt_groups.config import CouncilConfig
 from pyswarmopt_groups.registry import Strategy, find_names
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Config, Json, Quiet, names_block
-from pyswarmopt_llm.cli.running import interruptible, repeating, steps
+from pyswarmopt_llm.cli.running import interruptible, print_either, repeating, steps
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.options import Option
 
 if TYPE_CHECKING:
+    from pyswarmopt_groups.context import Verdict
     from pyswarmopt_groups.run import OnStep
 
 Prompt = Annotated[
@@ -93,15 +94,18 @@ def _answer(config: CouncilConfig, prompt: str, as_json: bool) -> None:
     from pyswarmopt_groups.run import decide_prompt
 
     verdicts = decide_prompt(config, prompt)
-    if as_json:
-        typer.echo(json.dumps({name: asdict(verdict) for name, verdict in verdicts.items()}))
-        return
+    record = {name: asdict(verdict) for name, verdict in verdicts.items()}
+    print_either(record, _lines(verdicts), as_json)
+
+
+def _lines(verdicts: Mapping[str, Verdict]) -> Iterator[str]:
+    """Each strategy's answer, and who agrees."""
     for name, verdict in verdicts.items():
         head = f"{name}: " if len(verdicts) > 1 else ""
-        echo(f"{head}{verdict.answer or '(no answer)'}")
+        yield f"{head}{verdict.answer or '(no answer)'}"
         votes = sum(ballot is not None for ballot in verdict.ballots)
         tokens = counted(verdict.tokens, "token")
-        echo(f"  {verdict.agreement:.0%} agree, {votes} of {len(verdict.ballots)} answer, {tokens}")
+        yield f"  {verdict.agreement:.0%} agree, {votes} of {len(verdict.ballots)} answer, {tokens}"
 
 
 def _scores(row: Mapping[str, Any]) -> str:

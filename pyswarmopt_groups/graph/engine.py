@@ -8,10 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+<<<<<<< HEAD
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Engine, Patch
+=======
+from pyswarmopt_llm.common.interfaces import Node, Patch
+>>>>>>> main
 from pyswarmopt_llm.engine.transformers import TransformersEngine
-from pyswarmopt_llm.tokens.members import check_answers
+from pyswarmopt_llm.tokens.members import SeveralModels, check_answers
 
 MESSAGE_TOKENS = 64  # most tokens of a message
 # Rounds of questions whose answers are kept. A swarm comes back to the same graphs, graphs share
@@ -20,6 +24,7 @@ _ROUNDS = 512
 _LEAD = "Others have answered the question below. They may be wrong.\n"
 
 
+<<<<<<< HEAD
 @dataclass(frozen=True)
 class Node:
     """A model in a graph of models that read each other's messages.
@@ -34,6 +39,9 @@ class Node:
 
 
 class GraphEngine(Engine):
+=======
+class GraphEngine(SeveralModels):
+>>>>>>> main
     """Runs a graph of models that read each other's messages (Feng et al. 2025); implements
     `interfaces.Engine`.
 
@@ -81,16 +89,6 @@ class GraphEngine(Engine):
         turns = dict(zip(prompts, self._turns(prompts, longest), strict=True))
         asked = tuple((turns[prompt], continuation) for prompt, continuation in pairs)
         return list(self._score(expert, asked))
-
-    def chat(self, user: str, earlier: Sequence[Mapping[str, str]] = ()) -> str:
-        """The user's turn as it is: a graph has as many chat templates as members.
-
-        Raises:
-            UserError: there are turns before it.
-        """
-        if earlier:
-            raise UserError("a graph of models takes single turns, no conversations")
-        return user
 
     def _turns(self, prompts: tuple[str, ...], new: int) -> tuple[str, ...]:
         """Run all models but the last; the user turns of the last one."""

@@ -24,6 +24,7 @@ from pyswarmopt_llm.tokens.members import (
     load_members,
     prepare_members,
     read_members,
+    undamaged,
     write_members,
 )
 
@@ -110,11 +111,6 @@ class GraphSpace:
         return Patch(graph=called(readers))
 
 
-def holds_graph(folder: str | Path) -> bool:
-    """Whether a directory holds a graph instead of a model."""
-    return (user_path(folder) / FILE).is_file()
-
-
 def read_graph(folder: str | Path) -> tuple[tuple[Member, ...], Patch]:
     """The members of a saved graph and the graph; the members' files are looked at, not loaded.
 
@@ -125,13 +121,11 @@ def read_graph(folder: str | Path) -> tuple[tuple[Member, ...], Patch]:
     file = user_path(folder) / FILE
     content, members = read_members(file)
     names = [member.name for member in members]
-    try:
+    with undamaged(file):
         nodes = tuple(
             Node(names.index(row["model"]), tuple(map(int, row["reads"])))
             for row in content["nodes"]
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{file}: damaged ({type(error).__name__}: {error}); restore it") from error
     if not nodes or any(not 0 <= k < index for index, node in enumerate(nodes) for k in node.reads):
         raise UserError(f"{file}: damaged (a node reads what does not come before it); restore it")
     return members, Patch(graph=nodes)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, astuple
+from collections.abc import Callable, Sequence
+from dataclasses import astuple
 from typing import Any, TypeVar
 
 from pyswarmopt_groups.members.protocol import (
@@ -15,13 +15,13 @@ from pyswarmopt_groups.members.protocol import (
     Sampling,
     Texts,
 )
-from pyswarmopt_llm.common.files.json_types import wrong_field
+from pyswarmopt_llm.common.files.json_types import typed, wrong_field
 from pyswarmopt_llm.common.files.regular import digest
 from pyswarmopt_llm.scores.tasks import Item, Scoring
 from pyswarmopt_llm.searching.scoring.record import Store
 
 Unit = TypeVar("Unit")
-Response = TypeVar("Response", Answer, Texts, Likelihood)
+Response = TypeVar("Response")
 
 RESPONSE = "response"  # in the store
 CHUNK = 64  # requests between two writes: the most that an interrupted run repeats
@@ -60,9 +60,6 @@ class CachedMember(Member):
         requests: list[list[Any]] = [["likelihood", *pair] for pair in pairs]
         return self._cached(pairs, requests, self.member.likelihoods, Likelihood)
 
-    def _key(self, request: Sequence[Any]) -> str:
-        return digest([self.fingerprint, *request])
-
     def _cached(
         self,
         units: Sequence[Unit],
@@ -71,7 +68,7 @@ class CachedMember(Member):
         kind: type[Response],
     ) -> list[Response]:
         """Ask for what is missing, without duplicates and `CHUNK` at a time."""
-        keys = [*map(self._key, requests)]
+        keys = [digest([self.fingerprint, *request]) for request in requests]
         missing = {
             key: unit
             for key, unit in zip(keys, units, strict=True)
@@ -81,16 +78,10 @@ class CachedMember(Member):
         for start in range(0, len(asked), CHUNK):
             some = asked[start : start + CHUNK]
             for key, response in zip(some, ask([missing[key] for key in some]), strict=True):
-                self._store.add(RESPONSE, key, {"response": asdict(response)})
-        return [_restored(self._store.get(RESPONSE, key, dict, _wrong), kind) for key in keys]
-
-
-def _restored(row: Mapping[str, Any], kind: type[Response]) -> Response:
-    """A response from its row; JSON has lists in place of tuples."""
-    values: dict[str, Any] = row["response"]
-    make: Callable[..., Response] = kind
-    return make(**{n: tuple(v) if isinstance(v, list) else v for n, v in values.items()})
-
-
-def _wrong(row: dict[str, Any]) -> str | None:
-    return wrong_field(row, {"response": dict[str, Any]})
+                self._store.add(RESPONSE, key, {"response": vars(response)})
+        shape = {"response": kind}
+        rows = [
+            self._store.get(RESPONSE, key, dict, lambda row: wrong_field(row, shape))
+            for key in keys
+        ]
+        return [typed(row["response"], kind) for row in rows]

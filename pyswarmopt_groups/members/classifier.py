@@ -4,7 +4,6 @@ its labels names.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -13,11 +12,10 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.experts.base import BaseModel, resolve_base
+from pyswarmopt_llm.experts.files import read_json
 from pyswarmopt_llm.published.classifiers import Classifier
 from pyswarmopt_llm.scores.tasks import Item, Scoring
 from pyswarmopt_llm.scores.tasks.items import normalise
-
-_LONGEST = 512  # tokens of a text, the window of BERT-like classifiers
 
 
 def find_classifier(spec: str) -> BaseModel | None:
@@ -25,7 +23,7 @@ def find_classifier(spec: str) -> BaseModel | None:
     config = user_path(spec) / "config.json"
     if not config.is_file():
         return None
-    kinds = json.loads(config.read_text(encoding="utf-8")).get("architectures") or [""]
+    kinds = read_json(config).get("architectures") or [""]
     if not kinds[0].endswith("ForSequenceClassification"):
         return None
     return resolve_base(spec)
@@ -62,7 +60,7 @@ class ClassifierMember(Member):
             UserError: an item has no options, or one that no label names.
         """
         columns = [self._columns(item) for item in items]
-        rows = [self._ids(item.question) for item in items]
+        rows = self._model.encode([item.question for item in items])
         logprobs = self._model.logits(rows).log_softmax(-1).tolist()
         answers = []
         for ids, named, values in zip(rows, columns, logprobs, strict=True):
@@ -72,7 +70,7 @@ class ClassifierMember(Member):
 
     def count(self, text: str) -> int:
         """See `Member`."""
-        return len(self._ids(text))
+        return len(self._model.encode([text])[0])
 
     def refuse(self) -> NoReturn:
         """See `Member`."""
@@ -95,7 +93,3 @@ class ClassifierMember(Member):
                 )
             found[letter] = self.labels[named[0]]
         return found
-
-    def _ids(self, text: str) -> list[int]:
-        tokenizer = self._model.tokenizer
-        return list(tokenizer(text, truncation=True, max_length=_LONGEST)["input_ids"])

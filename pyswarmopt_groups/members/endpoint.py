@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from pyswarmopt_groups.members.protocol import (
@@ -25,32 +24,28 @@ KEY = "SWARM_LLM_MEMBER_KEY"
 _WHEN_DOWN = "check its URL, or remove it; with `out` the same command resumes when it is back"
 
 
-@dataclass(frozen=True)
-class EndpointSpec:
-    """A parsed ``URL#MODEL``.
+def is_endpoint(spec: str) -> bool:
+    """Whether a user means an endpoint."""
+    return spec.startswith(("http://", "https://"))
+
+
+def url_and_model(spec: str) -> tuple[str, str]:
+    """Both parts of ``URL#MODEL``.
+
+    Raises:
+        UserError: there is no model, or a URL with more than host, port and path.
 
     Example:
-        >>> EndpointSpec.parse("http://127.0.0.1:8000/v1#qwen")
-        EndpointSpec(url='http://127.0.0.1:8000/v1', model='qwen')
+        >>> url_and_model("http://127.0.0.1:8000/v1#qwen")
+        ('http://127.0.0.1:8000/v1', 'qwen')
     """
-
-    url: str
-    model: str
-
-    @classmethod
-    def parse(cls, spec: str) -> EndpointSpec:
-        """Parse ``URL#MODEL``.
-
-        Raises:
-            UserError: there is no model, or a URL with more than host, port and path.
-        """
-        url, _, model = spec.partition("#")
-        url = server_url(url)
-        if not model:
-            raise UserError(
-                f"{spec}: names no model; write URL#MODEL, such as http://127.0.0.1:8000/v1#qwen"
-            )
-        return cls(url, model)
+    url, _, model = spec.partition("#")
+    url = server_url(url)
+    if not model:
+        raise UserError(
+            f"{spec}: names no model; write URL#MODEL, such as http://127.0.0.1:8000/v1#qwen"
+        )
+    return url, model
 
 
 class EndpointMember(Member):
@@ -59,13 +54,13 @@ class EndpointMember(Member):
 
     Args:
         name: its name.
-        spec: its endpoint.
+        url: of the server.
+        model: its name there.
     """
 
-    def __init__(self, name: str, spec: EndpointSpec) -> None:
-        super().__init__(name, f"{spec.url}#{spec.model}")
-        server = Json(spec.url, KEY, f"member {name}", _WHEN_DOWN, TIMEOUT)
-        self._client = ChatClient(server, spec.model)
+    def __init__(self, name: str, url: str, model: str) -> None:
+        super().__init__(name, f"{url}#{model}")
+        self._client = ChatClient(Json(url, KEY, f"member {name}", _WHEN_DOWN, TIMEOUT), model)
 
     def answer(
         self, items: Sequence[Item], scoring: Scoring, template: str | None = None
@@ -91,7 +86,7 @@ class EndpointMember(Member):
         for prompt, completions in zip(prompts, zip(*rounds, strict=True), strict=True):
             texts = tuple(completion.text for completion in completions)
             tokens = sum(self._cost(prompt, completion) for completion in completions)
-            replies.append(Texts(texts * (how.n // len(texts)), tokens))
+            replies.append(Texts(texts, tokens))
         return replies
 
     def refuse(self) -> NoReturn:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 
-from pyswarmopt_groups.graph.space import holds_graph
 from pyswarmopt_groups.members.classifier import ClassifierMember, find_classifier
-from pyswarmopt_groups.members.endpoint import EndpointMember, EndpointSpec
+from pyswarmopt_groups.members.endpoint import EndpointMember, is_endpoint, url_and_model
 from pyswarmopt_groups.members.local import LocalMember, SharedBase
 from pyswarmopt_groups.members.protocol import Member
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
@@ -14,15 +15,12 @@ from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import load_factors
-from pyswarmopt_llm.experts.base import BaseModel
 from pyswarmopt_llm.experts.compatibility import unique_names
+from pyswarmopt_llm.mix import saved_kind
 from pyswarmopt_llm.searching.scoring.run_directory import result_of
 from pyswarmopt_llm.tokens import members as token_members
 from pyswarmopt_llm.tokens.engine import MixtureEngine
-from pyswarmopt_llm.tokens.members import find_members, load_members
-from pyswarmopt_llm.tokens.space import MixtureFile, holds_mixture, read_mixture
-
-Source = EndpointSpec | MixtureFile | BaseModel | token_members.Member
+from pyswarmopt_llm.tokens.space import MixtureFile, read_mixture
 
 
 def open_members(
@@ -48,72 +46,66 @@ def open_members(
     """
     if not specs:
         raise InvalidOption("members", None, "none given; name models, adapters, runs or endpoints")
-    sources = _find_sources(specs, base)
-    names = _names(specs, sources)
-    bases: dict[str, SharedBase] = {}
-    members: list[Member] = []
-    for name, source in zip(names, sources, strict=True):
-        if isinstance(source, EndpointSpec):
-            members.append(EndpointMember(name, source))
-        elif isinstance(source, BaseModel):
-            members.append(ClassifierMember(name, source, device))
-        elif isinstance(source, MixtureFile):
-            engine = MixtureEngine(load_members(source.members, dtype, device, threads))
-            prints = " ".join(member.fingerprint for member in source.members)
-            fingerprint = f"{prints} {source.weights}"
-            members.append(
-                LocalMember(name, fingerprint, SharedBase(engine), Patch(mixture=source.weights))
-            )
-        else:
-            key = source.base.fingerprint
-            if key not in bases:
-                bases[key] = SharedBase(load_engine(source.base, dtype, device, threads))
-            patch = (
-                Patch() if source.adapter is None else Patch(low_rank=load_factors(source.adapter))
-            )
-            members.append(LocalMember(name, source.fingerprint, bases[key], patch))
+    loader = _Loader(dtype, device, threads)
+    loading = [loader.find(spec, base) for spec in specs]
+    members = [load(name) for load, name in zip(loading, _names(specs), strict=True)]
     _refuse_twins(members)
     return members
 
 
-def _find_sources(specs: Sequence[str], base: str | None) -> list[Source]:
-    """Resolve each spec, without loading a model."""
-    sources = {spec: found for spec in specs if (found := _special(spec)) is not None}
-    plain = [spec for spec in specs if spec not in sources]
-    if plain:
-        sources |= dict(zip(plain, find_members(plain, base), strict=True))
-    return [sources[spec] for spec in specs]
+@dataclass(frozen=True)
+class _Loader:
+    """Finds what users name, and loads it on a machine; bases are loaded once."""
+
+    dtype: str
+    device: str
+    threads: int | None
+    bases: dict[str, SharedBase] = field(default_factory=dict)
+
+    def find(self, spec: str, base: str | None) -> Callable[[str], Member]:
+        """Look at what a spec names, without loading it; the member of a name is loaded by what is
+        returned.
+        """
+        if is_endpoint(spec):
+            url, model = url_and_model(spec)
+            return partial(EndpointMember, url=url, model=model)
+        path = user_path(spec)
+        if (path / "run.json").is_file():
+            best, adapter = result_of(path)
+            return self.find(best, None) if adapter is None else self.find(adapter, best)
+        kind = saved_kind(path)
+        if kind is not None and kind.name == "token":
+            return partial(self._mixture, read_mixture(path))
+        if kind is not None:
+            raise UserError(
+                f"{spec}: a {kind.name} of models cannot be a member; name its models instead"
+            )
+        if (classifier := find_classifier(spec)) is not None:
+            return partial(ClassifierMember, source=classifier, device=self.device)
+        return partial(self._model, token_members.find_members([spec], base)[0])
+
+    def _mixture(self, file: MixtureFile, name: str) -> Member:
+        models = token_members.load_members(file.members, self.dtype, self.device, self.threads)
+        prints = [member.fingerprint for member in file.members]
+        fingerprint = f"{' '.join(prints)} {file.weights}"
+        patch = Patch(mixture=file.weights)
+        return LocalMember(name, fingerprint, SharedBase(MixtureEngine(models)), patch)
+
+    def _model(self, found: token_members.Member, name: str) -> Member:
+        key = found.base.fingerprint
+        if key not in self.bases:
+            engine = load_engine(found.base, self.dtype, self.device, self.threads)
+            self.bases[key] = SharedBase(engine)
+        low_rank = {} if found.adapter is None else load_factors(found.adapter)
+        return LocalMember(name, found.fingerprint, self.bases[key], Patch(low_rank=low_rank))
 
 
-def _special(spec: str) -> Source | None:
-    """An endpoint, the result of a run, a mixture or a classifier; None for something else."""
-    path = user_path(spec)
-    if _is_endpoint(spec):
-        return EndpointSpec.parse(spec)
-    if (path / "run.json").is_file():
-        model, adapter = result_of(path)
-        return _read_model(model) if adapter is None else find_members([adapter], model)[0]
-    if holds_mixture(spec) or holds_graph(spec):
-        return _read_model(spec)
-    return find_classifier(spec)
-
-
-def _is_endpoint(spec: str) -> bool:
-    return spec.startswith(("http://", "https://"))
-
-
-def _read_model(folder: str) -> Source:
-    if holds_graph(folder):
-        raise UserError(f"{folder}: a graph of models cannot be a member; name its models instead")
-    return read_mixture(folder) if holds_mixture(folder) else find_members([folder])[0]
-
-
-def _names(specs: Sequence[str], sources: Sequence[Source]) -> list[str]:
+def _names(specs: Sequence[str]) -> list[str]:
     """The last part of a path or the model's name, numbered if not unique."""
-    local = iter(unique_names([spec for spec in specs if not _is_endpoint(spec)]))
+    local = iter(unique_names([spec for spec in specs if not is_endpoint(spec)]))
     names: list[str] = []
-    for source in sources:
-        name = source.model if isinstance(source, EndpointSpec) else next(local)
+    for spec in specs:
+        name = url_and_model(spec)[1] if is_endpoint(spec) else next(local)
         names.append(name if name not in names else f"{name}-{len(names) + 1}")
     return names
 

@@ -90,7 +90,7 @@ class LocalMember(Member):
         engine = self.base.load(self._patch)
         chats = [engine.chat(prompt) for prompt in prompts]
         written: list[tuple[str, ...]]
-        if how.temperature == 0.0:  # once, whatever `n`
+        if how.temperature == 0.0:
             written = [(text,) for text in engine.generate(chats, how.max_new_tokens)]
         elif engine not in self.models:
             raise UserError(
@@ -103,7 +103,7 @@ class LocalMember(Member):
         replies = []
         for texts, prompt in zip(written, prompts, strict=True):
             tokens = len(texts) * self._turn_tokens(prompt) + sum(map(self.count, texts))
-            replies.append(Texts(texts * (how.n // len(texts)), tokens))
+            replies.append(Texts(texts, tokens))
         return replies
 
     def likelihoods(self, pairs: Sequence[Pair]) -> list[Likelihood]:
@@ -119,11 +119,6 @@ class LocalMember(Member):
             Likelihood(value, self.count(context), self.count(text))
             for value, (context, text) in zip(engine.loglikelihood(requests), requests, strict=True)
         ]
-
-    @property
-    def has_chat_template(self) -> bool:
-        """Whether each of its models has one."""
-        return all(model.tokenizer.chat_template is not None for model in self.models)
 
     def count(self, text: str) -> int:
         """Tokens by its own tokenizer; of a mixture the sum over its models."""

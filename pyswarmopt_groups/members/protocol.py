@@ -85,7 +85,7 @@ def shared_cost(likelihoods: Sequence[Likelihood]) -> int:
 
 @dataclass(frozen=True)
 class Sampling:
-    """Settings of generation: `n` texts for each prompt, greedily at temperature 0."""
+    """Settings of generation: `n` texts for each prompt; at temperature 0 a greedy one."""
 
     n: int = 1
     temperature: float = 0.0

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 
-from pyswarmopt_groups.context import Decide, GroupContext, Verdict, verdict_for
+from pyswarmopt_groups.context import GroupContext, Verdict, verdict_for
 from pyswarmopt_groups.members.protocol import Sampling
 from pyswarmopt_groups.negotiation.debate import ending_of, question_of
 from pyswarmopt_groups.responses import is_right, read_ballot
@@ -25,7 +25,7 @@ Jobs = Mapping[str, int]
 """Job -> number of the member that does it."""
 
 
-def coalition(context: GroupContext) -> Decide:
+def coalition(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
     """Assigns the jobs on dev, by the share that the whole pipeline gets right.
 
     Of up to four members every assignment is tried; a job that is done badly hides how well another
@@ -34,16 +34,12 @@ def coalition(context: GroupContext) -> Decide:
     """
     jobs = _best_of_all(context) if context.n**3 <= MOST_PIPELINES else _one_by_one(context)
     names = {job: context.members[k].name for job, k in jobs.items()}
-
-    def decide(items: Sequence[Item]) -> list[Verdict]:
-        verdicts = []
-        for item, (text, tokens) in zip(items, work(context, jobs, items), strict=True):
-            answer = read_ballot(item, text)
-            ballots = [answer if k == jobs["answer"] else None for k in range(context.n)]
-            verdicts.append(verdict_for(answer, ballots, tokens, queried=1, jobs=names))
-        return verdicts
-
-    return decide
+    verdicts = []
+    for item, (text, tokens) in zip(items, work(context, jobs, items), strict=True):
+        answer = read_ballot(item, text)
+        ballots = [answer if k == jobs["answer"] else None for k in range(context.n)]
+        verdicts.append(verdict_for(answer, ballots, tokens, queried=1, jobs=names))
+    return verdicts
 
 
 def work(context: GroupContext, jobs: Jobs, items: Sequence[Item]) -> list[tuple[str, int]]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import softmax
 
-from pyswarmopt_groups.context import Decide, GroupContext, Verdict, verdicts_for
+from pyswarmopt_groups.context import GroupContext, Verdict, verdicts_for
 from pyswarmopt_groups.members.protocol import Member, Pair, shared_cost
 from pyswarmopt_groups.negotiation.debate import question_of
 from pyswarmopt_groups.responses import Array
@@ -22,7 +22,7 @@ from pyswarmopt_llm.scores.tasks import Item
 Table = tuple[Array, int]  # log-likelihoods, and their cost in tokens
 
 
-def consensus_game(context: GroupContext) -> Decide:
+def consensus_game(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
     """Equilibrium ranking: the best member on dev proposes, the next best evaluates; a single
     member plays both parts.
 
@@ -31,29 +31,25 @@ def consensus_game(context: GroupContext) -> Decide:
     """
     order = context.order
     proposer, evaluator = context.members[order[0]], context.members[order[min(1, context.n - 1)]]
-
-    def decide(items: Sequence[Item]) -> list[Verdict]:
-        responses = context.collect(items)
-        named = [
-            dict(item.choices) if item.choices else candidates(responses, i)
-            for i, item in enumerate(items)
-        ]
-        questions = [question_of(item, context.template) for item in items]
-        proposed, judged = (
-            proposals(proposer, questions, named),
-            judgements(evaluator, questions, named),
-        )
-        answers, costs = [], []
-        for texts, (proposal, cost), (judgement, more) in zip(named, proposed, judged, strict=True):
-            answer = next(iter(texts), None)
-            if len(texts) > 1:
-                policies = initial_policy(proposal, 0), initial_policy(judgement, 1)
-                answer = equilibrium_ranking(list(texts), *policies).answer
-            answers.append(answer)
-            costs.append(cost + more)
-        return verdicts_for(responses, answers, costs)
-
-    return decide
+    responses = context.collect(items)
+    named = [
+        dict(item.choices) if item.choices else candidates(responses, i)
+        for i, item in enumerate(items)
+    ]
+    questions = [question_of(item, context.template) for item in items]
+    proposed, judged = (
+        proposals(proposer, questions, named),
+        judgements(evaluator, questions, named),
+    )
+    answers, costs = [], []
+    for texts, (proposal, cost), (judgement, more) in zip(named, proposed, judged, strict=True):
+        answer = next(iter(texts), None)
+        if len(texts) > 1:
+            policies = initial_policy(proposal, 0), initial_policy(judgement, 1)
+            answer = equilibrium_ranking(list(texts), *policies).answer
+        answers.append(answer)
+        costs.append(cost + more)
+    return verdicts_for(responses, answers, costs)
 
 
 def initial_policy(logprobs: ArrayLike, axis: int) -> Array:

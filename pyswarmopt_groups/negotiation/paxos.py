@@ -26,7 +26,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
-from pyswarmopt_groups.context import Decide, GroupContext, Verdict, verdict_for
+from pyswarmopt_groups.context import GroupContext, Verdict, verdict_for
 from pyswarmopt_groups.members.protocol import Member, MemberDown, Sampling, shared_cost
 from pyswarmopt_groups.negotiation.debate import question_of
 from pyswarmopt_groups.voting.ballots import cluster
@@ -210,7 +210,7 @@ def make_members(
 # Among a group's members
 
 
-def consensus(context: GroupContext, quorum: int) -> Decide:
+def consensus(context: GroupContext, items: Sequence[Item], quorum: int) -> list[Verdict]:
     """Members lead rounds in turn, the first-listed first; what a quorum accepts is decided, else
     there is no answer.
 
@@ -218,10 +218,6 @@ def consensus(context: GroupContext, quorum: int) -> Decide:
     another text, or without option scores, it is queried. A member that is down has failed for the
     rest of the run but counts for the quorum. A quorum of 0 stands for more than half.
     """
-    return lambda items: _decide(context, items, quorum or None)
-
-
-def _decide(context: GroupContext, items: Sequence[Item], quorum: int | None) -> list[Verdict]:
     failed: set[int] = set()
 
     def fail(k: int, error: MemberDown) -> None:
@@ -251,7 +247,7 @@ def _decide(context: GroupContext, items: Sequence[Item], quorum: int | None) ->
             ballots,
             approves,
             delivers=lambda message: not {message.sender, message.receiver} & failed,
-            quorum=quorum,
+            quorum=quorum or None,
         )
         notes = {
             "rounds": decision.rounds,

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from pyswarmopt_groups import voting
-from pyswarmopt_groups.context import Decide, GroupContext, Verdict, verdict_of
+from pyswarmopt_groups.context import GroupContext, Verdict, verdict_of
 from pyswarmopt_groups.negotiation.debate import (
     Argument,
     Debate,
@@ -22,7 +22,9 @@ from pyswarmopt_llm.scores.tasks import Item
 _WORD = re.compile(r"\w+")
 
 
-def refine(context: GroupContext, rounds: int, passed: str, budget: int) -> Decide:
+def refine(
+    context: GroupContext, items: Sequence[Item], rounds: int, passed: str, budget: int
+) -> list[Verdict]:
     """Debate (Du et al. 2023) with early stopping and few arguments.
 
     Every member answers with its reasons. While the answers differ and rounds are left, each member
@@ -39,18 +41,13 @@ def refine(context: GroupContext, rounds: int, passed: str, budget: int) -> Deci
         shown = pass_on(argument, others, passed, budget, members[k].count)
         return later_turn(debate.item, context.template, argument[1], shown)
 
-    def decide(items: Sequence[Item]) -> list[Verdict]:
-        debates = [Debate(item) for item in items]
-        hold_round(debates, members, opening)
-        for _ in range(rounds):
-            if not (going := [debate for debate in debates if not agreed(debate.ballots[-1])]):
-                break
-            hold_round(going, members, reply)
-        return [
-            verdict_of(voting.majority(d.ballots[-1]), d.tokens, rounds=d.ballots) for d in debates
-        ]
-
-    return decide
+    debates = [Debate(item) for item in items]
+    hold_round(debates, members, opening)
+    for _ in range(rounds):
+        if not (going := [debate for debate in debates if not agreed(debate.ballots[-1])]):
+            break
+        hold_round(going, members, reply)
+    return [verdict_of(voting.majority(d.ballots[-1]), d.tokens, rounds=d.ballots) for d in debates]
 
 
 def agreed(ballots: Sequence[str | None]) -> bool:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pyswarmopt_groups import voting
-from pyswarmopt_groups.context import Decide, GroupContext, Verdict, verdict_for
+from pyswarmopt_groups.context import GroupContext, Verdict, verdict_for
 from pyswarmopt_groups.negotiation.debate import Debate, first_turn, hold_round, later_turn
 from pyswarmopt_groups.responses import is_right
 from pyswarmopt_llm.scores.tasks import Item
@@ -31,7 +31,9 @@ TRAITS = {
 Ballots = list[str | None]
 
 
-def society(context: GroupContext, traits: str, patterns: str) -> Decide:
+def society(
+    context: GroupContext, items: Sequence[Item], traits: str, patterns: str
+) -> list[Verdict]:
     """One society; agent k is member k modulo the number of members.
 
     The answer is the one with most votes; a tie is no answer, as in the paper.
@@ -47,13 +49,10 @@ def society(context: GroupContext, traits: str, patterns: str) -> Decide:
         texts = [text for _, text in others if text] if debates else []
         return f"{TRAITS[traits[k]]}\n{later_turn(debate.item, context.template, wording, texts)}"
 
-    def decide(items: Sequence[Item]) -> list[Verdict]:
-        debates = [Debate(item) for item in items]
-        for turn in (opening, *[reply] * len(patterns)):
-            hold_round(debates, agents, turn)
-        return [_verdict(debate) for debate in debates]
-
-    return decide
+    debates = [Debate(item) for item in items]
+    for turn in (opening, *[reply] * len(patterns)):
+        hold_round(debates, agents, turn)
+    return [_verdict(debate) for debate in debates]
 
 
 def measures(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pyswarmopt_groups.context import Decide, GroupContext, Verdict, verdicts_for
+from pyswarmopt_groups.context import GroupContext, Verdict, verdicts_for
 from pyswarmopt_groups.responses import Array
 from pyswarmopt_llm.scores.tasks import Item
 
@@ -21,22 +21,18 @@ from pyswarmopt_llm.scores.tasks import Item
 DISAGREEMENT = 0.5
 
 
-def leader_and_follower(context: GroupContext) -> Decide:
+def leader_and_follower(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
     """The best member on dev leads, the mean of the others follows: see `bargain`."""
     leader = context.order[0]
     others = [k for k in range(context.n) if k != leader] or [leader]
-
-    def decide(items: Sequence[Item]) -> list[Verdict]:
-        responses = context.collect(items)
-        p = context.probabilities(responses)
-        answers = []
-        for i, item in enumerate(items):
-            letters = list(item.choices or {})
-            plan = bargain(p[leader, i, : len(letters)], p[others, i, : len(letters)].mean(axis=0))
-            answers.append(letters[plan.response])
-        return verdicts_for(responses, answers)
-
-    return decide
+    responses = context.collect(items)
+    p = context.probabilities(responses)
+    answers = []
+    for i, item in enumerate(items):
+        letters = list(item.choices or {})
+        plan = bargain(p[leader, i, : len(letters)], p[others, i, : len(letters)].mean(axis=0))
+        answers.append(letters[plan.response])
+    return verdicts_for(responses, answers)
 
 
 @dataclass(frozen=True)

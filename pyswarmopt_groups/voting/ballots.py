@@ -7,7 +7,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pyswarmopt_llm.scores.tasks.answers import stated_answer
 
@@ -59,8 +58,8 @@ class Outcome:
 
     Attributes:
         answer: the winner; None if every member abstained.
-        ballots: per member the answer it was counted for (None: it abstained), or its ranking, best
-            first (empty: it abstained).
+        ballots: per member the answer it was counted for, of a ranking the first; None: it
+            abstained.
         scores: per answer, in the order in which the answers were first given; the unit depends on
             the rule.
         tied: the answers with the best score, in the same order; with more than one, the tie rule
@@ -70,7 +69,7 @@ class Outcome:
     """
 
     answer: str | None
-    ballots: tuple[Any, ...]
+    ballots: tuple[str | None, ...]
     scores: Mapping[str, float]
     tied: tuple[str, ...]
     agreement: float

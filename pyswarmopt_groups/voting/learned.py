@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 
 from pyswarmopt_groups import voting
 from pyswarmopt_groups.context import (
-    Decide,
     GroupContext,
     Verdict,
     label_of,
@@ -38,7 +37,7 @@ from pyswarmopt_llm.scores.tasks import Item
 MEMORY = 50  # items after which what a member did counts 1 / e
 
 
-def stacked(context: GroupContext) -> Decide:
+def stacked(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
     """The option o with the greatest sum over members k of w_k log p_k(o); w is fitted on dev by
     `fit_weights`.
 
@@ -53,14 +52,10 @@ def stacked(context: GroupContext) -> Decide:
     weights = (
         fit_weights(logs / scales, there, [label_of(item) for item in context.dev.items]) / scales
     )
-
-    def decide(items: Sequence[Item]) -> list[Verdict]:
-        responses = context.collect(items)
-        logs, there = _features(context, responses)
-        pooled = np.where(there, logs @ weights, -np.inf)
-        return verdicts_for(responses, best_options(items, pooled))
-
-    return decide
+    responses = context.collect(items)
+    logs, there = _features(context, responses)
+    pooled = np.where(there, logs @ weights, -np.inf)
+    return verdicts_for(responses, best_options(items, pooled))
 
 
 def _features(context: GroupContext, responses: Responses) -> tuple[Array, NDArray[np.bool_]]:
@@ -125,7 +120,7 @@ def best_options(items: Sequence[Item], values: Array) -> list[str]:
     return [list(item.choices or {})[index] for item, index in zip(items, best, strict=True)]
 
 
-def attentive(context: GroupContext, strength: float) -> Decide:
+def attentive(context: GroupContext, items: Sequence[Item], strength: float) -> list[Verdict]:
     """The option o with the greatest sum over members k of a_k(q) p_k(o), where p_k are calibrated
     probabilities and a(q) is the softmax over members of W (1, e(q)).
 
@@ -144,15 +139,11 @@ def attentive(context: GroupContext, strength: float) -> Decide:
         :, range(len(points)), [label_of(item) for item in context.dev.items]
     ]
     weights = fit_attention(features(points), right, strength)
-
-    def decide(items: Sequence[Item]) -> list[Verdict]:
-        responses = context.collect(items)
-        points, cost = question_embeddings(context, items)
-        shares = attention(features(points), weights)
-        pooled = np.einsum("ki,kio->io", shares, context.probabilities(responses))
-        return verdicts_for(responses, best_options(items, pooled), cost)
-
-    return decide
+    responses = context.collect(items)
+    points, cost = question_embeddings(context, items)
+    shares = attention(features(points), weights)
+    pooled = np.einsum("ki,kio->io", shares, context.probabilities(responses))
+    return verdicts_for(responses, best_options(items, pooled), cost)
 
 
 def attention(features: Array, weights: Array) -> Array:
@@ -189,7 +180,7 @@ def fit_attention(features: Array, right: Array, strength: float) -> Array:
     return least(loss, n * d).reshape(n, d)
 
 
-def trusted(context: GroupContext) -> Decide:
+def trusted(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
     """A vote weighted by the log-odds of running accuracies, over items in their order.
 
     Source: Dawid and Skene 1979 (errors of observers without the truth), one step of it for each
@@ -198,25 +189,20 @@ def trusted(context: GroupContext) -> Decide:
     (independent errors, wrong options equally likely). An abstention moves nothing. An open
     question counts as one with two options, as in `weighted`.
     """
-    start = context.accuracies.tolist()
-
-    def decide(items: Sequence[Item]) -> list[Verdict]:
-        responses, accuracies, verdicts = context.collect(items), list(start), []
-        for i, item in enumerate(items):
-            options = len(item.choices or "ab")
-            outcome = voting.weighted(
-                responses.ballots[i], voting.log_odds(accuracies, MEMORY, options)
-            )
-            verdicts.append(
-                verdict_of(outcome, responses.cost(i), trust=[round(p, 4) for p in accuracies])
-            )
-            probabilities = posterior(outcome.scores, options)
-            for k, ballot in enumerate(outcome.ballots):
-                if ballot is not None:
-                    accuracies[k] += (probabilities[ballot] - accuracies[k]) / MEMORY
-        return verdicts
-
-    return decide
+    responses, accuracies, verdicts = context.collect(items), context.accuracies.tolist(), []
+    for i, item in enumerate(items):
+        options = len(item.choices or "ab")
+        outcome = voting.weighted(
+            responses.ballots[i], voting.log_odds(accuracies, MEMORY, options)
+        )
+        verdicts.append(
+            verdict_of(outcome, responses.cost(i), trust=[round(p, 4) for p in accuracies])
+        )
+        probabilities = posterior(outcome.scores, options)
+        for k, ballot in enumerate(outcome.ballots):
+            if ballot is not None:
+                accuracies[k] += (probabilities[ballot] - accuracies[k]) / MEMORY
+    return verdicts
 
 
 def posterior(scores: Mapping[str, float], options: int) -> dict[str, float]:

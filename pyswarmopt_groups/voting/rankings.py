@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from pyswarmopt_groups.voting.ballots import Outcome, settle
 
@@ -46,7 +45,7 @@ def borda(rankings: Rankings) -> Outcome:
         points = {candidate: m - 1 - rank for rank, candidate in enumerate(ballot)}
         for candidate in candidates:
             scores[candidate] += points.get(candidate, shared)
-    return _settled(ballots, scores, max(scores.values(), default=0.0))
+    return settle(_first(ballots), scores, max(scores.values(), default=0.0))
 
 
 def condorcet(rankings: Rankings) -> Outcome:
@@ -71,7 +70,7 @@ def condorcet(rankings: Rankings) -> Outcome:
     scores = dict.fromkeys(_candidates(ballots), 0.0)
     for a, b in paths:
         scores[a] += paths[a, b] >= paths[b, a]
-    return _settled(ballots, scores, 1.0)
+    return settle(_first(ballots), scores, 1.0)
 
 
 def duels(rankings: Rankings) -> dict[Duel, int]:
@@ -140,6 +139,6 @@ def _candidates(ballots: Sequence[Ranking]) -> list[str]:
     return list(dict.fromkeys(candidate for ballot in ballots for candidate in ballot))
 
 
-def _settled(ballots: Sequence[Ranking], scores: Mapping[str, float], scale: float) -> Outcome:
-    first = [ballot[0] if ballot else None for ballot in ballots]
-    return replace(settle(first, scores, scale), ballots=tuple(ballots))
+def _first(ballots: Sequence[Ranking]) -> list[str | None]:
+    """Each member's first place; None if it abstained."""
+    return [ballot[0] if ballot else None for ballot in ballots]

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pyswarmopt_groups.context import Decide, GroupContext, Verdict, verdict_for, verdict_of
+from pyswarmopt_groups.context import GroupContext, Verdict, verdict_for, verdict_of
 from pyswarmopt_groups.members.protocol import Member, Sampling, Texts, shared_cost
 from pyswarmopt_groups.responses import Responses, read_ballot
 from pyswarmopt_groups.voting.ballots import Outcome, cluster, settle
@@ -23,7 +23,7 @@ TOP = 3  # candidates that are fused (LLM-Blender's K)
 _REPLY = re.compile(r"\b([AB])\b")
 
 
-def reward(context: GroupContext, model: str) -> Decide:
+def reward(context: GroupContext, items: Sequence[Item], model: str) -> list[Verdict]:
     """The candidate to which `model` gives the highest reward; its tokens are those of the first
     member.
     """
@@ -31,48 +31,40 @@ def reward(context: GroupContext, model: str) -> Decide:
 
     judge = load_reward(model, str(pick_device(context.device)))
     count = context.members[0].count
-
-    def decide(items: Sequence[Item]) -> list[Verdict]:
-        responses = context.collect(items)
-        verdicts = []
-        for i, item in enumerate(items):
-            texts = candidates(responses, i)
-            values = judge.scores([item] * len(texts), list(texts.values())) if texts else []
-            outcome = _settled(responses, i, dict(zip(texts, values, strict=True)))
-            cost = sum(count(item.question) + count(text) for text in texts.values())
-            verdicts.append(verdict_of(outcome, responses.cost(i) + cost))
-        return verdicts
-
-    return decide
+    responses = context.collect(items)
+    verdicts = []
+    for i, item in enumerate(items):
+        texts = candidates(responses, i)
+        values = judge.scores([item] * len(texts), list(texts.values())) if texts else []
+        outcome = _settled(responses, i, dict(zip(texts, values, strict=True)))
+        cost = sum(count(item.question) + count(text) for text in texts.values())
+        verdicts.append(verdict_of(outcome, responses.cost(i) + cost))
+    return verdicts
 
 
-def fuse(context: GroupContext, judge: str) -> Decide:
+def fuse(context: GroupContext, items: Sequence[Item], judge: str) -> list[Verdict]:
     """The judge reads its `TOP` preferred candidates and writes an answer of its own.
 
     If that is unreadable, the preferred candidate wins. A unanimous answer is not fused.
     """
     writer = context.judge(judge)
-
-    def decide(items: Sequence[Item]) -> list[Verdict]:
-        responses = context.collect(items)
-        ranked = compare_all(writer, responses)
-        prompts = {}
-        for i, (outcome, _) in enumerate(ranked):
-            wordings = candidates(responses, i)
-            # stable: ties as settled
-            best = sorted(outcome.scores, key=lambda c: -outcome.scores[c])[:TOP]
-            if len(best) > 1:
-                prompts[i] = fusion_prompt(items[i], [wordings[candidate] for candidate in best])
-        written = dict(zip(prompts, writer.generate(list(prompts.values())), strict=True))
-        verdicts = []
-        for i, (outcome, cost) in enumerate(ranked):
-            verdict = verdict_of(outcome, responses.cost(i) + cost)
-            if i in written:
-                verdict = _with_text(items[i], verdict, written[i])
-            verdicts.append(verdict)
-        return verdicts
-
-    return decide
+    responses = context.collect(items)
+    ranked = compare_all(writer, responses)
+    prompts = {}
+    for i, (outcome, _) in enumerate(ranked):
+        wordings = candidates(responses, i)
+        # stable: ties as settled
+        best = sorted(outcome.scores, key=lambda c: -outcome.scores[c])[:TOP]
+        if len(best) > 1:
+            prompts[i] = fusion_prompt(items[i], [wordings[candidate] for candidate in best])
+    written = dict(zip(prompts, writer.generate(list(prompts.values())), strict=True))
+    verdicts = []
+    for i, (outcome, cost) in enumerate(ranked):
+        verdict = verdict_of(outcome, responses.cost(i) + cost)
+        if i in written:
+            verdict = _with_text(items[i], verdict, written[i])
+        verdicts.append(verdict)
+    return verdicts
 
 
 def _with_text(item: Item, verdict: Verdict, written: Texts) -> Verdict:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from pyswarmopt_groups import voting
 from pyswarmopt_groups.context import (
-    Decide,
     GroupContext,
     Verdict,
     label_of,
@@ -31,37 +30,32 @@ from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.published.classifiers import padded_batches
 from pyswarmopt_llm.scores.tasks import Item
 
-# each member on each item, (n, items); tokens
-Rate = Callable[[Sequence[Item]], tuple[NDArray[Any], list[int]]]
+# of each member on each item, (n, items); and the tokens for an item
+Ratings = tuple[NDArray[Any], list[int]]
 
 # Confidence in the leading answer at which a cascade stops; the best of these on dev is used.
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
 
-def nearest(context: GroupContext, neighbours: int) -> Decide:
+def nearest(context: GroupContext, items: Sequence[Item], neighbours: int) -> list[Verdict]:
     """KNORA-U: a member has as many votes as right answers on the nearest dev items; with none, it
     is not queried.
 
     If no member is right on any of them, all have one vote.
     """
-    rate = right_nearby(context, neighbours)
-
-    def decide(items: Sequence[Item]) -> list[Verdict]:
-        votes, cost = rate(items)
-        votes = np.where(votes.sum(axis=0) == 0, 1, votes)
-        responses = context.collect_some(items, votes > 0)
-        verdicts = []
-        for i, ballots in enumerate(responses.ballots):
-            asked = np.flatnonzero(votes[:, i]).tolist()
-            outcome = voting.weighted([ballots[k] for k in asked], votes[asked, i].tolist())
-            verdict = verdict_of(outcome, cost[i] + responses.cost(i))
-            verdicts.append(replace(verdict, ballots=tuple(ballots)))
-        return verdicts
-
-    return decide
+    votes, cost = right_nearby(context, items, neighbours)
+    votes = np.where(votes.sum(axis=0) == 0, 1, votes)
+    responses = context.collect_some(items, votes > 0)
+    verdicts = []
+    for i, ballots in enumerate(responses.ballots):
+        asked = np.flatnonzero(votes[:, i]).tolist()
+        outcome = voting.weighted([ballots[k] for k in asked], votes[asked, i].tolist())
+        verdict = verdict_of(outcome, cost[i] + responses.cost(i))
+        verdicts.append(replace(verdict, ballots=tuple(ballots)))
+    return verdicts
 
 
-def cascade(context: GroupContext) -> Decide:
+def cascade(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
     """Members answer one after the other, the best on dev first, until the group is sure enough.
 
     The belief in an option is proportional to the product of the members' calibrated probabilities.
@@ -79,30 +73,26 @@ def cascade(context: GroupContext) -> Decide:
         return float(np.mean(np.equal(chosen, labels))), -sum(used)
 
     threshold = max(THRESHOLDS, key=quality)
+    rows = [[BLANK] * len(items) for _ in context.members]
 
-    def decide(items: Sequence[Item]) -> list[Verdict]:
-        rows = [[BLANK] * len(items) for _ in context.members]
+    def probabilities(index: int, left: Sequence[int]) -> list[Array]:
+        k, some = order[index], [items[i] for i in left]
+        replies = context.answers_of(k, some)
+        for i, answer in zip(left, replies, strict=True):
+            rows[k][i] = answer
+        beliefs = context.beliefs(k, some, replies)
+        return [p[: len(item.choices or {})] for item, p in zip(some, beliefs, strict=True)]
 
-        def probabilities(index: int, left: Sequence[int]) -> list[Array]:
-            k, some = order[index], [items[i] for i in left]
-            replies = context.answers_of(k, some)
-            for i, answer in zip(left, replies, strict=True):
-                rows[k][i] = answer
-            beliefs = context.beliefs(k, some, replies)
-            return [p[: len(item.choices or {})] for item, p in zip(some, beliefs, strict=True)]
-
-        beliefs, used = run_cascade(context.n, len(items), threshold, probabilities)
-        responses = Responses(items, rows)
-        verdicts = []
-        for i, (item, belief, count) in enumerate(zip(items, beliefs, used, strict=True)):
-            answer = list(item.choices or {})[int(belief.argmax())]
-            ballots, tokens = responses.ballots[i], responses.cost(i)
-            verdicts.append(
-                verdict_for(answer, ballots, tokens, count, asked=count, threshold=threshold)
-            )
-        return verdicts
-
-    return decide
+    beliefs, used = run_cascade(context.n, len(items), threshold, probabilities)
+    responses = Responses(items, rows)
+    verdicts = []
+    for i, (item, belief, count) in enumerate(zip(items, beliefs, used, strict=True)):
+        answer = list(item.choices or {})[int(belief.argmax())]
+        ballots, tokens = responses.ballots[i], responses.cost(i)
+        verdicts.append(
+            verdict_for(answer, ballots, tokens, count, asked=count, threshold=threshold)
+        )
+    return verdicts
 
 
 def run_cascade(
@@ -141,14 +131,14 @@ def run_cascade(
 # Routing: each item goes to one member
 
 
-def by_neighbours(context: GroupContext, neighbours: int) -> Decide:
+def by_neighbours(context: GroupContext, items: Sequence[Item], neighbours: int) -> list[Verdict]:
     """The member that is right on most of the item's nearest dev items; ties: the better on dev,
     then the first.
     """
-    return _routed(context, right_nearby(context, neighbours))
+    return _routed(context, items, right_nearby(context, items, neighbours))
 
 
-def by_likelihood(context: GroupContext) -> Decide:
+def by_likelihood(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
     """The member that is most probably right, by how familiar the question is to each.
 
     Familiarity is log P(question) per byte less the members' mean, which removes how unlikely the
@@ -157,12 +147,9 @@ def by_likelihood(context: GroupContext) -> Decide:
     """
     familiar, _ = familiarity(context, context.dev.items)
     fits = [fit_logistic(x, right) for x, right in zip(familiar, context.dev.right, strict=True)]
-
-    def p_right(items: Sequence[Item]) -> tuple[Array, list[int]]:
-        familiar, cost = familiarity(context, items)
-        return np.array([fit(x) for fit, x in zip(fits, familiar, strict=True)]), cost
-
-    return _routed(context, p_right)
+    familiar, cost = familiarity(context, items)
+    p_right = np.array([fit(x) for fit, x in zip(fits, familiar, strict=True)])
+    return _routed(context, items, (p_right, cost))
 
 
 def familiarity(context: GroupContext, items: Sequence[Item]) -> tuple[Array, list[int]]:
@@ -197,23 +184,18 @@ def fit_logistic(x: Array, right: NDArray[np.bool_]) -> Callable[[Array], Array]
     return lambda new: np.asarray(model.predict_proba(new[:, None])[:, 1])
 
 
-def _routed(context: GroupContext, rate: Rate) -> Decide:
-    """Each item to the member that `rate` rates highest; ties go to the better on dev, then the
+def _routed(context: GroupContext, items: Sequence[Item], rated: Ratings) -> list[Verdict]:
+    """Each item to the member that is rated highest; ties go to the better on dev, then the
     first-listed.
     """
-    order = np.array(context.order)
-
-    def decide(items: Sequence[Item]) -> list[Verdict]:
-        ratings, cost = rate(items)
-        chosen = order[ratings[order].argmax(axis=0)]
-        responses = context.collect_some(items, np.arange(context.n)[:, None] == chosen)
-        verdicts = []
-        for i, (k, ballots) in enumerate(zip(chosen, responses.ballots, strict=True)):
-            tokens, name = cost[i] + responses.cost(i), context.members[k].name
-            verdicts.append(verdict_for(ballots[k], ballots, tokens, 1, member=name))
-        return verdicts
-
-    return decide
+    order, (ratings, cost) = np.array(context.order), rated
+    chosen = order[ratings[order].argmax(axis=0)]
+    responses = context.collect_some(items, np.arange(context.n)[:, None] == chosen)
+    verdicts = []
+    for i, (k, ballots) in enumerate(zip(chosen, responses.ballots, strict=True)):
+        tokens, name = cost[i] + responses.cost(i), context.members[k].name
+        verdicts.append(verdict_for(ballots[k], ballots, tokens, 1, member=name))
+    return verdicts
 
 
 @torch.inference_mode()
@@ -260,16 +242,11 @@ def question_embeddings(context: GroupContext, items: Sequence[Item]) -> tuple[A
     return embed(model, texts), [len(model.tokenizer(text)["input_ids"]) for text in texts]
 
 
-def right_nearby(context: GroupContext, neighbours: int) -> Rate:
+def right_nearby(context: GroupContext, items: Sequence[Item], neighbours: int) -> Ratings:
     """Rates members by their right answers on the dev items that are nearest by cosine similarity;
     ties go to the earlier item.
     """
     points, _ = question_embeddings(context, context.dev.items)
-    right = context.dev.right
-
-    def rate(items: Sequence[Item]) -> tuple[NDArray[np.int64], list[int]]:
-        asked, tokens = question_embeddings(context, items)
-        near = np.argsort(-(asked @ points.T), axis=1, kind="stable")[:, :neighbours]
-        return right[:, near].sum(axis=2), tokens
-
-    return rate
+    asked, tokens = question_embeddings(context, items)
+    near = np.argsort(-(asked @ points.T), axis=1, kind="stable")[:, :neighbours]
+    return context.dev.right[:, near].sum(axis=2), tokens

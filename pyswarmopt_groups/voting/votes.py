@@ -6,47 +6,43 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from pyswarmopt_groups import voting
-from pyswarmopt_groups.context import Decide, GroupContext, Verdict, verdict_of
+from pyswarmopt_groups.context import GroupContext, Verdict, verdict_of
 from pyswarmopt_groups.members.protocol import Sampling
 from pyswarmopt_groups.responses import Responses, read_ballot
 from pyswarmopt_groups.voting.rankings import Ranking
 from pyswarmopt_llm.scores.tasks import Item, render_prompt
 
 
-def deciding(context: GroupContext, vote: Callable[[Responses, int], voting.Outcome]) -> Decide:
-    """Decides each item by a vote over all members' answers: `vote(responses, index of the
-    item)`.
-    """
-
-    def decide(items: Sequence[Item]) -> list[Verdict]:
-        responses = context.collect(items)
-        return [verdict_of(vote(responses, i), responses.cost(i)) for i in range(len(items))]
-
-    return decide
+def by_vote(responses: Responses, vote: Callable[[int], voting.Outcome]) -> list[Verdict]:
+    """Decides each item by a vote over all members' answers: `vote(index of the item)`."""
+    return [verdict_of(vote(i), responses.cost(i)) for i in range(len(responses.items))]
 
 
-def majority(context: GroupContext) -> Decide:
+def majority(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
     """See `voting.majority`."""
-    return deciding(context, lambda responses, i: voting.majority(responses.ballots[i]))
+    responses = context.collect(items)
+    return by_vote(responses, lambda i: voting.majority(responses.ballots[i]))
 
 
-def weighted(context: GroupContext) -> Decide:
+def weighted(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
     """See `voting.weighted`; the weights are the log-odds of the members' accuracies on dev.
 
     An open question counts as one with two options, the correct answer and another.
     """
     accuracies, n = context.accuracies.tolist(), len(context.dev.items)
+    responses = context.collect(items)
 
-    def vote(responses: Responses, i: int) -> voting.Outcome:
-        options = len(responses.items[i].choices or "ab")
+    def vote(i: int) -> voting.Outcome:
+        options = len(items[i].choices or "ab")
         return voting.weighted(responses.ballots[i], voting.log_odds(accuracies, n, options))
 
-    return deciding(context, vote)
+    return by_vote(responses, vote)
 
 
-def ranked(context: GroupContext, rule: str) -> Decide:
+def ranked(context: GroupContext, items: Sequence[Item], rule: str) -> list[Verdict]:
     """Each member ranks the options by its scores; one without scores names only its choice."""
-    return deciding(context, lambda responses, i: voting.vote(rankings_of(responses, i), rule=rule))
+    responses = context.collect(items)
+    return by_vote(responses, lambda i: voting.vote(rankings_of(responses, i), rule=rule))
 
 
 def rankings_of(responses: Responses, i: int) -> list[Ranking]:
@@ -61,65 +57,54 @@ def rankings_of(responses: Responses, i: int) -> list[Ranking]:
     return rankings
 
 
-def confidence(context: GroupContext) -> Decide:
+def confidence(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
     """See `voting.confidence`, with the calibrated probability of the option that is chosen."""
+    responses = context.collect(items)
+    p = context.probabilities(responses)
 
-    def decide(items: Sequence[Item]) -> list[Verdict]:
-        responses = context.collect(items)
-        p = context.probabilities(responses)
-        verdicts = []
-        for i, (item, ballots) in enumerate(zip(items, responses.ballots, strict=True)):
-            letters = list(item.choices or {})
-            sure = [float(p[k, i, letters.index(b)]) if b else 0.0 for k, b in enumerate(ballots)]
-            verdicts.append(verdict_of(voting.confidence(ballots, sure), responses.cost(i)))
-        return verdicts
+    def vote(i: int) -> voting.Outcome:
+        letters, ballots = list(items[i].choices or {}), responses.ballots[i]
+        sure = [float(p[k, i, letters.index(b)]) if b else 0.0 for k, b in enumerate(ballots)]
+        return voting.confidence(ballots, sure)
 
-    return decide
+    return by_vote(responses, vote)
 
 
-def self_consistency(context: GroupContext, samples: int, temperature: float) -> Decide:
+def self_consistency(
+    context: GroupContext, items: Sequence[Item], samples: int, temperature: float
+) -> list[Verdict]:
     """Samples of all members, one vote each; a member's ballot is the majority of its own."""
     how = Sampling(samples, temperature, context.seed)
-
-    def decide(items: Sequence[Item]) -> list[Verdict]:
-        turns = [render_prompt(item, "generate", context.template) for item in items]
-        drawn = [member.generate(turns, how) for member in context.members]
-        verdicts = []
-        for i, item in enumerate(items):
-            ballots = [[read_ballot(item, text) for text in row[i].texts] for row in drawn]
-            # First samples first: a tie between members goes to the one listed first, not to its
-            # fifth sample.
-            together = voting.majority([row[j] for j in range(samples) for row in ballots])
-            votes = tuple(voting.majority(row).answer for row in ballots)
-            tokens = sum(row[i].tokens for row in drawn)
-            verdicts.append(replace(verdict_of(together, tokens, samples=ballots), ballots=votes))
-        return verdicts
-
-    return decide
+    turns = [render_prompt(item, "generate", context.template) for item in items]
+    drawn = [member.generate(turns, how) for member in context.members]
+    verdicts = []
+    for i, item in enumerate(items):
+        ballots = [[read_ballot(item, text) for text in row[i].texts] for row in drawn]
+        # First samples first: a tie between members goes to the one listed first, not to its
+        # fifth sample.
+        together = voting.majority([row[j] for j in range(samples) for row in ballots])
+        votes = tuple(voting.majority(row).answer for row in ballots)
+        tokens = sum(row[i].tokens for row in drawn)
+        verdicts.append(replace(verdict_of(together, tokens, samples=ballots), ballots=votes))
+    return verdicts
 
 
-def repaired(context: GroupContext) -> Decide:
+def repaired(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
     """A majority vote; a member without a readable answer is queried once more, for the answer
     alone.
     """
-
-    def decide(items: Sequence[Item]) -> list[Verdict]:
-        responses = context.collect(items)
-        ballots = [list(row) for row in responses.ballots]
-        costs = [responses.cost(i) for i in range(len(items))]
-        for k, member in enumerate(context.members):
-            unread = [i for i, row in enumerate(ballots) if row[k] is None]
-            texts = [responses.answers[k][i].text for i in unread]
-            pairs = zip(unread, texts, strict=True)
-            replies = member.generate(
-                [_retry(items[i], text, context.template) for i, text in pairs]
-            )
-            for i, reply in zip(unread, replies, strict=True):
-                ballots[i][k] = read_ballot(items[i], reply.text)
-                costs[i] += reply.tokens
-        return [*map(verdict_of, map(voting.majority, ballots), costs)]
-
-    return decide
+    responses = context.collect(items)
+    ballots = [list(row) for row in responses.ballots]
+    costs = [responses.cost(i) for i in range(len(items))]
+    for k, member in enumerate(context.members):
+        unread = [i for i, row in enumerate(ballots) if row[k] is None]
+        texts = [responses.answers[k][i].text for i in unread]
+        pairs = zip(unread, texts, strict=True)
+        replies = member.generate([_retry(items[i], text, context.template) for i, text in pairs])
+        for i, reply in zip(unread, replies, strict=True):
+            ballots[i][k] = read_ballot(items[i], reply.text)
+            costs[i] += reply.tokens
+    return [*map(verdict_of, map(voting.majority, ballots), costs)]
 
 
 def _retry(item: Item, text: str, template: str | None) -> str:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyswarmopt.cli.terminal import echo
-from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Json, Quiet
 from pyswarmopt_llm.cli.running import items_bar, print_either
 from pyswarmopt_llm.common.config import is_server
@@ -52,9 +51,8 @@ def evaluated(
     choose_engine(config.engine, config.run, quiet=quiet or as_json)
     with items_bar(quiet or as_json) as on_items:
         lines, record, note = way(config, on_items)
-    if note and not quiet:
-        echo(with_flags(note), err=True)
-    print_either(record | ({"note": note} if note else {}), lines, as_json)
+    record |= {"note": note} if note else {}
+    print_either(record, lines, as_json, "" if quiet else note)
 
 
 def choose_engine(engine: str, run: str | Path | None, *, quiet: bool) -> str:

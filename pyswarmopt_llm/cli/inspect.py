@@ -54,10 +54,10 @@ def command(
         typer.echo(json.dumps(record))
     else:
         _show(report, rows, errors)
-    if best is not None and not as_json:
-        default = " (the default)" if best == DEFAULT else ""
-        echo(f"Recommended: --space {best}{default}.")
-        echo(f"Next: {next_command(best, experts, base)}")
+        if best is not None:
+            default = " (the default)" if best == DEFAULT else ""
+            echo(f"Recommended: --space {best}{default}.")
+            echo(f"Next: {next_command(best, experts, base)}")
     if best is None:
         raise typer.Exit(2)
 

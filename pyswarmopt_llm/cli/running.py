@@ -151,8 +151,12 @@ def print_plan(plan: PlannedCost, as_json: bool) -> None:
     print_either(asdict(plan), map(with_flags, said("cost_of", plan)), as_json)
 
 
-def print_either(record: Mapping[str, Any], lines: Iterable[str], as_json: bool) -> None:
-    """Print a result as JSON, or its lines for people."""
+def print_either(
+    record: Mapping[str, Any], lines: Iterable[str], as_json: bool, note: str = ""
+) -> None:
+    """Print a result as JSON, or its lines for people; a note on stderr."""
+    if note:
+        echo(with_flags(note), err=True)
     if as_json:
         typer.echo(json.dumps(record))
         return

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from scipy.special import expit
 from torch.nn.utils.rnn import pad_sequence
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
@@ -34,21 +35,27 @@ SHORTEST = 10  # characters of a continuation that is judged at all
 _TOKENS = 512  # of a text, the window of BERT-like classifiers
 
 
+def padded(
+    rows: Sequence[Sequence[int]], pad: int, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Texts padded on the right: token ids, and the attention mask (1 on tokens, 0 on padding), both
+    (N, T) int64.
+    """
+    tokens = [torch.tensor(row) for row in rows]
+    mask = pad_sequence([torch.ones_like(row) for row in tokens], batch_first=True)
+    ids = pad_sequence(tokens, batch_first=True, padding_value=pad)
+    return ids.to(device), mask.to(device)
+
+
 def padded_batches(
     rows: Sequence[Sequence[int]], pad: int, device: torch.device
 ) -> Iterator[tuple[list[int], torch.Tensor, torch.Tensor]]:
-    """Batches of similar length, padded on the right: indices, token ids and attention mask."""
+    """Batches of similar length: indices, and what is `padded`."""
     order = sorted(range(len(rows)), key=lambda i: len(rows[i]), reverse=True)
     while order:
         size = max(1, _BATCH_TOKENS // len(rows[order[0]]))
         now, order = order[:size], order[size:]
-        tokens = [torch.tensor(rows[i]) for i in now]
-        mask = pad_sequence([torch.ones_like(row) for row in tokens], batch_first=True)
-        yield (
-            now,
-            pad_sequence(tokens, batch_first=True, padding_value=pad).to(device),
-            mask.to(device),
-        )
+        yield now, *padded([rows[i] for i in now], pad, device)
 
 
 class Classifier:
@@ -77,6 +84,14 @@ class Classifier:
         if self.tokenizer.pad_token_id is None:
             raise UserError(f"{where}: its tokenizer has no pad token; set one and save it")
         self.model = model.to(device)
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of texts, cut to its window."""
+        longest = min(self.tokenizer.model_max_length, _TOKENS)
+        ids: list[list[int]] = self.tokenizer(list(texts), truncation=True, max_length=longest)[
+            "input_ids"
+        ]
+        return ids
 
     @torch.inference_mode()
     def logits(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
@@ -131,7 +146,7 @@ class RewardModel:
         """Reward and length of each reply, on 0 to 1."""
         # The reference scales rewards by constants of its reward model; the logistic function works
         # for any whose zero is among its rewards.
-        rewards = [_logistic(value) for value in self.scores(items, texts)]
+        rewards: list[float] = expit(self.scores(items, texts)).tolist()
         if not self._warned and (max(rewards) < _FLAT or min(rewards) > 1 - _FLAT):
             log.warning(
                 "the rewards are all far from 0, so that only the length of replies counts; write "
@@ -146,10 +161,6 @@ class RewardModel:
         tokenizer = self._classifier.tokenizer
         text = rendered(tokenizer, messages)
         return [int(i) for i in tokenizer(text, add_special_tokens=False)["input_ids"]]
-
-
-def _logistic(value: float) -> float:
-    return 1 / (1 + math.exp(-max(min(value, 50.0), -50.0)))
 
 
 def load_reward(spec: str, device: str = "cpu") -> RewardModel:
@@ -273,13 +284,11 @@ class ToxicityModel:
 
     def toxicity(self, texts: Sequence[str]) -> list[float]:
         """The probability that each text is toxic."""
-        model, tokenizer = self._classifier.model, self._classifier.tokenizer
-        longest = min(tokenizer.model_max_length, _TOKENS)
         # With some tokenizers an empty text has no tokens; its result is not used.
-        shown = [text or "." for text in texts]
-        rows = tokenizer(shown, truncation=True, max_length=longest)["input_ids"]
+        rows = self._classifier.encode([text or "." for text in texts])
         logits = self._classifier.logits(rows)
-        exclusive = model.config.problem_type == "single_label_classification"
+        kind = self._classifier.model.config.problem_type
+        exclusive = kind == "single_label_classification"
         shares = logits.softmax(-1) if exclusive else logits.sigmoid()
         return shares[:, self._label].tolist()
 

@@ -10,14 +10,14 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.interfaces import Engine, Patch
+from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.engine.generation import decode
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.tokens.byte_beam import byte_pieces
 from pyswarmopt_llm.tokens.fusion import TOKEN_FUSIONS, token_pieces
-from pyswarmopt_llm.tokens.members import check_members
+from pyswarmopt_llm.tokens.members import SeveralModels, check_members
 from pyswarmopt_llm.tokens.mixing import OptionTable, ask_members, log_mixture
 from pyswarmopt_llm.tokens.reading import TextModel
 from pyswarmopt_llm.tokens.vocabulary import same_tokenizer
@@ -25,7 +25,7 @@ from pyswarmopt_llm.tokens.vocabulary import same_tokenizer
 FUSIONS = ("exact", "bytes", *TOKEN_FUSIONS)
 
 
-class MixtureEngine(Engine):
+class MixtureEngine(SeveralModels):
     """Runs sum_i w_i P_i(next token); implements `interfaces.Engine`.
 
     A prompt here is what a user says: every member puts it into its own chat template.
@@ -121,18 +121,6 @@ class MixtureEngine(Engine):
         if key not in self._text_models:
             self._text_models[key] = TextModel.of(member)
         return TextModel(member, self._text_models[key].vocabulary)
-
-    def chat(self, user: str, earlier: Sequence[Mapping[str, str]] = ()) -> str:
-        """The user's turn as it is: a mixture has as many chat templates as members.
-
-        Raises:
-            UserError: there are turns before it.
-        """
-        if earlier:
-            raise UserError(
-                "a mixture of models takes single turns, no conversations; use one `base`"
-            )
-        return user
 
 
 def exact_texts(

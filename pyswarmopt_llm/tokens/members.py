@@ -58,6 +58,20 @@ class Member:
         return hashlib.sha256(both.encode()).hexdigest()
 
 
+class SeveralModels(Engine):
+    """An engine of several models, each with a chat template of its own."""
+
+    def chat(self, user: str, earlier: Sequence[Mapping[str, str]] = ()) -> str:
+        """The user's turn as it is.
+
+        Raises:
+            UserError: there are turns before it.
+        """
+        if earlier:
+            raise UserError("several models take single turns, no conversations; use one `base`")
+        return user
+
+
 def find_members(specs: Sequence[str], base: str | None = None) -> tuple[Member, ...]:
     """Find the experts: a directory with an adapter_config.json is an adapter, anything else a
     model.
@@ -161,18 +175,29 @@ def check_members(engines: Mapping[str, TransformersEngine]) -> None:
         UserError: only some have a chat template, tokenizers differ and share no alphabet, or a
             member returns NaN.
     """
-    templates = {
-        name: engine.tokenizer.chat_template is not None for name, engine in engines.items()
-    }
-    without = [name for name, has in templates.items() if not has]
-    if without and len(without) < len(templates):
+    check_templates({name: has_template(engine) for name, engine in engines.items()})
+    if not same_tokenizer([engine.tokenizer for engine in engines.values()]):
+        require_common_alphabet({name: engine.tokenizer for name, engine in engines.items()})
+    check_answers(engines)
+
+
+def has_template(engine: TransformersEngine) -> bool:
+    """Whether a model has a chat template."""
+    return engine.tokenizer.chat_template is not None
+
+
+def check_templates(members: Mapping[str, bool]) -> None:
+    """Refuse members of which only some have a chat template: name -> whether it has one.
+
+    Raises:
+        UserError: names the first without.
+    """
+    without = [name for name, has in members.items() if not has]
+    if 0 < len(without) < len(members):
         raise UserError(
             f"{without[0]}: has no chat template, other members have one; "
             "put a chat_template.jinja beside its tokenizer, or remove it"
         )
-    if not same_tokenizer([engine.tokenizer for engine in engines.values()]):
-        require_common_alphabet({name: engine.tokenizer for name, engine in engines.items()})
-    check_answers(engines)
 
 
 def check_answers(engines: Mapping[str, TransformersEngine]) -> None:

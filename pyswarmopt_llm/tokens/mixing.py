@@ -59,7 +59,7 @@ def log_mixture(logprobs: Tensor, weights: Tensor) -> Tensor:
 
     Args:
         logprobs: (..., n) float64, natural logarithms.
-        weights: (n,) float64; where negative weights outweigh the others the result is
+        weights: (n,) or (..., n) float64; where negative weights outweigh the others the result is
             `IMPOSSIBLE`.
 
     Returns:
@@ -96,8 +96,8 @@ class OptionTable:
     n: int
 
     def loglikelihood(self, weights: Tensor) -> list[float]:
-        """log P(continuation) under the mixture of (n,) weights: the sum over parts of log sum_i
-        w_i p_i.
+        """log P(continuation) under the mixture of weights, (n,) or for each part (T, n): the sum
+        over parts of log sum_i w_i p_i.
         """
         totals = torch.zeros(self.n, dtype=torch.float64)
         return totals.index_add_(0, self.owner, log_mixture(self.logprobs, weights)).tolist()

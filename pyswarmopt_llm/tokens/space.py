@@ -84,11 +84,6 @@ class MixtureFile:
     weights: tuple[float, ...]
 
 
-def holds_mixture(folder: str | Path) -> bool:
-    """Whether a directory holds a mixture instead of a model."""
-    return (user_path(folder) / FILE).is_file()
-
-
 def read_mixture(folder: str | Path) -> MixtureFile:
     """Read a mixture; its members' files are looked at, not loaded.
 

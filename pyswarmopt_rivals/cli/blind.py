@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -11,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pyswarmopt.base.words import counted
-from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.evaluate import OnItems, Shown, evaluated
 from pyswarmopt_llm.cli.options import Json, Quiet
+from pyswarmopt_llm.cli.running import print_either
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.searching.use.config import EvalConfig
 
@@ -64,11 +63,7 @@ def votes(
     from pyswarmopt_rivals.blind import count_votes
 
     result = count_votes(files)
-    if as_json:
-        typer.echo(json.dumps(asdict(result)))
-        return
-    for line in _lines(result):
-        echo(line)
+    print_either(asdict(result), _lines(result), as_json)
 
 
 def _lines(votes: Votes) -> list[str]:

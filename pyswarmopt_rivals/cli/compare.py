@@ -6,7 +6,11 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_groups.cli.options import following
@@ -15,6 +19,9 @@ from pyswarmopt_llm.cli.options import Config, Json, Quiet, names_block
 from pyswarmopt_llm.scores.tasks.load import check_files
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.methods import ENSEMBLES, METHODS, SEARCHING
+
+if TYPE_CHECKING:
+    from pyswarmopt_rivals.comparison.table import ComparisonTable
 
 UNFOLDED = 1000  # columns, where no terminal says how many it has
 
@@ -27,22 +34,45 @@ def command(
 ) -> None:
     check_files(settings, settings.tasks)
     from pyswarmopt_rivals.comparison.contest import compare
-    from pyswarmopt_rivals.comparison.table import print_comparison
 
     with following(quiet, _scores) as on_step:
         result = compare(settings, on_step)
     if as_json:
         echo(json.dumps(result))
     else:
-        left_out = {name: with_flags(why) for name, why in result["left_out"].items()}
-        result = {
-            **result,
-            "left_out": left_out,
-            "notes": [with_flags(note) for note in result.get("notes", ())],
-        }
         terminal = sys.stdout.isatty()
         print_comparison(open_console(width=None if terminal else UNFOLDED), result)
         echo(f"Table and notes: {Path(settings.out) / 'compare.html'}, compare.md and compare.json")
+
+
+def print_comparison(console: Console, result: Mapping[str, Any]) -> None:
+    """The same for a person at a terminal: of each table the first columns, as many as fit its
+    width.
+    """
+    from pyswarmopt_rivals.comparison.table import next_steps, summary_lines, tables_of
+
+    said: dict[str, Any] = {"markup": False, "highlight": False}
+    for line in summary_lines(result):
+        console.print(with_flags(line), **said)
+    unbounded = console.options.update(max_width=10_000)
+    for table in tables_of(result):
+        for shown in range(len(table.headings), 1, -1):
+            rich = _rich_table(table, shown)
+            if console.measure(rich, options=unbounded).maximum <= console.width:
+                break
+        console.print()
+        console.print(rich)
+    for purpose, line in next_steps(result):
+        console.print(f"To {purpose}: {line}", **said, soft_wrap=True)
+
+
+def _rich_table(table: ComparisonTable, columns: int) -> Table:
+    rich = Table(title=escape(table.title), title_justify="left")
+    for number, heading in enumerate(table.headings[:columns]):
+        rich.add_column(heading, justify="right" if number else "left", no_wrap=True)
+    for row in table.rows:
+        rich.add_row(*map(escape, row[:columns]))
+    return rich
 
 
 def _scores(row: Mapping[str, Any]) -> str:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 from pyswarmopt.base.words import counted
-from pyswarmopt.cli.terminal import echo
-from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Json, names_block
+from pyswarmopt_llm.cli.running import print_either
 from pyswarmopt_rivals.merge_config import MergeConfig
 from pyswarmopt_rivals.methods import METHODS, SEARCHING
 
@@ -16,25 +13,21 @@ def command(config: MergeConfig, as_json: Json = False) -> None:
     from pyswarmopt_rivals.merge import merge
 
     done = merge(config)
-    if done.note:
-        echo(with_flags(done.note), err=True)
-    if as_json:
-        record = {
-            "out": config.out,
-            "method": config.method,
-            "space": done.space,
-            "experts": config.experts,
-            "ranks": done.ranks,
-            "relative_error": done.error,
-            "items": done.items,
-        }
-        echo(json.dumps(record))
-        return
+    record = {
+        "out": config.out,
+        "method": config.method,
+        "space": done.space,
+        "experts": config.experts,
+        "ranks": done.ranks,
+        "relative_error": done.error,
+        "items": done.items,
+    }
     of, ranks = counted(len(config.experts), "expert"), ", ".join(map(str, done.ranks))
-    echo(
+    text = (
         f"wrote {config.out}: {config.method} of {of} ({done.space} space), rank {ranks}; "
         f"{done.loss()}"
     )
+    print_either(record, [text], as_json, done.note)
 
 
 # The help shows the table of methods; \b keeps its lines as they are.

@@ -13,8 +13,9 @@ from pyswarmopt_llm.searching.use.config import EvalConfig
 
 
 def command(
-    perturbations: Annotated[
-        list[str], typer.Argument(metavar="HOW...", help="typos=RATE, one or several.")
+    rates: Annotated[
+        list[float],
+        typer.Argument(metavar="RATE...", help="Share of letters with a typo, one or several."),
     ],
     options: EvalConfig,
     quiet: Quiet = False,
@@ -22,26 +23,26 @@ def command(
 ) -> None:
     """Score a model on questions with typos.
 
-    Example: swarm-llm perturb typos=0.05 typos=0.1 --run runs/first
+    Example: swarm-llm perturb 0.05 0.1 --run runs/first
     """
-    evaluated(options, partial(_perturbed, perturbations), quiet, as_json)
+    evaluated(options, partial(_perturbed, rates), quiet, as_json)
 
 
-def _perturbed(perturbations: list[str], config: EvalConfig, on_items: OnItems) -> Shown:
+def _perturbed(rates: list[float], config: EvalConfig, on_items: OnItems) -> Shown:
     from pyswarmopt_llm.report.pages import p_text, score_text
     from pyswarmopt_rivals.perturbed import evaluate_perturbed
 
-    plain, results = evaluate_perturbed(config, perturbations, on_items)
+    plain, results = evaluate_perturbed(config, rates, on_items)
     lines, record, note = scored(config, plain)
     shown, rows = list(lines), {}
-    for spec, (result, paired) in results.items():
+    for rate, (result, paired) in results.items():
         low, high = paired.interval
         shown.append(
-            f"  {spec}: {score_text(result.score.value, result.interval)}, difference "
+            f"  typos {rate:g}: {score_text(result.score.value, result.interval)}, difference "
             f"{paired.difference:+.3f} [{low:+.3f}, {high:+.3f}], {paired.gained} gained and "
             f"{paired.lost} lost, {p_text(paired.p_value)}"
         )
-        rows[spec] = {
+        rows[f"{rate:g}"] = {
             "value": result.score.value,
             "interval": list(result.interval),
             "paired": paired.record(),

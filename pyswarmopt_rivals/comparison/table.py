@@ -1,14 +1,12 @@
-"""A comparison as Markdown, as a page, and on a terminal; and the commands that make its best result."""
+"""A comparison in lines and tables, as Markdown and as a page; and the commands that make its best
+result.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from pyswarmopt_llm.common.config import MODEL_SWARMS, SearchConfig, changed, command
 from pyswarmopt_llm.report.findings import command_line
@@ -139,34 +137,6 @@ def markdown(result: Json) -> str:
 def render_page(result: Json) -> str:
     """``compare.html``, a pure function of ``compare.json``: no scripts, no external links."""
     return render(f"{FOLDER}/compare.html.j2", **_content(result))
-
-
-def print_comparison(console: Console, result: Json) -> None:
-    """The same for a person at a terminal: of each table the first columns, as many as fit its
-    width.
-    """
-    said: dict[str, Any] = {"markup": False, "highlight": False}
-    for line in summary_lines(result):
-        console.print(line, **said)
-    unbounded = console.options.update(max_width=10_000)
-    for table in tables_of(result):
-        for shown in range(len(table.headings), 1, -1):
-            rich = _rich_table(table, shown)
-            if console.measure(rich, options=unbounded).maximum <= console.width:
-                break
-        console.print()
-        console.print(rich)
-    for purpose, line in next_steps(result):
-        console.print(f"To {purpose}: {line}", **said, soft_wrap=True)
-
-
-def _rich_table(table: ComparisonTable, columns: int) -> Table:
-    rich = Table(title=escape(table.title), title_justify="left")
-    for number, heading in enumerate(table.headings[:columns]):
-        rich.add_column(heading, justify="right" if number else "left", no_wrap=True)
-    for row in table.rows:
-        rich.add_row(*map(escape, row[:columns]))
-    return rich
 
 
 def first_of(result: Json) -> tuple[str, str]:

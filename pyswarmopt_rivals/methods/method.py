@@ -71,7 +71,7 @@ class Merged:
         """Its score on a split."""
         if split == "dev" and self.dev is not None:
             return self.dev
-        return bench.score(self.patch, split)[0]
+        return bench.score(self.patch, split)
 
     def tokens(self, bench: Bench) -> float | None:
         """Tokens for an item in use; None: unknown."""

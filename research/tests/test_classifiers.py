@@ -22,19 +22,6 @@ def pool() -> Any:
     return classifiers.make_pool(1)
 
 
-def test_an_expert_answers_with_the_four_digits_that_it_knows(pool: Any) -> None:
-    inputs, labels = pool.test
-    for expert in pool.experts:
-        weights = expert.reshape(10, 65)
-        known = np.flatnonzero(np.abs(weights).sum(axis=1))
-        said = (inputs @ weights[:, :-1].T + weights[:, -1]).argmax(axis=1)
-        share = float((said == labels).mean())
-        assert len(known) == classifiers.KNOWN
-        assert share == pytest.approx(classifiers.accuracy(expert[None], pool.test)[0])
-        mine = np.isin(labels, known)
-        assert (said == labels)[mine].mean() > 0.85 and share < 0.5
-
-
 def test_a_search_is_the_kept_one_and_its_start_holds_what_the_variant_says(pool: Any) -> None:
     kept = {
         row["variant"]: row

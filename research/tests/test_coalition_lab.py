@@ -75,5 +75,5 @@ def test_the_pipeline_of_members_that_know_their_jobs_is_right() -> None:
         ]
         assert set(right) == {order == (1, 2, 3)}
     # no single job given to another member shows on dev, all three together do
-    (first, *_) = load_strategy("coalition").fit(context)(items)
+    (first, *_) = load_strategy("coalition").decide(context, items)
     assert first.notes["jobs"] == {job: job for job in coalition.JOBS}

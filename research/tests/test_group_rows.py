@@ -15,9 +15,7 @@ import numpy as np
 import pytest
 from laboratory import cells, said, scripts
 
-from pyswarmopt_groups.context import GroupContext
 from pyswarmopt_groups.negotiation.debate import first_turn, later_turn
-from pyswarmopt_groups.negotiation.societies import TRAITS
 from pyswarmopt_llm.scores.tasks import Item, Task
 
 lab = scripts(
@@ -27,33 +25,6 @@ lab = scripts(
 
 
 # Translation and summaries
-
-
-def test_a_member_renders_half_of_the_words_and_four_know_each_twice() -> None:
-    t = lab.translation
-    everything = [*t.LETTERS, *t.FIELDS]
-    known = [t.known_to(k) for k in range(4)]
-    assert all(len(names) == len(everything) / 2 for names in known)
-    assert all(sum(name in names for names in known) == 2 for name in everything)
-    text = t.read_text(
-        "summaries", "page ze name ta job ru town pa pet ri dish so sport vu code ti"
-    )
-    assert text.right == ("ta", "ru", "pa", "ri", "so", "vu")
-    alone = text.rendered(("job", "sport"), random.Random(0))
-    assert (alone[1], alone[5]) == ("ru", "vu") and set(alone) <= set(text.guesses)
-
-
-def test_probabilities_are_shares_of_the_corpus_and_fusion_is_their_mean() -> None:
-    t = lab.translation
-    knows, other = t.WordModel([*t.LETTERS], 5), t.WordModel((), 5)
-    text = t.read_text("translation", "a b c d e f g h")
-    rows, guesses = knows.distributions(text), other.distributions(text)
-    seen = sum(knows.words["a"].values()) - 24 * t.SMOOTHING
-    right = t.CIPHER["a"]
-    assert rows[0][right] == pytest.approx((seen + t.SMOOTHING) / (seen + 24 * t.SMOOTHING))
-    fused = t.Fusion([knows, other], [0.75, 0.25]).distributions(text)
-    assert fused[0][right] == pytest.approx(0.75 * rows[0][right] + 0.25 * guesses[0][right])
-    assert all(sum(row.values()) == pytest.approx(1.0) for row in (*rows, *guesses, *fused))
 
 
 def test_kept_fusions_write_what_the_mean_of_their_members_finds_likeliest() -> None:
@@ -131,21 +102,6 @@ def test_a_specialist_is_helped_by_what_it_lacks_at_the_weight_that_is_best_on_d
         for place, own in enumerate(specialist.distributions(text)):
             for word, value in fusion.distributions(text)[place].items():
                 assert value == pytest.approx(0.3 * own[word] + 0.7 * help_[place][word])
-
-
-def test_a_member_keeps_what_it_knows_and_takes_over_what_most_say() -> None:
-    t = lab.translation
-    member = t.Renderer("m", t.WordModel("ab", 60))
-    item, prompt = Item("1", "a b c d", None, ""), t.PROMPTS["translation"]
-    right = [t.CIPHER[letter] for letter in "abcd"]
-    others = ["ba bi ko ko", "bo bu ko ga", "bo bu ga ga"]
-    first = said(member, first_turn(item, prompt)).split()
-    assert first[:2] == right[:2]
-    assert said(member, later_turn(item, prompt, " ".join(first), others)).split() == [
-        *right[:2],
-        "ko",
-        "ga",
-    ]
 
 
 def test_votes_by_likeness_and_word_by_word_are_those_of_brute_force() -> None:
@@ -278,20 +234,6 @@ def test_squares_are_those_that_are_in_line_with_nothing_between() -> None:
             assert chess.moves(piece, at, own, enemies) == expected
 
 
-def test_least_squares_finds_sums_that_it_has_not_seen_and_knows_when_it_guesses() -> None:
-    m = lab.machinesom
-    model = m.Polynomials(0)
-    items, right = m.drawn("sums", "test", 120, 0)
-    assert all(m.part_of(item.question) == "test" for item in items)
-    answers = model.says([item.question for item in items])
-    for item, texts in zip(items, right, strict=True):
-        answer, sure = answers[item.question]
-        kind = item.question.split()[1]
-        known = kind in m.known_to(0, "sums")
-        assert (sure > 0.99) == known
-        assert not known or answer in texts
-
-
 def test_kept_rows_of_sums_are_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
     m = lab.machinesom
     kept = {
@@ -327,50 +269,7 @@ def test_a_number_is_as_sure_as_a_normal_error_is_below_a_half() -> None:
     assert answers["3 minus 4"] == ("7", pytest.approx(0.3829, abs=1e-4))
 
 
-def test_agents_take_over_what_is_surest_or_what_most_say() -> None:
-    agent = lab.machinesom.Agent("a", {"2 plus 2": ("5", 0.2)}, tells=True)
-    shy = lab.machinesom.Agent("b", {"2 plus 2": ("5", 0.2)}, tells=False)
-    item, form = Item("1", "2 plus 2", None, "4"), "Question: {question}"
-    mine = said(agent, first_turn(item, form))
-    assert mine == "sure 0.2000 . The answer is 5"
-    told = ["sure 0.9000 . The answer is 4", "sure 0.1000 . The answer is 6"]
-    turn = later_turn(item, form, mine, told)
-    assert said(agent, turn) == told[0] and said(agent, f"{TRAITS['e']}\n{turn}") == told[0]
-    assert said(agent, f"{TRAITS['c']}\n{turn}") == mine
-    assert said(agent, later_turn(item, form, mine, [])) == mine
-    plain = [f"The answer is {number}" for number in (5, 4, 4)]
-    assert said(shy, later_turn(item, form, plain[0], plain[1:])) == plain[1]
-
-
 # Tools
-
-
-def test_an_agent_calls_reads_and_answers_and_needs_its_results() -> None:
-    t = lab.tools
-    agent = t.Agent([t.errand(random.Random(i)) for i in range(60)])
-    prices = {good: 3 for good in t.GOODS} | {"cup": 5}
-    questions = ["cost 4 pen 2 cup", "product 6 7 more 8"]
-    own, none = [t.tools_of(prices)] * 2, [{}] * 2
-    right = t.acted(agent, questions, own)
-    assert [verdict.answer for verdict in right] == ["The answer is 22", "The answer is 50"]
-    assert [v.answer for v in t.acted(agent, questions, none)] == ["The answer is error"] * 2
-    first = said(agent, t.asks(questions[0], []))
-    assert first == "price pen"
-    assert said(agent, t.asks(questions[0], [(first, "3")])) == "times 4 3"
-
-
-def test_errands_are_right_by_their_own_calls() -> None:
-    t = lab.tools
-    for seed in range(50):
-        task = t.errand(random.Random(seed))
-        results = [t.called(call, t.tools_of(task.prices)) for call in task.calls]
-        assert results[-1] == task.answer
-        words = task.question.split()
-        if words[0] == "cost":
-            pairs = zip(words[1::2], words[2::2], strict=True)
-            assert int(task.answer) == sum(int(n) * task.prices[good] for n, good in pairs)
-        else:
-            assert int(task.answer) == int(words[1]) * int(words[2]) + int(words[4])
 
 
 def test_kept_rows_of_tools_and_their_controls_are_found_again(
@@ -384,22 +283,6 @@ def test_kept_rows_of_tools_and_their_controls_are_found_again(
     for row in rows:
         # the last errand has the first one's prices, of 40 as of 500
         assert row["test"][:39] == kept[row["task"], row["method"]]["test"][:39], row["method"]
-
-
-def test_a_tool_fills_the_slot_that_a_plan_names() -> None:
-    t = lab.tools
-    drawn = list(itertools.islice(t.drawn("test", 0), 30))
-    items = tuple(item for item, _ in drawn)
-    context = GroupContext(t.WORKERS, Task("coalition", items, items, t.TEMPLATE), "generate", 0)
-    jobs = {"plan": 0, "slots": 1, "answer": 1}
-    skills = {name: t.SKILLS[name] for name in t.NAMES}
-    by_tools = t.by_tools(context, jobs, skills, True)
-    assert [v.answer for v in by_tools] == [item.answer for item in items]
-    half = t.by_tools(context, jobs, skills, False)
-    for verdict, (item, texts) in zip(half, drawn, strict=True):
-        second = texts["plan"].split()[-1]
-        if second in t.NAMES[:3]:  # what the speaker knows
-            assert verdict.answer == f"The answer is {item.answer}"
 
 
 # Attacks
@@ -515,37 +398,6 @@ def test_a_design_is_the_best_affordable_one_on_dev(monkeypatch: pytest.MonkeyPa
 # Mending
 
 
-def test_repeats_are_removed_whatever_their_length() -> None:
-    remove = lab.mended.without_repeats
-    assert remove("in rome in rome in rome and") == "in rome and"
-    assert remove("a b c") == "a b c" and remove("") == ""
-    clean = "ann the cook lives in rome and keeps a dog".split()
-    for length, times in itertools.product(range(1, 6), range(1, 4)):
-        assert remove(" ".join([*clean, *clean[-length:] * times])) == " ".join(clean)
-        assert remove(" ".join([*clean[:length] * times, *clean])) == " ".join(clean)
-
-
-def test_an_editor_mends_each_kind_of_fault_and_leaves_faultless_sentences() -> None:
-    m = lab.mended
-    rng = random.Random(1)
-    read = [m.FORM.format(*m.sentence(rng)) for _ in range(300)]
-    editor = m.Editor(read)
-    right = m.FORM.format("ann", "cook", "rome", "dog")
-    assert editor.mend(right) == right
-    for broken in (
-        "the ann cook lives in rome and keeps a dog",
-        "ann the cook lives in rome keeps a dog",
-        "ann the cook lives lives in rome and keeps a dog",
-    ):
-        assert editor.mend(broken) == right
-        pairs = [*itertools.pairwise(["<s>", *right.split(), "</s>"])]
-        assert editor.value(right.split()) == pytest.approx(
-            np.mean(
-                [np.log((editor.pairs[p] + 0.001) / (editor.firsts[p[0]] + 0.1)) for p in pairs]
-            )
-        )
-
-
 def test_kept_votes_of_mended_texts_are_counted_anew() -> None:
     """The first 25 tables of a draw; the control's editor has read the words in random order."""
     m = lab.mended
@@ -581,19 +433,6 @@ def test_kept_votes_of_mended_texts_are_counted_anew() -> None:
 
 
 # Bias and objectives
-
-
-def test_the_bias_of_a_group_is_that_of_its_answers() -> None:
-    b = lab.biased
-    votes = np.eye(10)[[[3, 3], [3, 1], [2, 1]]]  # three members, two items
-    assert b.decided(votes, "majority").tolist() == [3, 1]
-    soft = np.zeros((2, 1, 10))
-    soft[0, 0, 3], soft[0, 0, 1], soft[1, 0, 1] = 0.6, 0.4, 1.0
-    assert b.decided(soft, "mean").tolist() == [1] and b.decided(soft, "majority").tolist() == [1]
-    assert b.total_variation(np.array([1.0, 0.0]), np.array([0.25, 0.75])) == 0.75
-    rng, labels = np.random.default_rng(0), np.arange(1000) % 10
-    places = b.skewed(labels, 4, rng)
-    assert len(places) == b.SEEN and (labels[places] == 4).mean() == pytest.approx(b.FAVOURED)
 
 
 def test_kept_biases_are_found_again() -> None:

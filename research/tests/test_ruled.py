@@ -110,8 +110,8 @@ def test_the_lectures_programs_count_equal_strings_and_return_the_first() -> Non
     texts = {"ann": "4", "bob": "The answer is 4", "cid": "5", "dan": "5"}
     members = [Says(name, text) for name, text in texts.items()]
     context = GroupContext(members, Task("t", (), items), "generate")
-    (equal,) = ruled.equal_strings(context)(items)
-    (first,) = ruled.appended(context)(items)
+    (equal,) = ruled.equal_strings(context, items)
+    (first,) = ruled.appended(context, items)
     assert (equal.answer, first.answer) == ("5", "4")
     assert (equal.tokens, first.tokens) == (4, 4)
     asked = members[0].read[-1]
@@ -122,7 +122,7 @@ def test_the_lectures_programs_count_equal_strings_and_return_the_first() -> Non
         "\n4\nThe answer is 4\n5",
     ]
     tied = GroupContext([members[k] for k in (0, 0, 2, 3)], context.task, "generate")
-    assert ruled.equal_strings(tied)(items)[0].answer == "4"  # two and two: the first-listed
+    assert ruled.equal_strings(tied, items)[0].answer == "4"  # two and two: the first-listed
 
 
 def test_who_is_wrong_on_dev_is_left_out_and_who_lies_on_test_alone_is_not(
@@ -189,15 +189,3 @@ def test_kept_rankings_of_the_game_are_those_of_its_parts() -> None:
     for name, values in scores.items():
         right = values.argmax(axis=1) == draw.test[1][some]
         assert [*map(int, right)] == [int(kept[name][i]) for i in some], name
-
-
-def test_an_evaluator_orders_pairs_and_one_by_lot_does_not() -> None:
-    draw = game.drawn(0)
-    labels = draw.test[1]
-    assert game.auc(game.evaluator(draw, by_lot=False), labels) > 0.9
-    assert 0.3 < game.auc(game.evaluator(draw, by_lot=True), labels) < 0.7
-    assert (game.wrong_labels(labels, draw.rng) != labels).all()
-    inputs = game.pair_inputs(draw.test[0][:2], labels[:2])
-    first = labels[0]
-    assert (inputs[0, first * 64 : (first + 1) * 64] == draw.test[0][0]).all()
-    assert inputs[0].sum() == pytest.approx(draw.test[0][0].sum() + 1)

@@ -74,9 +74,10 @@ class Outcomes:
         """The tasks that a method has outcomes of, in the files' order."""
         return [task for name, task in self.scores if name == method]
 
-    def methods(self) -> list[str]:
-        """All methods, in the files' order."""
-        return list(dict.fromkeys(method for method, _ in self.scores))
+    def methods(self, task: str | None = None) -> list[str]:
+        """All methods, or those with outcomes of a task, in the files' order."""
+        there = (method for method, name in self.scores if task in (None, name))
+        return list(dict.fromkeys(there))
 
     def accuracy(self, method: str, task: str) -> float:
         """Mean over seeds and items."""

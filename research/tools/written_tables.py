@@ -138,6 +138,28 @@ def structured_fields() -> str:
     return _embedded("validity and F1 of the fields, mean", "structured-fields", "orders")
 
 
+FIELDS = ("trips", "visits", "loans")
+
+
+def structured_fields_elsewhere() -> str:
+    """The same on the other tasks with an expert for each field, and the search minus each row."""
+    read = outcomes("structured-fields")
+    tasks = [task for task in FIELDS if ("trained", task) in read.scores]
+    methods = {"base": "base", "uniform": "uniform average", "best-single": "best single expert"}
+    methods |= {
+        method: label for method, label in EMBEDDED.items() if (method, tasks[0]) in read.scores
+    }
+    rows = []
+    for method, label in methods.items():
+        cells = []
+        for task in tasks:
+            score = f"{read.accuracy(method, task):.3f}"
+            minus = points(read, "trained", method, [task])
+            cells.append(score if method == "trained" else f"{score}, {minus}")
+        rows.append([label, *cells])
+    return markdown(["150 test prompts; the search minus", *tasks], rows)
+
+
 STARTS = ("orders", "trips", "style", "continuations", "visits", "loans")
 
 
@@ -175,10 +197,11 @@ def _embedded(score: str, name: str, task: str = "") -> str:
     """
     read, task = outcomes(name), task or name
     tasks = (task,)
-    result = "trained" if "trained" in read.methods() else "default"
+    methods = read.methods(task)
+    result = "trained" if "trained" in methods else "default"
     labels = {**LABELS, **EMBEDDED}
     rows = []
-    for method in sorted(read.methods(), key=lambda name: read.mean(name, tasks)):
+    for method in sorted(methods, key=lambda name: read.mean(name, tasks)):
         low, high = read.interval(method, tasks)
         ahead = "" if method == result else points(read, result, method, tasks)
         rows.append(

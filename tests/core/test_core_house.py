@@ -86,15 +86,3 @@ def test_no_folders_import_each_other_in_a_circle():
         folders.setdefault(here, set()).update(there - {here, "pyswarmopt"})
     folders.pop("pyswarmopt", None)  # single files, which the rooms' order covers
     list(TopologicalSorter(folders).static_order())
-
-
-def test_nothing_passes_its_local_variables_on():
-    calls = [
-        module
-        for module, tree in trees().items()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id in ("locals", "globals")
-    ]
-    assert not calls

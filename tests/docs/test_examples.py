@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import doctest
 import inspect
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -66,11 +67,21 @@ def test_every_export_has_an_example(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_every_function_says_what_it_takes_and_returns(name: str) -> None:
+def test_every_function_says_what_it_takes_returns_and_raises(name: str) -> None:
     text = inspect.getdoc(getattr(sl, name)) or ""
-    takes = bool(inspect.signature(getattr(sl, name)).parameters)
-    assert "Returns:" in text
-    assert "Args:" in text or not takes
+    parameters = inspect.signature(getattr(sl, name)).parameters.values()
+    assert "Returns:" in text and ("Raises:" in text or name == "interval")
+    assert "Args:" in text or not parameters
+    for parameter in parameters:
+        if parameter.kind is not parameter.VAR_KEYWORD:
+            assert re.search(rf"\b{parameter.name}\b", text), parameter.name
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_what_a_function_returns_is_exported(name: str) -> None:
+    returned = inspect.signature(getattr(sl, name)).return_annotation
+    ours = set(re.findall(r"\b[A-Z]\w+", str(returned))) - {"Iterator", "Any", "Path", "None"}
+    assert ours <= set(sl.__all__), returned
 
 
 @pytest.mark.parametrize("name", WITH_FILES)

@@ -49,12 +49,6 @@ def test_a_quoted_figure_is_that_of_its_cell(page: Path) -> None:
     assert text.count("<!-- cell: ") == len(QUOTED.findall(text)), "a mark without a figure"
 
 
-def test_some_figures_are_quoted() -> None:
-    """README's and those of the pages that users read."""
-    quoted = [path for path in pages() if "<!-- cell: " in path.read_text(encoding="utf-8")]
-    assert ROOT / "README.md" in quoted and len(quoted) >= 3
-
-
 def test_another_figure_row_or_column_is_noticed() -> None:
     known = {"t": table("| score | a | b |\n|---|---|---|\n| ours | 0.50 | 0.812 [0.7, 0.9] |\n")}
     assert (

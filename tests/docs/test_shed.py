@@ -5,7 +5,6 @@ of research/, and the site and the fast tier leave it out.
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -26,12 +25,3 @@ def test_no_code_of_the_house_reads_the_shed() -> None:
     # ours, so the comparison with it is there.
     allowed = {f"tests/docs/test_{name}.py" for name in ("documentation", "figures", "shed")}
     assert set(readers) == {*allowed, "tests/rivals/methods/test_baselines_published.py"}
-
-
-def test_the_site_and_the_fast_tier_leave_it_out() -> None:
-    assert "research" not in (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    assert '-m "not slow" --ignore=research' in makefile
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    assert "research/tests" in settings["tool"]["pytest"]["ini_options"]["testpaths"]
-    assert not list((ROOT / "research").rglob("__init__.py"))

@@ -66,14 +66,6 @@ def test_the_reference_has_every_public_name_and_every_command(site: Path) -> No
     assert "--patience" in commands and "samples=N" in commands
 
 
-def test_the_reference_begins_with_what_most_readers_look_for(site: Path) -> None:
-    page = (site / "reference" / "pyswarmopt.html").read_text(encoding="utf-8")
-    headings = re.findall(r'<h2 id="pyswarmopt\.(\w+)"', page)
-    assert (
-        headings[:3] == ["minimize", "Swarm", "Result"] and len(set(headings)) == len(headings) > 20
-    )
-
-
 def test_equations_are_drawn_by_the_browser_itself(site: Path) -> None:
     pages = {path: path.read_text(encoding="utf-8") for path in site.rglob("*.html")}
     # an equation that was left as LaTeX

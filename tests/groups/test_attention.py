@@ -53,8 +53,8 @@ def test_members_that_know_different_halves_are_listened_to_on_these(
         p["even"].append(good if number % 2 == 0 else bad)
         p["odd"].append(bad if number % 2 == 0 else good)
     context = context_of(p, right, dev=40)
-    verdicts = load_strategy("attention").fit(context)(context.task.test)  # type: ignore[union-attr]
+    verdicts = load_strategy("attention").decide(context, context.task.test)  # type: ignore[union-attr]
     assert [verdict.answer for verdict in verdicts] == list(right[40:])
     assert verdicts[0].tokens == 2 * 10 + 2
-    constant = load_strategy("confidence").fit(context)(context.task.test)  # type: ignore[union-attr]
+    constant = load_strategy("confidence").decide(context, context.task.test)  # type: ignore[union-attr]
     assert [verdict.answer for verdict in constant] != list(right[40:])

@@ -15,17 +15,6 @@ from pyswarmopt_groups.negotiation.consensus_game import equilibrium_ranking
 from pyswarmopt_groups.negotiation.stackelberg import bargain, stackelberg
 
 
-def test_stackelberg_by_hand() -> None:
-    """Conitzer and Sandholm 2006, figure 1: simultaneous play 2, pure commitment 3, mixed
-    commitment 3.5.
-    """
-    leader, follower = np.array([[2.0, 4.0], [1.0, 3.0]]), np.array([[1.0, 0.0], [0.0, 1.0]])
-    plan = stackelberg(leader, follower)
-    assert plan.strategy == pytest.approx([0.5, 0.5])
-    assert plan.response == 1
-    assert (plan.leader_value, plan.follower_value) == pytest.approx((3.5, 0.5))
-
-
 @given(
     arrays(np.int64, (2, 3), elements=st.integers(-4, 4)),
     arrays(np.int64, (2, 3), elements=st.integers(-4, 4)),

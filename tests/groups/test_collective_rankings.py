@@ -114,7 +114,7 @@ def test_an_empty_ranking_abstains(rule) -> None:
     assert rule([[], []]).answer is None
     outcome = rule([[], ["A", "B"], [], ["A"]])
     assert (outcome.answer, outcome.agreement) == ("A", 0.5)
-    assert outcome.ballots == ((), ("A", "B"), (), ("A",))
+    assert outcome.ballots == (None, "A", None, "A")
     assert rule([["A", "B"], ["A"]]).scores == outcome.scores
 
 

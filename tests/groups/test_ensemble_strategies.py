@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from member_helpers import Scripted, context_of, quiz
 
-from pyswarmopt_groups.context import Decide, GroupContext
+from pyswarmopt_groups.context import GroupContext, Verdict
 from pyswarmopt_groups.registry import load_strategy
 from pyswarmopt_groups.voting import reranking, selection, votes
 from pyswarmopt_groups.voting.selection import embed, right_nearby
@@ -38,7 +38,7 @@ def context() -> GroupContext:
 
 
 def decide(context: GroupContext, name: str) -> list[str | None]:
-    return [verdict.answer for verdict in load_strategy(name).fit(context)(context.task.test)]
+    return [verdict.answer for verdict in load_strategy(name).decide(context, context.task.test)]
 
 
 def test_rankings_come_from_all_the_scores(context: GroupContext) -> None:
@@ -141,7 +141,7 @@ def test_the_threshold_is_the_best_on_dev_and_then_the_cheapest(context: GroupCo
         beliefs, asked = selection.run_cascade(3, 6, threshold, lambda k, left: dev[k, left])
         right = ["ABC"[b.argmax()] == a for b, a in zip(beliefs, RIGHT, strict=False)]
         table[threshold] = (np.mean(right), -sum(asked))
-    verdicts = load_strategy("cascade").fit(context)(context.task.test)
+    verdicts = load_strategy("cascade").decide(context, context.task.test)
     used = verdicts[0].notes["threshold"]
     assert used == min(t for t in table if table[t] == max(table.values()))
     for verdict in verdicts:
@@ -149,14 +149,14 @@ def test_the_threshold_is_the_best_on_dev_and_then_the_cheapest(context: GroupCo
         assert verdict.tokens == 10 * verdict.notes["asked"]  # ten tokens an answer
 
 
-def with_hood(strategy, context: GroupContext, right, monkeypatch) -> Decide:
-    """The strategy with neighbours that were counted elsewhere."""
+def with_hood(strategy, context: GroupContext, right, monkeypatch) -> list[Verdict]:
+    """What the strategy decides with neighbours that were counted elsewhere."""
 
-    def rate(items: Sequence[Item]) -> tuple[np.ndarray, list[int]]:
+    def rate(context: GroupContext, items: Sequence[Item], _: int) -> tuple[np.ndarray, list[int]]:
         return np.array(right), [3] * len(items)
 
-    monkeypatch.setattr(selection, "right_nearby", lambda context, neighbours: rate)
-    return strategy(context, 15)
+    monkeypatch.setattr(selection, "right_nearby", rate)
+    return strategy(context, context.task.test, 15)
 
 
 def test_knora_u_gives_votes_for_right_neighbours(
@@ -164,7 +164,7 @@ def test_knora_u_gives_votes_for_right_neighbours(
 ) -> None:
     # nobody is right near the second item: all vote alike
     right = [[3, 0, 0, 2], [1, 0, 4, 2], [1, 0, 3, 0]]
-    decided = with_hood(selection.nearest, context, right, monkeypatch)(context.task.test)
+    decided = with_hood(selection.nearest, context, right, monkeypatch)
     assert [v.answer for v in decided] == ["A", "A", "C", "B"]
     third = decided[2]
     assert (third.ballots, third.tokens, third.agreement) == ((None, "C", "A"), 23, 0.5)
@@ -174,7 +174,7 @@ def test_a_router_asks_the_best_nearby_alone(
     context: GroupContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     right = [[1, 2, 0, 1], [1, 3, 0, 0], [2, 0, 1, 1]]
-    decided = with_hood(selection.by_neighbours, context, right, monkeypatch)(context.task.test)
+    decided = with_hood(selection.by_neighbours, context, right, monkeypatch)
     assert [v.notes["member"] for v in decided] == ["cid", "bob", "cid", "ann"]
     assert [v.answer for v in decided] == ["B", "B", "A", "B"]
     assert {v.tokens for v in decided} == {13}
@@ -186,13 +186,13 @@ def test_a_tie_of_routes_goes_to_the_better_on_dev(monkeypatch: pytest.MonkeyPat
     """
     context = context_of({name: P[name] for name in ("cid", "bob", "ann")}, RIGHT, dev=6)
     right = [[2, 0, 1, 0], [2, 1, 1, 2], [2, 1, 1, 2]]
-    decided = with_hood(selection.by_neighbours, context, right, monkeypatch)(context.task.test)
+    decided = with_hood(selection.by_neighbours, context, right, monkeypatch)
     assert [v.notes["member"] for v in decided] == ["ann", "ann", "ann", "ann"]
 
 
 def test_neighbours_are_those_of_a_search_over_all(tiny_context: GroupContext) -> None:
     engine = tiny_context.members[0].base.engine
-    right, _ = right_nearby(tiny_context, 4)(tiny_context.task.test)
+    right, _ = right_nearby(tiny_context, tiny_context.task.test, 4)
     dev = embed(engine, [item.question for item in tiny_context.dev.items])
     for i, item in enumerate(tiny_context.task.test):
         (point,) = embed(engine, [item.question])
@@ -219,7 +219,7 @@ def test_familiarity_routes_where_it_tells_who_is_right() -> None:
     right = "AB" * 5
     p = {"ann": [[0.9, 0.1]] * 10, "bob": [[0.1, 0.9]] * 10}
     context = context_of(p, right, dev=6, question_logprobs=familiar)
-    decided = selection.by_likelihood(context)(context.task.test)
+    decided = selection.by_likelihood(context, context.task.test)
     assert [v.notes["member"] for v in decided] == ["ann", "bob", "ann", "bob"]
     assert [v.answer for v in decided] == list("ABAB") and decided[0].tokens == 10 + 2 * 5
     values, _ = selection.familiarity(context, context.task.test)
@@ -234,7 +234,7 @@ def test_each_members_own_results_say_what_familiarity_is_worth() -> None:
     familiar = {"ann": [-1.0, -9.0] * 5, "bob": [-9.0, -1.0] * 5}
     p = {"ann": [[0.9, 0.1]] * 10, "bob": [[0.1, 0.9], [0.9, 0.1]] * 5}
     context = context_of(p, "A" * 10, dev=6, question_logprobs=familiar)
-    decided = selection.by_likelihood(context)(context.task.test)
+    decided = selection.by_likelihood(context, context.task.test)
     assert [v.notes["member"] for v in decided] == ["ann"] * 4
 
 
@@ -251,7 +251,7 @@ def test_pairs_are_compared_in_both_orders_and_a_liking_for_the_first_is_no_help
 
     judge = Scripted("judge", prefers=prefers, writes=lambda prompt: "I cannot say.", answers="??")
     context = context_of(SPLIT, "AB", dev=1, items=items, judge=judge)
-    (verdict,) = reranking.fuse(context, "judge")(context.task.test)
+    (verdict,) = reranking.fuse(context, context.task.test, "judge")
     texts = context.task.test[0].choices
     disliked = next(letter for letter, text in texts.items() if text == "blue")
     assert {verdict.answer, disliked} == {"A", "B"}
@@ -266,7 +266,7 @@ def test_fusing_reads_the_judge_and_falls_back_to_the_preferred() -> None:
         likes_red = {"prefers": lambda a, b: 1.0 if a == "red" else -1.0}
         judge = Scripted("judge", writes=lambda prompt, w=words: w, answers="??", **likes_red)
         context = context_of(SPLIT, "AB", dev=1, items=items, judge=judge)
-        (verdict,) = reranking.fuse(context, "judge")(context.task.test)
+        (verdict,) = reranking.fuse(context, context.task.test, "judge")
         assert verdict.answer == expected and verdict.agreement == pytest.approx(1 / 3)
     (prompt,) = judge.prompts
     assert "Proposal 1: red\nProposal 2: blue" in prompt
@@ -280,7 +280,7 @@ def test_three_candidates_are_fused_the_preferred_first() -> None:
     members.append(judge)
     items = [Item(str(k), f"Question {k}?", None, "bee") for k in range(2)]
     context = GroupContext(members, Task("open", tuple(items[:1]), tuple(items[1:])), "generate")
-    (verdict,) = reranking.fuse(context, "judge")(items[1:])
+    (verdict,) = reranking.fuse(context, items[1:], "judge")
     proposals = "Proposal 1: ant\nProposal 2: bee\nProposal 3: cow\nJudge"
     assert proposals in judge.prompts[0] and verdict.answer == "bee"
 
@@ -291,7 +291,7 @@ def test_an_unreadable_answer_is_asked_for_again() -> None:
     lost = Scripted("cid", answers=["?", "?"], writes=lambda prompt: "??")
     task = context_of({}, "AB", dev=1, items=quiz("AB", 1)).task
     context = GroupContext([muddled, clear, lost], task, "generate")
-    (verdict,) = votes.repaired(context)(context.task.test)
+    (verdict,) = votes.repaired(context, context.task.test)
     assert verdict.ballots == ("B", "A", None) and verdict.tokens == 30 + 2 * 7
     assert "You wrote: Hmm, colours." in muddled.prompts[0] and not clear.prompts
 
@@ -301,7 +301,7 @@ def test_self_consistency_counts_every_sample() -> None:
     members = [Scripted(name, samples=rows) for name, rows in samples.items()]
     task = context_of({}, "AB", dev=1, items=quiz("AB", 1)).task
     context = GroupContext(members, task, "generate")
-    (verdict,) = load_strategy("self-consistency:3").fit(context)(task.test)
+    (verdict,) = load_strategy("self-consistency:3").decide(context, task.test)
     assert verdict.answer == "A" and verdict.ballots == ("B", "A")
     assert verdict.agreement == pytest.approx(3 / 6)
 
@@ -316,7 +316,7 @@ def test_rewards_choose_among_the_different_answers(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(classifiers, "load_reward", lambda spec, device: Model())
     p = {"ann": [[0.9, 0.1]] * 2, "bob": [[0.9, 0.1]] * 2, "cid": [[0.1, 0.9]] * 2}
     context = context_of(p, "AB", dev=1, items=quiz("AB", 1))
-    (verdict,) = reranking.reward(context, "R")(context.task.test)
+    (verdict,) = reranking.reward(context, context.task.test, "R")
     assert verdict.answer == "B" and verdict.agreement == pytest.approx(1 / 3)
 
 
@@ -352,5 +352,5 @@ def test_a_cascade_over_items_with_unequal_numbers_of_options() -> None:
     sure, unsure = [0.98, 0.01, 0.01], [0.55, 0.45]
     p = {"ann": [unsure, sure] * 3, "bob": [[0.9, 0.1], [0.1, 0.8, 0.1]] * 3}
     context = context_of(p, "AAAAAA", dev=4, items=items)
-    first, second = load_strategy("cascade").fit(context)(context.task.test)
+    first, second = load_strategy("cascade").decide(context, context.task.test)
     assert (first.answer, second.answer) == ("A", "A") and second.notes["asked"] == 1

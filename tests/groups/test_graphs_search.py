@@ -14,8 +14,15 @@ from search_helpers import ends_as, history, questions, search_words, small, swa
 from tokens_helpers import byte_level, member, save_member, sentence_piece
 
 from pyswarmopt_groups.graph import engine
+<<<<<<< HEAD
 from pyswarmopt_groups.graph.engine import GraphEngine, Node
 from pyswarmopt_llm.common.interfaces import Patch
+=======
+from pyswarmopt_groups.graph.engine import GraphEngine
+from pyswarmopt_groups.members.load import open_members
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Node, Patch
+>>>>>>> main
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.use.model import evaluate_model
@@ -145,6 +152,8 @@ def test_what_a_run_holds(done: Path, mixed: list[Path]) -> None:
     assert "A graph of models" in card
     assert "--space graph" in card
     assert result["graph"].split()[0] in (done / "report.html").read_text()
+    with pytest.raises(UserError, match="a graph of models cannot be a member"):
+        open_members([str(done)])
 
 
 def test_the_first_particles_are_the_models_by_themselves(

@@ -17,7 +17,7 @@ from serving import Server, answer
 from tokens_helpers import byte_level, save_member
 
 from pyswarmopt_groups.members.cache import CachedMember
-from pyswarmopt_groups.members.endpoint import KEY, EndpointMember, EndpointSpec
+from pyswarmopt_groups.members.endpoint import KEY, EndpointMember
 from pyswarmopt_groups.members.load import open_members
 from pyswarmopt_groups.members.local import LocalMember
 from pyswarmopt_groups.members.protocol import Sampling
@@ -170,7 +170,7 @@ def test_a_finished_run_and_a_mixture_are_members(
 
 
 def endpoint(server: Server) -> EndpointMember:
-    return EndpointMember("far", EndpointSpec(server.url, "m"))
+    return EndpointMember("far", server.url, "m")
 
 
 def test_an_endpoint_writes_and_counts(

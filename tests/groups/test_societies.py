@@ -28,7 +28,7 @@ def group() -> list[Scripted]:
 def decided(strategy: str, members: list[Scripted]) -> Verdict:
     items = quiz("AB", 1, 3)
     context = GroupContext(members, Task("quiz", items[:1], items[1:]), "letter")
-    (verdict,) = load_strategy(strategy).fit(context)(items[1:])
+    (verdict,) = load_strategy(strategy).decide(context, items[1:])
     return verdict
 
 

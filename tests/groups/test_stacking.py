@@ -37,6 +37,6 @@ def test_a_verdict_names_the_votes_and_how_many_agree() -> None:
     rows = [[0.8, 0.2], [0.3, 0.7], [0.9, 0.1], [0.2, 0.8]]
     context = context_of({"ann": rows, "bob": [[b, a] for a, b in rows]}, "ABAB", dev=2)
     assert context.task is not None
-    found = load_strategy("stacked").fit(context)(context.task.test)
+    found = load_strategy("stacked").decide(context, context.task.test)
     assert [(one.answer, one.ballots) for one in found] == [("A", ("A", "B")), ("B", ("B", "A"))]
     assert [(one.agreement, one.tokens) for one in found] == [(0.5, 20)] * 2

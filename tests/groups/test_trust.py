@@ -60,7 +60,7 @@ def test_answers_and_trust_are_bayes_rule_item_by_item(seed: int) -> None:
     known = task(40, 80, rng)
     members = group([0.7, 0.6, 0.5, 0.4], known, rng)
     context = GroupContext(members, known, "letter")
-    verdicts = load_strategy("trust").fit(context)(known.test)
+    verdicts = load_strategy("trust").decide(context, known.test)
     ballots = [[m.answer([item], "letter")[0].text for m in members] for item in known.test]
     start = context.accuracies.tolist()
     answers, _ = by_hand(start, ballots)
@@ -72,6 +72,6 @@ def test_answers_and_trust_are_bayes_rule_item_by_item(seed: int) -> None:
 def test_abstentions_move_nothing_and_nobody_may_answer() -> None:
     known = task(2, 3, random.Random(1))
     silent = Scripted("silent", answers=[known.dev[0].answer, "?", "?", "?", "?"])
-    verdicts = load_strategy("trust").fit(GroupContext([silent], known, "letter"))(known.test)
+    verdicts = load_strategy("trust").decide(GroupContext([silent], known, "letter"), known.test)
     assert [one.answer for one in verdicts] == [None] * 3
     assert verdicts[-1].notes["trust"] == verdicts[0].notes["trust"]

@@ -1,17 +1,19 @@
-"""The plan of the LLM layer as rules: few entries a folder, imports downwards, one of each
-thing.
-"""
+"""The plan of the LLM layer as rules: imports downwards, and what only the commands say."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import networkx
+import pytest
 from line_rules import files_that_spell_options, tree_of, users_of_the_cores_commands
 
+import pyswarmopt_groups
 import pyswarmopt_llm
+import pyswarmopt_rivals
 
 ROOT = Path(pyswarmopt_llm.__file__).parent
 
@@ -102,95 +104,26 @@ def test_no_files_import_each_other_in_a_circle() -> None:
     assert [c for c in networkx.strongly_connected_components(graph) if len(c) > 1] == []
 
 
-KINDS = {"factor", "delta", "full", "token"}
-CONCRETES = {
-    *("FactorSpace", "DeltaSpace", "FullSpace", "CoefficientSpace", "TokenSpace"),
-    *("TransformersEngine", "VllmEngine", "MixtureEngine"),
-}
-
-
-def test_the_kind_of_space_is_an_object_that_is_asked_not_a_name_that_is_compared() -> None:
-    def compares(node: ast.AST) -> bool:
-        if not isinstance(node, ast.Compare) or not ast.unparse(node.left).endswith("space"):
-            return False
-        constants = (
-            one
-            for part in node.comparators
-            for one in ast.walk(part)
-            if isinstance(one, ast.Constant)
-        )
-        return any(one.value in KINDS for one in constants)
-
-    assert homes(compares) == set()
-
-
-def test_no_concrete_engine_or_space_is_asked_for_outside_its_folder() -> None:
-    def asks(node: ast.AST) -> bool:
-        called = isinstance(node, ast.Call) and ast.unparse(node.func) == "isinstance"
-        return called and any(
-            isinstance(one, ast.Name) and one.id in CONCRETES for one in ast.walk(node.args[1])
-        )  # type: ignore[attr-defined]
-
-    assert {
-        name for name in homes(asks) if not name.startswith(("mix", "engine", "tokens", "servers"))
-    } == set()
-
-
-# One of each
-
-
-def homes(of: Callable[[ast.AST], bool]) -> set[str]:
-    """Modules with a node for which `of` holds."""
-    return {name for name, tree in modules() if any(map(of, ast.walk(tree)))}
-
-
-def test_one_registry_suggests_the_closest_name() -> None:
-    def suggests(node: ast.AST) -> bool:
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        return "difflib" in names or (isinstance(node, ast.ImportFrom) and node.module == "difflib")
-
-    assert homes(suggests) == {"common.registry"}
-
-
-def test_one_module_resamples() -> None:
-    words = ("permutation_test", "bootstrap", "wilson", "proportion_ci")
-
-    def resamples(node: ast.AST) -> bool:
-        if isinstance(node, ast.FunctionDef):
-            return any(word in node.name for word in words)
-        called = node.func if isinstance(node, ast.Call) else None
-        return isinstance(called, ast.Attribute) and called.attr in words
-
-    # of means of items, and of what several tasks' means are combined into
-    assert homes(resamples) == {"common.statistics"}
-
-
-def test_one_function_decides_between_letters_and_likelihoods() -> None:
-    def decides(node: ast.AST) -> bool:
-        if not isinstance(node, ast.IfExp):
-            return False
-        ends = [end.value for end in (node.body, node.orelse) if isinstance(end, ast.Constant)]
-        return set(ends) == {"letter", "likelihood"}
-
-    assert homes(decides) == {"scores.metrics.accuracy"}
-
-
-# What only `cli/` says and imports
-
-
-def test_only_the_commands_import_the_cores_commands() -> None:
-    assert users_of_the_cores_commands(pyswarmopt_llm) == set()
-
+# What only `cli/` says and imports, here and in the packages above
 
 SPELL_OPTIONS = {
     "common/config.py": "puts the dashes before the name of a setting in a command",
     "report/findings.py": "builds the commands that reports and model cards give",
     "experts/quantised/embedded.py": "an option of pip",
 }
+PACKAGES = [
+    (pyswarmopt_llm, set(SPELL_OPTIONS)),
+    (pyswarmopt_groups, set()),
+    (pyswarmopt_rivals, set()),
+]
 
 
-def test_only_the_commands_spell_options() -> None:
+@pytest.mark.parametrize(("package", "spell"), PACKAGES)
+def test_only_the_commands_spell_options_and_import_the_cores_commands(
+    package: ModuleType, spell: set[str]
+) -> None:
     """Elsewhere a message names the setting, in backticks; `cli/` shows it as it is typed
     (`UserError.spelled`).
     """
-    assert files_that_spell_options(pyswarmopt_llm) == set(SPELL_OPTIONS)
+    assert files_that_spell_options(package) == spell
+    assert users_of_the_cores_commands(package) == set()

@@ -17,10 +17,11 @@ from rich.cells import cell_len
 from rich.console import Console
 from search_helpers import files, questions, swarm_llm, write_task
 
+from pyswarmopt_rivals.cli.compare import print_comparison
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contest import compare, outcomes_in
 from pyswarmopt_rivals.comparison.contestants import known_methods
-from pyswarmopt_rivals.comparison.table import next_steps, print_comparison, summary_lines
+from pyswarmopt_rivals.comparison.table import next_steps, summary_lines
 
 SOME = ("uniform-soup", "best-single", "prediction-merge", "model-swarms", "nevergrad:RandomSearch")
 

@@ -63,6 +63,19 @@ def test_experts_are_asked_once_for_all_who_pay_for_them(
     assert trial.spent == 60 and not loaded
 
 
+@pytest.mark.parametrize("name", ["best-single", "lorahub", "item-model"])
+def test_what_was_scored_before_counts_with_the_seconds_of_then(name: str, bench: Bench) -> None:
+    if name == "lorahub":
+        pytest.importorskip("nevergrad")
+    first = run(contestant(name), bench, 0, 80)
+    known = bench.store.known
+    for key, row in known.items():
+        known[key] = {**row, "seconds": 100.0}
+    again = run(contestant(name), bench, 0, 80)
+    assert first["seconds"] < 100 and again["items"] == first["items"]
+    assert 0 <= again["seconds"] - 100 * again["items"] / 20 < 100
+
+
 def test_model_swarms_is_the_published_search_over_averages_of_factors(
     bench: Bench, words_task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,12 +63,12 @@ def test_the_scores_are_those_of_files_with_the_perturbed_items(
         return evaluate_model(*words, scoring="letter", threads=1).score
 
     words = f"--base {tiny_base} --adapter {experts[0]} --task {task} --scoring letter --threads 1"
-    words += " typos=0.3 typos=0.6 --seed 7"
+    words += " 0.3 0.6 --seed 7"
     code, out, err = swarm_llm(capsys, "perturb", *words.split(), "--json")
     assert code == 0, err
     found, plain, items = json.loads(out), scored(task), load_task(str(task)).test
     changed = {
-        f"typos={rate}": [with_typos(i, random.Random(f"7 {i.question}"), rate) for i in items]
+        f"{rate}": [with_typos(i, random.Random(f"7 {i.question}"), rate) for i in items]
         for rate in (0.3, 0.6)
     }
     assert (found["value"], found["seed"]) == (plain.value, 7)
@@ -86,6 +86,6 @@ def test_the_scores_are_those_of_files_with_the_perturbed_items(
         assert any(differences), f"{spec} changes nothing, which proves nothing"
     code, out, _ = swarm_llm(capsys, "perturb", *words.split())
     lines = out.splitlines()
-    lost = found["perturbed"]["typos=0.6"]["paired"]["lost"]
+    lost = found["perturbed"]["0.6"]["paired"]["lost"]
     assert code == 0 and lines[0].startswith("words test: accuracy ")
-    assert lines[2].startswith("  typos=0.6: ") and f" and {lost} lost, p = " in lines[2]
+    assert lines[2].startswith("  typos 0.6: ") and f" and {lost} lost, p = " in lines[2]

@@ -11,11 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pyswarmopt.base.arrays import Bools, Floats, holds_numbers
+
+if TYPE_CHECKING:
+    from pyswarmopt.driver.problem.space import Space
 
 EQUALITY_TOLERANCE = 1e-4  # that of the CEC 2006 problems (Liang et al. 2006)
 
@@ -80,10 +83,11 @@ class Constraints:
             if it is met to 1e-4. With ``keep_feasible``, an attribute or an entry, the objective is
             not called where any constraint is broken.
         dim: D.
+        space: parameters by name, which they are called with, if there are any.
 
     Raises:
         TypeError: none of these.
-        ValueError: a linear constraint of another dimension.
+        ValueError: a linear constraint of another dimension, or of parameters by name.
 
     Example:
         >>> inside = Constraints(lambda x: x[0] ** 2 + x[1] ** 2 - 1.0, dim=2)
@@ -91,8 +95,10 @@ class Constraints:
         [0.0, 3.0]
     """
 
-    def __init__(self, constraints: Any, dim: int) -> None:
-        self._constraints = [_read(constraint, dim) for constraint in listed(constraints)]
+    def __init__(self, constraints: Any, dim: int, space: Space | None = None) -> None:
+        several = constraints if isinstance(constraints, list | tuple) else [constraints]
+        given = [] if constraints is None else several
+        self._constraints = [_read(constraint, dim, space) for constraint in given]
 
     def __bool__(self) -> bool:
         return bool(self._constraints)
@@ -130,14 +136,12 @@ class Constraints:
         return np.concatenate(amounts), np.concatenate(slack)
 
 
-def listed(constraints: Any) -> list[Any]:
-    """None, one constraint or several as a list."""
-    if constraints is None:
-        return []
-    return list(constraints) if isinstance(constraints, list | tuple) else [constraints]
+def _by_name(fun: Any, space: Space | None) -> Any:
+    """A function of a point in place of one of parameters by name."""
+    return fun if space is None else space.named(fun, "a constraint", some=True)
 
 
-def _read_dict(constraint: dict[str, Any]) -> _Constraint:
+def _read_dict(constraint: dict[str, Any], space: Space | None) -> _Constraint:
     kind, fun = constraint.get("type"), constraint.get("fun")
     keys = {"type", "fun", "args", "jac", "keep_feasible"}
     if kind not in ("ineq", "eq") or not callable(fun) or constraint.keys() - keys:
@@ -145,17 +149,22 @@ def _read_dict(constraint: dict[str, Any]) -> _Constraint:
             f"constraints: {constraint!r}: use {{'type': 'ineq' or 'eq', 'fun': a callable}}"
         )
     args, strict = tuple(constraint.get("args", ())), bool(constraint.get("keep_feasible"))
-    high = np.asarray(np.inf if kind == "ineq" else 0.0)
-    return _Constraint(lambda x: fun(x, *args), np.asarray(0.0), high, strict)
+    high, called = np.asarray(np.inf if kind == "ineq" else 0.0), _by_name(fun, space)
+    return _Constraint(lambda x: called(x, *args), np.asarray(0.0), high, strict)
 
 
-def _read(constraint: Any, dim: int) -> _Constraint:
+def _read(constraint: Any, dim: int, space: Space | None) -> _Constraint:
     if isinstance(constraint, dict):
-        return _read_dict(constraint)
+        return _read_dict(constraint, space)
     if hasattr(constraint, "lb") and hasattr(constraint, "ub"):
         low, high = (np.asarray(side, dtype=np.float64) for side in (constraint.lb, constraint.ub))
         strict = bool(np.any(getattr(constraint, "keep_feasible", False)))
         if hasattr(constraint, "A"):
+            if space is not None:
+                raise ValueError(
+                    "space= and a linear constraint: its columns have no names; use a "
+                    "NonlinearConstraint or a callable of the parameters"
+                )
             # SciPy also takes sparse matrices
             dense = constraint.A.toarray() if hasattr(constraint.A, "toarray") else constraint.A
             matrix = np.atleast_2d(np.asarray(dense, dtype=np.float64))
@@ -166,9 +175,9 @@ def _read(constraint: Any, dim: int) -> _Constraint:
                 )
             return _Constraint(lambda x: matrix @ x, low, high, strict)
         if callable(getattr(constraint, "fun", None)):
-            return _Constraint(constraint.fun, low, high, strict)
+            return _Constraint(_by_name(constraint.fun, space), low, high, strict)
     if callable(constraint):
-        return _Constraint(constraint, np.asarray(-np.inf), np.asarray(0.0))
+        return _Constraint(_by_name(constraint, space), np.asarray(-np.inf), np.asarray(0.0))
     raise TypeError(
         f"constraints: {constraint!r} is neither a callable nor a NonlinearConstraint or "
         "LinearConstraint; "

@@ -10,12 +10,13 @@ label). Renaming the labels renames the results.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.base.arrays import Bools, Floats
+from pyswarmopt.base.arrays import Bools, Floats, Ints
 from pyswarmopt.hybrid.kinds import Kinds
 
 
@@ -29,8 +30,7 @@ class Coding:
         integers: (D,) mask of the coordinates that are rounded.
         categories: (D,) mask of those whose values low, low + 1, ..., high have no order.
         smooth: (D,) mask of those that are real numbers for the objective, too.
-        first: where each coordinate begins among the swarm's, (D,).
-        size: M.
+        widths: (D,) how many of the swarm's coordinates each has: one, or one for each label.
     """
 
     low: Floats
@@ -38,30 +38,34 @@ class Coding:
     integers: Bools
     categories: Bools
     smooth: Bools
-    first: npt.NDArray[np.int64]
-    size: int
+    widths: Ints
+
+    @cached_property
+    def first(self) -> Ints:
+        """Where each coordinate begins among the swarm's, (D,)."""
+        return np.cumsum(self.widths) - self.widths
+
+    @property
+    def size(self) -> int:
+        """M."""
+        return int(self.widths.sum())
 
     def bounds(self) -> tuple[Floats, Floats]:
         """The box of the swarm, (M,) each: the user's, (0, 1) for every label, and half a step more
         on either side for integers, so that all of them are equally likely at first.
         """
-        low, high = np.zeros(self.size), np.ones(self.size)
-        ordered, half = ~self.categories, np.where(self.integers, 0.5, 0.0)
-        low[self.first[ordered]] = (self.low - half)[ordered]
-        high[self.first[ordered]] = (self.high + half)[ordered]
-        return low, high
+        half = np.where(self.integers, 0.5, 0.0)
+        low = np.where(self.categories, 0.0, self.low - half)
+        high = np.where(self.categories, 1.0, self.high + half)
+        return np.repeat(low, self.widths), np.repeat(high, self.widths)
 
     @property
     def kinds(self) -> Kinds:
         """Kinds of the swarm's coordinates; labels are told apart by their keys."""
-        levels = np.zeros(self.size, dtype=np.int64)
-        levels[self.first] = np.where(
-            self.integers, self.high - self.low + 1, self.categories & (self.high == self.low)
-        )
-        parameter = np.searchsorted(self.first, np.arange(self.size), side="right") - 1
-        smooth = np.zeros(self.size, dtype=np.bool_)
-        smooth[self.first] = self.smooth
-        return Kinds(levels, parameter, smooth)
+        levels = np.where(self.integers, self.high - self.low + 1, self.categories).astype(np.int64)
+        parameter = np.repeat(np.arange(len(levels)), self.widths)
+        smooth = np.repeat(self.smooth, self.widths)
+        return Kinds(np.repeat(levels, self.widths), parameter, smooth)
 
     def decode(self, positions: Floats) -> Floats:
         """The swarm's positions, (n, M), as the objective sees them, (n, D), never out of
@@ -72,24 +76,18 @@ class Coding:
         x = positions[:, self.first]
         x = np.where(self.integers, np.clip(np.rint(x), self.low, self.high), x)
         for i in np.flatnonzero(self.categories).tolist():
-            x[:, i] = self.low[i] + positions[:, self._keys(i)].argmax(axis=1)
+            keys = slice(self.first[i], self.first[i] + self.widths[i])
+            x[:, i] = self.low[i] + positions[:, keys].argmax(axis=1)
         return x
 
     def encode(self, x: Floats) -> Floats:
         """Positions of the swarm, (n, M), that decode to the points x, (n, D)."""
         if not self.categories.any():
             return x
-        positions = np.zeros((len(x), self.size))
-        positions[:, self.first] = x
-        for i in np.flatnonzero(self.categories).tolist():
-            labels = np.arange(self.low[i], self.high[i] + 1)
-            positions[:, self._keys(i)] = np.rint(x[:, i, None]) == labels
-        return positions
-
-    def _keys(self, i: int) -> slice:
-        """Slice of the swarm's coordinates that are the keys of category i."""
-        first = int(self.first[i])
-        return slice(first, first + int(self.high[i] - self.low[i]) + 1)
+        keys = np.repeat(self.categories, self.widths)
+        labels = np.repeat(self.low - self.first, self.widths) + np.arange(self.size)
+        positions = np.repeat(x, self.widths, axis=1)
+        return np.where(keys, np.rint(positions) == labels, positions)
 
 
 def make_coding(
@@ -134,16 +132,13 @@ def make_coding(
         raise ValueError(
             f"no integer lies within the bounds ({low[i]}, {high[i]}) of coordinate {i}"
         )
-    widths = np.where(categories, inner_high - inner_low + 1, 1).astype(np.int64)
-    first = np.concatenate([[0], np.cumsum(widths)[:-1]])
     return Coding(
         low=np.where(whole, inner_low, low),
         high=np.where(whole, inner_high, high),
         integers=integers,
         categories=categories,
         smooth=~(whole | _mask("rounded", rounded, len(low))),
-        first=first,
-        size=int(widths.sum()),
+        widths=np.where(categories, inner_high - inner_low + 1, 1).astype(np.int64),
     )
 
 

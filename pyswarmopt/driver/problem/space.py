@@ -377,17 +377,17 @@ class Space:
         """
         if not callable(fun):
             raise TypeError(f"{what}={fun!r} cannot be called")
+        names = list(self._parameters)
         try:
             signature = inspect.signature(fun)
         except (TypeError, ValueError):  # some built-in functions have none
-            return functools.partial(_call, fun, self, None)
+            return functools.partial(_call, fun, self, names)
         takes = signature.parameters
-        names = list(self._parameters)
         if some and not any(p.kind is p.VAR_KEYWORD for p in takes.values()):
             names = [name for name in names if name in takes]
         problem = _cannot_bind(signature, names)
         if problem and len(takes) == 1 and not takes.keys() & self._parameters.keys():
-            return functools.partial(_call, fun, self, True)
+            return functools.partial(_call, fun, self, None)
         always = [name for name in names if not self._conditions[name]]
         if problem := problem or _cannot_bind(signature, always):
             raise ValueError(
@@ -395,7 +395,7 @@ class Space:
                 f"({problem}); take these names, with a default where a condition leaves one out, "
                 "or one parameter of another name, which gets them as a dict"
             )
-        return functools.partial(_call, fun, self, names if some else None)
+        return functools.partial(_call, fun, self, names)
 
     def _check_condition(self, name: str, condition: When) -> None:
         parent = self._parameters.get(condition.name)  # of those before
@@ -406,15 +406,12 @@ class Space:
             )
 
 
-def _call(fun: Callable[..., Any], space: Space, names: Any, x: Any) -> Any:
-    """`names`: True for a dict, None for all parameters as keyword arguments, or a list of those
-    wanted.
-    """
+def _call(fun: Callable[..., Any], space: Space, names: list[str] | None, x: Any) -> Any:
+    """Call it with the parameters of these names as keyword arguments, or with a dict of all."""
     params = space.decode(np.asarray(x))
-    if names is True:
+    if names is None:
         return fun(params)
-    wanted = params if names is None else names
-    return fun(**{name: params[name] for name in wanted if name in params})
+    return fun(**{name: params[name] for name in names if name in params})
 
 
 def _read(name: str, spec: Any) -> Parameter:

@@ -1,15 +1,14 @@
-"""Workers that call the objective: this thread, threads, processes, Ray, or a map of the user's
-own.
-"""
+"""Workers that call the objective: this thread, threads, processes, or those of the user's own."""
 
 from __future__ import annotations
 
 import math
 import os
 import pickle
+import re
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 if TYPE_CHECKING:  # imported on use: this thread alone needs none of it
     from concurrent.futures import Executor, Future
@@ -21,32 +20,38 @@ Y = TypeVar("Y")
 MapLike = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 
 
-class Workers:
-    """A pool that is opened at its first use and must be closed.
+class Workers(Generic[X, Y]):
+    """A pool of workers that call one function; it is opened at its first use and must be closed.
 
     Args:
         spec: a number of threads, -1 for as many as there are cores; "threads", "threads:N",
-            "processes" or "processes:N" (N defaults to the number of cores); "ray", which uses the
-            cluster that Ray is connected to, or starts one on this machine; an executor, which
+            "processes" or "processes:N" (N defaults to the number of cores); an executor, which
             stays open: one of `concurrent.futures` or mpi4py, Dask's client, or another object
             with `submit`; or a callable like the built-in `map`.
+        function: what they call.
+        lost: from an error to what stands for the answer of a worker that gave none: its process
+            died, it sent what cannot be pickled, or it was too slow. None: the error is raised.
 
     Raises:
-        ValueError: none of these.
-        ImportError: "ray" where Ray is not installed.
+        ValueError: none of these; a function that cannot be pickled, for processes.
 
     Processes are started afresh ("spawn": a fork of a process that runs torch's threads may hang),
     so a script needs its ``if __name__ == "__main__":``, and the objective must be importable: a
-    function at the top level of a module. Ray also sends functions that were defined elsewhere, but
-    what they use must be importable on its workers.
+    function at the top level of a module.
 
     Example:
-        >>> with Workers("threads:2") as workers:
-        ...     workers.map(abs, [-1, 2, -3])
+        >>> with Workers("threads:2", abs) as workers:
+        ...     workers.map([-1, 2, -3])
         [1, 2, 3]
     """
 
-    def __init__(self, spec: int | str | MapLike | Executor) -> None:
+    def __init__(
+        self,
+        spec: int | str | MapLike | Executor,
+        function: Callable[[X], Y],
+        lost: Callable[[Exception], Y] | None = None,
+    ) -> None:
+        self._function, self._lost = function, lost
         self._map: MapLike | None = None
         self._executor: Any = None
         if hasattr(spec, "submit"):
@@ -57,38 +62,15 @@ class Workers:
             self.kind, self.count, self._map = "map", 1, spec
         else:
             self.kind, self.count = _parse(spec)
-        if self.kind == "ray":
-            self._executor = _Ray()
+        if self.kind == "processes":
+            _check_sendable(function)
 
-    def check(self, function: Callable[[Any], Any]) -> None:
-        """Whether `function` can be sent to where it will run.
-
-        Raises:
-            ValueError: it cannot be pickled, and the workers are processes.
-        """
-        if self.kind != "processes":
-            return
-        try:
-            pickle.dumps(function)
-        except (pickle.PicklingError, AttributeError, TypeError) as error:
-            raise ValueError(
-                f"the objective cannot be sent to processes ({error}); define it at the top level "
-                "of a module, "
-                "or use threads"
-            ) from error
-
-    def map(
-        self,
-        function: Callable[[X], Y],
-        items: list[X],
-        lost: Callable[[Exception], Y] | None = None,
-        seconds: float = math.inf,
-    ) -> list[Y]:
-        """``[function(item) for item in items]``, possibly at the same time; `lost` and `seconds`
-        as for `answer`.
+    def map(self, items: list[X], seconds: float = math.inf) -> list[Y]:
+        """The answers for `items`, in their order, possibly found at the same time; each is given up
+        after so many seconds.
         """
         if self._map is not None:
-            answers = list(self._map(function, items))
+            answers = list(self._map(self._function, items))
             if len(answers) != len(items):
                 raise ValueError(
                     f"workers= gave {len(answers)} answers for {len(items)} points; use a callable "
@@ -96,18 +78,17 @@ class Workers:
                 )
             return answers
         if self.kind == "serial":
-            return [function(item) for item in items]
+            return [self._function(item) for item in items]
         end = time.monotonic() + seconds
-        futures = [self.submit(function, item) for item in items]
+        futures = [self.submit(item) for item in items]
         try:
-            pairs = zip(futures, items, strict=True)
-            return [self.answer(future, function, item, lost, end) for future, item in pairs]
+            return [self.answer(*pair, end) for pair in zip(futures, items, strict=True)]
         except BaseException:
             for future in futures:
                 _cancel(future)
             raise
 
-    def submit(self, function: Callable[[X], Y], item: X) -> Future[Y]:
+    def submit(self, item: X) -> Future[Y]:
         """Begin a call and go on; a worker that is this thread makes it at once. Not for a map of
         the user's own.
 
@@ -118,15 +99,15 @@ class Workers:
 
         if self.kind == "serial":
             future: Future[Y] = futures.Future()
-            future.set_result(function(item))
+            future.set_result(self._function(item))
             return future
         try:
-            future = self._pool().submit(function, item)
+            future = self._pool().submit(self._function, item)
         except futures.BrokenExecutor:
             if self.kind != "processes":
                 raise
             self.close(wait=False)  # a process has died
-            future = self._pool().submit(function, item)
+            future = self._pool().submit(self._function, item)
         if not hasattr(future, "result"):
             raise ValueError(
                 f"workers=: submit() of {type(self._executor).__name__} gave "
@@ -134,24 +115,8 @@ class Workers:
             )
         return future
 
-    def answer(
-        self,
-        future: Future[Y],
-        function: Callable[[X], Y],
-        item: X,
-        lost: Callable[[Exception], Y] | None = None,
-        end: float = math.inf,
-    ) -> Y:
-        """The answer of a call that was submitted.
-
-        Args:
-            future: of the call.
-            function: what was called.
-            item: with what.
-            lost: from an error to what stands for the answer of a worker that gave none: its
-                process died, it sent what cannot be pickled, or it was too slow. None: the error is
-                raised.
-            end: when to give it up, by `time.monotonic`.
+    def answer(self, future: Future[Y], item: X, end: float = math.inf) -> Y:
+        """The answer for an item that was submitted; it is given up at `end`, by `time.monotonic`.
 
         Where a process dies, so do all calls of its pool: each is made again, in a process of its
         own, and what dies there is lost.
@@ -163,35 +128,30 @@ class Workers:
             left = () if end == math.inf else (max(end - time.monotonic(), 0.0),)
             return future.result(*left)
         except futures.BrokenExecutor:
-            if lost is None or self.kind != "processes":
+            if self._lost is None or self.kind != "processes":
                 raise
-            return self._alone(function, item, lost)
+            return self._alone(item, self._lost)
         except Exception as error:
             if isinstance(error, TimeoutError) and time.monotonic() >= end:
                 self.give_up(future)
-            if lost is None:
+            if self._lost is None:
                 raise
-            return lost(error)
+            return self._lost(error)
 
     def give_up(self, future: Any) -> None:
         """Wait no longer for a call; a thread of ours that hangs is left behind, with its pool."""
         if not _cancel(future) and self.kind == "threads":
             self.close(wait=False)
 
-    @staticmethod
-    def _alone(function: Callable[[X], Y], item: X, lost: Callable[[Exception], Y]) -> Y:
+    def _alone(self, item: X, lost: Callable[[Exception], Y]) -> Y:
         from pyswarmopt.driver.workers.processes import open_pool
 
         with open_pool(1) as pool:
             try:
-                return pool.submit(function, item).result()
+                return pool.submit(self._function, item).result()
             except Exception as error:
                 error.add_note("the process that called fun died, or sent what cannot be read")
                 return lost(error)
-
-    def capacity(self) -> int:
-        """Number of calls that can be under way at once; a Ray cluster may grow and shrink."""
-        return int(self._executor.capacity()) if self.kind == "ray" else self.count
 
     def _pool(self) -> Any:
         if self._executor is None and self.kind == "threads":
@@ -212,7 +172,7 @@ class Workers:
             self._executor.shutdown(wait, cancel_futures=True)
             self._executor = None
 
-    def __enter__(self) -> Workers:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
@@ -224,51 +184,28 @@ def _cancel(future: Any) -> bool:
     return bool(future.cancel()) if hasattr(future, "cancel") else False
 
 
+def _check_sendable(function: Callable[..., Any]) -> None:
+    try:
+        pickle.dumps(function)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise ValueError(
+            f"the objective cannot be sent to processes ({error}); define it at the top level of a "
+            "module, or use threads"
+        ) from error
+
+
 def _parse(spec: int | str) -> tuple[str, int]:
     """The kind of workers and their number."""
     cores = os.cpu_count() or 1
     if isinstance(spec, int) and (spec >= 1 or spec == -1):
         return ("serial" if spec == 1 else "threads"), cores if spec == -1 else spec
-    kind, colon, number = spec.partition(":") if isinstance(spec, str) else ("", "", "")
-    if spec == "ray":
-        return kind, 1
-    if kind in ("threads", "processes") and not colon:
-        return kind, cores
-    if kind in ("threads", "processes") and number.isdecimal() and int(number) >= 1:
-        return kind, int(number)
-    raise ValueError(
-        f"workers={spec!r}: use a number >= 1 of threads, -1 for all cores, 'threads:N', "
-        "'processes:N', 'ray', an executor or a callable like map"
+    named = (
+        re.fullmatch("(threads|processes)(?::([0-9]+))?", spec) if isinstance(spec, str) else None
     )
-
-
-class _Ray:
-    """Calls on the cluster that Ray is connected to; at the first one a cluster is started where
-    there is none.
-    """
-
-    def __init__(self) -> None:
-        try:
-            import ray
-        except ImportError as error:
-            raise ImportError(
-                "workers='ray' needs Ray, which is not installed: pip install ray"
-            ) from error
-        self._ray: Any = ray
-        self._task: Any = ray.remote(lambda function, item: function(item))
-        self._sent: tuple[Any, Any] = (None, None)  # a function and where Ray keeps it
-
-    def submit(self, function: Callable[[Any], Any], item: Any) -> Future[Any]:
-        if self._sent[0] is not function:
-            self._connect()
-            self._sent = function, self._ray.put(function)
-        future: Future[Any] = self._task.remote(self._sent[1], item).future()
-        return future
-
-    def capacity(self) -> int:
-        self._connect()
-        return max(int(self._ray.cluster_resources().get("CPU", 1)), 1)
-
-    def _connect(self) -> None:
-        if not self._ray.is_initialized():
-            self._ray.init()
+    count = int(named[2] or cores) if named else 0
+    if named is None or count < 1:
+        raise ValueError(
+            f"workers={spec!r}: use a number >= 1 of threads, -1 for all cores, 'threads:N', "
+            "'processes:N', an executor or a callable like map"
+        )
+    return named[1], count

@@ -1,11 +1,10 @@
-"""Pictures of searches: convergence, diversity, paths, forces, landscapes, animations, parameters,
-Pareto fronts.
+"""Pictures of searches: convergence, diversity, paths, forces, landscapes, animations.
 
 matplotlib (extra: toy) is imported when a picture is made. Every function takes the axes to draw
 on, or makes a pyplot figure, and returns the axes: ``plt.show()`` and notebooks show that figure,
 ``axes.figure.savefig(path)`` saves it and ``plt.close(axes.figure)`` closes it. What can be drawn:
-the `Result` of `minimize`, the `MultiResult` of `minimize_multi`, the steps of `pyswarmopt.record`,
-the folder of a `swarm-llm` run, and what `swarm-llm`'s search returns.
+the `Result` of `minimize`, the steps of `pyswarmopt.record`, the folder of a `swarm-llm` run, and
+what `swarm-llm`'s search returns.
 
     >>> import matplotlib.pyplot
     >>> matplotlib.use("agg")
@@ -22,10 +21,8 @@ from __future__ import annotations
 from pyswarmopt.inspect.plot.animation import animate
 from pyswarmopt.inspect.plot.curves import convergence, diversity
 from pyswarmopt.inspect.plot.plane import forces, landscape, trajectory
-from pyswarmopt.inspect.plot.results import front, importance, parameter
 from pyswarmopt.inspect.plot.trace import Trace, trace
 
 __all__ = [
-    "Trace", "animate", "convergence", "diversity", "forces", "front", "importance", "landscape",
-    "parameter", "trace", "trajectory",
+    "Trace", "animate", "convergence", "diversity", "forces", "landscape", "trace", "trajectory",
 ]  # fmt: skip

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats, Ints
-from pyswarmopt.driver.history import History, ParticleRecord, Record
+from pyswarmopt.driver.history import History, ParticleRecord
 from pyswarmopt.driver.result import Result
 from pyswarmopt.inspect.step import Step
 
@@ -31,17 +31,19 @@ class Trace:
         values: what it found, (E,).
 
     Example:
-        >>> Trace(np.array([2, 4]), np.array([0.5, 0.25]), maximize=False).best[-1]
-        np.float64(0.25)
+        >>> import pyswarmopt as pso
+        >>> r = pso.minimize(pso.functions.sphere, [(-5, 5)] * 2, max_evals=40, seed=0)
+        >>> trace(r).best[-1] == r.fun, len(trace(r).x)
+        (np.True_, 0)
     """
 
     evaluations: Ints
     best: Floats
     maximize: bool
-    rounds: Ints = field(default_factory=lambda: np.empty(0, np.int64))
-    particles: Ints = field(default_factory=lambda: np.empty(0, np.int64))
-    x: Floats = field(default_factory=lambda: np.empty((0, 0)))
-    values: Floats = field(default_factory=lambda: np.empty(0))
+    rounds: Ints
+    particles: Ints
+    x: Floats
+    values: Floats
 
     def positions(self) -> Floats:
         """All positions, round by round, (E, D); a ValueError if only values were kept."""
@@ -97,15 +99,16 @@ def _of_history(history: History, maximize: bool) -> Trace:
     if not records:
         raise ValueError("this search has no history to plot")
     if isinstance(records[0], ParticleRecord):
-        return _of_rows([(r.iteration, r.particle, r.value, r.x) for r in records], maximize)
-    kept: list[Record] = records
-    best = np.array([r.best for r in kept])
-    return Trace(np.array([r.evaluations for r in kept]), best, maximize)
+        return _of_rows(records, maximize)
+    evaluations, best = np.array([(r.evaluations, r.best) for r in records]).T
+    numbers, none = np.empty(0, np.int64), np.empty((0, 0))
+    upto = evaluations.astype(np.int64)
+    return Trace(upto, best, maximize, numbers, numbers, none, none.ravel())
 
 
 def _of_steps(steps: Sequence[Step]) -> Trace:
     rows = [
-        (step.number, i, float(value), x)
+        ParticleRecord(step.number, i, float(value), x)
         for step in steps
         for i, (x, value) in enumerate(zip(step.x, step.values, strict=True))
     ]
@@ -120,18 +123,19 @@ def _of_folder(folder: Path) -> Trace:
     # a last line without an end was not finished
     records = [json.loads(line) for line in lines[:-1] if line]
     rows = [
-        (row["iteration"], row["particle"], row["value"], np.ravel(row["coefficients"]))
-        for row in records
-        if row.get("phase", "search") == "search"
+        ParticleRecord(r["iteration"], r["particle"], r["value"], np.ravel(r["coefficients"]))
+        for r in records
+        if r.get("phase", "search") == "search"
     ]
     if not rows:
         raise ValueError(f"{journal}: holds no evaluation yet")
     return _of_rows(rows, maximize=True)
 
 
-def _of_rows(rows: Sequence[tuple[int, int, float, Floats]], maximize: bool) -> Trace:
-    """A trace from one row per evaluation: round, particle, value, position."""
-    rounds, particles, values, x = zip(*sorted(rows, key=lambda row: row[0]), strict=True)
+def _of_rows(rows: Sequence[ParticleRecord], maximize: bool) -> Trace:
+    """A trace from one row per evaluation."""
+    in_order = sorted(rows, key=lambda row: row.iteration)
+    rounds, particles, values, x = zip(*in_order, strict=True)
     _, numbers, counts = np.unique(rounds, return_inverse=True, return_counts=True)
     sign = -1.0 if maximize else 1.0
     lowest = np.full(len(counts), np.inf)

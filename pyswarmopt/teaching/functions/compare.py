@@ -15,8 +15,7 @@ from pyswarmopt.algorithms import registry as recipes
 from pyswarmopt.base.spelling import did_you_mean
 from pyswarmopt.driver.result import INTERRUPTED, Result
 from pyswarmopt.inspect.plot.curves import median_interval
-from pyswarmopt.teaching.functions.function import ToyFunction
-from pyswarmopt.teaching.functions.functions import ALL
+from pyswarmopt.teaching.functions.functions import ALL, ToyFunction
 from pyswarmopt.teaching.functions.wrappers import rotated, shifted
 
 

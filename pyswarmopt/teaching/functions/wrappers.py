@@ -1,4 +1,4 @@
-"""Test functions made harder: shifted, rotated, noisy, each with its optimum."""
+"""Test functions made harder: shifted, rotated, each with its optimum."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats, is_tensor
-from pyswarmopt.teaching.functions.function import ToyFunction, lib_of
+from pyswarmopt.teaching.functions.functions import ToyFunction, lib_of
 
 
 def shifted(function: ToyFunction, shift: npt.ArrayLike) -> ToyFunction:
@@ -70,33 +70,6 @@ def rotated(function: ToyFunction, seed: int) -> ToyFunction:
     )
 
 
-def noisy(function: ToyFunction, sigma: float, seed: int) -> ToyFunction:
-    """``f(x) + sigma N(0, 1)``, another draw at every call.
-
-    The function keeps its own generator: the same calls in the same order give the same values.
-
-    Args:
-        function: a test function.
-        sigma: standard deviation of the noise, in the units of f.
-        seed: of the noise.
-
-    Returns:
-        A test function.
-
-    Example:
-        >>> from pyswarmopt import functions
-        >>> f = noisy(functions.sphere, sigma=1.0, seed=0)
-        >>> bool(f([0.0, 0.0]) != f([0.0, 0.0])), f(np.zeros((5, 2))).shape
-        (True, (5,))
-    """
-    return replace(
-        function,
-        name=f"noisy_{function.name}",
-        formula=f"f(x) + {sigma:g} N(0, 1), f(x) = {function.formula}",
-        evaluate=partial(_with_noise, function, sigma, np.random.default_rng(seed)),
-    )
-
-
 # At the top level, so that processes can be sent them.
 
 
@@ -114,11 +87,6 @@ def _turned(function: ToyFunction, seed: int, x: Any) -> Any:
     return function((x - centre) @ matrix.T + centre)
 
 
-def _with_noise(function: ToyFunction, sigma: float, random: np.random.Generator, x: Any) -> Any:
-    value = function(x)
-    return value + _like(sigma * random.standard_normal(tuple(x.shape[:-1])), x)
-
-
 def _like(array: npt.ArrayLike, x: Any) -> Any:
     return lib_of(x).as_tensor(array, dtype=x.dtype, device=x.device) if is_tensor(x) else array
 
@@ -130,4 +98,4 @@ def _rotation(dim: int, seed: int) -> Floats:
     return q * np.sign(np.diag(r))
 
 
-__all__ = ["noisy", "rotated", "shifted"]
+__all__ = ["rotated", "shifted"]

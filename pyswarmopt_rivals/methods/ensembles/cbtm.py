@@ -77,13 +77,12 @@ def fit(settings: Settings) -> LikelihoodAnswerer:
     def loglikelihood(pairs: Pairs) -> list[float]:
         contexts = contexts_of(pairs)
         texts = [text for _, text in as_users_words(panel.engine, contexts)]
-        shares = torch.from_numpy(clusters.probabilities(texts)).float()
-        by_expert = torch.zeros(len(texts), panel.n).index_add_(1, torch.tensor(chosen), shares)
+        shares = torch.from_numpy(clusters.probabilities(texts))
+        by_expert = torch.zeros(len(texts), panel.n).double()
+        by_expert.index_add_(1, torch.tensor(chosen), shares)
         weights = dict(zip(contexts, by_expert, strict=True))
-        logprobs = panel.token_logprobs(pairs)
-        return [
-            float((weights[context].log()[:, None] + rows).logsumexp(0).sum())
-            for (context, _), rows in zip(pairs, logprobs, strict=True)
-        ]
+        table = panel.table(pairs)
+        of_pairs = torch.stack([weights[context] for context, _ in pairs])
+        return table.loglikelihood(of_pairs[table.owner])
 
     return LikelihoodAnswerer(loglikelihood)

@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.published.classifiers import padded
 from pyswarmopt_llm.scores.choices import PASSES
 from pyswarmopt_rivals.bench import as_patch
 from pyswarmopt_rivals.methods.changes import SideBySide, mixture, side_by_side
@@ -27,7 +27,7 @@ BATCH = 8  # texts at once
 
 
 Batch = tuple[Tensor, Tensor]
-"""Texts padded on the right: ids and mask (1 on tokens, 0 on padding), (N, T) int64 each."""
+"""See `padded`."""
 
 
 def token_batches(
@@ -38,10 +38,8 @@ def token_batches(
     """
     device, pad = engine.model.device, engine.tokenizer.pad_token_id
     for start in range(0, len(texts), size):
-        rows = [torch.tensor(engine.encode_prompt(text)) for text in texts[start : start + size]]
-        mask = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)
-        ids = pad_sequence(rows, batch_first=True, padding_value=pad)
-        yield ids.to(device), mask.to(device)
+        rows = [engine.encode_prompt(text) for text in texts[start : start + size]]
+        yield padded(rows, pad, device)
 
 
 def answer_logits(model: Any, batch: Batch, parameters: dict[str, Tensor] | None = None) -> Tensor:

@@ -74,7 +74,7 @@ def answered(members: Sequence[Member], task: Task, setting: Setting) -> dict[st
     context = GroupContext(voters(kept, setting.config, task), task, "likelihood")
     right = {SINGLE: context.collect(task.test).right[context.order[0]].tolist()}
     for name in setting.strategies:
-        verdicts = load_strategy(name).fit(context)(task.test)
+        verdicts = load_strategy(name).decide(context, task.test)
         pairs = zip(task.test, verdicts, strict=True)
         right[name] = [is_right(item, verdict.answer) for item, verdict in pairs]
     return right

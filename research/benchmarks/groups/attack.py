@@ -195,7 +195,7 @@ def decided(
 
     context = GroupContext(members, Task("attack", (), tuple(items), TEMPLATE), "generate", seed)
     if strategy == "majority":
-        return load_strategy(strategy).fit(context)(items)
+        return load_strategy(strategy).decide(context, items)
     patches = {"later_turn": one_line(refinement.later_turn)} if plain else {}
     return refined(context, f"refine:{TRIED}", patches)
 

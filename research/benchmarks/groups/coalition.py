@@ -118,7 +118,7 @@ def rows(context: GroupContext, longer: GroupContext, seed: int) -> Iterator[dic
     for number, order in enumerate(others, start=1):
         verdicts = piped(context, dict(zip(JOBS, order, strict=True)))
         yield line(f"specialists in other jobs, {number}", seed, task, verdicts)
-    verdicts = load_strategy("coalition").fit(context)(task.test)
+    verdicts = load_strategy("coalition").decide(context, task.test)
     jobs = dict(verdicts[0].notes["jobs"])
     yield line("`coalition`", seed, task, verdicts) | {"jobs": jobs}
 

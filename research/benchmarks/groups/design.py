@@ -71,7 +71,7 @@ def decided(design: Design, task: Task, seed: int, items: Sequence[Item]) -> lis
     """The verdicts of a design."""
     members = everybody()
     context = GroupContext([members[k] for k in design.members], task, "generate", seed)
-    return load_strategy(design.strategy).fit(context)(items)
+    return load_strategy(design.strategy).decide(context, items)
 
 
 def row_of(design: Design, task: Task, seed: int) -> dict[str, Any]:

@@ -250,13 +250,13 @@ def rows(models: Sequence[Polynomials | Network], name: str, seed: int) -> Itera
         yield line(f"member {k + 1}", alone[1])
     yield line("best member on dev", max(worth)[2])
     yield line(
-        "`majority` of the first answers", load_strategy("majority").fit(groups[False])(test)
+        "`majority` of the first answers", load_strategy("majority").decide(groups[False], test)
     )
-    surest = load_strategy("society:eee:d").fit(groups[True])(test)
+    surest = load_strategy("society:eee:d").decide(groups[True], test)
     yield line("one debate", surest)
     for society in SOCIETIES:
-        yield line(society, load_strategy(f"society:{society}").fit(groups[True])(test))
-    yield line(UNSAID, load_strategy("society:eee:ddd").fit(groups[False])(test))
+        yield line(society, load_strategy(f"society:{society}").decide(groups[True], test))
+    yield line(UNSAID, load_strategy("society:eee:ddd").decide(groups[False], test))
 
 
 def main() -> None:

@@ -194,7 +194,7 @@ def rows(work: Path, seed: int) -> Iterator[dict[str, Any]]:
                 ]
                 yield line(kind, seed, task, said) | {"group": "alone"}
         for strategy in STRATEGIES:
-            verdicts = load_strategy(strategy).fit(context)(task.test)
+            verdicts = load_strategy(strategy).decide(context, task.test)
             yield line(f"`{strategy}`", seed, task, verdicts) | {"group": name}
 
 

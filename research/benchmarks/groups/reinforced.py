@@ -99,7 +99,7 @@ def rows(context: GroupContext, items: Sequence[Item], seed: int) -> Iterator[di
     if seed:
         return
     for strategy in ("majority", "route-neighbours", "attention"):
-        verdicts = load_strategy(strategy).fit(context)(items)
+        verdicts = load_strategy(strategy).decide(context, items)
         yield line(f"`{strategy}`", seed, task, verdicts)
     best = context.order[0]
     alone = [

@@ -45,7 +45,7 @@ from talking import (
     refined,
 )
 
-from pyswarmopt_groups.context import Decide, GroupContext, Verdict
+from pyswarmopt_groups.context import GroupContext, Verdict
 from pyswarmopt_groups.members.protocol import (
     GREEDY,
     Answer,
@@ -159,37 +159,29 @@ def better(first: str, second: str, rng: random.Random) -> str:
 # The lecture's two programs
 
 
-def equal_strings(context: GroupContext) -> Decide:
+def equal_strings(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
     """The output that most members give, letter by letter; of ties the first-listed."""
-
-    def decide(items: Sequence[Item]) -> list[Verdict]:
-        responses = context.collect(items)
-        verdicts = []
-        for i in range(len(items)):
-            texts = [row[i].text for row in responses.answers]
-            winner = Counter(texts).most_common(1)[0][0]
-            verdicts.append(Verdict(winner, tuple(texts), 0.0, responses.cost(i)))
-        return verdicts
-
-    return decide
+    responses = context.collect(items)
+    verdicts = []
+    for i in range(len(items)):
+        texts = [row[i].text for row in responses.answers]
+        winner = Counter(texts).most_common(1)[0][0]
+        verdicts.append(Verdict(winner, tuple(texts), 0.0, responses.cost(i)))
+    return verdicts
 
 
-def appended(context: GroupContext) -> Decide:
+def appended(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
     """All outputs one after the other, each member reading those before; the answer is the first
     member's.
     """
-
-    def decide(items: Sequence[Item]) -> list[Verdict]:
-        shown = [render_prompt(item, "generate", context.template) for item in items]
-        costs, firsts = [0] * len(items), [""] * len(items)
-        for k, member in enumerate(context.members):
-            for i, reply in enumerate(member.generate(shown)):
-                costs[i] += reply.tokens
-                firsts[i] = firsts[i] or reply.texts[0] if k == 0 else firsts[i]
-                shown[i] += f"\n{reply.texts[0]}"
-        return [Verdict(text, (text,), 1.0, cost) for text, cost in zip(firsts, costs, strict=True)]
-
-    return decide
+    shown = [render_prompt(item, "generate", context.template) for item in items]
+    costs, firsts = [0] * len(items), [""] * len(items)
+    for k, member in enumerate(context.members):
+        for i, reply in enumerate(member.generate(shown)):
+            costs[i] += reply.tokens
+            firsts[i] = firsts[i] or reply.texts[0] if k == 0 else firsts[i]
+            shown[i] += f"\n{reply.texts[0]}"
+    return [Verdict(text, (text,), 1.0, cost) for text, cost in zip(firsts, costs, strict=True)]
 
 
 # Rows
@@ -233,16 +225,16 @@ def rows(context: GroupContext, seed: int) -> Iterator[dict[str, Any]]:
     """A line for each member, vote and negotiation."""
     task = context.task
     yield from members_alone(context, seed)
-    programs: dict[str, Callable[[GroupContext], Decide]] = {
+    programs: dict[str, Callable[[GroupContext, Sequence[Item]], list[Verdict]]] = {
         "equal strings win": equal_strings,
         "all outputs appended, the first member's answer": appended,
     }
     for name, program in programs.items():
-        yield line(name, seed, task, program(context)(task.test))
+        yield line(name, seed, task, program(context, task.test))
     for name in ("majority", "weighted", f"self-consistency:{SAMPLES}"):
-        verdicts = load_strategy(name).fit(context)(task.test)
+        verdicts = load_strategy(name).decide(context, task.test)
         yield line(f"`{name}`", seed, task, verdicts)
-    verdicts = load_strategy("fuse").fit(context)(task.test)
+    verdicts = load_strategy("fuse").decide(context, task.test)
     yield line("`fuse`", seed, task, verdicts) | {"auc": ranker_auc(context)}
     yield from rounds(context, seed)
 
@@ -252,7 +244,7 @@ def societies(context: GroupContext, seed: int) -> Iterator[dict[str, Any]]:
     task = replace(context.task, name=f"societies, {context.task.name}")
     for name in society_names(3, 3):
         strategy = load_strategy(name)
-        verdicts = strategy.fit(context)(task.test)
+        verdicts = strategy.decide(context, task.test)
         yield line(name, seed, task, verdicts) | strategy.measures(task.test, verdicts)
 
 
@@ -297,7 +289,7 @@ def attacks(seed: int) -> Iterator[dict[str, Any]]:
         groups = {"": everybody, ", defended": GroupContext(trusted, task, "generate", seed)}
         for suffix, group in groups.items():
             yield line(
-                f"`majority`{suffix}", seed, task, load_strategy("majority").fit(group)(test)
+                f"`majority`{suffix}", seed, task, load_strategy("majority").decide(group, test)
             )
             for method in (EVERY_ROUND, "`refine` (one argument per answer)"):
                 verdicts = refined(group, *REFINED[method])

@@ -135,7 +135,7 @@ def decided(context: GroupContext, name: str, items: Sequence[Item]) -> list[Ver
     calibrated probability for agreement.
     """
     if name != SINGLE:
-        return load_strategy(name).fit(context)(items)
+        return load_strategy(name).decide(context, items)
     best = context.order[0]
     responses = context.collect(items)
     sure = context.beliefs(best, items, responses.answers[best]).max(axis=1)

@@ -180,7 +180,7 @@ def votes(context: GroupContext, seed: int) -> Iterator[dict[str, Any]]:
     task = context.task
     yield from members_alone(context, seed)
     for name in ("majority", "weighted", "self-consistency", "fuse"):
-        verdicts = load_strategy(name).fit(context)(task.test)
+        verdicts = load_strategy(name).decide(context, task.test)
         yield line(f"`{name}`", seed, task, verdicts)
 
 
@@ -198,7 +198,7 @@ def refined(group: GroupContext, strategy: str, patches: Patches) -> list[Verdic
     with ExitStack() as stack:
         for function, stand_in in patches.items():
             stack.enter_context(mock.patch.object(refinement, function, stand_in))
-        return load_strategy(strategy).fit(group)(group.task.test)
+        return load_strategy(strategy).decide(group, group.task.test)
 
 
 def adaptive(context: GroupContext, seed: int) -> Iterator[dict[str, Any]]:
@@ -207,7 +207,7 @@ def adaptive(context: GroupContext, seed: int) -> Iterator[dict[str, Any]]:
     task = replace(context.task, name=OF_THE_BASE, test=test)
     group = GroupContext(context.members, task, context.scoring, seed)
     yield from members_alone(group, seed)
-    verdicts = load_strategy("majority").fit(group)(task.test)
+    verdicts = load_strategy("majority").decide(group, task.test)
     yield line("`majority`", seed, task, verdicts)
     for name in (EVERY_ROUND, WHILE_THEY_DIFFER):
         yield line(name, seed, task, refined(group, *REFINED[name]))
@@ -218,7 +218,7 @@ def societies(context: GroupContext, seed: int) -> Iterator[dict[str, Any]]:
     task = replace(context.task, name="societies", test=context.task.test[:SOCIETY_TEST])
     for name in society_names(3, 3):
         strategy = load_strategy(name)
-        verdicts = strategy.fit(context)(task.test)
+        verdicts = strategy.decide(context, task.test)
         yield line(name, seed, task, verdicts) | strategy.measures(task.test, verdicts)
 
 

@@ -316,9 +316,9 @@ def coalition_rows(seed: int) -> Iterator[dict[str, Any]]:
         "`majority` of the first answers",
         seed,
         task,
-        load_strategy("majority").fit(context)(task.test),
+        load_strategy("majority").decide(context, task.test),
     )
-    verdicts = load_strategy("coalition").fit(context)(task.test)
+    verdicts = load_strategy("coalition").decide(context, task.test)
     names = [worker.name for worker in WORKERS]
     jobs = {job: names.index(name) for job, name in verdicts[0].notes["jobs"].items()}
     yield line("`coalition`", seed, task, verdicts)

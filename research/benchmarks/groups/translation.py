@@ -304,7 +304,7 @@ class Study:
             yield self.row(f"member {k + 1}", self.alone(member))
         best = self.members[worth.index(max(worth))]
         yield self.row("best member on dev", self.alone(best))
-        yield self.row("`majority`", load_strategy("majority").fit(self.context)(self.task.test))
+        yield self.row("`majority`", load_strategy("majority").decide(self.context, self.task.test))
         if self.label == CAREFUL:
             likeness = self.voted(self.members, lambda texts: by_likeness(texts, self.score))
             yield self.row("vote by likeness", likeness)

@@ -82,7 +82,7 @@ def rows(context: GroupContext, seed: int) -> Iterator[dict[str, Any]]:
     """A line for each member, the best on dev, and each vote."""
     yield from members_alone(context, seed)
     for name in STRATEGIES:
-        verdicts = load_strategy(name).fit(context)(context.task.test)
+        verdicts = load_strategy(name).decide(context, context.task.test)
         yield line(f"`{name}`", seed, context.task, verdicts)
 
 

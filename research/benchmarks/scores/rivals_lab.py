@@ -89,7 +89,7 @@ def the_sum(trial: Trial) -> Patch:
 
 def scored(trial: Trial, patch: Patch) -> Result:
     """A model on the test items."""
-    return Result(trial.bench.score(patch, "test")[0].per_item)
+    return Result(trial.bench.score(patch, "test").per_item)
 
 
 def as_it_is(start: Start, trial: Trial, seed: int) -> Result:

@@ -276,7 +276,7 @@ def rows(folder: Path, pool: int) -> Iterator[tuple[str, Task, unlike.Answers]]:
     ballots = list(zip(*context.collect(task.test).ballots, strict=True))
     order = context.order
     yield "best member on dev", task, ballots[order[0]]
-    verdicts = load_strategy("weighted").fit(context)(task.test)
+    verdicts = load_strategy("weighted").decide(context, task.test)
     yield "weighted vote", task, [verdict.answer for verdict in verdicts]
     engines = load_members(find_members([folders[number] for number in order]), "float32")
     text_models = [TextModel.of(engine) for engine in engines.values()]

@@ -176,7 +176,7 @@ def of_group(
     yield from zip(labels, ballots, strict=True)
     yield "best member on dev", ballots[context.order[0]]
     for vote in VOTES:
-        verdicts = load_strategy(vote).fit(context)(task.test)
+        verdicts = load_strategy(vote).decide(context, task.test)
         yield f"`{vote}`", [verdict.answer for verdict in verdicts]
 
 

@@ -110,12 +110,9 @@ def test_toy_functions_at_points_worked_by_hand():
     f = pso.functions
     assert f.sphere([1.0, 2.0]) == 5.0
     assert f.ellipsoid([1.0, 1.0, 1.0]) == 1 + 1e3 + 1e6
-    assert f.cigar([2.0, 1.0, 1.0]) == 4 + 2e6
-    assert f.discus([1.0, 2.0, 1.0]) == 1e6 + 5
     assert f.rastrigin([0.5, 1.0]) == pytest.approx(20 + (0.25 + 10) + (1 - 10))
     assert f.ackley([1.0, 1.0]) == pytest.approx(20 - 20 * np.exp(-0.2))
     assert f.griewank([np.pi, 0.0]) == pytest.approx(2 + np.pi**2 / 4000)
-    assert f.levy([-3.0, 1.0]) == pytest.approx(1 * (1 + 10 * np.sin(1.0) ** 2))
     assert f.schwefel([0.0, 0.0]) == pytest.approx(837.9657745448674)
     assert f.lunacek([-2.5, 2.5]) == pytest.approx(2 + _lunacek_other_funnel(-2.5, 2.5))
     assert f.himmelblau([0.0, 0.0]) == 121 + 49

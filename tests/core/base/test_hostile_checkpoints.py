@@ -44,7 +44,8 @@ def driven(swarm: Any, rounds: int = 4) -> Any:
 
 
 def search(path: Path, **more: Any) -> Any:
-    return pso.minimize(bowl, BOX, max_evals=60, seed=1, checkpoint=path, **more)
+    options = {"max_evals": 60, "seed": 1, "checkpoint": path} | more
+    return pso.minimize(bowl, BOX, **options)
 
 
 def write(kind: str, path: Path) -> None:
@@ -57,8 +58,6 @@ def write(kind: str, path: Path) -> None:
             ticket = swarm.ask_one()
             swarm.tell(ticket, float((ticket.x**2).sum()))
         swarm.save(path)
-    elif kind == "memetic":
-        driven(pso.MemeticSwarm(BOX, seed=1), 60).save(path)
     else:
         read(kind, path)
 
@@ -72,7 +71,7 @@ def read(kind: str, path: Path) -> None:
     elif kind == "search":
         search(path, recipe="constriction")
     elif kind == "memetic":
-        driven(pso.MemeticSwarm.load(path), 1)
+        search(path, max_evals=500)
     elif kind == "ring one by one":
         swarm = pso.Swarm.load(path)
         swarm.tell(swarm.ask_one(), 1.0)

@@ -157,7 +157,7 @@ def test_an_executor_that_gives_no_future_or_no_answer_is_told_so():
         pso.minimize(bowl, BOX, max_evals=20, workers=lambda f, items: [3.0 for _ in items])
     for size in (-3, 0, math.nan, math.inf, [2], True, "4"):
         NoFuture._max_workers = size
-        assert Workers(NoFuture()).capacity() == (os.cpu_count() or 1)
+        assert Workers(NoFuture(), bowl).count == (os.cpu_count() or 1)
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])

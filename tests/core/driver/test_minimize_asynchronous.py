@@ -6,7 +6,6 @@ import math
 import threading
 import time
 
-import numpy as np
 import pytest
 from swarm_runs import bowl
 
@@ -61,30 +60,3 @@ def test_what_is_under_way_when_the_search_ends_counts():
 
 
 # --- resume ---
-
-
-def test_what_was_in_flight_is_evaluated_again(tmp_path):
-    """Three calls begin, one of them hangs over several iterations; then the program dies."""
-    path, release, hung, done = tmp_path / "c.npz", threading.Event(), [], []
-
-    def fun(x):
-        if len(done) == 7 and not hung:
-            hung.append(x.copy())
-            release.wait(timeout=60)
-            raise InterruptedError
-        if len(done) >= 25:
-            release.set()
-        done.append(x.copy())
-        return bowl(x)
-
-    with pytest.raises(InterruptedError):
-        search(fun, workers=2, max_evals=60, checkpoint=path)
-    rest = Watched(bowl)
-    r = search(rest, workers=2, max_evals=60, checkpoint=path)
-    assert any(np.array_equal(x, hung[0]) for x in rest.points)
-    # The checkpoint is that of the last whole iteration, of 6 evaluations: nothing before it is
-    # evaluated again but the best, which must have the value that it had. How far the other thread
-    # gets until the first one is heard is the machine's business.
-    kept = 60 + 1 - len(rest.points)
-    assert kept % 6 == 0 and 24 <= kept <= len(done)
-    assert r.nfev == 60 and r.stop == {"max_evals": 60}

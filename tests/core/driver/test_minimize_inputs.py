@@ -15,7 +15,7 @@ from swarm_runs import bowl
 
 import pyswarmopt as pso
 from pyswarmopt.driver.problem.encoding import make_coding
-from pyswarmopt.teaching.functions.wrappers import noisy, rotated, shifted
+from pyswarmopt.teaching.functions.wrappers import rotated, shifted
 
 BOX = [(-5.0, 5.0)] * 3
 
@@ -87,17 +87,6 @@ def test_a_rotation_keeps_distances_to_the_optimum(seed, dim):
         assert f(f.optimum(dim)) == pytest.approx(f.optimal_value(dim), abs=1e-9)
         assert (f(points) >= f.optimal_value(dim)).all()
     assert np.allclose(ellipse(torch.tensor(points)).numpy(), ellipse(points))
-
-
-def test_noise_is_normal_and_repeatable():
-    points = np.ones((20_000, 2))
-    f = noisy(pso.functions.sphere, sigma=3.0, seed=1)
-    values = f(points)
-    assert abs(values.mean() - 2) < 4 * 3 / math.sqrt(20_000) and abs(values.std() / 3 - 1) < 0.03
-    assert np.array_equal(
-        noisy(pso.functions.sphere, 3.0, seed=1)(torch.tensor(points)).numpy(), values
-    )
-    assert isinstance(float(f([1.0, 2.0])), float)
 
 
 def test_a_column_of_values_is_explained():

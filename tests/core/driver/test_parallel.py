@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -28,18 +26,6 @@ def test_workers_make_the_same_search(workers):
     assert same_result(pso.minimize(bowl, BOX, max_evals=300, seed=5, workers=workers), serial)
 
 
-def test_a_ray_cluster_has_a_place_for_each_processor_and_one_where_it_names_none(monkeypatch):
-    resources = [{"CPU": 3.0}, {"GPU": 4.0}, {"CPU": 0.0}]
-    ray = SimpleNamespace(
-        remote=lambda function: None,
-        is_initialized=lambda: True,
-        cluster_resources=lambda: resources.pop(0),
-    )
-    monkeypatch.setitem(sys.modules, "ray", ray)
-    workers = Workers("ray")
-    assert [workers.capacity() for _ in range(3)] == [3, 1, 1]
-
-
 @pytest.mark.parametrize(
     ("spec", "kind", "count"),
     [
@@ -49,7 +35,7 @@ def test_a_ray_cluster_has_a_place_for_each_processor_and_one_where_it_names_non
 )  # fmt: skip
 def test_the_kind_and_number_of_workers(spec, kind, count, monkeypatch):
     monkeypatch.setattr("os.cpu_count", lambda: 7)
-    workers = Workers(spec)
+    workers = Workers(spec, bowl)
     assert (workers.kind, workers.count) == (kind, count)
 
 
@@ -62,12 +48,6 @@ def test_processes_make_the_same_search():
     with ProcessPoolExecutor(2) as pool:
         given = pso.minimize(bowl, BOX, max_evals=200, seed=5, workers=pool.map)
     assert same_result(given, pso.minimize(bowl, BOX, max_evals=200, seed=5))
-
-
-def test_without_ray_there_is_a_clear_error(monkeypatch):
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(ImportError, match="pip install ray"):
-        pso.minimize(bowl, BOX, workers="ray")
 
 
 def test_threads_do_work_at_the_same_time():

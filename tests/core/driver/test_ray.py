@@ -37,10 +37,19 @@ def make_bowl(delay=0.0):
     return bowl
 
 
+class Cluster:
+    """The executor of docs/scaling.md."""
+
+    _max_workers = 4
+
+    def submit(self, function, x):
+        return ray.remote(lambda: function(x)).remote().future()
+
+
 def test_ray_makes_the_same_search(cluster):
     bowl = make_bowl()
     serial = pso.minimize(bowl, BOX, max_evals=100, seed=5)
-    assert same_result(pso.minimize(bowl, BOX, max_evals=100, seed=5, workers="ray"), serial)
+    assert same_result(pso.minimize(bowl, BOX, max_evals=100, seed=5, workers=Cluster()), serial)
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
@@ -55,7 +64,9 @@ def test_a_node_comes_and_is_killed_in_mid_search(cluster, asynchronous):
             killer.append(threading.Thread(target=cluster.remove_node, args=(node,)))
             killer[0].start()
 
-    r = pso.minimize(bowl, BOX, workers="ray", callback=kill, asynchronous=asynchronous, **options)
+    r = pso.minimize(
+        bowl, BOX, workers=Cluster(), callback=kill, asynchronous=asynchronous, **options
+    )
     killer[0].join()
     assert r.nfev == 120 and r.fun == bowl(r.x) < 0.1
     assert asynchronous or same_result(r, pso.minimize(bowl, BOX, **options))

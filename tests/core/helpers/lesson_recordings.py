@@ -31,8 +31,7 @@ from pyswarmopt.parts.schedule import Exponential
 from pyswarmopt.parts.topology import named
 from pyswarmopt.parts.velocity import Randomness
 from pyswarmopt.teaching import lesson
-from pyswarmopt.teaching.functions.function import ToyFunction
-from pyswarmopt.teaching.functions.functions import ALL
+from pyswarmopt.teaching.functions.functions import ALL, ToyFunction
 from pyswarmopt.teaching.functions.wrappers import shifted
 
 ROOT = Path(__file__).parents[3]

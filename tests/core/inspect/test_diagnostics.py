@@ -4,17 +4,13 @@ words.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from swarm_runs import drive
 
 import pyswarmopt as pso
-from pyswarmopt.inspect.diagnostics import diversity, stability
+from pyswarmopt.inspect.diagnostics import stability
 
 
 def canonical(w: float, c1: float, c2: float) -> pso.Recipe:
@@ -92,57 +88,10 @@ def test_a_schedule_is_looked_at_at_its_move():
     recipe = pso.recipes.inertia_weight(horizon=100)
     assert stability(recipe, 0).order2 > 1 > stability(recipe, 100).order2
     assert "24(1-w^2)/(7-5w) = 1.824; they add up to 4" in str(pso.diagnose(recipe))
+    assert pso.diagnose(recipe, 100).stability == stability(recipe, 100)
+    assert "At move 100 the coefficients are stable" in str(pso.diagnose(recipe, 100))
     clamped = pso.recipes.inertia_weight(horizon=100, max_velocity=1.0)
     assert stability(clamped, 0) == stability(recipe, 0)
-
-
-# --- a swarm's state ---
-
-
-def test_diversity_by_hand():
-    corners = torch.tensor([[0.0, 0.0], [0.0, 6.0], [8.0, 0.0], [8.0, 6.0]])
-    box = pso.boundary.make_box([(-8, 8), (-6, 6)], None, torch.float64, torch.device("cpu"))
-    assert diversity(corners) == 5.0 and diversity(corners, box) == 0.25
-
-
-def test_leaving_is_the_share_that_the_next_move_takes_out_and_on_bounds_that_of_the_bests():
-    drift = pso.Term(
-        "drift", 1.0, lambda s: 0 * s.x + torch.tensor([2.0, 0.0], dtype=s.x.dtype), random="none"
-    )
-    recipe = pso.compose([drift], boundary=pso.boundary.clip)
-    swarm = pso.Swarm(
-        positions=[[0.0, 0.0], [3.5, 1.0], [4.5, 4.0]], bounds=[(-4, 5)] * 2, recipe=recipe
-    )
-    swarm.tell(swarm.ask(), [1.0, 2.0, 3.0])
-    found = pso.diagnose(swarm)
-    assert found.leaving == 2 / 6 and found.on_bounds == 0.0  # 3.5 + 2 and 4.5 + 2
-    swarm.tell(swarm.ask(), [0.0, 0.0, 0.0])  # the bests move to (2, 0), (5, 1), (5, 4)
-    assert pso.diagnose(swarm).on_bounds == 2 / 6
-
-
-@pytest.mark.parametrize("name", sorted(pso.recipes.RECIPES))
-def test_diagnosing_changes_nothing(name):
-    a, b = (pso.Swarm(bounds=[(-5, 5)] * 2, population=6, recipe=name, seed=0) for _ in range(2))
-
-    def fun(x: torch.Tensor) -> torch.Tensor:
-        return (x - 5.0).abs().sum(-1)  # which no model of a bowl solves, so no swarm restarts
-
-    for _ in range(12):
-        assert pso.diagnose(a).sentences
-        drive(a, fun, 1)
-        drive(b, fun, 1)
-    assert torch.equal(a.ask(), b.ask())
-    found = pso.diagnose(a)
-    assert 0 <= found.leaving <= 1 and 0 <= found.on_bounds <= 1 and 0 <= found.diversity < 1
-
-
-def test_a_swarm_without_bounds_is_measured_in_the_units_of_x():
-    swarm = drive(
-        pso.Swarm(positions=[[0.0], [2.0]], recipe="constriction", seed=0), lambda x: x[:, 0], 1
-    )
-    found = pso.diagnose(swarm)
-    assert (found.diversity, found.leaving, found.on_bounds) == (1.0, None, None)
-    assert math.isfinite(found.stability.order2)
 
 
 def test_the_words_fit_the_numbers():

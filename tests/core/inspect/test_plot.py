@@ -105,42 +105,6 @@ def test_trajectories_of_many_dimensions_are_drawn_in_a_plane() -> None:
     assert f"{spread[0] / spread.sum():.0%}" in ax.get_xlabel() and len(ways) == 2
 
 
-def named():
-    space = {"lr": pso.log(1e-4, 1.0), "opt": ["adam", "sgd"]}
-    space["decay"] = pso.when("opt", "sgd", (0, 1))
-
-    def loss(p):
-        return math.log10(p["lr"]) ** 2 + p.get("decay", 1.0)
-
-    return pso.minimize(loss, space=space, max_evals=60, seed=0)
-
-
-def test_parameters_are_drawn_in_their_own_units() -> None:
-    r = named()
-    bars = pso.plot.importance(r)
-    assert [bar.get_width() for bar in bars.patches] == list(r.importance().values())
-    ax = pso.plot.parameter(r, "lr")
-    assert ax.get_xscale() == "log" and ax.get_xlabel() == "lr"
-    drawn = ax.collections[0].get_offsets()
-    assert len(drawn) == 59 and drawn[:, 0].min() >= 1e-4 and drawn[:, 0].max() <= 1.0
-    assert (r.params["lr"], r.fun) == pytest.approx(tuple(drawn[drawn[:, 1].argmin()]))
-    choices = pso.plot.parameter(r, "opt")
-    assert [label.get_text() for label in choices.get_xticklabels()] == ["adam", "sgd"]
-    decay = np.ma.filled(pso.plot.parameter(r, "decay").collections[0].get_offsets(), np.nan)
-    assert 0 < np.isfinite(decay[:, 0]).sum() < 60  # only where it was active
-    with pytest.raises(ValueError, match="searched lr, opt, decay"):
-        pso.plot.parameter(r, "momentum")
-    plt.close("all")
-
-
-def test_a_front_is_its_first_objective_against_its_second() -> None:
-    r = pso.minimize_multi(lambda x: [x[0] ** 2, (x[0] - 2) ** 2], [(-9, 9)], max_evals=200, seed=1)
-    (points,) = pso.plot.front(r).lines
-    np.testing.assert_array_equal(points.get_xydata(), r.fun)
-    (points,) = pso.plot.front(r, objectives=(1, 0)).lines
-    np.testing.assert_array_equal(points.get_xydata(), r.fun[:, ::-1])
-
-
 def test_landscape_marks_the_optimum_and_takes_any_function() -> None:
     ax = pso.plot.landscape(pso.functions.beale, points=30)
     assert ax.lines[0].get_xydata().tolist() == [[3.0, 0.5]]
@@ -182,8 +146,6 @@ DRAWINGS = {
     ),
     "landscape": lambda ax: pso.plot.landscape(ackley, BOX, ax, points=10),
     "trajectory": lambda ax: pso.plot.trajectory(search("particles"), ax),
-    "importance": lambda ax: pso.plot.importance(named(), ax),
-    "parameter": lambda ax: pso.plot.parameter(named(), "lr", ax),
 }
 
 

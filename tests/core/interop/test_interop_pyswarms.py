@@ -216,8 +216,8 @@ def test_a_particle_is_the_nearest_of_its_own_also_among_duplicates():
 
 def test_processes_share_the_particles(monkeypatch):
     class Threads(Workers):
-        def __init__(self, spec):
-            super().__init__("threads:2" if spec == "processes:2" else spec)
+        def __init__(self, spec, function):
+            super().__init__("threads:2" if spec == "processes:2" else spec, function)
 
     sizes = []
 

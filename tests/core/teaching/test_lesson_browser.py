@@ -12,7 +12,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from browser import needs_browser, visit
 
@@ -78,19 +77,3 @@ def test_links_are_followed_and_can_be_copied(tmp_path: Path) -> None:
     assert seen["stepped"] == [f"Chapter 3 of 5, step 8 of {moves[2]}", "#3.8"]
     # stepping adds nothing to the history
     assert seen["chapter"] == "#2.0" and seen["after"] == seen["entries"]
-
-
-def test_light_and_dark_are_drawn(tmp_path: Path) -> None:
-    image_module = pytest.importorskip(
-        "PIL.Image", reason="Pillow comes with matplotlib (extra: toy)"
-    )
-    path = tmp_path / "lesson.html"
-    path.write_text(lesson.page(), encoding="utf-8")
-    brightness = {}
-    for look in ("light", "dark"):
-        shot = tmp_path / f"{look}.png"
-        options = f"--screenshot={shot}", "--window-size=1280,900", "--virtual-time-budget=2000"
-        visit(f"{path.as_uri()}#2.5.{look}", tmp_path / "profile", *options)
-        image = image_module.open(shot).convert("L")
-        brightness[look] = np.asarray(image).mean()
-    assert brightness["light"] > 180 and brightness["dark"] < 80

@@ -111,10 +111,3 @@ def test_right_lines_are_right_and_given_ones_are_not(
     part = "(task, settings, text) => Write.parting(Write.race(task, settings, text))"
     assert call(js, part, task, settings, task["right"]) is None
     assert call(js, part, task, settings, task["given"])["t"] > 0
-
-
-def test_ten_questions_have_an_answer() -> None:
-    assert len(lesson.TEST) == 10
-    for question in lesson.TEST:
-        assert 0 <= question["answer"] < len(question["choices"]) and question["why"]
-    assert len({question["answer"] for question in lesson.TEST}) == 3

@@ -12,15 +12,13 @@ from typing import Annotated, Any
 
 import pytest
 import typer
-from search_helpers import swarm_llm
 
 from pyswarmopt_llm.cli.app import COMMANDS
-from pyswarmopt_llm.cli.build import as_command, as_flag, settings_of, with_flags
+from pyswarmopt_llm.cli.build import as_command, as_flag, with_flags
 from pyswarmopt_llm.cli.options import Config, SwarmCommand
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.options import GROUPS, RARE, Option, check_options, option_name
-from pyswarmopt_llm.common.registry import load
+from pyswarmopt_llm.common.options import GROUPS, RARE, Option, check_options
 from pyswarmopt_llm.report.findings import command_line
 from pyswarmopt_llm.searching.scoring.run_directory import about_run
 
@@ -175,19 +173,3 @@ def test_pairs_commas_and_parameters_of_their_own() -> None:
         with pytest.raises(InvalidOption) as error:
             program(args=words, standalone_mode=False)
         assert error.value.field == field
-
-
-@pytest.mark.parametrize("command", ["search", "compare"])
-def test_the_whole_help_explains_every_rare_setting(
-    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
-    _, out, _ = swarm_llm(capsys, command, "--help-all")
-    words = " ".join(out.split())
-    groups = settings_of(load(COMMANDS[command]))
-    rare = [setting for group in groups.values() for setting in group if setting.rare]
-    assert rare
-    for setting in rare:
-        if setting.name != "settings":
-            assert f"{option_name(setting.name)}=" in words
-            assert " ".join(with_flags(setting.option.help).split()) in words

@@ -52,20 +52,6 @@ def test_all_means_all_extras_but_those_that_are_large(
     assert everything.extras == set(extras) - {"all", "ray"}
 
 
-def test_the_core_needs_numpy_alone_and_what_uses_tensors_brings_torch(
-    project: dict[str, Any],
-) -> None:
-    extras = project["optional-dependencies"]
-    assert [Requirement(line).name for line in project["dependencies"]] == ["numpy"]
-    assert [Requirement(line).name for line in extras["torch"]] == ["torch"]
-    brings = {
-        name
-        for name, lines in extras.items()
-        if any("torch" in Requirement(line).extras for line in lines)
-    }
-    assert brings == {"all", "bench", "cma", "llm", "nevergrad", "toy"}
-
-
 def test_every_command_of_the_reference_exists() -> None:
     from pyswarmopt_llm.cli.app import COMMANDS
 

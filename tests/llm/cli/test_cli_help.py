@@ -57,13 +57,3 @@ def test_the_shell_completes_commands_and_options(words: str, expected: str) -> 
     }
     done = in_a_process("main()", asked)
     assert done.stdout.split() == [expected], done.stderr
-
-
-def test_completion_can_be_installed(tmp_path: Any) -> None:
-    home = {"HOME": str(tmp_path), "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
-    done = in_a_process("main(['--install-completion', 'bash'])", home)
-    assert done.returncode == 0, done.stderr
-    written = [
-        path for path in tmp_path.rglob("*") if path.is_file() and "swarm-llm" in path.read_text()
-    ]
-    assert written, done.stdout

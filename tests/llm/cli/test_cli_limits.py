@@ -29,7 +29,7 @@ def integer_options() -> Iterator[Any]:
             needed: list[str] = []
             for param in command.params:
                 if param.required:
-                    needed += [param.opts[0], "x"] if param.opts[0].startswith("-") else ["x"]
+                    needed += [param.opts[0], "x"] if param.opts[0].startswith("-") else ["1"]
             for param in command.params:
                 if param.opts[0].startswith("-") and param.type_descriptor.annotation is int:
                     yield pytest.param(

@@ -7,7 +7,6 @@ from __future__ import annotations
 import ast
 import io
 import logging
-import re
 import sys
 import unicodedata
 from collections.abc import Callable
@@ -212,8 +211,3 @@ def test_eval_says_how_far_it_is_and_finds_the_same(
     assert found.score == evaluate_model(*model, **options).score
     done = [number for number, _ in seen]
     assert done == sorted(set(done)) and seen[-1] == (9, 9) and {total for _, total in seen} == {9}
-
-
-def test_one_is_no_plural(tiny_experts: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = swarm_llm(capsys, "inspect", tiny_experts[0])
-    assert code == 0 and re.search(r"^1 expert$", out, re.MULTILINE)

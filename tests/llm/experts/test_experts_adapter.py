@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.experts import adapter as adapters
 from pyswarmopt_llm.experts import patterns
-from pyswarmopt_llm.experts.adapter import load_adapter, load_factors, read_adapter
+from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
 from pyswarmopt_llm.experts.files import atomic_directory
 
 MODULE = "model.layers.0.self_attn.q_proj"
@@ -49,18 +49,6 @@ def test_fingerprint_follows_weights_and_scale(by_hand: Callable[..., Path]) -> 
     prints = [read_adapter(path).fingerprint for path in (first, twin, scaled, changed)]
     assert prints[0] == prints[1]
     assert len(set(prints)) == 3
-
-
-@pytest.mark.parametrize(("options", "scale"), [({}, 2.0), ({"use_rslora": True}, 4.0)])
-def test_a_change_is_alpha_over_the_rank_or_its_root_times_b_a(
-    options: dict[str, Any], scale: float, by_hand: Callable[..., Path]
-) -> None:
-    """Rank 4, alpha 8; B A is worked out by hand."""
-    b = [[1.0, 0.0, 0.0, 1.0], [0.0, 2.0, 0.0, 0.0]]
-    a = [[3.0, 4.0], [5.0, 6.0], [9.0, 9.0], [1.0, 0.0]]
-    path = by_hand("ant", {MODULE: (b, a)}, r=4, lora_alpha=8, **options)
-    change = load_factors(read_adapter(path))[f"{MODULE}.weight"].dense()
-    assert change.tolist() == [[scale * 4, scale * 4], [scale * 10, scale * 12]]
 
 
 # Broken and hostile files

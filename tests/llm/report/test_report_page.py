@@ -11,7 +11,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from browser import needs_browser, visit
 from result_helpers import about_of, pair, result_of
@@ -107,12 +106,6 @@ def test_contrast_of_text_and_of_marks(theme: int) -> None:
             assert contrast(text, ground) >= 4.5, (text, ground)
 
 
-def test_every_page_has_the_one_stylesheet() -> None:
-    for text in (page(3), compared()):
-        assert STYLESHEET.read_text() in text and text.count("<style>") == 1
-        assert text.startswith("<!DOCTYPE html>")
-
-
 # The browser
 
 
@@ -175,47 +168,3 @@ def test_no_column_of_a_comparison_is_cut(width: int, tmp_path: Path) -> None:
     # Between the two layouts a table scrolls, in a box that the keyboard reaches; else all of it is
     # seen.
     assert seen["scroll"] if width == 700 else not seen["cut"]
-
-
-@needs_browser
-@pytest.mark.slow
-def test_the_page_is_drawn_light_dark_and_on_a_phone(tmp_path: Path) -> None:
-    image_module = pytest.importorskip("PIL.Image", reason="Pillow comes with matplotlib")
-    path = tmp_path / "report.html"
-    path.write_text(page(5), encoding="utf-8")
-    pictures = {}
-    for name, size, *options in (
-        ("light", "1200,1600"),
-        ("dark", "1200,1600", "--blink-settings=preferredColorScheme=0"),
-        ("phone", "500,1600"),
-    ):
-        shot = tmp_path / f"{name}.png"
-        done = visit(
-            path.as_uri(),
-            tmp_path / "profile",
-            f"--screenshot={shot}",
-            f"--window-size={size}",
-            *options,
-        )
-        assert "CONSOLE" not in done.stderr
-        pictures[name] = np.asarray(image_module.open(shot).convert("L"))
-    assert pictures["light"].mean() > 200 and pictures["phone"].mean() > 200
-    assert pictures["dark"].mean() < 80
-    for picture in pictures.values():
-        bands = np.array_split(picture, 8)
-        assert all(band.std() > 5 for band in bands)  # something is drawn all the way down
-
-
-@needs_browser
-@pytest.mark.slow
-def test_printed_it_has_pages_and_no_darkness(tmp_path: Path) -> None:
-    path, printed = tmp_path / "report.html", tmp_path / "report.pdf"
-    path.write_text(page(5), encoding="utf-8")
-    visit(
-        path.as_uri(),
-        tmp_path / "profile",
-        f"--print-to-pdf={printed}",
-        "--blink-settings=preferredColorScheme=0",
-    )
-    data = printed.read_bytes()
-    assert data.startswith(b"%PDF") and 2 <= len(re.findall(rb"/Type\s*/Page\b", data)) <= 12

@@ -18,7 +18,6 @@ from rich.console import Console
 import pyswarmopt as pso
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import Event
-from pyswarmopt_llm.report.pages import words
 from pyswarmopt_llm.report.terminal import WINDOW, SearchState, json_lines, progress
 from pyswarmopt_llm.searching.explore import Progress
 from pyswarmopt_llm.searching.scoring.record import Row
@@ -167,17 +166,6 @@ def test_every_line_fits_whatever_the_names(width: int) -> None:
     assert "iteration 0/2" in text
 
 
-def test_in_a_terminal_the_last_state_and_the_notes_stay_on_the_screen() -> None:
-    text = shown(
-        START,
-        Event("note", {"text": "[bold]letters[/bold] are at chance"}),
-        *events_of(row(0, 0, 0, 0.75, seconds=3.0))[1:],
-        width=200,
-    )
-    words = ("iteration 0/2", "best dev 0.750", "1 evaluated, at most 11 left", "at most 0:33 left")
-    assert all(word in text for word in words), text
-
-
 def test_training_shows_its_share_and_the_time_left_until_the_first_evaluation() -> None:
     state = SearchState()
     state.add(START)
@@ -224,6 +212,7 @@ def test_once_the_search_is_over_nothing_is_left() -> None:
     assert "scoring the result" in last and "iteration" not in last
 
 
+<<<<<<< HEAD
 def test_the_headline_leaves_out_what_is_not_known() -> None:
     settings = {**START.data["settings"], "scoring": "auto"}
     unknown = {"dev_items": 0, "settings": settings, "dtype": "auto", "threads": None}
@@ -231,6 +220,8 @@ def test_the_headline_leaves_out_what_is_not_known() -> None:
     assert text == "runs/a: 2 experts on builtin:mixture; 4 particles, at most 12 evaluations"
 
 
+=======
+>>>>>>> main
 def test_lines_of_a_resumed_run_begin_where_it_was_stopped() -> None:
     out, events = io.StringIO(), RunEvents(12)
     with progress(Console(file=out, width=40)) as on_event:

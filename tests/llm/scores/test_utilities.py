@@ -25,7 +25,6 @@ from pyswarmopt_llm.scores.metrics.accuracy import (
     beats_chance,
     knows_letters,
     one_letter,
-    possible_scorings,
 )
 from pyswarmopt_llm.scores.metrics.combine import Combine, find_combine, harmonic
 from pyswarmopt_llm.scores.metrics.other_combines import arithmetic, of_the_same_items
@@ -110,14 +109,6 @@ def test_generated_answers_are_read() -> None:
 
 
 # Choice of the scoring
-
-
-def test_what_a_scoring_leaves_open() -> None:
-    closed, opened = item(A="x", B="y"), item()
-    assert possible_scorings("auto", [closed, closed]) == ("letter", "likelihood")
-    assert possible_scorings("auto", [closed, opened]) == ("generate",)
-    for known in ("letter", "likelihood", "generate"):
-        assert possible_scorings(known, [opened]) == (known,)
 
 
 def test_guessers_rarely_beat_chance_and_those_who_know_do() -> None:

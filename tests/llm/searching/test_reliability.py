@@ -17,14 +17,11 @@ from typing import Any
 
 import pytest
 import torch
-from search_helpers import Shell, ends_as, history, lasting
-from workers_helpers import plan
+from search_helpers import Shell, ends_as
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.searching.loop import peak_memory, search
 from pyswarmopt_llm.searching.prepare import prepare
-from pyswarmopt_llm.searching.resuming import resume
 from pyswarmopt_llm.searching.scoring.scorer import Questions, Request
 from pyswarmopt_llm.servers.workers import local
 from pyswarmopt_llm.servers.workers.worker import Order
@@ -56,19 +53,6 @@ def test_a_clock_that_jumps(
     result = search(crew_config).result
     ends_as(Path("run"), finished)
     assert 0 < result["seconds_scoring"] <= result["seconds"] < 600
-
-
-def test_a_run_of_an_older_version_goes_on(copy: Path, finished: Path) -> None:
-    """Settings that a version did not have yet are what it did without them."""
-    about = json.loads((copy / "run.json").read_text())
-    for new in ("workers", "engine", "contrast"):
-        del about["config"][new]
-    (copy / "run.json").write_text(json.dumps(about))
-    (copy / "result.json").unlink()
-    journal = copy / "results.jsonl"
-    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:-3]))
-    resume(copy)
-    ends_as(copy, finished)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc")
@@ -143,29 +127,3 @@ def resident() -> int:
 def descriptors() -> int:
     """Open files of this process."""
     return len(list(Path("/proc/self/fd").iterdir()))
-
-
-def test_a_failing_objective_of_one_process_stops_and_goes_on(
-    crew_config: SearchConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Without other workers there is nobody to try again: the run stops, keeps its scores, and can
-    be resumed.
-    """
-    monkeypatch.chdir(tmp_path)
-    config = replace(
-        crew_config,
-        scoring="likelihood",
-        combine="arithmetic",
-        utilities=("fragile:fragile",),
-        max_iter=1,
-    )
-    search(replace(config, out="peace"))
-    plan(config, {4: "nan"})
-    with pytest.raises(
-        UserError, match=r"particle \d, iteration 0: .*returned nan.*; correct it and resume"
-    ):
-        search(config)
-    plan(config, {})
-    assert history(Path("run")) == history(Path("peace"))[:4]
-    found = resume("run", allowed=["fragile:fragile"])
-    assert lasting(found.result) == lasting(json.loads(Path("peace/result.json").read_text()))

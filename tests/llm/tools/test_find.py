@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import random
 import shutil
@@ -168,17 +167,6 @@ def test_the_damaged_are_named_and_the_same_weights_ranked_once(
         assert sum(line.startswith(f"left out: {name}: ") for line in err.splitlines()) == 1
     best = " ".join(adapter.path for adapter in find(pool(mixed), config, top=2).ranking[:2])
     assert f"--experts {best} --task {config.task}" in out.splitlines()[-1]
-
-
-def test_json_has_the_whole_ranking(
-    config: EvalConfig, folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = ["--base", config.base, "--task", config.task, "--scoring", "likelihood", "--json"]
-    code, out, _ = swarm_llm(
-        capsys, "find", *pool(folder), *words, "--dtype", "float32", "--threads", 1
-    )
-    result = find(pool(folder), config)
-    assert code == 0 and json.loads(out) == json.loads(json.dumps(result.to_json()))
 
 
 def test_another_base_is_refused(tiny_base: Path, folder: Path, tmp_path: Path) -> None:

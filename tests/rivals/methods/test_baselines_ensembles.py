@@ -21,7 +21,7 @@ from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import Item, load_task
 from pyswarmopt_rivals.bench import as_patch
 from pyswarmopt_rivals.methods import ENSEMBLES
-from pyswarmopt_rivals.methods.ensembles import cbtm, few_shot, pack, votes
+from pyswarmopt_rivals.methods.ensembles import cbtm, few_shot, votes
 from pyswarmopt_rivals.methods.method import Settings
 from pyswarmopt_rivals.panel import Panel
 
@@ -123,26 +123,6 @@ def greedy_by_perplexity(logprobs: np.ndarray, tokens: np.ndarray) -> np.ndarray
     return weights
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_pack_opt_of_two_is_the_best_of_the_grid_and_of_three_is_greedy(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    logits = rng.normal(size=(3, 7, 11)) * 2
-    logprobs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
-    tokens = rng.integers(11, size=7)
-    grid = np.linspace(0, 1, 21)
-
-    def found(k: int) -> np.ndarray:
-        rows = torch.from_numpy(logprobs[:k]).float()
-        return pack.greedy_weights(rows, torch.from_numpy(tokens)).double().numpy()
-
-    best = min(perplexity(np.array([t, 1 - t]), logprobs[:2], tokens) for t in grid)
-    assert perplexity(found(2), logprobs[:2], tokens) == pytest.approx(best, rel=1e-5)
-    assert found(2).sum() == pytest.approx(1)
-
-    expected = perplexity(greedy_by_perplexity(logprobs, tokens), logprobs, tokens)
-    assert perplexity(found(3), logprobs, tokens) == pytest.approx(expected, rel=1e-5)
-
-
 # cBTM
 
 
@@ -153,12 +133,6 @@ def test_a_clusters_expert_is_the_better_one_on_all_of_dev_where_two_are_level_t
     right = np.array([[1.0, 0, 0, 0], [0, 1.0, 1, 1], [0, 0, 0, 1]])
     assert cbtm.experts_of(np.array([0, 0, 1, 1]), right) == [1, 1]
     assert cbtm.experts_of(np.array([0, 0]), np.array([[0.0, 1], [1.0, 0]])) == [0]
-
-
-def test_nearness_falls_with_the_square_of_the_distance() -> None:
-    """exp(-0.09 / 0.1) and exp(-0.25 / 0.1): shares of 1 / (1 + exp(-1.6)) and the rest."""
-    found = cbtm.nearness(np.array([[0.3, 0.5], [1.0, 1.0]]))
-    assert found == pytest.approx(np.array([[0.832018, 0.167982], [0.5, 0.5]]), abs=1e-6)
 
 
 def test_cbtm_mixes_probabilities_by_the_inputs_cluster(

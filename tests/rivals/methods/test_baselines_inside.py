@@ -161,15 +161,6 @@ def test_regmean_softens_by_the_papers_nine_tenths() -> None:
     np.testing.assert_allclose(found.dense().numpy(), expected, rtol=1e-3, atol=1e-4)
 
 
-def test_fisher_weights_each_entry_by_its_experts_information() -> None:
-    """3 and 1 of 4 in the first entry; in the second nobody knows anything; the third is the second
-    expert's alone.
-    """
-    information = torch.tensor([[3.0, 0.0, 0.0], [1.0, 0.0, 5.0]])
-    found = inside.weighted_by(information, torch.tensor([[1.0, 2.0, 7.0], [5.0, 4.0, 3.0]]))
-    torch.testing.assert_close(found, torch.tensor([2.0, 3.0, 3.0]), rtol=1e-5, atol=1e-5)
-
-
 @pytest.mark.parametrize(("name", "spent"), [("regmean", 4), ("fisher", 5)])
 def test_every_expert_has_an_equal_share_of_the_budget(
     name: str, spent: int, engine: TransformersEngine, experts: list[Adapter]

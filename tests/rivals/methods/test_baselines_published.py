@@ -73,7 +73,7 @@ def test_lorahub_looks_at_the_weights_of_the_released_loop(
 def test_the_loss_is_of_the_right_answers_to_dev(bench: Bench) -> None:
     """-ln P(right answer | question), the mean over dev, by a pass for each item."""
     expert = as_patch(bench.experts[1])
-    found, _ = bench.loss(expert)
+    found = bench.loss(expert)
     bench.engine.load(expert)
     losses = []
     for item in bench.task.dev:

@@ -56,7 +56,7 @@ def test_the_search_on_random_adapters_never_takes_the_experts_scores(bench: Ben
     assert other["items"] <= 100
     for seed in (0, 1):
         space = build_space("delta", random_adapters(bench.experts, seed))
-        best = max(bench.score(space.realise(x), "dev")[0].value for x in space.vertices())
+        best = max(bench.score(space.realise(x), "dev").value for x in space.vertices())
         scored = bench.store.all(f"words modelled random-adapters {seed}")
         assert max(row["value"] for row in scored[:3]) == best  # the three adapters alone
 
