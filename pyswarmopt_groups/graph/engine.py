@@ -8,12 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-<<<<<<< HEAD
-from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.interfaces import Engine, Patch
-=======
-from pyswarmopt_llm.common.interfaces import Node, Patch
->>>>>>> main
+from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.tokens.members import SeveralModels, check_answers
 
@@ -24,7 +19,6 @@ _ROUNDS = 512
 _LEAD = "Others have answered the question below. They may be wrong.\n"
 
 
-<<<<<<< HEAD
 @dataclass(frozen=True)
 class Node:
     """A model in a graph of models that read each other's messages.
@@ -38,10 +32,7 @@ class Node:
     reads: tuple[int, ...] = ()
 
 
-class GraphEngine(Engine):
-=======
 class GraphEngine(SeveralModels):
->>>>>>> main
     """Runs a graph of models that read each other's messages (Feng et al. 2025); implements
     `interfaces.Engine`.
 

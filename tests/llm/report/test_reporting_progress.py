@@ -212,16 +212,6 @@ def test_once_the_search_is_over_nothing_is_left() -> None:
     assert "scoring the result" in last and "iteration" not in last
 
 
-<<<<<<< HEAD
-def test_the_headline_leaves_out_what_is_not_known() -> None:
-    settings = {**START.data["settings"], "scoring": "auto"}
-    unknown = {"dev_items": 0, "settings": settings, "dtype": "auto", "threads": None}
-    text = words().headline({**START.data, **unknown})
-    assert text == "runs/a: 2 experts on builtin:mixture; 4 particles, at most 12 evaluations"
-
-
-=======
->>>>>>> main
 def test_lines_of_a_resumed_run_begin_where_it_was_stopped() -> None:
     out, events = io.StringIO(), RunEvents(12)
     with progress(Console(file=out, width=40)) as on_event:
