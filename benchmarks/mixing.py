@@ -24,10 +24,10 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
+from pyswarmopt_llm.engine.added_outputs import AddedOutputs
 from pyswarmopt_llm.engine.mixing import Mixing, PatchedWeights
 from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.base import load_model, resolve_base
-from pyswarmopt_llm.experts.quantised.added_outputs import AddedOutputs
 from pyswarmopt_llm.scores.tasks import load_task
 
 Run = Callable[[], object]

@@ -12,7 +12,7 @@ from pyswarmopt_groups.registry import Strategy
 from pyswarmopt_groups.voting.selection import embedding_member
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import missing_extra
-from pyswarmopt_llm.scores.metrics.objectives import check_window
+from pyswarmopt_llm.scores.metrics.objectives import ACCURACY, check_window
 from pyswarmopt_llm.scores.tasks import Item, Task
 from pyswarmopt_llm.tokens.members import check_templates, has_template
 
@@ -31,6 +31,8 @@ def check_task(config: CouncilConfig, task: Task) -> None:
         raise UserError(
             f"{config.task}: is scored by {task.metric}; groups are scored by accuracy only"
         )
+    for split in ("dev", "test"):
+        ACCURACY.check(task.split(split), f"{task.source}: {split}")
     open_questions = not all(item.choices for item in (*task.dev, *task.test))
     for name in ("epsilon", "liar"):
         if (value := getattr(config, name)) is not None and open_questions:

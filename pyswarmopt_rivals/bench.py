@@ -20,7 +20,7 @@ from pyswarmopt_llm.experts.base import BaseModel, refuse_quantised, resolve_bas
 from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.accuracy import TRIED, Accuracy, choose_scoring, trial_of
-from pyswarmopt_llm.scores.metrics.objectives import METRICS, ItemsUtility, Metric, scorings_of
+from pyswarmopt_llm.scores.metrics.objectives import ACCURACY, ItemsUtility, Metric, scorings_of
 from pyswarmopt_llm.scores.tasks import Scoring, Task
 from pyswarmopt_llm.searching.scoring.record import Row, Store
 from pyswarmopt_rivals.panel import Panel
@@ -45,7 +45,7 @@ class Bench:
     scoring: Scoring = "generate"
     store: Store = field(default_factory=lambda: Store(None))
     chats: Chats = field(default_factory=dict)  # expert name -> its training chats, if given
-    metric: Metric = METRICS["accuracy"]
+    metric: Metric = ACCURACY
     replayed_seconds: float = 0.0  # of scorings that a method did not wait for: they were known
 
     @cached_property

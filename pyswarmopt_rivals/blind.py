@@ -26,9 +26,10 @@ from pyswarmopt_llm.common.files.regular import (
     write_text,
 )
 from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interval, score_of
-from pyswarmopt_llm.report.findings import Verdict, between
+from pyswarmopt_llm.report.against import between
+from pyswarmopt_llm.report.findings import Verdict
 from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS
-from pyswarmopt_llm.scores.metrics.objectives import written
+from pyswarmopt_llm.scores.metrics.by_name import written
 from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_llm.searching.use.model import (
     Exam,

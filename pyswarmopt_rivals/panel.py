@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.engine.by_token import distributions, score_tokens
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.tokens.mixing import OptionTable
@@ -56,7 +57,7 @@ class Panel:
         """Per pair, each expert's log-probability of each of its tokens, (n, T)."""
 
         def compute() -> list[Tensor]:
-            scored = [self.engine.score_tokens(pairs) for _ in self._each()]
+            scored = [score_tokens(self.engine, pairs) for _ in self._each()]
             rows = zip(*scored, strict=True)
             return [torch.stack([s.logprobs.float() for s in row]) for row in rows]
 
@@ -87,7 +88,7 @@ class Panel:
                 stop == start or held + lengths[stop] <= _FLOATS // (self.n * vocabulary)
             ):
                 held, stop = held + lengths[stop], stop + 1
-            scored = [self.engine.distributions(pairs[start:stop]) for _ in self._each()]
+            scored = [distributions(self.engine, pairs[start:stop]) for _ in self._each()]
             for rows in zip(*scored, strict=True):
                 yield torch.stack([logprobs for logprobs, _ in rows]), rows[0][1]
             start = stop

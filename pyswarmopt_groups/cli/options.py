@@ -139,7 +139,7 @@ def print_tables(console: Console, result: Mapping[str, Any]) -> None:
     """Members and strategies with test scores, intervals and costs; societies with their
     metrics.
     """
-    from pyswarmopt_llm.report.pages import against_text
+    from pyswarmopt_llm.report.against import against_text
 
     plain: dict[str, Any] = {"markup": False, "highlight": False}
     console.print(

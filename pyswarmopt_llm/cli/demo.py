@@ -12,7 +12,6 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.options import OUTPUT, Option
 
 PACKAGE = Path(__file__).resolve().parents[1]
-EMBEDDED = "embedded:smollm2-135m"
 UNLIKE = ("llama", "gpt2", "gemma3")
 
 
@@ -125,7 +124,6 @@ def demo_base() -> str:
     """The embedded model if it is installed, else its id on the hub, from where it is downloaded
     (270 MB).
     """
-    from pyswarmopt_llm.experts.quantised.embedded import embedded_model, spec_of
+    from pyswarmopt_llm.experts.quantised.embedded import NAME, spec_of
 
-    name = embedded_model(EMBEDDED).name
-    return spec_of(name) or name
+    return spec_of(NAME) or NAME

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.options import Json, Quiet
-from pyswarmopt_llm.cli.running import items_bar, print_either
+from pyswarmopt_llm.cli.running import check_files, items_bar, print_either
 from pyswarmopt_llm.common.config import is_server
 from pyswarmopt_llm.report.pages import said
-from pyswarmopt_llm.scores.tasks.load import check_files
 from pyswarmopt_llm.searching.use.config import EvalConfig
 
 if TYPE_CHECKING:
@@ -94,7 +93,7 @@ def _score_record(result: EvalResult) -> dict[str, Any]:
 
 
 def _two(config: EvalConfig, on_items: OnItems) -> Shown:
-    from pyswarmopt_llm.report.findings import between
+    from pyswarmopt_llm.report.against import between
     from pyswarmopt_llm.searching.use.model import evaluate_against
 
     result = evaluate_against(config, on_items)

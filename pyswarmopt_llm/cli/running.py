@@ -8,7 +8,7 @@ import json
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -23,10 +23,27 @@ from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.report.pages import said
 from pyswarmopt_llm.report.terminal import json_lines, progress
+from pyswarmopt_llm.scores.tasks.load import NO_FILES, parse_reading, read_whole
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.dry_run import PlannedCost
     from pyswarmopt_llm.searching.loop import SearchResult
+
+
+def check_files(config: Any, specs: Sequence[str]) -> None:
+    """Read the task files of a configuration, to say what is wrong before a model is loaded.
+
+    Args:
+        config: of a command.
+        specs: its tasks; those that are no files are not looked at.
+
+    Raises:
+        UserError: no such file, or one that cannot be read.
+    """
+    reading = parse_reading(config.columns, config.split_seed, config.skip_bad_rows)
+    for spec in specs:
+        if spec.partition(":")[0] not in NO_FILES:
+            read_whole(spec, None, None, reading)
 
 
 @contextmanager

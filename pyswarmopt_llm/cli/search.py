@@ -12,12 +12,11 @@ import typer
 
 from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.options import Again, Config, DisplayOptions, DryRun
-from pyswarmopt_llm.cli.running import print_either, print_plan, run_job
+from pyswarmopt_llm.cli.running import check_files, print_either, print_plan, run_job
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.options import MACHINE, Option
-from pyswarmopt_llm.scores.tasks.load import check_files
 
 
 def with_preset(settings: SearchConfig, **presets: bool) -> SearchConfig:

@@ -114,7 +114,7 @@ def generate(
         if base is not None or adapter is not None:
             why = "brings its own base and adapter; remove `base` and `adapter`"
             raise InvalidOption("run", None, why)
-        from pyswarmopt_llm.searching.scoring.run_directory import result_of
+        from pyswarmopt_llm.searching.use.model import result_of
 
         base, adapter = result_of(run)
     if base is None:

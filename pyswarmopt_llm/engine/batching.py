@@ -55,8 +55,8 @@ class Batch:
         rows: its rows.
         input_ids: (B, L) int64, right-padded with 0.
         position_ids: (B, L) int64, depth in the tree, prefix included.
-        trees: per row (c, n, visible): tokens c..n are the inner nodes, and visible, (n - c, n - c)
-            bool, marks each node's ancestors and itself. The rest of the row is causal.
+        trees: per row, of its N inner nodes, each node's ancestors and itself: (N, N) bool. The
+            rest of the row is causal.
         heads: (M,) int64 into the flattened (B * L) positions that need a prediction.
         target_head: (T,) int64 into `heads`; target_token: (T,) int64; target_pair: (T,) int64.
     """
@@ -64,7 +64,7 @@ class Batch:
     rows: tuple[ContextTree, ...]
     input_ids: Tensor
     position_ids: Tensor
-    trees: tuple[tuple[int, int, Tensor], ...]
+    trees: tuple[Tensor, ...]
     heads: Tensor
     target_head: Tensor
     target_token: Tensor
@@ -86,8 +86,9 @@ class Batch:
         """
         n_rows, width = self.input_ids.shape
         seen = torch.ones(width, width, dtype=torch.bool).tril().repeat(n_rows, 1, 1)
-        for row, (c, n, tree) in enumerate(self.trees):
-            seen[row, c:n, c:n] = tree
+        for index, (row, tree) in enumerate(zip(self.rows, self.trees, strict=True)):
+            inner = slice(row.n_context, len(row.tokens))
+            seen[index, inner, inner] = tree
         return seen
 
 
@@ -249,7 +250,7 @@ def make_batch(rows: Sequence[ContextTree], n_prefix: int) -> Batch:
             if parent >= c:
                 tree[node] |= tree[parent - c]
             depth.append(depth[parent] + 1)
-        trees.append((c, n, tree))
+        trees.append(tree)
         position_ids[r, :n] = torch.tensor(depth) + n_prefix
         for at, token, pair in row.targets:
             targets.append((heads.setdefault(r * width + at, len(heads)), token, pair))

@@ -70,38 +70,6 @@ def rendered(tokenizer: Any, messages: Turns, **options: Any) -> str:
     return str(text)
 
 
-def split_chat(tokenizer: Any, messages: Turns) -> tuple[str, str]:
-    """A chat in the chat template up to the start of its last turn, and that turn.
-
-    A line break after the end of the turn is never generated, so it is no part of it.
-
-    Raises:
-        UserError: the chat template fails, or rewrites earlier turns.
-    """
-    prompt = rendered(tokenizer, messages[:-1], add_generation_prompt=True)
-    whole = rendered(tokenizer, messages)
-    if not whole.startswith(prompt):
-        raise UserError("the base model's chat template rewrites earlier turns; use another base")
-    return prompt, whole[len(prompt) :].rstrip("\n")
-
-
-def reply_frame(tokenizer: Any) -> tuple[str, str]:
-    """White space before an assistant's reply, and the text that ends it, as the chat template has
-    them.
-
-    Without a template, or with one that rewrites earlier turns: nothing, and the end-of-sequence
-    token.
-    """
-    messages = [{"role": "user", "content": "question"}, {"role": "assistant", "content": "reply"}]
-    try:
-        _, turn = split_chat(tokenizer, messages)
-    except UserError:
-        return "", tokenizer.eos_token or ""
-    before, _, after = turn.partition("reply")
-    # A frame of thoughts is the model's.
-    return before if not before.strip() else "", after
-
-
 @contextmanager
 def _at_most(steps: int) -> Iterator[None]:
     """Raise `TimeoutError` in code that takes more steps than these: lines of a template, and calls

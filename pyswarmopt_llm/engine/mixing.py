@@ -1,5 +1,5 @@
 """Ways of a candidate into a resident model: merged into its weights, or at run time
-(`quantised.added_outputs`).
+(`added_outputs`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pyswarmopt_llm.common.interfaces import LowRank, Patch, shapes_of
 
 
 class Mixing(Protocol):
-    """Puts candidates into a model; `PatchedWeights` merges them, `quantised.added_outputs` leaves
+    """Puts candidates into a model; `PatchedWeights` merges them, `added_outputs` leaves
     the weights alone.
 
     Attributes:
@@ -30,6 +30,27 @@ class Mixing(Protocol):
             KeyError: the base has no such weight.
             ValueError: a shape does not fit. Nothing is changed then.
         """
+
+
+def check_fits(patch: Patch, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuse a patch of weights of other names or shapes than these.
+
+    Raises:
+        KeyError: there is no such weight.
+        ValueError: a shape does not fit, or a name is in two parts of the patch.
+    """
+    known: set[str] = set()
+    for part in (patch.dense, patch.low_rank, patch.full_rank):
+        for name, shape in shapes_of(part).items():
+            if name in known:
+                raise ValueError(
+                    f"{name}: a patch has two values or changes for it; give one of them"
+                )
+            if name not in shapes:
+                raise KeyError(f"{name}: the base has no such parameter")
+            if shape != shapes[name]:
+                raise ValueError(f"{name}: a change of shape {shape} for {shapes[name]} weights")
+            known.add(name)
 
 
 class PatchedWeights:
@@ -50,6 +71,7 @@ class PatchedWeights:
     def __init__(self, model: Any, stored: Mapping[str, Tensor] | None = None) -> None:
         self._parameters: dict[str, Tensor] = dict(model.named_parameters())
         self.parameter_names = tuple(self._parameters)
+        self._shapes = {name: tuple(value.shape) for name, value in self._parameters.items()}
         self._stored = {} if stored is None else stored
         # name -> where its base value is, of what was ever changed
         self._backups: dict[str, Mapping[str, Tensor]] = {}
@@ -65,7 +87,7 @@ class PatchedWeights:
             ValueError: a shape does not fit, or a name is in two parts of the patch. Nothing is
                 changed then.
         """
-        self._check_fits(patch)
+        check_fits(patch, self._shapes)
         changed = patch.low_rank.keys() | patch.full_rank.keys() | patch.dense.keys()
         for name in self._patched - changed:
             self._parameters[name].copy_(self._base(name))
@@ -95,18 +117,3 @@ class PatchedWeights:
 
     def _base(self, name: str) -> Tensor:
         return self._backups[name][name].to(self._parameters[name])
-
-    def _check_fits(self, patch: Patch) -> None:
-        known: set[str] = set()
-        for part in (patch.dense, patch.low_rank, patch.full_rank):
-            for name, shape in shapes_of(part).items():
-                if name in known:
-                    raise ValueError(
-                        f"{name}: a patch has two values or changes for it; give one of them"
-                    )
-                if name not in self._parameters:
-                    raise KeyError(f"{name}: the base has no such parameter")
-                base_shape = tuple(self._parameters[name].shape)
-                if shape != base_shape:
-                    raise ValueError(f"{name}: a change of shape {shape} for {base_shape} weights")
-                known.add(name)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import lru_cache, partial, wraps
-from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
@@ -38,18 +38,6 @@ _write_replies = lazy("pyswarmopt_llm.engine.generation:write_replies")
 P = ParamSpec("P")
 T = TypeVar("T")
 AT_RUN_TIME = "candidates are added to the outputs of layers at run time, not merged"
-
-
-class TokenScores(NamedTuple):
-    """A continuation token by token.
-
-    Attributes:
-        tokens: their T ids.
-        logprobs: natural log of P(token | all before it), (T,) float64.
-    """
-
-    tokens: tuple[int, ...]
-    logprobs: Tensor
 
 
 def within_memory(
@@ -137,58 +125,23 @@ class TransformersEngine(PromptTokenizer, Engine):
         Contexts shared by several pairs and the common prefix of all contexts are computed once.
         """
         totals, done = torch.zeros(len(pairs), dtype=torch.float64), 0
-        for batch, values in self._scored(pairs):
+        for batch, values in self.scored(pairs):
             totals.index_add_(0, batch.target_pair, values)
             done += len(batch.pairs)
             self.tell(done, len(pairs))
         return totals.tolist()
 
-    @within_memory
-    def score_tokens(self, pairs: Sequence[tuple[str, str]]) -> tuple[TokenScores, ...]:
-        """The terms of `loglikelihood`: for each pair the continuation's tokens and their
-        log-probabilities.
-        """
-        scores = [TokenScores((), torch.empty(0, dtype=torch.float64))] * len(pairs)
-        for batch, values in self._scored(pairs):
-            for pair in batch.pairs.tolist():
-                here = batch.target_pair == pair
-                tokens = tuple(batch.target_token[here].tolist())
-                scores[pair] = TokenScores(tokens, values[here])
-        return tuple(scores)
-
-    @within_memory
-    def distributions(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[Tensor, Tensor]]:
-        """For each pair the natural-log distributions along its continuation, (T, V) float32, and
-        its tokens, (T,).
-
-        On the CPU; memory grows with the vocabulary, so pass few pairs at a time. An empty
-        continuation has the distribution after its context.
-        """
-        result = [(torch.empty(0), torch.empty(0, dtype=torch.int64))] * len(pairs)
-        for batch, logits in self._passed(pairs):
-            logprobs = logits.float().log_softmax(-1).cpu()
-            for pair in batch.pairs.tolist():
-                here = batch.target_pair == pair
-                result[pair] = logprobs[batch.target_head[here]], batch.target_token[here]
-        return result
-
-    def next_token_logprobs(self, prompts: Sequence[str]) -> Tensor:
-        """Natural-log distribution of the next token after each prompt: (N, V) float32 on the
-        CPU.
-        """
-        return torch.cat([rows for rows, _ in self.distributions([(one, "") for one in prompts])])
-
-    def _scored(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[Batch, Tensor]]:
+    def scored(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[Batch, Tensor]]:
         """All batches of these pairs, with the log-probabilities of their targets."""
         if any(not continuation for _, continuation in pairs):
             raise ValueError("a continuation is empty: there is nothing to score")
-        for batch, logits in self._passed(pairs):
+        for batch, logits in self.passed(pairs):
             yield batch, target_logprobs(batch, logits)
 
     @torch.inference_mode()
-    def _passed(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[Batch, Tensor]]:
+    def passed(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[Batch, Tensor]]:
         """All batches of these pairs, each with the logits at its heads, (M, V), in the model's
-        dtype.
+        dtype; after an empty continuation those of the next token.
         """
         plan = self._plan(tuple(pairs), self.batch_tokens)
         prefix = self.passes.prefix(plan.prefix)
@@ -302,7 +255,7 @@ def load_engine(
         why = why or short
     mixing: Mixing
     if mix == "runtime":
-        from pyswarmopt_llm.experts.quantised.added_outputs import AddedOutputs
+        from pyswarmopt_llm.engine.added_outputs import AddedOutputs
 
         mixing = AddedOutputs(model)
     else:

@@ -97,10 +97,9 @@ def resolve_base(spec: str, weights: bool = True) -> BaseModel:
         packed: BaseModel = quantised(resolve_base(plain, weights), spec, scheme)
         return packed
     if spec.startswith(EMBEDDED):
-        from pyswarmopt_llm.experts.quantised.embedded import embedded_model, materialise
+        from pyswarmopt_llm.experts.quantised.embedded import NAME, materialise
 
-        model = embedded_model(spec)
-        path, name = materialise(model), model.name
+        path, name = materialise(spec), NAME
     elif spec.endswith(GGUF):
         from pyswarmopt_llm.experts.quantised.gguf import dequantised
 

@@ -24,6 +24,7 @@ from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.files.json_types import parse_json
 from pyswarmopt_llm.common.registry import lookup
 from pyswarmopt_llm.scores.tasks.items import normalise, parse_item
+from pyswarmopt_llm.scores.tasks.lines import json_lines
 from pyswarmopt_llm.scores.tasks.load import (
     ANSWER,
     FileRow,
@@ -32,7 +33,6 @@ from pyswarmopt_llm.scores.tasks.load import (
     check_names,
     find_columns,
     first_of,
-    json_lines,
     read_text,
     renamed,
 )
@@ -377,7 +377,7 @@ def _reader(rows: Any, told: Mapping[str, str], where: str) -> ToRecord:
     if not first_of(ANSWER, renamed(dict.fromkeys(rows.column_names), told)):
         return lambda row, location: None
     columns = find_columns(Table(Path(where), rows.column_names, ()), told)
-    header = columns.header(columns.answer)
+    header = columns.header("answer")
     classes: Sequence[str] | None = getattr(rows.features[header], "names", None)
 
     def record(row: Mapping[str, Any], location: str) -> Record | None:

@@ -1,6 +1,5 @@
 """The findings of a finished search, in numbers and sentences, for terminal, report and card: the
-verdict on it, or on two models, by their scores on the same items; and commands to copy: the search
-again, its result in use, what to do next.
+verdict on it, and commands to copy: the search again, its result in use, what to do next.
 
 The words are those of ``words.txt.j2``; here is which of them hold.
 """
@@ -74,28 +73,6 @@ def _alone(result: Result) -> str | None:
     changed = any(pair.gained or pair.lost for pair in pairs)
     best = name == f"expert {result.best_single}"
     return name if name.startswith("expert ") and not (best and changed) else None
-
-
-def between(
-    names: tuple[str, str], scores: tuple[float, float], pair: Comparison, split: str
-) -> Verdict:
-    """The verdict on two models on the same items.
-
-    Args:
-        names: of the models.
-        scores: of each.
-        pair: the first compared with the second.
-        split: that of the items, dev or test.
-
-    Example:
-        >>> pair = Comparison(0.1, (0.02, 0.18), 0.014, 90, 15, 6, 80)
-        >>> found = between(("the base", "x"), (0.7, 0.6), pair, "test")
-        >>> found.kind, found.sentence.partition(", ")[2]
-        ('better', '+0.100 (95% interval +0.020 to +0.180, p = 0.014).')
-    """
-    kind = kind_of(pair) if pair.gained or pair.lost else "same"
-    sentence = words().between(kind, *names, scores, pair, f"{split} example")
-    return Verdict(kind, sentence, tuple(said("about", kind, pair, split)))
 
 
 @dataclass(frozen=True)

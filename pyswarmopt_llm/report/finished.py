@@ -23,7 +23,7 @@ def read_run(path: Path) -> tuple[Run, Result]:
     Raises:
         UserError: not a run, not finished, or without a complete evaluation.
     """
-    run = Run.open(path)
+    run = Run(path)
     result = run.result
     if result is None:
         raise UserError(f"{path}: is not finished; finish it with: swarm-llm resume {path}")

@@ -5,7 +5,6 @@ Markdown, nothing from the network.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
 from html import escape
@@ -67,19 +66,6 @@ def p_text(p_value: float) -> str:
     if p_value < 0.001:
         return "p < 0.001"
     return f"p = {p_value:.3f}" if p_value < 0.1 else f"p = {p_value:.2f}"
-
-
-def against_text(against: Mapping[str, Any] | None, named: bool = False) -> str:
-    """A difference with its p-value.
-
-    Example:
-        >>> against_text({"method": "ties", "difference": 0.0213, "p": 0.00009}, named=True)
-        '+0.021 (p < 0.001) ties'
-    """
-    if against is None:
-        return "-"
-    name = f" {against['method']}" if named else ""
-    return f"{against['difference']:+.3f} ({p_text(against['p'])}){name}"
 
 
 def mixture_name(result: Result) -> str:

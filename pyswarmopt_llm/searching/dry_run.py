@@ -15,7 +15,7 @@ import torch
 import pyswarmopt_llm.engine.memory as memory_of
 from pyswarmopt_llm.common.config import PATIENCE, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, NoRoomError
-from pyswarmopt_llm.common.events import duration, not_held_out
+from pyswarmopt_llm.common.events import not_held_out
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.common.interfaces import Engine, Patch
@@ -25,7 +25,6 @@ from pyswarmopt_llm.experts.adapter import AdapterInfo, changed_weights
 from pyswarmopt_llm.experts.base import INT8, BaseModel, empty_model, resolve_base
 from pyswarmopt_llm.mix import space_kind
 from pyswarmopt_llm.mix.one_base import find_adapters
-from pyswarmopt_llm.scores.metrics.external.score_function import CallableUtility
 from pyswarmopt_llm.scores.metrics.objectives import Metric
 from pyswarmopt_llm.scores.tasks import Scoring, Task
 from pyswarmopt_llm.searching.grid import make_grid
@@ -271,13 +270,13 @@ def dry_run_search(config: SearchConfig) -> PlannedCost:
         draws = len(grid.waiting)
         notes = [f"{draws} searches, draws from {grid.size:,} combinations of coefficients"]
     notes += [] if fit is None else [*fit.lines()]
-    timed, calls = _timed(job), _calls(job)
+    timed = _timed(job)
     # only the first draw scores the starting swarm
     later = (draws - 1) * (job.evaluations - job.config.population)
     evaluations = job.affordable(job.evaluations + later)
     more = job.items * (evaluations - job.affordable(job.evaluations))
     passes = sum(job.passes.values())
-    seconds = sum(_seconds(job, timed, calls).values()) * (passes + more) / max(passes, 1)
+    seconds = sum(_seconds(job, timed).values()) * (passes + more) / max(passes, 1)
     if draws > 1 and (minutes := job.config.budget_minutes) is not None:
         seconds = min(seconds, 60 * minutes)
     result = cost_of(
@@ -287,7 +286,7 @@ def dry_run_search(config: SearchConfig) -> PlannedCost:
         dtype=job.engine.dtype,
         device=config.device,
         evaluations=evaluations,
-        notes=[*notes, *_notes(job, timed, calls)],
+        notes=[*notes, *_notes(job, timed)],
         out=config.out,
         writes=(*[GRID] * (draws > 1), *RUN_FILES, *["trained/"] * job.trains),
     )
@@ -305,40 +304,19 @@ def _timed(job: Job) -> list[Timed]:
     return timed
 
 
-def _seconds(
-    job: Job, timed: Sequence[Timed], calls: Mapping[str, float | None]
-) -> Mapping[str, float]:
-    """Part of a search -> its seconds, with these tasks and functions that take so many."""
-    called = sum(seconds for seconds in calls.values() if seconds is not None)
-    dev = called + sum(one.seconds(one.dev) for one in timed)
+def _seconds(job: Job, timed: Sequence[Timed]) -> Mapping[str, float]:
+    """Part of a search -> its seconds, with these tasks."""
+    dev = sum(one.seconds(one.dev) for one in timed)
     test = sum(one.seconds(one.test) for one in timed) if any(one.test for one in timed) else 0.0
     items = sum(one.dev for one in timed)
     return job.seconds(dev, test, sum(one.seconds(one.dev, 0) for one in timed) / max(items, 1))
 
 
-def _calls(job: Job) -> dict[str, float | None]:
-    """Seconds of one call of each Python function, which shows that it works; None: a harness task."""
-    calls: dict[str, float | None] = {}
-    for name, external in job.objectives.externals.items():
-        calls[name] = None
-        if isinstance(external, CallableUtility):
-            job.engine.load(job.space.realise(job.space.vertices()[0]))
-            calls[name] = external.try_once(job.engine)
-    return calls
-
-
-def _notes(job: Job, timed: Iterable[Timed], calls: Mapping[str, float | None]) -> list[str]:
+def _notes(job: Job, timed: Iterable[Timed]) -> list[str]:
     notes = [*job.notes.values()]
-    for name, seconds in calls.items():
-        if seconds is None:
-            notes.append(f"{name} has no examples and is not in the time")
-            continue
-        evaluations = job.affordable(job.evaluations)
-        notes.append(
-            f"{name}: {seconds:.2g} s an evaluation, at most {evaluations:,} of them take about "
-            f"{duration(evaluations * seconds)}"
-        )
-        if not job.objectives.externals[name].has_test:
+    for name, external in job.objectives.externals.items():
+        notes.append(f"{name} has no examples and is not in the time")
+        if not external.has_test:
             notes.append(not_held_out(name))
     for task in timed:
         if task.seconds_per_item is None:

@@ -28,7 +28,7 @@ from pyswarmopt_llm.scores.metrics.accuracy import (
     option_counts,
     trial_of,
 )
-from pyswarmopt_llm.scores.metrics.combine import harmonic
+from pyswarmopt_llm.scores.metrics.combine import find_combine
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.plan import Budget
 from pyswarmopt_llm.searching.prepare import Contestant, Job, prepare
@@ -315,7 +315,8 @@ def choose_scorings(job: Job, run: Run, on_row: OnRow, tell: OnEvent) -> dict[st
     if not tried:
         return scorings
     trials = {name: trial_of(job.tasks[name], job.engine.chat) for name in tried}
-    trial = Scorer(run, Evaluator(job.space, job.engine, trials, harmonic), "letter", on_row)
+    combine = find_combine("harmonic", len(trials))
+    trial = Scorer(run, Evaluator(job.space, job.engine, trials, combine), "letter", on_row)
     rows = trial.score(list(job.space.vertices()[:TRIED]), 0)
     for name in tried:
         scores, dev = [row.score(name) for row in rows], job.tasks[name].dev

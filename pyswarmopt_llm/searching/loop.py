@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
@@ -50,8 +50,9 @@ from pyswarmopt_llm.searching.scoring.result import (
 )
 from pyswarmopt_llm.searching.scoring.run_directory import (
     UNDEFINED,
+    About,
+    Fingerprints,
     Run,
-    about_run,
     check_new,
 )
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Questions
@@ -112,17 +113,21 @@ def search(
     return work(job, Run.create(path, about(job)), on_event, publish)
 
 
-def about(job: Job) -> dict[str, Any]:
+def about(job: Job) -> About:
     """Content of ``run.json`` for a search."""
     tasks = job.tasks.items()
-    more: dict[str, Any] = {"notes": job.notes} if job.notes else {}
-    more["forms"] = {name: form.to_json() for name, task in tasks if (form := form_of(task))}
-    more["left"] = {name: task.left for name, task in tasks if task.left is not None}
-    if job.examination is not None:
-        more |= job.examination.stored
-    more |= {"given": job.given, "chosen": job.chosen}
-    names = {"base_name": job.base_name, "versions": versions()}
-    return about_run(job.stored, job.fingerprints, **names, **more)
+    return About(
+        job.stored,
+        cast(Fingerprints, job.fingerprints),
+        job.base_name,
+        versions(),
+        job.notes,
+        job.given,
+        job.chosen,
+        {name: form for name, task in tasks if (form := form_of(task))},
+        {name: task.left for name, task in tasks if task.left is not None},
+        **({} if job.examination is None else job.examination.stored),
+    )
 
 
 def work(job: Job, run: Run, on_event: OnEvent | None, publish: Publish | None) -> SearchResult:

@@ -35,14 +35,7 @@ from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.experts.files import inside, refuse_unmatched
 from pyswarmopt_llm.mix import SpaceKind, space_kind
-from pyswarmopt_llm.scores.choices import (
-    FULL,
-    MOST_STARTS,
-    ON_SPARE,
-    ROUNDS,
-    labelled,
-    planned_replies,
-)
+from pyswarmopt_llm.scores.choices import MOST_STARTS, labelled
 from pyswarmopt_llm.scores.metrics.accuracy import TRIED, trial_items
 from pyswarmopt_llm.scores.metrics.objectives import Objectives, load_objectives
 
@@ -302,9 +295,10 @@ class Plan:
         if not self.objectives.written:
             starts = 1 if self.config.quick else MOST_STARTS
             return starts * labelled(self.items).passes(self.items)
+        from pyswarmopt_llm.searching.written.samples import planned_passes
+
         spare = self.trained_items if self.objectives.spare else 0
-        passes = (ON_SPARE if spare else FULL).passes(self.trained_items)
-        return 2 * ROUNDS * passes + planned_replies(self.distinct("dev"), spare)
+        return planned_passes(self.distinct("dev"), spare)
 
     @property
     def passes(self) -> dict[str, int]:

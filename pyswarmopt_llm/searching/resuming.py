@@ -41,7 +41,7 @@ def resume(
         UserError: not a run, one that would run code that is not allowed, or base, experts or data
             changed since it began.
     """
-    opened = Run.open(user_path(run))
+    opened = Run(user_path(run))
     if (finished := opened.result) is not None:
         result = finished.to_json()
         if on_event is not None:

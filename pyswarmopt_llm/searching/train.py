@@ -48,7 +48,29 @@ BASE, EXPERT, MIXTURE = "base", "expert", "mixture"  # what is trained on labels
 FAVOUR = 1 / 3  # standard errors by which the best expert may be behind as a start
 BEHIND = 2.0  # standard errors of cross-fitting by which a trained model may be behind
 train_on_replies = lazy("pyswarmopt_llm.searching.written.expert_iteration:train_on_replies")
-Progress = Callable[[float], None]  # of the share that is done
+Spend = Callable[[float], None]  # called with forward passes of an item that were made
+
+
+@dataclass
+class Meter:
+    """The passes that training has taken in this process, told with each of them.
+
+    Attributes:
+        most: that it takes at most.
+        tell: called with the share of these, in 0..1.
+        passes: so far, with those of what the run directory has already.
+    """
+
+    most: int
+    tell: OnEvent
+    passes: float = 0.0
+    begun: float = field(default_factory=time.monotonic)
+
+    def spend(self, passes: float) -> None:
+        """Count so many more."""
+        self.passes += passes
+        share, seconds = min(self.passes / self.most, 1.0), time.monotonic() - self.begun
+        self.tell(Event("training", {"share": share, "seconds": seconds}))
 
 
 @dataclass
@@ -65,8 +87,7 @@ class Fitting:
             there is not trained again. None: nothing is kept.
         schedule: epochs; without folds where the items are not those that are scored.
         identities: what each item is known by, see `folds`.
-        progress: called with the share of the training that is done, in 0..1.
-        done: items that were trained on, of all epochs of all trainings.
+        spend: called with the passes of each epoch, and with those of what is there already.
     """
 
     engine: Engine
@@ -77,8 +98,7 @@ class Fitting:
     folder: Path | None = None
     schedule: Schedule = FULL
     identities: Sequence[Hashable] | None = None
-    progress: Callable[[float], None] = lambda share: None
-    done: int = field(default=0, init=False)
+    spend: Spend = lambda passes: None
 
     @cached_property
     def folds(self) -> list[list[int]]:
@@ -102,24 +122,20 @@ class Fitting:
 
     def _fitted(self, name: str, items: Sequence[Choices], epochs: int) -> Patch:
         """The model after training on items."""
+        of_epoch = PASSES * len(items)
 
         def trained() -> Patch:
-            settings = (self.pattern, self.seed, lambda *_: self._advance(len(items)), epochs)
+            settings = (self.pattern, self.seed, lambda *_: self.spend(of_epoch), epochs)
             return fit(self.engine, self.start, items, *settings)
 
         if self.folder is None:
             return self.start.with_low_rank(trained().low_rank)
         folder = self.folder / name
         if folder.exists():
-            self.done += epochs * len(items)
+            self.spend(epochs * of_epoch)
         else:
             save_patch(trained(), [self.pattern], folder)
         return self.start.with_low_rank(load_factors(read_adapter(folder)))
-
-    def _advance(self, items: int) -> None:
-        """Tell of so many more items, of all epochs of all trainings."""
-        self.done += items
-        self.progress(min(self.done * PASSES / self.schedule.passes(len(self.items)), 1.0))
 
 
 def expected(rows: Sequence[Row], objectives: Objectives) -> list[Score]:
@@ -207,31 +223,20 @@ def train_further(job: Job, run: Run, found: Found, tell: OnEvent) -> Training |
         A model before and after; None if too few replies were better than before, or no time is
         left.
     """
-    begun = time.monotonic()
-
-    def progress(share: float) -> None:
-        tell(Event("training", {"share": share, "seconds": time.monotonic() - begun}))
-
     train = train_on_replies if job.objectives.written else _on_labels
-    training: Training | None = train(job, run, found, tell, progress)
+    training: Training | None = train(job, run, found, tell)
     return training
 
 
-def _on_labels(
-    job: Job, run: Run, found: Found, tell: OnEvent, progress: Progress
-) -> Training | None:
+def _on_labels(job: Job, run: Run, found: Found, tell: OnEvent) -> Training:
     """Train starts on the right options, and keep what is expected to be best."""
     untrained = _untrained(job, found)
     starts = _starts(job, untrained, found.single)
     announce(job, run, starts.values(), tell)
     items = job.choices(found.scorings)
     evaluator = job.evaluator(Questions("dev", tuple(found.scorings.items())), margins=True)
-    shares = dict.fromkeys(starts, 0.0)
-
-    def part(name: str, share: float) -> None:
-        shares[name] = share
-        progress(sum(shares.values()) / len(shares))
-
+    schedule = labelled(len(items))
+    meter = Meter(len(starts) * schedule.passes(len(items)), tell)
     fittings: dict[str, Fitting] = {}
     rows: dict[str, Row] = {}
     for name, position in starts.items():
@@ -242,8 +247,8 @@ def _on_labels(
             job.experts[0],
             job.config.seed,
             run.path / FOLDER / name,
-            labelled(len(items)),
-            progress=partial(part, name),
+            schedule,
+            spend=meter.spend,
         )
         new = partial(_cross_fitted, fittings[name], evaluator, job.objectives.items)
         rows[name] = trained_row(job, run, found, position, new)
@@ -261,7 +266,6 @@ def _on_labels(
     for name, fitting in fittings.items():
         close = name == best or not_worse(values[name], values[best])
         patch = fitting.whole() if close else None
-        part(name, 1.0)
         tuned[name] = Contestant(starts[name], patch, True, rows[name], rows[name].value)
     models = {"mixture": replace(untrained, dev=row), "trained": tuned[best]}
     models |= {f"{name}_tuned": tuned[name] for name in (BASE, EXPERT) if name in tuned}
@@ -285,19 +289,6 @@ def best_start(values: Mapping[str, Score]) -> str:
     if EXPERT in values and not_worse(values[EXPERT], values[best], FAVOUR):
         return EXPERT
     return best
-
-
-def start_name(coefficients: Mapping[str, float], best_single: str) -> str:
-    """Name of the folder of a trained model with these coefficients, by what it began with.
-
-    Example:
-        >>> start_name({"x": 0.0}, "x"), start_name({"x": 1.0}, "x"), start_name({"x": 0.5}, "x")
-        ('base', 'expert', 'mixture')
-    """
-    used = {name: weight for name, weight in coefficients.items() if weight}
-    if not used:
-        return BASE
-    return EXPERT if used == {best_single: 1.0} else MIXTURE
 
 
 def _untrained(job: Job, found: Found) -> Contestant:

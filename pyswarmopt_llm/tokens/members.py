@@ -20,6 +20,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Space
+from pyswarmopt_llm.engine.by_token import next_token_logprobs
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_adapter
 from pyswarmopt_llm.experts.base import BaseModel, load_model, refuse_quantised, resolve_base
@@ -208,7 +209,7 @@ def check_answers(engines: Mapping[str, TransformersEngine]) -> None:
     """
     for name, engine in engines.items():
         engine.name = engine.passes.name = name  # and what it is patched with stays
-        engine.next_token_logprobs([engine.chat(_PROBE)])
+        next_token_logprobs(engine, [engine.chat(_PROBE)])
 
 
 def prepare_members(

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pyswarmopt_llm.engine.by_token import score_tokens
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 
 # Log of what contrast makes impossible: finite, so that such options can still be compared by their
@@ -121,7 +122,7 @@ def ask_members(
     scores = []
     for member in members.values():
         own = [(member.chat(context), continuation) for context, continuation in pairs]
-        scores.append(member.score_tokens(own))
+        scores.append(score_tokens(member, own))
     cuts = [[score.tokens for score in of_member] for of_member in scores]
     by_token = by_token and all(cut == cuts[0] for cut in cuts)
     columns = [

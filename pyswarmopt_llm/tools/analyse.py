@@ -23,7 +23,7 @@ from pyswarmopt_llm.searching.prepare import Job, prepare
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.train import ALL as WHOLE
-from pyswarmopt_llm.searching.train import BASE, FOLDER, start_name
+from pyswarmopt_llm.searching.train import BASE, EXPERT, FOLDER, MIXTURE
 from pyswarmopt_llm.searching.written.expert_iteration import START, round_name
 
 LORA = "trained-on-dev"  # the name of what was trained, among the experts
@@ -144,6 +144,19 @@ def _utilities(job: Job, run: Run, result: Result) -> Mapping[str, Mapping[str, 
                 f"{run.path}: was trained on its dev examples, and has no others to score"
             )
     return {split: job.utilities(split, scorings) for split in splits}
+
+
+def start_name(coefficients: Mapping[str, float], best_single: str) -> str:
+    """Name of the folder of a trained model with these coefficients, by what it began with.
+
+    Example:
+        >>> start_name({"x": 0.0}, "x"), start_name({"x": 1.0}, "x"), start_name({"x": 0.5}, "x")
+        ('base', 'expert', 'mixture')
+    """
+    used = {name: weight for name, weight in coefficients.items() if weight}
+    if not used:
+        return BASE
+    return EXPERT if used == {best_single: 1.0} else MIXTURE
 
 
 def _trained(run: Run, result: Result) -> Patch:

@@ -20,6 +20,7 @@ from torch import Tensor
 from pyswarmopt_llm.common.errors import UserError, first_line
 from pyswarmopt_llm.common.hardware import out_of_memory
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
+from pyswarmopt_llm.engine.by_token import next_token_logprobs
 from pyswarmopt_llm.engine.transformers import TransformersEngine, load_engine
 from pyswarmopt_llm.experts.adapter import (
     ADAPTER_FILES,
@@ -235,7 +236,7 @@ def next_tokens(engine: TransformersEngine, changes: Mapping[str, LowRank]) -> T
         UserError: they are not numbers.
     """
     engine.load(Patch(low_rank=changes))
-    return engine.next_token_logprobs([engine.chat(prompt) for prompt in PROMPTS])
+    return next_token_logprobs(engine, [engine.chat(prompt) for prompt in PROMPTS])
 
 
 def _norm(changes: Iterable[LowRank]) -> float:

@@ -41,7 +41,8 @@ from pyswarmopt_llm.mix import is_whole_model, saved_kind
 from pyswarmopt_llm.report.card import FileKind, model_card
 from pyswarmopt_llm.searching.scoring.parents import parents_of
 from pyswarmopt_llm.searching.scoring.result import read_result
-from pyswarmopt_llm.searching.scoring.run_directory import read_about, result_of
+from pyswarmopt_llm.searching.scoring.run_directory import read_about
+from pyswarmopt_llm.searching.use.model import result_of
 from pyswarmopt_llm.tools.check import load_by_peft
 
 ADAPTER_FILE = "adapter.gguf"

@@ -16,7 +16,7 @@ from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_groups.cli.options import following
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Config, Json, Quiet, names_block
-from pyswarmopt_llm.scores.tasks.load import check_files
+from pyswarmopt_llm.cli.running import check_files
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.methods import ENSEMBLES, METHODS, SEARCHING
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyswarmopt_llm.common.config import MODEL_SWARMS, SearchConfig, changed, command
+from pyswarmopt_llm.report.against import against_text
 from pyswarmopt_llm.report.findings import command_line
-from pyswarmopt_llm.report.pages import against_text, lines_of, render, score_text
+from pyswarmopt_llm.report.pages import lines_of, render, score_text
 from pyswarmopt_rivals.comparison.contestants import ADAPTER, TRAINED, contestant
 from pyswarmopt_rivals.comparison.summary import SINGLE
 from pyswarmopt_rivals.methods.method import ITEM_MODEL, RANDOM, WITH_DEV

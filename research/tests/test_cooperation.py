@@ -153,7 +153,10 @@ class Foreseeing:
         return found
 
 
-def test_words_have_the_information_of_their_tokens_in_bits() -> None:
+def test_words_have_the_information_of_their_tokens_in_bits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lab.compression, "score_tokens", Foreseeing.score_tokens)
     engine = Foreseeing({" lost": 1 / 8, " my": 1 / 2, " ca": 1 / 4, "rd": 1 / 16, "?": 1.0})
     (words,) = lab.compression.weighed(engine, [("", [" lost", " my", " ca", "rd", "?"])])
     assert [word for word, _ in words] == ["lost", "my", "card?"]
@@ -234,10 +237,11 @@ def test_a_sentence_is_scored_by_what_samples_say() -> None:
         assert lab.detector.surprises("second is a .", texts, n) == pytest.approx(expected)
 
 
-def test_own_probabilities_are_those_of_the_sentence() -> None:
+def test_own_probabilities_are_those_of_the_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     logs = torch.log(torch.tensor([0.5, 0.25, 0.125, 1.0, 0.1, 0.2, 0.3, 0.4]))
-    engine = SimpleNamespace(score_tokens=lambda pairs: [SimpleNamespace(logprobs=logs)])
-    first, second = lab.detector.own_losses(engine, "", "first is d . second is a .")
+    scores = [SimpleNamespace(logprobs=logs)]
+    monkeypatch.setattr(lab.detector, "score_tokens", lambda engine, pairs: scores)
+    first, second = lab.detector.own_losses(None, "", "first is d . second is a .")
     assert first == pytest.approx([math.log(2), math.log(4), math.log(8), 0.0])
     assert second == pytest.approx((-logs[4:]).tolist())
 

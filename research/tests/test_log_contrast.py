@@ -56,7 +56,10 @@ class Speller:
         return rows
 
 
-def test_a_text_grows_by_what_the_rule_prefers_and_other_models_stay_unread() -> None:
+def test_a_text_grows_by_what_the_rule_prefers_and_other_models_stay_unread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(log_contrast, "distributions", Speller.distributions)
     models = {"base": Speller("ab"), "expert": Speller("ba")}
     texts = log_contrast.write(models, log_contrast.RULES["base"], ["say", "tell"], 3)
     assert texts == ["a b", "a b"] and models["expert"].calls == 0

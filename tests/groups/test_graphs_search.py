@@ -138,7 +138,7 @@ def test_what_a_run_holds(done: Path, mixed: list[Path]) -> None:
     content = json.loads((done / "best" / "graph.json").read_text())
     assert [row["name"] for row in content["members"]] == [path.name for path in mixed]
     assert {node["model"] for node in content["nodes"]} <= {path.name for path in mixed}
-    rows = [row for row in Run.open(done).rows if row.phase == "search"]
+    rows = [row for row in Run(done).rows if row.phase == "search"]
     assert result["best_dev"] == max(row.value for row in rows)
     assert max(sum(c > 0 for c in row.coefficients) for row in rows) > 1  # graphs, not models alone
     assert result["graph"].endswith("answers")
@@ -157,7 +157,7 @@ def test_the_first_particles_are_the_models_by_themselves(
     sources = [(str(tiny_base), str(mixed[0])), *((str(path), None) for path in mixed[1:])]
     how = {"scoring": "likelihood"}
     found = [evaluate_model(*source, str(task), "dev", **how).score.value for source in sources]
-    assert [row.value for row in Run.open(done).rows[:3]] == found
+    assert [row.value for row in Run(done).rows[:3]] == found
 
 
 def test_the_files_in_best_score_what_the_result_says(

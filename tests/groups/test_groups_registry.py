@@ -12,9 +12,9 @@ from member_helpers import Scripted, quiz
 
 from pyswarmopt_groups.config import CouncilConfig
 from pyswarmopt_groups.registry import NEGOTIATIONS, VOTES, load_strategy
-from pyswarmopt_groups.validate import usable
+from pyswarmopt_groups.validate import check_task, usable
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.scores.tasks import Item
+from pyswarmopt_llm.scores.tasks import Item, Task
 
 EVERY = [*VOTES.values(), *NEGOTIATIONS.values()]
 
@@ -69,3 +69,15 @@ def test_what_a_strategy_needs_decides_whether_it_is_skipped() -> None:
 def test_settings_are_read_from_the_name(name: str, values: tuple[object, ...]) -> None:
     strategy = load_strategy(name)
     assert (strategy.name, strategy.values) == (name, values)
+
+
+def test_a_task_without_right_answers_is_refused_before_a_member_is_loaded() -> None:
+    known, unknown = Item("1", "Why?", None, "so"), Item("2", "How?", None, "")
+    config = CouncilConfig(("a", "b"), task="t.json")
+    check_task(config, Task("t", (known,), (known,), source="t.json"))
+    for split, task in (
+        ("dev", Task("t", (known, unknown), (known,), source="t.json")),
+        ("test", Task("t", (known,), (unknown,), source="t.json")),
+    ):
+        with pytest.raises(UserError, match=f"t.json: {split} example 2: no answer"):
+            check_task(config, task)

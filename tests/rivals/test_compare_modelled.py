@@ -13,7 +13,7 @@ from search_helpers import history, small
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.mix import build_space
-from pyswarmopt_llm.scores.metrics.objectives import METRICS
+from pyswarmopt_llm.scores.metrics.by_name import METRICS
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.scoring.record import unpack
 from pyswarmopt_rivals.bench import Bench, Trial

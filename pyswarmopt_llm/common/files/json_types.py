@@ -12,7 +12,11 @@ from itertools import chain
 from typing import Any
 
 DEEPEST = 100  # levels; real files have about ten
-_TYPES = ("str", "int")  # which pydantic names, too, where a value may have several types
+_TYPES = (
+    "str",
+    "int",
+    "constrained-str",
+)  # which pydantic names, too, where a value may have several types
 
 
 class WrongType(ValueError):

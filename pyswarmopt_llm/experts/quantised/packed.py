@@ -3,7 +3,7 @@
 
 They lie in a directory (bitsandbytes, GPTQ, AWQ, ...; its config.json says so), or bitsandbytes
 makes them of plain weights on loading: ``nf4:BASE`` and ``int8:BASE``. Nothing can be added to
-codes, so experts are mixed at run time (`added_outputs`).
+codes, so experts are mixed at run time (`engine.added_outputs`).
 """
 
 from __future__ import annotations

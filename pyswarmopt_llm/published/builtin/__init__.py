@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import cycle, islice
 
+from pyswarmopt.base.words import SEED
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.registry import lookup
 from pyswarmopt_llm.published.builtin import skills
@@ -69,6 +70,30 @@ def builtin_names() -> tuple[str, ...]:
         ('requests', 'five-desks')
     """
     return tuple(_BUILTINS)
+
+
+def task_of(spec: str, dev: int | None, test: int | None) -> Task:
+    """The task of ``builtin:NAME[:SEED]``; see `builtin_task`."""
+    name, seed = name_and_seed(spec)
+    return builtin_task(name, seed, dev, test)
+
+
+def name_and_seed(spec: str, default: int = 0) -> tuple[str, int]:
+    """The name and seed in ``builtin:NAME[:SEED]``.
+
+    Raises:
+        UserError: the seed is no whole number, or more than 63 bits.
+    """
+    name, _, seed = spec.partition(":")[2].partition(":")
+    if not seed:
+        return name, default
+    # The length first: Python reads no number of thousands of digits.
+    if not (seed.isascii() and seed.isdigit()) or len(seed) > len(str(SEED)) or int(seed) > SEED:
+        raise UserError(
+            f"{spec[:60]}: the seed must be a whole number of at most {SEED}; write "
+            f"builtin:{name}:1"
+        )
+    return name, int(seed)
 
 
 def builtin_task(name: str, seed: int = 0, dev: int | None = None, test: int | None = None) -> Task:

@@ -10,22 +10,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, islice
 from operator import truediv
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from scipy import stats
 
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Engine, Score
-from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.common.statistics import chance_bound, score_of
-from pyswarmopt_llm.scores.choices import Choices
+from pyswarmopt_llm.scores.choices import UNKNOWN, Choices
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task, chat_prompt
 
 T = TypeVar("T")
 Pairs = Sequence[tuple[str, str]]  # context, continuation
 
 MAX_NEW_TOKENS = 128  # of a generated answer: a worked GSM8K solution fits
-_SCORINGS: tuple[Scoring, ...] = ("letter", "likelihood", "generate")
 LETTERS = 26
 # items and experts of the trial by letters; likelihood serves those that do not know them
 TRIAL, TRIED = 32, 3
@@ -68,32 +66,30 @@ class Accuracy:
     ) -> None:
         self.items, self.scoring, self.template = tuple(items), scoring, template
         self.prompts = [chat_prompt(item, scoring, chat, template) for item in self.items]
-        self._options: list[Pairs] = []  # of each item
-        for item, prompt in zip(self.items, self.prompts, strict=True):
-            choices = item.choices or {}
-            options = choices if scoring == "letter" else choices.values()
-            self._options.append([(prompt, option) for option in options])
+        self._rows = list(map(self._row, self.items, self.prompts))
+
+    def _row(self, item: Item, prompt: str) -> Choices:
+        """An item as its options are scored, or the reply that is right."""
+        if self.scoring == "generate":
+            return Choices(((prompt, item.answer_text),), (1.0,), 0 if item.answer else UNKNOWN)
+        choices = item.choices or {}
+        options, lengths = list(choices), [1.0] * len(choices)
+        right = options.index(item.answer) if item.answer in choices else UNKNOWN
+        if self.scoring == "likelihood":
+            options = list(choices.values())
+            lengths = [float(len(option.encode())) for option in options]
+        return Choices(tuple((prompt, option) for option in options), tuple(lengths), right)
 
     def choices(self) -> list[Choices]:
         """The items for training, without those whose right answer is unknown."""
-        trained = []
-        for item, prompt, options in zip(self.items, self.prompts, self._options, strict=True):
-            letters = list(item.choices or {})
-            if self.scoring == "generate" and item.answer:
-                trained.append(Choices(((prompt, item.answer_text),), (1.0,), 0))
-            elif self.scoring != "generate" and item.answer in letters:
-                lengths = tuple(self._length(option) for _, option in options)
-                trained.append(Choices(tuple(options), lengths, letters.index(item.answer)))
-        return trained
+        return [row for row in self._rows if row.right != UNKNOWN]
 
     def texts(self) -> Iterator[tuple[Item, str, int]]:
         """The texts that have to fit the context window: item, text, maximum of new tokens."""
-        for item, prompt, options in zip(self.items, self.prompts, self._options, strict=True):
-            if self.scoring == "generate":
-                yield item, prompt, MAX_NEW_TOKENS
-                continue
-            for context, option in options:
-                yield item, context + option, 0
+        written = self.scoring == "generate"
+        for item, row in zip(self.items, self._rows, strict=True):
+            for prompt, option in row.pairs:
+                yield item, prompt if written else prompt + option, MAX_NEW_TOKENS * written
 
     def __call__(self, engine: Engine, indices: Sequence[int] | None = None) -> Score:
         """Score all items, or those at these indices; see `Utility`."""
@@ -126,19 +122,12 @@ class Accuracy:
             raise ValueError(
                 "generate scoring extracts the answer from a text: there are no option scores"
             )
-        rows = at(self._options, indices)
-        scores = []
-        for item, options, values in zip(
-            at(self.items, indices), rows, loglikelihoods(engine, rows), strict=True
-        ):
-            lengths = [self._length(option) for _, option in options]
-            per_length = map(truediv, values, lengths)
+        rows, scores = at(self._rows, indices), []
+        found = loglikelihoods(engine, [row.pairs for row in rows])
+        for item, row, values in zip(at(self.items, indices), rows, found, strict=True):
+            per_length = map(truediv, values, row.lengths)
             scores.append(dict(zip(item.choices or {}, per_length, strict=True)))
         return scores
-
-    def _length(self, option: str) -> float:
-        """Divisor of an option's log-likelihood."""
-        return 1.0 if self.scoring == "letter" else float(len(option.encode()))
 
 
 def loglikelihoods(engine: Engine, rows: Sequence[Pairs]) -> list[list[float]]:
@@ -256,11 +245,11 @@ def trial_items(dev: int, possible: Sequence[Scoring]) -> int:
 
 
 def possible_scorings(scoring: str, items: Sequence[Item]) -> tuple[Scoring, ...]:
-    """The scorings that `wanted` allows: one, or two where ``auto`` is to be decided by
+    """The scorings that a setting allows: one, or two where ``auto`` is to be decided by
     `choose_scoring`.
 
     Raises:
-        UserError: unknown name.
+        InvalidOption: more options than letters.
 
     Example:
         >>> possible_scorings("auto", [Item("1", "?", {"A": "x", "B": "y"}, "A")])
@@ -278,7 +267,4 @@ def possible_scorings(scoring: str, items: Sequence[Item]) -> tuple[Scoring, ...
     if scoring == "auto":
         both: tuple[Scoring, ...] = ("letter", "likelihood") if most <= LETTERS else ("likelihood",)
         return both if most else ("generate",)
-    for answer_format in _SCORINGS:
-        if scoring == answer_format:
-            return (answer_format,)
-    raise unknown("scoring", scoring, ("auto", *_SCORINGS))
+    return (cast(Scoring, scoring),)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyswarmopt_llm.scores.tasks.load import load_task, with_templates
+from pyswarmopt_llm.scores.tasks.load import load_task
 from pyswarmopt_llm.scores.tasks.types import Item, Scoring, Task, chat_prompt, render_prompt
 
 __all__ = [
@@ -12,5 +12,4 @@ __all__ = [
     "chat_prompt",
     "load_task",
     "render_prompt",
-    "with_templates",
 ]

@@ -8,14 +8,33 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice, product
+from pathlib import Path
 from string import ascii_uppercase
 
 from pyswarmopt.base.words import counted
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.scores.tasks.items import normalise, unordered
+from pyswarmopt_llm.scores.tasks.load import Columns
 from pyswarmopt_llm.scores.tasks.types import Item
 
 MOST_LABELS = 200
+
+
+def label_choices(
+    items: list[Item], columns: Columns, path: Path, names: Mapping[str, str]
+) -> tuple[list[Item], str]:
+    """The items of a file with their labels as choices, if they have no options; and a note on that.
+
+    Raises:
+        UserError: see `with_label_choices`; or there are options, and names of labels.
+    """
+    if not any(item.choices for item in items):
+        where = f'{path}: column "{columns.header("answer")}"'
+        return with_label_choices(items, names, where)
+    if names:
+        why = f"names labels, but {path} has options; remove it"
+        raise InvalidOption("columns", ",".join(names), why)
+    return items, ""
 
 
 def with_label_choices(

@@ -11,15 +11,13 @@ import json
 import logging
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any, NamedTuple, TypeVar
 
-from pyswarmopt.base.words import SEED, counted
-from pyswarmopt_llm.common.config import PROMPTS
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.json_types import parse_json
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
@@ -30,25 +28,20 @@ from pyswarmopt_llm.scores.tasks.items import (
     kind_of,
     normalise,
     parse_item,
-    unordered,
 )
 from pyswarmopt_llm.scores.tasks.types import (
     DEV,
     TEST,
     Item,
     Task,
-    check_template,
-    fillers,
-    placeholders,
 )
 
 SPLITS = ("dev", "test")
 DELIMITED = (".csv", ".tsv")
 SUFFIXES = (".json", ".jsonl", *DELIMITED)
 _TEXT = (".txt", "")
-_ROLES = ("system", "user", "assistant")
-_columns_of_prompts = lazy("pyswarmopt_llm.scores.tasks.new_rows:columns_of_prompts")
-_prompt_reader = lazy("pyswarmopt_llm.scores.tasks.new_rows:prompt_reader")
+_text_lines = lazy("pyswarmopt_llm.scores.tasks.lines:text_lines")
+_json_lines = lazy("pyswarmopt_llm.scores.tasks.lines:json_lines")
 _read_delimited = lazy("pyswarmopt_llm.scores.tasks.delimited:read_delimited")
 QUESTION, ANSWER = ("question", "text", "sentence"), ("answer", "label", "answerKey")
 LABEL = "label"
@@ -56,21 +49,23 @@ _OURS = ("question", "prompt", "answer", "label", "choices", "id", "domain", "sp
 _LETTER = re.compile("[A-Z]")
 _NUMBER = re.compile("-?[0-9]{1,6}")
 T = TypeVar("T")
-NAMED = 20  # bad rows, or kinds of them, in a message
-ALIKE = 3  # rows of one kind
-# dev is one item in so many; of prompts, which nobody has to answer, every other one
-DEV_SHARE, DEV_SHARE_OF_PROMPTS = 3, 2
+DEV_SHARE = 3  # dev is one item in so many
 log = logging.getLogger(__name__)
 BUILTIN = "builtin"
-# Sources of rows that are no files: name, dev, test, reading -> all their items.
+# Other sources of rows than tables: name, dev, test, reading -> all their items.
 _SOURCES: Mapping[str, Callable[..., Task]] = {
     "hub": lazy("pyswarmopt_llm.published.datasets:read_hub"),
     "published": lazy("pyswarmopt_llm.published.datasets:read_published"),
+    "prompts": lazy("pyswarmopt_llm.scores.tasks.new_rows:read_prompts"),
 }
-_NO_FILES = (BUILTIN, "lm-eval", *_SOURCES)
-_builtin_task = lazy("pyswarmopt_llm.published.builtin:builtin_task")
-_WORDS = 4  # of a text that a prompt may need
-_TASK_TEMPLATE = re.compile(r"([\w.-]+)=(.*)", re.DOTALL)
+NO_FILES = (BUILTIN, "lm-eval", "hub", "published")
+_builtin_task = lazy("pyswarmopt_llm.published.builtin:task_of")
+# What few tasks need is loaded when one does.
+_of_conversation = lazy("pyswarmopt_llm.scores.tasks.conversations:of_conversation")
+_note_on_bad = lazy("pyswarmopt_llm.scores.tasks.bad_rows:note_on_bad")
+_label_choices = lazy("pyswarmopt_llm.scores.tasks.draw:label_choices")
+_draw_splits = lazy("pyswarmopt_llm.scores.tasks.draw:draw_splits")
+_prompted = lazy("pyswarmopt_llm.scores.tasks.templates:prompted")
 
 
 class FileRow(NamedTuple):
@@ -115,8 +110,15 @@ def read_table(path: Path, text: str = "") -> Table:
             refused.
 
     Raises:
-        UserError: it cannot be read, or is no table.
+        UserError: it cannot be read, is no table, or has no rows.
     """
+    table = _table_at(path, text)
+    if not table.rows:
+        raise UserError(f"{path}: no rows; add some, below the names of the columns in CSV")
+    return table
+
+
+def _table_at(path: Path, text: str) -> Table:
     suffix, known = path.suffix.lower(), (*SUFFIXES, *_TEXT) if text else SUFFIXES
     if not os.path.exists(path):  # nor for a name that is too long
         sources = "builtin:NAME, hub:DATASET, published:NAME or lm-eval:NAME"
@@ -128,10 +130,10 @@ def read_table(path: Path, text: str = "") -> Table:
         table: Table = _read_delimited(path)
         return table
     if suffix in _TEXT:
-        return table_of(path, _lines(path), text)
+        return table_of(path, _text_lines(path), text)
     if suffix == ".jsonl":
-        return table_of(path, json_lines(path), text)
-    content = _parse_json(read_text(path), path)
+        return table_of(path, _json_lines(path), text)
+    content = parse_text(read_text(path), path)
     if isinstance(content, list) and content:
         records = enumerate(content, 1)
         return table_of(path, ((f"{path}: example {i}", record) for i, record in records), text)
@@ -145,20 +147,6 @@ def table_of(path: Path, records: Iterable[tuple[str, object]], text: str = "") 
         named = {text: record} if text and isinstance(record, str) else record
         rows.append(FileRow(location, f"row-{i}", _values(named, location)))
     return Table(path, _names(rows), rows)
-
-
-def json_lines(path: Path) -> Iterator[tuple[str, object]]:
-    """(location, value) of each line that is not blank."""
-    for location, line in _lines(path):
-        yield location, _parse_json(line, path, int(location.rpartition(" ")[2]))
-
-
-def _lines(path: Path) -> Iterator[tuple[str, str]]:
-    """(location, line) of each line that is not blank, without the space around it."""
-    # Not str.splitlines, which also splits at U+2028 and others that JSON allows inside a text.
-    for n, line in enumerate(read_text(path).split("\n"), start=1):
-        if line.strip():
-            yield f"{path}: line {n}", line.strip()
 
 
 def read_text(path: Path) -> str:
@@ -215,8 +203,7 @@ def _names(rows: Sequence[FileRow]) -> list[str]:
 
 
 def _values(record: object, location: str) -> Mapping[Any, Any]:
-    """The values of a record; of one whose ``messages`` are a conversation the prompt is the last
-    user's turn, after ``earlier`` turns, and an assistant's turn at the end is the answer.
+    """The values of a record; of one with ``messages`` alone see `of_conversation`.
 
     Raises:
         UserError: no object, or no conversation that a user's turn ends.
@@ -226,30 +213,16 @@ def _values(record: object, location: str) -> Mapping[Any, Any]:
         raise UserError(f"{location}: an example is an object with question and answer, not {kind}")
     if "messages" not in record or "question" in record or "prompt" in record:
         return record
-    turns = record["messages"]
-    fine = isinstance(turns, list) and all(map(_is_turn, turns))
-    said = [{"role": turn["role"], "content": turn["content"]} for turn in turns] if fine else []
-    answer = said.pop() if said and said[-1]["role"] == "assistant" else None
-    if not said or said[-1]["role"] != "user":
-        raise UserError(
-            f'{location}: "messages" must be turns with "role" (system, user, assistant) and '
-            '"content", the last one the user\'s, or the answer to it'
-        )
-    others = {name: value for name, value in record.items() if name != "messages"}
-    prompt = said.pop()["content"]
-    answered = {} if answer is None else {"answer": answer["content"]}
-    return {**answered, **others, "prompt": prompt, "earlier": said}
+    values: Mapping[Any, Any] = _of_conversation(record, location)
+    return values
 
 
-def _is_turn(turn: object) -> bool:
-    return (
-        isinstance(turn, Mapping)
-        and isinstance(turn.get("content"), str)
-        and turn.get("role") in _ROLES
-    )
+def parse_text(text: str, path: Path, first_line: int = 1) -> object:
+    """The value of a JSON text, which begins at a line of a file.
 
-
-def _parse_json(text: str, path: Path, first_line: int = 1) -> object:
+    Raises:
+        UserError: says where it is no JSON.
+    """
     try:
         return parse_json(text, unique=True)
     except json.JSONDecodeError as e:
@@ -306,24 +279,34 @@ class Columns:
     """The columns of a table that hold question, options and answer.
 
     Attributes:
-        told: our name of a column -> the file's, as the user says.
+        names: our name of a column -> the table's; the answer is ``answer``, also if it is a label.
         question: our name of the column of the question; ``prompt`` for verbatim prompts.
-        answer: that of the answer; "" if there is none.
+        labels: whether the answers are labels.
         letters: columns with an option each, A, B, ...
-        split: the file's column of the split; "" if there is none.
+        split: the table's column of the split; "" if there is none.
         blank: whether an empty cell says nothing, as in CSV.
     """
 
-    told: Mapping[str, str]
+    names: Mapping[str, str]
     question: str
-    answer: str
+    labels: bool
     letters: Sequence[str]
     split: str
     blank: bool
 
     def header(self, name: str) -> str:
-        """The file's name of a column."""
-        return self.told.get(name, name)
+        """The table's name of a column."""
+        return self.names.get(name, name)
+
+    def item(self, row: FileRow) -> Item:
+        """The item of a row; a verbatim prompt may lack an answer.
+
+        Raises:
+            UserError: what is wrong with it.
+        """
+        verbatim = self.question == "prompt"
+        self.check(row, ("prompt",) if verbatim else ("question", "answer"))
+        return parse_item(self.record(row), row.location, row.id)
 
     def check(self, row: FileRow, needed: Iterable[str]) -> None:
         """Refuse a row with nothing in a column that is needed, or no split in its column.
@@ -348,17 +331,13 @@ class Columns:
         """A row as a record for `parse_item`."""
         values = {
             name: value
-            for name, value in renamed(row.values, self.told).items()
+            for name, value in renamed(row.values, self.names).items()
             if name and not (self.blank and value == "")
         }
-        question, answer = values.pop(self.question), values.pop(self.answer, None)
         options = [values.pop(letter, None) for letter in self.letters]
         while options and options[-1] in (None, ""):  # a row may have fewer than another
             options.pop()
-        values.pop("question", None)
-        choices = values.pop("choices", options or None)
-        ours = "prompt" if self.question == "prompt" else "question"
-        return {**values, ours: question, "choices": choices, "answer": answer}
+        return {"choices": options or None, **values}
 
 
 def find_columns(
@@ -378,17 +357,23 @@ def find_columns(
     check_names(told, table.names, str(table.path))
     names = list(renamed(dict.fromkeys(table.names), told))
     verbatim = "prompt" in names and (prompts or "question" not in names)
-    question = "prompt" if verbatim else first_of(QUESTION, names)
-    answer = first_of(("answer",) if verbatim else ANSWER, names)
+    asked = "prompt" if verbatim else first_of(QUESTION, names)
+    replied = first_of(("answer",) if verbatim else ANSWER, names)
     csv = table.path.suffix.lower() in DELIMITED
-    missing = [] if question else ["question"]
-    if answered and not answer and not verbatim:
+    missing = [] if asked else ["question"]
+    if answered and not replied and not verbatim:
         missing.append("answer")
     if missing:
         raise UserError(f"{table.path}: {_missing(names, missing, csv)}")
     letters = [] if verbatim else list(takewhile(names.__contains__, ascii_uppercase))
     split = told.get("split", "split") if "split" in names else ""
-    return Columns(told, question, answer, letters if letters[1:] else (), split, csv or prompts)
+    question = "prompt" if verbatim else "question"
+    ours = {name: column for name, column in told.items() if name != replied}
+    ours[question] = told.get(asked, asked)
+    if replied:
+        ours["answer"] = told.get(replied, replied)
+    options = letters if letters[1:] else ()
+    return Columns(ours, question, replied == LABEL, options, split, csv or prompts)
 
 
 def first_of(names: Sequence[str], columns: Iterable[str]) -> str:
@@ -431,88 +416,65 @@ def _missing(names: Sequence[str], missing: Sequence[str], headed: bool) -> str:
     )
 
 
-def read_task(path: Path, reading: Reading, prompts: bool = False) -> Task:
-    """All items of a file of questions with answers, or of prompts in a column ``prompt``.
+def read_task(path: Path, reading: Reading) -> Task:
+    """All items of a file of questions with answers.
 
     Args:
         path: of the file.
         reading: the user's settings.
-        prompts: whether its items are prompts, whatever the columns, each once: the lines of a text
-            file, plain texts in JSON, or a column of questions. Half of them are drawn as dev.
 
     Raises:
         UserError: see `read_table`, `find_columns` and `parse_rows`.
     """
-    if prompts and not os.path.isfile(path):
-        why = "no such file; give a text file (a prompt a line), JSONL or CSV"
-        raise InvalidOption("prompts", str(path), why)
-    table = read_table(path, "prompt" if prompts else "")
-    if not table.rows:
-        raise UserError(f"{path}: no rows; add some, below the names of the columns in CSV")
-    if prompts:
-        columns: Columns = _columns_of_prompts(table, reading.columns)
-        parse: Callable[[FileRow], Item] = _prompt_reader(columns)
-    else:
-        columns = find_columns(table, reading.columns)
-        parse = _item_reader(columns)
-    verbatim = columns.question == "prompt"
-    items, note = parse_rows(table, parse, reading.skip_bad)
-    if not verbatim:
-        items, labels = _labelled(items, columns, table, reading)
+    table = read_table(path)
+    columns = find_columns(table, reading.columns)
+    items, note = parse_rows(table, columns.item, reading.skip_bad)
+    if columns.question == "question":
+        items, labels = _labelled(items, columns, table, reading.labels)
         note = "; ".join(filter(None, (note, labels)))
+    return task_of(table, columns, items, note, reading.seed)
+
+
+def task_of(
+    table: Table,
+    columns: Columns,
+    items: Sequence[Item],
+    note: str,
+    seed: int,
+    share: int = DEV_SHARE,
+) -> Task:
+    """The task of a table's items: dev and test as the rows say, or drawn, one in `share` as dev."""
+    strata = None
     if columns.split:
         split_of = {row.location: row.values[columns.split] for row in table.rows}
         dev, test = (
-            tuple(item for item in items if split_of[item.location] == name)
-            for name in ("dev", "test")
+            tuple(item for item in items if split_of[item.location] == name) for name in SPLITS
         )
-        strata = None
     else:
-        from pyswarmopt_llm.scores.tasks.draw import draw_splits
-
-        share = DEV_SHARE_OF_PROMPTS if prompts else DEV_SHARE
-        dev, test, strata = draw_splits(items, reading.seed, str(path), share)
+        dev, test, strata = _draw_splits(items, seed, str(table.path), share)
     return Task(
-        table.name or path.stem,
+        table.name or table.path.stem,
         dev,
         test,
         table.prompt,
-        str(path),
+        str(table.path),
         metric=table.metric,
         note=note,
-        column="prompt" if prompts else columns.header(columns.question),
+        column=columns.header(columns.question),
         strata=strata,
     )
 
 
-def _item_reader(columns: Columns) -> Callable[[FileRow], Item]:
-    """Reads the row of an item with an answer, which a verbatim prompt may lack."""
-    verbatim = columns.question == "prompt"
-    needed = ("prompt",) if verbatim else (columns.question, columns.answer)
-
-    def read(row: FileRow) -> Item:
-        columns.check(row, needed)
-        return parse_item(columns.record(row), row.location, row.id)
-
-    return read
-
-
 def _labelled(
-    items: list[Item], columns: Columns, table: Table, reading: Reading
+    items: list[Item], columns: Columns, table: Table, names: Mapping[str, str]
 ) -> tuple[list[Item], str]:
     """The items with their labels as choices, if they have no options; and a note on that."""
-    if any(item.choices for item in items):
-        if reading.labels:
-            why = f"names labels, but {table.path} has options; remove it"
-            raise InvalidOption("columns", ",".join(reading.labels), why)
+    if columns.labels or names:
+        labelled: tuple[list[Item], str] = _label_choices(items, columns, table.path, names)
+        return labelled
+    if table.has_splits or any(item.choices for item in items):
         return items, ""
-    if columns.answer != LABEL and not reading.labels:
-        written = 'answers are written, since there are no choices and no column "label"'
-        return items, "" if table.has_splits else written
-    from pyswarmopt_llm.scores.tasks.draw import with_label_choices
-
-    where = f'{table.path}: column "{columns.header(columns.answer)}"'
-    return with_label_choices(items, reading.labels, where)
+    return items, 'answers are written, since there are no choices and no column "label"'
 
 
 def parse_rows(
@@ -535,62 +497,13 @@ def parse_rows(
             results.append(parse(row))
         except UserError as error:
             bad[row.location] = error
-    if bad and not skip:
-        raise _refusal(table.path, bad, skip is not None)
-    if not results:
-        rows = counted(len(table.rows), "row")
-        raise UserError(f"{table.path}: none of {rows} is left; see why without `skip_bad_rows`")
-    return results, left_out(table, list(bad)) if bad else ""
-
-
-def left_out(table: Table, locations: Sequence[str]) -> str:
-    """Note on the rows of a table that are left out: how many, and where they stand."""
-    places = [location.removeprefix(f"{table.path}: ") for location in locations]
-    return f"{len(places)} of {len(table.rows)} rows left out ({_listed(places, NAMED)})"
-
-
-def _refusal(path: Path, bad: Mapping[str, UserError], can_skip: bool) -> UserError:
-    """What is wrong with the rows at these locations; rows with the same fault share its line."""
-    or_skip = ", or leave out with `skip_bad_rows`" if can_skip else ""
-    if len(bad) == 1:
-        return UserError(next(iter(bad.values())).text + or_skip)
-    rows = dict[str, list[str]]()
-    for location, error in bad.items():
-        problem = error.text.removeprefix(f"{location}: ")
-        fault = problem.rpartition("; ")[0] or problem
-        rows.setdefault(fault, []).append(location.removeprefix(f"{path}: "))
-    texts = [f"{_listed(places, ALIKE)}: {fault}" for fault, places in rows.items()]
-    more = f"; and {len(texts) - NAMED} other faults" if len(texts) > NAMED else ""
-    faults = "; ".join(texts[:NAMED]) + more
-    return UserError(f"{path}: {counted(len(bad), 'bad row')}: {faults}; mend them{or_skip}")
-
-
-def _listed(names: Sequence[str], most: int) -> str:
-    """Names, at most so many, and how many more there are."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return f"{', '.join(names[:most])}{more}"
+    return results, _note_on_bad(table, bad, skip, len(results)) if bad else ""
 
 
 def load_task_of(config: Any, spec: str, **other: Any) -> Task:
     """`load_task` with the fields of a configuration; `other` replaces some of them."""
     names = ("dev", "test", "allow_overlap", "columns", "template", "split_seed", "skip_bad_rows")
     return load_task(spec, **{name: getattr(config, name) for name in names} | other)
-
-
-def check_files(config: Any, specs: Sequence[str]) -> None:
-    """Read the task files of a configuration, to say what is wrong before a model is loaded.
-
-    Args:
-        config: see `load_task_of`.
-        specs: its tasks; those that are no files are not looked at.
-
-    Raises:
-        UserError: no such file, or one that cannot be read.
-    """
-    reading = parse_reading(config.columns, config.split_seed, config.skip_bad_rows)
-    for spec in specs:
-        if spec.partition(":")[0] not in _NO_FILES:
-            read_whole(spec, None, None, reading)
 
 
 def load_task(
@@ -600,7 +513,7 @@ def load_task(
     test: int | None = None,
     allow_overlap: bool = False,
     columns: Sequence[str] = (),
-    template: str | Sequence[str] = (),
+    template: str | Sequence[str] | None = (),
     split_seed: int = 0,
     skip_bad_rows: bool = False,
 ) -> Task:
@@ -616,7 +529,7 @@ def load_task(
         columns: other names of a file's columns: ``"question=text"``, ``"label=mood"``;
             ``"0=bad"`` names a label.
         template: the user turn, with ``{question}`` and perhaps ``{choices}`` or other columns; see
-            `with_templates`.
+            `templates.prompted`. None: `with_templates` is still to come.
         split_seed: draws dev (a third; half of prompts) and test of a file that has no splits; 200
             and 1,000 of them are used unless `dev` and `test` say otherwise.
         skip_bad_rows: leave out rows of a file that cannot be read; `Task.note` says which.
@@ -643,60 +556,25 @@ def load_task(
             f"{spec}: a task of lm-evaluation-harness has no examples here; give it to search or eval"
         )
     if kind == BUILTIN:
-        task: Task = _builtin_task(*name_and_seed(spec), dev, test)
+        task: Task = _builtin_task(spec, dev, test)
     else:
         whole = read_whole(spec, dev, test, reading)
         for split in SPLITS:
             _check_split(whole, split)
         _check_overlap(whole, allow_overlap)
         task = _cut(whole, dev, test, split_seed)
+    if template is None:
+        return task
     templates = (template,) if isinstance(template, str) else template
     return with_templates({task.name: task}, templates)[task.name]
 
 
-def with_templates(tasks: Mapping[str, Task], templates: Sequence[str]) -> dict[str, Task]:
-    """The tasks with their prompts replaced: by ``TEXT``, for all of them, or by ``TASK=TEXT``.
-
-    Example:
-        >>> task = Task("mood", (), ())
-        >>> with_templates({"mood": task}, ["{question}\\nMood:", "mood={question}\\n"])["mood"].prompt
-        '{question}\\n'
-    """
-    texts: dict[str | None, str] = {}  # by task; None: for all others
-    for template in templates:
-        named = _TASK_TEMPLATE.match(template)
-        name, text = (None, template) if named is None else (named[1], named[2])
-        if name is None and None in texts:
-            raise InvalidOption(
-                "template", template, f"a second one for all tasks; write TASK={template}"
-            )
-        if name is not None and name not in tasks:
-            raise InvalidOption(
-                "template", template, f"no task is called {name}; choose one of: {', '.join(tasks)}"
-            )
-        texts[name] = text
-    return {
-        name: _with_prompt(task, texts.get(name, texts.get(None))) for name, task in tasks.items()
-    }
-
-
-def _with_prompt(task: Task, template: str | None) -> Task:
-    """The task with its prompt, and a note on columns of text that the prompt leaves out."""
-    items = (*task.dev, *task.test)
-    columns = set.intersection(*(set(fillers(item)) for item in items)) if items else set()
-    prompt, where = (template, "`template`") if template is not None else (task.prompt, task.source)
-    if prompt is not None:
-        check_template(prompt, where, sorted(columns))
-    left_out = columns - {"question", "choices", *placeholders(prompt or "")}
-    texts = [
-        name
-        for name in sorted(left_out)
-        if any(len(item.meta[name].split()) >= _WORDS for item in items)  # sentences, not codes
-    ]
-    note = task.note
-    if note and texts:
-        note += f"; not in the prompt: {', '.join(texts)} (add {{{texts[0]}}} to `template`)"
-    return replace(task, prompt=prompt, note=note)
+def with_templates(tasks: Mapping[str, Task], templates: Sequence[str]) -> Mapping[str, Task]:
+    """The tasks as they ask, with custom prompts and those of their files; see `templates.prompted`."""
+    if not templates and not any(task.note or task.prompt is not None for task in tasks.values()):
+        return tasks
+    asking: Mapping[str, Task] = _prompted(tasks, templates)
+    return asking
 
 
 def read_whole(spec: str, dev: int | None, test: int | None, reading: Reading) -> Task:
@@ -704,26 +582,7 @@ def read_whole(spec: str, dev: int | None, test: int | None, reading: Reading) -
     kind, _, name = spec.partition(":")
     if kind in _SOURCES:
         return _SOURCES[kind](name, dev, test, reading)
-    prompts = spec.startswith(PROMPTS)
-    return read_task(Path(name if prompts else spec), reading, prompts)
-
-
-def name_and_seed(spec: str, default: int = 0) -> tuple[str, int]:
-    """The name and seed in ``builtin:NAME[:SEED]``.
-
-    Raises:
-        UserError: the seed is no whole number, or more than 63 bits.
-    """
-    name, _, seed = spec.partition(":")[2].partition(":")
-    if not seed:
-        return name, default
-    # The length first: Python reads no number of thousands of digits.
-    if not (seed.isascii() and seed.isdigit()) or len(seed) > len(str(SEED)) or int(seed) > SEED:
-        raise UserError(
-            f"{spec[:60]}: the seed must be a whole number of at most {SEED}; write "
-            f"builtin:{name}:1"
-        )
-    return name, int(seed)
+    return read_task(Path(spec), reading)
 
 
 def _cut(task: Task, dev: int | None, test: int | None, seed: int) -> Task:
@@ -787,15 +646,10 @@ def _check_overlap(task: Task, allow_overlap: bool) -> None:
         if not allow_overlap:
             raise UserError(f"{message}; remove them from one split, or add `allow_overlap`")
         log.warning("%s; the test score will be optimistic", message)
-    told = len(shared)
-    for key, how in (
-        (unordered, " with their options in another order"),
-        (_solved, ", with the same answer among other options"),
-    ):
-        count = len(_shared(task, key))
-        if count > told:
-            log.warning("%s: %d dev examples are also in test%s", task.source, count - told, how)
-            told = count
+    more = len(_shared(task, _solved)) - len(shared)
+    if more > 0:
+        how = "with the same answer among other options or in another order"
+        log.warning("%s: %d dev examples are also in test, %s", task.source, more, how)
 
 
 def _shared(task: Task, key: Callable[[Item], tuple[str, ...]]) -> list[Item]:

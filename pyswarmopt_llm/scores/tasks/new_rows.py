@@ -3,29 +3,56 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.scores.tasks.bad_rows import left_out
 from pyswarmopt_llm.scores.tasks.items import content, parse_item
 from pyswarmopt_llm.scores.tasks.load import (
     QUESTION,
     Columns,
     FileRow,
+    Reading,
     Table,
     find_columns,
     first_of,
-    left_out,
     parse_reading,
     parse_rows,
+    read_table,
+    task_of,
 )
-from pyswarmopt_llm.scores.tasks.types import Form, Item, placeholders
+from pyswarmopt_llm.scores.tasks.templates import placeholders
+from pyswarmopt_llm.scores.tasks.types import Form, Item, Task
 
 log = logging.getLogger(__name__)
 _NOT_ASKED = ("prompt", "id", "answer", "answers", "right")
 
 
-def columns_of_prompts(table: Table, told: Mapping[str, str]) -> Columns:
+DEV_SHARE = 2  # dev is every other prompt, since nobody has to answer them
+
+
+def read_prompts(name: str, dev: int | None, test: int | None, reading: Reading) -> Task:
+    """All prompts of a file, each once: the lines of a text file, plain texts in JSON, or a column of
+    prompts or questions.
+
+    Raises:
+        UserError: see `read_task`.
+    """
+    path = Path(name)
+    if not os.path.isfile(path):
+        why = "no such file; give a text file (a prompt a line), JSONL or CSV"
+        raise InvalidOption("prompts", name, why)
+    table = read_table(path, "prompt")
+    columns = _columns_of_prompts(table, reading.columns)
+    items, note = parse_rows(table, prompt_reader(columns), reading.skip_bad)
+    task = task_of(table, columns, items, note, reading.seed, DEV_SHARE)
+    return replace(task, column="prompt")
+
+
+def _columns_of_prompts(table: Table, told: Mapping[str, str]) -> Columns:
     """The columns as the user tells them; the one of the questions holds the prompts."""
     told = {"prompt" if name == "question" else name: column for name, column in told.items()}
     column = first_of(("prompt", *QUESTION), table.names)
@@ -40,6 +67,7 @@ def prompt_reader(columns: Columns) -> Callable[[FileRow], Item]:
     def read(row: FileRow) -> Item:
         columns.check(row, ("prompt",))
         record = {**columns.record(row), "choices": None}
+        record.pop("question", None)  # of another column
         item = parse_item(record, row.location, row.id.removeprefix("row-"))
         other = seen.setdefault(content(item), row.location)
         if other != row.location:

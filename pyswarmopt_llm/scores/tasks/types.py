@@ -1,22 +1,19 @@
-"""`Item`, one question with its answer, `Task`, a dev and a test set of items, and their `Form`; their
-prompts, the default user turns and custom templates.
-
-A template may come from an untrusted task file, so placeholders are replaced literally, in one
-pass: `str.format` would let a template reach attributes, and a second pass would expand braces in a
-question.
+"""`Item`, one question with its answer, `Task`, a dev and a test set of items, and their `Form`; the
+prompts of items, by default or by a template (`templates`).
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import digest
+from pyswarmopt_llm.common.registry import lazy
 
+_fill = lazy("pyswarmopt_llm.scores.tasks.templates:fill")
 _LONGEST = 200  # characters of an example
 _SPLITS = ("dev", "test", "spare")
 DEV, TEST = 200, 1000  # default sizes, those of the Model Swarms reference
@@ -166,10 +163,6 @@ Scoring = Literal["letter", "likelihood", "generate"]
 
 INSTRUCTION = "Answer the question with the letter of the right option."
 
-_PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
-_KNOWN = ("question", "choices")
-_ANSWERS = ("answers", "right")  # columns that would give the answer away
-
 
 def render_prompt(item: Item, scoring: Scoring, template: str | None = None) -> str:
     """The user turn for an item.
@@ -206,12 +199,13 @@ def render_prompt(item: Item, scoring: Scoring, template: str | None = None) -> 
             "column of labels (`columns` label=COLUMN)"
         )
     if template is not None:
-        return _fill(template, fillers(item))
+        filled: str = _fill(template, item)
+        return filled
     if item.plain and item.choices is None:
         return item.question
     if scoring == "likelihood" or item.choices is None:
         return f"Question: {item.question}"
-    return f"{INSTRUCTION}\nQuestion: {item.question}\n{_lettered(item)}\nThe answer is"
+    return f"{INSTRUCTION}\nQuestion: {item.question}\n{lettered(item)}\nThe answer is"
 
 
 def chat_prompt(
@@ -222,61 +216,6 @@ def chat_prompt(
     return chat(turn, item.earlier) if item.earlier else chat(turn)
 
 
-def fillers(item: Item) -> dict[str, str]:
-    """Placeholder -> text: question, options, and what else the item holds (a passage, ...).
-
-    Example:
-        >>> fillers(Item("1", "Is it raining?", None, "yes", {"passage": "All is wet."}))
-        {'passage': 'All is wet.', 'question': 'Is it raining?', 'choices': ''}
-    """
-    more = {name: text for name, text in item.meta.items() if name not in _ANSWERS}
-    return {**more, "question": item.question, "choices": _lettered(item)}
-
-
-def _lettered(item: Item) -> str:
+def lettered(item: Item) -> str:
+    """The options of an item, a line each."""
     return "\n".join(f"{letter}: {text}" for letter, text in (item.choices or {}).items())
-
-
-def placeholders(template: str) -> list[str]:
-    """The names in braces.
-
-    Example:
-        >>> placeholders("{passage}\\n{question} {{literal}}")
-        ['passage', 'question']
-    """
-    return [m.group(1) for m in _PLACEHOLDER.finditer(template) if m.group(1) is not None]
-
-
-def check_template(template: str, where: str, columns: Collection[str] = ()) -> None:
-    """Refuse a template with unknown placeholders or without ``{question}``.
-
-    Args:
-        template: the text.
-        where: the option or file that it comes from.
-        columns: further names that all items have.
-
-    Example:
-        >>> check_template("{passage} {question} Answer in one word.", "mine.json", ["passage"])
-    """
-    names, allowed = placeholders(template), list(dict.fromkeys((*_KNOWN, *columns)))
-    for name in names:
-        if name not in allowed:
-            *others, last = (f"{{{placeholder}}}" for placeholder in allowed)
-            raise UserError(
-                f"{where}: unknown placeholder {{{name}}} in the prompt; there are "
-                f"{', '.join(others)} and {last}, and literal braces are doubled: {{{{ }}}}"
-            )
-    if "question" not in names:
-        raise UserError(
-            f"{where}: the prompt has no {{question}}; add it where the question belongs"
-        )
-
-
-def _fill(template: str, values: Mapping[str, str]) -> str:
-    check_template(template, "prompt template", values)
-
-    def replacement(match: re.Match[str]) -> str:
-        name = match.group(1)
-        return match.group(0)[0] if name is None else values[name]
-
-    return _PLACEHOLDER.sub(replacement, template)

@@ -7,12 +7,12 @@ each item has its part in the difference, and the parts are tested as the differ
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 
-from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import (
     Comparison,
     Floats,
@@ -22,12 +22,23 @@ from pyswarmopt_llm.common.statistics import (
 )
 from pyswarmopt_llm.scores.metrics.combine import Combine, combined_value
 
+
+class Scored(Protocol):
+    """A task's score, and those of its items."""
+
+    @property
+    def value(self) -> float: ...
+
+    @property
+    def per_item(self) -> Sequence[float]: ...
+
+
 _SHARES = (np.arange(50) + 0.5) / 50  # of the way from one model to the other
 _STEP = 1e-6
 
 
 def combined_difference(
-    first: Mapping[str, Score], second: Mapping[str, Score], combine: Combine, alike: bool
+    first: Mapping[str, Scored], second: Mapping[str, Scored], combine: Combine, alike: bool
 ) -> Comparison | None:
     """The comparison of two models' combined scores, by `paired_test` of the parts of the items.
 
@@ -46,7 +57,7 @@ def combined_difference(
         None for a single task, and where a task's score is not the mean of the same items of both.
 
     Example:
-        >>> from pyswarmopt_llm.scores.metrics.combine import harmonic
+        >>> from pyswarmopt_llm.scores.metrics.combines import harmonic
         >>> better, worse = score_of([0.75] * 40), score_of([0.5] * 20 + [0.0] * 20)
         >>> gain = combined_difference(dict(a=better, b=better), dict(a=better, b=worse), harmonic, False)
         >>> gain.difference, gain.sign, gain.p_value < 0.001, gain.n
@@ -75,7 +86,7 @@ def combined_difference(
     return replace(compare_differences(items, largest=sum(sizes)), difference=gain)
 
 
-def _not_mean(score: Score) -> bool:
+def _not_mean(score: Scored) -> bool:
     """Whether a score is not the mean of its items, of which there are at least two."""
     return len(score.per_item) < 2 or score.value != score_of(score.per_item).value
 

@@ -37,9 +37,9 @@ def parents_of(config: SearchConfig) -> list[Parent]:
     """
     base = resolve_base(config.base)
     if config.base.startswith(EMBEDDED):
-        from pyswarmopt_llm.experts.quantised.embedded import embedded_model
+        from pyswarmopt_llm.experts.quantised.embedded import LICENCE
 
-        licence: str | None = embedded_model(config.base).licence
+        licence: str | None = LICENCE
     else:
         licence = stated_licence(base.path)
     return [Parent(base.name, licence), *map(_expert, config.experts)]

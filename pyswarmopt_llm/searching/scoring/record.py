@@ -10,12 +10,13 @@ import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+from pydantic import AllowInfNan, Field, NonNegativeFloat, NonNegativeInt
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.json_types import WrongType, fits, typed, wrong_field
+from pyswarmopt_llm.common.files.json_types import WrongType, typed, wrong_field
 from pyswarmopt_llm.common.files.regular import AppendLog
 
 if TYPE_CHECKING:
@@ -23,9 +24,12 @@ if TYPE_CHECKING:
 # For each item the scores of the right option minus those of the others; None where the item was
 # not scored.
 Margins = list[list[float] | None]
-Packed = str | list[float | None]  # values of a task's items, see `pack`
+# values of a task's items, see `pack`
+Packed = Annotated[str, Field(pattern="^[01?]*$")] | list[float | None]
 TRAINED = "trained"  # phase of the row of what was trained on dev
 RESULTS = "results.jsonl"  # in a run directory
+# a value, its standard error, which may be NaN, and a count
+_Value = tuple[float, Annotated[float, AllowInfNan(True)], NonNegativeInt]
 _SOMETIMES = ("values", "named", "margins")  # columns that not every row has
 REMEDY = "restore it, or remove this line and those after it"
 
@@ -59,15 +63,15 @@ class Row:
     """
 
     phase: str
-    iteration: int
-    particle: int
+    iteration: NonNegativeInt
+    particle: NonNegativeInt
     key: str
     coefficients: Sequence[float]
     value: float
-    n: int
-    seconds: float
-    items: Mapping[str, Packed]
-    values: Mapping[str, Sequence[Any]] = field(default_factory=dict)  # the error may be NaN
+    n: NonNegativeInt
+    seconds: NonNegativeFloat
+    items: Annotated[Mapping[str, Packed], Field(min_length=1)]
+    values: Mapping[str, _Value] = field(default_factory=dict)
     named: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     margins: Mapping[str, Margins] = field(default_factory=dict)
 
@@ -93,7 +97,7 @@ class Row:
             seconds=round(seconds, 4),
             items={task: pack(score.per_item) for task, score in scores.items()},
             values={
-                task: [score.value, score.stderr, score.n]
+                task: (score.value, score.stderr, score.n)
                 for task, score in scores.items()
                 if not score.per_item or score.value != np.nan_to_num(score.per_item).mean()
             },
@@ -103,8 +107,13 @@ class Row:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Row:
-        """The row that a line of the journal holds; columns of later versions are left out."""
-        return cls(**{f.name: data[f.name] for f in fields(cls) if f.name in data})
+        """The row that a line of the journal holds; columns of later versions are left out.
+
+        Raises:
+            WrongType: names the first column that is not what `to_json` writes.
+        """
+        row: Row = typed(data, cls)
+        return row
 
     def to_json(self) -> dict[str, Any]:
         """The line of the journal."""
@@ -135,7 +144,7 @@ class Row:
         items = tuple(self.item_values(task))
         if task in self.values:
             value, stderr, n = self.values[task]
-            return Score(float(value), items, int(n), float(stderr))
+            return Score(value, items, n, stderr)
         return score_of([value for value in items if not math.isnan(value)])
 
 
@@ -159,9 +168,6 @@ def unpack(items: Packed) -> list[float]:
         [1.0, 0.0, nan]
     """
     return [math.nan if value in ("?", None) else float(value) for value in items]
-
-
-_VALUES = dict[str, tuple[float, Any, int]]
 
 
 def _margins_of(scores: Mapping[str, Score]) -> dict[str, Margins]:
@@ -190,26 +196,10 @@ def wrong_in_row(row: dict[str, Any]) -> str | None:
         'iteration'
     """
     try:
-        typed(row, Row)
+        Row.from_json(row)
     except WrongType as error:
         return error.path
-    for name in ("iteration", "particle", "n", "seconds"):
-        if row.get(name, 0) < 0:
-            return name
-    packed = [items for items in row["items"].values() if isinstance(items, str)]
-    if not row["items"] or not set("".join(packed)) <= set("01?"):
-        return "items"
-    values = row.get("values", {})
-    if not fits(values, _VALUES) or not all(
-        n >= 0 and _is_real(stderr) for _, stderr, n in values.values()
-    ):
-        return "values"
     return None
-
-
-def _is_real(value: object) -> bool:
-    """Whether it is a number, infinite or none (NaN) included."""
-    return isinstance(value, float) or fits(value, int)
 
 
 class Store:

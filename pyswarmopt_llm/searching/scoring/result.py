@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
+import json
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -35,12 +35,8 @@ class Outcome:
     items: Packed = ""
     named: dict[str, float] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        if isinstance(self.items, str) and not set(self.items) <= set("01?"):
-            raise WrongType("items")
-
     @property
-    def values(self) -> list[float]:
+    def per_item(self) -> list[float]:
         """The scores of the items, NaN where not scored."""
         return unpack(self.items)
 
@@ -57,7 +53,7 @@ class Scores:
     @property
     def items(self) -> dict[str, list[float]]:
         """Task -> scores of its items."""
-        return {name: outcome.values for name, outcome in self.tasks.items()}
+        return {name: outcome.per_item for name, outcome in self.tasks.items()}
 
     @property
     def n(self) -> int:
@@ -117,7 +113,7 @@ class WorkerUse:
     """The workers that were requested, and how many failed, by kind."""
 
     asked: str
-    failures: dict[str, int]
+    failures: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -180,7 +176,7 @@ class Iterated:
 class Front:
     """The points of the Pareto front that were saved, and its size."""
 
-    points: list[Any]
+    points: list[Any] = field(default_factory=list)
     size: int = 0
 
 
@@ -247,8 +243,10 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """The content of ``result.json``: the fields, those of the cost among them, and `flat`."""
-        content: dict[str, Any] = _json(self)
-        return {**content.pop("cost"), **content, **_json(self.flat())}
+        content = asdict(self, dict_factory=_what_says_something)
+        content = {**content.pop("cost"), **content, **self.flat()}
+        values: dict[str, Any] = json.loads(json.dumps(content))  # lists in place of tuples
+        return values
 
     def flat(self) -> dict[str, Any]:
         """The names on which readers of ``result.json`` rely: MODEL_SPLIT and what goes with it."""
@@ -269,7 +267,7 @@ class Result:
             "coefficients": self.coefficients,
             "scoring": self.scoring,
             "trained": self.best.trained,
-            "lead": {split: lead for split in SPLITS if (lead := self.lead(split=split))},
+            "lead": {s: lead.record() for s in SPLITS if (lead := self.lead(split=s))},
             **({"tasks": tasks} if tasks else {}),
         }
 
@@ -306,19 +304,11 @@ class Result:
             return None
         if not self.several_tasks:
             return next(iter(self.by_task(over, split, of).values()), None)
-        from pyswarmopt_llm.common.interfaces import Score
         from pyswarmopt_llm.scores.metrics.combine import find_combine
         from pyswarmopt_llm.searching.scoring.combined import combined_difference
 
-        first, second = (
-            {
-                name: Score(o.value, tuple(o.values), len(o.items), math.nan)
-                for name, o in side.items()
-            }
-            for side in (ours, theirs)
-        )
         combine = find_combine(self.combine, len(self.objectives))
-        return combined_difference(first, second, combine, self.alike)
+        return combined_difference(ours, theirs, combine, self.alike)
 
     def by_task(
         self, over: str = "best_single", split: str = "test", of: str = "best"
@@ -327,7 +317,7 @@ class Result:
         ours, theirs = self._on(of, split), self._on(over, split)
         scales = {name: objective.scale for name, objective in self.objectives.items()}
         first, second = (
-            {name: outcome.values for name, outcome in side.items()} for side in (ours, theirs)
+            {name: outcome.per_item for name, outcome in side.items()} for side in (ours, theirs)
         )
         return compare_tasks(first, second, scales)
 
@@ -361,22 +351,9 @@ _LIMITS = frozenset(
 )
 
 
-def _json(value: Any) -> Any:
-    """JSON values of dataclasses, tuples and what they hold; fields that say nothing are left out."""
-    if is_dataclass(value):
-        return {
-            f.name: _json(part) for f in fields(value) if _says(f, part := getattr(value, f.name))
-        }
-    if isinstance(value, dict):
-        return {key: _json(part) for key, part in value.items()}
-    return [_json(part) for part in value] if isinstance(value, list | tuple) else value
-
-
-def _says(at: Field[Any], value: Any) -> bool:
-    """Whether a field is written; the None of a field without a default is an outcome."""
-    if value is None:
-        return at.default is not None
-    return bool(value) or at.default_factory is MISSING
+def _what_says_something(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Fields of a dataclass without those that are empty."""
+    return {name: value for name, value in fields if value not in (None, {}, [])}
 
 
 def read_result(path: Path) -> Result | None:

@@ -54,7 +54,6 @@ UNTRAINED = "untrained"  # the note that says why nothing is trained, and what t
 OWNER = ".owner"  # names the process that holds the lock
 _SETTINGS = get_type_hints(SearchConfig)
 _GONE: dict[str, Any] = {"confirm": None}  # settings of earlier versions, at their defaults
-_NEEDED = ("base", "experts", "tasks", "out")  # the settings without a default
 # Storage errors in mid-search: full, over quota, too large, read-only, removed, broken.
 _STORAGE = frozenset(
     (
@@ -157,17 +156,23 @@ class Journal:
 class Run(Journal):
     """An open run directory.
 
-    Attributes:
+    Args:
         path: the directory.
+
+    Attributes:
+        path: as given.
         about: content of ``run.json``.
+
+    Raises:
+        UserError: it is not a run, is damaged, or was written by another version of this format.
     """
 
-    def __init__(self, path: Path, about: About) -> None:
+    def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self.path, self.about = path, about
+        self.path, self.about = path, read_about(path)
 
     @classmethod
-    def create(cls, path: Path, about: Mapping[str, Any]) -> Run:
+    def create(cls, path: Path, about: About) -> Run:
         """Make the directory and its ``run.json``, both or neither.
 
         Raises:
@@ -177,22 +182,12 @@ class Run(Journal):
         try:
             with atomic_directory(path) as folder:
                 (folder / "checkpoint").mkdir()
-                write_json(folder / "run.json", {"format": FORMAT, **about})
+                _write(about, folder)
         except OSError as error:
             raise UserError(
                 f"{path}: cannot write there ({error.strerror}); choose another `out`"
             ) from error
-        return cls.open(path)
-
-    @classmethod
-    def open(cls, path: Path) -> Run:
-        """Open a run that was begun earlier.
-
-        Raises:
-            UserError: if it is not a run, is damaged, or was written by another version of this
-                format.
-        """
-        return cls(path, read_about(path))
+        return cls(path)
 
     @property
     def config(self) -> SearchConfig:
@@ -281,9 +276,9 @@ class Run(Journal):
             if (self.path / name).is_dir():
                 refuse_links(self.path / name)
 
-    def write_about(self, about: Mapping[str, Any]) -> None:
+    def write_about(self, about: About) -> None:
         """Write ``run.json`` anew."""
-        write_json(self.path / "run.json", {"format": FORMAT, **about})
+        _write(about, self.path)
         self.about = read_about(self.path)
 
     def finish(self, result: Mapping[str, Any]) -> None:
@@ -353,16 +348,6 @@ def check_new(path: Path) -> None:
         ) from error
 
 
-def about_run(config: SearchConfig, fingerprints: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    """Content of ``run.json`` beside the format."""
-    return {
-        "config": asdict(config),
-        "fingerprints": dict(fingerprints),
-        "seeds": {"search": config.seed},
-        **more,
-    }
-
-
 class Fingerprints(TypedDict, total=False):
     """Digests of what a run was begun with: the base, and by name the experts, tasks and score
     functions.
@@ -395,12 +380,11 @@ class About:
     fingerprints: Fingerprints
     base_name: str | None = None
     versions: dict[str, str] = field(default_factory=dict)
-    notes: dict[str, str] = field(default_factory=dict)
-    given: dict[str, Any] = field(default_factory=dict)
-    chosen: dict[str, Any] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
+    given: Mapping[str, Any] = field(default_factory=dict)
+    chosen: Mapping[str, Any] = field(default_factory=dict)
     forms: dict[str, Form] | None = None
     left: dict[str, int] = field(default_factory=dict)
-    seeds: dict[str, int] = field(default_factory=dict)
     noise: float = 0.0
     server_scores: tuple[float, ...] = ()
 
@@ -420,6 +404,12 @@ class About:
     def task_names(self) -> list[str]:
         """The tasks by name."""
         return list(self.fingerprints.get("tasks", ()))
+
+
+def _write(about: About, folder: Path) -> None:
+    """Write ``run.json``."""
+    seeds = {"search": about.config.seed}
+    write_json(folder / "run.json", {"format": FORMAT, "seeds": seeds, **asdict(about)})
 
 
 def read_about(path: Path) -> About:
@@ -444,21 +434,17 @@ def read_about(path: Path) -> About:
             f"{file}: format {str(version)[:40]}, not {FORMAT}; resume with the version that "
             "wrote it"
         )
-    if not all(isinstance(content.get(key), dict) for key in ("config", "fingerprints")):
-        raise UserError(f"{file}: lacks config or fingerprints; restore the file")
-    settings = _settings(content["config"], "config", file)
-    if missing := next((name for name in _NEEDED if name not in settings), None):
-        raise UserError(f"{file}: its config is damaged (no {missing}); restore the file")
     try:
         about: About = typed(content, About)
     except WrongType as error:
         raise UserError(f"{file}: {error}; restore the file") from error
+    _settings(content["config"], "config", file)
     given, chosen = _settings(about.given, "given", file), _settings(about.chosen, "chosen", file)
-    return replace(about, config=SearchConfig(**settings), given=given, chosen=chosen)
+    return replace(about, given=given, chosen=chosen)
 
 
 def _settings(stored: Mapping[str, Any], part: str, file: Path) -> dict[str, Any]:
-    """Settings of a `SearchConfig`, each of its type."""
+    """Settings of a `SearchConfig`, each of its type; those of later versions are refused."""
     stored = {name: value for name, value in stored.items() if _GONE.get(name, ...) is not value}
     if unknown := sorted(stored.keys() - _SETTINGS.keys()):
         raise UserError(
@@ -472,20 +458,3 @@ def _settings(stored: Mapping[str, Any], part: str, file: Path) -> dict[str, Any
         }
     except WrongType as error:
         raise UserError(f"{file}: {error}; restore the file") from error
-
-
-def result_of(run: Path) -> tuple[str, str | None]:
-    """(base, adapter) of a finished run; of one over whole models (its best model, mixture or
-    graph, None).
-
-    Raises:
-        UserError: not a run directory, or one that has not ended yet.
-    """
-    base = read_about(run).config.base
-    if not (run / "best").is_dir():
-        raise UserError(f"{run}: has no best/ yet; finish it with: swarm-llm resume {run}")
-    return (
-        (base, str(run / "best"))
-        if (run / "best" / "adapter_config.json").is_file()
-        else (str(run / "best"), None)
-    )

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -49,11 +50,26 @@ class Request:
         position: (D,).
         share: the items to score, but for those that are known; None: all.
         before: what is known of some items.
+        what: the evaluation is called in the store.
+        iteration, particle: of the history.
     """
 
     position: Tensor
     share: Share | None = None
     before: Row | None = None
+    what: str = ""
+    iteration: int = 0
+    particle: int = 0
+
+    @cached_property
+    def key(self) -> str:
+        """The name of the exact position."""
+        return position_key(self.position)
+
+    @property
+    def text(self) -> str:
+        """The candidate in words."""
+        return f"particle {self.particle}, iteration {self.iteration}"
 
 
 @dataclass(frozen=True)
@@ -82,11 +98,10 @@ class Evaluator:
         Raises:
             NotFiniteError: the score is not a number.
         """
-        start, position = time.perf_counter(), request.position
-        self.engine.load(self.space.realise(position))
+        start = time.perf_counter()
+        self.engine.load(self.space.realise(request.position))
         row = self.row(request.share, request.before, start)
-        coefficients = self.coefficients(position)
-        return replace(row, key=position_key(position), coefficients=coefficients)
+        return replace(row, key=request.key, coefficients=self.coefficients(request.position))
 
     def row(
         self, share: Share | None = None, before: Row | None = None, start: float | None = None
@@ -103,8 +118,7 @@ class Evaluator:
         """
         start = time.perf_counter() if start is None else start
         scores = {name: self._score(name, share, before) for name in self.utilities}
-        of_tasks = list(scores.values())
-        total = self.combine([*map(_least, of_tasks)] if share is not None else of_tasks)
+        total = self.combine([*map(_least, scores.values())])
         if not math.isfinite(total.value):
             raise NotFiniteError(f"the score is {total.value}")
         return Row.of(scores, total, time.perf_counter() - start, margins=self.margins)
@@ -153,21 +167,6 @@ class Crew:
 
     evaluate: Callable[[Request], Row]
     threads: ThreadPoolExecutor
-
-
-@dataclass(frozen=True)
-class _Evaluation:
-    """An evaluation, with its names in the store and in the history."""
-
-    what: str
-    key: str
-    request: Request
-    iteration: int
-    particle: int
-
-    @property
-    def text(self) -> str:
-        return f"particle {self.particle}, iteration {self.iteration}"
 
 
 class Scorer:
@@ -232,18 +231,15 @@ class Scorer:
         Raises:
             UserError: a score is not a number; it names the candidate.
         """
-        keys = [position_key(position) for position in positions]
-        calls: dict[str, _Evaluation] = {}
+        keys, what = [position_key(position) for position in positions], self._what(share)
+        requests: dict[str, Request] = {}
         for number, key, position in zip(numbers or range(len(keys)), keys, positions, strict=True):
             before = self._latest.get(key)
-            if not _covers(before, share):
-                request = Request(position, share, before)
-                call = _Evaluation(self._what(share), key, request, iteration, number)
-                calls.setdefault(key, call)
-        for call, stored in zip(
-            calls.values(), self._each(self._stored, calls.values()), strict=True
-        ):
-            self._take_in(call, stored)
+            if key not in requests and not _covers(before, share):
+                requests[key] = Request(position, share, before, what, iteration, number)
+        rows = self._each(self._stored, requests.values())
+        for request, stored in zip(requests.values(), rows, strict=True):
+            self._take_in(request, stored)
         return [self._latest[key] for key in keys]
 
     def _what(self, share: Share | None) -> str:
@@ -252,29 +248,31 @@ class Scorer:
             return self._phase
         return f"{self._phase} of {sum(int(wanted.sum()) for wanted in share.values())}"
 
-    def _stored(self, call: _Evaluation) -> Row | UndefinedModelError:
+    def _stored(self, request: Request) -> Row | UndefinedModelError:
         """Row of a candidate from the store, else scored now."""
 
         def score() -> Row:
-            row = self._evaluate(call.request)
-            return replace(row, phase=self._phase, iteration=call.iteration, particle=call.particle)
+            row = self._evaluate(request)
+            return replace(
+                row, phase=self._phase, iteration=request.iteration, particle=request.particle
+            )
 
         try:
-            return self._run.store.row(call.what, call.key, self._evaluator.utilities, score)
+            return self._run.store.row(request.what, request.key, self._evaluator.utilities, score)
         except UndefinedModelError as error:  # counts as the worst before it, in its turn
             return error
         except NotFiniteError as error:
-            raise UserError(f"{call.text}: {error}; correct it and resume") from error
+            raise UserError(f"{request.text}: {error}; correct it and resume") from error
 
-    def _take_in(self, call: _Evaluation, stored: Row | UndefinedModelError) -> None:
+    def _take_in(self, request: Request, stored: Row | UndefinedModelError) -> None:
         """Count a row; it takes the place of the one before it."""
         if isinstance(stored, UndefinedModelError):
-            stored = self._as_the_worst(call, stored)
-        row = replace(stored, iteration=call.iteration, particle=call.particle)
+            stored = self._as_the_worst(request, stored)
+        row = replace(stored, iteration=request.iteration, particle=request.particle)
         self._latest[row.key] = row
         self.item_evaluations += row.n
         self.seconds += row.seconds
-        self.tell(call.what, row)
+        self.tell(request.what, row)
 
     def tell(self, what: str, row: Row) -> None:
         """Add a row to the history, and call `on_row`; `what` it is called in the store."""
@@ -283,20 +281,20 @@ class Scorer:
         if self._on_row is not None:
             self._on_row(row, known)
 
-    def _as_the_worst(self, call: _Evaluation, error: UndefinedModelError) -> Row:
+    def _as_the_worst(self, request: Request, error: UndefinedModelError) -> Row:
         """A candidate without numbers; where there is none before it, the base or the dtype is at
         fault.
         """
         before = [row for row in self.rows if row.complete]
-        text = f"{call.text}: {error.text}"
+        text = f"{request.text}: {error.text}"
         if not before:
             raise UserError(text) from error
         log.warning("%s; it counts as the worst so far", UserError(text))
-        self._run.note_failure(UNDEFINED, text, call.key)
+        self._run.note_failure(UNDEFINED, text, request.key)
         worst = min(before, key=lambda row: row.value)
-        coefficients = self._evaluator.coefficients(call.request.position)
-        row = replace(worst, key=call.key, coefficients=coefficients, seconds=0.0)
-        self._run.store.add(call.what, call.key, row.to_json())
+        coefficients = self._evaluator.coefficients(request.position)
+        row = replace(worst, key=request.key, coefficients=coefficients, seconds=0.0)
+        self._run.store.add(request.what, request.key, row.to_json())
         return row
 
 

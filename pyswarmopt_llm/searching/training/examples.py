@@ -11,9 +11,11 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.options import Option, Threads
 from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.scores.tasks import Item
-from pyswarmopt_llm.scores.tasks.load import json_lines, name_and_seed, parse_reading, read_whole
+from pyswarmopt_llm.scores.tasks.lines import json_lines
+from pyswarmopt_llm.scores.tasks.load import parse_reading, read_whole
 from pyswarmopt_llm.scores.tasks.types import render_prompt
 
+_name_and_seed = lazy("pyswarmopt_llm.published.builtin:name_and_seed")
 _builtin_training_items = lazy("pyswarmopt_llm.published.builtin:builtin_training_items")
 BUILTIN = "builtin:"
 BUILTIN_ITEMS = 200  # as many as a search has dev items
@@ -91,7 +93,7 @@ def training_items(
     ``builtin:NAME[:SEED]``; at most `count`.
     """
     if data.startswith(BUILTIN):
-        name, seed = name_and_seed(data, seed)
+        name, seed = _name_and_seed(data, seed)
         items: tuple[Item, ...] = _builtin_training_items(name, count or BUILTIN_ITEMS, seed)
         return items
     return _rows(data, columns)[0][:count]

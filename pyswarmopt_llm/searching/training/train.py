@@ -18,9 +18,9 @@ from typing import Any, Literal, NamedTuple
 import torch
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.engine.chat import split_chat
 from pyswarmopt_llm.engine.transformers import TransformersEngine, load_engine
-from pyswarmopt_llm.experts.adapter import load_adapter
+from pyswarmopt_llm.engine.turns import split_chat
+from pyswarmopt_llm.experts.adapter import Adapter, load_adapter
 from pyswarmopt_llm.experts.base import BaseModel
 from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.experts.files import check_free, write_adapter
@@ -304,10 +304,22 @@ def _lora(base: BaseModel, model: Any, options: TrainingOptions) -> Lora:
     if options.start is not None:
         report = inspect_experts([options.start], base)
         report.require("delta")
-        return Lora.going_on(load_adapter(report.experts[0]), model.device)
+        return _going_on(load_adapter(report.experts[0]), model.device)
     scale = options.alpha / options.rank
     shapes = target_shapes(model, options.targets)
-    return Lora(shapes, options.rank, scale, options.seed, model.device)
+    return Lora.new(shapes, options.rank, scale, options.seed, model.device)
+
+
+def _going_on(adapter: Adapter, device: torch.device) -> Lora:
+    """An adapter to be trained further: its modules and ranks, and the scale of the first module,
+    to which other scales are brought in B.
+    """
+    scale = next(iter(adapter.factors.values())).scale
+    factors = {
+        module: (part.a.clone().to(device), (part.b * (part.scale / scale)).to(device))
+        for module, part in adapter.factors.items()
+    }
+    return Lora(factors, scale)
 
 
 def target_shapes(model: Any, targets: Sequence[str]) -> dict[str, tuple[int, int]]:

@@ -35,7 +35,7 @@ from pyswarmopt_llm.common.interfaces import Engine, LowRank, Patch
 from pyswarmopt_llm.engine.packed_attention import NAME as PACKED
 from pyswarmopt_llm.engine.passes import PrefixCache, target_logprobs
 from pyswarmopt_llm.engine.transformers import TransformersEngine, on_transformers
-from pyswarmopt_llm.experts.adapter import Adapter, AdapterInfo
+from pyswarmopt_llm.experts.adapter import AdapterInfo
 from pyswarmopt_llm.scores.choices import EPOCHS, RATE, Choices, fold_count
 
 ITEMS_PER_STEP = 16
@@ -292,14 +292,13 @@ def warmup_cosine(step: int, steps: int) -> float:
 def training(model: Any, additions: Mapping[str, Addition]) -> Iterator[None]:
     """Add these to the outputs of linear layers, by module name, and let gradients flow.
 
-    It is undone at the end. The weights of the model are frozen. On a CPU the backward pass of
+    It is undone at the end, but that the weights of the model are frozen from now on. On a CPU the backward pass of
     plain matrix products is faster than that of the fused attention kernel.
 
     Raises:
         AttributeError: the model has no such module.
     """
     attention = model.config._attn_implementation
-    unfrozen = [parameter for parameter in model.parameters() if parameter.requires_grad]
     hooks = [
         model.get_submodule(name).register_forward_hook(partial(_add, addition))
         for name, addition in additions.items()
@@ -314,8 +313,6 @@ def training(model: Any, additions: Mapping[str, Addition]) -> Iterator[None]:
         for hook in hooks:
             hook.remove()
         model.set_attn_implementation(attention)
-        for parameter in unfrozen:
-            parameter.requires_grad_(True)
 
 
 def _add(addition: Addition, module: object, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
@@ -326,61 +323,57 @@ class Lora:
     """``x -> scale * B A x`` in each of several modules (Hu et al. 2021, arXiv 2106.09685, section
     4.1).
 
-    A is drawn uniformly from +- 1 / sqrt(in), as peft does, and B is zero.
-
     Args:
-        shapes: module name -> (out, in) of its weight.
-        rank: r.
+        factors: module name -> (A, B), float32.
         scale: alpha / r.
-        seed: of A.
-        device: where the model is.
 
     Attributes:
-        tensors: all A and B, float32 leaves.
+        tensors: all A and B, leaves.
         scale: as given.
 
     Example:
-        >>> lora = Lora({"layer": (3, 4)}, rank=2, scale=2.0, seed=0)
+        >>> lora = Lora.new({"layer": (3, 4)}, rank=2, scale=2.0, seed=0)
         >>> lora.patch().low_rank["layer.weight"].dense().abs().sum().item()
         0.0
     """
 
-    def __init__(
-        self,
+    def __init__(self, factors: Mapping[str, tuple[Tensor, Tensor]], scale: float) -> None:
+        self.scale = scale
+        self._a = {module: a.requires_grad_() for module, (a, _) in factors.items()}
+        self._b = {module: b.requires_grad_() for module, (_, b) in factors.items()}
+        self.tensors: Sequence[Tensor] = [*self._a.values(), *self._b.values()]
+
+    @classmethod
+    def new(
+        cls,
         shapes: Mapping[str, tuple[int, int]],
         rank: int,
         scale: float,
         seed: int,
         device: torch.device | str = "cpu",
-    ) -> None:
+    ) -> Lora:
+        """One to begin with: A is drawn uniformly from +- 1 / sqrt(in), as peft does, B is zero.
+
+        Args:
+            shapes: module name -> (out, in) of its weight.
+            rank: r.
+            scale: alpha / r.
+            seed: of A.
+            device: where the model is.
+        """
         draws = torch.Generator().manual_seed(seed)
-        self.scale = scale
-        self._a: dict[str, Tensor] = {}
-        self._b: dict[str, Tensor] = {}
+        factors = {}
         for module, (out, into) in shapes.items():
             a = (2 * torch.rand(rank, into, generator=draws) - 1) / math.sqrt(into)
-            self._a[module] = a.to(device).requires_grad_()
-            self._b[module] = torch.zeros(out, rank, device=device, requires_grad=True)
-        self.tensors: Sequence[Tensor] = [*self._a.values(), *self._b.values()]
+            factors[module] = a.to(device), torch.zeros(out, rank, device=device)
+        return cls(factors, scale)
 
     @classmethod
     def like(cls, info: AdapterInfo, seed: int, device: torch.device | str = "cpu") -> Lora:
         """A new one on the modules of an adapter, with the rank and scale of the first of them."""
         first = next(iter(info.modules.values()))
         shapes = {module: shape.weight_shape for module, shape in info.modules.items()}
-        return cls(shapes, first.rank, first.scale, seed, device)
-
-    @classmethod
-    def going_on(cls, adapter: Adapter, device: torch.device | str) -> Lora:
-        """An adapter to be trained further: its modules and ranks, and the scale of the first
-        module, to which other scales are brought in B.
-        """
-        lora = cls({}, 0, next(iter(adapter.factors.values())).scale, 0, device)
-        for module, part in adapter.factors.items():
-            lora._a[module] = part.a.clone().to(device).requires_grad_()
-            lora._b[module] = (part.b * (part.scale / lora.scale)).to(device).requires_grad_()
-        lora.tensors = [*lora._a.values(), *lora._b.values()]
-        return lora
+        return cls.new(shapes, first.rank, first.scale, seed, device)
 
     def additions(self) -> dict[str, Addition]:
         """Module name -> the LoRA's part of its output."""

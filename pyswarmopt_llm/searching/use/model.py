@@ -33,16 +33,19 @@ from pyswarmopt_llm.scores.metrics.accuracy import (
     choose_scoring,
     trial_of,
 )
-from pyswarmopt_llm.scores.metrics.external.named_again import require
-from pyswarmopt_llm.scores.metrics.objectives import (
-    Metric,
-    check_window,
+from pyswarmopt_llm.scores.metrics.by_name import (
     find_metric,
-    harness_task,
-    load_split,
     longest_reply,
     metric_given,
     metric_of,
+    up_to,
+)
+from pyswarmopt_llm.scores.metrics.external.named_again import require
+from pyswarmopt_llm.scores.metrics.external.objectives import harness_task
+from pyswarmopt_llm.scores.metrics.objectives import (
+    Metric,
+    check_window,
+    load_split,
     scorings_of,
     task_print,
 )
@@ -50,24 +53,16 @@ from pyswarmopt_llm.scores.metrics.written import Sampling, Written
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
 from pyswarmopt_llm.scores.tasks.load import load_task_of
 from pyswarmopt_llm.searching.scoring.result import read_result
-from pyswarmopt_llm.searching.scoring.run_directory import About, read_about, result_of
+from pyswarmopt_llm.searching.scoring.run_directory import About, read_about
 from pyswarmopt_llm.searching.use.config import BARE, EvalConfig
 
 OnItems = Callable[[int, int], None]  # items scored, of how many
 # Settings of a run that an evaluation of it takes where it has none.
 _AS_STORED = (
-    *(
-        "system",
-        "thinking",
-        "columns",
-        "split_seed",
-        "skip_bad_rows",
-        "dev",
-        "test",
-        "allow_overlap",
-    ),
-    "max_new_tokens",
+    *("system", "thinking", "columns", "template", "split_seed", "skip_bad_rows", "dev", "test"),
+    *("allow_overlap", "max_new_tokens", "scoring", "dtype"),
 )
+_SAMPLING = ("temperature", "samples", "seed")  # of one model alone
 Model = tuple[str, str | None]  # a base and an adapter of it; a whole model and None
 TOKENS = "pyswarmopt_llm.tokens.space"
 
@@ -162,8 +157,10 @@ class Exam:
         metric = find_metric(
             config.metric or metric_of(task), device=str(pick_device(config.device))
         )
-        metric = metric.up_to(
-            config.max_new_tokens, Sampling.of(config.temperature, config.samples, config.seed)
+        metric = up_to(
+            metric,
+            config.max_new_tokens,
+            Sampling.of(config.temperature, config.samples, config.seed),
         )
         metric.check(task.split(config.split), f"{task.source}: {config.split}")
         return cls(task, config.split, metric)
@@ -295,6 +292,23 @@ def model_of(base: str, name: str | None) -> Model:
     return model
 
 
+def result_of(run: Path) -> tuple[str, str | None]:
+    """(base, adapter) of a finished run; of one over whole models (its best model, mixture or
+    graph, None).
+
+    Raises:
+        UserError: not a run directory, or one that has not ended yet.
+    """
+    base = read_about(run).config.base
+    if not (run / "best").is_dir():
+        raise UserError(f"{run}: has no best/ yet; finish it with: swarm-llm resume {run}")
+    return (
+        (base, str(run / "best"))
+        if (run / "best" / "adapter_config.json").is_file()
+        else (str(run / "best"), None)
+    )
+
+
 def engine_of(engine: str, run: str | Path | None) -> str:
     """The server that runs a model, or ``transformers`` where it runs here.
 
@@ -329,19 +343,24 @@ def open_named(config: EvalConfig, model: Model) -> Engine:
 
     base, adapter = model
     engine_name = engine_of(config.engine, config.run)
-    if not is_server(engine_name):
+    if is_server(engine_name):
+        # a run knows which adapters the server was started with
+        run = _run_of(user_path(adapter)) if config.run is None and adapter else config.run
+        if run is None:
+            known = SearchConfig(base, () if adapter is None else (adapter,), (), "")
+        else:
+            known = replace(read_about(user_path(run)).config, base=base)
+        known = replace(
+            known,
+            engine=engine_name,
+            system=config.system,
+            server_folder=config.server_folder,
+            dtype=config.dtype,
+        )
+        engine = open_served(known, adapter)
+    else:
         machine = (config.dtype, config.device, config.threads)
         engine = open_model(base, adapter, *machine, config.system)
-        engine.thinking = config.thinking
-        return engine
-    # a run knows which adapters the server was started with
-    run = _run_of(user_path(adapter)) if config.run is None and adapter else config.run
-    if run is None:
-        known = SearchConfig(base, () if adapter is None else (adapter,), (), "")
-    else:
-        known = replace(read_about(user_path(run)).config, base=base)
-    here: dict[str, Any] = {"server_folder": config.server_folder, "dtype": config.dtype}
-    engine = open_served(replace(known, engine=engine_name, system=config.system, **here), adapter)
     engine.thinking = config.thinking
     return engine
 
@@ -370,10 +389,15 @@ def with_run(config: EvalConfig) -> EvalConfig:
         return filled
     metric = config.metric or _only_metric(stored, filled.task, run)
     # Code that the run names, and not the user, is refused: the run may be a stranger's.
-    code: dict[str, Any] = {"utilities": (), "workers": "1", "engine": TRANSFORMERS}
-    code["tasks"] = () if config.task == filled.task else (filled.task,)
-    code["metrics"] = () if config.metric or metric is None else (metric,)
-    require(replace(stored, **code), (), run, "")
+    code = replace(
+        stored,
+        utilities=(),
+        workers="1",
+        engine=TRANSFORMERS,
+        tasks=() if config.task == filled.task else (filled.task,),
+        metrics=() if config.metric or metric is None else (metric,),
+    )
+    require(code, (), run, "")
     return replace(filled, metric=metric, **_reading(stored, filled))
 
 
@@ -399,17 +423,14 @@ def _only_metric(stored: SearchConfig, task: str, run: Path) -> str | None:
 
 def _reading(stored: SearchConfig, config: EvalConfig) -> dict[str, Any]:
     """The settings by which the search read and scored the task, where none are given."""
-    values = {name: getattr(config, name) or getattr(stored, name) for name in _AS_STORED}
-    values["test"] = values["test"] or None  # a search may leave test out
     several = for_all_tasks(stored.metrics)
-    if config.metric in several and values["max_new_tokens"] is None:
-        values["max_new_tokens"] = longest_reply(several)
-    values["template"] = config.template or _templates(stored, config.task)
-    for name in ("scoring", "dtype"):
-        values[name] = getattr(stored if getattr(config, name) == "auto" else config, name)
-    if stored.temperature and not config.temperature and config.against is None:
-        values |= {name: getattr(stored, name) for name in ("temperature", "samples", "seed")}
-    return values
+    if config.metric in several and stored.max_new_tokens is None:
+        stored = replace(stored, max_new_tokens=longest_reply(several))
+    templates = _templates(stored, config.task)
+    stored = replace(stored, template=templates, test=stored.test or None)  # or it left test out
+    names = _AS_STORED if config.against is not None else (*_AS_STORED, *_SAMPLING)
+    left = [name for name in names if getattr(config, name) == getattr(EvalConfig, name)]
+    return {name: getattr(stored, name) for name in left}
 
 
 def _name(task: str) -> str:
@@ -495,7 +516,8 @@ def evaluate_against(config: EvalConfig, on_items: OnItems | None = None) -> Aga
     """Score two models on the same items in the same answer format.
 
     A judge is shown both answers, in both orders: the score of each is then its share of wins.
-    `on_items` receives the number of items scored so far, by both models together, and of all.
+    `on_items` receives the number of items scored so far by the first model, then by the second,
+    and of all.
 
     Raises:
         UserError: whatever is wrong with the input, in one line.
@@ -505,11 +527,11 @@ def evaluate_against(config: EvalConfig, on_items: OnItems | None = None) -> Aga
     scoring = _scoring(config, models, exam, turns)
     scores: list[Score] = []
     answers: list[Sequence[str]] = []
-    for number, model in enumerate(models):
+    for model in models:
         engine = turns.engine(model)
         exam.check(engine, scoring)
         utility = exam.metric.build(exam.items, scoring, engine.chat, exam.task.prompt)
-        with followed(engine, len(exam.items), _half(on_items, number)):
+        with followed(engine, len(exam.items), on_items):
             if exam.metric.compare is not None and isinstance(utility, Written):
                 answers.append(utility.answers(engine))
             else:
@@ -567,16 +589,14 @@ class Turns:
 
     def engine(self, model: Model) -> Engine:
         """The engine with this model loaded."""
-        if self._served:
-            if self._loaded is None or self._loaded[1] != model:
-                self._loaded = open_named(self._config, model), model
-            return self._loaded[0]
-        bare: Model = (model[0], None)
-        if self._loaded is None or self._loaded[1] != bare:
+        opened: Model = model if self._served else (model[0], None)
+        if self._loaded is None or self._loaded[1] != opened:
             self._loaded = None  # two bases need not fit into memory together
-            self._loaded = open_named(self._config, bare), bare
-        self._loaded[0].load(self._patches[model])
-        return self._loaded[0]
+            self._loaded = open_named(self._config, opened), opened
+        engine, _ = self._loaded
+        if not self._served:
+            engine.load(self._patches[model])
+        return engine
 
 
 def _scoring(config: EvalConfig, models: Sequence[Model], exam: Exam, turns: Turns) -> Scoring:
@@ -590,13 +610,6 @@ def _scoring(config: EvalConfig, models: Sequence[Model], exam: Exam, turns: Tur
         return [trial_of(task, engine.chat)(engine) for engine in engines]
 
     return choose_scoring(scorings_of(exam.metric, scoring, task), task.dev, letters)
-
-
-def _half(on_items: OnItems | None, turn: int) -> OnItems | None:
-    """Progress of the first or the second of two models."""
-    return (
-        None if on_items is None else lambda done, total: on_items(turn * total + done, 2 * total)
-    )
 
 
 def _in_words(items: Sequence[Item], *answers: Sequence[str]) -> list[tuple[str, ...]]:
@@ -621,12 +634,13 @@ def _changed(
 
 def names_in_words(config: EvalConfig) -> tuple[str, str]:
     """The names of the models in sentences: the last parts of their paths, or the base."""
-    models = (config.adapter, config.against)
+    names = [name or BARE for name in (config.adapter, config.against)]
+    short = unique_names([Path(n).parent if Path(n).name == "best" else n for n in names])
     bare = (config.base, None)
-    others = [name for name in models if name is not None and model_of(config.base, name) != bare]
-    folders = [Path(name).parent if Path(name).name == "best" else name for name in others]
-    short = dict(zip(others, unique_names(folders), strict=True))
-    first, second = (short.get(name or "", "the base") for name in models)
+    first, second = (
+        "the base" if model_of(config.base, name) == bare else last
+        for name, last in zip(names, short, strict=True)
+    )
     return first, second
 
 
@@ -670,13 +684,16 @@ def generate_text(
         'Hello! How can I help you?'
     """
     if fusion == "auto":
-        machine: dict[str, Any] = {"dtype": dtype, "device": device, "threads": threads}
-        served: dict[str, Any] = {"engine": engine, "server_folder": server_folder}
-        config = EvalConfig(**machine, **served)
+        config = EvalConfig(
+            dtype=dtype,
+            device=device,
+            threads=threads,
+            engine=engine,
+            server_folder=server_folder,
+        )
         if run is not None:
             stored = read_about(user_path(run)).config
-            turns: dict[str, Any] = {"system": stored.system, "thinking": stored.thinking}
-            config = replace(config, run=str(run), **turns)
+            config = replace(config, run=str(run), system=stored.system, thinking=stored.thinking)
         model = open_named(config, (base, adapter))
     elif adapter is None and saved_kind(base) is not None:
         model = load(f"{TOKENS}:open_mixture")(base, dtype, device, threads, fusion)

@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, cast
@@ -31,15 +31,22 @@ from pyswarmopt_llm.common.files.regular import (
 )
 from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
-from pyswarmopt_llm.scores.metrics.objectives import METRICS, check_window
+from pyswarmopt_llm.scores.metrics.objectives import check_window
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
 from pyswarmopt_llm.scores.tasks.load import DELIMITED, SUFFIXES, Table, read_table, table_of
 from pyswarmopt_llm.scores.tasks.new_rows import new_items
 from pyswarmopt_llm.scores.tasks.types import Form
 from pyswarmopt_llm.searching.scoring.record import Store
-from pyswarmopt_llm.searching.scoring.run_directory import read_about, result_of
+from pyswarmopt_llm.searching.scoring.run_directory import read_about
 from pyswarmopt_llm.searching.use.config import EvalConfig
-from pyswarmopt_llm.searching.use.model import Model, engine_of, open_named, run_scoring, specs_of
+from pyswarmopt_llm.searching.use.model import (
+    Model,
+    engine_of,
+    open_named,
+    result_of,
+    run_scoring,
+    specs_of,
+)
 
 LABEL, PROBABILITIES = "predicted", "probabilities"  # the new columns
 _THERE = "is there already; remove it, or give another file"
@@ -345,8 +352,7 @@ def predict(
 def _checked(items: Sequence[Item], source: _Source, model: Engine, path: Path) -> Engine:
     """The model, whose context window holds all questions."""
     new = Task("new", (), tuple(items), source.form.prompt, str(path))
-    metric = replace(METRICS["accuracy"], needs="nothing")
-    check_window(new, source.scoring, model, ("test",), metric)
+    check_window(new, source.scoring, model, ("test",))
     return model
 
 

@@ -39,15 +39,7 @@ from torch import Tensor
 from pyswarmopt_llm.common.config import LEAST_TRAINED
 from pyswarmopt_llm.common.events import OnEvent, note
 from pyswarmopt_llm.common.interfaces import Patch, Score
-from pyswarmopt_llm.scores.choices import (
-    BARE,
-    FULL,
-    ON_SPARE,
-    ROUNDS,
-    TEACHERS,
-    Choices,
-    samples_of,
-)
+from pyswarmopt_llm.scores.choices import FULL, Choices
 from pyswarmopt_llm.scores.metrics.combine import Combine, combined_value
 from pyswarmopt_llm.scores.metrics.written import Written
 from pyswarmopt_llm.scores.tasks import Scoring
@@ -60,7 +52,8 @@ from pyswarmopt_llm.searching.train import (
     BASE,
     FOLDER,
     Fitting,
-    Progress,
+    Meter,
+    Spend,
     Training,
     announce,
     not_worse,
@@ -74,6 +67,7 @@ from pyswarmopt_llm.searching.written.reply_log import (
     best_reply,
     gains,
 )
+from pyswarmopt_llm.searching.written.samples import BARE, ON_SPARE, ROUNDS, TEACHERS, samples_of
 
 START = "start"  # name of the mixture in the store; the base has its own
 Floats = npt.NDArray[np.float64]
@@ -90,9 +84,7 @@ def round_name(start: str, number: int) -> str:
     return f"{'' if start == START else f'{start}-'}round-{number}"
 
 
-def train_on_replies(
-    job: Job, run: Run, found: Found, tell: OnEvent, progress: Progress
-) -> Training | None:
+def train_on_replies(job: Job, run: Run, found: Found, tell: OnEvent) -> Training | None:
     """Train the base and the mixture, each on the best of its replies, round by round; None if both
     have too few. The base comes first: where its replies are of no use it leaves its time.
     """
@@ -102,11 +94,12 @@ def train_on_replies(
         starts[START] = mixture
     announce(job, run, starts.values(), tell)
     replies = Replies(job, found.scorings, run.store)
-    iterations = _iterated(job, run, replies, starts, tell, progress)
+    meter = Meter(len(starts) * ROUNDS * replies.schedule.passes(job.trained_items), tell)
+    iterations = _iterated(job, run, replies, starts, meter)
     trained = {
-        name: _trained(job, run, found, starts[name], best, replies)
-        for name, iteration in iterations.items()
-        if (best := iteration.best) is not None
+        name: _trained(job, run, found, starts[name], best_round(rounds), replies)
+        for name, rounds in iterations.items()
+        if rounds
     }
     if not trained:
         return None
@@ -119,7 +112,8 @@ def train_on_replies(
     models = {"mixture": before, "trained": trained[own], "base": base}
     if BASE in trained:
         models[f"{BASE}_tuned"] = trained[BASE]
-    passes = replies.count + sum(iteration.passes for iteration in iterations.values())
+    trainings = [replies.schedule.passes(r.kept) for each in iterations.values() for r in each]
+    passes = replies.count + sum(trainings)
     best_model = "trained" if kept else "mixture"
     return Training(models, best_model, passes, replies.use(iterations[own]))
 
@@ -133,23 +127,18 @@ def _trained(
 
 
 def _iterated(
-    job: Job,
-    run: Run,
-    replies: Replies,
-    starts: Mapping[str, Tensor],
-    tell: OnEvent,
-    progress: Progress,
-) -> dict[str, Iteration]:
+    job: Job, run: Run, replies: Replies, starts: Mapping[str, Tensor], meter: Meter
+) -> dict[str, list[Round]]:
     """Train one start after the other, each within its share of the time that is left."""
     searched = run.searched
     left = job.budget.left(sum(row.n for row in searched), sum(row.seconds for row in searched))
-    iterations: dict[str, Iteration] = {}
+    iterations: dict[str, list[Round]] = {}
     for number, (name, position) in enumerate(starts.items(), start=1):
         iterations[name] = ExpertIteration(job, position, replies, run.path / FOLDER, name).run(
             replies.teachers(searched, position) if name == START else (),
             None if left is None else left * number / len(starts),
-            lambda text: tell(note(text)),
-            partial(_of_start, progress, number, len(starts)),
+            lambda text: meter.tell(note(text)),
+            meter.spend,
         )
     return iterations
 
@@ -173,24 +162,6 @@ class Round:
     value: float
 
 
-@dataclass(frozen=True)
-class Iteration:
-    """The outcome of expert iteration.
-
-    Attributes:
-        best: the round with the best value on dev, of equals the last one; None if too few replies
-            were kept to train on, or there was no time.
-        rounds: that were trained.
-        round: the number of the best one, from 1; 0 if there is none.
-        passes: forward passes of a prompt that training took.
-    """
-
-    best: Round | None
-    rounds: int
-    round: int
-    passes: int
-
-
 class Replies:
     """The replies to dev prompts, and to those that are trained on.
 
@@ -201,11 +172,13 @@ class Replies:
 
     Attributes:
         dev: to dev prompts, which tell what a model is worth.
+        schedule: of training on them.
         log: to the prompts that are trained on; dev prompts too, unless there are spare ones.
     """
 
     def __init__(self, job: Job, scorings: Mapping[str, Scoring], store: Store) -> None:
         self._job, self.spare = job, job.objectives.spare
+        self.schedule = ON_SPARE if self.spare else FULL
         settings = (job.objectives.combine, store, job.config.seed)
         self._tasks = cast(Mapping[str, Written], job.utilities("dev", scorings))
         self.dev = self.log = ReplyLog(job.engine, self._tasks, *settings, REPLIES)
@@ -247,12 +220,13 @@ class Replies:
         """The scores of the base's replies to the dev prompts."""
         return self._row(self.dev.scores(self.dev.greedy(BASE, Answerer(Patch()))))
 
-    def use(self, iteration: Iteration) -> Iterated:
-        """What all took, with the rounds of the one that is handed over."""
+    def use(self, rounds: Sequence[Round]) -> Iterated:
+        """What all took, with the rounds of the model that is handed over."""
+        best = best_round(rounds)
         return Iterated(
-            rounds=iteration.rounds,
-            round=iteration.round,
-            kept=0 if iteration.best is None else iteration.best.kept,
+            rounds=len(rounds),
+            round=rounds.index(best) + 1,
+            kept=best.kept,
             replies=self.count,
             tokens=sum(log.tokens for log in self.logs),
             spare=len(self.log.identities) if self.spare else 0,
@@ -292,7 +266,6 @@ class ExpertIteration:
     ) -> None:
         folder.mkdir(exist_ok=True)
         self._job, self._folder, self._all = job, folder, replies
-        self._schedule = ON_SPARE if replies.spare else FULL
         self._start = start
         self._called = "expert iteration" + " from the base" * (start == BASE)
         models = {BASE: Answerer(Patch()), start: Answerer(job.space.realise(position))}
@@ -308,8 +281,8 @@ class ExpertIteration:
         teachers: Sequence[Tensor] = (),
         seconds: float | None = None,
         say: Callable[[str], None] = lambda text: None,
-        progress: Progress = lambda share: None,
-    ) -> Iteration:
+        spend: Spend = lambda passes: None,
+    ) -> list[Round]:
         """Train round by round, while dev gains more than a standard error.
 
         A round begins if there is time for one like the latest; the first, for writing its samples
@@ -321,7 +294,10 @@ class ExpertIteration:
                 round.
             seconds: that all replies may take, with those before; None: any number.
             say: called with a sentence on each round.
-            progress: called with the share that is done of what all rounds take, in 0..1.
+            spend: see `Fitting`.
+
+        Returns:
+            The rounds; none if too few replies were kept to train on, or there was no time.
         """
         latest = self.first * self._all.log.seconds_of_base
         for number in range(1, ROUNDS + 1):
@@ -334,13 +310,13 @@ class ExpertIteration:
             if len(set(self.identities(items))) < LEAST_TRAINED:
                 say(f"{lead}: too few to train on")
                 break
-            before, after = self.train(items, partial(_in_round, progress, number))
+            before, after = self.train(items, spend)
             latest = self._all.elapsed - begun
             gain = f"dev {before.value:.3f} to {after.value:.3f}"
             say(f"{lead} than before; trained on them, {gain}")
             if number > 1 and not gains(before.replies, after.replies):
                 break
-        return self.outcome()
+        return self._done[1:]
 
     @property
     def first(self) -> int:
@@ -363,7 +339,7 @@ class ExpertIteration:
         """Identity of each item."""
         return [self._all.log.identities[prompt] for prompt in items]
 
-    def train(self, items: Mapping[int, Choices], progress: Progress) -> tuple[Round, Round]:
+    def train(self, items: Mapping[int, Choices], spend: Spend) -> tuple[Round, Round]:
         """Train a new LoRA on these items; the rounds before and after."""
         name, prompts = round_name(self._start, len(self._done)), list(items)
         fitting = Fitting(
@@ -373,9 +349,9 @@ class ExpertIteration:
             self._job.experts[0],
             self._job.config.seed,
             self._folder / name,
-            self._schedule,
+            self._all.schedule,
             self.identities(items),
-            progress,
+            spend,
         )
         unseen = [([prompts[k] for k in fold], patch) for fold, patch in fitting.without_folds()]
         model = Answerer(fitting.whole(), unseen)
@@ -385,31 +361,10 @@ class ExpertIteration:
         self._done.append(Round(name, model, len(items), replies, self._all.value(replies)))
         return self._done[-2], self._done[-1]
 
-    def outcome(self) -> Iteration:
-        """The best of the rounds, and what all took."""
-        _, *trained = self._done
-        best = best_round(trained)
-        return Iteration(
-            best,
-            rounds=len(trained),
-            round=0 if best is None else self._done.index(best),
-            passes=sum(self._schedule.passes(each.kept) for each in trained),
-        )
-
     def _add(self, replies: Sequence[Reply]) -> None:
         """Add a reply to each prompt."""
         for of_prompt, reply in zip(self._replies, replies, strict=True):
             of_prompt.append(reply)
-
-
-def _of_start(progress: Progress, number: int, starts: int, share: float) -> None:
-    """The starts are trained one after the other."""
-    progress((number - 1 + share) / starts)
-
-
-def _in_round(progress: Progress, number: int, share: float) -> None:
-    """Training is the second half of a round."""
-    progress((number - 0.5 + share / 2) / ROUNDS)
 
 
 def complementary(
@@ -481,6 +436,6 @@ def greedy_cover(values: Floats, known: Floats, count: int) -> list[int]:
     return numbers
 
 
-def best_round(rounds: Sequence[Round]) -> Round | None:
-    """The round of the highest value, of equals the last; None of none."""
-    return max(reversed(rounds), key=lambda round: round.value, default=None)
+def best_round(rounds: Sequence[Round]) -> Round:
+    """The round of the highest value, of equals the last."""
+    return max(reversed(rounds), key=lambda round: round.value)

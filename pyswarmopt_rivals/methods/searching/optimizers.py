@@ -29,7 +29,7 @@ from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.mix.coefficients import starting_points
 from pyswarmopt_llm.scores.choices import labelled
-from pyswarmopt_llm.scores.metrics.combine import harmonic
+from pyswarmopt_llm.scores.metrics.combines import harmonic
 from pyswarmopt_llm.searching.plan import Budget
 from pyswarmopt_llm.searching.proposals import ProposingSearch
 from pyswarmopt_llm.searching.scoring.record import Row

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.engine.chat import split_chat
+from pyswarmopt_llm.engine.turns import split_chat
 
 # Examples sorted by length together: enough for little padding, few enough to stay shuffled.
 _CHUNK = 400

@@ -30,6 +30,7 @@ from pyswarmopt_groups.members.load import open_members
 from pyswarmopt_groups.members.protocol import Sampling
 from pyswarmopt_llm import open_model
 from pyswarmopt_llm.common.files.regular import AppendLog
+from pyswarmopt_llm.engine.by_token import score_tokens
 
 PROMPTS, SAMPLES, WORDS = 500, 10, (1, 2, 3)
 TOGETHER: Mapping[str, Callable[[Sequence[float]], float]] = {"max": max, "mean": fmean}
@@ -74,7 +75,7 @@ def sentences(text: str) -> list[str]:
 
 def own_losses(engine: Any, prompt: str, reply: str) -> list[list[float]]:
     """-log p of the words of each sentence, by the model."""
-    (scores,) = engine.score_tokens([(prompt, f" {reply}")])
+    (scores,) = score_tokens(engine, [(prompt, f" {reply}")])
     losses = (-scores.logprobs).tolist()
     found: list[list[float]] = []
     for sentence in sentences(reply):

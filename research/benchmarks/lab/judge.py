@@ -37,7 +37,7 @@ from pyswarmopt_llm.experts.adapter import load_adapter
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.mix.delta import DeltaSpace
-from pyswarmopt_llm.scores.metrics.objectives import METRICS
+from pyswarmopt_llm.scores.metrics.by_name import METRICS
 from pyswarmopt_llm.scores.metrics.text import exact_match
 from pyswarmopt_llm.scores.tasks import Item
 

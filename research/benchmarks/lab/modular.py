@@ -33,7 +33,7 @@ from pyswarmopt_llm.experts.adapter import load_adapter
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.mix.delta import DeltaSpace
-from pyswarmopt_llm.scores.metrics.objectives import METRICS
+from pyswarmopt_llm.scores.metrics.by_name import METRICS
 
 CLAIMED, PAIR = ("t4", "t5", "t6"), ("t4", "t6")
 HOW: Mapping[str, Any] = {"preset": "auto", "space": "auto", "no_rivals": True, "train": "off"}

@@ -38,7 +38,7 @@ from pyswarmopt_llm.common.swarm_settings import recipe_options
 from pyswarmopt_llm.searching.dropout import Dropout
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.run_directory import Run, about_run, position_key
+from pyswarmopt_llm.searching.scoring.run_directory import About, Run, position_key
 from pyswarmopt_llm.searching.scoring.scorer import Questions, Request, Scorer
 
 NEVER = 10**9
@@ -195,7 +195,7 @@ def search(bench: Bench, variant: Variant, seed: int) -> dict[str, Any]:
     """
     dropout = Dropout(variant.drop_k or 0.0, variant.drop_n or 0.0, seed)
     with tempfile.TemporaryDirectory() as folder:
-        scorer = bench.scorer(Run.create(Path(folder) / "run", about_run(bench.job.config, {})))
+        scorer = bench.scorer(Run.create(Path(folder) / "run", About(bench.job.config, {})))
         experts = list(bench.start(variant.experts, seed).unique(dim=0))
         scorer.score(experts, 0)
 

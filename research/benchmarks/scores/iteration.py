@@ -11,7 +11,6 @@ import numpy as np
 from torch import Tensor
 
 from pyswarmopt_llm.common.interfaces import Score
-from pyswarmopt_llm.scores.choices import ROUNDS, TEACHERS, planned_replies
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.scoring.record import RESULTS, Store
@@ -19,8 +18,10 @@ from pyswarmopt_llm.searching.train import not_worse
 from pyswarmopt_llm.searching.written.expert_iteration import (
     ExpertIteration,
     Replies,
+    best_round,
     greedy_cover,
 )
+from pyswarmopt_llm.searching.written.samples import ROUNDS, TEACHERS, planned_replies
 
 EVALUATIONS = 40  # of every method
 FROM_BASE, FROM_BEST = "expert-iteration-base", "expert-iteration-best-single"
@@ -91,16 +92,17 @@ def iterated(
     settings = job.with_settings(seed=seed)
     replies = Replies(settings, scorings, Store(folder / RESULTS))
     most = samples(spent, job.items, spare)
-    iteration = ExpertIteration(settings, position, replies, folder, samples=most).run(
+    rounds = ExpertIteration(settings, position, replies, folder, samples=most).run(
         teachers, say=lambda text: print(" ", text, flush=True)
     )
     patch = job.space.realise(position)
-    if iteration.best is not None:
+    if rounds:
+        best = best_round(rounds)
         job.engine.load(patch)
         before = [utility(job.engine) for utility in dev.values()]
-        after = job.total(replies.row(iteration.best))
+        after = job.total(replies.row(best))
         if not_worse(after, job.objectives.combine(before)):
-            patch = iteration.best.model.patch
+            patch = best.model.patch
     job.engine.load(patch)
     (utility,) = job.utilities("test", scorings).values()
     return list(utility(job.engine).per_item)

@@ -41,7 +41,7 @@ from runs import NEW_TOKENS, TASKS, lab_search, line, parser, written_tasks
 from torch import Tensor
 
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.engine.chat import reply_frame
+from pyswarmopt_llm.engine.turns import reply_frame
 from pyswarmopt_llm.scores.metrics.text import exact_match
 from pyswarmopt_llm.scores.tasks import Item, chat_prompt, load_task
 from pyswarmopt_llm.searching.prepare import Job, prepare

@@ -26,8 +26,8 @@ from runs import TASKS, finished, lab_search, line, parser, written_tasks
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.engine.chat import reply_frame
 from pyswarmopt_llm.engine.transformers import on_transformers
+from pyswarmopt_llm.engine.turns import reply_frame
 from pyswarmopt_llm.scores.choices import EPOCHS, RATE, Choices
 from pyswarmopt_llm.scores.tasks import chat_prompt, load_task
 from pyswarmopt_llm.searching.prepare import Job, prepare

@@ -29,7 +29,8 @@ import train_small_models as small
 
 from pyswarmopt_llm import load_task, open_model
 from pyswarmopt_llm.common.files.regular import AppendLog
-from pyswarmopt_llm.scores.metrics.objectives import METRICS
+from pyswarmopt_llm.engine.by_token import score_tokens
+from pyswarmopt_llm.scores.metrics.by_name import METRICS
 
 KEPT = (0.7, 0.4)
 INFORMATIVE, LOT, FORESEEN = "most informative", "by lot", "least informative"
@@ -82,7 +83,7 @@ def chosen(words: Weighed, how: str, share: float, draws: np.random.Generator) -
 def weighed(engine: Any, pairs: Sequence[tuple[str, str]]) -> list[Weighed]:
     """Words of texts, each with what stands before the text."""
     found: list[Weighed] = []
-    for scores in engine.score_tokens(pairs):
+    for scores in score_tokens(engine, pairs):
         tokens = [engine.tokenizer.decode([token]) for token in scores.tokens]
         found.append(words_of(tokens, (-scores.logprobs / np.log(2)).tolist()))
     return found

@@ -30,6 +30,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm import open_model
+from pyswarmopt_llm.engine.by_token import distributions
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.tasks import Item, load_task
 from pyswarmopt_llm.scores.tasks.answers import is_correct
@@ -87,7 +88,7 @@ class NextToken(dict[str, Tensor]):
         self._models, self._pairs = models, [(text, ANY_TOKEN) for text in texts]
 
     def __missing__(self, name: str) -> Tensor:
-        rows = self._models[name].distributions(self._pairs)
+        rows = distributions(self._models[name], self._pairs)
         self[name] = torch.stack([logprobs[0] for logprobs, _ in rows])
         return self[name]
 

@@ -67,6 +67,7 @@ def test_all_sources_tell_the_same_story(tmp_path: Path) -> None:
     (tmp_path / "history.jsonl").write_text(written + '{"half')
     folder, searched = pso.plot.trace(tmp_path), pso.plot.trace(SimpleNamespace(run=tmp_path))
     of_steps, of_result = pso.plot.trace(steps), pso.plot.trace(result)
+    assert (np.diff(of_result.rounds) >= 0).all()
     assert folder.maximize and not of_result.maximize
     for other, sign in ((of_steps, 1), (folder, -1), (searched, -1)):
         np.testing.assert_array_equal(sign * other.best, of_result.best)

@@ -20,7 +20,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import GROUPS, RARE, Option, check_options
 from pyswarmopt_llm.report.findings import command_line
-from pyswarmopt_llm.searching.scoring.run_directory import about_run
+from pyswarmopt_llm.searching.scoring.run_directory import About
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def test_an_option_reaches_the_configuration_and_run_json(call: Callable[..., An
     (config,), _ = call(*NEEDED, *words)
     expected = Longer("", ("x", "y"), ("t",), "r", swing=0.25, sway=3, no_rivals=True)
     assert config == replace(expected, settings=("inertia=0.1",))
-    about = json.loads(json.dumps(about_run(config, {})))
+    about = json.loads(json.dumps(asdict(About(config, {}))))
     assert about["config"]["swing"] == 0.25 and list(about["config"]) == list(asdict(config))
 
 

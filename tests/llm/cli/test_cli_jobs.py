@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import types
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,9 @@ from result_helpers import RESULT as FLAT
 from result_helpers import nested
 from search_helpers import exit_code
 
-from pyswarmopt_llm.cli.demo import EMBEDDED, demo_base
+from pyswarmopt_llm.cli.demo import demo_base
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.experts.quantised.embedded import MODELS, embedded_model
+from pyswarmopt_llm.experts.quantised import embedded
 from pyswarmopt_llm.searching.scoring.run_directory import About
 
 RESULT = nested(FLAT)
@@ -113,6 +112,5 @@ def test_the_demo_of_a_score_has_a_base_of_its_own(checkout: list[Any], tmp_path
 def test_demo_takes_its_base_from_the_hub_where_the_embedded_model_is_not_installed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    without = replace(embedded_model(EMBEDDED), module="no_such_package")
-    monkeypatch.setitem(MODELS, "smollm2-135m", without)
+    monkeypatch.setattr(embedded, "PACKAGE", "no_such_package")
     assert demo_base() == "HuggingFaceTB/SmolLM2-135M-Instruct"

@@ -22,7 +22,7 @@ from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.published.datasets import download, read_rows
 from pyswarmopt_llm.published.lm_eval import LmEvalTask
 from pyswarmopt_llm.report.run import search
-from pyswarmopt_llm.scores.metrics.objectives import find_metric
+from pyswarmopt_llm.scores.metrics.by_name import find_metric
 from pyswarmopt_rivals.comparison.contestants import contestant
 from pyswarmopt_rivals.methods import ENSEMBLES, METHODS, SEARCHING
 

@@ -21,7 +21,8 @@ from pyswarmopt_llm.common.statistics import (
     paired_test,
     score_of,
 )
-from pyswarmopt_llm.scores.metrics.combine import Combine, harmonic
+from pyswarmopt_llm.scores.metrics.combine import Combine
+from pyswarmopt_llm.scores.metrics.combines import harmonic
 from pyswarmopt_llm.searching.scoring.combined import combined_difference
 
 

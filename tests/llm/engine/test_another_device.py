@@ -16,10 +16,11 @@ from card import OnCard, card, with_card
 from engine_reference import load_tiny
 
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
+from pyswarmopt_llm.engine.added_outputs import AddedOutputs
+from pyswarmopt_llm.engine.by_token import distributions, next_token_logprobs, score_tokens
 from pyswarmopt_llm.engine.generation import Draw
 from pyswarmopt_llm.engine.mixing import Mixing, PatchedWeights
 from pyswarmopt_llm.engine.transformers import TransformersEngine
-from pyswarmopt_llm.experts.quantised.added_outputs import AddedOutputs
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.searching.training.trainer import Lora, shuffled, train
 
@@ -84,10 +85,10 @@ def test_scores_and_replies_are_those_of_the_cpu(
         assert engine.generate(PROMPTS, 6) == plain.generate(PROMPTS, 6)
         assert engine.generate(PROMPTS, 6, draw) == plain.generate(PROMPTS, 6, draw)
         torch.testing.assert_close(
-            engine.next_token_logprobs(PROMPTS), plain.next_token_logprobs(PROMPTS)
+            next_token_logprobs(engine, PROMPTS), next_token_logprobs(plain, PROMPTS)
         )
-        assert engine.score_tokens(PAIRS)[0].tokens == plain.score_tokens(PAIRS)[0].tokens
-        assert len(engine.distributions(PAIRS)) == len(PAIRS)
+        assert score_tokens(engine, PAIRS)[0].tokens == score_tokens(plain, PAIRS)[0].tokens
+        assert len(distributions(engine, PAIRS)) == len(PAIRS)
 
 
 def trained(base: Path, mix: str, on_card: bool) -> tuple[list[float], list[list[float]]]:
@@ -99,7 +100,7 @@ def trained(base: Path, mix: str, on_card: bool) -> tuple[list[float], list[list
     with with_card():
         engine = engine_on(base, mix, card() if on_card else "cpu")
         engine.load(patch(1))
-        lora = Lora(SHAPES, 2, 2.0, seed=3, device=engine.model.device)
+        lora = Lora.new(SHAPES, 2, 2.0, seed=3, device=engine.model.device)
         losses = train(engine, lora, shuffled(items, 2, seed=0), 1e-2)
         change = lora.patch().low_rank[f"{NAMES[0]}.weight"]
         assert isinstance(lora.tensors[0], OnCard) == on_card

@@ -15,7 +15,8 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.engine.chat import prompt_of
 from pyswarmopt_llm.engine.transformers import TransformersEngine
-from pyswarmopt_llm.scores.metrics.objectives import METRICS, check_window
+from pyswarmopt_llm.scores.metrics.by_name import METRICS
+from pyswarmopt_llm.scores.metrics.objectives import check_window
 from pyswarmopt_llm.scores.tasks import Item, load_task
 from pyswarmopt_llm.scores.tasks.answers import is_correct
 from pyswarmopt_llm.searching.loop import search

@@ -27,6 +27,7 @@ from pyswarmopt_llm.engine.batching import (
     encode_pair,
     shared_prefix,
 )
+from pyswarmopt_llm.engine.by_token import next_token_logprobs
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 
 PAD = 0
@@ -228,7 +229,7 @@ def test_next_token_logprobs_are_those_of_one_pass_per_prompt(
     model, tokenizer = tiny
     prompts = ["b", "The answer is", "b", SYSTEM + "Two?", SYSTEM + "One?", "The answer", "b"]
     prompts.insert(6, "xyz" * 40)
-    logprobs = TransformersEngine(model, tokenizer, batch_tokens).next_token_logprobs(prompts)
+    logprobs = next_token_logprobs(TransformersEngine(model, tokenizer, batch_tokens), prompts)
     expected = torch.stack(
         [naive_logprobs(model, plain_ids(tokenizer)(prompt))[-1] for prompt in prompts]
     )
@@ -279,7 +280,7 @@ def test_without_a_chat_template_bos_comes_once_and_eos_never(
     )
     expected_row = naive_logprobs(model, [bos, *encode("ab")])[-1]
     assert torch.allclose(
-        engine.next_token_logprobs(["ab"])[0].double(), expected_row, atol=TOLERANCE
+        next_token_logprobs(engine, ["ab"])[0].double(), expected_row, atol=TOLERANCE
     )
 
 
@@ -302,4 +303,4 @@ def test_a_text_longer_than_the_context_window_is_named(tiny: tuple[Any, Any]) -
     with pytest.raises(UserError, match=r"'Long story.*' needs 1025 tokens.* holds 1024; shorten"):
         engine.loglikelihood([("a", "b"), ("Long story" + "y" * 1010, "zzzzz")])
     with pytest.raises(UserError, match=r"'Long story.*' needs 1030 tokens"):
-        engine.next_token_logprobs(["Long story" + "y" * 1020])
+        next_token_logprobs(engine, ["Long story" + "y" * 1020])

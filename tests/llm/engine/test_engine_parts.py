@@ -16,6 +16,7 @@ from torch import Tensor
 from pyswarmopt_llm.common.errors import UndefinedModelError, UserError
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.engine.batching import build_plan
+from pyswarmopt_llm.engine.by_token import distributions, next_token_logprobs, score_tokens
 from pyswarmopt_llm.engine.generation import Draw
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.mix.delta import DeltaSpace
@@ -170,9 +171,9 @@ def test_every_call_of_the_engine_refuses_a_candidate(tiny_base: Path) -> None:
     pairs = [("Which one?", " left"), ("Which one?", " right")]
     calls: dict[str, Any] = {
         "loglikelihood": lambda: engine.loglikelihood(pairs),
-        "score_tokens": lambda: engine.score_tokens(pairs),
-        "distributions": lambda: engine.distributions(pairs),
-        "next_token_logprobs": lambda: engine.next_token_logprobs(["A"]),
+        "score_tokens": lambda: score_tokens(engine, pairs),
+        "distributions": lambda: distributions(engine, pairs),
+        "next_token_logprobs": lambda: next_token_logprobs(engine, ["A"]),
         "generate": lambda: engine.generate(["A"], 4),
         "sample": lambda: engine.generate(["A"], 4, Draw(1.0, (1,))),
     }

@@ -16,10 +16,11 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
+from pyswarmopt_llm.engine.added_outputs import AddedOutputs
+from pyswarmopt_llm.engine.by_token import next_token_logprobs
 from pyswarmopt_llm.engine.generation import Draw
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import Adapter, load_adapter, load_factors, read_adapter
-from pyswarmopt_llm.experts.quantised.added_outputs import AddedOutputs
 from pyswarmopt_llm.mix.delta import DeltaSpace
 
 Q0 = "model.layers.0.self_attn.q_proj.weight"  # (32, 32)
@@ -72,7 +73,7 @@ def test_an_expert_at_weight_1_is_as_peft_runs_it(
     ids = runtime.encode("Which one?")
     expected = naive_logprobs(model, ids)[-1].float()
     torch.testing.assert_close(
-        runtime.next_token_logprobs(["Which one?"])[0], expected, rtol=0, atol=1e-4
+        next_token_logprobs(runtime, ["Which one?"])[0], expected, rtol=0, atol=1e-4
     )
 
 
@@ -109,7 +110,7 @@ def test_what_cannot_be_added_to_outputs_is_refused_and_changes_nothing(tiny_bas
         (
             Patch({Q0: change(32), "model.norm.weight": change(32)}),
             KeyError,
-            "no such linear layer",
+            "no such parameter",
         ),
         (Patch({Q0: change(16)}), ValueError, "change of shape"),
     ]

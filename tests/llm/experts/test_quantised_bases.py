@@ -22,6 +22,7 @@ from llm_fixtures import save_random_expert
 from search_helpers import louder, questions, small, swarm_llm, write_task
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.engine.by_token import next_token_logprobs
 from pyswarmopt_llm.experts.base import load_model, resolve_base
 from pyswarmopt_llm.experts.quantised.gguf import dequantised
 from pyswarmopt_llm.mix.load import open_model
@@ -206,7 +207,7 @@ def test_a_search_over_an_nf4_base_trains_and_hands_over_an_adapter_that_peft_lo
         peft.PeftModel.from_pretrained(base, run / "best").eval(), engine.encode("Which?")
     )[-1]
     torch.testing.assert_close(
-        engine.next_token_logprobs(["Which?"])[0].double(), by_peft, rtol=0, atol=1e-4
+        next_token_logprobs(engine, ["Which?"])[0].double(), by_peft, rtol=0, atol=1e-4
     )
     assert (by_peft - bare).abs().max() > 0.1
     assert AutoModelForCausalLM.from_pretrained(nf4).config.quantization_config.load_in_4bit

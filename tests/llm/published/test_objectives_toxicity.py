@@ -12,7 +12,7 @@ import torch
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.published.classifiers import Classifier, harmlessness, load_toxicity
-from pyswarmopt_llm.scores.metrics.objectives import find_metric
+from pyswarmopt_llm.scores.metrics.by_name import find_metric
 from pyswarmopt_llm.scores.tasks import Item
 
 TEXTS = [

@@ -12,8 +12,8 @@ import pytest
 
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import compare_differences, compare_paired, score_of
-from pyswarmopt_llm.scores.metrics.combine import Combine, harmonic
-from pyswarmopt_llm.scores.metrics.other_combines import arithmetic
+from pyswarmopt_llm.scores.metrics.combine import Combine
+from pyswarmopt_llm.scores.metrics.combines import arithmetic, harmonic
 from pyswarmopt_llm.searching.scoring.combined import combined_difference
 
 

@@ -24,7 +24,7 @@ from search_helpers import (
 import pyswarmopt_llm as sl
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.scores.metrics.objectives import written
+from pyswarmopt_llm.scores.metrics.by_name import written
 from pyswarmopt_llm.searching.leaders import Archive
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.resuming import resume
@@ -138,7 +138,7 @@ def test_a_metric_that_fails_midway_keeps_what_was_scored(
         return words(items, texts)
 
     monkeypatch.setattr(
-        "pyswarmopt_llm.scores.metrics.objectives.METRICS",
+        "pyswarmopt_llm.scores.metrics.by_name.METRICS",
         {"flaky": written("flaky", flaky, "nothing", new=8)},
     )
     prompts: list[Json] = [{"prompt": f"Tell {i}"} for i in range(3)]

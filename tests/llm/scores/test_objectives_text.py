@@ -19,12 +19,9 @@ from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import compare_tasks
 from pyswarmopt_llm.common.swarm_settings import recipe_options
 from pyswarmopt_llm.scores.metrics import text as text_scores
-from pyswarmopt_llm.scores.metrics.combine import find_combine, harmonic
-from pyswarmopt_llm.scores.metrics.objectives import (
-    metric_labels,
-    metric_specs,
-)
-from pyswarmopt_llm.scores.metrics.other_combines import arithmetic
+from pyswarmopt_llm.scores.metrics.by_name import metric_specs
+from pyswarmopt_llm.scores.metrics.combine import find_combine
+from pyswarmopt_llm.scores.metrics.combines import arithmetic, harmonic, metric_labels
 from pyswarmopt_llm.scores.tasks import Item
 
 WORDS = st.lists(st.sampled_from("red green blue tree house".split()), min_size=1, max_size=6)

@@ -1,10 +1,7 @@
-"""`utilities`: what a search for a score of one's own says before it begins, what it lacks, what
-a dry run tries.
-"""
+"""`utilities`: what a search for a score of one's own says before it begins, and what it lacks."""
 
 from __future__ import annotations
 
-import re
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -134,38 +131,19 @@ def test_of_one_number_the_verdict_says_what_is_missing_and_the_code_that_brings
     assert reason.split("`")[1] in (Path(config.out) / "report.html").read_text()
 
 
-def dry(capsys: pytest.CaptureFixture[str], config: SearchConfig, name: str) -> str:
-    """The plan of a search by that function, as it is printed."""
+@pytest.mark.parametrize(("name", "held_out"), [("gone", True), ("no_split", False)])
+def test_a_dry_run_does_not_call_it_and_says_so(
+    config: SearchConfig, capsys: pytest.CaptureFixture[str], name: str, held_out: bool
+) -> None:
+    """`gone` raises when it is called."""
     spec = f"own_scores_here:{name}"
     plain = SearchConfig(config.base, config.experts, (), config.out, utilities=(spec,), threads=1)
     print_plan(dry_run_search(plain), as_json=False)
     assert not Path(config.out).exists()
-    return capsys.readouterr().out
-
-
-def test_a_dry_run_calls_it_once(
-    config: SearchConfig, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls: list[float] = []
-    once = CallableUtility.try_once
-
-    def in_three_seconds(utility: CallableUtility, engine: Any) -> float:
-        calls.append(once(utility, engine))
-        return 3.0
-
-    monkeypatch.setattr(CallableUtility, "try_once", in_three_seconds)
-    out = dry(capsys, config, "no_split")
-    assert "at most 40 evaluations" in out and len(calls) == 1
-    assert "3 s an evaluation, at most 40 of them take about 2:00" in out
-    assert "nothing is held out" in out
-
-
-def test_a_dry_run_finds_a_function_that_does_not_work(
-    config: SearchConfig, capsys: pytest.CaptureFixture[str]
-) -> None:
-    message = "raised KeyError ('no such column') in line 25 of own_scores_here.py; it is called"
-    with pytest.raises(UserError, match=re.escape(message)):
-        dry(capsys, config, "gone")
+    out = capsys.readouterr().out
+    assert "at most 40 evaluations" in out
+    assert f"{name} has no examples and is not in the time" in out
+    assert ("nothing is held out" in out) is not held_out
 
 
 def test_a_function_that_takes_no_engine_is_refused_before_anything_is_loaded(

@@ -16,7 +16,7 @@ from search_helpers import ends_as, history
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.engine.generation import Draw
 from pyswarmopt_llm.engine.transformers import TransformersEngine
-from pyswarmopt_llm.scores.metrics.objectives import METRICS, find_metric, written
+from pyswarmopt_llm.scores.metrics.by_name import METRICS, find_metric, up_to, written
 from pyswarmopt_llm.scores.metrics.written import Sampling, Written
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.searching import proposals
@@ -73,7 +73,7 @@ def test_named_numbers_are_means_over_all_samples(
 ) -> None:
     file = tmp_path / "mine.py"
     file.write_text("def mine(reply):\n    return {'long': len(reply), 'kinds': len(set(reply))}\n")
-    metric = find_metric(f"{file}:mine").up_to(6, SAMPLING)
+    metric = up_to(find_metric(f"{file}:mine"), 6, SAMPLING)
     utility: Any = metric.build(ITEMS, "generate", engine.chat, None)
     texts = [text for sample in utility.samples(engine) for text in sample]
     score = utility(engine)

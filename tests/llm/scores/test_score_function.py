@@ -366,7 +366,7 @@ def test_after_an_error_in_the_first_evaluation_a_corrected_function_goes_on(
 ) -> None:
     with pytest.raises(UserError, match="prompt 2 "):
         search(replace(config, metrics=("mine.py:raises",), split_seed=1))
-    assert not Run.open(Path(config.out)).rows
+    assert not Run(Path(config.out)).rows
     text = (mine / "mine.py").read_text()
     (mine / "mine.py").write_text(text.replace('1 / (item.id != "2")', "len(reply)"))
     assert resume(config.out, allowed=["mine.py:raises"]).result["evaluations"] > 5

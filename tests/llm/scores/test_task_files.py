@@ -16,8 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pyswarmopt_llm import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.metrics.accuracy import possible_scorings
+from pyswarmopt_llm.scores.metrics.objectives import load_tasks
 from pyswarmopt_llm.scores.tasks import Item, Task, load_task, render_prompt
 from pyswarmopt_llm.scores.tasks.draw import draw_splits
 
@@ -180,6 +182,17 @@ def test_more_than_200_labels_cannot_be_choices(tmp_path: Path) -> None:
     rows = [[f"t{i}", f"intent {i % 201}"] for i in range(603)]
     with pytest.raises(UserError, match=r"201 different labels.* at most 200 can be choices"):
         load_task(table(tmp_path / "i.csv", "text,label", rows))
+
+
+def test_a_search_tells_once_of_a_column_that_its_prompt_leaves_out(tmp_path: Path) -> None:
+    rows = [[f"It rains on {i} days, they say.", f"Day {i} is wet.", "yn"[i % 2]] for i in range(9)]
+    spec = table(tmp_path / "nli.csv", "premise,question,label", rows)
+    config = SearchConfig("b", ("x", "y"), (spec,), "r")
+    task = load_tasks(config, config.tasks)["nli"]
+    assert task.note.count("not in the prompt: premise") == 1
+    both = replace(config, template=("{premise} {question}",))
+    task = load_tasks(both, config.tasks)["nli"]
+    assert task.prompt == "{premise} {question}" and "not in the prompt" not in task.note
 
 
 # The draw

@@ -20,15 +20,16 @@ from search_helpers import questions
 
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import chance_bound, interval, score_interval, score_of
+from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.accuracy import (
     Accuracy,
     beats_chance,
     knows_letters,
     one_letter,
 )
-from pyswarmopt_llm.scores.metrics.combine import Combine, find_combine, harmonic
-from pyswarmopt_llm.scores.metrics.other_combines import arithmetic, of_the_same_items
-from pyswarmopt_llm.scores.tasks import Item
+from pyswarmopt_llm.scores.metrics.combine import Combine, find_combine
+from pyswarmopt_llm.scores.metrics.combines import arithmetic, harmonic, of_the_same_items
+from pyswarmopt_llm.scores.tasks import Item, Scoring, chat_prompt
 
 Z = 1.959963984540054  # of the normal distribution at 97.5%
 
@@ -106,6 +107,24 @@ def test_generated_answers_are_read() -> None:
     items = [Item("1", "2+3?", None, "5"), Item("2", "2+4?", None, "6"), item("B", A="x", B="y")]
     engine = FakeEngine(texts={"2+3?": "It is 5.", "2+4?": "It is 5.", "Which?": "(B)"})
     assert Accuracy(items, "generate", engine.chat)(engine).per_item == (1.0, 0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("scoring", "options", "lengths", "right"),
+    [
+        ("letter", ("A", "B"), (1.0, 1.0), 1),
+        ("likelihood", ("red", "blue!"), (3.0, 5.0), 1),
+        ("generate", ("blue!",), (1.0,), 0),
+    ],
+)
+def test_items_are_trained_on_as_they_are_scored_and_those_without_a_right_answer_are_not(
+    scoring: Scoring, options: tuple[str, ...], lengths: tuple[float, ...], right: int
+) -> None:
+    engine = FakeEngine({})
+    items = [item("", A="red", B="blue!"), item("B", A="red", B="blue!")]
+    turn = chat_prompt(items[1], scoring, engine.chat, None)
+    expected = Choices(tuple((turn, option) for option in options), lengths, right)
+    assert Accuracy(items, scoring, engine.chat).choices() == [expected]
 
 
 # Choice of the scoring

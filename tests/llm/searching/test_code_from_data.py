@@ -23,7 +23,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.resuming import resume
-from pyswarmopt_llm.searching.scoring.run_directory import Run, about_run
+from pyswarmopt_llm.searching.scoring.run_directory import About, Run
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def sprung(trap: Path) -> bool:
 
 def stopped(config: SearchConfig, path: Path) -> Path:
     """A run that a stranger made: begun, and never scored."""
-    Run.create(path, about_run(config, {"base": "0", "experts": {}, "tasks": {}}))
+    Run.create(path, About(config, {"base": "0", "experts": {}, "tasks": {}}))
     return path
 
 

@@ -34,13 +34,13 @@ def test_what_is_there_is_not_trained_again_and_what_is_missing_is(
     without_fold: int, tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
 ) -> None:
     """`without_fold` epochs without each of five folds, and four on all."""
-    engine, shares = TransformersEngine(*load_tiny(tiny_base)), list[float]()
+    engine, spent = TransformersEngine(*load_tiny(tiny_base)), list[float]()
     pattern, folder = read_adapter(tiny_experts[0]), tmp_path / "dev"
     schedule, epochs = Schedule(without_fold=without_fold), 5 * without_fold + 4
 
     def trained() -> tuple[list[Any], dict[str, bytes]]:
         fitting = Fitting(
-            engine, Patch(), CHOICES, pattern, 0, folder, schedule, progress=shares.append
+            engine, Patch(), CHOICES, pattern, 0, folder, schedule, spend=spent.append
         )
         values = cross_fit(
             fitting, lambda places: engine.loglikelihood([CHOICES[i].pairs[0] for i in places])
@@ -48,12 +48,15 @@ def test_what_is_there_is_not_trained_again_and_what_is_missing_is(
         fitting.whole()
         return values, {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*.s*")}
 
-    first = trained()
-    assert shares == sorted(shares) and shares[-1] == 1.0 and len(shares) == epochs
-    assert trained() == first and len(shares) == epochs
+    first, passes = trained(), schedule.passes(10)
+    assert len(spent) == epochs and sum(spent) == passes
+    assert trained() == first and len(spent) == epochs + 6  # a call for each that is there
+    assert sum(spent) == 2 * passes
+    spent.clear()
     for name in ("without-2", "all"):
         shutil.rmtree(folder / name)
-    assert trained() == first and len(shares) == epochs + without_fold + 4
+    assert trained() == first and len(spent) == 4 + without_fold + 4
+    assert sum(spent) == passes
 
 
 ITEMS = st.tuples(st.sampled_from("pqr"), st.sampled_from(["ab", "ac", "bd"]), st.integers(0, 1))

@@ -12,7 +12,7 @@ from search_helpers import Json, MakeSearch, Shell, write_task
 import pyswarmopt_llm.searching.use.model as model
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.statistics import paired_test, score_of
-from pyswarmopt_llm.scores.metrics.objectives import written
+from pyswarmopt_llm.scores.metrics.by_name import written
 from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.use.model import evaluate_model

@@ -21,8 +21,8 @@ from search_helpers import Shell, questions, write_task
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.engine.chat import reply_frame, split_chat
 from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.engine.turns import reply_frame, split_chat
 from pyswarmopt_llm.experts.adapter import load_factors, read_adapter
 from pyswarmopt_llm.experts.base import BaseModel, load_model, resolve_base
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
@@ -162,7 +162,7 @@ def test_losses_are_those_of_plain_steps_on_peft_from_the_same_start(
     train_expert(base, EXAMPLES, tmp_path / "out", options, dtype="float32", on_step=on_step)
 
     model, tokenizer = load_model(base, torch.float32)
-    start = Lora(target_shapes(model, targets), rank=2, scale=2.0, seed=5).patch().low_rank
+    start = Lora.new(target_shapes(model, targets), rank=2, scale=2.0, seed=5).patch().low_rank
     config = peft.LoraConfig(r=2, lora_alpha=4, target_modules=list(targets))
     plain = peft.get_peft_model(model, config)
     names = {

@@ -279,7 +279,7 @@ def test_any_bytes_in_a_journal_are_read_or_refused_in_one_line(
     spoiled = good[:cut] + data.draw(st.binary(max_size=40) | st.just(b"[" * 9999)) + good[cut:]
     (tmp_path / name).write_bytes(spoiled)
     try:
-        run = Run.open(tmp_path)
+        run = Run(tmp_path)
         assert sum(run.failures.values()) == 0 and run.rows is not None
     except UserError as error:
         assert "\n" not in str(error) and name in str(error)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from kriging import covariance, kriged
 from scipy import integrate, stats
 
-from pyswarmopt_llm.scores.metrics.combine import harmonic
+from pyswarmopt_llm.scores.metrics.combines import harmonic
 from pyswarmopt_llm.searching.scoring.record import Row, pack
 from pyswarmopt_llm.searching.surrogate import (
     ItemModel,

@@ -23,14 +23,14 @@ from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.report.run import search
-from pyswarmopt_llm.scores.metrics.combine import Combine, harmonic
-from pyswarmopt_llm.scores.metrics.other_combines import arithmetic, of_the_same_items
+from pyswarmopt_llm.scores.metrics.combine import Combine
+from pyswarmopt_llm.scores.metrics.combines import arithmetic, harmonic, of_the_same_items
 from pyswarmopt_llm.searching import proposals as race
 from pyswarmopt_llm.searching.dropout import Dropout
 from pyswarmopt_llm.searching.plan import Budget
 from pyswarmopt_llm.searching.proposals import ProposingSearch, draw_shares, eliminated
 from pyswarmopt_llm.searching.scoring.result import Result
-from pyswarmopt_llm.searching.scoring.run_directory import Journal, Run, about_run
+from pyswarmopt_llm.searching.scoring.run_directory import About, Journal, Run
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer
 from pyswarmopt_llm.searching.surrogate import Surrogate
 
@@ -113,7 +113,7 @@ def fly(
     utility, seed = Skills(known), 3
     space, engine, tasks = Hull(3), Position(), {"t": utility}
     config = SearchConfig("b", ("x", "y"), ("t",), "r", seed=seed, max_iter=0, surrogate="items")
-    opened = Run.open(run) if run.exists() else Run.create(run, about_run(config, {}))
+    opened = Run(run) if run.exists() else Run.create(run, About(config, {}))
     opened.rows = []  # as under its lock
     scorer = Scorer(opened, Evaluator(space, engine, tasks, harmonic, margins=True))
     positions = torch.cat([torch.eye(3), torch.tensor(_SUMS)]).double()

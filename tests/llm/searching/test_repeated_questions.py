@@ -29,6 +29,7 @@ from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.prepare import Job, prepare
 from pyswarmopt_llm.searching.training.trainer import fit, folds
 from pyswarmopt_llm.searching.use.model import evaluate_model
+from pyswarmopt_llm.tools.analyse import start_name
 
 N = 60
 Options = dict[str, Any]
@@ -102,7 +103,7 @@ def mixture(config: SearchConfig, result: Json) -> Patch:
 
 
 def lora(config: SearchConfig, name: str) -> Patch:
-    start = train.start_name(*started(config))
+    start = start_name(*started(config))
     return Patch(low_rank=load_factors(read_adapter(Path(config.out) / "trained" / start / name)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import struct
 from pathlib import Path
@@ -21,8 +22,8 @@ from pyswarmopt_llm.common.files import regular
 from pyswarmopt_llm.searching.scoring.record import Row, Store, pack, unpack
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import (
+    About,
     Run,
-    about_run,
     position_key,
 )
 
@@ -39,7 +40,7 @@ DOUBLES = st.lists(st.floats(allow_nan=False), min_size=1, max_size=4)
 
 
 def new_run(path: Path) -> Run:
-    return Run.create(path, about_run(CONFIG, FINGERPRINTS, versions={"torch": "0"}))
+    return Run.create(path, About(CONFIG, FINGERPRINTS, versions={"torch": "0"}))
 
 
 @given(st.lists(st.one_of(st.sampled_from([0.0, 1.0]), st.floats(0, 1)), min_size=1))
@@ -58,16 +59,16 @@ def test_keys_are_equal_where_the_bits_are(one: list[float], other: list[float])
 
 def test_a_run_is_read_back_as_it_was_created(tmp_path: Path) -> None:
     new_run(tmp_path / "deep" / "r")
-    run = Run.open(tmp_path / "deep" / "r")
+    run = Run(tmp_path / "deep" / "r")
     assert run.config == CONFIG
-    assert run.about.versions == {"torch": "0"} and run.about.seeds == {"search": 5}
+    assert run.about.versions == {"torch": "0"} and run.config.seed == 5
     assert run.rows == [] and run.result is None
     assert sorted(os.listdir(run.path)) == ["checkpoint", "run.json"]
 
 
 def test_a_run_is_created_whole_or_not_at_all_where_nothing_is(tmp_path: Path) -> None:
     with pytest.raises(TypeError):
-        Run.create(tmp_path / "r", about_run(CONFIG, FINGERPRINTS, odd=object()))
+        Run.create(tmp_path / "r", About(CONFIG, FINGERPRINTS, versions={"odd": object()}))
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "r").mkdir()
     new_run(tmp_path / "r")  # it was empty
@@ -85,7 +86,7 @@ def test_rows_come_back_to_the_bit(tmp_path: Path) -> None:
     with run.locked():
         run.append(Row.from_json(row))
         run.append(Row.from_json(ROW))
-    again = Run.open(tmp_path / "r")
+    again = Run(tmp_path / "r")
     assert again.rows == run.rows == [Row.from_json(row), Row.from_json(ROW)]
     assert str(again.rows[0].coefficients) == str(row["coefficients"])  # -0.0 too
 
@@ -104,13 +105,13 @@ def test_a_store_is_good_up_to_its_last_whole_line(
     file.write_bytes(text[:cut])
     names = [("search", str(i)) for i in range(text[:cut].count(b"\n"))]
 
-    opened = Run.open(run.path)
+    opened = Run(run.path)
     assert opened.store.earlier == set(names)
     assert file.read_bytes() == text[:cut]  # someone else may be writing that line
     with opened.locked():
         assert opened.store.earlier == set(names)
         opened.store.add("search", "new", {"x": "y"})
-    again = Run.open(run.path).store
+    again = Run(run.path).store
     assert again.earlier == {*names, ("search", "new")}
     assert again.get("search", "new", dict)["x"] == "y"
 
@@ -119,13 +120,13 @@ def test_the_history_is_written_again_once_there_is_more(tmp_path: Path) -> None
     run = new_run(tmp_path / "r")
     with run.locked():
         run.append(Row.from_json(ROW))
-    late = Run.open(tmp_path / "r")
+    late = Run(tmp_path / "r")
     with late.locked():
         assert late.rows == []
         late.append(Row.from_json(ROW), known=True)
-        assert len(Run.open(run.path).rows) == 1
+        assert len(Run(run.path).rows) == 1
         late.append(Row.from_json({**ROW, "particle": 1}))
-    assert Run.open(run.path).rows == late.rows and len(late.rows) == 2
+    assert Run(run.path).rows == late.rows and len(late.rows) == 2
     assert late.replayed_seconds == ROW["seconds"]
 
 
@@ -136,15 +137,22 @@ def test_a_damaged_line_is_named(line: str, tmp_path: Path) -> None:
     text = f"{good}\n{line}\n{good}\n".encode(errors="surrogateescape")
     (run.path / "history.jsonl").write_bytes(text)
     with pytest.raises(UserError, match=r"history\.jsonl: line 2: damaged"):
-        _ = Run.open(run.path).rows
+        _ = Run(run.path).rows
     (run.path / "history.jsonl").rename(run.path / "results.jsonl")
     with pytest.raises(UserError, match=r"results\.jsonl: line 1: what is missing"):
-        _ = Run.open(run.path).store
+        _ = Run(run.path).store
+
+
+def test_a_standard_error_that_is_not_known_is_read_again(tmp_path: Path) -> None:
+    run, unknown = new_run(tmp_path / "r"), {"t": [0.5, math.nan, 1]}
+    (run.path / "history.jsonl").write_text(json.dumps({**ROW, "values": unknown}) + "\n")
+    (row,) = Run(run.path).rows
+    assert row.score("t").value == 0.5 and math.isnan(row.score("t").stderr)
 
 
 WRONG: dict[str, list[Any]] = {
     **{"phase": [1], "iteration": [-1], "particle": [True], "key": [None], "value": ["0.5"]},
-    **{"n": [1.5], "seconds": [-0.1], "coefficients": ["1"], "items": [{}, {"t": "12"}, 5]},
+    **{"n": [1.5, -1], "seconds": [-0.1], "coefficients": ["1"], "items": [{}, {"t": "12"}, 5]},
     **{"margins": [{"t": [["x"]]}, {"t": 1}]},
     **{"values": [{"t": [0.5, "0", 1]}, {"t": [0.5, 0.1, -1]}]},
 }
@@ -158,11 +166,11 @@ def test_a_column_of_another_type_is_named(column: str, value: object, tmp_path:
         UserError,
         match=rf"history\.jsonl: line 1: {column}( t)? is missing or of a wrong type; restore",
     ):
-        _ = Run.open(run.path).rows
+        _ = Run(run.path).rows
     stored = {"what": "search", "who": "k", **ROW, column: value}
     (run.path / "results.jsonl").write_text(json.dumps(stored) + "\n")
     with pytest.raises(UserError, match=rf"results\.jsonl: search of k: {column}( t)? is missing"):
-        Run.open(run.path).store.row("search", "k", ["t"], lambda: pytest.fail("scored again"))
+        Run(run.path).store.row("search", "k", ["t"], lambda: pytest.fail("scored again"))
 
 
 def test_a_result_counts_only_with_its_adapter(tmp_path: Path) -> None:

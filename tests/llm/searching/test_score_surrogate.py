@@ -13,7 +13,7 @@ from scipy import integrate, stats
 
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.scores.metrics.combine import harmonic
+from pyswarmopt_llm.scores.metrics.combines import harmonic
 from pyswarmopt_llm.searching.score_surrogate import NOISES, ScoreModel, box_around
 from pyswarmopt_llm.searching.scoring.record import Row, pack
 from pyswarmopt_llm.searching.surrogate import (

@@ -179,7 +179,7 @@ def test_a_damaged_result_is_said(config: SearchConfig) -> None:
         models = {**result["models"], "base": broken}
         file.write_text(json.dumps({**result, "models": models}))
         with pytest.raises(UserError, match=r"result\.json: damaged \(models"):
-            _ = Run.open(Path(config.out)).result
+            _ = Run(Path(config.out)).result
 
 
 @pytest.mark.usefixtures("mixture")
@@ -208,7 +208,7 @@ def test_where_no_rival_is_trained_the_base_stands_beside_the_result_everywhere(
     result: Any = search(config).result
     base = result["models"]["base"]
     assert result["passes_rivals"] == (config.dev or 16) + 12
-    found = findings(Run.open(Path(config.out)).about, Result.from_json(result))
+    found = findings(Run(Path(config.out)).about, Result.from_json(result))
     row = f"{base['dev']['value']:.3f} ["
     assert found.rows["base"].test is not None and f"| base | {row}" in card_of(config)
     assert "the base as it is (" in found.verdict.sentence

@@ -68,7 +68,7 @@ def test_an_items_weight_multiplies_its_loss() -> None:
 
 def test_a_new_lora_begins_as_pefts_does() -> None:
     """A is uniform over torch's own bounds of a linear layer, (-1/sqrt(in), 1/sqrt(in))."""
-    lora = Lora({"layer": (3, 400)}, rank=50, scale=2.0, seed=3)
+    lora = Lora.new({"layer": (3, 400)}, rank=50, scale=2.0, seed=3)
     a, b = lora.tensors
     theirs = torch.nn.init.kaiming_uniform_(torch.empty(50, 400), a=math.sqrt(5))
     assert not b.any()
@@ -98,7 +98,7 @@ def test_a_step_follows_the_mean_gradient_at_most_1_long(
         return torch.optim.SGD(groups)
 
     monkeypatch.setattr(torch.optim, "AdamW", descent)
-    lora = Lora(MODULES, rank=2, scale=scale, seed=3)
+    lora = Lora.new(MODULES, rank=2, scale=scale, seed=3)
     before = [tensor.detach().clone() for tensor in lora.tensors]
     with training(engine.model, lora.additions()):
         total = torch.zeros((), dtype=torch.float64)
@@ -126,7 +126,7 @@ def test_sixteen_items_are_a_step(
             steps.append(self.param_groups[0]["lr"])
 
     monkeypatch.setattr(torch.optim, "AdamW", lambda groups, **_: Watched(groups))
-    lora = Lora(MODULES, rank=2, scale=2.0, seed=3)
+    lora = Lora.new(MODULES, rank=2, scale=2.0, seed=3)
     train(engine, lora, shuffled(ITEMS, 3, seed=0), 2.0)
     # One step of warm-up at the whole rate; then from 1 to .05 along half a cosine of five steps.
     cosine = [0.05 + 0.95 * (1 + math.cos(math.pi * k / 5)) / 2 for k in range(5)]
@@ -135,10 +135,10 @@ def test_sixteen_items_are_a_step(
 
 def test_stopping_early_leaves_what_the_longer_run_had_then(engine: TransformersEngine) -> None:
     seen: list[Tensor] = []
-    lora = Lora(MODULES, rank=2, scale=2.0, seed=1)
+    lora = Lora.new(MODULES, rank=2, scale=2.0, seed=1)
     after = lambda *_: seen.append(torch.cat([t.detach().flatten().clone() for t in lora.tensors]))  # noqa: E731
     train(engine, lora, shuffled(ITEMS, 3, seed=0), 1e-3, on_round=after)
-    lora = Lora(MODULES, rank=2, scale=2.0, seed=1)
+    lora = Lora.new(MODULES, rank=2, scale=2.0, seed=1)
     train(engine, lora, shuffled(ITEMS, 3, seed=0), 1e-3, last=2)
     assert torch.equal(torch.cat([t.detach().flatten() for t in lora.tensors]), seen[1])
 
@@ -148,7 +148,7 @@ def test_gradients_of_a_step_are_those_of_the_mean_over_its_items_whatever_the_b
 ) -> None:
     def step(batch_tokens: int) -> Tensor:
         engine = TransformersEngine(*load_tiny(tiny_base), batch_tokens=batch_tokens)
-        lora = Lora(MODULES, rank=2, scale=2.0, seed=1)
+        lora = Lora.new(MODULES, rank=2, scale=2.0, seed=1)
         train(engine, lora, shuffled(ITEMS[:7], 1, seed=0), 1e-3)
         return torch.cat([tensor.detach().flatten() for tensor in lora.tensors])
 
@@ -161,7 +161,7 @@ TWO = {"model.layers.0.mlp.up_proj": (64, 32), "model.layers.1.self_attn.q_proj"
 
 
 def new_lora() -> Lora:
-    lora = Lora(TWO, rank=2, scale=2.0, seed=1)
+    lora = Lora.new(TWO, rank=2, scale=2.0, seed=1)
     for tensor in lora.tensors:
         tensor.data += 0.05  # B, too, so that A has a gradient
     return lora

@@ -110,5 +110,4 @@ def test_the_model_is_as_before_afterwards(
     ):
         assert not any(parameter.requires_grad for parameter in model.parameters())
         raise ZeroDivisionError
-    assert all(parameter.requires_grad for parameter in model.parameters())
     assert model.config._attn_implementation == attention and engine.loglikelihood(PAIRS) == before

@@ -70,7 +70,7 @@ def test_what_a_run_holds(done: Path, mixed: list[Path]) -> None:
     assert sum(weights) == pytest.approx(1.0)
     assert min(weights) >= 0.0
     assert weights == list(result["coefficients"].values())
-    assert result["best_dev"] == max(row.value for row in Run.open(done).rows)
+    assert result["best_dev"] == max(row.value for row in Run(done).rows)
     card = (done / "best" / "README.md").read_text()
     assert "mixture of models" in card
     assert "swarm-llm search --experts" in card
@@ -90,7 +90,7 @@ def test_the_first_particles_are_the_members_by_themselves(
     done: Path, mixed: list[Path], tiny_base: Path, task: Path
 ) -> None:
     """As `swarm-llm eval` scores each of them on dev."""
-    first = [row.value for row in Run.open(done).rows[:4]]
+    first = [row.value for row in Run(done).rows[:4]]
     own = [(str(tiny_base), str(path)) for path in mixed[:2]] + [
         (str(path), None) for path in mixed[2:]
     ]
@@ -143,7 +143,7 @@ def test_a_run_cut_short_ends_the_same(
 
 def test_contrast_keeps_negative_weights(mixed: list[Path], task: Path, tmp_path: Path) -> None:
     search(small_token(mixed, task, tmp_path / "run", contrast=True, seed=2))
-    rows = [row.coefficients for row in Run.open(tmp_path / "run").rows]
+    rows = [row.coefficients for row in Run(tmp_path / "run").rows]
     assert min(min(weights) for weights in rows) < 0.0
     assert all(math.isclose(sum(weights), 1.0) for weights in rows)
 

@@ -12,7 +12,6 @@ import math
 import numbers
 import os
 import sys
-import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager, redirect_stdout
@@ -317,29 +316,6 @@ class CallableUtility:
         if not math.isfinite(value):
             raise NotFiniteError(problem)
         return score_of([float(value)])
-
-    def try_once(self, engine: Engine) -> float:
-        """Seconds that one call takes, with a candidate loaded.
-
-        Raises:
-            UserError: what the function raised, and where.
-        """
-        start = time.perf_counter()
-        try:
-            self(engine)
-        except UserError:
-            raise
-        except Exception as error:  # whatever the user's code raises
-            file = getattr(sys.modules[self.spec.partition(":")[0]], "__file__", None)
-            what = f"raised {type(error).__name__} ({first_line(error)}){_line_in(error, file)}"
-            raise InvalidOption(
-                "utility", self.spec, f"{what}; it is called as {self._call}"
-            ) from error
-        return time.perf_counter() - start
-
-    @property
-    def _call(self) -> str:
-        return f'{self.name}(engine, split="dev")' if self.has_test else f"{self.name}(engine)"
 
     def _takes_split(self) -> bool:
         """Whether the function has a parameter ``split``.

@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.interfaces import LowRank, Patch, shapes_of
+from pyswarmopt_llm.common.interfaces import LowRank, Patch
+from pyswarmopt_llm.engine.mixing import check_fits
 
 
 class AddedOutputs:
@@ -27,7 +28,16 @@ class AddedOutputs:
     parameter_names: tuple[str, ...] = ()
 
     def __init__(self, model: Any) -> None:
-        self._modules: dict[str, Any] = dict(model.named_modules())
+        linear_layers = {
+            f"{name}.weight": module
+            for name, module in model.named_modules()
+            if hasattr(module, "out_features")
+        }
+        self._layers: dict[str, Any] = linear_layers
+        self._shapes = {
+            weight: (layer.out_features, layer.in_features)
+            for weight, layer in linear_layers.items()
+        }
         self._added: dict[str, _AddedOutput] = {}
 
     def load(self, patch: Patch) -> None:
@@ -39,21 +49,14 @@ class AddedOutputs:
         if patch.dense or patch.full_rank:
             why = "adds changes of low rank only; use a base with plain weights, and `mix` merged"
             raise InvalidOption("mix", "runtime", why)
-        for weight, shape in shapes_of(patch.low_rank).items():
-            layer: Any = self._modules.get(weight.removesuffix(".weight"))
-            if not hasattr(layer, "out_features"):
-                raise KeyError(f"{weight}: the base has no such linear layer")
-            base_shape = (layer.out_features, layer.in_features)
-            if shape != base_shape:
-                raise ValueError(f"{weight}: a change of shape {shape} for {base_shape} weights")
+        check_fits(patch, self._shapes)
         for weight in self._added.keys() - patch.low_rank.keys():
             self._added.pop(weight).remove()
         for weight, change in patch.low_rank.items():
             if weight in self._added:
                 self._added[weight].change = change
             else:
-                layer = self._modules[weight.removesuffix(".weight")]
-                self._added[weight] = _AddedOutput(layer, change)
+                self._added[weight] = _AddedOutput(self._layers[weight], change)
 
 
 class _AddedOutput:

@@ -1,5 +1,5 @@
-"""Several scores: combinations other than the harmonic mean (means with weights, a task that is kept
-at a floor), standard errors of several scores of the same items, and their names.
+"""Several scores as one: the harmonic mean of the paper, means with weights, a task that is kept at a
+floor; standard errors of several scores of the same items, and their names.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.scores.metrics.combine import Combine, together
+from pyswarmopt_llm.scores.metrics.combine import Combine
 
 _STEP = 1e-6
 SHORT = 10.0  # what a point below the floor costs, in points of the value
 
 
-def other_combine(spec: str, n_tasks: int) -> Combine:
-    """``arithmetic``, ``weighted:2,1`` with one weight per task, or ``keep:0.62`` with
-    a floor for the last task.
+def combine_of_several(spec: str, n_tasks: int) -> Combine:
+    """``harmonic``, ``arithmetic``, ``weighted:2,1`` with one weight per task, or ``keep:0.62`` with a
+    floor for the last task.
 
     Raises:
         UserError: unknown, or numbers that do not match the tasks.
 
     Example:
-        >>> other_combine("arithmetic", 2) is arithmetic
+        >>> combine_of_several("arithmetic", 2) is arithmetic
         True
     """
-    if spec == "arithmetic":
-        return arithmetic
+    if spec in ("harmonic", "arithmetic"):
+        return harmonic if spec == "harmonic" else arithmetic
     kind, _, rest = spec.partition(":")
     if kind not in ("weighted", "keep"):
         raise unknown("combine", spec, ["harmonic", "arithmetic", "weighted:2,1", "keep:0.62"])
@@ -57,6 +57,30 @@ def other_combine(spec: str, n_tasks: int) -> Combine:
             f"give one positive weight for each of the {n_tasks} tasks: weighted:2,1",
         )
     return partial(weighted, weights=weights)
+
+
+def harmonic(scores: Sequence[Score]) -> Score:
+    """The harmonic mean of the tasks' values (Feng et al. 2024, section 3, multi-task objectives).
+
+    It rewards balance, and is 0 if any task's value is. The standard error is by the delta method,
+    d H / d v_i = H^2 / (m v_i^2).
+
+    Raises:
+        ValueError: no scores.
+
+    Example:
+        >>> harmonic([Score(0.5, (), 10, 0.0), Score(1.0, (), 10, 0.0)]).value
+        0.6666666666666666
+    """
+    if not scores:
+        raise ValueError("no scores to combine")
+    if len(scores) == 1:
+        return scores[0]
+    if any(score.value <= 0 for score in scores):
+        return together(scores, 0.0, math.nan)
+    value = len(scores) / math.fsum(1 / score.value for score in scores)
+    parts = (score.stderr * value**2 / (len(scores) * score.value**2) for score in scores)
+    return together(scores, value, math.hypot(*parts))
 
 
 def arithmetic(scores: Sequence[Score]) -> Score:
@@ -115,6 +139,12 @@ def keeping(scores: Sequence[Score], floor: float) -> Score:
         return together(scores, total.value, total.stderr)
     stderr = math.hypot(total.stderr, SHORT * kept.stderr)
     return together(scores, total.value - SHORT * short, stderr)
+
+
+def together(scores: Sequence[Score], value: float, stderr: float) -> Score:
+    """The combined score with the items of all tasks."""
+    per_item = tuple(item for score in scores for item in score.per_item)
+    return Score(value, per_item, sum(score.n for score in scores), stderr)
 
 
 def of_the_same_items(combine: Combine) -> Combine:

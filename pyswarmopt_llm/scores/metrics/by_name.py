@@ -1,0 +1,302 @@
+"""The metrics by name (``--metric``). A new metric is a function and one line here."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pyswarmopt_llm.common.config import for_all_tasks, is_function
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.extras import need_extra
+from pyswarmopt_llm.common.hardware import pick_device
+from pyswarmopt_llm.common.registry import lazy, unknown
+from pyswarmopt_llm.scores.metrics import text
+from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS
+from pyswarmopt_llm.scores.metrics.objectives import (
+    ACCURACY,
+    ItemsUtility,
+    Metric,
+    Needs,
+    metric_labels,
+)
+from pyswarmopt_llm.scores.metrics.written import (
+    Chat,
+    InOtherUnits,
+    Sampling,
+    ScoreTexts,
+    Written,
+)
+from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
+
+# Most tokens of a reply that a reward model or a judge scores, as in the Model Swarms reference, and
+# of RealToxicityPrompts' continuations, as in its paper and the reference.
+REWARD_TOKENS, JUDGED_TOKENS, CONTINUED_TOKENS = 200, 512, 20
+
+# What needs a model, an extra or a file waits until a metric is used.
+_EXTERNAL, _PUBLISHED = "pyswarmopt_llm.scores.metrics.external", "pyswarmopt_llm.published"
+
+
+# what the user gave, a file for answers of a judge, a device -> fields of the metric
+Load = Callable[[str, Path | None, str], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class WrittenMetric(Metric):
+    """A metric of written replies, greedy or sampled ones; see `Written`.
+
+    Attributes:
+        score: items and replies -> one value per item.
+        named: the values of all items -> the score in other units.
+        plain: whether replies continue the plain text, without a chat template.
+        sampling: of the replies; None: greedy ones.
+        load: of a metric with an argument behind a colon, what it brings; see `find_metric`.
+    """
+
+    score: ScoreTexts | None = None
+    named: InOtherUnits | None = None
+    plain: bool = False
+    sampling: Sampling | None = None
+    load: Load | None = None
+
+    def build(
+        self, items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None
+    ) -> ItemsUtility:
+        """The utility that scores replies to these items."""
+        how = (template, self.new_tokens, self.named, self.sampling)
+        return self.make(items, self.score, None if self.plain else chat, *how)
+
+
+def written(
+    name: str,
+    score: ScoreTexts | None = None,
+    needs: Needs = "answer",
+    new: int = MAX_NEW_TOKENS,
+    **more: Any,
+) -> WrittenMetric:
+    """A metric of written replies of at most `new` tokens."""
+    return WrittenMetric(name, Written, "generate", needs, new_tokens=new, score=score, **more)
+
+
+_continued: dict[str, Any] = {"needs": "nothing", "new": CONTINUED_TOKENS, "plain": True}
+_rewarded: dict[str, Any] = {"needs": "nothing", "new": REWARD_TOKENS}
+_judged: dict[str, Any] = {"needs": "nothing", "new": JUDGED_TOKENS, "scale": (1.0, 10.0)}
+_reward = lazy(f"{_PUBLISHED}.classifiers:reward_metric")
+_judge = lazy(f"{_PUBLISHED}.judge:judge_metric")
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        ACCURACY,
+        Metric(
+            "abstain", lazy(f"{_PUBLISHED}.abstention:Abstention"), needs="choices", signed=True
+        ),
+        Metric("mc2", text.truthfulness, "likelihood", "choices"),
+        Metric("perplexity", text.inverse_perplexity, "likelihood", "answer"),
+        written("exact-match", text.exact_match),
+        written("numeric", text.numeric, new=256),
+        written("graph", lazy(f"{_PUBLISHED}.nlgraph:graph_answers")),
+        written("f1", text.token_f1),
+        written("bleu", text.bleu, module="sacrebleu"),
+        written("rouge-l", text.rouge_l, module="rouge_score"),
+        written("chrf", text.chrf, module="sacrebleu"),
+        written(
+            "toxicity",
+            lazy(f"{_PUBLISHED}.classifiers:harmlessness"),
+            module="profanity_check",
+            **_continued,
+        ),
+    )
+}
+# Metrics with an argument behind a colon, by how they are written; what they score with is loaded
+# when one is used.
+FUNCTION = "FILE.py:FUNCTION"
+FAMILIES: dict[str, WrittenMetric] = {
+    metric.name: metric
+    for metric in (
+        written("evaluate:NAME", signed=True, load=lazy(f"{_EXTERNAL}.evaluate:evaluate_metric")),
+        written(
+            "toxicity:MODEL",
+            load=lazy(f"{_PUBLISHED}.classifiers:toxicity_metric"),
+            **_continued,
+        ),
+        written("reward:MODEL", signed=True, load=_reward, **_rewarded),
+        written("verbose:MODEL", load=_reward, **_rewarded),
+        written("concise:MODEL", load=_reward, **_rewarded),
+        written("judge", load=_judge, **_judged),
+        written("judge:RUBRIC.txt", load=_judge, **_judged),
+        written(
+            "local-judge:MODEL",
+            load=lazy(f"{_PUBLISHED}.judge:local_judge_metric"),
+            **_judged,
+        ),
+        written(
+            FUNCTION,
+            needs="nothing",
+            signed=True,
+            load=lazy(f"{_EXTERNAL}.score_function:function_metric"),
+        ),
+    )
+}
+
+
+def find_metric(spec: str, cache: Path | None = None, device: str = "cpu") -> Metric:
+    """The metric of a ``--metric``.
+
+    Args:
+        spec: a name of `METRICS`, or one of `FAMILIES`.
+        cache: file for a judge's answers; default: in memory.
+        device: device of a reward model.
+
+    Raises:
+        UserError: unknown, or a model, library or file that it needs is missing.
+
+    Example:
+        >>> find_metric("exact-match").needs
+        'answer'
+    """
+    metric = _known(spec)
+    if metric is None:
+        raise unknown("metric", spec, [*METRICS, *FAMILIES])
+    if metric.module is not None:
+        need_extra(metric.module, f"`metric` {spec}")
+    if not isinstance(metric, WrittenMetric) or metric.load is None:
+        return metric
+    return replace(metric, name=spec, **metric.load(spec, cache, device))
+
+
+def _known(spec: str) -> Metric | None:
+    """The metric of this name, or of its family, not loaded; None: there is none."""
+    kind, _, argument = spec.partition(":")
+    for name, metric in {**METRICS, **FAMILIES}.items():
+        family, _, needed = name.partition(":")
+        if name == spec or (needed and argument and family == kind):
+            return metric
+    return FAMILIES[FUNCTION] if is_function(spec) else None
+
+
+def metric_of(task: Task) -> str:
+    """The task's own metric, else accuracy. A file may give a plain name only.
+
+    Raises:
+        UserError: the metric is a module, a path or a model.
+
+    Example:
+        >>> metric_of(Task("quiz", (), (), metric="numeric"))
+        'numeric'
+    """
+    if task.metric is None:
+        return "accuracy"
+    if ":" in task.metric:
+        raise UserError(
+            f"{task.source}: its metric {task.metric!r} is more than a plain name, which is all "
+            f"that a file may give; if you trust it, add `metric` {shlex.quote(task.metric)}"
+        )
+    return task.metric
+
+
+def reply_limit(spec: str) -> int | None:
+    """Most tokens of a reply to a chat that a metric scores; None: it scores no such replies.
+
+    Example:
+        >>> reply_limit("numeric"), reply_limit("reward:a/model"), reply_limit("toxicity")
+        (256, 200, None)
+    """
+    metric = _known(spec)
+    if not isinstance(metric, WrittenMetric) or metric.plain:
+        return None
+    return metric.new_tokens
+
+
+def metric_specs(specs: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
+    """Task name -> metric, from ``NAME`` (for all tasks) and ``TASK=NAME``; several for all tasks
+    have a task each, by their labels.
+
+    Raises:
+        UserError: an unknown task, or two metrics for one task.
+
+    Example:
+        >>> metric_specs(["f1", "math=numeric"], ["math", "quiz"])
+        {'math': 'numeric', 'quiz': 'f1'}
+        >>> metric_specs(["f1", "mine.py:short"], ["f1", "short"])
+        {'f1': 'f1', 'short': 'mine.py:short'}
+    """
+    general = for_all_tasks(specs)
+    if len(general) > 1:
+        labels = metric_labels(general)
+        if list(labels) == list(tasks):
+            return labels
+        raise InvalidOption(
+            "metric", general[1], f"a second metric for several tasks; write TASK={general[1]}"
+        )
+    own = [spec for spec in specs if spec not in general]
+    of_tasks = [spec.partition("=")[0] for spec in own]
+    for task, spec in zip(of_tasks, own, strict=True):
+        if task not in tasks:
+            why = f"no task is called {task}; there is {', '.join(tasks) or 'none'}"
+            raise InvalidOption("metric", spec, why)
+        if of_tasks.count(task) > 1:
+            raise InvalidOption("metric", spec, f"{task} has another one; choose one")
+    metrics = {task: metric_given(specs, task) for task in tasks}
+    return {task: metric for task, metric in metrics.items() if metric is not None}
+
+
+def metric_given(specs: Sequence[str], task: str) -> str | None:
+    """The metric of one task, as in `metric_specs`; None: the task's own.
+
+    Example:
+        >>> [metric_given(["f1", "math=numeric"], task) for task in ("math", "quiz")], metric_given([], "quiz")
+        (['numeric', 'f1'], None)
+    """
+    general = next(iter(for_all_tasks(specs)), None)
+    return dict(spec.split("=", 1) for spec in specs if "=" in spec).get(task, general)
+
+
+def longest_reply(specs: Sequence[str]) -> int | None:
+    """Most tokens of a reply to a chat that several metrics score, so that it is written once for
+    all; None: there are not several.
+
+    Example:
+        >>> longest_reply(["mine.py:short", "judge"]), longest_reply(["judge"])
+        (512, None)
+    """
+    limits = [limit for limit in map(reply_limit, specs) if limit is not None]
+    return max(limits) if len(limits) > 1 else None
+
+
+def up_to(metric: Metric, tokens: int | None, sampling: Sampling | None = None) -> Metric:
+    """The metric with replies of at most so many tokens (None: its own), or sampled ones.
+
+    Raises:
+        InvalidOption: it does not score written replies.
+    """
+    if tokens is None and sampling is None:
+        return metric
+    if not isinstance(metric, WrittenMetric):
+        why = f"is for scores of written replies, not for {metric.name}; remove it"
+        if sampling is not None:
+            raise InvalidOption("temperature", sampling.temperature, why)
+        raise InvalidOption("max_new_tokens", tokens, why)
+    return replace(metric, new_tokens=tokens or metric.new_tokens, sampling=sampling)
+
+
+def find_metrics(
+    tasks: Mapping[str, Task],
+    specs: Sequence[str],
+    cache: Path | None,
+    device: str,
+    new_tokens: int | None,
+    sampling: Sampling | None,
+) -> dict[str, Metric]:
+    """The metrics that are named; see `objectives.find_metrics`, which checks their items."""
+    chosen = metric_specs(specs, list(tasks))
+    names = {name: chosen.get(name) or metric_of(task) for name, task in tasks.items()}
+    together = longest_reply(for_all_tasks(specs))
+    metrics = {}
+    for spec in dict.fromkeys(names.values()):  # two tasks share a reward model
+        tokens = new_tokens or (None if reply_limit(spec) is None else together)
+        metric = find_metric(spec, cache, str(pick_device(device)))
+        metrics[spec] = up_to(metric, tokens, sampling)
+    return {name: metrics[spec] for name, spec in names.items()}

@@ -1,0 +1,47 @@
+"""Objectives without items of their own: functions of an engine, and tasks of the harness."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from pyswarmopt_llm.common.config import LM_EVAL, SearchConfig
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Engine, Score
+from pyswarmopt_llm.common.registry import lazy
+from pyswarmopt_llm.scores.metrics.external.score_function import CallableUtility
+
+harness_task = lazy("pyswarmopt_llm.published.lm_eval:LmEvalTask")
+
+
+class External(Protocol):
+    """An objective that scores an engine without items; its fingerprint is of all that it asks."""
+
+    name: str
+    fingerprint: str
+
+    @property
+    def has_test(self) -> bool:
+        """Whether there is a held-out split."""
+
+    def __call__(self, engine: Engine, split: str = "dev") -> Score:
+        """The score of the loaded candidate on ``dev`` or ``test``."""
+
+
+def load_externals(config: SearchConfig, harness: Sequence[str]) -> dict[str, External]:
+    """Name -> objective, of the tasks of the harness and a configuration's functions.
+
+    Raises:
+        UserError: one is wrong, or two have the same name.
+    """
+    externals: dict[str, External] = {}
+    for spec in [*harness, *config.utilities]:
+        external: External
+        if spec in harness:
+            external = harness_task(spec.removeprefix(LM_EVAL), config.dev, config.test or None)
+        else:
+            external = CallableUtility(spec)
+        if external.name in externals:
+            raise UserError(f"{spec}: another objective is also called {external.name}; rename one")
+        externals[external.name] = external
+    return externals

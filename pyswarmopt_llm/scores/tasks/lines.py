@@ -1,0 +1,22 @@
+"""Files with a record a line: JSON, or plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pyswarmopt_llm.scores.tasks.load import parse_text, read_text
+
+
+def json_lines(path: Path) -> Iterator[tuple[str, object]]:
+    """(location, value) of each line that is not blank."""
+    for location, line in text_lines(path):
+        yield location, parse_text(line, path, int(location.rpartition(" ")[2]))
+
+
+def text_lines(path: Path) -> Iterator[tuple[str, str]]:
+    """(location, line) of each line that is not blank, without the space around it."""
+    # Not str.splitlines, which also splits at U+2028 and others that JSON allows inside a text.
+    for n, line in enumerate(read_text(path).split("\n"), start=1):
+        if line.strip():
+            yield f"{path}: line {n}", line.strip()

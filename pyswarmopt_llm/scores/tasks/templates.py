@@ -1,0 +1,127 @@
+"""Custom prompts: a template of the user turn, in a task file or for a search.
+
+A template may come from an untrusted task file, so placeholders are replaced literally, in one
+pass: `str.format` would let a template reach attributes, and a second pass would expand braces in a
+question.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.scores.tasks.types import Item, Task, lettered
+
+_WORDS = 4  # of a text that a prompt may need
+_TASK_TEMPLATE = re.compile(r"([\w.-]+)=(.*)", re.DOTALL)
+_PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
+_KNOWN = ("question", "choices")
+_ANSWERS = ("answers", "right")  # columns that would give the answer away
+
+
+def prompted(tasks: Mapping[str, Task], templates: Sequence[str]) -> dict[str, Task]:
+    """The tasks with their prompts replaced: by ``TEXT``, for all of them, or by ``TASK=TEXT``.
+
+    Raises:
+        UserError: a prompt of a task, or a template, is wrong.
+
+    Example:
+        >>> task = Task("mood", (), ())
+        >>> prompted({"mood": task}, ["{question}\\nMood:", "mood={question}\\n"])["mood"].prompt
+        '{question}\\n'
+    """
+    texts: dict[str | None, str] = {}  # by task; None: for all others
+    for template in templates:
+        named = _TASK_TEMPLATE.match(template)
+        name, text = (None, template) if named is None else (named[1], named[2])
+        if name is None and None in texts:
+            raise InvalidOption(
+                "template", template, f"a second one for all tasks; write TASK={template}"
+            )
+        if name is not None and name not in tasks:
+            raise InvalidOption(
+                "template", template, f"no task is called {name}; choose one of: {', '.join(tasks)}"
+            )
+        texts[name] = text
+    return {
+        name: _with_prompt(task, texts.get(name, texts.get(None))) for name, task in tasks.items()
+    }
+
+
+def _with_prompt(task: Task, template: str | None) -> Task:
+    """The task with its prompt, and a note on columns of text that the prompt leaves out."""
+    items = (*task.dev, *task.test)
+    columns = set.intersection(*(set(fillers(item)) for item in items)) if items else set()
+    prompt, where = (template, "`template`") if template is not None else (task.prompt, task.source)
+    if prompt is not None:
+        check_template(prompt, where, sorted(columns))
+    left_out = columns - {"question", "choices", *placeholders(prompt or "")}
+    texts = [
+        name
+        for name in sorted(left_out)
+        if any(len(item.meta[name].split()) >= _WORDS for item in items)  # sentences, not codes
+    ]
+    note = task.note
+    if note and texts:
+        note += f"; not in the prompt: {', '.join(texts)} (add {{{texts[0]}}} to `template`)"
+    return replace(task, prompt=prompt, note=note)
+
+
+def fillers(item: Item) -> dict[str, str]:
+    """Placeholder -> text: question, options, and what else the item holds (a passage, ...).
+
+    Example:
+        >>> fillers(Item("1", "Is it raining?", None, "yes", {"passage": "All is wet."}))
+        {'passage': 'All is wet.', 'question': 'Is it raining?', 'choices': ''}
+    """
+    more = {name: text for name, text in item.meta.items() if name not in _ANSWERS}
+    return {**more, "question": item.question, "choices": lettered(item)}
+
+
+def placeholders(template: str) -> list[str]:
+    """The names in braces.
+
+    Example:
+        >>> placeholders("{passage}\\n{question} {{literal}}")
+        ['passage', 'question']
+    """
+    return [m.group(1) for m in _PLACEHOLDER.finditer(template) if m.group(1) is not None]
+
+
+def check_template(template: str, where: str, columns: Collection[str] = ()) -> None:
+    """Refuse a template with unknown placeholders or without ``{question}``.
+
+    Args:
+        template: the text.
+        where: the option or file that it comes from.
+        columns: further names that all items have.
+
+    Example:
+        >>> check_template("{passage} {question} Answer in one word.", "mine.json", ["passage"])
+    """
+    names, allowed = placeholders(template), list(dict.fromkeys((*_KNOWN, *columns)))
+    for name in names:
+        if name not in allowed:
+            *others, last = (f"{{{placeholder}}}" for placeholder in allowed)
+            raise UserError(
+                f"{where}: unknown placeholder {{{name}}} in the prompt; there are "
+                f"{', '.join(others)} and {last}, and literal braces are doubled: {{{{ }}}}"
+            )
+    if "question" not in names:
+        raise UserError(
+            f"{where}: the prompt has no {{question}}; add it where the question belongs"
+        )
+
+
+def fill(template: str, item: Item) -> str:
+    """The template with what the item has for its placeholders; see `render_prompt`."""
+    values = fillers(item)
+    check_template(template, "prompt template", values)
+
+    def replacement(match: re.Match[str]) -> str:
+        name = match.group(1)
+        return match.group(0)[0] if name is None else values[name]
+
+    return _PLACEHOLDER.sub(replacement, template)
