@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 from pyswarmopt_llm.common.options import (
     OUTPUT,
     TASK,
-    Base,
     Columns,
     Dev,
     Device,
@@ -18,12 +17,11 @@ from pyswarmopt_llm.common.options import (
     Scoring,
     SkipBad,
     SplitSeed,
-    TaskFile,
     Template,
-    Test,
     Threads,
     documented,
 )
+from pyswarmopt_llm.common.other_options import Base, TaskFile, Test
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.scores.tasks import Task

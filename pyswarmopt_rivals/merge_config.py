@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from pyswarmopt_llm.common import options as opt
+from pyswarmopt_llm.common import other_options as other
 from pyswarmopt_llm.common.options import Option
 
 
@@ -18,8 +19,8 @@ class MergeConfig:
     at the task's dev items.
     """
 
-    base: opt.Base
-    experts: opt.Experts
+    base: other.Base
+    experts: other.Experts
     out: Annotated[str, Option("Adapter directory to create.", "ADAPTER", opt.OUTPUT)]
     method: Annotated[str, Option("A method (the long help names them).", "M")] = "uniform-soup"
     space: Annotated[

@@ -5,9 +5,10 @@ answers.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
-from pyswarmopt_llm.common.interfaces import Node, Patch
+from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.tokens.members import SeveralModels, check_answers
 
@@ -16,6 +17,19 @@ MESSAGE_TOKENS = 64  # most tokens of a message
 # their beginnings, and greedy answers are the same every time.
 _ROUNDS = 512
 _LEAD = "Others have answered the question below. They may be wrong.\n"
+
+
+@dataclass(frozen=True)
+class Node:
+    """A model in a graph of models that read each other's messages.
+
+    Attributes:
+        expert: its number.
+        reads: indices in the graph of the nodes whose messages it reads; all come before it.
+    """
+
+    expert: int
+    reads: tuple[int, ...] = ()
 
 
 class GraphEngine(SeveralModels):

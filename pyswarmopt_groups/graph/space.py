@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pyswarmopt_groups.graph.engine import GraphEngine, in_words
+from pyswarmopt_groups.graph.engine import GraphEngine, Node, in_words
 from pyswarmopt_llm.common.config import PARTICLES, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.interfaces import Node, Patch
+from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.mix import Prepared, SpaceKind
 from pyswarmopt_llm.mix.coefficients import as_vector
 from pyswarmopt_llm.tokens.members import (

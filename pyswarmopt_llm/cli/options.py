@@ -23,10 +23,10 @@ from pyswarmopt_llm.common.options import (
     Device,
     Dtype,
     Option,
-    Place,
     ServerFolder,
     Threads,
 )
+from pyswarmopt_llm.common.other_options import Place
 from pyswarmopt_llm.common.registry import lookup
 
 

@@ -14,12 +14,12 @@ from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import (
     OUTPUT,
     TASK,
-    Base,
     Columns,
     Device,
     Dtype,
     Option,
 )
+from pyswarmopt_llm.common.other_options import Base
 from pyswarmopt_llm.searching.training.examples import (
     BUILTIN_EXAMPLES,
     TrainingOptions,

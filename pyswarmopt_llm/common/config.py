@@ -46,6 +46,8 @@ TRANSFORMERS = "transformers"  # the engine where none is chosen
 PROMPTS = "prompts:"  # begins the name of a task of prompts without answers
 LM_EVAL = "lm-eval:"  # that of a task of the harness
 PARTICLES, PATIENCE, MAX_ITER = 20, 10, 50  # the paper's
+# beyond, the candidates of a search tell too little of the space for a model of it
+MOST_COEFFICIENTS = 64
 ALONE = 6  # candidates that the model of the items proposes, where none are asked for
 
 # Dev items from which on `auto` trains: on them, or on replies to as many spare prompts or more.
@@ -288,27 +290,6 @@ class SearchConfig:
         return MAX_ITER if self.max_iter is None else self.max_iter
 
     @property
-    def limits(self) -> dict[str, float]:
-        """Bounds that end the search, by the names of its reasons in ``stop`` of ``result.json``.
-
-        Example:
-            >>> SearchConfig("b", ("x", "y"), ("t",), "r", max_iter=9, budget_items=500).limits
-            {'max_iter': 9, 'patience': 10, 'budget_items': 500}
-        """
-        limits: dict[str, float]
-        if self.optimizer == PYCMA or self.optimizer.startswith(NEVERGRAD):
-            limits = {"max_evals": self.population * (self.iterations + 1)}
-        elif self.proposals and not self.iterations:
-            limits = {"proposals": self.proposals}
-        else:
-            limits = {"max_iter": self.iterations, "patience": self.patience or PATIENCE}
-        if self.budget_items is not None:
-            limits["budget_items"] = self.budget_items
-        if self.budget_minutes is not None:
-            limits["budget_minutes"] = self.budget_minutes
-        return limits
-
-    @property
     def served(self) -> bool:
         """Whether a server runs the base.
 
@@ -318,6 +299,11 @@ class SearchConfig:
             (True, False)
         """
         return is_server(self.engine)
+
+    @property
+    def processes(self) -> int:
+        """Worker processes on this machine; 0: those of a Ray cluster."""
+        return int(self.workers) if self.workers.isdecimal() else 0
 
     @property
     def is_grid(self) -> bool:
@@ -412,6 +398,8 @@ def command(verb: str, *arguments: str, **settings: Any) -> str:
         "swarm-llm merge --base b --experts x 'y z' --rank 3"
         >>> command("search", columns=["question=body", "label=team"], metrics=("f1",), samples=3)
         'swarm-llm search --columns question=body,label=team --metric f1 --set samples=3'
+        >>> command("eval", tasks=["quiz.csv", "prompts:asks.txt"])
+        'swarm-llm eval --task quiz.csv --prompts asks.txt'
     """
     return shlex.join(["swarm-llm", verb, *arguments, *_words(settings)])
 
@@ -430,7 +418,9 @@ def _words(settings: Mapping[str, Any]) -> Iterator[str]:
             yield from (flag, *texts)
             continue
         for text in texts:
-            if option.group == RARE:
+            if text.startswith(PROMPTS):  # a task
+                yield from ("--prompts", text.removeprefix(PROMPTS))
+            elif option.group == RARE:
                 yield from ("--set", text if name == "settings" else f"{flag[2:]}={text}")
             else:
                 yield from (flag,) if value is True else (flag, text)
@@ -438,20 +428,6 @@ def _words(settings: Mapping[str, Any]) -> Iterator[str]:
 
 def _text(value: object) -> str:
     return "true" if value is True else str(value)
-
-
-def task_settings(tasks: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Tasks as the options that name them.
-
-    Example:
-        >>> command("eval", **task_settings(["quiz.csv", "prompts:asks.txt"]))
-        'swarm-llm eval --task quiz.csv --prompts asks.txt'
-    """
-    files = [task for task in tasks if task.startswith(PROMPTS)]
-    return {
-        "tasks": tuple(task for task in tasks if task not in files),
-        "prompts": tuple(file.removeprefix(PROMPTS) for file in files),
-    }
 
 
 def changed(settings: Mapping[str, Any]) -> dict[str, Any]:

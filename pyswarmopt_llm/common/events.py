@@ -12,17 +12,19 @@ class Event:
     """Something a listener may show.
 
     Attributes:
-        kind: ``start``, ``note``, ``training``, ``trial``, ``replayed``, ``evaluation``,
-            ``iteration``, ``closing`` or ``done``.
+        kind: ``start``, ``note``, ``price``, ``training``, ``trial``, ``replayed``,
+            ``evaluation``, ``iteration``, ``closing`` or ``done``.
         data: of each kind as follows.
 
-    ``start``: run, experts, tasks, particles, limits (see `SearchConfig.limits`), dev_items,
-    scoring, dtype, threads, workers, evaluations_planned. ``note``: text. ``training``: an epoch of
+    ``start``: run, experts, tasks, particles, settings (a `SearchConfig` as a dict), given (those
+    that were given), training (in words), dev_items, dtype, threads, evaluations_planned, passes.
+    ``note``: text. ``price``: passes of an example at most, seconds of each part at the pace of the
+    first, and bounded_by, a setting that would make it less. ``training``: an epoch of
     the expert trained on dev is over: share of the training that is done, in 0..1, and seconds so
     far. ``trial``: an
-    evaluation beside the search: phase (``letter``), particle, value, n, seconds.
-    ``evaluation``: iteration, particle, value, n (items), seconds, coefficients, best, evaluations,
-    evaluations_left, bounds if it is incomplete. ``replayed``: the same of one that a resumed run
+    evaluation beside the search: phase (``letter``), iteration, particle, value, n, seconds,
+    coefficients. ``evaluation``: the same of one in the search, and best, evaluations,
+    evaluations_left. ``replayed``: the same of one that a resumed run
     takes from its journal. ``iteration``: iteration, best, evaluations, evaluations_left.
     ``closing``: the search has ended, what it found is scored on all splits. ``done``: result.
     """

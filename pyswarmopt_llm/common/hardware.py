@@ -55,20 +55,12 @@ def pick_device(name: str = "auto") -> torch.device:
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise InvalidOption("device", name, "not a torch device; use auto, cpu or cuda") from error
-    if device.type not in ("cpu", "cuda"):
-        raise InvalidOption("device", name, "not supported; use auto, cpu or cuda")
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise InvalidOption(
-            "device", name, "no CUDA device is visible to torch here; use `device` cpu"
-        )
+    if not re.fullmatch(r"(cpu|cuda)(:(0|[1-9]\d?))?", name):
+        raise InvalidOption("device", name, "not a device here; use auto, cpu, cuda or cuda:1")
+    device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise InvalidOption(
-            "device", name, f"torch sees {torch.cuda.device_count()} CUDA devices, from cuda:0 on"
-        )
+        why = f"torch sees {torch.cuda.device_count()} CUDA devices here; use `device` cpu"
+        raise InvalidOption("device", name, why)
     return device
 
 

@@ -80,19 +80,6 @@ class Computed(Mapping[str, T]):
 
 
 @dataclass(frozen=True)
-class Node:
-    """A model in a graph of models that read each other's messages.
-
-    Attributes:
-        expert: its number.
-        reads: indices in the graph of the nodes whose messages it reads; all come before it.
-    """
-
-    expert: int
-    reads: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
 class Patch:
     """A realised candidate: how it differs from what is resident.
 
@@ -113,7 +100,7 @@ class Patch:
     low_rank: Mapping[str, LowRank] = field(default_factory=dict)
     dense: Mapping[str, Tensor] = field(default_factory=dict)
     mixture: tuple[float, ...] = ()
-    graph: tuple[Node, ...] = ()
+    graph: tuple[Any, ...] = ()
     full_rank: Mapping[str, Tensor] = field(default_factory=dict)
 
     def with_low_rank(self, changes: Mapping[str, LowRank]) -> Patch:

@@ -1,37 +1,23 @@
-"""Optimizers by name, starting from the experts: swarms by recipe, and `other_optimizers`."""
+"""The optimizers of a search, starting from the experts: Model Swarms, and `other_optimizers`."""
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import Any
 
 from torch import Tensor
 
 import pyswarmopt as pso
 from pyswarmopt.base.optimizer import Point
-from pyswarmopt.parts.restart import RestartSwarm
-from pyswarmopt.parts.stopping import MaxIter, Patience
 from pyswarmopt_llm.common.config import MODEL_SWARMS, NEVERGRAD, PATIENCE, PYCMA, SearchConfig
-from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.registry import lazy, unknown
+from pyswarmopt_llm.common.registry import lazy
 
-OWN = "pso"  # the library's choice without bounds, which the default for functions needs
-_OWN_RECIPE = "constriction"
 check_other = lazy("pyswarmopt_llm.common.other_optimizers:check_other")
 make_other = lazy("pyswarmopt_llm.common.other_optimizers:make_other")
+recipe_options = lazy("pyswarmopt_llm.common.swarm_settings:recipe_options")
 # of positions, (N, D); None: not evaluated, NaN: failed
 Values = Callable[[Tensor], Sequence[float | None]]
-# parameters of the recipe with an option of their own
-_OTHER_OPTIONS = ("patience", "max_iter", "compat")
-
-
-def optimizer_names() -> tuple[str, ...]:
-    """The names of swarms and pycma; ``nevergrad:NAME`` is known, too."""
-    return (*(name.replace("_", "-") for name in sorted(pso.recipes.RECIPES)), OWN, PYCMA)
 
 
 def is_swarm(name: str) -> bool:
@@ -51,15 +37,10 @@ def check_optimizer(name: str, settings: Sequence[str] = ()) -> None:
         Traceback (most recent call last):
         pyswarmopt_llm.common.errors.InvalidOption: optimizer model-swarm: unknown; did you mean model-swarms?
     """
-    if settings and name != MODEL_SWARMS:
-        raise InvalidOption(
-            "settings", settings[0], f"sets coefficients of model-swarms, not of {name}; remove one"
-        )
-    recipe_options(settings)
-    if not is_swarm(name):
-        check_other(name)
-    elif name not in optimizer_names():
-        raise unknown("optimizer", name, [*optimizer_names(), f"{NEVERGRAD}NAME"])
+    if name != MODEL_SWARMS:
+        check_other(name, settings)
+    elif settings:
+        recipe_options(settings)
 
 
 def make_optimizer(
@@ -76,8 +57,8 @@ def make_optimizer(
     """An optimizer that maximises, starting from the experts.
 
     Args:
-        name: a recipe of `pyswarmopt.recipes`, ``pso`` (the library's own choice), ``pycma``, or
-            ``nevergrad:NAME``.
+        name: that `check_optimizer` accepts: a recipe of `pyswarmopt.recipes`, ``pso`` (the
+            library's own choice), ``pycma``, or ``nevergrad:NAME``.
         vertices: (n, D), the experts' positions.
         population: positions per round, at least n; sequential optimisers get one.
         max_iter: rounds after the first.
@@ -87,7 +68,7 @@ def make_optimizer(
         settings: coefficients of ``model-swarms``, ``NAME=VALUE`` (see `recipe_options`).
 
     Raises:
-        UserError: see `check_optimizer`.
+        UserError: nevergrad cannot make it for so many points at a time.
 
     Example:
         >>> import torch
@@ -95,24 +76,20 @@ def make_optimizer(
         >>> swarm.ask().shape
         torch.Size([5, 3])
     """
-    check_optimizer(name, settings)
-    if not is_swarm(name):
-        other: pso.Optimizer = make_other(
-            name, vertices, population, population * (max_iter + 1), seed
-        )
+    if name != MODEL_SWARMS:
+        other: pso.Optimizer = make_other(name, vertices, population, max_iter, patience, seed)
         return other
-    if name == MODEL_SWARMS:
-        recipe = pso.recipes.model_swarms(
-            patience=patience,
-            max_iter=max_iter,
-            compat="reference" if compat == "reference" else "paper",
-            **recipe_options(settings),
-        )
-    else:
-        recipe = pso.recipes.get(_OWN_RECIPE if name == OWN else name.replace("-", "_"))
-        # Coefficients have no bounds, so a full restart has no region to draw from.
-        restart = tuple(policy for policy in recipe.restart if not isinstance(policy, RestartSwarm))
-        recipe = replace(recipe, restart=restart, stop=(Patience(patience), MaxIter(max_iter)))
+    recipe = pso.recipes.model_swarms(
+        patience=patience,
+        max_iter=max_iter,
+        compat="reference" if compat == "reference" else "paper",
+        **(recipe_options(settings) if settings else {}),
+    )
+    return swarm_of(recipe, vertices, population, seed)
+
+
+def swarm_of(recipe: pso.Recipe, vertices: Tensor, population: int, seed: int) -> pso.Swarm:
+    """The swarm of a recipe that maximises, starting from these positions, (n, D)."""
     return pso.Swarm(
         positions=vertices,
         population=population,
@@ -124,11 +101,7 @@ def make_optimizer(
 
 
 def optimizer(config: SearchConfig, vertices: Tensor) -> pso.Optimizer:
-    """The optimizer that starts from these positions, (n, D) (see `Space.starts`).
-
-    Raises:
-        UserError: see `check_optimizer`.
-    """
+    """The optimizer of a search that starts from these positions, (n, D) (see `Space.starts`)."""
     return make_optimizer(
         config.optimizer,
         vertices,
@@ -139,38 +112,6 @@ def optimizer(config: SearchConfig, vertices: Tensor) -> pso.Optimizer:
         compat=config.compat,
         settings=config.settings,
     )
-
-
-def recipe_options(settings: Sequence[str]) -> dict[str, Any]:
-    """Keyword arguments of `pyswarmopt.recipes.model_swarms` from ``NAME=VALUE``.
-
-    Raises:
-        UserError: no such coefficient, or a value that it does not take.
-
-    Example:
-        >>> recipe_options(["repel=0", "restart_patience=3"])
-        {'repel': 0.0, 'restart_patience': 3}
-    """
-    parameters = inspect.signature(pso.recipes.model_swarms).parameters
-    defaults = {name: parameters[name].default for name in parameters if name not in _OTHER_OPTIONS}
-    options: dict[str, Any] = {}
-    for setting in settings:
-        name, _, text = setting.partition("=")
-        name = name.replace("-", "_")
-        if name not in defaults:
-            raise InvalidOption(
-                "settings", setting, f"no coefficient {name}; there are {', '.join(defaults)}"
-            )
-        try:
-            options[name] = type(defaults[name])(text)
-        except ValueError as error:
-            why = f"{text!r} is not a number; write {name}={defaults[name]}"
-            raise InvalidOption("settings", setting, why) from error
-    try:
-        pso.recipes.model_swarms(**options)
-    except ValueError as error:
-        raise InvalidOption("settings", " ".join(settings), str(error)) from error
-    return options
 
 
 def play_round(optimizer: pso.Optimizer, values: Values) -> None:

@@ -145,11 +145,8 @@ DTYPES = ("auto", "bfloat16", "float16", "float32")
 
 # Options that several configurations and commands have.
 BASE = Option("Directory, hub id, GGUF file or embedded:NAME.", "B", TASK)
-Base = Annotated[str, BASE]
-Experts = Annotated[tuple[str, ...], Option("LoRA adapters.", "DIR...", TASK)]
 Dev = Annotated[int | None, Option("Use the first N dev examples.", "N", TASK, least=1)]
 TEST = Option("Use the first N test examples.", "N", TASK, least=1)
-Test = Annotated[int | None, TEST]
 Columns = Annotated[
     tuple[str, ...],
     Option("Your file's columns: question=text,label=mood,0=bad.", "C,C", TASK, commas=True),
@@ -163,8 +160,6 @@ Thinking = Annotated[
 ]
 SplitSeed = Annotated[int, Option("Draws dev and test if a file has no split.", "S", RARE, least=0)]
 SkipBad = Annotated[bool, Option("Leave out rows that cannot be read, and say which.", group=RARE)]
-TASK_FILE = Option("File, builtin:, hub: or published:NAME.", "T", TASK)
-TaskFile = Annotated[str, TASK_FILE]
 PROMPTS = Option("Prompts without answers: text, JSONL, CSV.", "FILE", TASK)
 Prompts = Annotated[str | None, PROMPTS]
 NewTokens = Annotated[
@@ -186,15 +181,6 @@ Overlap = Annotated[bool, Option("Allow examples that are in both dev and test."
 Dtype = Annotated[str, Option("auto, bfloat16, float16 or float32.", "D", MACHINE, choices=DTYPES)]
 Device = Annotated[str, Option("auto, cpu, cuda, cuda:1, ...", "D", MACHINE)]
 Threads = Annotated[int | None, Option("CPU threads (PyTorch's choice).", "N", MACHINE, least=1)]
-Place = Annotated[
-    str,
-    Option(
-        "http://HOST:PORT of a server that runs the base, or transformers.",
-        "E",
-        MACHINE,
-        hidden=True,
-    ),
-]
 ServerFolder = Annotated[
     str | None,
     Option(

@@ -1,13 +1,23 @@
-"""Optimizers that are no swarms of this library, starting from the experts: nevergrad's, pycma."""
+"""Optimizers besides Model Swarms, starting from the experts: other swarms, nevergrad's, pycma."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
 
 from torch import Tensor
 
 import pyswarmopt as pso
+from pyswarmopt.parts.restart import RestartSwarm
+from pyswarmopt.parts.stopping import MaxIter, Patience
 from pyswarmopt_llm.common.config import NEVERGRAD, PYCMA
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.extras import need_extra
+from pyswarmopt_llm.common.optimizers import is_swarm, swarm_of
+from pyswarmopt_llm.common.registry import unknown
+
+OWN = "pso"  # the library's choice without bounds, which the default for functions needs
+_OWN_RECIPE = "constriction"
 
 
 def module_of(name: str) -> str | None:
@@ -15,32 +25,51 @@ def module_of(name: str) -> str | None:
     return "nevergrad" if name.startswith(NEVERGRAD) else "cma" if name == PYCMA else None
 
 
-def check_other(name: str) -> None:
+def optimizer_names() -> tuple[str, ...]:
+    """The names of swarms and pycma; ``nevergrad:NAME`` is known, too."""
+    return (*(name.replace("_", "-") for name in sorted(pso.recipes.RECIPES)), OWN, PYCMA)
+
+
+def check_other(name: str, settings: Sequence[str] = ()) -> None:
     """Refuse an optimizer that `make_other` cannot make.
 
     Raises:
-        UserError: its extra is not installed, or nevergrad has none of that name.
+        UserError: there is none of that name, its extra is not installed, or coefficients, which it
+            does not take.
     """
+    if settings:
+        why = f"sets coefficients of model-swarms, not of {name}; remove one"
+        raise InvalidOption("settings", settings[0], why)
     need_extra(module_of(name), name)
     if name.startswith(NEVERGRAD):
         _one_at_a_time(name)
+    elif name not in optimizer_names():
+        raise unknown("optimizer", name, [*optimizer_names(), f"{NEVERGRAD}NAME"])
 
 
 def make_other(
-    name: str, vertices: Tensor, population: int, evaluations: int, seed: int
+    name: str, vertices: Tensor, population: int, max_iter: int, patience: int, seed: int
 ) -> pso.Optimizer:
     """An optimizer that maximises, starting from the experts.
 
     Args:
-        name: ``pycma`` or ``nevergrad:NAME``.
+        name: of a swarm but Model Swarms, ``pycma`` or ``nevergrad:NAME``.
         vertices: (n, D), the experts' positions.
         population: positions per round; sequential optimisers get one.
-        evaluations: in all.
+        max_iter: rounds after the first.
+        patience: swarms stop after this many rounds without a new best.
         seed: random seed.
 
     Raises:
         UserError: nevergrad cannot make it for so many points at a time.
     """
+    evaluations = population * (max_iter + 1)
+    if is_swarm(name):
+        recipe = pso.recipes.get(_OWN_RECIPE if name == OWN else name.replace("-", "_"))
+        # Coefficients have no bounds, so a full restart has no region to draw from.
+        restart = tuple(policy for policy in recipe.restart if not isinstance(policy, RestartSwarm))
+        recipe = replace(recipe, restart=restart, stop=(Patience(patience), MaxIter(max_iter)))
+        return swarm_of(recipe, vertices, population, seed)
     if name == PYCMA:
         from pyswarmopt.interop.pycma import PycmaOptimizer
 

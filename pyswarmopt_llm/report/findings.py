@@ -18,7 +18,6 @@ from pyswarmopt_llm.common.config import (
     asks_server,
     changed,
     command,
-    task_settings,
 )
 from pyswarmopt_llm.common.statistics import Comparison
 from pyswarmopt_llm.report.pages import mixture_name, said, words
@@ -138,7 +137,7 @@ def score_rows(result: Result) -> dict[str, Model]:
 
 Step = tuple[str, str]  # purpose and command
 Labelling = tuple[str, Form | None] | None  # a task with choices, and the form of its questions
-_FIRST = ("base", "experts", "tasks", "prompts")  # of a command
+_FIRST = ("base", "experts", "tasks")  # of a command
 _READING = (  # of a task
     *("metrics", "max_new_tokens", "columns", "template", "system", "thinking", "split_seed"),
     *("skip_bad_rows", "scoring", "allow_overlap"),
@@ -152,7 +151,7 @@ def command_line(config: SearchConfig) -> str:
         >>> command_line(SearchConfig("b", ("x", "y z"), ("t.json",), "r", seed=3))
         "swarm-llm search --base b --experts x 'y z' --task t.json --out r --seed 3"
     """
-    settings = dict.fromkeys(_FIRST) | asdict(config) | task_settings(config.tasks)
+    settings = dict.fromkeys(_FIRST) | asdict(config)
     return command("search", **changed(settings))
 
 
@@ -196,7 +195,7 @@ def evaluation(about: About, model: str, against: str | None = None) -> str:
         "eval",
         base=config.base if adapter else model,
         adapter=model if adapter else None,
-        **task_settings(config.tasks[:1]),
+        tasks=config.tasks[:1],
         against=against,
         **dict(asks_server(config)),
         **changed({name: getattr(config, name) for name in reading}),

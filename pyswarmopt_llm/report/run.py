@@ -31,6 +31,7 @@ from pyswarmopt_llm.searching.scoring.run_directory import REPLIES, About, Run
 SHOWN = 10  # questions of each kind
 LONGEST = 500  # characters of a question
 log = logging.getLogger(__name__)
+_resume = lazy("pyswarmopt_llm.searching.resuming:resume")
 read_replies = lazy("pyswarmopt_llm.searching.written.replies:read_replies")
 
 
@@ -136,7 +137,7 @@ def resume(
         UserError: not a run, one that would run code that is not allowed, or base, experts or data
             changed since it began.
     """
-    return loop.resume(run, on_event, allowed, write_for_people)
+    return _resume(run, on_event, allowed, write_for_people)
 
 
 def write_for_people(run: Run, result: Result, tasks: Mapping[str, Task]) -> None:

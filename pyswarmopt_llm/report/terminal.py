@@ -35,7 +35,7 @@ class SearchState:
     Attributes:
         experts: their names.
         particles: population of the swarm.
-        limits: what ends the search (see `SearchConfig.limits`).
+        settings: of the search.
         phase: current step outside the search loop, in words; "" during the search.
         over: whether the search loop has ended.
         iteration: of the swarm's latest evaluation, 0 for the starting swarm.
@@ -49,7 +49,8 @@ class SearchState:
 
     Example:
         >>> state = SearchState()
-        >>> state.add(Event("start", {"experts": ["x"], "particles": 2, "limits": {"max_iter": 1},
+        >>> settings = {"max_iter": 1, "budget_minutes": None, "budget_items": None}
+        >>> state.add(Event("start", {"experts": ["x"], "particles": 2, "settings": settings,
         ...                           "evaluations_planned": 4}))
         >>> state.add(Event("evaluation", {"iteration": 0, "particle": 0, "value": 0.5, "n": 8, "seconds": 2.0,
         ...                                "best": 0.5, "evaluations": 1, "evaluations_left": 3}))
@@ -58,7 +59,7 @@ class SearchState:
     """
 
     def __init__(self) -> None:
-        self._start({"experts": (), "particles": 0, "limits": {}, "evaluations_planned": 0})
+        self._start({"experts": (), "particles": 0, "settings": {}, "evaluations_planned": 0})
 
     def add(self, event: Event) -> None:
         """Update the state by one event."""
@@ -68,7 +69,7 @@ class SearchState:
     def _start(self, data: Mapping[str, Any]) -> None:  # a grid has one search after the other
         self.experts: Sequence[str] = data["experts"]
         self.particles: int = data["particles"]
-        self.limits: Mapping[str, float] = data["limits"]
+        self.settings: Mapping[str, Any] = data["settings"]
         self.phase, self.over = "getting ready", False
         self.iteration = self.proposed = self.done = self.items = 0
         self.left = int(data["evaluations_planned"])
@@ -126,10 +127,10 @@ class SearchState:
         if not self._recent:
             return None
         times = [self.left * sum(spent for _, spent in self._recent) / len(self._recent)]
-        if "budget_minutes" in self.limits:
-            times.append(60 * self.limits["budget_minutes"] - self.seconds)
-        if "budget_items" in self.limits and self.items_per_second:
-            times.append((self.limits["budget_items"] - self.items) / self.items_per_second)
+        if self.settings["budget_minutes"] is not None:
+            times.append(60 * self.settings["budget_minutes"] - self.seconds)
+        if self.settings["budget_items"] is not None and self.items_per_second:
+            times.append((self.settings["budget_items"] - self.items) / self.items_per_second)
         return max(0.0, min(times)) + self._after("training", "rivals", "result")
 
     def _after(self, *parts: str) -> float:
@@ -190,7 +191,9 @@ def progress(console: Console) -> Iterator[OnEvent]:
             state.add(event)
             line = ""
             if event.kind == "start":
-                line = words().headline(event.data)
+                line = f"{words().headline(event.data)}\n{words().decided(event.data)}"
+            elif event.kind == "price":
+                line = words().price(event.data)
             elif event.kind == "note":
                 line = str(event.data["text"])
             elif not console.is_terminal:

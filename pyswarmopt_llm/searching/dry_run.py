@@ -29,7 +29,7 @@ from pyswarmopt_llm.scores.metrics.objectives import Metric
 from pyswarmopt_llm.scores.tasks import Scoring, Task
 from pyswarmopt_llm.searching.grid import make_grid
 from pyswarmopt_llm.searching.loop import peak_memory
-from pyswarmopt_llm.searching.plan import parse_workers, with_preset
+from pyswarmopt_llm.searching.plan import with_preset
 from pyswarmopt_llm.searching.prepare import Job, prepare
 from pyswarmopt_llm.searching.scoring.run_directory import GRID, check_new
 
@@ -132,7 +132,7 @@ def fit_of(config: SearchConfig, memory: str | None = None) -> Fit | None:
     """
     named = memory is not None
     config = with_preset(config)
-    kind, workers = space_kind(config.space), parse_workers(config.workers)
+    kind = space_kind(config.space)
     if config.served or kind.several_models:
         if named:
             why = "says what one base needs, on this machine; leave it out"
@@ -150,7 +150,7 @@ def fit_of(config: SearchConfig, memory: str | None = None) -> Fit | None:
     experts = find_adapters(config, base)[0] if kind.adapters else ()
     dtype = torch.bfloat16 if named and config.dtype == "auto" else None
     dtype = dtype or pick_dtype(config.dtype, device)
-    needs = _Needs(base, experts, dtype, device.type == "cpu", workers.side_by_side)
+    needs = _Needs(base, experts, dtype, device.type == "cpu", config.processes or 1)
     mixes = ("runtime",) if base.packing or config.mix == "runtime" else ("merged", "runtime")
     mixes = mixes if kind.adapters and config.mix != "merged" else ("merged",)
     trains = kind.linear and config.train != "off"  # by default, if it has the items
@@ -272,8 +272,9 @@ def dry_run_search(config: SearchConfig) -> PlannedCost:
     notes += [] if fit is None else [*fit.lines()]
     timed = _timed(job)
     # only the first draw scores the starting swarm
-    evaluations = job.affordable(draws)
-    more = job.items * (evaluations - job.affordable())
+    later = (draws - 1) * (job.evaluations - job.config.population)
+    evaluations = job.affordable(job.evaluations + later)
+    more = job.items * (evaluations - job.affordable(job.evaluations))
     passes = sum(job.passes.values())
     seconds = sum(_seconds(job, timed).values()) * (passes + more) / max(passes, 1)
     if draws > 1 and (minutes := job.config.budget_minutes) is not None:
@@ -289,7 +290,7 @@ def dry_run_search(config: SearchConfig) -> PlannedCost:
         out=config.out,
         writes=(*[GRID] * (draws > 1), *RUN_FILES, *["trained/"] * job.trains),
     )
-    return replace(result, memory_bytes=result.memory_bytes * job.workers.side_by_side)
+    return replace(result, memory_bytes=result.memory_bytes * job.side_by_side)
 
 
 def _timed(job: Job) -> list[Timed]:

@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.files.json_types import typed
 from pyswarmopt_llm.common.files.regular import user_path, versions
@@ -55,9 +54,8 @@ from pyswarmopt_llm.searching.scoring.run_directory import (
     Fingerprints,
     Run,
     check_new,
-    position_key,
 )
-from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Questions, Request
+from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Questions
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.train import Training
@@ -66,7 +64,6 @@ if TYPE_CHECKING:
 Publish = Callable[[Run, Result, Mapping[str, Task]], None]  # writes what people read of a run
 choose_draw = lazy("pyswarmopt_llm.searching.draws:choose_draw")
 train_further = lazy("pyswarmopt_llm.searching.train:train_further")
-still_same = lazy("pyswarmopt_llm.servers.attach:still_same")
 log = logging.getLogger(__name__)
 STAGES = ("mixture", "trained")  # one of them is the result, where something is trained
 save_front = lazy("pyswarmopt_llm.searching.leaders:save_front")
@@ -116,41 +113,6 @@ def search(
     return work(job, Run.create(path, about(job)), on_event, publish)
 
 
-def resume(
-    run: str | Path,
-    on_event: OnEvent | None = None,
-    allowed: Collection[str] = (),
-    publish: Publish | None = None,
-) -> SearchResult:
-    """Continue a run: the same result as if it had never been stopped; of a finished run its
-    result.
-
-    Args:
-        run: its directory.
-        on_event: called with progress.
-        allowed: what of its configuration may run code, in the words it was begun with; see
-            `named_again.require`.
-        publish: see `search`.
-
-    Raises:
-        UserError: not a run, one that would run code that is not allowed, or base, experts or data
-            changed since it began.
-    """
-    opened = Run(user_path(run))
-    if (finished := opened.result) is not None:
-        result = finished.to_json()
-        if on_event is not None:
-            on_event(Event("done", {"result": result}))
-        return SearchResult(opened.path, result)
-    from pyswarmopt_llm.scores.metrics.external.named_again import require
-
-    require(opened.config, allowed, opened.path)
-    # A judge's answers are in the run, wherever that is now; what a preset chose is stored.
-    config = replace(opened.config, out=str(opened.path), preset="none")
-    job = reopened(opened, prepare(config, opened.about.given))
-    return work(job, opened, on_event, publish)
-
-
 def about(job: Job) -> About:
     """Content of ``run.json`` for a search."""
     tasks = job.tasks.items()
@@ -166,47 +128,6 @@ def about(job: Job) -> About:
         {name: task.left for name, task in tasks if task.left is not None},
         **({} if job.examination is None else job.examination.stored),
     )
-
-
-def reopened(run: Run, job: Job) -> Job:
-    """The job of a run that goes on.
-
-    A score function of another source, say because it raised on a rare reply, is accepted if it
-    gives an expert that is scored already the same values, or if nothing is scored yet.
-
-    Raises:
-        UserError: base, experts, data, scores or the server are not what they were.
-    """
-    now = dict(job.fingerprints)
-    before, after = run.about.fingerprints.get("scores", {}), now.pop("scores", {})
-    run.check_fingerprints(now)
-    for name in sorted({*before, *after}):
-        if before.get(name) != after.get(name):
-            _check_values(run, job, name)
-    if job.examination is None:
-        return job
-    return replace(job, notes=still_same(run, job.examination, job.notes))
-
-
-def _check_values(run: Run, job: Job, name: str) -> None:
-    """Score the first expert on a task again, if the store has its values."""
-    vertex = job.space.vertices()[0]
-    known = ("search", position_key(vertex))
-    if known not in run.store:
-        return
-    scorings: dict[str, Scoring] = {task: "generate" for task in job.tasks}
-    evaluator = job.evaluator(Questions("dev", tuple(scorings.items())))
-    score = partial(evaluator.evaluate, Request(vertex))
-    row = run.store.row(*known, job.objectives.names, score)
-    job.engine.load(job.space.realise(vertex))
-    now = evaluator.utilities[name](job.engine).per_item
-    for item, old, new in zip(job.tasks[name].dev, row.item_values(name), now, strict=True):
-        if old != new:
-            raise UserError(
-                f"{run.path}: the score of {name} changed since the run began: it gives prompt "
-                f"{item.id} {new:g} in place of {old:g} (expert {job.space.expert_names[0]}); put "
-                "it back, or begin a new run"
-            )
 
 
 def work(job: Job, run: Run, on_event: OnEvent | None, publish: Publish | None) -> SearchResult:
@@ -266,15 +187,14 @@ def finish(job: Job, run: Run, found: Found, training: Training | None, start: f
     front: Front | None = None
     if len(job.objectives.names) > 1:
         front = save_front(job, run, found.archive, chosen)
-    cost = _cost(job, run, training, rivals, found.memory)
     # What processes that were interrupted spent; their workers ran side by side.
-    earlier = run.replayed_seconds / job.workers.side_by_side
+    earlier = run.replayed_seconds / job.side_by_side
     seconds = round(earlier + time.perf_counter() - start - apart, 3)
     return Result(
         models=models,
         objectives=_objectives(job, found.scorings),
         best_single=job.space.expert_names[found.single],
-        cost=replace(cost, seconds=seconds),
+        cost=_cost(job, run, training, rivals, seconds, found.memory),
         stop=dict(found.stop),
         combine=job.objectives.combined_by,
         alike=job.objectives.alike,
@@ -377,6 +297,7 @@ def _cost(
     run: Run,
     training: Training | None,
     rivals: Collection[str],
+    seconds: float,
     workers_memory: int,
 ) -> Cost:
     items = sum(row.n for row in run.rows)
@@ -388,11 +309,11 @@ def _cost(
         item_evaluations=items,
         passes=items + (0 if training is None else training.passes),
         passes_rivals=sum(row["n"] for row in spent) if job.rivals else None,
-        seconds=0.0,
+        seconds=seconds,
         seconds_rivals=round(sum(row["seconds"] for row in spent), 3) if job.rivals else None,
         seconds_scoring=round(sum(row.seconds for row in run.rows), 3),
         peak_memory_bytes=peak_memory() + workers_memory,
-        workers=None if job.workers.alone else WorkerUse(job.config.workers, run.failures),
+        workers=None if job.alone else WorkerUse(job.config.workers, run.failures),
         judge={
             metric.name: typed(metric.usage(), JudgeUse)
             for metric in job.objectives.metrics.values()

@@ -9,8 +9,7 @@ Settings that are given win, also those that equal a default.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, asdict, dataclass, field, replace
 from functools import cache, cached_property, partial
 from typing import Any, Self
@@ -18,36 +17,37 @@ from typing import Any, Self
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.config import (
     ALONE,
-    LEAST_DEV,
-    LEAST_DEV_BESIDE_SPARE,
     LEAST_TRAINED,
     MAX_ITER,
     MODEL_SWARMS,
+    MOST_COEFFICIENTS,
     PARTICLES,
     PATIENCE,
     SUMS,
     TRANSFORMERS,
     SearchConfig,
     given_settings,
-    is_server,
     with_defaults,
 )
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.optimizers import check_optimizer, is_swarm
-from pyswarmopt_llm.common.options import check_options, option_name, options_of
+from pyswarmopt_llm.common.options import check_options
+from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.experts.files import inside, refuse_unmatched
 from pyswarmopt_llm.mix import SpaceKind, space_kind
 from pyswarmopt_llm.scores.choices import MOST_STARTS, labelled
 from pyswarmopt_llm.scores.metrics.accuracy import TRIED, trial_items
 from pyswarmopt_llm.scores.metrics.objectives import Objectives, load_objectives
-from pyswarmopt_llm.searching.scoring.run_directory import UNTRAINED
 
-RAY = "ray"
+automatic = lazy("pyswarmopt_llm.searching.automatic:automatic")
+first_draw = lazy("pyswarmopt_llm.searching.grid:first_draw")
+published = lazy("pyswarmopt_llm.searching.published_presets:published")
+with_compat = lazy("pyswarmopt_llm.searching.published_presets:with_compat")
+check_place = lazy("pyswarmopt_llm.searching.elsewhere:check_place")
+threads_of = lazy("pyswarmopt_llm.searching.elsewhere:threads_of")
 _UNSET = (None, "auto", "off", "", (), 0)  # values with which a setting asks for nothing
 
 
-CANDIDATES = 40  # of which iterations without another limit may score as many items
-WRITING = 10  # particles where replies are written, so that `CANDIDATES` are several iterations
 EXPERT_ITERATION = 0.5  # share of `budget_minutes` that is kept for it
 MOST_KEPT = 10  # candidates at most that a budget of items keeps for proposals
 PUBLISHED = ("paper", "reference")
@@ -55,28 +55,6 @@ _PLAIN: dict[str, Any] = {
     **{"space": "factor", "particles": PARTICLES, "max_iter": MAX_ITER, "patience": PATIENCE},
     **{"train": "off", "grid": "given", "drop_k": 0.0, "drop_n": 0.0},
 }
-# The authors' four shell scripts call search.py with a restart patience of .67 times its patience
-# (a particle goes back after 6 evaluations without a new best, which `restart_patience` 7 is under
-# ``compat`` reference) and draw the other coefficients from the paper's grid; search.py has these
-# values for them, and at most 200 iterations.
-_OF_SCRIPTS = {"restart_patience": "7"}
-_OF_SEARCH_PY = {"inertia": "0.4", "cognitive": "0.3", "social": "0.3", "repel": "0.3", "step": "1"}
-_MOST_RELEASED = 200
-_OF_ITERATIONS = ("optimizer", "max_iter", "patience", "settings", "drop_k", "drop_n")
-
-
-@dataclass(frozen=True)
-class Part:
-    """A part of a search: so many models scored on dev and on test, and passes besides."""
-
-    name: str
-    dev: int = 0
-    test: int = 0
-    other: int = 0
-
-    def of(self, dev: float, test: float, other: float) -> float:
-        """Its cost, where a model on dev, one on test and another pass of an item cost so much."""
-        return self.dev * dev + self.test * test + self.other * other
 
 
 @dataclass(frozen=True)
@@ -138,7 +116,7 @@ class Plan:
     Attributes:
         config: the settings.
         given: those that were given.
-        kind, workers: the space and the workers that they name.
+        kind: the space that they name.
         load: reads tasks and scores, which may be wrong.
         why: topic -> why something was chosen, or was not, where a user should know.
         drawn_from: the settings of the grid of coefficients that `config` is a draw of, if it is.
@@ -147,7 +125,6 @@ class Plan:
     config: SearchConfig
     given: Mapping[str, Any]
     kind: SpaceKind
-    workers: Workers
     load: Callable[[], Objectives]
     _: KW_ONLY
     why: Mapping[str, str] = field(default_factory=dict)
@@ -169,20 +146,14 @@ class Plan:
         return self.kind.size(len(self.config.experts))
 
     @property
+    def alone(self) -> bool:
+        """Whether the search's own process does everything."""
+        return self.config.processes == 1
+
+    @property
     def local(self) -> bool:
         """Whether one process does everything, with its own base."""
-        return self.config.engine == TRANSFORMERS and self.workers.alone
-
-    @property
-    def paid(self) -> str:
-        """The metric that is paid for by the request; "" if none is."""
-        metrics = self.objectives.metrics.values()
-        return next((metric.name for metric in metrics if metric.usage is not None), "")
-
-    @property
-    def external(self) -> str:
-        """An objective that scores the engine without items; "" if there is none."""
-        return next(iter(self.objectives.externals), "")
+        return self.config.engine == TRANSFORMERS and self.alone
 
     @property
     def untrainable(self) -> str:
@@ -255,17 +226,20 @@ class Plan:
         return self.config.proposals or 0
 
     @property
+    def side_by_side(self) -> int:
+        """Candidates that are scored at the same time, as far as that is known."""
+        return max(self.config.processes, 1)
+
+    @property
     def evaluations(self) -> int:
         """Evaluations if nothing stops the search early."""
         return self.config.population * (self.config.iterations + 1) + self.proposals
 
-    def affordable(self, draws: int = 1) -> int:
-        """Evaluations that the budget of items pays for, of so many draws, of which the first alone
-        scores the starting swarm.
-        """
-        most = self.evaluations + (draws - 1) * (self.evaluations - self.config.population)
+    def affordable(self, evaluations: int) -> int:
+        """Those of so many evaluations that the budget of items pays for."""
         items = self.config.budget_items
-        return most if items is None else min(most, max(items // max(self.items, 1), 1))
+        most = evaluations if items is None else max(items // max(self.items, 1), 1)
+        return min(evaluations, most)
 
     @property
     def rivals(self) -> int:
@@ -276,31 +250,30 @@ class Plan:
             return 1
         return 2 if self.objectives.written else 3
 
-    @property
-    def choosy(self) -> bool:
-        """Whether a proposal has to promise something, since all that is found is trained anyway."""
-        return self.trains and "proposals" not in self.given
-
     @cached_property
     def budget(self) -> Budget:
         """The budget of the search."""
         minutes, items = self.config.budget_minutes, self.config.budget_items
-        closing = self.parts[-1]
         candidates = self.proposals  # kept for proposals after iterations
         if items is not None:
             candidates = min(candidates, MOST_KEPT, items // self.items // 4)
         return Budget(
             None if minutes is None else 60 * minutes,
             items,
-            2 * self.items + closing.test * self.test_items,
+            2 * self.items + (3 + self.trains) * self.test_items,
             candidates * self.items,
             EXPERT_ITERATION if self.trains and self.objectives.written else 0.0,
         )
 
-    @cached_property
-    def parts(self) -> tuple[Part, ...]:
-        """Parts of the search at most, in order; the last one scores the result."""
-        experts, scored = len(self.config.experts), self.affordable()
+    def cost(self, dev: float, test: float, other: float) -> dict[str, float]:
+        """Part of the search -> its cost at most, in order.
+
+        Args:
+            dev: cost of a model on dev.
+            test: of one on test.
+            other: of another pass of an item.
+        """
+        experts, scored = len(self.config.experts), self.affordable(self.evaluations)
         if self.kind.remembers and not self.without_options:
             scored = experts
         possible = self.objectives.scorings
@@ -308,14 +281,14 @@ class Plan:
             trial_items(len(task.dev), possible(name, self.config.scoring))
             for name, task in self.objectives.tasks.items()
         )
-        return (
-            Part("option letters", other=tried * min(experts, TRIED)),
-            Part("experts", dev=min(experts, scored)),
-            Part("mixtures", dev=max(scored - experts, 0)),
-            Part("training", other=self._training() if self.trains else 0),
-            Part("rivals", dev=self.rivals, test=self.rivals),
-            Part("result", dev=2 + self.trains, test=3 + self.trains),
-        )
+        return {
+            "option letters": other * tried * min(experts, TRIED),
+            "experts": dev * min(experts, scored),
+            "mixtures": dev * max(scored - experts, 0),
+            "training": other * (self._training() if self.trains else 0),
+            "rivals": (dev + test) * self.rivals,
+            "result": dev * (2 + self.trains) + test * (3 + self.trains),
+        }
 
     def _training(self) -> int:
         """Passes of training, and replies that are written for it."""
@@ -332,7 +305,7 @@ class Plan:
         """Part -> forward passes of an item that it takes at most, a backward pass counted as
         measured.
         """
-        return {part.name: int(part.of(self.items, self.test_items, 1)) for part in self.parts}
+        return {name: int(n) for name, n in self.cost(self.items, self.test_items, 1).items()}
 
     def seconds(self, dev: float, test: float, other: float) -> dict[str, float]:
         """Part -> seconds that it takes at most; `budget_minutes` bounds all but training and
@@ -343,9 +316,9 @@ class Plan:
             test: of one on test.
             other: of another pass of an item.
         """
-        taken = {part.name: part.of(dev, test, other) for part in self.parts}
+        taken = self.cost(dev, test, other)
         for name in ("experts", "mixtures"):
-            taken[name] /= self.workers.side_by_side
+            taken[name] /= self.side_by_side
         bounded = [name for name in taken if name not in ("training", "rivals")]
         most, minutes = sum(taken[name] for name in bounded), self.config.budget_minutes
         if minutes is not None and most > 60 * minutes:
@@ -370,22 +343,14 @@ def make_plan(config: SearchConfig, given: Mapping[str, Any] | None = None) -> P
     config = with_preset(config)
     drawn_from: dict[str, Any] = {}
     if config.is_grid:
-        from pyswarmopt_llm.searching.grid import make_grid
-
-        drawn_from = {name: getattr(config, name) for name in ("settings", "grid", "draws")}
-        (first, *_) = make_grid(config).waiting
-        config = replace(config, settings=first, grid="given", draws=None)
-    kind, workers = space_kind(config.space), parse_workers(config.workers)
+        config, drawn_from = first_draw(config)
     load = cache(partial(load_objectives, config))
-    plan = Plan(config, given, kind, workers, load, drawn_from=drawn_from)
+    plan = Plan(config, given, space_kind(config.space), load, drawn_from=drawn_from)
     check(plan)
-    why: dict[str, str] = {}
-    chosen = dict[str, Any]()
-    if config.preset == "auto":
-        chosen, why = _automatic(plan)
-    config = with_defaults(
-        with_defaults(config, chosen), {**_PLAIN, "threads": threads_of(workers)}
-    )
+    chosen, why = automatic(plan) if config.preset == "auto" else ({}, {})
+    config = with_defaults(with_defaults(config, chosen), _PLAIN)
+    if not plan.alone:
+        config = with_defaults(config, {"threads": threads_of(config.processes)})
     by = plan.objectives.combined_by
     if config.combine == "auto" and by != "harmonic":
         config = replace(config, combine=by)
@@ -414,9 +379,11 @@ def with_preset(config: SearchConfig) -> SearchConfig:
         >>> with_preset(auto).space, paper.space, paper.particles, paper.max_iter
         ('delta', 'factor', 8, 50)
     """
-    config = _named_preset(config)
+    if config.compat != "auto":
+        config = with_compat(config)
+    config = replace(config, preset=config.preset or "auto")
     if config.preset in PUBLISHED:
-        config = _published(config)
+        config = published(config)
     config = with_defaults(config, {"optimizer": MODEL_SWARMS})
     if config.preset == "auto":
         config = with_defaults(config, {"space": "delta" if config.base else "token"})
@@ -426,103 +393,6 @@ def with_preset(config: SearchConfig) -> SearchConfig:
         why = "nothing to draw from; give several values of a coefficient, or `preset` paper"
         raise InvalidOption("draws", config.draws, why)
     return config
-
-
-def _named_preset(config: SearchConfig) -> SearchConfig:
-    """The settings with their preset: `compat` stands for one, with one set of coefficients.
-
-    Raises:
-        InvalidOption: `compat` and `preset` contradict each other.
-    """
-    if config.compat == "auto":
-        return replace(config, preset=config.preset or "auto")
-    if config.preset is None and config.compat in PUBLISHED:
-        return with_defaults(replace(config, preset=config.compat), {"grid": "given"})
-    preset = config.preset or "auto"
-    allowed = ("auto", "none") if config.compat == "none" else (config.compat, "none")
-    if preset not in allowed:
-        why = f"contradicts `preset` {preset}; remove one of them"
-        raise InvalidOption("compat", config.compat, why)
-    return replace(config, preset=preset)
-
-
-def _published(config: SearchConfig) -> SearchConfig:
-    """The settings as the paper, or the authors' scripts, have them."""
-    published = config.optimizer in ("auto", MODEL_SWARMS)
-    choices: dict[str, Any] = {
-        "compat": config.preset,
-        "start": "segments",
-        "grid": "paper" if published else "given",
-    }
-    if config.preset == "paper" or not published:
-        return with_defaults(config, choices)
-    config = with_defaults(config, {**choices, "max_iter": _MOST_RELEASED})
-    values = _OF_SCRIPTS if config.grid == "paper" else {**_OF_SEARCH_PY, **_OF_SCRIPTS}
-    names = {setting.partition("=")[0].replace("-", "_") for setting in config.settings}
-    added = tuple(f"{name}={value}" for name, value in values.items() if name not in names)
-    return replace(config, settings=(*added, *config.settings))
-
-
-def _automatic(plan: Plan) -> tuple[dict[str, Any], dict[str, str]]:
-    """Choices of ``auto`` by task, and why not more."""
-    if plan.config.quick:
-        particles = len(plan.config.experts) + 1
-        chosen = {"max_iter": 0, "particles": particles, "proposals": 0, "start": "base"}
-        return {**chosen, "train": "on"}, {}
-    chosen, why = _rounds(plan), dict[str, str]()
-    few = _too_few(plan)
-    if plan.paid or reason("train", plan, but_for=ENOUGH):
-        return chosen, why
-    if not few:
-        chosen["train"] = "on"
-    elif plan.config.train == "auto":
-        why[UNTRAINED] = few
-    return chosen, why
-
-
-def _too_few(plan: Plan) -> str:
-    """Why ``auto`` does not train on so few dev items, and the remedy; "" if there are enough."""
-    least = LEAST_DEV_BESIDE_SPARE if plan.objectives.spare else LEAST_DEV
-    items = plan.distinct("dev")
-    if items >= least:
-        return ""
-    remedy = " or give `train on`" if items >= LEAST_TRAINED else ""
-    name, beside = "example", ""
-    if plan.objectives.written:
-        name, least = "prompt", LEAST_DEV_BESIDE_SPARE
-        beside = f", or from {least} (`dev` {least}) with as many spare ones"
-    return (
-        f"{counted(items, f'dev {name}')}, too few to train on: `auto` trains from {LEAST_DEV} "
-        f"on{beside}; add {name}s{remedy}"
-    )
-
-
-def _rounds(plan: Plan) -> dict[str, Any]:
-    """Particles, iterations, proposals and who makes them, or a budget for iterations.
-
-    Without a setting of iterations there are none: proposals of a model do better for fewer passes.
-    What is scored then are the experts, the base, their average and sum, and the proposals.
-    Iterations that nothing ends have a budget, without which they may take hours.
-    """
-    config, experts = plan.config, len(plan.config.experts)
-    starting = experts + SUMS["even"]
-    free = not any(name in plan.given for name in _OF_ITERATIONS)
-    endless = config.max_iter is None and config.budget_items is None
-    if not reason("surrogate", plan):
-        if free or config.max_iter == 0:
-            return {"max_iter": 0, "surrogate": "items", "particles": starting}
-        return {"budget_items": max(CANDIDATES, config.population) * plan.items} if endless else {}
-    if not (plan.objectives.writes or plan.objectives.user_scored):
-        return {}
-    starting = max(config.particles or 0, starting)
-    if free and not reason("proposals", plan):
-        most = max(CANDIDATES - starting, ALONE)
-        return {"max_iter": 0, "particles": starting, "proposals": most}
-    if not endless:
-        return {}
-    particles = config.particles or max(WRITING, experts)
-    population = replace(config, particles=particles).population
-    return {"particles": particles, "max_iter": max(1, CANDIDATES // population - 1)}
 
 
 def _start(plan: Plan, config: SearchConfig) -> str:
@@ -555,47 +425,6 @@ def _check_budget(plan: Plan) -> None:
         raise InvalidOption("budget_items", budget, why)
 
 
-def preset_text(
-    config: SearchConfig, given: Mapping[str, Any], training: str = "training on the dev examples"
-) -> str:
-    """The settings that a preset chose and those that were given, in a line.
-
-    Example:
-        >>> auto = SearchConfig("b", ("x", "y"), ("t",), "r", preset="auto", space="delta", max_iter=0)
-        >>> preset_text(replace(auto, surrogate="items", proposals=6), {})
-        'preset auto: space delta, 6 candidates proposed by a model of the items (`max_iter` N: iterations first)'
-        >>> preset_text(replace(auto, preset="paper", grid="paper", optimizer="model-swarms"), {"seed": 3})
-        'preset paper: space delta; given: seed 3'
-    """
-    options = options_of(SearchConfig)
-    typed = []
-    for name, value in given.items():
-        if name != "preset":
-            shown = " ".join(map(str, value)) if isinstance(value, list | tuple) else value
-            typed.append(f"{option_name(name, options.get(name))} {shown}")
-    line = f"preset {config.preset}: {', '.join(_words(config, training))}"
-    return f"{line}; given: {', '.join(typed)}" if typed else line
-
-
-def _words(config: SearchConfig, training: str) -> Iterator[str]:
-    """The settings that a preset chooses, a few words each."""
-    yield f"space {config.space}"
-    if config.quick:
-        yield "quick: a race finds the best of base and experts"
-    if config.iterations:
-        if config.optimizer != MODEL_SWARMS:
-            yield config.optimizer
-        yield counted(config.population, "particle")
-        yield f"at most {counted(config.iterations, 'iteration')}"
-        if config.budget_items is not None:
-            yield f"at most {config.budget_items:,} examples"
-    elif config.proposals:
-        model = config.surrogate or "scores"
-        yield f"{config.proposals} candidates proposed by a model of the {model} (`max_iter` N: iterations first)"
-    if config.train == "on":
-        yield f"then {training}"
-
-
 @dataclass(frozen=True)
 class Rule:
     """A condition on a setting.
@@ -619,12 +448,6 @@ def _chosen_by_auto(plan: Plan) -> bool:
     return plan.config.preset == "auto" or chosen
 
 
-def _few_coefficients(plan: Plan) -> bool:
-    from pyswarmopt_llm.searching.surrogate import MOST_COEFFICIENTS
-
-    return plan.size <= MOST_COEFFICIENTS
-
-
 _ONE_MODEL = "`space` {f.kind.name} scores all examples at once; remove it"
 _OPTIONS = "learns from the scores of options, {f.without_options}; remove it"
 _FEW = "a model learns from at most 64 coefficients, here a candidate has {f.size}; "
@@ -633,47 +456,7 @@ ENOUGH = Rule(
     lambda f: f.items >= LEAST_TRAINED,
     "{f.items} dev examples are too few to train on; remove it",
 )
-SETTINGS = (
-    Rule(
-        "workers",
-        lambda f: f.workers.alone or not f.kind.several_models,
-        "space {f.kind.name} has several models in one process; remove it",
-    ),
-    Rule(
-        "budget_minutes",
-        lambda f: not f.workers.address,
-        "the number of Ray's workers is not known ahead; give `budget_items`",
-    ),
-    Rule(
-        "mix",
-        lambda f: not f.config.served,
-        "`engine` {f.config.engine} adds adapters at run time; remove it",
-    ),
-    Rule(
-        "engine",
-        lambda f: not f.config.served or f.kind.adapters,
-        "takes LoRA candidates, not space {f.kind.name}; remove it",
-    ),
-    Rule(
-        "space",
-        lambda f: not f.config.served or f.kind.name == "delta",
-        "a server takes candidates of space delta; give that",
-    ),
-    Rule(
-        "engine",
-        lambda f: not f.config.served or f.workers.alone,
-        "makes its own batches in one process; remove `workers`",
-    ),
-    Rule(
-        "temperature",
-        lambda f: not f.kind.several_models,
-        "`space` {f.kind.name} writes greedy replies only; remove it",
-    ),
-    Rule(
-        "temperature",
-        lambda f: f.config.engine == TRANSFORMERS,
-        "`engine` {f.config.engine} writes greedy replies only; remove it",
-    ),
+SETTINGS: tuple[Rule, ...] = (
     Rule(
         "start",
         lambda f: f.kind.adapters or f.config.start not in SUMS,
@@ -697,24 +480,9 @@ TASKS = (
         "a race needs the scores of options, {f.without_options}; remove it",
     ),
     Rule(
-        "workers",
-        lambda f: f.workers.alone or not f.paid,
-        "{f.paid} counts and limits its requests in one process; remove it",
-    ),
-    Rule(
-        "space",
-        lambda f: not (f.kind.several_models and f.external),
-        "{f.external} scores one model, not several; give task files",
-    ),
-    Rule(
         "train",
         lambda f: f.kind.linear,
         "goes with `space` delta only, not with {f.kind.name}; remove it",
-    ),
-    Rule(
-        "train",
-        lambda f: not f.config.served,
-        "nothing is trained through a server, which takes no gradients; remove it",
     ),
     Rule(
         "train",
@@ -730,8 +498,8 @@ TASKS = (
     ENOUGH,
     Rule("surrogate", lambda f: not f.kind.several_models, _ONE_MODEL),
     Rule("surrogate", lambda f: not f.without_options, _OPTIONS),
-    Rule("surrogate", _few_coefficients, _FEW + "remove it"),
-    Rule("proposals", _few_coefficients, _FEW + "give 0"),
+    Rule("surrogate", lambda f: f.size <= MOST_COEFFICIENTS, _FEW + "remove it"),
+    Rule("proposals", lambda f: f.size <= MOST_COEFFICIENTS, _FEW + "give 0"),
 )
 
 
@@ -751,9 +519,15 @@ def check(plan: Plan) -> None:
     _check_experts(config)
     check_options(config)
     kind.check(config)
-    _check_engine(config.engine)
+    if not plan.local:
+        check_place(config)
     check_optimizer(config.optimizer, config.settings)
-    for rule in (*SETTINGS, *TASKS):
+    rules = SETTINGS
+    if not plan.local or kind.several_models:
+        from pyswarmopt_llm.searching import elsewhere
+
+        rules += elsewhere.RULES
+    for rule in (*rules, *TASKS):
         value = getattr(config, rule.setting)
         if value not in _UNSET and not rule.holds(plan):
             raise InvalidOption(rule.setting, value, rule.why.format(f=plan))
@@ -766,68 +540,3 @@ def _check_experts(config: SearchConfig) -> None:
         hints = "".join(inside(spec, "adapter_config.json") for spec in config.experts)
         why = f"{len(config.experts)} given, a search mixes at least 2"
         raise InvalidOption("experts", None, why + (hints or "; name more of them"))
-
-
-def _check_engine(engine: str) -> None:
-    """Refuse what is neither here nor a server."""
-    if engine == TRANSFORMERS:
-        return
-    from pyswarmopt_llm.common.files.http import server_url
-
-    if not is_server(engine):
-        raise InvalidOption("engine", engine, "unknown; use transformers or http://HOST:PORT")
-    server_url(engine)
-
-
-@dataclass(frozen=True)
-class Workers:
-    """Number of workers, and where they run.
-
-    Attributes:
-        count: processes on this machine; 0 where the cluster decides.
-        address: of a Ray cluster: "" for none, ``ray`` for the one that is running here, or
-            ``ray://HOST``.
-    """
-
-    count: int
-    address: str = ""
-
-    @property
-    def alone(self) -> bool:
-        """Whether the search's own process does everything."""
-        return self.count == 1
-
-    @property
-    def side_by_side(self) -> int:
-        """Number of workers that score at the same time, as far as that is known."""
-        return max(self.count, 1)
-
-
-def parse_workers(text: str) -> Workers:
-    """The workers that an option of a search names.
-
-    Raises:
-        InvalidOption: neither a number nor Ray.
-
-    Example:
-        >>> parse_workers("2"), parse_workers("ray://10.0.0.1")
-        (Workers(count=2, address=''), Workers(count=0, address='ray://10.0.0.1'))
-    """
-    if text == RAY or (text.startswith("ray://") and len(text) > len("ray://")):
-        return Workers(0, text)
-    if text.isdecimal() and 1 <= int(text) <= 4096:
-        return Workers(int(text))
-    raise InvalidOption("workers", text, "give a number from 1 on, ray, or ray://HOST")
-
-
-def threads_of(workers: Workers) -> int | None:
-    """Threads of each of several workers: the cores, divided among them; None for one.
-
-    It is written into ``run.json``: the last bits of a score may depend on the number of threads.
-    """
-    if workers.alone:
-        return None
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    return max(1, cores // workers.count) if workers.count else 1

@@ -16,13 +16,12 @@ from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.mix import Prepared
 from pyswarmopt_llm.mix.coefficients import starting_points
 from pyswarmopt_llm.scores.choices import Choices
-from pyswarmopt_llm.scores.metrics.accuracy import Accuracy, trial_of
-from pyswarmopt_llm.scores.metrics.combine import find_combine
+from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.metrics.objectives import Objectives, check_window, task_print
 from pyswarmopt_llm.scores.tasks import Scoring, Task
 from pyswarmopt_llm.searching.plan import Plan, make_plan
 from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.scorer import LETTERS, Evaluator, Questions
+from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Questions
 
 check_served = lazy("pyswarmopt_llm.servers.attach:check_served")
 
@@ -51,11 +50,6 @@ class Job(Prepared, Plan):
 
     def evaluator(self, questions: Questions, margins: bool | None = None) -> Evaluator:
         """The evaluator of models on these questions; None: with margins if a model learns of them."""
-        if questions.split == LETTERS:
-            tasks = [self.tasks[name] for name, _ in questions.scorings]
-            trials = {task.name: trial_of(task, self.engine.chat) for task in tasks}
-            combine = find_combine("harmonic", len(trials))
-            return Evaluator(self.space, self.engine, trials, combine)
         utilities = self.utilities(questions.split, dict(questions.scorings))
         margins = self.config.surrogate == "items" if margins is None else margins
         return Evaluator(self.space, self.engine, utilities, self.objectives.combine, margins)

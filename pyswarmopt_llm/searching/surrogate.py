@@ -48,8 +48,6 @@ ERRORS = 2.5  # standard errors by which such an expert is worse than the base
 LEAST = 3  # candidates that a model needs: one degree of freedom more than its mean takes
 PARTICLES = 40  # of the swarm that maximises what a model predicts
 _PATIENCE = 10
-# beyond, the candidates of a search tell too little of the space for a model of it
-MOST_COEFFICIENTS = 64
 NOISES = (1e-6, 1e-4, 1e-2)  # tried for the kernel
 SOFTNESS = 0.4
 _ITERATIONS = 100  # of the swarm that maximises the width
@@ -88,10 +86,11 @@ class CandidateModel(Protocol):
         """
 
 
+@dataclass
 class Surrogate:
     """Learns from candidates, proposes others, and chooses the one to hand over.
 
-    Args:
+    Attributes:
         of: ``items`` or ``scores``, what it models.
         tasks: their names.
         combine: the tasks' scores into the value.
@@ -99,32 +98,24 @@ class Surrogate:
         choosy: whether a mixture has to promise something, for a model of the items.
         noisy: whether the same candidate does not score the same again. The model of the items
             estimates its noise from the margins in any case.
-
-    Attributes:
         left_out: numbers of the experts that are in no proposal: they are clearly worse than the
             base. What was scored with them is not learnt from.
     """
 
-    def __init__(
-        self,
-        of: str,
-        tasks: Sequence[str],
-        combine: Combine,
-        most: int,
-        *,
-        choosy: bool = False,
-        noisy: bool = False,
-    ) -> None:
-        self._of, self._tasks, self._combine, self._most = of, tuple(tasks), combine, most
-        self._choosy, self._noisy = choosy, noisy
-        self._seen: dict[str, Candidate] = {}
-        self.left_out: Sequence[int] = ()
+    of: str
+    tasks: Sequence[str]
+    combine: Combine
+    most: int
+    choosy: bool = False
+    noisy: bool = False
+    left_out: Sequence[int] = field(default=(), init=False)
+    _seen: dict[str, Candidate] = field(default_factory=dict, init=False)
 
     def tell(self, position: Tensor, row: Row) -> None:
         """Learn from a candidate, (D,), if all its items were scored."""
         if row.complete:
-            scores = [row.score(name) for name in self._tasks]
-            margins = [own for name in self._tasks for own in row.margins.get(name, ())]
+            scores = [row.score(name) for name in self.tasks]
+            margins = [own for name in self.tasks for own in row.margins.get(name, ())]
             x = position.detach().cpu().double().numpy().copy()
             self._seen[row.key] = Candidate(x, scores, row.value, margins)
 
@@ -146,10 +137,10 @@ class Surrogate:
         if proposed:
             yield [active]
         begun = len(self.scored)
-        while proposed < self._most:
+        while proposed < self.most:
             inside = [replace(c, position=c.position[active.numpy() > 0]) for c in self.scored]
             model = self._fit(inside, begun)
-            batch = model.propose(seed + proposed, min(at_once, self._most - proposed))
+            batch = model.propose(seed + proposed, min(at_once, self.most - proposed))
             if not batch:
                 return
             yield [active.masked_scatter(active > 0, position) for position in batch]
@@ -176,11 +167,11 @@ class Surrogate:
 
     def _fit(self, seen: Sequence[Candidate], begun: int) -> CandidateModel:
         """A model of candidates, so many of which were there before the first was proposed."""
-        if self._of == "scores":
-            return _score_model(seen, self._combine, self._noisy, begun)
+        if self.of == "scores":
+            return _score_model(seen, self.combine, self.noisy, begun)
         positions = np.stack([candidate.position for candidate in seen])
         margins = [candidate.margins for candidate in seen]
-        least_lead = LEAST_LEAD if self._choosy and len(seen) == begun else -math.inf
+        least_lead = LEAST_LEAD if self.choosy and len(seen) == begun else -math.inf
         return ItemModel(positions, margins, least_lead=least_lead)
 
     @property
@@ -191,7 +182,7 @@ class Surrogate:
 
     def _error(self, candidate: Candidate) -> float:
         """The standard error of a candidate's value; NaN: unknown."""
-        return self._combine(candidate.scores).stderr
+        return self.combine(candidate.scores).stderr
 
 
 def argmax(

@@ -13,7 +13,7 @@ from itertools import pairwise
 from statistics import fmean
 from typing import Any
 
-from pyswarmopt_llm.common.config import changed, command, task_settings
+from pyswarmopt_llm.common.config import changed, command
 from pyswarmopt_llm.common.errors import InvalidOption, UndefinedModelError, UserError
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.statistics import interval
@@ -324,7 +324,7 @@ def next_command(config: EvalConfig, adapters: Sequence[str]) -> str:
         "eval" if alone else "search",
         base=config.base,
         **models,
-        **task_settings([config.task]),
+        tasks=[config.task],
         out=None if alone else "runs/found",
         metrics=metrics,
         **changed(others),

@@ -8,6 +8,7 @@ from dataclasses import KW_ONLY, dataclass, replace
 from typing import Annotated
 
 from pyswarmopt_llm.common import options as opt
+from pyswarmopt_llm.common import other_options as other
 from pyswarmopt_llm.common.options import Option
 
 
@@ -21,8 +22,8 @@ class CompareConfig:
         8000
     """
 
-    base: opt.Base
-    experts: opt.Experts
+    base: other.Base
+    experts: other.Experts
     tasks: Annotated[
         tuple[str, ...],
         Option(
@@ -54,7 +55,7 @@ class CompareConfig:
         int, Option("Generated chats of a builtin:NAME in `data`.", "N", opt.RARE, least=1)
     ] = 500
     dev: opt.Dev = None
-    test: opt.Test = None
+    test: other.Test = None
     columns: opt.Columns = ()
     template: opt.Template = ()
     split_seed: opt.SplitSeed = 0

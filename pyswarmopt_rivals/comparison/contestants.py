@@ -9,16 +9,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, get_args
 
-from pyswarmopt_llm.common.config import MODEL_SWARMS, NEVERGRAD, SUMS
+from pyswarmopt_llm.common.config import MODEL_SWARMS, MOST_COEFFICIENTS, NEVERGRAD, SUMS
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import missing_extra
-from pyswarmopt_llm.common.optimizers import optimizer_names
-from pyswarmopt_llm.common.other_optimizers import module_of
+from pyswarmopt_llm.common.other_optimizers import module_of, optimizer_names
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.mix.factor import require_equal_modules
 from pyswarmopt_llm.scores.choices import training_passes
 from pyswarmopt_llm.searching.scoring.record import pack
-from pyswarmopt_llm.searching.surrogate import MOST_COEFFICIENTS
 from pyswarmopt_rivals.bench import Bench, Trial
 from pyswarmopt_rivals.methods import ENSEMBLES, METHODS, SEARCHING
 from pyswarmopt_rivals.methods.method import (

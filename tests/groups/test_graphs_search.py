@@ -14,10 +14,10 @@ from search_helpers import ends_as, history, questions, search_words, small, swa
 from tokens_helpers import byte_level, member, save_member, sentence_piece
 
 from pyswarmopt_groups.graph import engine
-from pyswarmopt_groups.graph.engine import GraphEngine
+from pyswarmopt_groups.graph.engine import GraphEngine, Node
 from pyswarmopt_groups.members.load import open_members
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.interfaces import Node, Patch
+from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.use.model import evaluate_model

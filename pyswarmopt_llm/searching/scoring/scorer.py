@@ -27,7 +27,6 @@ from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import UNDEFINED, Journal, position_key
 
 Share = Mapping[str, npt.NDArray[np.bool_]]  # task name -> which of its items are scored, (n,)
-LETTERS = "letters"  # in place of a split: the trial by letters, on the first items of dev
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Questions:
     """Examples that candidates are scored on, as another process can rebuild them.
 
     Attributes:
-        split: ``dev`` or `LETTERS`.
+        split: ``dev``, ``test`` or ``spare``.
         scorings: task name and how it is scored.
     """
 

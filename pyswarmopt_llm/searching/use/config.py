@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 
 from pyswarmopt_llm.common import options as opt
+from pyswarmopt_llm.common import other_options as other
 from pyswarmopt_llm.common.config import PROMPTS
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import Option, documented
@@ -19,7 +20,7 @@ class EvalConfig:
     """The model, the items, and the model that it is compared with."""
 
     base: Annotated[str, replace(opt.BASE, required=False)] = ""
-    task: Annotated[str, replace(opt.TASK_FILE, required=False)] = ""
+    task: Annotated[str, replace(other.TASK_FILE, required=False)] = ""
     adapter: Annotated[
         str | None, Option("LoRA adapter, run or model (the bare base).", "A", opt.TASK)
     ] = None
@@ -35,7 +36,7 @@ class EvalConfig:
     ] = None
     split: Annotated[str, Option("dev or test.", "S", opt.TASK, choices=("dev", "test"))] = "test"
     dev: opt.Dev = None
-    test: opt.Test = None
+    test: other.Test = None
     columns: opt.Columns = ()
     template: opt.Template = ()
     system: opt.System = ""
@@ -58,7 +59,7 @@ class EvalConfig:
     dtype: opt.Dtype = "auto"
     device: opt.Device = "auto"
     threads: opt.Threads = None
-    engine: opt.Place = "auto"
+    engine: other.Place = "auto"
     server_folder: opt.ServerFolder = None
 
     def __post_init__(self) -> None:

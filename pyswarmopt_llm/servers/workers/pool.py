@@ -18,7 +18,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.hardware import pick_device
-from pyswarmopt_llm.searching.plan import RAY
+from pyswarmopt_llm.searching.elsewhere import MOST, RAY
 from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import Run
@@ -30,7 +30,6 @@ from pyswarmopt_llm.servers.workers.worker import Failure, Handler, Load, Order,
 log = logging.getLogger(__name__)
 
 TRIES = 3  # workers that may fail at one candidate
-MOST = 4096  # workers
 _LOOK = 1.0  # seconds between looks at how many workers there may be
 
 
@@ -221,8 +220,7 @@ class Pool:
 
 
 class Pools:
-    """The crews of one search, for one set of questions after the other: processes, a Ray cluster,
-    or candidates in flight on a server.
+    """The crew of one search: processes, a Ray cluster, or candidates in flight on a server.
 
     Args:
         job: the search.
@@ -270,7 +268,7 @@ def host_of(job: Job, load: Callable[..., Job]) -> Host:
     # otherwise.
     dtype = str(job.engine.dtype).removeprefix("torch.")
     config = replace(job.config, dtype=dtype, preset="none")
-    if job.workers.address:
-        return RayCluster(job.workers.address, config, load)
+    if not config.processes:
+        return RayCluster(config.workers, config, load)
     device = "cpu" if pick_device(config.device).type == "cpu" else config.device
-    return local.ForkServer(replace(config, device=device), load, job.workers.count)
+    return local.ForkServer(replace(config, device=device), load, config.processes)

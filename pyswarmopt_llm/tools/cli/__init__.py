@@ -17,7 +17,8 @@ from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Again, Json, Quiet
 from pyswarmopt_llm.cli.running import check_files, items_bar, print_either
-from pyswarmopt_llm.common.options import OUTPUT, SETTINGS, TASK, Base, Device, Option, Threads
+from pyswarmopt_llm.common.options import OUTPUT, SETTINGS, TASK, Device, Option, Threads
+from pyswarmopt_llm.common.other_options import Base
 from pyswarmopt_llm.report.pages import said
 from pyswarmopt_llm.report.terminal import table_of
 from pyswarmopt_llm.searching.use.config import EvalConfig

@@ -16,6 +16,7 @@ from pyswarmopt_llm.common.config import (
     ALONE,
     MAX_ITER,
     MODEL_SWARMS,
+    MOST_COEFFICIENTS,
     NEVERGRAD,
     PARTICLES,
     PATIENCE,
@@ -29,12 +30,12 @@ from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.mix.coefficients import starting_points
 from pyswarmopt_llm.scores.choices import labelled
 from pyswarmopt_llm.scores.metrics.combines import harmonic
-from pyswarmopt_llm.searching.explore import Search
 from pyswarmopt_llm.searching.plan import Budget
+from pyswarmopt_llm.searching.proposals import ProposingSearch
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import Journal
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer
-from pyswarmopt_llm.searching.surrogate import MOST_COEFFICIENTS, Surrogate
+from pyswarmopt_llm.searching.surrogate import Surrogate
 from pyswarmopt_llm.searching.train import Fitting, not_worse
 from pyswarmopt_rivals.bench import Bench, Trial
 from pyswarmopt_rivals.methods.changes import random_adapters
@@ -145,7 +146,7 @@ def modelled_best(
         What it hands over, (D,).
     """
     bench = trial.bench
-    search = Search(
+    search = ProposingSearch(
         space,
         BudgetedScorer(trial, space, kind),
         optimizer,

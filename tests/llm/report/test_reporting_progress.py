@@ -7,6 +7,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from dataclasses import asdict
 
 import pytest
 from hypothesis import given
@@ -15,17 +16,25 @@ from rich.cells import cell_len
 from rich.console import Console
 
 import pyswarmopt as pso
+from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.report.terminal import WINDOW, SearchState, json_lines, progress
 from pyswarmopt_llm.searching.explore import Progress
 from pyswarmopt_llm.searching.scoring.record import Row
 
+SETTINGS = SearchConfig(
+    *("b", ("x", "y"), ("builtin:mixture",), "runs/a"),
+    **{"preset": "none", "space": "delta", "optimizer": "model-swarms", "scoring": "likelihood"},  # type: ignore[arg-type]
+    max_iter=2,
+)
 START = Event(
     "start",
     {
         **{"run": "runs/a", "experts": ["x", "y"], "tasks": ["builtin:mixture"], "particles": 4},
-        **{"limits": {"max_iter": 2, "patience": 5}, "dev_items": 48, "scoring": "likelihood"},
-        **{"dtype": "bfloat16", "threads": 2, "evaluations_planned": 12},
+        **{"settings": json.loads(json.dumps(asdict(SETTINGS)))},
+        **{"given": {"max_iter": 2, "settings": ["inertia=0.1"]}},
+        **{"training": "", "dev_items": 48, "dtype": "bfloat16", "threads": 2},
+        **{"evaluations_planned": 12},
     },
 )
 
@@ -57,7 +66,7 @@ class RunEvents:
 def state_after(*rows: Row, planned: int = 12, **limits: float) -> SearchState:
     """The state after a start and these rows."""
     state, events = SearchState(), RunEvents(planned)
-    state.add(Event("start", {**START.data, "limits": limits or START.data["limits"]}))
+    state.add(Event("start", {**START.data, "settings": {**START.data["settings"], **limits}}))
     for one in rows:
         state.add(events.row(one))
     return state
@@ -180,9 +189,13 @@ def test_elsewhere_than_in_a_terminal_there_is_a_line_per_iteration() -> None:
         on_event(events.iteration(1, 0.75))
         on_event(Event("closing"))
         on_event(Event("done", {"result": {}}))
-    headline, note, trial, iteration, closing = out.getvalue().splitlines()
+    headline, decided, note, trial, iteration, closing = out.getvalue().splitlines()
     known = ("runs/a", "2 experts", "builtin:mixture", "4 particles", "48 dev examples")
     assert all(word in headline for word in (*known, "likelihood", "bfloat16"))
+    assert decided == (
+        "preset none: space delta, 4 particles, at most 2 iterations; given: max-iter 2, "
+        "settings inertia=0.1"
+    )
     assert note == "[bold]letters[/bold] are at chance"
     assert trial == "trying option letters, on 4 examples" and closing == "scoring the result"
     # Ten evaluations left at (2 + 4) / 2 = 3 s each: 30 s; 96 items in 6 s.
@@ -208,7 +221,7 @@ def test_lines_of_a_resumed_run_begin_where_it_was_stopped() -> None:
         for iteration in range(3):
             so_far = {"best": 0.4, "evaluations": 3, "evaluations_left": 9}
             on_event(Event("iteration", {"iteration": iteration, **so_far}))
-    assert [line[:13] for line in out.getvalue().splitlines()[1:]] == ["iteration 2/2"]
+    assert [line[:13] for line in out.getvalue().splitlines()[2:]] == ["iteration 2/2"]
 
 
 def test_json_lines_are_the_events_to_the_letter() -> None:

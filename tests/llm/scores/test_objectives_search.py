@@ -26,7 +26,8 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.metrics.by_name import written
 from pyswarmopt_llm.searching.leaders import Archive
-from pyswarmopt_llm.searching.loop import resume, search
+from pyswarmopt_llm.searching.loop import search
+from pyswarmopt_llm.searching.resuming import resume
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.use.model import evaluate_model
 

@@ -14,8 +14,10 @@ from search_helpers import louder, small
 from pyswarmopt_llm.cli.running import print_plan
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.report.findings import score_rows, verdict
+from pyswarmopt_llm.report.pages import words
 from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.scores.metrics.external.score_function import CallableUtility
 from pyswarmopt_llm.searching.dry_run import dry_run_search
@@ -69,8 +71,14 @@ def with_score(config: SearchConfig, name: str, **more: Any) -> SearchConfig:
 
 def told(config: SearchConfig) -> tuple[list[tuple[str, str]], Any]:
     """(kind, text) of each event, and the result."""
+    said = {"start": words().decided, "price": words().price}
     events: list[tuple[str, str]] = []
-    found = search(config, lambda event: events.append((event.kind, event.data.get("text", ""))))
+
+    def listen(event: Event) -> None:
+        text = said.get(event.kind, lambda data: data.get("text", ""))(event.data)
+        events.append((event.kind, text))
+
+    found = search(config, listen)
     return events, found.result
 
 
@@ -80,15 +88,15 @@ def test_what_it_means_and_costs_is_said_before_the_first_iteration(config: Sear
     assert any("nothing is held out" in reason for reason in reasons)
     assert "base_test" not in result and "base_dev" in result
     before = events[: next(i for i, (kind, _) in enumerate(events) if kind == "iteration")]
-    notes = [text for kind, text in before if kind == "note"]
+    notes = [text for _, text in before]
     assert any("5 particles, at most 1 iteration" in note for note in notes)
     (held_out,) = (text for text in notes if "nothing is held out" in text)
     assert 'write def no_split(engine, split="dev")' in held_out
     # After one evaluation, not after all experts.
     kinds = [kind for kind, text in events if kind == "evaluation" or "pace of the first" in text]
-    assert kinds[:3] == ["evaluation", "note", "evaluation"]
+    assert kinds[:3] == ["evaluation", "price", "evaluation"]
     (price,) = (text for text in notes if "pace of the first" in text)
-    assert price.startswith("about ") and "`budget_minutes` M bounds the search" in price
+    assert price.startswith("about ") and "--budget-minutes M bounds the search" in price
 
 
 def test_with_items_it_has_the_statistics_of_any_task_and_the_row_of_the_base(
@@ -96,7 +104,7 @@ def test_with_items_it_has_the_statistics_of_any_task_and_the_row_of_the_base(
 ) -> None:
     events, result = told(with_score(config, "items", budget_minutes=3))
     (price,) = (text for _, text in events if "pace of the first" in text)
-    assert "budget_minutes" not in price
+    assert "budget-minutes" not in price
     assert result["objectives"]["items"]["held_out"] is True
     assert result["lead"]["test"]["n"] == 3 and result["intervals"]["best_test"] is not None
     assert not any("score_of" in reason for reason in verdict(Result.from_json(result)).reasons)

@@ -19,9 +19,10 @@ from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.metrics.by_name import METRICS, find_metric, up_to, written
 from pyswarmopt_llm.scores.metrics.written import Sampling, Written
 from pyswarmopt_llm.scores.tasks import Item
-from pyswarmopt_llm.searching import surrogate
-from pyswarmopt_llm.searching.loop import resume, search
+from pyswarmopt_llm.searching import proposals
+from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.prepare import prepare
+from pyswarmopt_llm.searching.resuming import resume
 from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_llm.searching.use.model import evaluate, with_run
 
@@ -108,7 +109,7 @@ def test_a_model_of_sampled_scores_does_not_interpolate(
         noises.append(noisy)
         return made(*arguments, noisy=noisy, **more)
 
-    made = surrogate.Surrogate
-    monkeypatch.setattr(surrogate, "Surrogate", seen)
+    made = proposals.Surrogate
+    monkeypatch.setattr(proposals, "Surrogate", seen)
     search(replace(config, temperature=temperature, samples=1, proposals=1))
     assert noises == [temperature > 0]

@@ -19,6 +19,7 @@ from search_helpers import history, lasting, louder, small, swarm_llm, write_tas
 from pyswarmopt_llm.cli.running import resuming, show_result
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.report.findings import findings, with_relative_paths
 from pyswarmopt_llm.report.pages import said as said_of
@@ -188,14 +189,15 @@ def test_its_values_are_those_of_the_replies_that_transformers_writes(config: Se
 def test_a_search_has_statistics_the_base_notes_and_replies_in_its_report(
     config: SearchConfig,
 ) -> None:
-    texts: list[str] = []
-    result = search(config, lambda event: texts.append(event.data.get("text", ""))).result
+    events: list[Event] = []
+    result = search(config, events.append).result
+    texts = [event.data["text"] for event in events if event.kind == "note"]
     drawn = (
         "asks.txt names no split: 6 dev and 6 test examples drawn from its 12 prompts with split "
         "seed 0"
     )
     assert drawn in texts and result["notes"] == [drawn]
-    assert any(text.startswith("at most 102 passes of an example, about ") for text in texts)
+    assert [event.data["passes"] for event in events if event.kind == "price"] == [102]
     assert (
         result["objectives"]["asks"]["metric"] == "mine.py:letters"
         and result["scoring"] == "generate"

@@ -21,7 +21,8 @@ import pyswarmopt_llm
 import pyswarmopt_rivals
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.searching.loop import resume, search
+from pyswarmopt_llm.searching.loop import search
+from pyswarmopt_llm.searching.resuming import resume
 from pyswarmopt_llm.searching.scoring.run_directory import About, Run
 
 

@@ -25,9 +25,10 @@ from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.scores.metrics.combine import Combine
 from pyswarmopt_llm.scores.metrics.combines import arithmetic, harmonic, of_the_same_items
-from pyswarmopt_llm.searching import explore as race
-from pyswarmopt_llm.searching.explore import Dropout, Search, draw_shares, eliminated
+from pyswarmopt_llm.searching import proposals as race
+from pyswarmopt_llm.searching.dropout import Dropout
 from pyswarmopt_llm.searching.plan import Budget
+from pyswarmopt_llm.searching.proposals import ProposingSearch, draw_shares, eliminated
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import About, Journal, Run
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer
@@ -105,7 +106,9 @@ def test_a_share_and_then_the_others_is_all_items_at_once(combine: Combine, tmp_
     assert row.complete and scorers[1].item_evaluations == scorers[0].item_evaluations == 200
 
 
-def fly(run: Path, known: Sequence[float], races: bool = True) -> tuple[Search, Scorer, Skills]:
+def fly(
+    run: Path, known: Sequence[float], races: bool = True
+) -> tuple[ProposingSearch, Scorer, Skills]:
     """A default search over three experts that know these shares of 100 items."""
     utility, seed = Skills(known), 3
     space, engine, tasks = Hull(3), Position(), {"t": utility}
@@ -116,7 +119,7 @@ def fly(run: Path, known: Sequence[float], races: bool = True) -> tuple[Search, 
     positions = torch.cat([torch.eye(3), torch.tensor(_SUMS)]).double()
     recipe = pso.recipes.model_swarms(max_iter=0)
     swarm = pso.Swarm(positions=positions, population=6, recipe=recipe, maximize=True, seed=seed)
-    flown = Search(
+    flown = ProposingSearch(
         space,
         scorer,
         swarm,
@@ -239,7 +242,7 @@ def test_proposals_are_scored_in_batches_and_within_the_budget(at_once: int) -> 
     swarm = pso.Swarm(positions=vertices, population=7, recipe=recipe, maximize=True, seed=1)
     budget = Budget(None, (7 + 5) * 200)
     more = {"population": 7, "items": 200, "seed": 1, "at_once": at_once}
-    steps = Search(Hull(4), scorer, swarm, budget, surrogate=surrogate, **more)  # type: ignore[arg-type]
+    steps = ProposingSearch(Hull(4), scorer, swarm, budget, surrogate=surrogate, **more)  # type: ignore[arg-type]
     steps.run()
     whole = {1: 5, 2: 4, 5: 5}[at_once]  # a batch that the budget does not cover is not begun
     assert steps.proposed == whole and asked[: whole // at_once] == list(

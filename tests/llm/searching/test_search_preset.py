@@ -15,6 +15,7 @@ from search_helpers import MakeSearch, history, swarm_llm
 
 from pyswarmopt_llm.common.config import SearchConfig, given_settings
 from pyswarmopt_llm.common.events import Event
+from pyswarmopt_llm.report.pages import words
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.searching.plan import make_plan, with_preset
 
@@ -74,14 +75,16 @@ def test_a_search_without_iterations_scores_experts_sums_and_proposals(
     assert result["evaluations"] == len(rows)
 
 
-def notes(events: Sequence[Event]) -> list[str]:
-    return [event.data["text"] for event in events if event.kind == "note"]
+def decided(events: Sequence[Event]) -> str:
+    """What a terminal says of the settings."""
+    (start,) = (event.data for event in events if event.kind == "start")
+    return str(words().decided(start))
 
 
 def test_a_run_says_and_stores_what_was_chosen(config: SearchConfig) -> None:
     events: list[Event] = []
     search(config, events.append)
-    assert notes(events)[0] == (
+    assert decided(events) == (
         "preset auto: space delta, 5 particles, at most 1 iteration, then training on the 40 "
         "dev examples; given: particles 5, max-iter 1"
     )
@@ -107,7 +110,7 @@ def test_resuming_takes_what_is_stored_not_what_the_preset_would_choose(
     (run / "result.json").unlink()
     events: list[Event] = []
     assert resume(run, events.append).result["evaluations"] == len(rows) and history(run) == rows
-    first = notes(events)[0]
+    first = decided(events)
     assert first.startswith("preset auto: ")
     assert first.endswith("given: particles 5, max-iter 1, train off")
 
@@ -162,15 +165,14 @@ def test_no_more_is_scored_than_was_said(words_search: MakeSearch, more: dict[st
     scored = [event.data for event in events if event.kind == "evaluation"]
     first = {data["particle"] for data in scored if not data["iteration"]}
     assert len(first) == start["particles"]
-    (raised,) = [text for text in notes(events) if "raised to" in text]
-    assert f"raised to {start['particles']}, since" in raised
+    assert f"raised to {start['particles']}, since" in decided(events)
 
 
 def test_quick_fine_tunes_the_best_of_base_and_experts_and_no_more(config: SearchConfig) -> None:
     events: list[Event] = []
     result: Any = search(replace(config, max_iter=None, particles=None, quick=True), events.append)
     run = result.run
-    assert "quick: a race finds the best of base and experts, then training" in notes(events)[0]
+    assert "quick: a race finds the best of base and experts, then training" in decided(events)
     (start,) = [folder.name for folder in (run / "trained").iterdir() if folder.is_dir()]
     rows = list({row["key"]: row for row in history(run) if row["phase"] == "search"}.values())
     scored = [row["coefficients"] for row in rows]
@@ -184,11 +186,11 @@ def test_the_price_is_said_first_and_is_not_exceeded(config: SearchConfig) -> No
     events: list[Event] = []
     result: Any = search(replace(config, max_iter=None, particles=None), events.append).result
     kinds = [event.kind for event in events]
-    (told,) = [i for i, event in enumerate(events) if "pace of" in str(event.data.get("text"))]
+    told = kinds.index("price")
     assert kinds[:told].count("evaluation") == 1 and "training" not in kinds[:told]
-    passes = int(events[told].data["text"].split()[2].replace(",", ""))
+    passes = events[told].data["passes"]
     start = next(event for event in events if event.kind == "start")
     assert passes == sum(start.data["passes"].values())
     assert result["passes"] + result["passes_rivals"] <= passes
     for part in ("experts", "mixtures", "training", "baselines", "result"):
-        assert re.search(rf"{part} [0-9:]+:", events[told].data["text"])
+        assert re.search(rf"{part} [0-9:]+:", words().price(events[told].data))

@@ -20,9 +20,9 @@ from pyswarmopt_llm.report.findings import findings, score_rows, verdict
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.searching import train
 from pyswarmopt_llm.searching.dry_run import dry_run_search
-from pyswarmopt_llm.searching.explore import Search
 from pyswarmopt_llm.searching.plan import make_plan
 from pyswarmopt_llm.searching.prepare import Job, prepare
+from pyswarmopt_llm.searching.proposals import ProposingSearch
 from pyswarmopt_llm.searching.scoring.record import unpack
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import Run
@@ -43,7 +43,7 @@ def mixture(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def force(monkeypatch: pytest.MonkeyPatch, weights: list[float], kept: bool = True) -> None:
     position = torch.tensor(weights, dtype=torch.float64)
-    monkeypatch.setattr(Search, "best", lambda self: Point(position, 0.5))
+    monkeypatch.setattr(ProposingSearch, "best", lambda self: Point(position, 0.5))
     monkeypatch.setattr(train, "not_worse", lambda *_: kept)
     hand_over(monkeypatch, start_at(weights))
 

@@ -22,7 +22,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files import http
 from pyswarmopt_llm.report.run import SearchResult, resume, search
-from pyswarmopt_llm.searching import surrogate
+from pyswarmopt_llm.searching import proposals
 from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_llm.searching.use.model import evaluate, evaluate_against, with_run
 from pyswarmopt_llm.servers.engine import KEY
@@ -120,7 +120,7 @@ def test_what_a_server_cannot_do_is_refused_in_a_line(
             "gives no log-probabilities of texts, by which words is scored",
         ),
         (vllm, {"space": "factor"}, "space factor: a server takes candidates of space delta"),
-        (vllm, {"train": "on"}, "nothing is trained through a server"),
+        (vllm, {"train": "on"}, "train on: goes with one worker and `?engine"),
         (vllm, {"workers": "2"}, "makes its own batches in one process"),
         ("http://127.0.0.1:port", {}, "not a URL .*; give http://HOST:PORT"),
         ("llama", {}, "engine llama: unknown; use transformers or http://HOST:PORT"),
@@ -192,8 +192,8 @@ def test_noise_is_measured_once_and_given_to_the_model_of_the_scores(
         noises.append(noisy)
         return made(*arguments, noisy=noisy, **more)
 
-    made = surrogate.Surrogate
-    monkeypatch.setattr(surrogate, "Surrogate", seen)
+    made = proposals.Surrogate
+    monkeypatch.setattr(proposals, "Surrogate", seen)
     server = start("vllm")
     server.noise = 0.001
     proposing: dict[str, Any] = {"preset": "auto", "max_iter": None, "proposals": 2}

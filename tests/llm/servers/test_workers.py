@@ -17,8 +17,10 @@ from workers_helpers import plan, same_end
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.searching.loop import resume, search
-from pyswarmopt_llm.searching.plan import Workers, make_plan, threads_of
+from pyswarmopt_llm.searching.elsewhere import threads_of
+from pyswarmopt_llm.searching.loop import search
+from pyswarmopt_llm.searching.plan import make_plan
+from pyswarmopt_llm.searching.resuming import resume
 from pyswarmopt_llm.servers.workers import local, pool
 from pyswarmopt_llm.servers.workers.local import ForkServer
 
@@ -109,11 +111,11 @@ def test_rows_that_came_before_their_turn_are_not_asked_again(crew_config: Searc
 
 def test_threads_are_divided_unless_they_are_given(crew_config: SearchConfig) -> None:
     cores = len(os.sched_getaffinity(0))
-    assert threads_of(Workers(1)) is None
-    assert threads_of(Workers(2)) == max(1, cores // 2)
-    assert threads_of(Workers(4000)) == threads_of(Workers(0, "ray")) == 1
+    assert threads_of(1) is None
+    assert threads_of(2) == max(1, cores // 2)
+    assert threads_of(4000) == threads_of(0) == 1
     two = replace(crew_config, threads=None, workers="2")
-    assert make_plan(two).config.threads == threads_of(Workers(2))
+    assert make_plan(two).config.threads == threads_of(2)
     assert make_plan(replace(two, threads=3)).config.threads == 3
 
 

@@ -1,0 +1,95 @@
+"""Continue a run that was stopped: what it knows is replayed, then the search goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.events import Event, OnEvent
+from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.common.registry import lazy
+from pyswarmopt_llm.scores.metrics.external.named_again import require
+from pyswarmopt_llm.scores.tasks import Scoring
+from pyswarmopt_llm.searching.loop import Publish, SearchResult, work
+from pyswarmopt_llm.searching.prepare import Job, prepare
+from pyswarmopt_llm.searching.scoring.run_directory import Run, position_key
+from pyswarmopt_llm.searching.scoring.scorer import Questions, Request
+
+still_same = lazy("pyswarmopt_llm.servers.attach:still_same")
+
+
+def resume(
+    run: str | Path,
+    on_event: OnEvent | None = None,
+    allowed: Collection[str] = (),
+    publish: Publish | None = None,
+) -> SearchResult:
+    """Continue a run: the same result as if it had never been stopped; of a finished run its
+    result.
+
+    Args:
+        run: its directory.
+        on_event: called with progress.
+        allowed: what of its configuration may run code, in the words it was begun with; see
+            `named_again.require`.
+        publish: see `search`.
+
+    Raises:
+        UserError: not a run, one that would run code that is not allowed, or base, experts or data
+            changed since it began.
+    """
+    opened = Run(user_path(run))
+    if (finished := opened.result) is not None:
+        result = finished.to_json()
+        if on_event is not None:
+            on_event(Event("done", {"result": result}))
+        return SearchResult(opened.path, result)
+    require(opened.config, allowed, opened.path)
+    # A judge's answers are in the run, wherever that is now; what a preset chose is stored.
+    config = replace(opened.config, out=str(opened.path), preset="none")
+    job = reopened(opened, prepare(config, opened.about.given))
+    return work(job, opened, on_event, publish)
+
+
+def reopened(run: Run, job: Job) -> Job:
+    """The job of a run that goes on.
+
+    A score function of another source, say because it raised on a rare reply, is accepted if it
+    gives an expert that is scored already the same values, or if nothing is scored yet.
+
+    Raises:
+        UserError: base, experts, data, scores or the server are not what they were.
+    """
+    now = dict(job.fingerprints)
+    before, after = run.about.fingerprints.get("scores", {}), now.pop("scores", {})
+    run.check_fingerprints(now)
+    for name in sorted({*before, *after}):
+        if before.get(name) != after.get(name):
+            _check_values(run, job, name)
+    if job.examination is None:
+        return job
+    return replace(job, notes=still_same(run, job.examination, job.notes))
+
+
+def _check_values(run: Run, job: Job, name: str) -> None:
+    """Score the first expert on a task again, if the store has its values."""
+    vertex = job.space.vertices()[0]
+    known = ("search", position_key(vertex))
+    if known not in run.store:
+        return
+    scorings: dict[str, Scoring] = {task: "generate" for task in job.tasks}
+    evaluator = job.evaluator(Questions("dev", tuple(scorings.items())))
+    score = partial(evaluator.evaluate, Request(vertex))
+    row = run.store.row(*known, job.objectives.names, score)
+    job.engine.load(job.space.realise(vertex))
+    now = evaluator.utilities[name](job.engine).per_item
+    for item, old, new in zip(job.tasks[name].dev, row.item_values(name), now, strict=True):
+        if old != new:
+            raise UserError(
+                f"{run.path}: the score of {name} changed since the run began: it gives prompt "
+                f"{item.id} {new:g} in place of {old:g} (expert {job.space.expert_names[0]}); put "
+                "it back, or begin a new run"
+            )
