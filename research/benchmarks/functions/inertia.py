@@ -16,11 +16,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-import torch
 from rows_file import write_rows
 
 import pyswarmopt as pso
-from pyswarmopt.inspect.diagnostics import diversity
 from pyswarmopt.inspect.recorder import record
 
 DIMENSION, MOVES = 10, 50
@@ -35,6 +33,11 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
+def _diversity(positions: np.ndarray) -> float:
+    """Mean distance of the particles, (N, D), from their mean."""
+    return float(np.linalg.norm(positions - positions.mean(0), axis=1).mean())
+
+
 def run(function: str, inertia: float, variant: str, seed: int) -> dict[str, Any]:
     """Diversity after each move, as a share of that of the start, and how much the best found after
     all moves is above the optimum.
@@ -44,7 +47,7 @@ def run(function: str, inertia: float, variant: str, seed: int) -> dict[str, Any
         inertia=inertia, patience=MOVES + 1, max_iter=MOVES, **VARIANTS[variant]
     )
     steps = record(problem, recipe, MOVES, bounds=problem.bounds(DIMENSION), seed=seed)
-    spread = np.array([diversity(torch.from_numpy(step.x)) for step in steps])
+    spread = np.array([_diversity(step.x) for step in steps])
     return {
         "variant": variant,
         "inertia": inertia,
