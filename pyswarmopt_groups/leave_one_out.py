@@ -23,7 +23,7 @@ from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import read_json
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.common.statistics import compare_paired
-from pyswarmopt_llm.scores.tasks import Task
+from pyswarmopt_llm.scores.tasks import Scoring, Task
 from pyswarmopt_llm.searching.scoring.record import RESULTS, Store
 
 
@@ -55,7 +55,7 @@ class _About:
 
 @dataclass(frozen=True)
 class _Result:
-    scoring: str
+    scoring: Scoring
 
 
 def holds(path: Path) -> bool:

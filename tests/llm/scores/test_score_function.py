@@ -34,7 +34,7 @@ from pyswarmopt_llm.scores.tasks import Item, Task
 from pyswarmopt_llm.searching.plan import make_plan
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.result import Result
-from pyswarmopt_llm.searching.scoring.run_directory import UNTRAINED, Run, about_run, read_about
+from pyswarmopt_llm.searching.scoring.run_directory import UNTRAINED, About, Run, read_about
 from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_llm.searching.use.model import with_run
 
@@ -167,7 +167,7 @@ def by_transformers(config: SearchConfig, expert: str | None, prompts: Sequence[
 
 
 def test_the_hint_how_to_resume_names_the_function_again(config: SearchConfig) -> None:
-    run = Run.create(Path(config.out), about_run(config, {}, base_name="", versions={}))
+    run = Run.create(Path(config.out), About(config, {}, base_name="", versions={}))
     assert resuming(run.path).endswith(f"swarm-llm resume {run.path} --allow mine.py:letters")
 
 

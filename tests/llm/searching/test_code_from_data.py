@@ -208,8 +208,8 @@ def test_pools_of_processes_do_not_import_from_the_current_directory(tmp_path: P
         "import math, os\n"
         "from pyswarmopt.driver.workers.pool import Workers\n"
         "if __name__ == '__main__':\n"
-        "    with Workers('processes:2') as workers:\n"
-        "        print(workers.map(math.sqrt, [1.0, 4.0]), 'PYTHONSAFEPATH' in os.environ)\n",
+        "    with Workers('processes:2', math.sqrt) as workers:\n"
+        "        print(workers.map([1.0, 4.0]), 'PYTHONSAFEPATH' in os.environ)\n",
     )
     assert printed == "[1.0, 2.0] False\n"
 

@@ -248,8 +248,8 @@ def test_a_hostile_file_in_a_run_is_one_line_and_nothing_is_written(
 @pytest.mark.parametrize(
     ("place", "value", "said"),
     [
-        ("config", {}, "its config is damaged (no base)"),
-        ("config", {"base": "b"}, "its config is damaged (no experts)"),
+        ("config", {}, "config base is missing"),
+        ("config", {"base": "b"}, "config experts is missing"),
         *[(f"config {name}", value, f"config {name}") for name, value in
           {"tasks": 5, "experts": {"a": 1}, "particles": "20", "seed": None}.items()],
         ("fingerprints tasks", [], "fingerprints tasks"),
