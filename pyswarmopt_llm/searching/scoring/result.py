@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -113,7 +112,7 @@ class WorkerUse:
     """The workers that were requested, and how many failed, by kind."""
 
     asked: str
-    failures: dict[str, int] = field(default_factory=dict)
+    failures: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -176,7 +175,7 @@ class Iterated:
 class Front:
     """The points of the Pareto front that were saved, and its size."""
 
-    points: list[Any] = field(default_factory=list)
+    points: list[Any]
     size: int = 0
 
 
@@ -243,10 +242,8 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """The content of ``result.json``: the fields, those of the cost among them, and `flat`."""
-        content = asdict(self, dict_factory=_what_says_something)
-        content = {**content.pop("cost"), **content, **self.flat()}
-        values: dict[str, Any] = json.loads(json.dumps(content))  # lists in place of tuples
-        return values
+        content: dict[str, Any] = _json(self)
+        return {**content.pop("cost"), **content, **_json(self.flat())}
 
     def flat(self) -> dict[str, Any]:
         """The names on which readers of ``result.json`` rely: MODEL_SPLIT and what goes with it."""
@@ -351,9 +348,22 @@ _LIMITS = frozenset(
 )
 
 
-def _what_says_something(fields: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Fields of a dataclass without those that are empty."""
-    return {name: value for name, value in fields if value not in (None, {}, [])}
+def _json(value: Any) -> Any:
+    """JSON values of dataclasses, tuples and what they hold; fields that say nothing are left out."""
+    if is_dataclass(value):
+        return {
+            f.name: _json(part) for f in fields(value) if _says(f, part := getattr(value, f.name))
+        }
+    if isinstance(value, dict):
+        return {key: _json(part) for key, part in value.items()}
+    return [_json(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+def _says(at: Field[Any], value: Any) -> bool:
+    """Whether a field is written; the None of a field without a default is an outcome."""
+    if value is None:
+        return at.default is not None
+    return bool(value) or at.default_factory is MISSING
 
 
 def read_result(path: Path) -> Result | None:

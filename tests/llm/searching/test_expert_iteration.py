@@ -393,7 +393,7 @@ def test_replies_to_spare_prompts_are_trained_on_and_dev_judges(
     planned = dry_run_search(config).passes - dry_run_search(replace(config, train="off")).passes
     assert planned == 2 * 30 + 13 * 80 + 12 * DEV + 12 * 4 * 2.5 * 20 + DEV + 6
     result, events = told(config)
-    assert any("then expert iteration on the 20 spare prompts" in note for note in notes(events))
+    assert events[0].data["training"] == "expert iteration on the 20 spare prompts"
     job = prepare(replace(config, out="unused"))
     prompts = {}
     for split in ("dev", "spare"):
@@ -458,7 +458,7 @@ def test_the_mixture_is_handed_over_where_it_is_better_on_dev(
     runs = [Path(config.out), Path(f"{config.out}-off")]
     weights = [(run / "best" / "adapter_model.safetensors").read_bytes() for run in runs]
     assert (weights[0] == weights[1]) is not kept
-    assert any("then expert iteration on the 10 dev prompts" in note for note in notes(events))
+    assert events[0].data["training"] == "expert iteration on the 10 dev prompts"
     assert any(note.startswith("expert iteration: round 1: ") for note in notes(events))
     # of six rounds of the base and of the mixture, each on all ten prompts
     shares = [event.data["share"] for event in events if event.kind == "training"]
