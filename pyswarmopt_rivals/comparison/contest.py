@@ -203,17 +203,19 @@ def plan(
 
 def _run_once(store: Store, entry: Entry, done: int, total: int, on_step: OnStep) -> None:
     """Run an entry, or take its outcome from the store."""
-    task, method, seed = entry[1].task.name, entry[0].name, entry[2]
-    name = f"{task}: {method}, seed {seed}"
+    method, bench, seed, budget = entry
+    task = bench.task.name
+    name = f"{task}: {method.name}, seed {seed}"
 
     def outcome() -> dict[str, Any]:
         on_step(done, total, name, None)
         began = time.perf_counter()
-        found = {"task": task, "method": method, "seed": seed, **run(*entry)}
+        found = {"task": task, "method": method.name, "seed": seed}
+        found |= run(method, bench, seed, budget)
         log.info("%s: %.1f s", name, time.perf_counter() - began)
         return found
 
-    key = f"{task} {method} {seed}"
+    key = f"{task} {method.name} {seed}"
     row = store.get(OUTCOME, key, outcome, lambda row: wrong_field(row, _SHAPE))
     on_step(done + 1, total, name, row)
 
