@@ -7,8 +7,7 @@ from typing import Any
 
 from pyswarmopt_llm.common.config import MODEL_SWARMS, SearchConfig, with_defaults
 from pyswarmopt_llm.common.errors import InvalidOption
-
-PUBLISHED = ("paper", "reference")
+from pyswarmopt_llm.searching.plan import PUBLISHED
 
 # The authors' four shell scripts call search.py with a restart patience of .67 times its patience
 # (a particle goes back after 6 evaluations without a new best, which `restart_patience` 7 is under
@@ -21,13 +20,13 @@ _MOST_RELEASED = 200
 
 def published(config: SearchConfig) -> SearchConfig:
     """The settings as the paper, or the authors' scripts, have them."""
-    published = config.optimizer in ("auto", MODEL_SWARMS)
+    their_optimizer = config.optimizer in ("auto", MODEL_SWARMS)
     choices: dict[str, Any] = {
         "compat": config.preset,
         "start": "segments",
-        "grid": "paper" if published else "given",
+        "grid": "paper" if their_optimizer else "given",
     }
-    if config.preset == "paper" or not published:
+    if config.preset == "paper" or not their_optimizer:
         return with_defaults(config, choices)
     config = with_defaults(config, {**choices, "max_iter": _MOST_RELEASED})
     values = _OF_SCRIPTS if config.grid == "paper" else {**_OF_SEARCH_PY, **_OF_SCRIPTS}

@@ -12,11 +12,8 @@ from itertools import chain
 from typing import Any
 
 DEEPEST = 100  # levels; real files have about ten
-_TYPES = (
-    "str",
-    "int",
-    "constrained-str",
-)  # which pydantic names, too, where a value may have several types
+# which pydantic names, too, where a value may have several types
+_TYPES = ("str", "int", "constrained-str")
 
 
 class WrongType(ValueError):

@@ -292,7 +292,7 @@ def warmup_cosine(step: int, steps: int) -> float:
 def training(model: Any, additions: Mapping[str, Addition]) -> Iterator[None]:
     """Add these to the outputs of linear layers, by module name, and let gradients flow.
 
-    It is undone at the end, but that the weights of the model are frozen from now on. On a CPU the backward pass of
+    It is undone at the end, but the weights of the model stay frozen. On a CPU the backward pass of
     plain matrix products is faster than that of the fused attention kernel.
 
     Raises:
