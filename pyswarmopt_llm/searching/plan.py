@@ -254,14 +254,13 @@ class Plan:
     def budget(self) -> Budget:
         """The budget of the search."""
         minutes, items = self.config.budget_minutes, self.config.budget_items
-        closing = int(self.cost(0, self.test_items, 0)["result"])
         candidates = self.proposals  # kept for proposals after iterations
         if items is not None:
             candidates = min(candidates, MOST_KEPT, items // self.items // 4)
         return Budget(
             None if minutes is None else 60 * minutes,
             items,
-            2 * self.items + closing,
+            2 * self.items + int(self.cost(0, self.test_items, 0)["result"]),
             candidates * self.items,
             EXPERT_ITERATION if self.trains and self.objectives.written else 0.0,
         )
