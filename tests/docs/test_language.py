@@ -14,7 +14,7 @@ from doc_blocks import FENCE, ROOT
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
 CHANGELOG = ROOT / "CHANGELOG.md"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", CHANGELOG, *DOCS]
-MOST_WORDS = 30_000  # by `wc -w`, tables and code included
+MOST_WORDS = 34_000  # by `wc -w`, tables and code included
 LONGEST, MEDIAN, SEMICOLONS = 40, 14, 0.05
 HEADING = re.compile(r"^#+ +(.+)$", flags=re.MULTILINE)
 BAD_HEADING = re.compile(r"(?i)(?:what|where|how far|those)\b")
