@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pyswarmopt_groups import voting
 from pyswarmopt_groups.members.protocol import BLANK, Answer, Member, MemberDown
 from pyswarmopt_groups.responses import Array, Responses
+from pyswarmopt_groups.voting.ballots import cluster
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
 
@@ -57,8 +58,11 @@ def verdict_for(
     queried: int | None = None,
     **notes: Any,
 ) -> Verdict:
-    """An answer that no vote decided, and the share of the members queried (None: all) that agree."""
-    agree = sum(ballot == answer and ballot is not None for ballot in ballots)
+    """An answer that no vote decided, and the share of the members queried (None: all) that agree;
+    ballots that state the same answer agree, see `voting.equivalent`.
+    """
+    first, *others = cluster([answer, *ballots])
+    agree = sum(other == first and other is not None for other in others)
     return Verdict(
         answer, tuple(ballots), agree / (queried or len(ballots)), int(tokens), notes=notes
     )

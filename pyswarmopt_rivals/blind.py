@@ -149,7 +149,8 @@ def key_of(file: Path) -> Path:
 def count_votes(files: Sequence[str]) -> Votes:
     """The win rate by the votes in copies of one file of `write_pairs`, one copy for each voter.
 
-    A pair without a vote is left out, one with several votes counts their mean.
+    A pair without a vote is left out, one with several votes counts their mean. Of equal replies as
+    large a share counts, so that they weigh as much as in the whole split.
 
     Raises:
         UserError: no votes, a file without its key, a vote that is none, or copies of different
@@ -161,7 +162,7 @@ def count_votes(files: Sequence[str]) -> Votes:
     values = [sum(some) / len(some) for some in cast_for.values() if some]
     if not values:
         raise UserError(f"{files[0]}: no votes yet; write 1, 2 or tie into the column vote")
-    values += [0.5] * len(key.alike)
+    values += [0.5] * round(len(key.alike) * len(values) / len(key.ours))
     rate, paired = score_of(values).value, compare_paired(values, [1.0 - v for v in values])
     verdict = between(key.names, (rate, 1.0 - rate), paired, key.split)
     pairs = [a == b for some in cast_for.values() for a, b in itertools.combinations(some, 2)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -73,10 +74,16 @@ def confidence(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
 def self_consistency(
     context: GroupContext, items: Sequence[Item], samples: int, temperature: float
 ) -> list[Verdict]:
-    """Samples of all members, one vote each; a member's ballot is the majority of its own."""
-    how = Sampling(samples, temperature, context.seed)
+    """Samples of all members, one vote each; a member's ballot is the majority of its own.
+
+    Source: Wang et al. 2022, arXiv 2203.11171: the samples are independent. So each member has a
+    seed of its own; of one seed, members that differ little would write the same.
+    """
     turns = [render_prompt(item, "generate", context.template) for item in items]
-    drawn = [member.generate(turns, how) for member in context.members]
+    drawn = []
+    for member in context.members:
+        seed = random.Random(f"{context.seed} {member.name}").getrandbits(31)
+        drawn.append(member.generate(turns, Sampling(samples, temperature, seed)))
     verdicts = []
     for i, item in enumerate(items):
         ballots = [[read_ballot(item, text) for text in row[i].texts] for row in drawn]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis.extra.numpy import arrays
 from member_helpers import Scripted, context_of, quiz
 
 from pyswarmopt_groups.context import GroupContext, Verdict
+from pyswarmopt_groups.members.protocol import GREEDY, Sampling, Texts
 from pyswarmopt_groups.registry import load_strategy
 from pyswarmopt_groups.voting import reranking, selection, votes
 from pyswarmopt_groups.voting.selection import embed, right_nearby
@@ -304,6 +306,25 @@ def test_self_consistency_counts_every_sample() -> None:
     (verdict,) = load_strategy("self-consistency:3").decide(context, task.test)
     assert verdict.answer == "A" and verdict.ballots == ("B", "A")
     assert verdict.agreement == pytest.approx(3 / 6)
+
+
+def test_members_of_self_consistency_draw_independently_of_each_other() -> None:
+    """Members that say what their seed gives: of one seed they would agree always, else in a third."""
+
+    class Drawing(Scripted):
+        def generate(self, prompts: Sequence[str], how: Sampling = GREEDY) -> list[Texts]:
+            draws = [random.Random(f"{how.seed} {prompt}") for prompt in prompts]
+            return [Texts(tuple(draw.choices("ABC", k=how.n)), 1) for draw in draws]
+
+    task = context_of({}, "A" * 21, dev=1, items=quiz("A" * 21, 1, options=3)).task
+    strategy, drawn = load_strategy("self-consistency:20"), []
+    for seed in (0, 0, 1):
+        context = GroupContext([Drawing("ann"), Drawing("bob")], task, "generate", seed=seed)
+        drawn.append(strategy.decide(context, task.test))
+    samples = [verdict.notes["samples"] for verdict in drawn[0]]
+    alike = np.mean([np.array(ann) == np.array(bob) for ann, bob in samples])
+    assert abs(alike - 1 / 3) < 0.1  # of 400: more than four standard errors
+    assert drawn[0] == drawn[1] != drawn[2]
 
 
 def test_rewards_choose_among_the_different_answers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from member_helpers import ANSWER, CONTEXT, REPLY, TEXT, Scripted, context_of, quiz
 
-from pyswarmopt_groups.context import GroupContext, Verdict
+from pyswarmopt_groups.context import GroupContext, Verdict, verdict_for
 from pyswarmopt_groups.members.protocol import Answer, MemberDown, Texts
 from pyswarmopt_groups.negotiation import coalition, consensus_game, paxos, refinement, stackelberg
 from pyswarmopt_groups.negotiation.consensus_game import equilibrium_ranking
 from pyswarmopt_groups.registry import load_strategy
-from pyswarmopt_llm.scores.tasks import Task
+from pyswarmopt_llm.scores.tasks import Item, Task
 
 
 def words(text: str) -> int:
@@ -231,6 +231,19 @@ def test_the_consensus_game_is_played_with_normalised_policies() -> None:
     assert verdict.tokens == 2 * ANSWER + (2 + 3) * CONTEXT + 12 * REPLY
     assert len(ann.asked) == len(bob.asked) == 6 and "Give a" in ann.asked[0][0]
     assert "correct or incorrect" in bob.asked[0][0]
+
+
+def test_members_agree_with_a_game_that_states_their_answer_in_other_words() -> None:
+    words = ["12 apples", "12", "13"]
+    members = [
+        Scripted(name, answers=[text] * 2, logprobs=lambda *_: -1.0)
+        for name, text in zip("abc", words, strict=True)
+    ]
+    items = [Item(str(number), f"Question {number}?", None, "12") for number in range(2)]
+    asked = GroupContext(members, Task("t", items[:1], items[1:]), "generate")
+    (verdict,) = consensus_game.consensus_game(asked, asked.task.test)
+    assert (verdict.answer, verdict.agreement) == ("12 apples", pytest.approx(2 / 3))
+    assert verdict_for(None, words, 0).agreement == 0
 
 
 def test_leader_and_follower_among_members() -> None:

@@ -125,10 +125,28 @@ def test_pairs_without_a_vote_are_left_out_and_voters_of_one_pair_are_averaged(
 
     copy = vote(pairs, tmp_path / "second.csv", by(second))
     found = counted(capsys, vote(pairs, pairs, by(first)), copy)
-    alike = len(key_of(pairs)["alike"])
-    # 1 (both), a half (one each), a half (a tie), and a half for each pair of equal replies.
+    key = key_of(pairs)
+    alike = round(3 / len(key["ours"]) * len(key["alike"]))
+    # 1 (both), a half (one each), a half (a tie), and a half for as large a share of equal replies.
     assert found["value"] == pytest.approx((1 + 0.5 + 0.5 + 0.5 * alike) / (3 + alike))
     assert found["agreement"] == 0.5 and found["ties"] == 2 + alike
+
+
+def test_equal_replies_weigh_as_in_the_whole_split_however_few_pairs_are_judged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """50 of 100 pairs are equal: of the others ten are judged, and nine of them won."""
+    file, numbers = tmp_path / "pairs.csv", [str(number) for number in range(1, 101)]
+    ours = dict.fromkeys(numbers[:50], "1")
+    key = {"format": 1, "task": "t", "split": "test", "names": ["a", "b"], "ours": ours}
+    file.with_name("pairs.csv.key.json").write_text(json.dumps({**key, "alike": numbers[50:]}))
+    votes = ["1"] * 9 + ["2"] + [""] * 40
+    rows = [f"{id_},q,x,y,{vote}" for id_, vote in zip(ours, votes, strict=True)]
+    file.write_text("\n".join(["id,prompt,reply 1,reply 2,vote", *rows]))
+    found = counted(capsys, file)
+    assert found["value"] == pytest.approx(0.5 * 0.9 + 0.5 * 0.5)
+    low, high = found["interval"]
+    assert low < 0.7 < high and high - low > 0.25, "ten votes tell as much as ten votes"
 
 
 @pytest.mark.parametrize(

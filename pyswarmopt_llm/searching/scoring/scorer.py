@@ -282,10 +282,10 @@ class Scorer:
             self._on_row(row, known)
 
     def _as_the_worst(self, request: Request, error: UndefinedModelError) -> Row:
-        """A candidate without numbers; where there is none before it, the base or the dtype is at
-        fault.
+        """A candidate without numbers, of which no item was scored; where none before it has the
+        items that were wanted, the base or the dtype is at fault.
         """
-        before = [row for row in self.rows if row.complete]
+        before = [row for row in self.rows if _covers(row, request.share)]
         text = f"{request.text}: {error.text}"
         if not before:
             raise UserError(text) from error
@@ -293,7 +293,7 @@ class Scorer:
         self._run.note_failure(UNDEFINED, text, request.key)
         worst = min(before, key=lambda row: row.value)
         coefficients = self._evaluator.coefficients(request.position)
-        row = replace(worst, key=request.key, coefficients=coefficients, seconds=0.0)
+        row = replace(worst, key=request.key, coefficients=coefficients, n=0, seconds=0.0)
         self._run.store.add(request.what, request.key, row.to_json())
         return row
 
