@@ -23,6 +23,7 @@ from pyswarmopt_llm.scores.metrics.accuracy import TRIED, Accuracy, choose_scori
 from pyswarmopt_llm.scores.metrics.objectives import ACCURACY, ItemsUtility, Metric, scorings_of
 from pyswarmopt_llm.scores.tasks import Scoring, Task
 from pyswarmopt_llm.searching.scoring.record import Row, Store
+from pyswarmopt_llm.searching.training.examples import TrainingOptions
 from pyswarmopt_rivals.panel import Panel
 
 Chats = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -45,6 +46,7 @@ class Bench:
     scoring: Scoring = "generate"
     store: Store = field(default_factory=lambda: Store(None))
     chats: Chats = field(default_factory=dict)  # expert name -> its training chats, if given
+    schedule: TrainingOptions = TrainingOptions(heldout=0)  # epochs and rate of data merge
     metric: Metric = ACCURACY
     replayed_seconds: float = 0.0  # of scorings that a method did not wait for: they were known
 

@@ -10,6 +10,7 @@ from typing import Annotated
 from pyswarmopt_llm.common import options as opt
 from pyswarmopt_llm.common import other_options as other
 from pyswarmopt_llm.common.options import Option
+from pyswarmopt_llm.searching.training.examples import BUILTIN_EXAMPLES, TrainingOptions
 
 
 @opt.documented
@@ -50,10 +51,19 @@ class CompareConfig:
             "An expert's training chats: JSONL or builtin:NAME.", "NAME=D", opt.TASK, hidden=True
         ),
     ] = ()
-    # generated ones that a ``builtin:NAME`` of `data` stands for
+    # generated ones that a ``builtin:NAME`` of `data` stands for; a file is taken whole
     examples: Annotated[
         int, Option("Generated chats of a builtin:NAME in `data`.", "N", opt.RARE, least=1)
-    ] = 500
+    ] = BUILTIN_EXAMPLES
+    data_epochs: Annotated[
+        float, Option("Epochs of data-merge over all `data`.", "E", hidden=True, above=0)
+    ] = TrainingOptions.epochs
+    data_lr: Annotated[
+        float, Option("Peak learning rate of data-merge.", "LR", hidden=True, above=0)
+    ] = TrainingOptions.lr
+    data_heldout: Annotated[
+        int, Option("Chats that data-merge leaves out, at most a fifth.", "N", opt.RARE, least=0)
+    ] = 0
     dev: opt.Dev = None
     test: other.Test = None
     columns: opt.Columns = ()

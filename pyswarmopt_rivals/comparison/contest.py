@@ -24,6 +24,7 @@ from pyswarmopt_llm.scores.metrics.objectives import check_window, find_metrics,
 from pyswarmopt_llm.scores.metrics.written import Sampling
 from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.searching.scoring.record import RESULTS, Packed, Store
+from pyswarmopt_llm.searching.training.examples import BUILTIN, TrainingOptions, load_examples
 from pyswarmopt_rivals.bench import Bench, Chats, load_pool
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contestants import ordered, run, why_not
@@ -127,13 +128,19 @@ def prepare(config: CompareConfig) -> tuple[list[Bench], list[Method]]:
     base, experts = load_pool(config.base, config.experts, DELTA[0])
     build_space(DELTA[0], experts)  # refuses what it cannot mix
     chats = _load_chats(config, [expert.info.name for expert in experts])
+    schedule = TrainingOptions(
+        lr=config.data_lr, epochs=config.data_epochs, heldout=config.data_heldout
+    )
     for task in tasks.values():
         check_budget(config.budget_items, task)
     engine = load_engine(base, config.dtype, config.device, config.threads)
     benches = []
     for name, task in tasks.items():
-        check_window(task, config.scoring, engine, metric=metrics[name])
-        benches.append(Bench(base, engine, experts, task, chats=chats, metric=metrics[name]))
+        metric = metrics[name]
+        check_window(task, config.scoring, engine, metric=metric)
+        benches.append(
+            Bench(base, engine, experts, task, chats=chats, schedule=schedule, metric=metric)
+        )
     return benches, methods
 
 
@@ -147,15 +154,14 @@ def check_budget(budget_items: int, task: Task) -> None:
 
 
 def _load_chats(config: CompareConfig, experts: Sequence[str]) -> Chats:
-    """Expert name -> training chats."""
-    from pyswarmopt_llm.searching.training.examples import load_examples
-
+    """Expert name -> training chats: all of a file, `examples` generated ones."""
     chats = {}
     for name, spec in config.data:
         if name not in experts:
             why = f"no expert is called {name}; there are {', '.join(experts)}"
             raise InvalidOption("data", f"{name}={spec}", why)
-        chats[name] = load_examples(spec, config.examples, 0)
+        count = config.examples if spec.startswith(BUILTIN) else None
+        chats[name] = load_examples(spec, count, 0)
     return chats
 
 

@@ -17,6 +17,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from search_helpers import files, questions, swarm_llm, write_task
 
+from pyswarmopt_llm.searching.training.examples import BUILTIN_EXAMPLES, TrainingOptions
 from pyswarmopt_rivals.cli.compare import print_comparison
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contest import compare, outcomes_in
@@ -413,3 +414,10 @@ def test_in_a_terminal_the_first_columns_are_shown_that_fit(width: int, columns:
     assert max(map(cell_len, lines)) <= width and "…" not in out.getvalue()
     (found,) = [line for line in lines if "nevergrad:[CMA]" in line]
     assert found.count("│") == columns + 1 and "1.000 [0.839, 1.000]" in found
+
+
+def test_data_merge_is_trained_by_default_as_experts_are() -> None:
+    """Nothing is held out: nobody reads that loss."""
+    config = CompareConfig(base="b", experts=("x", "y"), tasks=("t.json",), out="out")
+    assert (config.data_epochs, config.data_lr) == (TrainingOptions.epochs, TrainingOptions.lr)
+    assert config.examples == BUILTIN_EXAMPLES and config.data_heldout == 0

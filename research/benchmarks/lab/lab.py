@@ -39,7 +39,8 @@ from typing import Any
 import torch
 from lab_skills import LETTERS, NAMES, chats, items
 
-BASE_STEPS, BASE_BATCH, EXPERT_EXAMPLES, EXPERT_EPOCHS = 160, 64, 3200, 2.0
+BASE_STEPS, BASE_BATCH, EXPERT_EXAMPLES = 160, 64, 3200
+EXPERT_EPOCHS, EXPERT_RATE = 2.0, 3e-3
 REHEARSED = 0.4  # of an expert's examples: other skills, answered as the base answers them
 DEV, TEST = 100, 500
 
@@ -200,7 +201,7 @@ def make_expert(base: Path, out: Path, examples: Sequence[Any]) -> None:
         out,
         TrainingOptions(
             targets=("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
-            lr=3e-3,
+            lr=EXPERT_RATE,
             max_tokens=10**9,
             epochs=EXPERT_EPOCHS,
             # all start from the same A, as experts of one recipe do; else their factors have

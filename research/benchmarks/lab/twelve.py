@@ -3,8 +3,8 @@
 1,000 test items of a task, drawn anew.
 
 Baselines that search may score 8,000 dev items; Model Swarms stops by its own patience, as in the
-paper. `data-merge` trains on the data of all experts and has one seed, and so has what draws
-nothing. `always A` answers A. A line of the outcomes is a method, a task and a seed, with 1 for each
+paper. `data-merge` trains on the data of all experts, as they were trained, and has one seed, and so
+has what draws nothing. `always A` answers A. A line of the outcomes is a method, a task and a seed, with 1 for each
 right answer of a test item. What is in --out is not run again.
 
     python research/benchmarks/lab/lab.py make --out runs/lab
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lab import TASKS
+from lab import EXPERT_EPOCHS, EXPERT_RATE, TASKS
 from lab_skills import items
 
 from pyswarmopt_rivals.comparison.config import CompareConfig
@@ -69,6 +69,8 @@ def config_of(lab: Path, out: Path, tasks: tuple[str, ...], part: str, seeds: in
         seeds=1 if part == "data" else seeds,
         budget_items=budget,
         data=data if part == "data" else (),
+        data_epochs=EXPERT_EPOCHS,
+        data_lr=EXPERT_RATE,
         scoring="likelihood",
         dtype="float32",
         threads=1,

@@ -18,13 +18,14 @@ from trials import NearTo, flat, run, target
 
 import pyswarmopt as pso
 from pyswarmopt_llm.experts.adapter import Adapter
-from pyswarmopt_llm.searching.training import train
+from pyswarmopt_llm.searching.training.examples import TrainingOptions
 from pyswarmopt_rivals.bench import as_patch
 from pyswarmopt_rivals.methods import load_method
 from pyswarmopt_rivals.methods.searching import by_optimizer
 from pyswarmopt_rivals.methods.searching.by_optimizer import candidate, decode, recipe
 from pyswarmopt_rivals.methods.searching.natural_niches import draw_parents
 from pyswarmopt_rivals.methods.searching.soups import greedy
+from pyswarmopt_rivals.methods.training import data_merge
 
 # Those that look at no gradients and no activations
 
@@ -214,13 +215,15 @@ def test_data_merge_trains_on_the_union(
     trial = WithData(torch.zeros(1), 1)
     trial.base = tiny_base
     trial.model = SimpleNamespace(dtype=torch.float32, device=torch.device("cpu"))
+    trial.engine = SimpleNamespace(window=1024)
+    trial.bench = SimpleNamespace(schedule=TrainingOptions(lr=0.003, epochs=3.0, heldout=7))
     given: dict[str, Any] = {}
 
     def instead(base: object, chats: Any, out: Path, options: Any, **rest: object) -> None:
         given.update(chats=chats, options=options)
         shutil.copytree(experts[2].info.path, out)
 
-    monkeypatch.setattr(train, "train_expert", instead)
+    monkeypatch.setattr(data_merge, "train_expert", instead)
     method = load_method("data-merge")
     settings = replace(method.settings(3), trial=trial)
     found = method.execute(experts, settings)
@@ -229,7 +232,8 @@ def test_data_merge_trains_on_the_union(
     trained = [(c["of"], c["i"]) for c in given["chats"]]
     assert sorted(trained) == union != trained
     options = given["options"]
-    assert options.epochs == 1 and options.max_tokens >= 10**9  # one pass over all of it
+    assert (options.lr, options.epochs, options.heldout) == (0.003, 3.0, 7)
+    assert options.max_tokens >= 10**9 and options.max_len == 1024  # nothing is cut
     assert (options.rank, options.alpha) == (4, 8)
     assert options.targets == ("k_proj", "o_proj", "q_proj", "v_proj")
 
