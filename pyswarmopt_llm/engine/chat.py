@@ -4,19 +4,38 @@ never, or want to write to the terminal; and the tokenizer of an engine.
 
 from __future__ import annotations
 
+import json
+import logging
+import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError, first_line
+from pyswarmopt_llm.engine import template_trial
 
-_STEPS = 1_000_000  # lines and calls of a template; those of models take some hundred
+log = logging.getLogger(__name__)
 _LONGEST = 10_000_000  # characters
+DAY = "2024-07-26"  # without a run: the day that templates of Llama 3 name where they know none
+_SIGNS = (*"aAbBcdHIjmMpSUwWxXyYzZfFTDuVGe", *(f"-{sign}" for sign in "dmHIMSjy"))
+_BEGIN, _END = "{% macro strftime_now(format) %}{% set parts = ", "{% endmacro %}\n"
+# The first part has no sign before it; a sign may have a dash before it.
+_MACRO = (
+    " %}{% for part in format.split('%') %}{% set length = 2 if part[:1] == '-' else 1 %}"
+    "{{ part if loop.first else parts[part[:length]] + part[length:] }}{% endfor %}"
+)
+_SYSTEM_TURNS: dict[str, bool] = {}  # template -> whether it takes them
 
 Message = Mapping[str, str]
 Turns = Sequence[Message]
+_TRIAL: Turns = (
+    {"role": "system", "content": "Answer briefly."},
+    {"role": "user", "content": "Which one?"},
+    {"role": "assistant", "content": "This one."},
+    {"role": "user", "content": "And now?"},
+)
 
 
 def prompt_of(
@@ -47,6 +66,8 @@ def prompt_of(
 def rendered(tokenizer: Any, messages: Turns, **options: Any) -> str:
     """Turns in the chat template of a tokenizer.
 
+    A system turn that the template refuses or leaves out stands before the first question.
+
     Args:
         tokenizer: of transformers, which runs templates in a sandbox.
         messages: the turns.
@@ -57,12 +78,16 @@ def rendered(tokenizer: Any, messages: Turns, **options: Any) -> str:
         UserError: the template fails, does not end, or gives nothing or far too much.
     """
     where = f"{tokenizer.name_or_path or 'the tokenizer'}: its chat template"
+    variables = {"enable_thinking": False, **options}
     try:
-        _refuse_powers(str(tokenizer.chat_template))
-        with _at_most(_STEPS):
-            text = tokenizer.apply_chat_template(
-                list(messages), tokenize=False, **{"enable_thinking": False, **options}
-            )
+        template = _dated(tokenizer.get_chat_template())
+        _refuse_endless(template, tuple(tokenizer.special_tokens_map.items()))
+        turns = list(messages)
+        if turns[0]["role"] == "system" and not _takes_system_turns(tokenizer, template):
+            turns = _without_system_turn(turns)
+        text = tokenizer.apply_chat_template(
+            turns, chat_template=template, tokenize=False, **variables
+        )
     except Exception as error:  # a template may raise anything, what it wants to say included
         raise UserError(f"{where} fails ({first_line(error)}); use that of another copy") from error
     if len(text) > _LONGEST or not text.strip():
@@ -70,43 +95,81 @@ def rendered(tokenizer: Any, messages: Turns, **options: Any) -> str:
     return str(text)
 
 
-@contextmanager
-def _at_most(steps: int) -> Iterator[None]:
-    """Raise `TimeoutError` in code that takes more steps than these: lines of a template, and calls
-    of functions.
-    """
-    left, before = steps, sys.gettrace()
-
-    def count(frame: Any, event: str, _: Any) -> Any:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            sys.settrace(None)
-            raise TimeoutError("it does not end")
-        return count if "template" in frame.f_code.co_filename else None
-
-    sys.settrace(count)
-    try:
-        yield
-    finally:
-        sys.settrace(before)
-
-
 @lru_cache
-def _refuse_powers(template: str) -> None:
-    """Refuse `a ** b`, which may take for ever in one step.
+def _refuse_endless(template: str, specials: tuple[tuple[str, str], ...]) -> None:
+    """Try a template in a process of its own, on a short conversation.
 
     Raises:
-        ValueError: the template has such a product.
-        Exception: it is no template.
+        TimeoutError: it does not end.
     """
-    from jinja2 import Environment
+    variables = {"messages": _TRIAL, "add_generation_prompt": True, **dict(specials)}
+    done = subprocess.run(
+        [sys.executable, "-I", template_trial.__file__],
+        input=json.dumps({"template": template, "variables": variables}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise TimeoutError("it does not end")
 
-    before = ""
-    for _, _, token in Environment().lex(template):
-        if token == "**" and before not in ("(", ","):  # there it is a function's arguments
-            raise ValueError("it takes a number to the power of another")
-        before = token if token.strip() else before
+
+def _takes_system_turns(tokenizer: Any, template: str) -> bool:
+    """Whether a template takes a system turn, and writes it down."""
+    found = _SYSTEM_TURNS.get(template)
+    if found is None:
+        found = _SYSTEM_TURNS[template] = _writes(tokenizer, template, _TRIAL[:2])
+        if not found:
+            log.warning("the chat template takes no system turn: it stands before the question")
+    return found
+
+
+def _writes(tokenizer: Any, template: str, turns: Turns) -> bool:
+    try:
+        text = tokenizer.apply_chat_template(list(turns), chat_template=template, tokenize=False)
+    except Exception:  # whatever the template raises, it refuses these turns
+        return False
+    return turns[0]["content"] in text
+
+
+def _without_system_turn(turns: Turns) -> list[Message]:
+    """The system turn's text before that of the first question."""
+    system, *others = turns
+    first = next((k for k, turn in enumerate(others) if turn["role"] == "user"), None)
+    if first is None:
+        return others
+    asked = f"{system['content']}\n\n{others[first]['content']}"
+    return [*others[:first], {**others[first], "content": asked}, *others[first + 1 :]]
+
+
+def _dated(template: str) -> str:
+    """The template with a fixed day in place of today, where it asks for the day."""
+    undecided = "strftime_now" in template and not template.startswith(_BEGIN)
+    return on_day(template, DAY) if undecided else template
+
+
+def on_day(template: str, day: str) -> str:
+    """A chat template that takes another day for today.
+
+    `strftime_now` is a function of transformers; a macro of the same name hides it, and writes the
+    parts of the day that a format asks for.
+
+    Args:
+        template: of a tokenizer, maybe with a day already.
+        day: in ISO format.
+
+    Example:
+        >>> from jinja2 import Environment
+        >>> dated = on_day("{{ strftime_now('%d %b %Y') }}", "2026-11-03")
+        >>> Environment(trim_blocks=True).from_string(dated).render()
+        '03 Nov 2026'
+    """
+    bare = template.partition(_END)[2] if template.startswith(_BEGIN) else template
+    if "strftime_now" not in bare:
+        return bare
+    noon = datetime.fromisoformat(f"{day}T12:00:00")
+    parts = {sign: noon.strftime(f"%{sign}") for sign in _SIGNS}
+    return f"{_BEGIN}{json.dumps(parts)}{_MACRO}{_END}{bare}"
 
 
 class PromptTokenizer:
@@ -128,8 +191,13 @@ class PromptTokenizer:
 
     def __init__(self, tokenizer: Any, window: int | None) -> None:
         self.tokenizer, self.window, self.system = tokenizer, window, ""
-        # A chat template includes its special tokens.
-        self._lead = leading_specials(tokenizer) if tokenizer.chat_template is None else []
+        self._lead = leading_specials(tokenizer)
+        self._heads: dict[str, str] = {}  # of chat templates
+
+    def use_day(self, day: str) -> None:
+        """Take this day, in ISO format, for today in chat templates that name it."""
+        if isinstance(self.tokenizer.chat_template, str):
+            self.tokenizer.chat_template = on_day(self.tokenizer.chat_template, day)
 
     def tell(self, done: int, count: int) -> None:
         """Tell of texts that were read, where somebody follows."""
@@ -141,9 +209,24 @@ class PromptTokenizer:
         return prompt_of(self.tokenizer, self.system, user, earlier, self.thinking)
 
     def encode(self, text: str) -> list[int]:
-        """Token ids with leading special tokens, without trailing ones."""
+        """Token ids with leading special tokens, without trailing ones.
+
+        They are those of transformers: a chat template writes its special tokens itself, any other
+        text begins with those of the tokenizer, unless they are written out.
+        """
         ids = [int(i) for i in self.tokenizer(text, add_special_tokens=False)["input_ids"]]
-        return ids if ids[: len(self._lead)] == self._lead else self._lead + ids
+        whole = ids[: len(self._lead)] == self._lead or self._is_chat(text)
+        return ids if whole else self._lead + ids
+
+    def _is_chat(self, text: str) -> bool:
+        """Whether the chat template wrote a text: it begins as all its conversations do."""
+        if self.tokenizer.chat_template is None:
+            return False
+        template = str(self.tokenizer.chat_template)
+        if template not in self._heads:
+            self._heads[template] = chat_head(self.tokenizer)
+        head = self._heads[template]
+        return head != "" and text.startswith(head)
 
     def encode_prompt(self, prompt: str) -> tuple[int, ...]:
         """Token ids of a prompt, with leading special tokens."""
@@ -153,11 +236,8 @@ class PromptTokenizer:
         return tuple(ids)
 
     def count_tokens(self, text: str) -> int:
-        """Tokens of a text; with the tokenizer's special tokens where no chat template has written
-        them.
-        """
-        bare = self.tokenizer.chat_template is None
-        return len(self.tokenizer(text, add_special_tokens=bare)["input_ids"])
+        """Tokens of a text, leading special ones included; see `encode`."""
+        return len(self.encode(text))
 
     def encode_prompts(self, prompts: Sequence[str], max_new_tokens: int) -> list[tuple[int, ...]]:
         """Token ids of prompts, each of which must leave room for `max_new_tokens` in the context
@@ -178,6 +258,21 @@ class PromptTokenizer:
                 "holds "
                 f"{self.window}; shorten the example"
             )
+
+
+def chat_head(tokenizer: Any) -> str:
+    """What all conversations in a chat template begin with; "" where it is their own words."""
+    texts = []
+    for role in ("user", "system", "assistant"):
+        for word in ("a", "b"):
+            turns = [{"role": role, "content": word}, {"role": "user", "content": word}]
+            try:
+                texts.append(rendered(tokenizer, turns if role != "user" else turns[1:]))
+            except UserError:  # such turns are refused
+                continue
+    least, most = min(texts, default=""), max(texts, default="")
+    same = (k for k, (one, other) in enumerate(zip(least, most, strict=False)) if one != other)
+    return least[: next(same, len(least))]
 
 
 def leading_specials(tokenizer: Any) -> list[int]:

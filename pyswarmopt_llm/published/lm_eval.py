@@ -150,12 +150,20 @@ def _harness_model(engine: Engine) -> Any:
     """The engine behind the interface of the harness."""
     from lm_eval.api.model import LM
 
+    tokenizer = getattr(engine, "tokenizer", None)
+    nothing = "" if tokenizer is None else tokenizer.bos_token or tokenizer.eos_token or ""
+
+    def split(context: str, continuation: str) -> tuple[str, str]:
+        # White space goes with what follows it, and nothing stands for the first token of a text.
+        kept = context.rstrip()
+        return kept or nothing, context[len(kept) :] + continuation
+
     class Resident(LM):
         def loglikelihood(self, requests: Sequence[Any]) -> list[tuple[float, bool]]:
             # Whether the continuation is the greedy one does not matter for the supported kinds.
             return [
                 (value, False)
-                for value in engine.loglikelihood([request.args for request in requests])
+                for value in engine.loglikelihood([split(*request.args) for request in requests])
             ]
 
         def loglikelihood_rolling(self, requests: Sequence[Any]) -> list[float]:

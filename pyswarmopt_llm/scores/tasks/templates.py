@@ -57,7 +57,8 @@ def _with_prompt(task: Task, template: str | None) -> Task:
     prompt, where = (template, "`template`") if template is not None else (task.prompt, task.source)
     if prompt is not None:
         check_template(prompt, where, sorted(columns))
-    left_out = columns - {"question", "choices", *placeholders(prompt or "")}
+    # Earlier turns come before every prompt.
+    left_out = columns - {"question", "choices", "earlier", *placeholders(prompt or "")}
     texts = [
         name
         for name in sorted(left_out)

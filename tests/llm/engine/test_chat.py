@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from search_helpers import louder, questions, small, swarm_llm, write_task
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.engine.chat import prompt_of
+from pyswarmopt_llm.engine.chat import PromptTokenizer, prompt_of, rendered
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.metrics.by_name import METRICS
 from pyswarmopt_llm.scores.metrics.objectives import check_window
@@ -174,3 +175,52 @@ def test_replies_that_end_by_their_length_are_said_once(
     caplog.clear()
     engine.generate(prompts, 40)
     assert caplog.text == ""
+
+
+def test_a_template_without_system_turns_has_the_text_before_the_first_question(
+    tiny_base: Path, tokenizer: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As Gemma's authors advise; templates refuse system turns, or leave them out."""
+    system = {"role": "system", "content": "Be brief."}
+    refused = (
+        "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no') }}{% endif %}"
+    )
+    ignored = "{% for m in messages if m.role != 'system' %}"
+    for loop in (refused, ignored):
+        tokenizer.chat_template = TEMPLATE.replace("{% for m in messages %}", loop)
+        asked = (
+            "<user>Be brief.\n\nI have a cat.<assistant>Nice.<user>What do I have?<assistant><no>"
+        )
+        assert prompt_of(tokenizer, "", TALK[-1]["content"], [system, *TALK[:-1]]) == asked
+        assert prompt_of(tokenizer, "Be brief.", TALK[-1]["content"], TALK[:-1]) == asked
+    assert caplog.text.count("takes no system turn") == 2
+
+
+def test_earlier_turns_are_in_the_prompt_and_not_said_to_be_missing(tmp_path: Path) -> None:
+    turns = [
+        {"role": "system", "content": "Be kind."},
+        *TALK,
+        {"role": "assistant", "content": "A cat."},
+    ]
+    lines = [
+        json.dumps({"messages": turns, "topic": f"all about pets and more of that {i}"})
+        for i in range(8)
+    ]
+    (tmp_path / "talks.jsonl").write_text("\n".join(lines))
+    note = load_task(str(tmp_path / "talks.jsonl")).note
+    assert "topic" in note and "earlier" not in note
+
+
+@pytest.mark.parametrize("form", ["%d %b %Y", "%Y-%m-%d", "%-d %B %Y", "%A, %H:%M"])
+def test_a_template_that_asks_for_the_day_gets_a_fixed_one(tokenizer: Any, form: str) -> None:
+    """As Python writes it; nothing else of the prompt changes."""
+    day_first = (
+        f"{{% if strftime_now is defined %}}\n{{{{ strftime_now('{form}') }}}}|{{% endif %}}"
+    )
+    tokenizer.chat_template = f"  {day_first}{TEMPLATE}"
+    today = tokenizer.apply_chat_template(TALK, tokenize=False, enable_thinking=False)
+    engine = PromptTokenizer(tokenizer, None)
+    for day in ("2026-11-03", "2026-11-21"):
+        engine.use_day(day)
+        told = datetime.fromisoformat(f"{day}T12:00").strftime(form)
+        assert rendered(tokenizer, TALK) == f"{told}|{today.partition('|')[2]}"

@@ -12,7 +12,7 @@ import pytest
 from search_helpers import WORDS, louder, small, swarm_llm
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.engine.transformers import load_engine
+from pyswarmopt_llm.engine.transformers import TransformersEngine, load_engine
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.published.lm_eval import LmEvalTask
 from pyswarmopt_llm.searching.loop import search
@@ -84,6 +84,24 @@ def test_our_number_is_the_harness_own(tiny_base: Path, tmp_path: Path, harness_
     assert found.per_item == tuple(expected[i] for i in range(24)) and 0 < found.value < 1
     assert task(engine, "dev").n == 15
     assert task.name == "toy_2"
+
+
+@pytest.mark.parametrize("text", ["Question: {{question}}\nAnswer:", "{{question}}:\n", ""])
+def test_a_chat_model_whose_tokenizer_adds_bos_has_it_as_in_the_harness(
+    tiny_base: Path, tmp_path: Path, harness_task: Any, text: str
+) -> None:
+    """Its chat template writes BOS itself, and the harness's texts are no conversations."""
+    from tokenizers.processors import TemplateProcessing
+
+    engine = load_engine(resolve_base(str(tiny_base)), "float32", "cpu", 1)
+    bos = (engine.tokenizer.bos_token, engine.tokenizer.bos_token_id)
+    adding = TemplateProcessing(single=f"{bos[0]} $A", special_tokens=[bos])
+    engine.tokenizer.backend_tokenizer.post_processor = adding
+    engine = TransformersEngine(engine.model, engine.tokenizer)
+    file = harness_task({"validation": 3, "test": 40}, doc_to_text=text)
+    found = LmEvalTask(str(file))(engine, "test")
+    expected = theirs(engine, tmp_path, "toy_2")
+    assert found.per_item == tuple(expected[i] for i in range(40))
 
 
 def test_one_split_is_divided(tiny_base: Path, tmp_path: Path, harness_task: Any) -> None:
