@@ -24,7 +24,7 @@ class MergeConfig:
     out: Annotated[str, Option("Adapter directory to create.", "ADAPTER", opt.OUTPUT)]
     method: Annotated[str, Option("A method (the long help names them).", "M")] = "uniform-soup"
     space: Annotated[
-        str | None, Option("factor (A and B) or delta (B A); default: the method's own.", "S")
+        str | None, Option("delta (B A) or factor (A and B); default: the method's own.", "S")
     ] = None
     weights: Annotated[
         str | None, Option("One number per expert, or one for all: 0.5,0.3,0.2.", "W,W")

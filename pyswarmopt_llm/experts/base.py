@@ -20,6 +20,7 @@ from pyswarmopt_llm.experts.pretrained import (
     loading,
     read_tokenizer,
     refuse_codes,
+    refuse_kernels,
 )
 
 # Files of the tokenizer; a changed chat template changes every score.
@@ -241,6 +242,7 @@ def empty_model(base: BaseModel, **options: Any) -> Any:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     safe: dict[str, Any] = {"trust_remote_code": False}
+    refuse_kernels(base.path, base.spec)
     with loading(base.spec, "cannot be loaded as a language model"), torch.device("meta"):
         config = AutoConfig.from_pretrained(base.path, local_files_only=True, **safe)
         return AutoModelForCausalLM.from_config(config, **safe, **options)

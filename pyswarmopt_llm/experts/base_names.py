@@ -7,8 +7,8 @@ import re
 _CACHED = re.compile(r"(?:^|/)models--(?:[^/]+--)?([^/]+?)(?:/snapshots/[^/]+)?$")
 # Words on how a model is stored; "Meta" is left out of newer names, and v0.1 is Mistral's first.
 _STORAGE = re.compile(
-    r"unsloth|bnb|hf|mlx|gguf|gptq|awq|dynamic|nf4|[bf]p?(8|16)|int[48]|(4|8|16)bit"
-    r"|quantized\..*|w\d+a\d+|meta|v0\.1"
+    r"unsloth|bnb|hf|mlx|gguf|gptq|awq|exl[23]|hqq|dynamic|(bf|fp?)(4|8|16|32)|(nv|mx)fp4|nf4"
+    r"|int[48]|(4|8|16)bits?|quantized\..*|w\d+a\d+|meta|v0\.1"
 )
 
 

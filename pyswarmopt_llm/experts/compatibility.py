@@ -11,8 +11,8 @@ share 0.04.
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
@@ -357,11 +357,12 @@ def inspect_weights(report: PreflightReport, base: str | None = None) -> Preflig
             problems.append(ExpertProblem(info.name, error.text))
         else:
             pool[info.name] = {name: spectrum(change) for name, change in changes.items()}
+    medians = _Pool(pool.values())
     for info in report.experts:
         spectra = pool.get(info.name, {})
         if not any(spectrum.norm for spectrum in spectra.values()):
             words = [IDLE] if spectra else []
-        elif words := [*_unusual_norms(spectra, pool), *_unusual_shares(spectra, pool)]:
+        elif words := [*_unusual_norms(spectra, medians), *_unusual_shares(spectra, medians)]:
             models = {"base": base or "BASE", "adapter": info.path, "against": "base"}
             seen = command("eval", **models, task="TASK.json")
             words.append(f"see what it does ({seen}), or remove it")
@@ -370,13 +371,33 @@ def inspect_weights(report: PreflightReport, base: str | None = None) -> Preflig
     return replace(report, problems=tuple(problems), spectra=pool)
 
 
-def _unusual_norms(spectra: Spectra, pool: Mapping[str, Spectra]) -> Iterator[str]:
+class _Pool:
+    """The medians of a pool, taken once for all its adapters.
+
+    Attributes:
+        norms: module -> median norm, of modules that enough adapters change.
+        shares: module and rank -> median share; a lower rank alone raises the share, so that only
+            equals are compared.
+    """
+
+    def __init__(self, pool: Iterable[Spectra]) -> None:
+        norms: dict[str, list[float]] = defaultdict(list)
+        shares: dict[tuple[str, int], list[float]] = defaultdict(list)
+        for spectra in pool:
+            for module, spectrum in spectra.items():
+                norms[module].append(spectrum.norm)
+                shares[module, spectrum.rank].append(spectrum.share)
+        self.norms = {key: median(found) for key, found in norms.items() if len(found) >= LEAST}
+        self.shares = {key: median(found) for key, found in shares.items() if len(found) >= LEAST}
+
+
+def _unusual_norms(spectra: Spectra, pool: _Pool) -> Iterator[str]:
     """Remark on an adapter whose changes are louder or quieter than those of its pool."""
-    ratios = {}
-    for module, spectrum in spectra.items():
-        norms = [other[module].norm for other in pool.values() if module in other]
-        if len(norms) >= LEAST and median(norms) > 0:
-            ratios[module] = spectrum.norm / median(norms)
+    ratios = {
+        module: spectrum.norm / pool.norms[module]
+        for module, spectrum in spectra.items()
+        if pool.norms.get(module)
+    }
     loud = {module: ratio for module, ratio in ratios.items() if ratio > RATIO}
     quiet = {module: ratio for module, ratio in ratios.items() if ratio < 1 / RATIO}
     for odd, worst, bound in (
@@ -391,15 +412,14 @@ def _unusual_norms(spectra: Spectra, pool: Mapping[str, Spectra]) -> Iterator[st
             )
 
 
-def _unusual_shares(spectra: Spectra, pool: Mapping[str, Spectra]) -> Iterator[str]:
+def _unusual_shares(spectra: Spectra, pool: _Pool) -> Iterator[str]:
     """Remark on an adapter with more in one direction a module than its pool."""
-    excesses = []
-    for module, spectrum in spectra.items():
-        others = (other[module] for other in pool.values() if module in other)
-        # A lower rank alone raises the share: only equals are compared.
-        shares = [other.share for other in others if other.rank == spectrum.rank]
-        if len(shares) >= LEAST:
-            excesses.append(spectrum.share - median(shares))
+    keys = [(module, spectrum.rank) for module, spectrum in spectra.items()]
+    excesses = [
+        spectra[module].share - pool.shares[module, rank]
+        for module, rank in keys
+        if (module, rank) in pool.shares
+    ]
     if excesses and median(excesses) > EXCESS:
         share = median(spectrum.share for spectrum in spectra.values())
         yield (

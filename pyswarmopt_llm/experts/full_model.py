@@ -93,11 +93,11 @@ def write_model(base: BaseModel, values: Mapping[str, Tensor], folder: Path) -> 
         values: name of a weight of the base -> its value in the base's dtype; may be
             `interfaces.Computed`.
         folder: an empty directory of our own.
+
+    Raises:
+        UserError: see `copy_companions`.
     """
-    for pattern in _COMPANIONS:
-        for file in base.path.glob(pattern):
-            if not file.name.endswith(".index.json"):
-                shutil.copyfile(file, folder / file.name)
+    copy_companions(base, folder)
     stored = StoredTensors(base.weight_files)
     shards: dict[str, list[str]] = defaultdict(list)
     for name in values:
@@ -112,6 +112,26 @@ def write_model(base: BaseModel, values: Mapping[str, Tensor], folder: Path) -> 
         (folder / "model.safetensors.index.json").write_text(
             json.dumps(index, indent=2), encoding="utf-8"
         )
+
+
+def copy_companions(base: BaseModel, folder: Path) -> None:
+    """Copy what lies beside a base's weights.
+
+    Raises:
+        UserError: a file is a link out of the base's directory: what it leads to may be anything,
+            and a model is made to be published.
+    """
+    home = base.path.resolve()
+    if home.parent.name == "snapshots":  # of the hub's cache, whose files are links to blobs/
+        home = home.parent.parent
+    for file in [file for pattern in _COMPANIONS for file in base.path.glob(pattern)]:
+        if not file.resolve().is_relative_to(home):
+            raise UserError(
+                f"{file}: is a link out of {base.spec}, and would be copied with what it leads to; "
+                "put the file itself there, or remove the link"
+            )
+        if file.is_file() and not file.name.endswith(".index.json"):
+            shutil.copyfile(file, folder / file.name)
 
 
 def write_tensors(

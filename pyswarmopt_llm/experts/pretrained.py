@@ -14,9 +14,12 @@ from typing import Any
 import torch
 
 from pyswarmopt_llm.common.errors import UserError, first_line
+from pyswarmopt_llm.experts.files import read_json
 from pyswarmopt_llm.experts.safetensors_file import DTYPES, read_header
 
 log = logging.getLogger(__name__)
+_ATTENTION = frozenset({"eager", "sdpa", "flex_attention"})  # of transformers and torch
+_ATTENTION_KEYS = frozenset({"attn_implementation", "attn_implementation_internal"})
 BITSANDBYTES = "bitsandbytes"
 
 
@@ -35,6 +38,7 @@ def load_weights(kind: Any, path: str | Path, where: str, what: str, **options: 
             configuration leaves out.
     """
     safe = {"use_safetensors": True, "trust_remote_code": False}
+    refuse_kernels(path, where)
     with loading(where, f"cannot be loaded as a {what}"):
         model, found = kind.from_pretrained(path, output_loading_info=True, **safe, **options)
     if missing := sorted(found["missing_keys"]):  # transformers fills them with random numbers
@@ -43,6 +47,47 @@ def load_weights(kind: Any, path: str | Path, where: str, what: str, **options: 
         )
     _judge_unused(model, sorted(found["unexpected_keys"]), where)
     return model.eval()
+
+
+def refuse_kernels(path: str | Path, where: str) -> None:
+    """Refuse a configuration that names code for attention beyond torch's own.
+
+    With the package `kernels`, transformers fetches what ``attn_implementation`` names from the hub,
+    and runs it.
+
+    Args:
+        path: directory or hub id; without config.json (GGUF) nothing is named.
+        where: start of error messages.
+
+    Raises:
+        UserError: it does, or cannot be read.
+    """
+    from transformers.utils import cached_file
+
+    with loading(where, "its config.json cannot be read"):
+        file = cached_file(path, "config.json", _raise_exceptions_for_missing_entries=False)
+    named = [] if file is None else attention_in(read_json(Path(file)))
+    foreign = sorted(set(named) - _ATTENTION)
+    if foreign:
+        raise UserError(
+            f"{where}: its config.json names code for attention, {foreign[0]}, which may be "
+            "fetched from the hub and run; remove attn_implementation from config.json"
+        )
+
+
+def attention_in(config: Any) -> list[str]:
+    """What a configuration, and those in it, have as implementation of attention.
+
+    Example:
+        >>> attention_in({"text_config": {"attn_implementation": "org/repo"}})
+        ['org/repo']
+    """
+    if not isinstance(config, dict):
+        return []
+    names = [config[key] for key in config if key.strip("_") in _ATTENTION_KEYS]
+    parts = [part for name in names if isinstance(name, dict) for part in name.values()]
+    found = [str(name) for name in [*names, *parts] if isinstance(name, str)]
+    return [*found, *(name for value in config.values() for name in attention_in(value))]
 
 
 def _judge_unused(model: Any, unused: Sequence[str], where: str) -> None:

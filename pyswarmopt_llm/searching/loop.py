@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 
 from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.files.json_types import typed
 from pyswarmopt_llm.common.files.regular import user_path, versions
@@ -332,8 +333,10 @@ def _without_numbers(run: Run) -> list[str]:
 def _write_best(job: Job, run: Run, chosen: Contestant) -> Patch:
     """The patch that the files in ``best/`` hold."""
     space, folder = job.space, run.path / "best"
-    if folder.exists():  # an earlier process was stopped after writing it
+    if folder.is_dir():  # an earlier process was stopped after writing it
         shutil.rmtree(folder)
+    elif folder.exists():  # rmtree would wait for a writer of a pipe
+        raise UserError(f"{folder}: is no directory; remove it, and resume the run")
     if chosen.patch is not None:
         save_patch(chosen.patch, job.experts, folder)
     else:

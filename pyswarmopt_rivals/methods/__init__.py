@@ -38,8 +38,7 @@ def _table(kind: Kind, *methods: Method) -> Mapping[str, Method]:
 METHODS = _table(
     "rule",
     Method("uniform-soup", "plain average (Wortsman 2022)",
-           "Wortsman et al. 2022, arXiv 2203.05482", "methods.searching.soups:uniform_soup",
-           spaces=FACTOR_FIRST),
+           "Wortsman et al. 2022, arXiv 2203.05482", "methods.searching.soups:uniform_soup"),
     Method("task-arithmetic", "weighted sum (Ilharco 2023)",
            "Ilharco et al. 2023, arXiv 2212.04089", "methods.rules.sparsify:TASK_ARITHMETIC",
            weight=0.4),
@@ -81,7 +80,7 @@ SEARCHING = _table(
            "methods.searching.soups:best_single", spaces=FACTOR_FIRST, needs=_DEV),
     Method("greedy-soup", "average of those that help on dev (Wortsman 2022)",
            "Wortsman et al. 2022, arXiv 2203.05482",
-           "methods.searching.soups:greedy_soup", spaces=FACTOR_FIRST, needs=_DEV),
+           "methods.searching.soups:greedy_soup", needs=_DEV),
     Method("regmean", "nearest outputs in least squares (Jin 2023)",
            "Jin et al. 2023, arXiv 2212.09849", "methods.training.inside:regmean",
            spaces=DELTA, needs=_DATA),

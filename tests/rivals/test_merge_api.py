@@ -5,10 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
+from search_helpers import swarm_llm
 
 import pyswarmopt_llm as sl
+from pyswarmopt_llm.experts.adapter import read_adapter
 from pyswarmopt_rivals.merge import merge
 from pyswarmopt_rivals.merge_config import MergeConfig
+
+MODULE = "model.layers.0.self_attn.q_proj"
 
 
 def test_arguments_are_those_of_the_configuration(
@@ -23,3 +29,29 @@ def test_arguments_are_those_of_the_configuration(
     assert weights[0] == weights[1]
     with pytest.raises(sl.UserError):
         sl.merge(str(tiny_base), experts, "task-arithmetic", None, tmp_path / "a")
+
+
+def changes(folder: Path, scale: float) -> dict[str, torch.Tensor]:
+    """Module -> scale B A, from the file."""
+    stored = load_file(folder / "adapter_model.safetensors")
+    pairs = {key.partition(".lora_A")[0]: a for key, a in stored.items() if "lora_A" in key}
+    return {name: scale * stored[f"{name}.lora_B.weight"] @ a for name, a in pairs.items()}
+
+
+@pytest.mark.parametrize("options", [(), ("--method", "uniform-soup", "--space", "delta")])
+def test_the_default_is_the_average_of_the_changes(
+    options: tuple[str, ...],
+    tiny_base: Path,
+    tiny_experts: list[Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "mean"
+    experts = tiny_experts[:2]
+    given = ("--base", tiny_base, "--experts", *experts, "--out", out)
+    assert swarm_llm(capsys, "merge", *given, *options)[0] == 0
+    first, second = (changes(path, read_adapter(path).modules[MODULE].scale) for path in experts)
+    found = changes(out, 1.0)
+    assert found.keys() == first.keys()
+    for name, value in found.items():
+        torch.testing.assert_close(value, (first[name] + second[name]) / 2, rtol=1e-4, atol=1e-6)

@@ -14,6 +14,7 @@ import os
 import re
 import secrets
 import stat
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -336,10 +337,14 @@ def sample_digest(path: Path) -> str:
     Cheap for files of any size, and sure to change with any retraining, requantisation or
     truncation; a change of a few single weights between the blocks goes unseen. Files up to 4 MiB
     are hashed whole.
+
+    Raises:
+        UserError: no regular file; a pipe would wait for a writer.
+        OSError: it is not there, or may not be read.
     """
-    size = path.stat().st_size
-    digest = hashlib.sha256(str(size).encode())
-    with path.open("rb") as file:
+    with open_regular(path, sys.maxsize) as file:
+        size = os.fstat(file.fileno()).st_size
+        digest = hashlib.sha256(str(size).encode())
         if size <= _BLOCKS * _BLOCK_BYTES:
             digest.update(file.read())
         else:

@@ -1,9 +1,10 @@
 """Soups: the plain average of all experts, or of those that help on dev; and the best expert alone.
 
-Wortsman et al. 2022, arXiv 2203.05482, there of whole models. Uniform soup: in ``factor`` space A
-and B are averaged each, as in a swarm's search; in ``delta`` space dW = (1/n) sum dW_i. Greedy
-soup, recipe 1: sort by validation accuracy; ingredients <- {}; for each expert, if
-accuracy(average(ingredients + expert)) >= accuracy(average(ingredients)), keep it.
+Wortsman et al. 2022, arXiv 2203.05482, there of whole models. Uniform soup: in ``delta`` space dW =
+(1/n) sum dW_i, the average of the models; in ``factor`` space A and B are averaged each, whose
+product has cross terms B_i A_j as well. Greedy soup, recipe 1: sort by validation accuracy;
+ingredients <- {}; for each expert, if accuracy(average(ingredients + expert)) >=
+accuracy(average(ingredients)), keep it.
 """
 
 from __future__ import annotations

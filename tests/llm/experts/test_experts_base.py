@@ -18,7 +18,7 @@ from search_helpers import questions, small, swarm_llm, write_task
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.engine.chat import prompt_of, rendered
-from pyswarmopt_llm.experts.base import load_model, load_tokenizer, resolve_base
+from pyswarmopt_llm.experts.base import load_model, load_tokenizer, resolve_base, skeleton
 from pyswarmopt_llm.experts.base_names import same_model
 from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.searching.prepare import prepare
@@ -299,3 +299,37 @@ def test_a_search_says_what_is_odd_about_its_experts(
         if not note.startswith("zeros"):  # there it is more than a warning
             assert note.replace(": ", ": warning: ", 1) in checked
     assert "zeros: changes nothing, in PEFT neither" in checked and "bee: ok\n" in checked
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"attn_implementation": "org/kernel"},
+        {"_attn_implementation": "org/kernel@main:forward"},
+        {"attn_implementation": {"": "sdpa", "text_config": "org/kernel"}},
+        {"text_config": {"attn_implementation": "paged|org/kernel"}},
+    ],
+)
+def test_code_for_attention_that_a_config_names_is_refused(
+    settings: dict[str, Any], tiny_base: Path, tmp_path: Path
+) -> None:
+    """With the package kernels, transformers fetches and runs it; without it the refusal is the
+    same.
+    """
+    base = resolve_base(str(changed_base(tiny_base, tmp_path / "strange", settings)))
+    for load in (skeleton, lambda base: load_model(base, torch.float32)):
+        with pytest.raises(UserError, match=r"strange: its config\.json names code .*org/kernel"):
+            load(base)
+
+
+def test_attention_of_transformers_itself_is_accepted(tiny_base: Path, tmp_path: Path) -> None:
+    own = {"attn_implementation": "sdpa"}
+    base = resolve_base(str(changed_base(tiny_base, tmp_path / "own", own)))
+    assert load_model(base, torch.float32)[0].config._attn_implementation == "sdpa"
+
+
+def changed_base(base: Path, out: Path, settings: dict[str, Any]) -> Path:
+    shutil.copytree(base, out)
+    config = json.loads((out / "config.json").read_text(encoding="utf-8"))
+    (out / "config.json").write_text(json.dumps(config | settings), encoding="utf-8")
+    return out

@@ -157,6 +157,16 @@ def test_weights_that_are_no_file_are_not_read(
         read_adapter(expert)
 
 
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_weights_of_a_base_that_are_no_file_are_not_read(
+    kind: str, tiny_base: Path, tmp_path: Path
+) -> None:
+    base = shutil.copytree(tiny_base, tmp_path / "base")
+    KINDS[kind](base / "more.safetensors")
+    with not_for_ever(20), pytest.raises(UserError, match=r"more\.safetensors: not a regular file"):
+        resolve_base(str(base))
+
+
 def test_a_repeated_key_is_found_in_linear_time() -> None:
     """Counted, not timed: each key of 3,000 is compared with a handful of others, not with all."""
     compared = 0

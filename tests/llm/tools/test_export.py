@@ -112,6 +112,34 @@ def test_files_of_tensors_are_those_of_the_library_and_hold_one_in_memory_at_a_t
     assert len(alive) == len(tensors)
 
 
+def test_links_out_of_the_base_are_not_copied_into_a_merged_model(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
+) -> None:
+    secret = tmp_path / "id_rsa"
+    secret.write_text("PRIVATE KEY")
+    base = Path(shutil.copytree(tiny_base, tmp_path / "strange"))
+    (base / "merges.txt").symlink_to(secret)
+    with pytest.raises(UserError, match=r"merges\.txt: is a link out of"):
+        export_model(str(tiny_experts[0]), tmp_path / "out", base=str(base))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_base_in_the_cache_of_the_hub_is_copied_through_its_links(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
+) -> None:
+    cached = tmp_path / "models--org--tiny"
+    snapshot, blobs = cached / "snapshots" / "1a2b", cached / "blobs"
+    for folder in (snapshot, blobs):
+        folder.mkdir(parents=True)
+    for number, file in enumerate(sorted(tiny_base.iterdir())):
+        shutil.copyfile(file, blobs / str(number))
+        (snapshot / file.name).symlink_to(f"../../blobs/{number}")
+    export_model(str(tiny_experts[0]), tmp_path / "out", base=str(snapshot))
+    for name in ("config.json", "tokenizer.json"):
+        assert (tmp_path / "out" / name).read_bytes() == (tiny_base / name).read_bytes()
+        assert not (tmp_path / "out" / name).is_symlink()
+
+
 # GGUF
 
 
