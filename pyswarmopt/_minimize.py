@@ -103,9 +103,10 @@ def minimize(
         progress: show a bar with the share of the budget used, the time left, evaluations and the
             best value on standard error.
         on_error: what to do when `fun` raises: "raise", "worst" or ("retry", n).
-        checkpoint: a file; written after each iteration, and if it exists the search goes on from
-            there, bit for bit. Its best point is evaluated once more then, which is not counted: a
-            file of another objective is refused (not with noise).
+        checkpoint: a file; written after each iteration, unless that took more than a tenth of the
+            time, and at the end. If it exists the search goes on from there, bit for bit. Its best
+            point is evaluated once more then, which is not counted: a file of another objective is
+            refused (not with noise).
         integrality: (D,) mask of the coordinates that are integers, or one truth value for all:
             they are rounded for `fun` and in the result.
         constraints: one or several: callables g with g(x) <= 0 where x is allowed, SciPy's

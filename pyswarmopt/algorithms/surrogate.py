@@ -20,6 +20,7 @@ from pyswarmopt.parts.topology import Topology
 from pyswarmopt.parts.velocity import Snapshot, VelocityRule
 
 ARCHIVE, RADIUS = "archive", "radius"  # entries of `State.memory`
+SCOUT = 0  # the particle that follows the model
 POINTS = 1.5  # best points per unknown that the model is fitted to
 WIDER, NARROWER = 1.4, 0.85  # the radius after the scout has found a new best, or has not
 NARROWEST, WIDEST = 0.05, 4.0  # in standard deviations of the points, per sqrt(D)
@@ -45,6 +46,8 @@ class ModelInformant:
         fitted = math.ceil(POINTS * unknowns(dim, mixed=dim <= FULL_UP_TO))
         archive = _with_the_latest(state, room=math.ceil(self.memory * fitted))
         state.memory[ARCHIVE] = torch.from_numpy(archive)
+        if state.mover not in (None, SCOUT):
+            return attractors
         best = archive[np.argsort(archive[:, -1], kind="stable")[:fitted]]
         model = fit(best[:, :-1], best[:, -1])
         if model is None:
@@ -52,13 +55,13 @@ class ModelInformant:
         radius = self._adapted(state)
         state.memory[RADIUS] = torch.tensor(radius, dtype=torch.float64)
         attractors = attractors.expand(n, dim).clone()
-        attractors[0] = torch.from_numpy(model.minimum(radius * math.sqrt(dim))).to(attractors)
+        attractors[SCOUT] = torch.from_numpy(model.minimum(radius * math.sqrt(dim))).to(attractors)
         return attractors
 
     def _adapted(self, state: State) -> float:
         if RADIUS not in state.memory:
             return self.radius
-        better = state.costs[0] <= state.leader_cost
+        better = state.costs[SCOUT] <= state.leader_cost
         return min(
             max(float(state.memory[RADIUS]) * (WIDER if better else NARROWER), NARROWEST), WIDEST
         )
@@ -68,13 +71,13 @@ def _with_the_latest(state: State, room: int) -> Floats:
     """The archive with the points that were evaluated since; a row is a point and its cost,
     (points, D + 1).
     """
-    rows = np.column_stack([state.positions.to("cpu", torch.float64).numpy(), state.costs])
+    rows = np.column_stack([state.positions.cpu().double().numpy(), state.costs])
     finite = np.isfinite(rows[:, -1])
     if state.in_flight is not None:
         finite &= ~state.in_flight.pending  # their costs are those of other positions
     if ARCHIVE not in state.memory:
         return np.asarray(rows[finite][-room:])
-    archive = state.memory[ARCHIVE].numpy()
+    archive = state.memory[ARCHIVE].cpu().numpy()
     new = [row for row in rows[finite] if not (archive == row).all(axis=1).any()]
     return np.concatenate([archive, *(row[None] for row in new)])[-room:]
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import glob
 import json
+import math
 import os
 import stat
+import time
 import tokenize
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -28,6 +30,7 @@ HEADER = "header.json"
 MOST_ENTRIES = 1024
 MOST_HEADER = 2**27  # bytes of JSON: the bounds of a million coordinates
 MOST_TEXT = 200  # characters of an error
+WRITING = 0.1  # share of a search's time, at most
 
 
 def write(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
@@ -57,17 +60,73 @@ def write(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-        # by a process that was killed while it wrote
-        for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-            left.unlink(missing_ok=True)
+        _sweep(path)
     finally:
         temporary.unlink(missing_ok=True)
     _sync_directory(path.parent)
 
 
-def _temporary(path: Path) -> Path:
-    """Temporary file that replaces the one at `path` when it is complete."""
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+class Writer:
+    """Keeps a search's checkpoint up to date, in at most a tenth of its time.
+
+    A state that comes sooner waits for a later one, or for the end. So what a killed search loses is
+    nine times as long as a write, however large its history grows.
+
+    Args:
+        path: of the file.
+        clock: in seconds.
+    """
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self.path = path
+        self._clock = clock
+        self._due = -math.inf
+        self._waiting: Mapping[str, Any] | None = None
+
+    def keep(self, state: Mapping[str, Any]) -> None:
+        """Write a state, which must stay as it is, now or later."""
+        self._waiting = state
+        if self._clock() >= self._due:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the latest state, if it waits."""
+        state = self._waiting
+        if state is None:
+            return
+        self._waiting = None
+        began = self._clock()
+        write(self.path, state)
+        ended = self._clock()
+        self._due = ended + (ended - began) * (1 / WRITING - 1)
+
+
+def _temporary(path: Path, process: int | str | None = None) -> Path:
+    """Temporary file of a process, by default this one, that replaces the one at `path` when it is
+    complete.
+    """
+    return path.with_name(f".{path.name}.{process or os.getpid()}.tmp")
+
+
+def _sweep(path: Path) -> None:
+    """Delete what processes left that were killed while they wrote; those that run may still write."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        process = left.name.removeprefix(f".{path.name}.").removesuffix(".tmp")
+        if process.isdecimal() and not _runs(int(process)):
+            left.unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    """Whether a process is there; on Windows, where asking would end it, it is taken to be."""
+    if os.name == "nt":
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def checked_path(path: str | os.PathLike[str]) -> Path:

@@ -23,7 +23,7 @@ def as_points(name: str, data: npt.ArrayLike | Tensor) -> Floats:
     """A finite (n, D) array, a copy of what was given."""
     source = matrix(name, data)
     points = np.array(
-        source.double().cpu().numpy() if is_tensor(source) else source, dtype=np.float64
+        source.cpu().double().numpy() if is_tensor(source) else source, dtype=np.float64
     )
     finite = np.isfinite(points).all(axis=1)
     if not finite.all():
@@ -152,7 +152,7 @@ def as_values(data: npt.ArrayLike | Tensor, shape: tuple[int, ...]) -> Floats:
         raise ValueError("values hold something else than numbers")
     try:
         values = np.array(
-            data.double().numpy(force=True) if is_tensor(data) else data, dtype=np.float64
+            data.cpu().double().numpy(force=True) if is_tensor(data) else data, dtype=np.float64
         )
     except OverflowError:
         raise ValueError("values hold a number beyond the range of float64") from None

@@ -103,6 +103,11 @@ class State:
         """
         return self.generation - self.born
 
+    @property
+    def mover(self) -> int | None:
+        """The particle that moves next by itself; None where all move at once."""
+        return None if self.in_flight is None else self.in_flight.next()
+
     def count(self, evaluated: Bools | None) -> None:
         """Count a round of evaluations, of the particles in a mask, (N,), or of all of them."""
         self.generation += 1
@@ -156,11 +161,22 @@ class State:
         sizes = {"N": len(values["positions"])}
         return cls(
             **values,
-            memory={name: owned(value) for name, value in entries_under(MEMORY, saved).items()},
+            memory=_memory(values["positions"].dtype, saved, owned),
             in_flight=InFlight.from_state(as_arrays(flights), IN_FLIGHT, sizes)
             if flights
             else None,
         )
+
+
+def _memory(
+    dtype: torch.dtype, saved: Mapping[str, Any], owned: Callable[[Tensor], Tensor]
+) -> dict[str, Tensor]:
+    """What parts of the recipe remember; float64 beside positions of another dtype stays on the CPU,
+    for some devices have none.
+    """
+    entries = entries_under(MEMORY, saved)
+    wide = {n for n, value in entries.items() if value.dtype == torch.float64 != dtype}
+    return {n: copied(v.cpu()) if n in wide else owned(v) for n, v in entries.items()}
 
 
 def _check(saved: Mapping[str, Any], kinds: dict[str, str]) -> None:
@@ -199,7 +215,8 @@ AXES = {
     "leader_position": "D", "best_position": "D", "worst_position": "D",
 }  # fmt: skip
 KNOWN_MEMORY = {
-    "links": (torch.int64, "Nk"), "exemplars": (torch.int64, "ND"),
+    "links": (torch.int64, "Nk"), "links_of": (torch.int64, ""),
+    "exemplars": (torch.int64, "ND"),
     "archive": (torch.float64, "PE"), "radius": (torch.float64, ""),
     "starting_extent": (torch.float64, ""),
 }  # fmt: skip

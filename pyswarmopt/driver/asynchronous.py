@@ -126,7 +126,7 @@ class AsynchronousSearch(Search):
         evaluator.calls += 1
         if outcome is None:
             outcome = evaluator.outcome(future, point)
-        last = evaluator.left <= len(self._calls)
+        last = evaluator.left <= len(self._calls) or evaluator.late
         if tries <= evaluator.retries and not last and evaluator.failed(outcome):
             self._call(ticket, point, tries + 1)
         else:

@@ -118,8 +118,8 @@ class Evaluator:
             Results do not depend on it. Ignored for a vectorised `fun`.
         on_error: what follows when `fun` raises: "raise" it again, count the point as the "worst"
             possible, or ("retry", n): call it up to n times more, also after a NaN, and then raise;
-            a failure whose retries `max_evals` cuts off counts as the worst, so that the last call
-            does not cost the result of all others.
+            a failure whose retries `max_evals` or the time limit cuts off counts as the worst, so
+            that the last call does not cost the result of all others.
         max_evals: the most calls of `fun`; a call on m points counts m, and failed tries of the
             first call none.
         outputs: None, or how many numbers `fun` gives for a point: ``(D,) -> (outputs,)``.
@@ -208,6 +208,11 @@ class Evaluator:
         return int(min(max(left, 0), sys.maxsize))
 
     @property
+    def over(self) -> bool:
+        """Whether calls or time are used up, so that no failed call is made again."""
+        return not self.left or self.late
+
+    @property
     def _keeps_one(self) -> bool:
         return bool(self.vectorized) or self.confirms
 
@@ -227,7 +232,7 @@ class Evaluator:
             return values, evaluated, error
         for i, outcome in outcomes.items():
             try:
-                values[i], evaluated[i] = self.value(outcome, last=not self.left), True
+                values[i], evaluated[i] = self.value(outcome, last=self.over), True
             except Exception as error:
                 failure = failure or error
         return values, evaluated, failure
@@ -240,6 +245,8 @@ class Evaluator:
         self._evaluate(points, [i for i in range(len(points)) if i not in outcomes], outcomes)
         for _ in range(self.retries):
             again = [i for i, outcome in outcomes.items() if self.failed(outcome)]
+            if not again or self.over:
+                break
             self._evaluate(points, again, outcomes)
         return outcomes
 
@@ -301,7 +308,7 @@ class Evaluator:
             outcome = self._batch(x[None])[0] if self.vectorized else self._call(x)
             if not self.failed(outcome):
                 break
-        value = self.value(outcome, last=not self.left)
+        value = self.value(outcome, last=self.over)
         if not self.shape:
             self._again = self.calls, float(value)
         return value
@@ -480,6 +487,8 @@ def _as_floats(values: Any) -> Floats:
     array = np.asarray(values)
     if array.dtype.kind == "c":
         raise WrongShapeError("fun returned complex numbers; it must return real ones")
+    if not holds_numbers(array):
+        raise WrongShapeError(f"fun returned {array.dtype} of shape {array.shape}, not numbers")
     try:
         return array.astype(np.float64)
     except OverflowError:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pyswarmopt.driver.problem.space import Space
 
 LARGEST_EXPONENT = 450  # of 2: the squares of smaller values can be added up
+PARTICLE_COLUMNS = 3  # numbers of a `ParticleRecord` before its position
 Granularity = Literal["iteration", "particles"]
 
 
@@ -103,7 +104,7 @@ class History:
         self.granularity = granularity
         self._limit, self._space = limit, space
         self._stride = 1
-        self._records: list[Any] = []
+        self._rows = _Rows(np.empty((0, 0)))  # numbers of the records, each as `state_dict` has it
 
     def add(
         self,
@@ -126,38 +127,48 @@ class History:
         """
         values = np.asarray(values, dtype=np.float64)
         if self.granularity == "iteration":
-            mean_and_spread = _mean_and_spread(values)
-            records: list[Any] = [Record(iteration, evaluations, best, *mean_and_spread)]
-            coming, limit = 1, self._limit
+            rows = np.array([[iteration, evaluations, best, *_mean_and_spread(values)]])
+            limit = self._limit
         elif points is None:
             raise ValueError("a history of particles needs their positions: add(..., points=...)")
         else:
-            numbers = range(len(values)) if particles is None else particles.tolist()
-            rows = zip(numbers, values.tolist(), points, strict=True)
-            records = [ParticleRecord(iteration, i, value, x.copy()) for i, value, x in rows]
-            coming = len(values)
-            limit = max(2 * coming, 256 * self._limit // points.shape[1])
-        while iteration % self._stride == 0 and 0 < len(self._records) > limit - coming:
+            numbers = np.arange(len(values)) if particles is None else particles
+            number = np.full(len(values), float(iteration))
+            rows = np.column_stack([number, numbers, values, points])
+            limit = max(2 * len(rows), 256 * self._limit // points.shape[1])
+        while iteration % self._stride == 0 and 0 < len(self) > limit - len(rows):
             self._stride *= 2
-            self._records = [r for r in self._records if r.iteration % self._stride == 0]
+            kept = self._rows.all
+            self._rows = _Rows(kept[kept[:, 0] % self._stride == 0])
         if iteration % self._stride == 0:
-            self._records += records
+            self._rows.add(rows)
 
     def first_value(self) -> float:
         """The best value, or the first particle's, of the first record; NaN without records."""
-        if not self._records:
-            return math.nan
-        first = self._records[0]
-        return float(first.value if self.granularity == "particles" else first.best)
+        return float(self._rows.all[0, 2]) if len(self) else math.nan
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self._rows.all)
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self._records)
+        return map(self._record, self._rows.all)
 
-    def __getitem__(self, index: int) -> Any:
-        return self._records[index]
+    def __getitem__(self, index: int | slice) -> Any:
+        rows = self._rows.all[index]
+        return list(map(self._record, rows)) if isinstance(index, slice) else self._record(rows)
+
+    def _record(self, row: Floats) -> Record | ParticleRecord:
+        # The very NaN of `math`: tuples compare it by identity, so equal histories are equal.
+        first, second, *values = (math.nan if math.isnan(n) else n for n in row[:5].tolist())
+        if self.granularity == "iteration":
+            return Record(int(first), int(second), *values)
+        return ParticleRecord(int(first), int(second), values[0], row[3:].copy())
+
+    @property
+    def dim(self) -> int | None:
+        """Coordinates of the particles' positions, where there are any."""
+        particles = self.granularity == "particles" and len(self)
+        return self._rows.all.shape[1] - PARTICLE_COLUMNS if particles else None
 
     def to_pandas(self) -> Any:
         """A `pandas.DataFrame` with a column per field.
@@ -182,25 +193,23 @@ class History:
 
     def _table(self) -> tuple[list[str], list[list[Any]]]:
         if self.granularity != "particles":
-            return list(Record._fields), [list(r) for r in self._records]
+            return list(Record._fields), [list(r) for r in self]
         header = list(ParticleRecord._fields[:-1])
         if self._space is None:
-            dim = len(self._records[0].x) if self._records else 0
-            return [*header, *(f"x{i}" for i in range(dim))], [
-                [*r[:3], *r.x] for r in self._records
-            ]
-        names, decoded = self._space.names, [self._space.decode(r.x) for r in self._records]
-        rows = zip(self._records, decoded, strict=True)
+            names = [f"x{i}" for i in range(self.dim or 0)]
+            return [*header, *names], [[*r[:3], *r.x] for r in self]
+        names = self._space.names
+        rows = ((r, self._space.decode(r.x)) for r in self)
         return [*header, *names], [[*r[:3], *map(params.get, names)] for r, params in rows]
 
     def state_dict(self) -> dict[str, Any]:
-        """Arrays and plain values from which `load_state_dict` restores the history."""
-        columns = 3 if self.granularity == "particles" else 5
-        rows = [[*r[:columns], *(r.x if columns == 3 else ())] for r in self._records]
+        """Arrays and plain values from which `load_state_dict` restores the history; the array is not
+        copied, and stays as it is.
+        """
         return {
             "history.granularity": self.granularity,
             "history.stride": self._stride,
-            "history.rows": np.array(rows, dtype=np.float64),
+            "history.rows": self._rows.all,
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
@@ -216,19 +225,38 @@ class History:
                 f"{saved['history.granularity']!r}: use that"
             )
         self._stride, rows = max(saved["history.stride"], 1), saved["history.rows"]
+        self._rows = _Rows(np.empty((0, 0)))
         if len(rows):
-            check(saved, {"history.rows": ("float64", "nc")})
-        if self.granularity == "particles":
-            self._records = [
-                ParticleRecord(int(r[0]), int(r[1]), float(r[2]), r[3:].copy()) for r in rows
-            ]
-            return
-        # The very NaN that `add` uses: tuples compare it by identity, so a resumed history equals
-        # the uninterrupted one.
-        self._records = [
-            Record(int(i), int(n), *(math.nan if math.isnan(v) else v for v in values))
-            for i, n, *values in rows.tolist()
-        ]
+            by_iteration = self.granularity == "iteration"
+            sizes = {"c": len(Record._fields)} if by_iteration else {}
+            check(saved, {"history.rows": ("float64", "nc")}, sizes)
+            if rows.shape[1] <= PARTICLE_COLUMNS or not np.isfinite(rows[:, :2]).all():
+                raise ValueError("history.rows holds no records")
+            self._rows = _Rows(rows.copy())
+
+
+class _Rows:
+    """Rows of numbers, (n, c), that only grow, in memory that is at least doubled when it is full: what
+    `all` has given stays as it is.
+    """
+
+    def __init__(self, rows: Floats) -> None:
+        self._memory = rows
+        self._count = len(rows)
+
+    @property
+    def all(self) -> Floats:
+        return self._memory[: self._count]
+
+    def add(self, rows: Floats) -> None:
+        end = self._count + len(rows)
+        if end > len(self._memory):
+            memory = np.empty((max(end, 2 * self._count), rows.shape[1]))
+            if self._count:
+                memory[: self._count] = self.all
+            self._memory = memory
+        self._memory[self._count : end] = rows
+        self._count = end
 
 
 def _mean_and_spread(values: Floats) -> tuple[float, float]:

@@ -4,6 +4,7 @@ to stop.
 
 from __future__ import annotations
 
+import functools
 import os
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -18,6 +19,8 @@ from pyswarmopt.driver.result import FAILED, INTERRUPTED, keep_in, wants_to_stop
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pyswarmopt.base.checkpoint import Writer
 
 R = TypeVar("R")
 Reasons = dict[str, float]
@@ -40,14 +43,13 @@ class Loop(ABC, Generic[R]):
 
     def __init__(self, arguments: Options) -> None:
         self._options, self._problem = read_problem(arguments)
-        self._identity, path = self._problem.identity, self._options.checkpoint
-        self._checkpoint = None
-        if path is not None:
-            from pyswarmopt.base.checkpoint import (
-                checked_path,
-            )  # it takes as long as a short search
+        self._identity = self._problem.identity
+        self._checkpoint: Writer | None = None
+        if self._options.checkpoint is not None:
+            # on use: it takes as long as a short search
+            from pyswarmopt.base.checkpoint import Writer, checked_path
 
-            self._checkpoint = checked_path(path)
+            self._checkpoint = Writer(checked_path(self._options.checkpoint))
 
     def _make_evaluator(self, max_evals: float, outputs: int | None = None) -> Evaluator:
         options = self._options
@@ -90,13 +92,16 @@ class Loop(ABC, Generic[R]):
     def run(self) -> R:
         """Search until there is a reason to stop; Ctrl-C is one."""
         try:
-            if self._checkpoint is not None and os.path.lexists(self._checkpoint):
-                self._resume(self._checkpoint)
+            if self._checkpoint is not None and os.path.lexists(self._checkpoint.path):
+                self._resume(self._checkpoint.path)
             return self._run()
         except KeyboardInterrupt:
             self._show_progress(end="\n")
             self._evaluator.calls = self._judge.best.calls
             return self._result({INTERRUPTED: 1.0})
+        finally:
+            if self._checkpoint is not None:
+                self._checkpoint.flush()
 
     def _run(self) -> R:
         callback = self._options.callback
@@ -132,15 +137,17 @@ class Loop(ABC, Generic[R]):
     def _write_down(self) -> None:
         """Save and show an iteration."""
         if self._checkpoint is not None:
-            import json
-
-            from pyswarmopt.base.checkpoint import write
-
-            state = {"problem": json.dumps(self._identity)}
+            state: dict[str, Any] = {"problem": self._problem_in_words}
             for part in self._saved():
                 state |= part.state_dict()
-            write(self._checkpoint, state)
+            self._checkpoint.keep(state)
         self._show_progress()
+
+    @functools.cached_property
+    def _problem_in_words(self) -> str:
+        import json  # on use: a search without it begins earlier
+
+        return json.dumps(self._identity)
 
     def _restore(self, saved: dict[str, Any]) -> None:
         for part in self._saved():

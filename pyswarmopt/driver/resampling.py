@@ -208,7 +208,7 @@ class ByMeans(ByOrder):
         x = self.best.x
         sample = Sample(x)
         costs, evaluated = self.draw(np.tile(x, (self._final_draws(), 1)))
-        for cost in costs[evaluated]:
+        for cost in costs[evaluated & np.isfinite(costs)]:
             sample = sample.add(float(cost))
         return self._mean(sample if sample.n > 1 else self.sample(x))
 
@@ -236,8 +236,10 @@ class ByMeans(ByOrder):
             self._samples[x.tobytes()] = self.sample(x).add(float(cost))
 
     def _take_again(self, points: Floats) -> None:
+        """Draw known points once more; a draw that fails says nothing of the mean of the others."""
         costs, evaluated = self.draw(points)
-        self._take(points[evaluated], costs[evaluated])
+        drawn = evaluated & np.isfinite(costs)
+        self._take(points[drawn], costs[drawn])
 
     def _spend(self, budget: int) -> None:
         """Draw known points again, so many times in all."""

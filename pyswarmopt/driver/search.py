@@ -162,6 +162,11 @@ class Search(Loop[Result]):
     def _saved(self) -> tuple[Any, ...]:
         return *super()._saved(), self._history
 
+    def _restore(self, saved: dict[str, Any]) -> None:
+        super()._restore(saved)
+        if self._history.dim not in (None, self._problem.dim):
+            raise ValueError("a history of other coordinates")
+
     def _check_objective(self, path: Path) -> None:
         """Evaluate the best point once more: the objective, or a constraint, may be another one.
 

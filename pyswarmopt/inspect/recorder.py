@@ -146,4 +146,5 @@ def _only(coefficients: npt.NDArray[Any], k: int) -> npt.NDArray[Any]:
 
 
 def _copy(x: Tensor | npt.ArrayLike) -> Floats:
-    return np.array(x.double().numpy(force=True) if isinstance(x, Tensor) else x, dtype=np.float64)
+    plain = x.cpu().double().numpy(force=True) if isinstance(x, Tensor) else x
+    return np.array(plain, dtype=np.float64)

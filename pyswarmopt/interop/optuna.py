@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +24,9 @@ from pyswarmopt.driver.problem.encoding import make_coding
 from pyswarmopt.driver.problem.space import Choice, Integer, Parameter, Real, Space
 from pyswarmopt.parts.bounds import read_bounds
 from pyswarmopt.swarm import Swarm
+
+# optuna calls a sampler from all threads of `n_jobs`; a lock of its own could not be pickled with it
+_ONE_AT_A_TIME = threading.RLock()
 
 
 class SwarmSampler(BaseSampler):
@@ -69,7 +73,9 @@ class SwarmSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         """The parameters that all trials so far share."""
-        return {name: d for name, d in self._common.calculate(study).items() if not d.single()}
+        with _ONE_AT_A_TIME:
+            common = self._common.calculate(study)
+        return {name: d for name, d in common.items() if not d.single()}
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -79,16 +85,20 @@ class SwarmSampler(BaseSampler):
             raise ValueError("SwarmSampler searches one objective; use another sampler for several")
         if not search_space:
             return {}
-        if self._swarm is None or search_space != self._searched:
-            self._swarm = self._begin(
-                search_space, maximize=study.direction is StudyDirection.MAXIMIZE
-            )
-        ticket = self._swarm.ask_one()
+        with _ONE_AT_A_TIME:
+            if self._swarm is None or search_space != self._searched:
+                self._swarm = self._begin(
+                    search_space, maximize=study.direction is StudyDirection.MAXIMIZE
+                )
+            return self._next_position(self._swarm, trial.number)
+
+    def _next_position(self, swarm: Swarm, trial: int) -> dict[str, Any]:
+        ticket = swarm.ask_one()
         if ticket is None:
             return {}
-        self._tickets[trial.number] = ticket
+        self._tickets[trial] = ticket
         params = self._space.decode(self._coding.decode(ticket.x.numpy()[None])[0])
-        return {name: _value(search_space[name], params[name]) for name in search_space}
+        return {name: _value(d, params[name]) for name, d in self._searched.items()}
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, distribution: Any
@@ -100,11 +110,11 @@ class SwarmSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
     ) -> None:
         """Tell the particle its value."""
-        ticket = self._tickets.pop(trial.number, None)
-        if ticket is not None and self._swarm is not None:
-            self._swarm.tell(
-                ticket, values[0] if state == TrialState.COMPLETE and values else math.nan
-            )
+        value = values[0] if state == TrialState.COMPLETE and values else math.nan
+        with _ONE_AT_A_TIME:
+            ticket = self._tickets.pop(trial.number, None)
+            if ticket is not None and self._swarm is not None:
+                self._swarm.tell(ticket, value)
 
     def _begin(self, search_space: dict[str, BaseDistribution], maximize: bool) -> Swarm:
         self._space = space = Space({name: _parameter(d) for name, d in search_space.items()})
@@ -129,7 +139,10 @@ def _parameter(distribution: BaseDistribution) -> Parameter:
 
 
 def _value(distribution: BaseDistribution, value: Any) -> Any:
+    """The parameter's value for a number of steps; rounding does not lead beyond the last one, which
+    optuna would draw anew.
+    """
     step = getattr(distribution, "step", None)
     if step is None or getattr(distribution, "log", False):
         return value
-    return distribution.low + value * step
+    return min(distribution.low + value * step, distribution.high)

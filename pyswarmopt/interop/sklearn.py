@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -102,10 +102,12 @@ class SwarmSearchCV(BaseSearchCV):
         """scikit-learn's hook: candidates in, all results so far out."""
         if self.n_iter < 2:
             raise ValueError(f"n_iter={self.n_iter}: a search needs at least 2 candidates")
-        score_of: dict[str, float] = {}
+        score_of: dict[Hashable, float] = {}
 
         def scores(candidates: list[dict[str, Any]]) -> list[float]:
-            new = {repr(params): params for params in candidates if repr(params) not in score_of}
+            keys = [_identity(params) for params in candidates]
+            known = zip(keys, candidates, strict=True)
+            new = {key: params for key, params in known if key not in score_of}
             if new:
                 results = evaluate_candidates(list(new.values()))
                 mean = results.get(f"mean_test_{self.refit}", results.get("mean_test_score"))
@@ -114,7 +116,7 @@ class SwarmSearchCV(BaseSearchCV):
                         f"refit={self.refit!r}: with several metrics, name the one to maximise"
                     )
                 score_of.update(zip(new, mean[-len(new) :].tolist(), strict=True))
-            return [score_of[repr(params)] for params in candidates]
+            return [score_of[key] for key in keys]
 
         seed = self.random_state
         if isinstance(seed, np.random.RandomState):
@@ -125,3 +127,13 @@ class SwarmSearchCV(BaseSearchCV):
         maximize(
             scores, recipe=self.recipe, max_evals=limit, seed=seed, vectorized=True, space=space
         )
+
+
+def _identity(params: dict[str, Any]) -> Hashable:
+    """What tells candidates apart: numbers and words by type and value, any other choice by being the
+    object that the space holds, for two of them may be equal or print alike and differ.
+    """
+    return tuple(
+        (name, type(value), value if type(value) in (int, float, str) else id(value))
+        for name, value in params.items()
+    )

@@ -228,7 +228,8 @@ def make_box(bounds: Any, dim: int | None, dtype: torch.dtype, device: torch.dev
     Raises:
         ValueError: bounds that are not finite (None counts as such), crossed, wider than `dtype`
             can measure, the same for every coordinate's low and high, or that do not fit `dim`; a
-            tuple of two lists of two numbers, which may be pairs or (low, high).
+            tuple of two lists, or a list of two arrays, of two numbers each, which may be pairs or
+            (low, high).
 
     Example:
         >>> make_box([(-1, 1), (0, 5)], None, torch.float64, torch.device("cpu")).high.tolist()

@@ -99,9 +99,8 @@ def _low_high(bounds: Any) -> tuple[np.ndarray, np.ndarray]:
     a_sequence = isinstance(bounds, Sequence | np.ndarray)
     if not a_sequence or isinstance(bounds, str) or len(bounds) == 0:
         raise ValueError(f"bounds={_brief(bounds)}: {FORMS}")
-    two = isinstance(bounds, tuple) and len(bounds) == 2
     try:
-        if two and any(getattr(side, "ndim", 0) == 1 for side in bounds):
+        if _are_sides(bounds):
             sides = [np.asarray(side, dtype=np.float64) for side in bounds]
             if all(side.ndim <= 1 for side in sides):
                 return sides[0], sides[1]
@@ -113,15 +112,38 @@ def _low_high(bounds: Any) -> tuple[np.ndarray, np.ndarray]:
     if pairs.ndim != 2 or pairs.shape[1] != 2:
         start = START if pairs.ndim == 1 else ""
         raise ValueError(f"bounds have shape {pairs.shape}: {FORMS}{start}")
-    lists = two and all(isinstance(side, list) for side in bounds)
-    fixed = not (pairs[:, 0] < pairs[:, 1]).any()
-    readable_as_sides = (pairs[0] <= pairs[-1]).all() and (pairs[0] < pairs[-1]).any()
-    if pairs.shape == (2, 2) and (lists or fixed) and readable_as_sides:
+    if pairs.shape == (2, 2) and _may_be_sides(bounds, pairs):
         raise ValueError(
             f"bounds={_brief(bounds)}: these may be two pairs, or (low, high); write the pairs as "
             "a list of tuples, or low and high as two NumPy arrays"
         )
     return pairs[:, 0], pairs[:, 1]
+
+
+def _are_sides(bounds: Any) -> bool:
+    """Whether they are two vectors (low, high), or one of them beside a number; a list of two vectors of
+    two numbers may be pairs.
+    """
+    if not isinstance(bounds, list | tuple) or len(bounds) != 2:
+        return False
+    vectors = [getattr(side, "ndim", 0) == 1 for side in bounds]
+    if isinstance(bounds, tuple):
+        return any(vectors)
+    return all(vectors) and len(bounds[0]) != 2
+
+
+def _may_be_sides(bounds: Any, pairs: Floats) -> bool:
+    """Whether what can be read as two pairs, (2, 2), may as well be meant as (low, high); pairs that are
+    tuples are pairs.
+    """
+    if all(isinstance(pair, tuple) for pair in bounds):
+        return False
+    low, high = pairs
+    is_box = (low <= high).all() and (low < high).any()
+    matrix = isinstance(bounds, np.ndarray)
+    vectors = not matrix and any(isinstance(side, np.ndarray) for side in bounds)
+    fixed = not (pairs[:, 0] < pairs[:, 1]).any()
+    return bool(is_box and (isinstance(bounds, tuple) or vectors or fixed))
 
 
 def _without_tensors(bounds: Any) -> Any:

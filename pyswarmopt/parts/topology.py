@@ -22,6 +22,7 @@ from pyswarmopt.base.arrays import Ints
 from pyswarmopt.base.state import State
 
 Topology = Callable[[State, torch.Generator], Tensor]
+LINKS_OF = "links_of"  # entry of `State.memory`: the round that links were drawn in
 
 
 class ByInformants(ABC):
@@ -186,14 +187,20 @@ class RandomInformants(ByInformants):
     def informants(self, state: State, generator: torch.Generator) -> Ints:
         n = len(state.best_costs)
         links = state.memory.get("links")
-        if links is None or state.leader_stagnation > 0:
+        if links is None or (state.leader_stagnation > 0 and not _drawn_in_this_round(state)):
             links = torch.randint(n, (n, self.k), generator=generator)
             state.memory["links"] = links.to(state.positions.device)
+            state.memory[LINKS_OF] = torch.tensor(state.generation)
         order = state.best_costs.argsort(kind="stable")  # best first
         rank = order.argsort()
         best_rank = rank.copy()
         np.minimum.at(best_rank, links.cpu().numpy(), rank[:, None])
         return order[best_rank]
+
+
+def _drawn_in_this_round(state: State) -> bool:
+    """Whether a particle that moves by itself has drawn the links before."""
+    return LINKS_OF in state.memory and int(state.memory[LINKS_OF]) == state.generation
 
 
 @dataclass(frozen=True)

@@ -27,10 +27,39 @@ def non_dominated(values: npt.ArrayLike) -> Bools:
         [True, True, False]
     """
     v = np.asarray(values, dtype=np.float64)
-    nowhere_worse = (v[:, None] <= v[None]).all(-1)
-    somewhere_better = (v[:, None] < v[None]).any(-1)
-    dominated = np.any(nowhere_worse & somewhere_better, axis=0)
-    return np.asarray(~(dominated | np.isnan(v).any(-1)))
+    numbers = np.flatnonzero(~np.isnan(v).any(-1))
+    rows = numbers[np.lexsort(v[numbers].T[::-1])]  # none is dominated by a later one
+    ordered = v[rows]
+    new = np.append(True, (ordered[1:] != ordered[:-1]).any(-1))[: len(rows)]
+    distinct = ordered[new]
+    kept = _front_of_two(distinct) if v.shape[1] == 2 else _front(distinct)
+    best = np.zeros(len(v), dtype=np.bool_)
+    best[rows] = kept[np.cumsum(new) - 1]  # equal points all count or none
+    return best
+
+
+def _front(ordered: Floats) -> Bools:
+    """Mask of the points, (n, M), sorted and all different, that no other dominates: each of the
+    front takes out what it dominates.
+    """
+    kept = np.zeros(len(ordered), dtype=np.bool_)
+    rest = np.arange(len(ordered))
+    columns = list(ordered.T[1:])  # in the first objective the sorted are nowhere better
+    while len(rest):
+        first = rest[0]
+        kept[first] = True
+        beaten = np.ones(len(rest), dtype=np.bool_)
+        for column in columns:
+            beaten &= column >= column[0]
+        rest = rest[~beaten]
+        columns = [column[~beaten] for column in columns]
+    return kept
+
+
+def _front_of_two(ordered: Floats) -> Bools:
+    """As `_front` of two objectives: those below all before in the second."""
+    least = np.minimum.accumulate(ordered[:, 1])
+    return np.append(True, ordered[1:, 1] < least[:-1])[: len(ordered)]
 
 
 def crowding_distance(values: npt.ArrayLike) -> Floats:

@@ -57,3 +57,63 @@ def test_particles_move_one_by_one_on_a_gpu(recipe):
         values.append(float(bowls(ticket.x)))
         swarm.tell(ticket, values[-1])
     assert swarm.best.value == min(values)
+
+
+class Elsewhere(torch.Tensor):
+    """Stands for a tensor of a device without float64 (MPS) whose numbers NumPy cannot see (CUDA):
+    both have to be asked of its copy on the CPU.
+    """
+
+    @classmethod
+    def __torch_function__(cls, function, types, args=(), kwargs=None):
+        name = getattr(function, "__name__", "")
+        if name == "cpu":
+            return args[0].as_subclass(torch.Tensor)
+        if name in ("double", "numpy", "__array__") or torch.float64 in args[1:]:
+            raise TypeError(f"{name}: the tensor is elsewhere")
+        return super().__torch_function__(function, types, args, kwargs or {})
+
+
+def elsewhere(tensor):
+    return tensor.as_subclass(Elsewhere)
+
+
+def test_numbers_of_another_device_are_asked_of_their_copy_here():
+    with pytest.raises(TypeError, match="elsewhere"):
+        elsewhere(torch.ones(2)).double()
+    start = torch.tensor([[1.0, 2.0]])
+    values = torch.tensor([3.0])
+    search = pso.MemeticSwarm([(-5, 5)] * 2, positions=elsewhere(start), seed=0)
+    x = search.ask()
+    search.tell(x, elsewhere(values))
+    assert x.tolist() == start.tolist() and search.best.value == 3.0
+    swarm = pso.Swarm(bounds=[(-5, 5)] * 2, recipe="surrogate", seed=0)
+    swarm.tell(swarm.ask(), elsewhere(torch.arange(6.0)))
+    assert swarm.best.value == 0.0
+
+
+def test_what_a_model_remembers_is_read_wherever_it_was_loaded_to():
+    here, there = (pso.Swarm(bounds=[(-5, 5)] * 2, recipe="surrogate", seed=0) for _ in range(2))
+    drive(here, bowls, 5), drive(there, bowls, 5)
+    memory = there._state.memory
+    there._state.memory = {name: elsewhere(entry) for name, entry in memory.items()}
+    assert torch.equal(drive(there, bowls, 3).positions, drive(here, bowls, 3).positions)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_numbers_that_a_device_may_not_have_are_loaded_to_the_cpu(tmp_path, monkeypatch, dtype):
+    """Of a swarm in float32, which MPS has, no float64 goes to the device."""
+    swarm = pso.Swarm(bounds=[(-5, 5)] * 2, recipe="surrogate", seed=0, dtype=dtype)
+    drive(swarm, bowls, 5).save(tmp_path / "s")
+    moved = []
+
+    def watched(tensor, *to, **more):
+        moved.append(tensor.dtype)
+        return before(tensor, *to, **more)
+
+    before = torch.Tensor.to
+    monkeypatch.setattr(torch.Tensor, "to", watched)
+    again = pso.Swarm.load(tmp_path / "s", device="cpu")
+    assert set(moved) == {dtype}
+    monkeypatch.undo()
+    assert torch.equal(drive(again, bowls, 3).positions, drive(swarm, bowls, 3).positions)

@@ -118,6 +118,10 @@ def test_toy_functions_at_points_worked_by_hand():
     assert f.himmelblau([0.0, 0.0]) == 121 + 49
     assert f.beale([1.0, 2.0]) == 2.5**2 + 5.25**2 + 9.625**2
     assert f.goldstein_price([0.0, 0.0]) == (1 + 19) * (30 + 0)
+    # its other three local minima (Dixon & Szego 1978)
+    assert f.goldstein_price([-0.6, -0.4]) == pytest.approx(30)
+    assert f.goldstein_price([1.8, 0.2]) == pytest.approx(84)
+    assert f.goldstein_price([1.2, 0.8]) == pytest.approx(840)
     assert f.six_hump_camel([1.0, 1.0]) == pytest.approx(4 - 2.1 + 1 / 3 + 1)
     assert f.easom([np.pi, 0.0]) == pytest.approx(np.exp(-(np.pi**2)))
 

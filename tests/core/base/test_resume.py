@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import math
 import os
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -84,10 +86,43 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path, monkeypa
 
 def test_what_a_killed_writer_left_is_swept_up_by_the_next(tmp_path):
     swarm = pso.Swarm(bounds=[(-1, 1)] * 2, population=3, seed=0)
-    (tmp_path / ".swarm.npz.123.tmp").write_bytes(b"half of it")
-    (tmp_path / ".other.npz.123.tmp").write_bytes(b"of another")
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        pass
+    (tmp_path / f".swarm.npz.{gone.pid}.tmp").write_bytes(b"half of it")
+    kept = [
+        f".other.npz.{gone.pid}.tmp",
+        f".swarm.npz.{os.getppid()}.tmp",  # of a process that still writes
+        f".swarm.npz.npz.{gone.pid}.tmp",  # of the checkpoint swarm.npz.npz
+    ]
+    for name in kept:
+        (tmp_path / name).write_bytes(b"of another")
     swarm.save(tmp_path / "swarm.npz")
-    assert sorted(file.name for file in tmp_path.iterdir()) == [".other.npz.123.tmp", "swarm.npz"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == [*sorted(kept), "swarm.npz"]
+
+
+def test_a_search_spends_a_tenth_of_its_time_on_its_checkpoint(tmp_path, monkeypatch):
+    """By a clock of its own, on which a write takes a second."""
+    now = 0.0
+    write = checkpoint.write
+
+    def takes_a_second(path, state):
+        nonlocal now
+        write(path, state)
+        now += 1.0
+
+    monkeypatch.setattr(checkpoint, "write", takes_a_second)
+    writer, written = checkpoint.Writer(tmp_path / "c", clock=lambda: now), []
+    for n in range(40):
+        writer.keep({"n": n})
+        written.append(checkpoint.read(tmp_path / "c")["n"])
+        now += 0.5
+    # a write at 0 s, then whenever nine seconds have gone by since the end of the last one
+    assert written == [0] * 18 + [18] * 18 + [36] * 4 and now == 40 * 0.5 + 3
+    writer.flush()
+    assert checkpoint.read(tmp_path / "c") == {"n": 39}
+    checkpoint.write(tmp_path / "c", {"n": -1})
+    writer.flush()  # nothing waits
+    assert checkpoint.read(tmp_path / "c") == {"n": -1}
 
 
 def test_a_composition_of_ones_own_is_loaded_with_its_recipe(tmp_path):

@@ -200,3 +200,47 @@ def test_scipys_distributions_are_ranges():
     read, meant = pso.Space(space), pso.Space(ours)
     assert np.allclose(read.bounds, meant.bounds, rtol=1e-12)
     assert (read.names, read.integrality) == (meant.names, meant.integrality)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_no_failed_call_is_made_again_after_the_timeout(monkeypatch, asynchronous):
+    """What is cut off counts as the worst, as where the number of calls is."""
+    clock, begun, good = Clock(monkeypatch), [], 20
+
+    def fails_late(x):
+        begun.append(clock.now)
+        value = clock(x)
+        if clock.now > good:
+            raise OSError("try again")
+        return value
+
+    options = {"population": 4, "seed": 0, "timeout": 25, "asynchronous": asynchronous}
+    r = pso.minimize(fails_late, BOX, "constriction", on_error=("retry", 100), **options)
+    assert begun == list(range(25)) and r.nfev == 25 and list(r.stop) == ["timeout"]
+    assert r.success and r.fun == bowl(r.x)
+    clock.now, good = 0.0, 4
+    with pytest.raises(OSError, match="try again"):  # all its tries are made
+        pso.minimize(fails_late, BOX, "constriction", on_error=("retry", 3), **options)
+
+
+def test_retries_that_nothing_needs_cost_nothing():
+    """A million rounds of them, each of which looks at all calls, would take minutes."""
+    r = pso.minimize(bowl, BOX, max_evals=30, seed=0, on_error=("retry", 10**9))
+    assert r.nfev == 30
+
+
+@pytest.mark.parametrize(
+    "values",
+    [["1.0", "2.0"], [b"1", b"2"], [None, 2.0], np.array(["2020-01-01"] * 2, "datetime64[D]")],
+    ids=["text", "bytes", "None", "dates"],
+)
+@pytest.mark.parametrize("vectorized", [True, "auto"])
+def test_many_values_are_numbers_as_single_ones_are(values, vectorized):
+    def fun(x):
+        if np.ndim(x) == 1:
+            raise ValueError("many points only")
+        return np.resize(np.asarray(values), len(x))
+
+    for search in (pso.minimize, pso.maximize):
+        with pytest.raises(ValueError, match=r"fun returned .*number"):
+            search(fun, BOX, "constriction", vectorized=vectorized, max_evals=60, seed=0)

@@ -144,3 +144,31 @@ def test_a_recipe_by_name_ends_with_whole_iterations():
     fun = with_noise(0, 0.3)
     r = pso.minimize(fun, BOX, "constriction", population=20, max_evals=200, seed=1)
     assert r.nfev == len(fun.points) == 200 and r.nit == 9 and "noisy" not in r.message
+
+
+def test_draws_that_fail_cost_neither_the_result_nor_the_best_point():
+    """The truth is known: 0 at the origin; two calls of a hundred fail."""
+    for seed in range(2):
+        random, failed = np.random.default_rng(seed), 0
+
+        def fails_at_times(x, random=random):
+            nonlocal failed
+            if random.random() < 0.02:
+                failed += 1
+                raise RuntimeError
+            return float(x @ x) + 0.1 * random.normal()
+
+        r = pso.minimize(
+            fails_at_times, BOX[:2], max_evals=2000, noisy=True, on_error="worst", seed=seed
+        )
+        assert failed > 20 and r.success and float(r.x @ r.x) < 0.1
+        assert 90 <= r.n_best < 100 and abs(r.fun - float(r.x @ r.x)) < 4 * r.fun_stderr < 0.1
+
+
+@pytest.mark.parametrize("least", [0.5, 2.0])
+def test_a_point_that_breaks_a_constraint_is_called_once_however_little_it_does(least):
+    fun = with_noise(0)
+    constraint = lambda x: least + x[0] ** 2  # noqa: E731
+    r = pso.minimize(fun, BOX, constraints=constraint, max_evals=300, seed=0, noisy=True)
+    assert not r.success and r.maxcv == pytest.approx(least, abs=0.1)
+    assert r.nfev == len(fun.points) == 1 and r.fun == fun.values[0] and r.n_best == 1

@@ -5,6 +5,7 @@ known ones.
 from __future__ import annotations
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -222,3 +223,32 @@ def test_parameters_by_name_are_the_coordinates_search_with_names():
     assert [costs(**params) for params in named.params] == named.fun.tolist()
     with pytest.raises(ValueError, match="the space says it all"):
         minimize_multi(costs, box, space=space)
+
+
+@given(
+    st.integers(1, 4).flatmap(
+        lambda m: arrays(
+            np.float64, st.tuples(st.integers(0, 9), st.just(m)),
+            elements=st.sampled_from([0.0, -0.0, 1.0, 2.0, math.inf, -math.inf, math.nan]),
+        )
+    )
+)  # fmt: skip
+def test_infinities_count_and_points_with_nan_do_not(values):
+    known = [x for x in values if not np.isnan(x).any()]
+    expected = [
+        not np.isnan(x).any() and not any((y <= x).all() and (y < x).any() for y in known)
+        for x in values
+    ]
+    assert non_dominated(values).tolist() == expected
+
+
+@pytest.mark.parametrize("objectives", [2, 3])
+def test_a_front_of_many_points_needs_no_memory_for_all_pairs(objectives):
+    """On a plane none dominates another; all pairs of 3,000 are 9 MB of truth values."""
+    values = np.random.default_rng(0).random((3000, objectives))
+    values[:, -1] = 1 - values[:, :-1].sum(axis=1)
+    tracemalloc.start()
+    kept = non_dominated(np.concatenate([values, values + 0.5]))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert kept.tolist() == [True] * 3000 + [False] * 3000 and peak < 3e6

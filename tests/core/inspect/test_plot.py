@@ -106,6 +106,16 @@ def test_trajectories_of_many_dimensions_are_drawn_in_a_plane() -> None:
     assert f"{spread[0] / spread.sum():.0%}" in ax.get_xlabel() and len(ways) == 2
 
 
+def test_a_trajectory_leads_through_the_positions_of_its_particle() -> None:
+    result = search("particles")
+    ax = pso.plot.trajectory(result, particles=3)
+    trails = [trail for trail in ax.collections if len(trail.get_segments()) > 1]
+    assert len(trails) == 3
+    for i, trail in enumerate(trails):
+        path = np.array([record.x for record in result.history if record.particle == i])
+        np.testing.assert_array_equal(trail.get_segments(), np.stack([path[:-1], path[1:]], axis=1))
+
+
 def test_landscape_marks_the_optimum_and_takes_any_function() -> None:
     ax = pso.plot.landscape(pso.functions.beale, points=30)
     assert ax.lines[0].get_xydata().tolist() == [[3.0, 0.5]]

@@ -5,6 +5,8 @@ space.
 from __future__ import annotations
 
 import math
+import pickle
+import sys
 
 import pytest
 
@@ -78,3 +80,43 @@ def test_several_objectives_are_refused():
     study = optuna.create_study(sampler=SwarmSampler(), directions=["minimize", "minimize"])
     with pytest.raises(ValueError, match="one objective"):
         study.optimize(lambda t: (t.suggest_float("x", 0, 1), 1.0), n_trials=3)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.1, 0.7), (0.0, 0.3)])
+def test_the_top_of_a_grid_is_what_the_swarm_proposes(low, high):
+    """Where `low + n * step` rounds to more than `high`, optuna draws a value of its own instead."""
+    told = []
+
+    class Watched(SwarmSampler):
+        def sample_relative(self, study, trial, search_space):
+            proposed = super().sample_relative(study, trial, search_space)
+            told.append((trial.number, proposed))
+            return proposed
+
+    study = run(Watched(seed=0), lambda t: t.suggest_float("x", low, high, step=0.1), 25,
+                direction="maximize")  # fmt: skip
+    used = [study.trials[number].params for number, proposed in told if proposed]
+    assert used == [proposed for _, proposed in told if proposed] and {"x": high} in used
+
+
+def test_trials_of_several_threads_are_told_once_each():
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # threads take turns as often as they can
+    try:
+        for seed in range(4):
+            study = run(
+                SwarmSampler(seed=seed, population=20),
+                lambda t: sum(t.suggest_float(f"x{i}", -5, 5) ** 2 for i in range(10)),
+                40, n_jobs=4,
+            )  # fmt: skip
+            assert len(study.trials) == 40
+    finally:
+        sys.setswitchinterval(before)
+
+
+def test_a_sampler_goes_through_pickle_with_its_swarm():
+    study = run(SwarmSampler(seed=0), n_trials=20)
+    study.sampler = pickle.loads(pickle.dumps(study.sampler))
+    study.optimize(everything, n_trials=20)
+    straight = run(SwarmSampler(seed=0), n_trials=40)
+    assert [t.value for t in study.trials] == [t.value for t in straight.trials]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from scipy.optimize import Bounds
 
 from pyswarmopt.parts.bounds import read_bounds
@@ -22,3 +23,26 @@ from pyswarmopt.parts.bounds import read_bounds
 def test_one_side_for_all_coordinates_is_enough(bounds, low, high):
     found = read_bounds(bounds)
     assert [side.tolist() for side in found] == [low, high]
+
+
+LOW, HIGH = np.array([-5.0, -4.0]), np.array([5.0, 6.0])
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.tensor])
+def test_two_vectors_in_a_list_are_sides_or_refused(kind):
+    """In two dimensions a list of two vectors may be pairs as well; in others it cannot be."""
+    low, high = read_bounds((kind(LOW), kind(HIGH)))
+    assert (low.tolist(), high.tolist()) == ([-5, -4], [5, 6])
+    low, high = read_bounds([kind([-5.0, -4.0, 0.0]), kind([5.0, 6.0, 1.0])])
+    assert (low.tolist(), high.tolist()) == ([-5, -4, 0], [5, 6, 1])
+    with pytest.raises(ValueError, match="may be two pairs"):
+        read_bounds([kind(LOW), kind(HIGH)])
+    # these cannot be (low, high): the second vector is not above the first
+    assert read_bounds([kind([3.0, 4.0]), kind([1.0, 2.0])])[0].tolist() == [3, 1]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("outer", [list, tuple])
+def test_pairs_that_leave_nothing_to_search_are_told_so_in_any_dimension(count, outer):
+    with pytest.raises(ValueError, match="nothing to search"):
+        read_bounds(outer((i, i) for i in range(count)))

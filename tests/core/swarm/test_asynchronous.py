@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -107,10 +108,8 @@ def test_without_random_numbers_a_move_is_that_of_the_whole_swarm(topology):
             for _ in range(4):
                 x = swarm.ask()
                 swarm.tell(x, [bowl(row) for row in x])
-        # a random topology draws the links of the second one anew
-        first = [one.ask_one().x for _ in range(1 if topology == "random" else 7)]
-        expected = all_.ask()[: len(first)]
-        torch.testing.assert_close(torch.stack(first), expected, rtol=1e-12, atol=1e-12)
+        alone = torch.stack([one.ask_one().x for _ in range(7)])
+        torch.testing.assert_close(alone, all_.ask(), rtol=1e-12, atol=1e-12)
 
 
 def test_schedules_and_stop_rules_count_a_move_per_n_values():
@@ -281,3 +280,38 @@ def test_wrong_calls_say_what_is_wrong():
     with pytest.raises(ValueError, match="told already"):
         swarm.tell(ticket, 1.0)
     assert swarm.evaluations == 4
+
+
+# --- what belongs to a round happens once a round ---
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_links_are_drawn_anew_once_a_round_that_found_nothing_better(workers):
+    """As in rounds: Clerc 2012 draws them after an iteration, not after an evaluation."""
+    swarm = fresh("spso2011", population=6)
+    fleet, seen = Fleet(swarm, workers, seed=0), []
+    for count in range(120):
+        fleet.run(1, lambda x: 1.0)  # nothing ever improves
+        fleet.fill()
+        links = swarm.state_dict().get("memory.links")
+        if links is not None and not (seen and torch.equal(links, seen[-1][1])):
+            seen.append((count // 6, links))
+    rounds = [number for number, _ in seen]
+    assert len(set(rounds)) == len(rounds) and len(rounds) > 15
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_the_radius_of_the_model_changes_once_for_each_value_of_the_scout(workers):
+    swarm = fresh("surrogate", population=6)
+    fleet, radii = Fleet(swarm, workers, seed=0), []
+    for _ in range(150):
+        fleet.run(1)
+        fleet.fill()
+        radius = swarm.state_dict().get("memory.radius")
+        if radius is not None and not (radii and float(radius) == radii[-1]):
+            radii.append(float(radius))
+    told = [ticket.particle for ticket, _ in fleet.told]
+    assert 3 < len(radii) <= told.count(0)
+    steps = [later / sooner for sooner, later in pairwise(radii)]
+    assert all(step == pytest.approx(1.4) or step == pytest.approx(0.85) or later in (0.05, 4.0)
+               for step, later in zip(steps, radii[1:], strict=True))  # fmt: skip
