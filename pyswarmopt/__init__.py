@@ -1,7 +1,8 @@
-"""Minimise any black-box function: a Gaussian process and descents by default, particle swarms by
-name.
+"""Particle swarms for any function: composed of parts such as restart, repel and step schedules, on
+flat tensors of 2 to 10^7 coordinates.
 
-Searches are resumed bit for bit, swarms are composed of parts and move from 2 to 10^7 coordinates.
+`minimize` takes any of them as `recipe`; its default is no swarm, but a Gaussian process and
+descents. Searches are resumed bit for bit.
 What stands in `__all__` is the public API; names are loaded on first use, so that importing the
 package is quick.
 

@@ -1,8 +1,8 @@
-"""Swarms of language-model experts: searched for a better mixture, which is trained on labels or
-its best replies.
+"""Model Swarms (Feng et al. 2024, arXiv 2410.11163): swarms of language-model experts, searched for a
+better one.
 
-Model Swarms (Feng et al. 2024, arXiv 2410.11163), the algorithm that it began with, is `search`'s
-preset ``paper``.
+The default of `search` has a surrogate propose mixtures and trains the best one; preset ``paper``
+is the published swarm.
 
 What stands in `__all__` is the public Python API; everything else may move between versions. Names
 are loaded on first use: importing this package loads neither torch nor transformers.

@@ -35,11 +35,10 @@ for _name, _function in COMMANDS.items():
 
 @app.callback()
 def pyswarmopt(version: Annotated[bool, version_option("pyswarmopt")] = False) -> None:
-    """Minimise test functions, by a Gaussian process and descents or by particle swarms; watch and
-    compare.
+    """Particle swarms on test functions: run one, watch it, compare recipes, open the lesson.
 
-    In Python pyswarmopt minimises any black-box function: a Gaussian process and descents by
-    default, particle swarms by name. The lesson explains swarms.
+    In Python `minimize` takes any function: a Gaussian process and descents by default, particle
+    swarms by name.
     """
 
 

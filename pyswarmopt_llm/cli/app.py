@@ -40,7 +40,7 @@ for _section, _commands in SECTIONS.items():
 
 @app.callback()
 def swarm_llm(version: Annotated[bool, version_option("pyswarmopt_llm")] = False) -> None:
-    """Find a better mixture of LoRA experts and train it: on labels or replies."""
+    """Model Swarms: search a handful of language-model experts for a better one."""
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
