@@ -15,7 +15,7 @@ from pyswarmopt_llm.report.findings import findings, labelled
 from pyswarmopt_llm.report.pages import one_line, render
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.scores.tasks.types import Form, Item, render_prompt
-from pyswarmopt_llm.searching.scoring.parents import Parent
+from pyswarmopt_llm.searching.scoring.parents import OTHER, Parent
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import About
 
@@ -141,11 +141,14 @@ def _header(form: FileKind, parents: Sequence[Parent], about: About, result: Res
         )
         for name, outcome in tests.items()
     ]
+    licence = licence_of(parents)[0] or ""
+    named = licence.removesuffix(")").partition(f"{OTHER} (")[2]
     data = ModelCardData(
         base_model=[base, *experts] if form.relation == "merge" and experts else base,
         base_model_relation=form.relation,
         parents=experts or None,
-        license=licence_of(parents)[0],
+        license=(OTHER if named else licence) or None,
+        license_name=named or None,
         library_name=form.library,
         pipeline_tag="text-generation",
         tags=sorted({*form.tags, "merge", "model-swarms", "pyswarmopt"}),

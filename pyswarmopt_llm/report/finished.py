@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.report.reading import searched
-from pyswarmopt_llm.report.run import write_page
-from pyswarmopt_llm.scores.metrics.objectives import load_split, task_print
-from pyswarmopt_llm.scores.tasks import Task
+from pyswarmopt_llm.report.run import unchanged_tasks, write_card, write_page
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import Run
-
-log = logging.getLogger(__name__)
 
 
 def read_run(path: Path) -> tuple[Run, Result]:
@@ -45,7 +40,7 @@ def _shape(row: Row) -> tuple[int, tuple[tuple[str, int], ...]]:
 
 
 def write_report(path: Path) -> Path:
-    """Rewrite ``report.html`` of a finished run; returns its path.
+    """Rewrite ``report.html`` of a finished run, and the card if there is none; returns its path.
 
     Questions are shown if the task files are unchanged; else they are only counted, and a log line
     says why.
@@ -55,21 +50,10 @@ def write_report(path: Path) -> Path:
     """
     run, result = read_run(path)
     try:
-        return write_page(run, result, _unchanged_tasks(run))
+        if not (run.path / "best" / "README.md").exists():
+            write_card(run, result)
+        return write_page(run, result, unchanged_tasks(run))
     except OSError as error:
-        file = path / "report.html"
+        file = error.filename or path / "report.html"
         why = f"cannot be written ({error.strerror}); check its permissions"
         raise UserError(f"{file}: {why}") from error
-
-
-def _unchanged_tasks(run: Run) -> dict[str, Task]:
-    try:
-        tasks = load_split(run.config)
-    except UserError as error:
-        log.warning("the report shows no questions: %s", error)
-        return {}
-    stored = run.about.fingerprints.get("tasks", {})
-    same = {name: task for name, task in tasks.items() if task_print(task) == stored.get(name)}
-    for name in tasks.keys() - same.keys():
-        log.warning("the report shows no questions of %s: its file has changed since the run", name)
-    return same

@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pyswarmopt.base.words import counted
-from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.config import SearchConfig, command
+from pyswarmopt_llm.common.errors import UserError, first_line
 from pyswarmopt_llm.common.events import OnEvent
-from pyswarmopt_llm.common.files.regular import write_text
+from pyswarmopt_llm.common.files.regular import refuse_link, write_text
 from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.report.card import licence_of, model_card
 from pyswarmopt_llm.report.findings import findings, usage, with_relative_paths
 from pyswarmopt_llm.report.pages import render
 from pyswarmopt_llm.report.reading import Course, changes, emergence, paths, searched
+from pyswarmopt_llm.scores.metrics.objectives import load_split, task_print
 from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.searching import loop
 from pyswarmopt_llm.searching.loop import SearchResult
@@ -140,13 +143,55 @@ def resume(
     return _resume(run, on_event, allowed, write_for_people)
 
 
-def write_for_people(run: Run, result: Result, tasks: Mapping[str, Task]) -> None:
-    """Write the model card and the report."""
+def write_for_people(run: Run, result: Result, tasks: Mapping[str, Task] | None) -> None:
+    """Write the model card and the report; of one that cannot be written a line says why.
+
+    They depend on strangers' files and on libraries, the result does not: it is written before.
+
+    Args:
+        run: its directory.
+        result: of the run.
+        tasks: name -> task; None of a run that was finished before, which gets what it lacks.
+    """
+    card, page = run.path / "best" / "README.md", run.path / "report.html"
+    if tasks is not None or not card.exists():
+        _in_spite(card, run, partial(write_card, run, result))
+    if tasks is not None or not page.exists():
+        _in_spite(page, run, lambda: write_page(run, result, unchanged_tasks(run, tasks)))
+
+
+def _in_spite(file: Path, run: Run, write: Callable[[], object]) -> None:
+    """Write a file for people; no error here, of whatever kind, may hide the result."""
+    try:
+        write()
+    except Exception as error:
+        why, again = first_line(error).rstrip("."), command("report", str(run.path))
+        log.warning("%s: not written (%s); the result is complete: %s writes it", file, why, again)
+
+
+def unchanged_tasks(run: Run, tasks: Mapping[str, Task] | None = None) -> Mapping[str, Task]:
+    """The tasks, where they are known; else those whose files are what they were."""
+    if tasks is not None:
+        return tasks
+    try:
+        tasks = load_split(run.config)
+    except UserError as error:
+        log.warning("the report shows no questions: %s", error)
+        return {}
+    stored = run.about.fingerprints.get("tasks", {})
+    same = {name: task for name, task in tasks.items() if task_print(task) == stored.get(name)}
+    for name in tasks.keys() - same.keys():
+        log.warning("the report shows no questions of %s: its file has changed since the run", name)
+    return same
+
+
+def write_card(run: Run, result: Result) -> None:
+    """Write the model card of ``best/``."""
     parents = parents_of(run.config) if run.about.kind.library else []
     if conflict := licence_of(parents)[1]:
         log.warning(conflict)
+    refuse_link(run.path / "best")
     write_text(run.path / "best" / "README.md", model_card(run.about, result, parents))
-    write_page(run, result, tasks)
 
 
 def write_page(run: Run, result: Result, tasks: Mapping[str, Task]) -> Path:

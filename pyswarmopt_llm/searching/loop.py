@@ -62,7 +62,8 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.searching.train import Training
 
 
-Publish = Callable[[Run, Result, Mapping[str, Task]], None]  # writes what people read of a run
+# Writes what people read of a run; without tasks, of one that was finished before, what it lacks.
+Publish = Callable[[Run, Result, Mapping[str, Task] | None], None]
 choose_draw = lazy("pyswarmopt_llm.searching.draws:choose_draw")
 train_further = lazy("pyswarmopt_llm.searching.train:train_further")
 log = logging.getLogger(__name__)
@@ -95,7 +96,7 @@ def search(
     Args:
         config: what to search, where and how long.
         on_event: called with progress.
-        publish: called with the finished run, before ``result.json`` is written.
+        publish: called with the finished run, after ``result.json`` is written.
 
     Returns:
         The finished run. The score in it is that of the files in ``best/``, read back and scored
@@ -143,10 +144,10 @@ def work(job: Job, run: Run, on_event: OnEvent | None, publish: Publish | None) 
         training = train_further(job, run, found, tell) if job.trains else None
         tell(Event("closing"))
         result = finish(job, run, found, training, start)
+        content = result.to_json()
+        run.finish(content)  # where it is, the search is over, whatever becomes of card and report
         if publish is not None:
             publish(run, result, job.tasks)
-        content = result.to_json()
-        run.finish(content)  # last: where it is, everything is
     tell(Event("done", {"result": content}))
     return SearchResult(run.path, content)
 

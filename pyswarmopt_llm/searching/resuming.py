@@ -44,6 +44,8 @@ def resume(
     opened = Run(user_path(run))
     if (finished := opened.result) is not None:
         result = finished.to_json()
+        if publish is not None:
+            publish(opened, finished, None)
         if on_event is not None:
             on_event(Event("done", {"result": result}))
         return SearchResult(opened.path, result)

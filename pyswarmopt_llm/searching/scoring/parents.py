@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.regular import read_text, user_path
+from pyswarmopt_llm.common.files.regular import open_regular, user_path
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.experts.files import EMBEDDED, local_directory
+
+HEADER = 2**20  # bytes of a card in which its licence is looked for
+OTHER = "other"  # a licence that has no id on the Hub
+# On the line of its key, or alone in a list of one, with quotes or without.
+_VALUE = r"""(?:-[ \t]*)?(?P<quote>['"]?)(?P<value>[A-Za-z0-9][\w.+ -]{0,99}?)(?P=quote)[ \t]*(?:\#.*)?$(?!\n[ \t]*-)"""
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,9 @@ def _expert(spec: str) -> Parent:
 def stated_licence(folder: Path) -> str | None:
     """The licence that the header of a directory's README.md states, in lower case; or None.
 
+    A card may be a stranger's, so its header is no YAML here, only lines: one value of ``license``
+    in the first `HEADER` bytes. Where that is ``other``, its name is added.
+
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -64,10 +72,23 @@ def stated_licence(folder: Path) -> str | None:
         ...     stated_licence(Path(folder))
         'apache-2.0'
     """
+    header = _header_of(folder / "README.md")
+    licence = _stated(header, "license")
+    name = _stated(header, "license_name") if licence == OTHER else None
+    return f"{OTHER} ({name})" if name else licence
+
+
+def _header_of(card: Path) -> str:
+    """The front matter of a card, as text; "" where there is none."""
     try:
-        text = read_text(folder / "README.md")
-        header = yaml.safe_load(text.split("\n---", 1)[0]) if text.startswith("---\n") else None
-    except (OSError, UserError, yaml.YAMLError, RecursionError):
-        return None
-    licence = header.get("license") if isinstance(header, dict) else None
-    return licence.strip().lower() if isinstance(licence, str) and licence.isprintable() else None
+        with open_regular(card, sys.maxsize) as file:
+            text = file.read(HEADER).decode("utf-8", "replace").replace("\r\n", "\n")
+    except (OSError, UserError):
+        return ""
+    return text.split("\n---", 1)[0] if text.startswith("---\n") else ""
+
+
+def _stated(header: str, key: str) -> str | None:
+    """The one plain value of a key, in lower case."""
+    match = re.search(rf"^{key}:\s*{_VALUE}", header, re.MULTILINE)
+    return match["value"].strip().lower() if match else None
