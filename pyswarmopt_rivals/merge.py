@@ -10,8 +10,6 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pyswarmopt_llm.common.config import command
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.extras import need_extra
@@ -22,7 +20,7 @@ from pyswarmopt_llm.experts.adapter import Adapter, AdapterInfo
 from pyswarmopt_llm.experts.base import BaseModel
 from pyswarmopt_llm.experts.files import check_free
 from pyswarmopt_llm.mix.coefficients import save_patch
-from pyswarmopt_llm.report.pages import render
+from pyswarmopt_llm.report.pages import front_matter, render
 from pyswarmopt_llm.scores.metrics.objectives import check_window, find_metrics
 from pyswarmopt_llm.scores.tasks import Task, load_task
 from pyswarmopt_rivals.bench import Bench, Trial, load_pool
@@ -185,7 +183,7 @@ def merge_card(
     header = {"base_model": " ".join(base.split()), "library_name": "peft", "tags": tags}
     text = render(
         "pyswarmopt_rivals/merged.md.j2",
-        front=yaml.safe_dump(header, sort_keys=False, allow_unicode=True),
+        front=front_matter(header),
         base=base,
         names=[info.name for info in experts],
         method=method,

@@ -11,6 +11,8 @@ from importlib.util import find_spec
 from types import FrameType
 from typing import NoReturn
 
+from pyswarmopt.cli.streams import prepare
+
 INTERRUPTED = 130  # exit code of a shell for SIGINT
 
 
@@ -34,6 +36,7 @@ def _run(module: str) -> NoReturn:
     # else it is ignored, as in a background job
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)
+    prepare()
     try:
         import_module(module).main()
     except KeyboardInterrupt:

@@ -158,7 +158,7 @@ class Again:
     allow: Annotated[
         tuple[str, ...],
         Option(
-            "Allow code that the run names (mine.py:score, ray, ...); repeatable.",
+            "Allow code or a judge of the run (mine.py:score, ray, judge, ...); repeatable.",
             "CODE",
             OUTPUT,
         ),

@@ -5,6 +5,7 @@ Ctrl-C.
 from __future__ import annotations
 
 import json
+import logging
 import shlex
 import signal
 import sys
@@ -18,6 +19,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from pyswarmopt.cli.streams import silence
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.common.events import Event, OnEvent
@@ -28,6 +30,8 @@ from pyswarmopt_llm.scores.tasks.load import NO_FILES, parse_reading, read_whole
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.dry_run import PlannedCost
     from pyswarmopt_llm.searching.loop import SearchResult
+
+log = logging.getLogger(__name__)
 
 
 def check_files(config: Any, specs: Sequence[str]) -> None:
@@ -129,8 +133,13 @@ def run_job(
             if event.kind == "note":  # its settings are shown as options
                 text = with_flags(event.data["text"])
                 event = replace(event, data={**event.data, "text": text})
-            for listener in listeners:
-                listener(event)
+            for listener in list(listeners):
+                try:
+                    listener(event)
+                except OSError as error:  # a reader that has gone; the search is worth more
+                    listeners.remove(listener)
+                    silence(sys.stdout)
+                    log.warning("events cannot be written (%s); the search goes on", error.strerror)
 
         finished = job(on_event if listeners else None)
     if as_lines:

@@ -86,8 +86,8 @@ def resume(
 ) -> None:
     """Resume an interrupted run; the result is the same as without the interruption.
 
-    If the run executes code (a function, a harness YAML, a metric's script, a Ray cluster), allow
-    it by name; if a server runs its base, name that with --engine.
+    If the run executes code (a function, a harness YAML, a metric's script, a Ray cluster) or asks
+    a judge, allow it by name; if a server runs its base, name that with --engine.
 
     Example: swarm-llm resume runs/first
     """

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.report.findings import findings, labelled
-from pyswarmopt_llm.report.pages import one_line, render
+from pyswarmopt_llm.report.pages import front_matter, one_line, render
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.scores.tasks.types import Form, Item, render_prompt
 from pyswarmopt_llm.searching.scoring.parents import OTHER, Parent
@@ -155,4 +155,4 @@ def _header(form: FileKind, parents: Sequence[Parent], about: About, result: Res
         model_name=one_line(Path(about.config.out).name or "model") if scores else None,
         eval_results=scores or None,
     )
-    return str(data.to_yaml())
+    return front_matter(data.to_dict())

@@ -22,6 +22,7 @@ from pyswarmopt_llm.common.config import (
 from pyswarmopt_llm.common.statistics import Comparison
 from pyswarmopt_llm.report.pages import mixture_name, said, words
 from pyswarmopt_llm.report.reading import headroom
+from pyswarmopt_llm.scores.metrics.external.named_again import metric_to_name
 from pyswarmopt_llm.scores.tasks.types import Form
 from pyswarmopt_llm.searching.scoring.result import Model, Result
 from pyswarmopt_llm.searching.scoring.run_directory import UNTRAINED, About
@@ -233,7 +234,7 @@ def usage(about: About, result: Result) -> Iterator[Step]:
     else:
         yield from labelling_commands(config, *labelling)
     if len(config.tasks) == 1:
-        yield "Evaluate it again", _on("eval", config)
+        yield "Evaluate it again", _on("eval", config, metrics=metric_to_name(config))
 
 
 def _on(name: str, config: SearchConfig, **options: Any) -> str:

@@ -5,16 +5,18 @@ Markdown, nothing from the network.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
 from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+import yaml
 from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from pyswarmopt.base.words import counted, cut
+from pyswarmopt.base.words import counted, cut, visible
 from pyswarmopt_llm.common.events import (
     SMALL,
     duration,
@@ -125,9 +127,24 @@ def render(template: str, **content: Any) -> str:
     Args:
         template: its package and its path there, for example
             ``pyswarmopt_llm/report/report.html.j2``.
-        content: its variables; in HTML whatever is not `Markup` is escaped.
+        content: its variables; in HTML whatever is not `Markup` is escaped. A card is also read
+            with `cat`, so its unsafe characters are shown as escapes.
     """
-    return _template(template).render(**content)
+    text = _template(template).render(**content)
+    return visible(text) if template.endswith(".md.j2") else text
+
+
+def front_matter(content: Mapping[str, Any]) -> str:
+    """The header of a card: YAML that gives its content back, unsafe characters as YAML's escapes.
+
+    Example:
+        >>> front_matter({"base": "org/b\\x1b", "licence": None})
+        'base: "org/b\\\\e"\\nlicence: null'
+    """
+    text: str = yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True)
+    if visible(text) != text:
+        text = yaml.safe_dump(dict(content), sort_keys=False)
+    return text.strip()
 
 
 def words() -> Any:

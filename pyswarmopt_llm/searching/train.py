@@ -108,7 +108,8 @@ class Fitting:
     def without_folds(self) -> Iterator[tuple[list[int], Patch]]:
         """The indices of each fold's items, and the model that was trained without these."""
         for number, fold in enumerate(self.folds, start=1):
-            rest = [item for index, item in enumerate(self.items) if index not in fold]
+            held_out = set(fold)
+            rest = [item for index, item in enumerate(self.items) if index not in held_out]
             yield fold, self._fitted(f"without-{number}", rest, self.schedule.without_fold)
 
     def whole(self) -> Patch:

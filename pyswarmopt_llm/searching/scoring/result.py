@@ -80,6 +80,15 @@ class Model:
         """The scores on ``dev`` or ``test``."""
         return self.dev if split == "dev" else self.test
 
+    @property
+    def unscored(self) -> str:
+        """A task none of whose items has a score, though they are listed; "" if there is none."""
+        tasks = (scores.tasks for scores in (self.dev, self.test) if scores is not None)
+        for name, outcome in chain.from_iterable(each.items() for each in tasks):
+            if outcome.items and all(value != value for value in outcome.per_item):
+                return name
+        return ""
+
     def same(self, other: Model) -> bool:
         """Whether both are one model."""
         return (self.weights, self.trained) == (other.weights, other.trained)
@@ -229,6 +238,9 @@ class Result:
             unknown = {} if model.test is None else model.test.tasks.keys() - tasks
             if model.dev.tasks.keys() != tasks or unknown or model.weights.keys() != experts:
                 raise WrongType(f"models {name}")
+        for name, model in self.models.items():
+            if empty := model.unscored:
+                raise WrongType(f"models {name} items of {empty}")
 
     @classmethod
     def from_json(cls, data: object) -> Result:

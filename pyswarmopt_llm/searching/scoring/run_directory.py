@@ -51,6 +51,7 @@ FORMAT = 1  # of run.json and history.jsonl
 GRID = "grid.json"
 REPLIES = "replies.json"
 UNTRAINED = "untrained"  # the note that says why nothing is trained, and what to do
+FOLDERS = ("checkpoint", "best", "front")  # of a run
 OWNER = ".owner"  # names the process that holds the lock
 _SETTINGS = get_type_hints(SearchConfig)
 _GONE: dict[str, Any] = {"confirm": None}  # settings of earlier versions, at their defaults
@@ -270,11 +271,15 @@ class Run(Journal):
             lock.release()
 
     def _refuse_links(self) -> None:
-        """An untrusted run may contain links in place of files that are about to be written."""
+        """An untrusted run may contain links in place of files that are about to be written, and
+        pipes in place of directories.
+        """
         refuse_links(self.path)
-        for name in ("checkpoint", "best", "front"):
-            if (self.path / name).is_dir():
-                refuse_links(self.path / name)
+        for folder in (self.path / name for name in FOLDERS):
+            if folder.is_dir():
+                refuse_links(folder)
+            elif folder.exists():  # opening a pipe waits for ever
+                raise UserError(f"{folder}: not a directory; remove it")
 
     def write_about(self, about: About) -> None:
         """Write ``run.json`` anew."""

@@ -197,6 +197,17 @@ def test_a_hostile_name_stays_text_in_the_card() -> None:
     assert body.tags.count("h1") == 1
 
 
+# Bell, ESC, the C1 form of ESC [, and what writes backwards or hides.
+@pytest.mark.parametrize(
+    "sign", ["\x07", "\x1b", "\x9b", "\u202e", "\u2066", "\u200b", "\U000e0041"]
+)
+def test_no_sign_of_a_name_reaches_a_terminal_through_the_card(sign: str) -> None:
+    name = f"a{sign}[2Jb"
+    run = about_of(base=name, experts=(name,), tasks=(name,), out=name, system=name)
+    card = model_card(run, result_of(best_single=name, coefficients={name: 1.0}, scoring=name))
+    assert sign not in card and front_matter(card)["base_model"] == name
+
+
 def pictures(rows: list[Row], **more: Any) -> list[ElementTree.Element]:
     """The pictures with a name in the report of an invented run."""
     page = render_report(about_of(), result_of(**more), rows)

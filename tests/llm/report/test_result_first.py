@@ -4,6 +4,7 @@ becomes of that.
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from collections.abc import Callable
@@ -21,9 +22,15 @@ from pyswarmopt_llm.report.finished import write_report
 from pyswarmopt_llm.searching import loop
 from pyswarmopt_llm.searching.scoring.parents import stated_licence
 
+# Ten levels of "everything above, ten times": 10^10 merges.
+_LEVELS = "abcdefghijk"
 _MERGES = "\n".join(
-    ["a: &a {x: 1}", *(f"{chr(98 + i)}: &{chr(98 + i)} {{<<: [{', '.join(10 * [f'*{chr(97 + i)}'])}]}}" for i in range(10))]
-)  # fmt: skip
+    ["a: &a {x: 1}"]
+    + [
+        f"{own}: &{own} {{<<: [{', '.join(10 * [f'*{above}'])}]}}"
+        for above, own in itertools.pairwise(_LEVELS)
+    ]
+)
 # What a YAML reader makes of these is an error of another kind each, or never done.
 HEADERS = {
     "a day that is none": "date: 2025-02-30",

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from search_helpers import MakeSearch, Shell, files, search_words, swarm_llm
+from serving import Server, answer
 
 import pyswarmopt
 import pyswarmopt_groups
@@ -100,6 +101,7 @@ def test_a_script_that_lies_here_does_not_stand_in_for_the_librarys(
         ({"tasks": ("lm-eval:task.yaml#acc",)}, "--allow 'lm-eval:task.yaml#acc'"),
         ({"metrics": ("evaluate:./",)}, "--allow evaluate:./"),
         ({"metrics": ("words=evaluate:./",)}, "--allow words=evaluate:./"),
+        ({"metrics": ("words=evaluate:./x=y",)}, "--allow words=evaluate:./x=y"),
         ({"metrics": ("trapdoor.py:score",)}, "--allow trapdoor.py:score"),
         ({"metrics": ("words=./trapdoor.py:score",)}, "--allow words=./trapdoor.py:score"),
         ({"workers": "ray://198.51.100.1:10001"}, "--allow ray://198.51.100.1:10001"),
@@ -123,6 +125,31 @@ def test_a_strangers_run_is_not_resumed_with_its_code(
     assert option in shell.refused("resume", run, "--quiet")
     assert not sprung(trap) and "trapdoor" not in sys.modules
     assert files(run) == before
+
+
+JUDGES = [("judge",), ("words=judge",), ("judge:rules.txt",), ("words=judge:ab.txt",)]
+
+
+@pytest.mark.parametrize("metrics", JUDGES)
+def test_a_strangers_run_asks_no_judge(
+    metrics: tuple[str, ...],
+    words_search: MakeSearch,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    shell: Shell,
+) -> None:
+    """The judge, its key and the bill are the user's, the texts the stranger's."""
+    server = Server(lambda prompt, n: answer("Rating: 5/10"))
+    for name, value in {"URL": server.url, "MODEL": "m", "KEY": "secret"}.items():
+        monkeypatch.setenv(f"SWARM_LLM_JUDGE_{name}", value)
+    run = stopped(replace(words_search(6, 6), metrics=metrics), tmp_path / "run")
+    (run / "best").mkdir()
+    alone = metrics[0].removeprefix("words=")
+    assert f"add --allow {metrics[0]}" in shell.refused("resume", run, "--quiet")
+    assert f"add --metric {alone}" in shell.refused("eval", "--run", run)
+    assert "a judge to pay for" not in shell.refused("eval", "--run", run, "--metric", alone)
+    server.close()
+    assert not server.requests
 
 
 def test_a_run_with_a_function_is_resumed_where_the_option_is_given_again(

@@ -296,7 +296,7 @@ def test_any_bytes_in_a_journal_are_read_or_refused_in_one_line(
     (tmp_path / name).unlink()
 
 
-ODD: list[Any] = [None, True, -1, 5, 10**400, "\ud800", [], {}, {"a": {}}]
+ODD: list[Any] = [None, True, -1, 5, 10**400, "\ud800", "??", [], {}, {"a": {}}]
 
 
 def variants(value: Any, depth: int = 0) -> Iterator[Any]:
@@ -389,6 +389,15 @@ def test_nothing_is_written_through_a_link(
     words = ["--quiet"] if command == "resume" else []
     shell.refused(command, run, *words)
     assert files(treasure) == before
+
+
+@pytest.mark.parametrize("name", ["checkpoint", "best", "front"])
+def test_a_pipe_in_place_of_a_directory_is_one_line(name: str, run: Path, shell: Shell) -> None:
+    unfinished(run)
+    shutil.rmtree(run / name, ignore_errors=True)
+    os.mkfifo(run / name)
+    with not_for_ever():
+        assert f"{name}: not a directory" in shell.refused("resume", run, "--quiet")
 
 
 def test_a_link_in_a_temporary_place_is_removed_and_not_followed(

@@ -9,6 +9,8 @@ from pathlib import Path
 from pyswarmopt_llm.common.config import LM_EVAL, SearchConfig, asks_server, is_function
 from pyswarmopt_llm.common.errors import UserError
 
+JUDGE = "judge"
+
 
 def runs_code(config: SearchConfig) -> Iterator[tuple[str, str]]:
     """Field and value of each setting that runs code, or unpickles data from a cluster."""
@@ -17,17 +19,31 @@ def runs_code(config: SearchConfig) -> Iterator[tuple[str, str]]:
         ("tasks", spec) for spec in config.tasks if spec.startswith(LM_EVAL) and _is_file(spec)
     )
     for spec in config.metrics:
-        if spec.rpartition("=")[2].startswith("evaluate:") or is_function(spec):
+        if _metric(spec).startswith("evaluate:") or is_function(spec):
             yield "metrics", spec
     if not config.workers.isdecimal():
         yield "workers", config.workers
+
+
+def asks_judge(config: SearchConfig) -> Iterator[tuple[str, str]]:
+    """Field and value of each metric that sends texts to the user's judge, with the user's key."""
+    for spec in config.metrics:
+        if _metric(spec).partition(":")[0] == JUDGE:
+            yield "metrics", spec
+
+
+def metric_to_name(config: SearchConfig) -> str | None:
+    """The metric that `swarm-llm eval` of a run of one task needs to be told again; None: none."""
+    named = [*runs_code(config), *asks_judge(config)]
+    return next((_metric(spec) for field, spec in named if field == "metrics"), None)
 
 
 def to_name_again(
     config: SearchConfig, allowed: Collection[str] = (), allow: str = "allow"
 ) -> list[str]:
     """The options that a command on a run needs for what is not among `allowed`; see `require`."""
-    code = [(allow or field, value) for field, value in runs_code(config)]
+    named = [*runs_code(config), *asks_judge(config)]
+    code = [(allow or field, value) for field, value in named]
     return [
         f"`{option}` {shlex.quote(value)}"
         for option, value in (*code, *asks_server(config))
@@ -38,26 +54,34 @@ def to_name_again(
 def require(
     config: SearchConfig, allowed: Collection[str], run: Path, allow: str = "allow"
 ) -> None:
-    """Refuse a ``run.json`` that runs code or asks a server, unless each of these settings is given
-    again.
+    """Refuse a ``run.json`` that runs code, or asks a server or a judge, unless each of these
+    settings is given again.
 
     `allow` is the option of the command that takes code; empty where the settings' own options do.
 
     This happens before any import. A fingerprint would not help: an attacker who can write a module
     next to a ``run.json`` can write its fingerprint, too.
     """
-    code = list(runs_code(config))
-    other = sorted(set(allowed) - {value for _, value in (*code, *asks_server(config))})
+    code, judges = list(runs_code(config)), list(asks_judge(config))
+    known = {value for _, value in (*code, *judges, *asks_server(config))}
+    other = sorted(set(allowed) - known)
     if other:
         raise UserError(
             f"{run}: was not started with {other[0]}; remove it, or start a new run with it"
         )
     missing = to_name_again(config, allowed, allow)
     if missing:
-        what = "code to run" if code else "a server to send data to"
+        asked = "a judge to pay for" if judges else "a server to send data to"
+        what = "code to run" if code else asked
         raise UserError(
             f"{run}: its run.json names {what}; if you trust it, add {' '.join(missing)}"
         )
+
+
+def _metric(spec: str) -> str:
+    """The metric in ``NAME`` or ``TASK=NAME``, which may have more of these signs."""
+    task, _, metric = spec.partition("=")
+    return metric or task
 
 
 def _is_file(spec: str) -> bool:

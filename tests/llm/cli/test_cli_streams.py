@@ -1,0 +1,87 @@
+"""A search does not end because nobody can read what it shows: its result is on disk, its exit code
+0.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from search_helpers import MakeSearch, search_words
+
+ROOT = Path(__file__).parents[3]
+# A job that shows a thousand notes as a search does, writes its result and returns it.
+JOB = """
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from pyswarmopt.cli.streams import prepare
+prepare()
+from pyswarmopt.cli.terminal import echo, tame_warnings
+from pyswarmopt_llm.cli.running import run_job
+from pyswarmopt_llm.common.events import note
+
+def job(on_event):
+    for number in range(1000):
+        on_event(note(f"Größe {number} " + 50 * "."))
+    Path("done").write_text("the result")
+    return SimpleNamespace(result={"best_dev": 0.5}, run=Path())
+
+tame_warnings()
+run_job(job, Path("run"), as_json=True, as_lines="--json-lines" in sys.argv)
+echo("Größe")
+"""
+SEARCH = "from pyswarmopt.cli.start import swarm_llm; swarm_llm()"
+
+
+def shell(folder: Path, code: str, words: str = "", **environment: str) -> tuple[int, str]:
+    """Exit code of Python code in a shell with `words` behind it, and what is shown."""
+    own = {"CODE": code, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment}
+    command = ["bash", "-o", "pipefail", "-c", f'"$0" -c "$CODE" {words}', sys.executable]
+    done = subprocess.run(command, env=os.environ | own, capture_output=True, cwd=folder)
+    return done.returncode, (done.stdout + done.stderr).decode()
+
+
+@pytest.mark.parametrize(
+    "redirect",
+    [
+        ">&-",
+        "2>&-",
+        ">&- 2>&- <&-",
+        "2> /dev/full",
+        "2> >(exit)",
+        "2>&1 >/dev/null | head -c 1",
+    ],
+)
+def test_a_stream_that_is_closed_or_full_ends_nothing(redirect: str, tmp_path: Path) -> None:
+    code, shown = shell(tmp_path, JOB, redirect)
+    assert code == 0 and "Traceback" not in shown and "Exception ignored" not in shown
+    # nothing that is shown lands in a file that was opened where a closed stream was
+    assert (tmp_path / "done").read_text() == "the result"
+
+
+def test_a_reader_of_events_may_go(tmp_path: Path) -> None:
+    code, shown = shell(tmp_path, JOB, "--json-lines | head -n 1")
+    assert code == 0 and "Traceback" not in shown and (tmp_path / "done").exists()
+    assert shown.count("cannot be written (Broken pipe); the search goes on") == 1
+
+
+def test_what_an_encoding_lacks_is_an_escape(tmp_path: Path) -> None:
+    code, shown = shell(tmp_path, JOB, PYTHONIOENCODING="ascii")
+    assert code == 0 and r"Gr\xf6\xdfe 999" in shown and shown.count(r"Gr\xf6\xdfe") == 1001
+
+
+def test_a_search_ends_well_where_nothing_can_be_shown(
+    make_search: MakeSearch, tmp_path: Path
+) -> None:
+    config = make_search(tmp_path, 6, 6, particles=3, max_iter=1)
+    words = [word for word in search_words(config) if word != "--quiet"]
+    (tmp_path / "words").write_text("\n".join(words))
+    code, _ = shell(tmp_path, SEARCH, "$(cat words) >&- 2> /dev/full")
+    assert code == 0 and (tmp_path / "run" / "report.html").is_file()
+    for line in (tmp_path / "run" / "results.jsonl").read_text().splitlines():
+        assert isinstance(json.loads(line), dict)
