@@ -48,6 +48,7 @@ LM_EVAL = "lm-eval:"  # that of a task of the harness
 PARTICLES, PATIENCE, MAX_ITER = 20, 10, 50  # the paper's
 # beyond, the candidates of a search tell too little of the space for a model of it
 MOST_COEFFICIENTS = 64
+MODELS = ("items", "scores")  # methods that fit a model, in place of a swarm's iterations
 ALONE = 6  # candidates that the model of the items proposes, where none are asked for
 
 # Dev items from which on `auto` trains: on them, or on replies to as many spare prompts or more.
@@ -62,9 +63,9 @@ SUMS = {"sums": 0, "base": 1, "even": 3}
 class SearchConfig:
     """The configuration of `swarm-llm search`; stored whole in ``run.json``.
 
-    Rare settings are typed as ``--set NAME=VALUE``; `utilities` and `surrogate` are set from Python
-    alone. Fields that are None or "auto" are not given: the plan decides them
-    (`searching.plan.make_plan`), and ``run.json`` has what it decided.
+    Rare settings are typed as ``--set NAME=VALUE``; `utilities` are set from Python alone. Fields
+    that are None or "auto" are not given: the plan decides them (`searching.plan.make_plan`), and
+    ``run.json`` has what it decided.
 
     Example:
         >>> config = SearchConfig(base="b", experts=("x", "y"), tasks=("t.json",), out="run", particles=20)
@@ -146,6 +147,15 @@ class SearchConfig:
         ),
     ] = None
     quick: Annotated[bool, Option("Only fine-tune the best of base and experts.")] = False
+    method: Annotated[
+        str,
+        Option(
+            "What proposes candidates: items, scores (models of them) or swarm.",
+            "M",
+            RARE,
+            choices=("auto", "items", "scores", "swarm"),
+        ),
+    ] = "auto"
     space: Annotated[str, Option("delta, factor (the paper's), full, token, graph.", "S")] = "auto"
     optimizer: Annotated[
         str, Option("model-swarms, constriction, ..., pycma or nevergrad:NAME.", "O", hidden=True)
@@ -165,9 +175,7 @@ class SearchConfig:
     ] = None
     proposals: Annotated[
         int | None,
-        Option(
-            "Candidates that the surrogate proposes (6, or up to 40 in all).", "N", RARE, least=0
-        ),
+        Option("Candidates that a model proposes (6, or up to 40 in all).", "N", RARE, least=0),
     ] = None
     patience: Annotated[
         int | None,
@@ -212,8 +220,6 @@ class SearchConfig:
             group=RARE,
         ),
     ] = False
-    # "items" where a model of the items' margins proposes; of the scores if None. A preset's choice.
-    surrogate: str | None = None
     # What is evaluated: less than every candidate.
     drop_k: Annotated[
         float | None,
@@ -286,7 +292,9 @@ class SearchConfig:
 
     @property
     def iterations(self) -> int:
-        """At most so many."""
+        """The largest number of iterations; 0 where a model proposes."""
+        if self.method in MODELS:
+            return 0
         return MAX_ITER if self.max_iter is None else self.max_iter
 
     @property
@@ -313,8 +321,18 @@ class SearchConfig:
 
 # The settings that a preset chooses, or that say how its choice is to run.
 CHOICES = (
-    *("preset", "compat", "space", "optimizer", "particles", "start", "max_iter", "patience"),
-    *("settings", "grid", "draws", "proposals", "surrogate", "drop_k", "drop_n", "train"),
+    *(
+        "preset",
+        "compat",
+        "method",
+        "space",
+        "optimizer",
+        "particles",
+        "start",
+        "max_iter",
+        "patience",
+    ),
+    *("settings", "grid", "draws", "proposals", "drop_k", "drop_n", "train"),
     *("budget_items", "budget_minutes"),
 )
 

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from torch import Tensor
 
 import pyswarmopt as pso
-from pyswarmopt.base.optimizer import Point
 from pyswarmopt_llm.common.config import MODEL_SWARMS, NEVERGRAD, PATIENCE, PYCMA, SearchConfig
 from pyswarmopt_llm.common.registry import lazy
 
 check_other = lazy("pyswarmopt_llm.common.other_optimizers:check_other")
 make_other = lazy("pyswarmopt_llm.common.other_optimizers:make_other")
 recipe_options = lazy("pyswarmopt_llm.common.swarm_settings:recipe_options")
-# of positions, (N, D); None: not evaluated, NaN: failed
-Values = Callable[[Tensor], Sequence[float | None]]
 
 
 def is_swarm(name: str) -> bool:
@@ -25,8 +21,16 @@ def is_swarm(name: str) -> bool:
     return not name.startswith(NEVERGRAD) and name != PYCMA
 
 
-def check_optimizer(name: str, settings: Sequence[str] = ()) -> None:
+def check_optimizer(
+    name: str, settings: Sequence[str] = (), size: int = 0, population: int = 1
+) -> None:
     """Refuse an optimizer that `make_optimizer` cannot make.
+
+    Args:
+        name: as a user wrote it.
+        settings: coefficients of ``model-swarms``, ``NAME=VALUE``.
+        size: coefficients of a candidate; 0: not known.
+        population: positions per round.
 
     Raises:
         UserError: no such optimizer, one whose extra is not installed, or coefficients that it does
@@ -38,7 +42,7 @@ def check_optimizer(name: str, settings: Sequence[str] = ()) -> None:
         pyswarmopt_llm.common.errors.InvalidOption: optimizer model-swarm: unknown; did you mean model-swarms?
     """
     if name != MODEL_SWARMS:
-        check_other(name, settings)
+        check_other(name, settings, size, population)
     elif settings:
         recipe_options(settings)
 
@@ -112,30 +116,6 @@ def optimizer(config: SearchConfig, vertices: Tensor) -> pso.Optimizer:
         compat=config.compat,
         settings=config.settings,
     )
-
-
-def play_round(optimizer: pso.Optimizer, values: Values) -> None:
-    """Ask for positions, evaluate them, tell."""
-    positions = optimizer.ask()
-    results = values(positions)
-    dropped = [value is None for value in results]
-    told = [math.nan if value is None else value for value in results]
-    optimizer.tell(positions, told, dropped if any(dropped) else None)
-
-
-def maximise(
-    optimizer: pso.Optimizer, values: Values, affordable: Callable[[], bool] = lambda: True
-) -> Point:
-    """Play rounds until the optimizer stops, or another one is not affordable; the best point.
-
-    Example:
-        >>> swarm = pso.Swarm(bounds=[(-5, 5)] * 2, recipe=pso.recipes.get("constriction"), maximize=True, seed=0)
-        >>> maximise(swarm, lambda x: (-(x**2).sum(-1)).tolist(), lambda: swarm.iteration < 50).value > -1e-3
-        True
-    """
-    while affordable() and not optimizer.stop():
-        play_round(optimizer, values)
-    return optimizer.best
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 import pyswarmopt as pso
@@ -13,7 +14,7 @@ from pyswarmopt.parts.stopping import MaxIter, Patience
 from pyswarmopt_llm.common.config import NEVERGRAD, PYCMA
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.extras import need_extra
-from pyswarmopt_llm.common.optimizers import is_swarm, swarm_of
+from pyswarmopt_llm.common.optimizers import is_swarm, released, swarm_of
 from pyswarmopt_llm.common.registry import unknown
 
 OWN = "pso"  # the library's choice without bounds, which the default for functions needs
@@ -30,8 +31,16 @@ def optimizer_names() -> tuple[str, ...]:
     return (*(name.replace("_", "-") for name in sorted(pso.recipes.RECIPES)), OWN, PYCMA)
 
 
-def check_other(name: str, settings: Sequence[str] = ()) -> None:
+def check_other(
+    name: str, settings: Sequence[str] = (), size: int = 0, population: int = 1
+) -> None:
     """Refuse an optimizer that `make_other` cannot make.
+
+    Args:
+        name: of a swarm but Model Swarms, ``pycma`` or ``nevergrad:NAME``.
+        settings: coefficients, of which it takes none.
+        size: coefficients of a candidate, which some of nevergrad's refuse; 0: not known.
+        population: positions per round.
 
     Raises:
         UserError: there is none of that name, its extra is not installed, or coefficients, which it
@@ -43,6 +52,10 @@ def check_other(name: str, settings: Sequence[str] = ()) -> None:
     need_extra(module_of(name), name)
     if name.startswith(NEVERGRAD):
         _one_at_a_time(name)
+        if size:
+            points = torch.eye(max(size, 2), size, dtype=torch.float64)
+            with released(make_other(name, points, population, 1, 1, 0)):
+                pass
     elif name not in optimizer_names():
         raise unknown("optimizer", name, [*optimizer_names(), f"{NEVERGRAD}NAME"])
 

@@ -29,7 +29,7 @@ _OPTIONS = {
 _DEPARTURES: dict[str, tuple[Container[Any], str]] = {
     "start": (("auto", "segments"), "starts: {}"),
     "max_iter": (range(1, sys.maxsize), "no iterations"),
-    "surrogate": ((), "candidates proposed by a model of the {}"),
+    "method": (("auto", "swarm"), "candidates proposed by a model of the {}"),
     "train": (("auto", "off"), "training on the dev examples"),
     "contrast": ((False,), "negative weights that count against a token"),
 }

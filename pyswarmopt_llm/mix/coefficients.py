@@ -151,6 +151,21 @@ def starting_points(space: Space, start: str, count: int, seed: int) -> Tensor:
     return space.starts(count, seed)
 
 
+def between(points: Tensor, count: int, seed: int) -> Tensor:
+    """Points between two of these, (n, D): (count, D), none if `count` is below 1.
+
+    Example:
+        >>> between(torch.eye(3, dtype=torch.float64), 4, seed=0).sum(1).tolist()
+        [1.0, 1.0, 1.0, 1.0]
+    """
+    rng = np.random.default_rng([seed, 9])
+    count = max(count, 0)
+    first = points[rng.integers(len(points), size=count)]
+    second = points[rng.integers(len(points), size=count)]
+    share = torch.from_numpy(rng.random((count, 1)))
+    return share * first + (1 - share) * second
+
+
 def even_sums(vertices: Tensor) -> Tensor:
     """The base without these experts, their average and their sum: (3, size) float64.
 

@@ -13,20 +13,18 @@ from pyswarmopt_llm.common.config import (
     LEAST_TRAINED,
     SUMS,
 )
-from pyswarmopt_llm.searching.plan import ENOUGH, Plan, reason
+from pyswarmopt_llm.searching.plan import ENOUGH, Plan, modelled, reason
 from pyswarmopt_llm.searching.scoring.run_directory import UNTRAINED
 
 CANDIDATES = 40  # of which iterations without another limit may score as many items
 WRITING = 10  # particles where replies are written, so that `CANDIDATES` are several iterations
-_OF_ITERATIONS = ("optimizer", "max_iter", "patience", "settings", "drop_k", "drop_n")
 
 
 def automatic(plan: Plan) -> tuple[dict[str, Any], dict[str, str]]:
     """Choices of ``auto`` by task, and why not more."""
     if plan.config.quick:
-        particles = len(plan.config.experts) + 1
-        chosen = {"max_iter": 0, "particles": particles, "proposals": 0, "start": "base"}
-        return {**chosen, "train": "on"}, {}
+        quick = {"method": "items", "particles": len(plan.config.experts) + SUMS["base"]}
+        return {**quick, "proposals": 0, "start": "base", "train": "on"}, {}
     chosen, why = _rounds(plan), dict[str, str]()
     few = _too_few(plan)
     paid = any(metric.usage for metric in plan.objectives.metrics.values())
@@ -57,28 +55,44 @@ def _too_few(plan: Plan) -> str:
 
 
 def _rounds(plan: Plan) -> dict[str, Any]:
-    """Particles, iterations, proposals and who makes them, or a budget for iterations.
+    """What proposes, its particles and proposals, or a budget for iterations.
 
     Without a setting of iterations there are none: proposals of a model do better for fewer passes.
     What is scored then are the experts, the base, their average and sum, and the proposals.
     Iterations that nothing ends have a budget, without which they may take hours.
     """
-    config, experts = plan.config, len(plan.config.experts)
-    starting = experts + SUMS["even"]
-    free = not any(name in plan.given for name in _OF_ITERATIONS)
-    endless = config.max_iter is None and config.budget_items is None
-    if not reason("surrogate", plan):
-        if free or config.max_iter == 0:
-            return {"max_iter": 0, "surrogate": "items", "particles": starting}
-        return {"budget_items": max(CANDIDATES, config.population) * plan.items} if endless else {}
-    if not (plan.objectives.writes or plan.objectives.user_scored):
-        return {}
-    starting = max(config.particles or 0, starting)
-    if free and not reason("proposals", plan):
+    config = plan.config
+    method = _method(plan)
+    starting = len(config.experts) + SUMS["even"]
+    if method == "items":
+        return {"method": method, "particles": starting}
+    if method == "scores":
+        starting = max(config.particles or 0, starting)
         most = max(CANDIDATES - starting, ALONE)
-        return {"max_iter": 0, "particles": starting, "proposals": most}
-    if not endless:
-        return {}
-    particles = config.particles or max(WRITING, experts)
+        return {"method": method, "particles": starting, "proposals": most}
+    if config.max_iter is not None or config.budget_items is not None:
+        return {"method": method}
+    if not modelled("items", plan):
+        return {"method": method, "budget_items": max(CANDIDATES, config.population) * plan.items}
+    if not _costly(plan):
+        return {"method": method}
+    particles = config.particles or max(WRITING, len(config.experts))
     population = replace(config, particles=particles).population
-    return {"particles": particles, "max_iter": max(1, CANDIDATES // population - 1)}
+    rounds = max(1, CANDIDATES // population - 1)
+    return {"method": method, "particles": particles, "max_iter": rounds}
+
+
+def _method(plan: Plan) -> str:
+    """What proposes candidates: a model where one can learn, unless iterations are asked for."""
+    if plan.config.method != "auto":
+        return plan.config.method
+    if plan.iterations_given:
+        return "swarm"
+    if not modelled("items", plan):
+        return "items"
+    return "scores" if _costly(plan) and not modelled("scores", plan) else "swarm"
+
+
+def _costly(plan: Plan) -> bool:
+    """Whether an evaluation writes replies, or is a user's function."""
+    return plan.objectives.writes or plan.objectives.user_scored

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pyswarmopt_llm.common.events import OnEvent, note
-from pyswarmopt_llm.searching.explore import explore
+from pyswarmopt_llm.searching.find import find
 from pyswarmopt_llm.searching.grid import GridDraw, make_grid, save_grid
 from pyswarmopt_llm.searching.plan import Plan
 from pyswarmopt_llm.searching.prepare import Job
@@ -34,7 +34,7 @@ def choose_draw(job: Job, run: Run, tell: OnEvent) -> Job:
         drawn = replace(job.with_settings(settings=settings, **budgets), drawn_from={})
         name = f"draw-{number:02d}"
         run.begin()
-        best = explore(drawn, run, tell, name).chosen.value
+        best = find(drawn, run, tell, name).chosen.value
         new = [row for row in run.rows if (row.phase, row.key) not in seen]
         seen |= {(row.phase, row.key) for row in new}
         items, seconds = sum(row.n for row in new), sum(row.seconds for row in new)

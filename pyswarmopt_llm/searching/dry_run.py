@@ -19,7 +19,6 @@ from pyswarmopt_llm.common.events import not_held_out
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.common.interfaces import Engine, Patch
-from pyswarmopt_llm.common.optimizers import optimizer, released
 from pyswarmopt_llm.engine.memory import LEAST_TOKENS, Sizes, copies, free_memory
 from pyswarmopt_llm.experts.adapter import AdapterInfo, changed_weights
 from pyswarmopt_llm.experts.base import INT8, BaseModel, empty_model, resolve_base
@@ -262,8 +261,6 @@ def dry_run_search(config: SearchConfig) -> PlannedCost:
     if fit is not None and not fit.fits:
         raise NoRoomError("; ".join(fit.lines()))
     job = prepare(config)
-    with released(optimizer(job.config, job.starts)):
-        pass
     draws, notes = 1, list[str]()
     if job.drawn_from:
         grid = make_grid(job.stored)

@@ -1,6 +1,6 @@
 """The main job: a swarm of experts searches for a better one.
 
-A search is decided (`plan`), loaded (`prepare`), explored (`explore`), trained (`train`) and
+A search is decided (`plan`), loaded (`prepare`), explored (`find`, `explore`), trained (`train`) and
 finished: what it hands over is written, read back, and scored beside what it is compared with.
 Whoever runs it writes card and report (`report.run`). Its run directory knows everything that was
 expensive, so that to resume is to do the same again.
@@ -28,13 +28,12 @@ from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.files.json_types import typed
 from pyswarmopt_llm.common.files.regular import user_path, versions
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.common.optimizers import optimizer, released
 from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.common.statistics import score_interval
 from pyswarmopt_llm.mix.coefficients import save_patch
 from pyswarmopt_llm.scores.tasks import Scoring, Task
 from pyswarmopt_llm.scores.tasks.types import form_of
-from pyswarmopt_llm.searching.explore import Found, explore
+from pyswarmopt_llm.searching.find import Found, find
 from pyswarmopt_llm.searching.prepare import Contestant, Job, prepare
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import (
@@ -109,9 +108,6 @@ def search(
     path = user_path(config.out)
     check_new(path)
     job = prepare(config)
-    # Made before anything is written, since some of nevergrad's refuse this number of coefficients.
-    with released(optimizer(job.config, job.starts)):
-        pass
     return work(job, Run.create(path, about(job)), on_event, publish)
 
 
@@ -140,7 +136,7 @@ def work(job: Job, run: Run, on_event: OnEvent | None, publish: Publish | None) 
             job = choose_draw(job, run, tell)
             run.write_about(about(job))  # no grid from now on
         start = time.perf_counter()
-        found = explore(job, run, tell)
+        found = find(job, run, tell)
         training = train_further(job, run, found, tell) if job.trains else None
         tell(Event("closing"))
         result = finish(job, run, found, training, start)
@@ -205,7 +201,12 @@ def finish(job: Job, run: Run, found: Found, training: Training | None, start: f
         graph=job.kind.in_words(files, job.space.expert_names),
         expert_iteration=None if training is None else training.iteration,
         front=front,
-        notes=[*{**job.notes, **run.about.notes}.values(), *doubts, *_without_numbers(run)],
+        notes=[
+            *{**job.notes, **run.about.notes}.values(),
+            *found.remarks,
+            *doubts,
+            *_without_numbers(run),
+        ],
     )
 
 

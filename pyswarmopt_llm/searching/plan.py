@@ -20,6 +20,7 @@ from pyswarmopt_llm.common.config import (
     LEAST_TRAINED,
     MAX_ITER,
     MODEL_SWARMS,
+    MODELS,
     MOST_COEFFICIENTS,
     PARTICLES,
     PATIENCE,
@@ -49,12 +50,14 @@ _UNSET = (None, "auto", "off", "", (), 0)  # values with which a setting asks fo
 
 
 EXPERT_ITERATION = 0.5  # share of `budget_minutes` that is kept for it
-MOST_KEPT = 10  # candidates at most that a budget of items keeps for proposals
 PUBLISHED = ("paper", "reference")
 _PLAIN: dict[str, Any] = {
-    **{"space": "factor", "particles": PARTICLES, "max_iter": MAX_ITER, "patience": PATIENCE},
-    **{"train": "off", "grid": "given", "drop_k": 0.0, "drop_n": 0.0},
+    "method": "swarm",
+    "space": "factor",
+    "train": "off",
+    "grid": "given",
 }
+_OF_ITERATIONS = ("optimizer", "max_iter", "patience", "settings", "drop_k", "drop_n")
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,6 @@ class Budget:
     seconds: float | None  # for all evaluations, and for expert iteration; None: no limit
     items: int | None  # item evaluations of the search; None: no limit
     closing_items: int = 0  # items of the closing evaluations, which count in `seconds` only
-    kept_items: int = 0  # reserved for proposals, which are scored when the search has ended
     training_share: float = 0.0  # of the seconds, reserved for expert iteration
 
     def exceeded(self, total: int, seconds: float, more: int) -> dict[str, float]:
@@ -222,8 +224,20 @@ class Plan:
 
     @property
     def proposals(self) -> int:
-        """Candidates that a model proposes at most, when the iterations have ended."""
+        """Candidates that a model proposes at most."""
         return self.config.proposals or 0
+
+    @property
+    def races(self) -> bool:
+        """Whether the experts race, as where a model of the items is to propose mixtures of them."""
+        return self.config.method == "items"
+
+    @property
+    def iterations_given(self) -> list[str]:
+        """Settings of iterations that were given; `max_iter` 0 asks for none."""
+        if self.given.get("max_iter") == 0:
+            return []
+        return [name for name in _OF_ITERATIONS if name in self.given]
 
     @property
     def side_by_side(self) -> int:
@@ -253,16 +267,13 @@ class Plan:
     @cached_property
     def budget(self) -> Budget:
         """The budget of the search."""
-        minutes, items = self.config.budget_minutes, self.config.budget_items
-        candidates = self.proposals  # kept for proposals after iterations
-        if items is not None:
-            candidates = min(candidates, MOST_KEPT, items // self.items // 4)
+        minutes = self.config.budget_minutes
+        written = self.trains and self.objectives.written
         return Budget(
-            None if minutes is None else 60 * minutes,
-            items,
-            2 * self.items + int(self.cost(0, self.test_items, 0)["result"]),
-            candidates * self.items,
-            EXPERT_ITERATION if self.trains and self.objectives.written else 0.0,
+            seconds=None if minutes is None else 60 * minutes,
+            items=self.config.budget_items,
+            closing_items=2 * self.items + int(self.cost(0, self.test_items, 0)["result"]),
+            training_share=EXPERT_ITERATION if written else 0.0,
         )
 
     def cost(self, dev: float, test: float, other: float) -> dict[str, float]:
@@ -348,7 +359,7 @@ def make_plan(config: SearchConfig, given: Mapping[str, Any] | None = None) -> P
     plan = Plan(config, given, space_kind(config.space), load, drawn_from=drawn_from)
     check(plan)
     chosen, why = automatic(plan) if config.preset == "auto" else ({}, {})
-    config = with_defaults(with_defaults(config, chosen), _PLAIN)
+    config = _with_plain(with_defaults(config, chosen))
     if not plan.alone:
         config = with_defaults(config, {"threads": threads_of(config.processes)})
     by = plan.objectives.combined_by
@@ -359,10 +370,11 @@ def make_plan(config: SearchConfig, given: Mapping[str, Any] | None = None) -> P
             "arithmetic), since they may be negative; front/ has other compromises"
         )
     if config.proposals is None:
-        config = replace(config, proposals=ALONE if config.surrogate else 0)
+        config = replace(config, proposals=ALONE if config.method in MODELS else 0)
     config = with_defaults(config, {"start": _start(plan, config)})
     config = replace(config, compat=_compat(plan, config))
     plan = replace(plan, config=config, why=why)
+    _check_proposals(plan)
     _check_budget(plan)
     return plan
 
@@ -384,15 +396,24 @@ def with_preset(config: SearchConfig) -> SearchConfig:
     config = replace(config, preset=config.preset or "auto")
     if config.preset in PUBLISHED:
         config = published(config)
-    config = with_defaults(config, {"optimizer": MODEL_SWARMS})
     if config.preset == "auto":
         config = with_defaults(config, {"space": "delta" if config.base else "token"})
     else:
-        config = with_defaults(config, _PLAIN)
+        config = _with_plain(config)
     if config.draws is not None and not config.is_grid:
         why = "nothing to draw from; give several values of a coefficient, or `preset` paper"
         raise InvalidOption("draws", config.draws, why)
     return config
+
+
+def _with_plain(config: SearchConfig) -> SearchConfig:
+    """The settings with the plain default of each; those of iterations only where a swarm moves."""
+    config = with_defaults(config, _PLAIN)
+    if config.method in MODELS:
+        particles = config.particles or len(config.experts) + SUMS["even"]
+        return replace(config, particles=particles, max_iter=None)
+    swarm = {"optimizer": MODEL_SWARMS, "max_iter": MAX_ITER, "patience": PATIENCE}
+    return with_defaults(config, {**swarm, "particles": PARTICLES, "drop_k": 0.0, "drop_n": 0.0})
 
 
 def _start(plan: Plan, config: SearchConfig) -> str:
@@ -412,6 +433,14 @@ def _compat(plan: Plan, config: SearchConfig) -> str:
     if config.compat == "reference":
         return "reference"
     return "none" if plan.kind.departures(asdict(config)) else "paper"
+
+
+def _check_proposals(plan: Plan) -> None:
+    """Refuse proposals of a model where a swarm proposes."""
+    if plan.proposals and plan.config.method not in MODELS:
+        given = " ".join(f"`{name}`" for name in plan.iterations_given)
+        why = "a swarm proposes its own candidates; remove it"
+        raise InvalidOption("proposals", plan.proposals, f"{why}, or {given}" if given else why)
 
 
 def _check_budget(plan: Plan) -> None:
@@ -444,7 +473,7 @@ def _chosen_by_auto(plan: Plan) -> bool:
     """Whether `quick` is auto's, as it is in workers and in a resumed run, where what a preset chose
     is given.
     """
-    chosen = plan.config.preset == "none" and plan.config.max_iter == 0
+    chosen = plan.config.preset == "none" and plan.config.method == "items"
     return plan.config.preset == "auto" or chosen
 
 
@@ -463,7 +492,9 @@ SETTINGS: tuple[Rule, ...] = (
         "sums weight changes by coefficients, which `space` {f.kind.name} does not have; remove it",
     ),
     Rule(
-        "surrogate", lambda f: not f.config.iterations, "goes without iterations; give `max_iter` 0"
+        "method",
+        lambda f: f.config.method not in MODELS or not f.iterations_given,
+        "proposes without iterations; remove {f.iterations_given[0]}",
     ),
     Rule(
         "optimizer",
@@ -496,11 +527,24 @@ TASKS = (
         "{f.without_options}; remove it",
     ),
     ENOUGH,
-    Rule("surrogate", lambda f: not f.kind.several_models, _ONE_MODEL),
-    Rule("surrogate", lambda f: not f.without_options, _OPTIONS),
-    Rule("surrogate", lambda f: f.size <= MOST_COEFFICIENTS, _FEW + "remove it"),
+    Rule(
+        "method",
+        lambda f: f.config.method != "items" or not f.kind.several_models,
+        _ONE_MODEL,
+    ),
+    Rule("method", lambda f: f.config.method != "items" or not f.without_options, _OPTIONS),
+    Rule(
+        "method",
+        lambda f: f.config.method not in MODELS or f.size <= MOST_COEFFICIENTS,
+        _FEW + "give swarm",
+    ),
     Rule("proposals", lambda f: f.size <= MOST_COEFFICIENTS, _FEW + "give 0"),
 )
+
+
+def modelled(method: str, plan: Plan) -> str:
+    """Why a model of the items, or of the scores, cannot propose; "" if it can."""
+    return reason("method", plan.with_settings(method=method))
 
 
 def reason(setting: str, plan: Plan, but_for: Rule | None = None) -> str:
@@ -521,7 +565,9 @@ def check(plan: Plan) -> None:
     kind.check(config)
     if not plan.local:
         check_place(config)
-    check_optimizer(config.optimizer, config.settings)
+    if config.optimizer != "auto" or config.settings:
+        optimizer = MODEL_SWARMS if config.optimizer == "auto" else config.optimizer
+        check_optimizer(optimizer, config.settings, plan.size, config.population)
     rules = SETTINGS
     if not plan.local or kind.several_models:
         from pyswarmopt_llm.searching import elsewhere

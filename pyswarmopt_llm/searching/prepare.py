@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.config import MODELS, SearchConfig
 from pyswarmopt_llm.common.interfaces import Patch, Score, Space, Utility
 from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.mix import Prepared
-from pyswarmopt_llm.mix.coefficients import starting_points
+from pyswarmopt_llm.mix.coefficients import between, starting_points
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.metrics.objectives import Objectives, check_window, task_print
@@ -51,7 +52,7 @@ class Job(Prepared, Plan):
     def evaluator(self, questions: Questions, margins: bool | None = None) -> Evaluator:
         """The evaluator of models on these questions; None: with margins if a model learns of them."""
         utilities = self.utilities(questions.split, dict(questions.scorings))
-        margins = self.config.surrogate == "items" if margins is None else margins
+        margins = self.config.method == "items" if margins is None else margins
         return Evaluator(self.space, self.engine, utilities, self.objectives.combine, margins)
 
     def choices(self, scorings: Mapping[str, Scoring]) -> list[Choices]:
@@ -71,10 +72,13 @@ class Job(Prepared, Plan):
 
     @cached_property
     def starts(self) -> Tensor:
-        """Starting positions."""
-        return starting_points(
-            self.space, self.config.start, self.config.population, self.config.seed
-        )
+        """Starting positions; a swarm fills up its population itself."""
+        count = self.config.population
+        seed = self.config.seed
+        starts = starting_points(self.space, self.config.start, count, seed)
+        if self.config.method not in MODELS:
+            return starts
+        return torch.cat([starts, between(starts, count - len(starts), seed)])
 
 
 @dataclass(frozen=True)

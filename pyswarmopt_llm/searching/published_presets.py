@@ -23,6 +23,7 @@ def published(config: SearchConfig) -> SearchConfig:
     their_optimizer = config.optimizer in ("auto", MODEL_SWARMS)
     choices: dict[str, Any] = {
         "compat": config.preset,
+        "method": "swarm",
         "start": "segments",
         "grid": "paper" if their_optimizer else "given",
     }

@@ -33,13 +33,13 @@ from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_adapt
 from pyswarmopt_llm.mix.coefficients import save_patch
 from pyswarmopt_llm.scores.choices import FULL, PASSES, Choices, Schedule, labelled
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
-from pyswarmopt_llm.searching.explore import Found
+from pyswarmopt_llm.searching.find import Found
+from pyswarmopt_llm.searching.item_model import SOFTNESS
 from pyswarmopt_llm.searching.prepare import Contestant, Job
 from pyswarmopt_llm.searching.scoring.record import TRAINED, Margins, Row
 from pyswarmopt_llm.searching.scoring.result import Iterated
 from pyswarmopt_llm.searching.scoring.run_directory import Run, position_key
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Questions
-from pyswarmopt_llm.searching.surrogate import SOFTNESS
 from pyswarmopt_llm.searching.training.trainer import fit, folds
 
 ALL = "all"  # the LoRA that was trained on all items

@@ -128,6 +128,12 @@ class Row:
         """Whether every item was scored."""
         return not any(one in ("?", None) for items in self.items.values() for one in items)
 
+    @property
+    def size(self) -> int:
+        """Number of all items, scored or not."""
+        counts = {task: n for task, (_, _, n) in self.values.items()}
+        return sum(max(len(items), counts.get(task, 0)) for task, items in self.items.items())
+
     def item_values(self, task: str) -> list[float]:
         """Values of a task's items, NaN where not scored."""
         return unpack(self.items[task])

@@ -181,6 +181,7 @@ class Scorer:
 
     Attributes:
         item_evaluations: items scored so far.
+        items: items of a complete evaluation, as far as one was begun.
         seconds: that evaluations took, of all workers.
     """
 
@@ -197,6 +198,7 @@ class Scorer:
         self._each = map if crew is None else crew.threads.map
         self._latest: dict[str, Row] = {}
         self.item_evaluations = 0
+        self.items = 0
         self.seconds = 0.0
 
     @property
@@ -271,6 +273,7 @@ class Scorer:
         row = replace(stored, iteration=request.iteration, particle=request.particle)
         self._latest[row.key] = row
         self.item_evaluations += row.n
+        self.items = max(self.items, row.size)
         self.seconds += row.seconds
         self.tell(request.what, row)
 

@@ -20,7 +20,7 @@ from pyswarmopt_llm.common.files.json_types import fits
 from pyswarmopt_llm.common.files.regular import read_json, write_json
 from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.scores.metrics.written import Written
-from pyswarmopt_llm.searching.explore import Found
+from pyswarmopt_llm.searching.find import Found
 from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.scoring.result import Model
 from pyswarmopt_llm.searching.scoring.run_directory import REPLIES, Run

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.common.optimizers import make_optimizer, maximise
+from pyswarmopt_llm.common.optimizers import make_optimizer
 from pyswarmopt_llm.tokens.mixing import mixing_weights
 from pyswarmopt_rivals.methods.ensembles.answerer import LikelihoodAnswerer
 from pyswarmopt_rivals.methods.method import Settings
@@ -36,4 +36,7 @@ def fit(settings: Settings) -> LikelihoodAnswerer:
         patience=PATIENCE,
         seed=settings.seed,
     )
-    return mixed(maximise(swarm, lambda positions: [value(x) for x in positions]).x)
+    while not swarm.stop():
+        positions = swarm.ask()
+        swarm.tell(positions, [value(x) for x in positions])
+    return mixed(swarm.best.x)

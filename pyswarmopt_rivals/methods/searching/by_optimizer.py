@@ -32,7 +32,7 @@ from torch import Tensor
 
 import pyswarmopt as pso
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.common.optimizers import maximise, released
+from pyswarmopt_llm.common.optimizers import released
 from pyswarmopt_llm.experts.adapter import Adapter
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_rivals.bench import Trial
@@ -58,12 +58,12 @@ def best_found(
     position to what is maximised, for one pass over dev; default: the dev score.
     """
     judge = value or (lambda x: trial.score(realise(x)).value)
-
-    def values(positions: Tensor) -> list[float]:
-        return [judge(x) if trial.left > 0 else math.nan for x in positions]
-
     with released(optimizer):
-        return realise(maximise(optimizer, values, lambda: trial.left > 0).x)
+        while trial.left > 0 and not optimizer.stop():
+            positions = optimizer.ask()
+            values = [judge(x) if trial.left > 0 else math.nan for x in positions]
+            optimizer.tell(positions, values)
+        return realise(optimizer.best.x)
 
 
 def penalty(weights: Tensor) -> float:

@@ -4,14 +4,12 @@ any other until the budget is spent.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from torch import Tensor
 
-import pyswarmopt as pso
 from pyswarmopt_llm.common.config import (
     ALONE,
     MAX_ITER,
@@ -22,20 +20,19 @@ from pyswarmopt_llm.common.config import (
     PATIENCE,
     SUMS,
 )
-from pyswarmopt_llm.common.errors import UndefinedModelError
 from pyswarmopt_llm.common.interfaces import Patch, Space
-from pyswarmopt_llm.common.optimizers import is_swarm, make_optimizer, released
+from pyswarmopt_llm.common.optimizers import is_swarm, make_optimizer
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.mix.coefficients import starting_points
 from pyswarmopt_llm.scores.choices import labelled
 from pyswarmopt_llm.scores.metrics.combines import harmonic
+from pyswarmopt_llm.searching.explore import explore
+from pyswarmopt_llm.searching.item_model import ItemModel
 from pyswarmopt_llm.searching.plan import Budget
-from pyswarmopt_llm.searching.proposals import ProposingSearch
-from pyswarmopt_llm.searching.scoring.record import Row
+from pyswarmopt_llm.searching.race import begin, draw_shares
 from pyswarmopt_llm.searching.scoring.run_directory import Journal
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer
-from pyswarmopt_llm.searching.surrogate import Surrogate
 from pyswarmopt_llm.searching.train import Fitting, not_worse
 from pyswarmopt_rivals.bench import Bench, Trial
 from pyswarmopt_rivals.methods.changes import random_adapters
@@ -73,16 +70,22 @@ def _search(name: str, settings: Settings) -> Patch:
     """Model Swarms with update, starting points, sizes and rules to stop of the paper, the item
     model by the search of users, the others until the budget is spent.
     """
-    trial, seed = settings.trial, settings.seed
-    published, swarm = name == MODEL_SWARMS, is_swarm(optimizer_of(name))
+    trial = settings.trial
+    seed = settings.seed
+    published = name == MODEL_SWARMS
     space = build_space("factor" if published else settings.space, settings.experts)
-    modelled = name in MODELLED and can_model(trial.bench, space)
+    if name in MODELLED and can_model(trial.bench, space):
+        kind = f"{KIND} {name} {seed}" if name == RANDOM else KIND
+        best = modelled_best(trial, space, kind, seed, choosy=name == WITH_DEV)
+        return space.realise(best)
     count = len(space.expert_names)
-    start, rounds, population = "sums" if swarm else "segments", UNENDING, count
+    start = "sums" if is_swarm(optimizer_of(name)) else "segments"
+    rounds = UNENDING
+    population = count
     if published:
-        start, rounds, population = "segments", MAX_ITER, max(PARTICLES, count)
-    elif modelled:
-        start, rounds, population = "even", 0, count + SUMS["even"]
+        start = "segments"
+        rounds = MAX_ITER
+        population = max(PARTICLES, count)
     if name.startswith(NEVERGRAD):
         rounds = max(trial.left // population - 1, 0)
     optimizer = make_optimizer(
@@ -93,10 +96,7 @@ def _search(name: str, settings: Settings) -> Patch:
         patience=PATIENCE,
         seed=seed,
     )
-    if not modelled:
-        return best_found(optimizer, trial, space.realise)
-    kind = f"{KIND} {name} {seed}" if name == RANDOM else KIND
-    return space.realise(modelled_best(optimizer, trial, space, kind, population, seed))
+    return best_found(optimizer, trial, space.realise)
 
 
 def can_model(bench: Bench, space: Space) -> bool:
@@ -107,59 +107,47 @@ def can_model(bench: Bench, space: Space) -> bool:
     return options and space.size <= MOST_COEFFICIENTS
 
 
-class BudgetedScorer(Scorer):
-    """Scores positions as a search does, as far as a trial's budget goes, with the store of a
-    comparison.
+def modelled_best(trial: Trial, space: Space, kind: str, seed: int, choosy: bool) -> Tensor:
+    """The position, (D,), that the default search finds within a trial's budget.
 
-    What the budget does not cover has the value NaN. Rows are kept by `kind` and position: a space
-    over other adapters has its own kind.
-    """
+    Scores are in the store of the comparison, by `kind` and position: a space over other adapters
+    has its own kind.
 
-    def __init__(self, trial: Trial, space: Space, kind: str) -> None:
-        bench, journal = trial.bench, Journal()
-        journal.store = bench.store
-        utilities = {bench.task.name: bench.accuracy["dev"]}
-        evaluator = Evaluator(space, bench.engine, utilities, harmonic, margins=True)
-        phase = f"{bench.task.name} {kind}"
-        super().__init__(journal, evaluator, phase)
-        self._trial = trial
-
-    def _stored(self, call: Any) -> Row | UndefinedModelError:
-        trial, task = self._trial, self._trial.bench.task
-        if trial.left < 1:
-            unknown = {task.name: "?" * len(task.dev)}
-            return Row("", call.iteration, call.particle, call.key, (), math.nan, 0, 0.0, unknown)
-        known = (call.what, call.key) in trial.bench.store
-        trial.spend(len(task.dev))
-        row = super()._stored(call)
-        if known and isinstance(row, Row):
-            trial.bench.replayed_seconds += row.seconds
-        return row
-
-
-def modelled_best(
-    optimizer: pso.Optimizer, trial: Trial, space: Space, kind: str, population: int, seed: int
-) -> Tensor:
-    """Score the positions that an optimizer begins with, then the item model's proposals.
-
-    Returns:
-        What it hands over, (D,).
+    Args:
+        trial: the task and what is left of its budget, which pays for at least one expert.
+        space: over the experts.
+        kind: begins the name of the scores.
+        seed: seed of the search.
+        choosy: see `ItemModel`; a search that trains what it finds is.
     """
     bench = trial.bench
-    search = ProposingSearch(
-        space,
-        BudgetedScorer(trial, space, kind),
-        optimizer,
-        Budget(None, trial.items_left),
-        population=population,
-        items=bench.dev_items,
-        seed=seed,
-        surrogate=Surrogate("items", [bench.task.name], harmonic, ALONE),
+    task = bench.task.name
+    journal = Journal()
+    journal.store = bench.store
+    journal.begin()
+    evaluator = Evaluator(
+        space, bench.engine, {task: bench.accuracy["dev"]}, harmonic, margins=True
     )
-    with released(optimizer):
-        search.score_experts()
-        search.run()
-        return search.best().x
+    scorer = Scorer(journal, evaluator, phase=f"{task} {kind}")
+    count = len(space.expert_names)
+    starts = starting_points(space, "even", count + SUMS["even"], seed)[: trial.left]
+    shares = draw_shares({task: bench.dev_items}, seed)
+    start = begin(scorer, space.vertices()[: trial.left], starts, shares)
+    proposer = ItemModel(
+        starts=starts[list(start.numbers)],
+        numbers=start.numbers,
+        experts=space.expert_names,
+        tasks=[task],
+        combine=harmonic,
+        most=0 if start.decided else ALONE,
+        seed=seed,
+        floor=start.value,
+        choosy=choosy,
+    )
+    explore(proposer, scorer, Budget(None, trial.items_left))
+    trial.spend(scorer.item_evaluations)
+    bench.replayed_seconds += journal.replayed_seconds
+    return proposer.best().x
 
 
 def training(bench: Bench) -> int:

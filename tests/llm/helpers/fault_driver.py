@@ -36,12 +36,15 @@ import pyswarmopt.base.checkpoint
 import pyswarmopt_llm.common.files.regular
 import pyswarmopt_llm.experts.files
 import pyswarmopt_llm.searching.explore
+import pyswarmopt_llm.searching.find
 import pyswarmopt_llm.searching.loop
-import pyswarmopt_llm.searching.proposals
+import pyswarmopt_llm.searching.race
 import pyswarmopt_llm.searching.resuming
 import pyswarmopt_llm.searching.scoring.record
 import pyswarmopt_llm.searching.scoring.run_directory
 import pyswarmopt_llm.searching.scoring.scorer
+import pyswarmopt_llm.searching.surrogate
+import pyswarmopt_llm.searching.swarm
 import pyswarmopt_llm.servers.workers.local
 import pyswarmopt_llm.servers.workers.pool
 import pyswarmopt_rivals.bench
@@ -63,8 +66,10 @@ MODULES = (
     *(pyswarmopt.base.checkpoint, pyswarmopt_llm.common.files.regular),
     *(pyswarmopt_llm.experts.files, pyswarmopt_llm.experts.files),
     *(pyswarmopt_llm.searching.explore, pyswarmopt_llm.searching.loop),
+    *(pyswarmopt_llm.searching.find, pyswarmopt_llm.searching.race),
+    *(pyswarmopt_llm.searching.surrogate, pyswarmopt_llm.searching.swarm),
     *(pyswarmopt_llm.searching.resuming, pyswarmopt_llm.searching.scoring.record),
-    *(pyswarmopt_llm.searching.scoring.scorer, pyswarmopt_llm.searching.proposals),
+    *(pyswarmopt_llm.searching.scoring.scorer,),
     *(pyswarmopt_llm.searching.scoring.run_directory, pyswarmopt_llm.servers.workers.pool),
     *(pyswarmopt_rivals.bench, pyswarmopt_rivals.comparison.contest),
 )

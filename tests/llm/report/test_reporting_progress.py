@@ -15,11 +15,10 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-import pyswarmopt as pso
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.report.terminal import WINDOW, SearchState, json_lines, progress
-from pyswarmopt_llm.searching.explore import Progress
+from pyswarmopt_llm.searching.find import Progress
 from pyswarmopt_llm.searching.scoring.record import Row
 
 SETTINGS = SearchConfig(
@@ -58,8 +57,8 @@ class RunEvents:
         self._progress.on_row(row, kind == "replayed")
         return self._told[-1]
 
-    def iteration(self, number: int, best: float) -> Event:
-        self._progress.on_round(pso.Swarm(bounds=[(0, 1)]), number, best)
+    def iteration(self, number: int) -> Event:
+        self._progress.on_iteration(number)
         return self._told[-1]
 
 
@@ -186,7 +185,7 @@ def test_elsewhere_than_in_a_terminal_there_is_a_line_per_iteration() -> None:
             on_event(Event("trial", {**trial, "particle": particle}))
         on_event(events.row(row(0, 0, 0, 0.25, seconds=2.0)))
         on_event(events.row(row(1, 1, 0, 0.75, seconds=4.0)))
-        on_event(events.iteration(1, 0.75))
+        on_event(events.iteration(1))
         on_event(Event("closing"))
         on_event(Event("done", {"result": {}}))
     headline, decided, note, trial, iteration, closing = out.getvalue().splitlines()

@@ -18,14 +18,11 @@ from kriging import covariance, kriged
 from scipy import integrate, stats
 
 from pyswarmopt_llm.scores.metrics.combines import harmonic
+from pyswarmopt_llm.searching.gaussian import Kernel, Posterior
+from pyswarmopt_llm.searching.item_model import ItemModel, MarginProcess
+from pyswarmopt_llm.searching.score_model import ScoreModel
 from pyswarmopt_llm.searching.scoring.record import Row, pack
-from pyswarmopt_llm.searching.surrogate import (
-    ItemModel,
-    Kernel,
-    Posterior,
-    Surrogate,
-    harmful,
-)
+from pyswarmopt_llm.searching.surrogate import Surrogate, harmful
 
 WIGGLY, SMOOTH = Kernel(0.4, 1e-4), Kernel(2.0, 1e-2)
 
@@ -53,7 +50,7 @@ def test_probabilities_are_those_of_the_literal_formulas_item_by_item(
     margins[:, 1, 2] = margins[:, 2, 1:] = math.nan  # fewer options
     margins[0, 3] = math.nan
     there = [[[m for m in own if not math.isnan(m)] for own in one] for one in margins.tolist()]
-    model = ItemModel(x, [[own or None for own in one] for one in there], kernel)
+    model = MarginProcess(x, [[own or None for own in one] for one in there], kernel)
     found, means = model.right(new), model.margins(new)
     assert found.shape == means.shape == (3, 3)
     for m, i in itertools.product(range(3), range(3)):
@@ -98,7 +95,7 @@ def test_the_length_is_found_and_probabilities_mean_what_they_say() -> None:
     true = Kernel(0.8, 1e-4)
     x = positions(45, 4, 5)
     margins = drawn(true, x, 600, 6)
-    model = ItemModel(x[:25], margins[:25].tolist())
+    model = MarginProcess(x[:25], margins[:25].tolist())
     assert true.length / 2 < model.kernel.length < 2 * true.length and model.kernel.noise < 1e-2
     p, right = model.right(x[25:]).ravel(), (margins[25:] > 0).ravel()
     for low, high in itertools.pairwise([0, 0.02, 0.1, 0.3, 0.7, 0.9, 0.98, 1]):
@@ -110,7 +107,7 @@ def test_the_length_is_found_and_probabilities_mean_what_they_say() -> None:
 def test_what_was_scored_is_known_and_what_never_changed_does_not_divide_by_zero() -> None:
     x = positions(8, 3, 7)
     margins = np.concatenate([drawn(SMOOTH, x, 5, 8), np.full((8, 1, 1), 0.25)], axis=1)
-    found = ItemModel(x, margins.tolist(), Kernel(2.0, 1e-6)).right(x)
+    found = MarginProcess(x, margins.tolist(), Kernel(2.0, 1e-6)).right(x)
     np.testing.assert_array_equal(found[:, :5] > 0.5, margins[:, :5, 0] > 0)
     assert (found[:, 5] > 0.999).all()
 
@@ -118,16 +115,28 @@ def test_what_was_scored_is_known_and_what_never_changed_does_not_divide_by_zero
 # What is proposed and handed over
 
 
-def learnt(margins: np.ndarray, x: np.ndarray, choosy: bool = False) -> Surrogate:
-    """A surrogate of candidates at `x`, (N, D), with these margins, (N, I, R)."""
-    surrogate = Surrogate("items", ["t"], harmonic, 6, choosy=choosy)
-    for number, (position, own) in enumerate(zip(x, margins, strict=True)):
+def asked(proposer: Surrogate) -> np.ndarray:
+    """The positions that are asked for, (n, D)."""
+    batch = proposer.ask()
+    assert batch is not None
+    return np.asarray(batch.positions)
+
+
+def learnt(margins: np.ndarray, x: np.ndarray, **more: Any) -> ItemModel:
+    """A model that was told of candidates at `x`, (N, D), with these margins, (N, I, R)."""
+    proposer = ItemModel(torch.from_numpy(x), ["e"] * x.shape[1], ["t"], harmonic, 6, **more)
+    rows = []
+    for number, own in enumerate(margins):
         right = (own.min(axis=1) > 0).astype(float).tolist()
-        value, items = sum(right) / len(right), {"t": pack(right)}
-        rest = {"t": own.tolist()}
-        row = Row("search", 0, 0, str(number), (), value, 1, 0.0, items, margins=rest)
-        surrogate.tell(torch.from_numpy(position), row)
-    return surrogate
+        value = sum(right) / len(right)
+        items = {"t": pack(right)}
+        known = {"t": own.tolist()}
+        rows.append(
+            Row("search", 0, 0, str(number), (), value, len(right), 0.0, items, margins=known)
+        )
+    np.testing.assert_array_equal(asked(proposer), x)
+    proposer.tell(torch.from_numpy(x), rows)
+    return proposer
 
 
 def test_of_those_about_as_good_as_the_best_the_widest_margins_win() -> None:
@@ -135,7 +144,6 @@ def test_of_those_about_as_good_as_the_best_the_widest_margins_win() -> None:
     rng = np.random.default_rng(5)
     margins = rng.normal(size=(12, 40, 3)) + 1.2
     values = (margins.min(2) > 0).mean(1)
-    surrogate = learnt(margins, np.arange(12.0)[:, None])
     best, spread = values.max(), margins.min(2).std()
     least = best - math.sqrt(best * (1 - best) / 39)  # the error of a mean of forty
     wide = {
@@ -146,8 +154,10 @@ def test_of_those_about_as_good_as_the_best_the_widest_margins_win() -> None:
     assert len(wide) > 1
     for floor in (-math.inf, best):
         near = [i for i in wide if values[i] >= floor]
-        assert surrogate.choice(floor) == max(near, key=wide.__getitem__)
-    assert surrogate.choice(1.0) is None
+        found = learnt(margins, np.arange(12.0)[:, None], floor=floor).best()
+        chosen = max(near, key=wide.__getitem__)
+        assert (found.x.item(), found.value) == (chosen, values[chosen])
+    assert learnt(margins, np.arange(12.0)[:, None], floor=1.0).best().value == best
 
 
 def test_a_proposal_is_where_margins_are_widest() -> None:
@@ -160,30 +170,37 @@ def test_a_proposal_is_where_margins_are_widest() -> None:
         return heights - ((x[:, None] - tops) ** 2).sum(2)
 
     x = np.random.default_rng(0).uniform(0, 1, (40, 2))
-    assert list(Surrogate("items", ["t"], harmonic, 6).propose(0, 1)) == []
-    surrogate = learnt(margins(x)[..., None], x)
     soft = 0.4 * margins(x).std()
     grid = np.stack(np.meshgrid(*[np.linspace(0, 1, 201)] * 2), axis=-1).reshape(-1, 2)
     width = (1 / (1 + np.exp(-margins(grid) / soft))).mean(1)
     for seed in range(3):
-        ((proposed,), *others) = surrogate.propose(seed, 4)
-        assert len(others) == 5 and np.abs(proposed.numpy() - grid[width.argmax()]).max() < 0.02
-        own = (1 / (1 + np.exp(-margins(proposed.numpy()[None]) / soft))).mean()
+        proposer = learnt(margins(x)[..., None], x, seed=seed, at_once=4)
+        (proposed,) = asked(proposer)
+        assert np.abs(proposed - grid[width.argmax()]).max() < 0.02
+        own = (1 / (1 + np.exp(-margins(proposed[None]) / soft))).mean()
         best_seen = (1 / (1 + np.exp(-margins(x) / soft))).mean(1).max()
         assert own > best_seen  # better than all that was scored
+        assert [len(asked(proposer)) for _ in range(5)] == [1] * 5 and proposer.ask() is None
 
 
 @pytest.mark.parametrize("promising", [False, True])
-def test_a_choosy_search_proposes_nothing_where_nothing_is_promised(promising: bool) -> None:
+def test_a_choosy_search_proposes_nothing_where_nothing_is_promised_and_says_so(
+    promising: bool,
+) -> None:
     """Each of two experts knows half of the items; added up they know all, or spoil the other's."""
     knows = np.repeat(np.eye(2), 50, axis=1) - (0 if promising else 1 - np.repeat(np.eye(2), 50, 1))
     x = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0], [0.2, 0.2], [0.8, 0.0], [0.0, 0.8]])
-    proposed = list(learnt((x @ knows - 0.3)[..., None], x, choosy=True).propose(0, 1))
-    assert bool(proposed) is promising
+    proposer = learnt((x @ knows - 0.3)[..., None], x, choosy=True)
+    assert (proposer.ask() is not None) is promising
+    said = " ".join(proposer.remarks)
+    assert ("`proposals` 6" in said) is not promising
+    assert learnt((x @ knows - 0.3)[..., None], x).ask() is not None  # what the remark advises
 
 
 EXPERTS = 6
 START = [*np.eye(EXPERTS), np.zeros(EXPERTS), np.full(EXPERTS, 1 / EXPERTS), np.ones(EXPERTS)]
+NAMES = [f"e{number}" for number in range(EXPERTS)]
+MODELS = {"items": ItemModel, "scores": ScoreModel}
 
 
 def row(key: object, value: float) -> Row:
@@ -194,56 +211,77 @@ def row(key: object, value: float) -> Row:
     return Row("search", 0, 0, str(key), (), value, 100, 0.0, items, margins=margins)
 
 
-def begun(of: str, harm: bool, most: int = 6) -> Surrogate:
-    """A surrogate of the start of a search; `harm`: the last expert spoils what has it."""
+def begun(of: str, harm: bool, most: int = 6, **more: Any) -> Surrogate:
+    """A proposer that knows the start of a search; `harm`: the last expert spoils what has it."""
     values = [0.3, 0.32, 0.28, 0.3, 0.31, 0.0 if harm else 0.15, 0.2, 0.15, 0.0]
-    surrogate = Surrogate(of, ["t"], harmonic, most)
-    for key, (position, value) in enumerate(zip(START, values, strict=True)):
-        surrogate.tell(torch.from_numpy(position), row(key, value))
-    return surrogate
+    starts = torch.from_numpy(np.stack(START))
+    proposer = MODELS[of](starts, NAMES, ["t"], harmonic, most, **more)
+    proposer.tell(
+        torch.from_numpy(asked(proposer)), [row(key, value) for key, value in enumerate(values)]
+    )
+    return proposer
 
 
-def taken(surrogate: Surrogate, at_once: int = 1) -> list[list[list[float]]]:
-    """The batches that a surrogate proposes, each scored."""
+def taken(proposer: Surrogate) -> list[list[list[float]]]:
+    """The batches that are proposed, each scored."""
     batches: list[list[list[float]]] = []
-    for batch in surrogate.propose(3, at_once):
-        batches.append([position.tolist() for position in batch])
-        for number, position in enumerate(batch):
-            surrogate.tell(position, row(f"{len(batches)}-{number}", 0.4))
+    while (batch := proposer.ask()) is not None:
+        batches.append(batch.positions.tolist())
+        keys = [f"{len(batches)}-{number}" for number in range(len(batch.positions))]
+        proposer.tell(batch.positions, [row(key, 0.4) for key in keys])
     return batches
 
 
 @pytest.mark.parametrize(("of", "sizes"), [("items", [1] * 5), ("scores", [2, 2, 1])])
 def test_an_expert_that_harms_is_in_no_proposal(of: str, sizes: Sequence[int]) -> None:
-    surrogate = begun(of, harm=True)
-    first, *others = taken(surrogate, at_once=2)
+    proposer = begun(of, harm=True, at_once=2, seed=3)
+    first, *others = taken(proposer)
     assert first == [[1.0, 1.0, 1.0, 1.0, 1.0, 0.0]]
     assert [len(batch) for batch in others] == sizes  # six in all
     assert all(position[-1] == 0 and any(position) for batch in others for position in batch)
-    assert list(surrogate.left_out) == [5]
-    choice = surrogate.choice(0.0)
-    assert choice is not None and choice[-1] == 0
+    assert list(proposer.left_out) == [5] and "e5" in " ".join(proposer.remarks)
+    assert proposer.best().x[-1] == 0 and proposer.stop() == {"proposals": 6}
 
 
 @pytest.mark.parametrize("of", ["items", "scores"])
 def test_proposals_are_those_of_a_pool_without_it(of: str) -> None:
     """But for the sum, which is a candidate of the smaller pool from the start."""
-    surrogate, smaller = begun(of, harm=True, most=3), Surrogate(of, ["t"], harmonic, 2)
-    proposals = surrogate.propose(0, 1)
-    (total,) = next(proposals)
-    surrogate.tell(total, row("sum", 0.25))
-    for key, seen in enumerate(surrogate.scored):
-        smaller.tell(torch.from_numpy(seen.position[:-1]), row(key, seen.value))
-    ((proposed,), (same,)) = next(proposals), next(smaller.propose(1, 1))
-    assert proposed[:-1].equal(same)
+    proposer = begun(of, harm=True, most=3)
+    proposer.tell(torch.from_numpy(asked(proposer)), [row("sum", 0.25)])
+    inside = torch.from_numpy(np.stack([seen.position[:-1] for seen in proposer.scored]))
+    smaller = MODELS[of](inside, NAMES[:-1], ["t"], harmonic, 2, seed=1)
+    asked(smaller)
+    smaller.tell(inside, [row(key, seen.value) for key, seen in enumerate(proposer.scored)])
+    np.testing.assert_array_equal(asked(proposer)[0, :-1], asked(smaller)[0])
 
 
 @pytest.mark.parametrize("of", ["items", "scores"])
 def test_without_an_expert_that_harms_the_proposals_are_those_of_all_experts(of: str) -> None:
-    surrogate = begun(of, harm=False)
-    batches = taken(surrogate)
-    assert len(batches) == 6 and list(surrogate.left_out) == []
+    proposer = begun(of, harm=False, seed=3)
+    batches = taken(proposer)
+    assert len(batches) == 6 and list(proposer.left_out) == [] and not proposer.remarks
     assert batches[0][0] != [1.0] * EXPERTS and any(batch[0][-1] for batch in batches)
+
+
+@pytest.mark.parametrize("of", ["items", "scores"])
+def test_particles_are_numbered_on_and_proposals_are_one_iteration(of: str) -> None:
+    proposer = MODELS[of](torch.eye(6, dtype=torch.float64), NAMES, ["t"], harmonic, 3, at_once=2)
+    first = proposer.ask()
+    assert first is not None and (first.iteration, [*first.numbers]) == (0, [*range(6)])
+    proposer.tell(first.positions, [row(key, 0.3) for key in range(6)])
+    later = []
+    while (batch := proposer.ask()) is not None:
+        later += [(batch.iteration, number) for number in batch.numbers]
+        proposer.tell(batch.positions, [row((number, "p"), 0.3) for number in batch.numbers])
+    assert later == [(1, 6), (1, 7), (1, 8)]
+
+
+@pytest.mark.parametrize("of", ["items", "scores"])
+def test_two_candidates_are_too_few_for_a_model(of: str) -> None:
+    proposer = MODELS[of](torch.eye(2, dtype=torch.float64), NAMES[:2], ["t"], harmonic, 3)
+    proposer.tell(torch.from_numpy(asked(proposer)), [row("a", 0.2), row("b", 0.6)])
+    assert proposer.ask() is None and proposer.stop() == {"proposals": 0}
+    assert proposer.best().x.tolist() == [0.0, 1.0] and proposer.best().value == 0.6
 
 
 @pytest.mark.parametrize(("errors", "known"), [(2.4, True), (2.6, True), (99.0, False)])

@@ -17,7 +17,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from search_helpers import Hull, MakeSearch, Position, history
 
-import pyswarmopt as pso
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.common.interfaces import Score
@@ -25,14 +24,16 @@ from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.scores.metrics.combine import Combine
 from pyswarmopt_llm.scores.metrics.combines import arithmetic, harmonic, of_the_same_items
-from pyswarmopt_llm.searching import proposals as race
-from pyswarmopt_llm.searching.dropout import Dropout
+from pyswarmopt_llm.searching import race as race_module
+from pyswarmopt_llm.searching.explore import explore
+from pyswarmopt_llm.searching.item_model import ItemModel
 from pyswarmopt_llm.searching.plan import Budget
-from pyswarmopt_llm.searching.proposals import ProposingSearch, draw_shares, eliminated
+from pyswarmopt_llm.searching.race import Start, begin, draw_shares, eliminated, race
+from pyswarmopt_llm.searching.score_model import ScoreModel
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import About, Journal, Run
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer
-from pyswarmopt_llm.searching.surrogate import Surrogate
+from pyswarmopt_llm.searching.swarm import Dropout
 
 _SUMS = [[0.0] * 3, [1 / 3] * 3, [1.0] * 3]
 
@@ -106,40 +107,70 @@ def test_a_share_and_then_the_others_is_all_items_at_once(combine: Combine, tmp_
     assert row.complete and scorers[1].item_evaluations == scorers[0].item_evaluations == 200
 
 
+def scorer_of(run: Journal, utility: Skills) -> Scorer:
+    """A scorer of three experts, in memory or in a run directory."""
+    return Scorer(run, Evaluator(Hull(3), Position(), {"t": utility}, harmonic, margins=True))  # type: ignore[arg-type]
+
+
+def test_a_race_drops_who_is_behind_and_scores_nobody_further_once_one_is_left() -> None:
+    """By brute force: who is behind after each share, from all the values."""
+    utility = Skills((0.9, 0.4, 0.5))
+    scorer = scorer_of(Journal(), utility)
+    shares = draw_shares({"t": 100}, 3)
+    experts = torch.eye(3, dtype=torch.float64)
+    whole = [np.array(utility._knows[:, number], dtype=float) for number in range(3)]
+    racing, counts = [0, 1, 2], [0, 0, 0]
+    for share in shares:
+        if len(racing) == 1:
+            break
+        own = {number: whole[number][share["t"]] for number in racing}
+        for number in racing:
+            counts[number] = own[number].size
+        leader = max(own.values(), key=np.mean)
+        racing = [number for number in racing if not eliminated(own[number], leader, 100)]
+    found = race(scorer, experts, shares)
+    assert [*found.staying] == racing == [0] and found.decided
+    assert [found.rows[number].score("t").n for number in range(3)] == counts
+    assert scorer.item_evaluations == sum(counts)
+
+
+def test_without_shares_nobody_races() -> None:
+    scorer = scorer_of(Journal(), Skills((0.9, 0.4, 0.5)))
+    found = race(scorer, torch.eye(3, dtype=torch.float64), [])
+    assert not found.decided and [*found.staying] == [0, 1, 2] and not scorer.item_evaluations
+
+
 def fly(
     run: Path, known: Sequence[float], races: bool = True
-) -> tuple[ProposingSearch, Scorer, Skills]:
+) -> tuple[Start, ItemModel, Scorer, Skills]:
     """A default search over three experts that know these shares of 100 items."""
     utility, seed = Skills(known), 3
-    space, engine, tasks = Hull(3), Position(), {"t": utility}
-    config = SearchConfig("b", ("x", "y"), ("t",), "r", seed=seed, max_iter=0, surrogate="items")
+    config = SearchConfig("b", ("x", "y"), ("t",), "r", seed=seed, method="items")
     opened = Run(run) if run.exists() else Run.create(run, About(config, {}))
     opened.rows = []  # as under its lock
-    scorer = Scorer(opened, Evaluator(space, engine, tasks, harmonic, margins=True))
-    positions = torch.cat([torch.eye(3), torch.tensor(_SUMS)]).double()
-    recipe = pso.recipes.model_swarms(max_iter=0)
-    swarm = pso.Swarm(positions=positions, population=6, recipe=recipe, maximize=True, seed=seed)
-    flown = ProposingSearch(
-        space,
-        scorer,
-        swarm,
-        Budget(None, None),
-        population=6,
-        items=100,
+    scorer = scorer_of(opened, utility)
+    starts = torch.cat([torch.eye(3), torch.tensor(_SUMS)]).double()
+    shares = draw_shares({"t": 100}, seed) if races else []
+    start = begin(scorer, Hull(3).vertices(), starts, shares)
+    proposer = ItemModel(
+        starts[[*start.numbers]],
+        Hull(3).expert_names,
+        ["t"],
+        harmonic,
+        0 if start.decided else 6,
         seed=seed,
-        surrogate=Surrogate("items", ["t"], harmonic, 6),
-        shares=draw_shares({"t": 100}, seed) if races else (),
+        numbers=start.numbers,
+        floor=start.value,
     )
-    flown.score_experts()
-    flown.run()
-    return flown, scorer, utility
+    explore(proposer, scorer, Budget(None, None))
+    return start, proposer, scorer, utility
 
 
 def test_where_one_expert_is_far_ahead_the_others_drop_out_and_nothing_is_proposed(
     tmp_path: Path,
 ) -> None:
-    flown, scorer, utility = fly(tmp_path / "run", (0.9, 0.4, 0.5))
-    assert flown.decided and flown.proposed == 0
+    start, proposer, scorer, utility = fly(tmp_path / "run", (0.9, 0.4, 0.5))
+    assert start.decided and proposer.stop() == {"proposals": 0} and start.single == 0
     assert scorer.item_evaluations == utility.asked < 100 + 5 * 64
     latest = {row.particle: row for row in scorer.rows}
     assert {number for number, row in latest.items() if row.complete} <= {0, 4, 5}
@@ -148,7 +179,8 @@ def test_where_one_expert_is_far_ahead_the_others_drop_out_and_nothing_is_propos
         values = [v for v in latest[number].item_values("t") if v == v]
         assert len(values) in (16, 32, 64) and latest[number].value == sum(values) / 100
         assert latest[number].score("t").value == np.mean(values)
-    best = flown.best()
+        assert start.experts[number] == latest[number]
+    best = proposer.best()
     assert best.value == max(row.value for row in latest.values() if row.complete)
     # Again, from any line on: the same rows.
     journal = tmp_path / "run" / "results.jsonl"
@@ -162,9 +194,9 @@ def test_where_one_expert_is_far_ahead_the_others_drop_out_and_nothing_is_propos
 
 def test_where_experts_are_close_the_search_is_that_without_a_race(tmp_path: Path) -> None:
     known = (0.6, 0.6, 0.55)
-    raced, scorer, utility = fly(tmp_path / "raced", known)
-    plain, all_items, whole = fly(tmp_path / "plain", known, races=False)
-    assert not raced.decided and raced.proposed == plain.proposed > 0
+    start, raced, scorer, utility = fly(tmp_path / "raced", known)
+    _, plain, all_items, whole = fly(tmp_path / "plain", known, races=False)
+    assert not start.decided and raced.stop() == plain.stop() != {"proposals": 0}
     assert utility.asked == whole.asked
     assert raced.best().x.equal(plain.best().x)
     rows = {row.key: row for row in scorer.rows}
@@ -176,9 +208,9 @@ def test_where_experts_are_close_the_search_is_that_without_a_race(tmp_path: Pat
 def test_a_decided_run_says_on_how_many_items_each_expert_was_scored(
     words_search: MakeSearch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(race, "ERRORS", 0.0)  # whoever is behind drops out
-    more = {"space": "delta", "surrogate": "items", "train": "off", "dtype": "float32"}
-    config = words_search(24, 12, max_iter=0, **more)
+    monkeypatch.setattr(race_module, "ERRORS", 0.0)  # whoever is behind drops out
+    more = {"space": "delta", "method": "items", "train": "off", "dtype": "float32"}
+    config = words_search(24, 12, max_iter=None, **more)
     said: list[str] = []
     left: list[int] = []
 
@@ -193,6 +225,7 @@ def test_a_decided_run_says_on_how_many_items_each_expert_was_scored(
     assert set(dropped.values()) == {16} and done["stop"] == {"proposals": 0}
     outcome = next(text for text in said if "is ahead of every other expert" in text)
     assert outcome.startswith(done["best_single"]) and "after 16 of 24 dev examples" in outcome
+    assert outcome in done["notes"]
     report = (tmp_path / "run" / "report.html").read_text()
     assert all(f"{name}, on 16 dev examples" in report for name in dropped)
 
@@ -227,27 +260,21 @@ def test_proposals_are_scored_in_batches_and_within_the_budget(at_once: int) -> 
     """
     utilities = {f"t{k}": Skills((0.6, 0.5, 0.4, 0.3 + k / 3)) for k in range(2)}
     scorer = Scorer(Journal(), Evaluator(Hull(4), Position(), utilities, harmonic))  # type: ignore[arg-type]
-    surrogate = Surrogate("scores", ["t0", "t1"], harmonic, 6)
+    starts = torch.cat([torch.eye(4), torch.full((3, 4), 0.25) * torch.arange(3)[:, None]]).double()
     asked: list[int] = []
-    propose = surrogate.propose
 
-    def watched(seed: int, at_once: int) -> Any:
-        for batch in propose(seed, at_once):
+    class Watched(ScoreModel):
+        def ask(self) -> Any:
             asked.append(utilities["t0"].asked // 100)
-            yield batch
+            return super().ask()
 
-    surrogate.propose = watched  # type: ignore[method-assign]
-    recipe = pso.recipes.model_swarms(max_iter=0)
-    vertices = torch.eye(4, dtype=torch.float64)
-    swarm = pso.Swarm(positions=vertices, population=7, recipe=recipe, maximize=True, seed=1)
-    budget = Budget(None, (7 + 5) * 200)
-    more = {"population": 7, "items": 200, "seed": 1, "at_once": at_once}
-    steps = ProposingSearch(Hull(4), scorer, swarm, budget, surrogate=surrogate, **more)  # type: ignore[arg-type]
-    steps.run()
+    names = Hull(4).expert_names
+    proposer = Watched(starts, names, ["t0", "t1"], harmonic, 6, seed=1, at_once=at_once)
+    stop = explore(proposer, scorer, Budget(None, (7 + 5) * 200))
     whole = {1: 5, 2: 4, 5: 5}[at_once]  # a batch that the budget does not cover is not begun
-    assert steps.proposed == whole and asked[: whole // at_once] == list(
-        range(7, 7 + whole, at_once)
-    )
+    assert proposer.stop() == {"proposals": whole}
+    assert [*stop] == ["proposals" if at_once == 5 and whole == 6 else "budget_items"]
+    assert asked[1 : 1 + whole // at_once] == list(range(7, 7 + whole, at_once))
     rows = [row for row in scorer.rows if row.particle >= 7]
     assert [row.particle for row in rows] == list(range(7, 7 + whole))
 

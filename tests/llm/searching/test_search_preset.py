@@ -41,8 +41,10 @@ def test_what_a_search_is_decided_to_be(config: SearchConfig, line: str) -> None
     # What is decided stays, as resuming takes it, under no preset.
     decided = replace(found, preset="none")
     assert make_plan(decided).config == decided
-    names = "space optimizer particles max_iter patience train grid compat".split()
+    names = "method space particles train grid compat proposals start".split()
     assert {*names} <= given_settings(decided).keys()
+    swarm = {"optimizer", "max_iter", "patience"}
+    assert swarm & given_settings(decided).keys() == (swarm if found.method == "swarm" else set())
 
 
 def tuples(found: dict[str, Any]) -> dict[str, Any]:

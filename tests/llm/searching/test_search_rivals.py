@@ -22,17 +22,17 @@ from pyswarmopt_llm.searching import train
 from pyswarmopt_llm.searching.dry_run import dry_run_search
 from pyswarmopt_llm.searching.plan import make_plan
 from pyswarmopt_llm.searching.prepare import Job, prepare
-from pyswarmopt_llm.searching.proposals import ProposingSearch
 from pyswarmopt_llm.searching.scoring.record import unpack
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import Run
+from pyswarmopt_llm.searching.surrogate import Surrogate
 from pyswarmopt_llm.searching.training.trainer import fit, folds
 
 
 @pytest.fixture
 def config(words_search: MakeSearch) -> SearchConfig:
-    more = {"space": "delta", "surrogate": "items", "train": "on", "dtype": "float32"}
-    return words_search(16, 12, max_iter=0, **more)
+    more = {"space": "delta", "method": "items", "train": "on", "dtype": "float32"}
+    return words_search(16, 12, max_iter=None, **more)
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def mixture(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def force(monkeypatch: pytest.MonkeyPatch, weights: list[float], kept: bool = True) -> None:
     position = torch.tensor(weights, dtype=torch.float64)
-    monkeypatch.setattr(ProposingSearch, "best", lambda self: Point(position, 0.5))
+    monkeypatch.setattr(Surrogate, "best", lambda self: Point(position, 0.5))
     monkeypatch.setattr(train, "not_worse", lambda *_: kept)
     hand_over(monkeypatch, start_at(weights))
 
@@ -204,7 +204,7 @@ def test_without_test_items_only_the_base_can_be_compared(config: SearchConfig) 
 def test_where_no_rival_is_trained_the_base_stands_beside_the_result_everywhere(
     config: SearchConfig, more: dict[str, Any]
 ) -> None:
-    config = replace(config, **{"surrogate": None, **more})
+    config = replace(config, **{"method": "auto", **more})
     result: Any = search(config).result
     base = result["models"]["base"]
     assert result["passes_rivals"] == (config.dev or 16) + 12

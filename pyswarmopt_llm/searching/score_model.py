@@ -1,7 +1,6 @@
-"""A model of scores of any kind, and the candidates that it proposes: a Gaussian process over the
-coefficients.
+"""A model of scores of any kind, and the candidates that it proposes.
 
-Rewards, judges, programs and written answers have no margins (`gaussian_process`), only a score for
+Rewards, judges, programs and written answers have no margins (`item_model`), only a score for
 each item. Their mean is what a search maximises, and a few dozen values of it do not tell how fast
 it changes. The hundreds of items do, since all change with the same coefficients: they choose the
 length of the kernel, the mean itself its noise.
@@ -14,6 +13,7 @@ are.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -22,15 +22,16 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.scores.metrics.combine import Combine
-from pyswarmopt_llm.searching.surrogate import (
-    Candidate,
+from pyswarmopt_llm.searching.gaussian import (
     Floats,
     Kernel,
     Posterior,
-    argmax,
+    box_around,
+    highest,
     kernels_for,
     likeliest,
 )
+from pyswarmopt_llm.searching.surrogate import Candidate, CandidateModel, Surrogate
 
 NOISES = (1e-4, 1e-2, 0.1, 0.3)  # tried for the kernel; outcomes of written answers jump
 BEYOND = 0.5  # of the range of what was scored before: so far beyond it candidates are proposed
@@ -38,10 +39,23 @@ BEYOND = 0.5  # of the range of what was scored before: so far beyond it candida
 _LENGTHS = 3
 _NO_ERROR = 1e-12
 _NO_NOISE = 1e-6  # in units of the values' variance: enough for the solver
-_ITERATIONS = 60  # of the swarm that maximises the expected improvement
 
 
-class ScoreModel:
+@dataclass
+class ScoreModel(Surrogate):
+    """Experts, base, average and sum, then what a model of the tasks' scores proposes.
+
+    Attributes:
+        noisy: whether the same candidate does not score the same again.
+    """
+
+    noisy: bool = False
+
+    def _fit(self, seen: Sequence[Candidate]) -> CandidateModel:
+        return ScoreProcess(seen, self.combine, self.noisy, self._learnt)
+
+
+class ScoreProcess:
     """Predicts the value of candidates from those that were scored.
 
     Replies are greedy, so the noise is none of the scores: they are steps, and the same candidate
@@ -68,7 +82,7 @@ class ScoreModel:
         >>> x = np.linspace(0, 1, 9)
         >>> scores = [Score((p + 1 - p**2) / 2, (p, 1 - p**2), 2, 0.0) for p in x]
         >>> seen = [Candidate(np.array([p]), [score], score.value) for p, score in zip(x, scores)]
-        >>> model = ScoreModel(seen, lambda scores: scores[0])
+        >>> model = ScoreProcess(seen, lambda scores: scores[0])
         >>> mean, error = model.predict(np.array([[0.45], [0.55]]))
         >>> mean.round(2).tolist(), (error < 0.01).tolist()
         ([0.62, 0.62], [True, True])
@@ -142,11 +156,12 @@ class ScoreModel:
         each the model believes its predictions at those before.
         """
         starts = self._candidates[np.argsort(-self.expected(), kind="stable")]
-        bounds, positions = box_around(self._candidates[: self._begun]), list[Tensor]()
+        bounds = box_around(self._candidates[: self._begun], BEYOND)
+        positions = list[Tensor]()
         for number in range(count):
             if positions:
                 self.believe(positions[-1].numpy())
-            found = argmax(self.improvement, starts, seed + number, _ITERATIONS, bounds)
+            found = highest(self.improvement, starts, bounds, seed + number)
             positions.append(found)
         return positions
 
@@ -187,17 +202,3 @@ def _varying_items(scores: Sequence[Score]) -> Floats:
         return np.empty((len(scores), 0))
     items: Floats = np.array([score.per_item for score in scores])
     return items[:, np.ptp(items, axis=0) > 0]
-
-
-def box_around(positions: Floats) -> list[tuple[float, float]]:
-    """D bounds (lower, upper) for proposals: the range of these positions, (N, D), and `BEYOND` of
-    it on both sides.
-
-    Example:
-        >>> box_around(np.array([[0.0, 1.0], [1.0, 1.0]]))
-        [(-0.5, 1.5), (0.5, 1.5)]
-    """
-    lower, upper = positions.min(0), positions.max(0)
-    wide = upper - lower
-    margin = BEYOND * np.where(wide > 0, wide, wide.max() or 1.0)
-    return list(zip((lower - margin).tolist(), (upper + margin).tolist(), strict=True))

@@ -14,14 +14,10 @@ from scipy import integrate, stats
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.combines import harmonic
-from pyswarmopt_llm.searching.score_surrogate import NOISES, ScoreModel, box_around
+from pyswarmopt_llm.searching.gaussian import Kernel, box_around, kernels_for
+from pyswarmopt_llm.searching.score_model import BEYOND, NOISES, ScoreModel, ScoreProcess
 from pyswarmopt_llm.searching.scoring.record import Row, pack
-from pyswarmopt_llm.searching.surrogate import (
-    Candidate,
-    Kernel,
-    Surrogate,
-    kernels_for,
-)
+from pyswarmopt_llm.searching.surrogate import Candidate
 
 
 def candidates(count: int, dim: int, seed: int, items: int = 30) -> list[Candidate]:
@@ -52,22 +48,24 @@ def of(position: np.ndarray, *tasks: np.ndarray) -> Candidate:
 def proposals(
     seen: list[Candidate], seed: int, count: int = 1, begun: int | None = None
 ) -> list[torch.Tensor]:
-    return list(ScoreModel(seen, harmonic, begun=begun).propose(seed, count))
+    return list(ScoreProcess(seen, harmonic, begun=begun).propose(seed, count))
 
 
-def told(seen: list[Candidate]) -> Surrogate:
-    """A surrogate that has been told of these candidates."""
-    surrogate = Surrogate("scores", ["t"], harmonic, 6)
+def told(seen: list[Candidate], floor: float = 0.0) -> ScoreModel:
+    """A proposer that has been told of these candidates."""
+    starts = torch.from_numpy(positions_of(seen))
+    proposer = ScoreModel(starts, ["e"] * starts.shape[1], ["t"], harmonic, 6, floor=floor)
+    rows = []
     for key, one in enumerate(seen):
         (score,) = one.scores
-        own = {} if score.per_item else {"t": [score.value, score.stderr, score.n]}
+        own = {} if score.per_item else {"t": (score.value, score.stderr, score.n)}
         items = {"t": pack(score.per_item)}
-        row = Row("search", 0, 0, str(key), (), one.value, 1, 0.0, items, values=own)
-        surrogate.tell(torch.from_numpy(one.position), row)
-    return surrogate
+        rows.append(Row("search", 0, 0, str(key), (), one.value, 1, 0.0, items, values=own))
+    proposer.tell(starts, rows)
+    return proposer
 
 
-def literal(model: ScoreModel, seen: list[Candidate], new: np.ndarray) -> tuple[float, float]:
+def literal(model: ScoreProcess, seen: list[Candidate], new: np.ndarray) -> tuple[float, float]:
     """Kriging with noise predicts the candidates themselves, kriging without noise goes through
     that.
     """
@@ -81,7 +79,7 @@ def literal(model: ScoreModel, seen: list[Candidate], new: np.ndarray) -> tuple[
 @pytest.mark.parametrize(("count", "dim"), [(5, 1), (9, 3), (20, 4)])
 def test_means_and_errors_are_those_of_the_literal_formulas(count: int, dim: int) -> None:
     seen = candidates(count, dim, count)
-    model, new = ScoreModel(seen, harmonic), np.full(dim, 0.3)
+    model, new = ScoreProcess(seen, harmonic), np.full(dim, 0.3)
     (mean,), (error,) = model.predict(new[None])
     assert (mean, error) == pytest.approx(literal(model, seen, new))
 
@@ -98,14 +96,14 @@ def test_a_candidate_that_was_scored_is_not_proposed_again() -> None:
         (position,) = proposals(seen, number, begun=6)
         assert min(np.abs(position.numpy() - candidate.position).max() for candidate in seen) > 1e-3
         seen.append(rising(position.numpy()))
-    model = ScoreModel(seen, harmonic)
+    model = ScoreProcess(seen, harmonic)
     at_candidates = model.improvement(positions_of(seen))
     assert model.kernels[0].noise > 1e-4 and at_candidates.max() < 0.01
 
 
 def test_the_expected_improvement_is_its_integral() -> None:
     seen = candidates(8, 2, 1)
-    model, new = ScoreModel(seen, harmonic), np.array([[0.4, 0.9], [-0.2, 0.1]])
+    model, new = ScoreProcess(seen, harmonic), np.array([[0.4, 0.9], [-0.2, 0.1]])
     for improvement, mean, error in zip(model.improvement(new), *model.predict(new), strict=True):
         density = stats.t(len(seen) - 1, loc=mean, scale=error).pdf
         integral, _ = integrate.quad(
@@ -139,7 +137,7 @@ def test_the_items_choose_the_length_and_the_values_the_noise(seed: int) -> None
     grid = kernels_for(x, NOISES, 3)
     length = max(grid, key=lambda kernel: evidence(kernel, x, varying)).length
     at_length = [kernel for kernel in grid if kernel.length == length]
-    assert ScoreModel(seen, harmonic).kernels[0] == max(
+    assert ScoreProcess(seen, harmonic).kernels[0] == max(
         at_length, key=lambda kernel: evidence(kernel, x, values)
     )
 
@@ -150,7 +148,7 @@ def test_proposals_find_what_the_same_number_of_random_candidates_does_not() -> 
         scored(row) for row in [*np.eye(dim), np.zeros(dim), np.full(dim, 1 / dim), np.ones(dim)]
     ]
     begun = len(seen)
-    bounds = box_around(positions_of(seen))
+    bounds = box_around(positions_of(seen), BEYOND)
     while len(seen) < budget:
         (position,) = proposals(seen, len(seen), begun=begun)
         assert all(
@@ -170,11 +168,9 @@ def test_the_choice_is_not_the_luckiest() -> None:
     values[-1] = 0.74  # where its neighbours have 0.4
     right = [np.arange(100) < 100 * value for value in values]
     seen = [of(np.array([p]), items) for p, items in zip(x, right, strict=True)]
-    chosen = told(seen).choice(0.0)
-    assert chosen is not None and 0.3 < float(chosen) < 0.5
-    last = told(seen).choice(0.735)
-    assert last is not None and last.tolist() == [1.0]
-    assert told(seen).choice(0.9) is None and told(seen[:2]).choice(0.0) is None
+    assert 0.3 < told(seen).best().x.item() < 0.5
+    assert told(seen, floor=0.735).best().x.tolist() == [1.0]
+    assert told(seen, floor=0.9).best().x.tolist() == [1.0]
 
 
 def test_where_scores_are_noisy_nothing_is_interpolated() -> None:
@@ -184,11 +180,11 @@ def test_where_scores_are_noisy_nothing_is_interpolated() -> None:
     seen = candidates(14, 2, 0)
     x = positions_of(seen)
     (exact, no_error), (noisy, error) = (
-        ScoreModel(seen, harmonic, noisy).predict(x) for noisy in (False, True)
+        ScoreProcess(seen, harmonic, noisy).predict(x) for noisy in (False, True)
     )
     np.testing.assert_allclose(noisy, exact, atol=1e-4)
     assert (no_error < 1e-2 * error).all()
-    assert (ScoreModel(seen, harmonic, noisy=True).improvement(x) > 0).all()
+    assert (ScoreProcess(seen, harmonic, noisy=True).improvement(x) > 0).all()
 
 
 def test_all_alike() -> None:
@@ -198,21 +194,24 @@ def test_all_alike() -> None:
 
 
 def test_it_learns_what_was_scored_in_full_and_proposes_as_many_as_asked() -> None:
-    def learnt() -> Surrogate:
-        surrogate = Surrogate("scores", ["t"], harmonic, 3)
-        for i, items in enumerate(["1100", "1110", "0100", "111?"]):
-            row = Row("search", 0, 0, str(i), (), items.count("1") / 4, 4, 0.1, {"t": items})
-            surrogate.tell(torch.tensor([float(i), 1.0 - i]), row)
-        return surrogate
+    def proposals_of(at_once: int) -> list[list[list[float]]]:
+        starts = torch.tensor([[float(i), 1.0 - i] for i in range(4)], dtype=torch.float64)
+        proposer = ScoreModel(starts, ["a", "b"], ["t"], harmonic, 3, at_once=at_once)
+        proposer.ask()
+        rows = [
+            Row("search", 0, 0, str(i), (), items.count("1") / 4, 4, 0.1, {"t": items})
+            for i, items in enumerate(["1100", "1110", "0100", "111?"])
+        ]
+        proposer.tell(starts, rows)
+        assert proposer.best().x.tolist() == [1.0, 0.0]
+        batches = []
+        while (batch := proposer.ask()) is not None:
+            batches.append(batch.positions.tolist())
+        return batches
 
-    empty = Surrogate("scores", ["t"], harmonic, 3)
-    assert list(empty.propose(0, 1)) == [] and empty.choice(0.0) is None
-    proposed = [position for batch in learnt().propose(0, 1) for position in batch]
-    assert len(proposed) == 3 and all(position.shape == (2,) for position in proposed)
-    assert [p.tolist() for (p,) in learnt().propose(0, 1)] == [p.tolist() for p in proposed]
-    assert [len(batch) for batch in learnt().propose(0, 2)] == [2, 1]
-    choice = learnt().choice(0.0)
-    assert choice is not None and choice.tolist() == [1.0, 0.0]
+    assert [len(batch) for batch in proposals_of(1)] == [1, 1, 1]
+    assert proposals_of(1) == proposals_of(1)
+    assert [len(batch) for batch in proposals_of(2)] == [2, 1]
 
 
 def test_of_several_tasks_each_is_modelled_and_what_is_predicted_combined() -> None:
@@ -226,10 +225,10 @@ def test_of_several_tasks_each_is_modelled_and_what_is_predicted_combined() -> N
     ]
     new = np.array([[0.4, 0.9], [1.2, 0.1]])
     (a, of_a), (b, of_b) = (
-        ScoreModel(first, harmonic).predict(new),
-        ScoreModel(second, harmonic).predict(new),
+        ScoreProcess(first, harmonic).predict(new),
+        ScoreProcess(second, harmonic).predict(new),
     )
-    mean, error = ScoreModel(both, harmonic).predict(new)
+    mean, error = ScoreProcess(both, harmonic).predict(new)
     expected = 2 / (1 / a + 1 / b)
     assert mean == pytest.approx(expected)
     assert error == pytest.approx(expected**2 / 2 * np.hypot(of_a / a**2, of_b / b**2))
@@ -247,7 +246,7 @@ def test_a_function_without_items_of_its_own_is_modelled_by_its_values(
         seen.append(Candidate(np.array([p]), [score], value))
     (position,) = proposals(seen, 0)
     assert float(position) == pytest.approx(0.6, abs=0.05)
-    assert told(seen).choice(0.0) is not None
+    assert told(seen).best().value == max(candidate.value for candidate in seen)
 
 
 def test_a_batch_is_made_as_if_the_predictions_had_been_seen() -> None:
@@ -257,12 +256,12 @@ def test_a_batch_is_made_as_if_the_predictions_had_been_seen() -> None:
     seen = candidates(12, 2, 5)
     first, second = proposals(seen, 0, 2)
     assert first.tolist() == proposals(seen, 0)[0].tolist()
-    model = ScoreModel(seen, harmonic)
+    model = ScoreProcess(seen, harmonic)
     (mean,), (error,) = model.predict(first[None])
     model.believe(first.numpy())
     (after,), (less,) = model.predict(first[None])
     assert after == pytest.approx(mean) and less < error
-    (expected,), (wider,) = ScoreModel(seen, harmonic).predict(second[None])
+    (expected,), (wider,) = ScoreProcess(seen, harmonic).predict(second[None])
     (again,), (narrower,) = model.predict(second[None])
     # it has learnt nothing but where it was
     assert again == pytest.approx(expected, abs=1e-4) and narrower < wider

@@ -1,0 +1,307 @@
+"""The first stage of a search: candidates are scored on dev, and one of them is chosen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from pyswarmopt.base.words import counted
+from pyswarmopt_llm.common.events import Event, OnEvent, not_held_out, note
+from pyswarmopt_llm.common.optimizers import optimizer, released
+from pyswarmopt_llm.common.registry import lazy
+from pyswarmopt_llm.scores.metrics.accuracy import (
+    TRIED,
+    beats_chance,
+    choose_scoring,
+    one_letter,
+    option_counts,
+    trial_of,
+)
+from pyswarmopt_llm.scores.metrics.combine import find_combine
+from pyswarmopt_llm.scores.tasks import Scoring
+from pyswarmopt_llm.searching.explore import Batch, Proposer, explore
+from pyswarmopt_llm.searching.item_model import ItemModel
+from pyswarmopt_llm.searching.prepare import Contestant, Job, prepare
+from pyswarmopt_llm.searching.race import Start, begin, draw_shares
+from pyswarmopt_llm.searching.score_model import ScoreModel
+from pyswarmopt_llm.searching.scoring.record import Row
+from pyswarmopt_llm.searching.scoring.run_directory import Checkpoint, Run
+from pyswarmopt_llm.searching.scoring.scorer import Evaluator, OnRow, Questions, Scorer
+from pyswarmopt_llm.searching.swarm import Dropout, SwarmProposer
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.searching.leaders import Archive
+
+
+make_archive = lazy("pyswarmopt_llm.searching.leaders:Archive")
+warn_of_equal_scores = lazy("pyswarmopt_llm.searching.written.equal_scores:warn_of_equal_scores")
+start_pools = lazy("pyswarmopt_llm.servers.workers.pool:Pools")
+_SHOWN = ("phase", "iteration", "particle", "value", "n", "seconds", "coefficients")
+
+
+@dataclass(frozen=True)
+class Found:
+    """Result of a search on dev.
+
+    Attributes:
+        chosen: the model that is handed over, unless training changes it.
+        archive: candidates that were scored in full, of several tasks.
+        experts: a row for each expert.
+        single: the number of the best of these.
+        scorings: how each task is scored.
+        stop: reasons, as in ``result.json``.
+        remarks: what a user should know of the race and of the proposals.
+        scorer: of dev; its workers have ended.
+        memory: bytes that workers took.
+    """
+
+    chosen: Contestant
+    archive: Archive | None
+    experts: Sequence[Row]
+    single: int
+    scorings: Mapping[str, Scoring]
+    stop: Mapping[str, Any]
+    remarks: Sequence[str]
+    scorer: Scorer
+    memory: int = 0
+
+
+def find(job: Job, run: Run, tell: OnEvent, checkpoint: str = "swarm") -> Found:
+    """Score experts, candidates and proposals, and choose one.
+
+    Args:
+        job: what the search works with.
+        run: its directory, locked.
+        tell: called with progress.
+        checkpoint: name of the swarm's state.
+    """
+    _tell_start(job, run, tell)
+    progress = Progress(job.evaluations, tell)
+    # a user's function may bear one thread only
+    on_server = job.config.served and not job.objectives.user_scored
+    several = on_server or not job.alone
+    pools = start_pools(job, run, prepare) if several else None
+    memory = 0
+    try:
+        scorings = choose_scorings(job, run, progress.on_row, tell)
+        questions = Questions("dev", tuple(scorings.items()))
+        evaluator = job.evaluator(questions)
+        crew = None if pools is None else pools.on(evaluator, questions)
+        scorer = Scorer(run, evaluator, on_row=progress.on_row, crew=crew)
+        found = _found(job, run, scorer, scorings, progress, checkpoint)
+    finally:
+        memory = 0 if pools is None else pools.close()
+    return replace(found, memory=memory)
+
+
+def _found(
+    job: Job,
+    run: Run,
+    scorer: Scorer,
+    scorings: Mapping[str, Scoring],
+    progress: Progress,
+    checkpoint: str,
+) -> Found:
+    """Score the experts, then explore."""
+    experts = job.space.vertices()
+    shares = draw_shares(job.objectives.items, job.config.seed) if job.races else []
+    # what the first expert takes, of a race on its first items, tells the pace
+    (first,) = scorer.score([experts[0]], 0, share=next(iter(shares), None))
+    _tell_price(job, first, progress.tell)
+    start = begin(scorer, experts, job.starts, shares)
+    warn_of_useless_scores(job, start.experts, scorings, progress.tell)
+    remarks: list[str] = []
+    if start.decided:
+        progress.planned -= job.proposals
+        remarks.append(start.outcome(job.space.expert_names, job.items))
+    names = job.objectives.names
+    archive = make_archive(names) if len(names) > 1 else None
+
+    def learnt(batch: Batch, rows: Sequence[Row]) -> None:
+        if archive is not None:
+            for position, row in zip(batch.positions, rows, strict=True):
+                archive.add(position, row)
+        progress.on_iteration(batch.iteration)
+
+    with proposer_of(job, run, start, checkpoint) as proposer:
+        stop = explore(proposer, scorer, job.budget, learnt)
+        best = proposer.best()
+    remarks += proposer.remarks
+    for text in remarks:
+        progress.tell(note(text))
+    return Found(
+        chosen=Contestant(best.x, value=best.value),
+        archive=archive,
+        experts=start.experts,
+        single=start.single,
+        scorings=scorings,
+        stop=stop,
+        remarks=remarks,
+        scorer=scorer,
+    )
+
+
+@contextmanager
+def proposer_of(job: Job, run: Run, start: Start, checkpoint: str) -> Iterator[Proposer]:
+    """The proposer that a job's `method` names, for as long as it is needed.
+
+    Args:
+        job: the search.
+        run: its directory.
+        start: what is known of the experts.
+        checkpoint: name of the swarm's state.
+    """
+    config = job.config
+    if config.method == "swarm":
+        drops = Dropout(config.drop_k or 0.0, config.drop_n or 0.0, config.seed)
+        saved = Checkpoint(run.path / "checkpoint" / f"{checkpoint}.npz")
+        with released(optimizer(config, job.starts)) as moved:
+            yield SwarmProposer(moved, drops, saved)
+        return
+    common: dict[str, Any] = {
+        "starts": job.starts[list(start.numbers)],
+        "numbers": start.numbers,
+        "experts": job.space.expert_names,
+        "tasks": job.objectives.names,
+        "combine": job.objectives.combine,
+        "most": 0 if start.decided else job.proposals,
+        "seed": config.seed,
+        "at_once": job.side_by_side,
+        "floor": start.value,
+    }
+    if config.method == "items":
+        # a proposal has to promise something where all that is found is trained anyway
+        yield ItemModel(**common, choosy=job.trains and "proposals" not in job.given)
+    else:
+        # the noise with which the run began: another measurement gives another number
+        noisy = run.about.noise > 0 or config.temperature > 0
+        yield ScoreModel(**common, noisy=noisy)
+
+
+def _tell_start(job: Job, run: Run, tell: OnEvent) -> None:
+    """Say what is searched, and what a user should know of it."""
+    # of a resumed run that which it began with
+    config = replace(job.config, preset=run.about.config.preset)
+    start = {
+        "run": str(run.path),
+        "experts": list(job.space.expert_names),
+        "tasks": list(job.objectives.names),
+        "particles": config.population,
+        "settings": asdict(config),
+        "given": job.given,
+        "training": job.training if job.trains else "",
+        "dev_items": job.distinct("dev"),
+        "dtype": str(job.engine.dtype).removeprefix("torch."),
+        "threads": torch.get_num_threads(),
+        "evaluations_planned": job.evaluations,
+        "passes": job.passes,
+    }
+    tell(Event("start", start))
+    externals = job.objectives.externals.items()
+    not_tested = [not_held_out(name) for name, external in externals if not external.has_test]
+    for text in (*job.notes.values(), *not_tested):
+        tell(note(text))
+
+
+def _tell_price(job: Job, first: Row, tell: OnEvent) -> None:
+    """Say what all of a search takes at most, at the pace of the first evaluation."""
+    item = first.seconds / first.n if first.n else 0.0
+    on_dev = first.seconds * (job.items / first.n if first.n else 1)
+    taken = job.seconds(on_dev, item * job.test_items, item)
+    bounded_by = "" if job.config.budget_minutes else "budget_minutes"
+    if job.trains and not (job.objectives.written or job.config.quick):
+        bounded_by = "quick"
+    passes = sum(job.passes.values())
+    tell(Event("price", {"passes": passes, "seconds": taken, "bounded_by": bounded_by}))
+
+
+@dataclass
+class Progress:
+    """Tells of rows and batches.
+
+    Attributes:
+        planned: evaluations if nothing stops the search early.
+        tell: called with events.
+
+    Example:
+        >>> progress = Progress(4, lambda event: print(event.kind, event.data["best"], event.data["evaluations_left"]))
+        >>> progress.on_row(Row("search", 0, 0, "k", [1.0], value=0.5, n=8, seconds=1.0, items={"t": "1"}))
+        evaluation 0.5 3
+    """
+
+    planned: int
+    tell: OnEvent
+    _best: float = field(default=-math.inf, init=False)
+    _keys: set[str] = field(default_factory=set, init=False)
+
+    def on_row(self, row: Row, known: bool = False) -> None:
+        """Tell of a row of the search, unless it is of another phase and was known before."""
+        data = {name: getattr(row, name) for name in _SHOWN}
+        if row.phase == "search":
+            self._best = max(self._best, row.value)
+            self._keys.add(row.key)
+            kind = "replayed" if known else "evaluation"
+            self.tell(Event(kind, {**data, "best": self._best, **self._so_far()}))
+        elif not known:
+            self.tell(Event("trial", data))
+
+    def on_iteration(self, iteration: int) -> None:
+        """Tell of an iteration, or of a batch of proposals."""
+        data = {"iteration": iteration, "best": self._best, **self._so_far()}
+        self.tell(Event("iteration", data))
+
+    def _so_far(self) -> dict[str, int]:
+        done = len(self._keys)
+        return {"evaluations": done, "evaluations_left": self.planned - done}
+
+
+def choose_scorings(job: Job, run: Run, on_row: OnRow, tell: OnEvent) -> dict[str, Scoring]:
+    """The scoring of each task; ``auto`` tries the first experts on letters, and tells of it."""
+    possible = {
+        name: job.objectives.scorings(name, job.config.scoring, job.engine.likelihoods)
+        for name in job.tasks
+    }
+    scorings: dict[str, Scoring] = {name: allowed[0] for name, allowed in possible.items()}
+    tried = [name for name, allowed in possible.items() if len(allowed) > 1]
+    if not tried:
+        return scorings
+    trials = {name: trial_of(job.tasks[name], job.engine.chat) for name in tried}
+    combine = find_combine("harmonic", len(trials))
+    trial = Scorer(run, Evaluator(job.space, job.engine, trials, combine), "letter", on_row)
+    rows = trial.score(list(job.space.vertices()[:TRIED]), 0)
+    for name in tried:
+        scores, dev = [row.score(name) for row in rows], job.tasks[name].dev
+        scorings[name] = chosen = choose_scoring(possible[name], dev, scores.copy)
+        best = max(score.value for score in scores)
+        tell(
+            note(
+                f"{name}: with option letters the best of {counted(len(rows), 'expert')} reaches "
+                f"{best:.3f} on {counted(scores[0].n, 'dev example')}, one letter for all "
+                f"{one_letter(dev[: scores[0].n]):.3f}: "
+                f"{'above' if chosen == 'letter' else 'within'} chance, so scoring is {chosen}"
+            )
+        )
+    return scorings
+
+
+def warn_of_useless_scores(
+    job: Job, experts: Sequence[Row], scorings: Mapping[str, Scoring], tell: OnEvent
+) -> None:
+    """Warn where no expert is better than guessing, or all written replies score the same."""
+    for name, task in job.tasks.items():
+        metric, scores = job.objectives.metrics[name], [row.score(name) for row in experts]
+        if metric.scoring == "generate":
+            warn_of_equal_scores(job, name, scores, scorings, tell)
+        elif (
+            option_counts(task.dev)
+            and metric.name == "accuracy"
+            and not beats_chance(task.dev, scores)
+        ):
+            best = max(score.value for score in scores)
+            how = f"{scorings[name]} scoring (best {best:.3f})"
+            tell(note(f"{name}: no expert is measurably better than guessing on dev with {how}"))

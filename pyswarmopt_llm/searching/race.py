@@ -1,0 +1,178 @@
+"""The race of the experts: they are scored on more and more items, and those that fall behind drop out.
+
+After each share of the items a candidate drops out if, on the items so far, it is behind the leader
+by more than `ERRORS` standard errors of the paired differences, those of a sample without
+replacement: of all items but a few, little is left that could turn it. A race is decided if one is
+left before all items are scored. Racing is due to Maron & Moore 1994 ("Hoeffding races", NIPS 6),
+the paired test to Moore & Lee 1994 ("Efficient algorithms for minimizing cross validation error",
+ICML).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from pyswarmopt_llm.searching.scoring.record import Row
+from pyswarmopt_llm.searching.scoring.scorer import Scorer, Share
+
+FIRST = 16  # items of the first share; each that follows is twice as large
+ERRORS = 3.0
+
+
+@dataclass(frozen=True)
+class Race:
+    """What a race found.
+
+    Attributes:
+        rows: number of a candidate -> its row; none where there were no shares.
+        staying: numbers of the candidates that did not drop out.
+    """
+
+    rows: Mapping[int, Row]
+    staying: Sequence[int]
+
+    @property
+    def decided(self) -> bool:
+        """Whether one is left before all items were scored."""
+        return bool(self.rows) and len(self.staying) == 1
+
+
+def race(scorer: Scorer, positions: Tensor, shares: Sequence[Share]) -> Race:
+    """Score candidates, (n, D), on one share of the items after the other, until one is left."""
+    rows: dict[int, Row] = {}
+    racing = list(range(len(positions)))
+    for share in shares:
+        scored = scorer.score([positions[n] for n in racing], 0, racing, share)
+        latest = dict(zip(racing, scored, strict=True))
+        rows |= latest
+        racing = survivors(latest, share)
+        if len(racing) == 1:
+            break
+    return Race(rows, racing)
+
+
+@dataclass(frozen=True)
+class Start:
+    """The beginning of a search.
+
+    Attributes:
+        experts: a row for each expert, complete but for those that dropped out of a decided race.
+        numbers: the starting points that are scored whole.
+        decided: whether one expert is so far ahead that nothing is proposed.
+    """
+
+    experts: Sequence[Row]
+    numbers: Sequence[int]
+    decided: bool = False
+
+    @property
+    def single(self) -> int:
+        """The number of the best expert."""
+        complete = [number for number, row in enumerate(self.experts) if row.complete]
+        return max(complete, key=lambda number: self.experts[number].value)
+
+    @property
+    def value(self) -> float:
+        """The value of the best expert."""
+        return self.experts[self.single].value
+
+    def outcome(self, names: Sequence[str], items: int) -> str:
+        """The outcome of a decided race in words.
+
+        Args:
+            names: the experts.
+            items: number of all dev items.
+        """
+        counts = sorted(sum(row.score(task).n for task in row.items) for row in self.experts)
+        return (
+            f"{names[self.single]} is ahead of every other expert by more than three standard "
+            f"errors, after {counts[-2]} of {items} dev examples at the latest: they drop out, and "
+            "no mixture is proposed"
+        )
+
+
+def begin(scorer: Scorer, experts: Tensor, starts: Tensor, shares: Sequence[Share]) -> Start:
+    """Score the experts, and find which starting points are worth a whole evaluation.
+
+    Where the race of the experts is decided, the other starting points race against the winner.
+    Else everything is as without a race.
+
+    Args:
+        scorer: scores them.
+        experts: (n, D).
+        starts: (N, D), the experts first.
+        shares: of the items; none: there is no race.
+    """
+    raced = race(scorer, experts, shares)
+    whole = raced.staying if raced.decided else range(len(experts))
+    scored = scorer.score([experts[n] for n in whole], 0, whole)
+    rows = {**raced.rows, **dict(zip(whole, scored, strict=True))}
+    ordered = [rows[number] for number in range(len(experts))]
+    if not raced.decided:
+        return Start(ordered, range(len(starts)))
+    return Start(ordered, race(scorer, starts, shares).staying, decided=True)
+
+
+def draw_shares(items: Mapping[str, int], seed: int) -> list[Share]:
+    """The shares of the items after which candidates may drop out, each with the one before it.
+
+    Args:
+        items: task name -> number of its items. Of several tasks each share has the same part.
+        seed: of the items' order.
+
+    Returns:
+        The shares, none where there are few items.
+
+    Example:
+        >>> shares = draw_shares({"a": 40, "b": 20}, seed=0)
+        >>> [{name: int(chosen.sum()) for name, chosen in share.items()} for share in shares]
+        [{'a': 11, 'b': 6}, {'a': 22, 'b': 11}]
+    """
+    draws = np.random.default_rng([seed, 7])
+    ranks = {name: np.argsort(draws.permutation(count)) for name, count in items.items()}
+    shares, part = list[Share](), FIRST / sum(items.values())
+    while part <= 2 / 3:  # else hardly less than all
+        shares.append({n: rank < math.ceil(part * rank.size) for n, rank in ranks.items()})
+        part *= 2
+    return shares
+
+
+def survivors(rows: Mapping[int, Row], share: Share) -> list[int]:
+    """The numbers of the candidates that go on after a share, of those with these rows."""
+    values = {
+        number: np.concatenate([np.array(row.item_values(name))[share[name]] for name in share])
+        for number, row in rows.items()
+    }
+    leader = max(values.values(), key=lambda own: float(own.mean()))
+    total = sum(chosen.size for chosen in share.values())
+    return [number for number, own in values.items() if not eliminated(own, leader, total)]
+
+
+def eliminated(
+    values: npt.NDArray[np.float64], leader: npt.NDArray[np.float64], total: int
+) -> bool:
+    """Whether a candidate is so far behind the leader that it drops out.
+
+    One more item, of the largest difference, keeps few items that agree from deciding.
+
+    Args:
+        values: of the items so far, (n,).
+        leader: the leader's values of the same items.
+        total: number of all items.
+
+    Example:
+        >>> ones, half = np.ones(16), np.repeat([0.0, 1.0], 8)
+        >>> eliminated(half, ones, 100), eliminated(ones, half, 100), eliminated(half, ones[::-1] * half, 16)
+        (True, False, False)
+    """
+    difference = leader - values
+    n = difference.size
+    variance = (((difference - difference.mean()) ** 2).sum() + 1.0) / (n + 1)
+    error = math.sqrt(variance / n * max(1 - n / total, 0.0))
+    return bool(difference.mean() > ERRORS * error)

@@ -1,0 +1,103 @@
+"""A proposer that moves a swarm, or another optimizer that is asked and told."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+import pyswarmopt as pso
+from pyswarmopt.base.optimizer import Point
+from pyswarmopt_llm.searching.explore import Batch
+from pyswarmopt_llm.searching.scoring.record import Row
+from pyswarmopt_llm.searching.scoring.run_directory import Checkpoint
+
+
+class Dropout:
+    """Leaves evaluations out at random: Drop-K a whole iteration, Drop-N a single candidate.
+
+    The particles move on all the same. The starting swarm is always evaluated. The draws are its
+    own, so that the same seed moves the swarm by the same random numbers with and without it.
+
+    Args:
+        drop_k: probability that a whole iteration is left out.
+        drop_n: probability that a single candidate is left out.
+        seed: of the search.
+
+    Example:
+        >>> dropout = Dropout(0.0, 0.5, seed=0)
+        >>> dropout.dropped(0, 4).tolist(), dropout.dropped(1, 4).tolist()
+        ([False, False, False, False], [False, False, False, True])
+    """
+
+    def __init__(self, drop_k: float, drop_n: float, seed: int) -> None:
+        self._whole, self._single = drop_k, drop_n
+        self._random = np.random.default_rng([seed, 1])
+
+    def dropped(self, iteration: int, particles: int) -> npt.NDArray[np.bool_]:
+        """(N,) mask of the particles that are not evaluated."""
+        if iteration == 0:
+            return np.zeros(particles, dtype=np.bool_)
+        whole = self._random.random() < self._whole
+        return (self._random.random(particles) < self._single) | whole
+
+
+class SwarmProposer:
+    """Proposes what an optimizer asks for: a swarm of the library, that of the paper included.
+
+    Args:
+        optimizer: maximises; it begins with the experts.
+        dropout: leaves evaluations out; None: none.
+        saved: where a swarm is kept after each iteration; None: nowhere.
+
+    Attributes:
+        iteration: the iterations so far.
+        remarks: none.
+    """
+
+    def __init__(
+        self,
+        optimizer: pso.Optimizer,
+        dropout: Dropout | None = None,
+        saved: Checkpoint | None = None,
+    ) -> None:
+        self.iteration = 0
+        self.remarks: list[str] = []
+        self._optimizer = optimizer
+        self._dropout = dropout
+        self._saved = saved
+        self._dropped: npt.NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
+        self._asked: Tensor = torch.empty(0)
+
+    def ask(self) -> Batch | None:
+        """The positions of an iteration that are evaluated; None: the optimizer stops."""
+        if self._optimizer.stop():
+            return None
+        self._asked = self._optimizer.ask()
+        self._dropped = np.zeros(len(self._asked), dtype=np.bool_)
+        if self._dropout is not None:
+            self._dropped = self._dropout.dropped(self.iteration, len(self._asked))
+        numbers = np.flatnonzero(~self._dropped).tolist()
+        return Batch(self._asked[numbers], numbers, self.iteration)
+
+    def tell(self, positions: Tensor, rows: Sequence[Row]) -> None:
+        """Tell the optimizer the values, and keep the swarm."""
+        values = np.full(len(self._asked), math.nan)
+        values[~self._dropped] = [row.value for row in rows]
+        dropped = self._dropped.tolist() if self._dropped.any() else None
+        self._optimizer.tell(self._asked, values.tolist(), dropped)
+        if self._saved is not None:
+            self._saved.keep(self._optimizer)
+        self.iteration += 1
+
+    def best(self) -> Point:
+        """The best position that the optimizer was told of."""
+        return self._optimizer.best
+
+    def stop(self) -> dict[str, float]:
+        """The optimizer's reasons to stop."""
+        return self._optimizer.stop()

@@ -1,0 +1,138 @@
+"""The loop of a search, with proposers and utilities made for it; and a swarm as a proposer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from search_helpers import Hull, Position
+from torch import Tensor
+
+import pyswarmopt as pso
+from pyswarmopt.base.optimizer import Point
+from pyswarmopt_llm.common.interfaces import Score
+from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.scores.metrics.combines import harmonic
+from pyswarmopt_llm.searching.explore import Batch, explore
+from pyswarmopt_llm.searching.plan import Budget
+from pyswarmopt_llm.searching.scoring.record import Row
+from pyswarmopt_llm.searching.scoring.run_directory import Checkpoint, Journal
+from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer
+from pyswarmopt_llm.searching.swarm import Dropout, SwarmProposer
+
+GOAL = torch.tensor([0.7, 0.2, 0.1], dtype=torch.float64)
+UNLIMITED = Budget(None, None)
+
+
+def near(engine: Any, indices: Sequence[int] | None = None) -> Score:
+    """Ten items, all with one value: higher near `GOAL`."""
+    value = 1 / (1 + float(((engine.x - GOAL) ** 2).sum()))
+    return score_of([value] * 10)
+
+
+def scorer() -> Scorer:
+    return Scorer(Journal(), Evaluator(Hull(3), Position(), {"t": near}, harmonic))  # type: ignore[arg-type]
+
+
+class Listed:
+    """Proposes what it was given, batch by batch, and writes down what it is told."""
+
+    def __init__(self, *batches: Tensor) -> None:
+        self.remarks: list[str] = []
+        self.told: list[tuple[Tensor, list[float]]] = []
+        self._left = [
+            Batch(x, range(10 * number, 10 * number + len(x)), number)
+            for number, x in enumerate(batches)
+        ]
+
+    def ask(self) -> Batch | None:
+        return self._left.pop(0) if self._left else None
+
+    def tell(self, positions: Tensor, rows: Sequence[Row]) -> None:
+        self.told.append((positions, [row.value for row in rows]))
+
+    def best(self) -> Point:
+        return Point(self.told[0][0][0], self.told[0][1][0])
+
+    def stop(self) -> dict[str, float]:
+        return {"listed": float(len(self.told))}
+
+
+def draws(count: int, seed: int) -> Tensor:
+    return torch.rand(count, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def test_each_batch_is_scored_told_and_written_down_under_its_numbers() -> None:
+    batches = [draws(4, 0), draws(2, 1), draws(0, 2), draws(1, 3)]
+    proposer = Listed(*batches)
+    scored = scorer()
+    heard: list[tuple[int, int]] = []
+    stop = explore(
+        proposer, scored, UNLIMITED, lambda batch, rows: heard.append((batch.iteration, len(rows)))
+    )
+    assert stop == {"listed": 4.0} and heard == [(0, 4), (1, 2), (2, 0), (3, 1)]
+    for (positions, values), batch in zip(proposer.told, batches, strict=True):
+        assert positions.equal(batch)
+        expected = [1 / (1 + float(((x - GOAL) ** 2).sum())) for x in batch]
+        assert values == pytest.approx(expected)
+    numbers = [(row.iteration, row.particle) for row in scored.rows]
+    assert numbers == [(0, 0), (0, 1), (0, 2), (0, 3), (1, 10), (1, 11), (3, 30)]
+
+
+@pytest.mark.parametrize(
+    ("budget", "batches"),
+    [(Budget(None, 60), 2), (Budget(None, 59), 1), (Budget(None, 1), 1), (Budget(0.0, None), 1)],
+)
+def test_the_start_is_always_scored_and_a_batch_that_costs_too_much_is_not_begun(
+    budget: Budget, batches: int
+) -> None:
+    """Batches of four, two and one candidates of ten items."""
+    proposer = Listed(draws(4, 0), draws(2, 1), draws(1, 3))
+    scored = scorer()
+    stop = explore(proposer, scored, budget)
+    assert len(proposer.told) == batches and scored.item_evaluations == [40, 60][batches - 1]
+    limit = "budget_items" if budget.items is not None else "budget_minutes"
+    assert [*stop] == [limit]
+
+
+def moved(seed: int = 0, **recipe: Any) -> pso.Swarm:
+    return pso.Swarm(
+        positions=torch.eye(3, dtype=torch.float64),
+        population=6,
+        recipe=pso.recipes.model_swarms(max_iter=8, **recipe),
+        maximize=True,
+        seed=seed,
+    )
+
+
+def test_a_swarm_is_asked_and_told_as_if_by_hand(tmp_path: Path) -> None:
+    by_hand = moved()
+    while not by_hand.stop():
+        x = by_hand.ask()
+        by_hand.tell(x, [1 / (1 + float(((one - GOAL) ** 2).sum())) for one in x])
+    proposer = SwarmProposer(moved(), saved=Checkpoint(tmp_path / "swarm.npz"))
+    scored = scorer()
+    assert explore(proposer, scored, UNLIMITED) == by_hand.stop() == {"max_iter": 8}
+    assert proposer.best().x.equal(by_hand.best.x) and proposer.iteration == 9
+    assert proposer.best().value == pytest.approx(by_hand.best.value)
+    assert pso.Swarm.load(tmp_path / "swarm.npz").positions.equal(by_hand.positions)
+    assert [row.particle for row in scored.rows][:6] == [0, 1, 2, 3, 4, 5]
+
+
+def test_what_dropout_leaves_out_is_not_scored_and_the_others_keep_their_numbers() -> None:
+    drawn = Dropout(0.3, 0.4, seed=2)
+    proposer = SwarmProposer(moved(patience=100), Dropout(0.3, 0.4, seed=2))
+    batches: list[Batch] = []
+    explore(proposer, scorer(), UNLIMITED, lambda batch, rows: batches.append(batch))
+    found = [(batch.iteration, number) for batch in batches for number in batch.numbers]
+    expected = []
+    for iteration in range(9):
+        dropped = drawn.dropped(iteration, 6)
+        expected += [(iteration, number) for number in range(6) if not dropped[number]]
+    assert found == expected and len(batches) == 9
+    assert any(not len(batch.positions) for batch in batches)  # a whole iteration
+    assert not math.isnan(proposer.best().value)
