@@ -8,7 +8,6 @@ from pathlib import Path
 from statistics import fmean as mean
 
 import pytest
-import torch
 from search_helpers import history, small
 
 from pyswarmopt_llm.common.errors import UserError
@@ -16,6 +15,7 @@ from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.scores.metrics.by_name import METRICS
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.scoring.record import unpack
+from pyswarmopt_llm.searching.scoring.run_directory import position_key
 from pyswarmopt_rivals.bench import Bench, Trial
 from pyswarmopt_rivals.comparison.contestants import (
     contestant,
@@ -23,15 +23,20 @@ from pyswarmopt_rivals.comparison.contestants import (
     run,
     why_not,
 )
-from pyswarmopt_rivals.methods.searching.optimizers import KIND, BudgetedScorer, can_model
+from pyswarmopt_rivals.methods.searching.optimizers import KIND, can_model, modelled_best
 
 
-def test_the_budget_ends_a_search_and_the_rest_has_no_value(bench: Bench) -> None:
+@pytest.mark.parametrize("budget", [20, 50, 139, 200])
+def test_the_budget_ends_a_search(bench: Bench, budget: int) -> None:
+    """Of 20 items: one expert, two of three, all but one starting point, and four proposals."""
+    trial = Trial(bench, budget)
     space = build_space("delta", bench.experts)
-    trial = Trial(bench, 50)  # two candidates and a half
-    rows = BudgetedScorer(trial, space, KIND).score(list(torch.eye(3, dtype=torch.float64)), 0)
-    assert [row.value == row.value for row in rows] == [True, True, False]
-    assert trial.spent == 40
+    best = modelled_best(trial, space, KIND, seed=0, choosy=False)
+    whole = [row for row in bench.store.all(f"words {KIND}") if "?" not in row["items"]["words"]]
+    assert budget - 20 < trial.spent <= budget and len(whole) == budget // 20
+    key = position_key(best)
+    (found,) = [row["value"] for row in whole if row["key"] == key]
+    assert found >= max(row["value"] for row in whole[:3])
 
 
 @pytest.mark.parametrize("budget", [200, 400])
@@ -58,8 +63,7 @@ def test_experts_are_asked_once_for_all_who_pay_for_them(
     loaded = []
     monkeypatch.setattr(type(bench.engine), "load", lambda engine, patch: loaded.append(patch))
     trial = Trial(bench, 60)
-    scorer = BudgetedScorer(trial, build_space("delta", bench.experts), KIND)
-    scorer.score(list(torch.eye(3, dtype=torch.float64)), 0)
+    modelled_best(trial, build_space("delta", bench.experts), KIND, seed=0, choosy=False)
     assert trial.spent == 60 and not loaded
 
 

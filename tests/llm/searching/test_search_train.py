@@ -110,19 +110,3 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(
         resume(stopped(config, 1, kind))
         ends_as(Path(config.out), tmp_path / "whole")
         Path(config.out).rename(tmp_path / f"after-{kind}")
-
-
-def test_a_budget_that_pays_for_no_round_of_the_swarm_is_left_to_the_proposals(
-    config: SearchConfig,
-) -> None:
-    """Five candidates: three experts, and one is kept for a proposal; a round may cost three."""
-    found: Any = search(
-        replace(config, particles=3, max_iter=9, proposals=10, budget_items=5 * 16)
-    ).result
-    later = [
-        row
-        for row in history(Path(config.out))
-        if row["phase"] == "search" and row["iteration"] > 0
-    ]
-    assert later and all(row["particle"] >= 3 for row in later)
-    assert found["item_evaluations"] <= (5 + 3) * 16  # and what was trained

@@ -22,7 +22,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files import http
 from pyswarmopt_llm.report.run import SearchResult, resume, search
-from pyswarmopt_llm.searching import proposals
+from pyswarmopt_llm.searching import find
 from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_llm.searching.use.model import evaluate, evaluate_against, with_run
 from pyswarmopt_llm.servers.engine import KEY
@@ -192,11 +192,12 @@ def test_noise_is_measured_once_and_given_to_the_model_of_the_scores(
         noises.append(noisy)
         return made(*arguments, noisy=noisy, **more)
 
-    made = proposals.Surrogate
-    monkeypatch.setattr(proposals, "Surrogate", seen)
+    made = find.ScoreModel
+    monkeypatch.setattr(find, "ScoreModel", seen)
     server = start("vllm")
     server.noise = 0.001
     proposing: dict[str, Any] = {"preset": "auto", "max_iter": None, "proposals": 2}
+    proposing["method"] = "scores"
     noisy = config("noisy", engine=server.url, **proposing)
     result = search(noisy).result
     assert "as noise, intervals over examples contain it" in result["notes"][0]
