@@ -31,6 +31,7 @@ from pyswarmopt_groups.members.protocol import Member, MemberDown, Sampling, sha
 from pyswarmopt_groups.negotiation.debate import question_of
 from pyswarmopt_groups.voting.ballots import cluster
 from pyswarmopt_llm.scores.tasks import Item
+from pyswarmopt_llm.scores.tasks.verdicts import spoken_verdict
 
 log = logging.getLogger(__name__)
 
@@ -271,4 +272,4 @@ def accepts(member: Member, item: Item, answer: str, template: str | None) -> tu
         yes, no = member.likelihoods([(prompt, "yes"), (prompt, "no")])
         return yes.logprob > no.logprob, shared_cost((yes, no))
     (reply,) = member.generate([prompt], Sampling(max_new_tokens=8))
-    return reply.text.lower().startswith("yes"), reply.tokens
+    return spoken_verdict(reply.text) == "yes", reply.tokens

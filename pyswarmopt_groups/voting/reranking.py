@@ -5,7 +5,6 @@ new one.
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -18,9 +17,10 @@ from pyswarmopt_groups.responses import Responses, read_ballot
 from pyswarmopt_groups.voting.ballots import Outcome, cluster, settle
 from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.scores.tasks import Item
+from pyswarmopt_llm.scores.tasks.verdicts import preferred
 
 TOP = 3  # candidates that are fused (LLM-Blender's K)
-_REPLY = re.compile(r"\b([AB])\b")
+_SIDES = {"A": 1.0, "B": -1.0}
 
 
 def reward(context: GroupContext, items: Sequence[Item], model: str) -> list[Verdict]:
@@ -130,12 +130,10 @@ def preferences(judge: Member, prompts: Sequence[str]) -> list[tuple[float, int]
             (a.logprob - b.logprob, shared_cost((a, b)))
             for a, b in zip(both[::2], both[1::2], strict=True)
         ]
-    preferred = []
+    values = []
     for reply in judge.generate(prompts, Sampling(max_new_tokens=8)):
-        letter = _REPLY.search(reply.text)
-        value = 0.0 if letter is None else {"A": 1.0, "B": -1.0}[letter[1]]
-        preferred.append((value, reply.tokens))
-    return preferred
+        values.append((_SIDES.get(preferred(reply.text) or "", 0.0), reply.tokens))
+    return values
 
 
 def _settled(responses: Responses, i: int, scores: dict[str, float]) -> Outcome:

@@ -13,6 +13,8 @@ from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS, Accuracy, at
 from pyswarmopt_llm.scores.metrics.written import Chat
 from pyswarmopt_llm.scores.tasks import Item, Scoring, render_prompt
+from pyswarmopt_llm.scores.tasks.stated import without_thoughts
+from pyswarmopt_llm.scores.tasks.verdicts import spoken_verdict
 
 _VERDICTS = ("True", "False")
 _VERDICT_TOKENS = 10  # of a written verdict
@@ -23,9 +25,10 @@ class Abstention:
 
     The model answers as for `Accuracy`; then it judges whether its answer is true ("reflect" in the
     paper, as in the Model Swarms reference). With `scoring` ``generate`` both are written, as
-    there, and it abstains if it writes "false" (in any case) among 10 tokens; an answer may have
-    128 tokens, there 10. With the others, which are cheaper, the answer is the best option's text
-    and it abstains if "False" is likelier than "True".
+    there, and it abstains if it says "false" in 10 tokens (`spoken_verdict`; there the word may
+    stand anywhere in them); an answer may have 128 tokens, there 10. With the others, which are
+    cheaper, the answer is the best option's text and it abstains if "False" is likelier than
+    "True".
 
     Args:
         items: the questions, with choices.
@@ -64,12 +67,15 @@ class Abstention:
         """Whether the model would rather not have given each of its answers."""
         writes = self._accuracy.scoring == "generate"
         prompts = [
-            self._reflection(item, answer if writes else (item.choices or {}).get(answer, answer))
+            self._reflection(
+                item,
+                without_thoughts(answer) if writes else (item.choices or {}).get(answer, answer),
+            )
             for item, answer in zip(items, answers, strict=True)
         ]
         if writes:
             written = engine.generate(prompts, max_new_tokens=_VERDICT_TOKENS)
-            return ["false" in text.lower() for text in written]
+            return [spoken_verdict(text) == "false" for text in written]
         logprobs = engine.loglikelihood(
             [(prompt, verdict) for prompt in prompts for verdict in _VERDICTS]
         )

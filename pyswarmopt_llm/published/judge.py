@@ -8,7 +8,6 @@ an error, never a made-up number: a search that silently scored nonsense would b
 from __future__ import annotations
 
 import os
-import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,12 +27,11 @@ from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.base import load_model, resolve_base
 from pyswarmopt_llm.scores.tasks import Item
+from pyswarmopt_llm.scores.tasks.verdicts import preferred, rating
 
 RUBRIC = "1 is the worst, 10 the best: helpful, correct, clear, and to the point."
 
-_RATING = re.compile(r"rating\W{0,6}(\d+(?:\.\d+)?)(?:\s*/\s*10)?(?![\d.]*\d)", re.IGNORECASE)
-_CHOICE = re.compile(r"better\W{0,6}(A|B|tie)\b", re.IGNORECASE)
-
+_POINTS = {"A": 1.0, "tie": 0.5, "B": 0.0}
 Complete = Callable[[Sequence[str]], list[str]]
 _RATINGS = torch.arange(1, 11, dtype=torch.float64)
 _PREFIX = "SWARM_LLM_JUDGE_"  # of variables of the environment; the key is never written to a run
@@ -125,9 +123,8 @@ def _variable(name: str) -> str:
 
 
 def _rating(answer: str, item: Item) -> float:
-    match = _RATING.search(answer)
-    value = float(match[1]) if match else 0.0
-    if not 1.0 <= value <= 10.0:
+    value = rating(answer)
+    if value is None:
         raise UserError(
             f"the judge gave example {item.id} no rating from 1 to 10 but {answer[:80]!r}; use a "
             "better judge"
@@ -137,13 +134,13 @@ def _rating(answer: str, item: Item) -> float:
 
 def _points(answer: str, item: Item) -> float:
     """1 if A is better, 0 if B is."""
-    match = _CHOICE.search(answer)
-    if match is None:
+    side = preferred(answer)
+    if side is None:
         raise UserError(
             f"the judge named no better reply for example {item.id} but said {answer[:80]!r}; use a "
             "better judge"
         )
-    return {"a": 1.0, "b": 0.0}.get(match[1].lower(), 0.5)
+    return _POINTS[side]
 
 
 class LocalJudge(Judge):

@@ -13,6 +13,14 @@ from collections.abc import Callable, Sequence
 
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.scores.tasks.answers import extract_number, is_correct
+from pyswarmopt_llm.scores.tasks.stated import (
+    candidates,
+    explicit_parts,
+    first_sentence,
+    own_part,
+    plain,
+)
+from pyswarmopt_llm.scores.tasks.verdicts import spoken_verdict
 
 _Edges = dict[tuple[int, int], int]
 
@@ -25,7 +33,13 @@ _INTEREST = re.compile(r"Applicant (\d+) is interested in job (\d+)")
 _ASSIGNED = re.compile(r"applicant (\d+)\s*[:>-]+\s*job (\d+)", re.IGNORECASE)
 _EMBEDDING = re.compile(r"node (\d+):\s*\[\s*(\d+)\s*,\s*(\d+)\s*\]", re.IGNORECASE)
 _SEQUENCE = re.compile(r"\d+(?:\s*(?:,|->|→)\s*(?:node\s+)?\d+)+", re.IGNORECASE)
+# "The shortest path from node 0 to node 5 is 0,4,5", "The solution is: 0,1", "The path can be: 0,1"
+_ANNOUNCED = re.compile(
+    r"\b(?:solution|path|order|route|sequence)\b[^.\n]{0,60}?\b(?:is|be)\b:?(?=(?P<rest>[^\n]*))",
+    re.IGNORECASE,
+)
 _ENDS = re.compile(r"(?:from|between) node (\d+) (?:to|and) node (\d+)")
+_YES = {"yes": True, "true": True, "no": False, "false": False}
 _DENIAL = re.compile(r"\bno\b|\bnot\b|n't\b|\bfalse\b", re.IGNORECASE)
 _ASSENT = re.compile(r"\byes\b|\bthere is\b|\btrue\b|\bcontains\b", re.IGNORECASE)
 
@@ -54,18 +68,24 @@ def _verdict(item: Item, text: str) -> bool:
 
 
 def _says_yes(text: str) -> bool | None:
-    """The first verdict of a text; a denial takes precedence over its "there is"."""
-    sentence = text.strip().split("\n")[0].split(". ")[0]
-    if _DENIAL.search(sentence):
-        return False
-    return True if _ASSENT.search(sentence) else None
+    """The verdict of what a text marks as its answer, or of its first sentence."""
+    for part in candidates(text):
+        sentence = first_sentence(plain(part).strip().split("\n")[0])
+        verdict = _YES.get(spoken_verdict(sentence) or "")
+        if verdict is not None:
+            return verdict
+        if _DENIAL.search(sentence):  # a denial takes precedence over its "there is"
+            return False
+        if _ASSENT.search(sentence):
+            return True
+    return None
 
 
 def _shortest_path(item: Item, text: str) -> bool:
     """A path between the two nodes with the published length; without a path, the length alone."""
     length = _number(item.answer)
     ends = _ENDS.search(item.question.rpartition("Q:")[2])
-    path = _longest_sequence(text)
+    path = _stated_sequence(text)
     if ends is None or not path:
         return length is not None and _number(text) == length
     edges = _weights(item.question)
@@ -83,7 +103,7 @@ def _hamilton(item: Item, text: str) -> bool:
     """A path that visits every node once; if the published answer is no, the verdict."""
     if not _says_yes(item.answer):
         return _says_yes(text) is False
-    path, edges = _longest_sequence(text), _both_ways(_PAIR.findall(item.question))
+    path, edges = _stated_sequence(text), _both_ways(_PAIR.findall(item.question))
     nodes = {node for edge in edges for node in edge}
     return sorted(path) == sorted(nodes) and all(step in edges for step in itertools.pairwise(path))
 
@@ -91,9 +111,9 @@ def _hamilton(item: Item, text: str) -> bool:
 def _topology(item: Item, text: str) -> bool:
     """An order of all nodes that respects every "before"."""
     rules = [(int(a), int(b)) for a, b in _BEFORE.findall(item.question)]
-    order = _longest_sequence(text)
+    order = _stated_sequence(text)
     position = {node: i for i, node in enumerate(order)}
-    if sorted(order) != sorted(_longest_sequence(item.answer)):
+    if sorted(order) != sorted(_stated_sequence(item.answer)):
         return False
     return all(position[a] < position[b] for a, b in rules)
 
@@ -102,7 +122,7 @@ def _matching(item: Item, text: str) -> bool:
     """A matching of applicants and jobs of interest, as large as the published one."""
     interests = {(int(a), int(j)) for a, j in _INTEREST.findall(item.question)}
     size = len(set(_ASSIGNED.findall(item.answer)))
-    assigned = {(int(a), int(j)) for a, j in _ASSIGNED.findall(text)}
+    assigned = {(int(a), int(j)) for a, j in _ASSIGNED.findall(own_part(text))}
     if not assigned:
         return _number(text) == size
     applicants, jobs = {a for a, _ in assigned}, {j for _, j in assigned}
@@ -110,7 +130,7 @@ def _matching(item: Item, text: str) -> bool:
 
 
 def _embeddings(item: Item, text: str) -> bool:
-    embeddings = _EMBEDDING.findall(text)
+    embeddings = _EMBEDDING.findall(own_part(text))
     return bool(embeddings) and sorted(set(embeddings)) == sorted(
         set(_EMBEDDING.findall(item.answer))
     )
@@ -119,6 +139,16 @@ def _embeddings(item: Item, text: str) -> bool:
 def _number(text: str) -> int | None:
     number = extract_number(text)
     return int(number) if number is not None and number == int(number) else None
+
+
+def _stated_sequence(text: str) -> list[int]:
+    """The sequence that a text gives as its answer: the longest of the most explicit part that has
+    one.
+    """
+    text = own_part(text)
+    announced = [match["rest"] for match in _ANNOUNCED.finditer(text)]
+    parts = [*explicit_parts(text), *reversed(announced), text]
+    return next(filter(None, map(_longest_sequence, parts)), [])
 
 
 def _longest_sequence(text: str) -> list[int]:

@@ -21,7 +21,7 @@ from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.accuracy import at, loglikelihoods
 from pyswarmopt_llm.scores.metrics.written import Chat
 from pyswarmopt_llm.scores.tasks import Item, Scoring, chat_prompt
-from pyswarmopt_llm.scores.tasks.answers import extract_number, stated_answer
+from pyswarmopt_llm.scores.tasks.answers import same_number
 
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -66,7 +66,7 @@ def numeric(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
         >>> numeric([Item("1", "How much?", None, "1200")], ["So we pay $1,200.00 in all."])
         [1.0]
     """
-    return _best(items, texts, _same_number)
+    return _best(items, texts, lambda reference, text: float(same_number(reference, text)))
 
 
 def bleu(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
@@ -109,13 +109,6 @@ def _f1(reference: str, text: str) -> float:
     if not expected or not words:
         return float(expected == words)
     return 2 * (expected & words).total() / (expected.total() + words.total())
-
-
-def _same_number(reference: str, text: str) -> float:
-    expected = stated_answer(reference)
-    if isinstance(expected, str):
-        expected = extract_number(reference) or expected
-    return float(extract_number(text) == expected)
 
 
 def _sacrebleu(name: str) -> Any:

@@ -13,7 +13,7 @@ from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS, at
 from pyswarmopt_llm.scores.tasks import Item, chat_prompt, render_prompt
-from pyswarmopt_llm.scores.tasks.answers import without_thoughts
+from pyswarmopt_llm.scores.tasks.stated import without_thoughts
 
 Chat = Callable[..., str]  # a user turn, and the turns before it
 ScoreTexts = Callable[..., Any]  # items and texts -> one value per item

@@ -1,29 +1,20 @@
-"""Extract the answer from generated text and check it.
+"""Read the answer of a written reply, and check it.
 
-Used by `generate` scoring. The most explicit answer wins: the last LaTeX ``\\boxed{...}``, then the
-text after the last "the answer is" or ``####`` (the marker of GSM8K, Cobbe et al. 2021), then the
-text as a whole.
+Used by `generate` scoring. What a reply marks as its answer (`stated`) comes first, then its text as a whole.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from decimal import Decimal
+from collections.abc import Mapping
+from fractions import Fraction
 from functools import lru_cache
 
 from pyswarmopt_llm.scores.tasks.items import EDGES, normalise
+from pyswarmopt_llm.scores.tasks.quantities import stated_quantity, written_quantity
+from pyswarmopt_llm.scores.tasks.stated import candidates, explicit_parts, first_sentence, plain
 from pyswarmopt_llm.scores.tasks.types import Item
-
-_MARK = re.compile(r"\banswer(?:\s+is\b\s*:?|\s*:)|####", re.IGNORECASE)
-
-# 18, -3, 1,234.50, .5, $7; not the 2 of H2O. The minus of "3-5" is a dash, since it follows a
-# digit.
-_NUMBER = re.compile(
-    r"(?<![^\W_])(?P<sign>[-\u2212]?)[$€£]?(?P<digits>[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?(?![0-9])"
-    r"|[0-9]+(?:\.[0-9]+)?|\.[0-9]+)"
-)
-_UNIT = re.compile(r"\s*(?:%|°?[^\W\d_]*\.?)")
+from pyswarmopt_llm.scores.tasks.verdicts import VERDICTS, spoken_verdict
 
 # The letter of an option: "B", "(B)", "B.", "option B", "B because ...". A and I are also words.
 _LEADING_LETTER = re.compile(
@@ -33,18 +24,15 @@ _LEADING_LETTER = re.compile(
 _AFTER_LETTER = re.compile(r"(?![\w'\u2019]|-\w)")
 _AFTER_WORDLIKE_LETTER = re.compile(r"\s*(?:$|[^\w\s'\u2019-]|\n|(?:because|since|as|is)\b)")
 _NAMED_LETTER = re.compile(r"\(([A-Z])\)|\b(?:option|choice)\s+([A-Z])\b(?!['\u2019])")
-
-_VERDICTS = ("yes", "no", "true", "false", "maybe")
-
-
-def without_thoughts(text: str) -> str:
-    """Strip the thoughts from a reply; all of it where it has none.
-
-    Example:
-        >>> without_thoughts("<think>Two and two...</think> Four.")
-        ' Four.'
-    """
-    return text.rpartition("</think>")[2]
+_ANOTHER_LETTER = re.compile(
+    r"[\"'*)\]]*\s*(?:,|/|&|or\b|and\b)\s*[\"'*(\[]*[A-Z]"
+    r"(?=[\"'*)\]]*\s*(?:$|[.,;:!?)]|or\b|and\b))"
+)
+_REFUTED = re.compile(
+    r"[\"'*)\].:]*\s*(?:is|are|was)(?:n['\u2019]t|\s+(?:not|wrong|incorrect|false)\b)",
+    re.IGNORECASE,
+)
+_DENIAL = r"(?<!\w)(?:not|never|no|nor|\w+n['\u2019]t)\s+(?:(?:the|a|an|really)\s+)?[\"'*(]*"
 
 
 def is_correct(item: Item, text: str) -> bool:
@@ -52,7 +40,7 @@ def is_correct(item: Item, text: str) -> bool:
 
     With choices, the text has to name the right option. Without, the comparison depends on the
     right answer: a number by value (the last number, unless the text marks its answer), yes and no
-    by the first such word, anything else by exact match after normalisation.
+    as the reply says it, anything else by exact match after normalisation.
 
     Example:
         >>> is_correct(Item("1", "Two plus two?", {"A": "four", "B": "five"}, "A"), "The answer is (A).")
@@ -62,17 +50,19 @@ def is_correct(item: Item, text: str) -> bool:
         >>> is_correct(Item("3", "Capital of Peru?", None, "Lima"), "the answer is: lima.")
         True
     """
-    text = without_thoughts(text)
     if item.choices is not None:
         return extract_choice(text, item.choices) == item.answer
-    gold = _after_mark(item.answer) or item.answer
-    number = _whole_number(gold)
-    if number is not None:
-        return extract_number(text) == number
-    answer = normalise(gold)
-    if any(normalise(candidate) == answer for candidate in _candidates(text)):
+    if normalise(text) == normalise(item.answer):
         return True
-    return answer in _VERDICTS and _verdict(text) == answer
+    gold = next(iter(explicit_parts(item.answer)), item.answer)
+    number = written_quantity(gold)
+    if number is not None:
+        found = stated_quantity(text)
+        return found is not None and found.same(number)
+    answer = normalise(gold)
+    if answer in VERDICTS:
+        return spoken_verdict(text) == answer
+    return any(answer in _wordings(candidate) for candidate in candidates(text))
 
 
 def extract_choice(text: str, choices: Mapping[str, str]) -> str | None:
@@ -85,103 +75,61 @@ def extract_choice(text: str, choices: Mapping[str, str]) -> str | None:
         >>> extract_choice("It is either A or B.", choices) is None
         True
     """
-    for candidate in _candidates(text):
-        for find in (_exact_option, _leading_letter, _named_letter, _mentioned_option):
-            letter = find(candidate, choices)
-            if letter is not None:
-                return letter
+    for candidate in candidates(text):
+        for shown in dict.fromkeys((candidate, plain(candidate))):
+            for find in (_exact_option, _leading_letter, _named_letter, _mentioned_option):
+                letter = find(shown, choices)
+                if letter is not None:
+                    return letter
     return None
 
 
-def extract_number(text: str) -> Decimal | None:
-    """The final number of a text: boxed, the first after the answer marker, or the last.
-
-    Thousands separators, currency signs, units and LaTeX's ``{,}`` are ignored.
+def extract_number(text: str) -> Fraction | None:
+    """The number that a text gives as its answer, see `stated_quantity`; its unit is ignored.
 
     Example:
-        >>> extract_number("So 5 boxes of 250 g weigh 1,250 g.")
-        Decimal('1250')
-        >>> extract_number("The answer is $18 for 3 days.")
-        Decimal('18')
-        >>> extract_number(r"Therefore \\boxed{-4.50}, as 9 was given.")
-        Decimal('-4.50')
+        >>> print(extract_number("So 5 boxes of 250 g weigh 1,250 g."))
+        1250
+        >>> print(extract_number("The answer is $18 for 3 days."))
+        18
+        >>> print(extract_number(r"Therefore \\boxed{-4.50}, as 9 was given."))
+        -9/2
         >>> extract_number("no idea") is None
         True
     """
-    *marked, whole = _candidates(text)
-    for candidate in marked:
-        for number in _numbers(candidate):
-            return number
-    figures = list(_numbers(whole))
-    return figures[-1] if figures else None
+    found = stated_quantity(text)
+    return None if found is None else found.value
+
+
+def same_number(reference: str, text: str) -> bool:
+    """Whether a text gives the number of a reference as its answer.
+
+    Example:
+        >>> same_number("So 0 remain.", "0"), same_number("0.5", "50%"), same_number("none", "none")
+        (True, True, False)
+    """
+    expected = stated_quantity(reference)
+    found = stated_quantity(text)
+    return expected is not None and found is not None and found.same(expected)
 
 
 @lru_cache(maxsize=4096)  # votes compare all pairs of texts
-def stated_answer(text: str) -> Decimal | str:
+def stated_answer(text: str) -> Fraction | str:
     """The answer of a text in a form for comparison: a number or normalised words.
 
     Example:
         >>> stated_answer("The answer is $1,200."), stated_answer(" Lima. ")
-        (Decimal('1200'), 'lima')
+        (Fraction(1200, 1), 'lima')
     """
-    explicit = _candidates(text)[0]
-    number = _whole_number(explicit)
-    return number if number is not None else normalise(explicit) or text.strip()
+    explicit = candidates(text)[0]
+    number = written_quantity(explicit)
+    return number.value if number is not None else normalise(explicit) or text.strip()
 
 
-def _candidates(text: str) -> list[str]:
-    """Parts of a text that may be the answer, most explicit first; the last is the whole text."""
-    explicit = (_boxed(text), _after_mark(text))
-    return [candidate for candidate in explicit if candidate] + [text]
-
-
-def _boxed(text: str) -> str | None:
-    """Content of the last closed ``\\boxed{...}``, nested braces included."""
-    contents = (_up_to_closing_brace(part) for part in reversed(text.split(r"\boxed{")[1:]))
-    return next((content for content in contents if content is not None), None)
-
-
-def _up_to_closing_brace(text: str) -> str | None:
-    """The text before the brace that closes one opened earlier; None if there is none."""
-    depth = 1
-    for i, c in enumerate(text):
-        depth += (c == "{") - (c == "}")
-        if depth == 0:
-            return text[:i]
-    return None
-
-
-def _after_mark(text: str) -> str | None:
-    """The text after the last answer marker, up to the end of its line."""
-    ends = [match.end() for match in _MARK.finditer(text)]
-    if not ends:
-        return None
-    lines = text[ends[-1] :].strip().splitlines()
-    return lines[0] if lines else None
-
-
-def _numbers(text: str) -> Iterator[Decimal]:
-    for match in _NUMBER.finditer(text.replace("{,}", ",").replace("\\", "")):
-        yield _value(match)
-
-
-def _whole_number(text: str) -> Decimal | None:
-    """The value of a text that is a single number, optionally followed by a unit."""
-    text = text.strip()
-    match = _NUMBER.match(text)
-    if match is None or _UNIT.fullmatch(text, match.end()) is None:
-        return None
-    return _value(match)
-
-
-def _value(match: re.Match[str]) -> Decimal:
-    value = Decimal(match["digits"].replace(",", ""))
-    return -value if match["sign"] else value
-
-
-def _verdict(text: str) -> str | None:
-    words = re.findall(r"[a-z]+", text.lower())
-    return next((word for word in words if word in _VERDICTS), None)
+def _wordings(text: str) -> set[str]:
+    """A part of a reply as an answer: all of it, or its first sentence."""
+    shown = (text, plain(text), first_sentence(text))
+    return {normalise(words) for words in shown}
 
 
 def _exact_option(text: str, choices: Mapping[str, str]) -> str | None:
@@ -200,31 +148,58 @@ def _leading_letter(text: str, choices: Mapping[str, str]) -> str | None:
     match = _LEADING_LETTER.match(text)
     if match is None or match["letter"] not in choices:
         return None
+    rest = match["rest"]
+    if _ANOTHER_LETTER.match(rest) or _REFUTED.match(rest):
+        return None
     follows = _AFTER_WORDLIKE_LETTER if match["letter"] in "AI" else _AFTER_LETTER
-    if follows.match(match["rest"]) is None or _named_letter(match["rest"], choices):
+    if follows.match(rest) is None or _named_letter(rest, choices):
         return None
     return match["letter"]
 
 
 def _named_letter(text: str, choices: Mapping[str, str]) -> str | None:
     """The only letter in brackets or after "option"."""
-    letters = {a or b for a, b in _NAMED_LETTER.findall(text)} & choices.keys()
+    named = [match for match in _NAMED_LETTER.finditer(text) if not _denied(text, match)]
+    if any(_ANOTHER_LETTER.match(text, match.end()) for match in named):
+        return None
+    letters = {match[1] or match[2] for match in named} & choices.keys()
     return letters.pop() if len(letters) == 1 else None
 
 
+def _denied(text: str, match: re.Match[str]) -> bool:
+    """Whether a text says that it is not this letter."""
+    before = re.search(rf"{_DENIAL}$", text[: match.start()], re.IGNORECASE)
+    return before is not None or _REFUTED.match(text, match.end()) is not None
+
+
 def _mentioned_option(text: str, choices: Mapping[str, str]) -> str | None:
-    """The only option whose text occurs as whole words; a longer option hides those inside it ("no
-    path", "path").
+    """The only option whose text occurs as whole words, and is not denied; a longer option hides
+    those inside it ("no path", "path").
     """
-    for same in (str.strip, normalise):
+    readings = (normalise,) if _nested(choices) else (str.strip, normalise)
+    for same in readings:
         options = {letter: same(option) for letter, option in choices.items()}
-        rest, mentioned = same(text), []
-        for option in sorted(dict.fromkeys(options.values()), key=len, reverse=True):
-            pattern = rf"(?<!\w){re.escape(option)}(?!\w)"
-            if option.casefold() not in ("", "a", "i") and re.search(pattern, rest):
-                mentioned.append(option)
-                rest = re.sub(pattern, "\0", rest)
+        mentioned = _mentions(same(text), set(options.values()))
         letters = [letter for letter, option in options.items() if option in mentioned]
         if letters:
             return letters[0] if len(letters) == 1 else None
     return None
+
+
+def _nested(choices: Mapping[str, str]) -> bool:
+    """Whether an option holds another one as a part of it."""
+    options = set(map(normalise, choices.values()))
+    return any(a != b and a in b for a in options for b in options)
+
+
+def _mentions(rest: str, options: set[str]) -> list[str]:
+    mentioned = []
+    for option in sorted(options, key=len, reverse=True):
+        if option.casefold() in ("", "a", "i"):
+            continue
+        pattern = rf"(?<!\w){re.escape(option)}(?!\w)"
+        rest = re.sub(_DENIAL + pattern, "\0", rest, flags=re.IGNORECASE)
+        if re.search(pattern, rest):
+            mentioned.append(option)
+            rest = re.sub(pattern, "\0", rest)
+    return mentioned

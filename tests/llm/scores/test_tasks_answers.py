@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -25,7 +25,7 @@ def test_what_is_found_is_what_the_corpus_says(line: str) -> None:
     if case["kind"] == "choice":
         assert extract_choice(text, case.get("of", CAPITALS)) == finds
     elif case["kind"] == "number":
-        assert extract_number(text) == (None if finds is None else Decimal(finds))
+        assert extract_number(text) == (None if finds is None else Fraction(finds))
     else:
         assert is_correct(Item("1", "?", None, case["gold"]), text) is finds
 

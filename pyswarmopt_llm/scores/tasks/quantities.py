@@ -1,0 +1,185 @@
+"""Numbers in replies, as models write them: 1,234.50, 10 000, 1e3, 1/2, -3, 3,5, 50%, 9 * 2 = 18."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from fractions import Fraction
+from typing import NamedTuple
+
+from pyswarmopt_llm.scores.tasks.stated import candidates, explicit_parts, own_part, plain
+
+# Letters before a number make it a name (H2O), and the minus of "3-5" is a dash.
+_NUMBER = re.compile(
+    r"""(?<![^\W_])(?P<sign>[-\u2212\u2013]|(?:minus|negative)\s+)?(?:
+    10\s?(?:\^|\*\*)\s?\{?(?P<ten>[-\u2212]?[0-9]{1,3})\}?                # 10^6
+    |(?:(?P<whole>[0-9]{1,6})[ \u2009]+)?(?<!/)(?P<top>[0-9]{1,40})\s?/\s?(?P<bottom>[0-9]{1,40})
+      (?![0-9]|\s?/\s?[0-9]|[.,][0-9])                                        # 2 1/2
+    |(?P<digits>
+      [0-9]{1,3}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?                          # 1,234.50
+      |[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}(?![0-9,])                             # 1,00,000
+      |[0-9]{1,3}(?:[ \u00a0\u2009\u202f'\u2019][0-9]{3})+(?![0-9])(?:[.,][0-9]+)?  # 10 000
+      |[0-9]{1,3}(?:\.[0-9]{3})+,[0-9]+(?![0-9,])                              # 1.234,50
+      |[0-9]{1,3}(?:\.[0-9]{3}){2,}(?![0-9.])                                  # 1.234.567
+      |(?<![,(\[])(?:[0-9]+,(?:[0-9]{1,2}|[0-9]{4,})|0,[0-9]+)(?![0-9]|,\s?[0-9])  # 3,5
+      |[0-9]++(?:\.[0-9]++)?+|\.[0-9]++
+    )(?:[eE](?P<exponent>[+-]?[0-9]{1,3})(?![0-9])|\s?[×x*]\s?10\s?(?:\^|\*\*)\s?\{?(?P<power>[-\u2212]?[0-9]{1,3})\}?|(?!e[+-]?[0-9]))
+    )""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_UNIT = re.compile(
+    r"\s*(?:%|percent\b|(?![πxyn](?!\w)|pi\b)°?[^\W\d_]*[²³]?\.?)[*_\s]*", re.IGNORECASE
+)
+_NO_NUMBER = re.compile(r"\s*(?:π|√|pi\b)")  # a number times one that is not written out
+_OPERATION = re.compile(
+    r"(?:\s*[^\W\d_]+\b|\s*%)?\s*(?:[-+*/×÷^\u2212\u2013]|x(?!\w)|\*\*|to\b|minus\b|plus\b|times\b)\s*\(?\s*[0-9]"
+)
+_LIST = re.compile(
+    r"(?:\s*[^\W\d_]+\b)?\s*(?:,?\s*(?:and|or)\s|[,;/&])\s*[-\u2212]?[0-9.,]+"
+    r"(?:\s*[^\W\d_]+\b)?\s*(?:$|[.;,)!?*]|(?:,?\s*(?:and|or)|[,;/&])\s)"
+)
+_EQUALS = re.compile(r"[=≈⇒→]|\b(?:equals|which is)\b")
+_CLAUSE_END = re.compile(
+    r"(?<=[\w%)*])(?:[.!?](?:\s|$)|\s\(|[,;]?\s(?:because|since|as|where)\b)|\n"
+)
+_DENIED = re.compile(r"[\s*_]*not\b(?:.*?\bbut\b(?P<rather>.*))?", re.IGNORECASE | re.DOTALL)
+_CURRENCY = re.compile("[€£¥]")
+_FACTORS = {"%": Fraction(1, 100), "percent": Fraction(1, 100)}
+_FACTORS |= {
+    name: Fraction(10**power)
+    for name, power in (("thousand", 3), ("million", 6), ("billion", 9), ("trillion", 12))
+}
+_HALVES = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4"}
+
+
+class Quantity(NamedTuple):
+    """A number and what its unit multiplies it by: 50% is (50, 1/100), 50 apples are (50, 1)."""
+
+    value: Fraction
+    factor: Fraction
+
+    def same(self, other: Quantity) -> bool:
+        """Whether both are one quantity; where only one has a factor it may be left out.
+
+        Example:
+            >>> half, percent = written_quantity("0.5"), written_quantity("50%")
+            >>> percent.same(half), percent.same(written_quantity("50")), percent.same(written_quantity("0.5%"))
+            (True, True, False)
+        """
+        if self.value * self.factor == other.value * other.factor:
+            return True
+        return 1 in (self.factor, other.factor) and self.value == other.value
+
+
+def stated_quantity(text: str) -> Quantity | None:
+    """The number that a reply gives as its answer; None where there is none, or several.
+
+    What the reply marks as its answer decides. There a sum counts by its result, and alternatives,
+    lists and ranges are unclear. In a reply without a mark it is the last number.
+
+    Example:
+        >>> str(stated_quantity("Answer: 30 + 7 = 37").value), stated_quantity("The answer is 3 or 4.")
+        ('37', None)
+    """
+    for part in explicit_parts(own_part(text)):
+        shown = _readable(part)
+        if any(_NUMBER.finditer(shown)):
+            return _of_clause(shown)
+    numbers = list(_quantities(_readable(candidates(text)[-1])))
+    return numbers[-1] if numbers else None
+
+
+def written_quantity(text: str) -> Quantity | None:
+    """The number that a text is, optionally with a unit, or as the result of a sum.
+
+    Example:
+        >>> str(written_quantity("1 200 g").value), written_quantity("Route 66")
+        ('1200', None)
+    """
+    shown = _readable(text).strip(" \t\r\n*_")
+    sides = _EQUALS.split(shown)
+    match = _NUMBER.match(sides[-1].strip())
+    if match is None or _UNIT.fullmatch(sides[-1].strip(), match.end()) is None:
+        return None
+    if len(sides) > 1 and not all(any(_NUMBER.finditer(side)) for side in sides):
+        return None
+    return _of_clause(shown)
+
+
+def _readable(text: str) -> str:
+    """The text in plain digits: no LaTeX, currencies, signs for fractions, or other scripts' digits."""
+    text = plain(text)
+    for sign, written in _HALVES.items():
+        text = text.replace(sign, f" {written}")
+    text = _CURRENCY.sub("", text)
+    return re.sub(r"\d", lambda digit: str(int(digit[0])), text)
+
+
+def _of_clause(text: str) -> Quantity | None:
+    """The number that a phrase gives; the result of a sum."""
+    denied = _DENIED.match(text)
+    if denied is not None:
+        return None if denied["rather"] is None else _of_clause(denied["rather"])
+    clause = _CLAUSE_END.split(text.strip(), maxsplit=1)[0]
+    sides = _EQUALS.split(clause)
+    if len(sides) == 1:
+        return _single(next(_NUMBER.finditer(clause), None))
+    results = [_single(_NUMBER.match(side.strip("*_ \t"))) for side in sides]
+    if results[0] is not None:
+        return results[0]
+    return next((result for result in reversed(results) if result is not None), None)
+
+
+def _single(match: re.Match[str] | None) -> Quantity | None:
+    """A number, unless it begins a calculation, a list or a range."""
+    if match is None:
+        return None
+    rest = match.string[match.end() :]
+    if _OPERATION.match(rest) or _LIST.match(rest):
+        return None
+    return _quantity(match)
+
+
+def _quantities(text: str) -> Iterator[Quantity]:
+    for match in _NUMBER.finditer(text):
+        quantity = _quantity(match)
+        if quantity is not None:
+            yield quantity
+
+
+def _quantity(match: re.Match[str]) -> Quantity | None:
+    """The quantity of a match; None where it divides by 0 or is a multiple of pi."""
+    if _NO_NUMBER.match(match.string, match.end()) or int(match["bottom"] or 1) == 0:
+        return None
+    value = _value(match)
+    unit = re.match(r"\s*(%|\w+)", match.string[match.end() :])
+    factor = _FACTORS.get(unit[1].lower(), Fraction(1)) if unit else Fraction(1)
+    return Quantity(value, factor)
+
+
+def _value(match: re.Match[str]) -> Fraction:
+    if match["ten"]:
+        value = Fraction(10) ** int(match["ten"].replace("\u2212", "-"))
+    elif match["top"]:
+        value = int(match["whole"] or 0) + Fraction(int(match["top"]), int(match["bottom"]))
+    else:
+        power = (match["exponent"] or match["power"] or "0").replace("\u2212", "-")
+        value = Fraction(Decimal(_english(match["digits"]))) * Fraction(10) ** int(power)
+    after_a_number = match.string[: match.start()].rstrip()[-1:].isdigit()  # "5 minus 3"
+    word = len(match["sign"] or "") > 1
+    return -value if match["sign"] and not (word and after_a_number) else value
+
+
+def _english(digits: str) -> str:
+    """Digits with a point before decimals, and nothing between thousands."""
+    digits = re.sub(r"[ \u00a0\u2009\u202f'\u2019]", "", digits)
+    if "." in digits and "," in digits:
+        thousands, decimal = (",", ".") if digits.rfind(".") > digits.rfind(",") else (".", ",")
+        return digits.replace(thousands, "").replace(decimal, ".")
+    if digits.count(".") > 1:
+        return digits.replace(".", "")
+    grouped = re.fullmatch(
+        r"[1-9][0-9]{0,2}(?:,[0-9]{2,3})*,[0-9]{3}|[0-9]{1,3}(?:,[0-9]{3}){2,}", digits
+    )
+    return digits.replace(",", "" if grouped else ".")

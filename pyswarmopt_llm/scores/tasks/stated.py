@@ -1,0 +1,150 @@
+"""The parts of a reply that state its answer.
+
+A reply ends where a question of its own begins, and after ``####``, GSM8K's marker (Cobbe et al. 2021, arXiv
+2110.14168). In what is left, the last LaTeX ``\\boxed{...}`` is most explicit, then the text after ``####``, then
+after the last "the answer is".
+"""
+
+from __future__ import annotations
+
+import re
+
+_MARK = re.compile(
+    r"\b(?:answers?|(?:correct|right|best)\s+(?:option|choice))[*_\s]*"
+    r"(?:(?:is|are|would\s+be|should\s+be|must\s+be)\b\s*:?|[:=])",
+    re.IGNORECASE,
+)
+_HASHES = re.compile(r"####[ \t]*(?:\n\s*)?(?P<answer>[^\n]+)")
+# "#### Step 1: ..." and "#### 2. The price" are headings.
+_HEADING = re.compile(
+    r"[*_\s]*(?:(?:step|part|case|explanation|reasoning|analysis|calculations?|verification|conclusion|summary"
+    r"|solution|(?:final\s+)?answer)\b|\d+[.)]\s+\D)",
+    re.IGNORECASE,
+)
+_NEXT_QUESTION = re.compile(
+    r"^[ \t#*_>]*(?:question|problem|exercise|instruction|human|user|q)\b[ \t]*[0-9]*[ \t]*[*_]*:"
+    r"|<\|(?:im_start|im_end|endoftext|eot_id|user)\|>|\[INST\]|</s>",
+    re.IGNORECASE | re.MULTILINE,
+)
+_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
+
+_WRAPPED = re.compile(
+    r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mbox|operatorname)\s*\{([^{}]*)\}"
+)
+_FRACTION = re.compile(
+    r"\\[dt]?frac\s*(?:\{\s*([0-9]+)\s*\}\s*\{\s*([0-9]+)\s*\}|([0-9])\s*([0-9]))"
+)
+_COMMANDS = {
+    r"\\(?:left|right|displaystyle)(?![A-Za-z])|\\[!;:()\[\]]": "",
+    r"\\(?:times|cdot|ast)(?![A-Za-z])": "×",
+    r"\\div(?![A-Za-z])": "÷",
+    r"\\(?:approx|simeq)(?![A-Za-z])": "≈",
+    r"\\pi(?![A-Za-z])": "π",
+    r"\\sqrt(?![A-Za-z])": "√",
+    r"\\,|~": "\u2009",  # a thin blank
+    r"\{,\}": ",",
+    r"\\?\$": "",
+    r"\\": "",
+}
+_NESTED = 3  # depth of \text{\mathbf{...}}
+
+
+def without_thoughts(text: str) -> str:
+    """Strip the thoughts from a reply; all of it where it has none.
+
+    Example:
+        >>> without_thoughts("<think>Two and two...</think> Four.")
+        ' Four.'
+    """
+    return text.rpartition("</think>")[2]
+
+
+def own_part(text: str) -> str:
+    """A reply without thoughts, and without the next question that a base model asks itself.
+
+    Example:
+        >>> own_part("Two and two. #### 4" + chr(10) * 2 + "Question: And three?" + chr(10) + "#### 7")
+        'Two and two. #### 4'
+    """
+    text = without_thoughts(text)
+    for match in _NEXT_QUESTION.finditer(text):
+        before = text[: match.start()].rstrip("#*_ \t\r\n")
+        if before and not before.endswith(":"):  # else the question is repeated first
+            text = text[: match.start()]
+            break
+    marked = _hashes(text)
+    return text if marked is None else text[: marked.end()]
+
+
+def candidates(text: str) -> list[str]:
+    """Parts of a reply that may be its answer, most explicit first; the last is its `own_part`.
+
+    Example:
+        >>> candidates("First A seems right. But the answer is B.")
+        ['B.', 'First A seems right. But the answer is B.']
+    """
+    own = own_part(text)
+    return [*explicit_parts(own), own]
+
+
+def explicit_parts(text: str) -> list[str]:
+    """The parts in which a text says that this is its answer, most explicit first."""
+    hashes = _hashes(text)
+    found = (_boxed(text), hashes and hashes["answer"].strip(), _after_mark(text))
+    return [part for part in found if part]
+
+
+def plain(text: str) -> str:
+    """A text without LaTeX's commands around and in an answer.
+
+    Example:
+        >>> plain(r"$\\text{(E)}$"), plain(r"\\frac{1}{2}"), plain(r"\\$1{,}000")
+        ('(E)', ' 1/2 ', '1,000')
+    """
+    for _ in range(_NESTED):
+        text = _WRAPPED.sub(r" \1 ", text) if "\\" in text else text
+    text = _FRACTION.sub(lambda match: " {}/{} ".format(*filter(None, match.groups())), text)
+    for command, means in _COMMANDS.items():
+        text = re.sub(command, means, text)
+    return text
+
+
+def first_sentence(text: str) -> str:
+    """A text up to the end of its first sentence.
+
+    Example:
+        >>> first_sentence("Lima. It lies by the sea.")
+        'Lima.'
+    """
+    return re.split(r"(?<=[.!?])\s+(?=[A-Z])", text.strip(), maxsplit=1)[0]
+
+
+def _hashes(text: str) -> re.Match[str] | None:
+    """The first ``####`` that is no heading, with the line after it."""
+    found = (match for match in _HASHES.finditer(text) if not _HEADING.match(match["answer"]))
+    return next(found, None)
+
+
+def _boxed(text: str) -> str | None:
+    """Content of the last closed box, nested braces included."""
+    contents = (_up_to_closing_brace(part) for part in reversed(_BOX.split(text)[1:]))
+    return next((content for content in contents if content is not None), None)
+
+
+def _up_to_closing_brace(text: str) -> str | None:
+    """The text before the brace that closes one opened earlier; None if there is none."""
+    depth = 1
+    for i, c in enumerate(text):
+        depth += (c == "{") - (c == "}")
+        if depth == 0:
+            return text[:i]
+    return None
+
+
+def _after_mark(text: str) -> str | None:
+    """The text after the last answer marker, up to the end of its line."""
+    ends = [match.end() for match in _MARK.finditer(text)]
+    if not ends:
+        return None
+    lines = text[ends[-1] :].strip().splitlines()
+    return lines[0] if lines else None

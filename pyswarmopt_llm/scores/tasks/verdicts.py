@@ -1,0 +1,146 @@
+"""Verdicts in replies: yes or no, true or false; the better of two replies; a rating from 1 to 10.
+
+What a reply does not say plainly is None, never a guess.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+from pyswarmopt_llm.scores.tasks.stated import candidates, plain, without_thoughts
+
+VERDICTS = ("yes", "no", "true", "false", "maybe")
+
+_ECHO = re.compile(r"\b(?:yes|no|true|false)\s*(?:/|,?\s*or)\s*(?:yes|no|true|false)\b")
+_IDIOM = re.compile(
+    r"\bno\s+(?:doubt|problem|worries|wonder|idea|need|matter|question|longer|way\s+to\s+(?:know|tell))\b"
+)
+_DENIED = re.compile(
+    r"(?:\bnot|n't)\s+(?:really\s+|quite\s+|entirely\s+|actually\s+|necessarily\s+|strictly\s+)?(true|false|yes|no)\b"
+)
+_OPPOSITE = {"true": "false", "false": "true", "yes": "no", "no": "yes"}
+_BARE = re.compile(r"\b(?:yes|true|false|maybe)\b|\bno\b(?=\s*(?:[^\w\s]|\n|$))")
+
+_BEGINNING = r"(?:^|\n|[.!?]\s)[\W_]{0,20}?"  # of a text, a line, a sentence
+
+_SCALE = r"(?:\s*[(\[][^()\[\]\n]{0,20}[)\]])?"  # "Rating (1-10)"
+_RATING = re.compile(
+    rf"{_BEGINNING}(?:(?:overall|final)\s+)?(?:rating|score){_SCALE}"
+    r"[*_\s]*(?:[:=-]|\bis\b)[*_\s\[]*",
+    re.IGNORECASE,
+)
+_BARE_RATING = re.compile(r"[*_\s\[\"']*(?=[0-9])")
+_GIVEN = re.compile(
+    r"(?P<value>[0-9]{1,3}(?:[.,][0-9]+)?)(?:[*_\s\]]*(?:/|out\s+of)[*_\s]*(?P<most>[0-9][0-9.,]*))?"
+    r"(?P<rest>[^\n]*)",
+    re.IGNORECASE,
+)
+_RANGE = re.compile(r"[*_\s\]]*(?:[-\u2013]\s*[0-9]|(?:to|or)\s+[0-9]|[0-9]|[eE%/])")
+
+_REPLY = r"(?i:reply|answer|response|option|assistant)?"
+_LETTER = r"[*_(\[\"']*(?P<letter>[AB])(?![\w'\u2019])"  # A is a side, a is an article
+_CLOSED = r"[*_)\]\"']*\s*"
+_PREFERS = re.compile(
+    rf"{_BEGINNING}(?i:(?:the\s+)?better\s*{_REPLY}(?:\s+one)?|winner|i\s+prefer)"
+    r"[*_\"]*\s*(?:[:=-]|\b(?i:is)\b|(?<=prefer))[*_\s\"]*"
+    r"(?:(?i:(?:a\s+)?(?P<tie>tie|tied|neither|both|equal)\b)"
+    rf"|(?i:the\s+)?{_REPLY}\s*{_LETTER}(?=(?P<rest>[^\n]*)))"
+)
+_IS_BETTER = re.compile(
+    rf"{_BEGINNING}{_REPLY}\s*{_LETTER}{_CLOSED}(?i:\b(?:is|was)\s+"
+    r"(?:clearly\s+|much\s+|slightly\s+|far\s+|the\s+|a\s+bit\s+)*"
+    r"(?:better|best|preferable|superior)\b)"
+)
+_LETTER_ALONE = re.compile(
+    rf"[\W_]*{_REPLY}\s*{_LETTER}{_CLOSED}(?:[.!:,;]|\n|$)(?P<rest>.*)", re.DOTALL
+)
+_NO_ARTICLE = re.compile(rf"{_CLOSED}(?:$|[^\w\s'\u2019]|(?:because|since|as|is|by)\b)")
+
+
+def spoken_verdict(text: str) -> str | None:
+    """Yes, no, true, false or maybe, as a reply says it; None if it says none, or several.
+
+    What the reply marks as its answer decides, then its first word, then the only verdict in it.
+
+    Example:
+        >>> spoken_verdict("Yes or no? Let me see. #### no"), spoken_verdict("That is not true.")
+        ('no', 'false')
+    """
+    found = (_verdict(plain(part)) for part in candidates(text))
+    return next((verdict for verdict in found if verdict is not None), None)
+
+
+def preferred(text: str) -> str | None:
+    """The reply that a judge calls better, "A" or "B", or "tie"; None if it does not say.
+
+    "Better: A" at a beginning of its answer decides, whatever reasons follow.
+
+    Example:
+        >>> preferred("Reply B is better. A is too long."), preferred("Better: tie"), preferred("Both!")
+        ('B', 'tie', None)
+    """
+    text = without_thoughts(text).strip()
+    stated = [_side(match) for match in _PREFERS.finditer(text)]
+    if stated and _PREFERS.match(text) and stated[0] is not None:
+        return stated[0]
+    said = {side for side in stated if side is not None}
+    said |= {match["letter"] for match in _IS_BETTER.finditer(text)}
+    if said:
+        return said.pop() if len(said) == 1 else None
+    alone = _LETTER_ALONE.match(text)
+    if alone is None or re.search(r"(?<!\w)[AB](?:[:)]|\s*$)", alone["rest"]):
+        return None
+    return alone["letter"]
+
+
+def rating(text: str) -> float | None:
+    """The rating from 1 to 10 that a judge gives; None if it gives none, several, or one on another
+    scale.
+
+    Example:
+        >>> rating("Rating (1-10): 8/10"), rating("Rating: 4/5"), rating("Rating: -3/10")
+        (8.0, None, None)
+    """
+    text = without_thoughts(text).strip()
+    first = _RATING.match(text)
+    if first is not None:
+        return _rated(text[first.end() :])
+    ratings = {_rated(text[match.end() :]) for match in _RATING.finditer(text)}
+    if ratings:
+        return ratings.pop() if len(ratings) == 1 else None
+    bare = _BARE_RATING.match(text)
+    return None if bare is None else _rated(text[bare.end() :], bare=True)
+
+
+def _verdict(text: str) -> str | None:
+    words = _IDIOM.sub(" ", _ECHO.sub(" ", text.casefold().replace("\u2019", "'")))
+    words = _DENIED.sub(lambda match: f" {_OPPOSITE[match[1]]};", words)
+    first = re.match(r"[\W_]*([a-z]+)", words)
+    if first is not None and first[1] in VERDICTS:
+        return first[1]
+    found = set(_BARE.findall(words)) or set(re.findall(r"\bno\b", words))
+    return found.pop() if len(found) == 1 else None
+
+
+def _side(match: re.Match[str]) -> str | None:
+    """What "Better: ..." names; "Better: A clear answer" names none."""
+    if match["tie"]:
+        return "tie"
+    if match["letter"] == "A" and not _NO_ARTICLE.match(match["rest"]):
+        return None
+    return match["letter"]
+
+
+def _rated(given: str, bare: bool = False) -> float | None:
+    """The number of "8/10, since ..."; without "Rating:" it has to be alone or out of 10."""
+    match = _GIVEN.match(given)
+    if match is None or _RANGE.match(match["rest"]):
+        return None
+    if match["most"] is None:
+        if bare and match["rest"].strip(" .*_]\"'"):
+            return None
+    elif match["most"].rstrip(".,") not in ("10", "10.0"):
+        return None
+    value = float(Decimal(match["value"].replace(",", ".")))
+    return value if 1.0 <= value <= 10.0 else None
