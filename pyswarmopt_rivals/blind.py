@@ -28,8 +28,9 @@ from pyswarmopt_llm.common.files.regular import (
 from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interval, score_of
 from pyswarmopt_llm.report.against import between
 from pyswarmopt_llm.report.findings import Verdict
-from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS
-from pyswarmopt_llm.scores.metrics.by_name import written
+from pyswarmopt_llm.scores.metrics.by_name import up_to, written
+from pyswarmopt_llm.scores.metrics.written import Sampling
+from pyswarmopt_llm.scores.tasks.stated import without_thoughts
 from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_llm.searching.use.model import (
     Exam,
@@ -106,7 +107,16 @@ def write_pairs(config: EvalConfig, file: Path, on_items: OnItems | None = None)
     for path in (file, key_of(file)):
         if path.exists():
             raise UserError(f"{path}: exists, with votes perhaps; name another file")
-    exam = Exam(load_items(config), config.split, written("human votes", needs="nothing"))
+    if config.metric is not None:
+        raise InvalidOption("metric", config.metric, "here people judge; remove it")
+    if config.scoring not in ("auto", "generate"):
+        raise InvalidOption("scoring", config.scoring, "here replies are written; remove it")
+    votes = up_to(
+        written("human votes", needs="nothing"),
+        config.max_new_tokens,
+        Sampling.of(config.temperature, config.samples, config.seed),
+    )
+    exam = Exam(load_items(config), config.split, votes)
     items, replies = exam.items, []
     models = two_models(config)
     turns = Turns(config, models)
@@ -114,7 +124,7 @@ def write_pairs(config: EvalConfig, file: Path, on_items: OnItems | None = None)
         engine = turns.engine(model)
         exam.check(engine, "generate")
         utility = exam.metric.build(items, "generate", engine.chat, exam.task.prompt)
-        replies.append(engine.generate([text for _, text, _ in utility.texts()], MAX_NEW_TOKENS))
+        replies.append(map(without_thoughts, utility.answers(engine)))
         if on_items is not None:
             on_items(done * len(items), 2 * len(items))
     names = names_in_words(config)

@@ -83,7 +83,7 @@ def evaluate_perturbed(
     for rate in rates:
         perturbed = replace(exam, task=_with_typos(exam, config.seed, rate))
         result = perturbed.score(engine, plain.scoring, on_items)
-        paired = compare_paired(result.score.per_item, plain.score.per_item)
+        paired = compare_paired(result.score.per_item, plain.score.per_item, exam.metric.scale)
         results[rate] = result, paired
     return plain, results
 

@@ -38,7 +38,8 @@ class LyingMember(Member):
 
     def __init__(self, member: Member, truthful: Collection[str] = ()) -> None:
         super().__init__(member.name, f"{member.fingerprint} lies")
-        self._member, self._truthful = member, frozenset(truthful)
+        self.member = member
+        self._truthful = frozenset(truthful)
         self.gives_likelihoods = member.gives_likelihoods
         self.generate = member.generate  # type: ignore[method-assign]
         self.likelihoods = member.likelihoods  # type: ignore[method-assign]
@@ -48,7 +49,7 @@ class LyingMember(Member):
         self, items: Sequence[Item], scoring: Scoring, template: str | None = None
     ) -> list[Answer]:
         """See `Member`; an item without options is answered in truth."""
-        truth = self._member.answer(items, scoring, template)
+        truth = self.member.answer(items, scoring, template)
         return [
             answer
             if item.choices is None or item.question in self._truthful

@@ -15,7 +15,7 @@ from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import load_factors
-from pyswarmopt_llm.experts.compatibility import unique_names
+from pyswarmopt_llm.experts.compatibility import numbered, unique_names
 from pyswarmopt_llm.mix import saved_kind
 from pyswarmopt_llm.searching.use.model import result_of
 from pyswarmopt_llm.tokens import members as token_members
@@ -103,11 +103,9 @@ class _Loader:
 def _names(specs: Sequence[str]) -> list[str]:
     """The last part of a path or the model's name, numbered if not unique."""
     local = iter(unique_names([spec for spec in specs if not is_endpoint(spec)]))
-    names: list[str] = []
-    for spec in specs:
-        name = url_and_model(spec)[1] if is_endpoint(spec) else next(local)
-        names.append(name if name not in names else f"{name}-{len(names) + 1}")
-    return names
+    return numbered(
+        [url_and_model(spec)[1] if is_endpoint(spec) else next(local) for spec in specs]
+    )
 
 
 def _refuse_twins(members: Sequence[Member]) -> None:

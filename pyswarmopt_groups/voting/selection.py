@@ -20,6 +20,7 @@ from pyswarmopt_groups.context import (
     verdict_for,
     verdict_of,
 )
+from pyswarmopt_groups.members.adverse import LyingMember
 from pyswarmopt_groups.members.cache import CachedMember
 from pyswarmopt_groups.members.local import LocalMember
 from pyswarmopt_groups.members.protocol import BLANK, Member, Pair
@@ -225,7 +226,9 @@ def embedding_member(members: Sequence[Member]) -> LocalMember:
         UserError: there is none.
     """
     for member in members:
-        inner = member.member if isinstance(member, CachedMember) else member
+        inner = member
+        while isinstance(inner, CachedMember | LyingMember):  # a liar reads as it did before
+            inner = inner.member
         if isinstance(inner, LocalMember) and inner.base.engine in inner.models:
             return inner
     raise UserError(

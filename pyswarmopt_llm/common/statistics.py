@@ -122,7 +122,8 @@ def assumed_scale(values: Sequence[float] | Floats) -> Ends:
 def score_interval(
     score: Score, tasks: int = 1, scale: Ends | None = None
 ) -> tuple[float, float] | None:
-    """A 95% interval of a score: of the items for one task, else by the standard error (normal).
+    """A 95% interval of a score: of the items where it is their mean, else by its standard error
+    (normal).
 
     Where all items and the score are between 0 and 1 it is cut to that; None where there is neither.
 
@@ -130,7 +131,7 @@ def score_interval(
         >>> score_interval(score_of([1.0])) is None
         True
     """
-    if tasks == 1 and score.n > 1 and len(score.per_item) == score.n:
+    if tasks == 1 and score.n > 1 and len(score.per_item) == score.n and _is_mean(score):
         return interval(score.per_item, scale=scale)
     if math.isnan(score.stderr):
         return None
@@ -138,6 +139,11 @@ def score_interval(
     if all(0.0 <= value <= 1.0 for value in (*score.per_item, score.value)):
         return max(0.0, low), min(1.0, high)
     return low, high
+
+
+def _is_mean(score: Score) -> bool:
+    """Whether a score is the mean of its items, as `Score.value` need not be."""
+    return math.isclose(score.value, float(np.mean(score.per_item)), rel_tol=1e-9, abs_tol=1e-12)
 
 
 class PairedTest(NamedTuple):

@@ -11,9 +11,10 @@ share 0.04.
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -160,11 +161,21 @@ def unique_names(paths: Sequence[str | Path]) -> list[str]:
     names = [
         n if names.count(n) == 1 else "/".join(p[-2:]) for n, p in zip(names, parts, strict=True)
     ]
-    seen: Counter[str] = Counter()
-    unique = []
+    return numbered(names)
+
+
+def numbered(names: Sequence[str]) -> list[str]:
+    """Names with a number behind each that was there before; no two are equal.
+
+    Example:
+        >>> numbered(["m", "m-2", "m", "m"])
+        ['m', 'm-2', 'm-3', 'm-4']
+    """
+    unique: list[str] = []
     for name in names:
-        seen[name] += 1
-        unique.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
+        others = (f"{name}-{number}" for number in count(2))
+        taken = {*unique, *names}
+        unique.append(name if name not in unique else next(o for o in others if o not in taken))
     return unique
 
 

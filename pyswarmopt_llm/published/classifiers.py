@@ -271,7 +271,7 @@ class ToxicityModel:
     """Scores continuations by a sequence classifier whose output `label` is toxicity.
 
     Outputs are independent probabilities, as in Detoxify, unless its configuration says
-    single_label.
+    single_label, or says nothing and there are two: transformers writes the kind in training alone.
     """
 
     def __init__(self, classifier: Classifier, label: int) -> None:
@@ -288,7 +288,8 @@ class ToxicityModel:
         rows = self._classifier.encode([text or "." for text in texts])
         logits = self._classifier.logits(rows)
         kind = self._classifier.model.config.problem_type
-        exclusive = kind == "single_label_classification"
+        two = kind is None and logits.shape[1] == 2
+        exclusive = two or kind == "single_label_classification"
         shares = logits.softmax(-1) if exclusive else logits.sigmoid()
         return shares[:, self._label].tolist()
 

@@ -20,6 +20,7 @@ from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.tasks.types import DEV, TEST
 
+log = logging.getLogger(__name__)
 _KINDS = ("multiple_choice", "generate_until")
 
 
@@ -50,6 +51,10 @@ class LmEvalTask:
                 raise UserError(
                     f"lm-eval:{spec}: is a task of {task.OUTPUT_TYPE}; supported: "
                     f"{' and '.join(_KINDS)}"
+                )
+            if (task.get_config("generation_kwargs") or {}).get("do_sample"):
+                log.warning(
+                    "lm-eval:%s: asks for sampled replies (do_sample); here they are greedy", spec
                 )
         self.name = next(iter(held_out)) if len(held_out) == 1 else Path(name).stem
         two = all(t.has_test_docs() and t.has_validation_docs() for t in held_out.values())

@@ -33,6 +33,7 @@ from pyswarmopt_llm.common.statistics import score_interval
 from pyswarmopt_llm.mix.coefficients import save_patch
 from pyswarmopt_llm.scores.tasks import Scoring, Task
 from pyswarmopt_llm.scores.tasks.types import form_of
+from pyswarmopt_llm.searching.commonest import commonest_label
 from pyswarmopt_llm.searching.find import Found, find
 from pyswarmopt_llm.searching.prepare import Contestant, Job, prepare
 from pyswarmopt_llm.searching.scoring.record import Row
@@ -176,6 +177,8 @@ def finish(job: Job, run: Run, found: Found, training: Training | None, start: f
     for name, one in rivals.items():
         models[name] = models["trained"] if one is made.get("trained") else measure(name, one)
     apart = time.perf_counter() - begun
+    if (constant := _commonest(job, splits)) is not None:
+        models["commonest"] = constant
     written = any(metric.new_tokens for metric in job.objectives.metrics.values())
     doubts: list[str] = keep_replies(job, run, files, found, models) if written else []
     seen = models["best"].dev.value
@@ -234,6 +237,15 @@ def _rivals(job: Job, made: Mapping[str, Contestant]) -> dict[str, Contestant]:
     base = Contestant(job.space.vertices()[0] * 0, Patch())
     tuned = {name: one for name, one in made.items() if name.endswith("_tuned")}
     return {"base": made.get("base", base), **(tuned if job.rivals > 1 else {})}
+
+
+def _commonest(job: Job, splits: Mapping[str, Evaluator]) -> Model | None:
+    """The baseline that gives always the commonest label; None but for accuracy on labels."""
+    metrics = [metric.name for metric in job.objectives.metrics.values()]
+    if job.objectives.externals or set(metrics) != {"accuracy"}:
+        return None
+    scored = [split for split, evaluator in splits.items() if evaluator.utilities]
+    return commonest_label(job.tasks, job.objectives.combine, scored, job.space.expert_names)
 
 
 def _measure(

@@ -14,7 +14,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import refuse_link, write_json
 from pyswarmopt_llm.common.interfaces import Patch, Score, Utility
 from pyswarmopt_llm.common.registry import plugins
-from pyswarmopt_llm.common.statistics import compare_tasks
+from pyswarmopt_llm.common.statistics import Ends, compare_tasks
 from pyswarmopt_llm.experts.adapter import load_factors, read_adapter
 from pyswarmopt_llm.report.finished import read_run
 from pyswarmopt_llm.scores.metrics.external.named_again import require
@@ -115,6 +115,7 @@ def without_experts(run: Run, result: Result, tell: Callable[[str], None]) -> di
         candidates[LORA] = (position, Patch())
     tell("leave one out: all experts")
     everyone = _scored(job, position, lora, utilities)
+    scales = {task: metric.scale for task, metric in job.objectives.metrics.items()}
     experts = {}
     for name, candidate in candidates.items():
         tell(f"leave one out: without {name}")
@@ -122,7 +123,10 @@ def without_experts(run: Run, result: Result, tell: Callable[[str], None]) -> di
             experts[name] = {
                 "coefficient": coefficients[name],
                 "scores": _values(without),
-                "paired": {task: _paired(everyone[task], without[task]) for task in everyone},
+                "paired": {
+                    task: _paired(scores, without[task], scales.get(task))
+                    for task, scores in everyone.items()
+                },
             }
     return {"all": _values(everyone), "experts": experts}
 
@@ -184,12 +188,15 @@ def _scored(
     return scores
 
 
-def _paired(everyone: Mapping[str, Score], without: Mapping[str, Score]) -> dict[str, Any]:
+def _paired(
+    everyone: Mapping[str, Score], without: Mapping[str, Score], scale: Ends | None
+) -> dict[str, Any]:
     """Split -> all experts compared with all but one, as JSON values."""
     first, second = (
         {split: score.per_item for split, score in scores.items()} for scores in (everyone, without)
     )
-    return {split: pair.record() for split, pair in compare_tasks(first, second).items()}
+    pairs = compare_tasks(first, second, dict.fromkeys(first, scale))
+    return {split: pair.record() for split, pair in pairs.items()}
 
 
 def _values(scores: Scores) -> dict[str, dict[str, float]]:

@@ -16,7 +16,7 @@ from typing import Any
 from pyswarmopt_llm.common.config import changed, command
 from pyswarmopt_llm.common.errors import InvalidOption, UndefinedModelError, UserError
 from pyswarmopt_llm.common.interfaces import Patch, Score
-from pyswarmopt_llm.common.statistics import interval
+from pyswarmopt_llm.common.statistics import Ends, interval
 from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import AdapterInfo, changed_weights, load_factors
 from pyswarmopt_llm.experts.base import BaseModel, resolve_base
@@ -119,11 +119,13 @@ class RankedAdapter:
         name: unique in the pool.
         path: its directory or hub id, as `search` takes it.
         answers: in the items' order.
+        scale: the least and the greatest value of an item; None: not known.
     """
 
     name: str
     path: str
     answers: tuple[ItemAnswer, ...]
+    scale: Ends | None = None
 
     @property
     def values(self) -> list[float]:
@@ -138,7 +140,7 @@ class RankedAdapter:
     @property
     def interval(self) -> tuple[float, float]:
         """The 95% interval of the score."""
-        return interval(self.values)
+        return interval(self.values, scale=self.scale)
 
     @property
     def probability(self) -> float:
@@ -268,10 +270,12 @@ def find(
         on_items(done, total)
         return answers_in(score, asked, scoring)
 
-    bare = RankedAdapter(BARE, config.base, tuple(answers_of(None, range(len(items)))))
+    scale = exam.metric.scale
+    bare = RankedAdapter(BARE, config.base, tuple(answers_of(None, range(len(items)))), scale)
     by_number = halved(rounds, lambda number, numbers: answers_of(infos[number], numbers))
     ranking = [
-        RankedAdapter(infos[n].name, paths[n], tuple(found)) for n, found in by_number.items()
+        RankedAdapter(infos[n].name, paths[n], tuple(found), scale)
+        for n, found in by_number.items()
     ]
     return FindResult(
         ranking=tuple(ranking),

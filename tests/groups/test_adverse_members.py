@@ -11,13 +11,21 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import torch
 from member_helpers import Scripted, quiz
 from search_helpers import Json, questions, swarm_llm, write_task
 
 import pyswarmopt_groups.run as group_run
-from pyswarmopt_groups.members.adverse import PrivateMember, kept, with_liar
-from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_groups.members.adverse import LyingMember, PrivateMember, kept, with_liar
+from pyswarmopt_groups.members.cache import CachedMember
+from pyswarmopt_groups.members.local import LocalMember, SharedBase
+from pyswarmopt_groups.voting.selection import embedding_member
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.experts.base import load_model, resolve_base
 from pyswarmopt_llm.scores.tasks import Item
+from pyswarmopt_llm.searching.scoring.record import Store
 
 N = 4000
 
@@ -141,3 +149,14 @@ def test_an_abstention_is_a_uniform_vote() -> None:
 
 def test_the_same_question_gets_the_same_vote_and_another_seed_another_one() -> None:
     assert votes("B", 1.0) == votes("B", 1.0) != votes("B", 1.0, seed=1)
+
+
+def test_a_liar_reads_for_the_embeddings_as_it_did_before(tiny_base: Path) -> None:
+    engine = TransformersEngine(
+        *load_model(resolve_base(str(tiny_base)), torch.float32, torch.device("cpu"))
+    )
+    local = LocalMember("a", "f", SharedBase(engine), Patch())
+    store = Store(None)
+    assert embedding_member([LyingMember(CachedMember(local, store))]) is local
+    with pytest.raises(UserError, match="embeddings need a model"):
+        embedding_member([PrivateMember(CachedMember(local, store), 1.0)])

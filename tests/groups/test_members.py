@@ -326,3 +326,9 @@ def test_a_classifier_refuses_what_its_labels_do_not_name(
         member.answer([item], "likelihood")
     with pytest.raises(UserError, match="writes nothing"):
         member.generate(["sky"])
+
+
+def test_no_two_members_have_one_name() -> None:
+    specs = [f"http://host-{k}/v1#{name}" for k, name in enumerate(("m", "m-3", "m", "m-2"))]
+    names = [member.name for member in open_members(specs, None)]
+    assert names[:2] == ["m", "m-3"] and len(set(names)) == 4

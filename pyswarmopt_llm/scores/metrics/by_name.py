@@ -91,7 +91,11 @@ METRICS: dict[str, Metric] = {
     for metric in (
         ACCURACY,
         Metric(
-            "abstain", lazy(f"{_PUBLISHED}.abstention:Abstention"), needs="choices", signed=True
+            "abstain",
+            lazy(f"{_PUBLISHED}.abstention:Abstention"),
+            needs="choices",
+            signed=True,
+            scale=(-1.0, 1.0),
         ),
         Metric("mc2", text.truthfulness, "likelihood", "choices"),
         Metric("perplexity", text.inverse_perplexity, "likelihood", "answer"),

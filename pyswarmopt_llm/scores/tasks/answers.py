@@ -40,7 +40,8 @@ def is_correct(item: Item, text: str) -> bool:
 
     With choices, the text has to name the right option. Without, the comparison depends on the
     right answer: a number by value (the last number, unless the text marks its answer), yes and no
-    as the reply says it, anything else by exact match after normalisation.
+    as the reply says it, anything else by exact match after normalisation. Of several right answers
+    one is enough.
 
     Example:
         >>> is_correct(Item("1", "Two plus two?", {"A": "four", "B": "five"}, "A"), "The answer is (A).")
@@ -52,9 +53,14 @@ def is_correct(item: Item, text: str) -> bool:
     """
     if item.choices is not None:
         return extract_choice(text, item.choices) == item.answer
-    if normalise(text) == normalise(item.answer):
+    return any(_answers(reference, text) for reference in item.references)
+
+
+def _answers(reference: str, text: str) -> bool:
+    """Whether a text gives a right answer to an open question."""
+    if normalise(text) == normalise(reference):
         return True
-    gold = next(iter(explicit_parts(item.answer)), item.answer)
+    gold = next(iter(explicit_parts(reference)), reference)
     number = written_quantity(gold)
     if number is not None:
         found = stated_quantity(text)

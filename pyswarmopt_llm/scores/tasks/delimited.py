@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 from pathlib import Path
+from typing import Literal
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.tasks.load import FileRow, Table, read_text
 
+log = logging.getLogger(__name__)
 _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
 
 
@@ -20,8 +23,13 @@ def read_delimited(path: Path) -> Table:
     """
     text = read_text(path)
     separator = _separator(text)
+    quoting = _quoting(path, text, separator)
     reader = csv.DictReader(
-        io.StringIO(text, newline=""), strict=True, delimiter=separator, restval=""
+        io.StringIO(text, newline=""),
+        strict=True,
+        delimiter=separator,
+        restval="",
+        quoting=quoting,
     )
     try:
         header = list(reader.fieldnames or [])
@@ -42,6 +50,40 @@ def read_delimited(path: Path) -> Table:
         advice = f"put values that contain a {_SEPARATORS[separator]} in quotes"
         raise UserError(f"{long}: more values than columns; {advice}")
     return Table(path, names, rows, separator=separator, header=header)
+
+
+def _quoting(path: Path, text: str, separator: str) -> Literal[0, 3]:
+    """Whether quotation marks enclose values, or are a part of them, as GLUE and WMT write TSV.
+
+    They are a part where with enclosed values a row would take several lines, or could not be read,
+    though each line has as many values as there are columns. Separated by commas, which prose has,
+    too, such rows are named.
+    """
+    lines = list(csv.reader(text.splitlines(), delimiter=separator, quoting=csv.QUOTE_NONE))
+    if '"' not in text or len({len(line) for line in lines if line}) != 1:
+        return csv.QUOTE_MINIMAL
+    taken = _long_row(text, separator)
+    if taken is None:
+        return csv.QUOTE_MINIMAL
+    if separator == "\t":
+        return csv.QUOTE_NONE
+    message = "%s: lines %d to %d are one row by their quotation marks; if not, double the marks"
+    log.warning(message, path, *taken)
+    return csv.QUOTE_MINIMAL
+
+
+def _long_row(text: str, separator: str) -> tuple[int, int] | None:
+    """First and last line of the first row that takes several, or cannot be read."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    before = 0
+    try:
+        for _ in reader:
+            if reader.line_num > before + 1:
+                return before + 1, reader.line_num
+            before = reader.line_num
+    except csv.Error:
+        return (before + 1, reader.line_num) if separator == "\t" else None  # else said later
+    return None
 
 
 def _separator(text: str) -> str:

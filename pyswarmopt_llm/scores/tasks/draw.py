@@ -5,6 +5,7 @@ choices of each question.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice, product
@@ -59,6 +60,13 @@ def with_label_choices(
         >>> with_label_choices(items, {}, "mine.csv")[1].partition("columns` ")[2]
         '0=NAME,1=NAME'
     """
+    several = next((item for item in items if item.meta.get("answers")), None)
+    if several is not None:
+        raise UserError(
+            f"{several.location}: several labels, {', '.join(several.references)}, of which one is "
+            'chosen; give one to each row, or call the column "answer" where each is right'
+        )
+    items = [replace(item, answer=plain_number(item.answer)) for item in items]
     unnamed = next((item for item in items if names and item.answer not in names), None)
     if unnamed is not None:
         spec = ",".join(f"{number}={name}" for number, name in names.items())
@@ -77,6 +85,16 @@ def with_label_choices(
         note += f"; they are numbers, which tell a model nothing: name them with `columns` {spec}"
     pairs = zip(items, answers, strict=True)
     return [replace(item, choices=choices, answer=letters[answer]) for item, answer in pairs], note
+
+
+def plain_number(label: str) -> str:
+    """A label as a whole number, which pandas writes with a decimal beside gaps.
+
+    Example:
+        >>> plain_number("1.0"), plain_number("-2.00"), plain_number("1.5"), plain_number("v1.0")
+        ('1', '-2', '1.5', 'v1.0')
+    """
+    return re.sub(r"^(-?[0-9]+)\.0+$", r"\1", label)
 
 
 def label_letters(n: int) -> list[str]:

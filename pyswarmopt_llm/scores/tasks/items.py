@@ -50,6 +50,10 @@ def parse_item(
     if answered and not (plain and record.get("answer") is None):
         first, *more = _right_answers(record["answer"])
         answer, others = _text(first, "answer", location), [*more, *others]
+        if choices is not None and more:
+            raise UserError(
+                f"{location}: {len(more) + 1} answers, of which one option only is right; give its letter"
+            )
         if choices is not None:
             answer = _right_letter(answer, choices, letters, location, isinstance(first, int))
     if others:

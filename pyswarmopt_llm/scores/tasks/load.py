@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
@@ -47,8 +48,9 @@ QUESTION, ANSWER = ("question", "text", "sentence"), ("answer", "label", "answer
 LABEL = "label"
 _OURS = ("question", "prompt", "answer", "label", "choices", "id", "domain", "split")
 _LETTER = re.compile("[A-Z]")
-_NUMBER = re.compile("-?[0-9]{1,6}")
+_NUMBER = re.compile(r"(-?[0-9]{1,6})(?:\.0+)?")
 T = TypeVar("T")
+_LABELS_LEFT = 0.8  # of those that as many drawn items have; below it is told
 DEV_SHARE = 3  # dev is one item in so many
 log = logging.getLogger(__name__)
 BUILTIN = "builtin"
@@ -269,8 +271,13 @@ def parse_reading(specs: Sequence[str], seed: int = 0, skip_bad: bool | None = N
         if name in names:
             raise InvalidOption("columns", spec, f"{name} is given twice; give it once")
         names[name] = column
-    labels = {number: label for number, label in names.items() if _NUMBER.fullmatch(number)}
-    columns = {name: column for name, column in names.items() if name not in labels}
+    labels, columns = {}, {}
+    for name, column in names.items():
+        number = _NUMBER.fullmatch(name)  # 1.0 is label 1, as pandas writes it beside gaps
+        if number is None:
+            columns[name] = column
+        else:
+            labels[number[1]] = column
     return Reading(columns, seed, labels, skip_bad)
 
 
@@ -597,6 +604,8 @@ def _cut(task: Task, dev: int | None, test: int | None, seed: int) -> Task:
                 split,
                 available,
             )
+        elif count is not None:
+            _tell_of_lost_labels(task, split, count)
     drawn = task.strata is not None
     dev = dev or (DEV if drawn else len(task.dev))
     test = test or (TEST if drawn else len(task.test))
@@ -618,6 +627,21 @@ def _cut(task: Task, dev: int | None, test: int | None, seed: int) -> Task:
             f"drawn from its {len(task.dev) + len(task.test)} {rows} with split seed {seed}{strata}"
         ) + (f"; {task.note}" if task.note else "")
     return replace(used, note=note)
+
+
+def _tell_of_lost_labels(task: Task, split: str, count: int) -> None:
+    """Say that the first items of a split have fewer labels than as many drawn ones would have."""
+    items = task.split(split)
+    labels = Counter(item.answer for item in items)
+    if not all(item.choices == items[0].choices for item in items) or not items[0].choices:
+        return
+    found = len({item.answer for item in items[:count]})
+    expected = sum(1 - (1 - n / len(items)) ** count for n in labels.values())
+    if found < _LABELS_LEFT * expected:
+        message = (
+            "%s: the first %d %s examples have %d of its %d labels; shuffle the rows, or take more"
+        )
+        log.warning(message, task.name, count, split, found, len(labels))
 
 
 def _check_split(task: Task, split: str) -> None:

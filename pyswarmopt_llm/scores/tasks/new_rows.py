@@ -112,7 +112,11 @@ def new_items(form: Form, table: Table, specs: Sequence[str] = ()) -> list[Item 
             blank[row.location] = error
             return None
         record = columns.record(row)
-        values = {n: value for n, value in record.items() if value and n not in _NOT_ASKED}
+        values = {
+            n: value
+            for n, value in record.items()
+            if value not in (None, "") and n not in _NOT_ASKED
+        }
         if form.choices is not None:
             values.pop("choices", None)
         elif "choices" not in values:

@@ -196,7 +196,8 @@ class Result:
         models: ``best`` is handed over, ``best_single`` the expert with the highest score on dev,
             ``uniform`` the plain average of the experts. Where the search trains, ``mixture`` is
             what it found and ``trained`` the same after training; one of them is ``best``.
-            ``base``, ``base_tuned`` and ``expert_tuned`` are the rivals.
+            ``base``, ``base_tuned`` and ``expert_tuned`` are the rivals, and ``commonest`` gives
+            always the label that is most frequent on dev.
         objectives: task -> how it is scored.
         best_single: the name of that expert.
         cost: of the search.
@@ -352,7 +353,9 @@ class Result:
         if self.dropped or len(self.experts) < 2:
             return None
         first, second = (list(chain(*self.experts[n].dev.items.values())) for n in self.ranking[:2])
-        return compare_paired(first, second) if len(first) == len(second) > 1 else None
+        scales = {objective.scale for objective in self.objectives.values()}
+        scale = scales.pop() if len(scales) == 1 else None
+        return compare_paired(first, second, scale) if len(first) == len(second) > 1 else None
 
 
 _LIMITS = frozenset(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from itertools import product
 
@@ -19,6 +20,7 @@ from pyswarmopt_llm.common.statistics import (
     interval,
     items_needed,
     paired_test,
+    score_interval,
     score_of,
 )
 from pyswarmopt_llm.scores.metrics.combine import Combine
@@ -288,3 +290,12 @@ def test_the_largest_difference_is_that_of_the_scale() -> None:
     same = compare_paired([7.0] * 20, [7.0] * 20, (1, 10)).interval
     unit = compare_paired([0.7] * 20, [0.7] * 20).interval
     assert same == pytest.approx(tuple(9 * end for end in unit))
+
+
+def test_a_score_that_is_no_mean_of_its_items_has_the_interval_of_its_standard_error() -> None:
+    score = Score(0.95, (1.0,) * 20 + (0.0,) * 20, 40, 0.01)
+    assert score_interval(score) == pytest.approx((0.95 - 0.0196, 0.95 + 0.0196))
+    unknown = Score(0.95, (1.0,) * 20 + (0.0,) * 20, 40, math.nan)
+    assert score_interval(unknown) is None
+    mean = score_of(unknown.per_item)
+    assert score_interval(mean) == interval(mean.per_item)

@@ -25,7 +25,7 @@ RESULT: dict[str, Any] = {
 }
 MODELS = (
     *("best", "best_single", "uniform", "mixture", "trained"),
-    *("base", "base_tuned", "expert_tuned"),
+    *("base", "base_tuned", "expert_tuned", "commonest"),
 )
 Pairs = Mapping[str, Mapping[str, Any]]  # split -> task -> a comparison as JSON values
 
@@ -88,7 +88,7 @@ def nested(flat: dict[str, Any]) -> dict[str, Any]:
     own = {
         **{"best_single": alone, "expert_tuned": alone},
         "uniform": dict.fromkeys(weights, 1 / len(weights)),
-        **{name: dict.fromkeys(weights, 0.0) for name in ("base", "base_tuned")},
+        **{name: dict.fromkeys(weights, 0.0) for name in ("base", "base_tuned", "commonest")},
     }
 
     def scores(key: str) -> dict[str, Any] | None:

@@ -133,6 +133,17 @@ def test_generated_answers(tiny_base: Path, harness_task: Any) -> None:
     assert {n for _, n in received} == {7}
 
 
+def test_sampled_replies_are_said_to_be_greedy(
+    harness_task: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    exact = {"metric": "exact_match", "aggregation": "mean", "higher_is_better": True}
+    more = {"output_type": "generate_until", "doc_to_choice": None, "metric_list": [exact]}
+    for sampled in (False, True):
+        how = {"until": ["."], "do_sample": sampled, "temperature": float(sampled)}
+        LmEvalTask(str(harness_task({"test": 9}, generation_kwargs=how, **more)))
+        assert [("do_sample" in message) for message in caplog.messages] == [True] * sampled
+
+
 def test_kinds_that_the_engine_does_not_answer(tmp_path: Path, harness_task: Any) -> None:
     rolling = harness_task(
         {"test": 9},

@@ -75,12 +75,13 @@ def test_it_scores_as_detoxify_does(folder: Path) -> None:
     assert ours.harmlessness(ITEMS, TEXTS) == pytest.approx(expected, abs=1e-5)
 
 
-def test_one_of_several_labels_is_a_softmax(tiny_base: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["single_label_classification", None])
+def test_one_of_two_labels_is_a_softmax(kind: str | None, tiny_base: Path, tmp_path: Path) -> None:
     path = save_classifier(
         tmp_path / "one",
         tiny_base,
         ["neutral", "Toxic"],
-        problem_type="single_label_classification",
+        problem_type=kind,
     )
     found = load_toxicity(str(path))
     same = Classifier(str(path), "`metric` toxicity", "classifier", "cpu")

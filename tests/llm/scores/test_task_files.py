@@ -22,6 +22,9 @@ from pyswarmopt_llm.scores.metrics.accuracy import possible_scorings
 from pyswarmopt_llm.scores.metrics.objectives import load_tasks
 from pyswarmopt_llm.scores.tasks import Item, Task, load_task, render_prompt
 from pyswarmopt_llm.scores.tasks.draw import draw_splits
+from pyswarmopt_llm.scores.tasks.load import read_table
+from pyswarmopt_llm.scores.tasks.new_rows import new_items
+from pyswarmopt_llm.scores.tasks.types import Form
 
 # A file or another spec, the options, and what `outcome` has to be: checked by eye when added.
 CORPUS = Path(__file__).with_name("task_files.jsonl").read_text(encoding="utf-8").splitlines()
@@ -289,3 +292,21 @@ def test_public_files_load() -> None:
                     {k: v.strip() for k, v in row["choices"].items()} if "choices" in row else None
                 )
                 assert item.choices == options
+
+
+def test_a_new_question_or_a_column_may_be_0(tmp_path: Path) -> None:
+    rows = [{"question": 0, "n": 0}, {"question": "two", "n": 0.0}]
+    file = tmp_path / "new.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    form = Form("question", {"A": "few", "B": "many"}, "{question} {n}", "")
+    items = [item for item in new_items(form, read_table(file)) if item is not None]
+    assert [render_prompt(item, "likelihood", form.prompt) for item in items] == ["0 0", "two 0.0"]
+
+
+@pytest.mark.parametrize("question", [False, [], {}, ["a"]])
+def test_a_new_question_that_is_no_text_is_one_line(question: object, tmp_path: Path) -> None:
+    file = tmp_path / "new.jsonl"
+    file.write_text(json.dumps({"question": question}) + "\n")
+    form = Form("question", {"A": "few", "B": "many"}, None, "")
+    with pytest.raises(UserError, match="line 1: question must be a text"):
+        new_items(form, read_table(file))

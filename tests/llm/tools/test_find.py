@@ -24,6 +24,7 @@ from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_llm.searching.use.model import evaluate_model
 from pyswarmopt_llm.tools.find import (
     ItemAnswer,
+    RankedAdapter,
     find,
     halved,
     halvings,
@@ -194,3 +195,11 @@ def test_a_missing_name_in_a_folder_that_is_here_is_a_path(
         read_adapter("adapters/lwa")
     with pytest.raises(UserError, match=r"^org/lwa: no such directory, and not available from the"):
         read_adapter("org/lwa")
+
+
+def test_a_ranking_has_the_interval_of_the_scale_of_its_metric() -> None:
+    """Twenty ratings of 9 on a scale from 1 to 10 leave room for a 1."""
+    answers = (ItemAnswer(9.0, 9.0),) * 20
+    assert RankedAdapter("a", "a", answers, (1.0, 10.0)).interval == pytest.approx(
+        (7.92, 9.45), abs=0.005
+    )

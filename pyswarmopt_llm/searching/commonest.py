@@ -1,0 +1,62 @@
+"""The model that gives every question the label that is most frequent on dev.
+
+Where labels are unbalanced it may have a high accuracy, and knows nothing: a result has to be seen beside it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+
+from pyswarmopt_llm.common.interfaces import Score
+from pyswarmopt_llm.common.statistics import score_interval, score_of
+from pyswarmopt_llm.scores.metrics.combine import Combine
+from pyswarmopt_llm.scores.tasks import Item, Task
+from pyswarmopt_llm.scores.tasks.types import form_of
+from pyswarmopt_llm.searching.scoring.record import pack
+from pyswarmopt_llm.searching.scoring.result import Model, Outcome, Scores
+
+
+def commonest_label(
+    tasks: Mapping[str, Task], combine: Combine, splits: Collection[str], experts: Sequence[str]
+) -> Model | None:
+    """Its scores, by accuracy; None where a task's questions do not share their choices.
+
+    Args:
+        tasks: of a search.
+        combine: of their scores.
+        splits: that are scored, ``dev`` among them.
+        experts: names, of which it has none.
+    """
+    forms = map(form_of, tasks.values())
+    if not tasks or not all(form is not None and form.choices is not None for form in forms):
+        return None
+    labels = {name: most_frequent(task.dev) for name, task in tasks.items()}
+    scores = {
+        split: _scores(
+            {name: _score(task.split(split), labels[name]) for name, task in tasks.items()}, combine
+        )
+        for split in splits
+    }
+    return Model(dict.fromkeys(experts, 0.0), scores["dev"], scores.get("test"))
+
+
+def most_frequent(items: Sequence[Item]) -> str:
+    """The most frequent right answer, of equally frequent ones the first in the alphabet.
+
+    Example:
+        >>> most_frequent([Item(str(k), "?", {"A": "x", "B": "y"}, letter) for k, letter in enumerate("BAB")])
+        'B'
+    """
+    counts = Counter(item.answer for item in items)
+    return min(counts, key=lambda answer: (-counts[answer], answer))
+
+
+def _score(items: Sequence[Item], label: str) -> Score:
+    return score_of([float(item.answer == label) for item in items])
+
+
+def _scores(scores: Mapping[str, Score], combine: Combine) -> Scores:
+    total = combine(list(scores.values()))
+    outcomes = {name: Outcome(score.value, pack(score.per_item)) for name, score in scores.items()}
+    return Scores(total.value, outcomes, score_interval(total, len(scores)))
