@@ -18,7 +18,7 @@ from pyswarmopt_llm.scores.tasks.verdicts import VERDICTS, spoken_verdict
 
 # The letter of an option: "B", "(B)", "B.", "option B", "B because ...". A and I are also words.
 _LEADING_LETTER = re.compile(
-    r"[\s\"'*(\[]*(?:(?:option|choice|letter)\s+)?[\"'*(\[]*(?P<letter>[A-Z])(?P<rest>.*)",
+    r"[\s\"'*(\[]*(?:(?:option|choice|letter)\s+)?[\"'*(\[]{0,9}(?P<letter>[A-Z])(?P<rest>.*)",
     re.DOTALL,
 )
 _AFTER_LETTER = re.compile(r"(?![\w'\u2019]|-\w)")

@@ -39,7 +39,7 @@ _GIVEN = re.compile(
 _RANGE = re.compile(r"[*_\s\]]*(?:[-\u2013]\s*[0-9]|(?:to|or)\s+[0-9]|[0-9]|[eE%/])")
 
 _REPLY = r"(?i:reply|answer|response|option|assistant)?"
-_LETTER = r"[*_(\[\"']*(?P<letter>[AB])(?![\w'\u2019])"  # A is a side, a is an article
+_LETTER = r"[*_(\[\"']{0,9}(?P<letter>[AB])(?![\w'\u2019])"  # A is a side, a is an article
 _CLOSED = r"[*_)\]\"']*\s*"
 _PREFERS = re.compile(
     rf"{_BEGINNING}(?i:(?:the\s+)?better\s*{_REPLY}(?:\s+one)?|winner|i\s+prefer)"
