@@ -111,7 +111,7 @@ def merge(config: MergeConfig) -> MergeResult:
         items=0 if task is None else settings.trial.spent,
         note="" if task is None else task.note,
     )
-    card = merge_card(config, infos, method, settings, result)
+    card = merge_card(config, infos, method, settings, result, base.name)
     save_patch(merged.patch, infos, folder, card)
     return result
 
@@ -174,11 +174,11 @@ def merge_card(
     method: Method,
     settings: Settings,
     result: MergeResult,
+    base: str,
 ) -> str:
     """README.md of a merged adapter: what it is made of, how, what was lost, and the command that
     reproduces it.
     """
-    base = next((info.base_model_name for info in experts if info.base_model_name), config.base)
     tags = ["lora", "merge", "pyswarmopt"]
     header = {"base_model": " ".join(base.split()), "library_name": "peft", "tags": tags}
     text = render(

@@ -47,6 +47,23 @@ class LowRank:
         """
         return LowRank(b=torch.cat([self.b, other.b], dim=1), a=torch.cat([self.a, other.a]))
 
+    def without_zeros(self) -> LowRank:
+        """The same change without the columns of b that are 0, and their rows of a; of a change
+        that is 0 one column and row of zeros.
+
+        Example:
+            >>> import torch
+            >>> change = LowRank(b=torch.tensor([[0.0, 2.0]]), a=torch.tensor([[5.0], [3.0]]))
+            >>> change.without_zeros().a.tolist()
+            [[3.0]]
+        """
+        used = self.b.any(dim=0)
+        if used.all():
+            return self
+        if not used.any():
+            return LowRank(b=torch.zeros_like(self.b[:, :1]), a=torch.zeros_like(self.a[:1]))
+        return LowRank(b=self.b[:, used], a=self.a[used])
+
 
 class Computed(Mapping[str, T]):
     """A mapping whose values are computed on access and not kept: one weight at a time in memory.

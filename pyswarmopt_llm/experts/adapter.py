@@ -249,6 +249,7 @@ class AdapterInfo:
         ignored: modules in the file that its config does not select, sorted; peft does not load
             them, either.
         fingerprint: SHA-256 (hex) of the weights file, the base's name and the scales.
+        base: name of the base that it is used with; "" where none is known.
     """
 
     name: str
@@ -258,6 +259,7 @@ class AdapterInfo:
     tensors: Mapping[str, TensorHeader]
     fingerprint: str
     ignored: tuple[str, ...] = ()
+    base: str = ""
 
     @property
     def base_model_name(self) -> str | None:

@@ -151,7 +151,9 @@ def inspect_experts(paths: Sequence[str | Path], base: BaseModel | None = None) 
             problems += other_base(info, experts[0])
         if info.modules != experts[0].modules:
             problems += differences(info, experts[0])
-    return PreflightReport(tuple(names), tuple(problems), tuple(experts))
+    used_with = "" if base is None else base.name
+    found = tuple(replace(info, base=used_with) for info in experts)
+    return PreflightReport(tuple(names), tuple(problems), found)
 
 
 def unique_names(paths: Sequence[str | Path]) -> list[str]:

@@ -11,7 +11,7 @@ the experts, ``base`` with the base.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.config import SUMS
-from pyswarmopt_llm.common.interfaces import Patch, Space
+from pyswarmopt_llm.common.interfaces import LowRank, Patch, Space
 from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_adapter
 from pyswarmopt_llm.experts.files import write_adapter
 
@@ -100,7 +100,7 @@ class AdapterSpace(CoefficientSpace):
 def save_patch(
     patch: Patch, experts: Sequence[AdapterInfo], out: Path, card: str | None = None
 ) -> None:
-    """Write the low-rank part of a patch as a PEFT adapter.
+    """Write the low-rank part of a patch as a PEFT adapter, without factors that are 0.
 
     alpha equals the rank, so that peft's scale is exactly 1 and its merged weights are, to the bit,
     those of `LowRank.dense`: the scale of the experts is in B already.
@@ -114,17 +114,35 @@ def save_patch(
     Raises:
         UserError: `out` exists already.
     """
-    bases = (expert.base_model_name for expert in experts if expert.base_model_name)
+    bases = (expert.base or expert.base_model_name for expert in experts)
+    changes = {
+        name.removesuffix(".weight"): change.without_zeros()
+        for name, change in patch.low_rank.items()
+    }
+    targets = _used({name for expert in experts for name in expert.target_modules}, changes)
     write_adapter(
         Path(out),
         {
-            name.removesuffix(".weight"): (change.b, change.a)
-            for name, change in patch.low_rank.items()
+            module: (change.b, change.a)
+            for module, change in changes.items()
+            if any(_selects(target, module) for target in targets)
         },
-        base_model_name=next(bases, ""),
-        target_modules={target for expert in experts for target in expert.target_modules},
+        base_model_name=next(filter(None, bases), ""),
+        target_modules=targets,
         card=card,
     )
+
+
+def _used(targets: Collection[str], changes: Mapping[str, LowRank]) -> set[str]:
+    """The targets among whose modules one changes; all of them, if none does."""
+    changed = [module for module, change in changes.items() if change.b.any()]
+    used = {target for target in targets if any(_selects(target, module) for module in changed)}
+    return used or set(targets)
+
+
+def _selects(target: str, module: str) -> bool:
+    """Whether PEFT adapts a module by this target: its name, or the end of it."""
+    return module == target or module.endswith(f".{target}")
 
 
 LEAST_SUM = 0.5

@@ -46,12 +46,14 @@ class DeltaSpace(AdapterSpace):
         self._modules = {name: _side_by_side(parts.pop(name)) for name in self.shapes}
 
     def realise(self, position: Tensor) -> Patch:
-        """The mixed change, float32, of rank sum r_i; the patches share their `a`."""
+        """The mixed change, float32, of rank sum r_i over the experts whose weight is not 0; patches
+        of all experts share their `a`.
+        """
         weights = self.coefficients(position).to(torch.float32)
 
         def change(parameter: str) -> LowRank:
             b, a, owner = self._modules[parameter]
-            return LowRank(b=b * weights[owner], a=a)
+            return LowRank(b=b * weights[owner], a=a).without_zeros()
 
         return Patch(low_rank=Computed(self.shapes, change))
 

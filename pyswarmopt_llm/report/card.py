@@ -109,6 +109,7 @@ def model_card(
         prompt=_prompt(asked, scoring).splitlines() if task else [],
         conflict=licence_of(parents)[1],
         unstated=[parent.name for parent in parents if parent.licence is None],
+        stated=[f"{parent.name}: {parent.licence}" for parent in parents if parent.licence],
     )
     return text.rstrip() + "\n"
 
@@ -123,7 +124,7 @@ def _prompt(form: Form | None, scoring: Scoring) -> str:
 
 
 def _header(form: FileKind, parents: Sequence[Parent], about: About, result: Result) -> str:
-    """The header in YAML; without parents there is no licence in it."""
+    """The header in YAML; its licence is one to which all parents agree, and none is silent."""
     from huggingface_hub import EvalResult, ModelCardData
 
     base = one_line(about.base)
@@ -141,7 +142,8 @@ def _header(form: FileKind, parents: Sequence[Parent], about: About, result: Res
         )
         for name, outcome in tests.items()
     ]
-    licence = licence_of(parents)[0] or ""
+    all_stated = all(parent.licence for parent in parents)
+    licence = (all_stated and licence_of(parents)[0]) or ""
     named = licence.removesuffix(")").partition(f"{OTHER} (")[2]
     data = ModelCardData(
         base_model=[base, *experts] if form.relation == "merge" and experts else base,

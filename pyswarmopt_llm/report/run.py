@@ -187,7 +187,7 @@ def unchanged_tasks(run: Run, tasks: Mapping[str, Task] | None = None) -> Mappin
 
 def write_card(run: Run, result: Result) -> None:
     """Write the model card of ``best/``."""
-    parents = parents_of(run.config) if run.about.kind.library else []
+    parents = parents_of(run.config, result.coefficients.values()) if run.about.kind.library else []
     if conflict := licence_of(parents)[1]:
         log.warning(conflict)
     refuse_link(run.path / "best")

@@ -198,7 +198,8 @@ def _card(origin: Source, form: str, rank: int | None) -> str:
         )
         as_form = replace(as_form, sentence=f"{as_form.sentence} {truncation}".strip())
     about = read_about(run)
-    return model_card(about, result, parents_of(about.config), as_form)
+    parents = parents_of(about.config, result.coefficients.values())
+    return model_card(about, result, parents, as_form)
 
 
 @dataclass(frozen=True)
@@ -309,8 +310,7 @@ def _adapter_on(base: BaseModel, adapter: str, run: Path | None) -> Source:
             f"{adapter}: changes lm_head, which {base.spec} shares with its embeddings; keep the "
             "adapter apart from the base, or train without lm_head among its target modules"
         )
-    name = info.base_model_name or base.name
-    return Source(base, changes, str(info.path), name, tuple(info.target_modules), run)
+    return Source(base, changes, str(info.path), base.name, tuple(info.target_modules), run)
 
 
 def is_plain(spec: str) -> bool:
@@ -362,9 +362,8 @@ def flatten(spec: str, base: BaseModel, rank: int) -> Source:
     if not changes:
         raise UserError(f"{spec}: changes no linear layer of {base.spec}; train it as plain LoRA")
     loss = Loss(math.sqrt(lost / total), tuple(left_out))
-    name = config.peft.base_model_name_or_path or base.name
     targets = tuple(weight.removesuffix(".weight") for weight in changes)
-    return Source(base, changes, spec, name, targets, loss=loss)
+    return Source(base, changes, spec, base.name, targets, loss=loss)
 
 
 def _changes(model: Any, stored: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:

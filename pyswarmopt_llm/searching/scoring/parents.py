@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,8 +35,12 @@ class Parent:
     on_hub: bool = False
 
 
-def parents_of(config: SearchConfig) -> list[Parent]:
-    """Base and experts of a search over one base.
+def parents_of(config: SearchConfig, weights: Iterable[float]) -> list[Parent]:
+    """Base and experts of the result of a search over one base, without experts of weight 0.
+
+    Args:
+        config: of the search.
+        weights: of its experts in the result, in their order.
 
     Raises:
         UserError: the base is not there.
@@ -47,7 +52,8 @@ def parents_of(config: SearchConfig) -> list[Parent]:
         licence: str | None = LICENCE
     else:
         licence = stated_licence(base.path)
-    return [Parent(base.name, licence), *map(_expert, config.experts)]
+    used = [spec for spec, weight in zip(config.experts, weights, strict=False) if weight]
+    return [Parent(base.name, licence), *map(_expert, used)]
 
 
 def _expert(spec: str) -> Parent:

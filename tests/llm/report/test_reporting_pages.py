@@ -140,7 +140,8 @@ def test_the_hub_reads_the_held_out_scores_of_the_card() -> None:
 @pytest.mark.parametrize(
     ("licences", "joint", "conflict"),
     [
-        (["apache-2.0", "mit", None], "apache-2.0", False),
+        (["apache-2.0", "mit", "mit"], "apache-2.0", False),
+        (["apache-2.0", "mit", None], None, False),
         (["mit", "llama3.1", "llama3.1"], "llama3.1", False),
         (["llama3.1", "gemma", "mit"], None, True),
         ([None, None], None, False),

@@ -1,0 +1,161 @@
+"""What a search hands over works elsewhere: PEFT and transformers load it by itself, with nothing of
+experts that are not in it, and its card says what it is.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import peft
+import pytest
+import torch
+from peft import AutoPeftModelForCausalLM
+from result_helpers import about_of, result_of
+from safetensors.torch import load_file
+from search_helpers import MakeSearch, louder
+from torch import Tensor
+from transformers import AutoModelForCausalLM
+
+from pyswarmopt_llm.experts.adapter import Adapter
+from pyswarmopt_llm.experts.base import resolve_base
+from pyswarmopt_llm.experts.compatibility import inspect_experts
+from pyswarmopt_llm.mix.coefficients import AdapterSpace
+from pyswarmopt_llm.mix.delta import DeltaSpace
+from pyswarmopt_llm.report.card import model_card
+from pyswarmopt_llm.report.run import search
+from pyswarmopt_llm.searching.scoring.parents import Parent, parents_of
+
+TOKENS = torch.tensor([[3, 5, 7, 11, 13]])
+
+
+@pytest.fixture
+def strangers(experts: list[Path], tmp_path: Path) -> list[Path]:
+    """Experts whose trainers had the base elsewhere."""
+    copies = louder(experts, tmp_path / "strangers")
+    for number, copy in enumerate(copies):
+        file = copy / "adapter_config.json"
+        stated = {"base_model_name_or_path": f"/data/of/{number}/base"}
+        file.write_text(json.dumps({**json.loads(file.read_text()), **stated}))
+    return copies
+
+
+def space_of(experts: Sequence[Path], base: Path) -> AdapterSpace:
+    return DeltaSpace(
+        [Adapter(info) for info in inspect_experts(experts, resolve_base(str(base))).experts]
+    )
+
+
+def logits(model: torch.nn.Module) -> Tensor:
+    with torch.inference_mode():
+        found: Tensor = model.eval()(TOKENS).logits
+    return found
+
+
+def by_hand(base: Path, experts: Sequence[Path], weights: Sequence[float]) -> Tensor:
+    """Logits of the base with each expert's change added as PEFT has it, times its weight."""
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    for expert, weight in zip(experts, weights, strict=True):
+        fresh = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+        merged = peft.PeftModel.from_pretrained(fresh, str(expert)).merge_and_unload()
+        for name, value in merged.state_dict().items():
+            state[name] += weight * (value - model.state_dict()[name])
+    model.load_state_dict(state)
+    return logits(model)
+
+
+@pytest.mark.parametrize("weights", [(0.0, 1.0, 0.0), (0.5, 0.0, -0.25), (0.0, 0.0, 0.0)])
+def test_what_is_saved_loads_by_itself_and_holds_no_expert_of_weight_0(
+    weights: tuple[float, ...], strangers: list[Path], tiny_base: Path, tmp_path: Path
+) -> None:
+    space, out = space_of(strangers, tiny_base), tmp_path / "best"
+    space.save(torch.tensor(weights, dtype=torch.float64), out)
+    expected = by_hand(tiny_base, strangers, weights)
+    alone = AutoPeftModelForCausalLM.from_pretrained(out, dtype=torch.float32)
+    assert torch.allclose(logits(alone), expected, atol=1e-4)
+    plain = AutoModelForCausalLM.from_pretrained(out, dtype=torch.float32)
+    assert torch.allclose(logits(plain), expected, atol=1e-4)
+
+    saved, used = load_file(out / "adapter_model.safetensors"), [w for w in weights if w]
+    ranks = [json.loads((e / "adapter_config.json").read_text())["r"] for e in strangers]
+    total = sum(rank for rank, weight in zip(ranks, weights, strict=True) if weight) or 1
+    assert json.loads((out / "adapter_config.json").read_text())["r"] == total
+    others = {
+        tuple(row.tolist())
+        for expert, weight in zip(strangers, weights, strict=True)
+        if not weight
+        for name, tensor in load_file(expert / "adapter_model.safetensors").items()
+        if "lora_A" in name
+        for row in tensor.float()
+    }
+    rows = {tuple(r.tolist()) for n, t in saved.items() if "lora_A" in n for r in t.float()}
+    assert not rows & others and (used or not any(t.any() for t in saved.values()))
+
+
+def test_a_module_that_only_experts_of_weight_0_change_is_not_in_it(
+    strangers: list[Path], tiny_base: Path, tmp_path: Path
+) -> None:
+    first, second = strangers[:2]
+    for expert, kept in ((first, "q_proj"), (second, "v_proj")):
+        file = expert / "adapter_config.json"
+        file.write_text(json.dumps({**json.loads(file.read_text()), "target_modules": [kept]}))
+    space = space_of([first, second], tiny_base)
+    space.save(torch.tensor([1.0, 0.0], dtype=torch.float64), tmp_path / "best")
+    saved = load_file(tmp_path / "best" / "adapter_model.safetensors")
+    assert saved and all(".q_proj." in name for name in saved)
+    assert torch.allclose(
+        logits(AutoPeftModelForCausalLM.from_pretrained(tmp_path / "best", dtype=torch.float32)),
+        by_hand(tiny_base, [first], [1.0]),
+        atol=1e-4,
+    )
+
+
+def test_best_names_the_base_of_the_run(
+    make_search: MakeSearch, strangers: list[Path], tmp_path: Path
+) -> None:
+    config = make_search(tmp_path, 6, 6, particles=3, max_iter=1)
+    config = replace(config, experts=tuple(map(str, strangers)))
+    run = search(config).run
+    named = json.loads((run / "best" / "adapter_config.json").read_text())
+    assert named["base_model_name_or_path"] == str(Path(config.base).resolve())
+    model = AutoPeftModelForCausalLM.from_pretrained(run / "best", dtype=torch.float32)
+    assert logits(model).isfinite().all()
+
+
+# The card
+
+
+def card_of(coefficients: dict[str, float], parents: Sequence[Parent] = (), **more: bool) -> str:
+    single = max(coefficients, key=lambda name: coefficients[name])
+    result = result_of(best_single=single, coefficients=coefficients, **more)
+    return model_card(about_of(experts=tuple(coefficients)), result, parents)
+
+
+def test_the_card_of_one_expert_speaks_of_one_expert() -> None:
+    tuned = card_of({"math": 1.0, "code": 0.0}, trained=True)
+    assert "# A fine-tuned adapter" in tuned and "swarm of experts" not in tuned
+    assert "expert `math`, trained on the dev examples" in tuned
+    assert "a new one, trained on" in card_of({"math": 0.0, "code": 0.0}, trained=True)
+    assert "expert `math`, unchanged" in card_of({"math": 1.0, "code": 0.0})
+    three = card_of({"a": 0.4, "b": 0.3, "c": 0.0})
+    assert "the mixture of 2 of 3 experts" in three and "swarm of experts" in three
+
+
+def test_licences_are_those_of_what_is_in_it_and_agree(
+    strangers: list[Path], make_search: MakeSearch, tmp_path: Path
+) -> None:
+    (strangers[0] / "README.md").write_text("---\nlicense: gpl-3.0\n---\n")
+    (strangers[1] / "README.md").write_text("---\nlicense: mit\n---\n")
+    base = Path(shutil.copytree(make_search(tmp_path, 2, 2).base, tmp_path / "base"))
+    (base / "README.md").write_text("---\nlicense: apache-2.0\n---\n")
+    config = make_search(tmp_path, 2, 2)
+    config = replace(config, base=str(base), experts=tuple(map(str, strangers)))
+    assert [p.licence for p in parents_of(config, [0.0, 0.5, 0.0])] == ["apache-2.0", "mit"]
+    silent = [Parent("base", "apache-2.0"), Parent("a", None)]
+    card = card_of({"a": 1.0}, silent)
+    assert "\nlicense:" not in card.split("\n---\n")[0]
+    assert "Stated: base: apache-2.0." in card and "No licence is stated by a;" in card
