@@ -100,17 +100,19 @@ def token_search(seed: int, out: Path) -> SearchConfig:
 
 
 def demo_folder(name: str) -> Path:
-    """A folder of the demo's files: in the installed package, or in ``examples`` of a checkout.
+    """A folder of the demo's files, in ``examples`` of the clone that this package is part of.
+
+    It is not looked for in the working directory: `--score` runs a program from it.
 
     Raises:
-        UserError: it is in neither.
+        UserError: the package was installed without a clone.
     """
-    for folder in (PACKAGE / f"demo_{name}", PACKAGE.parent / "examples" / name):
-        if any(folder.glob("**/*config.json")):
-            return folder
+    folder = PACKAGE.parent / "examples" / name
+    if any(folder.glob("**/*config.json")):
+        return folder
     raise UserError(
-        "the demo's experts are not installed; reinstall pyswarmopt, or run `make demo` in a "
-        "checkout"
+        "the demos' models come with a clone of the repository, not with the package; run "
+        "`make demo` in a clone, or install the package from it: pip install -e '.[llm]'"
     )
 
 

@@ -22,14 +22,12 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = {"pyswarmopt", "pyswarmopt_llm", "pyswarmopt_groups", "pyswarmopt_rivals"}
 
 
-def run(*words: object, where: Path) -> str:
-    """Standard output of a command that has to succeed, run without this process's own import
-    path.
-    """
+def called(*words: object, where: Path) -> subprocess.CompletedProcess[str]:
+    """A command, run without this process's own import path."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")} | {
         "OMP_NUM_THREADS": "1"
     }
-    done = subprocess.run(
+    return subprocess.run(
         [str(word) for word in words],
         cwd=where,
         env=environment,
@@ -37,6 +35,11 @@ def run(*words: object, where: Path) -> str:
         text=True,
         check=False,
     )
+
+
+def run(*words: object, where: Path) -> str:
+    """Standard output of a command that has to succeed."""
+    done = called(*words, where=where)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -44,7 +47,7 @@ def run(*words: object, where: Path) -> str:
 def copied(folder: Path) -> Path:
     """What is built, in a folder of its own, so that the checkout stays clean."""
     (folder / "examples").mkdir(parents=True, exist_ok=True)
-    files = ("pyproject.toml", "setup.py", "README.md", "LICENSE")
+    files = ("pyproject.toml", "README.md", "LICENSE")
     examples = [f"examples/{name}" for name in ("experts", "others", "letters", "unlike")]
     for name in (*files, *examples, *PACKAGES):
         source = ROOT / name
@@ -89,12 +92,9 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_is_small_and_holds_what_it_should(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-        sizes = {entry.filename: entry.compress_size for entry in archive.infolist()}
-    experts = sum(size for name, size in sizes.items() if name.startswith("pyswarmopt_llm/demo_"))
-    # the eleven of examples/experts and examples/others, and house style
-    assert 0 < experts < 9_000_000
-    # source, the texts of builtin:requests, the lesson's recordings
-    assert wheel.stat().st_size - experts < 1_300_000
+    # source, the texts of builtin:requests, the lesson's recordings; the demos' adapters are not in it
+    assert wheel.stat().st_size < 1_500_000
+    assert not [name for name in names if name.endswith(".safetensors")]
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == PACKAGES
     sources = {str(p.relative_to(ROOT)) for top in PACKAGES for p in (ROOT / top).rglob("*.*")}
@@ -132,24 +132,23 @@ def test_the_optimiser_of_the_readme_runs_from_the_wheel(environment: Path, tmp_
     assert Path(where.strip()).is_relative_to(environment)
 
 
-def test_the_demo_finds_its_files_in_the_wheel(environment: Path, tmp_path: Path) -> None:
-    code = """
+def test_without_a_clone_a_demo_says_where_its_models_are(
+    environment: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(ROOT / "examples" / "letters", tmp_path / "examples" / "letters")
+    done = called(environment / "bin" / "swarm-llm", "demo", "--score", where=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "") and done.stderr.count("\n") == 1
+    assert "make demo" in done.stderr and "pip install -e" in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+DEMOS = """
 from pathlib import Path
 from pyswarmopt_llm.cli.demo import demo_search, letters_search, token_search
 letters, token = letters_search(0, Path("r")), token_search(0, Path("r"))
 print(*demo_search(0, Path("r")).experts, *letters.experts, letters.tasks[0][8:], letters.metrics[0][:-6], sep="\\n")
 print(*token.experts, *token.tasks, sep="\\n")
 """
-    lines = run(environment / "bin" / "python", "-c", code, where=tmp_path).splitlines()
-    files = [Path(line) for line in lines]
-    assert all(path.is_relative_to(environment) and path.exists() for path in files)
-    pools = [
-        sorted((ROOT / "examples" / name).iterdir())
-        for name in ("experts", "others", "letters/experts")
-    ]
-    names = [path.name for pool in pools for path in pool]
-    unlike = ["llama", "gpt2", "gemma3", "task.json"]
-    assert [path.name for path in files] == [*names, "prompts.jsonl", "check.py", *unlike]
 
 
 def test_a_search_runs_from_the_wheel(
@@ -165,6 +164,20 @@ def test_a_search_runs_from_the_wheel(
     assert again == found
     assert (tmp_path / "run" / "best" / "adapter_model.safetensors").is_file()
     assert (tmp_path / "run" / "report.html").is_file()
+
+
+def test_the_demos_find_their_files_in_the_clone_that_is_installed(tmp_path: Path) -> None:
+    clone = copied(tmp_path / "clone")
+    python = installed(tmp_path / "venv", "-e", clone) / "bin" / "python"
+    files = [Path(line) for line in run(python, "-c", DEMOS, where=tmp_path).splitlines()]
+    assert all(path.is_relative_to(clone) and path.exists() for path in files)
+    pools = [
+        sorted((ROOT / "examples" / name).iterdir())
+        for name in ("experts", "others", "letters/experts")
+    ]
+    names = [path.name for pool in pools for path in pool]
+    unlike = ["llama", "gpt2", "gemma3", "task.json"]
+    assert [path.name for path in files] == [*names, "prompts.jsonl", "check.py", *unlike]
 
 
 def test_a_type_checker_finds_the_types_of_an_editable_install(tmp_path: Path) -> None:
