@@ -70,7 +70,8 @@ def minimize(
             `pyswarmopt/hybrid/memetic.py`) for a deterministic function of real coordinates,
             however many; its form with mutations in place of descents where some are
             integers or categories; its form with quadratic programs, which move whole numbers on
-            their grid, for up to 100 coordinates with constraints, some of them real. With noise it
+            their grid, for up to 100 coordinates with constraints, not all of them categories. With
+            noise it
             is `recipes.surrogate`, and `recipes.covariant` if there are integers, categories or
             constraints as well or constraints in an asynchronous search; above 100 coordinates
             `recipes.constriction` takes the place of both.
@@ -114,8 +115,8 @@ def minimize(
             >= 0; see `pyswarmopt.driver.problem.constraints`. An equality is met where it is off by
             at most 1e-4; `Result.maxcv` says by how much. By default `fun` is called where one is
             broken, too; what is not finite there does no harm. With ``keep_feasible=True`` in one
-            of SciPy's, with a recipe, noise, in an asynchronous search, without real coordinates
-            and above 100 of them it is not, unless no feasible point was found at all: then once,
+            of SciPy's, with a recipe, noise, in an asynchronous search, with categories alone and
+            above 100 coordinates it is not, unless no feasible point was found at all: then once,
             for the result.
         categorical: (D,) mask of the coordinates whose whole numbers low, low + 1, ..., high are
             labels without an order; for a list of choices, use the label as its index.

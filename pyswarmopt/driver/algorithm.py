@@ -29,8 +29,8 @@ def algorithm(options: Options, problem: Problem) -> Recipe | None:
     `pyswarmopt.hybrid`.
 
     That needs a deterministic function; with constraints (`pyswarmopt.hybrid.constrained`) also one
-    that may be called where they are broken, some real coordinates, and rounds that all return.
-    Where it cannot be used, it is the best swarm that can: `surrogate`, or `covariant` where costs
+    that may be called where they are broken, coordinates that are not all categories, and rounds
+    that all return. Where it cannot be used, it is the best swarm that can: `surrogate`, or `covariant` where costs
     are no quadratic; both make matrices of M x M numbers, so beyond `MATRIX_DIM` it is the ring of
     `constriction`. docs/evidence.md says how the defaults were chosen.
 
@@ -44,7 +44,8 @@ def algorithm(options: Options, problem: Problem) -> Recipe | None:
     if recipe is not None and not hasattr(recipe, "population"):
         raise ValueError(f"recipe={recipe!r}: use a name, a Recipe or None")
     in_rounds = not (constraints.strict or options.asynchronous)
-    by_amounts = problem.dim <= MATRIX_DIM and in_rounds and smooth.any()
+    moves = (smooth | problem.coding.integers).any()
+    by_amounts = problem.dim <= MATRIX_DIM and in_rounds and moves
     if recipe is not None or (not options.noisy and (by_amounts or not constraints)):
         return recipe
     recipes = _recipes("a search with noise or constraints that allow no descents")

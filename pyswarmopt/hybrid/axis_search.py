@@ -67,6 +67,7 @@ class AxisSearch(Run):
 
     x: Floats = given("D")  # the start; then the best coordinates put together
     cost: float = math.inf  # at x
+    steps: int = STEPS
     _: KW_ONLY
     points: list[list[float]] = field(default_factory=list)  # on each axis, ascending
     # that axis' part of the cost there
@@ -112,7 +113,7 @@ class AxisSearch(Run):
             gain += here - values[best]
             self.x[i] = points[best]
         self.cost -= gain
-        self.done = self.searched >= STEPS * len(self.x)
+        self.done = self.searched >= self.steps * len(self.x)
 
 
 def _next(t: Floats, v: Floats, refine: bool) -> float:

@@ -91,6 +91,11 @@ class CovarianceSwarm(Run):
         if len(self.batch) not in (0, self.population):
             raise ValueError(f"a population of {self.population} with {len(self.batch)} points")
 
+    @property
+    def width(self) -> float:
+        """The largest standard deviation, of the box."""
+        return self.sigma * float(self.lengths.max())
+
     def propose(self, random: np.random.Generator) -> Floats:
         normal = random.standard_normal((self.population, len(self.mean)))
         points = self.mean + self.sigma * (normal * self.lengths) @ self.axes.T
@@ -170,7 +175,7 @@ class CovarianceSwarm(Run):
         recent = self.bests[-(10 + math.ceil(30 * dim / self.population)) :]
         trivial = max(TRIVIAL_RANGE * self.first_range, 8 * EPS * abs(self.bests[-1]))
         flat = len(recent) < len(self.bests) and max(*recent, middle) - min(recent) <= trivial
-        collapsed = self.sigma * float(self.lengths.max()) < SMALLEST_SPREAD
+        collapsed = self.width < SMALLEST_SPREAD
         longest = 100 + 50 * (dim + 3) ** 2 / math.sqrt(self.population)
         self.done = self.done or flat or collapsed or self.iteration > longest or self._stagnates()
 

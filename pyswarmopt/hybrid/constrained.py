@@ -54,7 +54,7 @@ class ProgramDescent(Phase):
         """
         first = self.run is None or (s.swarm.run is None and not self.run.done)
         owed = s.swarm.spent > self.spent - self.granted
-        return bool(s.kinds.smooth.any()) and (first or owed)
+        return bool((s.kinds.smooth | s.kinds.whole).any()) and (first or owed)
 
     def begin(self, s: ConstrainedSearch) -> ConstrainedDescent:
         cost = s.best_cost
@@ -91,9 +91,10 @@ class PenaltySwarm(SwarmPhase):
 
     unit: float = 1.0  # of costs, so that the sum of a huge one and violations does not overflow
     weights: Floats = array("J")  # of the violations; none before the swarm has told any
+    worst: Floats = array("J")  # finite violations that the swarm has told
 
     def begin(self, s: PhasedSearch) -> CovarianceSwarm:
-        self.weights = NONE
+        self.weights = self.worst = NONE
         return super().begin(s)
 
     def learn(self, s: ConstrainedSearch, costs: Floats) -> None:
@@ -101,9 +102,11 @@ class PenaltySwarm(SwarmPhase):
 
     def merits(self, rows: Floats) -> Floats:
         """Cost and weighted violations, (m,), in units of cost, of points' cost and constraints,
-        (m, 1 + J); a missing cost counts as the worst of the others.
+        (m, 1 + J); a missing cost counts as the worst of the others, a missing violation as the worst
+        so far.
         """
-        costs, broken = rows[:, 0], np.maximum(rows[:, 1:], 0.0)
+        costs = rows[:, 0]
+        broken = self._known_violations(np.maximum(rows[:, 1:], 0.0))
         finite = np.isfinite(costs)
         costs = np.where(finite, costs, costs[finite].max() if finite.any() else 0.0)
         if not self.weights.any():
@@ -114,6 +117,16 @@ class PenaltySwarm(SwarmPhase):
         harder = np.minimum(HARDER * self.weights, HEAVIEST)
         self.weights = np.where(broken[int(merits.argmin())] > 0, harder, self.weights)
         return merits
+
+    def _known_violations(self, broken: Floats) -> Floats:
+        """Violations, (m, J), with numbers in the place of infinite ones.
+
+        As infinities they would all be alike, and the swarm would shrink beside them.
+        """
+        finite = np.isfinite(broken)
+        largest = np.where(finite, broken, 0.0).max(axis=0)
+        self.worst = np.maximum(self.worst, largest) if len(self.worst) else largest
+        return np.where(finite, broken, np.where(self.worst > 0, self.worst, 1.0))
 
 
 class ConstrainedSearch(PhasedSearch):

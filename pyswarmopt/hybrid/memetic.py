@@ -20,7 +20,10 @@ Its phases in their order are `MemeticSwarm.PHASES`; the first that is due has i
 6. `Mutate`, after 2,000 evaluations per dimension: mutations of the best point, an eighth of the
    swarm's evaluations. Each changes a few coordinates and keeps the others, which helps where
    coordinates belong to different functions.
-7. `SwarmPhase`, whose population doubles at each restart (IPOP: Auger & Hansen 2005, IEEE CEC).
+7. `Scan`, once in each run of the swarm, when it has become narrow: a few points along each axis
+   through the best point. Where coordinates have a meaning of their own, as parameters do, the basin
+   beside it is often one step along an axis away, which a narrow swarm does not see.
+8. `SwarmPhase`, whose population doubles at each restart (IPOP: Auger & Hansen 2005, IEEE CEC).
 
 Above 100 coordinates `LimitedMemory` and `SeparableSwarm` take the places of the two that keep
 matrices.
@@ -35,6 +38,7 @@ from typing import ClassVar
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.record import array
 from pyswarmopt.hybrid.axis_search import AxisSearch, SeparabilityTest
 from pyswarmopt.hybrid.cma_es import CovarianceSwarm, SeparableSwarm, default_population
 from pyswarmopt.hybrid.descent import (
@@ -48,9 +52,10 @@ from pyswarmopt.hybrid.proposals import Mutations, Proposals
 from pyswarmopt.hybrid.search import Phase, PhasedSearch
 
 MODELLED_DIM = 20  # the most parameters with a model of the costs
+MODELLED_NUMBERS = 1024  # the most coordinates, labels counted each, with one
 MATRIX_DIM = 100  # the most coordinates with matrices of D x D numbers
 MODELLED = 5  # evaluations per dimension that the model proposes
-BESIDE = 200  # points up to which the model also proposes where a round is waited for
+BESIDE = 200  # points up to which the model also proposes where a round is waited for, or at once
 ROUGH = 10  # in all, where the first descent's differences are no slopes
 FIRST_DESCENT = 100  # evaluations per dimension that the first descent has for itself
 # evaluations of later descents for each one of the swarm; of mutations as of descents behind
@@ -65,6 +70,8 @@ TEST_FIRST = 30  # coordinates from which on gradients are dear where no Hessian
 SEPARABLE_DESCENT = 10
 # difference of two costs of a point, as a share of the differences that the gradient comes from
 NOISE = 0.01
+SCANNED = 16  # points on each axis through the best point, when the swarm has become narrow
+NARROW = 1e-3  # the widest standard deviation of such a swarm, as a share of the box
 LEAST_DESCENT = 3  # evaluations per dimension without which gradients are of no use
 
 
@@ -80,7 +87,8 @@ class ModelPhase(Phase):
 
     def due(self, s: PhasedSearch) -> bool:
         if self.run is None:
-            return s.kinds.count <= MODELLED_DIM
+            few_numbers = len(s.kinds.levels) <= MODELLED_NUMBERS
+            return s.kinds.count <= MODELLED_DIM and few_numbers
         return not self.run.done
 
     def over(self, s: PhasedSearch) -> bool:
@@ -90,7 +98,15 @@ class ModelPhase(Phase):
         last = self.points(s)
         budget = last if s.max_evals is None else min(s.max_evals, last)
         first = min(max(4, s.kinds.count + 1), max(3, budget // 4))
-        return Proposals(s.kinds, first, last, s.population or 1)
+        return Proposals(s.kinds, first, last, self._at_once(s, last))
+
+    def _at_once(self, s: PhasedSearch, last: int) -> int:
+        """Points that are proposed at a time: a population, but none that may not be evaluated, and not
+        so many that proposing them takes minutes.
+        """
+        population = s.population or 1
+        affordable = population if s.max_evals is None else min(population, s.max_evals)
+        return min(affordable, max(last, BESIDE))
 
     def propose(self, s: PhasedSearch) -> Floats:
         if self.run is not None:
@@ -240,12 +256,55 @@ class Mutate(Phase):
 
 
 @dataclass(repr=False, eq=False)
+class Scan(Phase):
+    """A short search along each axis through the best point, once in each run of the swarm."""
+
+    name = "scan"
+    kinds = (AxisSearch,)
+    beside_swarm: int = 0  # the population of the latest one beside which it began
+    tried: float = math.inf  # best cost when it began
+    credit: str = ""  # who found the point that it looks along from: what it finds is theirs, too
+    origin: Floats = array("D")  # that point
+
+    def due(self, s: MemeticSwarm) -> bool:
+        begun = self.run is not None and not self.run.done
+        return begun or (self._is_new(s) and s.swarm.is_narrow and s.box.dim <= MATRIX_DIM)
+
+    def _is_new(self, s: MemeticSwarm) -> bool:
+        """Whether neither this run of the swarm nor this best point has had one, nor every axis a
+        search of its own.
+        """
+        unseen = s.swarm.population > self.beside_swarm and s.known_cost < self.tried
+        return unseen and s.has_slopes and not s.test.separable
+
+    def begin(self, s: MemeticSwarm) -> AxisSearch:
+        self.beside_swarm = s.swarm.population
+        self.tried = s.known_cost
+        self.credit = s.best_by
+        self.origin = s.best_unit()
+        return AxisSearch(s.best_unit(), s.known_cost, SCANNED)
+
+    def learn(self, s: MemeticSwarm, costs: Floats) -> None:
+        """Have the next descent begin where it has found another basin."""
+        super().learn(s, costs)
+        if s.best_by == self.name:
+            s.best_by = self.credit
+        if self.run.done and np.abs(s.best_unit() - self.origin).max() > NARROW:
+            s.descent.run = None
+
+
+@dataclass(repr=False, eq=False)
 class SwarmPhase(Phase):
     """A swarm that adapts its covariance; each new one is larger."""
 
     name = "swarm"
     kinds = (CovarianceSwarm, SeparableSwarm)
     population: int = 0  # of the present one
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether the present one has found its place."""
+        return self.run is not None and (self.run.done or self.run.width < NARROW)
 
     def due(self, s: PhasedSearch) -> bool:
         return True
@@ -296,7 +355,7 @@ class MemeticSwarm(PhasedSearch):
         target: stop when the best value is at least as good.
         population: particles of the first swarm, which doubles at restarts: 4 if it is less, by
             default 4 + 3 ln D; and how many points the Gaussian process proposes at a time, by
-            default one.
+            default one, at most 200.
 
     Raises:
         ValueError: arguments that do not fit each other.
@@ -311,13 +370,14 @@ class MemeticSwarm(PhasedSearch):
         True
     """
 
-    PHASES: ClassVar = (ModelPhase, Check, Test, Descent, Axes, Mutate, SwarmPhase)
+    PHASES: ClassVar = (ModelPhase, Check, Test, Descent, Axes, Mutate, Scan, SwarmPhase)
     model: ModelPhase
     repeat: Check
     test: Test
     descent: Descent
     axes: Axes
     mutations: Mutate
+    scan: Scan
     swarm: SwarmPhase
 
     @property

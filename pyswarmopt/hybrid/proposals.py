@@ -109,7 +109,8 @@ def most_promising(
     leaders = points[np.argsort(scores, kind="stable")[:AROUND]]
     widths = np.tile(np.repeat(WIDTHS, EACH), len(leaders))
     near = kinds.neighbours(np.repeat(leaders, len(WIDTHS) * EACH, axis=0), widths, random)
-    candidates = np.concatenate([kinds.snap(random.random((SPREAD, len(kinds.levels)))), near])
+    first = np.concatenate([kinds.snap(random.random((SPREAD, len(kinds.levels)))), near])
+    candidates = first
     for width in WIDTHS[1:]:
         top = candidates[np.argsort(-merit(candidates), kind="stable")[:KEPT]]
         near = kinds.neighbours(
@@ -117,9 +118,11 @@ def most_promising(
         )
         candidates = np.concatenate([top, near])
     taken = points.view(np.int64)  # bit for bit
-    for i in np.argsort(-merit(candidates), kind="stable"):
-        if not (taken == candidates[i].view(np.int64)).all(axis=1).any():
-            return candidates[i]
+    # on a small grid all that are left may be taken
+    for some in candidates, first:
+        for i in np.argsort(-merit(some), kind="stable"):
+            if not (taken == some[i].view(np.int64)).all(axis=1).any():
+                return some[i]
     return kinds.snap(random.random((1, len(kinds.levels))))[0]
 
 

@@ -13,7 +13,7 @@ from constrained_problems import PROBLEMS
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy.optimize import nnls
+from scipy.optimize import LinearConstraint, nnls
 
 import pyswarmopt as pso
 from pyswarmopt.driver.problem.constraints import ranked
@@ -230,3 +230,63 @@ def test_the_nearest_rounding_is_among_those_by_chance_and_the_best_expected_com
     assert expected == sorted(expected) and counts[0] == min(
         counts, key=lambda n: descent._expected(0.1 * np.array(n))
     )
+
+
+# --- whole numbers alone, every combination tried ---
+
+TARGETS, SPREADS = np.array([50.0, 120.0, 70.0]), np.array([1.0, 4.0, 9.0])
+
+
+def three_that_sum_to_300():
+    def fun(x):
+        return float(((x - TARGETS) ** 2 / SPREADS).sum())
+
+    whole = ((a, b, 300 - a - b) for a in range(301) for b in range(301 - a))
+    best = min(fun(np.array(x)) for x in whole)
+    return fun, [(0, 300)] * 3, LinearConstraint([[1, 1, 1]], 300, 300), best
+
+
+def three_within_a_ball():
+    def fun(x):
+        return float(-(x[0] + 1) * np.log1p(x[1]) - 3 * np.sqrt(x[2] * x[0]))
+
+    whole = map(np.array, itertools.product(range(21), repeat=3))
+    best = min(fun(x) for x in whole if x @ x <= 300)
+    return fun, [(0, 20)] * 3, lambda x: x @ x - 300, best
+
+
+def twelve_to_take_or_leave():
+    random = np.random.default_rng(3)
+    worth, weight = random.integers(5, 40, 12), random.integers(5, 30, 12)
+    whole = np.array(list(itertools.product([0, 1], repeat=12)))
+    most = 0.45 * weight.sum()
+    best = -(whole @ worth)[whole @ weight <= most].max()
+    return lambda x: -float(x @ worth), [(0, 1)] * 12, lambda x: x @ weight - most, best
+
+
+@pytest.mark.parametrize(
+    ("problem", "calls"),
+    [(three_that_sum_to_300, 300), (three_within_a_ball, 300), (twelve_to_take_or_leave, 1000)],
+)
+def test_the_best_of_all_whole_numbers_is_found(problem, calls):
+    fun, bounds, constraint, best = problem()
+    for seed in range(4):
+        options = {"integrality": True, "constraints": constraint, "max_evals": calls}
+        r = pso.minimize(fun, bounds, seed=seed, **options)
+        assert r.success and r.fun == pytest.approx(best, rel=1e-12)
+
+
+# --- constraints that have no value at some points ---
+
+
+@pytest.mark.parametrize(
+    ("outside", "best"), [(lambda x: x[0] < 1, 1.0), (lambda x: x @ x < 4, 4.0)]
+)
+def test_where_a_constraint_is_nan_the_search_comes_as_near_as_where_it_is_a_number(outside, best):
+    for nothing in (math.nan, 1e3):
+        for seed in (0, 5, 7):
+            r = pso.minimize(
+                lambda x: float(x @ x), [(-5, 5)] * 3, max_evals=1000, seed=seed,
+                constraints=lambda x, nothing=nothing: nothing if outside(x) else -1.0,
+            )  # fmt: skip
+            assert r.success and best <= r.fun < 1.02 * best

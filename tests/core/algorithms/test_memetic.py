@@ -445,3 +445,49 @@ def test_a_short_run_is_as_good_as_it_was(recipe):
 
     found = area([measure(solver, problem, 1000) for problem in control(5, [1])])
     assert found > 0.93 * AREAS[recipe]  # another BLAS rounds otherwise, and runs part from there
+
+
+# --- the basin beside the best point ---
+
+
+def ackley_beside_its_centre(x):
+    """On a box without its centre: at each point with coordinates near -3, -4, ... is a minimum, at
+    -2.98 in all of them the least.
+    """
+    waves = math.exp(np.mean(np.cos(2 * np.pi * x)))
+    return float(-20 * math.exp(-0.2 * math.sqrt(np.mean(x**2))) - waves + 20 + math.e)
+
+
+def test_a_basin_one_step_along_an_axis_away_is_found():
+    """By symmetry the optimum is on the diagonal, where SciPy finds it; SciPy's differential evolution
+    finds it as often.
+    """
+    on_diagonal = optimize.minimize_scalar(
+        lambda t: ackley_beside_its_centre(np.full(5, t)), bounds=(-3.2, -2.8), method="bounded"
+    )
+    for seed in (0, 1, 4, 6):
+        r = pso.minimize(ackley_beside_its_centre, [(-10, -2.5)] * 5, max_evals=2000, seed=seed)
+        assert on_diagonal.fun - 1e-9 < r.fun < 1.01 * on_diagonal.fun
+
+
+@pytest.mark.parametrize(
+    ("fun", "scans"),
+    [
+        (ackley_beside_its_centre, True),
+        (pso.functions.rastrigin, False),  # each axis has a search of its own
+    ],
+)
+def test_the_axes_are_looked_along_once_in_a_run_of_the_swarm(fun, scans):
+    search, runs, begun = MemeticSwarm([(-10, -2.5)] * 3, seed=0), set(), []
+    while search.evaluations < 3000:
+        x = search.ask()
+        if search.turn == "swarm":
+            runs.add(search.swarm.population)
+        if search.turn == "scan" and search.scan.run.searched == 0:
+            begun.append((search.swarm.population, search.best.value))
+        search.tell(x, [fun(row) for row in x])
+    assert len(runs) > 1 and bool(begun) == scans
+    populations, costs = zip(*begun, strict=True) if begun else ((), ())
+    assert len(set(populations)) == len(populations) and set(populations) <= runs
+    assert list(costs) == sorted(set(costs), reverse=True)
+    assert search.scan.spent <= len(begun) * 16 * 4

@@ -18,6 +18,7 @@ from pyswarmopt.hybrid.proposals import (
     expected_improvement,
     most_promising,
 )
+from pyswarmopt.testing import Watched
 
 # A real number, an integer from -1 to 3, a category of three labels.
 CODING = make_coding((np.array([-2.0, -1.0, 0.0]), np.array([2.0, 3.0, 2.0])), [0, 1, 0], [0, 0, 1])
@@ -255,3 +256,34 @@ def test_a_population_is_proposed_at_once():
         sizes.append(len(x))
     assert set(sizes[2:]) == {6}
     assert search.best.value < 0.1
+
+
+@pytest.mark.parametrize("space", [{"a": pso.integer(0, 11)},
+                                   {"a": pso.integer(1, 4), "b": ["x", "y", "z"]}])  # fmt: skip
+def test_no_point_of_a_small_grid_is_left_out_while_others_are_called_again(space):
+    """With values that are all alike, twice as many calls as there are points."""
+    for seed in range(3):
+        fun = Watched(lambda params: 0.0)
+        pso.minimize(fun, space=space, max_evals=24, seed=seed)
+        called = [tuple(params.values()) for params in fun.points]
+        assert len(set(called)) == len(set(called[:16])) == 12
+
+
+def test_a_large_population_is_not_proposed_beyond_what_may_be_called():
+    for dim, population, most, limit in (5, 1000, 40, 40), (2, 10_000, None, 200):
+        search = pso.MemeticSwarm([(-5, 5)] * dim, seed=0, population=population, max_evals=most)
+        sizes = []
+        while search.turn in ("start", "model") and search.evaluations < 40:
+            x = search.ask()
+            if search.turn == "model":
+                sizes.append(len(x))
+            search.tell(x, pso.functions.sphere(x))
+        assert max(sizes) == limit
+
+
+def test_thousands_of_labels_have_no_model():
+    for labels, turn in (3, "model"), (2000, "mutations"):
+        coding = make_coding((np.zeros(1), np.array([labels - 1.0])), None, [True])
+        search = MixedSearch(coding.bounds(), seed=0, kinds=coding.kinds)
+        search.ask()
+        assert search.turn == turn
