@@ -265,7 +265,7 @@ def test_no_point_of_a_small_grid_is_left_out_while_others_are_called_again(spac
     for seed in range(3):
         fun = Watched(lambda params: 0.0)
         pso.minimize(fun, space=space, max_evals=24, seed=seed)
-        called = [tuple(params.values()) for params in fun.points]
+        called = [tuple(params.item().values()) for params in fun.points]
         assert len(set(called)) == len(set(called[:16])) == 12
 
 
