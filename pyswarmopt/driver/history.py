@@ -140,7 +140,7 @@ class History:
             self._stride *= 2
             kept = self._rows.all
             self._rows = _Rows(kept[kept[:, 0] % self._stride == 0])
-        if iteration % self._stride == 0:
+        if iteration % self._stride == 0 and len(rows):
             self._rows.add(rows)
 
     def first_value(self) -> float:

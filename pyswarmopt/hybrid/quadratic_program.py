@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import bisect
+
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 
 TOLERANCE = 1e-12  # of a gradient, relative to its terms, that counts as none
+MANY = 256  # rows, and four for each coordinate, above which the primal is solved
+NEWTON_STEPS = 100
 
 
 def nonnegative_least_squares(a: Floats, b: Floats) -> Floats:
@@ -74,9 +78,72 @@ def quadratic_program(
         ([1.5, -0.5], [0.5])
     """
     factor = np.linalg.cholesky(hessian)
+    if len(rows) > max(MANY, 4 * len(gradient)):
+        return _primal(hessian, gradient, rows, limits, multipliers, softness)
     root = np.sqrt(softness)
     a = np.concatenate([np.linalg.solve(factor, rows.T), root * np.eye(len(rows))])
     b = np.concatenate([-np.linalg.solve(factor, gradient), root * multipliers - limits / root])
     solution = nonnegative_least_squares(a, b)
     direction = np.linalg.solve(hessian, -(gradient + rows.T @ solution))
     return direction.astype(np.float64, copy=False), solution
+
+
+def _primal(
+    hessian: Floats,
+    gradient: Floats,
+    rows: Floats,
+    limits: Floats,
+    multipliers: Floats,
+    softness: float,
+) -> tuple[Floats, Floats]:
+    """As `quadratic_program`, where there are far more rows than coordinates and the dual is large.
+
+    The dual's term makes the primal one of D numbers without limits: a row that is broken beyond
+    what its multiplier pays for costs the square of that over twice the softness. It is a quadratic
+    between the places where a row begins to count, so Newton's method with exact line searches ends.
+    """
+
+    def dual(d: Floats) -> Floats:
+        return np.maximum(multipliers + (rows @ d - limits) / softness, 0.0)
+
+    d = np.zeros(len(gradient))
+    for _ in range(NEWTON_STEPS):
+        solution = dual(d)
+        slope = gradient + hessian @ d + rows.T @ solution
+        terms = np.abs(gradient) + np.abs(rows).T @ solution
+        if (np.abs(slope) <= TOLERANCE * terms).all():
+            break
+        counting = rows[solution > 0]
+        step = -np.linalg.solve(hessian + counting.T @ counting / softness, slope)
+        length = _lowest(
+            slope=float((gradient + hessian @ d) @ step),
+            bend=float(step @ hessian @ step),
+            moves=rows @ step,
+            starts=multipliers + (rows @ d - limits) / softness,
+            softness=softness,
+        )
+        if not (length * np.abs(step) > TOLERANCE * np.abs(d)).any():
+            break
+        d = d + length * step
+    return d, dual(d)
+
+
+def _lowest(slope: float, bend: float, moves: Floats, starts: Floats, softness: float) -> float:
+    """The t >= 0 where slope + bend t + sum_j moves_j max(starts_j + moves_j t / softness, 0), which
+    rises, is 0.
+    """
+    rates = moves / softness
+    with np.errstate(divide="ignore", invalid="ignore"):
+        turns = np.unique(np.where(rates != 0, -starts / rates, 0.0))
+    turns = turns[turns > 0]
+    turns = np.concatenate([[0.0], turns])
+
+    def below(t: float) -> bool:
+        return bool(slope + bend * t + moves @ np.maximum(starts + rates * t, 0.0) < 0)
+
+    last = max(bisect.bisect_left(turns, True, key=lambda t: not below(t)) - 1, 0)
+    begin = turns[last]
+    inside = turns[last : last + 2].mean() if last + 1 < len(turns) else begin + 1.0
+    counting = starts + rates * inside > 0
+    fixed = slope + moves[counting] @ starts[counting]
+    return max(float(-fixed / (bend + moves[counting] @ rates[counting])), float(begin))

@@ -70,6 +70,24 @@ def test_a_quadratic_program_has_the_value_that_enumeration_finds(root, gradient
     assert (multipliers >= 0).all() and (rows @ d <= limits + 1e-5).all()
 
 
+@pytest.mark.parametrize("room", [1.0, -1.0], ids=["some room", "none"])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_quadratic_program_of_many_rows_meets_the_conditions_of_its_optimum(seed, room):
+    """It is convex, so these suffice: no slope, and multipliers that pay for what breaks a row (Wright
+    1998), also where limits contradict each other.
+    """
+    random, softness = np.random.default_rng(seed), 1e-6
+    root, gradient = random.normal(size=(4, 4)), random.normal(size=4)
+    hessian = root @ root.T + np.eye(4)
+    rows, before = random.normal(size=(400, 4)), np.maximum(random.normal(size=400), 0)
+    limits = room * random.random(400)
+    d, multipliers = quadratic_program(hessian, gradient, rows, limits, before, softness)
+    paid = np.maximum(before + (rows @ d - limits) / softness, 0)
+    assert multipliers == pytest.approx(paid, rel=1e-9) and (multipliers > 0).any()
+    slope = gradient + hessian @ d + rows.T @ multipliers
+    assert np.abs(slope).max() < 1e-7 * (1 + multipliers.sum())
+
+
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_problems_with_known_optima_are_solved(name):
     problem = PROBLEMS[name]

@@ -54,6 +54,14 @@ def test_history_stays_within_its_limit_and_evenly_spaced(limit, rounds):
     assert rounds - kept[-1] <= max(1, 2 * rounds // limit + 1)
 
 
+def test_an_iteration_without_evaluations_adds_no_particles():
+    history = pso.History("particles")
+    for count in (0, 2, 0, 3):
+        history.add(len(history), 0, 0.0, np.zeros(count), np.ones((count, 4)))
+    assert len(history) == 5
+    assert [record.x.tolist() for record in history[3:]] == [[1.0] * 4] * 2
+
+
 @given(
     limit=st.integers(2, 9),
     particles=st.integers(1, 50),
