@@ -6,16 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.tokens.kept import Kept, text_bytes
 from pyswarmopt_llm.tokens.members import SeveralModels, check_answers
 
 MESSAGE_TOKENS = 64  # most tokens of a message
-# Rounds of questions whose answers are kept. A swarm comes back to the same graphs, graphs share
-# their beginnings, and greedy answers are the same every time.
-_ROUNDS = 512
 _LEAD = "Others have answered the question below. They may be wrong.\n"
 
 
@@ -58,8 +55,10 @@ class GraphEngine(SeveralModels):
         self._engines = list(members.values())
         self.dtype = self._engines[0].dtype
         self._graph: tuple[Node, ...] = ()
-        self._write = lru_cache(_ROUNDS)(self._write_anew)
-        self._score = lru_cache(_ROUNDS)(self._score_anew)
+        # A swarm comes back to the same graphs, graphs share their beginnings, and greedy answers
+        # are the same every time.
+        self._written: Kept[tuple[str, ...]] = Kept(text_bytes)
+        self._scored: Kept[tuple[float, ...]] = Kept(text_bytes)
 
     def load(self, patch: Patch) -> None:
         """Take a graph of these members; nothing is computed."""
@@ -99,13 +98,20 @@ class GraphEngine(SeveralModels):
         pairs = zip(prompts, by_prompt, strict=True)
         return tuple(fitting_turn(engine, prompt, said, new) for prompt, said in pairs)
 
-    def _write_anew(self, expert: int, turns: tuple[str, ...], new: int) -> tuple[str, ...]:
+    def _write(self, expert: int, turns: tuple[str, ...], new: int) -> tuple[str, ...]:
         engine = self._engines[expert]
-        return tuple(engine.generate([*map(engine.chat, turns)], new))
+        return self._written.get(
+            (expert, turns, new), lambda: tuple(engine.generate([*map(engine.chat, turns)], new))
+        )
 
-    def _score_anew(self, expert: int, pairs: tuple[tuple[str, str], ...]) -> tuple[float, ...]:
+    def _score(self, expert: int, pairs: tuple[tuple[str, str], ...]) -> tuple[float, ...]:
         engine = self._engines[expert]
-        return tuple(engine.loglikelihood([(engine.chat(turn), text) for turn, text in pairs]))
+        return self._scored.get(
+            (expert, pairs),
+            lambda: tuple(
+                engine.loglikelihood([(engine.chat(turn), text) for turn, text in pairs])
+            ),
+        )
 
 
 def with_messages(question: str, messages: Sequence[str]) -> str:

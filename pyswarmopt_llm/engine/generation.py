@@ -279,7 +279,8 @@ class ReplyCache(Cache):
         sources = batch.heads[batch.target_head] // batch.input_ids.shape[1]
         for index, layer in enumerate(recorded.layers):
             if index == len(self.layers):
-                self.layers.append(_ReplyLayer(layer.keys, self._positions.shape, self._start))
+                states = (layer.keys, layer.values)
+                self.layers.append(_ReplyLayer(*states, self._positions.shape, self._start))
             own = self.layers[index]
             for store, states in ((own.keys, layer.keys), (own.values, layer.values)):
                 tail = states[:, :, n_prefix:]
@@ -302,20 +303,22 @@ class ReplyCache(Cache):
 
 
 class _ReplyLayer(DynamicLayer):
-    """One layer's keys and values, (R, heads, columns, head_dim) with room for all tokens.
+    """One layer's keys and values, (R, heads, columns, head_dim) with room for all tokens; those of
+    latent attention differ in size.
 
     Args:
-        states: keys of any tokens, for heads, size, dtype and device.
+        keys: of any tokens, for heads, size, dtype and device.
+        values: likewise.
         shape: number of rows and of columns.
         end: number of columns that are filled before the first `update`.
     """
 
-    def __init__(self, states: Tensor, shape: Sequence[int], end: int) -> None:
+    def __init__(self, keys: Tensor, values: Tensor, shape: Sequence[int], end: int) -> None:
         super().__init__()
         self.is_initialized, self._end = True, end
-        size = shape[0], states.shape[1], shape[1], states.shape[3]
         # Zeros: what is hidden is multiplied by 0, which makes nan of what is not finite.
-        self.keys, self.values = states.new_zeros(size), states.new_zeros(size)
+        self.keys = keys.new_zeros(shape[0], keys.shape[1], shape[1], keys.shape[3])
+        self.values = values.new_zeros(shape[0], values.shape[1], shape[1], values.shape[3])
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object

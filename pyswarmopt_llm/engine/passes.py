@@ -14,6 +14,7 @@ from torch import Tensor
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 from pyswarmopt_llm.common.errors import UndefinedModelError
+from pyswarmopt_llm.common.hardware import out_of_memory
 from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.engine.batching import Batch, BatchPlan, TokenPair, build_plan
 from pyswarmopt_llm.engine.packed_attention import NAME as PACKED
@@ -152,11 +153,108 @@ class Decoder(Protocol):
 
 
 def passes_of(model: Any) -> Passes:
-    """The forward passes of a model: planned ones where its architecture takes them."""
-    if attention_windows(model) is not None:
-        return Passes(model)
-    passes: Passes = plain_passes(model)
-    return passes
+    """The forward passes of a model: planned ones where its architecture takes them, and where two
+    short texts have the same logits alone and in a batch.
+    """
+    counts = _counts_positions(model)
+    if counts and attention_windows(model) is not None:
+        passes = Passes(model)
+        if _agree(passes):
+            return passes
+    plain: Passes = plain_passes(model, counts)
+    return plain
+
+
+# Differences of logits, in units of their spread: of the same pass, and of another one, by rounding.
+_SAME, _NEAR, _NEAR_IN_HALF = 1e-3, 0.02, 0.3
+
+
+def _probes(model: Any) -> list[TokenPair]:
+    """Two texts that begin alike, of tokens that stand for themselves: no padding among them."""
+    config = model.config.get_text_config()
+    special = {config.pad_token_id, config.bos_token_id, config.eos_token_id}
+    size = int(model.get_output_embeddings().weight.shape[0])
+    ids = [token for token in range(min(size, 12)) if token not in special]
+    return [(tuple(ids[:3]), tuple(ids[3:5])), (tuple(ids[:2] + ids[4:]), tuple(ids[1:3]))]
+
+
+@torch.no_grad()
+def _alone(model: Any, pair: TokenPair, **options: Any) -> Tensor:
+    """The logits of a text, (T, V) float32, as the model by itself reads it."""
+    ids = torch.tensor([[*pair[0], *pair[1]]], device=model.device)
+    logits: Tensor = model(input_ids=ids, **options).logits[0]
+    return logits.float()
+
+
+def _apart(a: Tensor, b: Tensor) -> float:
+    """How far logits are from others, in units of the spread of those."""
+    spread = (b - b.mean(-1, keepdim=True)).norm()
+    return float((a - b).norm() / spread.clamp(min=torch.finfo(b.dtype).tiny))
+
+
+def _counts_positions(model: Any) -> bool:
+    """Whether the positions of a text that is given without them are 0, 1, 2, ...; those of RoBERTa
+    begin after its padding.
+    """
+    if "position_ids" not in inspect.signature(model.forward).parameters:
+        return True
+    pair, _ = _probes(model)
+    positions = torch.arange(len(pair[0] + pair[1]), device=model.device)[None]
+    return not _apart(_alone(model, pair, position_ids=positions), _alone(model, pair)) > _SAME
+
+
+@torch.no_grad()
+def _agree(passes: Passes) -> bool:
+    """Whether two texts that begin alike have in planned batches the logits that they have alone."""
+    pairs = _probes(passes.model)
+    tolerance = _NEAR if passes.model.dtype == torch.float32 else _NEAR_IN_HALF
+    alone = [_alone(passes.model, pair) for pair in pairs]
+    try:
+        plan = passes.plan(pairs, sum(len(context + rest) for context, rest in pairs))
+        prefix = passes.prefix(plan.prefix)
+        differences = [
+            _apart(logits, alone[pair][place])
+            for batch in plan.batches
+            for pair, place, logits in _placed(batch, passes.logits(batch, prefix).float(), pairs)
+        ]
+    except UndefinedModelError:  # said where the model is used
+        return True
+    except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
+        if out_of_memory(error):
+            raise
+        return False
+    return not max(differences) > tolerance
+
+
+def _placed(
+    batch: Batch, logits: Tensor, pairs: Sequence[TokenPair]
+) -> Iterator[tuple[int, int, Tensor]]:
+    """Pair, place in its text, and the logits there, of all tokens that are predicted."""
+    targets = zip(batch.target_head.tolist(), batch.target_pair.tolist(), strict=True)
+    places = [len(context) - 1 for context, _ in pairs]
+    for head, pair in targets:
+        yield pair, places[pair], logits[head]
+        places[pair] += 1
+
+
+def turning_length(config: Any) -> int | None:
+    """Tokens up to which a model reads texts in one way, and longer ones in another: rotary
+    embeddings of the kind longrope (Ding et al. 2024, arXiv 2402.13753) have two sets of factors,
+    of which the longest text of a batch chooses; None for all others.
+
+    Example:
+        >>> from transformers import LlamaConfig
+        >>> turning_length(LlamaConfig())
+    """
+    config = config.get_text_config()
+    rope = getattr(config, "rope_parameters", None) or {}
+    kinds = [one for one in rope.values() if isinstance(one, dict)] or [rope]
+    for kind in kinds:
+        if kind.get("rope_type") in ("longrope", "dynamic"):
+            stated = kind.get("original_max_position_embeddings")
+            own = getattr(config, "original_max_position_embeddings", None)
+            return int(stated or own or config.max_position_embeddings)
+    return None
 
 
 def undefined(name: str, dtype: torch.dtype) -> UndefinedModelError:
@@ -180,6 +278,7 @@ class Passes:
         model: as given.
         name: of the model with what was added to it, for error messages.
         windows: from `attention_windows`; empty where batches are not planned.
+        turns_at: from `turning_length`.
         note: what to know of them; "" for nothing.
     """
 
@@ -188,15 +287,20 @@ class Passes:
     def __init__(self, model: Any) -> None:
         self.model, self.name = model, "the base"
         self.windows = attention_windows(model) or {}
+        self.turns_at = turning_length(model.config)
 
     def plan(self, pairs: Sequence[TokenPair], batch_tokens: int) -> BatchPlan:
         """The batches of pairs; see `build_plan`."""
-        return build_plan(pairs, batch_tokens)
+        return build_plan(pairs, batch_tokens, self.turns_at)
 
     def decoder(
         self, prompts: Sequence[Sequence[int]], max_new_tokens: int, batch_tokens: int
     ) -> Decoder:
         """A decoder of prompts, given as token ids."""
+        longest = max(map(len, prompts)) + max_new_tokens - 1
+        if self.turns_at is not None and longest > self.turns_at:
+            plain: Decoder = plain_passes(self.model).decoder(prompts, max_new_tokens, batch_tokens)
+            return plain
         decoder: Decoder = planned_decoder(self, prompts, max_new_tokens, batch_tokens)
         return decoder
 

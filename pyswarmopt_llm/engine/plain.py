@@ -23,13 +23,22 @@ _STATES = ("past_key_values", "cache_params", "state")  # as models of transform
 
 
 class PlainPasses(Passes):
-    """See `Passes`."""
+    """See `Passes`.
 
-    def __init__(self, model: Any) -> None:
+    Args:
+        model: a transformers causal LM.
+        counts: whether the positions of its texts are 0, 1, 2, ...
+    """
+
+    def __init__(self, model: Any, counts: bool = True) -> None:
         super().__init__(model)
+        self.windows = {}
+        # told, since not every cache knows how many tokens it has read
+        known = inspect.signature(model.forward).parameters
+        self.tells_positions = counts and "position_ids" in known
         kind = model.config.get_text_config().model_type
         self.note = (
-            f"{kind}: its layers do not take a mask for each token, so every text is read whole "
+            f"{kind}: it does not take a mask and a position for each token, so every text is read whole "
             "and nothing that texts share is computed once: slower, with the same results"
         )
 
@@ -78,8 +87,6 @@ class PlainDecoder(Decoder):
         ]
         self._rows = list(range(len(prompts)))
         self._latest = torch.zeros(len(prompts), dtype=torch.int64)
-        # told, since not every cache knows how many tokens it has read
-        self._positions = "position_ids" in inspect.signature(passes.model.forward).parameters
 
     def read(self) -> Tensor:
         """See `Decoder.read`."""
@@ -103,9 +110,12 @@ class PlainDecoder(Decoder):
 
     def _after(self, texts: _Texts) -> Tensor:
         """The logits after the texts, (R, V); without a state they are read from the beginning."""
+        turns_at = self._passes.turns_at
+        if turns_at is not None and texts.ids.shape[1] == turns_at + 1:
+            texts.state = {}  # of the other way to read
         ids = texts.ids[:, -1:] if texts.state else texts.ids
         options = dict(texts.state)
-        if self._positions:
+        if self._passes.tells_positions:
             positions = torch.arange(texts.ids.shape[1])[-ids.shape[1] :]
             options["position_ids"] = positions.expand(ids.shape).to(self._passes.model.device)
         ends = torch.arange(1, len(ids) + 1) * ids.shape[1] - 1

@@ -17,6 +17,7 @@ from pyswarmopt_llm.engine.generation import decode
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.tokens.byte_beam import byte_pieces
 from pyswarmopt_llm.tokens.fusion import TOKEN_FUSIONS, token_pieces
+from pyswarmopt_llm.tokens.kept import Kept, text_bytes
 from pyswarmopt_llm.tokens.members import SeveralModels, check_members
 from pyswarmopt_llm.tokens.mixing import OptionTable, ask_members, log_mixture
 from pyswarmopt_llm.tokens.reading import TextModel
@@ -60,7 +61,9 @@ class MixtureEngine(SeveralModels):
         self.same_tokenizer = same_tokenizer([member.tokenizer for member in members.values()])
         self.fusion = self._fusion(fusion)
         self._text_models: dict[int, TextModel] = {}
-        self._tables: dict[tuple[tuple[str, str], ...], OptionTable] = {}
+        self._tables: Kept[OptionTable] = Kept(
+            lambda pairs, table: text_bytes(pairs) + table.logprobs.nbytes + table.owner.nbytes
+        )
 
     def _fusion(self, name: str) -> str:
         if name == "auto":
@@ -91,10 +94,8 @@ class MixtureEngine(SeveralModels):
         Raises:
             UserError: a member gives NaN, or a text is too long for it.
         """
-        key = tuple(pairs)
-        if key not in self._tables:
-            self._tables[key] = ask_members(self.members, pairs, self.same_tokenizer)
-        return self._tables[key].loglikelihood(self.weights)
+        ask = partial(ask_members, self.members, pairs, self.same_tokenizer)
+        return self._tables.get(tuple(pairs), ask).loglikelihood(self.weights)
 
     def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
         """Greedy answers to user turns, special tokens left out; with different tokenizers, one

@@ -107,7 +107,7 @@ class Text:
         layers: Layers = []
         known = 0
         if self._before is not None:
-            known = self._shared_with(self._before)
+            known = 0 if self._turned(self._before) else self._shared_with(self._before)
             earlier = self._before._outcome[2]
             layers = [(k[..., :known, :], v[..., :known, :]) for k, v in earlier]
             self._before = None  # its memory is needed no more
@@ -127,6 +127,11 @@ class Text:
         total = texts.sum() + end
         keys_and_values = [(layer.keys, layer.values) for layer in cache.layers]
         return texts / total, float(end / total), keys_and_values
+
+    def _turned(self, earlier: Text) -> bool:
+        """Whether the model reads this text in another way than an earlier one (`turning_length`)."""
+        turns_at = self.text_model.engine.passes.turns_at
+        return turns_at is not None and (len(self.ids) > turns_at) != (len(earlier.ids) > turns_at)
 
     def _shared_with(self, earlier: Text) -> int:
         """Tokens that this text and an earlier one begin with; one token at least is left to

@@ -37,12 +37,11 @@ def token_bytes(tokenizer: Any) -> list[bytes | None]:
     state = _state(tokenizer)
     decode = _decoder(state)
     special = {int(added["id"]) for added in state["added_tokens"] if added["special"]}
-    written = {int(added["id"]): str(added["content"]) for added in state["added_tokens"]}
     vocabulary = tokenizer.get_vocab()
     stands_for: list[bytes | None] = [None] * (max(vocabulary.values()) + 1)
     for token, i in vocabulary.items():
         if i not in special:
-            stands_for[i] = written[i].encode() if i in written else decode(token)
+            stands_for[i] = decode(token)  # an added one goes through the same decoder
     return stands_for
 
 

@@ -21,6 +21,7 @@ from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.use.model import evaluate_model
+from pyswarmopt_llm.tokens.kept import Kept, text_bytes
 
 ANT, BEE, CAT = range(3)
 
@@ -77,6 +78,17 @@ def test_what_was_said_is_not_said_again(three: GraphEngine) -> None:
     three.load(Patch(graph=(Node(ANT), Node(BEE), Node(CAT, (0, 1)))))
     three.generate(prompts, 4)
     assert ant.tokens_fed == fed
+
+
+def test_what_is_kept_is_bounded_in_bytes() -> None:
+    """Of many questions, each once: all but the latest leave."""
+    size = text_bytes(("x" * 1000, "y"), "z")
+    kept: Kept[str] = Kept(text_bytes, most=10 * size)
+    for number in range(100):
+        assert kept.get((f"{number:04d}" + "x" * 996, "y"), lambda: "z") == "z"
+    there = [number for number in range(100) if (f"{number:04d}" + "x" * 996, "y") in kept]
+    assert there == [*range(90, 100)]
+    assert kept.get("large", lambda: "z" * 100 * size) and "large" not in kept
 
 
 def test_long_messages_are_cut_to_the_window(

@@ -52,6 +52,7 @@ from pyswarmopt_llm.scores.metrics.objectives import (
 from pyswarmopt_llm.scores.metrics.written import Sampling, Written
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
 from pyswarmopt_llm.scores.tasks.load import load_task_of
+from pyswarmopt_llm.scores.tasks.stated import without_thoughts
 from pyswarmopt_llm.searching.scoring.result import read_result
 from pyswarmopt_llm.searching.scoring.run_directory import About, read_about
 from pyswarmopt_llm.searching.use.config import BARE, EvalConfig
@@ -533,7 +534,7 @@ def evaluate_against(config: EvalConfig, on_items: OnItems | None = None) -> Aga
         utility = exam.metric.build(exam.items, scoring, engine.chat, exam.task.prompt)
         with followed(engine, len(exam.items), on_items):
             if exam.metric.compare is not None and isinstance(utility, Written):
-                answers.append(utility.answers(engine))
+                answers.append([*map(without_thoughts, utility.answers(engine))])
             else:
                 scores.append(utility(engine))
                 answers.append(scores[-1].answers)

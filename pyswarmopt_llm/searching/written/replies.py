@@ -190,7 +190,7 @@ def cut_off(
     engine: Engine, task: str, utility: Written, prompts: Sequence[Mapping[str, Any]]
 ) -> list[str]:
     """A line if most of the result's replies that are shown have as many tokens as they may have."""
-    most = min(limit for _, _, limit in utility.texts())
+    most = min(limit for _, _, limit in utility.texts()) + engine.thinking
     replies = [row["replies"][-1]["text"] for row in prompts]
     special = engine.count_tokens("")
     cut = sum(engine.count_tokens(reply) - special >= most for reply in replies)

@@ -318,7 +318,7 @@ class ReplyLog:
             there = [(number, prompt, reply) for number, prompt, reply in of_prompts if reply]
             counts = weights([reply.value for *_, reply in there])
             for (number, (_, prompt, most), reply), count in zip(there, counts, strict=True):
-                text = opening + reply.text + ending * (self._length(reply.text) < most)
+                text = opening + reply.text + ending * self._ended(reply.text, most)
                 if text:
                     items[number] = Choices(((prompt, text),), (1.0,), 0, count)
         return items
@@ -345,6 +345,10 @@ class ReplyLog:
     def tokens(self) -> int:
         """Tokens of all replies so far."""
         return sum(sum(map(self._length, row["replies"])) for row in self._rows.values())
+
+    def _ended(self, text: str, most: int) -> bool:
+        """Whether a reply ended by itself: it is shorter than it may be, thoughts included."""
+        return self._length(text) < most + self._engine.thinking
 
     def _length(self, text: str) -> int:
         return len(self._engine.tokenizer(text, add_special_tokens=False)["input_ids"])

@@ -62,13 +62,14 @@ def greedy_weights(logprobs: Tensor, tokens: Tensor) -> Tensor:
     weights[order[0]] = 1.0
     mixture = logprobs[order[0]]
     for k in order[1:]:
-        mixtures = GRID[:, None, None] * mixture + (1 - GRID)[:, None, None] * logprobs[k]
+        kept = GRID[:, None, None]
+        mixtures = _weighted(kept, mixture) + _weighted(1 - kept, logprobs[k])
         fits = (mixtures[:, at, tokens] - mixtures.logsumexp(-1)).mean(1).tolist()
         # of equals the one that keeps most
         keep = GRID[max(range(len(fits)), key=lambda i: (fits[i], i))]
         weights = keep * weights
         weights[k] = 1 - keep
-        mixture = keep * mixture + (1 - keep) * logprobs[k]
+        mixture = _weighted(keep, mixture) + _weighted(1 - keep, logprobs[k])
     return weights
 
 
@@ -81,7 +82,12 @@ def fuse(logprobs: Tensor, weights: Tensor) -> Tensor:
         >>> [round(x, 4) for x in fuse(p, torch.tensor([0.5, 0.5])).exp().flatten().tolist()]
         [0.6667, 0.3333]
     """
-    return torch.tensordot(weights, logprobs, dims=1).log_softmax(-1)
+    return _weighted(weights[:, None, None], logprobs).sum(0).log_softmax(-1)
+
+
+def _weighted(weights: Tensor, logprobs: Tensor) -> Tensor:
+    """The product; nothing of an expert without a weight, whose masked tokens are -inf."""
+    return torch.where(weights == 0, 0.0, weights * logprobs)
 
 
 def _fused(

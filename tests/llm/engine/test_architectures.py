@@ -136,3 +136,51 @@ def test_it_is_said_once_that_nothing_is_shared(engine: TransformersEngine) -> N
     planned = engine.model.config.model_type == "llama"
     assert isinstance(engine.passes, PlainPasses) != planned
     assert ("slower" in engine.notes.get("batches", "")) != planned
+
+
+def test_long_texts_of_two_sets_of_rotary_factors_do_not_depend_on_their_batch(
+    tiny_base: Path,
+) -> None:
+    """Phi-3's longrope: the longest text of a batch chooses the factors of all of it."""
+    from transformers import AutoModelForCausalLM, Phi3Config
+
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
+    sizes |= {"num_attention_heads": 4, "num_key_value_heads": 2, "initializer_range": 0.3}
+    short, long = [1.0, 1.1, 1.2, 1.3], [4.0, 5.0, 6.0, 9.0]
+    rope = {"rope_type": "longrope", "rope_theta": 10000.0, "short_factor": short}
+    rope |= {"long_factor": long, "original_max_position_embeddings": 20}
+    tokenizer = load_tiny(tiny_base)[1]
+    config = Phi3Config(
+        vocab_size=len(tokenizer),
+        pad_token_id=len(tokenizer) - 1,
+        eos_token_id=None,
+        max_position_embeddings=80,
+        original_max_position_embeddings=20,
+        rope_parameters=rope,
+        **sizes,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = AutoModelForCausalLM.from_config(config).float().eval()
+    engine = TransformersEngine(model, tokenizer, batch_tokens=4096)
+    encode = plain_ids(tokenizer)
+    pairs = [
+        ("The answer", " is"),
+        ("The answer to", " this"),
+        ("The answer to all questions is", " no"),
+    ]
+    pairs += [("The answer to all", " of it, and more"), ("The answer to all", " on")]
+    # The last token is predicted only, and so is in no pass.
+    expected = []
+    for context, continuation in pairs:
+        ids = encode(context + continuation)
+        with torch.no_grad():
+            logits = model(input_ids=torch.tensor([ids[:-1]]), use_cache=False).logits[0]
+        scored = logits.double().log_softmax(-1)
+        start = len(encode(context))
+        expected.append(sum(float(scored[k - 1, ids[k]]) for k in range(start, len(ids))))
+    assert engine.loglikelihood(pairs) == pytest.approx(expected, abs=1e-4)
+    prompts = [encode(text) for text in ("The", "The answer to all", "The answer to all questions")]
+    for asked in (prompts, prompts[:2], prompts[:1]):
+        written = write(engine.decoder(asked, NEW), len(asked), frozenset(), NEW)
+        assert written == [read_whole(model, ids) for ids in asked]

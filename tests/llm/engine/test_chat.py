@@ -16,9 +16,9 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.engine.chat import PromptTokenizer, prompt_of, rendered
 from pyswarmopt_llm.engine.transformers import TransformersEngine
-from pyswarmopt_llm.scores.metrics.by_name import METRICS
-from pyswarmopt_llm.scores.metrics.objectives import check_window
-from pyswarmopt_llm.scores.tasks import Item, load_task
+from pyswarmopt_llm.scores.metrics.by_name import METRICS, find_metric
+from pyswarmopt_llm.scores.metrics.objectives import check_window, scorings_of
+from pyswarmopt_llm.scores.tasks import Item, Task, load_task
 from pyswarmopt_llm.scores.tasks.answers import is_correct
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.prepare import prepare
@@ -125,6 +125,39 @@ def test_what_is_scored_is_what_comes_after_the_thoughts() -> None:
     assert is_correct(chosen, "<think>Answer: B? No.</think> Answer: A")
 
 
+class Thinker:
+    """An engine whose replies begin with thoughts that name the wrong thing, or with none."""
+
+    def __init__(self, thinks: bool) -> None:
+        self.thoughts = "<think>It could be false, or B, by 1 and 2.</think>" if thinks else ""
+
+    def generate(self, prompts: list[str], max_new_tokens: int = 64) -> list[str]:
+        assert not any("<think>" in prompt for prompt in prompts)
+        asked = ["Proposed answer" in prompt for prompt in prompts]
+        return [self.thoughts + ("True" if doubted else "A: four") for doubted in asked]
+
+
+def test_every_score_of_written_replies_is_that_of_what_comes_after_the_thoughts(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "mine.py").write_text(
+        "def words(prompt, reply):\n    return len(reply.split())\n"
+        "def all_words(replies):\n    return [len(reply.split()) for reply in replies]\n"
+    )
+    item = Item("1", "Two plus two?", {"A": "four", "B": "five"}, "A")
+    specs = [*METRICS, *(f"{tmp_path}/mine.py:{name}" for name in ("words", "all_words"))]
+    for name in specs:
+        try:
+            metric = find_metric(name)
+        except UserError:  # it needs an argument, a model or a server
+            continue
+        if scorings_of(metric, "generate", Task("t", (item,), (item,))) != ("generate",):
+            continue
+        utility = metric.build([item], "generate", lambda user, earlier=(): user, None)
+        scores = [utility(Thinker(thinks)) for thinks in (True, False)]  # type: ignore[arg-type]
+        assert scores[0].per_item == scores[1].per_item, name
+
+
 def test_a_conversations_own_system_turn_comes_first(tokenizer: Any) -> None:
     own = [{"role": "system", "content": "Rhyme."}]
     prompt = prompt_of(tokenizer, "Be brief.", "Hi", own)
@@ -197,18 +230,19 @@ def test_a_template_without_system_turns_has_the_text_before_the_first_question(
 
 
 def test_earlier_turns_are_in_the_prompt_and_not_said_to_be_missing(tmp_path: Path) -> None:
-    turns = [
+    system, answer = (
         {"role": "system", "content": "Be kind."},
-        *TALK,
-        {"role": "assistant", "content": "A cat."},
-    ]
-    lines = [
-        json.dumps({"messages": turns, "topic": f"all about pets and more of that {i}"})
-        for i in range(8)
-    ]
+        {"role": "assistant", "content": "No."},
+    )
+    lines = []
+    for i in range(8):
+        turns = [system, *TALK[:2], {"role": "user", "content": f"Is {i} even?"}, answer]
+        lines.append(
+            json.dumps({"messages": turns, "topic": f"all about pets and more of that {i}"})
+        )
     (tmp_path / "talks.jsonl").write_text("\n".join(lines))
     note = load_task(str(tmp_path / "talks.jsonl")).note
-    assert "topic" in note and "earlier" not in note
+    assert note.partition("not in the prompt: ")[2].partition(" (")[0] == "topic"
 
 
 @pytest.mark.parametrize("form", ["%d %b %Y", "%Y-%m-%d", "%-d %B %Y", "%A, %H:%M"])

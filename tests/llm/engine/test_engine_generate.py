@@ -84,10 +84,11 @@ def test_a_finished_text_leaves_the_batch_and_the_others_go_on(tiny: tuple[Any, 
     assert min(lengths) < max(lengths), "the texts end at different steps"
 
     rows: list[int] = []
+    engine = TransformersEngine(model, tokenizer)
     hook = model.register_forward_pre_hook(
         lambda _model, _args, named: rows.append(len(named["input_ids"])), with_kwargs=True
     )
-    replies = TransformersEngine(model, tokenizer).generate(PROMPTS, NEW)
+    replies = engine.generate(PROMPTS, NEW)
     hook.remove()
     assert replies == texts(tokenizer, expected, stops)
     # The prompts without their padding, then a token of each.

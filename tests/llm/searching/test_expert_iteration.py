@@ -149,14 +149,19 @@ def test_rounding_decides_nothing(tenths: list[int], rng: random.Random) -> None
         assert best_reply(kept[:1], kept[1].value) is best_reply(kept[1:], kept[0].value) is None
 
 
-def test_a_reply_that_was_cut_off_is_trained_on_without_an_end(config: SearchConfig) -> None:
+@pytest.mark.parametrize("thoughts", ["", "<think>long</think>"])
+def test_a_reply_that_was_cut_off_is_trained_on_without_an_end(
+    config: SearchConfig, thoughts: str
+) -> None:
     """It went on: an end there would teach the model to stop in the middle."""
     engine, (utility,) = opened(config)
+    engine.thinking = len(thoughts)  # a token each
     log = ReplyLog(engine, {"a": utility}, arithmetic, Store(None), seed=0)
-    texts = ["abcdefgh", "abcdefg", *["abc"] * (DEV - 2)]  # of 8, 7 and 3 tokens, 8 at most
+    # of 8, 7 and 3 tokens, 8 at most
+    texts = [f"{thoughts}{text}" for text in ("abcdefgh", "abcdefg", *["abc"] * (DEV - 2))]
     items = log.training_items([Reply(text, 1.0) for text in texts])
     trained_on = [item.pairs[0][1] for item in items.values()]
-    assert trained_on == ["abcdefgh", "abcdefg<|im_end|>", *["abc<|im_end|>"] * (DEV - 2)]
+    assert trained_on == [texts[0], *(f"{text}<|im_end|>" for text in texts[1:])]
 
 
 def test_each_tasks_replies_are_weighed_among_themselves(config: SearchConfig) -> None:
@@ -732,9 +737,11 @@ def test_a_score_that_rises_with_the_length_is_said(
 def test_replies_that_end_because_they_may_have_no_more_tokens_are_said(
     words: list[int], said: str
 ) -> None:
-    """Three tokens are allowed; the first of each text is the tokenizer's own."""
-    engine: Any = SimpleNamespace(count_tokens=lambda text: 1 + len(text.split()))
-    utility: Any = SimpleNamespace(texts=lambda: iter([(None, "Why?", 3)] * 5))
+    """Three tokens are allowed, one of them for thoughts; the first of each text is the
+    tokenizer's own.
+    """
+    engine: Any = SimpleNamespace(count_tokens=lambda text: 1 + len(text.split()), thinking=1)
+    utility: Any = SimpleNamespace(texts=lambda: iter([(None, "Why?", 2)] * 5))
     rows = [{"replies": [{"text": "so " * 9}, {"text": "so " * count}]} for count in words]
     lines = cut_off(engine, "wishes", utility, rows)
     assert [line.partition(" replies")[0] for line in lines] == [f"wishes: {said}"] * bool(said)

@@ -4,6 +4,7 @@ written out.
 
 from __future__ import annotations
 
+import copy
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from engine_reference import naive_logprobs
 from hypothesis import example, given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, decoders
+from tokenizers import AddedToken, Tokenizer, decoders
 from tokenizers import models as token_models
 from tokens_helpers import byte_level, letters, member, sentence_piece
 from transformers import PreTrainedTokenizerFast
@@ -45,6 +46,19 @@ def test_the_bytes_of_the_tokens_are_the_text(name: str, text: str) -> None:
         tokens[i] or b"?" for i in tokenizer(text, add_special_tokens=False)["input_ids"]
     )
     assert found == (text.replace("▁", " ") if name == "pieces" else text).encode()
+
+
+@pytest.mark.parametrize("name", sorted(TOKENIZERS))
+def test_the_bytes_of_an_added_token_are_what_the_tokenizer_writes_for_it(name: str) -> None:
+    """Runs of SentencePiece's space are added tokens of Gemma, those of spaces of other models."""
+    tokenizer = copy.deepcopy(TOKENIZERS[name])
+    added = ["▁▁", "  ", "<tool>", "\n\n", "ĠĠ"]
+    tokenizer.add_tokens([AddedToken(text, normalized=False, special=False) for text in added])
+    tokens = token_bytes(tokenizer)
+    (a,) = tokenizer("a", add_special_tokens=False)["input_ids"]
+    for text in added:
+        i = tokenizer.convert_tokens_to_ids(text)
+        assert b"a" + (tokens[i] or b"") + b"a" == tokenizer.decode([a, i, a]).encode()
 
 
 def test_tokenizers_are_compared_by_what_they_do() -> None:

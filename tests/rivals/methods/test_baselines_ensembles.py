@@ -22,6 +22,7 @@ from pyswarmopt_llm.scores.tasks import Item, load_task
 from pyswarmopt_rivals.bench import as_patch
 from pyswarmopt_rivals.methods import ENSEMBLES
 from pyswarmopt_rivals.methods.ensembles import cbtm, few_shot, votes
+from pyswarmopt_rivals.methods.ensembles.pack import fuse, greedy_weights
 from pyswarmopt_rivals.methods.method import Settings
 from pyswarmopt_rivals.panel import Panel
 
@@ -84,6 +85,17 @@ def summed_logits(panel: Panel, weights: np.ndarray, context: str, continuation:
         fused = fused + w * np.log(p)
     rows = zip(fused, ids, strict=True)
     return float(sum(row[i] - np.log(np.exp(row).sum()) for row, i in rows))
+
+
+def test_an_expert_without_weight_in_a_pack_does_not_matter_whatever_it_masks() -> None:
+    """A model whose logits hold -inf, by itself and beside a better one."""
+    good, masked = torch.tensor([0.6, 0.3, 0.1]).log(), torch.tensor([0.5, 0.5, 0.0]).log()
+    tokens = torch.tensor([0, 2])
+    for order in (slice(None), slice(None, None, -1)):
+        along = torch.stack([good.expand(2, 3), masked.expand(2, 3)][order])
+        weights = greedy_weights(along, tokens)
+        assert weights.tolist() == [1.0, 0.0][order]
+        torch.testing.assert_close(fuse(along, weights), good.expand(2, 3))
 
 
 @pytest.mark.parametrize("name", ["pack-sim", "pack-opt"])

@@ -34,6 +34,7 @@ from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.accuracy import at
 from pyswarmopt_llm.scores.metrics.written import Written, means_of_items
 from pyswarmopt_llm.scores.tasks import Item
+from pyswarmopt_llm.scores.tasks.stated import without_thoughts
 
 ONE, BATCH = ("prompt", "reply", "item"), ("prompts", "replies", "items")
 _SHOWN = 40  # characters of a prompt in a message
@@ -78,7 +79,7 @@ class ScoreFunction:
 
         Args:
             prompts: what the model was asked, without its chat template.
-            replies: what it wrote.
+            replies: what it wrote, without its thoughts.
             items: where the prompts come from: ``question``, ``choices``, ``answer``, ``meta``,
                 ``id``.
 
@@ -211,7 +212,8 @@ class FunctionUtility(Written):
         return means(self._parts(answers, indices))
 
     def _parts(self, replies: Sequence[str], indices: Sequence[int] | None) -> Parts:
-        parts: Parts = self._score(at(self.turns, indices), replies, at(self.items, indices))
+        said = list(map(without_thoughts, replies))
+        parts: Parts = self._score(at(self.turns, indices), said, at(self.items, indices))
         return parts
 
 
